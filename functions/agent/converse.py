@@ -1,4 +1,12 @@
-"""The one place that calls a model: Bedrock Converse through boto3, without botocore's retries."""
+"""The model client: Bedrock Converse through boto3, its failures named, behind a circuit for each model.
+
+Only this module calls a model. botocore's retries are off: another attempt has its own reservation.
+
+::
+
+    closed ──5 failures in a row──▶ open ──30 s──▶ half open: one call ──it succeeds──▶ closed
+                                      ▲                                └─it fails──▶ open
+"""
 
 from __future__ import annotations
 
@@ -6,16 +14,22 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ballast.contracts import ExitReason
 from ballast.contracts.error_text import error_text
 from ballast.contracts.wire import read_digits
 from ballast.errors import ends_the_process
-from functions.agent.too_long import is_too_long
+from ballast.metrics import metric_line
 
 if TYPE_CHECKING:
     from ballast.runtime import Runtime
+
+T = TypeVar("T")
+
+#: A circuit opens after so many failures in a row, and lets one call through after so many seconds.
+FAILURES = 5
+RECOVERY_S = 30
 
 #: Errors after which another attempt may succeed, and whether Bedrock may charge for this one.
 _TRY_AGAIN: dict[str, tuple[ExitReason, bool]] = {
@@ -27,7 +41,7 @@ _TRY_AGAIN: dict[str, tuple[ExitReason, bool]] = {
     "ModelErrorException": (ExitReason.MODEL_UNAVAILABLE, True),
     "ModelTimeoutException": (ExitReason.MODEL_TIMEOUT, True),
 }
-#: The same for a status that came without such a name: from a gateway, a proxy or a double.
+#: The same for a status without such a name: from a gateway, a proxy or a double.
 _TRY_AGAIN_STATUS: dict[int, tuple[ExitReason, bool]] = {
     408: (ExitReason.MODEL_TIMEOUT, True),
     424: (ExitReason.MODEL_UNAVAILABLE, True),
@@ -37,20 +51,20 @@ _TRY_AGAIN_STATUS: dict[int, tuple[ExitReason, bool]] = {
     503: (ExitReason.MODEL_UNAVAILABLE, False),
     504: (ExitReason.MODEL_TIMEOUT, True),
 }
-#: More digits than each double keeps, with a point or an exponent.
+#: More digits than a double always keeps, with a point or an exponent.
 _LONG_FRACTION = re.compile(rb"[0-9][0-9.]{15,}")
-#: A call that was given less time than this and did not answer may just have been cut too early.
+#: A call that was given less time than this may have been cut too early: its timeout is no sign of an outage.
 _FAIR_S = 10
 
 
 @dataclass(frozen=True)
 class ModelFailure(Exception):
-    """The call brought no completion.
+    """The call returned no completion.
 
     again    another attempt may succeed
     charged  the attempt may have cost something; its reservation stays charged
-    detail   what the provider says, as long as it is: it may quote the request, so it is cut where it is recorded
-    retry_after_s  when the provider wants to be asked again, if it says so
+    detail   the provider's text, whole; it may quote the request, so it is cut before it is recorded
+    retry_after_s  seconds until the provider wants to be asked again; None if it does not say
     """
 
     reason: ExitReason
@@ -61,19 +75,19 @@ class ModelFailure(Exception):
 
 
 @dataclass(frozen=True)
-class ModelAway(ModelFailure):
-    """The provider is throttled, down or hung: what a circuit breaker counts."""
+class CircuitFailure(ModelFailure):
+    """The provider throttles, is down or hangs: the only failure that counts for its circuit."""
 
 
 class Converse:
-    """A Converse client with its time limit. The endpoint is AWS's, or the local cloud's."""
+    """A Converse client with a time limit; its endpoint is AWS or the local cloud."""
 
     def __init__(self, client: Callable[[int], Any], timeout_s: int) -> None:
-        self._client, self._timeouts_s = client, _ladder(timeout_s)
+        self._client, self._timeouts_s = client, _timeouts(timeout_s)
 
     @classmethod
     def of(cls, runtime: Runtime, *, endpoint_url: str, timeout_s: int) -> Converse:
-        """Build it, once per runtime. ``endpoint_url`` "" is AWS's own; no call may take longer than ``timeout_s``."""
+        """Build the client. ``endpoint_url`` "" is AWS; no call may take longer than ``timeout_s``."""
         from botocore.config import Config
 
         def client(seconds: int) -> Any:
@@ -83,7 +97,7 @@ class Converse:
                 connect_timeout=min(5, seconds),
                 read_timeout=seconds,
             )
-            # botocore knows no timeout of a single request: each timeout has a client, made when it is needed.
+            # botocore has no timeout for a single request, so each timeout has its own client, made when needed.
             variant = "" if seconds == timeout_s else f"{seconds}s"
             made = runtime.client("bedrock-runtime", config, endpoint_url or None, variant=variant)
             made.meta.events.register("after-call.bedrock-runtime.Converse", _keep_digits, unique_id="ballast-digits")
@@ -95,17 +109,17 @@ class Converse:
     def reply(self, request: dict[str, Any], *, within_s: float) -> dict[str, Any]:
         """Send ``request`` (the arguments of ``converse``) and return the reply.
 
-        It is cut within ``within_s``, or somewhat earlier. Raises ``ModelFailure``.
+        The call is cut after ``within_s``, or somewhat earlier. Raises ``ModelFailure``.
         """
         timeout_s = next((one for one in self._timeouts_s if one <= within_s), self._timeouts_s[-1])
         try:
             return self._send(request, timeout_s)
         except ModelFailure as failure:
-            # A caller in a hurry says nothing about the provider.
+            # A short time limit says nothing about the provider.
             hurried = failure.reason is ExitReason.MODEL_TIMEOUT and timeout_s < min(_FAIR_S, self._timeouts_s[0])
             if not failure.again or hurried:
                 raise
-            raise ModelAway(**vars(failure)) from failure
+            raise CircuitFailure(**vars(failure)) from failure
 
     def _send(self, request: dict[str, Any], timeout_s: int) -> dict[str, Any]:
         from botocore.exceptions import (
@@ -134,21 +148,21 @@ class Converse:
         except BaseException as problem:
             if ends_the_process(problem):
                 raise
-            # botocore's parser raises whatever a reply of another shape makes it stumble over.
-            detail = f"The reply is none of Converse's: {type(problem).__name__}: {error_text(problem)}"
+            # A reply of another shape makes botocore's parser raise anything.
+            detail = f"The reply is not a Converse reply: {type(problem).__name__}: {error_text(problem)}"
             raise ModelFailure(ExitReason.MALFORMED_MODEL_OUTPUT, False, True, detail) from problem
         return reply
 
 
 def _keep_digits(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
-    """Give the calls of a reply the numbers that a double would have changed, as text: 12345678901234567.89.
+    """Replace numbers of a reply's calls that a double would change by their text: "12345678901234567.89".
 
-    botocore reads every fraction as a double. A tool that takes a Decimal gets it as it was sent, any other refuses it.
+    botocore reads every fraction as a double. A tool that takes a Decimal reads the text; any other tool refuses it.
     """
     body: bytes = http_response.content
     if http_response.status_code >= 300 or not _LONG_FRACTION.search(body):
         return
-    with suppress(ValueError, LookupError, TypeError, RecursionError):  # no reply at all: others say so
+    with suppress(ValueError, LookupError, TypeError, RecursionError):  # not a reply: the caller reports it
         exact = read_digits(body)["output"]["message"]["content"]
         for block, read in zip(parsed["output"]["message"]["content"], exact, strict=True):
             if "toolUse" in block:
@@ -156,11 +170,11 @@ def _keep_digits(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
 
 
 def _failure(response: Mapping[str, Any]) -> ModelFailure:
-    """Return what an error response means: by its name, else by its status."""
+    """Return the failure that an error response means: by its name, else by its status."""
     error = response.get("Error", {})
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     known = _TRY_AGAIN.get(error.get("Code", "")) or _TRY_AGAIN_STATUS.get(status)
-    too_long = known is None and is_too_long(str(error.get("Code", "")), str(error.get("Message", "")))
+    too_long = known is None and is_context_too_long(str(error.get("Code", "")), str(error.get("Message", "")))
     otherwise = ExitReason.MODEL_CONTEXT_WINDOW_EXCEEDED if too_long else ExitReason.MODEL_REFUSED
     reason, charged = known or (otherwise, False)
     detail = f"{error.get('Code', '')}: {error.get('Message', '')}"
@@ -168,14 +182,185 @@ def _failure(response: Mapping[str, Any]) -> ModelFailure:
 
 
 def _retry_after_s(response: Mapping[str, Any]) -> float | None:
-    """Return the seconds of the header ``Retry-After``; a date is not looked at."""
+    """Return the seconds of the header ``Retry-After``; None if it has none, or a date."""
     sent = str(response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", ""))
     return float(sent) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", sent) else None
 
 
-def _ladder(longest_s: int) -> tuple[int, ...]:
-    """Return the timeouts that there are clients for: each four fifths of the one before, down to a second."""
-    rungs = [longest_s]
-    while rungs[-1] > 1:
-        rungs.append(max(1, rungs[-1] * 4 // 5))
-    return tuple(rungs)
+def _timeouts(longest_s: int) -> tuple[int, ...]:
+    """Return the timeouts in seconds that have a client: each four fifths of the one before, down to one."""
+    timeouts = [longest_s]
+    while timeouts[-1] > 1:
+        timeouts.append(max(1, timeouts[-1] * 4 // 5))
+    return tuple(timeouts)
+
+
+class CircuitOpen(Exception):
+    """The model is not asked: its circuit is open."""
+
+
+class Circuits:
+    """The circuits of all models, by Powertools. Without a table there are none, and every model is asked.
+
+    Each warm Lambda counts its own failures. The table shares the state; it is read at most every five seconds. If it
+    cannot be read the circuit counts as closed: Powertools fails open.
+    """
+
+    def __init__(self, store: Any, table_name: str, emit: Callable[[str], None]) -> None:
+        self._store, self._table, self._emit = store, table_name, emit
+
+    @classmethod
+    def of(cls, runtime: Runtime, table_name: str) -> Circuits:
+        """Build the circuits. ``table_name`` "" is no table."""
+        if not table_name:
+            return cls(None, "", runtime.emit)
+        from aws_lambda_powertools.utilities.circuit_breaker.persistence import CircuitBreakerDynamoDBPersistence
+
+        client = runtime.client("dynamodb")
+        return cls(
+            CircuitBreakerDynamoDBPersistence(table_name=table_name, boto3_client=client), table_name, runtime.emit
+        )
+
+    def call(self, model_id: str, ask: Callable[[], T]) -> T:
+        """Return ``ask()`` if the circuit lets it through. Raises ``CircuitOpen``, and whatever ``ask`` raises.
+
+        ``CircuitOpen`` means that the model was not asked: an error of another circuit inside ``ask`` is passed on.
+        """
+        if self._store is None:
+            return ask()
+        from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerConfig, circuit_breaker
+        from aws_lambda_powertools.utilities.circuit_breaker.exceptions import CircuitBreakerOpenError
+
+        begun = False
+
+        def begin() -> T:
+            nonlocal begun
+            begun = True
+            return ask()
+
+        guarded: Callable[[], T] = circuit_breaker(
+            # Powertools counts by this name per process, and one process of the local cloud runs several stacks.
+            name=f"{self._table}/{model_id}",
+            persistence_store=self._store,
+            on_transition=self._report,
+            config=CircuitBreakerConfig(
+                failure_threshold=FAILURES,
+                recovery_timeout=RECOVERY_S,
+                # Only one of many Lambdas probes at a time, so one success has to be enough.
+                success_threshold=1,
+                handled_exceptions=CircuitFailure,
+            ),
+        )(begin)
+        try:
+            return guarded()
+        except CircuitBreakerOpenError:
+            if begun:
+                raise
+            raise CircuitOpen(f"The circuit of {model_id} is open: it failed {FAILURES} times in a row.") from None
+
+    def _report(self, transition: Any) -> None:
+        if transition.to_state == "OPEN":
+            model_id = transition.circuit_name.removeprefix(f"{self._table}/")
+            self._emit(metric_line({"ModelCircuitsOpened": 1}, fields={"model": model_id}))
+
+
+# The text of an error whose conversation is longer than the model takes
+#
+# Converse has no error for it: it is a ``ValidationException`` like any other mistake, in each provider's own words. A
+# provider's own code decides first. Otherwise each sentence is read: it says that a limit is exceeded, and the thing
+# beyond the limit is the whole (the context, the prompt, its tokens), not a part (a tool's description, an image) and
+# not the requested answer (``max_tokens``).
+
+#: Characters of an error's text that are read.
+_MOST = 2_000
+
+_CODE = re.compile(
+    r"(?<![a-z0-9])(?:max_)?(?:(?:model_)?context_?(?:length|window|size|limit)_?exceed(?:ed|s)?(?:_?error)?"
+    r"|exceeds?_(?:context|prompt|token)_?(?:length|window|size|limit)?(?:_error)?"
+    r"|string_above_max_length|(?:model_)?max_(?:prompt|input)_tokens_exceeded"
+    r"|(?:prompt|input|context|conversation)_(?:is_)?too_(?:long|large)|(?:input_|prompt_)?tokens?_limit_(?:exceeded|reached)"
+    r")(?![a-z0-9])"
+)
+_SENTENCES = re.compile(r"[.;!?\n]+(?=\s|$)")
+_OVER = (
+    r"(?:exceed\w*|overflow\w*|(?:longer|larger|greater|bigger|higher) than|more than (?:(?:the|its)\b|\d{3})"
+    r"|beyond|over the|(?<!not )too (?:long|large|big|many))"
+)
+_CONTEXT = r"context[ _-]?(?:window|length|size|limit|tokens?)"
+#: Not the tokens of an answer, and not a key to a service.
+_TOKENS = (
+    r"(?<!max_)(?<!max )(?<!maximum )(?<!output )(?<!output_)(?<!completion )(?<!completion_)(?<!new_)(?<!new )"
+    r"(?<!access )(?<!security )(?<!session )(?<!bearer )(?<!auth )(?<!page )\btokens?\b"
+)
+_WHOLE = r"(?<!no )\b(?:inputs?|prompts?|requests?|messages?|conversations?|history|text)\b"
+
+
+def _near(first: str, second: str, within: int = 80) -> str:
+    return rf"{first}.{{0,{within}}}?{second}"
+
+
+#: Each of these is enough, whatever else is in the sentence.
+_SAYS = tuple(
+    re.compile(one)
+    for one in (
+        _near(_OVER, rf"\b{_CONTEXT}"),
+        _near(rf"\b{_CONTEXT}", rf"\b{_OVER}"),
+        _near(r"\bcontext\b", r"\boverflow"),
+        r"\bmax(?:imum)?[ _-]?(?:context|prompt|input|model|sequence) (?:window|length) (?:is|of) \d",
+        r"\btoo many (?:input |prompt |total |context )*tokens\b",
+        r"\b(?:reduce|shorten|trim|truncate) (?:the )?(?:length|size|number of tokens) (?:of|in) (?:the |your )?"
+        r"(?:messages?|prompt|inputs?|conversation|context|request)\b",
+        # Text Generation Inference, DashScope, and Bedrock's own check of a body
+        r"\binputs?`? (?:tokens )?\+ `?max_new_tokens`? must be <=",
+        r"\binputs?`? must have less than \d+ tokens",
+        r"\brange of input length should be\b",
+        r"input request: (?:#/(?:prompt|inputs?|inputtext|messages)\S*: )?expected maxlength: \d{4,}",
+    )
+)
+#: OpenAI, for a field's value; only a large limit can be the conversation's.
+_STRING = re.compile(r"\bstring too long\b.{0,80}\bmaximum length \d{5,}", re.DOTALL)
+#: Each of these is enough in a sentence about the whole.
+_MAY_SAY = tuple(
+    re.compile(one)
+    for one in (
+        _near(_TOKENS, rf"\b{_OVER}"),
+        _near(rf"\b{_OVER}", _TOKENS),
+        _near(_WHOLE, r"(?<!not )\btoo (?:long|large|big)\b", 60),
+        _near(_WHOLE, rf"\b{_OVER}.{{0,60}}?\b(?:length|tokens?|context)\b", 60),
+        _near(r"\b(?:input|prompt|sequence|conversation|total)s?[ _-](?:length|size)\b", rf"\b{_OVER}"),
+        _near(rf"\b{_OVER}", r"\b(?:input|prompt|sequence|conversation)s?[ _-](?:length|size|limit)\b"),
+        r"\btokens?[ _-]limit (?:was |is |has been )?(?:exceeded|reached)\b",
+    )
+)
+#: A part of a request, or another thing with a limit.
+_PART = re.compile(
+    r"\b(?:images?|pictures?|videos?|audio|documents?|pdfs?|files?|attachments?|tool\w*"
+    r"|functions?|schemas?|descriptions?|names?|identifiers?|stop[ _-]?sequences?|headers?|ur[li]s?|metadata|tags?"
+    r"|labels?|guardrails?|attempts|quota|rate|per (?:second|minute|min|hour|day)|[tr]p[md])\b"
+)
+#: The path of a field other than the prompt and the messages.
+_FIELD = re.compile(
+    r"(?:^|\s|')(?!#?/?(?:messages|prompt|inputs?|inputtext|system|contents)\b)#?/?[a-z_]\w*(?:[./\[][\w\]]+)+'?:"
+)
+_ANSWERS = re.compile(r"\b(?:max_?(?:new_|completion_|output_)?tokens|maximum tokens|(?:output|completion) tokens)\b")
+_PROMPTS = re.compile(r"\b(?:inputs?|prompts?|messages?|context)\b")
+
+
+def is_context_too_long(code: str, message: str) -> bool:
+    """Say whether an error of that code and text means that the conversation is longer than the model takes."""
+    text = message[:_MOST].lower()
+    if _CODE.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", code).lower()) or _CODE.search(text):
+        return True
+    if _STRING.search(text) and not _FIELD.search(text):
+        return True
+    return any(_sentence_says(sentence) for sentence in _SENTENCES.split(text))
+
+
+def _sentence_says(sentence: str) -> bool:
+    if any(says.search(sentence) for says in _SAYS):
+        return True
+    if _PART.search(sentence) or _FIELD.search(sentence):
+        return False
+    if _ANSWERS.search(sentence) and not _PROMPTS.search(sentence):
+        return False
+    return any(says.search(sentence) for says in _MAY_SAY)

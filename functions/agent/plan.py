@@ -1,30 +1,49 @@
-"""Lambda: one decision of the agent. The only function that may call a model."""
+"""Lambda: one decision of the agent, the only function that may call a model.
+
+::
+
+    plan ─▶ agent      a turn: read the log, reserve, ask a model, record its reply, decide
+              ├─▶ ask        the next attempt: limits, spend breaker, model
+              │     └─▶ prompt      its new messages, reservation, digest and Converse request
+              ├─▶ converse   the model client, and the circuit of each model
+              ├─▶ reply      the reply's message, calls and words
+              ├─▶ usage      its usage, checked, and the charge
+              ├─▶ decision   the decision that stands, or why the answer is refused
+              └─▶ loops      signals of an agent that repeats itself
+
+    text, reasoning_in_text, calls_in_text    what a model hides in its words; read by reply and decision
+"""
 
 from time import sleep
 from typing import Any
 
-from ballast.breaker import Breakers
+from ballast.breaker import Breakers, BreakerSettings
 from ballast.contracts import PlanTask
 from ballast.contracts.wire import parse
 from ballast.edge import guarded
-from ballast.log.run_log import RunLog
-from ballast.log.seal import Seal
+from ballast.log.run_log import LogSettings, RunLog
+from ballast.log.seal import Seal, SealSettings
 from ballast.money import load_prices
 from ballast.playbook import load_playbook
-from ballast.runtime import Runtime, Settings, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime
 from functions.agent.agent import Agent
-from functions.agent.circuit import Circuits
-from functions.agent.converse import Converse
+from functions.agent.ask import AttemptChoice
+from functions.agent.converse import Circuits, Converse
 
 
-class PlannerSettings(Settings):
-    """The planner's environment.
+class AgentSettings(LogSettings, SealSettings, BreakerSettings):
+    """The agent's environment.
 
-    playbook_dir        folder of the playbook
-    model_id            overrides the playbook's model; "" does not
-    model_endpoint_url  where Converse is; "" is AWS
-    model_timeout_s     a single model call is cut after this many seconds
-    model_circuits_table  where the models' circuit breakers keep their state; "" is no breaker
+    run_log_table         table of the run log
+    payload_bucket        bucket of the log's large bodies
+    retention_days        days after which DynamoDB's TTL removes an event; 0 keeps it for ever
+    sensitive_key_arn     KMS key of sensitive values; "" if the playbook marks none
+    budgets_table         table of the spend breaker, which the agent only reads
+    playbook_dir          folder of the playbook
+    model_id              model to ask instead of the playbook's; "" keeps the playbook's
+    model_endpoint_url    endpoint of Converse; "" is AWS
+    model_timeout_s       seconds after which a single model call is cut
+    model_circuits_table  table of the models' circuits; "" turns circuits off
     """
 
     playbook_dir: str
@@ -35,17 +54,25 @@ class PlannerSettings(Settings):
 
 
 def build(runtime: Runtime) -> Agent:
-    """Put the agent together; once per runtime."""
-    settings = PlannerSettings.of(runtime)
+    """Return the agent of ``runtime``."""
+    settings = AgentSettings.of(runtime)
     prices = load_prices()
-    here = prices.tables[-1]  # which profiles there are does not depend on the day
+    here = prices.tables[-1]  # inference profiles do not depend on the date
     playbook = load_playbook(settings.playbook_dir).in_region(runtime.region, here)
-    return Agent(
-        log=RunLog.of(runtime, Seal.of(runtime, playbook)),
+    log = RunLog.of(runtime, Seal.of(runtime, playbook))
+    choice = AttemptChoice(
         breakers=Breakers.of(runtime),
+        prices=prices,
+        playbook=playbook,
+        model_id=here.in_region(settings.model_id, runtime.region) or playbook.agent.model,
+        clock=runtime.clock,
+        shown=log.shown,
+    )
+    return Agent(
+        log=log,
+        choice=choice,
         model=Converse.of(runtime, endpoint_url=settings.model_endpoint_url, timeout_s=settings.model_timeout_s),
         circuits=Circuits.of(runtime, settings.model_circuits_table),
-        model_id=here.in_region(settings.model_id, runtime.region) or playbook.agent.model,
         playbook=playbook,
         prices=prices,
         clock=runtime.clock,

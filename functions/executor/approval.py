@@ -1,19 +1,19 @@
-"""A person's approval of a call: the reasons to ask for one, what people said, and whether it still holds.
+"""A person's approval of a call: the reasons to ask for it, the answer, and whether it still holds.
 
 ::
 
     no reason to ask ─▶ goes on
-    reason, and its record says how it ended ─▶ that is what becomes of it
-    reason ─▶ approval_needed (why, bound to what) ─▶ ApprovalRequired: the workflow asks the people
+    a reason, and the call's own record says that it has ended ─▶ ends as recorded
+    a reason ─▶ approval_needed (why, bound to what) ─▶ ApprovalRequired: the workflow asks the people
       answered: rejected ─▶ denied
-                approved ─▶ what it is bound to, computed anew ─ the same ─▶ goes on (``call.intended`` consumes it)
-                                                        └ moved ─▶ approval_void ─▶ asked again, 3 times at most
-      not signed (forged, or changed since) ─▶ as if nobody had answered; where people were waited for: approval_void
-      nobody in time ─▶ approval_answered by nobody ─▶ refuse │ fallback: denied │ park: asked anew, ApprovalParked
-        (believed only as the executor noted it in a table of its own: else it is forged, as if it were not signed)
+                approved ─▶ the binding, computed again ─ the same ─▶ goes on (``call.intended`` consumes the approval)
+                                                        └ changed ─▶ approval_void ─▶ asked again, 3 times at most
+      not signed (forged, or changed since) ─▶ as if nobody had answered; if the workflow has waited: approval_void
+      no answer in time ─▶ approval_answered by nobody ─▶ refuse │ fallback: denied │ park: asked again, ApprovalParked
+        (believed only if the executor's own table has it; else it is forged, and counts as not signed)
 
-``approval_answered`` has one key a round: whoever writes it first, a person's answer or the executor that
-no longer waits, decides. So an answer at the last moment either counts or is told that it came too late.
+``approval_answered`` has one key a round. The first to write it decides: a person's answer, or the executor that no
+longer waits. So an answer at the last moment either counts, or its author is told that it came too late.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ from functions.executor.attempt import Attempt, differing
 from functions.executor.record import CallOutcome
 from functions.executor.rules import asks_again, derived, last_rejection, tainted, typed, unvouched, worded
 
-#: An approval that became void so often is not asked for again: the world moves faster than people answer.
+#: After so many void approvals of a call people are not asked again: the call changes faster than they answer.
 MAX_VOIDS = 3
-#: So many characters of a comment are quoted.
+#: Most characters of a comment that are quoted.
 _QUOTED = 200
-#: Larger than this, what a precondition read is recorded by its hash alone.
+#: Most bytes of a precondition's value that are recorded; of a larger one only the hash is.
 _MAX_PRECONDITION_BYTES = 4 * 1024
 _PARTS = frozenset({"tool", "arguments_sha256", "policy", "cost_microusd", "precondition_sha256"})
 
 
 def approved(attempt: Attempt) -> CallOutcome | None:
-    """Return the denial of a call that may not act; None where it may.
+    """Return the outcome of a call that may not act, denied or failed; None where it may act. A rule.
 
-    Raises ``ApprovalRequired`` or ``ApprovalParked`` where people have to be asked first.
+    Raises ``ApprovalRequired`` or ``ApprovalParked`` where people must be asked first.
     """
     if attempt.moving.begun:
-        return None  # it was approved, or needed no approval, and has begun: the table of moves says so
+        return None  # the table of moves says that it has begun: it was approved, or needed no approval
     if attempt.state.status == "intended":
         _check_begun(attempt)
         return None
@@ -93,9 +93,9 @@ def _approved(attempt: Attempt) -> CallOutcome | None:
 
 
 def _check_stable(attempt: Attempt, latest: ApprovalRound) -> None:
-    """Raise ``RuleViolation`` where the same proposal, by the same code, is read as other arguments than people saw.
+    """Raise ``RuleViolation`` where the same code reads the same proposal as other arguments than people saw.
 
-    Asking again would not help: what is done would be another call than what is approved each time.
+    Asking again would not help: each time another call would be approved than the one that acts.
     """
     needed = latest.needed
     if needed is None or attempt.state.proposed is not None:
@@ -106,9 +106,9 @@ def _check_stable(attempt: Attempt, latest: ApprovalRound) -> None:
 
 
 def _check_begun(attempt: Attempt) -> None:
-    """Return where a call that was begun has the approval that it needs, or needs none. Raises ``NotSigned``.
+    """Raise ``NotSigned`` where a call that has begun needs an approval and has none.
 
-    Its intention alone does not show that it was approved: whoever appends to the log could have written it.
+    Its intention does not show that it was approved: every function that may append to the log could have written it.
     """
     rounds = attempt.rounds
     latest = rounds[-1] if rounds else None
@@ -117,13 +117,13 @@ def _check_begun(attempt: Attempt) -> None:
         if same and not _not_what_was_approved(attempt, latest.answer):
             return
     if why_a_person_must_approve(attempt.as_proposed):
-        raise NotSigned("It needs an approval that a person has signed, and there is none.")
+        raise NotSigned("It needs an approval signed by a person, and has none.")
 
 
 def _believed(attempt: Attempt, latest: ApprovalRound) -> ApprovalRound:
-    """Return the round, without an answer that says that nobody answered where the executor itself did not say so.
+    """Return the round, without an answer by nobody that the executor has not recorded itself.
 
-    It is unsigned, so it could have been put over a person's rejection, or before anybody was asked.
+    Such an answer is unsigned: it may have been written over a person's rejection, or before anybody was asked.
     """
     if latest.answer is None or not latest.unanswered:
         return latest
@@ -140,7 +140,7 @@ def _disbelieve(attempt: Attempt, number: int) -> None:
 
 
 def _was_forged(attempt: Attempt, latest: ApprovalRound) -> bool:
-    """Say whether people were waited for, and what stands in the place of their answer is not signed."""
+    """Say whether the workflow has waited for people, and the event in the place of their answer is not signed."""
     if latest.answer is not None or attempt.task.unanswered or attempt.task.asked < latest.number:
         return False
     here = (attempt.task.index, latest.number)
@@ -150,22 +150,22 @@ def _was_forged(attempt: Attempt, latest: ApprovalRound) -> bool:
 
 
 def _moved(attempt: Attempt, latest: ApprovalRound, now: Binding) -> list[str]:
-    """Return the names of what is not as it was approved."""
+    """Return the names of the parts that are not as they were approved."""
     answer = latest.answer
     assert answer is not None
     return sorted({*moved(_asked(latest), answer, now), *_not_what_was_approved(attempt, answer)})
 
 
 def _asked(latest: ApprovalRound) -> Binding | None:
-    """Return to what people were asked to bind their answer."""
+    """Return the binding of the question that people were asked."""
     return Binding.read(latest.needed.binding) if latest.needed is not None else None
 
 
 def _not_what_was_approved(attempt: Attempt, answer: ApprovalAnswered) -> list[str]:
-    """Return what of the answer does not fit, besides what it is bound to: the call that people saw, how many they are
-    and whether they are of the group that the tool asks for.
+    """Return the names of what does not fit beside the binding: the shown call, and the number of people of the
+    tool's group.
 
-    What people were asked is in the log, where others than the executor could have put it.
+    The question is in the log, where others than the executor may have written it.
     """
     group = attempt.tool.approval.approvers
     approvals = answer.approvals or (Approved(by=str(answer.by)),)
@@ -178,7 +178,7 @@ def _not_what_was_approved(attempt: Attempt, answer: ApprovalAnswered) -> list[s
 def _void(
     attempt: Attempt, rounds: Sequence[ApprovalRound], changed: Sequence[str], now: Binding
 ) -> CallOutcome | None:
-    """Record that an approval does not hold, where that is not on the record yet, and ask again."""
+    """Record that an approval does not hold, unless that is recorded, and ask again."""
     latest = rounds[-1]
     if latest.void is None:
         latest = replace(latest, void=_record_void(attempt, latest.number, changed, now))
@@ -198,7 +198,7 @@ def _record_void(attempt: Attempt, number: int, changed: Sequence[str], now: Bin
 
 
 def _asked_again(attempt: Attempt, latest: ApprovalRound, now: Binding, *, voids: int) -> CallOutcome | None:
-    """Ask again after an approval became void, a few times; return None where nobody need be asked any more."""
+    """Ask again after a void approval, a few times; return None where no reason to ask is left."""
     if voids >= MAX_VOIDS:
         return _denied(
             f"It was approved {voids} times, and each time what the approval relied on had changed "
@@ -211,7 +211,7 @@ def _asked_again(attempt: Attempt, latest: ApprovalRound, now: Binding, *, voids
 
 
 def consumed(attempt: Attempt) -> dict[str, Any] | None:
-    """Return the approval that a call acts on, to be recorded with its intention: that is what consumes it."""
+    """Return the approval that a call acts on, for its intention, which consumes the approval."""
     rounds = attempt.rounds
     if not rounds or rounds[-1].void is not None or not attempt.state.approved_by:
         return None
@@ -221,9 +221,9 @@ def consumed(attempt: Attempt) -> dict[str, Any] | None:
 
 
 def _nobody_answered(attempt: Attempt, latest: ApprovalRound) -> ApprovalRound:
-    """Record that nobody answered, and return the round with that.
+    """Record that nobody answered and return the round with that answer.
 
-    Raises ``RetryLater`` where a person was faster: what they approved may be other arguments than these.
+    Raises ``RetryLater`` where a person was faster: they may have approved other arguments than these.
     """
     nobody = ApprovalAnswered(
         turn=attempt.task.turn,
@@ -238,11 +238,11 @@ def _nobody_answered(attempt: Attempt, latest: ApprovalRound) -> ApprovalRound:
     said = attempt.recorded.nobody(attempt.task.run_id, nobody)
     try:
         recorded = attempt.record(said)
-    except AnswerUnsigned:  # nobody's answer is in the place of it
+    except AnswerUnsigned:  # a forged answer has its key
         return replace(latest, answer=said)
     if recorded.approve is not None:
-        raise RetryLater(f"{attempt.idempotency_key}: an answer came at the last moment; it counts.")
-    if canonical(recorded.body) != canonical(said.body):  # the same, but of somebody who could not know
+        raise RetryLater(f"{attempt.idempotency_key}: a person's answer came at the last moment and counts; try again.")
+    if canonical(recorded.body) != canonical(said.body):  # somebody else has written it
         _disbelieve(attempt, latest.number)
         _record_void(attempt, latest.number, ["signature"], None)
     return replace(latest, answer=said)
@@ -259,9 +259,9 @@ def _unanswered(attempt: Attempt, latest: ApprovalRound) -> CallOutcome:
 
 
 def _ask(attempt: Attempt, number: int, why: Sequence[str], binding: Binding, *, parked: bool = False) -> CallOutcome:
-    """Record what people are asked and to what their answer is bound; then let the workflow ask them.
+    """Record the question to people and the binding of their answer; then let the workflow ask.
 
-    Returns where the call has ended already. Else raises ``ApprovalRequired`` or ``ApprovalParked``.
+    Returns the outcome of a call that has ended already; else raises ``ApprovalRequired`` or ``ApprovalParked``.
     """
     if (ended := _has_ended(attempt)) is not None:
         return ended
@@ -282,10 +282,10 @@ def _ask(attempt: Attempt, number: int, why: Sequence[str], binding: Binding, *,
 
 
 def _has_ended(attempt: Attempt) -> CallOutcome | None:
-    """Return an outcome where the executor's own record says that the call is over; None where people may be asked.
+    """Return an outcome if the executor's own record says that the call has ended; None where people may be asked.
 
-    An attempt before this one may have ended it, and its event may not have come into the log. What is returned here is
-    written under the lease of its key, where that record is found, and counts.
+    An earlier attempt may have ended it and died before it wrote the event. The outcome returned here is recorded under
+    the lease of the key, where the earlier record is found, and counts.
     """
     if attempt.tool.effect is not Effect.WRITE or attempt.recorded.find(attempt.task.run_id, attempt.at) is None:
         return None
@@ -294,7 +294,7 @@ def _has_ended(attempt: Attempt) -> CallOutcome | None:
 
 def _waits(attempt: Attempt, *, parked: bool) -> ApprovalRequired | ApprovalParked:
     if parked:
-        return ApprovalParked(f"{attempt.tool.name} waits on for a person's approval.")
+        return ApprovalParked(f"{attempt.tool.name} still waits for a person's approval.")
     return ApprovalRequired(f"{attempt.tool.name} needs a person's approval.")
 
 
@@ -306,18 +306,18 @@ def _denied(message: str) -> CallOutcome:
 
 
 def _own_rule(attempt: Attempt) -> str | None:
-    """The tool's own rule: ``Approval.if_``."""
+    """Return the reason of the tool's own rule, ``Approval.if_``."""
     tool = attempt.tool
     return tool.approval.why(tool.name, attempt.args, attempt.request, attempt.so_far)
 
 
 def _no_room(attempt: Attempt) -> str | None:
-    """A window of the business's own money is full, and the playbook says ``on_full: ask``."""
+    """Return that a window of the business's own money is full, if the playbook says ``on_full: ask``."""
     return attempt.moving.no_room
 
 
 def _too_costly(attempt: Attempt) -> str | None:
-    """The declared cost of the call against the agent's ``approve_over_microusd``."""
+    """Return that the declared cost is above the agent's ``approve_over_microusd``."""
     most, cost = attempt.playbook.agent.approve_over_microusd, attempt.cost_microusd
     if most is None or cost is None or cost <= most:
         return None
@@ -325,12 +325,12 @@ def _too_costly(attempt: Attempt) -> str | None:
 
 
 def _made_before(attempt: Attempt) -> str | None:
-    """A tool with ``repeat="ask"``."""
+    """Return that the same call was made before, for a tool with ``repeat="ask"``."""
     return "the same call was made before in this run" if asks_again(attempt) else None
 
 
 def _rejected(attempt: Attempt) -> str | None:
-    """People have rejected the same call in this run: they said no to it, and nobody has said yes since."""
+    """Return that people have rejected the same call in this run, and nobody has approved it since."""
     before = last_rejection(attempt)
     if before is None:
         return None
@@ -338,8 +338,8 @@ def _rejected(attempt: Attempt) -> str | None:
     return f"{before.by} has rejected the same call in this run (turn {before.turn}, call {before.index}){words}"
 
 
-#: All of them, in the order in which people read them.
-#: Each returns a text that goes on after "Asked because …", or None.
+#: The reasons to ask a person, in the order in which people read them.
+#: Each returns a text that continues "Asked because …", or None.
 _REASONS: tuple[Callable[[Attempt], str | None], ...] = (
     _own_rule,
     _no_room,
@@ -355,16 +355,16 @@ _REASONS: tuple[Callable[[Attempt], str | None], ...] = (
 
 
 def why_a_person_must_approve(attempt: Attempt) -> list[str]:
-    """Return every reason; empty where nobody needs to be asked."""
+    """Return every reason to ask a person; empty where no person must be asked."""
     return [why for reason in _REASONS if (why := reason(attempt)) is not None]
 
 
-# What an approval is bound to. Where any of it has moved when the call is to act, the approval is void.
+# The binding of an approval. If any part of it has changed when the call is to act, the approval is void.
 
 
 @dataclass(frozen=True)
 class Binding:
-    """What an approval is bound to: its parts. ``precondition``, what that read, is told where it is small."""
+    """The parts that an approval is bound to. ``precondition``: the value that it read, if that is small."""
 
     tool: str
     arguments_sha256: str
@@ -375,23 +375,23 @@ class Binding:
 
     @classmethod
     def read(cls, asked: Mapping[str, Any] | None) -> Binding | None:
-        """Return the binding of a recorded question; None where its parts do not have the hash that it says.
+        """Return the binding of a recorded question; None where its parts do not have its hash.
 
-        An answer is signed and its question is not, so the parts count only together with the hash that was signed.
+        The answer is signed and the question is not, so the parts count only with the hash that was signed.
         """
-        if asked is None or not set(asked) >= _PARTS:  # a version that bound it to nothing
+        if asked is None or not set(asked) >= _PARTS:  # an early version had no binding
             return None
         read = cls(**{name: asked[name] for name in _PARTS})
         return read if asked["sha256"] == read.sha256 else None
 
     @property
     def sha256(self) -> str:
-        """The hash of all parts: what an answer is bound to."""
+        """The hash of all parts, to which an answer is bound."""
         return sha256(canonical(self._parts))
 
     @property
     def recorded(self) -> dict[str, Any]:
-        """It as the log has it."""
+        """The binding as the log has it."""
         return {"sha256": self.sha256, **self._parts, "precondition": self.precondition}
 
     @property
@@ -418,15 +418,15 @@ def binding_of(attempt: Attempt) -> Binding:
 
 
 def arguments_sha256(call: ToolCall) -> str:
-    """Return the hash of the arguments, however their JSON was written."""
+    """Return the hash of the arguments, which does not depend on the spelling of their JSON."""
     return sha256(canonical(call.arguments))
 
 
 def moved(asked: Binding | None, answer: ApprovalAnswered, now: Binding) -> list[str]:
-    """Return the names of what is no longer as it was when people were asked; empty where the approval holds.
+    """Return the names of the parts that have changed since people were asked; empty where the approval holds.
 
-    A person who changed the arguments meant to: neither they nor a cost that is lower for it count.
-    Where the answer is not to this very question (or to one of a version that bound it to nothing), that is all.
+    If the person changed the arguments, neither the arguments nor a lower cost count as changed. An answer to another
+    question, or to one without a binding, gives ``["binding"]`` alone.
     """
     if asked is None or answer.binding != asked.sha256:
         return ["binding"]
@@ -443,7 +443,7 @@ def moved(asked: Binding | None, answer: ApprovalAnswered, now: Binding) -> list
 
 
 def same_call(asked: Binding | None, answer: ApprovalAnswered, call: ToolCall) -> bool:
-    """Say whether an approved call that was begun is the one that the answer let happen."""
+    """Say whether an approved call that has begun is the call that the answer approved."""
     if asked is None or answer.binding != asked.sha256 or asked.tool != call.tool:
         return False
     return answer.changes_arguments or asked.arguments_sha256 == arguments_sha256(call)
@@ -457,7 +457,7 @@ def _precondition(attempt: Attempt) -> Any:
     def reads() -> Any:
         with consequences(f"What the precondition of {name} reads"):
             read = require_result(rule(attempt.args, attempt.context), "JSON")
-        canonical(read)  # what could not be hashed or recorded must fail here
+        canonical(read)  # a value that cannot be hashed or recorded must fail here
         return read
 
     return run_rule(f"{name}: precondition", reads, rule, may_raise=(ToolFailed,))

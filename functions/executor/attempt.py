@@ -1,4 +1,4 @@
-"""One attempt at one call, and the run that its rules look at."""
+"""The values of one attempt at a call: the call, the attempt, and the run that its rules read."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from functions.executor.moving import Moving
 
 FactT = TypeVar("FactT", bound=Fact)
-#: So long an attempt lived at most before ``call.doubted`` said how long: the executor's timeout in template.yaml.
+#: The longest life of an attempt whose ``call.doubted`` does not say it: the executor's timeout in template.yaml.
 _LIVED_MS = 60_000
-#: An undo was made of what has happened: it need not find its values.
+#: Planners whose values need no source: an undo is made from the recorded effect.
 _NEED_NO_GROUND = (Planner.ROLLBACK,)
 
 
 class History:
-    """The run of one task, read once each.
+    """The run of one task, as its turn and as a whole, each read once.
 
-    A plain read of a tool costs as many bytes however long the run is: only ``turn`` is read. A rule that is a
-    fold over the run (repeats, grounding) reads ``run``, and only for the tools that it is about.
+    A plain read tool needs ``turn`` alone, so its call costs the same in a long run. A rule that is a fold over the run
+    (repeats, grounding) reads ``run``, and only for the tools that need it.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class History:
 
     @property
     def unsigned(self) -> tuple[Event, ...]:
-        """What claims to be a person's in that turn and is not signed: no part of ``turn``."""
+        """The turn's events that claim to be a person's and are not signed; ``turn`` is without them."""
         return self._read_unsigned() if self.turn else ()
 
     @cached_property
@@ -76,22 +76,22 @@ class History:
 
     @property
     def opening(self) -> Opening:
-        """How the run began, with the deadlines as its turn renewed them."""
+        """The run's opening, with the deadlines as its turn renewed them."""
         return self.turn.opening
 
     def add(self, event: Event) -> None:
-        """Take note of what this attempt itself has recorded in the task's turn."""
+        """Add an event that this attempt has recorded in the task's turn."""
         if event.seq not in self.turn.by_seq:
             self.turn = self.turn.with_event(event)
         self.renew()
 
     def read_again(self) -> None:
-        """Read the task's turn again when it is asked for: another attempt may have written since."""
+        """Read the task's turn again at its next use: another attempt may have written since."""
         vars(self).pop("turn", None)
         self.renew()
 
     def renew(self) -> None:
-        """Read the whole run again when it is asked for."""
+        """Read the whole run again at its next use."""
         vars(self).pop("run", None)
 
     def call(self, turn: int, index: int) -> CallState | None:
@@ -99,19 +99,19 @@ class History:
         return self.turn.call(turn, index)
 
     def so_far(self, task: ExecuteTask, windows: MovedSoFar | None = None) -> RunSoFar:
-        """Return the run before the task's call, for a rule of its tool; ``windows``: what was moved by all runs."""
+        """Return the run before the task's call, for a rule of its tool; ``windows``: the amounts moved by all runs."""
         return RunSoFar.before(self.run, task.turn, task.index, windows)
 
 
 @dataclass(frozen=True)
 class ProposedCall:
-    """A call as the log has it, whether or not its gate lets it pass.
+    """A call as the log has it, before the gate.
 
     task     its coordinates
-    state    what the log says of it so far
+    state    its state in the log
     history  the run
-    tool     its tool; None where the playbook has none of that name
-    context  the Lambda context: its request id tells this attempt from every other one, its time left is the lease
+    tool     its tool; None where the playbook has no tool of that name
+    context  the Lambda context: its request id is the attempt's id, its remaining time is the lease
     """
 
     task: ExecuteTask
@@ -127,17 +127,17 @@ class ProposedCall:
 
     @property
     def begun_as_a_write(self) -> bool:
-        """Whether an attempt was about to act: only what resolves the call can say then that nothing was done."""
+        """Whether an attempt has begun it as a write: then only its resolution can say that nothing was done."""
         return self.state.status == "intended" and self.state.effect == Effect.WRITE
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """An attempt that ended with an error: what is in ``call.doubted``.
+    """A recorded ``call.doubted``: an attempt that ended with an error.
 
-    message   the error
-    ran       whether that was the tool's own; else it is of what was asked afterwards, ``verify`` or the tool again
-    until_ms  until when what it sent may still arrive, milliseconds since 1970; 0 where its lease lasted as long
+    message   the error's text
+    ran       whether the tool's run raised it; else a question afterwards did, to ``verify`` or to the tool
+    until_ms  until then its requests may still arrive, milliseconds since 1970; 0 where its lease lasted as long
     """
 
     message: str
@@ -150,16 +150,16 @@ class Attempt:
     """A call that has passed the gate.
 
     task      its coordinates
-    state     what the log says of it so far
-    tool, args  what would be executed
-    history   the run that the rules look at
-    context   what the tool itself gets besides its arguments
-    moving    what it moves of the business's own money
-    recorded  what the executor itself recorded of the run's writes
-    append    writes a fact of this run to the log; the first one under its key stands
-    disbelieve  reports an event of the log that was forged, which is no part of the run from then on
-    undoes    the effect that it has claimed to undo; empty for most
-    cut       makes what an error says short enough to be recorded
+    state     its state in the log, with the arguments in their one form
+    tool, args  the tool and its validated arguments
+    history   the run that the rules read
+    context   the tool's context
+    moving    the business's own money that it moves
+    recorded  the executor's own records
+    append    writes a fact of this run to the log; the first fact under its key stands
+    disbelieve  reports a forged event of the log, and excludes it from the run
+    cut       cuts the text of an error to the length that is recorded
+    undoes    the position of the effect that it has claimed to undo; empty for most calls
     """
 
     task: ExecuteTask
@@ -183,9 +183,9 @@ class Attempt:
 
     @cached_property
     def grounding(self) -> Grounding:
-        """Where the values of its arguments come from; read only as far as they ask for it.
+        """The sources of the values of its arguments; the run is read only if a value needs it.
 
-        Those without a mark are looked at where untrusted text could do harm by them.
+        Values without a mark are checked where untrusted text could do harm through them.
         """
         unmarked = self.tool.taint != "allow" and self.playbook.may_read_untrusted
         if self.state.planner in _NEED_NO_GROUND or not (self.tool.has_grounded or unmarked):
@@ -208,15 +208,15 @@ class Attempt:
 
     @cached_property
     def earlier_writes(self) -> Mapping[Position, Done]:
-        """What is recorded of the run's writes before this call, by position.
+        """The executor's records of the run's writes before this call, by position.
 
-        The log says where there may be some: its keys, which nobody can take away, and not what stands under them.
+        The positions come from the keys of the log, which nobody can remove; the content under a key is not used.
         """
         calls = {(event.turn, event.index) for event in self.history.run if event.name.startswith("call.")}
         return self.recorded.of(self.task.run_id, {at for at in calls if at < self.at})
 
     def so_far(self) -> RunSoFar:
-        """Return the run before this call, with what was moved where the tool moves something."""
+        """Return the run before this call, with the amounts moved if the tool moves money."""
         return self.history.so_far(self.task, self.moving.so_far())
 
     @property
@@ -226,9 +226,9 @@ class Attempt:
 
     @cached_property
     def cost_microusd(self) -> int | None:
-        """What it may cost at most, None where nothing. Raises ``RuleViolation`` where the tool cannot say.
+        """Its worst cost, None for a tool that costs nothing. Raises ``RuleViolation`` where the tool cannot tell.
 
-        What an earlier attempt has reserved stands, whatever the tool would say now.
+        An earlier attempt's reservation stands, whatever the tool would say now.
         """
         intended = self.history.turn.fact(CallIntended, *self.at)
         if intended is None:
@@ -242,18 +242,18 @@ class Attempt:
 
     @property
     def is_with_people(self) -> bool:
-        """Whether people are being asked, or said no: that is what becomes of the call."""
+        """Whether people are being asked about the call, or have rejected it."""
         rounds = self.rounds
         return bool(rounds) and (rounds[-1].answer is None or not rounds[-1].answer.approve)
 
     @property
     def idempotency_key(self) -> str:
-        """The effect's identity: run, turn, position. The same for every attempt at this call."""
+        """The effect's key: run, turn, position. It is the same for every attempt at this call."""
         return self.context.idempotency_key
 
     @property
     def doubts(self) -> tuple[Doubt, ...]:
-        """The attempts at this call before this one that ended in doubt, in their order."""
+        """The earlier attempts at this call that ended in doubt, in their order."""
         return tuple(
             Doubt(doubted.message, doubted.ran, _until_ms(doubted, event.at))
             for event, doubted in self._tries
@@ -262,10 +262,10 @@ class Attempt:
 
     @property
     def nothing(self) -> str | None:
-        """What the last attempt before this one said, where each of them said that nothing was done; else None.
+        """The last earlier attempt's message if every earlier attempt said that it did nothing; else None.
 
-        The log has each of them but the first as two events: it begins, it has done nothing. Who died between them has
-        left the first one alone, and nobody knows what it did.
+        The log has two events of each such attempt but the first: it begins, it has done nothing. An attempt that died
+        between them has left only the first event, and nobody knows what it did.
         """
         said = [doubted.nothing for _, doubted in self._tries]
         if not said or said != (["done", "begins"] * len(said))[: len(said)] or said[-1] != "done":
@@ -281,9 +281,9 @@ class Attempt:
     def record_doubt(
         self, invocation: str, until_ms: int, message: str, ran: bool, gives_back: bool, nothing: str | None = None
     ) -> None:
-        """Record that this attempt ended in doubt; ``nothing``: that it "begins", or has "done" nothing.
+        """Record that this attempt ended in doubt or, by ``nothing``, that it "begins" or has "done" nothing.
 
-        ``until_ms``: when its lease ends. It is in the log where the attempt ``gives_back`` its lease before that.
+        ``until_ms``: the end of its lease, recorded if the attempt ``gives_back`` the lease before that.
         """
         doubted = CallDoubted(
             turn=self.task.turn,
@@ -299,17 +299,17 @@ class Attempt:
 
     @property
     def as_proposed(self) -> Attempt:
-        """The same attempt as it would be if the call had not been begun."""
+        """The same attempt, as if the call had not begun."""
         begun = (CallIntended.NAME, CallReserved.NAME, CallDoubted.NAME)
         turn = self.history.turn.only(lambda one: (one.turn, one.index) != self.at or one.name not in begun)
         state = turn.call(*self.at) or self.state
         return replace(self, state=state, history=History(lambda: turn, lambda: self.history.run))
 
     def was_shown(self, call_sha256: str, *, changed: bool) -> bool:
-        """Say whether people who were shown the call with that hash were shown what would be executed.
+        """Say whether the call with that hash, which people were shown, is the call that would be executed.
 
-        They see the form that was recorded with the question, masked. ``changed``: they changed the arguments, and
-        were shown what those were before.
+        People see the form that was recorded with the question, masked. ``changed``: they changed the arguments, and
+        saw the arguments before the change.
         """
         call = self._shown.proposed or self._shown.call
         needed = self._needed(self.history.turn)
@@ -321,17 +321,17 @@ class Attempt:
         return call_sha256 == sha256(canonical(call.model_dump(mode="json")))
 
     def _needed(self, turn: Run) -> ApprovalNeeded | None:
-        """Return what the last question to people said."""
+        """Return the last question to people."""
         return next((one for one in reversed(turn.facts(ApprovalNeeded)) if one.at == self.at), None)
 
     @property
     def proposed_sha256(self) -> str:
-        """The hash of the arguments as they were sent, in their masked form: what the form was made of."""
+        """The hash of the arguments as they were proposed, masked."""
         return sha256(canonical(self._shown.call.arguments))
 
     @property
     def call_sha256(self) -> str:
-        """The hash of the call as it would be executed; of its masked form, so it is no help in guessing a secret."""
+        """The hash of the call as it would be executed, masked: no secret can be guessed from it."""
         return sha256(canonical(self._shown.call.model_dump(mode="json")))
 
     @property
@@ -339,7 +339,7 @@ class Attempt:
         return self.history.turn.as_shown.call(*self.at) or self.state
 
     def record(self, fact: FactT) -> FactT:
-        """Append to the log and return what is recorded, which the history has from then on."""
+        """Append to the log, return the recorded fact, and add it to the history."""
         event = self.append(fact)
         self.history.add(event)
         recorded = event.fact
@@ -354,9 +354,9 @@ def _until_ms(doubted: CallDoubted, at: str) -> int:
 
 
 def in_form(tool: Tool, args: BaseModel, state: CallState) -> CallState:
-    """Return the state with the call as it would be executed: its arguments in their one form.
+    """Return the state with the call as it would be executed: with the arguments in their one form.
 
-    Raises ``RuleViolation`` where a call that was begun was begun with others, or as a tool with another effect: the
+    Raises ``RuleViolation`` where the call has begun with other arguments or with another effect of its tool: the
     playbook has changed since.
     """
     if state.status == "intended" and state.effect is not None and state.effect != tool.effect:
@@ -365,12 +365,12 @@ def in_form(tool: Tool, args: BaseModel, state: CallState) -> CallState:
     begun = state.admitted if state.status == "intended" else None
     if begun is not None and begun.arguments not in (call.arguments, state.call.arguments):
         fields = differing(begun.arguments, call.arguments)
-        raise RuleViolation(f"{tool.name}: {fields}: its arguments are read in another way now than when it was begun.")
+        raise RuleViolation(f"{tool.name}: {fields}: its arguments are read differently now than when it was begun.")
     return replace(state, call=call)
 
 
 def differing(one: Any, other: Any) -> str:
-    """Return the names that are not the same in two forms; of what is no object, that it is the whole."""
+    """Return the names of the fields that differ; "(whole)" where one of them is no object, or no field differs."""
     if not isinstance(one, Mapping) or not isinstance(other, Mapping):
         return "(whole)"
     return ", ".join(sorted(name for name in {*one, *other} if one.get(name) != other.get(name))) or "(whole)"

@@ -1,17 +1,17 @@
-"""Run a tool within its downstream's circuit and its own time, and say what came of it.
+"""The run of a tool, within its downstream's circuit and its time limit, and the classification of its end.
 
-**The circuit** is Powertools' utility over the idempotency table. An open one is in the table (``circuit#<name>``), so
-every process of the executor sees it within seconds. The failures that open it are counted in each process by itself: a
-healthy call writes nothing. Where the table cannot be read a circuit counts as closed: it must not be an outage itself.
+**The circuit** is Powertools' utility over the idempotency table. An open circuit is in the table (``circuit#<name>``),
+so every process of the executor sees it within seconds. Each process counts failures by itself, so a healthy call
+writes nothing. If the table cannot be read, the circuit counts as closed. If a process cannot claim the probe of an
+open circuit, the circuit stays open for its call.
 
-**The time.** The function runs in a thread of its own, which nobody can stop in the middle of a request. So it is told
-to stop at its next step: what is in flight may still arrive, but it begins nothing more, neither now nor when Lambda
-thaws this process for another call.
+**The time limit.** The function runs in a thread, and no thread can be stopped in the middle of a request. So the
+thread is told to stop at its next step: a request that it has sent may still arrive, but it begins nothing more,
+neither now nor when Lambda thaws this process for another call.
 
-**What came of it.** Doubt is the default. A tool has failed where it says so (``ToolFailed``), and nothing was done
-where it says so (``RetryLater``) or where it was never begun (``CircuitOpen``). Whatever else it raises, an outage, a
-defect or an error of a client that nobody here has heard of, says nothing about its effect: the request may have
-arrived, or arrive yet.
+**The classification.** Doubt is the default. A tool has failed where it says so (``ToolFailed``). Nothing was done
+where the tool says so (``RetryLater``) or was not begun (``CircuitOpen``). Any other error (an outage, a defect, an
+unknown error of a client) says nothing about the effect: the request may have arrived, or may arrive yet.
 """
 
 from __future__ import annotations
@@ -31,39 +31,40 @@ from ballast.contracts.error_text import error_text
 from ballast.edge import note
 from ballast.errors import ProcessEnds, RetryLater, SettingInvalid
 from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
+from ballast.playbook.context import Bill
 from ballast.playbook.rules import ends_the_process
 from ballast.runtime import Runtime
 from functions.executor.record import CallOutcome
 
 T = TypeVar("T")
 
-#: What the executor keeps of the Lambda's time to record what came of the call.
+#: Seconds of the Lambda's time that are kept for recording the outcome.
 RESERVED_S = 5.0
-#: What nobody can tell from "nothing was found" where it is empty, or 0.
+#: Types whose empty or zero value cannot be told from "nothing was found".
 _MAY_BE_EMPTY = (bool, int, float, complex, Decimal, str, bytes, bytearray, list, tuple, dict, set, frozenset)
-#: Makes a text short enough to be recorded, without parting a sensitive value.
+#: Cuts a text to what is recorded, without leaving a part of a sensitive value.
 Cut = Callable[[str], str]
 
 
 class CircuitOpen(Exception):
-    """The downstream failed so often that it is left alone for a while. Nothing was executed."""
+    """The downstream failed so often that it is not called for a while. Nothing was executed."""
 
 
 class TimedOut(Exception):
-    """The tool took longer than it may. A write may have happened, or may happen yet."""
+    """The tool exceeded its time limit. A write may have happened, or may happen yet."""
 
 
 class Broken(Exception):
-    """The tool raised what is no ``Exception``: ``sys.exit``, a cancelled event loop, a panic of its client."""
+    """The tool raised a ``BaseException``: ``sys.exit``, a cancelled event loop, a panic of its client."""
 
 
 class _GivenUp(ProcessEnds):
-    """Raised inside the tool's thread: nobody waits for it any more."""
+    """Raised inside the tool's thread after its time limit."""
 
 
 @dataclass(frozen=True)
 class NothingDone:
-    """A run that did nothing, and may be made again: the tool itself says so, or its circuit was open (``rested``)."""
+    """A run that did nothing and may be repeated: the tool says so, or its circuit was open (``rested``)."""
 
     message: str
     rested: bool = False
@@ -74,8 +75,8 @@ class NothingDone:
 class InDoubt:
     """A run that ended with an error: its effect may have happened, and may still happen.
 
-    answered  it returned, and not what it promises: it is over, and no other answer will come
-    cause     what its function raised
+    answered  it returned another result than it promises: the run is over, and a repetition returns the same
+    cause     the error of its function
     """
 
     message: str
@@ -83,12 +84,12 @@ class InDoubt:
     cause: BaseException | None = None
 
 
-#: What came of a run.
+#: The end of a run.
 Came = CallOutcome | NothingDone | InDoubt
 
 
 class Downstreams:
-    """What the playbook's tools call, each behind the circuit that its tool names."""
+    """The systems that tools call, each behind the circuit that its tool names."""
 
     def __init__(self, make_store: Callable[[], Any]) -> None:
         self._make_store = make_store
@@ -96,7 +97,7 @@ class Downstreams:
 
     @classmethod
     def of(cls, runtime: Runtime, table_name: str) -> Downstreams:
-        """Return them over that table, with ``runtime``'s client, once a tool names a circuit."""
+        """Return them with circuits in that table; ``runtime``'s client is made when a tool first names one."""
 
         def make_store() -> Any:
             from aws_lambda_powertools.utilities.circuit_breaker.persistence import CircuitBreakerDynamoDBPersistence
@@ -106,29 +107,36 @@ class Downstreams:
         return cls(make_store)
 
     def ready(self, tool: Tool, args: Any, context: ToolContext) -> Callable[[], Any]:
-        """Return the tool, ready to be run once; its time is the context's."""
-        return partial(self.call, tool.circuit, context.timeout_s, tool.function, args, context)
+        """Return the tool, ready to run once, with the context's time limit; the context's bill says when it begins."""
+        return partial(self.call, tool.circuit, context.timeout_s, tool.function, args, context, bill=context.bill)
 
-    def call(self, circuit: Circuit | None, seconds: float | None, function: Callable[..., T], *given: Any) -> T:
+    def call(
+        self,
+        circuit: Circuit | None,
+        seconds: float | None,
+        function: Callable[..., T],
+        *given: Any,
+        bill: Bill | None = None,
+    ) -> T:
         """Return ``function(*given)``, or raise ``CircuitOpen`` without calling it.
 
-        Raises what the function raises, ``TimedOut`` after so many ``seconds`` (None: no limit), and ``Broken`` for
-        what is no ``Exception``, so that its circuit counts it; only the end of this very process passes.
+        ``bill`` is marked as begun immediately before the call. Raises what the function raises, ``TimedOut`` after
+        ``seconds`` (None: no limit), and ``Broken`` for what is no ``Exception``, so that the circuit counts it; only
+        the end of this process passes.
 
-        Whatever it raises counts as a failure of the downstream, except what the business said no to. A client may have
-        a breaker by Powertools of its own: what that raises comes from ``function``, and passes as any other error.
+        Every error of the function counts as a failure of the downstream, except what the business said no to. The
+        function's own client may have a Powertools circuit breaker: its error passes like any other.
         """
-        begun = False
+        bill = Bill() if bill is None else bill
 
         def begin() -> T:
-            nonlocal begun
-            begun = True
+            bill.begun = True
             try:
                 return within(seconds, function, *given)
             except (ToolFailed, RetryLater, TimedOut):
-                raise  # the tool's own word, or its time
+                raise  # the tool's own statement, or its time limit
             except Exception as problem:
-                note(problem)  # it becomes an outcome, which has its text alone
+                note(problem)  # the outcome has only its text; the traceback is printed
                 raise
             except BaseException as problem:
                 if ends_the_process(problem):
@@ -155,9 +163,11 @@ class Downstreams:
         guarded: Callable[[], T] = circuit_breaker(f"circuit#{circuit.name}", self._made, config=config)(begin)
         try:
             return guarded()
-        except CircuitBreakerOpenError:
-            if begun:
+        except Exception as problem:
+            if bill.begun:
                 raise
+            if not isinstance(problem, CircuitBreakerOpenError):
+                note(problem)  # of the write by which this process claims the probe
             raise CircuitOpen(
                 f"{circuit.name} failed too often and is left alone for a while. Nothing was executed."
             ) from None
@@ -165,13 +175,13 @@ class Downstreams:
 
 @contextmanager
 def _errors_become_values(tool: Tool, cut: Cut) -> Iterator[list[Came]]:
-    """Leave the block where something is raised in it, and put what that says of the effect into the list."""
+    """Catch the error of the block, and append to the list what it says about the effect."""
     came: list[Came] = []
     try:
         with consequences(f"What the tool {tool.name} uses"):
             try:
                 yield came
-            except RetryLater as nothing:  # the tool's own word: ``consequences`` has said nothing yet
+            except RetryLater as nothing:  # the tool's own; those of ``consequences`` are raised outside
                 came.append(NothingDone(cut(error_text(nothing)), cause=nothing))
     except ToolFailed as failed:
         came.append(CallOutcome("failed", message=cut(error_text(failed))))
@@ -184,9 +194,9 @@ def _errors_become_values(tool: Tool, cut: Cut) -> Iterator[list[Came]]:
 
 
 def run_tool(tool: Tool, call: Callable[[], Any], cut: Cut) -> Came:
-    """Run ``call`` and return what came of it: ok, failed where the business says no, or why there is no outcome.
+    """Run ``call`` and return its end: ok, failed where the business says no, or why there is no outcome.
 
-    ``cut`` bounds what errors say.
+    ``cut`` bounds the texts of errors.
     """
     with _errors_become_values(tool, cut) as came:
         result = call()
@@ -194,28 +204,27 @@ def run_tool(tool: Tool, call: Callable[[], Any], cut: Cut) -> Came:
 
 
 def found(tool: Tool, verify: Callable[[], Any], cut: Cut) -> Came | None:
-    """Return what ``verify`` finds of the effect, or why it cannot tell; None where it finds nothing.
+    """Return the effect that ``verify`` finds, or why it cannot tell; None where it finds nothing.
 
-    None says that nothing was found, and False where it can be no result. Any other empty value is no answer.
+    ``verify`` says "nothing" by None, or by False if that cannot be a result. Any other empty value is no answer.
     """
     with _errors_become_values(tool, cut) as came:
         result = verify()
     if came:
-        no_answer = came[0]
-        if isinstance(no_answer, CallOutcome):
-            return InDoubt(cut(f"verify of {tool.name} failed: {no_answer.message}"))
-        return no_answer
+        (error,) = came
+        failed = isinstance(error, CallOutcome)
+        return InDoubt(cut(f"verify of {tool.name} failed: {error.message}")) if failed else error
     if result is None or (result is False and not _may_return_false(tool)):
         return None
     if isinstance(result, _MAY_BE_EMPTY) and not result:
         told = repr(result) if isinstance(result, bool | int | float) else f"an empty {type(result).__name__}"
-        says_nothing = f"verify of {tool.name} returned {told}, which says nothing: None where it did not happen."
-        return InDoubt(says_nothing, answered=True)
+        no_answer = f"verify of {tool.name} returned {told}, which is no answer: None says that nothing happened."
+        return InDoubt(no_answer, answered=True)
     return _ok(tool, None if result is True and tool.returns_nothing else result, cut)
 
 
 def _may_return_false(tool: Tool) -> bool:
-    """Say whether False may be the result of the effect, so that it does not tell whether that happened."""
+    """Say whether False may be the result of the effect, and so no answer of ``verify``."""
     if tool.returns_nothing:
         return False
     try:
@@ -228,7 +237,7 @@ def _may_return_false(tool: Tool) -> bool:
 def _ok(tool: Tool, result: Any, cut: Cut) -> CallOutcome | InDoubt:
     try:
         return CallOutcome("ok", result=tool.dump(result))
-    except BaseException as problem:  # a validator or a serializer of the result's type may raise whatever it likes
+    except BaseException as problem:  # a validator or a serializer of the result's type may raise anything
         if ends_the_process(problem):
             raise
         return InDoubt(cut(f"The result is not what {tool.name} promises: {error_text(problem)}."), answered=True)
@@ -238,11 +247,11 @@ def _ok(tool: Tool, result: Any, cut: Cut) -> CallOutcome | InDoubt:
 
 
 def seconds_for(timeout_s: float | None, lambda_context: Any) -> float | None:
-    """Return how long a tool may run now: its own time, and never past the Lambda's. None: no limit of its own."""
+    """Return a tool's time limit in seconds, within the Lambda's remaining time; None for a tool without a limit."""
     if timeout_s is None:
         return None
     left_s: float = lambda_context.get_remaining_time_in_millis() / 1000 - RESERVED_S
-    # With nothing left Lambda cuts the attempt itself, which is resolved as a dead one.
+    # With nothing left, Lambda ends the process, and the next attempt resolves a dead one.
     return min(timeout_s, left_s) if left_s > 0 else timeout_s
 
 
@@ -252,8 +261,8 @@ def within(seconds: float | None, function: Callable[..., T], *given: Any) -> T:
         return function(*given)
     results: list[T] = []
     problems: list[BaseException] = []
-    # Told to stop before its work or after it, a thread would stop in Python's own code; and if it has ended, another
-    # would that was given its number. So it is told while it works, and its result counts only where it was not told.
+    # A thread that is told to stop before or after its work would stop in Python's own code; and if it has ended, the
+    # thread that got its number would stop. So it is told only while it works, and then its result does not count.
     telling = threading.Lock()
     begun = given_up = False
 

@@ -1,7 +1,7 @@
-"""An effect happens once, or is known to be unknown. It is never blindly repeated.
+"""One effect, from its intention to its record: it happens once, or it is recorded as unknown.
 
-``Effects.carry_out`` is the whole of it: intend ─▶ run the tool, within its circuit and its time ─▶ classify what came
-─▶ record. A read goes straight through; a write goes through under the lease of its key (``WriteAttempt.attempted``)::
+``Effects.carry_out`` is the sequence: intend ─▶ run the tool, within its circuit and its time ─▶ classify what came
+─▶ record. A read has no lease; a write runs under the lease of its key (``WriteAttempt.attempted``)::
 
     any attempt     run ─ returned ──────────────────────────▶ ok │ failed, where the tool says so
                         ├ nothing was done (it says so) ─────▶ try again; without a way to resolve: failed
@@ -9,22 +9,22 @@
                                                     ├ honours_key ───────▶ try again under the same key, TRIES times
                                                     ├ verify: not (yet) ─▶ wait for this attempt's lease, then resolve
                                                     └ neither ───────────▶ unknown
-    resolve         an earlier attempt is dead, or ended in doubt; none is at work on it any more
+    resolve         an earlier attempt died or ended in doubt, and its lease is over
                         honours_key ─▶ run again under the same key
                         verify ──────▶ happened: ok, not: run again; after RUNS that ended in doubt: did not happen
                         neither ─────▶ unknown
-    give up         nobody tries it again
+    give up         the call is not tried again
                         verify ──────▶ happened: ok, not: did not happen
                         else ────────▶ unknown
 
-The lease is Powertools' record of an attempt in progress, as long as the Lambda lives: nobody resolves an
-effect whose attempt may still be at work. It is taken before ``call.intended`` is written, so that an intent
-in the log means that the tool itself was about to run.
+The lease is Powertools' record of an attempt in progress. It lasts as long as the Lambda may live, so no effect is
+resolved while its attempt may still be at work. It is taken before ``call.intended`` is written: an intention in the
+log means that the tool was about to run.
 
-One rule: "it did not happen" needs proof that every attempt that ran is over. What an attempt has sent may arrive until
-its lease ends. So an attempt gives its lease back only where it knows its outcome, or says that it did nothing, or has
-left ``call.doubted`` with the time at which the lease would have ended. Whoever asks ``verify``, or hears a refusal,
-before each of these has passed believes what it finds, and never that nothing is there.
+One rule: "it did not happen" needs proof that every attempt that ran is over. A request that an attempt has sent may
+arrive until that attempt's lease ends. So an attempt gives its lease back only where it knows its outcome, or did
+nothing, or has recorded in ``call.doubted`` when its lease would have ended. Before all those times have passed, an
+effect that ``verify`` finds is believed; "nothing found" and a refusal are not.
 """
 
 from __future__ import annotations
@@ -52,22 +52,22 @@ from functions.executor.record import CallOutcome, Ends, LeaseStays, Once, Posit
 from functions.executor.rules import charge, provenance, reserve_anew
 from functions.executor.undo import aside, planned_undo, with_undo
 
-#: So often a write is tried under its key: as often as the state Execute tries.
+#: Most runs of a write under its key: as many as the state Execute makes.
 TRIES = 6
-#: So many runs of a write with ``verify`` may end in doubt; where it did not happen then, the planner is told so.
+#: Most runs of a write with ``verify`` that may end in doubt; if none of them had its effect, the call has failed.
 RUNS = 2
-#: So often ``verify`` may be asked in vain, whatever runs came before; then it is unknown.
+#: Most questions to ``verify`` that may fail, whatever runs came before; then the effect is unknown.
 DOUBTS = 3
-#: So many characters are recorded of what an outcome or a refusal says.
+#: Most characters that are recorded of the message of an outcome or a refusal.
 MESSAGE_CHARS = 4_000
-#: How the log begins what it says of such a question.
+#: The beginning of a recorded doubt that is a failed question to ``verify``. Old logs have it: it must not change.
 _NOT_ASKED = "Whether it happened could not be asked."
 
 
 class _GivesBack(Exception):
     """Ends an attempt without an outcome and gives its lease back: it did nothing, or its doubt is in the log.
 
-    ``too_early``: an attempt before it may still have its effect; else it may be tried again at once.
+    ``too_early``: an earlier attempt may still have its effect; else the call may be tried again at once.
     """
 
     def __init__(self, message: str, *, too_early: bool = False) -> None:
@@ -77,7 +77,7 @@ class _GivesBack(Exception):
 
 @dataclass(frozen=True)
 class Effects:
-    """Carries out calls that have passed every rule, and records what came of them. Nothing else acts."""
+    """Carries out calls that have passed every rule, and records what came of them. No other class runs a tool."""
 
     log: RunLog
     once: Once
@@ -89,8 +89,8 @@ class Effects:
     def carry_out(self, attempt: Attempt, lambda_context: Any, *, given_up: str | None = None) -> str:
         """Carry the call out, a write at most once, record its outcome and return its status.
 
-        ``given_up``: why nobody runs it any more; then only what is known of it is recorded. Raises ``EffectUnknown``,
-        ``AttemptInProgress`` while another attempt may be at work, ``RetryLater`` where to try again.
+        ``given_up``: why the call is not tried again; the tool is not run then, and what is known is recorded. Raises
+        ``EffectUnknown``, ``AttemptInProgress`` while another attempt may be at work, and ``RetryLater``.
         """
         started, tool, key = self.clock(), attempt.tool, attempt.idempotency_key
         seconds = seconds_for(tool.limits.timeout_s, lambda_context)
@@ -112,25 +112,23 @@ class Effects:
         return self._record(attempt, CallOutcome.read(self.log.unkept(attempt.task.run_id, kept)), started)
 
     def _read(self, attempt: Attempt, context: ToolContext, invocation: str) -> CallOutcome:
-        """Run a tool that reads. It did nothing whatever went wrong, so the planner may go on.
+        """Run a tool that reads. Whatever goes wrong, nothing was changed, and the planner may go on.
 
-        A ``defect`` was no outcome of the business: its message quotes whatever went wrong, so nobody vouches for it.
-        Raises ``RetryLater`` for an outage of AWS: another attempt reads again. Raises ``SettingInvalid``.
+        An unexpected error is marked as a ``defect``: its message may quote anything, so it is not trusted text. Raises
+        ``RetryLater`` for an outage of AWS or where the tool says so, and ``SettingInvalid``.
         """
         tool = attempt.tool
         if not intend(self.log, attempt, invocation):
             third = reserve_anew(self.log, attempt, invocation)
             if third is not None:
                 return third
-        context.bill.begun = True
         came = run_tool(tool, self.downstreams.ready(tool, attempt.args, context), attempt.cut)
         match came:
             case CallOutcome():
                 return fitted(attempt, came)
             case NothingDone(message, rested=True):
-                context.bill.begun = False
                 return CallOutcome("failed", message=message)
-            case NothingDone(message, cause=cause):  # by the name that the workflow tries again for
+            case NothingDone(message, cause=cause):  # as RetryLater: the workflow retries by that name
                 raise RetryLater(message) from cause
             case InDoubt(cause=SettingInvalid() as cause):
                 raise cause from None
@@ -149,7 +147,7 @@ class Effects:
         done = replace(with_undo(attempt, outcome), latency_ms=latency_ms, cost_microusd=charge(attempt))
         bounded = self.bounded(done, task.run_id, attempt.state.call)
         settled = self.log.record(task.run_id, bounded.settled(attempt.at, tool.name))
-        # A read has done nothing, and the first one recorded stands.
+        # A read has changed nothing, so the outcome that was recorded first stands.
         read = tool.effect is Effect.READ
         status, message = (settled.status, settled.message) if read else (done.status, done.message)
         attempt.moving.settle(attempt, status)
@@ -158,26 +156,26 @@ class Effects:
         if status == "unknown":
             raise EffectUnknown(f"{attempt.idempotency_key}: {message}")
         if settled.status != status:
-            # Another attempt's doubt, or forged: either way a person looks.
+            # Another attempt's doubt, or a forged event: a person must look.
             told = f"the log says {settled.status}. {settled.message}".strip()
             raise EffectUnknown(f"{attempt.idempotency_key}: it was {status}, and {told}")
         return status
 
     def bounded(self, outcome: CallOutcome, run_id: str, call: ToolCall) -> CallOutcome:
-        """Return the outcome with as much of its message as is recorded, and no part of a sensitive value."""
+        """Return the outcome with its message cut to ``MESSAGE_CHARS``, without a part of a sensitive value."""
         if outcome.message is None:
             return outcome
         beside = call.model_dump(mode="json")
         return replace(outcome, message=self.log.cut(run_id, outcome.message, most=MESSAGE_CHARS, beside=beside))
 
-    # A write that nobody begins
+    # Calls that end before an attempt begins them
 
     def end_unbegun(self, call: ProposedCall, ends: Ends) -> str | None:
-        """Record how a write ends that nobody has begun, and return its status; None where it was begun meanwhile.
+        """Record the end of a write that no attempt has begun and return its status; None where one was faster.
 
-        The lease of its key is held while the log is read again, and what the log is to say stays as the key's record:
-        a slow attempt that read the call before begins it no more. Raises ``AttemptInProgress`` while another attempt
-        may be at work, ``RetryLater``.
+        The log is read again under the lease of the key, and the ending stays as the key's record: a slow attempt that
+        has read the call before finds it and does not begin. Raises ``AttemptInProgress`` while another attempt may be
+        at work, and ``RetryLater``.
         """
         run_id, at, proposed = call.task.run_id, call.at, call.state.call
 
@@ -193,7 +191,7 @@ class Effects:
         outcome = CallOutcome.read(record)
         if outcome.unbegun is not None:
             return self.ended_unbegun(call.task, proposed, call.tool, outcome.unbegun)
-        # Of an attempt that acted; or as an earlier version kept that nobody began it.
+        # The record is of an attempt that acted, or of an earlier version, which kept no ``unbegun``.
         if is_begun(call.history, at) or outcome.status != "failed":
             return None
         if isinstance(ends, CallSettled):
@@ -201,7 +199,7 @@ class Effects:
         return self.ended_unbegun(call.task, proposed, call.tool, outcome.settled(at, proposed.tool))
 
     def ended_unbegun(self, task: ExecuteTask, call: ToolCall, tool: Tool | None, ends: Ends) -> str:
-        """Bring the log in step with the record of a call that nobody began, and return its status."""
+        """Record in the log how a call ended that no attempt has begun, return its money, and return its status."""
         if tool is not None and tool.moves is not None:
             returned(self.moves, task.run_id, (task.turn, task.index))
         here: dict[str, Any] = {"turn": task.turn, "index": task.index}
@@ -215,10 +213,10 @@ class Effects:
 class WriteAttempt:
     """One attempt at a write.
 
-    context     what the tool gets, with its time
-    invocation  tells this attempt from every other one
-    now_ms      when this attempt began, milliseconds since 1970
-    lease_ms    when its lease ends
+    context     the tool's context, with its time limit
+    invocation  the id of this attempt
+    now_ms      the beginning of this attempt, milliseconds since 1970
+    lease_ms    the end of its lease, milliseconds since 1970
     """
 
     log: RunLog
@@ -230,37 +228,36 @@ class WriteAttempt:
     lease_ms: int
 
     def attempted(self) -> dict[str, Any]:
-        """Intend, run the tool and classify what came; return what is kept of it. The lease of its key is held."""
+        """Intend, run the tool, classify what came; return the outcome as it is kept. The lease is held."""
         attempt, tool = self.attempt, self.attempt.tool
         with self._lease_stays_once_begun():
             first = intend(self.log, attempt, self.invocation)
-            if first and self.log.has_ended(attempt.task.run_id):  # its ending says what became of its effects
+            if first and self.log.has_ended(attempt.task.run_id):  # its ending has listed its effects already
                 return self._kept(CallOutcome("failed", message="The run has ended; nothing was done."))
             outcome = None if first else self._resolved()
             if outcome is None:
                 clean = first or self._begins_clean()
-                self.context.bill.begun = True
                 came = run_tool(tool, self.downstreams.ready(tool, attempt.args, self.context), attempt.cut)
                 outcome = self._classified(came, first=first, clean=clean)
             return self._kept(self._fit(outcome))
 
     def left(self, why: str) -> dict[str, Any]:
-        """Return what is kept of a write that nobody tries again: its last attempt has ended, without an outcome.
+        """Return the outcome, as it is kept, of a write that is not tried again and whose last attempt left none.
 
-        Its tool is never run. The lease of its key is held, so nobody writes an intention meanwhile. Raises where what
-        another attempt has sent may still arrive.
+        The tool is not run. The lease is held, so no intention is written meanwhile. Raises ``_GivesBack`` while an
+        earlier attempt's request may still arrive.
         """
         return self._kept(self._fit(self._known(why)))
 
     def verify(self) -> Any:
-        """Ask the tool whether its effect happened: the result, or None. The circuit has no say in it."""
+        """Return the result of the effect where the tool finds it, else None. The circuit is not asked."""
         verify, seconds = self.attempt.tool.policy.verify, self.context.timeout_s
         assert verify is not None
         return self.downstreams.call(None, seconds, verify, self.attempt.args, self.context)
 
     @contextmanager
     def _lease_stays_once_begun(self) -> Iterator[None]:
-        """An error that nobody foresaw gives no lease back once the tool has begun."""
+        """Keep the lease where an unexpected error ends the attempt after the tool has begun."""
         try:
             yield
         except _GivesBack:
@@ -274,7 +271,7 @@ class WriteAttempt:
         return self.log.kept(self.attempt.task.run_id, outcome.kept(self.attempt.tool.name))
 
     def _fit(self, outcome: CallOutcome) -> CallOutcome:
-        """Return what the executor keeps of a write for itself: also what undoes it, for the rollback to be held to."""
+        """Return the outcome for the executor's own record: of a size that fits, with the undo a rollback may make."""
         return replace(with_undo(self.attempt, fitted(self.attempt, outcome)), aside=aside(self.attempt))
 
     def _known(self, why: str) -> CallOutcome:
@@ -287,16 +284,13 @@ class WriteAttempt:
             return _unknown(why)
         try:
             happened = self._asked(ran="")
-        except LeaseStays as waits:  # it may be asked again sooner than that: this attempt runs nothing
+        except LeaseStays as waits:  # this attempt ran nothing, so verify may be asked again at once
             raise _GivesBack(str(waits), too_early=True) from waits
         return happened or CallOutcome("failed", message=f"{why} It did not happen.", defect=True)
 
     def _resolved(self) -> CallOutcome | None:
-        """Resolve what earlier attempts left behind; None where the tool is to be run again.
-
-        Nobody is at work on it any more.
-        """
-        self.attempt.history.read_again()  # what others have left, under the lease
+        """Return what became of the earlier attempts, all of which are over; None where the tool must run again."""
+        self.attempt.history.read_again()  # under the lease: it has what the others have recorded
         policy, name = self.attempt.tool.policy, self.attempt.tool.name
         if not policy.resolvable:
             return _unknown(f"An attempt at {name} ended without a record, and nothing tells what it did.")
@@ -310,9 +304,9 @@ class WriteAttempt:
         return happened
 
     def _begins_clean(self) -> bool:
-        """Say whether no attempt before this one can have done anything, and record that this one begins.
+        """Say whether every earlier attempt is known to have done nothing; if so, record that this one begins.
 
-        So it is so far; if this attempt dies, nobody can say so any more.
+        If this attempt dies, that record shows that it may have done something.
         """
         clean = self.attempt.nothing is not None
         if clean:
@@ -320,23 +314,22 @@ class WriteAttempt:
         return clean
 
     def _classified(self, came: Came, *, first: bool, clean: bool) -> CallOutcome:
-        """Return the outcome of a run; raise where that is to be found out later.
+        """Return the outcome of a run; raise where a later attempt must find it out.
 
-        ``first``: no attempt was here before. ``clean``: no attempt before this one can have done anything.
+        ``first``: there was no attempt before. ``clean``: every attempt before is known to have done nothing.
         """
         match came:
             case CallOutcome():
                 return came if first or came.status != "failed" else self._final(came)
             case NothingDone(rested=True):
-                self.context.bill.begun = False
-                if not first:  # the earlier attempt may have had its effect
+                if not first:  # an earlier attempt may have had its effect
                     raise _GivesBack(came.message) from came.cause
                 return CallOutcome("failed", message=came.message)
             case NothingDone():
                 if not self.attempt.tool.policy.resolvable:
                     return CallOutcome("failed", message=f"{came.message} It may be called again.")
                 if clean:
-                    with suppress(Exception):  # it is unknown then, if no later attempt tells
+                    with suppress(Exception):  # without this record the call counts as in doubt
                         self._doubt(came.message, False, False, "done")
                 raise _GivesBack(came.message) from came.cause
             case InDoubt(answered=True):
@@ -345,7 +338,7 @@ class WriteAttempt:
                 return self._in_doubt(came.message)
 
     def _in_doubt(self, problem: str) -> CallOutcome:
-        """Return what is known of a run that ended with ``problem``; raise where that is to be found out later."""
+        """Return what is known of a run that ended with ``problem``; raise where a later attempt must find it out."""
         policy = self.attempt.tool.policy
         if not policy.resolvable:
             return _unknown(problem)
@@ -365,11 +358,11 @@ class WriteAttempt:
         raise LeaseStays(problem)
 
     def _final(self, failed: CallOutcome) -> CallOutcome:
-        """Return ``failed``, what a tool says after an earlier attempt at the same call, once that is the last word.
+        """Return ``failed``, a tool's refusal after an earlier attempt, where it can be believed.
 
-        The refusal may be the earlier attempt's own doing: its request is under way, or has arrived. ``verify`` knows,
-        where there is one. Under a key the tool is asked again when every attempt that ran is over; who honours it
-        answers as the first time then.
+        The earlier attempt's own request may have caused the refusal: it is under way, or has arrived. ``verify`` is
+        asked first, where there is one. While an attempt that ran is not over, the tool is run again later; a tool that
+        honours its key gives the first run's answer then.
         """
         happened = self._found_at_once()
         if happened is not None:
@@ -380,10 +373,10 @@ class WriteAttempt:
         return failed
 
     def _asked(self, *, ran: str) -> CallOutcome | None:
-        """Return what ``verify`` finds, None where nothing. ``ran`` is the error of a run of this attempt.
+        """Return what ``verify`` finds, None where it finds nothing. ``ran``: the error of this attempt's run, or "".
 
-        Where this attempt ran nothing, None is proof: it is asked when every attempt that ran is over. Where it cannot
-        be asked the attempt waits, or the effect is unknown.
+        If this attempt ran nothing, None is proof: ``verify`` is asked only when every attempt that ran is over. If
+        ``verify`` fails, the attempt waits; after ``DOUBTS`` failures the effect is unknown.
         """
         if not self._verifies:
             return None
@@ -401,14 +394,14 @@ class WriteAttempt:
         raise LeaseStays(problem)
 
     def _found_at_once(self) -> CallOutcome | None:
-        """Return what ``verify`` finds, None where it finds nothing or cannot tell: it is asked again then."""
+        """Return what ``verify`` finds; None where it finds nothing or fails, and is asked again later."""
         if not self._verifies:
             return None
         came = found(self.attempt.tool, self.verify, self.attempt.cut)
         return came if isinstance(came, CallOutcome) else None
 
     def _note(self, problem: str, *, ran: bool, gives_back: bool = False) -> bool:
-        """Record the doubt, and say whether it is recorded: where it is not, the lease must hold."""
+        """Record the doubt and say whether that worked; if not, the lease must stay."""
         try:
             self._doubt(problem, ran, gives_back)
         except Exception:
@@ -416,7 +409,7 @@ class WriteAttempt:
         return True
 
     def _doubt(self, message: str, ran: bool, gives_back: bool, nothing: str | None = None) -> None:
-        """Record that this attempt ended in doubt; or, where it is clean, that it "begins" or has "done" nothing."""
+        """Record a doubt or, by ``nothing``, that a clean attempt "begins" or has "done" nothing."""
         self.attempt.record_doubt(self.invocation, self.lease_ms, message, ran, gives_back, nothing)
 
     @property
@@ -425,7 +418,7 @@ class WriteAttempt:
 
     @property
     def _all_over(self) -> bool:
-        """Whether nothing that an attempt before this one has sent can still arrive."""
+        """Whether no request of an earlier attempt can still arrive."""
         return all(doubt.until_ms <= self.now_ms for doubt in self.attempt.doubts if doubt.ran)
 
     @property
@@ -449,13 +442,13 @@ def _unknown(message: str) -> CallOutcome:
 
 
 def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
-    """Record that the call is about to be executed, and say whether nobody recorded that before.
+    """Record that the call is about to be executed, and say whether this attempt is the first to do so.
 
-    It says its key, its undo, and what a rollback would do about it. ``invocation`` tells this attempt from every other
-    one. Raises ``RunEnded`` where nothing may be spent for the run any more.
+    The event has the call's key, its undo, and what a rollback would do about it. ``invocation``: this attempt's id.
+    Raises ``RunEnded`` where the run may not spend anything any more.
     """
     if attempt.state.status == "intended":
-        if not attempt.moving.begun:  # the log alone says that it has
+        if not attempt.moving.begun:  # only the log says that the call has begun, and the table of moves does not
             attempt.moving.begin()
         return False
     task, tool = attempt.task, attempt.tool
@@ -481,23 +474,23 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
     )
     first = log.record(task.run_id, intended).invocation == invocation
     if attempt.cost_microusd and log.goes_on_after(task.run_id, task.turn):
-        # Settle adds up what is charged after it has recorded the ending: what is reserved now may go back unseen.
-        raise RunEnded(f"{attempt.idempotency_key}: the run has ended or gone on; nothing is paid for it any more.")
+        # Settle adds up the charges after it has recorded the ending: it may not see what is reserved now.
+        raise RunEnded(f"{attempt.idempotency_key}: the run has ended or gone on; it may not spend anything any more.")
     return first
 
 
 def is_begun(history: History, at: Position) -> bool:
-    """Read, under the lease, whether the log has the call's intention, or its outcome."""
+    """Read again whether the log has the call's intention or its outcome. The lease must be held."""
     history.read_again()
     found = history.call(*at)
     return found is None or found.status != "proposed"
 
 
 def fitted(attempt: Attempt, outcome: CallOutcome) -> CallOutcome:
-    """Return ``outcome``, or what stands for it where its result is too large or too deep to record and to read.
+    """Return ``outcome``, or its replacement where the result is too large or too deep to record.
 
-    A read has failed then: nothing is lost. A write has happened, so its record stays, with the undo that its
-    whole result makes; the result itself is left out.
+    A read has failed then: nothing is lost. A write has happened, so its outcome stays ok, with the undo made of the
+    whole result; the result is left out.
     """
     if outcome.status != "ok":
         return outcome

@@ -1,4 +1,4 @@
-"""Lambda: execute one proposed call. The only function that may touch the business's tables."""
+"""Lambda that executes one proposed call: the only function with rights to the business's tables."""
 
 from typing import Any
 
@@ -22,16 +22,16 @@ from functions.executor.record import Once, Recorded
 
 
 class ExecutorSettings(LogSettings, SealSettings, SignatureSettings, MovesSettings, CeilingsSettings):
-    """All of the executor's environment, but the names of the business's tables, which its tools read themselves.
+    """The executor's environment, without the names of the business's tables, which the tools read themselves.
 
     run_log_table      the log
-    payload_bucket     where its large bodies go
-    retention_days     after so many days an event, or a settled move, is forgotten; 0 keeps it for ever
-    sensitive_key_arn  the KMS key of sensitive values; needed only where the playbook marks some
-    answer_key_arn     the KMS key of people's answers: the executor may verify with it, and not sign
-    idempotency_table  what the executor itself keeps of writes, and the circuits of downstreams
-    moves_table        what is moved of the business's own money
-    budgets_table      the ceilings of that, which operators set
+    payload_bucket     the log's large bodies
+    retention_days     days after which an event or a settled move expires; 0 keeps it for ever
+    sensitive_key_arn  KMS key of sensitive values; needed only where the playbook marks some
+    answer_key_arn     KMS key of people's answers; the executor may verify with it and may not sign
+    idempotency_table  the executor's own records of writes, and the circuits of downstreams
+    moves_table        reservations and windows of the business's own money
+    budgets_table      ceilings of that money, set by operators
     playbook_dir       folder of the playbook
     """
 
@@ -40,7 +40,7 @@ class ExecutorSettings(LogSettings, SealSettings, SignatureSettings, MovesSettin
 
 
 def build(runtime: Runtime) -> Executor:
-    """Put the executor together; once per runtime."""
+    """Return the executor of ``runtime``."""
     settings = ExecutorSettings.of(runtime)
     playbook = load_playbook(settings.playbook_dir)
     log = RunLog.of(runtime, Seal.of(runtime, playbook), runtime.get(Signatures.of))
@@ -71,7 +71,7 @@ def build(runtime: Runtime) -> Executor:
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Execute the call of ``event`` (an ``ExecuteTask``); return its status and the run's deadlines.
 
-    An approval renews the deadlines, and only its output leaves a Map's iteration.
+    The deadlines are returned because an approval renews them, and a Map passes on nothing but its iterations' output.
     """
     runtime = runtime or lambda_runtime()
     executor = runtime.get(build)
@@ -79,7 +79,7 @@ def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | No
     history = History.of(executor.log, task)
     state = history.call(task.turn, task.index)
     status = executor.execute(task, history, context)
-    if state is not None and not state.ended:  # a retry of what is recorded already is no other call
+    if state is not None and not state.ended:  # a retry of a recorded call is not counted as another call
         runtime.emit(metric_line({"ToolCalls": 1, "RefusedCalls": int(status == "refused")}))
     opened = history.opening
     return {"status": status, "agent_until_ms": opened.agent_until_ms, "deadline_ms": opened.deadline_ms}

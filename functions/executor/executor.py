@@ -1,8 +1,8 @@
-"""Execute one proposed call: through the gate and the rules, at most once, recorded.
+"""Execution of one proposed call: gate, rules, effect, record.
 
 ::
 
-    settled or refused already? ─yes─▶ nothing to do
+    settled or refused before? ─yes─▶ nothing to do
         │no
         ▼
     gate ─refused─▶ call.refused
@@ -10,10 +10,10 @@
     RULES, in order ─▶ call.refused │ call.settled denied, or an earlier result │ ApprovalRequired (people are asked)
         ▼
     call.intended (key, undo) ─▶ the tool, once ─▶ call.settled ok │ failed │ unknown (a person looks)
-                                               └▶ call.doubted (tried, or asked after, again)
+                                               └▶ call.doubted (the tool is run again, or verify is asked)
 
-The last step is ``effect.Effects.carry_out``; this module is what comes before it, and what becomes of a call that does
-not get there.
+``effect.Effects.carry_out`` is the last step. This module has the steps before it, and settles or refuses every call
+that does not get there.
 """
 
 import json
@@ -53,10 +53,10 @@ from functions.executor.record import CallOutcome, Ends, Recorded, effect_key
 from functions.executor.rules import charge, grounded, not_in_circles, not_repeated, scripted, within_ceiling
 from functions.executor.undo import claimed, proven
 
-#: A rule before the effect: None lets the call go on, an outcome settles it without executing anything.
+#: A rule before the effect. It returns None to let the call go on, or the outcome of a call that does not act.
 #: It may raise a ``CallRefused``, or ``ApprovalRequired`` where a person must be asked first.
 Rule = Callable[[Attempt], CallOutcome | None]
-#: What a call must pass after the gate. A person is asked last, about what would really be done and can be paid.
+#: The rules after the gate. People are asked after the rules that may still refuse, so that they see the final call.
 RULES: tuple[Rule, ...] = (
     proven,
     scripted,
@@ -68,15 +68,15 @@ RULES: tuple[Rule, ...] = (
     approved,
     claimed,
 )
-#: So many characters of what an error of the playbook says are recorded; of a refusal, which says what there is, more.
+#: Most characters that are recorded of an error of the playbook. A refusal has its own limit, ``MESSAGE_CHARS``.
 _ERROR_CHARS = 500
-#: The text of an error at the head of what Lambda reports of it.
+#: The error's text at the beginning of Lambda's report of it.
 _SAID = re.compile(r'\s*\{\s*"errorMessage"\s*:\s*("(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\["\\/bfnrt])*")')
 
 
 @dataclass(frozen=True)
 class Executor:
-    """The only part that acts."""
+    """Executes proposed calls."""
 
     log: RunLog
     effects: Effects
@@ -91,8 +91,8 @@ class Executor:
     def execute(self, task: ExecuteTask, history: History, lambda_context: Any) -> str:
         """Execute the call of ``task`` and return its status.
 
-        Raises ``InvalidInput`` where nobody proposed such a call, ``ApprovalRequired`` where a
-        person must be asked first, ``AttemptInProgress`` and ``RetryLater`` where to try again.
+        Raises ``InvalidInput`` for a call that nobody proposed, ``ApprovalRequired`` or ``ApprovalParked`` where a
+        person must be asked first, ``EffectUnknown``, and ``AttemptInProgress`` or ``RetryLater`` where to try again.
         """
         state = history.call(task.turn, task.index)
         if state is None:
@@ -112,7 +112,7 @@ class Executor:
         except CallRefused as refused:
             moving.release(task, state.call.tool)
             return self._refuse(call, refused)
-        except Exception:  # people are asked, or it is tried again: nothing moves now
+        except Exception:  # people are asked, or the task is tried again: no money moves now
             moving.release(task, state.call.tool)
             raise
         if outcome is not None:
@@ -121,7 +121,7 @@ class Executor:
         return self.effects.carry_out(attempt, lambda_context)
 
     def _admitted(self, call: ProposedCall, moving: Moving) -> Attempt:
-        """Return the call past the gate. Raises ``CallRefused``."""
+        """Pass the call through the gate and return the attempt at it. Raises ``CallRefused``."""
         task, state, history = call.task, call.state, call.history
         tool, args = admit_call(
             self.playbook,
@@ -158,21 +158,21 @@ class Executor:
             cut=partial(self._cut, replace(call, state=state)),
         )
 
-    # What becomes of a call that does not act
+    # Calls that do not act
 
     def _settle(self, call: ProposedCall, attempt: Attempt, outcome: CallOutcome) -> str:
-        """Record the outcome that a rule has settled a call with, and return its status."""
+        """Record a rule's outcome of the call and return its status."""
         if outcome.status != "ok" and call.begun_as_a_write:
             return self._lost(call, outcome.message or "")
         settled = self.effects.bounded(outcome, call.task.run_id, attempt.state.call).settled(
             call.at, attempt.tool.name
         )
-        if attempt.tool.effect is Effect.READ or call.begun_as_a_write:  # a repeat that the log says has begun
+        if attempt.tool.effect is Effect.READ or call.begun_as_a_write:  # the log says that this repeat has begun
             return self.log.record(call.task.run_id, settled).status
         return self._end_unbegun(call, settled)
 
     def _refuse(self, call: ProposedCall, refused: CallRefused) -> str:
-        """Record that the call is refused, and return its status; of a write under its lease."""
+        """Record the refusal, of a write under its lease, and return the call's status."""
         why = self._cut(call, error_text(refused), MESSAGE_CHARS)
         if call.begun_as_a_write:
             return self._lost(call, why)
@@ -185,49 +185,49 @@ class Executor:
         return self.effects.ended_unbegun(task, call.state.call, call.tool, refusal)
 
     def _refuse_unsigned(self, task: ExecuteTask, history: History) -> str:
-        """Refuse a call that a person is said to have decided on, without their signature; return its status."""
+        """Refuse a call that is in the log as a person's decision without their signature; return its status."""
         state = Run((*history.turn, *history.unsigned)).call(task.turn, task.index)
         if state is None:
             raise InvalidInput(f"{task.run_id}: turn {task.turn} has no call {task.index}; nothing was executed.")
         if state.ended:
             return state.status
-        unsigned = NotSigned("A person is said to have decided on it, and has not signed that.")
+        unsigned = NotSigned("The log says that a person decided on this call, without that person's signature.")
         call = ProposedCall(task, state, history, self.playbook.tools.get(state.call.tool), None)
         if call.begun_as_a_write:
             return self._lost(call, str(unsigned))
-        # No attempt passes it: none can begin it.
+        # Without the signature no attempt passes the gate, so no lease is needed.
         return self.effects.ended_unbegun(task, state.call, call.tool, _refusal(task, state, unsigned, str(unsigned)))
 
     def _end_unbegun(self, call: ProposedCall, ends: Ends) -> str:
         status = self.effects.end_unbegun(call, ends)
         if status is None:
             key = effect_key(call.task.run_id, call.at)
-            raise AttemptInProgress(f"{key}: another attempt began it while its rules were asked here.")
+            raise AttemptInProgress(f"{key}: another attempt began the call while its rules ran here; try again.")
         return status
 
     def _lost(self, call: ProposedCall, why: str) -> NoReturn:
-        """Settle a write as unknown that passed before, so the world was changed under it: what it did stays done."""
+        """Settle a write as unknown that passed the rules before, was begun, and does not pass them now."""
         lost = CallOutcome.without_effect("unknown", f"It was begun, and is not allowed any more: {why}")
         raise EffectUnknown(self.log.record(call.task.run_id, lost.settled(call.at, call.state.call.tool)).message)
 
     def _settle_by_own_record(self, call: ProposedCall) -> None:
-        """Finish what an attempt that died after its record had left to do about what is moved."""
+        """Settle the moves of a call whose attempt died between its record and that."""
         if call.tool is not None and (call.tool.moves is not None or self.playbook.is_undo(call.tool.name)):
             settled_by_own_record(self.moves, self.recorded, call.task.run_id, call.at)
 
-    # What becomes of a call that nobody tries again
+    # Calls that are not tried again
 
     def _given_up(self, call: ProposedCall, by: str) -> str:
-        """Settle a call that nobody tries again, and return its status: what did nothing has failed, and no more.
+        """Settle a call that is not tried again and return its status: failed where it did nothing.
 
-        ``by`` is the error of its last attempt. Raises ``EffectUnknown`` for a write that may have acted,
+        ``by``: the error of its last attempt. Raises ``EffectUnknown`` for a write that may have acted,
         ``AttemptInProgress`` while an attempt may be at work.
         """
         name, why = call.state.call.tool, f"It did not end ({by}), and is not tried again."
         if call.begun_as_a_write or (call.tool is not None and call.tool.effect is Effect.WRITE):
             return self._given_up_as_a_write(call, why)
         if by in (RetryLater.__name__, SettingInvalid.__name__):
-            try:  # once more, for its outcome or its words; a setting is for who runs the stack
+            try:  # once more: for an outcome, or for the text of its error
                 return self.execute(call.task.model_copy(update={"given_up": None}), call.history, call.context)
             except (RetryLater, ApprovalRequired, ApprovalParked) as last:
                 why = error_text(last)
@@ -245,38 +245,38 @@ class Executor:
                 return self.execute(call.task, call.history, call.context)
         try:
             attempt = self._admitted(call, Moving(self.moves, self.playbook, call.context.aws_request_id))
-            charge(attempt)  # it may have no cost to tell
+            charge(attempt)  # raises now, before the lease, where the tool cannot tell its cost
         except CallRefused as refused:
             return self._refuse(call, refused)
         return self.effects.carry_out(attempt, call.context, given_up=f"{call.state.call.tool}: {why}")
 
     def _unbegun(self, call: ProposedCall, tool: Tool, why: str) -> Ends:
-        """Return how a write ends that nobody has begun. No rule of it is asked: it may be the rule that is down."""
+        """Return the end of a write that no attempt has begun. No rule runs here: the rule may be what is down."""
         message, words = f"{tool.name}: {why} It was not begun: nothing was done.", _words(call.task)
         failed = CallOutcome.without_effect("failed", message)
-        if words:  # last, where they may be cut; and nobody vouches for what a rule says
-            message = self._cut(call, f"{message} Its last words: {words}")
+        if words:  # at the end, because a cut takes the end; as a defect, because a rule's text is not trusted
+            message = self._cut(call, f"{message} Its last error: {words}")
             failed = replace(failed, message=message, defect=True)
         if tool.cost_microusd is not None:
             failed = replace(failed, cost_microusd=0)
         return failed.settled(call.at, tool.name)
 
     def _cut(self, call: ProposedCall, text: str, most: int = _ERROR_CHARS) -> str:
-        """Return at most so many characters of what an error of the call says, without a part of a sensitive value."""
+        """Return at most ``most`` characters of an error's text, without a part of a sensitive value."""
         return self.log.cut(call.task.run_id, text, most=most, beside=call.state.call.model_dump(mode="json"))
 
 
 def _refusal(task: ExecuteTask, state: CallState, refused: CallRefused, why: str) -> RefusedCall:
-    """Return what the log is to say of a refused call, without the arguments: they come with the record of it."""
+    """Return the log's event of a refused call, without the arguments, which ``Effects.ended_unbegun`` adds."""
     return RefusedCall(
         turn=task.turn, index=task.index, tool=state.call.tool, error=type(refused).__name__, message=why
     )
 
 
 def _words(task: ExecuteTask) -> str:
-    """Return what a rule or a tool said each time: the text of the last attempt's ``RetryLater``; else nothing.
+    """Return the text of the last attempt's ``RetryLater``, which a rule or a tool raised; "" for any other error.
 
-    Lambda gives an error to the workflow as JSON, which Step Functions may have cut.
+    Lambda hands an error to the workflow as JSON, which Step Functions may have cut.
     """
     found = _SAID.match(task.cause or "") if task.given_up == RetryLater.__name__ else None
     return in_utf8(json.loads(found[1], strict=False)) if found else ""

@@ -1,14 +1,15 @@
-"""The business's own money that a call moves: reserved before a person is asked, begun with the tool, settled after.
+"""The business's own money that a call moves: reserved before people are asked, begun with the tool, settled after it.
 
 ::
 
     windows have room ─▶ reserved ─▶ Approval.if_ sees what was moved so far ─ asks ─▶ returned, until people answered
                                                                           └ goes on ─▶ begun ─▶ the tool ─▶ settled
-    no room ─▶ MoveRefused; with on_full: ask a person is asked first, and then it is refused all the same, unless an
-               operator raised the ceiling meanwhile
+    no room ─▶ MoveRefused; with ``on_full: ask`` a person is asked first, and the call is refused after that, unless an
+               operator has raised the ceiling meanwhile
 
-Reserved before ``Approval.if_`` looks, so that of two calls at once one at least sees the other. Returned while people
-are asked: the windows that count are those of the time when the money moves. A tool without ``moves`` sends nothing.
+The money is reserved before ``Approval.if_`` looks, so that of two simultaneous calls at least one sees the other. It
+is returned while people are asked: the windows that count are those of the time when the money moves. A tool without
+``moves`` makes no request here.
 """
 
 from __future__ import annotations
@@ -35,19 +36,22 @@ from functions.executor.record import CallOutcome, Position, Recorded
 
 @dataclass(frozen=True)
 class MovesStore:
-    """The table of moves and what operators set; connected when a tool that moves is first called."""
+    """The table of moves and the operators' ceilings, both connected at the first call of a tool that moves money."""
 
     book: Callable[[], MovesBook]
     ceilings: Callable[[], CeilingsSet]
 
     @classmethod
     def of(cls, runtime: Runtime) -> MovesStore:
-        """Put it together; once per runtime."""
+        """Return the store of ``runtime``."""
         return cls(lambda: runtime.get(MovesBook.of), lambda: runtime.get(CeilingsSet))
 
 
 class Moving:
-    """The move of one attempt at one call; of a tool without ``moves`` nothing."""
+    """The money that one attempt at a call moves; none for a tool without ``moves``.
+
+    no_room  why the windows have no room, where the playbook says ``on_full: ask``
+    """
 
     def __init__(self, store: MovesStore, playbook: Playbook, by: str) -> None:
         self._store, self._playbook, self._config, self._by = store, playbook, playbook.agent.moves, by
@@ -58,14 +62,14 @@ class Moving:
 
     @property
     def begun(self) -> bool:
-        """Whether an earlier attempt at this very call was let through and had begun.
+        """Whether an earlier attempt at this call has passed the rules and begun, by the table of moves.
 
-        Only the executor writes its table, so this cannot be said by who forges the log.
+        Only the executor writes that table, so a forged log cannot claim it.
         """
         return self._held is not None and self._held.status in ("begun", "kept")
 
     def reserve(self, attempt: Attempt) -> None:
-        """Reserve what the call moves. Raises ``MoveRefused``, and what the tool's ``moves_key`` raises."""
+        """Reserve the money of the call. Raises ``MoveRefused`` and the errors of the tool's ``moves_key``."""
         move = self._described(attempt)
         if move is None or not move.micro:
             return
@@ -80,9 +84,9 @@ class Moving:
         self.no_room = why
 
     def resume(self, attempt: Attempt) -> None:
-        """Find what an earlier attempt reserved for a call that has begun; reserve where it did not.
+        """Find an earlier attempt's reservation for a call that has begun; without one, reserve.
 
-        The log's word that it has begun does not show that anything was reserved: the table does.
+        That the log says "begun" does not show that money was reserved: the table does.
         """
         found = self._store.book().find(attempt.task.run_id, attempt.task.turn, attempt.task.index)
         if found is None or found.status not in ("begun", "kept"):
@@ -90,19 +94,19 @@ class Moving:
             return
         try:
             move = self._described(attempt)
-        except ToolFailed:  # what moves_key asked for is gone; that does not undo the beginning
+        except ToolFailed:  # what moves_key reads is gone; the call has begun all the same
             return
         if move is not None and move.micro:
             self._hold(found, move)
 
     def _hold(self, found: Reservation, move: Move) -> None:
-        """Go on with a reservation. Raises ``MoveRefused`` where it began for another call than this."""
+        """Go on with a reservation. Raises ``MoveRefused`` where it began for another call."""
         if found.status != "held" and found.move.call_sha256 != move.call_sha256:
-            raise MoveRefused("Its money was reserved for another call in its place; somebody changed the log.")
+            raise MoveRefused("Another call at this position has begun to move money: somebody has changed the log.")
         self._held, self._move = found, found.move
 
     def _described(self, attempt: Attempt) -> Move | None:
-        """Return what the call would move now; None where its tool moves nothing."""
+        """Return the call's move as of now; None for a tool that moves nothing."""
         tool, task = attempt.tool, attempt.task
         if tool.moves is None:
             return None
@@ -123,7 +127,7 @@ class Moving:
         return self._move
 
     def so_far(self) -> MovedSoFar | None:
-        """Return what was moved before this call; None where the tool moves nothing."""
+        """Return the amounts moved before this call; None for a tool that moves nothing."""
         move = self._move
         if move is None:
             return None
@@ -141,7 +145,7 @@ class Moving:
         )
 
     def release(self, task: ExecuteTask, tool: str) -> None:
-        """Give back what this attempt, or a dead one, has reserved for the call and not begun: it does not act now."""
+        """Return the money that this attempt, or a dead one, has reserved: the call does not act."""
         known = self._playbook.tools.get(tool)
         if known is None or known.moves is None:
             return
@@ -150,9 +154,9 @@ class Moving:
             self._store.book().release(held)
 
     def begin(self) -> Moves | None:
-        """Mark that the tool is about to run, and return what ``call.intended`` says of the move; None without one.
+        """Mark that the tool is about to run, and return the move for ``call.intended``; None without one.
 
-        Raises ``RetryLater`` where nothing is reserved: no money moves without.
+        Raises ``RetryLater`` where nothing is reserved: no money moves without a reservation.
         """
         if self._move is None or not self._move.micro:
             return None
@@ -162,11 +166,11 @@ class Moving:
         return Moves(**self._held.move.recorded(back=self._back, unit=self._config.currency))
 
     def settle(self, attempt: Attempt, status: str) -> None:
-        """Settle the reservation by what came of the tool, whatever the log says; what is unknown stays held."""
+        """Settle the reservation by the tool's outcome, whatever the log says; an unknown outcome leaves it begun."""
         if attempt.tool.moves is None or status not in _SETTLED:
             return
         task = attempt.task
-        # What this attempt has not begun itself, another one may have taken over.
+        # If this attempt has not begun it, another one may have taken it over.
         held = self._held if self.begun else self._store.book().find(task.run_id, task.turn, task.index)
         if held is not None and held.status in ("held", "begun"):
             self._store.book().settle(held, _SETTLED[status])
@@ -183,7 +187,7 @@ class Moving:
         return run_rule(what, key, moves.key, may_raise=(ToolFailed,), quoted=False)
 
     def _said(self, tool: str, full: NoRoom, ceilings: Ceilings) -> str:
-        """Return what has no room, in words for the model; only the run's and the customer's amounts are told."""
+        """Return the windows without room, in words for the model, with the amounts of the run's and the customer's."""
         assert self._move is not None
         currency = self._config.currency
         counted = self._store.book().moved(self._move)
@@ -201,14 +205,14 @@ class Moving:
         )
 
 
-#: What becomes of a move by its call's outcome; any other leaves it begun.
+#: The status of a move by its call's outcome; any other outcome leaves the move begun.
 _SETTLED: Mapping[str, Status] = {"ok": "kept", "failed": "returned"}
-#: Whose amounts the model is told; those of a tenant or of all are nobody's business.
+#: The accounts whose amounts the model may read; those of a tenant or of all are confidential.
 _TOLD = ("moves", "customer")
 
 
 def reserved(attempt: Attempt) -> CallOutcome | None:
-    """Reserve what the call moves. A rule. Raises ``MoveRefused``."""
+    """Reserve the money that the call moves. A rule. Raises ``MoveRefused``."""
     if attempt.tool.moves is None:
         return None
     if attempt.state.status == "intended":
@@ -221,15 +225,15 @@ def reserved(attempt: Attempt) -> CallOutcome | None:
 def _reserved(attempt: Attempt, reserve: Callable[[Attempt], None]) -> CallOutcome | None:
     try:
         reserve(attempt)
-    except ToolFailed as failed:  # what moves_key asked for is not there
+    except ToolFailed as failed:  # what moves_key reads is not there
         return CallOutcome.without_effect("failed", attempt.cut(error_text(failed)))
     return None
 
 
 def settled_by_own_record(store: MovesStore, recorded: Recorded, run_id: str, at: Position) -> None:
-    """Settle the move of a call whose attempt died after it had recorded the outcome, and of what the call undid.
+    """Settle the moves of a call, and of the effect that it undid, whose attempt died after its record.
 
-    By the executor's own record alone: the log could say anything. Raises ``RetryLater``.
+    The executor's own record decides, because the log may be forged. Raises ``RetryLater``.
     """
     done = recorded.find(run_id, at)
     if done is None or done.status not in _SETTLED:
@@ -240,12 +244,12 @@ def settled_by_own_record(store: MovesStore, recorded: Recorded, run_id: str, at
 
 
 def returned(store: MovesStore, run_id: str, at: Position) -> None:
-    """Give back what was reserved for a call that nobody has begun, and nobody will. Raises ``RetryLater``."""
+    """Return the money reserved for a call that ended before an attempt began it. Raises ``RetryLater``."""
     _settle(store, run_id, at, ("held", "begun"), "returned")
 
 
 def undone(store: MovesStore, recorded: Recorded, run_id: str, effect: Position) -> None:
-    """Give back to the windows what ``effect`` took, now that a call has undone it, where its tool says so."""
+    """Return the money of ``effect``, which a call has undone, to its windows, if its tool says so."""
     done = recorded.find(run_id, effect)
     if done is not None and done.gives_back:
         _settle(store, run_id, effect, ("begun", "kept"), "undone")

@@ -1,17 +1,17 @@
-"""What the executor itself keeps of a run's writes, in a table that nobody else can write.
+"""The executor's own records of a run's writes, in a table that only the executor can write.
 
-The log says it, too; but whoever may append to the log may overwrite it. So what gives a right (to undo an effect
-without a person, to give a window back, to say that nobody answered) is read here::
+The log has the same facts, but every function that may append to the log may overwrite them. So a fact that gives a
+right (to undo an effect without a person, to give money back to a window, to go on without an answer) is read here::
 
     call#<hash of the effect's key>  Powertools' record: the outcome, its undo, what a rollback does about it
-    undone#<the effect's key>        which call undoes it; one at most
-    nobody#<the effect's key>.2      that nobody answered in round 2, word for word as the log is to have it
+    undone#<the effect's key>        the call that undoes it; one at most
+    nobody#<the effect's key>.2      that nobody answered in round 2, word for word as in the log
 
-Kept for 45 days, longer than any run lives. What is not here is not known: then a person has to look.
+Records are kept for 45 days, longer than any run lives. Without a record nothing is known, and a person must look.
 
-``Once`` runs a write at most once per key, through Powertools' idempotency utility. Know its window: a record says
-INPROGRESS until the first attempt ends or its lease (the Lambda's remaining time) runs out. After that a second attempt
-runs the function again, and the function itself must know that it is not the first (``effect.WriteAttempt``)::
+``Once`` runs a write at most once per key, through Powertools' idempotency utility. Its limit: a record says INPROGRESS
+until the first attempt ends or its lease (the Lambda's remaining time) runs out. After that a second attempt runs the
+function again, and the function must find out that it is not the first (``effect.WriteAttempt``)::
 
     attempt 1  ──INPROGRESS──▶ effect ──▶ COMPLETED            the normal case
     attempt 2               └▶ AttemptInProgress (retry)       while 1 still runs
@@ -41,18 +41,18 @@ from ballast.table import Answer, Condition, Item, Put, Table, absent, equals
 
 #: Turn and index of a call.
 Position = tuple[int, int]
-#: What the log says of a call that ended.
+#: The log's event of a call that ended.
 Ends = CallRefused | CallSettled
 
 #: Longer than any run lives: the state machine is cut after 40 days.
 _KEPT_S = 45 * 24 * 3600
-#: What the ids of outcomes begin with.
+#: The prefix of the ids of outcomes.
 _PREFIX = "call"
-#: What is kept with an outcome, and is no part of it in the log.
+#: The field of a record for what the log does not have.
 _ASIDE = "aside"
-#: What is kept of a write that ended before anybody began it: the event that says so.
+#: The field of a record for the event of a write that ended before an attempt began it.
 _UNBEGUN = "unbegun"
-#: In the executor's own record the key of the item tells the position.
+#: The position in a record, where the item's key has it already.
 _NOWHERE = {"turn": 0, "index": 0}
 
 
@@ -74,7 +74,7 @@ def _position_of(text: str) -> Position:
 
 @dataclass(frozen=True)
 class Aside:
-    """What is kept with the outcome of a write, for whoever would undo it later.
+    """The part of a write's record that a later undo needs, and that the log does not have.
 
     on_rollback  what a rollback does about it: undo, keep or freeze; "" in what an older version recorded
     gives_back   whether its undo gives its money back to the windows
@@ -104,23 +104,23 @@ class Aside:
 
 @dataclass(frozen=True)
 class CallOutcome:
-    """What became of a call. What is None, and False, is not said.
+    """The outcome of a call. A field that is None or False is not recorded.
 
     status       ok, failed, denied or unknown
-    result       what the tool returned, JSON; said where it is ok
-    message      what went wrong, or what there is to say beside the result
-    undo         the call that undoes it; said once ``undo_made``, also where nothing does
-    undo_made    whether its undo was made of the whole result
-    notice       what the model is told beside the result
+    result       the tool's result, JSON; recorded where the status is ok
+    message      what went wrong, or a remark beside the result
+    undo         the call that undoes it; recorded if ``undo_made``, also where it is None
+    undo_made    whether the undo was made, from the whole result
+    notice       the model's text beside the result
     repeat_of    the call whose recorded result this one got
-    unanswered   what follows where nobody answered
-    defect       the message is that of an error and of no outcome of the business
-    left_out     the result was too large to be recorded
-    latency_ms   how long it took
-    cost_microusd  what is charged for it
-    aside        what only the executor keeps
-    tool         the tool as an earlier attempt kept it; None for the call's own
-    unbegun      what the log says of a write that ended before anybody began it, a refusal without its arguments
+    unanswered   the consequence where nobody answered a request for approval
+    defect       the message is of an unexpected error, and not the business's answer
+    left_out     size and hash of a result that was too large to be recorded
+    latency_ms   the duration
+    cost_microusd  the charge
+    aside        the part that only the executor keeps
+    tool         the tool's name in an earlier attempt's record; None for the call's own
+    unbegun      the log's event of a write that ended before an attempt began it, a refusal without its arguments
     """
 
     status: str
@@ -141,18 +141,18 @@ class CallOutcome:
 
     @classmethod
     def never_begun(cls, ends: Ends) -> CallOutcome:
-        """Return the record of a write that nobody began: its status is never ok, and nothing undoes it."""
+        """Return the record of a write that no attempt began: its status is never ok, and it has no undo."""
         status = "refused" if isinstance(ends, CallRefused) else ends.status
         return cls("repeated" if status == "ok" else status, undo_made=True, unbegun=ends)
 
     @classmethod
     def without_effect(cls, status: str, message: str) -> CallOutcome:
-        """Return the outcome of a call that a rule ended: there is nothing to undo."""
+        """Return the outcome of a call that a rule ended: it has no undo."""
         return cls(status, message=message, undo_made=True)
 
     @classmethod
     def read(cls, kept: Mapping[str, Any]) -> CallOutcome:
-        """Return the outcome that ``kept`` made JSON of. Raises ``ValidationError`` where it is none."""
+        """Return the outcome from ``kept``'s JSON. Raises ``ValidationError``."""
         settled = CallSettled.model_validate({**_NOWHERE, **kept})
         return cls(
             status=settled.status,
@@ -182,7 +182,7 @@ class CallOutcome:
         return body
 
     def settled(self, at: Position, tool: str) -> CallSettled:
-        """Return what the log says of the call of ``tool`` at that position."""
+        """Return the log's event of the call of ``tool`` at that position."""
         said = {
             "message": self.message,
             "notice": self.notice,
@@ -207,9 +207,9 @@ def _read_unbegun(kept: Mapping[str, Any]) -> Ends:
 
 
 class LeaseStays(ProcessEnds):
-    """Ends an attempt whose effect may still happen: its record says INPROGRESS until its lease is over.
+    """Ends an attempt whose effect may still happen: its record says INPROGRESS until the end of its lease.
 
-    No ``Exception``: Powertools would delete the record, and the next attempt would act at once.
+    It is no ``Exception``: for one Powertools would delete the record, and the next attempt would act at once.
     """
 
 
@@ -222,18 +222,18 @@ class Once:
 
     @classmethod
     def of(cls, runtime: Runtime, table_name: str) -> Once:
-        """Return it over that table, with ``runtime``'s client."""
+        """Return it over that table, with a client of ``runtime``."""
         from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
 
         return cls(DynamoDBPersistenceLayer(table_name=table_name, boto3_client=runtime.client("dynamodb")), table_name)
 
     def run(self, key: str, effect: Callable[[], dict[str, Any]], context: Any) -> dict[str, Any]:
-        """Return ``effect()``, or what it returned before under ``key``.
+        """Return ``effect()``, or its earlier result under ``key``.
 
-        ``context`` is the Lambda context; its remaining time is the lease. Raises
-        ``AttemptInProgress`` while another attempt runs, what ``effect`` raises (the record is
-        gone then, and the next attempt runs it again; but ``LeaseStays`` leaves it), ``RetryLater``
-        where the table did not answer before the effect, and ``SettingInvalid`` where it is missing.
+        ``context``: the Lambda context, whose remaining time is the lease. Raises ``AttemptInProgress`` while another
+        attempt runs, every error of ``effect`` (its record is deleted then, but for ``LeaseStays``, so the next attempt
+        runs it again), ``RetryLater`` where the table does not answer before the effect, and ``SettingInvalid`` where
+        the table is missing.
         """
         from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
         from aws_lambda_powertools.utilities.idempotency.exceptions import (
@@ -264,11 +264,11 @@ class Once:
         try:
             return once(key=key)
         except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as running:
-            if begun:  # it is an error of the effect's own
+            if begun:  # an error of the effect
                 raise
-            raise AttemptInProgress(f"{key}: another attempt at this call has not ended.") from running
+            raise AttemptInProgress(f"{key}: another attempt at this call has not ended; try again.") from running
         except IdempotencyPersistenceLayerError as problem:
-            if outcomes:  # it is known and will be in the log; only this second record of it is not
+            if outcomes:  # the effect has ended and the log will have it; only this record is missing
                 return outcomes[0]
             with consequences(self._table):
                 raise problem.__cause__ or problem from None
@@ -276,14 +276,14 @@ class Once:
 
 @dataclass(frozen=True)
 class Done:
-    """A write of this run that came to an end, as the executor recorded it.
+    """A write of the run that has ended, as the executor recorded it.
 
-    status       ok, failed or unknown; refused, denied or repeated where nobody began it
-    undo         the call that undoes it; None where nothing does
+    status       ok, failed or unknown; refused, denied or repeated where no attempt began it
+    undo         the call that undoes it, or None
     on_rollback  what a rollback does about it: undo, keep or freeze; "" in what an older version recorded
     gives_back   whether its undo gives its money back to the windows
     undoes       the effect that it undid; None for what is no undo
-    undone_by    the call that has undone it, or is about to
+    undone_by    the call that has undone it or is about to, or None
     """
 
     at: Position
@@ -297,33 +297,33 @@ class Done:
 
 @dataclass(frozen=True)
 class Recorded:
-    """The executor's own table."""
+    """Reads and conditional writes of the executor's own records."""
 
     table: Table
     log: RunLog
     clock: Callable[[], datetime]
 
     def find(self, run_id: str, at: Position) -> Done | None:
-        """Return what is recorded of the write at that position; None where nothing is. Strongly consistent."""
+        """Return the record of the write at that position, or None. Strongly consistent. Raises ``RetryLater``."""
         return self.of(run_id, [at]).get(at)
 
     def of(self, run_id: str, positions: Iterable[Position]) -> dict[Position, Done]:
-        """Return what is recorded of the writes at those positions. Raises ``RetryLater``."""
+        """Return the records of the writes at those positions. Strongly consistent. Raises ``RetryLater``."""
         wanted = sorted(set(positions))
         found = self._read([name for at in wanted for name in (_outcome(run_id, at), _undone(run_id, at))])
         return {at: done for at in wanted if (done := self._done(run_id, at, found)) is not None}
 
     def claim(self, run_id: str, effect: Position, by: Position, *, instead_of: Position | None) -> bool:
-        """Note that the call ``by`` undoes ``effect``, before it does; say whether no other one does.
+        """Record that the call ``by`` is about to undo ``effect``; False where another call has claimed that.
 
-        ``instead_of``: the call that was to undo it before, and did not.
+        ``instead_of``: the call that had claimed it before and has failed.
         """
         nobody_yet, mine = absent("id"), equals("undone_by", _named(by))
         its = equals("undone_by", _named(instead_of or by))
         return self._put(_undone(run_id, effect), {"undone_by": _named(by)}, nobody_yet | mine | its).written
 
     def nobody(self, run_id: str, answer: ApprovalAnswered) -> ApprovalAnswered:
-        """Note that nobody answered in a round, and return what the log is to say of it: as it was first noted."""
+        """Record that nobody answered in a round, and return the answer as it was recorded first, for the log."""
         put = self._put(_nobody(run_id, answer), {"body": canonical(answer.body)}, absent("id"))
         if put.written:
             return answer
@@ -333,7 +333,7 @@ class Recorded:
         return noted
 
     def said_nobody(self, run_id: str, answer: ApprovalAnswered) -> bool:
-        """Say whether the executor itself noted that nobody answered in that round, word for word."""
+        """Say whether the executor has recorded, word for word, that nobody answered in that round."""
         name = _nobody(run_id, answer)
         found = self._read([name]).get(name)
         return found is not None and found["body"] == canonical(answer.body)
@@ -358,13 +358,13 @@ class Recorded:
         return {item["id"]: item for item in self.table.batch_get([{"id": name} for name in names])}
 
     def _put(self, name: str, item: Item, only_if: Condition) -> Answer:
-        """Write the item, or show what is there where the condition does not hold."""
+        """Write the item; where the condition does not hold, return the item that is there."""
         expiration = int(self.clock().timestamp()) + _KEPT_S
         return self.table.write(Put({"id": name, "expiration": expiration, **item}, only_if), show=True)
 
 
 def _outcome(run_id: str, at: Position) -> str:
-    """Return the id under which Powertools keeps the outcome: of the key as JSON."""
+    """Return the id of Powertools' record: it hashes the key as JSON."""
     return f"{_PREFIX}#{sha256(json.dumps(effect_key(run_id, at)).encode()).hexdigest()}"
 
 

@@ -2,37 +2,37 @@
 
 ::
 
-    scripted        the fallback proposes only what its script asks for here
-    not_in_circles  an agent that repeats itself gets the recorded answer, or its tool is forbidden
-    not_repeated    the same call again gets the recorded result, where its tool acts once a run
-    grounded        every marked value was heard of, from somebody who may name it
-    within_ceiling  the run can pay for it
+    scripted        a fallback's call is the one that its script asks for here
+    not_in_circles  a call in a loop gets its recorded answer, or its tool is forbidden
+    not_repeated    a repeated call gets the recorded result, if its tool acts once a run
+    grounded        every marked value has a source that may name it
+    within_ceiling  the run can pay for the call
 
-Rules about a person's approval are in ``approval``, about the business's own money in ``moving``, about undos in
-``undo``. ``executor.RULES`` is their order. Each returns None where the call goes on and an outcome where that settles
-it, and raises a ``CallRefused``. They read the run, and write nothing.
+``approval`` has the rules about a person's approval, ``moving`` those about the business's own money, ``undo`` those
+about undos. ``executor.RULES`` is their order. A rule returns None to let the call go on, or an outcome that settles
+it, or raises a ``CallRefused``. The rules here read the run and write nothing.
 
-Whether the values that a call acts on were ever heard of, and from whom::
+The sources of the values that a call acts on::
 
-    every marked value is known ─▶ goes on
-    one occurs nowhere ──────────▶ Ungrounded: it was invented
+    every marked value has a trusted source ─▶ goes on
+    one has no source ─────────────▶ Ungrounded: it was invented
     an amount follows from known ones ─▶ a reason to ask a person, with how; a read that ``taint`` allows goes on
     one occurs only in untrusted text ─▶ the tool's ``taint``: refuse ─▶ Tainted
                                                                approve ─▶ a reason to ask a person
                                                                allow ──▶ goes on, and its result is untrusted, too
-    one without a mark is accounted for by nothing trusted ─▶ a reason to ask, once untrusted text was heard
+    one without a mark has no trusted source ─▶ a reason to ask, if the run has read untrusted text
     a person proposes the call ─▶ either is a reason to ask another person
     one is named by a colleague's words alone ─▶ a reason to ask another person, whoever proposes the call
     one is named by the requester's words, and by others ─▶ a reason to ask: the words may be a "no" to them
 
-Calls that cost money are reserved within the run's ceiling before they are made, and settled by what they report::
+The cost of a call is reserved within the run's ceiling before the call, and charged after it::
 
     call.intended  reserved_microusd: the declared worst case
-    call.reserved  the same again, where the first attempt at a read died: it may have been charged
-    call.settled   cost_microusd: what the tool reported, else all that was reserved
+    call.reserved  the same again, if the first attempt at a read died: it may have been charged
+    call.settled   cost_microusd: the amount that the tool reported, else the amount that was reserved
 
-A write is reserved once: under its key it has one effect, and costs once. Calls that cost are never made side
-by side, so that each sees what the others have reserved.
+A write is reserved once: under its key it has one effect and one cost. Calls that cost money never run side by side, so
+each sees what the others have reserved.
 """
 
 from typing import Any
@@ -64,10 +64,10 @@ from functions.executor.record import CallOutcome
 
 
 def scripted(attempt: Attempt) -> CallOutcome | None:
-    """Let the fallback go on with what its script asks for here. Raises ``NotVouched``.
+    """Let a fallback's call go on if the script asks for it here. Raises ``NotVouched``.
 
-    A script is a pure function of the request and the results, so the executor runs it, too: what the log says that it
-    proposed is not enough.
+    A script is a pure function of the request and the results, so the executor runs it again: the log's word is not
+    enough.
     """
     if attempt.state.planner is not Planner.FALLBACK:
         return None
@@ -80,21 +80,21 @@ def scripted(attempt: Attempt) -> CallOutcome | None:
     its = asked[task.index - 1] if task.index <= len(asked) else None
     if its is None or its.tool != call.tool or canonical(its.arguments) != canonical(call.arguments):
         raise NotVouched(
-            f"The script for {attempt.request.intent} does not call {call.tool} so here. Nothing was done."
+            f"The script for {attempt.request.intent} does not ask for this call of {call.tool} here. Nothing was done."
         )
     return None
 
 
 def not_in_circles(attempt: Attempt) -> CallOutcome | None:
-    """Return the recorded answer of a read that is made again; None where the call may go on.
+    """Return the recorded answer of a read in a loop; None where the call may go on. Raises ``ToolForbidden``.
 
-    Raises ``ToolForbidden``. Only a read that was answered is answered from the log: what came of a failure may be
-    different now, and whether a write may be repeated is its tool's own policy.
+    Only a read that succeeded is answered from the log. A failed read may succeed now, and ``not_repeated`` decides
+    about writes.
     """
     turn = attempt.history.turn
     sign = verdict_on(turn, attempt.at)
-    # An attempt that crashed goes on as it began. What was written in this turn, before this call, may have
-    # changed what it asks for; the decision was made before.
+    # A call that has begun goes on. If this turn has written something before this call, the answer may be another
+    # one now; the verdict was made before.
     if sign is None or attempt.state.status == "intended" or turn.committed:
         return None
     if sign.rung is Rung.FORBID:
@@ -111,9 +111,9 @@ def not_in_circles(attempt: Attempt) -> CallOutcome | None:
 
 
 def not_repeated(attempt: Attempt) -> CallOutcome | None:
-    """Return the recorded result where the call repeats one that may act only once; None where it may act.
+    """Return the recorded result of an earlier same call whose tool acts once a run; None where the call may act.
 
-    Raises ``RepeatRefused`` where the earlier one is unknown: only a person may propose it again then.
+    Raises ``RepeatRefused`` where the earlier call is unknown: only a person may propose it again.
     """
     before = _repeated(attempt)
     if before is None:
@@ -124,7 +124,7 @@ def not_repeated(attempt: Attempt) -> CallOutcome | None:
             return None
         raise RepeatRefused(
             f"{attempt.tool.name} was called with the same arguments before ({where}), and nobody knows whether that "
-            "happened. It is not repeated; a person must look."
+            "happened. It was not repeated; a person must look."
         )
     if attempt.tool.policy.repeat is Repeat.ASK:
         return None  # ``approved`` asks
@@ -138,16 +138,16 @@ def not_repeated(attempt: Attempt) -> CallOutcome | None:
 
 
 def asks_again(attempt: Attempt) -> bool:
-    """Say whether a person must approve the call because it was made before; another one where a person proposes it."""
+    """Say whether a person must approve the call because the same call was made before."""
     if attempt.tool.policy.repeat is not Repeat.ASK:
         return False
     return _repeated(attempt) is not None
 
 
 def last_rejection(attempt: Attempt) -> Rejection | None:
-    """Return the rejection of the same call earlier in the run; None where there is none, or a yes since.
+    """Return an earlier rejection of the same call in the run; None without one, or with an approval since.
 
-    A read that nobody is ever asked about costs no look at the run. The rollback undoes what happened.
+    None for a rollback, and for a plain read, about which nobody is ever asked: that saves reading the run.
     """
     tool = attempt.tool
     plain = tool.effect is Effect.READ and tool.taint == "allow" and tool.approval.if_ is None
@@ -157,9 +157,9 @@ def last_rejection(attempt: Attempt) -> Rejection | None:
 
 
 def _repeated(attempt: Attempt) -> CallState | None:
-    """Return the call that this one repeats. The rollback undoes each effect by itself: it repeats nothing.
+    """Return the earlier call that this one repeats, or None; None for a rollback, which undoes each effect by itself.
 
-    Also of a call that has begun: it repeats what it repeated then, and its intention could have been forged.
+    A call that has begun is checked, too: its intention may be forged.
     """
     free = attempt.tool.policy.repeat is Repeat.ALLOW or attempt.state.planner is Planner.ROLLBACK
     if free:
@@ -167,12 +167,12 @@ def _repeated(attempt: Attempt) -> CallState | None:
     return attempt.history.run.earlier(attempt.at, attempt.state.call, attempt.playbook.identity)
 
 
-# Where values come from
+# Sources of values
 
 
 def grounded(attempt: Attempt) -> CallOutcome | None:
-    """Let the call go on where its values are known; raise ``Ungrounded`` or ``Tainted`` where they are not."""
-    # What a person approved, or changed before approving, they have vouched for.
+    """Let the call go on if its marked values have a source. Raises ``Ungrounded`` and ``Tainted``."""
+    # A person who approved the arguments, or changed and approved them, has vouched for them.
     if attempt.state.approval is True or attempt.state.planner is Planner.HUMAN:
         return None
     name, found = attempt.tool.name, attempt.grounding
@@ -183,46 +183,46 @@ def grounded(attempt: Attempt) -> CallOutcome | None:
         )
     if found.tainted and attempt.tool.taint == "refuse":
         raise Tainted(
-            f"{name}: {_listed(found.tainted)} occurs only in text that nobody vouches for, and texts give no "
-            "orders. Only what the requester, a colleague or a trusted result names may be used here."
+            f"{name}: {_listed(found.tainted)} occurs only in untrusted text. Use a value that the requester, "
+            "a colleague or a trusted result names."
         )
     return None
 
 
 def tainted(attempt: Attempt) -> str | None:
-    """Return why a person must approve values that only untrusted text names; None where nobody needs to."""
+    """Return why a person must approve values that only untrusted text names; None without such values."""
     found = attempt.grounding.tainted
     asks = attempt.tool.taint == "approve" or (attempt.tool.taint == "refuse" and _by_a_person(attempt))
     if not found or not asks:
         return None
     where = ", ".join(sorted(set(found.values())))
-    return f"{_listed(found)} occurs only in text that nobody vouches for ({where})"
+    return f"{_listed(found)} occurs only in untrusted text ({where})"
 
 
 def unvouched(attempt: Attempt) -> str | None:
-    """Return why a person must approve arguments without a mark that may have come out of untrusted text."""
+    """Return why a person must approve arguments without a mark that untrusted text may have named."""
     found = [path for path in attempt.grounding.unvouched if path not in attempt.grounding.worded]
     if not found or attempt.tool.taint == "allow" or attempt.state.planner is Planner.HUMAN:
         return None
     return (
-        f"nothing that somebody vouches for names {_listed(found)}, and the run has read text that nobody vouches for: "
-        "it may have come out of that text"
+        f"no trusted source names {_listed(found)}, and the run has read untrusted text: it may have come out of "
+        "that text"
     )
 
 
 def typed(attempt: Attempt) -> str | None:
-    """Return why another person must approve what a person proposes: values that nothing in the run names."""
+    """Return why another person must approve a person's call: it has values that nothing in the run names."""
     found = attempt.grounding.ungrounded
     if not found or not _by_a_person(attempt):
         return None
-    return f"a person typed {_listed(found)}, which the run has from nowhere else"
+    return f"a person typed {_listed(found)}, and nothing else in the run names it"
 
 
 def worded(attempt: Attempt) -> str | None:
-    """Return why a person must approve values that only somebody's words name, with the words.
+    """Return why a person must approve values that only somebody's words name, with a quote of the words.
 
-    They may as well say that it is not to be done, and who says a value does not approve it. The requester's words
-    settle it where nobody else has named the value, and for whoever proposes the call as a person.
+    The words may forbid the call as well as ask for it, and naming a value is no approval. The requester's words are
+    enough if nobody else has named the value, or if a person proposes the call.
     """
     found = {path: said for path, said in attempt.grounding.worded.items() if _is_asked(attempt, path, said)}
     if not found:
@@ -247,16 +247,16 @@ def _by_a_person(attempt: Attempt) -> bool:
 
 
 def derived(attempt: Attempt) -> str | None:
-    """Return how amounts that nobody names follow from known ones, for a person to judge; None where there are none."""
+    """Return how amounts that nobody names follow from known ones, for a person to judge; None without such amounts."""
     found = attempt.grounding.derived
     if not found or attempt.tool.taint == "allow":
         return None
     how = "; ".join(f"{path} = {way}" for path, way in sorted(found.items())[:8])
-    return f"nobody named this amount, it was computed: {how}"
+    return f"no source names this amount, it was computed: {how}"
 
 
 def provenance(attempt: Attempt) -> dict[str, dict[str, str]]:
-    """Return where the values came from, the intention's ``grounded`` and so on; nothing where none is marked."""
+    """Return the sources of the values: ``grounded``, ``tainted``, ``derived`` of the intention; {} without marks."""
     found = attempt.grounding
     if attempt.state.approval is True or not (found.known or found.tainted or found.derived):
         return {}
@@ -270,13 +270,13 @@ def _listed(fields: Any) -> str:
     return ", ".join(sorted(fields)[:8])
 
 
-# What a call costs
+# Cost
 
 
 def within_ceiling(attempt: Attempt) -> CallOutcome | None:
-    """Let the call go on where the run can afford it. Raises ``Unaffordable``.
+    """Let the call go on if the run can afford it. Raises ``Unaffordable``.
 
-    It comes before people are asked, and again once they have approved: others may have spent meanwhile.
+    It runs before people are asked, and again after they have approved: other calls may have spent money meanwhile.
     """
     if attempt.state.status == "intended":
         return None  # it is reserved already
@@ -286,9 +286,9 @@ def within_ceiling(attempt: Attempt) -> CallOutcome | None:
 
 
 def reserve_anew(log: RunLog, attempt: Attempt, invocation: str) -> CallOutcome | None:
-    """Reserve for the second attempt at a read that costs, and return None; or the outcome of a third one.
+    """Reserve the cost of the second attempt at a read and return None; return the outcome of a third attempt.
 
-    Raises ``AttemptInProgress`` where another process makes that attempt.
+    Raises ``AttemptInProgress`` where another process makes the second attempt, and ``RunEnded``.
     """
     cost = attempt.cost_microusd
     if not cost:
@@ -299,7 +299,7 @@ def reserve_anew(log: RunLog, attempt: Attempt, invocation: str) -> CallOutcome 
     try:
         attempt.history.renew()  # another process may have reserved since
         _check(attempt)
-    except Unaffordable as refused:  # too late to refuse the call: its first attempt was made
+    except Unaffordable as refused:  # it failed and was not refused: its first attempt was made
         return CallOutcome("failed", message=str(refused))
     reserved = CallReserved(
         turn=attempt.task.turn,
@@ -309,14 +309,14 @@ def reserve_anew(log: RunLog, attempt: Attempt, invocation: str) -> CallOutcome 
         invocation=invocation,
     )
     if attempt.record(reserved).invocation != invocation:
-        raise AttemptInProgress(f"{attempt.idempotency_key}: another attempt at this call has not ended.")
+        raise AttemptInProgress(f"{attempt.idempotency_key}: another attempt at this call has not ended; try again.")
     if log.goes_on_after(attempt.task.run_id, attempt.task.turn):  # see ``effect.intend``
-        raise RunEnded(f"{attempt.idempotency_key}: the run has ended or gone on; nothing is paid for it any more.")
+        raise RunEnded(f"{attempt.idempotency_key}: the run has ended or gone on; it may not spend anything any more.")
     return None
 
 
 def charge(attempt: Attempt) -> int | None:
-    """Return what is charged for the call once the attempt has ended; None for a tool that costs nothing."""
+    """Return the charge of the ended attempt in micro-dollars; None for a tool that costs nothing."""
     bill, cost = attempt.context.bill, attempt.cost_microusd
     if bill.reported is not None:
         return bill.reported

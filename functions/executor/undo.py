@@ -2,12 +2,12 @@
 
 ::
 
-    the rollback proposes ─ the recorded undo of a write that happened, and that nothing has undone ─▶ claimed ─▶ acts
-                          └ anything else ─▶ NotVouched; a person looks
-    anybody else calls what undoes ─ of such a write ─▶ claimed, and its money goes back to the windows
-                                   └ of none ─▶ acts as any other call, and gives nothing back
+    the rollback's call ─ is the recorded undo of a write that happened and still stands ─▶ claimed ─▶ acts
+                        └ is anything else ─▶ NotVouched; a person looks
+    another planner's call ─ undoes such a write ─▶ claimed ─▶ acts, and the write's money goes back to its windows
+                           └ undoes none ─▶ acts as any other call, and gives nothing back
 
-What an effect is undone by is what the executor itself recorded, and the rollback may propose nothing else.
+The undo of an effect is the one that the executor recorded with it. The rollback may propose nothing else.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from functions.executor.record import Aside, CallOutcome, Done, Position
 
 
 def proven(attempt: Attempt) -> CallOutcome | None:
-    """Let the rollback go on with what was recorded as the undo of what it did.
+    """Let the rollback's call go on if it is the recorded undo of an effect of the run.
 
-    Raises ``NotVouched``: the log alone, in the rollback's name, lets nothing happen.
+    Raises ``NotVouched``: an event in the log, in the rollback's name, is not enough.
     """
     if attempt.state.planner is not Planner.ROLLBACK:
         return None
@@ -40,8 +40,8 @@ def proven(attempt: Attempt) -> CallOutcome | None:
         raise NotVouched(f"What turn {turn}, call {index} did is for a person to judge. Nothing more is undone.")
     if _effect(attempt) is None:
         raise NotVouched(
-            f"{attempt.tool.name} is no undo that the executor recorded for an effect of this run that stands. "
-            "A person has to look; an operator may call it."
+            f"The executor has recorded no effect of this run that still stands and that this call of "
+            f"{attempt.tool.name} undoes. A person has to look; an operator may call it."
         )
     return None
 
@@ -63,7 +63,7 @@ def claimed(attempt: Attempt) -> CallOutcome | None:
 
 
 def planned_undo(attempt: Attempt) -> ToolCall | None:
-    """Return what is known of the undo before the effect: at least its name."""
+    """Return the undo as far as it is known before the effect: at least its tool."""
     tool = attempt.tool
     if tool.undo is None:
         return None
@@ -80,7 +80,7 @@ def planned_undo(attempt: Attempt) -> ToolCall | None:
 
 
 def with_undo(attempt: Attempt, outcome: CallOutcome) -> CallOutcome:
-    """Return the outcome with the undo of what happened, to be recorded with it."""
+    """Return the outcome with the undo of the effect, which is recorded with it."""
     tool = attempt.tool
     if outcome.undo_made:
         return outcome
@@ -94,15 +94,15 @@ def with_undo(attempt: Attempt, outcome: CallOutcome) -> CallOutcome:
         if ends_the_process(defect):
             raise
         note(defect)
-        # The effect stands and must be recorded. What was intended as its undo will be refused, and a person looks.
+        # The effect stands and must be recorded. The gate will refuse its intended undo, and a person looks.
         message = f"Its undo {tool.undo} could not be made: {type(defect).__name__}: {error_text(defect)}"
         return replace(outcome, undo_made=True, message=attempt.cut(message))
 
 
 def aside(attempt: Attempt) -> Aside:
-    """Return what is kept with the outcome of a write, for whoever would undo it later."""
+    """Return the part of a write's record that a later undo needs."""
     tool = attempt.tool
-    # A person decided on it; and an undo is not undone.
+    # A person's decision is kept, and an undo is not undone.
     stays = attempt.state.planner in (Planner.HUMAN, Planner.ROLLBACK)
     on_rollback = "keep" if stays else str(attempt.playbook.on_rollback(tool))
     back = tool.moves is not None and tool.moves.back
@@ -110,7 +110,7 @@ def aside(attempt: Attempt) -> Aside:
 
 
 def _effect(attempt: Attempt) -> Done | None:
-    """Return the effect that the call undoes: the one that it has claimed, that the rollback names, or the newest."""
+    """Return the effect that the call undoes: the one it has claimed, the one the rollback names, or the newest."""
     here, does, records = attempt.at, attempt.playbook.identity(attempt.state.call), attempt.earlier_writes
     by_rollback = attempt.state.planner is Planner.ROLLBACK
     fit = [
@@ -128,7 +128,7 @@ def _effect(attempt: Attempt) -> Done | None:
 
 
 def _is_undone(records: Mapping[Position, Done], one: Done) -> bool:
-    """Say whether a call has undone it, or may have."""
+    """Say whether a call has undone it or may have undone it."""
     by = records.get(one.undone_by) if one.undone_by is not None else None
     return one.undone_by is not None and (by is None or by.status not in ("failed", "denied", "refused"))
 

@@ -1,4 +1,15 @@
-"""Lambda: one decision of the fallback, the deterministic script for the run's intent."""
+"""Lambda: one decision of the fallback, the playbook's script for the run's intent.
+
+::
+
+    read the log ─▶ decided already? ─yes─▶ same decision
+       │no
+       ▼
+    script for the intent? ─none─▶ hand over to a person
+       │
+       ▼
+    replay it over the recorded outcomes ─▶ its next calls │ its answer, if it may be sent │ hand over to a person
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,39 +19,46 @@ from ballast.contracts.history import HistoryUsed
 from ballast.contracts.wire import parse
 from ballast.edge import guarded
 from ballast.log.events import PlanDecided
-from ballast.log.run_log import RunLog
-from ballast.log.seal import Seal
+from ballast.log.run_log import LogSettings, RunLog
+from ballast.log.seal import Seal, SealSettings
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.fallback import next_decision
 from ballast.playbook.gate import check_answer
 from ballast.run import Run
-from ballast.runtime import Runtime, Settings, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime
 
-#: So many characters of why a script went no further are recorded.
+#: Characters of the reason for a script's end that are recorded.
 _NOTE_CHARS = 2_000
 
 
-class FallbackSettings(Settings):
-    """The fallback's environment. playbook_dir: folder of the playbook."""
+class FallbackSettings(LogSettings, SealSettings):
+    """The fallback's environment.
+
+    run_log_table      table of the run log
+    payload_bucket     bucket of the log's large bodies
+    retention_days     days after which DynamoDB's TTL removes an event; 0 keeps it for ever
+    sensitive_key_arn  KMS key of sensitive values; "" if the playbook marks none
+    playbook_dir       folder of the playbook
+    """
 
     playbook_dir: str
 
 
 @dataclass(frozen=True)
 class FallbackPlanner:
-    """One planner: the playbook's script for the intent, replayed from the log."""
+    """The planner that replays the playbook's script for the intent from the log."""
 
     log: RunLog
     playbook: Playbook
 
     @classmethod
     def of(cls, runtime: Runtime) -> "FallbackPlanner":
-        """Put the planner together; once per runtime."""
+        """Return the planner of ``runtime``."""
         playbook = load_playbook(FallbackSettings.of(runtime).playbook_dir)
         return cls(RunLog.of(runtime, Seal.of(runtime, playbook)), playbook)
 
     def plan(self, task: PlanTask) -> PlanSummary:
-        """Return this turn's decision, recorded; a retry returns the recorded one."""
+        """Record and return this turn's decision; a retry returns the recorded one."""
         run = self.log.read(task.run_id)
         known = run.proposals.get(task.turn)
         if known is not None and known.planner is Planner.FALLBACK:
@@ -74,7 +92,7 @@ class FallbackPlanner:
         return decision, why
 
     def _sendable(self, run: Run, turn: int, answer: Answer) -> tuple[Answer | HandOver, str | None]:
-        """Return the script's answer, or the hand-over to a person where it may not be sent."""
+        """Return the script's answer, or a hand-over to a person if it may not be sent."""
         read = check_answer(run, self.playbook, turn, answer)
         if not read.complaints:
             return read.answer, None

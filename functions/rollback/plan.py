@@ -1,4 +1,24 @@
-"""Lambda: one decision of the rollback, the log read backwards."""
+"""Lambda: one decision of the rollback, the log read backwards.
+
+::
+
+    read the log ─▶ decided already? ─yes─▶ same decision
+       │no
+       ▼
+    an undo that did not work? ─yes─▶ hand over to a person
+       │no
+       ▼
+    a fallback that goes on from the effects? ─yes─▶ hand over to it
+       │no
+       ▼
+    an effect that may not be undone? no room in the history? ─yes─▶ hand over to a person
+       │no
+       ▼
+    an effect left? ─yes─▶ the undo of the newest one
+       │no
+       ▼
+    hand over to the fallback, or to a person
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,34 +29,41 @@ from ballast.contracts.wire import parse
 from ballast.edge import guarded
 from ballast.folds.calls import CallState
 from ballast.log.events import PlanDecided
-from ballast.log.run_log import RunLog
-from ballast.log.seal import Seal
+from ballast.log.run_log import LogSettings, RunLog
+from ballast.log.seal import Seal, SealSettings
 from ballast.playbook import Playbook, load_playbook
 from ballast.run import Run
-from ballast.runtime import Runtime, Settings, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime
 
 
-class RollbackSettings(Settings):
-    """The rollback's environment. playbook_dir: folder of the playbook."""
+class RollbackSettings(LogSettings, SealSettings):
+    """The rollback's environment.
+
+    run_log_table      table of the run log
+    payload_bucket     bucket of the log's large bodies
+    retention_days     days after which DynamoDB's TTL removes an event; 0 keeps it for ever
+    sensitive_key_arn  KMS key of sensitive values; "" if the playbook marks none
+    playbook_dir       folder of the playbook
+    """
 
     playbook_dir: str
 
 
 @dataclass(frozen=True)
 class RollbackPlanner:
-    """One planner: proposes the recorded undos, newest first, one a turn, through the same gate."""
+    """The planner that proposes the recorded undos, newest first, one a turn."""
 
     log: RunLog
     playbook: Playbook
 
     @classmethod
     def of(cls, runtime: Runtime) -> "RollbackPlanner":
-        """Put the planner together; once per runtime."""
+        """Return the planner of ``runtime``."""
         playbook = load_playbook(RollbackSettings.of(runtime).playbook_dir)
         return cls(RunLog.of(runtime, Seal.of(runtime, playbook)), playbook)
 
     def plan(self, task: PlanTask) -> PlanSummary:
-        """Return this turn's decision, recorded; a retry returns the recorded one."""
+        """Record and return this turn's decision; a retry returns the recorded one."""
         run = self.log.read(task.run_id)
         known = run.proposals.get(task.turn)
         if known is not None and known.planner is Planner.ROLLBACK:
@@ -50,7 +77,7 @@ class RollbackPlanner:
     def _decide(self, task: PlanTask, run: Run, history: HistoryUsed) -> PlanDecided:
         failed = [state for state in run.calls if state.planner is Planner.ROLLBACK and state.status != "ok"]
         if failed:
-            # An undo that did not work leaves a state that only a person can judge.
+            # After a failed undo only a person can judge the state.
             note = f"{failed[-1].call.tool} was {failed[-1].status}: {failed[-1].message}"
             return _decided(task, HandOver(to=Planner.HUMAN, reason=ExitReason.ROLLBACK_INCOMPLETE), note=note)
         intent = run.opening.request.intent
@@ -58,12 +85,12 @@ class RollbackPlanner:
         if to is Planner.FALLBACK and not self.playbook.agent.starts_clean(intent):
             return _decided(task, HandOver(to=to, reason=ExitReason.EFFECTS_KEPT))
         if run.frozen:
-            # Before the first undo: a run that is undone half way is harder to judge than one that is as it was.
-            note = f"Nothing more is undone: {'; '.join(_why_frozen(state) for state in run.frozen)}"
+            # Checked before the first undo: a run that is half undone is harder to judge.
+            note = f"Nothing else is undone: {'; '.join(_why_frozen(state) for state in run.frozen)}"
             return _decided(task, HandOver(to=Planner.HUMAN, reason=ExitReason.EFFECT_FROZEN), note=note)
         left = run.to_undo
         if left and not history.script_has_room():
-            note = f"Of what was done, {len(left)} effects are still to be undone."
+            note = f"{_effects(len(left))} left to undo, and the execution's history has no room for more calls."
             return _decided(task, HandOver(to=Planner.HUMAN, reason=ExitReason.HISTORY_LIMIT), note=note)
         if left and left[0].undo is not None:
             return _decided(task, CallTools(calls=(left[0].undo,)), undoes=left[0].position)
@@ -72,15 +99,13 @@ class RollbackPlanner:
     def _done(self, task: PlanTask, run: Run, to: Planner) -> PlanDecided:
         """Hand over, with nothing left to undo.
 
-        A person is told what stopped the agent, and so is everybody where nothing was undone. That it was rolled back
-        is a consequence; the note says it.
+        The reason is what stopped the agent, for a person and whenever nothing was undone; the note tells of the undos.
+        Otherwise it is ``rolled_back``.
         """
         undone = sum(state.planner is Planner.ROLLBACK and state.status == "ok" for state in run.calls)
         why = task.handed_over.reason if task.handed_over else run.why_it_stopped
         reason = ExitReason.ROLLED_BACK if why is None or (undone and to is not Planner.HUMAN) else why
-        note = (
-            {"note": f"What was done is undone: {undone} {'effect' if undone == 1 else 'effects'}."} if undone else {}
-        )
+        note = {"note": f"Undone: {_effects(undone)}."} if undone else {}
         return _decided(task, HandOver(to=to, reason=reason), **note)
 
 
@@ -88,11 +113,15 @@ def _decided(task: PlanTask, decision: CallTools | HandOver, **more: Any) -> Pla
     return PlanDecided(turn=task.turn, planner=Planner.ROLLBACK, decision=decision, **more)
 
 
+def _effects(count: int) -> str:
+    return f"{count} effect" if count == 1 else f"{count} effects"
+
+
 def _why_frozen(state: CallState) -> str:
-    where = f"{state.call.tool} in turn {state.turn}"
+    call = f"{state.call.tool} in turn {state.turn}"
     if state.status == "ok":
-        return f"{where} is for a person to judge."
-    return f"whether {where} happened is unknown. {state.message}".strip()
+        return f"a person must judge {call}."
+    return f"it is unknown whether {call} took effect. {state.message}".strip()
 
 
 @guarded

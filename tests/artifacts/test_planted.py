@@ -55,22 +55,21 @@ def seen_by(function: Lambda, event: Any) -> Seen:
 def test_a_module_that_is_not_in_the_artifact_cannot_be_imported(with_line: Callable[[str, str], Lambda]) -> None:
     function = with_line("RollbackFunction", "import functions.agent.plan")
 
-    with function, pytest.raises(HandlerFailed, match=r"No module named 'functions\.planner'"):
+    with function, pytest.raises(HandlerFailed, match=r"No module named 'functions\.agent'"):
         function.imported()
 
 
 def test_what_comes_from_outside_is_seen_and_so_is_a_model_client(
     build: Build, with_line: Callable[[str, str], Lambda]
 ) -> None:
-    outside = (
-        f"import sys; sys.path.append({str(ROOT)!r}); import local; open('/etc/hostname').close(); open('left', 'w')"
-    )
+    outside = f"import sys; sys.path.append({str(ROOT)!r}); import localcloud; open('/etc/hostname').close()"
+    outside += "; open('left', 'w')"
     model = "import boto3; boto3.client('bedrock-runtime')"
 
     seen = seen_by(with_line("ExecutorFunction", f"{outside}\n{model}"), {})
 
     found = " ".join(seen.outside)
-    assert f"imported local from {ROOT}/localcloud/__init__.py" in found
+    assert f"imported localcloud from {ROOT}/localcloud/__init__.py" in found
     assert "opened /etc/hostname" in found
     assert f"wrote {seen.modules['functions.executor.execute'].split('/functions/')[0]}/left" in found
     assert clients_without_rights(build, {"ExecutorFunction": seen}) == {"ExecutorFunction": {"bedrock-runtime"}}

@@ -288,7 +288,7 @@ def test_tau2_plays_a_gold_plan_as_tau2_has_it(capsys: pytest.CaptureFixture[str
 
 @without_tau2
 def test_the_published_false_alarms_over_tau2s_plans_are_those_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
-    page = " ".join((ROOT / "docs" / "despair.md").read_text(encoding="utf-8").split())
+    page = " ".join((ROOT / "docs" / "loops.md").read_text(encoding="utf-8").split())
     shown = re.search(
         r"folds the (\d+) right ways .* (\d+) calls\. None is .*; (\d+) calls are noticed, (\d+) of", page
     )

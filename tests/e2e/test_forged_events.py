@@ -301,7 +301,7 @@ def test_as_it_should_be(cloud: LocalCloud) -> None:
     assert played.verdict.status == "fits", played.verdict
 
 
-#: What ``verify`` finds nothing wrong with, and docs/architecture.md says so: a new event that contradicts none.
+#: What ``verify`` finds nothing wrong with, and docs/threats.md says so: a new event that contradicts none.
 FITS = (
     "the rollback",
     "the script",

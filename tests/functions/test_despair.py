@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ballast.contracts import CallTools, ToolCall
-from functions.agent.despair import verdict
+from functions.agent.loops import loop_signals
 from functions.agent.plan import build
 from tests.functions.endpoint import Endpoint, calls, reads, says
 from tests.functions.roomy import opened
@@ -204,5 +204,5 @@ def test_a_read_that_says_it_may_be_repeated_is_polled(stack: Stack, model: Endp
 
     again = CallTools(calls=(ToolCall(tool="read_note", arguments={"note_id": "n-1"}),))
 
-    assert verdict(run, 3, again, agent.playbook)
-    assert verdict(run, 3, again, playbook) == ()
+    assert loop_signals(run, 3, again, agent.playbook)
+    assert loop_signals(run, 3, again, playbook) == ()

@@ -15,8 +15,8 @@ from ballast.contracts.exit_reason import STOP_REASONS
 from ballast.errors import RetryLater
 from ballast.log.events import ModelFailed, ModelRequested, ModelResponded
 from ballast.money import dollars, load_prices
-from functions.agent.completion import read_completion
-from functions.agent.settling import settled
+from functions.agent.reply import read_completion
+from functions.agent.usage import charge_of
 from tests.functions.endpoint import Endpoint, Reply, says
 from tests.functions.lifecycle.test_leases import DAY, HOUR, taken
 from tests.functions.lifecycle.test_leases import settled as spent
@@ -145,7 +145,8 @@ def test_a_reply_costs_no_more_than_was_reserved_and_nothing_is_disbelieved_in_s
         service_tier=asked,
     )
 
-    charge = settled(requested, read_completion(body(said), 1), load_prices())
+    completion = read_completion(body(said), 1)
+    charge = charge_of(requested, completion.usage, completion.tier, load_prices())
 
     assert 0 <= charge.cost_microusd <= requested.reserved_microusd
     tokens = {name: value for name, value in charge.body.items() if name.startswith(("gen_ai.usage", "ballast.usage"))}

@@ -42,7 +42,7 @@ def test_where_something_was_undone_a_person_is_told_both(stack: Stack) -> None:
     over = decision(stack, run_id, 3)
 
     assert (over["decision"]["to"], over["decision"]["reason"]) == ("human", "model_timeout")
-    assert over["note"] == "What was done is undone: 1 effect."
+    assert over["note"] == "Undone: 1 effect."
 
 
 def test_the_people_and_the_api_say_what_stopped_it_what_was_done_and_what_became_of_it(stack: Stack) -> None:

@@ -39,9 +39,9 @@ from ballast.log.events import (
     RunRefused,
 )
 from ballast.run import Run
-from functions.agent.completion import read_completion
+from functions.agent.decision import question_to_requester
 from functions.agent.prompt import new_messages
-from functions.agent.question import asked as asked_of_requester
+from functions.agent.reply import read_completion
 from functions.people.open import escalation_id_of
 
 STARTED = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
@@ -136,7 +136,7 @@ class Story:
         to = self.run.successor(Planner.AGENT, has_fallback=True)
         decision = completion.decision or HandOver(to=to, reason=completion.reason)
         if isinstance(decision, CallTools):
-            decision = asked_of_requester(decision) or decision
+            decision = question_to_requester(decision) or decision
         charge: dict[str, Any] = {"turn": turn, "attempt": attempt, "cost_microusd": requested.reserved_microusd}
         if tokens := completion.tokens:
             charge["cost_microusd"] = min(cost, requested.reserved_microusd)

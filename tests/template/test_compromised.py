@@ -1,4 +1,4 @@
-"""docs/architecture.md says what a role has in the wrong hands, as the table of the walls has it."""
+"""docs/threats.md lists what each role has in the wrong hands, as the table of the walls has it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from tests.template.walls import EXECUTOR, MAY, Row
 
-PAGE = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "threats.md").read_text(encoding="utf-8")
 WRITES = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from functions.agent.metrics import model_call
+from functions.agent.agent import model_call_line
 from tests.template import rendered
 
 
@@ -10,7 +10,7 @@ def test_the_cost_alarm_watches_what_the_planner_emits() -> None:
     alarm = rendered.written()["Resources"]["HourlyCostAlarm"]["Properties"]
     (dimension,) = alarm["Dimensions"]
 
-    made = model_call(reserved_microusd=4_000_000, cost_microusd=2_500_000, tokens=None, latency_ms=1)
+    made = model_call_line(reserved_microusd=4_000_000, cost_microusd=2_500_000, tokens=None, latency_ms=1)
     line = json.loads(made.of("this-stack"))
 
     (described,) = line["_aws"]["CloudWatchMetrics"]

@@ -1,6 +1,6 @@
 """Despair detection against what a real model did: 200 recorded runs, which lie beside the project and not in it.
 
-``python -m bench.despair`` prints the same in figures; docs/despair.md publishes them.
+``python -m bench.despair`` prints the same in figures; docs/loops.md publishes them.
 """
 
 import re
@@ -69,7 +69,7 @@ def table(page: str, heading: str) -> list[list[str]]:
 
 
 def test_the_published_tables_are_those_of_the_runs() -> None:
-    page = (ROOT / "docs" / "despair.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "loops.md").read_text(encoding="utf-8")
 
     assert table(page, "tasks") == [numbers(row[17:]) for row in list(rows(runs()))[1:]]
     assert table(page, "calls a lap") == [numbers(row[17:]) for row in planted_rows()]

@@ -1,4 +1,4 @@
-"""What Converse demands of a request, as far as its service validates it beyond botocore's own shapes."""
+"""Rules of Converse for a request that its service checks beyond botocore's shapes."""
 
 import json
 import re
@@ -9,7 +9,7 @@ _NAME = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 
 
 def complaints(request: Mapping[str, Any]) -> list[str]:
-    """Return what Bedrock would refuse in ``request``; empty where it is legal."""
+    """Return what Bedrock would refuse in ``request``; empty if it is legal."""
     try:
         json.dumps(request, ensure_ascii=False).encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""An answer that may not be sent goes back to the model once, and then to others; nothing invented is ever sent."""
+"""Refused answers: sent back to the model once, then handed over; no invented value is ever sent."""
 
 import shutil
 from pathlib import Path
@@ -29,7 +29,7 @@ def desk(stack: Stack, model: Endpoint) -> Desk:
 def answers(
     desk: Desk, *texts: str, calls: tuple[Call, ...] = (LOOK_UP,), **fields: Any
 ) -> tuple[str, list[dict[str, Any]]]:
-    """Let the model make ``calls``, then answer with each of ``texts``; return the run id and what was decided."""
+    """Let the model make ``calls``, then answer with each of ``texts``; return the run id and the decision."""
     ran = desk.run("Order O-1003 is broken, please refund 12.50 USD.", *([call] for call in calls), **fields)
     assert [status for [status] in ran.statuses] == ["ok"] * len(calls)
     desk.model.replies.clear()
@@ -103,7 +103,7 @@ SCHEMA = """
 
 @pytest.fixture
 def formal(stack: Stack, tmp_path: Path) -> Stack:
-    """The ledger, whose intent ``tidy`` wants a form."""
+    """The ledger, with an answer schema for the intent ``tidy``."""
     folder = tmp_path / "formal"
     shutil.copytree(LEDGER, folder, ignore=shutil.ignore_patterns("__pycache__"))
     config = folder / "agent.yaml"

@@ -1,4 +1,4 @@
-"""A turn's attempts: each has its own reservation, one decision stands, and nothing is asked twice in secret."""
+"""Attempts at a turn: each has its own reservation, one decision stands, and no request is sent twice unrecorded."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
@@ -25,7 +25,7 @@ FAILURES = {
     (403, "AccessDeniedException"): ("model_refused", False, False),
     (404, "ResourceNotFoundException"): ("model_refused", False, False),
     (400, "ServiceQuotaExceededException"): ("model_refused", False, False),
-    # From a gateway, without Bedrock's name for it.
+    # From a gateway, without Bedrock's error name.
     (429, ""): ("model_throttled", True, False),
     (500, ""): ("model_unavailable", True, True),
     (502, ""): ("model_unavailable", True, True),
@@ -120,7 +120,7 @@ def test_a_hung_model_is_cut_and_stays_charged(stack: Stack, model: Endpoint) ->
     ("fails_by", "reason"),
     [
         (fails(408, "ModelTimeoutException"), "model_timeout"),
-        (fails(503, "ServiceUnavailableException"), "deadline"),  # it might have been asked again
+        (fails(503, "ServiceUnavailableException"), "deadline"),  # another attempt was possible
     ],
 )
 def test_time_that_ran_out_while_a_model_was_asked_is_the_models(
@@ -162,7 +162,7 @@ def test_a_connection_that_breaks_stays_charged(stack: Stack, model: Endpoint) -
 
 
 def test_a_model_that_nobody_serves_costs_nothing(stack: Stack) -> None:
-    stack.environs["planner"]["MODEL_ENDPOINT_URL"] = "http://127.0.0.1:9"  # discard: nobody listens
+    stack.environs["planner"]["MODEL_ENDPOINT_URL"] = "http://127.0.0.1:9"  # the discard port: nothing listens
     run_id = stack.open()
 
     with pytest.raises(RetryLater):
@@ -172,7 +172,7 @@ def test_a_model_that_nobody_serves_costs_nothing(stack: Stack) -> None:
     assert (failed["exit_reason"], failed["cost_microusd"]) == ("model_unavailable", 0)
 
 
-# Dying half way
+# A crash half way
 
 
 def test_a_retry_whose_completion_is_recorded_does_not_ask_again(stack: Stack, model: Endpoint) -> None:
@@ -228,7 +228,7 @@ def test_a_log_that_is_throttled_before_the_call_means_no_call(stack: Stack, mod
     assert stack.seqs(run_id) == ["0000.run.opened"]
 
 
-# Side by side
+# Concurrent attempts
 
 
 def test_of_two_invocations_at_once_one_asks_and_the_other_is_told_to_wait(stack: Stack, model: Endpoint) -> None:
@@ -252,7 +252,7 @@ def test_of_two_invocations_at_once_one_asks_and_the_other_is_told_to_wait(stack
 
 
 def side_by_side(stack: Stack, run_id: str, number: int) -> list[str]:
-    """Plan the first turn in so many threads and return what came of each."""
+    """Plan the first turn in as many threads and return each one's result."""
 
     def plan(_: int) -> str:
         try:
@@ -292,7 +292,7 @@ def test_of_two_completions_of_a_turn_the_first_one_stands_and_both_are_paid(sta
 
 
 class CountingSession(boto3.Session):
-    """A session that remembers which clients were made."""
+    """A session that records the clients it makes."""
 
     def client(self, service_name: str, *args: Any, **options: Any) -> Any:  # type: ignore[override]
         self.__dict__.setdefault("made", []).append(service_name)

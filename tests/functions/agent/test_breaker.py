@@ -1,4 +1,4 @@
-"""The spend breaker before each model attempt: the endpoint counts what it was asked."""
+"""The spend breaker before each model attempt; the endpoint counts its requests."""
 
 import shutil
 from datetime import timedelta
@@ -22,7 +22,7 @@ GRANT = {"kind": "hand_over", "to": "agent", "reason": "guidance", "add_budget_m
 
 
 def models(model: Endpoint) -> list[str]:
-    """Return which model was asked, request by request."""
+    """Return the model of each request, in order."""
     return [request["path"].split("/")[2].replace("%3A", ":") for request in model.requests]
 
 
@@ -90,15 +90,15 @@ HAIKU, NOVA_PRO, NOVA_MICRO = (
 @pytest.mark.parametrize(
     ("usual", "cheaper", "why"),
     [
-        (HAIKU, NOVA_PRO, None),  # its cache is dearer to read; nothing is promised of that
+        (HAIKU, NOVA_PRO, None),  # its cache costs more to read, which is not compared
         (HAIKU, NOVA_MICRO, None),
-        (HAIKU, "anthropic.claude-haiku-4-5-20251001-v1:0", None),  # the same model by a cheaper way
+        (HAIKU, "anthropic.claude-haiku-4-5-20251001-v1:0", None),  # the same model through a cheaper profile
         (HAIKU, "anthropic.claude-sonnet-4-6", "is not cheaper than model"),
         (NOVA_PRO, HAIKU, "is not cheaper than model"),
         (HAIKU, HAIKU, "is not cheaper than model"),  # the same
         ("anthropic.claude-sonnet-4-6", "anthropic.claude-sonnet-4-5-20250929-v1:0", "is not cheaper than model"),
         (HAIKU, "some.model-of-next-year", "cannot be compared with model: No price for the model"),
-        ("some.model-of-next-year", HAIKU, None),  # refused before it is called
+        ("some.model-of-next-year", HAIKU, None),  # refused before any call
     ],
 )
 def test_a_playbook_loads_only_with_a_cheaper_model_that_is_cheaper(
@@ -114,7 +114,7 @@ def test_a_playbook_loads_only_with_a_cheaper_model_that_is_cheaper(
 
 
 def test_a_model_that_is_set_by_hand_and_cheaper_than_the_cheaper_one_is_kept(stack: Stack, model: Endpoint) -> None:
-    """MODEL_ID is no part of the playbook, so that loading it could not compare the two."""
+    """MODEL_ID is not part of the playbook, so loading the playbook cannot compare the two."""
     stack.environs["planner"]["MODEL_ID"] = "eu.amazon.nova-micro-v1:0"
     run_id = stack.open()
     by_hand(stack, Mode.CHEAPER)
@@ -150,7 +150,7 @@ def test_what_another_models_tokenizer_counted_bounds_nothing(stack: Stack, mode
     assert stack.body(run_id, "0002.model.requested")["input_tokens_bound"] > first
 
 
-# From the trip on
+# After a trip
 
 
 def test_tripped_between_two_turns_no_call_is_made(stack: Stack, model: Endpoint) -> None:
@@ -185,7 +185,7 @@ def test_tripped_between_two_attempts_of_one_invocation_no_call_is_made(
     with pytest.raises(RetryLater):
         stack.plan(run_id)
 
-    assert stack.plan(run_id)["reason"] == "breaker_stopped"  # the second model would have been asked at once
+    assert stack.plan(run_id)["reason"] == "breaker_stopped"  # not the second model, which would be asked at once
     assert len(model.requests) == 2
 
 
@@ -228,11 +228,11 @@ def test_a_stop_keeps_what_was_done_and_asks_a_person(stack: Stack, model: Endpo
     assert stack.plan(run_id, 2)["to"] == "human"
 
 
-# It is read with one request, and not at all where no model would be asked
+# One request reads it, and none if no model would be asked
 
 
 def reads_of(stack: Stack) -> list[dict[str, Any]]:
-    """Return what the planner will have asked the budgets table for."""
+    """Return a list that collects the agent's requests to the budgets table."""
     seen: list[dict[str, Any]] = []
     stack.on("planner", "dynamodb", "BatchGetItem", seen.append)
     return seen
@@ -286,7 +286,7 @@ def test_an_item_that_somebody_else_wrote_is_named_and_no_model_is_asked(
     assert model.requests == []
 
 
-# A pause, and on from the same step
+# A pause, then the same step again
 
 
 def playbook(folder: Path, **settings: str) -> str:
@@ -299,7 +299,7 @@ def playbook(folder: Path, **settings: str) -> str:
 
 
 def begun(stack: Stack, model: Endpoint, **limits: int) -> str:
-    """Return a run that has written a note, for 3 cents, and was told so by nobody yet."""
+    """Return a run that has written a note, for 3 cents, without a decision after it."""
     run_id = stack.open(limits=limits or None)
     used = {"inputTokens": 9_950, "outputTokens": 10}
     write = {"name": "write_note", "input": {"note_id": "n-7", "text": "Milk."}}
@@ -310,7 +310,7 @@ def begun(stack: Stack, model: Endpoint, **limits: int) -> str:
 
 
 def goes_on(stack: Stack, model: Endpoint, run_id: str) -> None:
-    """Check that the agent goes on in turn 4 where it stopped: nothing executed, nothing asked twice."""
+    """Check that the agent continues in turn 4 where it stopped: no call executed and no request sent twice."""
     stack.answered(run_id, 3, GRANT)
 
     assert stack.plan(run_id, 4)["kind"] == "answer"

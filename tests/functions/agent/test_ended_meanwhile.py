@@ -1,4 +1,4 @@
-"""A planner that was cut from outside and is still about: it either is charged for, or asks the model nothing."""
+"""An agent that was cut from outside and still runs: its attempt is charged, or it does not ask the model."""
 
 from typing import Any
 

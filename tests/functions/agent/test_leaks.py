@@ -1,4 +1,4 @@
-"""What a model lets slip: reasoning is taken out, a call written as prose is not sent, nothing is no answer."""
+"""Leaks in a model's text: reasoning is removed, a call written as text is not sent, an empty text is no answer."""
 
 from pathlib import Path
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from ballast.contracts import CallTools, ToolCall
-from functions.agent.question import asked
-from functions.agent.spoken import call_in_prose, spoken
+from functions.agent.calls_in_text import call_in_text
+from functions.agent.decision import question_to_requester
+from functions.agent.reasoning_in_text import visible_text
 from tests.functions.agent.legal import complaints
 from tests.functions.endpoint import Endpoint, calls, reads, reply, says
 from tests.functions.stack import Stack
@@ -15,7 +16,7 @@ from tests.functions.variants import ledger_with
 
 TOOLS = {"look_up_order": ["order_id"], "refund_order": ["order_id", "amount_usd"], "search": ["query"]}
 PROSE = [
-    # Forms that models were trained with
+    # Templates of models
     '<function=look_up_order>{"order_id": "O-1"}</function>',
     '<tool_call>\n{"name": "x", "arguments": {}}\n</tool_call>',
     'I will check.\n<function_calls>\n<invoke name="look_up_order">\n<parameter name="order_id">O-1</parameter>',
@@ -45,7 +46,7 @@ PROSE = [
     'Let me look. {"tool": "look_up_order", "tool_input": {"order_id": "O-1"}}',
     "{'name': 'look_up_order', 'arguments': {'order_id': 'O-1'}}",
     '{"action": "look_up_order", "action_input": "O-1"}',
-    # Calls as code, and as markup of their own
+    # Calls as code, and in other markup
     'look_up_order(order_id="O-1001")',
     '[look_up_order(order_id="O-1"), refund_order(order_id="O-1", amount_usd=5)]',
     '[get_weather(city="Berlin"), get_time()]',
@@ -92,7 +93,7 @@ THOUGHT = [
     ("```thinking\nHm.\n```\nDone.", "Done."),
     ("One. <think>Hm.</think>Two.", "One. Two."),
     ("Done.<|im_end|>", "Done."),
-    # What only speaks of it
+    # Text that only mentions a call
     ("Write `<think>` to begin, and `</think>` to end.", "Write `<think>` to begin, and `</think>` to end."),
     ("```xml\n<think>a</think>\n```", "```xml\n<think>a</think>\n```"),
     ("I think that <b>it</b> is on its way.", "I think that <b>it</b> is on its way."),
@@ -110,31 +111,31 @@ ONLY_THOUGHT = [
 
 @pytest.mark.parametrize("text", PROSE)
 def test_a_call_written_as_prose_is_seen(text: str) -> None:
-    assert call_in_prose(spoken(text).text, TOOLS)
+    assert call_in_text(visible_text(text).text, TOOLS)
 
 
 @pytest.mark.parametrize("text", WORDS)
 def test_words_are_no_call(text: str) -> None:
-    assert spoken(text).text == text
-    assert call_in_prose(text, TOOLS) is None
+    assert visible_text(text).text == text
+    assert call_in_text(text, TOOLS) is None
 
 
 @pytest.mark.parametrize(("text", "said"), THOUGHT)
 def test_reasoning_is_taken_out_and_the_rest_stays(text: str, said: str) -> None:
-    assert spoken(text).text == said
+    assert visible_text(text).text == said
 
 
 @pytest.mark.parametrize("text", ONLY_THOUGHT)
 def test_reasoning_alone_or_without_an_end_says_nothing(text: str) -> None:
-    assert spoken(text).text == ""
+    assert visible_text(text).text == ""
 
 
 def test_where_an_object_was_asked_for_only_a_known_name_makes_a_call_of_it() -> None:
     data = '{"name": "Ann", "parameters": {"city": "Berlin"}}'
 
-    assert call_in_prose(data, TOOLS, formal=True) is None
-    assert call_in_prose(data, TOOLS)
-    assert call_in_prose(data.replace("Ann", "search"), TOOLS, formal=True)
+    assert call_in_text(data, TOOLS, structured=True) is None
+    assert call_in_text(data, TOOLS)
+    assert call_in_text(data.replace("Ann", "search"), TOOLS, structured=True)
 
 
 @pytest.mark.parametrize("before", range(40, 76, 3))
@@ -142,13 +143,13 @@ def test_where_an_object_was_asked_for_only_a_known_name_makes_a_call_of_it() ->
 def test_what_is_said_of_a_call_in_prose_ends_in_no_part_of_a_value(shape: str, before: int) -> None:
     value = "ZQJWZQJWZQJWZQJW"
 
-    said = call_in_prose(shape.format("x" * (before - 20) + value + "x"), TOOLS)
+    said = call_in_text(shape.format("x" * (before - 20) + value + "x"), TOOLS)
 
     assert said
     assert "Z" not in said.replace(value, "")
 
 
-# Through the planner
+# Through the agent's function
 
 
 def of_the_last(stack: Stack, run_id: str, turn: int) -> Any:
@@ -215,7 +216,7 @@ def test_a_reply_that_says_nothing_is_asked_for_once_more(
     asked = model.requests[1]
     assert "said nothing" in asked["messages"][-1]["content"][0]["text"]
     assert complaints(asked) == []
-    assert any("text" in block for block in asked["messages"][1]["content"])  # no model takes reasoning alone back
+    assert any("text" in block for block in asked["messages"][1]["content"])  # reasoning alone is refused
 
 
 REASONING = {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "s"}}}
@@ -315,7 +316,7 @@ def test_asking_once_more_is_charged_like_any_turn(stack: Stack, model: Endpoint
 def test_the_requester_is_asked_without_the_reasoning(question: str, guidance: str | None) -> None:
     call = ToolCall(tool="ask_requester", arguments={"question": question})
 
-    decision = asked(CallTools(calls=(call,)), TOOLS)
+    decision = question_to_requester(CallTools(calls=(call,)), TOOLS)
 
     assert (decision.guidance if decision else None) == guidance
 

@@ -1,4 +1,4 @@
-"""Each limit at its edge. It is checked before the call: the endpoint counts what it was asked."""
+"""Each limit at its edge, checked before the call; the endpoint counts its requests."""
 
 import unicodedata
 from datetime import timedelta
@@ -11,13 +11,13 @@ from tests.functions.cloud import NOON
 from tests.functions.endpoint import Endpoint, calls, fails, reads, says
 from tests.functions.stack import LambdaDied, Stack, once
 
-#: The price of the playbook's model, in micro-dollars a token: dearest class of input, and output.
+#: The price of the playbook's model, in micro-dollars a token: most expensive class of input, and output.
 INPUT, OUTPUT = 6, 15
 WRITE = {"name": "write_note", "input": {"note_id": "n-9", "text": "x"}}
 
 
 def bound_of(stack: Stack, model: Endpoint, **request: Any) -> int:
-    """Return the upper bound of the tokens of such a run's first prompt."""
+    """Return the upper bound of the tokens of that run's first prompt."""
     run_id = stack.open(**request)
     model.will(says("Done."))
     stack.plan(run_id)
@@ -40,7 +40,7 @@ def test_turns(stack: Stack, model: Endpoint, turns_before: int, reason: str | N
     run_id = stack.open(limits={"turns": 3})
 
     summary = in_turn_after(stack, model, run_id, min(turns_before, 3))
-    if turns_before == 4:  # once over, it stays over
+    if turns_before == 4:  # a limit once exceeded stays exceeded
         summary = stack.plan(run_id, 5)
 
     assert summary["reason"] == reason
@@ -257,7 +257,7 @@ def test_tokens_of_a_turn_are_what_the_model_is_asked_for(stack: Stack, model: E
 @pytest.mark.parametrize(
     ("tokens_left", "above", "sent"),
     [
-        (64, -1, None),  # not even the least useful answer
+        (64, -1, None),  # too few for any useful answer
         (64, 0, 64),
         (64, 1, 64),
         (499, 0, 499),
@@ -312,7 +312,7 @@ def test_the_deadline_less_what_is_reserved_for_the_fallback(
     assert len(model.requests) == (0 if reason else 1)
 
 
-# Who is next
+# The next planner
 
 
 @pytest.mark.parametrize(("intent", "to"), [("clean", "rollback"), ("goes_on", "fallback"), (None, "rollback")])
@@ -361,7 +361,7 @@ def test_a_hand_over_is_recorded_once_with_its_reason(stack: Stack, model: Endpo
     assert (body["planner"], body["decision"]["reason"]) == ("agent", "cost_limit")
 
 
-# What is not for sale
+# Models by their prices
 
 
 def test_a_model_without_a_price_is_not_called_and_the_note_names_the_file(stack: Stack, model: Endpoint) -> None:

@@ -1,4 +1,4 @@
-"""Which model is asked next, and how long it may be waited for."""
+"""The model of the next attempt, and the time to wait for it."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from ballast.log.event import Event
 from ballast.log.events import Fact, ModelFailed, ModelRequested
 from ballast.money import ModelPrice, PriceTable
 from ballast.run import Run
-from functions.agent.models import MAX_ATTEMPTS, Attempts, call_s, candidates, next_model, pause_s
+from functions.agent.ask import MAX_ATTEMPTS, Attempts, call_s, candidates, next_model, pause_s
 
 CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
 
@@ -91,7 +91,7 @@ TABLE = PriceTable(version="1", models={"dear": price(9), "cheap": price(3), "od
         ("dear", "dear", False, ("dear",)),
         ("cheap", "dear", False, ("cheap", "dear")),
         ("cheap", "dear", True, ("cheap",)),
-        ("cheap", "odd", True, ("cheap",)),  # dearer in one class
+        ("cheap", "odd", True, ("cheap",)),  # more expensive in one class
         ("dear", "cheap", True, ("dear", "cheap")),
         ("dear", "unpriced", True, ("dear",)),
     ],

@@ -1,4 +1,4 @@
-"""What a model call costs by the usage that it reports, and how it is reported itself."""
+"""Charges of a model call by its reported usage, and the metrics of the call."""
 
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,8 @@ import pytest
 from ballast.contracts.service_tier import ServiceTier
 from ballast.log.events import ModelRequested
 from ballast.money import TokenCounts, load_prices
-from functions.agent.completion import read_completion
-from functions.agent.reported import Weighed, sent_bytes, weighed
-from functions.agent.settling import settled
+from functions.agent.reply import read_completion
+from functions.agent.usage import ReadUsage, charge_of, checked_usage, sent_bytes
 from tests.functions.endpoint import Endpoint, fails, reads, says
 from tests.functions.stack import Stack
 from tests.functions.variants import ledger_with
@@ -33,25 +32,25 @@ def used(*, written: int = 0, kept: int | None = None, details: Any = None, **mo
         ({"inputTokens": 31, "outputTokens": 1, "cacheReadInputTokens": 1}, 109),  # 108.3, rounded up
         ({"inputTokens": 0, "outputTokens": 1, "cacheReadInputTokens": 1000}, 315),
         ({"inputTokens": 0, "outputTokens": 1, "cacheWriteInputTokens": 1000}, 3765),
-        # An hour in the cache costs more than five minutes; the details say how the sum divides.
+        # An hour in the cache costs more than five minutes; the details divide the sum.
         (used(written=1000, kept=1000), 6015),
         (used(written=1000, kept=400), 600 * 3.75 + 400 * 6 + 15),
-        (used(written=400, kept=1000), 6015),  # the details say more than the sum
+        (used(written=400, kept=1000), 6015),  # the details exceed the sum
         (used(written=1000, kept=0), 3765),
         (used(written=10, details=[{"ttl": "5m", "inputTokens": 10}]), 53),
         (used(written=10, details=[{"ttl": "3h", "inputTokens": 10}]), 75),
-        # More than the attempt could have used is charged at its bound; in the dearest class that is what was reserved.
+        # More than the attempt could have used is charged at its bound: at most the whole reservation.
         (used(written=10**12, kept=10**12, outputTokens=10**12), None),
         ({"inputTokens": 100, "outputTokens": 501}, 100 * 3 + 500 * 15),
         ({"inputTokens": 100, "outputTokens": 10**12}, 100 * 3 + 500 * 15),
-        # Less than the prompt can have is none, and so is nothing for a reply.
+        # Fewer tokens than the prompt or the reply must have are not believed.
         ({"inputTokens": 0, "outputTokens": 0}, None),
         ({"inputTokens": 0, "outputTokens": 1}, None),
         ({"inputTokens": 1, "outputTokens": 1}, None),
         ({"inputTokens": 6, "outputTokens": 1}, None),
         ({"inputTokens": 900, "outputTokens": 0}, None),
         ({"inputTokens": 1, "outputTokens": 0, "cacheReadInputTokens": 1}, None),
-        # No usage that can be trusted: the reservation stays.
+        # Without a usage that can be right the reservation stays charged.
         (False, None),
         ({}, None),
         ({"outputTokens": 50}, None),
@@ -105,15 +104,18 @@ def test_cache_tokens_count_under_both_of_their_spellings(reported: Any, tokens:
 @pytest.mark.parametrize(
     ("block", "believed"),
     [
-        ({"text": "x" * 304}, True),  # 24 characters a token, and 64 for nothing
+        ({"text": "x" * 304}, True),  # 24 characters a token, and the first 64 free
         ({"text": "x" * 305}, False),
         ({"citationsContent": {"content": [{"text": "x" * 305}]}}, False),
         ({"toolUse": {"name": "t", "toolUseId": "1", "input": {"note": "x" * 300}}}, False),
         ({"toolUse": {"name": "t", "toolUseId": "1", "input": {"note": "x" * 200}}}, True),
         ({"toolUse": {"name": "t" * 305, "toolUseId": "1", "input": {}}}, False),
         ({"reasoningContent": {"reasoningText": {"text": "x" * 305, "signature": "s"}}}, False),
-        ({"reasoningContent": {"reasoningText": {"text": "", "signature": "x" * 9_000}}}, True),  # no tokens of its own
-        ({"reasoningContent": {"redactedContent": b"x" * 9_000}}, True),  # encrypted: no length of its own
+        (
+            {"reasoningContent": {"reasoningText": {"text": "", "signature": "x" * 9_000}}},
+            True,
+        ),  # not of its text
+        ({"reasoningContent": {"redactedContent": b"x" * 9_000}}, True),  # encrypted: its length proves nothing
         ({"text": " " * 1_200 + "_" * 1_200 + "."}, True),  # a token may be 128 of one mark
         ({"text": "\r\n" * 300 + "Name: " + "_" * 2_000}, True),
         ({"text": " " * 9_000 + "-" * 9_000 + "."}, False),
@@ -177,9 +179,9 @@ def test_whatever_says_thinks_or_calls_has_a_token(block: dict[str, Any], believ
 def test_a_prompt_has_a_least_number_of_tokens_for_its_bytes(sent: int, least: int) -> None:
     requested = ModelRequested(turn=1, attempt=1, reserved_microusd=0, sent_bytes=sent)
 
-    assert weighed(Weighed(TokenCounts(least, 1)), requested).tokens
-    assert not least or weighed(Weighed(TokenCounts(least - 1, 1)), requested).tokens is None
-    assert not least or weighed(Weighed(TokenCounts(0, 1, cache_read=least - 1)), requested).why
+    assert checked_usage(ReadUsage(TokenCounts(least, 1)), requested).tokens
+    assert not least or checked_usage(ReadUsage(TokenCounts(least - 1, 1)), requested).tokens is None
+    assert not least or checked_usage(ReadUsage(TokenCounts(0, 1, cache_read=least - 1)), requested).why
 
 
 def test_only_what_is_counted_as_text_counts_as_sent() -> None:
@@ -223,7 +225,7 @@ def test_a_usage_that_can_be_right_and_none_at_all_are_not_reported(
 
 
 def test_nothing_is_built_on_a_count_that_is_hardly_right(stack: Stack, model: Endpoint) -> None:
-    """Ten tokens are believed of a prompt of 4 KB, and the next prompt's bound is counted in bytes all the same."""
+    """Ten tokens are believed for a prompt of 4 KB, yet the next prompt's bound is counted in bytes."""
     run_id = stack.open()
     model.will(reads("n-1", usage={"inputTokens": 10, "outputTokens": 5}), says("Done."))
     stack.plan(run_id)
@@ -238,7 +240,7 @@ def test_nothing_is_built_on_a_count_that_is_hardly_right(stack: Stack, model: E
 @pytest.mark.parametrize(
     ("asked", "served", "cost", "why"),
     [
-        ("default", "flex", 800, "served in a tier that was not asked for"),  # half the price, for nothing
+        ("default", "flex", 800, "served in a tier that was not asked for"),  # half the price, not asked for
         ("default", "priority", 800, "served in a tier that was not asked for"),
         ("default", "turbo", 900, "served in a tier that was not asked for"),  # 1400: more than was reserved
         ("priority", "default", 800, None),
@@ -260,7 +262,8 @@ def test_a_tier_costs_no_more_than_was_reserved_and_no_less_than_was_asked_for(
     )
     reply = {"usage": {"inputTokens": 1_000, "outputTokens": 0}, "serviceTier": {"type": served}}
 
-    charge = settled(requested, read_completion(reply, turn=1), load_prices())
+    completion = read_completion(reply, turn=1)
+    charge = charge_of(requested, completion.usage, completion.tier, load_prices())
 
     assert (charge.cost_microusd, charge.usage_disbelieved) == (cost, why)
 
@@ -320,7 +323,8 @@ def test_a_completion_is_charged_by_the_tier_that_it_says_it_was_served_in(repor
     if reported is not None:
         reply["serviceTier"] = {"type": reported}
 
-    charge = settled(requested, read_completion(reply, turn=1), load_prices())
+    completion = read_completion(reply, turn=1)
+    charge = charge_of(requested, completion.usage, completion.tier, load_prices())
 
     assert charge.cost_microusd == cost
     assert charge.service_tier == str(reported or "default")
@@ -348,7 +352,7 @@ def test_the_playbooks_tier_is_asked_for_reserved_for_and_recorded(
 def test_a_tier_without_a_price_is_not_called_and_the_note_names_the_file(
     stack: Stack, model: Endpoint, tmp_path: Path
 ) -> None:
-    stack.environs["planner"] |= {"PLAYBOOK_DIR": ledger_with(tmp_path, service_tier="flex")}  # Claude has none
+    stack.environs["planner"] |= {"PLAYBOOK_DIR": ledger_with(tmp_path, service_tier="flex")}  # Claude has no tiers
     run_id = stack.open()
 
     assert stack.plan(run_id)["reason"] == "model_refused"

@@ -1,4 +1,4 @@
-"""What the model is sent: built from the log, stored as deltas, legal for Converse in every situation."""
+"""Prompts: built from the log, stored as deltas, legal for Converse in every situation."""
 
 from typing import Any
 
@@ -77,7 +77,7 @@ def test_every_kind_of_outcome_comes_back_as_a_result(stack: Stack, model: Endpo
     assert said[0] == "Failed. There is no such note."
     assert said[1].startswith("Refused, nothing was done. There is no tool named 'raed_note'")
     assert said[2].startswith("Denied, nothing was done.")
-    assert said[3] == "Not executed: the turn was cut before this call."
+    assert said[3] == "Not executed: the turn ended before this call."
 
 
 def test_the_model_is_told_that_a_repeat_was_not_executed_again(writes: Stack, model: Endpoint) -> None:
@@ -145,7 +145,7 @@ def test_an_attempt_that_was_never_answered_is_not_part_of_the_next_prompt(stack
     assert digests_hold(stack, run_id)
 
 
-# Back from others
+# Back from another planner
 
 
 def test_handed_back_after_the_fallback_the_agent_learns_what_was_done_and_what_a_person_says(
@@ -164,7 +164,7 @@ def test_handed_back_after_the_fallback_the_agent_learns_what_was_done_and_what_
 
     summary = stack.plan(run_id, 7)
 
-    assert summary["kind"] == "call_tools"  # its turns were renewed
+    assert summary["kind"] == "call_tools"  # the hand-over renewed its turns
     request = model.requests[-1]
     assert complaints(request) == []
     assert len(results(request["messages"][-1])) == 2
@@ -251,7 +251,7 @@ def test_a_completion_that_came_after_its_turn_was_cut_is_paid_and_what_it_asked
 ) -> None:
     run_id = stack.open()
     model.will(reads("n-1"))
-    stack.plan(run_id)  # its answer came too late: the workflow had given the turn to a person
+    stack.plan(run_id)  # too late: the workflow had given the turn to a person
     stack.answered(run_id, 3, GUIDANCE)
     model.will(says("Done."))
 

@@ -1,4 +1,4 @@
-"""51 Converse replies that others recorded, byte by byte through the real client and the whole planner."""
+"""51 recorded Converse replies, byte for byte through the real client and the agent's function."""
 
 import json
 import sys
@@ -11,8 +11,8 @@ import pytest
 
 from ballast.contracts import ExitReason
 from ballast.log.events import ModelRequested
-from functions.agent.completion import read_completion
-from functions.agent.reported import sent_bytes, weighed
+from functions.agent.reply import read_completion
+from functions.agent.usage import checked_usage, sent_bytes
 from tests.functions.agent.legal import complaints
 from tests.functions.endpoint import Endpoint, Reply, says
 from tests.functions.stack import Stack
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Row:
-    """What came of one reply."""
+    """The result of one reply."""
 
     number: int
     model: str
@@ -40,11 +40,11 @@ class Row:
 
 
 def outcome(stack: Stack, model: Endpoint, run_id: str) -> str:
-    """Plan one turn and return its decision in a word; the calls that it asks for are all refused."""
+    """Plan one turn and return its decision in a word; its calls are all refused."""
     summary = stack.plan(run_id)
     if summary["kind"] == "call_tools":
         statuses = {stack.execute(run_id, index=index) for index in summary["calls"]}
-        assert statuses == {"refused"}  # these tools were never offered here
+        assert statuses == {"refused"}  # the playbook does not have these tools
         model.will(says("Done."))
         assert stack.plan(run_id, 2)["kind"] == "answer"
         assert complaints(model.requests[-1]) == []
@@ -56,7 +56,7 @@ def outcome(stack: Stack, model: Endpoint, run_id: str) -> str:
 
 
 def row(stack: Stack, model: Endpoint, number: int, exchange: dict[str, Any]) -> Row:
-    """Send one recorded reply through the planner."""
+    """Send one recorded reply through the agent's function."""
     run_id = stack.open(text=f"Exchange {number}")
     model.will(Reply(json.dumps(exchange["response"]).encode(), status=exchange["status"]))
     came_to = outcome(stack, model, run_id)
@@ -80,7 +80,7 @@ def test_the_usage_of_each_recorded_reply_is_believed_of_its_own_prompt() -> Non
         sent = sent_bytes(asked.get("system"), asked.get("toolConfig"), asked["messages"])
 
         requested = ModelRequested(turn=1, attempt=1, reserved_microusd=0, sent_bytes=sent)
-        usage = weighed(read_completion(reply, 1).usage, requested)
+        usage = checked_usage(read_completion(reply, 1).usage, requested)
 
         counted = {"inputTokens", "outputTokens"} <= (reply.get("usage") or {}).keys()
         assert (usage.tokens is not None) == counted, usage.why

@@ -1,4 +1,4 @@
-"""Reports of what was done, with the names of tools and words of reasoning: they are answers, and lose no part."""
+"""Reports of finished work that name tools and use words of reasoning: they are answers, and lose no part."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from functions.agent.spoken import answer_of_object, call_in_prose, spoken
+from functions.agent.calls_in_text import call_in_text
+from functions.agent.reasoning_in_text import answer_of_object, visible_text
 from tests.functions.agent.test_words_and_leaks import wrote
 from tests.functions.endpoint import Endpoint, says
 from tests.functions.stack import Stack
@@ -20,7 +21,7 @@ PARAMETERS = {
     "cancel_order": ["order_id", "reason"],
     "write_note": ["note_id", "text"],
 }
-#: Names in tags and brackets that are no call's.
+#: Names in tags and brackets that mark no call.
 TAGS = [
     "Run `aws lambda invoke --function-name <function-name> out.json` to see it.",
     "Run:\n```sh\naws lambda invoke --function-name <function-name> out.json\n```\nThen read it.",
@@ -58,7 +59,7 @@ TAGS = [
     '<parameter name="page">2</parameter>',
     'The route is <action name="login">.',
 ]
-#: What became of a call, or what was asked for.
+#: The outcome of a call, or a request for one.
 DONE = [
     "Order: O-1002\nAction: refund\nAmount: $84.50",
     "**Order:** O-1002\n**Action:** refund\n**Amount:** $84.50",
@@ -107,7 +108,7 @@ DONE = [
     "(calling cancel_order failed)",
     "x = refund(5)",
 ]
-#: Where something is on a site, and what somebody may type.
+#: Paths on a site, and text for somebody to type.
 PAGES = [
     "- /write-note",
     "The pages are:\n- /write-note\n- /cancel-order",
@@ -160,7 +161,7 @@ LEAKED = [
     "I run `<tool_use>search</tool_use>` now.",
     '<action name="refund"><parameter name="order_id">O-1</parameter></action>',
 ]
-#: Words of reasoning that a report has.
+#: Words of reasoning in a report.
 REPORTS = [
     "Analysis: The log shows three errors.\n\nResponse: I restarted the service.",
     "Reasoning: the price was wrong.\nAnswer: we refund $5.",
@@ -210,26 +211,26 @@ THOUGHT = [
 @pytest.mark.parametrize("tools", [PARAMETERS, set(PARAMETERS)], ids=["parameters", "names"])
 @pytest.mark.parametrize("text", [*TAGS, *DONE, *PAGES])
 def test_a_report_with_a_tools_name_is_no_call(text: str, tools: Any) -> None:
-    assert answer_of_object(spoken(text).text) == text
-    assert call_in_prose(text, tools) is None
+    assert answer_of_object(visible_text(text).text) == text
+    assert call_in_text(text, tools) is None
 
 
 @pytest.mark.parametrize("text", LEAKED)
 def test_a_call_beside_such_reports_is_seen(text: str) -> None:
-    assert call_in_prose(spoken(text).text, PARAMETERS)
+    assert call_in_text(visible_text(text).text, PARAMETERS)
 
 
 @pytest.mark.parametrize("text", REPORTS)
 def test_a_report_with_words_of_reasoning_loses_no_part(text: str) -> None:
-    assert answer_of_object(spoken(text).text) == text
+    assert answer_of_object(visible_text(text).text) == text
 
 
 @pytest.mark.parametrize(("text", "said"), THOUGHT)
 def test_hidden_thought_is_taken_out_beside_such_reports(text: str, said: str) -> None:
-    assert spoken(text).text == said
+    assert visible_text(text).text == said
 
 
-# Through the planner
+# Through the agent's function
 
 
 @pytest.mark.parametrize("text", [*TAGS[:6], "Tool: write_note\nNote: n-1", "- /write-note", *REPORTS[:6]])
@@ -264,7 +265,7 @@ FITTING = [
 
 @pytest.fixture
 def formal(stack: Stack, tmp_path: Path) -> Stack:
-    """The ledger, whose intent ``tidy`` wants an object with any field but ``other``."""
+    """The ledger, with an answer schema for ``tidy``: an object with any field but ``other``."""
     folder = Path(ledger_with(tmp_path))
     config = yaml.safe_load((folder / "agent.yaml").read_text(encoding="utf-8"))
     config["intents"]["tidy"]["answer_schema"] = {"type": "object", "properties": {"other": {"type": "integer"}}}

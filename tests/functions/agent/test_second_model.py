@@ -1,4 +1,4 @@
-"""A model that is throttled, down or hung: it is waited for, another one is asked, and then somebody else goes on."""
+"""A model that throttles, is down or hangs: wait for it, then ask the second model, then hand over."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerOpenEr
 
 from ballast.errors import RetryLater
 from functions.agent import plan as planner
-from functions.agent.circuit import FAILURES, RECOVERY_S, Circuits
-from functions.agent.converse import _ladder
+from functions.agent.converse import FAILURES, RECOVERY_S, Circuits, _timeouts
 from tests.functions.cloud import client
 from tests.functions.endpoint import Endpoint, fails, reads, says
 from tests.functions.stack import LambdaContext, Stack
@@ -35,12 +34,12 @@ def two(stack: Stack, tmp_path: Path) -> Stack:
 
 
 def asked(model: Endpoint) -> list[str]:
-    """Return the models that were asked, in order."""
+    """Return the model of each request, in order."""
     return [request["path"].split("/")[2].replace("%3A", ":") for request in model.requests]
 
 
 def slept(stack: Stack) -> list[float]:
-    """Return where the planner's pauses are noted from now on."""
+    """Return a list that collects the agent's pauses."""
     pauses: list[float] = []
     runtime = stack.runtime("planner")
     agent = replace(runtime.get(planner.build), sleep=pauses.append)
@@ -127,7 +126,7 @@ def throttled_for(seconds: str) -> Any:
 
 
 def test_a_provider_that_says_when_to_come_again_is_waited_for(stack: Stack, model: Endpoint) -> None:
-    stack.environs["planner"]["MODEL_TIMEOUT_S"] = "2"  # a process of its own
+    stack.environs["planner"]["MODEL_TIMEOUT_S"] = "2"  # a new process
     run_id, pauses = stack.open(), slept(stack)
     model.will(throttled_for("7"))
 
@@ -171,7 +170,7 @@ def test_a_call_is_cut_in_the_time_that_is_left(stack: Stack, model: Endpoint) -
 
     model.will(says("Late.", before=hang))
 
-    summary = stack.plan(run_id)  # cut after a second, and not after 30
+    summary = stack.plan(run_id)  # cut after one second, not after 30
 
     assert (summary["to"], summary["reason"]) == ("fallback", "model_timeout")
 
@@ -189,7 +188,7 @@ def test_a_call_is_cut_before_lambda_cuts_the_planner(stack: Stack, model: Endpo
 
 @pytest.mark.parametrize("longest", [1, 2, 10, 100])
 def test_the_timeouts_that_there_are_clients_for_waste_a_fifth_at_most(longest: int) -> None:
-    rungs = _ladder(longest)
+    rungs = _timeouts(longest)
 
     assert (rungs[0], rungs[-1]) == (longest, 1)
     assert all(lower >= (higher * 4) // 5 and lower < higher for higher, lower in pairwise(rungs))
@@ -199,7 +198,7 @@ def test_the_timeouts_that_there_are_clients_for_waste_a_fifth_at_most(longest: 
 
 
 class Panic(BaseException):
-    """What a client in Rust raises when it breaks."""
+    """The error that a client in Rust raises when it panics."""
 
 
 def _raise(problem: BaseException, *_: Any, **__: Any) -> Any:
@@ -229,7 +228,7 @@ def test_whatever_a_client_raises_the_reservation_stays_charged(
 
 @pytest.fixture
 def table(stack: Stack) -> str:
-    """The table of the circuits; the planner is told of it."""
+    """The table of the circuits, set in the agent's environment."""
     name = f"circuits-{next(_TABLES)}"
     client("dynamodb").create_table(
         TableName=name,
@@ -242,7 +241,7 @@ def table(stack: Stack) -> str:
 
 
 def break_the_circuit(stack: Stack, model: Endpoint) -> None:
-    """Let the first model fail as often as it takes."""
+    """Let the first model fail until its circuit opens."""
     model.will(*[THROTTLED] * FAILURES)
     for _ in range(FAILURES):
         with pytest.raises(RetryLater):

@@ -1,11 +1,12 @@
-"""Shapes of calls and of reasoning that models leak, each in more spellings than their makers wrote down."""
+"""Calls and reasoning that models leak into text, each shape in many spellings."""
 
 from time import process_time
 
 import pytest
 
-from functions.agent.evened import evened
-from functions.agent.spoken import call_in_prose, spoken
+from functions.agent.calls_in_text import call_in_text
+from functions.agent.reasoning_in_text import visible_text
+from functions.agent.text import normalised
 
 TOOLS = {
     "look_up_order": ["order_id"],
@@ -275,23 +276,23 @@ SHOWN = [
 
 @pytest.mark.parametrize("text", CALLS)
 def test_a_call_is_seen_in_any_spelling(text: str) -> None:
-    assert call_in_prose(spoken(text).text, TOOLS)
+    assert call_in_text(visible_text(text).text, TOOLS)
 
 
 @pytest.mark.parametrize("text", WORDS)
 def test_words_and_code_about_something_else_are_sent_as_they_are(text: str) -> None:
-    assert spoken(text).text == text
-    assert call_in_prose(text, TOOLS) is None
+    assert visible_text(text).text == text
+    assert call_in_text(text, TOOLS) is None
 
 
 @pytest.mark.parametrize(("text", "said"), THOUGHT)
 def test_reasoning_is_taken_out_in_any_spelling(text: str, said: str) -> None:
-    assert spoken(text).text == said
+    assert visible_text(text).text == said
 
 
 @pytest.mark.parametrize("text", SHOWN)
 def test_what_only_looks_like_reasoning_stays(text: str) -> None:
-    assert spoken(text).text == text
+    assert visible_text(text).text == text
 
 
 @pytest.mark.parametrize(
@@ -299,13 +300,13 @@ def test_what_only_looks_like_reasoning_stays(text: str) -> None:
     ['{"html": "<search>a</search>"}', '{"action": "refund_order", "order_id": "O-1"}', '{"tool": "a_b", "n": 1}'],
 )
 def test_a_formal_answer_may_have_names_and_elements_as_its_data(text: str) -> None:
-    assert call_in_prose(text, TOOLS, formal=True) is None
+    assert call_in_text(text, TOOLS, structured=True) is None
 
 
 def test_a_final_answer_after_an_observation_of_the_models_own_is_not_taken_for_one() -> None:
     text = "Thought: look.\nAction: look_up_order\nAction Input: {}\nObservation: it is there.\nFinal Answer: Done."
 
-    assert call_in_prose(spoken(text).text, TOOLS)
+    assert call_in_text(visible_text(text).text, TOOLS)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +323,7 @@ def test_a_final_answer_after_an_observation_of_the_models_own_is_not_taken_for_
     ],
 )
 def test_an_evened_text_knows_where_it_comes_from(text: str, seen: str) -> None:
-    made = evened(text)
+    made = normalised(text)
 
     assert made.text == seen
     assert text[made.origin(seen.index("b")) :].startswith("b")
@@ -335,7 +336,7 @@ def test_an_evened_text_knows_where_it_comes_from(text: str, seen: str) -> None:
 def test_a_long_text_is_read_in_no_time(unit: str) -> None:
     started = process_time()
 
-    spoken(unit * (500_000 // len(unit)))
-    call_in_prose(unit * (60_000 // len(unit)), TOOLS)
+    visible_text(unit * (500_000 // len(unit)))
+    call_in_text(unit * (60_000 // len(unit)), TOOLS)
 
     assert process_time() - started < 10  # seconds; a square of the length takes minutes

@@ -1,4 +1,4 @@
-"""The planner's signal for writes about the same things in ever new words, over the argument models of real tools."""
+"""The loop signal for writes about the same things in new words, with the argument models of real tools."""
 
 import enum
 import uuid
@@ -16,7 +16,7 @@ from ballast.contracts import CallTools, ToolCall
 from ballast.folds.loops import Rung, notice
 from ballast.playbook import AgentConfig, FreeText, Grounded, Playbook, Write, tool
 from ballast.run import Run
-from functions.agent.despair import circles, verdict
+from functions.agent.loops import detected_loops, loop_signals
 from tests.functions.endpoint import Endpoint, calls
 from tests.functions.roomy import opened
 from tests.functions.stack import Stack
@@ -25,8 +25,7 @@ from tests.unit.folds.circles import Circles
 AGENT = AgentConfig.model_validate({"name": "a", "model": "m", "instructions": "x", "limits": {}})
 WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu")
 LAPS = 13
-#: Told from the sixth on, and never forbidden; where the words resemble each other told at the fourth, forbidden at the
-#: seventh.
+#: A notice from the sixth on, never forbidden; with similar words a notice at the fourth, forbidden at the seventh.
 SEEN = [None] * 5 + ["notice"] * 8
 SEEN_ALIKE = [None] * 3 + ["notice"] * 3 + ["forbid"] * 7
 
@@ -55,16 +54,16 @@ def playbook_of(arguments: type[BaseModel], **declared: Any) -> Playbook:
 
 
 def steps(playbook: Playbook, make: Make, laps: int = LAPS) -> list[str | None]:
-    """Play so many writes, obeying the verdicts; return the step that was recorded with each, where one was."""
+    """Play that many writes, obeying the signals; return the rung recorded with each, if any."""
     run, found = Circles(), []
     for lap in range(laps):
         arguments = make(lap)
         decision = CallTools(calls=(ToolCall(tool="act", arguments=arguments),))
-        signs = verdict(Run(run.events), run.turn + 1, decision, playbook)
+        signs = loop_signals(Run(run.events), run.turn + 1, decision, playbook)
         found.append(signs[0].step if signs else None)
         forbidden = found[-1] == "forbid"
         run = run.refused("act", arguments, error="ToolForbidden") if forbidden else run.writes("act", arguments)
-    assert (circles(Run(run.events), playbook).rung is Rung.LOOP) is ("forbid" in found)
+    assert (detected_loops(Run(run.events), playbook).rung is Rung.LOOP) is ("forbid" in found)
     return found
 
 
@@ -224,7 +223,7 @@ ADDED = (
 )
 AMOUNTS = [f"{n + 1}.50" for n in range(len(ADDED))]
 
-#: Long honest work: each call adds one thing more to the same thing.
+#: Long honest work: each call adds one more entry to the same record.
 ADDS: dict[str, tuple[type[BaseModel], Make]] = {
     "issues": (
         model(repo=(Id, ...), title=(str, ...), body=(str, ...)),
@@ -281,7 +280,7 @@ def test_long_work_that_adds_to_the_same_thing_is_never_stopped(case: str) -> No
 
 
 def test_what_was_said_of_other_words_is_no_warning_of_another_signal() -> None:
-    """A tool is taken away only after the agent was told of the very thing."""
+    """A tool is forbidden only after a notice about the same target."""
     run = Circles()
     for words in ADDED[:7]:
         run = run.writes("append", {"file": "F-13", "text": words})

@@ -1,4 +1,4 @@
-"""Each of Converse's stop reasons, and an unknown one, ends in exactly one decision or reason."""
+"""Stop reasons of Converse, and an unknown one: each ends in exactly one decision or reason."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from ballast.contracts.exit_reason import STOP_REASONS
 from tests.functions.endpoint import Endpoint, calls, reads, reply, says
 from tests.functions.stack import Stack
 
-#: Stop reason → (kind of the decision, reason) where the reply is one text.
+#: Stop reason → (kind of the decision, reason) for a reply of one text.
 OF_A_TEXT = {
     "end_turn": ("answer", None),
     "stop_sequence": ("answer", None),

@@ -1,8 +1,8 @@
-"""A conversation that is longer than the model takes is told from every other refusal, in any provider's words."""
+"""A conversation longer than the model takes is told from every other refusal, in each provider's words."""
 
 import pytest
 
-from functions.agent.too_long import is_too_long
+from functions.agent.converse import is_context_too_long
 
 TOO_LONG = [
     "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
@@ -138,23 +138,23 @@ OTHERWISE = [
 
 @pytest.mark.parametrize("message", TOO_LONG)
 def test_it_is_told_by_its_words(message: str) -> None:
-    assert is_too_long("ValidationException", message)
-    assert is_too_long("ValidationException", f"The model returned the following errors: {message}")
+    assert is_context_too_long("ValidationException", message)
+    assert is_context_too_long("ValidationException", f"The model returned the following errors: {message}")
 
 
 @pytest.mark.parametrize("message", OTHERWISE)
 def test_what_is_about_a_part_or_about_something_else_is_not(message: str) -> None:
-    assert not is_too_long("ValidationException", message)
+    assert not is_context_too_long("ValidationException", message)
 
 
 @pytest.mark.parametrize(
     "code", ["context_length_exceeded", "ContextWindowExceededError", "string_above_max_length", "prompt_too_long"]
 )
 def test_a_providers_own_code_is_believed_whatever_the_words(code: str) -> None:
-    assert is_too_long(code, "Bad request.")
-    assert is_too_long("ValidationException", f"400: {{'code': '{code}', 'message': 'Bad request.'}}")
+    assert is_context_too_long(code, "Bad request.")
+    assert is_context_too_long("ValidationException", f"400: {{'code': '{code}', 'message': 'Bad request.'}}")
 
 
 def test_a_long_text_is_read_at_once() -> None:
     for piece in ("prompt ", "token ", "a.b[0]/", "context too ", "exceed "):
-        assert is_too_long("ValidationException", piece * 100_000) in (True, False)
+        assert is_context_too_long("ValidationException", piece * 100_000) in (True, False)

@@ -1,4 +1,4 @@
-"""Whatever a reply holds, it ends in a decision or a named reason, and the run's log can be read on."""
+"""Untrusted replies: each ends in a decision or a named reason, and the run's log stays readable."""
 
 import json
 from typing import Any
@@ -17,13 +17,13 @@ READ = {"toolUse": {"toolUseId": "tooluse_1", "name": "read_note", "input": {"no
 
 
 def go_on(stack: Stack, model: Endpoint, run_id: str, *, turn: int = 2) -> dict[str, Any]:
-    """Execute nothing, let the agent go on, and return the request that it sent."""
+    """Execute nothing, plan the next turn, and return the request that the agent sent."""
     model.will(says("Done."))
     assert stack.plan(run_id, turn)["kind"] == "answer"
     return model.requests[-1]
 
 
-# What is not executed
+# Calls that are not executed
 
 
 def test_a_server_side_tool_is_neither_executed_nor_counted(stack: Stack, model: Endpoint) -> None:
@@ -134,7 +134,7 @@ def test_a_name_that_is_none_is_malformed(stack: Stack, model: Endpoint, name: A
 
     summary = stack.plan(run_id)
 
-    outcome = "call_tools" if name is None else "hand_over"  # no name is the empty one, which the gate refuses
+    outcome = "call_tools" if name is None else "hand_over"  # a missing name becomes "", which the gate refuses
     assert summary["kind"] == outcome
     assert stack.events(run_id)
 

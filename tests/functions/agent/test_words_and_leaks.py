@@ -1,8 +1,9 @@
-"""Honest answers that look like reasoning or like a call, and beside them the leaks that they look like."""
+"""Honest answers that look like reasoning or like a call, next to the leaks that they resemble."""
 
 import pytest
 
-from functions.agent.spoken import answer_of_object, call_in_prose, spoken
+from functions.agent.calls_in_text import call_in_text
+from functions.agent.reasoning_in_text import answer_of_object, visible_text
 from tests.functions.agent.legal import complaints
 from tests.functions.endpoint import Endpoint, says
 from tests.functions.stack import Stack
@@ -109,17 +110,17 @@ OBJECTS = [
 
 @pytest.mark.parametrize("text", SENTENCES)
 def test_a_sentence_that_speaks_of_a_tag_stays(text: str) -> None:
-    assert spoken(text).text == text
+    assert visible_text(text).text == text
 
 
 @pytest.mark.parametrize(("text", "said"), LEAKS)
 def test_reasoning_is_taken_out_beside_such_sentences(text: str, said: str) -> None:
-    assert spoken(text).text == said
+    assert visible_text(text).text == said
 
 
 @pytest.mark.parametrize("text", NOTHING)
 def test_reasoning_that_begins_a_sentence_and_has_no_end_says_nothing(text: str) -> None:
-    assert spoken(text).text == ""
+    assert visible_text(text).text == ""
 
 
 @pytest.mark.parametrize(("text", "said"), OBJECTS)
@@ -127,7 +128,7 @@ def test_of_an_object_of_reasoning_and_an_answer_the_answer_is_said(text: str, s
     assert answer_of_object(text) == said
 
 
-# Through the planner
+# Through the agent's function
 
 
 def test_the_requester_gets_the_answer_of_an_object(stack: Stack, model: Endpoint) -> None:
@@ -140,7 +141,7 @@ def test_the_requester_gets_the_answer_of_an_object(stack: Stack, model: Endpoin
 
 
 def wrote(stack: Stack) -> str:
-    """Return a run whose first turn did a write that can be undone."""
+    """Return a run whose first turn made a write that can be undone."""
     run_id = stack.open(intent="tidy")
     stack.wrote(run_id, 1, undo={"tool": "erase_note", "arguments": {"note_id": "n-1"}})
     return run_id
@@ -165,7 +166,7 @@ def test_a_text_that_says_nothing_rolls_nothing_back_and_its_tag_is_named(
 
     assert (first["to"], first["reason"]) == ("agent", "empty_answer")
     tag = text.partition(" ")[0].partition("The")[0]
-    assert f"What '{tag}' marks" in str(model.requests[1]["messages"][-1])
+    assert f"'{tag}' marks reasoning" in str(model.requests[1]["messages"][-1])
     assert complaints(model.requests[1]) == []
     assert (second["to"], second["reason"]) == ("human", "empty_answer")
 
@@ -291,10 +292,10 @@ LEAKED_CALLS = [
 
 @pytest.mark.parametrize("text", NO_CALLS)
 def test_an_honest_answer_is_no_call(text: str) -> None:
-    assert spoken(text).text == text
-    assert call_in_prose(text, TOOLS | {"write_note": ["note_id", "text"]}) is None
+    assert visible_text(text).text == text
+    assert call_in_text(text, TOOLS | {"write_note": ["note_id", "text"]}) is None
 
 
 @pytest.mark.parametrize("text", LEAKED_CALLS)
 def test_a_call_beside_such_answers_is_seen(text: str) -> None:
-    assert call_in_prose(spoken(text).text, TOOLS)
+    assert call_in_text(visible_text(text).text, TOOLS)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerOpenError
 
 from ballast.errors import RetryLater
 from ballast.playbook import Circuit
+from ballast.playbook.money_rules import Bill
 from functions.executor.downstream import CircuitOpen, Downstreams
 from tests.functions.cloud import client
 from tests.functions.executor.provider import MODULES, errors, raised
@@ -111,6 +113,50 @@ def test_after_a_while_one_call_probes_and_closes_it(writes: Stack) -> None:
 
     assert statuses == ["ok", "ok"]
     assert client("dynamodb").get_item(TableName="idempotency", Key=CIRCUIT)["Item"]["state"]["S"] == "CLOSED"
+
+
+@pytest.mark.parametrize("tool", ["carrier_add", "carrier_read"])
+@pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException"])
+def test_a_call_that_cannot_become_the_probe_has_executed_nothing(writes: Stack, code: str, tool: str) -> None:
+    open_it(writes)
+    client("dynamodb").update_item(
+        TableName="idempotency",
+        Key=CIRCUIT,
+        UpdateExpression="SET opened_at = :then",
+        ExpressionAttributeValues={":then": {"N": "1"}},
+    )
+
+    def fails(request: dict[str, Any]) -> None:
+        if request["Item"].get("id") == CIRCUIT["id"]:
+            raise client_error(code)
+
+    writes.on("executor", "dynamodb", "PutItem", fails)
+    run_id = writes.open()
+    writes.propose(run_id, add(tool))
+
+    assert writes.execute(run_id) == "failed"
+
+    assert "0001.call.1.doubted" not in writes.seqs(run_id)
+    assert writes.body(run_id, "0001.call.1.settled")["message"].endswith("Nothing was executed.")
+    assert writes.count("n-1") == 0
+
+
+@pytest.mark.parametrize("circuit", [None, Circuit("carrier")])
+def test_the_bill_says_whether_the_function_itself_has_begun(writes: Stack, circuit: Circuit | None) -> None:
+    downstreams, bill = Downstreams.of(writes.runtime("executor"), "idempotency"), Bill()
+
+    assert downstreams.call(circuit, None, lambda: bill.begun, bill=bill)
+
+
+def test_where_the_circuit_itself_cannot_be_made_the_function_has_not_begun() -> None:
+    def breaks() -> Any:
+        raise ImportError("no circuit breaker")
+
+    bill = Bill()
+    with pytest.raises(ImportError):
+        Downstreams(breaks).call(Circuit("carrier"), None, lambda: "never", bill=bill)
+
+    assert not bill.begun
 
 
 def test_an_effect_that_may_have_happened_is_not_called_failed_because_the_circuit_is_open(writes: Stack) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Tool, Write, tool
-from functions.executor.downstream import InDoubt, found
+from ballast.errors import RetryLater
+from ballast.playbook import Tool, ToolFailed, Write, tool
+from functions.executor.downstream import InDoubt, NothingDone, found
 from functions.executor.record import CallOutcome
 from tests.functions.executor.provider import Desk, PaymentsSdkError, Provider, SpeechlessError, desk
 
@@ -56,6 +57,17 @@ def test_false_is_no_where_it_can_be_no_result(kind: Any) -> None:
 def test_false_of_a_tool_that_may_return_it_is_told_by_name() -> None:
     assert_is_no_answer(said(bool, False), "verify of act returned False")
     assert said(bool, True) == CallOutcome("ok", result=True)
+
+
+@pytest.mark.parametrize("error", [RetryLater, ToolFailed, PaymentsSdkError])
+def test_whatever_verify_raises_is_cut_before_it_is_recorded(error: type[Exception]) -> None:
+    def raises() -> str:
+        raise error("away " * 1_000)
+
+    came = found(returning(str), raises, lambda text: text[:500])
+
+    assert isinstance(came, InDoubt | NothingDone)
+    assert len(came.message) == 500
 
 
 @pytest.mark.parametrize("error", [lambda: PaymentsSdkError("away"), KeyError, SpeechlessError, ConnectionError])

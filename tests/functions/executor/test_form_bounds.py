@@ -110,5 +110,5 @@ def test_a_call_that_is_read_as_another_one_after_it_began_acts_no_second_time(
         forms.execute(run_id)
     monkeypatch.setenv("DAY_OF_TEST", "tuesday")
 
-    with pytest.raises(EffectUnknown, match="pay_on: day: its arguments are read in another way now"):
+    with pytest.raises(EffectUnknown, match="pay_on: day: its arguments are read differently now"):
         forms.execute(run_id)

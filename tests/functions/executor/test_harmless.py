@@ -19,7 +19,7 @@ from ballast.errors import (
 )
 from ballast.playbook import Effect, load_playbook
 from ballast.playbook.rules import run_rule
-from functions.agent.despair import verdict
+from functions.agent.loops import loop_signals
 from functions.executor import executor
 from functions.executor.execute import build
 from functions.executor.record import CallOutcome
@@ -107,7 +107,7 @@ def test_nor_does_it_break_what_else_reads_the_arguments(stack: Stack, touched: 
     calls = [ToolCall(tool="act", arguments={"touched": touched})] * 3
 
     assert playbook.identity(calls[0]) == playbook.identity(calls[1])
-    assert verdict(stack.events(run_id), 2, CallTools(calls=tuple(calls)), playbook) is not None
+    assert loop_signals(stack.events(run_id), 2, CallTools(calls=tuple(calls)), playbook) is not None
 
 
 RULES = {

@@ -107,5 +107,5 @@ def test_whatever_the_cause_is_the_call_is_settled(stack: Stack, cause: str | No
 
     message = stack.body(run_id, "0001.call.1.settled")["message"]
     assert says in message
-    assert ("Its last words" in message) is bool(says)
+    assert ("Its last error" in message) is bool(says)
     assert len(message) <= 600

@@ -252,7 +252,7 @@ def test_a_person_who_approves_a_tainted_value_vouches_for_it(desk: Desk) -> Non
     ran = desk.run(WHERE, [LOOK_UP], [call])
     needed = desk.stack.body(ran.run_id, "0002.call.1.approval_needed")
     assert ran.last == "asked"
-    assert "amount_usd, order_id occurs only in text that nobody vouches for (0001.call.1)" in needed["why"]
+    assert "amount_usd, order_id occurs only in untrusted text (0001.call.1)" in needed["why"]
 
     answer = {"escalation_id": "esc-x", "by": "ann", "approve": True, "binding": needed["binding"]["sha256"]}
     desk.stack.log.record(ran.run_id, ApprovalAnswered(turn=2, index=1, comment="", **answer))

@@ -100,7 +100,7 @@ def test_the_same_paths_set_the_requesters_own_address(post: Post, path: str) ->
 @pytest.mark.parametrize(
     ("amount", "why"),
     [
-        ("88.00", "amount_usd occurs only in text that nobody vouches for (0001.call.1)"),
+        ("88.00", "amount_usd occurs only in untrusted text (0001.call.1)"),
         ("100.00", "amount_usd = 88.00 (0001.call.1) + 12.00 (0001.call.1)"),
         ("44.00", "amount_usd = 88.00 (0001.call.1) / 2"),
     ],
@@ -114,7 +114,9 @@ def test_a_planted_amount_and_what_follows_from_it_are_put_to_a_person(post: Pos
 def test_an_amount_that_follows_from_known_ones_is_put_to_a_person_with_the_way(post: Post) -> None:
     text = "Look at m-1. I paid 480.00 USD and got 80.00 USD back."
     assert post.run(("pay", {"amount_usd": "400.00"}), text=text) == "asked"
-    assert post.why(1) == ("nobody named this amount, it was computed: amount_usd = 480.00 (request) − 80.00 (request)")
+    assert post.why(1) == (
+        "no source names this amount, it was computed: amount_usd = 480.00 (request) − 80.00 (request)"
+    )
 
     needed = post.stack.body(post.run_id, "0001.call.1.approval_needed")
     answer = {"escalation_id": "esc-x", "by": "ann", "approve": True, "binding": needed["binding"]["sha256"]}
@@ -143,12 +145,11 @@ def test_a_read_that_stays_in_the_house_goes_on_and_its_result_is_tainted(post: 
 
 def test_an_argument_without_a_mark_is_held_against_untrusted_text(post: Post) -> None:
     assert post.run(READ, ("write_down", {"text": "Crook Lane"})) == "asked"
-    assert "text occurs only in text that nobody vouches for" in post.why(2)
+    assert "text occurs only in untrusted text" in post.why(2)
     assert post.run(READ, ("write_down", {"text": f"Ann likes {EVIL}."})) == "asked"
     assert post.run(READ, ("write_down", {"text": "Ann likes mails."})) == "asked"
     assert post.why(2) == (
-        "nothing that somebody vouches for names text, and the run has read text that nobody vouches for: "
-        "it may have come out of that text"
+        "no trusted source names text, and the run has read untrusted text: it may have come out of that text"
     )
     assert post.run(READ, ("write_down", {"text": "Ann likes m-1."}), text="Look at m-1, which Ann likes") == "ok"
     assert post.run(("write_down", {"text": "Ann likes mails."})) == "ok"

@@ -1,4 +1,4 @@
-"""A script is replayed from the log, call by call, and whatever it does ends in a decision."""
+"""The fallback: its script is replayed from the log, call by call, and always ends in a decision."""
 
 from importlib import import_module
 from typing import Any
@@ -47,7 +47,7 @@ def test_the_script_goes_call_by_call_to_its_answer(stack: Stack) -> None:
 
 
 def test_asked_again_for_a_turn_it_says_the_same(stack: Stack) -> None:
-    run_id = stack.open(intent="unstable")  # another process would say something else
+    run_id = stack.open(intent="unstable")  # another process gives another answer
 
     first = stack.plan(run_id, by="fallback")
     recorded = stack.body(run_id, "0001.plan.decided")
@@ -166,7 +166,7 @@ def test_what_the_workflow_says_of_the_planner_before_is_kept(stack: Stack) -> N
     assert (kept["from"], kept["reason"]) == ("agent", "model_timeout")
 
 
-# Dying half way
+# A crash half way
 
 
 @pytest.mark.parametrize("when", ["on", "after"])
@@ -185,7 +185,7 @@ def test_dying_at_its_record_it_decides_the_same_again(stack: Stack, when: str) 
 
 def test_a_call_that_was_decided_and_never_begun_is_proposed_once_more_and_then_done(stack: Stack) -> None:
     run_id = stack.open(intent="tidy")
-    decide(stack, run_id, 1)  # then the executor failed, a person looked and handed back
+    decide(stack, run_id, 1)  # then the executor failed, and a person handed back
 
     again = decide(stack, run_id, 3)
     stack.settled(run_id, 3, {"status": "ok", "result": NOTE})

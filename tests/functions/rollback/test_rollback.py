@@ -132,9 +132,9 @@ def test_what_the_tool_says_to_keep_is_kept(writes: Stack) -> None:
 @pytest.mark.parametrize(
     ("tool", "why"),
     [
-        ("announce", "announce in turn 2 is for a person to judge."),
-        ("with_doubtful_undo", "with_doubtful_undo in turn 2 is for a person to judge."),
-        ("take_away", "take_away in turn 2 is for a person to judge."),
+        ("announce", "a person must judge announce in turn 2."),
+        ("with_doubtful_undo", "a person must judge with_doubtful_undo in turn 2."),
+        ("take_away", "a person must judge take_away in turn 2."),
     ],
 )
 def test_what_is_for_a_person_to_judge_freezes_everything(writes: Stack, tool: str, why: str) -> None:
@@ -164,7 +164,7 @@ def test_an_effect_of_which_nobody_knows_freezes_everything(writes: Stack, settl
     decision = roll_back(writes, run_id, 3)
 
     assert (decision["to"], decision["reason"]) == ("human", "effect_frozen")
-    assert "whether plain_add in turn 2 happened is unknown" in writes.body(run_id, "0003.plan.decided")["note"]
+    assert "it is unknown whether plain_add in turn 2 took effect" in writes.body(run_id, "0003.plan.decided")["note"]
     assert writes.count("n-1", "erasures") == 0
 
 

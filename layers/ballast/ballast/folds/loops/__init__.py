@@ -13,7 +13,7 @@
 
 A tool is forbidden only after an earlier turn told the agent so: nobody is punished for what one reply repeats.
 ``resemblance`` says what is alike, ``memory`` counts, ``ladder`` decides, ``fold`` reads the log. Thresholds and their
-reasons: docs/despair.md. One pass over the calls; nothing is compared with more than a bounded number of others.
+reasons: docs/loops.md. One pass over the calls; nothing is compared with more than a bounded number of others.
 """
 
 from ballast.folds.loops.fold import Despair, despair, verdicts

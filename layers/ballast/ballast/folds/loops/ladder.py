@@ -47,7 +47,7 @@ class Sign:
     answer: bool = False
 
 
-#: From which count on the agent is told, and from which on the tool is forbidden. Reasons: docs/despair.md.
+#: From which count on the agent is told, and from which on the tool is forbidden. Reasons: docs/loops.md.
 THRESHOLDS: dict[Kind, tuple[int, int | None]] = {
     Kind.SAME_CALL: (2, 3),
     Kind.CYCLE: (2, 3),

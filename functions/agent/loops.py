@@ -1,6 +1,6 @@
-"""Whether the agent goes round in circles: what the planner records about it, tells it, and reports. Pure.
+"""Loop detection for this playbook: signals to record with a decision, and notices for the model. Pure.
 
-The executor obeys what is recorded with a decision; the ladder itself is ``ballast.folds.loops``.
+``ballast.folds.loops`` holds the signals and the ladder; the executor applies the signals recorded with a decision.
 """
 
 from collections.abc import Mapping
@@ -22,19 +22,21 @@ from ballast.validation.amounts import names_amount
 from ballast.validation.taint import wanted_of
 from ballast.validation.values import SearchValue
 
-#: Under this name a run keeps what was seen of its calls.
+#: Name under which a run remembers the calls that the detector has read.
 _LOOPS = "loops"
 
 
-def circles(run: Run, playbook: Playbook) -> Despair:
-    """Return what the log says about circles. ``Rung.LOOP``: told, forbidden the tool, and the agent still goes on."""
+def detected_loops(run: Run, playbook: Playbook) -> Despair:
+    """Return the loops in the run. ``Rung.LOOP``: the agent calls a tool again that the ladder has forbidden."""
     return despair(
         run, polled=_polled(playbook), same=playbook.identity, target=partial(_target, playbook), remember=_LOOPS
     )
 
 
-def verdict(run: Run, turn: int, decision: CallTools | Answer | HandOver, playbook: Playbook) -> tuple[LoopSignal, ...]:
-    """Return the signals that are recorded with the decision of ``turn``; ``run`` is the run before it."""
+def loop_signals(
+    run: Run, turn: int, decision: CallTools | Answer | HandOver, playbook: Playbook
+) -> tuple[LoopSignal, ...]:
+    """Return the signals to record with the decision of ``turn``; ``run`` is the run before it."""
     if not isinstance(decision, CallTools):
         return ()
     polled, target = _polled(playbook), partial(_target, playbook)
@@ -45,31 +47,31 @@ def verdict(run: Run, turn: int, decision: CallTools | Answer | HandOver, playbo
     )
 
 
-def noticed(found: Despair, run: Run) -> Mapping[int, Sign]:
-    """Return the signals at the calls of the newest completion, now that their outcomes are known, by position."""
+def loop_notices(loops: Despair, run: Run) -> Mapping[int, Sign]:
+    """Return the signals at the calls of the newest completion, by position; the calls' outcomes are known."""
     if run.prompt.after is None:
         return {}
     turn = Key.of(run.prompt.after).turn
-    return {index: sign for (at, index), sign in found.signs.items() if at == turn}
+    return {index: sign for (at, index), sign in loops.signs.items() if at == turn}
 
 
-def loop_stopped(run: Run) -> str:
-    """Return the line that reports the newest hand-over for ``loop``."""
+def loop_stopped_line(run: Run) -> str:
+    """Return the metric line of the newest hand-over for ``loop``."""
     return metric_line({"LoopsStopped": 1, "SavedUsd": usd(run.stopped_loops[-1].saved_microusd)})
 
 
 def _target(playbook: Playbook, call: ToolCall) -> Search | None:
-    """Return what a write is about, and in which words: its tool, the ids that it must be grounded in, all but texts.
+    """Return the target of a write and its words: its tool, its grounded ids, and every other value but texts.
 
-    Ids are the values with a mark that are no amounts, as a set: neither their spelling nor their order counts. Beside
-    them, and without a mark, each value says which thing is meant (a day, a line, a tag), unless it is a text or an
-    amount: those are what is said.
+    Ids are the values with a ``Grounded`` mark that are not amounts, compared as a set: neither spelling nor order
+    counts. Each value without a mark is part of the target as well (a day, a line, a tag), except texts and amounts:
+    those are the words.
     """
     tool = playbook.tools.get(call.tool)
     if tool is None or tool.effect is not Effect.WRITE:
         return None
     args = arguments = None
-    with whatever_it_raises():  # in a validator of the author's; or the tool was another one when it was called
+    with whatever_it_raises():  # an author's validator may raise; or the tool's form has changed since the call
         args = tool.form.read(call.arguments)
         arguments = tool.form.comparable(args)
     if args is None:

@@ -1,7 +1,7 @@
-"""Read one Converse reply: what it says, what it costs, and the decision that follows. Pure.
+"""Read one Converse reply: its message, usage and decision. Pure.
 
-The reply is untrusted. Whatever it holds, the outcome is one ``Completion``: a decision or a
-named reason why there is none.
+The reply is untrusted. Whatever it holds, the result is one ``Completion``: a decision, or a named reason for the
+lack of one.
 """
 
 import base64
@@ -19,22 +19,23 @@ from ballast.contracts.decision import MAX_CALLS_A_TURN
 from ballast.contracts.exit_reason import from_stop_reason
 from ballast.contracts.wire import MAX_DEPTH, without_surrogates
 from ballast.money import TokenCounts
-from functions.agent.reported import Weighed, read_usage, tier_of
-from functions.agent.spoken import spoken, text_of
+from functions.agent.reasoning_in_text import visible_text
+from functions.agent.text import text_of
+from functions.agent.usage import ReadUsage, read_usage, tier_of
 
-#: No reply has more blocks, or more characters as JSON: twenty times what any model may say at once.
+#: Blocks, and characters as JSON, that a reply may have: twenty times the longest output of any model.
 MAX_BLOCKS, MAX_REPLY_CHARS = 1_000, 4 * 1024 * 1024
-#: What Bedrock accepts as a tool's name in a message that is sent back.
+#: Characters that Bedrock refuses in a tool's name when a message is sent back.
 _ILLEGAL_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 _BYTES = "$bytes"
-#: Where JSON of any shape stands in a message, so never bytes: a call's arguments, a tool's schema or result.
+#: Fields that hold JSON of any shape, so never bytes: a call's arguments, a tool's schema or result.
 _DOCUMENTS = ("input", "json")
-#: A block of a kind that this botocore does not know comes as this; it refuses to send it.
+#: botocore's name for a block of a kind that it does not know; it refuses to send one.
 _UNKNOWN_BLOCK = "SDK_UNKNOWN_MEMBER"
 
-#: With these a reply decides something.
+#: Stop reasons of a reply that decides something.
 _DECIDES = (ExitReason.TOOL_USE, ExitReason.END_TURN, ExitReason.STOP_SEQUENCE)
-#: These say why a reply may be empty; to ask for it once more would bring the same.
+#: Stop reasons that explain an empty reply; asking again would bring the same.
 _SAYS_WHY = (
     ExitReason.GUARDRAIL_INTERVENED,
     ExitReason.CONTENT_FILTERED,
@@ -44,21 +45,21 @@ _SAYS_WHY = (
 
 @dataclass(frozen=True)
 class Completion:
-    """What a reply amounts to.
+    """One reply, interpreted.
 
-    message   the assistant message as it is recorded and sent back: legal for Converse again
-    usage     what it says that it used, as far as the reply itself does not speak against it
-    tier      the service tier that it was served in, as reported; None where it does not say
-    decision  None where ``reason`` asks for a hand-over
-    nothing   whether it neither calls anything nor says anything but reasoning, and its reason does not say why
-    written   whether there is any text in it, be it reasoning
-    tag       the tag of its reasoning, where it says nothing else
+    message   the assistant message as it is recorded and sent back: legal for Converse
+    usage     the usage that it reports, as far as its own content does not contradict it
+    tier      the service tier that it reports; None if it reports none
+    decision  None if ``reason`` asks for a hand-over
+    nothing   true if it has neither calls nor words, reasoning aside, and its stop reason does not explain that
+    written   true if it has any text, reasoning included
+    tag       the tag of its reasoning, if it has nothing else
     """
 
     message: dict[str, Any]
     stop_reason: str
     reason: ExitReason
-    usage: Weighed
+    usage: ReadUsage
     tier: str | None
     decision: CallTools | Answer | None
     nothing: bool = False
@@ -67,12 +68,12 @@ class Completion:
 
     @property
     def tokens(self) -> TokenCounts | None:
-        """None where the reply carried no usage that can be right."""
+        """The tokens used; None if the reply has no usage that can be right."""
         return self.usage.tokens
 
 
 def read_completion(reply: Mapping[str, Any], turn: int) -> Completion:
-    """Interpret a Converse reply. Never raises: a reply that is no reply is malformed output."""
+    """Interpret a Converse reply. Never raises: anything else than a reply becomes malformed output."""
     stop_reason = reply.get("stopReason")
     reason = from_stop_reason(stop_reason)
     output = reply.get("output")
@@ -83,11 +84,11 @@ def read_completion(reply: Mapping[str, Any], turn: int) -> Completion:
     proposed = _client_calls(blocks) if len(blocks) <= MAX_BLOCKS else []
     content = _recordable(blocks, proposed, turn) if len(blocks) <= MAX_BLOCKS else None
     written = "" if content is None or proposed else without_surrogates(text_of(blocks))
-    said = spoken(written)
-    text = said.text
+    visible = visible_text(written)
+    text = visible.text
     decision, because = _decide(reason, text, proposed) if content is not None else (None, _too_large(reason))
     return Completion(
-        message={"role": "assistant", "content": content or [{"text": "(not recorded: larger than a reply can be)"}]},
+        message={"role": "assistant", "content": content or [{"text": "(not recorded: too large for a reply)"}]},
         stop_reason=without_surrogates(str(stop_reason)[:64]),
         reason=because,
         usage=read_usage(reply.get("usage"), blocks),
@@ -95,7 +96,7 @@ def read_completion(reply: Mapping[str, Any], turn: int) -> Completion:
         decision=decision,
         nothing=content is not None and not (proposed or text) and is_reply and reason not in _SAYS_WHY,
         written=bool(written),
-        tag=None if text else said.tag,
+        tag=None if text else visible.tag,
     )
 
 
@@ -112,13 +113,13 @@ def _decide(
         except ValidationError:
             return None, ExitReason.MALFORMED_TOOL_USE
     if reason in _DECIDES:
-        # Where it asks for calls and says that it is done, neither can be trusted.
+        # A reply that makes calls and says that it is done contradicts itself: trust neither.
         return (None, ExitReason.MALFORMED_TOOL_USE) if proposed else (Answer(text=text), reason)
     return None, reason
 
 
 def _too_large(reason: ExitReason) -> ExitReason:
-    """Return why a reply that is larger than any can be has no decision: its own reason, where that asks for none."""
+    """Return the reason for a reply that is too large to read: its stop reason's own, if that decides nothing."""
     return ExitReason.MALFORMED_MODEL_OUTPUT if reason in _DECIDES else reason
 
 
@@ -131,10 +132,10 @@ def _call(use: Mapping[str, Any]) -> ToolCall:
 
 
 def _client_calls(blocks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the calls that we are asked to execute.
+    """Return the calls that the executor has to make.
 
-    A server-side tool stands as call and result in one assistant message, under a name that was
-    never offered: it was executed by the provider already.
+    The provider itself executes a server-side tool: call and result stand in one assistant message, under a name
+    that was never offered.
     """
     answered = _answered(blocks)
     return [
@@ -147,7 +148,7 @@ def _client_calls(blocks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
 
 
 def _answered(blocks: Sequence[Mapping[str, Any]]) -> dict[int, int]:
-    """Return which calls have their result in the same message: position of the call to that of its result."""
+    """Return the calls that have their result in the same message: position of the call to that of its result."""
     pairs: dict[int, int] = {}
     for at, block in enumerate(blocks):
         result = block.get("toolResult")
@@ -165,7 +166,7 @@ def _answered(blocks: Sequence[Mapping[str, Any]]) -> dict[int, int]:
 def call_id(turn: int, index: int) -> str:
     """Return the id under which the call at that position is sent back.
 
-    Real models repeat and omit their own ids; Converse wants them unique in a conversation.
+    Converse wants ids that are unique in a conversation, and real models repeat and omit theirs.
     """
     return f"t{turn:04d}c{index}"
 
@@ -173,7 +174,7 @@ def call_id(turn: int, index: int) -> str:
 def _recordable(
     blocks: Sequence[Mapping[str, Any]], proposed: Sequence[Mapping[str, Any]], turn: int
 ) -> list[dict[str, Any]] | None:
-    """Return the content as it is recorded and sent back; None where it is larger than a reply can be."""
+    """Return the content as it is recorded and sent back; None if it is too large."""
     recorded: list[dict[str, Any]] = []
     answered = _answered(blocks)
     server_ids = {at: f"t{turn:04d}s{before + 1}" for before, at in answered.items()}
@@ -188,12 +189,12 @@ def _recordable(
                 recorded.append({"toolResult": _jsonable(result) | {"toolUseId": server_ids[at]}})
         elif _UNKNOWN_BLOCK not in block and ("text" not in block or _has_text(block)):  # no blank text either
             recorded.append(_jsonable(block))
-    # A lone surrogate is legal in JSON, and in no text that can be sent.
+    # A lone surrogate is legal in JSON, but cannot be sent as text.
     text = without_surrogates(json.dumps(recorded, ensure_ascii=False))
     if len(text) > MAX_REPLY_CHARS:
         return None
     legal: list[dict[str, Any]] = json.loads(text)
-    # A message of reasoning alone is none that every model takes back.
+    # Some models refuse a message of reasoning alone.
     return legal if any("reasoningContent" not in block for block in legal) else [*legal, {"text": "(nothing)"}]
 
 
@@ -212,7 +213,7 @@ def _has_text(block: Mapping[str, Any]) -> bool:
 def _jsonable(value: Any, depth: int = 0) -> Any:
     """Return ``value`` as JSON: bytes (redacted reasoning) wrapped, NaN and infinities as text.
 
-    It is cut where it is nested too deep to be read again; no contract takes what is left of it.
+    A value nested too deep to be read again is cut; every contract refuses the rest.
     """
     if depth > 2 * MAX_DEPTH:
         return None
@@ -228,7 +229,7 @@ def _jsonable(value: Any, depth: int = 0) -> Any:
 
 
 def sendable(value: Any) -> Any:
-    """Undo what recording did to bytes, so that a recorded message can be sent again."""
+    """Return a recorded message with its bytes unwrapped, as boto3 sends it."""
     if isinstance(value, Mapping):
         if set(value) == {_BYTES}:
             return base64.b64decode(value[_BYTES])

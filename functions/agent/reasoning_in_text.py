@@ -1,31 +1,26 @@
-"""What of a model's text is said to the requester: not its reasoning. Pure.
+"""Remove a model's reasoning from its text, so that the requester sees only the rest. Pure.
 
-Models leak it in tags (``<think>…</think>``), in the special tokens of their templates, and under labels
-(``Thought: … Final Answer: …``). A name that means hidden thought alone makes a tag one, however it is spelled. One
-that a report has as well makes none: reasoning, analysis, reflection, rationale, planning, notes.
-Reasoning is taken out; a text with reasoning whose end cannot be found says nothing. A tag that a sentence speaks of
-(``write </think> to end it``, ``because <reason>.``) is a word of it: reasoning has its end, or begins a sentence.
+Models write reasoning in tags (``<think>…</think>``), in the special tokens of their templates, and under labels
+(``Thought: … Final Answer: …``). A tag counts, in any spelling, if its name means hidden thought alone. A name that
+reports have as well does not count: reasoning, analysis, reflection, rationale, planning, notes.
+
+A text whose reasoning has no end says nothing. A tag that a sentence mentions (``write </think> to end it``,
+``because <reason>.``) is one of its words: reasoning has an end, or begins a sentence.
 """
 
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from ballast.validation import ANSWER_BYTES
-from functions.agent.evened import evened
-from functions.agent.marks import parts_of
-from functions.agent.prose import call_in_prose
+from functions.agent.text import FENCE_LINE, normalised, words_of
 
-__all__ = ["Spoken", "answer_of_object", "call_in_prose", "cited_text", "spoken", "text_of"]
-
-#: Eight times what an answer may have.
+#: Eight times the size of an answer.
 _MOST_CHARS = 8 * ANSWER_BYTES
-#: Tags that models use for hidden thought alone. Their names are made of these words; no report, form or configuration
-#: has them. Others with a word of them are names of something: ``<thinking_budget>``, ``<design-thinking>``.
+#: Words of a tag for hidden thought. All words of its name are among these and ``_OF_THOUGHT``, else it names another
+#: thing: ``<thinking_budget>``, ``<design-thinking>``. No report, form or configuration has such a name.
 _THOUGHT = re.compile(r"(?:my|ant|self)?(?:think(?:s|ing)?|thoughts?)|cots?|scratchpads?")
 _OF_THOUGHT = frozenset(
     (
@@ -34,22 +29,22 @@ _OF_THOUGHT = frozenset(
         "begin", "start", "end", "close", "stop",
     )
 )  # fmt: skip
-#: Words of reports as well: hidden thought where they say whose it is.
+#: Words of reports as well. They mean hidden thought only beside a word that says whose it is.
 _REPORTED = {
     "reasoning": frozenset(("inner", "internal", "hidden", "private", "model", "assistant", "llm", "ant", "content")),
     "reason": frozenset(("model", "assistant")),
     **dict.fromkeys(("monologue", "monolog", "dialogue", "dialog", "voice"), frozenset(("inner", "internal"))),
 }
-#: In a special token, which nobody else writes, any of these means it.
+#: In a special token, which only models write, any of these means hidden thought.
 _ANY_THOUGHT = re.compile(r"\w*(?:think|thought)\w*")
 _IN_TOKENS = re.compile(
     r"reason(?:s|ings?)?|reflect\w*|reflexions?|rationales?|monolog(?:ue)?s?|deliberat\w+|introspect\w+|analysis|planning"
 )
 _ENDS = frozenset(("end", "close", "stop", "eot", "finish", "suffix"))
-#: Gemma's ends of reasoning are two of its unused tokens.
+#: Gemma marks the start and the end of reasoning with two of its unused tokens; true for the end.
 _UNUSED = {"unused94": False, "unused95": True}
 
-#: Whatever may begin or end reasoning, in evened text: tags, special tokens, words in square brackets.
+#: Marks that may begin or end reasoning, in normalised text: tags, special tokens, words in square brackets.
 _TAG = re.compile(
     r"<details(?:\s[^<>]{0,200})?>\s{0,20}<summary(?:\s[^<>]{0,200})?>(?P<summary>[^<>]{0,60})</summary>"
     r"|<{1,2}\s{0,3}(?:!--\s{0,3})?(?P<slash>/?)\s{0,3}(?P<name>[a-z][\w:-]{0,60})"
@@ -58,16 +53,16 @@ _TAG = re.compile(
     r"|\[(?P<square_slash>/?)(?P<square>[a-z][a-z_ ]{2,30})\](?![(\[:])",
     re.IGNORECASE,
 )
-#: What stands for nothing but values: ``<ThinkPad X1>`` is no tag.
+#: Attributes of a tag all have values: ``<ThinkPad X1>`` is not a tag.
 _ATTRIBUTES = re.compile(r"(?:\s+[\w:.-]{1,60}\s?=\s?(?:\"[^\"]*\"|'[^']*'|[^\s\"'=]+))*\s*(?:--)?")
-#: A sentence that goes on after a tag, and one that says something of the tag that it begins with.
+#: Text after a tag inside a sentence, and after a tag that is the subject of a sentence.
 _GOES_ON = re.compile(r"[\"')\],;:.!?]|\s{1,3}[^\W\d_A-Z]|\s{0,3}\Z")
 _SPEAKS_OF = re.compile(
     r"[\"')]?\s{1,3}(?:is|are|was|were|means?|stands?|has|had|does|will|can|may|must|marks?|begins?|"
     r"starts?|opens?|closes?|"
     r"ends?|stays?|tags?|and|or)\b"
 )
-#: An element that a sentence shows: with one word in it, an ellipsis, or nothing.
+#: An element that a sentence only shows: with one word in it, an ellipsis, or nothing.
 _SHOWN = re.compile(r"\s?(?:…|\.{3}|\w{0,20})\s?(?P<end><\s?/[^<>]{1,60}>)")
 _STANDS_AS_WORD = re.compile(r"[\"')\],;:.!?\s]|\Z")
 _A_NOUN_FOLLOWS = re.compile(
@@ -76,20 +71,19 @@ _A_NOUN_FOLLOWS = re.compile(
 _THOUGHT_FENCE = re.compile(
     r"^(?P<fence>`{3,}|~{3,})[ \t]*(?P<name>[a-z_-]{3,40})[ \t]*\n.*?(?:^(?P=fence)[`~]*[ \t]*$|\Z)", re.S | re.M | re.I
 )
-_FENCE = re.compile(r"^[ \t>*-]{0,12}```+(?P<info>[^`\n]*)$", re.MULTILINE)
-#: Harmony, the form of gpt-oss: ``<|channel|>analysis<|message|>…<|end|>…<|channel|>final<|message|>…``
+#: Harmony, the format of gpt-oss: ``<|channel|>analysis<|message|>…<|end|>…<|channel|>final<|message|>…``
 _CHANNEL = re.compile(r"<\|channel\|>\s*(?P<channel>[a-z]{1,20})[^<]{0,200}(?:<\|constrain\|>\w{0,20})?<\|message\|>")
 _SPECIAL = re.compile(
     r"<\|(?:start|end|return|message|channel|im_end|eot_id)\|>(?:assistant\b)?"
     r"|<\|(?:START|END)_RESPONSE\|>|<\|(?:begin|end)_of_(?:solution|answer|box)\|>"
 )
-#: Blocks with an end of their own: Gemma's channel, and what a command line prints.
+#: Blocks with their own end: Gemma's channel, and the output of a command line.
 _BLOCK = re.compile(
     r"<\|channel>\s*(?:thought|analysis)\b.*?(?:<channel\|>|\Z)"
     r"|\A\s*Thinking(?:\.\.\.|…)[ \t]*\n.*?^(?:\.\.\.|…)\s?done thinking\.?[ \t]*$",
     re.DOTALL | re.MULTILINE,
 )
-#: ``### Thinking … ### Answer``: headings of hidden thought alone. "Reasoning" and "Analysis" are those of reports.
+#: ``### Thinking … ### Answer``: headings of hidden thought. Reports have "Reasoning" and "Analysis" as well.
 _HIDDEN = (
     r"thinking(?: process)?|thought process|chain[ -]of[ -]thought|scratchpad|"
     r"(?:inner|internal) (?:monologue|reasoning|thoughts?)"
@@ -99,7 +93,7 @@ _HEADED = re.compile(
     r"^(?:#{1,6}[ \t]*|\*\*|__)(?:final )?(?:answer|response|reply)[ \t]*(?:\*\*|__|:){0,2}[ \t]*$",
     re.DOTALL | re.MULTILINE | re.IGNORECASE,
 )
-#: The whole text is two elements, the second of them the answer: the form that models are trained to think in.
+#: A text of two elements, the second of them the answer: a format in which models are trained to think.
 _TWO_ELEMENTS = re.compile(
     r"\A\s*<(?P<tag>reasoning|analysis|reflection|rationale|planning|deliberation)>.*?</(?P=tag)>\s*"
     r"<(?P<answer>answer|final_answer)>(?P<text>.*)</(?P=answer)>\s*\Z",
@@ -112,7 +106,7 @@ _BARE_HARMONY = re.compile(r"\A\s*(?:assistant\s?)?\s*analysis(?=[A-Z\s]).*?assi
 _WRAPPED = re.compile(
     r"\A<(?P<tag>answer|final_answer|final|response|reply|output)>(?P<text>.*)</(?P=tag)>\Z", re.DOTALL | re.IGNORECASE
 )
-#: ``Thought: … Final Answer: …``, each at the beginning of a line, as in ReAct; after others any answer ends it.
+#: ``Thought: … Final Answer: …`` at the start of lines, as in ReAct. A hidden label may end at any label of an answer.
 _LABEL = re.compile(rf"\A[\s*_#>]{{0,10}}(?:(?P<hidden>{_HIDDEN})|thoughts?)[ \t*_]{{0,6}}:", re.IGNORECASE)
 _ANSWER_LABEL = re.compile(
     r"^[ \t*_#>]{0,10}(?:(?P<final>final)[ _](?:answer|response|reply|output)|answer|response|reply|final)"
@@ -123,12 +117,12 @@ _ACTION_LABEL = re.compile(r"^[ \t*_#>]{0,10}(?:action|observation)[ \t*_]{0,6}:
 
 
 @dataclass(frozen=True)
-class Spoken:
-    """What a text says.
+class VisibleText:
+    """A text without its reasoning.
 
-    text      without the reasoning; empty where it is nothing else
-    unclosed  whether reasoning begins and its end is not found, so that nobody knows what is said
-    tag       the tag that the last reasoning begins or ends with, as it is written; None where there is none
+    text      the rest; "" if the text is reasoning alone
+    unclosed  true if some reasoning has no end, so that the rest is unknown
+    tag       the tag that begins or ends the last reasoning, as written; None if there is none
     """
 
     text: str
@@ -136,40 +130,16 @@ class Spoken:
     tag: str | None = None
 
 
-def text_of(blocks: Sequence[Mapping[str, Any]]) -> str:
-    """Return what the blocks say. What a model cites stands in blocks of its own, in the middle of a sentence."""
-    said, after_citation = "", True
-    for block in blocks:
-        cited = cited_text(block)
-        text = cited if cited is not None else block.get("text")
-        if not isinstance(text, str) or not text:
-            continue
-        between = cited is not None or after_citation or not text.strip()
-        said = said + text if between else f"{said.rstrip()}\n\n{text}"
-        after_citation = cited is not None
-    return said.strip()
-
-
-def cited_text(block: Mapping[str, Any]) -> str | None:
-    """Return the text of a ``citationsContent``; None where the block is none."""
-    cited = block.get("citationsContent")
-    if not isinstance(cited, Mapping):
-        return None
-    parts = cited.get("content")
-    texts = [part.get("text") for part in parts if isinstance(part, Mapping)] if isinstance(parts, list) else []
-    return "".join(text for text in texts if isinstance(text, str))
-
-
-def spoken(text: str) -> Spoken:
+def visible_text(text: str) -> VisibleText:
     """Return what ``text`` says to whoever reads it, without the reasoning in it. Linear in its length.
 
-    A text that is far too long for an answer is returned as it is: it is refused for its length.
+    A text far too long for an answer is returned as it is; its length gets it refused.
     """
     if len(text) > _MOST_CHARS:
-        return Spoken(text)
+        return VisibleText(text)
     elements = _TWO_ELEMENTS.match(text)
     if elements:
-        return Spoken(elements["text"].strip())
+        return VisibleText(elements["text"].strip())
     bare = _BARE_HARMONY.sub("", text, count=1) if "final" in text else text
     if "<|channel|>" in bare:
         bare = _final(bare)
@@ -178,17 +148,17 @@ def spoken(text: str) -> Spoken:
     if "<|channel>" in bare or "done thinking" in bare:
         bare = _BLOCK.sub("", bare)
     read = _without_reasoning(bare, frozenset())
-    if read.words:  # openings that a sentence has, without an end anywhere: words of it
+    if read.words:  # openings in a sentence that have no end are words of it
         read = _without_reasoning(bare, read.words)
     if read.unclosed:
-        return Spoken("", unclosed=True, tag=read.tag)
+        return VisibleText("", unclosed=True, tag=read.tag)
     said = _labelled((_SPECIAL.sub("", read.text) if "<|" in read.text else read.text).strip())
     wrapped = _WRAPPED.match(said) if said != text.strip() else None
-    return Spoken(wrapped["text"].strip() if wrapped else said, tag=read.tag)
+    return VisibleText(wrapped["text"].strip() if wrapped else said, tag=read.tag)
 
 
 def answer_of_object(text: str) -> str:
-    """Return the answer of a text that is an object of reasoning and an answer; any other text as it is."""
+    """Return the answer of a JSON object that has only reasoning and an answer; any other text as it is."""
     fenced = _FENCED.match(text.strip())
     try:
         value = json.loads(fenced["text"] if fenced else text)
@@ -203,7 +173,7 @@ def answer_of_object(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Read:
-    """A text without its reasoning; ``words`` are the places of openings in a sentence that have no end."""
+    """A text without tagged reasoning; ``words`` are the positions of openings in a sentence that have no end."""
 
     text: str
     unclosed: bool
@@ -212,11 +182,11 @@ class _Read:
 
 
 def _without_reasoning(bare: str, words: frozenset[int]) -> _Read:
-    seen = evened(bare)
+    seen = normalised(bare)
     code = _Code(seen.text)
     kept, since, details, last = [""], 0, 0, None
     opened: list[re.Match[str]] = []
-    spoken_of: re.Match[str] | None = None  # an opening that may be a word, for an ending that is none
+    mentioned: re.Match[str] | None = None  # an opening that may be a word, until an ending shows that it is not
     taken, shown = False, -1
     for tag in _TAG.finditer(seen.text):
         closes = _closes(tag, seen.text, in_details=details > 0)
@@ -233,7 +203,7 @@ def _without_reasoning(bare: str, words: frozenset[int]) -> _Read:
                 shown = end
                 continue
             if is_word:
-                spoken_of = spoken_of or (None if opened else tag)
+                mentioned = mentioned or (None if opened else tag)
                 continue
             if not opened:
                 kept.append(bare[since : seen.origin(tag.start())])
@@ -243,17 +213,17 @@ def _without_reasoning(bare: str, words: frozenset[int]) -> _Read:
             since, last = seen.origin(tag.end()), tag
             continue
         if not opened and is_word:
-            spoken_of = None
+            mentioned = None
             continue
         if not opened and taken and not seen.text[tag.end() :].strip():  # one ending too many, and nothing after it
             kept.append(bare[since : seen.origin(tag.start())])
-        elif not opened and spoken_of is not None:
-            kept.append(bare[since : seen.origin(spoken_of.start())])
-        elif not opened:  # the beginning stood in the prompt: what came before was reasoning
+        elif not opened and mentioned is not None:
+            kept.append(bare[since : seen.origin(mentioned.start())])
+        elif not opened:  # the prompt had the beginning: all text before is reasoning
             kept = [""]
         del opened[-1:]
         details = max(0, details - 1) if (tag["name"] or "").lower() == "details" else details
-        since, last, spoken_of = seen.origin(tag.end()), tag, None
+        since, last, mentioned = seen.origin(tag.end()), tag, None
         if not opened:
             code.begin_at(tag.end())
             taken = True
@@ -265,7 +235,7 @@ def _without_reasoning(bare: str, words: frozenset[int]) -> _Read:
 
 
 def _end_of_shown(tag: re.Match[str], text: str) -> int | None:
-    """Return where the end of an element begins that a sentence only shows; None where it shows none there."""
+    """Return where the closing tag of an element starts that a sentence only shows; None if it shows none there."""
     found = _SHOWN.match(text, tag.end()) if _is_within(tag, text) else None
     return found.start("end") if found and _GOES_ON.match(text, found.end()) else None
 
@@ -279,12 +249,12 @@ def _is_within(tag: re.Match[str], text: str) -> bool:
 
 
 def _ends(tag: re.Match[str], text: str) -> bool:
-    """Say whether a text ends with the tag, so that it hides nothing: ``Remarks: <thoughts>`` is to be filled in."""
+    """Say whether the text ends with the tag, which then hides nothing: ``Remarks: <thoughts>`` is a placeholder."""
     return not tag["token"] and bool(text[: tag.start()].strip()) and not text[tag.end() :].strip()
 
 
 def _is_word(tag: re.Match[str], text: str, *, closes: bool) -> bool:
-    """Say whether the tag stands as a word in a sentence that speaks of it."""
+    """Say whether the tag is a word of a sentence that mentions it."""
     if tag["token"] or tag["summary"] is not None or (tag["name"] or "").lower() == "details":
         return False
     before = text[max(0, tag.start() - 1) : tag.start()]
@@ -299,7 +269,7 @@ def _is_word(tag: re.Match[str], text: str, *, closes: bool) -> bool:
 
 
 def _final(text: str) -> str:
-    """Return what Harmony's channel ``final`` says; the whole text where another one calls a tool."""
+    """Return the text of Harmony's channel ``final``; the whole text if another channel calls a tool."""
     if "to=" in text:
         return text
     parts = list(_CHANNEL.finditer(text))
@@ -309,9 +279,9 @@ def _final(text: str) -> str:
 
 
 def _labelled(text: str) -> str:
-    """Return what stands under the label of an answer, where the text begins with a label of reasoning.
+    """Return the text under the label of an answer, if the text begins with a label of reasoning.
 
-    One with an action in between is left as it is: what it answers with, it made up.
+    A text with an action in between stays as it is: the model made up the action's result, and so the answer.
     """
     headed = _HEADED.match(text)
     if headed:
@@ -327,7 +297,7 @@ def _labelled(text: str) -> str:
 
 
 def _closes(tag: re.Match[str], text: str, *, in_details: bool) -> bool | None:
-    """Say whether the tag ends reasoning; None where it has nothing to do with it."""
+    """Return true if the tag ends reasoning, false if it begins some, None if it does neither."""
     if tag["summary"] is not None:
         told = tag["summary"].split()
         return False if told[:2] == ["Thought", "for"] or _is_thought("_".join(told)) else None
@@ -352,12 +322,12 @@ def _closes(tag: re.Match[str], text: str, *, in_details: bool) -> bool | None:
 def _by_name(name: str, *, slash: bool, token: bool = False) -> bool | None:
     if not _is_thought(name, token=token):
         return None
-    words = parts_of(name)
+    words = words_of(name)
     return slash or words[0] in _ENDS or words[-1] in _ENDS
 
 
 def _square_closes(tag: re.Match[str], text: str) -> bool | None:
-    """Say the same of words in square brackets: without a slash they may be anything, and a heading of a report."""
+    """Return the same for words in square brackets. Without a slash they may be the heading of a report."""
     named = tag["square"]
     template = named == "REASONING" and (tag["square_slash"] or f"[/{named}]" in text)
     if not (template or _is_thought(named)):
@@ -369,8 +339,8 @@ def _square_closes(tag: re.Match[str], text: str) -> bool | None:
 
 @lru_cache(maxsize=1_024)
 def _is_thought(name: str, *, token: bool = False) -> bool:
-    """Say whether a tag, or a special token, of that name holds hidden thought."""
-    words = parts_of(name)
+    """Say whether a tag of that name, or a special token, marks hidden thought."""
+    words = words_of(name)
     if words in (["inner", "prefix"], ["inner", "suffix"]) or "".join(words) in ("cot", "scratchpad", "scratchpads"):
         return True
     if token and any(_IN_TOKENS.fullmatch(word) or _ANY_THOUGHT.fullmatch(word) for word in words):
@@ -383,18 +353,18 @@ def _is_thought(name: str, *, token: bool = False) -> bool:
 
 
 class _Code:
-    """Where code begins and ends, so that a tag that a text only shows is told from one that is meant.
+    """Code inside a text, to tell a tag that is only shown from one that is meant.
 
-    Fences are lines of their own; one that is never closed shows nothing.
+    A fence has its own line; a fence that is never closed is not code.
     """
 
     def __init__(self, text: str) -> None:
-        fences = list(_FENCE.finditer(text)) if "```" in text else []
+        fences = list(FENCE_LINE.finditer(text)) if "```" in text else []
         self._text, self._fences = text, [found.start() for found in fences]
-        self._bare = [not found["info"].strip() for found in fences]  # one with a language closes none
+        self._bare = [not found["info"].strip() for found in fences]  # a fence with a language closes none
         self._ticks = [found.start() for found in re.finditer("`+", text)] if "`" in text else []
         self._lines = [found.start() for found in re.finditer("\n", text)] if self._ticks else []
-        # Whether all is closed at the end, from each fence on: where none is open before it, and where one is.
+        # For each fence: are all fences closed at the end, if none is open before it (closed), and if one is (opened)?
         closed, opened = True, [False]
         for bare in reversed(self._bare):
             closed, was_open = opened[-1], closed and bare
@@ -403,12 +373,12 @@ class _Code:
         self._base, self._next, self._is_open, self._shown = 0, 0, False, 0
 
     def begin_at(self, at: int) -> None:
-        """Take the text from ``at`` on for one of its own."""
+        """Treat the text from ``at`` on as a text of its own."""
         self._pass(at)
         self._base, self._is_open, self._shown = at, False, 0
 
     def quotes(self, start: int, end: int, *, closes: bool) -> bool:
-        """Say whether the tag there is only shown. To be asked from left to right."""
+        """Say whether the tag there is only shown. Ask from left to right."""
         if not self._ticks:
             return False
         self._pass(start)
@@ -424,7 +394,7 @@ class _Code:
             self._next += 1
 
     def _in_fence(self) -> bool:
-        """Say whether a fence is open that has its end: all that follows is whole with it, and would not be without."""
+        """Say whether a fence is open here that is closed later."""
         return self._is_open and self._open[self._next]
 
     def _in_line(self, start: int, end: int, *, closes: bool) -> bool:

@@ -1,0 +1,297 @@
+"""Choose the next attempt: check the limits, the spend breaker and the models, then reserve its worst case.
+
+::
+
+    limit? ─▶ spend breaker? ─▶ a model left? ─▶ affordable? ─▶ NextAttempt
+      └───────────┴──────────────────┴───────────────┴────────▶ GiveUp
+
+    models, in order:
+    the playbook's model (or the one that the spend breaker allows) ──away──▶ again, after a pause ──away──▶
+    second_model ──away──▶ again, after a pause ──away──▶ GiveUp
+
+A model is passed over while its circuit is open, and when too little time is left to wait for it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from ballast.breaker import Breakers
+from ballast.contracts import ExitReason, HandOver, Planner
+from ballast.contracts.history import HistoryUsed
+from ballast.contracts.service_tier import ServiceTier
+from ballast.errors import ModelRefused
+from ballast.folds.loops import Despair, Rung
+from ballast.log.events import (
+    BreakerHeld,
+    EscalationAnswered,
+    LeaseExtended,
+    ModelFailed,
+    ModelRequested,
+    PlanDecided,
+    RunOpened,
+)
+from ballast.money import PriceBook, PriceTable
+from ballast.money.breaker import Force, Mode
+from ballast.playbook import Playbook
+from ballast.playbook.agent import AgentConfig
+from ballast.run import Run
+from functions.agent.loops import detected_loops
+from functions.agent.prompt import compose
+
+#: Attempts at one turn, by all models together, each with its own reservation.
+MAX_ATTEMPTS = 4
+#: Longest wait inside this Lambda for a provider that sent ``Retry-After``.
+MAX_PAUSE_S = 20
+#: A model call needs at least this long.
+LEAST_CALL_S = 1
+
+
+@dataclass(frozen=True)
+class NextAttempt:
+    """The next attempt, and all models that can still be asked, its own included."""
+
+    requested: ModelRequested
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """No model is asked. The note and the breaker that stopped the run are recorded with the hand-over."""
+
+    reason: ExitReason
+    note: str | None = None
+    breaker: BreakerHeld | None = None
+
+
+@dataclass(frozen=True)
+class AttemptChoice:
+    """Chooses attempts; ``model_id`` is the model to ask unless the spend breaker or the model's circuit forbids it.
+
+    shown  returns an event's body with its sensitive values masked; takes the run's id and the body
+    """
+
+    breakers: Breakers
+    prices: PriceBook
+    playbook: Playbook
+    model_id: str
+    clock: Callable[[], datetime]
+    shown: Callable[[str, dict[str, Any]], dict[str, Any]]
+
+    def next(self, run: Run, turn: int, passed_over: Mapping[str, str], history: HistoryUsed) -> NextAttempt | GiveUp:
+        """Return the next attempt at ``turn``; ``passed_over`` maps each model that is not asked to the reason."""
+        attempts, now = Attempts.of(run, turn), self.clock()
+        loops = detected_loops(run, self.playbook)
+        reason = self._limit(run, turn, attempts, loops, history, now)
+        if reason is not None:
+            return GiveUp(reason)
+        force = self.breakers.in_force(run.opening.request.tenant, run_id=run.run_id, passed=breaker_passed_at(run))
+        try:
+            model = allowed_model(force, self.playbook.agent, self.model_id, self.prices.at(now))
+            if isinstance(model, ExitReason):
+                return GiveUp(model, breaker=breaker_held(force, now))
+            return self._afford(run, turn, attempts, model, passed_over, loops)
+        except ModelRefused as refused:
+            return GiveUp(ExitReason.MODEL_REFUSED, note=str(refused))
+
+    def _limit(
+        self, run: Run, turn: int, attempts: "Attempts", loops: Despair, history: HistoryUsed, now: datetime
+    ) -> ExitReason | None:
+        if run.approval_given_up(turn - 1):
+            return ExitReason.APPROVAL_UNANSWERED
+        reason = limit_reached(run, new_turn=attempts.number == 0, now_ms=int(now.timestamp() * 1000))
+        if reason is ExitReason.DEADLINE and attempts.reason is ExitReason.MODEL_TIMEOUT:
+            # The deadline cut the call. The workflow, which cuts at the same moment, reports the model as the cause.
+            return ExitReason.MODEL_TIMEOUT
+        if reason is None and not history.agent_has_room():
+            return ExitReason.HISTORY_LIMIT
+        if reason is None and loops.rung is Rung.LOOP:
+            return ExitReason.LOOP
+        return reason
+
+    def _afford(
+        self,
+        run: Run,
+        turn: int,
+        attempts: "Attempts",
+        model: str,
+        passed_over: Mapping[str, str],
+        loops: Despair,
+    ) -> NextAttempt | GiveUp:
+        agent, prices = self.playbook.agent, self.prices.at(self.clock())
+        saving = model != self.model_id
+        models = candidates(model, agent.second_model, prices=prices, tier=agent.service_tier, saving=saving)
+        chosen = next_model(models, attempts, passed_over)
+        if chosen is None:
+            notes = [*passed_over.values(), *filter(None, [attempts.error])]
+            reason = attempts.reason or ExitReason.MODEL_UNAVAILABLE
+            return GiveUp(reason, note="; ".join(notes) if notes else None)
+        requested = compose(
+            run,
+            turn,
+            attempt=attempts.number + 1,
+            model_id=chosen,
+            playbook=self.playbook,
+            prices=prices,
+            loops=loops,
+            shown=partial(self.shown, run.run_id),
+        )
+        if isinstance(requested, ExitReason):
+            return GiveUp(requested)
+        if passed_over:
+            requested = requested.model_copy(update={"passed_over": dict(passed_over)})
+        return NextAttempt(requested, tuple(one for one in models if one not in passed_over))
+
+
+def limit_reached(run: Run, *, new_turn: bool, now_ms: int) -> ExitReason | None:
+    """Return the limit that forbids another call of the model, or None.
+
+    Limits of tool calls are checked later, against the calls that a completion proposes: after the last allowed
+    call the model may still answer. ``new_turn`` is false for another attempt at a turn that is counted already.
+    """
+    opened, counts = run.opening, run.counts
+    if now_ms >= opened.agent_until_ms:
+        return ExitReason.DEADLINE
+    if new_turn and counts.turns >= opened.limits.turns:
+        return ExitReason.TURN_LIMIT
+    if counts.refused_calls > opened.limits.refused_calls:
+        return ExitReason.REFUSED_CALL_LIMIT
+    if run.usage.charged_microusd >= opened.cost_ceiling_microusd:
+        return ExitReason.COST_LIMIT
+    return None
+
+
+# Models
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Attempts at one turn so far.
+
+    tried   attempts per model, those without an outcome included
+    reason, error   of the newest failure; None if none failed
+    """
+
+    tried: Mapping[str, int]
+    reason: ExitReason | None = None
+    error: str | None = None
+
+    @classmethod
+    def of(cls, run: Run, turn: int) -> "Attempts":
+        """Return the attempts that the run's log has for ``turn``."""
+        here = Run(run.turn(turn).events)
+        tried, failed = Counter(asked.model for asked in here.facts(ModelRequested)), here.facts(ModelFailed)
+        if not failed:
+            return cls(tried)
+        return cls(tried, ExitReason(failed[-1].exit_reason or ""), failed[-1].error)
+
+    @property
+    def number(self) -> int:
+        """Attempts by all models."""
+        return sum(self.tried.values())
+
+
+def candidates(
+    model: str, second: str | None, *, prices: PriceTable, tier: ServiceTier, saving: bool
+) -> tuple[str, ...]:
+    """Return the models that may be asked, in order.
+
+    ``saving``: the spend breaker asks for a cheaper model than usual; then ``second`` must not cost more than it.
+    """
+    if second is None or second == model:
+        return (model,)
+    if saving and not _costs_no_more(second, model, prices, tier):
+        return (model,)
+    return (model, second)
+
+
+def _costs_no_more(one: str, other: str, prices: PriceTable, tier: ServiceTier) -> bool:
+    try:
+        return prices.is_cheaper(one, other, tier) or prices.worst(one, tier) == prices.worst(other, tier)
+    except ModelRefused:
+        return False  # it has no price, so it could not be asked
+
+
+def next_model(models: Sequence[str], attempts: Attempts, passed_over: Collection[str]) -> str | None:
+    """Return the model of the next attempt; None when the agent gives up."""
+    if attempts.number >= MAX_ATTEMPTS:
+        return None
+    each = MAX_ATTEMPTS // len(models)
+    return next((one for one in models if one not in passed_over and attempts.tried.get(one, 0) < each), None)
+
+
+def pause_s(attempts: Attempts, retry_after_s: float | None, *, left_s: float) -> float | None:
+    """Return the seconds to wait here before the same model is asked again; None if too little time is left.
+
+    Without a ``retry_after_s`` the workflow waits instead: its Retry takes up to 1, 2, 4 … seconds.
+    """
+    wait_s = 2 ** (attempts.number - 1) if retry_after_s is None else retry_after_s
+    if wait_s > MAX_PAUSE_S or wait_s + LEAST_CALL_S > left_s:
+        return None
+    return 0 if retry_after_s is None else retry_after_s
+
+
+def call_s(*, left_s: float, more_to_ask: bool) -> float:
+    """Return the seconds that a call may take: those left, or half of them if another model can still be asked."""
+    return max(LEAST_CALL_S, left_s / 2 if more_to_ask else left_s)
+
+
+# The spend breaker
+
+
+def allowed_model(force: Force, agent: AgentConfig, model_id: str, prices: PriceTable) -> str | ExitReason:
+    """Return the model that the spend breaker allows, ``model_id`` or the playbook's cheaper one, or why none.
+
+    The playbook's cheaper model counts only if it is cheaper than ``model_id`` by ``prices``: ``MODEL_ID`` may have
+    replaced the playbook's model.
+    """
+    if force.mode is Mode.STOPPED:
+        return ExitReason.BREAKER_STOPPED
+    if force.mode is Mode.FALLBACK_ONLY:
+        return ExitReason.BREAKER_OPEN
+    if force.mode is Mode.CHEAPER and agent.cheaper_model is not None:
+        try:
+            saves = prices.is_cheaper(agent.cheaper_model, model_id, agent.service_tier)
+        except ModelRefused:
+            saves = False
+        return agent.cheaper_model if saves else model_id
+    return model_id
+
+
+def pauses_for_a_person(reason: ExitReason, agent: AgentConfig) -> bool:
+    """Say whether a run that stops for ``reason`` keeps its effects and waits for a person, without a rollback."""
+    return reason is ExitReason.BREAKER_STOPPED or (reason is ExitReason.COST_LIMIT and agent.out_of_budget == "ask")
+
+
+def breaker_held(force: Force, now: datetime) -> BreakerHeld:
+    """Return the breaker as it is recorded with a hand-over; ``at`` is the time up to which a person's grant passes it.
+
+    The clock of whoever tripped the breaker may be ahead of this one.
+    """
+    seen = max(now, force.since or now)
+    return BreakerHeld(mode=force.mode.value, by=force.by, reason=force.reason, at=seen.isoformat())
+
+
+def breaker_passed_at(run: Run) -> datetime | None:
+    """Return the time up to which a person let this run pass the spend breaker, or None.
+
+    A run that the breaker handed to a person passes it once the person hands it back with more budget. A breaker that
+    trips later stops the run again. Like the ceiling, the pass follows the lease: budget that was added and that no
+    window had room for grants nothing.
+    """
+    opened = run.fact(RunOpened)
+    leases = opened is not None and opened.lease is not None
+    extended = {one.turn for one in run.facts(LeaseExtended)}
+    handed_over = granted = None
+    for event in run.named(PlanDecided, EscalationAnswered):
+        match event.fact:
+            case PlanDecided(breaker=BreakerHeld(at=at)):
+                handed_over = datetime.fromisoformat(at)
+            case EscalationAnswered(decision=HandOver(to=Planner.AGENT) as back) as answered:
+                adds = answered.kind != "question" and back.add_budget_microusd > 0
+                if adds and handed_over is not None and (not leases or answered.turn in extended):
+                    granted = handed_over
+    return granted
