@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from ballast.contracts.wire import whole
+from ballast.contracts.wire import text_or_length
 from functions.agent.text import FENCE_LINE, Normalised, any_spelling, normalised, words_of
 
 
@@ -34,13 +34,13 @@ def call_in_text(text: str, tools: Collection[str], *, structured: bool = False)
     seen = normalised(text)
     marker = _marked_call(text, seen, tools)
     if marker is not None:
-        return f"it has {whole(' '.join(marker.split()), 40)!r}, a call of a tool written as text"
+        return f"it has {text_or_length(' '.join(marker.split()), 40)!r}, a call of a tool written as text"
     name = _as_object(text, seen.text, tools, structured) or _by_name(seen.text, tools, structured)
     bare = _bare(seen.text)
     if name is None and not structured and bare.endswith((")", ")]", ");")) and (only := _ONLY_CALLS.match(bare)):
         known = any(_names_one(part, tools) for part in only["name"].split("."))
         name = only["name"] if known or only["list"] or only["keyword"] else None
-    return None if name is None else f"it has a call of {whole(name, 64)} written as text"
+    return None if name is None else f"it has a call of {text_or_length(name, 64)} written as text"
 
 
 def _bare(text: str) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ballast.contracts import ExitReason
-from ballast.contracts.said import said
+from ballast.contracts.error_text import error_text
 from ballast.contracts.wire import read_digits
 from ballast.errors import ends_the_process
 from ballast.metrics import metric_line
@@ -137,19 +137,19 @@ class Converse:
         except ClientError as problem:
             raise _failure(problem.response) from problem
         except ReadTimeoutError as problem:
-            raise ModelFailure(ExitReason.MODEL_TIMEOUT, True, True, said(problem)) from problem
+            raise ModelFailure(ExitReason.MODEL_TIMEOUT, True, True, error_text(problem)) from problem
         except (ConnectTimeoutError, EndpointConnectionError) as problem:
-            raise ModelFailure(ExitReason.MODEL_UNAVAILABLE, True, False, said(problem)) from problem
+            raise ModelFailure(ExitReason.MODEL_UNAVAILABLE, True, False, error_text(problem)) from problem
         except ParamValidationError as problem:
-            raise ModelFailure(ExitReason.MODEL_REFUSED, False, False, said(problem)) from problem
+            raise ModelFailure(ExitReason.MODEL_REFUSED, False, False, error_text(problem)) from problem
         except (HTTPClientError, BotoCoreError) as problem:
             # The connection broke: it may have been charged.
-            raise ModelFailure(ExitReason.MODEL_UNAVAILABLE, True, True, said(problem)) from problem
+            raise ModelFailure(ExitReason.MODEL_UNAVAILABLE, True, True, error_text(problem)) from problem
         except BaseException as problem:
             if ends_the_process(problem):
                 raise
             # A reply of another shape makes botocore's parser raise anything.
-            detail = f"The reply is not a Converse reply: {type(problem).__name__}: {said(problem)}"
+            detail = f"The reply is not a Converse reply: {type(problem).__name__}: {error_text(problem)}"
             raise ModelFailure(ExitReason.MALFORMED_MODEL_OUTPUT, False, True, detail) from problem
         return reply
 

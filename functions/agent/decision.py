@@ -23,14 +23,14 @@ from pydantic import ValidationError
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Limits, Planner, ToolCall
 from ballast.contracts.limits import HistoryUsed
-from ballast.contracts.wire import whole
+from ballast.contracts.wire import text_or_length
 from ballast.folds.usage import Counts
 from ballast.log.events import ModelRequested, ModelResponded
 from ballast.playbook import Playbook
-from ballast.playbook.answers import judged
-from ballast.playbook.opening import ASK_REQUESTER, Question
+from ballast.playbook.first_prompt import ASK_REQUESTER, Question
+from ballast.playbook.gate import check_answer
 from ballast.run import Run
-from ballast.validation import in_form, too_long
+from ballast.validation import answer_too_large, fit_schema
 from ballast.validation.schema import Schema
 from functions.agent.calls_in_text import call_in_text
 from functions.agent.reasoning_in_text import answer_of_object, visible_text
@@ -78,13 +78,13 @@ class Decider:
             ended = decision.reason is ExitReason.EMPTY_ANSWER and completion.written
             stays = ended and self.run.standing.effects
             return (HandOver(to=Planner.HUMAN, reason=decision.reason) if stays else decision), ()
-        tag = (whole(" ".join(completion.tag.split()), 40),) if completion.tag else ()
+        tag = (text_or_length(" ".join(completion.tag.split()), 40),) if completion.tag else ()
         return HandOver(to=Planner.AGENT, reason=ExitReason.EMPTY_ANSWER), (_NOTHING, *tag)
 
     def _checked(self, answer: Answer) -> tuple[Answer | HandOver, tuple[str, ...]]:
         if self._schema is None:
             answer = answer.model_copy(update={"text": answer_of_object(answer.text)})
-        read = judged(self.run, self.playbook, self.turn, answer)
+        read = check_answer(self.run, self.playbook, self.turn, answer)
         complaints = self._calls_in(answer) or read.complaints
         if not complaints:
             return read.answer, ()
@@ -101,7 +101,7 @@ class Decider:
         An answer that fits the form of the intent is an answer, whatever its fields are called.
         """
         schema = self._schema
-        if too_long(answer) or (schema is not None and not in_form(answer, schema).complaints):
+        if answer_too_large(answer) or (schema is not None and not fit_schema(answer, schema).complaints):
             return ()
         found = call_in_text(answer.text, callable_names(self.playbook), structured=schema is not None)
         return (f"{found}; if you need it, make the call itself, otherwise use other words",) if found else ()

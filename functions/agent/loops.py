@@ -20,7 +20,7 @@ from ballast.run import Run
 from ballast.validation import FreeText, Grounded, Kind, leaves
 from ballast.validation.amounts import names_amount
 from ballast.validation.taint import wanted_of
-from ballast.validation.value import Wanted
+from ballast.validation.values import SearchValue
 
 #: Name under which a run remembers the calls that the detector has read.
 _LOOPS = "loops"
@@ -72,12 +72,12 @@ def _target(playbook: Playbook, call: ToolCall) -> Search | None:
     args = arguments = None
     with whatever_it_raises():  # an author's validator may raise; or the tool's form has changed since the call
         args = tool.form.read(call.arguments)
-        arguments = tool.form.value(args)
+        arguments = tool.form.comparable(args)
     if args is None:
         return target_of(call)
     marked = [found for found in leaves(type(args), args, Grounded) if found.mark is not None]
     wanted = [wanted_of(found) for found in marked]
-    ids = {one.alike for one in wanted if Kind.AMOUNT not in one.kinds}
+    ids = {one.spelling_key for one in wanted if Kind.AMOUNT not in one.kinds}
     texts = list(leaves(type(args), args, FreeText))
     return target_of(
         call.model_copy(update={"arguments": arguments}),
@@ -85,7 +85,7 @@ def _target(playbook: Playbook, call: ToolCall) -> Search | None:
         marked={_as_sent(found.value) for found in marked} if ids else (),
         free={str(found.value) for found in texts if found.mark is not None},
         chosen={_as_sent(found.value) for found in texts if found.chosen},
-        amounts={one.alike for one in wanted if Kind.AMOUNT in one.kinds} if ids else (),
+        amounts={one.spelling_key for one in wanted if Kind.AMOUNT in one.kinds} if ids else (),
         says_how_much=names_amount,
         spelled=_spelled,
     )
@@ -96,7 +96,7 @@ def _as_sent(value: Any) -> str:
 
 
 def _spelled(name: str, value: Any) -> Any:
-    return same(value) if value is None or isinstance(value, bool) else Wanted.of(value, field=name).alike
+    return same(value) if value is None or isinstance(value, bool) else SearchValue.of(value, field=name).spelling_key
 
 
 def _polled(playbook: Playbook) -> frozenset[str]:

@@ -20,11 +20,11 @@ from ballast.log.events import EscalationAnnounced, ModelRequested, ModelRespond
 from ballast.log.keys import Key
 from ballast.money import PriceTable
 from ballast.playbook import Playbook
-from ballast.playbook.opening import (
+from ballast.playbook.first_prompt import (
     PROVIDER_OVERHEAD_TOKENS,
     attempt_within,
+    first_prompt,
     input_bound,
-    opening_prompt,
     request_blocks,
 )
 from ballast.run import Run
@@ -68,7 +68,7 @@ def compose(
         reserved_microusd=0,
         price_version=prices.version,
         service_tier=tier,
-        **_changed_parts(run.prompt, opening_prompt(playbook, opened.request)),
+        **_changed_parts(run.prompt, first_prompt(playbook, opened.request)),
         **({"despair": as_recorded(notices)} if notices else {}),
     )
     bound = _input_bound(run, delta)

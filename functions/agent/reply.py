@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from ballast.contracts import Answer, CallTools, ExitReason, ToolCall
 from ballast.contracts.decision import MAX_CALLS_A_TURN, from_stop_reason
-from ballast.contracts.wire import MAX_DEPTH, plain
+from ballast.contracts.wire import MAX_DEPTH, without_surrogates
 from ballast.money import TokenCounts
 from functions.agent.reasoning_in_text import visible_text
 from functions.agent.text import text_of
@@ -82,13 +82,13 @@ def read_completion(reply: Mapping[str, Any], turn: int) -> Completion:
     blocks = [block for block in content if isinstance(block, Mapping)] if isinstance(content, Sequence) else []
     proposed = _client_calls(blocks) if len(blocks) <= MAX_BLOCKS else []
     content = _recordable(blocks, proposed, turn) if len(blocks) <= MAX_BLOCKS else None
-    written = "" if content is None or proposed else plain(text_of(blocks))
+    written = "" if content is None or proposed else without_surrogates(text_of(blocks))
     visible = visible_text(written)
     text = visible.text
     decision, because = _decide(reason, text, proposed) if content is not None else (None, _too_large(reason))
     return Completion(
         message={"role": "assistant", "content": content or [{"text": "(not recorded: too large for a reply)"}]},
-        stop_reason=plain(str(stop_reason)[:64]),
+        stop_reason=without_surrogates(str(stop_reason)[:64]),
         reason=because,
         usage=read_usage(reply.get("usage"), blocks),
         tier=tier_of(reply),
@@ -189,7 +189,7 @@ def _recordable(
         elif _UNKNOWN_BLOCK not in block and ("text" not in block or _has_text(block)):  # no blank text either
             recorded.append(_jsonable(block))
     # A lone surrogate is legal in JSON, but cannot be sent as text.
-    text = plain(json.dumps(recorded, ensure_ascii=False))
+    text = without_surrogates(json.dumps(recorded, ensure_ascii=False))
     if len(text) > MAX_REPLY_CHARS:
         return None
     legal: list[dict[str, Any]] = json.loads(text)

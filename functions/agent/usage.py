@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ballast.contracts.service_tier import ServiceTier
-from ballast.contracts.wire import plain
+from ballast.contracts.wire import without_surrogates
 from ballast.log.events import Charged, ModelRequested
 from ballast.money import Price, PriceBook, PriceTable, TokenCounts
 from functions.agent.text import cited_text
@@ -188,7 +188,7 @@ def tier_of(reply: Mapping[str, Any]) -> str | None:
     """Return ``serviceTier.type`` as it was sent; None if the reply has none."""
     tier = reply.get("serviceTier")
     kind = tier.get("type") if isinstance(tier, Mapping) else None
-    return None if kind is None else plain(str(kind)[:64])
+    return None if kind is None else without_surrogates(str(kind)[:64])
 
 
 def _least(size: int, most_bytes: int) -> int:

@@ -22,7 +22,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from ballast.aws_errors import consequences
 from ballast.budget_items import AccountWindowSettings, BudgetsTableSettings, key_of, limits_of
-from ballast.contracts.wire import Wire, complaints, parse, plain
+from ballast.contracts.wire import Wire, complaints, parse, without_surrogates
 from ballast.edge import guarded
 from ballast.errors import InvalidInput, SettingInvalid
 from ballast.metrics import metric_line
@@ -87,7 +87,7 @@ def alarms_of(described: Mapping[str, Any]) -> tuple[Alarm, ...]:
 def after(breaker: Breaker, alarm: Alarm, mode: Mode, now: datetime) -> Breaker:
     """Return the breaker after the news of ``alarm``, which asks for ``mode``. Too few data are no news."""
     if alarm.state.value == "ALARM":
-        reason = plain(" ".join(alarm.state.reason.split()))[:_REASON_CHARS]
+        reason = without_surrogates(" ".join(alarm.state.reason.split()))[:_REASON_CHARS]
         return tripped(breaker, alarm.name, mode, reason=reason, now=now)
     if alarm.state.value == "OK":
         return relieved(breaker, alarm.name, now=now)

@@ -24,8 +24,8 @@ from typing import Any
 
 from ballast.aws_errors import consequences
 from ballast.contracts import ToolCall
+from ballast.contracts.error_text import error_text
 from ballast.contracts.person import how_many
-from ballast.contracts.said import said
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, NotSigned, RetryLater, RuleViolation
 from ballast.folds.approvals import ApprovalRound
@@ -33,8 +33,8 @@ from ballast.folds.opening import renewed
 from ballast.log.events import ApprovalAnswered, ApprovalNeeded, ApprovalVoid, Approved
 from ballast.money.amounts import dollars
 from ballast.playbook import Effect, OnUnanswered, ToolFailed
-from ballast.playbook.defect import ask, ran
-from ballast.playbook.policy import policy_version
+from ballast.playbook.load import policy_version
+from ballast.playbook.rules import require_result, run_rule
 from functions.executor.attempt import Attempt, differing
 from functions.executor.record import CallOutcome
 from functions.executor.rules import asks_again, derived, last_rejection, tainted, typed, unvouched, worded
@@ -61,7 +61,7 @@ def approved(attempt: Attempt) -> CallOutcome | None:
     try:
         return _approved(attempt)
     except ToolFailed as failed:
-        return CallOutcome.without_effect("failed", attempt.cut(said(failed)))
+        return CallOutcome.without_effect("failed", attempt.cut(error_text(failed)))
 
 
 def _approved(attempt: Attempt) -> CallOutcome | None:
@@ -456,8 +456,8 @@ def _precondition(attempt: Attempt) -> Any:
 
     def reads() -> Any:
         with consequences(f"What the precondition of {name} reads"):
-            read = ran(rule(attempt.args, attempt.context), "JSON")
+            read = require_result(rule(attempt.args, attempt.context), "JSON")
         canonical(read)  # a value that cannot be hashed or recorded must fail here
         return read
 
-    return ask(f"{name}: precondition", reads, rule, may_raise=(ToolFailed,))
+    return run_rule(f"{name}: precondition", reads, rule, may_raise=(ToolFailed,))

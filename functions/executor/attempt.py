@@ -20,7 +20,7 @@ from ballast.log.event import Event
 from ballast.log.events import ApprovalNeeded, CallDoubted, CallIntended, CallReserved, Fact
 from ballast.log.run_log import RunLog
 from ballast.playbook import Effect, Playbook, RunSoFar, Tool, ToolContext
-from ballast.playbook.run import MovedSoFar
+from ballast.playbook.rules import MovedSoFar
 from ballast.run import Run
 from ballast.validation import Grounding, ground, opening_sources, run_sources
 from functions.executor.record import Done, Position, Recorded
@@ -187,8 +187,8 @@ class Attempt:
 
         Values without a mark are checked where untrusted text could do harm through them.
         """
-        unmarked = self.tool.taint != "allow" and self.playbook.hears_untrusted
-        if self.state.planner in _NEED_NO_GROUND or not (self.tool.grounds or unmarked):
+        unmarked = self.tool.taint != "allow" and self.playbook.may_read_untrusted
+        if self.state.planner in _NEED_NO_GROUND or not (self.tool.has_grounded or unmarked):
             return Grounding()
         trust_text, tools = self.playbook.agent.trust_text, self.playbook.tools
         opening = opening_sources(self.request, trust_text=trust_text)

@@ -27,12 +27,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ballast.aws_errors import consequences
-from ballast.contracts.said import said
+from ballast.contracts.error_text import error_text
 from ballast.edge import note
 from ballast.errors import ProcessEnds, RetryLater, SettingInvalid
 from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
-from ballast.playbook.cost import Bill
-from ballast.playbook.defect import ends_the_process
+from ballast.playbook.context import Bill
+from ballast.playbook.rules import ends_the_process
 from ballast.runtime import Runtime
 from functions.executor.record import CallOutcome
 
@@ -141,7 +141,7 @@ class Downstreams:
             except BaseException as problem:
                 if ends_the_process(problem):
                     raise
-                broken = Broken(f"{type(problem).__name__}: {said(problem)}")
+                broken = Broken(f"{type(problem).__name__}: {error_text(problem)}")
                 note(broken)
                 raise broken from problem
 
@@ -182,14 +182,14 @@ def _errors_become_values(tool: Tool, cut: Cut) -> Iterator[list[Came]]:
             try:
                 yield came
             except RetryLater as nothing:  # the tool's own; those of ``consequences`` are raised outside
-                came.append(NothingDone(cut(said(nothing)), cause=nothing))
+                came.append(NothingDone(cut(error_text(nothing)), cause=nothing))
     except ToolFailed as failed:
-        came.append(CallOutcome("failed", message=cut(said(failed))))
+        came.append(CallOutcome("failed", message=cut(error_text(failed))))
     except CircuitOpen as rested:
         came.append(NothingDone(str(rested), rested=True, cause=rested))
     except Exception as problem:
         ours = isinstance(problem, RetryLater | SettingInvalid | TimedOut | Broken)
-        what = said(problem) if ours else f"{type(problem).__name__}: {said(problem)}"
+        what = error_text(problem) if ours else f"{type(problem).__name__}: {error_text(problem)}"
         came.append(InDoubt(cut(f"{tool.name} broke: {what}"), cause=problem))
 
 
@@ -240,7 +240,7 @@ def _ok(tool: Tool, result: Any, cut: Cut) -> CallOutcome | InDoubt:
     except BaseException as problem:  # a validator or a serializer of the result's type may raise anything
         if ends_the_process(problem):
             raise
-        return InDoubt(cut(f"The result is not what {tool.name} promises: {said(problem)}."), answered=True)
+        return InDoubt(cut(f"The result is not what {tool.name} promises: {error_text(problem)}."), answered=True)
 
 
 # Time

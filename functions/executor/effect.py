@@ -37,7 +37,7 @@ from functools import partial
 from typing import Any
 
 from ballast.contracts import ExecuteTask, ToolCall
-from ballast.contracts.said import said
+from ballast.contracts.error_text import error_text
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import AttemptInProgress, EffectUnknown, RetryLater, RunEnded, SettingInvalid
 from ballast.log.events import CallIntended, CallRefused, CallSettled, LeftOut
@@ -278,7 +278,7 @@ class WriteAttempt:
         except Exception as problem:
             if not self.context.bill.begun:
                 raise
-            raise LeaseStays(self.attempt.cut(said(problem))) from problem
+            raise LeaseStays(self.attempt.cut(error_text(problem))) from problem
 
     def _kept(self, outcome: CallOutcome, *, first: bool) -> dict[str, Any]:
         """Return the outcome with its cost as it is kept. ``first``: no attempt before this one began the call."""

@@ -25,7 +25,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from ballast.contracts import ExecuteTask
-from ballast.contracts.said import in_utf8, said
+from ballast.contracts.error_text import error_text, in_utf8
 from ballast.errors import (
     ApprovalParked,
     ApprovalRequired,
@@ -173,7 +173,7 @@ class Executor:
 
     def _refuse(self, call: ProposedCall, refused: CallRefused) -> str:
         """Record the refusal, of a write under its lease, and return the call's status."""
-        why = self._cut(call, said(refused), MESSAGE_CHARS)
+        why = self._cut(call, error_text(refused), MESSAGE_CHARS)
         if call.begun_as_a_write:
             return self._lost(call, why)
         task, name = call.task, call.state.call.tool
@@ -216,7 +216,7 @@ class Executor:
 
     def _settle_by_own_record(self, call: ProposedCall) -> None:
         """Settle the moves of a call whose attempt died between its record and that."""
-        if call.tool is not None and (call.tool.moves is not None or self.playbook.undoes(call.tool.name)):
+        if call.tool is not None and (call.tool.moves is not None or self.playbook.is_undo(call.tool.name)):
             settled_by_own_record(self.moves, self.recorded, call.task.run_id, call.at)
 
     # Calls that are not tried again
@@ -234,7 +234,7 @@ class Executor:
             try:  # once more: for an outcome, or for the text of its error
                 return self.execute(call.task.model_copy(update={"given_up": None}), call.history, call.context)
             except (RetryLater, ApprovalRequired, ApprovalParked) as last:
-                why = said(last)
+                why = error_text(last)
         why = self._cut(call, f"{name}: {why}")
         outcome = CallOutcome("failed", message=f"{why} Nothing was done.", defect=True)
         return self.log.record(call.task.run_id, outcome.settled(call.at, name)).status

@@ -21,15 +21,14 @@ from pydantic import BaseModel
 
 from ballast.aws_errors import consequences
 from ballast.contracts import ExecuteTask
-from ballast.contracts.said import said
+from ballast.contracts.error_text import error_text
 from ballast.errors import MoveRefused, RetryLater
 from ballast.log.events import Moves
 from ballast.money.moves import Ceilings, Move, of_customer, of_run, units, whose
 from ballast.money.windows import ACCOUNT, ends, of_tenant
 from ballast.moves import CeilingsSet, MovesTable, NoRoom, Reservation, Status
 from ballast.playbook import Playbook, Tool, ToolContext, ToolFailed
-from ballast.playbook.defect import ask
-from ballast.playbook.run import InWindow, MovedSoFar
+from ballast.playbook.rules import InWindow, MovedSoFar, run_rule
 from ballast.runtime import Runtime
 from functions.executor.attempt import Attempt
 from functions.executor.record import CallOutcome, Position, Recorded
@@ -185,7 +184,7 @@ class Moving:
                 return moves.customer(tool.name, args, context)
 
         what = f"{tool.name}: whose money it would move cannot be told; moves_key"
-        return ask(what, key, moves.key, may_raise=(ToolFailed,), quoted=False)
+        return run_rule(what, key, moves.key, may_raise=(ToolFailed,), quoted=False)
 
     def _said(self, tool: str, full: NoRoom, ceilings: Ceilings) -> str:
         """Return the windows without room, in words for the model, with the amounts of the run's and the customer's."""
@@ -227,7 +226,7 @@ def _reserved(attempt: Attempt, reserve: Callable[[Attempt], None]) -> CallOutco
     try:
         reserve(attempt)
     except ToolFailed as failed:  # what moves_key reads is not there
-        return CallOutcome.without_effect("failed", attempt.cut(said(failed)))
+        return CallOutcome.without_effect("failed", attempt.cut(error_text(failed)))
     return None
 
 

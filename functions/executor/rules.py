@@ -58,8 +58,8 @@ from ballast.log.events import CallReserved
 from ballast.log.run_log import RunLog
 from ballast.money.amounts import dollars
 from ballast.playbook import Effect, Repeat
-from ballast.playbook.script import next_decision
-from ballast.validation import Worded
+from ballast.playbook.fallback import next_decision
+from ballast.validation import WordsOnly
 from functions.executor.attempt import Attempt
 from functions.executor.record import CallOutcome
 
@@ -234,7 +234,7 @@ def worded(attempt: Attempt) -> str | None:
     return f"only somebody's words name {_listed(found)}{others}: {'; '.join([*quotes][:4]) or 'not shown'}"
 
 
-def _is_asked(attempt: Attempt, path: str, said: Worded) -> bool:
+def _is_asked(attempt: Attempt, path: str, said: WordsOnly) -> bool:
     tool, unmarked = attempt.tool, path in attempt.grounding.unvouched
     if tool.taint == "allow" and (said.disputed or unmarked):
         return False

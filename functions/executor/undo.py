@@ -17,11 +17,11 @@ from dataclasses import replace
 from typing import Any
 
 from ballast.contracts import Planner, ToolCall
-from ballast.contracts.said import said
+from ballast.contracts.error_text import error_text
 from ballast.edge import note
 from ballast.errors import NotVouched
 from ballast.playbook import Effect
-from ballast.playbook.defect import ends_the_process
+from ballast.playbook.rules import ends_the_process
 from functions.executor.attempt import Attempt
 from functions.executor.record import Aside, CallOutcome, Done, Position
 
@@ -49,7 +49,7 @@ def proven(attempt: Attempt) -> CallOutcome | None:
 def claimed(attempt: Attempt) -> CallOutcome | None:
     """Claim the effect that the call undoes, so that nothing else undoes it. The last rule."""
     tool = attempt.tool
-    if tool.effect is not Effect.WRITE or not attempt.playbook.undoes(tool.name):
+    if tool.effect is not Effect.WRITE or not attempt.playbook.is_undo(tool.name):
         return None
     effect = _effect(attempt)
     if effect is not None:
@@ -95,7 +95,7 @@ def with_undo(attempt: Attempt, outcome: CallOutcome) -> CallOutcome:
             raise
         note(defect)
         # The effect stands and must be recorded. The gate will refuse its intended undo, and a person looks.
-        message = f"Its undo {tool.undo} could not be made: {type(defect).__name__}: {said(defect)}"
+        message = f"Its undo {tool.undo} could not be made: {type(defect).__name__}: {error_text(defect)}"
         return replace(outcome, undo_made=True, message=attempt.cut(message))
 
 

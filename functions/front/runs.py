@@ -13,7 +13,7 @@ from typing import Any
 from ballast.contracts import RunRequest
 from ballast.contracts.timeline import Timeline, Turn
 from ballast.contracts.timeline import Unreadable as UnreadableEntry
-from ballast.contracts.wire import parse, plain
+from ballast.contracts.wire import parse, without_surrogates
 from ballast.errors import LogCorrupt
 from ballast.http.paging import PAGE_BYTES, fitting, sent_bytes
 from ballast.log.event import GARBLED, Event, order
@@ -201,7 +201,7 @@ def pending(request: RunRequest, status: str = "running") -> ShownRun:
 def run_of(run: Run, unreadable: Sequence[Unreadable], run_id: str) -> ShownRun:
     """Return a run as the API shows it, from what can be read of its log."""
     wrong, left_out = fitting(
-        (CorruptEvent(seq=plain(one.seq), why=plain(one.why)) for one in unreadable),
+        (CorruptEvent(seq=without_surrogates(one.seq), why=without_surrogates(one.why)) for one in unreadable),
         _CORRUPT_BYTES,
         lambda one: sent_bytes(one.model_dump(mode="json")),
     )
@@ -295,11 +295,15 @@ def _placeholder(wrong: Unreadable) -> Event | None:
 def _logged(event: Event | None, wrong: Unreadable | None) -> LoggedEvent:
     if wrong is not None or event is None:
         seq, at, why = (wrong.seq, wrong.at, wrong.why) if wrong is not None else ("", "", "")
-        return LoggedEvent(seq=plain(seq), at=plain(at), body={}, corrupt=plain(why))
+        return LoggedEvent(
+            seq=without_surrogates(seq), at=without_surrogates(at), body={}, corrupt=without_surrogates(why)
+        )
     size = sent_bytes(event.body)
     if size > PAGE_BYTES:
         return LoggedEvent(seq=event.seq, at=event.at, body={}, left_out=size)
-    return LoggedEvent(seq=event.seq, at=event.at, body=json.loads(plain(json.dumps(event.body, ensure_ascii=False))))
+    return LoggedEvent(
+        seq=event.seq, at=event.at, body=json.loads(without_surrogates(json.dumps(event.body, ensure_ascii=False)))
+    )
 
 
 def _brief(problem: Exception) -> str:
@@ -360,7 +364,7 @@ def about(request: RunRequest) -> dict[str, Any]:
         "tenant": request.tenant,
         "agent": request.agent,
         "intent": request.intent,
-        "text": plain(request.text),
+        "text": without_surrogates(request.text),
     }
 
 
@@ -370,14 +374,14 @@ def _ended_as(run: Run) -> dict[str, Any]:
     assert end is not None
     at = run.by_seq[end.seq].at
     if isinstance(end, RunRefused):
-        refusal = {"reason": end.reason, "message": plain(end.message), "opens_at": end.opens_at}
+        refusal = {"reason": end.reason, "message": without_surrogates(end.message), "opens_at": end.opens_at}
         return {"status": "refused", "ended_at": at, **refusal}
     return {
         "status": end.status,
         "by": end.by,
         "degraded": end.degraded,
         "reason": end.reason,
-        "answer": None if end.answer is None else plain(end.answer),
+        "answer": None if end.answer is None else without_surrogates(end.answer),
         "ended_at": at,
     }
 
@@ -394,7 +398,7 @@ def _question(run: Run, escalation_id: str | None) -> str | None:
         return None
     for opened in run.facts(EscalationOpened):
         if opened.escalation_id == escalation_id and opened.kind == "question":
-            return plain(opened.summary)
+            return without_surrogates(opened.summary)
     return None
 
 
@@ -411,7 +415,7 @@ def timeline_page(made: Timeline, after: int, limit: int) -> TimelinePage:
         turns.append(fits)
     goes_on = len(turns) < len(following)
     whole = _header(made) | {"turns": turns, "next": turns[-1]["turn"] if goes_on else None}
-    return TimelinePage.model_validate_json(plain(json.dumps(whole, ensure_ascii=False)))
+    return TimelinePage.model_validate_json(without_surrogates(json.dumps(whole, ensure_ascii=False)))
 
 
 def _header(made: Timeline) -> dict[str, Any]:

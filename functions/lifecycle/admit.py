@@ -47,7 +47,7 @@ from ballast.money.breaker import Mode
 from ballast.money.lease import Lease
 from ballast.outbox import Announcements, Replies, ReplySettings
 from ballast.playbook import Playbook, load_playbook
-from ballast.playbook.opening import why_no_attempt
+from ballast.playbook.first_prompt import why_no_attempt
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime
 from functions.lifecycle.budgets_table import BudgetsTable, LeaseTableSettings

@@ -26,7 +26,7 @@ from ballast.playbook.gate import admit_call
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime
 from ballast.table import Item, absent, equals
-from ballast.validation import too_long
+from ballast.validation import answer_too_large
 from functions.people.contract import PersonsAnswer
 from functions.people.escalations_table import (
     RESUMED_WITHIN,
@@ -411,7 +411,7 @@ def _decision_of(escalation: Escalation, answer: PersonsAnswer) -> Answer | Call
     if answer.decision is None or answer.approve is not None:
         raise InvalidInput("decision: this escalation asks for a decision; send an answer, calls or a hand-over.")
     decision = parse_decision(answer.decision)
-    if isinstance(decision, Answer) and (long := too_long(decision)):
+    if isinstance(decision, Answer) and (long := answer_too_large(decision)):
         raise InvalidInput(f"decision.text: {long}. Shorten it, or say where the rest is.")
     if escalation.is_clarification:
         granted = isinstance(decision, HandOver) and decision.add_budget_microusd

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from ballast.contracts.decision import recorded_decision
-from ballast.contracts.said import said
+from ballast.contracts.error_text import error_text
 from ballast.edge import guarded
 from ballast.errors import LogCorrupt
 from ballast.http.api import HttpApi
@@ -250,14 +250,14 @@ def _decision_of(opened: Event | None) -> tuple[dict[str, Any] | None, str | Non
     try:
         fact = opened.fact
     except GARBLED as problem:
-        return None, said(problem)
+        return None, error_text(problem)
     proposed = fact.proposed_decision if isinstance(fact, EscalationOpened | ApprovalRequested) else None
     if proposed is None:
         return None, None
     try:
         recorded_decision(proposed)
     except (LogCorrupt, *GARBLED) as problem:
-        return None, f"proposed_decision: {said(problem)}"
+        return None, f"proposed_decision: {error_text(problem)}"
     return proposed, None
 
 

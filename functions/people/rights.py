@@ -26,7 +26,7 @@ from ballast.money import dollars
 from ballast.playbook import Playbook
 from ballast.run import Run
 from ballast.validation.index import Index
-from ballast.validation.value import Wanted, json_leaves
+from ballast.validation.values import SearchValue, json_leaves
 from functions.people.contract import Act
 from functions.people.contract import Escalation as ShownEscalation
 from functions.people.escalations_table import Escalation
@@ -76,7 +76,7 @@ def guides_of(run: Run, turn: int, index: int) -> tuple[str, ...]:
     if state is None or state.planner is not Planner.AGENT:
         return ()
     leaves = json_leaves(state.as_admitted.arguments)
-    wanted = [Wanted.of(leaf.value, field=leaf.field) for leaf in leaves if leaf.field]
+    wanted = [SearchValue.of(leaf.value, field=leaf.field) for leaf in leaves if leaf.field]
     said = [event for event in run if event.name in (EscalationAnswered.NAME, ApprovalAnswered.NAME)]
     before = [event.fact for event in said if event.turn <= turn]
     guiding = (
@@ -87,7 +87,7 @@ def guides_of(run: Run, turn: int, index: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(guiding))
 
 
-def _guides(answered: EscalationAnswered | ApprovalAnswered, turn: int, wanted: Sequence[Wanted]) -> bool:
+def _guides(answered: EscalationAnswered | ApprovalAnswered, turn: int, wanted: Sequence[SearchValue]) -> bool:
     match answered:
         case EscalationAnswered(decision=HandOver() as decision):
             return bool(decision.guidance.strip())
@@ -98,11 +98,11 @@ def _guides(answered: EscalationAnswered | ApprovalAnswered, turn: int, wanted: 
     return False
 
 
-def _names(said: Any, wanted: Sequence[Wanted]) -> bool:
+def _names(said: Any, wanted: Sequence[SearchValue]) -> bool:
     """Say whether ``said`` names one of these values; 0, 1 and "" are too common to count."""
     index = Index(json_leaves(said))
     telling = (one for one in wanted if str(one.leaf.value).strip() not in ("", "0", "1"))
-    return any(index.holds(one, perhaps=True) for one in telling)
+    return any(index.holds(one, loose=True) for one in telling)
 
 
 def check(escalation: Escalation, caller: Caller, run: Run) -> None:

@@ -54,7 +54,7 @@ def test_without_settling_what_moved_the_windows_say_something_else(world: World
 
 
 def test_without_idempotency_an_effect_happens_twice(world: World, before: Shop) -> None:
-    from ballast.playbook import once as tools_own
+    from ballast.playbook import context as tools_own
     from functions.executor.record import Once
 
     def every_time(self: Once, key: str, effect: Callable[[], Any], context: Any) -> Any:

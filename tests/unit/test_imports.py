@@ -52,7 +52,7 @@ WIRE_PARAMETERS = {"ConditionExpression", "UpdateExpression", "KeyConditionExpre
 WIRE_OPERATIONS = {"get_item", "put_item", "update_item", "delete_item", "batch_get_item", "batch_write_item"}
 WIRE_OPERATIONS |= {"transact_get_items", "transact_write_items"}
 #: A tool's own write goes through the tool's client: its errors stay AWS's.
-WIRE_ELSEWHERE = {("ballast.playbook.once", "get_item"), ("ballast.playbook.once", "transact_write_items")}
+WIRE_ELSEWHERE = {("ballast.playbook.context", "get_item"), ("ballast.playbook.context", "transact_write_items")}
 
 BANISHED = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc", "shared"}
 MAX_LINES = 720
@@ -294,7 +294,7 @@ PLANTED: list[tuple[Rule, str, str]] = [
         "functions.breaker.spend_breaker",
         "put(ConditionExpression='a = :v')",
     ),
-    (only_the_table_adapter_speaks_dynamodbs_form, "ballast.playbook.once", "client.put_item(Item=item)"),
+    (only_the_table_adapter_speaks_dynamodbs_form, "ballast.playbook.context", "client.put_item(Item=item)"),
     (files_are_short, "localcloud.cloud", "pass\n" * (MAX_LINES + 1)),
     (names_say_what_is_inside, "functions.agent.utils", ""),
     (names_say_what_is_inside, "localcloud.base.cloud", ""),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TextIO, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ballast.contracts.said import without_inputs
+from ballast.contracts.error_text import without_inputs
 from ballast.contracts.secret import masked_context
 from ballast.errors import SettingInvalid
 from ballast.metrics import SERVICE, MetricLine

@@ -1,4 +1,4 @@
-"""What a request says about itself, for the fallbacks: the order it means, the amount it vouches for."""
+"""Facts of a request for the fallbacks: its order, and its vouched amount."""
 
 import re
 from decimal import Decimal
@@ -8,8 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 from ballast.contracts import RunRequest
 from ballast.playbook import GiveUp
 
-from .records.money import Amount
 from .records.order import ORDER_ID
+from .records.values import Amount
 
 # A part of a longer word or number is no order number. ASCII, since Chinese has no spaces.
 _IN_TEXT = re.compile(rf"(?<![\w-]){ORDER_ID}(?![\w-])", re.IGNORECASE | re.ASCII)
@@ -30,7 +30,7 @@ def vouched_amount(request: RunRequest) -> Decimal | None:
 def order_meant(request: RunRequest) -> str:
     """Return the order that the caller vouches for, else the only one that the text names.
 
-    Raises ``GiveUp`` where there is none, or more than one.
+    Raises ``GiveUp`` if there is none, or more than one.
     """
     vouched = request.context.get("order_id")
     if vouched is not None:

@@ -412,7 +412,7 @@ def test_an_answer_that_is_too_long_may_be_written_again(stack: Stack, model: En
     first, second = stack.plan(run_id), stack.plan(run_id, 2)
 
     assert (first["to"], first["reason"]) == ("agent", "answer_invalid")
-    assert "at most 65536 are sent" in model.requests[1]["messages"][-1]["content"][0]["text"]
+    assert "at most 65536 are allowed" in model.requests[1]["messages"][-1]["content"][0]["text"]
     assert second["kind"] == "answer"
 
 

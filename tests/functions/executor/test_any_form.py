@@ -66,7 +66,7 @@ def test_any_call_is_one_call_all_the_way(stack: Stack, known: Known, data: st.D
     sent = data.draw(known.sent)
     try:
         args = made.read(sent)
-        form = made.fitting(args)
+        form = made.bounded_form(args)
     except (SchemaViolation, TooLarge):
         assume(False)
     run_id = stack.open()

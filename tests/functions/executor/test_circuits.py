@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerOpenEr
 
 from ballast.errors import RetryLater
 from ballast.playbook import Circuit
-from ballast.playbook.cost import Bill
+from ballast.playbook.context import Bill
 from functions.executor.downstream import CircuitOpen, Downstreams
 from tests.functions.cloud import client
 from tests.functions.executor.provider import MODULES, errors, raised

@@ -85,7 +85,7 @@ def test_a_call_whose_cost_cannot_be_told_is_not_made(stack: Stack, pages: int) 
     assert stack.execute(run_id) == "refused"
 
     assert stack.count("n-7") == 0
-    assert "cannot be told" in stack.body(run_id, "0001.call.1.refused")["message"]
+    assert "its cost is unknown" in stack.body(run_id, "0001.call.1.refused")["message"]
 
 
 def test_what_earlier_calls_and_the_model_reserved_is_not_left(stack: Stack, model: Endpoint) -> None:

@@ -57,7 +57,7 @@ def test_a_refusal_names_the_field_and_what_is_allowed_and_repeats_no_value(
         ('{"note_id": "n-1"} and then some', "after the JSON"),
         ('{"note_id": "n-1", "note_id": "n-2"}', "a key occurs twice"),
         ('{"note_id": "n-1", "more": [{"a": 1, "a": 2}]}', "a key occurs twice"),
-        ('["n-1"]', "no object"),
+        ('["n-1"]', "not an object"),
         ('{"note_id": "n-1", "text": "x"}', "send the object itself"),
         ("[" * 100_000, "not JSON"),
     ],

@@ -18,7 +18,7 @@ from ballast.errors import (
     SettingInvalid,
 )
 from ballast.playbook import Effect, load_playbook
-from ballast.playbook.defect import ask
+from ballast.playbook.rules import run_rule
 from functions.agent.loops import loop_signals
 from functions.executor import executor
 from functions.executor.execute import build
@@ -76,7 +76,7 @@ def test_a_rule_that_breaks_refuses_the_call_with_its_name_and_its_place(
     name = {"exit": "SystemExit", "long": "RuntimeError", "secret": "RuntimeError", "Setting": "SettingInvalid"}
     name |= {"group": "BaseExceptionGroup", "generator": "GeneratorExit"}
     assert refused["error"] == "RuleViolation"
-    assert f"{rule} broke in tools/notes.py, line " in refused["message"]
+    assert f"{rule} failed in tools/notes.py, line " in refused["message"]
     assert name.get(what, what) in refused["message"]
     assert len(refused["message"]) <= 4_000
     assert stack.notes() == {}
@@ -88,7 +88,7 @@ def test_so_does_one_of_a_read(stack: Stack, where: str) -> None:
     run_id = proposed(stack, "look", where=where)
 
     assert stack.execute(run_id) == "refused"
-    assert f"{where} broke in tools/notes.py, line " in refusal(stack, run_id)["message"]
+    assert f"{where} failed in tools/notes.py, line " in refusal(stack, run_id)["message"]
 
 
 @pytest.mark.parametrize(("touched", "name"), [(13, "KeyError"), (14, "Panic")])
@@ -96,7 +96,7 @@ def test_a_validator_of_the_arguments_that_breaks_refuses_the_call(stack: Stack,
     run_id = proposed(stack, "act", touched=touched)
 
     assert stack.execute(run_id) == "refused"
-    assert "a validator of its arguments broke in tools/notes.py, line" in refusal(stack, run_id)["message"]
+    assert "a validator of its arguments failed in tools/notes.py, line" in refusal(stack, run_id)["message"]
     assert name in refusal(stack, run_id)["message"]
 
 
@@ -135,7 +135,7 @@ def test_a_rule_that_returns_what_it_may_not_refuses_the_call_with_its_name_and_
     assert stack.execute(run_id) == "refused"
 
     refused = refusal(stack, run_id)
-    assert f"{RULES[where]} broke in tools/notes.py, line " in refused["message"]
+    assert f"{RULES[where]} failed in tools/notes.py, line " in refused["message"]
     assert "object at 0x" not in refused["message"]
     assert stack.notes() == {}
 
@@ -221,14 +221,14 @@ class Panic(BaseException):
 
 @pytest.mark.parametrize("problem", [Panic("it broke"), SystemExit(1)])
 def test_a_rule_that_breaks_without_an_exception_refuses_the_call(problem: BaseException) -> None:
-    with pytest.raises(RuleViolation, match="validate broke"):
-        ask("validate", partial(_raise, problem), ask)
+    with pytest.raises(RuleViolation, match="validate failed"):
+        run_rule("validate", partial(_raise, problem), run_rule)
 
 
 @pytest.mark.parametrize("kind", [RetryLater, AttemptInProgress, AtCapacity, type("ProviderBusy", (RetryLater,), {})])
 def test_a_rule_that_is_to_be_asked_later_says_so_by_the_name_that_the_workflow_knows(kind: type[RetryLater]) -> None:
     with pytest.raises(RetryLater, match="it is busy") as raised:
-        ask("validate", partial(_raise, kind("it is busy")), ask)
+        run_rule("validate", partial(_raise, kind("it is busy")), run_rule)
 
     assert type(raised.value) is RetryLater
 
@@ -236,7 +236,7 @@ def test_a_rule_that_is_to_be_asked_later_says_so_by_the_name_that_the_workflow_
 @pytest.mark.parametrize("problem", [KeyboardInterrupt(), LambdaDied()])
 def test_the_end_of_the_process_is_no_rules_error(problem: BaseException) -> None:
     with pytest.raises(type(problem)):
-        ask("validate", partial(_raise, problem), ask)
+        run_rule("validate", partial(_raise, problem), run_rule)
 
 
 def _raise(problem: BaseException) -> Any:

@@ -1,10 +1,10 @@
 """The fallback: its script is replayed from the log, call by call, and always ends in a decision."""
 
+from importlib import import_module
 from typing import Any
 
 import pytest
 
-from ballast.playbook import script
 from tests.functions.stack import LambdaDied, Stack, once
 
 NOTE = {"note_id": "n-1", "text": "milk", "price": "1.50", "written": "2026-01-02"}
@@ -91,7 +91,7 @@ def test_a_script_that_does_not_catch_it_gives_up_and_says_why(stack: Stack) -> 
     [
         ("gives_up", "fallback_gave_up", "Only the archive knows."),
         ("nonsense", "fallback_failed", "returned int"),
-        ("panics", "fallback_failed", "Panic: (its text cannot be made)"),
+        ("panics", "fallback_failed", "Panic: (its text cannot be read)"),
         ("to_itself", "fallback_failed", "hand-over to itself"),
     ],
 )
@@ -145,7 +145,7 @@ def test_a_script_that_is_no_function_of_the_log_is_stopped(stack: Stack) -> Non
 
 
 def test_a_script_that_goes_round_in_circles_is_stopped(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(script, "MAX_CALLS", 3)
+    monkeypatch.setattr(import_module("ballast.playbook.fallback"), "MAX_CALLS", 3)
     run_id = stack.open(intent="endless")
 
     kinds = []

@@ -1,4 +1,4 @@
-"""What the fallbacks take from a request."""
+"""The facts that fallbacks take from a request."""
 
 from decimal import Decimal
 from typing import Any

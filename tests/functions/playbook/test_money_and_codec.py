@@ -1,4 +1,4 @@
-"""Money is exact, and what goes into a table comes out again."""
+"""Money is exact, and values survive the tables' encoding."""
 
 import json
 from decimal import Decimal
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from playbook.records.codec import decode, decode_item, encode, encode_item
-from playbook.records.money import Amount, as_text, from_cents, to_cents
+from playbook.records.table import decode, decode_item, encode, encode_item
+from playbook.records.values import Amount, as_text, from_cents, to_cents
 
 AMOUNT: TypeAdapter[Decimal] = TypeAdapter(Amount)
 VALUES = st.recursive(

@@ -11,7 +11,7 @@ import pytest
 from ballast.contracts import RunRequest
 from ballast.money import load_prices
 from ballast.playbook import Effect, Playbook, RunSoFar, Untrusted, undeclared_arguments
-from ballast.playbook.run import InWindow, MovedSoFar
+from ballast.playbook.rules import InWindow, MovedSoFar
 from ballast.run import Run
 from ballast.validation import leaves
 from tests.functions.playbook.desk import Desk

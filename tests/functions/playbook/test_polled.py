@@ -1,4 +1,4 @@
-"""A read may ask the same again and again only where its author says so."""
+"""A read may repeat the same call only if its author declares it."""
 
 import pytest
 from pydantic import BaseModel, ConfigDict

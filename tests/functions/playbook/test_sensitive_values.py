@@ -1,4 +1,4 @@
-"""Which values of an event a playbook marks, also where a call fits no tool."""
+"""Sensitive values of events by a playbook's marks, including calls that fit no tool."""
 
 import json
 import time

@@ -104,7 +104,7 @@ def test_no_call_is_made_that_the_log_could_not_give_back(depth: int) -> None:
     for _ in range(depth):
         arguments = {"a": arguments}
 
-    with pytest.raises(ValueError, match="nested less than 64 deep"):
+    with pytest.raises(ValueError, match="nested less than 64 levels deep"):
         ToolCall(tool="t", arguments=arguments)
 
 

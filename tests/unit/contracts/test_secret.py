@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ballast.contracts.secret import MASK, Finder, Secret, masked, masked_context, opened, sealed, without_tokens
-from ballast.contracts.spelled import Automaton
+from ballast.contracts.secret import MASK, Finder, Secret, masked, masked_context, sealed, unsealed, without_tokens
+from ballast.contracts.spellings import Automaton
 
 NAMES = frozenset({"keep_card", "card", "amount", "SchemaViolation"})
 SECRETS = ["4111111111111111", "+49 170 1234567", "12345", "111111", 'a "b"\\\n', "zoë 😀"]
@@ -211,7 +211,7 @@ def test_what_is_sealed_opens_as_it_was(value: Any) -> None:
 
     closed = json.loads(json.dumps(sealed(body, FINDER, tokens)))
 
-    assert opened(closed, tokens.back) == json.loads(json.dumps(body))
+    assert unsealed(closed, tokens.back) == json.loads(json.dumps(body))
 
 
 @given(JSON)
@@ -225,8 +225,8 @@ def test_who_may_not_open_sees_what_masking_shows_and_no_secret(value: Any) -> N
 
 
 def test_a_token_that_is_not_known_is_text_like_any_other() -> None:
-    assert opened({"a": "\u27e6ffffffffffffffff\u27e7"}, {}) == {"a": "\u27e6ffffffffffffffff\u27e7"}
-    assert opened({"$sealed": "no token"}, {"\u27e60\u27e7": "42"}) == {"$sealed": "no token"}
+    assert unsealed({"a": "\u27e6ffffffffffffffff\u27e7"}, {}) == {"a": "\u27e6ffffffffffffffff\u27e7"}
+    assert unsealed({"$sealed": "no token"}, {"\u27e60\u27e7": "42"}) == {"$sealed": "no token"}
 
 
 @given(st.lists(st.text("ab", min_size=1, max_size=6), min_size=1, max_size=8), st.text("abc", max_size=60))

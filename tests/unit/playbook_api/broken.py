@@ -1,4 +1,4 @@
-"""All the ways in which a playbook can be broken."""
+"""Broken playbooks, each with its expected error."""
 
 from tests.unit.playbook_api.written import FALLBACK, GOOD, TOOL, agent_with, tool_with, without
 
@@ -36,8 +36,18 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
     ("a tab", agent_with("limits: {turns: 5", "\tlimits: {turns: 5"), "agent.yaml", r"is not YAML at line 4, column 1"),
     ("an empty file", {"agent.yaml": ""}, "agent.yaml", r"\(whole\): Input should be an object"),
     ("a day that is none", agent_with("name: support", "name: 2026-02-30"), "agent.yaml", r"is not YAML: day"),
-    ("YAML inside itself", agent_with("Help.", "&a [*a]"), "agent.yaml", r"holds what JSON cannot: Circular"),
-    ("a date as a key", agent_with("order_status:", "2026-11-01:"), "agent.yaml", r"holds what JSON cannot: keys"),
+    (
+        "YAML inside itself",
+        agent_with("Help.", "&a [*a]"),
+        "agent.yaml",
+        r"does not have: Circular",
+    ),
+    (
+        "a date as a key",
+        agent_with("order_status:", "2026-11-01:"),
+        "agent.yaml",
+        r"does not have: keys",
+    ),
     ("brackets without end", {"agent.yaml": "[" * 600}, "agent.yaml", r"is not YAML"),
     (
         "an unknown field",
@@ -81,7 +91,7 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
             )
         },
         "",
-        r"the tools of circuit bank disagree on its numbers",
+        r"the tools of circuit bank must give it the same failures and recovery_s",
     ),
     ("no __init__.py", without("__init__.py"), "", r"cannot be imported as a package\. Add an empty __init__\.py"),
     (
@@ -189,21 +199,21 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
         "a write that is a read",
         agent_with("{limits: {turns: 3}}", "{writes: [look_up]}"),
         "",
-        r"look_up, which the intent order_status may write, is no tool that writes",
+        r"intents.order_status.writes names look_up, which is not a tool that writes",
     ),
     (
         "a form of answers that is none",
         agent_with("{limits: {turns: 3}}", "{answer_schema: {oneOf: []}}"),
         "agent.yaml",
-        r"answer_schema: .*cannot be used: \(whole\): oneOf is not among",
+        r"answer_schema: .*is not a usable schema: \(whole\): oneOf is not supported",
     ),
     (
         "a name that models refuse",
         tool_with("def look_up", "def nachschlägen"),
         LOOK_UP,
-        r"64 ASCII letters, .* Rename it",
+        r"64 ASCII letters, .* Rename the function",
     ),
-    ("a name that is too long", tool_with("def look_up", f"def {'x' * 65}"), LOOK_UP, r"Rename it"),
+    ("a name that is too long", tool_with("def look_up", f"def {'x' * 65}"), LOOK_UP, r"Rename the function"),
     ("two tools of one name", {"tools/other.py": TOOL}, "", r"two tools are named look_up; rename one"),
     (
         "an undo that is no tool",

@@ -1,4 +1,4 @@
-"""Playbooks written for one test; what they import is forgotten after it."""
+"""Playbooks written for one test; their modules are unloaded after it."""
 
 import sys
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
-"""What the model reads of Ballast's own tool."""
+"""The schema of Ballast's own tool, as the model reads it."""
 
 import json
 
-from ballast.playbook.opening import ASK_REQUESTER_SPEC, Question
+from ballast.playbook.first_prompt import ASK_REQUESTER_SPEC, Question
 
 
 def test_the_model_reads_no_docstring_of_ours() -> None:

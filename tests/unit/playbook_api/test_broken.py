@@ -1,4 +1,4 @@
-"""A playbook that cannot be used says which file, and what to do; and once mended it loads."""
+"""The error of a broken playbook names the file and the remedy; once corrected, the playbook loads."""
 
 import sys
 from pathlib import Path

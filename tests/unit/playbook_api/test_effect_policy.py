@@ -1,4 +1,4 @@
-"""What a tool may declare about its effect, and what it means where it says nothing."""
+"""A tool's declared effect, approval, limits and circuit, and their defaults."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""Methods of an argument model that read or write it: what stands around its fields is tried at the whole model."""
+"""Validator and serializer methods of an argument model are tried with the whole model."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field, RootModel, create_model, field_serializer
 from pydantic.dataclasses import dataclass
 
 from ballast.errors import PlaybookInvalid
-from ballast.playbook.form import Form
-from ballast.playbook.formless import refuse_formless
+from ballast.playbook.arguments.form import Form
+from ballast.playbook.arguments.load_check import require_json_form
 
 
 class Checked(BaseModel):
@@ -110,7 +110,7 @@ class Wraps(BaseModel):
 
 @pytest.mark.parametrize("model", [Checked, Renamed, Short, Wrapped, Inherits, Holds])
 def test_a_validator_around_a_models_fields_is_tried_at_the_model(model: type[BaseModel]) -> None:
-    refuse_formless(Form(model), "a tool")
+    require_json_form(Form(model), "a tool")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_validator_around_a_models_fields_is_tried_at_the_model(model: type[Ba
     ],
 )
 def test_a_method_that_writes_a_field_is_tried_within_its_model(model: type[BaseModel]) -> None:
-    refuse_formless(Form(model), "a tool")
+    require_json_form(Form(model), "a tool")
 
 
 class Counts(BaseModel):
@@ -169,4 +169,4 @@ class Enters(BaseModel):
 )
 def test_what_such_a_method_loses_is_refused_at_load(model: type[BaseModel]) -> None:
     with pytest.raises(PlaybookInvalid, match=r"does not survive|not stable"):
-        refuse_formless(Form(model), "a tool")
+        require_json_form(Form(model), "a tool")

@@ -1,4 +1,4 @@
-"""A playbook is its folder: wherever it lies, whatever it is called, whoever else is loaded."""
+"""A playbook loads from its folder, at any path, under any name, beside other playbooks."""
 
 import statistics
 import sys

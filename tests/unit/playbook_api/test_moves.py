@@ -1,4 +1,4 @@
-"""What a playbook says of the money that its tools move: checked at load, with ceilings where it says nothing."""
+"""``moves`` of tools and of agent.yaml: checked at load, with default ceilings."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def amount(args: Any, _: Any) -> Any:
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ({"moves": 5}, r"effect\.moves is a function of \(args, request\)"),
+        ({"moves": 5}, r"effect\.moves must be a function of \(args, request\)"),
         ({"moves": amount, "moves_key": "customer_id"}, "moves_key one of"),
         ({"moves": amount, "undo_gives_back": True}, 'undo_gives_back=True needs undo="'),
         ({"moves_key": amount}, "need moves="),
@@ -63,8 +63,8 @@ def test_amounts_are_texts_or_whole_numbers(tmp_path: Path) -> None:
         ("{run: 99.5}", r"moves\.run: .*as text"),
         ("{run: true}", r"moves\.run: .*as text"),
         ("{run: null}", r"moves\.run: .*as text"),
-        ("{run: -1}", r"moves\.run: .*no amount"),
-        ("{run: '1e9'}", r"moves\.run: .*no amount"),
+        ("{run: -1}", r"moves\.run: .*not an amount"),
+        ("{run: '1e9'}", r"moves\.run: .*not an amount"),
         ("{customer: {week: 1}}", r"moves\.customer\.week: Extra inputs"),
         ("{runs: 1}", r"moves\.runs: Extra inputs"),
         ("{on_full: allow}", r"moves\.on_full"),

@@ -1,4 +1,4 @@
-"""What a tool tells the model, and what of its result is recorded."""
+"""A tool's schema for the model, and the record of its result."""
 
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator

@@ -1,4 +1,4 @@
-"""Amounts are known from amounts; what follows from them is shown to a person; other numbers vouch for nothing."""
+"""Amounts are known from amounts, derived ones are shown to a person, and other numbers vouch for nothing."""
 
 from decimal import Decimal
 from typing import Annotated, Any
@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from ballast.contracts import RunRequest
 from ballast.validation import Grounded, Grounding, Sensitive, Source, ground, opening_sources
 from ballast.validation.sources import json_leaves
-from ballast.validation.value import Leaf, Wanted
+from ballast.validation.values import Leaf, SearchValue
 
 
 class Pay(BaseModel):
@@ -262,7 +262,7 @@ def test_how_a_sensitive_amount_follows_is_not_written_down() -> None:
 
 @pytest.mark.parametrize("amount", ["1E+5000", "1E+999999", "NaN", "Infinity", "-1E+30"])
 def test_a_number_that_no_amount_can_be_is_found_nowhere(amount: str) -> None:
-    assert not Wanted.of(Decimal(amount)).occurs_in(Leaf("refund 40 USD"))
+    assert not SearchValue.of(Decimal(amount)).occurs_in(Leaf("refund 40 USD"))
 
 
 def test_derivations_of_many_amounts_are_bounded() -> None:

@@ -1,11 +1,11 @@
-"""An answer may name what the run knows, and the sums of that; ordinary sentences are nobody's business."""
+"""An answer may name values of the run and their sums; ordinary sentences are not checked."""
 
 from typing import Any
 
 import pytest
 
 from ballast.contracts import Answer
-from ballast.validation import Source, in_form, unknown_in
+from ballast.validation import Source, fit_schema, unknown_values
 from ballast.validation.sources import json_leaves
 
 KNOWN = (
@@ -21,7 +21,7 @@ IDS = [r"\bO-[0-9]{4,6}\b", r"\bR-[A-Z0-9]{4}\b"]
 
 
 def complaints(text: str, *own_words: str, data: Any = None) -> tuple[str, ...]:
-    return unknown_in(Answer(text=text, data=data), KNOWN, own_words, IDS)
+    return unknown_values(Answer(text=text, data=data), KNOWN, own_words, IDS)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ SCHEMA = {
     ],
 )
 def test_the_data_is_taken_from_the_text(text: str, sent: str) -> None:
-    read = in_form(Answer(text=text), SCHEMA)
+    read = fit_schema(Answer(text=text), SCHEMA)
 
     assert read.complaints == ()
     assert (read.answer.text, (read.answer.data or {})["status"]) == (sent, "paid")
@@ -110,22 +110,22 @@ def test_the_data_is_taken_from_the_text(text: str, sent: str) -> None:
         ('Here: {"status": "paid"}', "it is not JSON"),
         ('{"status": "paid"} Anything else?', "text after the JSON"),
         ('{"status": "paid", "status": "lost"}', "a key occurs twice"),
-        ('["paid"]', "no object"),
+        ('["paid"]', "not an object"),
         ('{"status": NaN}', "it is not JSON"),
         ('{"status": "lost"}', "status: must be one of 'paid'"),
         ("{}", "status: is required"),
     ],
 )
 def test_what_does_not_fit_is_said(text: str, says: str) -> None:
-    assert says in in_form(Answer(text=text), SCHEMA).complaints[0]
+    assert says in fit_schema(Answer(text=text), SCHEMA).complaints[0]
 
 
 def test_a_scripts_own_data_is_checked_and_its_text_left_alone() -> None:
     good, bad = Answer(text="Paid.", data={"status": "paid"}), Answer(text="Paid.", data={"status": "lost"})
 
-    assert in_form(good, SCHEMA).answer == good
-    assert in_form(bad, SCHEMA).complaints == ("status: must be one of 'paid'",)
+    assert fit_schema(good, SCHEMA).answer == good
+    assert fit_schema(bad, SCHEMA).complaints == ("status: must be one of 'paid'",)
 
 
 def test_without_a_schema_any_answer_fits() -> None:
-    assert in_form(Answer(text="{"), None).complaints == ()
+    assert fit_schema(Answer(text="{"), None).complaints == ()

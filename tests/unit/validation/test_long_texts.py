@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ballast.validation.spelling import _DIGITS_GAP, _ID_GAP, _TEXT_GAP, Token, _apart, even, occurs, tokens
-from ballast.validation.value import Kind, Leaf, Wanted
+from ballast.validation.values import Kind, Leaf, SearchValue
+from ballast.validation.words import _DIGITS_GAP, _ID_GAP, _TEXT_GAP, Token, _separated, normalize, occurs, tokens
 
 #: What a result may have.
 SIZE = 128 * 1024 - 200
@@ -42,7 +42,7 @@ TEXTS: dict[str, tuple[Any, Kind | None, str, bool]] = {
 def test_a_long_text_is_read_once(case: str) -> None:
     wanted, kind, text, there = TEXTS[case]
 
-    assert Wanted.of(wanted, kind).occurs_in(Leaf(text)) is there
+    assert SearchValue.of(wanted, kind).occurs_in(Leaf(text)) is there
 
 
 def one_after_the_other(wanted: tuple[Token, ...], text: tuple[Token, ...]) -> bool:
@@ -61,8 +61,8 @@ def one_after_the_other(wanted: tuple[Token, ...], text: tuple[Token, ...]) -> b
 
     for start in range(len(text) - len(wanted) + 1):
         end = start + len(wanted)
-        whole = (start == 0 or _apart(text[start - 1], text[start])) and (
-            end == len(text) or _apart(text[end - 1], text[end])
+        whole = (start == 0 or _separated(text[start - 1], text[start])) and (
+            end == len(text) or _separated(text[end - 1], text[end])
         )
         inside = (same(at, text[start + at]) for at in range(1, len(wanted)))
         if text[start].text == wanted[0].text and whole and all(inside):
@@ -85,6 +85,6 @@ def texts(most: int) -> st.SearchStrategy[str]:
 def test_all_places_at_once_are_judged_as_one_after_the_other(
     wanted: str, before: str, after: str, with_it: bool
 ) -> None:
-    mine, theirs = tokens(even(wanted)), tokens(even(before + (wanted if with_it else "") + after))
+    mine, theirs = tokens(normalize(wanted)), tokens(normalize(before + (wanted if with_it else "") + after))
 
     assert occurs(mine, theirs) is one_after_the_other(mine, theirs)

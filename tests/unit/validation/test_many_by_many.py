@@ -19,13 +19,13 @@ from ballast.contracts.secret import Finder, Secret
 from ballast.log.event import Event
 from ballast.playbook import Grounded
 from ballast.run import Run
-from ballast.validation import ground, opening_sources, unknown_in, why_no_object
-from ballast.validation.amounts import Known
-from ballast.validation.computed import Brought
+from ballast.validation import ground, opening_sources, unknown_values, why_no_object
+from ballast.validation.amounts import KnownAmounts
+from ballast.validation.computed import CallInputs
 from ballast.validation.index import Index
 from ballast.validation.sources import Source
-from ballast.validation.spelling import Words, even, occurs, tokens
-from ballast.validation.value import Kind, Leaf, Wanted
+from ballast.validation.values import Kind, Leaf, SearchValue
+from ballast.validation.words import Words, normalize, occurs, tokens
 from functions.people.rights import guides_of
 from tests.unit.validation.test_long_texts import texts
 
@@ -74,7 +74,7 @@ def plain(values: list[str], sources: Any) -> Callable[[], Any]:
 
 def answered(text: str, known: list[Any], *patterns: str, one_text: bool = True) -> Callable[[], Any]:
     sources = opening(known, one_text=one_text)
-    return lambda: unknown_in(Answer(text=text), sources, (), patterns)
+    return lambda: unknown_values(Answer(text=text), sources, (), patterns)
 
 
 def ids(count: int, start: int = 0) -> list[str]:
@@ -178,7 +178,9 @@ def test_twice_as_much_of_both_is_twice_the_work(case: str) -> None:
 
 
 def test_what_is_derived_is_worked_out_once_for_all_values() -> None:
-    known = Known(dict.fromkeys(prices(400, 90001), "request"), {Decimal(one): "request" for one in range(3, 15)})
+    known = KnownAmounts(
+        dict.fromkeys(prices(400, 90001), "request"), {Decimal(one): "request" for one in range(3, 15)}
+    )
     known.derive(Decimal("0.01"))
 
     assert work(lambda: known.derive(Decimal("0.02"))) < 2_500
@@ -199,33 +201,35 @@ LEAVES = [
 ]
 
 
-@pytest.mark.parametrize("perhaps", [False, True])
+@pytest.mark.parametrize("loose", [False, True])
 @pytest.mark.parametrize(("value", "kind"), VALUES)
-def test_an_index_finds_what_a_look_at_each_text_finds(value: Any, kind: Kind | None, perhaps: bool) -> None:
-    wanted, index = Wanted.of(value, kind), Index(LEAVES)
-    at_first = [*index.holding(wanted, perhaps=perhaps)]
+def test_an_index_finds_what_a_look_at_each_text_finds(value: Any, kind: Kind | None, loose: bool) -> None:
+    wanted, index = SearchValue.of(value, kind), Index(LEAVES)
+    at_first = [*index.holding(wanted, loose=loose)]
     for _ in range(20):
-        [*index.holding(Wanted.of("another"))]
+        [*index.holding(SearchValue.of("another"))]
 
-    assert [*index.holding(wanted, perhaps=perhaps)] == at_first
+    assert [*index.holding(wanted, loose=loose)] == at_first
     assert at_first == [
-        at for at, leaf in enumerate(LEAVES) if (wanted.may_occur_in if perhaps else wanted.occurs_in)(leaf)
+        at for at, leaf in enumerate(LEAVES) if (wanted.may_occur_in if loose else wanted.occurs_in)(leaf)
     ]
 
 
 @settings(max_examples=200)
 @given(wanted=texts(5), some=st.lists(texts(7), max_size=4), with_it=st.booleans())
 def test_words_are_found_as_in_each_text(wanted: str, some: list[str], with_it: bool) -> None:
-    mine = tokens(even(wanted))
-    theirs = [tokens(even(text)) for text in ([*some, f"{some[0]}{wanted}{some[-1]}"] if with_it and some else some)]
+    mine = tokens(normalize(wanted))
+    theirs = [
+        tokens(normalize(text)) for text in ([*some, f"{some[0]}{wanted}{some[-1]}"] if with_it and some else some)
+    ]
 
     assert Words(theirs).owners(mine) == {at for at, text in enumerate(theirs) if occurs(mine, text)}
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 6])
 def test_what_a_call_brought_is_its_own(count: int) -> None:
-    brought = Brought.of({"ids": ids(count)})
+    brought = CallInputs.of({"ids": ids(count)})
 
     for _ in range(20):
-        assert not brought.makes(Wanted.of("O-77"))
-    assert [brought.makes(Wanted.of(one)) for one in ids(count)] == [True] * count
+        assert not brought.explains(SearchValue.of("O-77"))
+    assert [brought.explains(SearchValue.of(one)) for one in ids(count)] == [True] * count

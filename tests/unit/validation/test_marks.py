@@ -1,4 +1,4 @@
-"""Marks are found wherever an author may write them: nested, in lists, in unions, in Annotated within Annotated."""
+"""Marks are found in any place: nested, in lists, in unions, in Annotated within Annotated."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field, StringConstraints
 
-from ballast.playbook.form import Form as JsonForm
+from ballast.playbook.arguments.form import Form as JsonForm
 from ballast.validation import FreeText, Grounded, Kind, Untrusted, has_mark
-from ballast.validation.marks import is_choice, leaves, spelled, undeclared
+from ballast.validation.marks import is_choice, leaves, leaves_with_defaults, undeclared
 
 Short = Annotated[str, StringConstraints(max_length=10)]
 
@@ -227,4 +227,4 @@ def test_a_default_is_the_tools_own_word_and_a_part_of_a_row_that_has_others(
     args = JsonForm(Shipment).read(sent)  # the form has every default
 
     assert [one.path for one in leaves(Shipment, args, Grounded)] == said
-    assert sorted(one.path for one in spelled(Shipment, args, Grounded)) == sorted([*said, *row])
+    assert sorted(one.path for one in leaves_with_defaults(Shipment, args, Grounded)) == sorted([*said, *row])

@@ -1,4 +1,4 @@
-"""Wherever pydantic lets a type stand, a mark in it is heard, or refused with the place."""
+"""A mark in any type that pydantic accepts works, or is refused with its place."""
 
 import dataclasses
 import typing
@@ -23,7 +23,7 @@ from pydantic import (
     model_serializer,
 )
 
-from ballast.validation import FreeText, Grounded, Sensitive, Untrusted, has_mark, lost_marks
+from ballast.validation import FreeText, Grounded, Sensitive, Untrusted, has_mark, ineffective_marks
 from ballast.validation.marks import leaves
 
 Pin = Annotated[str, Sensitive]
@@ -105,7 +105,7 @@ HEARD: list[tuple[Any, Any]] = [
 
 @pytest.mark.parametrize(("annotation", "value"), HEARD, ids=[str(number) for number in range(len(HEARD))])
 def test_a_mark_is_heard(annotation: Any, value: Any) -> None:
-    assert lost_marks(annotation) == []
+    assert ineffective_marks(annotation) == []
     assert {one.value for one in leaves(annotation, value, Sensitive) if one.mark} == {"zebra"}
 
 
@@ -195,7 +195,7 @@ LOST: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("annotation", "place"), LOST, ids=[str(number) for number in range(len(LOST))])
 def test_a_mark_that_would_say_nothing_is_refused_with_its_place(annotation: Any, place: str) -> None:
-    assert {one.split(", ")[0] for one in lost_marks(annotation)} == {f"{place} (Sensitive"}
+    assert {one.split(", ")[0] for one in ineffective_marks(annotation)} == {f"{place} (Sensitive"}
 
 
 @pytest.mark.parametrize("mark", [Grounded, FreeText, Untrusted, Sensitive])
@@ -208,4 +208,4 @@ def test_each_mark_is_looked_for(mark: Any) -> None:
         pin: Annotated[str, mark] = Field(exclude=True)
 
     assert [one.value for one in leaves(Marked, Marked(x="zebra"), mark) if one.mark] == ["zebra"]
-    assert lost_marks(Lost) == [f"pin ({mark.__name__}, it is excluded from what is written)"]
+    assert ineffective_marks(Lost) == [f"pin ({mark.__name__}, it is excluded from serialization)"]

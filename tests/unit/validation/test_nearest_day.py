@@ -10,7 +10,7 @@ from ballast.contracts import RunRequest
 from ballast.log.event import Event
 from ballast.run import Run
 from ballast.validation import Untrusted, ground, opening_sources, run_sources
-from ballast.validation.dates import is_nearest
+from ballast.validation.numbers import is_nearest
 from tests.unit.validation.test_taint import Described
 
 OPENED = "2026-03-01T12:00:00+00:00"

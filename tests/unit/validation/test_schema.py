@@ -1,4 +1,4 @@
-"""The part of JSON Schema that a playbook may use means what JSON Schema means, and nothing else is let in."""
+"""The supported part of JSON Schema agrees with JSON Schema, and the rest is refused."""
 
 import json
 from typing import Any
@@ -63,14 +63,14 @@ def test_it_decides_as_json_schema_does(schema: dict[str, Any], value: Any) -> N
 @pytest.mark.parametrize(
     ("schema", "says"),
     [
-        ([], "a schema is a mapping"),
+        ([], "a schema must be a mapping"),
         ({"type": "text"}, "type"),
         ({"type": []}, "type"),
-        ({"oneOf": [{}]}, "oneOf is not among"),
-        ({"$ref": "#/x"}, "$ref is not among"),
+        ({"oneOf": [{}]}, "oneOf is not supported"),
+        ({"$ref": "#/x"}, "$ref is not supported"),
         ({"properties": {"a": {"minLength": -1}}}, "a: minLength"),
         ({"properties": {"a": {"items": {"pattern": "("}}}}, "a[]: pattern"),
-        ({"properties": {"a": []}}, "a: a schema is a mapping"),
+        ({"properties": {"a": []}}, "a: a schema must be a mapping"),
         ({"anyOf": [{}, {"maximum": "9"}]}, "[1]: maximum"),
         ({"required": "a"}, "required"),
         ({"enum": []}, "enum"),

@@ -1,11 +1,11 @@
-"""How large and how deep, and why a text is no object."""
+"""Bounds of size and depth, and texts that are not one JSON object."""
 
 from typing import Any
 
 import pytest
 
 from ballast.validation import too_large, why_no_object
-from ballast.validation.sizes import depth
+from ballast.validation.schema import depth
 
 
 def nested(levels: int) -> Any:
@@ -45,7 +45,7 @@ def test_a_very_deep_value_is_not_walked_to_its_end() -> None:
         ("{", "not JSON"),
         ('{"a": 1} x', "after"),
         ('{"a": 1, "a": 2}', "twice"),
-        ("1", "no object"),
+        ("1", "not an object"),
         ('{"a": NaN}', "not JSON"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a run knows, who said it, and what does not count."""
+"""The sources of a run, their trust, and texts that are no source."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""Spellings that people and models use for the same value, and those by which one value poses as another."""
+"""Spellings of the same value, and spellings that disguise another value."""
 
 import re
 import sys
@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts.spelled import UNSEEN, dashes
+from ballast.contracts.spellings import UNSEEN, dashes
 from ballast.validation import Kind
-from ballast.validation.value import Leaf, Wanted
+from ballast.validation.values import Leaf, SearchValue
 
 
 def occurs(value: Any, text: Any, kind: Kind | None = None) -> bool:
-    return Wanted.of(value, kind).occurs_in(Leaf.of(text))
+    return SearchValue.of(value, kind).occurs_in(Leaf.of(text))
 
 
 IBAN, IBAN_IN_GROUPS = "DE89370400440532013000", "DE89 3704 0044 0532 0130 00"
@@ -186,7 +186,7 @@ def test_another_value_is_not_found_in_it(value: str, text: str) -> None:
     ],
 )
 def test_the_value_tells_how_it_is_compared(value: Any, kinds: tuple[Kind, ...]) -> None:
-    assert Wanted.of(value).kinds == kinds
+    assert SearchValue.of(value).kinds == kinds
 
 
 @pytest.mark.parametrize("name", ["mail", "url", "code", "amount", "text"])

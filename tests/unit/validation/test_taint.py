@@ -1,4 +1,4 @@
-"""Taint does not wash off: not by a failure, a defect, another form, pieces, or a read in between."""
+"""Taint survives failures, defects, other forms, pieces, and reads in between."""
 
 import base64
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Taint does not wash off through numbers, choices, dates and lists of them, and nobody learns what was computed."""
+"""Taint survives numbers, choices, dates and lists of them, and computed values are not learned."""
 
 import base64
 from collections.abc import Callable

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast.validation import Kind
-from ballast.validation.spelling import even, tokens
-from ballast.validation.value import Leaf, Wanted
+from ballast.validation.values import Leaf, SearchValue
+from ballast.validation.words import normalize, tokens
 
 CENTS = st.integers(min_value=1, max_value=10**9)
 IDS = st.from_regex(r"\A[A-Z]{1,3}[0-9]{3,8}\Z")
@@ -33,7 +33,7 @@ def test_an_amount_is_found_in_every_format(
 ) -> None:
     text = f"{around[0]}{currency[0]}{western(cents, *marks)}{currency[1]}{around[1]}"
 
-    assert Wanted.of(Decimal(cents) / 100).occurs_in(Leaf(text))
+    assert SearchValue.of(Decimal(cents) / 100).occurs_in(Leaf(text))
 
 
 @given(CENTS, CENTS, FORMATS, CURRENCY)
@@ -42,12 +42,12 @@ def test_another_amount_is_never_found(
 ) -> None:
     text = f"{currency[0]}{western(theirs, *marks)}{currency[1]}"
 
-    assert Wanted.of(Decimal(mine) / 100).occurs_in(Leaf(text)) is (mine == theirs)
+    assert SearchValue.of(Decimal(mine) / 100).occurs_in(Leaf(text)) is (mine == theirs)
 
 
 @given(CENTS, CENTS)
 def test_json_numbers_are_compared_exactly(mine: int, theirs: int) -> None:
-    assert Wanted.of(Decimal(mine) / 100).occurs_in(Leaf.of(theirs / 100, "paid")) is (mine == theirs)
+    assert SearchValue.of(Decimal(mine) / 100).occurs_in(Leaf.of(theirs / 100, "paid")) is (mine == theirs)
 
 
 def spelled(draw: st.DrawFn, value: str) -> str:
@@ -71,21 +71,21 @@ def test_an_id_is_found_in_every_spelling(written: tuple[str, str], separator: s
     letters = value.rstrip("0123456789")
     ours = f"{letters}{separator}{value.removeprefix(letters)}"
 
-    assert Wanted.of(ours, Kind.TEXT).occurs_in(Leaf(f"{around[0]}{text}{around[1]}"))
+    assert SearchValue.of(ours, Kind.TEXT).occurs_in(Leaf(f"{around[0]}{text}{around[1]}"))
 
 
 @given(IDS, ids_as_written())
 def test_another_id_is_never_found(mine: str, written: tuple[str, str]) -> None:
     theirs, text = written
 
-    assert Wanted.of(mine, Kind.TEXT).occurs_in(Leaf(f"my {text}.")) is (mine == theirs)
+    assert SearchValue.of(mine, Kind.TEXT).occurs_in(Leaf(f"my {text}.")) is (mine == theirs)
 
 
 @given(IDS, st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=1, max_size=3), st.booleans())
 def test_a_part_of_a_longer_id_is_never_found(value: str, more: str, before: bool) -> None:
     longer = more + value if before else value + more
 
-    assert not Wanted.of(value, Kind.TEXT).occurs_in(Leaf(f"see {longer}, please"))
+    assert not SearchValue.of(value, Kind.TEXT).occurs_in(Leaf(f"see {longer}, please"))
 
 
 PHONES = st.text("123456789", min_size=7, max_size=13)
@@ -96,7 +96,7 @@ def test_phone_numbers_are_equal_where_their_digits_are(mine: str, theirs: str, 
     written = theirs[0] + "".join(data.draw(st.sampled_from(["", " ", "-", "."])) + digit for digit in theirs[1:])
     prefix = data.draw(st.sampled_from(["+", "00"]))
 
-    assert Wanted.of(f"+{mine}").occurs_in(Leaf(f"tel. {prefix}{written};")) is (mine == theirs)
+    assert SearchValue.of(f"+{mine}").occurs_in(Leaf(f"tel. {prefix}{written};")) is (mine == theirs)
 
 
 LOCALS = st.from_regex(r"\A[a-z][a-z0-9._+-]{0,8}[a-z0-9]\Z")
@@ -106,7 +106,7 @@ LOCALS = st.from_regex(r"\A[a-z][a-z0-9._+-]{0,8}[a-z0-9]\Z")
 def test_emails_are_equal_where_they_are_whole(mine: str, theirs: str, upper: bool) -> None:
     text = f"{theirs}@example.com"
 
-    found = Wanted.of(f"{mine}@example.com").occurs_in(Leaf(f"to <{text.upper() if upper else text}>."))
+    found = SearchValue.of(f"{mine}@example.com").occurs_in(Leaf(f"to <{text.upper() if upper else text}>."))
 
     assert found is (mine == theirs)
 
@@ -118,10 +118,10 @@ def test_any_text_can_be_read_and_holds_itself(text: str) -> None:
     known = (leaf.tokens, leaf.numbers, leaf.emails, leaf.phones)
 
     assert all(isinstance(found, tuple | frozenset) for found in known)
-    assert Wanted.of(text, Kind.TEXT).occurs_in(leaf) is (leaf.tokens != ())
+    assert SearchValue.of(text, Kind.TEXT).occurs_in(leaf) is (leaf.tokens != ())
 
 
 @given(st.text())
 @settings(max_examples=100)
 def test_evening_a_text_twice_is_evening_it_once(text: str) -> None:
-    assert tokens(even(even(text))) == tokens(even(text))
+    assert tokens(normalize(normalize(text))) == tokens(normalize(text))

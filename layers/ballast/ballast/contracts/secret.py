@@ -1,13 +1,13 @@
-"""Sensitive values inside JSON: replaced by a mask, or by something to find them again with. Pure.
+"""Sensitive values inside JSON: replace them by a mask, or by tokens that can be resolved. Pure.
 
 ::
 
-    marked field   ─▶ always replaced, whatever it is: 0, true, "ok", a long text
+    marked field   ─▶ always replaced, whatever the value: 0, true, "ok", a long text
     anywhere else  ─▶ replaced in data (texts, arguments, results, a request's context), in every spelling,
-                      where the value has four characters or more and is no word that every JSON is full of
+                      if the value has four characters or more and is no common word of JSON
     Ballast's own  ─▶ never: keys, numbers, names, statuses, times and ids of an event
 
-What is data in an event says ``_DATA``, what is Ballast's own ``_OURS``; any other text is searched.
+``_DATA`` lists the names of data in an event, ``_OURS`` Ballast's own; any other text is searched.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from functools import lru_cache
 from typing import Any
 
 from ballast.contracts.sent import is_name, sent
-from ballast.contracts.spelled import Spelled
+from ballast.contracts.spellings import ValueSearch
 
-#: As Powertools' data masking writes it.
+#: The mask of Powertools' data masking.
 MASK = "*****"
-#: Where a body keeps what its tokens stand for.
+#: The key under which a body keeps the values of its tokens.
 SEALED = "$sealed"
 _SHORTEST_INSIDE = 4
-#: A longer one is found by itself, wherever it stands; this is three signs as JSON escapes them.
+#: Longer values are found anywhere by themselves; this is three characters as JSON escapes them.
 _LONGEST_NAMED = 40
-#: As long as others, and in every text.
+#: Long enough to be searched for, but in every text.
 _COMMON = frozenset({"true", "false", "null", "none", "None", "True", "False", "0000", "error", "failed"})
 
-#: Below these names of an event everything is data: keys and numbers as well.
+#: Names of an event below which everything is data, keys and numbers included.
 _DATA = frozenset({"arguments", "input", "result", "context", "data", "json", "precondition"})
-#: What is below these is the playbook's or Ballast's own, whole.
+#: Names below which everything is the playbook's or Ballast's own.
 _OURS_WHOLE = frozenset({"tools", "system", "limits", "lease", "covers", "evidence"})
-#: Texts below these names are Ballast's own, or the playbook's, and what others rely on: they stay as they are.
+#: Names of texts that are Ballast's or the playbook's own and that readers rely on: they stay unchanged.
 _OURS = frozenset(
     " ".join(
         (
@@ -51,12 +51,12 @@ _OURS = frozenset(
         )
     ).split()
 )
-#: Names under which a tool is named; a name that no tool has is somebody's text.
+#: Keys of a tool's name; a value that is no tool's name is an ordinary text.
 _TOOL = ("tool", "name")
 _PROGRAM = "gen_ai."
 
 
-#: Sets of values, any of which may stand somewhere.
+#: Sets of the values that may be at a place.
 Marked = tuple[frozenset[str], ...]
 
 
@@ -68,9 +68,9 @@ def _is_in(value: str, marked: Marked) -> bool:
 class Secret:
     """A sensitive value, as text.
 
-    field  the name of the field that it was marked at; "" where nobody knows, and then only its text is looked for
-    tool   the tool whose field that is; "" for a request's context
-    here   whether it is replaced at its field alone, however long it is: nobody knows whether it is sensitive at all
+    field  the name of the marked field; "" if unknown, and then only its text is searched for
+    tool   the field's tool; "" for a request's context
+    here   whether it is replaced only at its field, however long it is, because it may not be sensitive at all
     """
 
     value: str
@@ -80,27 +80,27 @@ class Secret:
 
     @property
     def is_searched(self) -> bool:
-        """Whether it is looked for outside of its field."""
+        """Whether it is searched for outside of its field."""
         return not self.here and len(self.value) >= _SHORTEST_INSIDE and self.value not in _COMMON
 
 
 @dataclass(frozen=True)
 class Finder:
-    """Finds some secrets in events, other JSON and text.
+    """A search for some secrets in events, other JSON and text.
 
-    names  the playbook's own (tools, fields, intents): as keys, and where Ballast writes them, they stay as they are
+    names  the playbook's own names (tools, fields, intents), unchanged as keys and in Ballast's own texts
     """
 
     secrets: frozenset[Secret]
     names: frozenset[str] = frozenset()
-    _spelled: Spelled = field(init=False, repr=False, compare=False)
+    _spelled: ValueSearch = field(init=False, repr=False, compare=False)
     _at: dict[str, dict[str | None, frozenset[str]]] = field(init=False, repr=False, compare=False)
     _short: dict[str, dict[int, frozenset[str]]] = field(init=False, repr=False, compare=False)
     _said: re.Pattern[str] | None = field(init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, secrets: Iterable[Secret], names: frozenset[str] = frozenset()) -> Finder:
-        """Return the finder of these secrets; the same ones again cost nothing."""
+        """Return the finder of these secrets, cached."""
         return _finder(frozenset(secrets), names)
 
     def __post_init__(self) -> None:
@@ -113,16 +113,16 @@ class Finder:
         words = "|".join(map(re.escape, short))
         said = rf"(?:[\"'](?P<quoted>{words})\\{{0,8}}[\"']\s*[:=]|\b(?P<bare>{words})=)\s*(?:\\{{0,8}}[\"'])?"
         exactly = {value for value in searched if value.lower() in _COMMON}
-        object.__setattr__(self, "_spelled", Spelled(searched - exactly, exactly=exactly))
+        object.__setattr__(self, "_spelled", ValueSearch(searched - exactly, exactly=exactly))
         object.__setattr__(self, "_at", {name: _by_tool(values) for name, values in at.items()})
         object.__setattr__(self, "_short", {name: _by_length(at[name]) for name in short})
         object.__setattr__(self, "_said", re.compile(said) if short else None)
 
-    def event(self, body: Any, put: Put) -> Any:
+    def event(self, body: Any, put: Replacement) -> Any:
         """Return the body of an event with every secret replaced by ``put``."""
         return self._ours(body, "", "", put) if self.secrets else body
 
-    def data(self, value: Any, put: Put) -> Any:
+    def data(self, value: Any, put: Replacement) -> Any:
         """Return JSON that is all data with every secret replaced."""
         return self._data(value, "", None, put) if self.secrets else value
 
@@ -130,7 +130,7 @@ class Finder:
         """Return a text with every secret in it replaced."""
         made, end = [], 0
         for start, stop in self._spans(text):
-            if start < end:  # a named one inside one that was found
+            if start < end:  # a match inside another one
                 continue
             made += [text[end:start], put(text[start:stop])]
             end = stop
@@ -141,9 +141,9 @@ class Finder:
         return self.text(text, lambda _: MASK)
 
     def cut(self, text: str, most: int) -> str:
-        """Return at most ``most`` characters of a text, not one of them of a secret that the cut would part.
+        """Return at most ``most`` characters of a text, without any part of a secret that the cut would split.
 
-        Of a part that was left no mask would know whose it is.
+        A mask would not recognize the rest of a split secret.
         """
         if len(text) <= most:
             return text
@@ -156,7 +156,7 @@ class Finder:
     def _spans(self, text: str) -> list[tuple[int, int]]:
         return sorted([*self._spelled.spans(text), *self._named(text)])
 
-    def _ours(self, value: Any, key: str, tool: str, put: Put) -> Any:
+    def _ours(self, value: Any, key: str, tool: str, put: Replacement) -> Any:
         if isinstance(value, str):
             own = key in _OURS or key.startswith(_PROGRAM) or value in self.names
             return value if own else self.text(value, put.inside)
@@ -174,8 +174,8 @@ class Finder:
             return [self._ours(inner, key, tool, put) for inner in value]
         return value
 
-    def _data(self, value: Any, key: str, tool: str | None, put: Put, marked: Marked = ()) -> Any:
-        """``tool``: whose data it is; None where nobody knows. ``marked``: what stands at the field ``key``."""
+    def _data(self, value: Any, key: str, tool: str | None, put: Replacement, marked: Marked = ()) -> Any:
+        """``tool``: the data's tool; None if unknown. ``marked``: values at the field ``key``."""
         if isinstance(value, Mapping):
             return {
                 self._key(name, marked, put): self._data(inner, name, tool, put, self._with(marked, name, tool))
@@ -194,13 +194,13 @@ class Finder:
             return put.whole(text)
         return value
 
-    def _key(self, name: str, marked: Marked, put: Put) -> str:
+    def _key(self, name: str, marked: Marked, put: Replacement) -> str:
         if _is_in(name, marked):
             return put.inside(name)
         return name if name in self.names else self.text(name, put.inside)
 
     def _with(self, marked: Marked, name: str, tool: str | None) -> Marked:
-        """Return the sets of values that stand here, with those of a field; it has as many as there are such fields."""
+        """Return the sets of values at a place, with those of the field ``name`` added."""
         more = self._marked(name, tool)
         return (*marked, more) if more and not any(one is more for one in marked) else marked
 
@@ -211,7 +211,7 @@ class Finder:
         return len(text) >= _SHORTEST_INSIDE and self._spelled.spans(text) == [(0, len(text))]
 
     def _named(self, text: str) -> list[tuple[int, int]]:
-        """Return where values that are too short to look for stand behind their field's name, as in JSON."""
+        """Return the spans of short values after their field's name, as in JSON."""
         found = []
         for match in self._said.finditer(text) if self._said is not None else ():
             name = match["quoted"] or match["bare"]
@@ -223,12 +223,12 @@ class Finder:
 
 
 def _by_tool(values: Mapping[str, set[str]]) -> dict[str | None, frozenset[str]]:
-    """Return the values of a field by its tool; those of all at None."""
+    """Return a field's values by tool, and those of all tools at None."""
     return {None: frozenset().union(*values.values()), **{tool: frozenset(some) for tool, some in values.items()}}
 
 
 def _by_length(values: Mapping[str, set[str]]) -> dict[int, frozenset[str]]:
-    """Return a field's short values as Ballast and JSON write them, by their length, the longest first."""
+    """Return a field's short values in Ballast's and JSON's spellings, by length, the longest first."""
     found: dict[int, set[str]] = {}
     for value in set().union(*values.values()):
         pythons = value.capitalize() if value in ("true", "false") else value
@@ -239,14 +239,14 @@ def _by_length(values: Mapping[str, set[str]]) -> dict[int, frozenset[str]]:
 
 
 @dataclass(frozen=True)
-class Put:
-    """What stands for a secret: ``inside`` a text, and for a ``whole`` value that is no text."""
+class Replacement:
+    """The replacements of a secret: ``inside`` a text, and of a ``whole`` value that is not a text."""
 
     inside: Callable[[str], str]
     whole: Callable[[str], Any]
 
 
-_MASKED = Put(lambda _: MASK, lambda _: MASK)
+_MASKED = Replacement(lambda _: MASK, lambda _: MASK)
 
 
 @lru_cache(maxsize=128)
@@ -255,7 +255,7 @@ def _finder(secrets: frozenset[Secret], names: frozenset[str]) -> Finder:
 
 
 def as_text(value: Any) -> str:
-    """Return a leaf of JSON as the text that a secret is compared by: a number as JSON has it, a text as it is."""
+    """Return a JSON leaf as the text by which secrets are compared: a text unchanged, a number as in JSON."""
     if isinstance(value, str):
         return value
     return str(value) if type(value) is int else json.dumps(value)
@@ -267,20 +267,20 @@ def masked(body: Any, finder: Finder) -> Any:
 
 
 def sealed(body: Any, finder: Finder, token: Callable[[str], str]) -> Any:
-    """Return the body of an event with every secret replaced by the ``token`` of how it is spelt there.
+    """Return the body of an event with every secret replaced by the ``token`` of its spelling there.
 
-    ``masked`` of the body is ``without_tokens`` of what is returned, so a digest may cover either.
+    ``masked(body)`` equals ``without_tokens`` of the result, so a digest may cover either.
     """
-    return finder.event(body, Put(token, lambda text: {SEALED: token(text)}))
+    return finder.event(body, Replacement(token, lambda text: {SEALED: token(text)}))
 
 
 def without_tokens(value: Any, tokens: Sequence[str]) -> Any:
-    """Return what ``sealed`` made with each token masked."""
+    """Return the result of ``sealed`` with each token masked."""
     return _unsealed(value, dict.fromkeys(tokens, MASK), lambda _: MASK)
 
 
-def opened(value: Any, secrets: Mapping[str, str]) -> Any:
-    """Return what ``sealed`` made with each token (the keys of ``secrets``) as it was before."""
+def unsealed(value: Any, secrets: Mapping[str, str]) -> Any:
+    """Return the result of ``sealed`` with each token (the keys of ``secrets``) resolved."""
     return _unsealed(value, secrets, json.loads)
 
 
@@ -300,19 +300,19 @@ def _tokens(tokens: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def masked_context(text: str, event: Any) -> str:
-    """Return a text without the values of a request's context, or a call's arguments, that an event brought."""
-    found = {Secret(value) for name, value in _brought(sent(event), "") if name}
+    """Return a text with the values of an event's request context or call arguments masked."""
+    found = {Secret(value) for name, value in _sent_values(sent(event), "") if name}
     return Finder.of(found).masked(text) if found else text
 
 
-def _brought(value: Any, below: str) -> Iterator[tuple[str, str]]:
+def _sent_values(value: Any, below: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for name, inner in value.items():
             if not is_name(name):
                 yield below, name
-            yield from _brought(inner, name if name in _DATA else below)
+            yield from _sent_values(inner, name if name in _DATA else below)
     elif isinstance(value, list):
         for inner in value:
-            yield from _brought(inner, below)
+            yield from _sent_values(inner, below)
     elif value is not None and not isinstance(value, bool):
         yield below, as_text(value)

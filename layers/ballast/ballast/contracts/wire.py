@@ -1,4 +1,4 @@
-"""The base of every contract, JSON as Ballast understands it, and readable validation errors."""
+"""The base class of contracts, JSON as Ballast reads and writes it, and readable validation errors."""
 
 import hashlib
 import json
@@ -12,13 +12,12 @@ from pydantic_core import from_json
 
 from ballast.errors import BallastError, InvalidInput
 
-#: A name of ours: an agent, an intent, a tenant, a tool.
+#: The name of an agent, an intent, a tenant or a tool.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
-#: Deeper JSON than this is refused: parsers disagree on how deep they go, and a value that one of
-#: them wrote must not be one that another cannot read.
+#: Deeper JSON is refused: parsers differ in how deep they read, and every one must read what another one wrote.
 MAX_DEPTH = 64
-#: So many complaints, of so many characters, tell what to mend; whoever reads them pays for each.
+#: The most complaints, and their sizes: a model pays for each character.
 _MAX_COMPLAINTS, _MAX_NAME_CHARS, _MAX_COMPLAINT_CHARS = 8, 200, 600
 
 
@@ -26,11 +25,11 @@ def _plain(value: JsonValue) -> JsonValue:
     level: list[JsonValue] = [value]
     for _ in range(MAX_DEPTH):
         if any(isinstance(one, float) and not math.isfinite(one) for one in level):
-            raise ValueError("must hold no NaN and no infinity")
+            raise ValueError("must not contain NaN or infinity")
         level = [inner for one in level for inner in _inside(one)]
         if not level:
             return value
-    raise ValueError(f"must be nested less than {MAX_DEPTH} deep")
+    raise ValueError(f"must be nested less than {MAX_DEPTH} levels deep")
 
 
 def _inside(value: JsonValue) -> list[JsonValue]:
@@ -45,9 +44,9 @@ def _said(text: str) -> str:
     return text
 
 
-#: Any JSON that every parser takes.
+#: JSON that every parser accepts.
 Json = Annotated[JsonValue, AfterValidator(_plain)]
-#: Words: Converse takes no blank text.
+#: Non-blank text: Converse accepts no blank one.
 Text = Annotated[str, AfterValidator(_said)]
 
 T = TypeVar("T")
@@ -55,7 +54,7 @@ ModelT = TypeVar("ModelT", bound="Wire")
 
 
 class Wire(BaseModel):
-    """A frozen, closed, strict value that is read from and written to JSON."""
+    """A frozen, closed, strict model that is read from and written to JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -63,29 +62,29 @@ class Wire(BaseModel):
 def canonical(value: Any) -> str:
     """Return the one JSON text of ``value``: sorted keys, no spaces, no NaN, ASCII.
 
-    ASCII, because a lone surrogate in a model's output is legal JSON and illegal UTF-8.
+    ASCII, because a lone surrogate in a model's output is legal JSON but illegal UTF-8.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def utf8_size(value: Any) -> int:
-    """Return how many bytes the JSON text of ``value`` has in UTF-8: the same for every script, and no escapes.
+    """Return the size of ``value`` as JSON in bytes of UTF-8, without escapes.
 
-    The length of ``canonical`` is another one: six bytes for most letters that are not Latin, twelve for an emoji.
+    ``canonical`` is longer: six bytes for most non-Latin letters, twelve for an emoji.
     """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def read_json(text: str | bytes) -> Any:
-    """Return what JSON ``text`` says. Raises ``ValueError``, also for a number whose digits would be lost."""
+    """Parse JSON. Raises ``ValueError``, also for a number whose digits a double would lose."""
     return json.loads(text, parse_float=_exactly)
 
 
 def read_digits(text: str | bytes, *, once: bool = False) -> Any:
-    """Return what JSON ``text`` says, with a number whose digits would be lost as the text that it is written as.
+    """Parse JSON; a number whose digits a double would lose becomes its text.
 
-    ``once``: raises ``ValueError`` also for a name that an object has twice.
+    ``once``: raises ``ValueError`` also for a repeated name in an object.
     """
     return json.loads(text, parse_float=_or_as_text, object_pairs_hook=_once if once else None)
 
@@ -99,22 +98,24 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _exactly(digits: str) -> float:
     number = _or_as_text(digits)
     if isinstance(number, str):
-        raise ValueError(f"the number {whole(digits, 40)} has more digits than JSON's numbers keep; send it as text")
+        raise ValueError(
+            f"the number {text_or_length(digits, 40)} has more digits than a JSON number keeps; send it as text"
+        )
     return number
 
 
 def _or_as_text(digits: str) -> float | str:
-    """Return the number, where a double keeps its digits: 0.1 and 1.10 it does, 12345678901234567.89 it does not."""
+    """Return the number if a double keeps its digits (0.1, 1.10), else its text (12345678901234567.89)."""
     number = float(digits)
     return number if math.isfinite(number) and Decimal(repr(number)) == Decimal(digits) else digits
 
 
-#: No JSON parser loses a digit of a whole number up to here: a double holds it.
+#: The largest integer below which every double is exact, so that no JSON parser loses a digit.
 MAX_WHOLE = 2**53
 
 
 def beyond_doubles(value: Any, path: str) -> str | None:
-    """Return where JSON ``value`` has a whole number that a double does not hold; None where it has none."""
+    """Return the path of an integer in JSON ``value`` that a double cannot hold; None if there is none."""
     if isinstance(value, dict):
         inside: Iterable[tuple[object, Any]] = value.items()
     elif isinstance(value, list | tuple):
@@ -125,8 +126,8 @@ def beyond_doubles(value: Any, path: str) -> str | None:
     return next((found for name, one in inside if (found := beyond_doubles(one, f"{path}.{name}"))), None)
 
 
-def plain(text: str) -> str:
-    """Return ``text`` without lone surrogates, which a model may write and no other parser takes."""
+def without_surrogates(text: str) -> str:
+    """Return ``text`` without lone surrogates, which a model may write and other parsers refuse."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -135,25 +136,25 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def whole(text: str, most: int) -> str:
-    """Return ``text``, or how long it is where it has more than ``most`` characters.
+def text_or_length(text: str, most: int) -> str:
+    """Return ``text``, or its length if it has more than ``most`` characters.
 
-    For a text that somebody else wrote: cut, it may end in a part of a sensitive value, which no mask finds.
+    For foreign texts: a cut one might end in a part of a sensitive value, which no mask would find.
     """
     return text if len(text) <= most else f"({len(text)} characters)"
 
 
 def complaints(error: ValidationError, *, missing_first: bool = False) -> str:
-    """Return one short line that names the wrong fields and what is allowed, without echoing values."""
+    """Return one line with the wrong fields and what is allowed, without values."""
     parts = []
     items = error.errors(include_url=False, include_input=False)
     for item in sorted(items, key=lambda one: missing_first and one["type"] != "missing"):
-        # A field that should not be there has a name that somebody else made up.
-        where = whole(".".join(str(step) for step in item["loc"]), _MAX_NAME_CHARS) or "(whole)"
+        # An unknown field's name comes from the sender.
+        where = text_or_length(".".join(str(step) for step in item["loc"]), _MAX_NAME_CHARS) or "(whole)"
         what = " ".join(item["msg"].split())
-        if item["type"] == "union_tag_invalid":  # its message would echo what was sent
+        if item["type"] == "union_tag_invalid":  # its message would quote the sent value
             what = f"{item['ctx']['discriminator']} must be one of {item['ctx']['expected_tags']}"
-        if len(what) > _MAX_COMPLAINT_CHARS:  # a rule of the playbook says it, and may quote what it refuses
+        if len(what) > _MAX_COMPLAINT_CHARS:  # a playbook's validator wrote it, and may quote the value
             what = item["type"]
         parts.append(f"{' '.join(where.split())}: {what}")
     more = len(parts) - _MAX_COMPLAINTS
@@ -163,8 +164,8 @@ def complaints(error: ValidationError, *, missing_first: bool = False) -> str:
 def parse(model: type[ModelT], data: Any, *, what: str, error: type[BallastError] = InvalidInput) -> ModelT:
     """Return ``data`` (a mapping of JSON values) as ``model``, or raise ``error`` naming the fields.
 
-    ``what`` is the contract's name in the message. Strictness is JSON's: a string is no
-    number, but an array may become a tuple and a string an enum.
+    ``what`` is the contract's name in the message. Strict as JSON: a string is not a number, but an array may become a
+    tuple and a string an enum.
     """
     if not isinstance(data, Mapping):
         raise error(f"{what} must be a JSON object, not {type(data).__name__}.")
@@ -172,7 +173,7 @@ def parse(model: type[ModelT], data: Any, *, what: str, error: type[BallastError
 
 
 def validated(read: Callable[[str], T], data: Any, *, what: str, error: type[BallastError], hint: str = "") -> T:
-    """Return what ``read`` makes of ``data`` as JSON text, or raise ``error`` naming the fields; ``hint`` ends it."""
+    """Return ``read`` of ``data`` as JSON text, or raise ``error`` naming the fields, with ``hint`` at its end."""
     try:
         return read(json.dumps(data, allow_nan=False))
     except ValidationError as problem:
@@ -187,11 +188,11 @@ def validated(read: Callable[[str], T], data: Any, *, what: str, error: type[Bal
 
 
 def _no_json(data: Any) -> str:
-    """Return the fields of ``data`` that cannot be JSON by themselves."""
+    """Return the names of the fields of ``data`` that are not JSON."""
     wrong = []
     for name, value in data.items() if isinstance(data, Mapping) else ():
         try:
             from_json(json.dumps(value, allow_nan=False))
         except (TypeError, ValueError, RecursionError):
-            wrong.append(whole(" ".join(str(name).split()), _MAX_NAME_CHARS))
+            wrong.append(text_or_length(" ".join(str(name).split()), _MAX_NAME_CHARS))
     return ", ".join(wrong[:_MAX_COMPLAINTS]) or "(whole)"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ballast.contracts import CallTools, Effects, notice
 from ballast.contracts.notice import MAX_ANSWER_BYTES, Outcome, RunAnswered, RunEscalated, RunFailed, event_id
-from ballast.contracts.wire import canonical, plain
+from ballast.contracts.wire import canonical, without_surrogates
 from ballast.log.events import EscalationAnnounced, EscalationOpened, PlanDecided, RunEnded, RunRefused
 from ballast.money.amounts import dollars
 
@@ -22,7 +22,9 @@ def outcome(run: Run) -> Outcome | None:
         return None
     about = _about(run, ended)
     if isinstance(ended, RunRefused):
-        return notice.RunRefused(**about, reason=ended.reason, message=plain(ended.message), opens_at=ended.opens_at)
+        return notice.RunRefused(
+            **about, reason=ended.reason, message=without_surrogates(ended.message), opens_at=ended.opens_at
+        )
     came_to = run.cost
     about |= {
         "by": ended.by,
@@ -35,7 +37,7 @@ def outcome(run: Run) -> Outcome | None:
         return RunFailed(**about | {"status": ended.status, "reason": ended.reason})
     if ended.answer is not None and len(canonical(ended.answer)) > MAX_ANSWER_BYTES:
         return RunAnswered(**about, answer_in_log=True)
-    return RunAnswered(**about, answer=None if ended.answer is None else plain(ended.answer))
+    return RunAnswered(**about, answer=None if ended.answer is None else without_surrogates(ended.answer))
 
 
 def to_announce(run: Run) -> tuple[tuple[str, RunEscalated], ...]:

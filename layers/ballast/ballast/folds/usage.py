@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ballast.contracts import ExitReason, HandOver, Planner, ToolCall
 from ballast.contracts.notice import Corrected
-from ballast.contracts.wire import plain
+from ballast.contracts.wire import without_surrogates
 from ballast.errors import LogCorrupt
 from ballast.folds.calls import identity
 from ballast.folds.persistent import PersistentDict
@@ -276,7 +276,12 @@ class Correction:
     def told(self) -> Corrected:
         """The correction as it is told to others."""
         cost = dollars(self.charged_microusd)
-        return Corrected(cost_usd=cost, by=plain(self.by), reason=plain(self.reason), at=plain(self.at))
+        return Corrected(
+            cost_usd=cost,
+            by=without_surrogates(self.by),
+            reason=without_surrogates(self.reason),
+            at=without_surrogates(self.at),
+        )
 
 
 @dataclass(frozen=True)

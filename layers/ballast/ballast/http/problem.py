@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ballast.contracts.wire import Wire, plain
+from ballast.contracts.wire import Wire, without_surrogates
 from ballast.errors import (
     AnswerUnsigned,
     EscalationClosed,
@@ -158,4 +158,4 @@ def _field(location: Sequence[str | int]) -> str:
 
 
 def _clean(text: str) -> str:
-    return plain(" ".join(text.split())).removeprefix("Value error, ")
+    return without_surrogates(" ".join(text.split())).removeprefix("Value error, ")

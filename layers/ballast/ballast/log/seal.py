@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ballast.aws_errors import consequences
-from ballast.contracts.secret import SEALED, Finder, Secret, masked, opened, sealed, without_tokens
+from ballast.contracts.secret import SEALED, Finder, Secret, masked, sealed, unsealed, without_tokens
 from ballast.errors import NAMES as OUR_NAMES
 from ballast.errors import LogCorrupt, SettingInvalid
 from ballast.log.event import Event
@@ -115,7 +115,7 @@ class Seal:
 
     def opened(self, run_id: str, body: Body, tokens: Mapping[str, list[str]]) -> Body:
         """Return a split body as it was before it was closed. Raises ``LogCorrupt``."""
-        made: Body = opened(body, {token: self._decrypted(run_id, parts) for token, parts in tokens.items()})
+        made: Body = unsealed(body, {token: self._decrypted(run_id, parts) for token, parts in tokens.items()})
         return made
 
     @property

@@ -1,4 +1,4 @@
-"""What a playbook is written with: tools, fallbacks and ``agent.yaml``.
+"""The public interface for authors of a playbook: tools, fallbacks and ``agent.yaml``.
 
 Imports contracts, errors, folds, money and validation of ``ballast`` only; no AWS client at import.
 """
@@ -6,7 +6,7 @@ Imports contracts, errors, folds, money and validation of ``ballast`` only; no A
 from typing import TYPE_CHECKING, Any
 
 from ballast.playbook.agent import AgentConfig, Intent
-from ballast.playbook.context import ToolContext
+from ballast.playbook.context import Change, ToolContext, ToolFailed
 from ballast.playbook.declaration import (
     Approval,
     CallLimits,
@@ -19,13 +19,10 @@ from ballast.playbook.declaration import (
     Repeat,
     Write,
 )
-from ballast.playbook.failed import ToolFailed
 from ballast.playbook.fallback import CallFailed, Fallback, GiveUp, fallback
-from ballast.playbook.load import Playbook, load_playbook
-from ballast.playbook.once import Change
-from ballast.playbook.run import RunSoFar
+from ballast.playbook.load import Playbook, load_playbook, undeclared_arguments
+from ballast.playbook.rules import RunSoFar
 from ballast.playbook.tool import Tool, tool
-from ballast.playbook.undeclared import undeclared_arguments
 from ballast.validation import FreeText, Grounded, Kind, Sensitive, Untrusted
 
 __all__ = [
@@ -64,9 +61,9 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        """Return the former ``Breaker``, so that a playbook that imports it is told what to write."""
+        """Return the old ``Breaker``: a playbook that still imports it gets an error that shows the new form."""
         if name == "Breaker":
-            from ballast.playbook.former import Breaker
+            from ballast.playbook.old_declaration import Breaker
 
             return Breaker
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,7 +15,7 @@ from ballast.contracts.wire import Json, Name, Text, Wire, complaints
 from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.money.prices import PriceTable
 from ballast.playbook.declaration import OnUnanswered
-from ballast.playbook.moves import MovesConfig
+from ballast.playbook.money_rules import MovesConfig
 from ballast.validation import schema_complaint
 
 
@@ -23,7 +23,7 @@ def _compiles(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as problem:
-        raise ValueError(f"is no regular expression: {problem}") from None
+        raise ValueError(f"is not a regular expression: {problem}") from None
     return pattern
 
 
@@ -31,10 +31,10 @@ Pattern = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_co
 
 
 class Intent(Wire):
-    """What a request may be about; its limits may only tighten the agent's.
+    """A kind of request. Its limits may only tighten the agent's.
 
-    writes         the writes that the agent may propose, by tool; null for all. What a text may talk it into ends here
-    answer_schema  what the answer's data must fit (``ballast.validation.schema``); the model then ends with JSON
+    writes         names of the writing tools that the agent may propose; null for all. A planted text cannot widen it
+    answer_schema  schema of the answer's data (``ballast.validation.schema``); the model then ends with JSON
     """
 
     description: str = ""
@@ -48,14 +48,14 @@ class Intent(Wire):
     def _usable(cls, schema: dict[str, Json] | None) -> dict[str, Json] | None:
         wrong = schema_complaint(schema) if schema is not None else None
         if wrong is not None:
-            raise ValueError(f"cannot be used: {wrong}")
+            raise ValueError(f"is not a usable schema: {wrong}")
         return schema
 
 
 class Sensitivity(Wire):
-    """What is sensitive besides the fields that tools mark, and how the run's log keeps all of it.
+    """Sensitive values besides the fields that tools mark, and how the run's log keeps all of them.
 
-    policy   encrypt: with the stack's key, so that who acts can still use it; mask: gone for good, also for the model
+    policy   encrypt: with the stack's key, so tools can still use them; mask: lost for good, also for the model
     context  names in a request's context whose values are sensitive
     """
 
@@ -66,34 +66,34 @@ class Sensitivity(Wire):
 class AgentConfig(Wire):
     """The content of ``agent.yaml``.
 
-    name          what a request's ``agent`` must say
+    name          the value that a request's ``agent`` must have
     model         the Bedrock model id or inference profile; its price must be in the price table. ``region.MODEL`` is
-                  the profile of the region that the stack is in, here and below
+                  the profile of the stack's own region, here and below
     service_tier  Bedrock's: default, priority, flex or reserved; the model needs a price for it
     second_model  the model to ask while the first one is throttled, down, or hung; it needs a price too
-    cheaper_model  the model to use while the spend breaker says so, which must be cheaper; without one that mode
+    cheaper_model  the model to use in the spend breaker's mode ``cheaper``; it must be cheaper. Without one that mode
                    changes nothing
     out_of_budget  at the cost limit: hand_over to the planners that need no model, or ask a person at once,
-                   who may add budget (nothing is rolled back, and the agent goes on where it stopped)
-    max_grant_usd  what reviewers may add to one run's budget, all together; more needs an operator. Without it as much
-                  again as the run's ceiling, ``limits.cost_microusd``
+                   who may add budget (nothing is rolled back, and the agent continues where it stopped)
+    max_grant_usd  the most that reviewers may add to one run's budget in total; an operator may add more. Default:
+                  ``limits.cost_microusd``
     instructions  the system prompt
     temperature   0..1
     limits        the ceilings of a run; requests and intents may only tighten them
     intents       by name
     escalation_timeout_s  how long a run waits for a person
     approval_timeout_s    how long a call waits for an approval
-    approve_over_microusd  a call whose declared cost is more needs a person's approval; null for no such rule
-    on_unanswered         what follows where nobody answers in time: refuse, fallback or park; a tool may choose its own
+    approve_over_microusd  a call with a higher declared cost needs a person's approval; null: no such rule
+    on_unanswered         if nobody answers in time: refuse, fallback or park; a tool may override it
     park_timeout_s        how long a parked call waits
-    moves                 the ceilings on the business's own money that tools move
-    ask_requester         whether the agent may ask the requester a question, and wait for the reply
+    moves                 ceilings on the business's own money that tools move
+    ask_requester         whether the agent may ask the requester a question and wait for the reply
     requester_timeout_s   how long it waits
-    sensitive             what few may see, and how the log keeps it
-    fallback_starts_clean whether what the agent did is rolled back before a fallback goes on (an intent may differ)
-    trust_text            whether the requester's own words vouch for values; false where they are, say, a mail
-    ground_answers        whether an answer may only name amounts and ids that the run knows
-    answer_ids            what an id looks like in an answer: regular expressions
+    sensitive             sensitive values, and how the log keeps them
+    fallback_starts_clean whether the agent's effects are rolled back before a fallback starts (intents may override it)
+    trust_text            whether the request's text vouches for values; false if it is, say, a forwarded mail
+    ground_answers        whether an answer may only name amounts and ids that occur in the run
+    answer_ids            regular expressions of the ids in an answer
     """
 
     name: Name
@@ -123,7 +123,7 @@ class AgentConfig(Wire):
 
     @property
     def max_grant_microusd(self) -> int:
-        """What reviewers may add to one run's budget, all together."""
+        """The most that reviewers may add to one run's budget in total."""
         most = self.max_grant_usd
         return self.limits.cost_microusd if most is None else int(most * 1_000_000)
 
@@ -133,22 +133,22 @@ class AgentConfig(Wire):
         return self.limits.tightened(known.limits if known else None, by=f"intent {intent}")
 
     def in_region(self, region: str, prices: PriceTable) -> Self:
-        """Return the same with its models as ``region`` can call them."""
+        """Return a copy with the model ids that ``region`` can call."""
         named = {name: getattr(self, name) for name in ("model", "second_model", "cheaper_model")}
         return self.model_copy(update={name: prices.in_region(one, region) for name, one in named.items() if one})
 
     def answer_schema(self, intent: str | None) -> dict[str, Json] | None:
-        """Return what the answer to a request of that intent must fit, None where it is free."""
+        """Return the schema of an answer to that intent; None if there is none."""
         known = self.intents.get(intent) if intent else None
         return known.answer_schema if known else None
 
     def may_write(self, tool: str, intent: str | None) -> bool:
-        """Say whether the agent may propose that write for a request of that intent."""
+        """Return whether the agent may propose that writing tool for that intent."""
         known = self.intents.get(intent) if intent else None
         return known is None or known.writes is None or tool in known.writes
 
-    def told(self, intent: str | None) -> list[str]:
-        """Return what the model is told before anything else: the instructions, and the form of the answer."""
+    def system_texts(self, intent: str | None) -> list[str]:
+        """Return the texts of the system prompt: the instructions, and the schema of the answer."""
         schema = self.answer_schema(intent)
         if schema is None:
             return [self.instructions]
@@ -156,7 +156,7 @@ class AgentConfig(Wire):
         return [self.instructions, f"End with one JSON object and nothing else. It must fit this JSON Schema: {form}"]
 
     def starts_clean(self, intent: str | None) -> bool:
-        """Say whether the fallback of that intent must find nothing that the agent did."""
+        """Return whether the agent's effects are rolled back before the fallback of that intent starts."""
         known = self.intents.get(intent) if intent else None
         said = known.fallback_starts_clean if known else None
         return self.fallback_starts_clean if said is None else said
@@ -173,7 +173,7 @@ def read_agent(file: Path) -> AgentConfig:
             f"{file}: cannot be read ({problem.strerror}). A playbook's folder holds agent.yaml, tools/ and fallbacks/."
         ) from None
     except UnicodeDecodeError:
-        raise PlaybookInvalid(f"{file}: is not UTF-8 text.") from None
+        raise PlaybookInvalid(f"{file}: is not UTF-8 text. Save it as UTF-8.") from None
     try:
         data: Any = yaml.safe_load(text)
     except yaml.YAMLError as problem:
@@ -187,7 +187,7 @@ def read_agent(file: Path) -> AgentConfig:
     except ValidationError as problem:
         raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from None
     except (TypeError, ValueError, RecursionError) as problem:  # a date as a key, or an anchor inside itself
-        raise PlaybookInvalid(f"{file}: holds what JSON cannot: {problem}.") from None
+        raise PlaybookInvalid(f"{file}: holds a value that JSON does not have: {problem}.") from None
     for name in config.intents:
         try:
             config.limits_for(name)
@@ -196,7 +196,7 @@ def read_agent(file: Path) -> AgentConfig:
     for name, most in (("turns", MOST_TURNS), ("tool_calls", MOST_CALLS)):
         if (wanted := getattr(config.limits, name)) > most:
             raise PlaybookInvalid(
-                f"{file}: limits.{name} is {wanted}, and no run comes further than {most}: Step Functions ends an "
+                f"{file}: limits.{name} is {wanted}; a run can have at most {most}: Step Functions ends an "
                 f"execution at 25,000 events, and a run ends before that (history_limit). Write {most} or less."
             )
     if config.limits.fallback_reserve_s >= config.limits.deadline_s:

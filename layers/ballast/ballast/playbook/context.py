@@ -1,30 +1,140 @@
-"""What a tool may use besides its arguments."""
+"""A tool's context: what its function gets besides the arguments, what it raises, and the write that happens once.
 
-from collections.abc import Callable, Mapping
+``write_once`` writes to DynamoDB once, however often its call is attempted. One transaction writes the effect and a
+marker that holds the result::
+
+    attempt 1   read marker: none   read, decide   [ marker + effect ]   crash, nothing returned
+    attempt 2   read marker: found ─▶ the recorded result; nothing is written
+
+Two attempts at the same time both find no marker. The second transaction then fails on the marker's own condition,
+and the recorded result is returned. A tool that writes this way honours its key: declare ``honours_key=True``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter
 
 from ballast.contracts import RunRequest
-from ballast.playbook.cost import Bill
-from ballast.playbook.once import Change, write_once, written_once
+from ballast.errors import RetryLater
+from ballast.table import Item, Update, absent, plain, wire
 
 ResultT = TypeVar("ResultT")
+
+#: Reasons of a cancelled transaction that pass by themselves; the records are as they were read.
+_PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+
+
+class ToolFailed(Exception):
+    """Raised by a tool to refuse for a reason of the business, such as "order already shipped".
+
+    The call is recorded as ``failed`` with this text, which the planner reads and learns from.
+    Anything else that a tool raises is a defect or an outage.
+    """
+
+
+@dataclass
+class Bill:
+    """The cost of one attempt at a call. The only mutable part of a tool's context.
+
+    begun     whether the tool's function was started
+    reported  the cost that it reported, in micro-dollars; None if it reported none
+    """
+
+    begun: bool = False
+    reported: int | None = None
+
+    def add(self, microusd: int) -> None:
+        """Add a reported cost. Raises ``ValueError`` for anything but an integer of 0 or more."""
+        if not is_microusd(microusd):
+            raise ValueError(f"A cost is an integer of micro-dollars, 0 or more, not {microusd!r}.")
+        self.reported = (self.reported or 0) + microusd
+
+
+def is_microusd(value: object) -> bool:
+    """Return whether a value is a cost: an integer of micro-dollars, 0 or more."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+@dataclass(frozen=True)
+class Change(Generic[ResultT]):
+    """The change that an attempt wants to make.
+
+    result    the tool's return value, now and at every later attempt
+    writes    the effect, as parts of one transaction ({"Update": …}, {"Put": …}, …), at most 99
+    conflict  message to the planner if a condition of the writes no longer holds
+    """
+
+    result: ResultT
+    writes: Sequence[Mapping[str, Any]]
+    conflict: str
+
+
+def write_once(
+    ctx: "ToolContext", *, table: str, key: str, result: type[ResultT], attempt: Callable[[], Change[ResultT]]
+) -> ResultT:
+    """Apply the change that ``attempt`` returns, unless this call was applied before.
+
+    The marker is in ``table`` (a name), whose partition key is the attribute ``key``, as
+    ``marker#<idempotency key>``. Raises ``ToolFailed`` if somebody else changed the records in between and
+    ``RetryLater`` if another transaction interfered. Other errors of AWS are not caught.
+    """
+    kind: TypeAdapter[ResultT] = TypeAdapter(result)
+    if (recorded := _recorded(ctx, table, key)) is not None:
+        return kind.validate_json(recorded)
+    change = attempt()
+    mark = _mark(ctx, table, key, kind.dump_json(change.result).decode())
+    client = ctx.client("dynamodb")
+    try:
+        client.transact_write_items(TransactItems=[mark, *change.writes])
+    except client.exceptions.TransactionCanceledException as cancelled:
+        marker_code, *codes = [reason.get("Code") for reason in cancelled.response["CancellationReasons"]]
+        if marker_code == "ConditionalCheckFailed" and (recorded := _recorded(ctx, table, key)) is not None:
+            return kind.validate_json(recorded)
+        if "ConditionalCheckFailed" in codes:
+            raise ToolFailed(change.conflict) from None
+        if _PASSING.intersection([marker_code, *codes]):
+            raise RetryLater("Another transaction interfered; nothing was written.") from cancelled
+        raise
+    return change.result
+
+
+def written_once(ctx: "ToolContext", *, table: str, key: str, result: type[ResultT]) -> ResultT | None:
+    """Return what ``write_once`` recorded for this call, None if it wrote nothing. Serves as a ``verify``."""
+    recorded = _recorded(ctx, table, key)
+    return None if recorded is None else TypeAdapter(result).validate_json(recorded)
+
+
+def _key(ctx: "ToolContext", key: str) -> Item:
+    return {key: f"marker#{ctx.idempotency_key}"}
+
+
+def _recorded(ctx: "ToolContext", table: str, key: str) -> str | None:
+    found = ctx.client("dynamodb").get_item(TableName=table, Key=wire(_key(ctx, key)), ConsistentRead=True)
+    return str(plain(found["Item"])["result"]) if "Item" in found else None
+
+
+def _mark(ctx: "ToolContext", table: str, key: str, result: str) -> dict[str, Any]:
+    # An Update, though the item is new: the executor's role then needs no right to replace whole records.
+    recorded = {"result": result, "run_id": ctx.run_id, "at": ctx.now.isoformat()}
+    return {"Update": Update(_key(ctx, key), set=recorded, only_if=absent(key)).request(table)}
 
 
 @dataclass(frozen=True)
 class ToolContext:
-    """What a tool may use besides its arguments.
+    """The second argument of a tool's function.
 
-    run_id, turn, index  where the call stands
-    idempotency_key      the same for every attempt at this call, different for every other call
-    request              the run's request; its ``context`` is what the caller vouches for
+    run_id, turn, index  position of the call
+    idempotency_key      the same for every attempt at this call, and different for every other call
+    request              the run's request; the caller vouches for its ``context``
     now                  the time of this attempt, UTC
     environ              the executor's environment: the names of the business's tables
     client               ``client("dynamodb")`` returns a boto3 client with the executor's role
-    timeout_s            after so many seconds the executor gives this attempt up; None where the tool
+    timeout_s            after this many seconds the executor gives this attempt up; None if the tool
                          has no ``timeout_s``. Give it to an HTTP client as its own timeout.
-    bill                 what this attempt came to; a tool uses ``report_cost``
+    bill                 the cost of this attempt; a tool uses ``report_cost``
     """
 
     run_id: str
@@ -39,23 +149,23 @@ class ToolContext:
     bill: Bill = field(default_factory=Bill, repr=False, compare=False)
 
     def report_cost(self, microusd: int) -> None:
-        """Say what the call really cost, in millionths of a US dollar; several reports add up.
+        """Report the call's actual cost in millionths of a US dollar; several reports add up.
 
-        What is reported is charged, also where it is more than was declared; what is not, as it was declared.
+        The reported cost is charged, even a higher one than declared; without a report, the declared cost.
         """
         self.bill.add(microusd)
 
     @property
     def idempotency_headers(self) -> dict[str, str]:
-        """The HTTP header under which payment providers and the IETF draft expect the key."""
+        """The HTTP header in which payment providers and the IETF draft expect the key."""
         return {"Idempotency-Key": self.idempotency_key}
 
     def write_once(
         self, *, table: str, key: str, result: type[ResultT], attempt: Callable[[], Change[ResultT]]
     ) -> ResultT:
-        """Write to DynamoDB once: ``ballast.playbook.once.write_once``."""
+        """Write to DynamoDB once: ``ballast.playbook.context.write_once``."""
         return write_once(self, table=table, key=key, result=result, attempt=attempt)
 
     def written_once(self, *, table: str, key: str, result: type[ResultT]) -> ResultT | None:
-        """Return what ``write_once`` recorded for this call, None where it wrote nothing."""
+        """Return the result that ``write_once`` recorded for this call, None if it wrote nothing."""
         return written_once(self, table=table, key=key, result=result)

@@ -9,9 +9,9 @@
         circuit=Circuit("bank", failures=3),
     )
 
-    a dead attempt's effect   honours_key ─▶ run again under the same key
-                              verify      ─▶ ask whether it happened
-                              neither     ─▶ unknown: a person looks
+    effect of an interrupted attempt   honours_key ─▶ run again under the same key
+                                       verify      ─▶ ask whether it happened
+                                       neither     ─▶ unknown: a person looks
 """
 
 import inspect
@@ -24,19 +24,19 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ballast.contracts import RunRequest
-from ballast.contracts.said import in_utf8
+from ballast.contracts.error_text import in_utf8
 from ballast.contracts.wire import Name
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.context import ToolContext
-from ballast.playbook.defect import Returned, ask
+from ballast.playbook.rules import WrongReturn, run_rule
 from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES
 
 if TYPE_CHECKING:
-    from ballast.playbook.run import RunSoFar
+    from ballast.playbook.rules import RunSoFar
 
-#: The executor's Lambda has 60 s, of which it keeps some to record what came of the call.
+#: The executor's Lambda has 60 s, of which it needs some to record the outcome.
 MAX_TIMEOUT_S = 50
-#: More people than this nobody finds.
+#: More approvers than this are not found in practice.
 MAX_PEOPLE = 9
 _CIRCUIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _GROUP: TypeAdapter[str] = TypeAdapter(Name)
@@ -45,7 +45,7 @@ WordT = TypeVar("WordT", bound=StrEnum)
 
 
 class Effect(StrEnum):
-    """What a tool does to the world: the kind of its ``effect``, as events and the runtime name it."""
+    """The kind of a tool's ``effect``, as events and the runtime name it."""
 
     READ = "read"
     WRITE = "write"
@@ -54,9 +54,9 @@ class Effect(StrEnum):
 class Repeat(StrEnum):
     """Whether the same canonical arguments may act again in one run.
 
-    once   no: a repeat gets the recorded result, and is told so
+    once   no: a repeat gets the recorded result, with a notice
     allow  yes
-    ask    where a person approves
+    ask    only if a person approves
     """
 
     ONCE = "once"
@@ -68,8 +68,8 @@ class OnRollback(StrEnum):
     """What a rollback does about an effect of the tool.
 
     undo    propose the recorded undo
-    keep    leave it: it is right whatever becomes of the run
-    freeze  touch nothing of the run, and tell a person
+    keep    leave it: it is right however the run ends
+    freeze  undo nothing of the run, and ask a person
     """
 
     UNDO = "undo"
@@ -78,11 +78,11 @@ class OnRollback(StrEnum):
 
 
 class OnUnanswered(StrEnum):
-    """What follows where nobody answers a request for approval in time. Nothing was rejected.
+    """What follows if nobody answers a request for approval in time. A timeout is not a rejection.
 
-    refuse    the planner is told that nobody answered, and goes on without the call
+    refuse    the planner is told that nobody answered, and continues without the call
     fallback  another planner takes over
-    park      people are asked anew, and have the agent's ``park_timeout_s``
+    park      people are asked again, and have the agent's ``park_timeout_s``
     """
 
     REFUSE = "refuse"
@@ -92,12 +92,12 @@ class OnUnanswered(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Read:
-    """The effect of a tool that changes nothing: none.
+    """The effect of a tool that changes nothing.
 
-    repeat   None: as often as it is called. "allow": the same, and it is polled, so that the same call again and again
-             is no loop. "once": the same arguments again in a run get the recorded result. "ask": a person approves it
-    outward  whether its arguments leave the house (a URL, a mail address, a webhook); its ``taint`` is "approve" then,
-             as that of a write
+    repeat   None: it runs as often as it is called. "allow": the same, and the tool is polled, so repeating a call is
+             no loop. "once": the same arguments again in a run get the recorded result. "ask": a person approves that
+    outward  whether its arguments leave the company (a URL, a mail address, a webhook); its ``taint`` is then
+             "approve", as for a write
     """
 
     repeat: Literal["once", "allow", "ask"] | None = None
@@ -106,20 +106,20 @@ class Read:
 
 @dataclass(frozen=True, kw_only=True)
 class Write:
-    """The effect of a tool that changes something: how it is told, repeated, undone, and what money it moves.
+    """The effect of a tool that changes something: how it is verified, repeated and undone, and what money it moves.
 
     undo             the name of the tool that undoes it; a rollback proposes it, newest effect first
     undo_arguments   (args, result as JSON) -> the undo's arguments; None: the call's own arguments
-    undo_gives_back  whether an undo that happened gives what the call moved back to the windows
-    verify           (args, ctx) -> the result of the effect under ``ctx.idempotency_key``, or None where it neither
-                     happened nor can happen any more; True stands for a result that is nothing
+    undo_gives_back  whether a successful undo returns the call's amount to the windows
+    verify           (args, ctx) -> the result of the effect under ``ctx.idempotency_key``; None if it did not happen
+                     and can no longer happen; True for a tool that returns nothing
     honours_key      whether running it again under the same ``ctx.idempotency_key`` has no second effect
     repeat           whether the same arguments may act again in one run: ``Repeat``. None: "once"
-    on_rollback      what a rollback does about it: ``OnRollback``. None: "undo" where ``undo`` names a tool that has
+    on_rollback      what a rollback does about it: ``OnRollback``. None: "undo" if ``undo`` names a tool that has
                      ``verify`` or ``honours_key``, else "freeze"
-    moves            (args, request) -> what the call moves of the business's own money: a Decimal or an integer, 0 or
+    moves            (args, request) -> the business's own money that the call moves: a Decimal or an integer, 0 or
                      more, in the currency of ``agent.yaml``. None: nothing
-    moves_key        (args, ctx) -> the customer whose windows it takes from, a text of 1 to 256 characters; it may
+    moves_key        (args, ctx) -> the customer whose windows count the amount, a text of 1 to 256 characters; may
                      read, as a tool does. None: only the other windows count it
     """
 
@@ -139,13 +139,13 @@ class Approval:
     """When people must approve a call of the tool, how many, and who.
 
     if_            (args, request) or (args, request, run so far) -> whether a person must approve first: True, or a
-                   text that says why; False or None for no. None in place of the function: the tool has no rule of its
-                   own, and the rest holds where something else asks (its taint, its cost, a repeat)
+                   text with the reason; False or None for no. None instead of a function: the tool has no rule of its
+                   own, and the other fields apply if something else asks (its taint, its cost, a repeat)
     people         how many different people must approve, 1 to 9; one rejection rejects
-    approvers      the name of the group that they must be members of; None: every reviewer may approve
-    on_unanswered  what follows where nobody answers in time: ``OnUnanswered``. None: the agent's choice
-    precondition   (args, ctx) -> what an approval relies on, as JSON: where it is something else when the approved
-                   call is to act, the approval is void
+    approvers      the group that they must belong to; None: every reviewer may approve
+    on_unanswered  what follows if nobody answers in time: ``OnUnanswered``. None: the agent's setting
+    precondition   (args, ctx) -> the facts that an approval relies on, as JSON. If they differ when the call is
+                   about to act, the approval is void
     """
 
     if_: Callable[..., bool | str | None] | None
@@ -155,16 +155,16 @@ class Approval:
     precondition: Callable[[Any, ToolContext], Any] | None = None
 
     def why(self, tool: str, args: Any, request: RunRequest, run: "Callable[[], RunSoFar]") -> str | None:
-        """Return why the rule wants a person's approval, None where it does not. ``tool`` is the tool's name.
+        """Return why the rule asks for a person's approval, None if it does not. ``tool`` is the tool's name.
 
-        ``run`` is called only for a rule with three parameters: it reads the whole log. Raises ``RuleViolation`` where
-        the rule breaks.
+        ``run`` reads the whole log, so it is called only for a rule with three parameters. Raises ``RuleViolation`` if
+        the rule fails.
         """
         rule = self.if_
         if rule is None:
             return None
         what = f"{tool}: approval.if_"
-        wants_run = ask(what, lambda: len(inspect.signature(rule).parameters) > 2, rule)
+        wants_run = run_rule(what, lambda: len(inspect.signature(rule).parameters) > 2, rule)
         given = (args, request, run()) if wants_run else (args, request)
 
         def asks() -> str | None:
@@ -172,24 +172,24 @@ class Approval:
             if isinstance(said, str):
                 return in_utf8(said) or None
             if said is None or isinstance(said, bool):
-                return f"the rule of {tool} asks for it" if said else None
-            raise Returned(said, "True, False, None, or a text that says why a person must look")
+                return f"the approval rule of {tool} asks for it" if said else None
+            raise WrongReturn(said, "True, False, None, or a text that says why a person must look")
 
-        return ask(what, asks, rule)
+        return run_rule(what, asks, rule)
 
 
-#: The approval of a tool that declares none.
+#: The default of ``@tool``.
 NO_APPROVAL = Approval(if_=None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CallLimits:
-    """How large one call of the tool may be, and how long an attempt at it may take.
+    """Limits of one call: its size, and the time of an attempt.
 
-    timeout_s       seconds, more than 0 and at most 50; an attempt that takes longer is given up, and a write is then
-                    resolved like a dead one. None: as long as the Lambda has
-    argument_bytes  its arguments as JSON, in bytes of UTF-8; beyond, the call is refused
-    result_bytes    its result, likewise; beyond, a read has failed, and a write's result is left out of its record
+    timeout_s       seconds, more than 0 and at most 50; a longer attempt is given up, and a write is then resolved
+                    like an interrupted one. None: as long as the Lambda has
+    argument_bytes  size of its arguments as JSON, in bytes of UTF-8; a larger call is refused
+    result_bytes    size of its result, likewise; a read with a larger one fails, a write's result is not recorded
     depth           levels of objects and lists, of arguments and of results
     """
 
@@ -199,7 +199,7 @@ class CallLimits:
     depth: int = DEPTH
 
 
-#: The limits of a tool that declares none.
+#: The default of ``@tool``.
 USUAL_LIMITS = CallLimits()
 
 
@@ -208,8 +208,8 @@ class Circuit:
     """The circuit breaker of a downstream, shared by all tools and all processes that name it.
 
     name        1 to 64 ASCII letters, digits, dots, dashes and _
-    failures    so many outages in a row open it (counted by process)
-    recovery_s  so many seconds it stays open; then one call probes
+    failures    outages in a row that open it (counted per process)
+    recovery_s  this many seconds it stays open; then one call probes
     """
 
     name: str
@@ -219,13 +219,13 @@ class Circuit:
 
 @dataclass(frozen=True)
 class EffectPolicy:
-    """What the runtime goes by: the declared effect, checked, and what it means where it says nothing.
+    """The declared effect, checked and with its defaults filled in.
 
-    repeat       once for writes, allow for reads, unless it says otherwise
-    polled       a read that says "allow" itself: it may ask the same again and again, and is no loop for that
+    repeat       default: once for writes, allow for reads
+    polled       a read that declares "allow": repeating the same call is no loop
     verify       as declared
     honours_key  as declared
-    on_rollback  None where it says nothing: undo where it has one, freeze where not
+    on_rollback  None if it is not declared: undo if the tool has one, else freeze
     """
 
     repeat: Repeat = Repeat.ALLOW
@@ -236,17 +236,17 @@ class EffectPolicy:
 
     @property
     def resolvable(self) -> bool:
-        """Whether a dead attempt can be resolved without a person."""
+        """Whether an interrupted attempt can be resolved without a person."""
         return self.honours_key or self.verify is not None
 
 
 def effect_policy(where: str, effect: Read | Write) -> EffectPolicy:
-    """Return a tool's effect, checked. ``where`` names the tool. Raises ``PlaybookInvalid``."""
+    """Check a tool's effect and fill in its defaults. ``where`` names the tool. Raises ``PlaybookInvalid``."""
     repeat = _word(where, "effect.repeat", Repeat, effect.repeat)
     if isinstance(effect, Read):
-        refuse_unflagged(where, **{"effect.outward": effect.outward})
+        require_booleans(where, **{"effect.outward": effect.outward})
         return EffectPolicy(repeat=repeat or Repeat.ALLOW, polled=repeat is Repeat.ALLOW)
-    refuse_unflagged(
+    require_booleans(
         where, **{"effect.honours_key": effect.honours_key, "effect.undo_gives_back": effect.undo_gives_back}
     )
     on_rollback = _word(where, "effect.on_rollback", OnRollback, effect.on_rollback)
@@ -262,7 +262,7 @@ def effect_policy(where: str, effect: Read | Write) -> EffectPolicy:
 
 
 def checked_approval(where: str, approval: Approval | None) -> Approval:
-    """Return a tool's approval, ``NO_APPROVAL`` where it declares none. Raises ``PlaybookInvalid``."""
+    """Check a tool's approval; ``NO_APPROVAL`` stands for none. Raises ``PlaybookInvalid``."""
     if approval is None:
         return NO_APPROVAL
     if not isinstance(approval, Approval):
@@ -294,7 +294,7 @@ def checked_approval(where: str, approval: Approval | None) -> Approval:
 
 
 def checked_limits(where: str, limits: CallLimits) -> CallLimits:
-    """Return the limits of a tool's calls. Raises ``PlaybookInvalid``."""
+    """Check the limits of a tool's calls. Raises ``PlaybookInvalid``."""
     if not isinstance(limits, CallLimits):
         raise PlaybookInvalid(f"{where}: limits must be CallLimits(timeout_s=…), not {limits!r}.")
     seconds = limits.timeout_s
@@ -311,7 +311,7 @@ def checked_limits(where: str, limits: CallLimits) -> CallLimits:
 
 
 def checked_circuit(where: str, circuit: Circuit | None) -> Circuit | None:
-    """Return the circuit that a tool names. Raises ``PlaybookInvalid``."""
+    """Check the circuit that a tool names. Raises ``PlaybookInvalid``."""
     if circuit is None:
         return None
     if not isinstance(circuit, Circuit):
@@ -325,8 +325,8 @@ def checked_circuit(where: str, circuit: Circuit | None) -> Circuit | None:
     return circuit
 
 
-def refuse_unflagged(where: str, **flags: object) -> None:
-    """Raise ``PlaybookInvalid`` for the first of a tool's flags that is neither True nor False."""
+def require_booleans(where: str, **flags: object) -> None:
+    """Raise ``PlaybookInvalid`` for the first of a tool's flags that is not a boolean."""
     for name, flag in flags.items():
         if not isinstance(flag, bool):
             raise PlaybookInvalid(f"{where}: {name} must be True or False, not {flag!r}.")

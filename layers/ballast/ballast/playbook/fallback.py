@@ -1,24 +1,35 @@
-"""The ``@fallback`` decorator: a script for a task with a known solution.
+"""Fallbacks: the ``@fallback`` decorator, and the replay of a script over the run's log.
 
-A fallback is a generator function of the request. Each ``yield`` is a proposed tool call; what
-comes back is the call's result, or ``CallFailed`` is thrown in. What it returns (a string, an
-``Answer`` or a ``HandOver``) ends the run or passes it on. It is replayed from the log at every
-step, so it must be a pure function of the request and the results: no clock, no randomness, no I/O.
+A fallback is a generator function of the request, for a task with a known solution. Each ``yield`` proposes a tool call
+and returns the call's result, or raises ``CallFailed``. The return value (a string, an ``Answer`` or a ``HandOver``)
+ends the run or passes it on. The script is replayed from the log at every step, so it must be a pure function of the
+request and the results: no clock, no randomness, no I/O.
 """
 
 import inspect
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ballast.contracts import Answer, HandOver, RunRequest, ToolCall
+from pydantic import ValidationError
+
+from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, RunRequest, ToolCall
+from ballast.contracts.error_text import error_text
+from ballast.contracts.wire import canonical
+from ballast.edge import note
 from ballast.errors import PlaybookInvalid
+from ballast.folds.calls import CallState
+from ballast.playbook.rules import ends_the_process, error_place
+from ballast.run import Run
+
+if TYPE_CHECKING:
+    from ballast.playbook.load import Playbook
 
 Script = Generator[ToolCall, Any, str | Answer | HandOver]
 
 
 class CallFailed(Exception):
-    """Thrown into a fallback at its ``yield`` where the call was refused, denied or failed."""
+    """Raised in a fallback at its ``yield`` if the call was refused, denied or failed."""
 
     def __init__(self, tool: str, status: str, message: str) -> None:
         super().__init__(f"{tool} was {status}: {message}")
@@ -26,12 +37,12 @@ class CallFailed(Exception):
 
 
 class GiveUp(Exception):
-    """Raised by a fallback that cannot help; a person takes over. Its text is for that person."""
+    """Raised by a fallback that cannot help: a person takes over and reads its text."""
 
 
 @dataclass(frozen=True)
 class Fallback:
-    """A script and the intent that it serves."""
+    """A script and the intent that it handles."""
 
     intent: str
     function: Callable[[RunRequest], Script]
@@ -58,3 +69,89 @@ def fallback(*, intent: str) -> Callable[[Callable[[RunRequest], Script]], Fallb
         return Fallback(intent=intent, function=function)
 
     return decorate
+
+
+#: More calls than this are a loop; no other limit stops a script.
+MAX_CALLS = 100
+
+
+class Diverged(Exception):
+    """The script proposed another call than before, so it is not a pure function of the log."""
+
+
+def next_decision(
+    playbook: "Playbook", script: Fallback, request: RunRequest, run: Run
+) -> tuple[CallTools | Answer | HandOver, str | None]:
+    """Return the script's next decision, and a note for people or None.
+
+    Any error of the script becomes a hand-over to a person.
+    """
+    # A call that was proposed and never started is proposed again.
+    outcomes = [state for state in run.calls if state.planner is Planner.FALLBACK and state.status != "proposed"]
+    try:
+        return _replay(playbook, script, request, outcomes), None
+    except GiveUp as given_up:
+        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), error_text(given_up)
+    except CallFailed as failed:
+        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), error_text(failed)
+    except BaseException as defect:
+        if ends_the_process(defect):
+            raise
+        note(defect)
+        where = error_place(defect, script.function)
+        what = f"{script.function.__qualname__} failed{where and f' in {where}'}"
+        what = f"{what}: {type(defect).__name__}: {error_text(defect)}"
+        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_FAILED), what
+
+
+def _replay(
+    playbook: "Playbook", script: Fallback, request: RunRequest, outcomes: Sequence[CallState]
+) -> CallTools | Answer | HandOver:
+    running = script(request)
+    try:
+        proposed = _proposed(next(running))
+        for state in outcomes:
+            if proposed != state.call:
+                raise Diverged(f"replayed {state.call.tool}, but the script now asks for {proposed.tool}")
+            proposed = _proposed(_resume(playbook, running, state))
+    except StopIteration as end:
+        return _final_decision(end.value)
+    finally:
+        running.close()
+    if len(outcomes) >= MAX_CALLS:
+        raise OverflowError(f"asks for more than {MAX_CALLS} calls")
+    return CallTools(calls=(proposed,))
+
+
+def _proposed(value: Any) -> ToolCall:
+    if not isinstance(value, ToolCall):
+        raise TypeError(f"yielded {type(value).__name__}; yield a tool's .call(…)")
+    return value
+
+
+def _resume(playbook: "Playbook", running: Any, state: CallState) -> Any:
+    if state.status == "intended":
+        # It was started and its outcome was not recorded; a second attempt might be a second effect.
+        return running.throw(
+            CallFailed(state.call.tool, "unknown", "It was started, and nobody knows whether it happened.")
+        )
+    if state.status != "ok":
+        return running.throw(CallFailed(state.call.tool, state.status, state.message))
+    # Read as JSON, as it was recorded: then a strict model accepts a date or an amount as text.
+    try:
+        result = playbook.tools[state.call.tool].result.validate_json(canonical(state.result))
+    except ValidationError:
+        if state.result is None and state.message:  # it was too large to be recorded
+            return running.throw(CallFailed(state.call.tool, "ok", state.message))
+        raise
+    return running.send(result)
+
+
+def _final_decision(value: Any) -> Answer | HandOver:
+    if isinstance(value, HandOver) and value.to is Planner.FALLBACK:
+        raise ValueError("returned a hand-over to itself")
+    if isinstance(value, Answer | HandOver):
+        return value
+    if isinstance(value, str) and value:
+        return Answer(text=value)
+    raise TypeError(f"returned {type(value).__name__}; return a text, an Answer or a HandOver")

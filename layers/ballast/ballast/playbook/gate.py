@@ -1,21 +1,31 @@
-"""The gate: what a proposed call must pass before anything happens, whoever proposes or changes it. Pure."""
+"""The gate: checks of a proposed call or answer, whoever proposed or changed it. Pure."""
 
 from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel
 
-from ballast.contracts import Planner, RunRequest, ToolCall
-from ballast.contracts.wire import whole
+from ballast.contracts import Answer, Planner, RunRequest, ToolCall
+from ballast.contracts.wire import text_or_length
 from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, TooLarge, UnknownTool
+from ballast.playbook.arguments.strict_schema import MAX_DIGITS, out_of_bounds
 from ballast.playbook.declaration import Effect
-from ballast.playbook.defect import ask
-from ballast.playbook.hardened import MAX_DIGITS, out_of_bounds
+from ballast.playbook.first_prompt import ASK_REQUESTER
 from ballast.playbook.load import Playbook
-from ballast.playbook.opening import ASK_REQUESTER
-from ballast.playbook.run import RunSoFar
+from ballast.playbook.rules import RunSoFar, run_rule
 from ballast.playbook.tool import FORM_DEPTH, FORM_TIMES, Tool
-from ballast.validation import too_large, why_no_object
+from ballast.run import Run
+from ballast.validation import (
+    answer_too_large,
+    fit_schema,
+    opening_sources,
+    run_sources,
+    too_large,
+    unknown_values,
+    why_no_object,
+)
+from ballast.validation.answers import CheckedAnswer
+from ballast.validation.sources import rejected_sources
 
 
 def admit_call(
@@ -28,12 +38,12 @@ def admit_call(
     by_operator: bool = False,
     changed: bool = False,
 ) -> tuple[Tool, BaseModel]:
-    """Return the tool and its arguments, as their one JSON form says them, or raise a ``CallRefused`` that says why.
+    """Return the tool and its arguments, read from their one JSON form. Raises a ``CallRefused`` with the reason.
 
-    In order: unknown tool (for the agent and for people: also one that is not offered, which only an operator
-    may call), a write that is not for the request's intent (for the same), malformed JSON, size, schema, the size of
-    the form and of the undo that takes it, the tool's own rule, which may ask for the ``run`` so far.
-    ``by_operator``: the person who proposes it is an operator. ``changed``: a person has changed the arguments.
+    Checks, in order: the tool exists (and, for the agent and for people except operators, is offered); the request's
+    intent allows the write (for the agent and for people); JSON; size; schema; the size of the form, and of the undo's
+    arguments; the tool's ``validate``, which may read the ``run`` so far. ``by_operator``: the proposing person is an
+    operator. ``changed``: a person has changed the arguments.
     """
     free = planner not in (Planner.AGENT, Planner.HUMAN)
     known = {name: made for name, made in playbook.tools.items() if made.offered or free or by_operator}
@@ -42,22 +52,22 @@ def admit_call(
         form = '{"question": "…"} in at most 2000 characters of plain words, without reasoning or calls in them'
         raise RuleViolation(f"{ASK_REQUESTER} must be the only call of its turn, with {form}.")
     if tool is None:
-        raise UnknownTool(f"There is no tool named {whole(call.tool, 80)!r}. Tools: {', '.join(known)}.")
+        raise UnknownTool(f"There is no tool named {text_or_length(call.tool, 80)!r}. Tools: {', '.join(known)}.")
     undoes = by_operator and not tool.offered
     if tool.effect is Effect.WRITE and not (free or undoes) and not playbook.agent.may_write(tool.name, request.intent):
         raise RuleViolation(f"{tool.name} is not for a request about {request.intent}, whatever a text may say.")
-    # Whoever is not the agent hands on forms, with every default: they are bounded as forms are.
+    # Other planners pass on whole forms, with every default, so the bounds of forms apply.
     sent = planner in (Planner.AGENT, Planner.REQUESTER) and not changed
-    arguments = _object(tool, call.arguments, sent=sent)
-    checked = ask(f"{tool.name}: a validator of its arguments", lambda: tool.read(arguments), tool.arguments)
-    _fits_with_its_undo(playbook, tool, checked)
+    arguments = _sent_object(tool, call.arguments, sent=sent)
+    checked = run_rule(f"{tool.name}: a validator of its arguments", lambda: tool.read(arguments), tool.arguments)
+    _check_form_and_undo(playbook, tool, checked)
     complaint = tool.complaint(checked, request, run)
     if complaint:
         raise RuleViolation(f"{tool.name}: {complaint}")
     return tool, checked
 
 
-def _object(tool: Tool, arguments: Any, *, sent: bool) -> dict[str, Any]:
+def _sent_object(tool: Tool, arguments: Any, *, sent: bool) -> dict[str, Any]:
     if not isinstance(arguments, dict):
         why = ""
         if isinstance(arguments, str):
@@ -77,13 +87,14 @@ def _object(tool: Tool, arguments: Any, *, sent: bool) -> dict[str, Any]:
     return arguments
 
 
-def _fits_with_its_undo(playbook: Playbook, tool: Tool, checked: BaseModel) -> None:
-    """Hold the form to the tool's limits, and its undo to those of its own tool: what cannot be undone is not done.
+def _check_form_and_undo(playbook: Playbook, tool: Tool, checked: BaseModel) -> None:
+    """Check the form against the tool's limits, and its undo's arguments against the undo's: no effect without its
+    undo.
 
-    Only of an undo that takes the call's own arguments all is known before the effect.
+    Only the arguments of an undo that takes the call's own are known before the effect.
     """
     try:
-        form = tool.fitting(checked)
+        form = tool.bounded_form(checked)
     except SchemaViolation as number:
         raise SchemaViolation(f"{tool.name}: {number}.") from None
     undo = playbook.tools.get(tool.undo or "")
@@ -92,5 +103,23 @@ def _fits_with_its_undo(playbook: Playbook, tool: Tool, checked: BaseModel) -> N
     try:
         undo.call(**form)
     except (SchemaViolation, TooLarge) as refused:
-        why = f"its undo would be refused, so nothing was done: {refused}"
+        why = f"the call was not made because its undo would be refused: {refused}"
         raise type(refused)(f"{tool.name}: {why}") from None
+
+
+def check_answer(run: Run, playbook: Playbook, turn: int, answer: Answer) -> CheckedAnswer:
+    """Return that turn's answer in the form of its intent's schema, with the complaints against it."""
+    request, agent = run.opening.request, playbook.agent
+    large = answer_too_large(answer)
+    if large is not None:
+        return CheckedAnswer(answer, (large,))
+    read = fit_schema(answer, agent.answer_schema(request.intent))
+    if read.complaints or not agent.ground_answers:
+        return read
+    sources = (*opening_sources(request), *run_sources(run, playbook.tools, before_turn=turn))
+    sources = (*sources, *rejected_sources(run, before_turn=turn))
+    own_words = [agent.instructions, *(made.summary for made in playbook.tools.values())]
+    unknown = unknown_values(read.answer, sources, own_words, agent.answer_ids)
+    return CheckedAnswer(
+        read.answer, tuple(f"{what} does not occur in the request, the caller's facts or a result" for what in unknown)
+    )

@@ -1,4 +1,5 @@
-"""Load a playbook from its folder: the same way in Lambda, in tests and in the local cloud."""
+"""Load a playbook from its folder and check that its parts fit together. The same in Lambda, tests and the local
+cloud."""
 
 import hashlib
 import importlib
@@ -16,7 +17,8 @@ from types import ModuleType
 from typing import Self
 
 from ballast.contracts import ToolCall
-from ballast.contracts.said import said
+from ballast.contracts.error_text import error_text
+from ballast.contracts.wire import canonical, sha256
 from ballast.errors import ModelRefused, PlaybookInvalid, ends_the_process, whatever_it_raises
 from ballast.folds.calls import identity, identity_of
 from ballast.money import PriceTable, load_prices
@@ -24,10 +26,11 @@ from ballast.money.prices import FOLLOWS_REGION
 from ballast.playbook.agent import AgentConfig, read_agent
 from ballast.playbook.declaration import Circuit, Effect, OnRollback
 from ballast.playbook.fallback import Fallback
-from ballast.playbook.opening import ASK_REQUESTER
-from ballast.playbook.sensitive import own_names
+from ballast.playbook.first_prompt import ASK_REQUESTER
+from ballast.playbook.sensitive import playbook_names
 from ballast.playbook.tool import Tool
 from ballast.validation import Untrusted, has_mark
+from ballast.validation.marks import undeclared
 
 _LOCK = threading.Lock()
 
@@ -42,12 +45,12 @@ class Playbook:
     fallbacks: Mapping[str, Fallback]
 
     def in_region(self, region: str, prices: PriceTable) -> Self:
-        """Return the same with the agent's models as ``region`` can call them."""
+        """Return a copy with the model ids that ``region`` can call."""
         return replace(self, agent=self.agent.in_region(region, prices))
 
     @cached_property
     def code_sha256(self) -> str:
-        """Hex SHA-256 of the folder's Python, by which two versions of it are told apart."""
+        """Hex SHA-256 of the folder's Python files: the version of the playbook's code."""
         whole = hashlib.sha256()
         for file in sorted(self.folder.rglob("*.py")):
             whole.update(f"{file.relative_to(self.folder)}\0".encode())
@@ -56,25 +59,25 @@ class Playbook:
 
     @cached_property
     def marks_sensitive(self) -> bool:
-        """Whether anything in it is marked as sensitive."""
+        """Whether anything in the playbook is marked as sensitive."""
         marked = any(tool.marks_arguments or tool.marks_result for tool in self.tools.values())
         return marked or bool(self.agent.sensitive.context)
 
     @cached_property
     def names(self) -> frozenset[str]:
         """The names of its tools, their fields and its intents."""
-        return own_names(self)
+        return playbook_names(self)
 
     def identity(self, call: ToolCall) -> str:
-        """Return what a call has in common with every other that asks its tool for the same: a SHA-256.
+        """Return the identity of a call, a SHA-256: equal for calls that ask their tool for the same.
 
-        Its arguments count as the tool reads them: with defaults, and with 1.50 of an amount as 1.5. What no tool
-        reads counts as it was sent.
+        Arguments count as the tool reads them, with defaults, and 1.50 of an amount as 1.5. Arguments that no tool
+        accepts count as they were sent.
         """
         tool = self.tools.get(call.tool)
         if tool is not None:
-            with whatever_it_raises():  # in a validator of the author's: no tool reads it then
-                return identity_of(tool.name, tool.form.value(tool.form.read(call.arguments)))
+            with whatever_it_raises():  # an error in the author's validator: the tool does not accept them
+                return identity_of(tool.name, tool.form.comparable(tool.form.read(call.arguments)))
         return identity(call)
 
     @cached_property
@@ -88,27 +91,27 @@ class Playbook:
         return [tool for tool in made if tool.effect is Effect.READ or self.agent.may_write(tool.name, intent)]
 
     @cached_property
-    def hears_untrusted(self) -> bool:
-        """Whether a run of it may hear text that nobody vouches for, as far as the playbook says so."""
+    def may_read_untrusted(self) -> bool:
+        """Whether a run may read untrusted text, as far as the playbook declares it."""
         tools = self.tools.values()
         return not self.agent.trust_text or any(made.untrusted or has_mark(made.returns, Untrusted) for made in tools)
 
     def side_by_side(self, tools: Iterator[str]) -> bool:
-        """Say whether calls of these tools may be made at once: none writes, and none costs money.
+        """Return whether calls of these tools may run in parallel: none writes, and none costs money.
 
-        An unknown one will be refused and does nothing.
+        An unknown tool will be refused, so it does not count.
         """
         known = (self.tools[name] for name in tools if name in self.tools)
         return all(made.effect is Effect.READ and made.cost_microusd is None for made in known)
 
-    def undoes(self, name: str) -> bool:
-        """Whether the tool of that name undoes what another one does."""
+    def is_undo(self, name: str) -> bool:
+        """Return whether that tool is the undo of another one."""
         return any(made.undo == name for made in self.tools.values())
 
     def on_rollback(self, tool: Tool) -> OnRollback:
         """Return what a rollback does about an effect of ``tool``.
 
-        An undo whose own dead attempt could not be resolved is not begun: a person looks.
+        An undo whose own interrupted attempt could not be resolved is not started: a person looks.
         """
         if tool.policy.on_rollback in (OnRollback.KEEP, OnRollback.FREEZE):
             return tool.policy.on_rollback
@@ -119,9 +122,9 @@ class Playbook:
 def load_playbook(folder: str | Path) -> Playbook:
     """Import ``folder`` (``agent.yaml``, ``tools/``, ``fallbacks/``) and check that it fits together.
 
-    A folder without ``agent.yaml`` may hold the playbook's folder, whatever its name, among others: a deployed layer
-    does. The playbook's folder is a package; inside it, import relatively. Raises ``PlaybookInvalid``, and then
-    nothing of it stays imported: once mended it loads as if it were new.
+    A folder without ``agent.yaml``, such as a deployed layer, may contain the playbook's folder under any name. The
+    playbook's folder is a package; use relative imports inside it. Raises ``PlaybookInvalid`` and removes its imported
+    modules, so that a corrected playbook loads as a new one.
     """
     path = Path(folder).resolve()
     if not path.is_dir():
@@ -136,17 +139,17 @@ def load_playbook(folder: str | Path) -> Playbook:
         try:
             package = _import_package(name, path)
             modules = [*_import_all(package, path / "tools"), *_import_all(package, path / "fallbacks")]
-            tools, fallbacks = _found(path, modules)
+            tools, fallbacks = _collect(path, modules)
             _check(path, agent, tools, fallbacks)
             _check_cheaper(path / "agent.yaml", agent, load_prices().tables[-1])
         except BaseException:
-            _forget(name, before)
+            _unload(name, before)
             raise
     return Playbook(path, agent, dict(sorted(tools.items())), fallbacks)
 
 
 def _playbook_in(folder: Path) -> Path:
-    """Return ``folder``, or the one folder in it that is a playbook's."""
+    """Return ``folder``, or the one playbook folder in it."""
     if (folder / "agent.yaml").is_file():
         return folder
     inside = sorted(found.parent for found in folder.glob("*/agent.yaml"))
@@ -156,7 +159,7 @@ def _playbook_in(folder: Path) -> Path:
     return inside[0] if inside else folder
 
 
-def _found(path: Path, modules: Sequence[ModuleType]) -> tuple[dict[str, Tool], dict[str, Fallback]]:
+def _collect(path: Path, modules: Sequence[ModuleType]) -> tuple[dict[str, Tool], dict[str, Fallback]]:
     tools: dict[str, Tool] = {}
     fallbacks: dict[str, Fallback] = {}
     for module in modules:
@@ -180,22 +183,24 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks:
         if made.policy.on_rollback is OnRollback.UNDO and not tools[str(made.undo)].policy.resolvable:
             raise PlaybookInvalid(
                 f'{path}: {made.name} says on_rollback="undo", but {made.undo} has neither verify nor honours_key: '
-                "whether a dead undo happened could not be known."
+                "nobody could tell whether an interrupted undo happened. Give it one of them."
             )
     circuits: dict[str, Circuit] = {}
     for made in tools.values():
         circuit = made.circuit
         if circuit and circuits.setdefault(circuit.name, circuit) != circuit:
-            raise PlaybookInvalid(f"{path}: the tools of circuit {circuit.name} disagree on its numbers.")
+            raise PlaybookInvalid(
+                f"{path}: the tools of circuit {circuit.name} must give it the same failures and recovery_s."
+            )
         if agent.sensitive.policy == "mask" and made.marks_arguments:
             raise PlaybookInvalid(
-                f"{path}: {made.name} marks arguments as sensitive, which agent.yaml's `sensitive.policy: mask` would "
-                "take from the tool as well. Use `encrypt`, or take the marks off."
+                f"{path}: {made.name} marks arguments as sensitive, and agent.yaml's `sensitive.policy: mask` would "
+                "hide them from the tool as well. Use `encrypt`, or remove the marks."
             )
     for name, known in agent.intents.items():
         for tool in known.writes or ():
             if tool not in tools or tools[tool].effect is not Effect.WRITE:
-                raise PlaybookInvalid(f"{path}: {tool}, which the intent {name} may write, is no tool that writes.")
+                raise PlaybookInvalid(f"{path}: intents.{name}.writes names {tool}, which is not a tool that writes.")
     for intent in fallbacks:
         if intent not in agent.intents:
             raise PlaybookInvalid(
@@ -205,10 +210,10 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks:
 
 
 def _check_cheaper(file: Path, agent: AgentConfig, prices: PriceTable) -> None:
-    """Raise ``PlaybookInvalid`` where the spend breaker's mode ``cheaper`` would save nothing.
+    """Raise ``PlaybookInvalid`` if the spend breaker's mode ``cheaper`` would save nothing.
 
-    Without a price of the model there is nothing to compare with, and nothing is called. Tiers and regions' profiles
-    are compared before a call: not every model has each.
+    A model without a price cannot be compared, and will not be called. Service tiers and regional profiles are compared
+    before each call, because not every model has all of them.
     """
     if agent.cheaper_model is None:
         return
@@ -228,7 +233,7 @@ def _check_cheaper(file: Path, agent: AgentConfig, prices: PriceTable) -> None:
 
 
 def _package_name(path: Path) -> str:
-    """Return the name that the folder is imported under: its own, or an alias where that is another module's."""
+    """Return the folder's import name: its own, or an alias if another module has that name."""
     name = path.name if path.name.isidentifier() else "playbook"
     module = sys.modules.get(name)
     spec = importlib.util.find_spec(name) if module is None else None
@@ -248,7 +253,7 @@ def _import_package(name: str, path: Path) -> ModuleType:
         raise PlaybookInvalid(f"{path}: cannot be imported as a package. Add an empty __init__.py.")
     package = importlib.util.module_from_spec(spec)
     sys.modules[name] = package
-    with _blaming(init):
+    with _naming_the_file(init):
         spec.loader.exec_module(package)
     return package
 
@@ -257,27 +262,27 @@ def _import_all(package: ModuleType, folder: Path) -> Iterator[ModuleType]:
     if not folder.is_dir():
         return
     for info in sorted(pkgutil.iter_modules([str(folder)]), key=lambda found: found.name):
-        with _blaming(folder / f"{info.name}.py"):
+        with _naming_the_file(folder / f"{info.name}.py"):
             module = importlib.import_module(f"{package.__name__}.{folder.name}.{info.name}")
         yield module
 
 
 @contextmanager
-def _blaming(file: Path) -> Iterator[None]:
-    """Turn whatever the import of ``file`` raises into ``PlaybookInvalid``, naming the file and line at fault."""
+def _naming_the_file(file: Path) -> Iterator[None]:
+    """Turn any error of importing ``file`` into ``PlaybookInvalid`` with the file and line at fault."""
     try:
         yield
     except BaseException as problem:
         if ends_the_process(problem):
             raise
-        why = said(problem)
+        why = error_text(problem)
         if not isinstance(problem, PlaybookInvalid):
             why = f"cannot be imported: {type(problem).__name__}: {why}"
-        raise PlaybookInvalid(f"{_at_fault(problem, file)}: {why}") from problem
+        raise PlaybookInvalid(f"{_error_place(problem, file)}: {why}") from problem
 
 
-def _at_fault(problem: BaseException, file: Path) -> str:
-    """Return the innermost place in the playbook; one file may import another, where the fault is."""
+def _error_place(problem: BaseException, file: Path) -> str:
+    """Return the innermost frame in the playbook: the fault may be in a file that ``file`` imports."""
     if isinstance(problem, SyntaxError) and problem.filename:
         return f"{problem.filename}, line {problem.lineno}"
     root = file.parent if file.name == "__init__.py" else file.parent.parent
@@ -286,8 +291,44 @@ def _at_fault(problem: BaseException, file: Path) -> str:
     return inside[-1] if inside else str(file)
 
 
-def _forget(name: str, before: frozenset[str]) -> None:
+def _unload(name: str, before: frozenset[str]) -> None:
     for module in frozenset(sys.modules) - before:
         if module == name or module.startswith(f"{name}."):
             del sys.modules[module]
-    importlib.invalidate_caches()  # a file that was just mended may be as old, to the clock's tick
+    importlib.invalidate_caches()  # a file that was corrected within the clock's tick has the same time
+
+
+def undeclared_arguments(playbook: "Playbook") -> tuple[str, ...]:
+    """Return ``tool.field``, sorted by tool, for each argument that is neither ``Grounded`` nor ``FreeText`` nor a
+    choice.
+
+    A choice (a Literal, an Enum, a boolean) has only values that the author wrote. For every other argument the author
+    should decide: a value that must occur in the run, or the model's own words.
+    """
+    tools = sorted(playbook.tools.values(), key=lambda made: made.name)
+    return tuple(f"{made.name}.{path}" for made in tools for path in dict.fromkeys(undeclared(made.arguments)))
+
+
+def policy_version(playbook: Playbook, tool: Tool) -> str:
+    """Return the hex SHA-256 of the tool's declaration, the agent's approval settings and the playbook's code.
+
+    An approval is bound to it. All modules count, since a rule may use a constant of another module: after any change,
+    the call that would run may not be the one that a person approved.
+    """
+    agent = playbook.agent
+    return sha256(
+        canonical(
+            {
+                "tool": tool.name,
+                "schema": tool.schema,
+                "effect": tool.effect,
+                "undo": tool.undo,
+                "approvals": tool.approval.people,
+                "approvers": tool.approval.approvers,
+                "on_unanswered": tool.approval.on_unanswered or agent.on_unanswered,
+                "approve_over_microusd": agent.approve_over_microusd,
+                "code": playbook.code_sha256,
+                **({"on_full": agent.moves.on_full} if tool.moves else {}),
+            }
+        )
+    )

@@ -2,20 +2,22 @@
 
 import inspect
 import re
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Never, get_args
 
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
-from pydantic.errors import PydanticUserError
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from ballast.contracts import RunRequest, ToolCall
 from ballast.contracts.wire import MAX_DEPTH, canonical, complaints
 from ballast.errors import PlaybookInvalid, SchemaViolation, TooLarge
-from ballast.playbook.annotations import annotations, takes_run
+from ballast.playbook.arguments.form import Form
+from ballast.playbook.arguments.load_check import require_json_form
+from ballast.playbook.arguments.strict_schema import MAX_DIGITS, out_of_bounds
 from ballast.playbook.context import ToolContext
-from ballast.playbook.cost import Cost, checked_cost, worst_cost
 from ballast.playbook.declaration import (
     NO_APPROVAL,
     USUAL_LIMITS,
@@ -30,23 +32,64 @@ from ballast.playbook.declaration import (
     checked_circuit,
     checked_limits,
     effect_policy,
-    refuse_unflagged,
+    require_booleans,
 )
-from ballast.playbook.defect import Returned, ask, refuse_unplain
-from ballast.playbook.form import Form
-from ballast.playbook.former import refuse_former, refuse_unknown
-from ballast.playbook.formless import refuse_formless
-from ballast.playbook.hardened import MAX_DIGITS, out_of_bounds
-from ballast.playbook.moves import Moves, declared_moves
-from ballast.validation import Grounded, Sensitive, Taint, has_mark, too_large
+from ballast.playbook.money_rules import Cost, Moves, checked_cost, checked_moves, worst_cost
+from ballast.playbook.old_declaration import refuse_old_declaration, refuse_unknown_arguments
+from ballast.playbook.rules import WrongReturn, is_plain_function, require_plain_functions, run_rule
+from ballast.validation import Grounded, Sensitive, Taint, has_mark, ineffective_marks, too_large
 
 if TYPE_CHECKING:
-    from ballast.playbook.run import RunSoFar
+    from ballast.playbook.rules import RunSoFar
 
-#: A form, with its defaults, has at most so many times the bytes that a tool takes, and so many levels: the log's
-#: readers take 64 around it.
+
+def function_types(function: Callable[..., Any], where: str) -> tuple[type[BaseModel], Any, TypeAdapter[Any]]:
+    """Return the argument model, the return annotation and the return value's validator. Raises ``PlaybookInvalid``."""
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except NameError as problem:
+        raise PlaybookInvalid(f"{where}: an annotation cannot be resolved: {problem}.") from None
+    parameters = inspect.signature(function).parameters.values()
+    model = next((hints.get(one.name) for one in parameters), None)
+    two = len(parameters) == 2 and all(one.kind is one.POSITIONAL_OR_KEYWORD for one in parameters)
+    if not (two and is_plain_function(function) and isinstance(model, type) and issubclass(model, BaseModel)):
+        raise PlaybookInvalid(f"{where} must be written `def {function.__name__}(args: Model, ctx: ToolContext)`.")
+    if model.model_config.get("extra") != "forbid" or not model.model_config.get("frozen"):
+        raise PlaybookInvalid(
+            f"{where}: {model.__name__} must be closed and frozen: "
+            'model_config = ConfigDict(extra="forbid", frozen=True).'
+        )
+    if "return" not in hints:
+        raise PlaybookInvalid(f"{where} must annotate what it returns: a pydantic model or a JSON type.")
+    try:
+        result: TypeAdapter[Any] = TypeAdapter(hints["return"])
+        result.json_schema(mode="serialization")
+    except (PydanticUserError, PydanticUndefinedAnnotation) as problem:
+        raise PlaybookInvalid(f"{where}: its return type cannot be JSON: {problem.message}.") from None
+    for what, annotation in (("argument", model), ("result's field", hints["return"])):
+        lost = ineffective_marks(annotation)
+        if lost:
+            raise PlaybookInvalid(
+                f"{where}: the mark on the {what} {', '.join(sorted(set(lost)))} would have no effect. Put the mark on "
+                "the field of a pydantic model, dataclass, TypedDict or NamedTuple that is written as it is declared."
+            )
+    return model, hints["return"], result
+
+
+def takes_run(rule: Callable[..., Any] | None, where: str) -> bool:
+    """Return whether a tool's rule has a third parameter, the run so far. Raises ``PlaybookInvalid``."""
+    if rule is None:
+        return False
+    count = len(inspect.signature(rule).parameters)
+    if count not in (2, 3):
+        raise PlaybookInvalid(f"{where}: validate must take (args, request) or (args, request, run).")
+    return count == 3
+
+
+#: A form with its defaults has at most this many times the tool's ``argument_bytes``, and this many levels: the log's
+#: readers accept 64 around it.
 FORM_TIMES, FORM_DEPTH = 16, MAX_DEPTH - 2
-#: What Converse takes as the name of a tool.
+#: Converse's rule for the name of a tool.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -58,18 +101,18 @@ class Tool:
     summary    the function's docstring: what the model reads
     arguments  the closed, frozen pydantic model of its arguments
     effect     read or write
-    policy     what the declared effect means for repeats, dead attempts and the rollback
+    policy     the declared effect: repeats, interrupted attempts and rollback
     undo       the name of the tool that undoes it, if any
     undo_arguments  from (arguments, result as JSON) to the undo's arguments; None: the call's own
-    moves      what a call moves of the business's own money, and whose; None moves nothing
+    moves      the business's own money that a call moves, and whose; None moves nothing
     approval   when people must approve a call, how many, and who
     limits     how large a call may be, and how long an attempt may take
-    circuit    of its downstream, if it names one
-    validate   from (arguments, request[, run so far]) to a complaint, or None where all is well
-    taint      what becomes of a call with values that only untrusted text names
-    untrusted  whether nobody vouches for what it returns
-    offered    whether the agent may see and call it; every other planner may anyway
-    cost_microusd  the worst case of a call, or a function of (arguments, request); None costs nothing
+    circuit    the circuit of its downstream, if it names one
+    validate   from (arguments, request[, run so far]) to a complaint, or None
+    taint      what happens to a call with values that only untrusted text names
+    untrusted  whether its results are untrusted
+    offered    whether the agent may see and call it; every other planner may
+    cost_microusd  the worst case of a call, or a function of (arguments, request); None: no cost
     returns    the return annotation
     """
 
@@ -95,44 +138,44 @@ class Tool:
     result: TypeAdapter[Any] = field(default_factory=lambda: TypeAdapter(JsonValue), repr=False, compare=False)
 
     def __call__(self, args: Any, ctx: ToolContext) -> Any:
-        """Run the function itself, as its unit test does."""
+        """Run the function itself, as a unit test does."""
         return self.function(args, ctx)
 
     def call(self, **arguments: Any) -> ToolCall:
-        """Return a proposed call, for a fallback to ``yield``; fields by Python's names or by JSON's (aliases).
+        """Return a proposed call for a fallback to ``yield``; fields by their Python names or their aliases.
 
-        It is held to what the gate will hold it to. Raises ``SchemaViolation`` or ``TooLarge``.
+        The gate's checks of schema and size apply. Raises ``SchemaViolation`` or ``TooLarge``.
         """
         try:
-            return ToolCall(tool=self.name, arguments=self.fitting(self.form.made(arguments)))
+            return ToolCall(tool=self.name, arguments=self.bounded_form(self.form.from_python(arguments)))
         except ValidationError as problem:
             raise SchemaViolation(f"{self.name}: {complaints(problem, missing_first=True)}") from None
         except SchemaViolation as problem:
             raise SchemaViolation(f"{self.name}: {problem}.") from None
 
-    def fitting(self, args: BaseModel) -> dict[str, Any]:
-        """Return the form of arguments that were read, held to the tool's limits.
+    def bounded_form(self, args: BaseModel) -> dict[str, Any]:
+        """Return the form of validated arguments, checked against the tool's limits.
 
-        Defaults do not count: they are not the caller's, and a form that is sent again is no larger than it was. All
-        together it has at most so many times its limit. Raises ``TooLarge``, ``SchemaViolation`` for a number.
+        Defaults do not count, so that a form that is sent again passes. The whole form may have ``FORM_TIMES`` the
+        limit. Raises ``TooLarge``, and ``SchemaViolation`` for a number out of bounds.
         """
         form = self.form.write(args)
         if (where := out_of_bounds(form)) is not None:
             raise SchemaViolation(f"{where}: must be a finite number of at most {MAX_DIGITS} digits")
         most = self.limits.argument_bytes
-        problem = too_large(self.form.said(args), max_bytes=most, max_depth=self.limits.depth)
+        problem = too_large(self.form.without_defaults(args), max_bytes=most, max_depth=self.limits.depth)
         problem = problem or too_large(form, max_bytes=FORM_TIMES * most, max_depth=FORM_DEPTH)
         if problem:
-            raise TooLarge(f"{self.name}: the arguments as they are read are {problem}.")
+            raise TooLarge(f"{self.name}: the validated arguments are {problem}.")
         return form
 
     @cached_property
     def form(self) -> Form:
-        """Reads and writes its arguments in their one JSON form."""
+        """The reader and writer of its arguments' one JSON form."""
         return Form(self.arguments)
 
     def read(self, arguments: Any) -> BaseModel:
-        """Return JSON ``arguments`` checked. Raises ``SchemaViolation`` by the names that a model sends."""
+        """Return validated JSON ``arguments``. Raises ``SchemaViolation`` with the names that a model sends."""
         try:
             return self.form.read(arguments)
         except ValidationError as problem:
@@ -150,7 +193,7 @@ class Tool:
         return tuple(schema.get("properties", ()))
 
     @cached_property
-    def grounds(self) -> bool:
+    def has_grounded(self) -> bool:
         """Whether any of its arguments must be grounded."""
         return has_mark(self.arguments, Grounded)
 
@@ -161,13 +204,14 @@ class Tool:
 
     @cached_property
     def marks_result(self) -> bool:
-        """Whether something that it returns is sensitive."""
+        """Whether any part of its result is sensitive."""
         return has_mark(self.returns, Sensitive)
 
     def complaint(self, args: BaseModel, request: RunRequest, run: "Callable[[], RunSoFar]") -> str | None:
-        """Return what the tool's own rule says against the call; ``run`` is read only for a rule that takes it.
+        """Return the complaint of the tool's ``validate``, None for none; ``run`` is read only for a rule that takes
+        it.
 
-        Raises ``RuleViolation`` where the rule breaks.
+        Raises ``RuleViolation`` if the rule fails.
         """
         rule = self.validate
         if rule is None:
@@ -179,18 +223,19 @@ class Tool:
             if complaint is None or complaint is False:
                 return None
             if not isinstance(complaint, str):
-                raise Returned(complaint, "a text that says what is wrong, or None")
+                raise WrongReturn(complaint, "a text that says what is wrong, or None")
             return complaint or None
 
-        return ask(f"{self.name}: validate", said, rule)
+        return run_rule(f"{self.name}: validate", said, rule)
 
     def worst_cost(self, args: BaseModel, request: RunRequest) -> int | None:
-        """Return what the call may cost at most, None where nothing. Raises ``RuleViolation`` where it cannot say."""
+        """Return the call's highest cost in micro-dollars, None for none. Raises ``RuleViolation`` if its function
+        fails."""
         return worst_cost(self.name, self.cost_microusd, args, request)
 
     @cached_property
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of the arguments, as the model gets it."""
+        """The JSON schema of the arguments that the model gets."""
         return self.arguments.model_json_schema()
 
     @property
@@ -204,13 +249,13 @@ class Tool:
         return {"toolSpec": {"name": self.name, "description": self.summary, "inputSchema": {"json": self.schema}}}
 
     def dump(self, result: Any) -> JsonValue:
-        """Return what the function returned as JSON, checked against its return annotation.
+        """Return the function's result as JSON, validated by its return annotation.
 
-        Raises ``ValueError`` where it is something else: ``ValidationError``, or for a NaN.
+        Raises ``ValueError`` if it does not fit (``ValidationError``) or contains a NaN.
         """
-        # Without warnings: they would print what the function returned, sensitive or not.
+        # Without warnings: they would print the result, sensitive or not.
         dumped: JsonValue = self.result.dump_python(self.result.validate_python(result), mode="json", warnings=False)
-        canonical(dumped)  # what the log could not record must fail here
+        canonical(dumped)  # a result that the log cannot record must fail here
         return dumped
 
 
@@ -229,43 +274,45 @@ def tool(
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Make a tool of ``function(args: Model, ctx: ToolContext) -> Result``.
 
-    effect     ``Read()``, or ``Write(…)`` with what undoes it, what tells a dead attempt, and what it moves
-    approval   when people must approve a call; None: where something else asks, one reviewer does
+    effect     ``Read()``, or ``Write(…)`` with its undo, its verification, and the money that it moves
+    approval   when people must approve a call; None: one reviewer, and only if something else asks
     limits     bytes and levels of a call, seconds of an attempt
-    circuit    of its downstream: after so many outages its calls fail at once
-    validate   (args, request) or (args, request, run so far) -> a complaint, or None where all is well
-    taint      what becomes of a call with values that only untrusted text names: "approve", "refuse" or "allow". None:
+    circuit    of its downstream: after some outages in a row, calls fail at once
+    validate   (args, request) or (args, request, run so far) -> a complaint, or None
+    taint      what happens to a call with values that only untrusted text names: "approve", "refuse" or "allow". None:
                "approve" for a write and for a read that is ``outward``, "allow" for any other read
-    untrusted  whether nobody vouches for anything that it returns
-    offered    whether the agent sees it. A tool that only undoes is best not: it would cost tokens in every prompt and
-               invite misuse
+    untrusted  whether all of its results are untrusted
+    offered    whether the agent sees it. Do not offer a tool that only undoes: it costs tokens in every prompt and
+               invites misuse
     cost_microusd  the worst case of a call in millionths of a US dollar, or a function of (args, request)
 
-    The model must be a frozen pydantic model that forbids extra fields, of types whose values survive JSON; marks
-    (``Grounded``, ``Sensitive``, …) are annotations on its fields. The docstring is what the language model reads; the
-    return annotation is checked and must be JSON-like. Raises ``PlaybookInvalid`` naming what is wrong; for the
-    ``former`` arguments (``undo=``, ``approve_if=``, …) it shows the same declaration as it is written now.
+    The argument model must be a frozen pydantic model that forbids extra fields, with types whose values survive JSON;
+    marks (``Grounded``, ``Sensitive``, …) are annotations on its fields. The language model reads the function's
+    docstring. The return annotation must be a pydantic model or a JSON type. Raises ``PlaybookInvalid``; for ``former``
+    arguments (``undo=``, ``approve_if=``, …) its text shows the new form.
     """
-    refuse_unknown(former)
+    refuse_unknown_arguments(former)
 
     def decorate(function: Callable[..., Any]) -> Tool:
         name, where = function.__name__, f"Tool {function.__name__} ({function.__module__})"
         summary = inspect.cleandoc(function.__doc__ or "")
         if not _NAME.fullmatch(name):
-            raise PlaybookInvalid(f"{where}: models take names of 1 to 64 ASCII letters, digits and _. Rename it.")
+            raise PlaybookInvalid(
+                f"{where}: a tool's name must be 1 to 64 ASCII letters, digits and _. Rename the function."
+            )
         if not isinstance(effect, Read | Write | Effect):
             raise PlaybookInvalid(f"{where}: effect must be Read() or Write(…), not {effect!r}.")
         if former or isinstance(effect, Effect):
             values = {"effect": effect, "approval": approval, "limits": limits, "circuit": circuit}
             kept = {"validate": validate, "taint": taint, "untrusted": untrusted, "offered": offered}
-            refuse_former(function, where, {**values, **kept, "cost_microusd": cost_microusd, **former})
+            refuse_old_declaration(function, where, {**values, **kept, "cost_microusd": cost_microusd, **former})
         if not summary:
             raise PlaybookInvalid(f"{where} has no docstring. The model reads it: say what the tool does and when.")
         if taint not in (None, *get_args(Taint)):
             raise PlaybookInvalid(f'{where}: taint must be "approve", "refuse" or "allow", not {taint!r}.')
-        refuse_unflagged(where, untrusted=untrusted, offered=offered)
+        require_booleans(where, untrusted=untrusted, offered=offered)
         asked, writes = checked_approval(where, approval), effect if isinstance(effect, Write) else None
-        refuse_unplain(
+        require_plain_functions(
             where,
             {
                 "validate": validate,
@@ -278,7 +325,7 @@ def tool(
                 "effect.verify": writes and writes.verify,
             },
         )
-        model, returns, result = annotations(function, where)
+        model, returns, result = function_types(function, where)
         suspect = isinstance(effect, Write) or effect.outward
         made = Tool(
             name=name,
@@ -289,7 +336,7 @@ def tool(
             policy=effect_policy(where, effect),
             undo=writes.undo if writes else None,
             undo_arguments=writes.undo_arguments if writes else None,
-            moves=declared_moves(where, effect),
+            moves=checked_moves(where, effect),
             approval=asked,
             limits=checked_limits(where, limits),
             circuit=checked_circuit(where, circuit),
@@ -309,7 +356,7 @@ def tool(
                 f"{where}: {model.__name__} cannot become a JSON schema: {problem.message}. "
                 "Use types that JSON has: str, int, Decimal, bool, Literal, list, or a nested model."
             ) from None
-        refuse_formless(made.form, where)
+        require_json_form(made.form, where)
         return made
 
     return decorate

@@ -1,15 +1,14 @@
-"""What a proposal must hold true against what the run knows: grounding, taint, sizes, answers. Pure.
+"""Validation of proposals against the run's facts: grounding, taint, sizes, answers. Pure.
 
 Imports ``ballast.folds``, ``ballast.contracts`` and ``ballast.errors`` only.
 """
 
-from ballast.validation.answer import ANSWER_BYTES, in_form, too_long, unknown_in
-from ballast.validation.grounding import Grounding, Taint, Worded, ground
-from ballast.validation.marks import FreeText, Grounded, Sensitive, Untrusted, has_mark, leaves, lost_marks
-from ballast.validation.schema import schema_complaint
-from ballast.validation.sizes import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, too_large, why_no_object
+from ballast.validation.answers import ANSWER_BYTES, answer_too_large, fit_schema, unknown_values
+from ballast.validation.grounding import Grounding, Taint, WordsOnly, ground
+from ballast.validation.marks import FreeText, Grounded, Sensitive, Untrusted, has_mark, ineffective_marks, leaves
+from ballast.validation.schema import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, schema_complaint, too_large, why_no_object
 from ballast.validation.sources import Source, opening_sources, run_sources
-from ballast.validation.value import Kind
+from ballast.validation.values import Kind
 
 __all__ = [
     "ANSWER_BYTES",
@@ -24,17 +23,17 @@ __all__ = [
     "Source",
     "Taint",
     "Untrusted",
-    "Worded",
+    "WordsOnly",
+    "answer_too_large",
+    "fit_schema",
     "ground",
     "has_mark",
-    "in_form",
+    "ineffective_marks",
     "leaves",
-    "lost_marks",
     "opening_sources",
     "run_sources",
     "schema_complaint",
     "too_large",
-    "too_long",
-    "unknown_in",
+    "unknown_values",
     "why_no_object",
 ]

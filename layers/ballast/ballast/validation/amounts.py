@@ -1,9 +1,9 @@
-"""What is an amount of money, and which amounts follow from known ones. Pure.
+"""Amounts of money: how to recognize them, and which follow from known ones. Pure.
 
-An amount is vouched for by an amount: a number with a currency (``$40``, ``40 EUR``, ``40 dollars``), or the number of
-a field that is named as one (``amount_usd``, ``total``). A house number, a weight, a version, the number of an invoice
-or a number of unknown meaning is none. What nobody named may follow from what somebody did, and then a person looks;
-there a number with decimals and one behind a word of money ("pay me 40") count as amounts as well:
+An amount is a number with a currency (``$40``, ``40 EUR``, ``40 dollars``), or the number of a field with a money name
+(``amount_usd``, ``total``). A house number, a weight, a version, an invoice number or a number of unknown meaning is
+not one. An amount that does not occur may follow from known ones, and then a person looks; for that, a number with
+decimals or after a money word ("pay me 40") counts as well:
 
 ======================= =======================================================
 sum, difference         1100.00 + 100.00, 480.00 − 80.00; three terms at most
@@ -19,7 +19,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 from itertools import islice
 
-from ballast.validation.numbers import Named
+from ballast.validation.numbers import TextNumber
 
 
 def _set(words: str) -> frozenset[str]:
@@ -32,9 +32,9 @@ _MONEY_HEADS = _set(
     "amt price prices cost costs fee fees charge charges pay payment payments refund refunds refunded refundable usd "
     "eur gbp chf jpy money debit deposit rent salary wage tax vat discount tip bill fare cents dollars euros"
 )
-#: Heads that make one of it unless a measure stands before them: ``order_total`` is one, ``hours_spent`` is none.
+#: Heads that make one of it unless a measure is before them: ``order_total`` is one, ``hours_spent`` is not.
 _SUM_HEADS = _set("amount amounts total totals subtotal sum balance due paid credit budget owed spent")
-#: Heads that make one of it behind such a word only: ``hourly_rate`` and no ``tax_rate``, ``order_value``.
+#: Heads that make one of it only after such a word: ``hourly_rate`` and ``order_value``, but not ``tax_rate``.
 _HEADS_BEHIND = {
     "rate": _set("hourly daily nightly weekly monthly yearly annual hour day night week month room rental wage pay"),
     "value": _set("order cart basket invoice deal contract purchase transaction sale sales price amount total refund"),
@@ -46,14 +46,14 @@ _MEASURES = _set(
     "years time age percent percentage pct points score rating stars pages rows attempts weight size kg g gram grams "
     "mg lb lbs oz ounces km miles meters metres length distance volume area liters litres leave vacation loyalty"
 )
-#: What stands behind the head it belongs to: the words behind it say of what, or which one.
+#: Words that end the head of a name: what follows says of what, or which one.
 _OF = _set("per of for with without incl including excl excluding")
 _WHICH = _set(
     "net gross each available outstanding remaining current original final estimated before after min max pending "
     "payable requested approved received transferred withheld issued saved sent applied included collected returned "
     "captured authorized held claimed billed invoiced deducted charged"
 )
-#: Parts of a field's name that make a count of it, a share or what identifies.
+#: Parts of a field's name that make it a count, a share or an identifier.
 _COUNT_NAMES = _set(
     "count counts quantity qty number numbers num no nr items item units pieces nights days hours weeks months years "
     "age id ids percent percentage pct rate ratio page pages limit offset index position size weight "
@@ -63,13 +63,13 @@ _COUNT_NAMES = _set(
     "inches feet ft width height length depth volume area liters litres ml distance radius temperature degrees speed "
     "rating stars reason method type status kind name text last4 digits account iban"
 )
-#: Whole names, without underscores, of what chooses a part of a list.
+#: Whole names, without underscores, of fields that choose a part of a list.
 _PAGING_NAMES = _set(
     "page pageno pagenum pagenumber pageindex pagesize perpage limit maxresults numresults resultlimit offset skip top "
     "topk topn take first last pagelimit resultsperpage itemsperpage maxitems maxhits pagetoken"
 )
 _PERCENT_NAMES = frozenset({"percent", "percentage", "pct"})
-#: Words that speak of money, as far before a number as two more words; and words that no count is of.
+#: Money words, at most two words before a number.
 _SPEAKS_OF_MONEY = re.compile(
     r"(?<![^\W_])(?:pay\w*|paid|refund\w*|amounts?|amounting|totals?|price[sd]?|costs?|fees?|charge[sd]?|transfer\w*"
     r"|wire[sd]?|send|sends|sent|sum|worth|owe[sd]?|spen[dt]\w*|deposit\w*|balance|rent|bills?|invoice[sd]?|credit\w*"
@@ -80,7 +80,7 @@ _LABEL = re.compile(
     r"(?<![^\W_])(?:amount|amt|total|subtotal|price|sum|cost|fee|balance|betrag|summe|preis|montant|prix|importe|precio)"
     r"\s?[:=]\s?$"
 )
-#: What a number beside a currency may be if no amount: a size ("size 44 EUR"), what a label names ("order 1001 USD").
+#: Numbers beside a currency that are not amounts: a size ("size 44 EUR"), a labelled number ("order 1001 USD").
 _SIZE = r"(?:sizes?|größen?|grösse|groesse|taille|talla|taglia)"
 _SIZE_BEFORE = re.compile(rf"(?<![^\W_]){_SIZE}(?: is| of| in)?[\s:=(#-]{{0,3}}$")
 _SIZE_AFTER = re.compile(rf"[\s-](?:[^\W\d_]+[\s-])?{_SIZE}(?![^\W_])|[\s-]?(?:pallets?|paletten?)(?![^\W_])")
@@ -101,18 +101,18 @@ _PERCENT = re.compile(
     r"(?<![\w.,])([0-9]{1,4}(?:[.,][0-9]{1,2})?)[\s-]{0,2}"
     r"(?:%|٪|pct\b|percent(?:age)?\b|per cent\b|prozent\b|procent\b|pour cent\b|por ?ciento\b|por cento\b|per ?cento\b)"
 )
-#: So many amounts and percentages are looked at; more of them would derive nearly any number.
+#: Bounds on amounts, percentages, terms and parts; more of them would derive nearly any number.
 _AMOUNTS, _PERCENTS, _TERMS, _PARTS = 400, 12, 40, range(2, 13)
-#: So many ways of the simplest kind are shown: a number may follow in more than one.
+#: The most derivations of the simplest kind that are shown.
 _SHOWN = 2
 _CENT = Decimal("0.01")
 
 
 def names_amount(name: str) -> bool:
-    """Say whether a field of that name holds an amount of money: its head does, and not any part of it.
+    """Return whether a field of that name holds an amount of money, by the head of the name.
 
-    The head is the last word, or the one before per, of and for: ``lineItemTotal``, ``price_per_item``. What has
-    another one is none, such as ``cost_center`` and ``paid_at``.
+    The head is the last word, or the one before per, of and for: ``lineItemTotal``, ``price_per_item``. ``cost_center``
+    and ``paid_at`` have another head.
     """
     before, head = _head(name)
     if head in _MONEY_HEADS:
@@ -123,7 +123,7 @@ def names_amount(name: str) -> bool:
 
 
 def _head(name: str) -> tuple[str, str]:
-    """Return the head of a compound and the word before it; "" where there is none."""
+    """Return the head of a compound and the word before it; "" if there is none."""
     words = [part.lower() for part in _NAME.findall(name[:100])]
     words = words[: next((at for at, word in enumerate(words) if at and word in _OF), None)]
     while len(words) > 1 and words[-1] in _WHICH:
@@ -132,17 +132,17 @@ def _head(name: str) -> tuple[str, str]:
 
 
 def names_paging(name: str) -> bool:
-    """Say whether a field of that name chooses which part of a list is read, and how much of it."""
+    """Return whether a field of that name chooses a part of a list, or its size."""
     return name[:100].replace("_", "").replace("-", "").lower() in _PAGING_NAMES
 
 
 def names_percentage(name: str) -> bool:
-    """Say whether a field of that name holds a percentage."""
+    """Return whether a field of that name holds a percentage."""
     return bool(_parts(name) & _PERCENT_NAMES)
 
 
 def names_count(name: str) -> bool:
-    """Say whether a field of that name holds a count, a share or a number that identifies."""
+    """Return whether a field of that name holds a count, a share or an identifier."""
     return bool(_parts(name) & _COUNT_NAMES) and not names_amount(name)
 
 
@@ -150,59 +150,61 @@ def _parts(name: str) -> frozenset[str]:
     return frozenset(part.lower() for part in _NAME.findall(name[:100]))
 
 
-def is_amount(evened: str, named: Named) -> bool:
-    """Say whether a text names a number as an amount: with a currency and as nothing else, or behind its label."""
+def is_amount(normalized: str, named: TextNumber) -> bool:
+    """Return whether a text names a number as an amount: with a currency, or after a money label."""
     if not named.currency:
-        return _is_labelled(evened, named)
-    if _SIZE_BEFORE.search(evened, max(0, named.start - _BEFORE), named.start) or _SIZE_AFTER.match(evened, named.end):
+        return _is_labelled(normalized, named)
+    if _SIZE_BEFORE.search(normalized, max(0, named.start - _BEFORE), named.start) or _SIZE_AFTER.match(
+        normalized, named.end
+    ):
         return False
-    if _FOOTWEAR.match(evened, named.end) and "eur" in evened[named.start : named.end].replace("euro", ""):
+    if _FOOTWEAR.match(normalized, named.end) and "eur" in normalized[named.start : named.end].replace("euro", ""):
         return False
-    # What identifies is whole, and no currency stands between it and its label: "item $12" is a price.
-    whole = evened[named.start : named.start + 1].isdigit() and named.value == named.value.to_integral_value()
-    decimals = _DECIMALS.match(evened, named.start) is not None
-    labelled = _IDENTIFIES.search(evened, max(0, named.start - _BEFORE), named.start)
+    # Identifiers are integers without a currency between them and their label: "item $12" is a price.
+    whole = normalized[named.start : named.start + 1].isdigit() and named.value == named.value.to_integral_value()
+    decimals = _DECIMALS.match(normalized, named.start) is not None
+    labelled = _IDENTIFIES.search(normalized, max(0, named.start - _BEFORE), named.start)
     return not (whole and not decimals and labelled)
 
 
-def _is_labelled(evened: str, named: Named) -> bool:
-    """Say whether a text names a number as money as a field does: "amount: 40", "Total = 40.00"."""
-    if _LABEL.search(evened[max(0, named.start - _BEFORE) : named.start]) is None:
+def _is_labelled(normalized: str, named: TextNumber) -> bool:
+    """Return whether a text labels a number as money: "amount: 40", "Total = 40.00"."""
+    if _LABEL.search(normalized[max(0, named.start - _BEFORE) : named.start]) is None:
         return False
-    return _ENDS.match(evened, named.end) is not None
+    return _ENDS.match(normalized, named.end) is not None
 
 
-def may_be_amount(evened: str, named: Named) -> bool:
-    """Say whether a number that a text names may be meant as an amount, although no currency stands at it."""
+def may_be_amount(normalized: str, named: TextNumber) -> bool:
+    """Return whether a number without a currency may be meant as an amount."""
     if named.money or named.value != named.value.to_integral_value():
         return True
-    if _GOES_ON.match(evened, named.end):
+    if _GOES_ON.match(normalized, named.end):
         return False
-    return _SPEAKS_OF_MONEY.search(evened[max(0, named.start - _BEFORE) : named.start]) is not None
+    return _SPEAKS_OF_MONEY.search(normalized[max(0, named.start - _BEFORE) : named.start]) is not None
 
 
-def percentages(evened: str, name: str, number: Decimal | None) -> Iterator[Decimal]:
-    """Yield the percentages that a text names, or that the number of a field so named is."""
+def percentages(normalized: str, name: str, number: Decimal | None) -> Iterator[Decimal]:
+    """Yield the percentages in a text, or the number of a field that is named as a percentage."""
     if number is not None:
         if _parts(name) & _PERCENT_NAMES:
             yield number
     elif (
-        "%" in evened
-        or "٪" in evened
-        or "pct" in evened
-        or "cent" in evened
-        or "ciento" in evened
-        or "prozent" in evened
+        "%" in normalized
+        or "٪" in normalized
+        or "pct" in normalized
+        or "cent" in normalized
+        or "ciento" in normalized
+        or "prozent" in normalized
     ):
-        for found in _PERCENT.findall(evened):
+        for found in _PERCENT.findall(normalized):
             yield Decimal(found.replace(",", "."))
 
 
 @dataclass(frozen=True)
-class Known:
-    """What a run knows to compute with, each with the source that names it first.
+class KnownAmounts:
+    """Known amounts, percentages and plain numbers, each with the first source that names it.
 
-    numbers  what people named without saying what it is: "raise my rent by 100"
+    numbers  plain numbers that people named: "raise my rent by 100"
     """
 
     amounts: Mapping[Decimal, str]
@@ -210,7 +212,7 @@ class Known:
     numbers: Mapping[Decimal, str] = field(default_factory=dict)
 
     def derive(self, value: Decimal) -> str | None:
-        """Return how ``value`` follows from what is known, the simplest way; None where it does not."""
+        """Return the simplest derivation of ``value`` from known amounts; None if there is none."""
         if value <= 0:
             return None
         for way in (self._two_terms, self._share, self._three_terms, self._equal_parts):
@@ -233,7 +235,7 @@ class Known:
                 elif other <= one or other not in self._few:
                     yield f"{_term(one, where)} + {_term(other, others[other])}"
 
-    # What does not depend on the value is worked out once, however many values are asked for.
+    # Tables that do not depend on the value are built once.
 
     @cached_property
     def _shares(self) -> Mapping[Decimal, list[tuple[str, Decimal, Decimal]]]:

@@ -1,14 +1,14 @@
-"""Whether a value of a result is merely computed from the arguments of its own call. Pure.
+"""Values of a result that are merely computed from the call's own arguments. Pure.
 
-Who adds 240 and 241 by a tool has not learned 481, and who joins "O-10" and "02" has not learned O-1002.
+Adding 240 and 241 with a tool does not teach 481, and joining "O-10" and "02" does not teach O-1002.
 
 ======== ==========================================================================================
-number   a sum, difference, product, quotient or percentage of two arguments; of three a sum; of all of
-         them a sum or a product; what an argument such as "240 + 241" comes to
-text     arguments put together, two or more of them, or one of them backwards
+number   a sum, difference, product, quotient or percentage of two arguments; a sum of three; a sum, mean or product of
+         all; the value of an argument such as "240 + 241"
+text     two or more arguments concatenated, or one of them backwards
 ======== ==========================================================================================
 
-Numbers that choose a page (``ballast.validation.taint``) compute nothing.
+Page numbers and limits do not count (``ballast.validation.taint``).
 """
 
 import ast
@@ -24,12 +24,12 @@ from typing import Any
 
 from ballast.validation.amounts import names_paging
 from ballast.validation.index import Index
-from ballast.validation.value import Leaf, Wanted, json_leaves
+from ballast.validation.values import Leaf, SearchValue, json_leaves
 
 _CENT = Decimal("0.01")
-#: So many arguments are computed with, and so long are a text to put together and an expression.
+#: Bounds: numbers, numbers for triples, length of a text, pieces of a text, length of an expression.
 _NUMBERS, _FEW, _TEXT, _PIECES, _EXPRESSION = 60, 20, 200, 300, 200
-#: Fewer letters read the same backwards by chance.
+#: Shorter texts read the same backwards by chance.
 _BACKWARDS = 5
 _OPERATORS: dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {
     ast.Add: operator.add,
@@ -41,30 +41,30 @@ _LOOKS_COMPUTED = re.compile(r"[-+*/×x÷()0-9.\s]{3,}", re.ASCII | re.IGNORECAS
 
 
 @dataclass(frozen=True)
-class Brought:
-    """What a call was made with. What follows from it is worked out once, and only where something is asked."""
+class CallInputs:
+    """A call's arguments, and the values that follow from them, computed once and only when needed."""
 
     leaves: tuple[Leaf, ...]
 
     @classmethod
-    def of(cls, arguments: Any) -> "Brought":
+    def of(cls, arguments: Any) -> "CallInputs":
         """Return the arguments, JSON, as texts and numbers."""
         return cls(json_leaves(arguments))
 
-    def makes(self, wanted: Wanted) -> bool:
-        """Say whether the value is one of the arguments, or follows from them."""
+    def explains(self, wanted: SearchValue) -> bool:
+        """Return whether the value is one of the arguments or follows from them."""
         if not self.leaves:
             return False
-        if self._index.holds(wanted, perhaps=True) or self.puts_together(wanted.leaf.compact):
+        if self._index.holds(wanted, loose=True) or self.concatenates(wanted.leaf.compact):
             return True
         return len(wanted.leaf.numbers) == 1 and _cents(next(iter(wanted.leaf.numbers))) in self._results
 
-    def makes_number(self, value: Decimal) -> bool:
-        """Say the same of a number."""
+    def explains_number(self, value: Decimal) -> bool:
+        """Return the same for a number."""
         return value in self._numbers or _cents(value) in self._results
 
-    def puts_together(self, compact: str) -> bool:
-        """Say whether letters and digits are those of two or more arguments, or of one of them backwards."""
+    def concatenates(self, compact: str) -> bool:
+        """Return whether the letters and digits are two or more arguments concatenated, or one of them backwards."""
         if not self._pieces or not 1 < len(compact) <= _TEXT:
             return False
         if len(compact) >= _BACKWARDS and compact[::-1] in self._pieces:
@@ -121,7 +121,7 @@ def _results(distinct: Sequence[Decimal], terms: Sequence[Decimal], brought: Seq
 
 
 def _evaluated(text: str) -> Decimal | None:
-    """Return what "240 + 241" comes to; None where the text is no such thing."""
+    """Return the value of an expression such as "240 + 241"; None for other texts."""
     if len(text) > _EXPRESSION or not _LOOKS_COMPUTED.fullmatch(text):
         return None
     written = re.sub(r"[x×]", "*", text.lower()).replace("÷", "/").strip()

@@ -1,15 +1,15 @@
-"""Whether the values that a call acts on were ever heard of, and from whom. Pure.
+"""Grounding: where each value of a call's arguments comes from, and who vouches for it. Pure.
 
-An argument marked ``Grounded`` must occur in what the run knows: one that does not was invented. One that
-occurs only where nobody vouches for the text is tainted, and what follows is the tool's to say. An amount that nobody
-names but that follows from known ones is derived: a person looks at how.
+A value marked ``Grounded`` must occur in the run; otherwise it was invented. A value that occurs only in untrusted text
+is tainted, and the tool's ``taint`` says what follows. An amount that does not occur but follows from known amounts is
+derived, and a person checks the derivation.
 
-An argument without a mark needs no ground; where only untrusted text names it, it is tainted all the same, and where
-nothing trusted accounts for it although untrusted text was heard, it may have come out of that text (decoded, in other
-words): a person looks. ``FreeText`` says that it is the model's own words.
+An argument without a mark needs no ground. It is still tainted if only untrusted text names it. If the run has read
+untrusted text and no trusted source accounts for the argument, it may come from that text (decoded, or in other words),
+and a person looks. ``FreeText`` marks the model's own words.
 
-What people say in words names a value and need not mean it: "O-1002 must not be touched". So a value that only words
-name, and others too, or that only a colleague's words name, is ``worded``: another person sees the words.
+People's words name a value without necessarily meaning it: "O-1002 must not be touched". A value is ``worded``, and
+another person sees the words, if only words name it and others named it too, or if only a colleague's words name it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,30 +19,30 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from ballast.validation.amounts import Known
+from ballast.validation.amounts import KnownAmounts
 from ballast.validation.index import Group
-from ballast.validation.marks import Found, FreeText, Grounded, Sensitive, is_default, leaves, spelled
+from ballast.validation.marks import FieldValue, FreeText, Grounded, Sensitive, is_default, leaves, leaves_with_defaults
 from ballast.validation.sources import Source
 from ballast.validation.taint import Heard, wanted_of
-from ballast.validation.value import Leaf, Wanted
+from ballast.validation.values import Leaf, SearchValue
 
-#: What a tool does with values that only untrusted text names: let a person decide, refuse the call, or allow it.
+#: What happens to a call with values that only untrusted text names: a person decides, it is refused, or it is allowed.
 Taint = Literal["approve", "refuse", "allow"]
-#: Sources whose bare numbers may be added to an amount: "raise my rent by 100".
+#: Sources whose plain numbers may be added to an amount: "raise my rent by 100".
 _PEOPLES = ("request", "requester", "person")
-#: A colleague's words: who says a value does not approve it.
+#: A colleague's words: naming a value does not approve it.
 _PERSON = "person"
-#: So many characters of what was said are shown.
+#: The most characters of a quote.
 _QUOTED = 200
 
 
 @dataclass(frozen=True)
-class Worded:
-    """What vouches for a value where only words do.
+class WordsOnly:
+    """The words that name a value, if only words do.
 
-    where     whose they are: ``person`` or ``requester``
-    quote     the words; "" where they may not be shown
-    disputed  whether others have named the value, too
+    where     who said them: ``person`` or ``requester``
+    quote     the words; "" if they may not be shown
+    disputed  whether others have named the value as well
     """
 
     where: str
@@ -54,9 +54,9 @@ class Worded:
 class Grounding:
     """Where each value comes from, by the path of its field.
 
-    known       from a source that somebody vouches for: the path and the source
+    known       from a trusted source: the path and the source
     tainted     from untrusted text only: the path and the source
-    derived     an amount that nobody names: the path and how it follows from what is known
+    derived     an amount that does not occur: the path and how it follows from known ones
     ungrounded  from nowhere
     unvouched   arguments without a mark that nothing trusted accounts for, although untrusted text was heard
     worded      from words alone that may say no, or that are a colleague's; a marked one is ``known``, too
@@ -67,7 +67,7 @@ class Grounding:
     ungrounded: tuple[str, ...] = ()
     derived: Mapping[str, str] = field(default_factory=dict)
     unvouched: tuple[str, ...] = ()
-    worded: Mapping[str, Worded] = field(default_factory=dict)
+    worded: Mapping[str, WordsOnly] = field(default_factory=dict)
 
 
 def ground(
@@ -77,17 +77,19 @@ def ground(
     *,
     unmarked: bool = False,
 ) -> Grounding:
-    """Find where each marked value of ``args`` comes from.
+    """Find the source of each marked value of ``args``.
 
-    ``run`` is asked only where the opening does not settle it: most values are the request's own. With ``unmarked``,
-    arguments without a mark are held against untrusted text as well.
+    ``run`` is called only if the opening does not settle it: most values are in the request. With ``unmarked``,
+    arguments without a mark are checked against untrusted text as well.
     """
-    marked = [found for found in leaves(type(args), args, Grounded) if found.mark is not None and _says(found.value)]
+    marked = [
+        found for found in leaves(type(args), args, Grounded) if found.mark is not None and _is_not_blank(found.value)
+    ]
     firm = Group(source for source in opening if source.trusted)
     plain = _unmarked(args) if unmarked else []
     plain = [found for found in plain if found.in_list or not firm.names(wanted_of(found))]
     known: dict[str, str] = {}
-    left: list[Found] = []
+    left: list[FieldValue] = []
     for found in marked:
         origin = _origin(wanted_of(found), firm)
         if origin is None:
@@ -98,7 +100,7 @@ def ground(
         return Grounding(known=known)
     everything = [*opening, *run()]
     secret = {one.path for one in leaves(type(args), args, Sensitive) if one.mark is not None}
-    sought = _Sought(everything, secret)
+    sought = _Search(everything, secret)
     for found in plain:
         sought.hold_against_untrusted(found)
     sought.hold_all_against_untrusted(args, plain)
@@ -114,10 +116,10 @@ def ground(
     )
 
 
-class _Sought:
-    """Where the values come from that the opening does not name.
+class _Search:
+    """The search for the sources of values that the opening does not name.
 
-    A colleague's words account for nothing at first; what they alone account for is ``worded``.
+    A colleague's words are considered last: values that they alone account for are ``worded``.
     """
 
     def __init__(self, sources: Sequence[Source], secret: set[str]) -> None:
@@ -126,21 +128,21 @@ class _Sought:
         self._worded = Group(source for source in sources if source.trusted and source.words)
         self._untrusted = Group(source for source in sources if not source.trusted)
         self._trusted = Group(source for source in sources if source.trusted)
-        self._amounts: dict[bool, Known] = {}
+        self._amounts: dict[bool, KnownAmounts] = {}
         self._taken = self._heard = self._taken_at_their_word = Heard(sources)
         if self._worded:
             self._heard = Heard(one for one in sources if not (one.words and one.trusted) or one.where != _PERSON)
-            # As it would be if all that people say were meant.
+            # As if people meant all that they say.
             self._taken_at_their_word = Heard(replace(source, words=False) for source in sources)
         self.known: dict[str, str] = {}
         self.tainted: dict[str, str] = {}
         self.derived: dict[str, str] = {}
         self.ungrounded: dict[str, None] = {}
         self.unvouched: dict[str, None] = {}
-        self.worded: dict[str, Worded] = {}
+        self.worded: dict[str, WordsOnly] = {}
 
-    def hold_against_untrusted(self, found: Found) -> None:
-        """Say of an argument without a mark whether only untrusted text names it, or words do as well."""
+    def hold_against_untrusted(self, found: FieldValue) -> None:
+        """Classify an argument without a mark: only untrusted text names it, or words do as well."""
         where = _taints(found, self._untrusted, self._heard)
         if where is None:
             return
@@ -149,8 +151,8 @@ class _Sought:
         else:
             self.tainted[found.path] = where
 
-    def hold_all_against_untrusted(self, args: BaseModel, plain: Sequence[Found]) -> None:
-        """Say of all arguments without a mark which may have come out of untrusted text."""
+    def hold_all_against_untrusted(self, args: BaseModel, plain: Sequence[FieldValue]) -> None:
+        """Find the arguments without a mark that may come from untrusted text."""
         missing = [one for one in _unvouched(args, plain, self._heard) if one.path not in self.tainted]
         if not missing:
             return
@@ -162,7 +164,7 @@ class _Sought:
             if found.path not in unsaid:
                 self._says_words(found, disputed=not self._taken.settles(wanted_of(found)))
 
-    def seek(self, found: Found) -> None:
+    def seek(self, found: FieldValue) -> None:
         path, wanted = found.path, wanted_of(found)
         if (origin := _origin(wanted, self._firm)) is not None:
             self.known[path] = origin
@@ -171,7 +173,7 @@ class _Sought:
             self.known[path] = origin
             self._has_words(found)
             return
-        named = _origin(wanted, self._untrusted, perhaps=True)
+        named = _origin(wanted, self._untrusted, loose=True)
         how = self._derived(wanted, path, trusted_only=True)
         if how is None and named is None and (how := self._derived(wanted, path, trusted_only=False)) is not None:
             named = "computed from it"
@@ -182,24 +184,24 @@ class _Sought:
         if named is None and how is None:
             self.ungrounded[path] = None
 
-    def _has_words(self, found: Found) -> None:
-        """Note that only words name a marked value, unless they are the requester's and settle it."""
+    def _has_words(self, found: FieldValue) -> None:
+        """Note that only words name a marked value, unless the requester's words settle it."""
         wanted = wanted_of(found)
         if not self._heard.settles(wanted):
             self._says_words(found, disputed=not self._taken.settles(wanted))
 
-    def _says_words(self, found: Found, *, disputed: bool) -> None:
+    def _says_words(self, found: FieldValue, *, disputed: bool) -> None:
         wanted = wanted_of(found)
-        # Arguments are put together out of several: then the newest words are shown.
-        holding = [*self._worded.naming(wanted, perhaps=True)] or [*self._worded][-1:]
+        # An argument combined from several words shows the newest ones.
+        holding = [*self._worded.naming(wanted, loose=True)] or [*self._worded][-1:]
         source = next((one for one in holding if one.where == _PERSON), holding[0])
-        at = next(source.index.holding(wanted, perhaps=True), 0)
+        at = next(source.index.holding(wanted, loose=True), 0)
         leaf = source.leaves[at] if source.leaves else Leaf("")
         quote = "" if found.path in self._secret else " ".join(str(leaf.value).split())
         quote = quote if len(quote) <= _QUOTED else f"{quote[:_QUOTED]}…"
-        self.worded[found.path] = Worded(source.where, quote, disputed)
+        self.worded[found.path] = WordsOnly(source.where, quote, disputed)
 
-    def _derived(self, wanted: Wanted, path: str, *, trusted_only: bool) -> str | None:
+    def _derived(self, wanted: SearchValue, path: str, *, trusted_only: bool) -> str | None:
         if wanted.amount is None:
             return None
         if trusted_only not in self._amounts:
@@ -209,57 +211,63 @@ class _Sought:
         return "it follows from known amounts" if how and path in self._secret else how
 
 
-def known_amounts(sources: Iterable[Source]) -> Known:
+def known_amounts(sources: Iterable[Source]) -> KnownAmounts:
     """Return the amounts and percentages of these sources."""
     amounts: dict[Decimal, str] = {}
     percents: dict[Decimal, str] = {}
     numbers: dict[Decimal, str] = {}
     for source in sources:
         for leaf in source.leaves:
-            for value in leaf.perhaps_amounts:
-                if source.teaches(value):
+            for value in leaf.possible_amounts:
+                if source.is_new(value):
                     amounts.setdefault(abs(value), source.where)
             for percent in leaf.percentages:
                 percents.setdefault(percent, source.where)
             if source.where in _PEOPLES:
                 numbers |= {value: source.where for value in leaf.numbers if value > 0}
-    return Known({value: where for value, where in amounts.items() if value}, percents, numbers)
+    return KnownAmounts({value: where for value, where in amounts.items() if value}, percents, numbers)
 
 
-def _bare(wanted: Wanted, value: Decimal, trusted: Group[Source]) -> str | None:
-    where = _origin(wanted, trusted, perhaps=True)
+def _bare(wanted: SearchValue, value: Decimal, trusted: Group[Source]) -> str | None:
+    where = _origin(wanted, trusted, loose=True)
     return None if where is None else f"{value} stands in {where}, but not as an amount of money"
 
 
-def _unmarked(args: BaseModel) -> list[Found]:
-    """Return the values that are neither to be grounded nor free text, and free text that may not quote."""
-    grounded, free = spelled(type(args), args, Grounded), spelled(type(args), args, FreeText)
+def _unmarked(args: BaseModel) -> list[FieldValue]:
+    """Return the values that are neither ``Grounded`` nor ``FreeText``, and free text with ``quotes=False``."""
+    grounded, free = leaves_with_defaults(type(args), args, Grounded), leaves_with_defaults(type(args), args, FreeText)
     both = zip(grounded, free, strict=True)
     return [
         said
         for found, said in both
-        if found.mark is None and _says(found.value) and not (isinstance(said.mark, FreeText) and said.mark.quotes)
+        if found.mark is None
+        and _is_not_blank(found.value)
+        and not (isinstance(said.mark, FreeText) and said.mark.quotes)
     ]
 
 
-def _taints(found: Found, untrusted: Group[Source], heard: Heard) -> str | None:
-    taints = heard.is_quoted_by(str(found.value)) if isinstance(found.mark, FreeText) else heard.names_alone(found)
+def _taints(found: FieldValue, untrusted: Group[Source], heard: Heard) -> str | None:
+    taints = (
+        heard.quotes_untrusted(str(found.value))
+        if isinstance(found.mark, FreeText)
+        else heard.only_untrusted_names(found)
+    )
     if not taints:
         return None
-    return _origin(wanted_of(found), untrusted, perhaps=True) or next(one.where for one in untrusted)
+    return _origin(wanted_of(found), untrusted, loose=True) or next(one.where for one in untrusted)
 
 
-def _unvouched(args: BaseModel, plain: Sequence[Found], heard: Heard) -> list[Found]:
-    """Return the arguments without a mark that nothing trusted accounts for: one of something is no value."""
+def _unvouched(args: BaseModel, plain: Sequence[FieldValue], heard: Heard) -> list[FieldValue]:
+    """Return the arguments without a mark that no trusted source accounts for; 0 and 1 do not count."""
     own = [found for found in plain if not isinstance(found.mark, FreeText) and not found.chosen]
     missing = heard.unaccounted(found for found in own if not is_default(type(args), found))
     return [found for found in missing if found.in_list or found.value not in (0, 1)]
 
 
-def _origin(wanted: Wanted, sources: Group[Source], *, perhaps: bool = False) -> str | None:
-    return next((source.where for source in sources.naming(wanted, perhaps=perhaps)), None)
+def _origin(wanted: SearchValue, sources: Group[Source], *, loose: bool = False) -> str | None:
+    return next((source.where for source in sources.naming(wanted, loose=loose)), None)
 
 
-def _says(value: Any) -> bool:
-    """Say whether there is anything to find: an empty text takes something away and names nothing."""
+def _is_not_blank(value: Any) -> bool:
+    """Return whether a value is not blank: an empty text removes something and names nothing."""
     return str(value).strip() != ""

@@ -1,5 +1,4 @@
-"""What a tool's author writes at a field: where its values must come from, that nobody vouches for them, or
-that few may see them.
+"""Marks on fields of a tool's models: where values must come from, that they are untrusted, or that they are sensitive.
 
 ::
 
@@ -9,7 +8,7 @@ that few may see them.
         remark: Annotated[str, FreeText]             # the model's own words
 
     class Order(BaseModel):
-        customer_note: Annotated[str, Untrusted]     # somebody's words: what occurs only there is tainted
+        customer_note: Annotated[str, Untrusted]     # a customer's words: a value that occurs only there is tainted
         card_number: Annotated[str, Sensitive]       # encrypted or masked in the log, masked everywhere else
 """
 
@@ -26,16 +25,16 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
-from ballast.validation.shapes import branches, extras_of, items_of, mark_of, marked_in, members_of, unwrapped
-from ballast.validation.value import Kind, Wanted
+from ballast.validation.annotations import branches, extras_of, items_of, mark_of, marked_in, members_of, unwrapped
+from ballast.validation.values import Kind, SearchValue
 
 
 @dataclass(frozen=True)
 class Grounded:
-    """An argument whose values must occur in what the run knows; the name of the class alone is the same.
+    """An argument whose values must occur in the run's sources. The class itself works as a mark, too.
 
-    On a list or a model it stands for every value inside. ``kind`` says how values are compared;
-    None tells it by the value.
+    On a list or a model it applies to every value inside. ``kind`` says how values are compared; None derives it from
+    the value.
     """
 
     kind: Kind | None = None
@@ -43,10 +42,10 @@ class Grounded:
 
 @dataclass(frozen=True)
 class FreeText:
-    """An argument that is the model's own words by intent: a remark, a search, how many. It needs no ground.
+    """An argument that is meant to be the model's own words: a remark, a search, a count. It needs no ground.
 
-    ``quotes`` False: a passage of it that only untrusted text has is tainted, so that nobody's instructions are
-    written down as one's own.
+    ``quotes`` False: a passage that occurs only in untrusted text is tainted, so that foreign instructions are not
+    recorded as the agent's words.
     """
 
     quotes: bool = True
@@ -54,7 +53,7 @@ class FreeText:
 
 @dataclass(frozen=True)
 class Untrusted:
-    """A field of a result that holds text which nobody vouches for."""
+    """A field of a result with untrusted text."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +66,11 @@ MarkT = typing.TypeVar("MarkT", Grounded, FreeText, Untrusted, Sensitive)
 
 
 @dataclass(frozen=True)
-class Found:
-    """A value inside a model or JSON: its path, such as ``address.street`` or ``lines.0.sku``, and the mark on it.
+class FieldValue:
+    """A value inside a model or JSON, with its path, such as ``address.street`` or ``lines.0.sku``, and its mark.
 
-    field  the name of the field that it stands in, or in whose list or mapping it stands; "" outside of all
-    own    whether its field takes it by default, so that it is the author's word
+    field  the name of its field, or of the field whose list or mapping it is in; "" outside of fields
+    own    whether it is its field's default, and so the author's word
     """
 
     path: str
@@ -82,13 +81,13 @@ class Found:
     own: bool = dataclasses.field(default=False, compare=False, repr=False)
 
     @cached_property
-    def wanted(self) -> Wanted:
-        """What to look for: the value, compared as its mark says or as its name and type tell."""
-        return Wanted.of(self.value, getattr(self.mark, "kind", None), self.field)
+    def wanted(self) -> SearchValue:
+        """The value to search for, compared by its mark's kind, or by its name and type."""
+        return SearchValue.of(self.value, getattr(self.mark, "kind", None), self.field)
 
     @property
     def chosen(self) -> bool:
-        """Whether it is one of the values that its type lists: the author's own words."""
+        """Whether its type lists its values, which are the author's own words."""
         return is_choice(self.annotation)
 
     @property
@@ -98,18 +97,18 @@ class Found:
 
     @property
     def shape(self) -> str:
-        """Its path with ``*`` for the place in a list: that of all that stand in the list as it does."""
+        """Its path with ``*`` for positions in lists: the same for all values at that place of a list's items."""
         return ".".join("*" if step.isdigit() else step for step in self.path.split("."))
 
 
-def is_default(model: type[BaseModel], found: Found) -> bool:
-    """Say whether an argument is what the model takes by default, so that its author chose it."""
+def is_default(model: type[BaseModel], found: FieldValue) -> bool:
+    """Return whether an argument is its field's default, which the author chose."""
     field = model.model_fields.get(found.path)
     return field is not None and not field.is_required() and bool(field.default == found.value)
 
 
 def is_choice(annotation: Any) -> bool:
-    """Say whether the type lists its values: a Literal, an Enum, a boolean."""
+    """Return whether the type lists its values: a Literal, an Enum, a boolean."""
     found = list(branches(annotation))
     return bool(found) and all(
         get_origin(one) is Literal or one in (bool, None, NoneType) or _is_enum(one) for one in found
@@ -120,21 +119,21 @@ def _is_enum(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, Enum)
 
 
-def leaves(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[Found]:
+def leaves(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[FieldValue]:
     """Yield every text and number of ``value``, an instance or JSON of ``annotation``, with its mark of that type.
 
-    A key of a mapping is a text as well, ``*`` in the path: who reads the path may not read the key. ``None`` is
-    neither, a boolean only where it may be ``Sensitive``, and a default is the tool's own word. A model's field has the
-    name that it has in JSON.
+    A mapping's key is a text as well, ``*`` in the path because a reader of the path may not be allowed to see it.
+    ``None`` is left out, booleans except for ``Sensitive``, and defaults, which are the author's word. Paths have the
+    fields' JSON names.
     """
     return (found for found in _inside(annotation, value, mark, None, "", "") if not found.own)
 
 
-def spelled(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[Found]:
-    """Yield the same, and the defaults that stand in a list beside other values of their field.
+def leaves_with_defaults(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[FieldValue]:
+    """Yield the same as ``leaves``, and defaults in a list beside other values of their field.
 
-    A row of them spells something: of the digits 1, 0, 0, 2 a default of "0" is as much chosen as the others. Where
-    all of the row is the default, nobody chose; arguments in their form cannot tell a default that was sent.
+    Together they may spell a value: in 1, 0, 0, 2 a default of "0" is chosen as much as the others. A row of only
+    defaults was not chosen; the form does not tell whether a default was sent.
     """
     everything = list(_inside(annotation, value, mark, None, "", ""))
     chosen = {found.shape for found in everything if not found.own}
@@ -142,12 +141,13 @@ def spelled(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[Found]:
 
 
 def has_mark(annotation: Any, mark: type[MarkT]) -> bool:
-    """Say whether the mark stands anywhere in the type."""
+    """Return whether the mark is anywhere in the type."""
     return any(True for _ in marked_in(annotation, mark))
 
 
-def lost_marks(annotation: Any) -> list[str]:
-    """Return the fields whose mark would say nothing, since their values do not come to the log under their name."""
+def ineffective_marks(annotation: Any) -> list[str]:
+    """Return the fields whose mark would have no effect, because the log does not have their values under their
+    name."""
     marks: tuple[type[Mark], ...] = (Grounded, FreeText, Untrusted, Sensitive)
     return [
         f"{one.path or 'the type itself'} ({mark.__name__}, {one.lost_in})"
@@ -158,9 +158,9 @@ def lost_marks(annotation: Any) -> list[str]:
 
 
 def undeclared(annotation: Any) -> Iterator[str]:
-    """Yield the path of each text or number of the type that is neither grounded nor free text, and no choice.
+    """Yield the path of each text or number of the type that is neither grounded, free text nor a choice.
 
-    ``*`` in a path stands for an item, or for the key of a mapping.
+    ``*`` in a path is an item, or the key of a mapping.
     """
     yield from _undeclared(annotation, "", ())
 
@@ -197,11 +197,11 @@ def _inside(
     *,
     repeated: bool = False,
     own: bool = False,
-) -> Iterator[Found]:
-    """Yield what is in ``value``, also defaults in lists.
+) -> Iterator[FieldValue]:
+    """Yield the values in ``value``, including defaults in lists.
 
-    repeated  it stands in a list or a mapping
-    own       it is, or is in, what a field takes by default
+    repeated  it is in a list or a mapping
+    own       it is, or is in, a field's default
     """
     if value is None or (isinstance(value, bool) and mark is not Sensitive):
         return
@@ -222,7 +222,7 @@ def _inside(
     if isinstance(value, Mapping):
         for key, inner in value.items():
             known = _field(annotation, str(key), mark, stands)
-            if known is None:  # a mapping's key is data, and one that a model does not name; a model's own is a name
+            if known is None:  # keys of mappings and unknown keys of models are data; a model's own keys are names
                 key_type, of = _mapping(annotation)
                 extra = next(filter(None, map(extras_of, branches(annotation))), None)
                 yield from _inside(key_type, str(key), mark, stands, _join(path, "*"), field, own=own)
@@ -239,11 +239,11 @@ def _inside(
             of = Union[tuple(items_of(annotation, position)) or (Any,)]  # noqa: UP007
             yield from _inside(of, inner, mark, stands, _join(path, position), field, repeated=True, own=own)
     else:
-        yield Found(path, value, stands, field, annotation, own)
+        yield FieldValue(path, value, stands, field, annotation, own)
 
 
 def _given(model: BaseModel) -> Iterator[tuple[str, str, Any, bool]]:
-    """Yield the fields of a model that were set: name in JSON, name, value, whether the field takes that by default."""
+    """Yield the fields of a model that were set: name in JSON, name, value, whether it is the default."""
     for name, info in type(model).model_fields.items():
         if name in model.model_fields_set:
             value = getattr(model, name)
@@ -263,9 +263,9 @@ def _join(path: str, step: object) -> str:
 
 
 def _field(annotation: Any, name: str, mark: type[MarkT], stands: Mark | None) -> tuple[Any, Mark | None] | None:
-    """Return the type and the mark of a model's field; None where no branch of the type is a model with it.
+    """Return the type and the mark of a model's field; None if no branch of the type has it.
 
-    Where several are, the field is marked if one of them marks it.
+    If several have it, one mark is enough.
     """
     found: tuple[Any, Mark | None] | None = None
     for branch in branches(annotation):

@@ -1,19 +1,21 @@
-"""The numbers that a text names, whoever wrote them. Pure.
+"""Numbers and days in a text, in people's spellings. Pure.
 
 ``1,234.50``, ``1.234,50``, ``1'234.50``, ``1 234,50`` and ``$1234.5`` are one number. Three digits after the only
-separator are thousands (``40,000`` is no forty), for no money has three decimals. What is a part of something
-else (``O-1001``, ``2026-11-25``, ``10:30``, ``40%``, ``5k``) is no number at all.
+separator are thousands (``40,000`` is not forty), because money has no three decimals. A part of something else
+(``O-1001``, ``2026-11-25``, ``10:30``, ``40%``, ``5k``) is not a number. Days are ``May 24``, ``24th of May 2026``,
+``24.05.`` or ``5/24``; ``05/06`` is both the fifth of June and the sixth of May.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
-from ballast.validation.spelling import BREAKS, DASH_CLASS, DASHES, EN_DASH, WORD
+from ballast.validation.words import BREAKS, DASH_CLASS, DASHES, EN_DASH, WORD
 
 _RUN = re.compile(r"[0-9]+(?:[.,'’ ][0-9]+)*")
-#: More digits than this are a code, and no amount or count.
+#: More digits than this are a code, not an amount or a count.
 _MAX_DIGITS = 18
 #: Currencies as people write them.
 _SIGN = r"[$€£¥₩₹₽₺₫₱₪₦฿¢]"
@@ -25,12 +27,12 @@ _WORDS = (
     rf"(?:{_CODES}|dollars?|euros?|francs?|franken|yen|yuan|rupees?|rupien|bucks|quid(?! pro quo)"
     r"|zlot[a-z]{1,2}|złot[a-zy]{1,2}|kron(?:a|or|er|e|en)|pesos?|reais|rubles?|forints?|shekels?)"
 )
-#: A letter that may not touch a number. Those of other scripts may: 退款40元, 40원.
+#: Letters that may not touch a number. Those of other scripts may: 退款40元, 40원.
 _LETTER = r"[a-z_\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u052f]"
 _BEFORE = re.compile(rf"(?:(?:(?<!{_LETTER})[a-z]{{1,3}})?{_SIGN}|(?<!{_LETTER})(?:{_CODES}|rs\.?))\s?$")
 _WHOSE = r"(?:us|u\.s\.|american|canadian|australian|singapore|hong kong|new zealand|mexican|swiss)"
 _AFTER = re.compile(rf"\s?(?:(?:us|ca|au|nz|hk|sg)?{_SIGN}|[원円元圆圓])|[ -]?(?:{_WHOSE}[ -])?{_WORDS}(?!{_LETTER})")
-#: Pounds may be a weight: those of something, those that something weighs or has, and those that somebody lost.
+#: Pounds may be a weight: of something, that something weighs or has, or that somebody lost.
 _POUNDS = re.compile(
     rf"[ -]?pounds?(?:(?P<money> sterling)|(?!\s+(?:of|heav(?:y|ier)|light(?:er)?|over ?weight|under ?weight|in weight"
     rf"|on (?:the|a|my|your) scales?|bag|bags|baggage|luggage|suitcases?|dumbbells?|weights?|parcels?|packages?)\b))"
@@ -44,15 +46,15 @@ _WEIGHS = re.compile(
     rf"|(?<![^\W_])(?:ha[sd]|have|having|los(?:t|es?|ing)|gain(?:s|ed|ing)?|put(?:s|ting)? on|shed|drop(?:s|ped|ping)?)"
     rf"{_ABOUT} $"
 )
-#: How no cents are written: 40,- and 40.—
+#: Spellings of zero cents: 40,- and 40.—
 _NO_CENTS = re.compile(rf"[.,]\s?[{DASH_CLASS}]{{1,2}}(?![^\W_])")
-#: Another number on the other side of a currency.
+#: A number on the other side of a currency.
 _DIGIT_BEFORE, _DIGIT_AFTER = re.compile(r"[0-9] ?$"), re.compile(r" ?[0-9]")
 _NO_NUMBER_AFTER = re.compile(
     rf"\s?%|{_LETTER}|(?![{BREAKS}][^0-9])(?!{EN_DASH}[^\W\d_]{{{WORD}}})[{DASH_CLASS}/:@][^\W_]"
     rf"|\s(?:thousand|millions?|mio|mrd|billions?|lakh|crore|dozen|percent)(?!{_LETTER})"
 )
-#: What such a price is for, or what goes on behind it: $84.50/month, $84.50-and
+#: What may follow a price: $84.50/month, $84.50-and
 _PER = re.compile(rf"/{_LETTER}|-{_LETTER}{{{WORD}}}")
 #: The two ends of a range: $80–$84.50, 80–84.50 dollars. A hyphen stands in many codes; there it must look like money.
 _PLAIN = r"[0-9]{1,9}(?:[.,][0-9]{3}){0,3}(?:[.,][0-9]{1,2})?"
@@ -64,19 +66,19 @@ _TO = re.compile(
     rf"(?P<dash>[{DASH_CLASS}])(?P<sign>(?:[a-z]{{0,3}}{_SIGN}|(?:{_CODES}))\s?)?{_PLAIN}(?P<cents>(?<=[.,][0-9]{{2}}))?"
     rf"(?P<after>{_AFTER.pattern})?(?![^\W_]|[.,]?[{DASH_CLASS}/.,:][0-9])"
 )
-#: A word, and no part of a code, right before a dash, or glued to an amount.
+#: A word that is not part of a code, right before a dash or an amount.
 _AFTER_WORD = re.compile(rf"(?<![^\s(\[])[^\W\d_]{{{WORD},}}$")
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """A number that a text names.
+class TextNumber:
+    """A number in a text.
 
     value     its value
-    money     whether it is written as money is: with a currency, or with two decimals
-    currency  whether a currency stands at it
-    start, end  where, in the evened text
-    certain   False: the currency is pounds, which may be a weight as well
+    money     whether it is written like money: with a currency, or with two decimals
+    currency  whether it has a currency
+    start, end  its span in the normalized text
+    certain   False: the currency is pounds, which may be a weight
     """
 
     value: Decimal
@@ -87,19 +89,19 @@ class Named:
     certain: bool = True
 
 
-def numbers(evened: str) -> Iterator[Named]:
-    """Yield the numbers that a text names; it was evened (``spelling.even``)."""
-    for run in _RUN.finditer(evened):
-        if evened[run.start() - 1 : run.start()] == "+":
+def numbers(normalized: str) -> Iterator[TextNumber]:
+    """Yield the numbers in a normalized text (``words.normalize``)."""
+    for run in _RUN.finditer(normalized):
+        if normalized[run.start() - 1 : run.start()] == "+":
             continue  # a phone number
         for start, end in _pieces(run):
-            found = _named(evened, start, end)
+            found = _text_number(normalized, start, end)
             if found is not None:
                 yield found
 
 
 def _pieces(run: re.Match[str]) -> Iterator[tuple[int, int]]:
-    """Yield the run whole where its spaces group thousands, else what stands between the spaces."""
+    """Yield the whole run if its spaces group thousands, else its parts between the spaces."""
     groups = run.group().split(" ")
     thousands = len(groups) > 1 and len(groups[0]) <= 3 and all(re.fullmatch(r"[0-9]{3}", one) for one in groups[1:-1])
     if thousands and re.fullmatch(r"[0-9]{3}(?:[.,][0-9]{1,2})?", groups[-1]) and groups[0].isdigit():
@@ -111,7 +113,7 @@ def _pieces(run: re.Match[str]) -> Iterator[tuple[int, int]]:
         start += len(group) + 1
 
 
-def _named(text: str, start: int, end: int) -> Named | None:
+def _text_number(text: str, start: int, end: int) -> TextNumber | None:
     if sum(char.isdigit() for char in text[start:end]) > _MAX_DIGITS:
         return None
     value = _value(text[start:end])
@@ -130,12 +132,13 @@ def _named(text: str, start: int, end: int) -> Named | None:
     if value is None or sign is None or (goes_on and not (before and _PER.match(text, end))):
         return None
     certain, currency = certain or second or first is not None, currency or second or first is not None
-    # A label before a range is one of both ends.
-    return Named(sign * value, currency or decimals, currency, begin if first is None else first, end, certain)
+    # A label before a range applies to both ends.
+    return TextNumber(sign * value, currency or decimals, currency, begin if first is None else first, end, certain)
 
 
 def _range(text: str, begin: int, end: int, *, currency: bool, looks_like_money: bool) -> tuple[int | None, bool]:
-    """Return where the range begins that an amount ends, and whether one begins with it; either end has a currency."""
+    """Return where the range begins that the amount ends (else None), and whether a range begins with it. One end has a
+    currency."""
     first = _FROM.search(text, max(0, begin - 32), begin)
     if first and not (currency or first["sign"] or first["after"]):
         first = None
@@ -150,9 +153,9 @@ def _range(text: str, begin: int, end: int, *, currency: bool, looks_like_money:
 
 
 def _currency(text: str, start: int, end: int) -> tuple[re.Match[str] | None, re.Match[str] | None]:
-    """Return the currency before a number and the one behind it, without one that may be the next number's.
+    """Return the currency before a number and the one after it, unless it may belong to another number.
 
-    Between two numbers it is the nearer one's: "room 12 $40", "40€ 50€"; of "12 USD 40" it is nobody's.
+    Between two numbers it belongs to the nearer one: "room 12 $40", "40€ 50€"; in "12 USD 40" to neither.
     """
     before, after = _BEFORE.search(text, max(0, start - 8), start), _AFTER.match(text, end)
     if before and (last := _DIGIT_BEFORE.search(text, max(0, before.start() - 2), before.start())):
@@ -174,10 +177,10 @@ def _pounds(text: str, start: int, end: int) -> re.Match[str] | None:
 
 
 def _sign_before(text: str, start: int, *, currency: bool, glued: bool) -> int | None:
-    """Return 1 or -1 by what stands before a number, None where it is a part of something else.
+    """Return 1 or -1 by the character before a number, None if the number is part of something else.
 
-    ``currency``: one stands at it, so that a hyphen behind a word is a dash: "what I paid-$84.50". ``glued``: it looks
-    like money, so that a word may touch it: "refund84.50 dollars".
+    ``currency``: it has one, so a hyphen after a word is a dash: "what I paid-$84.50". ``glued``: it looks like money,
+    so a word may touch it: "refund84.50 dollars".
     """
     before, further = text[start - 1 : start], text[start - 2 : start - 1]
     if not before or before.isspace():
@@ -200,7 +203,7 @@ def _sign_before(text: str, start: int, *, currency: bool, glued: bool) -> int |
 
 
 def _value(text: str) -> Decimal | None:
-    """Return what digits with their separators mean; None where they are no number."""
+    """Return the value of digits with separators; None if they are not a number."""
     parts, marks = re.split(r"[.,'’ ]", text), re.findall(r"[.,'’ ]", text)
     if not marks:
         return Decimal(text)
@@ -213,8 +216,67 @@ def _value(text: str) -> Decimal | None:
 
 
 def _grouped(parts: list[str]) -> bool:
-    """Say whether the parts are thousands, or lakhs and crores: 1,234,567 and 12,34,567."""
+    """Return whether the parts are thousands, or lakhs and crores: 1,234,567 and 12,34,567."""
     head, *middle, tail = parts
     western = len(head) <= 3 and all(len(one) == 3 for one in middle)
     indian = len(head) <= 2 and all(len(one) == 2 for one in middle)
     return len(tail) == 3 and head[0] != "0" and (western or indian)
+
+
+#: Year (None if the text has none), month and day.
+Day = tuple[int | None, int, int]
+
+_MONTHS = (
+    "jan", "feb", "mar|mär", "apr", "may|mai", "jun", "jul", "aug", "sep", "oct|okt", "nov", "dec|dez",
+)  # fmt: skip
+_MONTH = rf"(?P<month>(?:{'|'.join(_MONTHS)})[^\W\d_]{{0,6}})\.?"
+_DAY, _YEAR = r"(?P<day>[0-3]?[0-9])(?:st|nd|rd|th|\.)?", r"(?:,?\s(?P<year>(?:19|20)[0-9]{2}))?"
+_SPELLINGS = (
+    re.compile(rf"(?<![^\W_]){_MONTH}\s(?:the\s)?{_DAY}{_YEAR}(?![^\W_])"),
+    re.compile(rf"(?<![^\W_]){_DAY}\s(?:of\s)?{_MONTH}{_YEAR}(?![^\W_])"),
+    re.compile(r"(?<![\w./-])(?P<year>(?:19|20)[0-9]{2})-(?P<month>[01][0-9])-(?P<day>[0-3][0-9])(?![0-9-])"),
+)
+_NUMERIC = re.compile(r"(?<![\w./-])([0-3]?[0-9])([./])([0-3]?[0-9])(?:\2((?:19|20)?[0-9]{2})?)?(?![\w/])")
+_ISO = re.compile(r"((?:19|20)[0-9]{2})-([01][0-9])-([0-3][0-9])", re.ASCII)
+
+_HALF_A_YEAR = 183
+
+
+def days_in(normalized: str) -> Iterator[Day]:
+    """Yield the days in a normalized text."""
+    for spelling in _SPELLINGS:
+        for found in spelling.finditer(normalized):
+            year, month = found["year"], found["month"]
+            number = int(month) if month.isdigit() else _month(month)
+            yield int(year) if year else None, number, int(found["day"])
+    for one, _, other, year in _NUMERIC.findall(normalized):
+        full = int(year) + (0 if len(year) == 4 else 2000) if year else None
+        yield full, int(one), int(other)
+        yield full, int(other), int(one)
+
+
+def is_nearest(day: date, on: date) -> bool:
+    """Return whether a month and day without a year, written on ``on``, mean ``day``: this year's, the next to come, or
+    last year's if it is at most six months ago.
+    """
+    if day.year == on.year:
+        return True
+    if day.year == on.year + 1:
+        return (day.month, day.day) < (on.month, on.day)
+    return day.year == on.year - 1 and (on - day).days <= _HALF_A_YEAR
+
+
+def _month(name: str) -> int:
+    return next(at for at, start in enumerate(_MONTHS, start=1) if name.startswith(tuple(start.split("|"))))
+
+
+def day_of(value: object) -> tuple[int, int, int] | None:
+    """Return a value that is a day; None for other values and for a day with a time."""
+    found = _ISO.fullmatch(str(value))
+    if found is None:
+        return None
+    try:
+        day = date(*map(int, found.groups()))
+    except ValueError:
+        return None
+    return day.year, day.month, day.day

@@ -1,13 +1,16 @@
-"""A small part of JSON Schema, for what a playbook may ask of an answer. Pure.
+"""JSON from a model: a small part of JSON Schema, bounds of size and depth, and whether a text is one object. Pure.
 
 type, properties, required, additionalProperties (true or false), items, enum, const, anyOf, minLength, maxLength,
-pattern, minimum, maximum, minItems, maxItems; title, description, default and examples say nothing. Any other
-keyword is refused when the playbook is loaded, so that none is silently without effect.
+pattern, minimum, maximum, minItems, maxItems; title, description, default and examples are ignored. Any other keyword
+is refused at load, so that none is silently without effect.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from ballast.contracts.wire import utf8_size
 
 Schema = Mapping[str, Any]
 
@@ -46,7 +49,7 @@ def _are_names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
-#: What a keyword's own value must be; ``properties``, ``items`` and ``anyOf`` hold schemas.
+#: The check of each keyword's value; ``properties``, ``items`` and ``anyOf`` hold schemas.
 _KEYWORDS: dict[str, Callable[[Any], bool]] = {
     "type": _is_type,
     "properties": lambda value: isinstance(value, dict),
@@ -67,15 +70,15 @@ _KEYWORDS: dict[str, Callable[[Any], bool]] = {
 
 
 def schema_complaint(schema: Any, path: str = "") -> str | None:
-    """Return what is wrong with a schema itself; None where it can be used."""
+    """Return what is wrong with a schema; None if it can be used."""
     where = path or "(whole)"
     if not isinstance(schema, dict):
-        return f"{where}: a schema is a mapping"
+        return f"{where}: a schema must be a mapping"
     for keyword, value in schema.items():
         if keyword in _SAYS_NOTHING:
             continue
         if keyword not in _KEYWORDS:
-            return f"{where}: {keyword} is not among {', '.join(_KEYWORDS)}"
+            return f"{where}: {keyword} is not supported; supported are {', '.join(_KEYWORDS)}"
         if not _KEYWORDS[keyword](value):
             return f"{where}: {keyword} cannot be {value!r}"
     inner = {f"{path}.{name}".lstrip("."): one for name, one in schema.get("properties", {}).items()}
@@ -85,7 +88,7 @@ def schema_complaint(schema: Any, path: str = "") -> str | None:
 
 
 def complaints_of(value: Any, schema: Schema, path: str = "") -> Iterator[str]:
-    """Yield what about ``value`` does not fit, with the field and what is allowed; values are not repeated."""
+    """Yield complaints about ``value`` with the field and what is allowed, without values."""
     where = path or "(whole)"
     types = schema.get("type", [])
     names = types if isinstance(types, list) else [types]
@@ -97,7 +100,7 @@ def complaints_of(value: Any, schema: Schema, path: str = "") -> Iterator[str]:
     if "const" in schema and not _same(value, schema["const"]):
         yield f"{where}: must be {schema['const']!r}"
     if "anyOf" in schema and not any(not [*complaints_of(value, one, path)] for one in schema["anyOf"]):
-        yield f"{where}: fits none of the {len(schema['anyOf'])} forms that it may have"
+        yield f"{where}: fits none of the {len(schema['anyOf'])} allowed forms"
     if isinstance(value, str):
         yield from _text(value, schema, where)
     elif _TYPES["number"](value):
@@ -144,7 +147,7 @@ def _object(value: dict[str, Any], schema: Schema, path: str) -> Iterator[str]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Say whether two values are equal in JSON, where true is no 1."""
+    """Return whether two JSON values are equal; true is not 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, list) and isinstance(other, list):
@@ -152,3 +155,52 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     return bool(one == other)
+
+
+#: The default limits of a tool's arguments and results: bytes of JSON in UTF-8, and levels.
+ARGUMENT_BYTES = 64 * 1024
+RESULT_BYTES = 128 * 1024
+DEPTH = 16
+
+
+def too_large(value: Any, *, max_bytes: int, max_depth: int = DEPTH) -> str | None:
+    """Return how ``value`` exceeds the limits, with what is allowed; None if it fits."""
+    if depth(value, max_depth + 1) > max_depth:
+        return f"nested more than {max_depth} levels deep; send at most {max_depth}"
+    size = utf8_size(value)
+    return f"{size} bytes of JSON; at most {max_bytes} are allowed" if size > max_bytes else None
+
+
+def depth(value: Any, enough: int) -> int:
+    """Return the levels of objects and lists in ``value``; counting stops at ``enough``."""
+    level, found = [one for one in [value] if isinstance(one, dict | list)], 0
+    while level and found < enough:
+        found += 1
+        inside = (inner for one in level for inner in (one.values() if isinstance(one, dict) else one))
+        level = [inner for inner in inside if isinstance(inner, dict | list)]
+    return found
+
+
+def why_no_object(text: str) -> str | None:
+    """Return why a text is not one JSON object, None if it is one."""
+    doubled = False
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal doubled
+        made = dict(items)
+        doubled = doubled or len(made) < len(items)
+        return made
+
+    def no_number(name: str) -> Any:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        decoder = json.JSONDecoder(object_pairs_hook=pairs, parse_constant=no_number)
+        value, end = decoder.raw_decode(text.lstrip())
+    except (ValueError, RecursionError):
+        return "it is not JSON"
+    if text.lstrip()[end:].strip():
+        return "there is text after the JSON"
+    if doubled:
+        return "a key occurs twice in one object"
+    return None if isinstance(value, dict) else "it is JSON, but not an object"

@@ -1,27 +1,27 @@
-"""What a run knows, and who said it: a fold of its events. Pure.
+"""The sources of a run: its texts and numbers, and who vouches for them. A fold of its events. Pure.
 
 ============ ========== ==================================================================================
-request      trusted    the request's text, unless the playbook says that nobody vouches for it
-context      trusted    the facts that the caller vouches for
-person       trusted    calls that a person proposed and another one approved
-person       as words   guidance, the comment of who approved, calls that a person proposed and nobody had to approve
-requester    as words   replies to the agent's questions, as far as the text is trusted; a reviewer's are a person's
-0002.call.1  as the tool  the result of a call, or what it said when it failed
+request      trusted    the request's text, unless the playbook sets ``trust_text: false``
+context      trusted    the request's context, for which the caller vouches
+person       trusted    calls that one person proposed and another one approved
+person       as words   guidance, an approver's comment, calls that a person proposed and nobody had to approve
+requester    as words   replies to the agent's questions, if the text is trusted; a reviewer's reply counts as a
+person's
+0002.call.1  as the tool  the result of a call, or its failure message
 ============ ========== ==================================================================================
 
-Words are trusted as far as they go: nobody can tell "cancel O-1002" from "never cancel O-1002". So they name a value,
-and where others had named it (untrusted text, the agent in a question before, a call that people rejected) they settle
-nothing (``ballast.validation.grounding``). The words of a rejection are no source, nor is a call that was not let
-happen.
+Words are trusted only to name a value: "cancel O-1002" and "never cancel O-1002" look alike. If others had named the
+value before (untrusted text, the agent in a question, a call that people rejected), words settle nothing
+(``ballast.validation.grounding``). The comment of a rejection is no source, nor is a refused call.
 
-The model's own words are no source. Neither is a value that comes back from a call that brought it, or that is
-merely computed from what the call brought (``ballast.validation.computed``): who looks an invented id up, or adds
-invented amounts, has not learned anything.
+The model's own words are no source. Neither is a value in the result of a call that had it as an argument, or that is
+merely computed from the arguments (``ballast.validation.computed``): looking up an invented id, or adding invented
+amounts, teaches nothing.
 
-A result is worth no more than the arguments that it was made of, marked or not: once the run has heard untrusted text,
-an argument that nothing trusted accounts for may have come out of it, whole, in pieces or in another form, and all that
-the call returns is untrusted (``ballast.validation.taint``). What a failure says is untrusted where the tool returns or
-takes untrusted text, and where it was no outcome of the business but a defect: that quotes whatever there was.
+A result is trusted no more than its arguments, marked or not. Once the run has read untrusted text, an argument that no
+trusted source accounts for may come from it, whole, in pieces or in another form, and then the whole result is
+untrusted (``ballast.validation.taint``). A failure message is untrusted if the tool returns or takes untrusted text, or
+if the failure is a defect, whose message may quote anything.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,19 +41,19 @@ from ballast.errors import whatever_it_raises
 from ballast.folds.calls import CallState
 from ballast.log.events import ApprovalAnswered, CallIntended, CallSettled, EscalationAnswered, RunOpened
 from ballast.run import Run
-from ballast.validation.computed import Brought
+from ballast.validation.computed import CallInputs
 from ballast.validation.index import Index
-from ballast.validation.marks import Found, Grounded, Untrusted, has_mark, is_default, leaves, spelled
+from ballast.validation.marks import FieldValue, Grounded, Untrusted, has_mark, is_default, leaves, leaves_with_defaults
 from ballast.validation.taint import Heard
-from ballast.validation.value import Leaf, Wanted, json_leaves
+from ballast.validation.values import Leaf, SearchValue, json_leaves
 
 
-class Described(Protocol):
-    """What must be known of a tool: its argument model, its return annotation, whether all it returns is untrusted."""
+class ToolTypes(Protocol):
+    """The properties of a tool that sources depend on."""
 
     @property
     def arguments(self) -> type[BaseModel]:
-        """The model of its arguments."""
+        """Its argument model."""
 
     @property
     def returns(self) -> Any:
@@ -61,7 +61,7 @@ class Described(Protocol):
 
     @property
     def untrusted(self) -> bool:
-        """Whether nobody vouches for anything that it returns."""
+        """Whether all of its results are untrusted."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class Source:
     """Texts and numbers of one origin.
 
     where    for people: request, context, person, requester, or the position of a call
-    brought  the arguments that the call itself was made with, JSON
-    words    whether it is somebody's word alone, which nobody else has agreed to and which may be a "no"
-    raised   what others had named to people for them to say yes or no, of such words
-    on       the day on which the run was opened, where it is known: what a day without a year is near to
+    brought  the call's own arguments, JSON
+    words    whether it is one person's words, which nobody else agreed to and which may be a "no"
+    raised   for words: what others had put to that person for a yes or a no
+    on       the day on which the run was opened, if known: a day without a year is the nearest one
     """
 
     where: str
@@ -83,24 +83,24 @@ class Source:
     raised: tuple[Leaf, ...] = ()
     on: date | None = None
 
-    def holds(self, wanted: Wanted, *, perhaps: bool = False) -> bool:
-        """Say whether the value occurs here, and was not brought here nor computed from what was.
+    def holds(self, wanted: SearchValue, *, loose: bool = False) -> bool:
+        """Return whether the value occurs here, and is neither an argument nor computed from the arguments.
 
-        ``perhaps``: it may have been taken from here.
+        ``loose``: it may have been taken from here.
         """
-        return self.index.holds(wanted, perhaps=perhaps) and not self.arguments.makes(wanted)
+        return self.index.holds(wanted, loose=loose) and not self.arguments.explains(wanted)
 
-    def repeats(self, wanted: Wanted) -> bool:
-        """Say whether the value was named to people before: what they say of it may be a "no"."""
-        return self._raised.holds(wanted, perhaps=True)
+    def was_named_before(self, wanted: SearchValue) -> bool:
+        """Return whether the value was put to people before, so that their words may be a "no"."""
+        return self._raised.holds(wanted, loose=True)
 
-    def teaches(self, number: Decimal) -> bool:
-        """Say whether a number of this source was neither brought here nor computed from what was."""
-        return not self.arguments.makes_number(number)
+    def is_new(self, number: Decimal) -> bool:
+        """Return whether a number of this source is neither an argument nor computed from the arguments."""
+        return not self.arguments.explains_number(number)
 
     @cached_property
     def index(self) -> Index:
-        """Who holds a value among the leaves."""
+        """The index of the leaves."""
         return Index(self.leaves)
 
     @cached_property
@@ -108,13 +108,13 @@ class Source:
         return Index(self.raised)
 
     @cached_property
-    def arguments(self) -> Brought:
-        """What the call brought, and what follows from it."""
-        return Brought.of(self.brought)
+    def arguments(self) -> CallInputs:
+        """The call's arguments, and what follows from them."""
+        return CallInputs.of(self.brought)
 
 
 def opening_sources(request: RunRequest, *, trust_text: bool = True) -> tuple[Source, ...]:
-    """Return what a run knows from its beginning."""
+    """Return the sources of a request."""
     return (
         Source("request", trust_text, (Leaf(request.text),)),
         Source("context", True, json_leaves(request.context)),
@@ -123,33 +123,33 @@ def opening_sources(request: RunRequest, *, trust_text: bool = True) -> tuple[So
 
 def run_sources(
     run: Run,
-    tools: Mapping[str, Described],
+    tools: Mapping[str, ToolTypes],
     *,
     before_turn: int,
     trust_text: bool = True,
     opening: Sequence[Source] = (),
 ) -> tuple[Source, ...]:
-    """Return what a run has learned before that turn, newest last. A tool that is not known is not trusted.
+    """Return the sources that a run has gained before that turn, newest last. Unknown tools are untrusted.
 
-    ``opening`` is what it knew from its beginning: arguments that are named there carry no taint.
+    ``opening``: the request's sources; arguments that they name carry no taint.
     """
     past, on = run.before(before_turn), _opened_on(run)
     people = [(turn, replace(source, on=on)) for turn, source in _people(past, trust_text)]
-    return (*(source for _, source in people), *_results(past, tools, _Told(opening, people, on), on))
+    return (*(source for _, source in people), *_results(past, tools, _HeardByTurn(opening, people, on), on))
 
 
 def _opened_on(run: Run) -> date | None:
-    """Return the day of the run's opening, or of its first event; None where that says no time."""
+    """Return the day of the run's opening, or of its first event; None if it has no valid time."""
     first = run.by_seq.get(RunOpened.key(), run[0] if run else None)
-    with suppress(ValueError):  # somebody may have changed it
+    with suppress(ValueError):  # it may have been tampered with
         return None if first is None else datetime.fromisoformat(first.at).date()
     return None
 
 
-def not_let_happen(run: Run, *, before_turn: int) -> tuple[Source, ...]:
-    """Return what people said that vouches for nothing: rejections, and calls of theirs that were not let happen.
+def rejected_sources(run: Run, *, before_turn: int) -> tuple[Source, ...]:
+    """Return people's words that vouch for nothing: rejections, and their refused calls.
 
-    An answer may speak of it.
+    An answer may mention them.
     """
     past = run.before(before_turn)
     said = [answered.comment for answered in past.facts(ApprovalAnswered)]
@@ -158,7 +158,7 @@ def not_let_happen(run: Run, *, before_turn: int) -> tuple[Source, ...]:
 
 
 def _people(run: Run, trust_text: bool) -> Iterator[tuple[int, Source]]:
-    raised, for_others = _Raised(run), set(_for_the_requester(run))
+    raised, for_others = _AskedBefore(run), set(_for_the_requester(run))
     for state in run.calls:
         if state.planner is Planner.HUMAN and (state.approval is True or state.effect is not None):
             leaves, words = json_leaves(state.call.arguments), state.approval is not True
@@ -178,7 +178,7 @@ def _people(run: Run, trust_text: bool) -> Iterator[tuple[int, Source]]:
 
 
 def _for_the_requester(run: Run) -> Iterator[int]:
-    """Yield the turns in which a reviewer replied to what the requester was asked."""
+    """Yield the turns in which a reviewer replied to a question for the requester."""
     opened = run.fact(RunOpened)
     asked = opened.requested_by if opened is not None else None
     for answered in run.facts(EscalationAnswered):
@@ -187,8 +187,8 @@ def _for_the_requester(run: Run) -> Iterator[int]:
             yield answered.turn
 
 
-class _Raised:
-    """What was named to people for them to say yes or no: what the agent had asked by then, and what they rejected."""
+class _AskedBefore:
+    """Values that were put to people for a yes or a no: the agent's earlier questions, and rejected calls."""
 
     def __init__(self, run: Run) -> None:
         self._asked = [
@@ -203,8 +203,8 @@ class _Raised:
         return (*(leaf for asked, leaf in self._asked if asked < turn), *self._rejected)
 
 
-class _Told:
-    """What the run had heard before each turn: calls of one turn have not read each other's results."""
+class _HeardByTurn:
+    """The texts that the run had read before each turn; calls of one turn do not read each other's results."""
 
     def __init__(self, opening: Sequence[Source], people: Sequence[tuple[int, Source]], on: date | None) -> None:
         self._heard = Heard(on=on)
@@ -213,11 +213,11 @@ class _Told:
             self._heard.add(source)
 
     def add(self, turn: int, source: Source) -> None:
-        """Take note of what a call of that turn said."""
+        """Add the result of a call of that turn."""
         self._later.append((turn, source))
 
     def before(self, turn: int) -> Heard:
-        """Return what was heard before that turn; turns are asked for in order."""
+        """Return the texts read before that turn. Call it with ascending turns."""
         for said, source in self._later:
             if said < turn:
                 self._heard.add(source)
@@ -227,11 +227,11 @@ class _Told:
 
 def _results(
     run: Run,
-    tools: Mapping[str, Described],
-    told: _Told,
+    tools: Mapping[str, ToolTypes],
+    told: _HeardByTurn,
     on: date | None,
 ) -> Iterator[Source]:
-    # A call without an intention got the result of an earlier one, which is a source already.
+    # A call that was not started got the result of an earlier one, which is a source already.
     marked = {name: has_mark(made.returns, Untrusted) for name, made in tools.items()}
     for state in run.calls:
         intended = run.fact(CallIntended, *state.position)
@@ -239,19 +239,19 @@ def _results(
             continue
         tool = tools.get(state.call.tool)
         trusted = tool is not None and not tool.untrusted and not intended.tainted
-        # What a person approved or proposed they have vouched for.
+        # A person vouches for a call that they approved or proposed.
         if tool is not None and trusted and state.approval is not True and state.planner is not Planner.HUMAN:
             heard = told.before(state.turn)
             if heard.untrusted_text:
                 made, switches = _arguments(tool, state)
-                trusted = not heard.may_have_made(made, switches=switches)
+                trusted = not heard.may_taint(made, switches=switches)
         where, brought = f"{state.turn:04d}.call.{state.index}", state.call.arguments
         if state.status == "failed":
             vouched = tool is not None and not (marked[state.call.tool] or has_mark(tool.arguments, Untrusted))
             vouched = vouched and not _is_defect(state, run.fact(CallSettled, *state.position))
             sources = [Source(where, trusted and vouched, (Leaf(state.message),), brought, on=on)]
         else:
-            ours, theirs = _split(state, tool, marked)
+            ours, theirs = _by_trust(state, tool, marked)
             sources = [Source(where, trusted, ours, brought, on=on), Source(where, False, theirs, brought, on=on)]
         for source in sources:
             if source.leaves:
@@ -259,17 +259,17 @@ def _results(
                 yield source
 
 
-def _arguments(tool: Described, state: CallState) -> tuple[list[Found], int]:
-    """Return the arguments as the tool got them ("1" of a Decimal is a number), and how many booleans are among them.
+def _arguments(tool: ToolTypes, state: CallState) -> tuple[list[FieldValue], int]:
+    """Return the arguments as the tool got them ("1" for a Decimal is a number), and the number of booleans among them.
 
-    Those that say what the tool takes by default are left out.
+    Arguments equal to their defaults are left out.
     """
     made: Any = state.call.arguments
     switches = sum(1 for _ in _booleans(made))
-    with whatever_it_raises():  # a validator of the author's
+    with whatever_it_raises():  # an error in the author's validator
         made = tool.arguments.model_validate_json(canonical(made))
     return [
-        found for found in spelled(tool.arguments, made, Grounded) if not is_default(tool.arguments, found)
+        found for found in leaves_with_defaults(tool.arguments, made, Grounded) if not is_default(tool.arguments, found)
     ], switches
 
 
@@ -284,7 +284,7 @@ def _booleans(value: Any) -> Iterator[bool]:
 
 
 def _is_defect(state: CallState, settled: CallSettled | None) -> bool:
-    """Say whether a failure was no outcome of the business. Before 2026-11-28 only its first words said so."""
+    """Return whether a failure is a defect and not a business outcome. Before 2026-11-28 only its text tells."""
     name, message = state.call.tool, state.message
     return (
         settled is None
@@ -293,10 +293,10 @@ def _is_defect(state: CallState, settled: CallSettled | None) -> bool:
     )
 
 
-def _split(
-    state: CallState, tool: Described | None, marked: Mapping[str, bool]
+def _by_trust(
+    state: CallState, tool: ToolTypes | None, marked: Mapping[str, bool]
 ) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
-    """Return what a call returned, apart from what its tool marks as untrusted."""
+    """Return a call's result, split into trusted leaves and those that the tool marks as untrusted."""
     if tool is None or not marked[state.call.tool]:
         return json_leaves(state.result), ()
     found = list(leaves(tool.returns, state.result, Untrusted))
@@ -306,6 +306,6 @@ def _split(
     )
 
 
-def _leaf(found: Found) -> Leaf:
+def _leaf(found: FieldValue) -> Leaf:
     value = found.value
     return Leaf.of(value if isinstance(value, int | float | Decimal) else str(value), found.field)

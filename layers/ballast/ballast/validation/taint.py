@@ -1,16 +1,16 @@
-"""Whether a value may have come out of text that nobody vouches for. Pure.
+"""Taint: whether a value may come from untrusted text. Pure.
 
-A model that read a planted text may hand it on whole, in pieces, in other words, decoded, or letter by letter as
-numbers. So nothing is asked about what the text says: an argument is accounted for where trusted sources name it, and
-otherwise it may have come out of the text.
+A model that read a planted text may pass it on whole, in pieces, in other words, decoded, or as character codes. So the
+text's content is not examined: an argument is accounted for if trusted sources name it, and otherwise it may come from
+the text.
 
 ============== ==========================================================================================
-text           trusted sources name it; or they name every word of it, its addresses and ids whole, and what
-               is short (digits, letters) in the same order
+text           trusted sources name it; or they name each of its words, its addresses and ids whole, and its short parts
+               (digits, letters) in the same order
 number, date   trusted sources name it, a percentage as "15 %", a number up to twelve as a word, the nearest day as
                "May 24"
-list           the same of each item; short items as they stand together, and so more than three short arguments
-choice         of a write: always (the author's own words). Of a read: see ``may_have_made``
+list           each item; short items as one run, and likewise more than three short arguments
+choice         for a write: always (the author's own words). For a read: see ``may_taint``
 ============== ==========================================================================================
 """
 
@@ -20,26 +20,26 @@ from datetime import date
 from typing import Literal, Protocol
 
 from ballast.validation.amounts import names_paging
-from ballast.validation.computed import Brought
-from ballast.validation.dates import Day, day_of, days_in, is_nearest
+from ballast.validation.computed import CallInputs
 from ballast.validation.index import Group
-from ballast.validation.marks import Found
-from ballast.validation.spelling import Token, even, tokens
-from ballast.validation.value import Kind, Leaf, Wanted
+from ballast.validation.marks import FieldValue
+from ballast.validation.numbers import Day, day_of, days_in, is_nearest
+from ballast.validation.values import Kind, Leaf, SearchValue
+from ballast.validation.words import Token, normalize, tokens
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}(-[0-9]{2})?([T ][0-9:.]{4,15}(Z|[+-][0-9:]{4,6})?)?", re.ASCII)
-#: A passage: so many words in a row.
+#: The number of consecutive words of a passage.
 _PASSAGE = 6
-#: Words that carry nothing.
+#: Words without content.
 _FUNCTION_WORDS = frozenset(
     {*("of", "the", "to", "in", "on", "for", "and", "or", "by", "with", "from", "is", "are", "an", "at", "as", "be")}
     | {*("it", "my", "me", "we", "he", "no", "not", "so", "up", "do", "if", "us")}
 )
-#: A word with fewer letters, or of digits, is a piece of something; a list may be put together of such.
+#: Shorter words, and digits, are pieces that a list may combine.
 _SHORT = 3
-#: Pages below the first number are chosen freely, up to the second where untrusted text does not name them.
+#: Pages below the first number are free; below the second, if untrusted text does not name them.
 _FEW, _MANY = 100, 2_100
-#: So many free choices select what a read returns; more of them may spell something.
+#: This many free choices may select a read's result; more of them could spell a text.
 _CHOICES = 3
 _NUMBER_WORDS = dict(
     enumerate(
@@ -48,12 +48,12 @@ _NUMBER_WORDS = dict(
 )
 
 
-class Said(Protocol):
-    """A source, as far as it is asked here."""
+class HeardSource(Protocol):
+    """The part of a source that taint depends on."""
 
     @property
     def trusted(self) -> bool:
-        """Whether somebody vouches for it."""
+        """Whether the source is trusted."""
 
     @property
     def leaves(self) -> tuple[Leaf, ...]:
@@ -61,32 +61,32 @@ class Said(Protocol):
 
     @property
     def on(self) -> date | None:
-        """The day on which the run was opened, where it is known."""
+        """The day on which the run was opened, if known."""
 
     @property
-    def arguments(self) -> Brought:
-        """What the call itself was made with."""
+    def arguments(self) -> CallInputs:
+        """The call's own arguments."""
 
     @property
     def words(self) -> bool:
-        """Whether it is somebody's word alone, which may be a "no"."""
+        """Whether it is one person's words, which may be a "no"."""
 
-    def holds(self, wanted: Wanted, *, perhaps: bool = False) -> bool:
-        """Say whether the value occurs here, and was not brought here."""
+    def holds(self, wanted: SearchValue, *, loose: bool = False) -> bool:
+        """Return whether the value occurs here and is not the call's own argument."""
 
-    def repeats(self, wanted: Wanted) -> bool:
-        """Say whether the value was named to people before they said this."""
+    def was_named_before(self, wanted: SearchValue) -> bool:
+        """Return whether the value was put to people before they said this."""
 
 
 class Heard:
-    """What a run has heard so far, by trust. Each text is taken apart once, and only where something is asked.
+    """The texts that a run has read so far, by trust. Each text is analyzed once, and only when needed.
 
-    Somebody's words alone account for what neither untrusted text nor the agent, in a question, has named as well:
-    they may be a "no" to that.
+    Words account for a value only if neither untrusted text nor a question of the agent has named it as well: they may
+    be a "no" to that.
     """
 
-    def __init__(self, sources: Iterable[Said] = (), on: date | None = None) -> None:
-        self._trusted, self._said, self._untrusted = Group[Said](), Group[Said](), Group[Said]()
+    def __init__(self, sources: Iterable[HeardSource] = (), on: date | None = None) -> None:
+        self._trusted, self._said, self._untrusted = Group[HeardSource](), Group[HeardSource](), Group[HeardSource]()
         self._known = _Words()
         self._worded = _Words()
         self._planted = _Words()
@@ -94,8 +94,8 @@ class Heard:
         for source in sources:
             self.add(source)
 
-    def add(self, source: Said) -> None:
-        """Take note of a source."""
+    def add(self, source: HeardSource) -> None:
+        """Add a source."""
         self._on = self._on or source.on
         if not source.trusted:
             sources, words = self._untrusted, self._planted
@@ -108,68 +108,67 @@ class Heard:
 
     @property
     def untrusted_text(self) -> bool:
-        """Whether any text was heard that nobody vouches for."""
+        """Whether any untrusted text was read."""
         return bool(self._untrusted)
 
-    def settles(self, wanted: Wanted) -> bool:
-        """Say whether somebody's words name a value that neither untrusted text nor a question to them named."""
-        named = any(not source.repeats(wanted) for source in self._said.naming(wanted))
+    def settles(self, wanted: SearchValue) -> bool:
+        """Return whether people's words name a value that neither untrusted text nor a question to them named."""
+        named = any(not source.was_named_before(wanted) for source in self._said.naming(wanted))
         return named and not self._plants(wanted)
 
-    def _plants(self, wanted: Wanted) -> bool:
-        return self._untrusted.names(wanted, perhaps=True) or self._counts(wanted, self._planted.words)
+    def _plants(self, wanted: SearchValue) -> bool:
+        return self._untrusted.names(wanted, loose=True) or self._counts(wanted, self._planted.words)
 
-    def may_have_made(self, arguments: Sequence[Found], *, switches: int = 0) -> bool:
-        """Say whether untrusted text may have made one of these arguments of a read, so that its result is tainted.
+    def may_taint(self, arguments: Sequence[FieldValue], *, switches: int = 0) -> bool:
+        """Return whether untrusted text may be in one of these arguments of a read, which taints its result.
 
-        What nothing trusted accounts for taints the result, choices and small numbers too: a tool may put them
-        together. Only what selects does not: a page or a limit, and up to three choices by words, booleans among
-        them (``switches``), that stand in no list and that no untrusted text names.
+        Any argument that no trusted source accounts for taints the result, choices and small numbers included: a tool
+        may combine them. Exceptions are a page or a limit, and up to three choices by words, booleans (``switches``)
+        included, outside of lists and not named by untrusted text.
         """
         if not self._untrusted:
             return False
         left = self.unaccounted(found for found in arguments if not self._pages(found))
         return not all(map(self._selects, left)) or (len(left) + switches > _CHOICES)
 
-    def unaccounted(self, arguments: Iterable[Found]) -> list[Found]:
-        """Return the arguments that nothing trusted accounts for; none before untrusted text was heard."""
+    def unaccounted(self, arguments: Iterable[FieldValue]) -> list[FieldValue]:
+        """Return the arguments that no trusted source accounts for; none before untrusted text was read."""
         if not self._untrusted:
             return []
-        left: list[Found] = []
+        left: list[FieldValue] = []
         for together in _together(arguments):
             missing = [found for found in together if not self._accounts_for(found)]
             left += missing if missing or all(map(self._is_run, _short_runs(together))) else together
         return left
 
-    def names_alone(self, found: Found) -> bool:
-        """Say whether only untrusted text names the value of an argument, or a telling value in it.
+    def only_untrusted_names(self, found: FieldValue) -> bool:
+        """Return whether only untrusted text names an argument's value, or a telling part of it.
 
-        Telling are e-mail and web addresses, their hosts, and words with a digit: what a text may smuggle into one's
-        own words.
+        Telling parts are e-mail and web addresses, their hosts, and words with a digit.
         """
         if found.chosen or not self._untrusted:
             return False
         wanted = wanted_of(found)
         if self._trusted.names(wanted) or self._counts(wanted, self._known.words):
             return False
-        if self._untrusted.names(wanted, perhaps=True):
+        if self._untrusted.names(wanted, loose=True):
             return True
         leaf = wanted.leaf
         return isinstance(leaf.value, str) and bool((self._planted.telling & _telling(leaf)) - self._known.telling)
 
-    def is_quoted_by(self, text: str) -> bool:
-        """Say whether the text has a passage that only untrusted text has."""
+    def quotes_untrusted(self, text: str) -> bool:
+        """Return whether the text quotes a passage that only untrusted text has."""
         mine = _passages(Leaf(text).tokens)
         return bool((self._planted.passages & mine) - self._known.passages) if mine and self._untrusted else False
 
-    def _accounts_for(self, found: Found) -> bool:
+    def _accounts_for(self, found: FieldValue) -> bool:
         if str(found.value).strip() == "":
             return True
         wanted = wanted_of(found)
         day = day_of(found.value)
         if day is not None and self._names_day(day, self._known):
             return True
-        # By words first: that is a look into sets.
+        # By words first, which is cheap.
         if self._names(wanted, with_words=False) or self._trusted.names(wanted):
             return True
         if not self._said or self._plants(wanted):
@@ -181,7 +180,7 @@ class Heard:
         return self._names(wanted, with_words=True)
 
     def _names_day(self, day: tuple[int, int, int], words: "_Words") -> bool:
-        """Say whether these sources name the day; one without a year is the nearest, and not whichever."""
+        """Return whether these sources name the day; without a year they mean the nearest one."""
         if day in words.days:
             return True
         if (None, *day[1:]) not in words.days:
@@ -191,13 +190,13 @@ class Heard:
         year = str(day[0])
         return year in self._known.words or year not in self._planted.words
 
-    def _names(self, wanted: Wanted, *, with_words: bool) -> bool:
+    def _names(self, wanted: SearchValue, *, with_words: bool) -> bool:
         if isinstance(wanted.leaf.value, str):
             return self._has_words_of(wanted.leaf, with_words=with_words)
         return self._counts(wanted, self._known.words) or (with_words and self._counts(wanted, self._worded.words))
 
-    def _counts(self, wanted: Wanted, words: set[str]) -> bool:
-        """Say whether one of the words is a small number's."""
+    def _counts(self, wanted: SearchValue, words: set[str]) -> bool:
+        """Return whether one of the words is the small number in letters."""
         value = wanted.leaf.value
         if not isinstance(value, int) or not 0 <= value < len(_NUMBER_WORDS) or wanted.amount is not None:
             return False
@@ -218,42 +217,40 @@ class Heard:
         if not with_words or word not in getattr(self._worded, which):
             return False
         if which == "telling" and not word.startswith("//"):
-            return self.settles(Wanted.of(word))
+            return self.settles(SearchValue.of(word))
         return word in _FUNCTION_WORDS or word not in getattr(self._planted, which)
 
     def _is_known_run(self, run: str) -> bool:
-        return self._trusted.names(Wanted(Leaf(run), (Kind.TEXT,)))
+        return self._trusted.names(SearchValue(Leaf(run), (Kind.TEXT,)))
 
     def _is_run(self, run: str) -> bool:
-        return self._is_known_run(run) or self.settles(Wanted(Leaf(run), (Kind.TEXT,)))
+        return self._is_known_run(run) or self.settles(SearchValue(Leaf(run), (Kind.TEXT,)))
 
-    def _selects(self, found: Found) -> bool:
-        """Say whether it is one choice among words that its author wrote, and no text told which."""
+    def _selects(self, found: FieldValue) -> bool:
+        """Return whether it is a choice among the author's words that no untrusted text names."""
         text = str(getattr(found.value, "value", found.value))
         if not found.chosen or found.in_list or sum(map(str.isalpha, text)) < _SHORT:
             return False
-        return not self._untrusted.names(Wanted.of(text), perhaps=True)
+        return not self._untrusted.names(SearchValue.of(text), loose=True)
 
-    def _pages(self, found: Found) -> bool:
+    def _pages(self, found: FieldValue) -> bool:
         value = found.value
         if not isinstance(value, int) or not names_paging(found.field) or found.in_list:
             return False
-        return 0 <= value < _FEW or (
-            _FEW <= value < _MANY and not self._untrusted.names(wanted_of(found), perhaps=True)
-        )
+        return 0 <= value < _FEW or (_FEW <= value < _MANY and not self._untrusted.names(wanted_of(found), loose=True))
 
 
 class _Words:
-    """The words, the telling ones and the passages of sources; what a call brought itself it has not taught."""
+    """The words, telling parts, days and passages of sources, without the calls' own arguments."""
 
     def __init__(self) -> None:
         self._words: set[str] = set()
         self._telling: set[str] = set()
         self._days: set[Day] = set()
         self._passages: set[tuple[str, ...]] = set()
-        self._new: dict[str, list[Said]] = {"words": [], "telling": [], "days": [], "passages": []}
+        self._new: dict[str, list[HeardSource]] = {"words": [], "telling": [], "days": [], "passages": []}
 
-    def add(self, source: Said) -> None:
+    def add(self, source: HeardSource) -> None:
         for left in self._new.values():
             left.append(source)
 
@@ -262,7 +259,7 @@ class _Words:
         for source in _taken(self._new["words"]):
             brought = {word for leaf in source.arguments.leaves for word in _words(leaf)}
             new = {word for leaf in source.leaves for word in _words(leaf)} - brought
-            self._words.update(word for word in new if not source.arguments.puts_together(word))
+            self._words.update(word for word in new if not source.arguments.concatenates(word))
         return self._words
 
     @property
@@ -275,8 +272,10 @@ class _Words:
     @property
     def days(self) -> set[Day]:
         for source in _taken(self._new["days"]):
-            brought = {day[1:] for leaf in source.arguments.leaves for day in days_in(leaf.evened)}
-            self._days.update(day for leaf in source.leaves for day in days_in(leaf.evened) if day[1:] not in brought)
+            brought = {day[1:] for leaf in source.arguments.leaves for day in days_in(leaf.normalized)}
+            self._days.update(
+                day for leaf in source.leaves for day in days_in(leaf.normalized) if day[1:] not in brought
+            )
         return self._days
 
     @property
@@ -286,23 +285,23 @@ class _Words:
         return self._passages
 
 
-def wanted_of(found: Found) -> Wanted:
-    """Return what to look for: the value of an argument, compared as its mark says or as its name and type tell."""
+def wanted_of(found: FieldValue) -> SearchValue:
+    """Return an argument's value to search for, compared by its mark's kind, or by its name and type."""
     return found.wanted
 
 
-def _taken(left: list[Said]) -> list[Said]:
+def _taken(left: list[HeardSource]) -> list[HeardSource]:
     taken = [*left]
     left.clear()
     return taken
 
 
 def _words(leaf: Leaf) -> set[str]:
-    return {token.text for token in leaf.tokens or tokens(leaf.evened)}
+    return {token.text for token in leaf.tokens or tokens(leaf.normalized)}
 
 
 def _telling(leaf: Leaf) -> set[str]:
-    """Return the addresses, their hosts and the words with a digit; a word with joined parts, such as an id, is one."""
+    """Return the addresses, their hosts and the words with a digit; joined parts, as in an id, are one word."""
     found: set[str] = {*leaf.emails, *leaf.urls, *(f"//{host}" for host in leaf.hosts)}
     word = ""
     for token in (*leaf.tokens, Token("", "", " ")):
@@ -324,7 +323,7 @@ def _is_short(token: Token) -> bool:
 
 
 def _runs(words: Iterable[Token]) -> Iterator[str]:
-    """Yield what is short in a text, as far as it stands together: "o 10 02", and not the words that carry nothing."""
+    """Yield runs of short tokens in a text, such as "o 10 02", without function words."""
     run = ""
     for token in (*words, Token("", "w", " ")):
         if token.text and _is_short(token) and token.text not in _FUNCTION_WORDS:
@@ -334,10 +333,10 @@ def _runs(words: Iterable[Token]) -> Iterator[str]:
             run = ""
 
 
-def _short_runs(together: Sequence[Found]) -> Iterator[str]:
-    """Yield what is short in a list, as far as it stands together; a single item stands for itself."""
+def _short_runs(together: Sequence[FieldValue]) -> Iterator[str]:
+    """Yield runs of two or more short items in a list."""
     run: list[str] = []
-    for text in (*(even(str(found.value)) for found in together), "end"):
+    for text in (*(normalize(str(found.value)) for found in together), "end"):
         compact = [char for char in text if char.isalnum()]
         if len(compact) < _SHORT:
             run.append(text)
@@ -347,10 +346,10 @@ def _short_runs(together: Sequence[Found]) -> Iterator[str]:
         run = []
 
 
-def _together(arguments: Iterable[Found]) -> Iterator[list[Found]]:
-    """Yield the arguments, those of one list together, and what is short outside of lists if it is much."""
-    found: dict[str, list[Found]] = {}
-    short: list[Found] = []
+def _together(arguments: Iterable[FieldValue]) -> Iterator[list[FieldValue]]:
+    """Yield the arguments in groups: those of one list, and more than three short ones outside of lists."""
+    found: dict[str, list[FieldValue]] = {}
+    short: list[FieldValue] = []
     for one in arguments:
         if one.in_list:
             found.setdefault(one.shape, []).append(one)

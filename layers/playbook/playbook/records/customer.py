@@ -1,19 +1,30 @@
-"""Customers: the CRM's records."""
+"""Customers: the CRM's records, and which of them a request may reach."""
 
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
+from ballast.contracts import RunRequest
 from ballast.playbook import FreeText, Grounded, Sensitive, ToolContext, ToolFailed, Untrusted
 
-from .closed import Closed
-from .reach import within_reach
 from .table import CUSTOMERS
+from .values import Closed
+
+
+def within_reach(request: RunRequest, customer_id: str) -> bool:
+    """Return whether the request may see and change what belongs to that customer.
+
+    If the caller vouches for ``context.customer_id``, all other customers' records are out of reach,
+    whatever the text says. A request from the desk's own staff names no customer.
+    """
+    vouched = request.context.get("customer_id")
+    return vouched is None or vouched == customer_id
+
 
 #: How the shop writes a customer's number.
 CUSTOMER_ID = r"C-[0-9]{4,6}"
 
-# Customers write these themselves: read back from a record, they are somebody's words.
+# Customers write these themselves, so their text is untrusted when it is read back.
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120), Untrusted]
 Email = Annotated[
     str,
@@ -31,7 +42,7 @@ class Address(Closed):
     street: Annotated[Line, Grounded] = Field(min_length=1, description="Street and house number.")
     city: Annotated[Line, Grounded] = Field(min_length=1)
     postal_code: Annotated[Line, Grounded] = Field(min_length=1)
-    # A code of ours, which no customer writes: it needs no ground. Another country is a person's to approve.
+    # The shop's own code, so it needs no ground. A person approves a change of country.
     country: Annotated[str, FreeText] = Field(
         pattern=r"^[A-Z]{2}$", description="ISO 3166 code of two capitals, such as US or DE."
     )
@@ -58,7 +69,7 @@ class CustomerRecord(Closed):
 
 
 def find_customer(ctx: ToolContext, customer_id: str) -> CustomerRecord:
-    """Read a customer, or raise ``ToolFailed`` where there is none within the request's reach."""
+    """Read a customer, or raise ``ToolFailed`` if there is none within the request's reach."""
     item = CUSTOMERS.get(ctx, customer_id)
     if item is None or not within_reach(ctx.request, customer_id):
         raise ToolFailed("There is no such customer here. Ask for the e-mail address in the order confirmation.")

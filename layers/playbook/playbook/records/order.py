@@ -1,4 +1,4 @@
-"""Orders, as they are kept."""
+"""Orders: the records of the orders table."""
 
 import json
 import re
@@ -10,9 +10,9 @@ from pydantic import Field
 from ballast.contracts import RunRequest
 from ballast.playbook import RunSoFar, ToolContext, ToolFailed
 
-from .closed import Closed
-from .reach import within_reach
+from .customer import within_reach
 from .table import ORDERS
+from .values import Closed
 
 #: How the shop writes an order's number.
 ORDER_ID = r"O-[0-9]{4,6}"
@@ -65,7 +65,7 @@ class OrderRecord(Closed):
 
 
 def find_order(ctx: ToolContext, order_id: str) -> OrderRecord:
-    """Read an order, or raise ``ToolFailed`` where there is none within the request's reach."""
+    """Read an order, or raise ``ToolFailed`` if there is none within the request's reach."""
     item = ORDERS.get(ctx, order_id)
     if item is None or not within_reach(ctx.request, item["customer_id"]):
         raise ToolFailed(
@@ -78,7 +78,7 @@ def find_order(ctx: ToolContext, order_id: str) -> OrderRecord:
 def only_a_note_means(order_id: str, request: RunRequest, run: RunSoFar) -> str | None:
     """Return why a person must look: a note or an article names the order, and the request does not.
 
-    That the order is in the customer's own list makes it known; who chose it was the note.
+    The order is known, because it is in the customer's own list, but the note chose it.
     """
     named = re.compile(rf"(?<![\w-]){re.escape(order_id[0])}[\W_]{{0,3}}{re.escape(order_id[2:])}(?![\w-])", re.I)
     if named.search(request.text) or named.search(json.dumps(request.context)):
@@ -88,7 +88,7 @@ def only_a_note_means(order_id: str, request: RunRequest, run: RunSoFar) -> str 
 
 
 def _notes_in(result: object) -> list[str]:
-    """Return the texts of a result that say something about orders in somebody's own words."""
+    """Return the free texts of a result."""
     if isinstance(result, list):
         return [text for inner in result for text in _notes_in(inner)]
     if not isinstance(result, dict):

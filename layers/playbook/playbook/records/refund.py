@@ -1,4 +1,4 @@
-"""Refunds, as they are kept."""
+"""Refunds: the records of the refunds table."""
 
 import hashlib
 from base64 import b32encode
@@ -7,15 +7,15 @@ from typing import Literal
 
 from ballast.playbook import ToolContext, ToolFailed
 
-from .closed import Closed
-from .reach import within_reach
+from .customer import within_reach
 from .table import REFUNDS
+from .values import Closed
 
 RefundReason = Literal["cancelled", "returned", "damaged", "wrong_item", "goodwill", "other"]
 
 
 class RefundRecord(Closed):
-    """An item of the refunds table. The bank gets what is ``issued`` at the end of the day."""
+    """An item of the refunds table. Refunds that are ``issued`` go to the bank at the end of the day."""
 
     refund_id: str
     order_id: str
@@ -33,7 +33,7 @@ def refund_id_of(idempotency_key: str) -> str:
 
 
 def find_refund(ctx: ToolContext, refund_id: str) -> RefundRecord:
-    """Read a refund, or raise ``ToolFailed`` where there is none within the request's reach."""
+    """Read a refund, or raise ``ToolFailed`` if there is none within the request's reach."""
     item = REFUNDS.get(ctx, refund_id)
     if item is None or not within_reach(ctx.request, item["customer_id"]):
         raise ToolFailed(f"There is no refund {refund_id} here. refund_order returns the id of the refund it made.")

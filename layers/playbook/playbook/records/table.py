@@ -1,13 +1,60 @@
-"""The shop's tables: strongly consistent reads, and the parts of a transaction."""
+"""The shop's tables: items as plain values, strongly consistent reads, and writes that happen once.
 
-from collections.abc import Mapping
+The encoding is smaller than boto3's: every number is an integer, so nothing becomes a Decimal.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from ballast.errors import SettingInvalid
-from ballast.playbook import ToolContext
+from ballast.playbook import Change, ToolContext
 
-from .codec import decode_item, encode
+
+def encode(value: Any) -> dict[str, Any]:
+    """Return a string, integer, boolean, None, list or mapping as an attribute value."""
+    if isinstance(value, str):
+        return {"S": value}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, int):
+        return {"N": str(value)}
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, list | tuple):
+        return {"L": [encode(each) for each in value]}
+    if isinstance(value, Mapping):
+        return {"M": {name: encode(each) for name, each in value.items()}}
+    raise TypeError(f"{type(value).__name__} is not kept in the shop's tables.")
+
+
+def decode(attribute: Mapping[str, Any]) -> Any:
+    """Return an attribute value that ``encode`` wrote."""
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "S" | "BOOL":
+            return value
+        case "N":
+            return int(value)
+        case "NULL":
+            return None
+        case "L":
+            return [decode(each) for each in value]
+        case "M":
+            return {name: decode(each) for name, each in value.items()}
+    raise TypeError(f"Attribute type {kind} is not used in the shop's tables.")
+
+
+def encode_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a whole item; what is None is left out."""
+    return {name: encode(value) for name, value in item.items() if value is not None}
+
+
+def decode_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``encode_item`` wrote, without the attributes that were left out."""
+    return {name: decode(attribute) for name, attribute in item.items()}
 
 
 @dataclass(frozen=True)
@@ -35,7 +82,7 @@ class Table:
         return decode_item(found["Item"]) if "Item" in found else None
 
     def find(self, ctx: ToolContext, *, index: str, attribute: str, value: str) -> list[dict[str, Any]]:
-        """Read all items with that ``attribute`` from the index; it may be a moment behind the table."""
+        """Read all items with that ``attribute`` from the index, which may lag behind the table."""
         query = ctx.client("dynamodb").get_paginator("query")
         pages = query.paginate(
             TableName=self.name(ctx.environ),
@@ -83,3 +130,20 @@ class Table:
 CUSTOMERS = Table("CUSTOMERS_TABLE", "customer_id")
 ORDERS = Table("ORDERS_TABLE", "order_id")
 REFUNDS = Table("REFUNDS_TABLE", "refund_id")
+
+
+ResultT = TypeVar("ResultT", bound=BaseModel)
+
+__all__ = ["Change", "exactly_once"]
+
+
+def exactly_once(
+    ctx: ToolContext, table: Table, result: type[ResultT], attempt: Callable[[], Change[ResultT]]
+) -> ResultT:
+    """Apply the change that ``attempt`` returns, unless this call was applied before.
+
+    The marker is in ``table`` as ``marker#<idempotency key>``. Raises ``ToolFailed`` if somebody else
+    changed the records in between, ``RetryLater`` if another transaction interfered. Other errors of
+    AWS are not caught.
+    """
+    return ctx.write_once(table=table.name(ctx.environ), key=table.key, result=result, attempt=attempt)

@@ -1,4 +1,4 @@
-"""What the shop sells: (SKU, name, price in cents). Append; a change of order changes every store."""
+"""The catalogue: (SKU, name, price in cents). Append only: another order changes every generated store."""
 
 from typing import NamedTuple
 

@@ -12,7 +12,44 @@ from ..records.order import LineRecord, OrderRecord, OrderStatus
 from ..records.refund import RefundRecord
 from . import well_known
 from .catalogue import CATALOGUE
-from .people import CUSTOMER_NOTES, DESK_NOTES, FAMILY, GIVEN, PLACES, STREETS
+
+GIVEN = (
+    "Aaliyah", "Ben", "Chiara", "Dmitri", "Eszter", "Fatima", "Georg", "Hana", "Íñigo", "Jamal", "Katarzyna", "Liam",
+    "Mei", "Noor", "Oluwaseun", "Priya", "Quentin", "Renée", "Søren", "Thandiwe", "Uma", "Víctor", "Wanda", "Ximena",
+    "Yuki", "Zsófia",
+)  # fmt: skip
+
+FAMILY = (
+    "Adeyemi", "Bianchi", "Çelik", "Dubois", "Evans", "Fernández", "García", "Haddad", "Ivanov", "Jørgensen",
+    "Kowalski", "López", "Müller", "Nguyễn", "O'Brien", "Patel", "Quigley", "Rossi", "Şahin", "Tanaka", "Usman",
+    "Van den Berg", "Wójcik", "Xu", "Yılmaz", "Žižek",
+)  # fmt: skip
+
+STREETS = ("Main Street", "Oak Avenue", "Mill Lane", "Station Road", "Harbor Drive", "Church Street", "Elm Court")
+
+#: city, start of the postal code, country
+PLACES = (
+    ("Portland", "041", "US"),
+    ("Boston", "021", "US"),
+    ("Seattle", "981", "US"),
+    ("Duluth", "558", "US"),
+    ("Halifax", "B3H ", "CA"),
+    ("Hamburg", "204", "DE"),
+    ("Gdańsk", "80-", "PL"),
+    ("Łódź", "90-", "PL"),
+    ("A Coruña", "150", "ES"),
+)
+
+CUSTOMER_NOTES = (
+    "Please leave it with the neighbour at number 7.",
+    "It is a present: no invoice in the box, please!",
+    "Bitte nicht klingeln, das Baby schläft.",
+    "Ring the bell twice 🔔🔔",
+    "If the green one is out of stock, take the blue one.",
+)
+
+DESK_NOTES = ("Prefers e-mail.", "Calls back in the evening.", "Had a damaged parcel last year.", "Logbook member.")
+
 
 _FIRST_NUMBER = 1001
 _YEAR = 365
@@ -31,7 +68,7 @@ def generate(seed: int, *, today: date, customers: int = 300, orders: int = 2_00
     """Return a store of that many customers and orders, the well-known ones among them.
 
     ``today`` is the day on which the store is looked at; no date lies after it. Money
-    reconciles: lines add up to the total, refunds to what an order has refunded.
+    reconciles: lines add up to the total, refunds to an order's ``refunded_cents``.
     Raises ``ValueError`` for fewer customers or orders than are well known.
     """
     known_orders, known_refunds = well_known.well_known_orders(today)

@@ -6,8 +6,7 @@ from datetime import date
 from itertools import islice
 from typing import Any
 
-from ..records.codec import encode_item
-from ..records.table import CUSTOMERS, ORDERS, REFUNDS
+from ..records.table import CUSTOMERS, ORDERS, REFUNDS, encode_item
 from .generate import Store, generate
 
 #: What one BatchWriteItem takes.
@@ -41,7 +40,7 @@ def seed_store(
 def put_store(
     client: Any, environ: Mapping[str, str], store: Store, *, sleep: Callable[[float], None] = time.sleep
 ) -> None:
-    """Write the whole store. Raises ``SeedIncomplete`` where the tables keep refusing."""
+    """Write the whole store. Raises ``SeedIncomplete`` if the tables keep refusing."""
     writes = _writes(environ, store)
     while batch := list(islice(writes, BATCH)):
         _write(client, _by_table(batch), sleep)

@@ -1,1 +1,1 @@
-"""What may be proposed. One tool a file: a closed argument model, a function, its effect."""
+"""The tools, one a file: a closed argument model, a function, and its effect."""

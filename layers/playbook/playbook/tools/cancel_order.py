@@ -7,11 +7,9 @@ from pydantic import Field
 from ballast.contracts import RunRequest
 from ballast.playbook import Approval, CallLimits, Grounded, RunSoFar, ToolContext, ToolFailed, Write, tool
 
-from ..records.closed import Closed
-from ..records.money import Amount, from_cents
-from ..records.once import Change, exactly_once
 from ..records.order import CANCELLABLE, ORDER_ID, OrderRecord, OrderStatus, find_order, only_a_note_means
-from ..records.table import ORDERS
+from ..records.table import ORDERS, Change, exactly_once
+from ..records.values import Amount, Closed, from_cents
 
 
 class CancelOrder(Closed):

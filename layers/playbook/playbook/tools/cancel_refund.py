@@ -6,12 +6,10 @@ from pydantic import Field
 
 from ballast.playbook import CallLimits, Grounded, ToolContext, ToolFailed, Write, tool
 
-from ..records.closed import Closed
-from ..records.money import Amount, from_cents
-from ..records.once import Change, exactly_once
 from ..records.order import find_order
 from ..records.refund import find_refund
-from ..records.table import ORDERS, REFUNDS
+from ..records.table import ORDERS, REFUNDS, Change, exactly_once
+from ..records.values import Amount, Closed, from_cents
 
 
 class CancelRefund(Closed):

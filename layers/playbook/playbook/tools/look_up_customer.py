@@ -8,10 +8,9 @@ from pydantic import Field
 from ballast.contracts import RunRequest
 from ballast.playbook import Grounded, Read, ToolContext, ToolFailed, Untrusted, tool
 
-from ..records.closed import Closed
 from ..records.customer import CUSTOMER_ID, CustomerRecord, Email, find_customer, ids_with_email
-from ..records.money import Amount, from_cents
 from ..records.order import OrderStatus, orders_of
+from ..records.values import Amount, Closed, from_cents
 
 #: More orders than this are not listed; the oldest are left out.
 RECENT_ORDERS = 10

@@ -7,9 +7,8 @@ from pydantic import Field
 
 from ballast.playbook import Grounded, Read, ToolContext, Untrusted, tool
 
-from ..records.closed import Closed
-from ..records.money import Amount, from_cents
 from ..records.order import CANCELLABLE, ORDER_ID, OrderRecord, OrderStatus, find_order
+from ..records.values import Amount, Closed, from_cents
 
 
 class LookUpOrder(Closed):

@@ -9,12 +9,10 @@ from pydantic import Field
 from ballast.contracts import RunRequest
 from ballast.playbook import Approval, CallLimits, Grounded, RunSoFar, ToolContext, ToolFailed, Write, tool
 
-from ..records.closed import Closed
-from ..records.money import Amount, as_text, from_cents, to_cents
-from ..records.once import Change, exactly_once
 from ..records.order import ORDER_ID, OrderRecord, find_order, only_a_note_means
 from ..records.refund import RefundReason, RefundRecord, refund_id_of
-from ..records.table import ORDERS, REFUNDS
+from ..records.table import ORDERS, REFUNDS, Change, exactly_once
+from ..records.values import Amount, Closed, as_text, from_cents, to_cents
 
 #: A person approves what would be above this with what the customer was refunded today, in however many parts.
 APPROVAL_ABOVE_USD = Decimal("100.00")

@@ -6,10 +6,9 @@ from pydantic import Field
 
 from ballast.playbook import CallLimits, Grounded, ToolContext, ToolFailed, Write, tool
 
-from ..records.closed import Closed
-from ..records.once import Change, exactly_once
 from ..records.order import ORDER_ID, OrderStatus, find_order
-from ..records.table import ORDERS
+from ..records.table import ORDERS, Change, exactly_once
+from ..records.values import Closed
 
 
 class ReinstateOrder(Closed):

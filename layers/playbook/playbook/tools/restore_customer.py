@@ -6,10 +6,9 @@ from pydantic import Field
 
 from ballast.playbook import CallLimits, Grounded, ToolContext, ToolFailed, Write, tool
 
-from ..records.closed import Closed
 from ..records.customer import CUSTOMER_ID, find_customer
-from ..records.once import Change, exactly_once
-from ..records.table import CUSTOMERS
+from ..records.table import CUSTOMERS, Change, exactly_once
+from ..records.values import Closed
 from .update_customer import CustomerChange, Details, change_details, details_of
 
 

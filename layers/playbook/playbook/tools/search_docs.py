@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ballast.playbook import FreeText, Read, ToolContext, tool
 
-from ..records.closed import Closed
+from ..records.values import Closed
 
 if TYPE_CHECKING:
     from lunr.index import Index

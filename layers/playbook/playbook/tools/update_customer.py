@@ -20,10 +20,9 @@ from ballast.playbook import (
     tool,
 )
 
-from ..records.closed import Closed
 from ..records.customer import CUSTOMER_ID, Address, CustomerRecord, Email, Phone, find_customer, ids_with_email
-from ..records.once import Change, exactly_once
-from ..records.table import CUSTOMERS
+from ..records.table import CUSTOMERS, Change, exactly_once
+from ..records.values import Closed
 
 #: What a request says that speaks of a phone, or of the newsletter.
 _OF_PHONES = re.compile(r"phone|number|mobile|telef|call|nummer|numéro|número|电话|電話|전화", re.IGNORECASE)

@@ -1,0 +1,123 @@
+"""The first prompt of a run. Admit computes its bound, the agent sends it. Pure.
+
+::
+
+    request, playbook ── opening_prompt ─▶ system, tools, one message
+                                             └ input_bound ─▶ attempt_within ─▶ Reservation │ the limit that forbids it
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from ballast.contracts import ExitReason, Limits, RunRequest
+from ballast.contracts.wire import Wire, utf8_size
+from ballast.folds.conversation import Prompt
+from ballast.folds.persistent import PersistentList
+from ballast.money import LEAST_USEFUL_TOKENS, Price, Reservation, affordable, worst_cost
+
+if TYPE_CHECKING:
+    from ballast.playbook.load import Playbook
+
+
+#: Tokens that a provider may add to a prompt, for example for the use of tools.
+PROVIDER_OVERHEAD_TOKENS = 1_024
+#: The name of Ballast's own tool.
+ASK_REQUESTER = "ask_requester"
+
+
+class Question(Wire):
+    """The arguments of ``ask_requester``."""
+
+    question: Annotated[str, Field(min_length=1, max_length=2_000)]
+
+
+_OURS = ("title", "description")
+ASK_REQUESTER_SPEC: dict[str, Any] = {
+    "toolSpec": {
+        "name": ASK_REQUESTER,
+        "description": (
+            "Ask the person who sent the request one question, and wait for the reply. Only for what nobody "
+            "else can know; it may take long. It must be the only call of its turn."
+        ),
+        # Without pydantic's titles and this module's docstrings, which are not for the model.
+        "inputSchema": {"json": {k: v for k, v in Question.model_json_schema().items() if k not in _OURS}},
+    }
+}
+
+
+def first_prompt(playbook: Playbook, request: RunRequest) -> Prompt:
+    """Return the first prompt of a run."""
+    agent = playbook.agent
+    offered = [made.spec for made in playbook.offered(request.intent)]
+    return Prompt(
+        system=[{"text": text} for text in agent.system_texts(request.intent)],
+        tools={"tools": [*offered, ASK_REQUESTER_SPEC] if agent.ask_requester else offered},
+        messages=PersistentList(({"role": "user", "content": request_blocks(request)},)),
+    )
+
+
+def request_blocks(request: RunRequest) -> list[dict[str, Any]]:
+    """Return the request as Converse content blocks."""
+    blocks = [{"text": request.text}]
+    if request.context:
+        facts = json.dumps(request.context, ensure_ascii=False, sort_keys=True)
+        blocks.append({"text": f"Facts that the caller vouches for, as JSON: {facts}"})
+    return blocks
+
+
+def input_bound(system: Any, tools: Any, messages: Any) -> int:
+    """Return an upper bound of the tokens of new content, without the provider's overhead.
+
+    A token of any byte-pair vocabulary has at least one byte of UTF-8, of the text or of its NFKC form if the tokenizer
+    normalizes it. JSON's escapes would count non-Latin scripts two to four times.
+    """
+    size = utf8_size([system, tools, messages])
+    text = json.dumps([system, tools, messages], ensure_ascii=False, separators=(",", ":"))
+    if text.isascii() or unicodedata.is_normalized("NFKC", text):
+        return size
+    return max(size, len(unicodedata.normalize("NFKC", text).encode("utf-8", "surrogatepass")))
+
+
+def attempt_within(
+    limits: Limits, price: Price, *, bound: int, tokens_so_far: int, left_microusd: int
+) -> Reservation | ExitReason:
+    """Return the reservation of the next model attempt, or the limit that forbids it.
+
+    ``bound``: upper bound of the prompt's tokens. ``left_microusd``: the money that the run may still spend.
+    """
+    if bound > limits.input_tokens_per_turn:
+        return ExitReason.TOKEN_LIMIT
+    max_tokens = min(limits.tokens_per_turn, limits.tokens_per_run - tokens_so_far - bound)
+    if max_tokens < min(LEAST_USEFUL_TOKENS, limits.tokens_per_turn):
+        return ExitReason.RUN_TOKEN_LIMIT
+    found = affordable(price, input_bound=bound, max_tokens=max_tokens, left_microusd=left_microusd)
+    return found or ExitReason.COST_LIMIT
+
+
+def why_no_attempt(playbook: Playbook, request: RunRequest, limits: Limits, price: Price) -> str | None:
+    """Return which of the request's own limits forbids the first attempt, and the remedy; None if none does.
+
+    ``limits`` are the run's, with the request's applied. A limit of the playbook that forbids it is not the request's
+    fault.
+    """
+    prompt = first_prompt(playbook, request)
+    bound = input_bound(prompt.system, prompt.tools, list(prompt.messages)) + PROVIDER_OVERHEAD_TOKENS
+    reason = attempt_within(limits, price, bound=bound, tokens_so_far=0, left_microusd=limits.cost_microusd)
+    if isinstance(reason, Reservation):
+        return None
+    useful = min(LEAST_USEFUL_TOKENS, limits.tokens_per_turn)
+    name, least = {
+        ExitReason.TOKEN_LIMIT: ("input_tokens_per_turn", bound),
+        ExitReason.RUN_TOKEN_LIMIT: ("tokens_per_run", bound + useful),
+    }.get(reason, ("cost_microusd", worst_cost(price, input_bound=bound, max_tokens=useful)))
+    if getattr(request.limits, name, None) is None:
+        return None
+    return (
+        f"request: limits.{name} is {getattr(limits, name)}, and one attempt at the model may take {least}. Nothing "
+        f"was started, since all that the run could do is to ask a person. Send {least} or more, or leave it out."
+    )
