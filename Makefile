@@ -87,7 +87,7 @@ build: $(READY) ## Build what is deployed (needs python3.13).
 deploy: build ## Deploy it to your AWS account. Another stage: make deploy STAGE=prod
 	$(SAM) deploy --guided --config-env $(if $(STAGE),$(STAGE),default)
 
-bench: $(READY) ## Measure and check what is published: turns, a Plan, imports, despair, leases, moves, a hot window, deadlines (5 minutes).
+bench: $(READY) ## Measure and check what is published: turns, a Plan, imports, loops, leases, moves, a hot window, deadlines (5 minutes).
 	@for one in $(BENCHES); do \
 	  printf '\n━━━━ python -m bench.%s\n\n' $$one; $(BIN)/python -m bench.$$one || failed="$$failed bench.$$one"; \
 	done; test -z "$$failed" || { echo "Failed:$$failed. See one again: $(BIN)/python -m bench.NAME" >&2; exit 1; }

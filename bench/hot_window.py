@@ -118,14 +118,14 @@ def _arrivals(rate: float, seconds: float, dice: random.Random) -> Iterator[tupl
 
 
 @dataclass(frozen=True)
-class Lent:
+class Leased:
     """What was leased of a window until the first run was refused, and how many shards a run tried."""
 
     unused: float
     looks: float
 
 
-def lend(shards: int, *, limit: int, ceilings: Sequence[int], seed: int) -> Lent:
+def lease_out(shards: int, *, limit: int, ceilings: Sequence[int], seed: int) -> Leased:
     """Lease ``ceilings`` (repeatedly, in random order) from shards of ``limit``; a full shard passes to the next."""
     dice = random.Random(f"{shards} {seed}")  # noqa: S311  no secret
     room = [limit // shards + (number < limit % shards) for number in range(shards)]
@@ -135,7 +135,7 @@ def lend(shards: int, *, limit: int, ceilings: Sequence[int], seed: int) -> Lent
         order = [(first + number) % shards for number in range(shards)]
         fits = next((number for number, shard in enumerate(order) if room[shard] >= ceiling), None)
         if fits is None:
-            return Lent(sum(room) / limit, looks / max(1, runs))
+            return Leased(sum(room) / limit, looks / max(1, runs))
         room[order[fits]] -= ceiling
         runs, looks = runs + 1, looks + fits + 1
 
@@ -154,31 +154,31 @@ def conflicts(seconds: float, hold_s: float, seed: int, rates: Sequence[int] = R
         yield f"{rate:>6} " + "".join(f"{cell:>21}" for cell in cells)
 
 
-def lending(seed: int) -> Iterator[str]:
+def leasing(seed: int) -> Iterator[str]:
     """Yield the table of what stays unused."""
     yield "A window of 100 US dollars, ceilings from 0.05 to 0.50, until the first run is refused:\n"
     yield "shards   unused   shards looked at by a run"
     for shards in SHARDS:
-        lent = lend(shards, limit=100_000_000, ceilings=range(50_000, 500_001, 50_000), seed=seed)
-        yield f"{shards:>6}{lent.unused:>9.2%}{lent.looks:>12.2f}"
+        leased = lease_out(shards, limit=100_000_000, ceilings=range(50_000, 500_001, 50_000), seed=seed)
+        yield f"{shards:>6}{leased.unused:>9.2%}{leased.looks:>12.2f}"
 
 
 def main() -> int:
     """Print both tables."""
     typed = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    typed.add_argument("--table", choices=("conflicts", "lending"), help="only this one")
+    typed.add_argument("--table", choices=("conflicts", "leasing"), help="only this one")
     typed.add_argument("--seconds", type=float, default=10)
     typed.add_argument("--hold-ms", type=float, default=10)
     typed.add_argument("--seed", type=int, default=1)
     options = typed.parse_args()
     try:
-        if options.table != "lending":
+        if options.table != "leasing":
             for line in conflicts(options.seconds, options.hold_ms / 1_000, options.seed):
                 print(line, flush=True)
         if options.table is None:
             print()
         if options.table != "conflicts":
-            print(*lending(options.seed), sep="\n")
+            print(*leasing(options.seed), sep="\n")
     except NotMeasured as problem:
         print(problem, file=sys.stderr)
         return 1

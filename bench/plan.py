@@ -80,12 +80,12 @@ def plan_of(cloud: LocalCloud, turn: int) -> list[Counted]:
     found: list[Counted] = []
 
     def begins(function: str, event: Mapping[str, Any]) -> None:
-        if function == "PlannerFunction" and event["turn"] == turn:
+        if function == "AgentFunction" and event["turn"] == turn:
             found.append(Counted())
             sys.settrace(found[-1].trace)
 
     def ended(function: str, _: Any, __: Any) -> None:
-        if function == "PlannerFunction":
+        if function == "AgentFunction":
             sys.settrace(None)
 
     cloud.before_invoke.append(begins)

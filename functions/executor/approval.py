@@ -157,7 +157,7 @@ def _moved(attempt: Attempt, latest: ApprovalRound, now: Binding) -> list[str]:
 
 
 def _asked(latest: ApprovalRound) -> Binding | None:
-    """Return the binding of the question that people were asked."""
+    """Return the binding of the approval that people were asked for."""
     return Binding.read(latest.needed.binding) if latest.needed is not None else None
 
 
@@ -165,7 +165,7 @@ def _not_what_was_approved(attempt: Attempt, answer: ApprovalAnswered) -> list[s
     """Return the names of what does not fit beside the binding: the shown call, and the number of people of the
     tool's group.
 
-    The question is in the log, where others than the executor may have written it.
+    What was asked is in the log, where others than the executor may have written it.
     """
     group = attempt.tool.approval.approvers
     approvals = answer.approvals or (Approved(by=str(answer.by)),)
@@ -259,7 +259,7 @@ def _unanswered(attempt: Attempt, latest: ApprovalRound) -> CallOutcome:
 
 
 def _ask(attempt: Attempt, number: int, why: Sequence[str], binding: Binding, *, parked: bool = False) -> CallOutcome:
-    """Record the question to people and the binding of their answer; then let the workflow ask.
+    """Record what people are asked to approve and the binding of their answer; then let the workflow ask.
 
     Returns the outcome of a call that has ended already; else raises ``ApprovalRequired`` or ``ApprovalParked``.
     """

@@ -325,7 +325,7 @@ class Attempt:
         return call_sha256 == sha256(canonical(call.model_dump(mode="json")))
 
     def _needed(self, turn: Run) -> ApprovalNeeded | None:
-        """Return the last question to people."""
+        """Return the last approval that people were asked for."""
         return next((one for one in reversed(turn.facts(ApprovalNeeded)) if one.at == self.at), None)
 
     @property

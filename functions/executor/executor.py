@@ -50,7 +50,7 @@ from functions.executor.attempt import Attempt, History, ProposedCall, in_form
 from functions.executor.effect import MESSAGE_CHARS, Effects
 from functions.executor.moving import MovesStore, Moving, reserved, settled_by_own_record
 from functions.executor.record import CallOutcome, Ends, Recorded, effect_key
-from functions.executor.rules import charge, grounded, not_in_circles, not_repeated, scripted, within_ceiling
+from functions.executor.rules import charge, grounded, not_looping, not_repeated, scripted, within_ceiling
 from functions.executor.undo import claimed, proven
 
 #: A rule before the effect. It returns None to let the call go on, or the outcome of a call that does not act.
@@ -60,7 +60,7 @@ Rule = Callable[[Attempt], CallOutcome | None]
 RULES: tuple[Rule, ...] = (
     proven,
     scripted,
-    not_in_circles,
+    not_looping,
     not_repeated,
     grounded,
     within_ceiling,

@@ -38,7 +38,7 @@ from functions.executor.record import CallOutcome, Position, Recorded
 class MovesStore:
     """The table of moves and the operators' ceilings, both connected at the first call of a tool that moves money."""
 
-    book: Callable[[], MovesTable]
+    table: Callable[[], MovesTable]
     ceilings: Callable[[], CeilingsSet]
 
     @classmethod
@@ -74,7 +74,7 @@ class Moving:
         if move is None or not move.micro:
             return
         ceilings = self._store.ceilings().read(move.tenant, move.customer, self._config.ceilings)
-        taken = self._store.book().reserve(move, self._by, ceilings)
+        taken = self._store.table().reserve(move, self._by, ceilings)
         if isinstance(taken, Reservation):
             self._hold(taken, move)
             return
@@ -88,7 +88,7 @@ class Moving:
 
         That the log says "begun" does not show that money was reserved: the table does.
         """
-        found = self._store.book().find(attempt.task.run_id, attempt.task.turn, attempt.task.index)
+        found = self._store.table().find(attempt.task.run_id, attempt.task.turn, attempt.task.index)
         if found is None or found.status not in ("begun", "kept"):
             self.reserve(attempt)
             return
@@ -132,7 +132,7 @@ class Moving:
         if move is None:
             return None
         own = move.micro if self._held is not None else 0
-        counted = {place: units(micro - own) for place, micro in self._store.book().moved(move).items()}
+        counted = {place: units(micro - own) for place, micro in self._store.table().moved(move).items()}
 
         def window(account: str) -> InWindow:
             return InWindow(counted[account, move.hour], counted[account, move.day])
@@ -149,9 +149,9 @@ class Moving:
         known = self._playbook.tools.get(tool)
         if known is None or known.moves is None:
             return
-        held = self._held or self._store.book().find(task.run_id, task.turn, task.index)
+        held = self._held or self._store.table().find(task.run_id, task.turn, task.index)
         if held is not None:
-            self._store.book().release(held)
+            self._store.table().release(held)
 
     def begin(self) -> Moves | None:
         """Mark that the tool is about to run, and return the move for ``call.intended``; None without one.
@@ -162,7 +162,7 @@ class Moving:
             return None
         if self._held is None:
             raise RetryLater(f"{self._move.run_id} turn {self._move.turn}: its move is not reserved; try again.")
-        self._held = self._store.book().begin(self._held)
+        self._held = self._store.table().begin(self._held)
         return Moves(**self._held.move.recorded(back=self._back, unit=self._config.currency))
 
     def settle(self, attempt: Attempt, status: str) -> None:
@@ -171,9 +171,9 @@ class Moving:
             return
         task = attempt.task
         # If this attempt has not begun it, another one may have taken it over.
-        held = self._held if self.begun else self._store.book().find(task.run_id, task.turn, task.index)
+        held = self._held if self.begun else self._store.table().find(task.run_id, task.turn, task.index)
         if held is not None and held.status in ("held", "begun"):
-            self._store.book().settle(held, _SETTLED[status])
+            self._store.table().settle(held, _SETTLED[status])
 
     def _customer(self, tool: Tool, args: BaseModel, context: ToolContext) -> str | None:
         moves = tool.moves
@@ -190,7 +190,7 @@ class Moving:
         """Return the windows without room, in words for the model, with the amounts of the run's and the customer's."""
         assert self._move is not None
         currency = self._config.currency
-        counted = self._store.book().moved(self._move)
+        counted = self._store.table().moved(self._move)
         told = []
         for claim in full.claims:
             account = claim.account.partition("#")[0]
@@ -256,6 +256,6 @@ def undone(store: MovesStore, recorded: Recorded, run_id: str, effect: Position)
 
 
 def _settle(store: MovesStore, run_id: str, at: Position, was: tuple[Status, ...], to: Status) -> None:
-    held = store.book().find(run_id, *at)
-    if held is not None and held.status in was and not store.book().settle(held, to):
+    held = store.table().find(run_id, *at)
+    if held is not None and held.status in was and not store.table().settle(held, to):
         raise RetryLater(f"{run_id} turn {at[0]} call {at[1]}: its reservation keeps changing; try again.")

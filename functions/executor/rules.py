@@ -3,7 +3,7 @@
 ::
 
     scripted        a fallback's call is the one that its script asks for here
-    not_in_circles  a call in a loop gets its recorded answer, or its tool is forbidden
+    not_looping  a call in a loop gets its recorded answer, or its tool is forbidden
     not_repeated    a repeated call gets the recorded result, if its tool acts once a run
     grounded        every marked value has a source that may name it
     within_ceiling  the run can pay for the call
@@ -86,7 +86,7 @@ def scripted(attempt: Attempt) -> CallOutcome | None:
     return None
 
 
-def not_in_circles(attempt: Attempt) -> CallOutcome | None:
+def not_looping(attempt: Attempt) -> CallOutcome | None:
     """Return the recorded answer of a read in a loop; None where the call may go on. Raises ``ToolForbidden``.
 
     Only a read that succeeded is answered from the log. A failed read may succeed now, and ``not_repeated`` decides

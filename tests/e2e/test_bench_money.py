@@ -50,9 +50,9 @@ def test_every_transaction_is_written_or_given_up_and_none_beyond_a_partitions_u
 
 @pytest.mark.parametrize("shards", [1, 2, 7, 32])
 def test_shards_never_lend_more_than_the_window_and_leave_less_than_a_ceiling_each_unused(shards: int) -> None:
-    lent = hot_window.lend(shards, limit=1_000_003, ceilings=[1_000, 20_000], seed=3)
+    leased = hot_window.lease_out(shards, limit=1_000_003, ceilings=[1_000, 20_000], seed=3)
 
-    assert 0 <= lent.unused < shards * 20_000 / 1_000_003
+    assert 0 <= leased.unused < shards * 20_000 / 1_000_003
 
 
 def test_the_last_percentile_is_the_longest_time() -> None:

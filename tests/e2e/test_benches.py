@@ -258,7 +258,7 @@ def recorded(reward: float, *read: str) -> dict[str, Any]:
     ],
     ids=["finds the loop", "no run went well"],
 )
-def test_despair_finds_the_loops_of_recorded_runs_and_fails_where_none_went_well(
+def test_loops_finds_the_loops_of_recorded_runs_and_fails_where_none_went_well(
     runs: list[dict[str, Any]],
     code: int,
     tmp_path: Path,

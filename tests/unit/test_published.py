@@ -104,10 +104,10 @@ def test_the_simulated_conflicts_are_those_of_a_run() -> None:
     assert [int(line[:6]) for line in shown[len(played) - len(_FEW) :]] == list(hot_window.RATES)
 
 
-def test_the_simulated_lending_is_that_of_a_run() -> None:
-    shown = published("python -m bench.hot_window --table lending").output.splitlines()
+def test_the_simulated_leasing_is_that_of_a_run() -> None:
+    shown = published("python -m bench.hot_window --table leasing").output.splitlines()
 
-    assert shown == "\n".join(hot_window.lending(1)).splitlines()
+    assert shown == "\n".join(hot_window.leasing(1)).splitlines()
 
 
 def test_cold_import_publishes_every_function_of_the_template() -> None:

@@ -38,7 +38,7 @@ class ExecuteTask(Wire):
     asked       how often people were asked for its approval so far
     unanswered  the last time was in vain
     events      what the call has taken of the execution's history; the workflow counts it
-    given_up    the error of the last of all attempts: there will be no other one, so the call is settled as it stands
+    given_up    the error of the last of all attempts: there will be no other one, so the call ends as it stands
     cause       what the workflow was told with it
     """
 
