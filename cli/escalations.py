@@ -17,7 +17,7 @@ from ballast.table import Query, equals
 
 if TYPE_CHECKING:
     from ballast.log.event import Event
-    from cli.stack import DeployedCloud
+    from cli.deployed_stack import DeployedCloud
     from localcloud.cloud import LocalCloud
 
 Waiting = Sequence[dict[str, Any]]

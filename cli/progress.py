@@ -30,7 +30,7 @@ from ballast.log.events import (
     RunReplied,
     RunSettled,
 )
-from ballast.log.mended import mended
+from ballast.log.garbled import mended
 from cli.trace.text import as_text, clean, cut_short, span, usd
 
 #: With these log entries a run asks a person, and waits.

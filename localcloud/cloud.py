@@ -18,8 +18,6 @@ from ballast.table import Table
 from localcloud.clock import Clock, VirtualClock, as_clock, virtual_time
 from localcloud.converse.server import answer_inline
 from localcloud.converse.source import Source
-from localcloud.engine import Engine
-from localcloud.executions import Execution, Executions
 from localcloud.functions import (
     AfterHook,
     Function,
@@ -34,6 +32,8 @@ from localcloud.functions import (
 from localcloud.gc_paused import gc_paused
 from localcloud.sessions import Gate, Keys, LocalSession, Models, users_bedrock
 from localcloud.stdout import stdout_restored
+from localcloud.stepfunctions.engine import Engine
+from localcloud.stepfunctions.executions import Execution, Executions
 from localcloud.template import HttpRoute, TemplateInvalid
 
 if TYPE_CHECKING:
@@ -269,7 +269,7 @@ class LocalCloud:
 
     def ticking(self) -> AbstractContextManager[None]:
         """Within the block, invoke the functions of scheduled rules when they are due."""
-        from localcloud.events import schedules, ticking
+        from localcloud.event_bus import schedules, ticking
 
         return ticking(schedules(self.session), self._functions)
 
@@ -296,8 +296,8 @@ class LocalCloud:
         self._executions.stop(run_id)
 
     def transitions(self, run_id: str) -> list[tuple[str, str]]:
-        """Return the (from, to) pairs of states of the run; see ``localcloud.executions.transitions``."""
-        from localcloud.executions import transitions
+        """Return the (from, to) pairs of states of the run; see ``localcloud.stepfunctions.executions.transitions``."""
+        from localcloud.stepfunctions.executions import transitions
 
         return transitions(self.history(run_id))
 

@@ -9,9 +9,7 @@ from typing import Any
 from moto import mock_aws
 
 from localcloud.clock import Clock
-from localcloud.engine import Engine
 from localcloud.event_sources import Streams
-from localcloud.executions import Executions
 from localcloud.moto_seams.deployment import stacks_run
 from localcloud.moto_seams.dynamodb import (
     attribute_values_as_they_are,
@@ -27,6 +25,8 @@ from localcloud.moto_seams.jsonata import jsonata_clock
 from localcloud.moto_seams.kms import keys_as_the_template_says, no_key_pairs_for_secret_keys
 from localcloud.moto_seams.requests import methods_looked_up_once
 from localcloud.moto_seams.sqs import messages_told_to
+from localcloud.stepfunctions.engine import Engine
+from localcloud.stepfunctions.executions import Executions
 
 _LOOPBACK = r"https?://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?(/|$)"
 _BEDROCK = r"https?://bedrock-runtime[.-]"

@@ -11,11 +11,11 @@ from urllib.parse import unquote
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from localcloud.engine import Engine
 from localcloud.functions import Functions
 from localcloud.iam import Access, needed_for_model
 from localcloud.moto_seams.iam import denial, missing_rights, requests_authorised
 from localcloud.sessions import ACCOUNT, REGION, Keys, LocalSession
+from localcloud.stepfunctions.engine import Engine
 
 ADMIN = "local-admin"
 

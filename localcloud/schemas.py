@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from ballast.contracts.notice import NOTICES, EscalationMessage
-from ballast.contracts.requested import RUN_REQUESTED, RunRequested
+from ballast.contracts.run_requested import RUN_REQUESTED, RunRequested
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "events"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -22,7 +22,7 @@ from ballast.log.run_log import RunLog
 from ballast.log.signature import Signatures
 from ballast.run import Run
 from ballast.runtime import Runtime
-from functions.executor import execute
+from functions.executor import handler as execute
 from functions.lifecycle import admit
 from functions.people import open as escalation_open
 from localcloud.moto_seams.replaced import replaced

@@ -22,7 +22,7 @@ from cli.saved_runs import state_folder
 from cli.screen import Screen
 
 if TYPE_CHECKING:
-    from cli.stack import DeployedCloud
+    from cli.deployed_stack import DeployedCloud
 
 #: A waiting process looks for answers several times a second; after this long without a result it is taken to hang.
 CONFIRM_WITHIN_S = 20.0

@@ -17,7 +17,7 @@ from cli.help_texts import MODES
 from cli.screen import Screen
 
 if TYPE_CHECKING:
-    from cli.stack import DeployedCloud
+    from cli.deployed_stack import DeployedCloud
 
 
 def breaker(typed: Namespace) -> int:

@@ -14,7 +14,7 @@ from cli.exits import Exit
 from cli.screen import Screen
 
 if TYPE_CHECKING:
-    from cli.stack import DeployedCloud
+    from cli.deployed_stack import DeployedCloud
 
 _DEFAULT = "default"
 #: Each option and the field of the command that it sets.

@@ -20,7 +20,7 @@ from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
 
 if TYPE_CHECKING:
-    from cli.stack import DeployedCloud
+    from cli.deployed_stack import DeployedCloud
 
 #: The most logs that one command reads of a deployed stack.
 MOST_RUNS = 200

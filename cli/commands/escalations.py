@@ -15,7 +15,7 @@ from cli.saved_runs import state_folder
 from cli.screen import Screen
 
 if TYPE_CHECKING:
-    from cli.stack import DeployedCloud
+    from cli.deployed_stack import DeployedCloud
 
 _EVERY_S = 2.0
 

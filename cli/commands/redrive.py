@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ballast.contracts.requested import requested
+from ballast.contracts.run_requested import requested
 from ballast.errors import InvalidInput
+from cli.deployed_stack import output, stack_outputs, users_session
 from cli.exits import Exit
 from cli.screen import Screen
-from cli.stack import output, stack_outputs, users_session
 
 _SHOWN_CHARS = 300
 

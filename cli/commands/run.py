@@ -17,6 +17,7 @@ from ballast.contracts import RunRequest
 from ballast.contracts.wire import parse
 from ballast.errors import InvalidInput
 from ballast.playbook import load_playbook
+from cli.deployed_stack import EVERY_S
 from cli.escalation_files import EscalationFiles
 from cli.exits import exit_of
 from cli.follow import run_and_follow
@@ -25,12 +26,11 @@ from cli.local_stack import STORE, local_stack, parameters_of
 from cli.responders import NoResponder, TerminalResponder
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
-from cli.stack import EVERY_S
 from localcloud.cloud import PLAYBOOK
 from localcloud.converse import check_that_it_answers, model_source
 
 if TYPE_CHECKING:
-    from cli.stack import DeployedCloud
+    from cli.deployed_stack import DeployedCloud
 
 _NO_MODEL = """\
 --model: no model was chosen. Choose one here, or set BALLAST_MODEL for every command:

@@ -17,7 +17,7 @@ from cli.screen import Screen
 from cli.trace.render import headline
 
 if TYPE_CHECKING:
-    from cli.stack import DeployedCloud
+    from cli.deployed_stack import DeployedCloud
 
 
 def trace(typed: Namespace) -> int:

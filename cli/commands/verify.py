@@ -20,7 +20,7 @@ from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
 
 if TYPE_CHECKING:
-    from cli.stack import DeployedCloud
+    from cli.deployed_stack import DeployedCloud
 
 #: A verdict; None if there is no log; or why the run could not be read.
 Found: TypeAlias = Verdict | str | None

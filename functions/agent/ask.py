@@ -19,7 +19,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from ballast.breaker import Breakers
+from ballast.breaker_reader import Breakers
 from ballast.contracts import ExitReason, HandOver, Planner
 from ballast.contracts.limits import HistoryUsed
 from ballast.contracts.service_tier import ServiceTier

@@ -12,10 +12,10 @@ from typing import Any
 from ballast.contracts import ExitReason, HandOver, Planner
 from ballast.contracts.service_tier import ServiceTier
 from ballast.errors import ToolForbidden
+from ballast.folds.append_only import PersistentList
 from ballast.folds.calls import CallState
 from ballast.folds.conversation import Prompt, prompt_digest, said
 from ballast.folds.loops import Loops, Signal, as_recorded, notice
-from ballast.folds.persistent import PersistentList
 from ballast.log.events import EscalationAnnounced, ModelRequested, ModelResponded
 from ballast.log.keys import Key
 from ballast.money import PriceTable

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import Field
 
-from ballast.breaker import Breakers
+from ballast.breaker_reader import Breakers
 from ballast.budget_items import BudgetsTableSettings, WindowSettings, key_of, limits_of
 from ballast.contracts.wire import Name, Wire
 from ballast.edge import guarded

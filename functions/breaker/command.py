@@ -25,11 +25,11 @@ from ballast.errors import InvalidInput, RetryLater
 from ballast.log.run_log import LogSettings, RunLog
 from ballast.money.moves import OWN, Ceilings, Move, of_customer
 from ballast.money.windows import ACCOUNT, LIMITS, RUNNING, WindowLimits, day_of, hour_of, of_tenant
-from ballast.moves import CeilingsSet, MovesSettings, MovesTable
+from ballast.moves_table import CeilingsSet, MovesSettings, MovesTable
 from ballast.playbook import Playbook, load_playbook
 from ballast.runtime import Runtime, lambda_runtime
 from ballast.table import Item, Table, Update
-from functions.breaker.correct import Correction, Corrections
+from functions.breaker.corrections import Correction, Corrections
 from functions.breaker.spend_breaker import NewMode, SpendBreaker, report
 
 

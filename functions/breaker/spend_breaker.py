@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ballast.breaker import ACCOUNT, breaker_of, item_of, key_of
+from ballast.breaker_reader import ACCOUNT, breaker_of, item_of, key_of
 from ballast.budget_items import BudgetsTableSettings
 from ballast.contracts.wire import Name, Wire
 from ballast.errors import RetryLater

@@ -26,7 +26,7 @@ from ballast.validation import Grounding, ground, opening_sources, run_sources
 from functions.executor.record import Done, Position, Recorded
 
 if TYPE_CHECKING:
-    from functions.executor.moving import Moving
+    from functions.executor.moves import Moving
 
 FactT = TypeVar("FactT", bound=Fact)
 #: The longest life of an attempt whose ``call.doubted`` does not say it: the executor's timeout in template.yaml.

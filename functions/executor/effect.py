@@ -47,7 +47,7 @@ from ballast.validation import too_large
 from functions.executor.approval import consumed
 from functions.executor.attempt import Attempt, History, ProposedCall
 from functions.executor.downstream import Came, Downstreams, InDoubt, NothingDone, found, run_tool, seconds_for
-from functions.executor.moving import MovesStore, returned, undone
+from functions.executor.moves import MovesStore, returned, undone
 from functions.executor.record import CallOutcome, Ends, LeaseStays, Once, Position, Recorded, effect_key
 from functions.executor.rules import charge, provenance, reserve_anew
 from functions.executor.undo import aside, planned_undo, with_undo

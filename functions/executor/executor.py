@@ -48,7 +48,7 @@ from ballast.run import Run
 from functions.executor.approval import approved
 from functions.executor.attempt import Attempt, History, ProposedCall, in_form
 from functions.executor.effect import MESSAGE_CHARS, Effects
-from functions.executor.moving import MovesStore, Moving, reserved, settled_by_own_record
+from functions.executor.moves import MovesStore, Moving, reserved, settled_by_own_record
 from functions.executor.record import CallOutcome, Ends, Recorded, effect_key
 from functions.executor.rules import charge, grounded, not_looping, not_repeated, scripted, within_ceiling
 from functions.executor.undo import claimed, proven

@@ -17,7 +17,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from ballast.aws_errors import consequences
-from ballast.contracts.requested import requested
+from ballast.contracts.run_requested import requested
 from ballast.contracts.wire import canonical
 from ballast.edge import guarded
 from ballast.errors import BallastError, InvalidInput, NotAdmitted

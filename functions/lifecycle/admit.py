@@ -22,7 +22,7 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, Field
 
 from ballast import errors
-from ballast.breaker import Breakers
+from ballast.breaker_reader import Breakers
 from ballast.budget_items import RunCountSettings, WindowSettings
 from ballast.contracts import Limits, RunRequest, notice
 from ballast.contracts.request import WhenFull

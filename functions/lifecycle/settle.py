@@ -43,7 +43,7 @@ from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.signature import Signatures, SignatureSettings
 from ballast.metrics import metric_line, usd
 from ballast.money.lease import Lease, charge
-from ballast.moves import MovesSettings, MovesTable
+from ballast.moves_table import MovesSettings, MovesTable
 from ballast.outbox import Announcements, Replies, ReplySettings
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime

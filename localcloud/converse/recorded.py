@@ -9,7 +9,7 @@ from ballast.contracts.wire import parse
 from ballast.errors import InvalidInput
 from ballast.log.event import Event, order
 from ballast.log.events import ModelResponded
-from ballast.log.mended import mended
+from ballast.log.garbled import mended
 from ballast.run import Run
 from localcloud.converse.source import ModelError, Reply, said, turns_taken
 

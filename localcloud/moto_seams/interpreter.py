@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from localcloud.engine import Engine, Run, TokenRefused
 from localcloud.moto_seams.replaced import replaced
-from localcloud.states import Execution, StateFailed
+from localcloud.stepfunctions.engine import Engine, Run, TokenRefused
+from localcloud.stepfunctions.states import Execution, StateFailed
 
 
 @contextmanager

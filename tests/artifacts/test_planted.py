@@ -53,7 +53,7 @@ def seen_by(function: Lambda, event: Any) -> Seen:
 
 
 def test_a_module_that_is_not_in_the_artifact_cannot_be_imported(with_line: Callable[[str, str], Lambda]) -> None:
-    function = with_line("RollbackFunction", "import functions.agent.plan")
+    function = with_line("RollbackFunction", "import functions.agent.handler")
 
     with function, pytest.raises(HandlerFailed, match=r"No module named 'functions\.agent'"):
         function.imported()
@@ -71,7 +71,7 @@ def test_what_comes_from_outside_is_seen_and_so_is_a_model_client(
     found = " ".join(seen.outside)
     assert f"imported localcloud from {ROOT}/localcloud/__init__.py" in found
     assert "opened /etc/hostname" in found
-    assert f"wrote {seen.modules['functions.executor.execute'].split('/functions/')[0]}/left" in found
+    assert f"wrote {seen.modules['functions.executor.handler'].split('/functions/')[0]}/left" in found
     assert clients_without_rights(build, {"ExecutorFunction": seen}) == {"ExecutorFunction": {"bedrock-runtime"}}
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from cli import main
+from cli.deployed_stack import on_stack
 from cli.exits import Exit
 from cli.parser import parser
-from cli.stack import on_stack
 from localcloud.clock import WallClock
 from localcloud.cloud import ROOT, LocalCloud
 from localcloud.converse.server import ConverseServer

@@ -22,12 +22,12 @@ from ballast.errors import InvalidInput
 from cli import main
 from cli.commands.escalations import list_and_watch
 from cli.commands.up import up
+from cli.deployed_stack import DeployedCloud, on_stack
 from cli.escalation_files import EscalationFiles
 from cli.escalations import open_escalations
 from cli.exits import Exit
 from cli.parser import parser
 from cli.screen import Screen
-from cli.stack import DeployedCloud, on_stack
 from localcloud.cloud import FunctionError, LocalCloud
 from localcloud.deploy import STACK
 from localcloud.gateway import Served

@@ -15,8 +15,8 @@ function or a new state of the workflow needs a scenario (``test_matrix`` says s
 ``shop.py``.
 
 The world (world.py) is ``template.yaml`` on moto, the handlers in this process, and virtual time. Executions are run
-by the local cloud's interpreter (``localcloud/states.py``), one at a time and without threads; ``test_interpreter``
-plays the same runs in a local cloud.
+by the local cloud's interpreter (``localcloud/stepfunctions/states.py``), one at a time and without threads;
+``test_interpreter`` plays the same runs in a local cloud.
 
     make faults                                   all cases: a table, and fault-report.json
     python -m tests.faults --case "NAME"          one case alone, with its log

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ballast.log.events import RunRefused
 from ballast.run import Run
 from localcloud.converse.script import ScriptModel
-from localcloud.states import Execution
+from localcloud.stepfunctions.states import Execution
 from tests.faults.people import Outside
 from tests.faults.plan import Plan
 from tests.faults.scenarios import Scenario

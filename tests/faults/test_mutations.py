@@ -9,7 +9,7 @@ import pytest
 from ballast import run as run_module
 from ballast.contracts import Effects, Planner
 from ballast.run import Run
-from functions.rollback import plan
+from functions.rollback import rollback as plan
 from localcloud.moto_seams.replaced import replaced
 from tests.faults import kinds
 from tests.faults.judge import judge
@@ -45,7 +45,7 @@ def test_with_everything_in_place_these_cases_break_no_rule(world: World, before
 
 
 def test_without_settling_what_moved_the_windows_say_something_else(world: World, before: Shop) -> None:
-    from ballast.moves import MovesTable
+    from ballast.moves_table import MovesTable
 
     with replaced(MovesTable, "settle", lambda *_: True):
         found = wrongs(world, before, [_gives_up()])

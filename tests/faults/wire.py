@@ -18,7 +18,7 @@ from botocore.exceptions import ReadTimeoutError
 from ballast.errors import ProcessEnds
 from localcloud.converse.source import STATUS, ModelError, Source
 from localcloud.sessions import REGION, Models, core_session
-from localcloud.states import Execution
+from localcloud.stepfunctions.states import Execution
 from tests.faults.clock import Clock
 from tests.faults.quick import SIGNATURE, quick_clients
 

@@ -38,7 +38,7 @@ from localcloud.functions import Function
 from localcloud.moto_seams.imports import import_moto
 from localcloud.moto_seams.replaced import replaced
 from localcloud.sessions import Gate, Keys, LocalSession, Models
-from localcloud.states import Execution, Interpreter, StateFailed
+from localcloud.stepfunctions.states import Execution, Interpreter, StateFailed
 from tests.faults.clock import Clock, let_go_of_locks
 from tests.faults.plan import Plan
 from tests.faults.scenarios import REPLIES

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from ballast.breaker import breaker_of, item_of, key_of
+from ballast.breaker_reader import breaker_of, item_of, key_of
 from ballast.money.breaker import Breaker, Mode, set_by_hand, tripped
 from ballast.table import plain, wire
 from tests.functions.cloud import client

@@ -13,18 +13,18 @@ from ballast.errors import ProcessEnds
 from ballast.log.events import CallIntended, CallSettled, EscalationAnswered, LeaseExtended, PlanDecided
 from ballast.run import Run
 from ballast.runtime import Runtime
-from functions.agent import plan as planner
+from functions.agent import handler as planner
 from functions.breaker import api as budget_api
 from functions.breaker import command, trip
 from functions.evidence import copy, touched
-from functions.executor import execute
-from functions.fallback import plan as fallback
+from functions.executor import handler as execute
+from functions.fallback import fallback as fallback
 from functions.front import api, consume, start
 from functions.lifecycle import admit, extend, settle, sweep
 from functions.people import answer, remind
 from functions.people import api as people
 from functions.people import open as escalation_open
-from functions.rollback import plan as rollback
+from functions.rollback import rollback as rollback
 from tests.functions.cloud import ENVIRONS, Cloud, client
 from tests.support.log_items import encode
 

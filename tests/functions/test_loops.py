@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ballast.contracts import CallTools, ToolCall
+from functions.agent.handler import build
 from functions.agent.loops import loop_signals
-from functions.agent.plan import build
 from tests.functions.endpoint import Endpoint, calls, reads, says
 from tests.functions.roomy import opened
 from tests.functions.stack import Stack

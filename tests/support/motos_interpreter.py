@@ -13,10 +13,10 @@ from typing import Any, NoReturn
 import boto3
 from moto import mock_aws
 
-from localcloud.engine import Invoke
 from localcloud.moto_seams.imports import import_moto
 from localcloud.moto_seams.jsonata import QueryFailed, evaluate
 from localcloud.moto_seams.replaced import replaced
+from localcloud.stepfunctions.engine import Invoke
 
 _ROLE = "arn:aws:iam::123456789012:role/workflow"
 _CONFIG: Any = {"stepfunctions": {"execute_state_machine": True}, "lambda": {"use_docker": False}}

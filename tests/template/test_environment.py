@@ -16,7 +16,7 @@ from ballast.http.identity import CallerSettings
 from ballast.log.run_log import LogSettings
 from ballast.log.seal import SealSettings
 from ballast.log.signature import SignatureSettings
-from ballast.moves import MovesSettings
+from ballast.moves_table import MovesSettings
 from ballast.outbox import ReplySettings
 from ballast.runtime import Runtime, Settings
 from tests.template import rendered

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ballast.contracts.notice import NOTICES, SOURCE
-from ballast.contracts.requested import RUN_REQUESTED, RunRequested
+from ballast.contracts.run_requested import RUN_REQUESTED, RunRequested
 from ballast.contracts.wire import parse
 from tests.template import rendered
 from tests.template.rendered import of_type

@@ -25,8 +25,8 @@ DEPLOYED = ("ballast", "playbook", "functions")
 RANKS = {
     "http": 10,
     "outbox": 9,
-    "moves": 8,
-    "breaker": 8,
+    "moves_table": 8,
+    "breaker_reader": 8,
     "budget_items": 7,
     "log": 7,
     "playbook": 6,
@@ -40,7 +40,7 @@ RANKS = {
 }
 RANKS |= {"contracts": 1, "aws_errors": 1, "errors": 0, "metrics": 0}
 #: The pure part of the log: what every fold reads.
-EVENTS = {"ballast.log.event", "ballast.log.events", "ballast.log.keys", "ballast.log.mended"}
+EVENTS = {"ballast.log.event", "ballast.log.events", "ballast.log.keys", "ballast.log.garbled"}
 
 #: Words by which code gives away that it speaks to a model, and calls that do.
 MODEL_CLIENT = re.compile(r"bedrock|anthropic|openai|litellm|langchain", re.IGNORECASE)
@@ -287,22 +287,22 @@ RULES: list[Rule] = [
 
 #: What each rule must report: (rule, module, source).
 PLANTED: list[tuple[Rule, str, str]] = [
-    (only_the_planner_speaks_to_a_model, "functions.executor.execute", "client('bedrock-runtime')"),
-    (only_the_planner_speaks_to_a_model, "functions.fallback.plan", "import openai"),
+    (only_the_planner_speaks_to_a_model, "functions.executor.handler", "client('bedrock-runtime')"),
+    (only_the_planner_speaks_to_a_model, "functions.fallback.fallback", "import openai"),
     (only_the_planner_speaks_to_a_model, "ballast.folds.usage", "from anthropic.types import Message"),
     (only_the_planner_speaks_to_a_model, "playbook.tools.ask", "client.converse(modelId='m')"),
-    (functions_never_import_each_other, "functions.executor.execute", "from functions.agent.plan import build"),
-    (functions_never_import_each_other, "functions.executor.execute", "from ..agent import plan"),
+    (functions_never_import_each_other, "functions.executor.handler", "from functions.agent.handler import build"),
+    (functions_never_import_each_other, "functions.executor.handler", "from ..agent import plan"),
     (functions_never_import_each_other, "functions.lifecycle.admit", "def f():\n    import functions.front.start"),
     (arrows_between_packages_point_inwards, "ballast.log.run_log", "import localcloud.cloud"),
     (arrows_between_packages_point_inwards, "ballast.playbook.load", "import playbook"),
     (arrows_between_packages_point_inwards, "ballast.runtime", "from functions.agent import plan"),
     (arrows_between_packages_point_inwards, "playbook.tools.ask", "from ballast.log import RunLog"),
-    (arrows_between_packages_point_inwards, "functions.executor.execute", "from playbook.tools import refund_order"),
-    (arrows_between_packages_point_inwards, "functions.agent.plan", "from localcloud import cloud"),
-    (arrows_between_packages_point_inwards, "localcloud.cloud", "from functions.agent.plan import lambda_handler"),
+    (arrows_between_packages_point_inwards, "functions.executor.handler", "from playbook.tools import refund_order"),
+    (arrows_between_packages_point_inwards, "functions.agent.handler", "from localcloud import cloud"),
+    (arrows_between_packages_point_inwards, "localcloud.cloud", "from functions.agent.handler import lambda_handler"),
     (arrows_between_packages_point_inwards, "localcloud.cloud", "from cli import stack"),
-    (only_the_dispatcher_names_handlers, "localcloud.cloud", "import_module('functions.agent.plan')"),
+    (only_the_dispatcher_names_handlers, "localcloud.cloud", "import_module('functions.agent.handler')"),
     (arrows_in_the_layer_point_down, "ballast.log.events", "from ballast.folds import usage"),
     (arrows_in_the_layer_point_down, "ballast.log.event", "from ballast.log.run_log import RunLog"),
     (arrows_in_the_layer_point_down, "ballast.folds.usage", "from ballast.log import run_log"),
@@ -311,11 +311,11 @@ PLANTED: list[tuple[Rule, str, str]] = [
     (arrows_in_the_layer_point_down, "ballast.runtime", "from ballast import playbook"),
     (
         only_the_runtime_reads_the_environment,
-        "functions.agent.plan",
+        "functions.agent.handler",
         "import os\nTABLE = os.environ['RUN_LOG_TABLE']",
     ),
     (only_the_runtime_reads_the_environment, "playbook.tools.ask", "from os import getenv"),
-    (only_the_runtime_reads_the_environment, "functions.executor.execute", "import boto3"),
+    (only_the_runtime_reads_the_environment, "functions.executor.handler", "import boto3"),
     (
         only_the_table_adapter_speaks_dynamodbs_form,
         "functions.lifecycle.budgets_table",
@@ -377,7 +377,7 @@ def test_docstrings_and_comments_may_speak_of_models() -> None:
 def test_every_package_is_looked_at() -> None:
     modules = sources_of(*HOMES)
 
-    assert {"ballast.runtime", "functions.agent.plan", "localcloud.cloud"} <= modules.keys()
+    assert {"ballast.runtime", "functions.agent.handler", "localcloud.cloud"} <= modules.keys()
     assert {part_of(module) for module in modules if module.startswith("ballast.")} == RANKS.keys()
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from localcloud.clock import Signal, VirtualClock
-from localcloud.engine import Engine, Run, TokenRefused
-from localcloud.states import MAX_HISTORY, Execution, check
+from localcloud.stepfunctions.engine import Engine, Run, TokenRefused
+from localcloud.stepfunctions.states import MAX_HISTORY, Execution, check
 from tests.workflow.test_states_as_moto_has_them import EACH, asks, task
 
 

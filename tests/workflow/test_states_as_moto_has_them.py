@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from localcloud.clock import VirtualClock
-from localcloud.engine import Engine, Run
-from localcloud.states import Execution, StateFailed
+from localcloud.stepfunctions.engine import Engine, Run
+from localcloud.stepfunctions.states import Execution, StateFailed
 from tests.support.motos_interpreter import motos_interpreter, play
 from tests.workflow.edges import edges_of, edges_taken, load_definition
 

@@ -4,8 +4,8 @@ No model client and no business code lives here. Modules import downwards only::
 
     http               the HTTP API: identities, problems, page tokens
     outbox             events and replies, each once
-    moves              the ceiling on the business's own money, in its table
-    breaker            the spend breaker, as functions read it
+    moves_table        the ceiling on the business's own money, in its table
+    breaker_reader     the spend breaker, as functions read it
     budget_items       items of the budgets table
     log                the run's log in DynamoDB and S3
     playbook           tools, fallbacks, agent.yaml

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from ballast.contracts import Effects, ExitReason, Planner, RunRequest, ToolCall
 from ballast.contracts.notice import Outcome, RunEscalated
 from ballast.contracts.task import LAST_TURN
+from ballast.folds.append_only import PersistentDict
 from ballast.folds.approvals import (
     ApprovalRound,
     Rejection,
@@ -39,7 +40,6 @@ from ballast.folds.conversation import Prompt, answered_prompt, asked_with
 from ballast.folds.effects import Moved, Standing, earlier, effects, ended_effects, frozen, moves, standing, to_undo
 from ballast.folds.notices import outcome, proposed, summary, to_announce
 from ballast.folds.opening import Grant, Opening, grants, opening, requested
-from ballast.folds.persistent import PersistentDict
 from ballast.folds.progress import Progress, progress, successor, why_it_stopped
 from ballast.folds.usage import (
     CallCharge,

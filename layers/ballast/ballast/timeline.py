@@ -66,8 +66,8 @@ from ballast.log.events import (
     RunRefused,
     RunSettled,
 )
+from ballast.log.garbled import mended
 from ballast.log.keys import Key
-from ballast.log.mended import mended
 
 if TYPE_CHECKING:
     from ballast.run import Run

@@ -13,7 +13,7 @@ import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerOpenError
 
 from ballast.errors import RetryLater
-from functions.agent import plan as planner
+from functions.agent import handler as planner
 from functions.agent.converse import FAILURES, RECOVERY_S, Circuits, _timeouts
 from tests.functions.cloud import client
 from tests.functions.endpoint import Endpoint, fails, reads, says

@@ -10,7 +10,7 @@ from ballast.log.events import ModelRequested, RunCorrected, RunSettled
 from ballast.log.evidence import check
 from ballast.money.lease import Corrected
 from ballast.run import Run
-from functions.breaker.correct import Corrections
+from functions.breaker.corrections import Corrections
 from functions.lifecycle.budgets_table import LATE, BudgetsTable
 from tests.functions.cloud import WINDOW_LIMITS
 from tests.functions.endpoint import Endpoint, says

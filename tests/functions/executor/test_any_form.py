@@ -12,7 +12,7 @@ from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid, SchemaViolation, TooLarge
 from ballast.log.events import PlanDecided
 from ballast.playbook import Approval, Playbook, Tool, ToolContext, Write, tool
-from functions.executor.execute import build
+from functions.executor.handler import build
 from tests.functions.approvals import answered, asks
 from tests.functions.stack import Stack
 from tests.support.tool_models import MODELS, Known, respelled

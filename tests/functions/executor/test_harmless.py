@@ -21,7 +21,7 @@ from ballast.playbook import Effect, load_playbook
 from ballast.playbook.rules import run_rule
 from functions.agent.loops import loop_signals
 from functions.executor import executor
-from functions.executor.execute import build
+from functions.executor.handler import build
 from functions.executor.record import CallOutcome
 from tests.functions.stack import LambdaContext, LambdaDied, Stack, client_error, once
 from tests.functions.writes import leases_are_over

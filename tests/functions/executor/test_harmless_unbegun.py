@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import RetryLater
-from ballast.moves import MovesTable
+from ballast.moves_table import MovesTable
 from tests.functions.executor.test_harmless import HARMLESS, TRIES, proposed
 from tests.functions.stack import LambdaContext, LambdaDied, Stack, once
 from tests.functions.writes import leases_are_over

@@ -15,7 +15,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from ballast.playbook import CallLimits, Circuit, Playbook, Read, ToolContext, Write, tool
-from functions.executor.execute import build
+from functions.executor.handler import build
 from tests.functions.stack import LambdaDied, Stack
 
 ROOT = Path(__file__).parents[3]

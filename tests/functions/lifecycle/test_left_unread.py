@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ballast.breaker import Breakers
+from ballast.breaker_reader import Breakers
 from ballast.errors import RetryLater
 from ballast.money.windows import WindowLimits
 from ballast.runtime import Runtime

@@ -28,7 +28,7 @@ from ballast.money.lease import Lease, settlement
 from ballast.runtime import Runtime
 from ballast.table import plain
 from functions.breaker import command
-from functions.executor import execute
+from functions.executor import handler as execute
 from functions.lifecycle import admit, extend, settle, sweep
 from tests.functions.cloud import ENVIRONS as USUAL
 from tests.functions.cloud import LOG, NOON, WINDOW_LIMITS

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ballast.folds.persistent import PersistentDict, PersistentList
+from ballast.folds.append_only import PersistentDict, PersistentList
 
 BATCHES = st.lists(st.lists(st.integers(0, 40), max_size=45), max_size=12)
 

@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 from localcloud.cloud import LocalCloud
-from localcloud.events import Schedule, schedules, ticking
+from localcloud.event_bus import Schedule, schedules, ticking
 from tests.workflow.local_cloud.conftest import eventually
 
 

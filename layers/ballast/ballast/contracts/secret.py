@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from ballast.contracts.sent import is_name, sent
+from ballast.contracts.decoded import is_name, sent
 from ballast.contracts.spellings import ValueSearch
 
 #: The mask of Powertools' data masking.

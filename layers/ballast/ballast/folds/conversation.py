@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt
-from ballast.folds.persistent import PersistentList
+from ballast.folds.append_only import PersistentList
 from ballast.log.event import GARBLED
 from ballast.log.events import ModelRequested, ModelResponded
 

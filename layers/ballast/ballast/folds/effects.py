@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from ballast.contracts import Effects, ExitReason, HandOver, Planner, ToolCall
+from ballast.folds.append_only import PersistentDict
 from ballast.folds.calls import CallState, Identity, as_sent, identity
-from ballast.folds.persistent import PersistentDict
 from ballast.log.events import CallIntended, RunEnded
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from ballast.contracts import ExitReason, HandOver, Planner, ToolCall
 from ballast.contracts.notice import Corrected
 from ballast.contracts.wire import without_surrogates
 from ballast.errors import LogCorrupt
+from ballast.folds.append_only import PersistentDict
 from ballast.folds.calls import identity
-from ballast.folds.persistent import PersistentDict
 from ballast.log.event import Event
 from ballast.log.events import (
     CallIntended,

@@ -11,8 +11,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, Field
 
 from ballast.aws_errors import consequences, readable
+from ballast.contracts.decoded import sent
 from ballast.contracts.secret import SEALED, Finder, Secret
-from ballast.contracts.sent import sent
 from ballast.contracts.wire import canonical
 from ballast.errors import AnswerUnsigned, LogCorrupt
 from ballast.log.codec import MOST_BYTES, decode, encode, kept_beside, payload_of

@@ -1,7 +1,7 @@
 """Moves of the business's own money: amounts, ceilings, and the windows that a call takes from. Pure.
 
 An amount is an integer of micro-units: millionths of the currency that the playbook names. Each move takes from
-up to seven windows in one transaction (``ballast.moves``)::
+up to seven windows in one transaction (``ballast.moves_table``)::
 
     account                       window              holds
     moves#run-…                   total               what the run moved

@@ -16,8 +16,8 @@ from pydantic import Field
 
 from ballast.contracts import ExitReason, Limits, RunRequest
 from ballast.contracts.wire import Wire, utf8_size
+from ballast.folds.append_only import PersistentList
 from ballast.folds.conversation import Prompt
-from ballast.folds.persistent import PersistentList
 from ballast.money import LEAST_USEFUL_TOKENS, Price, Reservation, affordable, worst_cost
 
 if TYPE_CHECKING:

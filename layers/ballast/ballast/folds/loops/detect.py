@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ballast.contracts import Planner, ToolCall
+from ballast.folds.append_only import PersistentDict
 from ballast.folds.calls import Identity, identity
 from ballast.folds.loops.ladder import Kind, Ladder, Rung, Signal, rung_of, rung_of_spiral
 from ballast.folds.loops.signals import Cycles, Errors, Position, Repeats, Results, Searches, Writes
 from ballast.folds.loops.similarity import Search, error_class, search_of, target_of
-from ballast.folds.persistent import PersistentDict
 from ballast.log.events import ApprovalAnswered, EscalationAnswered
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ballast.contracts.wire import canonical
+from ballast.folds.append_only import PersistentDict
 from ballast.folds.loops.similarity import Search
-from ballast.folds.persistent import PersistentDict
 
 #: (turn, index) of a call.
 Position = tuple[int, int]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from localcloud.clock import Clock, Signal
-from localcloud.events import EventRules, status_change
+from localcloud.event_bus import EventRules, status_change
 from localcloud.functions import Functions
 from localcloud.sandbox import SandboxEnded
 from localcloud.sessions import LocalSession

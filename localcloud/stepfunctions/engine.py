@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.clock import Clock, Signal
 from localcloud.sandbox import GaveUp, SandboxEnded
-from localcloud.states import NO_TIMEOUT_S, Execution, History, Interpreter, StateFailed, Stopped, check
+from localcloud.stepfunctions.states import NO_TIMEOUT_S, Execution, History, Interpreter, StateFailed, Stopped, check
 
 LOG = logging.getLogger(__name__)
 

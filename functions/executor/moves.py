@@ -26,7 +26,7 @@ from ballast.errors import MoveRefused, RetryLater
 from ballast.log.events import Moves
 from ballast.money.moves import Ceilings, Move, of_customer, of_run, units, whose
 from ballast.money.windows import ACCOUNT, ends, of_tenant
-from ballast.moves import CeilingsSet, MovesTable, NoRoom, Reservation, Status
+from ballast.moves_table import CeilingsSet, MovesTable, NoRoom, Reservation, Status
 from ballast.playbook import Playbook, Tool, ToolContext, ToolFailed
 from ballast.playbook.rules import InWindow, MovedSoFar, run_rule
 from ballast.runtime import Runtime

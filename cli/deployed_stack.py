@@ -79,7 +79,7 @@ class DeployedCloud:
 
     def wait(self, run_id: str, timeout_s: float) -> Any:
         """Wait until the log has the run's ending; return the ended execution."""
-        from localcloud.executions import Execution
+        from localcloud.stepfunctions.executions import Execution
 
         until = time.monotonic() + timeout_s
         while not any(event.name in _LAST for event in self.events(run_id)) and time.monotonic() < until:

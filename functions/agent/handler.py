@@ -17,7 +17,7 @@
 from time import sleep
 from typing import Any
 
-from ballast.breaker import Breakers, BreakerSettings
+from ballast.breaker_reader import Breakers, BreakerSettings
 from ballast.contracts import PlanTask
 from ballast.contracts.wire import parse
 from ballast.edge import guarded

@@ -9,7 +9,7 @@ from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.seal import Seal, SealSettings
 from ballast.log.signature import Signatures, SignatureSettings
 from ballast.metrics import metric_line
-from ballast.moves import CeilingsSettings, MovesSettings
+from ballast.moves_table import CeilingsSettings, MovesSettings
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime, lambda_runtime
 from ballast.table import Table
@@ -17,7 +17,7 @@ from functions.executor.attempt import History
 from functions.executor.downstream import Downstreams
 from functions.executor.effect import Effects
 from functions.executor.executor import Executor
-from functions.executor.moving import MovesStore
+from functions.executor.moves import MovesStore
 from functions.executor.record import Once, Recorded
 
 
