@@ -24,7 +24,7 @@ from functions.breaker.spend_breaker import BreakerReport, NewMode, SpendBreaker
 
 _JSON = "application/json"
 _FRESH = {"Cache-Control": "no-store"}
-#: The hours that are shown, the current one included.
+#: Number of hours shown, including the current one.
 HOURS = 24
 
 Usd = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]{2,6}$", description="US dollars, exact", examples=["0.0123"])]
@@ -36,7 +36,7 @@ class ApiSettings(BudgetsTableSettings, WindowSettings, CallerSettings):
     """The money API's environment.
 
     budgets_table  windows, limits and the spend breaker
-    tenant_hour_usd, tenant_day_usd    what each tenant may take, in US dollars, unless an operator set it
+    tenant_hour_usd, tenant_day_usd    limits of each tenant in US dollars, unless an operator set others
     account_hour_usd, account_day_usd  the same for all tenants together
     tenant_claim, reviewer_claim, operator_claim, group_claim, iam_tenant_pattern, iam_reviewer_pattern,
     iam_operator_pattern, iam_person_pattern  how to read the caller's identity: see ``CallerSettings``
@@ -46,9 +46,9 @@ class ApiSettings(BudgetsTableSettings, WindowSettings, CallerSettings):
 class Window(Wire):
     """An hour or a day of UTC.
 
-    since      its beginning
-    taken_usd  what runs took of it: spent, or reserved by runs that go on
-    spent_usd  what settled runs spent of that
+    since      when it began
+    taken_usd  money leased from it: spent by settled runs, or held by running ones
+    spent_usd  the part that settled runs spent
     """
 
     since: Time
@@ -57,11 +57,11 @@ class Window(Wire):
 
 
 class Budget(Wire):
-    """The money of a tenant, or of all tenants together where ``tenant`` is null.
+    """The money windows of a tenant; if ``tenant`` is null, of all tenants together.
 
-    hour_limit_usd, day_limit_usd  what runs may take of an hour and of a day, from now on
+    hour_limit_usd, day_limit_usd  the present limits of an hour and of a day
     day    today
-    hours  the last 24, oldest first; the last one is not over
+    hours  the last 24 hours, oldest first; the last one is the current hour
     """
 
     tenant: Name | None
@@ -73,7 +73,7 @@ class Budget(Wire):
 
 @dataclass(frozen=True)
 class LastDay:
-    """Reads the windows of the last day. ``limits``: the account's and each tenant's, where nothing was set."""
+    """Reads the windows of the last day. ``limits``: the default limits of the account and of each tenant."""
 
     table: Table
     limits: tuple[WindowLimits, WindowLimits]
@@ -85,7 +85,7 @@ class LastDay:
         return cls(settings.table(runtime), (settings.account_limits(), settings.tenant_limits()), runtime)
 
     def budget(self, tenant: str | None) -> Budget:
-        """Return the tenant's money, or that of all together, by one request. Raises ``RetryLater``."""
+        """Return the windows of the tenant, or of all tenants together, by one request. Raises ``RetryLater``."""
         now = self.runtime.clock().astimezone(UTC)
         hour = now.replace(minute=0, second=0, microsecond=0)
         hours = [hour - timedelta(hours=back) for back in reversed(range(HOURS))]
@@ -113,15 +113,15 @@ def _window(since: datetime, item: Item) -> Window:
 @app.get(
     "/breaker",
     summary="Show the spend breaker",
-    description="Operators see who set or tripped it, and tenants' own modes; a tenant sees what holds for it.",
+    description="Operators see who set or tripped it, and tenants' own modes; a tenant sees its current mode.",
     tags=["breaker"],
     operation_id="getBreaker",
-    responses=responses(ok="What holds."),
+    responses=responses(ok="The current mode."),
 )
 def get_breaker(
-    tenant: Annotated[Name | None, Query(description="Whose mode; for operators. Everyone's if left out.")] = None,
+    tenant: Annotated[Name | None, Query(description="For operators: the tenant; everyone's mode if left out.")] = None,
 ) -> Response[BreakerReport]:
-    """Return the mode that holds for the caller, or for the tenant that an operator names."""
+    """Return the current mode for the caller, or for the tenant that an operator names."""
     return Response(200, _JSON, _shown(tenant), dict(_FRESH))
 
 
@@ -131,10 +131,10 @@ def get_breaker(
     description="For operators. It takes effect before the next model call, everywhere.",
     tags=["breaker"],
     operation_id="setBreaker",
-    responses=responses(takes_a_body=True, ok="What holds now."),
+    responses=responses(takes_a_body=True, ok="The new mode."),
 )
 def set_breaker(body: NewMode) -> Response[BreakerReport]:
-    """Set the mode, in the caller's name."""
+    """Set the mode; the caller is recorded."""
     if not app.caller.operates:
         raise Problem(403, "Forbidden", "Only an operator sets the breaker; ask one (docs/http.md, Rights).")
     now, by = app.runtime.clock(), app.caller.principal
@@ -144,14 +144,14 @@ def set_breaker(body: NewMode) -> Response[BreakerReport]:
 
 @app.get(
     "/budget",
-    summary="Show what the last day took of the money windows",
-    description="A tenant sees its own; an operator those of all tenants together, or of the tenant that it names.",
+    summary="Show the money windows of the last day",
+    description="A tenant sees its own windows; an operator sees those of all tenants together, or of one tenant.",
     tags=["budget"],
     operation_id="getBudget",
     responses=responses(ok="The windows."),
 )
 def get_budget(
-    tenant: Annotated[Name | None, Query(description="Whose; for operators. All together if left out.")] = None,
+    tenant: Annotated[Name | None, Query(description="For operators: the tenant. If left out, all together.")] = None,
 ) -> Response[Budget]:
     """Return the limits, today, and the last 24 hours."""
     who = app.caller

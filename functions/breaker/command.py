@@ -1,11 +1,11 @@
-"""Lambda: carry out an operator's command, as ``ballast budget`` and ``ballast breaker`` send it.
+"""Lambda: carry out an operator's command from ``ballast budget`` or ``ballast breaker``.
 
-A budget command shows what a tenant, or all of them together, may take and move, after setting what it names. The
-table's ``limits`` items hold what was set; where they hold nothing, the stack's parameters say it. A new limit holds
-from the next admission on: what was leased before stays leased, also above the new limit. The ceilings on the
-business's own money are agent.yaml's unless they were set, and hold from the next call on.
+A budget command sets limits and shows the budget of a tenant or of all tenants together. The budgets table's
+``limits`` items hold limits that were set; the stack's parameters are the defaults. A new limit applies from the next
+admission on: money leased before stays leased, even above the new limit. Ceilings on the business's own money come
+from agent.yaml unless they were set, and apply from the next call on.
 
-A breaker command shows the spend breaker, after setting it. It needs the budgets table and nothing else.
+A breaker command sets the spend breaker and shows it. It needs only the budgets table.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class CommandSettings(LogSettings, BudgetsTableSettings, WindowSettings, RunCoun
 
     run_log_table, payload_bucket, retention_days  the log: see ``LogSettings``
     budgets_table  windows, leases, limits and the spend breaker
-    moves_table    what tools moved of the business's own money
-    playbook_dir   folder of the playbook, whose agent.yaml has the ceilings on it
+    moves_table    moves of the business's own money
+    playbook_dir   folder of the playbook; its agent.yaml has the ceilings on moves
 
     Limits, unless an operator set others:
 
-    tenant_hour_usd, tenant_day_usd    what each tenant may take from an hour and a day, in US dollars
-    tenant_runs                        each tenant's runs at once
+    tenant_hour_usd, tenant_day_usd    limits of each tenant in an hour and a day, in US dollars
+    tenant_runs                        limit of each tenant's concurrent runs
     account_hour_usd, account_day_usd, account_runs  the same for all tenants together
     """
 
@@ -65,7 +65,7 @@ Amount = Annotated[int, Field(ge=0, le=10**15)]
 
 
 class DoubtfulMove(Wire):
-    """Whether the money of a call whose effect is unknown has moved, as an operator found out."""
+    """An operator's finding for a call with an unknown effect: whether its money moved."""
 
     run_id: RunId
     turn: Turn
@@ -74,15 +74,15 @@ class DoubtfulMove(Wire):
 
 
 class BudgetCommand(Wire):
-    """Show the budget of ``tenant`` (None: of all together), after setting what is named.
+    """Set the given limits, and show the budget of ``tenant`` (None: of all tenants together).
 
-    hour_microusd, day_microusd, runs  the new limits; None leaves one as it is
+    hour_microusd, day_microusd, runs  the new limits; None does not change a limit
     moves_hour, moves_day  ceilings on the business's own money, micro-units: of all, the tenant, or the ``customer``
     moves_run, moves_customer_hour, moves_customer_day  of each run and each customer, of all tenants or of this one
     customer  one customer of the tenant, as the tool's ``moves_key`` names them
     move      settle a call whose effect is unknown
-    correct   what a settled run really cost
-    forget    limits that are the stack's, or agent.yaml's, again
+    correct   correct the cost of a settled run
+    forget    limits to reset to the defaults of the stack or agent.yaml
     """
 
     command: Literal["budget"]
@@ -102,9 +102,9 @@ class BudgetCommand(Wire):
 
 
 class BreakerCommand(Wire):
-    """Show the spend breaker, after setting ``new`` in the name of ``by``.
+    """Set the spend breaker to ``new``, if given, with the operator ``by``, and show it.
 
-    tenant  whose breaker is shown, besides everyone's
+    tenant  the tenant whose breaker is shown in addition to everyone's
     """
 
     command: Literal["breaker"]
@@ -119,7 +119,7 @@ _COMMAND: TypeAdapter[BudgetCommand | BreakerCommand] = TypeAdapter(Command)
 
 @dataclass(frozen=True)
 class Budgets:
-    """The limits and the windows of now. ``account`` and ``each``: the stack's own limits."""
+    """The current limits and windows. ``account`` and ``each``: the stack's default limits."""
 
     table: Table
     account: WindowLimits
@@ -141,7 +141,7 @@ class Budgets:
         )
 
     def carry_out(self, command: BudgetCommand) -> dict[str, Any]:
-        """Set what ``command`` names, and return how it stands. Raises ``InvalidInput``."""
+        """Carry out ``command``, and return the budget. Raises ``InvalidInput``."""
         tenants = ACCOUNT if command.tenant is None else of_tenant(command.tenant)
         new = {name: getattr(command, name) for name in get_args(Limit) if getattr(command, name) is not None}
         if both := new.keys() & set(command.forget):
@@ -188,14 +188,14 @@ def _window(name: str, limit: int, item: Item) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class MoveCeilings:
-    """What was moved of the business's own money, and under which ceilings."""
+    """Moves of the business's own money, and their ceilings."""
 
     log: RunLog
     playbook: Playbook
     runtime: Runtime
 
     def shown(self, tenant: str | None, customer: str | None) -> dict[str, Any]:
-        """Return what is shown under ``moves``; nothing where no tool moves money."""
+        """Return the report's ``moves``; empty if no tool moves money."""
         if not self.playbook.moves_money:
             return {}
         config = self.playbook.agent.moves
@@ -226,14 +226,14 @@ class MoveCeilings:
         return [{"window": one.window, "limit": one.limit, "moved": counted[one.account, one.window]} for one in claims]
 
     def settle(self, move: DoubtfulMove) -> None:
-        """Settle the reservation of a call whose effect is unknown, as a person found it. Raises ``InvalidInput``."""
+        """Settle the reservation of a call with an unknown effect by an operator's finding. Raises ``InvalidInput``."""
         moves, run = self.runtime.get(MovesTable.of), self.log.read(move.run_id)
         where = f"move: {move.run_id} turn {move.turn} call {move.index}"
         held = moves.find(move.run_id, move.turn, move.index)
         if held is None:
             raise InvalidInput(f"{where} has reserved nothing. `ballast trace` shows the calls of a run.")
         state = run.call(move.turn, move.index)
-        # Once the run has ended nothing else settles the reservation, whatever the log says of the call.
+        # After the run's end only this command settles the reservation, whatever the log has about the call.
         is_unknown = run.has_ended or (state is not None and state.status == "unknown")
         if held.status != "begun" or not is_unknown:
             raise InvalidInput(f"{where} is {held.status}. Only a call whose effect is unknown is settled by hand.")
@@ -242,7 +242,7 @@ class MoveCeilings:
 
 
 def _breaker(command: BreakerCommand, runtime: Runtime) -> dict[str, Any]:
-    """Set the breaker as ``command`` says, and return what an operator sees."""
+    """Carry out ``command``, and return an operator's view of the breaker."""
     breaker, new = runtime.get(SpendBreaker.of), command.new
     if new is not None:
         now = runtime.clock()
@@ -253,7 +253,7 @@ def _breaker(command: BreakerCommand, runtime: Runtime) -> dict[str, Any]:
 
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
-    """Carry out ``event`` (a ``BudgetCommand`` or a ``BreakerCommand``), and return how it stands then."""
+    """Carry out ``event`` (a ``BudgetCommand`` or a ``BreakerCommand``), and return the budget or the breaker."""
     runtime = runtime or lambda_runtime()
     hint = ' Send {"command": "budget", …} or {"command": "breaker", …}.'
     command = validated(_COMMAND.validate_json, event, what="Command", error=InvalidInput, hint=hint)

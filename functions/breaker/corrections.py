@@ -1,4 +1,4 @@
-"""Correct what a run was settled at, as an operator commands it (``ballast budget --correct``).
+"""Correct the charge of a settled run by an operator's command (``ballast budget --correct``).
 
 ::
 
@@ -6,8 +6,8 @@
                                                                 └ dies here: the same command again, or the next one,
                                                                   finds this one in the lease, and copies it first
 
-The lease decides: only the functions of money write there. The log has a copy for its readers. An event in the copy's
-place that is no copy is forged; it is reported and never carried out.
+The lease is authoritative, because only functions with the right to the budgets table write there. The log has a copy
+for its readers. Any other event in the copy's place is forged: it is reported and never carried out.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from ballast.runtime import Runtime
 from ballast.table import Table
 
 _ATTEMPTS = 5
-#: Keys of the log that are tried for the copy; forged events may be in the first ones.
+#: Number of keys that are tried for the copy in the log; forged events may occupy the first ones.
 _KEYS = 20
-#: A run cannot cost more than its lease, which is its ceiling: a charge above so many times of it is a typing error.
+#: The lease is the run's ceiling, so a charge above this multiple of it is a typing error.
 MOST_OF_LEASE = 10
 
 
 class Correction(Wire):
-    """What a run really cost, all in all, in micro-dollars; who says so, and why.
+    """The real total cost of a run in micro-dollars, the operator and the reason.
 
-    above_lease  yes, more than was leased for the run is meant
+    above_lease  confirms that a charge above the run's lease is intended
     """
 
     run_id: RunId
@@ -52,7 +52,7 @@ class Correction(Wire):
 
 @dataclass(frozen=True)
 class Corrections:
-    """Corrects settlements: in the run's lease, in the windows that it was taken from, and then in its log."""
+    """Corrects settlements: in the run's lease, in the lease's windows, and then in the log."""
 
     log: RunLog
     table: Table
@@ -63,9 +63,9 @@ class Corrections:
         return cls(runtime.get(RunLog.of), BudgetsTableSettings.of(runtime).table(runtime), runtime)
 
     def correct(self, wanted: Correction) -> dict[str, Any]:
-        """Carry it out, once, and return the run, what it was charged and what it is charged now.
+        """Carry out the correction once, and return the run with its old and its new charge.
 
-        Raises ``InvalidInput`` where the run was not settled or cannot have cost that, and ``RetryLater``.
+        Raises ``InvalidInput`` if the run is not settled or the amount is implausible, and ``RetryLater``.
         """
         for _ in range(_ATTEMPTS):
             lease = self._settled(wanted.run_id)
@@ -84,14 +84,14 @@ class Corrections:
     def write(self, lease: Lease, command: Corrected) -> bool:
         """Write the new charge to the lease and to its windows that are still there, in one transaction.
 
-        Return whether this did it; not where the lease has changed since it was read. Raises ``RetryLater``.
+        Return False, and write nothing, if the lease has changed since it was read. Raises ``RetryLater``.
         """
         check_charge(command.charged_microusd, command.charged_microusd)  # an operator may exceed the lease
         changes = [changed(one) for one in correction(lease, command.charged_microusd)]
         return self.table.transact_with(corrected(lease, command), changes)
 
     def _copy(self, lease: Lease) -> None:
-        """Write the lease's last command to the log, once, under the first key that has it or is free."""
+        """Write the lease's last command to the log, once, under the first key that is free or has it already."""
         if lease.corrected is None:
             return
         command = asdict(lease.corrected)

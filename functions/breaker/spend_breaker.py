@@ -1,4 +1,4 @@
-"""Change the spend breaker in its table, and show it to people: over HTTP and by command alike."""
+"""Change the spend breaker in the budgets table, and report it, for the HTTP API and for commands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ballast.money.breaker import Breaker, CurrentMode, Mode, current_mode, set_
 from ballast.runtime import Runtime
 from ballast.table import Put, Query, Table, absent, equals
 
-#: To hold a mode for longer than this, leave the time out.
+#: The longest time for a mode; leave the time out to set a mode without an end.
 MAX_MINUTES = 30 * 24 * 60
 _ATTEMPTS = 5
 
@@ -37,9 +37,9 @@ class SpendBreaker:
         return cls(BudgetsTableSettings.of(runtime).table(runtime), runtime)
 
     def change(self, tenant: str | None, change: Callable[[Breaker], Breaker]) -> Breaker:
-        """Apply ``change`` to the tenant's breaker (None: everyone's), report its mode, and return it as it then is.
+        """Apply ``change`` to the tenant's breaker (None: everyone's), report its mode, and return the new breaker.
 
-        It is written if no other process wrote in between; else ``change`` is called again. Raises ``RetryLater``.
+        If another process writes in between, ``change`` is called again. Raises ``RetryLater``.
         """
         for _ in range(_ATTEMPTS):
             before = self._get(tenant)
@@ -65,41 +65,41 @@ class SpendBreaker:
         return self.table.write(put).written
 
     def _report(self, breaker: Breaker) -> None:
-        """Report everyone's mode: 0 normal … 3 stopped. A tenant is no dimension: there is no bound to them."""
+        """Report everyone's mode: 0 normal … 3 stopped. Tenants are not reported: their number has no bound."""
         current = current_mode([breaker], self.runtime.clock())
         fields = {"mode": current.mode.value, "state": current.state, "by": current.by or ""}
         self.runtime.emit(metric_line({"BreakerMode": current.mode.level}, fields=fields))
 
 
 class NewMode(Wire):
-    """Which mode to set.
+    """The mode to set.
 
-    mode         normal takes back what was set, and closes what tripped by itself
-    tenant       for this tenant alone; for everyone if left out
-    for_minutes  so long, then it ends by itself; with normal: so long, whatever trips
-    reason       for those who find it; operators see it, tenants do not
+    mode         normal resets the mode that was set, and closes all trips
+    tenant       the tenant; everyone if left out
+    for_minutes  the mode ends after this time; with normal, no trip applies during this time
+    reason       the reason of the change; operators see it, tenants do not
     """
 
-    # A body comes to it parsed already, where a strict enum would take no text.
+    # The body is already parsed here, and a strict enum would refuse a text.
     mode: Annotated[Mode, Field(strict=False)]
     tenant: Name | None = None
     for_minutes: Annotated[int, Field(ge=1, le=MAX_MINUTES)] | None = None
     reason: str = Field(default="", max_length=500)
 
     def applied(self, breaker: Breaker, *, by: str, now: datetime) -> Breaker:
-        """Return ``breaker`` as it is set."""
+        """Return ``breaker`` with this mode."""
         duration = None if self.for_minutes is None else timedelta(minutes=self.for_minutes)
         return set_by_hand(breaker, self.mode, by=by, reason=self.reason, now=now, duration=duration)
 
 
 class BreakerState(Wire):
-    """What the spend breaker holds.
+    """The state of a spend breaker.
 
     mode    normal | cheaper (model) | fallback_only | stopped
     state   closed | open | half_open: one run in twenty passes
-    tenant  whose breaker it is; null for everyone's
-    since, by, reason  what brought it about: a person, an alarm, a burn rate
-    until   when it ends (set by a person), or lets some runs pass (tripped)
+    tenant  the breaker's tenant; null for everyone's
+    since, by, reason  when, by whom or what (a person, an alarm, the burn rate), and why it was set
+    until   when a person's mode ends, or when a tripped breaker becomes half-open
     """
 
     mode: Mode
@@ -112,7 +112,7 @@ class BreakerState(Wire):
 
 
 class BreakerReport(BreakerState):
-    """The mode that holds for whoever asks; of everyone's and the tenant's the stricter one.
+    """The mode that applies to the caller: the stricter one of everyone's and the tenant's.
 
     tenants  for operators: the tenants with a mode of their own
     """
@@ -121,7 +121,7 @@ class BreakerReport(BreakerState):
 
 
 def report(breakers: Iterable[Breaker], tenant: str | None, now: datetime) -> BreakerReport:
-    """Return what an operator sees, who asks for everyone's mode or for one tenant's."""
+    """Return an operator's view of everyone's mode, or of one tenant's."""
     held = tuple(breakers)
     ours = [breaker for breaker in held if breaker.tenant in (None, tenant)]
     each = [current_mode([breaker], now) for breaker in held if breaker.tenant is not None]
@@ -130,7 +130,7 @@ def report(breakers: Iterable[Breaker], tenant: str | None, now: datetime) -> Br
 
 
 def report_for_tenant(breakers: Iterable[Breaker], now: datetime) -> BreakerReport:
-    """Return what a tenant sees: its mode, but not who set it, why, and for whom else."""
+    """Return a tenant's view: its mode, but not who set it or why, and no other tenants."""
     current = current_mode(breakers, now)
     return BreakerReport(mode=current.mode, state=current.state, since=_iso(current.since), until=_iso(current.until))
 

@@ -1,12 +1,12 @@
-"""Lambda: trip the spend breaker, and let it recover, by alarms and by the burn rate.
+"""Lambda: trip and reset the spend breaker by alarms and by the burn rate.
 
 ::
 
     EventBridge: an alarm changed its state ──▶ trip, or note that its cause is over
-    EventBridge: every minute ──▶ look at all alarms and at the windows, and do the same
+    EventBridge: every minute ──▶ read all alarms and the windows, and do the same
 
-The look every minute makes up for events that were lost, late or out of order, and for alarms that were deleted. Both
-are one function, since they write the same breaker by the same rule (``after``) with the same rights.
+The check every minute covers events that were lost, late or out of order, and alarms that were deleted. One function
+does both, because both write the same breaker by the same rule (``after``) with the same rights.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class TripSettings(BudgetsTableSettings, AccountWindowSettings):
     """Trip's environment.
 
     budgets_table   windows and the spend breaker
-    account_hour_usd, account_day_usd  what all tenants together may spend, in US dollars, unless an operator set it
-    breaker_alarms  JSON: the mode that each alarm of the stack asks for while it rings
+    account_hour_usd, account_day_usd  limits of all tenants together in US dollars, unless an operator set others
+    breaker_alarms  JSON: the mode for each alarm of the stack while it is in ALARM
     """
 
     breaker_alarms: str
@@ -64,7 +64,7 @@ class AlarmState(_Read):
 
 
 class Alarm(_Read):
-    """What CloudWatch says of one alarm, by EventBridge, by the alarm's own action, or when it is asked."""
+    """One alarm's state, from EventBridge, from the alarm's own action, or from ``DescribeAlarms``."""
 
     name: Annotated[str, Field(alias="alarmName", min_length=1, max_length=255)]
     state: AlarmState
@@ -85,7 +85,7 @@ def alarms_of(described: Mapping[str, Any]) -> tuple[Alarm, ...]:
 
 
 def after(breaker: Breaker, alarm: Alarm, mode: Mode, now: datetime) -> Breaker:
-    """Return the breaker after the news of ``alarm``, which asks for ``mode``. Too few data are no news."""
+    """Return the breaker after ``alarm``, which asks for ``mode``, changed its state. Too few data change nothing."""
     if alarm.state.value == "ALARM":
         reason = without_surrogates(" ".join(alarm.state.reason.split()))[:_REASON_CHARS]
         return tripped(breaker, alarm.name, mode, reason=reason, now=now)
@@ -96,16 +96,16 @@ def after(breaker: Breaker, alarm: Alarm, mode: Mode, now: datetime) -> Breaker:
 
 @dataclass(frozen=True)
 class BurnRate:
-    """Reads how fast all tenants together spend, from the windows that leases are taken from."""
+    """Reads from the money windows how fast all tenants together spend."""
 
     table: Table
     limits: WindowLimits
     runtime: Runtime
 
     def asks(self) -> Ask | None:
-        """Return the mode that the burn rate asks for now; None where it asks for none. Raises ``RetryLater``.
+        """Return the mode that the burn rate asks for now; None if it asks for none. Raises ``RetryLater``.
 
-        Reports how full the windows are, by what runs have spent or leased of them.
+        Also reports how full the windows are, including leases.
         """
         now = self.runtime.clock()
         hour, day = hour_of(now), day_of(now)
@@ -140,7 +140,7 @@ class Tripping:
 
     @classmethod
     def of(cls, runtime: Runtime) -> Tripping:
-        """Raises ``SettingInvalid``, and ``InvalidInput`` for a limit that is no amount."""
+        """Raises ``SettingInvalid``, and ``InvalidInput`` for a limit that is not an amount."""
         settings = TripSettings.of(runtime)
         try:
             modes = _MODES.validate_json(settings.breaker_alarms)
@@ -152,7 +152,7 @@ class Tripping:
         return cls(runtime.get(SpendBreaker.of), burn_rate, runtime.client("cloudwatch"), modes, runtime)
 
     def hear(self, alarm: Alarm) -> None:
-        """Take the news of one alarm; an alarm without a mode changes nothing and is reported."""
+        """Handle the state change of one alarm; an alarm without a mode changes nothing and is reported."""
         mode = self.modes.get(alarm.name)
         if mode is None:
             line = {"level": "WARNING", "message": "An alarm of no mode in BREAKER_ALARMS.", "alarm": alarm.name}
@@ -162,7 +162,7 @@ class Tripping:
         self.breaker.change(None, lambda breaker: after(breaker, alarm, mode, now))
 
     def look(self) -> None:
-        """Look at all alarms and at the windows, and trip, or note what is over."""
+        """Read all alarms and the windows; trip the breaker, or record that causes are over."""
         with consequences("CloudWatch"):
             described = self.cloudwatch.describe_alarms(
                 AlarmNames=sorted(self.modes), AlarmTypes=["MetricAlarm", "CompositeAlarm"], MaxRecords=100
@@ -183,7 +183,7 @@ class Tripping:
 
 @guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
-    """Take an alarm's news (EventBridge's, or the alarm's own action), or look where the schedule says so."""
+    """Handle an alarm's state change (from EventBridge or the alarm's own action), or the schedule's event."""
     tripping = (runtime or lambda_runtime()).get(Tripping.of)
     kind = event.get("detail-type") if isinstance(event, dict) else None
     if kind == SCHEDULED:

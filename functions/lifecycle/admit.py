@@ -6,13 +6,13 @@ The lease comes first, so that no run is open without one::
           │                          │
           │                          └ dies here: the money is leased and no run is open. The retried task finds
           │                            its own lease and opens the run. Without a retry the sweeper settles the
-          │                            lease once the execution is gone and the grace is over: nothing was spent.
-          └ dies here, or in the transaction: all of it happened or nothing did, and the retry does or finds it
+          │                            lease after the execution's end and the grace time: nothing was spent.
+          └ dies here, or in the transaction: it was written whole or not at all; the retry finds or writes it
 
-The opening records until when the run is to be answered, and until when its agent may try::
+The opening records the run's deadline, and the time until which its agent may work::
 
     opened ───────── the agent ─────────▶ agent_until ── the fallback ──▶ deadline
-                                           the playbook's reserve, half of the time at most
+                                           the playbook's reserve, at most half of the time
 """
 
 from dataclasses import asdict, dataclass
@@ -56,7 +56,7 @@ from functions.lifecycle.leases import Leases
 Coordinates = dict[str, Any]
 
 
-#: Seconds below which there is no time for an agent and a fallback: such a caller gets the run's address.
+#: Fewer seconds are too short for an agent and a fallback: such a caller gets the run's address instead.
 LEAST_S = 4
 
 
@@ -66,15 +66,15 @@ class AdmitSettings(LogSettings, SealSettings, LeaseTableSettings, WindowSetting
     run_log_table, payload_bucket, retention_days  the log: see ``LogSettings``
     sensitive_key_arn   the KMS key that seals sensitive values
     budgets_table       leases, windows, limits and the spend breaker
-    reply_queue_prefix  beginning of the names of the queues that a caller may name in ``reply_to``
+    reply_queue_prefix  prefix of the queues that a caller may name in ``reply_to``
     playbook_dir        folder of the playbook
     model_id            overrides the playbook's model; "" does not
-    admission_wait_s    a request that waits for room is refused after so many seconds
+    admission_wait_s    seconds after which a request that waits for room is refused
 
     Limits, unless an operator set others (``ballast budget``):
 
-    tenant_hour_usd, tenant_day_usd    what each tenant may take from an hour and a day, in US dollars
-    tenant_runs                        each tenant's runs at once: those that hold a lease, also while they wait
+    tenant_hour_usd, tenant_day_usd    limits of each tenant in an hour and a day, in US dollars
+    tenant_runs                        limit of each tenant's concurrent runs with a lease, including waiting ones
     account_hour_usd, account_day_usd, account_runs  the same for all tenants together
     """
 
@@ -84,13 +84,13 @@ class AdmitSettings(LogSettings, SealSettings, LeaseTableSettings, WindowSetting
 
 
 class Admit(Wire):
-    """The workflow's part of the event, beside the request.
+    """The workflow's part of the event.
 
-    when_full        what to do without room, unless the request says: requests by message wait
-    entered_at       when the workflow first asked
-    execution        name of the execution that asks; None where an older workflow started it
-    requested_by     who sent the request, where the front door knows
-    answer_within_s  seconds for which the caller waits for the answer
+    when_full        what to do without room, unless the request has its own rule: requests by message wait
+    entered_at       when the workflow first asked for admission
+    execution        name of the execution; None if an older workflow started it
+    requested_by     the requester's identity, if the caller was authenticated
+    answer_within_s  how many seconds the caller waits for the answer
     """
 
     when_full: WhenFull = "refuse"
@@ -102,7 +102,7 @@ class Admit(Wire):
 
 @dataclass(frozen=True)
 class Admission:
-    """Opens runs, or refuses them. ``model_id``: the model that a run asks first."""
+    """Opens or refuses runs. ``model_id``: the first model of a run."""
 
     log: RunLog
     breakers: Breakers
@@ -121,7 +121,7 @@ class Admission:
         account = settings.account_limits(settings.account_runs)
         each = settings.tenant_limits(settings.tenant_runs)
         prices = load_prices()
-        here = prices.tables[-1]  # which profiles there are does not depend on the day
+        here = prices.tables[-1]  # profiles do not depend on the day
         playbook = load_playbook(settings.playbook_dir).in_region(runtime.region, here)
         return cls(
             RunLog.of(runtime, Seal.of(runtime, playbook, opens=False)),
@@ -137,7 +137,7 @@ class Admission:
         )
 
     def admit(self, request: RunRequest, how: Admit) -> Coordinates:
-        """Open the run and return its coordinates for the workflow; admitting twice is once.
+        """Open the run and return its coordinates for the workflow; a repeat returns the same.
 
         Raises ``NotAdmitted`` (recorded), ``ExecutionMisnamed``, ``RequestConflict`` and, for a request that waits,
         ``AtCapacity``.
@@ -167,7 +167,7 @@ class Admission:
             if isinstance(refusal, NotAdmitted):
                 raise
             raise NotAdmitted(str(refusal)) from None
-        # Another playbook may have been deployed since an earlier attempt: the lease is the ceiling.
+        # The playbook may have changed since an earlier attempt: the lease is the ceiling.
         ceiling = min(limits.cost_microusd, lease.parts[0].microusd)
         return self._open(request, limits.model_copy(update={"cost_microusd": ceiling}), how, lease)
 
@@ -201,7 +201,7 @@ class Admission:
         return self._as_before(request, Run([self.log.append(request.run_id, opened, index=by_tenant(request.tenant))]))
 
     def _as_before(self, request: RunRequest, begun: Run) -> Coordinates:
-        """Return the recorded run's coordinates, or raise its recorded refusal: neither is decided again."""
+        """Return the recorded run's coordinates, or raise its recorded refusal, without deciding again."""
         # Compare by the recorded digest: the recorded request may have its sensitive values masked.
         opened, refused, known = begun.fact(RunOpened), begun.fact(RunRefused), begun.request.digest
         recorded = (opened.request_sha256 if opened else None) or (refused.request_sha256 if refused else None)
@@ -222,7 +222,7 @@ class Admission:
         }
 
     def _check_affordable(self, request: RunRequest, limits: Limits, mode: Mode) -> None:
-        """Raise ``NotAdmitted`` where the request's own limits allow no attempt and would only wake a person."""
+        """Raise ``NotAdmitted`` if the request's limits allow no attempt: the run would only go to a person."""
         agent = self.playbook.agent
         if request.limits is None or request.intent in self.playbook.fallbacks:
             return  # a script asks no model
@@ -230,12 +230,12 @@ class Admission:
         try:
             price = self.prices.at(self.runtime.clock()).worst(model, agent.service_tier)
         except ModelRefused:
-            return  # the model's name is wrong: the run says so
+            return  # the model's name is wrong: the run reports it
         if why := why_no_attempt(self.playbook, request, limits, price):
             raise NotAdmitted(why)
 
     def _check_breaker(self, request: RunRequest) -> Mode:
-        """Return the spend breaker's mode. Raises ``BreakerStopped`` where no run may start."""
+        """Return the spend breaker's mode. Raises ``BreakerStopped`` if no run may start."""
         mode = self.breakers.current_mode(request.tenant, run_id=request.run_id).mode
         if mode is Mode.STOPPED:
             raise BreakerStopped(
@@ -316,10 +316,10 @@ def deadline(
 ) -> Deadline:
     """Return the deadlines of a run that is opened ``now``.
 
-    ``answer_within_s``: how long the caller waits from when the request ``came``; None where nobody waits. A caller who
-    waits gets an answer of the agent or of the fallback in that time. That shortens the run only where its intent has a
-    fallback (else only the agent could answer) and its request has no deadline of its own, and it changes no limit: a
-    person's answer renews the time by the limits.
+    ``answer_within_s``: how long the caller waits, counted from when the request ``came``; None if no caller waits. A
+    waiting caller gets an answer of the agent or the fallback in that time. This shortens the run only if its intent
+    has a fallback (else only the agent could answer) and its request sets no deadline. It does not change the
+    limits: a person's answer renews the time by the limits.
     """
     now_ms = _ms(now)
     ends_ms = now_ms + limits.deadline_s * 1000
@@ -338,7 +338,7 @@ def _ms(moment: datetime) -> int:
 
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
-    """Admit ``event["request"]`` (a ``RunRequest``) as the rest of ``event`` says (an ``Admit``)."""
+    """Admit ``event["request"]`` (a ``RunRequest``) with the rest of ``event`` (an ``Admit``)."""
     request = parse(RunRequest, event.get("request"), what="RunRequest")
     how = parse(Admit, {name: event[name] for name in Admit.model_fields if name in event}, what="Admit")
     return (runtime or lambda_runtime()).get(Admission.of).admit(request, how)

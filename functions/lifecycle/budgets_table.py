@@ -1,17 +1,17 @@
-"""Reads and conditional writes of the budgets table: leases and the windows that they are taken from.
+"""Reads and conditional writes of the budgets table: leases and their windows.
 
 Each change is one transaction::
 
     lease    Put lease (if there is none) · Update 4 windows (if it fits) · Update 2 counts of runs (if fewer)
     extend   Update lease (held, not for this turn yet) · Update 4 windows (if it fits)
     settle   Update lease (held, as it was read) · Update its windows · Update 2 counts of runs
-    true up  Update lease (settled, as it was read) · Update those of its windows that said something else
+    true up  Update lease (settled, as it was read) · Update its windows with another charge
 
-A transaction is all or nothing, so the lease's item says whether its money was taken and whether it was returned. A
+A transaction is all or nothing, so the lease's item shows whether its money was taken and whether it was returned. A
 repeated request finds its own lease; a repeated settlement finds the lease settled. A window that TTL has removed is
-left out and is not made anew. An operator's correction is a fifth transaction (``functions/breaker/corrections.py``).
+left out and not created again. An operator's correction is a fifth transaction (``functions/breaker/corrections.py``).
 
-A charge must be a whole number from 0 to what the lease allows, whatever a log says (``lease.charge``).
+A charge must be an integer from 0 to the lease's maximum, whatever amount is in the log (``lease.charge``).
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ from ballast.money.windows import ACCOUNT, LEASE, LIMITS, RUNNING, Claim, Full, 
 from ballast.runtime import Runtime
 from ballast.table import Item, Put, Query, Table, Update, absent, at_most, equals, present
 
-#: The sweeper first looks at a lease when its admission can no longer be under way.
+#: The sweeper first checks a lease after this time, when its admission cannot be running any more.
 GRACE = timedelta(minutes=15)
-#: An outcome may still come so long after the settlement: longer than any Lambda lives.
+#: Late outcomes may arrive for this long after the settlement: longer than any Lambda invocation.
 LATE = timedelta(minutes=20)
-#: Partitions of the index of held leases: one partition takes 1,000 writes a second and no more.
+#: Partitions of the index of held leases, because one partition takes at most 1,000 writes a second.
 SHARDS = 16
-#: A window outlives the longest run (40 days), which may still return something to it.
+#: A window outlives the longest run (40 days), because the run may still return money to it.
 _LONGEST_RUN = timedelta(days=45)
 _SETTLE_ATTEMPTS = 3
 
 
 class LeaseTableSettings(BudgetsTableSettings):
-    """retention_days: settled leases and past windows are removed after so many days; 0 keeps them for ever."""
+    """retention_days: days until TTL removes settled leases and past windows; 0 keeps them for ever."""
 
     retention_days: Annotated[int, Field(ge=0)] = 0
 
 
 @dataclass(frozen=True)
 class Due:
-    """A held lease that the sweeper should look at, and since when (ISO 8601, UTC)."""
+    """A held lease that is due for the sweeper, and since when (ISO 8601, UTC)."""
 
     run_id: str
     look_at: str
@@ -85,12 +85,12 @@ class BudgetsTable:
         return limits_of(found.get(ACCOUNT, {}), account), limits_of(found.get(of_tenant(tenant), {}), each)
 
     def find(self, run_id: str) -> Lease | None:
-        """Return the run's lease, held or settled; None where it never had one. Strongly consistent."""
+        """Return the run's lease, held or settled; None if it never had one. Strongly consistent."""
         found = self.table.get(key_of(LEASE, run_id))
         return None if found is None else lease_of(found)
 
     def lease(self, wanted: Lease, claims: Sequence[Claim]) -> Lease | Full:
-        """Take ``claims`` for the new lease ``wanted``; return it, the run's earlier lease, or what has no room.
+        """Take ``claims`` for the new lease ``wanted``; return it, the run's earlier lease, or the claims without room.
 
         Raises ``RetryLater``.
         """
@@ -98,20 +98,20 @@ class BudgetsTable:
         return self._take(wanted, self.items.put_lease(wanted, now, now + GRACE), claims)
 
     def bar(self, refused: Lease) -> Lease | None:
-        """Make sure that the run never gets a lease; return the one that it already has, if it has one."""
+        """Prevent the run from ever getting a lease; return its existing lease, if it has one."""
         barred = self.table.write(self.items.bar(refused, self.runtime.clock()))
         return None if barred.written else self.find(refused.run_id)
 
     def extend(self, lease: Lease, turn: int, part: Part, claims: Sequence[Claim]) -> Lease | Full:
         """Take ``claims`` for ``part``, added to a held lease for that turn.
 
-        Return the lease as it then is (with the part, or settled meanwhile), or what has no room.
+        Return the new state of the lease (with the part, or settled meanwhile), or the claims without room.
         """
         more = Lease(lease.run_id, lease.tenant, lease.request_sha256, {**lease.parts, turn: part})
         return self._take(more, self.items.add_part(lease.run_id, turn, part), claims)
 
     def _take(self, wanted: Lease, lease: Put | Update, claims: Sequence[Claim]) -> Lease | Full:
-        """Write the lease and its claims; without room, or where the lease is there, say which."""
+        """Write the lease and its claims; return the lease, the existing lease, or the claims without room."""
         never = tuple(claim for claim in claims if claim.room < 0)
         failed = None if never else self.table.transact([lease, *map(self.items.claimed, claims)])
         if failed is not None and not failed:
@@ -142,42 +142,42 @@ class BudgetsTable:
             settled = self.items.settled(found, charged_microusd, now, log_sha256, look_at)
             if self._written(settled, settlement(found, charged_microusd)):
                 return
-            found = self.find(lease.run_id)  # it was settled, or extended, in between
+            found = self.find(lease.run_id)  # it was settled or extended in between
         raise RetryLater(f"The lease of {lease.run_id} keeps changing; try again.")
 
     def true_up(self, lease: Lease, charged_microusd: int) -> None:
-        """Lower the charge that ``lease`` was settled at to ``charged_microusd``, once and for good.
+        """Lower the charge of the settled ``lease`` to ``charged_microusd``, once; the lease is then final.
 
         Raises ``RetryLater``.
         """
         check_charge(charged_microusd, lease.charged_microusd)
-        # Where this is not written, another sweep has done it.
+        # If this is not written, another sweep has done it.
         self._written(self.items.trued_up(lease, charged_microusd), correction(lease, charged_microusd))
 
     def _written(self, lease: Update, changes: Iterable[Change]) -> bool:
-        """Write a lease's update with its windows that are still there; say whether the lease was as it was read."""
+        """Write a lease's update and its existing windows; return whether the lease was unchanged since it was read."""
         return self.table.transact_with(lease, [changed(one) for one in changes])
 
     def due(self, shard: int, until: datetime, limit: int) -> tuple[Due, ...]:
-        """Return at most ``limit`` leases of a shard that the sweeper should look at, the longest overdue first."""
+        """Return at most ``limit`` due leases of a shard, the longest overdue first."""
         is_due = equals("held", shard_name(shard)) & at_most("look_at", iso(until))
         page = self.table.page(Query(is_due, index="by_look", limit=limit))
         return tuple(Due(item["window"], item["look_at"]) for item in page.items)
 
     def postpone(self, run_id: str, until: datetime) -> None:
-        """Have the sweeper look at a held lease no sooner than ``until``."""
+        """Set the sweeper's next check of a held lease to ``until``."""
         not_settled = equals("held", shard_of(run_id))
         self.table.write(Update(key_of(LEASE, run_id), set={"look_at": iso(until)}, only_if=not_settled))
 
 
 @dataclass(frozen=True)
 class Items:
-    """The writes that transactions are made of. Pure. ``retention_days``: see ``LeaseTableSettings``."""
+    """The single writes of the transactions. Pure. ``retention_days``: see ``LeaseTableSettings``."""
 
     retention_days: int
 
     def put_lease(self, lease: Lease, now: datetime, look_at: datetime) -> Put:
-        """Return the put of a new lease, which the sweeper first looks at at ``look_at``."""
+        """Return the put of a new lease; the sweeper first checks it at ``look_at``."""
         not_leased_before = absent("account")
         item = {
             **key_of(LEASE, lease.run_id),
@@ -193,7 +193,7 @@ class Items:
         return Put(item, not_leased_before)
 
     def bar(self, lease: Lease, now: datetime) -> Put:
-        """Return the put of an item in the place of a refused lease, so that the run never gets one."""
+        """Return the put of an item in place of a refused lease, so that the run never gets one."""
         not_leased_before = absent("account")
         item = {
             **key_of(LEASE, lease.run_id),
@@ -238,10 +238,10 @@ class Items:
         log_sha256: str | None = None,
         look_at: datetime | None = None,
     ) -> Update:
-        """Return the update that settles a lease, if it is held and as it was read.
+        """Return the update that settles a lease, if it is held and unchanged since it was read.
 
-        ``log_sha256``: the digest of the run's log, kept where no function that acts can write. ``look_at``: when the
-        sweeper looks again, for outcomes that come late; None where none can come.
+        ``log_sha256``: the digest of the run's log, kept where functions that act cannot write. ``look_at``: when the
+        sweeper checks again for late outcomes; None if there can be none.
         """
         is_held = equals("status", "held")
         as_it_was_read = equals("leased_microusd", whole(lease.leased_microusd))
@@ -259,7 +259,7 @@ class Items:
         )
 
     def trued_up(self, lease: Lease, charged_microusd: int) -> Update:
-        """Return the update that settles for good a lease that was settled while outcomes were missing."""
+        """Return the update that makes final a lease that was settled while outcomes were missing."""
         is_settled = equals("status", "settled")
         as_it_was_read = equals("charged_microusd", whole(lease.charged_microusd)) & present("held")
         return Update(
@@ -270,7 +270,7 @@ class Items:
         )
 
     def _expires(self, since: datetime) -> Item:
-        """Return when TTL removes an item, as an attribute of it; nothing where never."""
+        """Return the expiry of an item, as an attribute; empty if it never expires."""
         if not self.retention_days:
             return {}
         return {"expires_at": int((since + timedelta(days=self.retention_days)).timestamp())}
@@ -282,12 +282,12 @@ def shard_name(shard: int) -> str:
 
 
 def shard_of(run_id: str) -> str:
-    """Return the partition of the index that the run's lease is in while it is held."""
+    """Return the index's partition of the run's held lease."""
     return shard_name(zlib.crc32(run_id.encode()) % SHARDS)
 
 
 def iso(at: datetime) -> str:
-    """Return ``at`` so that texts sort as times do."""
+    """Return ``at`` as a text; texts sort like the times."""
     return at.astimezone(UTC).isoformat(timespec="seconds")
 
 

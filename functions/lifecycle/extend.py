@@ -36,13 +36,13 @@ class ExtendSettings(LogSettings, SignatureSettings, BudgetsTableSettings, Windo
     run_log_table, payload_bucket, retention_days  the log: see ``LogSettings``
     answer_key_arn                      the KMS key that verifies people's answers
     budgets_table                       windows and leases
-    account_hour_usd, account_day_usd   what all tenants together may take, in US dollars, unless an operator set it
+    account_hour_usd, account_day_usd   limits of all tenants together in US dollars, unless an operator set others
     tenant_hour_usd, tenant_day_usd     the same for each tenant
     """
 
 
 class ExtendTask(Wire):
-    """Lease what the person's answer in this turn added."""
+    """Lease the budget that a person's answer in this turn added."""
 
     run_id: RunId
     turn: Turn
@@ -65,7 +65,7 @@ class Extension:
     def extend(self, task: ExtendTask) -> dict[str, Any]:
         """Extend the lease and record it, once a turn.
 
-        Raises ``WindowFull``, and ``RunEnded`` where there is nothing to extend any more.
+        Raises ``WindowFull``, and ``RunEnded`` if the run has ended.
         """
         run = self.log.read(task.run_id)
         added = run.fact(EscalationAnswered, task.turn)

@@ -1,7 +1,7 @@
-"""Lease a run its ceiling from its tenant's and the account's windows, and extend the lease.
+"""Lease a run's ceiling from its tenant's and the account's windows, and extend the lease.
 
-Where a lease does not fit, the request says what to do: ``refuse`` (the default) or ``wait``. A request that waits is
-retried by the workflow, with jitter, until Admit lets it wait no longer.
+If a lease does not fit, the request decides: ``refuse`` (the default) or ``wait``. The workflow retries a request that
+waits, with jitter, until Admit refuses it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from functions.lifecycle.budgets_table import BudgetsTable
 class Leases:
     """Gives and extends leases.
 
-    account, each  the limits of all tenants together and of each tenant, unless the table's ``limits`` items say
+    account, each  default limits of all tenants together and of each tenant; the table's ``limits`` items override them
     """
 
     table: BudgetsTable
@@ -44,7 +44,7 @@ class Leases:
     def lease(self, request: RunRequest, microusd: int, *, may_wait: bool) -> Lease:
         """Return the run's lease: a new one, or its earlier one, which may be settled or refused.
 
-        Raises ``WindowFull`` and ``TooManyRuns``; ``AtCapacity`` where the request ``may_wait`` and will fit one day.
+        Raises ``WindowFull`` and ``TooManyRuns``; ``AtCapacity`` if the request ``may_wait`` and can fit later.
         """
         now = self.clock()
         account, tenant = self._limits(request.tenant)
@@ -60,14 +60,14 @@ class Leases:
             return found
         if may_wait and not found.never:
             raise AtCapacity(f"{request.run_id} waits: {described(found)}")
-        # From here on no other attempt at the same admission may find room: the run would be refused and open.
+        # No other attempt at this admission may find room from now on, or the run would be both refused and open.
         earlier = self.table.bar(wanted)
         if earlier is not None:
             return earlier
         raise refusal(found)
 
     def extend(self, lease: Lease, turn: int, microusd: int) -> Lease:
-        """Return the lease with ``microusd`` more for that turn, or settled where it was settled meanwhile.
+        """Return the lease with ``microusd`` more for that turn, or the settled lease if it was settled meanwhile.
 
         Raises ``WindowFull``.
         """
@@ -94,7 +94,7 @@ def refusal(found: Full) -> WindowFull | TooManyRuns:
 
 
 def described(found: Full) -> str:
-    """Return what is full, and what to do, in words that may be shown to the caller."""
+    """Return what is full and what to do, as a text for the caller."""
     what = " and ".join(_named(claim) for claim in found.claims)
     if found.never:
         return f"{what} could never hold the run's ceiling. Send a new request with a lower limits.cost_microusd."

@@ -1,22 +1,22 @@
-"""Lambda: close a run. Records its ending, whatever ended it, and settles its lease, exactly once.
+"""Lambda: close a run. Records its ending and settles its lease, exactly once, however the run ended.
 
 ::
 
     9999.run.ended ── read the log again ── 9999.run.settled (the charge) ── lease and windows, one transaction
                    │        │                                             └ dies here: the retry finds the charge in
                    │        │                                               the log, and a lease that is held or settled
-                   │        └ its reservations of the business's own money that were never begun are returned, too
+                   │        └ reservations of the business's own money that were never begun are returned too
                    └ a planner that still runs records its reservation before it asks the model, and then looks for
                      an ending: either it finds this one and asks nothing, or Settle finds the reservation
 
 Both events carry a digest of the log (``ballast.log.evidence``). Before the charge is written, the log is checked
-against the first digest and against the digest of every prompt. A log that does not fit is reported and settled all
-the same: its money is returned. An event that is not as Ballast writes it is read as the worst case: the run failed,
-its effects wait for a person, and the whole lease is charged. A log that cannot be read at all is reported, and left.
+against the first digest and against the digest of every prompt. A log that does not fit is reported and still settled,
+so that its money is returned. A garbled event is read as the worst case: the run failed, its effects wait for a
+person, and the whole lease is charged. A log that cannot be read at all is reported and not settled.
 
-A reservation without an outcome is charged in full. The sweeper looks again when no outcome can come any more, and
-lowers the charge by those that came late. The lease of a run that was never opened is settled by the sweeper alone: an
-admission may still be under way.
+A reservation without an outcome is charged in full. The sweeper checks again when no more outcomes can arrive, and
+lowers the charge by the late ones. Only the sweeper settles the lease of a run that was never opened, because its
+admission may still be running.
 """
 
 from bisect import bisect_left
@@ -51,7 +51,7 @@ from functions.lifecycle.budgets_table import LATE, BudgetsTable, LeaseTableSett
 
 T = TypeVar("T")
 
-#: Characters of prompts that are rebuilt, at most, when a run is settled: a second's work, and 200 turns of 2 KB.
+#: The most characters of prompts to rebuild at settlement: about a second of work, or 200 turns of 2 KB.
 _MOST_CHARS = 64_000_000
 
 
@@ -59,11 +59,11 @@ class SettleSettings(LogSettings, SignatureSettings, LeaseTableSettings, MovesSe
     """Settle's environment.
 
     run_log_table, payload_bucket  the log: see ``LogSettings``
-    retention_days      days until TTL removes what is settled; 0 keeps it for ever
+    retention_days      days until TTL removes settled items; 0 keeps them for ever
     answer_key_arn      the KMS key that verifies people's answers
     budgets_table       leases and windows
-    moves_table         what tools reserved of the business's own money
-    reply_queue_prefix  beginning of the names of the queues that a caller may name in ``reply_to``
+    moves_table         reservations of the business's own money
+    reply_queue_prefix  prefix of the queues that a caller may name in ``reply_to``
     """
 
 
@@ -76,7 +76,7 @@ class SettleTask(Wire):
 
 
 class StatusChange(Wire):
-    """The fields that are read of the ``detail`` of EventBridge's status change. ``name`` is the run id."""
+    """The fields that Settle reads from the ``detail`` of EventBridge's status change. ``name`` is the run id."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -87,7 +87,7 @@ class StatusChange(Wire):
 def how_it_ended(run: Run, status: str) -> RunEnded:
     """Return the ending of a run that ended with ``status``. Pure.
 
-    ``by`` is the planner that answered; ``degraded`` is true where that is not the agent; ``effects`` is none, kept,
+    ``by`` is the planner that answered; ``degraded`` is true if that is not the agent; ``effects`` is none, kept,
     undone or frozen.
     """
     ended = RunEnded(
@@ -114,7 +114,7 @@ def how_it_ended(run: Run, status: str) -> RunEnded:
 
 
 def _unknown(status: str) -> RunEnded:
-    """Return the ending of a run whose log does not say how it ended."""
+    """Return the ending of a run whose log is too garbled to compute it."""
     return RunEnded(
         status="failed" if status == "answered" else status,
         by=None,
@@ -127,7 +127,7 @@ def _unknown(status: str) -> RunEnded:
 
 
 def _culprit(run: Run, fold: Callable[[Run], Any]) -> str:
-    """Return the key of the first event with which ``fold``, which fails on the whole log, fails."""
+    """Return the key of the first event at which ``fold`` fails; it fails on the whole log."""
 
     def fails(number: int) -> bool:
         try:
@@ -145,7 +145,7 @@ def _is_answered(run: Run) -> bool:
 
 
 def _beyond(run: Run, leased_microusd: int) -> Finding | None:
-    """Return a finding where the log's ceiling is above the lease, in micro-dollars; else None."""
+    """Return a finding if the log's ceiling is above the lease (micro-dollars); else None."""
     if not run.is_open:
         return None
     try:
@@ -157,7 +157,7 @@ def _beyond(run: Run, leased_microusd: int) -> Finding | None:
 
 
 def _reason(run: Run) -> str | None:
-    """Return the run's last reason: of the escalation that nobody answered, or else of the last hand-over."""
+    """Return the run's last reason: of the unanswered escalation, else of the last hand-over."""
     made = run.proposals
     last_turn = max(made, default=0)
     asked = [opened for opened in run.facts(EscalationOpened) if opened.turn > last_turn]
@@ -188,36 +188,36 @@ class Settlement:
         )
 
     def settle(self, run_id: str, status: str) -> dict[str, Any] | None:
-        """Record the ending, announce it, settle the lease; return the run's coordinates, None if it was not opened."""
+        """Record and announce the ending, settle the lease; return the run's coordinates, None if it never opened."""
         run = self._read(run_id)
         if not run:
             return None
         if not run.has_ended:
             if status == "answered" and self.log.unsigned(run_id):
-                # The log has a person's answer without a person's signature: it counts as nobody's.
+                # The log has a person's answer without a signature: it is ignored.
                 status = status if self._folded(run, _is_answered, False) else "failed"
             asked = status
             fact = self._folded(run, lambda some: how_it_ended(some, asked), _unknown(status))
             index = self._folded(run, lambda some: by_outcome(some.request.tenant, fact.status), None)
             ended = self.log.append(run_id, fact, index=index, covers=run)
             self.runtime.emit(self._folded(run, lambda some: run_ended(some, ended), run_failed(run_id)))
-            # A run that was cut may have begun a write since. A write that begins from now on finds the ending.
+            # A run that was cut off may have begun a write since. A write that begins from now on finds the ending.
             run = run.with_event(ended) if fact.status == "answered" else self._read(run_id)
         try:
             self._tell(run)
-        finally:  # a failure to announce does not hold up the money
+        finally:  # the money is settled even if the announcement fails
             self._settle_lease(run_id)
         return _coordinates(run)
 
     def sweep(self, run_id: str, status: str) -> None:
-        """Settle a run whose execution is gone and whose lease is still held, also where the run was never opened."""
+        """Settle a run without a running execution whose lease is still held, also if the run was never opened."""
         if self.settle(run_id, status) is None:
             lease = self.budgets.find(run_id)
             if lease is not None:
                 self.budgets.settle(lease, 0)
 
     def _settle_lease(self, run_id: str) -> None:
-        """Settle the run's lease, if it is held. The run's ending is on record."""
+        """Settle the run's lease, if it is held. The run's ending is recorded."""
         lease = self.budgets.find(run_id)
         if lease is None or not lease.held:
             if lease is not None and lease.open_since is not None and self.runtime.clock() >= lease.open_since + LATE:
@@ -225,10 +225,10 @@ class Settlement:
             return
         run = self._read(run_id)
         if run.is_open and self._folded(run, lambda some: bool(some.moves) or some.is_unfinished, True):
-            # Before the lease: as long as that is held, the sweeper tries again.
+            # Before the lease: while the lease is held, the sweeper tries again.
             self.runtime.get(MovesTable.of).end(run_id)
         leased = lease.leased_microusd
-        # Where its usage cannot be read, the whole lease is charged.
+        # If the usage cannot be read, the whole lease is charged.
         most = Usage(spent_microusd=leased)
         used = self._folded(run, lambda some: some.usage, most) if run.is_open else Usage()
         by_log = used.charged_microusd
@@ -239,7 +239,7 @@ class Settlement:
             fact = fact.model_copy(update={"beyond_microusd": by_log - owed})
             self.runtime.emit(charge_above_lease(run_id, by_log, leased))
         settled = self.log.append(run_id, fact, covers=run)
-        recorded = _charged(settled)  # an earlier attempt's, where there was one
+        recorded = _charged(settled)  # of an earlier attempt, if there was one
         charged = charge(recorded, leased)
         if charged is not recorded:
             self.runtime.emit(log_unfit(run_id, settled.seq, "says a charge that its lease does not allow"))
@@ -247,7 +247,7 @@ class Settlement:
         self.budgets.settle(lease, charged, evidence_sha256(settled), outcomes_missing=missing)
 
     def _true_up(self, lease: Lease) -> None:
-        """Lower the charge by outcomes that came after the settlement and cost less than their reservations."""
+        """Lower the charge by outcomes that arrived after the settlement and cost less than their reservations."""
         run = self._read(lease.run_id)
         known, before = vouched_for(run), lease.charged_microusd
         by_log = self._folded(run, lambda some: charged_at_last(some, known), before) if known else before
@@ -264,7 +264,7 @@ class Settlement:
             raise
 
     def _folded(self, run: Run, fold: Callable[[Run], T], otherwise: T) -> T:
-        """Return ``fold`` of the log; where the log cannot be folded, report it and return ``otherwise``."""
+        """Return ``fold`` of the log; if the log is too garbled, report it and return ``otherwise``."""
         try:
             return fold(run)
         except (LogCorrupt, *GARBLED) as problem:
@@ -273,7 +273,7 @@ class Settlement:
             return otherwise
 
     def _check(self, run: Run, leased_microusd: int) -> None:
-        """Report the first event that does not fit the log's digests, its prompts' or its lease, if there is one."""
+        """Report the first event that does not fit the digests of the log or of its prompts, or the lease, if any."""
         unsigned = self.log.unsigned(run.run_id)
         whole, forged = run.with_event(*unsigned), [event.seq for event in unsigned]
         found = check(whole, settling=True, most_chars=_MOST_CHARS, unsigned=forged).first
@@ -288,7 +288,7 @@ class Settlement:
     def _tell(self, run: Run) -> None:
         none: tuple[tuple[str, RunEscalated], ...] = ()
         untold = self._folded(run, lambda some: some.to_announce, none)
-        for mark, escalated in untold:  # those that could not be announced when they opened
+        for mark, escalated in untold:  # escalations that could not be announced when they opened
             self.announcements.send(run, mark, escalated)
         notice = self._folded(run, lambda some: some.outcome, None)
         if notice is not None:
@@ -297,7 +297,7 @@ class Settlement:
 
 
 def _coordinates(run: Run) -> dict[str, Any]:
-    """Return the run's ending for the workflow; nulls where it cannot be read."""
+    """Return the run's ending for the workflow; fields that cannot be read are null."""
     try:
         ended = run.ending
     except GARBLED:
@@ -309,7 +309,7 @@ def _coordinates(run: Run) -> dict[str, Any]:
 
 
 def _charged(settled: Event) -> int | None:
-    """Return the charge that ``run.settled`` records; None where it cannot be read."""
+    """Return the charge in ``run.settled``; None if it cannot be read."""
     try:
         fact = settled.fact
     except GARBLED:
@@ -318,7 +318,7 @@ def _charged(settled: Event) -> int | None:
 
 
 def run_ended(run: Run, ended: Event) -> str:
-    """Return the metrics of the run that ``ended`` (``run.ended``) closes; the latency only where it was answered."""
+    """Return the metrics of the run with the ending ``ended`` (``run.ended``); latency only for an answered run."""
     said = ended.fact
     assert isinstance(said, RunEnded)
     fell_back = any(made.planner is Planner.FALLBACK for made in run.proposals.values())
@@ -334,17 +334,17 @@ def run_ended(run: Run, ended: Event) -> str:
 
 
 def run_failed(run_id: str) -> str:
-    """Return the metrics of a run whose log does not say how it ended."""
+    """Return the metrics of a run whose log is too garbled to compute the ending."""
     return metric_line({"Runs": 1}, fields={"run_id": run_id, "status": "failed"})
 
 
 def log_unfit(run_id: str, seq: str, why: str) -> str:
-    """Return the metric line of a log that is not as it was written, and of the first event that does not fit."""
+    """Return the metric line of a changed log, with its first event that does not fit."""
     return metric_line({"LogsUnfit": 1}, fields={"run_id": run_id, "seq": seq, "why": why})
 
 
 def charge_above_lease(run_id: str, charged_microusd: int, most_microusd: int) -> str:
-    """Return the metric line that reports a charge in the log above what the lease allows; the latter is charged."""
+    """Return the metric line of a charge in the log above the lease's maximum; the maximum is charged."""
     why = f"{charged_microusd} micro-dollars were charged, and its lease allows {most_microusd}"
     return metric_line({"UsageDisbelieved": 1}, fields={"run_id": run_id, "seq": RunSettled.key(), "why": why})
 

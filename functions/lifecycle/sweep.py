@@ -1,14 +1,14 @@
-"""Lambda, on a schedule: settle the leases of runs whose execution is gone.
+"""Lambda, on a schedule: settle the leases of runs whose execution has ended.
 
-A run is usually settled by the workflow's last state, or by the event of an execution that was cut. Either can be
-lost: a deployment that broke Settle, a dead letter that nobody looks at, an admission that died between its lease and
-its log. A sparse index has each held lease under the time when the sweeper looks at it::
+Usually the workflow's last state settles a run, or the event of an execution that was cut off. Either can be lost: by a
+deployment that broke Settle, by a dead letter that nobody reads, or by an admission that died between its lease and
+its log. A sparse index has each held lease under the time of its next check::
 
-    leased ── grace ── looked at ── still running ── looked at again in an hour ── …
-                           │
-                           └ gone ── settled at worst case by its log, with its ending on record
+    leased ── grace ── checked ── still running ── checked again in an hour ── …
+                          │
+                          └ ended ── settled by the worst case of its log, with its ending recorded
 
-Leases that one invocation does not reach are at the head of the index for the next.
+Leases that one invocation does not reach are the first ones of the next invocation.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from ballast.runtime import Runtime, lambda_runtime
 from functions.lifecycle.budgets_table import SHARDS, BudgetsTable, Due
 from functions.lifecycle.settle import Settlement, SettleSettings
 
-#: Leases of each shard that one invocation looks at, at most.
+#: The most leases of each shard that one invocation checks.
 PER_SHARD = 50
-#: A run that still runs, or cannot be settled, is looked at again after this time.
+#: A run that still runs, or cannot be settled, is checked again after this time.
 AGAIN_AFTER = timedelta(hours=1)
-#: With less time left than this, no further lease is looked at.
+#: With less time left than this, no further lease is checked.
 _RESERVE_MS = 5_000
 
 Gone = Literal["failed", "aborted", "timed_out"]
-#: A run without an ending whose execution succeeded, or is not known any more, has failed.
+#: The status of a run by its execution's. Any other execution without an ending in the log means a failed run.
 _GONE: dict[str, Gone] = {"ABORTED": "aborted", "TIMED_OUT": "timed_out"}
 
 
@@ -50,7 +50,7 @@ class SweepIncomplete(BallastError):
 
 @dataclass(frozen=True)
 class Sweeper:
-    """Settles the leases of runs whose execution is gone."""
+    """Settles the leases of runs whose execution has ended."""
 
     settlement: Settlement
     budgets: BudgetsTable
@@ -69,9 +69,9 @@ class Sweeper:
         )
 
     def sweep(self, left_ms: Callable[[], int]) -> dict[str, int]:
-        """Look at the leases that are due, as long as ``left_ms`` says that there is time. Return counts.
+        """Check the leases that are due, while ``left_ms`` returns enough time. Return counts.
 
-        Raises ``SweepIncomplete`` at the end where some could not be settled; the others are settled.
+        Raises ``SweepIncomplete`` at the end if some could not be settled; the others are settled.
         """
         now = self.runtime.clock()
         counts = {"settled": 0, "running": 0, "failed": 0, "left": 0}
@@ -86,7 +86,7 @@ class Sweeper:
         return counts
 
     def _look(self, due: Due) -> Literal["settled", "running", "failed"]:
-        # Postponed first, so that a lease that cannot be settled does not hold up the others for ever.
+        # Postponed first, so that a lease that cannot be settled does not block the others for ever.
         self.budgets.postpone(due.run_id, self.runtime.clock() + AGAIN_AFTER)
         try:
             gone = self._gone(due.run_id)
@@ -113,5 +113,5 @@ class Sweeper:
 
 @guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, int]:  # noqa: ARG001
-    """Sweep once; ``event`` is the schedule's and is not read."""
+    """Sweep once; the schedule's ``event`` is not used."""
     return (runtime or lambda_runtime()).get(Sweeper.of).sweep(context.get_remaining_time_in_millis)

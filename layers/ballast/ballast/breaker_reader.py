@@ -1,10 +1,10 @@
 """Read the spend breaker, everyone's and the tenant's, in one eventually consistent request.
 
-Items of the budgets table: account ``breaker``, window ``all`` or ``tenant#NAME``, with the breaker as JSON
-(``ballast.money.breaker``). Only ``functions/breaker`` writes them.
+The items of the budgets table have account ``breaker`` and window ``all`` or ``tenant#NAME``, and hold the breaker as
+JSON (``ballast.money.breaker``). Only ``functions/breaker`` writes them.
 
-The read is eventually consistent, since it precedes each model attempt and a trip takes effect within a second either
-way. A breaker that cannot be read does not count as closed: the reader raises.
+An eventually consistent read is enough: it precedes each model attempt, so a trip takes effect within a second. A
+breaker that cannot be read does not count as closed: the reader raises an error.
 Imports ``ballast.budget_items`` and what is below it.
 """
 
@@ -29,7 +29,7 @@ _TENANT = "tenant#"
 
 
 class BreakerSettings(BudgetsTableSettings):
-    """budgets_table: it holds the breakers."""
+    """budgets_table: the table of the breakers."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Breakers:
         return tuple(map(breaker_of, self.table.batch_get(keys, consistent=False)))
 
     def current_mode(self, tenant: str, *, run_id: str, passed: datetime | None = None) -> CurrentMode:
-        """Return the mode that holds now for a run of the tenant; ``passed`` as for ``money.breaker.current_mode``."""
+        """Return the mode that applies now to a run of the tenant; ``passed``: see ``money.breaker.current_mode``."""
         return current_mode(self.read(tenant), self.runtime.clock(), run_id=run_id, passed=passed)
 
 
 def key_of(tenant: str | None) -> Item:
-    """Return the key of a tenant's breaker, of everyone's for None."""
+    """Return the key of a tenant's breaker; None: everyone's."""
     return {"account": ACCOUNT, "window": _EVERYONE if tenant is None else f"{_TENANT}{tenant}"}
 
 
@@ -64,7 +64,7 @@ def item_of(breaker: Breaker) -> Item:
 
 
 def breaker_of(item: Item) -> Breaker:
-    """Return the breaker in an item. Raises ``SettingInvalid`` where the item is not as Ballast writes it."""
+    """Return the breaker in an item. Raises ``SettingInvalid`` if the item is not in Ballast's format."""
     try:
         return Breaker.model_validate_json(item["breaker"])
     except (KeyError, ValidationError) as problem:

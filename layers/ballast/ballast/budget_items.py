@@ -1,8 +1,8 @@
-"""Items of the budgets table as every function reads them, and the settings that say where it is and what it holds.
+"""Items of the budgets table as every function reads them, and the settings of its name and its default limits.
 
-The keys are ``ballast.money.windows``'s. Writes that only one side makes are that side's: leases and windows in
+``ballast.money.windows`` describes the keys. Each side has its own writes: leases and windows in
 ``functions/lifecycle/budgets_table.py``, limits in ``functions/breaker/command.py``, the breaker in
-``functions/breaker/spend_breaker.py``. What both sides write is here: the correction of a settlement.
+``functions/breaker/spend_breaker.py``. Both sides write the correction of a settlement, so that is here.
 
 Imports ``ballast.table``, ``ballast.money`` and what is below them.
 """
@@ -21,7 +21,7 @@ from ballast.money.windows import LEASE, RUNNING, WindowLimits
 from ballast.runtime import Runtime, Settings
 from ballast.table import Item, Table, Update, absent, equals, present
 
-#: Attributes by which the sweeper finds a lease; they are removed when the lease is settled for good.
+#: Attributes by which the sweeper finds a lease; the final settlement removes them.
 LOOKED_AT = ("held", "look_at")
 
 
@@ -36,7 +36,7 @@ class BudgetsTableSettings(Settings):
 
 
 class AccountWindowSettings(Settings):
-    """account_hour_usd, account_day_usd: what all tenants together may take, unless the table's ``limits`` item says.
+    """account_hour_usd, account_day_usd: limits of all tenants together, unless the table has a ``limits`` item.
 
     In US dollars.
     """
@@ -67,7 +67,7 @@ class WindowSettings(AccountWindowSettings):
 
 
 class RunCountSettings(Settings):
-    """tenant_runs, account_runs: how many runs may hold a lease at once, those that wait for people included."""
+    """tenant_runs, account_runs: limits of concurrent runs with a lease, including runs that wait for people."""
 
     tenant_runs: Annotated[int, Field(ge=0)]
     account_runs: Annotated[int, Field(ge=0)]
@@ -79,7 +79,7 @@ def key_of(account: str, window: str) -> Item:
 
 
 def limits_of(item: Item, default: WindowLimits) -> WindowLimits:
-    """Return the limits that an item sets; the default's where it sets none."""
+    """Return the limits in an item; ``default`` has those that it does not set."""
 
     def limit(name: str) -> int:
         return int(item.get(name, getattr(default, name)))
@@ -88,7 +88,7 @@ def limits_of(item: Item, default: WindowLimits) -> WindowLimits:
 
 
 def lease_of(item: Item) -> Lease:
-    """Return the lease that an item holds."""
+    """Return the lease in an item."""
     is_looked_at_again = item["status"] == "settled" and "held" in item
     return Lease(
         run_id=item["window"],
@@ -104,9 +104,9 @@ def lease_of(item: Item) -> Lease:
 
 
 def corrected(lease: Lease, command: Corrected) -> Update:
-    """Return the update of a settled lease whose charge an operator corrects, if it is as it was read.
+    """Return the update of a settled lease with an operator's new charge, if the lease is unchanged since it was read.
 
-    The lease keeps the command: of all functions that write the log, only those of money can write here.
+    The lease keeps the command, because only functions with the right to the budgets table can write there.
     """
     is_settled = equals("status", "settled")
     as_it_was_read = equals("charged_microusd", whole(lease.charged_microusd))
@@ -126,9 +126,10 @@ def corrected(lease: Lease, command: Corrected) -> Update:
 
 
 def changed(change: Change) -> Update:
-    """Return the update of one item that a settlement changes, if TTL has not removed it.
+    """Return the update of one item that a settlement changes, if the item still exists.
 
-    Made anew, the item would hold the change alone, often a negative amount, and would never expire.
+    Without that condition an item removed by TTL would be created again, with only the change (often negative) and
+    without an expiry.
     """
     counts = {"taken_microusd": change.taken, "settled_microusd": change.settled}
     counts = {"runs": change.runs} if change.window == RUNNING else counts
@@ -138,13 +139,13 @@ def changed(change: Change) -> Update:
 
 
 def check_charge(charged_microusd: int, most_microusd: int) -> None:
-    """Raise ``ValueError`` unless a charge is a whole number from 0 to ``most_microusd``."""
+    """Raise ``ValueError`` unless the charge is an integer from 0 to ``most_microusd``."""
     if type(charged_microusd) is not int or not 0 <= charged_microusd <= most_microusd:
         raise ValueError(f"A charge is a whole number from 0 to {most_microusd}, not {charged_microusd!r}.")
 
 
 def whole(number: int) -> int:
-    """Return ``number``. Raises ``TypeError`` for a fraction: no reader could read it."""
+    """Return ``number``. Raises ``TypeError`` for a fraction, which readers of the table reject."""
     if type(number) is not int:
         raise TypeError(f"The budgets table holds whole numbers, not {number!r}.")
     return number

@@ -1,11 +1,11 @@
-"""The edge of every function: errors leave it with their sensitive values masked.
+"""Mask the sensitive values in every error that leaves a function.
 
 Lambda writes an error to CloudWatch, and Step Functions keeps it in the execution's history. So every error that a
 handler raises is masked here with its causes and notes, including those of the playbook's code and of SDKs. The class
 keeps its name, which ``statemachine/agent.asl.yaml`` matches, and its bases, which an ``except`` matches. A text is
 masked before it is cut, because a mask does not find half of a value.
 
-An error of the playbook's code that becomes an outcome is raised by nobody. ``note`` keeps it, and its masked traceback
+If an error of the playbook's code becomes an outcome, nothing raises it. ``note`` keeps it, and its masked traceback
 is printed at the end of the invocation.
 
 Imports ``ballast.contracts``, ``ballast.runtime`` and what is below them.
@@ -24,24 +24,24 @@ from ballast.runtime import Runtime, lambda_runtime
 
 T = TypeVar("T")
 
-#: Characters of an error's text that leave a function; Step Functions keeps 32,768 of all that is in a cause.
+#: The most characters of an error's text outside a function; Step Functions keeps 32,768 of a whole cause.
 MAX_CHARS = 4_000
-#: Caught errors of this invocation whose tracebacks are to be printed.
+#: Caught errors of this invocation, for printing their tracebacks.
 _NOTED: ContextVar[list[BaseException] | None] = ContextVar("noted", default=None)
 _MOST_NOTED = 20
-#: Characters of a traceback that are kept, from its end.
+#: The most characters of a traceback; its end is kept.
 _MOST_TRACEBACK = 8_000
 
 
 def note(problem: BaseException) -> None:
-    """Print the traceback of a caught error when the invocation ends; the run's log has only its text."""
+    """Keep a caught error to print its traceback when the invocation ends; the run's log has only its text."""
     noted = _NOTED.get()
     if noted is not None and len(noted) < _MOST_NOTED:
         noted.append(problem)
 
 
 def guarded(handler: Callable[..., T]) -> Callable[..., T]:
-    """Return the Lambda handler with its errors masked: of the sensitive values of its runtime and its event."""
+    """Return the Lambda handler, with the sensitive values of its runtime and event masked in its errors."""
 
     @wraps(handler)
     def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None, **more: Any) -> T:
@@ -84,7 +84,7 @@ def _bounded(text: str) -> str:
 
 
 def masked_error(problem: BaseException, masked: Callable[[str], str]) -> BaseException:
-    """Return the masked error; the very same object if nothing of it has to be masked."""
+    """Return the masked error; the same object if there is nothing to mask."""
     if all(_is_clean(one, masked) for one in _chain(problem)):
         return problem
     return _hidden(problem, masked, {})
@@ -145,7 +145,7 @@ def _of_the_class(kind: type[BaseException], text: str) -> BaseException:
             continue
         try:
             made: BaseException = type(kind.__name__, (base,), says | {"__init__": _say})(text)
-        except TypeError:  # a class that cannot be derived from, or that takes other arguments
+        except TypeError:  # a final class, or one with other arguments
             continue
         return made
     raise AssertionError(f"{kind} is no exception.")

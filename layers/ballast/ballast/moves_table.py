@@ -1,15 +1,15 @@
-"""Reads and conditional writes of the table of moves: reservations of the business's own money, and their windows.
+"""Reads and conditional writes of the moves table: reservations of the business's own money, and their windows.
 
 Each change is one transaction::
 
-    reserve   Put call (if there is none, or it was returned) · Update the run's total and up to 6 windows (if it fits)
-    begin     Update call: held ─▶ begun, just before the tool runs; from then on only its outcome changes it
-    settle    ok ─▶ kept │ certainly nothing done ─▶ returned, its windows too │ unknown ─▶ it stays begun
-    undo      kept ─▶ undone, its windows too, where the tool said undo_gives_back
+    reserve   Put call (if absent or returned) · Update the run's total and up to 6 windows (if it fits)
+    begin     Update call: held ─▶ begun, just before the tool runs; afterwards only its outcome changes it
+    settle    ok ─▶ kept │ nothing was done ─▶ returned, and the windows lowered │ unknown ─▶ it stays begun
+    undo      kept ─▶ undone, and the windows lowered if the tool declares undo_gives_back
 
-A transaction is all or nothing, so a call's item says whether its windows count it. An attempt that dies leaves its
-reservation; the next attempt finds it, and the end of the run returns what was never begun and bars further ones. The
-ceilings that operators set are in the budgets table, which the executor can only read: it cannot raise one.
+A transaction is all or nothing, so a call's item shows whether its windows count it. An attempt that dies leaves its
+reservation, and the next attempt finds it. The end of the run returns reservations that were never begun, and blocks
+new ones. Operators' ceilings are in the budgets table; the executor can only read them, so it cannot raise one.
 
 Imports ``ballast.budget_items`` and what is below it.
 """
@@ -30,18 +30,18 @@ from ballast.runtime import Runtime, Settings
 from ballast.table import Condition, Item, Put, Query, Table, Update, absent, at_most, begins_with, equals, present
 
 Status = Literal["held", "begun", "kept", "returned", "undone"]
-#: What the windows count.
+#: The statuses that the windows count.
 COUNTED: tuple[Status, ...] = ("held", "begun", "kept")
-#: A window outlives the longest run (40 days), which may still give something back to it.
+#: A window outlives the longest run (40 days), because the run may still return money to it.
 _LONGEST_RUN = timedelta(days=45)
 _ATTEMPTS = 4
 
 
 class MovesSettings(Settings):
-    """The table of moves.
+    """The moves table.
 
     moves_table     reservations and windows
-    retention_days  days until TTL removes what is settled; 0 keeps it for ever
+    retention_days  days until TTL removes settled items; 0 keeps them for ever
     """
 
     moves_table: Annotated[str, Field(min_length=1)]
@@ -49,7 +49,7 @@ class MovesSettings(Settings):
 
 
 class CeilingsSettings(BudgetsTableSettings):
-    """budgets_table: its ``limits`` items hold the ceilings that operators set."""
+    """budgets_table: its ``limits`` items hold the operators' ceilings."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ class NoRoom:
 
 
 class CeilingsSet:
-    """Reads the ceilings that operators set, which replace the playbook's own."""
+    """Reads the operators' ceilings. They replace the playbook's own."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.table = CeilingsSettings.of(runtime).table(runtime)
 
     def read(self, tenant: str, customer: str | None, own: Ceilings) -> Ceilings:
-        """Return the ceilings that hold now; strongly consistent. Raises ``RetryLater``."""
+        """Return the ceilings that apply now; strongly consistent. Raises ``RetryLater``."""
         return own.as_set(*self.items(tenant, customer))
 
     def items(self, tenant: str, customer: str | None) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
@@ -106,10 +106,10 @@ class MovesTable:
     # One call's reservation
 
     def reserve(self, move: Move, by: str, ceilings: Ceilings) -> Reservation | NoRoom:
-        """Reserve ``move`` for the attempt ``by``; return the reservation, or the call's earlier one that stands.
+        """Reserve ``move`` for the attempt ``by``; return the reservation, or the call's earlier one.
 
-        An effect reserves once: the reservation of an attempt that died is taken over, or returned and made anew where
-        amount or windows have changed. Raises ``RunEnded`` and ``RetryLater``.
+        An effect reserves once. The reservation of a dead attempt is taken over; if amount or windows have changed, it
+        is returned and made again. Raises ``RunEnded`` and ``RetryLater``.
         """
         claims = move.claims(ceilings)
         for _ in range(_ATTEMPTS):
@@ -132,7 +132,7 @@ class MovesTable:
         raise RetryLater(f"{self.table.what}: the reservation of {_named(move)} keeps changing; try again.")
 
     def begin(self, held: Reservation) -> Reservation:
-        """Mark that the tool is about to run. Raises ``RetryLater`` where another attempt holds the reservation."""
+        """Record that the tool is about to run. Raises ``RetryLater`` if another attempt holds the reservation."""
         begun_before = equals("status", "begun")
         it_is_mine = equals("status", "held") & equals("held_by", held.by)
         if not self._changed(held.move, {"status": "begun"}, begun_before | it_is_mine):
@@ -140,14 +140,14 @@ class MovesTable:
         return replace(held, status="begun")
 
     def release(self, held: Reservation) -> None:
-        """Return a reservation that was not begun, if this attempt still holds it."""
+        """Return the money of a reservation that was not begun, if this attempt still holds it."""
         if held.status == "held":
             self.settle(held, "returned")
 
     def settle(self, before: Reservation, to: Status) -> bool:
-        """Change the reservation from its status ``before`` to ``to``, once; say whether it still had that status.
+        """Change the status of the reservation ``before`` to ``to``, once. Return whether it still had its status.
 
-        Where ``to`` does not count, the windows get the amount back. Raises ``RetryLater``.
+        If ``to`` does not count, the amount returns to the windows. Raises ``RetryLater``.
         """
         if before.status == to:
             return True
@@ -157,20 +157,20 @@ class MovesTable:
         change: Item = {"status": to} | self._expires()
         if to in COUNTED:
             return self._changed(before.move, change, as_it_was)
-        it_is_there = present("account")  # TTL may have removed it; made anew it would be negative
+        it_is_there = present("account")  # TTL may have removed it; a new one would be negative
         less: Item = {"moved": -before.move.micro}
         freed = [Update(key_of(*place), add=less, only_if=it_is_there) for place in before.move.places]
         return self.table.transact_with(Update(key_of(*_place(before.move)), set=change, only_if=as_it_was), freed)
 
     def find(self, run_id: str, turn: int, index: int) -> Reservation | None:
-        """Return the call's reservation, None where it never had one. Strongly consistent."""
+        """Return the call's reservation; None if it never had one. Strongly consistent."""
         found = self.table.get(key_of(of_run(run_id), call_window(turn, index)))
         return None if found is None else _reservation(found)
 
     # Windows
 
     def moved(self, move: Move) -> dict[tuple[str, str], int]:
-        """Return what each of the move's places counts now, in micro-units. Strongly consistent."""
+        """Return the present count of each of the move's windows, in micro-units. Strongly consistent."""
         items = self.table.batch_get([key_of(*place) for place in move.places])
         found = {(item["account"], item["window"]): item for item in items}
         return {place: int(found.get(place, {}).get("moved", 0)) for place in move.places}
@@ -178,9 +178,9 @@ class MovesTable:
     # The end of a run
 
     def end(self, run_id: str) -> None:
-        """Bar further reservations of a run that has ended, and return those that were never begun.
+        """Block further reservations of a run that has ended, and return those that were never begun.
 
-        Those that were begun stay as the executor left them: the log may be forged. Raises ``RetryLater``.
+        Begun ones stay unchanged, because the log could be forged. Raises ``RetryLater``.
         """
         self._close(run_id)
         for held in self._of_run(run_id):
@@ -204,7 +204,7 @@ class MovesTable:
     # Writes
 
     def _taken_over(self, before: Reservation, move: Move, by: str) -> Reservation | None:
-        """Return the standing reservation, held by this attempt unless it was begun; None: read it again."""
+        """Return the current reservation, held by this attempt unless it was begun; None: read it again."""
         if before.status != "held" or before.by == by:
             return before
         if before.move != move:
@@ -242,7 +242,7 @@ class MovesTable:
         return self.table.write(Update(key_of(*_place(move)), set=change, only_if=only_if)).written
 
     def _expires(self) -> Item:
-        """Return when TTL removes an item that is written now, as an attribute of it; nothing where never."""
+        """Return the expiry of an item written now, as an attribute; empty if it never expires."""
         if not self.retention_days:
             return {}
         kept = _LONGEST_RUN + timedelta(days=self.retention_days)

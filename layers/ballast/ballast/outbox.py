@@ -1,12 +1,12 @@
 """Outbox: send each notice once, as an event on EventBridge or a message in the caller's own queue.
 
-A mark in the log says that a notice was sent, and it is not sent again::
+A mark in the log records that a notice was sent, so it is not sent again::
 
     read the log ── marked ──▶ nothing to do
       │ not marked
       ▼
-    send ── crash ──▶ the retry sends it again, under the same event_id: the only case for which
-      │               receivers deduplicate
+    send ── crash ──▶ the retry sends it again, under the same event_id: the only case that
+      │               receivers must deduplicate
       ▼
     mark (``9999.run.announced``)
 
@@ -41,7 +41,7 @@ class Announcements:
         return cls(runtime.get(RunLog.of), runtime)
 
     def send(self, run: Run, mark: str, notice: Notice) -> None:
-        """Send ``notice`` and record that under the key ``mark``, unless ``run`` has the mark. Raises ``RetryLater``.
+        """Send ``notice`` and record the mark, unless ``run`` has it already. Raises ``RetryLater``.
 
         mark  the key of a ``RunAnnounced``, or of a turn's ``EscalationAnnounced``
         """
@@ -62,7 +62,7 @@ class Announcements:
 
 
 class ReplySettings(Settings):
-    """reply_queue_prefix: the prefix of the names of the queues that a caller may name in ``reply_to``."""
+    """reply_queue_prefix: prefix of the queues that a caller may name in ``reply_to``."""
 
     reply_queue_prefix: str
 
@@ -90,7 +90,7 @@ class Replies:
             )
 
     def send(self, run: Run, queue_url: str | None, notice: Notice) -> None:
-        """Send ``notice`` once. If the queue refuses it, that is recorded and reported, and not tried again.
+        """Send ``notice`` once. If the queue refuses it, record and report that; there is no retry.
 
         Raises ``RetryLater`` on throttles and outages.
         """
@@ -121,9 +121,9 @@ class Replies:
         return None
 
     def _allows(self, queue_url: str, tenant: str) -> bool:
-        """Whether the queue is the tenant's, by its name: PREFIX + TENANT, then optionally --ANYTHING.
+        """Return whether the queue is the tenant's, by its name: PREFIX + TENANT, then optionally --ANYTHING.
 
-        A tenant with two dashes in its name has no queue: the queue's name could be another tenant's as well.
+        A tenant with two dashes in its name has no queue: the queue's name could belong to another tenant.
         """
         if "--" in tenant:
             return False

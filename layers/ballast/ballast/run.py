@@ -1,4 +1,4 @@
-"""A run: its events, folded once, and everything that follows from them.
+"""A run: its events, and everything that is computed from them, once.
 
 ::
 
@@ -70,7 +70,7 @@ Step = Callable[[ValueT, ModelRequested, ModelResponded], ValueT]
 
 
 class Turn:
-    """The events of one turn, in the order of the work, and what follows from them alone. Turn 0 is the opening."""
+    """The events of one turn, in the order of the work, and values computed from them alone. Turn 0 is the opening."""
 
     def __init__(self, number: int, events: Iterable[Event]) -> None:
         self.number, self.events = number, tuple(events)
@@ -119,12 +119,12 @@ class Turn:
 
 
 class Run(Sequence[Event]):
-    """The events of one run, in the order of the work, and everything that follows from them.
+    """The events of one run, in the order of the work, and everything that is computed from them.
 
-    unsigned  events that claim to be a person's answer and are not signed: no part of the run
+    unsigned  unsigned events that claim to be a person's answer; they are not part of the run
 
-    A run never changes. One that grew shares its predecessor's turns, and what folds have computed over the turns
-    before the newest one (``remembered``): a fold over it visits the new turns only.
+    A run never changes. A run with more events shares the turns of the earlier one, and the values of its folds up to
+    the newest turn (``remembered``), so that a fold visits only the new turns.
     """
 
     def __init__(self, events: Iterable[Event] = (), unsigned: Iterable[Event] = ()) -> None:
@@ -133,7 +133,7 @@ class Run(Sequence[Event]):
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Run:
-        """Return the run of these events; a run is returned as it is."""
+        """Return the run of these events; a run is returned unchanged."""
         return events if isinstance(events, Run) else cls(events)
 
     @classmethod
@@ -198,7 +198,7 @@ class Run(Sequence[Event]):
         return {number: Turn(number, grouped[number]) for number in sorted(grouped)}
 
     def turn(self, number: int) -> Turn:
-        """Return one turn; without events if it has none."""
+        """Return one turn; an empty one if it has no events."""
         return self.turns.get(number) or Turn(number, ())
 
     @cached_property
@@ -207,19 +207,19 @@ class Run(Sequence[Event]):
 
     @cached_property
     def newest_turn(self) -> int:
-        """The newest turn with an event, its ending apart; 0 before the first."""
+        """The newest turn with an event, without the ending; 0 before the first."""
         before_the_ending = bisect_left(self._numbers, LAST_TURN)
         return self._numbers[before_the_ending - 1] if before_the_ending else 0
 
     @cached_property
     def remembered(self) -> dict[Any, Any]:
-        """Values of folds, for this run and those that continue it, each with the events that it is valid for."""
+        """Values of folds, for this run and longer ones, each with the events that it covers."""
         return {}
 
     def along(self, after: str | None, name: str, start: ValueT, step: Step[ValueT]) -> ValueT:
         """Fold the conversation up to and with the completion ``after``, and remember the newest value.
 
-        ``name`` tells folds apart. Raises ``LookupError`` if a part of the conversation is gone.
+        ``name`` identifies the fold. Raises ``LookupError`` if a part of the conversation is missing.
         """
         links: list[tuple[ModelRequested, ModelResponded]] = []
         value = start
@@ -241,9 +241,9 @@ class Run(Sequence[Event]):
         return value
 
     def over_turns(self, name: Hashable, start: ValueT, step: Callable[[ValueT, Turn], ValueT]) -> ValueT:
-        """Fold the turns in their order, and remember the value before the newest one; a value is never changed.
+        """Fold the turns in their order, and remember the value before the newest turn. Values must be immutable.
 
-        ``name`` tells folds apart.
+        ``name`` identifies the fold.
         """
         value, past, rest = self._since(name, start)
         for turn in past:
@@ -255,7 +255,7 @@ class Run(Sequence[Event]):
         return value
 
     def gathered(self, name: Hashable, of: Callable[[Turn], Iterable[ValueT]]) -> tuple[ValueT, ...]:
-        """Return what ``of`` finds in each turn, one after the other; remembered as ``over_turns`` does."""
+        """Return the values of ``of`` for all turns, in order; remembered as in ``over_turns``."""
         value, past, rest = self._since(name, cast(tuple[ValueT, ...], ()))
         if past:
             value = (*value, *chain.from_iterable(map(of, past)))
@@ -263,7 +263,7 @@ class Run(Sequence[Event]):
         return (*value, *chain.from_iterable(map(of, rest)))
 
     def _since(self, name: Hashable, start: ValueT) -> tuple[ValueT, Sequence[Turn], Sequence[Turn]]:
-        """Return the remembered value, the turns after it that are over, and the newest turn with what follows."""
+        """Return the remembered value, the completed turns after it, and the newest turn with the ending."""
         at, value = 0, start
         until, known = cast(tuple[Turn, ValueT], self.remembered.get(name, (Turn(0, ()), start)))
         if self.turns.get(until.number) is until:
@@ -311,7 +311,7 @@ class Run(Sequence[Event]):
         """Return the event under that key. Raises ``KeyError`` if there is none."""
         try:
             found = self.event(seq)
-        except ValueError:  # no key of ours
+        except ValueError:  # not a key of the log
             found = None
         if found is None:
             raise KeyError(seq)
@@ -358,7 +358,7 @@ class Run(Sequence[Event]):
 
     @property
     def has_ended(self) -> bool:
-        """Whether it has an ending on record, also one that cannot be read."""
+        """Whether an ending is recorded, also one that cannot be read."""
         return not self.names.isdisjoint((RunEnded.NAME, RunRefused.NAME))
 
     @cached_property
@@ -368,43 +368,43 @@ class Run(Sequence[Event]):
 
     @cached_property
     def opening(self) -> Opening:
-        """Its opening, with what people granted since. Raises ``LogCorrupt`` if it was not admitted."""
+        """Its opening, including people's later grants. Raises ``LogCorrupt`` if it was not admitted."""
         return opening(self)
 
     @cached_property
     def grants(self) -> tuple[Grant, ...]:
-        """What people granted to the agent: the turn, the added budget, and the leased part of it."""
+        """People's grants to the agent: the turn, the added budget, and the leased part of it."""
         return grants(self)
 
     @cached_property
     def ending(self) -> RunEnded | RunRefused | None:
-        """How it ended; None while it goes on."""
+        """Its ending; None while it goes on."""
         ended = next((event.fact for event in self.events if event.name in (RunEnded.NAME, RunRefused.NAME)), None)
         assert ended is None or isinstance(ended, RunEnded | RunRefused)
         return ended
 
     @cached_property
     def outcome(self) -> Outcome | None:
-        """The notice of how it ended; None while it goes on. Raises ``LogCorrupt``."""
+        """The notice of its ending; None while it goes on. Raises ``LogCorrupt``."""
         return outcome(self)
 
     @cached_property
     def to_announce(self) -> tuple[tuple[str, RunEscalated], ...]:
-        """The escalations that nobody was told of, each with the key that marks it as told."""
+        """The escalations that are not announced yet, each with the key of its announcement."""
         return to_announce(self)
 
     @cached_property
     def progress(self) -> Progress:
-        """Its status, the planner in charge, and the calls and escalations that are open."""
+        """Its status, the planner in charge, and the open calls and escalations."""
         return progress(self)
 
     def timeline(self, unreadable: Mapping[str, str] | None = None, *, run_id: str = "") -> Timeline:
         """Return its timeline, with sensitive values masked; also of a log that is cut off or garbled.
 
-        ``unreadable`` says what is wrong with entries of its log that are not among its events, by their key;
-        ``run_id`` whose story it is where there is no event. Raises ``ValueError`` where there is none of the three.
+        ``unreadable`` has the errors of entries that could not be read and are not among its events, by key.
+        ``run_id`` is needed only without events. Raises ``ValueError`` if all three are empty.
         """
-        from ballast.timeline import told  # who acts on a run does not pay for it
+        from ballast.timeline import told  # functions that act on a run do not need it
 
         return told(self, unreadable or {}, run_id)
 
@@ -412,7 +412,7 @@ class Run(Sequence[Event]):
 
     @cached_property
     def proposals(self) -> Mapping[int, Proposed]:
-        """The decision of each turn, by turn; also a completion that came after its turn was cut, never executed."""
+        """The decision of each turn, by turn. A completion that came too late is included; it was never executed."""
         return _Proposals(self)
 
     @cached_property
@@ -431,7 +431,7 @@ class Run(Sequence[Event]):
 
     @cached_property
     def why_it_stopped(self) -> ExitReason | None:
-        """Why the agent was stopped; None if it was not, or goes on again."""
+        """Why the agent was stopped; None if it was not stopped, or has continued since."""
         return why_it_stopped(self)
 
     def successor(self, of: Planner, *, has_fallback: bool, starts_clean: bool = True) -> Planner:
@@ -440,7 +440,7 @@ class Run(Sequence[Event]):
 
     @cached_property
     def stopped_loops(self) -> tuple[StoppedLoop, ...]:
-        """The loops that were stopped, in order, and what each would have cost."""
+        """The loops that were stopped, in order, each with its estimated further cost."""
         return stopped_loops(self)
 
     # ── people's answers ─────────────────────────────────────────────────────────────────────────────────────
@@ -450,7 +450,7 @@ class Run(Sequence[Event]):
         return approval_rounds(self, turn, index)
 
     def approval_given_up(self, turn: int) -> bool:
-        """Return whether a call of that turn got no answer to its approval, and its tool hands over then."""
+        """Return whether nobody answered a call's approval in that turn, and the tool's rule is to hand over."""
         return approval_given_up(self, turn)
 
     def decided_by_operator(self, turn: int) -> bool:
@@ -458,7 +458,7 @@ class Run(Sequence[Event]):
         return decided_by_operator(self, turn)
 
     def rejected(self, state: CallState) -> tuple[ToolCall, ...]:
-        """Return the call that people rejected, in each form that it had; empty if nobody did."""
+        """Return the call that people rejected, in each form that it had; empty if nobody rejected it."""
         return rejected(self, state)
 
     def rejected_before(self, at: Position, call: ToolCall, same: Identity = identity) -> Rejection | None:
@@ -478,7 +478,7 @@ class Run(Sequence[Event]):
 
     @cached_property
     def standing(self) -> Standing:
-        """The writes that happened, or may have happened, and were not undone since."""
+        """The writes that happened, or may have happened, and are not undone."""
         return standing(self)
 
     def earlier(self, at: Position, call: ToolCall, same: Identity = identity) -> CallState | None:
@@ -487,17 +487,17 @@ class Run(Sequence[Event]):
 
     @cached_property
     def to_undo(self) -> tuple[CallState, ...]:
-        """The effects with a recorded undo that nobody undid yet, newest first."""
+        """The effects with a recorded undo that are not undone yet, newest first."""
         return to_undo(self)
 
     @cached_property
     def frozen(self) -> tuple[CallState, ...]:
-        """The effects that stop a rollback: unknown ones, and those that the playbook leaves to a person."""
+        """The effects that stop a rollback: unknown ones, and those that a person must decide on."""
         return frozen(self)
 
     @property
     def must_roll_back(self) -> bool:
-        """Whether a rollback has an effect to undo, or one at which it must stop."""
+        """Whether a rollback has an effect to undo, or an effect that stops it."""
         return bool(self.to_undo or self.frozen)
 
     def effects(self, status: str) -> Effects:
@@ -506,14 +506,14 @@ class Run(Sequence[Event]):
 
     @property
     def ended_effects(self) -> Effects | None:
-        """How the effects ended, by its ending; None if that does not say."""
+        """The state of the effects according to its ending; None if the ending does not have it."""
         return ended_effects(self)
 
     # ── money ────────────────────────────────────────────────────────────────────────────────────────────────
 
     @cached_property
     def cost(self) -> Cost:
-        """Its cost by its log, and an operator's correction."""
+        """Its cost according to the log, and an operator's correction."""
         return cost(self)
 
     @cached_property
@@ -528,7 +528,7 @@ class Run(Sequence[Event]):
 
     @cached_property
     def moves(self) -> tuple[Moved, ...]:
-        """The business's own money that it moved, in the order of the log."""
+        """Its moves of the business's own money, in the order of the log."""
         return moves(self)
 
     @property
@@ -572,7 +572,7 @@ class _Proposals(Mapping[int, Proposed]):
 
 @dataclass(frozen=True)
 class _Unseen:
-    """At a completion: the keys that the conversation covers, and the events before ``turn`` that it does not."""
+    """At a completion: the keys that the conversation covers, and the uncovered events before ``turn``."""
 
     covered: PersistentDict[str, None] = field(default_factory=PersistentDict)
     turn: int = 0
@@ -586,7 +586,7 @@ class _Unseen:
         return tuple(event for event in events if event.seq not in self.covered)
 
     def covering(self, run: Run, requested: ModelRequested) -> _Unseen:
-        """Return the same after the completion of one more request."""
+        """Return the state after the completion of one more request."""
         covering = replace(self, covered=self.covered.with_more(dict.fromkeys(requested.covers)))
         return replace(covering, turn=requested.turn, left=covering.of(run, requested.turn))
 

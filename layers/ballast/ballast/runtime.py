@@ -1,7 +1,7 @@
 """The runtime of one deployed function: its environment, its credentials and a clock.
 
-Everything is built lazily and once per ``Runtime``. In Lambda there is one for the process;
-tests and the local cloud run many functions in one process and give each its own, so no
+Everything is built on first use and once per ``Runtime``. A Lambda process has one ``Runtime``;
+tests and the local cloud run many functions in one process and give each its own. So no
 module reads ``os.environ`` or makes a client when it is imported.
 """
 
@@ -57,7 +57,7 @@ class Runtime:
     ) -> Any:
         """Return this function's client of ``service``, made on first use and then kept.
 
-        ``variant`` tells clients of one service apart that were made with different ``config``.
+        ``variant`` distinguishes clients of one service with different ``config``.
         """
 
         def make(_: Runtime) -> Any:
@@ -65,39 +65,39 @@ class Runtime:
 
             with self._lock:
                 self._session = self._session or boto3.Session()
-                # The stubs know each service by its name as a literal; here it is a variable.
+                # The type stubs need a literal service name; here it is a variable.
                 session: Any = self._session
                 return session.client(service, config=config, endpoint_url=endpoint_url)
 
         return self._once(("client", service, variant), make)
 
     def lazy(self, service: str) -> Any:
-        """Return a proxy that makes ``client(service)`` on first use: many invocations need only some of them."""
+        """Return a proxy that makes ``client(service)`` on first use: many invocations need only some clients."""
         return _Lazy(self, service)
 
     @property
     def stack(self) -> str:
-        """The name of the stack that the function belongs to: its STACK_NAME."""
+        """The name of the function's stack, from STACK_NAME."""
         return self.environ.get("STACK_NAME") or SERVICE
 
     @property
     def region(self) -> str:
-        """The region that Lambda says it runs in, or its session's; empty where neither is known."""
+        """The function's region, from Lambda or its AWS session; empty if neither is known."""
         return self.environ.get("AWS_REGION") or getattr(self._session, "region_name", None) or ""
 
     def emit(self, line: str) -> None:
-        """Write one line where Lambda collects logs and embedded metrics. Metrics are the stack's own."""
+        """Write one line where Lambda collects logs and embedded metrics. A metric line gets the stack's name."""
         print(line.of(self.stack) if isinstance(line, MetricLine) else line, file=self._stdout, flush=True)
 
     def mask_by(self, mask: Callable[[str, Any], str]) -> None:
-        """Have ``masked`` go by ``mask`` as well: it gets a text and the event at hand."""
+        """Add ``mask`` to the masks of ``masked``. It takes a text and the current event."""
         self._masks.append(mask)
 
     def masked(self, text: str, event: Any = None) -> str:
-        """Return ``text`` as it may leave the function: without the sensitive values that it has met.
+        """Return ``text`` with all known sensitive values masked, so that it may leave the function.
 
-        Nor has it what pydantic quotes of a value that it refused: abbreviated, no mask would find it.
-        A function that does not know which of a request's values are sensitive takes each of them for one.
+        pydantic's quotes of refused values are removed: they are abbreviated, so no mask would find them.
+        A function that does not know which values of a request are sensitive masks all of them.
         """
         text = without_inputs(text)
         for mask in self._masks or (masked_context,):
@@ -131,16 +131,16 @@ def lambda_runtime() -> Runtime:
 
 
 class Settings(BaseModel):
-    """The environment variables of one function: a field's name in capitals is the variable's.
+    """The environment variables of one function: a variable is the field's name in capitals.
 
-    A subclass is the documentation of a function's environment.
+    A subclass documents a function's environment.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
     def of(cls, runtime: Runtime) -> Self:
-        """Read the settings from ``runtime``, or raise ``SettingInvalid`` naming the variable."""
+        """Read the settings from ``runtime``. Raises ``SettingInvalid``, which names the variable."""
         found = {name: runtime.environ[name.upper()] for name in cls.model_fields if name.upper() in runtime.environ}
         try:
             return cls.model_validate(found)

@@ -1,17 +1,18 @@
-"""DynamoDB tables in plain values: a failed condition is an answer, every error a consequence.
+"""DynamoDB tables in plain Python values, with errors named by their consequence.
 
 ::
 
     get, batch_get, all, page, count     read
-    write(Put(…) | Update(…))     ──▶ Answer: written, or not, since ``only_if`` did not hold
-    transact([Put(…), Update(…)]) ──▶ all of them, or none and the places of those whose ``only_if`` did not hold
+    write(Put(…) | Update(…))     ──▶ Answer: written, or not written because ``only_if`` was false
+    transact([Put(…), Update(…)]) ──▶ all are written, or none; then the positions of those with a false ``only_if``
 
-Values are str, int, Decimal, bytes, bool and None, and lists and dicts of them; money is never a float. DynamoDB's own
-form of them (``{"S": "held"}``) occurs in this module and nowhere else (``tests/unit/test_imports.py``).
+A failed condition is a result and not an error. Values are str, int, Decimal, bytes, bool and None, and lists and dicts
+of them; money is never a float. Only this module uses DynamoDB's own format (``{"S": "held"}``), and
+``tests/unit/test_imports.py`` checks that.
 
-Each request raises ``RetryLater`` for a throttle or an outage, and ``SettingInvalid`` if the table is missing. The
-undone part of a request (keys that a batch leaves unread, a transaction that conflicts with another) is requested
-again, with growing pauses and a limit, then ``RetryLater``. A throttled query never returns a part.
+Each request raises ``RetryLater`` for a throttle or an outage, and ``SettingInvalid`` if the table is missing. Keys
+that a batch leaves unread, and transactions that conflict with another, are tried again a limited number of times with
+growing pauses; then ``RetryLater`` follows. A throttled query never returns a part of its result.
 
 Imports ``ballast.aws_errors`` and ``ballast.errors``.
 """
@@ -31,19 +32,19 @@ from ballast.errors import RetryLater
 if TYPE_CHECKING:
     from ballast.runtime import Runtime
 
-#: An item, or a key of one, in plain values.
+#: An item, or an item's key, in plain values.
 Item = dict[str, Any]
-#: An attribute by its name, or one within maps by the names on the way to it, with dots between them.
+#: An attribute's name, or the path to an attribute inside maps, with dots between the names.
 Path = str
 
-#: Items that many runs write are in other transactions often. 3.5 s at most; then the workflow's own retries follow.
+#: Transactions often conflict on items that many runs write. At most 3.5 s; then the workflow's own retries follow.
 TRANSACTION_ATTEMPTS, BATCH_ATTEMPTS = 8, 5
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
 #: DynamoDB's own limit.
 _KEYS_A_BATCH = 100
 _FAILED = "ConditionalCheckFailed"
-#: Why a transaction was cancelled that may be written the next time; and the errors that say so of all of it.
+#: Temporary reasons of a cancelled transaction, and the errors that mean the same for the whole request.
 _PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 _PASSING_ERRORS = {"TransactionConflictException", "TransactionInProgressException", "ThrottlingException"}
 
@@ -52,12 +53,12 @@ _PASSING_ERRORS = {"TransactionConflictException", "TransactionInProgressExcepti
 
 
 def wire(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``item`` in DynamoDB's form. Raises ``TypeError`` for a value of a type that is not kept there."""
+    """Return ``item`` in DynamoDB's format. Raises ``TypeError`` for a value of another type."""
     return {name: _wire(value) for name, value in item.items()}
 
 
 def plain(item: Mapping[str, Any]) -> Item:
-    """Return an item in plain values. A whole number is an int, and a set, which Ballast never writes, a tuple."""
+    """Return an item in plain values. An integer becomes an int; a set (Ballast never writes one) becomes a tuple."""
     return {name: _plain(attribute) for name, attribute in item.items()}
 
 
@@ -135,29 +136,29 @@ class _Terms:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The request's parameters that say what the placeholders stand for."""
+        """The request's parameters that define the placeholders."""
         named = {placeholder: name for name, placeholder in self._names.items()}
         found = {"ExpressionAttributeNames": named, "ExpressionAttributeValues": self._values}
         return {name: terms for name, terms in found.items() if terms}
 
 
 class Condition:
-    """What must hold of an item. Join conditions with ``&`` and ``|``, and name them first::
+    """A condition on an item. Name conditions first, then join them with ``&`` and ``|``::
 
     it_is_held = equals("status", "held")
     nothing_taken_yet, it_fits = absent("taken_microusd"), at_most("taken_microusd", room)
     """
 
     def __and__(self, other: Condition) -> Condition:
-        """Return that both hold."""
+        """Return the condition that both hold."""
         return _Joined("AND", (self, other))
 
     def __or__(self, other: Condition) -> Condition:
-        """Return that one of them holds."""
+        """Return the condition that at least one holds."""
         return _Joined("OR", (self, other))
 
     def text(self, terms: _Terms) -> str:
-        """Return it as an expression, whose names and values are added to ``terms``."""
+        """Return the condition as an expression; its names and values are added to ``terms``."""
         raise NotImplementedError
 
 
@@ -185,12 +186,12 @@ class _Joined(Condition):
 
 
 def absent(path: Path) -> Condition:
-    """The item has no such attribute. Of a key's attribute: there is no such item."""
+    """The item does not have the attribute. For a key's attribute: the item does not exist."""
     return _Test("attribute_not_exists({})", path)
 
 
 def present(path: Path) -> Condition:
-    """The item has the attribute. Of a key's attribute: there is such an item."""
+    """The item has the attribute. For a key's attribute: the item exists."""
     return _Test("attribute_exists({})", path)
 
 
@@ -205,22 +206,22 @@ def differs(path: Path, value: Any) -> Condition:
 
 
 def at_most(path: Path, value: Any) -> Condition:
-    """The attribute is there and not larger."""
+    """The attribute exists and is not larger."""
     return _Test("{} <= {}", path, (value,))
 
 
 def at_least(path: Path, value: Any) -> Condition:
-    """The attribute is there and not smaller."""
+    """The attribute exists and is not smaller."""
     return _Test("{} >= {}", path, (value,))
 
 
 def between(path: Path, low: Any, high: Any) -> Condition:
-    """The attribute is there and in these bounds, both included."""
+    """The attribute exists and is between these bounds, both inclusive."""
     return _Test("{} BETWEEN {} AND {}", path, (low, high))
 
 
 def begins_with(path: Path, text: str) -> Condition:
-    """The attribute is a text that begins so."""
+    """The attribute is a text with this prefix."""
     return _Test("begins_with({}, {})", path, (text,))
 
 
@@ -229,7 +230,7 @@ def begins_with(path: Path, text: str) -> Condition:
 
 @dataclass(frozen=True)
 class Put:
-    """Write a whole item. ``only_if`` is about the item that is there under its key."""
+    """Write a whole item. ``only_if`` is a condition on the existing item under its key."""
 
     item: Mapping[str, Any]
     only_if: Condition | None = None
@@ -244,12 +245,12 @@ class Put:
 
 @dataclass(frozen=True)
 class Update:
-    """Change attributes of the item under ``key``, or make it of the key and these.
+    """Change attributes of the item under ``key``, or create the item with the key and these attributes.
 
     set            new values
     set_if_absent  values of attributes that the item does not have yet
-    remove         attributes to take away
-    add            numbers to add; to an absent attribute as to 0
+    remove         attributes to remove
+    add            numbers to add; an absent attribute counts as 0
     """
 
     key: Mapping[str, Any]
@@ -281,9 +282,9 @@ class Update:
 
 @dataclass(frozen=True)
 class Answer:
-    """Whether an item was written: not where ``only_if`` did not hold.
+    """Whether an item was written. It was not written if ``only_if`` was false.
 
-    item  where asked for: what an update made of it, or what was there instead of what a put would have written
+    item  if requested: the item after an update, or the existing item that prevented a put
     """
 
     written: bool
@@ -295,13 +296,13 @@ class Query:
     """Find items of one partition, in the order of their sort keys.
 
     where       on the partition's key, and on the sort key
-    index       the index to look in; its items may be a moment behind the table
-    having      of what ``where`` finds, return only such items
+    index       the index to query; it is eventually consistent
+    having      a filter on the items that ``where`` finds
     only        return only these attributes
-    descending  in the opposite order
-    consistent  see every write that was answered before; of the table itself only
-    limit       look at so many items a page
-    after       begin behind this one: the ``after`` of the page before
+    descending  in descending order
+    consistent  strongly consistent; only for the table itself
+    limit       most items that one page reads
+    after       start after this item: the ``after`` of the previous page
     """
 
     where: Condition
@@ -336,7 +337,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Page:
-    """What one request of a query found. ``after``: where the next begins; None where there is no more."""
+    """The result of one request of a query. ``after``: where the next page starts; None after the last page."""
 
     items: list[Item]
     after: Item | None
@@ -349,9 +350,9 @@ class Page:
 class Table:
     """One table, with the rights of one function.
 
-    what    the table in the words of an error
-    random  a number in [0, 1), for the pauses: those who met once should not meet again
-    sleep   waits so many seconds
+    what    the table's name in errors
+    random  a number in [0, 1), for jitter in the pauses, so that conflicting writers do not retry together
+    sleep   waits a number of seconds
     """
 
     client: Any
@@ -362,11 +363,11 @@ class Table:
 
     @classmethod
     def of(cls, runtime: Runtime, name: str, variable: str) -> Table:
-        """Return the table ``name``, which the environment variable ``variable`` names."""
+        """Return the table ``name``. Errors show ``variable``, the environment variable that it came from."""
         return cls(runtime.lazy("dynamodb"), name, f"Table {name} ({variable})")
 
     def get(self, key: Mapping[str, Any], *, only: Sequence[str] = ()) -> Item | None:
-        """Return the item, or ``only`` these attributes of it; None where there is none. Strongly consistent."""
+        """Return the item, or ``only`` these attributes of it; None if it does not exist. Strongly consistent."""
         request: dict[str, Any] = {"TableName": self.name, "Key": wire(key), "ConsistentRead": True}
         with consequences(self.what):
             found = self.client.get_item(**request | _projection(only))
@@ -375,7 +376,7 @@ class Table:
     def batch_get(
         self, keys: Sequence[Mapping[str, Any]], *, only: Sequence[str] = (), consistent: bool = True
     ) -> list[Item]:
-        """Return the items under ``keys`` in no order; what is not there is left out. No key may occur twice."""
+        """Return the items under ``keys`` in any order; missing ones are left out. No key may occur twice."""
         found: list[Item] = []
         for start in range(0, len(keys), _KEYS_A_BATCH):
             asked: dict[str, Any] = {"ConsistentRead": True} if consistent else {}
@@ -402,14 +403,14 @@ class Table:
         return found
 
     def page(self, query: Query) -> Page:
-        """Return what one request finds: at most 1 MiB, and at most ``query.limit`` items."""
+        """Return the items of one request: at most 1 MiB, and at most ``query.limit`` items."""
         with consequences(self.what):
             page = self.client.query(**query.request(self.name))
         after = page.get("LastEvaluatedKey")
         return Page(list(map(plain, page["Items"])), plain(after) if after else None)
 
     def count(self, query: Query) -> int:
-        """Return how many items one request finds, without them."""
+        """Return the number of items that one request finds."""
         with consequences(self.what):
             return int(self.client.query(**query.request(self.name), Select="COUNT")["Count"])
 
@@ -433,9 +434,10 @@ class Table:
         return Answer(written=True, item=plain(found) if found else None)
 
     def transact(self, writes: Sequence[Put | Update]) -> frozenset[int]:
-        """Write all of ``writes`` and return the empty set, or none and return whose conditions did not hold.
+        """Write all of ``writes`` and return the empty set, or write none and return those with a false condition.
 
-        The first item decides what the others mean, so where nothing is known of it the transaction is tried again.
+        The first item decides what the others mean, so the transaction is tried again if the first one's result is
+        unknown.
         """
         items = [{type(write).__name__: write.request(self.name)} for write in writes]
         for _ in self._attempts(TRANSACTION_ATTEMPTS):
@@ -446,9 +448,10 @@ class Table:
         raise RetryLater(f"{self.what}: other transactions were in the way {TRANSACTION_ATTEMPTS} times; try again.")
 
     def transact_with(self, first: Put | Update, others: Sequence[Put | Update]) -> bool:
-        """Write ``first`` with those of ``others`` whose conditions hold; False, and nothing, where its own does not.
+        """Write ``first``, and those of ``others`` whose conditions hold. Return False, and write nothing, if the
+        condition of ``first`` is false.
 
-        For changes of items that may be gone by now: TTL has removed them, and nobody counts by them.
+        For changes of items that TTL may have removed, because nothing depends on removed ones.
         """
         left = list(others)
         while failed := self.transact([first, *left]):
@@ -458,7 +461,7 @@ class Table:
         return True
 
     def _codes(self, items: list[dict[str, Any]]) -> list[str]:
-        """Return why the transaction was cancelled, item by item; nothing where it was written."""
+        """Return the reason of cancellation for each item; an empty list if the transaction was written."""
         from botocore.exceptions import ClientError
 
         with consequences(self.what):
@@ -467,7 +470,7 @@ class Table:
             except ClientError as problem:
                 found: Any = problem.response
                 code = found.get("Error", {}).get("Code")
-                if code in _PASSING_ERRORS:  # the call itself met it: as if each item had
+                if code in _PASSING_ERRORS:  # the error of the whole request: the same reason for each item
                     return ["TransactionConflict"] * len(items)
                 codes = [reason.get("Code", "None") for reason in found.get("CancellationReasons", [])]
                 if code != "TransactionCanceledException" or not {*codes} <= {"None", _FAILED, *_PASSING}:
@@ -476,7 +479,7 @@ class Table:
         return []
 
     def _attempts(self, most: int) -> Iterable[None]:
-        """Yield ``most`` times, with a growing pause before each time but the first."""
+        """Yield ``most`` times, with a growing pause between the attempts."""
         for attempt in range(most):
             if attempt:
                 self.sleep(self.random() * min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (attempt - 1)))

@@ -1,9 +1,9 @@
-"""The timeline of a run: from a ``Run``, whole, cut off or garbled, to a ``Timeline``.
+"""Build a ``Timeline`` from a ``Run``, also from a log that is cut off or garbled.
 
-Decisions, calls, approvals, money and progress come from the run's folds. A fact that cannot be read is shown as far
-as it can be, and listed as unreadable::
+Decisions, calls, approvals, money and progress come from the run's folds. A garbled fact is shown as far as it can be
+read, and listed as unreadable::
 
-    events ─▶ as shown ─▶ mended (each fact as far as it can be read) ─▶ Run ─▶ turns ─▶ Timeline
+    events ─▶ masked ─▶ repaired (each fact as far as it can be read) ─▶ Run ─▶ turns ─▶ Timeline
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _ENDINGS = frozenset({RunRefused.key(), RunEnded.key()})
 _ENDED = frozenset(get_args(Status)) - {"waiting", "open", "corrupt"}
-#: People are asked; they are not in charge of the turns that follow.
+#: People are only asked; another planner is in charge of the following turns.
 _ASKED = (Planner.HUMAN, Planner.REQUESTER)
 _UNREADABLE = 'How it stands cannot be read: somebody changed its log. See "The log was touched" in docs/operating.md.'
 #: Signals in words, by their kind in the log; {first} is the first call of the chain.
@@ -133,7 +133,7 @@ def _why(event: Event) -> str:
 
 
 def _known(ask: Callable[[], T], otherwise: T) -> T:
-    """Return a fold's value; ``otherwise`` if the log is too garbled for it."""
+    """Return a fold's value; ``otherwise`` if the log is too garbled to compute it."""
     try:
         return ask()
     except GARBLED:
@@ -141,7 +141,7 @@ def _known(ask: Callable[[], T], otherwise: T) -> T:
 
 
 class _Story:
-    """One run while it is told."""
+    """The timeline of one run while it is built."""
 
     def __init__(self, run: Run, unreadable: Sequence[Unreadable]) -> None:
         self.run = run
@@ -170,7 +170,7 @@ class _Story:
             ending = _ending(status, ended.by if ended else None, reason, turns, refused.message if refused else "")
         opened_at, ended_at = run[0].at, self.at(ended.seq) if ended else ""
         limits = opened.limits if opened and opened.limits else {}
-        # What a garbled ending says of money is no sum.
+        # Sums in a garbled ending are not used.
         sums = ended if ended and ended.seq not in self.garbled else None
         charged = last.spent_microusd + last.reserved_microusd
         return Timeline(
@@ -230,7 +230,7 @@ class _Story:
 
     @property
     def corrected(self) -> Correction | None:
-        """What an operator says; of an entry that reads otherwise than an order, nothing."""
+        """The operator's correction; None for an entry that is not in the form of a command."""
         whole = self.run.only(lambda event: event.seq not in self.garbled)
         said = corrected(whole)
         return None if said is None else Correction(**asdict(said))
@@ -239,7 +239,7 @@ class _Story:
 
     @cached_property
     def turns(self) -> tuple[Turn, ...]:
-        """The turns in order; one without entries is there as well, empty."""
+        """The turns in order; a turn without entries is included, empty."""
         bare = [self.turn(number) for number in range(1, self.run.newest_turn + 1)]
         return self.summed(self.with_planners(bare))
 
@@ -260,7 +260,7 @@ class _Story:
 
     @staticmethod
     def planner(events: Iterable[Event], made: Proposed | None) -> str:
-        """Return who was in charge, as far as the turn itself says; else an empty string."""
+        """Return the planner of the turn, from the turn's own events; "" if they do not show it."""
         if made is not None and made.planner:
             return made.planner
         facts = [event.fact for event in events]
@@ -316,7 +316,7 @@ class _Story:
         return found.at if found else ""
 
     def with_planners(self, bare: Sequence[Turn]) -> list[Turn]:
-        """Name the planner of every turn and the hand-over after it, also where the planner died silently."""
+        """Add the planner of every turn and the hand-over after it, also for a planner that died without an event."""
         named: list[Turn] = []
         in_charge: str = Planner.AGENT
         for position, turn in enumerate(bare):
@@ -334,12 +334,12 @@ class _Story:
         return named
 
     def handed_over(self, turn: int) -> HandedOver | None:
-        """Return who was taken out of charge before that turn, and why."""
+        """Return the planner that was replaced before that turn, and the reason."""
         cuts = (getattr(event.fact, "handed_over", None) for event in self.run.turn(turn).events)
         return next((cut for cut in cuts if isinstance(cut, HandedOver)), None)
 
     def summed(self, named: Iterable[Turn]) -> tuple[Turn, ...]:
-        """Add up money, tokens and calls from turn to turn."""
+        """Add running totals of money, tokens and calls."""
         opened = self.run.fact(RunOpened)
         ceiling = _whole(opened.limits.get("cost_microusd")) if opened and opened.limits else None
         raised = {one.turn: one.leased_microusd for one in self.run.grants}
@@ -375,7 +375,7 @@ class _Story:
 
     @cached_property
     def calls(self) -> Mapping[int, Sequence[CallState]]:
-        """The calls by turn: those that a decision proposed, and those that only have entries."""
+        """The calls by turn: proposed ones, and those that only have entries."""
         states = {state.position: state for state in self.run.calls}
         stray: dict[Position, CallState] = {}
         for event in self.run:
@@ -403,7 +403,7 @@ class _Story:
             message = f"in doubt: {doubts[-1].message}"
         undo = state.undo
         if settled is not None and "undo" in settled.model_fields_set:
-            undo = settled.undo  # what was intended as its undo could not be made, or there is nothing to undo
+            undo = settled.undo  # the intended undo is not possible, or there is nothing to undo
         given = rounds[-1].given if rounds and rounds[-1].answer is None else ()
         changed = [one.arguments for one in given if "arguments" in one.model_fields_set]
         return Call(
@@ -436,7 +436,7 @@ class _Story:
         return _outcome(state.status)
 
     def call_attempts(self, at: Position) -> tuple[CallAttempt, ...]:
-        """Return the money of each attempt; of a free one there is none."""
+        """Return the cost of each attempt that costs money."""
         charges = self.run.turn(at[0]).call_charges.get(at[1], ())
         return tuple(
             CallAttempt(
@@ -459,8 +459,8 @@ class _Story:
 
     @cached_property
     def signals(self) -> Mapping[Position, Signal]:
-        """What was noticed, by the call. With the decision stands what is done about a call that is proposed; with
-        the next prompt, what the agent is told once the outcomes are known."""
+        """The signals by call. The decision records what is done about a proposed call; the next prompt records what
+        the agent is told after the outcomes."""
         found: dict[Position, Signal] = {}
         for event in self.run:
             fact = event.fact
@@ -478,7 +478,7 @@ class _Story:
         needed, requested, answer = one.needed, one.requested, one.answer
         given: tuple[str, ...] = ()
         for each in one.given:
-            # Who approved other arguments has not approved these, and who changed them proposes them.
+            # Approvals of other arguments do not count, and the person who changed them is now the proposer.
             given = () if each.changes_arguments else (*given, each.by)
         approve = answer.approve if answer else None
         people = tuple(each.by for each in answer.approvals) if answer and approve else ()
@@ -527,7 +527,7 @@ class _Story:
 
 
 def _outcome(status: str) -> Literal["ok", "failed", "denied", "unknown"]:
-    """Return a settled call's outcome; one of a later version, or a garbled one, is unknown."""
+    """Return a call's outcome; an unknown name (of a later version, or garbled) becomes ``unknown``."""
     match status:
         case "ok" | "failed" | "denied":
             return status
@@ -596,7 +596,7 @@ def _signal(one: LoopSignal) -> Signal:
 
 
 def pieces(messages: Any) -> tuple[Piece, ...]:
-    """Return the blocks of Converse messages (an array, or one message), whatever they hold."""
+    """Return the blocks of Converse messages (an array, or one message). The content may be any JSON."""
     found = messages if isinstance(messages, list) else [messages]
     return tuple(
         _piece(str(message.get("role", "")), block)
@@ -626,7 +626,7 @@ def _content(part: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Return a JSON value as text: a string as it is, anything else as JSON; "" for null."""
+    """Return a JSON value as text: a string unchanged, null as "", anything else as JSON."""
     if value is None or isinstance(value, str):
         return value or ""
     return json.dumps(value, ensure_ascii=False, default=repr)
@@ -645,7 +645,7 @@ def _whole(value: Any) -> int | None:
 
 
 def _between(start: str, end: str) -> int | None:
-    """Return the ms from one ISO 8601 time to another, or None where one cannot be read."""
+    """Return the ms from one ISO 8601 time to another; None if one cannot be read."""
     try:
         return round((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() * 1000)
     except (TypeError, ValueError):
@@ -656,7 +656,7 @@ def _between(start: str, end: str) -> int | None:
 
 
 def _ending(status: Status, by: str | None, reason: str, turns: Sequence[Turn], message: str) -> str:
-    """Return how the run ended; ``message`` is what a refusal said."""
+    """Return how the run ended, as a sentence; ``message`` is the refusal's text."""
     why = f": {meaning(reason)}" if reason else ""
     match status:
         case "answered":

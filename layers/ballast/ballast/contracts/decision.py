@@ -12,10 +12,10 @@ from ballast.errors import InvalidInput, LogCorrupt
 
 
 class Planner(StrEnum):
-    """A proposer. Only ``AGENT`` is a model; none of them acts.
+    """The planners. Only ``AGENT`` asks a model; a planner proposes and never acts.
 
-    ``REQUESTER`` is whoever sent the request: a hand-over to them is a question, and their reply
-    goes back to the agent.
+    ``REQUESTER`` is the sender of the request: a hand-over to the requester asks a question, and the
+    reply goes back to the agent.
     """
 
     AGENT = "agent"
@@ -28,10 +28,10 @@ class Planner(StrEnum):
 class Effects(StrEnum):
     """How the effects of a run ended.
 
-    none    it never wrote
-    kept    they stand, and whoever answered went on from them
-    undone  every one of them was undone
-    frozen  one is unknown, could not be undone or must not be, or the run broke off: a person is told
+    none    the run never wrote
+    kept    the effects remain, and the answer builds on them
+    undone  all effects were undone
+    frozen  an effect is unknown, could not be undone or must not be undone, or the run was cut off: a person decides
     """
 
     NONE = "none"
@@ -41,7 +41,7 @@ class Effects(StrEnum):
 
 
 class ExitReason(StrEnum):
-    """The reason that goes with a completion or a hand-over.
+    """The reason of a completion or of a hand-over.
 
     The first nine are Bedrock Converse's own stop reasons, under their own names
     (API reference of ``Converse``, response field ``stopReason``).
@@ -58,7 +58,7 @@ class ExitReason(StrEnum):
     MALFORMED_TOOL_USE = "malformed_tool_use"
     MODEL_CONTEXT_WINDOW_EXCEEDED = "model_context_window_exceeded"
 
-    # A limit was reached, before the call that would have passed it.
+    # A limit was reached. The agent stops before the call that would exceed it.
     TURN_LIMIT = "turn_limit"
     TOOL_CALL_LIMIT = "tool_call_limit"
     TOOL_LIMIT = "tool_limit"
@@ -72,11 +72,11 @@ class ExitReason(StrEnum):
     # The workflow's execution has no room for more steps: Step Functions ends it at 25,000 events.
     HISTORY_LIMIT = "history_limit"
 
-    # The spend breaker lets no model be called: the planners that need none go on, or a person.
+    # The spend breaker allows no model call: a planner without a model goes on, or a person.
     BREAKER_OPEN = "breaker_open"
     BREAKER_STOPPED = "breaker_stopped"
 
-    # It repeated itself after a notice and a ban.
+    # The agent repeated itself after a notice and a ban.
     LOOP = "loop"
 
     # The model could not be reached, or not in time.
@@ -88,7 +88,7 @@ class ExitReason(StrEnum):
     # The model's reply was unusable.
     EMPTY_ANSWER = "empty_answer"
 
-    # The answer was refused twice: it does not fit, or names what nobody knows.
+    # The answer was refused twice: it has the wrong form, or it names unknown facts.
     ANSWER_INVALID = "answer_invalid"
 
     # A deterministic planner ended, or could not go on.
@@ -106,7 +106,7 @@ class ExitReason(StrEnum):
     EFFECT_UNKNOWN = "effect_unknown"
     GUIDANCE = "guidance"
 
-    # A budget that a person added could not be leased.
+    # A person added budget, and it could not be leased.
     WINDOW_FULL = "window_full"
     LEASE_FAILED = "lease_failed"
 
@@ -114,14 +114,14 @@ class ExitReason(StrEnum):
     QUESTION = "question"
     REQUESTER_SILENT = "requester_silent"
 
-    # Nobody answered a request for approval in time, and the tool wants another planner then.
+    # Nobody answered a request for approval in time, and the tool's rule is to hand over.
     APPROVAL_UNANSWERED = "approval_unanswered"
 
 
 #: Converse's ``stopReason`` values; anything else is ``MALFORMED_MODEL_OUTPUT``.
 STOP_REASONS: frozenset[str] = frozenset(list(ExitReason)[:9])
 
-#: Which limit it was, by its name in ``Limits``; the metric ``LimitsReached`` counts by these.
+#: The limit of each exit reason, by its name in ``Limits``. The metric ``LimitsReached`` uses these names.
 LIMITS: Mapping[ExitReason, str] = {
     ExitReason.TURN_LIMIT: "turns",
     ExitReason.TOOL_CALL_LIMIT: "tool_calls",
@@ -137,13 +137,13 @@ LIMITS: Mapping[ExitReason, str] = {
 
 
 def from_stop_reason(stop_reason: object) -> ExitReason:
-    """Map what Converse sent as ``stopReason`` to exactly one exit reason."""
+    """Return the exit reason of Converse's ``stopReason``."""
     if isinstance(stop_reason, str) and stop_reason in STOP_REASONS:
         return ExitReason(stop_reason)
     return ExitReason.MALFORMED_MODEL_OUTPUT
 
 
-#: More calls in one turn are a malformed turn, from any planner.
+#: A turn with more calls is malformed, whichever planner proposed it.
 MAX_CALLS_A_TURN = 50
 
 
@@ -177,7 +177,7 @@ class Answer(Wire):
 
 
 class HandOver(Wire):
-    """Let another planner go on. ``guidance`` and the budget are a person's, for the agent."""
+    """Let another planner go on. Only a person gives the agent ``guidance`` and budget."""
 
     kind: Literal["hand_over"] = "hand_over"
     to: Planner
@@ -191,7 +191,7 @@ _ADAPTER: TypeAdapter[CallTools | Answer | HandOver] = TypeAdapter(Decision)
 
 
 def parse_decision(data: Any) -> CallTools | Answer | HandOver:
-    """Return JSON ``data`` as a decision, or raise ``InvalidInput`` that names the field."""
+    """Return JSON ``data`` as a decision. Raises ``InvalidInput``, which names the field."""
     hint = (
         ' Send {"kind": "answer", "text": …}, {"kind": "call_tools", "calls": […]} '
         'or {"kind": "hand_over", "to": …, "reason": …}.'
@@ -200,10 +200,10 @@ def parse_decision(data: Any) -> CallTools | Answer | HandOver:
 
 
 def recorded_decision(data: Any) -> CallTools | Answer | HandOver:
-    """Return a decision that the log holds; it was checked when it was made.
+    """Return a decision from the log; it was checked when it was made.
 
-    Other than ``parse_decision`` it takes a lone surrogate in a call's arguments: models write
-    them, the executor refuses them by name, and until then they must not make the log unreadable.
+    Unlike ``parse_decision`` it accepts a lone surrogate in a call's arguments: models write
+    them, and they must not make the log unreadable. The executor refuses them.
     Raises ``LogCorrupt``.
     """
     try:

@@ -1,10 +1,10 @@
-"""An invocation's event, read as deep as a function reads it: JSON in texts, base64, envelopes. Pure.
+"""Decode an invocation's event, with the JSON, base64 and envelopes nested in its texts. Pure.
 
 ::
 
     {"body": "eyJ0ZXh0…", "isBase64Encoded": true}   API Gateway
     {"Records": [{"body": "{\\"Message\\": …}"}]}      SQS, and in it SNS or EventBridge
-    {"context": {"x": "{\\"card\\": …}"}}              JSON that a caller has put into a text
+    {"context": {"x": "{\\"card\\": …}"}}              JSON in a caller's text
 
 Masking must find every value that the function found. Base64 of JSON is read without being declared. Texts inside of
 texts, their characters together and the depth of JSON have limits; below them a value is a list of its values. A text
@@ -20,26 +20,26 @@ from typing import Any
 
 from pydantic_core import from_json
 
-#: How often a text is read that was in a text, how deep JSON is, and how many characters are read in all.
+#: The most levels of texts inside texts, the deepest JSON, and the most characters in total.
 _LEVELS, _DEEPEST, _MOST_CHARS = 6, 100, 16_000_000
 _BLANK = "\ufeff \t\r\n"
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\r\n-]{8,}={0,2}\s*")
-#: A string, which a cut may have left open, a number, or what follows a name.
+#: A string (a cut may have removed its closing quote), a number, or the colon after a name.
 _TOKEN = re.compile(r'"(?P<text>(?:[^"\\]+|\\.)*)"?|(?P<number>-?[0-9][0-9.eE+-]*)|(?P<colon>:)', re.DOTALL)
-#: A key that names something. Any other key is data: a number of a card, an address, a person's name.
+#: A key that is a field's name. Any other key is data: a card number, an address, a person's name.
 _NAME = re.compile(r"[$A-Za-z_][A-Za-z_.:$-]{0,39}[0-9]{0,2}")
 
 
 def sent(event: Any) -> Any:
-    """Return ``event`` with what is JSON in its texts below ``$read``, and each request in it as ``request``."""
+    """Return ``event`` with the JSON of its texts under ``$read``, and each request in it under ``request``."""
     reading = _Reading()
     return {"event": reading.of(event, 0, _LEVELS), "requests": reading.requests}
 
 
 def read_text(text: str) -> Any:
-    """Return what JSON, or base64 of JSON, says; the pairs of what begins as an object; None where it is neither.
+    """Return the value of JSON or of base64 of JSON; the pairs of a broken object; None for any other text.
 
-    A text that is quoted twice is JSON of a text: that text is returned.
+    For JSON of a text (quoted twice) that text is returned.
     """
     said = text.strip(_BLANK)
     if said[:1] in ("{", "[", '"'):
@@ -52,13 +52,13 @@ def read_text(text: str) -> Any:
 
 
 def values_in(text: str) -> Iterator[Any]:
-    """Yield the texts and numbers in a text that is JSON, and those keys that are data."""
+    """Yield the texts and numbers in a JSON text, and its keys that are data."""
     reading = _Reading()
     yield from _flat(reading.of([text], 0, _LEVELS, within=True)[1:])
 
 
 def is_name(key: str) -> bool:
-    """Say whether a key of JSON names something, and is no data."""
+    """Return whether a key of JSON is a field's name and not data."""
     return _NAME.fullmatch(key) is not None
 
 
@@ -68,7 +68,7 @@ class _Reading:
         self._left = _MOST_CHARS
 
     def of(self, value: Any, depth: int, levels: int, *, within: bool = False) -> Any:
-        """Return ``value`` read. ``within``: it is in a request's context, which has no other request."""
+        """Return ``value``, decoded. ``within``: it is in a request's context, which holds no other request."""
         if not isinstance(value, Mapping | list):
             return value
         if depth >= _DEEPEST:
@@ -138,7 +138,7 @@ def _from_base64(text: str) -> str | None:
 
 
 def _flat(value: Any) -> Iterator[Any]:
-    """Yield the texts and numbers in JSON, however deep, and those keys that are data."""
+    """Yield the texts and numbers in JSON at any depth, and its keys that are data."""
     left = [value]
     while left:
         one = left.pop()

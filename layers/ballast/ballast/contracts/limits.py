@@ -1,7 +1,7 @@
-"""Limits: the ceilings of a run, and its share of the execution's history, which Step Functions ends at 25,000 events.
+"""Limits of a run, and its share of the execution's history, which Step Functions ends at 25,000 events.
 
-The workflow counts (``$history`` in ``agent.asl.yaml``: every state that was visited, and every retry) and gives each
-planner the number. Later planners need room as well, so each stops at its own line::
+The workflow counts events (``$history`` in ``agent.asl.yaml``: every visited state and every retry) and passes the
+number to each planner. Later planners need room as well, so each planner has its own limit::
 
     0 ────────────────────────────── 22,000 ─────────── 24,300 ──────── 24,800 ───── 25,000
       the agent, with what it wrote  │ rollback, fallback │ people again  │ Settle, the end
@@ -19,7 +19,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class LimitsPatch(Wire):
-    """Some of the limits; what is absent stays as it is."""
+    """Changes to limits. An absent limit does not change."""
 
     turns: Annotated[int, Field(ge=1, le=5_000)] | None = None
     tool_calls: Annotated[int, Field(ge=0, le=50_000)] | None = None
@@ -34,14 +34,14 @@ class LimitsPatch(Wire):
 
 
 class Limits(Wire):
-    """All limits of a run. Each has the exit reason that ``decision.LIMITS`` says.
+    """All limits of a run. ``decision.LIMITS`` has the exit reason of each.
 
     turns            model turns of the agent; other planners' turns are bounded by the workflow
     tool_calls       proposed calls, refused ones included
-    calls_per_tool   the same of any one tool
-    refused_calls    calls that the executor refused; with one more the agent is not asked again
-    repeated_calls   proposed calls that ask again what an earlier one asked
-    tokens_per_turn  output tokens that one completion may have (``maxTokens``)
+    calls_per_tool   proposed calls of any one tool
+    refused_calls    calls that the executor refused; above this number the agent is not asked again
+    repeated_calls   proposed calls that repeat an earlier call
+    tokens_per_turn  most output tokens of one completion (``maxTokens``)
     input_tokens_per_turn  upper bound of the tokens of one prompt
     tokens_per_run   tokens of all prompts and completions, cached or not
     cost_microusd    spent and reserved, in millionths of a US dollar
@@ -64,7 +64,7 @@ class Limits(Wire):
     def tightened(self, patch: LimitsPatch | None, *, by: str) -> "Limits":
         """Return these limits with ``patch`` applied.
 
-        Raises ``InvalidInput`` where the patch would loosen one; ``by`` says whose patch it is.
+        Raises ``InvalidInput`` if the patch would loosen one. ``by`` names the patch's author in the error.
         """
         if patch is None:
             return self
@@ -79,9 +79,9 @@ class Limits(Wire):
         return self.model_copy(update=wanted)
 
 
-#: Events after which the agent, and the planners after it, propose nothing more.
+#: Events after which the agent stops proposing, and after which the planners that follow it stop.
 AGENT_STOPS, SCRIPTS_STOP = 22_000, 24_300
-#: Events of a turn beside its calls: Plan with its retries, Decide, the Map.
+#: Events of a turn without its calls: Plan with its retries, Decide, the Map.
 TURN = 26
 #: Events of a call at most: three rounds of approval, or retries of every kind, of Execute and of GiveUp.
 #: ``agent.asl.yaml`` has the same number.
@@ -93,19 +93,19 @@ USUAL_TURN, USUAL_CALL = 18, 7
 
 
 class HistoryUsed(Wire):
-    """What a run has taken of its execution's history, and what it still has to: ``to_undo`` effects."""
+    """The events of the execution's history so far, and the number of effects that may need an undo."""
 
     events: int = 0
     to_undo: int = 0
 
     def agent_has_room(self, calls: int = 1) -> bool:
-        """Say whether another turn of the agent with so many calls fits, and all that comes after it."""
+        """Return whether the history has room for an agent's turn with ``calls`` calls and for all later planners."""
         return self.events + TURN + CALL * calls + UNDO * self.to_undo <= AGENT_STOPS
 
     def script_has_room(self, calls: int = 1) -> bool:
-        """Say whether another turn of the rollback or the fallback fits."""
+        """Return whether the history has room for another turn of the rollback or the fallback."""
         return self.events + TURN + CALL * calls <= SCRIPTS_STOP
 
 
-#: A playbook's limits above these can never be reached, and are refused.
+#: A run cannot reach limits above these, so a playbook with such limits is refused.
 MOST_TURNS, MOST_CALLS = AGENT_STOPS // USUAL_TURN, AGENT_STOPS // USUAL_CALL

@@ -1,6 +1,6 @@
-"""Names of the log in words, for people on call. The trace, the console and messages use them."""
+"""Plain words for the log's names. The trace, the console and messages show them to people on call."""
 
-#: Every exit reason, and every reason that the state machine gives, as a clause.
+#: Every exit reason, and every reason of the state machine, as a clause.
 REASONS: dict[str, str] = {
     "end_turn": "the model ended its turn",
     "tool_use": "the model asked for tools",
@@ -70,7 +70,7 @@ PLANNERS = {
 
 
 def meaning(reason: str) -> str:
-    """Return ``reason`` in words, or the name itself if it is not known."""
+    """Return ``reason`` in words; an unknown name is returned unchanged."""
     return REASONS.get(reason, reason)
 
 

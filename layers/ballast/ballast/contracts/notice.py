@@ -1,4 +1,4 @@
-"""Outgoing events, and the message to the people.
+"""Outgoing events, and the message in the escalation queue.
 
 Versioned: a consumer refuses a major version that it does not know. Fields may be added to a version, so a consumer
 ignores fields that it does not know. ``python -m localcloud.schemas`` writes the JSON Schemas in ``docs/events/`` from
@@ -17,14 +17,14 @@ from ballast.contracts.wire import Name, Wire, canonical, sha256
 
 #: The source of all events, on the account's default bus.
 SOURCE = "ballast"
-#: The version of the events' details and of the message to the people.
+#: The version of the events' details and of the message in the escalation queue.
 VERSION: Literal["1"] = "1"
 #: An answer with more bytes of JSON is left out of events; the log has it.
 MAX_ANSWER_BYTES = 64 * 1024
 
 _ID = r"[a-z2-7]{16}$"
 EventId = Annotated[
-    str, Field(pattern=r"^evt-" + _ID, description="The same whenever it is sent again: deduplicate by it.")
+    str, Field(pattern=r"^evt-" + _ID, description="The same in every repeat of this event: deduplicate by it.")
 ]
 EscalationId = Annotated[str, Field(pattern=r"^esc-" + _ID)]
 RunIdOut = Annotated[str, Field(pattern=r"^run-[a-z2-7]{24}$")]
@@ -33,21 +33,21 @@ At = Annotated[str, Field(description="ISO 8601, UTC.")]
 
 
 def event_id(run_id: str, seq: str) -> str:
-    """Return the id of the event about the log's entry ``seq``: the same for every attempt to send it."""
+    """Return the id of the event about the log's entry ``seq``. Every attempt to send it has the same id."""
     digest = hashlib.sha256(f"{run_id}\0{seq}\0event".encode()).digest()
     return "evt-" + base64.b32encode(digest[:10]).decode("ascii").lower()
 
 
 def binding_shown(binding: str | None, arguments: Any) -> str | None:
-    """Return the hash of what people see of a call that is bound to ``binding``.
+    """Return the hash of a call as people see it, bound to ``binding``.
 
-    It changes with the ``arguments``, which are None while they are as proposed.
+    It changes with the ``arguments``, which are None until a person changes them.
     """
     return binding if arguments is None else sha256(canonical([binding, arguments]))
 
 
 class Sent(Wire):
-    """A form that is sent: every field is present, and the schema says so."""
+    """An outgoing value. Every field is present, and the schema requires it."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
@@ -55,11 +55,11 @@ class Sent(Wire):
 class Corrected(Sent):
     """An operator's correction of a settled run's total cost.
 
-    It stands beside the cost by the run's log, which stays as it is.
+    The cost in the run's log does not change.
     """
 
     cost_usd: Usd
-    by: Annotated[str, Field(description="The operator, as they gave their name.")]
+    by: Annotated[str, Field(description="The operator's name, as they gave it.")]
     reason: Annotated[str, Field(description="The operator's reason; may be empty.")] = ""
     at: At
 
@@ -93,12 +93,12 @@ class Notice(Sent):
 class Outcome(Notice):
     """The end of a run.
 
-    by        who answered; null without an answer
-    degraded  the answer is not the agent's
-    reason    why it ended so; null if it was answered
-    effects   the state of its writes; ``frozen`` is for a person to judge
-    cost_usd  the cost by its log, including reservations without an outcome
-    corrected  an operator's correction of the cost, if there was one before this was sent
+    by        the planner that answered; null without an answer
+    degraded  true if the answer is not the agent's
+    reason    the reason of the ending; null if the run was answered
+    effects   the state of its writes; at ``frozen`` a person must decide
+    cost_usd  the cost according to the log, including reservations without an outcome
+    corrected  an operator's correction of the cost, if one was made before this event was sent
     """
 
     status: str
@@ -130,7 +130,7 @@ class RunRefused(Outcome):
     """A run was not admitted; nothing was spent.
 
     message   what is wrong, and what to do
-    opens_at  when there will be room, if it was refused for lack of room
+    opens_at  when there will be room, if the run was refused for lack of room
     """
 
     status: Literal["refused"] = "refused"
@@ -149,19 +149,19 @@ class RunEscalated(Notice):
 
 
 class EscalationMessage(Sent):
-    """The message in the escalation queue: all that a person needs to decide, without the task token.
+    """The message in the escalation queue: everything that a person needs to decide, without the task token.
 
-    kind               ``escalation`` wants a decision, ``approval`` a yes or a no about one call
-    summary            for a person to read; untrusted where it quotes the request, the model or a tool
-    proposed_decision  the decision that would be carried out; null if nothing was proposed, or if it is too large
-    answer_by          the escalation expires then
+    kind               ``escalation`` asks for a decision, ``approval`` for a yes or a no about one call
+    summary            text for the person; untrusted where it quotes the request, the model or a tool
+    proposed_decision  the decision that waits; null if nothing was proposed, or if it is too large
+    answer_by          when the escalation expires
     why                of an approval: why a person must approve the call
-    approvals_needed   how many different people must approve; ``approvals_given`` names those who have
-    may_not_answer     those who asked for the run, proposed the call or guided the agent to it: they may not decide
-    approvers          the group whose members approve; null if every reviewer may
-    binding            the hash that an approval is bound to; send it back to approve exactly this
-    reminder           half of the time has passed and nobody has answered
-    sent               how often it was sent, this time included; one ``escalation_id`` is one escalation
+    approvals_needed   how many different people must approve; ``approvals_given`` names those who have approved
+    may_not_answer     people who requested the run, proposed the call or gave the agent guidance: they may not decide
+    approvers          the group whose members may approve; null if every reviewer may
+    binding            the hash that an approval is bound to; send it back to approve exactly this call
+    reminder           true if half of the time has passed without an answer
+    sent               how often the message was sent, this time included; one ``escalation_id`` is one escalation
     """
 
     version: Literal["1"] = VERSION

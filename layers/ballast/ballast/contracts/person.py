@@ -1,4 +1,4 @@
-"""Comparison of recorded identities: which may be one person. Pure."""
+"""Compare recorded identities: two of them may be one person. Pure."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ _SHARED = (":assumed-role/", ":federated-user")
 
 
 def same_person(one: str, other: str) -> bool:
-    """Whether two identities are, or may be, one person.
+    """Return whether two identities are, or may be, one person.
 
     ``IamPersonPattern`` decides whether a role's session name is recorded (an older version always recorded it). If
     only one of the two has a session name, they cannot be told apart and count as one person.
@@ -17,7 +17,7 @@ def same_person(one: str, other: str) -> bool:
 
 
 def how_many(people: Iterable[str]) -> int:
-    """Return the least number of different people that these identities can be."""
+    """Return the least number of different people behind these identities."""
     found: list[str] = []
     for one in sorted(set(people), key=len):
         if not any(same_person(one, known) for known in found):

@@ -9,20 +9,20 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 from ballast.contracts.limits import LimitsPatch
 from ballast.contracts.wire import Json, Name, Text, Wire, canonical, sha256
 
-#: Characters of text, and bytes of text and of context as JSON, that a request may carry. Together
-#: they stay well below the 256 KiB that Step Functions takes as an execution's input.
+#: The most characters of a request's text, and the most bytes of its text and of its context as JSON.
+#: Together they stay well below 256 KiB, Step Functions' limit of an execution's input.
 MAX_TEXT_CHARS = 20_000
 MAX_TEXT_BYTES = 131_072  # JSON in ASCII has 6 bytes for most letters that are not Latin, 12 for an emoji
 MAX_CONTEXT_BYTES = 32_768
 
 RequestId = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,128}$")]
-#: As SQS gives it out: https://sqs.REGION.amazonaws.com/ACCOUNT/NAME.
+#: The URL that SQS returns: https://sqs.REGION.amazonaws.com/ACCOUNT/NAME.
 QueueUrl = Annotated[
     str, StringConstraints(pattern=r"^https://[a-z0-9.-]{1,128}/[0-9]{12}/[A-Za-z0-9_-]{1,80}(\.fifo)?$")
 ]
 
 WhenFull = Literal["refuse", "wait"]
-#: The agent of a request without one, in older versions: their repeats must get the same digest.
+#: The agent of a request without one in older versions. A repeat of such a request must get the same digest.
 _UNNAMED = "support"
 
 
@@ -30,16 +30,16 @@ class RunRequest(Wire):
     """One request for a run.
 
     request_id  the caller's idempotency key, unique per tenant
-    agent       the playbook's agent that is wanted; the one that is deployed, where none is named
-    intent      what the caller knows the request to be about; chooses the fallback
-    text        the request in words: untrusted
+    agent       name of the agent; by default the deployed one
+    intent      the subject of the request, if the caller knows it; chooses the fallback
+    text        the request in words; untrusted
     context     facts that the caller vouches for, such as an order id
-    tenant      on whose account
-    limits      may only tighten the playbook's
-    reply_to    URL of an SQS queue that gets the outcome too; its name is the stack's prefix and the tenant
-    when_full   what to do where a window or the number of runs at once has no room: ``refuse`` with the time
-                when it opens, or ``wait`` for it, within bounds. By default a request by message waits, and
-                every other is refused
+    tenant      the tenant that pays
+    limits      may only tighten the playbook's limits
+    reply_to    URL of an SQS queue that also gets the outcome; its name is the stack's prefix and the tenant
+    when_full   what to do if a window or the limit of concurrent runs has no room: ``refuse`` and say when
+                there will be room, or ``wait`` for a limited time. By default a request by message waits, and
+                every other request is refused
     """
 
     request_id: RequestId
@@ -62,16 +62,16 @@ class RunRequest(Wire):
 
     @property
     def run_id(self) -> str:
-        """The run's id: the same for the same tenant and request id, and a legal execution name."""
+        """The run's id. It derives from tenant and request id, and is a legal execution name."""
         digest = hashlib.sha256(f"{self.tenant}\0{self.request_id}".encode()).digest()
         return "run-" + base64.b32encode(digest[:15]).decode("ascii").lower()
 
     @property
     def digest(self) -> str:
-        """Hex SHA-256 of the whole request: tells a repeat from a conflict."""
+        """Hex SHA-256 of the whole request. It distinguishes a repeat from a conflict."""
         whole = self.model_dump(mode="json")
         return sha256(canonical(whole | {"agent": self.agent or _UNNAMED}))
 
     def named(self, agent: str) -> "RunRequest":
-        """Return the request with the name of the ``agent`` that is deployed, where it names none."""
+        """Return the request; if it names no agent, with the name of the deployed ``agent``."""
         return self if self.agent is not None else self.model_copy(update={"agent": agent})

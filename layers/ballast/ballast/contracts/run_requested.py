@@ -16,17 +16,17 @@ RUN_REQUESTED = "Run Requested"
 class RunRequested(RunRequest):
     """A request for a run, by event.
 
-    stack  the name of the stack that is meant: every stack of the account hears every event
+    stack  name of the stack that must run it: every stack of the account receives every event
     """
 
-    stack: Annotated[str, Field(min_length=1, max_length=128, description="The name of the stack that is meant.")]
+    stack: Annotated[str, Field(min_length=1, max_length=128, description="The name of the stack that must run it.")]
 
 
 def requested(body: str, stack: str | None = None) -> RunRequest:
-    """Return the request in a message's ``body``. Raises ``InvalidInput`` naming the field and the remedy.
+    """Return the request in a message's ``body``. Raises ``InvalidInput`` with the field and the remedy.
 
-    ``stack`` is who took the message: an event that names another one is not for it. One that names none came past the
-    rule, by somebody who chose the queue; so does a plain request.
+    ``stack`` is the stack that received the message. An event with another stack's name is refused. An event without a
+    stack, or a plain request, did not come through the EventBridge rule: its sender chose this queue.
     """
     try:
         data = read_json(body)

@@ -1,10 +1,10 @@
-"""Sensitive values inside JSON: replace them by a mask, or by tokens that can be resolved. Pure.
+"""Replace sensitive values inside JSON by a mask, or by tokens that can be resolved. Pure.
 
 ::
 
-    marked field   ─▶ always replaced, whatever the value: 0, true, "ok", a long text
+    marked field   ─▶ always replaced, any value: 0, true, "ok", a long text
     anywhere else  ─▶ replaced in data (texts, arguments, results, a request's context), in every spelling,
-                      if the value has four characters or more and is no common word of JSON
+                      if the value has four characters or more and is not a common word of JSON
     Ballast's own  ─▶ never: keys, numbers, names, statuses, times and ids of an event
 
 ``_DATA`` lists the names of data in an event, ``_OURS`` Ballast's own; any other text is searched.
@@ -27,16 +27,16 @@ MASK = "*****"
 #: The key under which a body keeps the values of its tokens.
 SEALED = "$sealed"
 _SHORTEST_INSIDE = 4
-#: Longer values are found anywhere by themselves; this is three characters as JSON escapes them.
+#: Longer values are searched for everywhere. This is the length of three characters in JSON escapes.
 _LONGEST_NAMED = 40
-#: Long enough to be searched for, but in every text.
+#: Values of four characters or more that are too common to search for.
 _COMMON = frozenset({"true", "false", "null", "none", "None", "True", "False", "0000", "error", "failed"})
 
-#: Names of an event below which everything is data, keys and numbers included.
+#: An event's names: everything under them is data, including keys and numbers.
 _DATA = frozenset({"arguments", "input", "result", "context", "data", "json", "precondition"})
-#: Names below which everything is the playbook's or Ballast's own.
+#: An event's names: everything under them is the playbook's or Ballast's own.
 _OURS_WHOLE = frozenset({"tools", "system", "limits", "lease", "covers", "evidence"})
-#: Names of texts that are Ballast's or the playbook's own and that readers rely on: they stay unchanged.
+#: Names of texts that are Ballast's or the playbook's own. Readers rely on these texts, so they stay unchanged.
 _OURS = frozenset(
     " ".join(
         (
@@ -51,12 +51,12 @@ _OURS = frozenset(
         )
     ).split()
 )
-#: Keys of a tool's name; a value that is no tool's name is an ordinary text.
+#: Keys whose value may be a tool's name; any other value of theirs is an ordinary text.
 _TOOL = ("tool", "name")
 _PROGRAM = "gen_ai."
 
 
-#: Sets of the values that may be at a place.
+#: Sets of the secret values that a place may have.
 Marked = tuple[frozenset[str], ...]
 
 
@@ -68,9 +68,9 @@ def _is_in(value: str, marked: Marked) -> bool:
 class Secret:
     """A sensitive value, as text.
 
-    field  the name of the marked field; "" if unknown, and then only its text is searched for
+    field  the name of the marked field; "" if unknown: then only the text is searched for
     tool   the field's tool; "" for a request's context
-    here   whether it is replaced only at its field, however long it is, because it may not be sensitive at all
+    here   whether it is replaced only at its field, whatever its length, because it may not be sensitive at all
     """
 
     value: str
@@ -80,7 +80,7 @@ class Secret:
 
     @property
     def is_searched(self) -> bool:
-        """Whether it is searched for outside of its field."""
+        """Whether the value is also searched for outside its field."""
         return not self.here and len(self.value) >= _SHORTEST_INSIDE and self.value not in _COMMON
 
 
@@ -123,7 +123,7 @@ class Finder:
         return self._ours(body, "", "", put) if self.secrets else body
 
     def data(self, value: Any, put: Replacement) -> Any:
-        """Return JSON that is all data with every secret replaced."""
+        """Return JSON that is data, with every secret replaced."""
         return self._data(value, "", None, put) if self.secrets else value
 
     def text(self, text: str, put: Callable[[str], str]) -> str:
@@ -175,7 +175,7 @@ class Finder:
         return value
 
     def _data(self, value: Any, key: str, tool: str | None, put: Replacement, marked: Marked = ()) -> Any:
-        """``tool``: the data's tool; None if unknown. ``marked``: values at the field ``key``."""
+        """Replace secrets in data of ``tool`` (None: unknown). ``marked``: the secret values of the field ``key``."""
         if isinstance(value, Mapping):
             return {
                 self._key(name, marked, put): self._data(inner, name, tool, put, self._with(marked, name, tool))

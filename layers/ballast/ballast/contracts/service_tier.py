@@ -1,4 +1,4 @@
-"""Bedrock's service tiers: how urgently a request is served, and so what it costs."""
+"""Bedrock's service tiers: the priority of a request, which also sets its price."""
 
 from enum import StrEnum
 

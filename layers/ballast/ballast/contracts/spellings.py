@@ -41,7 +41,7 @@ _BETWEEN = " \t\n\r\u00a0\u2002\u2003\u2005\u2006\u2007\u2008\u2009\u200a\u202f\
 _WIDEST_GAP = 3
 #: Values with fewer digits are not searched for regrouped: "12-34" is not "1234".
 _LEAST_DIGITS = 6
-#: A value's beginning or end of this length counts next to an ellipsis, and of the second length anywhere.
+#: Shortest part of a value (beginning or end) that counts as found next to an ellipsis, and anywhere.
 _LEAST_PART, _TELLING_PART = 8, 40
 #: An ellipsis after a beginning, and before an end.
 _LEFT_OUT_AFTER = re.compile(r"[ \"'\[(<{]{0,2}(?:\.\.\.|\u2026)")
@@ -224,7 +224,7 @@ class Automaton:
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> "Automaton":
-        """Build it; empty texts are ignored."""
+        """Return the automaton of these texts; empty ones are ignored."""
         made, wanted = cls(), [*filter(None, texts)]
         for text in wanted:
             made._add(text)

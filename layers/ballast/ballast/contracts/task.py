@@ -7,16 +7,16 @@ from pydantic import Field, model_validator
 from ballast.contracts.decision import Answer, CallTools, ExitReason, HandOver, Planner
 from ballast.contracts.wire import Wire
 
-#: The last turn number that a key of the log can carry; a run's ending uses it, so that it sorts last.
+#: The highest turn number in a key of the log. A run's ending has it, so that the ending sorts last.
 LAST_TURN = 9999
 Turn = Annotated[int, Field(ge=1, lt=LAST_TURN)]
-#: Characters of a cause at most: as many as Step Functions keeps.
+#: The most characters of a cause: Step Functions' own limit.
 MAX_CAUSE = 32_768
 RunId = Annotated[str, Field(pattern=r"^run-[a-z2-7]{24}$")]
 
 
 class HandedOver(Wire):
-    """Set where the workflow itself took a planner out of charge: it hung or it failed."""
+    """The planner that the workflow replaced, because it hung or failed."""
 
     planner: Planner = Field(alias="from")
     reason: ExitReason
@@ -36,10 +36,10 @@ class ExecuteTask(Wire):
     """Execute the call at ``index`` (from 1).
 
     asked       how often people were asked for its approval so far
-    unanswered  the last time was in vain
-    events      what the call has taken of the execution's history; the workflow counts it
-    given_up    the error of the last of all attempts: there will be no other one, so the call ends as it stands
-    cause       what the workflow was told with it
+    unanswered  nobody answered the last request for approval
+    events      the call's events in the execution's history; the workflow counts them
+    given_up    the error of the last attempt: no other one follows, so the call ends in its present state
+    cause       the cause of that error, as the workflow received it
     """
 
     run_id: RunId
@@ -53,11 +53,11 @@ class ExecuteTask(Wire):
 
 
 class Asked(Wire):
-    """Which attempt of the workflow's at a state a task is: each has a task token of its own.
+    """One attempt of the workflow at a state. Each attempt has its own task token.
 
-    redrives    how often the execution was put back to work before
-    entered_at  when the state was entered, ISO 8601
-    retries     how often it was tried before
+    redrives    how often the execution was redriven before
+    entered_at  when the workflow entered the state, ISO 8601
+    retries     how often the state was tried before
     """
 
     redrives: Annotated[int, Field(ge=0, le=9_999)] = 0
@@ -66,17 +66,17 @@ class Asked(Wire):
 
     @property
     def order(self) -> str:
-        """A text that sorts as the attempts came."""
+        """A text that sorts in the order of the attempts."""
         return f"{self.redrives:04d} {self.entered_at} {self.retries:04d}"
 
 
 class OpenTask(Wire):
-    """Tell the people, who have ``timeout_s`` to answer.
+    """Notify the people and wait up to ``timeout_s`` for their answer.
 
-    ``index`` is the call that an approval is about, ``round`` how often it is asked with this time.
-    A ``question`` is for the requester and not for the people. ``requested_by`` and ``tenant`` are those of the
-    execution's input, which nobody can change; None from executions that an older version started.
-    ``attempt`` tells which of several tokens is the newest.
+    ``index`` is the call that needs an approval, ``round`` the ordinal of this request for it.
+    A ``question`` goes to the requester and not to the people. ``requested_by`` and ``tenant`` come from the
+    execution's input, which nobody can change; they are None in executions that an older version started.
+    ``attempt`` shows which of several tokens is the newest.
     """
 
     run_id: RunId
@@ -100,9 +100,9 @@ class OpenTask(Wire):
 
 
 class PlanSummary(Wire):
-    """A decision as the state machine sees it: its kind and the positions of its calls.
+    """The state machine's view of a decision: its kind and the positions of its calls.
 
-    ``adds_budget``: a person added some for the agent, which has to be leased before it is spent.
+    ``adds_budget``: a person added budget for the agent; it must be leased before it is spent.
     """
 
     kind: Literal["call_tools", "answer", "hand_over"]
@@ -114,7 +114,7 @@ class PlanSummary(Wire):
 
     @classmethod
     def of(cls, decision: CallTools | Answer | HandOver, *, parallel: bool = False) -> "PlanSummary":
-        """Summarise ``decision``; ``parallel`` says that none of its calls writes."""
+        """Return the summary of ``decision``. ``parallel``: none of its calls writes."""
         if isinstance(decision, CallTools):
             return cls(kind="call_tools", calls=tuple(range(1, len(decision.calls) + 1)), parallel=parallel)
         if isinstance(decision, HandOver):

@@ -1,17 +1,17 @@
-"""The story of a run as one typed, versioned value, which ``ballast trace``, the console and the HTTP API lay out.
+"""The timeline of a run: one typed, versioned value for ``ballast trace``, the console and the HTTP API.
 
 ::
 
     run.timeline()
       └ turns: who planned, what the model was asked and said, what was decided
-          ├ attempts     each asking of the model: tokens, cost, time, why it ended
-          ├ escalation   what people, or the requester, were asked, and who answered
+          ├ attempts     each request to a model: tokens, cost, time, why it ended
+          ├ escalation   the request to people or to the requester, and who answered
           ├ calls        arguments, outcome, cost, undo; attempts, approvals by round, doubts
           └ pivot        who took over, and why
 
-Values are as everybody may see them where the run was read so (sensitive ones masked), and untrusted: who lays them
-out neutralises them. Money is in micro-dollars, durations are in ms, times are ISO 8601 in UTC, a position is
-``[turn, index]``. A text that the log does not say is "", a number or a position null.
+Sensitive values are masked if the run was read with masks. Texts are untrusted: escape them before you show them.
+Money is in micro-dollars, durations are in ms, times are ISO 8601 in UTC, a position is ``[turn, index]``.
+If the log does not have a value, a text is "" and a number or a position is null.
 """
 
 import json
@@ -19,13 +19,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
-#: The version of the form. Fields may be added to a version; a consumer ignores those that it does not know.
+#: The version of the format. A version may get more fields; a consumer ignores unknown fields.
 VERSION: Literal[1] = 1
 
 Status = Literal["answered", "unanswered", "failed", "aborted", "timed_out", "refused", "waiting", "open", "corrupt"]
 CallOutcome = Literal["ok", "failed", "denied", "unknown", "refused", "waiting", "open"]
 Position = tuple[int, int]
-#: Any text, also one with a lone surrogate, which a model may write.
+#: Any text, also with a lone surrogate: models write them.
 _Str = InstanceOf[str]
 
 
@@ -34,15 +34,15 @@ class _Part(BaseModel):
         frozen=True,
         extra="forbid",
         json_schema_serialization_defaults_required=True,
-        defer_build=True,  # a function that serves it seldom starts no later for it
+        defer_build=True,  # functions that rarely need the model start faster
     )
 
 
 class Unreadable(_Part):
     """An entry of the log that cannot be read, and why.
 
-    turn    where it belongs; 0 for the opening and the ending, and where its key has no place
-    partly  some of it can be read, and is told
+    turn    its turn; 0 for the opening, for the ending, and for a key without a place
+    partly  some of it can be read, and is shown
     """
 
     seq: _Str
@@ -54,8 +54,8 @@ class Unreadable(_Part):
 class Piece(_Part):
     """One block of a Converse message.
 
-    error     a tool result that reports a failure
-    left_out  the characters that are not in ``text``, where it was too long for a page
+    error     whether it is a tool result that reports a failure
+    left_out  number of characters that are missing in ``text``, because it was too long for a page
     """
 
     role: _Str
@@ -66,16 +66,16 @@ class Piece(_Part):
 
 
 class ModelAttempt(_Part):
-    """One attempt at a completion: what was asked, what came, what it cost.
+    """One attempt at a completion: its prompt, its reply and its cost.
 
-    state              ``open`` where neither a reply nor a failure was recorded: its reservation stays charged
+    state              ``open`` if neither a reply nor a failure was recorded: its reservation stays charged
     prompt             only what was new to the model in this attempt
     exit_reason, why   why it ended, as a name and in words
-    input_tokens       those that were neither read from the provider's cache (cached_tokens) nor written to it
-    cost_microusd      by its usage; 0 while it is open
-    charged_microusd   what counts: its cost, or its reservation while it is open
-    passed_over        the models that were not asked, each with its reason
-    refused_answer     why its answer was not sent; empty where it was, or gave none
+    input_tokens       tokens neither read from the provider's cache (cached_tokens) nor written to it
+    cost_microusd      the cost of its usage; 0 while it is open
+    charged_microusd   the amount that counts: its cost, or its reservation while it is open
+    passed_over        the models that were not asked, each with the reason
+    refused_answer     why its answer was not sent; empty if it was sent, or if there was no answer
     """
 
     attempt: int
@@ -102,7 +102,7 @@ class ModelAttempt(_Part):
 
     @property
     def prompt_tokens(self) -> int:
-        """All tokens of its prompt, cached or not."""
+        """All tokens of the prompt, cached or not."""
         return self.input_tokens + self.cached_tokens + self.cache_write_tokens
 
 
@@ -117,13 +117,13 @@ class Approval(_Part):
     """One round of asking people about a call; ``approve`` is null while nobody has answered.
 
     why        why people are asked
-    approvals  how many must approve; ``approvers``: of which group
-    given      who has approved so far, where that is not enough yet
-    by         who decided; everybody, where several people had to approve
+    approvals  how many people must approve; ``approvers``: their group
+    given      the people who have approved so far, while more approvals are needed
+    by         the person who decided; all of them, if several people had to approve
     changed    a person changed the arguments
-    silent     nobody answered in time, which is no rejection
-    parked     they have the long time, after nobody had answered in the short one
-    void       what had moved when the approved call was to act: it was asked again, or denied
+    silent     nobody answered in time; this is not a rejection
+    parked     nobody answered in the short time, so people now have the long one
+    void       what had changed before the approved call could act: people were asked again, or the call was denied
     """
 
     round: int = 1
@@ -145,7 +145,7 @@ class Approval(_Part):
 
 
 class Doubt(_Part):
-    """An attempt at a call of which nobody knew whether it acted. ``ran``: the error was the tool's own."""
+    """An attempt at a call that ended in doubt: it may have acted. ``ran``: the error was the tool's own."""
 
     attempt: int
     message: _Str
@@ -154,9 +154,9 @@ class Doubt(_Part):
 
 
 class CallAttempt(_Part):
-    """The money of one attempt at a call; there is none where the tool is free.
+    """The cost of one attempt at a call of a tool that costs money.
 
-    charged_microusd  what counts: what it cost, or its reservation where nobody knows
+    charged_microusd  the amount that counts: its cost, or its reservation if the cost is unknown
     """
 
     attempt: int
@@ -166,12 +166,12 @@ class CallAttempt(_Part):
 
 
 class Signal(_Part):
-    """What was noticed, at a call, of an agent that repeats itself, and what was done about it.
+    """A signal at a call that the agent repeats itself, and what was done about it.
 
     kind   same_call, cycle, near_equal, same_error, unchanged_result, write_spiral, other_words
     step   notice (the agent is told) or forbid (the tool is forbidden)
-    first  the call that it began with
-    words  all of it in a sentence
+    first  the first of the repeated calls
+    words  the signal as a sentence
     """
 
     kind: _Str
@@ -182,18 +182,18 @@ class Signal(_Part):
 
 
 class Call(_Part):
-    """One proposed tool call and what came of it.
+    """One proposed tool call and its outcome.
 
-    outcome           ``refused`` never reached the tool; ``waiting`` for people; ``open`` has no outcome (yet)
+    outcome           ``refused``: never reached the tool; ``waiting``: for people; ``open``: no outcome (yet)
     arguments         as the gate admitted them, or as a person changed them
     error             the name of the error of a refused call
-    message           why it was refused, failed or denied, and what to mend; while it is in doubt, why
-    notice            what the model was told beside the result
-    charged_microusd  what its attempts cost, reservations without an outcome in full
+    message           why it was refused, failed or denied, and what to correct; for a call in doubt, the reason
+    notice            a remark for the model, sent with the result
+    charged_microusd  the cost of its attempts; reservations without an outcome count in full
     undo              the call that would undo it, recorded before its effect
-    undoes            of a rollback's call: the call that it takes back
-    repeats           the call whose recorded result it got, instead of acting again
-    left_out          the bytes of its result and arguments, which are null, where it was too large for a page
+    undoes            of a rollback's call: the call that it undoes
+    repeats           the earlier call whose recorded result it got, instead of acting again
+    left_out          bytes of its result and arguments if they were too large for a page; they are null then
     """
 
     index: int
@@ -218,10 +218,10 @@ class Call(_Part):
 
 
 class TurnEscalation(_Part):
-    """People (kind escalation), or the requester (kind question), were asked; ``by`` is "" while nobody has answered.
+    """A request to people (kind escalation) or to the requester (kind question); ``by`` is "" until somebody answers.
 
-    reason, why  why, as a name and in words
-    proposed     the decision that was not carried out, as JSON; null where there is none
+    reason, why  the reason, as a name and in words
+    proposed     the decision that was not carried out, as JSON; null if there is none
     """
 
     escalation_id: _Str
@@ -247,12 +247,12 @@ class Breaker(_Part):
 
 
 class Decided(_Part):
-    """The decision that a turn ended with.
+    """The decision at the end of a turn.
 
     kind                 call_tools, answer or hand_over
     note                 the planner's own remark
-    add_budget_microusd  what a person added; ``leased_microusd``: what of it the windows had room for, so that it
-                         raised the ceiling
+    add_budget_microusd  the budget that a person added; ``leased_microusd``: the part for which the windows had room.
+                         Only that part raised the ceiling
     """
 
     kind: _Str
@@ -278,15 +278,15 @@ class Pivot(_Part):
 
 
 class Turn(_Part):
-    """One turn. Money, tokens and calls are the sums of the run up to its end.
+    """One turn. Money, tokens and calls are the run's totals at the end of the turn.
 
     planner               agent, fallback, rollback, human or requester
-    at_ms                 since the opening; null where the log has no entry of it
-    spent_microusd        charged for certain, for models and tools; ``reserved_microusd`` is charged until an outcome
-    cost_ceiling_microusd as admitted, and what people added and the windows had room for
+    at_ms                 ms since the opening; null if the log has no entry of the turn
+    spent_microusd        the known cost of models and tools; ``reserved_microusd`` is charged until there is an outcome
+    cost_ceiling_microusd the admitted ceiling, plus the leased part of what people added
     unreadable            its entries that cannot be read
-    unknown               the keys of its entries of a kind that this version does not know
-    left_out              the bytes of its attempts and calls, which are empty, where they are too large for a page
+    unknown               keys of its entries whose kind this version does not know
+    left_out              bytes of its attempts and calls if they are too large for a page; both are empty then
     """
 
     turn: int
@@ -310,7 +310,7 @@ class Turn(_Part):
 
 
 class Ceilings(_Part):
-    """The run's limits; null where the log does not say."""
+    """The run's limits; null if the log does not have one."""
 
     cost_microusd: int | None = None
     turns: int | None = None
@@ -319,7 +319,7 @@ class Ceilings(_Part):
 
 
 class Spent(_Part):
-    """What one model, or one tool with a price of its own, cost: in so many attempts."""
+    """The cost and the attempts of one model, or of one tool that has a price."""
 
     name: _Str
     attempts: int
@@ -330,12 +330,12 @@ class Spent(_Part):
 
 
 class Money(_Part):
-    """Where the money went. ``charged_microusd`` is the sum of ``models`` and of ``tools``: all that counts.
+    """The run's money by model and tool. ``charged_microusd`` is the sum of ``models`` and ``tools``.
 
-    input_tokens of a model  all of its prompts', cached or not
-    leased_microusd    what was leased from the windows in all; null in a log from before there were leases
-    returned_microusd  what the run gave back when it was settled; null before that
-    saved_microusd     what loops that were stopped would have burned by their limits; no part of any sum
+    input_tokens of a model  tokens of all its prompts, cached or not
+    leased_microusd    the total leased from the windows; null in a log from before leases existed
+    returned_microusd  the part of the lease returned at settlement; null before that
+    saved_microusd     estimated further cost of the stopped loops up to their limits; not part of any sum
     """
 
     charged_microusd: int = 0
@@ -347,7 +347,7 @@ class Money(_Part):
 
 
 class Correction(_Part):
-    """What an operator says that the run cost instead."""
+    """The run's cost according to an operator's correction."""
 
     charged_microusd: int
     was_microusd: int
@@ -359,20 +359,20 @@ class Correction(_Part):
 class Timeline(_Part):
     """A run from its opening to its ending.
 
-    status             open: it has no ending (yet); corrupt: its log cannot be read where it would say
-    ending             one sentence: how it ended, or what it waits for
-    by                 the planner whose answer it is
-    degraded           it was not the agent that answered
-    reason, why        why it was refused or ended so; of a degraded answer, why the agent was stopped; as a name and
-                       in words
-    request            as it was sent
-    ceilings           as admitted, and in ``cost_microusd`` what people added and the windows had room for
-    spent_microusd     charged for certain, for models and tools
-    reserved_microusd  set aside by attempts whose outcome is not recorded
-    corrected          what an operator says that it cost instead; null where nobody does
-    effects            how the writes of an ended run ended: none, kept, undone or frozen
-    unreadable         every entry of the log that cannot be read; the rest is told without it
-    agent_turns        turns in which a model was asked; ``agent_calls`` what it proposed there
+    status             open: no ending (yet); corrupt: the entry that has the status cannot be read
+    ending             one sentence: how the run ended, or what it waits for
+    by                 the planner that answered
+    degraded           true if the answer is not the agent's
+    reason, why        the reason of the refusal or the ending, as a name and in words; of a degraded answer, why the
+                       agent was stopped
+    request            the request as it was sent
+    ceilings           the admitted limits; ``cost_microusd`` includes the leased part of what people added
+    spent_microusd     the known cost of models and tools
+    reserved_microusd  reservations of attempts without a recorded outcome
+    corrected          an operator's correction of the cost; null if there is none
+    effects            the state of an ended run's writes: none, kept, undone or frozen
+    unreadable         every entry of the log that cannot be read; the timeline leaves it out
+    agent_turns        turns in which a model was asked; ``agent_calls``: the calls proposed in them
     """
 
     version: Literal[1] = VERSION
@@ -410,5 +410,5 @@ class Timeline(_Part):
     unknown: tuple[_Str, ...] = ()
 
     def to_json(self) -> str:
-        """Return the timeline as JSON in ASCII: whatever the text holds, a terminal stays unharmed."""
+        """Return the timeline as JSON in ASCII, so that no text in it can send control codes to a terminal."""
         return json.dumps(self.model_dump(), indent=2).replace("\x7f", "\\u007f")

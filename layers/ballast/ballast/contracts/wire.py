@@ -15,9 +15,9 @@ from ballast.errors import BallastError, InvalidInput
 #: The name of an agent, an intent, a tenant or a tool.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
-#: Deeper JSON is refused: parsers differ in how deep they read, and every one must read what another one wrote.
+#: Deeper JSON is refused: parsers have different limits of depth, and each must read what another one wrote.
 MAX_DEPTH = 64
-#: The most complaints, and their sizes: a model pays for each character.
+#: The most complaints in an error, and the most characters of a name and of a complaint: models pay for each.
 _MAX_COMPLAINTS, _MAX_NAME_CHARS, _MAX_COMPLAINT_CHARS = 8, 200, 600
 
 
@@ -46,7 +46,7 @@ def _said(text: str) -> str:
 
 #: JSON that every parser accepts.
 Json = Annotated[JsonValue, AfterValidator(_plain)]
-#: Non-blank text: Converse accepts no blank one.
+#: Non-blank text: Converse refuses blank text.
 Text = Annotated[str, AfterValidator(_said)]
 
 T = TypeVar("T")
@@ -139,13 +139,13 @@ def sha256(text: str) -> str:
 def text_or_length(text: str, most: int) -> str:
     """Return ``text``, or its length if it has more than ``most`` characters.
 
-    For foreign texts: a cut one might end in a part of a sensitive value, which no mask would find.
+    For untrusted texts: cutting one could split a sensitive value, and no mask finds a part of a value.
     """
     return text if len(text) <= most else f"({len(text)} characters)"
 
 
 def complaints(error: ValidationError, *, missing_first: bool = False) -> str:
-    """Return one line with the wrong fields and what is allowed, without values."""
+    """Return one line that names the wrong fields and the allowed values, without the values that were sent."""
     parts = []
     items = error.errors(include_url=False, include_input=False)
     for item in sorted(items, key=lambda one: missing_first and one["type"] != "missing"):
@@ -154,7 +154,7 @@ def complaints(error: ValidationError, *, missing_first: bool = False) -> str:
         what = " ".join(item["msg"].split())
         if item["type"] == "union_tag_invalid":  # its message would quote the sent value
             what = f"{item['ctx']['discriminator']} must be one of {item['ctx']['expected_tags']}"
-        if len(what) > _MAX_COMPLAINT_CHARS:  # a playbook's validator wrote it, and may quote the value
+        if len(what) > _MAX_COMPLAINT_CHARS:  # a playbook's validator may quote the value
             what = item["type"]
         parts.append(f"{' '.join(where.split())}: {what}")
     more = len(parts) - _MAX_COMPLAINTS
@@ -162,10 +162,10 @@ def complaints(error: ValidationError, *, missing_first: bool = False) -> str:
 
 
 def parse(model: type[ModelT], data: Any, *, what: str, error: type[BallastError] = InvalidInput) -> ModelT:
-    """Return ``data`` (a mapping of JSON values) as ``model``, or raise ``error`` naming the fields.
+    """Return ``data`` (a mapping of JSON values) as ``model``. Raises ``error``, which names the fields.
 
-    ``what`` is the contract's name in the message. Strict as JSON: a string is not a number, but an array may become a
-    tuple and a string an enum.
+    ``what`` is the contract's name in the message. Validation is strict: a string is not a number. But an array may
+    become a tuple, and a string an enum.
     """
     if not isinstance(data, Mapping):
         raise error(f"{what} must be a JSON object, not {type(data).__name__}.")
@@ -173,7 +173,7 @@ def parse(model: type[ModelT], data: Any, *, what: str, error: type[BallastError
 
 
 def validated(read: Callable[[str], T], data: Any, *, what: str, error: type[BallastError], hint: str = "") -> T:
-    """Return ``read`` of ``data`` as JSON text, or raise ``error`` naming the fields, with ``hint`` at its end."""
+    """Return ``read`` of ``data`` as JSON text. Raises ``error``, which names the fields and ends with ``hint``."""
     try:
         return read(json.dumps(data, allow_nan=False))
     except ValidationError as problem:

@@ -1,6 +1,6 @@
 """Pure functions of a run: the prompt, the money, the calls, the next planner, the progress.
 
-Each takes a ``Run``, whatever prefix of a log it has, and remembers nothing; ``ballast.run`` computes each once. They
-ask the run for each other's results. Imports ``ballast.contracts``, ``ballast.errors``, ``ballast.log.events`` and
+Each takes a ``Run``, which may be any prefix of a log, and keeps no state; ``ballast.run`` computes each once. They
+read each other's results from the run. Imports ``ballast.contracts``, ``ballast.errors``, ``ballast.log.events`` and
 ``ballast.money.amounts`` only.
 """

@@ -1,4 +1,4 @@
-"""Append-only values that share what they had: adding to one makes another, and copies a bounded part of it.
+"""Append-only collections. Adding items returns a new collection, which shares most of the old one's items.
 
 Folds keep such values from turn to turn (``ballast.run``). With plain tuples and dictionaries each turn would copy all
 turns before it.
@@ -15,7 +15,7 @@ KeyT = TypeVar("KeyT")
 ValueT = TypeVar("ValueT")
 #: Items in each full part of a list.
 _PART = 32
-#: A new layer is merged with the one before it, unless that one is at least so many times as large.
+#: A new layer is merged with the one before it, unless that one is at least this many times as large.
 _TIMES = 8
 
 
@@ -69,14 +69,14 @@ class PersistentList(Sequence[ItemT]):
 
 
 class PersistentDict(Mapping[KeyT, ValueT]):
-    """A mapping in layers, the newest last; a few of them, since a layer grows by the small ones after it."""
+    """A mapping in a few layers, the newest last. A layer absorbs the small layers after it."""
 
     def __init__(self, items: Mapping[KeyT, ValueT] | None = None) -> None:
         self._layers: tuple[Mapping[KeyT, ValueT], ...] = (dict(items),) if items else ()
         self._count = len(items) if items else 0
 
     def with_more(self, items: Mapping[KeyT, ValueT]) -> PersistentDict[KeyT, ValueT]:
-        """Return the mapping with these items, in the place of those that it had under their keys."""
+        """Return the mapping with these items; they replace earlier items with the same keys."""
         if not items:
             return self
         made: PersistentDict[KeyT, ValueT] = PersistentDict()

@@ -1,10 +1,10 @@
 """Approvals: the rounds of asking people about a call, and their answers.
 
-A round is one asking. An approval that no longer holds is void, and a new round asks again::
+Each round asks once. An approval that is no longer valid is void, and a new round asks again::
 
-    needed (by the executor: why, and to what it is bound) ─▶ requested (people are told)
+    needed (by the executor: the reason and the binding) ─▶ requested (people are asked)
       ─▶ given … (one of several) ─▶ answered: approved │ rejected │ nobody answered in time
-      ─▶ void (what it was bound to has moved) ─▶ needed, round 2
+      ─▶ void (the bound values have changed) ─▶ needed, round 2
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ApprovalRound:
-    """One asking about one call.
+    """One request for the approval of one call.
 
-    needed     why a person is asked and what the approval is bound to; None where an older version asked
-    requested  what people were told
-    given      the approvals so far, where several people must approve
-    answer     None while nobody answered; its ``approve`` is None where nobody did in time
-    void       what had moved when the approved call was about to act
+    needed     the reason and the binding; None if an older version asked
+    requested  the request to people
+    given      the approvals so far, if several people must approve
+    answer     None before an answer; its ``approve`` is None if nobody answered in time
+    void       what had changed before the approved call could act
     """
 
     number: int
@@ -55,7 +55,7 @@ class ApprovalRound:
 
     @property
     def parked(self) -> bool:
-        """Whether people were given the long time, after nobody had answered in the short one."""
+        """Whether people have the long time, because nobody answered in the short one."""
         return self.needed is not None and self.needed.parked
 
     def _after(self, fact: Fact) -> ApprovalRound:
@@ -84,7 +84,7 @@ def approval_rounds(run: Run, turn: int, index: int) -> tuple[ApprovalRound, ...
 
 
 def approval_given_up(run: Run, turn: int) -> bool:
-    """Return whether a call of that turn got no answer to its approval, and its tool hands over then."""
+    """Return whether nobody answered a call's approval in that turn, and the tool's rule is to hand over."""
     settled = (event.fact for event in run.turn(turn).by_name.get(CallSettled.NAME, ()))
     return any(isinstance(one, CallSettled) and one.unanswered == "fallback" for one in settled)
 
@@ -108,7 +108,7 @@ class Rejection:
 def rejected(run: Run, state: CallState) -> tuple[ToolCall, ...]:
     """Return the call that people rejected, in each form that it had: as proposed, and as somebody changed it.
 
-    Empty if nobody did; no answer is not a rejection.
+    Empty if nobody rejected it; a missing answer is not a rejection.
     """
     if state.approval is not False:
         return ()

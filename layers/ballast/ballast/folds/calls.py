@@ -1,4 +1,4 @@
-"""Calls: what was proposed in each turn, the outcome of each call, and when two calls are the same."""
+"""Calls: the proposals of each turn, the outcome of each call, and the identity of calls."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ Identity = Callable[[ToolCall], str]
 
 
 def same(value: Any) -> Any:
-    """Return JSON ``value`` in one form for all equal values: without the order of keys, and with 1 for 1.0.
+    """Return a normal form of JSON ``value``: independent of the order of keys, and with 1 for 1.0.
 
-    Texts are compared as they are; a field whose spaces or case mean nothing says so by its type
+    Texts are compared unchanged; a field's type declares that spaces or case do not matter
     (``StringConstraints(strip_whitespace=True)``). Texts that look like numbers stay texts: the id "007" is not "7".
     """
     if value is None or isinstance(value, bool):
@@ -60,11 +60,11 @@ def identity_of(tool: str, arguments: Any) -> str:
 def asks_the_same(
     call: ToolCall, sent: ToolCall, before: ToolCall, sent_before: ToolCall, same: Callable[[ToolCall], str]
 ) -> bool:
-    """Return whether a call asks for the same as an earlier one: as its tool reads both, or as both were sent.
+    """Return whether a call repeats an earlier one: in the gate's normalized form, or in the form that was sent.
 
-    Equal arguments are one call, even if a validator of the tool adds something each time, such as the time. ``call``
-    and ``before`` are in the form that the gate gave them; ``sent`` and ``sent_before`` as they were proposed, or as
-    people changed them.
+    Calls with equal sent arguments are the same, even if the tool's validator adds something each time, such as the
+    time. ``call`` and ``before`` are normalized by the gate; ``sent`` and ``sent_before`` are as proposed, or as people
+    changed them.
     """
     return same(before) == same(call) or identity(sent) in (identity(before), identity(sent_before))
 
@@ -83,7 +83,7 @@ def _number(value: int | float) -> str:
 
 @dataclass(frozen=True)
 class Proposed:
-    """The decision of one turn and who made it. ``parallel``: none of its calls writes."""
+    """The decision of one turn and its planner. ``parallel``: none of its calls writes."""
 
     turn: int
     planner: Planner
@@ -99,19 +99,19 @@ class Proposed:
 
 @dataclass(frozen=True)
 class CallState:
-    """One call at its position and what became of it.
+    """One call at its position, and its state.
 
     status   proposed | intended | ok | failed | denied | refused | unknown
-    result   what the tool returned, JSON; ``message`` says what went wrong instead
+    result   the tool's result, JSON; without a result ``message`` has the error
     error    the name of the error of a refused call
     undo     the call that would undo it, recorded with the effect
-    approval None while nobody was asked or answered, else whether it was approved
-    notice   what the model must be told of the result, such as that it is an earlier one
-    repeat_of    turn and index of the call whose recorded result this one got; it had no effect of its own
-    on_rollback  what a rollback does about the effect: undo, keep or freeze; recorded before it
-    approved_by  who let it happen
-    proposed     what the planner had proposed, where a person changed the arguments; ``call`` is what may act
-    admitted     the call with its arguments in their one form, as the gate recorded it; None before the gate
+    approval None until people answered, else whether they approved
+    notice   a remark for the model about the result, such as that the result is an earlier one
+    repeat_of    turn and index of the earlier call whose recorded result this one got; it had no effect of its own
+    on_rollback  the rollback's rule for the effect: undo, keep or freeze; recorded before the effect
+    approved_by  the people who approved it
+    proposed     the planner's call, if a person changed the arguments; ``call`` is the changed one
+    admitted     the call with normalized arguments, as the gate recorded it; None before the gate
     """
 
     turn: int
@@ -139,7 +139,7 @@ class CallState:
 
     @property
     def as_admitted(self) -> ToolCall:
-        """The call as it is compared and shown: in its one form, where the gate has recorded that."""
+        """The call for comparison and display: normalized, if the gate has recorded it."""
         return self.admitted or self.call
 
     @property
@@ -153,7 +153,7 @@ class CallState:
         return self.effect == "write" and self.status in ("ok", "intended", "unknown")
 
     def after(self, fact: Fact) -> CallState:
-        """Return the call as it stands after one more fact about it."""
+        """Return the state after one more fact about the call."""
         match fact:
             case CallIntended():
                 return replace(
@@ -193,7 +193,7 @@ class CallState:
         return replace(state, call=changed, proposed=state.proposed or state.call, admitted=None)
 
     def _admitted(self, fact: CallIntended | ApprovalNeeded) -> ToolCall | None:
-        """Return the call as the gate recorded it; an older version recorded none with an approval."""
+        """Return the call as the gate recorded it; older versions did not record it with an approval."""
         if "arguments" not in fact.model_fields_set:
             return self.admitted
         return self.call.model_copy(update={"arguments": fact.arguments})

@@ -1,12 +1,12 @@
-"""The prompt of any turn, rebuilt from the log, and its digest.
+"""Rebuild the prompt of any turn from the log, and compute its digest.
 
 Each ``model.requested`` records only what is new in its prompt, and ``after``: the completion
 that it continues. The exact prompt is the chain of those deltas and completions::
 
     0001.model.requested ─▶ 0001.model.responded ◀─after─ 0002.model.requested ─▶ …
 
-A request that was never answered, or whose answer came after another planner had taken over,
-is not on the chain of later requests; it still counts for the money.
+A request without an answer, or with an answer after another planner took over, is not on the
+chain of later requests. Its cost still counts.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def answered_prompt(run: Run) -> Prompt:
 
 
 def rebuild(run: Run, requested: ModelRequested) -> Prompt:
-    """Return the exact prompt that ``requested`` was sent with. Raises ``LookupError`` if a part is gone."""
+    """Return the exact prompt of ``requested``. Raises ``LookupError`` if a part is missing."""
     return _through(run, requested.after).extended(requested)
 
 
@@ -72,9 +72,9 @@ def prompt_digest(run: Run, prompt: Prompt, inference: Mapping[str, Any]) -> str
     """Return the hex SHA-256 of the exact prompt, its inference settings and every event that it covers.
 
     ``inference`` is {"model": …, "max_tokens": …, "temperature": …}. Changing, removing or
-    reordering an earlier event changes the digest: tamper evidence. Pass the prompt as it is shown: its digest is
-    the same with and without the right to see sensitive values, and does not help to guess one.
-    Raises ``KeyError`` if a covered event is gone.
+    reordering an earlier event changes the digest: tamper evidence. Pass the masked prompt: then the digest is
+    the same for every reader, and does not help to guess a sensitive value.
+    Raises ``KeyError`` if a covered event is missing.
     """
 
     def answered(before: _Written, requested: ModelRequested, responded: ModelResponded) -> _Written:
@@ -86,7 +86,7 @@ def prompt_digest(run: Run, prompt: Prompt, inference: Mapping[str, Any]) -> str
     return whole.with_more(*new, lambda seq: run.at(seq).digest).digest(inference)
 
 
-#: Bytes of a part in which a prompt's text is kept and hashed: it is never copied as a whole.
+#: Bytes of one part of a prompt's text. Prompts are kept and hashed in parts, and never copied as a whole.
 _PART_BYTES = 32 * 1024
 
 
@@ -112,7 +112,7 @@ class _Joined:
 
 @dataclass(frozen=True)
 class _Written:
-    """A prompt whose parts are canonical JSON already, and the digests of the events that it covers."""
+    """A prompt as canonical JSON, in parts, and the digests of its covered events."""
 
     system: str = "null"
     tools: str = "null"
@@ -137,7 +137,7 @@ class _Written:
         return replace(self, messages=self.messages.with_more(messages), digests=self.digests.with_more(digests))
 
     def digest(self, inference: Any) -> str:
-        """Return the SHA-256 of the canonical JSON of these and of ``inference``."""
+        """Return the SHA-256 of the canonical JSON of the prompt, the digests and ``inference``."""
         events, messages = self.digests, self.messages
         rest = f'],"system":{self.system},"tools":{self.tools}}}'
         found = hashlib.sha256(b'{"events":[')
@@ -149,15 +149,15 @@ class _Written:
 
 
 def changed_prompts(run: Run, digests: Mapping[str, str], most_chars: int | None = None) -> tuple[dict[str, str], int]:
-    """Return the errors in the prompts of the run, by the key of their ``model.requested``, and how many are right.
+    """Return the run's wrong prompts, each error under its ``model.requested`` key, and the number of correct prompts.
 
     Each prompt is rebuilt with sensitive values masked and compared with its ``prompt_sha256``, in one pass.
     ``digests`` are the events' digests, by key. After ``most_chars`` characters of prompts only the newest one is
-    compared: each holds all earlier ones, so that the work grows with the square of a run's length.
+    compared, because each prompt contains all earlier ones and the work grows with the square of a run's length.
     """
     newest = next((event.seq for event in reversed(run.events) if event.name == ModelRequested.NAME), None)
     read = fit = 0
-    # By the completion that they end with.
+    # The prompts, by the completion at their end.
     written: dict[str | None, _Written] = {None: _Written()}
     wrong: dict[str, str] = {}
     for event in run.as_shown:
@@ -188,7 +188,7 @@ def _some(covers: Sequence[str]) -> str:
 
 
 def asked_with(run: Run, responded: ModelResponded) -> ModelRequested:
-    """Return the request of that completion. Raises ``LookupError`` if it is gone."""
+    """Return the request of that completion. Raises ``LookupError`` if it is missing."""
     asked = run.fact(ModelRequested, responded.turn, responded.attempt)
     if asked is None:
         raise LookupError(ModelRequested.key(responded.turn, responded.attempt))
@@ -196,7 +196,7 @@ def asked_with(run: Run, responded: ModelResponded) -> ModelRequested:
 
 
 def said(responded: ModelResponded) -> dict[str, Any]:
-    """Return the completion's message. Raises ``LookupError`` if it is gone."""
+    """Return the completion's message. Raises ``LookupError`` if it is missing."""
     if responded.message is None:
         raise LookupError(f"{responded.seq} has no message")
     return responded.message

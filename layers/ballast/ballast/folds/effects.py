@@ -1,7 +1,7 @@
-"""Effects: the writes that stand, what repeats them, what a rollback must undo, and the money that they moved.
+"""Effects: the writes in force, their repeats, the undos of a rollback, and the money that writes moved.
 
-An effect stands from its intent until another call has undone it. An undo is an effect itself, which the same effect
-once more takes back: cancel, reinstate, cancel leaves one cancellation.
+An effect is in force from its intent until another call undoes it. An undo is also an effect, and repeating the first
+call cancels it: cancel, reinstate, cancel leaves one cancellation.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ UNKNOWN = ("unknown", "intended")
 
 @dataclass(frozen=True)
 class Standing:
-    """The writes that stand, in the order of the work.
+    """The writes in force, in the order of the work.
 
-    undoing  the positions of those that undid another one
+    undoing  the positions of those that undid another write
     """
 
     writes: tuple[CallState, ...]
@@ -36,12 +36,12 @@ class Standing:
 
     @property
     def effects(self) -> tuple[CallState, ...]:
-        """The writes that are no undo of another one."""
+        """The writes that did not undo another write."""
         return tuple(state for state in self.writes if state.position not in self.undoing)
 
 
 def standing(run: Run, same: Identity = identity) -> Standing:
-    """Return the writes that happened, or may have, and were not undone since. ``same`` tells equal calls."""
+    """Return the writes that happened, or may have happened, and are not undone. ``same``: identity of calls."""
     stands = _standing(run, same)
     return Standing(tuple(stands.writes.values()), stands.undoing)
 
@@ -52,13 +52,13 @@ def _standing(run: Run, same: Identity = identity) -> _Stands:
 
 @dataclass(frozen=True)
 class _Stands:
-    """The writes that stand after some turns, by position, and how they are found.
+    """The writes in force after some turns, by position, with indexes.
 
-    undone_by   those that happened, by the identity of the call that undoes them, oldest first
-    asking      those that happened, by the identity of their call
-    asked       all, by the keys of their call
-    undoable    those that a rollback undoes
-    stopping    those at which a rollback stops
+    undone_by   writes that happened, by the identity of the call that undoes them, oldest first
+    asking      writes that happened, by the identity of their call
+    asked       all writes, by the keys of their call
+    undoable    writes that a rollback undoes
+    stopping    writes that stop a rollback
     """
 
     same: Identity
@@ -71,7 +71,7 @@ class _Stands:
     stopping: Mapping[Position, CallState] = field(default_factory=dict)
 
     def after(self, turn: Turn) -> _Stands:
-        """Return the writes that stand after one more turn."""
+        """Return the writes in force after one more turn."""
         stands = self
         for state in turn.committed:
             stands = stands._with(state, turn.proposal.undoes if turn.proposal is not None else None)
@@ -83,12 +83,12 @@ class _Stands:
         undo = self.same(state.undo) if ok and state.undo is not None else None
         stands = self
         if ok:
-            # The effect that it undid: the one that the rollback names, or the newest with that undo.
+            # The undone effect: the one that the rollback names, or the newest with that undo.
             by_rollback = marked is not None and state.planner is Planner.ROLLBACK
             undone = self._named(marked) if by_rollback else self._newest(self.undone_by.get(does, ()))
             if undone is not None:
                 stands = replace(stands._without(undone), undoing=stands.undoing | {at})
-            # The undo that it made void by having its effect once more.
+            # The earlier undo that this write cancels, because it repeats the undone effect.
             taken_back = stands._newest(stands.asking.get(undo, ())) if undo is not None else None
             if taken_back is not None:
                 stands = stands._without(taken_back)
@@ -142,8 +142,8 @@ def _stops(state: CallState, *, is_undo: bool) -> bool:
 def earlier(run: Run, at: Position, call: ToolCall, same: Identity = identity) -> CallState | None:
     """Return the call before ``at`` that ``call`` repeats; None if there is none.
 
-    Among several, one with an unknown effect comes first, since it blocks the repeat; else the newest. An effect that
-    was undone can be had again.
+    Of several, one with an unknown effect is returned, since it blocks the repeat; else the newest. An undone effect
+    may be repeated.
     """
     turn, index = at
     here = (event for event in run.turn(turn).events if not event.name.startswith("call.") or event.index < index)
@@ -156,13 +156,13 @@ def earlier(run: Run, at: Position, call: ToolCall, same: Identity = identity) -
     return max(found, key=lambda state: (state.status in UNKNOWN, state.position), default=None)
 
 
-#: A call is found by its identity as its tool reads it, and as it was sent.
+#: The two identities of a call: of its normalized form, and of the form that was sent.
 _Key = tuple[str, str]
 _READ, _SENT = "read", "sent"
 
 
 def _keys(state: CallState, same: Identity) -> frozenset[_Key]:
-    """Return the keys of a call that it shares with each call that asks for the same; see ``asks_the_same``."""
+    """Return the keys of a call. Calls that ask for the same share a key, see ``asks_the_same``."""
     sent = {(_SENT, identity(state.as_admitted)), (_SENT, identity(state.call))}
     return frozenset({(_READ, same(state.as_admitted)), *sent})
 
@@ -180,17 +180,16 @@ def _reads(run: Run, same: Identity) -> PersistentDict[_Key, CallState]:
 
 
 def _disposition(state: CallState) -> str:
-    """Return what a rollback does about the effect: undo, keep or freeze; recorded before the effect."""
+    """Return the rollback's rule for the effect: undo, keep or freeze; recorded before the effect."""
     if state.planner is Planner.HUMAN:
         return "keep"  # a person decided on it
     return state.on_rollback or ("undo" if state.undo else "keep")
 
 
 def to_undo(run: Run) -> tuple[CallState, ...]:
-    """Return the effects with a recorded undo that nobody undid yet, newest first.
+    """Return the effects with a recorded undo that are not undone yet, newest first.
 
-    The rollback's own writes are not among them: an undo is not undone. Neither is an effect whose undo was tried and
-    failed.
+    The rollback's own writes are left out, since an undo is not undone. So is an effect whose undo failed.
     """
     tried = run.gathered("tried undos", _tried)
     left = reversed(tuple(_standing(run).undoable.values()))
@@ -208,14 +207,14 @@ def _tried(turn: Turn) -> Iterable[Position]:
 
 
 def frozen(run: Run) -> tuple[CallState, ...]:
-    """Return the effects that stop a rollback: unknown ones, and those that the playbook leaves to a person."""
+    """Return the effects that stop a rollback: unknown ones, and those that a person must decide on."""
     return tuple(_standing(run).stopping.values())
 
 
 def effects(run: Run, status: str) -> Effects:
-    """Return how the effects of a run that ends with ``status`` ended.
+    """Return the state of the effects of a run that ends with ``status``.
 
-    Only an answer keeps them: nobody decided on what a run leaves behind when it breaks off.
+    Only an answer keeps effects: if a run is cut off, nobody has decided about its effects.
     """
     stand = run.standing
     if any(state.status in UNKNOWN for state in stand.writes):
@@ -230,9 +229,9 @@ def effects(run: Run, status: str) -> Effects:
 
 
 def ended_effects(run: Run) -> Effects | None:
-    """Return how the effects ended by ``run.ended``; None if there is none, or it does not say.
+    """Return the state of the effects according to ``run.ended``; None if the event or its field is missing.
 
-    A run may be cut while a write begins: the ending was written without sight of that write.
+    If a run is cut off while a write begins, its ending may not include that write.
     """
     ended = run.ending
     if not isinstance(ended, RunEnded) or ended.effects is None:

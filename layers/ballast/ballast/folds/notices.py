@@ -1,4 +1,4 @@
-"""Notices: what others are told of a run, and the summary for the person who decides."""
+"""Notices: the events about a run for other systems, and the summary for the person who decides."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def _about(run: Run, fact: EscalationOpened | RunEnded | RunRefused) -> dict[str
     }
 
 
-#: The newest calls say most; older ones are in the log.
+#: Calls in the summary: the newest ones matter most, and the log has the others.
 _SHOWN_CALLS = 12
 _SHOWN_CHARS = 400
-#: The effects so far, in words; without effects there is no line.
+#: The effects so far, in words; a run without effects has no line.
 _EFFECTS = {
     Effects.FROZEN: "what was written stands, or may stand",
     Effects.UNDONE: "what was written is undone",

@@ -1,4 +1,4 @@
-"""The opening of a run, and what people granted to it since."""
+"""The opening of a run, and people's later grants to it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Opening:
     """An admitted run.
 
     limits              as admitted
-    cost_ceiling_microusd  the admitted ceiling and what people added since, once it was leased too: of neither
-                        more than the other says
-    agent_until_ms, deadline_ms  epoch milliseconds; whatever a person answers renews them
-    requested_by        who asked for the run, where the front door knew; they may not approve its calls
-    granted_turn        the turn in which a person last handed back to the agent; counting of
-                        turns and tool calls starts after it. 0 where nobody did.
+    cost_ceiling_microusd  the admitted ceiling, plus what people added and Extend leased: of each grant the smaller
+                        of the added and the leased amount
+    agent_until_ms, deadline_ms  epoch milliseconds; every answer of a person renews them
+    requested_by        the requester's identity, if the caller was authenticated; they may not approve its calls
+    granted_turn        the turn in which a person last handed back to the agent; turns and tool calls
+                        are counted after it. 0 if no person did.
     """
 
     request: RunRequest
@@ -39,7 +39,7 @@ class Opening:
 
 
 def opening(run: Run) -> Opening:
-    """Return how the run was opened. Raises ``LogCorrupt`` if it was not."""
+    """Return the opening of the run. Raises ``LogCorrupt`` if it was not admitted."""
     opened = run.fact(RunOpened)
     if opened is None:
         raise LogCorrupt("The log has no 0000.run.opened: the run was not admitted, or its log is incomplete.")
@@ -58,7 +58,7 @@ def opening(run: Run) -> Opening:
 
 
 def _renewed(before: tuple[int, int], turn: Turn) -> tuple[int, int]:
-    """Return the deadlines after what people answered in ``turn``."""
+    """Return the deadlines after people's answers in ``turn``."""
     answers = (event.fact for event in turn.events if event.name in (EscalationAnswered.NAME, ApprovalAnswered.NAME))
     for answered in answers:
         assert isinstance(answered, EscalationAnswered | ApprovalAnswered)
@@ -69,9 +69,9 @@ def _renewed(before: tuple[int, int], turn: Turn) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Grant:
-    """A person handed the run back to the agent in that turn; ``leased_microusd`` is what it raised the ceiling by.
+    """A person handed the run back to the agent in that turn; ``leased_microusd`` is added to the ceiling.
 
-    That is what they added, as far as it was leased too: of neither more than the other says.
+    It is the smaller of the amount that the person added and the amount that was leased.
     """
 
     turn: int
@@ -82,7 +82,7 @@ class Grant:
 def grants(run: Run) -> tuple[Grant, ...]:
     """Return the grants in order. A requester's reply renews the deadlines, and is not a grant."""
     opened = run.fact(RunOpened)
-    # A log from before there were leases has no lease.extended either.
+    # A log from before leases existed has no lease.extended either.
     leases = opened is not None and opened.lease is not None
     extended = {one.turn: one.microusd for one in run.facts(LeaseExtended)}
     found = []
@@ -96,7 +96,7 @@ def grants(run: Run) -> tuple[Grant, ...]:
 
 
 def requested(run: Run) -> RunRequest:
-    """Return what was asked for, whether it was admitted or not. Raises ``LogCorrupt``."""
+    """Return the request, admitted or not. Raises ``LogCorrupt``."""
     first = run.fact(RunOpened) or run.fact(RunRefused)
     if first is None:
         raise LogCorrupt("The log has neither 0000.run.opened nor 0000.run.refused: it is incomplete.")

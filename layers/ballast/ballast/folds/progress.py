@@ -1,4 +1,4 @@
-"""Progress: where a run stands, which planner is next, and why the agent stopped."""
+"""Progress: the status of a run, the next planner, and why the agent stopped."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Progress:
 
     status      unknown before the log has an opening; waiting while a person or the requester is asked
     turn        the newest turn with an entry; 0 before the first
-    planner     in charge of that turn, or of the next one where it has handed over
+    planner     the planner in charge of that turn; after a hand-over, of the next turn
     pending     that turn's calls without an outcome
     committed   the writes that happened, or may have happened
-    escalation_id  what waits for a person, if anything does: an escalation, an approval, a question to the requester
-    by, degraded   of an ended run: whose answer it is, and whether that is not the agent
-    reason      why it waits, was refused or ended as it did; None where there is nothing to say
+    escalation_id  the open escalation, approval or question to the requester; None if there is none
+    by, degraded   of an ended run: the planner that answered, and whether that was not the agent
+    reason      why it waits, was refused or ended; None if there is no reason
     """
 
     status: Status
@@ -54,7 +54,7 @@ class Progress:
 
 
 def progress(run: Run) -> Progress:
-    """Return where the run stands."""
+    """Return the run's progress."""
     ended = run.ending
     if isinstance(ended, RunRefused):
         return Progress(status="refused", reason=ended.reason)
@@ -85,7 +85,7 @@ def progress(run: Run) -> Progress:
     )
 
 
-#: People are asked and answer. Then the planner before them goes on, unless they name another.
+#: People answer, and then the planner before them continues, unless they name another one.
 _PEOPLE = (Planner.HUMAN, Planner.REQUESTER)
 _DECISIONS = frozenset({ModelResponded.NAME, PlanDecided.NAME, EscalationAnswered.NAME})
 
@@ -110,7 +110,7 @@ def _in_charge(run: Run) -> Planner:
 
 
 def _open_question(run: Run, turn: int, pending: set[int]) -> EscalationOpened | ApprovalRequested | None:
-    """Return the oldest escalation of ``turn`` without an answer; earlier turns wait for nobody."""
+    """Return the oldest escalation of ``turn`` without an answer; earlier turns have none."""
     for event in run:
         if event.turn != turn:
             continue
@@ -126,9 +126,8 @@ def _open_question(run: Run, turn: int, pending: set[int]) -> EscalationOpened |
 def successor(of: Planner, run: Run, *, has_fallback: bool, starts_clean: bool = True) -> Planner:
     """Return the planner that takes over from ``of``.
 
-    ``has_fallback`` says whether the playbook has a script for the run's intent, ``starts_clean`` whether what the
-    agent did is rolled back before it. A planner that has had its turn does not get another one, except by a
-    person's decision.
+    ``has_fallback``: the playbook has a script for the run's intent. ``starts_clean``: the agent's effects are rolled
+    back before the script starts. A planner that was replaced does not come back, except by a person's decision.
     """
     goes_on = has_fallback and not any(made.planner is Planner.FALLBACK for made in run.proposals.values())
     if of is Planner.AGENT and run.must_roll_back and (starts_clean or not goes_on):
@@ -137,9 +136,9 @@ def successor(of: Planner, run: Run, *, has_fallback: bool, starts_clean: bool =
 
 
 def why_it_stopped(run: Run) -> ExitReason | None:
-    """Return why the agent was stopped, None where it was not, or goes on since.
+    """Return why the agent was stopped; None if it was not stopped, or has continued since.
 
-    What came after it (the rollback, a script, the workflow's own hand-over) is a consequence.
+    Later hand-overs (of the rollback, of a script, by the workflow) are consequences and do not change the reason.
     """
     why: ExitReason | None = None
     for event in run:
@@ -153,7 +152,7 @@ def why_it_stopped(run: Run) -> ExitReason | None:
         if cut is not None:
             why = cut.reason
         elif isinstance(fact, ModelResponded | PlanDecided):
-            stands = run.proposals[event.turn].decision  # of a completion that came too late, not its own
+            stands = run.proposals[event.turn].decision  # not the decision of a completion that came too late
             if isinstance(stands, HandOver) and stands.reason is not ExitReason.QUESTION:
                 why = stands.reason
     return why

@@ -1,4 +1,4 @@
-"""Money and counts: what a run has used, what counts against the agent's limits, and what the run cost."""
+"""Money and counts: the usage of a run, the counts against the agent's limits, and the cost of the run."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Usage:
     model_calls        attempts
     refused_calls      calls that the executor refused
     input_tokens, output_tokens, cache_read_tokens, cache_write_tokens  as reported
-    spent_microusd     settled by reported usage, and what tools cost
-    reserved_microusd  reservations of attempts without an outcome: charged in full until it comes
-    tools_microusd     of both, what is charged for tools
+    spent_microusd     cost of reported usage and of tools
+    reserved_microusd  reservations of attempts without an outcome: charged in full until the outcome is recorded
+    tools_microusd     the part of both that is charged for tools
     """
 
     turns: int = 0
@@ -104,7 +104,7 @@ def spent(turn: Turn) -> Spent:
 
 
 def usage(run: Run) -> Usage:
-    """Return what the run has used."""
+    """Return the usage of the run."""
     granted = run.opening.granted_turn if run.is_open else 0
 
     def counted(before: tuple[int, int], turn: Turn) -> tuple[int, int]:
@@ -126,10 +126,10 @@ def _usage_after(before: Usage, turn: Turn) -> Usage:
 
 
 def charged_at_last(run: Run, known: Set[str]) -> int:
-    """Return what was reserved when the run was settled comes to, in micro-dollars, by the outcomes that came since.
+    """Return the final charge of a settled run in micro-dollars, with the outcomes recorded since settlement.
 
-    ``known``: the keys of the events that were there then. What was reserved later was never asked for: who reserves
-    looks for an ending before it asks.
+    ``known``: the keys of the events at settlement. Later reservations do not count: an attempt looks for an ending
+    after it reserves and before it asks the model, so these attempts asked nothing.
     """
 
     def counts(event: Event) -> bool:
@@ -149,7 +149,7 @@ def charged_at_last(run: Run, known: Set[str]) -> int:
 
 @dataclass(frozen=True)
 class CallCharge:
-    """The money of one attempt at a call; ``status`` is its outcome, None where its reservation counts."""
+    """The cost of one attempt at a call; ``status`` is its outcome, None if its reservation counts."""
 
     reserved_microusd: int
     charged_microusd: int
@@ -157,7 +157,7 @@ class CallCharge:
 
 
 def call_charges(turn: Turn) -> Mapping[int, tuple[CallCharge, ...]]:
-    """Return what the attempts at the turn's calls cost, by the call's position.
+    """Return the cost of the attempts at the turn's calls, by the call's position.
 
     The outcome is the last attempt's; an attempt before it stays charged.
     """
@@ -182,12 +182,12 @@ CACHE_WRITE_TOKENS = "gen_ai.usage.cache_creation.input_tokens"
 
 @dataclass(frozen=True)
 class Counts:
-    """Counts of the agent's doing.
+    """The agent's counts.
 
     turns         model turns
-    tokens        in and out: as reported, and as promised by attempts that reported nothing and may have cost
+    tokens        input and output: as reported, or the upper bound for attempts without a report that may have cost
     calls         proposed calls, by tool
-    same          proposed calls, by what they ask: tool and arguments
+    same          proposed calls, by identity: tool and arguments
     refused_calls calls that the executor refused
     """
 
@@ -204,7 +204,7 @@ class Counts:
 
     @property
     def repeated_calls(self) -> int:
-        """Calls that asked again what an earlier one had asked."""
+        """Calls that repeated an earlier call."""
         return self.tool_calls - len(self.same)
 
     def with_calls(self, calls: Sequence[ToolCall]) -> Counts:
@@ -217,7 +217,7 @@ class Counts:
 
 
 def counts(run: Run) -> Counts:
-    """Return what the agent has used of its limits."""
+    """Return the agent's counts against its limits."""
     granted = run.opening.granted_turn if run.is_open else 0
 
     def with_turn(before: Counts, turn: Turn) -> Counts:
@@ -239,7 +239,7 @@ def _counts_after(before: Counts, turn: Turn) -> Counts:
 
 
 def _tokens(turn: Turn) -> int:
-    """Return the tokens of a turn: as reported, else as promised."""
+    """Return the tokens of a turn: as reported, else the upper bound."""
     promised: dict[int, int] = {}
     total = 0
     for event in turn.events:
@@ -251,19 +251,19 @@ def _tokens(turn: Turn) -> int:
                 promised.pop(charged.attempt, None)
             case ModelFailed(cost_microusd=0) as failed:
                 promised.pop(failed.attempt, None)
-            # Any other may have used all that it was promised, even if that costs nothing.
+            # Any other attempt may have used its upper bound, even at no cost.
     return total + sum(promised.values())
 
 
-#: An operator may say no more of a charge, in micro-dollars, and of who and why, in characters.
+#: The largest valid correction in micro-dollars, and the most characters of its operator and its reason.
 _MOST_MICROUSD, _BY_CHARS, _REASON_CHARS = 10**15, 256, 500
 
 
 @dataclass(frozen=True)
 class Correction:
-    """What ``run.corrected`` says: what the run cost, and had been charged before, in micro-dollars; by whom, and why.
+    """A correction in ``run.corrected``: new cost and earlier charge in micro-dollars, operator and reason.
 
-    It says so in the log, which others can write, too: shown beside what the log counts, never instead of it.
+    Other functions can write the log too, so a correction is shown in addition to the log's cost, never instead of it.
     """
 
     charged_microusd: int
@@ -274,7 +274,7 @@ class Correction:
 
     @property
     def told(self) -> Corrected:
-        """The correction as it is told to others."""
+        """The correction as a part of an outgoing event."""
         cost = dollars(self.charged_microusd)
         return Corrected(
             cost_usd=cost,
@@ -286,9 +286,9 @@ class Correction:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run cost, in micro-dollars: as its log counts it, reservations without an outcome in full; as corrected.
+    """The cost of a run in micro-dollars, by its log (reservations without an outcome in full) and as corrected.
 
-    After the run has ended this is the amount of its ending; late outcomes are in the lease, and in a correction.
+    For an ended run it is the amount in the ending; late outcomes are only in the lease, or in a correction.
     """
 
     counted_microusd: int
@@ -301,7 +301,7 @@ class Cost:
 
 
 def cost(run: Run) -> Cost:
-    """Return what the run cost so far. Raises ``LogCorrupt`` where the log does not say it in whole numbers."""
+    """Return the cost of the run so far. Raises ``LogCorrupt`` if an amount in the log is not an integer."""
     ended = run.fact(RunEnded)
     if ended is None:
         return Cost(run.usage.charged_microusd, corrected(run))
@@ -309,14 +309,14 @@ def cost(run: Run) -> Cost:
 
 
 def corrected(run: Run) -> Correction | None:
-    """Return the newest correction that has the form of an operator's command; None if there is none."""
+    """Return the newest correction in the form of an operator's command; None if there is none."""
     found = [event for event in run if event.name == RunCorrected.NAME]
     newest = (correction_of(event) for event in sorted(found, key=lambda event: event.index, reverse=True))
     return next((one for one in newest if one is not None), None)
 
 
 def correction_of(event: Event) -> Correction | None:
-    """Return the correction of ``run.corrected``; None if it has not the form of an operator's command."""
+    """Return the correction in ``run.corrected``; None if it is not in the form of an operator's command."""
     try:
         said = event.fact
     except LogCorrupt:
@@ -334,7 +334,7 @@ def correction_of(event: Event) -> Correction | None:
 
 @dataclass(frozen=True)
 class StoppedLoop:
-    """One hand-over for ``loop``: the turn in which it was decided, and what it stopped_loops, in micro-dollars."""
+    """One hand-over for ``loop``: its turn, and the estimated saving in micro-dollars."""
 
     turn: int
     saved_microusd: int
@@ -343,8 +343,8 @@ class StoppedLoop:
 def stopped_loops(run: Run) -> tuple[StoppedLoop, ...]:
     """Return the loops that were stopped, in order.
 
-    Each would have gone on for the turns that were left, at the price of its last turn, and no further than
-    the money that was left. An estimate from below: prompts grow from turn to turn, and its tool calls are not in it.
+    The saving is the price of the loop's last turn times the remaining turns, limited by the remaining money. It is a
+    low estimate: prompts grow from turn to turn, and tool calls are not included.
     """
     return tuple(
         StoppedLoop(turn, _left(run.before(turn)))

@@ -1,7 +1,7 @@
-"""Codec: an event as a DynamoDB item, and back.
+"""Encode an event as a DynamoDB item, and decode it.
 
-A body is stored as its canonical JSON: as text where it is short, compressed where that is
-smaller, and as a pointer to S3 (claim check) where even that is large. Pure: no I/O.
+A body is stored as canonical JSON: a short one as text, a longer one compressed if that is smaller, and a
+large one as a pointer to S3 (claim check). Pure: no I/O.
 """
 
 import hashlib
@@ -18,22 +18,22 @@ from ballast.contracts.wire import canonical, complaints, sha256
 from ballast.log.event import Event
 from ballast.table import Item
 
-#: Shorter bodies are left as readable text in the table.
+#: Shorter bodies stay readable text in the table.
 COMPRESS_OVER_BYTES = 1_024
 #: Larger items go to S3: from here one S3 PUT is cheaper than DynamoDB's write units (one a KiB).
 CLAIM_CHECK_OVER_BYTES = 32 * 1024
-#: No writer of ours makes more bytes or levels of JSON of one event.
+#: Ballast never writes an event with more bytes or levels of JSON.
 MOST_BYTES, MOST_LEVELS = 64 * 1024 * 1024, 160
 _PAYLOAD_KEY = re.compile(r"payloads/[0-9A-Za-z]{1,128}", re.ASCII)
 _CONTENT = frozenset({"body", "packed", "payload"})
-#: An item's attributes that are the event itself.
+#: The attributes of an item that hold the event itself.
 _OF_THE_EVENT = frozenset({"run_id", "seq", "at", "digest"}) | _CONTENT
 
 
 def encode(event: Event, written: Mapping[str, Any]) -> tuple[Item, bytes | None]:
-    """Return the item, and the bytes that must be in S3 before it is written.
+    """Return the item, and the bytes to put into S3 before the item is written.
 
-    ``written`` is the event's body as it is stored: with sensitive values sealed.
+    ``written`` is the event's body as it is stored, with sensitive values sealed.
     """
     text = canonical(written)
     item: Item = {"run_id": event.run_id, "seq": event.seq, "at": event.at, "digest": event.digest}
@@ -51,7 +51,7 @@ def payload_key(packed: bytes) -> str:
 
 
 def payload_of(item: Mapping[str, Any]) -> str | None:
-    """Return the S3 key that ``item`` points to, if any. Raises ``ValueError`` if that is no payload's key."""
+    """Return the S3 key that ``item`` points to, if any. Raises ``ValueError`` if that is not a payload's key."""
     if "payload" not in item:
         return None
     key = item["payload"]
@@ -61,7 +61,7 @@ def payload_of(item: Mapping[str, Any]) -> str | None:
 
 
 def kept_beside(item: Mapping[str, Any], tokens: Mapping[str, Any]) -> dict[str, str]:
-    """Return what an item has beside its event, and a hash of the ciphertexts that ``tokens`` stand for."""
+    """Return an item's other attributes, and a hash of the ciphertexts behind ``tokens``."""
     beside = {name: _told(value) for name, value in item.items() if name not in _OF_THE_EVENT}
     return beside | ({SEALED: sha256(canonical(tokens))} if tokens else {})
 
@@ -71,9 +71,9 @@ def _told(value: Any) -> str:
 
 
 def decode(item: Mapping[str, Any], payload: bytes | None) -> Event:
-    """Return the event of ``item``; ``payload`` is what S3 held for it. Raises ``ValueError`` if it is garbled.
+    """Return the event of ``item``; ``payload`` is its content in S3. Raises ``ValueError`` for a garbled item.
 
-    Any item may be in the log, since every writer can put one there; each defect is a ``ValueError``.
+    Every writer of the log can put any item there, so each defect is a ``ValueError``.
     """
     if len(_CONTENT & item.keys()) != 1:
         raise ValueError("it has no content, or more than one")

@@ -1,4 +1,4 @@
-"""The envelope in which the log keeps a fact: the run, the key, the time, and the body as it is stored."""
+"""The envelope of a fact in the log: the run, the key, the time, and the stored body."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ FactT = TypeVar("FactT", bound=Fact)
 
 
 class Event(Wire):
-    """A fact as the log keeps it.
+    """A fact as it is stored in the log.
 
     run_id  the run
     seq     its key; see ``Key``
-    at      ISO 8601 UTC time at which it was written; never used for ordering
+    at      when it was written, ISO 8601 in UTC; never used for ordering
     body    its content, JSON; read it through ``fact``
     """
 
@@ -36,25 +36,25 @@ class Event(Wire):
     _stored: tuple[tuple[str, str], ...] = ()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Event:
-        """Return a copy, with other fields where ``update`` has some."""
+        """Return a copy with the fields of ``update``."""
         made = super().model_copy(update=update, deep=deep)
         for computed in ("key", "name", "turn", "index", "fact", "digest", "as_shown"):
             vars(made).pop(computed, None)
         return made
 
     def with_shown(self, shown: dict[str, Any]) -> Event:
-        """Return the same event, of which everybody may see ``shown``, and whose ``body`` few may."""
+        """Return the same event with ``shown`` as the body for everybody; only few may read its ``body``."""
         made = self.model_copy()
         made._shown = shown
         return made
 
     @property
     def stored(self) -> tuple[tuple[str, str], ...]:
-        """What the log keeps beside ``body``, by name: the attributes of indexes, the expiry, a hash of ciphertexts."""
+        """Its other attributes in the log, by name: those of indexes, the expiry, a hash of ciphertexts."""
         return self._stored
 
     def with_stored(self, stored: Mapping[str, str]) -> Event:
-        """Return the same event, which knows what the log keeps beside its body."""
+        """Return the same event with its other attributes in the log."""
         made = self.model_copy()
         made._stored = tuple(sorted(stored.items()))
         return made
@@ -76,7 +76,7 @@ class Event(Wire):
 
     @cached_property
     def fact(self) -> Fact:
-        """What it says. Raises ``LogCorrupt`` that names the event where its body is not as Ballast writes it."""
+        """Its content as a typed fact. Raises ``LogCorrupt``, which names the event, for a garbled body."""
         try:
             return KINDS.get(self.name, Other).read(self.key, self.body)
         except ValidationError as problem:
@@ -86,7 +86,7 @@ class Event(Wire):
 
     @cached_property
     def turn(self) -> int:
-        """The turn that it belongs to; 0 is the opening, ``LAST_TURN`` the ending."""
+        """Its turn; 0 is the opening, ``LAST_TURN`` the ending."""
         return self.key.turn
 
     @cached_property
@@ -96,22 +96,22 @@ class Event(Wire):
 
     @cached_property
     def index(self) -> int:
-        """The position within the turn (of a call, or a model attempt); 1 where the key has none."""
+        """The position within the turn (of a call, or a model attempt); 1 if the key has none."""
         return self.key.index
 
     @property
     def round(self) -> int:
-        """Which asking for an approval, or which attempt in doubt, it belongs to, from 1."""
+        """The round of approval, or the attempt in doubt, from 1."""
         return self.key.round
 
     @cached_property
     def digest(self) -> str:
-        """Hex SHA-256 of the key and the body as it is shown: one for everybody, and no help in guessing a secret."""
+        """Hex SHA-256 of the key and the masked body: the same for everybody, and useless for guessing a secret."""
         return sha256(f"{self.run_id}\0{self.seq}\0{canonical(self.shown)}")
 
 
 def facts(events: Iterable[Event], kind: type[FactT]) -> Iterator[FactT]:
-    """Yield what the events of one kind say, in their order. Raises ``LogCorrupt``."""
+    """Yield the facts of one kind, in the order of the events. Raises ``LogCorrupt``."""
     for event in events:
         if event.name == kind.NAME:
             fact = event.fact
@@ -119,15 +119,15 @@ def facts(events: Iterable[Event], kind: type[FactT]) -> Iterator[FactT]:
             yield fact
 
 
-#: What the executor writes where nobody answered: it says nothing, and lets nothing happen.
+#: The fields of the executor's own answer, which it writes if nobody answered. They approve nothing.
 _NOBODYS = {"escalation_id", "approve", "by", "comment", "agent_until_ms", "deadline_ms"}
 
 
 def is_a_persons(name: str, body: Mapping[str, Any]) -> bool:
-    """Say whether only a person may make an event of that name with that body: it counts only with a signature.
+    """Return whether only a person may write an event of that name with that body. It then needs a signature.
 
-    Answers to escalations and questions, approvals and rejections; and whatever claims a person as its planner. It is
-    asked of bodies that may be garbled, so it reads them as they are.
+    True for answers to escalations and questions, for approvals and rejections, and for each event that names a person
+    as its planner. The body may be garbled, so it is read without validation.
     """
     if name in ("escalation.answered", "call.approval_given"):
         return True

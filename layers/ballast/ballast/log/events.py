@@ -1,25 +1,25 @@
-"""The events of a run: one frozen model for each kind, and the envelope in which the log keeps it.
+"""The events of a run: one frozen model for each kind.
 
-An event's key follows from its model, so a writer names no key and a reader no field by hand::
+An event's key follows from its model, so writers and readers use no literal keys or field names::
 
     log.record(run_id, CallRefused(turn=3, index=1, tool="refund", error="…", message="…"))
     for refused in facts(events, CallRefused): refused.turn, refused.message
 
     0000.run.opened │ refused                     RunOpened, RunRefused
     0003.model.requested                          ModelRequested    attempt 1; 0003.model.2.requested: attempt 2
-    0003.model.failed                             ModelFailed       likewise
-    0003.model.responded                          ModelResponded    one a turn, whichever attempt brought it
+    0003.model.failed                             ModelFailed       the same
+    0003.model.responded                          ModelResponded    one a turn, from any attempt
     0003.plan.decided                             PlanDecided       by a planner without a completion
     0003.call.1.intended │ reserved │ settled …   CallIntended, CallReserved, CallSettled, CallRefused
-    0003.call.1.doubted │ doubted.2               CallDoubted       one for each attempt that ended in doubt
+    0003.call.1.doubted │ doubted.2               CallDoubted       one for each attempt in doubt
     0003.call.1.approval_needed │ … .2            ApprovalNeeded, ApprovalRequested, ApprovalAnswered, ApprovalVoid
     0003.call.1.approval_given.1.2                ApprovalGiven     round 1, the second person
     0004.escalation.opened │ answered │ announced EscalationOpened, EscalationAnswered, EscalationAnnounced
     0004.lease.extended                           LeaseExtended
     9999.run.ended │ settled │ announced …        RunEnded, RunSettled, RunCorrected, RunAnnounced, RunReplied
 
-A model has the fields that Ballast reads or writes today. A field that another version wrote is kept: reading and
-writing a body again gives the same body. What is absent stays absent. Imports ``ballast.contracts``.
+A model has the fields that Ballast reads or writes today. Fields of another version are kept: reading and writing a
+body gives the same body. An absent field stays absent. Imports ``ballast.contracts``.
 """
 
 from __future__ import annotations
@@ -56,15 +56,15 @@ def _given(value: BaseModel) -> Any:
     return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
-#: A whole number: no bool, no text of digits, no float.
+#: An integer: no bool, no float, no text of digits.
 Int = Annotated[int, Strict()]
-#: Any text, also one with a lone surrogate, which a model may write.
+#: Any text, also with a lone surrogate: models write them.
 Str = InstanceOf[str]
 Bool = Annotated[bool, Strict()]
-#: An amount: whole millionths, 0 or more. A negative amount would make room in a window, and fractions do not add up.
+#: An amount: integer millionths, 0 or more. A negative amount would make room in a window.
 Micro = Annotated[int, Strict(), Field(ge=0)]
 _Json = dict[str, Any]
-# Read by JSON's rules, and written as they were given.
+# Read by JSON's rules, and written unchanged.
 _Decided = Annotated[Decision, PlainValidator(_decision), PlainSerializer(_whole)]
 _Call = Annotated[ToolCall, PlainValidator(_call), PlainSerializer(_given)]
 _Cut = Annotated[HandedOver, PlainValidator(_cut), PlainSerializer(_whole)]
@@ -77,20 +77,20 @@ class Part(BaseModel):
 
 
 class Fact(Part):
-    """What an event says. Its position is in its key, the rest in its body."""
+    """The content of an event. Its position is in the key, the other fields are in the body."""
 
     NAME: ClassVar[str]
-    #: The fields that are the position, and no part of the body.
+    #: The fields of the position; they are not in the body.
     AT: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def read(cls, key: Key, body: Mapping[str, Any]) -> Fact:
-        """Return the fact of ``body`` under ``key``. Raises ``ValidationError``, ``LogCorrupt``."""
+        """Return the fact of ``body`` and ``key``. Raises ``ValidationError``, ``LogCorrupt``."""
         return cls.model_validate({**body, **{name: getattr(key, name) for name in cls.AT}})
 
     @classmethod
     def key(cls, *at: int) -> str:
-        """Return the key at that position: turn, then index, round and number as far as the model has them."""
+        """Return the key at a position: the turn, then index, round and number if the model has them."""
         raise NotImplementedError
 
     @property
@@ -100,7 +100,7 @@ class Fact(Part):
 
     @property
     def body(self) -> dict[str, Any]:
-        """The body as JSON: what was given, and nothing else. Any text is taken, also one that is no Unicode."""
+        """The body as JSON: only the fields that were given. Any text is accepted, also with lone surrogates."""
         given = self.model_dump(by_alias=True, exclude_unset=True, exclude=set(self.AT))
         body: dict[str, Any] = json.loads(canonical(given))
         return body
@@ -158,9 +158,9 @@ class RunOpened(_OfRun):
 
     request                      as it was sent, with the agent's name
     limits                       as admitted
-    lease                        the money of the run; None in a log from before there were leases
+    lease                        the money of the run; None in a log from before leases existed
     agent_until_ms, deadline_ms  epoch milliseconds
-    requested_by                 who asked, where the front door knew
+    requested_by                 the requester's identity, if the caller was authenticated
     """
 
     NAME = "run.opened"
@@ -177,7 +177,7 @@ class RunOpened(_OfRun):
 
 
 class RunRefused(_OfRun):
-    """The run was not admitted. ``reason`` is an error's name, ``opens_at`` when there is room again (ISO 8601)."""
+    """The run was not admitted. ``reason`` is an error's name; there is room again at ``opens_at`` (ISO 8601)."""
 
     NAME = "run.refused"
     _TURN = 0
@@ -189,7 +189,7 @@ class RunRefused(_OfRun):
 
 
 class Evidence(Part):
-    """What an ending vouches for; see ``ballast.log.evidence``."""
+    """The digest of the events that an ending vouches for; see ``ballast.log.evidence``."""
 
     sha256: Str | None = None
     events: Str | None = None
@@ -200,10 +200,10 @@ class Evidence(Part):
 
 
 class RunEnded(_OfRun):
-    """The run ended, whatever ended it.
+    """The run ended, for any reason.
 
-    by           the planner whose answer it is
-    degraded     it was not the agent that answered
+    by           the planner that answered
+    degraded     the answer is not the agent's
     effects      none, kept, undone or frozen
     answer_turn  the turn of the answer
     """
@@ -222,7 +222,7 @@ class RunEnded(_OfRun):
 
 
 class RunSettled(_OfRun):
-    """The lease was settled. ``beyond_microusd``: what the log claims above it, and nobody is charged for."""
+    """The lease was settled. ``beyond_microusd``: cost in the log above the lease; nobody is charged for it."""
 
     NAME = "run.settled"
     leased_microusd: Micro
@@ -253,7 +253,7 @@ class RunCorrected(_OfRun):
 
 
 class RunAnnounced(_OfRun):
-    """An event told others how the run ended."""
+    """The event about the run's end was sent."""
 
     NAME = "run.announced"
     event_id: Str
@@ -261,7 +261,7 @@ class RunAnnounced(_OfRun):
 
 
 class RunReplied(_OfRun):
-    """The caller's queue was told how the run ended. ``error``: why it was not."""
+    """The run's outcome was sent to the caller's queue. ``error``: why it could not be sent."""
 
     NAME = "run.replied"
     event_id: Str
@@ -278,7 +278,7 @@ def _attempt_key(kind: type[Fact], turn: int, attempt: int = 1) -> str:
 
 
 def _read_attempt(kind: type[Fact], key: Key, body: Mapping[str, Any]) -> Fact:
-    """Return the fact of an attempt, whose number stands in its key and in its body."""
+    """Return the fact of an attempt. Its number is in the key and in the body."""
     if body.get("attempt", key.index) != key.index:
         raise ValueError(f"attempt: its key says {key.index}")
     return kind.model_validate({"attempt": key.index, **body, "turn": key.turn})
@@ -298,11 +298,11 @@ class LoopSignal(Part):
 class ModelRequested(_OfTurn):
     """A model is about to be asked: the reservation, and what is new in the prompt.
 
-    after, covers    the completion that the prompt continues; the events that it tells of for the first time
-    system, tools    only where they are others than before
+    after, covers    the completion that the prompt continues; the events that are new in the prompt
+    system, tools    only if they differ from the earlier request's
     prompt_sha256    of the exact prompt, its inference settings and every event that it covers
-    prompt_bound     tokens that the prompt can have at most; ``sent_bytes``: bytes of its texts
-    invocation       tells the attempt from a concurrent one
+    prompt_bound     upper bound of the prompt's tokens; ``sent_bytes``: bytes of its texts
+    invocation       distinguishes the attempt from a concurrent one
     """
 
     NAME = "model.requested"
@@ -339,12 +339,12 @@ class ModelRequested(_OfTurn):
 
     @property
     def inference(self) -> dict[str, Any]:
-        """What the prompt's digest covers beside the prompt."""
+        """The inference settings, which the prompt's digest covers too."""
         return {"model": self.model, "max_tokens": self.max_tokens, "temperature": self.temperature}
 
 
 class Charged(_OfTurn):
-    """What an attempt cost, and the tokens that this is computed from; None where no usage is believed."""
+    """The cost of an attempt, and its tokens; None if the reported usage is missing or not accepted."""
 
     attempt: Int
     cost_microusd: Micro
@@ -355,7 +355,7 @@ class Charged(_OfTurn):
     output_tokens: Int | None = Field(default=None, alias="gen_ai.usage.output_tokens")
     cache_read_tokens: Int | None = Field(default=None, alias="gen_ai.usage.cache_read.input_tokens")
     cache_write_tokens: Int | None = Field(default=None, alias="gen_ai.usage.cache_creation.input_tokens")
-    #: Of those written, the ones that are kept for an hour; there is no convention for them.
+    #: The tokens written to the one-hour cache, out of all tokens written; no convention names them.
     cache_write_1h_tokens: Int | None = Field(default=None, alias="ballast.usage.cache_creation_1h.input_tokens")
     usage_disbelieved: Str | None = None
     latency_ms: Int | None = None
@@ -369,7 +369,7 @@ class Charged(_OfTurn):
 
 
 class ModelResponded(Charged):
-    """The turn's completion, and what was decided by it. ``refused_answer``: why its answer was not sent."""
+    """The turn's completion and its decision. ``refused_answer``: why its answer was not sent."""
 
     NAME = "model.responded"
     message: _Json | None = None
@@ -381,7 +381,7 @@ class ModelResponded(Charged):
 
 
 class ModelFailed(Charged):
-    """An attempt that brought no completion, or one that came too late."""
+    """An attempt without a completion, or with one that came too late."""
 
     NAME = "model.failed"
     error: Str = ""
@@ -403,7 +403,7 @@ class ModelFailed(Charged):
 
 
 class BreakerHeld(Part):
-    """The spend breaker that stopped the agent, and the time up to which a person's grant passes it."""
+    """The spend breaker that stopped the agent. A person's grant bypasses it until a given time."""
 
     mode: Str
     by: Str | None = None
@@ -414,9 +414,9 @@ class BreakerHeld(Part):
 class PlanDecided(_OfTurn):
     """A planner's decision without a completion.
 
-    handed_over  the workflow itself took the planner before this one out of charge
-    undoes       turn and index of the effect that a rollback's call takes back
-    breaker      where the spend breaker decided
+    handed_over  the planner that the workflow itself replaced before this turn
+    undoes       turn and index of the effect that a rollback's call undoes
+    breaker      the spend breaker, if it caused the decision
     """
 
     NAME = "plan.decided"
@@ -430,7 +430,7 @@ class PlanDecided(_OfTurn):
 
 
 class EscalationOpened(_OfTurn):
-    """People, or the requester (``kind`` question), were told that the run waits. ``answer_by``: ISO 8601."""
+    """People, or the requester (``kind`` question), were asked; the run waits. ``answer_by``: ISO 8601."""
 
     NAME = "escalation.opened"
     escalation_id: Str
@@ -444,7 +444,7 @@ class EscalationOpened(_OfTurn):
 
 
 class EscalationAnswered(_OfTurn):
-    """A person's decision, signed. ``agent_until_ms`` and ``deadline_ms`` renew the run's time."""
+    """A person's signed decision. ``agent_until_ms`` and ``deadline_ms`` renew the run's time."""
 
     NAME = "escalation.answered"
     escalation_id: Str | None = None
@@ -457,7 +457,7 @@ class EscalationAnswered(_OfTurn):
 
 
 class EscalationAnnounced(_OfTurn):
-    """An event told others that the run waits for people."""
+    """The event that the run waits for people was sent."""
 
     NAME = "escalation.announced"
     event_id: Str
@@ -465,7 +465,7 @@ class EscalationAnnounced(_OfTurn):
 
 
 class LeaseExtended(_OfTurn):
-    """The budget that a person added in that turn was taken from the windows."""
+    """The budget that a person added in that turn was leased from the windows."""
 
     NAME = "lease.extended"
     microusd: Micro
@@ -477,7 +477,7 @@ class LeaseExtended(_OfTurn):
 
 
 class Moves(Part):
-    """What a call moves of the business's own money, in micro-units. ``back``: its undo gives it back."""
+    """The business's own money that a call moves, in micro-units. ``back``: the call's undo returns it."""
 
     micro: Micro
     unit: Str | None = None
@@ -488,13 +488,13 @@ class Moves(Part):
 
 
 class Reserves(OfCall):
-    """A fact that sets money aside for a call of a tool that costs."""
+    """A fact that reserves money for a call of a tool that costs money."""
 
     reserved_microusd: Micro = 0
 
 
 class CallIntended(Reserves):
-    """The call is about to be executed: its one form, its key, what would undo it and what a rollback does."""
+    """The call is about to be executed: its normalized arguments, its idempotency key, its undo and rollback rule."""
 
     NAME = "call.intended"
     tool: Str
@@ -514,7 +514,7 @@ class CallIntended(Reserves):
 
 
 class CallReserved(Reserves):
-    """Money was reserved again, for the second attempt at a read that costs."""
+    """Money was reserved again, for the second attempt at a read that costs money."""
 
     NAME = "call.reserved"
     tool: Str | None = None
@@ -524,9 +524,9 @@ class CallReserved(Reserves):
 class CallDoubted(_OfRound):
     """An attempt ended in doubt.
 
-    ran       the error was the tool's own; else of what was asked afterwards
-    nothing   the tool said that nothing was done ("done"), or that it begins again after that ("begins")
-    until_ms  when its lease ends, epoch milliseconds; 0 where it kept it until then
+    ran       the error was the tool's own; otherwise the error of a later check
+    nothing   the tool reported that nothing was done ("done"), or then began again ("begins")
+    until_ms  when the attempt's lease ends, epoch milliseconds; 0 if the attempt held it to its end
     """
 
     NAME = "call.doubted"
@@ -549,10 +549,10 @@ class CallSettled(OfCall):
     """The call's outcome: ok, failed, denied or unknown.
 
     undo         the call that undoes the effect
-    repeat_of    turn and index of the call whose recorded result this one got; it had no effect of its own
-    notice       what the model is told beside the result
-    unanswered   what follows where nobody answered
-    defect       the message is that of an error and of no outcome of the business
+    repeat_of    turn and index of the earlier call whose recorded result this one got; it had no effect of its own
+    notice       a remark for the model, sent with the result
+    unanswered   the tool's rule for an approval that nobody answered
+    defect       the message is an error's, not an outcome of the business
     """
 
     NAME = "call.settled"
@@ -571,7 +571,7 @@ class CallSettled(OfCall):
 
 
 class CallRefused(OfCall):
-    """The call did not pass the gate or a rule; it reached no tool. ``error`` is the name of the error."""
+    """The gate or a rule refused the call, before it reached the tool. ``error`` is the name of the error."""
 
     NAME = "call.refused"
     tool: Str | None = None
@@ -581,7 +581,7 @@ class CallRefused(OfCall):
 
 
 class ApprovalNeeded(_OfRound):
-    """Why people are asked, and what their answer is bound to. ``parked``: they have the long time."""
+    """The reason to ask people, and what their answer is bound to. ``parked``: people have the long time."""
 
     NAME = "call.approval_needed"
     tool: Str | None = None
@@ -595,7 +595,7 @@ class ApprovalNeeded(_OfRound):
 
 
 class ApprovalRequested(_OfRound):
-    """People were told. ``binding``: the hash of what their answer is bound to."""
+    """People were asked. ``binding``: the hash that their answer is bound to."""
 
     NAME = "call.approval_requested"
     escalation_id: Str | None = None
@@ -629,7 +629,7 @@ class ApprovalGiven(_OfRound):
 
     @property
     def changes_arguments(self) -> bool:
-        """Whether this answer changed the arguments, and to what is known."""
+        """Whether this answer changed the arguments, and the log has the new ones."""
         return self.changed and "arguments" in self.model_fields_set
 
     @classmethod
@@ -647,10 +647,10 @@ class Approved(Part):
 
 
 class ApprovalAnswered(_OfRound):
-    """The answer that decides: a person's, signed. ``approve`` is None where nobody answered in time.
+    """The final answer, signed by a person. ``approve`` is None if nobody answered in time.
 
-    arguments    as a person changed them; absent where nobody did
-    call_sha256  the call that people saw
+    arguments    as a person changed them; absent if nobody did
+    call_sha256  hash of the call that people saw
     """
 
     NAME = "call.approval_answered"
@@ -673,7 +673,7 @@ class ApprovalAnswered(_OfRound):
 
 
 class ApprovalVoid(_OfRound):
-    """An approval that no longer holds: what had moved when the call was about to act, and what it is bound to now."""
+    """An approval that is no longer valid: what had changed before the call could act, and the new binding."""
 
     NAME = "call.approval_void"
     tool: Str | None = None

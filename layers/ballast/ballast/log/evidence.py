@@ -8,15 +8,15 @@ between, and for itself::
 ``sha256`` is computed over the digest of all those marks (``events``) and the carrier's own mark, with its expiry. So
 the carrier can be checked against the lease even after TTL has removed some of the events.
 
-An event's *mark* is the SHA-256 of its key, its time, the digest of its body, and the attributes beside the body:
-those of the indexes, the expiry, the hash of its ciphertexts. ``sha256`` covers the whole marks in the order of the
-work. The first bytes of each are listed beside it, to name an event that does not fit.
+An event's *mark* is the SHA-256 of its key, its time, the digest of its body, and its other attributes: those of the
+indexes, the expiry, the hash of its ciphertexts. ``sha256`` covers the whole marks in the order of the work. The first
+bytes of each mark are listed too, to name an event that does not fit.
 
-An unsigned answer of a person counts for nothing: Settle verifies signatures, and leaves it out of the marks. Its key
-is listed apart (``unsigned``, also in ``sha256``), so that a reader without the signing key can name it.
+An unsigned answer of a person is ignored: Settle verifies signatures, and leaves such an answer out of the marks. Its
+key is listed separately (``unsigned``, also in ``sha256``), so that a reader without the signing key can name it.
 
-The digest has no key: every writer of the log can compute a new one. So the digest of ``run.settled`` is also kept in
-the settled lease, which only the functions of money write.
+The digest has no secret key: every writer of the log can compute a new one. So the settled lease also has the digest
+of ``run.settled``, and only the functions of the budgets table can write there.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -102,13 +102,13 @@ class Finding:
 class Verdict:
     """The result of a check.
 
-    status   ``fits``; ``unfit``; ``not_covered``: ended, but by a version without evidence, or partly forgotten by
-             TTL; ``open``: not ended yet, and ``refused``: in both only prompts and single events were checked
+    status   ``fits``; ``unfit``; ``not_covered``: ended, but by a version without evidence, or partly removed by
+             TTL; ``open``: not ended yet; ``refused``. For the last two only prompts and single events were checked
     first    the first event that does not fit, in the order of the work
-    covered  how many events a digest covers
-    prompts  how many prompts were rebuilt and are the ones that were sent
-    late     keys of events that came after the ending, as work that was under way may; no digest covers them
-    unsigned  keys of events that claim to be a person's answer and are not signed: forged, and believed by nobody
+    covered  number of events that a digest covers
+    prompts  number of rebuilt prompts that equal the sent ones
+    late     keys of events that running work wrote after the ending; no digest covers them
+    unsigned  keys of events that claim to be a person's answer and are not signed: forged, and ignored
     """
 
     status: Status
@@ -121,12 +121,12 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Anchor:
-    """A run's end by its settled lease, outside of its log.
+    """The settled lease's record of a run's end, outside the log.
 
     settled  whether the lease was settled
-    sha256   of the evidence in ``run.settled``; None if an older version settled it
-    corrections  how often an operator has corrected its charge; None if unknown
-    corrected    the body of the last correction; None if there is none, or an older version wrote it
+    sha256   the evidence in ``run.settled``; None if an older version settled it
+    corrections  number of operators' corrections of the charge; None if unknown
+    corrected    the body of the last correction; None if there is none, or if an older version wrote it
     """
 
     settled: bool
@@ -137,9 +137,9 @@ class Anchor:
 
 @dataclass
 class _Check:
-    """The state of one check. ``marks``: those of the events that are there, by key.
+    """The state of one check. ``marks``: the marks of the events in the log, by key.
 
-    checked  the carriers whose own digest is right, even if events that they vouch for are missing
+    checked  the carriers with a correct digest, even if some of their events are missing
     """
 
     run: Run
@@ -161,19 +161,19 @@ def check(
     most_chars: int | None = None,
     unsigned: Iterable[str] = (),
 ) -> Verdict:
-    """Return whether the run of ``events`` (all of them, in the order of the work) is as it was written.
+    """Return whether the run of ``events`` (all of them, in the order of the work) is unchanged.
 
-    broken      what is wrong with events that could not be read, by key
-    anchor      what the settled lease says, where it is known
-    settling    whether ``run.settled`` is only about to be written
-    now         the time, for events that TTL may have removed by now; None: none may be
-    most_chars  how much of the prompts is rebuilt, together; the newest one always is. None: all of all
-    unsigned    keys of people's answers that a reader with the key did not believe; without the key they are told by
-                what the endings list, and by the answers that have no signature at all
+    broken      the errors of events that could not be read, by key
+    anchor      the settled lease's record, if known
+    settling    ``run.settled`` is about to be written, so it may be missing
+    now         the time, because TTL may have removed events; None: TTL has removed none
+    most_chars  most characters of prompts to rebuild; the newest prompt is always rebuilt. None: no limit
+    unsigned    keys of people's answers whose signature a reader with the key refused; without the key they are found
+                by the endings' lists and by missing signatures
     """
     try:
         return _verdict(Run.of(events), dict(broken or {}), anchor, settling, now, most_chars, frozenset(unsigned))
-    except GARBLED as problem:  # a body that no line here expects: it is no reason to look at no other run
+    except GARBLED as problem:  # a garbled body must not keep other runs from being checked
         return Verdict("unfit", Finding("", f"the run cannot be checked ({type(problem).__name__}): {_ODD}"))
 
 
@@ -198,7 +198,7 @@ def _verdict(
     it = _Check(whole, broken, marks)
     it.wrong.update(it.broken)
     carriers = [event for event in whole if carries(event)]
-    # The newest first: what it says of an earlier one decides whether that one is believed.
+    # The newest first: a carrier vouches for the earlier ones.
     for carrier in reversed(carriers):
         if carrier.seq not in it.wrong:
             with _finding(it, carrier):
@@ -231,7 +231,7 @@ def _verdict(
 
 @contextmanager
 def _finding(it: _Check, event: Event) -> Iterator[None]:
-    """Name ``event`` where it cannot be checked: whoever may write the log may put any body there."""
+    """Report ``event`` if it cannot be checked: every writer of the log can put any body there."""
     try:
         yield
     except GARBLED as problem:
@@ -243,7 +243,7 @@ def _unreadable(problem: Exception) -> str:
 
 
 def _check_carrier(it: _Check, carrier: Event) -> None:
-    """Compare what is there with what ``carrier`` vouches for."""
+    """Compare the events with the marks that ``carrier`` vouches for."""
     evidence = carrier.body[EVIDENCE]
     it.covered.add(carrier.seq)
     try:
@@ -269,7 +269,7 @@ def _check_carrier(it: _Check, carrier: Event) -> None:
         right = whole_of(evidence["events"], since, own, apart) == evidence.get("sha256")
         if right and fits:
             right = together_of(whole) == evidence["events"]
-    else:  # an older version's, which can only be checked while all that it vouches for is there
+    else:  # an older version's, which can only be checked while all its events exist
         right = not fits or whole_before(whole, since, own, apart) == evidence.get("sha256")
     if not right:
         it.wrong[carrier.seq] = "was changed: it, its time, its index or what it says of the others is not what it was"
@@ -278,9 +278,9 @@ def _check_carrier(it: _Check, carrier: Event) -> None:
 
 
 def _check_answers(it: _Check, carriers: Sequence[Event], unsigned: frozenset[str], *, ended: bool) -> tuple[str, ...]:
-    """Find what claims to be a person's answer and is not signed; what an older version ended has no signatures."""
+    """Find unsigned events that claim to be a person's answer. Runs that an older version ended have no signatures."""
     forged = {*unsigned} | {seq for carrier in carriers for seq in unsigned_keys(carrier)}
-    # A file of an older version does not say what stood beside any event.
+    # A file of an older version does not have the events' other attributes.
     known = any(event.stored for event in it.run)
     if known and (carriers or not ended):
         for event in it.run:
@@ -299,7 +299,7 @@ def _check_answers(it: _Check, carriers: Sequence[Event], unsigned: frozenset[st
 
 
 def _lacks_a_signature(event: Event) -> bool:
-    """Say whether it is an approval that is void because nobody signed it."""
+    """Return whether the event voids an approval because it is not signed."""
     try:
         fact = event.fact if event.name == ApprovalVoid.NAME else None
     except GARBLED:
@@ -308,7 +308,7 @@ def _lacks_a_signature(event: Event) -> bool:
 
 
 def _check_uncovered(it: _Check) -> tuple[str, ...]:
-    """Find what no carrier vouches for: late work that had been under way, or something that was added."""
+    """Find events that no carrier vouches for: late events of running work, and events that somebody added."""
     late = []
     ended = it.run.by_seq.get(RunEnded.key())
     told = set(vouched_keys(ended)) if ended is not None and carries(ended) else it.covered
@@ -326,14 +326,14 @@ def _check_uncovered(it: _Check) -> tuple[str, ...]:
     return tuple(late)
 
 
-#: Agent, rollback, fallback and people: each takes a turn, and hands over to the next one where it fails.
+#: Agent, rollback, fallback and people: each takes a turn, and hands over to the next one if it fails.
 _PLANNERS = 4
 
 
 def _may_be_late(event: Event, told: Run, run: Run) -> bool:
-    """Say whether work that was under way when the run ended writes such an event, or an operator who corrects it.
+    """Return whether work still running at the run's end, or an operator's correction, writes such an event.
 
-    ``told``: the run as its ending vouches for it.
+    ``told``: the events that the ending vouches for.
     """
     if event.seq in (RunAnnounced.key(), RunReplied.key()):
         return True
@@ -353,13 +353,13 @@ def _may_be_late(event: Event, told: Run, run: Run) -> bool:
     ended = run.fact(RunEnded)
     if ended is None or ended.status == "answered":
         return False
-    # It was cut, in the middle of whatever it did, or failed: a planner that could not write left no entry in its turn.
+    # The run was cut off or failed: a planner that could not write has no entry in its turn.
     last = max((one.turn for one in told if one.turn < LAST_TURN), default=0)
     return max(1, last) <= event.turn <= last + _PLANNERS
 
 
 def _check_settled(it: _Check, run: Run) -> None:
-    """Find that ``run.settled`` is gone, or has lost its evidence, where there must be one."""
+    """Report a required ``run.settled`` that is missing or has no evidence."""
     seq, settled = RunSettled.key(), run.by_seq.get(RunSettled.key())
     if settled is not None and not carries(settled):
         it.wrong.setdefault(seq, "has no evidence, and the ending has: somebody changed it")
@@ -375,7 +375,7 @@ def _check_settled(it: _Check, run: Run) -> None:
 
 
 def _had_a_lease(run: Run) -> bool:
-    """Say whether the run leased its money, as every run does by now; its opening may be gone or garbled."""
+    """Return whether the run had a lease, as every run of this version does; its opening may be missing or garbled."""
     try:
         opened = run.fact(RunOpened)
     except GARBLED:
@@ -384,7 +384,7 @@ def _had_a_lease(run: Run) -> bool:
 
 
 def _check_anchor(it: _Check, run: Run, anchor: Anchor | None) -> None:
-    """Compare the ending with what the settled lease says of it."""
+    """Compare the ending with the settled lease."""
     if anchor is None or not anchor.settled or anchor.sha256 is None:
         return
     seq, settled = RunSettled.key(), run.by_seq.get(RunSettled.key())
@@ -401,7 +401,7 @@ def _check_anchor(it: _Check, run: Run, anchor: Anchor | None) -> None:
 
 
 def _check_corrections(it: _Check, anchor: Anchor | None) -> None:
-    """Name the corrections that no operator ordered, newest first: the lease has the orders, the log copies of them."""
+    """Report corrections without an operator's command, newest first: the lease has commands, the log has copies."""
     if anchor is None or not anchor.settled or anchor.corrections is None:
         return
     told = [event for event in it.run if event.name == RunCorrected.NAME]
@@ -423,7 +423,7 @@ def _first(it: _Check, besides: set[str]) -> Finding | None:
 
 
 def _is_copy(event: Event, ordered: Mapping[str, Any] | None) -> bool:
-    """Say whether a correction is the copy of what an operator ordered."""
+    """Return whether a correction is the copy of an operator's command."""
     try:
         return event.fact.body == ordered
     except GARBLED:
@@ -435,9 +435,9 @@ def _only_missing(it: _Check) -> bool:
 
 
 def forgets(carriers: Iterable[Event], now: datetime) -> bool:
-    """Say whether TTL removes events of this run by now: the retention of its endings, counted from its first event.
+    """Return whether TTL may have removed events of this run: their retention, counted from its first event, is over.
 
-    ``carriers``: its endings; whoever acts on it gives those whose own digest was checked.
+    ``carriers``: its endings. Before acting on the result, pass only endings with a checked digest.
     """
     for carrier in carriers:
         try:

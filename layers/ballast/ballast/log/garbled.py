@@ -1,4 +1,4 @@
-"""Repair a garbled event as far as it can be read: to show it, never to act on it."""
+"""Repair a garbled event as far as it can be read, only to show it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ballast.errors import LogCorrupt
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import KINDS, Fact, ModelResponded, Other
 
-#: What stands for a field that must be there and cannot be read.
+#: The replacement of a required field that cannot be read, by its type.
 _NOTHING: Mapping[Any, Any] = {int: 0, str: "", bool: False}
 
 
 def mended(event: Event) -> Event:
-    """Return the event with a fact that says what can be read of its body; the event itself where all of it can.
+    """Return the event with a fact of the readable part of its body; the same event if all of it is readable.
 
-    A field that is missing or garbled has its default, else 0, "", False or None.
+    A missing or garbled field gets its default, otherwise 0, "", False or None.
     """
     try:
         _ = event.fact
     except LogCorrupt:
-        # The key says the attempt; of a completion, whose key does not, the body.
+        # The attempt is in the key; a completion's is in the body.
         doubled = "attempt" if event.name != ModelResponded.NAME else None
         body = {name: value for name, value in event.body.items() if name != doubled}
         made = event.model_copy()
@@ -36,7 +36,7 @@ def mended(event: Event) -> Event:
 
 @cache
 def _lenient(kind: type[Fact]) -> type[Fact]:
-    """Return the same kind of fact, of which any body can be read."""
+    """Return the same kind of fact in a form that accepts any body."""
     fields: dict[str, Any] = {}
     for name, info in kind.model_fields.items():
         nothing = _NOTHING.get(info.annotation) if info.is_required() else info.get_default(call_default_factory=True)

@@ -1,27 +1,27 @@
-"""The deterministic keys of a run's log: what they say, and the order of the work that they give its events."""
+"""The deterministic keys of a run's log: their parts, and the order of the work that they define."""
 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-#: The form of a key: turn, subject, position, step; of an approval also the round and the number of the answer.
+#: The form of a key: turn, subject, position, step; an approval's key also has the round and the answer's number.
 SEQ = re.compile(
     r"^(?P<turn>[0-9]{4})\.(?P<kind>[a-z_]+)(?:\.(?P<index>[0-9]+))?\."
     r"(?:(?P<step>[a-z_.]+)|(?P<asked>approval_[a-z]+|doubted)\.(?P<round>[0-9]+)(?:\.(?P<number>[0-9]+))?)$"
 )
-# Within a turn: the attempts to ask, the completion that ended them, what was decided, what was done about it.
+# The order within a turn: the attempts, their completion, the decision, the people's answers, the calls.
 _PHASES = ("run", "model", "model.responded", "plan", "escalation", "call")
 _STEPS = (
     *("opened", "requested", "failed", "responded", "decided", "approval", "refused", "ended"),
     *("announced", "replied", "answered", "intended", "reserved", "doubted", "settled", "corrected"),
 )
-# Within a round of asking for an approval.
+# The order within a round of approval.
 _APPROVAL = ("approval_needed", "approval_requested", "approval_given", "approval_answered", "approval_void")
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key of the log in its parts. ``index`` and ``round`` are 1 and ``number`` is 0 where the key has none.
+    """A key of the log in its parts. Without them in the key, ``index`` and ``round`` are 1, and ``number`` is 0.
 
     name    subject and step without the numbers, e.g. ``call.settled``
     place   sorts a run's events into the order of the work
@@ -38,7 +38,7 @@ class Key:
     @staticmethod
     @lru_cache(maxsize=16_384)
     def of(seq: str) -> "Key":
-        """Return the parts of ``seq``. Raises ``ValueError`` if it is no key."""
+        """Return the parts of ``seq``. Raises ``ValueError`` if it is not a key."""
         match = SEQ.match(seq)
         if match is None:
             raise ValueError(f"{seq!r} is no key of the log.")

@@ -1,7 +1,7 @@
-"""Find runs without reading them: by tenant, and by how they ended. Two sparse indexes of the log's table.
+"""Two sparse indexes of the log's table, to find runs by tenant or by outcome without reading them.
 
 ``by_tenant`` has the first event of each run (opened or refused), ``by_outcome`` the last (ended or
-refused). Both are in the order of time, and a moment behind the log.
+refused). Both are sorted by time, and eventually consistent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def by_outcome(tenant: str, status: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Found:
-    """An event that an index names. ``at``: when it was written, ISO 8601 in UTC."""
+    """An event found in an index. ``at``: when it was written, ISO 8601 in UTC."""
 
     run_id: str
     seq: str
@@ -38,13 +38,13 @@ class Found:
 
 @dataclass(frozen=True)
 class RunIndex:
-    """The indexes, as a function with the right to read them sees them."""
+    """Reads the indexes, with the rights of one function."""
 
     table: Table
 
     @classmethod
     def of(cls, runtime: Runtime) -> RunIndex:
-        """Put it together; once per runtime."""
+        """Return the indexes of ``runtime``'s log table."""
         return cls(Table.of(runtime, LogSettings.of(runtime).run_log_table, "RUN_LOG_TABLE"))
 
     def find(
@@ -58,10 +58,10 @@ class RunIndex:
     ) -> tuple[tuple[Found, ...], bool]:
         """Return at most ``limit`` events with these index attributes, newest first, and whether there may be more.
 
-        ``since`` and ``until`` (ISO 8601, UTC; both inclusive) bound their time; ``after`` is the last one seen.
+        ``since`` and ``until`` (ISO 8601, UTC; both inclusive) limit the time; ``after`` is the previous page's last.
         """
         ((key, value),) = attributes.items()
-        # Sorts before and after every time that there is.
+        # "0" sorts before every time, ":" after.
         in_time = between("at", since or "0", until or ":")
         query = Query(
             equals(key, value) & in_time,

@@ -1,4 +1,4 @@
-"""Append to and read the log of a run, which is all of its state."""
+"""Append to and read the log of a run. The log is the run's whole state."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ _FORGED = (
     "it claims to be a person's and is not signed; somebody forged or changed it. "
     "See UnsignedAnswersAlarm in docs/operating.md."
 )
-#: As long as an execution may run (``TimeoutSeconds`` in statemachine/agent.asl.yaml), waits for people included.
+#: The longest execution (``TimeoutSeconds`` in statemachine/agent.asl.yaml), including waits for people.
 LONGEST_RUN_DAYS = 40
-#: A warm function serves a few runs at a time.
+#: Openings that a process keeps; a warm function serves a few runs at a time.
 _KEPT_OPENINGS = 64
-#: Events (a few KB each) of the runs that a process keeps to follow them.
+#: Events (a few KB each) of followed runs that a process keeps.
 _FOLLOWED_EVENTS = 4_000
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """An event that is in the log and cannot be read: not decoded, or another than its digest says.
+    """An event in the log that cannot be read: it cannot be decoded, or does not match its digest.
 
-    at      what the item says of its time; as untrusted as the rest
+    at      the time in the item; untrusted
     why     what is wrong with it
-    beside  what the item has beside its event, such as the attributes of indexes
+    beside  the item's other attributes, such as those of indexes
     """
 
     run_id: str
@@ -55,7 +55,7 @@ class Unreadable:
 
 
 def _said(problem: Exception) -> str:
-    """Return what is wrong, without what was found there: only our own words are sure not to quote it."""
+    """Return what is wrong, without the values: only Ballast's own error texts are sure not to quote them."""
     return str(problem) if isinstance(problem, ValueError | LogCorrupt) else type(problem).__name__
 
 
@@ -74,9 +74,9 @@ class LogSettings(Settings):
     """The settings of every function that uses the log.
 
     run_log_table   the table
-    payload_bucket  where large bodies go
-    retention_days  after this many days DynamoDB's TTL removes an event; 0 keeps it for ever. A run may wait for
-                    people for 40 days, and what it was opened with must be there when it goes on: 1 to 40 are refused
+    payload_bucket  the bucket of large bodies
+    retention_days  after this many days DynamoDB's TTL removes an event; 0 keeps it for ever. 1 to 40 are refused:
+                    a run may wait for people for 40 days, and needs its opening afterwards
     """
 
     run_log_table: Annotated[str, Field(min_length=1)]
@@ -84,15 +84,15 @@ class LogSettings(Settings):
     retention_days: Annotated[int, AfterValidator(_outlives_a_run)] = 0
 
     def expires_at(self, now: datetime) -> int | None:
-        """Return when TTL removes what is written ``now``, in seconds of Unix time; None where never."""
+        """Return when TTL removes an item that is written ``now``, in seconds of Unix time; None if never."""
         return int(now.timestamp()) + self.retention_days * 86_400 if self.retention_days else None
 
 
 class RunLog:
-    """The log as one function sees it: with that function's rights.
+    """The log, with the rights of one function.
 
     An event is written once under its deterministic key and never changed. The condition of
-    the write makes a retried append a no-op that returns what is there::
+    the write makes a retried append a no-op that returns the recorded event::
 
         append 0003.call.1.settled ── written ──▶ returned
         (crash, retry)
@@ -123,8 +123,8 @@ class RunLog:
     def of(cls, runtime: Runtime, seal: Seal | None = None, signatures: Signatures | None = None) -> RunLog:
         """Build the log of ``runtime``'s function.
 
-        Without ``seal`` sensitive values are masked in what it reads; without ``signatures`` it reads people's
-        answers unverified, which is for who shows or proposes, and not for who acts.
+        Without ``seal``, sensitive values of its events are masked. Without ``signatures``, people's answers are not
+        verified: that is enough for functions that show or propose, but not for functions that act.
         """
         settings = LogSettings.of(runtime)
         table = Table.of(runtime, settings.run_log_table, "RUN_LOG_TABLE")
@@ -134,7 +134,7 @@ class RunLog:
         return made
 
     def record(self, run_id: str, fact: FactT) -> FactT:
-        """Record ``fact`` and return what is on record: the earlier one of its kind and place, if there is one.
+        """Record ``fact`` and return the recorded one: the earlier fact of its kind and position, if there is one.
 
         Raises as ``append`` does.
         """
@@ -152,10 +152,10 @@ class RunLog:
     ) -> Event:
         """Record a fact and return the recorded event: the earlier one under its key, if there is one.
 
-        ``index`` is by what ``RunIndex`` finds it; no part of what the event's own digest covers. With ``covers``
-        the event vouches for these and for itself (``ballast.log.evidence``); for writers without a seal.
-        Raises ``RetryLater`` on throttles, ``SettingInvalid`` where the table is missing and ``AnswerUnsigned``
-        where something that claims to be a person's is in its place.
+        ``index``: the attributes by which ``RunIndex`` finds it; the event's own digest does not cover them. With
+        ``covers`` the event vouches for these events and for itself (``ballast.log.evidence``); only for writers
+        without a seal. Raises ``RetryLater`` on throttles, ``SettingInvalid`` if the table is missing, and
+        ``AnswerUnsigned`` if an unsigned event under the key claims to be a person's.
         """
         return self.write(run_id, fact.seq, fact.body, index=index, covers=covers)
 
@@ -168,9 +168,9 @@ class RunLog:
         index: Mapping[str, str] | None = None,
         covers: Sequence[Event] | None = None,
     ) -> Event:
-        """Record a body under a key, whatever they say; ``append`` is for facts. Else as that."""
+        """Record any body under any key, as ``append`` does for facts."""
         now = self._clock()
-        # Return the event as any later read does: JSON, without tuples and enums.
+        # Return the event as a later read would: JSON, without tuples and enums.
         event = Event(run_id=run_id, seq=seq, at=now.isoformat(), body=json.loads(canonical(dict(body))))
         written = event.body
         if self._seal is not None:
@@ -198,22 +198,22 @@ class RunLog:
         return self._decoded(answer.item)
 
     def read(self, run_id: str) -> Run:
-        """Return the run with all its events; it has none if there is no such run.
+        """Return the run with all its events; without events if there is no such run.
 
-        Strongly consistent. A person's answer that is not signed is not among them, see ``unsigned``.
-        Raises ``LogCorrupt`` where a digest does not match.
+        Strongly consistent. Unsigned answers of people are left out, see ``unsigned``.
+        Raises ``LogCorrupt`` if a digest does not match.
         """
         self._unsigned.pop(run_id, None)
         return Run(self._query(run_id), self.unsigned(run_id))
 
     def follow(self, run_id: str, turn: int) -> Run:
-        """Return the run as ``read`` does, for work at ``turn``; of a run that is known here, read what is newer.
+        """Return the run as ``read`` does, for work at ``turn``; of a run known to this process, read new turns only.
 
-        Events never change, and a turn is over when work on another one begins. So the query begins with the turn that
-        this process last worked at, and reads as many bytes however long the run is. It misses events that an abandoned
-        attempt has recorded in an earlier turn since: its calls stay in doubt, its reservations stay charged, and it
-        can spend nothing more, see ``goes_on_after``. Functions that settle, vouch for or show a run read it whole.
-        Raises as ``read``.
+        Events never change, and a turn is over when work on the next one begins. So the query starts at the turn that
+        this process last worked at, and its size does not grow with the run. It misses events that an abandoned attempt
+        recorded later in an earlier turn: that attempt's calls stay in doubt, its reservations stay charged, and it can
+        spend nothing more, see ``goes_on_after``. Functions that settle, vouch for or show a run read all of it.
+        Raises the errors of ``read``.
         """
         known, began = self._followed.pop(run_id, (None, 0))
         if known is None:
@@ -224,20 +224,20 @@ class RunLog:
             unsigned = self.unsigned(run_id)
             run = known.with_event(*new, unsigned=unsigned) if new or unsigned != known.unsigned else known
         if len(run) <= _FOLLOWED_EVENTS:
-            self._followed[run_id] = run, turn  # the newest stands last
+            self._followed[run_id] = run, turn  # the newest is last
             while sum(len(kept) for kept, _ in self._followed.values()) > _FOLLOWED_EVENTS:
                 self._followed.pop(next(iter(self._followed)))
         return run
 
     def read_all(self, run_id: str) -> tuple[Run, tuple[Unreadable, ...]]:
-        """Return the run as far as it can be read, and the rest: for functions that show a run and do not act."""
+        """Return the run as far as it can be read, and its unreadable events: for functions that only show a run."""
         unreadable: list[Unreadable] = []
         self._unsigned.pop(run_id, None)
         items = self._table.all(_of_run(run_id))
         return Run(self._in_order(items, unreadable), self.unsigned(run_id)), tuple(unreadable)
 
     def examine(self, run_id: str) -> tuple[Run, dict[str, str]]:
-        """Return the run as far as it can be read, and the error of each other event, by its key."""
+        """Return the run as far as it can be read, and the error of each unreadable event, by key."""
         events, unreadable = self.read_all(run_id)
         forged = {event.seq: _FORGED for event in self.unsigned(run_id)}
         return events, forged | {one.seq: one.why for one in unreadable}
@@ -245,7 +245,7 @@ class RunLog:
     def read_turn(self, run_id: str, turn: int) -> Run:
         """Return the run's opening and the events of one turn: enough to execute a call.
 
-        As many bytes however long the run is. The opening never changes, so it is read once.
+        The size of the read does not grow with the run. The opening never changes, so it is read once.
         """
         opening = self._openings.get(run_id) or self._query(run_id, begins_with("seq", RunOpened.key()))
         if len(self._openings) >= _KEPT_OPENINGS:
@@ -255,26 +255,26 @@ class RunLog:
         return Run(opening + found, self.unsigned(run_id))
 
     def goes_on_after(self, run_id: str, turn: int) -> bool:
-        """Return whether the run has ended, or has come to a later turn; strongly consistent, and one small read.
+        """Return whether the run has ended or is at a later turn, by one small, strongly consistent read.
 
-        Ask after reserving money in ``turn``, and before spending it. If the answer is no, every later reader of the
-        run sees the reservation, also one that follows it: its query begins with no later turn.
+        Call it after reserving money in ``turn`` and before spending it. If it returns False, every later reader sees
+        the reservation, also one that uses ``follow``: its query starts at this turn or before.
         """
         later = at_least("seq", f"{turn + 1:04d}.")
         return self._table.count(_of_run(run_id, later, limit=1)) > 0
 
     def has_ended(self, run_id: str) -> bool:
-        """Return whether the run's ending is recorded; strongly consistent, and one small read."""
+        """Return whether the run's ending is recorded, by one small, strongly consistent read."""
         its_ending = begins_with("seq", RunEnded.key())
         return self._table.count(_of_run(run_id, its_ending, limit=1)) > 0
 
     def read_keys(
         self, keys: Sequence[tuple[str, str]], unreadable: list[Unreadable] | None = None
     ) -> dict[tuple[str, str], Event]:
-        """Return the events under those (run id, seq), by key; strongly consistent. What is not there is left out.
+        """Return the events under these (run id, seq), by key; missing ones are left out. Strongly consistent.
 
-        With ``unreadable`` what cannot be read is added there, and hides nothing else. Raises ``RetryLater`` where
-        DynamoDB keeps leaving some unread, and ``LogCorrupt``.
+        Events that cannot be read are added to ``unreadable`` if it is given, and otherwise raise ``LogCorrupt``.
+        Raises ``RetryLater`` if DynamoDB repeatedly leaves keys unread.
         """
         found = self._table.batch_get([{"run_id": run_id, "seq": seq} for run_id, seq in keys])
         return {(event.run_id, event.seq): event for event in self._in_order(found, unreadable)}
@@ -282,19 +282,19 @@ class RunLog:
     def read_turns(
         self, run_id: str, from_turn: int, events: int, unreadable: list[Unreadable] | None = None
     ) -> tuple[tuple[Event, ...], bool]:
-        """Return whole turns from ``from_turn`` on, at least so many ``events``, and whether there are more.
+        """Return whole turns from ``from_turn`` on with at least ``events`` events, and whether there are more.
 
-        In the order of the work; reads no more of a long run than that. ``unreadable``: as in ``read_keys``.
+        In the order of the work. The rest of a long run is not read. ``unreadable``: see ``read_keys``.
         """
         items: list[Item] = []
-        # Before the first turn there may be keys of no form that Ballast writes; they are told, too.
+        # Keys that Ballast never writes may sort before the first turn; return them too.
         query = _of_run(run_id, at_least("seq", f"{from_turn:04d}." if from_turn else "\x00"), limit=events + 1)
         while True:
             page = self._table.page(query)
             items += page.items
             if page.after is None:
                 return self._in_order(items, unreadable), False
-            # The newest turn may be cut in the middle.
+            # The newest turn may be incomplete.
             whole = [item for item in items if item["seq"][:4] != items[-1]["seq"][:4]]
             if len(whole) >= events:
                 return self._in_order(whole, unreadable), True
@@ -304,7 +304,7 @@ class RunLog:
         return self._in_order(self._table.all(_of_run(run_id, within)))
 
     def _in_order(self, items: Iterable[Item], unreadable: list[Unreadable] | None = None) -> tuple[Event, ...]:
-        """Return the events of ``items``. What cannot be read raises ``LogCorrupt``, or is added to ``unreadable``."""
+        """Return the events of ``items``; an unreadable one raises ``LogCorrupt`` or is added to ``unreadable``."""
         events = []
         for item in items:
             try:
@@ -319,7 +319,7 @@ class RunLog:
         return tuple(sorted(filter(None, events), key=order))
 
     def _believed(self, item: Item) -> Event | None:
-        """Return the event, None where it claims to be a person's and is not signed."""
+        """Return the event; None if it claims to be a person's and is not signed."""
         try:
             event = self._decoded(item)
         except AnswerUnsigned as unsigned:
@@ -329,11 +329,11 @@ class RunLog:
         return event
 
     def unsigned(self, run_id: str) -> tuple[Event, ...]:
-        """Return what claims to be a person's in that run and is not signed, as it was last read here."""
+        """Return the unsigned events of the run that claim to be a person's, from this process's last read."""
         return tuple(sorted(self._unsigned.get(run_id, {}).values(), key=order))
 
     def disbelieve(self, event: Event) -> None:
-        """Report an event in the place of a person's answer that was forged; ``unsigned`` has it from now on."""
+        """Report a forged event in the place of a person's answer, and add it to ``unsigned``."""
         self._set_apart(event)
         if self._signatures is not None:
             self._signatures.report(event, "it says that nobody answered, and the executor did not write that")
@@ -344,9 +344,9 @@ class RunLog:
         self._unsigned.setdefault(event.run_id, {})[event.seq] = event
 
     def _decoded(self, item: Item) -> Event:
-        """Return the event of ``item``. Whatever is wrong with that is ``LogCorrupt``, and names the event.
+        """Return the event of ``item``. Raises ``LogCorrupt``, which names the event, for any defect.
 
-        Every writer of the log can put any item there; no reader may crash over it.
+        Every writer of the log can put any item there, and no reader may crash because of it.
         """
         where = f"{item['run_id']} {item['seq']}"
         try:
@@ -370,35 +370,35 @@ class RunLog:
         return event
 
     def kept(self, run_id: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Return ``body`` as it may be kept elsewhere than in the log: with sensitive values closed."""
+        """Return ``body`` with sensitive values sealed, to keep it outside the log."""
         return body if self._seal is None else self._seal.closed(run_id, body, self._learned(run_id, body))
 
     def unkept(self, run_id: str, kept: dict[str, Any]) -> dict[str, Any]:
-        """Return what ``kept`` made as it was before."""
+        """Return the body that ``kept`` sealed."""
         body, tokens = split(kept)
         return self._seal.opened(run_id, body, tokens) if self._seal is not None and tokens else body
 
     def shown(self, run_id: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Return ``body`` as everybody would see it in an event of that run that was appended now."""
+        """Return ``body`` with sensitive values masked, as in an event appended to that run now."""
         return body if self._seal is None else self._seal.shown(body, self._learned(run_id, body))
 
     def cut(self, run_id: str, text: str, *, most: int, beside: Any = None) -> str:
-        """Return at most ``most`` characters of what will be recorded, without a part of a sensitive value.
+        """Return at most ``most`` characters of a text to record, without splitting a sensitive value.
 
-        ``beside``: what else of the run holds such values, as an event's body has it.
+        ``beside``: other data of the run with sensitive values, in the form of an event's body.
         """
         known = self._learned(run_id, beside)
         return (Finder.of(known) if self._seal is None else self._seal.finder(known)).cut(text, most)
 
     def masked(self, text: str, event: Any = None) -> str:
-        """Return ``text`` with the sensitive values masked that were met here, or that ``event`` brought."""
+        """Return ``text`` with the sensitive values of all runs read here, and of ``event``, masked."""
         if self._seal is None:
             return text
         known = self._seal.secrets(sent(event)) if event is not None else frozenset()
         return self._seal.finder(known.union(*list(self._secrets.values()))).masked(text)
 
     def _learned(self, run_id: str, body: Any) -> frozenset[Secret]:
-        """Return the run's sensitive values that are known here, with those in ``body``."""
+        """Return the run's known sensitive values, including those in ``body``."""
         found = self._seal.secrets(body) if self._seal is not None else frozenset()
         if len(self._secrets) >= _KEPT_OPENINGS and run_id not in self._secrets:
             self._secrets.clear()
@@ -408,7 +408,7 @@ class RunLog:
         return known
 
     def _payload(self, key: str) -> bytes:
-        """Return what S3 has under ``key``. Raises ``ValueError`` where it has nothing, or does not let us see it."""
+        """Return the object in S3 under ``key``. Raises ``ValueError`` if it is missing or access is denied."""
         where = f"s3://{self._settings.payload_bucket}/{key}"
         with consequences(f"Bucket {self._settings.payload_bucket} (PAYLOAD_BUCKET)"):
             found = readable(self._s3, self._settings.payload_bucket, key)

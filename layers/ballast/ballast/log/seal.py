@@ -1,12 +1,12 @@
 """Seal the sensitive values of an event with the stack's key, or mask them, before they are written.
 
-Only who has the right to use the key gets them back; everybody else reads the same events with the values masked::
+Only functions with the right to use the key can read the values; all others read the same events with masks::
 
-    append   body ─ which of its values are sensitive? ─▶ body with tokens, and what each token stands for, encrypted
-    read     with the key: the body as it was            without it: the body with every token masked
+    append   body ─ find the sensitive values ─▶ body with tokens, and the encrypted value of each token
+    read     with the key: the original body     without it: the body with every token masked
 
-Each spelling in which a value stands is encrypted by the key itself, bound to its run: it is a few bytes, and no
-library is needed for it.
+KMS encrypts each spelling of a value with the key itself, bound to its run: a value is a few bytes, and this needs no
+library.
 Imports ``ballast.contracts``, ``ballast.playbook``, ``ballast.runtime`` and what is below them.
 """
 
@@ -28,25 +28,25 @@ from ballast.runtime import Runtime, Settings
 if TYPE_CHECKING:
     from ballast.playbook import Playbook
 
-#: What KMS takes at once.
+#: KMS's limit of bytes in one request.
 _MAX_BYTES = 4_096
-#: What KMS says of something that our key did not make.
+#: KMS's errors for a ciphertext that this key did not make.
 _NOT_OURS = frozenset({"InvalidCiphertextException", "IncorrectKeyException", "ValidationException"})
 
 Body = dict[str, Any]
 
 
 class SealSettings(Settings):
-    """sensitive_key_arn: the KMS key; needed only where the playbook marks something as sensitive."""
+    """sensitive_key_arn: the KMS key; required only if the playbook marks fields as sensitive."""
 
     sensitive_key_arn: str = ""
 
 
 @dataclass(frozen=True)
 class Seal:
-    """Closes and opens events, with the rights of one function and the marks of one playbook.
+    """Seals and opens events, with the rights of one function and the marks of one playbook.
 
-    opens  whether the function has the right to; who only writes reads the values masked
+    opens  whether the function may decrypt; a function that only writes reads the values masked
     """
 
     kms: Any
@@ -56,7 +56,7 @@ class Seal:
 
     @classmethod
     def of(cls, runtime: Runtime, playbook: Playbook, *, opens: bool = True) -> Seal | None:
-        """Put it together; None where the playbook marks nothing. Raises ``SettingInvalid``."""
+        """Return the seal; None if the playbook marks nothing as sensitive. Raises ``SettingInvalid``."""
         if not playbook.marks_sensitive:
             return None
         key_arn = SealSettings.of(runtime).sensitive_key_arn
@@ -73,11 +73,11 @@ class Seal:
         return frozenset(sensitive_values(self.playbook, body))
 
     def finder(self, secrets: Iterable[Secret]) -> Finder:
-        """Return what finds these secrets in the events of a run."""
+        """Return a finder of these secrets in the events of a run."""
         return Finder.of(secrets, self.playbook.names | OUR_NAMES)
 
     def close(self, event: Event, secrets: Iterable[Secret]) -> tuple[Event, Body]:
-        """Return the event as its writer goes on with it, and its body as it is written."""
+        """Return the event for its writer's own use, and its body to store, with secrets sealed."""
         written = self.closed(event.run_id, event.body, secrets)
         if written is event.body:
             return event, written
@@ -86,7 +86,7 @@ class Seal:
         return event.with_shown(shown(*split(written))), written
 
     def closed(self, run_id: str, body: Body, secrets: Iterable[Secret]) -> Body:
-        """Return ``body`` as it may be kept: the very same where none of ``secrets`` is in it."""
+        """Return ``body`` with ``secrets`` sealed; the same object if it has none."""
         finder = self.finder(secrets)
         if self.masks:
             made: Body = masked(body, finder)
@@ -105,22 +105,22 @@ class Seal:
         return made | {SEALED: kept} if kept else body
 
     def shown(self, body: Body, secrets: Iterable[Secret]) -> Body:
-        """Return ``body`` as everybody may see it."""
+        """Return ``body`` with ``secrets`` masked."""
         made: Body = masked(body, self.finder(secrets))
         return made
 
     def open(self, event: Event, body: Body, tokens: Mapping[str, list[str]]) -> Event:
-        """Return ``event`` with its ``body`` as it was before it was closed. Raises ``LogCorrupt``."""
+        """Return ``event`` with its original ``body``. Raises ``LogCorrupt``."""
         return event.model_copy(update={"body": self.opened(event.run_id, body, tokens)}).with_shown(event.body)
 
     def opened(self, run_id: str, body: Body, tokens: Mapping[str, list[str]]) -> Body:
-        """Return a split body as it was before it was closed. Raises ``LogCorrupt``."""
+        """Return the original of a split body. Raises ``LogCorrupt``."""
         made: Body = unsealed(body, {token: self._decrypted(run_id, parts) for token, parts in tokens.items()})
         return made
 
     @property
     def masks(self) -> bool:
-        """Whether what is sensitive is not kept at all."""
+        """Whether sensitive values are masked for ever and not stored."""
         return self.playbook.agent.sensitive.policy == "mask"
 
     def _encrypted(self, run_id: str, secret: str) -> list[str]:
@@ -162,7 +162,7 @@ class Seal:
 
 
 def split(body: Body) -> tuple[Body, dict[str, list[str]]]:
-    """Return a written body without what its tokens stand for, and that. Raises ``ValueError`` if it is garbled."""
+    """Return a stored body, and the encrypted values of its tokens. Raises ``ValueError`` if it is garbled."""
     tokens = body.get(SEALED)
     if tokens is None:
         return body, {}
@@ -175,12 +175,12 @@ def split(body: Body) -> tuple[Body, dict[str, list[str]]]:
 
 
 def shown(body: Body, tokens: Mapping[str, Any]) -> Body:
-    """Return a split body as everybody may see it."""
+    """Return a split body with every token masked."""
     made: Body = without_tokens(body, list(tokens)) if tokens else body
     return made
 
 
 def token_of(parts: list[str]) -> str:
-    """Return what stands for a value: nobody can write it before, since it follows from what KMS returned."""
+    """Return the token of a value. It derives from KMS's ciphertext, so nobody can write it in advance."""
     digest = hashlib.sha256("".join(map(str, parts)).encode("utf-8")).hexdigest()
     return f"\u27e6{digest[:24]}\u27e7"

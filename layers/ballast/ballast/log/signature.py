@@ -1,14 +1,15 @@
-"""Signatures of people's answers in the log: an answer without a valid one counts for nothing.
+"""Signatures of people's answers in the log. An answer without a valid signature is ignored.
 
-A function that may append to the log may overwrite it too, since IAM cannot bind ``PutItem`` to a condition. So an
-event alone does not prove that a person made it; a MAC does, by a key with which only the people's functions may sign::
+A function that may append to the log may also overwrite it, because IAM cannot bind ``PutItem`` to a condition. So an
+event alone does not prove that a person wrote it. A MAC does: only the people's functions may sign with its key::
 
     people's functions   append ─ GenerateMac over ``message`` ─▶ the item has ``mac``
     functions that act   read ─ VerifyMac ─ valid ─▶ the event
                                           └ invalid or missing ─▶ ignored; ``UnsignedAnswers``
-    all others           read it unverified, and have no right that it could use
+    all others           read it unverified, and have no rights that a forged answer could use
 
-A run without people makes no request. Imports ``ballast.contracts``, ``ballast.metrics`` and ``ballast.runtime``.
+A run without people's answers makes no request to KMS.
+Imports ``ballast.contracts``, ``ballast.metrics`` and ``ballast.runtime``.
 """
 
 from __future__ import annotations
@@ -30,21 +31,21 @@ from ballast.runtime import Runtime, Settings
 DOMAIN = "ballast person's answer 1"
 ALGORITHM = "HMAC_SHA_256"
 _MAC_BYTES = 32
-#: Verified answers that a warm function remembers.
+#: Number of verified answers that a warm function remembers.
 _KEPT_VERDICTS = 1_024
 
 
 class SignatureSettings(Settings):
-    """answer_key_arn: the KMS key of people's answers; by its role a function may sign with it, or verify."""
+    """answer_key_arn: the KMS key of people's answers; a function's role lets it sign or verify with the key."""
 
     answer_key_arn: Annotated[str, Field(min_length=1)]
 
 
 def message(run_id: str, seq: str, at: str, body: Mapping[str, Any]) -> bytes:
-    """Return what is signed of an event: one line, short enough for KMS. Pure.
+    """Return the signed message of an event: one line, short enough for KMS. Pure.
 
-    ``seq`` is its position (turn, kind, call, round), ``body`` as it is stored (with sealed values closed): the
-    decision or the approval, its binding, changed arguments, by whom, when, and the time that it gives the run.
+    ``seq`` is its position (turn, kind, call, round). ``body`` is the stored one, with sensitive values sealed: the
+    decision or approval, its binding, changed arguments, the person, the time, and the run's new deadlines.
     """
     said = {"run_id": run_id, "seq": seq, "at": at, "body": body}
     return f"{DOMAIN}\n{sha256(canonical(said))}".encode("ascii")
@@ -52,7 +53,7 @@ def message(run_id: str, seq: str, at: str, body: Mapping[str, Any]) -> bytes:
 
 @dataclass(frozen=True)
 class Signatures:
-    """The key, with the rights of one function. ``signs``: it may sign, and verifies by signing again."""
+    """The key, with the rights of one function. ``signs``: the function may sign, and verifies by signing again."""
 
     kms: Any
     key_arn: str
@@ -62,18 +63,18 @@ class Signatures:
 
     @classmethod
     def of(cls, runtime: Runtime) -> Signatures:
-        """Return the signatures as who acts on answers has them. Raises ``SettingInvalid``."""
+        """Return the signatures of a function that acts on answers: it verifies. Raises ``SettingInvalid``."""
         return cls(runtime.lazy("kms"), SignatureSettings.of(runtime).answer_key_arn, runtime.emit)
 
     @classmethod
     def signing(cls, runtime: Runtime) -> Signatures:
-        """Return the signatures as the people's functions have them. Raises ``SettingInvalid``."""
+        """Return the signatures of a people's function: it signs. Raises ``SettingInvalid``."""
         return cls(runtime.lazy("kms"), SignatureSettings.of(runtime).answer_key_arn, runtime.emit, signs=True)
 
     def sign(self, event: Event, written: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the attributes that the item of ``event`` gets besides: none where no person made it.
+        """Return the signature's attributes for the item of ``event``; none if it is not a person's event.
 
-        Raises ``RetryLater`` where KMS cannot be asked now.
+        Raises ``RetryLater`` if KMS is not available.
         """
         if not self.signs or not is_a_persons(event.name, written):
             return {}
@@ -81,9 +82,9 @@ class Signatures:
         return {"mac": self._made(signed)}
 
     def hold(self, event: Event, item: Mapping[str, Any]) -> bool:
-        """Say whether ``event``, with its body as ``item`` has it, may be believed; report one that may not.
+        """Return whether ``event``, with the body in ``item``, is valid; report an invalid one.
 
-        Raises ``RetryLater`` where KMS cannot be asked now: then nobody knows, and nothing is taken for valid.
+        Raises ``RetryLater`` if KMS is not available: no event counts as valid without a check.
         """
         if not is_a_persons(event.name, event.body):
             return True
@@ -116,7 +117,7 @@ class Signatures:
         return bytes(made["Mac"])
 
     def report(self, event: Event, why: str) -> None:
-        """Say that ``event`` is not believed, which wakes somebody."""
+        """Report that ``event`` is ignored. This raises an alarm."""
         fields = {"run_id": event.run_id, "seq": event.seq, "message": f"A person's answer is not believed: {why}."}
         self.emit(metric_line({"UnsignedAnswers": 1}, fields=fields))
 

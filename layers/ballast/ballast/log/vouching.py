@@ -1,6 +1,6 @@
-"""Evidence in a run's endings: the events that they vouch for, the mark of each, and the digest over all. Pure.
+"""Write the evidence in a run's endings: the events, the mark of each, and the digest over all. Pure.
 
-``ballast.log.evidence`` says what it is for, and checks it.
+``ballast.log.evidence`` explains the evidence and checks it.
 """
 
 import base64
@@ -12,18 +12,18 @@ from ballast.contracts.wire import canonical
 from ballast.log.event import Event, order
 from ballast.log.events import RunEnded, RunSettled
 
-#: What a body has its evidence under.
+#: The field of a body that holds the evidence.
 EVIDENCE = "evidence"
-#: So many bytes of a mark are listed: enough to name an event; the whole marks are in ``sha256``.
+#: Listed bytes of a mark, enough to name an event; ``sha256`` covers the whole marks.
 LISTED_BYTES = 6
 CARRIERS = (RunEnded.NAME, RunSettled.NAME)
 
 
 def vouching(event: Event, covers: Sequence[Event], unsigned: Iterable[str] = ()) -> Event:
-    """Return ``event`` with the evidence that it gives for ``covers`` and for itself.
+    """Return ``event`` with evidence for ``covers`` and for itself.
 
-    covers    the run's log as it is known; what an earlier carrier in it vouches for is not listed again
-    unsigned  the keys of what claims to be a person's answer there and is not signed
+    covers    the run's events; those that an earlier carrier among them vouches for are not listed again
+    unsigned  the keys of unsigned events that claim to be a person's answer
     """
     known = {seq for carrier in covers if carrier.name in CARRIERS for seq in vouched_keys(carrier)}
     fresh = [one for one in sorted(covers, key=order) if one.seq not in known and one.seq != event.seq]
@@ -44,24 +44,24 @@ def vouching(event: Event, covers: Sequence[Event], unsigned: Iterable[str] = ()
 
 
 def vouched_for(run: Iterable[Event]) -> frozenset[str]:
-    """Return the keys of the events that the run's endings vouch for: what was there when it was settled."""
+    """Return the keys of the events that the run's endings vouch for: those that existed at settlement."""
     return frozenset(seq for event in run if carries(event) for seq in vouched_keys(event))
 
 
 def carries(event: Event) -> bool:
-    """Say whether ``event`` is an ending that carries evidence."""
+    """Return whether ``event`` is an ending with evidence."""
     return event.name in CARRIERS and EVIDENCE in event.body
 
 
 def evidence_sha256(event: Event) -> str | None:
-    """Return the digest that ``event`` carries; None where an older version wrote it."""
+    """Return the digest in ``event``; None if an older version wrote it."""
     evidence = event.body.get(EVIDENCE)
     found = evidence.get("sha256") if isinstance(evidence, Mapping) else None
     return found if isinstance(found, str) else None
 
 
 def place_of(seq: str) -> tuple[Any, ...]:
-    """Return the place of a key in the order of the work; what is no key comes last."""
+    """Return the place of a key in the order of the work; an invalid key sorts last."""
     try:
         return 0, order(Event(run_id="", seq=seq, at="", body={})), seq
     except ValueError:
@@ -85,13 +85,13 @@ def unsigned_keys(carrier: Event) -> Iterator[str]:
 
 
 def listed(evidence: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
-    """Yield each key and the beginning of its mark. Raises where ``evidence`` is garbled."""
+    """Yield each key and the beginning of its mark. Raises an error of ``event.GARBLED`` if it is garbled."""
     marks, keys = base64.b64decode(evidence["marks"], validate=True), evidence["keys"].split()
     if len(marks) != len(keys) * LISTED_BYTES:
         raise ValueError("there is not one mark for each key")
     for number, seq in enumerate(keys):
         if place_of(seq)[0]:
-            raise ValueError("there is something among the keys that is none")
+            raise ValueError("an entry of the keys is not a key")
         yield seq, marks[number * LISTED_BYTES : (number + 1) * LISTED_BYTES]
 
 
@@ -105,17 +105,17 @@ def together_of(marks: Sequence[bytes]) -> str:
 
 
 def whole_of(together: Any, since: Any, carrier: Event, apart: Any) -> str:
-    """Return the digest of what ``carrier`` (without its evidence) vouches for (``together``), and of itself.
+    """Return the digest over the marks of the events (``together``) and of ``carrier`` without its evidence.
 
     since  when the first event was written
-    apart  the keys of answers that are not signed; "" where there is none
+    apart  the keys of unsigned answers; "" if there are none
     """
     own = base64.b64encode(mark_of(carrier)).decode("ascii")
     return hashlib.sha256(canonical([together, own, since, apart]).encode("ascii")).hexdigest()
 
 
 def whole_before(marks: Sequence[bytes], since: Any, carrier: Event, apart: Any) -> str:
-    """Return the same as an older version computed it."""
+    """Return the digest as an older version computed it."""
     beside = [since, apart] if apart != "" else since
     return hashlib.sha256(b"".join([*marks, mark_of(carrier), canonical(beside).encode("ascii")])).hexdigest()
 

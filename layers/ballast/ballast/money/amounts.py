@@ -1,16 +1,16 @@
-"""Amounts of US dollars as text, to and from integer micro-dollars."""
+"""Convert amounts of US dollars between text and integer micro-dollars."""
 
 import re
 
 from ballast.errors import InvalidInput
 
 MICRO = 1_000_000
-#: No Decimal: beyond 28 digits it would round.
+#: Not parsed as a Decimal, which would round beyond 28 digits.
 _AMOUNT = re.compile(r"\$?(?P<whole>[0-9]{1,12})(?:\.(?P<decimals>[0-9]{1,6}))?")
 
 
 def micro_dollars(text: str, *, what: str = "amount") -> int:
-    """Return ``"1.25"`` as 1250000. Raises ``InvalidInput`` naming ``what``; never rounds."""
+    """Return ``"1.25"`` as 1250000; never rounds. Raises ``InvalidInput``, which names ``what``."""
     amount = _AMOUNT.fullmatch(text.strip())
     if amount is None:
         raise InvalidInput(

@@ -1,7 +1,7 @@
-"""The spend breaker as a value: its mode, since when, why, and until when. Pure.
+"""The spend breaker as a value: its mode, reason and times. Pure.
 
-There is one breaker for everyone, and one for each tenant that was ever set; the stricter of the two holds.
-It keeps a trip for each cause (an alarm's name, the burn rate), beside the mode that a person set::
+There is one breaker for everyone, and one for each tenant for which a mode was set; the stricter one applies.
+A breaker has a trip for each cause (an alarm's name, the burn rate), and the mode that a person set::
 
               trip                             its time is over
     ┌────────┐ ──────▶ ┌──────┐ ─────────────────────────────────▶ ┌───────────┐
@@ -10,15 +10,15 @@ It keeps a trip for each cause (an alarm's name, the burn rate), beside the mode
         ▲                  │ the cause is over: closes when its time is over    │
         └──────────────────┴────────────────────────────────────────────────────┘ the cause is over
         ▲
-        └── `--mode normal` by a person, from any state; a cause that lasts trips it again
+        └── `--mode normal` by a person, from any state; a cause that persists trips it again
 
-A person's mode holds until it is taken back (`--mode normal`) or its `--for` is over. Of it and the trips, the stricter
-holds. `--mode normal --for 60` keeps the breaker closed for an hour, whatever trips; the ceilings of runs and windows
-hold all the same.
+A person's mode applies until it is reset (`--mode normal`) or its `--for` is over. Of a person's mode and the trips,
+the strictest applies. `--mode normal --for 60` keeps the breaker closed for an hour, whatever the alarms ask for; the
+ceilings of runs and windows still apply.
 
-An open breaker stays open for a time even if the cause ends at once, so that a metric that hovers about its threshold
-does not switch models every minute. A half-open one may stay so for long: an alarm that keeps ringing changes nothing,
-and the runs that pass show the alarm what would happen.
+An open breaker stays open for some time even if the cause ends at once. Otherwise a metric near its threshold would
+switch models every minute. A breaker may be half-open for a long time: while its alarm rings it stays half-open, and
+the runs that pass give the alarm's metric new data.
 """
 
 import hashlib
@@ -32,9 +32,9 @@ from pydantic import AwareDatetime, Field
 
 from ballast.contracts.wire import Name, Wire
 
-#: A trip holds at least so long.
+#: The shortest time for which a trip keeps the breaker open.
 OPEN_FOR = timedelta(minutes=10)
-#: Percentage of runs that a half-open breaker lets pass.
+#: Percentage of runs that pass a half-open breaker.
 PROBE_PERCENT = 5
 
 Who = Annotated[str, Field(min_length=1, max_length=256)]
@@ -43,7 +43,7 @@ State = Literal["closed", "open", "half_open"]
 
 
 class Mode(StrEnum):
-    """What the breaker lets through, from everything to nothing."""
+    """The breaker's modes, from everything allowed to nothing allowed."""
 
     NORMAL = "normal"
     CHEAPER = "cheaper"  # the playbook's cheaper model instead of its model
@@ -52,12 +52,12 @@ class Mode(StrEnum):
 
     @property
     def level(self) -> int:
-        """How strict it is, from 0: what the metric ``BreakerMode`` shows."""
+        """Its strictness, from 0: the value of the metric ``BreakerMode``."""
         return list(Mode).index(self)
 
 
 class ByHand(Wire):
-    """The mode that a person set. ``until`` None: until it is taken back."""
+    """The mode that a person set. ``until`` None: until a person resets it."""
 
     mode: Mode
     since: AwareDatetime
@@ -67,7 +67,7 @@ class ByHand(Wire):
 
 
 class Trip(Wire):
-    """A trip by one cause. It lets nothing through before ``half_open_at``. ``over``: the cause has ended."""
+    """A trip by one cause. No run passes before ``half_open_at``. ``over``: the cause has ended."""
 
     mode: Mode
     since: AwareDatetime
@@ -87,10 +87,10 @@ class Breaker(Wire):
 
 @dataclass(frozen=True)
 class CurrentMode:
-    """The mode that holds at a moment, and its reason.
+    """The mode that applies at a moment, and its reason.
 
-    tenant  whose breaker it is; None for everyone's
-    since, by, reason  who or what brought it about; None where the breaker is closed
+    tenant  the breaker's tenant; None for everyone's
+    since, by, reason  when, by whom or what, and why it was set; None if the breaker is closed
     until   when a person's mode ends, or when a trip becomes (or became) half-open
     """
 
@@ -108,8 +108,8 @@ def current_mode(
 ) -> CurrentMode:
     """Return the strictest mode of ``breakers`` at ``now``.
 
-    run_id  the run that asks; a half-open breaker lets some runs pass
-    passed  when a person let this run pass: modes that held then do not stop it
+    run_id  the run that asks; some runs pass a half-open breaker
+    passed  when a person let this run pass: modes from before that time do not stop it
     """
     held = [one for breaker in breakers for one in _held(breaker, now)]
     stops = [
@@ -143,7 +143,7 @@ def _closed(trip: Trip, now: datetime) -> bool:
 
 
 def is_probe(run_id: str, since: datetime | None) -> bool:
-    """Say whether the run passes a half-open breaker: every function gets the same answer; each trip picks others."""
+    """Return whether the run passes a half-open breaker: the same in all functions; each trip picks other runs."""
     digest = hashlib.sha256(f"{since.isoformat() if since else ''}\0{run_id}".encode()).digest()
     return int.from_bytes(digest[:4]) % 100 < PROBE_PERCENT
 
@@ -151,7 +151,7 @@ def is_probe(run_id: str, since: datetime | None) -> bool:
 def set_by_hand(
     breaker: Breaker, mode: Mode, *, by: str, reason: str, now: datetime, duration: timedelta | None = None
 ) -> Breaker:
-    """Return the breaker as a person sets it. Normal without a ``duration`` removes the person's mode and all trips."""
+    """Return the breaker with a person's mode. Normal without a ``duration`` removes the old mode and all trips."""
     if mode is Mode.NORMAL and duration is None:
         return breaker.model_copy(update={"hand": None, "trips": {}})
     until = None if duration is None else now + duration
@@ -160,12 +160,12 @@ def set_by_hand(
 
 
 def tripped(breaker: Breaker, cause: str, mode: Mode, *, reason: str, now: datetime) -> Breaker:
-    """Return the breaker after ``cause`` asked for ``mode``; the same object where nothing changes."""
+    """Return the breaker after ``cause`` asked for ``mode``; the same object if nothing changes."""
     known = breaker.trips.get(cause)
     fresh = Trip(mode=mode, since=now, reason=reason, half_open_at=now + OPEN_FOR)
     if known is None or _closed(known, now) or mode.level > known.mode.level:
         return _with(breaker, cause, fresh, now)
-    if known.over:  # it came back before its time was over
+    if known.over:  # the cause came back before the trip's time was over
         return _with(breaker, cause, known.model_copy(update={"over": False, "half_open_at": now + OPEN_FOR}), now)
     if mode.level < known.mode.level and now >= known.half_open_at:
         return _with(breaker, cause, fresh, now)
@@ -173,7 +173,7 @@ def tripped(breaker: Breaker, cause: str, mode: Mode, *, reason: str, now: datet
 
 
 def relieved(breaker: Breaker, cause: str, *, now: datetime) -> Breaker:
-    """Return the breaker after ``cause`` ended; the same object where nothing changes."""
+    """Return the breaker after ``cause`` ended; the same object if nothing changes."""
     known = breaker.trips.get(cause)
     if known is None or known.over:
         return breaker

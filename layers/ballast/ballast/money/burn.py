@@ -1,12 +1,12 @@
-"""The burn rate of all tenants together, and the breaker's mode that it asks for. Pure.
+"""Compute the breaker's mode from the burn rate of all tenants together. Pure.
 
-Two windows and two thresholds each, and the pace of the hour against the day::
+Each of the two windows has two thresholds, and the hour's pace is compared with the day's limit::
 
                                              cheaper                        fallback_only
     a window (hour, day) is spent to         80 %, before 80 % of its time  100 %
     the hour's pace is, of the day's limit   3 days' limits a day           6
 
-The charges of ended runs count, not the leases of running ones: those are mostly far more than will be spent.
+Only charges of ended runs count. Leases of running ones do not: most runs spend far less than they lease.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from ballast.money.windows import ends
 
 _CHEAPER_PERCENT, _SPENT_PERCENT = 80, 100
 _CHEAPER_PACE, _FALLBACK_PACE = 3, 6
-#: In the first minutes of an hour a pace means nothing: at least so much counts as elapsed.
+#: The least elapsed time of an hour for its pace: in the first minutes a pace means nothing.
 _PACE_AFTER = timedelta(minutes=10)
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -48,14 +48,14 @@ class Burning:
 
 @dataclass(frozen=True)
 class Ask:
-    """A mode that is asked for, and why."""
+    """A requested mode and its reason."""
 
     mode: Mode
     reason: str
 
 
 def burning(hour: Burning, day: Burning, now: datetime) -> Ask | None:
-    """Return the strictest mode that the burn rate asks for; None where it asks for none."""
+    """Return the strictest mode that the burn rate asks for; None if it asks for none."""
     asks = [_used_up(day, now), _used_up(hour, now), _pace(hour, day, now)]
     return max((ask for ask in asks if ask is not None), key=lambda ask: ask.mode.level, default=None)
 

@@ -1,8 +1,8 @@
-"""A run's lease: what it took from the windows, and what settling returns to them. Pure.
+"""A run's lease: the money it took from the windows, and the money that settling returns. Pure.
 
-A lease is made of parts: one from the admission, one for each budget that a person added later. Each part names the
-hour and the day that it was taken from. Its rest is returned to those, even when they are over: that frees nothing
-today, but a past window then says what its runs really cost.
+A lease has parts: one from the admission, and one for each budget that a person added later. Each part names the
+hour and the day that it was taken from. The unspent rest returns to these windows, even if they are over. That makes
+no room now, but a past window then shows the real cost of its runs.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Corrected:
-    """An operator's correction of a charge, in micro-dollars: from what to what, by whom, and why."""
+    """An operator's correction of a charge: old and new amount in micro-dollars, operator and reason."""
 
     was_microusd: int
     charged_microusd: int
@@ -38,12 +38,12 @@ class Corrected:
 class Lease:
     """One run's lease.
 
-    parts             by the turn that they were taken for; 0 is the admission
-    request_sha256    digest of the request that it was given to
+    parts             its parts, by turn; 0 is the admission
+    request_sha256    digest of the run's request
     held              false once it is settled
-    charged_microusd  what it was settled at
-    open_since        when it was settled, where attempts without an outcome were charged in full; None: for good
-    corrections       how often an operator corrected the charge; ``corrected`` is the last correction
+    charged_microusd  the charge at settlement
+    open_since        when it was settled, if attempts without an outcome were charged in full; None: final
+    corrections       number of operators' corrections of the charge; ``corrected`` is the last one
     """
 
     run_id: str
@@ -58,13 +58,13 @@ class Lease:
 
     @property
     def leased_microusd(self) -> int:
-        """The sum of the parts. It only grows, so it also tells one state of a held lease from another."""
+        """The sum of the parts. It only grows, so it also identifies the state of a held lease."""
         return sum(part.microusd for part in self.parts.values())
 
 
 @dataclass(frozen=True)
 class Change:
-    """What settling adds to one item: ``taken`` and ``settled`` in micro-dollars, or runs."""
+    """The amounts that settling adds to one item: ``taken`` and ``settled`` in micro-dollars, or runs."""
 
     account: str
     window: str
@@ -76,7 +76,7 @@ class Change:
 def settlement(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:
     """Return the changes that settle ``lease``, one for each item that it touches.
 
-    The charge fills the parts in the order in which they were taken. What exceeds all of them falls on the last one;
+    The charge fills the parts in the order in which they were taken. The last part gets any excess over all parts;
     only an operator's correction may exceed them (see ``charge``).
     """
     taken: dict[tuple[str, str], int] = {}
@@ -101,17 +101,17 @@ def settlement(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:
 
 
 def charge(said: object, most_microusd: int) -> int:
-    """Return the charge that a log says where it is a whole number from 0 to ``most_microusd``, else ``most_microusd``.
+    """Return the log's charge if it is an integer from 0 to ``most_microusd``, else ``most_microusd``.
 
-    ``most_microusd`` is what the lease says: what was leased, or charged before. A function that may write the log may
-    write any amount there; it must neither take other runs' room nor give room away. A model's charge is within its
-    reservation, which is within the lease; a tool may report more. The caller reports it.
+    ``most_microusd`` comes from the lease: the leased or the previously charged amount. A writer of the log may write
+    any amount there, and it must neither take room from other runs nor make room. A model's charge is within its
+    reservation, and that is within the lease; a tool may report more. The caller reports the difference.
     """
     return said if type(said) is int and 0 <= said <= most_microusd else most_microusd
 
 
 def correction(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:
-    """Return the changes from what ``lease`` was settled at to ``charged_microusd``, one for each window."""
+    """Return the changes, one for each window, from the charge of ``lease`` to ``charged_microusd``."""
     before = {(one.account, one.window): one for one in settlement(lease, lease.charged_microusd)}
     after = (one for one in settlement(lease, charged_microusd) if one.window != RUNNING)
     changes = ((one, before[one.account, one.window]) for one in after)

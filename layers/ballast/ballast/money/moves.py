@@ -1,16 +1,16 @@
-"""Moves of the business's own money: amounts, ceilings, and the windows that a call takes from. Pure.
+"""Moves of the business's own money: amounts, ceilings, and the windows of a call. Pure.
 
-An amount is an integer of micro-units: millionths of the currency that the playbook names. Each move takes from
-up to seven windows in one transaction (``ballast.moves_table``)::
+An amount is an integer of micro-units: millionths of the playbook's currency. One transaction adds a move to up to
+seven windows (``ballast.moves_table``)::
 
     account                       window              holds
-    moves#run-…                   total               what the run moved
-    customer#acme#<digest>        hour#…, day#…       what was moved for one customer of one tenant
-    tenant#acme                   hour#…, day#…       what the tenant's runs moved
-    account                       hour#…, day#…       what all runs moved
+    moves#run-…                   total               moves of the run
+    customer#acme#<digest>        hour#…, day#…       moves for one customer of one tenant
+    tenant#acme                   hour#…, day#…       moves of the tenant's runs
+    account                       hour#…, day#…       moves of all runs
     moves#run-…                   call#0003.1         one call's reservation
 
-A customer is named by a digest: a tool may take an e-mail address as the key.
+A digest names a customer, because a tool's key may be an e-mail address.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from typing import Any
 from ballast.money.amounts import MICRO, dollars
 from ballast.money.windows import ACCOUNT, Claim, day_of, hour_of, of_tenant
 
-#: A larger amount is a mistake: no single call moves more.
+#: The largest amount of one call; a larger one is a mistake.
 MOST = 10**9 * MICRO
 TOTAL = "total"
-#: More digits than any amount has.
+#: Precision for exact amounts: more digits than any amount has.
 _EXACT = Context(prec=40)
-#: Ceilings that an operator may set: attributes of ``limits`` items of the budgets table, by what they hold for.
+#: Ceilings that an operator may set: attributes of ``limits`` items of the budgets table, by their scope.
 OWN = ("moves_hour", "moves_day")
 FOR_EACH = ("moves_run", "moves_customer_hour", "moves_customer_day")
 
 
 def micro_units(amount: object) -> int:
-    """Return ``Decimal("99.50")`` as 99500000. Raises ``ValueError`` saying what is wrong; never rounds."""
+    """Return ``Decimal("99.50")`` as 99500000; never rounds. Raises ``ValueError``."""
     if isinstance(amount, bool) or not isinstance(amount, Decimal | int):
         raise ValueError(f"an amount is a Decimal or an integer, not {type(amount).__name__}")
     if isinstance(amount, Decimal) and not amount.is_finite():
@@ -85,9 +85,9 @@ class Ceilings:
     all_day: int
 
     def as_set(self, everyone: Mapping[str, int], tenant: Mapping[str, int], customer: Mapping[str, int]) -> Ceilings:
-        """Return the ceilings with what operators set: for all, for this tenant, for this customer.
+        """Return the ceilings, replaced by operators' settings for everyone, for this tenant and for this customer.
 
-        The tenant's value of ``FOR_EACH`` stands before everyone's, and the customer's own before both.
+        For ``FOR_EACH`` the tenant's value replaces everyone's, and the customer's own value replaces both.
         """
         each = {name: tenant.get(name, everyone.get(name)) for name in FOR_EACH}
 
@@ -109,9 +109,9 @@ class Ceilings:
 class Move:
     """The money that one call moves. Its identity is the effect's: run, turn and position.
 
-    customer  the account of the customer (``of_customer``); None where the tool names none
-    hour, day the windows that it takes from
-    call_sha256  the hash of the call that moves it
+    customer  the customer's account (``of_customer``); None if the tool names no customer
+    hour, day the windows that count it
+    call_sha256  the hash of the call
     """
 
     run_id: str
@@ -137,7 +137,7 @@ class Move:
         micro: int,
         call_sha256: str = "",
     ) -> Move:
-        """Return the move of a call that is made ``now``."""
+        """Return the move of a call made ``now``."""
         return cls(run_id, turn, index, tenant, customer, micro, hour_of(now), day_of(now), call_sha256)
 
     @property

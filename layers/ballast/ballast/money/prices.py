@@ -1,11 +1,11 @@
-"""The dated price tables. An unknown model or tier has no price and is refused before the call.
+"""Dated price tables. A model or tier without a price is refused before the call.
 
 ::
 
     PriceBook ── at(moment) ──▶ PriceTable ── price(model, tier) ──▶ Price ── cost(tokens) ──▶ micro-dollars
 
-A table also says which inference profiles a model has, by geography; ``region.MODEL`` is the profile of the stack's
-region. From a price follow the worst case of one attempt, and the largest reservation that a run can afford.
+A table also lists a model's inference profiles by geography; ``region.MODEL`` is the profile of the stack's region. The
+worst case of an attempt, and the largest reservation that a run can afford, are computed from a price.
 """
 
 import re
@@ -23,12 +23,12 @@ from ballast.errors import ModelRefused, SettingInvalid
 
 PRICES_FILE = Path(__file__).with_name("prices.yaml")
 _TOKENS_PER_PRICE = 1_000_000
-#: Fewer output tokens than this are not worth paying a prompt for.
+#: With fewer output tokens an attempt is not worth the cost of its prompt.
 LEAST_USEFUL_TOKENS = 64
 _PROFILE = re.compile(r"^(us|us-gov|eu|apac|jp|au|ca|sa|global|region)\.")
-#: What stands for the geography of the region that the stack is in.
+#: Prefix of a model id: use the profile of the stack's geography.
 FOLLOWS_REGION = "region."
-#: The geographies of profiles that a region can call, by the beginning of its name; the first one that a model has.
+#: Geographies of the profiles that a region can call, by the prefix of its name. A model uses the first one it has.
 _GEOGRAPHIES = {
     "us-gov-": ("us-gov",),
     "us-iso": (),
@@ -52,9 +52,9 @@ Geography = Annotated[str, Field(pattern=r"^(us|us-gov|eu|apac|jp|au|ca|sa|globa
 
 @dataclass(frozen=True)
 class TokenCounts:
-    """Tokens of one completion, by the class that they are charged under.
+    """Tokens of one completion, by price class.
 
-    Cache writes differ by their lifetime: five minutes (the default), or an hour.
+    Cache writes have two classes: a lifetime of five minutes (the default), or of an hour.
     """
 
     input: int = 0
@@ -84,7 +84,7 @@ class Price(Wire):
     cache_write_1h: Rate
 
     def cost(self, tokens: TokenCounts) -> int:
-        """Return what ``tokens`` cost in micro-dollars, rounded up: never undercharged."""
+        """Return the cost of ``tokens`` in micro-dollars, rounded up."""
         total: int = sum(getattr(tokens, name) * getattr(self, name) for name in Price.model_fields)
         return -(-total // _TOKENS_PER_PRICE)
 
@@ -94,7 +94,7 @@ class Price(Wire):
 
     @property
     def promised(self) -> tuple[int, int, int]:
-        """Rates of the most expensive input class, of plain input, and of output: reservations use first and last."""
+        """Rates of the most expensive input class, plain input, and output. Reservations use the first and last."""
         dearest = max(self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h)
         return dearest, self.input, self.output
 
@@ -106,8 +106,8 @@ class Price(Wire):
 class ModelPrice(Price):
     """A model's price.
 
-    tiers     what its other service tiers cost: a percentage of it, or a price of their own
-    profiles  the geographies of its inference profiles, and what they cost: a percentage of it
+    tiers     prices of its other service tiers: a percentage of this price, or a separate price
+    profiles  its inference profiles by geography, with their price as a percentage of this price
     """
 
     tiers: dict[ServiceTier, Percent | Price] = Field(default_factory=dict)
@@ -128,19 +128,19 @@ class ModelPrice(Price):
         return {ServiceTier.DEFAULT: own} | others
 
     def percent(self, geography: str) -> int:
-        """Return what the profile of that geography costs; the highest of all where it is not listed."""
+        """Return the percentage for the profile of that geography; the highest one if it is not listed."""
         return self.profiles.get(geography, max(self.profiles.values(), default=100))
 
 
 class PriceTable(Wire):
-    """All known prices from one day on, and the version that is recorded with each charge."""
+    """All known prices from one day on, and the version, which is recorded with each charge."""
 
     version: str = Field(min_length=1)
     valid_from: Annotated[date, Field(strict=False)] = date.min
     models: dict[str, ModelPrice]
 
     def price(self, model_id: str, tier: ServiceTier = ServiceTier.DEFAULT) -> Price:
-        """Return the price of ``model_id`` in that tier. Raises ``ModelRefused`` naming the file to edit."""
+        """Return the price of ``model_id`` in that tier. Raises ``ModelRefused``, which names the file to edit."""
         tiers = self._tiers(model_id)
         if tier not in tiers:
             raise ModelRefused(
@@ -151,7 +151,7 @@ class PriceTable(Wire):
         return tiers[tier]
 
     def worst(self, model_id: str, tier: ServiceTier = ServiceTier.DEFAULT) -> Price:
-        """Return the highest price that a request for ``tier`` can meet: it may be served as the default tier.
+        """Return the highest price of a request for ``tier``: Bedrock may serve it in the default tier.
 
         Raises ``ModelRefused``.
         """
@@ -160,32 +160,32 @@ class PriceTable(Wire):
     def served(self, model_id: str, tier: str) -> Price:
         """Return the price of a completion that was served in ``tier``; for an unknown tier, the highest of all.
 
-        Raises ``ModelRefused`` where the model has no price.
+        Raises ``ModelRefused`` if the model has no price.
         """
         tiers = self._tiers(model_id)
         known = next((price for name, price in tiers.items() if name == tier), None)
         return known or _highest(list(tiers.values()))
 
     def knows(self, model_id: str) -> bool:
-        """Say whether the model has a price."""
+        """Return whether the model has a price."""
         try:
             return bool(self._tiers(model_id))
         except ModelRefused:
             return False
 
     def is_cheaper(self, one: str, other: str, tier: ServiceTier = ServiceTier.DEFAULT) -> bool:
-        """Say whether attempts with the model ``one`` cost less than with ``other``, and none of them more.
+        """Return whether ``one`` has no higher rate than ``other``, and at least one lower rate.
 
-        Compares what is reserved (the most expensive input class, and output) and plain input.
-        Raises ``ModelRefused`` where one of them has no price.
+        Compares the rates of reservations (the most expensive input class, and output) and of plain input.
+        Raises ``ModelRefused`` if one of them has no price.
         """
         mine, others = self.worst(one, tier).promised, self.worst(other, tier).promised
         return mine != others and all(rate <= theirs for rate, theirs in zip(mine, others, strict=True))
 
     def in_region(self, model_id: str, region: str) -> str:
-        """Return ``model_id`` as ``region`` can call it: ``region.MODEL`` becomes the profile of its geography.
+        """Return the id to call in ``region``: ``region.MODEL`` becomes the profile of the region's geography.
 
-        Where the model has no profile there, the model itself is returned; any other id is returned unchanged.
+        A model without a profile there is called by its own id; any other id is returned unchanged.
         """
         if not model_id.startswith(FOLLOWS_REGION):
             return model_id
@@ -229,11 +229,11 @@ class PriceBook(Wire):
         return valid[-1]
 
     def of(self, version: str) -> PriceTable:
-        """Return the table of ``version``, as a charge in a log names it. Raises ``SettingInvalid``."""
+        """Return the table of ``version``, which a charge in the log names. Raises ``SettingInvalid``."""
         for table in self.tables:
             if table.version == version:
                 return table
-        raise SettingInvalid(f"{_WHERE} has no table of version {version!r}. Tables stay there once they were used.")
+        raise SettingInvalid(f"{_WHERE} has no table of version {version!r}. Put it back: never remove a used table.")
 
 
 _WHERE = f"ballast/money/{PRICES_FILE.name} in layers/ballast"
@@ -245,13 +245,13 @@ def _highest(prices: list[Price]) -> Price:
 
 @cache
 def load_prices(file: Path = PRICES_FILE) -> PriceBook:
-    """Read the tables. Raises ``SettingInvalid`` naming the file and the field."""
+    """Read the tables. Raises ``SettingInvalid``, which names the file and the field."""
     import json
 
     import yaml
 
     try:
-        # Our own file, read at every cold start: libyaml's safe loader takes 1 ms, Python's 19.
+        # This trusted file is read at every cold start: libyaml's safe loader takes 1 ms, Python's 19.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         data = yaml.load(file.read_text(encoding="utf-8"), loader)  # noqa: S506
         return PriceBook.model_validate_json(json.dumps(data, default=str))
@@ -263,17 +263,17 @@ def load_prices(file: Path = PRICES_FILE) -> PriceBook:
 
 @dataclass(frozen=True)
 class Reservation:
-    """The most that one attempt may cost, in micro-dollars, and the ``maxTokens`` that it is sent with."""
+    """The highest cost of one attempt, in micro-dollars, and its ``maxTokens``."""
 
     microusd: int
     max_tokens: int
 
 
 def affordable(price: Price, *, input_bound: int, max_tokens: int, left_microusd: int) -> Reservation | None:
-    """Return the largest reservation within ``left_microusd``, or None where it would allow too few output tokens.
+    """Return the largest reservation within ``left_microusd``; None if it would allow too few output tokens.
 
-    ``input_bound`` is an upper bound of the prompt's tokens; ``max_tokens`` the turn's limit, which is cut to what
-    ``left_microusd`` affords.
+    ``input_bound`` is an upper bound of the prompt's tokens. ``max_tokens`` is the turn's limit; the reservation has
+    fewer tokens if ``left_microusd`` does not pay for all.
     """
     rest = left_microusd - price.worst_input_cost(input_bound)
     if rest < 0:
@@ -286,5 +286,5 @@ def affordable(price: Price, *, input_bound: int, max_tokens: int, left_microusd
 
 
 def worst_cost(price: Price, *, input_bound: int, max_tokens: int) -> int:
-    """Return the most that an attempt costs, in micro-dollars."""
+    """Return the highest cost of an attempt, in micro-dollars."""
     return price.worst_input_cost(input_bound) + -(-max_tokens * price.output // 1_000_000)

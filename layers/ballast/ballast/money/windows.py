@@ -1,16 +1,16 @@
-"""Windows of money: their names, their limits, and when the next one opens. Pure.
+"""Money windows: their names, their limits, and when the next one opens. Pure.
 
-All money across runs is kept in items of one table, under (account, window)::
+The budgets table has one item for each (account, window)::
 
     account          window              holds
-    account          hour#2026-11-25T18  what all tenants' runs took from this hour
-    tenant#acme      day#2026-11-25      what one tenant's runs took from this day
-    tenant#acme      running             how many of its runs hold a lease
-    tenant#acme      limits              its own limits, where an operator set some
-    lease            run-…               one run's lease, and the windows that it was taken from
+    account          hour#2026-11-25T18  money that all tenants' runs took from this hour
+    tenant#acme      day#2026-11-25      money that one tenant's runs took from this day
+    tenant#acme      running             number of the tenant's runs that hold a lease
+    tenant#acme      limits              the tenant's own limits, if an operator set any
+    lease            run-…               one run's lease, and its windows
     breaker          all, tenant#acme    the spend breaker, everyone's and one tenant's
 
-An hour or a day is one of UTC. Imports ``ballast.money.amounts`` and ``ballast.errors`` only.
+Hours and days are in UTC. Imports ``ballast.money.amounts`` and ``ballast.errors`` only.
 """
 
 from dataclasses import dataclass
@@ -29,17 +29,17 @@ def of_tenant(tenant: str) -> str:
 
 
 def hour_of(at: datetime) -> str:
-    """Return the name of the hour that ``at`` (aware) lies in."""
+    """Return the name of the hour that contains ``at`` (aware)."""
     return f"hour#{at.astimezone(UTC):%Y-%m-%dT%H}"
 
 
 def day_of(at: datetime) -> str:
-    """Return the name of the day that ``at`` (aware) lies in."""
+    """Return the name of the day that contains ``at`` (aware)."""
     return f"day#{at.astimezone(UTC):%Y-%m-%d}"
 
 
 def ends(window: str) -> datetime:
-    """Return when an hour or a day ends, which is when the next one opens."""
+    """Return the end of an hour or a day; then the next one opens."""
     kind, _, name = window.partition("#")
     if kind == "hour":
         return datetime.strptime(name, "%Y-%m-%dT%H").replace(tzinfo=UTC) + timedelta(hours=1)
@@ -48,7 +48,7 @@ def ends(window: str) -> datetime:
 
 @dataclass(frozen=True)
 class WindowLimits:
-    """Limits of an account: money in an hour and in a day, and runs that hold a lease at once."""
+    """Limits of an account: money in an hour and in a day, and concurrent runs with a lease."""
 
     hour_microusd: int
     day_microusd: int
@@ -57,7 +57,7 @@ class WindowLimits:
 
 @dataclass(frozen=True)
 class Claim:
-    """Money that a run takes from one window, or its place among the runs at once."""
+    """Money that a run takes from one window, or its place among the concurrent runs."""
 
     account: str
     window: str
@@ -66,12 +66,12 @@ class Claim:
 
     @property
     def attribute(self) -> str:
-        """The item's attribute that counts it."""
+        """The attribute that counts it."""
         return "runs" if self.window == RUNNING else "taken_microusd"
 
     @property
     def room(self) -> int:
-        """The highest count with which the claim still fits; below zero it never fits."""
+        """The highest count at which the claim still fits; if negative, it never fits."""
         return self.limit - self.amount
 
 
@@ -84,17 +84,17 @@ def money_claims(account: str, at: datetime, amount_microusd: int, limits: Windo
 
 
 def run_claim(account: str, limits: WindowLimits) -> Claim:
-    """Return the place of one run among those at once."""
+    """Return the claim of one run on a place among the concurrent runs."""
     return Claim(account, RUNNING, 1, limits.runs)
 
 
 @dataclass(frozen=True)
 class Full:
-    """Why a lease was not given.
+    """The claims for which there was no room, so that no lease was given.
 
     claims    the claims that did not fit; never empty
-    opens_at  when all their windows are new; None where only the runs at once are too many (one of them has to
-              end), or where a window could never hold the claim
+    opens_at  when all their windows have ended; None if only the number of concurrent runs is too high (one of them
+              has to end), or if a window could never hold the claim
     """
 
     claims: tuple[Claim, ...]
@@ -102,17 +102,17 @@ class Full:
 
     @property
     def never(self) -> bool:
-        """Whether it would not fit into an empty window either. (A limit of 0 runs at once is raised again one day.)"""
+        """Whether it would not fit into an empty window either. (A limit of 0 concurrent runs is temporary.)"""
         return any(claim.room < 0 for claim in self.claims if claim.window != RUNNING)
 
     @property
     def of_money(self) -> bool:
-        """Whether a window is full, and not only the number of runs at once."""
+        """Whether a window is full, and not only the number of concurrent runs."""
         return any(claim.window != RUNNING for claim in self.claims)
 
 
 def full(claims: tuple[Claim, ...]) -> Full:
-    """Return why a lease was not given, from the claims that did not fit. The last of their windows to end decides."""
+    """Return the claims that did not fit, with the time at which the last of their windows ends."""
     windows = [ends(claim.window) for claim in claims if claim.window != RUNNING]
     found = Full(claims, max(windows, default=None))
     return Full(claims, None) if found.never else found

@@ -1,4 +1,4 @@
-"""Loops: signals that the agent repeats itself, and the ladder of what is done about them.
+"""Loops: signals that the agent repeats itself, and the ladder of reactions.
 
 ::
 
@@ -11,7 +11,7 @@
     writes about the same, in other words      6th   never  (each may say something new)
     nearly the same search                     2nd     4th  a forbidden tool is called again: hand over, ``loop``
 
-A tool is forbidden only after an earlier turn told the agent so: no rung is skipped within one reply.
+A tool is forbidden only after a notice in an earlier turn: no rung is skipped within one reply.
 ``similarity`` compares calls, ``signals`` counts, ``ladder`` decides, ``detect`` folds a run's calls in one pass. Each
 call is compared with a bounded number of others. Thresholds and their reasons: docs/loops.md.
 """

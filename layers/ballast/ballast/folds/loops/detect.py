@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Target = Callable[[ToolCall], Search | None]
 #: The error that the executor records for a call of a forbidden tool.
 FORBIDDEN = "ToolForbidden"
-#: Of two signals at one call with the same rung, the one that says more.
+#: Of two signals at one call with the same rung, the more specific one is used.
 _PRECEDENCE = {Kind.CYCLE: 3, Kind.SAME_CALL: 2, Kind.NEAR_EQUAL: 1, Kind.SPIRAL: 0, Kind.OTHER_WORDS: -1}
 #: Errors of a call's form: no write changes them.
 _LASTING = frozenset({"UnknownTool", "MalformedArguments", "SchemaViolation"})
@@ -31,7 +31,7 @@ _LASTING = frozenset({"UnknownTool", "MalformedArguments", "SchemaViolation"})
 class Loops:
     """The loops in a run.
 
-    rung       the highest one since anything was written; at ``LOOP`` the agent hands over
+    rung       the highest rung since the last write; at ``LOOP`` the agent hands over
     signals    by (turn, index) of the call; calls without a signal are left out
     forbidden  the tools that may not be called now, each with its signal
     loop       the call at which the agent ignored the last ban
@@ -55,8 +55,8 @@ def detect(
 
     polled    tools that may be called with the same arguments any number of times
     same      the identity of a call
-    target    what a call writes about (``rest``), and in which words; None if it is no such write
-    remember  the name under which the run keeps the fold's value: one for the same ``polled``, ``same``, ``target``
+    target    the subject of a write (``rest``) and its words; None for any other call
+    remember  the name under which the run keeps the fold's value; a name implies ``polled``, ``same`` and ``target``
     """
     detector = _detector(run, _Detector(frozenset(polled), same, target), remember)
     return Loops(detector.ladder.rung, detector.signals, detector.ladder.forbidden, detector.ladder.loop)
@@ -92,7 +92,7 @@ def _detector(run: Run, detector: _Detector, remember: Hashable) -> _Detector:
 def _after(before: _Detector, turn: Turn) -> _Detector:
     """Return the detector after one more turn.
 
-    A person's answer starts the counts anew: the agent knows more, and time has passed.
+    A person's answer resets the counts: the agent has new information, and time has passed.
     """
     detector = before.forked()
     if EscalationAnswered.NAME in turn.by_name:
@@ -175,7 +175,7 @@ class _Detector:
         )
         if why:
             return self._noted(at, replace(why, rung=Rung.FORBID, answer=False))
-        if signal.kind is Kind.OTHER_WORDS:  # it forbids nothing, so it is no warning for other signals
+        if signal.kind is Kind.OTHER_WORDS:  # it forbids nothing, so it is not a warning for other signals
             return self._noted(at, signal)
         in_cycle = lap if signal.kind is Kind.CYCLE else None
         besides, lasts = (in_cycle.tools, in_cycle.writes) if in_cycle else ((), signal.kind is Kind.SPIRAL)

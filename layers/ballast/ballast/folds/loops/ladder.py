@@ -5,8 +5,8 @@ changed since::
 
     "despair": [{"index": 1, "step": "notice", "kind": "same_call", "count": 2, "same_as": [2, 1], "answer": true}]
 
-``model.requested`` records in the same form what the agent is told about the calls of the completion before it, after
-their outcomes.
+``model.requested`` records in the same form the notices about the calls of the previous completion, after their
+outcomes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """The kinds of signals that an agent repeats itself."""
+    """The kinds of signals."""
 
     SAME_CALL = "same_call"
     CYCLE = "cycle"
@@ -48,10 +48,10 @@ class Rung(IntEnum):
 class Signal:
     """A signal at one call.
 
-    rung     what is done about the call
+    rung     the reaction to the call
     count    ordinal of this occurrence (2: the second time); of a cycle, the lap
-    same_as  (turn, index) of the call that it repeats: with ``answer`` one whose recorded answer is given again,
-             otherwise the first of the chain
+    same_as  (turn, index) of the repeated call: with ``answer`` the call whose recorded answer is given again,
+             otherwise the first call of the chain
     """
 
     kind: Kind
@@ -61,7 +61,7 @@ class Signal:
     answer: bool = False
 
 
-#: The counts at which the agent is told, and at which the tool is forbidden. Reasons: docs/loops.md.
+#: The counts of the notice and of the ban. Reasons: docs/loops.md.
 THRESHOLDS: dict[Kind, tuple[int, int | None]] = {
     Kind.SAME_CALL: (2, 3),
     Kind.CYCLE: (2, 3),
@@ -94,9 +94,9 @@ def rung_of_spiral(count: int, alike: int) -> tuple[Kind, Rung]:
 
 @dataclass(frozen=True)
 class _ToolState:
-    """One tool: the turns of the notice and of the ban, and how often the agent ignored the ban.
+    """One tool: the turns of the notice and of the ban, and the number of calls in spite of the ban.
 
-    lasts, forbidden_lasts  a write does not end it
+    lasts, forbidden_lasts  a write does not end the notice, or the ban
     """
 
     told: int
@@ -110,7 +110,7 @@ class _ToolState:
 
 @dataclass
 class Ladder:
-    """The rungs that tools stand on. ``loop`` is the call at which the agent has to hand over, if there is one."""
+    """The current rung of each tool. ``loop``: the call at which the agent must hand over, if there is one."""
 
     _tools: dict[str, _ToolState] = field(default_factory=dict)
     loop: Position | None = None
@@ -132,7 +132,7 @@ class Ladder:
         """Record a signal at a call of the tool ``called``, and return it with the rung that applies.
 
         besides  other tools that the signal is about
-        lasts    no write in between can have changed it
+        lasts    no write can end this signal
         """
         if signal.rung is Rung.NONE:
             return signal
@@ -163,11 +163,11 @@ class Ladder:
         return tool.why
 
     def forked(self) -> Ladder:
-        """Return a copy that goes its own way."""
+        """Return an independent copy."""
         return replace(self, _tools=dict(self._tools))
 
     def written(self) -> None:
-        """Keep only what a write cannot have changed."""
+        """Keep only notices and bans that a write does not end."""
         self._tools = {
             name: tool if tool.forbidden_lasts else replace(tool, forbidden=None, why=None, ignored=0)
             for name, tool in self._tools.items()
@@ -228,7 +228,7 @@ def described(tool: str, signal: Signal) -> str:
 
 
 def notice(tool: str, signal: Signal) -> str:
-    """Return what the agent is told beside the result of a call."""
+    """Return the notice for the agent, which is sent with the result of a call."""
     said = described(tool, signal)
     if signal.kind is Kind.OTHER_WORDS:
         return f"Notice: {said} Go on where each says or does something new; otherwise end your turn."

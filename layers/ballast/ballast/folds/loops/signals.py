@@ -18,15 +18,15 @@ from ballast.folds.loops.similarity import Search
 Position = tuple[int, int]
 
 LONGEST_CYCLE = 4
-#: A search is compared with so many of the tool's newest ones.
+#: Number of the tool's newest searches that a search is compared with.
 _COMPARED_SEARCHES = 8
-#: Characters of a result's JSON below which equal results mean nothing, except for a search.
+#: Equal results with less JSON than this many characters mean nothing, except for a search.
 _TELLING_CHARS = 80
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Calls that belong together: how many, the first, and one whose recorded answer may be given again."""
+    """Repeated calls: their number, the first, and one whose recorded answer may be given again."""
 
     first: Position
     count: int = 1
@@ -147,7 +147,7 @@ def _longer(said: _Said, chain: Chain) -> tuple[_Said, Chain]:
 
 @dataclass
 class Searches:
-    """Searches that are nearly the same, by tool and by all of the call but its free text."""
+    """Nearly equal searches, by tool and by the call without its free text."""
 
     _recent: PersistentDict[str, _Said] = field(default_factory=PersistentDict)
 
@@ -186,12 +186,12 @@ class Written:
 
 @dataclass
 class Writes:
-    """Writes of one tool about the same things that happened; other writes in between do not end them."""
+    """Completed writes of one tool about the same things; other writes in between do not end the chain."""
 
     _done: PersistentDict[str, Written] = field(default_factory=PersistentDict)
 
     def see(self, said: Search | None) -> tuple[Chain, int] | None:
-        """Return the chain that a proposed call continues, counting it, and how many of it use similar words.
+        """Return the chain that a proposed call continues, including it, and the number with similar words.
 
         None if nothing was written about the same things.
         """
@@ -222,7 +222,7 @@ class Writes:
 
 @dataclass
 class Errors:
-    """Errors of one class in a row, by tool. Lasting ones are of the call's form: no write changes them."""
+    """Errors of one class in a row, by tool. Lasting errors are about the call's form: no write changes them."""
 
     _rows: dict[str, tuple[str, Chain, bool]] = field(default_factory=dict)
 
@@ -252,7 +252,7 @@ class Results:
     _rows: dict[str, tuple[Any, frozenset[str], Chain]] = field(default_factory=dict)
 
     def see(self, tool: str, key: str, result: Any, at: Position, *, searches: bool) -> Chain:
-        """Count the result of a read, and return its chain; results that are too short to compare stay at one."""
+        """Count the result of a read, and return its chain; results too short to compare have a count of one."""
         known, keys, chain = self._rows.get(tool, (None, frozenset(), Chain(at)))
         if result in (None, "") or not keys or known != result:
             self._rows[tool] = (result, frozenset((key,)), Chain(at))
