@@ -149,7 +149,7 @@ class Budgets:
         account = tenants
         if command.customer is not None:
             if command.tenant is None:
-                raise InvalidInput("customer: say whose customer; name the tenant, too.")
+                raise InvalidInput("customer: a customer belongs to a tenant; name the tenant too.")
             if others := {*new, *command.forget} - set(OWN):
                 raise InvalidInput(f"{', '.join(sorted(others))}: one customer has moves_hour and moves_day only.")
             account = of_customer(command.tenant, command.customer.strip())

@@ -155,7 +155,7 @@ class Tripping:
         """Handle the state change of one alarm; an alarm without a mode changes nothing and is reported."""
         mode = self.modes.get(alarm.name)
         if mode is None:
-            line = {"level": "WARNING", "message": "An alarm of no mode in BREAKER_ALARMS.", "alarm": alarm.name}
+            line = {"level": "WARNING", "message": "BREAKER_ALARMS has no mode for this alarm.", "alarm": alarm.name}
             self.runtime.emit(json.dumps(line))
             return
         now = self.runtime.clock()

@@ -70,6 +70,6 @@ def breaker_of(item: Item) -> Breaker:
     except (KeyError, ValidationError) as problem:
         why = complaints(problem) if isinstance(problem, ValidationError) else "there is no attribute breaker"
         raise SettingInvalid(
-            f"Budgets table (BUDGETS_TABLE): the item breaker / {item['window']} is none of Ballast's: {why}. "
+            f"Budgets table (BUDGETS_TABLE): the item breaker / {item['window']} is not in Ballast's format: {why}. "
             "Delete it, and set the breaker with `ballast breaker`."
         ) from None

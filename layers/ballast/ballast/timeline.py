@@ -77,7 +77,7 @@ _ENDINGS = frozenset({RunRefused.key(), RunEnded.key()})
 _ENDED = frozenset(get_args(Status)) - {"waiting", "open", "corrupt"}
 #: People are only asked; another planner is in charge of the following turns.
 _ASKED = (Planner.HUMAN, Planner.REQUESTER)
-_UNREADABLE = 'How it stands cannot be read: somebody changed its log. See "The log was touched" in docs/operating.md.'
+_UNREADABLE = 'Its status cannot be read: somebody changed its log. See "The log was touched" in docs/operating.md.'
 #: Signals in words, by their kind in the log; {first} is the first call of the chain.
 _SIGNALS = {
     "same_call": "the same call as {first}, {count} times by now",

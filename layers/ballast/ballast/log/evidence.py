@@ -80,12 +80,12 @@ __all__ = [
     "vouching",
 ]
 
-_ODD = "nothing of Ballast writes such a body; somebody changed or added it"
+_ODD = "Ballast never writes such a body; somebody changed or added it"
 _UNSIGNED = (
     "says that a person decided, and no person's function signed it: somebody forged or changed it. "
     "Nothing that acts believes it"
 )
-_NOT_NOBODYS = "says that nobody answered, and the executor, which waited, did not write that: somebody forged it"
+_NOT_NOBODYS = "says that nobody answered, but the executor did not write it: somebody forged it"
 
 Status = Literal["fits", "unfit", "not_covered", "open", "refused"]
 
@@ -320,7 +320,7 @@ def _check_uncovered(it: _Check) -> tuple[str, ...]:
         with _finding(it, event):
             may_be = _may_be_late(event, by_it, it.run)
         if not may_be:
-            it.wrong.setdefault(event.seq, "was added: nothing that was under way when the run ended writes it")
+            it.wrong.setdefault(event.seq, "was added: no work that was still running at the run's end writes it")
         elif event.seq not in it.covered and event.seq not in it.wrong:
             late.append(event.seq)
     return tuple(late)
@@ -396,7 +396,7 @@ def _check_anchor(it: _Check, run: Run, anchor: Anchor | None) -> None:
             it.wrong.setdefault(seq, "is missing: the run's lease was settled")
     elif evidence_sha256(settled) != anchor.sha256:
         it.wrong.setdefault(
-            seq, "its digest is not the one in the settled lease: the log was written anew after its end"
+            seq, "its digest is not the one in the settled lease: the log was rewritten after the run's end"
         )
 
 
@@ -409,11 +409,11 @@ def _check_corrections(it: _Check, anchor: Anchor | None) -> None:
     copied = anchor.corrected is None or len(others) < len(told)
     ordered = anchor.corrections - (anchor.corrected is not None)
     for event in others[ordered:]:
-        it.wrong.setdefault(event.seq, "says a correction that the run's lease has not: no operator ordered it")
+        it.wrong.setdefault(event.seq, "is a correction that the run's lease does not have: no operator sent it")
     if not copied:
         it.wrong.setdefault(
             RunCorrected.key(anchor.corrections),
-            "is missing: an operator corrected the run's lease. The same order once more writes it",
+            "is missing: an operator corrected the run's lease. Send the same command again to write it",
         )
 
 

@@ -118,7 +118,7 @@ class Signatures:
 
     def report(self, event: Event, why: str) -> None:
         """Report that ``event`` is ignored. This raises an alarm."""
-        fields = {"run_id": event.run_id, "seq": event.seq, "message": f"A person's answer is not believed: {why}."}
+        fields = {"run_id": event.run_id, "seq": event.seq, "message": f"A person's answer is ignored: {why}."}
         self.emit(metric_line({"UnsignedAnswers": 1}, fields=fields))
 
     @property
