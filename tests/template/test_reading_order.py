@@ -35,12 +35,13 @@ FILLER = {
 def resources(file: Path) -> dict[str, tuple[str, str]]:
     """Return type and comment of each resource that the file declares, by logical id."""
     lines = file.read_text(encoding="utf-8").splitlines()
+    declared = written()["Resources"]  # without the nested stacks themselves
     found = {}
     for index, line in enumerate(lines[lines.index("Resources:") : lines.index("Outputs:")], lines.index("Resources:")):
-        if re.fullmatch(r"  \w+:", line):
+        if name := re.fullmatch(r"  (\w+):(?: [&*]\w+)?", line):
             above = list(takewhile(lambda one: one.startswith("  # "), reversed(lines[:index])))
             comment = " ".join(one.removeprefix("  # ") for one in reversed(above))
-            found[line.strip(" :")] = (lines[index + 1].partition("Type: ")[2], comment)
+            found[name[1]] = (declared.get(name[1], {}).get("Type", ""), comment)
     return found
 
 
