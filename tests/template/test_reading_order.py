@@ -35,12 +35,13 @@ FILLER = {
 def resources(file: Path) -> dict[str, tuple[str, str]]:
     """Return type and comment of each resource that the file declares, by logical id."""
     lines = file.read_text(encoding="utf-8").splitlines()
+    declared = written()["Resources"]  # without the nested stacks themselves
     found = {}
     for index, line in enumerate(lines[lines.index("Resources:") : lines.index("Outputs:")], lines.index("Resources:")):
-        if re.fullmatch(r"  \w+:", line):
+        if name := re.fullmatch(r"  (\w+):(?: &\w+| \{.+\})?", line):
             above = list(takewhile(lambda one: one.startswith("  # "), reversed(lines[:index])))
             comment = " ".join(one.removeprefix("  # ") for one in reversed(above))
-            found[line.strip(" :")] = (lines[index + 1].partition("Type: ")[2], comment)
+            found[name[1]] = (declared.get(name[1], {}).get("Type", ""), comment)
     return found
 
 
@@ -64,6 +65,14 @@ def test_no_comment_only_repeats_the_resources_name(file: Path) -> None:
             repeating.append(f"{name}: {comment}")
 
     assert repeating == []
+
+
+@pytest.mark.parametrize("file", [TEMPLATE, BUSINESS], ids=lambda file: file.name)
+def test_no_resource_is_an_alias_of_another(file: Path) -> None:
+    """``sam build`` writes a resource's id into it, and an alias is the same object: both would get one id."""
+    aliases = re.findall(r"^  \w+: \*\w+$", file.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert aliases == []
 
 
 def test_a_nested_stacks_business_is_not_in_the_platforms_file() -> None:
