@@ -60,7 +60,7 @@ def write_whole(file: Path, text: str) -> None:
 
 
 class _NothingInIt(InvalidInput):
-    """A file without an entry: there is nothing to check."""
+    """A file without entries: nothing can be checked."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class SpendBreaker:
         return cls(BudgetsTableSettings.of(runtime).table(runtime), runtime)
 
     def change(self, tenant: str | None, change: Callable[[Breaker], Breaker]) -> Breaker:
-        """Apply ``change`` to the tenant's breaker (None: everyone's), report its mode, and return it as it then is.
+        """Apply ``change`` to the tenant's breaker (None: everyone's), report its mode, and return the new breaker.
 
         It is written if no other process wrote in between; else ``change`` is called again. Raises ``RetryLater``.
         """
@@ -80,7 +80,7 @@ class NewMode(Wire):
     reason       for those who find it; operators see it, tenants do not
     """
 
-    # A body comes to it parsed already, where a strict enum would take no text.
+    # The body was parsed before, so a strict enum would refuse the text of a mode.
     mode: Annotated[Mode, Field(strict=False)]
     tenant: Name | None = None
     for_minutes: Annotated[int, Field(ge=1, le=MAX_MINUTES)] | None = None

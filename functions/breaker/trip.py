@@ -46,7 +46,7 @@ class TripSettings(BudgetsTableSettings, AccountWindowSettings):
 
     budgets_table   windows and the spend breaker
     account_hour_usd, account_day_usd  what all tenants together may spend, in US dollars, unless an operator set it
-    breaker_alarms  JSON: the mode that each alarm of the stack asks for while it rings
+    breaker_alarms  JSON: the mode that each alarm of the stack asks for while its state is ALARM
     """
 
     breaker_alarms: str
@@ -64,7 +64,7 @@ class AlarmState(_Read):
 
 
 class Alarm(_Read):
-    """What CloudWatch says of one alarm, by EventBridge, by the alarm's own action, or when it is asked."""
+    """One alarm, as EventBridge, the alarm's own action or ``DescribeAlarms`` reports it."""
 
     name: Annotated[str, Field(alias="alarmName", min_length=1, max_length=255)]
     state: AlarmState
@@ -85,7 +85,7 @@ def alarms_of(described: Mapping[str, Any]) -> tuple[Alarm, ...]:
 
 
 def after(breaker: Breaker, alarm: Alarm, mode: Mode, now: datetime) -> Breaker:
-    """Return the breaker after the news of ``alarm``, which asks for ``mode``. Too few data are no news."""
+    """Return the breaker after ``alarm``, which asks for ``mode``, changed. INSUFFICIENT_DATA changes nothing."""
     if alarm.state.value == "ALARM":
         reason = without_surrogates(" ".join(alarm.state.reason.split()))[:_REASON_CHARS]
         return tripped(breaker, alarm.name, mode, reason=reason, now=now)
@@ -152,17 +152,17 @@ class Tripping:
         return cls(runtime.get(SpendBreaker.of), burn_rate, runtime.client("cloudwatch"), modes, runtime)
 
     def hear(self, alarm: Alarm) -> None:
-        """Take the news of one alarm; an alarm without a mode changes nothing and is reported."""
+        """Apply one alarm's change; an alarm without a mode changes nothing and is reported."""
         mode = self.modes.get(alarm.name)
         if mode is None:
-            line = {"level": "WARNING", "message": "An alarm of no mode in BREAKER_ALARMS.", "alarm": alarm.name}
+            line = {"level": "WARNING", "message": "BREAKER_ALARMS has no mode for this alarm.", "alarm": alarm.name}
             self.runtime.emit(json.dumps(line))
             return
         now = self.runtime.clock()
         self.breaker.change(None, lambda breaker: after(breaker, alarm, mode, now))
 
     def look(self) -> None:
-        """Look at all alarms and at the windows, and trip, or note what is over."""
+        """Check all alarms and the windows: trip, or note that a cause is over."""
         with consequences("CloudWatch"):
             described = self.cloudwatch.describe_alarms(
                 AlarmNames=sorted(self.modes), AlarmTypes=["MetricAlarm", "CompositeAlarm"], MaxRecords=100
@@ -183,7 +183,7 @@ class Tripping:
 
 @guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
-    """Take an alarm's news (EventBridge's, or the alarm's own action), or look where the schedule says so."""
+    """Apply an alarm's change (from EventBridge or the alarm's own action); on the schedule, check everything."""
     tripping = (runtime or lambda_runtime()).get(Tripping.of)
     kind = event.get("detail-type") if isinstance(event, dict) else None
     if kind == SCHEDULED:

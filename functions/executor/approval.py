@@ -93,9 +93,9 @@ def _approved(attempt: Attempt) -> CallOutcome | None:
 
 
 def _check_stable(attempt: Attempt, latest: ApprovalRound) -> None:
-    """Raise ``RuleViolation`` where the same code reads the same proposal as other arguments than people saw.
+    """Raise ``RuleViolation`` if the playbook now reads the proposal as other arguments than people were shown.
 
-    Asking again would not help: each time another call would be approved than the one that acts.
+    Asking again would not help: people would always approve a call that differs from the one that is executed.
     """
     needed = latest.needed
     if needed is None or attempt.state.proposed is not None:
@@ -121,9 +121,9 @@ def _check_begun(attempt: Attempt) -> None:
 
 
 def _believed(attempt: Attempt, latest: ApprovalRound) -> ApprovalRound:
-    """Return the round, without an answer by nobody that the executor has not recorded itself.
+    """Return the round, without a "nobody answered" that the executor's own table does not have.
 
-    Such an answer is unsigned: it may have been written over a person's rejection, or before anybody was asked.
+    That event is unsigned: it may have replaced a person's rejection, or have been written before anybody was asked.
     """
     if latest.answer is None or not latest.unanswered:
         return latest
@@ -162,10 +162,10 @@ def _asked(latest: ApprovalRound) -> Binding | None:
 
 
 def _not_what_was_approved(attempt: Attempt, answer: ApprovalAnswered) -> list[str]:
-    """Return the names of what does not fit beside the binding: the shown call, and the number of people of the
-    tool's group.
+    """Return the names of the parts outside the binding that do not match: the call that people were shown, and the
+    number of approvers from the tool's group.
 
-    What was asked is in the log, where others than the executor may have written it.
+    The request for approval is in the log, which other functions can write as well.
     """
     group = attempt.tool.approval.approvers
     approvals = answer.approvals or (Approved(by=str(answer.by)),)
@@ -178,7 +178,7 @@ def _not_what_was_approved(attempt: Attempt, answer: ApprovalAnswered) -> list[s
 def _void(
     attempt: Attempt, rounds: Sequence[ApprovalRound], changed: Sequence[str], now: Binding
 ) -> CallOutcome | None:
-    """Record that an approval does not hold, unless that is recorded, and ask again."""
+    """Record once that an approval is void, and ask again."""
     latest = rounds[-1]
     if latest.void is None:
         latest = replace(latest, void=_record_void(attempt, latest.number, changed, now))
@@ -312,12 +312,12 @@ def _own_rule(attempt: Attempt) -> str | None:
 
 
 def _no_room(attempt: Attempt) -> str | None:
-    """Return that a window of the business's own money is full, if the playbook says ``on_full: ask``."""
+    """Return the reason if a window of the business's own money is full and the playbook says ``on_full: ask``."""
     return attempt.moving.no_room
 
 
 def _too_costly(attempt: Attempt) -> str | None:
-    """Return that the declared cost is above the agent's ``approve_over_microusd``."""
+    """Return the reason if the declared cost is above the agent's ``approve_over_microusd``."""
     most, cost = attempt.playbook.agent.approve_over_microusd, attempt.cost_microusd
     if most is None or cost is None or cost <= most:
         return None
@@ -325,12 +325,12 @@ def _too_costly(attempt: Attempt) -> str | None:
 
 
 def _made_before(attempt: Attempt) -> str | None:
-    """Return that the same call was made before, for a tool with ``repeat="ask"``."""
+    """Return the reason if the same call was made before and the tool has ``repeat="ask"``."""
     return "the same call was made before in this run" if asks_again(attempt) else None
 
 
 def _rejected(attempt: Attempt) -> str | None:
-    """Return that people have rejected the same call in this run, and nobody has approved it since."""
+    """Return the reason if people have rejected the same call in this run and nobody has approved it since."""
     before = last_rejection(attempt)
     if before is None:
         return None

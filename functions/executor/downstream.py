@@ -75,7 +75,7 @@ class NothingDone:
 class InDoubt:
     """A run that ended with an error: its effect may have happened, and may still happen.
 
-    answered  it returned another result than it promises: the run is over, and a repetition returns the same
+    answered  it returned a result of another type than declared: the run is over, and a repetition returns the same
     cause     the error of its function
     """
 
@@ -124,7 +124,7 @@ class Downstreams:
         ``seconds`` (None: no limit), and ``Broken`` for what is no ``Exception``, so that the circuit counts it; only
         the end of this process passes.
 
-        Every error of the function counts as a failure of the downstream, except what the business said no to. The
+        Every error of the function counts as a failure of the downstream, except a refusal by the business. The
         function's own client may have a Powertools circuit breaker: its error passes like any other.
         """
         bill = Bill() if bill is None else bill
@@ -134,7 +134,7 @@ class Downstreams:
             try:
                 return within(seconds, function, *given)
             except (ToolFailed, RetryLater, TimedOut):
-                raise  # the tool's own statement, or its time limit
+                raise  # stated by the tool, or the time limit
             except Exception as problem:
                 note(problem)  # the outcome has only its text; the traceback is printed
                 raise
@@ -167,7 +167,7 @@ class Downstreams:
             if bill.begun:
                 raise
             if not isinstance(problem, CircuitBreakerOpenError):
-                note(problem)  # of the write by which this process claims the probe
+                note(problem)  # the write that claims the probe for this process failed
             raise CircuitOpen(
                 f"{circuit.name} failed too often and is left alone for a while. Nothing was executed."
             ) from None
@@ -261,8 +261,8 @@ def within(seconds: float | None, function: Callable[..., T], *given: Any) -> T:
         return function(*given)
     results: list[T] = []
     problems: list[BaseException] = []
-    # A thread that is told to stop before or after its work would stop in Python's own code; and if it has ended, the
-    # thread that got its number would stop. So it is told only while it works, and then its result does not count.
+    # Interrupting the thread before or after its work would raise in Python's own code; after its end, it would hit the
+    # thread that got its id. So it is interrupted only while it works, and then its result does not count.
     telling = threading.Lock()
     begun = given_up = False
 

@@ -1,6 +1,6 @@
 """One effect, from its intention to its record: it happens once, or it is recorded as unknown.
 
-``Effects.carry_out`` is the sequence: intend ─▶ run the tool, within its circuit and its time ─▶ classify what came
+``Effects.carry_out`` is the sequence: intend ─▶ run the tool, within its circuit and its time ─▶ classify its end
 ─▶ record. A read has no lease; a write runs under the lease of its key (``WriteAttempt.attempted``)::
 
     any attempt     run ─ returned ──────────────────────────▶ ok │ failed, where the tool says so
@@ -56,7 +56,7 @@ from functions.executor.undo import aside, planned_undo, with_undo
 TRIES = 6
 #: Most runs of a write with ``verify`` that may end in doubt; if none of them had its effect, the call has failed.
 RUNS = 2
-#: Most questions to ``verify`` that may fail, whatever runs came before; then the effect is unknown.
+#: Most calls of ``verify`` that may fail, over all attempts; after them the effect is unknown.
 DOUBTS = 3
 #: Most characters that are recorded of the message of an outcome or a refusal.
 MESSAGE_CHARS = 4_000
@@ -77,7 +77,7 @@ class _GivesBack(Exception):
 
 @dataclass(frozen=True)
 class Effects:
-    """Carries out calls that have passed every rule, and records what came of them. No other class runs a tool."""
+    """Carries out calls that have passed every rule, and records their outcomes. No other class runs a tool."""
 
     log: RunLog
     once: Once
@@ -182,7 +182,7 @@ class Effects:
     # Calls that end before an attempt begins them
 
     def end_unbegun(self, call: ProposedCall, ends: Ends) -> str | None:
-        """Record the end of a write that no attempt has begun and return its status; None where one was faster.
+        """Record the end of a write that no attempt has begun and return its status; None if one has begun meanwhile.
 
         The log is read again under the lease of the key, and the ending stays as the key's record: a slow attempt that
         has read the call before finds it and does not begin. Raises ``AttemptInProgress`` while another attempt may be
@@ -239,7 +239,7 @@ class WriteAttempt:
     lease_ms: int
 
     def attempted(self) -> dict[str, Any]:
-        """Intend, run the tool, classify what came; return the outcome as it is kept. The lease is held."""
+        """Intend, run the tool, classify its end; return the outcome as JSON for the record. The lease must be held."""
         attempt, tool = self.attempt, self.attempt.tool
         with self._lease_stays_once_begun():
             first = intend(self.log, attempt, self.invocation)
@@ -254,9 +254,9 @@ class WriteAttempt:
             return self._kept(self._fit(outcome), first=first)
 
     def left(self, why: str) -> dict[str, Any]:
-        """Return the outcome, as it is kept, of a write that is not tried again and whose last attempt left none.
+        """Return the outcome, as JSON for the record, of a write that has none and is not tried again.
 
-        The tool is not run. The lease is held, so no intention is written meanwhile. Raises ``_GivesBack`` while an
+        The tool is not run. The lease must be held: no intention is written meanwhile. Raises ``_GivesBack`` while an
         earlier attempt's request may still arrive.
         """
         first = not is_begun(self.attempt.history, self.attempt.at)
@@ -281,7 +281,7 @@ class WriteAttempt:
             raise LeaseStays(self.attempt.cut(error_text(problem))) from problem
 
     def _kept(self, outcome: CallOutcome, *, first: bool) -> dict[str, Any]:
-        """Return the outcome with its cost as it is kept. ``first``: no attempt before this one began the call."""
+        """Return the outcome with its cost, as JSON for the record. ``first``: no earlier attempt began the call."""
         done = with_cost(self.attempt, outcome, reserved_here=first)
         return self.log.kept(self.attempt.task.run_id, done.kept(self.attempt.tool.name))
 

@@ -92,7 +92,7 @@ class Executor:
         """Execute the call of ``task`` and return its status.
 
         Raises ``InvalidInput`` for a call that nobody proposed, ``ApprovalRequired`` or ``ApprovalParked`` where a
-        person must be asked first, ``EffectUnknown``, and ``AttemptInProgress`` or ``RetryLater`` where to try again.
+        person must be asked first, ``EffectUnknown``, and ``AttemptInProgress`` or ``RetryLater`` to be tried again.
         """
         state = history.call(task.turn, task.index)
         if state is None:
@@ -215,7 +215,7 @@ class Executor:
         raise EffectUnknown(self.log.record(run_id, lost.settled(at, call.state.call.tool)).message)
 
     def _settle_by_own_record(self, call: ProposedCall) -> None:
-        """Settle the moves of a call whose attempt died between its record and that."""
+        """Settle the moves of a call whose attempt wrote its record and died before it settled them."""
         if call.tool is not None and (call.tool.moves is not None or self.playbook.is_undo(call.tool.name)):
             settled_by_own_record(self.moves, self.recorded, call.task.run_id, call.at)
 
@@ -258,7 +258,7 @@ class Executor:
         """Return the end of a write that no attempt has begun. No rule runs here: the rule may be what is down."""
         message, words = f"{tool.name}: {why} It was not begun: nothing was done.", _words(call.task)
         failed = CallOutcome.without_effect("failed", message)
-        if words:  # at the end, because a cut takes the end; as a defect, because a rule's text is not trusted
+        if words:  # last, since truncation drops the end; as a defect, since a rule's text is not trusted
             message = self._cut(call, f"{message} Its last error: {words}")
             failed = replace(failed, message=message, defect=True)
         if tool.cost_microusd is not None:

@@ -62,7 +62,7 @@ class Moving:
 
     @property
     def begun(self) -> bool:
-        """Whether an earlier attempt at this call has passed the rules and begun, by the table of moves.
+        """Whether the table of moves says that an earlier attempt at this call has passed the rules and begun.
 
         Only the executor writes that table, so a forged log cannot claim it.
         """
@@ -86,7 +86,7 @@ class Moving:
     def resume(self, attempt: Attempt) -> None:
         """Find an earlier attempt's reservation for a call that has begun; without one, reserve.
 
-        That the log says "begun" does not show that money was reserved: the table does.
+        A log that says "begun" does not prove that money was reserved; the table of moves does.
         """
         found = self._store.table().find(attempt.task.run_id, attempt.task.turn, attempt.task.index)
         if found is None or found.status not in ("begun", "kept"):
@@ -187,7 +187,7 @@ class Moving:
         return run_rule(what, key, moves.key, may_raise=(ToolFailed,), quoted=False)
 
     def _said(self, tool: str, full: NoRoom, ceilings: Ceilings) -> str:
-        """Return the windows without room, in words for the model, with the amounts of the run's and the customer's."""
+        """Return a text for the model: the windows without room, with amounts of the run's and the customer's only."""
         assert self._move is not None
         currency = self._config.currency
         counted = self._store.table().moved(self._move)

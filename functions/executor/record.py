@@ -48,7 +48,7 @@ Ends = CallRefused | CallSettled
 _KEPT_S = 45 * 24 * 3600
 #: The prefix of the ids of outcomes.
 _PREFIX = "call"
-#: The field of a record for what the log does not have.
+#: The field of a record that holds the facts for a later undo.
 _ASIDE = "aside"
 #: The field of a record for the event of a write that ended before an attempt began it.
 _UNBEGUN = "unbegun"
@@ -74,11 +74,11 @@ def _position_of(text: str) -> Position:
 
 @dataclass(frozen=True)
 class Aside:
-    """The part of a write's record that a later undo needs, and that the log does not have.
+    """The facts about a write that a later undo needs; only the executor's own record has them.
 
     on_rollback  what a rollback does about it: undo, keep or freeze; "" in what an older version recorded
     gives_back   whether its undo gives its money back to the windows
-    undoes       the effect that it undid; None for what is no undo
+    undoes       the effect that it undid; None if it is no undo
     """
 
     on_rollback: str = ""
@@ -93,7 +93,7 @@ class Aside:
 
     @property
     def kept(self) -> dict[str, Any]:
-        """It as JSON."""
+        """The facts as JSON."""
         kept: dict[str, Any] = {"on_rollback": self.on_rollback}
         if self.gives_back:
             kept["gives_back"] = True
@@ -119,7 +119,7 @@ class CallOutcome:
     latency_ms   the duration
     cost_microusd  the charge; None where the tool costs nothing, or where the cost is not known
     cost_known   whether the cost was recorded, also where it is None; an older version recorded none
-    aside        the part that only the executor keeps
+    aside        the facts for a later undo, which only the executor's record has
     tool         the tool's name in an earlier attempt's record; None for the call's own
     unbegun      the log's event of a write that ended before an attempt began it, a refusal without its arguments
     """
@@ -236,7 +236,7 @@ class Once:
         """Return ``effect()``, or its earlier result under ``key``.
 
         ``context``: the Lambda context, whose remaining time is the lease. Raises ``AttemptInProgress`` while another
-        attempt runs, every error of ``effect`` (its record is deleted then, but for ``LeaseStays``, so the next attempt
+        attempt runs, every error of ``effect`` (its record is then deleted, except for ``LeaseStays``: the next attempt
         runs it again), ``RetryLater`` where the table does not answer before the effect, and ``SettingInvalid`` where
         the table is missing.
         """

@@ -3,7 +3,7 @@
 ::
 
     scripted        a fallback's call is the one that its script asks for here
-    not_looping  a call in a loop gets its recorded answer, or its tool is forbidden
+    not_looping     a call in a loop gets its recorded answer, or its tool is forbidden
     not_repeated    a repeated call gets the recorded result, if its tool acts once a run
     grounded        every marked value has a source that may name it
     within_ceiling  the run can pay for the call
@@ -94,8 +94,8 @@ def not_looping(attempt: Attempt) -> CallOutcome | None:
     """
     turn = attempt.history.turn
     sign = recorded_signal(turn, attempt.at)
-    # A call that has begun goes on. If this turn has written something before this call, the answer may be another
-    # one now; the verdict was made before.
+    # A call that has begun goes on. If this turn has written something before this call, the recorded answer may be out
+    # of date: the signal is older than the write.
     if sign is None or attempt.state.status == "intended" or turn.committed:
         return None
     if sign.rung is Rung.FORBID:

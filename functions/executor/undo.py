@@ -37,7 +37,7 @@ def proven(attempt: Attempt) -> CallOutcome | None:
     stuck = [one.at for one in records.values() if _freezes(records, one)]
     if stuck:
         turn, index = stuck[0]
-        raise NotVouched(f"What turn {turn}, call {index} did is for a person to judge. Nothing more is undone.")
+        raise NotVouched(f"A person must judge what turn {turn}, call {index} did. Nothing more is undone.")
     if _effect(attempt) is None:
         raise NotVouched(
             f"The executor has recorded no effect of this run that still stands and that this call of "

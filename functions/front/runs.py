@@ -46,7 +46,7 @@ _HEADER_BYTES = 1_500_000
 _UNREADABLE_BYTES = 500_000
 #: The texts of a turn or header that is too large are cut to this many characters, then to fewer, until it fits.
 _CUTS = (100_000, 10_000, 1_000, 100)
-#: Left out of a header that is still too large, the least important first.
+#: Fields to drop from a header that is still too large, the least important first.
 _SPARED: Sequence[tuple[str, Any]] = (("unknown", []), ("unreadable", []), ("money", {}), ("request", {}))
 
 
@@ -219,7 +219,7 @@ def run_of(run: Run, unreadable: Sequence[Unreadable], run_id: str) -> ShownRun:
 
 
 def _odd(entries: Sequence[Unreadable]) -> tuple[LoggedEvent, ...]:
-    """Return entries under keys that Ballast does not write, as many as fit."""
+    """Return the entries whose keys Ballast does not write, as many as fit."""
     some, left_out = fitting(
         (_logged(None, one) for one in entries), _CORRUPT_BYTES, lambda one: sent_bytes(one.model_dump(mode="json"))
     )
@@ -233,7 +233,7 @@ def _more(left_out: int) -> str:
 def is_expired(run: Run, now: datetime) -> bool:
     """Whether TTL has begun to remove the run, in any order: one of its events has expired.
 
-    If its first event is gone, the run has expired as soon as its endings say so of the first one.
+    If its first event is gone, its endings say when that event expired.
     """
     first = next((event for event in run if event.name in (RunOpened.NAME, RunRefused.NAME)), None)
     if any(_is_over(event, now, first) for event in run):
@@ -244,8 +244,8 @@ def is_expired(run: Run, now: datetime) -> bool:
 def _is_over(event: Event, now: datetime, first: Event | None) -> bool:
     """Whether the event has expired.
 
-    Believed only of an event that is kept as long as a run may last and is not older than the run, so that an appended
-    event cannot hide a run that goes on.
+    Counts only for an event that is kept as long as a run may last and is not older than the run: an appended event
+    must not hide a run in progress.
     """
     try:
         expires_at = int(dict(event.stored)["expires_at"])

@@ -42,7 +42,7 @@ from ballast.table import Item, Put, Query, Table, Update, absent, at_most, equa
 
 #: The sweeper first looks at a lease when its admission can no longer be under way.
 GRACE = timedelta(minutes=15)
-#: An outcome may still come so long after the settlement: longer than any Lambda lives.
+#: An outcome may arrive this long after the settlement: longer than any Lambda lives.
 LATE = timedelta(minutes=20)
 #: Partitions of the index of held leases: one partition takes 1,000 writes a second and no more.
 SHARDS = 16
@@ -98,7 +98,7 @@ class BudgetsTable:
         return self._take(wanted, self.items.put_lease(wanted, now, now + GRACE), claims)
 
     def bar(self, refused: Lease) -> Lease | None:
-        """Make sure that the run never gets a lease; return the one that it already has, if it has one."""
+        """Make sure that the run never gets a lease; return the lease that it already has, or None."""
         barred = self.table.write(self.items.bar(refused, self.runtime.clock()))
         return None if barred.written else self.find(refused.run_id)
 
@@ -111,7 +111,7 @@ class BudgetsTable:
         return self._take(more, self.items.add_part(lease.run_id, turn, part), claims)
 
     def _take(self, wanted: Lease, lease: Put | Update, claims: Sequence[Claim]) -> Lease | Full:
-        """Write the lease and its claims; without room, or where the lease is there, say which."""
+        """Write the lease and its claims; if they cannot be written, return the existing lease or what has no room."""
         never = tuple(claim for claim in claims if claim.room < 0)
         failed = None if never else self.table.transact([lease, *map(self.items.claimed, claims)])
         if failed is not None and not failed:
@@ -177,7 +177,7 @@ class Items:
     retention_days: int
 
     def put_lease(self, lease: Lease, now: datetime, look_at: datetime) -> Put:
-        """Return the put of a new lease, which the sweeper first looks at at ``look_at``."""
+        """Return the put of a new lease. ``look_at``: when the sweeper first looks at it."""
         not_leased_before = absent("account")
         item = {
             **key_of(LEASE, lease.run_id),

@@ -60,7 +60,7 @@ class Leases:
             return found
         if may_wait and not found.never:
             raise AtCapacity(f"{request.run_id} waits: {described(found)}")
-        # From here on no other attempt at the same admission may find room: the run would be refused and open.
+        # No other attempt at this admission may get a lease after this: the run would be both refused and open.
         earlier = self.table.bar(wanted)
         if earlier is not None:
             return earlier
@@ -94,7 +94,7 @@ def refusal(found: Full) -> WindowFull | TooManyRuns:
 
 
 def described(found: Full) -> str:
-    """Return what is full, and what to do, in words that may be shown to the caller."""
+    """Return a text for the caller: what is full, and what to do."""
     what = " and ".join(_named(claim) for claim in found.claims)
     if found.never:
         return f"{what} could never hold the run's ceiling. Send a new request with a lower limits.cost_microusd."

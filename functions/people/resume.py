@@ -1,4 +1,4 @@
-"""Resume the waiting run with the people's answer, and know whether the run has it.
+"""Resume the waiting run with the people's answer, and tell whether the run has it.
 
 The answer is in the log before the run is told. A task token can be used once, and not at all once its attempt at the
 state has failed; the next attempt has another token. Whoever comes last uses the newest one::
@@ -77,8 +77,8 @@ class Resumption:
     def resume(self, escalation: Escalation, answered: Answered, *, claimed: bool) -> None:
         """Resume the run that waits behind ``escalation``, by its newest token.
 
-        claimed  the log lets nothing but this answer decide, so the run goes on with it whether it still waits for its
-                 token or has just given up waiting
+        claimed  this answer is the only one that the log accepts, so the run goes on with it whether it still waits for
+                 its token or has just given up waiting
 
         Raises ``EscalationClosed`` and ``NotYetResumed``.
         """

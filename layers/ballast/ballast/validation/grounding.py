@@ -58,8 +58,8 @@ class Grounding:
     tainted     from untrusted text only: the path and the source
     derived     an amount that does not occur: the path and how it follows from known ones
     ungrounded  from nowhere
-    unvouched   arguments without a mark that nothing trusted accounts for, although untrusted text was heard
-    worded      from words alone that may say no, or that are a colleague's; a marked one is ``known``, too
+    unvouched   arguments without a mark that nothing trusted accounts for, after untrusted text was read
+    worded      from words alone, if they may be a "no" or are a colleague's; a value with a mark is in ``known``, too
     """
 
     known: Mapping[str, str] = field(default_factory=dict)
@@ -132,7 +132,7 @@ class _Search:
         self._taken = self._heard = self._taken_at_their_word = Heard(sources)
         if self._worded:
             self._heard = Heard(one for one in sources if not (one.words and one.trusted) or one.where != _PERSON)
-            # As if people meant all that they say.
+            # Here people's words count as trusted.
             self._taken_at_their_word = Heard(replace(source, words=False) for source in sources)
         self.known: dict[str, str] = {}
         self.tainted: dict[str, str] = {}
@@ -142,7 +142,7 @@ class _Search:
         self.worded: dict[str, WordsOnly] = {}
 
     def hold_against_untrusted(self, found: FieldValue) -> None:
-        """Classify an argument without a mark: only untrusted text names it, or words do as well."""
+        """Classify an argument without a mark that untrusted text names, alone or with people's words."""
         where = _taints(found, self._untrusted, self._heard)
         if where is None:
             return

@@ -71,8 +71,8 @@ class Source:
     where    for people: request, context, person, requester, or the position of a call
     brought  the call's own arguments, JSON
     words    whether it is one person's words, which nobody else agreed to and which may be a "no"
-    raised   for words: what others had put to that person for a yes or a no
-    on       the day on which the run was opened, if known: a day without a year is the nearest one
+    raised   for words: the values about which that person was asked for a yes or a no
+    on       the day on which the run was opened, if known; a day without a year means the nearest to it
     """
 
     where: str

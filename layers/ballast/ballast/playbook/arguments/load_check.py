@@ -172,7 +172,7 @@ class _Check:
             self._refuse(place, f"has a default that changes when it is written as JSON and read again ({problem})")
 
     def _steady(self, node: Node, place: _Place) -> None:
-        """Refuse an author's function that varies between calls."""
+        """Refuse a function of the author's that may give another result for the same value."""
         functions = [node["function"]["function"]] if node["type"] in _FUNCTIONS else []
         functions.append(node.get("serialization", {}).get("function"))
         post_init = {"model": node.get("post_init"), "dataclass": "__post_init__"}.get(node["type"])
