@@ -268,7 +268,7 @@ def explained(logs: Iterable[Sequence[Event]], left_out: dict[str, str] | None =
     runs: list[str] = []
     found: list[Charge] = []
     said: dict[str, Correction] = {}
-    ceiling = running = spared = 0
+    ceiling = running = saved = 0
     for events in logs:
         run_id = events[0].run_id
         try:
@@ -283,7 +283,7 @@ def explained(logs: Iterable[Sequence[Event]], left_out: dict[str, str] | None =
         found += charged
         running += not run.has_ended
         ceiling += leased
-        spared += made.money.saved_microusd
+        saved += made.money.saved_microusd
         if made.corrected is not None:
             said[run_id] = made.corrected
-    return Explanation(tuple(runs), tuple(found), ceiling, running, spared, said)
+    return Explanation(tuple(runs), tuple(found), ceiling, running, saved, said)

@@ -151,7 +151,7 @@ class Tripping:
         burn_rate = BurnRate(settings.table(runtime), settings.account_limits(), runtime)
         return cls(runtime.get(SpendBreaker.of), burn_rate, runtime.client("cloudwatch"), modes, runtime)
 
-    def hear(self, alarm: Alarm) -> None:
+    def apply_alarm(self, alarm: Alarm) -> None:
         """Apply one alarm's change; an alarm without a mode changes nothing and is reported."""
         mode = self.modes.get(alarm.name)
         if mode is None:
@@ -161,7 +161,7 @@ class Tripping:
         now = self.runtime.clock()
         self.breaker.change(None, lambda breaker: after(breaker, alarm, mode, now))
 
-    def look(self) -> None:
+    def check_all(self) -> None:
         """Check all alarms and the windows: trip, or note that a cause is over."""
         with consequences("CloudWatch"):
             described = self.cloudwatch.describe_alarms(
@@ -187,11 +187,11 @@ def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) 
     tripping = (runtime or lambda_runtime()).get(Tripping.of)
     kind = event.get("detail-type") if isinstance(event, dict) else None
     if kind == SCHEDULED:
-        tripping.look()
+        tripping.check_all()
     elif kind == STATE_CHANGE:
-        tripping.hear(parse(Alarm, event.get("detail"), what="detail"))
+        tripping.apply_alarm(parse(Alarm, event.get("detail"), what="detail"))
     elif isinstance(event, dict) and "alarmData" in event:
-        tripping.hear(parse(Alarm, event["alarmData"], what="alarmData"))
+        tripping.apply_alarm(parse(Alarm, event["alarmData"], what="alarmData"))
     else:
         raise InvalidInput(
             "An event must be a JSON object: an alarm's, or the schedule's. To set the breaker invoke CommandFunction."

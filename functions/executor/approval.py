@@ -37,7 +37,15 @@ from ballast.playbook.load import policy_version
 from ballast.playbook.rules import require_result, run_rule
 from functions.executor.attempt import Attempt, differing
 from functions.executor.record import CallOutcome
-from functions.executor.rules import asks_again, derived, last_rejection, tainted, typed, unvouched, worded
+from functions.executor.rules import (
+    asks_again,
+    derived,
+    last_rejection,
+    tainted,
+    typed_by_a_person,
+    unvouched,
+    words_only,
+)
 
 #: After so many void approvals of a call people are not asked again: the call changes faster than they answer.
 MAX_VOIDS = 3
@@ -127,7 +135,7 @@ def _believed(attempt: Attempt, latest: ApprovalRound) -> ApprovalRound:
     """
     if latest.answer is None or not latest.unanswered:
         return latest
-    if attempt.recorded.said_nobody(attempt.task.run_id, latest.answer):
+    if attempt.recorded.has_unanswered(attempt.task.run_id, latest.answer):
         return latest
     _disbelieve(attempt, latest.number)
     return replace(latest, answer=None)
@@ -235,7 +243,7 @@ def _nobody_answered(attempt: Attempt, latest: ApprovalRound) -> ApprovalRound:
         comment="",
         **renewed(attempt.history.opening.limits, attempt.now),
     )
-    said = attempt.recorded.nobody(attempt.task.run_id, nobody)
+    said = attempt.recorded.record_unanswered(attempt.task.run_id, nobody)
     try:
         recorded = attempt.record(said)
     except AnswerUnsigned:  # a forged answer has its key
@@ -349,8 +357,8 @@ _REASONS: tuple[Callable[[Attempt], str | None], ...] = (
     tainted,
     unvouched,
     derived,
-    typed,
-    worded,
+    typed_by_a_person,
+    words_only,
 )
 
 

@@ -78,7 +78,7 @@ class Moving:
         if isinstance(taken, Reservation):
             self._hold(taken, move)
             return
-        why = self._said(attempt.tool.name, taken, ceilings)
+        why = self._no_room_text(attempt.tool.name, taken, ceilings)
         if self._config.on_full == "refuse" or attempt.state.approval:
             raise MoveRefused(why)
         self.no_room = why
@@ -186,7 +186,7 @@ class Moving:
         what = f"{tool.name}: whose money it would move cannot be told; moves_key"
         return run_rule(what, key, moves.key, may_raise=(ToolFailed,), quoted=False)
 
-    def _said(self, tool: str, full: NoRoom, ceilings: Ceilings) -> str:
+    def _no_room_text(self, tool: str, full: NoRoom, ceilings: Ceilings) -> str:
         """Return a text for the model: the windows without room, with amounts of the run's and the customer's only."""
         assert self._move is not None
         currency = self._config.currency
@@ -195,7 +195,7 @@ class Moving:
         for claim in full.claims:
             account = claim.account.partition("#")[0]
             left = max(0, claim.limit - counted[claim.account, claim.window])
-            amounts = f" ({units(left)} of {units(claim.limit)} {currency} left)" if account in _TOLD else ""
+            amounts = f" ({units(left)} of {units(claim.limit)} {currency} left)" if account in _ACCOUNTS_SHOWN else ""
             opens = f", which ends at {ends(claim.window):%Y-%m-%dT%H:%M}Z" if "#" in claim.window else ""
             told.append(f"{whose(claim)}{amounts}{opens}")
         return (
@@ -208,7 +208,7 @@ class Moving:
 #: The status of a move by its call's outcome; any other outcome leaves the move begun.
 _SETTLED: Mapping[str, Status] = {"ok": "kept", "failed": "returned"}
 #: The accounts whose amounts the model may read; those of a tenant or of all are confidential.
-_TOLD = ("moves", "customer")
+_ACCOUNTS_SHOWN = ("moves", "customer")
 
 
 def reserved(attempt: Attempt) -> CallOutcome | None:

@@ -23,10 +23,10 @@ from ballast.errors import NotVouched
 from ballast.playbook import Effect
 from ballast.playbook.rules import ends_the_process
 from functions.executor.attempt import Attempt
-from functions.executor.record import Aside, CallOutcome, Done, Position
+from functions.executor.record import CallOutcome, Done, Position, UndoFacts
 
 
-def proven(attempt: Attempt) -> CallOutcome | None:
+def recorded_undo(attempt: Attempt) -> CallOutcome | None:
     """Let the rollback's call go on if it is the recorded undo of an effect of the run.
 
     Raises ``NotVouched``: an event in the log, in the rollback's name, is not enough.
@@ -99,14 +99,14 @@ def with_undo(attempt: Attempt, outcome: CallOutcome) -> CallOutcome:
         return replace(outcome, undo_made=True, message=attempt.cut(message))
 
 
-def aside(attempt: Attempt) -> Aside:
+def undo_facts(attempt: Attempt) -> UndoFacts:
     """Return the part of a write's record that a later undo needs."""
     tool = attempt.tool
     # A person's decision is kept, and an undo is not undone.
     stays = attempt.state.planner in (Planner.HUMAN, Planner.ROLLBACK)
     on_rollback = "keep" if stays else str(attempt.playbook.on_rollback(tool))
     back = tool.moves is not None and tool.moves.back
-    return Aside(on_rollback, back, attempt.undoes[-1] if attempt.undoes else None)
+    return UndoFacts(on_rollback, back, attempt.undoes[-1] if attempt.undoes else None)
 
 
 def _effect(attempt: Attempt) -> Done | None:

@@ -97,9 +97,9 @@ class BudgetsTable:
         now = self.runtime.clock()
         return self._take(wanted, self.items.put_lease(wanted, now, now + GRACE), claims)
 
-    def bar(self, refused: Lease) -> Lease | None:
+    def forbid_lease(self, refused: Lease) -> Lease | None:
         """Make sure that the run never gets a lease; return the lease that it already has, or None."""
-        barred = self.table.write(self.items.bar(refused, self.runtime.clock()))
+        barred = self.table.write(self.items.forbid_lease(refused, self.runtime.clock()))
         return None if barred.written else self.find(refused.run_id)
 
     def extend(self, lease: Lease, turn: int, part: Part, claims: Sequence[Claim]) -> Lease | Full:
@@ -192,7 +192,7 @@ class Items:
         }
         return Put(item, not_leased_before)
 
-    def bar(self, lease: Lease, now: datetime) -> Put:
+    def forbid_lease(self, lease: Lease, now: datetime) -> Put:
         """Return the put of an item in the place of a refused lease, so that the run never gets one."""
         not_leased_before = absent("account")
         item = {

@@ -61,7 +61,7 @@ class Leases:
         if may_wait and not found.never:
             raise AtCapacity(f"{request.run_id} waits: {described(found)}")
         # No other attempt at this admission may get a lease after this: the run would be both refused and open.
-        earlier = self.table.bar(wanted)
+        earlier = self.table.forbid_lease(wanted)
         if earlier is not None:
             return earlier
         raise refusal(found)

@@ -386,9 +386,9 @@ class EscalationsTable:
         """Mark it as expired, unless somebody has just answered; it is no longer due."""
         nobody_answered = equals("status", "open")
         if not self._update(escalation_id, {"status": "expired"}, remove=_IS_DUE, only_if=nobody_answered):
-            self.not_due(escalation_id)
+            self.clear_due(escalation_id)
 
-    def not_due(self, escalation_id: str) -> None:
+    def clear_due(self, escalation_id: str) -> None:
         """Remove it from the index of what is due."""
         self._update(escalation_id, {}, remove=_IS_DUE)
 
