@@ -125,10 +125,10 @@ def _check(wanted: Correction, lease: Lease) -> None:
     if wanted.charged_microusd > MOST_OF_LEASE * leased:
         raise InvalidInput(
             f"{said} more than {MOST_OF_LEASE} times what {wanted.run_id} leased (${dollars(leased)}). "
-            "It was not charged. If it is meant, lower a limit of the windows instead: `ballast budget --day`."
+            "It was not charged. If it is intended, lower a limit of the windows instead: `ballast budget --day`."
         )
     if not wanted.above_lease:
         raise InvalidInput(
             f"{said} more than {wanted.run_id} leased (${dollars(leased)}): it takes room from other runs. "
-            "If it is meant, say so: `--above-lease` (above_lease: true)."
+            "If it is intended, say so: `--above-lease` (above_lease: true)."
         )

@@ -12,8 +12,8 @@
       no answer in time ─▶ approval_answered by nobody ─▶ refuse │ fallback: denied │ park: asked again, ApprovalParked
         (believed only if the executor's own table has it; else it is forged, and counts as not signed)
 
-``approval_answered`` has one key a round. The first to write it decides: a person's answer, or the executor that no
-longer waits. So an answer at the last moment either counts, or its author is told that it came too late.
+``approval_answered`` has one key a round, and the first write decides: a person's answer, or the executor's "nobody
+answered" after the wait. So an answer at the last moment either counts, or its author is told that it was too late.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ class Downstreams:
             if not isinstance(problem, CircuitBreakerOpenError):
                 note(problem)  # the write that claims the probe for this process failed
             raise CircuitOpen(
-                f"{circuit.name} failed too often and is left alone for a while. Nothing was executed."
+                f"{circuit.name} failed too often and is not called for a while. Nothing was executed."
             ) from None
 
 

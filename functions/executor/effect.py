@@ -23,8 +23,8 @@ log means that the tool was about to run.
 
 One rule: "it did not happen" needs proof that every attempt that ran is over. A request that an attempt has sent may
 arrive until that attempt's lease ends. So an attempt gives its lease back only where it knows its outcome, or did
-nothing, or has recorded in ``call.doubted`` when its lease would have ended. Before all those times have passed, an
-effect that ``verify`` finds is believed; "nothing found" and a refusal are not.
+nothing, or has recorded in ``call.doubted`` when its lease would have ended. Until all those times have passed, an
+effect that ``verify`` finds is believed, but neither "nothing found" nor a refusal is.
 """
 
 from __future__ import annotations

@@ -200,8 +200,8 @@ class Moving:
             told.append(f"{whose(claim)}{amounts}{opens}")
         return (
             f"{tool} would move {units(self._move.micro)} {currency}, and there is no room for it in "
-            f"{' and '.join(told)}. Nothing was done. Do not try it in parts: say that a colleague has to look at it. "
-            "An approval does not pass this ceiling; an operator raises it with `ballast budget`."
+            f"{' and '.join(told)}. Nothing was done. Do not split the amount: say that a colleague has to look at it. "
+            "An approval does not lift this ceiling; an operator raises it with `ballast budget`."
         )
 
 

@@ -40,8 +40,8 @@ def recorded_undo(attempt: Attempt) -> CallOutcome | None:
         raise NotVouched(f"A person must judge what turn {turn}, call {index} did. Nothing more is undone.")
     if _effect(attempt) is None:
         raise NotVouched(
-            f"The executor has recorded no effect of this run that still stands and that this call of "
-            f"{attempt.tool.name} undoes. A person has to look; an operator may call it."
+            f"The executor has no record of an effect of this run that still stands and that this call of "
+            f"{attempt.tool.name} undoes. A person must look; an operator may make the call."
         )
     return None
 

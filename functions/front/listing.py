@@ -18,12 +18,12 @@ from ballast.runtime import Runtime
 from functions.front.contract import ENDED, ActiveHour, Activity, RunPage, RunSummary, Status
 from functions.front.runs import is_expired, line_of, run_of
 
-#: Pages of the index that are looked through for one page of runs; then the caller asks for the next.
+#: Most pages of the index that are read for one page of runs; the caller then asks for the next.
 _MAX_LOOKS = 4
 #: ``Listing.activity``: hours shown, entries of an index counted at most, and entries per query.
 _HOURS = 24
 _COUNTED, _A_LOOK = 10_000, 2_500
-#: Answers an hour of which it reads who gave them.
+#: Most answers an hour whose author is read.
 _ANSWERS_AN_HOUR = 10
 _KEY = {
     "run_id": r"run-[a-z2-7]{24}",

@@ -9,7 +9,7 @@ Each change is one transaction::
 
 A transaction is all or nothing, so the lease's item says whether its money was taken and whether it was returned. A
 repeated request finds its own lease; a repeated settlement finds the lease settled. A window that TTL has removed is
-left out and is not made anew. An operator's correction is a fifth transaction (``functions/breaker/corrections.py``).
+skipped and not created again. An operator's correction is a fifth transaction (``functions/breaker/corrections.py``).
 
 A charge must be a whole number from 0 to what the lease allows, whatever a log says (``lease.charge``).
 """

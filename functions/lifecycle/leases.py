@@ -99,7 +99,7 @@ def described(found: Full) -> str:
     if found.never:
         return f"{what} could never hold the run's ceiling. Send a new request with a lower limits.cost_microusd."
     if found.opens_at is None:
-        return f"{what}: no more at once. Send a new request once some have ended, or one with when_full: wait."
+        return f"Limit reached: {what}. Send a new request once some have ended, or one with when_full: wait."
     return (
         f"No room in {what}. The next one opens at {found.opens_at:%Y-%m-%dT%H:%M}Z; runs that end before it give back "
         "what they did not spend. Send a new request then, or one with a lower ceiling, or with when_full: wait."

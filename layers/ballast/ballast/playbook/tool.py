@@ -86,8 +86,8 @@ def takes_run(rule: Callable[..., Any] | None, where: str) -> bool:
     return count == 3
 
 
-#: A form with its defaults has at most this many times the tool's ``argument_bytes``, and this many levels: the log's
-#: readers accept 64 around it.
+#: Bounds of a form with its defaults: this many times the tool's ``argument_bytes``, and this many levels. The log's
+#: readers accept 64 levels, those around the form included.
 FORM_TIMES, FORM_DEPTH = 16, MAX_DEPTH - 2
 #: Converse's rule for the name of a tool.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")

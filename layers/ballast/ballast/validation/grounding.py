@@ -9,7 +9,7 @@ untrusted text and no trusted source accounts for the argument, it may come from
 and a person looks. ``FreeText`` marks the model's own words.
 
 People's words name a value without necessarily meaning it: "O-1002 must not be touched". A value is ``words_only``, and
-another person sees the words, if only words name it and others named it too, or if only a colleague's words name it.
+another person sees the words, if words alone name it and others named it too, or if only a colleague's words do.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

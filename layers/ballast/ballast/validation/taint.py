@@ -37,9 +37,9 @@ _FUNCTION_WORDS = frozenset(
 )
 #: Shorter words, and digits, are pieces that a list may combine.
 _SHORT = 3
-#: Pages below the first number are free; below the second, if untrusted text does not name them.
+#: A page number below the first bound never taints; one below the second does only if untrusted text names it.
 _FEW, _MANY = 100, 2_100
-#: This many free choices may select a read's result; more of them could spell a text.
+#: Most choices among a read's arguments that do not taint its result; more of them could spell a text.
 _CHOICES = 3
 _NUMBER_WORDS = dict(
     enumerate(
