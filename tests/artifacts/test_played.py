@@ -31,6 +31,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 ORDER = "Where is my order O-1003, and how do I return it?"
 CANCEL = "Please cancel order O-1002."
+GRANTED = "How long may I return it?"
 LOOK_UP = [
     {"tool": "look_up_order", "arguments": {"order_id": "O-1003"}},
     {"tool": "search_docs", "arguments": {"query": "return an order"}},
@@ -39,6 +40,7 @@ LOOK_UP = [
 SCRIPTS = {
     ORDER: ScriptModel.of([{"call": LOOK_UP}, {"say": "Order O-1003 is with you already."}]),
     CANCEL: ScriptModel.of([{"say": "No.", "stop": "guardrail_intervened"}]),
+    GRANTED: ScriptModel.of([{"say": "No.", "stop": "guardrail_intervened"}, {"say": "Thirty days."}]),
     **{find(name).request.text: ScriptModel.read(find(name).script) for name in ("approval", "rollback")},
 }
 #: boto3's name of a service, where it is not the one of its IAM actions.
@@ -191,6 +193,21 @@ def play_a_rollback(stack: Stack) -> None:
     assert (ended["status"], ended["by"]) == ("answered", "human"), ended
 
 
+def play_a_grant(stack: Stack) -> None:
+    """Extend: a person hands the run back to the agent with more money, which is leased."""
+    request = RunRequest(request_id="granted", text=GRANTED)
+    run_id = stack.cloud.start(request)
+    answer = {
+        "escalation_id": stack.question_of(run_id),
+        "by": "rae",
+        "decision": {"kind": "hand_over", "to": "agent", "reason": "guidance", "add_budget_microusd": 10_000},
+    }
+    assert stack.invoke("AnswerEscalationFunction", answer)["status"] == "answered"
+    stack.ending_of(run_id)
+    (extended,) = [one for one in stack.cloud.events(run_id) if one.name == "lease.extended"]
+    assert extended.body["microusd"] == 10_000, extended
+
+
 def play_a_fallback(stack: Stack) -> None:
     """Fallback: the model does not want to, and the script cancels the order."""
     request = RunRequest(request_id="fallback", text=CANCEL, intent="cancel_order", context={"order_id": "O-1002"})
@@ -212,7 +229,7 @@ def play_a_sweep(stack: Stack) -> None:
 
 
 def play_a_tripped_breaker(stack: Stack) -> None:
-    """Trip and BudgetApi: an alarm takes the model away, and an operator gives it back."""
+    """Trip, BudgetApi, Command: an alarm takes the model away, and an operator gives it back."""
     alarm = f"{STACK}-HourlyCostAlarm"
     stack.cloud.session.client("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="Fire.")
     assert stack.invoke("TripFunction", {"detail-type": "Scheduled Event"}) == {}
@@ -221,6 +238,7 @@ def play_a_tripped_breaker(stack: Stack) -> None:
     assert (status, breaker["mode"], breaker["by"], breaker["reason"]) == (200, "cheaper", alarm, "Fire."), text
     status, text = stack.ask("BudgetApiFunction", "POST", "/breaker", body={"mode": "normal"})
     assert (status, json.loads(text)["mode"]) == (200, "normal"), text
+    assert stack.invoke("CommandFunction", {"command": "breaker"})["mode"] == "normal"
 
 
 def play_a_touched_log(stack: Stack) -> None:
@@ -241,6 +259,7 @@ def test_every_built_function_does_its_work_with_nothing_but_its_artifact(build:
         play_an_order_status(stack)
         play_an_approval(stack)
         play_a_rollback(stack)
+        play_a_grant(stack)
         play_a_fallback(stack)
         play_a_sweep(stack)
         play_a_tripped_breaker(stack)

@@ -22,7 +22,7 @@ from tests.support.motos_interpreter import motos_interpreter, play
 from tests.workflow.edges import edges_of, edges_taken, load_definition
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:"
-FUNCTIONS = ("Admit", "Extend", "Planner", "Fallback", "Rollback", "Executor", "OpenEscalation", "Settle")
+FUNCTIONS = ("Admit", "Extend", "Agent", "Fallback", "Rollback", "Executor", "OpenEscalation", "Settle")
 
 
 @dataclass
@@ -189,14 +189,14 @@ CALLS, ANSWER = decides("call_tools", calls=[1, 2]), decides("answer")
 TOO_MANY = decides("call_tools", calls=list(range(1, 501)))
 TO_HUMAN, TO_FALLBACK = decides("hand_over", to="human", reason="r"), decides("hand_over", to="fallback", reason="r")
 DONE = Says({"status": "answered", "agent_until_ms": 1, "deadline_ms": 1})
-USUAL = {"Admit": [ADMITTED], "Settle": [DONE], "Executor": [DONE], "Planner": [CALLS, ANSWER], "Fallback": [ANSWER]}
+USUAL = {"Admit": [ADMITTED], "Settle": [DONE], "Executor": [DONE], "Agent": [CALLS, ANSWER], "Fallback": [ANSWER]}
 AGENT = [
     Case("an agent answers", {"request": {}}, None, USUAL),
     Case("is not admitted", {"request": {}}, None, {"Admit": [Says(error="NotAdmitted")]}),
     Case("admission is broken", {"request": {}}, None, {"Admit": [BOOM]}),
-    Case("switches the planner", {"request": {}}, None, USUAL | {"Planner": [TO_FALLBACK]}),
-    Case("has a broken planner", {"request": {}}, None, USUAL | {"Planner": [BOOM], "Rollback": [TO_FALLBACK]}),
-    Case("asks people", {"request": {}}, None, USUAL | {"Planner": [TO_HUMAN], "OpenEscalation": [person()]}),
+    Case("switches the planner", {"request": {}}, None, USUAL | {"Agent": [TO_FALLBACK]}),
+    Case("has a broken planner", {"request": {}}, None, USUAL | {"Agent": [BOOM], "Rollback": [TO_FALLBACK]}),
+    Case("asks people", {"request": {}}, None, USUAL | {"Agent": [TO_HUMAN], "OpenEscalation": [person()]}),
     Case(
         "gets a budget",
         {"request": {}},
@@ -204,7 +204,7 @@ AGENT = [
         USUAL
         | {
             "Extend": [Says({})],
-            "Planner": [TO_HUMAN, ANSWER],
+            "Agent": [TO_HUMAN, ANSWER],
             "OpenEscalation": [person(kind="hand_over", to="agent", adds_budget=True)],
         },
     ),
@@ -215,7 +215,7 @@ AGENT = [
         USUAL
         | {
             "Extend": [Says(error="WindowFull")],
-            "Planner": [TO_HUMAN],
+            "Agent": [TO_HUMAN],
             "OpenEscalation": [person(kind="hand_over", to="agent", adds_budget=True), person()],
         },
     ),
@@ -223,7 +223,7 @@ AGENT = [
         "can tell nobody",
         {"request": {}},
         None,
-        USUAL | {"Planner": [TO_HUMAN], "OpenEscalation": [BOOM], "Settle": [Says({"status": "failed"})]},
+        USUAL | {"Agent": [TO_HUMAN], "OpenEscalation": [BOOM], "Settle": [Says({"status": "failed"})]},
     ),
     Case(
         "asks for an approval",
@@ -244,18 +244,18 @@ AGENT = [
         None,
         USUAL
         | {
-            "Planner": [decides("hand_over", to="requester", reason="r"), ANSWER],
+            "Agent": [decides("hand_over", to="requester", reason="r"), ANSWER],
             "OpenEscalation": [person(kind="hand_over", to="agent")],
         },
     ),
     Case("settling is broken", {"request": {}}, None, USUAL | {"Settle": [BOOM]}),
-    Case("has no room for so many calls", {"request": {}}, None, USUAL | {"Planner": [TOO_MANY]}),
+    Case("has no room for so many calls", {"request": {}}, None, USUAL | {"Agent": [TOO_MANY]}),
     Case(
         "counts what is tried again",
         {"request": {}},
         None,
         USUAL
-        | {"Admit": [Says(error="RetryLater"), *USUAL["Admit"]], "Planner": [Says(error="RetryLater"), CALLS, ANSWER]},
+        | {"Admit": [Says(error="RetryLater"), *USUAL["Admit"]], "Agent": [Says(error="RetryLater"), CALLS, ANSWER]},
     ),
 ]
 CASES = [*SMALL, *AGENT]

@@ -139,7 +139,7 @@ def test_the_explanation_of_costs_says_it_beside_its_sums() -> None:
     assert made.as_corrected == 10_000
     assert made.as_data()["corrected"][one[0].run_id]["by"] == "ann"
     text = shown(render_cost(made))
-    assert "$0.00045 charged" in text
+    assert "$0.00045 of $0.25 charged" in text
     assert "corrected to $0.01, by ann: by the bill" in text
 
 
@@ -150,7 +150,7 @@ def test_of_several_runs_those_that_were_corrected_are_named_and_added_up() -> N
     made = explained([one, other])
 
     assert (made.total.charged, made.as_corrected) == (1_450, 11_000)
-    assert "with these corrections it is $0.011" in shown(render_cost(made))
+    assert "with these corrections the total is $0.011" in shown(render_cost(made))
 
 
 def test_a_log_with_a_cost_that_is_none_is_left_out_of_the_sums() -> None:
