@@ -166,7 +166,7 @@ def test_an_effect_that_may_have_happened_is_not_called_failed_because_the_circu
         writes.execute(run_id)
     open_it(writes)
 
-    with pytest.raises(RetryLater, match="left alone"):
+    with pytest.raises(RetryLater, match="is not called for a while"):
         writes.execute(run_id, runtime=writes.cold("executor"))
 
     assert "0001.call.1.settled" not in writes.seqs(run_id)
