@@ -47,7 +47,7 @@ class Cloud(Protocol):
         """Return the run's log."""
 
 
-class Mortal(Protocol):
+class EphemeralCloud(Protocol):
     """A cloud that ends with this process, and its runs with it."""
 
     def stop(self, run_id: str) -> None:
@@ -159,7 +159,7 @@ def follow(
         sleep(pause_s)
 
 
-def abort_all(cloud: Mortal, run_ids: Sequence[str], within_s: float = CLOSED_WITHIN_S) -> None:
+def abort_all(cloud: EphemeralCloud, run_ids: Sequence[str], within_s: float = CLOSED_WITHIN_S) -> None:
     """Abort the runs of a cloud that ends, and let each be settled, so that its log says how it ended.
 
     A run that is not settled in time, or when Ctrl-C comes again, is left as it is.

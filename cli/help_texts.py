@@ -82,8 +82,8 @@ escalations, with a seeded store. Answer escalations over HTTP or with `ballast 
   ballast up --tenant acme        every request is acme's: see what a tenant sees
   ballast up --role reviewer --group finance    see what a reviewer in that group may do
 
-Nobody's identity is checked here. Every request is from you, an operator unless --role or --tenant
-says otherwise. So it listens on this machine only, and refuses pages of other origins. A request may
+Identities are not checked here: every request is from you, an operator unless --role or --tenant says
+otherwise. So it listens on this machine only, and refuses pages of other origins. A request may
 name another person and role. Whoever asks for a run may not approve its calls, so play both sides:
 
   curl -u mia:member localhost:8787/runs --json '{"text": "My tent O-1004 arrived torn."}'
@@ -163,14 +163,14 @@ person's and is not signed.
   ballast --stack ballast-dev verify --since 6h      every run whose execution started since then
   ballast --stack ballast-dev verify --since 6h --json || page-someone
 
-Ends with 0 if every log matches; with 6 if one does not, or could not be read; with 7 if none is known to
-be changed but one that ended, or the named one, is covered by no digest: it has not ended, was refused, or
+Exit code 0: every log matches. 6: a log does not match, or could not be read. 7: no log is known to be
+changed, but no digest covers a run that ended, or the run that you named: it has not ended, was refused, or
 was ended by an older version.
 """
 
 BUDGET = """\
 Show or set limits: what the runs of a tenant, or of all tenants together, may take from an hour and a day,
-how much they have taken, and how many may run at once.
+how much they have taken, and how many may run at the same time.
 
   ballast --stack ballast-dev budget                              all tenants together
   ballast --stack ballast-dev budget acme                         one tenant

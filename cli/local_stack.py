@@ -39,7 +39,7 @@ def local_stack(
     """Yield a local cloud whose agent calls ``model`` and whose tables hold the playbook's store.
 
     seed, size   of the generated store
-    clock        the cloud's; None is real time
+    clock        the cloud's clock; None is real time
     parameters   the template's; each of the others has its default
     enforce_iam  give each function only the rights of its role
     Raises ``PlaybookInvalid``, and ``InvalidInput`` if Bedrock is chosen without credentials.

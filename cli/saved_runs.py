@@ -59,8 +59,8 @@ def write_whole(file: Path, text: str) -> None:
         raise
 
 
-class _NothingInIt(InvalidInput):
-    """A file without an entry: there is nothing to check."""
+class _EmptyFile(InvalidInput):
+    """A file without entries: nothing can be checked."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class SavedRuns:
             try:
                 runs.append(_read(file))
             except InvalidInput as problem:
-                if unreadable is not None and not isinstance(problem, _NothingInIt):
+                if unreadable is not None and not isinstance(problem, _EmptyFile):
                     unreadable[file.stem] = str(problem)
         return runs
 
@@ -164,7 +164,7 @@ def _read(file: Path) -> SavedRun:
         if corrupt and not events:
             raise InvalidInput(f"{file}: an entry is not valid: {next(iter(corrupt.values()))}. {remedy}")
         if not events:
-            raise _NothingInIt(f"{file}: has no entry: the run was cut off before it was admitted. {remedy}")
+            raise _EmptyFile(f"{file}: has no entry: the run was cut off before it was admitted. {remedy}")
         title = str(content.get("title", ""))
         cut_off = content.get("cut_off", title == _CUT_OFF) is True
         return SavedRun(str(content["run_id"]), title, Run(events), cut_off, corrupt)

@@ -109,7 +109,7 @@ def payload_of(typed: Namespace, message: dict[str, Any], *, by: str) -> dict[st
     """Return the payload of AnswerEscalation: {"by", "decision"} or {"by", "approve", "comment", …}.
 
     An approval carries the binding of the call that ``message`` shows, and other arguments if some were typed. Both
-    forms carry the typed groups. Raises ``InvalidInput`` that names the option to mend.
+    forms carry the typed groups. Raises ``InvalidInput``, which names the option to correct.
     """
     groups = {"groups": _groups(typed.group)} if typed.group else {}
     return _answered(typed, message, by) | groups
@@ -175,7 +175,7 @@ def _decision(typed: Namespace) -> dict[str, Any]:
     elif typed.back_to_agent:
         if not (typed.guidance or "").strip():
             raise InvalidInput(
-                "--guidance: say what the agent should do differently; without guidance it would fail again."
+                "--guidance: say what the agent should do differently. Without guidance it would fail again."
             )
         added = micro_dollars(typed.add_budget, what="--add-budget") if typed.add_budget is not None else 0
         decision = {

@@ -100,7 +100,7 @@ def may_be_of(log: Run, tenants: Sequence[str] | None) -> bool:
 
 
 def opened_at(log: Run) -> datetime:
-    """Return when the run was opened; the latest time there is if somebody changed that, so that it is included."""
+    """Return when the run was opened; if that cannot be read, the latest possible time, so that the run is included."""
     try:
         found = datetime.fromisoformat(log[0].at)
     except ValueError:

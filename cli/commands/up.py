@@ -65,7 +65,7 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
     folder = Path(typed.playbook) if typed.playbook else None
     if folder is not None:
         load_playbook(folder)
-    screen = _OneAtATime()
+    screen = _LockedScreen()
     with ExitStack() as ports:
         server = ports.enter_context(closing(HttpServer(host=typed.host, port=typed.port)))
         aws = ports.enter_context(closing(_aws_server(typed, server.port)))
@@ -221,7 +221,7 @@ def _role(typed: Namespace) -> Role:
     return role
 
 
-class _OneAtATime(Screen):
+class _LockedScreen(Screen):
     """A screen that prints whole lines from many threads."""
 
     def __init__(self) -> None:

@@ -184,7 +184,7 @@ class Explanation:
 
     ceiling    the sum of their ceilings, with what people added
     running    how many of them have not ended: the rest of their lease is still held
-    saved      what stopped loops would have cost by their limits; in no sum
+    saved      what the stopped loops could have cost within their limits; in no sum
     corrected  operators' corrections, by run; in no sum
     """
 
@@ -248,7 +248,7 @@ class Explanation:
 def _explain_run(run: Run) -> tuple[Timeline, Sequence[Charge], int]:
     """Return a run's timeline, its charges and its ceiling.
 
-    A timeline leaves out what cannot be read, and a sum would hide that. ``LogCorrupt`` if it is about money.
+    A timeline leaves out entries that cannot be read. Raises ``LogCorrupt`` if one is about money: a sum would hide it.
     """
     _ = run.usage
     made = run.timeline()
@@ -268,7 +268,7 @@ def explained(logs: Iterable[Sequence[Event]], left_out: dict[str, str] | None =
     runs: list[str] = []
     found: list[Charge] = []
     said: dict[str, Correction] = {}
-    ceiling = running = spared = 0
+    ceiling = running = saved = 0
     for events in logs:
         run_id = events[0].run_id
         try:
@@ -283,7 +283,7 @@ def explained(logs: Iterable[Sequence[Event]], left_out: dict[str, str] | None =
         found += charged
         running += not run.has_ended
         ceiling += leased
-        spared += made.money.saved_microusd
+        saved += made.money.saved_microusd
         if made.corrected is not None:
             said[run_id] = made.corrected
-    return Explanation(tuple(runs), tuple(found), ceiling, running, spared, said)
+    return Explanation(tuple(runs), tuple(found), ceiling, running, saved, said)

@@ -86,7 +86,7 @@ class Agent:
             return PlanSummary.of(decided.decision, parallel=decided.parallel)
         passed_over: dict[str, str] = {}
         history = HistoryUsed(events=task.history, to_undo=len(run.to_undo))
-        while True:  # each lap makes an attempt or passes over one model
+        while True:  # each iteration makes one attempt or skips one model
             chosen = self.choice.next(run, task.turn, passed_over, history)
             if isinstance(chosen, GiveUp):
                 return self._hand_over(run, task, chosen)
@@ -115,10 +115,10 @@ class Agent:
         recorded = self.log.record(run_id, requested)
         if recorded.invocation != requested.invocation:
             raise AttemptInProgress(f"{run_id} turn {requested.turn}: another attempt has already asked the model.")
-        # Settle records the ending before it adds up the charges, and later turns count only the events that they read.
-        # Without this check an agent that was cut but still runs could spend money that nobody sees reserved.
+        # Settle records the ending before it adds up the charges, and a later turn counts only events that it has read.
+        # Without this check an agent that was timed out but still runs could spend money that neither of them counts.
         if self.log.goes_on_after(run_id, requested.turn):
-            raise RunEnded(f"{run_id} has ended, or gone on without turn {requested.turn}; no model is asked for it.")
+            raise RunEnded(f"{run_id} has ended, or has continued without turn {requested.turn}; no model was asked.")
         return self.model.reply(converse_request(run, requested), within_s=within_s)
 
     def _wait(
@@ -130,7 +130,7 @@ class Agent:
         passed_over: dict[str, str],
         remaining_ms: Callable[[], int],
     ) -> None:
-        """Return if another model is asked next, or none. Raises ``RetryLater`` to ask this one again after a pause."""
+        """Return if the next attempt is at another model, or none is left. Raises ``RetryLater`` for this one again."""
         attempts, model = Attempts.of(run, task.turn), chosen.requested.model
         if next_model(chosen.models, attempts, passed_over) != model:
             return

@@ -6,10 +6,10 @@
       └───────────┴──────────────────┴───────────────┴────────▶ GiveUp
 
     models, in order:
-    the playbook's model (or the one that the spend breaker allows) ──away──▶ again, after a pause ──away──▶
-    second_model ──away──▶ again, after a pause ──away──▶ GiveUp
+    the playbook's model (or the one that the spend breaker allows) ──fails──▶ again, after a pause ──fails──▶
+    second_model ──fails──▶ again, after a pause ──fails──▶ GiveUp
 
-A model is passed over while its circuit is open, and when too little time is left to wait for it.
+A model is skipped while its circuit is open, or if too little time is left to wait for it.
 """
 
 from collections import Counter
@@ -71,7 +71,7 @@ class GiveUp:
 class AttemptChoice:
     """Chooses attempts; ``model_id`` is the model to ask unless the spend breaker or the model's circuit forbids it.
 
-    shown  returns an event's body with its sensitive values masked; takes the run's id and the body
+    shown  takes a run's id and an event's body, and returns the body with its sensitive values masked
     """
 
     breakers: Breakers
@@ -106,7 +106,7 @@ class AttemptChoice:
             return ExitReason.APPROVAL_UNANSWERED
         reason = limit_reached(run, new_turn=attempts.number == 0, now_ms=int(now.timestamp() * 1000))
         if reason is ExitReason.DEADLINE and attempts.reason is ExitReason.MODEL_TIMEOUT:
-            # The deadline cut the call. The workflow, which cuts at the same moment, reports the model as the cause.
+            # The deadline ended the call. The workflow ends at the same moment and reports the model as the cause, too.
             return ExitReason.MODEL_TIMEOUT
         if reason is None and not history.agent_has_room():
             return ExitReason.HISTORY_LIMIT
@@ -269,9 +269,10 @@ def pauses_for_a_person(reason: ExitReason, agent: AgentConfig) -> bool:
 
 
 def breaker_held(current: CurrentMode, now: datetime) -> BreakerHeld:
-    """Return the breaker as it is recorded with a hand-over; ``at`` is the time up to which a person's grant passes it.
+    """Return the breaker as it is recorded with a hand-over.
 
-    The clock of whoever tripped the breaker may be ahead of this one.
+    A person's grant lets the run pass a breaker that tripped no later than ``at``. The clock of the function that
+    tripped it may be ahead of this one.
     """
     seen = max(now, current.since or now)
     return BreakerHeld(mode=current.mode.value, by=current.by, reason=current.reason, at=seen.isoformat())
@@ -281,8 +282,8 @@ def breaker_passed_at(run: Run) -> datetime | None:
     """Return the time up to which a person let this run pass the spend breaker, or None.
 
     A run that the breaker handed to a person passes it once the person hands it back with more budget. A breaker that
-    trips later stops the run again. Like the ceiling, the pass follows the lease: budget that was added and that no
-    window had room for grants nothing.
+    trips later stops the run again. Added budget counts only once it is leased: without room in the windows, the run
+    does not pass.
     """
     opened = run.fact(RunOpened)
     leases = opened is not None and opened.lease is not None

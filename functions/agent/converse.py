@@ -41,7 +41,7 @@ _TRY_AGAIN: dict[str, tuple[ExitReason, bool]] = {
     "ModelErrorException": (ExitReason.MODEL_UNAVAILABLE, True),
     "ModelTimeoutException": (ExitReason.MODEL_TIMEOUT, True),
 }
-#: The same for a status without such a name: from a gateway, a proxy or a double.
+#: The same for a status without such a name: from a gateway, a proxy or a test double.
 _TRY_AGAIN_STATUS: dict[int, tuple[ExitReason, bool]] = {
     408: (ExitReason.MODEL_TIMEOUT, True),
     424: (ExitReason.MODEL_UNAVAILABLE, True),
@@ -155,9 +155,9 @@ class Converse:
 
 
 def _keep_digits(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
-    """Replace numbers of a reply's calls that a double would change by their text: "12345678901234567.89".
+    """Replace each number of a reply's calls that a float would round with its text: "12345678901234567.89".
 
-    botocore reads every fraction as a double. A tool that takes a Decimal reads the text; any other tool refuses it.
+    botocore reads every fraction as a float. A tool that takes a Decimal reads the text; any other tool refuses it.
     """
     body: bytes = http_response.content
     if http_response.status_code >= 300 or not _LONG_FRACTION.search(body):

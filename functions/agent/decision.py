@@ -74,7 +74,7 @@ class Decider:
 
     def _after_nothing(self, decision: HandOver, completion: Completion) -> tuple[HandOver, tuple[str, ...]]:
         if _said_nothing_before(self.run) or not self._has_turn_left():
-            # The words may be an answer that only looks like reasoning: a person reads them, no effect is undone.
+            # The text may be an answer that only looks like reasoning: a person reads it, and no effect is undone.
             ended = decision.reason is ExitReason.EMPTY_ANSWER and completion.written
             stays = ended and self.run.standing.effects
             return (HandOver(to=Planner.HUMAN, reason=decision.reason) if stays else decision), ()
@@ -91,7 +91,7 @@ class Decider:
         if not _refused_before(self.run) and self._has_turn_left():
             return HandOver(to=Planner.AGENT, reason=ExitReason.ANSWER_INVALID), tuple(complaints)
         if self.run.standing.effects:
-            # Wrong words do not make the effects wrong: they stay, and a person finds the words.
+            # A refused answer does not make the effects wrong: they stay, and a person writes the answer.
             return HandOver(to=Planner.HUMAN, reason=ExitReason.ANSWER_INVALID), tuple(complaints)
         return self._hand_over(ExitReason.ANSWER_INVALID), tuple(complaints)
 

@@ -34,7 +34,7 @@ from functions.agent.reply import call_id, sendable
 from functions.agent.usage import messages_bytes, sent_bytes
 
 Messages = PersistentList[Any]
-#: Prompts have about 4 bytes a token. A reported count with more bytes a token may be right, but no bound builds on it.
+#: Prompts have about 4 bytes a token. A reported count with more bytes a token may be right, but no bound uses it.
 _USUAL_BYTES = 16
 
 
@@ -226,7 +226,7 @@ def _result(state: CallState | None, key: str) -> dict[str, Any]:
 
 
 def _changed_arguments(state: CallState | None) -> list[dict[str, Any]]:
-    """Return the text that names the arguments of a call which a person changed before approving it."""
+    """Return the text that names the arguments of a call if a person changed them before approving it."""
     if state is None or state.proposed is None:
         return []
     arguments = json.dumps(state.as_admitted.arguments, ensure_ascii=False, sort_keys=True)

@@ -118,7 +118,7 @@ def _decide(
 
 
 def _too_large(reason: ExitReason) -> ExitReason:
-    """Return the reason for a reply that is too large to read: its stop reason's own, if that decides nothing."""
+    """Return the reason for a reply that is too large to read: its stop reason's own, if that explains a failure."""
     return ExitReason.MALFORMED_MODEL_OUTPUT if reason in _DECIDES else reason
 
 

@@ -88,7 +88,7 @@ def read_usage(usage: Any, blocks: Sequence[Mapping[str, Any]]) -> ReadUsage:
     tokens = tokens_of(usage)
     if tokens is None:
         return ReadUsage(None, why="a part of the usage is not a count" if usage else None)
-    made = [part for block in blocks for part in _made(block)]
+    made = [part for block in blocks for part in _model_texts(block)]
     size = sum(_bytes(part) for part in made)
     calls = sum(isinstance(block.get("toolUse"), Mapping) for block in blocks)  # each has at least one token
     least = max(int(bool(made)), calls, _least(size - _ONE_TOKEN_BYTES, _MOST_BYTES))
@@ -98,7 +98,7 @@ def read_usage(usage: Any, blocks: Sequence[Mapping[str, Any]]) -> ReadUsage:
     return ReadUsage(tokens)
 
 
-def _made(block: Mapping[str, Any]) -> list[str]:
+def _model_texts(block: Mapping[str, Any]) -> list[str]:
     """Return the texts of a block that the model made: words, reasoning and calls, with their names.
 
     The size of encrypted reasoning proves nothing: it counts as one character.

@@ -84,7 +84,7 @@ class Corrections:
     def write(self, lease: Lease, command: Corrected) -> bool:
         """Write the new charge to the lease and to its windows that are still there, in one transaction.
 
-        Return False, and write nothing, if the lease has changed since it was read. Raises ``RetryLater``.
+        Return whether it was written; False if the lease has changed since it was read. Raises ``RetryLater``.
         """
         check_charge(command.charged_microusd, command.charged_microusd)  # an operator may exceed the lease
         changes = [changed(one) for one in correction(lease, command.charged_microusd)]
@@ -110,7 +110,7 @@ class Corrections:
         found = self.table.get(key_of(LEASE, run_id))
         lease = None if found is None else lease_of(found)
         if lease is None or not lease.parts:
-            raise InvalidInput(f"correct: {run_id} has no lease: no such run was admitted, or it was forgotten by now.")
+            raise InvalidInput(f"correct: {run_id} has no lease: no such run was admitted, or TTL has removed it.")
         if lease.held:
             raise InvalidInput(f"correct: {run_id} is not settled yet. Correct it once it has ended and is settled.")
         return lease
@@ -125,10 +125,10 @@ def _check(wanted: Correction, lease: Lease) -> None:
     if wanted.charged_microusd > MOST_OF_LEASE * leased:
         raise InvalidInput(
             f"{said} more than {MOST_OF_LEASE} times what {wanted.run_id} leased (${dollars(leased)}). "
-            "It was not charged. If it is meant, lower a limit of the windows instead: `ballast budget --day`."
+            "It was not charged. If it is intended, lower a limit of the windows instead: `ballast budget --day`."
         )
     if not wanted.above_lease:
         raise InvalidInput(
             f"{said} more than {wanted.run_id} leased (${dollars(leased)}): it takes room from other runs. "
-            "If it is meant, say so: `--above-lease` (above_lease: true)."
+            "If it is intended, say so: `--above-lease` (above_lease: true)."
         )

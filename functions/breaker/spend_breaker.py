@@ -80,7 +80,7 @@ class NewMode(Wire):
     reason       the reason of the change; operators see it, tenants do not
     """
 
-    # The body is already parsed here, and a strict enum would refuse a text.
+    # The body was parsed before, so a strict enum would refuse the text of a mode.
     mode: Annotated[Mode, Field(strict=False)]
     tenant: Name | None = None
     for_minutes: Annotated[int, Field(ge=1, le=MAX_MINUTES)] | None = None

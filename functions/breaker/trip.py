@@ -45,8 +45,8 @@ class TripSettings(BudgetsTableSettings, AccountWindowSettings):
     """Trip's environment.
 
     budgets_table   windows and the spend breaker
-    account_hour_usd, account_day_usd  limits of all tenants together in US dollars, unless an operator set others
-    breaker_alarms  JSON: the mode for each alarm of the stack while it is in ALARM
+    account_hour_usd, account_day_usd  what all tenants together may spend, in US dollars, unless an operator set it
+    breaker_alarms  JSON: the mode that each alarm of the stack asks for while its state is ALARM
     """
 
     breaker_alarms: str
@@ -64,7 +64,7 @@ class AlarmState(_Read):
 
 
 class Alarm(_Read):
-    """One alarm's state, from EventBridge, from the alarm's own action, or from ``DescribeAlarms``."""
+    """One alarm, as EventBridge, the alarm's own action or ``DescribeAlarms`` reports it."""
 
     name: Annotated[str, Field(alias="alarmName", min_length=1, max_length=255)]
     state: AlarmState
@@ -85,7 +85,7 @@ def alarms_of(described: Mapping[str, Any]) -> tuple[Alarm, ...]:
 
 
 def after(breaker: Breaker, alarm: Alarm, mode: Mode, now: datetime) -> Breaker:
-    """Return the breaker after ``alarm``, which asks for ``mode``, changed its state. Too few data change nothing."""
+    """Return the breaker after ``alarm``, which asks for ``mode``, changed. INSUFFICIENT_DATA changes nothing."""
     if alarm.state.value == "ALARM":
         reason = without_surrogates(" ".join(alarm.state.reason.split()))[:_REASON_CHARS]
         return tripped(breaker, alarm.name, mode, reason=reason, now=now)
@@ -151,8 +151,8 @@ class Tripping:
         burn_rate = BurnRate(settings.table(runtime), settings.account_limits(), runtime)
         return cls(runtime.get(SpendBreaker.of), burn_rate, runtime.client("cloudwatch"), modes, runtime)
 
-    def hear(self, alarm: Alarm) -> None:
-        """Handle the state change of one alarm; an alarm without a mode changes nothing and is reported."""
+    def apply_alarm(self, alarm: Alarm) -> None:
+        """Apply one alarm's change; an alarm without a mode changes nothing and is reported."""
         mode = self.modes.get(alarm.name)
         if mode is None:
             line = {"level": "WARNING", "message": "BREAKER_ALARMS has no mode for this alarm.", "alarm": alarm.name}
@@ -161,8 +161,8 @@ class Tripping:
         now = self.runtime.clock()
         self.breaker.change(None, lambda breaker: after(breaker, alarm, mode, now))
 
-    def look(self) -> None:
-        """Read all alarms and the windows; trip the breaker, or record that causes are over."""
+    def check_all(self) -> None:
+        """Check all alarms and the windows: trip, or note that a cause is over."""
         with consequences("CloudWatch"):
             described = self.cloudwatch.describe_alarms(
                 AlarmNames=sorted(self.modes), AlarmTypes=["MetricAlarm", "CompositeAlarm"], MaxRecords=100
@@ -183,15 +183,15 @@ class Tripping:
 
 @guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
-    """Handle an alarm's state change (from EventBridge or the alarm's own action), or the schedule's event."""
+    """Apply an alarm's change (from EventBridge or the alarm's own action); on the schedule, check everything."""
     tripping = (runtime or lambda_runtime()).get(Tripping.of)
     kind = event.get("detail-type") if isinstance(event, dict) else None
     if kind == SCHEDULED:
-        tripping.look()
+        tripping.check_all()
     elif kind == STATE_CHANGE:
-        tripping.hear(parse(Alarm, event.get("detail"), what="detail"))
+        tripping.apply_alarm(parse(Alarm, event.get("detail"), what="detail"))
     elif isinstance(event, dict) and "alarmData" in event:
-        tripping.hear(parse(Alarm, event["alarmData"], what="alarmData"))
+        tripping.apply_alarm(parse(Alarm, event["alarmData"], what="alarmData"))
     else:
         raise InvalidInput(
             "An event must be a JSON object: an alarm's, or the schedule's. To set the breaker invoke CommandFunction."

@@ -5,8 +5,8 @@ Deployed where the stack's parameter ``LogCopyDays`` asks for it::
     run-…/0003.call.1.settled.json   the item as it was written, in DynamoDB's JSON (binary values as base64)
     payloads/…                       the item's payload, under the same key as in the payload bucket
 
-An item that Ballast did not write is copied as it is; one whose payload cannot be copied is reported and holds up no
-other. An existing copy stays: a repeated record, or an event that was written over, changes nothing.
+An item that Ballast did not write is copied as it is; one whose payload cannot be copied is reported and does not
+delay others. An existing copy stays: a repeated record, or an event that was written over, changes nothing.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ class Copier:
     def copy(self, item: Mapping[str, Any]) -> str | None:
         """Copy one item of the log and its payload; return what could not be copied, None where all was.
 
-        A retry would not find that either. Raises ``RetryLater``, and other errors that are not the item's fault.
+        A retry would not help. Raises ``RetryLater``, and other errors that are not the item's fault.
         """
         pointing = plain({name: item[name] for name in ("run_id", "seq", "payload") if name in item})
         name = f"{pointing['run_id']}/{pointing['seq']}.json"
@@ -97,8 +97,8 @@ class Copier:
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> None:
     """Copy the new events of ``event``, the stream's.
 
-    An item that cannot be copied whole is reported and holds up no other. An error of another kind is raised at the
-    end: then the stream sends the batch again.
+    An item that cannot be copied whole is reported and does not delay others. Any other error is raised at the end:
+    then the stream sends the batch again.
     """
     process = runtime or lambda_runtime()
     copier = process.get(Copier.of)

@@ -12,8 +12,8 @@
       no answer in time ─▶ approval_answered by nobody ─▶ refuse │ fallback: denied │ park: asked again, ApprovalParked
         (believed only if the executor's own table has it; else it is forged, and counts as not signed)
 
-``approval_answered`` has one key a round. The first to write it decides: a person's answer, or the executor that no
-longer waits. So an answer at the last moment either counts, or its author is told that it came too late.
+``approval_answered`` has one key a round, and the first write decides: a person's answer, or the executor's "nobody
+answered" after the wait. So an answer at the last moment either counts, or its author is told that it was too late.
 """
 
 from __future__ import annotations
@@ -37,7 +37,15 @@ from ballast.playbook.load import policy_version
 from ballast.playbook.rules import require_result, run_rule
 from functions.executor.attempt import Attempt, differing
 from functions.executor.record import CallOutcome
-from functions.executor.rules import asks_again, derived, last_rejection, tainted, typed, unvouched, worded
+from functions.executor.rules import (
+    asks_again,
+    derived,
+    last_rejection,
+    tainted,
+    typed_by_a_person,
+    unvouched,
+    words_only,
+)
 
 #: After so many void approvals of a call people are not asked again: the call changes faster than they answer.
 MAX_VOIDS = 3
@@ -93,9 +101,9 @@ def _approved(attempt: Attempt) -> CallOutcome | None:
 
 
 def _check_stable(attempt: Attempt, latest: ApprovalRound) -> None:
-    """Raise ``RuleViolation`` where the same code reads the same proposal as other arguments than people saw.
+    """Raise ``RuleViolation`` if the playbook now reads the proposal as other arguments than people were shown.
 
-    Asking again would not help: each time another call would be approved than the one that acts.
+    Asking again would not help: people would always approve a call that differs from the one that is executed.
     """
     needed = latest.needed
     if needed is None or attempt.state.proposed is not None:
@@ -121,13 +129,13 @@ def _check_begun(attempt: Attempt) -> None:
 
 
 def _believed(attempt: Attempt, latest: ApprovalRound) -> ApprovalRound:
-    """Return the round, without an answer by nobody that the executor has not recorded itself.
+    """Return the round, without a "nobody answered" that the executor's own table does not have.
 
-    Such an answer is unsigned: it may have been written over a person's rejection, or before anybody was asked.
+    That event is unsigned: it may have replaced a person's rejection, or have been written before anybody was asked.
     """
     if latest.answer is None or not latest.unanswered:
         return latest
-    if attempt.recorded.said_nobody(attempt.task.run_id, latest.answer):
+    if attempt.recorded.has_unanswered(attempt.task.run_id, latest.answer):
         return latest
     _disbelieve(attempt, latest.number)
     return replace(latest, answer=None)
@@ -162,10 +170,10 @@ def _asked(latest: ApprovalRound) -> Binding | None:
 
 
 def _not_what_was_approved(attempt: Attempt, answer: ApprovalAnswered) -> list[str]:
-    """Return the names of what does not fit beside the binding: the shown call, and the number of people of the
-    tool's group.
+    """Return the names of the parts outside the binding that do not match: the call that people were shown, and the
+    number of approvers from the tool's group.
 
-    What was asked is in the log, where others than the executor may have written it.
+    The request for approval is in the log, which other functions can write as well.
     """
     group = attempt.tool.approval.approvers
     approvals = answer.approvals or (Approved(by=str(answer.by)),)
@@ -178,7 +186,7 @@ def _not_what_was_approved(attempt: Attempt, answer: ApprovalAnswered) -> list[s
 def _void(
     attempt: Attempt, rounds: Sequence[ApprovalRound], changed: Sequence[str], now: Binding
 ) -> CallOutcome | None:
-    """Record that an approval does not hold, unless that is recorded, and ask again."""
+    """Record once that an approval is void, and ask again."""
     latest = rounds[-1]
     if latest.void is None:
         latest = replace(latest, void=_record_void(attempt, latest.number, changed, now))
@@ -235,7 +243,7 @@ def _nobody_answered(attempt: Attempt, latest: ApprovalRound) -> ApprovalRound:
         comment="",
         **renewed(attempt.history.opening.limits, attempt.now),
     )
-    said = attempt.recorded.nobody(attempt.task.run_id, nobody)
+    said = attempt.recorded.record_unanswered(attempt.task.run_id, nobody)
     try:
         recorded = attempt.record(said)
     except AnswerUnsigned:  # a forged answer has its key
@@ -312,12 +320,12 @@ def _own_rule(attempt: Attempt) -> str | None:
 
 
 def _no_room(attempt: Attempt) -> str | None:
-    """Return that a window of the business's own money is full, if the playbook says ``on_full: ask``."""
+    """Return the reason if a window of the business's own money is full and the playbook says ``on_full: ask``."""
     return attempt.moving.no_room
 
 
 def _too_costly(attempt: Attempt) -> str | None:
-    """Return that the declared cost is above the agent's ``approve_over_microusd``."""
+    """Return the reason if the declared cost is above the agent's ``approve_over_microusd``."""
     most, cost = attempt.playbook.agent.approve_over_microusd, attempt.cost_microusd
     if most is None or cost is None or cost <= most:
         return None
@@ -325,12 +333,12 @@ def _too_costly(attempt: Attempt) -> str | None:
 
 
 def _made_before(attempt: Attempt) -> str | None:
-    """Return that the same call was made before, for a tool with ``repeat="ask"``."""
+    """Return the reason if the same call was made before and the tool has ``repeat="ask"``."""
     return "the same call was made before in this run" if asks_again(attempt) else None
 
 
 def _rejected(attempt: Attempt) -> str | None:
-    """Return that people have rejected the same call in this run, and nobody has approved it since."""
+    """Return the reason if people have rejected the same call in this run and nobody has approved it since."""
     before = last_rejection(attempt)
     if before is None:
         return None
@@ -349,8 +357,8 @@ _REASONS: tuple[Callable[[Attempt], str | None], ...] = (
     tainted,
     unvouched,
     derived,
-    typed,
-    worded,
+    typed_by_a_person,
+    words_only,
 )
 
 

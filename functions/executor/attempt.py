@@ -136,8 +136,8 @@ class Doubt:
     """A recorded ``call.doubted``: an attempt that ended with an error.
 
     message   the error's text
-    ran       whether the tool's run raised it; else a question afterwards did, to ``verify`` or to the tool
-    until_ms  until then its requests may still arrive, milliseconds since 1970; 0 where its lease lasted as long
+    ran       whether the tool's run raised it; if not, a later check did, by ``verify`` or by the tool
+    until_ms  its requests may still arrive until then, in milliseconds since 1970; 0 if it kept its lease until then
     """
 
     message: str
@@ -268,8 +268,8 @@ class Attempt:
     def nothing(self) -> str | None:
         """The last earlier attempt's message if every earlier attempt said that it did nothing; else None.
 
-        The log has two events of each such attempt but the first: it begins, it has done nothing. An attempt that died
-        between them has left only the first event, and nobody knows what it did.
+        The log has "begins" and "done" for each such attempt, and only "done" for the first. An attempt that died in
+        between has left only "begins", and nobody knows what it did.
         """
         said = [doubted.nothing for _, doubted in self._tries]
         if not said or said != (["done", "begins"] * len(said))[: len(said)] or said[-1] != "done":

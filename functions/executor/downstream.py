@@ -75,7 +75,7 @@ class NothingDone:
 class InDoubt:
     """A run that ended with an error: its effect may have happened, and may still happen.
 
-    answered  it returned another result than it promises: the run is over, and a repetition returns the same
+    answered  it returned a result of another type than declared: the run is over, and a repetition returns the same
     cause     the error of its function
     """
 
@@ -85,7 +85,7 @@ class InDoubt:
 
 
 #: The end of a run.
-Came = CallOutcome | NothingDone | InDoubt
+RunEnd = CallOutcome | NothingDone | InDoubt
 
 
 class Downstreams:
@@ -93,7 +93,7 @@ class Downstreams:
 
     def __init__(self, make_store: Callable[[], Any]) -> None:
         self._make_store = make_store
-        self._made: Any = None
+        self._store: Any = None
 
     @classmethod
     def of(cls, runtime: Runtime, table_name: str) -> Downstreams:
@@ -124,7 +124,7 @@ class Downstreams:
         ``seconds`` (None: no limit), and ``Broken`` for what is no ``Exception``, so that the circuit counts it; only
         the end of this process passes.
 
-        Every error of the function counts as a failure of the downstream, except what the business said no to. The
+        Every error of the function counts as a failure of the downstream, except a refusal by the business. The
         function's own client may have a Powertools circuit breaker: its error passes like any other.
         """
         bill = Bill() if bill is None else bill
@@ -134,7 +134,7 @@ class Downstreams:
             try:
                 return within(seconds, function, *given)
             except (ToolFailed, RetryLater, TimedOut):
-                raise  # the tool's own statement, or its time limit
+                raise  # stated by the tool, or the time limit
             except Exception as problem:
                 note(problem)  # the outcome has only its text; the traceback is printed
                 raise
@@ -159,59 +159,59 @@ class Downstreams:
             success_threshold=1,  # one probe: the next calls may come to other processes
             ignored_exceptions=(ToolFailed, SettingInvalid),
         )
-        self._made = self._made or self._make_store()
-        guarded: Callable[[], T] = circuit_breaker(f"circuit#{circuit.name}", self._made, config=config)(begin)
+        self._store = self._store or self._make_store()
+        guarded: Callable[[], T] = circuit_breaker(f"circuit#{circuit.name}", self._store, config=config)(begin)
         try:
             return guarded()
         except Exception as problem:
             if bill.begun:
                 raise
             if not isinstance(problem, CircuitBreakerOpenError):
-                note(problem)  # of the write by which this process claims the probe
+                note(problem)  # the write that claims the probe for this process failed
             raise CircuitOpen(
-                f"{circuit.name} failed too often and is left alone for a while. Nothing was executed."
+                f"{circuit.name} failed too often and is not called for a while. Nothing was executed."
             ) from None
 
 
 @contextmanager
-def _errors_become_values(tool: Tool, cut: Cut) -> Iterator[list[Came]]:
+def _errors_become_values(tool: Tool, cut: Cut) -> Iterator[list[RunEnd]]:
     """Catch the error of the block, and append to the list what it says about the effect."""
-    came: list[Came] = []
+    run_ends: list[RunEnd] = []
     try:
         with consequences(f"What the tool {tool.name} uses"):
             try:
-                yield came
+                yield run_ends
             except RetryLater as nothing:  # the tool's own; those of ``consequences`` are raised outside
-                came.append(NothingDone(cut(error_text(nothing)), cause=nothing))
+                run_ends.append(NothingDone(cut(error_text(nothing)), cause=nothing))
     except ToolFailed as failed:
-        came.append(CallOutcome("failed", message=cut(error_text(failed))))
+        run_ends.append(CallOutcome("failed", message=cut(error_text(failed))))
     except CircuitOpen as rested:
-        came.append(NothingDone(str(rested), rested=True, cause=rested))
+        run_ends.append(NothingDone(str(rested), rested=True, cause=rested))
     except Exception as problem:
         ours = isinstance(problem, RetryLater | SettingInvalid | TimedOut | Broken)
         what = error_text(problem) if ours else f"{type(problem).__name__}: {error_text(problem)}"
-        came.append(InDoubt(cut(f"{tool.name} broke: {what}"), cause=problem))
+        run_ends.append(InDoubt(cut(f"{tool.name} broke: {what}"), cause=problem))
 
 
-def run_tool(tool: Tool, call: Callable[[], Any], cut: Cut) -> Came:
+def run_tool(tool: Tool, call: Callable[[], Any], cut: Cut) -> RunEnd:
     """Run ``call`` and return its end: ok, failed where the business says no, or why there is no outcome.
 
     ``cut`` bounds the texts of errors.
     """
-    with _errors_become_values(tool, cut) as came:
+    with _errors_become_values(tool, cut) as run_ends:
         result = call()
-    return came[0] if came else _ok(tool, result, cut)
+    return run_ends[0] if run_ends else _ok(tool, result, cut)
 
 
-def found(tool: Tool, verify: Callable[[], Any], cut: Cut) -> Came | None:
+def found(tool: Tool, verify: Callable[[], Any], cut: Cut) -> RunEnd | None:
     """Return the effect that ``verify`` finds, or why it cannot tell; None where it finds nothing.
 
     ``verify`` says "nothing" by None, or by False if that cannot be a result. Any other empty value is no answer.
     """
-    with _errors_become_values(tool, cut) as came:
+    with _errors_become_values(tool, cut) as run_ends:
         result = verify()
-    if came:
-        (error,) = came
+    if run_ends:
+        (error,) = run_ends
         failed = isinstance(error, CallOutcome)
         return InDoubt(cut(f"verify of {tool.name} failed: {error.message}")) if failed else error
     if result is None or (result is False and not _may_return_false(tool)):
@@ -261,8 +261,8 @@ def within(seconds: float | None, function: Callable[..., T], *given: Any) -> T:
         return function(*given)
     results: list[T] = []
     problems: list[BaseException] = []
-    # A thread that is told to stop before or after its work would stop in Python's own code; and if it has ended, the
-    # thread that got its number would stop. So it is told only while it works, and then its result does not count.
+    # Interrupting the thread before or after its work would raise in Python's own code; after its end, it would hit the
+    # thread that got its id. So it is interrupted only while it works, and then its result does not count.
     telling = threading.Lock()
     begun = given_up = False
 

@@ -1,7 +1,7 @@
 """One effect, from its intention to its record: it happens once, or it is recorded as unknown.
 
-``Effects.carry_out`` is the sequence: intend ─▶ run the tool, within its circuit and its time ─▶ classify what came
-─▶ record. A read has no lease; a write runs under the lease of its key (``WriteAttempt.attempted``)::
+``Effects.carry_out`` is the sequence: intend ─▶ run the tool, within its circuit and its time ─▶ classify its end
+─▶ record. A read has no lease; a write runs under the lease of its key (``WriteAttempt.run``)::
 
     any attempt     run ─ returned ──────────────────────────▶ ok │ failed, where the tool says so
                         ├ nothing was done (it says so) ─────▶ try again; without a way to resolve: failed
@@ -23,8 +23,8 @@ log means that the tool was about to run.
 
 One rule: "it did not happen" needs proof that every attempt that ran is over. A request that an attempt has sent may
 arrive until that attempt's lease ends. So an attempt gives its lease back only where it knows its outcome, or did
-nothing, or has recorded in ``call.doubted`` when its lease would have ended. Before all those times have passed, an
-effect that ``verify`` finds is believed; "nothing found" and a refusal are not.
+nothing, or has recorded in ``call.doubted`` when its lease would have ended. Until all those times have passed, an
+effect that ``verify`` finds is believed, but neither "nothing found" nor a refusal is.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ from ballast.playbook import Effect, Tool, ToolContext
 from ballast.validation import too_large
 from functions.executor.approval import consumed
 from functions.executor.attempt import Attempt, History, ProposedCall
-from functions.executor.downstream import Came, Downstreams, InDoubt, NothingDone, found, run_tool, seconds_for
+from functions.executor.downstream import Downstreams, InDoubt, NothingDone, RunEnd, found, run_tool, seconds_for
 from functions.executor.moves import MovesStore, returned, undone
-from functions.executor.record import CallOutcome, Ends, LeaseStays, Once, Position, Recorded, effect_key
+from functions.executor.record import CallEnd, CallOutcome, LeaseStays, Once, Position, Recorded, effect_key
 from functions.executor.rules import charge, provenance, reserve_anew
-from functions.executor.undo import aside, planned_undo, with_undo
+from functions.executor.undo import planned_undo, undo_facts, with_undo
 
 #: Most runs of a write under its key: as many as the state Execute makes.
 TRIES = 6
 #: Most runs of a write with ``verify`` that may end in doubt; if none of them had its effect, the call has failed.
 RUNS = 2
-#: Most questions to ``verify`` that may fail, whatever runs came before; then the effect is unknown.
+#: Most calls of ``verify`` that may fail, over all attempts; after them the effect is unknown.
 DOUBTS = 3
 #: Most characters that are recorded of the message of an outcome or a refusal.
 MESSAGE_CHARS = 4_000
@@ -77,7 +77,7 @@ class _GivesBack(Exception):
 
 @dataclass(frozen=True)
 class Effects:
-    """Carries out calls that have passed every rule, and records what came of them. No other class runs a tool."""
+    """Carries out calls that have passed every rule, and records their outcomes. No other class runs a tool."""
 
     log: RunLog
     once: Once
@@ -100,7 +100,7 @@ class Effects:
         now_ms = int(self.clock().timestamp() * 1000)
         lease_ms = now_ms + lambda_context.get_remaining_time_in_millis()
         write = WriteAttempt(self.log, self.downstreams, attempt, context, invocation, now_ms, lease_ms)
-        under_lease = write.attempted if given_up is None else partial(write.left, given_up)
+        under_lease = write.run if given_up is None else partial(write.give_up, given_up)
         try:
             kept = self.once.run(key, under_lease, lambda_context)
         except LeaseStays as waits:
@@ -125,10 +125,10 @@ class Effects:
 
     def _run_read(self, attempt: Attempt, context: ToolContext) -> CallOutcome:
         tool = attempt.tool
-        came = run_tool(tool, self.downstreams.ready(tool, attempt.args, context), attempt.cut)
-        match came:
+        run_end = run_tool(tool, self.downstreams.ready(tool, attempt.args, context), attempt.cut)
+        match run_end:
             case CallOutcome():
-                return fitted(attempt, came)
+                return fitted(attempt, run_end)
             case NothingDone(message, rested=True):
                 return CallOutcome("failed", message=message)
             case NothingDone(message, cause=cause):  # as RetryLater: the workflow retries by that name
@@ -162,8 +162,8 @@ class Effects:
         read = tool.effect is Effect.READ
         status, message = (settled.status, settled.message) if read else (done.status, done.message)
         attempt.moving.settle(attempt, status)
-        if status == "ok" and outcome.aside is not None and outcome.aside.undoes is not None:
-            undone(self.moves, self.recorded, task.run_id, outcome.aside.undoes)
+        if status == "ok" and outcome.undo_facts is not None and outcome.undo_facts.undoes is not None:
+            undone(self.moves, self.recorded, task.run_id, outcome.undo_facts.undoes)
         if status == "unknown":
             raise EffectUnknown(f"{attempt.idempotency_key}: {message}")
         if settled.status != status:
@@ -181,8 +181,8 @@ class Effects:
 
     # Calls that end before an attempt begins them
 
-    def end_unbegun(self, call: ProposedCall, ends: Ends) -> str | None:
-        """Record the end of a write that no attempt has begun and return its status; None where one was faster.
+    def end_unbegun(self, call: ProposedCall, call_end: CallEnd) -> str | None:
+        """Record the end of a write that no attempt has begun and return its status; None if one has begun meanwhile.
 
         The log is read again under the lease of the key, and the ending stays as the key's record: a slow attempt that
         has read the call before finds it and does not begin. Raises ``AttemptInProgress`` while another attempt may be
@@ -193,7 +193,7 @@ class Effects:
         def end() -> dict[str, Any]:
             if is_begun(call.history, at):
                 raise _GivesBack("It was begun meanwhile.")
-            return self.log.kept(run_id, CallOutcome.never_begun(ends).kept(proposed.tool))
+            return self.log.kept(run_id, CallOutcome.never_begun(call_end).kept(proposed.tool))
 
         try:
             record = self.log.unkept(run_id, self.once.run(effect_key(run_id, at), end, call.context))
@@ -205,19 +205,19 @@ class Effects:
         # The record is of an attempt that acted, or of an earlier version, which kept no ``unbegun``.
         if is_begun(call.history, at) or outcome.status != "failed":
             return None
-        if isinstance(ends, CallSettled) and not outcome.cost_known:
-            outcome = replace(outcome, cost_microusd=ends.cost_microusd)
+        if isinstance(call_end, CallSettled) and not outcome.cost_known:
+            outcome = replace(outcome, cost_microusd=call_end.cost_microusd)
         return self.ended_unbegun(call.task, proposed, call.tool, outcome.settled(at, proposed.tool))
 
-    def ended_unbegun(self, task: ExecuteTask, call: ToolCall, tool: Tool | None, ends: Ends) -> str:
+    def ended_unbegun(self, task: ExecuteTask, call: ToolCall, tool: Tool | None, call_end: CallEnd) -> str:
         """Record in the log how a call ended that no attempt has begun, return its money, and return its status."""
         if tool is not None and tool.moves is not None:
             returned(self.moves, task.run_id, (task.turn, task.index))
         here: dict[str, Any] = {"turn": task.turn, "index": task.index}
-        if isinstance(ends, CallRefused):
-            self.log.record(task.run_id, ends.model_copy(update=here | {"arguments": call.arguments}))
+        if isinstance(call_end, CallRefused):
+            self.log.record(task.run_id, call_end.model_copy(update=here | {"arguments": call.arguments}))
             return "refused"
-        return self.log.record(task.run_id, ends.model_copy(update=here)).status
+        return self.log.record(task.run_id, call_end.model_copy(update=here)).status
 
 
 @dataclass(frozen=True)
@@ -238,8 +238,8 @@ class WriteAttempt:
     now_ms: int
     lease_ms: int
 
-    def attempted(self) -> dict[str, Any]:
-        """Intend, run the tool, classify what came; return the outcome as it is kept. The lease is held."""
+    def run(self) -> dict[str, Any]:
+        """Intend, run the tool, classify its end; return the outcome as JSON for the record. The lease must be held."""
         attempt, tool = self.attempt, self.attempt.tool
         with self._lease_stays_once_begun():
             first = intend(self.log, attempt, self.invocation)
@@ -249,14 +249,14 @@ class WriteAttempt:
             outcome = None if first else self._resolved()
             if outcome is None:
                 clean = first or self._begins_clean()
-                came = run_tool(tool, self.downstreams.ready(tool, attempt.args, self.context), attempt.cut)
-                outcome = self._classified(came, first=first, clean=clean)
+                run_end = run_tool(tool, self.downstreams.ready(tool, attempt.args, self.context), attempt.cut)
+                outcome = self._classified(run_end, first=first, clean=clean)
             return self._kept(self._fit(outcome), first=first)
 
-    def left(self, why: str) -> dict[str, Any]:
-        """Return the outcome, as it is kept, of a write that is not tried again and whose last attempt left none.
+    def give_up(self, why: str) -> dict[str, Any]:
+        """Return the outcome, as JSON for the record, of a write that has none and is not tried again.
 
-        The tool is not run. The lease is held, so no intention is written meanwhile. Raises ``_GivesBack`` while an
+        The tool is not run. The lease must be held: no intention is written meanwhile. Raises ``_GivesBack`` while an
         earlier attempt's request may still arrive.
         """
         first = not is_begun(self.attempt.history, self.attempt.at)
@@ -281,13 +281,13 @@ class WriteAttempt:
             raise LeaseStays(self.attempt.cut(error_text(problem))) from problem
 
     def _kept(self, outcome: CallOutcome, *, first: bool) -> dict[str, Any]:
-        """Return the outcome with its cost as it is kept. ``first``: no attempt before this one began the call."""
+        """Return the outcome with its cost, as JSON for the record. ``first``: no earlier attempt began the call."""
         done = with_cost(self.attempt, outcome, reserved_here=first)
         return self.log.kept(self.attempt.task.run_id, done.kept(self.attempt.tool.name))
 
     def _fit(self, outcome: CallOutcome) -> CallOutcome:
         """Return the outcome for the executor's own record: of a size that fits, with the undo a rollback may make."""
-        return replace(with_undo(self.attempt, fitted(self.attempt, outcome)), aside=aside(self.attempt))
+        return replace(with_undo(self.attempt, fitted(self.attempt, outcome)), undo_facts=undo_facts(self.attempt))
 
     def _known(self, why: str, *, first: bool) -> CallOutcome:
         if first:
@@ -328,29 +328,29 @@ class WriteAttempt:
             self._doubt("It is tried again.", False, False, "begins")
         return clean
 
-    def _classified(self, came: Came, *, first: bool, clean: bool) -> CallOutcome:
+    def _classified(self, run_end: RunEnd, *, first: bool, clean: bool) -> CallOutcome:
         """Return the outcome of a run; raise where a later attempt must find it out.
 
         ``first``: there was no attempt before. ``clean``: every attempt before is known to have done nothing.
         """
-        match came:
+        match run_end:
             case CallOutcome():
-                return came if first or came.status != "failed" else self._final(came)
+                return run_end if first or run_end.status != "failed" else self._final(run_end)
             case NothingDone(rested=True):
                 if not first:  # an earlier attempt may have had its effect
-                    raise _GivesBack(came.message) from came.cause
-                return CallOutcome("failed", message=came.message)
+                    raise _GivesBack(run_end.message) from run_end.cause
+                return CallOutcome("failed", message=run_end.message)
             case NothingDone():
                 if not self.attempt.tool.policy.resolvable:
-                    return CallOutcome("failed", message=f"{came.message} It may be called again.")
+                    return CallOutcome("failed", message=f"{run_end.message} It may be called again.")
                 if clean:
                     with suppress(Exception):  # without this record the call counts as in doubt
-                        self._doubt(came.message, False, False, "done")
-                raise _GivesBack(came.message) from came.cause
+                        self._doubt(run_end.message, False, False, "done")
+                raise _GivesBack(run_end.message) from run_end.cause
             case InDoubt(answered=True):
-                return self._found_at_once() or _unknown(came.message)
+                return self._found_at_once() or _unknown(run_end.message)
             case InDoubt():
-                return self._in_doubt(came.message)
+                return self._in_doubt(run_end.message)
 
     def _in_doubt(self, problem: str) -> CallOutcome:
         """Return what is known of a run that ended with ``problem``; raise where a later attempt must find it out."""
@@ -397,11 +397,11 @@ class WriteAttempt:
             return None
         if not ran and not self._all_over:
             raise _GivesBack(f"What {self.attempt.tool.name} has sent may still arrive.", too_early=True)
-        came = found(self.attempt.tool, self.verify, self.attempt.cut)
-        if came is None or isinstance(came, CallOutcome):
-            return came
-        problem = came.message
-        if isinstance(came, InDoubt) and came.answered:
+        run_end = found(self.attempt.tool, self.verify, self.attempt.cut)
+        if run_end is None or isinstance(run_end, CallOutcome):
+            return run_end
+        problem = run_end.message
+        if isinstance(run_end, InDoubt) and run_end.answered:
             return _unknown(f"Whether it happened could not be verified. {problem}")
         if sum(not doubt.ran and doubt.message.startswith(_NOT_ASKED) for doubt in self.attempt.doubts) + 1 >= DOUBTS:
             return _unknown(f"Whether it happened could not be verified. {problem}")
@@ -412,8 +412,8 @@ class WriteAttempt:
         """Return what ``verify`` finds; None where it finds nothing or fails, and is asked again later."""
         if not self._verifies:
             return None
-        came = found(self.attempt.tool, self.verify, self.attempt.cut)
-        return came if isinstance(came, CallOutcome) else None
+        run_end = found(self.attempt.tool, self.verify, self.attempt.cut)
+        return run_end if isinstance(run_end, CallOutcome) else None
 
     def _note(self, problem: str, *, ran: bool, gives_back: bool = False) -> bool:
         """Record the doubt and say whether that worked; if not, the lease must stay."""

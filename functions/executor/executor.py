@@ -49,16 +49,16 @@ from functions.executor.approval import approved
 from functions.executor.attempt import Attempt, History, ProposedCall, in_form
 from functions.executor.effect import MESSAGE_CHARS, Effects
 from functions.executor.moves import MovesStore, Moving, reserved, settled_by_own_record
-from functions.executor.record import CallOutcome, Ends, Recorded, effect_key
+from functions.executor.record import CallEnd, CallOutcome, Recorded, effect_key
 from functions.executor.rules import charge, grounded, not_looping, not_repeated, scripted, within_ceiling
-from functions.executor.undo import claimed, proven
+from functions.executor.undo import claimed, recorded_undo
 
 #: A rule before the effect. It returns None to let the call go on, or the outcome of a call that does not act.
 #: It may raise a ``CallRefused``, or ``ApprovalRequired`` where a person must be asked first.
 Rule = Callable[[Attempt], CallOutcome | None]
 #: The rules after the gate. People are asked after the rules that may still refuse, so that they see the final call.
 RULES: tuple[Rule, ...] = (
-    proven,
+    recorded_undo,
     scripted,
     not_looping,
     not_repeated,
@@ -71,7 +71,7 @@ RULES: tuple[Rule, ...] = (
 #: Most characters that are recorded of an error of the playbook. A refusal has its own limit, ``MESSAGE_CHARS``.
 _ERROR_CHARS = 500
 #: The error's text at the beginning of Lambda's report of it.
-_SAID = re.compile(r'\s*\{\s*"errorMessage"\s*:\s*("(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\["\\/bfnrt])*")')
+_ERROR_TEXT = re.compile(r'\s*\{\s*"errorMessage"\s*:\s*("(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\["\\/bfnrt])*")')
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Executor:
         """Execute the call of ``task`` and return its status.
 
         Raises ``InvalidInput`` for a call that nobody proposed, ``ApprovalRequired`` or ``ApprovalParked`` where a
-        person must be asked first, ``EffectUnknown``, and ``AttemptInProgress`` or ``RetryLater`` where to try again.
+        person must be asked first, ``EffectUnknown``, and ``AttemptInProgress`` or ``RetryLater`` to be tried again.
         """
         state = history.call(task.turn, task.index)
         if state is None:
@@ -198,8 +198,8 @@ class Executor:
         # Without the signature no attempt passes the gate, so no lease is needed.
         return self.effects.ended_unbegun(task, state.call, call.tool, _refusal(task, state, unsigned, str(unsigned)))
 
-    def _end_unbegun(self, call: ProposedCall, ends: Ends) -> str:
-        status = self.effects.end_unbegun(call, ends)
+    def _end_unbegun(self, call: ProposedCall, call_end: CallEnd) -> str:
+        status = self.effects.end_unbegun(call, call_end)
         if status is None:
             key = effect_key(call.task.run_id, call.at)
             raise AttemptInProgress(f"{key}: another attempt began the call while its rules ran here; try again.")
@@ -215,7 +215,7 @@ class Executor:
         raise EffectUnknown(self.log.record(run_id, lost.settled(at, call.state.call.tool)).message)
 
     def _settle_by_own_record(self, call: ProposedCall) -> None:
-        """Settle the moves of a call whose attempt died between its record and that."""
+        """Settle the moves of a call whose attempt wrote its record and died before it settled them."""
         if call.tool is not None and (call.tool.moves is not None or self.playbook.is_undo(call.tool.name)):
             settled_by_own_record(self.moves, self.recorded, call.task.run_id, call.at)
 
@@ -254,11 +254,11 @@ class Executor:
             return self._refuse(call, refused)
         return self.effects.carry_out(attempt, call.context, given_up=f"{call.state.call.tool}: {why}")
 
-    def _unbegun(self, call: ProposedCall, tool: Tool, why: str) -> Ends:
+    def _unbegun(self, call: ProposedCall, tool: Tool, why: str) -> CallEnd:
         """Return the end of a write that no attempt has begun. No rule runs here: the rule may be what is down."""
         message, words = f"{tool.name}: {why} It was not begun: nothing was done.", _words(call.task)
         failed = CallOutcome.without_effect("failed", message)
-        if words:  # at the end, because a cut takes the end; as a defect, because a rule's text is not trusted
+        if words:  # last, since truncation drops the end; as a defect, since a rule's text is not trusted
             message = self._cut(call, f"{message} Its last error: {words}")
             failed = replace(failed, message=message, defect=True)
         if tool.cost_microusd is not None:
@@ -282,5 +282,5 @@ def _words(task: ExecuteTask) -> str:
 
     Lambda hands an error to the workflow as JSON, which Step Functions may have cut.
     """
-    found = _SAID.match(task.cause or "") if task.given_up == RetryLater.__name__ else None
+    found = _ERROR_TEXT.match(task.cause or "") if task.given_up == RetryLater.__name__ else None
     return in_utf8(json.loads(found[1], strict=False)) if found else ""

@@ -62,7 +62,7 @@ class Moving:
 
     @property
     def begun(self) -> bool:
-        """Whether an earlier attempt at this call has passed the rules and begun, by the table of moves.
+        """Whether the table of moves says that an earlier attempt at this call has passed the rules and begun.
 
         Only the executor writes that table, so a forged log cannot claim it.
         """
@@ -78,7 +78,7 @@ class Moving:
         if isinstance(taken, Reservation):
             self._hold(taken, move)
             return
-        why = self._said(attempt.tool.name, taken, ceilings)
+        why = self._no_room_text(attempt.tool.name, taken, ceilings)
         if self._config.on_full == "refuse" or attempt.state.approval:
             raise MoveRefused(why)
         self.no_room = why
@@ -86,7 +86,7 @@ class Moving:
     def resume(self, attempt: Attempt) -> None:
         """Find an earlier attempt's reservation for a call that has begun; without one, reserve.
 
-        That the log says "begun" does not show that money was reserved: the table does.
+        A log that says "begun" does not prove that money was reserved; the table of moves does.
         """
         found = self._store.table().find(attempt.task.run_id, attempt.task.turn, attempt.task.index)
         if found is None or found.status not in ("begun", "kept"):
@@ -186,8 +186,8 @@ class Moving:
         what = f"{tool.name}: whose money it would move cannot be told; moves_key"
         return run_rule(what, key, moves.key, may_raise=(ToolFailed,), quoted=False)
 
-    def _said(self, tool: str, full: NoRoom, ceilings: Ceilings) -> str:
-        """Return the windows without room, in words for the model, with the amounts of the run's and the customer's."""
+    def _no_room_text(self, tool: str, full: NoRoom, ceilings: Ceilings) -> str:
+        """Return a text for the model: the windows without room, with amounts of the run's and the customer's only."""
         assert self._move is not None
         currency = self._config.currency
         counted = self._store.table().moved(self._move)
@@ -195,20 +195,20 @@ class Moving:
         for claim in full.claims:
             account = claim.account.partition("#")[0]
             left = max(0, claim.limit - counted[claim.account, claim.window])
-            amounts = f" ({units(left)} of {units(claim.limit)} {currency} left)" if account in _TOLD else ""
+            amounts = f" ({units(left)} of {units(claim.limit)} {currency} left)" if account in _ACCOUNTS_SHOWN else ""
             opens = f", which ends at {ends(claim.window):%Y-%m-%dT%H:%M}Z" if "#" in claim.window else ""
             told.append(f"{whose(claim)}{amounts}{opens}")
         return (
             f"{tool} would move {units(self._move.micro)} {currency}, and there is no room for it in "
-            f"{' and '.join(told)}. Nothing was done. Do not try it in parts: say that a colleague has to look at it. "
-            "An approval does not pass this ceiling; an operator raises it with `ballast budget`."
+            f"{' and '.join(told)}. Nothing was done. Do not split the amount: say that a colleague has to look at it. "
+            "An approval does not lift this ceiling; an operator raises it with `ballast budget`."
         )
 
 
 #: The status of a move by its call's outcome; any other outcome leaves the move begun.
 _SETTLED: Mapping[str, Status] = {"ok": "kept", "failed": "returned"}
 #: The accounts whose amounts the model may read; those of a tenant or of all are confidential.
-_TOLD = ("moves", "customer")
+_ACCOUNTS_SHOWN = ("moves", "customer")
 
 
 def reserved(attempt: Attempt) -> CallOutcome | None:

@@ -42,14 +42,14 @@ from ballast.table import Answer, Condition, Item, Put, Table, absent, equals
 #: Turn and index of a call.
 Position = tuple[int, int]
 #: The log's event of a call that ended.
-Ends = CallRefused | CallSettled
+CallEnd = CallRefused | CallSettled
 
 #: Longer than any run lives: the state machine is cut after 40 days.
 _KEPT_S = 45 * 24 * 3600
 #: The prefix of the ids of outcomes.
 _PREFIX = "call"
-#: The field of a record for what the log does not have.
-_ASIDE = "aside"
+#: The field of a record that holds the facts for a later undo.
+_UNDO_FACTS = "aside"
 #: The field of a record for the event of a write that ended before an attempt began it.
 _UNBEGUN = "unbegun"
 #: The position in a record, where the item's key has it already.
@@ -73,12 +73,12 @@ def _position_of(text: str) -> Position:
 
 
 @dataclass(frozen=True)
-class Aside:
-    """The part of a write's record that a later undo needs, and that the log does not have.
+class UndoFacts:
+    """The facts about a write that a later undo needs; only the executor's own record has them.
 
     on_rollback  what a rollback does about it: undo, keep or freeze; "" in what an older version recorded
     gives_back   whether its undo gives its money back to the windows
-    undoes       the effect that it undid; None for what is no undo
+    undoes       the effect that it undid; None if it is no undo
     """
 
     on_rollback: str = ""
@@ -86,14 +86,14 @@ class Aside:
     undoes: Position | None = None
 
     @classmethod
-    def read(cls, kept: Mapping[str, Any]) -> Aside:
+    def read(cls, kept: Mapping[str, Any]) -> UndoFacts:
         """Return what ``kept`` says."""
         undoes = kept.get("undoes")
         return cls(kept.get("on_rollback", ""), bool(kept.get("gives_back")), _position_of(undoes) if undoes else None)
 
     @property
     def kept(self) -> dict[str, Any]:
-        """It as JSON."""
+        """The facts as JSON."""
         kept: dict[str, Any] = {"on_rollback": self.on_rollback}
         if self.gives_back:
             kept["gives_back"] = True
@@ -119,7 +119,7 @@ class CallOutcome:
     latency_ms   the duration
     cost_microusd  the charge; None where the tool costs nothing, or where the cost is not known
     cost_known   whether the cost was recorded, also where it is None; an older version recorded none
-    aside        the part that only the executor keeps
+    undo_facts   the facts for a later undo, which only the executor's record has
     tool         the tool's name in an earlier attempt's record; None for the call's own
     unbegun      the log's event of a write that ended before an attempt began it, a refusal without its arguments
     """
@@ -137,15 +137,15 @@ class CallOutcome:
     latency_ms: int | None = None
     cost_microusd: int | None = None
     cost_known: bool = False
-    aside: Aside | None = None
+    undo_facts: UndoFacts | None = None
     tool: str | None = None
-    unbegun: Ends | None = None
+    unbegun: CallEnd | None = None
 
     @classmethod
-    def never_begun(cls, ends: Ends) -> CallOutcome:
+    def never_begun(cls, call_end: CallEnd) -> CallOutcome:
         """Return the record of a write that no attempt began: its status is never ok, and it has no undo."""
-        status = "refused" if isinstance(ends, CallRefused) else ends.status
-        return cls("repeated" if status == "ok" else status, undo_made=True, unbegun=ends)
+        status = "refused" if isinstance(call_end, CallRefused) else call_end.status
+        return cls("repeated" if status == "ok" else status, undo_made=True, unbegun=call_end)
 
     @classmethod
     def without_effect(cls, status: str, message: str) -> CallOutcome:
@@ -170,7 +170,7 @@ class CallOutcome:
             latency_ms=settled.latency_ms,
             cost_microusd=settled.cost_microusd,
             cost_known="cost_microusd" in kept,
-            aside=Aside.read(kept[_ASIDE]) if kept.get(_ASIDE) else None,
+            undo_facts=UndoFacts.read(kept[_UNDO_FACTS]) if kept.get(_UNDO_FACTS) else None,
             tool=settled.tool,
             unbegun=_read_unbegun(kept[_UNBEGUN]) if kept.get(_UNBEGUN) else None,
         )
@@ -180,8 +180,8 @@ class CallOutcome:
         body = self.settled((0, 0), tool).body
         if self.cost_known:
             body |= {"cost_microusd": self.cost_microusd}
-        if self.aside is not None:
-            body |= {_ASIDE: self.aside.kept}
+        if self.undo_facts is not None:
+            body |= {_UNDO_FACTS: self.undo_facts.kept}
         if self.unbegun is not None:
             body |= {_UNBEGUN: {"event": self.unbegun.NAME.partition(".")[2], "body": self.unbegun.body}}
         return body
@@ -206,7 +206,7 @@ class CallOutcome:
         return CallSettled(turn=at[0], index=at[1], tool=self.tool or tool, status=self.status, **given)
 
 
-def _read_unbegun(kept: Mapping[str, Any]) -> Ends:
+def _read_unbegun(kept: Mapping[str, Any]) -> CallEnd:
     kind = CallRefused if kept["event"] == "refused" else CallSettled
     return kind.model_validate({**_NOWHERE, **kept["body"]})
 
@@ -236,7 +236,7 @@ class Once:
         """Return ``effect()``, or its earlier result under ``key``.
 
         ``context``: the Lambda context, whose remaining time is the lease. Raises ``AttemptInProgress`` while another
-        attempt runs, every error of ``effect`` (its record is deleted then, but for ``LeaseStays``, so the next attempt
+        attempt runs, every error of ``effect`` (its record is then deleted, except for ``LeaseStays``: the next attempt
         runs it again), ``RetryLater`` where the table does not answer before the effect, and ``SettingInvalid`` where
         the table is missing.
         """
@@ -329,7 +329,7 @@ class Recorded:
         its = equals("undone_by", _named(instead_of or by))
         return self._put(_undone(run_id, effect), {"undone_by": _named(by)}, nobody_yet | mine | its).written
 
-    def nobody(self, run_id: str, answer: ApprovalAnswered) -> ApprovalAnswered:
+    def record_unanswered(self, run_id: str, answer: ApprovalAnswered) -> ApprovalAnswered:
         """Record that nobody answered in a round, and return the answer as it was recorded first, for the log."""
         put = self._put(_nobody(run_id, answer), {"body": canonical(answer.body)}, absent("id"))
         if put.written:
@@ -339,7 +339,7 @@ class Recorded:
         assert isinstance(noted, ApprovalAnswered)
         return noted
 
-    def said_nobody(self, run_id: str, answer: ApprovalAnswered) -> bool:
+    def has_unanswered(self, run_id: str, answer: ApprovalAnswered) -> bool:
         """Say whether the executor has recorded, word for word, that nobody answered in that round."""
         name = _nobody(run_id, answer)
         found = self._read([name]).get(name)
@@ -350,14 +350,14 @@ class Recorded:
         if item.get("status") != "COMPLETED":
             return None
         kept = CallOutcome.read(self.log.unkept(run_id, json.loads(item["data"])))
-        aside, undone = kept.aside or Aside(), found.get(_undone(run_id, at))
+        undo_facts, undone = kept.undo_facts or UndoFacts(), found.get(_undone(run_id, at))
         return Done(
             at=at,
             status=kept.status,
             undo=kept.undo,
-            on_rollback=aside.on_rollback,
-            gives_back=aside.gives_back,
-            undoes=aside.undoes,
+            on_rollback=undo_facts.on_rollback,
+            gives_back=undo_facts.gives_back,
+            undoes=undo_facts.undoes,
             undone_by=_position_of(undone["undone_by"]) if undone else None,
             cost_microusd=kept.cost_microusd,
         )

@@ -3,7 +3,7 @@
 ::
 
     scripted        a fallback's call is the one that its script asks for here
-    not_looping  a call in a loop gets its recorded answer, or its tool is forbidden
+    not_looping     a call in a loop gets its recorded answer, or its tool is forbidden
     not_repeated    a repeated call gets the recorded result, if its tool acts once a run
     grounded        every marked value has a source that may name it
     within_ceiling  the run can pay for the call
@@ -94,8 +94,8 @@ def not_looping(attempt: Attempt) -> CallOutcome | None:
     """
     turn = attempt.history.turn
     sign = recorded_signal(turn, attempt.at)
-    # A call that has begun goes on. If this turn has written something before this call, the answer may be another
-    # one now; the verdict was made before.
+    # A call that has begun goes on. If this turn has written something before this call, the recorded answer may be out
+    # of date: the signal is older than the write.
     if sign is None or attempt.state.status == "intended" or turn.committed:
         return None
     if sign.rung is Rung.FORBID:
@@ -202,7 +202,7 @@ def tainted(attempt: Attempt) -> str | None:
 
 def unvouched(attempt: Attempt) -> str | None:
     """Return why a person must approve arguments without a mark that untrusted text may have named."""
-    found = [path for path in attempt.grounding.unvouched if path not in attempt.grounding.worded]
+    found = [path for path in attempt.grounding.unvouched if path not in attempt.grounding.words_only]
     if not found or attempt.tool.taint == "allow" or attempt.state.planner is Planner.HUMAN:
         return None
     return (
@@ -211,7 +211,7 @@ def unvouched(attempt: Attempt) -> str | None:
     )
 
 
-def typed(attempt: Attempt) -> str | None:
+def typed_by_a_person(attempt: Attempt) -> str | None:
     """Return why another person must approve a person's call: it has values that nothing in the run names."""
     found = attempt.grounding.ungrounded
     if not found or not _by_a_person(attempt):
@@ -219,13 +219,13 @@ def typed(attempt: Attempt) -> str | None:
     return f"a person typed {_listed(found)}, and nothing else in the run names it"
 
 
-def worded(attempt: Attempt) -> str | None:
+def words_only(attempt: Attempt) -> str | None:
     """Return why a person must approve values that only somebody's words name, with a quote of the words.
 
     The words may forbid the call as well as ask for it, and naming a value is no approval. The requester's words are
     enough if nobody else has named the value, or if a person proposes the call.
     """
-    found = {path: said for path, said in attempt.grounding.worded.items() if _is_asked(attempt, path, said)}
+    found = {path: said for path, said in attempt.grounding.words_only.items() if _is_asked(attempt, path, said)}
     if not found:
         return None
     quotes = dict.fromkeys(f'"{said.quote}" ({said.where})' for said in found.values() if said.quote)

@@ -23,10 +23,10 @@ from ballast.errors import NotVouched
 from ballast.playbook import Effect
 from ballast.playbook.rules import ends_the_process
 from functions.executor.attempt import Attempt
-from functions.executor.record import Aside, CallOutcome, Done, Position
+from functions.executor.record import CallOutcome, Done, Position, UndoFacts
 
 
-def proven(attempt: Attempt) -> CallOutcome | None:
+def recorded_undo(attempt: Attempt) -> CallOutcome | None:
     """Let the rollback's call go on if it is the recorded undo of an effect of the run.
 
     Raises ``NotVouched``: an event in the log, in the rollback's name, is not enough.
@@ -37,11 +37,11 @@ def proven(attempt: Attempt) -> CallOutcome | None:
     stuck = [one.at for one in records.values() if _freezes(records, one)]
     if stuck:
         turn, index = stuck[0]
-        raise NotVouched(f"What turn {turn}, call {index} did is for a person to judge. Nothing more is undone.")
+        raise NotVouched(f"A person must judge what turn {turn}, call {index} did. Nothing more is undone.")
     if _effect(attempt) is None:
         raise NotVouched(
-            f"The executor has recorded no effect of this run that still stands and that this call of "
-            f"{attempt.tool.name} undoes. A person has to look; an operator may call it."
+            f"The executor has no record of an effect of this run that still stands and that this call of "
+            f"{attempt.tool.name} undoes. A person must look; an operator may make the call."
         )
     return None
 
@@ -99,14 +99,14 @@ def with_undo(attempt: Attempt, outcome: CallOutcome) -> CallOutcome:
         return replace(outcome, undo_made=True, message=attempt.cut(message))
 
 
-def aside(attempt: Attempt) -> Aside:
+def undo_facts(attempt: Attempt) -> UndoFacts:
     """Return the part of a write's record that a later undo needs."""
     tool = attempt.tool
     # A person's decision is kept, and an undo is not undone.
     stays = attempt.state.planner in (Planner.HUMAN, Planner.ROLLBACK)
     on_rollback = "keep" if stays else str(attempt.playbook.on_rollback(tool))
     back = tool.moves is not None and tool.moves.back
-    return Aside(on_rollback, back, attempt.undoes[-1] if attempt.undoes else None)
+    return UndoFacts(on_rollback, back, attempt.undoes[-1] if attempt.undoes else None)
 
 
 def _effect(attempt: Attempt) -> Done | None:

@@ -25,7 +25,7 @@ from ballast.http.identity import CallerSettings
 from ballast.http.problem import Problem, conflict, invalid_fields, not_found
 from ballast.runtime import Runtime, lambda_runtime
 from functions.front.contract import ENDED, Activity, EventPage, Me, NewRun, Run, RunPage, Status, TimelinePage
-from functions.front.listing import Listing, Wanted
+from functions.front.listing import Listing, RunFilter
 from functions.front.runs import RunExpired, Runs, pending, timeline_page
 from functions.front.start import Executions, StartSettings
 
@@ -183,7 +183,7 @@ def list_runs(
     ] = None,
 ) -> Response[RunPage]:
     """Return a page of the tenant's runs, newest first."""
-    wanted = Wanted(app.caller.tenant_for(tenant), status, since, until)
+    wanted = RunFilter(app.caller.tenant_for(tenant), status, since, until)
     return Response(200, _JSON, app.runtime.get(Listing.of).page(wanted, limit, next_token), dict(_FRESH))
 
 
@@ -344,7 +344,7 @@ def preference(prefer: str | None) -> Preference | None:
 def _repeated(request: RunRequest) -> Run:
     """Return the run that was started for the request. Raises ``Problem`` (409) if its record has expired."""
     try:
-        return app.runtime.get(Runs.of).look(request.run_id) or pending(request)
+        return app.runtime.get(Runs.of).find(request.run_id) or pending(request)
     except RunExpired:
         raise _expired(request) from None
 

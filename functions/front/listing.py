@@ -18,12 +18,12 @@ from ballast.runtime import Runtime
 from functions.front.contract import ENDED, ActiveHour, Activity, RunPage, RunSummary, Status
 from functions.front.runs import is_expired, line_of, run_of
 
-#: Pages of the index that are looked through for one page of runs; then the caller asks for the next.
+#: Most pages of the index that are read for one page of runs; the caller then asks for the next.
 _MAX_LOOKS = 4
 #: ``Listing.activity``: hours shown, entries of an index counted at most, and entries per query.
 _HOURS = 24
 _COUNTED, _A_LOOK = 10_000, 2_500
-#: Answers an hour of which it reads who gave them.
+#: Most answers an hour whose author is read.
 _ANSWERS_AN_HOUR = 10
 _KEY = {
     "run_id": r"run-[a-z2-7]{24}",
@@ -33,7 +33,7 @@ _KEY = {
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RunFilter:
     """The runs to list. ``since`` and ``until``: of the opening, or of the ending if ``status`` is an ending."""
 
     tenant: str
@@ -59,7 +59,7 @@ class Listing:
         """Return the lists of ``runtime``'s stack."""
         return cls(runtime.get(RunIndex.of), runtime.get(RunLog.of), runtime.clock)
 
-    def page(self, wanted: Wanted, limit: int, next_token: str | None) -> RunPage:
+    def page(self, wanted: RunFilter, limit: int, next_token: str | None) -> RunPage:
         """Return one page, newest first.
 
         It may hold fewer runs than ``limit``, and still have a ``next``: running ones are found among all.
@@ -142,7 +142,7 @@ class Listing:
                 told[run_id] = ended.degraded
         return told
 
-    def _look(self, wanted: Wanted, limit: int, after: Found | None) -> tuple[tuple[Found, ...], bool]:
+    def _look(self, wanted: RunFilter, limit: int, after: Found | None) -> tuple[tuple[Found, ...], bool]:
         by_ending = wanted.status in ENDED
         index = by_outcome(wanted.tenant, str(wanted.status)) if by_ending else by_tenant(wanted.tenant)
         return self.index.find(index, since=_utc(wanted.since), until=_utc(wanted.until), limit=limit, after=after)
@@ -180,7 +180,7 @@ class Listing:
         return RunSummary.model_validate(shown.model_dump(include=set(RunSummary.model_fields)))
 
 
-def _wants(wanted: Wanted, run: RunSummary) -> bool:
+def _wants(wanted: RunFilter, run: RunSummary) -> bool:
     """Whether the run belongs to the list; one that cannot be read always does."""
     return wanted.status in (None, run.status) or run.status == "corrupt"
 

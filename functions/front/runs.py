@@ -46,8 +46,8 @@ _HEADER_BYTES = 1_500_000
 _UNREADABLE_BYTES = 500_000
 #: The texts of a turn or header that is too large are cut to this many characters, then to fewer, until it fits.
 _CUTS = (100_000, 10_000, 1_000, 100)
-#: Left out of a header that is still too large, the least important first.
-_SPARED: Sequence[tuple[str, Any]] = (("unknown", []), ("unreadable", []), ("money", {}), ("request", {}))
+#: Fields to drop from a header that is still too large, the least important first.
+_DROPPED_FIRST: Sequence[tuple[str, Any]] = (("unknown", []), ("unreadable", []), ("money", {}), ("request", {}))
 
 
 class RunExpired(Exception):
@@ -70,11 +70,11 @@ class Runs:
     def get(self, run_id: str) -> ShownRun | None:
         """Return the run; None if there is none or TTL has begun to remove it."""
         try:
-            return self.look(run_id)
+            return self.find(run_id)
         except RunExpired:
             return None
 
-    def look(self, run_id: str) -> ShownRun | None:
+    def find(self, run_id: str) -> ShownRun | None:
         """Return the run; None if there is none. Raises ``RunExpired`` if TTL has begun to remove it."""
         run, unreadable = self.log.read_all(run_id)
         if not (run or unreadable):
@@ -167,7 +167,7 @@ class Runs:
         odd = {one.seq: one for one in unreadable if _placeholder(one) is None}.values()
         early = [one for one in odd if one.seq < _FIRST] if after is None else []
         late = [one for one in odd if one.seq >= _FIRST] if not goes_on else []
-        whole = (*_odd(early), *page, *_odd(late))
+        whole = (*_foreign_entries(early), *page, *_foreign_entries(late))
         return EventPage(events=whole, next=page[-1].seq if goes_on else None)
 
     def timeline(self, run_id: str) -> Timeline | None:
@@ -209,7 +209,7 @@ def run_of(run: Run, unreadable: Sequence[Unreadable], run_id: str) -> ShownRun:
         wrong = (*wrong, CorruptEvent(seq="", why=_more(left_out)))
     if not any(one.seq.startswith(_FIRST_AND_LAST) for one in unreadable):
         try:
-            return ShownRun.model_validate(_told(run) | {"corrupt": wrong})
+            return ShownRun.model_validate(_fields_of(run) | {"corrupt": wrong})
         except GARBLED as problem:
             if not wrong:
                 wrong = (CorruptEvent(seq="", why=f"the log does not add up: {_brief(problem)}"),)
@@ -218,8 +218,8 @@ def run_of(run: Run, unreadable: Sequence[Unreadable], run_id: str) -> ShownRun:
     return ShownRun.model_validate(line.model_dump() | {"corrupt": wrong})
 
 
-def _odd(entries: Sequence[Unreadable]) -> tuple[LoggedEvent, ...]:
-    """Return entries under keys that Ballast does not write, as many as fit."""
+def _foreign_entries(entries: Sequence[Unreadable]) -> tuple[LoggedEvent, ...]:
+    """Return the entries whose keys Ballast does not write, as many as fit."""
     some, left_out = fitting(
         (_logged(None, one) for one in entries), _CORRUPT_BYTES, lambda one: sent_bytes(one.model_dump(mode="json"))
     )
@@ -233,7 +233,7 @@ def _more(left_out: int) -> str:
 def is_expired(run: Run, now: datetime) -> bool:
     """Whether TTL has begun to remove the run, in any order: one of its events has expired.
 
-    If its first event is gone, the run has expired as soon as its endings say so of the first one.
+    If its first event is gone, its endings say when that event expired.
     """
     first = next((event for event in run if event.name in (RunOpened.NAME, RunRefused.NAME)), None)
     if any(_is_over(event, now, first) for event in run):
@@ -244,8 +244,8 @@ def is_expired(run: Run, now: datetime) -> bool:
 def _is_over(event: Event, now: datetime, first: Event | None) -> bool:
     """Whether the event has expired.
 
-    Believed only of an event that is kept as long as a run may last and is not older than the run, so that an appended
-    event cannot hide a run that goes on.
+    Counts only for an event that is kept as long as a run may last and is not older than the run: an appended event
+    must not hide a run in progress.
     """
     try:
         expires_at = int(dict(event.stored)["expires_at"])
@@ -310,7 +310,7 @@ def _brief(problem: Exception) -> str:
     return f"{type(problem).__name__}: {problem}"[:300]
 
 
-def _told(run: Run) -> dict[str, Any]:
+def _fields_of(run: Run) -> dict[str, Any]:
     _ = run.usage  # raises if the run's amounts do not add up, even if its ending states a sum
     stands = run.progress
     told = about(run.request) | {
@@ -428,7 +428,7 @@ def _header(made: Timeline) -> dict[str, Any]:
         cut = header if most is None else _texts_cut(header, most)
         if sent_bytes(cut) <= _HEADER_BYTES:
             return cut
-    for name, nothing in _SPARED:
+    for name, nothing in _DROPPED_FIRST:
         cut[name] = nothing
     return cut
 

@@ -14,7 +14,7 @@ from ballast.runtime import Runtime, Settings, lambda_runtime
 
 
 class StartSettings(Settings):
-    """The environment of Intake.
+    """The environment of StartFunction.
 
     state_machine_arn  the workflow that it starts
     """

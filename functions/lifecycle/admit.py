@@ -86,11 +86,11 @@ class AdmitSettings(LogSettings, SealSettings, LeaseTableSettings, WindowSetting
 class Admit(Wire):
     """The workflow's part of the event.
 
-    when_full        what to do without room, unless the request has its own rule: requests by message wait
-    entered_at       when the workflow first asked for admission
-    execution        name of the execution; None if an older workflow started it
-    requested_by     the requester's identity, if the caller was authenticated
-    answer_within_s  how many seconds the caller waits for the answer
+    when_full        what to do without room, unless the request says: requests by message wait
+    entered_at       when the workflow first asked
+    execution        name of the execution that asks; None where an older workflow started it
+    requested_by     who sent the request, if the API knows
+    answer_within_s  seconds for which the caller waits for the answer
     """
 
     when_full: WhenFull = "refuse"
@@ -121,7 +121,7 @@ class Admission:
         account = settings.account_limits(settings.account_runs)
         each = settings.tenant_limits(settings.tenant_runs)
         prices = load_prices()
-        here = prices.tables[-1]  # profiles do not depend on the day
+        here = prices.tables[-1]  # the set of inference profiles does not depend on the date
         playbook = load_playbook(settings.playbook_dir).in_region(runtime.region, here)
         return cls(
             RunLog.of(runtime, Seal.of(runtime, playbook, opens=False)),
@@ -137,7 +137,7 @@ class Admission:
         )
 
     def admit(self, request: RunRequest, how: Admit) -> Coordinates:
-        """Open the run and return its coordinates for the workflow; a repeat returns the same.
+        """Open the run and return its coordinates for the workflow. Idempotent.
 
         Raises ``NotAdmitted`` (recorded), ``ExecutionMisnamed``, ``RequestConflict`` and, for a request that waits,
         ``AtCapacity``.
@@ -222,7 +222,7 @@ class Admission:
         }
 
     def _check_affordable(self, request: RunRequest, limits: Limits, mode: Mode) -> None:
-        """Raise ``NotAdmitted`` if the request's limits allow no attempt: the run would only go to a person."""
+        """Raise ``NotAdmitted`` if the request's own limits allow no attempt: the run could only ask a person."""
         agent = self.playbook.agent
         if request.limits is None or request.intent in self.playbook.fallbacks:
             return  # a script asks no model
@@ -278,7 +278,7 @@ class Admission:
                 f"Leave it out, or use one of: {', '.join(agent.intents)}."
             )
         limits = agent.limits_for(request.intent).tightened(request.limits, by="request")
-        # At most half of a short time is the fallback's; the time that a person's answer adds is divided the same way.
+        # Of a short time the fallback gets at most half, and so of the time that a person's answer adds.
         reserve_s = min(limits.fallback_reserve_s, limits.deadline_s // 2)
         return limits.model_copy(update={"fallback_reserve_s": reserve_s})
 

@@ -9,7 +9,7 @@ Each change is one transaction::
 
 A transaction is all or nothing, so the lease's item shows whether its money was taken and whether it was returned. A
 repeated request finds its own lease; a repeated settlement finds the lease settled. A window that TTL has removed is
-left out and not created again. An operator's correction is a fifth transaction (``functions/breaker/corrections.py``).
+skipped and not created again. An operator's correction is a fifth transaction (``functions/breaker/corrections.py``).
 
 A charge must be an integer from 0 to the lease's maximum, whatever amount is in the log (``lease.charge``).
 """
@@ -42,7 +42,7 @@ from ballast.table import Item, Put, Query, Table, Update, absent, at_most, equa
 
 #: The sweeper first checks a lease after this time, when its admission cannot be running any more.
 GRACE = timedelta(minutes=15)
-#: Late outcomes may arrive for this long after the settlement: longer than any Lambda invocation.
+#: An outcome may arrive this long after the settlement: longer than any Lambda lives.
 LATE = timedelta(minutes=20)
 #: Partitions of the index of held leases, because one partition takes at most 1,000 writes a second.
 SHARDS = 16
@@ -97,9 +97,9 @@ class BudgetsTable:
         now = self.runtime.clock()
         return self._take(wanted, self.items.put_lease(wanted, now, now + GRACE), claims)
 
-    def bar(self, refused: Lease) -> Lease | None:
-        """Prevent the run from ever getting a lease; return its existing lease, if it has one."""
-        barred = self.table.write(self.items.bar(refused, self.runtime.clock()))
+    def forbid_lease(self, refused: Lease) -> Lease | None:
+        """Make sure that the run never gets a lease; return the lease that it already has, or None."""
+        barred = self.table.write(self.items.forbid_lease(refused, self.runtime.clock()))
         return None if barred.written else self.find(refused.run_id)
 
     def extend(self, lease: Lease, turn: int, part: Part, claims: Sequence[Claim]) -> Lease | Full:
@@ -111,7 +111,7 @@ class BudgetsTable:
         return self._take(more, self.items.add_part(lease.run_id, turn, part), claims)
 
     def _take(self, wanted: Lease, lease: Put | Update, claims: Sequence[Claim]) -> Lease | Full:
-        """Write the lease and its claims; return the lease, the existing lease, or the claims without room."""
+        """Write the lease and its claims; if they cannot be written, return the existing lease or what has no room."""
         never = tuple(claim for claim in claims if claim.room < 0)
         failed = None if never else self.table.transact([lease, *map(self.items.claimed, claims)])
         if failed is not None and not failed:
@@ -177,7 +177,7 @@ class Items:
     retention_days: int
 
     def put_lease(self, lease: Lease, now: datetime, look_at: datetime) -> Put:
-        """Return the put of a new lease; the sweeper first checks it at ``look_at``."""
+        """Return the put of a new lease. ``look_at``: when the sweeper first looks at it."""
         not_leased_before = absent("account")
         item = {
             **key_of(LEASE, lease.run_id),
@@ -192,8 +192,8 @@ class Items:
         }
         return Put(item, not_leased_before)
 
-    def bar(self, lease: Lease, now: datetime) -> Put:
-        """Return the put of an item in place of a refused lease, so that the run never gets one."""
+    def forbid_lease(self, lease: Lease, now: datetime) -> Put:
+        """Return the put of an item in the place of a refused lease, so that the run never gets one."""
         not_leased_before = absent("account")
         item = {
             **key_of(LEASE, lease.run_id),

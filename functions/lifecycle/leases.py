@@ -60,8 +60,8 @@ class Leases:
             return found
         if may_wait and not found.never:
             raise AtCapacity(f"{request.run_id} waits: {described(found)}")
-        # No other attempt at this admission may find room from now on, or the run would be both refused and open.
-        earlier = self.table.bar(wanted)
+        # No other attempt at this admission may get a lease after this: the run would be both refused and open.
+        earlier = self.table.forbid_lease(wanted)
         if earlier is not None:
             return earlier
         raise refusal(found)
@@ -94,12 +94,12 @@ def refusal(found: Full) -> WindowFull | TooManyRuns:
 
 
 def described(found: Full) -> str:
-    """Return what is full and what to do, as a text for the caller."""
+    """Return a text for the caller: what is full, and what to do."""
     what = " and ".join(_named(claim) for claim in found.claims)
     if found.never:
         return f"{what} could never hold the run's ceiling. Send a new request with a lower limits.cost_microusd."
     if found.opens_at is None:
-        return f"{what}: no more at once. Send a new request once some have ended, or one with when_full: wait."
+        return f"Limit reached: {what}. Send a new request once some have ended, or one with when_full: wait."
     return (
         f"No room in {what}. The next one opens at {found.opens_at:%Y-%m-%dT%H:%M}Z; runs that end before it give back "
         "what they did not spend. Send a new request then, or one with a lower ceiling, or with when_full: wait."

@@ -144,8 +144,8 @@ def _is_answered(run: Run) -> bool:
     return bool(made) and isinstance(made[max(made)].decision, Answer)
 
 
-def _beyond(run: Run, leased_microusd: int) -> Finding | None:
-    """Return a finding if the log's ceiling is above the lease (micro-dollars); else None."""
+def _ceiling_above_lease(run: Run, leased_microusd: int) -> Finding | None:
+    """Return a finding where the log's ceiling is above the lease, in micro-dollars; else None."""
     if not run.is_open:
         return None
     try:
@@ -281,14 +281,14 @@ class Settlement:
         if found is None and ended is not None and evidence_sha256(ended) is None:
             found = Finding(ended.seq, "has no evidence: an older version wrote it, or it is not from Settle")
         if found is None:
-            found = _beyond(run, leased_microusd)
+            found = _ceiling_above_lease(run, leased_microusd)
         if found is not None:
             self.runtime.emit(log_unfit(run.run_id, found.seq, found.why))
 
     def _tell(self, run: Run) -> None:
         none: tuple[tuple[str, RunEscalated], ...] = ()
-        untold = self._folded(run, lambda some: some.to_announce, none)
-        for mark, escalated in untold:  # escalations that could not be announced when they opened
+        unannounced = self._folded(run, lambda some: some.to_announce, none)
+        for mark, escalated in unannounced:  # those that could not be announced when they opened
             self.announcements.send(run, mark, escalated)
         notice = self._folded(run, lambda some: some.outcome, None)
         if notice is not None:

@@ -33,9 +33,9 @@ AGAIN_AFTER = timedelta(hours=1)
 #: With less time left than this, no further lease is checked.
 _RESERVE_MS = 5_000
 
-Gone = Literal["failed", "aborted", "timed_out"]
-#: The status of a run by its execution's. Any other execution without an ending in the log means a failed run.
-_GONE: dict[str, Gone] = {"ABORTED": "aborted", "TIMED_OUT": "timed_out"}
+EndedStatus = Literal["failed", "aborted", "timed_out"]
+#: A run without an ending whose execution succeeded, or is not known any more, has failed.
+_GONE: dict[str, EndedStatus] = {"ABORTED": "aborted", "TIMED_OUT": "timed_out"}
 
 
 class SweepSettings(SettleSettings):
@@ -100,7 +100,7 @@ class Sweeper:
             return "failed"
         return "settled"
 
-    def _gone(self, run_id: str) -> Gone | None:
+    def _gone(self, run_id: str) -> EndedStatus | None:
         """Return how the run's execution ended; None while it runs."""
         arn = f"{self.state_machine_arn.replace(':stateMachine:', ':execution:')}:{run_id}"
         with consequences(f"State machine {self.state_machine_arn} (STATE_MACHINE_ARN)"):

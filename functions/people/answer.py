@@ -157,7 +157,7 @@ class Answers:
         escalation = self._consume(answer, run)
         if not escalation.resumed:
             granted = decision.add_budget_microusd if isinstance(decision, HandOver) else 0
-            if granted or escalation.reopened:  # an answer that was forgotten may have granted something
+            if granted or escalation.reopened:  # a discarded answer may have granted something
                 # Before the log has it: the grant counts even if the log's entry is changed later.
                 self.table.grant(escalation.run_id, escalation.turn, granted)
             recorded = self._record(escalation, answer, decision, caller, run)
@@ -174,7 +174,7 @@ class Answers:
         the_same_answer = equals("answer_sha256", answer.sha256)
         now = self.runtime.clock()
         to = {"status": "answered", "answer_sha256": answer.sha256, "answered_by": answer.by}
-        # Due until the run is known to have it: if this process dies once it is recorded, Remind resumes the run.
+        # Due until the run is known to have it: if this process dies after recording it, Remind resumes the run.
         to |= {"answered_at": now.isoformat()} | due_at(now + RESUMED_WITHIN)
         answered = self.table.change(answer.escalation_id, to, only_if=nobody_answered | the_same_answer)
         if answered is None:
@@ -389,7 +389,7 @@ class ApprovalPolicy:
         return cls() if tool is None else cls(tool.approval.approvers, tool.approval.people)
 
     def applied_to(self, escalation: Escalation) -> Escalation:
-        """Return the escalation as the playbook has it: its item was written from the log, which may be forged."""
+        """Return the escalation with the playbook's policy: its item was written from the log, which may be forged."""
         needed = max(escalation.approvals_needed, self.people)
         return replace(escalation, approvers=self.approvers or escalation.approvers, approvals_needed=needed)
 
@@ -403,11 +403,11 @@ def _decision_of(escalation: Escalation, answer: PersonsAnswer) -> Answer | Call
         if answer.approve is None or answer.decision is not None:
             raise InvalidInput("approve: this escalation asks for an approval; send only approve: true or false.")
         if answer.arguments is not None and not answer.approve:
-            raise InvalidInput("arguments: go with approve: true; a rejected call is not carried out at all.")
+            raise InvalidInput("arguments: send them only with approve: true; a rejected call is not executed.")
         return None
     if answer.arguments is not None or answer.binding is not None:
         name = "arguments" if answer.arguments is not None else "binding"
-        raise InvalidInput(f"{name}: goes with approve: true, where an approval is asked for.")
+        raise InvalidInput(f"{name}: send it only with approve, to an escalation that asks for an approval.")
     if answer.decision is None or answer.approve is not None:
         raise InvalidInput("decision: this escalation asks for a decision; send an answer, calls or a hand-over.")
     decision = parse_decision(answer.decision)

@@ -31,7 +31,7 @@ _ESCALATION_ID = re.compile(r"esc-[a-z2-7]{16}")
 _RUN_ID = re.compile(r"run-[a-z2-7]{24}")
 _JSON = "application/json"
 _FRESH = {"Cache-Control": "no-store"}
-#: Pages of the index that are looked through for one page of escalations; then the caller asks for the next.
+#: Most pages of the index that are read for one page of escalations; the caller then asks for the next.
 _MAX_LOOKS = 4
 
 State = Literal["open", "answered"]

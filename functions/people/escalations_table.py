@@ -22,8 +22,8 @@ from ballast.table import Condition, Item, Query, Table, Update, absent, at_most
 
 #: The only partition of the index of what is due.
 DUE = "open"
-#: An answer is recorded and the run resumed at once; if not after this time, the function that took the answer no
-#: longer works on it: no function of people lives longer (``Timeout`` in template.yaml).
+#: An answer is normally recorded and the run resumed at once. After this time the function that took the answer has
+#: ended: no function of people runs longer (``Timeout`` in template.yaml).
 RESUMED_WITHIN = timedelta(minutes=2)
 #: A proposed decision with more bytes is left out of messages; the log and the API have it.
 MAX_PROPOSED_BYTES = 64 * 1024
@@ -243,7 +243,7 @@ def approvals_text(approvals: tuple[Approval, ...]) -> str:
 
 
 def due_at(look_at: datetime) -> Item:
-    """Return the attributes that have ``remind`` look at an item then."""
+    """Return the attributes that make ``remind`` look at an item at that time."""
     return {"due": DUE, "due_at": look_at.isoformat()}
 
 
@@ -386,10 +386,10 @@ class EscalationsTable:
         """Mark it as expired, unless somebody has just answered; it is no longer due."""
         nobody_answered = equals("status", "open")
         if not self._update(escalation_id, {"status": "expired"}, remove=_IS_DUE, only_if=nobody_answered):
-            self.not_due(escalation_id)
+            self.clear_due(escalation_id)
 
-    def not_due(self, escalation_id: str) -> None:
-        """Look at it no more."""
+    def clear_due(self, escalation_id: str) -> None:
+        """Remove it from the index of what is due."""
         self._update(escalation_id, {}, remove=_IS_DUE)
 
     def reopen(self, escalation: Escalation, now: datetime) -> bool:

@@ -108,7 +108,7 @@ class Escalations:
         recorded = self._record(task, facts)
         if not is_clarification and seq not in run.by_seq:
             self.runtime.emit(metric_line({"Escalations": 1}))
-        # Whoever answers from now on finds this token; an answer from before may have met a token that is dead.
+        # Later answers use this token; an earlier answer may have used a token that is dead.
         may_be_answered = kept.status == "answered" or kept.answer_key in run.by_seq
         if may_be_answered and self.runtime.get(Resumption.verifying).deliver_to(kept):
             return {"escalation_id": escalation_id}

@@ -109,7 +109,7 @@ class Reminders:
             return self._tell_people(item, now)
         if item is not None and item["status"] == "answered" and "resumed_at" not in item:
             return self._resume_run(item, now)
-        self.table.not_due(escalation_id)
+        self.table.clear_due(escalation_id)
         return "answered"
 
     def _tell_people(self, item: Item, now: datetime) -> str:
@@ -139,7 +139,7 @@ class Reminders:
         resumed = self.resumption.deliver(escalation.escalation_id)
         if resumed is not None:
             if not resumed:
-                self.table.not_due(escalation.escalation_id)
+                self.table.clear_due(escalation.escalation_id)
             return "resumed" if resumed else "answered"
         at_work_until = datetime.fromisoformat(escalation.answered_at or escalation.opened_at) + RESUMED_WITHIN
         if now < at_work_until:

@@ -1,7 +1,7 @@
-"""Resume the waiting run with the people's answer, and know whether the run has it.
+"""Resume the waiting run with the people's answer, and tell whether the run has it.
 
-The answer is in the log before the run is told. A task token can be used once, and not at all once its attempt at the
-state has failed; the next attempt has another token. Whoever comes last uses the newest one::
+The answer is in the log before the run is resumed. A task token works once, and not at all after its attempt at the
+state has failed; the next attempt has another token. The function that runs last uses the newest token::
 
     answered, recorded ── SendTaskSuccess ── taken ──▶ resumed_at, if the table still has that token
                             │                            └ it has a newer one: use that
@@ -12,8 +12,8 @@ state has failed; the next attempt has another token. Whoever comes last uses th
     died between recording and resuming ─▶ Remind resumes
     died before recording ─▶ Remind opens it again for anybody: only the functions that take answers sign them
 
-So a token that was kept after the answer is used by the function that kept it, and one that was kept before by the
-function that took the answer.
+So OpenEscalation uses a token that it stores after the answer; the function that took the answer uses a token that was
+stored before.
 """
 
 from dataclasses import dataclass, replace
@@ -77,8 +77,8 @@ class Resumption:
     def resume(self, escalation: Escalation, answered: Answered, *, claimed: bool) -> None:
         """Resume the run that waits behind ``escalation``, by its newest token.
 
-        claimed  the log lets nothing but this answer decide, so the run goes on with it whether it still waits for its
-                 token or has just given up waiting
+        claimed  this answer is the only one that the log accepts, so the run goes on with it whether it still waits for
+                 its token or has just given up waiting
 
         Raises ``EscalationClosed`` and ``NotYetResumed``.
         """

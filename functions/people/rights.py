@@ -68,9 +68,9 @@ def proposer(run: Run, turn: int, index: int) -> str | None:
 def guides_of(run: Run, turn: int, index: int) -> tuple[str, ...]:
     """Return who told the agent in words what to do before it proposed the call; empty if it did not propose it.
 
-    All of them: what the first person said stays in the prompt for as long as the run lasts. So does a call that a
-    person made, even if somebody else rejected it: whoever made one with a value of this call has guided the agent, and
-    so has whoever named such a value when they approved another call.
+    Returns all of them, because their words stay in the prompt until the run ends. A person's own call stays there,
+    too, even a rejected one. So whoever proposed a call with a value of this call has guided the agent, and so has
+    whoever named such a value when they approved another call.
     """
     state = run.call(turn, index)
     if state is None or state.planner is not Planner.AGENT:

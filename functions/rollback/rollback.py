@@ -99,8 +99,8 @@ class RollbackPlanner:
     def _done(self, task: PlanTask, run: Run, to: Planner) -> PlanDecided:
         """Hand over, with nothing left to undo.
 
-        The reason is what stopped the agent, for a person and whenever nothing was undone; the note tells of the undos.
-        Otherwise it is ``rolled_back``.
+        The reason is ``rolled_back``. For a person, and if nothing was undone, it is the reason that stopped the agent.
+        A note counts the undos.
         """
         undone = sum(state.planner is Planner.ROLLBACK and state.status == "ok" for state in run.calls)
         why = task.handed_over.reason if task.handed_over else run.why_it_stopped

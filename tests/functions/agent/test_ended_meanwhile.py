@@ -35,7 +35,7 @@ def test_what_the_run_went_on_without_asks_the_model_nothing(stack: Stack, model
 
     stack.on("planner", "dynamodb", "PutItem", cut)
 
-    with pytest.raises(RunEnded, match="gone on without turn 1"):
+    with pytest.raises(RunEnded, match="has continued without turn 1"):
         stack.plan(run_id)
 
     assert model.requests == []

@@ -7,7 +7,7 @@ import pytest
 
 from ballast.contracts import ToolCall
 from ballast.log.events import LeftOut
-from functions.executor.record import Aside, CallOutcome
+from functions.executor.record import CallOutcome, UndoFacts
 
 UNDO = ToolCall(tool="erase", arguments={"n": 1}, call_id="")
 KEPT: list[tuple[CallOutcome, dict[str, Any]]] = [
@@ -22,7 +22,7 @@ KEPT: list[tuple[CallOutcome, dict[str, Any]]] = [
         {"status": "failed", "message": "It broke.", "defect": True},
     ),
     (
-        CallOutcome("ok", result={"n": [1]}, undo=UNDO, undo_made=True, aside=Aside("undo", True, (3, 1))),
+        CallOutcome("ok", result={"n": [1]}, undo=UNDO, undo_made=True, undo_facts=UndoFacts("undo", True, (3, 1))),
         {
             "status": "ok",
             "result": {"n": [1]},
@@ -57,18 +57,18 @@ def test_what_is_kept_is_what_was_said_and_is_read_back(outcome: CallOutcome, ke
     assert outcome.kept("write") == {"tool": "write", **kept}
     read = CallOutcome.read(outcome.kept("write"))
     assert read.kept("another") == outcome.kept("write")
-    assert (read.status, read.message, read.undo, read.aside, read.cost_microusd, read.cost_known) == (
+    assert (read.status, read.message, read.undo, read.undo_facts, read.cost_microusd, read.cost_known) == (
         outcome.status,
         outcome.message,
         outcome.undo,
-        outcome.aside,
+        outcome.undo_facts,
         outcome.cost_microusd,
         outcome.cost_known,
     )
 
 
 def test_the_log_has_no_word_of_what_only_the_executor_keeps() -> None:
-    outcome = CallOutcome("ok", result=1, undo_made=True, aside=Aside("keep"), latency_ms=7, cost_microusd=0)
+    outcome = CallOutcome("ok", result=1, undo_made=True, undo_facts=UndoFacts("keep"), latency_ms=7, cost_microusd=0)
 
     settled = outcome.settled((3, 1), "write")
 

@@ -62,7 +62,7 @@ def test_an_open_circuit_is_open_for_every_process_and_nothing_is_executed(write
     assert writes.execute(run_id, runtime=writes.cold("executor")) == "failed"
 
     message = writes.body(run_id, "0001.call.1.settled")["message"]
-    assert message == "carrier failed too often and is left alone for a while. Nothing was executed."
+    assert message == "carrier failed too often and is not called for a while. Nothing was executed."
     assert writes.count("n-1") == 0
 
 
@@ -166,7 +166,7 @@ def test_an_effect_that_may_have_happened_is_not_called_failed_because_the_circu
         writes.execute(run_id)
     open_it(writes)
 
-    with pytest.raises(RetryLater, match="left alone"):
+    with pytest.raises(RetryLater, match="is not called for a while"):
         writes.execute(run_id, runtime=writes.cold("executor"))
 
     assert "0001.call.1.settled" not in writes.seqs(run_id)

@@ -281,7 +281,7 @@ def test_with_on_full_ask_people_are_asked_and_only_a_raised_ceiling_helps(purse
             environ["PLAYBOOK_DIR"] = str(folder)
     full, raised = run(purse, pay("301")), run(purse, pay("301"))
 
-    assert "An approval does not pass this ceiling" in asks(purse, full)["why"][0]
+    assert "An approval does not lift this ceiling" in asks(purse, full)["why"][0]
     answered(purse, full, approve=True)
     assert purse.execute(full) == "refused"
 

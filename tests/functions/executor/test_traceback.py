@@ -48,7 +48,7 @@ def test_from_the_handler_to_the_tool_there_are_at_most_twelve_frames_of_ours(
     *way, last = traceback.extract_tb(died.tb)
     names = [f"{Path(one.filename).stem}.{one.name}" for one in way if is_ours(one.filename)]
     assert last.name == "dies"
-    assert names[:3] == ["edge.lambda_handler", "execute.lambda_handler", "executor.execute"]
+    assert names[:3] == ["edge.lambda_handler", "handler.lambda_handler", "executor.execute"]
     assert {"effect.carry_out", "downstream.run_tool"} < set(names)
     assert len(names) <= MOST, " → ".join(names)
 

@@ -54,7 +54,7 @@ def do(both: Any, step: tuple[str, str, int, int]) -> Any:
         changes = [changed(change) for change in settlement(lease, amount // 2)]
         return table.transact_with(ITEMS.settled(lease, amount // 2, now), changes)
     if kind == "bar":
-        return table.write(ITEMS.bar(lease, now))
+        return table.write(ITEMS.forbid_lease(lease, now))
     if kind == "postpone":
         held = equals("held", shard_of(run_id))
         return table.write(Update(key_of("lease", run_id), set={"look_at": iso(now)}, only_if=held))

@@ -193,7 +193,7 @@ ASKED = Event(
 ABORTED = Event(run_id=REQUEST.run_id, seq="9999.run.ended", at="2025-06-01T03:00:02+00:00", body={"status": "aborted"})
 
 
-class Mortal(Cloud):
+class EphemeralCloud(Cloud):
     """A local cloud: a run that is stopped is settled, unless ``settles`` is false."""
 
     def __init__(self, *log: Event, settles: bool = True) -> None:
@@ -216,7 +216,7 @@ class Mortal(Cloud):
 def test_an_interrupted_run_of_a_local_cloud_is_closed(
     tmp_path: Path, settles: bool, status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cloud = Mortal(OPENED, ENDED, settles=settles)
+    cloud = EphemeralCloud(OPENED, ENDED, settles=settles)
 
     with pytest.raises(KeyboardInterrupt):
         watched(cloud, NoResponder(KeyboardInterrupt()), tmp_path)
@@ -228,7 +228,7 @@ def test_an_interrupted_run_of_a_local_cloud_is_closed(
 
 
 def test_a_second_ctrl_c_while_it_is_closed_keeps_the_log_all_the_same(tmp_path: Path) -> None:
-    class Impatient(Mortal):
+    class Impatient(EphemeralCloud):
         def stop(self, run_id: str) -> None:
             raise KeyboardInterrupt
 
@@ -241,7 +241,7 @@ def test_a_second_ctrl_c_while_it_is_closed_keeps_the_log_all_the_same(tmp_path:
 def test_a_run_that_asks_a_person_is_not_waited_for_where_nobody_shall_be(tmp_path: Path) -> None:
     printed = io.StringIO()
     screen, saved_runs = Screen(Console(file=printed, width=200)), SavedRuns(tmp_path)
-    local, stack = Mortal(OPENED, ASKED, ENDED), Cloud(OPENED, ASKED, ENDED, execution=done())
+    local, stack = EphemeralCloud(OPENED, ASKED, ENDED), Cloud(OPENED, ASKED, ENDED, execution=done())
 
     for cloud, status, words in ((local, "aborted", "the run is aborted"), (stack, "waiting", "the run continues")):
         made = run_and_follow(
@@ -258,7 +258,7 @@ def test_a_run_that_asks_nobody_is_followed_to_its_end_without_waiting(tmp_path:
     screen = Screen(Console(file=io.StringIO()))
 
     made = run_and_follow(
-        Mortal(OPENED, ENDED),
+        EphemeralCloud(OPENED, ENDED),
         REQUEST,
         NoResponder(),
         screen=screen,

@@ -161,7 +161,7 @@ def test_what_a_tool_has_no_argument_for_is_named_with_what_it_has() -> None:
 @pytest.mark.parametrize("value", [Read, Write, Approval, CallLimits, Circuit, tool])
 def test_the_page_on_tools_names_every_field(value: Any) -> None:
     page = (ROOT / "docs" / "adding-a-tool.md").read_text(encoding="utf-8")
-    names = set(inspect.signature(value).parameters) - {"former"}
+    names = set(inspect.signature(value).parameters) - {"old_arguments"}
 
     _, _, section = page.partition(f"## {value.__name__}\n" if value is not tool else "| argument of `@tool` |")
     section = section.partition("\n## ")[0]

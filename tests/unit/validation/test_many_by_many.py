@@ -136,7 +136,7 @@ CASES: dict[str, Callable[[int], Callable[[], Any]]] = {
         ids(n), [Source("requester", True, (Leaf(one),), words=True) for one in ids(n)]
     ),
     "words about what was raised": lambda n: grounded(
-        ids(n), [Source("requester", True, (Leaf(" ".join(ids(n))),), words=True, raised=tuple(map(Leaf, ids(n))))]
+        ids(n), [Source("requester", True, (Leaf(" ".join(ids(n))),), words=True, asked_about=tuple(map(Leaf, ids(n))))]
     ),
     "ids that a call brought": lambda n: grounded(
         ids(n), [Source("0001.call.1", True, tuple(map(Leaf, ids(n))), {"ids": ids(n)})]

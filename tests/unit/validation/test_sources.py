@@ -117,7 +117,7 @@ def test_words_alone_may_be_a_no(run: Log, expected: tuple[str, bool] | None) ->
         Which(order_id="O-1"), opening_sources(request), lambda: run_sources(Run.of(run.events), TOOLS, before_turn=9)
     )
 
-    said = found.worded.get("order_id")
+    said = found.words_only.get("order_id")
     assert (said and (said.where, said.disputed)) == expected
     assert "order_id" in found.known
     assert said is None or "O-1" in said.quote
@@ -149,7 +149,7 @@ def test_an_argument_without_a_mark_is_held_to_the_same(words: str, said: str, f
         run.says(guidance(said), turn=2, kind=kind)
         sources = run_sources(Run.of(run.events), TOOLS, before_turn=9)
         found = ground(Which(words=words), opening_sources(request), lambda sources=sources: sources, unmarked=True)
-        asked_about = {*found.tainted, *found.unvouched, *found.worded}
+        asked_about = {*found.tainted, *found.unvouched, *found.words_only}
         assert asked_about == (set() if free and kind == "question" else {"words"})
 
 

@@ -80,7 +80,7 @@ def document(apis: Iterable[HttpApi], info: Mapping[str, Any]) -> dict[str, Any]
         whole["components"]["schemas"].pop(name, None)
     for operations in whole["paths"].values():
         for operation in operations.values():
-            operation["responses"] = dict(sorted(map(_ours, operation["responses"].items())))
+            operation["responses"] = dict(sorted(map(_with_problem_form, operation["responses"].items())))
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _without_null(parameter["schema"])
     whole["paths"] = dict(sorted(whole["paths"].items()))
@@ -89,7 +89,7 @@ def document(apis: Iterable[HttpApi], info: Mapping[str, Any]) -> dict[str, Any]
     return described
 
 
-def _ours(item: tuple[str, Any]) -> tuple[str, Any]:
+def _with_problem_form(item: tuple[str, Any]) -> tuple[str, Any]:
     """Return (status, response) with this API's form of errors."""
     status, response = item
     if any(name in json.dumps(response) for name in _NOT_OURS):

@@ -150,7 +150,7 @@ class Callers:
         """Return the caller that ``requestContext.authorizer`` identifies.
 
         Raises ``Problem``: 401 without an authorizer, so that a route that was left open by mistake stays closed; 403
-        if nobody is known by that identity.
+        if the identity is unknown.
         """
         match authorizer:
             case {"jwt": {"claims": Mapping() as claims}}:
@@ -194,7 +194,7 @@ class Callers:
 
     def _by_arn(self, arn: str) -> Caller:
         # arn:aws:sts::123456789012:assumed-role/ROLE/SESSION. The caller chooses the session's name, so no pattern sees
-        # it, and another name does not make another person.
+        # it, and another name does not make the caller another person.
         role_arn = re.sub(r"(:(?:assumed-role/[^/]+|federated-user)/).*", r"\1", arn, flags=re.DOTALL)
         one_each = role_arn == arn or (self.person is not None and self.person.search(role_arn) is not None)
         # The account and what follows it identify the person.
@@ -218,7 +218,7 @@ class Callers:
             raise Problem(
                 403,
                 "Forbidden",
-                "This identity is not a tenant's, a reviewer's or an operator's here: its ARN matches none of "
+                "This identity belongs to no tenant, reviewer or operator here: its ARN matches none of "
                 "IamTenantPattern, IamReviewerPattern and IamOperatorPattern. Check the name of the role."
                 f"{self._hint()}",
             )

@@ -94,7 +94,7 @@ class Problem(Exception):
 
 
 def not_found(what: str) -> Problem:
-    """Return the problem (404) of what does not exist or belongs to another tenant: the caller is not told which."""
+    """Return the problem (404) of something that is missing or another tenant's: the caller is not told which."""
     return Problem(404, "Not found", f"There is no {what} here.")
 
 

@@ -33,7 +33,7 @@ Pattern = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_co
 class Intent(Wire):
     """A kind of request. Its limits may only tighten the agent's.
 
-    writes         names of the writing tools that the agent may propose; null for all. A planted text cannot widen it
+    writes         names of the writing tools that the agent may propose; null for all. No text in a run can add to it
     answer_schema  schema of the answer's data (``ballast.validation.schema``); the model then ends with JSON
     """
 

@@ -295,7 +295,7 @@ def _unload(name: str, before: frozenset[str]) -> None:
     for module in frozenset(sys.modules) - before:
         if module == name or module.startswith(f"{name}."):
             del sys.modules[module]
-    importlib.invalidate_caches()  # a file that was corrected within the clock's tick has the same time
+    importlib.invalidate_caches()  # a file that was corrected within one clock tick keeps its time
 
 
 def undeclared_arguments(playbook: "Playbook") -> tuple[str, ...]:

@@ -54,9 +54,9 @@ class Breaker:
     recovery_s: int = 30
 
 
-def refuse_unknown_arguments(former: Mapping[str, object]) -> None:
+def refuse_unknown_arguments(old_arguments: Mapping[str, object]) -> None:
     """Raise ``TypeError`` for the first argument that ``@tool`` never had."""
-    for name in former:
+    for name in old_arguments:
         if name not in PLACES:
             raise TypeError(f"@tool has no argument {name!r}. It takes: {', '.join(_DEFAULTS)}.")
 

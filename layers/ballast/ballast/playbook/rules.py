@@ -4,7 +4,7 @@
 
     a usable value ──────▶ returned
     RetryLater ──────────▶ raised: a dependency is unavailable for a while
-    any other value ─────▶ RuleViolation: a coroutine, a list or a number is neither a yes nor a complaint
+    any other value ─────▶ RuleViolation: for example a coroutine, a list or a number
     CallRefused ─────────▶ raised unchanged
     anything else ───────▶ RuleViolation: the rule's name, the place in the playbook, the error; nothing was done
 

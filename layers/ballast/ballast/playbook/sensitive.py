@@ -71,7 +71,7 @@ class _RefusedArguments:
     """A walk through refused arguments.
 
     marked, plain  the names of the sensitive fields, and of the others, at any depth
-    lost           whether the value is below one that no field accepts, so that fields are recognized by name only
+    lost           whether the value is inside one that no field accepts, so that fields are recognized by name only
     """
 
     tool: str
@@ -113,7 +113,7 @@ class _RefusedArguments:
                 yield from replace(self, lost=True).at(self.plain.get(key, _NoField), inner, key)
 
     def _key(self, key: str, field: str, *, within: bool) -> Iterator[Secret]:
-        """Yield a key that is no field's name; ``within`` a model, a wrong name is not a value."""
+        """Yield a key that is no field's name. ``within`` a model it is a wrong name and no value, and is skipped."""
         if not is_name(key) or field in self.marked:
             yield from self._secret(key, field)
         elif not within and key not in self.marked and key not in self.plain:

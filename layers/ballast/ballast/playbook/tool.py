@@ -86,8 +86,8 @@ def takes_run(rule: Callable[..., Any] | None, where: str) -> bool:
     return count == 3
 
 
-#: A form with its defaults has at most this many times the tool's ``argument_bytes``, and this many levels: the log's
-#: readers accept 64 around it.
+#: Bounds of a form with its defaults: this many times the tool's ``argument_bytes``, and this many levels. The log's
+#: readers accept 64 levels, those around the form included.
 FORM_TIMES, FORM_DEPTH = 16, MAX_DEPTH - 2
 #: Converse's rule for the name of a tool.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -270,7 +270,7 @@ def tool(
     untrusted: bool = False,
     offered: bool = True,
     cost_microusd: Cost | None = None,
-    **former: Never,
+    **old_arguments: Never,
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Make a tool of ``function(args: Model, ctx: ToolContext) -> Result``.
 
@@ -288,10 +288,10 @@ def tool(
 
     The argument model must be a frozen pydantic model that forbids extra fields, with types whose values survive JSON;
     marks (``Grounded``, ``Sensitive``, …) are annotations on its fields. The language model reads the function's
-    docstring. The return annotation must be a pydantic model or a JSON type. Raises ``PlaybookInvalid``; for ``former``
-    arguments (``undo=``, ``approve_if=``, …) its text shows the new form.
+    docstring. The return annotation must be a pydantic model or a JSON type. Raises ``PlaybookInvalid``; for
+    ``old_arguments`` (``undo=``, ``approve_if=``, …) its text shows the new form.
     """
-    refuse_unknown_arguments(former)
+    refuse_unknown_arguments(old_arguments)
 
     def decorate(function: Callable[..., Any]) -> Tool:
         name, where = function.__name__, f"Tool {function.__name__} ({function.__module__})"
@@ -302,10 +302,10 @@ def tool(
             )
         if not isinstance(effect, Read | Write | Effect):
             raise PlaybookInvalid(f"{where}: effect must be Read() or Write(…), not {effect!r}.")
-        if former or isinstance(effect, Effect):
+        if old_arguments or isinstance(effect, Effect):
             values = {"effect": effect, "approval": approval, "limits": limits, "circuit": circuit}
             kept = {"validate": validate, "taint": taint, "untrusted": untrusted, "offered": offered}
-            refuse_old_declaration(function, where, {**values, **kept, "cost_microusd": cost_microusd, **former})
+            refuse_old_declaration(function, where, {**values, **kept, "cost_microusd": cost_microusd, **old_arguments})
         if not summary:
             raise PlaybookInvalid(f"{where} has no docstring. The model reads it: say what the tool does and when.")
         if taint not in (None, *get_args(Taint)):

@@ -35,7 +35,7 @@ _AROUND = {
 
 @dataclass(frozen=True)
 class Member:
-    """A field of a model: its type, its metadata, and why marks on it have no effect; "" if they have."""
+    """A field of a model: its type, its metadata, and why marks on it have no effect; "" if they work."""
 
     annotation: Any
     metadata: tuple[object, ...] = ()
@@ -44,7 +44,7 @@ class Member:
 
 @dataclass(frozen=True)
 class MarkedField:
-    """A field with a mark. ``lost_in``: why the mark has no effect; "" if it has."""
+    """A field with a mark. ``lost_in``: why the mark has no effect; "" if it works."""
 
     path: str
     lost_in: str = ""

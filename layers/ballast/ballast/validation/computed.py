@@ -103,7 +103,7 @@ def _cents(value: Decimal) -> Decimal:
         return Decimal("NaN")
 
 
-def _results(distinct: Sequence[Decimal], terms: Sequence[Decimal], brought: Sequence[Leaf]) -> Iterator[Decimal]:
+def _results(distinct: Sequence[Decimal], terms: Sequence[Decimal], own_leaves: Sequence[Leaf]) -> Iterator[Decimal]:
     if len(terms) > 1:
         yield sum(terms, Decimal(0))
         yield sum(terms, Decimal(0)) / len(terms)
@@ -115,7 +115,7 @@ def _results(distinct: Sequence[Decimal], terms: Sequence[Decimal], brought: Seq
             yield one / other
     for three in combinations(distinct[:_FEW], 3):
         yield sum(three, Decimal(0))
-    for leaf in brought:
+    for leaf in own_leaves:
         if isinstance(leaf.value, str) and (found := _evaluated(leaf.value)) is not None:
             yield found
 

@@ -8,8 +8,8 @@ An argument without a mark needs no ground. It is still tainted if only untruste
 untrusted text and no trusted source accounts for the argument, it may come from that text (decoded, or in other words),
 and a person looks. ``FreeText`` marks the model's own words.
 
-People's words name a value without necessarily meaning it: "O-1002 must not be touched". A value is ``worded``, and
-another person sees the words, if only words name it and others named it too, or if only a colleague's words name it.
+People's words name a value without necessarily meaning it: "O-1002 must not be touched". A value is ``words_only``, and
+another person sees the words, if words alone name it and others named it too, or if only a colleague's words do.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ from ballast.validation.amounts import KnownAmounts
 from ballast.validation.index import Group
 from ballast.validation.marks import FieldValue, FreeText, Grounded, Sensitive, is_default, leaves, leaves_with_defaults
 from ballast.validation.sources import Source
-from ballast.validation.taint import Heard, wanted_of
+from ballast.validation.taint import TextsRead, wanted_of
 from ballast.validation.values import Leaf, SearchValue
 
 #: What happens to a call with values that only untrusted text names: a person decides, it is refused, or it is allowed.
@@ -58,8 +58,8 @@ class Grounding:
     tainted     from untrusted text only: the path and the source
     derived     an amount that does not occur: the path and how it follows from known ones
     ungrounded  from nowhere
-    unvouched   arguments without a mark that nothing trusted accounts for, although untrusted text was heard
-    worded      from words alone that may say no, or that are a colleague's; a marked one is ``known``, too
+    unvouched   arguments without a mark that nothing trusted accounts for, after untrusted text was read
+    words_only  from words alone, if they may be a "no" or are a colleague's; a value with a mark is in ``known``, too
     """
 
     known: Mapping[str, str] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Grounding:
     ungrounded: tuple[str, ...] = ()
     derived: Mapping[str, str] = field(default_factory=dict)
     unvouched: tuple[str, ...] = ()
-    worded: Mapping[str, WordsOnly] = field(default_factory=dict)
+    words_only: Mapping[str, WordsOnly] = field(default_factory=dict)
 
 
 def ground(
@@ -85,13 +85,13 @@ def ground(
     marked = [
         found for found in leaves(type(args), args, Grounded) if found.mark is not None and _is_not_blank(found.value)
     ]
-    firm = Group(source for source in opening if source.trusted)
+    trusted_opening = Group(source for source in opening if source.trusted)
     plain = _unmarked(args) if unmarked else []
-    plain = [found for found in plain if found.in_list or not firm.names(wanted_of(found))]
+    plain = [found for found in plain if found.in_list or not trusted_opening.names(wanted_of(found))]
     known: dict[str, str] = {}
     left: list[FieldValue] = []
     for found in marked:
-        origin = _origin(wanted_of(found), firm)
+        origin = _origin(wanted_of(found), trusted_opening)
         if origin is None:
             left.append(found)
         else:
@@ -102,8 +102,8 @@ def ground(
     secret = {one.path for one in leaves(type(args), args, Sensitive) if one.mark is not None}
     sought = _Search(everything, secret)
     for found in plain:
-        sought.hold_against_untrusted(found)
-    sought.hold_all_against_untrusted(args, plain)
+        sought.check_against_untrusted(found)
+    sought.check_all_against_untrusted(args, plain)
     for found in left:
         sought.seek(found)
     return Grounding(
@@ -112,14 +112,14 @@ def ground(
         tuple(sought.ungrounded),
         sought.derived,
         tuple(sought.unvouched),
-        sought.worded,
+        sought.words_only,
     )
 
 
 class _Search:
     """The search for the sources of values that the opening does not name.
 
-    A colleague's words are considered last: values that they alone account for are ``worded``.
+    A colleague's words are considered last: values that they alone account for are ``words_only``.
     """
 
     def __init__(self, sources: Sequence[Source], secret: set[str]) -> None:
@@ -129,40 +129,42 @@ class _Search:
         self._untrusted = Group(source for source in sources if not source.trusted)
         self._trusted = Group(source for source in sources if source.trusted)
         self._amounts: dict[bool, KnownAmounts] = {}
-        self._taken = self._heard = self._taken_at_their_word = Heard(sources)
+        self._taken = self._texts_read = self._with_words_trusted = TextsRead(sources)
         if self._worded:
-            self._heard = Heard(one for one in sources if not (one.words and one.trusted) or one.where != _PERSON)
-            # As if people meant all that they say.
-            self._taken_at_their_word = Heard(replace(source, words=False) for source in sources)
+            self._texts_read = TextsRead(
+                one for one in sources if not (one.words and one.trusted) or one.where != _PERSON
+            )
+            # Here people's words count as trusted.
+            self._with_words_trusted = TextsRead(replace(source, words=False) for source in sources)
         self.known: dict[str, str] = {}
         self.tainted: dict[str, str] = {}
         self.derived: dict[str, str] = {}
         self.ungrounded: dict[str, None] = {}
         self.unvouched: dict[str, None] = {}
-        self.worded: dict[str, WordsOnly] = {}
+        self.words_only: dict[str, WordsOnly] = {}
 
-    def hold_against_untrusted(self, found: FieldValue) -> None:
-        """Classify an argument without a mark: only untrusted text names it, or words do as well."""
-        where = _taints(found, self._untrusted, self._heard)
+    def check_against_untrusted(self, found: FieldValue) -> None:
+        """Classify an argument without a mark that untrusted text names, alone or with people's words."""
+        where = _taints(found, self._untrusted, self._texts_read)
         if where is None:
             return
-        if _taints(found, self._untrusted, self._taken_at_their_word) is None:
-            self._says_words(found, disputed=True)
+        if _taints(found, self._untrusted, self._with_words_trusted) is None:
+            self._note_words_only(found, disputed=True)
         else:
             self.tainted[found.path] = where
 
-    def hold_all_against_untrusted(self, args: BaseModel, plain: Sequence[FieldValue]) -> None:
+    def check_all_against_untrusted(self, args: BaseModel, plain: Sequence[FieldValue]) -> None:
         """Find the arguments without a mark that may come from untrusted text."""
-        missing = [one for one in _unvouched(args, plain, self._heard) if one.path not in self.tainted]
+        missing = [one for one in _unvouched(args, plain, self._texts_read) if one.path not in self.tainted]
         if not missing:
             return
-        unsaid = {one.path for one in _unvouched(args, plain, self._taken_at_their_word)}
+        unsaid = {one.path for one in _unvouched(args, plain, self._with_words_trusted)}
         for found in missing:
-            if found.path in self.worded:
+            if found.path in self.words_only:
                 continue
             self.unvouched[found.path] = None
             if found.path not in unsaid:
-                self._says_words(found, disputed=not self._taken.settles(wanted_of(found)))
+                self._note_words_only(found, disputed=not self._taken.settles(wanted_of(found)))
 
     def seek(self, found: FieldValue) -> None:
         path, wanted = found.path, wanted_of(found)
@@ -171,7 +173,7 @@ class _Search:
             return
         if (origin := _origin(wanted, self._worded)) is not None:
             self.known[path] = origin
-            self._has_words(found)
+            self._note_if_words_only(found)
             return
         named = _origin(wanted, self._untrusted, loose=True)
         how = self._derived(wanted, path, trusted_only=True)
@@ -184,13 +186,13 @@ class _Search:
         if named is None and how is None:
             self.ungrounded[path] = None
 
-    def _has_words(self, found: FieldValue) -> None:
+    def _note_if_words_only(self, found: FieldValue) -> None:
         """Note that only words name a marked value, unless the requester's words settle it."""
         wanted = wanted_of(found)
-        if not self._heard.settles(wanted):
-            self._says_words(found, disputed=not self._taken.settles(wanted))
+        if not self._texts_read.settles(wanted):
+            self._note_words_only(found, disputed=not self._taken.settles(wanted))
 
-    def _says_words(self, found: FieldValue, *, disputed: bool) -> None:
+    def _note_words_only(self, found: FieldValue, *, disputed: bool) -> None:
         wanted = wanted_of(found)
         # An argument combined from several words shows the newest ones.
         holding = [*self._worded.naming(wanted, loose=True)] or [*self._worded][-1:]
@@ -199,7 +201,7 @@ class _Search:
         leaf = source.leaves[at] if source.leaves else Leaf("")
         quote = "" if found.path in self._secret else " ".join(str(leaf.value).split())
         quote = quote if len(quote) <= _QUOTED else f"{quote[:_QUOTED]}…"
-        self.worded[found.path] = WordsOnly(source.where, quote, disputed)
+        self.words_only[found.path] = WordsOnly(source.where, quote, disputed)
 
     def _derived(self, wanted: SearchValue, path: str, *, trusted_only: bool) -> str | None:
         if wanted.amount is None:
@@ -246,21 +248,21 @@ def _unmarked(args: BaseModel) -> list[FieldValue]:
     ]
 
 
-def _taints(found: FieldValue, untrusted: Group[Source], heard: Heard) -> str | None:
+def _taints(found: FieldValue, untrusted: Group[Source], texts_read: TextsRead) -> str | None:
     taints = (
-        heard.quotes_untrusted(str(found.value))
+        texts_read.quotes_untrusted(str(found.value))
         if isinstance(found.mark, FreeText)
-        else heard.only_untrusted_names(found)
+        else texts_read.only_untrusted_names(found)
     )
     if not taints:
         return None
     return _origin(wanted_of(found), untrusted, loose=True) or next(one.where for one in untrusted)
 
 
-def _unvouched(args: BaseModel, plain: Sequence[FieldValue], heard: Heard) -> list[FieldValue]:
+def _unvouched(args: BaseModel, plain: Sequence[FieldValue], texts_read: TextsRead) -> list[FieldValue]:
     """Return the arguments without a mark that no trusted source accounts for; 0 and 1 do not count."""
     own = [found for found in plain if not isinstance(found.mark, FreeText) and not found.chosen]
-    missing = heard.unaccounted(found for found in own if not is_default(type(args), found))
+    missing = texts_read.unaccounted(found for found in own if not is_default(type(args), found))
     return [found for found in missing if found.in_list or found.value not in (0, 1)]
 
 

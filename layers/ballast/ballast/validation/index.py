@@ -26,7 +26,7 @@ class Index:
         self._found: dict[tuple[SearchValue, bool], tuple[int, ...]] = {}
 
     def holds(self, wanted: SearchValue, *, loose: bool = False) -> bool:
-        """Return whether one of them contains the value; ``loose`` as in ``Wanted.may_occur_in``."""
+        """Return whether one of them contains the value; ``loose`` as in ``SearchValue.may_occur_in``."""
         return next(self.holding(wanted, loose=loose), None) is not None
 
     def holding(self, wanted: SearchValue, *, loose: bool = False) -> Iterator[int]:

@@ -70,7 +70,7 @@ class FieldValue:
     """A value inside a model or JSON, with its path, such as ``address.street`` or ``lines.0.sku``, and its mark.
 
     field  the name of its field, or of the field whose list or mapping it is in; "" outside of fields
-    own    whether it is its field's default, and so the author's word
+    own    whether it is its field's default, which the author wrote
     """
 
     path: str
@@ -123,7 +123,7 @@ def leaves(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[FieldValu
     """Yield every text and number of ``value``, an instance or JSON of ``annotation``, with its mark of that type.
 
     A mapping's key is a text as well, ``*`` in the path because a reader of the path may not be allowed to see it.
-    ``None`` is left out, booleans except for ``Sensitive``, and defaults, which are the author's word. Paths have the
+    ``None`` is left out, booleans except for ``Sensitive``, and defaults, which the author wrote. Paths have the
     fields' JSON names.
     """
     return (found for found in _inside(annotation, value, mark, None, "", "") if not found.own)
@@ -132,8 +132,8 @@ def leaves(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[FieldValu
 def leaves_with_defaults(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[FieldValue]:
     """Yield the same as ``leaves``, and defaults in a list beside other values of their field.
 
-    Together they may spell a value: in 1, 0, 0, 2 a default of "0" is chosen as much as the others. A row of only
-    defaults was not chosen; the form does not tell whether a default was sent.
+    Together they may spell a value: in 1, 0, 0, 2 a default of "0" is chosen as much as the others. A list of
+    defaults alone was not chosen; the form does not tell whether a default was sent.
     """
     everything = list(_inside(annotation, value, mark, None, "", ""))
     chosen = {found.shape for found in everything if not found.own}

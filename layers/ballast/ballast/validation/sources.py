@@ -44,7 +44,7 @@ from ballast.run import Run
 from ballast.validation.computed import CallInputs
 from ballast.validation.index import Index
 from ballast.validation.marks import FieldValue, Grounded, Untrusted, has_mark, is_default, leaves, leaves_with_defaults
-from ballast.validation.taint import Heard
+from ballast.validation.taint import TextsRead
 from ballast.validation.values import Leaf, SearchValue, json_leaves
 
 
@@ -68,19 +68,19 @@ class ToolTypes(Protocol):
 class Source:
     """Texts and numbers of one origin.
 
-    where    for people: request, context, person, requester, or the position of a call
-    brought  the call's own arguments, JSON
-    words    whether it is one person's words, which nobody else agreed to and which may be a "no"
-    raised   for words: what others had put to that person for a yes or a no
-    on       the day on which the run was opened, if known: a day without a year is the nearest one
+    where          for people: request, context, person, requester, or the position of a call
+    own_arguments  the call's own arguments, JSON
+    words          whether it is one person's words, which nobody else agreed to and which may be a "no"
+    asked_about    for words: the values about which that person was asked for a yes or a no
+    on             the day on which the run was opened, if known; a day without a year means the nearest to it
     """
 
     where: str
     trusted: bool
     leaves: tuple[Leaf, ...]
-    brought: Any = None
+    own_arguments: Any = None
     words: bool = False
-    raised: tuple[Leaf, ...] = ()
+    asked_about: tuple[Leaf, ...] = ()
     on: date | None = None
 
     def holds(self, wanted: SearchValue, *, loose: bool = False) -> bool:
@@ -92,7 +92,7 @@ class Source:
 
     def was_named_before(self, wanted: SearchValue) -> bool:
         """Return whether the value was put to people before, so that their words may be a "no"."""
-        return self._raised.holds(wanted, loose=True)
+        return self._asked_about.holds(wanted, loose=True)
 
     def is_new(self, number: Decimal) -> bool:
         """Return whether a number of this source is neither an argument nor computed from the arguments."""
@@ -104,13 +104,13 @@ class Source:
         return Index(self.leaves)
 
     @cached_property
-    def _raised(self) -> Index:
-        return Index(self.raised)
+    def _asked_about(self) -> Index:
+        return Index(self.asked_about)
 
     @cached_property
     def arguments(self) -> CallInputs:
         """The call's arguments, and what follows from them."""
-        return CallInputs.of(self.brought)
+        return CallInputs.of(self.own_arguments)
 
 
 def opening_sources(request: RunRequest, *, trust_text: bool = True) -> tuple[Source, ...]:
@@ -135,7 +135,7 @@ def run_sources(
     """
     past, on = run.before(before_turn), _opened_on(run)
     people = [(turn, replace(source, on=on)) for turn, source in _people(past, trust_text)]
-    return (*(source for _, source in people), *_results(past, tools, _HeardByTurn(opening, people, on), on))
+    return (*(source for _, source in people), *_results(past, tools, _TextsReadByTurn(opening, people, on), on))
 
 
 def _opened_on(run: Run) -> date | None:
@@ -158,23 +158,26 @@ def rejected_sources(run: Run, *, before_turn: int) -> tuple[Source, ...]:
 
 
 def _people(run: Run, trust_text: bool) -> Iterator[tuple[int, Source]]:
-    raised, for_others = _AskedBefore(run), set(_for_the_requester(run))
+    asked_about, for_others = _AskedBefore(run), set(_for_the_requester(run))
     for state in run.calls:
         if state.planner is Planner.HUMAN and (state.approval is True or state.effect is not None):
             leaves, words = json_leaves(state.call.arguments), state.approval is not True
-            yield state.turn, Source("person", True, leaves, words=words, raised=raised.before(state.turn))
+            yield state.turn, Source("person", True, leaves, words=words, asked_about=asked_about.before(state.turn))
     for made in run.proposals.values():
         decision = made.decision
         if made.planner in (Planner.HUMAN, Planner.REQUESTER) and isinstance(decision, HandOver):
             trusted = trust_text or made.planner is Planner.HUMAN
             colleague = made.planner is Planner.HUMAN or (trusted and made.turn in for_others)
             where = "person" if colleague else "requester"
-            said, before = (Leaf(decision.guidance),), raised.before(made.turn)
-            yield made.turn, Source(where, trusted, said, words=True, raised=before)
+            said, before = (Leaf(decision.guidance),), asked_about.before(made.turn)
+            yield made.turn, Source(where, trusted, said, words=True, asked_about=before)
     for answered in run.facts(ApprovalAnswered):
         if answered.approve is True:
             leaves = json_leaves(answered.comment)
-            yield answered.turn, Source("person", True, leaves, words=True, raised=raised.before(answered.turn))
+            yield (
+                answered.turn,
+                Source("person", True, leaves, words=True, asked_about=asked_about.before(answered.turn)),
+            )
 
 
 def _for_the_requester(run: Run) -> Iterator[int]:
@@ -203,32 +206,32 @@ class _AskedBefore:
         return (*(leaf for asked, leaf in self._asked if asked < turn), *self._rejected)
 
 
-class _HeardByTurn:
+class _TextsReadByTurn:
     """The texts that the run had read before each turn; calls of one turn do not read each other's results."""
 
     def __init__(self, opening: Sequence[Source], people: Sequence[tuple[int, Source]], on: date | None) -> None:
-        self._heard = Heard(on=on)
+        self._texts_read = TextsRead(on=on)
         self._later = [*people]
         for source in opening:
-            self._heard.add(source)
+            self._texts_read.add(source)
 
     def add(self, turn: int, source: Source) -> None:
         """Add the result of a call of that turn."""
         self._later.append((turn, source))
 
-    def before(self, turn: int) -> Heard:
+    def before(self, turn: int) -> TextsRead:
         """Return the texts read before that turn. Call it with ascending turns."""
         for said, source in self._later:
             if said < turn:
-                self._heard.add(source)
+                self._texts_read.add(source)
         self._later = [(said, source) for said, source in self._later if said >= turn]
-        return self._heard
+        return self._texts_read
 
 
 def _results(
     run: Run,
     tools: Mapping[str, ToolTypes],
-    told: _HeardByTurn,
+    told: _TextsReadByTurn,
     on: date | None,
 ) -> Iterator[Source]:
     # A call that was not started got the result of an earlier one, which is a source already.
@@ -241,18 +244,21 @@ def _results(
         trusted = tool is not None and not tool.untrusted and not intended.tainted
         # A person vouches for a call that they approved or proposed.
         if tool is not None and trusted and state.approval is not True and state.planner is not Planner.HUMAN:
-            heard = told.before(state.turn)
-            if heard.untrusted_text:
+            texts_read = told.before(state.turn)
+            if texts_read.untrusted_text:
                 made, switches = _arguments(tool, state)
-                trusted = not heard.may_taint(made, switches=switches)
-        where, brought = f"{state.turn:04d}.call.{state.index}", state.call.arguments
+                trusted = not texts_read.may_taint(made, switches=switches)
+        where, own_arguments = f"{state.turn:04d}.call.{state.index}", state.call.arguments
         if state.status == "failed":
             vouched = tool is not None and not (marked[state.call.tool] or has_mark(tool.arguments, Untrusted))
             vouched = vouched and not _is_defect(state, run.fact(CallSettled, *state.position))
-            sources = [Source(where, trusted and vouched, (Leaf(state.message),), brought, on=on)]
+            sources = [Source(where, trusted and vouched, (Leaf(state.message),), own_arguments, on=on)]
         else:
             ours, theirs = _by_trust(state, tool, marked)
-            sources = [Source(where, trusted, ours, brought, on=on), Source(where, False, theirs, brought, on=on)]
+            sources = [
+                Source(where, trusted, ours, own_arguments, on=on),
+                Source(where, False, theirs, own_arguments, on=on),
+            ]
         for source in sources:
             if source.leaves:
                 told.add(state.turn, source)

@@ -37,9 +37,9 @@ _FUNCTION_WORDS = frozenset(
 )
 #: Shorter words, and digits, are pieces that a list may combine.
 _SHORT = 3
-#: Pages below the first number are free; below the second, if untrusted text does not name them.
+#: A page number below the first bound never taints; one below the second does only if untrusted text names it.
 _FEW, _MANY = 100, 2_100
-#: This many free choices may select a read's result; more of them could spell a text.
+#: Most choices among a read's arguments that do not taint its result; more of them could spell a text.
 _CHOICES = 3
 _NUMBER_WORDS = dict(
     enumerate(
@@ -48,7 +48,7 @@ _NUMBER_WORDS = dict(
 )
 
 
-class HeardSource(Protocol):
+class TextSource(Protocol):
     """The part of a source that taint depends on."""
 
     @property
@@ -78,15 +78,15 @@ class HeardSource(Protocol):
         """Return whether the value was put to people before they said this."""
 
 
-class Heard:
+class TextsRead:
     """The texts that a run has read so far, by trust. Each text is analyzed once, and only when needed.
 
     Words account for a value only if neither untrusted text nor a question of the agent has named it as well: they may
     be a "no" to that.
     """
 
-    def __init__(self, sources: Iterable[HeardSource] = (), on: date | None = None) -> None:
-        self._trusted, self._said, self._untrusted = Group[HeardSource](), Group[HeardSource](), Group[HeardSource]()
+    def __init__(self, sources: Iterable[TextSource] = (), on: date | None = None) -> None:
+        self._trusted, self._said, self._untrusted = Group[TextSource](), Group[TextSource](), Group[TextSource]()
         self._known = _Words()
         self._worded = _Words()
         self._planted = _Words()
@@ -94,7 +94,7 @@ class Heard:
         for source in sources:
             self.add(source)
 
-    def add(self, source: HeardSource) -> None:
+    def add(self, source: TextSource) -> None:
         """Add a source."""
         self._on = self._on or source.on
         if not source.trusted:
@@ -248,34 +248,32 @@ class _Words:
         self._telling: set[str] = set()
         self._days: set[Day] = set()
         self._passages: set[tuple[str, ...]] = set()
-        self._new: dict[str, list[HeardSource]] = {"words": [], "telling": [], "days": [], "passages": []}
+        self._new: dict[str, list[TextSource]] = {"words": [], "telling": [], "days": [], "passages": []}
 
-    def add(self, source: HeardSource) -> None:
+    def add(self, source: TextSource) -> None:
         for left in self._new.values():
             left.append(source)
 
     @property
     def words(self) -> set[str]:
         for source in _taken(self._new["words"]):
-            brought = {word for leaf in source.arguments.leaves for word in _words(leaf)}
-            new = {word for leaf in source.leaves for word in _words(leaf)} - brought
+            own = {word for leaf in source.arguments.leaves for word in _words(leaf)}
+            new = {word for leaf in source.leaves for word in _words(leaf)} - own
             self._words.update(word for word in new if not source.arguments.concatenates(word))
         return self._words
 
     @property
     def telling(self) -> set[str]:
         for source in _taken(self._new["telling"]):
-            brought = {word for leaf in source.arguments.leaves for word in _telling(leaf)}
-            self._telling.update(word for leaf in source.leaves for word in _telling(leaf) if word not in brought)
+            own = {word for leaf in source.arguments.leaves for word in _telling(leaf)}
+            self._telling.update(word for leaf in source.leaves for word in _telling(leaf) if word not in own)
         return self._telling
 
     @property
     def days(self) -> set[Day]:
         for source in _taken(self._new["days"]):
-            brought = {day[1:] for leaf in source.arguments.leaves for day in days_in(leaf.normalized)}
-            self._days.update(
-                day for leaf in source.leaves for day in days_in(leaf.normalized) if day[1:] not in brought
-            )
+            own = {day[1:] for leaf in source.arguments.leaves for day in days_in(leaf.normalized)}
+            self._days.update(day for leaf in source.leaves for day in days_in(leaf.normalized) if day[1:] not in own)
         return self._days
 
     @property
@@ -290,7 +288,7 @@ def wanted_of(found: FieldValue) -> SearchValue:
     return found.wanted
 
 
-def _taken(left: list[HeardSource]) -> list[HeardSource]:
+def _taken(left: list[TextSource]) -> list[TextSource]:
     taken = [*left]
     left.clear()
     return taken

@@ -240,7 +240,7 @@ class _Pattern:
     def __init__(self, wanted: tuple[Token, ...]) -> None:
         self._same_gap: dict[tuple[str, str], int] = {}
         spaced = _is_spaced(wanted)
-        # By word, if another gap matches as well: between words, between digits, or inside an id.
+        # By word, for tokens that match with another gap as well: between words, between digits, or inside an id.
         self._other_gap: dict[re.Pattern[str], dict[str, int]] = {_TEXT_GAP: {}, _DIGITS_GAP: {}, _ID_GAP: {}}
         for at, mine in enumerate(wanted[1:], start=1):
             bit = 1 << at

@@ -2,11 +2,11 @@
 
 ::
 
-    if value < now(): raise …        the clock only decides whether there is a value: accepted
+    if value < now(): raise …        the clock only decides whether a value is returned: accepted
     problems.append(…); log.info(…)  it only reaches objects of the function's own: accepted
     return value or now()            the clock is in the value: refused
     if now() > noon: return None     the clock chooses between two values: refused
-    value.append(now())              the clock changes an argument: refused
+    value.append(now())              the clock is put into an argument: refused
 
 Calls of the author's functions are followed with their arguments. Statements are evaluated in order, repeatedly, until
 nothing changes. A name that once held a clock's value keeps that mark.

@@ -111,8 +111,11 @@ class _Check:
         if a_set and node["serialization"].get("function") is not sorted_set:
             self._refuse(place, "is a set with a serializer of its own, so its order is not fixed; use list[…]")
         place = place.within(node)
-        self._steady(node, place)
-        if kind == "dict" and (why := _unusable_key(self._unwrapped(node.get("keys_schema")), self._both)) is not None:
+        self._refuse_varying(node, place)
+        if (
+            kind == "dict"
+            and (why := _unusable_key(self._unwrapped(node.get("keys_schema")), self._codecs)) is not None
+        ):
             self._refuse(place, f"has keys that cannot be JSON names ({why}); use dict[str, …] or a list")
         self._check_config(place)
         self._check_class(node, place)
@@ -167,12 +170,12 @@ class _Check:
         if default is None and schema["schema"]["type"] == "nullable":
             return
         try:
-            round_trip(*self._both(schema), default)
+            round_trip(*self._codecs(schema), default)
         except Unstable as problem:
             self._refuse(place, f"has a default that changes when it is written as JSON and read again ({problem})")
 
-    def _steady(self, node: Node, place: _Place) -> None:
-        """Refuse an author's function that varies between calls."""
+    def _refuse_varying(self, node: Node, place: _Place) -> None:
+        """Refuse a function of the author's that may give another result for the same value."""
         functions = [node["function"]["function"]] if node["type"] in _FUNCTIONS else []
         functions.append(node.get("serialization", {}).get("function"))
         post_init = {"model": node.get("post_init"), "dataclass": "__post_init__"}.get(node["type"])
@@ -229,7 +232,7 @@ class _Check:
             others = next((dict(one) for one in self._samples(whole)), {})
             without = {name: value for name, value in others.items() if name != place.name}
             values = (without, *({**without, place.name: value} for value in values))
-        read, write = self._both(whole)
+        read, write = self._codecs(whole)
         for value in values:
             for made in _accepted(read, value):
                 if any(made != again for again in _accepted(read, value)):
@@ -238,7 +241,7 @@ class _Check:
 
     def _try_each(self, node: Node, place: _Place, values: Iterable[Any]) -> None:
         """Try all values of a literal or an enum."""
-        read, write = self._both(node)
+        read, write = self._codecs(node)
         for value in values:
             self._survives(value, read, write, place)
 
@@ -280,7 +283,7 @@ class _Check:
                 return value
         raise LookupError
 
-    def _both(self, node: Node) -> tuple[Any, Any]:
+    def _codecs(self, node: Node) -> tuple[Any, Any]:
         whole = self._whole(node)
         return reader(whole), writer(whole)
 
@@ -347,7 +350,7 @@ def _accepted(read: Any, value: Any) -> Iterator[Any]:
     return iter(())
 
 
-def _unusable_key(node: Node, both: Callable[[Node], tuple[Any, Any]]) -> str | None:
+def _unusable_key(node: Node, codecs: Callable[[Node], tuple[Any, Any]]) -> str | None:
     """Return the type of a dict's keys if no text can be one; None if one can."""
     kind = str(node["type"])
     if kind in _NO_KEYS:
@@ -355,7 +358,7 @@ def _unusable_key(node: Node, both: Callable[[Node], tuple[Any, Any]]) -> str | 
     if kind not in ("literal", "enum"):
         return None
     values = node["members"] if kind == "enum" else node["expected"]
-    read, _ = both({"type": "dict", "keys_schema": one_spelling_key(node)})
+    read, _ = codecs({"type": "dict", "keys_schema": one_spelling_key(node)})
     for value in values:
         [name] = to_jsonable_python({value: 0})
         if not any(made == {value: 0} for made in _accepted(read, {name: 0})):
