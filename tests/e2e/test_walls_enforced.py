@@ -5,7 +5,6 @@ The first two are ``tests/unit/test_imports.py`` and ``tests/template/test_walls
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from ballast.contracts import RunRequest
 from localcloud.cloud import ROOT, LocalCloud
 from localcloud.converse.server import ConverseServer
 from localcloud.converse.source import CallableModel, Reply, said, turns_taken
+from tests.template import rendered
+from tests.template.rendered import of_type
 from tests.workflow.playbook.tools.counter import value_of
 
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
@@ -206,8 +207,7 @@ def cloud(model: ConverseServer) -> Iterator[LocalCloud]:
 
 
 def functions_of_the_template() -> list[str]:
-    text = (ROOT / "template.yaml").read_text(encoding="utf-8").splitlines()
-    return [before.strip().rstrip(":") for before, line in pairwise(text) if "AWS::Serverless::Function" in line]
+    return sorted(of_type(rendered.written(), "AWS::Serverless::Function"))
 
 
 @pytest.mark.parametrize("what", ATTEMPTS)
