@@ -52,7 +52,8 @@ def test_200_posts_at_once_of_50_keys_start_50_runs(up: tuple[LocalCloud, Served
     for run_id in started:
         cloud.wait(run_id, 600)
     statuses = {run_id: ask(served, "GET", f"/runs/{run_id}")[1]["status"] for run_id in started}
-    assert set(statuses.values()) <= {"answered", "refused"}, statuses
+    # The clock is real: on a busy machine a run may pass its deadline and wait for people in vain.
+    assert set(statuses.values()) <= {"answered", "refused", "unanswered"}, statuses
     assert "answered" in statuses.values()
 
 

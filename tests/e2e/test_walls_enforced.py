@@ -3,13 +3,14 @@
 The first two are ``tests/unit/test_imports.py`` and ``tests/template/test_walls.py``.
 """
 
+import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ballast.contracts import RunRequest
@@ -280,11 +281,16 @@ def breached(tmp_path: Path, function: str, statement: dict[str, Any]) -> Path:
     text = (ROOT / "template.yaml").read_text(encoding="utf-8")
     marker = f"  {function}:\n"
     head, tail = text.split(marker, 1)
-    policies = tail.index("      Policies:\n") + len("      Policies:\n")
-    entry = yaml.safe_dump([{"Statement": [statement]}])
-    indented = "".join(f"        {line}\n" for line in entry.splitlines())
+    entry = json.dumps({"Statement": [statement]})
+    own, following = re.split(r"(?m)^(?=  \w)", tail, maxsplit=1)  # what follows belongs to the next resource
+    made, added = re.subn(
+        r"(?m)^      Policies:(?: \[|\n)",
+        lambda found: found[0] + (f"{entry}, " if found[0].endswith("[") else f"        - {entry}\n"),
+        own,
+    )
+    assert added == 1, f"{function} has no list of policies of its own"
     copy = tmp_path / "template.yaml"
-    copy.write_text(head + marker + tail[:policies] + indented + tail[policies:], encoding="utf-8")
+    copy.write_text(head + marker + made + following, encoding="utf-8")
     for beside in ("functions", "layers", "statemachine", "business.yaml"):
         (tmp_path / beside).symlink_to(ROOT / beside)
     return copy
