@@ -1,6 +1,7 @@
 """An event is written once and read back as it was, whatever it holds and however large it is."""
 
 import random
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -299,3 +300,22 @@ def test_who_follows_a_run_asks_for_no_more_of_a_long_one(aws: BrokenLog) -> Non
         assert len(log.follow(aws.run_id, turn + 1)) == 1 + 4 * turn
 
     assert max(sizes[1:]) <= 4
+
+
+def test_threads_that_share_a_log_may_follow_their_own_runs(aws: BrokenLog) -> None:
+    """A local cloud plays the invocations of one function in threads of one process."""
+    log, names = aws.log, [f"run-{number}" for number in range(40)]
+    opened = {name: (log.write(name, "0000.run.opened", {}),) for name in names}
+    log._query = lambda run_id, *_: opened[run_id]  # type: ignore[method-assign,assignment]
+
+    def follow(number: int) -> list[str]:
+        rng = random.Random(number)
+        return [name for name in rng.choices(names, k=1_000) if log.follow(name, 1).events != opened[name]]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(follow, range(4))) == [[]] * 4
+    finally:
+        sys.setswitchinterval(interval)

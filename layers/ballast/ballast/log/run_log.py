@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -97,6 +98,8 @@ class RunLog:
         append 0003.call.1.settled ── written ──▶ returned
         (crash, retry)
         append 0003.call.1.settled ── exists ───▶ the first one is returned
+
+    Threads may share a log, as the invocations of a local cloud do.
     """
 
     def __init__(
@@ -118,6 +121,7 @@ class RunLog:
         self._secrets: dict[str, frozenset[Secret]] = {}
         self._unsigned: dict[str, dict[str, Event]] = {}
         self._followed: dict[str, tuple[Run, int]] = {}
+        self._lock = threading.Lock()  # for what is read and then changed: _secrets, _unsigned, _followed
 
     @classmethod
     def of(cls, runtime: Runtime, seal: Seal | None = None, signatures: Signatures | None = None) -> RunLog:
@@ -215,7 +219,8 @@ class RunLog:
         spend nothing more, see ``goes_on_after``. Functions that settle, vouch for or show a run read all of it.
         Raises the errors of ``read``.
         """
-        known, began = self._followed.pop(run_id, (None, 0))
+        with self._lock:
+            known, began = self._followed.pop(run_id, (None, 0))
         if known is None:
             run = self.read(run_id)
         else:
@@ -224,9 +229,10 @@ class RunLog:
             unsigned = self.unsigned(run_id)
             run = known.with_event(*new, unsigned=unsigned) if new or unsigned != known.unsigned else known
         if len(run) <= _FOLLOWED_EVENTS:
-            self._followed[run_id] = run, turn  # the newest is last
-            while sum(len(kept) for kept, _ in self._followed.values()) > _FOLLOWED_EVENTS:
-                self._followed.pop(next(iter(self._followed)))
+            with self._lock:
+                self._followed[run_id] = run, turn  # the newest is last
+                while sum(len(kept) for kept, _ in self._followed.values()) > _FOLLOWED_EVENTS:
+                    self._followed.pop(next(iter(self._followed)))
         return run
 
     def read_all(self, run_id: str) -> tuple[Run, tuple[Unreadable, ...]]:
@@ -325,12 +331,14 @@ class RunLog:
         except AnswerUnsigned as unsigned:
             self._set_apart(unsigned.event)
             return None
-        self._unsigned.get(event.run_id, {}).pop(event.seq, None)
+        with self._lock:
+            self._unsigned.get(event.run_id, {}).pop(event.seq, None)
         return event
 
     def unsigned(self, run_id: str) -> tuple[Event, ...]:
         """Return the unsigned events of the run that claim to be a person's, from this process's last read."""
-        return tuple(sorted(self._unsigned.get(run_id, {}).values(), key=order))
+        with self._lock:
+            return tuple(sorted(self._unsigned.get(run_id, {}).values(), key=order))
 
     def disbelieve(self, event: Event) -> None:
         """Report a forged event in the place of a person's answer, and add it to ``unsigned``."""
@@ -339,9 +347,10 @@ class RunLog:
             self._signatures.report(event, "it says that nobody answered, and the executor did not write that")
 
     def _set_apart(self, event: Event) -> None:
-        if len(self._unsigned) >= _KEPT_OPENINGS and event.run_id not in self._unsigned:
-            self._unsigned.clear()
-        self._unsigned.setdefault(event.run_id, {})[event.seq] = event
+        with self._lock:
+            if len(self._unsigned) >= _KEPT_OPENINGS and event.run_id not in self._unsigned:
+                self._unsigned.clear()
+            self._unsigned.setdefault(event.run_id, {})[event.seq] = event
 
     def _decoded(self, item: Item) -> Event:
         """Return the event of ``item``. Raises ``LogCorrupt``, which names the event, for any defect.
@@ -395,16 +404,19 @@ class RunLog:
         if self._seal is None:
             return text
         known = self._seal.secrets(sent(event)) if event is not None else frozenset()
-        return self._seal.finder(known.union(*list(self._secrets.values()))).masked(text)
+        with self._lock:
+            known = known.union(*self._secrets.values())
+        return self._seal.finder(known).masked(text)
 
     def _learned(self, run_id: str, body: Any) -> frozenset[Secret]:
         """Return the run's known sensitive values, including those in ``body``."""
         found = self._seal.secrets(body) if self._seal is not None else frozenset()
-        if len(self._secrets) >= _KEPT_OPENINGS and run_id not in self._secrets:
-            self._secrets.clear()
-        known = self._secrets.get(run_id, frozenset()) | found
-        if known:
-            self._secrets[run_id] = known
+        with self._lock:
+            if len(self._secrets) >= _KEPT_OPENINGS and run_id not in self._secrets:
+                self._secrets.clear()
+            known = self._secrets.get(run_id, frozenset()) | found
+            if known:
+                self._secrets[run_id] = known
         return known
 
     def _payload(self, key: str) -> bytes:
