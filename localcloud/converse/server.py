@@ -23,6 +23,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from localcloud.clock import Clock
 from localcloud.converse.source import STATUS, ModelError, Source
+from localcloud.converse.strict import Strict
 from localcloud.sandbox import check_sandbox
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class ConverseServer:
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self._strict = Strict(source)
         self.calls = 0
         self.closing = threading.Event()
         self._count = threading.Lock()
@@ -70,7 +72,7 @@ class ConverseServer:
         with self._count:
             self.calls += 1
         try:
-            reply = self.source.reply(*_request(path, body))
+            reply = self._strict.reply(*_request(path, body))
         except ModelError as error:
             status, headers = STATUS[error.code], {"x-amzn-errortype": error.code}
             content, wait_s = {"message": error.message}, error.wait_s
@@ -135,14 +137,15 @@ _THIS_THREAD = threading.local()
 
 
 def answer_inline(session: boto3.Session, source: Source, clock: Clock) -> None:
-    """Answer every Converse request of the session's clients from ``source``."""
+    """Answer every Converse request of the session's clients from ``source``, as strictly as Bedrock."""
+    strict = Strict(source)
 
     def before_call(context: Any, **_: Any) -> None:
         _THIS_THREAD.patience_s = context["client_config"].read_timeout
 
     def before_send(request: AWSPreparedRequest, **_: Any) -> Any:
         check_sandbox()
-        return _answer(request, source, clock, _THIS_THREAD.patience_s)
+        return _answer(request, strict, clock, _THIS_THREAD.patience_s)
 
     session.events.register("before-call.bedrock-runtime.Converse", before_call)
     session.events.register("before-send.bedrock-runtime.Converse", before_send)

@@ -17,6 +17,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from ballast.errors import ProcessEnds
 from localcloud.converse.source import STATUS, ModelError, Source
+from localcloud.converse.strict import Strict
 from localcloud.sessions import REGION, Models, core_session
 from localcloud.stepfunctions.states import Execution
 from tests.faults.clock import Clock
@@ -276,7 +277,7 @@ class Wire:
         assert self.model is not None
         model_id = unquote(urlsplit(request.url).path.split("/")[2])
         try:
-            reply = self.model.reply(_json(request.body), model_id)
+            reply = Strict(self.model).reply(_json(request.body), model_id)
         except ModelError as error:
             self._clock.advance(error.wait_s)
             if error.wait_s > 1:

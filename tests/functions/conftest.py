@@ -68,3 +68,4 @@ def model(stack: Stack, endpoint: Endpoint) -> Iterator[Endpoint]:
     endpoint.renew()
     yield endpoint
     endpoint.over.set()
+    assert endpoint.refusals == []  # Bedrock would have refused these requests of the agent
