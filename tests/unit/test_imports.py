@@ -34,6 +34,7 @@ RANKS = {
     "edge": 5,
     "table": 5,
     "runtime": 4,
+    "models": 3,
     "run": 3,
     "money": 2,
     "log.events": 2,
@@ -307,6 +308,7 @@ PLANTED: list[tuple[Rule, str, str]] = [
     (arrows_in_the_layer_point_down, "ballast.log.event", "from ballast.log.run_log import RunLog"),
     (arrows_in_the_layer_point_down, "ballast.folds.usage", "from ballast.log import run_log"),
     (arrows_in_the_layer_point_down, "ballast.money.prices", "from ballast.folds.usage import usage"),
+    (arrows_in_the_layer_point_down, "ballast.money.prices", "from ballast.models.catalog import Catalog"),
     (arrows_in_the_layer_point_down, "ballast.errors", "from .contracts import Event"),
     (arrows_in_the_layer_point_down, "ballast.runtime", "from ballast import playbook"),
     (
