@@ -2,7 +2,7 @@
 
 ::
 
-    prompt: tools ▸ system ▸ messages, cut at each cache point (and, where the model looks back, at each block before it)
+    prompt: tools, system, messages; cut at each cache point (and, where the model looks back, at each block before it)
              └── the longest prefix that is kept: cacheReadInputTokens
                  └── from there to the last point: cacheWriteInputTokens, by the point's lifetime in cacheDetails
                      └── the rest: inputTokens
@@ -52,11 +52,15 @@ class CachePoints(Protocol):
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens of a prompt: read from the cache, written to it by lifetime, and the rest."""
+    """Tokens of a prompt: read from the cache, written to it by lifetime, and the rest.
+
+    has_points  whether the prompt has cache points at all
+    """
 
     input: int
     read: int = 0
     written: tuple[tuple[str, int], ...] = ()
+    has_points: bool = True
 
     def as_reported(self, output: int) -> dict[str, Any]:
         """Return Converse's ``usage``."""
@@ -105,7 +109,7 @@ class PromptCache:
         total = cuts[-1].tokens
         at = [index for index, cut in enumerate(cuts) if cut.ttl is not None]
         if points is None or not at:
-            return Usage(input=total)
+            return Usage(input=total, has_points=bool(at))
         with self._one_at_a_time:
             now = self._clock()
             read = self._longest(model_id, cuts, at, looks_back, now)

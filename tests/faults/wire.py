@@ -203,6 +203,7 @@ class Wire:
     def renew(self, model: Source | None) -> None:
         """Forget the case before."""
         self.model = model
+        self._strict = Strict.of(model, clock=lambda: self._clock.now) if model is not None else None
         states = self.states
         for forgotten in (states.executions, states.answers, states.waiting, states.over, states.asked):
             forgotten.clear()
@@ -274,10 +275,10 @@ class Wire:
         return made
 
     def _converse(self, request: AWSPreparedRequest) -> AWSResponse:
-        assert self.model is not None
+        assert self._strict is not None
         model_id = unquote(urlsplit(request.url).path.split("/")[2])
         try:
-            reply = Strict(self.model).reply(_json(request.body), model_id)
+            reply = self._strict.reply(_json(request.body), model_id)
         except ModelError as error:
             self._clock.advance(error.wait_s)
             if error.wait_s > 1:

@@ -11,7 +11,8 @@ from urllib.parse import unquote
 import pytest
 
 from localcloud.converse import ModelError, ScriptModel
-from localcloud.converse.rules import RULES, refused
+from localcloud.converse.rules import refused
+from localcloud.converse.service_rules import SERVICE_RULES
 from localcloud.converse.strict import Strict
 
 RECORDED = Path(__file__).resolve().parents[4] / "shared" / "bedrock" / "converse-exchanges.jsonl"
@@ -263,7 +264,7 @@ BROKEN: list[tuple[str, Change, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "change", "says"), BROKEN, ids=[f"{rule}-{n}" for n, (rule, *_) in enumerate(BROKEN)])
+@pytest.mark.parametrize(("rule", "change", "says"), BROKEN, ids=[f"{n}-{one[0]}" for n, one in enumerate(BROKEN)])
 def test_what_breaks_a_rule_is_refused_by_it_in_bedrocks_words(rule: str, change: Change, says: str) -> None:
     refusal = refused(changed(change), MODEL)
 
@@ -274,8 +275,8 @@ def test_what_breaks_a_rule_is_refused_by_it_in_bedrocks_words(rule: str, change
 
 
 def test_each_rule_has_a_request_that_breaks_it_and_a_source() -> None:
-    assert {rule for rule, *_ in BROKEN} | {"unknown model"} == {rule.name for rule in RULES}
-    for rule in RULES:
+    assert {rule for rule, *_ in BROKEN} | {"unknown model"} == {rule.name for rule in SERVICE_RULES}
+    for rule in SERVICE_RULES:
         assert re.search(r"docs\.aws\.amazon\.com/|[\w.-]+/[\w.-]+#\d+", rule.source), rule.name
 
 

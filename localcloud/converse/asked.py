@@ -1,0 +1,100 @@
+"""A request to the Converse double, and the form of a rule about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from ballast.models.card import ModelCard
+
+#: Beginnings of model ids that name an inference profile; any other id is called in its region.
+PROFILES = ("us", "us-gov", "eu", "apac", "jp", "au", "ca", "sa", "global")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request (the body, as JSON) to a model.
+
+    card    what is known of the model; None if it has no card
+    issued  signatures of reasoning that models returned, each with the model's base id
+    """
+
+    request: Mapping[str, Any]
+    model_id: str
+    card: ModelCard | None = None
+    issued: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def messages(self) -> Sequence[Mapping[str, Any]]:
+        """The conversation."""
+        return self.request.get("messages") or ()
+
+    @cached_property
+    def blocks(self) -> tuple[tuple[str, str, Mapping[str, Any]], ...]:
+        """Each block with its place (``messages.2.content.0``) and role, in order."""
+        return tuple(
+            (f"messages.{at}.content.{index}", message["role"], block)
+            for at, message in enumerate(self.messages)
+            for index, block in enumerate(message["content"])
+        )
+
+    @cached_property
+    def tools(self) -> Sequence[Mapping[str, Any]]:
+        """The entries of ``toolConfig.tools``."""
+        return (self.request.get("toolConfig") or {}).get("tools") or ()
+
+    @cached_property
+    def specs(self) -> tuple[tuple[int, Mapping[str, Any]], ...]:
+        """The declarations of tools, each with its position among ``tools``."""
+        return tuple((at, tool["toolSpec"]) for at, tool in enumerate(self.tools) if "toolSpec" in tool)
+
+    @cached_property
+    def tool_choice(self) -> Mapping[str, Any]:
+        """``toolConfig.toolChoice``; empty if it is left out."""
+        return (self.request.get("toolConfig") or {}).get("toolChoice") or {}
+
+    @cached_property
+    def inference(self) -> Mapping[str, Any]:
+        """``inferenceConfig``; empty if it is left out."""
+        return self.request.get("inferenceConfig") or {}
+
+    @cached_property
+    def thinking(self) -> Mapping[str, Any]:
+        """Claude's ``thinking`` among the model's own fields; empty if it is left out or switched off."""
+        asked = (self.request.get("additionalModelRequestFields") or {}).get("thinking")
+        return asked if isinstance(asked, dict) and asked.get("type") != "disabled" else {}
+
+    @cached_property
+    def family(self) -> str:
+        """The inference profile that the model's id names; "in-region" for none."""
+        first = self.model_id.partition(".")[0]
+        return first if first in PROFILES else "in-region"
+
+    def files(self, kind: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """Yield place, role and value of each ``image`` or ``document``, those in tool results included."""
+        for place, role, block in self.blocks:
+            if kind in block:
+                yield place, role, block[kind]
+            for index, part in enumerate(block.get("toolResult", {}).get("content", ())):
+                if kind in part:
+                    yield f"{place}.toolResult.content.{index}", role, part[kind]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Something that Bedrock refuses.
+
+    source    a page of documentation, or a public report as ``owner/repository#number``
+    check     yields the message of each breach
+    words     quoted from a report, or ours, where the source only describes what is refused
+    by_model  the model refuses it, not the service: Bedrock puts "The model returned the following errors" before it
+    """
+
+    name: str
+    source: str
+    check: Callable[[Asked], Iterable[str]]
+    words: Literal["quoted", "described"] = "quoted"
+    code: str = "ValidationException"
+    by_model: bool = False
