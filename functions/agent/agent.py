@@ -50,8 +50,8 @@ from functions.agent.ask import (
 from functions.agent.converse import CircuitOpen, Circuits, Converse, ModelFailure
 from functions.agent.decision import Decider
 from functions.agent.loops import loop_signals, loop_stopped_line
-from functions.agent.prompt import converse_request
 from functions.agent.reply import Completion, read_completion
+from functions.agent.request import converse_request
 from functions.agent.usage import charge_fields, charge_of, charge_of_failure
 
 #: Characters of a provider's error that are recorded.

@@ -4,7 +4,8 @@
 
     plan ─▶ agent      a turn: read the log, reserve, ask a model, record its reply, decide
               ├─▶ ask        the next attempt: limits, spend breaker, model
-              │     └─▶ prompt      its new messages, reservation, digest and Converse request
+              │     └─▶ prompt      its new messages, reservation and digest
+              ├─▶ request    the Converse request, made from the model's card
               ├─▶ converse   the model client, and the circuit of each model
               ├─▶ reply      the reply's message, calls and words
               ├─▶ usage      its usage, checked, and the charge

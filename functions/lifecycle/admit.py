@@ -224,9 +224,10 @@ class Admission:
         model = (mode is Mode.CHEAPER and agent.cheaper_model) or self.model_id
         try:
             price = self.playbook.models.price(model, on=self.runtime.clock().date()).worst(agent.service_tier)
+            why = why_no_attempt(self.playbook, request, limits, price, self.playbook.models.card(model))
         except ModelRefused:
-            return  # the model's name is wrong: the run reports it
-        if why := why_no_attempt(self.playbook, request, limits, price):
+            return  # the model is wrong: the run reports it
+        if why:
             raise NotAdmitted(why)
 
     def _check_breaker(self, request: RunRequest) -> Mode:
