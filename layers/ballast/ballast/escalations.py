@@ -17,7 +17,6 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ballast.contracts.decision import recorded_decision
-from ballast.contracts.error_text import error_text
 from ballast.contracts.escalation import Escalation as ShownEscalation
 from ballast.contracts.escalation import EscalationSummary
 from ballast.contracts.notice import EscalationMessage, binding_shown
@@ -27,6 +26,7 @@ from ballast.errors import LogCorrupt
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import ApprovalAnswered, ApprovalRequested, EscalationAnswered, EscalationOpened, RunEnded
 from ballast.log.run_log import RunLog, Unreadable
+from ballast.masking import error_text
 from ballast.table import Item, Query, Table, differs, equals
 
 State = Literal["open", "answered"]
