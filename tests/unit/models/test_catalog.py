@@ -261,6 +261,19 @@ def test_a_family_that_is_not_listed_is_never_undercharged() -> None:
     assert made.newest_price(NO_CARD).price().input == 110
 
 
+def test_a_long_prompt_is_dearer_in_every_family_and_tier() -> None:
+    whole = dict.fromkeys(CLASSES, 100)
+    dearer = {"over": 1_000, "input": 500, "output": 200}
+    regions = {"us": 100, "eu": 110, "apac": whole}
+    made = catalog({NO_CARD: card(price(100, tiers={"flex": 50}, regions=regions, long_prompt=dearer))})
+
+    for family, rate in (("us", 100), ("eu", 110), ("apac", 100), ("sa", 110)):
+        for tier, percent in ((ServiceTier.DEFAULT, 100), (ServiceTier.FLEX, 50)):
+            long = made.newest_price(f"{family}.{NO_CARD}").price(tier).of_prompt(1_001)
+
+            assert (long.input, long.output) == (rate * percent * 5 // 100, rate * percent * 2 // 100)
+
+
 def test_a_price_without_the_caches_classes_costs_them_as_input() -> None:
     made = catalog({NO_CARD: card({"version": "1", "input": 3, "output": 9})}).newest_price(NO_CARD).price()
 

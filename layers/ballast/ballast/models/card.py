@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import Wire
-from ballast.money.prices import ModelPrice, Price, highest
+from ballast.money.prices import CLASSES, ModelPrice, Price, highest
 
 #: Where a model runs: in the region that is called (``in-region``), or by the inference profile of a geography.
 RegionFamily = Literal["in-region", "us", "us-gov", "eu", "apac", "jp", "au", "ca", "sa", "global"]
@@ -186,7 +186,7 @@ class DatedPrice(Price):
 
     def of(self, model_id: str, family: str) -> ModelPrice:
         """Return the price of ``model_id`` in that family; a family that is not listed costs the most of all."""
-        own = Price(**{name: getattr(self, name) for name in Price.model_fields})
+        own = Price(**{name: getattr(self, name) for name in CLASSES}, long_prompt=self.long_prompt)
         tiers: dict[ServiceTier, Percent | Price] = {ServiceTier.DEFAULT: 100, **self.tiers}
         listed = {name: made for name, made in self.regions.items() if name == family} or self.regions
         by_family = list(listed.values()) or [100]
@@ -204,6 +204,7 @@ class ModelCard(Wire):
     also                    other base ids of the same model
     vendor, name            as people say them
     as_of                   the day on which the facts were last checked
+    retires                 the day from which the provider serves it no longer; None if none is announced
     converse_api            whether Converse serves it
     system                  takes a system prompt
     tools, tool_choice      takes tools; which choices it can be given
@@ -230,6 +231,7 @@ class ModelCard(Wire):
     vendor: str = Field(min_length=1)
     name: str = Field(min_length=1)
     as_of: Day
+    retires: Day | None = None
     converse_api: bool = True
     system: bool = True
     tools: bool = True
@@ -277,8 +279,14 @@ class ModelCard(Wire):
 def _scaled(own: Price, by_family: Percent | Price, by_tier: Percent | Price) -> Price:
     """Return the price of a tier in a family.
 
-    A tier's own price is scaled by the family's percentage; a family's own price by the tier's.
+    A tier's own price is scaled by the family's percentage; a family's own price by the tier's. A price of its own
+    without ``long_prompt`` has the surcharge of ``own``.
     """
-    if isinstance(by_tier, Price):
-        return by_tier.times(by_family) if isinstance(by_family, int) else highest([by_tier, by_family])
-    return (own.times(by_family) if isinstance(by_family, int) else by_family).times(by_tier)
+    dearer = {"long_prompt": own.long_prompt}
+    family, tier = (
+        one.model_copy(update=dearer) if isinstance(one, Price) and one.long_prompt is None else one
+        for one in (by_family, by_tier)
+    )
+    if isinstance(tier, Price):
+        return tier.times(family) if isinstance(family, int) else highest([tier, family])
+    return (own.times(family) if isinstance(family, int) else family).times(tier)
