@@ -58,7 +58,7 @@ class AnswerSettings(LogSettings, SealSettings, SignatureSettings, EscalationsSe
 
 def playbook_of(runtime: Runtime) -> Playbook:
     """Return the playbook; once per runtime."""
-    return load_playbook(AnswerSettings.of(runtime).playbook_dir)
+    return load_playbook(AnswerSettings.of(runtime).playbook_dir, check_models=False)
 
 
 @dataclass(frozen=True)
