@@ -93,23 +93,12 @@ function approvalLines({ why, approvals_needed: needed, approvals_given: given, 
   return lines.length > 0 && el("section", { class: "approval-facts", "aria-label": "Approval" }, lines.map((line) => el("p", { class: "untrusted", text: line })));
 }
 
-/** The answer that was given. */
-function answerGiven(escalation) {
-  const decision = object(escalation.decision ?? object(escalation.answer).decision);
-  const approve = escalation.approve ?? object(escalation.answer).approve;
-  const comment = text(escalation.comment ?? object(escalation.answer).comment);
+/** Who has answered, and when. The run's timeline has the answer itself. */
+function answerGiven({ answered_by: by, answered_at: at }) {
   return el("section", { class: "card given", "aria-label": "The answer" },
     el("h2", { text: "Answered" }),
-    el("p", {}, typeof approve === "boolean" && badge(approve ? ["approved", "good"] : ["REJECTED", "bad"]),
-      el("span", { class: "untrusted", text: ` by ${brief(escalation.answered_by ?? escalation.by, 128) || "somebody"} ` }),
-      escalation.answered_at && age(escalation.answered_at)),
-    comment && block(comment),
-    !decision.kind && typeof approve !== "boolean" && el("p", { class: "dim", text: "The run's timeline has the answer." }),
-    decision.kind === "answer" && block(decision.text, { className: "answer" }),
-    decision.kind === "hand_over" && el("p", { class: "untrusted", text: `Back to ${brief(decision.to, 40)}: ${brief(decision.guidance, 600)}` }),
-    Number.isSafeInteger(decision.add_budget_microusd) && decision.add_budget_microusd > 0
-      && el("p", { text: `${usd(decision.add_budget_microusd)} more budget` }),
-    decision.kind === "call_tools" && callLines(proposedCalls({ proposed: decision })));
+    el("p", {}, el("span", { class: "untrusted", text: `by ${brief(by, 128) || "somebody"} ` }), at && age(at)),
+    el("p", { class: "dim", text: "The run's timeline has the answer." }));
 }
 
 // ── the ways to answer ──
