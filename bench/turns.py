@@ -5,7 +5,7 @@
 One run for each number of turns, in one local cloud: each turn is one call of a read whose result
 has 2 KB, and the model's answer ends the run. Times are those of this machine and of moto; what
 matters is that a row does not grow. Our own CPU and what is read of the log are of the run's last turns: of the
-planner and the executor together, without the AWS SDK's, the median of ten. Exits with 1 where a run did not end as it
+agent and the executor together, without the AWS SDK's, the median of ten. Exits with 1 where a run did not end as it
 must.
 """
 

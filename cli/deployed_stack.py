@@ -99,7 +99,7 @@ class DeployedCloud:
         return self._log().examine(run_id)
 
     def entries(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Event]:
-        """Return log entries by (run id, key), without those that are missing or cannot be read."""
+        """Return events by (run id, key), without those that are missing or cannot be read."""
         return self._log().read_keys(keys, []) if keys else {}
 
     def verdict(self, run_id: str, now: datetime) -> Verdict | None:

@@ -100,7 +100,7 @@ def with_current_state(cloud: LocalCloud | DeployedCloud, message: Mapping[str, 
 def open_escalations(cloud: DeployedCloud) -> Waiting:
     """Return a deployed stack's open escalations, newest first, as ``GET /escalations`` lists them.
 
-    Leaves out those that were answered meanwhile, have expired, or whose run has ended, and the requester's questions.
+    Leaves out those that were answered meanwhile, have expired, or whose run has ended, and clarifications.
     """
     now = utc_now().isoformat()
     waiting = [item for item in _open_items(cloud) if item.get("answer_by", now) >= now]
@@ -137,7 +137,7 @@ def _open_items(cloud: DeployedCloud) -> list[dict[str, Any]]:
 
 
 def _seq(item: Mapping[str, Any]) -> str:
-    """Return the key of the log entry that opened the escalation."""
+    """Return the key of the event that opened the escalation."""
     turn, index = int(item.get("turn", 0)), int(item.get("call_index", 0))
     return ApprovalRequested.key(turn, index, int(item.get("round", 1))) if index else EscalationOpened.key(turn)
 

@@ -420,7 +420,7 @@ def _decision_of(escalation: Escalation, answer: PersonsAnswer) -> Answer | Call
         return decision
     if isinstance(decision, HandOver) and decision.to is Planner.REQUESTER:
         raise InvalidInput("decision.to: a person cannot hand over to the requester; answer, or guide the agent.")
-    if isinstance(decision, HandOver) and decision.to is Planner.HUMAN:
+    if isinstance(decision, HandOver) and decision.to is Planner.PERSON:
         raise InvalidInput("decision.to: a person cannot hand over to a person; leave the escalation open instead.")
     return decision
 

@@ -59,7 +59,7 @@ def parties(escalation: Escalation, run: Run) -> tuple[Party, ...]:
 def proposer(run: Run, turn: int, index: int) -> str | None:
     """Return the person who proposed the call; None if a model or a script did."""
     state = run.call(turn, index)
-    if state is None or state.planner is not Planner.HUMAN:
+    if state is None or state.planner is not Planner.PERSON:
         return None
     answered = run.fact(EscalationAnswered, turn)
     return answered.by if answered is not None else None

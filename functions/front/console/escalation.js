@@ -41,11 +41,11 @@ export class Escalation {
     const run = asId(escalation.run_id);
     const calls = proposedCalls(escalation);
     const approval = escalation.kind === "approval";
-    const question = approval ? "May this call happen?" : escalation.kind === "question" ? "The agent asks the requester" : "What should happen?";
+    const title = approval ? "May this call happen?" : escalation.kind === "question" ? "The agent asks the requester" : "What should happen?";
     return [
       this.sent && TAKEN(this.stillNeeded),
       el("header", {},
-        el(this.compact ? "h2" : "h1", {}, `${question} `, badge(this.live ? ["open", "warn"] : [brief(escalation.status, 30) || "closed", "plain"])),
+        el(this.compact ? "h2" : "h1", {}, `${title} `, badge(this.live ? ["open", "warn"] : [brief(escalation.status, 30) || "closed", "plain"])),
         el("p", {}, `Opened because ${brief(meaning(escalation.reason), 200) || "the log does not say why"}. `,
           this.live && [age(escalation.opened_at, { since: "Waits" }), escalation.answer_by ? ", " : "",
             escalation.answer_by && age(escalation.answer_by, { until: "expires" }), "."]),

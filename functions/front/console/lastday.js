@@ -117,7 +117,7 @@ function waitingPlot(open, answered, now) {
   const oldest = Math.min(...open.map((one) => instant(one.opened_at) ?? now));
   return { title: "Waiting for a person", headline: `${count(open.length, "escalation")} now`,
     note: open.length ? `the oldest since ${label(new Date(oldest).toISOString())}, at most ${top} at once` : `at most ${Math.max(...hours.map(({ most }) => most))} at once`,
-    bars: hours.map(({ label: at, most }) => ({ label: at, height: most / top, look: "human", words: count(most, "escalation") })) };
+    bars: hours.map(({ label: at, most }) => ({ label: at, height: most / top, look: "person", words: count(most, "escalation") })) };
 }
 
 function hoursOf(activity, names) {

@@ -165,7 +165,7 @@ function runsOf(answer) {
   return list(object(answer).runs).map(object).filter((run) => asId(run.run_id));
 }
 
-/** The requester answers a question in the run; everything else waits for people. */
+/** The requester replies to a clarification in the run; everything else waits for people. */
 function isForPeople({ escalation_id, kind }) {
   return asId(escalation_id) && kind !== "question";
 }

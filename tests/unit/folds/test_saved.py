@@ -8,7 +8,7 @@ from ballast.contracts import ExitReason, HandOver, Limits, Planner
 from tests.support.random_runs import runs
 from tests.support.runs import Story, wants
 
-LOOP = HandOver(to=Planner.HUMAN, reason=ExitReason.LOOP)
+LOOP = HandOver(to=Planner.PERSON, reason=ExitReason.LOOP)
 
 
 def looped(*costs: int, turns: int = 10, ceiling: int = 100_000) -> Story:
