@@ -1,4 +1,4 @@
-"""The pages of the documentation name what exists, link to what is there, and keep their lines short."""
+"""Pages name what exists and link to what is there; pages, templates, state machine and console have short lines."""
 
 import re
 from collections.abc import Iterator
@@ -12,6 +12,28 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), *sorted
 MAX_LINE = 120
 #: Kept as tables of one line a finding.
 LONG_LINES = {"docs/findings-held.md"}
+
+#: Templates, the state machine, settings and the console. Python's lines are held by ruff.
+CODE = [
+    *(ROOT / name for name in ("template.yaml", "business.yaml", "samconfig.toml")),
+    *(path for pattern in ("*.js", "*.css", "*.html") for path in sorted(ROOT.glob(f"functions/**/{pattern}"))),
+    *(
+        path
+        for folder in ("statemachine", "localcloud", "bench", "layers")
+        for path in sorted(ROOT.glob(f"{folder}/**/*.yaml"))
+    ),
+]
+
+#: Templates, the state machine, settings and the console. Python's lines are held by ruff.
+CODE = [
+    *(ROOT / name for name in ("template.yaml", "business.yaml", "samconfig.toml")),
+    *(path for pattern in ("*.js", "*.css", "*.html") for path in sorted(ROOT.glob(f"functions/**/{pattern}"))),
+    *(
+        path
+        for folder in ("statemachine", "localcloud", "bench", "layers")
+        for path in sorted(ROOT.glob(f"{folder}/**/*.yaml"))
+    ),
+]
 
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _ONE_LINK = re.compile(r"- \[.*\]\([^)]*\)")
@@ -84,6 +106,13 @@ def test_lines_of_prose_are_short(page: Path) -> None:
     ]
 
     assert long == []
+
+
+@pytest.mark.parametrize("file", CODE, ids=name)
+def test_lines_of_templates_and_of_the_console_are_short(file: Path) -> None:
+    lines = enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+
+    assert [f"{name(file)}:{number}: {len(line)} characters" for number, line in lines if len(line) > MAX_LINE] == []
 
 
 @pytest.mark.parametrize("page", sorted(ROOT.glob("docs/decisions/[!R]*.md")), ids=name)

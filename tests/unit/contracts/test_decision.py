@@ -56,6 +56,14 @@ def test_whatever_is_sent_is_a_decision_or_refused(data: Any) -> None:
     assert isinstance(outcome, CallTools | Answer | HandOver) or "hand_over" in str(outcome)
 
 
+def test_the_former_name_of_a_person_as_a_planner_is_read_and_written_alike() -> None:
+    decision = HandOver(to=Planner.HUMAN, reason=ExitReason.NO_FALLBACK)
+
+    assert Planner.HUMAN is Planner.PERSON
+    assert decision.model_dump(mode="json")["to"] == "human"
+    assert parse_decision(decision.model_dump(mode="json")) == decision
+
+
 @pytest.mark.parametrize("kind", [None, 1, "", "stop", "ANSWER", ["answer"], "x" * 100_000])
 def test_an_unknown_kind_is_refused_briefly(kind: Any) -> None:
     with pytest.raises(InvalidInput) as refused:
