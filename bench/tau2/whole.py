@@ -1,4 +1,4 @@
-"""Play a case through the whole state machine: the template in the local cloud, a script for a model, no waiting."""
+"""Play a case through the whole state machine: the template in the local cloud, a scripted model, no waiting."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The built folders hold every file of the source tree, what the layers' pins bring, and nothing besides."""
+"""The built folders hold every file of the source tree and the layers' pinned packages, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was done can be undone, whatever its form's size; and a call is the same one whenever it is looked at."""
+"""An effect can be undone whatever the size of its form, and a call has the same form at every reading."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A decision is read from whatever a person, a script or a model sends."""
+"""A decision is parsed from anything that a person, a script or a model sends."""
 
 from decimal import Decimal
 from typing import Any

@@ -1,4 +1,4 @@
-"""What holds for the folds of every run, however it went and wherever it was cut off."""
+"""Invariants of the folds of every run, however it went and wherever it was cut off."""
 
 import random
 from collections.abc import Callable, Sequence

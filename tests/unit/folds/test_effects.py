@@ -1,4 +1,4 @@
-"""Which effects stand, what repeats them, what the rollback must do, and how they end: four folds and a small world."""
+"""Four folds of effects (standing, repeated, to undo, final) against a simulated world."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Runs in which an answer came late, twice or in pieces; each was once a way to lose a run."""
+"""Runs with late, repeated or partial answers."""
 
 from typing import Any
 

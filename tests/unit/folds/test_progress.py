@@ -1,4 +1,4 @@
-"""Where a run stands, for somebody who looks at a display."""
+"""The status of a run, as displays show it."""
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, ToolCall
 from ballast.folds.progress import Progress

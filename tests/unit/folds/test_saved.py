@@ -1,4 +1,4 @@
-"""What a stopped loop would have burned by its limits: turns left at the last turn's price, within the money left."""
+"""The money that a stopped loop saved: turns left at the last turn's price, within the money left."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The story of a run agrees with what the run knows of itself, whatever it did and wherever its log ends."""
+"""The timeline agrees with the run's own folds, for any run and wherever its log ends."""
 
 import io
 import json
