@@ -110,7 +110,9 @@ def _check_stable(attempt: Attempt, latest: ApprovalRound) -> None:
         return
     if needed.proposed_sha256 == attempt.proposed_sha256:
         fields = differing(needed.arguments, attempt.state.call.arguments)
-        raise RuleViolation(f"{attempt.tool.name}: {fields}: is not stable, it was another value when it was approved.")
+        raise RuleViolation(
+            f"{attempt.tool.name}: {fields}: has another value than people approved. Its validator must not change it."
+        )
 
 
 def _check_begun(attempt: Attempt) -> None:

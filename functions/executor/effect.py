@@ -192,7 +192,7 @@ class Effects:
 
         def end() -> dict[str, Any]:
             if is_begun(call.history, at):
-                raise _GivesBack("It was begun meanwhile.")
+                raise _GivesBack("Another attempt began it meanwhile.")
             return self.log.kept(run_id, CallOutcome.never_begun(call_end).kept(proposed.tool))
 
         try:
@@ -490,7 +490,9 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
     first = log.record(task.run_id, intended).invocation == invocation
     if attempt.cost_microusd and log.goes_on_after(task.run_id, task.turn):
         # Settle adds up the charges after it has recorded the ending: it may not see what is reserved now.
-        raise RunEnded(f"{attempt.idempotency_key}: the run has ended or gone on; it may not spend anything any more.")
+        raise RunEnded(
+            f"{attempt.idempotency_key}: the run has ended or continued without this call, so the call may not spend."
+        )
     return first
 
 

@@ -311,7 +311,9 @@ def reserve_anew(log: RunLog, attempt: Attempt, invocation: str) -> CallOutcome 
     if attempt.record(reserved).invocation != invocation:
         raise AttemptInProgress(f"{attempt.idempotency_key}: another attempt at this call has not ended; try again.")
     if log.goes_on_after(attempt.task.run_id, attempt.task.turn):  # see ``effect.intend``
-        raise RunEnded(f"{attempt.idempotency_key}: the run has ended or gone on; it may not spend anything any more.")
+        raise RunEnded(
+            f"{attempt.idempotency_key}: the run has ended or continued without this call, so the call may not spend."
+        )
     return None
 
 

@@ -140,7 +140,9 @@ class Answers:
         if escalation_id is None:  # a reply is on record: the same one again finishes what it began
             escalation_id = _latest_replied(run, caller.principal, decision)
         if escalation_id is None:
-            raise EscalationClosed(f"{run_id} asks the requester nothing now; see its status.")
+            raise EscalationClosed(
+                f"{run_id} does not wait for the requester now. GET /runs/{run_id} shows its status."
+            )
         said = decision.model_dump(mode="json")
         return self.take(PersonsAnswer(escalation_id=escalation_id, by=caller.principal, decision=said), caller)
 
