@@ -91,6 +91,7 @@ WORDS = [
             Allowed("localcloud/converse/openai.py", r"_assistant\(", MODELS),
             Allowed("bench/tau2/gold.py", "``assistant``", MODELS),
             Allowed("docs/decisions/model.md", "assistant message", AWS),
+            Allowed("layers/ballast/ballast/models/card.py", "the assistant's", AWS),
         ),
     ),
     Word(
@@ -173,8 +174,12 @@ WORDS = [
             Allowed("functions/front/contract.py", r"^ +question(: str.*| +the agent's.*)$", ON_DISK),
             Allowed("functions/front/runs.py", r"\b_question\(", CLARIFICATION),
             Allowed("functions/people/api.py", r"reply_to_question|replyToQuestion|shows the question\.", ON_DISK),
-            Allowed("functions/people/contract.py", r"\| question \(|of a question: the requester", ON_DISK),
-            Allowed("functions/people/escalations_table.py", r"\| question \(", ON_DISK),
+            Allowed(
+                "layers/ballast/ballast/contracts/escalation.py",
+                r"\| question \(|of a question: the requester",
+                ON_DISK,
+            ),
+            Allowed("layers/ballast/ballast/escalations.py", r"\| question \(", ON_DISK),
             Allowed("*", r"agent's (earlier )?questions?|[qQ]uestions? (of|to) the (agent|requester)", CLARIFICATION),
             Allowed("*", r"question_to_requester|the requester a question", CLARIFICATION),
             Allowed("functions/agent/decision.py", r"\b[qQ]uestion\b", CLARIFICATION),
@@ -219,7 +224,6 @@ WORDS = [
         r"\bbooks?\b|\bbookkeeping\b|\bkeepers?\b|\blend(s|ing|er|ers)?\b|\blent\b",
         ("books", "lending", "keeper"),
         (
-            Allowed("*.py", r"\bPriceBook\b", "the usual word for a list of prices"),
             Allowed("bench/tau2/airline/agent.yaml", "You book", BUSINESS),
             Allowed("bench/t*.py", "book_reservation", BUSINESS),
         ),

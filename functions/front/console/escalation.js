@@ -113,7 +113,7 @@ export class Escalation {
       text(escalation.corrupt) &&
         el("p", {
           class: "notice bad untrusted",
-          text: `The log's entry of the proposed decision cannot be read: ${brief(escalation.corrupt, 300)}`,
+          text: `The log's entry of the proposed decision is not shown: ${brief(escalation.corrupt, 300)}`,
         }),
       calls &&
         el(
@@ -174,7 +174,8 @@ function approvalLines({
       `Approved by ${list(given).length} of ${needed} people${list(given).length ? `: ${names(given)}` : ""}.`,
     text(approvers) && `Only members of ${brief(approvers, 80)} may approve it.`,
     list(mayNot).length > 0 &&
-      `${names(mayNot)} asked for this run, proposed this call or changed it, and may not approve it.`,
+      `${names(mayNot)} asked for this run, proposed or changed this call, or guided the agent to it, ` +
+        "and may not approve it.",
     text(changedBy) && `${brief(changedBy, 200)} has changed the arguments.`,
   ].filter(Boolean);
   return (

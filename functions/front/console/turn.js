@@ -204,15 +204,11 @@ function decidedLines(decided, escalation) {
   ].filter(Boolean);
 }
 
-function breakerWords({ mode, by, reason }) {
-  return `${mode}${text(by) ? `, by ${by}` : ""}${text(reason) ? `: ${reason}` : ""}`;
-}
-
-/** The budget that a person added; only the part that the windows had room for raised the ceiling. */
+/** The budget that the run got: the leased part of what a person added. */
 function addedBudget({ add_budget_microusd: added, leased_microusd: leased }) {
   if (whole(leased) >= added) return `${money(added)} more`;
-  const room = whole(leased) > 0 ? money(leased) : "none of it";
-  return `${money(added)} more was granted; the windows had room for ${room}`;
+  return whole(leased) > 0 ? `${money(leased)} more: that was leased of the ${money(added)} asked for`
+    : `none of the ${money(added)} asked for was leased`;
 }
 
 function escalationLines(asked) {
@@ -338,21 +334,29 @@ function approvalLines(round, last) {
       class: "warn-text untrusted",
       text: `An approval became void because this had changed: ${texts(round.void)}.`,
     });
+  const why =
+    list(round.why).length > 0 &&
+    el("p", { class: "dim untrusted", text: `A person had to approve because ${texts(round.why)}.` });
   if (round.silent === true)
-    return [el("p", { class: "warn-text", text: "Nobody answered the request for approval in time." }), moved].filter(
-      Boolean,
-    );
+    return [
+      el("p", { class: "warn-text", text: "Nobody answered the request for approval in time." }),
+      why,
+      moved,
+    ].filter(Boolean);
   if (typeof round.approve !== "boolean") {
     return (
       last &&
-      el(
-        "p",
-        {},
-        "Not carried out yet: a person must approve. ",
-        list(round.given).length > 0 &&
-          el("span", { class: "untrusted", text: `Approved so far by ${texts(round.given)}. ` }),
-        id && el("a", { href: `#/escalations/${id}`, text: "Decide" }),
-      )
+      [
+        why,
+        el(
+          "p",
+          {},
+          "Not carried out yet: a person must approve. ",
+          list(round.given).length > 0 &&
+            el("span", { class: "untrusted", text: `Approved so far by ${texts(round.given)}. ` }),
+          id && el("a", { href: `#/escalations/${id}`, text: "Decide" }),
+        ),
+      ].filter(Boolean)
     );
   }
   return [
@@ -368,6 +372,7 @@ function approvalLines(round, last) {
       ),
       text(round.comment) && block(round.comment, { className: "dim" }),
     ),
+    why,
     moved,
   ].filter(Boolean);
 }
