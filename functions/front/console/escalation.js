@@ -51,7 +51,7 @@ export class Escalation {
             escalation.answer_by && age(escalation.answer_by, { until: "expires" }), "."]),
         !this.compact && run && el("p", {}, el("a", { href: `#/runs/${run}`, text: "See the whole run" }),
           escalation.tenant && el("span", { class: "dim untrusted", text: ` · tenant ${brief(escalation.tenant, 120)}` }))),
-      text(escalation.corrupt) && el("p", { class: "notice bad untrusted", text: `The log's entry of the proposed decision cannot be read: ${brief(escalation.corrupt, 300)}` }),
+      text(escalation.corrupt) && el("p", { class: "notice bad untrusted", text: `The log's entry of the proposed decision is not shown: ${brief(escalation.corrupt, 300)}` }),
       calls && el("section", { class: "proposed", "aria-label": "Proposed" }, el("h2", { text: "Proposed" }), callLines(calls)),
       approval ? approvalLines(escalation) : partiesLine(escalation),
       !this.compact && this.live && this.forms(escalation),
@@ -87,29 +87,18 @@ function approvalLines({ why, approvals_needed: needed, approvals_given: given, 
     list(why).length > 0 && `A person must approve because ${names(why)}.`,
     needed > 1 && `Approved by ${list(given).length} of ${needed} people${list(given).length ? `: ${names(given)}` : ""}.`,
     text(approvers) && `Only members of ${brief(approvers, 80)} may approve it.`,
-    list(mayNot).length > 0 && `${names(mayNot)} asked for this run, proposed this call or changed it, and may not approve it.`,
+    list(mayNot).length > 0 && `${names(mayNot)} asked for this run, proposed or changed this call, or guided the agent to it, and may not approve it.`,
     text(changedBy) && `${brief(changedBy, 200)} has changed the arguments.`,
   ].filter(Boolean);
   return lines.length > 0 && el("section", { class: "approval-facts", "aria-label": "Approval" }, lines.map((line) => el("p", { class: "untrusted", text: line })));
 }
 
-/** The answer that was given. */
-function answerGiven(escalation) {
-  const decision = object(escalation.decision ?? object(escalation.answer).decision);
-  const approve = escalation.approve ?? object(escalation.answer).approve;
-  const comment = text(escalation.comment ?? object(escalation.answer).comment);
+/** Who has answered, and when. The run's timeline has the answer itself. */
+function answerGiven({ answered_by: by, answered_at: at }) {
   return el("section", { class: "card given", "aria-label": "The answer" },
     el("h2", { text: "Answered" }),
-    el("p", {}, typeof approve === "boolean" && badge(approve ? ["approved", "good"] : ["REJECTED", "bad"]),
-      el("span", { class: "untrusted", text: ` by ${brief(escalation.answered_by ?? escalation.by, 128) || "somebody"} ` }),
-      escalation.answered_at && age(escalation.answered_at)),
-    comment && block(comment),
-    !decision.kind && typeof approve !== "boolean" && el("p", { class: "dim", text: "The run's timeline has the answer." }),
-    decision.kind === "answer" && block(decision.text, { className: "answer" }),
-    decision.kind === "hand_over" && el("p", { class: "untrusted", text: `Back to ${brief(decision.to, 40)}: ${brief(decision.guidance, 600)}` }),
-    Number.isSafeInteger(decision.add_budget_microusd) && decision.add_budget_microusd > 0
-      && el("p", { text: `${usd(decision.add_budget_microusd)} more budget` }),
-    decision.kind === "call_tools" && callLines(proposedCalls({ proposed: decision })));
+    el("p", {}, el("span", { class: "untrusted", text: `by ${brief(by, 128) || "somebody"} ` }), at && age(at)),
+    el("p", { class: "dim", text: "The run's timeline has the answer." }));
 }
 
 // ── the ways to answer ──
