@@ -98,3 +98,8 @@ class Rule:
     words: Literal["quoted", "described"] = "quoted"
     code: str = "ValidationException"
     by_model: bool = False
+
+
+def card_rule(name: str, source: str, check: Callable[[Asked, ModelCard], Iterable[str]], **more: Any) -> Rule:
+    """Return a rule for the models that have a card."""
+    return Rule(name, source, lambda asked: () if asked.card is None else check(asked, asked.card), **more)

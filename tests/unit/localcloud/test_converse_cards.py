@@ -9,6 +9,7 @@ import pytest
 
 from ballast.models.catalog import CardFile, Catalog
 from localcloud.converse import ModelError, Reply, Strict
+from localcloud.converse.cache_rules import CACHE_RULES
 from localcloud.converse.card_rules import CARD_RULES
 from localcloud.converse.rules import refused
 from tests.unit.localcloud.test_converse_rules import (
@@ -350,8 +351,8 @@ def test_what_a_model_does_not_take_is_refused(
 
 
 def test_each_rule_has_a_request_that_breaks_it_and_a_source() -> None:
-    assert {rule for rule, *_ in REFUSED} | {"a call's id"} == {rule.name for rule in CARD_RULES}
-    for rule in CARD_RULES:
+    assert {rule for rule, *_ in REFUSED} | {"a call's id"} == {rule.name for rule in (*CARD_RULES, *CACHE_RULES)}
+    for rule in (*CARD_RULES, *CACHE_RULES):
         assert re.search(r"docs\.aws\.amazon\.com/|[\w.-]+/[\w.-]+#\d+", rule.source), rule.name
 
 
