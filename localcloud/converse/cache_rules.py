@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ballast.models.card import ModelCard
@@ -11,27 +11,8 @@ from localcloud.converse.asked import Asked, Rule, card_rule
 _API = "docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_"
 
 
-def _points(asked: Asked) -> Iterator[tuple[str, str, str, int, Mapping[str, Any]]]:
-    """Yield each cache point in the order of the prompt: part, Bedrock's pointer, Claude's place, blocks before it."""
-    for part, pointer, blocks in _sections(asked):
-        before = 0
-        for at, block in enumerate(blocks):
-            if "cachePoint" in block:
-                claudes = f"{pointer[2:].replace('/', '.')}.{before - 1}"
-                yield part, f"{pointer}/{at}", claudes, before, block["cachePoint"]
-            else:
-                before += 1
-
-
-def _sections(asked: Asked) -> Iterator[tuple[str, str, Iterable[Mapping[str, Any]]]]:
-    yield "tools", "#/toolConfig/tools", asked.tools
-    yield "system", "#/system", asked.request.get("system") or ()
-    for at, message in enumerate(asked.messages):
-        yield "messages", f"#/messages/{at}/content", message["content"]
-
-
 def _no_cache(asked: Asked, card: ModelCard) -> Iterator[str]:
-    if card.cache is None and any(_points(asked)):
+    if card.cache is None and asked.points:
         yield (
             "You invoked an unsupported model or your request did not allow prompt caching. "
             "See the documentation for more information."
@@ -41,7 +22,7 @@ def _no_cache(asked: Asked, card: ModelCard) -> Iterator[str]:
 def _places(asked: Asked, card: ModelCard) -> Iterator[str]:
     if card.cache is None:
         return
-    for part, pointer, _, _, _ in _points(asked):
+    for part, pointer, _, _, _ in asked.points:
         after_result = part == "messages" and not card.cache.after_results and _stands_after_result(asked, pointer)
         if part not in card.cache.places or after_result:
             yield (
@@ -56,20 +37,20 @@ def _stands_after_result(asked: Asked, pointer: str) -> bool:
 
 
 def _too_many(asked: Asked, card: ModelCard) -> Iterator[str]:
-    count = sum(1 for _ in _points(asked))
+    count = len(asked.points)
     if card.cache is not None and count > card.cache.most_points:
         yield f"A maximum of {card.cache.most_points} blocks with cache_control may be provided. Found {count}."
 
 
 def _lifetimes(asked: Asked, card: ModelCard) -> Iterator[str]:
-    for _, pointer, _, _, point in _points(asked):
+    for _, pointer, _, _, point in asked.points:
         if card.cache is not None and point.get("ttl", card.cache.ttls[0]) not in card.cache.ttls:
             yield f"{pointer}: this model takes no cache point with a ttl of {point['ttl']}."
 
 
 def _order_of_lifetimes(asked: Asked, _: ModelCard) -> Iterator[str]:
     short = False
-    for _part, _pointer, place, _before, point in _points(asked):
+    for _part, _pointer, place, _before, point in asked.points:
         if point.get("ttl") == "1h" and short:
             yield (
                 f"{place}.cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' "
@@ -80,7 +61,7 @@ def _order_of_lifetimes(asked: Asked, _: ModelCard) -> Iterator[str]:
 
 
 def _after_nothing(asked: Asked, _: ModelCard) -> Iterator[str]:
-    for _part, pointer, _place, before, _point in _points(asked):
+    for _part, pointer, _place, before, _point in asked.points:
         if before == 0:
             yield f"{pointer}: a cachePoint must come after the content that it caches."
 

@@ -208,9 +208,9 @@ def _tool_names(asked: Asked, card: ModelCard) -> Iterator[str]:
 
 
 def _call_ids(asked: Asked, card: ModelCard) -> Iterator[str]:
-    for _, _, block in asked.blocks:
-        if "toolUse" in block and not re.search(card.tool_use_id, block["toolUse"]["toolUseId"]):
-            own = block["toolUse"]["toolUseId"]
+    for _, _, use in asked.calls:
+        own = use["toolUseId"]
+        if not re.search(card.tool_use_id, own):
             if card.vendor == "Mistral":
                 yield f"Tool call id was {own} but must be a-z, A-Z, 0-9, with a length of 9."
             else:
@@ -262,9 +262,11 @@ def _strict_tools(asked: Asked, card: ModelCard) -> Iterator[str]:
 
 
 def _text_beside_results(asked: Asked, card: ModelCard) -> Iterator[str]:
+    if card.text_beside_results:
+        return
     for at, message in enumerate(asked.messages):
         kinds = {kind for block in message["content"] for kind in block if kind != "cachePoint"}
-        if message["role"] == "user" and "toolResult" in kinds and len(kinds) > 1 and not card.text_beside_results:
+        if message["role"] == "user" and "toolResult" in kinds and len(kinds) > 1:
             yield (
                 f"messages.{at}.content: Conversation blocks and tool result blocks cannot be provided "
                 "in the same turn."
@@ -272,20 +274,20 @@ def _text_beside_results(asked: Asked, card: ModelCard) -> Iterator[str]:
 
 
 def _status(asked: Asked, card: ModelCard) -> Iterator[str]:
-    for place, _, block in asked.blocks:
-        if "status" in block.get("toolResult", {}) and not card.result_status:
+    for place, _, result in asked.results:
+        if "status" in result and not card.result_status:
             yield f"This model doesn't support the status field at {place}.toolResult. Remove status and try again."
 
 
 def _json_results(asked: Asked, card: ModelCard) -> Iterator[str]:
-    for place, _, block in asked.blocks:
-        if not card.result_json and any("json" in part for part in block.get("toolResult", {}).get("content", ())):
+    for place, _, result in asked.results:
+        if not card.result_json and any("json" in part for part in result["content"]):
             yield f"This model doesn't support json content at {place}.toolResult. Provide text and try again."
 
 
 def _tool_changes(asked: Asked, card: ModelCard) -> Iterator[str]:
-    for place, _, block in asked.blocks:
-        if not card.tool_changes and block.keys() & {"toolAddition", "toolRemoval"}:
+    for place, _, block in () if card.tool_changes else asked.blocks:
+        if "toolAddition" in block or "toolRemoval" in block:
             yield f"This model doesn't support toolAddition and toolRemoval blocks ({place})."
 
 
@@ -294,7 +296,7 @@ def _tool_changes(asked: Asked, card: ModelCard) -> Iterator[str]:
 
 def _media(asked: Asked, card: ModelCard) -> Iterator[str]:
     for kind, takes in (("image", card.images), ("document", card.documents)):
-        files = list(asked.files(kind))
+        files = asked.files[kind]
         if files and takes is None:
             yield f"This model doesn't support {kind}s. Remove the {kind} at {files[0][0]} and try again."
         elif takes is not None:
