@@ -8,7 +8,6 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from ballast.contracts.decision import recorded_decision
-from ballast.contracts.error_text import error_text
 from ballast.edge import guarded
 from ballast.errors import LogCorrupt
 from ballast.http.api import HttpApi
@@ -19,6 +18,7 @@ from ballast.http.problem import not_found
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import ApprovalRequested, EscalationOpened, RunEnded
 from ballast.log.run_log import RunLog, Unreadable
+from ballast.masking import error_text
 from ballast.money import dollars
 from ballast.runtime import Runtime, lambda_runtime
 from functions.people.answer import Answers, AnswerSettings, playbook_of

@@ -17,6 +17,7 @@ No model client and no business code lives here. Modules import downwards only::
     run                a run: its events, folded once; with ballast.folds and ballast.timeline
     money              prices, reservations, amounts
     log.events         the events of a run: a model for each, its key, its envelope
+    masking            sensitive values: found in JSON and texts, masked or replaced by tokens
     contracts          the values that cross a wall
     aws_errors         an AWS client's error as its consequence
     errors             each named by its consequence

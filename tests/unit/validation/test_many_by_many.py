@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, create_model
 
 from ballast.contracts import Answer, RunRequest
-from ballast.contracts.secret import Finder, Secret
 from ballast.log.event import Event
+from ballast.masking import Finder, Secret
 from ballast.playbook import Grounded
 from ballast.run import Run
 from ballast.validation import ground, opening_sources, unknown_values, why_no_object

@@ -17,10 +17,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Self
 
 from ballast.contracts import ToolCall
-from ballast.contracts.error_text import error_text
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import ModelRefused, PlaybookInvalid, SettingInvalid, ends_the_process, whatever_it_raises
 from ballast.folds.calls import identity, identity_of
+from ballast.masking import error_text
 from ballast.playbook.agent import AgentConfig, read_agent
 from ballast.playbook.declaration import Circuit, Effect, OnRollback
 from ballast.playbook.fallback import Fallback
