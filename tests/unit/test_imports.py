@@ -27,6 +27,7 @@ RANKS = {
     "outbox": 9,
     "moves_table": 8,
     "breaker_reader": 8,
+    "escalations": 8,
     "budget_items": 7,
     "log": 7,
     "playbook": 6,
