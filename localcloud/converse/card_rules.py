@@ -128,7 +128,7 @@ def _thinking_budget(asked: Asked, card: ModelCard) -> Iterator[str]:
 
 
 def _forbidden_while_thinking(asked: Asked, card: ModelCard) -> Iterator[str]:
-    forbids = card.thinking.forbids if card.thinking is not None and asked.thinking else ()
+    forbids = set(_forbidden(asked, card))
     if "temperature" in forbids and asked.inference.get("temperature", 1) != 1:
         yield (
             "`temperature` may only be set to 1 when thinking is enabled. "
@@ -136,8 +136,35 @@ def _forbidden_while_thinking(asked: Asked, card: ModelCard) -> Iterator[str]:
         )
     if "top_p" in forbids and asked.inference.get("topP", 1) < 0.95:
         yield "`top_p` must be greater than or equal to 0.95 or unset when thinking is enabled."
+    if "max_tokens" in forbids and "maxTokens" in asked.inference:
+        yield "maxTokens must be unset at this level of effort."
     if "forced_tool_choice" in forbids and asked.tool_choice.keys() & {"any", "tool"}:
         yield "Thinking may not be enabled when tool_choice forces tool use."
+    if "prefill" in forbids and asked.messages[-1]["role"] == "assistant":
+        yield "This model does not support assistant message prefill while it thinks."
+
+
+def _forbidden(asked: Asked, card: ModelCard) -> Iterator[str]:
+    """Yield what the model refuses while it thinks as this request asks it to."""
+    if card.thinking is None:
+        return
+    if asked.thinking or card.thinking.default == "always":
+        yield from card.thinking.forbids
+    if card.thinking.effort is None:
+        return
+    sent = (asked.request.get("additionalModelRequestFields") or {}, asked.request.get("outputConfig") or {})
+    for level, forbids in card.thinking.effort.levels.items():
+        parts = card.thinking.effort.given(effort=level)
+        wanted = (parts.additional_fields, parts.output_config)
+        if any(wanted) and all(map(_holds, sent, wanted)):
+            yield from (*card.thinking.forbids, *forbids)
+
+
+def _holds(sent: Any, wanted: Any) -> bool:
+    """Return whether every field of ``wanted`` is in ``sent``, at any depth."""
+    if isinstance(wanted, dict):
+        return isinstance(sent, dict) and all(name in sent and _holds(sent[name], one) for name, one in wanted.items())
+    return bool(sent == wanted)
 
 
 def _own_reasoning_first(asked: Asked, card: ModelCard) -> Iterator[str]:

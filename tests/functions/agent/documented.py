@@ -176,7 +176,7 @@ _CITED = {
 }
 _SERVER_USE = {"toolUseId": "srv_1", "name": "nova_grounding", "input": {}, "type": "server_tool_use"}
 _SERVER_RESULT = {"toolUseId": "srv_1", "content": [{"text": "15 degrees"}], "status": "success", "type": "nova"}
-_TRACE = {"guardrail": {"inputAssessment": {"gr1": {"topicPolicy": {"topics": []}}}}}
+_TRACE: dict[str, Any] = {"guardrail": {"inputAssessment": {"gr1": {"topicPolicy": {"topics": []}}}}}
 
 
 def _forms() -> Iterator[Documented]:

@@ -10,12 +10,11 @@ from tests.functions.agent.documented import FAMILIES, REPLIES, Documented
 from tests.functions.agent.test_recorded_replies import outcome
 from tests.functions.endpoint import Endpoint, Reply
 from tests.functions.stack import Stack
-
-WAITS = "waits for the request from the card"
+from tests.waits import REASON
 
 
 def _parameter(documented: Documented) -> Any:
-    marks = [pytest.mark.xfail(strict=True, reason=WAITS)] if documented.waits else []
+    marks = [pytest.mark.xfail(strict=True, reason=REASON)] if documented.waits else []
     return pytest.param(documented, id=documented.name, marks=marks)
 
 

@@ -74,6 +74,10 @@ _BUDGET = {
     "given_back": "must",
     "forbids": ["temperature", "top_p", "forced_tool_choice"],
 }
+_EFFORT = {
+    "levels": {"low": [], "high": ["max_tokens"]},
+    "additional_fields": {"reasoningConfig": {"type": "enabled", "effort": "$effort"}},
+}
 _ROOM = put(4000, "inferenceConfig", "maxTokens")
 _COOL = both(_ROOM, drop("inferenceConfig", "temperature"))
 _CACHE = {"places": ["tools", "system", "messages"], "least_tokens": 1024, "ttls": ["5m", "1h"]}
@@ -294,6 +298,18 @@ REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
         f"{_SAID}Thinking may not be enabled when tool_choice forces tool use.",
     ),
     (
+        "while it thinks",
+        {"thinking": {"effort": _EFFORT}},
+        put({"reasoningConfig": {"type": "enabled", "effort": "high"}}, "additionalModelRequestFields"),
+        "maxTokens must be unset",
+    ),
+    (
+        "while it thinks",
+        {"thinking": {**_BUDGET, "forbids": ["prefill"], "given_back": "may"}},
+        both(_ROOM, thinks(type="enabled", budget_tokens=1024), turn("assistant", {"text": "It"})),
+        "prefill while it thinks",
+    ),
+    (
         "reasoning is taken",
         {},
         put([reasoning(), {"toolUse": USE}], "messages", 1, "content"),
@@ -404,6 +420,12 @@ def test_what_a_model_takes_is_taken(model_id: str, change: Change) -> None:
     refusal = refused(changed(change), model_id)
 
     assert refusal is None, refusal
+
+
+def test_a_lower_level_of_effort_forbids_nothing() -> None:
+    request = changed(put({"reasoningConfig": {"type": "enabled", "effort": "low"}}, "additionalModelRequestFields"))
+
+    assert refused(request, "acme.m-v1", cards(thinking={"effort": _EFFORT})) is None
 
 
 def test_a_model_without_a_card_is_held_to_the_service_alone() -> None:
