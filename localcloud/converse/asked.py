@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -72,14 +72,76 @@ class Asked:
         first = self.model_id.partition(".")[0]
         return first if first in PROFILES else "in-region"
 
-    def files(self, kind: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-        """Yield place, role and value of each ``image`` or ``document``, those in tool results included."""
+    @cached_property
+    def calls(self) -> tuple[tuple[str, str, Mapping[str, Any]], ...]:
+        """Each ``toolUse`` with the place of its block and its role."""
+        return tuple((place, role, block["toolUse"]) for place, role, block in self.blocks if "toolUse" in block)
+
+    @cached_property
+    def results(self) -> tuple[tuple[str, str, Mapping[str, Any]], ...]:
+        """Each ``toolResult`` with the place of its block and its role."""
+        return tuple((place, role, block["toolResult"]) for place, role, block in self.blocks if "toolResult" in block)
+
+    @cached_property
+    def answered(self) -> tuple[Sequence[str], ...]:
+        """The ids of each message's results."""
+        return tuple(
+            [block["toolResult"]["toolUseId"] for block in message["content"] if "toolResult" in block]
+            for message in self.messages
+        )
+
+    @cached_property
+    def called(self) -> tuple[Sequence[str], ...]:
+        """The ids of each message's calls that the next message must answer.
+
+        A call that the provider made itself is answered in its own message.
+        """
+        return tuple(
+            [
+                block["toolUse"]["toolUseId"]
+                for block in message["content"]
+                if "toolUse" in block
+                and block["toolUse"].get("type") != "server_tool_use"
+                and block["toolUse"]["toolUseId"] not in own
+            ]
+            for message, own in zip(self.messages, self.answered, strict=True)
+        )
+
+    @cached_property
+    def files(self) -> Mapping[str, Sequence[tuple[str, str, Mapping[str, Any]]]]:
+        """Place, role and value of each ``image`` and ``document``, those in tool results included."""
+        found: dict[str, list[tuple[str, str, Mapping[str, Any]]]] = {"image": [], "document": []}
         for place, role, block in self.blocks:
-            if kind in block:
-                yield place, role, block[kind]
-            for index, part in enumerate(block.get("toolResult", {}).get("content", ())):
-                if kind in part:
-                    yield f"{place}.toolResult.content.{index}", role, part[kind]
+            for kind in block.keys() & found.keys():
+                found[kind].append((place, role, block[kind]))
+        for place, role, result in self.results:
+            for index, part in enumerate(result["content"]):
+                for kind in part.keys() & found.keys():
+                    found[kind].append((f"{place}.toolResult.content.{index}", role, part[kind]))
+        return found
+
+    @cached_property
+    def points(self) -> tuple[tuple[str, str, str, int, Mapping[str, Any]], ...]:
+        """The cache points in the order of the prompt.
+
+        Each with its part (``messages``), Bedrock's pointer (``#/messages/2/content/1``), the place of the block before
+        it as Claude names it (``messages.2.content.0``), and the number of blocks before it there.
+        """
+        sections: list[tuple[str, str, Iterable[Mapping[str, Any]]]] = [
+            ("tools", "#/toolConfig/tools", self.tools),
+            ("system", "#/system", self.request.get("system") or ()),
+        ]
+        sections += [("messages", f"#/messages/{at}/content", one["content"]) for at, one in enumerate(self.messages)]
+        found = []
+        for part, pointer, blocks in sections:
+            before = 0
+            for at, block in enumerate(blocks):
+                if "cachePoint" in block:
+                    claudes = f"{pointer[2:].replace('/', '.')}.{before - 1}"
+                    found.append((part, f"{pointer}/{at}", claudes, before, block["cachePoint"]))
+                else:
+                    before += 1
+        return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -98,3 +160,8 @@ class Rule:
     words: Literal["quoted", "described"] = "quoted"
     code: str = "ValidationException"
     by_model: bool = False
+
+
+def card_rule(name: str, source: str, check: Callable[[Asked, ModelCard], Iterable[str]], **more: Any) -> Rule:
+    """Return a rule for the models that have a card."""
+    return Rule(name, source, lambda asked: () if asked.card is None else check(asked, asked.card), **more)

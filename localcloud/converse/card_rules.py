@@ -1,4 +1,4 @@
-"""What a model refuses by its card: parameters, thinking, reasoning, cache points, schemas, files, sizes.
+"""Rules by a model's card: parameters, thinking, reasoning, schemas, files, sizes.
 
 A model without a card is held to the service's rules alone.
 """
@@ -6,11 +6,11 @@ A model without a card is held to the service's rules alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ballast.models.card import ModelCard
-from localcloud.converse.asked import Asked, Rule
+from localcloud.converse.asked import Asked, Rule, card_rule
 from localcloud.converse.cache import canonical_bytes, tokens_of
 
 _API = "docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_"
@@ -18,13 +18,6 @@ _GUIDE = "docs.aws.amazon.com/bedrock/latest/userguide/"
 _THINKING = f"{_GUIDE}claude-messages-extended-thinking.html"
 _FEATURES = f"{_GUIDE}conversation-inference-supported-models-features.html"
 _CLAUDE_DOCS = "Please consult our documentation at https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
-
-CardCheck = Callable[[Asked, ModelCard], Iterable[str]]
-
-
-def _of_card(check: CardCheck) -> Callable[[Asked], Iterable[str]]:
-    """Return the check for models that have a card."""
-    return lambda asked: () if asked.card is None else check(asked, asked.card)
 
 
 # The model as such
@@ -135,7 +128,7 @@ def _thinking_budget(asked: Asked, card: ModelCard) -> Iterator[str]:
 
 
 def _forbidden_while_thinking(asked: Asked, card: ModelCard) -> Iterator[str]:
-    forbids = card.thinking.forbids if card.thinking is not None and asked.thinking else ()
+    forbids = set(_forbidden(asked, card))
     if "temperature" in forbids and asked.inference.get("temperature", 1) != 1:
         yield (
             "`temperature` may only be set to 1 when thinking is enabled. "
@@ -143,8 +136,35 @@ def _forbidden_while_thinking(asked: Asked, card: ModelCard) -> Iterator[str]:
         )
     if "top_p" in forbids and asked.inference.get("topP", 1) < 0.95:
         yield "`top_p` must be greater than or equal to 0.95 or unset when thinking is enabled."
+    if "max_tokens" in forbids and "maxTokens" in asked.inference:
+        yield "maxTokens must be unset at this level of effort."
     if "forced_tool_choice" in forbids and asked.tool_choice.keys() & {"any", "tool"}:
         yield "Thinking may not be enabled when tool_choice forces tool use."
+    if "prefill" in forbids and asked.messages[-1]["role"] == "assistant":
+        yield "This model does not support assistant message prefill while it thinks."
+
+
+def _forbidden(asked: Asked, card: ModelCard) -> Iterator[str]:
+    """Yield what the model refuses while it thinks as this request asks it to."""
+    if card.thinking is None:
+        return
+    if asked.thinking or card.thinking.default == "always":
+        yield from card.thinking.forbids
+    if card.thinking.effort is None:
+        return
+    sent = (asked.request.get("additionalModelRequestFields") or {}, asked.request.get("outputConfig") or {})
+    for level, forbids in card.thinking.effort.levels.items():
+        parts = card.thinking.effort.given(effort=level)
+        wanted = (parts.additional_fields, parts.output_config)
+        if any(wanted) and all(map(_holds, sent, wanted)):
+            yield from (*card.thinking.forbids, *forbids)
+
+
+def _holds(sent: Any, wanted: Any) -> bool:
+    """Return whether every field of ``wanted`` is in ``sent``, at any depth."""
+    if isinstance(wanted, dict):
+        return isinstance(sent, dict) and all(name in sent and _holds(sent[name], one) for name, one in wanted.items())
+    return bool(sent == wanted)
 
 
 def _own_reasoning_first(asked: Asked, card: ModelCard) -> Iterator[str]:
@@ -215,9 +235,9 @@ def _tool_names(asked: Asked, card: ModelCard) -> Iterator[str]:
 
 
 def _call_ids(asked: Asked, card: ModelCard) -> Iterator[str]:
-    for _, _, block in asked.blocks:
-        if "toolUse" in block and not re.search(card.tool_use_id, block["toolUse"]["toolUseId"]):
-            own = block["toolUse"]["toolUseId"]
+    for _, _, use in asked.calls:
+        own = use["toolUseId"]
+        if not re.search(card.tool_use_id, own):
             if card.vendor == "Mistral":
                 yield f"Tool call id was {own} but must be a-z, A-Z, 0-9, with a length of 9."
             else:
@@ -269,9 +289,11 @@ def _strict_tools(asked: Asked, card: ModelCard) -> Iterator[str]:
 
 
 def _text_beside_results(asked: Asked, card: ModelCard) -> Iterator[str]:
+    if card.text_beside_results:
+        return
     for at, message in enumerate(asked.messages):
         kinds = {kind for block in message["content"] for kind in block if kind != "cachePoint"}
-        if message["role"] == "user" and "toolResult" in kinds and len(kinds) > 1 and not card.text_beside_results:
+        if message["role"] == "user" and "toolResult" in kinds and len(kinds) > 1:
             yield (
                 f"messages.{at}.content: Conversation blocks and tool result blocks cannot be provided "
                 "in the same turn."
@@ -279,20 +301,20 @@ def _text_beside_results(asked: Asked, card: ModelCard) -> Iterator[str]:
 
 
 def _status(asked: Asked, card: ModelCard) -> Iterator[str]:
-    for place, _, block in asked.blocks:
-        if "status" in block.get("toolResult", {}) and not card.result_status:
+    for place, _, result in asked.results:
+        if "status" in result and not card.result_status:
             yield f"This model doesn't support the status field at {place}.toolResult. Remove status and try again."
 
 
 def _json_results(asked: Asked, card: ModelCard) -> Iterator[str]:
-    for place, _, block in asked.blocks:
-        if not card.result_json and any("json" in part for part in block.get("toolResult", {}).get("content", ())):
+    for place, _, result in asked.results:
+        if not card.result_json and any("json" in part for part in result["content"]):
             yield f"This model doesn't support json content at {place}.toolResult. Provide text and try again."
 
 
 def _tool_changes(asked: Asked, card: ModelCard) -> Iterator[str]:
-    for place, _, block in asked.blocks:
-        if not card.tool_changes and block.keys() & {"toolAddition", "toolRemoval"}:
+    for place, _, block in () if card.tool_changes else asked.blocks:
+        if "toolAddition" in block or "toolRemoval" in block:
             yield f"This model doesn't support toolAddition and toolRemoval blocks ({place})."
 
 
@@ -301,7 +323,7 @@ def _tool_changes(asked: Asked, card: ModelCard) -> Iterator[str]:
 
 def _media(asked: Asked, card: ModelCard) -> Iterator[str]:
     for kind, takes in (("image", card.images), ("document", card.documents)):
-        files = list(asked.files(kind))
+        files = asked.files[kind]
         if files and takes is None:
             yield f"This model doesn't support {kind}s. Remove the {kind} at {files[0][0]} and try again."
         elif takes is not None:
@@ -316,140 +338,44 @@ def _media(asked: Asked, card: ModelCard) -> Iterator[str]:
                 yield f"The request has {len(files)} {kind}s; this model takes {takes.most}."
 
 
-# Cache points
-
-
-def _points(asked: Asked) -> Iterator[tuple[str, str, str, int, Mapping[str, Any]]]:
-    """Yield each cache point in the order of the prompt: part, Bedrock's pointer, Claude's place, blocks before it."""
-    for part, pointer, blocks in _sections(asked):
-        before = 0
-        for at, block in enumerate(blocks):
-            if "cachePoint" in block:
-                claudes = f"{pointer[2:].replace('/', '.')}.{before - 1}"
-                yield part, f"{pointer}/{at}", claudes, before, block["cachePoint"]
-            else:
-                before += 1
-
-
-def _sections(asked: Asked) -> Iterator[tuple[str, str, Iterable[Mapping[str, Any]]]]:
-    yield "tools", "#/toolConfig/tools", asked.tools
-    yield "system", "#/system", asked.request.get("system") or ()
-    for at, message in enumerate(asked.messages):
-        yield "messages", f"#/messages/{at}/content", message["content"]
-
-
-def _no_cache(asked: Asked, card: ModelCard) -> Iterator[str]:
-    if card.cache is None and any(_points(asked)):
-        yield (
-            "You invoked an unsupported model or your request did not allow prompt caching. "
-            "See the documentation for more information."
-        )
-
-
-def _places(asked: Asked, card: ModelCard) -> Iterator[str]:
-    if card.cache is None:
-        return
-    for part, pointer, _, _, _ in _points(asked):
-        after_result = part == "messages" and not card.cache.after_results and _stands_after_result(asked, pointer)
-        if part not in card.cache.places or after_result:
-            yield (
-                f"Malformed input request: {pointer}: extraneous key [cachePoint] is not permitted, "
-                "please reformat your input and try again."
-            )
-
-
-def _stands_after_result(asked: Asked, pointer: str) -> bool:
-    _, _, at, _, index = pointer.split("/")
-    return any("toolResult" in block for block in asked.messages[int(at)]["content"][: int(index)])
-
-
-def _too_many(asked: Asked, card: ModelCard) -> Iterator[str]:
-    count = sum(1 for _ in _points(asked))
-    if card.cache is not None and count > card.cache.most_points:
-        yield f"A maximum of {card.cache.most_points} blocks with cache_control may be provided. Found {count}."
-
-
-def _lifetimes(asked: Asked, card: ModelCard) -> Iterator[str]:
-    for _, pointer, _, _, point in _points(asked):
-        if card.cache is not None and point.get("ttl", card.cache.ttls[0]) not in card.cache.ttls:
-            yield f"{pointer}: this model takes no cache point with a ttl of {point['ttl']}."
-
-
-def _order_of_lifetimes(asked: Asked, _: ModelCard) -> Iterator[str]:
-    short = False
-    for _part, _pointer, place, _before, point in _points(asked):
-        if point.get("ttl") == "1h" and short:
-            yield (
-                f"{place}.cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' "
-                "cache_control block. Note that blocks are processed in the following order: `tools`, `system`, "
-                "`messages`."
-            )
-        short = short or point.get("ttl", "5m") == "5m"
-
-
-def _after_nothing(asked: Asked, _: ModelCard) -> Iterator[str]:
-    for _part, pointer, _place, before, _point in _points(asked):
-        if before == 0:
-            yield f"{pointer}: a cachePoint must come after the content that it caches."
-
-
-def _after_text_document(asked: Asked, card: ModelCard) -> Iterator[str]:
-    for at, message in enumerate(asked.messages):
-        for index, block in enumerate(message["content"][1:], start=1):
-            document = message["content"][index - 1].get("document", {})
-            if "cachePoint" in block and card.vendor == "Anthropic" and document.get("format", "pdf") != "pdf":
-                yield f"messages.{at}.content.{index}.type: Field required"
-
-
-def _rule(name: str, source: str, check: CardCheck, **more: Any) -> Rule:
-    return Rule(name, source, _of_card(check), **more)
-
-
 _OURS: Mapping[str, Any] = {"words": "described"}
 _MODEL: Mapping[str, Any] = {"by_model": True}
 
 CARD_RULES: tuple[Rule, ...] = (
-    _rule("Converse serves the model", _FEATURES, _not_served, **_OURS),
-    _rule("the profile exists", f"{_GUIDE}inference-profiles-support.html; recorded exchange 11", _no_such_profile),
-    _rule("a profile is needed", "Laisky/one-api#77, logancyang/obsidian-copilot#2472", _profile_needed),
-    _rule("system messages", _FEATURES, _no_system, **_OURS),
-    _rule("tool use", "langchain-ai/langchain-aws#447, danny-avila/LibreChat#6304", _no_tools),
-    _rule("tool choice", "strands-agents/harness-sdk#1241", _tool_choice),
-    _rule(
+    card_rule("Converse serves the model", _FEATURES, _not_served, **_OURS),
+    card_rule("the profile exists", f"{_GUIDE}inference-profiles-support.html; recorded exchange 11", _no_such_profile),
+    card_rule("a profile is needed", "Laisky/one-api#77, logancyang/obsidian-copilot#2472", _profile_needed),
+    card_rule("system messages", _FEATURES, _no_system, **_OURS),
+    card_rule("tool use", "langchain-ai/langchain-aws#447, danny-avila/LibreChat#6304", _no_tools),
+    card_rule("tool choice", "strands-agents/harness-sdk#1241", _tool_choice),
+    card_rule(
         "text beside results", "langchain-ai/langchain-aws#141, strands-agents/harness-sdk#1223", _text_beside_results
     ),
-    _rule("status of a result", "strands-agents/harness-sdk#554", _status, **_OURS),
-    _rule("json in a result", f"{_API}ToolResultContentBlock.html", _json_results, **_OURS),
-    _rule("images and documents", _FEATURES, _media, **_OURS),
-    _rule("strict tools", f"{_API}ToolSpecification.html", _strict_tools, **_OURS),
-    _rule("structured output", f"{_API}OutputConfig.html", _structured_output, **_OURS),
-    _rule("changes of tools", f"{_API}ContentBlock.html", _tool_changes, **_OURS),
-    _rule("maximum of output", "sigoden/aichat#813, RooCodeInc/Roo-Code#248", _max_output),
-    _rule("prompt caching", "BerriAI/litellm#39210, posit-dev/positron#12142", _no_cache, code="AccessDeniedException"),
-    _rule("a cache point's place", "NousResearch/hermes-agent#97281, earendil-works/pi#2053", _places, **_MODEL),
-    _rule("number of cache points", "VicBilibily/GCMP#83", _too_many, **_MODEL),
-    _rule("lifetime of a cache point", f"{_API}CachePointBlock.html", _lifetimes, **_OURS),
-    _rule("order of lifetimes", "Portkey-AI/gateway#1762", _order_of_lifetimes, **_MODEL),
-    _rule("a cache point after content", "strands-agents/harness-sdk#3677", _after_nothing, **_OURS, **_MODEL),
-    _rule("a cache point after a text document", "pizza-bot-app/pizza-bot#6", _after_text_document, **_MODEL),
-    _rule("keys of a schema", "lastmile-ai/mcp-agent#126", _root_keys, **_MODEL),
-    _rule("keywords of a schema", "pydantic/pydantic-ai#1623", _keywords, **_OURS, **_MODEL),
-    _rule("a tool's name", f"{_API}ToolSpecification.html", _tool_names, **_OURS, **_MODEL),
-    _rule("a call's id", "anomalyco/opencode#48843, vercel/ai#11802", _call_ids, **_MODEL),
-    _rule("temperature and top_p", "cline/cline#10572, BerriAI/litellm#15070", _parameters, **_MODEL),
-    _rule("form of thinking", "tinovyatkin/amazon-bedrock-copilot-chat#526", _thinking_form, **_MODEL),
-    _rule(
+    card_rule("status of a result", "strands-agents/harness-sdk#554", _status, **_OURS),
+    card_rule("json in a result", f"{_API}ToolResultContentBlock.html", _json_results, **_OURS),
+    card_rule("images and documents", _FEATURES, _media, **_OURS),
+    card_rule("strict tools", f"{_API}ToolSpecification.html", _strict_tools, **_OURS),
+    card_rule("structured output", f"{_API}OutputConfig.html", _structured_output, **_OURS),
+    card_rule("changes of tools", f"{_API}ContentBlock.html", _tool_changes, **_OURS),
+    card_rule("maximum of output", "sigoden/aichat#813, RooCodeInc/Roo-Code#248", _max_output),
+    card_rule("keys of a schema", "lastmile-ai/mcp-agent#126", _root_keys, **_MODEL),
+    card_rule("keywords of a schema", "pydantic/pydantic-ai#1623", _keywords, **_OURS, **_MODEL),
+    card_rule("a tool's name", f"{_API}ToolSpecification.html", _tool_names, **_OURS, **_MODEL),
+    card_rule("a call's id", "anomalyco/opencode#48843, vercel/ai#11802", _call_ids, **_MODEL),
+    card_rule("temperature and top_p", "cline/cline#10572, BerriAI/litellm#15070", _parameters, **_MODEL),
+    card_rule("form of thinking", "tinovyatkin/amazon-bedrock-copilot-chat#526", _thinking_form, **_MODEL),
+    card_rule(
         "budget of thinking",
         "danny-avila/LibreChat#8346, liuw1535/antigravity2api-nodejs#149",
         _thinking_budget,
         **_MODEL,
     ),
-    _rule("while it thinks", "MartialBE/one-hub#529, can1357/oh-my-pi#341", _forbidden_while_thinking, **_MODEL),
-    _rule("reasoning is taken", f"{_API}ReasoningContentBlock.html", _no_reasoning, **_OURS, **_MODEL),
-    _rule("reasoning of Claude", "can1357/oh-my-pi#10486, openclaw/openclaw#88020", _reasoning_of_claude, **_MODEL),
-    _rule("reasoning of another model", "maximhq/bifrost#6942", _foreign_reasoning, **_OURS, **_MODEL),
-    _rule("own reasoning comes first", _THINKING, _own_reasoning_first, **_OURS, **_MODEL),
-    _rule("prefill", "anomalyco/opencode#29760, XiaomiMiMo/MiMo-Code#1702", _no_prefill, **_MODEL),
-    _rule("context window of Claude", "daisuke-awaji/moca#254", _context_of_claude, **_MODEL),
-    _rule("context window", "aws-samples/bedrock-chat#95", _context),
+    card_rule("while it thinks", "MartialBE/one-hub#529, can1357/oh-my-pi#341", _forbidden_while_thinking, **_MODEL),
+    card_rule("reasoning is taken", f"{_API}ReasoningContentBlock.html", _no_reasoning, **_OURS, **_MODEL),
+    card_rule("reasoning of Claude", "can1357/oh-my-pi#10486, openclaw/openclaw#88020", _reasoning_of_claude, **_MODEL),
+    card_rule("reasoning of another model", "maximhq/bifrost#6942", _foreign_reasoning, **_OURS, **_MODEL),
+    card_rule("own reasoning comes first", _THINKING, _own_reasoning_first, **_OURS, **_MODEL),
+    card_rule("prefill", "anomalyco/opencode#29760, XiaomiMiMo/MiMo-Code#1702", _no_prefill, **_MODEL),
+    card_rule("context window of Claude", "daisuke-awaji/moca#254", _context_of_claude, **_MODEL),
+    card_rule("context window", "aws-samples/bedrock-chat#95", _context),
 )

@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-#: Appends a breach of a value's form to the list; the path is Bedrock's, counted from 1.
-_Check = Callable[[Any, str, list[str]], None]
+#: A place in a request, innermost step last; written out only for a breach.
+_Path = tuple[Any, ...]
+#: Appends a breach of a value's form to the list.
+_Check = Callable[[Any, _Path, list[str]], None]
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "structure": (dict,),
     "map": (dict,),
@@ -33,7 +35,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 def breaches(request: Mapping[str, Any], model_id: str) -> list[str]:
     """Return what in ``request`` (the body, as JSON) or in the model's id is not of the form of Converse."""
     found: list[str] = []
-    _converse()({**request, "modelId": model_id}, "", found)
+    _converse()({**request, "modelId": model_id}, (), found)
     return found
 
 
@@ -52,44 +54,56 @@ def _converse() -> _Check:
 
 def _check_of(shape: Any) -> _Check:
     """Return the check of values of ``shape``, built once: a request is checked in every turn of every test."""
-    kind, allowed, limits = shape.type_name, _TYPES.get(shape.type_name, ()), _limits(shape)
     if getattr(shape, "is_document_type", False):
         return lambda value, path, found: None
-    inner = _inner(shape)
+    kind, allowed, limits, inner = shape.type_name, _TYPES.get(shape.type_name, ()), _limits(shape), _inner(shape)
+    is_secret, is_number = "sensitive" in shape.metadata, kind in ("integer", "long", "float", "double")
 
-    def check(value: Any, path: str, found: list[str]) -> None:
-        if not isinstance(value, allowed) or (isinstance(value, bool) and kind != "boolean"):
-            found.append(f"Value at '{path}' failed to satisfy constraint: Member must be a {kind}")
+    def check(value: Any, path: _Path, found: list[str]) -> None:
+        if not isinstance(value, allowed) or (is_number and isinstance(value, bool)):
+            found.append(f"Value at '{_written(path)}' failed to satisfy constraint: Member must be a {kind}")
             return
-        for broken in limits(value):
-            shown = f" '{value}'" if isinstance(value, str | int | float) and "sensitive" not in shape.metadata else ""
-            found.append(f"Value{shown} at '{path}' failed to satisfy constraint: {broken}")
-        inner(value, path, found)
+        if limits is not None:
+            for broken in limits(value):
+                shown = f" '{value}'" if isinstance(value, str | int | float) and not is_secret else ""
+                found.append(f"Value{shown} at '{_written(path)}' failed to satisfy constraint: {broken}")
+        if inner is not None:
+            inner(value, path, found)
 
     return check
 
 
-def _inner(shape: Any) -> _Check:
+def _written(path: _Path) -> str:
+    """Return a place as Bedrock writes it: ``messages.2.member.content``."""
+    steps = []
+    while path:
+        path, step = path
+        steps.append(f"{step}.member" if isinstance(step, int) else str(step))
+    return ".".join(reversed(steps))
+
+
+def _inner(shape: Any) -> _Check | None:
+    """Return the check of what is inside a value; None for a value that has no parts."""
     if shape.type_name == "structure":
         return _members(shape)
     if shape.type_name == "list":
         item = _check_of(shape.member)
 
-        def items(value: Any, path: str, found: list[str]) -> None:
+        def items(value: Any, path: _Path, found: list[str]) -> None:
             for at, one in enumerate(value, start=1):
-                item(one, f"{path}.{at}.member", found)
+                item(one, (path, at), found)
 
         return items
     if shape.type_name == "map":
         key, entry = _check_of(shape.key), _check_of(shape.value)
 
-        def entries(value: Any, path: str, found: list[str]) -> None:
+        def entries(value: Any, path: _Path, found: list[str]) -> None:
             for name, one in value.items():
-                key(name, f"{path}.key", found)
-                entry(one, f"{path}.{name}.member", found)
+                key(name, (path, "key"), found)
+                entry(one, ((path, name), "member"), found)
 
         return entries
-    return lambda value, path, found: None
+    return None
 
 
 def _members(shape: Any) -> _Check:
@@ -97,27 +111,28 @@ def _members(shape: Any) -> _Check:
     required = tuple(shape.required_members)
     is_union = bool(shape.metadata.get("union"))
 
-    def check(value: Any, path: str, found: list[str]) -> None:
-        here = f"{path}." if path else ""
-        given = {name: one for name, one in value.items() if one is not None}
-        found += [
-            f"Value null at '{here}{name}' failed to satisfy constraint: Member must not be null"
-            for name in required
-            if name not in given
-        ]
-        if unknown := sorted(given.keys() - members.keys()):
-            found.append(f"Value at '{path}' failed to satisfy constraint: Unknown member: {', '.join(unknown)}")
-        elif is_union and len(given) != 1:
-            found.append(f"Value at '{path}' failed to satisfy constraint: Exactly one member must be set")
-        for name, one in given.items():
+    def check(value: Any, path: _Path, found: list[str]) -> None:
+        for name in required:
+            if value.get(name) is None:
+                place = _written((path, name))
+                found.append(f"Value null at '{place}' failed to satisfy constraint: Member must not be null")
+        given = 0
+        for name, one in value.items():
+            if one is None:
+                continue
+            given += 1
             if name in members:
-                members[name](one, f"{here}{name}", found)
+                members[name](one, (path, name), found)
+            else:
+                found.append(f"Value at '{_written(path)}' failed to satisfy constraint: Unknown member: {name}")
+        if is_union and given != 1:
+            found.append(f"Value at '{_written(path)}' failed to satisfy constraint: Exactly one member must be set")
 
     return check
 
 
-def _limits(shape: Any) -> Callable[[Any], list[str]]:
-    """Return the check of a value's length or size, pattern and enum; it returns the broken constraints."""
+def _limits(shape: Any) -> Callable[[Any], list[str]] | None:
+    """Return the check of a value's length, pattern and enum, which returns what is broken; None without any."""
     limits = shape.metadata
     least, most, pattern, enum = (limits.get(name) for name in ("min", "max", "pattern", "enum"))
     number = shape.type_name in ("integer", "long", "float", "double")
@@ -137,6 +152,4 @@ def _limits(shape: Any) -> Callable[[Any], list[str]]:
             broken.append(f"Member must satisfy enum value set: [{', '.join(enum)}]")
         return broken
 
-    if least is most is None and not pattern and not enum:
-        return lambda value: []
-    return check
+    return None if least is most is None and not pattern and not enum else check

@@ -1,4 +1,4 @@
-"""What Bedrock refuses in a Converse request: rules with a name, a source and Bedrock's words.
+"""Rules for what Bedrock refuses in a Converse request, each with a name, a source and Bedrock's words.
 
 ::
 
@@ -18,10 +18,11 @@ from typing import Any
 
 from ballast.models.catalog import Catalog
 from localcloud.converse.asked import Asked, Rule
+from localcloud.converse.cache_rules import CACHE_RULES
 from localcloud.converse.card_rules import CARD_RULES
 from localcloud.converse.service_rules import SERVICE_RULES
 
-RULES: tuple[Rule, ...] = (*SERVICE_RULES, *CARD_RULES)
+RULES: tuple[Rule, ...] = (*SERVICE_RULES, *CARD_RULES, *CACHE_RULES)
 _NOTHING: Mapping[str, str] = {}
 
 

@@ -1,9 +1,9 @@
-"""What the service itself refuses in a Converse request, whatever the model: form, conversation, tools, files."""
+"""Rules of the service itself for a Converse request, whatever the model: form, conversation, tools, files."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -82,8 +82,8 @@ def _blank_system(asked: Asked) -> Iterator[str]:
 
 
 def _blank_result(asked: Asked) -> Iterator[str]:
-    for place, _, block in asked.blocks:
-        for index, part in enumerate(block.get("toolResult", {}).get("content", ())):
+    for place, _, result in asked.results:
+        for index, part in enumerate(result["content"]):
             if "text" in part and not part["text"].strip():
                 yield f"{place}.toolResult.content.{index}: text content blocks must contain non-whitespace text"
 
@@ -98,76 +98,57 @@ def _text_of_documents(asked: Asked) -> Iterator[str]:
 # Calls and their results
 
 
-def _ids(message: Mapping[str, Any], kind: str) -> list[str]:
-    """Return the ids of a message's calls (``toolUse``) or results (``toolResult``), in order.
-
-    A call that the provider made itself is answered in its own message, and concerns no other.
-    """
-    own = {block["toolResult"]["toolUseId"] for block in message["content"] if "toolResult" in block}
-    blocks = [block[kind] for block in message["content"] if kind in block]
-    if message["role"] == "assistant":
-        blocks = [one for one in blocks if one.get("type") != "server_tool_use" and one["toolUseId"] not in own]
-    return [one["toolUseId"] for one in blocks]
-
-
 def _tool_config(asked: Asked) -> Iterator[str]:
-    if not asked.tools and any("toolUse" in block or "toolResult" in block for _, _, block in asked.blocks):
+    if not asked.tools and (asked.calls or asked.results):
         yield "The toolConfig field must be defined when using toolUse and toolResult content blocks."
 
 
-def _calls_by_assistant(asked: Asked) -> Iterator[str]:
-    for place, role, block in asked.blocks:
-        if role == "user" and "toolUse" in block:
+def _calls_by_the_model(asked: Asked) -> Iterator[str]:
+    for place, role, _ in asked.calls:
+        if role == "user":
             yield f"{place}: a toolUse block can only be in a message of the assistant."
     for at, message in enumerate(asked.messages):
-        uses = {block["toolUse"]["toolUseId"] for block in message["content"] if "toolUse" in block}
-        if message["role"] == "assistant" and any(
-            block["toolResult"]["toolUseId"] not in uses for block in message["content"] if "toolResult" in block
-        ):
-            yield f"messages.{at}.content: a toolResult block can only be in a message of the user."
+        if message["role"] == "assistant" and asked.answered[at]:
+            uses = {block["toolUse"]["toolUseId"] for block in message["content"] if "toolUse" in block}
+            if not uses.issuperset(asked.answered[at]):
+                yield f"messages.{at}.content: a toolResult block can only be in a message of the user."
 
 
 def _repeated_results(asked: Asked) -> Iterator[str]:
-    for at, message in enumerate(asked.messages):
-        if twice := _twice(_ids(message, "toolResult")):
+    for at, ids in enumerate(asked.answered):
+        if twice := _twice(ids):
             yield f"The toolResult blocks at messages.{at}.content contain duplicate Ids: {', '.join(twice)}"
 
 
 def _unanswered_calls(asked: Asked) -> Iterator[str]:
-    for at, (message, answer) in enumerate(zip(asked.messages, [*asked.messages[1:], None], strict=True)):
-        if message["role"] != "assistant" or answer is None:
-            continue
-        answered = set(_ids(answer, "toolResult"))
-        if missing := [one for one in _ids(message, "toolUse") if one not in answered]:
-            yield f"Expected toolResult blocks at messages.{at + 1}.content for the following Ids: {', '.join(missing)}"
+    for at, (called, answered) in enumerate(zip(asked.called, asked.answered[1:], strict=False), start=1):
+        if missing := [one for one in called if one not in answered]:
+            yield f"Expected toolResult blocks at messages.{at}.content for the following Ids: {', '.join(missing)}"
 
 
 def _orphaned_results(asked: Asked) -> Iterator[str]:
-    before: list[str] = []
-    for at, message in enumerate(asked.messages):
-        if message["role"] == "user" and len(_ids(message, "toolResult")) > len(before):
+    for at, (called, answered) in enumerate(zip(((), *asked.called), asked.answered, strict=False)):
+        if asked.messages[at]["role"] == "user" and len(answered) > len(called):
             yield (
                 f"The number of toolResult blocks at messages.{at}.content exceeds the number of toolUse blocks of "
                 "previous turn."
             )
-        before = _ids(message, "toolUse")
 
 
 def _repeated_calls(asked: Asked) -> Iterator[str]:
-    uses = [(place, block["toolUse"]["toolUseId"]) for place, _, block in asked.blocks if "toolUse" in block]
     seen: set[str] = set()
-    for place, one in uses:
-        if one in seen:
+    for place, _, use in asked.calls:
+        if use["toolUseId"] in seen:
             yield f"{place}: `tool_use` ids must be unique"
-        seen.add(one)
+        seen.add(use["toolUseId"])
 
 
 def _json_values(asked: Asked) -> Iterator[str]:
     """Yield what is JSON, but no object: arguments, results, schemas."""
-    for place, _, block in asked.blocks:
-        if "toolUse" in block:
-            yield from _no_object(f"{place}.toolUse.input", block["toolUse"]["input"])
-        for index, part in enumerate(block.get("toolResult", {}).get("content", ())):
+    for place, _, use in asked.calls:
+        yield from _no_object(f"{place}.toolUse.input", use["input"])
+    for place, _, result in asked.results:
+        for index, part in enumerate(result["content"]):
             if "json" in part:
                 yield from _no_object(f"{place}.toolResult.content.{index}.json", part["json"])
     for at, spec in asked.specs:
@@ -180,8 +161,7 @@ def _no_object(place: str, value: Any) -> Iterator[str]:
 
 
 def _empty_error(asked: Asked) -> Iterator[str]:
-    for place, _, block in asked.blocks:
-        result = block.get("toolResult", {})
+    for place, _, result in asked.results:
         if result.get("status") == "error" and not result["content"]:
             yield f"The content field at {place}.toolResult cannot be empty when status value is error."
 
@@ -220,7 +200,7 @@ _MOST_FILES = {"image": (20, 3_932_160), "document": (5, 4_718_592)}
 
 
 def _document_names(asked: Asked) -> Iterator[str]:
-    for _, _, document in asked.files("document"):
+    for _, _, document in asked.files["document"]:
         if not _NAME.fullmatch(document["name"]):
             yield (
                 "The document file name can only contain alphanumeric characters, whitespace characters, hyphens, "
@@ -231,20 +211,20 @@ def _document_names(asked: Asked) -> Iterator[str]:
 
 def _count_of_files(asked: Asked) -> Iterator[str]:
     for kind, (most, _) in _MOST_FILES.items():
-        if (count := sum(1 for _ in asked.files(kind))) > most:
+        if (count := len(asked.files[kind])) > most:
             yield f"The request has {count} {kind} blocks; at most {most} are allowed."
 
 
 def _size_of_files(asked: Asked) -> Iterator[str]:
     for kind, (_, most) in _MOST_FILES.items():
-        for place, _, file in asked.files(kind):
+        for place, _, file in asked.files[kind]:
             if len(file["source"].get("bytes", "")) * 3 // 4 > most:
                 yield f"The {kind} at {place} has more than {most} bytes."
 
 
-def _files_of_assistant(asked: Asked) -> Iterator[str]:
+def _files_of_the_model(asked: Asked) -> Iterator[str]:
     for kind in _MOST_FILES:
-        for place, role, _ in asked.files(kind):
+        for place, role, _ in asked.files[kind]:
             if role == "assistant" and ".toolResult" not in place:
                 yield f"{place}: {kind} blocks can only be in a message of the user."
 
@@ -277,7 +257,7 @@ SERVICE_RULES: tuple[Rule, ...] = (
     Rule("blank system text", f"{_API}SystemContentBlock.html", _blank_system, words="described"),
     Rule("documents need a text", "archestra-ai/archestra#4220", _text_of_documents),
     Rule("blocks of calls need tools", "langgenius/dify#17545, vxcontrol/pentagi#196", _tool_config),
-    Rule("who calls and who answers", f"{_GUIDE}tool-use-inference-call.html", _calls_by_assistant, words="described"),
+    Rule("who calls and who answers", f"{_GUIDE}tool-use-inference-call.html", _calls_by_the_model, words="described"),
     Rule("a call is answered once", "BerriAI/litellm#20048", _repeated_results),
     Rule("each call is answered", "agno-agi/agno#6698, camel-ai/camel#3954", _unanswered_calls),
     Rule("a result has its call", "Just-Curieous/Curie#16, pydantic/pydantic-ai#2327", _orphaned_results),
@@ -292,7 +272,7 @@ SERVICE_RULES: tuple[Rule, ...] = (
     Rule("document names", "vercel/ai#20365, aws-samples/generative-ai-use-cases#1671", _document_names),
     Rule("count of files", f"{_API}Message.html", _count_of_files, words="described"),
     Rule("size of files", f"{_API}Message.html", _size_of_files, words="described"),
-    Rule("whose files", f"{_API}Message.html", _files_of_assistant, words="described"),
+    Rule("whose files", f"{_API}Message.html", _files_of_the_model, words="described"),
     Rule("a whole guardrail", f"{_API}GuardrailConfiguration.html", _half_a_guardrail, words="described"),
     Rule("JSON Pointers", f"{_API}Converse.html", _pointers, words="described"),
     Rule("tool names are unique", "tailcallhq/forgecode#892", _tool_names, by_model=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -12,6 +13,8 @@ from ballast.runtime import utc_now
 from localcloud.converse.cache import PromptCache
 from localcloud.converse.rules import platform_models, refused
 from localcloud.converse.source import ModelError, Reply, Source
+
+LOG = logging.getLogger(__name__)
 
 
 class Strict:
@@ -38,6 +41,8 @@ class Strict:
         """Return the source's reply. Raises ``ModelError`` with Bedrock's code and words for a request it refuses."""
         refusal = refused(request, model_id, self._models, self._issued)
         if refusal is not None:
+            rule = refusal.rule
+            LOG.warning("%s: refused as Bedrock does: %s (%s; %s)", model_id, refusal.message, rule.name, rule.source)
             raise ModelError(refusal.rule.code, refusal.message)
         reply = self.source.reply(request, model_id)
         card = self._models.card(model_id) if self._models.knows(model_id) else None

@@ -6,6 +6,7 @@ No model client and no business code lives here. Modules import downwards only::
     outbox             events and replies, each once
     moves_table        the ceiling on the business's own money, in its table
     breaker_reader     the spend breaker, as functions read it
+    escalations        what waits for a person, as every screen shows it
     budget_items       items of the budgets table
     log                the run's log in DynamoDB and S3
     playbook           tools, fallbacks, agent.yaml

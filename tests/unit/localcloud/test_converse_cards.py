@@ -1,4 +1,4 @@
-"""What the Converse double refuses by a model's card."""
+"""The Converse double refuses by a model's card."""
 
 import copy
 import re
@@ -9,6 +9,7 @@ import pytest
 
 from ballast.models.catalog import CardFile, Catalog
 from localcloud.converse import ModelError, Reply, Strict
+from localcloud.converse.cache_rules import CACHE_RULES
 from localcloud.converse.card_rules import CARD_RULES
 from localcloud.converse.rules import refused
 from tests.unit.localcloud.test_converse_rules import (
@@ -72,6 +73,10 @@ _BUDGET = {
     "budget": {"least": 1024, "additional_fields": {"thinking": {"type": "enabled", "budget_tokens": "$budget"}}},
     "given_back": "must",
     "forbids": ["temperature", "top_p", "forced_tool_choice"],
+}
+_EFFORT = {
+    "levels": {"low": [], "high": ["max_tokens"]},
+    "additional_fields": {"reasoningConfig": {"type": "enabled", "effort": "$effort"}},
 }
 _ROOM = put(4000, "inferenceConfig", "maxTokens")
 _COOL = both(_ROOM, drop("inferenceConfig", "temperature"))
@@ -293,6 +298,18 @@ REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
         f"{_SAID}Thinking may not be enabled when tool_choice forces tool use.",
     ),
     (
+        "while it thinks",
+        {"thinking": {"effort": _EFFORT}},
+        put({"reasoningConfig": {"type": "enabled", "effort": "high"}}, "additionalModelRequestFields"),
+        "maxTokens must be unset",
+    ),
+    (
+        "while it thinks",
+        {"thinking": {**_BUDGET, "forbids": ["prefill"], "given_back": "may"}},
+        both(_ROOM, thinks(type="enabled", budget_tokens=1024), turn("assistant", {"text": "It"})),
+        "prefill while it thinks",
+    ),
+    (
         "reasoning is taken",
         {},
         put([reasoning(), {"toolUse": USE}], "messages", 1, "content"),
@@ -350,8 +367,8 @@ def test_what_a_model_does_not_take_is_refused(
 
 
 def test_each_rule_has_a_request_that_breaks_it_and_a_source() -> None:
-    assert {rule for rule, *_ in REFUSED} | {"a call's id"} == {rule.name for rule in CARD_RULES}
-    for rule in CARD_RULES:
+    assert {rule for rule, *_ in REFUSED} | {"a call's id"} == {rule.name for rule in (*CARD_RULES, *CACHE_RULES)}
+    for rule in (*CARD_RULES, *CACHE_RULES):
         assert re.search(r"docs\.aws\.amazon\.com/|[\w.-]+/[\w.-]+#\d+", rule.source), rule.name
 
 
@@ -403,6 +420,12 @@ def test_what_a_model_takes_is_taken(model_id: str, change: Change) -> None:
     refusal = refused(changed(change), model_id)
 
     assert refusal is None, refusal
+
+
+def test_a_lower_level_of_effort_forbids_nothing() -> None:
+    request = changed(put({"reasoningConfig": {"type": "enabled", "effort": "low"}}, "additionalModelRequestFields"))
+
+    assert refused(request, "acme.m-v1", cards(thinking={"effort": _EFFORT})) is None
 
 
 def test_a_model_without_a_card_is_held_to_the_service_alone() -> None:

@@ -1,4 +1,4 @@
-"""What the Converse double refuses, in Bedrock's words, and that it takes what Bedrock took."""
+"""The Converse double refuses in Bedrock's words, and takes what Bedrock took."""
 
 import copy
 import json
@@ -322,13 +322,15 @@ def test_every_breach_of_form_is_reported_at_once() -> None:
     assert message_of(request).startswith("2 validation errors detected: ")
 
 
-def test_a_refused_request_does_not_reach_the_model() -> None:
+def test_a_refused_request_does_not_reach_the_model(caplog: pytest.LogCaptureFixture) -> None:
     asked = Strict(ScriptModel.of([{"say": "Hello."}]))
 
     with pytest.raises(ModelError, match="toolConfig field must be defined") as caught:
         asked.reply(changed(drop("toolConfig")), MODEL)
 
     assert caught.value.code == "ValidationException"
+    assert f"{MODEL}: refused as Bedrock does: The toolConfig field must be defined" in caplog.text
+    assert "blocks of calls need tools; langgenius/dify#17545" in caplog.text
 
 
 @pytest.mark.skipif(not RECORDED.exists(), reason=f"NOT TESTED: the recorded exchanges are not here ({RECORDED})")

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from ballast.contracts.service_tier import ServiceTier
 from ballast.errors import ModelRefused
 from ballast.money import ModelPrice, Price, TokenCounts
+from ballast.money.prices import LongPrompt, highest
 
 rates = st.integers(0, 100_000_000)
 CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
-prices = st.builds(Price, **dict.fromkeys(CLASSES, rates))
+percents = st.integers(100, 1_000)
+surcharges = st.builds(LongPrompt, over=st.integers(1, 3_000_000), input=percents, output=percents)
+prices = st.builds(Price, **dict.fromkeys(CLASSES, rates), long_prompt=st.none() | surcharges)
 tokens = st.integers(0, 2_000_000)
 usages = st.builds(TokenCounts, **dict.fromkeys(CLASSES, tokens))
 
@@ -21,7 +24,12 @@ usages = st.builds(TokenCounts, **dict.fromkeys(CLASSES, tokens))
 @settings(max_examples=100)
 @given(price=prices, used=usages)
 def test_a_cost_is_exact_and_rounded_up(price: Price, used: TokenCounts) -> None:
-    exact = sum(Fraction(getattr(used, name) * getattr(price, name), 1_000_000) for name in CLASSES)
+    dearer = price.long_prompt
+    percent = dict.fromkeys(CLASSES, 100)
+    if dearer is not None and used.prompt > dearer.over:
+        percent = dict.fromkeys(CLASSES, dearer.input) | {"output": dearer.output}
+    scaled = {name: -(-getattr(price, name) * percent[name] // 100) for name in CLASSES}  # rates are whole
+    exact = sum(Fraction(getattr(used, name) * scaled[name], 1_000_000) for name in CLASSES)
 
     assert exact <= price.cost(used) < exact + 1
 
@@ -41,6 +49,29 @@ def test_a_prompt_never_costs_more_than_in_its_dearest_class(price: Price, used:
     prompt = replace(used, output=0)
 
     assert price.cost(prompt) <= price.worst_input_cost(prompt.prompt)
+
+
+@settings(max_examples=100)
+@given(some=st.lists(prices, min_size=1, max_size=3), used=usages)
+def test_the_highest_of_some_prices_is_below_none_of_them_at_any_length(some: list[Price], used: TokenCounts) -> None:
+    assert highest(some).cost(used) >= max(price.cost(used) for price in some)
+
+
+def test_a_long_prompt_costs_more_from_its_first_token_on() -> None:
+    price = rate(1_000_000).model_copy(update={"long_prompt": LongPrompt(over=100, input=500, output=150)})
+
+    assert price.cost(TokenCounts(input=40, cache_read=60, output=10)) == 110
+    assert price.cost(TokenCounts(input=41, cache_read=60, output=10)) == 505 + 15
+    assert price.worst_input_cost(101) == 505
+
+
+def test_a_model_that_is_dearer_for_long_prompts_only_is_not_cheaper() -> None:
+    short, flat = rate(100), rate(200)
+    long = short.model_copy(update={"long_prompt": LongPrompt(over=100, input=500, output=500)})
+    one, other = (ModelPrice("m", "1", {ServiceTier.DEFAULT: price}) for price in (long, flat))
+
+    assert not one.is_cheaper_than(other)
+    assert ModelPrice("m", "1", {ServiceTier.DEFAULT: short}).is_cheaper_than(other)
 
 
 def test_nothing_costs_nothing() -> None:

@@ -7,11 +7,11 @@ import re
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import Wire
-from ballast.money.prices import ModelPrice, Price, highest
+from ballast.money.prices import CLASSES, ModelPrice, Price, highest
 
 #: Where a model runs: in the region that is called (``in-region``), or by the inference profile of a geography.
 RegionFamily = Literal["in-region", "us", "us-gov", "eu", "apac", "jp", "au", "ca", "sa", "global"]
@@ -33,7 +33,13 @@ def _compiles(pattern: str) -> str:
 Pattern = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_compiles)]
 
 
-class Source(Wire):
+class _Part(Wire):
+    """A part of a card. Its own validator is built when it is used alone, which no function does: that takes time."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class Source(_Part):
     """A document that states a fact, by its address or, without one, by title and date.
 
     seen  the day on which it was read
@@ -44,19 +50,19 @@ class Source(Wire):
     seen: Day
 
 
-class Asked(Wire):
+class Asked(_Part):
     """Parts of a request. The texts ``$budget`` and ``$effort`` in them stand for a number and a level.
 
     additional_fields  for ``additionalModelRequestFields``
     output_config      for ``outputConfig``
     """
 
-    additional_fields: dict[str, JsonValue] = Field(default_factory=dict)
-    output_config: dict[str, JsonValue] = Field(default_factory=dict)
+    additional_fields: dict[str, Any] = Field(default_factory=dict)
+    output_config: dict[str, Any] = Field(default_factory=dict)
 
     def given(self, *, budget: int | None = None, effort: str | None = None) -> "Asked":
         """Return the parts with the values in their places."""
-        values: dict[str, JsonValue] = {"$budget": budget, "$effort": effort}
+        values: dict[str, Any] = {"$budget": budget, "$effort": effort}
 
         def put(one: Any) -> Any:
             if isinstance(one, dict):
@@ -90,7 +96,7 @@ class Effort(Asked):
         return self
 
 
-class Thinking(Wire):
+class Thinking(_Part):
     """How a model thinks, and how it is asked to. A model may take several forms.
 
     default     whether a request that does not mention thinking gets it: no, yes (``off`` can forbid it), always
@@ -113,7 +119,7 @@ class Thinking(Wire):
     forbids: tuple[Forbidden, ...] = ()
 
 
-class Cache(Wire):
+class Cache(_Part):
     """Cache points of a prompt. A card without this takes none.
 
     places         parts of a request where a point may stand
@@ -132,7 +138,7 @@ class Cache(Wire):
     after_results: bool = True
 
 
-class Dialect(Wire):
+class Dialect(_Part):
     """The JSON Schema that a model reads in a tool's ``inputSchema``.
 
     root_keys              keywords at the schema's root; None for all
@@ -147,7 +153,7 @@ class Dialect(Wire):
     additional_properties: bool = True
 
 
-class Media(Wire):
+class Media(_Part):
     """Images or documents. A card without this takes none.
 
     formats     Converse's names of formats (``png``, ``pdf``)
@@ -162,7 +168,7 @@ class Media(Wire):
     in_results: bool = False
 
 
-class DatedPrice(Price):
+class DatedPrice(Price, defer_build=True):
     """A price from a day on, per million tokens in micro-dollars, for the family of 100 percent.
 
     Never change or remove a price that was used: each charge in a log names its version.
@@ -186,7 +192,7 @@ class DatedPrice(Price):
 
     def of(self, model_id: str, family: str) -> ModelPrice:
         """Return the price of ``model_id`` in that family; a family that is not listed costs the most of all."""
-        own = Price(**{name: getattr(self, name) for name in Price.model_fields})
+        own = Price(**{name: getattr(self, name) for name in CLASSES}, long_prompt=self.long_prompt)
         tiers: dict[ServiceTier, Percent | Price] = {ServiceTier.DEFAULT: 100, **self.tiers}
         listed = {name: made for name, made in self.regions.items() if name == family} or self.regions
         by_family = list(listed.values()) or [100]
@@ -197,13 +203,14 @@ class DatedPrice(Price):
         )
 
 
-class ModelCard(Wire):
+class ModelCard(_Part):
     """The facts of one model.
 
     id                      its base id: no profile's prefix, no ARN
     also                    other base ids of the same model
     vendor, name            as people say them
     as_of                   the day on which the facts were last checked
+    retires                 the day from which the provider serves it no longer; None if none is announced
     converse_api            whether Converse serves it
     system                  takes a system prompt
     tools, tool_choice      takes tools; which choices it can be given
@@ -219,7 +226,7 @@ class ModelCard(Wire):
     images, documents       None: it takes none
     context_window          tokens of prompt and reply together; max_output: of a reply
     tool_changes            takes ``toolAddition`` and ``toolRemoval`` in messages
-    prefill                 the last message may be the assistant's
+    prefill                 the last message may be the model's
     tool_name, tool_use_id  patterns of a tool's name and of a call's id
     prices                  in order of precedence: the last one that is valid counts
     sources                 the documents behind each fact, by its field's name
@@ -230,6 +237,7 @@ class ModelCard(Wire):
     vendor: str = Field(min_length=1)
     name: str = Field(min_length=1)
     as_of: Day
+    retires: Day | None = None
     converse_api: bool = True
     system: bool = True
     tools: bool = True
@@ -277,8 +285,14 @@ class ModelCard(Wire):
 def _scaled(own: Price, by_family: Percent | Price, by_tier: Percent | Price) -> Price:
     """Return the price of a tier in a family.
 
-    A tier's own price is scaled by the family's percentage; a family's own price by the tier's.
+    A tier's own price is scaled by the family's percentage; a family's own price by the tier's. A price of its own
+    without ``long_prompt`` has the surcharge of ``own``.
     """
-    if isinstance(by_tier, Price):
-        return by_tier.times(by_family) if isinstance(by_family, int) else highest([by_tier, by_family])
-    return (own.times(by_family) if isinstance(by_family, int) else by_family).times(by_tier)
+    dearer = {"long_prompt": own.long_prompt}
+    family, tier = (
+        one.model_copy(update=dearer) if isinstance(one, Price) and one.long_prompt is None else one
+        for one in (by_family, by_tier)
+    )
+    if isinstance(tier, Price):
+        return tier.times(family) if isinstance(family, int) else highest([tier, family])
+    return (own.times(family) if isinstance(family, int) else family).times(tier)

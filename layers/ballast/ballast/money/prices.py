@@ -18,6 +18,10 @@ _TOKENS_PER_PRICE = 1_000_000
 LEAST_USEFUL_TOKENS = 64
 
 Rate = Annotated[int, Field(ge=0)]
+#: The classes of usage, each with a rate.
+CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
+#: No prompt has so many tokens.
+_ANY_LENGTH = 10**15
 
 
 @dataclass(frozen=True)
@@ -44,23 +48,48 @@ class TokenCounts:
         return self.input + self.cache_read + self.cache_write
 
 
+class LongPrompt(Wire):
+    """What a prompt of more than ``over`` tokens, cached or not, costs: percentages, all its tokens included.
+
+    input   of the classes of the prompt
+    output  of the output
+    """
+
+    over: Annotated[int, Field(ge=1)]
+    input: Annotated[int, Field(ge=100, le=10_000)]
+    output: Annotated[int, Field(ge=100, le=10_000)]
+
+
 class Price(Wire):
-    """Micro-dollars per million tokens (3000000 = $3 per million tokens)."""
+    """Micro-dollars per million tokens (3000000 = $3 per million tokens).
+
+    long_prompt  None if a prompt costs the same at any length
+    """
 
     input: Rate
     output: Rate
     cache_read: Rate
     cache_write_5m: Rate
     cache_write_1h: Rate
+    long_prompt: LongPrompt | None = None
 
     def cost(self, tokens: TokenCounts) -> int:
         """Return the cost of ``tokens`` in micro-dollars, rounded up."""
-        total: int = sum(getattr(tokens, name) * getattr(self, name) for name in Price.model_fields)
+        price = self.of_prompt(tokens.prompt)
+        total: int = sum(getattr(tokens, name) * getattr(price, name) for name in CLASSES)
         return -(-total // _TOKENS_PER_PRICE)
+
+    def of_prompt(self, tokens: int) -> "Price":
+        """Return the price of a request whose prompt has that many tokens."""
+        dearer = self.long_prompt
+        if dearer is None or tokens <= dearer.over:
+            return self
+        percent = {name: dearer.output if name == "output" else dearer.input for name in CLASSES}
+        return Price(**{name: -(-getattr(self, name) * percent[name] // 100) for name in CLASSES})
 
     def worst_input_cost(self, tokens: int) -> int:
         """Return the cost of ``tokens`` input tokens in the most expensive class."""
-        return -(-tokens * self.promised[0] // _TOKENS_PER_PRICE)
+        return -(-tokens * self.of_prompt(tokens).promised[0] // _TOKENS_PER_PRICE)
 
     @property
     def promised(self) -> tuple[int, int, int]:
@@ -70,13 +99,18 @@ class Price(Wire):
 
     def times(self, percent: int) -> "Price":
         """Return ``percent`` hundredths of each rate, rounded up."""
-        return Price(**{name: -(-getattr(self, name) * percent // 100) for name in Price.model_fields})
+        return self.model_copy(update={name: -(-getattr(self, name) * percent // 100) for name in CLASSES})
 
 
 def highest(prices: Iterable[Price]) -> Price:
-    """Return a price with the highest rate of each class."""
+    """Return a price that costs no less than any of ``prices``, for a prompt of any length."""
     made = list(prices)
-    return Price(**{name: max(getattr(price, name) for price in made) for name in Price.model_fields})
+    rates = {name: max(getattr(price, name) for price in made) for name in CLASSES}
+    long = [price.long_prompt for price in made if price.long_prompt is not None]
+    if not long:
+        return Price(**rates)
+    dearest = {name: max(getattr(one, name) for one in long) for name in ("input", "output")}
+    return Price(**rates, long_prompt=LongPrompt(over=min(one.over for one in long), **dearest))
 
 
 @dataclass(frozen=True)
@@ -115,10 +149,12 @@ class ModelPrice:
     def is_cheaper_than(self, other: "ModelPrice", tier: ServiceTier = ServiceTier.DEFAULT) -> bool:
         """Return whether it has no higher rate than ``other``, and at least one lower rate.
 
-        Compares the rates of reservations (the most expensive input class, and output) and of plain input.
-        Raises ``ModelRefused`` if one of them has no price for ``tier``.
+        Compares the rates of reservations (the most expensive input class, and output) and of plain input, of short
+        and of long prompts. Raises ``ModelRefused`` if one of them has no price for ``tier``.
         """
-        mine, others = self.worst(tier).promised, other.worst(tier).promised
+        mine, others = (
+            (*price.promised, *price.of_prompt(_ANY_LENGTH).promised) for price in (self.worst(tier), other.worst(tier))
+        )
         return mine != others and all(rate <= theirs for rate, theirs in zip(mine, others, strict=True))
 
 
@@ -141,8 +177,9 @@ def affordable(
     rest = left_microusd - price.worst_input_cost(input_bound)
     if rest < 0:
         return None
+    output = price.of_prompt(input_bound).output
     # ``cost`` rounds up, so the division here must round down.
-    tokens = max_tokens if price.output == 0 else min(max_tokens, rest * 1_000_000 // price.output)
+    tokens = max_tokens if output == 0 else min(max_tokens, rest * _TOKENS_PER_PRICE // output)
     if tokens < min(least, max_tokens):
         return None
     return Reservation(worst_cost(price, input_bound=input_bound, max_tokens=tokens), max_tokens=tokens)
@@ -150,4 +187,5 @@ def affordable(
 
 def worst_cost(price: Price, *, input_bound: int, max_tokens: int) -> int:
     """Return the highest cost of an attempt, in micro-dollars."""
-    return price.worst_input_cost(input_bound) + -(-max_tokens * price.output // 1_000_000)
+    output = price.of_prompt(input_bound).output
+    return price.worst_input_cost(input_bound) + -(-max_tokens * output // _TOKENS_PER_PRICE)
