@@ -1,4 +1,4 @@
-"""What the Converse double refuses by a model's card."""
+"""The Converse double refuses by a model's card."""
 
 import copy
 import re
