@@ -1,4 +1,4 @@
-"""What holds for every test: hypothesis is repeatable and no clock fails a slow machine."""
+"""Settings of every test: hypothesis is repeatable and has no deadline."""
 
 import gc
 import signal

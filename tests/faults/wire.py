@@ -1,4 +1,4 @@
-"""Every AWS request of every function passes here: carried out by moto (or a fake), counted, and open to faults."""
+"""Carry out every AWS request of every function by moto or a fake; count it, and inject faults into it."""
 
 from __future__ import annotations
 

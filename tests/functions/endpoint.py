@@ -1,4 +1,4 @@
-"""A loopback endpoint that replies what a test says, byte by byte, and counts what it was asked.
+"""A loopback endpoint that replies the bytes that a test sets, and counts its requests.
 
 It refuses what Bedrock refuses (``localcloud.converse.rules``), so a test cannot pass with an illegal request.
 """
