@@ -318,7 +318,8 @@ class Functions:
         says = left.pop(0) if len(left) > 1 else left[0]
         given = json.loads(payload)
         if says.error is not None:
-            return b'{"errorType":"%s","errorMessage":"m"}' % says.error.encode(), "Unhandled"  # as moto writes it again
+            # Without blanks, as moto writes it.
+            return b'{"errorType":"%s","errorMessage":"m"}' % says.error.encode(), "Unhandled"
         if says.answer is not None or says.fails is not None:
             self.answered(given["task_token"], says)
         return json.dumps(says.result).encode(), None

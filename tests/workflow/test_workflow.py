@@ -244,7 +244,8 @@ def among_several(case: Case) -> Case:
     """Return the case with its first call as the second of two: they are executed by the Map."""
     name = f"{case.name}, among several"
     says, answers = json.loads(json.dumps([case.says, case.answers]).replace(case.name, name))
-    return replace(case, name=name, says=[[call("read", name="beside it"), *says[0]], *says[1:]], answers=tuple(answers))
+    several = [call("read", name="beside it"), *says[0]]
+    return replace(case, name=name, says=[several, *says[1:]], answers=tuple(answers))
 
 
 CASES += [
