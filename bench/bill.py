@@ -130,8 +130,8 @@ class Ledger:
         raise NotMeasured(f"{operation}: how it is charged is not known here.")
 
     def _written(self, put: Mapping[str, Any]) -> int:
-        item = put["Item"]
-        entries = sum(keys <= item.keys() for keys in self.indexes.get(put["TableName"], ()))
+        item: Mapping[str, Any] = put["Item"]
+        entries: int = sum(keys <= item.keys() for keys in self.indexes.get(put["TableName"], ()))
         return ceil(_bytes(item) / 1_024) + entries
 
     def _of_transaction(self, one: Mapping[str, Any]) -> int:
@@ -141,7 +141,8 @@ class Ledger:
         """Add the transitions of an execution and the lines of its log, which have no data (``template.yaml``)."""
         for event in events:
             self.transitions += event["type"].endswith("StateEntered")
-            details = next((value for key, value in event.items() if key.endswith("EventDetails")), {})
+            found: Iterator[Mapping[str, Any]] = (event[key] for key in event if key.endswith("EventDetails"))
+            details = next(found, {})
             named = {name: details[name] for name in ("name", "resource", "resourceType", "index") if name in details}
             line = {
                 "id": str(event["id"]),
