@@ -17,6 +17,7 @@ from ballast.log.events import (
     EscalationAnswered,
     EscalationOpened,
     Fact,
+    LeaseExtended,
     ModelFailed,
     ModelRequested,
     ModelResponded,
@@ -78,6 +79,8 @@ def _said(name: str, fact: Fact) -> str:
             return f"escalated: {meaning(fact.reason)} ({fact.escalation_id})"
         case EscalationAnswered():
             return _decision(fact.by or "a person", fact)
+        case LeaseExtended():
+            return f"{usd(fact.microusd)} more leased" if fact.microusd else "no more budget leased"
         case RunSettled():
             back = usd(fact.returned_microusd)
             return f"settled: {usd(fact.charged_microusd)} charged, {back} returned to the budget"

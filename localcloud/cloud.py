@@ -37,6 +37,7 @@ from localcloud.stepfunctions.executions import Execution, Executions
 from localcloud.template import HttpRoute, TemplateInvalid
 
 if TYPE_CHECKING:
+    from ballast.escalations import ShownEscalations
     from ballast.log.evidence import Verdict
     from ballast.log.run_log import RunLog
 
@@ -312,6 +313,12 @@ class LocalCloud:
     def events(self, run_id: str) -> Run:
         """Return the run's log."""
         return self._log().read(run_id)
+
+    def escalations(self) -> ShownEscalations:
+        """Return the stack's escalations as people see them."""
+        from ballast.escalations import ShownEscalations
+
+        return ShownEscalations(self._log(), self.table("EscalationsTable"), self._clock)
 
     def verdict(self, run_id: str) -> Verdict | None:
         """Return the verdict on the run's log; None if it has none."""

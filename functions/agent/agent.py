@@ -34,7 +34,7 @@ from ballast.errors import AttemptInProgress, RetryLater, RunEnded
 from ballast.log.events import Charged, ModelFailed, ModelRequested, ModelResponded, PlanDecided
 from ballast.log.run_log import RunLog
 from ballast.metrics import MetricLine, metric_line, usd
-from ballast.money import PriceBook, TokenCounts
+from ballast.money import TokenCounts
 from ballast.playbook import Playbook
 from ballast.run import Run
 from functions.agent.ask import (
@@ -69,7 +69,6 @@ class Agent:
     model: Converse
     circuits: Circuits
     playbook: Playbook
-    prices: PriceBook
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
     emit: Callable[[str], None]
@@ -148,7 +147,7 @@ class Agent:
         decider = Decider(run, requested.turn, self.playbook, partial(self._successor, run))
         decision, refused = decider.decide(completion, history)
         signals = loop_signals(run, requested.turn, decision, self.playbook)
-        charge = charge_of(requested, completion.usage, completion.tier, self.prices)
+        charge = charge_of(requested, completion.usage, completion.tier, self.playbook.models)
         stands = self.log.record(
             run.run_id,
             ModelResponded(

@@ -24,13 +24,13 @@ from typing import Any
 
 from ballast.aws_errors import consequences
 from ballast.contracts import ToolCall
-from ballast.contracts.error_text import error_text
 from ballast.contracts.person import how_many
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, NotSigned, RetryLater, RuleViolation
 from ballast.folds.approvals import ApprovalRound
 from ballast.folds.opening import renewed
 from ballast.log.events import ApprovalAnswered, ApprovalNeeded, ApprovalVoid, Approved
+from ballast.masking import error_text
 from ballast.money.amounts import dollars
 from ballast.playbook import Effect, OnUnanswered, ToolFailed
 from ballast.playbook.load import policy_version

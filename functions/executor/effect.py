@@ -38,11 +38,11 @@ from functools import partial
 from typing import Any
 
 from ballast.contracts import ExecuteTask, ToolCall
-from ballast.contracts.error_text import error_text
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import AttemptInProgress, EffectUnknown, RetryLater, RunEnded, SettingInvalid
 from ballast.log.events import CallIntended, CallRefused, CallSettled, LeftOut
 from ballast.log.run_log import RunLog
+from ballast.masking import error_text
 from ballast.playbook import Effect, Tool, ToolContext
 from ballast.validation import too_large
 from functions.executor.approval import consumed

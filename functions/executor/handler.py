@@ -42,7 +42,7 @@ class ExecutorSettings(LogSettings, SealSettings, SignatureSettings, MovesSettin
 def build(runtime: Runtime) -> Executor:
     """Return the executor of ``runtime``."""
     settings = ExecutorSettings.of(runtime)
-    playbook = load_playbook(settings.playbook_dir)
+    playbook = load_playbook(settings.playbook_dir, check_models=False)
     log = RunLog.of(runtime, Seal.of(runtime, playbook), runtime.get(Signatures.of))
     recorded = Recorded(Table.of(runtime, settings.idempotency_table, "IDEMPOTENCY_TABLE"), log, runtime.clock)
     moves = MovesStore.of(runtime)

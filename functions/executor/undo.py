@@ -17,9 +17,9 @@ from dataclasses import replace
 from typing import Any
 
 from ballast.contracts import Planner, ToolCall
-from ballast.contracts.error_text import error_text
 from ballast.edge import note
 from ballast.errors import NotVouched
+from ballast.masking import error_text
 from ballast.playbook import Effect
 from ballast.playbook.rules import ends_the_process
 from functions.executor.attempt import Attempt

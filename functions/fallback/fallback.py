@@ -54,7 +54,7 @@ class FallbackPlanner:
     @classmethod
     def of(cls, runtime: Runtime) -> "FallbackPlanner":
         """Return the planner of ``runtime``."""
-        playbook = load_playbook(FallbackSettings.of(runtime).playbook_dir)
+        playbook = load_playbook(FallbackSettings.of(runtime).playbook_dir, check_models=False)
         return cls(RunLog.of(runtime, Seal.of(runtime, playbook)), playbook)
 
     def plan(self, task: PlanTask) -> PlanSummary:

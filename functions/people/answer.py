@@ -15,6 +15,7 @@ from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, 
 from ballast.contracts.wire import canonical, parse
 from ballast.edge import guarded
 from ballast.errors import CallRefused, EscalationClosed, InvalidInput, RetryLater, whatever_it_raises
+from ballast.escalations import Approval, Escalation
 from ballast.folds.opening import renewed
 from ballast.http.identity import Caller
 from ballast.log.events import ApprovalAnswered, ApprovalGiven, Approved, EscalationAnswered
@@ -30,8 +31,6 @@ from ballast.validation import answer_too_large
 from functions.people.contract import PersonsAnswer
 from functions.people.escalations_table import (
     RESUMED_WITHIN,
-    Approval,
-    Escalation,
     EscalationsSettings,
     EscalationsTable,
     approvals_text,
@@ -59,7 +58,7 @@ class AnswerSettings(LogSettings, SealSettings, SignatureSettings, EscalationsSe
 
 def playbook_of(runtime: Runtime) -> Playbook:
     """Return the playbook; once per runtime."""
-    return load_playbook(AnswerSettings.of(runtime).playbook_dir)
+    return load_playbook(AnswerSettings.of(runtime).playbook_dir, check_models=False)
 
 
 @dataclass(frozen=True)

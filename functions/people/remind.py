@@ -17,23 +17,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical
 from ballast.edge import guarded
 from ballast.errors import BallastError
-from ballast.log.event import Event
+from ballast.escalations import Escalation
 from ballast.log.events import RunEnded
 from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.signature import SignatureSettings
 from ballast.runtime import Runtime, lambda_runtime
 from ballast.table import Item
-from functions.people.escalations_table import (
-    RESUMED_WITHIN,
-    Escalation,
-    EscalationsSettings,
-    EscalationsTable,
-    in_a_message,
-)
+from functions.people.escalations_table import RESUMED_WITHIN, EscalationsSettings, EscalationsTable
 from functions.people.messages import Messages, MessageSchedule, QueueSettings
 from functions.people.resume import Resumption
 
@@ -126,7 +119,7 @@ class Reminders:
             return "early"
         else:
             after = schedule.after_message(now, reminder=step == "remind")
-            message = message_of(escalation, opened, sent=after.sent, reminder=step == "remind")
+            message = escalation.message(escalation.proposal(opened), sent=after.sent, reminder=step == "remind")
             self.messages.send(message, now, look_at=after.next_look(now))
         return step
 
@@ -150,29 +143,6 @@ class Reminders:
             if reopened is not None and reopened["status"] == "open":
                 self._tell_people(reopened, now)
         return "reopened"
-
-
-def message_of(escalation: Escalation, opened: Event, *, sent: int, reminder: bool) -> EscalationMessage:
-    """Return the message about an open escalation: its opening in the log, and what was done since.
-
-    Raises ``LogCorrupt`` if the log's call is another one than people were asked about.
-    """
-    fields = set(EscalationMessage.model_fields)
-    facts = opened.fact.model_dump(mode="json", exclude_unset=True, include=fields)
-    escalation.check_call(facts.get("proposed_decision"))
-    facts |= {
-        "proposed_decision": in_a_message(escalation.with_changes(facts.get("proposed_decision"))),
-        "run_id": escalation.run_id,
-        "tenant": escalation.tenant,
-        "opened_at": escalation.opened_at,
-        "answer_by": escalation.answer_by,
-        "approvals_needed": escalation.approvals_needed,
-        "approvals_given": [one.by for one in escalation.approvals],
-        "binding": escalation.shown,
-        "reminder": reminder,
-        "sent": sent,
-    }
-    return EscalationMessage.model_validate_json(canonical(facts))
 
 
 @guarded

@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ballast.contracts import Answer, CallTools, HandOver, Planner
+from ballast.contracts.escalation import Act
+from ballast.contracts.escalation import Escalation as ShownEscalation
 from ballast.contracts.person import same_person
 from ballast.errors import MayNotAnswer
+from ballast.escalations import Escalation
 from ballast.http.identity import Caller
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import ApprovalAnswered, EscalationAnswered
@@ -27,9 +30,6 @@ from ballast.playbook import Playbook
 from ballast.run import Run
 from ballast.validation.index import Index
 from ballast.validation.values import SearchValue, json_leaves
-from functions.people.contract import Act
-from functions.people.contract import Escalation as ShownEscalation
-from functions.people.escalations_table import Escalation
 
 Decision = Answer | CallTools | HandOver
 

@@ -59,7 +59,7 @@ class RollbackPlanner:
     @classmethod
     def of(cls, runtime: Runtime) -> "RollbackPlanner":
         """Return the planner of ``runtime``."""
-        playbook = load_playbook(RollbackSettings.of(runtime).playbook_dir)
+        playbook = load_playbook(RollbackSettings.of(runtime).playbook_dir, check_models=False)
         return cls(RunLog.of(runtime, Seal.of(runtime, playbook)), playbook)
 
     def plan(self, task: PlanTask) -> PlanSummary:

@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 VERSION = "3.13"
 #: What Lambda's runtime brings beside Python. Its versions are AWS's and published nowhere; the lock's stand in.
 RUNTIME = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
+#: As in packaging/Makefile, for the packages that this machine has in place of Lambda's.
+BYTECODE = ("-q", "--invalidation-mode", "unchecked-hash")
 _A_YEAR_S = 365 * 24 * 3600
 _PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input")
 _INSTALL = (*_PIP, "install", "--no-deps", "--only-binary=:all:")
@@ -137,6 +139,17 @@ class Tools:
         command = [str(self.python), "-m", "samcli", *arguments]
         return subprocess.run(command, cwd=folder, env=environ, text=True, check=False, **options)
 
+    def make(self, target: str, into: Path, root: Path = ROOT) -> None:
+        """Make one function or layer as SAM does, in ``into``. Raises ``Unavailable`` and ``BuildFailed``."""
+        into.mkdir()
+        environ = {**os.environ, "PATH": f"{self.python.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+        command = ["make", "--makefile", "packaging/Makefile", target]
+        made = subprocess.run(
+            command, cwd=root, env={**environ, "ARTIFACTS_DIR": str(into)}, capture_output=True, text=True, check=False
+        )
+        if made.returncode != 0:
+            raise BuildFailed(f"make {target} ended with {made.returncode}:\n{made.stdout}\n{made.stderr}")
+
     @property
     def _key(self) -> str:
         return f"{self.python.parent.parent.name} {sys.platform} {platform.machine()}"
@@ -146,7 +159,8 @@ class Tools:
 
         The caller holds the lock of builds. SAM's cache is only believed where its last build came to an end.
         """
-        works, key = self.cache.root / "work", _digest(self._key)
+        # SAM's cache does not know that the Makefile makes its layers.
+        works, key = self.cache.root / "work", _digest(self._key, _bytes(root / "packaging" / "Makefile"))
         begun, work = works / "begun", next(iter(works.glob(f"{key}-*")), None)
         if work is None or begun.exists():
             shutil.rmtree(works, ignore_errors=True)  # those of other tools as well: one is enough
@@ -172,9 +186,6 @@ class Tools:
         opts = {artifact.opt: artifact.layers for artifact in functions.values()}
         for opt, layers in opts.items():
             self._merge(layers, opt)
-        # In Lambda nothing of this is compiled either, but here that would cost a second of every process.
-        compiled = [*opts, *(artifact.code for artifact in functions.values())]
-        subprocess.run([self.python, "-I", "-m", "compileall", "-q", *compiled], check=True)
 
     def _merge(self, layers: Iterable[Path], opt: Path) -> None:
         """Lay ``layers`` over each other as Lambda does, with native packages as this machine has them."""
@@ -192,14 +203,15 @@ class Tools:
     def _for_this_machine(self, pins: list[str]) -> Path:
         def make(folder: Path) -> None:
             _run_or_unavailable([self.python, *_INSTALL, "--no-compile", "--target", folder, *pins])
+            subprocess.run([self.python, "-I", "-m", "compileall", *BYTECODE, folder], check=True)
 
-        return self.cache.entry("native", _digest(self._key, *pins), make)
+        return self.cache.entry("native", _digest(self._key, *BYTECODE, *pins), make)
 
 
 def sources_of(root: Path) -> Iterator[Path]:
-    """Yield every file that ``sam build`` reads: the template, its settings and the folders that it names."""
+    """Yield every file that ``sam build`` reads: the template, its settings and rules, the folders that it names."""
     template = root / "template.yaml"
-    named = {"template.yaml", "business.yaml", "samconfig.toml"}
+    named = {"template.yaml", "business.yaml", "samconfig.toml", "packaging"}
     for resource in load_template(template)["Resources"].values():
         for key in ("CodeUri", "ContentUri", "DefinitionUri"):
             where = resource.get("Properties", {}).get(key)

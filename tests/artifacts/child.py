@@ -38,6 +38,7 @@ class Seen:
         self.python = python
         self.opened: set[str] = set()
         self.written: set[str] = set()
+        self.compiled: set[str] = set()
         self.connected: set[str] = set()
         self.started: set[str] = set()
 
@@ -47,6 +48,8 @@ class Seen:
             self.opened.add(path)
             if arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
                 self.written.add(path)
+        elif event == "compile" and str(arguments[1]).endswith(".py"):
+            self.compiled.add(str(arguments[1]))
         elif event == "socket.connect":
             self.connected.add(str(arguments[1][0] if isinstance(arguments[1], tuple) else arguments[1]))
         elif event in _STARTS_A_PROCESS:
@@ -60,6 +63,7 @@ class Seen:
             "modules": {name: os.path.realpath(file) for name, file in loaded.items() if file},
             "opened": sorted(map(os.path.realpath, self.opened)),
             "written": sorted(map(os.path.realpath, self.written)),
+            "compiled": sorted(map(os.path.realpath, self.compiled)),
             "connected": sorted(self.connected),
             "started": sorted(self.started),
         }

@@ -33,11 +33,13 @@ class Seen:
     """What a process loaded, opened and talked to, from before its handler was imported to its end.
 
     outside   what belongs neither to the function, its layers, boto3 nor Python; empty where all is well
+    compiled  the function's and layers' sources that it compiled, since they had no bytecode; likewise
     clients   of which AWS services it made clients, by boto3's names
     modules   what it imported, by file
     """
 
     outside: tuple[str, ...]
+    compiled: tuple[str, ...]
     clients: frozenset[str]
     modules: Mapping[str, str]
 
@@ -137,7 +139,10 @@ class Lambda:
         outside += [f"talked to {host}" for host in said["connected"] if host != "127.0.0.1"]
         outside += [f"started {process}" for process in said["started"]]
         clients = frozenset(found[1] for file in said["opened"] if (found := _SERVICE_MODEL.search(file)))
-        return Seen(tuple(outside), clients, said["modules"])
+        compiled = [
+            file for file in said["compiled"] if file.startswith(tuple(root + os.sep for root in self._roots[:2]))
+        ]
+        return Seen(tuple(outside), tuple(compiled), clients, said["modules"])
 
     def _send(self, said: Any) -> None:
         assert self._process.stdin is not None

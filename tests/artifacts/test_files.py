@@ -1,4 +1,4 @@
-"""The built folders hold every file of the source tree, what the layers' pins bring, and nothing besides."""
+"""The built folders hold every file of the source tree, what the layers' pins bring, bytecode, and nothing besides."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.artifacts.build import ROOT, Build, files_of, is_elf, recorded
+from tests.artifacts.build import ROOT, Build, Tools, files_of, is_elf, recorded
+from tests.artifacts.bytecode import wrong_in
 
 # The first run on a machine installs the SAM CLI and builds.
 pytestmark = pytest.mark.timeout(1800)
@@ -58,9 +59,22 @@ def own_files(layer: Path) -> dict[str, bytes]:
     return {name: content for name, content in contents(python).items() if (python / name).resolve() not in brought}
 
 
+def everything(folder: Path) -> dict[str, bytes]:
+    """Return every file by its path, bytecode included."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
 def packed(folder: Path) -> int:
     """Return about how many bytes the folder's zip has."""
-    return sum(len(zlib.compress(content)) + 2 * len(name) + 100 for name, content in contents(folder).items())
+    return sum(len(zlib.compress(content)) + 2 * len(name) + 100 for name, content in everything(folder).items())
+
+
+def uncompiled(build: Build) -> dict[str, dict[str, str]]:
+    """Return by function or layer the sources without bytecode that Lambda takes as it is."""
+    folders = [(one.name, one.code, "/var/task") for one in build.functions.values()]
+    folders += [(name, layer, "/opt") for name, layer in build.layers.items()]
+    found = {name: wrong_in(build.python, folder, in_lambda) for name, folder, in_lambda in folders}
+    return {name: wrong for name, wrong in found.items() if wrong}
 
 
 def test_each_function_has_the_files_of_its_folder_and_no_other(build: Build) -> None:
@@ -102,10 +116,22 @@ def test_functions_and_layers_are_small(build: Build) -> None:
     layers = {name: packed(layer) for name, layer in build.layers.items()}
     functions = {name: packed(artifact.code) for name, artifact in build.functions.items()}
     unpacked = {
-        name: sum(len(content) for folder in (one.code, *one.layers) for content in contents(folder).values())
+        name: sum(len(content) for folder in (one.code, *one.layers) for content in everything(folder).values())
         for name, one in build.functions.items()
     }
 
     assert {name: size for name, size in layers.items() if size > LAYER_LIMIT} == {}
     assert {name: size for name, size in functions.items() if size > FUNCTION_LIMIT} == {}
     assert {name: size for name, size in unpacked.items() if size > UNPACKED_LIMIT} == {}
+
+
+def test_every_module_has_bytecode_that_lambda_takes_without_a_look_at_the_source(build: Build) -> None:
+    assert uncompiled(build) == {}
+
+
+def test_what_is_built_twice_is_the_same(build: Build, tools: Tools, tmp_path: Path) -> None:
+    tools.make("build-PlaybookLayer", tmp_path / "layer")
+    tools.make("build-AgentFunction", tmp_path / "function")
+
+    assert differences(everything(tmp_path / "layer"), everything(build.layers["PlaybookLayer"])) == {}
+    assert differences(everything(tmp_path / "function"), everything(build.functions["AgentFunction"].code)) == {}

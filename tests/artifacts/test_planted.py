@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from localcloud.clock import WallClock
 from localcloud.sandbox import Context
 from tests.artifacts.build import ROOT, Build
+from tests.artifacts.bytecode import wrong_in
 from tests.artifacts.lambdas import HandlerFailed, Lambda, Seen
 from tests.artifacts.test_files import AARCH64, SUFFIX, contents, differences, foreign
 from tests.artifacts.test_played import clients_without_rights
@@ -85,6 +87,41 @@ def test_a_file_that_was_left_out_or_came_along_or_was_changed_is_named(build: B
     assert differences(left_out, source) == {article: "is missing"}
     assert differences(source | stray, source) == {"notes.txt": "comes from nowhere"}
     assert differences(source | {article: b""}, source) == {article: "differs"}
+
+
+def test_bytecode_that_is_stale_or_missing_or_left_over_or_checked_is_named(build: Build, tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    shutil.copytree(build.functions["AgentFunction"].code, code)
+    agent, cached = code / "functions/agent", code / "functions/agent/__pycache__"
+    assert wrong_in(build.python, code, "/var/task") == {}
+
+    with (agent / "ask.py").open("a") as stale:
+        stale.write("#")
+    (cached / "text.cpython-313.pyc").unlink()
+    (agent / "usage.py").unlink()
+    checked = [build.python, "-I", "-m", "compileall", "-q", "-f", "--invalidation-mode", "checked-hash"]
+    subprocess.run([*checked, agent / "reply.py"], check=True)
+    somewhere = [*checked[:-1], "unchecked-hash", agent / "loops.py"]
+    subprocess.run(somewhere, check=True)
+
+    assert wrong_in(build.python, code, "/var/task") == {
+        "functions/agent/ask.py": "has bytecode of another source",
+        "functions/agent/text.py": "has no bytecode",
+        "functions/agent/__pycache__/usage.cpython-313.pyc": "has no source",
+        "functions/agent/reply.py": "has bytecode that is not taken as it is",
+        "functions/agent/loops.py": f"has bytecode of {agent / 'loops.py'}",
+    }
+
+
+def test_a_module_that_is_compiled_at_the_start_is_seen(build: Build, tmp_path: Path) -> None:
+    artifact = replace(build.functions["StartFunction"], code=tmp_path / "code")
+    shutil.copytree(build.functions["StartFunction"].code, artifact.code)
+    (artifact.code / "functions/front/__pycache__/start.cpython-313.pyc").unlink()
+
+    with Lambda(build, artifact, {}, NOWHERE) as function:
+        seen = function.imported().end()
+
+    assert seen.compiled == (str(artifact.code / "functions/front/start.py"),)
 
 
 @pytest.mark.parametrize(

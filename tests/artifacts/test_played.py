@@ -268,6 +268,7 @@ def test_every_built_function_does_its_work_with_nothing_but_its_artifact(build:
 
     assert stack.played == set(build.functions)
     assert {name: one.outside for name, one in seen.items() if one.outside} == {}
+    assert {name: one.compiled for name, one in seen.items() if one.compiled} == {}
     assert clients_without_rights(build, seen) == {}
     assert [name for name, one in seen.items() if "bedrock-runtime" in one.clients] == ["AgentFunction"]
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ballast.contracts import RunRequest
-from ballast.contracts.secret import MASK
+from ballast.masking import MASK
 from localcloud.clock import VirtualClock
 from localcloud.cloud import LocalCloud
 from localcloud.converse.source import CallableModel, Reply, said, turns_taken

@@ -52,7 +52,6 @@ def test_a_function_is_imported_in_lambda_as_it_is_in_tests(name: str) -> None:
     folder = function["Properties"]["CodeUri"]
 
     assert function["Properties"]["Handler"].startswith(folder.replace("/", "."))
-    assert function["Metadata"] == {"BuildProperties": {"ParentPackageMode": "auto"}}
 
 
 def test_globals_name_no_resource_but_the_runtime() -> None:

@@ -274,9 +274,7 @@ def _broken_walls(template: Template) -> Iterator[str]:
         row = {Right(action, resource) for resource, of in MAY.get(name, {}).items() for action in of.split()}
         for right in sorted(rights_of(template, role_of(template, name))):
             for who, what, actions, resource in ONLY:
-                covered = any(map(right.does, actions.split())) and (
-                    resource == "*" or right.reaches(template, resource)
-                )
+                covered = right.does_any(actions) and (resource == "*" or right.reaches(template, resource))
                 if covered and name not in who.split():
                     yield f"{name} may {what} by {right}; {f'only {who}' if who else 'nobody'} may"
             if name != EXECUTOR and right not in row and any(touches(template, right, one) for one in yours):

@@ -51,7 +51,7 @@ export class Escalation {
             escalation.answer_by && age(escalation.answer_by, { until: "expires" }), "."]),
         !this.compact && run && el("p", {}, el("a", { href: `#/runs/${run}`, text: "See the whole run" }),
           escalation.tenant && el("span", { class: "dim untrusted", text: ` · tenant ${brief(escalation.tenant, 120)}` }))),
-      text(escalation.corrupt) && el("p", { class: "notice bad untrusted", text: `The log's entry of the proposed decision cannot be read: ${brief(escalation.corrupt, 300)}` }),
+      text(escalation.corrupt) && el("p", { class: "notice bad untrusted", text: `The log's entry of the proposed decision is not shown: ${brief(escalation.corrupt, 300)}` }),
       calls && el("section", { class: "proposed", "aria-label": "Proposed" }, el("h2", { text: "Proposed" }), callLines(calls)),
       approval ? approvalLines(escalation) : partiesLine(escalation),
       !this.compact && this.live && this.forms(escalation),
@@ -87,7 +87,7 @@ function approvalLines({ why, approvals_needed: needed, approvals_given: given, 
     list(why).length > 0 && `A person must approve because ${names(why)}.`,
     needed > 1 && `Approved by ${list(given).length} of ${needed} people${list(given).length ? `: ${names(given)}` : ""}.`,
     text(approvers) && `Only members of ${brief(approvers, 80)} may approve it.`,
-    list(mayNot).length > 0 && `${names(mayNot)} asked for this run, proposed this call or changed it, and may not approve it.`,
+    list(mayNot).length > 0 && `${names(mayNot)} asked for this run, proposed or changed this call, or guided the agent to it, and may not approve it.`,
     text(changedBy) && `${brief(changedBy, 200)} has changed the arguments.`,
   ].filter(Boolean);
   return lines.length > 0 && el("section", { class: "approval-facts", "aria-label": "Approval" }, lines.map((line) => el("p", { class: "untrusted", text: line })));

@@ -144,10 +144,11 @@ function decidedLines(decided, escalation) {
   ].filter(Boolean);
 }
 
-/** The budget that a person added; only the part that the windows had room for raised the ceiling. */
+/** The budget that the run got: the leased part of what a person added. */
 function addedBudget({ add_budget_microusd: added, leased_microusd: leased }) {
   if (whole(leased) >= added) return `${money(added)} more`;
-  return `${money(added)} more was granted; the windows had room for ${whole(leased) > 0 ? money(leased) : "none of it"}`;
+  return whole(leased) > 0 ? `${money(leased)} more: that was leased of the ${money(added)} asked for`
+    : `none of the ${money(added)} asked for was leased`;
 }
 
 function escalationLines(asked) {
@@ -211,14 +212,15 @@ function approvalLines(round, last) {
   const id = asId(round.escalation_id);
   const texts = (values) => brief(list(values).map(text).filter(Boolean).join(", "), 200);
   const moved = list(round.void).length > 0 && el("p", { class: "warn-text untrusted", text: `An approval became void because this had changed: ${texts(round.void)}.` });
-  if (round.silent === true) return [el("p", { class: "warn-text", text: "Nobody answered the request for approval in time." }), moved].filter(Boolean);
+  const why = list(round.why).length > 0 && el("p", { class: "dim untrusted", text: `A person had to approve because ${texts(round.why)}.` });
+  if (round.silent === true) return [el("p", { class: "warn-text", text: "Nobody answered the request for approval in time." }), why, moved].filter(Boolean);
   if (typeof round.approve !== "boolean") {
-    return last && el("p", {}, "Not carried out yet: a person must approve. ",
+    return last && [why, el("p", {}, "Not carried out yet: a person must approve. ",
       list(round.given).length > 0 && el("span", { class: "untrusted", text: `Approved so far by ${texts(round.given)}. ` }),
-      id && el("a", { href: `#/escalations/${id}`, text: "Decide" }));
+      id && el("a", { href: `#/escalations/${id}`, text: "Decide" }))].filter(Boolean);
   }
   return [el("div", {}, el("p", {}, badge(round.approve ? ["approved", "good"] : ["REJECTED", "bad"]), el("span", { class: "untrusted", text: ` by ${brief(text(round.by), 200) || "somebody"}` }),
-    round.changed === true && " with changed arguments"), text(round.comment) && block(round.comment, { className: "dim" })), moved].filter(Boolean);
+    round.changed === true && " with changed arguments"), text(round.comment) && block(round.comment, { className: "dim" })), why, moved].filter(Boolean);
 }
 
 function labelled(label, node) {

@@ -349,8 +349,8 @@ class _Story:
             used = self.run.turn(turn.turn).spent
             spent += used.spent_microusd
             reserved += used.reserved_microusd
-            read += sum(one.input_tokens for one in turn.attempts)
-            written += sum(one.output_tokens for one in turn.attempts)
+            read += used.input_tokens
+            written += used.output_tokens
             proposed += len(turn.calls)
             ceiling = None if ceiling is None else ceiling + raised.get(turn.turn, 0)
             sums = {"spent_microusd": spent, "reserved_microusd": reserved, "cost_ceiling_microusd": ceiling}

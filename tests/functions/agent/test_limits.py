@@ -374,7 +374,7 @@ def test_a_model_without_a_price_is_not_called_and_the_note_names_the_file(stack
     assert model.requests == []
     note = stack.body(run_id, "0001.plan.decided")["note"]
     assert "acme.oracle-v1" in note
-    assert "prices.yaml" in note
+    assert "models.yaml" in note
 
 
 def test_the_environment_may_name_another_model(stack: Stack, model: Endpoint) -> None:

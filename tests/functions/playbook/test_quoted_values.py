@@ -17,7 +17,7 @@ import pytest
 from pydantic import AfterValidator, AnyUrl, BaseModel, ConfigDict, StringConstraints, create_model
 from typing_extensions import TypedDict
 
-from ballast.contracts.secret import Finder
+from ballast.masking import Finder
 from ballast.playbook import Sensitive, ToolContext, Write, tool
 from ballast.playbook.load import Playbook
 from ballast.playbook.sensitive import sensitive_values

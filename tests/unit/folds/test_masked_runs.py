@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from ballast.contracts.secret import Finder, Secret, as_text, masked
 from ballast.errors import NAMES
 from ballast.log.event import Event
+from ballast.masking import Finder, Secret, as_text, masked
 from ballast.run import Run
 from tests.support.random_runs import _TOOLS, runs
 from tests.support.runs import Story

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ballast.aws_errors import consequences
-from ballast.contracts.secret import SEALED, Finder, Secret, masked, sealed, unsealed, without_tokens
 from ballast.errors import NAMES as OUR_NAMES
 from ballast.errors import LogCorrupt, SettingInvalid
 from ballast.log.event import Event
+from ballast.masking import SEALED, Finder, Secret, masked, sealed, unsealed, without_tokens
 from ballast.runtime import Runtime, Settings
 
 if TYPE_CHECKING:

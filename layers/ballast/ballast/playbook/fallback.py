@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, RunRequest, ToolCall
-from ballast.contracts.error_text import error_text
 from ballast.contracts.wire import canonical
 from ballast.edge import note
 from ballast.errors import PlaybookInvalid
 from ballast.folds.calls import CallState
+from ballast.masking import error_text
 from ballast.playbook.rules import ends_the_process, error_place
 from ballast.run import Run
 

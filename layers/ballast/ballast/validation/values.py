@@ -21,7 +21,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from ballast.contracts.spellings import dashes
+from ballast.masking import dashes
 from ballast.validation.amounts import (
     is_amount,
     may_be_amount,

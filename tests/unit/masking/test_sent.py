@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ballast.contracts.decoded import is_name, values_in
-from ballast.contracts.secret import MASK, masked_context
+from ballast.masking import MASK, is_name, masked_context, values_in
 
 CARD = "4111 1111 1111 1111"
 BODY = json.dumps({"request_id": "r", "text": "x", "context": {"card": CARD}})

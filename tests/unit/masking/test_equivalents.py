@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ballast.contracts.secret import MASK, Finder, Secret, masked
-from ballast.contracts.spellings import ValueSearch
+from ballast.masking import MASK, Finder, Secret, masked
+from ballast.masking.spellings import ValueSearch
 
 
 def shown(value: str, text: str) -> str:
