@@ -1,4 +1,4 @@
-"""What a turn costs: time, our own CPU, transitions, bytes and AWS requests, at 10, 50 and 200 turns.
+"""The cost of a turn: time, our own CPU, transitions, bytes and AWS requests, at 10, 50 and 200 turns.
 
     python -m bench.turns [--turns 10 50 200] [--rounds 3]
 

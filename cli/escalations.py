@@ -20,7 +20,7 @@ Waiting = Sequence[Mapping[str, Any]]
 def open_escalations(cloud: DeployedCloud) -> Waiting:
     """Return a deployed stack's open escalations, newest first, as ``GET /escalations/{id}`` shows each.
 
-    Leaves out those that were answered meanwhile, have expired, or whose run has ended, and the requester's questions.
+    Leaves out those that were answered meanwhile, have expired, or whose run has ended, and clarifications.
     """
     return [one.model_dump(mode="json") for one in cloud.escalations().open()]
 

@@ -142,7 +142,7 @@ def _answer(sub: argparse.ArgumentParser) -> None:
         help="call a tool, through the same gate as the agent's calls. May be repeated",
     )
     what.add_argument("--approve", action="store_true", help="let the waiting call be made")
-    what.add_argument("--reject", action="store_true", help="refuse the waiting call; the planner learns of it")
+    what.add_argument("--reject", action="store_true", help="reject the waiting call; the planner is told so")
     sub.add_argument("--guidance", metavar="TEXT", help="with --back-to-agent: what the agent should know")
     sub.add_argument("--add-budget", metavar="USD", help="with --back-to-agent: raise the cost ceiling, e.g. 0.05")
     sub.add_argument("--arguments", metavar="JSON", help="with --approve: arguments that replace the proposed ones")

@@ -1,4 +1,4 @@
-"""One line of progress for each log entry, for a person who watches a run. Pure."""
+"""One line of progress for each event, for a person who watches a run. Pure."""
 
 from ballast.contracts import Answer, CallTools, HandOver
 from ballast.contracts.meaning import meaning
@@ -34,7 +34,7 @@ from ballast.log.events import (
 from ballast.log.garbled import mended
 from cli.trace.text import as_text, clean, cut_short, span, usd
 
-#: With these log entries a run asks a person, and waits.
+#: With these events a run asks a person, and waits.
 ASKS = (EscalationOpened.NAME, ApprovalRequested.NAME)
 _STYLES = {"call.refused": "red", "model.failed": "red", "run.refused": "red", "run.ended": "bold"}
 #: The most characters of one line; the trace has the rest.

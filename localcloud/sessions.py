@@ -87,7 +87,7 @@ class Gate:
             return
         if host.startswith("bedrock-runtime") and not self._allow_bedrock:
             raise NotLocal(
-                "The planner has no model here. Give LocalCloud the url of a Converse double as model_endpoint_url, "
+                "The agent has no model here. Give LocalCloud the url of a Converse double as model_endpoint_url, "
                 "or ask for Bedrock itself with allow_bedrock=True (`--model bedrock:MODEL_ID`)."
             )
         if not host.endswith(".amazonaws.com"):

@@ -1,4 +1,4 @@
-"""What the state machine does about an executor's invocation that did not return: read off ``agent.asl.yaml``.
+"""The state machine's reaction to an invocation of the executor that failed, read from ``agent.asl.yaml``.
 
 Only the state that executes a call, the one that settles a call which nobody tries again, and what follows from their
 failure; ``run.py`` plays the whole machine.

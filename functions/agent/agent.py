@@ -62,7 +62,7 @@ _RESERVE_S = 1
 
 @dataclass(frozen=True)
 class Agent:
-    """The planner that asks a model, with the playbook's instructions and tools."""
+    """The agent: it asks a model, with the playbook's instructions and tools."""
 
     log: RunLog
     choice: AttemptChoice
@@ -85,7 +85,7 @@ class Agent:
             return PlanSummary.of(decided.decision, parallel=decided.parallel)
         passed_over: dict[str, str] = {}
         history = HistoryUsed(events=task.history, to_undo=len(run.to_undo))
-        while True:  # each iteration makes one attempt or skips one model
+        while True:  # each pass makes one attempt or skips one model
             chosen = self.choice.next(run, task.turn, passed_over, history)
             if isinstance(chosen, GiveUp):
                 return self._hand_over(run, task, chosen)
@@ -211,7 +211,7 @@ class Agent:
 
     def _successor(self, run: Run, reason: ExitReason) -> Planner:
         if pauses_for_a_person(reason, self.playbook.agent):
-            return Planner.HUMAN
+            return Planner.PERSON
         intent = run.opening.request.intent
         starts_clean = self.playbook.agent.starts_clean(intent)
         has_fallback = intent in self.playbook.fallbacks

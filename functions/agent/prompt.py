@@ -198,7 +198,7 @@ def _results(run: Run, turn: int, notices: Mapping[int, Signal]) -> list[dict[st
 
 
 def _requesters_reply(run: Run, turn: int) -> str | None:
-    """Return the requester's reply to the question of ``turn``: "" if none came, None if ``turn`` asked none."""
+    """Return the reply to the agent's question of ``turn``: "" if none came, None if ``turn`` asked none."""
     asking = run.proposals.get(turn)
     if asking is None or not isinstance(asking.decision, HandOver) or asking.decision.to is not Planner.REQUESTER:
         return None
@@ -252,7 +252,7 @@ def _why_not(state: CallState | None) -> str:
 
 
 def _other_planners(run: Run) -> list[dict[str, Any]]:
-    """Return one text, or none: what other planners did since the last completion and what a person asks, in order."""
+    """Return at most one text: what fallback, rollback and people did, and what a person asks, in order."""
     # Recorded late: the agent may have seen the escalation's answer already.
     fresh = {event.turn for event in run.unseen if event.turn > 0 and event.name != EscalationAnnounced.NAME}
     notes: list[str] = []

@@ -50,7 +50,7 @@ from functions.executor.attempt import Attempt, History, ProposedCall
 from functions.executor.downstream import Downstreams, InDoubt, NothingDone, RunEnd, found, run_tool, seconds_for
 from functions.executor.moves import MovesStore, returned, undone
 from functions.executor.record import CallEnd, CallOutcome, LeaseStays, Once, Position, Recorded, effect_key
-from functions.executor.rules import charge, provenance, reserve_anew
+from functions.executor.rules import charge, reserve_anew, sources_of_values
 from functions.executor.undo import planned_undo, undo_facts, with_undo
 
 #: Most runs of a write under its key: as many as the state Execute makes.
@@ -61,7 +61,7 @@ RUNS = 2
 DOUBTS = 3
 #: Most characters that are recorded of the message of an outcome or a refusal.
 MESSAGE_CHARS = 4_000
-#: The beginning of a recorded doubt that is a failed question to ``verify``. Old logs have it: it must not change.
+#: The beginning of a recorded doubt that is a failed ``verify``. Old logs have it: it must not change.
 _NOT_ASKED = "Whether it happened could not be asked."
 
 
@@ -198,7 +198,7 @@ class Effects:
 
         def end() -> dict[str, Any]:
             if is_begun(call.history, at):
-                raise _GivesBack("It was begun meanwhile.")
+                raise _GivesBack("Another attempt began it meanwhile.")
             return self.log.kept(run_id, CallOutcome.never_begun(call_end).kept(proposed.tool))
 
         try:
@@ -477,7 +477,7 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
         "moves": attempt.moving.begin(),
         "approval": consumed(attempt),
         "reserved_microusd": attempt.cost_microusd,
-        **provenance(attempt),
+        **sources_of_values(attempt),
     }
     if tool.effect is Effect.WRITE:
         where_known |= {"repeat": tool.policy.repeat, "on_rollback": attempt.playbook.on_rollback(tool)}
@@ -496,7 +496,9 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
     first = log.record(task.run_id, intended).invocation == invocation
     if attempt.cost_microusd and log.goes_on_after(task.run_id, task.turn):
         # Settle adds up the charges after it has recorded the ending: it may not see what is reserved now.
-        raise RunEnded(f"{attempt.idempotency_key}: the run has ended or gone on; it may not spend anything any more.")
+        raise RunEnded(
+            f"{attempt.idempotency_key}: the run has ended or continued without this call, so the call may not spend."
+        )
     return first
 
 

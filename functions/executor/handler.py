@@ -71,7 +71,7 @@ def build(runtime: Runtime) -> Executor:
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Execute the call of ``event`` (an ``ExecuteTask``); return its status and the run's deadlines.
 
-    The deadlines are returned because an approval renews them, and a Map passes on nothing but its iterations' output.
+    The deadlines are returned because an approval renews them, and a Map passes on its items' outputs only.
     """
     runtime = runtime or lambda_runtime()
     executor = runtime.get(build)

@@ -103,7 +103,7 @@ def undo_facts(attempt: Attempt) -> UndoFacts:
     """Return the part of a write's record that a later undo needs."""
     tool = attempt.tool
     # A person's decision is kept, and an undo is not undone.
-    stays = attempt.state.planner in (Planner.HUMAN, Planner.ROLLBACK)
+    stays = attempt.state.planner in (Planner.PERSON, Planner.ROLLBACK)
     on_rollback = "keep" if stays else str(attempt.playbook.on_rollback(tool))
     back = tool.moves is not None and tool.moves.back
     return UndoFacts(on_rollback, back, attempt.undoes[-1] if attempt.undoes else None)

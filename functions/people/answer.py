@@ -139,7 +139,9 @@ class Answers:
         if escalation_id is None:  # a reply is on record: the same one again finishes what it began
             escalation_id = _latest_replied(run, caller.principal, decision)
         if escalation_id is None:
-            raise EscalationClosed(f"{run_id} asks the requester nothing now; see its status.")
+            raise EscalationClosed(
+                f"{run_id} does not wait for the requester now. GET /runs/{run_id} shows its status."
+            )
         said = decision.model_dump(mode="json")
         return self.take(PersonsAnswer(escalation_id=escalation_id, by=caller.principal, decision=said), caller)
 
@@ -419,7 +421,7 @@ def _decision_of(escalation: Escalation, answer: PersonsAnswer) -> Answer | Call
         return decision
     if isinstance(decision, HandOver) and decision.to is Planner.REQUESTER:
         raise InvalidInput("decision.to: a person cannot hand over to the requester; answer, or guide the agent.")
-    if isinstance(decision, HandOver) and decision.to is Planner.HUMAN:
+    if isinstance(decision, HandOver) and decision.to is Planner.PERSON:
         raise InvalidInput("decision.to: a person cannot hand over to a person; leave the escalation open instead.")
     return decision
 

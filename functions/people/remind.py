@@ -49,7 +49,7 @@ class RemindSettings(LogSettings, SignatureSettings, EscalationsSettings, QueueS
 
 
 class RemindIncomplete(BallastError):
-    """Some escalations could not be looked after; the function's log has a line for each."""
+    """Some escalations could not be checked; the function's log has a line for each."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Reminders:
     def sweep(self, left_ms: Callable[[], int]) -> dict[str, int]:
         """Look at what is due while ``left_ms`` leaves time. Return the number of each step taken.
 
-        Raises ``RemindIncomplete`` at the end if some escalations could not be looked after; the others are.
+        Raises ``RemindIncomplete`` at the end if some escalations could not be checked; the others are.
         """
         now = self.runtime.clock()
         done: dict[str, int] = {}
@@ -93,7 +93,9 @@ class Reminders:
                 step = "failed"
             done[step] = done.get(step, 0) + 1
         if done.get("failed"):
-            raise RemindIncomplete(f"{done['failed']} escalations could not be looked after; see this function's log.")
+            raise RemindIncomplete(
+                f"{done['failed']} escalations could not be checked; this function's log has a line for each."
+            )
         return done
 
     def _look(self, escalation_id: str, now: datetime) -> str:

@@ -59,7 +59,7 @@ def parties(escalation: Escalation, run: Run) -> tuple[Party, ...]:
 def proposer(run: Run, turn: int, index: int) -> str | None:
     """Return the person who proposed the call; None if a model or a script did."""
     state = run.call(turn, index)
-    if state is None or state.planner is not Planner.HUMAN:
+    if state is None or state.planner is not Planner.PERSON:
         return None
     answered = run.fact(EscalationAnswered, turn)
     return answered.by if answered is not None else None
@@ -117,7 +117,7 @@ def check(escalation: Escalation, caller: Caller, run: Run) -> None:
         raise MayNotAnswer(f"{where}: only the person who asked for this run, or a reviewer, may reply.")
     for party in parties(escalation, run):
         if same_person(party.who, who):
-            raise MayNotAnswer(f"{where}: {who} {party.why}; somebody else has to.")
+            raise MayNotAnswer(f"{where}: {who} {party.why}; another person has to answer.")
     if not caller.reviews(tenant):
         raise MayNotAnswer(f"{where}: only a reviewer decides, and {who} is not one here (docs/http.md, Rights).")
     if escalation.is_approval and escalation.approvers and escalation.approvers not in caller.groups:

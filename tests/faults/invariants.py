@@ -1,4 +1,4 @@
-"""What must hold after every case, whatever went wrong in it. Each rule returns what it found wrong, in words."""
+"""The invariants of every case. Each rule returns its breaches in words."""
 
 from __future__ import annotations
 

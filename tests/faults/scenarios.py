@@ -1,4 +1,4 @@
-"""The runs that the faults are injected into: every state of the workflow and every function has its part in one.
+"""The runs into which faults are injected. Together they use every state of the workflow and every function.
 
 All of them work at the bundled support desk (``layers/playbook``), on its well-known orders.
 """

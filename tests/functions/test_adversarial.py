@@ -1,4 +1,4 @@
-"""A model that means no good, or is out of its mind: every run ends inside its ceilings, with the right reason."""
+"""A hostile or broken model: every run ends inside its ceilings, with the right reason."""
 
 from __future__ import annotations
 

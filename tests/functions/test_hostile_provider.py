@@ -1,4 +1,4 @@
-"""A provider that says whatever it likes: of usage, stop reasons, tiers and sizes. Others' windows never notice."""
+"""A provider with false usage, stop reasons, tiers and sizes does not change other tenants' windows."""
 
 from __future__ import annotations
 

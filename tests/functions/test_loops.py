@@ -1,4 +1,4 @@
-"""An agent that goes round in circles, through the real planner and executor: told, forbidden, stopped."""
+"""An agent that repeats itself, through the real agent and executor: notice, ban, hand-over."""
 
 from dataclasses import replace
 from decimal import Decimal

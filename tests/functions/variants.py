@@ -1,4 +1,4 @@
-"""The ledger's playbook with another ``agent.yaml``: for what a test sets and the others should not have."""
+"""The ledger's playbook with another ``agent.yaml``, for settings that one test needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every parameter, by its kind: unusable values are refused before anything is made, accepted values can be read.
+"""Every parameter, by its kind: unusable values are refused before anything is created, and accepted ones are read.
 
 The judge is whoever reads it: the settings of the functions that get it, and the properties that it stands in.
 """

@@ -201,7 +201,7 @@ ONLY: list[tuple[str, str, str, str]] = [
     (API, "stop an execution", "states:StopExecution", "*"),
     (PEOPLE, "answer a task token", "states:SendTaskSuccess", "*"),
     (NOBODY, "fail a task, or prolong its wait", "states:SendTaskFailure states:SendTaskHeartbeat", "*"),
-    (PEOPLE, "see or change a question", "dynamodb:*", "EscalationsTable"),
+    (PEOPLE, "see or change an escalation", "dynamodb:*", "EscalationsTable"),
     (
         STARTERS,
         "take requests from the queue",

@@ -1,4 +1,4 @@
-"""Whatever a handler raises leaves it without sensitive values, under the name that the workflow matches."""
+"""An exception leaves a handler without sensitive values, under the name that the workflow matches."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The first test of the walls: who imports what. Each rule is a function of ``{module: source}``."""
+"""The first test of the walls: the imports of each module. Each rule is a function of ``{module: source}``."""
 
 import ast
 import re

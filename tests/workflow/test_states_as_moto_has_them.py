@@ -187,7 +187,7 @@ def person(**decision: Any) -> Says:
 
 ONE, CALLS, ANSWER = decides("call_tools", calls=[1]), decides("call_tools", calls=[1, 2]), decides("answer")
 TOO_MANY = decides("call_tools", calls=list(range(1, 501)))
-TO_HUMAN, TO_FALLBACK = decides("hand_over", to="human", reason="r"), decides("hand_over", to="fallback", reason="r")
+TO_PERSON, TO_FALLBACK = decides("hand_over", to="human", reason="r"), decides("hand_over", to="fallback", reason="r")
 DONE = Says({"status": "answered", "agent_until_ms": 1, "deadline_ms": 1})
 USUAL = {"Admit": [ADMITTED], "Settle": [DONE], "Executor": [DONE], "Agent": [CALLS, ANSWER], "Fallback": [ANSWER]}
 AGENT = [
@@ -196,7 +196,7 @@ AGENT = [
     Case("admission is broken", {"request": {}}, None, {"Admit": [BOOM]}),
     Case("switches the planner", {"request": {}}, None, USUAL | {"Agent": [TO_FALLBACK]}),
     Case("has a broken planner", {"request": {}}, None, USUAL | {"Agent": [BOOM], "Rollback": [TO_FALLBACK]}),
-    Case("asks people", {"request": {}}, None, USUAL | {"Agent": [TO_HUMAN], "OpenEscalation": [person()]}),
+    Case("asks people", {"request": {}}, None, USUAL | {"Agent": [TO_PERSON], "OpenEscalation": [person()]}),
     Case(
         "gets a budget",
         {"request": {}},
@@ -204,7 +204,7 @@ AGENT = [
         USUAL
         | {
             "Extend": [Says({})],
-            "Agent": [TO_HUMAN, ANSWER],
+            "Agent": [TO_PERSON, ANSWER],
             "OpenEscalation": [person(kind="hand_over", to="agent", adds_budget=True)],
         },
     ),
@@ -215,7 +215,7 @@ AGENT = [
         USUAL
         | {
             "Extend": [Says(error="WindowFull")],
-            "Agent": [TO_HUMAN],
+            "Agent": [TO_PERSON],
             "OpenEscalation": [person(kind="hand_over", to="agent", adds_budget=True), person()],
         },
     ),
@@ -223,7 +223,7 @@ AGENT = [
         "can tell nobody",
         {"request": {}},
         None,
-        USUAL | {"Agent": [TO_HUMAN], "OpenEscalation": [BOOM], "Settle": [Says({"status": "failed"})]},
+        USUAL | {"Agent": [TO_PERSON], "OpenEscalation": [BOOM], "Settle": [Says({"status": "failed"})]},
     ),
     Case(
         "asks for an approval",

@@ -1,4 +1,4 @@
-"""A run is read from top to bottom: how it stands, what it waits for, and every turn."""
+"""The page of a run: its status, what it waits for, and every turn."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whatever a client raises, and whenever its request arrives: paid once or never, and the record is true."""
+"""A payment happens once or never, whatever error the client raises, and the record says which."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec

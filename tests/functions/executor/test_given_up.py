@@ -1,4 +1,4 @@
-"""Nobody tries a payment again: it did not happen only where every attempt that ran is over, and ``verify`` says so."""
+"""A payment is recorded as not made only if every attempt is over and ``verify`` finds nothing."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A tool quotes its sensitive arguments as it has them, in the forms in which Python writes their types."""
+"""A tool that quotes its sensitive arguments, in the forms in which Python writes their types."""
 
 import json
 from collections.abc import Callable

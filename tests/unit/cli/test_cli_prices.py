@@ -121,7 +121,7 @@ def test_all_problems_of_a_playbook_are_shown_together(playbook: Path, capsys: p
     ("content", "named"),
     [
         ("models: [", "models.yaml: "),
-        ("modells: {}\n", "modells: Extra"),
+        ("modells: {}\n", "modells: unknown. A file of cards has"),
         (f"models:\n  {NOVA}: {{}}\n  {HAIKU}: {{}}\n  {NOVA}: {{}}\n", f"line 4: {NOVA} occurs twice"),
         (f"models:\n  {NOVA}:\n    tools: true\n    tools: true\n", "line 4: tools occurs twice"),
     ],

@@ -1,4 +1,4 @@
-"""What a run cost is said in one place: what its log counts, and beside it what an operator says instead."""
+"""The cost of a run is computed in one place: what its log counts, and an operator's correction beside it."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""A run's ending vouches for its log: an untouched one fits, and any single change is named by its event."""
+"""The digest in a run's ending fits an untouched log, and names the event of any single change."""
 
 import hashlib
 from collections.abc import Callable

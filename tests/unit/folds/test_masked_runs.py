@@ -1,4 +1,4 @@
-"""Whatever value is sensitive: what Ballast keeps its books by is the same in the run as everybody may see it."""
+"""Masking changes no amount, count or key: money and calls are the same with and without sensitive values."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""A number or a date is found in its usual spellings, a long value where it was cut, and nothing else is."""
+"""Masking finds a number or a date in its usual spellings and a long value where it was cut, and nothing else."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal

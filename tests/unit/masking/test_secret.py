@@ -1,4 +1,4 @@
-"""Sensitive values are found wherever they stand, in every spelling, replaced, and found again."""
+"""Masking finds and replaces sensitive values anywhere, in every spelling."""
 
 import html
 import json

@@ -1,4 +1,4 @@
-"""What a function reads out of its event, the mask reads too: base64, JSON in texts, envelopes, however deep."""
+"""Masking reads what a function can read out of its event: base64, JSON in texts, envelopes, at any depth."""
 
 import base64
 import json

@@ -1,17 +1,16 @@
 """The catalog: cards of the platform and of a playbook, their prices, and what is refused."""
 
-import json
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast.contracts.service_tier import ServiceTier
 from ballast.errors import ModelRefused, SettingInvalid
+from ballast.models.card import Cache, DatedPrice, Dialect, Media, ModelCard, Thinking
 from ballast.models.catalog import CardFile, Catalog, facts_without_source, read_cards
 
 CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
@@ -37,7 +36,7 @@ def card(*prices: dict[str, Any], **facts: Any) -> dict[str, Any]:
 
 
 def catalog(models: dict[str, Any], **more: Any) -> Catalog:
-    return Catalog(CardFile.model_validate_json(json.dumps({"models": models} | more)))
+    return Catalog(CardFile.of({"models": models} | more))
 
 
 # The shipped cards
@@ -157,12 +156,12 @@ def test_an_unknown_model_is_refused_with_the_lines_to_add(model: str) -> None:
     assert not MODELS.knows(model)
 
 
-def test_the_lines_to_add_are_a_card() -> None:
+def test_the_lines_to_add_are_a_card(tmp_path: Path) -> None:
     with pytest.raises(ModelRefused) as refused:
         MODELS.card(NO_CARD)
-    added = yaml.safe_load(str(refused.value).partition("\n\n")[2].replace("2026-01-31", "'2026-01-31'"))
+    (tmp_path / "models.yaml").write_text(str(refused.value).partition("\n\n")[2], encoding="utf-8")
 
-    made = Catalog(CardFile.model_validate_json(json.dumps(added)))
+    made = Catalog.of_playbook(tmp_path)
 
     assert made.price(NO_CARD, on=date(2026, 2, 1)).price().cache_write_1h == 1_000_000
     made.check(NO_CARD, tools=True)
@@ -337,6 +336,10 @@ SECOND = "    - {version: '2', valid_from: 2026-01-01, input: 1, output: 2}\n"
         (GOOD + "2026-11-01: x\n", "keys"),
         (GOOD + "until: 2026-02-30\n", "day"),
         (GOOD + "more: &a [*a]\n", "Circular"),
+        (GOOD + "arns: [x]\n", "arns: must be a mapping"),
+        (GOOD + "arns: {x: 1}\n", "arns: must be a mapping, and each in it text"),
+        (GOOD + "vendor: 1\n", "vendor: must be text"),
+        (GOOD.replace("  acme: {temperature: true}", "  acme: yes"), "families: must be a mapping"),
         (GOOD.replace("like: acme", "like: acmo"), "there is no family 'acmo'. It must be one of: acme"),
         (GOOD.replace("{temperature: true}", "{like: acme}"), "the family acme is like itself"),
         (GOOD.replace("name: One", "sources: {prices: list}"), "sources.prices: there is no document 'list'"),
@@ -395,3 +398,33 @@ def test_a_file_that_is_missing_or_no_text_is_named(tmp_path: Path) -> None:
     for file in (tmp_path / "missing.yaml", binary):
         with pytest.raises(SettingInvalid, match=f"^{file}"):
             read_cards(file)
+
+
+# The page
+
+PAGE = Path("docs/models.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_every_fact_of_a_card() -> None:
+    parts = (ModelCard, Thinking, Cache, Dialect, Media, DatedPrice)
+    names = {name for part in parts for name in part.model_fields} - {"id", "prices", "sources"}
+
+    assert [name for name in sorted(names) if f"`{name}`" not in PAGE] == []
+
+
+def test_the_pages_own_cards_load(tmp_path: Path) -> None:
+    block = next(text for text in PAGE.split("```yaml\n")[1:] if text.startswith("models:")).partition("```")[0]
+    (tmp_path / "models.yaml").write_text(block, encoding="utf-8")
+
+    own = Catalog.of_playbook(tmp_path)
+
+    assert own.price(f"eu.{HAIKU}", on=date(2026, 12, 1)).price().input == 990_000
+    assert own.price(NO_CARD, on=date(2026, 12, 1)).price().output == 5_000_000
+
+
+def test_the_pages_profile_is_the_model_behind_it(tmp_path: Path) -> None:
+    block = next(text for text in PAGE.split("```yaml\n")[1:] if text.startswith("arns:")).partition("```")[0]
+    (tmp_path / "models.yaml").write_text(block, encoding="utf-8")
+    [arn] = Catalog.of_playbook(tmp_path).own.arns
+
+    assert Catalog.of_playbook(tmp_path).card(arn).id == HAIKU

@@ -161,7 +161,8 @@ def test_where_the_user_sends_requests_plays_no_part(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    ask: Any = {"modelId": "m", "messages": [{"role": "user", "content": [{"text": "x"}]}]}
+    model_id = "anthropic.claude-3-5-sonnet-20240620-v1:0"
+    ask: Any = {"modelId": model_id, "messages": [{"role": "user", "content": [{"text": "x"}]}]}
 
     with ConverseServer(ScriptModel.of([{"say": "hello"}])) as server, LocalCloud(template=TEMPLATE) as cloud:
         model = cloud.runtime("WorkFunction").client("bedrock-runtime", endpoint_url=server.url)

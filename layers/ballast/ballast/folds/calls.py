@@ -214,7 +214,7 @@ def proposal(turn: Turn) -> Proposed | None:
         case PlanDecided() as fact:
             return Proposed(turn.number, fact.planner, fact.decision, fact.parallel, fact.undoes)
         case EscalationAnswered() as fact:
-            planner = Planner.REQUESTER if fact.kind == "question" else Planner.HUMAN
+            planner = Planner.REQUESTER if fact.kind == "question" else Planner.PERSON
             return Proposed(turn.number, planner, fact.decision, parallel=False)
     return None
 

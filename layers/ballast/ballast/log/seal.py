@@ -158,7 +158,7 @@ class Seal:
         try:
             return data.decode("utf-8", "surrogatepass")
         except UnicodeDecodeError:
-            raise LogCorrupt(f"{run_id}: a sealed value is no text.") from None
+            raise LogCorrupt(f"{run_id}: a sealed value is not a text.") from None
 
 
 def split(body: Body) -> tuple[Body, dict[str, list[str]]]:

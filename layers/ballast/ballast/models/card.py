@@ -7,7 +7,7 @@ import re
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import Wire
@@ -33,7 +33,13 @@ def _compiles(pattern: str) -> str:
 Pattern = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_compiles)]
 
 
-class Source(Wire):
+class _Part(Wire):
+    """A part of a card. Its own validator is built when it is used alone, which no function does: that takes time."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class Source(_Part):
     """A document that states a fact, by its address or, without one, by title and date.
 
     seen  the day on which it was read
@@ -44,19 +50,19 @@ class Source(Wire):
     seen: Day
 
 
-class Asked(Wire):
+class Asked(_Part):
     """Parts of a request. The texts ``$budget`` and ``$effort`` in them stand for a number and a level.
 
     additional_fields  for ``additionalModelRequestFields``
     output_config      for ``outputConfig``
     """
 
-    additional_fields: dict[str, JsonValue] = Field(default_factory=dict)
-    output_config: dict[str, JsonValue] = Field(default_factory=dict)
+    additional_fields: dict[str, Any] = Field(default_factory=dict)
+    output_config: dict[str, Any] = Field(default_factory=dict)
 
     def given(self, *, budget: int | None = None, effort: str | None = None) -> "Asked":
         """Return the parts with the values in their places."""
-        values: dict[str, JsonValue] = {"$budget": budget, "$effort": effort}
+        values: dict[str, Any] = {"$budget": budget, "$effort": effort}
 
         def put(one: Any) -> Any:
             if isinstance(one, dict):
@@ -90,7 +96,7 @@ class Effort(Asked):
         return self
 
 
-class Thinking(Wire):
+class Thinking(_Part):
     """How a model thinks, and how it is asked to. A model may take several forms.
 
     default     whether a request that does not mention thinking gets it: no, yes (``off`` can forbid it), always
@@ -113,7 +119,7 @@ class Thinking(Wire):
     forbids: tuple[Forbidden, ...] = ()
 
 
-class Cache(Wire):
+class Cache(_Part):
     """Cache points of a prompt. A card without this takes none.
 
     places         parts of a request where a point may stand
@@ -132,7 +138,7 @@ class Cache(Wire):
     after_results: bool = True
 
 
-class Dialect(Wire):
+class Dialect(_Part):
     """The JSON Schema that a model reads in a tool's ``inputSchema``.
 
     root_keys              keywords at the schema's root; None for all
@@ -147,7 +153,7 @@ class Dialect(Wire):
     additional_properties: bool = True
 
 
-class Media(Wire):
+class Media(_Part):
     """Images or documents. A card without this takes none.
 
     formats     Converse's names of formats (``png``, ``pdf``)
@@ -162,7 +168,7 @@ class Media(Wire):
     in_results: bool = False
 
 
-class DatedPrice(Price):
+class DatedPrice(Price, defer_build=True):
     """A price from a day on, per million tokens in micro-dollars, for the family of 100 percent.
 
     Never change or remove a price that was used: each charge in a log names its version.
@@ -197,7 +203,7 @@ class DatedPrice(Price):
         )
 
 
-class ModelCard(Wire):
+class ModelCard(_Part):
     """The facts of one model.
 
     id                      its base id: no profile's prefix, no ARN

@@ -11,18 +11,17 @@ reads the one file that its model is in, and validates one card of it::
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
-from difflib import get_close_matches
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import ValidationError
 
-from ballast.contracts.wire import Wire, complaints
+from ballast.contracts.wire import complaints
 from ballast.errors import ModelRefused, SettingInvalid
-from ballast.models.card import Day, ModelCard, Source
+from ballast.models.card import ModelCard
 from ballast.money import ModelPrice
 
 VENDORS = Path(__file__).with_name("vendors")
@@ -54,7 +53,8 @@ _SIMILAR = 3
 _CACHE_CLASSES = ("cache_read", "cache_write_5m", "cache_write_1h")
 
 
-class CardFile(Wire):
+@dataclass(frozen=True)
+class CardFile:
     """A file of cards as it is written. Its cards' facts are validated one by one, when a card is needed.
 
     vendor, as_of  of each card that does not say otherwise
@@ -65,11 +65,31 @@ class CardFile(Wire):
     """
 
     vendor: str = ""
-    as_of: Day | None = None
-    sources: dict[str, Source] = Field(default_factory=dict)
-    families: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
-    models: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
-    arns: dict[str, str] = Field(default_factory=dict)
+    as_of: date | str = ""
+    sources: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    families: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    models: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    arns: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, data: Any) -> "CardFile":
+        """Return the file with ``data``, plain JSON. Raises ``ValueError``, which names the field."""
+        parts = {one.name for one in fields(cls)}
+        if not isinstance(data, dict):
+            raise ValueError(f"(whole): must be a mapping with some of: {', '.join(sorted(parts))}")
+        if unknown := sorted(data.keys() - parts):
+            raise ValueError(f"{', '.join(unknown)}: unknown. A file of cards has {', '.join(sorted(parts))}")
+        for name, value in data.items():
+            if name in ("vendor", "as_of"):
+                if not isinstance(value, str):
+                    raise ValueError(f"{name}: must be text")
+                continue
+            inside = str if name == "arns" else dict
+            if not isinstance(value, dict) or not all(isinstance(one, inside) for one in value.values()):
+                raise ValueError(
+                    f"{name}: must be a mapping, and each in it {'text' if inside is str else 'a mapping'}"
+                )
+        return cls(**data)
 
     @cached_property
     def ids(self) -> dict[str, str]:
@@ -83,8 +103,8 @@ class CardFile(Wire):
     def facts(self, model: str) -> dict[str, Any]:
         """Return the facts of the card under ``model``, its families' included. Raises ``ValueError``."""
         common: dict[str, Any] = {"vendor": self.vendor} if self.vendor else {}
-        if self.as_of is not None:
-            common["as_of"] = self.as_of.isoformat()
+        if self.as_of:
+            common["as_of"] = str(self.as_of)
         return common | self._with_family(self.models[model], frozenset())
 
     def _with_family(self, facts: Mapping[str, Any], seen: frozenset[str]) -> dict[str, Any]:
@@ -108,7 +128,7 @@ class CardFile(Wire):
             for name in names if isinstance(names, list) else [names]:
                 if name not in self.sources:
                     raise ValueError(f"sources.{fact}: there is no document {name!r} under the file's `sources:`")
-                found.setdefault(fact, []).append(self.sources[name].model_dump(mode="json"))
+                found.setdefault(fact, []).append(self.sources[name])
         return found
 
 
@@ -214,6 +234,8 @@ class Catalog:
                 f"No model card for {model_id!r}, so it is not called. Say which model is behind it in the playbook's "
                 f"{OWN_FILE}:\n\narns:\n  {model_id}: MODEL_ID"
             )
+        from difflib import get_close_matches
+
         similar = get_close_matches(base, self.ids(), n=_SIMILAR, cutoff=0.5)
         meant = f" Similar: {', '.join(similar)}." if similar else ""
         return (
@@ -335,9 +357,7 @@ def read_cards(file: Path) -> CardFile:
         # Read at a cold start: libyaml's safe loader takes a fifteenth of the time of Python's.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         data = yaml.load(file.read_text(encoding="utf-8"), loader)  # noqa: S506
-        return CardFile.model_validate_json(json.dumps(data, default=str))
-    except ValidationError as problem:
-        raise SettingInvalid(f"{file}: {complaints(problem)}.") from None
+        return CardFile.of(json.loads(json.dumps(data, default=str)))
     except (OSError, yaml.YAMLError, TypeError, ValueError, RecursionError) as problem:
         raise SettingInvalid(f"{file}: {problem}.") from None
 

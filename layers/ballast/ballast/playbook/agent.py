@@ -72,7 +72,7 @@ class AgentConfig(Wire):
     second_model  the model to ask while the first one is throttled, down, or hung; it needs a card too
     cheaper_model  the model to use in the spend breaker's mode ``cheaper``; it must be cheaper. Without one that mode
                    changes nothing
-    out_of_budget  at the cost limit: hand_over to the planners that need no model, or ask a person at once,
+    out_of_budget  at the cost limit: hand_over to the rollback and the fallback, or ask a person at once,
                    who may add budget (nothing is rolled back, and the agent continues where it stopped)
     max_grant_usd  the most that reviewers may add to one run's budget in total; an operator may add more. Default:
                   ``limits.cost_microusd``

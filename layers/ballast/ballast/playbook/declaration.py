@@ -205,7 +205,7 @@ USUAL_LIMITS = CallLimits()
 
 @dataclass(frozen=True)
 class Circuit:
-    """The circuit breaker of a downstream, shared by all tools and all processes that name it.
+    """The circuit of a downstream, shared by all tools and all processes that name it.
 
     name        1 to 64 ASCII letters, digits, dots, dashes and _
     failures    outages in a row that open it (counted per process)

@@ -313,7 +313,7 @@ def _kinds_of(leaf: Leaf) -> tuple[Kind, ...]:
     return (Kind.TEXT,)
 
 
-# Each asks a cheap question first, because most texts do not contain the value.
+# Each makes a cheap test first, because most texts do not contain the value.
 
 
 def _amount(wanted: Leaf, leaf: Leaf) -> bool:
