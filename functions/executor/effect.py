@@ -513,7 +513,7 @@ def says_nothing_before(attempt: Attempt) -> bool:
 
 def said_of_a_read(attempt: Attempt) -> dict[str, Any]:
     """Return what the outcome of such a read says besides: its arguments in their one form, and their sources."""
-    return {"effect": Effect.READ, "arguments": attempt.state.call.arguments, **provenance(attempt)}
+    return {"effect": Effect.READ, "arguments": attempt.state.call.arguments, **sources_of_values(attempt)}
 
 
 def is_begun(history: History, at: Position) -> bool:
