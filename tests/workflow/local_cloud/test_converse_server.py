@@ -6,7 +6,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import boto3
@@ -151,10 +153,44 @@ def test_each_reply_is_one_packet(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_is_no_converse_request_is_refused(path: str, body: bytes, words: str) -> None:
-    from urllib.error import HTTPError
-
     with ConverseServer(ScriptModel.of([{"say": "x"}])) as server, pytest.raises(HTTPError) as caught:
         urlopen(Request(server.url + path, body))
 
     assert caught.value.code == 400
     assert words in json.loads(caught.value.read())["message"]
+
+
+RECORDED = Path(__file__).parents[4] / "shared" / "bedrock" / "converse-exchanges.jsonl"
+
+
+@pytest.mark.skipif(not RECORDED.exists(), reason=f"NOT TESTED: the recorded exchanges are not here ({RECORDED})")
+def test_the_recorded_exchanges_go_as_they_went_at_bedrock() -> None:
+    exchanges = [json.loads(line) for line in RECORDED.read_text(encoding="utf-8").splitlines()]
+    answers = iter([each["response"] for each in exchanges if each["status"] == 200])
+    kinds: list[str] = []
+
+    with ConverseServer(CallableModel(lambda request, model_id: Reply(next(answers)))) as server:
+        for number, exchange in enumerate(exchanges):
+            asked = Request(
+                f"{server.url}/model/{exchange['model']}/converse", json.dumps(exchange["request"]).encode()
+            )
+            try:
+                with urlopen(asked) as response:
+                    status, body = response.status, json.load(response)
+            except HTTPError as refusal:
+                status, body = refusal.code, json.load(refusal)
+                kinds.append(refusal.headers["x-amzn-errortype"].partition(":")[0])
+            assert (status, body) == (exchange["status"], exchange["response"]), number
+    assert kinds == ["ValidationException"]
+
+
+def test_a_refusal_reaches_boto3_in_bedrocks_words() -> None:
+    config = {"tools": [{"toolSpec": {"name": "t", "inputSchema": {"json": {"type": "array"}}}}]}
+
+    with talking_to(ScriptModel.of([{"say": "x"}])) as client, pytest.raises(ClientError) as caught:
+        client.converse(**ASK, toolConfig=config)
+
+    assert type(caught.value) is client.exceptions.ValidationException
+    assert caught.value.response["Error"]["Message"] == (
+        "The value at toolConfig.tools.0.toolSpec.inputSchema.json.type must be one of the following: object."
+    )

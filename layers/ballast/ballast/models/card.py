@@ -42,12 +42,12 @@ class _Part(Wire):
 class Source(_Part):
     """A document that states a fact, by its address or, without one, by title and date.
 
-    seen  the day on which it was read
+    seen  the day on which it was read for the card; None: it was named, and is still to be read
     """
 
     title: str = Field(min_length=1)
     address: Annotated[str, Field(pattern=r"^https://")] | None = None
-    seen: Day
+    seen: Day | None = None
 
 
 class Asked(_Part):
