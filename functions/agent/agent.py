@@ -69,6 +69,7 @@ class Agent:
     model: Converse
     circuits: Circuits
     playbook: Playbook
+    stack: str
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
     emit: Callable[[str], None]
@@ -118,7 +119,7 @@ class Agent:
         # Without this check an agent that was timed out but still runs could spend money that neither of them counts.
         if self.log.goes_on_after(run_id, requested.turn):
             raise RunEnded(f"{run_id} has ended, or has continued without turn {requested.turn}; no model was asked.")
-        return self.model.reply(converse_request(run, requested), within_s=within_s)
+        return self.model.reply(converse_request(run, requested, stack=self.stack), within_s=within_s)
 
     def _wait(
         self,

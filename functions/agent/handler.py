@@ -71,6 +71,7 @@ def build(runtime: Runtime) -> Agent:
         model=Converse.of(runtime, endpoint_url=settings.model_endpoint_url, timeout_s=settings.model_timeout_s),
         circuits=Circuits.of(runtime, settings.model_circuits_table),
         playbook=playbook,
+        stack=runtime.stack,
         clock=runtime.clock,
         sleep=sleep,
         emit=runtime.emit,

@@ -77,7 +77,7 @@ def compose(
         covers=[event.seq for event in run.unseen],
         messages=new_messages(run, notices),
         model=priced.model_id,
-        sent_as=sent_as(card, taken, agent.answer_schema(opened.request.intent)),
+        sent_as=sent_as(card, taken, agent, opened.request.intent),
         **({} if taken.temperature is None else {"temperature": taken.temperature}),
         reserved_microusd=0,
         price_version=priced.version,

@@ -14,11 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ballast.contracts.service_tier import ServiceTier
-from ballast.contracts.wire import canonical
+from ballast.contracts.wire import canonical, sha256
 from ballast.folds.append_only import PersistentList
 from ballast.folds.conversation import Prompt, asked_with, said
 from ballast.log.events import ModelRequested, ModelResponded, SentAs
 from ballast.models.card import ModelCard
+from ballast.playbook.agent import AgentConfig
 from ballast.playbook.inference import Taken
 from ballast.run import Run
 from functions.agent.reply import sendable
@@ -29,23 +30,27 @@ Messages = PersistentList[Any]
 #: Ids of the calls that Ballast sends back; a model that takes none of them gets ids of nine characters.
 _USUAL_IDS = ("t0001c1", "t9999c50")
 _OUR_ID = re.compile(r"t(\d{4,})([cs])(\d{1,3})")
+#: Bedrock's values of ``requestMetadata``.
+_METADATA = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{1,256}", re.ASCII)
 #: Facts that are recorded only where the model does not take something.
 _TAKES = ("system", "text_beside_results", "result_status", "result_json")
 
 
-def sent_as(card: ModelCard, taken: Taken, answer_schema: Mapping[str, Any] | None = None) -> SentAs:
-    """Return the form in which an attempt at the model of ``card`` is sent.
-
-    ``answer_schema`` is the intent's; the provider holds the answer to it if the playbook wants that.
-    """
+def sent_as(card: ModelCard, taken: Taken, agent: AgentConfig, intent: str | None) -> SentAs:
+    """Return the form in which an attempt at the model of ``card`` is sent, for a request of that intent."""
     facts: dict[str, Any] = {name: False for name in _TAKES if not getattr(card, name)}
     if not all(re.search(card.tool_use_id, one) for one in _USUAL_IDS):
         facts["wide_ids"] = True
-    config = dict(taken.output_config)
+    config, answer_schema = dict(taken.output_config), agent.answer_schema(intent)
     if answer_schema is not None and taken.structured_answers:
         schema = {"name": "answer", "schema": json.dumps(answer_schema, ensure_ascii=False, sort_keys=True)}
         config["textFormat"] = {"type": "json_schema", "structure": {"jsonSchema": schema}}
-    settings = {"top_p": taken.top_p, "additional_fields": taken.additional_fields, "output_config": config}
+    settings = {
+        "top_p": taken.top_p,
+        "additional_fields": taken.additional_fields,
+        "output_config": config,
+        "guardrail": agent.guardrail and {"id": agent.guardrail.id, "version": str(agent.guardrail.version)},
+    }
     return SentAs(
         card=card.id,
         as_of=card.as_of.isoformat(),
@@ -55,8 +60,11 @@ def sent_as(card: ModelCard, taken: Taken, answer_schema: Mapping[str, Any] | No
     )
 
 
-def converse_request(run: Run, requested: ModelRequested) -> dict[str, Any]:
-    """Return the arguments of ``converse`` for an attempt that is not in ``run`` yet."""
+def converse_request(run: Run, requested: ModelRequested, *, stack: str) -> dict[str, Any]:
+    """Return the arguments of ``converse`` for an attempt that is not in ``run`` yet.
+
+    AWS's bill and invocation logs show ``requestMetadata``: the run, its tenant and the ``stack``.
+    """
     prompt, form = run.prompt.extended(requested), requested.sent_as
 
     def answered(before: Messages, asked: ModelRequested, responded: ModelResponded) -> Messages:
@@ -76,9 +84,20 @@ def converse_request(run: Run, requested: ModelRequested) -> dict[str, Any]:
         "toolConfig": sendable(prompt.tools),
         "additionalModelRequestFields": form.additional_fields,
         "outputConfig": form.output_config,
+        "guardrailConfig": form.guardrail
+        and {"guardrailIdentifier": form.guardrail["id"], "guardrailVersion": form.guardrail["version"]},
+        "requestMetadata": {
+            name: _metadata(value)
+            for name, value in (("run", run.run_id), ("tenant", run.opening.request.tenant), ("stack", stack))
+        },
     }
     given = {name: value for name, value in optional.items() if value}
     return {"modelId": requested.model, **sent, "inferenceConfig": inference, **given}
+
+
+def _metadata(value: str) -> str:
+    """Return ``value``, or its hex SHA-256 if Bedrock would refuse it."""
+    return value if _METADATA.fullmatch(value) else f"sha256:{sha256(value)}"
 
 
 def _with_system(prompt: Prompt, messages: list[Any], form: SentAs) -> dict[str, Any]:

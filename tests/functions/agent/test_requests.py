@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from datetime import date
@@ -13,10 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ballast.contracts import ExitReason, HandOver, Limits, Planner
+from ballast.folds.conversation import changed_prompts
 from ballast.log.events import ModelRequested
 from ballast.models.catalog import CardFile, Catalog
 from ballast.playbook import Playbook, load_playbook
+from ballast.playbook.agent import Guardrail
 from ballast.playbook.inference import Inference
+from ballast.run import Run
 from functions.agent.loops import detected_loops
 from functions.agent.prompt import compose
 from functions.agent.request import converse_request
@@ -140,11 +144,12 @@ def test_a_model_takes_every_request_that_is_made_from_its_card(
 ) -> None:
     models, playbook = catalog(a=first, b=second), with_inference(inference)
     limits = Limits(tokens_per_turn=600)
-    story, turn, issued = Story(request=REQUEST, limits=limits).opened(), 0, {}
+    story, turn = Story(request=REQUEST, limits=limits).opened(), 0
+    issued: dict[str, str] = {}
     for name, content, outcome, noted in [*turns, (last, [], "", False)]:
         turn, model = turn + 1, f"acme.{name}"
         requested = asks(story, turn, model, models, playbook)
-        request = converse_request(story.run, requested)
+        request = converse_request(story.run, requested, stack="desk")
         refusal = refused(wire(request), model, models, issued)
         assert refusal is None, (refusal.rule.name, refusal.message)
         assert request["inferenceConfig"]["maxTokens"] <= models.card(model).max_output
@@ -212,7 +217,7 @@ def test_reasoning_goes_back_only_to_its_model_and_only_if_it_must(given_back: s
     models = catalog(a=facts, b=facts)
     story = story_of(models, REASONS, USE)
 
-    request = converse_request(story.run, asks(story, 2, model, models, ledger()))
+    request = converse_request(story.run, asks(story, 2, model, models, ledger()), stack="desk")
 
     assert [next(iter(block)) for block in request["messages"][1]["content"]] == [
         *(["reasoningContent"] if returned else []),
@@ -224,7 +229,7 @@ def test_the_profile_of_a_model_is_the_same_model() -> None:
     haiku = "anthropic.claude-haiku-4-5-20251001-v1:0"
     story = story_of(PLATFORM, REASONS, USE, model=f"eu.{haiku}")
 
-    request = converse_request(story.run, asks(story, 2, f"global.{haiku}", PLATFORM, ledger()))
+    request = converse_request(story.run, asks(story, 2, f"global.{haiku}", PLATFORM, ledger()), stack="desk")
 
     assert "reasoningContent" in request["messages"][1]["content"][0]
 
@@ -261,7 +266,7 @@ def test_what_a_model_does_not_take_in_a_result_is_told_in_words() -> None:
     story.decides(2, Planner.AGENT, HandOver(to=Planner.HUMAN, reason=ExitReason.LOOP))
     story.person(3, HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance="Look again."))
 
-    request = converse_request(story.run, asks(story, 4, "acme.a", models, ledger()))
+    request = converse_request(story.run, asks(story, 4, "acme.a", models, ledger()), stack="desk")
 
     (block,) = request["messages"][-1]["content"]
     assert block["toolResult"].keys() == {"toolUseId", "content"}
@@ -273,7 +278,9 @@ def test_what_a_model_does_not_take_in_a_result_is_told_in_words() -> None:
 def test_a_model_without_system_prompts_gets_the_instructions_first() -> None:
     models = catalog(a={**FACTS, "system": False})
 
-    request = converse_request(Story().opened().run, asks(Story().opened(), 1, "acme.a", models, ledger()))
+    request = converse_request(
+        Story().opened().run, asks(Story().opened(), 1, "acme.a", models, ledger()), stack="desk"
+    )
 
     assert "system" not in request
     assert request["messages"][0]["content"][0]["text"].startswith(ledger().agent.instructions.strip()[:20])
@@ -284,12 +291,12 @@ def test_without_tools_no_tool_config_is_sent_but_a_conversation_with_calls_has_
     none = replace(ledger(), tools={})
     story = Story().opened()
     first = asks(story, 1, "acme.a", models, none)
-    assert "toolConfig" not in converse_request(story.run, first)
+    assert "toolConfig" not in converse_request(story.run, first, stack="desk")
     asked = story.record(first)
     story.replies(asked, {"output": {"message": {"role": "assistant", "content": [USE]}}, "stopReason": "tool_use"})
     story.executes(1, 1, "refused")
 
-    request = converse_request(story.run, asks(story, 2, "acme.a", models, none))
+    request = converse_request(story.run, asks(story, 2, "acme.a", models, none), stack="desk")
 
     assert [tool["toolSpec"]["name"] for tool in request["toolConfig"]["tools"]] == ["no_tool"]
     assert refused(wire(request), "acme.a", models) is None
@@ -298,13 +305,52 @@ def test_without_tools_no_tool_config_is_sent_but_a_conversation_with_calls_has_
 def test_equal_prompts_have_equal_bytes_whether_they_come_from_memory_or_from_the_log() -> None:
     models = catalog(a={**FACTS, "text_beside_results": True})
     story = story_of(models, USE)
-    fresh = converse_request(story.run, asks(story, 2, "acme.a", models, ledger()))
+    fresh = converse_request(story.run, asks(story, 2, "acme.a", models, ledger()), stack="desk")
     asked = story.record(asks(story, 2, "acme.a", models, ledger()))
     story.replies(asked, {"output": {"message": {"role": "assistant", "content": [USE]}}, "stopReason": "tool_use"})
     story.executes(2, 1)
 
-    later = converse_request(story.run, asks(story, 3, "acme.a", models, ledger()))
+    later = converse_request(story.run, asks(story, 3, "acme.a", models, ledger()), stack="desk")
 
     assert json.dumps(later["messages"][:3]) == json.dumps(fresh["messages"])
     assert json.dumps(later["toolConfig"]) == json.dumps(fresh["toolConfig"])
     assert json.dumps(later["system"]) == json.dumps(fresh["system"])
+
+
+def test_a_guardrail_and_what_joins_awss_bill_with_the_run_are_sent() -> None:
+    models = catalog(a=FACTS)
+    agent = ledger().agent.model_copy(update={"guardrail": Guardrail(id="gr1abc", version=3)})
+    story, odd = Story().opened(), "de\u0161k" * 100
+    requested = asks(story, 1, "acme.a", models, replace(ledger(), agent=agent))
+
+    request = converse_request(story.run, requested, stack=odd)
+
+    assert request["guardrailConfig"] == {"guardrailIdentifier": "gr1abc", "guardrailVersion": "3"}
+    metadata = request["requestMetadata"]
+    assert (metadata["run"], metadata["tenant"]) == (story.run.run_id, "default")
+    assert metadata["stack"] == "sha256:" + hashlib.sha256(odd.encode()).hexdigest()
+    assert refused(wire(request), "acme.a", models) is None
+
+
+def test_what_was_sent_is_recorded_and_covered_by_the_digest() -> None:
+    facts = {**FACTS, "thinking": {"budget": _BUDGET}, "result_status": False, "text_beside_results": True}
+    models = catalog(a=facts)
+    agent = with_inference(Inference(thinking=1_500)).agent
+    agent = agent.model_copy(update={"guardrail": Guardrail(id="gr1abc", version="DRAFT")})
+    story = Story().opened()
+    requested = asks(story, 1, "acme.a", models, replace(ledger(), agent=agent))
+    body = story.record(requested).body
+
+    assert body["sent_as"] == {
+        "card": "acme.a",
+        "as_of": "2026-11-29",
+        "own_reasoning": False,
+        "result_status": False,
+        "additional_fields": {"thinking": {"type": "enabled", "budget_tokens": 1_500}},
+        "guardrail": {"id": "gr1abc", "version": "DRAFT"},
+    }
+    digests = {event.seq: event.digest for event in story.events}
+    assert changed_prompts(story.run, digests) == ({}, 1)
+    without = {**body, "sent_as": {**body["sent_as"], "additional_fields": {}}}
+    forged = [one.model_copy(update={"body": without}) if one.seq == requested.seq else one for one in story.events]
+    assert changed_prompts(Run(forged), digests)[0].keys() == {requested.seq}

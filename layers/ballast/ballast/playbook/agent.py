@@ -28,6 +28,7 @@ def _compiles(pattern: str) -> str:
 
 
 Pattern = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_compiles)]
+_GUARDRAIL = r"^([a-z0-9]+|arn:aws[a-z-]*:[a-z]+:[a-z0-9-]{1,20}:[0-9]{12}:guardrail/[a-z0-9]+)$"
 
 
 class Intent(Wire):
@@ -63,6 +64,13 @@ class Sensitivity(Wire):
     context: tuple[Name, ...] = ()
 
 
+class Guardrail(Wire):
+    """A guardrail of Bedrock's: its id or ARN, and its version, a number or DRAFT."""
+
+    id: Annotated[str, Field(max_length=2048, pattern=_GUARDRAIL)]
+    version: Annotated[int, Field(ge=1, le=99_999_999)] | Literal["DRAFT"]
+
+
 class AgentConfig(Wire):
     """The content of ``agent.yaml``.
 
@@ -79,6 +87,7 @@ class AgentConfig(Wire):
                   ``limits.cost_microusd``
     instructions  the system prompt
     inference     how a model is asked; ``temperature`` beside it is the old name of ``inference.temperature``
+    guardrail     the guardrail of Bedrock that reads each prompt and reply; the agent's role needs the right to it
     limits        the ceilings of a run; requests and intents may only tighten them
     intents       by name
     escalation_timeout_s  how long a run waits for a person
@@ -105,6 +114,7 @@ class AgentConfig(Wire):
     instructions: Text
     service_tier: ServiceTier = ServiceTier.DEFAULT
     inference: Inference = Inference()
+    guardrail: Guardrail | None = None
     limits: Limits = Limits()
     intents: dict[Name, Intent] = Field(default_factory=dict)
     escalation_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 24 * 3600
