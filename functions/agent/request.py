@@ -143,15 +143,15 @@ def shaped_turn(asked: ModelRequested, responded: ModelResponded, requested: Mod
     """Return the messages of an earlier turn as the model of ``requested`` gets them."""
     made_by, form = asked.sent_as.card, requested.sent_as
     own = made_by == form.card if made_by else asked.model == requested.model
-    return [*shaped(asked.messages, form), _assistants(said(responded), form, own=own)]
+    return [*shaped(asked.messages, form), _models_message(said(responded), form, own=own)]
 
 
 def shaped(messages: Iterable[Mapping[str, Any]], form: SentAs) -> list[dict[str, Any]]:
     """Return recorded messages of the user in that form, still as JSON."""
-    return [_users(message, form) for message in messages]
+    return [_users_message(message, form) for message in messages]
 
 
-def _users(message: Mapping[str, Any], form: SentAs) -> dict[str, Any]:
+def _users_message(message: Mapping[str, Any], form: SentAs) -> dict[str, Any]:
     content = list(message["content"])
     if not form.text_beside_results and any("toolResult" in block for block in content):
         texts = [block for block in content if "text" in block]
@@ -174,7 +174,7 @@ def _as_text(value: Any) -> dict[str, Any]:
     return {"text": json.dumps(value, ensure_ascii=False, sort_keys=True)}
 
 
-def _assistants(message: Mapping[str, Any], form: SentAs, *, own: bool) -> dict[str, Any]:
+def _models_message(message: Mapping[str, Any], form: SentAs, *, own: bool) -> dict[str, Any]:
     content: Sequence[Mapping[str, Any]] = message["content"]
     if form.own_reasoning is not None:
         returns = own and form.own_reasoning

@@ -179,6 +179,7 @@ KINDS: dict[str, Values] = {
         ["", "amazon.nova-lite-v1:0", "region.anthropic.claude-haiku-4-5-20251001-v1:0", "arn:aws:bedrock:x:1:y/z"],
         ["a b", "a\n", "a" * 513, "*"],
     ),
+    "GuardrailId": (["none", "gr1abc"], ["", "a/b", "*", "GR1", "a" * 65, "a\n"]),
     "ModelEndpointUrl": (["", "http://127.0.0.1:65535", "https://models.example/v1"], NO_ADDRESS),
 }
 #: What no ``AllowedPattern`` can see: refused here before deploying; on AWS it knows nobody, which is reported.

@@ -1,4 +1,4 @@
-"""What of a playbook's ``inference`` a model takes, by its card."""
+"""Settings of a playbook's ``inference`` that a model takes, by its card."""
 
 from datetime import date
 from typing import Any
