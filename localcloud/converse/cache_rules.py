@@ -1,4 +1,4 @@
-"""What a model refuses of cache points, by its card: where they stand, how many, in which order they live."""
+"""Rules of a model's card for cache points: where they stand, how many, in which order they live."""
 
 from __future__ import annotations
 

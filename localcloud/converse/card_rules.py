@@ -1,4 +1,4 @@
-"""What a model refuses by its card: parameters, thinking, reasoning, schemas, files, sizes.
+"""Rules of a model's card: parameters, thinking, reasoning, schemas, files, sizes.
 
 A model without a card is held to the service's rules alone.
 """

@@ -1,4 +1,4 @@
-"""What Bedrock refuses in a Converse request: rules with a name, a source and Bedrock's words.
+"""Rules for what Bedrock refuses in a Converse request, each with a name, a source and Bedrock's words.
 
 ::
 

@@ -89,6 +89,8 @@ WORDS = [
         (
             Allowed("*.py", r"[\"']assistant[\"']|assistant(\\b|\\s|\\n)|assistant messages?", AWS),
             Allowed("localcloud/converse/openai.py", r"_assistant\(", MODELS),
+            Allowed("localcloud/converse/*_rules.py", r"and assistant roles|`assistant`|of the assistant", AWS),
+            Allowed("localcloud/converse/*_rules.py", "pizza-bot-app/pizza-bot#", "the name of a repository"),
             Allowed("bench/tau2/gold.py", "``assistant``", MODELS),
             Allowed("docs/decisions/model.md", "assistant message", AWS),
             Allowed("layers/ballast/ballast/models/card.py", "the assistant's", AWS),

@@ -1,4 +1,4 @@
-"""What the Converse double refuses by a model's card."""
+"""The Converse double refuses what a model's card does not allow."""
 
 import copy
 import re
