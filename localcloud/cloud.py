@@ -223,6 +223,10 @@ class LocalCloud:
         """Return a function's environment variables: the template's, with the local overrides."""
         return dict(self._functions.find(function).environ)
 
+    def memory_mb(self, function: str) -> int:
+        """Return the size of the function, in megabytes."""
+        return self._functions.find(function).memory_mb
+
     def runtime(self, function: str) -> Runtime:
         """Return the ``Runtime`` of the function's handler."""
         found = self._functions.find(function)

@@ -1,4 +1,4 @@
-"""Rules of a model's card for cache points: where they stand, how many, in which order they live."""
+"""Rules for cache points, by a model's card: where they stand, how many, in which order they live."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules of a model's card: parameters, thinking, reasoning, schemas, files, sizes.
+"""Rules by a model's card: parameters, thinking, reasoning, schemas, files, sizes.
 
 A model without a card is held to the service's rules alone.
 """

@@ -103,7 +103,7 @@ def _tool_config(asked: Asked) -> Iterator[str]:
         yield "The toolConfig field must be defined when using toolUse and toolResult content blocks."
 
 
-def _who_calls(asked: Asked) -> Iterator[str]:
+def _calls_by_the_model(asked: Asked) -> Iterator[str]:
     for place, role, _ in asked.calls:
         if role == "user":
             yield f"{place}: a toolUse block can only be in a message of the assistant."
@@ -222,7 +222,7 @@ def _size_of_files(asked: Asked) -> Iterator[str]:
                 yield f"The {kind} at {place} has more than {most} bytes."
 
 
-def _whose_files(asked: Asked) -> Iterator[str]:
+def _files_of_the_model(asked: Asked) -> Iterator[str]:
     for kind in _MOST_FILES:
         for place, role, _ in asked.files[kind]:
             if role == "assistant" and ".toolResult" not in place:
@@ -257,7 +257,7 @@ SERVICE_RULES: tuple[Rule, ...] = (
     Rule("blank system text", f"{_API}SystemContentBlock.html", _blank_system, words="described"),
     Rule("documents need a text", "archestra-ai/archestra#4220", _text_of_documents),
     Rule("blocks of calls need tools", "langgenius/dify#17545, vxcontrol/pentagi#196", _tool_config),
-    Rule("who calls and who answers", f"{_GUIDE}tool-use-inference-call.html", _who_calls, words="described"),
+    Rule("who calls and who answers", f"{_GUIDE}tool-use-inference-call.html", _calls_by_the_model, words="described"),
     Rule("a call is answered once", "BerriAI/litellm#20048", _repeated_results),
     Rule("each call is answered", "agno-agi/agno#6698, camel-ai/camel#3954", _unanswered_calls),
     Rule("a result has its call", "Just-Curieous/Curie#16, pydantic/pydantic-ai#2327", _orphaned_results),
@@ -272,7 +272,7 @@ SERVICE_RULES: tuple[Rule, ...] = (
     Rule("document names", "vercel/ai#20365, aws-samples/generative-ai-use-cases#1671", _document_names),
     Rule("count of files", f"{_API}Message.html", _count_of_files, words="described"),
     Rule("size of files", f"{_API}Message.html", _size_of_files, words="described"),
-    Rule("whose files", f"{_API}Message.html", _whose_files, words="described"),
+    Rule("whose files", f"{_API}Message.html", _files_of_the_model, words="described"),
     Rule("a whole guardrail", f"{_API}GuardrailConfiguration.html", _half_a_guardrail, words="described"),
     Rule("JSON Pointers", f"{_API}Converse.html", _pointers, words="described"),
     Rule("tool names are unique", "tailcallhq/forgecode#892", _tool_names, by_model=True),

@@ -16,6 +16,7 @@ import pytest
 
 from bench import (
     NotMeasured,
+    bill,
     cold_import,
     deadline,
     evidence,
@@ -72,6 +73,50 @@ def test_the_published_figures_of_turns_are_those_of_a_run() -> None:
         # The state carries two numbers, which get longer.
         assert 0 <= int(columns["state"]) - int(a_turn["state"]) <= 4
         assert float(columns["own"]) == pytest.approx(float(columns_of(ten)["own"]), rel=0.15)
+
+
+def test_the_published_bill_is_that_of_a_run_and_stays_below_its_ceiling(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = [row.split() for row in published("python -m bench.bill").output.splitlines()]
+
+    ended = bill.main([])
+
+    out, err = capsys.readouterr()
+    played = [row.split() for row in out.splitlines()]
+    assert (ended, err) == (0, "")
+    assert [row[0] for row in played] == ["part", "transitions", "Lambda", "tables", "logs", "event,", "all"]
+    assert [row[:-1] for row in shown[:2]] == [row[:-1] for row in played[:2]]
+    assert shown[1][1] == "36"
+    assert shown[2][1] == played[2][1] == "24"
+    for row, again in zip(shown[1:], played[1:], strict=True):
+        assert int(row[-1]) == pytest.approx(int(again[-1]), rel=0.05)
+    assert int(shown[-1][-1]) <= bill.AT_MOST_MICROUSD
+
+
+def test_a_bill_above_its_ceiling_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(bill, "AT_MOST_MICROUSD", 100)
+
+    assert bill.main(["--reads", "2"]) == 1
+    assert "More than 100 micro-dollars" in capsys.readouterr().err
+
+
+def test_a_request_is_charged_by_the_size_of_its_items() -> None:
+    """As the developer guide says: 1 KB written, 4 KB read; an index's entry besides; twice in a transaction."""
+    ledger = bill.Ledger({"t": [frozenset({"a"}), frozenset({"z"})]}, {})
+    item = {"k": {"S": "x"}, "a": {"S": "y" * 1_100}}
+    put = {"TableName": "t", "Item": item}
+
+    def units(operation: str, asked: Any, answer: Any = None) -> tuple[int, float]:
+        return ledger._units(operation, asked, answer or {})
+
+    assert units("PutItem", put) == (3, 0)
+    assert units("TransactWriteItems", {"TransactItems": [{"Put": put}, {"Update": {}}]}) == (8, 0)
+    assert units("GetItem", {"ConsistentRead": True}, {"Item": item}) == (0, 1)
+    assert units("Query", {"ConsistentRead": True}, {"Items": [item] * 8}) == (0, 3)
+    assert units("Query", {}, {"Items": []}) == (0, 0.5)
+    asked = {"RequestItems": {"t": {"Keys": [1, 2, 3]}}}
+    assert units("BatchGetItem", asked, {"Responses": {"t": [item, item]}}) == (0, 1.5)
+    with pytest.raises(NotMeasured, match="Scan"):
+        units("Scan", {})
 
 
 def test_the_published_folds_of_a_plan_are_those_of_a_run() -> None:

@@ -50,7 +50,7 @@ def within_every_limit(stack: Stack, run_id: str) -> None:
     limits, made = Run.of(events).opening.limits, Run.of(events).counts
     nothing_was_reserved_beyond_the_ceiling(events)
     assert Run.of(events).usage.charged_microusd <= Run.of(events).opening.cost_ceiling_microusd
-    executed = sum(event.name == "call.intended" for event in events)
+    executed = len({(event.turn, event.index) for event in events if "effect" in event.body})
     assert made.turns <= limits.turns
     assert executed <= limits.tool_calls
     for event in events:

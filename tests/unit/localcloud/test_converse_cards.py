@@ -1,4 +1,4 @@
-"""The Converse double refuses what a model's card does not allow."""
+"""The Converse double refuses by a model's card."""
 
 import copy
 import re

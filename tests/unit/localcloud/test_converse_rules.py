@@ -1,4 +1,4 @@
-"""The Converse double refuses what Bedrock refuses, in its words, and takes what Bedrock took."""
+"""The Converse double refuses in Bedrock's words, and takes what Bedrock took."""
 
 import copy
 import json

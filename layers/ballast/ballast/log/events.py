@@ -494,7 +494,10 @@ class Reserves(OfCall):
 
 
 class CallIntended(Reserves):
-    """The call is about to be executed: its normalized arguments, its idempotency key, its undo and rollback rule."""
+    """The call is about to be executed: its normalized arguments, its idempotency key, its undo and rollback rule.
+
+    A read that costs nothing has none, unless people approved it: its ``call.settled`` says it all.
+    """
 
     NAME = "call.intended"
     tool: Str
@@ -553,6 +556,7 @@ class CallSettled(OfCall):
     notice       a remark for the model, sent with the result
     unanswered   the tool's rule for an approval that nobody answered
     defect       the message is an error's, not an outcome of the business
+    effect       "read" where the tool ran without a ``call.intended``: the arguments and their sources are here then
     """
 
     NAME = "call.settled"
@@ -568,6 +572,11 @@ class CallSettled(OfCall):
     left_out: LeftOut | None = None
     latency_ms: Int | None = None
     cost_microusd: Micro | None = None
+    effect: Str | None = None
+    arguments: Any = None
+    grounded: _Json | None = None
+    tainted: _Json | None = None
+    derived: _Json | None = None
 
 
 class CallRefused(OfCall):
