@@ -13,14 +13,14 @@ from ballast.edge import guarded
 from ballast.errors import LogCorrupt
 from ballast.http.api import HttpApi
 from ballast.http.describe import responses
-from ballast.http.identity import CallerSettings
+from ballast.http.identity import Callers, CallerSettings
 from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
 from ballast.http.problem import not_found
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import ApprovalRequested, EscalationOpened, RunEnded
 from ballast.log.run_log import RunLog, Unreadable
 from ballast.money import dollars
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.people.answer import Answers, AnswerSettings, playbook_of
 from functions.people.contract import Answered, EscalationPage, EscalationSummary, Message, PersonsAnswer, Reply
 from functions.people.contract import Escalation as ShownEscalation
@@ -261,6 +261,7 @@ def _decision_of(opened: Event | None) -> tuple[dict[str, Any] | None, str | Non
     return proposed, None
 
 
+@made_at_init(Callers.of, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Answer API Gateway's ``event`` (HTTP API, payload 2.0)."""

@@ -25,7 +25,7 @@ from ballast.log.event import Event
 from ballast.log.events import RunEnded
 from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.signature import SignatureSettings
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.table import Item
 from functions.people.escalations_table import (
     RESUMED_WITHIN,
@@ -175,6 +175,7 @@ def message_of(escalation: Escalation, opened: Event, *, sent: int, reminder: bo
     return EscalationMessage.model_validate_json(canonical(facts))
 
 
+@made_at_init(Reminders.of, "dynamodb")
 @guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, int]:  # noqa: ARG001
     """Sweep once; the schedule's ``event`` holds nothing of use."""
