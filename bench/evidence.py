@@ -30,12 +30,12 @@ FILLER = "The tent of the expedition was delivered on 2026-03-01 to 12 Wharf Str
 
 def played(turns: int) -> Story:
     """Return a run of ``turns`` turns and an answer."""
-    story = Story(RunRequest(request_id=f"evidence-{turns}", text="Tell me all about my orders.")).opened()
+    made = Story(RunRequest(request_id=f"evidence-{turns}", text="Tell me all about my orders.")).opened()
     for turn in range(1, turns + 1):
-        story.replies(story.asks(turn), wants(("look_up_order", {"order_id": f"O-{turn}"})))
-        story.executes(turn, 1, "ok", {"order": turn, "story": FILLER})
-    story.replies(story.asks(turns + 1), says("That is all."))
-    return story
+        made.replies(made.asks(turn), wants(("look_up_order", {"order_id": f"O-{turn}"})))
+        made.executes(turn, 1, "ok", {"order": turn, "text": FILLER})
+    made.replies(made.asks(turns + 1), says("That is all."))
+    return made
 
 
 def microseconds(work: Callable[[], Any], times: int = 5) -> float:
@@ -56,8 +56,8 @@ def written_bytes(event: Event) -> int:
 
 def row(cloud: LocalCloud, log: RunLog, turns: int) -> str:
     """Return the line of one length."""
-    story = played(turns)
-    events = story.events
+    made = played(turns)
+    events = made.events
     body = {"status": "answered", "by": "agent", "degraded": False, "answer": "That is all.", "turn": turns + 1}
     bare = Event(run_id=events[0].run_id, seq=RunEnded.key(), at=events[-1].at, body=body)
     ended = vouching(bare, events)
@@ -70,16 +70,16 @@ def row(cloud: LocalCloud, log: RunLog, turns: int) -> str:
     require(EVIDENCE in ended.body, "The ending has no evidence.")
     return (
         f"{turns:>5}{len(whole):>8}{vouch_us:>12.0f}{check_us:>12.0f}{check_us / (turns + 1):>12.0f}{more:>12}"
-        f"  {settled(cloud, log, story)}"
+        f"  {settled(cloud, log, made)}"
     )
 
 
-def settled(cloud: LocalCloud, log: RunLog, story: Story) -> str:
+def settled(cloud: LocalCloud, log: RunLog, made: Story) -> str:
     """Settle the run with the real function and return its requests."""
-    request = story.request.model_dump(mode="json") | {"limits": {"cost_microusd": 100_000}}
-    run_id = story.request.run_id
+    request = made.request.model_dump(mode="json") | {"limits": {"cost_microusd": 100_000}}
+    run_id = made.request.run_id
     cloud.invoke("AdmitFunction", {"request": request})
-    for event in story.written[1:]:
+    for event in made.written[1:]:
         log.write(run_id, event.seq, event.body)
     counts: Counter[str] = Counter()
 
@@ -88,7 +88,7 @@ def settled(cloud: LocalCloud, log: RunLog, story: Story) -> str:
 
     for service in ("dynamodb", "events", "s3"):
         cloud.runtime("SettleFunction").client(service).meta.events.register_first("before-send", count)
-    turn = max(event.turn for event in story.written)
+    turn = max(event.turn for event in made.written)
     done = cloud.invoke("SettleFunction", {"run_id": run_id, "turn": turn, "ending": "answer"})
     require(done["status"] == "answered", f"The run was not settled: {done}")
     return ", ".join(f"{name} {number}" for name, number in sorted(counts.items()))

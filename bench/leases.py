@@ -2,7 +2,7 @@
 
 The real functions of ``functions/lifecycle`` on tables in memory whose transactions are DynamoDB's (a test compares
 them with moto's), 32 threads, and one hour of one tenant that has room for a part of the runs. Before and after each
-request a process may die; a transaction may meet another one; a planner may die between its reservation and its
+request a process may die; a transaction may meet another one; an agent may die between its reservation and its
 outcome; a third of the runs is aborted, and half of those aborts send no event. At the end the sweeper
 runs.
 
@@ -34,8 +34,8 @@ from tests.support.tables_in_memory import Tables
 TENANT, WINDOW = "acme", "hour#2026-03-01T12"
 CEILING, LIMIT = 10_000, 2_000_000
 WINDOW_LIMITS = {"TENANT_HOUR_USD": "2", "TENANT_RUNS": "1000000", "ACCOUNT_RUNS": "1000000"}
-#: Probabilities: of a process's death at one moment, of a conflict, of a planner's death.
-DEATH, CONFLICT, PLANNER_DEATH = 0.03, 0.02, 0.05
+#: Probabilities: of a process's death at one moment, of a conflict, of an agent's death.
+DEATH, CONFLICT, AGENT_DEATH = 0.03, 0.02, 0.05
 _TRIES = 200
 
 
@@ -146,7 +146,7 @@ class Crowd:
                 return "refused"
             for turn in range(1, dice.randint(1, 5)):
                 reserved = self.world.reserve(request.run_id, turn, dice.randint(500, 4_000))
-                if reserved and not self.chance(PLANNER_DEATH):
+                if reserved and not self.chance(AGENT_DEATH):
                     self.world.respond(request.run_id, turn, dice.randint(0, reserved))
             if dice.random() < 1 / 3:
                 self.world.executions.status[request.run_id] = "ABORTED"

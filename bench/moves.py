@@ -253,7 +253,7 @@ def measure(runs: int, threads: int, seed: int) -> Figures:
         different=len({place for place in counted.keys() | logged.keys() if counted.get(place, 0) != logged[place]}),
         seconds=time.perf_counter() - started,
     )
-    told = f"Of {runs} runs came {payments} payments, {found.asked} questions and {found.refused} refusals"
+    told = f"Of {runs} runs came {payments} payments, {found.asked} approvals and {found.refused} refusals"
     require(payments > 0 and found.asked > 0, f"{told}; nothing was measured.")
     return found
 

@@ -1,4 +1,4 @@
-"""Calls until a loop is found that was planted into a recorded run."""
+"""Count the calls until a loop that was planted into a recorded run is found."""
 
 from collections.abc import Iterator, Sequence
 from statistics import median_high

@@ -1,15 +1,23 @@
-"""What a turn costs: time, our own CPU, transitions, bytes and AWS requests, at 10, 50 and 200 turns.
+"""The cost of a turn: time, our own CPU, transitions, bytes and AWS requests, at 10, 50 and 200 turns.
 
-    python -m bench.turns [--turns 10 50 200]
+    python -m bench.turns [--turns 10 50 200] [--rounds 3]
 
 One run for each number of turns, in one local cloud: each turn is one call of a read whose result
 has 2 KB, and the model's answer ends the run. Times are those of this machine and of moto; what
-matters is that a row does not grow. Our own CPU and what is read of the log are of the run's last turns: of the
-planner and the executor together, without the AWS SDK's, the median of ten. Exits with 1 where a run did not end as it
-must.
+matters is that a row does not grow.
+
+A run of one turn is played too, and its line comes first. It opens, reads, answers and ends. What it costs is taken
+off the cost of the others, and the rest is divided by the turns that they have more. So a row tells what a turn adds. A
+request that the clock makes and no turn (``BY_THE_CLOCK``) is in no row.
+
+Our own CPU and what is read of the log are of the run's last turns: of agent and executor together, without the AWS
+SDK's, the median of ten. Python's garbage collector is off while they work: its time grows with the emulator's objects,
+which are in this process and in no function. Of several rounds, the one with the least CPU of its own is shown, since
+other programs can only add. Exits with 1 where a run did not end as it must.
 """
 
 import argparse
+import gc
 import json
 import statistics
 import sys
@@ -39,10 +47,14 @@ PLAYBOOK = Path(__file__).resolve().parent / "playbook"
 TRANSITION_MICROUSD = 25
 #: The playbook's ceiling has to fit into every window, more than once.
 ROOMY = dict.fromkeys(("AccountHourUsd", "AccountDayUsd", "TenantHourUsd", "TenantDayUsd"), "1000000")
+#: The agent reads the model's circuit again when some seconds have passed, however many turns they were.
+BY_THE_CLOCK = "dynamodb.GetItem"
 FUNCTIONS = ("AdmitFunction", "AgentFunction", "ExecutorFunction", "SettleFunction")
 STEPS = ("AgentFunction", "ExecutorFunction")
 #: So many turns at a run's end tell what one costs there.
 LAST = 10
+#: The turns of the run whose cost is taken off.
+SHORT = 1
 HEADINGS = (
     f"{'turns':>6}{'ms/turn':>9}{'own CPU ms':>12}{'read bytes':>12}{'transitions':>13}{'state bytes':>13}"
     f"{'log bytes/turn':>16}  requests a turn"
@@ -82,14 +94,32 @@ class Figures:
     log_bytes: int
     requests: Mapping[str, int]
 
-    @property
-    def row(self) -> str:
-        """Return the table's line."""
-        requests = ", ".join(f"{name} {count / self.turns:.2f}" for name, count in sorted(self.requests.items()))
+    def row(self, short: "Figures") -> str:
+        """Return the table's line: what each turn adds that a ``short`` run does not have."""
+
+        def a_turn(long: float, short_: float) -> float:
+            return (long - short_) / (self.turns - short.turns)
+
+        requests = ", ".join(
+            f"{name} {a_turn(count, short.requests.get(name, 0)):.2f}"
+            for name, count in sorted(self.requests.items())
+            if name != BY_THE_CLOCK and count != short.requests.get(name, 0)
+        )
         return (
-            f"{self.turns:>6}{self.seconds * 1_000 / self.turns:>9.1f}{self.own_ms:>12.2f}{self.read_bytes:>12}"
-            f"{self.transitions / self.turns:>13.2f}"
-            f"{self.state_bytes:>13}{self.log_bytes / self.turns:>16.0f}  {requests}"
+            f"{self.turns:>6}{a_turn(self.seconds, short.seconds) * 1_000:>9.1f}"
+            f"{self.own_ms:>12.2f}{self.read_bytes:>12}"
+            f"{a_turn(self.transitions, short.transitions):>13.2f}"
+            f"{self.state_bytes:>13}{a_turn(self.log_bytes, short.log_bytes):>16.0f}  {requests}"
+        )
+
+    @property
+    def whole(self) -> str:
+        """The line of a whole run."""
+        cost = self.transitions * TRANSITION_MICROUSD
+        requests = ", ".join(f"{name} {count}" for name, count in sorted(self.requests.items()))
+        return (
+            f"       (the whole run of {self.turns}: {self.transitions} transitions, {cost} micro-dollars of "
+            f"orchestration; {requests})"
         )
 
 
@@ -107,11 +137,13 @@ class Meter:
         self.read: dict[str, list[int]] = {name: [] for name in STEPS}
 
     def begins(self, function: str, _: Any) -> None:
-        """Take note that an invocation begins, in its thread."""
+        """Take note that an invocation begins, in its thread. Nothing is collected until it has ended."""
+        gc.disable()
         self._here.sdk_s, self._here.read, self._here.began_s = 0.0, 0, time.thread_time()
 
     def ended(self, function: str, _: Any, __: Any) -> None:
         """Take note that it is over."""
+        gc.enable()
         if function in STEPS:
             self.own_s[function].append(time.thread_time() - self._here.began_s - self._here.sdk_s)
             self.read[function].append(self._here.read)
@@ -137,6 +169,7 @@ class Meter:
     @contextmanager
     def running(self, cloud: LocalCloud) -> Iterator[None]:
         """Measure what the functions of ``cloud`` do meanwhile."""
+        collects = gc.isenabled()
         called = vars(BaseClient)["_make_api_call"]
 
         def calls(client: BaseClient, *args: Any, **named: Any) -> Any:
@@ -150,8 +183,11 @@ class Meter:
         cloud.after_invoke.append(self.ended)
         for function in STEPS:
             cloud.runtime(function).client("dynamodb").meta.events.register_last("after-call", self.answered)
-        with patch.object(BaseClient, "_make_api_call", calls):
-            yield
+        try:
+            with patch.object(BaseClient, "_make_api_call", calls):
+                yield
+        finally:
+            (gc.enable if collects else gc.disable)()
 
 
 @contextmanager
@@ -214,26 +250,32 @@ def _item_bytes(event: Event) -> int:
     return stored
 
 
-def table(wanted: Sequence[int]) -> Iterator[str]:
-    """Yield the table, a line as soon as it is measured."""
+def table(wanted: Sequence[int], rounds: int = 1) -> Iterator[str]:
+    """Yield the table, when all rounds of all lengths are played. Raises ``NotMeasured``."""
+    require(rounds > 0, f"{rounds} rounds measure nothing.")
+    for turns in wanted:
+        require(turns > SHORT, f"A run of {turns} turns adds none to the shortest.")
+    found: dict[int, list[Figures]] = {}
     with cloud_with(CallableModel(fetches)) as (cloud, meter):
         measure(cloud, meter, 3, name="warm")
-        yield HEADINGS
-        for turns in wanted:
-            found = measure(cloud, meter, turns)
-            yield found.row
-            if turns == wanted[0]:
-                cost = found.transitions * TRANSITION_MICROUSD
-                many = f"{found.turns} turns and the answer: {found.transitions} transitions"
-                yield f"       ({many}, {cost} micro-dollars of orchestration)"
+        for at in range(rounds):
+            for turns in (SHORT, *wanted):
+                found.setdefault(turns, []).append(measure(cloud, meter, turns, name=f"turn{at}"))
+    short, *figures = (min(found[turns], key=lambda one: one.own_ms) for turns in (SHORT, *wanted))
+    yield HEADINGS
+    yield short.whole
+    for one in figures:
+        yield one.row(short)
 
 
 def main() -> int:
     """Measure and print the table; 1 where a run did not end as it must."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, nargs="+", default=[10, 50, 200])
+    parser.add_argument("--rounds", type=int, default=3)
+    wanted = parser.parse_args()
     try:
-        for line in table(parser.parse_args().turns):
+        for line in table(wanted.turns, wanted.rounds):
             print(line, flush=True)
     except NotMeasured as problem:
         print(problem, file=sys.stderr)

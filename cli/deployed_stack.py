@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ballast.contracts import RunRequest
 from ballast.errors import InvalidInput
-from ballast.log.event import Event
 from ballast.run import Run
-from ballast.runtime import Runtime
+from ballast.runtime import Runtime, utc_now
 from ballast.table import Table
 from cli.screen import Screen
 from localcloud.functions import FunctionError
@@ -22,6 +21,7 @@ from localcloud.functions import FunctionError
 if TYPE_CHECKING:
     import boto3
 
+    from ballast.escalations import ShownEscalations
     from ballast.log.evidence import Verdict
     from ballast.log.run_log import RunLog
 
@@ -98,9 +98,11 @@ class DeployedCloud:
         """Return the readable part of the run's log, and what is wrong with each other entry, by its key."""
         return self._log().examine(run_id)
 
-    def entries(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Event]:
-        """Return log entries by (run id, key), without those that are missing or cannot be read."""
-        return self._log().read_keys(keys, []) if keys else {}
+    def escalations(self) -> ShownEscalations:
+        """Return the stack's escalations as people see them."""
+        from ballast.escalations import ShownEscalations
+
+        return ShownEscalations(self._log(), self.table("EscalationsTable"), utc_now)
 
     def verdict(self, run_id: str, now: datetime) -> Verdict | None:
         """Return whether somebody changed the run's log; None if it has none."""

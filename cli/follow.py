@@ -1,4 +1,4 @@
-"""Start one run, print its log entries as they appear, and save its log however the command ends."""
+"""Start one run, print its events as they appear, and save its log however the command ends."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -68,7 +68,7 @@ def run_and_follow(
     every_s: float = EVERY_S,
     wait: bool = True,
 ) -> Timeline:
-    """Run ``request``, print each log entry as it appears, and return the run's timeline.
+    """Run ``request``, print each event as it appears, and return the run's timeline.
 
     The log is saved when the run ends and also when this is interrupted. A run of a local cloud is then aborted first,
     so that its log says how it ended. Without ``wait``, a run that asks a person counts as interrupted; on a deployed
@@ -132,7 +132,7 @@ def follow(
     sleep: Callable[[float], None] = time.sleep,
     wait: bool = True,
 ) -> Run:
-    """Call ``on_event`` once for each log entry, in order; return the log when the run has ended.
+    """Call ``on_event`` once for each event, in order; return the log when the run has ended.
 
     Without ``wait``, return it also when the run asks a person; it then has no ending.
     """

@@ -16,6 +16,7 @@ handlers, on moto instead of AWS. It needs no account and no network, and keeps 
   ballast demo --list               list the other scenarios
   ballast trace                     list the saved runs
   ballast cost --since 1d           show what they cost, and why
+  ballast prices nova               show what models take and cost
   ballast verify --since 1d         check that nobody changed their logs
   ballast run --text "Where is my order O-1001?" --model http://localhost:11434/v1#qwen3
   ballast up                        serve the whole stack over HTTP, on localhost
@@ -149,6 +150,21 @@ reserved and how much of it was returned; what stopped loops would have cost.
 
 Every figure comes from the log. A tool's row is its own price and its share of the model attempts
 that called it. All tables add up to the same total.
+"""
+
+PRICES = """\
+Show what models cost, in US dollars per million tokens, and what each takes: the model cards.
+
+  ballast prices                                 every model, with today's price
+  ballast prices nova                            models whose id, name or vendor has the word
+  ballast prices --model eu.amazon.nova-pro-v1:0 one card: its facts, their sources, all its prices
+  ballast prices --playbook layers/desk/itdesk   with the cards of the playbook's models.yaml
+  ballast prices --json                          for machines: | jq '.[].price.input'
+  ballast prices --check --playbook layers/desk/itdesk
+                                                 check the cards and the models of agent.yaml
+
+--check shows all problems together and ends with 2 if there is one. docs/models.md says what the facts
+mean, how to add a card, and how to price an application inference profile.
 """
 
 VERIFY = """\

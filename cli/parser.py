@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
         _explained(commands.add_parser("escalations", help="list what waits for a person"), help_texts.ESCALATIONS)
     )
     _cost(_explained(commands.add_parser("cost", help="show what runs cost, and why"), help_texts.COST))
+    _prices(_explained(commands.add_parser("prices", help="show or check model cards"), help_texts.PRICES))
     _verify(_explained(commands.add_parser("verify", help="check logs against their digests"), help_texts.VERIFY))
     _budget(_explained(commands.add_parser("budget", help="show or set spending limits"), help_texts.BUDGET))
     _breaker(_explained(commands.add_parser("breaker", help="show or set the spend breaker"), help_texts.BREAKER))
@@ -141,7 +142,7 @@ def _answer(sub: argparse.ArgumentParser) -> None:
         help="call a tool, through the same gate as the agent's calls. May be repeated",
     )
     what.add_argument("--approve", action="store_true", help="let the waiting call be made")
-    what.add_argument("--reject", action="store_true", help="refuse the waiting call; the planner learns of it")
+    what.add_argument("--reject", action="store_true", help="reject the waiting call; the planner is told so")
     sub.add_argument("--guidance", metavar="TEXT", help="with --back-to-agent: what the agent should know")
     sub.add_argument("--add-budget", metavar="USD", help="with --back-to-agent: raise the cost ceiling, e.g. 0.05")
     sub.add_argument("--arguments", metavar="JSON", help="with --approve: arguments that replace the proposed ones")
@@ -164,6 +165,14 @@ def _cost(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--tenant", action="append", metavar="NAME", help="with --since: runs of this tenant. May be repeated"
     )
+    sub.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def _prices(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("words", nargs="*", metavar="WORD", help="only models whose id, name or vendor has all words")
+    sub.add_argument("--model", metavar="ID", help="one card, with its facts and their sources")
+    sub.add_argument("--playbook", metavar="PATH", help="a playbook's folder: with the cards of its models.yaml")
+    sub.add_argument("--check", action="store_true", help="check the files and show every problem")
     sub.add_argument("--json", action="store_true", help="print it as JSON")
 
 

@@ -1,4 +1,4 @@
-"""One line of progress for each log entry, for a person who watches a run. Pure."""
+"""One line of progress for each event, for a person who watches a run. Pure."""
 
 from ballast.contracts import Answer, CallTools, HandOver
 from ballast.contracts.meaning import meaning
@@ -17,6 +17,7 @@ from ballast.log.events import (
     EscalationAnswered,
     EscalationOpened,
     Fact,
+    LeaseExtended,
     ModelFailed,
     ModelRequested,
     ModelResponded,
@@ -33,7 +34,7 @@ from ballast.log.events import (
 from ballast.log.garbled import mended
 from cli.trace.text import as_text, clean, cut_short, span, usd
 
-#: With these log entries a run asks a person, and waits.
+#: With these events a run asks a person, and waits.
 ASKS = (EscalationOpened.NAME, ApprovalRequested.NAME)
 _STYLES = {"call.refused": "red", "model.failed": "red", "run.refused": "red", "run.ended": "bold"}
 #: The most characters of one line; the trace has the rest.
@@ -78,6 +79,8 @@ def _said(name: str, fact: Fact) -> str:
             return f"escalated: {meaning(fact.reason)} ({fact.escalation_id})"
         case EscalationAnswered():
             return _decision(fact.by or "a person", fact)
+        case LeaseExtended():
+            return f"{usd(fact.microusd)} more leased" if fact.microusd else "no more budget leased"
         case RunSettled():
             back = usd(fact.returned_microusd)
             return f"settled: {usd(fact.charged_microusd)} charged, {back} returned to the budget"

@@ -17,7 +17,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ballast.contracts.secret import masked_context
+from ballast.masking import masked_context
 from ballast.runtime import Runtime
 from localcloud import sandbox
 from localcloud.clock import Clock, Signal, WallClock

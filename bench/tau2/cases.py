@@ -1,4 +1,4 @@
-"""One fault at one call of a gold plan: what it is, and the bad line on which it happens."""
+"""One fault at one call of a gold plan, and the downstream on which it happens."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""tau2's environment of a run as a service that tools send requests to, held in this process.
+"""A run's tau2 environment as a service to which the tools send requests, in this process.
 
 A run's effects live as long as the process that executes its calls. Imports nothing of Ballast.
 """

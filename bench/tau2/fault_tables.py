@@ -1,4 +1,4 @@
-"""What came of the cases, as tables."""
+"""The results of the cases as tables."""
 
 from collections.abc import Callable, Iterable, Sequence
 

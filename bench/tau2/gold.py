@@ -1,4 +1,4 @@
-"""The gold plan of each task: its calls, what tau2 itself makes of them, and a model that plays them."""
+"""The gold plan of each task: its calls, their results in tau2 alone, and a model that plays them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

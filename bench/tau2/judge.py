@@ -1,4 +1,4 @@
-"""Play one case, with the protocol or without it, and hold what came of it to the gold plan."""
+"""Play one case, with the protocol or without it, and compare the result with the gold plan's."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

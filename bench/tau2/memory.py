@@ -1,4 +1,4 @@
-"""The functions that a call goes through, in memory: the real handlers on fast tables, with time as it is told.
+"""The functions of a call in memory: the real handlers on tables in memory, with a clock that the caller sets.
 
 Thousands of runs in minutes: what DynamoDB, SQS and S3 do here is ``tests/support/tables_in_memory.py`` and the few
 lines below; what the functions do is what is deployed, Powertools' idempotency with its leases among it.

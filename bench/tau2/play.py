@@ -1,4 +1,4 @@
-"""Play gold plans through the whole of Ballast, and hold what comes of them to what tau2 itself makes of them."""
+"""Play gold plans through the whole of Ballast, and compare the results with those of tau2 alone."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

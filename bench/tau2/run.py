@@ -1,4 +1,4 @@
-"""``python -m bench.tau2.run``: play all gold plans and print how many came out as tau2 has them."""
+"""``python -m bench.tau2.run``: play all gold plans and print how many end as in tau2 alone."""
 
 import argparse
 import gc

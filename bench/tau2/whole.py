@@ -1,4 +1,4 @@
-"""Play a case through the whole state machine: the template in the local cloud, a script for a model, no waiting."""
+"""Play a case through the whole state machine: the template in the local cloud, a scripted model, no waiting."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -115,7 +115,7 @@ class _Run:
         states = Run.of(self._cloud.events(run_id)).calls
         agents = [state for state in states if state.planner is Planner.AGENT]
         ended = {at: state.status for at, state in enumerate(agents, start=1) if state.status != "unknown"}
-        again = [state.status for state in states if state.planner is Planner.HUMAN]
+        again = [state.status for state in states if state.planner is Planner.PERSON]
         return ended | ({self._case.position: again[0]} if again else {})
 
     # The fault

@@ -16,7 +16,7 @@ from ballast.errors import InvalidInput, MayNotAnswer
 from ballast.money import micro_dollars
 from cli.commands.escalations import show
 from cli.escalation_files import EscalationFiles, NobodyWaits
-from cli.escalations import open_escalations, proposed_decision
+from cli.escalations import open_escalations
 from cli.exits import Exit
 from cli.saved_runs import state_folder
 from cli.screen import Screen
@@ -66,8 +66,6 @@ def answer_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> i
             "`ballast --stack NAME escalations` lists them."
         )
     message = found[0]
-    if typed.approve and message["kind"] != "approval":
-        message = message | {"proposed_decision": proposed_decision(cloud, message)}
     payload = payload_of(typed, message, by=typed.by or user())
     try:
         taken = cloud.invoke("AnswerEscalationFunction", payload | {"escalation_id": message["escalation_id"]})
@@ -105,7 +103,7 @@ def user() -> str:
         return "somebody"
 
 
-def payload_of(typed: Namespace, message: dict[str, Any], *, by: str) -> dict[str, Any]:
+def payload_of(typed: Namespace, message: Mapping[str, Any], *, by: str) -> dict[str, Any]:
     """Return the payload of AnswerEscalation: {"by", "decision"} or {"by", "approve", "comment", …}.
 
     An approval carries the binding of the call that ``message`` shows, and other arguments if some were typed. Both
@@ -124,7 +122,7 @@ def _groups(typed: list[str]) -> list[str]:
         ) from None
 
 
-def _answered(typed: Namespace, message: dict[str, Any], by: str) -> dict[str, Any]:
+def _answered(typed: Namespace, message: Mapping[str, Any], by: str) -> dict[str, Any]:
     _check_companions(typed)
     asks_approval = message.get("kind") == "approval"
     if typed.approve or typed.reject:
@@ -154,13 +152,15 @@ def _check_companions(typed: Namespace) -> None:
         raise InvalidInput("--arguments goes with --approve.")
 
 
-def _approved_call(typed: Namespace, message: dict[str, Any]) -> dict[str, Any]:
+def _approved_call(typed: Namespace, message: Mapping[str, Any]) -> dict[str, Any]:
     """Return the binding of the call that was shown, and the typed arguments that replace its own."""
+    if typed.approve and message.get("corrupt"):
+        raise InvalidInput(f"--approve: the call is not shown: {message['corrupt']} Answer with --reject.")
     what = {"binding": message["binding"]} if typed.approve and message.get("binding") else {}
     return what if typed.arguments is None else what | {"arguments": _object("--arguments", typed.arguments)}
 
 
-def _as_proposed(message: dict[str, Any]) -> dict[str, Any]:
+def _as_proposed(message: Mapping[str, Any]) -> dict[str, Any]:
     proposed = message.get("proposed_decision")
     if not isinstance(proposed, dict):
         raise InvalidInput(f"--approve: no decision was proposed in this escalation. Answer with {_CHOICES}.")

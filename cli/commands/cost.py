@@ -117,7 +117,9 @@ def _explain(logs: Iterable[Run], typed: Namespace, screen: Screen) -> int:
             file=sys.stderr,
         )
     if left_out and typed.run is not None:
-        raise InvalidInput(f"{typed.run}: its cost is unknown.")
+        raise InvalidInput(
+            f"{typed.run}: its cost is unknown: its log cannot be read. `ballast verify` names the event."
+        )
     if typed.json:
         print(json.dumps(made.as_data(), indent=2))
         return Exit.OK

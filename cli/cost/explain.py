@@ -1,4 +1,4 @@
-"""What runs cost and why: the charges of each run's timeline, added up by turn, tool, planner, model and tenant.
+"""The cost of runs, explained: the charges of each run's timeline, added up by turn, tool, planner, model and tenant.
 
 Pure: logs in, one ``Explanation`` out. Amounts are integer micro-dollars, and every table has the same total.
 """

@@ -208,9 +208,18 @@ def _decided(decided: Decided, turn: Turn, detail: Detail) -> Iterator[Renderabl
         label = {"agent": "question", "requester": "reply"}.get(turn.planner, "guidance")
         yield Labelled(label, Text(clipped(clean(decided.guidance), detail.text)))
     if decided.add_budget_microusd:
-        yield Labelled("budget", Text(f"{usd(decided.add_budget_microusd)} more"))
+        yield Labelled("budget", Text(_budget(decided.add_budget_microusd, decided.leased_microusd)))
     if decided.parallel and len(turn.calls) > 1:
         yield Labelled("", Text("the calls only read, so they ran in parallel", "dim"))
+
+
+def _budget(added: int, leased: int) -> str:
+    """Return the budget that the run got: the leased part of what a person added."""
+    if leased >= added:
+        return f"{usd(added)} more"
+    if leased:
+        return f"{usd(leased)} more: that was leased of the {usd(added)} asked for"
+    return f"none of the {usd(added)} asked for was leased"
 
 
 def _call(call: Call, detail: Detail) -> Iterator[RenderableType]:
@@ -261,17 +270,21 @@ def _approval(rounds: Sequence[Approval]) -> Text:
     approval = rounds[-1]
     moved = approval.void or (rounds[-2].void if len(rounds) > 1 else ())
     again = f"asked again, since {_flat(', '.join(moved))} had changed: " if moved else ""
+    why = _flat("; ".join(approval.why))
+    asked_because = f" (asked because {why})" if why else ""
     if approval.silent:
-        return Text("nobody answered in time", "bold yellow")
+        return Text("nobody answered in time", "bold yellow").append(asked_because, "dim")
     if approval.approve is None:
-        why = f", because {_flat('; '.join(approval.why))}" if approval.why else ""
+        because = f", because {why}" if why else ""
         given = f"; approved by {_flat(', '.join(approval.given))} so far" if approval.given else ""
-        return Text(f"{again}asked for ({_flat(approval.escalation_id)}){why}{given}", "bold yellow")
+        return Text(f"{again}asked for ({_flat(approval.escalation_id)}){because}{given}", "bold yellow")
     verdict = ("approved", "green") if approval.approve else ("rejected", "bold red")
     said = Text(again).append(*verdict).append(f" by {_flat(approval.by) or 'somebody'}")
     if approval.changed:
         said.append(", with other arguments", "bold")
-    return said.append(f": {clean(approval.comment, lines=False)}") if approval.comment else said
+    if approval.comment:
+        said.append(f": {_flat(approval.comment)}")
+    return said.append(asked_because, "dim")
 
 
 def _escalation(escalation: TurnEscalation, detail: Detail) -> Iterator[RenderableType]:

@@ -34,7 +34,7 @@ from ballast.errors import AttemptInProgress, RetryLater, RunEnded
 from ballast.log.events import Charged, ModelFailed, ModelRequested, ModelResponded, PlanDecided
 from ballast.log.run_log import RunLog
 from ballast.metrics import MetricLine, metric_line, usd
-from ballast.money import PriceBook, TokenCounts
+from ballast.money import TokenCounts
 from ballast.playbook import Playbook
 from ballast.run import Run
 from functions.agent.ask import (
@@ -62,14 +62,13 @@ _RESERVE_S = 1
 
 @dataclass(frozen=True)
 class Agent:
-    """The planner that asks a model, with the playbook's instructions and tools."""
+    """The agent: it asks a model, with the playbook's instructions and tools."""
 
     log: RunLog
     choice: AttemptChoice
     model: Converse
     circuits: Circuits
     playbook: Playbook
-    prices: PriceBook
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
     emit: Callable[[str], None]
@@ -86,7 +85,7 @@ class Agent:
             return PlanSummary.of(decided.decision, parallel=decided.parallel)
         passed_over: dict[str, str] = {}
         history = HistoryUsed(events=task.history, to_undo=len(run.to_undo))
-        while True:  # each iteration makes one attempt or skips one model
+        while True:  # each pass makes one attempt or skips one model
             chosen = self.choice.next(run, task.turn, passed_over, history)
             if isinstance(chosen, GiveUp):
                 return self._hand_over(run, task, chosen)
@@ -148,7 +147,7 @@ class Agent:
         decider = Decider(run, requested.turn, self.playbook, partial(self._successor, run))
         decision, refused = decider.decide(completion, history)
         signals = loop_signals(run, requested.turn, decision, self.playbook)
-        charge = charge_of(requested, completion.usage, completion.tier, self.prices)
+        charge = charge_of(requested, completion.usage, completion.tier, self.playbook.models)
         stands = self.log.record(
             run.run_id,
             ModelResponded(
@@ -212,7 +211,7 @@ class Agent:
 
     def _successor(self, run: Run, reason: ExitReason) -> Planner:
         if pauses_for_a_person(reason, self.playbook.agent):
-            return Planner.HUMAN
+            return Planner.PERSON
         intent = run.opening.request.intent
         starts_clean = self.playbook.agent.starts_clean(intent)
         has_fallback = intent in self.playbook.fallbacks

@@ -15,14 +15,13 @@ A model is skipped while its circuit is open, or if too little time is left to w
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
 from ballast.breaker_reader import Breakers
 from ballast.contracts import ExitReason, HandOver, Planner
 from ballast.contracts.limits import HistoryUsed
-from ballast.contracts.service_tier import ServiceTier
 from ballast.errors import ModelRefused
 from ballast.folds.loops import Loops, Rung
 from ballast.log.events import (
@@ -34,7 +33,6 @@ from ballast.log.events import (
     PlanDecided,
     RunOpened,
 )
-from ballast.money import PriceBook, PriceTable
 from ballast.money.breaker import CurrentMode, Mode
 from ballast.playbook import Playbook
 from ballast.playbook.agent import AgentConfig
@@ -75,7 +73,6 @@ class AttemptChoice:
     """
 
     breakers: Breakers
-    prices: PriceBook
     playbook: Playbook
     model_id: str
     clock: Callable[[], datetime]
@@ -92,7 +89,7 @@ class AttemptChoice:
             run.opening.request.tenant, run_id=run.run_id, passed=breaker_passed_at(run)
         )
         try:
-            model = allowed_model(current, self.playbook.agent, self.model_id, self.prices.at(now))
+            model = allowed_model(current, self.playbook, self.model_id, now.date())
             if isinstance(model, ExitReason):
                 return GiveUp(model, breaker=breaker_held(current, now))
             return self._afford(run, turn, attempts, model, passed_over, loops)
@@ -123,21 +120,20 @@ class AttemptChoice:
         passed_over: Mapping[str, str],
         loops: Loops,
     ) -> NextAttempt | GiveUp:
-        agent, prices = self.playbook.agent, self.prices.at(self.clock())
-        saving = model != self.model_id
-        models = candidates(model, agent.second_model, prices=prices, tier=agent.service_tier, saving=saving)
+        on, saving = self.clock().date(), model != self.model_id
+        models = candidates(model, self.playbook, saving=saving, on=on)
         chosen = next_model(models, attempts, passed_over)
         if chosen is None:
             notes = [*passed_over.values(), *filter(None, [attempts.error])]
             reason = attempts.reason or ExitReason.MODEL_UNAVAILABLE
             return GiveUp(reason, note="; ".join(notes) if notes else None)
+        self.playbook.models.check(chosen, tools=True)
         requested = compose(
             run,
             turn,
             attempt=attempts.number + 1,
-            model_id=chosen,
+            priced=self.playbook.models.price(chosen, on=on),
             playbook=self.playbook,
-            prices=prices,
             loops=loops,
             shown=partial(self.shown, run.run_id),
         )
@@ -196,23 +192,25 @@ class Attempts:
         return sum(self.tried.values())
 
 
-def candidates(
-    model: str, second: str | None, *, prices: PriceTable, tier: ServiceTier, saving: bool
-) -> tuple[str, ...]:
+def candidates(model: str, playbook: Playbook, *, saving: bool, on: date) -> tuple[str, ...]:
     """Return the models that may be asked, in order.
 
-    ``saving``: the spend breaker asks for a cheaper model than usual; then ``second`` must not cost more than it.
+    ``saving``: the spend breaker asks for a cheaper model than usual; then the second one must not cost more than it
+    ``on`` that day.
     """
+    second = playbook.agent.second_model
     if second is None or second == model:
         return (model,)
-    if saving and not _costs_no_more(second, model, prices, tier):
+    if saving and not _costs_no_more(second, model, playbook, on):
         return (model,)
     return (model, second)
 
 
-def _costs_no_more(one: str, other: str, prices: PriceTable, tier: ServiceTier) -> bool:
+def _costs_no_more(one: str, other: str, playbook: Playbook, on: date) -> bool:
+    tier, models = playbook.agent.service_tier, playbook.models
     try:
-        return prices.is_cheaper(one, other, tier) or prices.worst(one, tier) == prices.worst(other, tier)
+        mine, others = models.price(one, on=on), models.price(other, on=on)
+        return mine.is_cheaper_than(others, tier) or mine.worst(tier) == others.worst(tier)
     except ModelRefused:
         return False  # it has no price, so it could not be asked
 
@@ -244,22 +242,23 @@ def call_s(*, left_s: float, more_to_ask: bool) -> float:
 # The spend breaker
 
 
-def allowed_model(current: CurrentMode, agent: AgentConfig, model_id: str, prices: PriceTable) -> str | ExitReason:
+def allowed_model(current: CurrentMode, playbook: Playbook, model_id: str, on: date) -> str | ExitReason:
     """Return the model that the spend breaker allows, ``model_id`` or the playbook's cheaper one, or why none.
 
-    The playbook's cheaper model counts only if it is cheaper than ``model_id`` by ``prices``: ``MODEL_ID`` may have
+    The playbook's cheaper model counts only if it is cheaper than ``model_id`` ``on`` that day: ``MODEL_ID`` may have
     replaced the playbook's model.
     """
+    agent, models = playbook.agent, playbook.models
     if current.mode is Mode.STOPPED:
         return ExitReason.BREAKER_STOPPED
     if current.mode is Mode.FALLBACK_ONLY:
         return ExitReason.BREAKER_OPEN
     if current.mode is Mode.CHEAPER and agent.cheaper_model is not None:
         try:
-            saves = prices.is_cheaper(agent.cheaper_model, model_id, agent.service_tier)
+            cheaper, usual = models.price(agent.cheaper_model, on=on), models.price(model_id, on=on)
+            return agent.cheaper_model if cheaper.is_cheaper_than(usual, agent.service_tier) else model_id
         except ModelRefused:
-            saves = False
-        return agent.cheaper_model if saves else model_id
+            return model_id
     return model_id
 
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ballast.contracts import ExitReason
-from ballast.contracts.error_text import error_text
 from ballast.contracts.wire import read_digits
 from ballast.errors import ends_the_process
+from ballast.masking import error_text
 from ballast.metrics import metric_line
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Decide what follows from a completion: calls within their limits, a question, an answer that may be sent. Pure.
+"""Decide what follows from a completion: calls within their limits, a clarification, an answer that may be sent. Pure.
 
 ::
 
@@ -77,7 +77,7 @@ class Decider:
             # The text may be an answer that only looks like reasoning: a person reads it, and no effect is undone.
             ended = decision.reason is ExitReason.EMPTY_ANSWER and completion.written
             stays = ended and self.run.standing.effects
-            return (HandOver(to=Planner.HUMAN, reason=decision.reason) if stays else decision), ()
+            return (HandOver(to=Planner.PERSON, reason=decision.reason) if stays else decision), ()
         tag = (text_or_length(" ".join(completion.tag.split()), 40),) if completion.tag else ()
         return HandOver(to=Planner.AGENT, reason=ExitReason.EMPTY_ANSWER), (_NOTHING, *tag)
 
@@ -92,7 +92,7 @@ class Decider:
             return HandOver(to=Planner.AGENT, reason=ExitReason.ANSWER_INVALID), tuple(complaints)
         if self.run.standing.effects:
             # A refused answer does not make the effects wrong: they stay, and a person writes the answer.
-            return HandOver(to=Planner.HUMAN, reason=ExitReason.ANSWER_INVALID), tuple(complaints)
+            return HandOver(to=Planner.PERSON, reason=ExitReason.ANSWER_INVALID), tuple(complaints)
         return self._hand_over(ExitReason.ANSWER_INVALID), tuple(complaints)
 
     def _calls_in(self, answer: Answer) -> tuple[str, ...]:

@@ -23,7 +23,6 @@ from ballast.contracts.wire import parse
 from ballast.edge import guarded
 from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.seal import Seal, SealSettings
-from ballast.money import load_prices
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.agent.agent import Agent
@@ -56,15 +55,12 @@ class AgentSettings(LogSettings, SealSettings, BreakerSettings):
 def build(runtime: Runtime) -> Agent:
     """Return the agent of ``runtime``."""
     settings = AgentSettings.of(runtime)
-    prices = load_prices()
-    here = prices.tables[-1]  # inference profiles do not depend on the date
-    playbook = load_playbook(settings.playbook_dir).in_region(runtime.region, here)
+    playbook = load_playbook(settings.playbook_dir).in_region(runtime.region)
     log = RunLog.of(runtime, Seal.of(runtime, playbook))
     choice = AttemptChoice(
         breakers=Breakers.of(runtime),
-        prices=prices,
         playbook=playbook,
-        model_id=here.in_region(settings.model_id, runtime.region) or playbook.agent.model,
+        model_id=playbook.models.in_region(settings.model_id, runtime.region) or playbook.agent.model,
         clock=runtime.clock,
         shown=log.shown,
     )
@@ -74,7 +70,6 @@ def build(runtime: Runtime) -> Agent:
         model=Converse.of(runtime, endpoint_url=settings.model_endpoint_url, timeout_s=settings.model_timeout_s),
         circuits=Circuits.of(runtime, settings.model_circuits_table),
         playbook=playbook,
-        prices=prices,
         clock=runtime.clock,
         sleep=sleep,
         emit=runtime.emit,

@@ -18,7 +18,7 @@ from ballast.folds.conversation import Prompt, prompt_digest, said
 from ballast.folds.loops import Loops, Signal, as_recorded, notice
 from ballast.log.events import EscalationAnnounced, ModelRequested, ModelResponded
 from ballast.log.keys import Key
-from ballast.money import PriceTable
+from ballast.money import ModelPrice
 from ballast.playbook import Playbook
 from ballast.playbook.first_prompt import (
     PROVIDER_OVERHEAD_TOKENS,
@@ -43,19 +43,19 @@ def compose(
     turn: int,
     *,
     attempt: int,
-    model_id: str,
+    priced: ModelPrice,
     playbook: Playbook,
-    prices: PriceTable,
     loops: Loops,
     shown: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> ModelRequested | ExitReason:
     """Return what is recorded before the call, or the limit that forbids it.
 
-    ``shown`` masks the sensitive values of an event's body. Raises ``ModelRefused`` if the model has no price.
+    ``priced`` is the model that is asked. ``shown`` masks the sensitive values of an event's body. Raises
+    ``ModelRefused`` if the model has no price for the playbook's tier.
     """
     opened = run.opening
     tier = playbook.agent.service_tier
-    price = prices.worst(model_id, tier)
+    price = priced.worst(tier)
     notices = loop_notices(loops, run)
     delta = ModelRequested(
         turn=turn,
@@ -63,10 +63,10 @@ def compose(
         after=run.prompt.after,
         covers=[event.seq for event in run.unseen],
         messages=new_messages(run, notices),
-        model=model_id,
+        model=priced.model_id,
         temperature=str(playbook.agent.temperature),
         reserved_microusd=0,
-        price_version=prices.version,
+        price_version=priced.version,
         service_tier=tier,
         **_changed_parts(run.prompt, first_prompt(playbook, opened.request)),
         **({"despair": as_recorded(notices)} if notices else {}),
@@ -198,7 +198,7 @@ def _results(run: Run, turn: int, notices: Mapping[int, Signal]) -> list[dict[st
 
 
 def _requesters_reply(run: Run, turn: int) -> str | None:
-    """Return the requester's reply to the question of ``turn``: "" if none came, None if ``turn`` asked none."""
+    """Return the reply to the agent's question of ``turn``: "" if none came, None if ``turn`` asked none."""
     asking = run.proposals.get(turn)
     if asking is None or not isinstance(asking.decision, HandOver) or asking.decision.to is not Planner.REQUESTER:
         return None
@@ -252,7 +252,7 @@ def _why_not(state: CallState | None) -> str:
 
 
 def _other_planners(run: Run) -> list[dict[str, Any]]:
-    """Return one text, or none: what other planners did since the last completion and what a person asks, in order."""
+    """Return at most one text: what fallback, rollback and people did, and what a person asks, in order."""
     # Recorded late: the agent may have seen the escalation's answer already.
     fresh = {event.turn for event in run.unseen if event.turn > 0 and event.name != EscalationAnnounced.NAME}
     notes: list[str] = []

@@ -26,7 +26,8 @@ from typing import Any
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import without_surrogates
 from ballast.log.events import Charged, ModelRequested
-from ballast.money import Price, PriceBook, PriceTable, TokenCounts
+from ballast.models.catalog import Catalog
+from ballast.money import ModelPrice, Price, TokenCounts
 from functions.agent.text import cited_text
 
 #: A larger count is not a count: no provider has so many tokens in one reply.
@@ -227,7 +228,7 @@ def _is_count(value: Any) -> bool:
 # Charges
 
 
-def charge_of(requested: ModelRequested, usage: ReadUsage, tier: str | None, prices: PriceBook) -> Charged:
+def charge_of(requested: ModelRequested, usage: ReadUsage, tier: str | None, models: Catalog) -> Charged:
     """Return the charge for a completion with that usage and reported tier: cost, price version, tokens, tier.
 
     The prices are those of the version by which the attempt was reserved.
@@ -236,7 +237,7 @@ def charge_of(requested: ModelRequested, usage: ReadUsage, tier: str | None, pri
     usage, reserved = checked_usage(usage, requested), requested.reserved_microusd
     why, cost = [usage.why] if usage.why else [], reserved
     if usage.tokens is not None:
-        price, known = _price(prices.of(requested.price_version), requested, tier)
+        price, known = _price(models.price_of(requested.price_version, requested.model), requested, tier)
         cost = price.cost(usage.tokens)
         if not known or cost > reserved:
             why.append("served in a tier that was not asked for")
@@ -245,15 +246,15 @@ def charge_of(requested: ModelRequested, usage: ReadUsage, tier: str | None, pri
     return _charge(requested, cost, service_tier=tier, **_used(usage.tokens), **disbelieved)
 
 
-def _price(table: PriceTable, requested: ModelRequested, tier: str) -> tuple[Price, bool]:
+def _price(priced: ModelPrice, requested: ModelRequested, tier: str) -> tuple[Price, bool]:
     """Return the price of a completion served in ``tier``; false if that tier was not asked for.
 
     A known tier that was not asked for is charged at the price of the one that was.
     """
-    model, asked = requested.model, requested.service_tier
+    asked = requested.service_tier
     if asked is None or tier in (asked, ServiceTier.DEFAULT) or tier not in list(ServiceTier):
-        return table.served(model, tier), True
-    return table.worst(model, ServiceTier(asked)), False
+        return priced.served(tier), True
+    return priced.worst(ServiceTier(asked)), False
 
 
 def charge_of_failure(requested: ModelRequested, *, charged: bool) -> Charged:

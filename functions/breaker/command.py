@@ -135,7 +135,7 @@ class Budgets:
             settings.table(runtime),
             settings.account_limits(settings.account_runs),
             settings.tenant_limits(settings.tenant_runs),
-            MoveCeilings(runtime.get(RunLog.of), load_playbook(settings.playbook_dir), runtime),
+            MoveCeilings(runtime.get(RunLog.of), load_playbook(settings.playbook_dir, check_models=False), runtime),
             runtime.get(Corrections.of),
             runtime.clock,
         )

@@ -24,13 +24,13 @@ from typing import Any
 
 from ballast.aws_errors import consequences
 from ballast.contracts import ToolCall
-from ballast.contracts.error_text import error_text
 from ballast.contracts.person import how_many
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, NotSigned, RetryLater, RuleViolation
 from ballast.folds.approvals import ApprovalRound
 from ballast.folds.opening import renewed
 from ballast.log.events import ApprovalAnswered, ApprovalNeeded, ApprovalVoid, Approved
+from ballast.masking import error_text
 from ballast.money.amounts import dollars
 from ballast.playbook import Effect, OnUnanswered, ToolFailed
 from ballast.playbook.load import policy_version
@@ -110,7 +110,9 @@ def _check_stable(attempt: Attempt, latest: ApprovalRound) -> None:
         return
     if needed.proposed_sha256 == attempt.proposed_sha256:
         fields = differing(needed.arguments, attempt.state.call.arguments)
-        raise RuleViolation(f"{attempt.tool.name}: {fields}: is not stable, it was another value when it was approved.")
+        raise RuleViolation(
+            f"{attempt.tool.name}: {fields}: has another value than people approved. Its validator must not change it."
+        )
 
 
 def _check_begun(attempt: Attempt) -> None:
@@ -214,7 +216,7 @@ def _asked_again(attempt: Attempt, latest: ApprovalRound, now: Binding, *, voids
         )
     why = why_a_person_must_approve(attempt)
     if why and latest.void is not None and "signature" in latest.void.moved:
-        why = [*why, "somebody has forged or changed the last answer to this question in the log"]
+        why = [*why, "somebody has forged or changed the last answer to this approval in the log"]
     return _ask(attempt, latest.number + 1, why, now, parked=latest.parked) if why else None
 
 
@@ -383,9 +385,9 @@ class Binding:
 
     @classmethod
     def read(cls, asked: Mapping[str, Any] | None) -> Binding | None:
-        """Return the binding of a recorded question; None where its parts do not have its hash.
+        """Return the binding of a recorded approval round; None where its parts do not have its hash.
 
-        The answer is signed and the question is not, so the parts count only with the hash that was signed.
+        The answer is signed and the request is not, so the parts count only with the hash that was signed.
         """
         if asked is None or not set(asked) >= _PARTS:  # an early version had no binding
             return None
@@ -434,7 +436,7 @@ def moved(asked: Binding | None, answer: ApprovalAnswered, now: Binding) -> list
     """Return the names of the parts that have changed since people were asked; empty where the approval holds.
 
     If the person changed the arguments, neither the arguments nor a lower cost count as changed. An answer to another
-    question, or to one without a binding, gives ``["binding"]`` alone.
+    request, or to one without a binding, gives ``["binding"]`` alone.
     """
     if asked is None or answer.binding != asked.sha256:
         return ["binding"]

@@ -312,8 +312,8 @@ class Attempt:
     def was_shown(self, call_sha256: str, *, changed: bool) -> bool:
         """Say whether the call with that hash, which people were shown, is the call that would be executed.
 
-        People see the form that was recorded with the question, masked. ``changed``: they changed the arguments, and
-        saw the arguments before the change.
+        People see the form that was recorded when they were asked, masked. ``changed``: they changed the arguments,
+        and saw the arguments before the change.
         """
         call = self._shown.proposed or self._shown.call
         needed = self._needed(self.history.turn)

@@ -27,9 +27,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ballast.aws_errors import consequences
-from ballast.contracts.error_text import error_text
 from ballast.edge import note
 from ballast.errors import ProcessEnds, RetryLater, SettingInvalid
+from ballast.masking import error_text
 from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
 from ballast.playbook.context import Bill
 from ballast.playbook.rules import ends_the_process

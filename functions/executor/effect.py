@@ -1,7 +1,8 @@
 """One effect, from its intention to its record: it happens once, or it is recorded as unknown.
 
 ``Effects.carry_out`` is the sequence: intend ─▶ run the tool, within its circuit and its time ─▶ classify its end
-─▶ record. A read has no lease; a write runs under the lease of its key (``WriteAttempt.run``)::
+─▶ record. A read has no lease, and a read that costs nothing is not intended. A write runs under the lease of its key
+(``WriteAttempt.run``)::
 
     any attempt     run ─ returned ──────────────────────────▶ ok │ failed, where the tool says so
                         ├ nothing was done (it says so) ─────▶ try again; without a way to resolve: failed
@@ -37,11 +38,11 @@ from functools import partial
 from typing import Any
 
 from ballast.contracts import ExecuteTask, ToolCall
-from ballast.contracts.error_text import error_text
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import AttemptInProgress, EffectUnknown, RetryLater, RunEnded, SettingInvalid
 from ballast.log.events import CallIntended, CallRefused, CallSettled, LeftOut
 from ballast.log.run_log import RunLog
+from ballast.masking import error_text
 from ballast.playbook import Effect, Tool, ToolContext
 from ballast.validation import too_large
 from functions.executor.approval import consumed
@@ -49,7 +50,7 @@ from functions.executor.attempt import Attempt, History, ProposedCall
 from functions.executor.downstream import Downstreams, InDoubt, NothingDone, RunEnd, found, run_tool, seconds_for
 from functions.executor.moves import MovesStore, returned, undone
 from functions.executor.record import CallEnd, CallOutcome, LeaseStays, Once, Position, Recorded, effect_key
-from functions.executor.rules import charge, provenance, reserve_anew
+from functions.executor.rules import charge, reserve_anew, sources_of_values
 from functions.executor.undo import planned_undo, undo_facts, with_undo
 
 #: Most runs of a write under its key: as many as the state Execute makes.
@@ -60,7 +61,7 @@ RUNS = 2
 DOUBTS = 3
 #: Most characters that are recorded of the message of an outcome or a refusal.
 MESSAGE_CHARS = 4_000
-#: The beginning of a recorded doubt that is a failed question to ``verify``. Old logs have it: it must not change.
+#: The beginning of a recorded doubt that is a failed ``verify``. Old logs have it: it must not change.
 _NOT_ASKED = "Whether it happened could not be asked."
 
 
@@ -117,6 +118,8 @@ class Effects:
         An unexpected error is marked as a ``defect``: its message may quote anything, so it is not trusted text. Raises
         ``RetryLater`` for an outage of AWS or where the tool says so, and ``SettingInvalid``.
         """
+        if says_nothing_before(attempt):
+            return with_cost(attempt, self._run_read(attempt, context), reserved_here=True)
         if not intend(self.log, attempt, invocation):
             ended = reserve_anew(self.log, attempt, invocation)
             if ended is not None:
@@ -157,7 +160,10 @@ class Effects:
             cost = attempt.cost_microusd
         done = replace(with_undo(attempt, outcome), latency_ms=latency_ms, cost_microusd=cost)
         bounded = self.bounded(done, task.run_id, attempt.state.call)
-        settled = self.log.record(task.run_id, bounded.settled(attempt.at, tool.name))
+        settled = bounded.settled(attempt.at, tool.name)
+        if says_nothing_before(attempt):
+            settled = settled.model_copy(update=said_of_a_read(attempt))
+        settled = self.log.record(task.run_id, settled)
         # A read has changed nothing, so the outcome that was recorded first stands.
         read = tool.effect is Effect.READ
         status, message = (settled.status, settled.message) if read else (done.status, done.message)
@@ -192,7 +198,7 @@ class Effects:
 
         def end() -> dict[str, Any]:
             if is_begun(call.history, at):
-                raise _GivesBack("It was begun meanwhile.")
+                raise _GivesBack("Another attempt began it meanwhile.")
             return self.log.kept(run_id, CallOutcome.never_begun(call_end).kept(proposed.tool))
 
         try:
@@ -471,7 +477,7 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
         "moves": attempt.moving.begin(),
         "approval": consumed(attempt),
         "reserved_microusd": attempt.cost_microusd,
-        **provenance(attempt),
+        **sources_of_values(attempt),
     }
     if tool.effect is Effect.WRITE:
         where_known |= {"repeat": tool.policy.repeat, "on_rollback": attempt.playbook.on_rollback(tool)}
@@ -490,8 +496,24 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
     first = log.record(task.run_id, intended).invocation == invocation
     if attempt.cost_microusd and log.goes_on_after(task.run_id, task.turn):
         # Settle adds up the charges after it has recorded the ending: it may not see what is reserved now.
-        raise RunEnded(f"{attempt.idempotency_key}: the run has ended or gone on; it may not spend anything any more.")
+        raise RunEnded(
+            f"{attempt.idempotency_key}: the run has ended or continued without this call, so the call may not spend."
+        )
     return first
+
+
+def says_nothing_before(attempt: Attempt) -> bool:
+    """Say whether the attempt is recorded by its outcome alone: a read that costs nothing and consumes no approval.
+
+    If it dies, nothing has happened and nothing was reserved, so the next attempt need not know of it.
+    """
+    free = attempt.tool.effect is Effect.READ and attempt.cost_microusd is None and attempt.tool.moves is None
+    return free and attempt.state.status != "intended" and consumed(attempt) is None
+
+
+def said_of_a_read(attempt: Attempt) -> dict[str, Any]:
+    """Return what the outcome of such a read says besides: its arguments in their one form, and their sources."""
+    return {"effect": Effect.READ, "arguments": attempt.state.call.arguments, **sources_of_values(attempt)}
 
 
 def is_begun(history: History, at: Position) -> bool:

@@ -25,7 +25,6 @@ from functools import partial
 from typing import Any, NoReturn
 
 from ballast.contracts import ExecuteTask
-from ballast.contracts.error_text import error_text, in_utf8
 from ballast.errors import (
     ApprovalParked,
     ApprovalRequired,
@@ -41,6 +40,7 @@ from ballast.errors import (
 from ballast.folds.calls import CallState
 from ballast.log.events import CallRefused as RefusedCall
 from ballast.log.run_log import RunLog
+from ballast.masking import error_text, in_utf8
 from ballast.metrics import metric_line
 from ballast.playbook import Effect, Playbook, Tool, ToolContext
 from ballast.playbook.gate import admit_call

@@ -42,7 +42,7 @@ class ExecutorSettings(LogSettings, SealSettings, SignatureSettings, MovesSettin
 def build(runtime: Runtime) -> Executor:
     """Return the executor of ``runtime``."""
     settings = ExecutorSettings.of(runtime)
-    playbook = load_playbook(settings.playbook_dir)
+    playbook = load_playbook(settings.playbook_dir, check_models=False)
     log = RunLog.of(runtime, Seal.of(runtime, playbook), runtime.get(Signatures.of))
     recorded = Recorded(Table.of(runtime, settings.idempotency_table, "IDEMPOTENCY_TABLE"), log, runtime.clock)
     moves = MovesStore.of(runtime)
@@ -72,7 +72,7 @@ def build(runtime: Runtime) -> Executor:
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Execute the call of ``event`` (an ``ExecuteTask``); return its status and the run's deadlines.
 
-    The deadlines are returned because an approval renews them, and a Map passes on nothing but its iterations' output.
+    The deadlines are returned because an approval renews them, and a Map passes on its items' outputs only.
     """
     runtime = runtime or lambda_runtime()
     executor = runtime.get(build)

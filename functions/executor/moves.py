@@ -21,9 +21,9 @@ from pydantic import BaseModel
 
 from ballast.aws_errors import consequences
 from ballast.contracts import ExecuteTask
-from ballast.contracts.error_text import error_text
 from ballast.errors import MoveRefused, RetryLater
 from ballast.log.events import Moves
+from ballast.masking import error_text
 from ballast.money.moves import Ceilings, Move, of_customer, of_run, units, whose
 from ballast.money.windows import ACCOUNT, ends, of_tenant
 from ballast.moves_table import CeilingsSet, MovesTable, NoRoom, Reservation, Status

@@ -121,7 +121,7 @@ def not_repeated(attempt: Attempt) -> CallOutcome | None:
         return None
     where = f"turn {before.turn}, call {before.index}"
     if before.status in UNKNOWN:
-        if attempt.state.planner is Planner.HUMAN:
+        if attempt.state.planner is Planner.PERSON:
             return None
         raise RepeatRefused(
             f"{attempt.tool.name} was called with the same arguments before ({where}), and nobody knows whether that "
@@ -174,7 +174,7 @@ def _repeated(attempt: Attempt) -> CallState | None:
 def grounded(attempt: Attempt) -> CallOutcome | None:
     """Let the call go on if its marked values have a source. Raises ``Ungrounded`` and ``Tainted``."""
     # A person who approved the arguments, or changed and approved them, has vouched for them.
-    if attempt.state.approval is True or attempt.state.planner is Planner.HUMAN:
+    if attempt.state.approval is True or attempt.state.planner is Planner.PERSON:
         return None
     name, found = attempt.tool.name, attempt.grounding
     if found.ungrounded:
@@ -203,7 +203,7 @@ def tainted(attempt: Attempt) -> str | None:
 def unvouched(attempt: Attempt) -> str | None:
     """Return why a person must approve arguments without a mark that untrusted text may have named."""
     found = [path for path in attempt.grounding.unvouched if path not in attempt.grounding.words_only]
-    if not found or attempt.tool.taint == "allow" or attempt.state.planner is Planner.HUMAN:
+    if not found or attempt.tool.taint == "allow" or attempt.state.planner is Planner.PERSON:
         return None
     return (
         f"no trusted source names {_listed(found)}, and the run has read untrusted text: it may have come out of "
@@ -230,7 +230,7 @@ def words_only(attempt: Attempt) -> str | None:
         return None
     quotes = dict.fromkeys(f'"{said.quote}" ({said.where})' for said in found.values() if said.quote)
     disputed = any(said.disputed for said in found.values())
-    others = ", which untrusted text, a question or a rejected call names as well" if disputed else ""
+    others = ", which untrusted text, a question of the agent's or a rejected call names as well" if disputed else ""
     return f"only somebody's words name {_listed(found)}{others}: {'; '.join([*quotes][:4]) or 'not shown'}"
 
 
@@ -238,13 +238,13 @@ def _is_asked(attempt: Attempt, path: str, said: WordsOnly) -> bool:
     tool, unmarked = attempt.tool, path in attempt.grounding.unvouched
     if tool.taint == "allow" and (said.disputed or unmarked):
         return False
-    if attempt.state.planner is Planner.HUMAN:
+    if attempt.state.planner is Planner.PERSON:
         return said.where == "person" and _by_a_person(attempt) and not unmarked
     return tool.taint != "allow" or tool.effect is Effect.WRITE
 
 
 def _by_a_person(attempt: Attempt) -> bool:
-    return attempt.state.planner is Planner.HUMAN and attempt.tool.effect is Effect.WRITE
+    return attempt.state.planner is Planner.PERSON and attempt.tool.effect is Effect.WRITE
 
 
 def derived(attempt: Attempt) -> str | None:
@@ -256,7 +256,7 @@ def derived(attempt: Attempt) -> str | None:
     return f"no source names this amount, it was computed: {how}"
 
 
-def provenance(attempt: Attempt) -> dict[str, dict[str, str]]:
+def sources_of_values(attempt: Attempt) -> dict[str, dict[str, str]]:
     """Return the sources of the values: ``grounded``, ``tainted``, ``derived`` of the intention; {} without marks."""
     found = attempt.grounding
     if attempt.state.approval is True or not (found.known or found.tainted or found.derived):
@@ -311,7 +311,9 @@ def reserve_anew(log: RunLog, attempt: Attempt, invocation: str) -> CallOutcome 
     if attempt.record(reserved).invocation != invocation:
         raise AttemptInProgress(f"{attempt.idempotency_key}: another attempt at this call has not ended; try again.")
     if log.goes_on_after(attempt.task.run_id, attempt.task.turn):  # see ``effect.intend``
-        raise RunEnded(f"{attempt.idempotency_key}: the run has ended or gone on; it may not spend anything any more.")
+        raise RunEnded(
+            f"{attempt.idempotency_key}: the run has ended or continued without this call, so the call may not spend."
+        )
     return None
 
 

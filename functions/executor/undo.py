@@ -17,9 +17,9 @@ from dataclasses import replace
 from typing import Any
 
 from ballast.contracts import Planner, ToolCall
-from ballast.contracts.error_text import error_text
 from ballast.edge import note
 from ballast.errors import NotVouched
+from ballast.masking import error_text
 from ballast.playbook import Effect
 from ballast.playbook.rules import ends_the_process
 from functions.executor.attempt import Attempt
@@ -103,7 +103,7 @@ def undo_facts(attempt: Attempt) -> UndoFacts:
     """Return the part of a write's record that a later undo needs."""
     tool = attempt.tool
     # A person's decision is kept, and an undo is not undone.
-    stays = attempt.state.planner in (Planner.HUMAN, Planner.ROLLBACK)
+    stays = attempt.state.planner in (Planner.PERSON, Planner.ROLLBACK)
     on_rollback = "keep" if stays else str(attempt.playbook.on_rollback(tool))
     back = tool.moves is not None and tool.moves.back
     return UndoFacts(on_rollback, back, attempt.undoes[-1] if attempt.undoes else None)

@@ -54,7 +54,7 @@ class FallbackPlanner:
     @classmethod
     def of(cls, runtime: Runtime) -> "FallbackPlanner":
         """Return the planner of ``runtime``."""
-        playbook = load_playbook(FallbackSettings.of(runtime).playbook_dir)
+        playbook = load_playbook(FallbackSettings.of(runtime).playbook_dir, check_models=False)
         return cls(RunLog.of(runtime, Seal.of(runtime, playbook)), playbook)
 
     def plan(self, task: PlanTask) -> PlanSummary:
@@ -82,11 +82,11 @@ class FallbackPlanner:
         script = self.playbook.fallbacks.get(request.intent or "")
         if script is None:
             note = f"The playbook has no fallback for the intent {request.intent!r}."
-            return HandOver(to=Planner.HUMAN, reason=ExitReason.NO_FALLBACK), note
+            return HandOver(to=Planner.PERSON, reason=ExitReason.NO_FALLBACK), note
         decision, why = next_decision(self.playbook, script, request, run)
         room = HistoryUsed(events=task.history)
         if isinstance(decision, CallTools) and not room.script_has_room(len(decision.calls)):
-            return HandOver(to=Planner.HUMAN, reason=ExitReason.HISTORY_LIMIT), None
+            return HandOver(to=Planner.PERSON, reason=ExitReason.HISTORY_LIMIT), None
         if isinstance(decision, Answer):
             return self._sendable(run, task.turn, decision)
         return decision, why
@@ -96,7 +96,7 @@ class FallbackPlanner:
         read = check_answer(run, self.playbook, turn, answer)
         if not read.complaints:
             return read.answer, None
-        return HandOver(to=Planner.HUMAN, reason=ExitReason.ANSWER_INVALID), "; ".join(read.complaints)
+        return HandOver(to=Planner.PERSON, reason=ExitReason.ANSWER_INVALID), "; ".join(read.complaints)
 
 
 @made_at_init(FallbackPlanner.of, "dynamodb")

@@ -238,12 +238,12 @@ def list_events(
 
 @app.get(
     "/runs/<run_id>/timeline",
-    summary="Read a run's story",
+    summary="Read a run's timeline",
     description="Every page has the whole header. While the run goes on, its newest turn and the one before it may "
     "still change.",
     tags=["runs"],
     operation_id="getTimeline",
-    responses=responses(404, ok="The story, with a page of its turns."),
+    responses=responses(404, ok="The timeline, with a page of its turns."),
 )
 def get_timeline(
     run_id: ARunId,

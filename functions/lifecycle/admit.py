@@ -42,7 +42,6 @@ from ballast.log.run_index import by_outcome, by_tenant
 from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.seal import Seal, SealSettings
 from ballast.metrics import metric_line
-from ballast.money import PriceBook, load_prices
 from ballast.money.breaker import Mode
 from ballast.money.lease import Lease
 from ballast.outbox import Announcements, Replies, ReplySettings
@@ -111,7 +110,6 @@ class Admission:
     announcements: Announcements
     replies: Replies
     playbook: Playbook
-    prices: PriceBook
     model_id: str
     runtime: Runtime
 
@@ -120,9 +118,7 @@ class Admission:
         settings = AdmitSettings.of(runtime)
         account = settings.account_limits(settings.account_runs)
         each = settings.tenant_limits(settings.tenant_runs)
-        prices = load_prices()
-        here = prices.tables[-1]  # the set of inference profiles does not depend on the date
-        playbook = load_playbook(settings.playbook_dir).in_region(runtime.region, here)
+        playbook = load_playbook(settings.playbook_dir).in_region(runtime.region)
         return cls(
             RunLog.of(runtime, Seal.of(runtime, playbook, opens=False)),
             runtime.get(Breakers.of),
@@ -131,8 +127,7 @@ class Admission:
             runtime.get(Announcements.of),
             runtime.get(Replies.of),
             playbook,
-            prices,
-            here.in_region(settings.model_id, runtime.region) or playbook.agent.model,
+            playbook.models.in_region(settings.model_id, runtime.region) or playbook.agent.model,
             runtime,
         )
 
@@ -228,7 +223,7 @@ class Admission:
             return  # a script asks no model
         model = (mode is Mode.CHEAPER and agent.cheaper_model) or self.model_id
         try:
-            price = self.prices.at(self.runtime.clock()).worst(model, agent.service_tier)
+            price = self.playbook.models.price(model, on=self.runtime.clock().date()).worst(agent.service_tier)
         except ModelRefused:
             return  # the model's name is wrong: the run reports it
         if why := why_no_attempt(self.playbook, request, limits, price):

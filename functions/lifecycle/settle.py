@@ -1,4 +1,4 @@
-"""Lambda: close a run. Records its ending and settles its lease, exactly once, however the run ended.
+"""Lambda: end a run. Records its ending and settles its lease, exactly once, however the run ended.
 
 ::
 
@@ -6,7 +6,7 @@
                    │        │                                             └ dies here: the retry finds the charge in
                    │        │                                               the log, and a lease that is held or settled
                    │        └ reservations of the business's own money that were never begun are returned too
-                   └ a planner that still runs records its reservation before it asks the model, and then looks for
+                   └ an agent that still runs records its reservation before it asks the model, and then looks for
                      an ending: either it finds this one and asks nothing, or Settle finds the reservation
 
 Both events carry a digest of the log (``ballast.log.evidence``). Before the charge is written, the log is checked

@@ -15,6 +15,7 @@ from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, 
 from ballast.contracts.wire import canonical, parse
 from ballast.edge import guarded
 from ballast.errors import CallRefused, EscalationClosed, InvalidInput, RetryLater, whatever_it_raises
+from ballast.escalations import Approval, Escalation
 from ballast.folds.opening import renewed
 from ballast.http.identity import Caller
 from ballast.log.events import ApprovalAnswered, ApprovalGiven, Approved, EscalationAnswered
@@ -30,8 +31,6 @@ from ballast.validation import answer_too_large
 from functions.people.contract import PersonsAnswer
 from functions.people.escalations_table import (
     RESUMED_WITHIN,
-    Approval,
-    Escalation,
     EscalationsSettings,
     EscalationsTable,
     approvals_text,
@@ -59,7 +58,7 @@ class AnswerSettings(LogSettings, SealSettings, SignatureSettings, EscalationsSe
 
 def playbook_of(runtime: Runtime) -> Playbook:
     """Return the playbook; once per runtime."""
-    return load_playbook(AnswerSettings.of(runtime).playbook_dir)
+    return load_playbook(AnswerSettings.of(runtime).playbook_dir, check_models=False)
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,9 @@ class Answers:
         if escalation_id is None:  # a reply is on record: the same one again finishes what it began
             escalation_id = _latest_replied(run, caller.principal, decision)
         if escalation_id is None:
-            raise EscalationClosed(f"{run_id} asks the requester nothing now; see its status.")
+            raise EscalationClosed(
+                f"{run_id} does not wait for the requester now. GET /runs/{run_id} shows its status."
+            )
         said = decision.model_dump(mode="json")
         return self.take(PersonsAnswer(escalation_id=escalation_id, by=caller.principal, decision=said), caller)
 
@@ -420,7 +421,7 @@ def _decision_of(escalation: Escalation, answer: PersonsAnswer) -> Answer | Call
         return decision
     if isinstance(decision, HandOver) and decision.to is Planner.REQUESTER:
         raise InvalidInput("decision.to: a person cannot hand over to the requester; answer, or guide the agent.")
-    if isinstance(decision, HandOver) and decision.to is Planner.HUMAN:
+    if isinstance(decision, HandOver) and decision.to is Planner.PERSON:
         raise InvalidInput("decision.to: a person cannot hand over to a person; leave the escalation open instead.")
     return decision
 

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 from ballast.contracts import HandOver, OpenTask, ToolCall
-from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical, parse, sha256
 from ballast.edge import guarded
 from ballast.folds.calls import CallState
@@ -22,7 +21,7 @@ from ballast.metrics import metric_line
 from ballast.outbox import Announcements
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
-from functions.people.escalations_table import RESUMED_WITHIN, EscalationsSettings, EscalationsTable, in_a_message
+from functions.people.escalations_table import RESUMED_WITHIN, EscalationsSettings, EscalationsTable
 from functions.people.messages import Messages, MessageSchedule, QueueSettings
 from functions.people.resume import Resumption
 from functions.people.rights import guides_of, proposer
@@ -81,7 +80,6 @@ class Escalations:
         escalation_id = escalation_id_of(task.run_id, seq)
         # The execution's input says who asked, and for whom; the log could be changed to say something else.
         tenant = task.tenant or run.opening.request.tenant
-        parties = _Parties.of(run, task)
         decision, call_sha256 = _proposed(run, task)
         facts: dict[str, Any] = {
             "escalation_id": escalation_id,
@@ -91,20 +89,20 @@ class Escalations:
             "proposed_decision": decision,
             "answer_by": schedule.answer_by.isoformat(),
         }
-        if not is_clarification:
-            facts["may_not_answer"] = parties.all
         if task.kind == "approval":
             facts |= _approval_facts(run, task)
         kept = self.table.keep(
             task,
             facts | {"tenant": tenant, "call_sha256": call_sha256},
-            parties.attributes,
+            _parties(run, task),
             now=now,
             remind_at=schedule.remind_at,
             look_at=schedule.next_look(now),
         )
         if kept is None:
             return {"escalation_id": escalation_id}
+        if not is_clarification:
+            facts["may_not_answer"] = kept.may_not_answer
         recorded = self._record(task, facts)
         if not is_clarification and seq not in run.by_seq:
             self.runtime.emit(metric_line({"Escalations": 1}))
@@ -115,8 +113,7 @@ class Escalations:
         if kept.status == "answered":  # the function that took the answer is at work on it, or has died
             self.table.postpone(escalation_id, now + RESUMED_WITHIN)
         if not is_clarification and kept.status == "open":
-            facts["proposed_decision"] = in_a_message(decision)
-            message = EscalationMessage(run_id=task.run_id, tenant=tenant, opened_at=now.isoformat(), **facts)
+            message = kept.message(kept.with_changes(decision), sent=1)
             self.messages.send(message, now, look_at=schedule.after_message(now).next_look(now))
         self._announce(run if seq in run.by_seq else run.with_event(recorded))
         return {"escalation_id": escalation_id}
@@ -143,30 +140,14 @@ class Escalations:
             self.runtime.emit(canonical({"level": "WARNING", "message": self.runtime.masked(why)}))
 
 
-@dataclass(frozen=True)
-class _Parties:
-    """The people who may not decide an escalation, as its item keeps them."""
-
-    requested_by: str | None
-    proposed_by: str | None
-    guided_by: tuple[str, ...]
-
-    @classmethod
-    def of(cls, run: Run, task: OpenTask) -> "_Parties":
-        requested_by = task.requested_by or run.opening.requested_by
-        if task.index is None or task.kind != "approval":
-            return cls(requested_by, None, ())
-        return cls(requested_by, proposer(run, task.turn, task.index), guides_of(run, task.turn, task.index))
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        parties = (self.requested_by, self.proposed_by, *self.guided_by)
-        return tuple(dict.fromkeys(who for who in parties if who))
-
-    @property
-    def attributes(self) -> dict[str, str | None]:
-        guided_by = canonical(self.guided_by) if self.guided_by else None
-        return {"requested_by": self.requested_by, "proposed_by": self.proposed_by, "guided_by": guided_by}
+def _parties(run: Run, task: OpenTask) -> dict[str, str | None]:
+    """Return the people who may not decide the escalation, as its item keeps them."""
+    found: dict[str, str | None] = {"requested_by": task.requested_by or run.opening.requested_by}
+    if task.index is None or task.kind != "approval":
+        return found
+    guides = guides_of(run, task.turn, task.index)
+    found |= {"proposed_by": proposer(run, task.turn, task.index), "guided_by": canonical(guides) if guides else None}
+    return found
 
 
 def _proposed(run: Run, task: OpenTask) -> tuple[Any, str | None]:

@@ -17,23 +17,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical
 from ballast.edge import guarded
 from ballast.errors import BallastError
-from ballast.log.event import Event
+from ballast.escalations import Escalation
 from ballast.log.events import RunEnded
 from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.signature import SignatureSettings
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.table import Item
-from functions.people.escalations_table import (
-    RESUMED_WITHIN,
-    Escalation,
-    EscalationsSettings,
-    EscalationsTable,
-    in_a_message,
-)
+from functions.people.escalations_table import RESUMED_WITHIN, EscalationsSettings, EscalationsTable
 from functions.people.messages import Messages, MessageSchedule, QueueSettings
 from functions.people.resume import Resumption
 
@@ -56,7 +49,7 @@ class RemindSettings(LogSettings, SignatureSettings, EscalationsSettings, QueueS
 
 
 class RemindIncomplete(BallastError):
-    """Some escalations could not be looked after; the function's log has a line for each."""
+    """Some escalations could not be checked; the function's log has a line for each."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +76,7 @@ class Reminders:
     def sweep(self, left_ms: Callable[[], int]) -> dict[str, int]:
         """Look at what is due while ``left_ms`` leaves time. Return the number of each step taken.
 
-        Raises ``RemindIncomplete`` at the end if some escalations could not be looked after; the others are.
+        Raises ``RemindIncomplete`` at the end if some escalations could not be checked; the others are.
         """
         now = self.runtime.clock()
         done: dict[str, int] = {}
@@ -100,7 +93,9 @@ class Reminders:
                 step = "failed"
             done[step] = done.get(step, 0) + 1
         if done.get("failed"):
-            raise RemindIncomplete(f"{done['failed']} escalations could not be looked after; see this function's log.")
+            raise RemindIncomplete(
+                f"{done['failed']} escalations could not be checked; this function's log has a line for each."
+            )
         return done
 
     def _look(self, escalation_id: str, now: datetime) -> str:
@@ -126,7 +121,7 @@ class Reminders:
             return "early"
         else:
             after = schedule.after_message(now, reminder=step == "remind")
-            message = message_of(escalation, opened, sent=after.sent, reminder=step == "remind")
+            message = escalation.message(escalation.proposal(opened), sent=after.sent, reminder=step == "remind")
             self.messages.send(message, now, look_at=after.next_look(now))
         return step
 
@@ -150,29 +145,6 @@ class Reminders:
             if reopened is not None and reopened["status"] == "open":
                 self._tell_people(reopened, now)
         return "reopened"
-
-
-def message_of(escalation: Escalation, opened: Event, *, sent: int, reminder: bool) -> EscalationMessage:
-    """Return the message about an open escalation: its opening in the log, and what was done since.
-
-    Raises ``LogCorrupt`` if the log's call is another one than people were asked about.
-    """
-    fields = set(EscalationMessage.model_fields)
-    facts = opened.fact.model_dump(mode="json", exclude_unset=True, include=fields)
-    escalation.check_call(facts.get("proposed_decision"))
-    facts |= {
-        "proposed_decision": in_a_message(escalation.with_changes(facts.get("proposed_decision"))),
-        "run_id": escalation.run_id,
-        "tenant": escalation.tenant,
-        "opened_at": escalation.opened_at,
-        "answer_by": escalation.answer_by,
-        "approvals_needed": escalation.approvals_needed,
-        "approvals_given": [one.by for one in escalation.approvals],
-        "binding": escalation.shown,
-        "reminder": reminder,
-        "sent": sent,
-    }
-    return EscalationMessage.model_validate_json(canonical(facts))
 
 
 @made_at_init(Reminders.of, "dynamodb")

@@ -24,6 +24,7 @@ from ballast.contracts import ExitReason, Planner, PlanSummary
 from ballast.contracts.task import LAST_TURN
 from ballast.contracts.wire import canonical
 from ballast.errors import BallastError, EscalationClosed, NotYetResumed, RetryLater
+from ballast.escalations import Escalation
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import (
     ApprovalAnswered,
@@ -38,7 +39,7 @@ from ballast.log.signature import Signatures
 from ballast.run import Run
 from ballast.runtime import Runtime
 from ballast.table import equals
-from functions.people.escalations_table import Escalation, EscalationsTable
+from functions.people.escalations_table import EscalationsTable
 
 #: Newer tokens that may come while one is used.
 _TRIES = 5

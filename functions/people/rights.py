@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ballast.contracts import Answer, CallTools, HandOver, Planner
+from ballast.contracts.escalation import Act
+from ballast.contracts.escalation import Escalation as ShownEscalation
 from ballast.contracts.person import same_person
 from ballast.errors import MayNotAnswer
+from ballast.escalations import Escalation
 from ballast.http.identity import Caller
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import ApprovalAnswered, EscalationAnswered
@@ -27,9 +30,6 @@ from ballast.playbook import Playbook
 from ballast.run import Run
 from ballast.validation.index import Index
 from ballast.validation.values import SearchValue, json_leaves
-from functions.people.contract import Act
-from functions.people.contract import Escalation as ShownEscalation
-from functions.people.escalations_table import Escalation
 
 Decision = Answer | CallTools | HandOver
 
@@ -59,7 +59,7 @@ def parties(escalation: Escalation, run: Run) -> tuple[Party, ...]:
 def proposer(run: Run, turn: int, index: int) -> str | None:
     """Return the person who proposed the call; None if a model or a script did."""
     state = run.call(turn, index)
-    if state is None or state.planner is not Planner.HUMAN:
+    if state is None or state.planner is not Planner.PERSON:
         return None
     answered = run.fact(EscalationAnswered, turn)
     return answered.by if answered is not None else None
@@ -117,7 +117,7 @@ def check(escalation: Escalation, caller: Caller, run: Run) -> None:
         raise MayNotAnswer(f"{where}: only the person who asked for this run, or a reviewer, may reply.")
     for party in parties(escalation, run):
         if same_person(party.who, who):
-            raise MayNotAnswer(f"{where}: {who} {party.why}; somebody else has to.")
+            raise MayNotAnswer(f"{where}: {who} {party.why}; another person has to answer.")
     if not caller.reviews(tenant):
         raise MayNotAnswer(f"{where}: only a reviewer decides, and {who} is not one here (docs/http.md, Rights).")
     if escalation.is_approval and escalation.approvers and escalation.approvers not in caller.groups:

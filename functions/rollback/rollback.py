@@ -59,7 +59,7 @@ class RollbackPlanner:
     @classmethod
     def of(cls, runtime: Runtime) -> "RollbackPlanner":
         """Return the planner of ``runtime``."""
-        playbook = load_playbook(RollbackSettings.of(runtime).playbook_dir)
+        playbook = load_playbook(RollbackSettings.of(runtime).playbook_dir, check_models=False)
         return cls(RunLog.of(runtime, Seal.of(runtime, playbook)), playbook)
 
     def plan(self, task: PlanTask) -> PlanSummary:
@@ -79,7 +79,7 @@ class RollbackPlanner:
         if failed:
             # After a failed undo only a person can judge the state.
             note = f"{failed[-1].call.tool} was {failed[-1].status}: {failed[-1].message}"
-            return _decided(task, HandOver(to=Planner.HUMAN, reason=ExitReason.ROLLBACK_INCOMPLETE), note=note)
+            return _decided(task, HandOver(to=Planner.PERSON, reason=ExitReason.ROLLBACK_INCOMPLETE), note=note)
         intent = run.opening.request.intent
         to = run.successor(Planner.ROLLBACK, has_fallback=intent in self.playbook.fallbacks)
         if to is Planner.FALLBACK and not self.playbook.agent.starts_clean(intent):
@@ -87,11 +87,11 @@ class RollbackPlanner:
         if run.frozen:
             # Checked before the first undo: a run that is half undone is harder to judge.
             note = f"Nothing else is undone: {'; '.join(_why_frozen(state) for state in run.frozen)}"
-            return _decided(task, HandOver(to=Planner.HUMAN, reason=ExitReason.EFFECT_FROZEN), note=note)
+            return _decided(task, HandOver(to=Planner.PERSON, reason=ExitReason.EFFECT_FROZEN), note=note)
         left = run.to_undo
         if left and not history.script_has_room():
             note = f"{_effects(len(left))} left to undo, and the execution's history has no room for more calls."
-            return _decided(task, HandOver(to=Planner.HUMAN, reason=ExitReason.HISTORY_LIMIT), note=note)
+            return _decided(task, HandOver(to=Planner.PERSON, reason=ExitReason.HISTORY_LIMIT), note=note)
         if left and left[0].undo is not None:
             return _decided(task, CallTools(calls=(left[0].undo,)), undoes=left[0].position)
         return self._done(task, run, to)
@@ -104,7 +104,7 @@ class RollbackPlanner:
         """
         undone = sum(state.planner is Planner.ROLLBACK and state.status == "ok" for state in run.calls)
         why = task.handed_over.reason if task.handed_over else run.why_it_stopped
-        reason = ExitReason.ROLLED_BACK if why is None or (undone and to is not Planner.HUMAN) else why
+        reason = ExitReason.ROLLED_BACK if why is None or (undone and to is not Planner.PERSON) else why
         note = {"note": f"Undone: {_effects(undone)}."} if undone else {}
         return _decided(task, HandOver(to=to, reason=reason), **note)
 

@@ -26,11 +26,6 @@ def operator(name: str) -> dict[str, Any]:
     return {"iam": {"userArn": f"arn:aws:iam::{ACCOUNT}:user/ballast-operator/{name}", "accountId": ACCOUNT}}
 
 
-def reviewer_of(tenant: str, name: str) -> dict[str, Any]:
-    """Return the identity of a tenant's reviewer, in the form of API Gateway's IAM authorizer."""
-    return {"iam": {"userArn": f"arn:aws:iam::{ACCOUNT}:user/ballast-reviewer-{tenant}/{name}", "accountId": ACCOUNT}}
-
-
 def member_of(tenant: str, name: str, claim: str) -> dict[str, Any]:
     """Return the identity of a tenant's member, in the form of a JWT authorizer."""
     return {"jwt": {"claims": {"sub": name, claim: tenant}, "scopes": None}}

@@ -1,4 +1,4 @@
-"""Folders by content, outside the clone: made once, whole or not at all, for all clones of one person."""
+"""A cache of folders by content, outside the clone, for all clones of one person. An entry is whole or absent."""
 
 from __future__ import annotations
 

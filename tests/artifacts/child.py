@@ -1,4 +1,4 @@
-"""Lambda's part around one built function, in a clean Python: the standard library and no file of the source tree.
+"""Lambda's runtime around one built function: a Python process without any file of the source tree.
 
 Standard input has a line of JSON about the function, then one an invocation; each is answered by a line on
 standard output, the first once the handler was imported. At the end of the input comes a last line: what the

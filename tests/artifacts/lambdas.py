@@ -1,4 +1,4 @@
-"""One clean Python a built function: started with the template's environment, given events, asked what it saw."""
+"""One Python process for each built function: started with the template's environment, sent events, and inspected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cache: an entry is made once and whole, and what is in use is not pruned."""
+"""The cache makes an entry once and completely, and does not remove an entry in use."""
 
 import os
 from collections.abc import Callable

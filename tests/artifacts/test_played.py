@@ -1,4 +1,4 @@
-"""Each built function does its work, in a process that sees nothing but what is deployed."""
+"""Each built function works in a process that has only what is deployed."""
 
 from __future__ import annotations
 

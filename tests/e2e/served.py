@@ -30,11 +30,11 @@ def model(request: Mapping[str, Any], model_id: str) -> Reply:
 
 
 @contextmanager
-def served_cloud() -> Iterator[tuple[LocalCloud, Served]]:
+def served_cloud(playbook: Path = PLAYBOOK) -> Iterator[tuple[LocalCloud, Served]]:
     """Yield a cloud and where it is served."""
     with (
         ConverseServer(CallableModel(model)) as double,
-        LocalCloud(PLAYBOOK, double.url, clock=WallClock(sleep=lambda _: None)) as cloud,
+        LocalCloud(playbook, double.url, clock=WallClock(sleep=lambda _: None)) as cloud,
         serve(cloud, authorizer=operator("ann")) as served,
     ):
         yield cloud, served

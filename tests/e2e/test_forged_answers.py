@@ -1,4 +1,4 @@
-"""A compromised planner writes what only people may say, without any effect.
+"""A person's answer that a planner's role writes has no effect.
 
 The whole workflow, with IAM enforced: everything is forged with the planner's own credentials.
 """

@@ -1,4 +1,4 @@
-"""Whatever the planner's role puts into the log, at whatever moment: no effect without a person, no window given back.
+"""Events that a planner's role writes cause no effect without a person and give no window back, at any moment.
 
 One run with all that the log could be made to lie about: a payment that a person approves, one that needs nobody, an
 agent that gives up, the undo of both, a script that pays a part. With IAM enforced and the planner's own credentials

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from ballast.contracts import RunRequest
-from ballast.contracts.secret import MASK
+from ballast.masking import MASK
 from localcloud.cloud import LocalCloud
 from localcloud.converse.server import ConverseServer
 from localcloud.converse.source import CallableModel, said, turns_taken

@@ -1,4 +1,4 @@
-"""Tools' output and tracebacks are visible on this machine: in the run's file, and with --verbose at once; masked."""
+"""Tools' output and tracebacks appear in the run's file, and with --verbose at once; sensitive values are masked."""
 
 import os
 import re

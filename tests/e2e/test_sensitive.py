@@ -16,13 +16,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ballast.contracts import RunRequest
-from ballast.contracts.secret import MASK
 from ballast.errors import PlaybookInvalid
 from ballast.folds.conversation import prompt_digest, rebuild
 from ballast.log.event import Event
 from ballast.log.events import ModelRequested
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal, split
+from ballast.masking import MASK
 from ballast.playbook import load_playbook
 from ballast.run import Run
 from ballast.runtime import Runtime

@@ -1,4 +1,4 @@
-"""``tests/unit`` keeps its rule: each breach fails, and is named."""
+"""A test in ``tests/unit`` that opens a socket, starts a process or writes elsewhere fails, and the error names it."""
 
 import os
 import subprocess

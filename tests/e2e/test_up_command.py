@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ from cli.screen import Screen
 from localcloud.cloud import FunctionError, LocalCloud
 from localcloud.deploy import STACK
 from localcloud.gateway import Served
-from tests.e2e.served import ask, served_cloud, waiting_run
+from tests.e2e.served import PLAYBOOK, ask, served_cloud, waiting_run
 
 ROOT = Path(__file__).resolve().parents[2]
 HAPPY = str(ROOT / "localcloud" / "scenarios" / "happy-path" / "script.yaml")
@@ -185,8 +186,13 @@ class DeployedSession:
 
 
 @pytest.fixture(scope="module")
-def deployed() -> Iterator[tuple[LocalCloud, Served]]:
-    with served_cloud() as opened:
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalCloud, Served]]:
+    playbook = shutil.copytree(PLAYBOOK, tmp_path_factory.mktemp("deployed") / "playbook")
+    rules = (playbook / "agent.yaml").read_text(encoding="utf-8")
+    patient = rules.replace("escalation_timeout_s: 8\n", "escalation_timeout_s: 3600\n")  # however busy the machine
+    assert patient != rules
+    (playbook / "agent.yaml").write_text(patient, encoding="utf-8")
+    with served_cloud(playbook) as opened:
         yield opened
 
 
@@ -298,8 +304,7 @@ def test_the_stacks_escalations_are_those_that_the_api_shows(
     gone = {runs[name]["escalation_id"] for name in ("aborted", "answered", "expired")}
     assert not gone & {one["escalation_id"] for one in listing}
     for mine, theirs in zip(listing, shown, strict=True):
-        for name in ("run_id", "tenant", "kind", "reason", "summary", "opened_at", "answer_by"):
-            assert mine[name] == theirs[name]
+        assert theirs.items() <= mine.items()
         assert on(cloud, "escalations") == Exit.OK
         printed = capsys.readouterr().out
         assert f"tenant {theirs['tenant']}" in printed

@@ -1,4 +1,4 @@
-"""The fault matrix's time: no case ever waits, and every lease, deadline and backoff is as long as it says."""
+"""Virtual time of the fault matrix: no case waits, and every lease, deadline and backoff has its full length."""
 
 from __future__ import annotations
 

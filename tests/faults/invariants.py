@@ -1,4 +1,4 @@
-"""What must hold after every case, whatever went wrong in it. Each rule returns what it found wrong, in words."""
+"""The invariants of every case. Each rule returns its breaches in words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from ballast.folds.conversation import prompt_digest, rebuild
 from ballast.log.event import Event
 from ballast.log.events import ModelRequested, RunEnded, RunRefused
 from ballast.log.evidence import check
-from ballast.money import TokenCounts, load_prices
+from ballast.models.catalog import Catalog
+from ballast.money import TokenCounts
 from ballast.money.moves import TOTAL, call_window, of_run
 from ballast.money.windows import LEASE, RUNNING
 from ballast.run import Run
@@ -182,8 +183,8 @@ def budgets_conserved(case: Case) -> Iterator[str]:
     """Whatever the provider bills was reserved or recorded before, within the ceiling; the ending says the same."""
     if not any(event.name == "run.opened" for event in case.events):
         return
-    used, prices = case.run.usage, load_prices().at(NOON)
-    billed = sum(_cost(prices, call.model, call.usage) for call in case.world.wire.model_calls)
+    used, models = case.run.usage, Catalog()
+    billed = sum(_cost(models, call.model, call.usage) for call in case.world.wire.model_calls)
     if billed > used.charged_microusd:
         yield f"the provider bills {billed} micro-dollars, the log has {used.charged_microusd}"
     ceiling = case.run.opening.cost_ceiling_microusd
@@ -417,9 +418,9 @@ def _reason(decision: Answer | CallTools | HandOver) -> ExitReason | None:
     return decision.reason if isinstance(decision, HandOver) else None
 
 
-def _cost(prices: object, model: str, counted: object) -> int:
+def _cost(models: Catalog, model: str, counted: object) -> int:
     tokens = TokenCounts(input=counted["inputTokens"], output=counted["outputTokens"])  # type: ignore[index]
-    return int(prices.price(model).cost(tokens))  # type: ignore[attr-defined]
+    return models.price(model, on=NOON.date()).price().cost(tokens)
 
 
 def _plain(value: dict[str, str]) -> int | str:

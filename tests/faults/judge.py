@@ -1,4 +1,4 @@
-"""Play a case and say what came of it."""
+"""Play a case and return its result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of faults. Each is a plan for one case: where it steps in, and what it does there.
+"""The kinds of faults. Each is a plan for one case: the place of the fault, and what it does there.
 
 At a request of a handler (``AtRequest``), at an invocation of a function (``AtInvocation``), at a delivery, at a
 person's answer, at the model's turn.

@@ -1,4 +1,4 @@
-"""Several faults of all kinds in one run, drawn as it goes on."""
+"""Several faults of all kinds in one run, drawn while it is played."""
 
 from __future__ import annotations
 

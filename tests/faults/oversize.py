@@ -1,4 +1,4 @@
-"""Replies of a model, requests and answers of people that are larger than anything should be."""
+"""Replies of a model, requests and answers of people that exceed every bound."""
 
 from __future__ import annotations
 

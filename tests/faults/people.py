@@ -1,4 +1,4 @@
-"""Everybody outside: who sends the request, who answers, who cancels. They try again, as people and clients do."""
+"""The people outside: they send the request, answer and cancel. They repeat a request that fails."""
 
 from __future__ import annotations
 

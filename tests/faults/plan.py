@@ -1,4 +1,4 @@
-"""What goes wrong in one case: the places at which a fault may step in. The kinds are in ``tests.faults.kinds``."""
+"""The places at which a fault of a case may happen. The kinds are in ``tests.faults.kinds``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Play one scenario with one plan, from its request until all is quiet."""
+"""Play one scenario with one plan, from its request until nothing is left to do."""
 
 from __future__ import annotations
 

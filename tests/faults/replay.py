@@ -1,4 +1,4 @@
-"""Begin a case in the middle of its scenario, so that what comes before the fault is not played again each time.
+"""Begin a case in the middle of its scenario, so that the part before the fault is played once for all cases.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What came of all cases, as a table for people and as ``fault-report.json`` for machines."""
+"""The results of all cases, as a table for people and as ``fault-report.json`` for machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one process of several does. In a module of its own: a process that is spawned imports it by its name.
+"""The part of one process among several. It has its own module because a spawned process imports it by name.
 
 Each process has a world of its own, which it makes once and never leaves.
 """

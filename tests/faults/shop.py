@@ -1,4 +1,4 @@
-"""What the shop's tables must hold after a run, according to its log: money, stock and customers.
+"""The expected content of the shop's tables after a run, by its log: money, stock and customers.
 
 A model of the desk's tools, written a second time on purpose: it knows nothing of the tools' code, of markers or of
 transactions. A new write of the desk needs an entry in ``_EFFECTS`` here.

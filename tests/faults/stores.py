@@ -1,4 +1,4 @@
-"""moto's stores as a case finds and leaves them, and the rules of the stack."""
+"""Save and restore moto's tables, buckets and queues between cases, and match events to the stack's rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The matrix can fail: each guarantee is taken away once, and a handful of cases finds it out."""
+"""The matrix can fail: with each guarantee removed in turn, a few of its cases fail."""
 
 from collections.abc import Callable, Iterator
 from functools import partial

@@ -1,4 +1,4 @@
-"""Approvals as a test needs them: a call that is asked about, and people's answers as the log records them."""
+"""Approvals for tests: a call that needs one, and people's answers as the log records them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What others hear: a rule for all events of ours, and a queue behind it."""
+"""Events that other systems receive: a rule for all of Ballast's events, and its queue."""
 
 from __future__ import annotations
 

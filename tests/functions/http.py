@@ -1,4 +1,4 @@
-"""Requests as API Gateway hands them to a function, and what the function answers."""
+"""Requests as API Gateway sends them to a function, and the function's responses."""
 
 from __future__ import annotations
 

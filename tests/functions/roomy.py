@@ -1,4 +1,4 @@
-"""Runs with more room than the playbook of these tests gives, so that other limits are not met first."""
+"""Runs with higher limits than the tests' playbook has, so that those limits are not reached first."""
 
 from itertools import count
 from typing import Any

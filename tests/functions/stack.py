@@ -1,4 +1,4 @@
-"""The functions as a test uses them: the real handlers, what the log says, and faults at chosen moments."""
+"""The functions for tests: the real handlers, the log, and faults at chosen moments."""
 
 from __future__ import annotations
 

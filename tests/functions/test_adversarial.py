@@ -1,4 +1,4 @@
-"""A model that means no good, or is out of its mind: every run ends inside its ceilings, with the right reason."""
+"""A hostile or broken model: every run ends inside its ceilings, with the right reason."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def within_every_limit(stack: Stack, run_id: str) -> None:
     limits, made = Run.of(events).opening.limits, Run.of(events).counts
     nothing_was_reserved_beyond_the_ceiling(events)
     assert Run.of(events).usage.charged_microusd <= Run.of(events).opening.cost_ceiling_microusd
-    executed = sum(event.name == "call.intended" for event in events)
+    executed = len({(event.turn, event.index) for event in events if "effect" in event.body})
     assert made.turns <= limits.turns
     assert executed <= limits.tool_calls
     for event in events:

@@ -1,4 +1,4 @@
-"""What the template's alarms watch is what runs emit: every metric, under the very dimensions."""
+"""The metrics of the template's alarms are those that runs emit, with the same dimensions."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

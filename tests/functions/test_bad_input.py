@@ -1,4 +1,4 @@
-"""Every handler: a variable that is missing or wrong is named, and so is a wrong field of its event."""
+"""Every handler names a missing or wrong variable, and a wrong field of its event."""
 
 from typing import Any
 

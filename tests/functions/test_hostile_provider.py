@@ -1,4 +1,4 @@
-"""A provider that says whatever it likes: of usage, stop reasons, tiers and sizes. Others' windows never notice."""
+"""A provider with false usage, stop reasons, tiers and sizes does not change other tenants' windows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from ballast.contracts import ExitReason
 from ballast.contracts.decision import STOP_REASONS
 from ballast.errors import RetryLater
 from ballast.log.events import ModelFailed, ModelRequested, ModelResponded
-from ballast.money import dollars, load_prices
+from ballast.models.catalog import Catalog
+from ballast.money import dollars
 from functions.agent.reply import read_completion
 from functions.agent.usage import charge_of
 from tests.functions.endpoint import Endpoint, Reply, says
@@ -23,6 +24,7 @@ from tests.functions.lifecycle.test_leases import settled as spent
 from tests.functions.stack import Stack
 
 TENANT = count(1)
+MODELS = Catalog()
 CEILING = 150_000
 
 counts = st.one_of(
@@ -130,9 +132,9 @@ def test_a_reply_costs_no_more_than_was_reserved_and_nothing_is_disbelieved_in_s
     said: dict[str, Any], model: str, asked: str, bound: int, most: int, sent: int
 ) -> None:
     """Without the client: it drops what has another type than Converse's."""
-    table = load_prices().tables[-1]
+    priced = MODELS.newest_price(model)
     asked = asked if model.startswith("eu.amazon") else "default"
-    price = table.worst(model, asked)  # type: ignore[arg-type]
+    price = priced.worst(asked)  # type: ignore[arg-type]
     requested = ModelRequested(
         turn=1,
         attempt=1,
@@ -141,12 +143,12 @@ def test_a_reply_costs_no_more_than_was_reserved_and_nothing_is_disbelieved_in_s
         prompt_bound=bound,
         sent_bytes=min(sent, bound),
         reserved_microusd=price.worst_input_cost(bound) + -(-most * price.output // 1_000_000),
-        price_version=table.version,
+        price_version=priced.version,
         service_tier=asked,
     )
 
     completion = read_completion(body(said), 1)
-    charge = charge_of(requested, completion.usage, completion.tier, load_prices())
+    charge = charge_of(requested, completion.usage, completion.tier, MODELS)
 
     assert 0 <= charge.cost_microusd <= requested.reserved_microusd
     tokens = {name: value for name, value in charge.body.items() if name.startswith(("gen_ai.usage", "ballast.usage"))}

@@ -1,4 +1,4 @@
-"""What the functions report: once an occasion, however often they are invoked for it."""
+"""Metrics of the functions: one for each occasion, however often a function is invoked for it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Tokens of pages say nothing of other tenants, and are good for their own caller and query only."""
+"""Page tokens reveal nothing of other tenants, and work for their own caller and query only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who had a part in a call does not approve it: who guided the agent to it, under whatever name they come."""
+"""A party to a call does not approve it: requester, guide or changer, under whatever name they come."""
 
 from __future__ import annotations
 

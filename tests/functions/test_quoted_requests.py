@@ -1,4 +1,4 @@
-"""An internal error that quotes the request leaves no value of its context behind, in the answer or in the lines."""
+"""An internal error that quotes the request leaves no value of its context in the answer or in the log lines."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Who may do what over HTTP: every caller at every action, with tokens and with roles."""
+"""Rights over HTTP: every caller at every action, with tokens and with roles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller may do is shown as it is: who one is, and at each escalation what one may do about it."""
+"""The rights that the API shows are the rights that it enforces: of the caller, and at each escalation."""
 
 from __future__ import annotations
 

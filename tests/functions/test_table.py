@@ -1,4 +1,4 @@
-"""The adapter of tables: plain values go in and out, a failed condition answers, what is left unread is bounded."""
+"""The table adapter: plain values in and out, a failed condition is a result, and unread keys are bounded."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal

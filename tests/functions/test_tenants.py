@@ -1,4 +1,4 @@
-"""Every caller against every resource: what is another tenant's does not exist."""
+"""Every caller against every resource: another tenant's resource is answered as one that does not exist."""
 
 from itertools import count
 from typing import Any

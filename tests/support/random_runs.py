@@ -142,7 +142,7 @@ class _Walk:
         failed = [one for one in run.calls if one.planner is Planner.ROLLBACK and one.status != "ok"]
         left = run.to_undo
         if failed:
-            over = HandOver(to=Planner.HUMAN, reason=ExitReason.ROLLBACK_INCOMPLETE)
+            over = HandOver(to=Planner.PERSON, reason=ExitReason.ROLLBACK_INCOMPLETE)
             return self.story.decides(self.turn, Planner.ROLLBACK, over, note="The undo did not work.")
         if left and left[0].undo:
             undo = CallTools(calls=(left[0].undo,))
@@ -155,7 +155,7 @@ class _Walk:
         decision = self._one(
             CallTools(calls=(ToolCall(tool=self._one(*_TOOLS[:3]), arguments={"order_id": "O-1"}),)),
             Answer(text="It is on its way."),
-            HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP),
+            HandOver(to=Planner.PERSON, reason=ExitReason.FALLBACK_GAVE_UP),
         )
         return self.story.decides(self.turn, Planner.FALLBACK, decision)
 
@@ -167,7 +167,7 @@ class _Walk:
         if isinstance(decision, CallTools):
             broken = self._execute(decision)
             return self._escalate("effect_unknown") if broken else self._next_turn()
-        if decision.to is Planner.HUMAN:
+        if decision.to is Planner.PERSON:
             return self._escalate(decision.reason)
         if decision.to is Planner.REQUESTER:
             return self._ask_requester()

@@ -1,4 +1,4 @@
-"""The log of a run, written for a test event by event, as the functions of Ballast write it.
+"""Builder of a run's log for tests, event by event, as Ballast's functions write it.
 
     story = Story().opened()
     asked = story.asks(1)

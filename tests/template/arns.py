@@ -103,8 +103,10 @@ def _short(template: Template, text: str) -> str:
         for name, one in template["Resources"].items():
             service, (before, *_), _ = FORMS.get(one["Type"], ("", ("",), False))
             slash = "?" if before.endswith("/") else ""  # a parameter's name may begin with it
+            if arn["service"] != service or f"${{{name}" not in arn["rest"]:
+                continue
             below = re.fullmatch(rf"{before}{slash}\$\{{{name}(\.\w+)?\}}(?P<rest>.*)", arn["rest"], re.DOTALL)
-            if arn["service"] == service and below is not None:
+            if below is not None:
                 return f"{name}{below['rest']}"
     return text.removeprefix("arn:${AWS::Partition}:")
 
@@ -175,7 +177,7 @@ def could_be(template: Template, arn: str, logical_id: str, free: frozenset[str]
     if form is None:
         return False
     fixed = _fixed(resource)
-    called = [] if fixed is None else [*_called(fixed)]
+    called = () if fixed is None else tuple(_called(fixed))
     return any(_could_be(one, form, logical_id, called, free) for one in _put_in(template, arn))
 
 
@@ -223,11 +225,12 @@ def _known(template: Template, place: str, *, at_start: bool) -> list[str] | Non
     return [f"{start}{text.removeprefix('/') if before.endswith('/') else text}" for text in _called(fixed)]
 
 
+@cache  # most rights of two templates are the same
 def _could_be(
     arn: str,
     form: tuple[str, tuple[str, ...], bool],
     logical_id: str,
-    fixed: list[str],
+    fixed: tuple[str, ...],
     free: frozenset[str],
 ) -> bool:
     service, befores, has_id = form

@@ -2,13 +2,16 @@
 
 import copy
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 import yaml
 from samtranslator.parser.parser import Parser
-from samtranslator.translator.translator import Translator
+from samtranslator.plugins.policies.policy_templates_plugin import PolicyTemplatesForResourcePlugin
+from samtranslator.translator import translator
 from samtranslator.yaml_helper import intrinsics_multi_constructor
 
 from localcloud.template import with_nested_stacks
@@ -21,6 +24,10 @@ WORKFLOW = ROOT / "statemachine" / "agent.asl.yaml"
 Template = dict[str, Any]
 
 
+# Before a test puts ours in its place.
+_make_policy_templates = translator.make_policy_template_for_function_plugin
+
+
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Reads a template as SAM does, in a tenth of the time."""
 
@@ -30,8 +37,14 @@ _Loader.add_multi_constructor("!", intrinsics_multi_constructor)
 
 def written() -> Template:
     """Return the template as its author wrote it, business.yaml in it; what YAML's anchors share is copied."""
-    template: Template = json.loads(json.dumps(yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)))
-    return with_nested_stacks(template, ROOT)
+    template: Template = json.loads(_written())
+    return template
+
+
+@cache
+def _written() -> str:
+    template = json.loads(json.dumps(yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)))
+    return json.dumps(with_nested_stacks(template, ROOT))
 
 
 def workflow() -> dict[str, Any]:
@@ -47,9 +60,21 @@ def translated(template: Template) -> Template:
         properties = resource.get("Properties", {})
         for local_path in {"CodeUri", "ContentUri", "DefinitionUri"} & properties.keys():
             properties[local_path] = {"Bucket": "uploads", "Key": "uploaded-by-sam-deploy"}
-    session = boto3.Session(region_name="eu-west-1")
-    result: Template = Translator({}, Parser(), boto_session=session).translate(template, {})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(translator, "make_policy_template_for_function_plugin", _policy_templates)
+        result: Template = translator.Translator({}, Parser(), boto_session=_session()).translate(template, {})
     return result
+
+
+@cache
+def _session() -> boto3.Session:
+    return boto3.Session(region_name="eu-west-1")
+
+
+@cache
+def _policy_templates() -> PolicyTemplatesForResourcePlugin:
+    """SAM holds its own policy templates to their schema for each template that it translates. Once is enough."""
+    return _make_policy_templates()
 
 
 def of_type(template: Template, *types: str) -> dict[str, dict[str, Any]]:

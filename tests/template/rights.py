@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from tests.template.arns import Unreadable, could_be, meet, names
@@ -36,6 +37,10 @@ class Right:
         """Say whether the right covers any of the actions; IAM ignores their case."""
         return meet(self.action.lower(), action.lower())
 
+    def does_any(self, actions: str) -> bool:
+        """Say whether the right covers any of the actions, which spaces separate."""
+        return _does_any(self.action.lower(), actions.lower())
+
     def reaches(self, template: Template, logical_id: str) -> bool:
         """Say whether the right is on that resource or on something below it, or could be by an ARN's wildcards."""
         if logical_id in self.ids or self.resource == "*" or not self.readable:
@@ -44,6 +49,11 @@ class Right:
 
     def __str__(self) -> str:
         return f"{self.action} on {self.resource}"
+
+
+@cache
+def _does_any(action: str, others: str) -> bool:
+    return any(meet(action, other) for other in others.split())
 
 
 def role_of(template: Template, logical_id: str) -> str:

@@ -32,7 +32,7 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
     "write over the log": yes(lambda row: "dynamodb:PutItem" in actions(row, "RunLogTable")),
     "open sealed values": yes(lambda row: "kms:Decrypt" in actions(row, "SensitiveKey")),
     "sign an answer": yes(lambda row: "kms:GenerateMac" in actions(row, "AnswerKey")),
-    "change a question": yes(lambda row: WRITES & actions(row, "EscalationsTable")),
+    "change an escalation": yes(lambda row: WRITES & actions(row, "EscalationsTable")),
     # No row names what is the business's own: the wall around it lets the executor in, and nobody else.
     "business's tables": yes(lambda row: row is MAY[EXECUTOR]),
     "moves": yes(lambda row: WRITES & actions(row, "MovesTable")),

@@ -1,4 +1,4 @@
-"""Every parameter, by its kind: unusable values are refused before anything is made, accepted values can be read.
+"""Every parameter, by its kind: unusable values are refused before anything is created, and accepted ones are read.
 
 The judge is whoever reads it: the settings of the functions that get it, and the properties that it stands in.
 """
@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ballast.http.identity import Callers, CallerSettings
-from ballast.money import load_prices
+from ballast.models.catalog import Catalog
 from ballast.money.amounts import micro_dollars
 from ballast.runtime import Runtime
 from localcloud.parameters import broken, complaints
@@ -292,7 +292,7 @@ def _default(source: Any) -> str:
     return str(parameter["Default"]) if parameter else source if isinstance(source, str) else "x"
 
 
-_settings, _prices = cache(settings_of), cache(load_prices)
+_settings = cache(settings_of)
 
 
 def _read(function: str, environ: dict[str, str]) -> bool:
@@ -305,7 +305,7 @@ def _read(function: str, environ: dict[str, str]) -> bool:
             if variable == "model_endpoint_url" and value and not is_valid_endpoint_url(value):
                 return False
             if variable == "model_id":
-                _prices().tables[-1].in_region(value, "eu-west-1")
+                Catalog().in_region(value, "eu-west-1")
         if settings_class is CallerSettings and Callers.of(runtime).unusable:
             return False
     return True

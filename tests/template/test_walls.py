@@ -133,7 +133,7 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
     ),
     "the API of runs reads task tokens": (
         _grant("ApiFunction", "dynamodb:GetItem", _arn("EscalationsTable")),
-        f"ApiFunction may see or change a question by dynamodb:GetItem on EscalationsTable; only {PEOPLE} may",
+        f"ApiFunction may see or change an escalation by dynamodb:GetItem on EscalationsTable; only {PEOPLE} may",
     ),
     "the fallback forgets effects": (
         _grant("FallbackFunction", "dynamodb:DeleteItem", _arn("IdempotencyTable")),

@@ -91,6 +91,7 @@ MAY: dict[str, Row] = {
     | {
         "bedrock:*::foundation-model/*": "bedrock:InvokeModel",
         "bedrock:${AWS::Region}:${AWS::AccountId}:inference-profile/*": "bedrock:InvokeModel",
+        "bedrock:${AWS::Region}:${AWS::AccountId}:application-inference-profile/*": "bedrock:InvokeModel",
         "BudgetsTable": "dynamodb:BatchGetItem",
         "ModelCircuitsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem",
     },
@@ -201,7 +202,7 @@ ONLY: list[tuple[str, str, str, str]] = [
     (API, "stop an execution", "states:StopExecution", "*"),
     (PEOPLE, "answer a task token", "states:SendTaskSuccess", "*"),
     (NOBODY, "fail a task, or prolong its wait", "states:SendTaskFailure states:SendTaskHeartbeat", "*"),
-    (PEOPLE, "see or change a question", "dynamodb:*", "EscalationsTable"),
+    (PEOPLE, "see or change an escalation", "dynamodb:*", "EscalationsTable"),
     (
         STARTERS,
         "take requests from the queue",
@@ -274,9 +275,7 @@ def _broken_walls(template: Template) -> Iterator[str]:
         row = {Right(action, resource) for resource, of in MAY.get(name, {}).items() for action in of.split()}
         for right in sorted(rights_of(template, role_of(template, name))):
             for who, what, actions, resource in ONLY:
-                covered = any(map(right.does, actions.split())) and (
-                    resource == "*" or right.reaches(template, resource)
-                )
+                covered = right.does_any(actions) and (resource == "*" or right.reaches(template, resource))
                 if covered and name not in who.split():
                     yield f"{name} may {what} by {right}; {f'only {who}' if who else 'nobody'} may"
             if name != EXECUTOR and right not in row and any(touches(template, right, one) for one in yours):

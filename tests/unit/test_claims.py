@@ -1,4 +1,4 @@
-"""What a claim of a token says, in the forms in which API Gateway passes claims on."""
+"""Claims of a token, in each form in which API Gateway passes them on."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Whatever a handler raises leaves it without sensitive values, under the name that the workflow matches."""
+"""An exception leaves a handler without sensitive values, under the name that the workflow matches."""
 
 import io
 import json
@@ -12,9 +12,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from ballast.contracts.secret import MASK, Finder, Secret
 from ballast.edge import MAX_CHARS, guarded, masked_error, note
 from ballast.errors import ApprovalRequired, EffectUnknown, NotAdmitted, RetryLater
+from ballast.masking import MASK, Finder, Secret
 from ballast.runtime import Runtime
 from localcloud.sandbox import SandboxEnded
 

@@ -1,4 +1,4 @@
-"""docs/findings-held.md names tests that there are."""
+"""The tests that docs/findings-held.md names exist."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The first test of the walls: who imports what. Each rule is a function of ``{module: source}``."""
+"""The first test of the walls: the imports of each module. Each rule is a function of ``{module: source}``."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import ballast
+import ballast.masking
 
 ROOT = Path(__file__).parents[2]
 #: Where each top-level package lives.
@@ -27,6 +27,7 @@ RANKS = {
     "outbox": 9,
     "moves_table": 8,
     "breaker_reader": 8,
+    "escalations": 8,
     "budget_items": 7,
     "log": 7,
     "playbook": 6,
@@ -34,13 +35,18 @@ RANKS = {
     "edge": 5,
     "table": 5,
     "runtime": 4,
+    "models": 3,
     "run": 3,
     "money": 2,
     "log.events": 2,
+    "masking": 2,
 }
 RANKS |= {"contracts": 1, "aws_errors": 1, "errors": 0, "metrics": 0}
 #: The pure part of the log: what every fold reads.
 EVENTS = {"ballast.log.event", "ballast.log.events", "ballast.log.keys", "ballast.log.garbled"}
+
+#: What others may import of the package.
+MASKING = frozenset(ballast.masking.__all__)
 
 #: Words by which code gives away that it speaks to a model, and calls that do.
 MODEL_CLIENT = re.compile(r"bedrock|anthropic|openai|litellm|langchain", re.IGNORECASE)
@@ -73,6 +79,7 @@ LONG = {
 #: A module under so many lines that one module imports is merged into it, or says here why not.
 MIN_LINES = 60
 SHALLOW = {
+    "localcloud.converse.recorded": "one source of replies a module",
     "localcloud.moto_seams.kms": "one seam of moto a module, each with its test",
     "playbook.fallbacks.order_status": "one fallback a file, as authors write them",
 }
@@ -210,6 +217,15 @@ def arrows_in_the_layer_point_down(sources: Sources) -> list[str]:
     return found
 
 
+def masking_is_used_by_its_exports(sources: Sources) -> list[str]:
+    return [
+        f"{module} imports {target}: import from ballast.masking what it exports"
+        for module, target in imports(sources)
+        if not within(module, "ballast.masking") and re.match(r"ballast\.masking\.\w+(\.|$)", target)
+        if target.removeprefix("ballast.masking.") not in MASKING
+    ]
+
+
 def only_the_runtime_reads_the_environment(sources: Sources) -> list[str]:
     return [
         f"{module} uses {word}: settings come from ballast.runtime"
@@ -252,8 +268,16 @@ def modules_are_one_idea(sources: Sources) -> list[str]:
 
 def modules_are_deep(sources: Sources) -> list[str]:
     importers: dict[str, set[str]] = {module: set() for module in sources}
+    exported = {
+        f"{module}.{target.rpartition('.')[2]}": target
+        for module, target in imports(sources)
+        if within(target, module) and target != module
+    }
     for module, target in imports(sources):
-        for name in {target, target.rpartition(".")[0]} & importers.keys() - {module}:
+        if exported.get(f"{module}.{target.rpartition('.')[2]}") == target:
+            continue  # whoever imports it from the package is its importer
+        found = exported.get(target, target)
+        for name in {found, found.rpartition(".")[0]} & importers.keys() - {module}:
             importers[name].add(module)
     return [
         f"{module} has {lines} lines and one importer, {min(importers[module])}: merge them, or say in SHALLOW why not"
@@ -278,6 +302,7 @@ RULES: list[Rule] = [
     arrows_between_packages_point_inwards,
     only_the_dispatcher_names_handlers,
     arrows_in_the_layer_point_down,
+    masking_is_used_by_its_exports,
     only_the_runtime_reads_the_environment,
     only_the_table_adapter_speaks_dynamodbs_form,
     modules_are_one_idea,
@@ -307,8 +332,12 @@ PLANTED: list[tuple[Rule, str, str]] = [
     (arrows_in_the_layer_point_down, "ballast.log.event", "from ballast.log.run_log import RunLog"),
     (arrows_in_the_layer_point_down, "ballast.folds.usage", "from ballast.log import run_log"),
     (arrows_in_the_layer_point_down, "ballast.money.prices", "from ballast.folds.usage import usage"),
+    (arrows_in_the_layer_point_down, "ballast.money.prices", "from ballast.models.catalog import Catalog"),
     (arrows_in_the_layer_point_down, "ballast.errors", "from .contracts import Event"),
     (arrows_in_the_layer_point_down, "ballast.runtime", "from ballast import playbook"),
+    (arrows_in_the_layer_point_down, "ballast.contracts.wire", "from ballast.masking import MASK"),
+    (masking_is_used_by_its_exports, "ballast.edge", "from ballast.masking.secret import Finder"),
+    (masking_is_used_by_its_exports, "localcloud.functions", "from ballast.masking import spellings"),
     (
         only_the_runtime_reads_the_environment,
         "functions.agent.handler",
@@ -340,6 +369,17 @@ def test_a_shallow_module_with_one_importer_is_reported() -> None:
 
     assert [found.partition(" ")[0] for found in modules_are_deep(sources)] == ["localcloud.small"]
     assert modules_are_deep(sources | {"localcloud.other": "import localcloud.small"}) == []
+
+
+def test_who_imports_from_a_package_imports_the_module_that_it_exports() -> None:
+    sources = {
+        "localcloud.gate": "from localcloud.gate.small import one",
+        "localcloud.gate.small": "one = 1",
+        "localcloud.other": "from localcloud.gate import one",
+    }
+
+    assert [found.partition(" ")[0] for found in modules_are_deep(sources)] == ["localcloud.gate.small"]
+    assert modules_are_deep(sources | {"localcloud.third": "from localcloud.gate import one"}) == []
 
 
 def test_every_exception_of_depth_is_needed() -> None:

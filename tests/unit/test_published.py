@@ -1,4 +1,4 @@
-"""What the documents say: each command is there, and a figure that comes out the same each time is the one of a run."""
+"""Commands in the documents exist, and repeatable figures equal those of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Despair detection against what a real model did: 200 recorded runs, which lie beside the project and not in it.
+"""Loop detection on 200 recorded runs of a real model, which lie beside the project and not in it.
 
 ``python -m bench.loops`` prints the same in figures; docs/loops.md publishes them.
 """

@@ -1,4 +1,4 @@
-"""What a function has is its own: two in one process do not see each other's environment or clients."""
+"""Two functions in one process do not share environment or clients."""
 
 import io
 import os

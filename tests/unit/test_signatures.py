@@ -1,4 +1,4 @@
-"""What only a person may say, and what is signed of it."""
+"""The events that need a person's signature, and what the signature covers."""
 
 from itertools import combinations
 from typing import Any

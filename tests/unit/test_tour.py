@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from functions.executor.executor import RULES
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
 
@@ -19,7 +21,14 @@ STOPS = {
         "functions/agent/reply.py",
         "layers/ballast/ballast/log/run_log.py",
     ),
-    "4 · The executor": ("functions/executor/executor.py", "functions/executor/effect.py"),
+    "4 · The executor": (
+        "functions/executor/executor.py",
+        "functions/executor/effect.py",
+        "functions/executor/rules.py",
+        "functions/executor/moves.py",
+        "functions/executor/approval.py",
+        "functions/executor/undo.py",
+    ),
     "5 · Settle": ("functions/lifecycle/settle.py",),
 }
 
@@ -39,6 +48,21 @@ def test_what_a_stop_names_is_defined_in_its_files(title: str) -> None:
 
     assert text
     assert [name for name in known if not _is_no_definition(name)] == []
+
+
+def test_the_rules_of_the_executor_are_listed_in_their_order_with_their_files() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `([\w/.]+)` \|", section("4 · The executor"), re.MULTILINE)
+
+    assert [rule for rule, _ in rows] == [rule.__name__ for rule in RULES]
+    assert [file for _, file in rows] == [f"{rule.__module__.replace('.', '/')}.py" for rule in RULES]
+
+
+def test_the_stops_are_in_the_order_of_the_run() -> None:
+    files = re.findall(r"^\| \d \| `([\w/.]+)`", PAGE, re.MULTILINE)
+
+    assert [title for title in STOPS if f"## {title}\n" not in PAGE] == []
+    assert sorted(STOPS, key=PAGE.index) == list(STOPS)
+    assert files == [of[0] for of in STOPS.values()]
 
 
 def _is_no_definition(name: str) -> bool:

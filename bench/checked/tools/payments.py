@@ -1,4 +1,4 @@
-"""The same arguments for a read, a write, and a write that moves money, of which none does anything."""
+"""A read, a write and a write that moves money, with the same arguments. None of them does anything."""
 
 from decimal import Decimal
 from typing import Annotated

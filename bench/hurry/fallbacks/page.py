@@ -1,4 +1,4 @@
-"""The page without a model."""
+"""A fallback that returns the page without a model."""
 
 from ballast.contracts import RunRequest
 from ballast.playbook import fallback

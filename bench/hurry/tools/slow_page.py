@@ -1,4 +1,4 @@
-"""A read that takes as long as it is told."""
+"""A read that takes as many seconds as its arguments say."""
 
 import time
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Pay a customer: above 100 a day and customer a person approves."""
+"""Pay a customer. A person approves what exceeds 100 a day and customer."""
 
 from decimal import Decimal
 from typing import Literal

@@ -1,4 +1,4 @@
-// The HTTP API, and the caller as the API knows them. Responses are untrusted: their shapes are checked where they are read.
+// The HTTP API, and the caller as the API knows them. Responses are untrusted: whoever reads one checks its shape.
 import { list, object, parse, stringify, text } from "./json.js";
 
 const ROOT = new URL("../", import.meta.url); // the API's root: this file is at <root>console/api.js
@@ -66,7 +66,10 @@ async function request(url, options, signal) {
     body = await response.text();
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Unreachable(timeout.aborted ? `No answer within ${TIMEOUT_MS / 1000} s.` : "The API cannot be reached.", sent);
+    throw new Unreachable(
+      timeout.aborted ? `No answer within ${TIMEOUT_MS / 1000} s.` : "The API cannot be reached.",
+      sent,
+    );
   }
   const data = parsed(body);
   if (!response.ok) throw new Problem(response.status, data ?? {});

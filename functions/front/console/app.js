@@ -95,13 +95,34 @@ function openToken(open) {
   if (open) byId("token-panel").scrollIntoView({ block: "nearest" });
   if (!open || byId("token-panel").firstChild) return;
   const field = el("input", { id: "bearer", type: "password", autocomplete: "off", spellcheck: false });
-  const keep = (value) => { setToken(value); forgetMe(); field.value = ""; byId("token-panel").replaceChildren(); openToken(false); show(); };
+  const keep = (value) => {
+    setToken(value);
+    forgetMe();
+    field.value = "";
+    byId("token-panel").replaceChildren();
+    openToken(false);
+    show();
+  };
   const submit = (event) => { event.preventDefault(); if (field.value.trim()) keep(field.value); };
-  byId("token-panel").replaceChildren(el("form", { on: { submit } },
-    el("label", { for: "bearer", text: "Bearer token (JWT); kept in this tab only, until it is closed" }), field,
-    LOCAL.includes(location.hostname) && el("p", { class: "dim", text: "On `ballast up`: NAME:ROLE, such as mia:member, rae:reviewer+finance, ann:operator." }),
-    el("div", { class: "row" }, el("button", { type: "submit", class: "primary", text: "Use it" }),
-      token() ? button("Forget the one in use", () => keep("")) : null)));
+  byId("token-panel").replaceChildren(
+    el(
+      "form",
+      { on: { submit } },
+      el("label", { for: "bearer", text: "Bearer token (JWT); kept in this tab only, until it is closed" }),
+      field,
+      LOCAL.includes(location.hostname) &&
+        el("p", {
+          class: "dim",
+          text: "On `ballast up`: NAME:ROLE, such as mia:member, rae:reviewer+finance, ann:operator.",
+        }),
+      el(
+        "div",
+        { class: "row" },
+        el("button", { type: "submit", class: "primary", text: "Use it" }),
+        token() ? button("Forget the one in use", () => keep("")) : null,
+      ),
+    ),
+  );
 }
 
 pause.addEventListener("click", () => {

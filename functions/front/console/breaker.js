@@ -43,7 +43,7 @@ export function showMode(node, held) {
   node.hidden = held === null;
 }
 
-/** Return [{key, kind, level, one}] of breakers that are not normal: everyone's, or the caller's, then single tenants'. */
+/** Return [{key, kind, level, one}] of breakers that are not normal: everyone's or the caller's, then the tenants'. */
 export function brokenModes(held, tenant) {
   const { tenants, ...first } = object(held);
   const own = list(tenants).map(object).filter((one) => !tenant || one.tenant === tenant);
@@ -55,13 +55,29 @@ export function brokenModes(held, tenant) {
 /** Return the card of a breaker: its mode, since when, by whom, why, and until when. */
 export function breakerCard({ level, one }) {
   const who = text(one.by) && `By ${brief(one.by, 80)}${text(one.reason) ? `: ${brief(one.reason, 180)}` : ""}`;
-  const half = one.state === "half_open" && "Half-open: one run in twenty passes as a probe; the breaker closes when its cause is over.";
-  const ages = [one.since && age(one.since, { since: "for" }), one.until && !half && age(one.until, { until: "until" })];
+  const half =
+    one.state === "half_open" &&
+    "Half-open: one run in twenty passes as a probe; the breaker closes when its cause is over.";
+  const ages = [
+    one.since && age(one.since, { since: "for" }),
+    one.until && !half && age(one.until, { until: "until" }),
+  ];
   const whose = one.tenant ? `tenant ${brief(one.tenant, 60)}` : "for everyone";
-  return el("li", { class: `card ${level}` }, el("div", { class: "card-link" },
-    el("b", { class: "what", text: `Spend breaker: ${name(one.mode)}` }), el("span", { class: "ages" }, ...ages.filter(Boolean)),
-    [look(one.mode)[1], half, who].filter(Boolean).map((line) => el("span", { class: "line untrusted", text: line })),
-    el("span", { class: "facts untrusted", text: `${whose} · ${may("operate") ? "to change it: ballast breaker" : "only an operator can change it"}` })));
+  return el(
+    "li",
+    { class: `card ${level}` },
+    el(
+      "div",
+      { class: "card-link" },
+      el("b", { class: "what", text: `Spend breaker: ${name(one.mode)}` }),
+      el("span", { class: "ages" }, ...ages.filter(Boolean)),
+      [look(one.mode)[1], half, who].filter(Boolean).map((line) => el("span", { class: "line untrusted", text: line })),
+      el("span", {
+        class: "facts untrusted",
+        text: `${whose} · ${may("operate") ? "to change it: ballast breaker" : "only an operator can change it"}`,
+      }),
+    ),
+  );
 }
 
 /** Return the form that sets the breaker, for operators. `done()` is called once it is set. */
@@ -74,15 +90,34 @@ export function breakerForm(done) {
   const reason = field("input", { id: "reason", autocomplete: "off", maxLength: 500 });
   const read = () => {
     const typed = minutes.value.trim();
-    if (typed && !/^[1-9]\d{0,4}$/.test(typed)) return complaint(minutes, "Write a whole number of minutes, such as 60, or leave it empty.");
-    const body = { mode: mode.value, ...(tenant.value.trim() ? { tenant: tenant.value.trim() } : {}),
-      ...(typed ? { for_minutes: Number(typed) } : {}), ...(reason.value.trim() ? { reason: reason.value.trim() } : {}) };
+    if (typed && !/^[1-9]\d{0,4}$/.test(typed))
+      return complaint(minutes, "Write a whole number of minutes, such as 60, or leave it empty.");
+    const body = {
+      mode: mode.value,
+      ...(tenant.value.trim() ? { tenant: tenant.value.trim() } : {}),
+      ...(typed ? { for_minutes: Number(typed) } : {}),
+      ...(reason.value.trim() ? { reason: reason.value.trim() } : {}),
+    };
     const whose = body.tenant ? `the tenant ${brief(body.tenant, 60)}` : "everyone";
-    return { title: `Set the breaker to ${name(mode.value)} for ${whose}?`, yes: "Yes, set it", look: "danger", body,
-      lines: [note(look(mode.value)[1]), note(typed ? `It ends by itself after ${typed} min.` : "It stays until somebody sets it back.")] };
+    return {
+      title: `Set the breaker to ${name(mode.value)} for ${whose}?`,
+      yes: "Yes, set it",
+      look: "danger",
+      body,
+      lines: [
+        note(look(mode.value)[1]),
+        note(typed ? `It ends by itself after ${typed} min.` : "It stays until somebody sets it back."),
+      ],
+    };
   };
   const set = sender("breaker", said, () => {
-    said.replaceChildren(el("p", { class: "notice good", role: "status", text: "The breaker is set. It applies from the next model call on." }));
+    said.replaceChildren(
+      el("p", {
+        class: "notice good",
+        role: "status",
+        text: "The breaker is set. It applies from the next model call on.",
+      }),
+    );
     for (const each of said.parentElement.querySelectorAll("button")) each.disabled = false;
     done();
   });

@@ -38,8 +38,8 @@ export function redraw(parent, signature, build) {
 }
 
 /**
- * Make the children of `parent` those of `items`, in their order. A child with the same `signature` is kept, and with it
- * what a person opened, focused or typed there.
+ * Make the children of `parent` those of `items`, in their order. A child with the same `signature` is kept, with what
+ * a person opened, focused or typed there.
  */
 export function keyed(parent, items, { key, signature, build }) {
   const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
@@ -165,8 +165,17 @@ export function form(title, fields, label, send, read, open = false) {
     const wanted = read();
     if (wanted) send(event.currentTarget.querySelector("[type=submit]"), wanted);
   };
-  return el("details", { class: "card", open }, el("summary", { class: "choice", text: title }),
-    el("form", { class: "answer-form", noValidate: true, "aria-label": title, on: { submit } }, fields, el("div", { class: "row" }, el("button", { type: "submit", class: "primary", text: label }))));
+  return el(
+    "details",
+    { class: "card", open },
+    el("summary", { class: "choice", text: title }),
+    el(
+      "form",
+      { class: "answer-form", noValidate: true, "aria-label": title, on: { submit } },
+      fields,
+      el("div", { class: "row" }, el("button", { type: "submit", class: "primary", text: label })),
+    ),
+  );
 }
 
 export function field(tag, props) {
@@ -184,7 +193,7 @@ export function complaint(input, message) {
   return null;
 }
 
-/** Return a function that asks for confirmation, posts to `to` (or the form's own path) and reports errors in `said`. */
+/** Return a function that asks for confirmation, posts to `to` (or the form's own path) and shows errors in `said`. */
 export function sender(to, said, done) {
   return async (pressed, { title, lines, yes, look, body, path = to }) => {
     if (!await confirmed(title, lines, yes, look)) return pressed.focus();
@@ -204,13 +213,30 @@ export function sender(to, said, done) {
 /** The error for a person: the problem's title, detail and fields. `again` says whether it is safe to repeat. */
 export function failure(problem, again = "") {
   if (problem instanceof Problem) {
-    return el("div", { class: "notice bad" }, el("b", { class: "untrusted", text: `Not accepted: ${brief(problem.title, 120)} (${problem.status})` }),
+    return el(
+      "div",
+      { class: "notice bad" },
+      el("b", { class: "untrusted", text: `Not accepted: ${brief(problem.title, 120)} (${problem.status})` }),
       el("p", { class: "untrusted", text: brief(problem.message, 600) }),
-      problem.errors.length > 0 && el("ul", {}, problem.errors.slice(0, 20).map(({ field, message }) => el("li", { class: "untrusted" },
-        el("code", { text: brief(field, 120) }), ` ${brief(message, 300)}`))));
+      problem.errors.length > 0 &&
+        el(
+          "ul",
+          {},
+          problem.errors
+            .slice(0, 20)
+            .map(({ field, message }) =>
+              el("li", { class: "untrusted" }, el("code", { text: brief(field, 120) }), ` ${brief(message, 300)}`),
+            ),
+        ),
+    );
   }
   const unsure = problem instanceof Unreachable && problem.sent ? `It may have arrived. ${again}` : "";
-  return el("div", { class: "notice bad" }, el("b", { text: "Not confirmed." }), el("p", { text: `${text(problem.message)} ${unsure}` }));
+  return el(
+    "div",
+    { class: "notice bad" },
+    el("b", { text: "Not confirmed." }),
+    el("p", { text: `${text(problem.message)} ${unsure}` }),
+  );
 }
 
 export function note(line) {

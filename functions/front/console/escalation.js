@@ -5,8 +5,15 @@ import { Digits, list, object, parse, stringify, text } from "./json.js";
 import { callLines, proposedCalls } from "./turn.js";
 import { age, meaning, microUsd, usd } from "./words.js";
 
-const TAKEN = (stillNeeded) => el("p", { class: "notice good", role: "status", text: stillNeeded > 0
-  ? `Your approval was taken. ${stillNeeded} more must approve before the run goes on.` : "Your answer was taken. The run goes on with it." });
+const TAKEN = (stillNeeded) =>
+  el("p", {
+    class: "notice good",
+    role: "status",
+    text:
+      stillNeeded > 0
+        ? `Your approval was taken. ${stillNeeded} more must approve before the run goes on.`
+        : "Your answer was taken. The run goes on with it.",
+  });
 
 /** The escalation with `id`. `compact` leaves out the summary, for a page that shows the run. */
 export class Escalation {
@@ -32,8 +39,33 @@ export class Escalation {
 
   // The signature has only what the reader sees, so that a form that is being filled in outlives a refresh.
   draw(escalation) {
-    const { status, kind, reason, summary, answered_by, approvals_given, binding, you_may, you_may_not, you_may_grant_usd, corrupt } = escalation;
-    const seen = [status, kind, reason, summary, answered_by, approvals_given, binding, you_may, you_may_not, you_may_grant_usd, corrupt, this.sent];
+    const {
+      status,
+      kind,
+      reason,
+      summary,
+      answered_by,
+      approvals_given,
+      binding,
+      you_may,
+      you_may_not,
+      you_may_grant_usd,
+      corrupt,
+    } = escalation;
+    const seen = [
+      status,
+      kind,
+      reason,
+      summary,
+      answered_by,
+      approvals_given,
+      binding,
+      you_may,
+      you_may_not,
+      you_may_grant_usd,
+      corrupt,
+      this.sent,
+    ];
     redraw(this.node, seen, () => this.lines({ ...escalation, escalation_id: this.id }));
   }
 
@@ -41,25 +73,68 @@ export class Escalation {
     const run = asId(escalation.run_id);
     const calls = proposedCalls(escalation);
     const approval = escalation.kind === "approval";
-    const question = approval ? "May this call happen?" : escalation.kind === "question" ? "The agent asks the requester" : "What should happen?";
+    const title = approval
+      ? "May this call happen?"
+      : escalation.kind === "question"
+        ? "The agent asks the requester"
+        : "What should happen?";
     return [
       this.sent && TAKEN(this.stillNeeded),
-      el("header", {},
-        el(this.compact ? "h2" : "h1", {}, `${question} `, badge(this.live ? ["open", "warn"] : [brief(escalation.status, 30) || "closed", "plain"])),
-        el("p", {}, `Opened because ${brief(meaning(escalation.reason), 200) || "the log does not say why"}. `,
-          this.live && [age(escalation.opened_at, { since: "Waits" }), escalation.answer_by ? ", " : "",
-            escalation.answer_by && age(escalation.answer_by, { until: "expires" }), "."]),
-        !this.compact && run && el("p", {}, el("a", { href: `#/runs/${run}`, text: "See the whole run" }),
-          escalation.tenant && el("span", { class: "dim untrusted", text: ` · tenant ${brief(escalation.tenant, 120)}` }))),
-      text(escalation.corrupt) && el("p", { class: "notice bad untrusted", text: `The log's entry of the proposed decision cannot be read: ${brief(escalation.corrupt, 300)}` }),
-      calls && el("section", { class: "proposed", "aria-label": "Proposed" }, el("h2", { text: "Proposed" }), callLines(calls)),
+      el(
+        "header",
+        {},
+        el(
+          this.compact ? "h2" : "h1",
+          {},
+          `${title} `,
+          badge(this.live ? ["open", "warn"] : [brief(escalation.status, 30) || "closed", "plain"]),
+        ),
+        el(
+          "p",
+          {},
+          `Opened because ${brief(meaning(escalation.reason), 200) || "the log does not say why"}. `,
+          this.live && [
+            age(escalation.opened_at, { since: "Waits" }),
+            escalation.answer_by ? ", " : "",
+            escalation.answer_by && age(escalation.answer_by, { until: "expires" }),
+            ".",
+          ],
+        ),
+        !this.compact &&
+          run &&
+          el(
+            "p",
+            {},
+            el("a", { href: `#/runs/${run}`, text: "See the whole run" }),
+            escalation.tenant &&
+              el("span", { class: "dim untrusted", text: ` · tenant ${brief(escalation.tenant, 120)}` }),
+          ),
+      ),
+      text(escalation.corrupt) &&
+        el("p", {
+          class: "notice bad untrusted",
+          text: `The log's entry of the proposed decision is not shown: ${brief(escalation.corrupt, 300)}`,
+        }),
+      calls &&
+        el(
+          "section",
+          { class: "proposed", "aria-label": "Proposed" },
+          el("h2", { text: "Proposed" }),
+          callLines(calls),
+        ),
       approval ? approvalLines(escalation) : partiesLine(escalation),
       !this.compact && this.live && this.forms(escalation),
-      !this.compact && el("section", { "aria-label": "Summary" }, el("h2", { text: "What happened" }),
-        block(escalation.summary || "The escalation has no summary.", { className: "summary", limit: 3000 })),
+      !this.compact &&
+        el(
+          "section",
+          { "aria-label": "Summary" },
+          el("h2", { text: "What happened" }),
+          block(escalation.summary || "The escalation has no summary.", { className: "summary", limit: 3000 }),
+        ),
       this.compact && this.live && this.forms(escalation),
       escalation.status === "answered" && answerGiven(escalation),
-      escalation.status === "expired" && el("p", { class: "notice warn", text: "The run no longer waits for an answer: it has gone on, or has ended." }),
+      escalation.status === "expired" &&
+        el("p", { class: "notice warn", text: "The run no longer waits for an answer: it has gone on, or has ended." }),
     ].filter(Boolean);
   }
 
@@ -78,38 +153,50 @@ const names = (values) => brief(list(values).map(text).filter(Boolean).join(", "
 
 /** The people who may not decide, because it is their own run. */
 function partiesLine({ may_not_answer: mayNot }) {
-  return list(mayNot).length > 0 && el("p", { class: "dim untrusted", text: `${names(mayNot)} asked for this run, so somebody else must decide.` });
+  return (
+    list(mayNot).length > 0 &&
+    el("p", { class: "dim untrusted", text: `${names(mayNot)} asked for this run, so somebody else must decide.` })
+  );
 }
 
 /** Why people must approve, how many, of which group, who has, who may not, and who has changed the arguments. */
-function approvalLines({ why, approvals_needed: needed, approvals_given: given, approvers, may_not_answer: mayNot, changed_by: changedBy }) {
+function approvalLines({
+  why,
+  approvals_needed: needed,
+  approvals_given: given,
+  approvers,
+  may_not_answer: mayNot,
+  changed_by: changedBy,
+}) {
   const lines = [
     list(why).length > 0 && `A person must approve because ${names(why)}.`,
-    needed > 1 && `Approved by ${list(given).length} of ${needed} people${list(given).length ? `: ${names(given)}` : ""}.`,
+    needed > 1 &&
+      `Approved by ${list(given).length} of ${needed} people${list(given).length ? `: ${names(given)}` : ""}.`,
     text(approvers) && `Only members of ${brief(approvers, 80)} may approve it.`,
-    list(mayNot).length > 0 && `${names(mayNot)} asked for this run, proposed this call or changed it, and may not approve it.`,
+    list(mayNot).length > 0 &&
+      `${names(mayNot)} asked for this run, proposed or changed this call, or guided the agent to it, ` +
+        "and may not approve it.",
     text(changedBy) && `${brief(changedBy, 200)} has changed the arguments.`,
   ].filter(Boolean);
-  return lines.length > 0 && el("section", { class: "approval-facts", "aria-label": "Approval" }, lines.map((line) => el("p", { class: "untrusted", text: line })));
+  return (
+    lines.length > 0 &&
+    el(
+      "section",
+      { class: "approval-facts", "aria-label": "Approval" },
+      lines.map((line) => el("p", { class: "untrusted", text: line })),
+    )
+  );
 }
 
-/** The answer that was given. */
-function answerGiven(escalation) {
-  const decision = object(escalation.decision ?? object(escalation.answer).decision);
-  const approve = escalation.approve ?? object(escalation.answer).approve;
-  const comment = text(escalation.comment ?? object(escalation.answer).comment);
-  return el("section", { class: "card given", "aria-label": "The answer" },
+/** Who has answered, and when. The run's timeline has the answer itself. */
+function answerGiven({ answered_by: by, answered_at: at }) {
+  return el(
+    "section",
+    { class: "card given", "aria-label": "The answer" },
     el("h2", { text: "Answered" }),
-    el("p", {}, typeof approve === "boolean" && badge(approve ? ["approved", "good"] : ["REJECTED", "bad"]),
-      el("span", { class: "untrusted", text: ` by ${brief(escalation.answered_by ?? escalation.by, 128) || "somebody"} ` }),
-      escalation.answered_at && age(escalation.answered_at)),
-    comment && block(comment),
-    !decision.kind && typeof approve !== "boolean" && el("p", { class: "dim", text: "The run's timeline has the answer." }),
-    decision.kind === "answer" && block(decision.text, { className: "answer" }),
-    decision.kind === "hand_over" && el("p", { class: "untrusted", text: `Back to ${brief(decision.to, 40)}: ${brief(decision.guidance, 600)}` }),
-    Number.isSafeInteger(decision.add_budget_microusd) && decision.add_budget_microusd > 0
-      && el("p", { text: `${usd(decision.add_budget_microusd)} more budget` }),
-    decision.kind === "call_tools" && callLines(proposedCalls({ proposed: decision })));
+    el("p", {}, el("span", { class: "untrusted", text: `by ${brief(by, 128) || "somebody"} ` }), at && age(at)),
+    el("p", { class: "dim", text: "The run's timeline has the answer." }),
+  );
 }
 
 // ── the ways to answer ──
@@ -120,7 +207,12 @@ function answerForms(escalation, done) {
   const send = sender(`escalations/${escalation.escalation_id}`, said, done);
   // If the API does not say what the caller may do, it still refuses what the caller may not.
   const may = (act) => !Array.isArray(escalation.you_may) || escalation.you_may.includes(act);
-  const decide = () => may("decide") && [proposedCalls(escalation) && carryOut(escalation, send), answer(send), backToAgent(escalation, may, send)];
+  const decide = () =>
+    may("decide") && [
+      proposedCalls(escalation) && carryOut(escalation, send),
+      answer(send),
+      backToAgent(escalation, may, send),
+    ];
   const forms = escalation.kind === "approval" ? [approval(escalation, may, send)]
     : escalation.kind === "question" ? [may("reply") && reply(escalation, send)] : decide() || [];
   return el("section", { class: "answers", "aria-label": "Your answer" }, forms.filter(Boolean), said);
@@ -135,28 +227,61 @@ function approval(escalation, may, send) {
     const changed = approve && other.value.trim() !== before ? parsedObject(other.value) : undefined;
     if (changed === null) return complaint(other, "Write one JSON object, such as {\"order_id\": \"O-1001\"}.");
     const calls = changed ? [{ ...proposed, arguments: changed }] : proposedCalls(escalation);
-    const effect = escalation.approvals_needed > 1 ? "It is carried out once enough people have approved it." : "It is carried out at once, on real data.";
+    const effect =
+      escalation.approvals_needed > 1
+        ? "It is carried out once enough people have approved it."
+        : "It is carried out at once, on real data.";
     return send(event.currentTarget, {
       title: approve ? (changed ? "Approve this call, as you changed it?" : "Approve this call?") : "Reject this call?",
-      lines: [...callLines(calls), note(approve ? effect : "It is not carried out. The agent is told so, with your comment.")],
-      yes: approve ? "Yes, approve" : "Yes, reject", look: approve ? "primary" : "danger",
-      body: { approve, ...(comment.value.trim() ? { comment: comment.value.trim() } : {}),
-        ...(changed ? { arguments: changed } : {}), ...(approve && escalation.binding ? { binding: escalation.binding } : {}) },
+      lines: [
+        ...callLines(calls),
+        note(approve ? effect : "It is not carried out. The agent is told so, with your comment."),
+      ],
+      yes: approve ? "Yes, approve" : "Yes, reject",
+      look: approve ? "primary" : "danger",
+      body: {
+        approve,
+        ...(comment.value.trim() ? { comment: comment.value.trim() } : {}),
+        ...(changed ? { arguments: changed } : {}),
+        ...(approve && escalation.binding ? { binding: escalation.binding } : {}),
+      },
     });
   };
-  return el("form", { class: "card answer-form", "aria-label": "Approve or reject", on: { submit: (event) => event.preventDefault() } },
-    !proposed && el("p", { class: "notice warn", text: "The call cannot be shown here, so it cannot be approved here. To see it, use `ballast trace`." }),
-    el("label", { for: "comment", text: "Comment (optional; it is recorded, and the agent reads it)" }), comment,
-    proposed && may("change") && el("details", {}, el("summary", { class: "choice", text: "Change the arguments" }),
-      el("label", { for: "arguments", text: "The call's arguments as JSON; they pass the same checks" }), other),
-    el("div", { class: "row" }, proposed && may("approve") && button("Approve …", decide(true), "primary"), may("reject") && button("Reject …", decide(false), "danger")));
+  return el(
+    "form",
+    { class: "card answer-form", "aria-label": "Approve or reject", on: { submit: (event) => event.preventDefault() } },
+    !proposed &&
+      el("p", {
+        class: "notice warn",
+        text: "The call cannot be shown here, so it cannot be approved here. To see it, use `ballast trace`.",
+      }),
+    el("label", { for: "comment", text: "Comment (optional; it is recorded, and the agent reads it)" }),
+    comment,
+    proposed &&
+      may("change") &&
+      el(
+        "details",
+        {},
+        el("summary", { class: "choice", text: "Change the arguments" }),
+        el("label", { for: "arguments", text: "The call's arguments as JSON; they pass the same checks" }),
+        other,
+      ),
+    el(
+      "div",
+      { class: "row" },
+      proposed && may("approve") && button("Approve …", decide(true), "primary"),
+      may("reject") && button("Reject …", decide(false), "danger"),
+    ),
+  );
 }
 
 /** The JSON object in `value`; null if it is not one. */
 function parsedObject(value) {
   try {
     const parsed = parse(value);
-    return parsed && typeof parsed === "object" && !Array.isArray(parsed) && !(parsed instanceof Digits) ? parsed : null;
+    return parsed && typeof parsed === "object" && !Array.isArray(parsed) && !(parsed instanceof Digits)
+      ? parsed
+      : null;
   } catch {
     return null;
   }
@@ -164,20 +289,33 @@ function parsedObject(value) {
 
 function carryOut(escalation, send) {
   const proposed = escalation.proposed_decision ?? escalation.proposed;
-  const act = (event) => send(event.currentTarget, {
-    title: "Carry out the proposed calls?", lines: [...callLines(proposedCalls(escalation)), note("They pass the same checks as any call.")],
-    yes: "Yes, carry it out", body: { decision: proposed },
-  });
+  const act = (event) =>
+    send(event.currentTarget, {
+      title: "Carry out the proposed calls?",
+      lines: [...callLines(proposedCalls(escalation)), note("They pass the same checks as any call.")],
+      yes: "Yes, carry it out",
+      body: { decision: proposed },
+    });
   return el("div", { class: "card answer-form" }, button("Carry out the proposed calls …", act, "primary"));
 }
 
 function answer(send) {
   const say = field("textarea", { id: "say", rows: 3, required: true });
-  return form("Answer the requester", [el("label", { for: "say", text: "Text for the requester; it ends the run" }), say],
-    "Answer …", send, () => (say.value.trim()
-      ? { title: "End the run with this answer?", lines: [quote(say.value)], yes: "Yes, answer",
-        body: { decision: { kind: "answer", text: say.value } } }
-      : complaint(say, "Write a text for the requester.")));
+  return form(
+    "Answer the requester",
+    [el("label", { for: "say", text: "Text for the requester; it ends the run" }), say],
+    "Answer …",
+    send,
+    () =>
+      say.value.trim()
+        ? {
+            title: "End the run with this answer?",
+            lines: [quote(say.value)],
+            yes: "Yes, answer",
+            body: { decision: { kind: "answer", text: say.value } },
+          }
+        : complaint(say, "Write a text for the requester."),
+  );
 }
 
 /** The requester's reply, or a reviewer's in their place. It is posted to the run. */
@@ -199,12 +337,28 @@ function backToAgent(escalation, may, send) {
     el("label", { for: "guidance", text: "What it should do differently" }), guidance,
     may("grant") && [el("label", { for: "budget", text: `More budget in US dollars (${bound})` }), budget],
   ], "Back to the agent …", send, () => {
-    if (!guidance.value.trim()) return complaint(guidance, "Say what the agent should do differently; without guidance it would fail again.");
+    if (!guidance.value.trim())
+      return complaint(guidance, "Say what the agent should do differently; without guidance it would fail again.");
     const added = budget.value.trim() ? microUsd(budget.value) : 0;
     if (added === null) return complaint(budget, "Write it like 0.25: zero or more, with at most six decimals.");
-    if (most !== null && added > most) return complaint(budget, `You may add up to ${usd(most)} to this run. Add less, or ask an operator.`);
-    return { title: "Hand the run back to the agent?", yes: "Yes, hand it back",
-      lines: [quote(guidance.value), note(added ? `It may spend ${usd(added)} more.` : "It gets new time and turns, but no more money.")],
-      body: { decision: { kind: "hand_over", to: "agent", reason: "guidance", guidance: guidance.value, add_budget_microusd: added } } };
+    if (most !== null && added > most)
+      return complaint(budget, `You may add up to ${usd(most)} to this run. Add less, or ask an operator.`);
+    return {
+      title: "Hand the run back to the agent?",
+      yes: "Yes, hand it back",
+      lines: [
+        quote(guidance.value),
+        note(added ? `It may spend ${usd(added)} more.` : "It gets new time and turns, but no more money."),
+      ],
+      body: {
+        decision: {
+          kind: "hand_over",
+          to: "agent",
+          reason: "guidance",
+          guidance: guidance.value,
+          add_budget_microusd: added,
+        },
+      },
+    };
   });
 }

@@ -25,7 +25,9 @@ export function parse(text) {
     return `"${mark}${token}"`;
   });
   if (!found) return plain;
-  return JSON.parse(marked, (_, value) => (typeof value === "string" && value.startsWith(mark) ? new Digits(value.slice(mark.length)) : value));
+  return JSON.parse(marked, (_, value) =>
+    typeof value === "string" && value.startsWith(mark) ? new Digits(value.slice(mark.length)) : value,
+  );
 }
 
 /** Return `value` as JSON, with the digits that `parse` found. */

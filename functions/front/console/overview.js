@@ -10,7 +10,12 @@ const DAY_MS = 24 * 3600 * 1000;
 const PAGES_A_REFRESH = 6;
 const ENDED_BADLY = ["failed", "timed_out", "unanswered"];
 // By the most urgent item on the page. An open escalation is routine until most of its time is over.
-const HEADLINES = { bad: "Something is wrong", warn: "Something needs attention", info: "People are asked", good: "Nothing is wrong" };
+const HEADLINES = {
+  bad: "Something is wrong",
+  warn: "Something needs attention",
+  info: "People are asked",
+  good: "Nothing is wrong",
+};
 
 /** The overview for `query` (URLSearchParams: tenant, status). */
 export class Overview {
@@ -20,8 +25,16 @@ export class Overview {
     this.tenant = query.get("tenant") ?? "";
     this.status = query.get("status") ?? "";
     this.older = []; // pages that a person loaded, as they were then
-    this.open = new PagedList((next, signal) => get("escalations", { status: "open", limit: "50", next }, signal), "escalations", "escalation_id");
-    this.running = new PagedList((next, signal) => get("runs", { tenant: this.tenant, status: "running", limit: "50", next }, signal), "runs", "run_id");
+    this.open = new PagedList(
+      (next, signal) => get("escalations", { status: "open", limit: "50", next }, signal),
+      "escalations",
+      "escalation_id",
+    );
+    this.running = new PagedList(
+      (next, signal) => get("runs", { tenant: this.tenant, status: "running", limit: "50", next }, signal),
+      "runs",
+      "run_id",
+    );
     this.seen = {}; // the newest response of each request
     this.stale = []; // requests that failed in the last refresh
     this.verdict = el("section", { class: "verdict", role: "status" });
@@ -61,10 +74,17 @@ export class Overview {
   draw() {
     const wrong = this.problems();
     this.drawVerdict(wrong);
-    keyed(this.wrong, wrong, { key: (item) => item.key, signature: (item) => item, build: (item) => (item.kind === "breaker" ? breakerCard(item) : problemCard(item)) });
+    keyed(this.wrong, wrong, {
+      key: (item) => item.key,
+      signature: (item) => item,
+      build: (item) => (item.kind === "breaker" ? breakerCard(item) : problemCard(item)),
+    });
     redraw(this.control, operates(), () => operates() && breakerForm(() => this.changed?.()));
     const { found, whole } = object(this.seen.escalations);
-    this.lastDay.draw({ open: list(found).filter(isForPeople), whole: whole === true && !this.stale.includes("escalations") });
+    this.lastDay.draw({
+      open: list(found).filter(isForPeople),
+      whole: whole === true && !this.stale.includes("escalations"),
+    });
     const first = runsOf(this.seen.page);
     const newest = new Set(first.map((run) => run.run_id));
     const shown = [...first, ...this.older.filter((run) => !newest.has(run.run_id))];
@@ -76,12 +96,26 @@ export class Overview {
     const tell = (kind, level) => (one) => ({ key: `${kind} ${one.escalation_id ?? one.run_id}`, kind, level, one });
     const mine = list(this.seen.escalations?.found).filter((one) => !this.tenant || one.tenant === this.tenant);
     const open = mine.filter(isForPeople).sort(oldestFirst);
-    const late = runsOf({ runs: list(this.seen.running?.found) }).filter((run) => run.status === "running" && isLate(run)).sort(oldestFirst);
-    const ended = ENDED_BADLY.flatMap((status) => runsOf(this.seen[status])).filter(({ status }) => ENDED_BADLY.includes(status));
-    const corrupt = new Map([this.seen.page, { runs: list(this.seen.running?.found) }, ...ENDED_BADLY.map((status) => this.seen[status])].flatMap(runsOf)
-      .filter((run) => run.status === "corrupt").map((run) => [run.run_id, run]));
+    const late = runsOf({ runs: list(this.seen.running?.found) })
+      .filter((run) => run.status === "running" && isLate(run))
+      .sort(oldestFirst);
+    const ended = ENDED_BADLY.flatMap((status) => runsOf(this.seen[status])).filter(({ status }) =>
+      ENDED_BADLY.includes(status),
+    );
+    const corrupt = new Map(
+      [this.seen.page, { runs: list(this.seen.running?.found) }, ...ENDED_BADLY.map((status) => this.seen[status])]
+        .flatMap(runsOf)
+        .filter((run) => run.status === "corrupt")
+        .map((run) => [run.run_id, run]),
+    );
     const newest = ended.sort((one, other) => -oldestFirst(one, other));
-    return [...brokenModes(this.breaker, this.tenant), ...open.map((one) => tell("escalation", urgency(one))(one)), ...late.map(tell("late", "bad")), ...[...corrupt.values()].map(tell("corrupt", "bad")), ...newest.map(tell("ended", "bad"))];
+    return [
+      ...brokenModes(this.breaker, this.tenant),
+      ...open.map((one) => tell("escalation", urgency(one))(one)),
+      ...late.map(tell("late", "bad")),
+      ...[...corrupt.values()].map(tell("corrupt", "bad")),
+      ...newest.map(tell("ended", "bad")),
+    ];
   }
 
   drawVerdict(wrong) {
@@ -90,15 +124,24 @@ export class Overview {
     const whole = (name) => this.seen[name]?.whole !== false;
     const parts = [
       broken && "the spend breaker is not at normal",
-      open && (open === 1 ? "1 escalation waits for a person" : `${open}${whole("escalations") ? "" : "+"} escalations wait for a person`),
+      open &&
+        (open === 1
+          ? "1 escalation waits for a person"
+          : `${open}${whole("escalations") ? "" : "+"} escalations wait for a person`),
       late && `${count(late, "run")} past the deadline`,
       corrupt && `the log of ${count(corrupt, "run")} cannot be read`,
       ended && `${count(ended, "run")} ended badly in 24 h`,
     ].filter(Boolean);
     const unknown = this.stale.filter((name) => name !== "page").map((name) => name.replace("_", " "));
     // Nothing is known of a page that was not read yet.
-    const unread = [!whole("escalations") && "escalations", !whole("running") && "running runs",
-      ...ENDED_BADLY.map((status) => text(object(this.seen[status]).next) && !runsOf(this.seen[status]).length && `runs that ended as ${status}`)].filter(Boolean);
+    const unread = [
+      !whole("escalations") && "escalations",
+      !whole("running") && "running runs",
+      ...ENDED_BADLY.map(
+        (status) =>
+          text(object(this.seen[status]).next) && !runsOf(this.seen[status]).length && `runs that ended as ${status}`,
+      ),
+    ].filter(Boolean);
     const scope = this.tenant ? ` (tenant ${brief(this.tenant, 60)})` : "";
     const level = ["bad", "warn", "info"].find((one) => wrong.some((item) => item.level === one)) ?? "good";
     const blind = level !== "bad" && unknown.length + unread.length > 0;
@@ -109,22 +152,44 @@ export class Overview {
     this.count = wrong.length;
     redraw(this.verdict, [look, headline, detail, scope, ownTenant()], () => {
       this.verdict.className = `verdict ${look}`;
-      return [el("h1", { text: headline + scope }), ...detail.map((line) => el("p", { text: line })),
-        !this.tenant && el("p", { class: "scope untrusted", text: ownTenant() ? `Runs of the tenant ${brief(ownTenant(), 60)}.`
-          : `Runs ${operates() ? "" : "of your tenant; for an operator, "}of the tenant “default” unless filtered.` })];
+      return [
+        el("h1", { text: headline + scope }),
+        ...detail.map((line) => el("p", { text: line })),
+        !this.tenant &&
+          el("p", {
+            class: "scope untrusted",
+            text: ownTenant()
+              ? `Runs of the tenant ${brief(ownTenant(), 60)}.`
+              : `Runs ${operates() ? "" : "of your tenant; for an operator, "}of the tenant “default” unless filtered.`,
+          }),
+      ];
     });
   }
 
   drawRuns(shown) {
     const costs = shown.map((run) => microUsd(run.cost_usd) ?? 0);
     const total = costs.reduce((sum, cost) => sum + cost, 0);
-    const said = shown.reduce((sum, run, position) => sum + (microUsd(object(run.corrected).cost_usd) ?? costs[position]), 0);
+    const said = shown.reduce(
+      (sum, run, position) => sum + (microUsd(object(run.corrected).cost_usd) ?? costs[position]),
+      0,
+    );
     const most = shown[costs.indexOf(Math.max(0, ...costs))];
-    redraw(this.money, [shown.length, total, said, most?.run_id], () => (shown.length
-      ? [`${count(shown.length, "run")}, `, el("b", { text: money(total), title: usd(total) }), " in total",
-        total ? "; most expensive " : ".", total ? runLink(most, money(Math.max(...costs))) : null,
-        said === total ? null : `; with operators' corrections ${money(said)}`]
-      : [this.tenant || this.status ? "No run matches this filter." : "No run yet. Start one: POST /runs, or `ballast run`."]));
+    redraw(this.money, [shown.length, total, said, most?.run_id], () =>
+      shown.length
+        ? [
+            `${count(shown.length, "run")}, `,
+            el("b", { text: money(total), title: usd(total) }),
+            " in total",
+            total ? "; most expensive " : ".",
+            total ? runLink(most, money(Math.max(...costs))) : null,
+            said === total ? null : `; with operators' corrections ${money(said)}`,
+          ]
+        : [
+            this.tenant || this.status
+              ? "No run matches this filter."
+              : "No run yet. Start one: POST /runs, or `ballast run`.",
+          ],
+    );
     keyed(this.rows, shown, { key: (run) => String(run.run_id), signature: (run) => run, build: runRow });
     const next = this.older.length ? this.next : text(object(this.seen.page).next);
     redraw(this.more, next, () => (next ? button("Older runs", (event) => this.loadOlder(next, event.target)) : null));
@@ -145,13 +210,21 @@ export class Overview {
   }
 
   filter() {
-    const tenant = el("input", { id: "tenant", name: "tenant", value: this.tenant, autocomplete: "off", spellcheck: false });
+    const tenant = el("input", {
+      id: "tenant",
+      name: "tenant",
+      value: this.tenant,
+      autocomplete: "off",
+      spellcheck: false,
+    });
     const names = ["", ...STATUS_NAMES];
     const status = el("select", { id: "status", name: "status" }, names.map((name) => el("option", {
       value: name, text: name ? statusLook(name)[0] : "any", selected: name === this.status })));
     const submit = (event) => {
       event.preventDefault();
-      const query = new URLSearchParams(Object.entries({ tenant: tenant.value.trim(), status: status.value }).filter(([, value]) => value));
+      const query = new URLSearchParams(
+        Object.entries({ tenant: tenant.value.trim(), status: status.value }).filter(([, value]) => value),
+      );
       location.hash = `#/${query.size ? `?${query}` : ""}`;
     };
     return el("form", { class: "row filter", "aria-label": "Filter the runs", on: { submit } },
@@ -165,7 +238,7 @@ function runsOf(answer) {
   return list(object(answer).runs).map(object).filter((run) => asId(run.run_id));
 }
 
-/** The requester answers a question in the run; everything else waits for people. */
+/** The requester replies to a clarification in the run; everything else waits for people. */
 function isForPeople({ escalation_id, kind }) {
   return asId(escalation_id) && kind !== "question";
 }
@@ -188,7 +261,11 @@ function urgency(one) {
   return over < 0.5 ? "info" : over < 0.9 ? "warn" : "bad";
 }
 
-const URGENT = { info: "", warn: "More than half of the time to answer is over.", bad: "The time to answer is almost over." };
+const URGENT = {
+  info: "",
+  warn: "More than half of the time to answer is over.",
+  bad: "The time to answer is almost over.",
+};
 
 function problemCard({ kind, level, one }) {
   const tenant = one.tenant && `tenant ${one.tenant}`;
@@ -200,13 +277,33 @@ function problemCard({ kind, level, one }) {
   }
   const href = `#/runs/${one.run_id}`;
   if (kind === "corrupt") {
-    return card(level, href, "Log corrupt", ["Somebody changed its log: see “The log was touched” in docs/operating.md.", one.text], [one.intent, tenant, one.run_id], []);
+    return card(
+      level,
+      href,
+      "Log corrupt",
+      ["Somebody changed its log: see “The log was touched” in docs/operating.md.", one.text],
+      [one.intent, tenant, one.run_id],
+      [],
+    );
   }
   if (kind === "late") {
-    return card(level, href, "Past its deadline", [one.text], [one.intent, tenant, one.run_id], [age(one.deadline_at, { until: "deadline" })]);
+    return card(
+      level,
+      href,
+      "Past its deadline",
+      [one.text],
+      [one.intent, tenant, one.run_id],
+      [age(one.deadline_at, { until: "deadline" })],
+    );
   }
-  return card(level, href, capital(statusLook(one.status)[0]), [meaning(one.reason), one.text], [one.intent, tenant, one.run_id],
-    [age(one.ended_at ?? one.opened_at)]);
+  return card(
+    level,
+    href,
+    capital(statusLook(one.status)[0]),
+    [meaning(one.reason), one.text],
+    [one.intent, tenant, one.run_id],
+    [age(one.ended_at ?? one.opened_at)],
+  );
 }
 
 /** The line of the summary that quotes the request. */
@@ -215,9 +312,18 @@ function firstRequest(summary) {
 }
 
 function card(level, href, what, lines, names, ages) {
-  return el("li", { class: `card ${level}` }, el("a", { class: "card-link", href },
-    el("b", { class: "what untrusted", text: brief(what, 60) }), el("span", { class: "ages" }, ...ages.filter(Boolean)),
-    lines.filter(Boolean).map((line) => el("span", { class: "line untrusted", text: brief(line, 180) })), facts(names)));
+  return el(
+    "li",
+    { class: `card ${level}` },
+    el(
+      "a",
+      { class: "card-link", href },
+      el("b", { class: "what untrusted", text: brief(what, 60) }),
+      el("span", { class: "ages" }, ...ages.filter(Boolean)),
+      lines.filter(Boolean).map((line) => el("span", { class: "line untrusted", text: brief(line, 180) })),
+      facts(names),
+    ),
+  );
 }
 
 function runLink(run, label) {
@@ -244,7 +350,13 @@ function costOf(cost, said) {
 }
 
 function facts(names) {
-  return el("span", { class: "facts untrusted", text: names.filter(Boolean).map((name) => brief(name, 60)).join(" · ") });
+  return el("span", {
+    class: "facts untrusted",
+    text: names
+      .filter(Boolean)
+      .map((name) => brief(name, 60))
+      .join(" · "),
+  });
 }
 
 /**

@@ -24,7 +24,17 @@ export class Run {
     this.cards = el("ol", { class: "timeline", "aria-label": "Timeline" });
     this.end = el("div");
     this.raw = new RawEvents(this.id);
-    this.node = el("article", {}, this.head, this.asks, el("h2", { text: "Timeline" }), this.earlier, this.cards, this.end, this.raw.node);
+    this.node = el(
+      "article",
+      {},
+      this.head,
+      this.asks,
+      el("h2", { text: "Timeline" }),
+      this.earlier,
+      this.cards,
+      this.end,
+      this.raw.node,
+    );
   }
 
   async refresh(signal) {
@@ -60,14 +70,30 @@ export class Run {
     this.drawHead(turns);
     this.drawAsking(turns.at(-1));
     const from = Math.max(0, turns.length - this.shownTurns);
-    redraw(this.earlier, from, () => from > 0 && button(`Show ${count(from, "earlier turn")}`, () => { this.shownTurns = Infinity; this.draw(); }));
-    keyed(this.cards, turns.slice(from), { key: ({ turn }) => String(turn), signature: (turn) => turn, build: turnCard });
+    redraw(
+      this.earlier,
+      from,
+      () =>
+        from > 0 &&
+        button(`Show ${count(from, "earlier turn")}`, () => {
+          this.shownTurns = Infinity;
+          this.draw();
+        }),
+    );
+    keyed(this.cards, turns.slice(from), {
+      key: ({ turn }) => String(turn),
+      signature: (turn) => turn,
+      build: turnCard,
+    });
     const outside = list(this.timeline.unreadable).map(object).filter(({ turn }) => !this.turns.has(turn));
     const unknown = list(this.timeline.unknown).map(text);
     redraw(this.end, [outside, unknown, this.unread, turns.length === 0, this.live], () => [
       turns.length === 0 && el("p", { class: "dim", text: this.live ? "No turn yet." : "The log holds no turn." }),
-      this.unread !== null && el("p", { class: "notice warn", text: "The run has more turns than are shown. Refresh to read on." }),
-      ...outside.map(unreadableEntry), ...unknown.map(unknownEntry)]);
+      this.unread !== null &&
+        el("p", { class: "notice warn", text: "The run has more turns than are shown. Refresh to read on." }),
+      ...outside.map(unreadableEntry),
+      ...unknown.map(unknownEntry),
+    ]);
   }
 
   drawHead(turns) {
@@ -81,18 +107,46 @@ export class Run {
       return [
         el("h1", {}, badge([brief(label, 40), `${look} big`]), by && el("span", { class: "untrusted", text: by })),
         text(timeline.ending) && el("p", { class: "ending untrusted", text: brief(timeline.ending, 500) }),
-        run.reason && el("p", { class: "reason untrusted", text: `${brief(meaning(run.reason), 240)} (${brief(run.reason, 80)})` }),
+        run.reason &&
+          el("p", { class: "reason untrusted", text: `${brief(meaning(run.reason), 240)} (${brief(run.reason, 80)})` }),
         corruptLines(run),
         moneyBar(timeline),
         correctedLine(timeline.corrected),
-        el("p", { class: "figures" }, count(Math.max(turns.at(-1)?.turn ?? 0, whole(run.turns) ?? 0), "turn"), " · ", ...duration(run)),
+        el(
+          "p",
+          { class: "figures" },
+          count(Math.max(turns.at(-1)?.turn ?? 0, whole(run.turns) ?? 0), "turn"),
+          " · ",
+          ...duration(run),
+        ),
         said && el("div", { class: "labelled" }, el("span", { class: "label", text: "request" }), block(said)),
-        text(run.answer) && el("div", { class: "labelled" }, el("span", { class: "label", text: "answer" }), block(run.answer, { className: "answer" })),
+        text(run.answer) &&
+          el(
+            "div",
+            { class: "labelled" },
+            el("span", { class: "label", text: "answer" }),
+            block(run.answer, { className: "answer" }),
+          ),
         text(run.message) && block(run.message, { className: "said" }),
-        el("details", {}, el("summary", { class: "dim untrusted", text: brief(run.run_id, 80) }),
-          el("dl", { class: "arguments" }, facts(run, timeline).map(([name, value]) => el("div", {},
-            el("dt", { text: name }), el("dd", {}, block(value)))))),
-        this.live && may("cancel") && el("div", { class: "row" }, button("Cancel the run …", (event) => this.cancel(event.currentTarget), "danger")),
+        el(
+          "details",
+          {},
+          el("summary", { class: "dim untrusted", text: brief(run.run_id, 80) }),
+          el(
+            "dl",
+            { class: "arguments" },
+            facts(run, timeline).map(([name, value]) =>
+              el("div", {}, el("dt", { text: name }), el("dd", {}, block(value))),
+            ),
+          ),
+        ),
+        this.live &&
+          may("cancel") &&
+          el(
+            "div",
+            { class: "row" },
+            button("Cancel the run …", (event) => this.cancel(event.currentTarget), "danger"),
+          ),
         el("div", { class: "outcome", role: "alert" }),
       ];
     });
@@ -100,11 +154,16 @@ export class Run {
 
   /** Show the open escalation with its forms, and do not touch it while somebody answers it. */
   drawAsking(last) {
-    const waiting = list(last?.calls).map(object).find(({ outcome }) => outcome === "waiting");
+    const waiting = list(last?.calls)
+      .map(object)
+      .find(({ outcome }) => outcome === "waiting");
     const asked = object(last?.escalation);
     const open = text(asked.by) || text(asked.answered_at) ? null : asked.escalation_id;
-    const id = this.live ? asId(this.run.escalation_id ?? object(list(waiting?.approvals).at(-1)).escalation_id ?? open) : null;
-    if (id === (this.asking?.id ?? null) || (!id && this.asking?.sent)) return; // an escalation that was just answered stays in sight
+    const id = this.live
+      ? asId(this.run.escalation_id ?? object(list(waiting?.approvals).at(-1)).escalation_id ?? open)
+      : null;
+    // An escalation that was just answered stays in sight.
+    if (id === (this.asking?.id ?? null) || (!id && this.asking?.sent)) return;
     this.asking = id ? new Escalation(id, { compact: true, answered: () => this.changed?.() }) : null;
     this.asks.replaceChildren(...(this.asking ? [this.asking.node] : []));
   }
@@ -129,16 +188,31 @@ export class Run {
 function corruptLines(run) {
   const found = list(run.corrupt).map(object);
   if (!found.length && run.status !== "corrupt") return null;
-  const says = found.length ? `${count(found.length, "entry of the log", "entries of the log")} cannot be read, so this page may be incomplete:` : "The entry of the log that gives the run's status cannot be read.";
-  return el("div", { class: "notice bad" }, el("b", { text: says }),
-    el("ul", {}, found.slice(0, 20).map(({ seq, why }) => el("li", { class: "untrusted", text: `${brief(seq, 80)} ${brief(why, 200)}` }))),
-    el("p", { text: "See “The log was touched” in docs/operating.md." }));
+  const says = found.length
+    ? `${count(found.length, "entry of the log", "entries of the log")} cannot be read, so this page may be incomplete:`
+    : "The entry of the log that gives the run's status cannot be read.";
+  return el(
+    "div",
+    { class: "notice bad" },
+    el("b", { text: says }),
+    el(
+      "ul",
+      {},
+      found
+        .slice(0, 20)
+        .map(({ seq, why }) => el("li", { class: "untrusted", text: `${brief(seq, 80)} ${brief(why, 200)}` })),
+    ),
+    el("p", { text: "See “The log was touched” in docs/operating.md." }),
+  );
 }
 
 /** What is spent and reserved of the ceiling, for models and tools. */
 function moneyBar({ spent_microusd: spent, reserved_microusd: reserved, ceilings }) {
   const [sure, open, ceiling] = [whole(spent) ?? 0, whole(reserved) ?? 0, whole(object(ceilings).cost_microusd)];
-  const said = (amount) => `${amount(sure)}${open > 0 ? ` spent, ${amount(open)} reserved` : ""}${ceiling === null ? "" : ` of ${amount(ceiling)}`}`;
+  const said = (amount) => {
+    const reserved = open > 0 ? ` spent, ${amount(open)} reserved` : "";
+    return `${amount(sure)}${reserved}${ceiling === null ? "" : ` of ${amount(ceiling)}`}`;
+  };
   const bar = ceiling > 0 && el("meter", {
     min: 0, max: ceiling, low: Math.floor(ceiling * 0.6), high: Math.floor(ceiling * 0.85), optimum: 0,
     value: Math.min(ceiling, sure + open), "aria-label": `Cost: ${said(money)}`,
@@ -151,7 +225,11 @@ function correctedLine(said) {
   const { charged_microusd: cost, by, reason } = object(said);
   if (whole(cost) === null) return null;
   const why = text(reason) ? `: ${brief(reason, 500)}` : "";
-  return el("p", { class: "corrected untrusted", text: `corrected to ${money(cost)}, by ${brief(by, 256)}${why}`, title: usd(cost) });
+  return el("p", {
+    class: "corrected untrusted",
+    text: `corrected to ${money(cost)}, by ${brief(by, 256)}${why}`,
+    title: usd(cost),
+  });
 }
 
 function duration(run) {
@@ -165,11 +243,28 @@ function duration(run) {
 function facts(run, timeline) {
   const limits = Object.fromEntries(Object.entries(object(timeline.ceilings)).filter(([, limit]) => limit !== null));
   const { spent_microusd: spent, reserved_microusd: reserved, money: sums } = timeline;
-  const by = (ones) => Object.fromEntries(list(ones).map(object).map((one) => [text(one.name), usd(whole(one.charged_microusd))]));
-  return [["run", run.run_id], ["request", run.request_id], ["tenant", run.tenant], ["agent", run.agent], ["intent", run.intent],
-    ["model", timeline.model], ["context", object(timeline.request).context], ["limits", limits],
-    ["spent", usd(whole(spent))], ["reserved", whole(reserved) > 0 && usd(reserved)], ["models", by(object(sums).models)], ["tools", by(object(sums).tools)],
-    ["effects", timeline.effects], ["opened", run.opened_at], ["ended", run.ended_at],
+  const by = (ones) =>
+    Object.fromEntries(
+      list(ones)
+        .map(object)
+        .map((one) => [text(one.name), usd(whole(one.charged_microusd))]),
+    );
+  return [
+    ["run", run.run_id],
+    ["request", run.request_id],
+    ["tenant", run.tenant],
+    ["agent", run.agent],
+    ["intent", run.intent],
+    ["model", timeline.model],
+    ["context", object(timeline.request).context],
+    ["limits", limits],
+    ["spent", usd(whole(spent))],
+    ["reserved", whole(reserved) > 0 && usd(reserved)],
+    ["models", by(object(sums).models)],
+    ["tools", by(object(sums).tools)],
+    ["effects", timeline.effects],
+    ["opened", run.opened_at],
+    ["ended", run.ended_at],
   ].filter(([, value]) => value && (typeof value !== "object" || Object.keys(value).length));
 }
 
@@ -182,7 +277,13 @@ class RawEvents {
     this.entries = el("ol", { class: "raw", "aria-label": "Raw events" });
     this.more = button("Read the raw events", () => this.read());
     this.said = el("p", { class: "error-name", role: "alert" });
-    this.node = el("section", { "aria-label": "Raw events" }, this.entries, el("div", { class: "row" }, this.more), this.said);
+    this.node = el(
+      "section",
+      { "aria-label": "Raw events" },
+      this.entries,
+      el("div", { class: "row" }, this.more),
+      this.said,
+    );
   }
 
   async read() {
@@ -208,8 +309,22 @@ function keyOf(event) {
 }
 
 function rawEvent({ seq, at, body, corrupt, left_out: bytes }) {
-  const wrong = text(corrupt) || (whole(bytes) > 0 ? `Its ${bytes.toLocaleString("en")} bytes are too many for this page.` : "");
-  return el("li", {}, el("details", { class: "other" },
-    el("summary", {}, el("code", { class: "untrusted", text: brief(text(seq), 80) || "without a key" }), el("span", { class: "dim untrusted", text: ` ${brief(text(at), 40)}` })),
-    wrong && el("p", { class: "notice bad untrusted", text: brief(wrong, 300) }), block(body, { className: "data", limit: 4000 })));
+  const wrong =
+    text(corrupt) || (whole(bytes) > 0 ? `Its ${bytes.toLocaleString("en")} bytes are too many for this page.` : "");
+  return el(
+    "li",
+    {},
+    el(
+      "details",
+      { class: "other" },
+      el(
+        "summary",
+        {},
+        el("code", { class: "untrusted", text: brief(text(seq), 80) || "without a key" }),
+        el("span", { class: "dim untrusted", text: ` ${brief(text(at), 40)}` }),
+      ),
+      wrong && el("p", { class: "notice bad untrusted", text: brief(wrong, 300) }),
+      block(body, { className: "data", limit: 4000 }),
+    ),
+  );
 }

@@ -1,4 +1,4 @@
-// Names of the log, money and time in words, for a person who was woken by them. Money is whole micro-USD, never a float.
+// Names of the log, money and time in words, for a person on call. Money is whole micro-USD, never a float.
 import { REASONS } from "./reasons.js"; // not a file: the API writes it from the words that `ballast trace` uses
 
 /** Return the reason in words, or the name itself (untrusted) if it is not known. */

@@ -6,6 +6,7 @@ No model client and no business code lives here. Modules import downwards only::
     outbox             events and replies, each once
     moves_table        the ceiling on the business's own money, in its table
     breaker_reader     the spend breaker, as functions read it
+    escalations        what waits for a person, as every screen shows it
     budget_items       items of the budgets table
     log                the run's log in DynamoDB and S3
     playbook           tools, fallbacks, agent.yaml
@@ -13,9 +14,11 @@ No model client and no business code lives here. Modules import downwards only::
     edge               the edge of every function: no error takes a sensitive value out
     table              DynamoDB tables in plain values
     runtime            a function's environment, clients and clock
+    models             model cards: what each model takes and costs
     run                a run: its events, folded once; with ballast.folds and ballast.timeline
     money              prices, reservations, amounts
     log.events         the events of a run: a model for each, its key, its envelope
+    masking            sensitive values: found in JSON and texts, masked or replaced by tokens
     contracts          the values that cross a wall
     aws_errors         an AWS client's error as its consequence
     errors             each named by its consequence

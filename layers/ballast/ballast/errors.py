@@ -21,7 +21,7 @@
     │   ├── RepeatRefused                  the same call may have happened already; nobody knows
     │   ├── NotSigned                      a person is said to have decided or approved it, and did not sign that
     │   └── NotVouched                     said to be the rollback's or the script's, and nothing shows that
-    ├── AskHuman                   ask     somebody has to decide
+    ├── AskPerson                  ask     somebody has to decide
     │   ├── ApprovalRequired
     │   ├── ApprovalParked                 nobody answered; ask again, with a long time to answer
     │   └── EffectUnknown                  it may have happened; never blindly repeated
@@ -126,19 +126,19 @@ class NotVouched(CallRefused):
     """The rollback or the fallback's script is said to propose the call, and what nobody can forge does not show it."""
 
 
-class AskHuman(BallastError):
+class AskPerson(BallastError):
     """A person has to decide before anything else happens."""
 
 
-class ApprovalRequired(AskHuman):
+class ApprovalRequired(AskPerson):
     """The tool's rule asks for an approval that is not in the log yet."""
 
 
-class ApprovalParked(AskHuman):
+class ApprovalParked(AskPerson):
     """Nobody answered in time, and the playbook lets the call wait on: people are asked anew, with a long time."""
 
 
-class EffectUnknown(AskHuman):
+class EffectUnknown(AskPerson):
     """An effect may or may not have happened; a person must look."""
 
 

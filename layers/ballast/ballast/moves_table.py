@@ -124,7 +124,7 @@ class MovesTable:
                     return mine
                 continue
             if failed is not None and 1 in failed and self._closed(move.run_id):
-                raise RunEnded(f"{move.run_id} has ended; nothing is moved for it any more.")
+                raise RunEnded(f"{move.run_id} has ended, so its calls may not move money.")
             if never:
                 return NoRoom(never)
             if failed and 0 not in failed:

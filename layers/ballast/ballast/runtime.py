@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TextIO, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ballast.contracts.error_text import without_inputs
-from ballast.contracts.secret import masked_context
 from ballast.errors import SettingInvalid
+from ballast.masking import masked_context, without_inputs
 from ballast.metrics import SERVICE, MetricLine
 
 if TYPE_CHECKING:

@@ -76,7 +76,7 @@ T = TypeVar("T")
 _ENDINGS = frozenset({RunRefused.key(), RunEnded.key()})
 _ENDED = frozenset(get_args(Status)) - {"waiting", "open", "corrupt"}
 #: People are only asked; another planner is in charge of the following turns.
-_ASKED = (Planner.HUMAN, Planner.REQUESTER)
+_ASKED = (Planner.PERSON, Planner.REQUESTER)
 _UNREADABLE = 'Its status cannot be read: somebody changed its log. See "The log was touched" in docs/operating.md.'
 #: Signals in words, by their kind in the log; {first} is the first call of the chain.
 _SIGNALS = {
@@ -109,7 +109,7 @@ def told(run: Run, wrong: Mapping[str, str], run_id: str) -> Timeline:
         if as_told is not event:
             unreadable.append(_unreadable(event.seq, _why(event), partly=True))
     try:
-        return _Story(shown if len(unreadable) == len(wrong) else type(run)(readable), unreadable).told()
+        return _TimelineOf(shown if len(unreadable) == len(wrong) else type(run)(readable), unreadable).told()
     except GARBLED as problem:
         why = f"the log does not add up: {type(problem).__name__}"
         unreadable.append(Unreadable(seq="", why=why))
@@ -140,7 +140,7 @@ def _known(ask: Callable[[], T], otherwise: T) -> T:
         return otherwise
 
 
-class _Story:
+class _TimelineOf:
     """The timeline of one run while it is built."""
 
     def __init__(self, run: Run, unreadable: Sequence[Unreadable]) -> None:
@@ -266,7 +266,7 @@ class _Story:
         facts = [event.fact for event in events]
         for fact in facts:
             if isinstance(fact, EscalationOpened):
-                return Planner.REQUESTER if fact.kind == "question" else Planner.HUMAN
+                return Planner.REQUESTER if fact.kind == "question" else Planner.PERSON
             if isinstance(fact, CallIntended) and fact.planner:
                 return fact.planner
         return Planner.AGENT if any(isinstance(fact, ModelRequested | ModelFailed) for fact in facts) else ""
@@ -349,8 +349,8 @@ class _Story:
             used = self.run.turn(turn.turn).spent
             spent += used.spent_microusd
             reserved += used.reserved_microusd
-            read += sum(one.input_tokens for one in turn.attempts)
-            written += sum(one.output_tokens for one in turn.attempts)
+            read += used.input_tokens
+            written += used.output_tokens
             proposed += len(turn.calls)
             ceiling = None if ceiling is None else ceiling + raised.get(turn.turn, 0)
             sums = {"spent_microusd": spent, "reserved_microusd": reserved, "cost_ceiling_microusd": ceiling}
@@ -678,10 +678,10 @@ def _ending(status: Status, by: str | None, reason: str, turns: Sequence[Turn], 
 
 
 def _answered(by: str, turns: Sequence[Turn]) -> str:
-    asked = [turn.escalation for turn in turns if turn.escalation and turn.planner == Planner.HUMAN]
+    asked = [turn.escalation for turn in turns if turn.escalation and turn.planner == Planner.PERSON]
     person = next((one.by for one in reversed(asked) if one.by), "")
     after = f"answered after {len(turns):,} turn{'' if len(turns) == 1 else 's'}"
-    if by == Planner.HUMAN and person:
+    if by == Planner.PERSON and person:
         sentence = f"{person}, a person, {after}"
     else:
         name = planner_name(by) or "somebody"

@@ -1,4 +1,4 @@
-"""What the fake API answers: a night at the support desk, in the shapes of the HTTP API."""
+"""Canned responses of the fake API: a night at the support desk, in the shapes of the HTTP API."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

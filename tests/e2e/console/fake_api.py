@@ -1,4 +1,4 @@
-"""Stands in for the HTTP API: serves the console's files as the API does, and canned JSON that a test may change."""
+"""A fake HTTP API: it serves the console's files as the API does, and canned JSON that a test may change."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Who decides sees all of a call, digit by digit, and sends what they saw; what cannot be read is said to be so."""
+"""A person who decides sees every digit of the call and sends those values; unreadable values are shown as such."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A person's answer: what is sent, what is asked before, and what is said when it was not taken."""
+"""A person's answer: the request that is sent, the confirmation before it, and the error if it is not accepted."""
 
 from typing import Any
 

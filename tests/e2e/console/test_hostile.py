@@ -1,4 +1,4 @@
-"""Whatever is in the log, it is text: nothing runs, nothing is fetched, nothing breaks the page or misleads its reader.
+"""Hostile text in the log is shown as text: it runs nothing, fetches nothing and does not break the page.
 
 Every page's own check (see ``visit``) fails on a dialog, an error, a foreign request or a policy violation.
 """

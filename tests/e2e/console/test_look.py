@@ -1,4 +1,4 @@
-"""How it looks: three screens, on a phone and on a desk. Screenshots go to pytest's temporary folder."""
+"""Layout of three screens, on a phone and on a desktop. Screenshots go to pytest's temporary folder."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The first screen says what is wrong, and never claims more than it knows."""
+"""The first screen names what is wrong, and says what it could not read."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""The console on `ballast up`: a run that nobody but a person can answer, from the first screen to its end."""
+"""The console on `ballast up`: a run that only a person can answer, from the first screen to its end."""
 
 from collections.abc import Iterator
 from typing import Any

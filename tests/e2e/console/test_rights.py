@@ -1,4 +1,4 @@
-"""The console shows what whoever uses it may do, and says in words why not where they may not."""
+"""The console offers what its caller may do, and says why the rest is not allowed."""
 
 from __future__ import annotations
 

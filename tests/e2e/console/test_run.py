@@ -1,4 +1,4 @@
-"""A run is read from top to bottom: how it stands, what it waits for, and every turn."""
+"""The page of a run: its status, what it waits for, and every turn."""
 
 import re
 from typing import Any
@@ -287,7 +287,7 @@ def test_budget_that_no_window_had_room_for_raises_no_ceiling(visit: Any, api: A
     log = [LOG[0] | {"body": LOG[0]["body"] | {"lease": lease}}, *LOG[1:], answered]
     api.answers |= logged("w", log)
     page = visit(f"#{RUN}")
-    expect(turn(page, 6)).to_contain_text("5¢ more was granted; the windows had room for none of it")
+    expect(turn(page, 6)).to_contain_text("none of the 5¢ asked for was leased")
     expect(page.locator(".bar-line .money")).to_have_text("2.8¢ of 4¢")
 
     api.answers |= logged("w", [*log, event("0006.lease.extended", 71, **lease | {"microusd": 50_000})])

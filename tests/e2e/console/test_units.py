@@ -1,4 +1,4 @@
-"""Money and time as the console reads and writes them: no float comes near an amount."""
+"""Money and time in the console are exact: no amount is a float."""
 
 from typing import Any
 

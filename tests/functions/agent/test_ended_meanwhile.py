@@ -1,4 +1,4 @@
-"""An agent that was cut from outside and still runs: its attempt is charged, or it does not ask the model."""
+"""An agent that still runs after Step Functions timed it out: its attempt is charged, or it does not ask the model."""
 
 from typing import Any
 

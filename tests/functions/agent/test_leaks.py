@@ -1,4 +1,4 @@
-"""Leaks in a model's text: reasoning is removed, a call written as text is not sent, an empty text is no answer."""
+"""Leaks in a model's text: reasoning is removed, a call written as text is not sent, an empty text is not an answer."""
 
 from pathlib import Path
 from typing import Any

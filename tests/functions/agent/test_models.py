@@ -1,14 +1,19 @@
 """The model of the next attempt, and the time to wait for it."""
 
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ballast.contracts import ExitReason
-from ballast.contracts.service_tier import ServiceTier
 from ballast.log.event import Event
 from ballast.log.events import Fact, ModelFailed, ModelRequested
-from ballast.money import ModelPrice, PriceTable
+from ballast.playbook import Playbook
+from ballast.playbook.agent import AgentConfig
 from ballast.run import Run
 from functions.agent.ask import MAX_ATTEMPTS, Attempts, call_s, candidates, next_model, pause_s
 
@@ -77,11 +82,12 @@ def test_where_another_model_could_be_asked_the_first_one_has_half_of_the_time(
     assert call_s(left_s=left_s, more_to_ask=more) == seconds
 
 
-def price(rate: int, **more: int) -> ModelPrice:
-    return ModelPrice(**dict.fromkeys(CLASSES, rate) | more)
+def card(rate: int, **more: int) -> dict[str, Any]:
+    price = {"version": "1"} | dict.fromkeys(CLASSES, rate) | more
+    return {"vendor": "v", "as_of": "2026-01-01", "context_window": 1, "max_output": 1, "prices": [price]}
 
 
-TABLE = PriceTable(version="1", models={"dear": price(9), "cheap": price(3), "odd": price(2, output=4)})
+CARDS = {"dear": card(9), "cheap": card(3), "odd": card(2, output=4)}
 
 
 @pytest.mark.parametrize(
@@ -97,6 +103,10 @@ TABLE = PriceTable(version="1", models={"dear": price(9), "cheap": price(3), "od
     ],
 )
 def test_while_money_is_saved_the_second_model_may_not_cost_more(
-    model: str, second: str | None, saving: bool, found: tuple[str, ...]
+    model: str, second: str | None, saving: bool, found: tuple[str, ...], tmp_path: Path
 ) -> None:
-    assert candidates(model, second, prices=TABLE, tier=ServiceTier.DEFAULT, saving=saving) == found
+    (tmp_path / "models.yaml").write_text(json.dumps({"models": CARDS}), encoding="utf-8")
+    agent = AgentConfig(name="a", model=model, second_model=second, instructions="Help.")
+    playbook = Playbook(tmp_path, agent, {}, {})
+
+    assert candidates(model, playbook, saving=saving, on=date(2026, 6, 1)) == found

@@ -7,13 +7,15 @@ import pytest
 
 from ballast.contracts.service_tier import ServiceTier
 from ballast.log.events import ModelRequested
-from ballast.money import TokenCounts, load_prices
+from ballast.models.catalog import Catalog
+from ballast.money import TokenCounts
 from functions.agent.reply import read_completion
 from functions.agent.usage import ReadUsage, charge_of, checked_usage, sent_bytes
 from tests.functions.endpoint import Endpoint, fails, reads, says
 from tests.functions.stack import Stack
 from tests.functions.variants import ledger_with
 
+MODELS = Catalog()
 NOVA_PRO = "eu.amazon.nova-pro-v1:0"  # 0.8 micro-dollars a token in; priority 175 %, flex 50 %
 
 
@@ -257,13 +259,13 @@ def test_a_tier_costs_no_more_than_was_reserved_and_no_less_than_was_asked_for(
         attempt=1,
         model=NOVA_PRO,
         reserved_microusd=900,
-        price_version=load_prices().tables[0].version,
+        price_version=MODELS.card(NOVA_PRO).prices[0].version,
         service_tier=asked,
     )
     reply = {"usage": {"inputTokens": 1_000, "outputTokens": 0}, "serviceTier": {"type": served}}
 
     completion = read_completion(reply, turn=1)
-    charge = charge_of(requested, completion.usage, completion.tier, load_prices())
+    charge = charge_of(requested, completion.usage, completion.tier, MODELS)
 
     assert (charge.cost_microusd, charge.usage_disbelieved) == (cost, why)
 
@@ -317,14 +319,14 @@ def test_a_completion_is_charged_by_the_tier_that_it_says_it_was_served_in(repor
         attempt=1,
         model=NOVA_PRO,
         reserved_microusd=9_999,
-        price_version=load_prices().tables[0].version,
+        price_version=MODELS.card(NOVA_PRO).prices[0].version,
     )
     reply = {"usage": {"inputTokens": 1_000, "outputTokens": 0}}
     if reported is not None:
         reply["serviceTier"] = {"type": reported}
 
     completion = read_completion(reply, turn=1)
-    charge = charge_of(requested, completion.usage, completion.tier, load_prices())
+    charge = charge_of(requested, completion.usage, completion.tier, MODELS)
 
     assert charge.cost_microusd == cost
     assert charge.service_tier == str(reported or "default")
@@ -342,7 +344,7 @@ def test_the_playbooks_tier_is_asked_for_reserved_for_and_recorded(
     requested, responded = (stack.body(run_id, f"0001.model.{step}") for step in ("requested", "responded"))
     assert model.requests[0]["serviceTier"] == {"type": "priority"}
     assert (requested["service_tier"], responded["service_tier"]) == ("priority", "priority")
-    worst = load_prices().tables[0].worst(NOVA_PRO, ServiceTier.PRIORITY)
+    worst = MODELS.newest_price(NOVA_PRO).worst(ServiceTier.PRIORITY)
     assert requested["reserved_microusd"] == worst.worst_input_cost(requested["input_tokens_bound"]) + worst.cost(
         TokenCounts(output=500)
     )
@@ -358,7 +360,7 @@ def test_a_tier_without_a_price_is_not_called_and_the_note_names_the_file(
     assert stack.plan(run_id)["reason"] == "model_refused"
 
     assert model.requests == []
-    assert "prices.yaml" in stack.body(run_id, "0001.plan.decided")["note"]
+    assert "models.yaml" in stack.body(run_id, "0001.plan.decided")["note"]
 
 
 def test_by_default_no_tier_is_named_to_the_model(stack: Stack, model: Endpoint) -> None:

@@ -18,7 +18,7 @@ from functions.agent.converse import FAILURES, RECOVERY_S, Circuits, _timeouts
 from tests.functions.cloud import client
 from tests.functions.endpoint import Endpoint, fails, reads, says
 from tests.functions.stack import LambdaContext, Stack
-from tests.functions.variants import ledger_with
+from tests.functions.variants import ledger_with, own_card, with_models
 
 FIRST = "anthropic.claude-3-5-sonnet-20240620-v1:0"
 SECOND = "eu.amazon.nova-lite-v1:0"  # 0.06 micro-dollars a token in, 0.24 out
@@ -106,7 +106,9 @@ def test_the_next_turn_begins_with_the_first_model_again(two: Stack, model: Endp
 
 
 def test_a_second_model_without_a_price_is_not_asked(stack: Stack, model: Endpoint, tmp_path: Path) -> None:
-    stack.environs["planner"]["PLAYBOOK_DIR"] = ledger_with(tmp_path, second_model="acme.oracle-v1")
+    later = {"version": "1", "valid_from": "2100-01-01", "input": 1, "output": 1}
+    playbook = with_models(ledger_with(tmp_path, second_model="acme.one"), {"models": {"acme.one": own_card(later)}})
+    stack.environs["planner"]["PLAYBOOK_DIR"] = playbook
     run_id = stack.open()
     model.will(THROTTLED, THROTTLED)
     with pytest.raises(RetryLater):
@@ -115,7 +117,7 @@ def test_a_second_model_without_a_price_is_not_asked(stack: Stack, model: Endpoi
     assert stack.plan(run_id)["reason"] == "model_refused"
 
     assert asked(model) == [FIRST, FIRST]
-    assert "acme.oracle-v1" in stack.body(run_id, "0001.plan.decided")["note"]
+    assert "acme.one" in stack.body(run_id, "0001.plan.decided")["note"]
 
 
 # Waiting

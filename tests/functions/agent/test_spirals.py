@@ -55,14 +55,15 @@ def playbook_of(arguments: type[BaseModel], **declared: Any) -> Playbook:
 
 def steps(playbook: Playbook, make: Make, laps: int = LAPS) -> list[str | None]:
     """Play that many writes, obeying the signals; return the rung recorded with each, if any."""
-    run, found = LoopRun(), []
+    run, read, found = LoopRun(), Run(), []
     for lap in range(laps):
         arguments = make(lap)
         decision = CallTools(calls=(ToolCall(tool="act", arguments=arguments),))
-        signs = loop_signals(Run(run.events), run.turn + 1, decision, playbook)
+        signs = loop_signals(read, run.turn + 1, decision, playbook)
         found.append(signs[0].step if signs else None)
         forbidden = found[-1] == "forbid"
         run = run.refused("act", arguments, error="ToolForbidden") if forbidden else run.writes("act", arguments)
+        read = read.with_event(*run.events[len(read) :])
     assert (detected_loops(Run(run.events), playbook).rung is Rung.LOOP) is ("forbid" in found)
     return found
 

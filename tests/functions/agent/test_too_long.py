@@ -1,4 +1,4 @@
-"""A conversation longer than the model takes is told from every other refusal, in each provider's words."""
+"""A conversation that is too long for the model is told from every other refusal, in each provider's words."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An operator corrects what a run was settled at: once, in its log, its lease and its windows."""
+"""An operator corrects the charge of a settled run: once, in its log, its lease and its windows."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A payment provider in virtual time, and every error that a client of it may raise."""
+"""A payment provider in virtual time, and every error that its client may raise."""
 
 import importlib
 import inspect

@@ -1,4 +1,4 @@
-"""An approval is for what people saw: where that has moved it is asked again. Nobody's answer is no rejection."""
+"""An approval holds for what people saw: if that has changed, they are asked again. Silence is not a rejection."""
 
 import json
 import shutil

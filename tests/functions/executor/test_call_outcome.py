@@ -1,4 +1,4 @@
-"""What the executor keeps of a call for itself is what it reads back, and it says no more than was said to it."""
+"""The executor's own record of a call is read back unchanged, and holds no more than the outcome does."""
 
 from dataclasses import replace
 from typing import Any

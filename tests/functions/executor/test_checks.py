@@ -1,4 +1,4 @@
-"""What a tool is given and what it returns: how large, how deep, and in the light of what came before."""
+"""Bounds on a tool's arguments and results: size, depth, and consistency with earlier results."""
 
 from typing import Any
 

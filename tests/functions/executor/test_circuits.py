@@ -1,4 +1,4 @@
-"""A downstream that fails too often is left alone by every process: a call to it fails, and nothing is executed."""
+"""A downstream that fails too often is not called by any process: the call fails and nothing is executed."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec

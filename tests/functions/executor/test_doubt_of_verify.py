@@ -1,4 +1,4 @@
-"""What ``verify`` says, and how often it is asked."""
+"""Results of ``verify``, and how often it is called."""
 
 from collections.abc import Iterator
 from typing import Any

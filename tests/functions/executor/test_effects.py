@@ -1,4 +1,4 @@
-"""A write happens once, whenever the executor dies, whoever tries beside it; what cannot be known is said."""
+"""A write happens once, whenever the executor dies and whoever retries; an unknown outcome is recorded as unknown."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event

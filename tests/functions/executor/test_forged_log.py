@@ -1,4 +1,4 @@
-"""What whoever may append to the log makes it say of undos, money and people, and what the executor does then."""
+"""Forged events about undos, money and people: the executor does not act on them."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What was done can be undone, whatever its form's size; and a call is the same one whenever it is looked at."""
+"""An effect can be undone whatever the size of its form, and a call has the same form at every reading."""
 
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,9 @@ def test_a_call_that_is_read_as_another_one_after_its_approval_is_refused_by_nam
     assert forms.execute(run_id, asked=1) == "refused"
 
     refused = forms.body(run_id, "0001.call.1.refused")
-    assert refused["message"] == "pay_on: day: is not stable, it was another value when it was approved."
+    assert (
+        refused["message"] == "pay_on: day: has another value than people approved. Its validator must not change it."
+    )
     assert "call.approval_void" not in [event.name for event in forms.events(run_id)]
 
 

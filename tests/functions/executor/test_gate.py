@@ -1,4 +1,4 @@
-"""What a proposed call must pass, in which order, and what the planner is told."""
+"""The checks of a proposed call, their order, and the refusal that the planner reads."""
 
 from typing import Any
 

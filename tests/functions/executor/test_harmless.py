@@ -1,4 +1,4 @@
-"""A harmless failure is harmless: what did nothing is told to the planner, and wakes nobody."""
+"""A failure that changed nothing is reported to the planner, and no person is asked."""
 
 import json
 from dataclasses import replace

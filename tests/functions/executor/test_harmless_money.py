@@ -1,4 +1,4 @@
-"""What cannot be afforded is refused before a person is asked, and wakes nobody."""
+"""A call that the run cannot afford is refused before a person is asked."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A write that nobody has begun, and nobody tries again, has failed: without asking its rules, with what they said."""
+"""A write that no attempt began has failed once nobody retries it: without its rules, with their last error."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A planted instruction moves nothing: what it asks for is refused or put to a person, however it is worded.
+"""A planted instruction has no effect: what it asks for is refused or put to a person, in any wording.
 
 The model of these tests believes everything that it reads and does at once what it is told. Each attack is tried
 through the real planner and executor; afterwards the shop's records are what they were.

@@ -1,4 +1,4 @@
-"""Whatever of the playbook breaks, and however it quotes a sensitive value: no part of it is recorded or raised."""
+"""No part of a sensitive value is recorded or raised, whichever part of the playbook fails and quotes it."""
 
 from __future__ import annotations
 

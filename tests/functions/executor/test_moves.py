@@ -1,4 +1,4 @@
-"""What a call moves of the business's money is reserved before the tool runs, in windows that no approval passes."""
+"""The money that a call moves is reserved before the tool runs; no approval exceeds a window."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress

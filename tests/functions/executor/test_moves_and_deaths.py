@@ -1,4 +1,4 @@
-"""An attempt may die at any request, and another may be at work: nothing moves twice, and no window is wrong."""
+"""Attempts that die or overlap: no money moves twice, and every window is right."""
 
 from contextlib import suppress
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""What was shown, approved, undone, repeated and handed on is what is executed: one JSON form, through the handlers."""
+"""The call that is shown, approved, undone, repeated and handed on is the one that is executed, in one JSON form."""
 
 import json
 from pathlib import Path

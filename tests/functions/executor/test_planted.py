@@ -1,4 +1,4 @@
-"""Thirty attacks on the support desk by what customers, carriers and makers write, with a model that obeys.
+"""Thirty attacks on the support desk in texts by customers, carriers and makers, with a model that obeys them.
 
 Each was carried out, or might have been, before names, streets, tracking codes and products' names were marked. HELD
 are those that end in a refusal or with a person; five are OPEN, since values and marks know nothing of intentions.

@@ -1,4 +1,4 @@
-"""Whatever dies, repeats or lies, each write happened once or is known to be unknown; it is never blindly repeated."""
+"""A write happens once or is recorded as unknown, and is never repeated blindly: deaths, repeats, false errors."""
 
 import itertools
 import json

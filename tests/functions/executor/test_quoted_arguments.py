@@ -1,4 +1,4 @@
-"""A tool that quotes its sensitive arguments, as Python writes them, leaves nothing of them in any sink."""
+"""A tool that quotes its sensitive arguments in Python's spelling leaves no part of them in any sink."""
 
 import json
 import traceback

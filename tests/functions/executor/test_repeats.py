@@ -1,4 +1,4 @@
-"""Under ``once`` the same call acts once in a run; what repeats it gets the recorded result, and is told so."""
+"""With ``once`` the same call acts once in a run; a repeat gets the recorded result, and a notice says so."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is proposed twice is paid once, whatever a validator of the tool's puts into its arguments each time."""
+"""A call that is proposed twice is paid once, even if a validator changes its arguments each time."""
 
 from itertools import count
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What claims to be a person's and is not signed is as if it were not there: no approval, no call, no grant, no time.
+"""An unsigned event in a person's name is ignored: no approval, no call, no grant, no time.
 
 Whoever may append to the log may put any item there, so that is what these tests do, with the table itself.
 """

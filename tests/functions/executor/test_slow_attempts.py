@@ -1,4 +1,4 @@
-"""A slow attempt between a retry and what follows it: what the planner was told is what happens."""
+"""A slow attempt between a retry and its follow-up: the outcome that the planner reads is the one that happened."""
 
 import importlib
 from collections.abc import Callable

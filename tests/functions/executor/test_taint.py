@@ -1,4 +1,4 @@
-"""Through the real executor: planted text reaches no write and no outward read, whatever lies between."""
+"""Planted text reaches no write and no outward read, through the real executor, by any number of steps between."""
 
 from __future__ import annotations
 

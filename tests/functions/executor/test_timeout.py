@@ -1,4 +1,4 @@
-"""A tool is given up at its timeout: told to stop while it works, and neither before nor afterwards."""
+"""A tool is stopped at its timeout: while it works, and neither before nor afterwards."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""A traceback from the handler to a tool is short enough to be read: at most twelve frames of ours.
+"""A traceback from the handler to a tool has at most twelve frames of ours.
 
 Counted are the frames of files under ``functions`` and ``layers/ballast``, from ``lambda_handler`` to the frame that
 calls the tool. Not counted: the test, the tool itself, Powertools and Python's own library. A tool with ``timeout_s``

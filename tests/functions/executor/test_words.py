@@ -1,4 +1,4 @@
-"""Through the real executor: a person's "no" lets nothing happen, and what one person says another one approves."""
+"""A person's "no" permits nothing, and a value from one person's words is approved by another, through the executor."""
 
 from __future__ import annotations
 

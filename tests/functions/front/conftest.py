@@ -1,4 +1,4 @@
-"""A workflow that runs can be started in."""
+"""A state machine that accepts executions."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Whatever is sent to the API of runs, the answer is defined, says what to mend, and nothing is started."""
+"""Invalid input to the API of runs: a defined error that names what to correct, and no run."""
 
 import copy
 import json

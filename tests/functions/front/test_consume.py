@@ -1,4 +1,4 @@
-"""The consumer of the queue: each request is one run, a bad one goes aside with its reason, nothing is lost."""
+"""The consumer of the queue: each request is one run, an invalid one is put aside with its reason, nothing is lost."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""A run whose charge an operator corrected: every place that says what it cost says so, too."""
+"""A run's corrected charge is shown wherever its cost is shown."""
 
 from typing import Any
 

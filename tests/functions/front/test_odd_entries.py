@@ -1,4 +1,4 @@
-"""Entries of no form that Ballast writes, and runs that TTL has begun to remove: bounded, told, and no false alarm."""
+"""Items that Ballast never writes, and runs that TTL has begun to remove: bounded, reported, without a false alarm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``GET /runs/{run_id}/timeline``: the story in pages that Lambda can answer with, for whom the run is to be seen."""
+"""``GET /runs/{run_id}/timeline``: pages that fit Lambda's response, for callers who may see the run."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The spend breaker at admission: while it is stopped no run starts, and the refusal costs nothing and says why."""
+"""The spend breaker at admission: in ``stopped`` no run starts, and the refusal leases nothing and says why."""
 
 from typing import Any
 

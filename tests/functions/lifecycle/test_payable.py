@@ -1,4 +1,4 @@
-"""A request whose own limits leave no room for one attempt at the model is refused at admission, and wakes nobody."""
+"""A request whose limits do not pay for one attempt is refused at admission; no person is asked."""
 
 from typing import Any
 

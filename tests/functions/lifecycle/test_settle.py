@@ -1,4 +1,4 @@
-"""Every run has one recorded ending, whatever ended it and however often Settle is told."""
+"""Every run has one recorded ending, however it ended and however often Settle is called."""
 
 import json
 from pathlib import Path

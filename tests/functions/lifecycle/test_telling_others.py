@@ -1,4 +1,4 @@
-"""A run's ending is announced once, whatever dies or is retried in between."""
+"""A run's ending is announced once, whatever dies or is retried."""
 
 import json
 from collections.abc import Callable

@@ -9,13 +9,13 @@ from functools import cached_property
 from typing import Any
 
 import boto3
-import botocore.session
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from moto import mock_aws
 
 from ballast.log.run_log import RunLog
 from ballast.runtime import Runtime
+from localcloud.sessions import Models, core_session
 from tests.support.dynamodb_client import answer_requests
 from tests.support.tables_in_memory import Tables
 
@@ -65,7 +65,8 @@ class BrokenLog:
 
     def failing(self, service: str, code: str, status: int = 400) -> "BrokenLog":
         """Let AWS answer every request of ``service`` with an error; botocore's parsing of it is real."""
-        without_pauses = botocore.session.Session()
+        without_pauses = core_session()
+        without_pauses.register_component("data_loader", Models())  # it reads a service's model once for all tests
         without_pauses.set_config_variable("retry_mode", "standard")
         without_pauses.set_config_variable("max_attempts", 1)
         without_pauses.register(f"before-send.{service}", _answer(code, status))

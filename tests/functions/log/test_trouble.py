@@ -1,4 +1,4 @@
-"""What the log says when somebody touched it, or when AWS does not answer."""
+"""Errors of the log: an item that somebody changed, and AWS without an answer."""
 
 import zlib
 from collections.abc import Callable

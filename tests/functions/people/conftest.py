@@ -1,4 +1,4 @@
-"""Escalations need somebody who waits."""
+"""An execution that waits for a task token."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The people's API: questions are shown without their tokens and answered once."""
+"""The people's API: escalations are shown without their task tokens and answered once."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Approvals by people: several where several must, with changed arguments, never by who asked for the run."""
+"""Approvals by several people, with changed arguments, and never by a party to the call."""
 
 from itertools import count
 from pathlib import Path

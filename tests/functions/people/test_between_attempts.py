@@ -1,4 +1,4 @@
-"""A person answers while the workflow is between two attempts at asking: the newest token is told, and so are they."""
+"""An answer between two attempts to ask: the newest task token gets it, and the person is told so."""
 
 from __future__ import annotations
 

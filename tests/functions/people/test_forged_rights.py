@@ -1,4 +1,4 @@
-"""Who asked, whose run it is, and who must approve: as the execution and the playbook say, whatever the log says."""
+"""Requester, tenant and approvers come from the execution and the playbook, whatever the log says."""
 
 from collections.abc import Iterator
 from itertools import count

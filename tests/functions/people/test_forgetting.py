@@ -1,4 +1,4 @@
-"""What people were asked is forgotten with the log of its run: every write of the table says when."""
+"""Escalations expire with the log of their run: every write of the table sets the time."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What reviewers have added to a run's budget is not forgotten, whatever becomes of it in the run's log."""
+"""Budget that reviewers have added to a run stays counted, whatever the run's log says."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""An answer that the table has and the log has not is not lost: the question is open again, for anybody."""
+"""An answer that is in the table and not in the log is not lost: the escalation is open again, for anybody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People are told all that they need to act, and nothing with which somebody else could."""
+"""People are sent all that they need to act, and nothing that lets somebody else act."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The table is the truth: whatever becomes of a message, the question is told again, and its people reminded once."""
+"""The table decides, not the message: a lost message is sent again, and people are reminded once."""
 
 import json
 from datetime import timedelta

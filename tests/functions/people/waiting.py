@@ -1,4 +1,4 @@
-"""A real execution that waits for its task token, as a run does while people think."""
+"""A real execution that waits for its task token."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from ballast.contracts import RunRequest
-from ballast.money import load_prices
 from ballast.playbook import Effect, Playbook, RunSoFar, Untrusted, undeclared_arguments
 from ballast.playbook.rules import InWindow, MovedSoFar
 from ballast.run import Run
@@ -113,13 +112,13 @@ def test_intents_tighten_the_limits_of_the_agent(playbook: Playbook) -> None:
 
 
 def test_its_model_has_a_price(playbook: Playbook) -> None:
-    assert load_prices().tables[-1].price(playbook.agent.model).output > 0
+    assert playbook.models.newest_price(playbook.agent.model).price().output > 0
 
 
 def test_its_cheaper_model_is_cheaper_in_everything(playbook: Playbook) -> None:
-    table = load_prices().tables[-1]
+    price = playbook.models.newest_price
 
-    dear, cheap = table.price(playbook.agent.model), table.price(str(playbook.agent.cheaper_model))
+    dear, cheap = price(playbook.agent.model).price(), price(str(playbook.agent.cheaper_model)).price()
 
     assert 0 < cheap.input < dear.input
     assert 0 < cheap.output < dear.output

@@ -1,4 +1,4 @@
-"""A tool quotes its sensitive arguments as it has them, in the forms in which Python writes their types."""
+"""A tool that quotes its sensitive arguments, in the forms in which Python writes their types."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ import pytest
 from pydantic import AfterValidator, AnyUrl, BaseModel, ConfigDict, StringConstraints, create_model
 from typing_extensions import TypedDict
 
-from ballast.contracts.secret import Finder
+from ballast.masking import Finder
 from ballast.playbook import Sensitive, ToolContext, Write, tool
 from ballast.playbook.load import Playbook
 from ballast.playbook.sensitive import sensitive_values

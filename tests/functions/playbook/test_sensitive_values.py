@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from ballast.contracts.secret import MASK, Finder, masked
+from ballast.masking import MASK, Finder, masked
 from ballast.playbook import Read, Sensitive, ToolContext, load_playbook, tool
 from ballast.playbook.load import Playbook
 from ballast.playbook.sensitive import sensitive_values

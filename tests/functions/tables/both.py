@@ -1,4 +1,4 @@
-"""A DynamoDB client that asks moto and the tables in memory, and finds that they answer alike."""
+"""A DynamoDB client that sends each request to moto and to the tables in memory, and compares the answers."""
 
 from __future__ import annotations
 

@@ -1,20 +1,27 @@
 """A stack's open escalations, with an index that lags behind and a log that somebody may have changed."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from ballast.contracts.wire import canonical, sha256
+from ballast.escalations import ShownEscalations
 from ballast.log.event import Event
+from ballast.log.events import ApprovalRequested, RunEnded
 from ballast.table import Table
-from cli.escalations import open_escalations
+from cli.escalations import commands_to_type, details, open_escalations
 
 CALL = {"tool": "refund_order", "arguments": {"order_id": "O-1", "amount_usd": "40.00"}}
 OTHER = {"tool": "refund_order", "arguments": {"order_id": "O-1", "amount_usd": "4000.00"}}
 
 
+IDS = [f"esc-{'a' * 15}{letter}" for letter in "abcdefg"]
+RUNS = [f"run-{'a' * 23}{letter}" for letter in "abcdefg"]
+
+
 def item(number: int, **more: dict[str, str]) -> dict[str, dict[str, str]]:
     made = {
-        "escalation_id": {"S": f"esc-{number}"},
-        "run_id": {"S": f"run-{number}"},
+        "escalation_id": {"S": IDS[number]},
+        "run_id": {"S": RUNS[number]},
         "tenant": {"S": "acme"},
         "kind": {"S": "approval"},
         "status": {"S": "open"},
@@ -37,27 +44,29 @@ class Stack:
         self.calls, self.ended = calls, ended
         self.asked: list[set[str]] = []
 
-    def table(self, logical_id: str) -> Table:
-        return Table(self, logical_id, logical_id)
+    def escalations(self) -> ShownEscalations:
+        log: Any = self
+        return ShownEscalations(log, Table(self, "escalations", "Table escalations"), lambda: datetime.now(UTC))
 
     def query(self, ExclusiveStartKey: Any = None, **_: Any) -> dict[str, Any]:  # noqa: N803 - boto3's
-        names = [*self.items, "esc-gone"]
+        names = [*self.items, IDS[0]]
         at = 0 if ExclusiveStartKey is None else names.index(ExclusiveStartKey["escalation_id"]["S"]) + 1
-        key = {"escalation_id": {"S": names[at]}}
+        key = {"escalation_id": {"S": names[at]}, "opened_at": {"S": "2026-11-28T01:00:00+00:00"}}
         return {"Items": [key]} | ({"LastEvaluatedKey": key} if at + 1 < len(names) else {})
 
-    def get_item(self, *, Key: Any, ExpressionAttributeNames: Any, **_: Any) -> dict[str, Any]:  # noqa: N803 - boto3's
-        self.asked.append(set(ExpressionAttributeNames.values()))
-        found = self.items.get(Key["escalation_id"]["S"])
-        return {} if found is None else {"Item": found}
+    def batch_get_item(self, *, RequestItems: Any) -> dict[str, Any]:  # noqa: N803 - boto3's
+        [(table, asked)] = RequestItems.items()
+        self.asked.append(set(asked["ExpressionAttributeNames"].values()))
+        keys = [key["escalation_id"]["S"] for key in asked["Keys"]]
+        return {"Responses": {table: [self.items[key] for key in keys if key in self.items]}}
 
-    def entries(self, keys: list[tuple[str, str]]) -> dict[tuple[str, str], Event]:
+    def read_keys(self, keys: list[tuple[str, str]], _unreadable: Any) -> dict[tuple[str, str], Event]:
         found = {}
         for run_id, seq in keys:
             body: dict[str, Any] | None = None
-            if seq == "9999.run.ended" and run_id in self.ended:
+            if seq == RunEnded.key() and run_id in self.ended:
                 body = {"status": "aborted"}
-            elif seq == "0002.call.1.approval_requested" and run_id in self.calls:
+            elif seq == ApprovalRequested.key(2, 1, 1) and run_id in self.calls:
                 body = {"proposed_decision": {"kind": "call_tools", "calls": [self.calls[run_id]]}}
             if body is not None:
                 found[run_id, seq] = Event(run_id=run_id, seq=seq, at="2026-11-28T01:00:00+00:00", body=body)
@@ -68,28 +77,30 @@ def test_what_the_index_has_and_nobody_can_answer_any_more_is_left_out() -> None
     stack: Any = Stack(
         item(1),
         item(2, status={"S": "answered"}),
-        item(3, kind={"S": "question"}),
         item(4, tenant={}),
         item(5, answer_by={"S": "2020-01-01T00:00:00+00:00"}),
         item(6),
-        calls={"run-1": CALL},
-        ended=("run-6",),
+        calls={RUNS[1]: CALL},
+        ended=(RUNS[6],),
     )
 
     (found,) = open_escalations(stack)
 
-    assert found["escalation_id"] == "esc-1"
+    assert found["escalation_id"] == IDS[1]
     assert found["proposed_decision"]["calls"] == [CALL]
+    assert stack.asked
     assert not any({"task_token", "token"} & names for names in stack.asked)
 
 
 def test_a_call_that_was_changed_in_the_log_since_is_not_shown_and_hides_nothing_else() -> None:
-    stack: Any = Stack(item(1), item(2), item(3), calls={"run-1": OTHER, "run-2": CALL})
+    stack: Any = Stack(item(1), item(2), item(3), calls={RUNS[1]: OTHER, RUNS[2]: CALL})
 
     changed, as_asked, unknown = open_escalations(stack)
 
     assert "4000.00" not in str(changed)
-    assert changed["summary"].startswith("NOT SHOWN")
-    assert "verify run-1" in changed["summary"]
+    printed = "\n".join(details(changed))
+    assert "NOT SHOWN: " in printed
+    assert f"was changed in the log after people were asked. Run `ballast --stack NAME verify {RUNS[1]}`." in printed
+    assert [line.split()[3] for line in commands_to_type(IDS[1], changed)] == ["--reject"]
     assert as_asked["proposed_decision"]["calls"] == [CALL]
-    assert "proposed_decision" not in unknown
+    assert unknown["proposed_decision"] is None

@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "other-desk"
     (made / "tools").mkdir(parents=True)
     (made / "__init__.py").write_text("")
-    (made / "agent.yaml").write_text("name: other\nmodel: m\ninstructions: Greet.\n")
+    (made / "agent.yaml").write_text("name: other\nmodel: amazon.nova-lite-v1:0\ninstructions: Greet.\n")
     (made / "tools" / "greet.py").write_text(TOOL)
     return made
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ballast.log.event import Event
-from ballast.log.events import ApprovalAnswered, CallIntended, CallRefused, CallSettled
+from ballast.log.events import ApprovalAnswered, CallIntended, CallRefused, CallSettled, LeaseExtended
 from cli import main
 from cli.exits import exit_of
 from cli.progress import progress
@@ -137,6 +137,8 @@ def entry(seq: str, **body: object) -> Event:
             "rollback answers",
         ),
         (entry("9999.run.ended", status="answered", by="agent", spent_microusd=5), "answered by agent, $0.000005"),
+        (entry(LeaseExtended.key(3), microusd=50_000), "turn 3    $0.05 more leased"),
+        (entry(LeaseExtended.key(3), microusd=0), "turn 3    no more budget leased"),
         (entry("0003.call.1.something_new"), "call.something_new"),
         (entry("0001.model.failed", exit_reason="\x1b[2J"), r"\x1b[2J"),
         (entry(CallRefused.key(2, 1), tool="x", error="E", message="why " * 50), "why why …"),

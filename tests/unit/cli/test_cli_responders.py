@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,36 @@ from rich.console import Console
 
 from ballast.contracts.notice import binding_shown
 from ballast.errors import InvalidInput
+from ballast.escalations import ShownEscalations
+from ballast.log.event import Event
+from ballast.log.events import ApprovalRequested
 from ballast.table import Table
 from cli.escalation_files import EscalationFiles, NobodyWaits
-from cli.escalations import with_current_state
 from cli.responders import ScriptedResponder, SentMessages, TerminalResponder
 from cli.screen import Screen
 from localcloud.cloud import FunctionError
 
 MESSAGE = {"escalation_id": "esc-a", "kind": "approval", "reason": "approval_required", "summary": "Look \x1b[2J here."}
+
+#: An approval's item in the table, as it is after one person has changed the call and another has approved.
+ITEM = {
+    "escalation_id": {"S": "esc-aaaaaaaaaaaaaaaa"},
+    "run_id": {"S": f"run-{'a' * 24}"},
+    "tenant": {"S": "acme"},
+    "kind": {"S": "approval"},
+    "status": {"S": "open"},
+    "opened_at": {"S": "2026-11-28T01:00:00+00:00"},
+    "answer_by": {"S": "2999-01-01T00:00:00+00:00"},
+    "turn": {"N": "2"},
+    "call_index": {"N": "1"},
+    "approvals_needed": {"N": "2"},
+    "given": {"S": '[{"by": "Lee", "at": "", "sha256": "", "comment": "", "number": 2}]'},
+    "binding": {"S": "b" * 64},
+    "arguments": {"S": '{"times": 2}'},
+    "requested_by": {"S": "mia"},
+    "changed_by": {"S": "pat"},
+    "guided_by": {"S": '["rae"]'},
+}
 
 
 class Cloud:
@@ -32,8 +55,15 @@ class Cloud:
         self.item: dict[str, Any] = {}
         self.session = self
 
-    def table(self, logical_id: str) -> Table:
-        return Table(self, logical_id, logical_id)
+    def escalations(self) -> ShownEscalations:
+        log: Any = self
+        return ShownEscalations(log, Table(self, "escalations", "Table escalations"), lambda: datetime.now(UTC))
+
+    def read_keys(self, keys: Any, _unreadable: Any) -> dict[tuple[str, str], Event]:
+        body = {"proposed_decision": {"kind": "call_tools", "calls": [{"tool": "t", "arguments": {}}]}}
+        at = "2026-11-28T01:00:00+00:00"
+        opened = [key for key in keys if key[1] == ApprovalRequested.key(2, 1, 1)]
+        return {key: Event(run_id=key[0], seq=key[1], at=at, body=body) for key in opened}
 
     def client(self, service: str) -> "Cloud":
         return self
@@ -165,7 +195,7 @@ def test_who_may_approve_is_said_with_what_to_type(elsewhere: Elsewhere) -> None
 
     for words in (
         "Only members of finance may approve it: --group finance.",
-        "May not approve: mia, pat, who asked for the run, proposed the call, or changed it.",
+        "May not approve: mia, pat, who asked for the run, proposed or changed the call, or guided the agent to it.",
         "ballast answer esc-a --approve --group finance",
         "ballast answer esc-a --reject --group finance",
     ):
@@ -180,40 +210,22 @@ def test_of_a_decision_too_it_is_said_who_does_not_take_it(elsewhere: Elsewhere)
     assert "May not decide: mia, who asked for the run." in printed.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("kind", "parties"), [("approval", ["mia", "pat", "rae"]), ("escalation", ["mia"]), ("question", None)]
-)
-def test_parties_and_groups_are_read_as_they_stand(kind: str, parties: list[str] | None) -> None:
-    cloud: Any = Cloud()
-    named = {"requested_by": "mia", "proposed_by": "pat", "changed_by": "rae", "approvers": "finance"}
-    cloud.item = {name: {"S": value} for name, value in {"kind": kind, **named}.items()}
-
-    stands = with_current_state(cloud, {"escalation_id": "esc-a", "kind": kind})
-
-    assert stands.get("may_not_answer") == parties
-    assert stands.get("approvers") == ("finance" if kind == "approval" else None)
-
-
 def test_after_one_of_several_the_next_person_sees_how_it_stands(elsewhere: Elsewhere, tmp_path: Path) -> None:
-    cloud = Cloud(MESSAGE | {"proposed_decision": {"kind": "call_tools", "calls": [{"tool": "t", "arguments": {}}]}})
+    sent = MESSAGE | {"escalation_id": ITEM["escalation_id"]["S"]}
+    cloud = Cloud(sent | {"proposed_decision": {"kind": "call_tools", "calls": [{"tool": "t", "arguments": {}}]}})
     cloud.still_needed = 1
-    cloud.item = {
-        "kind": {"S": "approval"},
-        "approvals_needed": {"N": "2"},
-        "given": {"S": '[{"by": "Lee"}]'},
-        "binding": {"S": "b" * 64},
-        "arguments": {"S": '{"times": 2}'},
-        "changed_by": {"S": "Lee"},
-    }
+    cloud.item = ITEM
     people, _ = elsewhere(cloud)
     people.poll()
-    receipt = EscalationFiles(tmp_path).send("esc-a", {"by": "Lee", "approve": True})
+    receipt = EscalationFiles(tmp_path).send(sent["escalation_id"], {"by": "Lee", "approve": True})
 
     people.poll()
 
-    assert EscalationFiles(tmp_path).wait_for("esc-a", receipt, timeout_s=5)["still_needed"] == 1
+    assert EscalationFiles(tmp_path).wait_for(sent["escalation_id"], receipt, timeout_s=5)["still_needed"] == 1
     [notice] = EscalationFiles(tmp_path).waiting()
     assert notice.message["approvals_given"] == ["Lee"]
+    assert notice.message["changed_by"] == "pat"
+    assert notice.message["may_not_answer"] == ["mia", "pat", "rae"]
     assert notice.message["proposed_decision"]["calls"][0]["arguments"] == {"times": 2}
     assert notice.message["binding"] == binding_shown("b" * 64, {"times": 2})
 

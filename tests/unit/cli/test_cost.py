@@ -80,7 +80,7 @@ def test_a_tool_with_a_price_is_charged_what_it_reports_or_what_it_reserved(
 def test_what_a_stopped_loop_would_have_burned_is_told_and_is_no_part_of_the_sum() -> None:
     story = Story(limits=Limits(turns=12, cost_microusd=50_000)).opened()
     story.replies(story.asks(1), wants(("look_up_order", {"order_id": "O-1"})), cost=4_000)
-    story.decides(2, Planner.AGENT, HandOver(to=Planner.HUMAN, reason=ExitReason.LOOP))
+    story.decides(2, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.LOOP))
 
     made = explained([story.events])
 

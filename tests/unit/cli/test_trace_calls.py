@@ -1,4 +1,4 @@
-"""A turn's calls in the trace: proposed, refused, waiting, done; and questions to the requester."""
+"""A turn's calls in the trace: proposed, refused, waiting, done; and the agent's questions to the requester."""
 
 import io
 from typing import Any

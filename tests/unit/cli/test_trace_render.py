@@ -171,6 +171,18 @@ def test_an_approval_is_shown_with_its_answer(approve: bool | None, words: str) 
             Approval(escalation_id="esc-1", approve=True, by="Lee, Kim", changed=True),
             "approved by Lee, Kim, with other arguments",
         ),
+        (
+            Approval(escalation_id="esc-1", approve=True, by="Lee", why=("it is much", "it is late"), comment="fine"),
+            "approved by Lee: fine (asked because it is much; it is late)",
+        ),
+        (
+            Approval(escalation_id="esc-1", approve=False, by="Lee", why=("it is much",)),
+            "rejected by Lee (asked because it is much)",
+        ),
+        (
+            Approval(escalation_id="esc-1", silent=True, why=("it is much",)),
+            "nobody answered in time (asked because it is much)",
+        ),
         (Approval(escalation_id="esc-2", void=("policy",)), "asked again, since policy had changed: asked for"),
     ],
 )
@@ -178,6 +190,22 @@ def test_what_became_of_asking_is_shown(approval: Approval, words: str) -> None:
     call = Call(index=1, tool="refund_order", arguments={}, approvals=(approval,))
 
     assert f"approval  {words}" in drawn(run(turn(calls=(call,))))
+
+
+@pytest.mark.parametrize(
+    ("leased", "words"),
+    [
+        (50_000, "$0.05 more"),
+        (20_000, "$0.02 more: that was leased of the $0.05 asked for"),
+        (0, "none of the $0.05 asked for was leased"),
+    ],
+)
+def test_budget_is_what_was_leased_of_what_was_asked_for(leased: int, words: str) -> None:
+    decided = Decided(kind="hand_over", to="agent", add_budget_microusd=50_000, leased_microusd=leased)
+
+    seen = drawn(run(Turn(turn=1, planner="human", decided=decided)))
+
+    assert f"  budget    {words}\n" in seen
 
 
 def test_an_attempt_that_failed_or_has_no_reply_is_not_silent() -> None:

@@ -1,4 +1,4 @@
-"""A decision is read from whatever a person, a script or a model sends."""
+"""A decision is parsed from anything that a person, a script or a model sends."""
 
 from decimal import Decimal
 from typing import Any
@@ -54,6 +54,14 @@ def test_whatever_is_sent_is_a_decision_or_refused(data: Any) -> None:
 
     # Where it is refused the remedy says what to send instead.
     assert isinstance(outcome, CallTools | Answer | HandOver) or "hand_over" in str(outcome)
+
+
+def test_the_former_name_of_a_person_as_a_planner_is_read_and_written_alike() -> None:
+    decision = HandOver(to=Planner.HUMAN, reason=ExitReason.NO_FALLBACK)
+
+    assert Planner.HUMAN is Planner.PERSON
+    assert decision.model_dump(mode="json")["to"] == "human"
+    assert parse_decision(decision.model_dump(mode="json")) == decision
 
 
 @pytest.mark.parametrize("kind", [None, 1, "", "stop", "ANSWER", ["answer"], "x" * 100_000])

@@ -1,4 +1,4 @@
-"""The tree of errors is as it is drawn, and the state machine names no other."""
+"""The tree of errors is as drawn, and the state machine names no other error."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""An event's key says where it stands, and puts a run's events into the order of the work."""
+"""An event's key holds its position, and sorts a run's events into the order of the work."""
 
 import random
 from typing import Any

@@ -1,4 +1,4 @@
-"""What holds for the folds of every run, however it went and wherever it was cut off."""
+"""Invariants of the folds of every run, however it went and wherever it was cut off."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -317,7 +317,7 @@ def test_progress_agrees_with_the_log(story: Story) -> None:
     if "run.ended" in names:
         assert (found.status, found.pending, found.escalation_id) == ("ended", (), None)
     elif story.events[-1].name in ("escalation.opened", "escalation.announced") and opened > answered:
-        assert (found.status, found.planner in (Planner.HUMAN, Planner.REQUESTER)) == ("waiting", True)
+        assert (found.status, found.planner in (Planner.PERSON, Planner.REQUESTER)) == ("waiting", True)
     else:
         assert found.status in ("running", "waiting")
         assert (found.escalation_id is None) == (found.status == "running")

@@ -1,4 +1,4 @@
-"""What a run cost is said in one place: what its log counts, and beside it what an operator says instead."""
+"""The cost of a run is computed in one place: what its log counts, and an operator's correction beside it."""
 
 import io
 import json
@@ -48,7 +48,7 @@ def said(charged: Any = 10_000, **more: Any) -> dict[str, Any]:
 def test_a_run_that_nobody_corrected_cost_what_its_log_counts() -> None:
     found = Run.of(answered().events).cost
 
-    assert (found.counted_microusd, found.corrected, found.last_microusd) == (450, None, 450)
+    assert (found.counted_microusd, found.corrected) == (450, None)
 
 
 def test_a_correction_stands_beside_what_the_log_counts_with_who_and_why() -> None:
@@ -56,7 +56,6 @@ def test_a_correction_stands_beside_what_the_log_counts_with_who_and_why() -> No
 
     assert found.counted_microusd == 450
     assert found.corrected == Correction(10_000, 450, "ann", "by the bill", AT)
-    assert found.last_microusd == 10_000
 
 
 def test_the_newest_of_eleven_is_told() -> None:

@@ -1,4 +1,4 @@
-"""What counts against the agent's limits, whatever came of its attempts and calls."""
+"""The counts against the agent's limits, whatever the outcome of its attempts and calls."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which effects stand, what repeats them, what the rollback must do, and how they end: four folds and a small world."""
+"""Four folds of effects (standing, repeated, to undo, final) against a simulated world."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -331,7 +331,7 @@ def test_a_rollback_ends_undone_or_frozen_in_as_many_steps_as_there_are_effects(
         world[left[0].call.arguments["what"]] -= 1
 
     assert steps == (order_of_undoing if steps else []) == sorted(steps, reverse=True)
-    kept_by_people = [state for state in Run.of(run.events).standing.effects if state.planner is Planner.HUMAN]
+    kept_by_people = [state for state in Run.of(run.events).standing.effects if state.planner is Planner.PERSON]
     if Run.of(run.events).frozen:
         assert Run.of(run.events).effects("answered") is Effects.FROZEN
     elif not kept_by_people and not _tried_in_vain(run):

@@ -1,4 +1,4 @@
-"""Folds over a run that grows cost the same late as early: each visits the turns that are new."""
+"""Folds over a growing run cost the same late as early: each visits only the new turns."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Runs in which an answer came late, twice or in pieces; each was once a way to lose a run."""
+"""Runs with late, repeated or partial answers."""
 
 from typing import Any
 
@@ -174,13 +174,13 @@ def test_undos_are_newest_first_and_each_is_tried_once() -> None:
         (Planner.AGENT, True, True, False, Planner.ROLLBACK),
         (Planner.AGENT, True, False, False, Planner.ROLLBACK),
         (Planner.AGENT, False, True, False, Planner.FALLBACK),
-        (Planner.AGENT, False, True, True, Planner.HUMAN),
-        (Planner.AGENT, False, False, False, Planner.HUMAN),
+        (Planner.AGENT, False, True, True, Planner.PERSON),
+        (Planner.AGENT, False, False, False, Planner.PERSON),
         (Planner.ROLLBACK, False, True, False, Planner.FALLBACK),
-        (Planner.ROLLBACK, False, True, True, Planner.HUMAN),
+        (Planner.ROLLBACK, False, True, True, Planner.PERSON),
         (Planner.ROLLBACK, True, True, False, Planner.FALLBACK),
-        (Planner.FALLBACK, True, True, True, Planner.HUMAN),
-        (Planner.FALLBACK, False, True, True, Planner.HUMAN),
+        (Planner.FALLBACK, True, True, True, Planner.PERSON),
+        (Planner.FALLBACK, False, True, True, Planner.PERSON),
     ],
 )
 def test_the_next_planner_is_the_first_that_can_still_help(
@@ -191,7 +191,7 @@ def test_the_next_planner_is_the_first_that_can_still_help(
         story.replies(story.asks(1), wants(REFUND))
         story.executes(1, 1)
     if tried:
-        story.decides(2, Planner.FALLBACK, HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP))
+        story.decides(2, Planner.FALLBACK, HandOver(to=Planner.PERSON, reason=ExitReason.FALLBACK_GAVE_UP))
 
     assert story.run.successor(of, has_fallback=has_fallback) is to
 
@@ -213,7 +213,7 @@ def test_the_summary_says_what_a_person_must_know() -> None:
     story.replies(story.asks(1), wants(REFUND, ("invented", {})))
     story.executes(1, 1, "ok", {"refund_id": "R-1"})
     story.executes(1, 2, "refused")
-    story.decides(2, Planner.AGENT, HandOver(to=Planner.HUMAN, reason=ExitReason.DEADLINE), note="It was slow.")
+    story.decides(2, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.DEADLINE), note="It was slow.")
 
     said = story.run.summary("deadline")
 

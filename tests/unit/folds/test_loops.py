@@ -1,4 +1,4 @@
-"""Despair: what is noticed, when a tool is forbidden, when the agent has to hand over, and what starts it all anew."""
+"""Loops: which calls give a signal, when a tool is forbidden, when the agent hands over, and what resets it."""
 
 import random
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Whatever value is sensitive: what Ballast keeps its books by is the same in the run as everybody may see it."""
+"""Masking changes no amount, count or key: money and calls are the same with and without sensitive values."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from ballast.contracts.secret import Finder, Secret, as_text, masked
 from ballast.errors import NAMES
 from ballast.log.event import Event
+from ballast.masking import Finder, Secret, as_text, masked
 from ballast.run import Run
 from tests.support.random_runs import _TOOLS, runs
 from tests.support.runs import Story

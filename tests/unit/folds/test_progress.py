@@ -1,4 +1,4 @@
-"""Where a run stands, for somebody who looks at a display."""
+"""The status of a run, as displays show it."""
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, ToolCall
 from ballast.folds.progress import Progress
@@ -6,7 +6,7 @@ from ballast.run import Run
 from tests.support.runs import Story, says, wants
 
 REFUND = ("refund_order", {"order_id": "O-1"})
-TO_HUMAN = HandOver(to=Planner.HUMAN, reason=ExitReason.NO_FALLBACK)
+TO_PERSON = HandOver(to=Planner.PERSON, reason=ExitReason.NO_FALLBACK)
 TO_AGENT = HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance="Try again.")
 
 
@@ -92,12 +92,12 @@ def test_an_approval_that_came_too_late_is_waited_for_no_longer() -> None:
 
 def test_an_open_escalation_waits_for_a_person() -> None:
     story = Story().opened()
-    story.decides(1, Planner.FALLBACK, TO_HUMAN)
+    story.decides(1, Planner.FALLBACK, TO_PERSON)
     escalation_id = story.escalates(2, "no_fallback")
 
     found = story.run.progress
 
-    assert (found.status, found.turn, found.planner) == ("waiting", 2, Planner.HUMAN)
+    assert (found.status, found.turn, found.planner) == ("waiting", 2, Planner.PERSON)
     assert (found.escalation_id, found.reason) == (escalation_id, "no_fallback")
 
 
@@ -116,7 +116,7 @@ def test_a_question_waits_for_the_requester_and_its_reply_is_the_agent_s() -> No
 
 def test_a_person_s_hand_over_puts_the_agent_in_charge() -> None:
     story = Story().opened()
-    story.decides(1, Planner.FALLBACK, TO_HUMAN)
+    story.decides(1, Planner.FALLBACK, TO_PERSON)
     story.escalates(2)
     story.person(2, TO_AGENT)
 
@@ -127,13 +127,13 @@ def test_a_person_s_hand_over_puts_the_agent_in_charge() -> None:
 
 def test_after_a_person_s_calls_the_planner_goes_on_that_was_in_charge_before() -> None:
     story = Story().opened()
-    story.decides(1, Planner.ROLLBACK, TO_HUMAN)
+    story.decides(1, Planner.ROLLBACK, TO_PERSON)
     story.escalates(2)
     story.person(2, CallTools(calls=(ToolCall(tool="send_letter"),)))
 
     found = story.run.progress
 
-    assert (found.planner, [state.planner for state in found.pending]) == (Planner.ROLLBACK, [Planner.HUMAN])
+    assert (found.planner, [state.planner for state in found.pending]) == (Planner.ROLLBACK, [Planner.PERSON])
 
 
 def test_an_ended_run_says_whose_answer_it_is() -> None:

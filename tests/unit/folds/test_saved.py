@@ -1,4 +1,4 @@
-"""What a stopped loop would have burned by its limits: turns left at the last turn's price, within the money left."""
+"""The money that a stopped loop saved: turns left at the last turn's price, within the money left."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from ballast.contracts import ExitReason, HandOver, Limits, Planner
 from tests.support.random_runs import runs
 from tests.support.runs import Story, wants
 
-LOOP = HandOver(to=Planner.HUMAN, reason=ExitReason.LOOP)
+LOOP = HandOver(to=Planner.PERSON, reason=ExitReason.LOOP)
 
 
 def looped(*costs: int, turns: int = 10, ceiling: int = 100_000) -> Story:

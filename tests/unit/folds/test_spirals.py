@@ -1,4 +1,4 @@
-"""An agent that keeps writing about the same things, in ever new words."""
+"""The loop signal for an agent that writes about the same things in new words."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The story of a run agrees with what the run knows of itself, whatever it did and wherever its log ends."""
+"""The timeline agrees with the run's own folds, for any run and wherever its log ends."""
 
 import io
 import json
@@ -56,7 +56,7 @@ def granted(story: Story, *, added: int, leased: int | None) -> Story:
     if leased is not None:
         opened = story.written[0]
         story.written[0] = opened.model_copy(update={"body": opened.body | {"lease": {"microusd": LEASED}}})
-    story.decides(1, Planner.AGENT, HandOver(to=Planner.HUMAN, reason=ExitReason.COST_LIMIT))
+    story.decides(1, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.COST_LIMIT))
     story.escalates(2, "cost_limit")
     again = HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance="Go on.", add_budget_microusd=added)
     story.person(2, again)
@@ -101,7 +101,7 @@ def test_budget_that_was_never_leased_raises_no_ceiling(leased: int | None, ceil
 def test_what_was_proposed_stands_where_people_are_asked() -> None:
     story = Story().opened()
     calls = CallTools(calls=(ToolCall(tool="refund_order", arguments=REFUND),)).model_dump(mode="json")
-    story.decides(1, Planner.AGENT, HandOver(to=Planner.HUMAN, reason=ExitReason.COST_LIMIT))
+    story.decides(1, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.COST_LIMIT))
     story.record(EscalationOpened(turn=2, escalation_id="esc-1", reason="cost_limit", proposed_decision=calls))
 
     made = story.run.timeline()

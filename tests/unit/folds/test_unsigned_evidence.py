@@ -1,4 +1,4 @@
-"""An answer that nobody signed is named in the log's evidence, by who cannot verify signatures as well."""
+"""The evidence names an unsigned answer, also for a reader who cannot verify signatures."""
 
 from typing import Any
 

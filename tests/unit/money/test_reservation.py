@@ -5,11 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast.money import Price, Reservation, TokenCounts, affordable
-from ballast.money.prices import LEAST_USEFUL_TOKENS
+from ballast.money.prices import LEAST_USEFUL_TOKENS, LongPrompt
 
 rates = st.integers(0, 100_000_000)
 CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
-prices = st.builds(Price, **dict.fromkeys(CLASSES, rates))
+percents = st.integers(100, 1_000)
+surcharges = st.builds(LongPrompt, over=st.integers(1, 300_000), input=percents, output=percents)
+prices = st.builds(Price, **dict.fromkeys(CLASSES, rates), long_prompt=st.none() | surcharges)
 bounds = st.integers(0, 1_000_000)
 SONNET = Price(
     input=3_000_000, output=15_000_000, cache_read=300_000, cache_write_5m=3_750_000, cache_write_1h=3_750_000
@@ -55,13 +57,13 @@ def test_a_reservation_is_within_what_is_left_and_the_largest_that_is(
     reserved = affordable(price, input_bound=bound, max_tokens=max_tokens, left_microusd=left)
 
     if reserved is None:
-        assert prompt + output_cost(price, useful) > left
+        assert prompt + output_cost(price.of_prompt(bound), useful) > left
         return
-    assert reserved.microusd == prompt + output_cost(price, reserved.max_tokens)
+    assert reserved.microusd == prompt + output_cost(price.of_prompt(bound), reserved.max_tokens)
     assert reserved.microusd <= left
     assert useful <= reserved.max_tokens <= max_tokens
     if reserved.max_tokens < max_tokens:
-        assert prompt + output_cost(price, reserved.max_tokens + 1) > left
+        assert prompt + output_cost(price.of_prompt(bound), reserved.max_tokens + 1) > left
 
 
 def output_cost(price: Price, tokens: int) -> int:

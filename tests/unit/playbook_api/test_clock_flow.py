@@ -1,4 +1,4 @@
-"""A clock in a validator: it may decide whether there is a value, and never which."""
+"""A clock in a validator may decide whether there is a value, and never which."""
 
 import contextlib
 import logging

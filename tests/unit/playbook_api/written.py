@@ -4,7 +4,7 @@ from pathlib import Path
 
 AGENT = """\
 name: support
-model: test-model
+model: amazon.nova-lite-v1:0
 instructions: Help.
 limits: {turns: 5, deadline_s: 60}
 intents:

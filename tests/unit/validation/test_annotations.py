@@ -30,8 +30,8 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict
 
-from ballast.contracts.secret import MASK, Finder, masked
 from ballast.errors import PlaybookInvalid
+from ballast.masking import MASK, Finder, masked
 from ballast.playbook import Read, Sensitive, ToolContext, Untrusted, load_playbook, tool
 from ballast.playbook.sensitive import _sensitive_fields as sensitive_in
 from ballast.validation import Grounded, has_mark, ineffective_marks

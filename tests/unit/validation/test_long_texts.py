@@ -1,4 +1,4 @@
-"""Comparing values takes time in proportion to the text: a note of a customer's never takes the executor's minute.
+"""Comparing values takes time in proportion to the length of the text.
 
 Where one of these grew with the square of its text it would take minutes or hours, and pytest's timeout ends it.
 """

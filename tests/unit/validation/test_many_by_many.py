@@ -3,8 +3,8 @@
 Work is counted in calls, of Python and of what is written in C: it is the same on any machine.
 """
 
+import cProfile
 import json
-import sys
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any
@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, create_model
 
 from ballast.contracts import Answer, RunRequest
-from ballast.contracts.secret import Finder, Secret
 from ballast.log.event import Event
+from ballast.masking import Finder, Secret
 from ballast.playbook import Grounded
 from ballast.run import Run
 from ballast.validation import ground, opening_sources, unknown_values, why_no_object
@@ -38,19 +38,10 @@ PLAIN = create_model("Plain", __config__=CLOSED, values=(list[str], ...))
 
 
 def work(do: Callable[[], Any]) -> int:
-    """Return how many calls are made."""
-    made = 0
-
-    def count(frame: Any, event: str, argument: Any) -> None:
-        nonlocal made
-        made += event in ("call", "c_call")
-
-    sys.setprofile(count)
-    try:
-        do()
-    finally:
-        sys.setprofile(None)
-    return made
+    """Return how many calls are made. ``cProfile`` counts them in C; a function of Python's takes ten times as long."""
+    counted = cProfile.Profile()
+    counted.runcall(do)
+    return sum(entry.callcount for entry in counted.getstats())
 
 
 def opening(values: list[Any], *, one_text: bool = False) -> tuple[Source, ...]:
@@ -170,11 +161,17 @@ class _Put:
 _PUT: Any = _Put()
 
 
+#: Few amounts are worked out and many are not: these two need more values until twice as many are twice the work.
+SLOW_STARTS = ("amounts that nobody names", "amounts of an answer")
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_twice_as_much_of_both_is_twice_the_work(case: str) -> None:
-    some, more = work(CASES[case](300)), work(CASES[case](600))
+    # A part of the work that grew with the product shows at the same size in both: fewer values have less room.
+    count, most = (300, 2.6) if case in SLOW_STARTS else (120, 2.3)
+    some, more = work(CASES[case](count)), work(CASES[case](2 * count))
 
-    assert more <= 2.6 * some, f"{some} calls, then {more}"
+    assert more <= most * some, f"{some} calls, then {more}"
 
 
 def test_what_is_derived_is_worked_out_once_for_all_values() -> None:

@@ -1,4 +1,4 @@
-"""A day that somebody named without its year is the nearest one, and no text that nobody vouches for moves its year."""
+"""A day without a year is read as the nearest one; untrusted text does not change its year."""
 
 from datetime import date
 from typing import Annotated, Any

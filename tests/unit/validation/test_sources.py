@@ -1,4 +1,4 @@
-"""The sources of a run, their trust, and texts that are no source."""
+"""The sources of a run, their trust, and texts that are not sources."""
 
 from typing import Annotated, Any
 

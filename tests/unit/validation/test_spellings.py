@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts.spellings import UNSEEN, dashes
+from ballast.masking import UNSEEN, dashes
 from ballast.validation import Kind
 from ballast.validation.values import Leaf, SearchValue
 

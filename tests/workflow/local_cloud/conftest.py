@@ -1,4 +1,4 @@
-"""A local cloud of the stand-in stack, one per test file: opening it takes longer than most tests."""
+"""A local cloud of the stand-in stack, one for each test file, because opening it is slow."""
 
 import itertools
 import json

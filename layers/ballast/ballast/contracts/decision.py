@@ -14,14 +14,15 @@ from ballast.errors import InvalidInput, LogCorrupt
 class Planner(StrEnum):
     """The planners. Only ``AGENT`` asks a model; a planner proposes and never acts.
 
-    ``REQUESTER`` is the sender of the request: a hand-over to the requester asks a question, and the
+    ``REQUESTER`` is the sender of the request: a hand-over to the requester is a clarification, and the
     reply goes back to the agent.
     """
 
     AGENT = "agent"
     FALLBACK = "fallback"
     ROLLBACK = "rollback"
-    HUMAN = "human"
+    PERSON = "human"  # its name on disk and in HTTP
+    HUMAN = PERSON  # the former name, for one version: playbooks use it
     REQUESTER = "requester"
 
 
@@ -72,7 +73,7 @@ class ExitReason(StrEnum):
     # The workflow's execution has no room for more steps: Step Functions ends it at 25,000 events.
     HISTORY_LIMIT = "history_limit"
 
-    # The spend breaker allows no model call: a planner without a model goes on, or a person.
+    # The spend breaker allows no model call: the fallback, the rollback or a person continues.
     BREAKER_OPEN = "breaker_open"
     BREAKER_STOPPED = "breaker_stopped"
 

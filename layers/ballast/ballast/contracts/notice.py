@@ -157,9 +157,11 @@ class EscalationMessage(Sent):
     answer_by          when the escalation expires
     why                of an approval: why a person must approve the call
     approvals_needed   how many different people must approve; ``approvals_given`` names those who have approved
-    may_not_answer     people who requested the run, proposed the call or gave the agent guidance: they may not decide
+    may_not_answer     people who requested the run, proposed or changed the call, or gave the agent guidance: they may
+                       not decide
     approvers          the group whose members may approve; null if every reviewer may
     binding            the hash that an approval is bound to; send it back to approve exactly this call
+    changed_by         who changed the arguments since the call was proposed: ``proposed_decision`` has the changed ones
     reminder           true if half of the time has passed without an answer
     sent               how often the message was sent, this time included; one ``escalation_id`` is one escalation
     """
@@ -180,6 +182,7 @@ class EscalationMessage(Sent):
     may_not_answer: tuple[str, ...] = ()
     approvers: str | None = None
     binding: str | None = None
+    changed_by: str | None = None
     reminder: bool = False
     sent: int = 1
 

@@ -181,7 +181,7 @@ def _reads(run: Run, same: Identity) -> PersistentDict[_Key, CallState]:
 
 def _disposition(state: CallState) -> str:
     """Return the rollback's rule for the effect: undo, keep or freeze; recorded before the effect."""
-    if state.planner is Planner.HUMAN:
+    if state.planner is Planner.PERSON:
         return "keep"  # a person decided on it
     return state.on_rollback or ("undo" if state.undo else "keep")
 

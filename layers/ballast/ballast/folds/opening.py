@@ -75,7 +75,6 @@ class Grant:
     """
 
     turn: int
-    added_microusd: int
     leased_microusd: int
 
 
@@ -91,7 +90,7 @@ def grants(run: Run) -> tuple[Grant, ...]:
         if answered.kind != "question" and isinstance(decision, HandOver) and decision.to is Planner.AGENT:
             added = decision.add_budget_microusd
             leased = min(added, extended.get(answered.turn, 0)) if leases else added
-            found.append(Grant(answered.turn, added, leased))
+            found.append(Grant(answered.turn, leased))
     return tuple(found)
 
 

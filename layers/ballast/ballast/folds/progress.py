@@ -73,7 +73,7 @@ def progress(run: Run) -> Progress:
             reason=ended.reason,
         )
     pending = tuple(state for state in run.calls if state.turn == turn and not state.ended)
-    asked = _open_question(run, turn, {state.index for state in pending})
+    asked = _open_escalation(run, turn, {state.index for state in pending})
     return Progress(
         status="waiting" if asked else "running",
         turn=turn,
@@ -86,7 +86,7 @@ def progress(run: Run) -> Progress:
 
 
 #: People answer, and then the planner before them continues, unless they name another one.
-_PEOPLE = (Planner.HUMAN, Planner.REQUESTER)
+_PEOPLE = (Planner.PERSON, Planner.REQUESTER)
 _DECISIONS = frozenset({ModelResponded.NAME, PlanDecided.NAME, EscalationAnswered.NAME})
 
 
@@ -98,7 +98,7 @@ def _in_charge(run: Run) -> Planner:
             planner = resting = Planner.AGENT
         elif event.name == EscalationOpened.NAME:
             opened = run.fact(EscalationOpened, event.turn)
-            planner = Planner.REQUESTER if opened is not None and opened.kind == "question" else Planner.HUMAN
+            planner = Planner.REQUESTER if opened is not None and opened.kind == "question" else Planner.PERSON
         elif event.name in _DECISIONS:
             stands = run.proposals[event.turn]
             if stands.planner not in _PEOPLE:
@@ -109,7 +109,7 @@ def _in_charge(run: Run) -> Planner:
     return planner
 
 
-def _open_question(run: Run, turn: int, pending: set[int]) -> EscalationOpened | ApprovalRequested | None:
+def _open_escalation(run: Run, turn: int, pending: set[int]) -> EscalationOpened | ApprovalRequested | None:
     """Return the oldest escalation of ``turn`` without an answer; earlier turns have none."""
     for event in run:
         if event.turn != turn:
@@ -132,7 +132,7 @@ def successor(of: Planner, run: Run, *, has_fallback: bool, starts_clean: bool =
     goes_on = has_fallback and not any(made.planner is Planner.FALLBACK for made in run.proposals.values())
     if of is Planner.AGENT and run.must_roll_back and (starts_clean or not goes_on):
         return Planner.ROLLBACK
-    return Planner.FALLBACK if goes_on and of in (Planner.AGENT, Planner.ROLLBACK) else Planner.HUMAN
+    return Planner.FALLBACK if goes_on and of in (Planner.AGENT, Planner.ROLLBACK) else Planner.PERSON
 
 
 def why_it_stopped(run: Run) -> ExitReason | None:

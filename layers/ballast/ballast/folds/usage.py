@@ -294,11 +294,6 @@ class Cost:
     counted_microusd: int
     corrected: Correction | None = None
 
-    @property
-    def last_microusd(self) -> int:
-        """The corrected amount; without a correction the log's."""
-        return self.counted_microusd if self.corrected is None else self.corrected.charged_microusd
-
 
 def cost(run: Run) -> Cost:
     """Return the cost of the run so far. Raises ``LogCorrupt`` if an amount in the log is not an integer."""

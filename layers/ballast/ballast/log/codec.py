@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ballast.contracts.secret import SEALED
 from ballast.contracts.wire import canonical, complaints, sha256
 from ballast.log.event import Event
+from ballast.masking import SEALED
 from ballast.table import Item
 
 #: Shorter bodies stay readable text in the table.

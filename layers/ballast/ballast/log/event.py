@@ -126,7 +126,7 @@ _NOBODYS = {"escalation_id", "approve", "by", "comment", "agent_until_ms", "dead
 def is_a_persons(name: str, body: Mapping[str, Any]) -> bool:
     """Return whether only a person may write an event of that name with that body. It then needs a signature.
 
-    True for answers to escalations and questions, for approvals and rejections, and for each event that names a person
+    True for answers to escalations, for approvals and rejections, and for each event that names a person
     as its planner. The body may be garbled, so it is read without validation.
     """
     if name in ("escalation.answered", "call.approval_given"):

@@ -9,7 +9,7 @@ An event's key follows from its model, so writers and readers use no literal key
     0003.model.requested                          ModelRequested    attempt 1; 0003.model.2.requested: attempt 2
     0003.model.failed                             ModelFailed       the same
     0003.model.responded                          ModelResponded    one a turn, from any attempt
-    0003.plan.decided                             PlanDecided       by a planner without a completion
+    0003.plan.decided                             PlanDecided       by fallback, rollback or agent, no completion
     0003.call.1.intended │ reserved │ settled …   CallIntended, CallReserved, CallSettled, CallRefused
     0003.call.1.doubted │ doubted.2               CallDoubted       one for each attempt in doubt
     0003.call.1.approval_needed │ … .2            ApprovalNeeded, ApprovalRequested, ApprovalAnswered, ApprovalVoid
@@ -412,7 +412,7 @@ class BreakerHeld(Part):
 
 
 class PlanDecided(_OfTurn):
-    """A planner's decision without a completion.
+    """A decision without a completion.
 
     handed_over  the planner that the workflow itself replaced before this turn
     undoes       turn and index of the effect that a rollback's call undoes
@@ -430,7 +430,7 @@ class PlanDecided(_OfTurn):
 
 
 class EscalationOpened(_OfTurn):
-    """People, or the requester (``kind`` question), were asked; the run waits. ``answer_by``: ISO 8601."""
+    """People, or the requester (kind ``question``), were asked; the run waits. ``answer_by``: ISO 8601."""
 
     NAME = "escalation.opened"
     escalation_id: Str
@@ -494,7 +494,10 @@ class Reserves(OfCall):
 
 
 class CallIntended(Reserves):
-    """The call is about to be executed: its normalized arguments, its idempotency key, its undo and rollback rule."""
+    """The call is about to be executed: its normalized arguments, its idempotency key, its undo and rollback rule.
+
+    A read that costs nothing has none, unless people approved it: its ``call.settled`` says it all.
+    """
 
     NAME = "call.intended"
     tool: Str
@@ -553,6 +556,7 @@ class CallSettled(OfCall):
     notice       a remark for the model, sent with the result
     unanswered   the tool's rule for an approval that nobody answered
     defect       the message is an error's, not an outcome of the business
+    effect       "read" where the tool ran without a ``call.intended``: the arguments and their sources are here then
     """
 
     NAME = "call.settled"
@@ -568,6 +572,11 @@ class CallSettled(OfCall):
     left_out: LeftOut | None = None
     latency_ms: Int | None = None
     cost_microusd: Micro | None = None
+    effect: Str | None = None
+    arguments: Any = None
+    grounded: _Json | None = None
+    tainted: _Json | None = None
+    derived: _Json | None = None
 
 
 class CallRefused(OfCall):

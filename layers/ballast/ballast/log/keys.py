@@ -41,7 +41,7 @@ class Key:
         """Return the parts of ``seq``. Raises ``ValueError`` if it is not a key."""
         match = SEQ.match(seq)
         if match is None:
-            raise ValueError(f"{seq!r} is no key of the log.")
+            raise ValueError(f"{seq!r} is not a key of the log.")
         turn, step = int(match["turn"]), match["step"] or match["asked"]
         name = f"{match['kind']}.{step}"
         index, round_, number = int(match["index"] or 1), int(match["round"] or 1), int(match["number"] or 0)

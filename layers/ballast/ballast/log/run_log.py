@@ -12,8 +12,6 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, Field
 
 from ballast.aws_errors import consequences, readable
-from ballast.contracts.decoded import sent
-from ballast.contracts.secret import SEALED, Finder, Secret
 from ballast.contracts.wire import canonical
 from ballast.errors import AnswerUnsigned, LogCorrupt
 from ballast.log.codec import MOST_BYTES, decode, encode, kept_beside, payload_of
@@ -22,6 +20,7 @@ from ballast.log.events import Fact, RunEnded, RunOpened
 from ballast.log.evidence import vouching
 from ballast.log.seal import Seal, shown, split
 from ballast.log.signature import Signatures
+from ballast.masking import SEALED, Finder, Secret, sent
 from ballast.run import Run
 from ballast.runtime import Runtime, Settings
 from ballast.table import Condition, Item, Put, Query, Table, absent, at_least, begins_with, equals

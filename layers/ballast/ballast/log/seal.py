@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ballast.aws_errors import consequences
-from ballast.contracts.secret import SEALED, Finder, Secret, masked, sealed, unsealed, without_tokens
 from ballast.errors import NAMES as OUR_NAMES
 from ballast.errors import LogCorrupt, SettingInvalid
 from ballast.log.event import Event
+from ballast.masking import SEALED, Finder, Secret, masked, sealed, unsealed, without_tokens
 from ballast.runtime import Runtime, Settings
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Seal:
         try:
             return data.decode("utf-8", "surrogatepass")
         except UnicodeDecodeError:
-            raise LogCorrupt(f"{run_id}: a sealed value is no text.") from None
+            raise LogCorrupt(f"{run_id}: a sealed value is not a text.") from None
 
 
 def split(body: Body) -> tuple[Body, dict[str, list[str]]]:

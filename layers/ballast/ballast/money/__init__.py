@@ -5,12 +5,9 @@ from ballast.money.prices import (
     LEAST_USEFUL_TOKENS,
     ModelPrice,
     Price,
-    PriceBook,
-    PriceTable,
     Reservation,
     TokenCounts,
     affordable,
-    load_prices,
     worst_cost,
 )
 
@@ -18,13 +15,10 @@ __all__ = [
     "LEAST_USEFUL_TOKENS",
     "ModelPrice",
     "Price",
-    "PriceBook",
-    "PriceTable",
     "Reservation",
     "TokenCounts",
     "affordable",
     "dollars",
-    "load_prices",
     "micro_dollars",
     "worst_cost",
 ]

@@ -4,7 +4,7 @@ import json
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 
@@ -13,7 +13,6 @@ from ballast.contracts.limits import MOST_CALLS, MOST_TURNS
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import Json, Name, Text, Wire, complaints
 from ballast.errors import InvalidInput, PlaybookInvalid
-from ballast.money.prices import PriceTable
 from ballast.playbook.declaration import OnUnanswered
 from ballast.playbook.money_rules import MovesConfig
 from ballast.validation import schema_complaint
@@ -67,13 +66,13 @@ class AgentConfig(Wire):
     """The content of ``agent.yaml``.
 
     name          the value that a request's ``agent`` must have
-    model         the Bedrock model id or inference profile; its price must be in the price table. ``region.MODEL`` is
+    model         the Bedrock model id, inference profile or ARN; it needs a model card. ``region.MODEL`` is
                   the profile of the stack's own region, here and below
     service_tier  Bedrock's: default, priority, flex or reserved; the model needs a price for it
-    second_model  the model to ask while the first one is throttled, down, or hung; it needs a price too
+    second_model  the model to ask while the first one is throttled, down, or hung; it needs a card too
     cheaper_model  the model to use in the spend breaker's mode ``cheaper``; it must be cheaper. Without one that mode
                    changes nothing
-    out_of_budget  at the cost limit: hand_over to the planners that need no model, or ask a person at once,
+    out_of_budget  at the cost limit: hand_over to the rollback and the fallback, or ask a person at once,
                    who may add budget (nothing is rolled back, and the agent continues where it stopped)
     max_grant_usd  the most that reviewers may add to one run's budget in total; an operator may add more. Default:
                   ``limits.cost_microusd``
@@ -132,10 +131,11 @@ class AgentConfig(Wire):
         known = self.intents.get(intent) if intent else None
         return self.limits.tightened(known.limits if known else None, by=f"intent {intent}")
 
-    def in_region(self, region: str, prices: PriceTable) -> Self:
-        """Return a copy with the model ids that ``region`` can call."""
+    @property
+    def models(self) -> dict[str, str]:
+        """The model ids that it names, by field."""
         named = {name: getattr(self, name) for name in ("model", "second_model", "cheaper_model")}
-        return self.model_copy(update={name: prices.in_region(one, region) for name, one in named.items() if one})
+        return {name: model for name, model in named.items() if model}
 
     def answer_schema(self, intent: str | None) -> dict[str, Json] | None:
         """Return the schema of an answer to that intent; None if there is none."""

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ballast.contracts import RunRequest
-from ballast.contracts.error_text import in_utf8
 from ballast.contracts.wire import Name
 from ballast.errors import PlaybookInvalid
+from ballast.masking import in_utf8
 from ballast.playbook.context import ToolContext
 from ballast.playbook.rules import WrongReturn, run_rule
 from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES
@@ -205,7 +205,7 @@ USUAL_LIMITS = CallLimits()
 
 @dataclass(frozen=True)
 class Circuit:
-    """The circuit breaker of a downstream, shared by all tools and all processes that name it.
+    """The circuit of a downstream, shared by all tools and all processes that name it.
 
     name        1 to 64 ASCII letters, digits, dots, dashes and _
     failures    outages in a row that open it (counted per process)

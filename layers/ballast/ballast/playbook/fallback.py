@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, RunRequest, ToolCall
-from ballast.contracts.error_text import error_text
 from ballast.contracts.wire import canonical
 from ballast.edge import note
 from ballast.errors import PlaybookInvalid
 from ballast.folds.calls import CallState
+from ballast.masking import error_text
 from ballast.playbook.rules import ends_the_process, error_place
 from ballast.run import Run
 
@@ -91,9 +91,9 @@ def next_decision(
     try:
         return _replay(playbook, script, request, outcomes), None
     except GiveUp as given_up:
-        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), error_text(given_up)
+        return HandOver(to=Planner.PERSON, reason=ExitReason.FALLBACK_GAVE_UP), error_text(given_up)
     except CallFailed as failed:
-        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), error_text(failed)
+        return HandOver(to=Planner.PERSON, reason=ExitReason.FALLBACK_GAVE_UP), error_text(failed)
     except BaseException as defect:
         if ends_the_process(defect):
             raise
@@ -101,7 +101,7 @@ def next_decision(
         where = error_place(defect, script.function)
         what = f"{script.function.__qualname__} failed{where and f' in {where}'}"
         what = f"{what}: {type(defect).__name__}: {error_text(defect)}"
-        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_FAILED), what
+        return HandOver(to=Planner.PERSON, reason=ExitReason.FALLBACK_FAILED), what
 
 
 def _replay(

@@ -45,7 +45,7 @@ def admit_call(
     arguments; the tool's ``validate``, which may read the ``run`` so far. ``by_operator``: the proposing person is an
     operator. ``changed``: a person has changed the arguments.
     """
-    free = planner not in (Planner.AGENT, Planner.HUMAN)
+    free = planner not in (Planner.AGENT, Planner.PERSON)
     known = {name: made for name, made in playbook.tools.items() if made.offered or free or by_operator}
     tool = known.get(call.tool)
     if call.tool == ASK_REQUESTER and playbook.agent.ask_requester:

@@ -14,15 +14,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ballast.contracts import ToolCall
-from ballast.contracts.error_text import error_text
 from ballast.contracts.wire import canonical, sha256
-from ballast.errors import ModelRefused, PlaybookInvalid, ends_the_process, whatever_it_raises
+from ballast.errors import ModelRefused, PlaybookInvalid, SettingInvalid, ends_the_process, whatever_it_raises
 from ballast.folds.calls import identity, identity_of
-from ballast.money import PriceTable, load_prices
-from ballast.money.prices import FOLLOWS_REGION
+from ballast.masking import error_text
 from ballast.playbook.agent import AgentConfig, read_agent
 from ballast.playbook.declaration import Circuit, Effect, OnRollback
 from ballast.playbook.fallback import Fallback
@@ -31,6 +29,9 @@ from ballast.playbook.sensitive import playbook_names
 from ballast.playbook.tool import Tool
 from ballast.validation import Untrusted, has_mark
 from ballast.validation.marks import undeclared
+
+if TYPE_CHECKING:
+    from ballast.models.catalog import Catalog
 
 _LOCK = threading.Lock()
 
@@ -44,9 +45,20 @@ class Playbook:
     tools: Mapping[str, Tool]
     fallbacks: Mapping[str, Fallback]
 
-    def in_region(self, region: str, prices: PriceTable) -> Self:
+    @cached_property
+    def models(self) -> "Catalog":
+        """The model cards that it can use: the platform's, and those of its own ``models.yaml``.
+
+        Raises ``SettingInvalid``.
+        """
+        from ballast.models.catalog import Catalog  # a function that asks no model reads no card
+
+        return Catalog.of_playbook(self.folder)
+
+    def in_region(self, region: str) -> Self:
         """Return a copy with the model ids that ``region`` can call."""
-        return replace(self, agent=self.agent.in_region(region, prices))
+        named = {field: self.models.in_region(one, region) for field, one in self.agent.models.items()}
+        return replace(self, agent=self.agent.model_copy(update=named))
 
     @cached_property
     def code_sha256(self) -> str:
@@ -119,8 +131,10 @@ class Playbook:
         return OnRollback.UNDO if undo is not None and undo.policy.resolvable else OnRollback.FREEZE
 
 
-def load_playbook(folder: str | Path) -> Playbook:
+def load_playbook(folder: str | Path, *, check_models: bool = True) -> Playbook:
     """Import ``folder`` (``agent.yaml``, ``tools/``, ``fallbacks/``) and check that it fits together.
+
+    ``check_models``: also check the models that ``agent.yaml`` names. A function that asks none need not read cards.
 
     A folder without ``agent.yaml``, such as a deployed layer, may contain the playbook's folder under any name. The
     playbook's folder is a package; use relative imports inside it. Raises ``PlaybookInvalid`` and removes its imported
@@ -141,11 +155,13 @@ def load_playbook(folder: str | Path) -> Playbook:
             modules = [*_import_all(package, path / "tools"), *_import_all(package, path / "fallbacks")]
             tools, fallbacks = _collect(path, modules)
             _check(path, agent, tools, fallbacks)
-            _check_cheaper(path / "agent.yaml", agent, load_prices().tables[-1])
+            made = Playbook(path, agent, dict(sorted(tools.items())), fallbacks)
+            if check_models:
+                _check_models(made)
         except BaseException:
             _unload(name, before)
             raise
-    return Playbook(path, agent, dict(sorted(tools.items())), fallbacks)
+    return made
 
 
 def _playbook_in(folder: Path) -> Path:
@@ -209,25 +225,27 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks:
             )
 
 
-def _check_cheaper(file: Path, agent: AgentConfig, prices: PriceTable) -> None:
-    """Raise ``PlaybookInvalid`` if the spend breaker's mode ``cheaper`` would save nothing.
+def _check_models(playbook: Playbook) -> None:
+    """Raise ``PlaybookInvalid`` for a model that cannot be the agent's, naming the field.
 
-    A model without a price cannot be compared, and will not be called. Service tiers and regional profiles are compared
-    before each call, because not every model has all of them.
+    ``cheaper_model`` must save something. Service tiers and regional profiles are compared before each call, because
+    not every model has all of them.
     """
+    file, agent = playbook.folder / "agent.yaml", playbook.agent
+    for name, model in agent.models.items():
+        try:
+            playbook.models.check(model, tools=True)
+        except ModelRefused as refused:
+            raise PlaybookInvalid(f"{file}: {name}: {refused}") from None
+        except SettingInvalid as invalid:
+            raise PlaybookInvalid(str(invalid)) from None
     if agent.cheaper_model is None:
         return
-    model, cheaper = (one.removeprefix(FOLLOWS_REGION) for one in (agent.model, agent.cheaper_model))
-    if not prices.knows(model):
-        return
-    try:
-        saves = prices.is_cheaper(cheaper, model)
-    except ModelRefused as unknown:
-        raise PlaybookInvalid(f"{file}: cheaper_model cannot be compared with model: {unknown}") from None
-    if not saves:
+    usual, cheaper = (playbook.models.newest_price(one) for one in (agent.model, agent.cheaper_model))
+    if not cheaper.is_cheaper_than(usual):
         raise PlaybookInvalid(
-            f"{file}: cheaper_model {agent.cheaper_model} is not cheaper than model {agent.model} in version "
-            f"{prices.version} of the price table. Name one whose input and output both cost no more, and one of "
+            f"{file}: cheaper_model {agent.cheaper_model} is not cheaper than model {agent.model} (prices of version "
+            f"{cheaper.version} and {usual.version}). Name one whose input and output both cost no more, and one of "
             "them less, or leave it out: then the spend breaker's mode `cheaper` changes nothing."
         )
 

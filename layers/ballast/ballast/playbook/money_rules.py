@@ -22,9 +22,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from ballast.contracts import RunRequest
-from ballast.contracts.error_text import in_utf8
 from ballast.contracts.wire import Wire
 from ballast.errors import InvalidInput, PlaybookInvalid
+from ballast.masking import in_utf8
 from ballast.money.amounts import MICRO, dollars, micro_dollars
 from ballast.money.moves import Ceilings, micro_units
 from ballast.playbook.context import is_microusd

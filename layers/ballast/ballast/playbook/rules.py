@@ -24,12 +24,12 @@ from pathlib import Path
 from types import MethodType
 from typing import TypeVar
 
-from ballast.contracts.error_text import error_text
 from ballast.edge import note
 from ballast.errors import CallRefused, PlaybookInvalid, RetryLater, RuleViolation
 from ballast.errors import ends_the_process as ends_the_process
 from ballast.folds.calls import CallState
 from ballast.folds.usage import Usage
+from ballast.masking import error_text
 from ballast.money.moves import units
 from ballast.run import Run
 

@@ -21,10 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import from_json, to_jsonable_python
 
-from ballast.contracts.decoded import is_name, read_text, values_in
-from ballast.contracts.equivalents import python_texts
-from ballast.contracts.secret import MASK, Secret, as_text
 from ballast.errors import whatever_it_raises
+from ballast.masking import MASK, Secret, as_text, is_name, python_texts, read_text, values_in
 from ballast.playbook.tool import Tool
 from ballast.validation import Sensitive, leaves
 from ballast.validation.annotations import branches, extras_of, items_of, mark_of, members_of, unwrapped

@@ -1,6 +1,6 @@
 """An index of texts and numbers: which of them contain a value. Each is analyzed once. Pure.
 
-The first values are searched for in each text in turn, with one cheap question for most texts. After that the numbers,
+The first values are searched for in each text in turn, with one cheap test for most texts. After that the numbers,
 addresses and words of all texts are put into tables, and values are looked up. Both give the same answer; the work
 grows with the size of the texts plus the number of values, not their product.
 """

@@ -11,7 +11,7 @@ person's
 ============ ========== ==================================================================================
 
 Words are trusted only to name a value: "cancel O-1002" and "never cancel O-1002" look alike. If others had named the
-value before (untrusted text, the agent in a question, a call that people rejected), words settle nothing
+value before (untrusted text, a question of the agent, a call that people rejected), words settle nothing
 (``ballast.validation.grounding``). The comment of a rejection is no source, nor is a refused call.
 
 The model's own words are no source. Neither is a value in the result of a call that had it as an argument, or that is
@@ -153,21 +153,21 @@ def rejected_sources(run: Run, *, before_turn: int) -> tuple[Source, ...]:
     """
     past = run.before(before_turn)
     said = [answered.comment for answered in past.facts(ApprovalAnswered)]
-    proposed = [state.call.arguments for state in past.calls if state.planner is Planner.HUMAN]
+    proposed = [state.call.arguments for state in past.calls if state.planner is Planner.PERSON]
     return (Source("person", False, json_leaves([*said, *proposed])),)
 
 
 def _people(run: Run, trust_text: bool) -> Iterator[tuple[int, Source]]:
     asked_about, for_others = _AskedBefore(run), set(_for_the_requester(run))
     for state in run.calls:
-        if state.planner is Planner.HUMAN and (state.approval is True or state.effect is not None):
+        if state.planner is Planner.PERSON and (state.approval is True or state.effect is not None):
             leaves, words = json_leaves(state.call.arguments), state.approval is not True
             yield state.turn, Source("person", True, leaves, words=words, asked_about=asked_about.before(state.turn))
     for made in run.proposals.values():
         decision = made.decision
-        if made.planner in (Planner.HUMAN, Planner.REQUESTER) and isinstance(decision, HandOver):
-            trusted = trust_text or made.planner is Planner.HUMAN
-            colleague = made.planner is Planner.HUMAN or (trusted and made.turn in for_others)
+        if made.planner in (Planner.PERSON, Planner.REQUESTER) and isinstance(decision, HandOver):
+            trusted = trust_text or made.planner is Planner.PERSON
+            colleague = made.planner is Planner.PERSON or (trusted and made.turn in for_others)
             where = "person" if colleague else "requester"
             said, before = (Leaf(decision.guidance),), asked_about.before(made.turn)
             yield made.turn, Source(where, trusted, said, words=True, asked_about=before)
@@ -181,7 +181,7 @@ def _people(run: Run, trust_text: bool) -> Iterator[tuple[int, Source]]:
 
 
 def _for_the_requester(run: Run) -> Iterator[int]:
-    """Yield the turns in which a reviewer replied to a question for the requester."""
+    """Yield the turns in which a reviewer replied to the agent's question to the requester."""
     opened = run.fact(RunOpened)
     asked = opened.requested_by if opened is not None else None
     for answered in run.facts(EscalationAnswered):
@@ -197,7 +197,7 @@ class _AskedBefore:
         self._asked = [
             (made.turn, Leaf(made.decision.guidance))
             for made in run.proposals.values()
-            if isinstance(made.decision, HandOver) and made.planner not in (Planner.HUMAN, Planner.REQUESTER)
+            if isinstance(made.decision, HandOver) and made.planner not in (Planner.PERSON, Planner.REQUESTER)
         ]
         no = [call.arguments for state in run.calls for call in run.rejected(state)]
         self._rejected = json_leaves(no)
@@ -237,13 +237,14 @@ def _results(
     # A call that was not started got the result of an earlier one, which is a source already.
     marked = {name: has_mark(made.returns, Untrusted) for name, made in tools.items()}
     for state in run.calls:
-        intended = run.fact(CallIntended, *state.position)
-        if intended is None or state.status not in ("ok", "failed"):
+        settled = run.fact(CallSettled, *state.position)
+        begun = run.fact(CallIntended, *state.position) or (settled if settled and settled.effect else None)
+        if begun is None or state.status not in ("ok", "failed"):
             continue
         tool = tools.get(state.call.tool)
-        trusted = tool is not None and not tool.untrusted and not intended.tainted
+        trusted = tool is not None and not tool.untrusted and not begun.tainted
         # A person vouches for a call that they approved or proposed.
-        if tool is not None and trusted and state.approval is not True and state.planner is not Planner.HUMAN:
+        if tool is not None and trusted and state.approval is not True and state.planner is not Planner.PERSON:
             texts_read = told.before(state.turn)
             if texts_read.untrusted_text:
                 made, switches = _arguments(tool, state)
@@ -251,7 +252,7 @@ def _results(
         where, own_arguments = f"{state.turn:04d}.call.{state.index}", state.call.arguments
         if state.status == "failed":
             vouched = tool is not None and not (marked[state.call.tool] or has_mark(tool.arguments, Untrusted))
-            vouched = vouched and not _is_defect(state, run.fact(CallSettled, *state.position))
+            vouched = vouched and not _is_defect(state, settled)
             sources = [Source(where, trusted and vouched, (Leaf(state.message),), own_arguments, on=on)]
         else:
             ours, theirs = _by_trust(state, tool, marked)

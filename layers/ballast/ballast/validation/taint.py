@@ -112,7 +112,7 @@ class TextsRead:
         return bool(self._untrusted)
 
     def settles(self, wanted: SearchValue) -> bool:
-        """Return whether people's words name a value that neither untrusted text nor a question to them named."""
+        """Return whether people's words name a value that neither untrusted text nor a question of the agent named."""
         named = any(not source.was_named_before(wanted) for source in self._said.naming(wanted))
         return named and not self._plants(wanted)
 

@@ -21,7 +21,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from ballast.contracts.spellings import dashes
+from ballast.masking import dashes
 from ballast.validation.amounts import (
     is_amount,
     may_be_amount,
@@ -313,7 +313,7 @@ def _kinds_of(leaf: Leaf) -> tuple[Kind, ...]:
     return (Kind.TEXT,)
 
 
-# Each asks a cheap question first, because most texts do not contain the value.
+# Each makes a cheap test first, because most texts do not contain the value.
 
 
 def _amount(wanted: Leaf, leaf: Leaf) -> bool:

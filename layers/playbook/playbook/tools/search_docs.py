@@ -81,7 +81,7 @@ def read_articles(folder: Path) -> list[Article]:
 
 @cache
 def _library() -> tuple[dict[str, Article], Index]:
-    """Build the index, once a process; the planner, which only wants the schema, never does."""
+    """Build the index, once a process. The agent's function needs the schema only and never does."""
     from lunr import get_default_builder, lunr
 
     articles = {article.name: article for article in read_articles(KNOWLEDGE)}

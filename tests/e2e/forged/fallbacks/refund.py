@@ -1,4 +1,4 @@
-"""Look, pay a little, and say so."""
+"""A fallback that looks, pays a little, and answers."""
 
 from ballast.contracts import RunRequest
 from ballast.playbook import fallback

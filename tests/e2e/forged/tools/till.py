@@ -1,4 +1,4 @@
-"""Pay and take back; the table has what was really done, in order."""
+"""Tools that pay and take back. The table records what was done, in order."""
 
 from decimal import Decimal
 from typing import Any

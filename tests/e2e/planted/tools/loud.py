@@ -1,4 +1,4 @@
-"""Tools that fail in every way, and quote what they were given in every spelling."""
+"""Tools that fail in every way and quote their arguments in every spelling."""
 
 import json
 import urllib.parse

@@ -1,4 +1,4 @@
-"""A vault: what goes in and what comes out is for few eyes."""
+"""Tools with sensitive arguments and results."""
 
 from typing import Annotated
 

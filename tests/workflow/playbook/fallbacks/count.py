@@ -1,4 +1,4 @@
-"""Say what the counter is at."""
+"""A fallback that answers with the counter's value."""
 
 from ballast.contracts import RunRequest
 from ballast.playbook import fallback

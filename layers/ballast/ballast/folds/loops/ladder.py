@@ -214,13 +214,13 @@ def described(tool: str, signal: Signal) -> str:
         case Kind.SAME_CALL:
             return f"This is the same call of {tool} as {first}, for the {_nth(count)} time."
         case Kind.CYCLE:
-            return f"The same calls go round and round since {first}, for the {_nth(count)} time."
+            return f"The same calls have been repeated in the same order since {first}, for the {_nth(count)} time."
         case Kind.NEAR_EQUAL:
             return f"This asks {tool} nearly the same as {first}, for the {_nth(count)} time."
         case Kind.SAME_ERROR:
             return f"{tool} has failed in the same way {count} times in a row, since {first}."
         case Kind.UNCHANGED:
-            return f"{tool} has brought the same result for {count} different calls in a row, since {first}."
+            return f"{tool} has returned the same result for {count} different calls in a row, since {first}."
         case Kind.SPIRAL:
             return f"{tool} writes nearly the same as before, about the same things as {first}, {count} times by now."
         case Kind.OTHER_WORDS:
@@ -231,11 +231,11 @@ def notice(tool: str, signal: Signal) -> str:
     """Return the notice for the agent, which is sent with the result of a call."""
     said = described(tool, signal)
     if signal.kind is Kind.OTHER_WORDS:
-        return f"Notice: {said} Go on where each says or does something new; otherwise end your turn."
+        return f"Notice: {said} Continue if each call says or does something new; otherwise end your turn."
     given = " Nothing was written since, so this is the answer that was recorded then." if signal.answer else ""
     return (
-        f"Notice: {said}{given} Going on like this brings nothing new: use what you have, try something "
-        f"really different, or end your turn. Otherwise {tool} will be forbidden, and then somebody else takes over."
+        f"Notice: {said}{given} Repeating it gives nothing new: use what you have, try something "
+        f"different, or end your turn. Otherwise {tool} will be forbidden, and then somebody else takes over."
     )
 
 

@@ -1,4 +1,4 @@
-"""The syntax tree of a loaded function, and questions about its statements. Reads the source file, else pure."""
+"""The syntax tree of a loaded function, and facts about its statements. Reads the source file, else pure."""
 
 import ast
 import builtins

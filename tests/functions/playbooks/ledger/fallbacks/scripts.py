@@ -109,4 +109,4 @@ def to_itself(request: RunRequest) -> Script:
 @fallback(intent="to_a_person")
 def to_a_person(request: RunRequest) -> Script:
     yield read_note.call(note_id="n-1")
-    return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP)
+    return HandOver(to=Planner.PERSON, reason=ExitReason.FALLBACK_GAVE_UP)

@@ -1,4 +1,4 @@
-"""Sensitive values are found wherever they stand, in every spelling, replaced, and found again."""
+"""Masking finds and replaces sensitive values anywhere, in every spelling."""
 
 import html
 import json
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ballast.contracts.secret import MASK, Finder, Secret, masked, masked_context, sealed, unsealed, without_tokens
-from ballast.contracts.spellings import Automaton
+from ballast.masking import MASK, Finder, Secret, masked, masked_context, sealed, unsealed, without_tokens
+from ballast.masking.spellings import Automaton
 
 NAMES = frozenset({"keep_card", "card", "amount", "SchemaViolation"})
 SECRETS = ["4111111111111111", "+49 170 1234567", "12345", "111111", 'a "b"\\\n', "zoë 😀"]
@@ -29,6 +29,12 @@ JSON = st.recursive(
 
 def in_an_event(value: Any) -> dict[str, Any]:
     return {"tool": "keep_card", "arguments": value, "message": json.dumps(value), "turn": 7}
+
+
+def test_the_package_shows_what_it_does() -> None:
+    finder = Finder.of({Secret("4111 1111 1111 1111", field="card", tool="pay")})
+
+    assert masked({"text": "card 4111-1111-1111-1111"}, finder) == {"text": "card *****"}
 
 
 class Tokens:
@@ -122,6 +128,15 @@ SPELT: list[Callable[[str], str]] = [
     lambda text: json.dumps(str(text.encode("utf-8", "surrogatepass"))),
     html.escape,
 ]
+
+
+@pytest.mark.parametrize("spelt", range(len(SPELT)))
+@pytest.mark.parametrize("value", ["000\u00ad", "A\u200bB\u200bC", "\u2060x-1", "00\u00c2\u00ad"], ids=ascii)
+def test_a_value_of_few_visible_characters_is_found_with_the_invisible_ones(spelt: int, value: str) -> None:
+    finder = Finder.of([Secret(value)])
+
+    assert MASK in finder.masked(f"it is {SPELT[spelt](value)}.")
+    assert finder.masked("000 ABC x-1 00Â") == "000 ABC x-1 00Â"
 
 
 @pytest.mark.parametrize("spelt", range(len(SPELT)))

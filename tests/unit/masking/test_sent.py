@@ -1,4 +1,4 @@
-"""What a function reads out of its event, the mask reads too: base64, JSON in texts, envelopes, however deep."""
+"""Masking reads what a function can read out of its event: base64, JSON in texts, envelopes, at any depth."""
 
 import base64
 import json
@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ballast.contracts.decoded import is_name, values_in
-from ballast.contracts.secret import MASK, masked_context
+from ballast.masking import MASK, is_name, masked_context, values_in
 
 CARD = "4111 1111 1111 1111"
 BODY = json.dumps({"request_id": "r", "text": "x", "context": {"card": CARD}})

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from html import unescape
 
-from ballast.contracts.equivalents import EquivalentForms
+from ballast.masking.equivalents import EquivalentForms
 
 #: Dashes and minus signs in three classes: hyphens, which join; en dashes, which join or separate; em dashes, which
 #: separate.
@@ -89,10 +89,11 @@ class DecodedText:
         return self.starts[start], self.ends[end - 1]
 
 
-def decoded(text: str, *, utf8: bool = True) -> DecodedText:
+def decoded(text: str, *, utf8: bool = True, unseen: bool = False) -> DecodedText:
     """Return ``text`` without escapes; a backslash before anything unknown is dropped.
 
-    ``utf8``: whether Python's byte escapes (``\\xc3\\xbc``) are read as UTF-8 if possible; else as characters.
+    utf8    whether Python's byte escapes (``\\xc3\\xbc``) are read as UTF-8 if possible; else as characters
+    unseen  whether invisible characters stay
     """
     if not text.isascii():
         text = text.translate(_ALL_DASHES)
@@ -104,7 +105,7 @@ def decoded(text: str, *, utf8: bool = True) -> DecodedText:
     at = 0
 
     def put(chars: str, start: int, end: int) -> None:
-        chars = "" if _SEEN_BY_NOBODY.match(chars) else chars.translate(_ALL_DASHES)
+        chars = "" if not unseen and _SEEN_BY_NOBODY.match(chars) else chars.translate(_ALL_DASHES)
         made.append(chars)
         starts.extend([start] * len(chars))
         ends.extend([end] * len(chars))
@@ -131,7 +132,9 @@ def decoded(text: str, *, utf8: bool = True) -> DecodedText:
         elif kind == "pair":
             high, low = (int(part, 16) for part in _UNITS.findall(match[0]))
             put(chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)), match.start(), at)
-        elif kind not in ("slash", "unseen"):
+        elif kind == "unseen":
+            as_it_is(match.start(), at if unseen else match.start())
+        elif kind != "slash":
             put(chr(int(match[kind or ""], 16)), match.start(), at)
     as_it_is(at, len(text))
     return DecodedText("".join(made), starts, ends)
@@ -293,9 +296,17 @@ class ValueSearch:
         known = sorted({one for value in given for one in _case_variants(value)})
         plain = {value: decoded(value).text for value in known}
         self._exact = Automaton.of(known)
-        # Little is left of a value made of backslashes, so it is searched for undecoded.
-        wanted = [text for value, text in plain.items() if len(text) >= min(len(value), 4)]
-        self._plain = Automaton.of({*map(lower_in_place, wanted), *self._readings.written})
+        # Little is left of a value made of backslashes, so it is searched for undecoded; of one with invisible
+        # characters, so it is searched for with them.
+        wanted, unseen = set(self._readings.written), set()
+        for value, text in plain.items():
+            least = min(len(value), 4)
+            if len(text) >= least:
+                wanted.add(lower_in_place(text))
+            elif len(whole := decoded(value, unseen=True).text) >= least:
+                unseen.add(lower_in_place(whole))
+        self._plain = Automaton.of(wanted)
+        self._unseen = Automaton.of(unseen) if unseen else None
         codes = {made for value in known if (made := grouping_key(value)) is not None}
         self._codes = Automaton.of(codes) if codes else None
         self._parts = _Parts({lower_in_place(decoded(value).text) for value in given})
@@ -309,7 +320,14 @@ class ValueSearch:
             other = decoded(text, utf8=False) if _HAS_BYTES.search(text) else spelling
             if other.text != spelling.text:
                 found += self._in(other)
-        return _merged(found)
+        return _merged([*found, *self._with_unseen(text)])
+
+    def _with_unseen(self, text: str) -> list[tuple[int, int]]:
+        if self._unseen is None:
+            return []
+        readings = (True, False) if _HAS_BYTES.search(text) else (True,)
+        spellings = [decoded(text, utf8=utf8, unseen=True) for utf8 in readings]
+        return [one.span(*span) for one in spellings for span in self._unseen.spans(lower_in_place(one.text))]
 
     def _in(self, spelling: DecodedText) -> list[tuple[int, int]]:
         text = spelling.text

@@ -1,16 +1,19 @@
-"""The text of an error, safe to record or to raise again. Pure.
+"""Texts that may leave a function: an error's own, and any text with an invocation's values masked. Pure.
 
 pydantic quotes the values that it refuses, a long one only by its beginning and end, which no mask would find. So its
 quotes are removed, even from its text inside another error's.
 """
 
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
-from ballast.contracts.secret import MASK
 from ballast.contracts.wire import complaints
 from ballast.errors import ends_the_process
+from ballast.masking.decoded import is_name, sent
+from ballast.masking.secret import DATA, MASK, Finder, Secret, as_text
 
 _QUOTED = re.compile(r"input_value=.*?, input_type=[\w.<>]{1,200}\](?=\s|$|\\n|[\"'),.;:\]}])", re.DOTALL)
 
@@ -34,3 +37,22 @@ def in_utf8(text: str) -> str:
 def without_inputs(text: str) -> str:
     """Return ``text`` without the values that pydantic quotes."""
     return _QUOTED.sub(f"input_value={MASK}]", text) if "input_value=" in text else text
+
+
+def masked_context(text: str, event: Any) -> str:
+    """Return a text with the values of an event's request context or call arguments masked."""
+    found = {Secret(value) for name, value in _sent_values(sent(event), "") if name}
+    return Finder.of(found).masked(text) if found else text
+
+
+def _sent_values(value: Any, below: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if not is_name(name):
+                yield below, name
+            yield from _sent_values(inner, name if name in DATA else below)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _sent_values(inner, below)
+    elif value is not None and not isinstance(value, bool):
+        yield below, as_text(value)

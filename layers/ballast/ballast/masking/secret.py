@@ -7,20 +7,19 @@
                       if the value has four characters or more and is not a common word of JSON
     Ballast's own  ─▶ never: keys, numbers, names, statuses, times and ids of an event
 
-``_DATA`` lists the names of data in an event, ``_OURS`` Ballast's own; any other text is searched.
+``DATA`` lists the names of data in an event, ``_OURS`` Ballast's own; any other text is searched.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from ballast.contracts.decoded import is_name, sent
-from ballast.contracts.spellings import ValueSearch
+from ballast.masking.spellings import ValueSearch
 
 #: The mask of Powertools' data masking.
 MASK = "*****"
@@ -33,7 +32,7 @@ _LONGEST_NAMED = 40
 _COMMON = frozenset({"true", "false", "null", "none", "None", "True", "False", "0000", "error", "failed"})
 
 #: An event's names: everything under them is data, including keys and numbers.
-_DATA = frozenset({"arguments", "input", "result", "context", "data", "json", "precondition"})
+DATA = frozenset({"arguments", "input", "result", "context", "data", "json", "precondition"})
 #: An event's names: everything under them is the playbook's or Ballast's own.
 _OURS_WHOLE = frozenset({"tools", "system", "limits", "lease", "covers", "evidence"})
 #: Names of texts that are Ballast's or the playbook's own. Readers rely on these texts, so they stay unchanged.
@@ -164,7 +163,7 @@ class Finder:
             named = next((value[name] for name in _TOOL if isinstance(value.get(name), str)), "")
             return {
                 name: self._data(inner, name, named if named in self.names else None, put)
-                if name in _DATA
+                if name in DATA
                 else inner
                 if name in _OURS_WHOLE
                 else self._ours(inner, name, named, put)
@@ -297,22 +296,3 @@ def _unsealed(value: Any, by_token: Mapping[str, str], number: Callable[[str], A
 @lru_cache(maxsize=256)
 def _tokens(tokens: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, tokens)))
-
-
-def masked_context(text: str, event: Any) -> str:
-    """Return a text with the values of an event's request context or call arguments masked."""
-    found = {Secret(value) for name, value in _sent_values(sent(event), "") if name}
-    return Finder.of(found).masked(text) if found else text
-
-
-def _sent_values(value: Any, below: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            if not is_name(name):
-                yield below, name
-            yield from _sent_values(inner, name if name in _DATA else below)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _sent_values(inner, below)
-    elif value is not None and not isinstance(value, bool):
-        yield below, as_text(value)

@@ -5,9 +5,9 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError, field_validator
 
-from ballast.contracts.error_text import error_text, without_inputs
 from ballast.contracts.wire import Wire, complaints, parse
 from ballast.errors import InvalidInput, ProcessEnds
+from ballast.masking import error_text, without_inputs
 
 LONG = "Meyer-Lübbenau, 4711 open sesame,\n, input_type=str] Hauptstraße 12, 10115 Berlin, behind the stairs"
 

@@ -1,4 +1,4 @@
-"""A number or a date is found in its usual spellings, a long value where it was cut, and nothing else is."""
+"""Masking finds a number or a date in its usual spellings and a long value where it was cut, and nothing else."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ballast.contracts.secret import MASK, Finder, Secret, masked
-from ballast.contracts.spellings import ValueSearch
+from ballast.masking import MASK, Finder, Secret, masked
+from ballast.masking.spellings import ValueSearch
 
 
 def shown(value: str, text: str) -> str:
