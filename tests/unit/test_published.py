@@ -6,10 +6,13 @@ import importlib.util
 import re
 from pathlib import Path
 
-from bench import hot_window
-from bench.publish import ROOT, blocks, documents, published
+import pytest
+
+from bench import hot_window, publish
+from bench.publish import ROOT, blocks, documents, published, replaced
 from cli.parser import parser
 from localcloud.scenarios import names
+from tests.support.published import masked, shapes
 
 _MODULE = re.compile(r"python3? -m (bench[\w.]*|tests[\w.]*)((?: --[\w-]+(?: [^-`\s]\S*)?)*)")
 _MAKE = re.compile(r"(?:^|`|\$ )make ([a-z][\w-]*)", re.MULTILINE)
@@ -106,3 +109,39 @@ def test_the_simulated_leasing_is_that_of_a_run() -> None:
     shown = published("python -m bench.hot_window --table leasing").output.splitlines()
 
     assert shown == "\n".join(hot_window.leasing(1)).splitlines()
+
+
+def test_an_output_is_written_to_the_place_of_its_command_and_to_no_other() -> None:
+    before = "One.\n```console\n$ a\nold\n```\nTwo.\n```console\n$ b\nkept\n```\n"
+
+    assert replaced(before, "a", "new\nlines\n") == before.replace("old", "new\nlines")
+
+
+@pytest.mark.parametrize(
+    ("printed", "left", "code"), [("new\n", "new", 0), (None, "old", 1)], ids=["measured", "not measured"]
+)
+def test_a_bench_is_published_only_where_it_measured(
+    printed: str | None, left: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, text = tmp_path / "page.md", "```console\n$ python -m bench.{}\n{}\n```\n"
+    page.write_text(text.format("one", "old") + text.format("two", "kept"), encoding="utf-8")
+    monkeypatch.setattr(publish, "ROOT", tmp_path)
+    monkeypatch.setattr(publish, "documents", lambda: [page])
+    monkeypatch.setattr(publish, "play", lambda _: printed)
+
+    assert publish.main(["--only", "one"]) == code
+
+    assert page.read_text(encoding="utf-8") == text.format("one", left) + text.format("two", "kept")
+
+
+def test_only_times_are_masked() -> None:
+    assert masked("── turn 4 · at 1.1 s ─────\n  7,304 tokens · took 5 ms") == masked(
+        "── turn 4 · at 950 ms ────\n  7,304 tokens · took 12.5 s"
+    )
+    assert masked("7,304 tokens in") != masked("13,102 tokens in")
+    assert masked("$0.009071 of $0.15") != masked("$0.015449 of $0.15")
+
+
+def test_a_column_that_is_gone_changes_the_shape_and_a_number_does_not() -> None:
+    assert shapes(" 1  2.5 x") == shapes("10 12.75 x")
+    assert shapes(" 1  2.5 x") != shapes("10 x")
