@@ -25,7 +25,7 @@ from ballast.edge import guarded
 from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.seal import Seal, SealSettings
 from ballast.playbook import load_playbook
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.agent.agent import Agent
 from functions.agent.ask import AttemptChoice
 from functions.agent.converse import Circuits, Converse
@@ -78,6 +78,7 @@ def build(runtime: Runtime) -> Agent:
     )
 
 
+@made_at_init(build, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Propose one decision for ``event`` (a ``PlanTask``) and return its ``PlanSummary``."""

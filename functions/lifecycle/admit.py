@@ -48,7 +48,7 @@ from ballast.outbox import Announcements, Replies, ReplySettings
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.first_prompt import why_no_attempt
 from ballast.run import Run
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.lifecycle.budgets_table import BudgetsTable, LeaseTableSettings
 from functions.lifecycle.leases import Leases
 
@@ -332,6 +332,7 @@ def _ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
+@made_at_init(Admission.of, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Admit ``event["request"]`` (a ``RunRequest``) with the rest of ``event`` (an ``Admit``)."""

@@ -150,6 +150,7 @@ KINDS: dict[str, Values] = {
     "TenantRuns": whole(0, 999_999_999),
     "AdmissionWaitSeconds": whole(0, 86_400),
     "EscalationAgeAlarmSeconds": whole(60, 9_999_999),
+    "SnapStart": choice("on", "off"),
     "QueueConcurrency": whole(2, 1_000),
     "ExecutorConcurrency": whole(0, 99_999),
     "SettleConcurrency": whole(0, 99_999),

@@ -167,7 +167,7 @@ def test_a_model_takes_every_request_that_is_made_from_its_card(
             story.executes(turn, index, outcome, {"text": "Ümlaut", "n": [1, None]})
         if noted:
             turn += 1
-            story.decides(turn, Planner.AGENT, HandOver(to=Planner.HUMAN, reason=ExitReason.LOOP))
+            story.decides(turn, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.LOOP))
             story.escalates(turn)
             turn += 1
             story.person(turn, HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance="Look again."))
@@ -263,7 +263,7 @@ def test_what_a_model_does_not_take_in_a_result_is_told_in_words() -> None:
     plain = {**FACTS, "result_json": False, "result_status": False, "text_beside_results": False}
     models = catalog(a=plain)
     story = story_of(models, USE)
-    story.decides(2, Planner.AGENT, HandOver(to=Planner.HUMAN, reason=ExitReason.LOOP))
+    story.decides(2, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.LOOP))
     story.person(3, HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance="Look again."))
 
     request = converse_request(story.run, asks(story, 4, "acme.a", models, ledger()), stack="desk")

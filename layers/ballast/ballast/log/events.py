@@ -73,7 +73,7 @@ _Cut = Annotated[HandedOver, PlainValidator(_cut), PlainSerializer(_whole)]
 class Part(BaseModel):
     """A value inside an event's body."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, defer_build=True)
 
 
 class Fact(Part):
