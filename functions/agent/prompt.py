@@ -158,7 +158,7 @@ def _input_bound(run: Run, delta: ModelRequested) -> int:
     Without an exact count every byte of the prompt counts as a token.
     """
     form = delta.sent_as
-    new = input_bound(delta.system, delta.tools, [*shaped(delta.messages, form), form.output_config])
+    new = input_bound(delta.system, delta.tools, [*shaped(delta.messages, form), *filter(None, [form.output_config])])
     if delta.after is None:
         return new + PROVIDER_OVERHEAD_TOKENS
     last = run.newest(ModelResponded)

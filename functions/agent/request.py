@@ -41,14 +41,10 @@ def sent_as(card: ModelCard, taken: Taken, agent: AgentConfig, intent: str | Non
     facts: dict[str, Any] = {name: False for name in _TAKES if not getattr(card, name)}
     if not all(re.search(card.tool_use_id, one) for one in _USUAL_IDS):
         facts["wide_ids"] = True
-    config, answer_schema = dict(taken.output_config), agent.answer_schema(intent)
-    if answer_schema is not None and taken.structured_answers:
-        schema = {"name": "answer", "schema": json.dumps(answer_schema, ensure_ascii=False, sort_keys=True)}
-        config["textFormat"] = {"type": "json_schema", "structure": {"jsonSchema": schema}}
     settings = {
         "top_p": taken.top_p,
         "additional_fields": taken.additional_fields,
-        "output_config": config,
+        "output_config": taken.output_config_for(agent.answer_schema(intent)),
         "guardrail": agent.guardrail and {"id": agent.guardrail.id, "version": str(agent.guardrail.version)},
     }
     return SentAs(

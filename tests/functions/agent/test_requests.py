@@ -234,6 +234,20 @@ def test_the_profile_of_a_model_is_the_same_model() -> None:
     assert "reasoningContent" in request["messages"][1]["content"][0]
 
 
+def test_another_model_gets_words_and_calls_and_nothing_that_only_a_provider_reads() -> None:
+    models = catalog(a=FACTS, b=FACTS)
+    story = story_of(models, *SERVER, CITED, {"text": "I look."}, USE)
+
+    own, other = (
+        converse_request(story.run, asks(story, 2, model, models, ledger()), stack="desk")["messages"][1]["content"]
+        for model in ("acme.a", "acme.b")
+    )
+
+    kinds = ["toolUse", "toolResult", "citationsContent", "text", "toolUse"]
+    assert [next(iter(block)) for block in own] == kinds
+    assert other == [{"text": "It is in stock."}, {"text": "I look."}, own[-1]]
+
+
 def test_thinking_does_not_begin_between_another_models_call_and_its_result() -> None:
     facts = {**FACTS, "thinking": {"budget": _BUDGET, "given_back": "must"}}
     models, thinks = catalog(a=FACTS, b=facts), with_inference(Inference(thinking=1_500))

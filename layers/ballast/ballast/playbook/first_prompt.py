@@ -148,7 +148,9 @@ def why_no_attempt(
     fault. ``price`` and ``card`` are the model's.
     """
     prompt, taken = first_prompt(playbook, request, card), playbook.agent.inference.taken_by(card)
-    bound = input_bound(prompt.system, prompt.tools, list(prompt.messages)) + PROVIDER_OVERHEAD_TOKENS
+    config = taken.output_config_for(playbook.agent.answer_schema(request.intent))
+    read = [*prompt.messages, *filter(None, [config])]
+    bound = input_bound(prompt.system, prompt.tools, read) + PROVIDER_OVERHEAD_TOKENS
     reason = attempt_within(
         limits, price, card, taken, bound=bound, tokens_so_far=0, left_microusd=limits.cost_microusd
     )

@@ -5,6 +5,7 @@
     Inference ── taken_by(card) ─▶ Taken: settings in the card's form, room for thinking, and what was refused and why
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -160,6 +161,14 @@ class Taken:
     strict_tools: bool = False
     structured_answers: bool = False
     refused: Mapping[str, str] = field(default_factory=dict)
+
+    def output_config_for(self, answer_schema: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return ``outputConfig`` for a request whose answer has that schema; the model reads it, so it has tokens."""
+        if answer_schema is None or not self.structured_answers:
+            return dict(self.output_config)
+        schema = {"name": "answer", "schema": json.dumps(answer_schema, ensure_ascii=False, sort_keys=True)}
+        form = {"type": "json_schema", "structure": {"jsonSchema": schema}}
+        return {**self.output_config, "textFormat": form}
 
 
 @dataclass
