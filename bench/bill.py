@@ -1,4 +1,4 @@
-"""What the orchestration of one run costs by AWS's list prices: transitions, Lambda, tables, logs and the rest.
+"""The cost of orchestrating one run, by AWS's list prices: transitions, Lambda, tables, logs and the rest.
 
     python -m bench.bill [--reads 10]
 

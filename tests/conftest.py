@@ -8,8 +8,6 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
-from tests.waits import REASON, waits
-
 # Other examples on each run: pytest --hypothesis-profile=default
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("ci")
@@ -19,13 +17,6 @@ def pytest_configure() -> None:
     """Let Ctrl-C mean the same to what the tests start, whoever started the tests: a shell's `&` has it ignored."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Expect the tests of ``tests/waits.py`` to fail."""
-    for item in items:
-        if waits(item.nodeid):
-            item.add_marker(pytest.mark.xfail(strict=True, reason=REASON))
 
 
 def pytest_collection_finish() -> None:

@@ -127,12 +127,13 @@ class AttemptChoice:
             notes = [*passed_over.values(), *filter(None, [attempts.error])]
             reason = attempts.reason or ExitReason.MODEL_UNAVAILABLE
             return GiveUp(reason, note="; ".join(notes) if notes else None)
-        self.playbook.models.check(chosen, tools=True)
+        self.playbook.check_model(chosen)
         requested = compose(
             run,
             turn,
             attempt=attempts.number + 1,
             priced=self.playbook.models.price(chosen, on=on),
+            card=self.playbook.models.card(chosen),
             playbook=self.playbook,
             loops=loops,
             shown=partial(self.shown, run.run_id),

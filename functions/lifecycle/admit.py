@@ -48,7 +48,7 @@ from ballast.outbox import Announcements, Replies, ReplySettings
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.first_prompt import why_no_attempt
 from ballast.run import Run
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.lifecycle.budgets_table import BudgetsTable, LeaseTableSettings
 from functions.lifecycle.leases import Leases
 
@@ -224,9 +224,10 @@ class Admission:
         model = (mode is Mode.CHEAPER and agent.cheaper_model) or self.model_id
         try:
             price = self.playbook.models.price(model, on=self.runtime.clock().date()).worst(agent.service_tier)
+            why = why_no_attempt(self.playbook, request, limits, price, self.playbook.models.card(model))
         except ModelRefused:
-            return  # the model's name is wrong: the run reports it
-        if why := why_no_attempt(self.playbook, request, limits, price):
+            return  # the model is wrong: the run reports it
+        if why:
             raise NotAdmitted(why)
 
     def _check_breaker(self, request: RunRequest) -> Mode:
@@ -331,6 +332,7 @@ def _ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
+@made_at_init(Admission.of, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Admit ``event["request"]`` (a ``RunRequest``) with the rest of ``event`` (an ``Admit``)."""

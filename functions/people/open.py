@@ -20,7 +20,7 @@ from ballast.log.signature import SignatureSettings
 from ballast.metrics import metric_line
 from ballast.outbox import Announcements
 from ballast.run import Run
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.people.escalations_table import RESUMED_WITHIN, EscalationsSettings, EscalationsTable
 from functions.people.messages import Messages, MessageSchedule, QueueSettings
 from functions.people.resume import Resumption
@@ -194,6 +194,7 @@ def escalation_id_of(run_id: str, seq: str) -> str:
     return "esc-" + base64.b32encode(digest[:10]).decode("ascii").lower()
 
 
+@made_at_init(Escalations.of, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Open the escalation of ``event`` (an ``OpenTask``)."""

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -229,28 +229,35 @@ def test_deadline_fails_where_somebody_else_answers(monkeypatch: pytest.MonkeyPa
         deadline.play("throttle storm", 1, 1, 20)
 
 
-def test_cold_import_measures_processes_that_import_what_they_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    played, process_ms = [], cold_import.process_ms
-
-    def remembered(code: str) -> float:
-        played.append(code)
-        return process_ms(code)
-
-    monkeypatch.setattr(cold_import, "process_ms", remembered)
-
-    found = cold_import.measure("functions.front.start", 1)
-
-    assert ["import functions.front.start" in code for code in played] == 2 * [True, True, False]
-    assert ["boto3.Session" in code for code in played] == 2 * [False, True, True]
-    assert min(found.import_ms, found.ready_ms, found.bare_ms, found.ratio) > 0
-    assert shapes(found.row("StartFunction")) <= shapes(published("python -m bench.cold_import").output)
+def cold_start(code: str) -> cold_import.Start:
+    """Return a process of this Python; the bench's own are those of a build (``tests/artifacts``)."""
+    return cold_import.Start([Path(sys.executable)], code, {})
 
 
-def test_cold_import_fails_where_a_handler_cannot_be_imported_and_where_there_are_no_runs() -> None:
+def test_cold_import_measures_what_a_process_uses_up_to_the_end_of_its_code() -> None:
+    idle, busy = cold_start("pass").play(), cold_start("kept = [sum(range(n)) for n in range(4_000)] * 2_000").play()
+
+    assert busy.cpu_ms > idle.cpu_ms > 0
+    assert busy.peak_mb > idle.peak_mb + 32
+
+
+def test_cold_import_fails_where_a_process_fails_or_nothing_is_measured_or_a_function_is_above_its_limit() -> None:
+    class Starts:
+        bare = plain = cold_start("pass")
+
+        def built(self, artifact: Any) -> cold_import.Start:
+            return cold_start("kept = sum(range(3_000_000))")
+
+        without_bytecode = built
+
+    starts, artifacts = cast(cold_import.ColdStarts, Starts()), {"SlowFunction": cast(Any, None)}
+
     with pytest.raises(NotMeasured, match=r"functions\.nowhere.*ModuleNotFoundError"):
-        cold_import.measure("functions.nowhere", 1)
+        cold_start("import functions.nowhere").play()
     with pytest.raises(NotMeasured, match="measure nothing"):
-        cold_import.measure("functions.front", 0)
+        cold_import.measure(starts, artifacts, 0)
+    with pytest.raises(NotMeasured, match=r"Above the limit: SlowFunction \d"):
+        list(cold_import.table(starts, artifacts, 1))
 
 
 def test_the_figures_of_leases_have_the_shape_of_a_run_and_hold() -> None:

@@ -105,7 +105,7 @@ MODELS: dict[str, tuple[Callable[[], Reply], dict[str, int], set[str | None]]] =
     ),
     "says nothing": (reply, {}, {"empty_answer"}),
     "says blanks": (lambda: says(" \n"), {}, {"empty_answer"}),
-    "asks for tools and names none": (lambda: reply({"text": "…"}, stop="tool_use"), {}, {"malformed_tool_use"}),
+    "asks for tools and names none": (lambda: reply({"text": "…"}, stop="tool_use"), {}, {None}),
     "uses more than was promised": (
         lambda: reads(f"n-{next(_NOTES)}", usage=usage_of(900_000, 90_000)), {"cost_microusd": 100_000}, {"cost_limit"},
     ),

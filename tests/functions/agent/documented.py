@@ -39,7 +39,7 @@ class Family:
 
 @dataclass(frozen=True)
 class Documented:
-    """A reply, its source, and the outcome of our agent. ``waits``: once the request is made from the card."""
+    """A reply, its source, and the outcome of our agent."""
 
     name: str
     source: str
@@ -47,7 +47,6 @@ class Documented:
     status: int
     body: Mapping[str, Any]
     error: str = ""
-    waits: bool = False
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -151,19 +150,17 @@ def _of_family(family: Family) -> Iterator[Documented]:
     if family.thinks == "tags":
         said = f"<thinking>The customer asks for the weather.</thinking>\n{said}"
 
-    def row(name: str, outcome: str, stop: str, *content: Any, waits: bool = False) -> Documented:
+    def row(name: str, outcome: str, stop: str, *content: Any) -> Documented:
         body = _reply(stop, *thought, *content, usage=usage)
-        return Documented(f"{family.name}: {name}", family.source, outcome, 200, body, waits=waits)
+        return Documented(f"{family.name}: {name}", family.source, outcome, 200, body)
 
     yield row("an answer", "answer", "end_turn", _text(said))
     yield row("cut off", "hand_over: max_tokens", "max_tokens", _text("It is 15 deg"))
     if family.calls:
         beside = [_text(family.speaks)] if family.speaks else []
-        # Reasoning goes back to its own model alone.
-        foreign = bool(thought)
-        yield row("one call", "call_tools × 1", "tool_use", *beside, _call(family.ids[0]), waits=foreign)
+        yield row("one call", "call_tools × 1", "tool_use", *beside, _call(family.ids[0]))
         two = (_call(family.ids[0]), _call(family.ids[1], "San Francisco"))
-        yield row("two calls at once", "call_tools × 2", "tool_use", *beside, *two, waits=foreign)
+        yield row("two calls at once", "call_tools × 2", "tool_use", *beside, *two)
 
 
 _STOPS = f"{_API}Converse.html"
@@ -182,8 +179,8 @@ _TRACE: dict[str, Any] = {"guardrail": {"inputAssessment": {"gr1": {"topicPolicy
 def _forms() -> Iterator[Documented]:
     """Yield the forms that single pages and reports describe."""
 
-    def row(name: str, source: str, outcome: str, body: Mapping[str, Any], *, waits: bool = False) -> Documented:
-        return Documented(name, source, outcome, 200, body, waits=waits)
+    def row(name: str, source: str, outcome: str, body: Mapping[str, Any]) -> Documented:
+        return Documented(name, source, outcome, 200, body)
 
     yield row("stop sequence", _STOPS, "answer", _reply("stop_sequence", _text("It is 15 degrees.")))
     yield row("guardrail", _STOPS, "hand_over: guardrail_intervened", _reply("guardrail_intervened", _text("Sorry.")))
@@ -213,21 +210,18 @@ def _forms() -> Iterator[Documented]:
         "strands-agents/harness-sdk#644, strands-agents/harness-sdk#767",
         "call_tools × 1",
         _reply("end_turn", _call("call_5f8c0e6a")),
-        waits=True,
     )
     yield row(
         "Sonnet: a call under end_turn",
         "strands-agents/harness-sdk#1810",
         "call_tools × 1",
         _reply("end_turn", _text("I look."), _call(_WEATHER)),
-        waits=True,
     )
     yield row(
         "text under tool_use",
         "strands-agents/harness-sdk#767",
         "answer",
         _reply("tool_use", _text("Done.")),
-        waits=True,
     )
     yield row("an empty end", "earendil-works/pi#4210", "hand_over: empty_answer", _reply("end_turn"))
     yield row(

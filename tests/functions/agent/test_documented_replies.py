@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from typing import Any
 
 import pytest
 
@@ -10,15 +9,9 @@ from tests.functions.agent.documented import FAMILIES, REPLIES, Documented
 from tests.functions.agent.test_recorded_replies import outcome
 from tests.functions.endpoint import Endpoint, Reply
 from tests.functions.stack import Stack
-from tests.waits import REASON
 
 
-def _parameter(documented: Documented) -> Any:
-    marks = [pytest.mark.xfail(strict=True, reason=REASON)] if documented.waits else []
-    return pytest.param(documented, id=documented.name, marks=marks)
-
-
-@pytest.mark.parametrize("documented", map(_parameter, REPLIES))
+@pytest.mark.parametrize("documented", REPLIES, ids=lambda documented: documented.name)
 def test_a_documented_reply_has_its_outcome(stack: Stack, model: Endpoint, documented: Documented) -> None:
     run_id = stack.open(text=documented.name)
     model.will(Reply(json.dumps(documented.body).encode(), status=documented.status, error=documented.error))

@@ -14,6 +14,7 @@ from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import Json, Name, Text, Wire, complaints
 from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.playbook.declaration import OnUnanswered
+from ballast.playbook.inference import Inference
 from ballast.playbook.money_rules import MovesConfig
 from ballast.validation import schema_complaint
 
@@ -27,6 +28,7 @@ def _compiles(pattern: str) -> str:
 
 
 Pattern = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_compiles)]
+_GUARDRAIL = r"^([a-z0-9]+|arn:aws[a-z-]*:[a-z]+:[a-z0-9-]{1,20}:[0-9]{12}:guardrail/[a-z0-9]+)$"
 
 
 class Intent(Wire):
@@ -62,6 +64,13 @@ class Sensitivity(Wire):
     context: tuple[Name, ...] = ()
 
 
+class Guardrail(Wire):
+    """A guardrail of Bedrock's: its id or ARN, and its version, a number or DRAFT."""
+
+    id: Annotated[str, Field(max_length=2048, pattern=_GUARDRAIL)]
+    version: Annotated[int, Field(ge=1, le=99_999_999)] | Literal["DRAFT"]
+
+
 class AgentConfig(Wire):
     """The content of ``agent.yaml``.
 
@@ -77,7 +86,8 @@ class AgentConfig(Wire):
     max_grant_usd  the most that reviewers may add to one run's budget in total; an operator may add more. Default:
                   ``limits.cost_microusd``
     instructions  the system prompt
-    temperature   0..1
+    inference     how a model is asked; ``temperature`` beside it is the old name of ``inference.temperature``
+    guardrail     the guardrail of Bedrock that reads each prompt and reply; the agent's role needs the right to it
     limits        the ceilings of a run; requests and intents may only tighten them
     intents       by name
     escalation_timeout_s  how long a run waits for a person
@@ -103,7 +113,8 @@ class AgentConfig(Wire):
     max_grant_usd: Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=6, strict=False)] | None = None
     instructions: Text
     service_tier: ServiceTier = ServiceTier.DEFAULT
-    temperature: Annotated[Decimal, Field(ge=0, le=1, strict=False)] = Decimal(0)
+    inference: Inference = Inference()
+    guardrail: Guardrail | None = None
     limits: Limits = Limits()
     intents: dict[Name, Intent] = Field(default_factory=dict)
     escalation_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 24 * 3600
@@ -183,7 +194,7 @@ def read_agent(file: Path) -> AgentConfig:
     except (ValueError, RecursionError) as problem:  # a date such as 2026-02-30, or brackets without end
         raise PlaybookInvalid(f"{file}: is not YAML: {problem}.") from None
     try:
-        config = AgentConfig.model_validate_json(json.dumps(data, default=str))
+        config = AgentConfig.model_validate_json(json.dumps(_renamed(data, file), default=str))
     except ValidationError as problem:
         raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from None
     except (TypeError, ValueError, RecursionError) as problem:  # a date as a key, or an anchor inside itself
@@ -202,3 +213,14 @@ def read_agent(file: Path) -> AgentConfig:
     if config.limits.fallback_reserve_s >= config.limits.deadline_s:
         raise PlaybookInvalid(f"{file}: limits.fallback_reserve_s must be less than limits.deadline_s.")
     return config
+
+
+def _renamed(data: Any, file: Path) -> Any:
+    """Return ``data`` with the old ``temperature`` under ``inference``. Raises ``PlaybookInvalid`` if it has both."""
+    if not isinstance(data, dict) or "temperature" not in data:
+        return data
+    inference = data.get("inference", {})
+    if not isinstance(inference, dict) or "temperature" in inference:
+        raise PlaybookInvalid(f"{file}: temperature: is set twice. Keep the one under `inference:`.")
+    rest = {name: value for name, value in data.items() if name != "temperature"}
+    return {**rest, "inference": {**inference, "temperature": data["temperature"]}}
