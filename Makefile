@@ -28,9 +28,16 @@ stage = @printf '━━ %s\n' '$(1)'; trap 'exit 130' INT; $(2) || { code=$$?; e
 # The same for tests: those that failed, or all of it where pytest itself did not get so far.
 pytest = @printf '━━ %s\n' '$(1)'; trap 'exit 130' INT; $(2) || { code=$$?; again='$(2)'; \
   test $$code -ne 1 || again='$(or $(3),$(BIN)/pytest --last-failed)'; echo "$(1) failed. See it again: $$again" >&2; exit $$code; }
+# A stage with mypy beside it, which uses one core for most of a minute. What it says is printed when the stage has
+# ended; the first of the two that failed says how make exits. The shell has its own children ignore Ctrl-C.
+SAID := .mypy_cache/said
+beside_mypy = @mkdir -p $(dir $(SAID)); $(BIN)/mypy >$(SAID) 2>&1 & types=$$!; \
+  trap 'kill $$types 2>/dev/null; exit 130' INT; ( $(patsubst @%,%,$(1)) ); ended=$$?; \
+  wait $$types; code=$$?; printf '━━ mypy\n'; cat $(SAID); \
+  test $$code -eq 0 || { echo 'mypy failed. See it again: make lint' >&2; test $$ended -ne 0 || ended=$$code; }; exit $$ended
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit coverage lint artifacts faults desk-faults format lock build deploy bench tau2 clean
+.PHONY: help demo test unit coverage lint style artifacts faults desk-faults format lock build deploy bench tau2 clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -38,8 +45,8 @@ help: ## List the targets.
 demo: $(READY) ## Watch an agent run, on this machine. Another scenario: make demo SCENARIO=name
 	@$(BIN)/ballast demo $(SCENARIO)
 
-test: lint ## The gate: lint, types and the whole suite (6 minutes). A part of it: make test ARGS=tests/template
-	$(call pytest,pytest,$(BIN)/pytest $(WORKERS) $(ARGS))
+test: style ## The gate: lint, types and the whole suite (6 minutes). A part of it: make test ARGS=tests/template
+	$(call beside_mypy,$(call pytest,pytest,$(BIN)/pytest $(WORKERS) $(ARGS)))
 
 unit: $(READY) ## The tests that need no cloud, no socket and no process (20 seconds).
 	$(call pytest,pytest,$(BIN)/pytest $(WORKERS) $(if $(filter tests/%,$(ARGS)),,tests/unit) $(ARGS))
@@ -47,10 +54,12 @@ unit: $(READY) ## The tests that need no cloud, no socket and no process (20 sec
 coverage: $(READY) ## The whole suite, with the coverage of what is shipped (half as long again as make test).
 	$(call pytest,coverage,$(BIN)/pytest $(WORKERS) --cov --cov-report term $(or $(ARGS),--cov-fail-under 95))
 
-lint: $(READY) ## Check style, format and types (15 seconds).
+lint: style ## Check style, format and types (15 seconds).
+	$(call stage,mypy,$(BIN)/mypy,make lint)
+
+style: $(READY)
 	$(call stage,ruff check,$(BIN)/ruff check .,make lint)
 	$(call stage,ruff format,$(BIN)/ruff format --check .,make lint (make format mends it))
-	$(call stage,mypy,$(BIN)/mypy,make lint)
 
 artifacts: $(READY) ## Build what is deployed and play every built function (half a minute; the first time two); needs python3.13.
 	$(call pytest,artifacts,$(BIN)/pytest tests/artifacts $(ARGS))

@@ -32,7 +32,7 @@ from localcloud.functions import (
     imported_handler,
 )
 from localcloud.gc_paused import gc_paused
-from localcloud.sessions import Gate, Keys, LocalSession, Models, users_bedrock
+from localcloud.sessions import ACCOUNT, REGION, DynamoDB, Gate, Keys, LocalSession, Models, users_bedrock
 from localcloud.stdout import stdout_restored
 from localcloud.stepfunctions.engine import Engine
 from localcloud.stepfunctions.executions import Execution, Executions
@@ -62,6 +62,7 @@ class LocalCloud:
                         waits are then real
     parameters          the template's
     handler_of          loads a function's handler; from the working tree by default
+    dynamodb            answers DynamoDB's requests in place of moto's
     beside              names of further stacks of the template in the same account; their names prefix what is
                         theirs: ``other.RunLogTable``, ``other.ConsumeFunction``
     """
@@ -80,6 +81,7 @@ class LocalCloud:
         parameters: Mapping[str, str] | None = None,
         template: Path = ROOT / "template.yaml",
         handler_of: Callable[[Function], Handler] = imported_handler,
+        dynamodb: DynamoDB | None = None,
         beside: Sequence[str] = (),
     ) -> None:
         self._overrides = {"PLAYBOOK_DIR": str((playbook or PLAYBOOK).resolve())}
@@ -95,6 +97,7 @@ class LocalCloud:
         self._parameters = parameters or {}
         self._template = template
         self._handler_of = handler_of
+        self._dynamodb = dynamodb
         self._beside = beside
         self._stack = ExitStack()
         self._runtimes: dict[str, Runtime] = {}
@@ -156,10 +159,16 @@ class LocalCloud:
         sources = event_sources(self.session, functions)
         keys: Mapping[str, Keys] = {}
         if self._enforce_iam:
-            from localcloud.principals import ADMIN, enforced, guard_models
+            from localcloud.principals import ADMIN, enforced, guard_models, guard_tables
 
             keys = stack.enter_context(enforced(self.session, functions, engine))
             self.session = LocalSession(keys[ADMIN], gate, models=models)
+        if self._dynamodb is not None:
+            from localcloud.moto_seams.dynamodb import deployed
+
+            self._dynamodb.take(deployed(ACCOUNT, REGION), streams.written)
+            self.session = LocalSession(keys[ADMIN] if keys else Keys(), gate, models=models)
+            self._dynamodb.answer(self.session)
 
         def session_of(function: Function) -> LocalSession:
             session = LocalSession(keys.get(function.logical_id, Keys()), gate, models=models, bedrock=bedrock)
@@ -167,6 +176,10 @@ class LocalCloud:
                 answer_inline(session, self._model, self._clock)
             if self._enforce_iam:
                 guard_models(session, function.role_arn)
+                if self._dynamodb is not None:
+                    guard_tables(session, function.role_arn)
+            if self._dynamodb is not None:
+                self._dynamodb.answer(session)
             return session
 
         self._session_of = streams.session_of = session_of

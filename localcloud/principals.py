@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote
@@ -12,7 +12,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
 from localcloud.functions import Functions
-from localcloud.iam import Access, needed_for_model
+from localcloud.iam import Access, Account, needed, needed_for_model
 from localcloud.moto_seams.iam import denial, missing_rights, requests_authorised
 from localcloud.sessions import ACCOUNT, REGION, Keys, LocalSession
 from localcloud.stepfunctions.engine import Engine
@@ -60,11 +60,29 @@ def guard_models(session: LocalSession, role_arn: str) -> None:
         if not model.name.startswith(("Converse", "InvokeModel")):
             return None
         model_id = unquote(params["url_path"].split("/")[2])
-        missing = missing_rights(ACCOUNT, role_arn, needed_for_model(model.name, model_id, REGION, ACCOUNT))
-        if not missing:
-            return None
-        error = {"Code": "AccessDeniedException", "Message": denial(role_arn, missing[0])}
-        response = AWSResponse(params["url"], 403, HTTPHeaders(), None)
-        return response, {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        return _denied(role_arn, needed_for_model(model.name, model_id, REGION, ACCOUNT), params["url"], 403)
 
     session.events.register("before-call.bedrock-runtime", before_call)
+
+
+def guard_tables(session: LocalSession, role_arn: str) -> None:
+    """Check the role's rights to tables before ``session`` sends a request; to be called where moto does not get it."""
+    where = Account(REGION, ACCOUNT, lambda _: None)
+
+    def before_call(model: Any, params: Mapping[str, Any], **_: Any) -> Any:
+        accesses = needed(f"dynamodb:{model.name}", "*", params["url_path"], json.loads(params["body"]), where)
+        return _denied(role_arn, accesses, params["url"], 400)
+
+    session.events.register_first("before-call.dynamodb", before_call)
+
+
+def _denied(role_arn: str, accesses: Iterable[Access], url: str, status: int) -> Any:
+    """Return what botocore takes for the response of a denied request; None where the role has the rights."""
+    missing = missing_rights(ACCOUNT, role_arn, accesses)
+    if not missing:
+        return None
+    error = {"Code": "AccessDeniedException", "Message": denial(role_arn, missing[0])}
+    return AWSResponse(url, status, HTTPHeaders(), None), {
+        "Error": error,
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }

@@ -6,9 +6,10 @@ import copy
 import ipaddress
 import os
 import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -99,6 +100,20 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+#: Told of each write to a table with a stream: table, event name, keys, old item, new item, in DynamoDB's JSON.
+Written = Callable[[str, str, dict[str, Any], dict[str, Any] | None, dict[str, Any] | None], None]
+
+
+class DynamoDB(Protocol):
+    """DynamoDB in place of moto's, once the stack is deployed: for many more requests than moto can handle."""
+
+    def take(self, deployed: Sequence[Mapping[str, Any]], written: Written) -> None:
+        """Take over the tables, each as DescribeTable returns it, all empty."""
+
+    def answer(self, session: LocalSession) -> None:
+        """Answer the requests of a session that has no client yet. Its role's rights have then been checked."""
 
 
 class Models(Loader):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ballast.models.card import ModelCard
 
 #: Beginnings of model ids that name an inference profile; any other id is called in its region.
-PROFILES = ("us", "us-gov", "eu", "apac", "jp", "au", "ca", "sa", "global")
+PROFILES = ("us", "us-gov", "eu", "apac", "jp", "au", "in", "ca", "sa", "global")
 
 
 @dataclass(frozen=True)

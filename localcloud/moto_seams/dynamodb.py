@@ -210,6 +210,13 @@ def _wire(value: Any, base64: Callable[[Any], str]) -> dict[str, Any]:
     return wire
 
 
+def deployed(account: str, region: str) -> list[Mapping[str, Any]]:
+    """Return all tables, each as DescribeTable does. Relies on ``Table.describe()``."""
+    from moto.dynamodb.models import dynamodb_backends
+
+    return [table.describe()["TableDescription"] for table in dynamodb_backends[account][region].tables.values()]
+
+
 def kept(region: str, *tables: str) -> dict[str, Any]:
     """Return a copy of all tables' items, by table, for ``put_back``.
 

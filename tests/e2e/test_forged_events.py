@@ -25,6 +25,7 @@ from localcloud.converse.source import CallableModel, Reply, said, turns_taken
 from localcloud.functions import FunctionError
 from tests.e2e.forged.tools.till import done
 from tests.support.log_items import decode, encode
+from tests.support.tables_in_memory import Tables
 
 PLAYBOOK = ROOT / "tests" / "e2e" / "forged"
 Body = dict[str, Any]
@@ -48,7 +49,9 @@ def says(request: Mapping[str, Any], _: str) -> Reply:
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[LocalCloud]:
-    with LocalCloud(PLAYBOOK, enforce_iam=True, clock=VirtualClock(), model=CallableModel(says)) as opened:
+    model = CallableModel(says)
+    # A run is some 200 requests, most of them to DynamoDB, which takes moto half of the time.
+    with LocalCloud(PLAYBOOK, enforce_iam=True, clock=VirtualClock(), model=model, dynamodb=Tables()) as opened:
         yield opened
 
 

@@ -48,11 +48,13 @@ class Schema:
     """A table's keys, and those of its indexes by name; the range key is None where there is none.
 
     types  of keys that are not texts, by name
+    shown  an index's projected attributes besides its keys and the table's, by its name; whole items where it has none
     """
 
     keys: tuple[str, str | None]
     indexes: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, keys: _KeySchema, indexes: Sequence[Mapping[str, Any]], definitions: _KeySchema) -> Schema:
@@ -61,7 +63,19 @@ class Schema:
             _keys(keys),
             {index["IndexName"]: _keys(index["KeySchema"]) for index in indexes},
             {each["AttributeName"]: each["AttributeType"] for each in definitions},
+            {
+                index["IndexName"]: tuple(index["Projection"].get("NonKeyAttributes", ()))
+                for index in indexes
+                if index["Projection"]["ProjectionType"] != "ALL"
+            },
         )
+
+    def projected(self, index: str, item: Item) -> Item:
+        """Return what the index holds of an item."""
+        if index not in self.shown:
+            return item
+        held = {*self.shown[index], *self.keys, *self.indexes[index]}
+        return {name: value for name, value in item.items() if name in held}
 
     @cached_property
     def key_names(self) -> frozenset[str]:

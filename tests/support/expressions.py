@@ -324,6 +324,8 @@ class _Reader:
         return value
 
     def _addend(self) -> Operand:
+        if self._take("list_append"):
+            return self._appended()
         if not self._take("if_not_exists"):
             return self._operand()
         self.expect("(")
@@ -332,6 +334,25 @@ class _Reader:
         other = self._addend()
         self.expect(")")
         return lambda *about: found if (found := operand(*about)) is not None else other(*about)
+
+    def _appended(self) -> Operand:
+        self.expect("(")
+        first, front = self._peek(), self._addend()
+        self.expect(",")
+        second, back = self._peek(), self._addend()
+        self.expect(")")
+        for token in (first, second):
+            self._typed(token, "list_append", ("L",))
+
+        def value(*about: Any) -> Any:
+            one, two = front(*about), back(*about)
+            if one is None or two is None:
+                return None
+            if "L" not in one or "L" not in two:
+                raise Invalid("An operand in the update expression has an incorrect data type")
+            return {"L": [*one["L"], *two["L"]]}
+
+        return value
 
     # Parts
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import Any, NamedTuple
 
+from localcloud.sessions import Written
 from tests.support.attributes import (
     Invalid,
     Item,
@@ -28,7 +29,7 @@ from tests.support.attributes import (
     refuse_wrong_keys,
     size,
 )
-from tests.support.dynamodb_client import Exceptions, cancelled, refuse_others, refuse_twice, request
+from tests.support.dynamodb_client import Exceptions, answer_requests, cancelled, refuse_others, refuse_twice, request
 from tests.support.expressions import (
     Condition,
     Expression,
@@ -143,6 +144,29 @@ class Tables:
         #: Completed transactions by token. DynamoDB forgets them after ten minutes.
         self._done: dict[str, Any] = {}
         self.one_at_a_time = RLock()
+        self._streamed: frozenset[str] = frozenset()
+        self._written: Written = lambda table, happened, keys, before, after: None
+
+    # In the place of a local cloud's DynamoDB
+
+    def take(self, deployed: Sequence[Mapping[str, Any]], written: Written) -> None:
+        """Create the deployed tables; see ``localcloud.sessions.DynamoDB``."""
+        self.schemas.clear()
+        self.items.clear()
+        for table in deployed:
+            indexes = [
+                {name: index[name] for name in ("IndexName", "KeySchema", "Projection")}
+                for index in table.get("GlobalSecondaryIndexes", ())
+            ]
+            name = table["TableName"]
+            self.schemas[name] = Schema.of(table["KeySchema"], indexes, table["AttributeDefinitions"])
+            self.items[name] = {}
+        self._streamed = frozenset(table["TableName"] for table in deployed if "StreamSpecification" in table)
+        self._written = written
+
+    def answer(self, session: Any) -> None:
+        """Answer the requests of the clients that the session makes from now on."""
+        answer_requests(session, lambda: self)
 
     # Tables
 
@@ -156,13 +180,11 @@ class Tables:
         GlobalSecondaryIndexes: Sequence[Mapping[str, Any]] = (),
         BillingMode: str = "PAY_PER_REQUEST",
     ) -> Item:
-        """Create an empty table; its indexes project whole items."""
+        """Create an empty table."""
         if TableName in self.schemas:
             raise Refused("ResourceInUseException", "Table already exists: " + TableName)
         for index in GlobalSecondaryIndexes:
             refuse_others("an index", index, ("IndexName", "KeySchema", "Projection"))
-            if index["Projection"] != {"ProjectionType": "ALL"}:
-                raise NotImplementedError(f"an index that shows parts of items: {index['Projection']}")
         self.schemas[TableName] = Schema.of(KeySchema, GlobalSecondaryIndexes, AttributeDefinitions)
         self.items[TableName] = {}
         return {"TableDescription": {"TableName": TableName, "TableStatus": "ACTIVE"}}
@@ -237,7 +259,11 @@ class Tables:
             if path[0] in keys:
                 raise Invalid(f"Filter Expression can only contain non-primary key attributes: {path[0]}")
         of_hash = hash_value(asked, keys, shown.names, shown.values)
-        candidates = self._all(TableName) if IndexName else self.items[TableName].get(plain(of_hash), {}).values()
+        candidates = (
+            (schema.projected(IndexName, item) for item in self._all(TableName))
+            if IndexName
+            else self.items[TableName].get(plain(of_hash), {}).values()
+        )
         found = [
             item
             for item in candidates
@@ -385,10 +411,19 @@ class Tables:
 
     def _store(self, change: _Change) -> None:
         partition, within = change.place
+        if change.table in self._streamed and change.before != change.after:
+            self._tell_of(change)
         if change.after is None:
             self.items[change.table].get(partition, {}).pop(within, None)
         else:
             self.items[change.table].setdefault(partition, {})[within] = change.after
+
+    def _tell_of(self, change: _Change) -> None:
+        happened = "INSERT" if change.before is None else "REMOVE" if change.after is None else "MODIFY"
+        item: Item = change.before if change.after is None else change.after  # type: ignore[assignment]
+        keys = {name: item[name] for name in self.schemas[change.table].key_names}
+        images = [None if image is None else copied(image) for image in (change.before, change.after)]
+        self._written(change.table, happened, keys, *images)
 
     # Items
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.functions.tables.both import Both, Request, n, s
+from tests.support.attributes import Item
 from tests.support.expressions import reserved_words
 
 A = {"id": s("a")}
@@ -146,6 +148,62 @@ def test_numbers_are_keys_and_ordered_as_numbers(both: Both) -> None:
     assert [item["b"]["N"] for item in found] == ["-1", "9", "10", "100"]
 
 
+@pytest.mark.parametrize("held", [{}, {"x": {"L": [s("a"), n(1)]}}, {"x": s("a")}], ids=["nothing", "a list", "a text"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "list_append(x, :x)",
+        "list_append(:x, if_not_exists(x, :none))",
+        "list_append(if_not_exists(x, :none), :x)",
+        "list_append(y, :x)",
+    ],
+)
+def test_a_list_is_appended_to_a_list(both: Both, held: Item, value: str) -> None:
+    both.put_item(**IDEMPOTENCY, Item=A | held)
+    values = {":x": {"L": [s("b")]}} | ({":none": {"L": []}} if ":none" in value else {})
+
+    with suppress(ClientError):
+        both.update_item(**ITEM, UpdateExpression=f"SET x = {value}", ExpressionAttributeValues=values)
+
+    after = both.items(["idempotency"])["idempotency"]
+    appends = "y" not in value and ("L" in held.get("x", {}) or (not held and ":none" in value))
+    assert (s("b") in after[0].get("x", {}).get("L", [])) == appends
+
+
+@pytest.mark.parametrize(
+    ("projection", "shown"),
+    [
+        ({"ProjectionType": "ALL"}, {"a", "b", "c", "d"}),
+        ({"ProjectionType": "KEYS_ONLY"}, {"a", "b"}),
+        ({"ProjectionType": "INCLUDE", "NonKeyAttributes": ["c"]}, {"a", "b", "c"}),
+    ],
+    ids=["all", "keys", "some"],
+)
+def test_an_index_has_what_it_projects(both: Both, projection: Item, shown: set[str]) -> None:
+    creation: dict[str, Any] = {
+        "TableName": "projected",
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{"AttributeName": "a", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in ("a", "b")],
+        "GlobalSecondaryIndexes": [
+            {
+                "IndexName": "by_b",
+                "KeySchema": [{"AttributeName": "b", "KeyType": "HASH"}],
+                "Projection": projection,
+            }
+        ],
+    }
+    for client in (both.memory, both.moto):
+        client.create_table(**creation)
+
+    both.put_item(TableName="projected", Item={name: s("x") for name in "abcd"})
+    query = {"KeyConditionExpression": "b = :b", "ExpressionAttributeValues": {":b": s("x")}}
+    found = both.query(TableName="projected", IndexName="by_b", **query)["Items"]
+
+    both.moto.delete_table(TableName="projected")
+    assert [set(item) for item in found] == [shown]
+
+
 def test_the_reserved_words_are_read() -> None:
     assert len(reserved_words()) > 500
     assert {"STATUS", "AT", "KEY"} <= reserved_words()
@@ -173,7 +231,7 @@ UNKNOWN: dict[str, Request] = {
         {"TransactItems": [{"Delete": ITEM}], "ReturnConsumedCapacity": "TOTAL"},
     ),
     "the function size": (UPDATE[0], UPDATE[1] | ONE | {"ConditionExpression": "size(x) > :x"}),
-    "the function list_append": ("update_item", ITEM | ONE | {"UpdateExpression": "SET x = list_append(x, :x)"}),
+    "the function nothing": ("update_item", ITEM | ONE | {"UpdateExpression": "SET x = nothing(x, :x)"}),
     r"x\[0\]": ("update_item", ITEM | {"UpdateExpression": "REMOVE x[0]"}),
     "DELETE": ("update_item", ITEM | ONE | {"UpdateExpression": "DELETE x :x"}),
     "ADD of SS": (

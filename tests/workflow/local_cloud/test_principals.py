@@ -9,12 +9,14 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from localcloud.cloud import LocalCloud
+from tests.support.tables_in_memory import Tables
 from tests.workflow.local_cloud.conftest import TEMPLATE, begin, eventually
 
 
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[LocalCloud]:
-    with LocalCloud(template=TEMPLATE, enforce_iam=True, model_endpoint_url="http://127.0.0.1:9") as opened:
+@pytest.fixture(scope="module", params=[None, Tables], ids=["moto", "memory"])
+def cloud(request: pytest.FixtureRequest) -> Iterator[LocalCloud]:
+    tables, url = request.param and request.param(), "http://127.0.0.1:9"
+    with LocalCloud(template=TEMPLATE, enforce_iam=True, model_endpoint_url=url, dynamodb=tables) as opened:
         yield opened
 
 

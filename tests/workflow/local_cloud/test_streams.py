@@ -1,26 +1,30 @@
-"""Tables' streams: moto reports each write, and a mapping's filter decides what a function gets."""
+"""Tables' streams: each write is reported, by moto and in its place, and a mapping's filter decides who gets it."""
 
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from localcloud.clock import VirtualClock
 from localcloud.event_sources import Streams, StreamSource, filters_of
 from localcloud.functions import Function, Functions
-from localcloud.moto_seams.dynamodb import stream_records_go_to
+from localcloud.moto_seams.dynamodb import deployed, stream_records_go_to
 from localcloud.moto_seams.imports import import_moto
 from localcloud.template import TemplateInvalid
+from tests.support.tables_in_memory import Tables
 
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/watched/stream/2026"
 TOUCHED = '{"eventName": ["MODIFY", "REMOVE"]}'
 
 
-@pytest.fixture
-def written() -> Iterator[list[tuple[Any, ...]]]:
-    """Yield what the seam is told, with two tables: ``watched`` has a stream, ``other`` has none."""
+@pytest.fixture(params=["moto", "memory"])
+def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield what is told of writes, with two tables: ``watched`` has a stream, ``other`` has none."""
     import_moto()
     told: list[tuple[Any, ...]] = []
     with mock_aws(), stream_records_go_to(lambda *record: told.append(record)):
@@ -32,6 +36,10 @@ def written() -> Iterator[list[tuple[Any, ...]]]:
                 KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
                 **more,
             )
+        if request.param == "memory":
+            tables = Tables()
+            tables.take(deployed("123456789012", "eu-west-1"), lambda *record: told.append(record))
+            monkeypatch.setattr(sys.modules[__name__], "client", lambda: tables)
         yield told
 
 
@@ -48,6 +56,8 @@ def test_each_write_to_a_table_with_a_stream_is_told_with_both_images(written: l
     for table in ("watched", "other"):
         client().put_item(TableName=table, Item=KEY | {"n": {"N": "1"}})
         client().put_item(TableName=table, Item=KEY | {"n": {"N": "2"}})
+        with suppress(ClientError):
+            client().delete_item(TableName=table, Key=KEY, ConditionExpression="attribute_not_exists(n)")
         client().delete_item(TableName=table, Key=KEY)
 
     one, two = (KEY | {"n": {"N": number}} for number in "12")

@@ -14,7 +14,7 @@ from ballast.contracts.wire import Wire
 from ballast.money.prices import CLASSES, ModelPrice, Price, highest
 
 #: Where a model runs: in the region that is called (``in-region``), or by the inference profile of a geography.
-RegionFamily = Literal["in-region", "us", "us-gov", "eu", "apac", "jp", "au", "ca", "sa", "global"]
+RegionFamily = Literal["in-region", "us", "us-gov", "eu", "apac", "jp", "au", "in", "ca", "sa", "global"]
 Percent = Annotated[int, Field(ge=1, le=1_000)]
 Day = Annotated[date, Field(strict=False)]
 Count = Annotated[int, Field(ge=1)]
