@@ -178,7 +178,7 @@ def test_each_model_of_the_platform_takes_a_run_with_calls_results_and_an_answer
     stack: Stack, model: Endpoint, base: str
 ) -> None:
     card = PLATFORM.card(base)
-    if not (card.converse_api and card.tools):
+    if not (card.converse_api and card.tools and card.prices):
         return
     family = "in-region" if not card.families or "in-region" in card.families else card.families[0]
     stack.environs["planner"]["MODEL_ID"] = base if family == "in-region" else f"{family}.{base}"
