@@ -61,7 +61,7 @@ def build(runtime: Runtime) -> Agent:
     choice = AttemptChoice(
         breakers=Breakers.of(runtime),
         playbook=playbook,
-        model_id=playbook.models.in_region(settings.model_id, runtime.region) or playbook.agent.model,
+        model_id=playbook.models.in_region(settings.model_id, runtime.region),
         clock=runtime.clock,
         shown=log.shown,
     )

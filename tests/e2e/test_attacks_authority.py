@@ -19,6 +19,7 @@ from localcloud.clock import WallClock
 from localcloud.cloud import PLAYBOOK, LocalCloud
 from localcloud.converse.source import CallableModel, Reply, said
 from tests.functions.http import OPERATOR, REVIEWER, event, token
+from tests.support.tables_in_memory import Tables
 
 _NUMBERS = count(1)
 MALLORY = token("acme", sub="mallory")
@@ -36,7 +37,7 @@ def stops(_request: Mapping[str, Any], _model: str) -> Reply:
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[LocalCloud]:
     clock = WallClock(sleep=lambda _: None)
-    with LocalCloud(enforce_iam=True, clock=clock, model=CallableModel(stops)) as opened:
+    with LocalCloud(enforce_iam=True, clock=clock, model=CallableModel(stops), dynamodb=Tables()) as opened:
         seed_store(opened, load_playbook(PLAYBOOK), 1, {"customers": 20, "orders": 40})
         yield opened
 

@@ -18,6 +18,7 @@ from localcloud.converse.source import CallableModel, Reply, said, turns_taken
 from localcloud.deploy import STACK
 from tests.e2e.test_up_command import on
 from tests.support.log_items import decode, encode
+from tests.support.tables_in_memory import Tables
 from tests.workflow.playbook.tools.counter import value_of
 
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
@@ -68,7 +69,8 @@ class Forger:
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[LocalCloud]:
-    with LocalCloud(PLAYBOOK, enforce_iam=True, clock=VirtualClock(), model=CallableModel(raises)) as opened:
+    model = CallableModel(raises)
+    with LocalCloud(PLAYBOOK, enforce_iam=True, clock=VirtualClock(), model=model, dynamodb=Tables()) as opened:
         yield opened
 
 

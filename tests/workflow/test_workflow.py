@@ -16,6 +16,7 @@ from functions.lifecycle.admit import Admit
 from localcloud.clock import VirtualClock
 from localcloud.cloud import Execution, LocalCloud
 from localcloud.converse.source import CallableModel, ModelError, Reply, said, turns_taken
+from tests.support.tables_in_memory import Tables
 from tests.workflow.breaks import broken, broken_approval, died, doubted, down, down_for_good, out_of_memory
 from tests.workflow.edges import Edge, edges_of, edges_taken, load_definition, states_of
 from tests.workflow.playbook.tools.counter import value_of
@@ -332,7 +333,7 @@ def played() -> Iterator[dict[str, Played]]:
     """All cases, side by side in one local cloud, on virtual time: how long the machine takes plays no part."""
     cases = {case.name: case for case in CASES}
     clock = VirtualClock()
-    with LocalCloud(playbook=PLAYBOOK, model=model(cases), clock=clock, parameters=ROOMY) as cloud:
+    with LocalCloud(playbook=PLAYBOOK, model=model(cases), clock=clock, parameters=ROOMY, dynamodb=Tables()) as cloud:
         requests = {
             name: RunRequest(
                 request_id=name.replace(" ", "-"),

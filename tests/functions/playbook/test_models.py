@@ -129,6 +129,28 @@ def test_the_old_name_of_the_temperature_still_counts_but_not_beside_the_new_one
         load_playbook(ledger_with(tmp_path / "b", temperature=0.5, inference={"temperature": 0.5}))
 
 
+def test_other_models_by_intent_and_by_turn_are_checked_and_the_first_entry_that_fits_counts(tmp_path: Path) -> None:
+    others = [{"model": NOVA, "intents": ["recovers"]}, {"model": HAIKU, "from_turn": 3}]
+
+    loaded = load_playbook(ledger_with(tmp_path, model_for=others)).agent
+
+    assert [loaded.model_at("recovers", turn) for turn in (1, 3)] == [NOVA, NOVA]
+    assert [loaded.model_at(None, turn) for turn in (2, 3, 9)] == [loaded.model, HAIKU, HAIKU]
+    with pytest.raises(PlaybookInvalid, match=r"model_for\.2: No model card for 'acme\.x'"):
+        load_playbook(ledger_with(tmp_path / "b", model_for=[others[0], {"model": "acme.x", "from_turn": 2}]))
+    with pytest.raises(PlaybookInvalid, match="no intent nothing"):
+        load_playbook(ledger_with(tmp_path / "c", model_for=[{"model": NOVA, "intents": ["nothing"]}]))
+
+
+def test_the_models_of_intents_and_turns_follow_the_region_too(tmp_path: Path) -> None:
+    others = [{"model": f"region.{NOVA}", "from_turn": 2}]
+
+    loaded = load_playbook(ledger_with(tmp_path, model_for=others))
+
+    assert loaded.in_region("eu-west-1").agent.model_at(None, 2) == f"eu.{NOVA}"
+    assert loaded.in_region("us-east-1").agent.model_at(None, 2) == f"us.{NOVA}"
+
+
 RECURSIVE = """
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ CONTRACTS = [
         | {"guardrail": {"id": "gr1abc", "version": 1}}
         | {"intents": {"refund": {}}, "escalation_timeout_s": 60, "approval_timeout_s": 60}
         | {"ask_requester": True, "requester_timeout_s": 60, "service_tier": "flex"}
-        | {"second_model": "n"}
+        | {"second_model": "n", "model_for": [{"model": "o", "intents": ["refund"]}, {"model": "p", "from_turn": 3}]}
         | {"cheaper_model": "c", "out_of_budget": "ask", "max_grant_usd": "2.50", "fallback_starts_clean": False}
         | {"approve_over_microusd": 5, "on_unanswered": "park", "park_timeout_s": 60}
         | {"trust_text": False, "ground_answers": True, "answer_ids": ["O-[0-9]+"], "sensitive": {"policy": "mask"}}
@@ -228,6 +228,7 @@ CONTRACTS = [
         {
             "name": NO_NAME,
             "model": [*NO_TEXT, ""],
+            "model_for": ["o", ["o"], [{"model": "o"}], [{"from_turn": 3}], [{"model": "o", "from_turn": 0}]],
             "second_model": [1, ["x"], {"x": 1}, ""],
             "service_tier": [*NO_TEXT, "", "turbo", "FLEX"],
             "cheaper_model": [*(bad for bad in NO_TEXT if bad is not None), ""],

@@ -2,11 +2,12 @@
 
 import json
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from ballast.contracts import Limits, LimitsPatch
 from ballast.contracts.limits import MOST_CALLS, MOST_TURNS
@@ -71,6 +72,24 @@ class Guardrail(Wire):
     version: Annotated[int, Field(ge=1, le=99_999_999)] | Literal["DRAFT"]
 
 
+class ModelFor(Wire):
+    """Another model for some requests.
+
+    intents    for requests of these intents; empty for all
+    from_turn  from that turn of the run on
+    """
+
+    model: str = Field(min_length=1)
+    intents: tuple[Name, ...] = ()
+    from_turn: Annotated[int, Field(ge=1, le=MOST_TURNS)] = 1
+
+    @model_validator(mode="after")
+    def _not_for_all(self) -> Self:
+        if not self.intents and self.from_turn == 1:
+            raise ValueError("must have intents or from_turn; a model for everything is `model:`")
+        return self
+
+
 class AgentConfig(Wire):
     """The content of ``agent.yaml``.
 
@@ -78,6 +97,7 @@ class AgentConfig(Wire):
     model         the Bedrock model id, inference profile or ARN; it needs a model card. ``region.MODEL`` is
                   the profile of the stack's own region, here and below
     service_tier  Bedrock's: default, priority, flex or reserved; the model needs a price for it
+    model_for     other models for some intents or from some turn on; the first entry that fits a turn counts
     second_model  the model to ask while the first one is throttled, down, or hung; it needs a card too
     cheaper_model  the model to use in the spend breaker's mode ``cheaper``; it must be cheaper. Without one that mode
                    changes nothing
@@ -107,6 +127,7 @@ class AgentConfig(Wire):
 
     name: Name
     model: str = Field(min_length=1)
+    model_for: tuple[ModelFor, ...] = ()
     second_model: Annotated[str, Field(min_length=1)] | None = None
     cheaper_model: Annotated[str, Field(min_length=1)] | None = None
     out_of_budget: Literal["hand_over", "ask"] = "hand_over"
@@ -146,7 +167,23 @@ class AgentConfig(Wire):
     def models(self) -> dict[str, str]:
         """The model ids that it names, by field."""
         named = {name: getattr(self, name) for name in ("model", "second_model", "cheaper_model")}
+        for number, other in enumerate(self.model_for, 1):
+            named[f"model_for.{number}"] = other.model
         return {name: model for name, model in named.items() if model}
+
+    def with_models(self, changed: Callable[[str], str]) -> Self:
+        """Return a copy with each model id changed."""
+        fields = ("model", "second_model", "cheaper_model")
+        named = {name: changed(one) for name in fields if (one := getattr(self, name))}
+        others = tuple(one.model_copy(update={"model": changed(one.model)}) for one in self.model_for)
+        return self.model_copy(update={**named, "model_for": others})
+
+    def model_at(self, intent: str | None, turn: int) -> str:
+        """Return the model to ask in that turn of a run with that intent."""
+        fitting = (
+            one.model for one in self.model_for if turn >= one.from_turn and (not one.intents or intent in one.intents)
+        )
+        return next(fitting, self.model)
 
     def answer_schema(self, intent: str | None) -> dict[str, Json] | None:
         """Return the schema of an answer to that intent; None if there is none."""
@@ -199,6 +236,9 @@ def read_agent(file: Path) -> AgentConfig:
         raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from None
     except (TypeError, ValueError, RecursionError) as problem:  # a date as a key, or an anchor inside itself
         raise PlaybookInvalid(f"{file}: holds a value that JSON does not have: {problem}.") from None
+    for other in config.model_for:
+        if unknown := [name for name in other.intents if name not in config.intents]:
+            raise PlaybookInvalid(f"{file}: model_for: there is no intent {', '.join(unknown)} under `intents:`.")
     for name in config.intents:
         try:
             config.limits_for(name)

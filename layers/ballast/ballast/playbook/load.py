@@ -57,8 +57,7 @@ class Playbook:
 
     def in_region(self, region: str) -> Self:
         """Return a copy with the model ids that ``region`` can call."""
-        named = {field: self.models.in_region(one, region) for field, one in self.agent.models.items()}
-        return replace(self, agent=self.agent.model_copy(update=named))
+        return replace(self, agent=self.agent.with_models(lambda model: self.models.in_region(model, region)))
 
     def check_model(self, model_id: str) -> None:
         """Raise ``ModelRefused`` if the model cannot be the agent's: by its card, or by ``inference.required``."""
