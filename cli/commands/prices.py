@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from ballast.errors import BallastError, InvalidInput, ModelRefused, SettingInvalid
-from ballast.models.card import ModelCard
+from ballast.models.card import DatedPrice, ModelCard
 from ballast.models.catalog import OWN_FILE, CardFile, Catalog, facts_without_source, read_cards
 from ballast.money import ModelPrice, Price, dollars
 from ballast.money.prices import CLASSES
@@ -39,7 +39,7 @@ def prices(typed: Namespace) -> int:
     if typed.json:
         print(json.dumps([_document(models, card.id, card, today) for card in wanted], indent=2))
     else:
-        _list(models, wanted, today, Screen())
+        _list(wanted, today, Screen())
     return Exit.OK
 
 
@@ -57,13 +57,13 @@ def _matches(card: ModelCard, words: list[str]) -> bool:
 # Show
 
 
-def _list(models: Catalog, cards: list[ModelCard], today: date, screen: Screen) -> None:
+def _list(cards: list[ModelCard], today: date, screen: Screen) -> None:
     if not cards:
         screen.line("No model's id, name or vendor has all these words.")
         return
     for card in cards:
-        price = _price(models, card.id, today)
-        said = "no price today" if price is None else f"{_rates(price.price())}; {_families(card)}"
+        valid = [price for price in card.prices if price.valid_from <= today]
+        said = f"{_rates(valid[-1])}; {_families(valid[-1])}" if valid else "no price today"
         screen.row(Text(f"{card.id}  {card.name}"), said)
     screen.line(f"{len(cards)} models. US dollars per million tokens; of a family, in percent of that.", "dim")
 
@@ -87,9 +87,8 @@ def _rates(price: Price) -> str:
     return said
 
 
-def _families(card: ModelCard) -> str:
-    regions = card.prices[-1].regions if card.prices else {}
-    said = [f"{name} {made} %" if isinstance(made, int) else f"{name} {_rates(made)}" for name, made in regions.items()]
+def _families(price: DatedPrice) -> str:
+    said = [f"{name} {_part(made)}" for name, made in price.regions.items()]
     return ", ".join(said) or "families not listed"
 
 

@@ -1,5 +1,6 @@
 """Charges of a model call by its reported usage, and the metrics of the call."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -344,7 +345,7 @@ def test_the_playbooks_tier_is_asked_for_reserved_for_and_recorded(
     requested, responded = (stack.body(run_id, f"0001.model.{step}") for step in ("requested", "responded"))
     assert model.requests[0]["serviceTier"] == {"type": "priority"}
     assert (requested["service_tier"], responded["service_tier"]) == ("priority", "priority")
-    worst = MODELS.newest_price(NOVA_PRO).worst(ServiceTier.PRIORITY)
+    worst = MODELS.price(NOVA_PRO, on=date(2026, 3, 1)).worst(ServiceTier.PRIORITY)
     assert requested["reserved_microusd"] == worst.worst_input_cost(requested["input_tokens_bound"]) + worst.cost(
         TokenCounts(output=500)
     )

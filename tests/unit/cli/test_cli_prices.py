@@ -34,11 +34,11 @@ def test_every_model_is_listed_with_its_price(capsys: pytest.CaptureFixture[str]
 
     printed = capsys.readouterr().out
     assert [model for model in Catalog().ids() if f"\n{model}  " not in f"\n{printed}"] == []
-    assert "Nova Pro  0.80 in, 3.20 out, cache read 0.20, write 0.80; in-region 100 %" in printed
+    assert "Nova Pro  0.80 in, 3.20 out, cache read 0.20, write 0.80; in-region 120 %" in printed
 
 
 def test_words_narrow_the_list_by_id_name_and_vendor(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["prices", "AMAZON", "pro", "--json"]) == Exit.OK
+    assert main(["prices", "AMAZON", "PRO-v1", "--json"]) == Exit.OK
     assert [card["id"] for card in json.loads(capsys.readouterr().out)] == [NOVA]
 
     assert main(["prices", "no-such-model"]) == Exit.OK
