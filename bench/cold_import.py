@@ -1,101 +1,214 @@
-"""Cold import of each function in a fresh process, against a bare boto3 client.
+"""Cold start of each built function, in a fresh Python 3.13: import, objects and clients, up to its first event.
 
-    python -m bench.cold_import [--runs N]
+    python -m bench.cold_import [--runs N] [--only NAME ...]
 
-Prints, for each handler, the median milliseconds of a whole process that imports it and nothing
-else, and the ratio to a process that imports boto3 and makes one client, as the simplest
-handler does. Runs alternate, so that a change of the machine's speed affects both.
+Builds as ``make artifacts`` does, then starts each function in processes that have its artifact, its layers, boto3 and
+the standard library. Prints CPU milliseconds of whole processes, medians, and three ratios of the same round:
+
+    gain     against the same artifact without bytecode
+    boto3    against a process that imports boto3 and makes one client
+    plain    against a plain handler: it imports the whole of Powertools' parser and tracer and boto3, and makes one
+             client. It brings its packages, boto3 too as AWS advises, without bytecode as SAM's own builder leaves them
+
+and the peak of resident memory. Ends with 1 if ``plain`` is above a function's limit.
 """
 
 import argparse
 import os
+import shutil
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from bench import NotMeasured, require
+from tests.artifacts.build import Artifact, Build, BuildFailed, Tools, Unavailable
+from tests.artifacts.cache import Cache, cache_root
 
-ROOT = Path(__file__).resolve().parents[1]
-BARE = 'import boto3; boto3.Session(region_name="eu-west-1").client("dynamodb")'
-#: The import loads the handler; the first invocation then makes its client, as the bare process does.
-READY = '; import boto3; boto3.Session(region_name="eu-west-1").client("dynamodb")'
+#: So many functions are compared with one process of each kind.
+_AT_ONCE = 5
+#: Of ``plain``, the most that a function may have; some have more to read.
+LIMIT, LIMITS = 0.40, {"AgentFunction": 0.50, "ExecutorFunction": 0.50}
+BARE = 'import boto3; boto3.client("dynamodb")'
+PLAIN = """
+import boto3
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.utilities.parser import BaseModel, envelopes, event_parser, models
 
-
-def handlers() -> dict[str, str]:
-    """Return handler module by logical id, from the template."""
-
-    class Loader(yaml.SafeLoader):
-        """A YAML loader that reads CloudFormation's tags as plain values."""
-
-    Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
-    template = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), Loader)  # noqa: S506
-    return {
-        name: resource["Properties"]["Handler"].rsplit(".", 1)[0]
-        for name, resource in template["Resources"].items()
-        if resource["Type"] == "AWS::Serverless::Function"
-    }
+logger, metrics, tracer = Logger(), Metrics(namespace="plain"), Tracer()
+dynamodb = boto3.client("dynamodb")
 
 
-def process_ms(code: str) -> float:
-    """Return the wall milliseconds of a fresh process that runs ``code``. Raises ``NotMeasured`` if it fails."""
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "ballast")])
-    started = time.perf_counter()
-    command = [sys.executable, "-c", code]
-    ended = subprocess.run(command, check=False, env=environ, cwd=ROOT, capture_output=True, text=True)  # noqa: S603
-    ms = (time.perf_counter() - started) * 1000
-    last = ended.stderr.strip().rpartition("\n")[2]
-    require(ended.returncode == 0, f"A process that runs `{code}` ended with {ended.returncode}: {last}")
-    return ms
+class Order(BaseModel):
+    order_id: str
+
+
+@tracer.capture_lambda_handler
+@event_parser(model=Order, envelope=envelopes.SqsEnvelope)
+def lambda_handler(event, context):
+    return {}
+"""
+#: Printed last: what the process has used since it began.
+_USED = """
+import resource
+used = resource.getrusage(resource.RUSAGE_SELF)
+peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print((used.ru_utime + used.ru_stime) * 1000, int(peak) / 1024)
+"""
+
+
+@dataclass(frozen=True)
+class Used:
+    """CPU milliseconds of a whole process, and its peak of resident memory in megabytes."""
+
+    cpu_ms: float
+    peak_mb: float
+
+
+@dataclass(frozen=True)
+class Start:
+    """A process to measure.
+
+    path     of modules, beside the standard library
+    code     what it does
+    environ  its environment variables
+    """
+
+    path: Sequence[Path]
+    code: str
+    environ: Mapping[str, str]
+
+    def play(self) -> Used:
+        """Return what it has used when its code ends. Raises ``NotMeasured`` if it fails."""
+        python, *path = self.path
+        code = f"import sys; sys.path[:0] = {[str(one) for one in path]!r}\n{self.code}\n{_USED}"
+        command = [str(python), "-I", "-S", "-B", "-c", code]
+        ended = subprocess.run(command, check=False, env=self.environ, capture_output=True, text=True)  # noqa: S603
+        last = ended.stderr.strip().rpartition("\n")[2]
+        require(
+            ended.returncode == 0, f"A process that runs `{self.code.strip()}` ended with {ended.returncode}: {last}"
+        )
+        *printed, figures = ended.stdout.splitlines()
+        require(not printed, f"A process that runs `{self.code}` printed: {' '.join(printed)}")
+        return Used(*map(float, figures.split()))
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Median milliseconds of processes that import a handler, import it and make a client, or only make a client."""
+    """Medians of one function's processes: CPU milliseconds, ratios within one round, and megabytes."""
 
-    import_ms: float
-    ready_ms: float
-    bare_ms: float
-    ratio: float
+    built_ms: float
+    gain: float
+    boto3: float
+    plain: float
+    peak_mb: float
 
     def row(self, name: str) -> str:
         """Return the table's line."""
-        columns = f"{self.import_ms:>8.0f}ms{self.ready_ms:>8.0f}ms{self.bare_ms:>10.0f}ms{self.ratio:>7.2f}x"
-        return f"{name:<28}{columns}"
+        ratios = "".join(f"{ratio:>8.2f}" for ratio in (self.gain, self.boto3, self.plain))
+        return f"{name:<26}{self.built_ms:>8.0f}{ratios}{self.peak_mb:>9.0f}"
 
 
-def measure(module: str, runs: int) -> Figures:
-    """Measure one handler's module ``runs`` times, after one warm-up."""
+class ColdStarts:
+    """The processes that are compared. ``folder`` is for what is made for them."""
+
+    def __init__(self, build: Build, plain: Path, folder: Path) -> None:
+        self._build, self._folder = build, folder
+        self._stripped: dict[Path, Path] = {}
+        (folder / "plain.py").write_text(PLAIN, encoding="utf-8")
+        # What it brings comes before the runtime's boto3.
+        self.plain = self._start([folder, plain], "import plain", {"POWERTOOLS_SERVICE_NAME": "plain"})
+        self.bare = self._start([], BARE, {})
+
+    def built(self, artifact: Artifact) -> Start:
+        """Return the start of a function as it is built."""
+        return self._of(artifact, artifact.code, artifact.opt)
+
+    def without_bytecode(self, artifact: Artifact) -> Start:
+        """Return the start of a function as SAM's own builder would leave it."""
+        return self._of(artifact, self._without(artifact.code), self._without(artifact.opt))
+
+    def _of(self, artifact: Artifact, code: Path, opt: Path) -> Start:
+        fixed = {name: path.replace("/opt", str(opt), 1) for name, path in artifact.fixed.items()}
+        module = artifact.handler.rpartition(".")[0]
+        environ = {
+            **artifact.others,
+            **fixed,
+            **{name: "{}" for name in ("BREAKER_ALARMS",) if name in artifact.others},
+        }
+        return self._start([code, opt / "python"], f"import {module}", environ)
+
+    def _start(self, path: Sequence[Path], code: str, environ: Mapping[str, str]) -> Start:
+        lambdas = {
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "eu-west-1",
+            "AWS_REGION": "eu-west-1",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_FUNCTION_NAME": "measured",
+            "HOME": str(self._folder),
+        }
+        return Start([self._build.python, *path, self._build.runtime], code, {**environ, **lambdas})
+
+    def _without(self, folder: Path) -> Path:
+        if folder not in self._stripped:
+            copy = self._folder / str(len(self._stripped))
+            self._stripped[folder] = Path(shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("__pycache__")))
+        return self._stripped[folder]
+
+
+def limit_of(name: str) -> float:
+    """Return the most that a function may have of the plain handler's CPU."""
+    return LIMITS.get(name, LIMIT)
+
+
+def measure(starts: ColdStarts, artifacts: Mapping[str, Artifact], runs: int) -> dict[str, Figures]:
+    """Measure the functions in ``runs`` rounds, after one that is not counted. Raises ``NotMeasured``.
+
+    Each round plays the compared processes anew, so that a change of the machine's speed affects both.
+    """
     require(runs > 0, f"{runs} runs measure nothing.")
-    codes = f"import {module}", f"import {module}{READY}", BARE
-    _, *rounds = [[process_ms(code) for code in codes] for _ in range(runs + 1)]
-    only, ready, bare = (statistics.median(times) for times in zip(*rounds, strict=True))
-    return Figures(only, ready, bare, statistics.median(times[1] / times[2] for times in rounds))
+    rounds: dict[str, list[tuple[float, ...]]] = {name: [] for name in artifacts}
+    for _ in range(runs + 1):
+        bare, plain = starts.bare.play(), starts.plain.play()
+        for name, artifact in artifacts.items():
+            built, compiling = starts.built(artifact).play(), starts.without_bytecode(artifact).play()
+            rounds[name].append(
+                (built.cpu_ms, *(built.cpu_ms / other.cpu_ms for other in (compiling, bare, plain)), built.peak_mb)
+            )
+    return {name: Figures(*map(statistics.median, zip(*played[1:], strict=True))) for name, played in rounds.items()}
 
 
-def table(modules: Mapping[str, str], runs: int) -> Iterator[str]:
-    """Yield the table, each line when it is measured."""
-    empty = statistics.median(process_ms("pass") for _ in range(runs + 1))
-    yield f"An empty process: {empty:.0f} ms. Whole processes, median of {runs}, after one that is not counted."
-    yield f"{'function':<28}{'import':>10}{'+ client':>10}{'bare boto3':>12}{'ratio':>8}"
-    for name, module in modules.items():
-        yield measure(module, runs).row(name)
+def table(starts: ColdStarts, artifacts: Mapping[str, Artifact], runs: int) -> Iterator[str]:
+    """Yield the table. Raises ``NotMeasured`` at its end if a function is above its limit."""
+    yield f"{'function':<26}{'CPU ms':>8}{'gain':>8}{'boto3':>8}{'plain':>8}{'peak MB':>9}"
+    slow = []
+    names = list(artifacts)
+    for some in (names[at : at + _AT_ONCE] for at in range(0, len(names), _AT_ONCE)):
+        for name, figures in measure(starts, {name: artifacts[name] for name in some}, runs).items():
+            yield figures.row(name)
+            if figures.plain > limit_of(name):
+                slow.append(f"{name} {figures.plain:.2f} of {limit_of(name):.2f}")
+    require(not slow, f"Above the limit: {', '.join(slow)}.")
 
 
-def main() -> int:
-    """Measure and print the table; return 1 if a process fails."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print the table; return 1 if a process fails or a function is above its limit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=7, help="counted runs of each (default 7)")
+    parser.add_argument("--runs", type=int, default=3, help="counted rounds of each (default 3)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="functions such as AgentFunction; all, if left out")
+    given = parser.parse_args(arguments)
+    tools = Tools(Cache(cache_root(os.environ)))
     try:
-        for line in table(handlers(), parser.parse_args().runs):
-            print(line, flush=True)
-    except NotMeasured as problem:
+        build, plain = tools.build(), tools.plain
+        artifacts = {name: one for name, one in build.functions.items() if not given.only or name in given.only}
+        with tempfile.TemporaryDirectory(prefix="ballast-cold-") as folder:
+            for line in table(ColdStarts(build, plain, Path(folder)), artifacts, given.runs):
+                print(line, flush=True)
+    except (NotMeasured, Unavailable, BuildFailed) as problem:
         print(problem, file=sys.stderr)
         return 1
     return 0

@@ -71,7 +71,7 @@ def _set_up(
     if isinstance(model, Bedrock):
         options |= {"allow_bedrock": True, "parameters": {**parameters, "ModelId": model.model_id}}
     else:
-        options["model_endpoint_url"] = stack.enter_context(ConverseServer(model)).url
+        options["model_endpoint_url"] = stack.enter_context(ConverseServer(model, loaded.models)).url
     try:
         cloud = stack.enter_context(LocalCloud(**options))
     except NotLocal as problem:

@@ -12,12 +12,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ballast.contracts import RunRequest
+from ballast.models.catalog import Catalog
 from ballast.run import Run
 from ballast.runtime import Runtime, utc_now
 from ballast.table import Table
 from localcloud.clock import Clock, VirtualClock, as_clock, virtual_time
 from localcloud.converse.server import answer_inline
 from localcloud.converse.source import Source
+from localcloud.converse.strict import Strict
 from localcloud.functions import (
     AfterHook,
     Function,
@@ -85,10 +87,13 @@ class LocalCloud:
         self._overrides = {"PLAYBOOK_DIR": str((playbook or PLAYBOOK).resolve())}
         if model_endpoint_url is not None:
             self._overrides["MODEL_ENDPOINT_URL"] = model_endpoint_url
-        self._model = model
         self._enforce_iam = enforce_iam
         self._allow_bedrock = allow_bedrock
         self._clock = as_clock(clock)
+        self._model: Strict | None = None
+        if model is not None:
+            cards = Catalog.of_playbook(playbook or PLAYBOOK)
+            self._model = Strict.of(model, models=cards, clock=self._clock)
         self._parameters = parameters or {}
         self._template = template
         self._handler_of = handler_of
@@ -230,6 +235,10 @@ class LocalCloud:
     def environ(self, function: str) -> dict[str, str]:
         """Return a function's environment variables: the template's, with the local overrides."""
         return dict(self._functions.find(function).environ)
+
+    def memory_mb(self, function: str) -> int:
+        """Return the size of the function, in megabytes."""
+        return self._functions.find(function).memory_mb
 
     def runtime(self, function: str) -> Runtime:
         """Return the ``Runtime`` of the function's handler."""

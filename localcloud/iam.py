@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 #: Prefixes of Bedrock's cross-region inference profiles.
-_PROFILE = re.compile(r"^(global|us|us-gov|eu|apac|jp|au|ca)\.(?P<model>.+)$")
+_PROFILE = re.compile(r"^(global|us|us-gov|eu|apac|jp|au|in|ca|sa)\.(?P<model>.+)$")
 _INVOCATION = re.compile(r"^/\d{4}-\d{2}-\d{2}/functions/(?P<name>[^/]+)/invocations")
 #: IAM's action for each part of a transaction; the transaction itself has none.
 _PART = {

@@ -111,13 +111,13 @@ def _caught(name: str, error: str) -> str | None:
 
 
 def _of_a_call(name: str) -> Mapping[str, Any]:
-    state: Mapping[str, Any] = _states()["ExecuteCalls"]["ItemProcessor"]["States"][name]
+    state: Mapping[str, Any] = _states()[name]
     return state
 
 
 def _escalation(error: str, run_id: str, turn: int) -> dict[str, Any]:
     """Return what the state Escalate sends, by way of what catches the error."""
-    (caught,) = (rule for rule in _states()["ExecuteCalls"]["Catch"] if rule["ErrorEquals"] == ["States.ALL"])
+    (caught,) = (rule for rule in _states()["GiveUp"]["Catch"] if rule["ErrorEquals"] == ["States.ALL"])
     assert caught["Next"] == "Escalate"
     variables: dict[str, Any] = {"run_id": run_id, "turn": turn, "planner": "agent", "escalation_timeout_s": 86_400}
     variables |= {"requested_by": "bench", "tenant": "default", "history": 6}

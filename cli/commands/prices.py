@@ -117,7 +117,8 @@ def _show(models: Catalog, model_id: str, card: ModelCard, today: date, screen: 
     if documents:
         screen.line("Sources", "bold")
     for number, source in enumerate(documents, 1):
-        screen.line(f"  [{number}] {source.title}{f', {source.address}' if source.address else ''}, read {source.seen}")
+        read = f"read {source.seen}" if source.seen else "not read yet"
+        screen.line(f"  [{number}] " + ", ".join(filter(None, (source.title, source.address, read))))
 
 
 def _part(made: int | Price) -> str:

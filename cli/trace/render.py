@@ -168,6 +168,8 @@ def _attempt(attempt: ModelAttempt, turn: Turn, detail: Detail, request: str) ->
     prompt = _prompt(attempt, detail, request)
     if prompt and not (attempt.attempt > 1 and attempt.prompt == turn.attempts[0].prompt):
         yield Labelled("prompt", Text(prompt, "dim"))
+    if detail.prompt is None and attempt.sent_as:
+        yield Labelled("sent as", Text(clean(as_text(attempt.sent_as)), "dim"))
     answers = turn.decided is not None and turn.decided.kind == "answer"
     for piece in attempt.completion:
         if piece.kind == "reasoning":

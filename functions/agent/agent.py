@@ -50,8 +50,8 @@ from functions.agent.ask import (
 from functions.agent.converse import CircuitOpen, Circuits, Converse, ModelFailure
 from functions.agent.decision import Decider
 from functions.agent.loops import loop_signals, loop_stopped_line
-from functions.agent.prompt import converse_request
 from functions.agent.reply import Completion, read_completion
+from functions.agent.request import converse_request
 from functions.agent.usage import charge_fields, charge_of, charge_of_failure
 
 #: Characters of a provider's error that are recorded.
@@ -69,6 +69,7 @@ class Agent:
     model: Converse
     circuits: Circuits
     playbook: Playbook
+    stack: str
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
     emit: Callable[[str], None]
@@ -118,7 +119,7 @@ class Agent:
         # Without this check an agent that was timed out but still runs could spend money that neither of them counts.
         if self.log.goes_on_after(run_id, requested.turn):
             raise RunEnded(f"{run_id} has ended, or has continued without turn {requested.turn}; no model was asked.")
-        return self.model.reply(converse_request(run, requested), within_s=within_s)
+        return self.model.reply(converse_request(run, requested, stack=self.stack), within_s=within_s)
 
     def _wait(
         self,

@@ -67,7 +67,7 @@ class GiveUp:
 
 @dataclass(frozen=True)
 class AttemptChoice:
-    """Chooses attempts; ``model_id`` is the model to ask unless the spend breaker or the model's circuit forbids it.
+    """Chooses attempts; ``model_id`` replaces the playbook's models; "" does not.
 
     shown  takes a run's id and an event's body, and returns the body with its sensitive values masked
     """
@@ -89,10 +89,11 @@ class AttemptChoice:
             run.opening.request.tenant, run_id=run.run_id, passed=breaker_passed_at(run)
         )
         try:
-            model = allowed_model(current, self.playbook, self.model_id, now.date())
+            usual = self.model_id or self.playbook.agent.model_at(run.opening.request.intent, turn)
+            model = allowed_model(current, self.playbook, usual, now.date())
             if isinstance(model, ExitReason):
                 return GiveUp(model, breaker=breaker_held(current, now))
-            return self._afford(run, turn, attempts, model, passed_over, loops)
+            return self._afford(run, turn, attempts, model, passed_over, loops, saving=model != usual)
         except ModelRefused as refused:
             return GiveUp(ExitReason.MODEL_REFUSED, note=str(refused))
 
@@ -119,20 +120,23 @@ class AttemptChoice:
         model: str,
         passed_over: Mapping[str, str],
         loops: Loops,
+        *,
+        saving: bool,
     ) -> NextAttempt | GiveUp:
-        on, saving = self.clock().date(), model != self.model_id
+        on = self.clock().date()
         models = candidates(model, self.playbook, saving=saving, on=on)
         chosen = next_model(models, attempts, passed_over)
         if chosen is None:
             notes = [*passed_over.values(), *filter(None, [attempts.error])]
             reason = attempts.reason or ExitReason.MODEL_UNAVAILABLE
             return GiveUp(reason, note="; ".join(notes) if notes else None)
-        self.playbook.models.check(chosen, tools=True)
+        self.playbook.check_model(chosen)
         requested = compose(
             run,
             turn,
             attempt=attempts.number + 1,
             priced=self.playbook.models.price(chosen, on=on),
+            card=self.playbook.models.card(chosen),
             playbook=self.playbook,
             loops=loops,
             shown=partial(self.shown, run.run_id),

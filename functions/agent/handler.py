@@ -4,7 +4,8 @@
 
     plan ─▶ agent      a turn: read the log, reserve, ask a model, record its reply, decide
               ├─▶ ask        the next attempt: limits, spend breaker, model
-              │     └─▶ prompt      its new messages, reservation, digest and Converse request
+              │     └─▶ prompt      its new messages, reservation and digest
+              ├─▶ request    the Converse request, made from the model's card
               ├─▶ converse   the model client, and the circuit of each model
               ├─▶ reply      the reply's message, calls and words
               ├─▶ usage      its usage, checked, and the charge
@@ -24,7 +25,7 @@ from ballast.edge import guarded
 from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.seal import Seal, SealSettings
 from ballast.playbook import load_playbook
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.agent.agent import Agent
 from functions.agent.ask import AttemptChoice
 from functions.agent.converse import Circuits, Converse
@@ -60,7 +61,7 @@ def build(runtime: Runtime) -> Agent:
     choice = AttemptChoice(
         breakers=Breakers.of(runtime),
         playbook=playbook,
-        model_id=playbook.models.in_region(settings.model_id, runtime.region) or playbook.agent.model,
+        model_id=playbook.models.in_region(settings.model_id, runtime.region),
         clock=runtime.clock,
         shown=log.shown,
     )
@@ -70,12 +71,14 @@ def build(runtime: Runtime) -> Agent:
         model=Converse.of(runtime, endpoint_url=settings.model_endpoint_url, timeout_s=settings.model_timeout_s),
         circuits=Circuits.of(runtime, settings.model_circuits_table),
         playbook=playbook,
+        stack=runtime.stack,
         clock=runtime.clock,
         sleep=sleep,
         emit=runtime.emit,
     )
 
 
+@made_at_init(build, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Propose one decision for ``event`` (a ``PlanTask``) and return its ``PlanSummary``."""

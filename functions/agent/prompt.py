@@ -1,23 +1,23 @@
-"""The prompt of one attempt: what is new for the model, the reservation, the digest, and the Converse request. Pure.
+"""The prompt of one attempt: what is new for the model, the reservation, and the digest. Pure.
 
 ::
 
-    the run ─▶ new_messages ─▶ compose: bound ─▶ reservation ─▶ digest ─▶ model.requested ─▶ converse_request
+    the run ─▶ new_messages ─▶ compose: form ─▶ bound ─▶ reservation ─▶ digest ─▶ model.requested
 """
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ballast.contracts import ExitReason, HandOver, Planner
-from ballast.contracts.service_tier import ServiceTier
 from ballast.errors import ToolForbidden
-from ballast.folds.append_only import PersistentList
 from ballast.folds.calls import CallState
-from ballast.folds.conversation import Prompt, prompt_digest, said
+from ballast.folds.conversation import Prompt, asked_with, prompt_digest, said
 from ballast.folds.loops import Loops, Signal, as_recorded, notice
 from ballast.log.events import EscalationAnnounced, ModelRequested, ModelResponded
 from ballast.log.keys import Key
+from ballast.models.card import ModelCard
 from ballast.money import ModelPrice
 from ballast.playbook import Playbook
 from ballast.playbook.first_prompt import (
@@ -26,16 +26,25 @@ from ballast.playbook.first_prompt import (
     first_prompt,
     input_bound,
     request_blocks,
+    tool_config,
 )
 from ballast.run import Run
 from functions.agent.decision import refused_answer_notice
 from functions.agent.loops import loop_notices
-from functions.agent.reply import call_id, sendable
-from functions.agent.usage import messages_bytes, sent_bytes
+from functions.agent.reply import call_id
+from functions.agent.request import earlier_bytes, earlier_messages, sent_as, shaped
+from functions.agent.usage import sent_bytes
 
-Messages = PersistentList[Any]
 #: Prompts have about 4 bytes a token. A reported count with more bytes a token may be right, but no bound uses it.
 _USUAL_BYTES = 16
+#: Stands in for the tools of a conversation that holds calls and offers none. The gate refuses a call of it.
+_NO_TOOL = {
+    "toolSpec": {
+        "name": "no_tool",
+        "description": "There is no tool for this request. Never call this one: answer in plain words.",
+        "inputSchema": {"json": {"type": "object", "properties": {}}},
+    }
+}
 
 
 def compose(
@@ -44,17 +53,21 @@ def compose(
     *,
     attempt: int,
     priced: ModelPrice,
+    card: ModelCard,
     playbook: Playbook,
     loops: Loops,
     shown: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> ModelRequested | ExitReason:
     """Return what is recorded before the call, or the limit that forbids it.
 
-    ``priced`` is the model that is asked. ``shown`` masks the sensitive values of an event's body. Raises
-    ``ModelRefused`` if the model has no price for the playbook's tier.
+    ``priced`` and ``card`` are those of the model that is asked. ``shown`` masks the sensitive values of an event's
+    body. Raises ``ModelRefused`` if the model has no price for the playbook's tier.
     """
-    opened = run.opening
-    tier = playbook.agent.service_tier
+    opened, agent = run.opening, playbook.agent
+    taken = agent.inference.taken_by(card)
+    if taken.budget and _must_not_think(run, card):
+        taken = agent.inference.without_thinking().taken_by(card)
+    tier = agent.service_tier
     price = priced.worst(tier)
     notices = loop_notices(loops, run)
     delta = ModelRequested(
@@ -64,17 +77,20 @@ def compose(
         covers=[event.seq for event in run.unseen],
         messages=new_messages(run, notices),
         model=priced.model_id,
-        temperature=str(playbook.agent.temperature),
+        sent_as=sent_as(card, taken, agent, opened.request.intent),
+        **({} if taken.temperature is None else {"temperature": taken.temperature}),
         reserved_microusd=0,
         price_version=priced.version,
         service_tier=tier,
-        **_changed_parts(run.prompt, first_prompt(playbook, opened.request)),
+        **_changed_parts(run.prompt, _with_tools(first_prompt(playbook, opened.request, card), run.prompt, card)),
         **({"despair": as_recorded(notices)} if notices else {}),
     )
     bound = _input_bound(run, delta)
     reservation = attempt_within(
         opened.limits,
         price,
+        card,
+        taken,
         bound=bound,
         tokens_so_far=run.counts.tokens,
         left_microusd=opened.cost_ceiling_microusd - run.usage.charged_microusd,
@@ -85,7 +101,7 @@ def compose(
         update={
             "max_tokens": reservation.max_tokens,
             "prompt_bound": bound,
-            "sent_bytes": _sent_bytes(run, run.prompt.extended(delta)),
+            "sent_bytes": _sent_bytes(run, delta),
             "reserved_microusd": reservation.microusd,
         }
     )
@@ -93,15 +109,35 @@ def compose(
     return requested.model_copy(update={"prompt_sha256": prompt_digest(run, masked, requested.inference)})
 
 
-def _sent_bytes(run: Run, prompt: Prompt) -> int:
-    """Return the bytes of a prompt's texts. The run remembers those of its earlier messages."""
+def _must_not_think(run: Run, card: ModelCard) -> bool:
+    """Say whether the newest completion has calls without the reasoning that the model must get back with them.
 
-    def answered(before: tuple[int, int], requested: ModelRequested, responded: ModelResponded) -> tuple[int, int]:
-        more = (*requested.messages, said(responded))
-        return before[0] + len(more), before[1] + messages_bytes(more)
+    It is another model's, or one of a model that did not think: the provider refuses to begin between a call and its
+    result.
+    """
+    last = run.newest(ModelResponded) if run.prompt.after is not None else None
+    if last is None or card.thinking is None or card.thinking.given_back != "must":
+        return False
+    content = said(last)["content"]
+    own = asked_with(run, last).sent_as.card == card.id
+    return any("toolUse" in block for block in content) and not (own and "reasoningContent" in content[0])
 
-    count, size = run.along(prompt.after, "sent bytes", (0, 0), answered)
-    return sent_bytes(prompt.system, prompt.tools, prompt.messages[count:], before=size)
+
+def _sent_bytes(run: Run, requested: ModelRequested) -> int:
+    """Return the bytes of a prompt's texts."""
+    prompt = run.prompt.extended(requested)
+    new = shaped(requested.messages, requested.sent_as)
+    return sent_bytes(prompt.system, prompt.tools, new, before=earlier_bytes(run, requested))
+
+
+def _with_tools(first: Prompt, before: Prompt, card: ModelCard) -> Prompt:
+    """Return ``first`` with a tool that cannot be called if it has none and the conversation has calls.
+
+    Bedrock refuses a conversation with calls and no tools. A model may call a tool that it was never offered.
+    """
+    if first.tools is not None or not any("toolUse" in block for one in before.messages for block in one["content"]):
+        return first
+    return replace(first, tools=tool_config([_NO_TOOL], card))
 
 
 def _changed_parts(before: Prompt, first: Prompt) -> dict[str, Any]:
@@ -121,7 +157,8 @@ def _input_bound(run: Run, delta: ModelRequested) -> int:
 
     Without an exact count every byte of the prompt counts as a token.
     """
-    new = input_bound(delta.system, delta.tools, delta.messages)
+    form = delta.sent_as
+    new = input_bound(delta.system, delta.tools, [*shaped(delta.messages, form), form.output_config])
     if delta.after is None:
         return new + PROVIDER_OVERHEAD_TOKENS
     last = run.newest(ModelResponded)
@@ -129,7 +166,7 @@ def _input_bound(run: Run, delta: ModelRequested) -> int:
     if known is not None:
         return known + new
     before = run.prompt
-    return new + input_bound(before.system, before.tools, list(before.messages)) + PROVIDER_OVERHEAD_TOKENS
+    return new + input_bound(before.system, before.tools, earlier_messages(run, delta)) + PROVIDER_OVERHEAD_TOKENS
 
 
 def _exact_tokens(run: Run, last: ModelResponded, model_id: str) -> int | None:
@@ -139,30 +176,6 @@ def _exact_tokens(run: Run, last: ModelResponded, model_id: str) -> int | None:
     asked = run.fact(ModelRequested, last.turn, last.attempt)
     prompt, sent = last.tokens - (last.output_tokens or 0), asked.sent_bytes if asked is not None else 0
     return None if prompt * _USUAL_BYTES < sent else last.tokens
-
-
-def converse_request(run: Run, requested: ModelRequested) -> dict[str, Any]:
-    """Return the arguments of ``converse`` for an attempt that is not in ``run`` yet."""
-    prompt = run.prompt.extended(requested)
-
-    def answered(before: Messages, asked: ModelRequested, responded: ModelResponded) -> Messages:
-        return before.with_more(map(sendable, (*asked.messages, said(responded))))
-
-    messages = run.along(prompt.after, "sendable", Messages(), answered)
-    tier = requested.service_tier or ServiceTier.DEFAULT
-    # The default tier is left out: a model without tiers refuses the field.
-    named = {} if tier == ServiceTier.DEFAULT else {"serviceTier": {"type": tier}}
-    return named | {
-        "modelId": requested.model,
-        "system": sendable(prompt.system),
-        "messages": [*messages, *map(sendable, prompt.messages[len(messages) :])],
-        "toolConfig": sendable(prompt.tools),
-        "inferenceConfig": {
-            "maxTokens": requested.max_tokens,
-            # boto3 accepts only a float here.
-            "temperature": float(requested.temperature or 0),
-        },
-    }
 
 
 # What is new for the model. Each turn records its texts, so a text may change without changing an old run's prompt.

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from ballast.contracts import Answer, CallTools, ExitReason, ToolCall
 from ballast.contracts.decision import MAX_CALLS_A_TURN, from_stop_reason
 from ballast.contracts.wire import MAX_DEPTH, without_surrogates
+from ballast.models.tool_schema import in_order
 from ballast.money import TokenCounts
 from functions.agent.reasoning_in_text import visible_text
 from functions.agent.text import text_of
@@ -32,7 +33,9 @@ _DOCUMENTS = ("input", "json")
 #: botocore's name for a block of a kind that it does not know; it refuses to send one.
 _UNKNOWN_BLOCK = "SDK_UNKNOWN_MEMBER"
 
-#: Stop reasons of a reply that decides something.
+#: Stop reasons of a reply that decides something: its content says what. Models on Bedrock make calls and say that they
+#: are done, or answer and say that they call. Any other reason forbids it: a reply that was cut at its limit of tokens
+#: may hold half a call that looks whole.
 _DECIDES = (ExitReason.TOOL_USE, ExitReason.END_TURN, ExitReason.STOP_SEQUENCE)
 #: Stop reasons that explain an empty reply; asking again would bring the same.
 _SAYS_WHY = (
@@ -102,19 +105,18 @@ def read_completion(reply: Mapping[str, Any], turn: int) -> Completion:
 def _decide(
     reason: ExitReason, text: str, proposed: Sequence[Mapping[str, Any]]
 ) -> tuple[CallTools | Answer | None, ExitReason]:
-    if not (proposed or text) and reason in _DECIDES:
-        return None, ExitReason.EMPTY_ANSWER
-    if reason is ExitReason.TOOL_USE:
-        if not 1 <= len(proposed) <= MAX_CALLS_A_TURN:
-            return None, ExitReason.MALFORMED_TOOL_USE
-        try:
-            return CallTools(calls=tuple(_call(use) for use in proposed)), reason
-        except ValidationError:
-            return None, ExitReason.MALFORMED_TOOL_USE
-    if reason in _DECIDES:
-        # A reply that makes calls and says that it is done contradicts itself: trust neither.
-        return (None, ExitReason.MALFORMED_TOOL_USE) if proposed else (Answer(text=text), reason)
-    return None, reason
+    if reason not in _DECIDES:
+        return None, reason
+    if not proposed:
+        if not text:
+            return None, ExitReason.EMPTY_ANSWER
+        return Answer(text=text), ExitReason.END_TURN if reason is ExitReason.TOOL_USE else reason
+    if len(proposed) > MAX_CALLS_A_TURN:
+        return None, ExitReason.MALFORMED_TOOL_USE
+    try:
+        return CallTools(calls=tuple(_call(use) for use in proposed)), ExitReason.TOOL_USE
+    except ValidationError:
+        return None, ExitReason.MALFORMED_TOOL_USE
 
 
 def _too_large(reason: ExitReason) -> ExitReason:
@@ -228,11 +230,14 @@ def _jsonable(value: Any, depth: int = 0) -> Any:
 
 
 def sendable(value: Any) -> Any:
-    """Return a recorded message with its bytes unwrapped, as boto3 sends it."""
+    """Return a recorded message with its bytes unwrapped, as boto3 sends it.
+
+    Names are sorted, as the log keeps them: a prompt cache finds a message only by the same bytes.
+    """
     if isinstance(value, Mapping):
         if set(value) == {_BYTES}:
             return base64.b64decode(value[_BYTES])
-        return {key: inner if key in _DOCUMENTS else sendable(inner) for key, inner in value.items()}
+        return {key: in_order(value[key]) if key in _DOCUMENTS else sendable(value[key]) for key in sorted(value)}
     if isinstance(value, list | tuple):
         return [sendable(inner) for inner in value]
     return value

@@ -14,11 +14,11 @@ from ballast.contracts.wire import Name, Wire
 from ballast.edge import guarded
 from ballast.http.api import HttpApi
 from ballast.http.describe import responses
-from ballast.http.identity import CallerSettings
+from ballast.http.identity import Callers, CallerSettings
 from ballast.http.problem import Problem
 from ballast.money.amounts import dollars
 from ballast.money.windows import ACCOUNT, LIMITS, WindowLimits, day_of, hour_of, of_tenant
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.table import Item, Table
 from functions.breaker.spend_breaker import BreakerReport, NewMode, SpendBreaker, Time, report, report_for_tenant
 
@@ -166,6 +166,7 @@ def _shown(tenant: str | None) -> BreakerReport:
     return report(app.runtime.get(SpendBreaker.of).all(), tenant, app.runtime.clock())
 
 
+@made_at_init(Callers.of, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Answer API Gateway's ``event`` (HTTP API, payload 2.0)."""

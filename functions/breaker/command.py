@@ -27,7 +27,7 @@ from ballast.money.moves import OWN, Ceilings, Move, of_customer
 from ballast.money.windows import ACCOUNT, LIMITS, RUNNING, WindowLimits, day_of, hour_of, of_tenant
 from ballast.moves_table import CeilingsSet, MovesSettings, MovesTable
 from ballast.playbook import Playbook, load_playbook
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.table import Item, Table, Update
 from functions.breaker.corrections import Correction, Corrections
 from functions.breaker.spend_breaker import NewMode, SpendBreaker, report
@@ -251,6 +251,7 @@ def _breaker(command: BreakerCommand, runtime: Runtime) -> dict[str, Any]:
     return report(breaker.all(), tenant, runtime.clock()).model_dump(mode="json")
 
 
+@made_at_init(Budgets.of, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Carry out ``event`` (a ``BudgetCommand`` or a ``BreakerCommand``), and return the budget or the breaker."""

@@ -29,7 +29,7 @@ from ballast.metrics import metric_line
 from ballast.money.breaker import Breaker, Mode, relieved, tripped
 from ballast.money.burn import Ask, Burning, burning
 from ballast.money.windows import ACCOUNT, LIMITS, WindowLimits, day_of, hour_of
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.table import Table
 from functions.breaker.spend_breaker import SpendBreaker
 
@@ -181,6 +181,7 @@ class Tripping:
         return breaker
 
 
+@made_at_init(Tripping.of, "dynamodb")
 @guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Apply an alarm's change (from EventBridge or the alarm's own action); on the schedule, check everything."""

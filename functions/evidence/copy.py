@@ -20,7 +20,7 @@ from ballast.edge import guarded
 from ballast.log.codec import payload_of
 from ballast.log.event import GARBLED
 from ballast.metrics import metric_line
-from ballast.runtime import Runtime, Settings, lambda_runtime
+from ballast.runtime import Runtime, Settings, lambda_runtime, made_at_init
 from ballast.table import plain
 
 #: The longest key of S3; a table's may be longer.
@@ -93,6 +93,7 @@ class Copier:
                     raise
 
 
+@made_at_init(Copier.of)
 @guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> None:
     """Copy the new events of ``event``, the stream's.

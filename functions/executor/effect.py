@@ -1,7 +1,8 @@
 """One effect, from its intention to its record: it happens once, or it is recorded as unknown.
 
 ``Effects.carry_out`` is the sequence: intend ─▶ run the tool, within its circuit and its time ─▶ classify its end
-─▶ record. A read has no lease; a write runs under the lease of its key (``WriteAttempt.run``)::
+─▶ record. A read has no lease, and a read that costs nothing is not intended. A write runs under the lease of its key
+(``WriteAttempt.run``)::
 
     any attempt     run ─ returned ──────────────────────────▶ ok │ failed, where the tool says so
                         ├ nothing was done (it says so) ─────▶ try again; without a way to resolve: failed
@@ -117,6 +118,8 @@ class Effects:
         An unexpected error is marked as a ``defect``: its message may quote anything, so it is not trusted text. Raises
         ``RetryLater`` for an outage of AWS or where the tool says so, and ``SettingInvalid``.
         """
+        if says_nothing_before(attempt):
+            return with_cost(attempt, self._run_read(attempt, context), reserved_here=True)
         if not intend(self.log, attempt, invocation):
             ended = reserve_anew(self.log, attempt, invocation)
             if ended is not None:
@@ -157,7 +160,10 @@ class Effects:
             cost = attempt.cost_microusd
         done = replace(with_undo(attempt, outcome), latency_ms=latency_ms, cost_microusd=cost)
         bounded = self.bounded(done, task.run_id, attempt.state.call)
-        settled = self.log.record(task.run_id, bounded.settled(attempt.at, tool.name))
+        settled = bounded.settled(attempt.at, tool.name)
+        if says_nothing_before(attempt):
+            settled = settled.model_copy(update=said_of_a_read(attempt))
+        settled = self.log.record(task.run_id, settled)
         # A read has changed nothing, so the outcome that was recorded first stands.
         read = tool.effect is Effect.READ
         status, message = (settled.status, settled.message) if read else (done.status, done.message)
@@ -494,6 +500,20 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
             f"{attempt.idempotency_key}: the run has ended or continued without this call, so the call may not spend."
         )
     return first
+
+
+def says_nothing_before(attempt: Attempt) -> bool:
+    """Say whether the attempt is recorded by its outcome alone: a read that costs nothing and consumes no approval.
+
+    If it dies, nothing has happened and nothing was reserved, so the next attempt need not know of it.
+    """
+    free = attempt.tool.effect is Effect.READ and attempt.cost_microusd is None and attempt.tool.moves is None
+    return free and attempt.state.status != "intended" and consumed(attempt) is None
+
+
+def said_of_a_read(attempt: Attempt) -> dict[str, Any]:
+    """Return what the outcome of such a read says besides: its arguments in their one form, and their sources."""
+    return {"effect": Effect.READ, "arguments": attempt.state.call.arguments, **sources_of_values(attempt)}
 
 
 def is_begun(history: History, at: Position) -> bool:

@@ -11,7 +11,7 @@ from ballast.log.signature import Signatures, SignatureSettings
 from ballast.metrics import metric_line
 from ballast.moves_table import CeilingsSettings, MovesSettings
 from ballast.playbook import load_playbook
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.table import Table
 from functions.executor.attempt import History
 from functions.executor.downstream import Downstreams
@@ -67,6 +67,7 @@ def build(runtime: Runtime) -> Executor:
     )
 
 
+@made_at_init(build)
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Execute the call of ``event`` (an ``ExecuteTask``); return its status and the run's deadlines.

@@ -25,7 +25,7 @@ from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.fallback import next_decision
 from ballast.playbook.gate import check_answer
 from ballast.run import Run
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 
 #: Characters of the reason for a script's end that are recorded.
 _NOTE_CHARS = 2_000
@@ -99,6 +99,7 @@ class FallbackPlanner:
         return HandOver(to=Planner.PERSON, reason=ExitReason.ANSWER_INVALID), "; ".join(read.complaints)
 
 
+@made_at_init(FallbackPlanner.of, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Propose one decision for ``event`` (a ``PlanTask``) and return its ``PlanSummary``."""

@@ -21,9 +21,9 @@ from ballast.contracts.wire import Name, canonical
 from ballast.edge import guarded
 from ballast.http.api import HttpApi
 from ballast.http.describe import responses
-from ballast.http.identity import CallerSettings
+from ballast.http.identity import Callers, CallerSettings
 from ballast.http.problem import Problem, conflict, invalid_fields, not_found
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.front.contract import ENDED, Activity, EventPage, Me, NewRun, Run, RunPage, Status, TimelinePage
 from functions.front.listing import Listing, RunFilter
 from functions.front.runs import RunExpired, Runs, pending, timeline_page
@@ -376,6 +376,7 @@ def _new_id() -> str:
     return str(uuid.uuid4())
 
 
+@made_at_init(Callers.of, "dynamodb")
 @guarded
 def lambda_handler(
     event: dict[str, Any],

@@ -21,7 +21,7 @@ from ballast.contracts.run_requested import requested
 from ballast.contracts.wire import canonical
 from ballast.edge import guarded
 from ballast.errors import BallastError, InvalidInput, NotAdmitted
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.front.start import Executions, StartSettings
 
 #: Characters of the reason beside the body: well below SQS's limit for both.
@@ -87,6 +87,7 @@ def _is_message(record: Any) -> bool:
     )
 
 
+@made_at_init(Consumer.of)
 @guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Take a batch of SQS messages and return those that have to come again."""

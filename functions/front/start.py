@@ -10,7 +10,7 @@ from ballast.contracts.request import WhenFull
 from ballast.contracts.wire import MAX_WHOLE, beyond_doubles, canonical, parse
 from ballast.edge import guarded
 from ballast.errors import InvalidInput, RequestConflict, RetryLater
-from ballast.runtime import Runtime, Settings, lambda_runtime
+from ballast.runtime import Runtime, Settings, lambda_runtime, made_at_init
 
 
 class StartSettings(Settings):
@@ -122,6 +122,7 @@ def _is_repeat(request: RunRequest, running: str) -> bool:
         return False
 
 
+@made_at_init(Executions.of)
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Start the run of ``event`` (a ``RunRequest``)."""

@@ -48,7 +48,7 @@ from ballast.outbox import Announcements, Replies, ReplySettings
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.first_prompt import why_no_attempt
 from ballast.run import Run
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.lifecycle.budgets_table import BudgetsTable, LeaseTableSettings
 from functions.lifecycle.leases import Leases
 
@@ -101,7 +101,7 @@ class Admit(Wire):
 
 @dataclass(frozen=True)
 class Admission:
-    """Opens or refuses runs. ``model_id``: the first model of a run."""
+    """Opens or refuses runs. ``model_id`` replaces the playbook's models; "" does not."""
 
     log: RunLog
     breakers: Breakers
@@ -127,7 +127,7 @@ class Admission:
             runtime.get(Announcements.of),
             runtime.get(Replies.of),
             playbook,
-            playbook.models.in_region(settings.model_id, runtime.region) or playbook.agent.model,
+            playbook.models.in_region(settings.model_id, runtime.region),
             runtime,
         )
 
@@ -186,7 +186,7 @@ class Admission:
             request_sha256=request.digest,
             limits=limits.model_dump(mode="json"),
             agent=self.playbook.agent.name,
-            model=self.playbook.agent.model,
+            model=self.playbook.agent.model_at(request.intent, 1),
             agent_until_ms=until.agent_until_ms,
             deadline_ms=until.deadline_ms,
             lease=asdict(lease.parts[0]),
@@ -221,12 +221,14 @@ class Admission:
         agent = self.playbook.agent
         if request.limits is None or request.intent in self.playbook.fallbacks:
             return  # a script asks no model
-        model = (mode is Mode.CHEAPER and agent.cheaper_model) or self.model_id
+        usual = self.model_id or agent.model_at(request.intent, 1)
+        model = (mode is Mode.CHEAPER and agent.cheaper_model) or usual
         try:
             price = self.playbook.models.price(model, on=self.runtime.clock().date()).worst(agent.service_tier)
+            why = why_no_attempt(self.playbook, request, limits, price, self.playbook.models.card(model))
         except ModelRefused:
-            return  # the model's name is wrong: the run reports it
-        if why := why_no_attempt(self.playbook, request, limits, price):
+            return  # the model is wrong: the run reports it
+        if why:
             raise NotAdmitted(why)
 
     def _check_breaker(self, request: RunRequest) -> Mode:
@@ -331,6 +333,7 @@ def _ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
+@made_at_init(Admission.of, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Admit ``event["request"]`` (a ``RunRequest``) with the rest of ``event`` (an ``Admit``)."""

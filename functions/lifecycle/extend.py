@@ -25,7 +25,7 @@ from ballast.log.events import EscalationAnswered, LeaseExtended
 from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.signature import Signatures, SignatureSettings
 from ballast.money.lease import MAX_PARTS
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.lifecycle.budgets_table import BudgetsTable
 from functions.lifecycle.leases import Leases
 
@@ -87,6 +87,7 @@ class Extension:
         return {"run_id": task.run_id, "turn": task.turn, "leased_microusd": lease.leased_microusd}
 
 
+@made_at_init(Extension.of, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Extend the lease of ``event``'s run (an ``ExtendTask``)."""

@@ -46,7 +46,7 @@ from ballast.money.lease import Lease, charge
 from ballast.moves_table import MovesSettings, MovesTable
 from ballast.outbox import Announcements, Replies, ReplySettings
 from ballast.run import Run
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.lifecycle.budgets_table import LATE, BudgetsTable, LeaseTableSettings
 
 T = TypeVar("T")
@@ -349,6 +349,7 @@ def charge_above_lease(run_id: str, charged_microusd: int, most_microusd: int) -
     return metric_line({"UsageDisbelieved": 1}, fields={"run_id": run_id, "seq": RunSettled.key(), "why": why})
 
 
+@made_at_init(Settlement.of, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any] | None:
     """Settle the run of ``event``: the workflow's ``{"run_id", "ending"}`` or EventBridge's status change."""

@@ -22,7 +22,7 @@ from ballast.aws_errors import consequences
 from ballast.contracts.wire import canonical
 from ballast.edge import guarded
 from ballast.errors import BallastError
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.lifecycle.budgets_table import SHARDS, BudgetsTable, Due
 from functions.lifecycle.settle import Settlement, SettleSettings
 
@@ -111,6 +111,7 @@ class Sweeper:
         return None if status in ("RUNNING", "PENDING_REDRIVE") else _GONE.get(status, "failed")
 
 
+@made_at_init(Sweeper.of, "dynamodb")
 @guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, int]:  # noqa: ARG001
     """Sweep once; the schedule's ``event`` is not used."""

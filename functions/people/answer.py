@@ -25,7 +25,7 @@ from ballast.log.signature import Signatures, SignatureSettings
 from ballast.playbook import Playbook, RunSoFar, load_playbook
 from ballast.playbook.gate import admit_call
 from ballast.run import Run
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.table import Item, absent, equals
 from ballast.validation import answer_too_large
 from functions.people.contract import PersonsAnswer
@@ -467,6 +467,7 @@ def _signed(one: Approval) -> Approved:
     return signed.model_copy(update={"group": one.group}) if one.group else signed
 
 
+@made_at_init(Answers.of, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Take the answer in ``event`` (a ``PersonsAnswer``). By IAM only an operator may invoke this function."""

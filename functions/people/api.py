@@ -13,12 +13,12 @@ from ballast.edge import guarded
 from ballast.escalations import PAGE_KEY, ShownEscalations, State
 from ballast.http.api import HttpApi
 from ballast.http.describe import responses
-from ballast.http.identity import CallerSettings
+from ballast.http.identity import Callers, CallerSettings
 from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
 from ballast.http.problem import not_found
 from ballast.log.run_log import RunLog
 from ballast.money import dollars
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.people.answer import Answers, AnswerSettings, playbook_of
 from functions.people.contract import Answered, Message, PersonsAnswer, Reply
 from functions.people.escalations_table import EscalationsTable
@@ -171,6 +171,7 @@ def _page(state: State, tenant: str | None, limit: int, next_token: str | None) 
     return EscalationPage(escalations=tuple(found), next=token(wanted, after) if after else None)
 
 
+@made_at_init(Callers.of, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Answer API Gateway's ``event`` (HTTP API, payload 2.0)."""

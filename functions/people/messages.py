@@ -33,6 +33,11 @@ class QueueSettings(Settings):
     escalation_queue_url: str
 
 
+def _half_way(opened_at: datetime, answer_by: datetime) -> datetime:
+    """Return when people are reminded."""
+    return opened_at + (answer_by - opened_at) / 2
+
+
 @dataclass(frozen=True)
 class MessageSchedule:
     """When to send the next message about one escalation. Pure.
@@ -52,6 +57,12 @@ class MessageSchedule:
     asks_people: bool = True
 
     @classmethod
+    def opened(cls, now: datetime, *, timeout_s: int, asks_people: bool) -> "MessageSchedule":
+        """Return the schedule of an escalation that is opened ``now`` and waits for ``timeout_s`` seconds."""
+        answer_by = now + timedelta(seconds=timeout_s)
+        return cls(now, answer_by, remind_at=_half_way(now, answer_by), asks_people=asks_people)
+
+    @classmethod
     def of(cls, item: Mapping[str, Any]) -> "MessageSchedule":
         """Read an item of the table."""
         sent_at, opened_at = item.get("sent_at"), datetime.fromisoformat(item["opened_at"])
@@ -60,7 +71,7 @@ class MessageSchedule:
         return cls(
             opened_at=opened_at,
             answer_by=answer_by,
-            remind_at=datetime.fromisoformat(remind_at) if remind_at else opened_at + (answer_by - opened_at) / 2,
+            remind_at=datetime.fromisoformat(remind_at) if remind_at else _half_way(opened_at, answer_by),
             sent=item.get("sent", 0),
             sent_at=datetime.fromisoformat(sent_at) if sent_at else None,
             reminded="reminded_at" in item,

@@ -6,7 +6,6 @@ If the people have answered before the token was kept, resume the run with that 
 import base64
 import hashlib
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from ballast.contracts import HandOver, OpenTask, ToolCall
@@ -20,7 +19,7 @@ from ballast.log.signature import SignatureSettings
 from ballast.metrics import metric_line
 from ballast.outbox import Announcements
 from ballast.run import Run
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.people.escalations_table import RESUMED_WITHIN, EscalationsSettings, EscalationsTable
 from functions.people.messages import Messages, MessageSchedule, QueueSettings
 from functions.people.resume import Resumption
@@ -71,12 +70,7 @@ class Escalations:
         if task.index is not None and task.kind == "approval":
             seq = ApprovalRequested.key(task.turn, task.index, task.round)
         now = self.runtime.clock()
-        schedule = MessageSchedule(
-            opened_at=now,
-            answer_by=now + timedelta(seconds=task.timeout_s),
-            remind_at=now + timedelta(seconds=task.timeout_s / 2),
-            asks_people=not is_clarification,
-        )
+        schedule = MessageSchedule.opened(now, timeout_s=task.timeout_s, asks_people=not is_clarification)
         escalation_id = escalation_id_of(task.run_id, seq)
         # The execution's input says who asked, and for whom; the log could be changed to say something else.
         tenant = task.tenant or run.opening.request.tenant
@@ -194,6 +188,7 @@ def escalation_id_of(run_id: str, seq: str) -> str:
     return "esc-" + base64.b32encode(digest[:10]).decode("ascii").lower()
 
 
+@made_at_init(Escalations.of, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Open the escalation of ``event`` (an ``OpenTask``)."""

@@ -24,7 +24,7 @@ from ballast.escalations import Escalation
 from ballast.log.events import RunEnded
 from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.signature import SignatureSettings
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.table import Item
 from functions.people.escalations_table import RESUMED_WITHIN, EscalationsSettings, EscalationsTable
 from functions.people.messages import Messages, MessageSchedule, QueueSettings
@@ -147,6 +147,7 @@ class Reminders:
         return "reopened"
 
 
+@made_at_init(Reminders.of, "dynamodb")
 @guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, int]:  # noqa: ARG001
     """Sweep once; the schedule's ``event`` holds nothing of use."""

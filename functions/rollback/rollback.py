@@ -33,7 +33,7 @@ from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.seal import Seal, SealSettings
 from ballast.playbook import Playbook, load_playbook
 from ballast.run import Run
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime, made_at_init
 
 
 class RollbackSettings(LogSettings, SealSettings):
@@ -124,6 +124,7 @@ def _why_frozen(state: CallState) -> str:
     return f"it is unknown whether {call} took effect. {state.message}".strip()
 
 
+@made_at_init(RollbackPlanner.of, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Propose one decision for ``event`` (a ``PlanTask``) and return its ``PlanSummary``."""

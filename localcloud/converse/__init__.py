@@ -3,6 +3,9 @@
 ::
 
     server     the double: over HTTP on a loopback address, or in the calling thread
+    strict     a model behind Bedrock's checks and Bedrock's prompt cache
+    rules      what Bedrock refuses: form, service_rules, and by a model's card card_rules and cache_rules
+    cache      the prompt cache and the usage that follows from it
     source     the interface of a model: a request in, a reply or a Bedrock error out
     script     replies written down in a file
     recorded   the completions of a run's log
@@ -10,12 +13,14 @@
     choose     the values of ``--model``
 """
 
+from localcloud.converse.cache import PromptCache
 from localcloud.converse.choose import Bedrock, check_that_it_answers, model_source
 from localcloud.converse.openai import OpenAIModel
 from localcloud.converse.recorded import RecordedModel
 from localcloud.converse.script import ScriptModel
 from localcloud.converse.server import ConverseServer
 from localcloud.converse.source import CallableModel, ModelError, Reply, Source, said
+from localcloud.converse.strict import Strict
 
 __all__ = [
     "Bedrock",
@@ -23,10 +28,12 @@ __all__ = [
     "ConverseServer",
     "ModelError",
     "OpenAIModel",
+    "PromptCache",
     "RecordedModel",
     "Reply",
     "ScriptModel",
     "Source",
+    "Strict",
     "check_that_it_answers",
     "model_source",
     "said",

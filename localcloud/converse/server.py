@@ -23,11 +23,14 @@ from botocore.exceptions import ReadTimeoutError
 
 from localcloud.clock import Clock
 from localcloud.converse.source import STATUS, ModelError, Source
+from localcloud.converse.strict import Strict
 from localcloud.sandbox import check_sandbox
 
 if TYPE_CHECKING:
     import boto3
     from botocore.awsrequest import AWSPreparedRequest
+
+    from ballast.models.catalog import Catalog
 
 
 LOG = logging.getLogger(__name__)
@@ -38,11 +41,14 @@ _CONVERSE = re.compile(r"^/model/([^/]+)/converse$")
 class ConverseServer:
     """A context manager that serves ``source``; ``url`` is the endpoint for boto3.
 
-    ``calls`` counts the requests. At the end, connections that still wait for a reply are closed.
+    It refuses what Bedrock refuses and keeps a prompt cache; a ``Strict`` source brings its own. ``models`` are the
+    cards, the platform's by default. ``calls`` counts the requests. At the end, connections that still wait for a
+    reply are closed.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, models: Catalog | None = None) -> None:
         self.source = source
+        self._strict = Strict.of(source, models=models)
         self.calls = 0
         self.closing = threading.Event()
         self._count = threading.Lock()
@@ -70,13 +76,13 @@ class ConverseServer:
         with self._count:
             self.calls += 1
         try:
-            reply = self.source.reply(*_request(path, body))
+            reply = self._strict.reply(*_request(path, body))
         except ModelError as error:
-            status, headers = STATUS[error.code], {"x-amzn-errortype": error.code}
+            status, headers = STATUS[error.code], {"x-amzn-errortype": _error_type(error.code)}
             content, wait_s = {"message": error.message}, error.wait_s
         except Exception as problem:
             LOG.exception("the model source failed")
-            status, headers = 400, {"x-amzn-errortype": "ValidationException"}
+            status, headers = 400, {"x-amzn-errortype": _error_type("ValidationException")}
             content, wait_s = {"message": f"The model source failed: {type(problem).__name__}: {problem}"}, 0.0
         else:
             status, headers, content, wait_s = 200, {}, dict(reply.body), reply.wait_s
@@ -96,6 +102,11 @@ def _request(path: str, body: bytes) -> tuple[dict[str, Any], str]:
     if not isinstance(request, dict):
         raise ModelError("ValidationException", "The request's body is not a JSON object.")
     return request, unquote(found[1])
+
+
+def _error_type(code: str) -> str:
+    """Return an error's name as Bedrock's header has it."""
+    return f"{code}:http://internal.amazon.com/coral/com.amazon.bedrock/"
 
 
 class _Server(ThreadingHTTPServer):
@@ -134,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
 _THIS_THREAD = threading.local()
 
 
-def answer_inline(session: boto3.Session, source: Source, clock: Clock) -> None:
+def answer_inline(session: boto3.Session, source: Strict, clock: Clock) -> None:
     """Answer every Converse request of the session's clients from ``source``."""
 
     def before_call(context: Any, **_: Any) -> None:
@@ -155,7 +166,8 @@ def _answer(request: AWSPreparedRequest, source: Source, clock: Clock, patience_
         reply = source.reply(json.loads(body), model_id)
     except ModelError as error:
         _take(error.wait_s, request, clock, patience_s)
-        return _response(request, STATUS[error.code], {"message": error.message}, {"x-amzn-errortype": error.code})
+        headers = {"x-amzn-errortype": _error_type(error.code)}
+        return _response(request, STATUS[error.code], {"message": error.message}, headers)
     _take(reply.wait_s, request, clock, patience_s)
     return _response(request, 200, dict(reply.body), {})
 

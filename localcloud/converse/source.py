@@ -33,10 +33,14 @@ class ModelError(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """A response of Converse, as JSON: output, stopReason, usage, metrics; sent after ``wait_s`` seconds."""
+    """A response of Converse, as JSON: output, stopReason, usage, metrics; sent after ``wait_s`` seconds.
+
+    estimated  whether the usage is an estimate of ``said``, and not what a model or a script stated
+    """
 
     body: Mapping[str, Any]
     wait_s: float = 0.0
+    estimated: bool = False
 
 
 class Source(Protocol):
@@ -73,6 +77,7 @@ def said(
     latency_ms: int = 0,
 ) -> Reply:
     """Return ``content`` as a reply to ``request``; without ``usage``, estimate it from text lengths."""
+    estimated = usage is None
     if usage is None:
         given = _tokens([request.get("system"), request.get("messages"), request.get("toolConfig")])
         made = _tokens(content)
@@ -85,6 +90,7 @@ def said(
             "metrics": {"latencyMs": latency_ms},
         },
         wait_s=latency_ms / 1000,
+        estimated=estimated,
     )
 
 

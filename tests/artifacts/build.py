@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,18 @@ ROOT = Path(__file__).resolve().parents[2]
 VERSION = "3.13"
 #: What Lambda's runtime brings beside Python. Its versions are AWS's and published nowhere; the lock's stand in.
 RUNTIME = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
+#: What a handler brings that uses boto3, and Powertools with its parser and its tracer.
+PLAIN = (
+    *RUNTIME,
+    "annotated-types",
+    "aws-lambda-powertools",
+    "aws-xray-sdk",
+    "pydantic",
+    "pydantic-core",
+    "typing-extensions",
+    "typing-inspection",
+    "wrapt",
+)
 #: As in packaging/Makefile, for the packages that this machine has in place of Lambda's.
 BYTECODE = ("-q", "--invalidation-mode", "unchecked-hash")
 _A_YEAR_S = 365 * 24 * 3600
@@ -52,6 +64,7 @@ class Artifact:
     opt      the same merged, with this machine's native code in place of Lambda's
     handler  dotted path
     fixed    its environment variables that name a path in Lambda
+    others   its other ones: what the template says, a parameter's default, or else the variable's own name
     """
 
     name: str
@@ -60,6 +73,7 @@ class Artifact:
     opt: Path
     handler: str
     fixed: Mapping[str, str]
+    others: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -113,15 +127,23 @@ class Tools:
     @cached_property
     def runtime(self) -> Path:
         """A folder with boto3 and what it needs, as the lock pins them. Raises ``Unavailable``."""
+        return self._locked("runtime", RUNTIME)
+
+    @cached_property
+    def plain(self) -> Path:
+        """A folder with what a plain handler imports, without bytecode; ``bench.cold_import`` compares with it."""
+        return self._locked("plain", PLAIN, "--no-compile")
+
+    def _locked(self, kind: str, packages: Collection[str], *options: str) -> Path:
         blocks = re.findall(r"^\w\S*==.*\n(?:^ .*\n)*", (ROOT / "requirements" / "dev.lock").read_text(), re.MULTILINE)
-        pins = "".join(block for block in blocks if block.partition("==")[0] in RUNTIME)
+        pins = "".join(block for block in blocks if block.partition("==")[0] in packages)
 
         def make(folder: Path) -> None:
             (folder / "requirements.txt").write_text(pins)
             into = ["--target", str(folder), "--require-hashes", "--requirement", str(folder / "requirements.txt")]
-            _run_or_unavailable([self.python, *_INSTALL, *into])
+            _run_or_unavailable([self.python, *_INSTALL, *options, *into])
 
-        return self.cache.entry("runtime", _digest(pins, self._key), make)
+        return self.cache.entry(kind, _digest(pins, *options, self._key), make)
 
     def build(self, root: Path = ROOT) -> Build:
         """Return what ``sam build`` makes of the tree at ``root``. Raises ``Unavailable`` and ``BuildFailed``."""
@@ -268,9 +290,22 @@ def _read(template: Path, opts: Path) -> tuple[dict[str, Artifact], dict[str, Pa
                 tuple(layers[layer] for layer in used),
                 opts / "-".join(used),
                 one["Properties"]["Handler"],
-                {key: value for key, value in variables.items() if re.match(r"/(opt|var/task)\b", str(value))},
+                *_environment(variables, sam.get("Parameters", {})),
             )
     return functions, layers
+
+
+def _environment(variables: Mapping[str, Any], parameters: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    fixed = {name: value for name, value in variables.items() if re.match(r"/(opt|var/task)\b", str(value))}
+
+    def value_of(name: str, value: Any) -> str:
+        default = (
+            parameters.get(value["Ref"], {}).get("Default") if isinstance(value, dict) and "Ref" in value else None
+        )
+        return value if isinstance(value, str) else name.lower() if default is None else str(default)
+
+    others = {name: value_of(name, value) for name, value in variables.items() if name not in fixed}
+    return fixed, others
 
 
 def _run_or_unavailable(command: Iterable[str | Path]) -> None:

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from bench import (
     NotMeasured,
+    bill,
     cold_import,
     deadline,
     evidence,
@@ -72,6 +73,50 @@ def test_the_published_figures_of_turns_are_those_of_a_run() -> None:
         # The state carries two numbers, which get longer.
         assert 0 <= int(columns["state"]) - int(a_turn["state"]) <= 4
         assert float(columns["own"]) == pytest.approx(float(columns_of(ten)["own"]), rel=0.15)
+
+
+def test_the_published_bill_is_that_of_a_run_and_stays_below_its_ceiling(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = [row.split() for row in published("python -m bench.bill").output.splitlines()]
+
+    ended = bill.main([])
+
+    out, err = capsys.readouterr()
+    played = [row.split() for row in out.splitlines()]
+    assert (ended, err) == (0, "")
+    assert [row[0] for row in played] == ["part", "transitions", "Lambda", "tables", "logs", "event,", "all"]
+    assert [row[:-1] for row in shown[:2]] == [row[:-1] for row in played[:2]]
+    assert shown[1][1] == "36"
+    assert shown[2][1] == played[2][1] == "24"
+    for row, again in zip(shown[1:], played[1:], strict=True):
+        assert int(row[-1]) == pytest.approx(int(again[-1]), rel=0.05)
+    assert int(shown[-1][-1]) <= bill.AT_MOST_MICROUSD
+
+
+def test_a_bill_above_its_ceiling_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(bill, "AT_MOST_MICROUSD", 100)
+
+    assert bill.main(["--reads", "2"]) == 1
+    assert "More than 100 micro-dollars" in capsys.readouterr().err
+
+
+def test_a_request_is_charged_by_the_size_of_its_items() -> None:
+    """As the developer guide says: 1 KB written, 4 KB read; an index's entry besides; twice in a transaction."""
+    ledger = bill.Ledger({"t": [frozenset({"a"}), frozenset({"z"})]}, {})
+    item = {"k": {"S": "x"}, "a": {"S": "y" * 1_100}}
+    put = {"TableName": "t", "Item": item}
+
+    def units(operation: str, asked: Any, answer: Any = None) -> tuple[int, float]:
+        return ledger._units(operation, asked, answer or {})
+
+    assert units("PutItem", put) == (3, 0)
+    assert units("TransactWriteItems", {"TransactItems": [{"Put": put}, {"Update": {}}]}) == (8, 0)
+    assert units("GetItem", {"ConsistentRead": True}, {"Item": item}) == (0, 1)
+    assert units("Query", {"ConsistentRead": True}, {"Items": [item] * 8}) == (0, 3)
+    assert units("Query", {}, {"Items": []}) == (0, 0.5)
+    asked = {"RequestItems": {"t": {"Keys": [1, 2, 3]}}}
+    assert units("BatchGetItem", asked, {"Responses": {"t": [item, item]}}) == (0, 1.5)
+    with pytest.raises(NotMeasured, match="Scan"):
+        units("Scan", {})
 
 
 def test_the_published_folds_of_a_plan_are_those_of_a_run() -> None:
@@ -184,28 +229,35 @@ def test_deadline_fails_where_somebody_else_answers(monkeypatch: pytest.MonkeyPa
         deadline.play("throttle storm", 1, 1, 20)
 
 
-def test_cold_import_measures_processes_that_import_what_they_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    played, process_ms = [], cold_import.process_ms
-
-    def remembered(code: str) -> float:
-        played.append(code)
-        return process_ms(code)
-
-    monkeypatch.setattr(cold_import, "process_ms", remembered)
-
-    found = cold_import.measure("functions.front.start", 1)
-
-    assert ["import functions.front.start" in code for code in played] == 2 * [True, True, False]
-    assert ["boto3.Session" in code for code in played] == 2 * [False, True, True]
-    assert min(found.import_ms, found.ready_ms, found.bare_ms, found.ratio) > 0
-    assert shapes(found.row("StartFunction")) <= shapes(published("python -m bench.cold_import").output)
+def cold_start(code: str) -> cold_import.Start:
+    """Return a process of this Python; the bench's own are those of a build (``tests/artifacts``)."""
+    return cold_import.Start([Path(sys.executable)], code, {})
 
 
-def test_cold_import_fails_where_a_handler_cannot_be_imported_and_where_there_are_no_runs() -> None:
+def test_cold_import_measures_what_a_process_uses_up_to_the_end_of_its_code() -> None:
+    idle, busy = cold_start("pass").play(), cold_start("kept = [sum(range(n)) for n in range(4_000)] * 2_000").play()
+
+    assert busy.cpu_ms > idle.cpu_ms > 0
+    assert busy.peak_mb > idle.peak_mb + 32
+
+
+def test_cold_import_fails_where_a_process_fails_or_nothing_is_measured_or_a_function_is_above_its_limit() -> None:
+    class Starts:
+        bare = plain = cold_start("pass")
+
+        def built(self, artifact: Any) -> cold_import.Start:
+            return cold_start("kept = sum(range(3_000_000))")
+
+        without_bytecode = built
+
+    starts, artifacts = cast(cold_import.ColdStarts, Starts()), {"SlowFunction": cast(Any, None)}
+
     with pytest.raises(NotMeasured, match=r"functions\.nowhere.*ModuleNotFoundError"):
-        cold_import.measure("functions.nowhere", 1)
+        cold_start("import functions.nowhere").play()
     with pytest.raises(NotMeasured, match="measure nothing"):
-        cold_import.measure("functions.front", 0)
+        cold_import.measure(starts, artifacts, 0)
+    with pytest.raises(NotMeasured, match=r"Above the limit: SlowFunction \d"):
+        list(cold_import.table(starts, artifacts, 1))
 
 
 def test_the_figures_of_leases_have_the_shape_of_a_run_and_hold() -> None:

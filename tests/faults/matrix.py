@@ -127,7 +127,7 @@ def _place(scenario: Scenario, invocation: Invocation, request: int) -> Place:
 def _own(scenario: Scenario, invocation: Invocation) -> str:
     """Return the scenario's name where it is not like the others there: what looks the same may come out otherwise."""
     acted_on = scenario.operator is not None and invocation.state == scenario.operator.state
-    declared = bool(scenario.policies) and invocation.state == "Execute"
+    declared = bool(scenario.policies) and invocation.state in ("Execute", "ExecuteEach")
     return scenario.name if acted_on or declared else ""
 
 

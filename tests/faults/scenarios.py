@@ -177,6 +177,22 @@ SCENARIOS = (
         context={"order_id": "O-1004"},
     ),
     Scenario(
+        "approved among several",
+        "The tent of order O-1004 arrived torn. I want my 480.00 dollars back.",
+        [
+            {
+                "call": [
+                    _call("look_up_order", order_id="O-1004"),
+                    _call("refund_order", order_id="O-1004", amount_usd="480.00", reason="damaged"),
+                ]
+            },
+            {"say": "480.00 USD go back."},
+        ],
+        [{"approve": True, "comment": "It came back."}],
+        intent="refund",
+        context={"order_id": "O-1004"},
+    ),
+    Scenario(
         "rejected",
         "The tent of order O-1004 arrived torn. I want my 480.00 dollars back.",
         [
@@ -277,7 +293,7 @@ SCENARIOS = (
         [_LOOK_UP, {"call": [_call("cancel_order", order_id="O-1002")]}, {"say": "O-1002 is cancelled."}],
         context={"order_id": "O-1002"},
         comes="http",
-        operator=Operator("ExecuteCalls", 1, "ApiFunction", "/runs/{run_id}/cancel"),
+        operator=Operator("Decide", 1, "ApiFunction", "/runs/{run_id}/cancel"),
         status="aborted",
         whose=None,
     ),
@@ -313,4 +329,6 @@ SCENARIOS = (
 )
 #: Functions that no run needs, and why.
 NOT_IN_A_RUN: Mapping[str, str] = {"LogTouchedFunction": "nothing of a run changes or deletes an event"}
+#: Task states that a run enters only after a fault. Faults at the states before them play these.
+AFTER_A_FAULT = frozenset({"GiveUp", "GiveUpEach"})
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}

@@ -11,7 +11,7 @@ from tests.faults.invariants import broken_rules
 from tests.faults.judge import judge
 from tests.faults.matrix import Case, Novelty, Recorded, all_cases, derive, record
 from tests.faults.play import how_it_ended, play
-from tests.faults.scenarios import BY_NAME, NOT_IN_A_RUN
+from tests.faults.scenarios import AFTER_A_FAULT, BY_NAME, NOT_IN_A_RUN
 from tests.faults.shop import Shop
 from tests.faults.world import World
 from tests.workflow.edges import states_of
@@ -36,6 +36,47 @@ def test_the_desk_reconciles_under_a_random_mix_of_faults(world: World, before: 
 
     assert ran.wrong == ()
     assert ran.by_log == ran.in_store
+
+
+@pytest.mark.parametrize(
+    ("scenario", "state", "after"), [("two writes", "Execute", "GiveUp"), ("reads only", "ExecuteEach", "GiveUpEach")]
+)
+def test_a_call_without_attempts_left_is_settled_by_the_state_that_no_run_enters_otherwise(
+    world: World, before: Shop, scenario: str, state: str, after: str
+) -> None:
+    recorded = record(world, BY_NAME[scenario])
+    executed = next(one.number for one in recorded.played.invocations if one.state == state)
+    cases = [
+        case
+        for case in derive(recorded, Novelty([recorded], 1))
+        if case.begins_at == executed and case.kind in ("Lambda fails, all retries", "a defect")
+    ]
+
+    assert len(cases) == 2
+    for case in cases:
+        assert judge(world, case, before, recorded).wrong == ()
+        assert after in [invocation.state for invocation in world.invocations]
+
+
+#: What hurts a single call in ``Execute``: a death before or after a request, a second delivery, a time that is up.
+SINGLE = {
+    "approved": ("dies after",),
+    "two writes": ("dies before", "dies after", "invoked twice", "times out"),
+    "cancelled in the act": ("dies after",),
+}
+
+
+@pytest.mark.parametrize("scenario", SINGLE)
+def test_a_single_call_survives_what_happens_in_execute(world: World, before: Shop, scenario: str) -> None:
+    recorded = record(world, BY_NAME[scenario])
+    executed = [one.number for one in recorded.played.invocations if one.state == "Execute"]
+    cases = [case for case in derive(recorded, Novelty([recorded], 1)) if case.begins_at in executed]
+
+    for kind in SINGLE[scenario]:
+        found = [case for case in cases if case.kind == kind]
+        assert found, kind
+        for case in (found[0], found[-1]):
+            assert judge(world, case, before, recorded).wrong == ()
 
 
 # From here on it takes a minute: every scenario is played
@@ -72,7 +113,7 @@ def test_every_task_of_the_workflow_and_every_function_has_its_part_in_a_scenari
     tasks = {name for name, state in states_of(world.definition).items() if state["Type"] == "Task"}
     invocations = [invocation for recorded, _ in derived for invocation in recorded.played.invocations]
 
-    assert tasks - {invocation.state for invocation in invocations} == set()
+    assert tasks - {invocation.state for invocation in invocations} == AFTER_A_FAULT
     missing = set(world.functions) - {invocation.function for invocation in invocations} - set(NOT_IN_A_RUN)
     assert missing == set(), "Give it a part in tests/faults/scenarios.py, or say in NOT_IN_A_RUN why it has none."
 

@@ -17,6 +17,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from ballast.errors import ProcessEnds
 from localcloud.converse.source import STATUS, ModelError, Source
+from localcloud.converse.strict import Strict
 from localcloud.sessions import REGION, Models, core_session
 from localcloud.stepfunctions.states import Execution
 from tests.faults.clock import Clock
@@ -202,6 +203,7 @@ class Wire:
     def renew(self, model: Source | None) -> None:
         """Forget the case before."""
         self.model = model
+        self._strict = Strict.of(model, clock=lambda: self._clock.now) if model is not None else None
         states = self.states
         for forgotten in (states.executions, states.answers, states.waiting, states.over, states.asked):
             forgotten.clear()
@@ -273,10 +275,10 @@ class Wire:
         return made
 
     def _converse(self, request: AWSPreparedRequest) -> AWSResponse:
-        assert self.model is not None
+        assert self._strict is not None
         model_id = unquote(urlsplit(request.url).path.split("/")[2])
         try:
-            reply = self.model.reply(_json(request.body), model_id)
+            reply = self._strict.reply(_json(request.body), model_id)
         except ModelError as error:
             self._clock.advance(error.wait_s)
             if error.wait_s > 1:

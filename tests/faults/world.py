@@ -425,7 +425,7 @@ def world() -> Iterator[World]:
         store.put_store(admin.client("dynamodb"), environ, goods)
         for name, module in list(sys.modules.items()):
             if name.startswith("functions.") and "load_playbook" in vars(module):
-                stack.enter_context(replaced(module, "load_playbook", lambda _: made[0].playbook))
+                stack.enter_context(replaced(module, "load_playbook", lambda *_, **__: made[0].playbook))
         made.append(World(clock, wire, admin, deployment, event_sources(admin, functions), playbook))
         yield made[0]
 

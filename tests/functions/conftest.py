@@ -1,6 +1,6 @@
 """A file's tests share the cloud; each has a stack of its own on it, and the model's endpoint to itself."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from moto import mock_aws
@@ -68,3 +68,13 @@ def model(stack: Stack, endpoint: Endpoint) -> Iterator[Endpoint]:
     endpoint.renew()
     yield endpoint
     endpoint.over.set()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Let no test pass whose agent made a request that Bedrock refuses."""
+    result = yield
+    asked = getattr(item, "funcargs", {}).get("model")
+    if isinstance(asked, Endpoint):
+        assert asked.refusals == []
+    return result

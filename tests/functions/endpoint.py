@@ -1,4 +1,7 @@
-"""A loopback endpoint that replies the bytes that a test sets, and counts its requests."""
+"""A loopback endpoint that replies the bytes that a test sets, and counts its requests.
+
+It refuses what Bedrock refuses (``localcloud.converse.rules``), so a test cannot pass with an illegal request.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import unquote
+
+from localcloud.converse.rules import refused
 
 
 @dataclass(frozen=True)
@@ -55,17 +61,21 @@ def fails(status: int, error: str = "", message: str = "No.") -> Reply:
 
 @dataclass
 class Endpoint:
-    """The endpoint. Replies are taken in order; ``requests`` holds the bodies that it was sent."""
+    """The endpoint. Replies are taken in order; ``requests`` holds the bodies that it was sent.
+
+    refusals  the messages of the requests that it refused; a test that expects some takes them out
+    """
 
     replies: list[Reply] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
     over: Event = field(default_factory=Event)
     _lock: Any = field(default_factory=Lock)
 
     def renew(self) -> None:
         """Forget what the test before said and was sent."""
         self.over.set()
-        self.replies, self.requests, self.over = [], [], Event()
+        self.replies, self.requests, self.refusals, self.over = [], [], [], Event()
 
     def will(self, *replies: Reply) -> None:
         """Reply these next."""
@@ -80,10 +90,14 @@ class Endpoint:
         """Break the connection at once."""
         raise ConnectionError
 
-    def take(self, request: dict[str, Any]) -> Reply:
-        """Record the request and return the next reply."""
+    def take(self, body: dict[str, Any], path: str) -> Reply:
+        """Record the request and return the next reply, or Bedrock's refusal."""
+        refusal = refused(body, unquote(path.split("/")[2]))
         with self._lock:
-            self.requests.append(request)
+            self.requests.append(body | {"path": path})
+            if refusal is not None:
+                self.refusals.append(refusal.message)
+                return fails(400, refusal.rule.code, refusal.message)
             return self.replies.pop(0) if self.replies else fails(500, message="The test has no reply for this.")
 
     def __enter__(self) -> Self:
@@ -107,7 +121,7 @@ def _handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            made = endpoint.take(sent | {"path": self.path})
+            made = endpoint.take(sent, self.path)
             try:
                 made.before()
             except ConnectionError:

@@ -51,7 +51,7 @@ def test_a_read_that_is_made_again_is_answered_from_the_log_with_a_notice(stack:
     first, again = stack.body(run_id, "0002.call.1.settled"), stack.body(run_id, "0003.call.1.settled")
     assert (status, again["result"], again["repeat_of"]) == ("ok", first["result"], [2, 1])
     assert ran == []
-    assert "0003.call.1.intended" not in stack.seqs(run_id)
+    assert (first["effect"], "effect" in again) == ("read", False)
     model.will(says("Done."))
     stack.plan(run_id, 4)
     assert "the same call of read_note as call 1 of turn 2, for the 2nd time" in told(model.requests[-1])
@@ -80,7 +80,7 @@ def test_a_note_that_is_not_there_is_looked_for_twice_for_real(stack: Stack, mod
     run_id = opened(stack)
 
     assert goes_round(stack, model, run_id, 3, note="n-404") == ["failed", "failed", "refused"]
-    assert "0002.call.1.intended" in stack.seqs(run_id)
+    assert stack.body(run_id, "0002.call.1.settled")["effect"] == "read"
 
 
 def test_the_verdict_stands_with_the_decision(stack: Stack, model: Endpoint) -> None:

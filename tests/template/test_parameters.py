@@ -150,6 +150,7 @@ KINDS: dict[str, Values] = {
     "TenantRuns": whole(0, 999_999_999),
     "AdmissionWaitSeconds": whole(0, 86_400),
     "EscalationAgeAlarmSeconds": whole(60, 9_999_999),
+    "SnapStart": choice("on", "off"),
     "QueueConcurrency": whole(2, 1_000),
     "ExecutorConcurrency": whole(0, 99_999),
     "SettleConcurrency": whole(0, 99_999),
@@ -179,6 +180,7 @@ KINDS: dict[str, Values] = {
         ["", "amazon.nova-lite-v1:0", "region.anthropic.claude-haiku-4-5-20251001-v1:0", "arn:aws:bedrock:x:1:y/z"],
         ["a b", "a\n", "a" * 513, "*"],
     ),
+    "GuardrailId": (["none", "gr1abc"], ["", "a/b", "*", "GR1", "a" * 65, "a\n"]),
     "ModelEndpointUrl": (["", "http://127.0.0.1:65535", "https://models.example/v1"], NO_ADDRESS),
 }
 #: What no ``AllowedPattern`` can see: refused here before deploying; on AWS it knows nobody, which is reported.

@@ -54,6 +54,15 @@ def test_a_function_is_imported_in_lambda_as_it_is_in_tests(name: str) -> None:
     assert function["Properties"]["Handler"].startswith(folder.replace("/", "."))
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_is_restored_from_a_snapshot_only_where_somebody_asks(deployed: Template, name: str) -> None:
+    restored = {"Fn::If": ["FunctionsAreRestored", {"ApplyOn": "PublishedVersions"}, {"Ref": "AWS::NoValue"}]}
+
+    assert properties(deployed, name)["SnapStart"] == restored
+    assert deployed["Conditions"]["FunctionsAreRestored"] == {"Fn::Equals": [{"Ref": "SnapStart"}, "on"]}
+    assert deployed["Parameters"]["SnapStart"]["Default"] == "off"
+
+
 def test_globals_name_no_resource_but_the_runtime() -> None:
     assert TEMPLATE["Globals"]["Function"]["Environment"] == {"Variables": {"STACK_NAME": {"Ref": "AWS::StackName"}}}
     assert TEMPLATE["Globals"]["Function"]["Layers"] == [{"Ref": "BallastLayer"}]

@@ -67,7 +67,7 @@ def test_a_function_is_never_cut_by_its_state_before_it_could_end(deployed: Temp
         seen.add(name)
 
         assert state["TimeoutSeconds"] >= deployed["Resources"][function]["Properties"]["Timeout"], name
-    assert seen == {"Admit", "Execute", "ExtendLease", "GiveUp", "Settle"}
+    assert seen == {"Admit", "Execute", "ExecuteEach", "ExtendLease", "GiveUp", "GiveUpEach", "Settle"}
 
 
 def test_a_run_that_ended_from_outside_is_settled(deployed: Template) -> None:
@@ -88,7 +88,8 @@ def test_a_run_that_ended_from_outside_is_settled(deployed: Template) -> None:
 def test_no_call_takes_more_of_the_history_than_is_kept_for_it() -> None:
     states = workflow()["States"]
     calls = states["ExecuteCalls"]
-    execute, give_up, ask = (calls["ItemProcessor"]["States"][name] for name in ("Execute", "GiveUp", "AskApproval"))
+    each = calls["ItemProcessor"]["States"]
+    execute, give_up, ask = (each[name] for name in ("ExecuteEach", "GiveUpEach", "AskApprovalForEach"))
 
     began = calls["ItemSelector"]["events"]
     once, retried = _events(execute["Output"])
@@ -103,11 +104,35 @@ def test_no_call_takes_more_of_the_history_than_is_kept_for_it() -> None:
     assert taken == [str(CALL)] * 2
 
 
+def test_the_only_call_of_a_turn_is_treated_as_each_of_several() -> None:
+    """The definition has no anchors, so it says the same twice."""
+    states = workflow()["States"]
+    each = states["ExecuteCalls"]["ItemProcessor"]["States"]
+    for alone, one in (("Execute", "ExecuteEach"), ("GiveUp", "GiveUpEach"), ("AskApproval", "AskApprovalForEach")):
+        only = states[alone]
+        assert only["Retry"] == each[one]["Retry"]
+        assert only["TimeoutSeconds"] == each[one]["TimeoutSeconds"]
+        assert only["Resource"] == each[one]["Resource"]
+        catches = [rule["ErrorEquals"] for rule in each[one]["Catch"]]
+        # What each of several leaves to the Map's Catch, the only one catches itself.
+        assert [rule["ErrorEquals"] for rule in only["Catch"]] == catches + [["States.ALL"]] * (
+            ["States.ALL"] not in catches
+        )
+        events = _events(json.dumps(each[one]))
+        counted = [rule["Assign"]["history"] for rule in (only, *only["Catch"])]
+        assert {_counted(text) for text in counted} == {events}
+
+
+def _counted(history: str) -> tuple[int, int]:
+    [(once, retried)] = re.findall(r"\$history \+ (\d+) \+ (\d+) \* \$max", history)
+    return int(once), int(retried)
+
+
 def _retries(state: dict[str, Any]) -> int:
     return sum(rule["MaxAttempts"] for rule in state["Retry"])
 
 
 def _events(output: str) -> tuple[int, int]:
     """Return how many events a state adds up: of its first attempt, and of each retry."""
-    [(once, retried)] = re.findall(r"\.events \+ (\d+) \+ (\d+) \* \$max", output)
+    [(once, retried)] = set(re.findall(r"\.events \+ (\d+) \+ (\d+) \* \$max", output))
     return int(once), int(retried)

@@ -91,6 +91,8 @@ MAY: dict[str, Row] = {
     | {
         "bedrock:*::foundation-model/*": "bedrock:InvokeModel",
         "bedrock:${AWS::Region}:${AWS::AccountId}:inference-profile/*": "bedrock:InvokeModel",
+        "bedrock:${AWS::Region}:${AWS::AccountId}:application-inference-profile/*": "bedrock:InvokeModel",
+        "bedrock:${AWS::Region}:${AWS::AccountId}:guardrail/${GuardrailId}": "bedrock:ApplyGuardrail",
         "BudgetsTable": "dynamodb:BatchGetItem",
         "ModelCircuitsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem",
     },

@@ -1,13 +1,18 @@
 """Two functions in one process do not share environment or clients."""
 
 import io
+import os
+import random
+import sys
+import types
+from collections.abc import Callable, Iterator
 from datetime import UTC
 
 import boto3
 import pytest
 
 from ballast.errors import SettingInvalid
-from ballast.runtime import Runtime, Settings, lambda_runtime, utc_now
+from ballast.runtime import Runtime, Settings, lambda_runtime, made_at_init, utc_now
 
 
 class Example(Settings):
@@ -85,3 +90,81 @@ def test_a_line_goes_to_the_function_s_own_output() -> None:
 
 def test_the_clock_is_aware() -> None:
     assert utc_now().tzinfo is UTC
+
+
+@pytest.fixture
+def initializing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process is Lambda's, in its init phase."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    lambda_runtime.cache_clear()
+    yield
+    lambda_runtime.cache_clear()
+
+
+def handler() -> None:
+    """Do nothing."""
+
+
+def test_what_each_invocation_uses_is_made_while_lambda_initializes_the_function(initializing: None) -> None:
+    made: list[Runtime] = []
+
+    assert made_at_init(made.append, "dynamodb")(handler) is handler
+
+    assert made == [lambda_runtime()]
+    lambda_runtime().get(made.append)
+    assert len(made) == 1
+
+
+def test_any_other_process_makes_nothing_by_an_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_LAMBDA_INITIALIZATION_TYPE", raising=False)
+    made: list[Runtime] = []
+
+    made_at_init(made.append)(handler)
+
+    assert made == []
+
+
+def test_what_cannot_be_made_at_init_is_named_and_left_to_the_first_invocation(
+    initializing: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_at_init(Example.of)(handler)
+
+    assert '"error": "SettingInvalid"' in capsys.readouterr().out
+    with pytest.raises(SettingInvalid, match="LIMIT, ORDERS_TABLE"):
+        lambda_runtime().get(Example.of)
+
+
+@pytest.mark.parametrize("service", ["dynamodb", "bedrock-runtime", "stepfunctions", "kms", "events"])
+def test_a_function_makes_the_clients_that_boto3_makes(initializing: None, service: str) -> None:
+    mine, boto3s = lambda_runtime().client(service), boto3.Session().client(service)  # type: ignore[call-overload]
+
+    assert mine.meta.service_model.api_version == boto3s.meta.service_model.api_version
+    assert mine.meta.endpoint_url == boto3s.meta.endpoint_url
+    assert set(dir(mine)) == set(dir(boto3s))
+
+
+def test_a_functions_client_of_s3_has_boto3s_transfers_too(initializing: None) -> None:
+    assert set(dir(lambda_runtime().client("s3"))) == set(dir(boto3.Session().client("s3")))
+
+
+def test_each_copy_of_a_snapshot_has_randomness_of_its_own(initializing: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    after_restore: list[Callable[[], None]] = []
+    lambdas = types.ModuleType("snapshot_restore_py")
+    vars(lambdas)["register_after_restore"] = after_restore.append
+    monkeypatch.setitem(sys.modules, "snapshot_restore_py", lambdas)
+    monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")
+    made_at_init(lambda runtime: runtime)(handler)
+    snapshot, drawn = random.getstate(), []
+
+    for _ in range(2):
+        random.setstate(snapshot)
+        for restored in after_restore:
+            restored()
+        drawn.append(random.random())
+
+    assert drawn[0] != drawn[1]

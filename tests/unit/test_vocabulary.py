@@ -89,9 +89,14 @@ WORDS = [
         (
             Allowed("*.py", r"[\"']assistant[\"']|assistant(\\b|\\s|\\n)|assistant messages?", AWS),
             Allowed("localcloud/converse/openai.py", r"_assistant\(", MODELS),
+            Allowed("localcloud/converse/cache_rules.py", "pizza-bot", "a repository's name"),
+            Allowed(
+                "localcloud/converse/*_rules.py",
+                "`assistant`|user and assistant roles|message of the assistant",
+                MODELS,
+            ),
             Allowed("bench/tau2/gold.py", "``assistant``", MODELS),
             Allowed("docs/decisions/model.md", "assistant message", AWS),
-            Allowed("layers/ballast/ballast/models/card.py", "the assistant's", AWS),
         ),
     ),
     Word(

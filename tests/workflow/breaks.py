@@ -18,6 +18,11 @@ def broken_escalation(payload: dict[str, Any]) -> None:
         raise Broken("a defect")
 
 
+def broken_approval(payload: dict[str, Any]) -> None:
+    if payload["kind"] == "approval":
+        raise Broken("a defect")
+
+
 def down(payload: dict[str, Any]) -> None:
     """Every attempt at a call fails; its settlement does not."""
     if "given_up" not in payload:

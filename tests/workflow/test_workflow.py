@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ from localcloud.clock import VirtualClock
 from localcloud.cloud import Execution, LocalCloud
 from localcloud.converse.source import CallableModel, ModelError, Reply, said, turns_taken
 from tests.support.tables_in_memory import Tables
-from tests.workflow.breaks import broken, died, doubted, down, down_for_good, out_of_memory
+from tests.workflow.breaks import broken, broken_approval, died, doubted, down, down_for_good, out_of_memory
 from tests.workflow.edges import Edge, edges_of, edges_taken, load_definition, states_of
 from tests.workflow.playbook.tools.counter import value_of
 
 PLAYBOOK = Path(__file__).parent / "playbook"
 STATE_BYTES = 8 * 1024
+#: Every case's ceiling fits into the windows at once.
+ROOMY = dict.fromkeys(("AccountHourUsd", "AccountDayUsd", "TenantHourUsd", "TenantDayUsd"), "1000")
 
 
 def call(tool: str, **arguments: Any) -> dict[str, Any]:
@@ -227,6 +229,40 @@ CASES = [
     # As it would be after some 1,300 turns: more calls are proposed than there is room for (`_fill`).
     Case("the history is full", says=[[call("read", name="x")]], status="FAILED", by=None),
     Case("a loop", says=[[call("read", name="a loop")]] * 9, intent="count", by="fallback"),
+    Case("three reads", says=[*([call("read", name=f"three reads {number}")] for number in range(3)), "Done."]),
+    Case("two reads at once", says=[[call("read", name="one"), call("read", name="two")], "Done."]),
+    Case(
+        "nobody can be asked for an approval",
+        says=[[call("raise_by", name="nobody can be asked for an approval", by=100)]],
+        breaks={"OpenEscalationFunction": broken_approval},
+        answers=({"decision": {"kind": "answer", "text": "By hand."}},),
+        by="human",
+    ),
+]
+
+
+def among_several(case: Case) -> Case:
+    """Return the case with its first call as the second of two: they are executed by the Map."""
+    name = f"{case.name}, among several"
+    says, answers = json.loads(json.dumps([case.says, case.answers]).replace(case.name, name))
+    several = [call("read", name="beside it"), *says[0]]
+    return replace(case, name=name, says=[several, *says[1:]], answers=tuple(answers))
+
+
+CASES += [
+    among_several(case)
+    for case in CASES
+    if case.name
+    in (
+        "approved",
+        "approval unanswered",
+        "approved once parked",
+        "the executor is broken",
+        "an effect is unknown",
+        "a write dies under another name before it is begun",
+        "a call cannot be settled",
+        "nobody can be asked for an approval",
+    )
 ]
 
 
@@ -256,6 +292,7 @@ class Played:
     state_bytes: int
     counter: int
     counted: list[tuple[int, int]]
+    entered: list[str]
 
 
 class People:
@@ -296,7 +333,7 @@ def played() -> Iterator[dict[str, Played]]:
     """All cases, side by side in one local cloud, on virtual time: how long the machine takes plays no part."""
     cases = {case.name: case for case in CASES}
     clock = VirtualClock()
-    with LocalCloud(playbook=PLAYBOOK, model=model(cases), clock=clock, dynamodb=Tables()) as cloud:
+    with LocalCloud(playbook=PLAYBOOK, model=model(cases), clock=clock, parameters=ROOMY, dynamodb=Tables()) as cloud:
         requests = {
             name: RunRequest(
                 request_id=name.replace(" ", "-"),
@@ -342,9 +379,8 @@ def _except_intake(hook: Callable[[str, dict[str, Any]], None]) -> Callable[[str
 def _played(cloud: LocalCloud, request: RunRequest, definition: dict[str, Any]) -> Played:
     execution = cloud.wait(request.run_id, 10 * 24 * 3600)
     history = cloud.history(request.run_id)
-    inputs = [
-        event["stateEnteredEventDetails"].get("input", "") for event in history if "stateEnteredEventDetails" in event
-    ]
+    entered = [event["stateEnteredEventDetails"] for event in history if "stateEnteredEventDetails" in event]
+    inputs = [details.get("input", "") for details in entered]
     return Played(
         execution=execution,
         taken=edges_taken(history, definition),
@@ -354,6 +390,7 @@ def _played(cloud: LocalCloud, request: RunRequest, definition: dict[str, Any]) 
             for event in history
             if "'history'" in str(event.get("taskScheduledEventDetails")).replace('"', "'")
         ],
+        entered=[details["name"] for details in entered],
         counter=value_of(cloud.session.client("dynamodb"), cloud.physical_id("OrdersTable"), request.text),
     )
 
@@ -365,6 +402,33 @@ def test_the_workflow_counts_its_history(played: dict[str, Played]) -> None:
     assert len(counted) > 40
     assert not [pair for pair in counted if pair[0] < pair[1]]
     assert sum(told == real for told, real in counted) > 0.8 * len(counted)
+
+
+def test_a_run_of_single_calls_is_counted_to_the_event(played: dict[str, Played]) -> None:
+    """The Map's Catch, and a question that could not be sent, count more events than there were."""
+    breaks = {case.name for case in CASES if "OpenEscalationFunction" in case.breaks}
+    single = {
+        name: run.counted
+        for name, run in played.items()
+        if name not in breaks and "ExecuteCalls" not in run.entered and run.execution.status == "SUCCEEDED"
+    }
+
+    assert len(single) > 25
+    assert {name: [told for told, real in counted if told != real] for name, counted in single.items()} == {
+        name: [] for name in single
+    }
+
+
+def test_a_turn_with_one_call_is_three_transitions(played: dict[str, Played]) -> None:
+    assert played["three reads"].entered == [
+        "Admit",
+        *["Plan", "Decide", "Execute"] * 3,
+        *["Plan", "Decide", "Settle", "Ended", "Done"],
+    ]
+
+
+def test_several_calls_go_through_the_map(played: dict[str, Played]) -> None:
+    assert played["two reads at once"].entered[1:6] == ["Plan", "Decide", "ExecuteCalls", "ExecuteEach", "ExecuteEach"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

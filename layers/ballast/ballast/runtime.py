@@ -2,7 +2,8 @@
 
 Everything is built on first use and once per ``Runtime``. A Lambda process has one ``Runtime``;
 tests and the local cloud run many functions in one process and give each its own. So no
-module reads ``os.environ`` or makes a client when it is imported.
+module reads ``os.environ`` or makes a client when it is imported, except where Lambda initializes
+a function (``made_at_init``).
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TextIO, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -21,10 +23,21 @@ from ballast.masking import masked_context, without_inputs
 from ballast.metrics import SERVICE, MetricLine
 
 if TYPE_CHECKING:
-    import boto3
     from botocore.config import Config
 
 T = TypeVar("T")
+
+
+class Session(Protocol):
+    """What a ``Runtime`` uses of boto3's session."""
+
+    @property
+    def region_name(self) -> str | None:
+        """The region of its clients."""
+
+    @property
+    def client(self) -> Callable[..., Any]:
+        """Makes a client of the service that is named first."""
 
 
 def utc_now() -> datetime:
@@ -39,7 +52,7 @@ class Runtime:
         self,
         environ: Mapping[str, str],
         *,
-        session: boto3.Session | None = None,
+        session: Session | None = None,
         clock: Callable[[], datetime] = utc_now,
         stdout: TextIO | None = None,
     ) -> None:
@@ -60,13 +73,9 @@ class Runtime:
         """
 
         def make(_: Runtime) -> Any:
-            import boto3
-
             with self._lock:
-                self._session = self._session or boto3.Session()
-                # The type stubs need a literal service name; here it is a variable.
-                session: Any = self._session
-                return session.client(service, config=config, endpoint_url=endpoint_url)
+                self._session = self._session or _Session()
+                return self._session.client(service, config=config, endpoint_url=endpoint_url)
 
         return self._once(("client", service, variant), make)
 
@@ -115,6 +124,47 @@ class Runtime:
         return built
 
 
+class _Session:
+    """A session of the function's own role, which starts in half of boto3's time and makes the same clients.
+
+    boto3 loads resources and transfers for what botocore's own session does without them, and botocore looks through
+    the folders of all of AWS's services before it reads the model of one.
+    """
+
+    def __init__(self) -> None:
+        from botocore.exceptions import DataNotFoundError
+        from botocore.loaders import create_loader
+        from botocore.session import Session
+
+        def list_asked(type_name: str) -> list[str]:
+            found = []
+            for one in self._asked:
+                with suppress(DataNotFoundError):
+                    found += [one] if loader.list_api_versions(one, type_name) else []
+            return found
+
+        self._asked: set[str] = set()
+        self._core = Session()
+        loader = create_loader(self._core.get_config_variable("data_path"))
+        loader.list_available_services = list_asked  # type: ignore[method-assign]
+        self._core.register_component("data_loader", loader)
+
+    @property
+    def region_name(self) -> str | None:
+        """The region of its clients."""
+        region: str | None = self._core.get_config_variable("region")
+        return region
+
+    def client(self, service_name: str, **options: Any) -> Any:
+        """Return a client, as boto3's session does."""
+        self._asked.add(service_name)
+        if service_name == "s3":  # boto3 gives it more methods, such as upload_file
+            import boto3
+
+            return boto3.Session(botocore_session=self._core).client("s3", **options)
+        return self._core.create_client(service_name, **options)
+
+
 class _Lazy:
     def __init__(self, runtime: Runtime, service: str) -> None:
         self._runtime, self._service = runtime, service
@@ -129,13 +179,54 @@ def lambda_runtime() -> Runtime:
     return Runtime(os.environ)
 
 
+def made_at_init(factory: Callable[[Runtime], Any], *services: str) -> Callable[[T], T]:
+    """Decorate a Lambda handler: make what each of its invocations uses while Lambda initializes the function.
+
+    That phase has two cores, an invocation only a part of one. With SnapStart the snapshot holds what was made. In any
+    other process nothing is made. What cannot be made is left to the first invocation, which raises the error by its
+    name and masked; here it would end the process.
+
+    services  AWS services whose clients ``factory`` makes only on first use, though each invocation uses them
+    """
+
+    def decorated(handler: T) -> T:
+        if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:
+            _register_restore(os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"])
+            runtime = lambda_runtime()
+            try:
+                runtime.get(factory)
+                for service in services:
+                    runtime.client(service)
+            except Exception as problem:
+                runtime.emit(
+                    f'{{"level": "WARNING", "message": "not made at init", "error": "{type(problem).__name__}"}}'
+                )
+        return handler
+
+    return decorated
+
+
+def _register_restore(kind: str) -> None:
+    """Where a snapshot is taken, see to what must not be the same in each copy of it.
+
+    That is the state of ``random``, by which botocore spreads its retries. Ids come from the system, the clock is
+    read anew, credentials are fetched by the client, and no connection is open before the first invocation.
+    """
+    if kind == "snap-start":
+        import random
+
+        from snapshot_restore_py import register_after_restore  # type: ignore[import-not-found]  # Lambda brings it
+
+        register_after_restore(random.seed)
+
+
 class Settings(BaseModel):
     """The environment variables of one function: a variable is the field's name in capitals.
 
     A subclass documents a function's environment.
     """
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @classmethod
     def of(cls, runtime: Runtime) -> Self:

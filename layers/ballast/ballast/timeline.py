@@ -554,10 +554,16 @@ def _asked(fact: ModelRequested) -> dict[str, Any]:
         "model": fact.model,
         "price_version": fact.price_version,
         "prompt": pieces(list(fact.messages)),
+        "sent_as": {name: value for name, value in _settings(fact).items() if value is not None},
         "reserved_microusd": fact.reserved_microusd,
         "charged_microusd": fact.reserved_microusd,
         "passed_over": fact.passed_over,
     }
+
+
+def _settings(fact: ModelRequested) -> dict[str, Any]:
+    form = fact.sent_as.model_dump(by_alias=True, exclude_unset=True)
+    return {"max_tokens": fact.max_tokens, "temperature": fact.temperature, **form}
 
 
 def _ended(fact: ModelResponded | ModelFailed) -> dict[str, Any]:

@@ -251,10 +251,8 @@ def test_what_says_why_it_is_empty_is_not_asked_again(stack: Stack, model: Endpo
     assert (decision["to"], decision["reason"]) == ("human", stop)
 
 
-@pytest.mark.parametrize("stop", ["tool_use", "max_tokens", None])
-def test_words_that_were_cut_or_belong_to_no_call_are_for_others_at_once(
-    stack: Stack, model: Endpoint, stop: Any
-) -> None:
+@pytest.mark.parametrize("stop", ["max_tokens", None])
+def test_words_that_were_cut_are_for_others_at_once(stack: Stack, model: Endpoint, stop: Any) -> None:
     run_id = stack.open()
     model.will(says("I will", stop=stop))
 

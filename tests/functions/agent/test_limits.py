@@ -2,7 +2,9 @@
 
 import unicodedata
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -10,6 +12,7 @@ from ballast.errors import RetryLater
 from tests.functions.cloud import NOON
 from tests.functions.endpoint import Endpoint, calls, fails, reads, says
 from tests.functions.stack import LambdaDied, Stack, once
+from tests.functions.variants import ledger_with, own_card, with_models
 
 #: The price of the playbook's model, in micro-dollars a token: most expensive class of input, and output.
 INPUT, OUTPUT = 6, 15
@@ -375,6 +378,40 @@ def test_a_model_without_a_price_is_not_called_and_the_note_names_the_file(stack
     note = stack.body(run_id, "0001.plan.decided")["note"]
     assert "acme.oracle-v1" in note
     assert "models.yaml" in note
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"), [({"tools": False}, "takes no tools"), ({"converse_api": False}, "Converse does not serve")]
+)
+def test_a_model_that_is_set_by_hand_and_cannot_be_the_agents_is_not_called(
+    stack: Stack, model: Endpoint, tmp_path: Path, facts: dict[str, bool], why: str
+) -> None:
+    """``MODEL_ID`` is not part of the playbook, so loading the playbook cannot check it."""
+    playbook = with_models(ledger_with(tmp_path), {"models": {"acme.one": own_card(**facts)}})
+    stack.environs["planner"] |= {"MODEL_ID": "acme.one", "PLAYBOOK_DIR": playbook}
+    run_id = stack.open()
+
+    assert stack.plan(run_id)["reason"] == "model_refused"
+
+    assert model.requests == []
+    assert why in stack.body(run_id, "0001.plan.decided")["note"]
+
+
+def test_an_application_inference_profile_is_called_and_charged_as_the_model_behind_it(
+    stack: Stack, model: Endpoint, tmp_path: Path
+) -> None:
+    arn = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/desk"
+    playbook = with_models(
+        ledger_with(tmp_path, model=arn, cheaper_model=None), {"arns": {arn: "eu.amazon.nova-micro-v1:0"}}
+    )
+    stack.environs["planner"] |= {"PLAYBOOK_DIR": playbook}
+    run_id = stack.open()
+    model.will(says("Done.", usage={"inputTokens": 4_000, "outputTokens": 400}))
+
+    stack.plan(run_id)
+
+    assert unquote(model.requests[0]["path"]) == f"/model/{arn}/converse"
+    assert stack.body(run_id, "0001.model.responded")["cost_microusd"] == 140 + 56
 
 
 def test_the_environment_may_name_another_model(stack: Stack, model: Endpoint) -> None:

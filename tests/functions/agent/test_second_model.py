@@ -325,3 +325,35 @@ def test_a_table_that_is_gone_stops_nobody(stack: Stack, model: Endpoint) -> Non
     model.will(says("Done."))
 
     assert stack.plan(stack.open())["kind"] == "answer"
+
+
+# Other models by intent and by turn
+
+
+def test_another_model_is_asked_from_a_turn_on_at_its_own_price(stack: Stack, model: Endpoint, tmp_path: Path) -> None:
+    others = [{"model": SECOND, "from_turn": 2}]
+    stack.environs["planner"]["PLAYBOOK_DIR"] = ledger_with(tmp_path, model_for=others)
+    run_id = stack.open()
+    model.will(reads("n-1"), says("Done."))
+
+    stack.plan(run_id)
+    stack.execute(run_id)
+    stack.plan(run_id, 2)
+
+    assert asked(model) == [FIRST, SECOND]
+    first, second = (stack.body(run_id, f"000{turn}.model.requested") for turn in (1, 2))
+    assert second["reserved_microusd"] < first["reserved_microusd"] / 10
+    assert second["sent_as"]["card"] == "amazon.nova-lite-v1:0"
+
+
+def test_a_model_that_is_set_by_hand_replaces_those_of_turns_too(stack: Stack, model: Endpoint, tmp_path: Path) -> None:
+    stack.environs["planner"]["PLAYBOOK_DIR"] = ledger_with(tmp_path, model_for=[{"model": FIRST, "from_turn": 2}])
+    stack.environs["planner"]["MODEL_ID"] = SECOND
+    run_id = stack.open()
+    model.will(reads("n-1"), says("Done."))
+
+    stack.plan(run_id)
+    stack.execute(run_id)
+    stack.plan(run_id, 2)
+
+    assert asked(model) == [SECOND, SECOND]

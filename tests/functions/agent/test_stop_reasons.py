@@ -7,11 +7,12 @@ from ballast.contracts.decision import STOP_REASONS
 from tests.functions.endpoint import Endpoint, calls, reads, reply, says
 from tests.functions.stack import Stack
 
+READ = [{"toolUse": {"toolUseId": "1", "name": "read_note", "input": {"note_id": "n-1"}}}]
 #: Stop reason → (kind of the decision, reason) for a reply of one text.
 OF_A_TEXT = {
     "end_turn": ("answer", None),
     "stop_sequence": ("answer", None),
-    "tool_use": ("hand_over", "malformed_tool_use"),
+    "tool_use": ("answer", None),
     "max_tokens": ("hand_over", "max_tokens"),
     "guardrail_intervened": ("hand_over", "guardrail_intervened"),
     "content_filtered": ("hand_over", "content_filtered"),
@@ -72,8 +73,25 @@ def test_a_write_among_the_calls_makes_them_go_in_order(stack: Stack, model: End
     assert stack.plan(run_id)["parallel"] is False
 
 
-@pytest.mark.parametrize("stop_reason", ["max_tokens", "end_turn", "content_filtered", "model_context_window_exceeded"])
-def test_a_call_in_a_turn_that_did_not_end_as_tool_use_is_not_executed(
+@pytest.mark.parametrize("stop_reason", ["end_turn", "stop_sequence"])
+def test_a_reply_with_calls_that_says_it_is_done_makes_its_calls(
+    stack: Stack, model: Endpoint, stop_reason: str
+) -> None:
+    run_id = stack.open()
+    model.will(reply({"text": "I look it up."}, *READ, stop=stop_reason))
+
+    summary = stack.plan(run_id)
+
+    assert (summary["kind"], summary["calls"]) == ("call_tools", [1])
+    responded = stack.body(run_id, "0001.model.responded")
+    assert (responded["stop_reason"], responded["exit_reason"]) == (stop_reason, "tool_use")
+    assert responded["message"]["content"][0] == {"text": "I look it up."}
+
+
+@pytest.mark.parametrize(
+    "stop_reason", ["max_tokens", "guardrail_intervened", "content_filtered", "model_context_window_exceeded"]
+)
+def test_a_call_in_a_reply_that_was_cut_or_stopped_is_not_executed(
     stack: Stack, model: Endpoint, stop_reason: str
 ) -> None:
     run_id = stack.open()
@@ -82,7 +100,7 @@ def test_a_call_in_a_turn_that_did_not_end_as_tool_use_is_not_executed(
     summary = stack.plan(run_id)
 
     assert (summary["kind"], summary["calls"]) == ("hand_over", [])
-    assert summary["reason"] == ("malformed_tool_use" if stop_reason == "end_turn" else stop_reason)
+    assert summary["reason"] == stop_reason
 
 
 @pytest.mark.parametrize("stop_reason", [None, 7, ["end_turn"], "", "END_TURN", "\ud800"])

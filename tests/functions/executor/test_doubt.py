@@ -98,9 +98,9 @@ def test_a_key_that_does_not_help_is_used_as_often_as_the_workflow_tries_and_the
 
 
 def test_the_workflow_tries_as_often_as_the_executor_counts_on() -> None:
-    states = yaml.safe_load(DEFINITION.read_text())["States"]["ExecuteCalls"]["ItemProcessor"]["States"]
-    most = {name: rule["MaxAttempts"] for rule in states["Execute"]["Retry"] for name in rule["ErrorEquals"]}
-    wait_s = {name: rule["IntervalSeconds"] for rule in states["Execute"]["Retry"] for name in rule["ErrorEquals"]}
+    retry = yaml.safe_load(DEFINITION.read_text())["States"]["Execute"]["Retry"]
+    most = {name: rule["MaxAttempts"] for rule in retry for name in rule["ErrorEquals"]}
+    wait_s = {name: rule["IntervalSeconds"] for rule in retry for name in rule["ErrorEquals"]}
 
     assert most["RetryLater"] + 1 == TRIES
     assert most["AttemptInProgress"] * wait_s["AttemptInProgress"] >= 4 * LEASE_S

@@ -253,7 +253,7 @@ def test_the_log_says_until_when_what_was_sent_may_arrive(payments: Desk) -> Non
 
 
 def test_the_workflow_can_wait_until_every_attempt_is_over() -> None:
-    states = yaml.safe_load(DEFINITION.read_text())["States"]["ExecuteCalls"]["ItemProcessor"]["States"]
+    states = yaml.safe_load(DEFINITION.read_text())["States"]
     (waits,) = (rule for rule in states["GiveUp"]["Retry"] if "AttemptInProgress" in rule["ErrorEquals"])
 
     # The last attempt of Execute lives for a lease at most; then ``verify`` may be away three times.

@@ -229,7 +229,7 @@ def test_who_asked_for_the_run_does_not_approve_its_calls(stack: Stack, waiting:
     for approve in (True, False):
         reply = ask(stack, "people", event("POST", path, who=ANN, body={"approve": approve}))
         assert reply.status == 403
-    with pytest.raises(MayNotAnswer, match="somebody else"):
+    with pytest.raises(MayNotAnswer, match="another person"):
         take(stack, to, "123456789012:user/ballast-operator/ann")
 
     assert waiting.waits

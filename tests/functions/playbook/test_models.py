@@ -79,3 +79,93 @@ def test_a_function_that_asks_no_model_reads_no_card(tmp_path: Path) -> None:
     )
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("field", ["model", "second_model", "cheaper_model"])
+def test_a_model_without_what_the_playbook_insists_on_fails_at_load(tmp_path: Path, field: str) -> None:
+    thinks = {"thinking": {"adaptive": {"additional_fields": {"thinking": {"type": "adaptive"}}}}}
+    dear = {"version": "1", "input": 9_000_000, "output": 9_000_000}
+    cards = {"acme.model": own_card(dear, **thinks), "acme.second_model": own_card(**thinks)}
+    cards["acme.cheaper_model"] = own_card(**thinks)
+    del cards[f"acme.{field}"]["thinking"]
+    models = {name: f"acme.{name}" for name in ("model", "second_model", "cheaper_model")}
+    insists = {"thinking": "adaptive", "required": ["thinking"]}
+    folder = with_models(ledger_with(tmp_path, **models, inference=insists), {"models": cards})
+
+    with pytest.raises(
+        PlaybookInvalid, match=rf"agent\.yaml: {field}: .*does not think.*names thinking\. Name another"
+    ):
+        load_playbook(folder)
+
+
+def test_a_setting_that_is_not_required_is_not_sent_to_a_model_that_does_not_take_it(tmp_path: Path) -> None:
+    own = {"models": {"acme.one": own_card()}}
+    folder = ledger_with(tmp_path, model="acme.one", cheaper_model=None, inference={"thinking": 2_000, "effort": "low"})
+
+    loaded = load_playbook(with_models(folder, own))
+
+    assert loaded.agent.inference.taken_by(loaded.models.card("acme.one")).additional_fields == {}
+
+
+def test_arguments_that_contain_themselves_are_refused_for_a_model_that_follows_no_references(tmp_path: Path) -> None:
+    folder = ledger_with(tmp_path, model="acme.one", second_model="acme.two", cheaper_model=None)
+    follows = {"tool_schema": {"root_keys": None, "refs": True, "additional_properties": True}}
+    cards = {"acme.one": own_card(**follows), "acme.two": own_card()}
+    (Path(folder) / "tools" / "prune.py").write_text(RECURSIVE)
+
+    with pytest.raises(
+        PlaybookInvalid, match=r"second_model: .*arguments of prune contain themselves \(Tree in Tree\)"
+    ):
+        load_playbook(with_models(folder, {"models": cards}))
+
+    cards["acme.two"] = own_card(**follows)
+    assert "prune" in load_playbook(with_models(folder, {"models": cards})).tools
+
+
+def test_the_old_name_of_the_temperature_still_counts_but_not_beside_the_new_one(tmp_path: Path) -> None:
+    assert str(load_playbook(ledger_with(tmp_path, temperature=0.5)).agent.inference.temperature) == "0.5"
+
+    with pytest.raises(PlaybookInvalid, match="temperature: is set twice"):
+        load_playbook(ledger_with(tmp_path / "b", temperature=0.5, inference={"temperature": 0.5}))
+
+
+def test_other_models_by_intent_and_by_turn_are_checked_and_the_first_entry_that_fits_counts(tmp_path: Path) -> None:
+    others = [{"model": NOVA, "intents": ["recovers"]}, {"model": HAIKU, "from_turn": 3}]
+
+    loaded = load_playbook(ledger_with(tmp_path, model_for=others)).agent
+
+    assert [loaded.model_at("recovers", turn) for turn in (1, 3)] == [NOVA, NOVA]
+    assert [loaded.model_at(None, turn) for turn in (2, 3, 9)] == [loaded.model, HAIKU, HAIKU]
+    with pytest.raises(PlaybookInvalid, match=r"model_for\.2: No model card for 'acme\.x'"):
+        load_playbook(ledger_with(tmp_path / "b", model_for=[others[0], {"model": "acme.x", "from_turn": 2}]))
+    with pytest.raises(PlaybookInvalid, match="no intent nothing"):
+        load_playbook(ledger_with(tmp_path / "c", model_for=[{"model": NOVA, "intents": ["nothing"]}]))
+
+
+def test_the_models_of_intents_and_turns_follow_the_region_too(tmp_path: Path) -> None:
+    others = [{"model": f"region.{NOVA}", "from_turn": 2}]
+
+    loaded = load_playbook(ledger_with(tmp_path, model_for=others))
+
+    assert loaded.in_region("eu-west-1").agent.model_at(None, 2) == f"eu.{NOVA}"
+    assert loaded.in_region("us-east-1").agent.model_at(None, 2) == f"us.{NOVA}"
+
+
+RECURSIVE = """
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from ballast.playbook import Read, ToolContext, tool
+
+
+class Tree(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    left: Tree | None = None
+
+
+@tool(effect=Read())
+def prune(args: Tree, ctx: ToolContext) -> str:
+    \"\"\"Prune a tree.\"\"\"
+    return "done"
+"""

@@ -108,7 +108,7 @@ def test_intents_tighten_the_limits_of_the_agent(playbook: Playbook) -> None:
     assert agent.limits.tool_calls == 24
     assert agent.limits_for("order_status").turns < agent.limits.turns
     assert agent.limits_for("refund") == agent.limits
-    assert agent.temperature == Decimal(0)
+    assert agent.inference.temperature == Decimal(0)
 
 
 def test_its_model_has_a_price(playbook: Playbook) -> None:

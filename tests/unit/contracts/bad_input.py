@@ -215,10 +215,12 @@ CONTRACTS = [
     ),
     _contract(
         AgentConfig,
-        {"name": "support", "model": "m", "instructions": "Help.", "temperature": 0.5, "limits": {"turns": 3}}
+        {"name": "support", "model": "m", "instructions": "Help.", "limits": {"turns": 3}}
+        | {"inference": {"temperature": 0.5, "thinking": 2000, "effort": "low", "required": ["thinking"]}}
+        | {"guardrail": {"id": "gr1abc", "version": 1}}
         | {"intents": {"refund": {}}, "escalation_timeout_s": 60, "approval_timeout_s": 60}
         | {"ask_requester": True, "requester_timeout_s": 60, "service_tier": "flex"}
-        | {"second_model": "n"}
+        | {"second_model": "n", "model_for": [{"model": "o", "intents": ["refund"]}, {"model": "p", "from_turn": 3}]}
         | {"cheaper_model": "c", "out_of_budget": "ask", "max_grant_usd": "2.50", "fallback_starts_clean": False}
         | {"approve_over_microusd": 5, "on_unanswered": "park", "park_timeout_s": 60}
         | {"trust_text": False, "ground_answers": True, "answer_ids": ["O-[0-9]+"], "sensitive": {"policy": "mask"}}
@@ -226,13 +228,18 @@ CONTRACTS = [
         {
             "name": NO_NAME,
             "model": [*NO_TEXT, ""],
+            "model_for": ["o", ["o"], [{"model": "o"}], [{"from_turn": 3}], [{"model": "o", "from_turn": 0}]],
             "second_model": [1, ["x"], {"x": 1}, ""],
             "service_tier": [*NO_TEXT, "", "turbo", "FLEX"],
             "cheaper_model": [*(bad for bad in NO_TEXT if bad is not None), ""],
             "max_grant_usd": ["much", -1, "NaN", "Infinity", "0.0000001", 10**7],
             "out_of_budget": [*NO_TEXT, "", "ask_me"],
             "instructions": [*NO_TEXT, "", " \n"],
-            "temperature": [*NO_SHARE, None],
+            "guardrail": [*(bad for bad in NO_OBJECT if bad is not None), {"id": "gr1abc"}, {"id": "G", "version": 1}]
+            + [{"id": "gr1abc", "version": bad} for bad in ("latest", 0, True, 1.5, None, "1")],
+            "inference": [*NO_OBJECT, None, {"x": 1}, {"required": ["x"]}, {"required": ["top_p"]}]
+            + [{name: bad} for name in ("temperature", "top_p") for bad in NO_SHARE]
+            + [{"thinking": bad} for bad in ("much", True, -1, 1.5, "1000")],
             "limits": [*NO_OBJECT, None, {"turns": "3"}, {"turn": 3}],
             "intents": [*NO_OBJECT, None, {"refund": 1}, {"refund": {"x": 1}}, {"two words": {}}],
             "escalation_timeout_s": NO_SECONDS,

@@ -223,6 +223,33 @@ def test_a_call_that_was_begun_while_the_run_was_cut_may_come_late_whole() -> No
     assert (verdict.status, set(verdict.late)) == ("fits", {one.seq for one in late})
 
 
+@pytest.mark.parametrize(
+    ("body", "fits"),
+    [
+        ({"effect": "read"}, True),
+        ({}, False),
+        ({"effect": "write"}, False),
+        ({"effect": "read", "cost_microusd": 1}, False),
+    ],
+)
+@pytest.mark.parametrize("index", [1, 2])
+def test_a_free_read_that_a_person_did_not_wait_for_may_come_late(body: dict[str, Any], fits: bool, index: int) -> None:
+    """It has no intention. What shows that it was under way is its proposal."""
+    made = Story().opened()
+    made.replies(made.asks(1), wants(("look_up_order", {"order_id": "O-1"})))
+    made.escalates(2)
+    made.person(2, Answer(text="By hand."))
+    log = vouched(made.ends())
+    late = Event(
+        run_id=log.events[0].run_id,
+        seq=f"0001.call.{index}.settled",
+        at=LATER.isoformat(),
+        body={"status": "ok", **body},
+    )
+
+    assert (judged(log.but(late)).status == "fits") is (fits and index == 1)
+
+
 @pytest.mark.parametrize(("turn", "fits"), [(1, True), (2, True), (4, True), (5, False)])
 def test_a_planner_before_which_others_failed_without_a_word_may_decide_late(turn: int, fits: bool) -> None:
     made = Story().opened()

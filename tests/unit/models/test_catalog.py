@@ -428,3 +428,46 @@ def test_the_pages_profile_is_the_model_behind_it(tmp_path: Path) -> None:
     [arn] = Catalog.of_playbook(tmp_path).own.arns
 
     assert Catalog.of_playbook(tmp_path).card(arn).id == HAIKU
+
+
+# Reading
+
+
+@pytest.mark.parametrize("model", MODELS.ids())
+def test_a_card_read_alone_is_the_one_of_the_whole_file(model: str) -> None:
+    file = MODELS.vendors / f"{model.partition('.')[0]}.yaml"
+
+    alone, whole = read_cards(file, model), read_cards(file)
+
+    assert list(alone.models) == [model]
+    assert alone.facts(model) == whole.facts(model)
+
+
+def test_another_id_of_a_platforms_model_is_found_in_the_whole_file(tmp_path: Path) -> None:
+    (tmp_path / "acme.yaml").write_text(
+        "vendor: Acme\nas_of: 2026-11-29\n\nmodels:\n  acme.one:\n    also: [acme.two]\n    context_window: 9\n"
+        "    max_output: 9\n  acme.three:\n    context_window: 8\n    max_output: 8\n",
+        encoding="utf-8",
+    )
+
+    found = Catalog(vendors=tmp_path)
+
+    assert (found.card("acme.two").id, found.card("acme.one").context_window) == ("acme.one", 9)
+    assert found.card("acme.three").context_window == 8
+    assert not found.knows("acme.thre")
+
+
+@pytest.mark.parametrize("word", ["yes", "no", "off", "on"])
+def test_a_word_of_a_card_is_text_and_not_a_boolean(tmp_path: Path, word: str) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text(
+        f"models:\n  acme.one:\n    name: {word}\n    tools: false\n    system: true\n"
+        f"    thinking: {{default: yes, off: {{output_config: {{a: {word}}}}}}}\n",
+        encoding="utf-8",
+    )
+
+    facts = read_cards(file).facts("acme.one")
+
+    assert facts["name"] == word
+    assert facts["thinking"] == {"default": "yes", "off": {"output_config": {"a": word}}}
+    assert (facts["tools"], facts["system"]) == (False, True)

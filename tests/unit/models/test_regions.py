@@ -55,6 +55,18 @@ def test_a_model_that_does_not_follow_stays_as_it_is(model: str) -> None:
     assert MODELS.in_region(model, "us-east-1") == model
 
 
+@pytest.mark.parametrize(
+    ("region", "called"),
+    [("ap-south-1", "in."), ("ap-south-2", "in."), ("ap-southeast-1", "global."), ("us-east-1", "us.")],
+)
+def test_a_model_with_a_profile_of_india_is_called_by_it_there(region: str, called: str) -> None:
+    kimi = "moonshotai.kimi-k3"
+
+    assert MODELS.in_region(f"region.{kimi}", region) == called + kimi
+    assert MODELS.card(f"in.{kimi}").id == kimi
+    assert price(f"in.{kimi}").input == price(f"us.{kimi}").input > price(f"global.{kimi}").input
+
+
 def test_a_model_that_the_table_does_not_know_is_called_by_its_own_name() -> None:
     assert MODELS.in_region("region.acme.oracle-v1", "us-east-1") == "acme.oracle-v1"
 
@@ -69,7 +81,8 @@ def test_a_regional_profile_costs_a_tenth_more_than_the_global_one(model: str, g
 
 
 def test_a_profile_that_is_not_listed_is_never_undercharged() -> None:
-    dearest = max(price(f"{one}.{HAIKU}").output for one in ("us", "eu", "jp", "au", "global"))
+    listed = [HAIKU if one == "in-region" else f"{one}.{HAIKU}" for one in MODELS.card(HAIKU).families]
+    dearest = max(price(model).output for model in listed)
 
     assert price(f"apac.{HAIKU}").output == dearest
     assert price(f"region.{HAIKU}").output == dearest

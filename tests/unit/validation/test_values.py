@@ -101,6 +101,12 @@ def test_a_number_is_found_in_any_format(value: str, texts: list[str]) -> None:
     assert [text for text in texts if not number.occurs_in(Leaf(f"Pay me {text} now."))] == []
 
 
+@pytest.mark.parametrize("text", ["40¢", "40 ¢", "¢40", "40 cents", "40¢ each"])
+def test_cents_are_not_that_many_dollars(text: str) -> None:
+    assert not occurs(Decimal(40), f"Pay me {text} now.")
+    assert occurs(40, f"Pay me {text} now.", Kind.NUMBER)
+
+
 @pytest.mark.parametrize("text", FORTY)
 def test_only_with_a_currency_it_is_an_amount(text: str) -> None:
     assert occurs(Decimal(40), f"Pay me {text} now.") is (text not in ("40", "40.00"))

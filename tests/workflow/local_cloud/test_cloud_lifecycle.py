@@ -154,6 +154,16 @@ def test_nothing_is_sent_to_bedrock_or_to_anybody_else() -> None:
             cloud.session.client("sqs", endpoint_url="https://example.com", config=config).list_queues()
 
 
+def test_a_model_in_this_process_is_as_strict_as_bedrock() -> None:
+    message = {"role": "user", "content": [{"text": " "}]}
+    ask: Any = {"modelId": "anthropic.claude-3-5-sonnet-20240620-v1:0", "messages": [message]}
+
+    with LocalCloud(template=TEMPLATE, model=ScriptModel.of([{"say": "hello"}])) as cloud:
+        client = cloud.runtime("WorkFunction").client("bedrock-runtime")
+        with pytest.raises(client.exceptions.ValidationException, match=r"messages\.0\.content\.0 is blank"):
+            client.converse(**ask)
+
+
 def test_where_the_user_sends_requests_plays_no_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "config").write_text("[default]\nregion = us-east-1\nendpoint_url = http://127.0.0.1:9\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
@@ -161,7 +171,8 @@ def test_where_the_user_sends_requests_plays_no_part(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    ask: Any = {"modelId": "m", "messages": [{"role": "user", "content": [{"text": "x"}]}]}
+    model_id = "anthropic.claude-3-5-sonnet-20240620-v1:0"
+    ask: Any = {"modelId": model_id, "messages": [{"role": "user", "content": [{"text": "x"}]}]}
 
     with ConverseServer(ScriptModel.of([{"say": "hello"}])) as server, LocalCloud(template=TEMPLATE) as cloud:
         model = cloud.runtime("WorkFunction").client("bedrock-runtime", endpoint_url=server.url)

@@ -73,13 +73,16 @@ def test_a_conversation_goes_there_and_comes_back(fake: FakeServer) -> None:
             "bedrock-runtime", endpoint_url=server.url, config=Config(retries={"total_max_attempts": 1})
         )
         reply = client.converse(
-            modelId="ignored",
+            modelId="anthropic.claude-3-5-sonnet-20240620-v1:0",
             system=[{"text": "Be brief."}, {"text": "Be kind."}],
             messages=[
                 {"role": "user", "content": [{"text": "Where"}, {"text": "is it?"}]},
                 {
                     "role": "assistant",
-                    "content": [{"toolUse": {"toolUseId": "t1", "name": "look_up", "input": {"a": 1}}}],
+                    "content": [
+                        {"toolUse": {"toolUseId": "t1", "name": "look_up", "input": {"a": 1}}},
+                        {"toolUse": {"toolUseId": "t2", "name": "look_up", "input": {"a": 2}}},
+                    ],
                 },
                 {
                     "role": "user",
@@ -107,7 +110,8 @@ def test_a_conversation_goes_there_and_comes_back(fake: FakeServer) -> None:
                 "role": "assistant",
                 "content": None,
                 "tool_calls": [
-                    {"id": "t1", "type": "function", "function": {"name": "look_up", "arguments": '{"a": 1}'}}
+                    {"id": "t1", "type": "function", "function": {"name": "look_up", "arguments": '{"a": 1}'}},
+                    {"id": "t2", "type": "function", "function": {"name": "look_up", "arguments": '{"a": 2}'}},
                 ],
             },
             {"role": "tool", "tool_call_id": "t1", "content": '{"x": "ö"}'},

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import boto3
@@ -18,7 +19,8 @@ from botocore.exceptions import ClientError, HTTPClientError
 from localcloud.converse import CallableModel, ConverseServer, ModelError, Reply, ScriptModel, Source
 from localcloud.converse.source import STATUS
 
-ASK: dict[str, Any] = {"modelId": "eu.some-model:0", "messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
+MODEL = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
+ASK: dict[str, Any] = {"modelId": MODEL, "messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
 
 
 @contextmanager
@@ -63,7 +65,7 @@ def test_the_source_gets_the_request_and_the_models_id() -> None:
     with talking_to(model) as client:
         client.converse(**ASK, inferenceConfig={"maxTokens": 7})
 
-    assert asked == ["eu.some-model:0"]
+    assert asked == [MODEL]
     assert model.requests[0]["inferenceConfig"] == {"maxTokens": 7}
 
 
@@ -151,8 +153,6 @@ def test_each_reply_is_one_packet(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_is_no_converse_request_is_refused(path: str, body: bytes, words: str) -> None:
-    from urllib.error import HTTPError
-
     with ConverseServer(ScriptModel.of([{"say": "x"}])) as server, pytest.raises(HTTPError) as caught:
         urlopen(Request(server.url + path, body))
 
@@ -163,16 +163,34 @@ def test_what_is_no_converse_request_is_refused(path: str, body: bytes, words: s
 RECORDED = Path(__file__).parents[4] / "shared" / "bedrock" / "converse-exchanges.jsonl"
 
 
-@pytest.mark.skipif(not RECORDED.exists(), reason="the recorded exchanges are not here")
-def test_recorded_replies_pass_unchanged() -> None:
+@pytest.mark.skipif(not RECORDED.exists(), reason=f"NOT TESTED: the recorded exchanges are not here ({RECORDED})")
+def test_the_recorded_exchanges_go_as_they_went_at_bedrock() -> None:
     exchanges = [json.loads(line) for line in RECORDED.read_text(encoding="utf-8").splitlines()]
-    recorded = [each["response"] for each in exchanges if each["status"] == 200 and "output" in each["response"]]
-    replies = iter(recorded)
+    answers = iter([each["response"] for each in exchanges if each["status"] == 200])
+    kinds: list[str] = []
 
-    with talking_to(CallableModel(lambda request, model_id: Reply(next(replies)))) as client:
-        read = [client.converse(**ASK) for _ in recorded]
+    with ConverseServer(CallableModel(lambda request, model_id: Reply(next(answers)))) as server:
+        for number, exchange in enumerate(exchanges):
+            asked = Request(
+                f"{server.url}/model/{exchange['model']}/converse", json.dumps(exchange["request"]).encode()
+            )
+            try:
+                with urlopen(asked) as response:
+                    status, body = response.status, json.load(response)
+            except HTTPError as refusal:
+                status, body = refusal.code, json.load(refusal)
+                kinds.append(refusal.headers["x-amzn-errortype"].partition(":")[0])
+            assert (status, body) == (exchange["status"], exchange["response"]), number
+    assert kinds == ["ValidationException"]
 
-    assert len(read) > 30
-    assert [reply["stopReason"] for reply in read] == [reply["stopReason"] for reply in recorded]
-    blocks = [len(reply["output"]["message"]["content"]) for reply in recorded]
-    assert [len(reply["output"]["message"]["content"]) for reply in read] == blocks
+
+def test_a_refusal_reaches_boto3_in_bedrocks_words() -> None:
+    config = {"tools": [{"toolSpec": {"name": "t", "inputSchema": {"json": {"type": "array"}}}}]}
+
+    with talking_to(ScriptModel.of([{"say": "x"}])) as client, pytest.raises(ClientError) as caught:
+        client.converse(**ASK, toolConfig=config)
+
+    assert type(caught.value) is client.exceptions.ValidationException
+    assert caught.value.response["Error"]["Message"] == (
+        "The value at toolConfig.tools.0.toolSpec.inputSchema.json.type must be one of the following: object."
+    )

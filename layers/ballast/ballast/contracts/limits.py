@@ -87,9 +87,9 @@ TURN = 26
 #: ``agent.asl.yaml`` has the same number.
 CALL = 150
 #: Events of a turn that undoes one effect, with a retry or two.
-UNDO = 26
-#: Events of a turn with one call, and of a further call, without any retry.
-USUAL_TURN, USUAL_CALL = 18, 7
+UNDO = 20
+#: Events of a turn with one call, and of a call among several, without any retry.
+USUAL_TURN, USUAL_CALL = 12, 7
 
 
 class HistoryUsed(Wire):

@@ -70,6 +70,7 @@ class ModelAttempt(_Part):
 
     state              ``open`` if neither a reply nor a failure was recorded: its reservation stays charged
     prompt             only what was new to the model in this attempt
+    sent_as            the settings of the request, and the form in which the model got the prompt
     exit_reason, why   why it ended, as a name and in words
     input_tokens       tokens neither read from the provider's cache (cached_tokens) nor written to it
     cost_microusd      the cost of its usage; 0 while it is open
@@ -84,6 +85,7 @@ class ModelAttempt(_Part):
     model: _Str = ""
     price_version: _Str = ""
     prompt: tuple[Piece, ...] = ()
+    sent_as: dict[str, Any] = Field(default_factory=dict)
     completion: tuple[Piece, ...] = ()
     stop_reason: _Str = ""
     exit_reason: _Str = ""

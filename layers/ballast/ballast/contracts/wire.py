@@ -54,9 +54,12 @@ ModelT = TypeVar("ModelT", bound="Wire")
 
 
 class Wire(BaseModel):
-    """A frozen, closed, strict model that is read from and written to JSON."""
+    """A frozen, closed, strict model that is read from and written to JSON.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    A model is built when it is first used: a function starts without those that it never reads.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 def canonical(value: Any) -> str:

@@ -181,6 +181,8 @@ class CallState:
                     undo=fact.undo or self.undo,
                     notice=fact.notice,
                     repeat_of=fact.repeat_of,
+                    effect=self.effect or fact.effect,
+                    admitted=self._admitted(fact),
                 )
         return self
 
@@ -192,7 +194,7 @@ class CallState:
         changed = state.call.model_copy(update={"arguments": fact.arguments})
         return replace(state, call=changed, proposed=state.proposed or state.call, admitted=None)
 
-    def _admitted(self, fact: CallIntended | ApprovalNeeded) -> ToolCall | None:
+    def _admitted(self, fact: CallIntended | ApprovalNeeded | CallSettled) -> ToolCall | None:
         """Return the call as the gate recorded it; older versions did not record it with an approval."""
         if "arguments" not in fact.model_fields_set:
             return self.admitted

@@ -149,7 +149,7 @@ for _name, _empty in (("current_event", None), ("lambda_context", None), ("conte
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
 
 class _Http(_Part):

@@ -73,7 +73,7 @@ _Cut = Annotated[HandedOver, PlainValidator(_cut), PlainSerializer(_whole)]
 class Part(BaseModel):
     """A value inside an event's body."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, defer_build=True)
 
 
 class Fact(Part):
@@ -295,13 +295,44 @@ class LoopSignal(Part):
     answer: Bool
 
 
+class SentAs(Part):
+    """The form in which a prompt is sent to its model. With it, the request of any turn can be made again.
+
+    An absent field has the meaning that it had before there was this value: everything is sent as it is recorded.
+
+    card, as_of      base id of the model's card, and the day of its facts
+    system           takes a system prompt; else it stands before the first message
+    text_beside_results, result_status, result_json    what its tool results may be like
+    own_reasoning    whether the reasoning of this model, and of no other, is sent back; absent: all is
+    wide_ids         whether the ids of calls have nine characters
+    top_p, additional_fields, output_config            settings of the request
+    guardrail        Bedrock's: {"id": …, "version": …}
+    """
+
+    card: Str = ""
+    as_of: Str = ""
+    system: Bool = True
+    text_beside_results: Bool = True
+    result_status: Bool = True
+    result_json: Bool = True
+    own_reasoning: Bool | None = None
+    wide_ids: Bool = False
+    top_p: Str | None = Field(default=None, alias="gen_ai.request.top_p")
+    additional_fields: _Json = Field(default_factory=dict)
+    output_config: _Json = Field(default_factory=dict)
+    guardrail: dict[Str, Str] | None = None
+
+
 class ModelRequested(_OfTurn):
     """A model is about to be asked: the reservation, and what is new in the prompt.
 
     after, covers    the completion that the prompt continues; the events that are new in the prompt
     system, tools    only if they differ from the earlier request's
     prompt_sha256    of the exact prompt, its inference settings and every event that it covers
+    tools            in the model's dialect, as they are sent; null: none
+    temperature      absent or null: none is sent
     prompt_bound     upper bound of the prompt's tokens; ``sent_bytes``: bytes of its texts
+    sent_as          the form and settings of the request; absent in older events
     invocation       distinguishes the attempt from a concurrent one
     """
 
@@ -320,6 +351,7 @@ class ModelRequested(_OfTurn):
     reserved_microusd: Micro
     price_version: Str = ""
     service_tier: Str | None = None
+    sent_as: SentAs = SentAs()
     prompt_sha256: Str = ""
     loop_signals: tuple[LoopSignal, ...] = Field(default=(), alias="despair")
     passed_over: dict[Str, Str] = Field(default_factory=dict)
@@ -339,8 +371,11 @@ class ModelRequested(_OfTurn):
 
     @property
     def inference(self) -> dict[str, Any]:
-        """The inference settings, which the prompt's digest covers too."""
-        return {"model": self.model, "max_tokens": self.max_tokens, "temperature": self.temperature}
+        """The settings of the request, which the prompt's digest covers too."""
+        settings = {"model": self.model, "max_tokens": self.max_tokens, "temperature": self.temperature}
+        if "sent_as" in self.model_fields_set:
+            settings["sent_as"] = self.sent_as.model_dump(by_alias=True, exclude_unset=True)
+        return settings
 
 
 class Charged(_OfTurn):
@@ -494,7 +529,10 @@ class Reserves(OfCall):
 
 
 class CallIntended(Reserves):
-    """The call is about to be executed: its normalized arguments, its idempotency key, its undo and rollback rule."""
+    """The call is about to be executed: its normalized arguments, its idempotency key, its undo and rollback rule.
+
+    A read that costs nothing has none, unless people approved it: its ``call.settled`` says it all.
+    """
 
     NAME = "call.intended"
     tool: Str
@@ -553,6 +591,7 @@ class CallSettled(OfCall):
     notice       a remark for the model, sent with the result
     unanswered   the tool's rule for an approval that nobody answered
     defect       the message is an error's, not an outcome of the business
+    effect       "read" where the tool ran without a ``call.intended``: the arguments and their sources are here then
     """
 
     NAME = "call.settled"
@@ -568,6 +607,11 @@ class CallSettled(OfCall):
     left_out: LeftOut | None = None
     latency_ms: Int | None = None
     cost_microusd: Micro | None = None
+    effect: Str | None = None
+    arguments: Any = None
+    grounded: _Json | None = None
+    tainted: _Json | None = None
+    derived: _Json | None = None
 
 
 class CallRefused(OfCall):

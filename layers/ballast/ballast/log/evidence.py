@@ -345,6 +345,10 @@ def _may_be_late(event: Event, told: Run, run: Run) -> bool:
     }
     if begun.get(event.name) in told.by_seq:
         return True
+    if event.name == CallSettled.NAME and told.call(event.turn, event.index) is not None:
+        match event.fact:
+            case CallSettled(effect="read", cost_microusd=None):
+                return True  # such a read has no intention
     if event.name in (ModelRequested.NAME, ModelResponded.NAME, ModelFailed.NAME, PlanDecided.NAME):
         asked, over = told.facts(ModelRequested), (*told.facts(ModelResponded), *told.facts(ModelFailed))
         begun_attempts = {one.attempt for one in asked if one.turn == event.turn}

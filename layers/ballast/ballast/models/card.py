@@ -14,7 +14,7 @@ from ballast.contracts.wire import Wire
 from ballast.money.prices import CLASSES, ModelPrice, Price, highest
 
 #: Where a model runs: in the region that is called (``in-region``), or by the inference profile of a geography.
-RegionFamily = Literal["in-region", "us", "us-gov", "eu", "apac", "jp", "au", "ca", "sa", "global"]
+RegionFamily = Literal["in-region", "us", "us-gov", "eu", "apac", "jp", "au", "in", "ca", "sa", "global"]
 Percent = Annotated[int, Field(ge=1, le=1_000)]
 Day = Annotated[date, Field(strict=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -42,12 +42,12 @@ class _Part(Wire):
 class Source(_Part):
     """A document that states a fact, by its address or, without one, by title and date.
 
-    seen  the day on which it was read
+    seen  the day on which it was read for the card; None: it was named, and is still to be read
     """
 
     title: str = Field(min_length=1)
     address: Annotated[str, Field(pattern=r"^https://")] | None = None
-    seen: Day
+    seen: Day | None = None
 
 
 class Asked(_Part):
@@ -226,7 +226,7 @@ class ModelCard(_Part):
     images, documents       None: it takes none
     context_window          tokens of prompt and reply together; max_output: of a reply
     tool_changes            takes ``toolAddition`` and ``toolRemoval`` in messages
-    prefill                 the last message may be the assistant's
+    prefill                 the last message may be the model's
     tool_name, tool_use_id  patterns of a tool's name and of a call's id
     prices                  in order of precedence: the last one that is valid counts
     sources                 the documents behind each fact, by its field's name

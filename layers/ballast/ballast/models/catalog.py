@@ -30,7 +30,7 @@ OWN_FILE = "models.yaml"
 #: Prefix of a model id: use the profile of the stack's geography.
 FOLLOWS_REGION = "region."
 IN_REGION = "in-region"
-_PROFILE = re.compile(r"^(us|us-gov|eu|apac|jp|au|ca|sa|global|region)\.")
+_PROFILE = re.compile(r"^(us|us-gov|eu|apac|jp|au|in|ca|sa|global|region)\.")
 #: ARNs that end with a model's id, or with that of an inference profile of the provider's own.
 _ARN = re.compile(r"^arn:[^:]+:[^:]+:[^:]*:[^:]*:(?:foundation-model|inference-profile)/([^/]+)$")
 #: Geographies of the profiles that a region can call, by the prefix of its name. A model uses the first one it has.
@@ -45,11 +45,14 @@ _GEOGRAPHIES = {
     "ap-northeast-3": ("jp", "apac", "global"),
     "ap-southeast-2": ("au", "apac", "global"),
     "ap-southeast-4": ("au", "apac", "global"),
+    "ap-south-1": ("in", "apac", "global"),
+    "ap-south-2": ("in", "apac", "global"),
     "ap-": ("apac", "global"),
     "sa-": ("sa", "global"),
     "": ("global",),
 }
 _SIMILAR = 3
+_MODELS = "\nmodels:\n"
 _CACHE_CLASSES = ("cache_read", "cache_write_5m", "cache_write_1h")
 
 
@@ -210,8 +213,8 @@ class Catalog:
         """Return the files that have facts of ``base``: the vendor's, then the playbook's."""
         found = [(str(self.where), self.own)] if base in self.own.ids else []
         file = self._vendor_file(base)
-        if file is not None and base in _vendor(file).ids:
-            found.insert(0, (str(file), _vendor(file)))
+        if file is not None and base in _vendor(file, base).ids:
+            found.insert(0, (str(file), _vendor(file, base)))
         return found
 
     def _vendor_file(self, base: str) -> Path | None:
@@ -236,7 +239,9 @@ class Catalog:
             )
         from difflib import get_close_matches
 
-        similar = get_close_matches(base, self.ids(), n=_SIMILAR, cutoff=0.5)
+        known = self.ids()
+        begun = [one for one in known if _letters(one).startswith(_letters(base)) and _letters(base)]
+        similar = [*begun, *(one for one in get_close_matches(base, known, cutoff=0.5) if one not in begun)][:_SIMILAR]
         meant = f" Similar: {', '.join(similar)}." if similar else ""
         return (
             f"No model card for {model_id!r}, so it is not called.{meant} Correct the id, or add a card to the "
@@ -302,7 +307,7 @@ class Catalog:
 
 
 _FAMILY = {IN_REGION: "form without an inference profile"} | {
-    one: f"inference profile {one}." for one in ("us", "us-gov", "eu", "apac", "jp", "au", "ca", "sa", "global")
+    one: f"inference profile {one}." for one in ("us", "us-gov", "eu", "apac", "jp", "au", "in", "ca", "sa", "global")
 }
 _LINES_TO_ADD = """\
 models:
@@ -345,21 +350,51 @@ def _files(folder: Path) -> tuple[Path, ...]:
 
 
 @cache
-def _vendor(file: Path) -> CardFile:
-    return read_cards(file)  # the platform's files do not change while a process lives
+def _vendor(file: Path, base: str = "") -> CardFile:
+    """Return a file of the platform, with the card of ``base`` alone if it has one: a cold start reads no other."""
+    return read_cards(file, base)  # the platform's files do not change while a process lives
 
 
-def read_cards(file: Path) -> CardFile:
-    """Read a file of cards; the facts of its cards are not validated yet. Raises ``SettingInvalid``."""
+def read_cards(file: Path, base: str = "") -> CardFile:
+    """Read a file of cards; the facts of its cards are not validated yet. Raises ``SettingInvalid``.
+
+    base  leave out the other models, if one under this id begins a line as in the platform's files
+    """
     import yaml
 
     try:
-        # Read at a cold start: libyaml's safe loader takes a fifteenth of the time of Python's.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        data = yaml.load(file.read_text(encoding="utf-8"), loader)  # noqa: S506
+        text = file.read_text(encoding="utf-8")
+        data = yaml.load(_with_one(text, base) if base else text, _loader())  # noqa: S506
         return CardFile.of(json.loads(json.dumps(data, default=str)))
     except (OSError, yaml.YAMLError, TypeError, ValueError, RecursionError) as problem:
         raise SettingInvalid(f"{file}: {problem}.") from None
+
+
+def _with_one(text: str, base: str) -> str:
+    """Return a file's text without the models other than ``base``; all of it if ``base`` does not stand in it so."""
+    head, _, models = text.partition(_MODELS)
+    found = re.search(rf"^  {re.escape(base)}:.*\n(?:(?!  \S).*\n?)*", models, re.MULTILINE)
+    return head + _MODELS + found[0] if found else text
+
+
+def _letters(model: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", model.lower())
+
+
+@cache
+def _loader() -> Any:
+    """Return a safe loader of YAML in which only ``true`` and ``false`` are booleans, as in YAML 1.2.
+
+    ``off`` and ``yes`` are words of a card. libyaml's loader takes a fifteenth of the time of Python's.
+    """
+    import yaml
+
+    safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    words = {
+        first: [one for one in known if first in "tTfF" or one[0] != "tag:yaml.org,2002:bool"]
+        for first, known in safe.yaml_implicit_resolvers.items()
+    }
+    return type("CardLoader", (safe,), {"yaml_implicit_resolvers": words})
 
 
 def facts_without_source(card: ModelCard) -> Iterator[str]:

@@ -166,8 +166,10 @@ class Reservation:
     max_tokens: int
 
 
-def affordable(price: Price, *, input_bound: int, max_tokens: int, left_microusd: int) -> Reservation | None:
-    """Return the largest reservation within ``left_microusd``; None if it would allow too few output tokens.
+def affordable(
+    price: Price, *, input_bound: int, max_tokens: int, left_microusd: int, least: int = LEAST_USEFUL_TOKENS
+) -> Reservation | None:
+    """Return the largest reservation within ``left_microusd``; None if it has fewer than ``least`` output tokens.
 
     ``input_bound`` is an upper bound of the prompt's tokens. ``max_tokens`` is the turn's limit; the reservation has
     fewer tokens if ``left_microusd`` does not pay for all.
@@ -178,7 +180,7 @@ def affordable(price: Price, *, input_bound: int, max_tokens: int, left_microusd
     output = price.of_prompt(input_bound).output
     # ``cost`` rounds up, so the division here must round down.
     tokens = max_tokens if output == 0 else min(max_tokens, rest * _TOKENS_PER_PRICE // output)
-    if tokens < min(LEAST_USEFUL_TOKENS, max_tokens):
+    if tokens < min(least, max_tokens):
         return None
     return Reservation(worst_cost(price, input_bound=input_bound, max_tokens=tokens), max_tokens=tokens)
 

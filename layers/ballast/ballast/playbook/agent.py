@@ -2,11 +2,12 @@
 
 import json
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from ballast.contracts import Limits, LimitsPatch
 from ballast.contracts.limits import MOST_CALLS, MOST_TURNS
@@ -14,6 +15,7 @@ from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import Json, Name, Text, Wire, complaints
 from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.playbook.declaration import OnUnanswered
+from ballast.playbook.inference import Inference
 from ballast.playbook.money_rules import MovesConfig
 from ballast.validation import schema_complaint
 
@@ -27,6 +29,7 @@ def _compiles(pattern: str) -> str:
 
 
 Pattern = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_compiles)]
+_GUARDRAIL = r"^([a-z0-9]+|arn:aws[a-z-]*:[a-z]+:[a-z0-9-]{1,20}:[0-9]{12}:guardrail/[a-z0-9]+)$"
 
 
 class Intent(Wire):
@@ -62,6 +65,31 @@ class Sensitivity(Wire):
     context: tuple[Name, ...] = ()
 
 
+class Guardrail(Wire):
+    """A guardrail of Bedrock's: its id or ARN, and its version, a number or DRAFT."""
+
+    id: Annotated[str, Field(max_length=2048, pattern=_GUARDRAIL)]
+    version: Annotated[int, Field(ge=1, le=99_999_999)] | Literal["DRAFT"]
+
+
+class ModelFor(Wire):
+    """Another model for some requests.
+
+    intents    for requests of these intents; empty for all
+    from_turn  from that turn of the run on
+    """
+
+    model: str = Field(min_length=1)
+    intents: tuple[Name, ...] = ()
+    from_turn: Annotated[int, Field(ge=1, le=MOST_TURNS)] = 1
+
+    @model_validator(mode="after")
+    def _not_for_all(self) -> Self:
+        if not self.intents and self.from_turn == 1:
+            raise ValueError("must have intents or from_turn; a model for everything is `model:`")
+        return self
+
+
 class AgentConfig(Wire):
     """The content of ``agent.yaml``.
 
@@ -69,6 +97,7 @@ class AgentConfig(Wire):
     model         the Bedrock model id, inference profile or ARN; it needs a model card. ``region.MODEL`` is
                   the profile of the stack's own region, here and below
     service_tier  Bedrock's: default, priority, flex or reserved; the model needs a price for it
+    model_for     other models for some intents or from some turn on; the first entry that fits a turn counts
     second_model  the model to ask while the first one is throttled, down, or hung; it needs a card too
     cheaper_model  the model to use in the spend breaker's mode ``cheaper``; it must be cheaper. Without one that mode
                    changes nothing
@@ -77,7 +106,8 @@ class AgentConfig(Wire):
     max_grant_usd  the most that reviewers may add to one run's budget in total; an operator may add more. Default:
                   ``limits.cost_microusd``
     instructions  the system prompt
-    temperature   0..1
+    inference     how a model is asked; ``temperature`` beside it is the old name of ``inference.temperature``
+    guardrail     the guardrail of Bedrock that reads each prompt and reply; the agent's role needs the right to it
     limits        the ceilings of a run; requests and intents may only tighten them
     intents       by name
     escalation_timeout_s  how long a run waits for a person
@@ -97,13 +127,15 @@ class AgentConfig(Wire):
 
     name: Name
     model: str = Field(min_length=1)
+    model_for: tuple[ModelFor, ...] = ()
     second_model: Annotated[str, Field(min_length=1)] | None = None
     cheaper_model: Annotated[str, Field(min_length=1)] | None = None
     out_of_budget: Literal["hand_over", "ask"] = "hand_over"
     max_grant_usd: Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=6, strict=False)] | None = None
     instructions: Text
     service_tier: ServiceTier = ServiceTier.DEFAULT
-    temperature: Annotated[Decimal, Field(ge=0, le=1, strict=False)] = Decimal(0)
+    inference: Inference = Inference()
+    guardrail: Guardrail | None = None
     limits: Limits = Limits()
     intents: dict[Name, Intent] = Field(default_factory=dict)
     escalation_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 24 * 3600
@@ -135,7 +167,23 @@ class AgentConfig(Wire):
     def models(self) -> dict[str, str]:
         """The model ids that it names, by field."""
         named = {name: getattr(self, name) for name in ("model", "second_model", "cheaper_model")}
+        for number, other in enumerate(self.model_for, 1):
+            named[f"model_for.{number}"] = other.model
         return {name: model for name, model in named.items() if model}
+
+    def with_models(self, changed: Callable[[str], str]) -> Self:
+        """Return a copy with each model id changed."""
+        fields = ("model", "second_model", "cheaper_model")
+        named = {name: changed(one) for name in fields if (one := getattr(self, name))}
+        others = tuple(one.model_copy(update={"model": changed(one.model)}) for one in self.model_for)
+        return self.model_copy(update={**named, "model_for": others})
+
+    def model_at(self, intent: str | None, turn: int) -> str:
+        """Return the model to ask in that turn of a run with that intent."""
+        fitting = (
+            one.model for one in self.model_for if turn >= one.from_turn and (not one.intents or intent in one.intents)
+        )
+        return next(fitting, self.model)
 
     def answer_schema(self, intent: str | None) -> dict[str, Json] | None:
         """Return the schema of an answer to that intent; None if there is none."""
@@ -183,11 +231,14 @@ def read_agent(file: Path) -> AgentConfig:
     except (ValueError, RecursionError) as problem:  # a date such as 2026-02-30, or brackets without end
         raise PlaybookInvalid(f"{file}: is not YAML: {problem}.") from None
     try:
-        config = AgentConfig.model_validate_json(json.dumps(data, default=str))
+        config = AgentConfig.model_validate_json(json.dumps(_renamed(data, file), default=str))
     except ValidationError as problem:
         raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from None
     except (TypeError, ValueError, RecursionError) as problem:  # a date as a key, or an anchor inside itself
         raise PlaybookInvalid(f"{file}: holds a value that JSON does not have: {problem}.") from None
+    for other in config.model_for:
+        if unknown := [name for name in other.intents if name not in config.intents]:
+            raise PlaybookInvalid(f"{file}: model_for: there is no intent {', '.join(unknown)} under `intents:`.")
     for name in config.intents:
         try:
             config.limits_for(name)
@@ -202,3 +253,14 @@ def read_agent(file: Path) -> AgentConfig:
     if config.limits.fallback_reserve_s >= config.limits.deadline_s:
         raise PlaybookInvalid(f"{file}: limits.fallback_reserve_s must be less than limits.deadline_s.")
     return config
+
+
+def _renamed(data: Any, file: Path) -> Any:
+    """Return ``data`` with the old ``temperature`` under ``inference``. Raises ``PlaybookInvalid`` if it has both."""
+    if not isinstance(data, dict) or "temperature" not in data:
+        return data
+    inference = data.get("inference", {})
+    if not isinstance(inference, dict) or "temperature" in inference:
+        raise PlaybookInvalid(f"{file}: temperature: is set twice. Keep the one under `inference:`.")
+    rest = {name: value for name, value in data.items() if name != "temperature"}
+    return {**rest, "inference": {**inference, "temperature": data["temperature"]}}

@@ -2,25 +2,30 @@
 
 ::
 
-    request, playbook ── opening_prompt ─▶ system, tools, one message
-                                             └ input_bound ─▶ attempt_within ─▶ Reservation │ the limit that forbids it
+    request, playbook, card ── first_prompt ─▶ system, tools in the model's dialect, one message
+                                 └ input_bound ─▶ attempt_within ─▶ Reservation │ the limit that forbids it
 """
 
 from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from ballast.contracts import ExitReason, Limits, RunRequest
 from ballast.contracts.wire import Wire, utf8_size
+from ballast.errors import ModelRefused
 from ballast.folds.append_only import PersistentList
 from ballast.folds.conversation import Prompt
 from ballast.money import LEAST_USEFUL_TOKENS, Price, Reservation, affordable, worst_cost
 
 if TYPE_CHECKING:
+    from ballast.models.card import ModelCard
+    from ballast.playbook.inference import Taken
     from ballast.playbook.load import Playbook
 
 
@@ -50,15 +55,38 @@ ASK_REQUESTER_SPEC: dict[str, Any] = {
 }
 
 
-def first_prompt(playbook: Playbook, request: RunRequest) -> Prompt:
-    """Return the first prompt of a run."""
+def first_prompt(playbook: Playbook, request: RunRequest, card: ModelCard) -> Prompt:
+    """Return the first prompt of a run, as the model of ``card`` gets it. Raises ``ModelRefused``."""
     agent = playbook.agent
-    offered = [made.spec for made in playbook.offered(request.intent)]
+    specs = [made.spec for made in playbook.offered(request.intent)]
+    specs += [ASK_REQUESTER_SPEC] if agent.ask_requester else []
     return Prompt(
         system=[{"text": text} for text in agent.system_texts(request.intent)],
-        tools={"tools": [*offered, ASK_REQUESTER_SPEC] if agent.ask_requester else offered},
+        tools=tool_config(specs, card, strict=agent.inference.strict_tools),
         messages=PersistentList(({"role": "user", "content": request_blocks(request)},)),
     )
+
+
+def tool_config(specs: Sequence[Mapping[str, Any]], card: ModelCard, *, strict: bool = False) -> dict[str, Any] | None:
+    """Return Converse's ``toolConfig`` in the model's dialect, by name; None without tools, which Converse demands.
+
+    The same tools give the same bytes. Raises ``ModelRefused`` for a schema that the model cannot be told.
+    """
+    from ballast.models.tool_schema import NotInlinable, in_dialect  # a function that asks no model reads no schema
+
+    made = []
+    for one in sorted((one["toolSpec"] for one in specs), key=itemgetter("name")):
+        try:
+            schema = {"json": in_dialect(one["inputSchema"]["json"], card.tool_schema)}
+        except NotInlinable as problem:
+            raise ModelRefused(
+                f"The model {card.id} ({card.name}) follows no references in a tool's schema, and the arguments of "
+                f"{one['name']} contain themselves ({problem}). Bound their depth with a model for each level, or "
+                "name another model."
+            ) from None
+        held = {"strict": True} if strict and card.strict_tools else {}
+        made.append({"toolSpec": {**one, "inputSchema": schema, **held}})
+    return {"tools": made} if made else None
 
 
 def request_blocks(request: RunRequest) -> list[dict[str, Any]]:
@@ -84,33 +112,49 @@ def input_bound(system: Any, tools: Any, messages: Any) -> int:
 
 
 def attempt_within(
-    limits: Limits, price: Price, *, bound: int, tokens_so_far: int, left_microusd: int
+    limits: Limits,
+    price: Price,
+    card: ModelCard,
+    taken: Taken,
+    *,
+    bound: int,
+    tokens_so_far: int,
+    left_microusd: int,
 ) -> Reservation | ExitReason:
     """Return the reservation of the next model attempt, or the limit that forbids it.
 
-    ``bound``: upper bound of the prompt's tokens. ``left_microusd``: the money that the run may still spend.
+    ``bound``: upper bound of the prompt's tokens. ``left_microusd``: the money that the run may still spend. What the
+    model thinks counts as output, so it has room besides the answer's ``tokens_per_turn``.
     """
     if bound > limits.input_tokens_per_turn:
         return ExitReason.TOKEN_LIMIT
-    max_tokens = min(limits.tokens_per_turn, limits.tokens_per_run - tokens_so_far - bound)
-    if max_tokens < min(LEAST_USEFUL_TOKENS, limits.tokens_per_turn):
+    least = taken.budget + min(LEAST_USEFUL_TOKENS, limits.tokens_per_turn)
+    # The bound may be far above the real tokens: alone it must not forbid an attempt that fits the context window.
+    fits = min(card.max_output, max(least, card.context_window - bound))
+    wanted = min(limits.tokens_per_turn + taken.thinking_tokens, fits)
+    max_tokens = min(wanted, limits.tokens_per_run - tokens_so_far - bound)
+    if max_tokens < min(least, wanted):
         return ExitReason.RUN_TOKEN_LIMIT
-    found = affordable(price, input_bound=bound, max_tokens=max_tokens, left_microusd=left_microusd)
+    found = affordable(price, input_bound=bound, max_tokens=max_tokens, left_microusd=left_microusd, least=least)
     return found or ExitReason.COST_LIMIT
 
 
-def why_no_attempt(playbook: Playbook, request: RunRequest, limits: Limits, price: Price) -> str | None:
+def why_no_attempt(
+    playbook: Playbook, request: RunRequest, limits: Limits, price: Price, card: ModelCard
+) -> str | None:
     """Return which of the request's own limits forbids the first attempt, and the remedy; None if none does.
 
     ``limits`` are the run's, with the request's applied. A limit of the playbook that forbids it is not the request's
-    fault.
+    fault. ``price`` and ``card`` are the model's.
     """
-    prompt = first_prompt(playbook, request)
+    prompt, taken = first_prompt(playbook, request, card), playbook.agent.inference.taken_by(card)
     bound = input_bound(prompt.system, prompt.tools, list(prompt.messages)) + PROVIDER_OVERHEAD_TOKENS
-    reason = attempt_within(limits, price, bound=bound, tokens_so_far=0, left_microusd=limits.cost_microusd)
+    reason = attempt_within(
+        limits, price, card, taken, bound=bound, tokens_so_far=0, left_microusd=limits.cost_microusd
+    )
     if isinstance(reason, Reservation):
         return None
-    useful = min(LEAST_USEFUL_TOKENS, limits.tokens_per_turn)
+    useful = taken.budget + min(LEAST_USEFUL_TOKENS, limits.tokens_per_turn)
     name, least = {
         ExitReason.TOKEN_LIMIT: ("input_tokens_per_turn", bound),
         ExitReason.RUN_TOKEN_LIMIT: ("tokens_per_run", bound + useful),

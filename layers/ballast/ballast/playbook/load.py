@@ -24,7 +24,7 @@ from ballast.masking import error_text
 from ballast.playbook.agent import AgentConfig, read_agent
 from ballast.playbook.declaration import Circuit, Effect, OnRollback
 from ballast.playbook.fallback import Fallback
-from ballast.playbook.first_prompt import ASK_REQUESTER
+from ballast.playbook.first_prompt import ASK_REQUESTER, tool_config
 from ballast.playbook.sensitive import playbook_names
 from ballast.playbook.tool import Tool
 from ballast.validation import Untrusted, has_mark
@@ -57,8 +57,19 @@ class Playbook:
 
     def in_region(self, region: str) -> Self:
         """Return a copy with the model ids that ``region`` can call."""
-        named = {field: self.models.in_region(one, region) for field, one in self.agent.models.items()}
-        return replace(self, agent=self.agent.model_copy(update=named))
+        return replace(self, agent=self.agent.with_models(lambda model: self.models.in_region(model, region)))
+
+    def check_model(self, model_id: str) -> None:
+        """Raise ``ModelRefused`` if the model cannot be the agent's: by its card, or by ``inference.required``."""
+        self.models.check(model_id, tools=True)
+        card, inference = self.models.card(model_id), self.agent.inference
+        refused = inference.taken_by(card).refused
+        for name in inference.required:
+            if name in refused:
+                raise ModelRefused(
+                    f"The model {model_id!r} ({card.name}) {refused[name]}, and `inference.required` names {name}. "
+                    "Name another model, or change the setting."
+                )
 
     @cached_property
     def code_sha256(self) -> str:
@@ -234,7 +245,8 @@ def _check_models(playbook: Playbook) -> None:
     file, agent = playbook.folder / "agent.yaml", playbook.agent
     for name, model in agent.models.items():
         try:
-            playbook.models.check(model, tools=True)
+            playbook.check_model(model)
+            tool_config([made.spec for made in playbook.tools.values() if made.offered], playbook.models.card(model))
         except ModelRefused as refused:
             raise PlaybookInvalid(f"{file}: {name}: {refused}") from None
         except SettingInvalid as invalid:

@@ -17,8 +17,8 @@ from ballast.validation.words import BREAKS, DASH_CLASS, DASHES, EN_DASH, WORD
 _RUN = re.compile(r"[0-9]+(?:[.,'’ ][0-9]+)*")
 #: More digits than this are a code, not an amount or a count.
 _MAX_DIGITS = 18
-#: Currencies as people write them.
-_SIGN = r"[$€£¥₩₹₽₺₫₱₪₦฿¢]"
+#: Currencies as people write them. Not cents: 40¢ and 40 cents are numbers, and never the amount 40.
+_SIGN = r"[$€£¥₩₹₽₺₫₱₪₦฿]"
 _CODES = (
     "usd|eur|gbp|chf|jpy|cny|inr|brl|cad|aud|nzd|sek|nok|dkk|pln|czk|mxn|huf|hkd|sgd|krw|zar|ils|aed|thb|twd|uah|rub|kr"
     "|zł|zl|kč"

@@ -237,11 +237,12 @@ def _results(
     # A call that was not started got the result of an earlier one, which is a source already.
     marked = {name: has_mark(made.returns, Untrusted) for name, made in tools.items()}
     for state in run.calls:
-        intended = run.fact(CallIntended, *state.position)
-        if intended is None or state.status not in ("ok", "failed"):
+        settled = run.fact(CallSettled, *state.position)
+        begun = run.fact(CallIntended, *state.position) or (settled if settled and settled.effect else None)
+        if begun is None or state.status not in ("ok", "failed"):
             continue
         tool = tools.get(state.call.tool)
-        trusted = tool is not None and not tool.untrusted and not intended.tainted
+        trusted = tool is not None and not tool.untrusted and not begun.tainted
         # A person vouches for a call that they approved or proposed.
         if tool is not None and trusted and state.approval is not True and state.planner is not Planner.PERSON:
             texts_read = told.before(state.turn)
@@ -251,7 +252,7 @@ def _results(
         where, own_arguments = f"{state.turn:04d}.call.{state.index}", state.call.arguments
         if state.status == "failed":
             vouched = tool is not None and not (marked[state.call.tool] or has_mark(tool.arguments, Untrusted))
-            vouched = vouched and not _is_defect(state, run.fact(CallSettled, *state.position))
+            vouched = vouched and not _is_defect(state, settled)
             sources = [Source(where, trusted and vouched, (Leaf(state.message),), own_arguments, on=on)]
         else:
             ours, theirs = _by_trust(state, tool, marked)

@@ -1,0 +1,381 @@
+"""Rules by a model's card: parameters, thinking, reasoning, schemas, files, sizes.
+
+A model without a card is held to the service's rules alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ballast.models.card import ModelCard
+from localcloud.converse.asked import Asked, Rule, card_rule
+from localcloud.converse.cache import canonical_bytes, tokens_of
+
+_API = "docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_"
+_GUIDE = "docs.aws.amazon.com/bedrock/latest/userguide/"
+_THINKING = f"{_GUIDE}claude-messages-extended-thinking.html"
+_FEATURES = f"{_GUIDE}conversation-inference-supported-models-features.html"
+_CLAUDE_DOCS = "Please consult our documentation at https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
+
+
+# The model as such
+
+
+def _not_served(_: Asked, card: ModelCard) -> Iterator[str]:
+    if not card.converse_api:
+        yield "The model is not supported by the Converse operation."
+
+
+def _no_such_profile(asked: Asked, card: ModelCard) -> Iterator[str]:
+    if card.families and asked.family != "in-region" and asked.family not in card.families:
+        yield "The provided model identifier is invalid."
+
+
+def _profile_needed(asked: Asked, card: ModelCard) -> Iterator[str]:
+    in_region = asked.family == "in-region" and not asked.model_id.startswith("arn:")
+    if in_region and card.families and "in-region" not in card.families:
+        yield (
+            f"Invocation of model ID {asked.model_id} with on-demand throughput isn’t supported. "
+            "Retry your request with the ID or ARN of an inference profile that contains this model."
+        )
+
+
+def _no_system(asked: Asked, card: ModelCard) -> Iterator[str]:
+    if asked.request.get("system") and not card.system:
+        yield (
+            "This model doesn't support system messages. Try again without a system message or use a model that "
+            "supports system messages."
+        )
+
+
+def _no_prefill(asked: Asked, card: ModelCard) -> Iterator[str]:
+    if asked.messages[-1]["role"] == "assistant" and not card.prefill:
+        yield "This model does not support assistant message prefill. The conversation must end with a user message."
+
+
+# Parameters
+
+
+def _parameters(asked: Asked, card: ModelCard) -> Iterator[str]:
+    for name, field, takes in (("temperature", "temperature", card.temperature), ("top_p", "topP", card.top_p)):
+        if field in asked.inference and not takes:
+            yield f"`{name}` is deprecated for this model."
+    if {"temperature", "topP"} <= asked.inference.keys() and not card.temperature_with_top_p:
+        yield "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
+
+
+def _max_output(asked: Asked, card: ModelCard) -> Iterator[str]:
+    if asked.inference.get("maxTokens", 0) > card.max_output:
+        most = card.max_output
+        yield (
+            f"The maximum tokens you requested exceeds the model limit of {most}. "
+            f"Try again with a maximum tokens value that is lower than {most}."
+        )
+
+
+def _context_of_claude(asked: Asked, card: ModelCard) -> Iterator[str]:
+    if card.vendor == "Anthropic" and (tokens := _tokens(asked)) > card.context_window:
+        yield f"prompt is too long: {tokens} tokens > {card.context_window} maximum"
+
+
+def _context(asked: Asked, card: ModelCard) -> Iterator[str]:
+    if card.vendor != "Anthropic" and _tokens(asked) > card.context_window:
+        yield "Input is too long for requested model."
+
+
+def _tokens(asked: Asked) -> int:
+    parts = [asked.request.get(name) for name in ("system", "messages", "toolConfig")]
+    return sum(tokens_of(canonical_bytes(part)) for part in parts if part)
+
+
+def _structured_output(asked: Asked, card: ModelCard) -> Iterator[str]:
+    if "textFormat" in (asked.request.get("outputConfig") or {}) and not card.structured_output:
+        field = "outputConfig.textFormat"
+        yield f"This model doesn't support the {field} field. Remove {field} and try again."
+
+
+# Thinking
+
+
+def _thinking_form(asked: Asked, card: ModelCard) -> Iterator[str]:
+    kind, form = asked.thinking.get("type"), card.thinking
+    if not asked.thinking:
+        return
+    if form is None or (form.budget is None and form.adaptive is None):
+        yield "thinking: Extra inputs are not permitted"
+    elif kind == "enabled" and form.budget is None:
+        yield (
+            '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and '
+            '"output_config.effort" to control thinking behavior.'
+        )
+    elif kind == "adaptive" and form.adaptive is None:
+        yield "adaptive thinking is not supported on this model"
+
+
+def _thinking_budget(asked: Asked, card: ModelCard) -> Iterator[str]:
+    if asked.thinking.get("type") != "enabled" or card.thinking is None or card.thinking.budget is None:
+        return
+    least, budget = card.thinking.budget.least, asked.thinking.get("budget_tokens", 0)
+    if budget < least:
+        yield f"thinking.enabled.budget_tokens: Input should be greater than or equal to {least}"
+    elif budget >= asked.inference.get("maxTokens", card.max_output):
+        yield (
+            "`max_tokens` must be greater than `thinking.budget_tokens`. "
+            f"{_CLAUDE_DOCS}#max-tokens-and-context-window-size"
+        )
+
+
+def _forbidden_while_thinking(asked: Asked, card: ModelCard) -> Iterator[str]:
+    forbids = set(_forbidden(asked, card))
+    if "temperature" in forbids and asked.inference.get("temperature", 1) != 1:
+        yield (
+            "`temperature` may only be set to 1 when thinking is enabled. "
+            f"{_CLAUDE_DOCS}#important-considerations-when-using-extended-thinking"
+        )
+    if "top_p" in forbids and asked.inference.get("topP", 1) < 0.95:
+        yield "`top_p` must be greater than or equal to 0.95 or unset when thinking is enabled."
+    if "max_tokens" in forbids and "maxTokens" in asked.inference:
+        yield "maxTokens must be unset at this level of effort."
+    if "forced_tool_choice" in forbids and asked.tool_choice.keys() & {"any", "tool"}:
+        yield "Thinking may not be enabled when tool_choice forces tool use."
+    if "prefill" in forbids and asked.messages[-1]["role"] == "assistant":
+        yield "This model does not support assistant message prefill while it thinks."
+
+
+def _forbidden(asked: Asked, card: ModelCard) -> Iterator[str]:
+    """Yield what the model refuses while it thinks as this request asks it to."""
+    if card.thinking is None:
+        return
+    if asked.thinking or card.thinking.default == "always":
+        yield from card.thinking.forbids
+    if card.thinking.effort is None:
+        return
+    sent = (asked.request.get("additionalModelRequestFields") or {}, asked.request.get("outputConfig") or {})
+    for level, forbids in card.thinking.effort.levels.items():
+        parts = card.thinking.effort.given(effort=level)
+        wanted = (parts.additional_fields, parts.output_config)
+        if any(wanted) and all(map(_holds, sent, wanted)):
+            yield from (*card.thinking.forbids, *forbids)
+
+
+def _holds(sent: Any, wanted: Any) -> bool:
+    """Return whether every field of ``wanted`` is in ``sent``, at any depth."""
+    if isinstance(wanted, dict):
+        return isinstance(sent, dict) and all(name in sent and _holds(sent[name], one) for name, one in wanted.items())
+    return bool(sent == wanted)
+
+
+def _own_reasoning_first(asked: Asked, card: ModelCard) -> Iterator[str]:
+    """Yield the last turn of calls, if it lacks the reasoning before them, which a thinking Claude must get back."""
+    must = card.thinking is not None and card.thinking.given_back == "must" and asked.thinking.get("type") == "enabled"
+    turns = [at for at, message in enumerate(asked.messages) if message["role"] == "assistant"]
+    if not must or not turns:
+        return
+    content = asked.messages[turns[-1]]["content"]
+    if any("toolUse" in block for block in content) and "reasoningContent" not in content[0]:
+        kind = "tool_use" if "toolUse" in content[0] else "text"
+        yield (
+            f"messages.{turns[-1]}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{kind}`. "
+            "When `thinking` is enabled, a final `assistant` message must start with a thinking block."
+        )
+
+
+def _reasoning(asked: Asked) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for place, _, block in asked.blocks:
+        if "reasoningContent" in block:
+            yield place, block["reasoningContent"].get("reasoningText", {})
+
+
+def _no_reasoning(asked: Asked, card: ModelCard) -> Iterator[str]:
+    for place, _ in _reasoning(asked):
+        if card.thinking is None or card.thinking.given_back == "refused":
+            yield f"{place}: this model doesn't take reasoningContent blocks. Remove the block and try again."
+
+
+def _reasoning_of_claude(asked: Asked, card: ModelCard) -> Iterator[str]:
+    if card.vendor != "Anthropic":
+        return
+    for place, text in _reasoning(asked):
+        signature = str(text.get("signature") or "")
+        if text and not signature:
+            yield f"{place}.thinking.signature: Field required"
+        elif text and asked.issued.get(signature, card.id) != card.id:
+            yield f"{place}: Invalid `signature` in `thinking` block"
+
+
+def _foreign_reasoning(asked: Asked, card: ModelCard) -> Iterator[str]:
+    if card.vendor == "Anthropic":
+        return
+    for place, text in _reasoning(asked):
+        if asked.issued.get(text.get("signature", ""), card.id) != card.id or text.get("signature") == "":
+            yield f"{place}: the signature is not one of this model."
+
+
+# Tools and results
+
+
+def _no_tools(asked: Asked, card: ModelCard) -> Iterator[str]:
+    if asked.tools and not card.tools:
+        yield "This model doesn't support tool use."
+
+
+def _tool_choice(asked: Asked, card: ModelCard) -> Iterator[str]:
+    for choice in asked.tool_choice:
+        if choice not in card.tool_choice:
+            field = f"toolConfig.toolChoice.{choice}"
+            yield f"This model doesn't support the {field} field. Remove {field} and try again."
+
+
+def _tool_names(asked: Asked, card: ModelCard) -> Iterator[str]:
+    for at, spec in asked.specs:
+        if not re.search(card.tool_name, spec["name"]):
+            yield f"toolConfig.tools.{at}.toolSpec.name: {spec['name']} does not match {card.tool_name}"
+
+
+def _call_ids(asked: Asked, card: ModelCard) -> Iterator[str]:
+    for _, _, use in asked.calls:
+        own = use["toolUseId"]
+        if not re.search(card.tool_use_id, own):
+            if card.vendor == "Mistral":
+                yield f"Tool call id was {own} but must be a-z, A-Z, 0-9, with a length of 9."
+            else:
+                yield f"Tool call id was {own} but must match {card.tool_use_id}"
+
+
+def _root_keys(asked: Asked, card: ModelCard) -> Iterator[str]:
+    allowed = card.tool_schema.root_keys
+    extra = [
+        f"#/toolConfig/tools/{at}/toolSpec/inputSchema/json: extraneous key [{key}] is not permitted"
+        for at, spec in asked.specs
+        for key in spec["inputSchema"]["json"]
+        if allowed is not None and key not in allowed
+    ]
+    if extra:
+        yield f"Malformed input request: {''.join(extra)}, please reformat your input and try again."
+
+
+def _keywords(asked: Asked, card: ModelCard) -> Iterator[str]:
+    dialect = card.tool_schema
+    unsupported = {*dialect.unsupported, *(() if dialect.refs else ("$ref",))}
+    if not dialect.additional_properties:
+        unsupported.add("additionalProperties")
+    for at, spec in asked.specs:
+        if found := sorted(unsupported & set(_keywords_of(spec["inputSchema"]["json"]))):
+            yield f"toolConfig.tools.{at}.toolSpec.inputSchema.json: unsupported keywords: {', '.join(found)}"
+
+
+def _keywords_of(schema: Any) -> Iterator[str]:
+    """Yield the keywords of a JSON Schema at any depth. The names of properties are none."""
+    if isinstance(schema, list):
+        for one in schema:
+            yield from _keywords_of(one)
+    if not isinstance(schema, dict):
+        return
+    for key, value in schema.items():
+        yield key
+        if key in ("properties", "$defs", "definitions", "patternProperties") and isinstance(value, dict):
+            yield from _keywords_of(list(value.values()))
+        elif key not in ("const", "default", "enum", "examples"):
+            yield from _keywords_of(value)
+
+
+def _strict_tools(asked: Asked, card: ModelCard) -> Iterator[str]:
+    for at, spec in asked.specs:
+        if spec.get("strict") and not card.strict_tools:
+            field = f"toolConfig.tools.{at}.toolSpec.strict"
+            yield f"This model doesn't support the {field} field. Remove {field} and try again."
+
+
+def _text_beside_results(asked: Asked, card: ModelCard) -> Iterator[str]:
+    if card.text_beside_results:
+        return
+    for at, message in enumerate(asked.messages):
+        kinds = {kind for block in message["content"] for kind in block if kind != "cachePoint"}
+        if message["role"] == "user" and "toolResult" in kinds and len(kinds) > 1:
+            yield (
+                f"messages.{at}.content: Conversation blocks and tool result blocks cannot be provided "
+                "in the same turn."
+            )
+
+
+def _status(asked: Asked, card: ModelCard) -> Iterator[str]:
+    for place, _, result in asked.results:
+        if "status" in result and not card.result_status:
+            yield f"This model doesn't support the status field at {place}.toolResult. Remove status and try again."
+
+
+def _json_results(asked: Asked, card: ModelCard) -> Iterator[str]:
+    for place, _, result in asked.results:
+        if not card.result_json and any("json" in part for part in result["content"]):
+            yield f"This model doesn't support json content at {place}.toolResult. Provide text and try again."
+
+
+def _tool_changes(asked: Asked, card: ModelCard) -> Iterator[str]:
+    for place, _, block in () if card.tool_changes else asked.blocks:
+        if "toolAddition" in block or "toolRemoval" in block:
+            yield f"This model doesn't support toolAddition and toolRemoval blocks ({place})."
+
+
+# Images and documents
+
+
+def _media(asked: Asked, card: ModelCard) -> Iterator[str]:
+    for kind, takes in (("image", card.images), ("document", card.documents)):
+        files = asked.files[kind]
+        if files and takes is None:
+            yield f"This model doesn't support {kind}s. Remove the {kind} at {files[0][0]} and try again."
+        elif takes is not None:
+            for place, _, file in files:
+                if file.get("format", takes.formats[0]) not in takes.formats:
+                    yield f"{place}: this model takes no {kind} of the format {file['format']}."
+                if ".toolResult" in place and not takes.in_results:
+                    yield f"{place}: this model takes no {kind} in a tool result."
+                if len(file["source"].get("bytes", "")) * 3 // 4 > takes.most_bytes:
+                    yield f"{place}: the {kind} has more than {takes.most_bytes} bytes."
+            if len(files) > takes.most:
+                yield f"The request has {len(files)} {kind}s; this model takes {takes.most}."
+
+
+_OURS: Mapping[str, Any] = {"words": "described"}
+_MODEL: Mapping[str, Any] = {"by_model": True}
+
+CARD_RULES: tuple[Rule, ...] = (
+    card_rule("Converse serves the model", _FEATURES, _not_served, **_OURS),
+    card_rule("the profile exists", f"{_GUIDE}inference-profiles-support.html; recorded exchange 11", _no_such_profile),
+    card_rule("a profile is needed", "Laisky/one-api#77, logancyang/obsidian-copilot#2472", _profile_needed),
+    card_rule("system messages", _FEATURES, _no_system, **_OURS),
+    card_rule("tool use", "langchain-ai/langchain-aws#447, danny-avila/LibreChat#6304", _no_tools),
+    card_rule("tool choice", "strands-agents/harness-sdk#1241", _tool_choice),
+    card_rule(
+        "text beside results", "langchain-ai/langchain-aws#141, strands-agents/harness-sdk#1223", _text_beside_results
+    ),
+    card_rule("status of a result", "strands-agents/harness-sdk#554", _status, **_OURS),
+    card_rule("json in a result", f"{_API}ToolResultContentBlock.html", _json_results, **_OURS),
+    card_rule("images and documents", _FEATURES, _media, **_OURS),
+    card_rule("strict tools", f"{_API}ToolSpecification.html", _strict_tools, **_OURS),
+    card_rule("structured output", f"{_API}OutputConfig.html", _structured_output, **_OURS),
+    card_rule("changes of tools", f"{_API}ContentBlock.html", _tool_changes, **_OURS),
+    card_rule("maximum of output", "sigoden/aichat#813, RooCodeInc/Roo-Code#248", _max_output),
+    card_rule("keys of a schema", "lastmile-ai/mcp-agent#126", _root_keys, **_MODEL),
+    card_rule("keywords of a schema", "pydantic/pydantic-ai#1623", _keywords, **_OURS, **_MODEL),
+    card_rule("a tool's name", f"{_API}ToolSpecification.html", _tool_names, **_OURS, **_MODEL),
+    card_rule("a call's id", "anomalyco/opencode#48843, vercel/ai#11802", _call_ids, **_MODEL),
+    card_rule("temperature and top_p", "cline/cline#10572, BerriAI/litellm#15070", _parameters, **_MODEL),
+    card_rule("form of thinking", "tinovyatkin/amazon-bedrock-copilot-chat#526", _thinking_form, **_MODEL),
+    card_rule(
+        "budget of thinking",
+        "danny-avila/LibreChat#8346, liuw1535/antigravity2api-nodejs#149",
+        _thinking_budget,
+        **_MODEL,
+    ),
+    card_rule("while it thinks", "MartialBE/one-hub#529, can1357/oh-my-pi#341", _forbidden_while_thinking, **_MODEL),
+    card_rule("reasoning is taken", f"{_API}ReasoningContentBlock.html", _no_reasoning, **_OURS, **_MODEL),
+    card_rule("reasoning of Claude", "can1357/oh-my-pi#10486, openclaw/openclaw#88020", _reasoning_of_claude, **_MODEL),
+    card_rule("reasoning of another model", "maximhq/bifrost#6942", _foreign_reasoning, **_OURS, **_MODEL),
+    card_rule("own reasoning comes first", _THINKING, _own_reasoning_first, **_OURS, **_MODEL),
+    card_rule("prefill", "anomalyco/opencode#29760, XiaomiMiMo/MiMo-Code#1702", _no_prefill, **_MODEL),
+    card_rule("context window of Claude", "daisuke-awaji/moca#254", _context_of_claude, **_MODEL),
+    card_rule("context window", "aws-samples/bedrock-chat#95", _context),
+)

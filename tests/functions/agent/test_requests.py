@@ -1,0 +1,356 @@
+"""The request of each model, made from its card: Bedrock's double takes it, whatever the card and the run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from datetime import date
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ballast.contracts import ExitReason, HandOver, Limits, Planner
+from ballast.folds.conversation import changed_prompts
+from ballast.log.events import ModelRequested
+from ballast.models.catalog import CardFile, Catalog
+from ballast.playbook import Playbook, load_playbook
+from ballast.playbook.agent import Guardrail
+from ballast.playbook.inference import Inference
+from ballast.run import Run
+from functions.agent.loops import detected_loops
+from functions.agent.prompt import compose
+from functions.agent.request import converse_request
+from localcloud.converse.rules import refused
+from tests.functions.cloud import LEDGER
+from tests.functions.endpoint import Endpoint, reads, reply, says
+from tests.functions.stack import Stack
+from tests.support.runs import REQUEST, Story, asked_in
+
+PLATFORM = Catalog()
+_BUDGET = {"least": 1024, "additional_fields": {"thinking": {"type": "enabled", "budget_tokens": "$budget"}}}
+_THINKING = st.none() | st.fixed_dictionaries(
+    {
+        "default": st.sampled_from(["no", "yes"]),
+        "budget": st.sampled_from([None, _BUDGET]),
+        "adaptive": st.sampled_from([None, {"additional_fields": {"thinking": {"type": "adaptive"}}}]),
+        "given_back": st.sampled_from(["must", "may", "refused"]),
+        "forbids": st.just(["temperature", "top_p", "forced_tool_choice"]),
+    }
+)
+_DIALECT = st.sampled_from(
+    [
+        {"root_keys": None, "refs": True, "additional_properties": True},
+        {"root_keys": ["type", "properties", "required"], "refs": False, "additional_properties": False},
+        {"root_keys": None, "refs": False, "additional_properties": True, "unsupported": ["pattern", "title"]},
+    ]
+)
+CARDS = st.fixed_dictionaries(
+    {
+        "system": st.booleans(),
+        "temperature": st.booleans(),
+        "top_p": st.booleans(),
+        "temperature_with_top_p": st.booleans(),
+        "thinking": _THINKING,
+        "tool_schema": _DIALECT,
+        "text_beside_results": st.booleans(),
+        "result_status": st.booleans(),
+        "result_json": st.booleans(),
+        "strict_tools": st.booleans(),
+        "structured_output": st.booleans(),
+        "tool_use_id": st.sampled_from(["^[a-zA-Z0-9_-]{1,64}$", "^[a-zA-Z0-9]{9}$"]),
+        "max_output": st.sampled_from([600, 4_000, 64_000]),
+        "context_window": st.sampled_from([8_000, 200_000]),
+    }
+)
+INFERENCE = st.builds(
+    Inference,
+    top_p=st.sampled_from([None, "0.9"]),
+    thinking=st.sampled_from([None, False, 1_500, "adaptive"]),
+    effort=st.sampled_from([None, "low"]),
+    strict_tools=st.booleans(),
+    structured_answers=st.booleans(),
+)
+REASONS = {"reasoningContent": {"reasoningText": {"text": "Look first.", "signature": "c2ln"}}}
+USE = {"toolUse": {"toolUseId": "1", "name": "read_note", "input": {"note_id": "n-1"}}}
+SERVER = [
+    {"toolUse": {"toolUseId": "s", "name": "nova_grounding", "input": {}, "type": "server_tool_use"}},
+    {"toolResult": {"toolUseId": "s", "content": [{"text": "Found."}]}},
+]
+CITED = {"citationsContent": {"content": [{"text": "It is in stock."}], "citations": []}}
+CONTENTS = st.sampled_from(
+    [[USE], [REASONS, USE, USE], [{"text": "I look."}, USE], [*SERVER, CITED, USE], [REASONS, {"text": "Hm."}, USE]]
+)
+#: What happens to each call, and whether a person hands back with guidance afterwards.
+OUTCOMES = st.sampled_from(["ok", "failed", "refused", "denied"])
+
+
+@cache
+def ledger() -> Playbook:
+    return load_playbook(LEDGER, check_models=False)
+
+
+def catalog(**cards: dict[str, Any]) -> Catalog:
+    """Return the catalog of models ``acme.NAME``."""
+    common = {"prices": [{"version": "1", "input": 1, "output": 1}]}
+    models = {f"acme.{name}": {**common, "name": name, **facts} for name, facts in cards.items()}
+    return Catalog(CardFile(vendor="Acme", as_of=date(2026, 11, 29), models=models))
+
+
+def asks(story: Story, turn: int, model: str, models: Catalog, playbook: Playbook) -> ModelRequested:
+    """Record the next attempt as the agent does."""
+    run = story.run
+    requested = compose(
+        run,
+        turn,
+        attempt=1,
+        priced=models.newest_price(model),
+        card=models.card(model),
+        playbook=playbook,
+        loops=detected_loops(run, playbook),
+        shown=lambda body: body,
+    )
+    assert isinstance(requested, ModelRequested), requested
+    return requested
+
+
+def wire(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of ``converse`` as the body that botocore sends."""
+    return {name: value for name, value in json.loads(json.dumps(request)).items() if name != "modelId"}
+
+
+def parsed(content: list[Any]) -> Any:
+    """Return JSON as it comes from a parser: no two blocks are the same object."""
+    return json.loads(json.dumps(content))
+
+
+def with_inference(inference: Inference) -> Playbook:
+    return replace(ledger(), agent=ledger().agent.model_copy(update={"inference": inference}))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    first=CARDS,
+    second=CARDS,
+    inference=INFERENCE,
+    turns=st.lists(st.tuples(st.sampled_from("ab"), CONTENTS, OUTCOMES, st.booleans()), min_size=1, max_size=4),
+    last=st.sampled_from("ab"),
+)
+def test_a_model_takes_every_request_that_is_made_from_its_card(
+    first: dict[str, Any], second: dict[str, Any], inference: Inference, turns: list[Any], last: str
+) -> None:
+    models, playbook = catalog(a=first, b=second), with_inference(inference)
+    limits = Limits(tokens_per_turn=600)
+    story, turn = Story(request=REQUEST, limits=limits).opened(), 0
+    issued: dict[str, str] = {}
+    for name, content, outcome, noted in [*turns, (last, [], "", False)]:
+        turn, model = turn + 1, f"acme.{name}"
+        requested = asks(story, turn, model, models, playbook)
+        request = converse_request(story.run, requested, stack="desk")
+        refusal = refused(wire(request), model, models, issued)
+        assert refusal is None, (refusal.rule.name, refusal.message)
+        assert request["inferenceConfig"]["maxTokens"] <= models.card(model).max_output
+        if not content:
+            break
+        issued.setdefault("c2ln", model)
+        said = content
+        if issued["c2ln"] != model:  # a signature is one model's
+            said = [block for block in content if "reasoningContent" not in block]
+        body = {"output": {"message": {"role": "assistant", "content": parsed(said)}}, "stopReason": "tool_use"}
+        asked = story.record(requested)
+        assert asked_in(asked).sent_as == requested.sent_as
+        story.replies(asked, body | {"usage": {"inputTokens": 900, "outputTokens": 90}})
+        for index in range(1, 1 + len(story.run.proposals[turn].calls)):
+            story.executes(turn, index, outcome, {"text": "Ümlaut", "n": [1, None]})
+        if noted:
+            turn += 1
+            story.decides(turn, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.LOOP))
+            story.escalates(turn)
+            turn += 1
+            story.person(turn, HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance="Look again."))
+
+
+@pytest.mark.parametrize("base", PLATFORM.ids())
+def test_each_model_of_the_platform_takes_a_run_with_calls_results_and_an_answer(
+    stack: Stack, model: Endpoint, base: str
+) -> None:
+    card = PLATFORM.card(base)
+    if not (card.converse_api and card.tools):
+        return
+    family = "in-region" if not card.families or "in-region" in card.families else card.families[0]
+    stack.environs["planner"]["MODEL_ID"] = base if family == "in-region" else f"{family}.{base}"
+    run_id = stack.open()
+    model.will(reads("n-1", "n-2"))
+    stack.plan(run_id)
+    stack.execute(run_id, index=1)
+    stack.execute(run_id, index=2)
+    model.will(reply({"text": "I write."}, {"toolUse": {"toolUseId": "1", "name": "no_such", "input": {}}}))
+    stack.plan(run_id, 2)
+    stack.execute(run_id, 2)
+    model.will(says("Done."))
+
+    assert stack.plan(run_id, 3)["kind"] == "answer"  # the fixture asserts that nothing was refused
+
+
+def story_of(models: Catalog, *content: Any, model: str = "acme.a") -> Story:
+    """Return a run in which the model's reply had ``content``, a call among it, which was answered."""
+    story = Story().opened()
+    asked = story.record(asks(story, 1, model, models, ledger()))
+    message = {"role": "assistant", "content": list(content)}
+    story.replies(asked, {"output": {"message": message}, "stopReason": "tool_use"})
+    story.executes(1, 1, "ok", {"b": 1, "a": "é"})
+    return story
+
+
+FACTS = {"context_window": 100_000, "max_output": 4_000}
+
+
+@pytest.mark.parametrize(
+    ("given_back", "model", "returned"),
+    [("must", "acme.a", True), ("may", "acme.a", False), ("refused", "acme.a", False), ("must", "acme.b", False)],
+)
+def test_reasoning_goes_back_only_to_its_model_and_only_if_it_must(given_back: str, model: str, returned: bool) -> None:
+    facts = {**FACTS, "thinking": {"given_back": given_back}}
+    models = catalog(a=facts, b=facts)
+    story = story_of(models, REASONS, USE)
+
+    request = converse_request(story.run, asks(story, 2, model, models, ledger()), stack="desk")
+
+    assert [next(iter(block)) for block in request["messages"][1]["content"]] == [
+        *(["reasoningContent"] if returned else []),
+        "toolUse",
+    ]
+
+
+def test_the_profile_of_a_model_is_the_same_model() -> None:
+    haiku = "anthropic.claude-haiku-4-5-20251001-v1:0"
+    story = story_of(PLATFORM, REASONS, USE, model=f"eu.{haiku}")
+
+    request = converse_request(story.run, asks(story, 2, f"global.{haiku}", PLATFORM, ledger()), stack="desk")
+
+    assert "reasoningContent" in request["messages"][1]["content"][0]
+
+
+def test_thinking_does_not_begin_between_another_models_call_and_its_result() -> None:
+    facts = {**FACTS, "thinking": {"budget": _BUDGET, "given_back": "must"}}
+    models, thinks = catalog(a=FACTS, b=facts), with_inference(Inference(thinking=1_500))
+    story = story_of(models, USE)
+
+    between = asks(story, 2, "acme.b", models, thinks)
+    at_first = asks(Story().opened(), 1, "acme.b", models, thinks)
+
+    assert "thinking" not in str(between.sent_as)
+    assert at_first.sent_as.additional_fields["thinking"]["budget_tokens"] == 1_500
+
+
+def test_max_tokens_have_room_for_thinking_and_the_reservation_counts_it() -> None:
+    facts = {**FACTS, "thinking": {"budget": _BUDGET}, "max_output": 9_000}
+    models = catalog(a=facts)
+
+    plain, thinks = (
+        asks(Story().opened(), 1, "acme.a", models, with_inference(one))
+        for one in (Inference(), Inference(thinking=3_000))
+    )
+
+    assert (plain.max_tokens, thinks.max_tokens) == (Limits().tokens_per_turn, Limits().tokens_per_turn + 3_000)
+    assert thinks.max_tokens <= 9_000
+
+
+def test_what_a_model_does_not_take_in_a_result_is_told_in_words() -> None:
+    plain = {**FACTS, "result_json": False, "result_status": False, "text_beside_results": False}
+    models = catalog(a=plain)
+    story = story_of(models, USE)
+    story.decides(2, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.LOOP))
+    story.person(3, HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance="Look again."))
+
+    request = converse_request(story.run, asks(story, 4, "acme.a", models, ledger()), stack="desk")
+
+    (block,) = request["messages"][-1]["content"]
+    assert block["toolResult"].keys() == {"toolUseId", "content"}
+    first, note = (part["text"] for part in block["toolResult"]["content"])
+    assert first == '{"a": "é", "b": 1}'
+    assert "Look again." in note
+
+
+def test_a_model_without_system_prompts_gets_the_instructions_first() -> None:
+    models = catalog(a={**FACTS, "system": False})
+
+    request = converse_request(
+        Story().opened().run, asks(Story().opened(), 1, "acme.a", models, ledger()), stack="desk"
+    )
+
+    assert "system" not in request
+    assert request["messages"][0]["content"][0]["text"].startswith(ledger().agent.instructions.strip()[:20])
+
+
+def test_without_tools_no_tool_config_is_sent_but_a_conversation_with_calls_has_one_that_offers_nothing() -> None:
+    models = catalog(a=FACTS)
+    none = replace(ledger(), tools={})
+    story = Story().opened()
+    first = asks(story, 1, "acme.a", models, none)
+    assert "toolConfig" not in converse_request(story.run, first, stack="desk")
+    asked = story.record(first)
+    story.replies(asked, {"output": {"message": {"role": "assistant", "content": [USE]}}, "stopReason": "tool_use"})
+    story.executes(1, 1, "refused")
+
+    request = converse_request(story.run, asks(story, 2, "acme.a", models, none), stack="desk")
+
+    assert [tool["toolSpec"]["name"] for tool in request["toolConfig"]["tools"]] == ["no_tool"]
+    assert refused(wire(request), "acme.a", models) is None
+
+
+def test_equal_prompts_have_equal_bytes_whether_they_come_from_memory_or_from_the_log() -> None:
+    models = catalog(a={**FACTS, "text_beside_results": True})
+    story = story_of(models, USE)
+    fresh = converse_request(story.run, asks(story, 2, "acme.a", models, ledger()), stack="desk")
+    asked = story.record(asks(story, 2, "acme.a", models, ledger()))
+    story.replies(asked, {"output": {"message": {"role": "assistant", "content": [USE]}}, "stopReason": "tool_use"})
+    story.executes(2, 1)
+
+    later = converse_request(story.run, asks(story, 3, "acme.a", models, ledger()), stack="desk")
+
+    assert json.dumps(later["messages"][:3]) == json.dumps(fresh["messages"])
+    assert json.dumps(later["toolConfig"]) == json.dumps(fresh["toolConfig"])
+    assert json.dumps(later["system"]) == json.dumps(fresh["system"])
+
+
+def test_a_guardrail_and_what_joins_awss_bill_with_the_run_are_sent() -> None:
+    models = catalog(a=FACTS)
+    agent = ledger().agent.model_copy(update={"guardrail": Guardrail(id="gr1abc", version=3)})
+    story, odd = Story().opened(), "de\u0161k" * 100
+    requested = asks(story, 1, "acme.a", models, replace(ledger(), agent=agent))
+
+    request = converse_request(story.run, requested, stack=odd)
+
+    assert request["guardrailConfig"] == {"guardrailIdentifier": "gr1abc", "guardrailVersion": "3"}
+    metadata = request["requestMetadata"]
+    assert (metadata["run"], metadata["tenant"]) == (story.run.run_id, "default")
+    assert metadata["stack"] == "sha256:" + hashlib.sha256(odd.encode()).hexdigest()
+    assert refused(wire(request), "acme.a", models) is None
+
+
+def test_what_was_sent_is_recorded_and_covered_by_the_digest() -> None:
+    facts = {**FACTS, "thinking": {"budget": _BUDGET}, "result_status": False, "text_beside_results": True}
+    models = catalog(a=facts)
+    agent = with_inference(Inference(thinking=1_500)).agent
+    agent = agent.model_copy(update={"guardrail": Guardrail(id="gr1abc", version="DRAFT")})
+    story = Story().opened()
+    requested = asks(story, 1, "acme.a", models, replace(ledger(), agent=agent))
+    body = story.record(requested).body
+
+    assert body["sent_as"] == {
+        "card": "acme.a",
+        "as_of": "2026-11-29",
+        "own_reasoning": False,
+        "result_status": False,
+        "additional_fields": {"thinking": {"type": "enabled", "budget_tokens": 1_500}},
+        "guardrail": {"id": "gr1abc", "version": "DRAFT"},
+    }
+    digests = {event.seq: event.digest for event in story.events}
+    assert changed_prompts(story.run, digests) == ({}, 1)
+    without = {**body, "sent_as": {**body["sent_as"], "additional_fields": {}}}
+    forged = [one.model_copy(update={"body": without}) if one.seq == requested.seq else one for one in story.events]
+    assert changed_prompts(Run(forged), digests)[0].keys() == {requested.seq}

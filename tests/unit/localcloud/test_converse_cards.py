@@ -1,0 +1,457 @@
+"""The Converse double refuses by a model's card."""
+
+import copy
+import re
+from datetime import date
+from typing import Any
+
+import pytest
+
+from ballast.models.catalog import CardFile, Catalog
+from localcloud.converse import ModelError, Reply, Strict
+from localcloud.converse.cache_rules import CACHE_RULES
+from localcloud.converse.card_rules import CARD_RULES
+from localcloud.converse.rules import refused
+from tests.unit.localcloud.test_converse_rules import (
+    LEGAL,
+    PDF,
+    PNG,
+    RESULT,
+    TOOL,
+    USE,
+    Change,
+    both,
+    changed,
+    drop,
+    last,
+    put,
+    turn,
+)
+
+HAIKU = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
+SONNET = "us.anthropic.claude-sonnet-4-6"
+NOVA = "eu.amazon.nova-pro-v1:0"
+_PRICE = {"version": "1", "input": 1, "output": 1}
+_WHOLE: dict[str, Any] = {
+    "context_window": 100_000,
+    "max_output": 4_000,
+    "tools": True,
+    "temperature": True,
+    "top_p": True,
+    "temperature_with_top_p": True,
+    "result_status": True,
+    "text_beside_results": True,
+    "tool_schema": {"root_keys": None, "refs": True, "additional_properties": True},
+    "prefill": True,
+    "prices": [_PRICE],
+}
+
+
+def cards(vendor: str = "Acme", **facts: Any) -> Catalog:
+    """Return a catalog in which ``acme.m-v1`` takes everything but what ``facts`` take away."""
+    own = {"acme.m-v1": {**_WHOLE, "name": "M", **facts}}
+    return Catalog(CardFile(vendor=vendor, as_of=date(2026, 11, 29), models=own))
+
+
+def point(ttl: str | None = None) -> dict[str, Any]:
+    return {"cachePoint": {"type": "default"} | ({"ttl": ttl} if ttl else {})}
+
+
+def thinks(**fields: Any) -> Change:
+    return put({"thinking": fields}, "additionalModelRequestFields")
+
+
+def reasoning(signature: str | None = "sig") -> dict[str, Any]:
+    text = {"text": "Hm."} | ({} if signature is None else {"signature": signature})
+    return {"reasoningContent": {"reasoningText": text}}
+
+
+_SAID = "The model returned the following errors: "
+_ANSWER = ("messages", 2, "content", 0, "toolResult")
+_SCHEMA = ("toolConfig", "tools", 0, "toolSpec", "inputSchema", "json")
+_BUDGET = {
+    "budget": {"least": 1024, "additional_fields": {"thinking": {"type": "enabled", "budget_tokens": "$budget"}}},
+    "given_back": "must",
+    "forbids": ["temperature", "top_p", "forced_tool_choice"],
+}
+_EFFORT = {
+    "levels": {"low": [], "high": ["max_tokens"]},
+    "additional_fields": {"reasoningConfig": {"type": "enabled", "effort": "$effort"}},
+}
+_ROOM = put(4000, "inferenceConfig", "maxTokens")
+_COOL = both(_ROOM, drop("inferenceConfig", "temperature"))
+_CACHE = {"places": ["tools", "system", "messages"], "least_tokens": 1024, "ttls": ["5m", "1h"]}
+
+#: By rule: the model (or the facts of a card), a change that it refuses, and the message.
+REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
+    ("Converse serves the model", {"converse_api": False}, put(1, "inferenceConfig", "maxTokens"), "not supported"),
+    (
+        "the profile exists",
+        "ca.anthropic.claude-3-5-sonnet-20240620-v1:0",
+        put(1, "inferenceConfig", "maxTokens"),
+        "The provided model identifier is invalid.",
+    ),
+    (
+        "a profile is needed",
+        {"prices": [{**_PRICE, "regions": {"us": 100}}]},
+        put(1, "inferenceConfig", "maxTokens"),
+        "Invocation of model ID acme.m-v1 with on-demand throughput isn’t supported. Retry your request with the ID or "
+        "ARN of an inference profile that contains this model.",
+    ),
+    ("system messages", {"system": False}, put(1, "inferenceConfig", "maxTokens"), "doesn't support system messages"),
+    ("tool use", {"tools": False}, put(1, "inferenceConfig", "maxTokens"), "This model doesn't support tool use."),
+    (
+        "tool choice",
+        {},
+        put({"any": {}}, "toolConfig", "toolChoice"),
+        "This model doesn't support the toolConfig.toolChoice.any field. "
+        "Remove toolConfig.toolChoice.any and try again.",
+    ),
+    (
+        "text beside results",
+        {"text_beside_results": False},
+        last({"text": "Hurry."}),
+        "messages.2.content: Conversation blocks and tool result blocks cannot be provided in the same turn.",
+    ),
+    ("status of a result", {"result_status": False}, put("error", *_ANSWER, "status"), "messages.2.content.0"),
+    (
+        "json in a result",
+        {"result_json": False},
+        put([{"json": {"x": 2}}], *_ANSWER, "content"),
+        "json content at messages.2.content.0",
+    ),
+    ("images and documents", "us.amazon.nova-micro-v1:0", last({"image": PNG}), "doesn't support images"),
+    (
+        "images and documents",
+        {"images": {"formats": ["png"], "most": 1, "most_bytes": 10}},
+        last({"image": {**PNG, "format": "webp"}}),
+        "no image of the format webp",
+    ),
+    (
+        "images and documents",
+        {"images": {"formats": ["png"], "most": 1, "most_bytes": 10}},
+        last({"image": PNG}, {"image": PNG}),
+        "has 2 images; this model takes 1",
+    ),
+    (
+        "images and documents",
+        {"images": {"formats": ["png"], "most": 1, "most_bytes": 4}},
+        last({"image": PNG}),
+        "more than 4 bytes",
+    ),
+    (
+        "images and documents",
+        NOVA,
+        both(put([{"document": PDF}], *_ANSWER, "content"), last({"text": "See."})),
+        "no document in a tool result",
+    ),
+    (
+        "strict tools",
+        {},
+        put(True, "toolConfig", "tools", 0, "toolSpec", "strict"),
+        "Remove toolConfig.tools.0.toolSpec.strict and try again.",
+    ),
+    (
+        "structured output",
+        {},
+        put(
+            {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": "{}"}}}},
+            "outputConfig",
+        ),
+        "outputConfig.textFormat",
+    ),
+    (
+        "changes of tools",
+        {},
+        last({"toolRemoval": {"tool": {"type": "tool", "name": "look_up"}}}),
+        "toolRemoval",
+    ),
+    (
+        "maximum of output",
+        {},
+        put(4_001, "inferenceConfig", "maxTokens"),
+        "The maximum tokens you requested exceeds the model limit of 4000. "
+        "Try again with a maximum tokens value that is lower than 4000.",
+    ),
+    (
+        "prompt caching",
+        {},
+        put([{"text": "Be brief."}, point()], "system"),
+        "You invoked an unsupported model or your request did not allow prompt caching. "
+        "See the documentation for more information.",
+    ),
+    (
+        "a cache point's place",
+        NOVA,
+        both(put(0.5, "inferenceConfig", "temperature"), put([{"toolSpec": TOOL}, point()], "toolConfig", "tools")),
+        f"{_SAID}Malformed input request: #/toolConfig/tools/1: extraneous key [cachePoint] is not permitted, "
+        "please reformat your input and try again.",
+    ),
+    (
+        "a cache point's place",
+        {"cache": {**_CACHE, "after_results": False}},
+        last(point()),
+        "#/messages/2/content/1: extraneous key [cachePoint] is not permitted",
+    ),
+    (
+        "number of cache points",
+        HAIKU,
+        both(
+            put([{"text": "a"}, point(), {"text": "b"}, point()], "system"),
+            put([{"toolSpec": TOOL}, point()], "toolConfig", "tools"),
+            last(point(), {"text": "x"}, point()),
+        ),
+        f"{_SAID}A maximum of 4 blocks with cache_control may be provided. Found 5.",
+    ),
+    (
+        "lifetime of a cache point",
+        "us.anthropic.claude-3-5-haiku-20241022-v1:0",
+        put([{"text": "a"}, point("1h")], "system"),
+        "no cache point with a ttl of 1h",
+    ),
+    (
+        "order of lifetimes",
+        HAIKU,
+        both(put([{"text": "a"}, point()], "system"), last(point("1h"))),
+        f"{_SAID}messages.2.content.0.cache_control.ttl: a ttl='1h' cache_control block must not come after a "
+        "ttl='5m' cache_control block. Note that blocks are processed in the following order: `tools`, `system`, "
+        "`messages`.",
+    ),
+    ("a cache point after content", HAIKU, put([point(), {"text": "a"}], "system"), "#/system/0"),
+    (
+        "a cache point after a text document",
+        HAIKU,
+        last({"text": "See:"}, {"document": {**PDF, "format": "txt"}}, point()),
+        f"{_SAID}messages.2.content.3.type: Field required",
+    ),
+    (
+        "keys of a schema",
+        NOVA,
+        both(put({}, *_SCHEMA, "$defs"), put("T", *_SCHEMA, "title")),
+        f"{_SAID}Malformed input request: "
+        "#/toolConfig/tools/0/toolSpec/inputSchema/json: extraneous key [$defs] is not permitted"
+        "#/toolConfig/tools/0/toolSpec/inputSchema/json: extraneous key [title] is not permitted"
+        ", please reformat your input and try again.",
+    ),
+    (
+        "keywords of a schema",
+        NOVA,
+        put({"a": {"$ref": "#/x"}, "b": {"items": {"additionalProperties": False}}}, *_SCHEMA, "properties"),
+        "unsupported keywords: $ref, additionalProperties",
+    ),
+    ("a tool's name", {"tool_name": "^[a-z]+$"}, put(1, "inferenceConfig", "maxTokens"), "look_up does not match"),
+    (
+        "temperature and top_p",
+        {"temperature": False},
+        put(1, "inferenceConfig", "temperature"),
+        f"{_SAID}`temperature` is deprecated for this model.",
+    ),
+    (
+        "temperature and top_p",
+        {"top_p": False},
+        put(1, "inferenceConfig", "topP"),
+        f"{_SAID}`top_p` is deprecated for this model.",
+    ),
+    (
+        "temperature and top_p",
+        HAIKU,
+        put(0.5, "inferenceConfig", "topP"),
+        f"{_SAID}`temperature` and `top_p` cannot both be specified for this model. Please use only one.",
+    ),
+    ("form of thinking", {}, thinks(type="enabled", budget_tokens=1024), "thinking: Extra inputs are not permitted"),
+    ("form of thinking", HAIKU, thinks(type="adaptive"), "adaptive thinking is not supported on this model"),
+    (
+        "form of thinking",
+        {"thinking": {"adaptive": {"additional_fields": {"thinking": {"type": "adaptive"}}}}},
+        thinks(type="enabled", budget_tokens=1024),
+        f'{_SAID}"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and '
+        '"output_config.effort" to control thinking behavior.',
+    ),
+    (
+        "budget of thinking",
+        HAIKU,
+        both(_COOL, thinks(type="enabled", budget_tokens=1023)),
+        f"{_SAID}thinking.enabled.budget_tokens: Input should be greater than or equal to 1024",
+    ),
+    (
+        "budget of thinking",
+        HAIKU,
+        both(_COOL, thinks(type="enabled", budget_tokens=4000)),
+        "`max_tokens` must be greater than `thinking.budget_tokens`.",
+    ),
+    (
+        "while it thinks",
+        HAIKU,
+        both(_ROOM, thinks(type="enabled", budget_tokens=1024)),
+        "`temperature` may only be set to 1 when thinking is enabled.",
+    ),
+    (
+        "while it thinks",
+        HAIKU,
+        both(_COOL, put(0.9, "inferenceConfig", "topP"), thinks(type="enabled", budget_tokens=1024)),
+        "`top_p` must be greater than or equal to 0.95",
+    ),
+    (
+        "while it thinks",
+        HAIKU,
+        both(_COOL, put({"any": {}}, "toolConfig", "toolChoice"), thinks(type="enabled", budget_tokens=1024)),
+        f"{_SAID}Thinking may not be enabled when tool_choice forces tool use.",
+    ),
+    (
+        "while it thinks",
+        {"thinking": {"effort": _EFFORT}},
+        put({"reasoningConfig": {"type": "enabled", "effort": "high"}}, "additionalModelRequestFields"),
+        "maxTokens must be unset",
+    ),
+    (
+        "while it thinks",
+        {"thinking": {**_BUDGET, "forbids": ["prefill"], "given_back": "may"}},
+        both(_ROOM, thinks(type="enabled", budget_tokens=1024), turn("assistant", {"text": "It"})),
+        "prefill while it thinks",
+    ),
+    (
+        "reasoning is taken",
+        {},
+        put([reasoning(), {"toolUse": USE}], "messages", 1, "content"),
+        "messages.1.content.0: this model doesn't take reasoningContent blocks",
+    ),
+    (
+        "reasoning of Claude",
+        HAIKU,
+        put([reasoning(None), {"toolUse": USE}], "messages", 1, "content"),
+        f"{_SAID}messages.1.content.0.thinking.signature: Field required",
+    ),
+    (
+        "reasoning of another model",
+        {"thinking": {"given_back": "may"}},
+        put([reasoning(""), {"toolUse": USE}], "messages", 1, "content"),
+        "messages.1.content.0: the signature is not one of this model",
+    ),
+    (
+        "own reasoning comes first",
+        HAIKU,
+        both(_COOL, thinks(type="enabled", budget_tokens=1024)),
+        "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `text`.",
+    ),
+    (
+        "prefill",
+        SONNET,
+        turn("assistant", {"text": "It is"}),
+        f"{_SAID}This model does not support assistant message prefill. The conversation must end with a user message.",
+    ),
+    (
+        "context window of Claude",
+        HAIKU,
+        last({"text": "x" * 900_000}),
+        " tokens > 200000 maximum",
+    ),
+    ("context window", {}, last({"text": "x" * 500_000}), "Input is too long for requested model."),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "model", "change", "says"), REFUSED, ids=[f"{n}-{r[0]}" for n, r in enumerate(REFUSED)]
+)
+def test_what_a_model_does_not_take_is_refused(
+    rule: str, model: str | dict[str, Any], change: Change, says: str
+) -> None:
+    models, model_id = (cards(**model), "acme.m-v1") if isinstance(model, dict) else (Catalog(), model)
+
+    refusal = refused(changed(change), model_id, models)
+
+    assert refusal is not None
+    assert refusal.rule.name == rule
+    assert says in refusal.message
+    assert refusal.message.startswith(_SAID) is refusal.rule.by_model
+    assert refusal.rule.code == ("AccessDeniedException" if rule == "prompt caching" else "ValidationException")
+
+
+def test_each_rule_has_a_request_that_breaks_it_and_a_source() -> None:
+    assert {rule for rule, *_ in REFUSED} | {"a call's id"} == {rule.name for rule in (*CARD_RULES, *CACHE_RULES)}
+    for rule in (*CARD_RULES, *CACHE_RULES):
+        assert re.search(r"docs\.aws\.amazon\.com/|[\w.-]+/[\w.-]+#\d+", rule.source), rule.name
+
+
+@pytest.mark.parametrize("vendor", ["Mistral", "Acme"])
+def test_the_id_of_a_call_is_refused_where_the_model_wants_another(vendor: str) -> None:
+    models = cards(vendor, tool_use_id="^[a-zA-Z0-9]{9}$")
+
+    refusal = refused(LEGAL, "acme.m-v1", models)
+    fits = {"messages": [LEGAL["messages"][0], *_with_id("abcdef123")]}
+
+    assert refusal is not None
+    assert "Tool call id was t1 but must" in refusal.message
+    assert refused(LEGAL | fits, "acme.m-v1", models) is None
+
+
+def _with_id(own: str) -> list[dict[str, Any]]:
+    asks = {"role": "assistant", "content": [{"toolUse": {**USE, "toolUseId": own}}]}
+    return [asks, {"role": "user", "content": [{"toolResult": {**RESULT, "toolUseId": own}}]}]
+
+
+@pytest.mark.parametrize("model_id", [HAIKU, SONNET, NOVA, "anthropic.claude-3-5-sonnet-20240620-v1:0"])
+def test_a_request_of_the_agents_form_is_taken(model_id: str) -> None:
+    assert refused(LEGAL, model_id) is None
+
+
+TAKEN: list[tuple[str, Change]] = [
+    (HAIKU, both(put([{"text": "a"}, point("1h")], "system"), last(point()))),
+    (HAIKU, both(put([{"toolSpec": TOOL}, point()], "toolConfig", "tools"), last(point()))),
+    (HAIKU, put({"$defs": {}, "title": "T", "additionalProperties": False, "type": "object"}, *_SCHEMA)),
+    (HAIKU, put([reasoning(), {"toolUse": USE}], "messages", 1, "content")),
+    (
+        HAIKU,
+        both(
+            _COOL,
+            thinks(type="enabled", budget_tokens=1024),
+            put([reasoning(), {"toolUse": USE}], "messages", 1, "content"),
+        ),
+    ),
+    (HAIKU, thinks(type="disabled")),
+    (HAIKU, last({"text": "See:"}, {"document": PDF}, point())),
+    (SONNET, both(_COOL, thinks(type="adaptive"))),
+    (NOVA, both(put([{"text": "a"}, point()], "system"), last(point()))),
+    (NOVA, put({"title": {"type": "string"}, "$defs": {"type": "string"}}, *_SCHEMA, "properties")),
+]
+
+
+@pytest.mark.parametrize(("model_id", "change"), TAKEN)
+def test_what_a_model_takes_is_taken(model_id: str, change: Change) -> None:
+    refusal = refused(changed(change), model_id)
+
+    assert refusal is None, refusal
+
+
+def test_a_lower_level_of_effort_forbids_nothing() -> None:
+    request = changed(put({"reasoningConfig": {"type": "enabled", "effort": "low"}}, "additionalModelRequestFields"))
+
+    assert refused(request, "acme.m-v1", cards(thinking={"effort": _EFFORT})) is None
+
+
+def test_a_model_without_a_card_is_held_to_the_service_alone() -> None:
+    assert refused(changed(last(point())), "stability.new-v1:0") is None
+    assert refused(changed(drop("toolConfig")), "stability.new-v1:0") is not None
+
+
+class Thinks:
+    """Answers with reasoning that carries ``signature``."""
+
+    signature = "of the first"
+
+    def reply(self, request: Any, model_id: str, /) -> Reply:
+        content = [reasoning(self.signature), {"text": "Done."}]
+        return Reply({"output": {"message": {"role": "assistant", "content": content}}, "stopReason": "end_turn"})
+
+
+@pytest.mark.parametrize(
+    ("other", "says"), [(SONNET, "Invalid `signature` in `thinking` block"), ("acme.m-v1", "not one of this model")]
+)
+def test_the_reasoning_of_one_model_is_refused_by_another(other: str, says: str) -> None:
+    double = Strict(Thinks(), models=cards(thinking={"given_back": "may"}))
+    made = double.reply(LEGAL, HAIKU).body["output"]["message"]
+    later = copy.deepcopy(LEGAL)
+    later["messages"] += [made, {"role": "user", "content": [{"text": "And?"}]}]
+
+    assert double.reply(later, HAIKU.removeprefix("eu.")).body["stopReason"] == "end_turn"
+    with pytest.raises(ModelError, match=re.escape(says)):
+        double.reply(later, other)

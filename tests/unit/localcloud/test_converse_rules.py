@@ -1,0 +1,343 @@
+"""The Converse double refuses in Bedrock's words, and takes what Bedrock took."""
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from localcloud.converse import ModelError, ScriptModel
+from localcloud.converse.rules import refused
+from localcloud.converse.service_rules import SERVICE_RULES
+from localcloud.converse.strict import Strict
+
+RECORDED = Path(__file__).resolve().parents[4] / "shared" / "bedrock" / "converse-exchanges.jsonl"
+MODEL = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
+TOOL = {"name": "look_up", "description": "Look it up.", "inputSchema": {"json": {"type": "object", "properties": {}}}}
+USE = {"toolUseId": "t1", "name": "look_up", "input": {"id": "O-1"}}
+RESULT: dict[str, Any] = {"toolUseId": "t1", "content": [{"json": {"x": 1}}], "status": "success"}
+#: A legal request with everything that a run of the agent has.
+LEGAL: dict[str, Any] = {
+    "system": [{"text": "Be brief."}],
+    "messages": [
+        {"role": "user", "content": [{"text": "Where is it?"}]},
+        {"role": "assistant", "content": [{"text": "I look."}, {"toolUse": USE}]},
+        {"role": "user", "content": [{"toolResult": RESULT}]},
+    ],
+    "toolConfig": {"tools": [{"toolSpec": TOOL}]},
+    "inferenceConfig": {"maxTokens": 100, "temperature": 0},
+}
+PDF = {"name": "report", "format": "pdf", "source": {"bytes": "JVBERi0="}}
+PNG = {"format": "png", "source": {"bytes": "iVBORw0="}}
+
+Change = Callable[[dict[str, Any]], Any]
+
+
+def changed(change: Change) -> dict[str, Any]:
+    request = copy.deepcopy(LEGAL)
+    change(request)
+    return request
+
+
+def message_of(request: dict[str, Any], model_id: str = MODEL) -> str:
+    refusal = refused(request, model_id)
+    return "" if refusal is None else refusal.message
+
+
+def turn(role: str, *blocks: Any) -> Change:
+    """Append a message."""
+    return lambda one: one["messages"].append({"role": role, "content": list(blocks)})
+
+
+def last(*blocks: Any) -> Change:
+    """Append blocks to the last message."""
+    return lambda one: one["messages"][-1]["content"].extend(blocks)
+
+
+def both(*changes: Change) -> Change:
+    return lambda one: [change(one) for change in changes]
+
+
+def put(value: Any, *path: Any) -> Change:
+    """Set the value at ``path``."""
+
+    def change(request: dict[str, Any]) -> None:
+        inner: Any = request
+        for step in path[:-1]:
+            inner = inner[step]
+        inner[path[-1]] = value
+
+    return change
+
+
+def drop(*path: Any) -> Change:
+    """Remove the value at ``path``."""
+
+    def change(request: dict[str, Any]) -> None:
+        inner: Any = request
+        for step in path[:-1]:
+            inner = inner[step]
+        del inner[path[-1]]
+
+    return change
+
+
+_CALL, _ANSWER = ("messages", 1, "content", 1, "toolUse"), ("messages", 2, "content", 0, "toolResult")
+_SAID = "The model returned the following errors: "
+#: By rule: a change that breaks it, and the message.
+BROKEN: list[tuple[str, Change, str]] = [
+    (
+        "form",
+        put([], "toolConfig", "tools"),
+        "1 validation error detected: Value at 'toolConfig.tools' failed to satisfy constraint: "
+        "Member must have length greater than or equal to 1",
+    ),
+    (
+        "form",
+        put("look up", *_CALL, "name"),
+        "1 validation error detected: Value 'look up' at 'messages.2.member.content.2.member.toolUse.name' failed to "
+        "satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_-]+",
+    ),
+    ("form", put("x" * 65, *_CALL, "toolUseId"), "Member must have length less than or equal to 64"),
+    ("form", put("", *_CALL, "toolUseId"), "Member must have length greater than or equal to 1"),
+    ("form", put("t/1", *_ANSWER, "toolUseId"), "pattern: [a-zA-Z0-9_.:-]+"),
+    ("form", put(1.5, "inferenceConfig", "temperature"), "Member must have value less than or equal to 1"),
+    ("form", put(0, "inferenceConfig", "maxTokens"), "Member must have value greater than or equal to 1"),
+    ("form", put([""], "inferenceConfig", "stopSequences"), "Value '' at 'inferenceConfig.stopSequences.1.member'"),
+    ("form", put({f"k{n}": "v" for n in range(17)}, "requestMetadata"), "Value at 'requestMetadata' failed"),
+    ("form", put({"run;id": "v"}, "requestMetadata"), "'requestMetadata.key' failed to satisfy"),
+    ("form", put({"guardrailIdentifier": "A B", "guardrailVersion": "1"}, "guardrailConfig"), "guardrailIdentifier'"),
+    ("form", put({"guardrailIdentifier": "g1", "guardrailVersion": "v1"}, "guardrailConfig"), "guardrailVersion'"),
+    (
+        "form",
+        put(None, "messages", 1, "content"),
+        "Value null at 'messages.2.member.content' failed to satisfy constraint: Member must not be null",
+    ),
+    ("form", put("tool", "messages", 1, "role"), "Member must satisfy enum value set: [user, assistant"),
+    ("form", put({"type": "x"}, "toolConfig", "tools", 0, "cachePoint"), "Exactly one member must be set"),
+    ("form", put("gone", *_ANSWER, "status"), "Member must satisfy enum value set: [success, error]"),
+    ("form", last({"image": {**PNG, "format": "bmp"}}), "enum value set: [png, jpeg, gif, webp]"),
+    ("form", put("hi", "prompt"), "Unknown member: prompt"),
+    ("form", put("Hi", "messages"), "Value at 'messages' failed to satisfy constraint: Member must be a list"),
+    (
+        "starts with the user",
+        put([], "messages"),
+        "A conversation must start with a user message. Try again with a conversation that starts with a user message.",
+    ),
+    ("starts with the user", drop("messages", 0), "A conversation must start with a user message."),
+    (
+        "roles alternate",
+        turn("user", {"text": "Well?"}),
+        "A conversation must alternate between user and assistant roles. Make sure the conversation alternates between "
+        "user and assistant roles and try again.",
+    ),
+    (
+        "empty message",
+        put([], "messages", 0, "content"),
+        "The content field in the Message object at messages.0 is empty. "
+        "Add a ContentBlock object to the content field and try again.",
+    ),
+    (
+        "blank text",
+        put(" \n", "messages", 1, "content", 0, "text"),
+        "The text field in the ContentBlock object at messages.1.content.0 is blank. "
+        "Add text to the text field, and try again.",
+    ),
+    ("blank system text", put([{"text": " "}], "system"), "SystemContentBlock object at system.0 is blank"),
+    (
+        "documents need a text",
+        put([{"document": PDF}], "messages", 0, "content"),
+        "A text block must be included when using documents.",
+    ),
+    (
+        "blocks of calls need tools",
+        drop("toolConfig"),
+        "The toolConfig field must be defined when using toolUse and toolResult content blocks.",
+    ),
+    ("who calls and who answers", last({"toolUse": {**USE, "toolUseId": "t2"}}), "messages.2.content.1"),
+    (
+        "who calls and who answers",
+        put([{"text": "x"}, {"toolUse": USE}, {"toolResult": {**RESULT, "toolUseId": "t9"}}], "messages", 1, "content"),
+        "messages.1.content",
+    ),
+    (
+        "a call is answered once",
+        last({"toolResult": RESULT}),
+        "The toolResult blocks at messages.2.content contain duplicate Ids: t1",
+    ),
+    (
+        "each call is answered",
+        put([{"text": "No."}], "messages", 2, "content"),
+        "Expected toolResult blocks at messages.2.content for the following Ids: t1",
+    ),
+    (
+        "each call is answered",
+        put("t2", *_ANSWER, "toolUseId"),
+        "Expected toolResult blocks at messages.2.content for the following Ids: t1",
+    ),
+    (
+        "each call is answered",
+        put([{"toolUse": USE}, {"toolUse": {**USE, "toolUseId": "t2"}}], "messages", 1, "content"),
+        "Expected toolResult blocks at messages.2.content for the following Ids: t2",
+    ),
+    (
+        "a result has its call",
+        last({"toolResult": {**RESULT, "toolUseId": "t2"}}),
+        "The number of toolResult blocks at messages.2.content exceeds the number of toolUse blocks of previous turn.",
+    ),
+    (
+        "a result has its call",
+        both(turn("assistant", {"text": "Done."}), turn("user", {"toolResult": RESULT})),
+        "The number of toolResult blocks at messages.4.content exceeds the number of toolUse blocks of previous turn.",
+    ),
+    (
+        "arguments, results and schemas are objects",
+        put("O-1", *_CALL, "input"),
+        "The format of the value at messages.1.content.1.toolUse.input is invalid. "
+        "Provide a json object for the field and try again.",
+    ),
+    (
+        "arguments, results and schemas are objects",
+        put([1], *_ANSWER, "content", 0, "json"),
+        "The format of the value at messages.2.content.0.toolResult.content.0.json is invalid. "
+        "Provide a json object for the field and try again.",
+    ),
+    (
+        "arguments, results and schemas are objects",
+        put("{}", "toolConfig", "tools", 0, "toolSpec", "inputSchema", "json"),
+        "The format of the value at toolConfig.tools.0.toolSpec.inputSchema.json is invalid.",
+    ),
+    (
+        "an error says why",
+        both(put([], *_ANSWER, "content"), put("error", *_ANSWER, "status")),
+        "The content field at messages.2.content.0.toolResult cannot be empty when status value is error.",
+    ),
+    (
+        "a schema is of type object",
+        put({"anyOf": []}, "toolConfig", "tools", 0, "toolSpec", "inputSchema", "json"),
+        "The value at toolConfig.tools.0.toolSpec.inputSchema.json.type must be one of the following: object.",
+    ),
+    (
+        "a tool beside a cache point",
+        both(
+            put([{"cachePoint": {"type": "default"}}], "toolConfig", "tools"),
+            put(LEGAL["messages"][:1], "messages"),
+        ),
+        "no tool",
+    ),
+    (
+        "document names",
+        last({"text": "See:"}, {"document": {**PDF, "name": "John's report.pdf"}}),
+        "The document file name can only contain alphanumeric characters, whitespace characters, hyphens, "
+        "parentheses, and square brackets. The name can't contain more than one consecutive whitespace character. "
+        "Check that the file name conforms to these restrictions and retry your request.",
+    ),
+    ("document names", last({"text": "See:"}, {"document": {**PDF, "name": "a  b"}}), "consecutive whitespace"),
+    ("document names", last({"text": "See:"}, {"document": {**PDF, "name": "a\u3000b"}}), "whitespace"),
+    ("document names", put([{"document": {**PDF, "name": "a.b"}}], *_ANSWER, "content"), "whitespace"),
+    ("count of files", last(*[{"image": PNG}] * 21), "21 image blocks; at most 20"),
+    ("count of files", last({"text": "x"}, *[{"document": PDF}] * 6), "6 document blocks; at most 5"),
+    ("size of files", last({"image": {**PNG, "source": {"bytes": "A" * 5_300_000}}}), "more than 3932160 bytes"),
+    ("whose files", put([{"image": PNG}, {"toolUse": USE}], "messages", 1, "content"), "messages.1.content.0"),
+    ("a whole guardrail", put({"guardrailIdentifier": "g1"}, "guardrailConfig"), "must be given together"),
+    ("JSON Pointers", put(["stop_sequence"], "additionalModelResponseFieldPaths"), "not a JSON Pointer"),
+    (
+        "tool names are unique",
+        put([{"toolSpec": TOOL}] * 2, "toolConfig", "tools"),
+        f"{_SAID}tools: Tool names must be unique.",
+    ),
+    (
+        "a call's id is unique",
+        both(turn("assistant", {"toolUse": USE}), turn("user", {"toolResult": RESULT})),
+        f"{_SAID}messages.3.content.0: `tool_use` ids must be unique",
+    ),
+    (
+        "a result's text is not blank",
+        put([{"text": " "}], *_ANSWER, "content"),
+        f"{_SAID}messages.2.content.0.toolResult.content.0: text content blocks must contain non-whitespace text",
+    ),
+    ("the chosen tool exists", put({"tool": {"name": "gone"}}, "toolConfig", "toolChoice"), "Tool 'gone' not found"),
+]
+
+
+@pytest.mark.parametrize(("rule", "change", "says"), BROKEN, ids=[f"{n}-{one[0]}" for n, one in enumerate(BROKEN)])
+def test_what_breaks_a_rule_is_refused_by_it_in_bedrocks_words(rule: str, change: Change, says: str) -> None:
+    refusal = refused(changed(change), MODEL)
+
+    assert refusal is not None
+    assert refusal.rule.name == rule
+    assert says in refusal.message
+    assert (refusal.message == says) or not says.endswith(("again.", "turn.", "documents."))
+
+
+def test_each_rule_has_a_request_that_breaks_it_and_a_source() -> None:
+    assert {rule for rule, *_ in BROKEN} | {"unknown model"} == {rule.name for rule in SERVICE_RULES}
+    for rule in SERVICE_RULES:
+        assert re.search(r"docs\.aws\.amazon\.com/|[\w.-]+/[\w.-]+#\d+", rule.source), rule.name
+
+
+@pytest.mark.parametrize("model_id", ["invalid-model-id", "m", "acme.oracle-v1", "eu.some-model:0"])
+def test_a_model_that_bedrock_does_not_have_is_refused(model_id: str) -> None:
+    assert message_of(LEGAL, model_id) == "The provided model identifier is invalid."
+
+
+LEGAL_CHANGES: dict[str, Change] = {
+    "nothing": lambda one: None,
+    "no tools where no call was made": both(drop("toolConfig"), put(LEGAL["messages"][:1], "messages")),
+    "a text beside the result": last({"text": "Hurry."}),
+    "an empty result that is no error": put([], *_ANSWER, "content"),
+    "a name with an underscore": last({"text": "x"}, {"document": {**PDF, "name": "my_report (1) [a]"}}),
+    "a system message of two parts": put([{"text": "a"}, {"text": "b"}], "system"),
+    "metadata": put({"run": "r-1", "tenant": "a b", "stack": ""}, "requestMetadata"),
+    "a guardrail": put({"guardrailIdentifier": "gr1", "guardrailVersion": "DRAFT"}, "guardrailConfig"),
+    "a call that the provider answered": put(
+        [
+            {"toolUse": {**USE, "toolUseId": "s1", "type": "server_tool_use"}},
+            {"toolResult": {**RESULT, "toolUseId": "s1"}},
+            {"toolUse": USE},
+        ],
+        "messages",
+        1,
+        "content",
+    ),
+    "results in another order": both(
+        put([{"toolUse": USE}, {"toolUse": {**USE, "toolUseId": "t2"}}], "messages", 1, "content"),
+        put([{"toolResult": {**RESULT, "toolUseId": "t2"}}, {"toolResult": RESULT}], "messages", 2, "content"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEGAL_CHANGES)
+def test_what_is_legal_is_taken(name: str) -> None:
+    assert message_of(changed(LEGAL_CHANGES[name])) == ""
+
+
+def test_every_breach_of_form_is_reported_at_once() -> None:
+    request = changed(both(put([], "toolConfig", "tools"), put(2, "inferenceConfig", "topP")))
+
+    assert message_of(request).startswith("2 validation errors detected: ")
+
+
+def test_a_refused_request_does_not_reach_the_model(caplog: pytest.LogCaptureFixture) -> None:
+    asked = Strict(ScriptModel.of([{"say": "Hello."}]))
+
+    with pytest.raises(ModelError, match="toolConfig field must be defined") as caught:
+        asked.reply(changed(drop("toolConfig")), MODEL)
+
+    assert caught.value.code == "ValidationException"
+    assert f"{MODEL}: refused as Bedrock does: The toolConfig field must be defined" in caplog.text
+    assert "blocks of calls need tools; langgenius/dify#17545" in caplog.text
+
+
+@pytest.mark.skipif(not RECORDED.exists(), reason=f"NOT TESTED: the recorded exchanges are not here ({RECORDED})")
+def test_what_bedrock_took_is_taken_and_what_it_refused_is_refused_in_the_same_words() -> None:
+    exchanges = [json.loads(line) for line in RECORDED.read_text(encoding="utf-8").splitlines()]
+
+    for number, exchange in enumerate(exchanges):
+        expected = "" if exchange["status"] == 200 else exchange["response"]["message"]
+        assert message_of(exchange["request"], unquote(exchange["model"])) == expected, number
+    assert {exchange["status"] for exchange in exchanges} == {200, 400}

@@ -1,0 +1,163 @@
+"""The shipped cards say what Bedrock's models are known to take, refuse and cost."""
+
+from datetime import date
+
+import pytest
+
+from ballast.errors import ModelRefused
+from ballast.models.catalog import Catalog
+
+MODELS = Catalog()
+NOW = date(2026, 12, 1)
+VENDORS = {
+    "ai21",
+    "amazon",
+    "anthropic",
+    "cohere",
+    "deepseek",
+    "google",
+    "meta",
+    "minimax",
+    "mistral",
+    "moonshot",
+    "moonshotai",
+    "nvidia",
+    "openai",
+    "qwen",
+    "writer",
+    "xai",
+    "zai",
+}
+#: They refuse every temperature: pydantic-ai 2.68.0 by live requests; logancyang/obsidian-copilot#2600.
+REFUSE_TEMPERATURE = [
+    *(f"anthropic.claude-{one}" for one in ("opus-4-7", "opus-4-8", "opus-5", "opus-5-5", "sonnet-5", "sonnet-5-5")),
+    *(f"anthropic.claude-{one}" for one in ("haiku-5-5", "fable-5", "fable-5-1", "mythos-5")),
+    *(f"openai.gpt-{one}" for one in ("5.6-sol", "5.6-luna", "5.6-terra", "6-sol", "6-luna", "6-astra", "6.1-sol")),
+    "xai.grok-4.6",
+    "xai.grok-4.7",
+    "deepseek.r1-v1:0",
+]
+
+
+def test_each_vendor_of_a_text_model_has_cards() -> None:
+    assert {model.partition(".")[0] for model in MODELS.ids()} == VENDORS
+
+
+@pytest.mark.parametrize("model", MODELS.ids())
+def test_a_model_that_can_be_an_agents_has_a_price_today_and_the_others_say_why(model: str) -> None:
+    shipped = MODELS.card(model)
+
+    if shipped.converse_api and shipped.prices:
+        assert MODELS.price(model, on=NOW).price().output > 0
+        assert shipped.families
+    else:
+        with pytest.raises(ModelRefused, match=r"Converse does not serve|No price for the model"):
+            MODELS.check(model, tools=False)
+
+
+@pytest.mark.parametrize("model", REFUSE_TEMPERATURE)
+def test_a_model_that_refuses_temperature_is_sent_none(model: str) -> None:
+    shipped = MODELS.card(model)
+
+    assert (shipped.temperature, shipped.top_p, shipped.temperature_with_top_p) == (False, False, False)
+
+
+@pytest.mark.parametrize("model", [one for one in MODELS.ids() if one.startswith(("meta.", "mistral.", "writer."))])
+def test_llama_mistral_and_palmyra_take_no_text_beside_results(model: str) -> None:
+    shipped = MODELS.card(model)
+
+    assert not shipped.text_beside_results
+    assert shipped.result_status is not model.startswith("writer.")
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens"),
+    [
+        ("anthropic.claude-haiku-4-5-20251001-v1:0", 4096),
+        ("anthropic.claude-opus-4-5-20251101-v1:0", 4096),
+        ("anthropic.claude-opus-4-6-v1", 4096),
+        ("anthropic.claude-opus-4-7", 2048),
+        ("anthropic.claude-opus-4-8", 1024),
+        ("anthropic.claude-opus-5", 512),
+        ("anthropic.claude-sonnet-5", 1024),
+        ("anthropic.claude-sonnet-4-5-20250929-v1:0", 1024),
+        ("anthropic.claude-haiku-5-5", 512),
+        ("anthropic.claude-3-7-sonnet-20250219-v1:0", 1024),
+        ("anthropic.claude-3-5-haiku-20241022-v1:0", 2048),
+        ("amazon.nova-pro-v1:0", 1024),
+    ],
+)
+def test_a_model_caches_from_its_own_number_of_tokens_on(model: str, tokens: int) -> None:
+    cache = MODELS.card(model).cache
+
+    assert cache is not None
+    assert cache.least_tokens == tokens
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        ("openai.gpt-6-sol", {"reasoning": {"effort": "high"}}),
+        ("openai.gpt-oss-120b-1:0", {"reasoning_effort": "high"}),
+        ("deepseek.v3.2", {"reasoning_effort": "high"}),
+        ("qwen.qwen3-32b-v1:0", {"reasoning_config": "high"}),
+        ("xai.grok-4.6", {"reasoning": {"effort": "high"}}),
+        ("zai.glm-5", {"reasoning_effort": "high"}),
+        ("zai.glm-5.3", {"reasoning_effort": "high"}),
+        ("amazon.nova-2-lite-v1:0", {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "high"}}),
+        ("anthropic.claude-opus-5", {"output_config": {"effort": "high"}}),
+    ],
+)
+def test_each_vendor_is_asked_for_effort_in_its_own_way(model: str, fields: dict[str, object]) -> None:
+    thinking = MODELS.card(model).thinking
+
+    assert thinking is not None
+    assert thinking.effort is not None
+    assert "high" in thinking.effort.levels
+    assert thinking.effort.given(effort="high").additional_fields == fields
+
+
+@pytest.mark.parametrize(
+    ("model", "default", "off"),
+    [
+        ("anthropic.claude-opus-4-8", "no", None),
+        ("anthropic.claude-opus-5", "yes", {"thinking": {"type": "disabled"}}),
+        ("anthropic.claude-sonnet-5-5", "yes", {"thinking": {"type": "between_tools"}}),
+        ("anthropic.claude-opus-5-5", "always", None),
+        ("openai.gpt-6-sol", "yes", {"reasoning": {"effort": "none"}}),
+        ("openai.gpt-6-astra", "always", None),
+        ("xai.grok-4.7", "always", None),
+    ],
+)
+def test_a_model_thinks_by_itself_as_its_card_says(model: str, default: str, off: dict[str, object] | None) -> None:
+    thinking = MODELS.card(model).thinking
+
+    assert thinking is not None
+    assert thinking.default == default
+    assert (thinking.off.additional_fields if thinking.off else None) == off
+
+
+@pytest.mark.parametrize("model", ["opus-5-5", "sonnet-5-5", "fable-5-1", "mythos-5-1"])
+def test_a_claude_that_cannot_be_forced_to_call_is_not(model: str) -> None:
+    assert MODELS.card(f"anthropic.claude-{model}").tool_choice == ("auto",)
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens", "input_rate", "output_rate"),
+    [
+        ("global.anthropic.claude-haiku-5-5", 100_000, 100_000, 500_000),
+        ("global.anthropic.claude-haiku-5-5", 100_001, 500_000, 2_500_000),
+        ("us.anthropic.claude-haiku-5-5", 100_001, 550_000, 2_750_000),
+        ("global.openai.gpt-6-sol", 272_000, 2_000_000, 10_000_000),
+        ("global.openai.gpt-6-sol", 272_001, 4_000_000, 15_000_000),
+        ("eu.amazon.nova-pro-v1:0", 1, 1_050_000, 4_200_000),
+        ("eu.deepseek.v3.2", 1, 740_000, 2_220_000),
+        ("minimax.minimax-m2.5", 1, 471_000, 1_884_000),
+    ],
+)
+def test_a_price_is_that_of_the_family_and_the_length(
+    model: str, tokens: int, input_rate: int, output_rate: int
+) -> None:
+    made = MODELS.price(model, on=NOW).price().of_prompt(tokens)
+
+    assert (made.input, made.output) == (input_rate, output_rate)
