@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,13 +63,16 @@ def translated(template: Template) -> Template:
             properties[local_path] = {"Bucket": "uploads", "Key": "uploaded-by-sam-deploy"}
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(translator, "make_policy_template_for_function_plugin", _policy_templates)
-        result: Template = translator.Translator({}, Parser(), boto_session=_session()).translate(template, {})
+        result: Template = translator.Translator({}, Parser(), boto_session=_session(boto3.Session)).translate(
+            template, {}
+        )
     return result
 
 
 @cache
-def _session() -> boto3.Session:
-    return boto3.Session(region_name="eu-west-1")
+def _session(make: Callable[..., boto3.Session]) -> boto3.Session:
+    """Return a session; ``make`` is boto3's class, or what a test has put in its place."""
+    return make(region_name="eu-west-1")
 
 
 @cache

@@ -74,7 +74,9 @@ def test_the_group_and_the_parties_of_an_approval_are_named(visit: Any, api: Any
     told = visit(f"#{APPROVAL}").get_by_role("region", name="Approval", exact=True)
 
     expect(told).to_contain_text("Only members of finance may approve it.")
-    expect(told).to_contain_text("mia, pat asked for this run, proposed this call or changed it")
+    expect(told).to_contain_text(
+        "mia, pat asked for this run, proposed or changed this call, or guided the agent to it"
+    )
 
 
 def test_whose_run_it_is_is_said_where_somebody_decides(visit: Any, api: Any) -> None:

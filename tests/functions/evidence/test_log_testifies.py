@@ -112,7 +112,6 @@ SEQS = (
     "0000.run.opened",
     "0001.model.requested",
     "0001.model.responded",
-    "0001.call.1.intended",
     "0001.call.1.settled",
     "0002.model.responded",
     "9999.run.ended",

@@ -117,7 +117,7 @@ def test_a_run_that_ended_reserves_nothing_any_more(purse: Stack) -> None:
     run_id = run(purse, pay("90"))
     aborted(purse, run_id)
 
-    with pytest.raises(Exception, match="has ended; nothing is moved"):
+    with pytest.raises(Exception, match="has ended, so its calls may not move money"):
         purse.execute(run_id)
     assert window("account") == 0
 

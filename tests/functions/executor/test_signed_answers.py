@@ -487,7 +487,10 @@ def test_a_question_whose_call_was_changed_since_is_not_shown(stack: Stack) -> N
     told = {"kind": "call_tools", "calls": [harmless]}
     put(stack, run_id, "0001.call.1.approval_requested", requested | {"proposed_decision": told})
 
-    assert ask(stack, "people", shown).status == 500
+    found = ask(stack, "people", shown).body
+    assert found["corrupt"] is not None
+    assert found["proposed_decision"] is None
+    assert found["you_may"] == ["reject"]
 
     stack.clock.advance(400)
     with pytest.raises(RemindIncomplete):

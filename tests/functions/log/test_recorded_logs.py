@@ -4,6 +4,7 @@ How a value is computed today is ``tests/recorded/readings.py``'s; the recording
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -23,8 +24,23 @@ Change = Callable[[Recording], Recording]
 
 @cache
 def read(name: str) -> dict[str, Any]:
-    return readings(load(name))
+    return without_additions(readings(load(name)))
 
+
+def without_additions(reading: Any) -> Any:
+    """Return what was read, without what the version before did not show.
+
+    That is how a prompt was sent, and why people were asked once they have answered.
+    """
+    if isinstance(reading, dict):
+        return {name: without_additions(value) for name, value in reading.items() if name != "sent_as"}
+    if isinstance(reading, list) and all(isinstance(line, str) for line in reading):
+        lines = "\n".join(line for line in reading if not line.startswith("  sent as   "))
+        return _ASKED_BECAUSE.sub("", lines).split("\n") if reading else []
+    return [without_additions(one) for one in reading] if isinstance(reading, list) else reading
+
+
+_ASKED_BECAUSE = re.compile(r"\s+\(asked\s+because[^)]*\)")
 
 #: What the version before said wrongly: its trace left out what tools cost, here $0.0015, until the run had ended.
 WRONGLY_SAID = {
@@ -225,7 +241,7 @@ CHANGES: dict[str, tuple[str, Change, set[str]]] = {
 def test_one_changed_byte_is_noticed_where_it_counts(what: str) -> None:
     name, change, sections = CHANGES[what]
 
-    found = readings(change(load(name)))
+    found = without_additions(readings(change(load(name))))
 
     differs = {section for section in SECTIONS if found[section] != expected(name)[section]}
     assert differs == sections
