@@ -307,6 +307,9 @@ class SentAs(Part):
     wide_ids         whether the ids of calls have nine characters
     top_p, additional_fields, output_config            settings of the request
     guardrail        Bedrock's: {"id": …, "version": …}
+    cache_points     parts of the request that end with a cache point (tools, system, messages.0); absent: the model
+                     takes none, or an older version asked it
+    cache_ttl        lifetime of these points
     """
 
     card: Str = ""
@@ -321,6 +324,8 @@ class SentAs(Part):
     additional_fields: _Json = Field(default_factory=dict)
     output_config: _Json = Field(default_factory=dict)
     guardrail: dict[Str, Str] | None = None
+    cache_points: tuple[Str, ...] | None = None
+    cache_ttl: Str | None = None
 
 
 class ModelRequested(_OfTurn):

@@ -79,6 +79,13 @@ class Price(Wire):
         total: int = sum(getattr(tokens, name) * getattr(price, name) for name in CLASSES)
         return -(-total // _TOKENS_PER_PRICE)
 
+    def saved_by_cache(self, tokens: TokenCounts) -> int:
+        """Return what ``tokens`` would have cost without a cache, less what they cost, in micro-dollars.
+
+        Negative where writing them to the cache cost more than reading it saved.
+        """
+        return self.cost(TokenCounts(input=tokens.prompt, output=tokens.output)) - self.cost(tokens)
+
     def of_prompt(self, tokens: int) -> "Price":
         """Return the price of a request whose prompt has that many tokens."""
         dearer = self.long_prompt
@@ -96,6 +103,14 @@ class Price(Wire):
         """Rates of the most expensive input class, plain input, and output. Reservations use the first and last."""
         dearest = max(self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h)
         return dearest, self.input, self.output
+
+    def cached_for(self, ttl: str | None) -> "Price":
+        """Return the price by which a prompt is reserved whose cache points have the lifetime ``ttl``.
+
+        None: it has no points. What the attempt cannot use costs nothing, so it is not the most expensive class.
+        """
+        possible = ("input", "output", *(("cache_read", f"cache_write_{ttl}") if ttl else ()))
+        return self.model_copy(update=dict.fromkeys(set(CLASSES).difference(possible), 0))
 
     def times(self, percent: int) -> "Price":
         """Return ``percent`` hundredths of each rate, rounded up."""
