@@ -163,7 +163,7 @@ def _as_cached(tokens: TokenCounts, requested: ModelRequested) -> tuple[TokenCou
         return tokens, []
     if not points:
         why = f"{cached} cached tokens of a prompt without cache points"
-        return TokenCounts(input=tokens.prompt, output=tokens.output), [why]
+        return tokens.uncached, [why]
     if ttl == "1h":  # without details a write counts as one for five minutes
         return replace(tokens, cache_write_5m=0, cache_write_1h=tokens.cache_write), []
     if tokens.cache_write_1h:
@@ -254,14 +254,17 @@ def charge_of(requested: ModelRequested, usage: ReadUsage, tier: str | None, mod
     tier = tier or ServiceTier.DEFAULT.value
     usage, reserved = checked_usage(usage, requested), requested.reserved_microusd
     why, cost = [usage.why] if usage.why else [], reserved
+    saved: dict[str, int] = {}
     if usage.tokens is not None:
         price, known = _price(models.price_of(requested.price_version, requested.model), requested, tier)
         cost = price.cost(usage.tokens)
         if not known or cost > reserved:
             why.append("served in a tier that was not asked for")
         cost = min(cost, reserved)
+        if usage.tokens != usage.tokens.uncached:
+            saved = {"cache_saved_microusd": price.cost(usage.tokens.uncached) - cost}
     disbelieved = {"usage_disbelieved": "; ".join(why)} if why else {}
-    return _charge(requested, cost, service_tier=tier, **_used(usage.tokens), **disbelieved)
+    return _charge(requested, cost, service_tier=tier, **_used(usage.tokens), **saved, **disbelieved)
 
 
 def _price(priced: ModelPrice, requested: ModelRequested, tier: str) -> tuple[Price, bool]:

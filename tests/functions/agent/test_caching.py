@@ -34,6 +34,8 @@ from localcloud.converse import PromptCache, Strict
 from localcloud.converse.rules import refused
 from localcloud.converse.source import CallableModel, said
 from tests.functions.cloud import LEDGER
+from tests.functions.endpoint import Endpoint, says
+from tests.functions.stack import Stack
 from tests.support.runs import STARTED, Story, wants
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -420,6 +422,42 @@ def test_cached_tokens_that_no_point_allows_are_not_believed(
 
     assert found.tokens == counted
     assert found.why == why
+
+
+@pytest.mark.parametrize(
+    ("used", "saved", "percent"),
+    [
+        ({"cacheReadInputTokens": 0, "cacheWriteInputTokens": 1_000}, -750, 0),  # 3 micro-dollars a token, writes 3.75
+        ({"cacheReadInputTokens": 900, "cacheWriteInputTokens": 50}, 2_392, 90),  # reads 0.3
+        ({}, None, None),  # too short for the cache: no miss
+    ],
+)
+def test_a_call_tells_what_the_cache_read_and_saved(
+    stack: Stack, model: Endpoint, used: dict[str, int], saved: int | None, percent: float | None
+) -> None:
+    stack.environs["planner"]["MODEL_ID"] = "global.anthropic.claude-sonnet-4-5-20250929-v1:0"
+    run_id = stack.open()
+    prompt = 1_000 - sum(used.values())
+    model.will(says("Done.", usage={"inputTokens": prompt, "outputTokens": 10, **used}))
+
+    stack.plan(run_id)
+
+    assert stack.body(run_id, "0001.model.responded").get("cache_saved_microusd") == saved
+    [line] = stack.lines()
+    assert line.get("CacheReadPercent") == (None if percent is None else [percent])
+
+
+def test_cached_tokens_of_a_prompt_without_points_are_no_hit(stack: Stack, model: Endpoint) -> None:
+    stack.environs["planner"]["MODEL_ID"] = "global.anthropic.claude-haiku-4-5-20251001-v1:0"  # from 4,096 tokens on
+    run_id = stack.open()
+    model.will(says("Done.", usage={"inputTokens": 100, "outputTokens": 10, "cacheReadInputTokens": 900}))
+
+    stack.plan(run_id)
+
+    answered = stack.body(run_id, "0001.model.responded")
+    assert "cached tokens" in answered["usage_disbelieved"]
+    assert (answered["cost_microusd"], "cache_saved_microusd" in answered) == (1_050, False)
+    assert all("CacheReadPercent" not in line for line in stack.lines())
 
 
 def test_caching_is_on_by_default() -> None:

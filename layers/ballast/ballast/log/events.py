@@ -384,7 +384,11 @@ class ModelRequested(_OfTurn):
 
 
 class Charged(_OfTurn):
-    """The cost of an attempt, and its tokens; None if the reported usage is missing or not accepted."""
+    """The cost of an attempt, and its tokens; None if the reported usage is missing or not accepted.
+
+    cache_saved_microusd  what the same tokens would have cost as plain input, less ``cost_microusd``: negative where
+                          writing to the cache cost more than reading it saved; absent if no token was cached
+    """
 
     attempt: Int
     cost_microusd: Micro
@@ -397,6 +401,7 @@ class Charged(_OfTurn):
     cache_write_tokens: Int | None = Field(default=None, alias="gen_ai.usage.cache_creation.input_tokens")
     #: The tokens written to the one-hour cache, out of all tokens written; no convention names them.
     cache_write_1h_tokens: Int | None = Field(default=None, alias="ballast.usage.cache_creation_1h.input_tokens")
+    cache_saved_microusd: Int | None = None
     usage_disbelieved: Str | None = None
     latency_ms: Int | None = None
     exit_reason: Str | None = None

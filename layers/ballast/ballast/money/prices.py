@@ -47,6 +47,11 @@ class TokenCounts:
         """Tokens of the whole prompt, cached or not."""
         return self.input + self.cache_read + self.cache_write
 
+    @property
+    def uncached(self) -> "TokenCounts":
+        """The same tokens as they are counted without a cache."""
+        return TokenCounts(input=self.prompt, output=self.output)
+
 
 class LongPrompt(Wire):
     """What a prompt of more than ``over`` tokens, cached or not, costs: percentages, all its tokens included.
@@ -78,13 +83,6 @@ class Price(Wire):
         price = self.of_prompt(tokens.prompt)
         total: int = sum(getattr(tokens, name) * getattr(price, name) for name in CLASSES)
         return -(-total // _TOKENS_PER_PRICE)
-
-    def saved_by_cache(self, tokens: TokenCounts) -> int:
-        """Return what ``tokens`` would have cost without a cache, less what they cost, in micro-dollars.
-
-        Negative where writing them to the cache cost more than reading it saved.
-        """
-        return self.cost(TokenCounts(input=tokens.prompt, output=tokens.output)) - self.cost(tokens)
 
     def of_prompt(self, tokens: int) -> "Price":
         """Return the price of a request whose prompt has that many tokens."""
