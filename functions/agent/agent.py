@@ -221,8 +221,14 @@ class Agent:
     def _report_call(
         self, requested: ModelRequested, charge: Charged, tokens: TokenCounts | None, latency_ms: int
     ) -> None:
-        reserved, cost = requested.reserved_microusd, charge.cost_microusd
-        self.emit(model_call_line(reserved_microusd=reserved, cost_microusd=cost, tokens=tokens, latency_ms=latency_ms))
+        line = model_call_line(
+            reserved_microusd=requested.reserved_microusd,
+            cost_microusd=charge.cost_microusd,
+            tokens=tokens,
+            latency_ms=latency_ms,
+            caches=bool(requested.sent_as.cache_points),
+        )
+        self.emit(line)
 
     def _left_s(self, run: Run) -> float:
         """Return the seconds left until the workflow cuts the agent."""
@@ -236,9 +242,12 @@ class Agent:
 
 
 def model_call_line(
-    *, reserved_microusd: int, cost_microusd: int, tokens: TokenCounts | None, latency_ms: int
+    *, reserved_microusd: int, cost_microusd: int, tokens: TokenCounts | None, latency_ms: int, caches: bool = False
 ) -> MetricLine:
-    """Return the metric line of one model call: its reservation, and the charge that replaced it."""
+    """Return the metric line of one model call: its reservation, and the charge that replaced it.
+
+    ``caches``: its prompt had cache points. One that was too short for the cache is no miss.
+    """
     values: dict[str, int | Decimal] = {
         "ReservedUsd": usd(reserved_microusd),
         "CostUsd": usd(cost_microusd),
@@ -247,6 +256,8 @@ def model_call_line(
     }
     if tokens is not None:
         values["Tokens"] = tokens.prompt + tokens.output
+        if caches and tokens.cache_read + tokens.cache_write > 0:
+            values["CacheReadPercent"] = 100 * tokens.cache_read // tokens.prompt
     return metric_line(values)
 
 

@@ -23,12 +23,15 @@ from ballast.playbook import Playbook
 from ballast.playbook.first_prompt import (
     PROVIDER_OVERHEAD_TOKENS,
     attempt_within,
+    cache_ttl,
     first_prompt,
     input_bound,
     request_blocks,
+    reserved_price,
     tool_config,
 )
 from ballast.run import Run
+from functions.agent.caching import cache_points
 from functions.agent.decision import refused_answer_notice
 from functions.agent.loops import loop_notices
 from functions.agent.reply import call_id
@@ -85,10 +88,11 @@ def compose(
         **_changed_parts(run.prompt, _with_tools(first_prompt(playbook, opened.request, card), run.prompt, card)),
         **({"despair": as_recorded(notices)} if notices else {}),
     )
-    bound = _input_bound(run, delta)
+    bound, size = _input_bound(run, delta), _sent_bytes(run, delta)
+    delta = _with_cache(run, delta, card, playbook, bound=bound, size=size)
     reservation = attempt_within(
         opened.limits,
-        price,
+        reserved_price(price, card, delta.sent_as.cache_ttl),
         card,
         taken,
         bound=bound,
@@ -101,12 +105,26 @@ def compose(
         update={
             "max_tokens": reservation.max_tokens,
             "prompt_bound": bound,
-            "sent_bytes": _sent_bytes(run, delta),
+            "sent_bytes": size,
             "reserved_microusd": reservation.microusd,
         }
     )
     masked = run.as_shown.prompt.extended(_as_shown(requested, shown), run.as_shown)
     return requested.model_copy(update={"prompt_sha256": prompt_digest(run, masked, requested.inference)})
+
+
+def _with_cache(
+    run: Run, delta: ModelRequested, card: ModelCard, playbook: Playbook, *, bound: int, size: int
+) -> ModelRequested:
+    """Return ``delta`` with the cache points that are sent; unchanged for a model that takes none."""
+    if card.cache is None:
+        return delta
+    limits, prompt = run.opening.limits, run.prompt.extended(delta)
+    ttl = cache_ttl(playbook, card, limits, tools=prompt.tools, bound=bound, size=size)
+    turns = run.counts.turns + (1 if delta.attempt == 1 else 0)
+    points = cache_points(prompt, card, goes_on=turns < limits.turns) if ttl else ()
+    cached = {"cache_points": points, **({"cache_ttl": ttl} if points else {})}
+    return delta.model_copy(update={"sent_as": delta.sent_as.model_copy(update=cached)})
 
 
 def _must_not_think(run: Run, card: ModelCard) -> bool:

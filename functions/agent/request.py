@@ -22,6 +22,7 @@ from ballast.models.card import ModelCard
 from ballast.playbook.agent import AgentConfig
 from ballast.playbook.inference import Taken
 from ballast.run import Run
+from functions.agent.caching import with_cache_points
 from functions.agent.reply import sendable
 from functions.agent.text import cited_text
 from functions.agent.usage import messages_bytes
@@ -88,7 +89,7 @@ def converse_request(run: Run, requested: ModelRequested, *, stack: str) -> dict
         },
     }
     given = {name: value for name, value in optional.items() if value}
-    return {"modelId": requested.model, **sent, "inferenceConfig": inference, **given}
+    return with_cache_points({"modelId": requested.model, **sent, "inferenceConfig": inference, **given}, form)
 
 
 def _metadata(value: str) -> str:
@@ -107,7 +108,8 @@ def _with_system(prompt: Prompt, messages: list[Any], form: SentAs) -> dict[str,
 
 def _form_key(what: str, requested: ModelRequested) -> str:
     """Return the name of a fold of messages in the form of ``requested``."""
-    return f"{what} to {requested.model} as {canonical(requested.sent_as.model_dump(exclude_unset=True))}"
+    form = requested.sent_as.model_dump(exclude_unset=True, exclude={"cache_points", "cache_ttl"})
+    return f"{what} to {requested.model} as {canonical(form)}"
 
 
 # Messages in a model's form

@@ -580,6 +580,7 @@ def _ended(fact: ModelResponded | ModelFailed) -> dict[str, Any]:
         "output_tokens": fact.output_tokens or 0,
         "cached_tokens": fact.cache_read_tokens or 0,
         "cache_write_tokens": fact.cache_write_tokens or 0,
+        "cache_saved_microusd": fact.cache_saved_microusd or 0,
         "cost_microusd": fact.cost_microusd,
         "charged_microusd": fact.cost_microusd,
         "latency_ms": fact.latency_ms,

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Tokens that a provider may add to a prompt, for example for the use of tools.
 PROVIDER_OVERHEAD_TOKENS = 1_024
+#: Text has about 4 bytes a token, JSON 3. Nothing that a prompt holds much of has fewer than this.
+LEAST_BYTES_A_TOKEN = 2
 #: The name of Ballast's own tool.
 ASK_REQUESTER = "ask_requester"
 
@@ -111,6 +113,29 @@ def input_bound(system: Any, tools: Any, messages: Any) -> int:
     return max(size, len(unicodedata.normalize("NFKC", text).encode("utf-8", "surrogatepass")))
 
 
+def cache_ttl(playbook: Playbook, card: ModelCard, limits: Limits, *, tools: Any, bound: int, size: int) -> str | None:
+    """Return the lifetime of the cache points of an attempt; None if it sends none.
+
+    ``bound``: upper bound of the prompt's tokens; ``size``: bytes of its texts. A prompt that is surely shorter than
+    the model's minimum is never cached. The first request of a run pays for the cache, so a second one must be likely:
+    a run with one turn has none, and one without tools answers at once.
+    """
+    caching = playbook.agent.cache
+    if not caching or card.cache is None or limits.turns == 1 or tools is None:
+        return None
+    if min(bound, size // LEAST_BYTES_A_TOKEN) < card.cache.least_tokens:
+        return None
+    return caching.taken_by(card)
+
+
+def reserved_price(price: Price, card: ModelCard, ttl: str | None) -> Price:
+    """Return the price by which an attempt with cache points of that lifetime is reserved.
+
+    A model that takes no cache points may cache by itself, so any class counts.
+    """
+    return price if card.cache is None else price.cached_for(ttl)
+
+
 def attempt_within(
     limits: Limits,
     price: Price,
@@ -150,7 +175,10 @@ def why_no_attempt(
     prompt, taken = first_prompt(playbook, request, card), playbook.agent.inference.taken_by(card)
     config = taken.output_config_for(playbook.agent.answer_schema(request.intent))
     read = [*prompt.messages, *filter(None, [config])]
-    bound = input_bound(prompt.system, prompt.tools, read) + PROVIDER_OVERHEAD_TOKENS
+    size = input_bound(prompt.system, prompt.tools, read)
+    bound = size + PROVIDER_OVERHEAD_TOKENS
+    ttl = cache_ttl(playbook, card, limits, tools=prompt.tools, bound=bound, size=size)
+    price = reserved_price(price, card, ttl)
     reason = attempt_within(
         limits, price, card, taken, bound=bound, tokens_so_far=0, left_microusd=limits.cost_microusd
     )
