@@ -192,6 +192,11 @@ class AgentConfig(Wire):
         )
         return next(fitting, self.model)
 
+    def models_for(self, intent: str | None) -> tuple[str, ...]:
+        """Return the models that are asked, by turn, in a run with that intent while none fails."""
+        turns = {1, *(one.from_turn for one in self.model_for)}
+        return tuple(dict.fromkeys(self.model_at(intent, turn) for turn in sorted(turns)))
+
     def answer_schema(self, intent: str | None) -> dict[str, Json] | None:
         """Return the schema of an answer to that intent; None if there is none."""
         known = self.intents.get(intent) if intent else None
