@@ -24,4 +24,12 @@ No model client and no business code lives here. Modules import downwards only::
     aws_errors         an AWS client's error as its consequence
     errors             each named by its consequence
     metrics            what CloudWatch is told
+    regex              expressions that are compiled on first use
 """
+
+import gc
+import os
+
+# Nearly all that init makes stays, so a collector would search it in vain. ``runtime.made_at_init`` turns it on again.
+if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:
+    gc.disable()

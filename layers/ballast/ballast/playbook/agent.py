@@ -235,7 +235,7 @@ def read_agent(file: Path) -> AgentConfig:
     except UnicodeDecodeError:
         raise PlaybookInvalid(f"{file}: is not UTF-8 text. Save it as UTF-8.") from None
     try:
-        data: Any = yaml.safe_load(text)
+        data: Any = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  the safe one, in C
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
