@@ -12,6 +12,7 @@ from localcloud.converse import ModelError, Reply, Strict
 from localcloud.converse.cache_rules import CACHE_RULES
 from localcloud.converse.card_rules import CARD_RULES
 from localcloud.converse.rules import refused
+from localcloud.converse.schema_rules import SCHEMA_RULES
 from tests.unit.localcloud.test_converse_rules import (
     LEGAL,
     PDF,
@@ -417,8 +418,10 @@ def test_what_a_model_does_not_take_is_refused(
 
 
 def test_each_rule_has_a_request_that_breaks_it_and_a_source() -> None:
-    assert {rule for rule, *_ in REFUSED} | {"a call's id"} == {rule.name for rule in (*CARD_RULES, *CACHE_RULES)}
-    for rule in (*CARD_RULES, *CACHE_RULES):
+    assert {rule for rule, *_ in REFUSED} | {"a call's id"} == {
+        rule.name for rule in (*CARD_RULES, *SCHEMA_RULES, *CACHE_RULES)
+    }
+    for rule in (*CARD_RULES, *SCHEMA_RULES, *CACHE_RULES):
         assert re.search(r"docs\.aws\.amazon\.com/|[\w.-]+/[\w.-]+#\d+", rule.source), rule.name
 
 
