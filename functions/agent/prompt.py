@@ -13,7 +13,7 @@ from typing import Any
 from ballast.contracts import ExitReason, HandOver, Planner
 from ballast.errors import ToolForbidden
 from ballast.folds.calls import CallState
-from ballast.folds.conversation import Prompt, asked_with, prompt_digest, said
+from ballast.folds.conversation import Prompt, asked_with, in_full, named_result, prompt_digest, said
 from ballast.folds.loops import Loops, Signal, as_recorded, notice
 from ballast.log.events import EscalationAnnounced, ModelRequested, ModelResponded
 from ballast.log.keys import Key
@@ -109,7 +109,7 @@ def compose(
             "reserved_microusd": reservation.microusd,
         }
     )
-    masked = run.as_shown.prompt.extended(_as_shown(requested, shown))
+    masked = run.as_shown.prompt.extended(_as_shown(requested, shown), run.as_shown)
     return requested.model_copy(update={"prompt_sha256": prompt_digest(run, masked, requested.inference)})
 
 
@@ -143,8 +143,8 @@ def _must_not_think(run: Run, card: ModelCard) -> bool:
 
 def _sent_bytes(run: Run, requested: ModelRequested) -> int:
     """Return the bytes of a prompt's texts."""
-    prompt = run.prompt.extended(requested)
-    new = shaped(requested.messages, requested.sent_as)
+    prompt = run.prompt.extended(requested, run)
+    new = shaped(in_full(requested, run), requested.sent_as)
     return sent_bytes(prompt.system, prompt.tools, new, before=earlier_bytes(run, requested))
 
 
@@ -176,7 +176,8 @@ def _input_bound(run: Run, delta: ModelRequested) -> int:
     Without an exact count every byte of the prompt counts as a token.
     """
     form = delta.sent_as
-    new = input_bound(delta.system, delta.tools, [*shaped(delta.messages, form), *filter(None, [form.output_config])])
+    messages = [*shaped(in_full(delta, run), form), *filter(None, [form.output_config])]
+    new = input_bound(delta.system, delta.tools, messages)
     if delta.after is None:
         return new + PROVIDER_OVERHEAD_TOKENS
     last = run.newest(ModelResponded)
@@ -202,8 +203,9 @@ def _exact_tokens(run: Run, last: ModelResponded, model_id: str) -> int | None:
 def new_messages(run: Run, notices: Mapping[int, Signal] | None = None) -> list[dict[str, Any]]:
     """Return one user message: the request at first, later the results of the calls and what other planners did.
 
-    Converse demands a result for every call of the last completion, executed or not. ``notices`` holds the loop
-    signals that the model is told, by the position of the call.
+    Converse demands a result for every call of the last completion, executed or not. A result that the log holds is
+    named, as the log keeps it: ``in_full`` puts it in. ``notices`` holds the loop signals that the model is told, by
+    the position of the call.
     """
     if run.prompt.after is None:
         return [{"role": "user", "content": request_blocks(run.opening.request) + _other_planners(run)}]
@@ -247,9 +249,7 @@ def _reply(reply: str, key: str) -> dict[str, Any]:
 
 def _result(state: CallState | None, key: str) -> dict[str, Any]:
     if state is not None and state.status == "ok":
-        content: list[dict[str, Any]] = [
-            {"json": state.result if isinstance(state.result, dict) else {"result": state.result}}
-        ]
+        content = [named_result(*state.position)]
         if state.notice:
             content.append({"text": state.notice})
         return {"toolUseId": key, "content": content + _changed_arguments(state), "status": "success"}

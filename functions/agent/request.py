@@ -16,7 +16,7 @@ from typing import Any
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import canonical, sha256
 from ballast.folds.append_only import PersistentList
-from ballast.folds.conversation import Prompt, asked_with, said
+from ballast.folds.conversation import Prompt, asked_with, in_full, said
 from ballast.log.events import ModelRequested, ModelResponded, SentAs
 from ballast.models.card import ModelCard
 from ballast.playbook.agent import AgentConfig
@@ -62,10 +62,10 @@ def converse_request(run: Run, requested: ModelRequested, *, stack: str) -> dict
 
     AWS's bill and invocation logs show ``requestMetadata``: the run, its tenant and the ``stack``.
     """
-    prompt, form = run.prompt.extended(requested), requested.sent_as
+    prompt, form = run.prompt.extended(requested, run), requested.sent_as
 
     def answered(before: Messages, asked: ModelRequested, responded: ModelResponded) -> Messages:
-        return before.with_more(map(sendable, shaped_turn(asked, responded, requested)))
+        return before.with_more(map(sendable, shaped_turn(run, asked, responded, requested)))
 
     messages = run.along(prompt.after, _form_key("sendable", requested), Messages(), answered)
     new = shaped(prompt.messages[len(messages) :], form)
@@ -119,7 +119,7 @@ def earlier_bytes(run: Run, requested: ModelRequested) -> int:
     """Return the bytes of the texts in the messages before those of ``requested``; the run remembers them."""
 
     def answered(before: int, asked: ModelRequested, responded: ModelResponded) -> int:
-        return before + messages_bytes(shaped_turn(asked, responded, requested))
+        return before + messages_bytes(shaped_turn(run, asked, responded, requested))
 
     return run.along(requested.after, _form_key("bytes", requested), 0, answered)
 
@@ -132,16 +132,18 @@ def earlier_messages(run: Run, requested: ModelRequested) -> list[dict[str, Any]
         responded = run.at(after).fact
         assert isinstance(responded, ModelResponded)
         asked = asked_with(run, responded)
-        turns = [*shaped_turn(asked, responded, requested), *turns]
+        turns = [*shaped_turn(run, asked, responded, requested), *turns]
         after = asked.after
     return turns
 
 
-def shaped_turn(asked: ModelRequested, responded: ModelResponded, requested: ModelRequested) -> list[dict[str, Any]]:
+def shaped_turn(
+    run: Run, asked: ModelRequested, responded: ModelResponded, requested: ModelRequested
+) -> list[dict[str, Any]]:
     """Return the messages of an earlier turn as the model of ``requested`` gets them."""
     made_by, form = asked.sent_as.card, requested.sent_as
     own = made_by == form.card if made_by else asked.model == requested.model
-    return [*shaped(asked.messages, form), _models_message(said(responded), form, own=own)]
+    return [*shaped(in_full(asked, run), form), _models_message(said(responded), form, own=own)]
 
 
 def shaped(messages: Iterable[Mapping[str, Any]], form: SentAs) -> list[dict[str, Any]]:

@@ -89,9 +89,8 @@ MAY: dict[str, Row] = {
     "AgentFunction": APPEND_LOG
     | SEAL_AND_OPEN
     | {
-        "bedrock:*::foundation-model/*": "bedrock:InvokeModel",
-        "bedrock:${AWS::Region}:${AWS::AccountId}:inference-profile/*": "bedrock:InvokeModel",
-        "bedrock:${AWS::Region}:${AWS::AccountId}:application-inference-profile/*": "bedrock:InvokeModel",
+        # tests/template/test_models.py: the models that the playbook names, and no others.
+        "ModelArns": "bedrock:InvokeModel",
         "bedrock:${AWS::Region}:${AWS::AccountId}:guardrail/${GuardrailId}": "bedrock:ApplyGuardrail",
         "BudgetsTable": "dynamodb:BatchGetItem",
         "ModelCircuitsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem",

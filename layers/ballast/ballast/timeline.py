@@ -46,6 +46,7 @@ from ballast.contracts.timeline import (
 from ballast.errors import LogCorrupt
 from ballast.folds.approvals import ApprovalRound
 from ballast.folds.calls import CallState, Proposed
+from ballast.folds.conversation import in_full
 from ballast.folds.usage import corrected
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import (
@@ -360,13 +361,12 @@ class _TimelineOf:
 
     # ── the model ────────────────────────────────────────────────────────────────────────────────────────────
 
-    @staticmethod
-    def attempts(events: Iterable[Event]) -> tuple[ModelAttempt, ...]:
+    def attempts(self, events: Iterable[Event]) -> tuple[ModelAttempt, ...]:
         found: dict[int, dict[str, Any]] = {}
         for event in events:
             fact = event.fact
             if isinstance(fact, ModelRequested):
-                found.setdefault(fact.attempt, {}).update(_asked(fact), at=event.at)
+                found.setdefault(fact.attempt, {}).update(_asked(fact, self.run), at=event.at)
             elif isinstance(fact, ModelResponded | ModelFailed):
                 found.setdefault(fact.attempt, {"at": event.at}).update(_ended(fact))
         return tuple(ModelAttempt(**{"attempt": number, "state": "open"} | found[number]) for number in sorted(found))
@@ -549,11 +549,15 @@ def _dearest_first(attempts: Mapping[str, Sequence[ModelAttempt | CallAttempt]])
     return tuple(sorted(made, key=lambda one: (-one.charged_microusd, one.name)))
 
 
-def _asked(fact: ModelRequested) -> dict[str, Any]:
+def _asked(fact: ModelRequested, run: Run) -> dict[str, Any]:
+    try:
+        messages = in_full(fact, run)
+    except (LogCorrupt, *GARBLED):  # a result is missing or garbled: the message still tells where it should be
+        messages = fact.messages
     return {
         "model": fact.model,
         "price_version": fact.price_version,
-        "prompt": pieces(list(fact.messages)),
+        "prompt": pieces(list(messages)),
         "sent_as": {name: value for name, value in _settings(fact).items() if value is not None},
         "reserved_microusd": fact.reserved_microusd,
         "charged_microusd": fact.reserved_microusd,

@@ -167,12 +167,12 @@ class Catalog:
 
     def card(self, model_id: str) -> ModelCard:
         """Return the card of a model id, a profile's id, or an ARN. Raises ``ModelRefused``, which says what to add."""
-        base, _ = self._named(model_id)
+        base, _ = self.named(model_id)
         return self._card(base, model_id)
 
     def knows(self, model_id: str) -> bool:
         """Return whether the model has a card."""
-        base, _ = self._named(model_id)
+        base, _ = self.named(model_id)
         return self._places(base) != []
 
     def cards(self) -> list[ModelCard]:
@@ -221,8 +221,8 @@ class Catalog:
         vendor = base.partition(".")[0]
         return next((one for one in _files(self.vendors) if one.stem == vendor), None)
 
-    def _named(self, model_id: str) -> tuple[str, str]:
-        """Return the base id and the region family that a model id names."""
+    def named(self, model_id: str) -> tuple[str, str]:
+        """Return the base id and the region family that a model id names; ``region`` for ``region.MODEL``."""
         named = self.own.arns.get(model_id, model_id)
         arn = _ARN.match(named)
         named = arn[1] if arn else named
@@ -252,7 +252,7 @@ class Catalog:
 
     def price(self, model_id: str, *, on: date) -> ModelPrice:
         """Return what the model costs on that day. Raises ``ModelRefused``, which says what to add."""
-        base, family = self._named(model_id)
+        base, family = self.named(model_id)
         card = self._card(base, model_id)
         valid = [price for price in card.prices if price.valid_from <= on]
         if not valid:
@@ -268,7 +268,7 @@ class Catalog:
 
     def price_of(self, version: str, model_id: str) -> ModelPrice:
         """Return the price of ``version``, which a charge in the log names. Raises ``SettingInvalid``."""
-        base, family = self._named(model_id)
+        base, family = self.named(model_id)
         for price in self._card(base, model_id).prices:
             if price.version == version:
                 return price.of(model_id, family)
@@ -292,7 +292,7 @@ class Catalog:
 
     def check(self, model_id: str, *, tools: bool) -> None:
         """Raise ``ModelRefused`` if the model cannot be an agent's. ``tools``: the agent has tools to offer."""
-        base, family = self._named(model_id)
+        base, family = self.named(model_id)
         card = self._card(base, model_id)
         if not card.converse_api:
             raise ModelRefused(f"Converse does not serve the model {model_id!r} ({card.name}). Name another one.")
