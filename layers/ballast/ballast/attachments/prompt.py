@@ -106,6 +106,11 @@ def _of_page(card: ModelCard) -> int:
     return takes.most_tokens if takes is not None and takes.most_tokens is not None else _LEAST_TOKENS
 
 
+def logged(one: Kept) -> dict[str, Any]:
+    """Return a file as the log has it."""
+    return one.model_dump(mode="json", exclude_none=True) | {"kind": one.kind}
+
+
 def why_not_taken(attachments: Sequence[Attachment], card: ModelCard) -> str | None:
     """Return why the model of ``card`` cannot be sent all of these files; None if it can."""
     for kind, takes in (("image", card.images), ("document", card.documents)):
