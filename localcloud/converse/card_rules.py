@@ -11,7 +11,7 @@ from typing import Any
 
 from ballast.models.card import ModelCard
 from localcloud.converse.asked import Asked, Rule, card_rule
-from localcloud.converse.cache import canonical_bytes, tokens_of
+from localcloud.converse.cache import canonical_bytes, tokens_in, tokens_of
 
 _API = "docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_"
 _GUIDE = "docs.aws.amazon.com/bedrock/latest/userguide/"
@@ -86,8 +86,10 @@ def _context(asked: Asked, card: ModelCard) -> Iterator[str]:
 
 
 def _tokens(asked: Asked) -> int:
-    parts = [asked.request.get(name) for name in ("system", "messages", "toolConfig")]
-    return sum(tokens_of(canonical_bytes(part)) for part in parts if part)
+    parts = [asked.request.get(name) for name in ("system", "toolConfig")]
+    return sum(tokens_of(canonical_bytes(part)) for part in parts if part) + sum(
+        tokens_in(block) for _, _, block in asked.blocks
+    )
 
 
 def _structured_output(asked: Asked, card: ModelCard) -> Iterator[str]:

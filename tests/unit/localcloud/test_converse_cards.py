@@ -123,13 +123,13 @@ REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
     ("images and documents", "us.amazon.nova-micro-v1:0", last({"image": PNG}), "doesn't support images"),
     (
         "images and documents",
-        {"images": {"formats": ["png"], "most": 1, "most_bytes": 10}},
+        {"images": {"formats": ["png"], "most": 1, "most_bytes": 100}},
         last({"image": {**PNG, "format": "webp"}}),
         "no image of the format webp",
     ),
     (
         "images and documents",
-        {"images": {"formats": ["png"], "most": 1, "most_bytes": 10}},
+        {"images": {"formats": ["png"], "most": 1, "most_bytes": 100}},
         last({"image": PNG}, {"image": PNG}),
         "has 2 images; this model takes 1",
     ),

@@ -156,16 +156,18 @@ class Dialect(_Part):
 class Media(_Part):
     """Images or documents. A card without this takes none.
 
-    formats     Converse's names of formats (``png``, ``pdf``)
-    most        images or documents in a request
-    most_bytes  bytes of one, before base64
-    in_results  whether they may stand in a tool result
+    formats      Converse's names of formats (``png``, ``pdf``)
+    most         images or documents in a request
+    most_bytes   bytes of one, before base64
+    in_results   whether they may stand in a tool result
+    most_tokens  tokens of one image at most, whatever its size; None if the vendor states none
     """
 
     formats: tuple[str, ...] = Field(min_length=1)
     most: Count
     most_bytes: Count
     in_results: bool = False
+    most_tokens: Count | None = None
 
 
 class DatedPrice(Price, defer_build=True):

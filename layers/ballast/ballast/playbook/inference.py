@@ -171,6 +171,17 @@ class Taken:
         return {**self.output_config, "textFormat": form}
 
 
+class Caching(Wire):
+    """How prompts are cached. ``ttl``: lifetime of a cache point, where the model takes it; null: the model's own."""
+
+    ttl: Literal["5m", "1h"] | None = None
+
+    def taken_by(self, card: "ModelCard") -> str | None:
+        """Return the lifetime of cache points in prompts for the model of ``card``; None if it takes no points."""
+        lives = card.cache.ttls if card.cache is not None else ()
+        return self.ttl if self.ttl in lives else next(iter(lives), None)
+
+
 @dataclass
 class _Thinking:
     """What is asked of a model's thinking, while it is found out."""
