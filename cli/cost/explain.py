@@ -22,8 +22,8 @@ class Charge:
     planner  who proposed it
     tools    of a model attempt: the tools that its completion called; empty if it called none
     outcome  responded | failed | open (unknown: the whole reservation stays charged); of a tool: its status
-    cached_tokens  of the input tokens: read from the provider's cache
-    cache_saved    what the input tokens would have cost without the cache, less what they cost; may be negative
+    cache_read  of the input tokens: read from the provider's cache
+    cache_saved what the input tokens would have cost without the cache, less what they cost; may be negative
     """
 
     run_id: str
@@ -38,7 +38,7 @@ class Charge:
     tools: tuple[str, ...] = ()
     input_tokens: int = 0
     output_tokens: int = 0
-    cached_tokens: int = 0
+    cache_read: int = 0
     cache_saved: int = 0
     price_version: str = ""
 
@@ -70,7 +70,7 @@ def _of_models(made: Timeline) -> Iterator[Charge]:
                 tools=tuple(call.tool for call in turn.calls) if calls and one.state == "responded" else (),
                 input_tokens=one.prompt_tokens,
                 output_tokens=one.output_tokens,
-                cached_tokens=one.cached_tokens,
+                cache_read=one.cached_tokens,
                 cache_saved=one.cache_saved_microusd,
                 price_version=one.price_version,
             )
@@ -97,7 +97,7 @@ def _of_tools(made: Timeline) -> Iterator[Charge]:
 ANSWERING = "(answering)"
 
 
-_SUMMED = ("reserved", "charged", "input_tokens", "output_tokens", "cached_tokens", "cache_saved")
+_SUMMED = ("reserved", "charged", "input_tokens", "output_tokens", "cache_read", "cache_saved")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Sum:
     charged: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
-    cached_tokens: int = 0
+    cache_read: int = 0
     cache_saved: int = 0
 
     def plus(self, more: "Charge | Sum") -> "Sum":
@@ -147,7 +147,8 @@ def _parts(charge: Charge) -> list[Charge]:
             each, rest = divmod(amount, len(names))
             return each + (rest if position == 0 else 0)
 
-        parts.append(replace(charge, name=name, **{one: share(getattr(charge, one)) for one in _SUMMED}))
+        shares: dict[str, Any] = {one: share(getattr(charge, one)) for one in _SUMMED}
+        parts.append(replace(charge, name=name, **shares))
     return parts
 
 
@@ -219,7 +220,6 @@ class Explanation:
             "returned_microusd": self.total.reserved - self.total.charged,
             "unspent_microusd": self.unspent,
             "saved_microusd": self.saved,
-            "cached_tokens": self.total.cached_tokens,
             "cache_saved_microusd": self.total.cache_saved,
             "as_corrected_microusd": self.as_corrected,
             "corrected": {run_id: one.model_dump() for run_id, one in self.corrected.items()},

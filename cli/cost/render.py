@@ -51,9 +51,9 @@ def _head(made: Explanation) -> list[Text]:
 
 def _cached(sums: Sum) -> list[Text]:
     """Return what the provider's prompt cache saved, or cost; nothing if no token was cached."""
-    if not sums.cached_tokens and not sums.cache_saved:
+    if not sums.cache_read and not sums.cache_saved:
         return []
-    percent = 100 * sums.cached_tokens // max(1, sums.input_tokens)
+    percent = 100 * sums.cache_read // max(1, sums.input_tokens)
     read = f"{percent}% of the input tokens were read from the prompt cache"
     if sums.cache_saved >= 0:
         return [Text(f"  {read}, which saved ${dollars(sums.cache_saved)}", "green")]
@@ -85,7 +85,7 @@ def _table(name: str, sums: Sequence[Sum]) -> Columns:
     rest = sums[_MOST:]
     if rest:
         shown.append((f"and {len(rest)} more", total(rest)))
-    cached = any(one.cached_tokens or one.cache_saved for one in sums)
+    cached = any(one.cache_read or one.cache_saved for one in sums)
     more = ("cached", "cache saved $") if cached else ()
     heads = (name, "charges", "tokens in", "out", "reserved $", "charged $", *more)
     rows = [_row(label, one, cached=cached, comma=True) for label, one in shown]
@@ -99,4 +99,4 @@ def _row(label: str, one: Sum, *, cached: bool, comma: bool) -> tuple[str, ...]:
 
     counts = (one.count, one.input_tokens, one.output_tokens)
     row = (clean(label, lines=False), *map(count, counts), dollars(one.reserved), dollars(one.charged))
-    return (*row, count(one.cached_tokens), dollars(one.cache_saved)) if cached else row
+    return (*row, count(one.cache_read), dollars(one.cache_saved)) if cached else row

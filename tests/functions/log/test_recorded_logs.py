@@ -40,7 +40,7 @@ def without_additions(reading: Any) -> Any:
     return [without_additions(one) for one in reading] if isinstance(reading, list) else reading
 
 
-_ADDED = ("sent_as", "cache_saved_microusd")
+_ADDED = ("sent_as", "cache_saved_microusd", "cache_saved", "cache_read")
 _ASKED_BECAUSE = re.compile(r"\s+\(asked\s+because[^)]*\)")
 
 #: What the version before said wrongly: its trace left out what tools cost, here $0.0015, until the run had ended.

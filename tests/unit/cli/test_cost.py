@@ -108,9 +108,9 @@ def test_what_the_prompt_cache_saved_is_told_and_is_no_part_of_the_sum(saved: in
 
     made = explained([events])
 
-    assert (made.total.cached_tokens, made.total.cache_saved, made.total.charged) == (400, saved, 4_001)
+    assert (made.total.cache_read, made.total.cache_saved, made.total.charged) == (400, saved, 4_001)
     for sums in made.tables().values():
-        assert (sum(one.cached_tokens for one in sums), sum(one.cache_saved for one in sums)) == (400, saved)
+        assert (sum(one.cache_read for one in sums), sum(one.cache_saved for one in sums)) == (400, saved)
     assert made.as_data()["cache_saved_microusd"] == saved
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(render(made))

@@ -145,12 +145,17 @@ class Dialect(_Part):
     refs                   whether it follows ``$ref`` into ``$defs``; else they are inlined
     unsupported            keywords that are left out, at any depth
     additional_properties  whether it takes ``additionalProperties``
+    strict_keys            keywords of a schema that the provider holds the model to, at any depth
     """
 
     root_keys: tuple[str, ...] | None = None
     refs: bool = True
     unsupported: tuple[str, ...] = ()
     additional_properties: bool = True
+    strict_keys: tuple[str, ...] = (
+        *("$defs", "$ref", "additionalProperties", "anyOf", "const", "default", "description", "enum", "items"),
+        *("minItems", "pattern", "properties", "required", "title", "type"),
+    )
 
 
 class Media(_Part):

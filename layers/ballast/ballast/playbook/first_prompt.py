@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Iterator, Mapping, Sequence
+from operator import add, gt, itemgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -35,6 +35,13 @@ if TYPE_CHECKING:
 PROVIDER_OVERHEAD_TOKENS = 1_024
 #: Text has about 4 bytes a token, JSON 3. Nothing that a prompt holds much of has fewer than this.
 LEAST_BYTES_A_TOKEN = 2
+#: Bedrock's limits of strict tools in a request, and of the fields in all of them that may be left out, and that have
+#: several forms (a value or null).
+MOST_STRICT_TOOLS, MOST_OPTIONAL_FIELDS, MOST_FORMS = 20, 24, 16
+_TOO_MUCH = (
+    f"a request has at most {MOST_STRICT_TOOLS} strict tools, and in all of them {MOST_OPTIONAL_FIELDS} fields that "
+    f"may be left out and {MOST_FORMS} of several forms"
+)
 #: The name of Ballast's own tool.
 ASK_REQUESTER = "ask_requester"
 
@@ -74,23 +81,50 @@ def first_prompt(playbook: Playbook, request: RunRequest, card: ModelCard, files
 def tool_config(specs: Sequence[Mapping[str, Any]], card: ModelCard, *, strict: bool = False) -> dict[str, Any] | None:
     """Return Converse's ``toolConfig`` in the model's dialect, by name; None without tools, which Converse demands.
 
-    The same tools give the same bytes. Raises ``ModelRefused`` for a schema that the model cannot be told.
+    ``strict``: the provider holds the model to each schema that it can, if the card takes that. The same tools give the
+    same bytes. Raises ``ModelRefused`` for a schema that the model cannot be told.
     """
-    from ballast.models.tool_schema import NotInlinable, in_dialect  # a function that asks no model reads no schema
+    made = [spec for spec, _ in _declared(specs, card, strict=strict)]
+    return {"tools": [{"toolSpec": spec} for spec in made]} if made else None
 
-    made = []
+
+def why_not_strict(specs: Sequence[Mapping[str, Any]], card: ModelCard) -> str | None:
+    """Return why the provider of ``card`` is not held to one of these tools; None if it is to all."""
+    return next((f"{spec['name']}: {why}" for spec, why in _declared(specs, card, strict=True) if why), None)
+
+
+def _declared(
+    specs: Sequence[Mapping[str, Any]], card: ModelCard, *, strict: bool
+) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield each tool's declaration, by name, and why it is not strict; "" if it is, or need not be."""
+    # A function that asks no model reads no schema.
+    from ballast.models.tool_schema import NotInlinable, NotStrict, in_dialect, strict_form, strict_size
+
+    held = optional = forms = 0
     for one in sorted((one["toolSpec"] for one in specs), key=itemgetter("name")):
         try:
-            schema = {"json": in_dialect(one["inputSchema"]["json"], card.tool_schema)}
+            schema = in_dialect(one["inputSchema"]["json"], card.tool_schema)
         except NotInlinable as problem:
             raise ModelRefused(
                 f"The model {card.id} ({card.name}) follows no references in a tool's schema, and the arguments of "
                 f"{one['name']} contain themselves ({problem}). Bound their depth with a model for each level, or "
                 "name another model."
             ) from None
-        held = {"strict": True} if strict and card.strict_tools else {}
-        made.append({"toolSpec": {**one, "inputSchema": schema, **held}})
-    return {"tools": made} if made else None
+        usual = {**one, "inputSchema": {"json": schema}}
+        if not strict or not card.strict_tools:
+            yield usual, ""
+            continue
+        try:
+            closed = strict_form(schema, card.tool_schema)
+        except NotStrict as problem:
+            yield usual, f"its arguments {problem}"
+            continue
+        more = tuple(map(add, (held, optional, forms), (1, *strict_size(closed))))
+        if any(map(gt, more, (MOST_STRICT_TOOLS, MOST_OPTIONAL_FIELDS, MOST_FORMS))):
+            yield usual, _TOO_MUCH
+            continue
+        held, optional, forms = more
+        yield {**one, "inputSchema": {"json": closed}, "strict": True}, ""
 
 
 def request_blocks(request: RunRequest, files: Sequence[Kept] = ()) -> list[dict[str, Any]]:
