@@ -12,6 +12,7 @@ No model client and no business code lives here. Modules import downwards only::
     playbook           tools, fallbacks, agent.yaml
     validation         grounding, taint, sizes, answers
     edge               the edge of every function: no error takes a sensitive value out
+    attachments        images and documents of a run: checked, kept in S3, bounded in tokens
     table              DynamoDB tables in plain values
     runtime            a function's environment, clients and clock
     models             model cards: what each model takes and costs
