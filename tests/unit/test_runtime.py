@@ -106,6 +106,7 @@ def initializing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
+    monkeypatch.setenv("_HANDLER", f"{__name__}.handler")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
@@ -159,6 +160,17 @@ def test_an_expression_is_compiled_when_it_is_first_used_and_does_what_re_does()
     assert word.fullmatch("Abc")["first"] == "A"  # type: ignore[index]
     assert word.sub(r"\g<first>", "Abc def") == "A d"
     assert [word.pattern, word.flags] == [r"(?P<first>[a-z])\w*", re.compile("a", re.IGNORECASE).flags]
+
+
+def test_a_handler_that_another_function_imports_makes_nothing(
+    initializing: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_HANDLER", "functions.people.api.lambda_handler")
+    made: list[Runtime] = []
+
+    made_at_init(made.append)(handler)
+
+    assert made == []
 
 
 def test_any_other_process_makes_nothing_by_an_import(monkeypatch: pytest.MonkeyPatch) -> None:
