@@ -17,6 +17,7 @@ handlers, on moto instead of AWS. It needs no account and no network, and keeps 
   ballast trace                     list the saved runs
   ballast cost --since 1d           show what they cost, and why
   ballast prices nova               show what models take and cost
+  ballast models                    show which of them the agent may call
   ballast verify --since 1d         check that nobody changed their logs
   ballast run --text "Where is my order O-1001?" --model http://localhost:11434/v1#qwen3
   ballast up                        serve the whole stack over HTTP, on localhost
@@ -165,6 +166,21 @@ Show what models cost, in US dollars per million tokens, and what each takes: th
 
 --check shows all problems together and ends with 2 if there is one. docs/models.md says what the facts
 mean, how to add a card, and how to price an application inference profile.
+"""
+
+MODELS = """\
+Show the models and inference profiles that the agent may call: those that agent.yaml names, as the
+template's parameter ModelArns. Its role may call no others.
+
+  ballast models                                  for any region
+  ballast models --region eu-central-1            for a stack there, whole
+  ballast models --playbook layers/desk/itdesk    of another playbook
+  ballast models --model eu.amazon.nova-pro-v1:0  for a stack with that ModelId
+  ballast models --check                          compare samconfig.toml with agent.yaml
+
+Give the printed line to `sam deploy --parameter-overrides`, or write it into samconfig.toml. --check ends
+with 2 if a model is missing there, or if there is one that agent.yaml does not name. A local cloud takes
+ModelArns from its playbook.
 """
 
 VERIFY = """\

@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _cost(_explained(commands.add_parser("cost", help="show what runs cost, and why"), help_texts.COST))
     _prices(_explained(commands.add_parser("prices", help="show or check model cards"), help_texts.PRICES))
+    _models(_explained(commands.add_parser("models", help="show what the agent may call"), help_texts.MODELS))
     _verify(_explained(commands.add_parser("verify", help="check logs against their digests"), help_texts.VERIFY))
     _budget(_explained(commands.add_parser("budget", help="show or set spending limits"), help_texts.BUDGET))
     _breaker(_explained(commands.add_parser("breaker", help="show or set the spend breaker"), help_texts.BREAKER))
@@ -64,6 +65,13 @@ def _run(sub: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="a fact that you vouch for, as text; KEY:=JSON for other types. May be repeated",
+    )
+    sub.add_argument(
+        "--attach",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="an image or a document for the model; its suffix is its format. May be repeated",
     )
     sub.add_argument("--tenant", help="the tenant that pays for the run")
     sub.add_argument("--request-id", metavar="ID", help="the idempotency key (default: a new one)")
@@ -174,6 +182,14 @@ def _prices(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--playbook", metavar="PATH", help="a playbook's folder: with the cards of its models.yaml")
     sub.add_argument("--check", action="store_true", help="check the files and show every problem")
     sub.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def _models(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
+    sub.add_argument("--region", dest="of_region", metavar="REGION", help="the stack's region (default: any)")
+    sub.add_argument("--model", dest="model_id", default="", metavar="ID", help="the stack's ModelId, if it has one")
+    sub.add_argument("--check", action="store_true", help="compare the settings of `sam deploy` with agent.yaml")
+    sub.add_argument("--samconfig", metavar="FILE", help="with --check: the settings (default: samconfig.toml)")
 
 
 def _verify(sub: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.event_sources import StreamSource, filters_of
 from localcloud.functions import Function
+from localcloud.model_arns import PARAMETER, model_arns
 from localcloud.moto_seams.deployment import resolved
 from localcloud.parameters import broken, complaints
 from localcloud.sessions import ACCOUNT, REGION, LocalSession
@@ -65,10 +66,13 @@ def deploy(
 ) -> Deployment:
     """Create the stack and return its deployment.
 
-    ``overrides`` replace environment variables of the functions that have them. Raises
-    ``TemplateInvalid``.
+    ``overrides`` replace environment variables of the functions that have them. ``ModelArns`` are those of the
+    playbook that ``overrides`` name, unless given. Raises ``TemplateInvalid``, and ``PlaybookInvalid``.
     """
     sam = load_template(template)
+    if PARAMETER in sam.get("Parameters", {}) and PARAMETER not in parameters:
+        playbook, model_id = Path(overrides["PLAYBOOK_DIR"]), parameters.get("ModelId", "")
+        parameters = {**parameters, PARAMETER: ",".join(model_arns(playbook, REGION, model_id=model_id))}
     if wrong := [*complaints(sam.get("Parameters", {}), parameters), *broken(sam, parameters)]:
         raise TemplateInvalid(f"{template}: {' '.join(wrong)}")
     made, routes = without_http_api(_without_dashboards(to_cloudformation(sam, template.parent, parameters)))

@@ -12,8 +12,22 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-#: Prefixes of Bedrock's cross-region inference profiles.
-_PROFILE = re.compile(r"^(global|us|us-gov|eu|apac|jp|au|in|ca|sa)\.(?P<model>.+)$")
+#: Bedrock's cross-region inference profiles, by the prefix of their ids: a region, if not the caller's own, that they
+#: forward to. The global ones forward to a model without a region.
+_FORWARDS_TO = {
+    "us": "us-west-2",
+    "us-gov": "us-gov-east-1",
+    "eu": "eu-north-1",
+    "apac": "ap-northeast-1",
+    "jp": "ap-northeast-3",
+    "au": "ap-southeast-4",
+    "in": "ap-south-2",
+    "ca": "ca-west-1",
+    "sa": "sa-east-1",
+    "global": "",
+}
+_PROFILE = re.compile(rf"^(?P<prefix>{'|'.join(_FORWARDS_TO)})\.(?P<model>.+)$")
+_PROFILE_ARN = re.compile(r"^arn:aws:bedrock:[^:]*:[^:]*:inference-profile/(?P<id>.+)$")
 _INVOCATION = re.compile(r"^/\d{4}-\d{2}-\d{2}/functions/(?P<name>[^/]+)/invocations")
 #: IAM's action for each part of a transaction; the transaction itself has none.
 _PART = {
@@ -157,17 +171,20 @@ def _dynamodb(action: str, body: Mapping[str, Any], where: Account) -> Iterator[
 def needed_for_model(operation: str, model_id: str, region: str, account: str) -> list[Access]:
     """Return the rights that ``Converse`` or ``ConverseStream`` of ``model_id`` needs.
 
-    A cross-region profile needs the right to itself and to the model behind it.
+    A cross-region profile needs the right to itself and to the model behind it, in the caller's region and where it
+    forwards to. Which model is behind another ARN is not known here.
     """
     action = "bedrock:InvokeModelWithResponseStream" if operation.endswith("Stream") else "bedrock:InvokeModel"
-    if model_id.startswith("arn:"):
+    of_profile = _PROFILE_ARN.match(model_id)
+    if model_id.startswith("arn:") and of_profile is None:
         return [Access(action, model_id)]
-    profile = _PROFILE.match(model_id)
+    profile = _PROFILE.match(of_profile["id"] if of_profile else model_id)
     if profile is None:
-        return [Access(action, f"arn:aws:bedrock:{region}::foundation-model/{model_id}")]
+        return [Access(action, model_id if of_profile else f"arn:aws:bedrock:{region}::foundation-model/{model_id}")]
+    regions = dict.fromkeys([region, _FORWARDS_TO[profile["prefix"]]])
     return [
-        Access(action, f"arn:aws:bedrock:{region}:{account}:inference-profile/{model_id}"),
-        Access(action, f"arn:aws:bedrock:{region}::foundation-model/{profile['model']}"),
+        Access(action, model_id if of_profile else f"arn:aws:bedrock:{region}:{account}:inference-profile/{model_id}"),
+        *(Access(action, f"arn:aws:bedrock:{one}::foundation-model/{profile['model']}") for one in regions),
     ]
 
 

@@ -22,6 +22,8 @@ class Charge:
     planner  who proposed it
     tools    of a model attempt: the tools that its completion called; empty if it called none
     outcome  responded | failed | open (unknown: the whole reservation stays charged); of a tool: its status
+    cache_read  of the input tokens: read from the provider's cache
+    cache_saved what the input tokens would have cost without the cache, less what they cost; may be negative
     """
 
     run_id: str
@@ -36,6 +38,8 @@ class Charge:
     tools: tuple[str, ...] = ()
     input_tokens: int = 0
     output_tokens: int = 0
+    cache_read: int = 0
+    cache_saved: int = 0
     price_version: str = ""
 
     @property
@@ -66,6 +70,8 @@ def _of_models(made: Timeline) -> Iterator[Charge]:
                 tools=tuple(call.tool for call in turn.calls) if calls and one.state == "responded" else (),
                 input_tokens=one.prompt_tokens,
                 output_tokens=one.output_tokens,
+                cache_read=one.cached_tokens,
+                cache_saved=one.cache_saved_microusd,
                 price_version=one.price_version,
             )
 
@@ -91,6 +97,9 @@ def _of_tools(made: Timeline) -> Iterator[Charge]:
 ANSWERING = "(answering)"
 
 
+_SUMMED = ("reserved", "charged", "input_tokens", "output_tokens", "cache_read", "cache_saved")
+
+
 @dataclass(frozen=True)
 class Sum:
     """The sum of the charges under one name; amounts in micro-dollars."""
@@ -101,17 +110,13 @@ class Sum:
     charged: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    cache_read: int = 0
+    cache_saved: int = 0
 
-    def plus(self, charge: Charge) -> "Sum":
-        """Return the sum with one more charge."""
-        return Sum(
-            self.name,
-            self.count + 1,
-            self.reserved + charge.reserved,
-            self.charged + charge.charged,
-            self.input_tokens + charge.input_tokens,
-            self.output_tokens + charge.output_tokens,
-        )
+    def plus(self, more: "Charge | Sum") -> "Sum":
+        """Return the sum with one more charge, or with another sum."""
+        count = more.count if isinstance(more, Sum) else 1
+        return Sum(self.name, self.count + count, **{one: getattr(self, one) + getattr(more, one) for one in _SUMMED})
 
 
 def summed(charges: Iterable[Charge], by: Callable[[Charge], str]) -> list[Sum]:
@@ -142,39 +147,16 @@ def _parts(charge: Charge) -> list[Charge]:
             each, rest = divmod(amount, len(names))
             return each + (rest if position == 0 else 0)
 
-        parts.append(
-            replace(
-                charge,
-                name=name,
-                reserved=share(charge.reserved),
-                charged=share(charge.charged),
-                input_tokens=share(charge.input_tokens),
-                output_tokens=share(charge.output_tokens),
-            )
-        )
+        shares: dict[str, Any] = {one: share(getattr(charge, one)) for one in _SUMMED}
+        parts.append(replace(charge, name=name, **shares))
     return parts
 
 
-def added(sums: Sequence[Sum]) -> Sum:
-    """Return the sum of sums."""
-    made = Sum("total")
-    for one in sums:
-        made = Sum(
-            made.name,
-            made.count + one.count,
-            made.reserved + one.reserved,
-            made.charged + one.charged,
-            made.input_tokens + one.input_tokens,
-            made.output_tokens + one.output_tokens,
-        )
-    return made
-
-
-def total(charges: Iterable[Charge]) -> Sum:
+def total(parts: Iterable[Charge | Sum]) -> Sum:
     """Return the sum of all."""
     made = Sum("total")
-    for charge in charges:
-        made = made.plus(charge)
+    for one in parts:
+        made = made.plus(one)
     return made
 
 
@@ -238,6 +220,7 @@ class Explanation:
             "returned_microusd": self.total.reserved - self.total.charged,
             "unspent_microusd": self.unspent,
             "saved_microusd": self.saved,
+            "cache_saved_microusd": self.total.cache_saved,
             "as_corrected_microusd": self.as_corrected,
             "corrected": {run_id: one.model_dump() for run_id, one in self.corrected.items()},
             "by": {name: [asdict(one) for one in sums] for name, sums in self.tables().items()},

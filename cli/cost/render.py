@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ballast.money.amounts import dollars
-from cli.cost.explain import Explanation, Sum, added
+from cli.cost.explain import Explanation, Sum, total
 from cli.trace.layout import Columns, Plain
 from cli.trace.render import corrected
 from cli.trace.text import clean
@@ -42,10 +42,22 @@ def _head(made: Explanation) -> list[Text]:
         )
     if made.saved:
         lines.append(Text(f"  stopped loops would have cost about ${dollars(made.saved)} more", "green"))
+    lines += _cached(sums)
     versions = sorted({charge.price_version for charge in made.charges if charge.price_version})
     if versions:
         lines.append(Text(f"  prices: version {', '.join(versions)}", "dim"))
     return lines
+
+
+def _cached(sums: Sum) -> list[Text]:
+    """Return what the provider's prompt cache saved, or cost; nothing if no token was cached."""
+    if not sums.cache_read and not sums.cache_saved:
+        return []
+    percent = 100 * sums.cache_read // max(1, sums.input_tokens)
+    read = f"{percent}% of the input tokens were read from the prompt cache"
+    if sums.cache_saved >= 0:
+        return [Text(f"  {read}, which saved ${dollars(sums.cache_saved)}", "green")]
+    return [Text(f"  {read}; writing to it cost ${dollars(-sums.cache_saved)} more than that saved", "yellow")]
 
 
 def _corrected(made: Explanation) -> list[Text]:
@@ -72,13 +84,19 @@ def _table(name: str, sums: Sequence[Sum]) -> Columns:
     shown = [(one.name, one) for one in sums[:_MOST]]
     rest = sums[_MOST:]
     if rest:
-        shown.append((f"and {len(rest)} more", added(rest)))
-    heads = (name, "charges", "tokens in", "out", "reserved $", "charged $")
-    rows = [_row(label, one, comma=True) for label, one in shown]
-    return Columns(f"by {name}", heads, rows, piped=[_row(one.name, one, comma=False) for one in sums])
+        shown.append((f"and {len(rest)} more", total(rest)))
+    cached = any(one.cache_read or one.cache_saved for one in sums)
+    more = ("cached", "cache saved $") if cached else ()
+    heads = (name, "charges", "tokens in", "out", "reserved $", "charged $", *more)
+    rows = [_row(label, one, cached=cached, comma=True) for label, one in shown]
+    piped = [_row(one.name, one, cached=cached, comma=False) for one in sums]
+    return Columns(f"by {name}", heads, rows, piped=piped)
 
 
-def _row(label: str, one: Sum, *, comma: bool) -> tuple[str, ...]:
-    numbers = (one.count, one.input_tokens, one.output_tokens)
-    counted = [f"{number:,}" if comma else str(number) for number in numbers]
-    return (clean(label, lines=False), *counted, dollars(one.reserved), dollars(one.charged))
+def _row(label: str, one: Sum, *, cached: bool, comma: bool) -> tuple[str, ...]:
+    def count(number: int) -> str:
+        return f"{number:,}" if comma else str(number)
+
+    counts = (one.count, one.input_tokens, one.output_tokens)
+    row = (clean(label, lines=False), *map(count, counts), dollars(one.reserved), dollars(one.charged))
+    return (*row, count(one.cache_read), dollars(one.cache_saved)) if cached else row

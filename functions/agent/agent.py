@@ -27,6 +27,8 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from ballast.attachments.prompt import with_content
+from ballast.attachments.store import Attachments
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.decision import LIMITS
 from ballast.contracts.limits import HistoryUsed
@@ -65,6 +67,7 @@ class Agent:
     """The agent: it asks a model, with the playbook's instructions and tools."""
 
     log: RunLog
+    attachments: Attachments
     choice: AttemptChoice
     model: Converse
     circuits: Circuits
@@ -112,6 +115,8 @@ class Agent:
     def _ask(self, run: Run, requested: ModelRequested, within_s: float) -> dict[str, Any]:
         """Reserve, ask, and return the reply. Raises ``ModelFailure``, ``AttemptInProgress``."""
         run_id = run.run_id
+        # Before the reservation: what cannot be read costs nothing.
+        request = with_content(converse_request(run, requested, stack=self.stack), self.attachments.read)
         recorded = self.log.record(run_id, requested)
         if recorded.invocation != requested.invocation:
             raise AttemptInProgress(f"{run_id} turn {requested.turn}: another attempt has already asked the model.")
@@ -119,7 +124,7 @@ class Agent:
         # Without this check an agent that was timed out but still runs could spend money that neither of them counts.
         if self.log.goes_on_after(run_id, requested.turn):
             raise RunEnded(f"{run_id} has ended, or has continued without turn {requested.turn}; no model was asked.")
-        return self.model.reply(converse_request(run, requested, stack=self.stack), within_s=within_s)
+        return self.model.reply(request, within_s=within_s)
 
     def _wait(
         self,
@@ -221,8 +226,14 @@ class Agent:
     def _report_call(
         self, requested: ModelRequested, charge: Charged, tokens: TokenCounts | None, latency_ms: int
     ) -> None:
-        reserved, cost = requested.reserved_microusd, charge.cost_microusd
-        self.emit(model_call_line(reserved_microusd=reserved, cost_microusd=cost, tokens=tokens, latency_ms=latency_ms))
+        line = model_call_line(
+            reserved_microusd=requested.reserved_microusd,
+            cost_microusd=charge.cost_microusd,
+            tokens=tokens,
+            latency_ms=latency_ms,
+            caches=bool(requested.sent_as.cache_points),
+        )
+        self.emit(line)
 
     def _left_s(self, run: Run) -> float:
         """Return the seconds left until the workflow cuts the agent."""
@@ -236,9 +247,12 @@ class Agent:
 
 
 def model_call_line(
-    *, reserved_microusd: int, cost_microusd: int, tokens: TokenCounts | None, latency_ms: int
+    *, reserved_microusd: int, cost_microusd: int, tokens: TokenCounts | None, latency_ms: int, caches: bool = False
 ) -> MetricLine:
-    """Return the metric line of one model call: its reservation, and the charge that replaced it."""
+    """Return the metric line of one model call: its reservation, and the charge that replaced it.
+
+    ``caches``: its prompt had cache points. One that was too short for the cache is no miss.
+    """
     values: dict[str, int | Decimal] = {
         "ReservedUsd": usd(reserved_microusd),
         "CostUsd": usd(cost_microusd),
@@ -247,6 +261,8 @@ def model_call_line(
     }
     if tokens is not None:
         values["Tokens"] = tokens.prompt + tokens.output
+        if caches and tokens.cache_read + tokens.cache_write > 0:
+            values["CacheReadPercent"] = 100 * tokens.cache_read // tokens.prompt
     return metric_line(values)
 
 

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ballast.attachments.prompt import most_tokens
 from ballast.contracts import ExitReason, HandOver, Planner
 from ballast.errors import ToolForbidden
 from ballast.folds.calls import CallState
-from ballast.folds.conversation import Prompt, asked_with, prompt_digest, said
+from ballast.folds.conversation import Prompt, asked_with, in_full, named_result, prompt_digest, said
 from ballast.folds.loops import Loops, Signal, as_recorded, notice
 from ballast.log.events import EscalationAnnounced, ModelRequested, ModelResponded
 from ballast.log.keys import Key
@@ -23,12 +24,15 @@ from ballast.playbook import Playbook
 from ballast.playbook.first_prompt import (
     PROVIDER_OVERHEAD_TOKENS,
     attempt_within,
+    cache_ttl,
     first_prompt,
     input_bound,
     request_blocks,
+    reserved_price,
     tool_config,
 )
 from ballast.run import Run
+from functions.agent.caching import cache_points
 from functions.agent.decision import refused_answer_notice
 from functions.agent.loops import loop_notices
 from functions.agent.reply import call_id
@@ -85,10 +89,11 @@ def compose(
         **_changed_parts(run.prompt, _with_tools(first_prompt(playbook, opened.request, card), run.prompt, card)),
         **({"despair": as_recorded(notices)} if notices else {}),
     )
-    bound = _input_bound(run, delta)
+    bound, size = _input_bound(run, delta, card), _sent_bytes(run, delta)
+    delta = _with_cache(run, delta, card, playbook, bound=bound, size=size)
     reservation = attempt_within(
         opened.limits,
-        price,
+        reserved_price(price, card, delta.sent_as.cache_ttl),
         card,
         taken,
         bound=bound,
@@ -101,12 +106,26 @@ def compose(
         update={
             "max_tokens": reservation.max_tokens,
             "prompt_bound": bound,
-            "sent_bytes": _sent_bytes(run, delta),
+            "sent_bytes": size,
             "reserved_microusd": reservation.microusd,
         }
     )
-    masked = run.as_shown.prompt.extended(_as_shown(requested, shown))
+    masked = run.as_shown.prompt.extended(_as_shown(requested, shown), run.as_shown)
     return requested.model_copy(update={"prompt_sha256": prompt_digest(run, masked, requested.inference)})
+
+
+def _with_cache(
+    run: Run, delta: ModelRequested, card: ModelCard, playbook: Playbook, *, bound: int, size: int
+) -> ModelRequested:
+    """Return ``delta`` with the cache points that are sent; unchanged for a model that takes none."""
+    if card.cache is None:
+        return delta
+    limits, prompt = run.opening.limits, run.prompt.extended(delta, run)
+    ttl = cache_ttl(playbook, card, limits, tools=prompt.tools, bound=bound, size=size)
+    turns = run.counts.turns + (1 if delta.attempt == 1 else 0)
+    points = cache_points(prompt, card, goes_on=turns < limits.turns) if ttl else ()
+    cached = {"cache_points": points, **({"cache_ttl": ttl} if points else {})}
+    return delta.model_copy(update={"sent_as": delta.sent_as.model_copy(update=cached)})
 
 
 def _must_not_think(run: Run, card: ModelCard) -> bool:
@@ -125,8 +144,8 @@ def _must_not_think(run: Run, card: ModelCard) -> bool:
 
 def _sent_bytes(run: Run, requested: ModelRequested) -> int:
     """Return the bytes of a prompt's texts."""
-    prompt = run.prompt.extended(requested)
-    new = shaped(requested.messages, requested.sent_as)
+    prompt = run.prompt.extended(requested, run)
+    new = shaped(in_full(requested, run), requested.sent_as)
     return sent_bytes(prompt.system, prompt.tools, new, before=earlier_bytes(run, requested))
 
 
@@ -152,21 +171,24 @@ def _as_shown(requested: ModelRequested, shown: Callable[[dict[str, Any]], dict[
     return made
 
 
-def _input_bound(run: Run, delta: ModelRequested) -> int:
+def _input_bound(run: Run, delta: ModelRequested, card: ModelCard) -> int:
     """Return an upper bound of the prompt's tokens: the last exact count plus the bytes of what is new.
 
-    Without an exact count every byte of the prompt counts as a token.
+    Without an exact count every byte of the prompt counts as a token. Files count as the model's ``card`` says.
     """
     form = delta.sent_as
-    new = input_bound(delta.system, delta.tools, [*shaped(delta.messages, form), *filter(None, [form.output_config])])
+    messages = in_full(delta, run)
+    read = [*shaped(messages, form), *filter(None, [form.output_config])]
+    new = input_bound(delta.system, delta.tools, read) + most_tokens(messages, card)
     if delta.after is None:
         return new + PROVIDER_OVERHEAD_TOKENS
     last = run.newest(ModelResponded)
     known = None if last is None else _exact_tokens(run, last, delta.model)
     if known is not None:
         return known + new
-    before = run.prompt
-    return new + input_bound(before.system, before.tools, earlier_messages(run, delta)) + PROVIDER_OVERHEAD_TOKENS
+    before, earlier = run.prompt, earlier_messages(run, delta)
+    new += most_tokens(earlier, card)
+    return new + input_bound(before.system, before.tools, earlier) + PROVIDER_OVERHEAD_TOKENS
 
 
 def _exact_tokens(run: Run, last: ModelResponded, model_id: str) -> int | None:
@@ -184,11 +206,13 @@ def _exact_tokens(run: Run, last: ModelResponded, model_id: str) -> int | None:
 def new_messages(run: Run, notices: Mapping[int, Signal] | None = None) -> list[dict[str, Any]]:
     """Return one user message: the request at first, later the results of the calls and what other planners did.
 
-    Converse demands a result for every call of the last completion, executed or not. ``notices`` holds the loop
-    signals that the model is told, by the position of the call.
+    Converse demands a result for every call of the last completion, executed or not. A result that the log holds is
+    named, as the log keeps it: ``in_full`` puts it in. ``notices`` holds the loop signals that the model is told, by
+    the position of the call.
     """
     if run.prompt.after is None:
-        return [{"role": "user", "content": request_blocks(run.opening.request) + _other_planners(run)}]
+        asked = request_blocks(run.opening.request, run.opening.attachments)
+        return [{"role": "user", "content": asked + _other_planners(run)}]
     results = _results(run, Key.of(run.prompt.after).turn, notices or {})
     blocks = results + refused_answer_notice(run) + _other_planners(run)
     return [{"role": "user", "content": blocks or [{"text": "Continue."}]}]
@@ -229,9 +253,7 @@ def _reply(reply: str, key: str) -> dict[str, Any]:
 
 def _result(state: CallState | None, key: str) -> dict[str, Any]:
     if state is not None and state.status == "ok":
-        content: list[dict[str, Any]] = [
-            {"json": state.result if isinstance(state.result, dict) else {"result": state.result}}
-        ]
+        content = [named_result(*state.position)]
         if state.notice:
             content.append({"text": state.notice})
         return {"toolUseId": key, "content": content + _changed_arguments(state), "status": "success"}

@@ -16,12 +16,13 @@ from typing import Any
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import canonical, sha256
 from ballast.folds.append_only import PersistentList
-from ballast.folds.conversation import Prompt, asked_with, said
+from ballast.folds.conversation import Prompt, asked_with, in_full, said
 from ballast.log.events import ModelRequested, ModelResponded, SentAs
 from ballast.models.card import ModelCard
 from ballast.playbook.agent import AgentConfig
 from ballast.playbook.inference import Taken
 from ballast.run import Run
+from functions.agent.caching import with_cache_points
 from functions.agent.reply import sendable
 from functions.agent.text import cited_text
 from functions.agent.usage import messages_bytes
@@ -61,10 +62,10 @@ def converse_request(run: Run, requested: ModelRequested, *, stack: str) -> dict
 
     AWS's bill and invocation logs show ``requestMetadata``: the run, its tenant and the ``stack``.
     """
-    prompt, form = run.prompt.extended(requested), requested.sent_as
+    prompt, form = run.prompt.extended(requested, run), requested.sent_as
 
     def answered(before: Messages, asked: ModelRequested, responded: ModelResponded) -> Messages:
-        return before.with_more(map(sendable, shaped_turn(asked, responded, requested)))
+        return before.with_more(map(sendable, shaped_turn(run, asked, responded, requested)))
 
     messages = run.along(prompt.after, _form_key("sendable", requested), Messages(), answered)
     new = shaped(prompt.messages[len(messages) :], form)
@@ -88,7 +89,7 @@ def converse_request(run: Run, requested: ModelRequested, *, stack: str) -> dict
         },
     }
     given = {name: value for name, value in optional.items() if value}
-    return {"modelId": requested.model, **sent, "inferenceConfig": inference, **given}
+    return with_cache_points({"modelId": requested.model, **sent, "inferenceConfig": inference, **given}, form)
 
 
 def _metadata(value: str) -> str:
@@ -107,7 +108,8 @@ def _with_system(prompt: Prompt, messages: list[Any], form: SentAs) -> dict[str,
 
 def _form_key(what: str, requested: ModelRequested) -> str:
     """Return the name of a fold of messages in the form of ``requested``."""
-    return f"{what} to {requested.model} as {canonical(requested.sent_as.model_dump(exclude_unset=True))}"
+    form = requested.sent_as.model_dump(exclude_unset=True, exclude={"cache_points", "cache_ttl"})
+    return f"{what} to {requested.model} as {canonical(form)}"
 
 
 # Messages in a model's form
@@ -117,7 +119,7 @@ def earlier_bytes(run: Run, requested: ModelRequested) -> int:
     """Return the bytes of the texts in the messages before those of ``requested``; the run remembers them."""
 
     def answered(before: int, asked: ModelRequested, responded: ModelResponded) -> int:
-        return before + messages_bytes(shaped_turn(asked, responded, requested))
+        return before + messages_bytes(shaped_turn(run, asked, responded, requested))
 
     return run.along(requested.after, _form_key("bytes", requested), 0, answered)
 
@@ -130,16 +132,18 @@ def earlier_messages(run: Run, requested: ModelRequested) -> list[dict[str, Any]
         responded = run.at(after).fact
         assert isinstance(responded, ModelResponded)
         asked = asked_with(run, responded)
-        turns = [*shaped_turn(asked, responded, requested), *turns]
+        turns = [*shaped_turn(run, asked, responded, requested), *turns]
         after = asked.after
     return turns
 
 
-def shaped_turn(asked: ModelRequested, responded: ModelResponded, requested: ModelRequested) -> list[dict[str, Any]]:
+def shaped_turn(
+    run: Run, asked: ModelRequested, responded: ModelResponded, requested: ModelRequested
+) -> list[dict[str, Any]]:
     """Return the messages of an earlier turn as the model of ``requested`` gets them."""
     made_by, form = asked.sent_as.card, requested.sent_as
     own = made_by == form.card if made_by else asked.model == requested.model
-    return [*shaped(asked.messages, form), _models_message(said(responded), form, own=own)]
+    return [*shaped(in_full(asked, run), form), _models_message(said(responded), form, own=own)]
 
 
 def shaped(messages: Iterable[Mapping[str, Any]], form: SentAs) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@
       a part is not a count, or fewer tokens than the texts must have   no usage: the reservation stays charged
       (a reply with words, reasoning or calls has at least one token)
       more prompt or output than the attempt could have used            charged at the bound of that part
+      cached tokens that the prompt's cache points do not allow         charged as what they allow
       anything else                                                     charged as reported
 
     model.requested  reserved_microusd, price_version, service_tier     the reservation, and the bound of every charge
@@ -143,7 +144,7 @@ def checked_usage(usage: ReadUsage, requested: ModelRequested) -> ReadUsage:
     short, long = _least(sent, _MOST_SHORT_PROMPT_BYTES), _least(sent - _SHORT_PROMPT_BYTES, _MOST_BYTES)
     if tokens.prompt < max(short, long):
         return ReadUsage(None, why=f"{tokens.prompt} prompt tokens for {sent} bytes of prompt")
-    why = []
+    tokens, why = _as_cached(tokens, requested)
     prompt_bound, output_bound = requested.prompt_bound, requested.max_tokens or None
     if prompt_bound is not None and tokens.prompt > prompt_bound:
         why.append(f"{tokens.prompt} prompt tokens where {prompt_bound} are possible")
@@ -152,6 +153,23 @@ def checked_usage(usage: ReadUsage, requested: ModelRequested) -> ReadUsage:
         why.append(f"{tokens.output} output tokens where {output_bound} were asked for")
         tokens = replace(tokens, output=output_bound)
     return ReadUsage(tokens, "; ".join(why) or None)
+
+
+def _as_cached(tokens: TokenCounts, requested: ModelRequested) -> tuple[TokenCounts, list[str]]:
+    """Return ``tokens`` in the classes that the prompt's cache points allow, and what cannot be right, in words."""
+    points, ttl = requested.sent_as.cache_points, requested.sent_as.cache_ttl
+    cached = tokens.cache_read + tokens.cache_write
+    if points is None or not cached:
+        return tokens, []
+    if not points:
+        why = f"{cached} cached tokens of a prompt without cache points"
+        return tokens.uncached, [why]
+    if ttl == "1h":  # without details a write counts as one for five minutes
+        return replace(tokens, cache_write_5m=0, cache_write_1h=tokens.cache_write), []
+    if tokens.cache_write_1h:
+        why = f"{tokens.cache_write_1h} tokens written for an hour, where no cache point lives so long"
+        return replace(tokens, cache_write_5m=tokens.cache_write, cache_write_1h=0), [why]
+    return tokens, []
 
 
 def _at_most(tokens: TokenCounts, prompt: int) -> TokenCounts:
@@ -236,14 +254,17 @@ def charge_of(requested: ModelRequested, usage: ReadUsage, tier: str | None, mod
     tier = tier or ServiceTier.DEFAULT.value
     usage, reserved = checked_usage(usage, requested), requested.reserved_microusd
     why, cost = [usage.why] if usage.why else [], reserved
+    saved: dict[str, int] = {}
     if usage.tokens is not None:
         price, known = _price(models.price_of(requested.price_version, requested.model), requested, tier)
         cost = price.cost(usage.tokens)
         if not known or cost > reserved:
             why.append("served in a tier that was not asked for")
         cost = min(cost, reserved)
+        if usage.tokens != usage.tokens.uncached:
+            saved = {"cache_saved_microusd": price.cost(usage.tokens.uncached) - cost}
     disbelieved = {"usage_disbelieved": "; ".join(why)} if why else {}
-    return _charge(requested, cost, service_tier=tier, **_used(usage.tokens), **disbelieved)
+    return _charge(requested, cost, service_tier=tier, **_used(usage.tokens), **saved, **disbelieved)
 
 
 def _price(priced: ModelPrice, requested: ModelRequested, tier: str) -> tuple[Price, bool]:

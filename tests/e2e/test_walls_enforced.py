@@ -223,6 +223,30 @@ def test_a_function_is_denied_what_lies_behind_another_wall(
     assert denied == (function not in may), f"{function}: {what}"
 
 
+@pytest.mark.parametrize(
+    ("model_id", "denied"),
+    [
+        ("eu.anthropic.claude-haiku-4-5-20251001-v1:0", False),  # as agent.yaml has it
+        ("arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.claude-haiku-4-5-20251001-v1:0", False),
+        ("global.anthropic.claude-haiku-4-5-20251001-v1:0", True),
+        ("eu.anthropic.claude-sonnet-4-5-20250929-v1:0", True),
+        ("eu.amazon.nova-pro-v1:0", True),
+        ("amazon.nova-pro-v1:0", True),
+        ("arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0", True),
+        ("arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/desk", True),
+    ],
+)
+def test_the_agent_may_call_the_models_of_its_playbook_and_no_others(
+    model_id: str, denied: bool, cloud: LocalCloud, model: ConverseServer
+) -> None:
+    def attempt(client: Client, _: LocalCloud) -> object:
+        return client("bedrock-runtime").converse(
+            modelId=model_id, messages=[{"role": "user", "content": [{"text": "2"}]}]
+        )
+
+    assert is_denied(attempt, cloud, PLANNER, model.url) == denied
+
+
 def test_a_run_with_an_effect_needs_no_more_than_the_roles_allow(cloud: LocalCloud) -> None:
     run_id = cloud.start(RunRequest(request_id="enforced", text="enforced"))
 

@@ -67,6 +67,11 @@ def seen(stack: Stack, model: Endpoint) -> set[Metric]:
     model.will(says("All is tidy.", usage={"inputTokens": 10**9, "outputTokens": 1}))
     stack.plan(stack.open())
 
+    stack.environs["planner"]["MODEL_ID"] = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
+    model.will(says("All is tidy.", usage={"inputTokens": 9, "outputTokens": 9, "cacheWriteInputTokens": 900}))
+    stack.plan(stack.open())
+    stack.environs["planner"].pop("MODEL_ID")
+
     forged = stack.open()
     planners = RunLog.of(stack.runtime("planner"))
     planners.write(forged, "0001.escalation.answered", {"decision": {"kind": "answer", "text": "It is paid out."}})

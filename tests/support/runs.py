@@ -125,7 +125,7 @@ class Story:
             temperature="0",
             **first,
         )
-        digest = prompt_digest(run, run.prompt.extended(asked), asked.inference)
+        digest = prompt_digest(run, run.prompt.extended(asked, run), asked.inference)
         return self.record(asked.model_copy(update={"prompt_sha256": digest}))
 
     def replies(self, asked: Event, reply: Mapping[str, Any], *, cost: int = 4_000) -> Decided:

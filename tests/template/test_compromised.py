@@ -38,7 +38,7 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
     "moves": yes(lambda row: WRITES & actions(row, "MovesTable")),
     "budgets, leases": yes(lambda row: WRITES & actions(row, "BudgetsTable")),
     "runs": runs,
-    "model": yes(lambda row: "bedrock:InvokeModel" in actions(row, "bedrock:")),
+    "model": yes(lambda row: "bedrock:InvokeModel" in actions(row, "")),
 }
 
 

@@ -180,6 +180,21 @@ KINDS: dict[str, Values] = {
         ["", "amazon.nova-lite-v1:0", "region.anthropic.claude-haiku-4-5-20251001-v1:0", "arn:aws:bedrock:x:1:y/z"],
         ["a b", "a\n", "a" * 513, "*"],
     ),
+    "ModelArns": (
+        [
+            "arn:*:bedrock:*:*:inference-profile/*.amazon.nova-pro-v1:0,arn:*:bedrock:*::foundation-model/openai.gpt-5",
+            "arn:aws-us-gov:bedrock:us-gov-west-1:123456789012:application-inference-profile/desk",
+            "arn:aws:bedrock:eu-west-1:123456789012:provisioned-model/abc",
+        ],
+        [
+            *("", "*", "amazon.nova-pro-v1:0", "arn:*:bedrock:*::foundation-model/", "arn:aws:s3:::bucket/x"),
+            *("arn:*:bedrock:*::foundation-model/*", "arn:*:bedrock:*:*:inference-profile/*", "arn:*:bedrock:*::*/a"),
+            *("arn:*:bedrock:*::foundation-model/amazon.*", "arn:*:bedrock:*::foundation-model/*.*", "arn:*:*:*:*:a/b"),
+            *("arn:*:bedrock:*::foundation-model/?mazon.nova", "arn:*:bedrock:*:*:inference-profile/eu.*"),
+            *("arn:*:bedrock:*:*:guardrail/a", "arn:*:bedrock:*:*:agent-alias/a/b", "arn:*:dynamodb:*:*:table/a"),
+            "arn:*:bedrock:*::foundation-model/amazon.nova-pro-v1:0,*",
+        ],
+    ),
     "GuardrailId": (["none", "gr1abc"], ["", "a/b", "*", "GR1", "a" * 65, "a\n"]),
     "ModelEndpointUrl": (["", "http://127.0.0.1:65535", "https://models.example/v1"], NO_ADDRESS),
 }
@@ -336,7 +351,10 @@ TAKES: dict[str, Callable[[str], Any]] = {
     "Audience": lambda value: all(value.split(",")),
     "Endpoint": lambda value: value == "" or "@" in value,
     "DisplayName": lambda value: len(value) < 80,
-    "Resource": lambda value: re.fullmatch(r"[A-Za-z0-9_-]+", value) is not None,
+    # IAM's form of an ARN; a guardrail's id stands at the end of one.
+    "Resource": lambda value: all(
+        re.fullmatch(r"[A-Za-z0-9_-]+|arn:[^:]+:bedrock:[^:]*:[^:]*:[a-z-]+/[^/]+", one) for one in value.split(",")
+    ),
 }
 
 

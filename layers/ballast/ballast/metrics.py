@@ -18,7 +18,8 @@ SERVICE = "ballast"
 
 #: Every metric and its unit. Other names cannot be emitted.
 METRICS: Mapping[str, str] = {
-    # A model call, when it is settled.
+    # A model call, when it is settled. ``CacheReadPercent``: of its prompt's tokens, if any were read or written.
+    "CacheReadPercent": "Percent",
     "CostUsd": "None",
     "LimitsReached": "Count",
     "ModelCalls": "Count",

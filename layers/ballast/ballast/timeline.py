@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from ballast.contracts import Answer, HandOver, Planner, ToolCall
+from ballast.contracts.attachment import kind_of
 from ballast.contracts.meaning import meaning, planner_name
 from ballast.contracts.task import LAST_TURN, HandedOver
 from ballast.contracts.timeline import (
@@ -46,6 +47,7 @@ from ballast.contracts.timeline import (
 from ballast.errors import LogCorrupt
 from ballast.folds.approvals import ApprovalRound
 from ballast.folds.calls import CallState, Proposed
+from ballast.folds.conversation import in_full
 from ballast.folds.usage import corrected
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import (
@@ -360,13 +362,12 @@ class _TimelineOf:
 
     # ── the model ────────────────────────────────────────────────────────────────────────────────────────────
 
-    @staticmethod
-    def attempts(events: Iterable[Event]) -> tuple[ModelAttempt, ...]:
+    def attempts(self, events: Iterable[Event]) -> tuple[ModelAttempt, ...]:
         found: dict[int, dict[str, Any]] = {}
         for event in events:
             fact = event.fact
             if isinstance(fact, ModelRequested):
-                found.setdefault(fact.attempt, {}).update(_asked(fact), at=event.at)
+                found.setdefault(fact.attempt, {}).update(_asked(fact, self.run), at=event.at)
             elif isinstance(fact, ModelResponded | ModelFailed):
                 found.setdefault(fact.attempt, {"at": event.at}).update(_ended(fact))
         return tuple(ModelAttempt(**{"attempt": number, "state": "open"} | found[number]) for number in sorted(found))
@@ -549,11 +550,15 @@ def _dearest_first(attempts: Mapping[str, Sequence[ModelAttempt | CallAttempt]])
     return tuple(sorted(made, key=lambda one: (-one.charged_microusd, one.name)))
 
 
-def _asked(fact: ModelRequested) -> dict[str, Any]:
+def _asked(fact: ModelRequested, run: Run) -> dict[str, Any]:
+    try:
+        messages = in_full(fact, run)
+    except (LogCorrupt, *GARBLED):  # a result is missing or garbled: the message still tells where it should be
+        messages = fact.messages
     return {
         "model": fact.model,
         "price_version": fact.price_version,
-        "prompt": pieces(list(fact.messages)),
+        "prompt": pieces(list(messages)),
         "sent_as": {name: value for name, value in _settings(fact).items() if value is not None},
         "reserved_microusd": fact.reserved_microusd,
         "charged_microusd": fact.reserved_microusd,
@@ -576,6 +581,7 @@ def _ended(fact: ModelResponded | ModelFailed) -> dict[str, Any]:
         "output_tokens": fact.output_tokens or 0,
         "cached_tokens": fact.cache_read_tokens or 0,
         "cache_write_tokens": fact.cache_write_tokens or 0,
+        "cache_saved_microusd": fact.cache_saved_microusd or 0,
         "cost_microusd": fact.cost_microusd,
         "charged_microusd": fact.cost_microusd,
         "latency_ms": fact.latency_ms,
@@ -624,7 +630,22 @@ def _piece(role: str, block: Any) -> Piece:
         case {"toolResult": {**result}}:
             said = " ".join(_text(_content(part)) for part in _listed(result.get("content")))
             return Piece(role=role, kind="tool_result", text=said, error=result.get("status") == "error")
+        case {"image": {**file}} | {"document": {**file}}:
+            kind = "image" if "image" in block else "document"
+            return Piece(role=role, kind="other", text=file_text(kind, file))
     return Piece(role=role, kind="other", text=_text(block))
+
+
+def attached(request: Mapping[str, Any]) -> list[str]:
+    """Return the files of a recorded request, each in brief and with the name that its sender gave it."""
+    files = (one for one in _listed(request.get("attachments")) if isinstance(one, Mapping))
+    return [f"{file_text(kind_of(_text(one.get('format'))), one)} {_text(one.get('name'))}" for one in files]
+
+
+def file_text(kind: str, file: Mapping[Any, Any]) -> str:
+    """Return a file of a message in brief: ``[image png 12 kB]``."""
+    size = _whole(_mapping(_mapping(file.get("source")).get("attachment")).get("bytes", file.get("bytes")))
+    return f"[{kind} {_text(file.get('format'))}{'' if size is None else f' {-(-size // 1000)} kB'}]"
 
 
 def _content(part: Any) -> Any:

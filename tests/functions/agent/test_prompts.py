@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from ballast.folds.conversation import prompt_digest, rebuild
-from ballast.log.events import ModelRequested
+from ballast.folds.conversation import changed_prompts, prompt_digest, rebuild
+from ballast.log.event import Event
+from ballast.log.events import CallSettled, ModelRequested
+from ballast.run import Run
 from tests.functions.agent.legal import complaints
 from tests.functions.approvals import asks
 from tests.functions.endpoint import Endpoint, calls, reads, says
 from tests.functions.stack import LambdaDied, Stack, once
 
+WRITE = {"name": "write_note", "input": {"note_id": "n-1", "text": "x"}}
 GUIDANCE = {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": "Use note n-7 instead."}
 
 
@@ -112,6 +115,38 @@ def test_a_turn_stores_only_what_is_new(stack: Stack, model: Endpoint) -> None:
     assert [len(body["messages"]) for body in (first, second, third)] == [1, 1, 1]
     assert len(str(second)) == len(str(third))
     assert len(model.requests[-1]["messages"]) == 5
+
+
+def test_the_log_holds_a_result_once_and_the_model_gets_it(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open()
+    model.will(calls(WRITE), says("Done."))
+    for turn in (1, 2):
+        stack.plan(run_id, turn)
+        stack.execute(run_id, 1, 1)
+
+    [sent] = results(model.requests[-1]["messages"][-1])
+    [logged] = results(stack.body(run_id, "0002.model.requested")["messages"][-1])
+    assert sent["content"] == [{"json": stack.body(run_id, "0001.call.1.settled")["result"]}]
+    assert logged["content"] == [{"result_of": "0001.call.1.settled"}]
+
+
+def test_a_changed_result_changes_the_prompt_that_names_it(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open()
+    model.will(calls(WRITE), says("Done."))
+    for turn in (1, 2):
+        stack.plan(run_id, turn)
+        stack.execute(run_id, 1, 1)
+    run = stack.log.read(run_id)
+    digests = {event.seq: event.digest for event in run}
+
+    def other(event: Event) -> Event:
+        is_result = event.name == CallSettled.NAME
+        return event.model_copy(update={"body": event.body | {"result": {"note_id": "n-2"}}}) if is_result else event
+
+    changed = Run(map(other, run))
+
+    assert changed_prompts(run, digests)[0] == {}
+    assert set(changed_prompts(changed, digests)[0]) == {"0002.model.requested"}
 
 
 def test_a_prompt_rebuilt_from_the_log_is_the_one_that_was_sent(stack: Stack, model: Endpoint) -> None:

@@ -65,6 +65,17 @@ CARDS = st.fixed_dictionaries(
         "tool_use_id": st.sampled_from(["^[a-zA-Z0-9_-]{1,64}$", "^[a-zA-Z0-9]{9}$"]),
         "max_output": st.sampled_from([600, 4_000, 64_000]),
         "context_window": st.sampled_from([8_000, 200_000]),
+        "cache": st.none()
+        | st.fixed_dictionaries(
+            {
+                "places": st.lists(st.sampled_from(["tools", "system", "messages"]), min_size=1, unique=True),
+                "least_tokens": st.sampled_from([1, 400]),
+                "most_tokens": st.sampled_from([None, 1_000]),
+                "most_points": st.integers(1, 4),
+                "ttls": st.sampled_from([["5m"], ["5m", "1h"]]),
+                "after_results": st.booleans(),
+            }
+        ),
     }
 )
 INFERENCE = st.builds(

@@ -30,16 +30,17 @@ def read(name: str) -> dict[str, Any]:
 def without_additions(reading: Any) -> Any:
     """Return what was read, without what the version before did not show.
 
-    That is how a prompt was sent, and why people were asked once they have answered.
+    That is how a prompt was sent, what the cache saved, and why people were asked once they have answered.
     """
     if isinstance(reading, dict):
-        return {name: without_additions(value) for name, value in reading.items() if name != "sent_as"}
+        return {name: without_additions(value) for name, value in reading.items() if name not in _ADDED}
     if isinstance(reading, list) and all(isinstance(line, str) for line in reading):
         lines = "\n".join(line for line in reading if not line.startswith("  sent as   "))
         return _ASKED_BECAUSE.sub("", lines).split("\n") if reading else []
     return [without_additions(one) for one in reading] if isinstance(reading, list) else reading
 
 
+_ADDED = ("sent_as", "cache_saved_microusd", "cache_saved", "cache_read")
 _ASKED_BECAUSE = re.compile(r"\s+\(asked\s+because[^)]*\)")
 
 #: What the version before said wrongly: its trace left out what tools cost, here $0.0015, until the run had ended.

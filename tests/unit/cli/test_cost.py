@@ -1,5 +1,6 @@
 """Costs: whatever a run did, every table accounts for every micro-dollar."""
 
+import io
 import json
 from argparse import Namespace
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
+from rich.console import Console
 
 from ballast.contracts import CallTools, ExitReason, HandOver, Limits, Planner, ToolCall
 from ballast.errors import InvalidInput
@@ -16,6 +18,7 @@ from ballast.run import Run
 from cli import main
 from cli.commands import cost as command
 from cli.cost.explain import by_tool, charges, explained
+from cli.cost.render import render
 from cli.saved_runs import SavedRuns
 from tests.support.random_runs import runs
 from tests.support.runs import STARTED, Story, says, wants
@@ -85,6 +88,42 @@ def test_what_a_stopped_loop_would_have_burned_is_told_and_is_no_part_of_the_sum
     made = explained([story.events])
 
     assert (made.saved, made.total.charged) == (11 * 4_000, 4_000)
+
+
+@pytest.mark.parametrize(
+    ("saved", "said"),
+    [
+        (4_500, "80% of the input tokens were read from the prompt cache, which saved $0.0045"),
+        (-250, "80% of the input tokens were read from the prompt cache; writing to it cost $0.00025 more"),
+    ],
+)
+def test_what_the_prompt_cache_saved_is_told_and_is_no_part_of_the_sum(saved: int, said: str) -> None:
+    story = Story(limits=Limits(cost_microusd=50_000)).opened()
+    asked = story.asks(1)
+    story.replies(asked, wants(("look_up_order", {"order_id": "O-1"}), ("send_letter", {})), cost=4_001)
+    answered = next(event for event in story.written if event.name == "model.responded")
+    tokens = {"gen_ai.usage.cache_read.input_tokens": 400, "cache_saved_microusd": saved}
+    body = {**answered.body, **tokens}
+    events = [one.model_copy(update={"body": body}) if one is answered else one for one in story.events]
+
+    made = explained([events])
+
+    assert (made.total.cache_read, made.total.cache_saved, made.total.charged) == (400, saved, 4_001)
+    for sums in made.tables().values():
+        assert (sum(one.cache_read for one in sums), sum(one.cache_saved for one in sums)) == (400, saved)
+    assert made.as_data()["cache_saved_microusd"] == saved
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(render(made))
+    drawn = console.export_text()
+    assert said in drawn
+    assert "cache saved $" in drawn
+
+
+def test_without_cached_tokens_nothing_is_said_of_a_cache() -> None:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(render(explained([written().events])))
+
+    assert "cache" not in console.export_text()
 
 
 def test_a_refused_request_cost_nothing() -> None:

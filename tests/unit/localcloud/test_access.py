@@ -93,6 +93,23 @@ def test_an_invocation_needs_the_right_to_the_function(name: str) -> None:
             [
                 "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-x",
                 "arn:aws:bedrock:eu-west-1::foundation-model/anthropic.claude-x",
+                "arn:aws:bedrock:eu-north-1::foundation-model/anthropic.claude-x",
+            ],
+        ),
+        (
+            "global.anthropic.claude-x",
+            [
+                "arn:aws:bedrock:eu-west-1:1:inference-profile/global.anthropic.claude-x",
+                "arn:aws:bedrock:eu-west-1::foundation-model/anthropic.claude-x",
+                "arn:aws:bedrock:::foundation-model/anthropic.claude-x",
+            ],
+        ),
+        (
+            "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-x",
+            [
+                "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-x",
+                "arn:aws:bedrock:eu-west-1::foundation-model/anthropic.claude-x",
+                "arn:aws:bedrock:eu-north-1::foundation-model/anthropic.claude-x",
             ],
         ),
         ("arn:aws:bedrock:us-east-1::foundation-model/m", ["arn:aws:bedrock:us-east-1::foundation-model/m"]),

@@ -214,6 +214,31 @@ def test_the_prompt_holds_only_what_was_new_and_marks_failed_results() -> None:
     assert prompt[0].text == '{"error": "UnknownTool"} mend'
 
 
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("0001.call.1.settled", '{"order_id": "O-1002"}'),
+        ("0009.call.1.settled", '{"result_of": "0009.call.1.settled"}'),  # it is not in the log
+        ("0001.model.requested", '{"result_of": "0001.model.requested"}'),
+        ("nonsense", '{"result_of": "nonsense"}'),
+    ],
+)
+def test_a_result_that_the_prompt_names_is_told_in_full_or_by_its_name(named: str, told: str) -> None:
+    result = {"toolUseId": "t", "status": "success", "content": [{"result_of": named}]}
+    messages = [{"role": "user", "content": [{"toolResult": result}]}]
+    events = [
+        opened(),
+        asked(10, "0001.model.requested"),
+        replied(310, 1, calls(LOOK_UP)),
+        at(330, "0001.call.1.settled", tool="look_up_order", status="ok", result={"order_id": "O-1002"}, latency_ms=8),
+        asked(340, "0002.model.requested", messages=messages),
+    ]
+
+    [piece] = timeline(events).turns[-1].attempts[0].prompt
+
+    assert (piece.kind, piece.text) == ("tool_result", told)
+
+
 def test_the_order_in_which_entries_arrive_does_not_matter() -> None:
     events = rolled_back_run()
 

@@ -73,6 +73,8 @@ class ModelAttempt(_Part):
     sent_as            the settings of the request, and the form in which the model got the prompt
     exit_reason, why   why it ended, as a name and in words
     input_tokens       tokens neither read from the provider's cache (cached_tokens) nor written to it
+    cache_saved_microusd  what the cache saved: what its tokens would have cost as plain input, less its cost; negative
+                       where writing to the cache cost more than reading it saved
     cost_microusd      the cost of its usage; 0 while it is open
     charged_microusd   the amount that counts: its cost, or its reservation while it is open
     passed_over        the models that were not asked, each with the reason
@@ -95,6 +97,7 @@ class ModelAttempt(_Part):
     output_tokens: int = 0
     cached_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_saved_microusd: int = 0
     reserved_microusd: int = 0
     cost_microusd: int = 0
     charged_microusd: int = 0

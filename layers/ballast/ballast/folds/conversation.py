@@ -7,6 +7,10 @@ that it continues. The exact prompt is the chain of those deltas and completions
 
 A request without an answer, or with an answer after another planner took over, is not on the
 chain of later requests. Its cost still counts.
+
+The log holds the result of a call once, in ``call.settled``. The message that tells the model of it names that event::
+
+    {"toolResult": {"toolUseId": "0001.1", "status": "success", "content": [{"result_of": "0001.call.1.settled"}]}}
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt
 from ballast.folds.append_only import PersistentList
 from ballast.log.event import GARBLED
-from ballast.log.events import ModelRequested, ModelResponded
+from ballast.log.events import CallSettled, ModelRequested, ModelResponded
 
 if TYPE_CHECKING:
     from ballast.run import Run
@@ -36,13 +40,16 @@ class Prompt:
     covers: PersistentList[str] = field(default_factory=PersistentList)
     after: str | None = None
 
-    def extended(self, requested: ModelRequested) -> Prompt:
-        """Return the prompt with the delta that ``requested`` records."""
+    def extended(self, requested: ModelRequested, run: Run) -> Prompt:
+        """Return the prompt with the delta that ``requested`` records; ``run`` holds the results that it names.
+
+        Raises ``LookupError`` if one is missing.
+        """
         given = requested.model_fields_set
         return Prompt(
             system=requested.system if "system" in given else self.system,
             tools=requested.tools if "tools" in given else self.tools,
-            messages=self.messages.with_more(requested.messages),
+            messages=self.messages.with_more(in_full(requested, run)),
             covers=self.covers.with_more(requested.covers),
             after=self.after,
         )
@@ -56,16 +63,48 @@ def answered_prompt(run: Run) -> Prompt:
 
 def rebuild(run: Run, requested: ModelRequested) -> Prompt:
     """Return the exact prompt of ``requested``. Raises ``LookupError`` if a part is missing."""
-    return _through(run, requested.after).extended(requested)
+    return _through(run, requested.after).extended(requested, run)
 
 
 def _through(run: Run, after: str | None) -> Prompt:
-    return run.along(after, "prompt", Prompt(), _answered)
+    def answered(before: Prompt, requested: ModelRequested, responded: ModelResponded) -> Prompt:
+        prompt = before.extended(requested, run)
+        return replace(prompt, messages=prompt.messages.with_more((said(responded),)), after=responded.seq)
+
+    return run.along(after, "prompt", Prompt(), answered)
 
 
-def _answered(before: Prompt, requested: ModelRequested, responded: ModelResponded) -> Prompt:
-    prompt = before.extended(requested)
-    return replace(prompt, messages=prompt.messages.with_more((said(responded),)), after=responded.seq)
+# Results that are named
+
+
+def result_block(result: Any) -> dict[str, Any]:
+    """Return the content block that holds a call's result. Converse takes an object only."""
+    return {"json": result if isinstance(result, dict) else {"result": result}}
+
+
+def named_result(turn: int, index: int) -> dict[str, Any]:
+    """Return the block that stands in the log for the ``result_block`` of the call at that position."""
+    return {"result_of": CallSettled.key(turn, index)}
+
+
+def in_full(requested: ModelRequested, run: Run) -> tuple[Any, ...]:
+    """Return the new messages of ``requested``, with the results that they name. Raises ``LookupError``."""
+    return tuple(_with_results(message, run) for message in requested.messages)
+
+
+def _with_results(part: Any, run: Run) -> Any:
+    """Return a message, or a part of one down to a result's content, with the results that it names."""
+    match part:
+        case {"content": [*blocks]}:
+            return {**part, "content": [_with_results(block, run) for block in blocks]}
+        case {"toolResult": {**result}}:
+            return {**part, "toolResult": _with_results(result, run)}
+        case {"result_of": str(seq)} if len(part) == 1:
+            settled = run.at(seq).fact
+            if not isinstance(settled, CallSettled):
+                raise LookupError(seq)
+            return result_block(settled.result)
+    return part
 
 
 def prompt_digest(run: Run, prompt: Prompt, inference: Mapping[str, Any]) -> str:
@@ -78,7 +117,7 @@ def prompt_digest(run: Run, prompt: Prompt, inference: Mapping[str, Any]) -> str
     """
 
     def answered(before: _Written, requested: ModelRequested, responded: ModelResponded) -> _Written:
-        return before.extended(requested, lambda seq: run.at(seq).digest).answered(said(responded))
+        return before.extended(requested, run.as_shown, lambda seq: run.at(seq).digest).answered(said(responded))
 
     written = run.as_shown.along(prompt.after, "written", _Written(), answered)
     whole = _Written(canonical(prompt.system), canonical(prompt.tools), written.messages, written.digests)
@@ -119,14 +158,14 @@ class _Written:
     messages: _Joined = _Joined()
     digests: _Joined = _Joined()
 
-    def extended(self, requested: ModelRequested, digest_of: Callable[[str], str]) -> _Written:
+    def extended(self, requested: ModelRequested, run: Run, digest_of: Callable[[str], str]) -> _Written:
         given = requested.model_fields_set
         opened = replace(
             self,
             system=canonical(requested.system) if "system" in given else self.system,
             tools=canonical(requested.tools) if "tools" in given else self.tools,
         )
-        return opened.with_more(requested.messages, requested.covers, digest_of)
+        return opened.with_more(in_full(requested, run), requested.covers, digest_of)
 
     def answered(self, message: Any) -> _Written:
         return replace(self, messages=self.messages.with_more((canonical(message),)))
@@ -166,7 +205,7 @@ def changed_prompts(run: Run, digests: Mapping[str, str], most_chars: int | None
         try:
             match event.fact:
                 case ModelRequested() as asked:
-                    prompt = written[asked.after].extended(asked, digests.__getitem__)
+                    prompt = written[asked.after].extended(asked, run.as_shown, digests.__getitem__)
                     read += prompt.messages.size
                     if most_chars is not None and read > most_chars and event.seq != newest:
                         continue
@@ -176,7 +215,7 @@ def changed_prompts(run: Run, digests: Mapping[str, str], most_chars: int | None
                         fit += 1
                 case ModelResponded() as responded:
                     asked = asked_with(run.as_shown, responded)
-                    before = written[asked.after].extended(asked, digests.__getitem__)
+                    before = written[asked.after].extended(asked, run.as_shown, digests.__getitem__)
                     written[event.seq] = before.answered(said(responded))
         except (LogCorrupt, *GARBLED) as missing:
             wrong[event.seq] = f"its prompt cannot be rebuilt: {missing}"

@@ -161,6 +161,7 @@ class RunOpened(_OfRun):
     lease                        the money of the run; None in a log from before leases existed
     agent_until_ms, deadline_ms  epoch milliseconds
     requested_by                 the requester's identity, if the caller was authenticated
+    attachments                  the request's files as they were found and checked (``Kept``)
     """
 
     NAME = "run.opened"
@@ -174,6 +175,7 @@ class RunOpened(_OfRun):
     deadline_ms: Int
     lease: _Json | None = None
     requested_by: Str | None = None
+    attachments: list[_Json] = Field(default_factory=list)
 
 
 class RunRefused(_OfRun):
@@ -307,6 +309,9 @@ class SentAs(Part):
     wide_ids         whether the ids of calls have nine characters
     top_p, additional_fields, output_config            settings of the request
     guardrail        Bedrock's: {"id": …, "version": …}
+    cache_points     parts of the request that end with a cache point (tools, system, messages.0); absent: the model
+                     takes none, or an older version asked it
+    cache_ttl        lifetime of these points
     """
 
     card: Str = ""
@@ -321,6 +326,8 @@ class SentAs(Part):
     additional_fields: _Json = Field(default_factory=dict)
     output_config: _Json = Field(default_factory=dict)
     guardrail: dict[Str, Str] | None = None
+    cache_points: tuple[Str, ...] | None = None
+    cache_ttl: Str | None = None
 
 
 class ModelRequested(_OfTurn):
@@ -379,7 +386,11 @@ class ModelRequested(_OfTurn):
 
 
 class Charged(_OfTurn):
-    """The cost of an attempt, and its tokens; None if the reported usage is missing or not accepted."""
+    """The cost of an attempt, and its tokens; None if the reported usage is missing or not accepted.
+
+    cache_saved_microusd  what the same tokens would have cost as plain input, less ``cost_microusd``: negative where
+                          writing to the cache cost more than reading it saved; absent if no token was cached
+    """
 
     attempt: Int
     cost_microusd: Micro
@@ -392,6 +403,7 @@ class Charged(_OfTurn):
     cache_write_tokens: Int | None = Field(default=None, alias="gen_ai.usage.cache_creation.input_tokens")
     #: The tokens written to the one-hour cache, out of all tokens written; no convention names them.
     cache_write_1h_tokens: Int | None = Field(default=None, alias="ballast.usage.cache_creation_1h.input_tokens")
+    cache_saved_microusd: Int | None = None
     usage_disbelieved: Str | None = None
     latency_ms: Int | None = None
     exit_reason: Str | None = None

@@ -47,6 +47,11 @@ class TokenCounts:
         """Tokens of the whole prompt, cached or not."""
         return self.input + self.cache_read + self.cache_write
 
+    @property
+    def uncached(self) -> "TokenCounts":
+        """The same tokens as they are counted without a cache."""
+        return TokenCounts(input=self.prompt, output=self.output)
+
 
 class LongPrompt(Wire):
     """What a prompt of more than ``over`` tokens, cached or not, costs: percentages, all its tokens included.
@@ -96,6 +101,14 @@ class Price(Wire):
         """Rates of the most expensive input class, plain input, and output. Reservations use the first and last."""
         dearest = max(self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h)
         return dearest, self.input, self.output
+
+    def cached_for(self, ttl: str | None) -> "Price":
+        """Return the price by which a prompt is reserved whose cache points have the lifetime ``ttl``.
+
+        None: it has no points. What the attempt cannot use costs nothing, so it is not the most expensive class.
+        """
+        possible = ("input", "output", *(("cache_read", f"cache_write_{ttl}") if ttl else ()))
+        return self.model_copy(update=dict.fromkeys(set(CLASSES).difference(possible), 0))
 
     def times(self, percent: int) -> "Price":
         """Return ``percent`` hundredths of each rate, rounded up."""

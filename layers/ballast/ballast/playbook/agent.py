@@ -15,7 +15,7 @@ from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import Json, Name, Text, Wire, complaints
 from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.playbook.declaration import OnUnanswered
-from ballast.playbook.inference import Inference
+from ballast.playbook.inference import Caching, Inference
 from ballast.playbook.money_rules import MovesConfig
 from ballast.validation import schema_complaint
 
@@ -107,6 +107,7 @@ class AgentConfig(Wire):
                   ``limits.cost_microusd``
     instructions  the system prompt
     inference     how a model is asked; ``temperature`` beside it is the old name of ``inference.temperature``
+    cache         how prompts are cached; off: they are not
     guardrail     the guardrail of Bedrock that reads each prompt and reply; the agent's role needs the right to it
     limits        the ceilings of a run; requests and intents may only tighten them
     intents       by name
@@ -135,6 +136,7 @@ class AgentConfig(Wire):
     instructions: Text
     service_tier: ServiceTier = ServiceTier.DEFAULT
     inference: Inference = Inference()
+    cache: Caching | Literal[False] = Caching()
     guardrail: Guardrail | None = None
     limits: Limits = Limits()
     intents: dict[Name, Intent] = Field(default_factory=dict)
@@ -151,6 +153,11 @@ class AgentConfig(Wire):
     trust_text: bool = True
     ground_answers: bool = False
     answer_ids: tuple[Pattern, ...] = ()
+
+    @field_validator("cache", mode="before")
+    @classmethod
+    def _on(cls, cache: Any) -> Any:
+        return {} if cache is True else cache
 
     @property
     def max_grant_microusd(self) -> int:
@@ -184,6 +191,11 @@ class AgentConfig(Wire):
             one.model for one in self.model_for if turn >= one.from_turn and (not one.intents or intent in one.intents)
         )
         return next(fitting, self.model)
+
+    def models_for(self, intent: str | None) -> tuple[str, ...]:
+        """Return the models that are asked, by turn, in a run with that intent while none fails."""
+        turns = {1, *(one.from_turn for one in self.model_for)}
+        return tuple(dict.fromkeys(self.model_at(intent, turn) for turn in sorted(turns)))
 
     def answer_schema(self, intent: str | None) -> dict[str, Json] | None:
         """Return the schema of an answer to that intent; None if there is none."""
@@ -223,7 +235,7 @@ def read_agent(file: Path) -> AgentConfig:
     except UnicodeDecodeError:
         raise PlaybookInvalid(f"{file}: is not UTF-8 text. Save it as UTF-8.") from None
     try:
-        data: Any = yaml.safe_load(text)
+        data: Any = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  the safe one, in C
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""

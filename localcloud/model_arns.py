@@ -1,0 +1,50 @@
+"""The models that the agent's role may call: those that the playbook names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ballast.models.catalog import FOLLOWS_REGION, IN_REGION, Catalog
+from ballast.playbook.agent import read_agent
+
+#: The template's parameter with their ARNs.
+PARAMETER = "ModelArns"
+#: Partitions by the prefix of a region's name.
+_PARTITIONS = {"us-gov-": "aws-us-gov", "us-iso": "aws-iso", "cn-": "aws-cn", "": "aws"}
+
+
+def model_arns(playbook: Path, region: str = "", *, model_id: str = "") -> list[str]:
+    """Return the ARNs of the models that ``agent.yaml`` in ``playbook`` names, and of the profiles that lead to them.
+
+    region    of the stack; "" for any region and partition: they are ``*`` then. The account is always ``*``
+    model_id  the template's ``ModelId``: it replaces ``model`` and ``model_for``; "" does not
+    Raises ``PlaybookInvalid``, and ``SettingInvalid`` for its ``models.yaml``.
+    """
+    catalog, named = Catalog.of_playbook(playbook), read_agent(playbook / "agent.yaml").models
+    if model_id:
+        kept = {field: model for field, model in named.items() if not field.startswith("model")}
+        named = {"model": model_id, **kept}
+    return list(dict.fromkeys(arn for model in named.values() for arn in _arns(catalog, model, region)))
+
+
+def _arns(catalog: Catalog, model_id: str, region: str) -> list[str]:
+    """Return the ARNs that a role needs to call one model.
+
+    A profile forwards to its model in other regions, so the role needs the model in all of them.
+    Source: docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html
+    """
+    if region:
+        model_id = catalog.in_region(model_id, region)
+    base, family = catalog.named(model_id)
+    if model_id.startswith("arn:"):
+        forwards = "inference-profile/" in model_id and base != model_id
+        return [model_id, *([_model(model_id.split(":")[1], "*", base)] if forwards else [])]
+    partition = next(found for start, found in _PARTITIONS.items() if region.startswith(start)) if region else "*"
+    if family == IN_REGION:
+        return [_model(partition, region or "*", base)]
+    profile = f"*.{base}" if model_id.startswith(FOLLOWS_REGION) else model_id
+    return [f"arn:{partition}:bedrock:{region or '*'}:*:inference-profile/{profile}", _model(partition, "*", base)]
+
+
+def _model(partition: str, region: str, base: str) -> str:
+    return f"arn:{partition}:bedrock:{region}::foundation-model/{base}"

@@ -1,0 +1,125 @@
+"""The agent's role may call the models that the playbook names, in every form of their names, and no others."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ballast.models.catalog import IN_REGION, Catalog
+from localcloud.cloud import PLAYBOOK
+from localcloud.iam import grants, needed_for_model
+from localcloud.model_arns import model_arns
+from tests.template.rendered import Template
+from tests.template.rights import rights_of, role_of
+
+MODELS = Catalog()
+HAIKU, NOVA, MICRO = "anthropic.claude-haiku-4-5-20251001-v1:0", "amazon.nova-pro-v1:0", "amazon.nova-micro-v1:0"
+ACCOUNT = "123456789012"
+DESK = f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:application-inference-profile/desk"
+REGIONS = ("eu-west-1", "us-east-1", "ap-northeast-1", "ap-southeast-2", "sa-east-1", "af-south-1")
+
+
+def may_call(arns: list[str], model_id: str, region: str = "eu-west-1") -> bool:
+    """Say whether a role with these ARNs may call the model, as the local cloud's IAM has it."""
+    policy: dict[str, Any] = {"Statement": [{"Effect": "Allow", "Action": "bedrock:InvokeModel", "Resource": arns}]}
+    return all(grants([policy], one) for one in needed_for_model("Converse", model_id, region, ACCOUNT))
+
+
+def playbook(folder: Path, agent: str, models: str = "") -> Path:
+    """Return a playbook in ``folder`` with these lines in its files."""
+    (folder / "agent.yaml").write_text(f"name: a\ninstructions: Help.\n{agent}", encoding="utf-8")
+    if models:
+        (folder / "models.yaml").write_text(models, encoding="utf-8")
+    return folder
+
+
+def forms(base: str) -> list[str]:
+    """Return the ids and ARNs under which the model can be called in eu-west-1 and us-east-1."""
+    ids = [base if one == IN_REGION else f"{one}.{base}" for one in MODELS.card(base).families or (IN_REGION, "eu")]
+    arns = [f"arn:aws:bedrock:{region}::foundation-model/{base}" for region in ("eu-west-1", "us-east-1")]
+    arns += [f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:inference-profile/{one}" for one in ids if one != base]
+    return ids + arns
+
+
+@pytest.fixture(scope="module")
+def default(template: Template) -> list[str]:
+    """The template's ``ModelArns``."""
+    return str(template["Parameters"]["ModelArns"]["Default"]).split(",")
+
+
+def test_the_role_may_call_what_the_parameter_says_and_nothing_else(deployed: Template) -> None:
+    rights = rights_of(deployed, role_of(deployed, "AgentFunction"))
+
+    assert [str(one) for one in rights if one.does("bedrock:InvokeModel")] == ["bedrock:InvokeModel on ModelArns"]
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_desks_models_can_be_called_wherever_the_stack_is(region: str, default: list[str]) -> None:
+    called = [MODELS.in_region(f"region.{base}", region) for base in (HAIKU, NOVA)]
+
+    for arns, model_id in product([default, model_arns(PLAYBOOK, region)], called):
+        assert may_call(arns, model_id, region), model_id
+
+
+@pytest.mark.parametrize("region", ["", *REGIONS])
+def test_no_other_model_can_be_called(region: str, default: list[str]) -> None:
+    arns = model_arns(PLAYBOOK, region) if region else default
+
+    others = [form for base in MODELS.ids() if base not in (HAIKU, NOVA) for form in forms(base)]
+    assert len(others) > 200
+    assert [one for one in [*others, DESK] if may_call(arns, one, region or "eu-west-1")] == []
+
+
+@pytest.mark.parametrize(
+    ("named", "can", "cannot"),
+    [
+        (NOVA, [NOVA], [f"eu.{NOVA}"]),
+        (f"eu.{NOVA}", [f"eu.{NOVA}"], [f"us.{NOVA}", f"global.{NOVA}"]),
+        (f"global.{HAIKU}", [f"global.{HAIKU}"], [f"eu.{HAIKU}"]),
+        (f"region.{NOVA}", [f"eu.{NOVA}"], [f"us.{NOVA}"]),
+        (f"arn:aws:bedrock:eu-west-1::foundation-model/{NOVA}", [NOVA], [f"eu.{NOVA}"]),
+        (f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:inference-profile/eu.{NOVA}", [f"eu.{NOVA}"], [f"us.{NOVA}"]),
+        (DESK, [DESK, NOVA], [f"eu.{NOVA}", DESK.replace("desk", "other")]),
+    ],
+)
+@pytest.mark.parametrize("field", ["model: {}", "model: {2}\nsecond_model: {0}", "model: {2}\ncheaper_model: {0}"])
+def test_a_model_can_be_called_in_the_form_in_which_it_is_named(
+    tmp_path: Path, field: str, named: str, can: list[str], cannot: list[str]
+) -> None:
+    folder = playbook(tmp_path, field.format(named, None, MICRO), f"arns: {{{DESK}: {NOVA}}}")
+
+    arns = model_arns(folder, "eu-west-1")
+
+    assert [one for one in [named, *can] if not one.startswith("region.") and not may_call(arns, one)] == []
+    assert [one for one in cannot if may_call(arns, one)] == []
+    assert [one for one in forms("amazon.nova-lite-v1:0") if may_call(arns, one)] == []
+    assert may_call(arns, MICRO) == ("{2}" in field)
+
+
+def test_a_model_for_some_intents_can_be_called(tmp_path: Path) -> None:
+    agent = f"model: {NOVA}\nintents: {{a: {{}}}}\nmodel_for: [{{model: eu.{HAIKU}, intents: [a]}}]\n"
+
+    arns = model_arns(playbook(tmp_path, agent), "eu-west-1")
+
+    assert may_call(arns, NOVA)
+    assert may_call(arns, f"eu.{HAIKU}")
+
+
+def test_model_id_stands_in_for_the_usual_models_alone(tmp_path: Path) -> None:
+    agent = f"model: {NOVA}\nsecond_model: {MICRO}\nmodel_for: [{{model: eu.{HAIKU}, from_turn: 2}}]\n"
+
+    arns = model_arns(playbook(tmp_path, agent), "eu-west-1", model_id="acme.oracle-v1")
+
+    assert [one for one in ("acme.oracle-v1", MICRO, NOVA, f"eu.{HAIKU}") if may_call(arns, one)] == [
+        "acme.oracle-v1",
+        MICRO,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn"), ("eu-west-1", "aws"), ("", "*")],
+)
+def test_arns_are_of_the_stacks_partition(region: str, partition: str) -> None:
+    assert {arn.split(":")[1] for arn in model_arns(PLAYBOOK, region)} == {partition}
