@@ -119,7 +119,7 @@ def _with_cache(
     """Return ``delta`` with the cache points that are sent; unchanged for a model that takes none."""
     if card.cache is None:
         return delta
-    limits, prompt = run.opening.limits, run.prompt.extended(delta)
+    limits, prompt = run.opening.limits, run.prompt.extended(delta, run)
     ttl = cache_ttl(playbook, card, limits, tools=prompt.tools, bound=bound, size=size)
     turns = run.counts.turns + (1 if delta.attempt == 1 else 0)
     points = cache_points(prompt, card, goes_on=turns < limits.turns) if ttl else ()
