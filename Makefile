@@ -9,7 +9,7 @@ OWN    := layers functions cli localcloud
 # By file, since the tests of a file share a cloud. In the order of the folders, so that the long files of tests/artifacts
 # and tests/e2e come first: xdist's own order is by the number of tests, and long tests are few in a file.
 WORKERS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
-BENCHES := evidence turns bill caching plan overhead cold_import loops leases moves hot_window deadline
+BENCHES := evidence turns bill caching plan overhead cold_import loops leases moves hot_window deadline families
 
 # The stamp names Python's version, so that another PYTHON= makes another environment.
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -96,7 +96,7 @@ build: $(READY) ## Build what is deployed (needs python3.13).
 deploy: build ## Deploy it to your AWS account. Another stage: make deploy STAGE=prod
 	$(SAM) deploy --guided --config-env $(if $(STAGE),$(STAGE),default)
 
-bench: $(READY) ## Measure and check what is published: turns, a Plan, imports, loops, leases, moves, a hot window, deadlines (5 minutes).
+bench: $(READY) ## Measure and check what is published: turns, a Plan, imports, loops, leases, moves, a hot window, deadlines, models (7 minutes).
 	@for one in $(BENCHES); do \
 	  printf '\n━━━━ python -m bench.%s\n\n' $$one; $(BIN)/python -m bench.$$one || failed="$$failed bench.$$one"; \
 	done; test -z "$$failed" || { echo "Failed:$$failed. See one again: $(BIN)/python -m bench.NAME" >&2; exit 1; }

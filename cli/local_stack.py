@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import date
 from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
@@ -102,9 +103,12 @@ def shortened(seconds: float) -> None:
     time.sleep(min(seconds, 0.1))
 
 
-def seed_store(cloud: "LocalCloud", playbook: Playbook, seed: int, size: dict[str, int]) -> None:
+def seed_store(
+    cloud: "LocalCloud", playbook: Playbook, seed: int, size: dict[str, int], *, today: date | None = None
+) -> None:
     """Fill the business's tables with ``seed_store`` of the playbook's ``store`` package, if it has one.
 
+    ``today`` is the store's newest day; None is the real one.
     Raises ``PlaybookInvalid`` if the package cannot be imported or fails.
     """
     name = f"{package_of(playbook)}.store"
@@ -119,7 +123,7 @@ def seed_store(cloud: "LocalCloud", playbook: Playbook, seed: int, size: dict[st
         raise PlaybookInvalid(text) from problem
     client = cloud.session.client("dynamodb")
     try:
-        store.seed_store(client, cloud.environ("ExecutorFunction"), today=utc_now().date(), seed=seed, **size)
+        store.seed_store(client, cloud.environ("ExecutorFunction"), today=today or utc_now().date(), seed=seed, **size)
     except Exception as problem:
         # The last frame in the playbook's code says where.
         at = [frame for frame in extract_tb(problem.__traceback__) if str(playbook.folder) in frame.filename][-1:]

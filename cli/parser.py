@@ -66,6 +66,13 @@ def _run(sub: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="a fact that you vouch for, as text; KEY:=JSON for other types. May be repeated",
     )
+    sub.add_argument(
+        "--attach",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="an image or a document for the model; its suffix is its format. May be repeated",
+    )
     sub.add_argument("--tenant", help="the tenant that pays for the run")
     sub.add_argument("--request-id", metavar="ID", help="the idempotency key (default: a new one)")
     sub.add_argument("--model", metavar="SPEC", help="the model (default: $BALLAST_MODEL); see above")

@@ -10,17 +10,23 @@ import os
 import sys
 import uuid
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
+from ballast.attachments.files import WrongContent, measured
+from ballast.attachments.store import Attachments, named
 from ballast.contracts import RunRequest
-from ballast.contracts.wire import parse
+from ballast.contracts.attachment import FORMATS, Attachment
+from ballast.contracts.wire import complaints, parse
 from ballast.errors import InvalidInput
 from ballast.playbook import load_playbook
 from cli.deployed_stack import EVERY_S
 from cli.escalation_files import EscalationFiles
 from cli.exits import exit_of
-from cli.follow import run_and_follow
+from cli.follow import Cloud, run_and_follow
 from cli.function_output import FunctionOutput
 from cli.local_stack import STORE, local_stack, parameters_of
 from cli.responders import NoResponder, TerminalResponder
@@ -61,6 +67,7 @@ def run(typed: Namespace) -> int:
     with local_stack(source, playbook=folder, seed=seed, size=size, parameters=parameters, enforce_iam=iam) as cloud:
         printed = FunctionOutput(home, screen, verbose=typed.verbose)
         cloud.printed.append(printed)
+        attach(cloud, request, typed.attach)
         responder = TerminalResponder(cloud, EscalationFiles(home), screen) if wait else NoResponder()
         title = f"run with {spec}"
         made = run_and_follow(
@@ -79,6 +86,7 @@ def run_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
         if getattr(typed, option) not in (None, [], False):
             raise InvalidInput(f"--{option} is for a local run; the stack has its own. Leave it out with --stack.")
     request = request_of(typed)
+    attach(cloud, request, typed.attach)
     made = run_and_follow(
         cloud,
         request,
@@ -128,10 +136,42 @@ def request_of(typed: Namespace, *, agent: str | None = None) -> RunRequest:
     fields.setdefault("request_id", f"local-{uuid.uuid4().hex[:12]}")
     if agent is not None:
         fields.setdefault("agent", agent)
+    if typed.attach:
+        fields["attachments"] = [one.model_dump() for one, _ in map(attached_file, typed.attach)]
     try:
         return parse(RunRequest, fields, what="The request")
     except InvalidInput as wrong:
         raise InvalidInput(f"{wrong} {_FORM}") from None
+
+
+#: Suffixes that are not Converse's name of the format.
+_SUFFIXES = {"jpg": "jpeg", "htm": "html", "markdown": "md"}
+
+
+def attached_file(file: str) -> tuple[Attachment, bytes]:
+    """Return a typed file and its content. Raises ``InvalidInput``."""
+    path = Path(file)
+    suffix = path.suffix[1:].lower()
+    file_format = _SUFFIXES.get(suffix, suffix)
+    try:
+        content = path.read_bytes()
+        measured(file_format, content)
+        return named(path.name, file_format, content), content
+    except OSError as problem:
+        raise InvalidInput(f"--attach {file}: cannot be read ({problem.strerror}).") from None
+    except ValidationError as problem:
+        raise InvalidInput(f"--attach {file}: {complaints(problem)}.") from None
+    except (KeyError, WrongContent) as wrong:
+        why = f"has no format that a model takes: {', '.join(FORMATS)}" if isinstance(wrong, KeyError) else wrong
+        raise InvalidInput(f"--attach {file}: {why}.") from None
+
+
+def attach(cloud: Cloud, request: RunRequest, files: Sequence[str]) -> None:
+    """Keep the content of the typed files where the run finds it."""
+    if files:
+        kept = Attachments(cloud.session.client("s3"), cloud.physical_id("PayloadBucket"))
+        for one, content in map(attached_file, files):
+            kept.put(request.tenant, request.run_id, one, content)
 
 
 def _typed(typed: Namespace) -> dict[str, Any]:

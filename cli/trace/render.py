@@ -21,6 +21,7 @@ from ballast.contracts.timeline import (
     Turn,
     TurnEscalation,
 )
+from ballast.timeline import attached
 from cli.trace.layout import FULL, NO_BREAK, Detail, Heading, Labelled, Plain, joined
 from cli.trace.text import as_text, brief, clean, clipped, count, shared, span, usd
 
@@ -112,6 +113,8 @@ def _request(timeline: Timeline, detail: Detail) -> list[RenderableType]:
     lines: list[RenderableType] = []
     if request.get("text"):
         lines.append(Labelled("request", Text(clipped(clean(as_text(request["text"])), detail.text))))
+    if files := attached(request):
+        lines.append(Labelled("attached", Text(clipped(clean("; ".join(files), lines=False), detail.text))))
     facts = [f"{name} {as_text(request[name])}" for name in ("intent", "tenant", "request_id") if request.get(name)]
     if request.get("context"):
         facts.append(f"context {as_text(request['context'])}")

@@ -27,6 +27,8 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from ballast.attachments.prompt import with_content
+from ballast.attachments.store import Attachments
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.decision import LIMITS
 from ballast.contracts.limits import HistoryUsed
@@ -65,6 +67,7 @@ class Agent:
     """The agent: it asks a model, with the playbook's instructions and tools."""
 
     log: RunLog
+    attachments: Attachments
     choice: AttemptChoice
     model: Converse
     circuits: Circuits
@@ -112,6 +115,8 @@ class Agent:
     def _ask(self, run: Run, requested: ModelRequested, within_s: float) -> dict[str, Any]:
         """Reserve, ask, and return the reply. Raises ``ModelFailure``, ``AttemptInProgress``."""
         run_id = run.run_id
+        # Before the reservation: what cannot be read costs nothing.
+        request = with_content(converse_request(run, requested, stack=self.stack), self.attachments.read)
         recorded = self.log.record(run_id, requested)
         if recorded.invocation != requested.invocation:
             raise AttemptInProgress(f"{run_id} turn {requested.turn}: another attempt has already asked the model.")
@@ -119,7 +124,7 @@ class Agent:
         # Without this check an agent that was timed out but still runs could spend money that neither of them counts.
         if self.log.goes_on_after(run_id, requested.turn):
             raise RunEnded(f"{run_id} has ended, or has continued without turn {requested.turn}; no model was asked.")
-        return self.model.reply(converse_request(run, requested, stack=self.stack), within_s=within_s)
+        return self.model.reply(request, within_s=within_s)
 
     def _wait(
         self,

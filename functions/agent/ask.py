@@ -19,6 +19,7 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any
 
+from ballast.attachments.prompt import why_not_taken
 from ballast.breaker_reader import Breakers
 from ballast.contracts import ExitReason, HandOver, Planner
 from ballast.contracts.limits import HistoryUsed
@@ -93,6 +94,8 @@ class AttemptChoice:
             model = allowed_model(current, self.playbook, usual, now.date())
             if isinstance(model, ExitReason):
                 return GiveUp(model, breaker=breaker_held(current, now))
+            if model != usual and self._blind_to(run, model):
+                model = usual
             return self._afford(run, turn, attempts, model, passed_over, loops, saving=model != usual)
         except ModelRefused as refused:
             return GiveUp(ExitReason.MODEL_REFUSED, note=str(refused))
@@ -125,6 +128,11 @@ class AttemptChoice:
     ) -> NextAttempt | GiveUp:
         on = self.clock().date()
         models = candidates(model, self.playbook, saving=saving, on=on)
+        blind = {one: why for one in models if (why := self._blind_to(run, one))}
+        if len(blind) == len(models):
+            return GiveUp(ExitReason.MODEL_REFUSED, note="; ".join(blind.values()))
+        passed_over = {**passed_over, **blind}
+        models = tuple(one for one in models if one not in blind)
         chosen = next_model(models, attempts, passed_over)
         if chosen is None:
             notes = [*passed_over.values(), *filter(None, [attempts.error])]
@@ -146,6 +154,13 @@ class AttemptChoice:
         if passed_over:
             requested = requested.model_copy(update={"passed_over": dict(passed_over)})
         return NextAttempt(requested, tuple(one for one in models if one not in passed_over))
+
+    def _blind_to(self, run: Run, model: str) -> str | None:
+        """Return why the model cannot be sent the run's files; None if it can."""
+        if not run.attachments:
+            return None
+        why = why_not_taken(run.attachments, self.playbook.models.card(model))
+        return why and f"{model} {why}: the run's attachments."
 
 
 def limit_reached(run: Run, *, new_turn: bool, now_ms: int) -> ExitReason | None:

@@ -22,6 +22,7 @@ from functools import lru_cache
 from typing import Any
 
 from ballast.contracts.wire import text_or_length
+from ballast.regex import regex
 from functions.agent.text import FENCE_LINE, Normalised, any_spelling, normalised, words_of
 
 
@@ -65,25 +66,23 @@ _PARTS = frozenset(
 _FILLERS = frozenset(
     ("start", "begin", "end", "section", "sep", "block", "my", "the", "assistant", "model", "available")
 )  # fmt: skip
-_GLUED = re.compile(r"(?:tool|function|func)s?(?:calls?|use|invoke)|invokes?")
-_GLUED_PART = re.compile(r"(?:tool|function|func)s?(?:code|input|args?|results?)")
+_GLUED = regex(r"(?:tool|function|func)s?(?:calls?|use|invoke)|invokes?")
+_GLUED_PART = regex(r"(?:tool|function|func)s?(?:code|input|args?|results?)")
 #: Words that make a special token the mark of a call.
-_IN_TOKENS = re.compile(
-    r"tools?|functions?|invokes?|(?:tool|function|func)(?:calls?|use|code|names?|input|args?|results?)"
-)
+_IN_TOKENS = regex(r"tools?|functions?|invokes?|(?:tool|function|func)(?:calls?|use|code|names?|input|args?|results?)")
 _ACTION = frozenset(("action", "actions", "call", "calls", "python", "ipython"))
 
-_ANGLE = re.compile(
+_ANGLE = regex(
     r"<{1,2}\s?(?P<slash>/?)\s?(?P<name>[a-z_][\w:.-]{0,60})(?P<is>\s?=)?"
     r"(?P<named>\s[^<>]{0,80}?\b(?:name|tool|function)\s?=\s?[\"']?(?P<of>[\w.-]{0,64}))?"
     r"(?P<more>[^<>]{0,200}?)(?:>|\Z)",
     re.IGNORECASE,
 )
-_SQUARE = re.compile(r"\[(?P<slash>/?)(?P<name>[a-z]{1,20}(?:_[a-z]{1,20}){1,5})\](?!\()", re.IGNORECASE)
-_TOKEN = re.compile(r"</?\|/?(?P<token>[^|<>\n]{1,60})/?\|(?P<tail>/?[\w=. -]{0,40})")
-_FENCE = re.compile(r"```[ \t]*(?P<name>[\w-]{3,40})\b")
+_SQUARE = regex(r"\[(?P<slash>/?)(?P<name>[a-z]{1,20}(?:_[a-z]{1,20}){1,5})\](?!\()", re.IGNORECASE)
+_TOKEN = regex(r"</?\|/?(?P<token>[^|<>\n]{1,60})/?\|(?P<tail>/?[\w=. -]{0,40})")
+_FENCE = regex(r"```[ \t]*(?P<name>[\w-]{3,40})\b")
 #: Other marks: lines and phrases that only a model writes, and only to call a tool.
-_OTHER_MARKS = re.compile(
+_OTHER_MARKS = regex(
     r"\[\s?(?:(?:calling|invoking|executing)\s(?:the\s)?(?:tool|function)|(?:tool|function)[ _-](?:call|invocation))s?"
     r"(?:\s?:\s?|\s)"
     r"(?=[`\"']?[a-z]\w{0,30}_\w{1,40}|[`\"']?[\w.-]{1,64}[`\"']?(?:\s?[({:\]]|\swith\b))"
@@ -101,11 +100,11 @@ _OTHER_MARKS = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 #: Text after a tag that begins a call: its arguments, another tag, or a call as code.
-_TAG_OPENS = re.compile(r"\s{0,9}[{\[<]")
-_TAG_HOLDS = re.compile(r"\s{0,9}(?:[{\[<]|(?:print\()?[a-z_][\w.]{0,80}\()", re.IGNORECASE)
-_TAG_ARGUMENTS = re.compile(r"\s{0,9}(?:[{\[]|</?(?:parameter|param|arg|input|invoke))", re.IGNORECASE)
+_TAG_OPENS = regex(r"\s{0,9}[{\[<]")
+_TAG_HOLDS = regex(r"\s{0,9}(?:[{\[<]|(?:print\()?[a-z_][\w.]{0,80}\()", re.IGNORECASE)
+_TAG_ARGUMENTS = regex(r"\s{0,9}(?:[{\[]|</?(?:parameter|param|arg|input|invoke))", re.IGNORECASE)
 #: Text after a tag that is the subject of a sentence.
-_SPEAKS_OF = re.compile(
+_SPEAKS_OF = regex(
     r"\s{1,3}(?:is|are|was|were|means?|stands?|has|had|does|will|can|may|must|marks?|begins?|starts?|opens?|closes?|"
     r"ends?|shows?|tags?|and|or)\b"
 )
@@ -261,19 +260,19 @@ _SURELY_WITH = frozenset(_WITH) - {"input", "params", "content"}
 #: Values of ``type`` in an object that is a call.
 _TYPES = ("tool_use", "tool_call", "function_call", "function", "server_tool_use")
 #: Start of an object inside a text that may be a call. ``_IN_TEXT`` finds one that no JSON decoder reads.
-_OPENS = re.compile(rf"\{{\s{{0,20}}[\"'](?:{'|'.join((*_WHAT, *_AROUND, *_WITH, *_BESIDE))})[\"']\s{{0,4}}:")
-_IN_TEXT = re.compile(
+_OPENS = regex(rf"\{{\s{{0,20}}[\"'](?:{'|'.join((*_WHAT, *_AROUND, *_WITH, *_BESIDE))})[\"']\s{{0,4}}:")
+_IN_TEXT = regex(
     rf"\{{\s{{0,20}}[\"'](?:{'|'.join(_WHAT)})[\"']\s{{0,4}}:\s{{0,4}}[\"'](?P<name>[a-z_][\w.-]{{0,63}})[\"']\s{{0,4}},"
     rf"\s{{0,20}}[\"'](?:{'|'.join(sorted(_SURELY_WITH - {'action_input'}))})[\"']\s{{0,4}}:\s{{0,4}}[{{\"']",
     re.IGNORECASE,
 )
 _MOST_OBJECTS = 40
 #: A text of calls alone. Without a list around it or a keyword argument it may be a formula: ``SUM("A1")``.
-_ONLY_CALLS = re.compile(
+_ONLY_CALLS = regex(
     r"(?P<list>\[?)\s*(?:print\()?(?P<name>[A-Za-z_][\w.]{0,80})"
     r"\((?=\s*(?:\)|(?P<keyword>[A-Za-z_]\w{0,80}\s*=[^=])|[\"'{\[]))"
 )
-_FENCED = re.compile(r"\A(?P<ticks>`{1,3})[\w-]{0,20}[ \t]*\n?(?P<text>.*?)\n?(?P=ticks)\Z", re.DOTALL)
+_FENCED = regex(r"\A(?P<ticks>`{1,3})[\w-]{0,20}[ \t]*\n?(?P<text>.*?)\n?(?P=ticks)\Z", re.DOTALL)
 #: Name of an argument if the tool's parameters are not known: one that nobody writes by chance.
 _ANY_ARGUMENT = r"[a-z]{1,20}_\w{1,40}"
 

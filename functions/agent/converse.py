@@ -21,6 +21,7 @@ from ballast.contracts.wire import read_digits
 from ballast.errors import ends_the_process
 from ballast.masking import error_text
 from ballast.metrics import metric_line
+from ballast.regex import regex
 
 if TYPE_CHECKING:
     from ballast.runtime import Runtime
@@ -52,7 +53,7 @@ _TRY_AGAIN_STATUS: dict[int, tuple[ExitReason, bool]] = {
     504: (ExitReason.MODEL_TIMEOUT, True),
 }
 #: More digits than a double always keeps, with a point or an exponent.
-_LONG_FRACTION = re.compile(rb"[0-9][0-9.]{15,}")
+_LONG_FRACTION = regex(rb"[0-9][0-9.]{15,}")
 #: A call that was given less time than this may have been cut too early: its timeout is no sign of an outage.
 _FAIR_S = 10
 
@@ -274,14 +275,14 @@ class Circuits:
 #: Characters of an error's text that are read.
 _MOST = 2_000
 
-_CODE = re.compile(
+_CODE = regex(
     r"(?<![a-z0-9])(?:max_)?(?:(?:model_)?context_?(?:length|window|size|limit)_?exceed(?:ed|s)?(?:_?error)?"
     r"|exceeds?_(?:context|prompt|token)_?(?:length|window|size|limit)?(?:_error)?"
     r"|string_above_max_length|(?:model_)?max_(?:prompt|input)_tokens_exceeded"
     r"|(?:prompt|input|context|conversation)_(?:is_)?too_(?:long|large)|(?:input_|prompt_)?tokens?_limit_(?:exceeded|reached)"
     r")(?![a-z0-9])"
 )
-_SENTENCES = re.compile(r"[.;!?\n]+(?=\s|$)")
+_SENTENCES = regex(r"[.;!?\n]+(?=\s|$)")
 _OVER = (
     r"(?:exceed\w*|overflow\w*|(?:longer|larger|greater|bigger|higher) than|more than (?:(?:the|its)\b|\d{3})"
     r"|beyond|over the|(?<!not )too (?:long|large|big|many))"
@@ -301,7 +302,7 @@ def _near(first: str, second: str, within: int = 80) -> str:
 
 #: Each of these is enough, whatever else is in the sentence.
 _SAYS = tuple(
-    re.compile(one)
+    regex(one)
     for one in (
         _near(_OVER, rf"\b{_CONTEXT}"),
         _near(rf"\b{_CONTEXT}", rf"\b{_OVER}"),
@@ -318,10 +319,10 @@ _SAYS = tuple(
     )
 )
 #: OpenAI, for a field's value; only a large limit can be the conversation's.
-_STRING = re.compile(r"\bstring too long\b.{0,80}\bmaximum length \d{5,}", re.DOTALL)
+_STRING = regex(r"\bstring too long\b.{0,80}\bmaximum length \d{5,}", re.DOTALL)
 #: Each of these is enough in a sentence about the whole.
 _MAY_SAY = tuple(
-    re.compile(one)
+    regex(one)
     for one in (
         _near(_TOKENS, rf"\b{_OVER}"),
         _near(rf"\b{_OVER}", _TOKENS),
@@ -333,17 +334,17 @@ _MAY_SAY = tuple(
     )
 )
 #: A part of a request, or another thing with a limit.
-_PART = re.compile(
+_PART = regex(
     r"\b(?:images?|pictures?|videos?|audio|documents?|pdfs?|files?|attachments?|tool\w*"
     r"|functions?|schemas?|descriptions?|names?|identifiers?|stop[ _-]?sequences?|headers?|ur[li]s?|metadata|tags?"
     r"|labels?|guardrails?|attempts|quota|rate|per (?:second|minute|min|hour|day)|[tr]p[md])\b"
 )
 #: The path of a field other than the prompt and the messages.
-_FIELD = re.compile(
+_FIELD = regex(
     r"(?:^|\s|')(?!#?/?(?:messages|prompt|inputs?|inputtext|system|contents)\b)#?/?[a-z_]\w*(?:[./\[][\w\]]+)+'?:"
 )
-_ANSWERS = re.compile(r"\b(?:max_?(?:new_|completion_|output_)?tokens|maximum tokens|(?:output|completion) tokens)\b")
-_PROMPTS = re.compile(r"\b(?:inputs?|prompts?|messages?|context)\b")
+_ANSWERS = regex(r"\b(?:max_?(?:new_|completion_|output_)?tokens|maximum tokens|(?:output|completion) tokens)\b")
+_PROMPTS = regex(r"\b(?:inputs?|prompts?|messages?|context)\b")
 
 
 def is_context_too_long(code: str, message: str) -> bool:

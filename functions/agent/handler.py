@@ -18,6 +18,7 @@
 from time import sleep
 from typing import Any
 
+from ballast.attachments.store import Attachments
 from ballast.breaker_reader import Breakers, BreakerSettings
 from ballast.contracts import PlanTask
 from ballast.contracts.wire import parse
@@ -35,7 +36,7 @@ class AgentSettings(LogSettings, SealSettings, BreakerSettings):
     """The agent's environment.
 
     run_log_table         table of the run log
-    payload_bucket        bucket of the log's large bodies
+    payload_bucket        bucket of the log's large bodies and of the runs' files
     retention_days        days after which DynamoDB's TTL removes an event; 0 keeps it for ever
     sensitive_key_arn     KMS key of sensitive values; "" if the playbook marks none
     budgets_table         table of the spend breaker, which the agent only reads
@@ -67,6 +68,7 @@ def build(runtime: Runtime) -> Agent:
     )
     return Agent(
         log=log,
+        attachments=Attachments.of(runtime),
         choice=choice,
         model=Converse.of(runtime, endpoint_url=settings.model_endpoint_url, timeout_s=settings.model_timeout_s),
         circuits=Circuits.of(runtime, settings.model_circuits_table),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ballast.attachments.prompt import most_tokens
 from ballast.contracts import ExitReason, HandOver, Planner
 from ballast.errors import ToolForbidden
 from ballast.folds.calls import CallState
@@ -88,7 +89,7 @@ def compose(
         **_changed_parts(run.prompt, _with_tools(first_prompt(playbook, opened.request, card), run.prompt, card)),
         **({"despair": as_recorded(notices)} if notices else {}),
     )
-    bound, size = _input_bound(run, delta), _sent_bytes(run, delta)
+    bound, size = _input_bound(run, delta, card), _sent_bytes(run, delta)
     delta = _with_cache(run, delta, card, playbook, bound=bound, size=size)
     reservation = attempt_within(
         opened.limits,
@@ -170,22 +171,24 @@ def _as_shown(requested: ModelRequested, shown: Callable[[dict[str, Any]], dict[
     return made
 
 
-def _input_bound(run: Run, delta: ModelRequested) -> int:
+def _input_bound(run: Run, delta: ModelRequested, card: ModelCard) -> int:
     """Return an upper bound of the prompt's tokens: the last exact count plus the bytes of what is new.
 
-    Without an exact count every byte of the prompt counts as a token.
+    Without an exact count every byte of the prompt counts as a token. Files count as the model's ``card`` says.
     """
     form = delta.sent_as
-    messages = [*shaped(in_full(delta, run), form), *filter(None, [form.output_config])]
-    new = input_bound(delta.system, delta.tools, messages)
+    messages = in_full(delta, run)
+    read = [*shaped(messages, form), *filter(None, [form.output_config])]
+    new = input_bound(delta.system, delta.tools, read) + most_tokens(messages, card)
     if delta.after is None:
         return new + PROVIDER_OVERHEAD_TOKENS
     last = run.newest(ModelResponded)
     known = None if last is None else _exact_tokens(run, last, delta.model)
     if known is not None:
         return known + new
-    before = run.prompt
-    return new + input_bound(before.system, before.tools, earlier_messages(run, delta)) + PROVIDER_OVERHEAD_TOKENS
+    before, earlier = run.prompt, earlier_messages(run, delta)
+    new += most_tokens(earlier, card)
+    return new + input_bound(before.system, before.tools, earlier) + PROVIDER_OVERHEAD_TOKENS
 
 
 def _exact_tokens(run: Run, last: ModelResponded, model_id: str) -> int | None:
@@ -208,7 +211,8 @@ def new_messages(run: Run, notices: Mapping[int, Signal] | None = None) -> list[
     the position of the call.
     """
     if run.prompt.after is None:
-        return [{"role": "user", "content": request_blocks(run.opening.request) + _other_planners(run)}]
+        asked = request_blocks(run.opening.request, run.opening.attachments)
+        return [{"role": "user", "content": asked + _other_planners(run)}]
     results = _results(run, Key.of(run.prompt.after).turn, notices or {})
     blocks = results + refused_answer_notice(run) + _other_planners(run)
     return [{"role": "user", "content": blocks or [{"text": "Continue."}]}]

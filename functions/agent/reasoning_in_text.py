@@ -14,6 +14,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ballast.regex import regex
 from ballast.validation import ANSWER_BYTES
 from functions.agent.text import FENCE_LINE, normalised, words_of
 
@@ -21,7 +22,7 @@ from functions.agent.text import FENCE_LINE, normalised, words_of
 _MOST_CHARS = 8 * ANSWER_BYTES
 #: Words of a tag for hidden thought. All words of its name are among these and ``_OF_THOUGHT``, else it names another
 #: thing: ``<thinking_budget>``, ``<design-thinking>``. No report, form or configuration has such a name.
-_THOUGHT = re.compile(r"(?:my|ant|self)?(?:think(?:s|ing)?|thoughts?)|cots?|scratchpads?")
+_THOUGHT = regex(r"(?:my|ant|self)?(?:think(?:s|ing)?|thoughts?)|cots?|scratchpads?")
 _OF_THOUGHT = frozenset(
     (
         "chain", "of", "process", "step", "steps", "inner", "internal", "hidden", "private", "my", "self", "deep",
@@ -36,8 +37,8 @@ _REPORTED = {
     **dict.fromkeys(("monologue", "monolog", "dialogue", "dialog", "voice"), frozenset(("inner", "internal"))),
 }
 #: In a special token, which only models write, any of these means hidden thought.
-_ANY_THOUGHT = re.compile(r"\w*(?:think|thought)\w*")
-_IN_TOKENS = re.compile(
+_ANY_THOUGHT = regex(r"\w*(?:think|thought)\w*")
+_IN_TOKENS = regex(
     r"reason(?:s|ings?)?|reflect\w*|reflexions?|rationales?|monolog(?:ue)?s?|deliberat\w+|introspect\w+|analysis|planning"
 )
 _ENDS = frozenset(("end", "close", "stop", "eot", "finish", "suffix"))
@@ -45,7 +46,7 @@ _ENDS = frozenset(("end", "close", "stop", "eot", "finish", "suffix"))
 _UNUSED = {"unused94": False, "unused95": True}
 
 #: Marks that may begin or end reasoning, in normalised text: tags, special tokens, words in square brackets.
-_TAG = re.compile(
+_TAG = regex(
     r"<details(?:\s[^<>]{0,200})?>\s{0,20}<summary(?:\s[^<>]{0,200})?>(?P<summary>[^<>]{0,60})</summary>"
     r"|<{1,2}\s{0,3}(?:!--\s{0,3})?(?P<slash>/?)\s{0,3}(?P<name>[a-z][\w:-]{0,60})"
     r"(?P<more>(?:\s[^<>]{0,200}?)?)(?P<empty>/?)(?:--)?>{1,2}"
@@ -54,31 +55,29 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 #: Attributes of a tag all have values: ``<ThinkPad X1>`` is not a tag.
-_ATTRIBUTES = re.compile(r"(?:\s+[\w:.-]{1,60}\s?=\s?(?:\"[^\"]*\"|'[^']*'|[^\s\"'=]+))*\s*(?:--)?")
+_ATTRIBUTES = regex(r"(?:\s+[\w:.-]{1,60}\s?=\s?(?:\"[^\"]*\"|'[^']*'|[^\s\"'=]+))*\s*(?:--)?")
 #: Text after a tag inside a sentence, and after a tag that is the subject of a sentence.
-_GOES_ON = re.compile(r"[\"')\],;:.!?]|\s{1,3}[^\W\d_A-Z]|\s{0,3}\Z")
-_SPEAKS_OF = re.compile(
+_GOES_ON = regex(r"[\"')\],;:.!?]|\s{1,3}[^\W\d_A-Z]|\s{0,3}\Z")
+_SPEAKS_OF = regex(
     r"[\"')]?\s{1,3}(?:is|are|was|were|means?|stands?|has|had|does|will|can|may|must|marks?|begins?|"
     r"starts?|opens?|closes?|"
     r"ends?|stays?|tags?|and|or)\b"
 )
 #: An element that a sentence only shows: with one word in it, an ellipsis, or nothing.
-_SHOWN = re.compile(r"\s?(?:…|\.{3}|\w{0,20})\s?(?P<end><\s?/[^<>]{1,60}>)")
-_STANDS_AS_WORD = re.compile(r"[\"')\],;:.!?\s]|\Z")
-_A_NOUN_FOLLOWS = re.compile(
-    r"\b(?:the|an?|this|that|tags?|your|element|marker|token|with|by|and|or|of)\s\Z", re.IGNORECASE
-)
-_THOUGHT_FENCE = re.compile(
+_SHOWN = regex(r"\s?(?:…|\.{3}|\w{0,20})\s?(?P<end><\s?/[^<>]{1,60}>)")
+_STANDS_AS_WORD = regex(r"[\"')\],;:.!?\s]|\Z")
+_A_NOUN_FOLLOWS = regex(r"\b(?:the|an?|this|that|tags?|your|element|marker|token|with|by|and|or|of)\s\Z", re.IGNORECASE)
+_THOUGHT_FENCE = regex(
     r"^(?P<fence>`{3,}|~{3,})[ \t]*(?P<name>[a-z_-]{3,40})[ \t]*\n.*?(?:^(?P=fence)[`~]*[ \t]*$|\Z)", re.S | re.M | re.I
 )
 #: Harmony, the format of gpt-oss: ``<|channel|>analysis<|message|>…<|end|>…<|channel|>final<|message|>…``
-_CHANNEL = re.compile(r"<\|channel\|>\s*(?P<channel>[a-z]{1,20})[^<]{0,200}(?:<\|constrain\|>\w{0,20})?<\|message\|>")
-_SPECIAL = re.compile(
+_CHANNEL = regex(r"<\|channel\|>\s*(?P<channel>[a-z]{1,20})[^<]{0,200}(?:<\|constrain\|>\w{0,20})?<\|message\|>")
+_SPECIAL = regex(
     r"<\|(?:start|end|return|message|channel|im_end|eot_id)\|>(?:assistant\b)?"
     r"|<\|(?:START|END)_RESPONSE\|>|<\|(?:begin|end)_of_(?:solution|answer|box)\|>"
 )
 #: Blocks with their own end: Gemma's channel, and the output of a command line.
-_BLOCK = re.compile(
+_BLOCK = regex(
     r"<\|channel>\s*(?:thought|analysis)\b.*?(?:<channel\|>|\Z)"
     r"|\A\s*Thinking(?:\.\.\.|…)[ \t]*\n.*?^(?:\.\.\.|…)\s?done thinking\.?[ \t]*$",
     re.DOTALL | re.MULTILINE,
@@ -88,32 +87,32 @@ _HIDDEN = (
     r"thinking(?: process)?|thought process|chain[ -]of[ -]thought|scratchpad|"
     r"(?:inner|internal) (?:monologue|reasoning|thoughts?)"
 )
-_HEADED = re.compile(
+_HEADED = regex(
     rf"\A\s*(?:#{{1,6}}[ \t]*|\*\*|__)(?:{_HIDDEN})[ \t]*(?:\*\*|__|:){{0,2}}[ \t]*\n.*?"
     r"^(?:#{1,6}[ \t]*|\*\*|__)(?:final )?(?:answer|response|reply)[ \t]*(?:\*\*|__|:){0,2}[ \t]*$",
     re.DOTALL | re.MULTILINE | re.IGNORECASE,
 )
 #: A text of two elements, the second of them the answer: a format in which models are trained to think.
-_TWO_ELEMENTS = re.compile(
+_TWO_ELEMENTS = regex(
     r"\A\s*<(?P<tag>reasoning|analysis|reflection|rationale|planning|deliberation)>.*?</(?P=tag)>\s*"
     r"<(?P<answer>answer|final_answer)>(?P<text>.*)</(?P=answer)>\s*\Z",
     re.DOTALL | re.IGNORECASE,
 )
 _THOUGHT_KEYS = frozenset(("thought", "thinking", "scratchpad", "chain_of_thought"))
 _ANSWER_KEYS = frozenset(("answer", "response", "reply", "final_answer", "final"))
-_FENCED = re.compile(r"\A```(?:json)?[ \t]*\n(?P<text>.*)\n```\Z", re.DOTALL | re.IGNORECASE)
-_BARE_HARMONY = re.compile(r"\A\s*(?:assistant\s?)?\s*analysis(?=[A-Z\s]).*?assistant\n?final(?=\s*\S)", re.DOTALL)
-_WRAPPED = re.compile(
+_FENCED = regex(r"\A```(?:json)?[ \t]*\n(?P<text>.*)\n```\Z", re.DOTALL | re.IGNORECASE)
+_BARE_HARMONY = regex(r"\A\s*(?:assistant\s?)?\s*analysis(?=[A-Z\s]).*?assistant\n?final(?=\s*\S)", re.DOTALL)
+_WRAPPED = regex(
     r"\A<(?P<tag>answer|final_answer|final|response|reply|output)>(?P<text>.*)</(?P=tag)>\Z", re.DOTALL | re.IGNORECASE
 )
 #: ``Thought: … Final Answer: …`` at the start of lines, as in ReAct. A hidden label may end at any label of an answer.
-_LABEL = re.compile(rf"\A[\s*_#>]{{0,10}}(?:(?P<hidden>{_HIDDEN})|thoughts?)[ \t*_]{{0,6}}:", re.IGNORECASE)
-_ANSWER_LABEL = re.compile(
+_LABEL = regex(rf"\A[\s*_#>]{{0,10}}(?:(?P<hidden>{_HIDDEN})|thoughts?)[ \t*_]{{0,6}}:", re.IGNORECASE)
+_ANSWER_LABEL = regex(
     r"^[ \t*_#>]{0,10}(?:(?P<final>final)[ _](?:answer|response|reply|output)|answer|response|reply|final)"
     r"[ \t*_]{0,6}:[ \t*_]{0,6}",
     re.IGNORECASE | re.MULTILINE,
 )
-_ACTION_LABEL = re.compile(r"^[ \t*_#>]{0,10}(?:action|observation)[ \t*_]{0,6}:", re.IGNORECASE | re.MULTILINE)
+_ACTION_LABEL = regex(r"^[ \t*_#>]{0,10}(?:action|observation)[ \t*_]{0,6}:", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Lambda: the HTTP API of runs: start, show and stop them; serve the console."""
 
+import base64
+import binascii
 import json
 import re
 import time
@@ -13,7 +15,10 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from pydantic import AwareDatetime, ValidationError
 
+from ballast.attachments.files import WrongContent, measured
+from ballast.attachments.store import Attachments, named
 from ballast.contracts import RunRequest
+from ballast.contracts.attachment import Attachment
 from ballast.contracts.meaning import REASONS, REFUSALS
 from ballast.contracts.request import RequestId
 from ballast.contracts.task import LAST_TURN
@@ -22,9 +27,20 @@ from ballast.edge import guarded
 from ballast.http.api import HttpApi
 from ballast.http.describe import responses
 from ballast.http.identity import Callers, CallerSettings
-from ballast.http.problem import Problem, conflict, invalid_fields, not_found
+from ballast.http.problem import Problem, conflict, invalid, invalid_fields, not_found
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
-from functions.front.contract import ENDED, Activity, EventPage, Me, NewRun, Run, RunPage, Status, TimelinePage
+from functions.front.contract import (
+    ENDED,
+    Activity,
+    EventPage,
+    Me,
+    NewAttachment,
+    NewRun,
+    Run,
+    RunPage,
+    Status,
+    TimelinePage,
+)
 from functions.front.listing import Listing, RunFilter
 from functions.front.runs import RunExpired, Runs, pending, timeline_page
 from functions.front.start import Executions, StartSettings
@@ -76,7 +92,7 @@ class ApiSettings(StartSettings, CallerSettings):
 
 #: Paths that need no identity.
 PUBLIC = frozenset({"/console", "/console/<name>", "/openapi.json"})
-app = HttpApi(public=PUBLIC)
+app = HttpApi(public=PUBLIC, large=frozenset({"/runs"}))
 
 ARunId = Annotated[str, Path(json_schema_extra={"pattern": f"^{_RUN_ID.pattern}$"})]
 
@@ -122,15 +138,20 @@ def start_run(
     """Start the run, once for a key; wait for its end if the caller prefers that."""
     came = app.extras["monotonic"]()
     key = idempotency_key or app.extras["new_id"]()
-    sent = body.model_dump(mode="json") | {"request_id": key, "tenant": app.caller.tenant_for(body.tenant)}
+    sent = body.model_dump(mode="json", exclude={"attachments"})
+    sent |= {"request_id": key, "tenant": app.caller.tenant_for(body.tenant)}
+    files = [_attached(at, one) for at, one in enumerate(body.attachments)]
     try:
         request = RunRequest.model_validate_json(canonical(sent))
     except ValidationError as problem:
         raise invalid_fields(problem.errors(include_url=False, include_input=False)) from None
+    request = request.model_copy(update={"attachments": tuple(one for one, _ in files)})
     wanted = preference(prefer)
     runs = app.runtime.get(Runs.of)
     if runs.has_expired(request.run_id):  # Step Functions may have forgotten it, and would start it anew
         raise _expired(request)
+    for attachment, content in files:  # before the run: admission reads them
+        app.runtime.get(Attachments.of).put(request.tenant, request.run_id, attachment, content)
     started = app.runtime.get(Executions.of).start(
         request,
         requested_by=app.caller.principal,
@@ -339,6 +360,17 @@ def preference(prefer: str | None) -> Preference | None:
     if found is None:
         return None
     return Preference(min(int(found[1]), MAX_WAIT_S), hurries=not _ASYNC.search(prefer or ""))
+
+
+def _attached(at: int, sent: NewAttachment) -> tuple[Attachment, bytes]:
+    """Return a file and its content. Raises ``Problem`` (422) if the content is not of its format."""
+    try:
+        content = base64.b64decode(sent.data, validate=True)
+        measured(sent.format, content)
+    except (binascii.Error, WrongContent) as wrong:
+        why = str(wrong) if isinstance(wrong, WrongContent) else "is not base64"
+        raise invalid(f"attachments.{at}.data", why) from None
+    return named(sent.name, sent.format, content), content
 
 
 def _repeated(request: RunRequest) -> Run:

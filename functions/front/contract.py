@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ballast.contracts.attachment import MOST_ATTACHMENTS, MOST_FILE_BYTES, FileName, Format
 from ballast.contracts.decision import Effects
 from ballast.contracts.limits import LimitsPatch
 from ballast.contracts.notice import Corrected
@@ -13,12 +14,28 @@ from ballast.contracts.timeline import Timeline
 from ballast.contracts.wire import Json, Name, Wire
 from ballast.http.identity import Right, Role
 
+#: Characters of a file in base64.
+MAX_DATA_CHARS = -(-max(MOST_FILE_BYTES.values()) // 3) * 4
+
 Status = Literal["running", "waiting", "answered", "refused", "unanswered", "failed", "aborted", "timed_out", "corrupt"]
 #: The statuses of a run that has ended; an index finds runs by them.
 ENDED: frozenset[str] = frozenset({"answered", "refused", "unanswered", "failed", "aborted", "timed_out"})
 
 Usd = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]{2,6}$", description="US dollars, exact", examples=["0.0123"])]
 Time = Annotated[str, Field(description="ISO 8601, UTC", examples=["2026-03-01T12:00:00+00:00"])]
+
+
+class NewAttachment(Wire):
+    """An image or a document for the agent's model. What is in it is not believed, whoever sends it.
+
+    name    for people: letters, digits, spaces and some marks; no path. The model never gets it
+    format  of the content, which is checked
+    data    the content in base64. A request has about 6 MB; send larger files in fewer requests or in text
+    """
+
+    name: FileName
+    format: Format
+    data: str = Field(min_length=4, max_length=MAX_DATA_CHARS, pattern=r"^[A-Za-z0-9+/]+={0,2}$")
 
 
 class NewRun(Wire):
@@ -29,6 +46,7 @@ class NewRun(Wire):
     intent    the subject of the request, if you know it; it chooses the fallback
     context   facts that you vouch for, such as an order id
     limits    tighter limits than the agent's
+    attachments  images and documents, if the agent's model takes them
     tenant    the tenant who pays; only an operator may name another one
     reply_to  URL of an SQS queue that gets the outcome as well
     when_full what to do if no window has room for the run's ceiling, or too many runs go on: refuse (the default) or
@@ -41,6 +59,7 @@ class NewRun(Wire):
     intent: Name | None = None
     context: dict[str, Json] = Field(default_factory=dict)
     limits: LimitsPatch | None = None
+    attachments: list[NewAttachment] = Field(default_factory=list, max_length=MOST_ATTACHMENTS)
     tenant: Name | None = None
     reply_to: QueueUrl | None = None
     when_full: WhenFull | None = None

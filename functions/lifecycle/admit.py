@@ -15,6 +15,7 @@ The opening records the run's deadline, and the time until which its agent may w
                                            the playbook's reserve, at most half of the time
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -22,9 +23,13 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, Field
 
 from ballast import errors
+from ballast.attachments.files import WrongContent
+from ballast.attachments.prompt import why_not_taken
+from ballast.attachments.store import Attachments
 from ballast.breaker_reader import Breakers
 from ballast.budget_items import RunCountSettings, WindowSettings
 from ballast.contracts import Limits, RunRequest, notice
+from ballast.contracts.attachment import Kept
 from ballast.contracts.request import WhenFull
 from ballast.contracts.wire import Wire, parse
 from ballast.edge import guarded
@@ -148,8 +153,9 @@ class Admission:
             return self._as_before(request, begun)
         try:
             self.replies.check(request.reply_to, request.tenant)
-            limits = self._limits(request)
-            self._check_affordable(request, limits, self._check_breaker(request))
+            limits, mode = self._limits(request), self._check_breaker(request)
+            files = self._files(request, limits)
+            self._check_affordable(request, limits, mode, files)
             lease = self.leases.lease(request, limits.cost_microusd, may_wait=self._may_wait(request, how))
             if lease.request_sha256 != request.digest:
                 raise _conflict(request)
@@ -164,14 +170,16 @@ class Admission:
             raise NotAdmitted(str(refusal)) from None
         # The playbook may have changed since an earlier attempt: the lease is the ceiling.
         ceiling = min(limits.cost_microusd, lease.parts[0].microusd)
-        return self._open(request, limits.model_copy(update={"cost_microusd": ceiling}), how, lease)
+        return self._open(request, limits.model_copy(update={"cost_microusd": ceiling}), how, lease, files)
 
     def _may_wait(self, request: RunRequest, how: Admit) -> bool:
         now = self.runtime.clock()
         waits = (request.when_full or how.when_full) == "wait"
         return waits and now - (how.entered_at or now) < self.admission_wait
 
-    def _open(self, request: RunRequest, limits: Limits, how: Admit, lease: Lease) -> Coordinates:
+    def _open(
+        self, request: RunRequest, limits: Limits, how: Admit, lease: Lease, files: Sequence[Kept]
+    ) -> Coordinates:
         now = self.runtime.clock()
         until = deadline(
             limits,
@@ -193,6 +201,9 @@ class Admission:
         )
         if how.requested_by:
             opened = opened.model_copy(update={"requested_by": how.requested_by})
+        if files:
+            found = [one.model_dump(mode="json", exclude_none=True) | {"kind": one.kind} for one in files]
+            opened = opened.model_copy(update={"attachments": found})
         return self._as_before(request, Run([self.log.append(request.run_id, opened, index=by_tenant(request.tenant))]))
 
     def _as_before(self, request: RunRequest, begun: Run) -> Coordinates:
@@ -216,16 +227,50 @@ class Admission:
             "requester_timeout_s": self.playbook.agent.requester_timeout_s,
         }
 
-    def _check_affordable(self, request: RunRequest, limits: Limits, mode: Mode) -> None:
-        """Raise ``NotAdmitted`` if the request's own limits allow no attempt: the run could only ask a person."""
+    def _files(self, request: RunRequest, limits: Limits) -> tuple[Kept, ...]:
+        """Return the request's files, read and checked. Raises ``NotAdmitted``, which names the field."""
+        files = request.attachments
+        if not files:
+            return ()
+        if len(files) > limits.attachments:
+            raise NotAdmitted(f"attachments: {len(files)} files, and limits.attachments is {limits.attachments}.")
+        if (size := sum(one.bytes for one in files)) > limits.attachment_bytes:
+            raise NotAdmitted(
+                f"attachments: {size} bytes together, and limits.attachment_bytes is {limits.attachment_bytes}."
+            )
+        for model in [self.model_id] if self.model_id else self.playbook.agent.models_for(request.intent):
+            try:
+                why = why_not_taken(files, self.playbook.models.card(model))
+            except ModelRefused:
+                continue  # the model is wrong: the run reports it
+            if why:
+                raise NotAdmitted(
+                    f"attachments: the model {model} {why}. Send the content as text, or name a model in agent.yaml "
+                    "that takes it (`ballast prices MODEL` says what a model takes)."
+                )
+        store, found = self.runtime.get(Attachments.of), []
+        for at, one in enumerate(files):
+            try:
+                found.append(store.checked(request.tenant, request.run_id, one))
+            except WrongContent as wrong:
+                raise NotAdmitted(f"attachments.{at}: {wrong}.") from None
+        return tuple(found)
+
+    def _check_affordable(self, request: RunRequest, limits: Limits, mode: Mode, files: Sequence[Kept]) -> None:
+        """Raise ``NotAdmitted`` if the request allows no attempt: the run could only ask a person.
+
+        That is if its own limits or its ``files`` forbid it.
+        """
         agent = self.playbook.agent
-        if request.limits is None or request.intent in self.playbook.fallbacks:
+        if not (request.limits or files) or request.intent in self.playbook.fallbacks:
             return  # a script asks no model
         usual = self.model_id or agent.model_at(request.intent, 1)
         model = (mode is Mode.CHEAPER and agent.cheaper_model) or usual
         try:
+            if why_not_taken(files, self.playbook.models.card(model)):
+                model = usual
             price = self.playbook.models.price(model, on=self.runtime.clock().date()).worst(agent.service_tier)
-            why = why_no_attempt(self.playbook, request, limits, price, self.playbook.models.card(model))
+            why = why_no_attempt(self.playbook, request, limits, price, self.playbook.models.card(model), files)
         except ModelRefused:
             return  # the model is wrong: the run reports it
         if why:

@@ -19,18 +19,25 @@ that ``inputTokens`` is the rest alone).
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from ballast.attachments.files import WrongContent, measured
+
 #: Blocks before a point at which Claude looks for an entry.
 LOOKBACK_BLOCKS = 20
 _BYTES_A_TOKEN = 4
+#: Claude's estimate of an image (platform.claude.com/docs/en/build-with-claude/vision), and its most for one.
+_PIXELS_A_TOKEN, _MOST_IMAGE_TOKENS = 750, 1_600
+_FILES = frozenset(("image", "document"))
 _LIVES = {"5m": timedelta(minutes=5), "1h": timedelta(hours=1)}
 
 
@@ -158,7 +165,7 @@ def _cuts(request: Mapping[str, Any], points: CachePoints | None) -> Iterator[_C
             yield pending
         text = canonical_bytes(block)
         made.update(part.encode() + len(text).to_bytes(8, "big") + text)
-        tokens += tokens_of(text)
+        tokens += tokens_in(block)
         pending = _Cut(made.digest(), tokens, None)
     yield pending or _Cut(made.digest(), 0, None)
 
@@ -177,6 +184,43 @@ def _parts(request: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]
 def canonical_bytes(value: Any) -> bytes:
     """Return a part of a request as it is compared: its JSON, in the order in which it was sent."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def tokens_in(block: Mapping[str, Any]) -> int:
+    """Return the estimate of a block: an image by its pixels, a document by its text, anything else by its bytes."""
+    files = 0
+    bare = block
+    if "toolResult" in block:
+        content = block["toolResult"]["content"]
+        texts = [one for one in content if not _FILES & one.keys()]
+        files = sum(_file_tokens(one) for one in content if _FILES & one.keys())
+        bare = {"toolResult": {**block["toolResult"], "content": texts}}
+    elif _FILES & block.keys():
+        return _file_tokens(block)
+    return files + tokens_of(canonical_bytes(bare))
+
+
+def _file_tokens(block: Mapping[str, Any]) -> int:
+    ((kind, file),) = block.items()
+    content = base64.b64decode(file["source"].get("bytes", ""))
+    if kind == "image":
+        width, height = image_size(content) or (0, 0)
+        return min(-(-width * height // _PIXELS_A_TOKEN), _MOST_IMAGE_TOKENS)
+    try:
+        found = measured(file.get("format", "txt"), content)
+    except WrongContent:
+        return 0
+    text, pages = int(found.get("most_text", len(content))), int(found.get("pages", 0))
+    return -(-text // _BYTES_A_TOKEN) + pages * _MOST_IMAGE_TOKENS
+
+
+def image_size(content: bytes) -> tuple[int, int] | None:
+    """Return the width and height of an image in any of Converse's formats; None if it is none."""
+    for file_format in ("png", "jpeg", "gif", "webp"):
+        with suppress(WrongContent):
+            found = measured(file_format, content)
+            return found["width"], found["height"]
+    return None
 
 
 def tokens_of(text: bytes) -> int:

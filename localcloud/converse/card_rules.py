@@ -1,4 +1,4 @@
-"""Rules by a model's card: parameters, thinking, reasoning, schemas, files, sizes.
+"""Rules by a model's card: parameters, thinking, reasoning, tools and results, files, sizes.
 
 A model without a card is held to the service's rules alone.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from ballast.models.card import ModelCard
 from localcloud.converse.asked import Asked, Rule, card_rule
-from localcloud.converse.cache import canonical_bytes, tokens_of
+from localcloud.converse.cache import canonical_bytes, tokens_in, tokens_of
 
 _API = "docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_"
 _GUIDE = "docs.aws.amazon.com/bedrock/latest/userguide/"
@@ -86,8 +86,10 @@ def _context(asked: Asked, card: ModelCard) -> Iterator[str]:
 
 
 def _tokens(asked: Asked) -> int:
-    parts = [asked.request.get(name) for name in ("system", "messages", "toolConfig")]
-    return sum(tokens_of(canonical_bytes(part)) for part in parts if part)
+    parts = [asked.request.get(name) for name in ("system", "toolConfig")]
+    return sum(tokens_of(canonical_bytes(part)) for part in parts if part) + sum(
+        tokens_in(block) for _, _, block in asked.blocks
+    )
 
 
 def _structured_output(asked: Asked, card: ModelCard) -> Iterator[str]:
@@ -244,43 +246,6 @@ def _call_ids(asked: Asked, card: ModelCard) -> Iterator[str]:
                 yield f"Tool call id was {own} but must match {card.tool_use_id}"
 
 
-def _root_keys(asked: Asked, card: ModelCard) -> Iterator[str]:
-    allowed = card.tool_schema.root_keys
-    extra = [
-        f"#/toolConfig/tools/{at}/toolSpec/inputSchema/json: extraneous key [{key}] is not permitted"
-        for at, spec in asked.specs
-        for key in spec["inputSchema"]["json"]
-        if allowed is not None and key not in allowed
-    ]
-    if extra:
-        yield f"Malformed input request: {''.join(extra)}, please reformat your input and try again."
-
-
-def _keywords(asked: Asked, card: ModelCard) -> Iterator[str]:
-    dialect = card.tool_schema
-    unsupported = {*dialect.unsupported, *(() if dialect.refs else ("$ref",))}
-    if not dialect.additional_properties:
-        unsupported.add("additionalProperties")
-    for at, spec in asked.specs:
-        if found := sorted(unsupported & set(_keywords_of(spec["inputSchema"]["json"]))):
-            yield f"toolConfig.tools.{at}.toolSpec.inputSchema.json: unsupported keywords: {', '.join(found)}"
-
-
-def _keywords_of(schema: Any) -> Iterator[str]:
-    """Yield the keywords of a JSON Schema at any depth. The names of properties are none."""
-    if isinstance(schema, list):
-        for one in schema:
-            yield from _keywords_of(one)
-    if not isinstance(schema, dict):
-        return
-    for key, value in schema.items():
-        yield key
-        if key in ("properties", "$defs", "definitions", "patternProperties") and isinstance(value, dict):
-            yield from _keywords_of(list(value.values()))
-        elif key not in ("const", "default", "enum", "examples"):
-            yield from _keywords_of(value)
-
-
 def _strict_tools(asked: Asked, card: ModelCard) -> Iterator[str]:
     for at, spec in asked.specs:
         if spec.get("strict") and not card.strict_tools:
@@ -358,8 +323,6 @@ CARD_RULES: tuple[Rule, ...] = (
     card_rule("structured output", f"{_API}OutputConfig.html", _structured_output, **_OURS),
     card_rule("changes of tools", f"{_API}ContentBlock.html", _tool_changes, **_OURS),
     card_rule("maximum of output", "sigoden/aichat#813, RooCodeInc/Roo-Code#248", _max_output),
-    card_rule("keys of a schema", "lastmile-ai/mcp-agent#126", _root_keys, **_MODEL),
-    card_rule("keywords of a schema", "pydantic/pydantic-ai#1623", _keywords, **_OURS, **_MODEL),
     card_rule("a tool's name", f"{_API}ToolSpecification.html", _tool_names, **_OURS, **_MODEL),
     card_rule("a call's id", "anomalyco/opencode#48843, vercel/ai#11802", _call_ids, **_MODEL),
     card_rule("temperature and top_p", "cline/cline#10572, BerriAI/litellm#15070", _parameters, **_MODEL),

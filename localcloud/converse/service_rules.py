@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 from localcloud.converse.asked import Asked, Rule
+from localcloud.converse.cache import image_size
 from localcloud.converse.form import breaches, refusal_of
 
 _API = "docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_"
@@ -222,6 +224,13 @@ def _size_of_files(asked: Asked) -> Iterator[str]:
                 yield f"The {kind} at {place} has more than {most} bytes."
 
 
+def _content_of_images(asked: Asked) -> Iterator[str]:
+    for _, _, image in asked.files["image"]:
+        # A picture in another of the formats is taken (recorded exchange 14).
+        if "bytes" in image["source"] and image_size(base64.b64decode(image["source"]["bytes"])) is None:
+            yield "The provided image does not match the specified image format."
+
+
 def _files_of_the_model(asked: Asked) -> Iterator[str]:
     for kind in _MOST_FILES:
         for place, role, _ in asked.files[kind]:
@@ -272,6 +281,7 @@ SERVICE_RULES: tuple[Rule, ...] = (
     Rule("document names", "vercel/ai#20365, aws-samples/generative-ai-use-cases#1671", _document_names),
     Rule("count of files", f"{_API}Message.html", _count_of_files, words="described"),
     Rule("size of files", f"{_API}Message.html", _size_of_files, words="described"),
+    Rule("content of images", "boto/boto3#4415, NousResearch/hermes-agent#55429", _content_of_images, by_model=True),
     Rule("whose files", f"{_API}Message.html", _files_of_the_model, words="described"),
     Rule("a whole guardrail", f"{_API}GuardrailConfiguration.html", _half_a_guardrail, words="described"),
     Rule("JSON Pointers", f"{_API}Converse.html", _pointers, words="described"),

@@ -14,6 +14,7 @@ import boto3
 from moto import mock_aws
 
 from localcloud.moto_seams.imports import import_moto
+from localcloud.moto_seams.interpreter import validated_once
 from localcloud.moto_seams.jsonata import QueryFailed, evaluate
 from localcloud.moto_seams.replaced import replaced
 from localcloud.stepfunctions.engine import Invoke
@@ -53,6 +54,7 @@ def motos_interpreter(invoke: Invoke) -> Iterator[Any]:
             replaced(lambda_eval_utils, "_invoke_lambda_function", invoke_function),
             replaced(StringJSONata, "_eval_body", eval_body),
             replaced(retrier_decl, "time", SimpleNamespace(sleep=lambda _: None)),
+            validated_once(),  # most cases are of one definition
             mock_aws(config=_CONFIG),
         ):
             yield boto3.Session("testing", "testing", region_name="eu-west-1").client("stepfunctions")

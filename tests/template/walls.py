@@ -21,6 +21,7 @@ APPEND_LOG: Row = {
     "RunLogTable": "dynamodb:PutItem dynamodb:GetItem dynamodb:Query",
     "PayloadBucket/payloads/*": "s3:PutObject s3:GetObject",
 }
+READ_FILES: Row = {"PayloadBucket/attachments/*": "s3:GetObject"}
 SEAL: Row = {"SensitiveKey": "kms:Encrypt"}
 SIGN_ANSWERS: Row = {"AnswerKey": "kms:GenerateMac"}
 BELIEVE_PEOPLE: Row = {"AnswerKey": "kms:VerifyMac"}
@@ -49,6 +50,7 @@ MAY: dict[str, Row] = {
         "RunLogTable/index/by_tenant": "dynamodb:Query",
         "RunLogTable/index/by_outcome": "dynamodb:Query",
         "PayloadBucket/payloads/*": "s3:GetObject",
+        "PayloadBucket/attachments/*": "s3:PutObject s3:GetObject",
     },
     # money
     "AdmitFunction": {
@@ -56,6 +58,7 @@ MAY: dict[str, Row] = {
         **SEAL,
         **TELL_OTHERS,
         **REPLY,
+        **READ_FILES,
         "BudgetsTable": f"{KEEP_BUDGETS['BudgetsTable']} dynamodb:BatchGetItem",
     },
     "ExtendFunction": APPEND_LOG
@@ -88,6 +91,7 @@ MAY: dict[str, Row] = {
     # probabilistic
     "AgentFunction": APPEND_LOG
     | SEAL_AND_OPEN
+    | READ_FILES
     | {
         # tests/template/test_models.py: the models that the playbook names, and no others.
         "ModelArns": "bedrock:InvokeModel",

@@ -33,6 +33,7 @@ RANKS = {
     "playbook": 6,
     "validation": 5,
     "edge": 5,
+    "attachments": 5,
     "table": 5,
     "runtime": 4,
     "models": 3,

@@ -4,7 +4,9 @@ An edge is (state, why, next state). ``why`` is ``next``, ``end``, ``choice`` or
 position of the catcher, so that two catchers with the same target are two edges.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,13 @@ Edge = tuple[str, str, str]
 
 def load_definition(file: Path = ASL_FILE) -> dict[str, Any]:
     """Return the state machine as written; its ``${…}`` stay as they are."""
-    definition: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    definition: dict[str, Any] = json.loads(_as_json(file))
     return definition
+
+
+@cache
+def _as_json(file: Path) -> str:
+    return json.dumps(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
 def states_of(definition: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

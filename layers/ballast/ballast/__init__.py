@@ -12,6 +12,7 @@ No model client and no business code lives here. Modules import downwards only::
     playbook           tools, fallbacks, agent.yaml
     validation         grounding, taint, sizes, answers
     edge               the edge of every function: no error takes a sensitive value out
+    attachments        images and documents of a run: checked, kept in S3, bounded in tokens
     table              DynamoDB tables in plain values
     runtime            a function's environment, clients and clock
     models             model cards: what each model takes and costs
@@ -23,4 +24,12 @@ No model client and no business code lives here. Modules import downwards only::
     aws_errors         an AWS client's error as its consequence
     errors             each named by its consequence
     metrics            what CloudWatch is told
+    regex              expressions that are compiled on first use
 """
+
+import gc
+import os
+
+# Nearly all that init makes stays, so a collector would search it in vain. ``runtime.made_at_init`` turns it on again.
+if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:
+    gc.disable()

@@ -23,6 +23,7 @@ from operator import attrgetter, is_, itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from ballast.contracts import Effects, ExitReason, Planner, RunRequest, ToolCall
+from ballast.contracts.attachment import Kept
 from ballast.contracts.notice import Outcome, RunEscalated
 from ballast.contracts.task import LAST_TURN
 from ballast.folds.append_only import PersistentDict
@@ -370,6 +371,11 @@ class Run(Sequence[Event]):
     def opening(self) -> Opening:
         """Its opening, including people's later grants. Raises ``LogCorrupt`` if it was not admitted."""
         return opening(self)
+
+    @property
+    def attachments(self) -> tuple[Kept, ...]:
+        """Its files, in the order in which they came."""
+        return self.opening.attachments
 
     @cached_property
     def grants(self) -> tuple[Grant, ...]:

@@ -8,6 +8,7 @@ a function (``made_at_init``).
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -201,6 +202,9 @@ def made_at_init(factory: Callable[[Runtime], Any], *services: str) -> Callable[
                 runtime.emit(
                     f'{{"level": "WARNING", "message": "not made at init", "error": "{type(problem).__name__}"}}'
                 )
+            # ``ballast`` turned it off. What init made is never searched again.
+            gc.freeze()
+            gc.enable()
         return handler
 
     return decorated

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from ballast.contracts import Answer, HandOver, Planner, ToolCall
+from ballast.contracts.attachment import kind_of
 from ballast.contracts.meaning import meaning, planner_name
 from ballast.contracts.task import LAST_TURN, HandedOver
 from ballast.contracts.timeline import (
@@ -629,7 +630,22 @@ def _piece(role: str, block: Any) -> Piece:
         case {"toolResult": {**result}}:
             said = " ".join(_text(_content(part)) for part in _listed(result.get("content")))
             return Piece(role=role, kind="tool_result", text=said, error=result.get("status") == "error")
+        case {"image": {**file}} | {"document": {**file}}:
+            kind = "image" if "image" in block else "document"
+            return Piece(role=role, kind="other", text=file_text(kind, file))
     return Piece(role=role, kind="other", text=_text(block))
+
+
+def attached(request: Mapping[str, Any]) -> list[str]:
+    """Return the files of a recorded request, each in brief and with the name that its sender gave it."""
+    files = (one for one in _listed(request.get("attachments")) if isinstance(one, Mapping))
+    return [f"{file_text(kind_of(_text(one.get('format'))), one)} {_text(one.get('name'))}" for one in files]
+
+
+def file_text(kind: str, file: Mapping[Any, Any]) -> str:
+    """Return a file of a message in brief: ``[image png 12 kB]``."""
+    size = _whole(_mapping(_mapping(file.get("source")).get("attachment")).get("bytes", file.get("bytes")))
+    return f"[{kind} {_text(file.get('format'))}{'' if size is None else f' {-(-size // 1000)} kB'}]"
 
 
 def _content(part: Any) -> Any:

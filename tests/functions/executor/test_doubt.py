@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import product
 
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from functions.executor.attempt import Attempt
 from functions.executor.effect import TRIES, WriteAttempt
 from functions.executor.record import CallOutcome
 from tests.functions.executor.provider import LEASE_S, MODULES, Desk, PaymentsSdkError, Provider, desk, errors, raised
+from tests.support.sampling import dealt
 
 BY_KEY = ("pay_by_key", "pay_both")
 TOOLS = ("pay", "pay_by_key", "pay_verified", "pay_both")
@@ -35,22 +37,18 @@ def lost(payments: Desk, tool: str, late_s: float | None, **more: int) -> Provid
 # Every error
 
 
-@pytest.mark.parametrize("tool", TOOLS[:3])
 @pytest.mark.parametrize("module", MODULES)
-def test_whatever_a_client_raises_a_payment_is_made_once_and_its_record_is_true(
-    payments: Desk, module: str, tool: str
-) -> None:
+def test_whatever_a_client_raises_a_payment_is_made_once_and_its_record_is_true(payments: Desk, module: str) -> None:
     if find_spec(module.partition(".")[0]) is None:
         pytest.skip(f"{module} is not installed: make unit installs it")
     wrong = []
 
-    for kind in errors(module):
-        for late_s in (0.0, LEASE_S - 0.1):
-            provider = Provider(payments.clock, lambda kind=kind: raised(kind), late_s, tool in BY_KEY)
-            ended = payments.play(tool, provider)
-            resolved = ended.statuses == (["unknown"] if tool == "pay" else ["ok"])
-            if ended.wrong or not resolved:
-                wrong.append(f"{kind.__name__}, arrived after {late_s} s: {ended.wrong or ended.statuses}")
+    for kind, (tool, late_s) in dealt(errors(module), product(TOOLS[:3], (0.0, LEASE_S - 0.1))):
+        provider = Provider(payments.clock, lambda kind=kind: raised(kind), late_s, tool in BY_KEY)
+        ended = payments.play(tool, provider)
+        resolved = ended.statuses == (["unknown"] if tool == "pay" else ["ok"])
+        if ended.wrong or not resolved:
+            wrong.append(f"{kind.__name__}, {tool}, arrived after {late_s} s: {ended.wrong or ended.statuses}")
 
     assert wrong == []
 

@@ -19,6 +19,7 @@ from tests.functions.cloud import client
 from tests.functions.endpoint import Endpoint, fails
 from tests.functions.playbooks.leaky.tools.keep import WAYS
 from tests.functions.stack import Stack
+from tests.support.sampling import dealt
 
 LEAKY = Path(__file__).parents[1] / "playbooks" / "leaky"
 PLACES = (
@@ -79,12 +80,12 @@ def pieces(secret: str, text: str) -> list[str]:
 def test_no_piece_of_it_is_left_anywhere(stack: Stack, place: str) -> None:
     log = sealed(stack)
     left = {}
+    secrets = SECRETS[::-1] if PLACES.index(place) % 2 else SECRETS
 
-    for how in WAYS if place != "result" else ["pydantic"]:
-        for secret in SECRETS:
-            for where, text in played(stack, log, secret, place, how).items():
-                if found := pieces(secret, text):
-                    left[how, secret[:5], where] = found
+    for how, secret in dealt(WAYS if place != "result" else ["pydantic"], secrets):
+        for where, text in played(stack, log, secret, place, how).items():
+            if found := pieces(secret, text):
+                left[how, secret[:5], where] = found
 
     assert left == {}
 

@@ -1,14 +1,17 @@
 """The models that ``agent.yaml`` names are checked when a playbook loads, by their cards."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ballast.errors import PlaybookInvalid
 from ballast.playbook import load_playbook
+from tests.functions.cloud import LEDGER
 from tests.functions.variants import ledger_with, own_card, with_models
 
 HAIKU, NOVA = "eu.anthropic.claude-haiku-4-5-20251001-v1:0", "amazon.nova-micro-v1:0"
@@ -120,6 +123,104 @@ def test_arguments_that_contain_themselves_are_refused_for_a_model_that_follows_
 
     cards["acme.two"] = own_card(**follows)
     assert "prune" in load_playbook(with_models(folder, {"models": cards})).tools
+
+
+def test_a_model_that_takes_no_tools_may_serve_intents_that_offer_none(tmp_path: Path) -> None:
+    intents = yaml.safe_load((LEDGER / "agent.yaml").read_text(encoding="utf-8"))["intents"]
+    folder = Path(
+        ledger_with(tmp_path, model="acme.one", cheaper_model=None, intents={**intents, "chat": {"writes": []}})
+    )
+    with_models(str(folder), {"models": {"acme.one": own_card(), "acme.talks": own_card(tools=False)}})
+    others = [{"model": "acme.talks", "intents": ["chat"]}]
+    agent = yaml.safe_load((folder / "agent.yaml").read_text(encoding="utf-8"))
+    (folder / "agent.yaml").write_text(yaml.safe_dump({**agent, "model_for": others}), encoding="utf-8")
+
+    with pytest.raises(PlaybookInvalid, match=r"model_for\.1: .*takes no tools"):  # it offers the tools that read
+        load_playbook(folder)
+
+    reads = re.compile(r"effect=Read\(\)")
+    for file in (folder / "tools").glob("*.py"):
+        file.write_text(reads.sub("effect=Write(undo=None)", file.read_text(encoding="utf-8")), encoding="utf-8")
+    assert load_playbook(folder).agent.model_at("chat", 1) == "acme.talks"
+
+
+WHOLE = {"root_keys": None, "refs": True, "additional_properties": True}
+OPEN = """\
+from typing import Any
+
+from ballast.playbook import Read, ToolContext, tool
+from pydantic import BaseModel, ConfigDict
+
+
+class Filters(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    by: dict[str, Any]
+
+
+@tool(effect=Read())
+def filtered(args: Filters, ctx: ToolContext) -> dict[str, str]:
+    \"\"\"List what passes the filters.\"\"\"
+    return {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({}, None),
+        ({"tools/filtered.py": OPEN}, "filtered: its arguments take fields of any name"),
+    ],
+)
+def test_a_tool_that_no_provider_can_be_held_to_fails_at_load_where_strict_tools_are_required(
+    tmp_path: Path, more: dict[str, str], why: str | None
+) -> None:
+    insists = {"strict_tools": True, "required": ["strict_tools"]}
+    folder = Path(ledger_with(tmp_path, model="acme.one", cheaper_model=None, inference=insists))
+    with_models(folder, {"models": {"acme.one": own_card(strict_tools=True, tool_schema=WHOLE)}})
+    for name, content in more.items():
+        (folder / name).write_text(content)
+
+    if why is None:
+        assert load_playbook(folder).agent.inference.strict_tools
+    else:
+        with pytest.raises(PlaybookInvalid, match=rf"agent\.yaml: model: .*names strict_tools\. {why}\. Change the"):
+            load_playbook(folder)
+
+
+def test_too_many_strict_tools_fail_at_load_where_they_are_required(tmp_path: Path) -> None:
+    insists = {"strict_tools": True, "required": ["strict_tools"]}
+    folder = Path(ledger_with(tmp_path, model="acme.one", cheaper_model=None, inference=insists))
+    with_models(folder, {"models": {"acme.one": own_card(strict_tools=True, tool_schema=WHOLE)}})
+    for number in range(20):
+        text = OPEN.replace("dict[str, Any]", "str").replace("def filtered", f"def filtered_{number}")
+        (folder / "tools" / f"filtered_{number}.py").write_text(text)
+
+    with pytest.raises(PlaybookInvalid, match=r"a request has at most 20 strict tools"):
+        load_playbook(folder)
+
+
+@pytest.mark.parametrize(
+    ("schema", "loads"),
+    [
+        ({"type": "object", "properties": {"order": {"type": "string", "maxLength": 9}}}, True),
+        ({"type": "object", "properties": {"orders": {"type": "object"}}}, False),
+        ({"type": "object"}, False),
+    ],
+)
+def test_an_answer_that_no_provider_can_be_held_to_fails_at_load_where_it_is_required(
+    tmp_path: Path, schema: dict[str, Any], loads: bool
+) -> None:
+    insists = {"structured_answers": True, "required": ["structured_answers"]}
+    own = {"models": {"acme.one": own_card(structured_output=True, tool_schema=WHOLE)}}
+    intents = yaml.safe_load((LEDGER / "agent.yaml").read_text(encoding="utf-8"))["intents"]
+    intents = {**intents, "recovers": {"answer_schema": schema}}
+    folder = ledger_with(tmp_path, model="acme.one", cheaper_model=None, inference=insists, intents=intents)
+
+    if loads:
+        load_playbook(with_models(folder, own))
+    else:
+        with pytest.raises(PlaybookInvalid, match=r"answer_schema of the intent recovers, and .*Name the type"):
+            load_playbook(with_models(folder, own))
 
 
 def test_the_old_name_of_the_temperature_still_counts_but_not_beside_the_new_one(tmp_path: Path) -> None:

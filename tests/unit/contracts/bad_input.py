@@ -96,7 +96,18 @@ _LIMITS: dict[str, list[Any]] = {
     "input_tokens_per_turn": NO_POSITION,
     "cost_microusd": [*NO_COUNT, -1],
     "deadline_s": NO_SECONDS,
+    "attachments": [*NO_COUNT, -1, 50_001],
+    "attachment_bytes": [*NO_COUNT, -1, 12 * 1024 * 1024 + 1],
 }
+#: A file of a request, and what none is.
+FILE = {"name": "Größe (1).png", "format": "png", "bytes": 67, "sha256": "0" * 64}
+_NO_FILE: list[dict[str, Any]] = [
+    {"name": bad} for bad in (1, "", ".", "..", "../x", "a/b", "a\\b", "C:x", "a\n", "a\0", ".x", "a\u202eb", "x" * 129)
+]
+_NO_FILE += [{"format": bad} for bad in (1, "", "PNG", "exe", "svg", None)]
+_NO_FILE += [{"bytes": bad} for bad in ("67", 0, -1, 1.5, True, 4_718_593)]
+_NO_FILE += [{"sha256": bad} for bad in (1, "", "0" * 63, "G" * 64, "A" * 64, "0" * 64 + "\n")]
+_NO_FILE += [{"key": "attachments/other/run/x"}, {"width": 5}]
 _TASK = {"run_id": RUN_ID, "turn": 3}
 _NO_TASK = {"run_id": NO_RUN_ID, "turn": NO_TURN}
 _NO_HAND_OVER: list[Any] = [*NO_OBJECT, {}, {"from": "agent"}, {"from": "agent", "reason": "x"}]
@@ -105,7 +116,8 @@ CONTRACTS = [
     _contract(
         RunRequest,
         {"request_id": "r-1", "agent": "support", "intent": "refund", "text": "Hello.", "context": {"order_id": "O-1"}}
-        | {"tenant": "default", "limits": {"turns": 3}, "reply_to": QUEUE, "when_full": "wait"},
+        | {"tenant": "default", "limits": {"turns": 3}, "reply_to": QUEUE, "when_full": "wait"}
+        | {"attachments": [FILE]},
         {
             "request_id": [*NO_TEXT, "", " ", "a b", "a\n", "é", "\0", "x" * 129],
             "agent": [bad for bad in NO_NAME if bad is not None],
@@ -116,6 +128,7 @@ CONTRACTS = [
             "limits": [*NO_OBJECT, {"turns": "3"}, {"fallback_reserve_s": 1}],
             "reply_to": [1, "", "replies", QUEUE + "\n", QUEUE.replace("https", "http"), QUEUE + "/x"],
             "when_full": [1, "", "Wait", "never"],
+            "attachments": [*NO_OBJECT, None, {}, [{}], [FILE] * 26, *([FILE | bad] for bad in _NO_FILE)],
         },
     ),
     _contract(

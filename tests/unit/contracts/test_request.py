@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ballast.contracts import RunRequest
 from ballast.contracts.request import MAX_CONTEXT_BYTES, MAX_TEXT_BYTES, MAX_TEXT_CHARS
 from ballast.contracts.wire import canonical, parse
-from tests.unit.contracts.bad_input import QUEUE, RUN_ID
+from tests.unit.contracts.bad_input import FILE, QUEUE, RUN_ID
 
 BASE: dict[str, Any] = {"request_id": "r-1", "text": "Where is it?"}
 #: For every field another value than the one it has in BASE, or by default.
@@ -24,6 +24,7 @@ OTHER: dict[str, Any] = {
     "limits": {"turns": 1},
     "reply_to": QUEUE,
     "when_full": "wait",
+    "attachments": [FILE],
 }
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,8}", fullmatch=True)
 keys = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=10)
@@ -72,6 +73,11 @@ def test_a_run_id_says_nothing_of_what_the_request_is_about() -> None:
 @pytest.mark.parametrize("field", RunRequest.model_fields)
 def test_the_digest_changes_with_each_field(field: str) -> None:
     assert request(**{field: OTHER[field]}).digest != request().digest
+
+
+def test_a_request_without_files_is_what_older_functions_know() -> None:
+    assert "attachments" not in request().model_dump(mode="json")
+    assert request(attachments=[]).digest == request().digest
 
 
 def test_the_digest_does_not_depend_on_the_order_of_the_context() -> None:

@@ -12,6 +12,7 @@ from localcloud.converse import ModelError, Reply, Strict
 from localcloud.converse.cache_rules import CACHE_RULES
 from localcloud.converse.card_rules import CARD_RULES
 from localcloud.converse.rules import refused
+from localcloud.converse.schema_rules import SCHEMA_RULES
 from tests.unit.localcloud.test_converse_rules import (
     LEGAL,
     PDF,
@@ -82,6 +83,14 @@ _ROOM = put(4000, "inferenceConfig", "maxTokens")
 _COOL = both(_ROOM, drop("inferenceConfig", "temperature"))
 _CACHE = {"places": ["tools", "system", "messages"], "least_tokens": 1024, "ttls": ["5m", "1h"]}
 
+
+def _one(name: str, **schema: Any) -> dict[str, Any]:
+    """Return the closed schema of an object with one property."""
+    return {"type": "object", "properties": {name: schema}, "required": [name], "additionalProperties": False}
+
+
+_STRICT = {"strict": True, "inputSchema": {"json": _one("b", type="string")}}
+
 #: By rule: the model (or the facts of a card), a change that it refuses, and the message.
 REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
     ("Converse serves the model", {"converse_api": False}, put(1, "inferenceConfig", "maxTokens"), "not supported"),
@@ -123,13 +132,13 @@ REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
     ("images and documents", "us.amazon.nova-micro-v1:0", last({"image": PNG}), "doesn't support images"),
     (
         "images and documents",
-        {"images": {"formats": ["png"], "most": 1, "most_bytes": 10}},
+        {"images": {"formats": ["png"], "most": 1, "most_bytes": 100}},
         last({"image": {**PNG, "format": "webp"}}),
         "no image of the format webp",
     ),
     (
         "images and documents",
-        {"images": {"formats": ["png"], "most": 1, "most_bytes": 10}},
+        {"images": {"formats": ["png"], "most": 1, "most_bytes": 100}},
         last({"image": PNG}, {"image": PNG}),
         "has 2 images; this model takes 1",
     ),
@@ -150,6 +159,48 @@ REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
         {},
         put(True, "toolConfig", "tools", 0, "toolSpec", "strict"),
         "Remove toolConfig.tools.0.toolSpec.strict and try again.",
+    ),
+    *(
+        (
+            "schemas of strict tools",
+            {"strict_tools": True},
+            both(
+                put(True, "toolConfig", "tools", 0, "toolSpec", "strict"),
+                put(schema, "toolConfig", "tools", 0, "toolSpec", "inputSchema", "json"),
+            ),
+            f"{_SAID}{said}",
+        )
+        for schema, said in (
+            ({"type": "object"}, "tools.0.custom: For 'object' type, 'additionalProperties' must be explicitly set"),
+            (_one("b", type="integer", minimum=1), "tools.0.custom: For 'integer' type, properties minimum are not"),
+            (_one("b", type="array", items={"type": "string"}, minItems=2), "tools.0.custom: For 'array' type, 'minI"),
+            (_one("b", oneOf=[{"type": "string"}]), "tools.0.custom: Schema type 'oneOf' is not supported"),
+            (_one("b", description="Anything."), "tools.0.custom: Schema must have a type"),
+            ({**_one("b", type="string"), "properties": {f"b{n}": {"type": "string"} for n in range(25)}}, "Schemas "),
+            (
+                {**_one("b", **{"$ref": "#/$defs/B"}), "$defs": {"B": _one("b", **{"$ref": "#/$defs/B"})}},
+                "tools.0.custom: Circular reference",
+            ),
+        )
+    ),
+    (
+        "schemas of strict tools",
+        {"strict_tools": True},
+        put(
+            [{"toolSpec": {**_STRICT, "name": f"t{n}"}} for n in range(21)],
+            "toolConfig",
+            "tools",
+        ),
+        f"{_SAID}Too many strict tools (21). The maximum number of strict tools supported is 20.",
+    ),
+    (
+        "schema of an answer",
+        {"structured_output": True},
+        put(
+            {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": '{"type": "object"}'}}}},
+            "outputConfig",
+        ),
+        "'additionalProperties' must be explicitly set to false",
     ),
     (
         "structured output",
@@ -367,8 +418,10 @@ def test_what_a_model_does_not_take_is_refused(
 
 
 def test_each_rule_has_a_request_that_breaks_it_and_a_source() -> None:
-    assert {rule for rule, *_ in REFUSED} | {"a call's id"} == {rule.name for rule in (*CARD_RULES, *CACHE_RULES)}
-    for rule in (*CARD_RULES, *CACHE_RULES):
+    assert {rule for rule, *_ in REFUSED} | {"a call's id"} == {
+        rule.name for rule in (*CARD_RULES, *SCHEMA_RULES, *CACHE_RULES)
+    }
+    for rule in (*CARD_RULES, *SCHEMA_RULES, *CACHE_RULES):
         assert re.search(r"docs\.aws\.amazon\.com/|[\w.-]+/[\w.-]+#\d+", rule.source), rule.name
 
 

@@ -32,7 +32,9 @@ LEGAL: dict[str, Any] = {
     "inferenceConfig": {"maxTokens": 100, "temperature": 0},
 }
 PDF = {"name": "report", "format": "pdf", "source": {"bytes": "JVBERi0="}}
-PNG = {"format": "png", "source": {"bytes": "iVBORw0="}}
+#: One pixel.
+_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+PNG = {"format": "png", "source": {"bytes": _PIXEL}}
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -242,6 +244,11 @@ BROKEN: list[tuple[str, Change, str]] = [
     ("count of files", last(*[{"image": PNG}] * 21), "21 image blocks; at most 20"),
     ("count of files", last({"text": "x"}, *[{"document": PDF}] * 6), "6 document blocks; at most 5"),
     ("size of files", last({"image": {**PNG, "source": {"bytes": "A" * 5_300_000}}}), "more than 3932160 bytes"),
+    (
+        "content of images",
+        last({"image": {**PNG, "source": {"bytes": "iVBORw0="}}}),
+        "errors: The provided image does not match the specified image format.",
+    ),
     ("whose files", put([{"image": PNG}, {"toolUse": USE}], "messages", 1, "content"), "messages.1.content.0"),
     ("a whole guardrail", put({"guardrailIdentifier": "g1"}, "guardrailConfig"), "must be given together"),
     ("JSON Pointers", put(["stop_sequence"], "additionalModelResponseFieldPaths"), "not a JSON Pointer"),

@@ -169,11 +169,44 @@ def test_the_lines_to_add_are_a_card(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("model", "similar"),
-    [("amazon.nova-pro", NOVA_PRO), ("anthropic.claude-haiku-4-5", HAIKU), ("eu.anthropic.claude-haiku-4.5", HAIKU)],
+    [
+        ("amazon.nova-pro", NOVA_PRO),
+        ("anthropic.claude-haiku-4-5", HAIKU),
+        ("eu.anthropic.claude-haiku-4.5", HAIKU),
+        ("claude-haiku-4.5", HAIKU),
+        ("us.anthropic.claude-hiaku-4-5", HAIKU),
+        ("us.anthropic.claude-sonnet-4-6-v1:0", "anthropic.claude-sonnet-4-6"),
+        ("nova pro", NOVA_PRO),
+        ("gpt-oss-120b", "openai.gpt-oss-120b-1:0"),
+        ("mistral-large", "mistral.mistral-large-2402-v1:0"),
+        ("openai/gpt-6-sol", "openai.gpt-6-sol"),
+        ("arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-prooo", NOVA_PRO),
+    ],
 )
-def test_a_misspelt_model_is_told_what_it_may_have_meant(model: str, similar: str) -> None:
+def test_a_misspelt_model_is_told_first_what_it_most_likely_meant(model: str, similar: str) -> None:
+    with pytest.raises(ModelRefused, match=f"Similar: {similar}[,.]"):
+        MODELS.card(model)
+
+
+@pytest.mark.parametrize(
+    ("model", "similar"),
+    [
+        ("haiku", "claude-haiku-5-5"),
+        ("gpt-oss", "openai.gpt-oss-20b-1:0"),
+        ("llama4", "llama4-scout"),
+        ("claud-opus", "opus"),
+    ],
+)
+def test_a_part_of_a_name_is_told_the_models_that_have_it(model: str, similar: str) -> None:
     with pytest.raises(ModelRefused, match=f"Similar: .*{similar}"):
         MODELS.card(model)
+
+
+def test_a_model_like_no_other_is_told_no_name() -> None:
+    with pytest.raises(ModelRefused) as refused:
+        MODELS.card(NO_CARD)
+
+    assert "Similar" not in str(refused.value)
 
 
 # A playbook's own

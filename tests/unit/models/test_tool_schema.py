@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
 from ballast.models.card import Dialect
-from ballast.models.tool_schema import NotInlinable, in_dialect
+from ballast.models.tool_schema import NotInlinable, NotStrict, in_dialect, strict_form, strict_size
 
 WHOLE = Dialect(root_keys=None, refs=True, additional_properties=True)
 NOVA = Dialect(root_keys=("type", "properties", "required"), refs=False, additional_properties=False)
@@ -118,3 +118,80 @@ def test_equal_schemas_give_equal_bytes(order: list[str], dialect: Dialect) -> N
     other = json.loads(json.dumps({name: schema[name] for name in order}))
 
     assert json.dumps(in_dialect(other, dialect)) == json.dumps(in_dialect(schema, dialect))
+
+
+# What a provider can hold a model to
+
+
+class Parcel(Closed):
+    pieces: int = Field(ge=1, le=9)
+    weight_kg: float = Field(gt=0)
+    codes: list[str] = Field(min_length=2, max_length=5)
+    label: str = Field(min_length=1, max_length=40, pattern="^[A-Z]+$")
+    place: Place | None = None
+
+
+def test_a_strict_tool_keeps_types_and_closed_objects_and_loses_bounds() -> None:
+    made = strict_form(in_dialect(Parcel.model_json_schema(), WHOLE), WHOLE)
+
+    assert made["properties"]["pieces"] == {"title": "Pieces", "type": "integer"}
+    assert made["properties"]["weight_kg"] == {"title": "Weight Kg", "type": "number"}
+    assert made["properties"]["codes"] == {"title": "Codes", "type": "array", "items": {"type": "string"}}
+    assert made["properties"]["label"] == {"title": "Label", "type": "string", "pattern": "^[A-Z]+$"}
+    assert made["$defs"]["Place"]["additionalProperties"] is False
+    assert made["required"] == ["pieces", "weight_kg", "codes", "label"]
+
+
+def test_without_strict_the_bounds_stay() -> None:
+    made = in_dialect(Parcel.model_json_schema(), WHOLE)
+
+    assert made["properties"]["pieces"] == {"maximum": 9, "minimum": 1, "title": "Pieces", "type": "integer"}
+
+
+def test_one_of_several_forms_is_any_of_them() -> None:
+    made = strict_form({"type": "object", "properties": {"a": {"oneOf": [{"type": "null"}]}}}, WHOLE)
+
+    assert made["properties"] == {"a": {"anyOf": [{"type": "null"}]}}
+
+
+@pytest.mark.parametrize("pattern", [r"^(?=.*a)b$", r"\bword\b", r"(a)\1", "(?i)a"])
+def test_a_pattern_that_no_grammar_has_is_left_out(pattern: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}}
+
+    assert strict_form(schema, WHOLE)["properties"]["a"] == {"type": "string"}
+
+
+def test_an_object_that_says_nothing_of_other_fields_is_closed() -> None:
+    assert strict_form({"type": "object", "properties": {}}, WHOLE)["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("field", "why"),
+    [
+        ({"type": "object"}, "fields of any name"),
+        ({"type": "object", "additionalProperties": {"type": "string"}}, "fields of any name"),
+        ({"type": "object", "properties": {}, "additionalProperties": True}, "fields of any name"),
+        ({"type": ["object", "null"]}, "fields of any name"),
+        ({"description": "What you like."}, "a value of any kind"),
+        ({"type": "array", "items": {}}, "a value of any kind"),
+        ({"type": "array", "items": True}, "a value of any kind"),
+        ({"anyOf": [{"type": "null"}, {"type": "object"}]}, "fields of any name"),
+    ],
+)
+def test_a_schema_that_would_forbid_more_is_not_strict(field: dict[str, Any], why: str) -> None:
+    with pytest.raises(NotStrict, match=why):
+        strict_form({"type": "object", "properties": {"a": field}}, WHOLE)
+
+
+def test_a_schema_that_holds_itself_is_not_strict() -> None:
+    with pytest.raises(NotStrict, match="contain themselves"):
+        strict_form(in_dialect(Tree.model_json_schema(), WHOLE), WHOLE)
+
+
+def test_a_dialect_without_closed_objects_has_no_strict_form() -> None:
+    with pytest.raises(NotStrict, match="closed"):
+        strict_form(in_dialect(Place.model_json_schema(), NOVA), NOVA)
+
+
+def test_fields_that_may_be_left_out_and_those_of_several_forms_are_counted_at_any_depth() -> None:
+    assert strict_size(Move.model_json_schema()) == (4, 1)  # title of Place; back, stops, title; back or null

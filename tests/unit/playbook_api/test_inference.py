@@ -121,7 +121,7 @@ def test_a_model_that_does_not_think_is_asked_for_nothing() -> None:
     taken = Inference(thinking=2_000, effort="low", strict_tools=True, structured_answers=True).taken_by(card())
 
     assert (taken.additional_fields, taken.output_config, taken.thinking_tokens) == ({}, {}, 0)
-    assert (taken.strict_tools, taken.structured_answers) == (False, False)
+    assert (taken.strict_tools, taken.answers_in) == (False, None)
     assert taken.refused.keys() == {"thinking", "effort", "strict_tools", "structured_answers"}
     assert Inference(thinking=False).taken_by(card()).refused == {}
 

@@ -16,6 +16,8 @@ from ballast.contracts.wire import Wire
 from ballast.errors import InvalidInput
 
 Count = Annotated[int, Field(ge=1)]
+#: Bytes of a run's files together at most: a request to Bedrock has 20 MB, in which they are a third longer.
+MOST_ATTACHED_BYTES = 12 * 1024 * 1024
 
 
 class LimitsPatch(Wire):
@@ -31,10 +33,12 @@ class LimitsPatch(Wire):
     tokens_per_run: Count | None = None
     cost_microusd: Annotated[int, Field(ge=0)] | None = None
     deadline_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] | None = None
+    attachments: Annotated[int, Field(ge=0, le=50_000)] | None = None
+    attachment_bytes: Annotated[int, Field(ge=0, le=MOST_ATTACHED_BYTES)] | None = None
 
 
 class Limits(Wire):
-    """All limits of a run. ``decision.LIMITS`` has the exit reason of each.
+    """All limits of a run. ``decision.LIMITS`` has the exit reason of each; those of attachments end no run.
 
     turns            model turns of the agent; other planners' turns are bounded by the workflow
     tool_calls       proposed calls, refused ones included
@@ -47,6 +51,8 @@ class Limits(Wire):
     cost_microusd    spent and reserved, in millionths of a US dollar
     deadline_s       seconds from admission to the answer
     fallback_reserve_s  the part of the deadline that only the deterministic planners may use
+    attachments      images and documents of the run, those of tool results included
+    attachment_bytes their bytes together
     """
 
     turns: Annotated[int, Field(ge=1, le=5_000)] = 12
@@ -60,6 +66,8 @@ class Limits(Wire):
     cost_microusd: Annotated[int, Field(ge=0)] = 250_000
     deadline_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 120
     fallback_reserve_s: Annotated[int, Field(ge=0)] = 10
+    attachments: Annotated[int, Field(ge=0, le=50_000)] = 5
+    attachment_bytes: Annotated[int, Field(ge=0, le=MOST_ATTACHED_BYTES)] = 10_485_760
 
     def tightened(self, patch: LimitsPatch | None, *, by: str) -> "Limits":
         """Return these limits with ``patch`` applied.

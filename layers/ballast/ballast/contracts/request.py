@@ -2,10 +2,18 @@
 
 import base64
 import hashlib
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+)
 
+from ballast.contracts.attachment import MOST_ATTACHMENTS, Attachment
 from ballast.contracts.limits import LimitsPatch
 from ballast.contracts.wire import Json, Name, Text, Wire, canonical, sha256
 
@@ -36,6 +44,7 @@ class RunRequest(Wire):
     context     facts that the caller vouches for, such as an order id
     tenant      the tenant that pays
     limits      may only tighten the playbook's limits
+    attachments images and documents; their content lies in the payload bucket, under tenant, run and hash
     reply_to    URL of an SQS queue that also gets the outcome; its name is the stack's prefix and the tenant
     when_full   what to do if a window or the limit of concurrent runs has no room: ``refuse`` and say when
                 there will be room, or ``wait`` for a limited time. By default a request by message waits, and
@@ -49,8 +58,17 @@ class RunRequest(Wire):
     context: dict[str, Json] = Field(default_factory=dict)
     tenant: Name = "default"
     limits: LimitsPatch | None = None
+    attachments: Annotated[tuple[Attachment, ...], Field(max_length=MOST_ATTACHMENTS)] = ()
     reply_to: QueueUrl | None = None
     when_full: WhenFull | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out ``attachments`` where there are none: older functions and digests do not know the field."""
+        made: dict[str, Any] = whole(self)
+        if not self.attachments:
+            made.pop("attachments", None)
+        return made
 
     @field_validator("text", "context")
     @classmethod

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ballast.contracts import HandOver, Limits, Planner, RunRequest
+from ballast.contracts.attachment import Kept
 from ballast.contracts.wire import parse
 from ballast.errors import LogCorrupt
 from ballast.log.events import ApprovalAnswered, EscalationAnswered, LeaseExtended, RunOpened, RunRefused
@@ -23,6 +24,7 @@ class Opening:
     cost_ceiling_microusd  the admitted ceiling, plus what people added and Extend leased: of each grant the smaller
                         of the added and the leased amount
     agent_until_ms, deadline_ms  epoch milliseconds; every answer of a person renews them
+    attachments         the request's files, checked
     requested_by        the requester's identity, if the caller was authenticated; they may not approve its calls
     granted_turn        the turn in which a person last handed back to the agent; turns and tool calls
                         are counted after it. 0 if no person did.
@@ -36,6 +38,7 @@ class Opening:
     deadline_ms: int
     granted_turn: int
     requested_by: str | None = None
+    attachments: tuple[Kept, ...] = ()
 
 
 def opening(run: Run) -> Opening:
@@ -54,6 +57,7 @@ def opening(run: Run) -> Opening:
         deadline_ms=deadline_ms,
         granted_turn=run.grants[-1].turn if run.grants else 0,
         requested_by=opened.requested_by,
+        attachments=tuple(parse(Kept, one, what="attachment", error=LogCorrupt) for one in opened.attachments),
     )
 
 

@@ -27,11 +27,14 @@ from ballast.runtime import Runtime
 
 #: Bytes of a request's body at most: Step Functions takes no more as an execution's input.
 MAX_BODY_BYTES = 256 * 1024
+#: The same for a body with files, which do not go there; Lambda's event has 6 MiB.
+MAX_LARGE_BODY_BYTES = 6 * 1024 * 1024
+_WITH_FILES = '"attachments"'
 _OURS = "application/json"
 
 
 class HttpApi(APIGatewayHttpResolver):
-    """The routes of one function. ``public`` paths need no identity; they hold no data.
+    """The routes of one function. ``public`` paths need no identity; they hold no data. ``large`` ones take files.
 
     Relies on private parts of Powertools, which the layer pins: how it finds a route and calls it.
 
@@ -39,10 +42,10 @@ class HttpApi(APIGatewayHttpResolver):
     serves several at once, so each thread has its own here.
     """
 
-    def __init__(self, *, public: frozenset[str] = frozenset()) -> None:
+    def __init__(self, *, public: frozenset[str] = frozenset(), large: frozenset[str] = frozenset()) -> None:
         self._own = threading.local()
         self._building = threading.Lock()
-        self._public = public
+        self._public, self._large = public, large
         super().__init__(
             enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=read_body
         )
@@ -58,7 +61,7 @@ class HttpApi(APIGatewayHttpResolver):
         own = self._own
         own.runtime, own.lambda_context, own.extras, own.caller = runtime, context, extras or {}, None
         try:
-            own.current_event = self._to_proxy_event(read_event(event))
+            own.current_event = self._to_proxy_event(read_event(event, self._large))
             response: dict[str, Any] = self._build_response(self._resolve())
         except Exception as error:
             response = self._problem(error, event).masked(runtime.masked).response()
@@ -173,15 +176,20 @@ class _GatewayEvent(_Part):
     request_context: _RequestContext = Field(alias="requestContext")
 
 
-def read_event(event: Any) -> dict[str, Any]:
-    """Return the checked ``event``, with its body as text. Raises ``Problem`` (400, 413, 415)."""
+def read_event(event: Any, large: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Return the checked ``event``, with its body as text. Raises ``Problem`` (400, 413, 415).
+
+    large  paths whose bodies may have ``MAX_LARGE_BODY_BYTES`` if they have files
+    """
     try:
         read = _GatewayEvent.model_validate(event)
     except (ValidationError, RecursionError):
         raise Problem(400, "Bad request", "This is not an event of an HTTP API (payload format 2.0).") from None
     headers = {name.lower(): value for name, value in read.headers.items()}
     # Only POST has a body here.
-    body = _text(read.body, is_base64=read.is_base64) if read.request_context.http.method.upper() == "POST" else None
+    is_post, most = read.request_context.http.method.upper() == "POST", MAX_BODY_BYTES
+    most = MAX_LARGE_BODY_BYTES if read.raw_path in large else most
+    body = _text(read.body, is_base64=read.is_base64, most=most) if is_post else None
     if body and (sent := headers.get("content-type", _OURS).partition(";")[0].strip().lower()) != _OURS:
         raise Problem(415, "Unsupported media type", f"Send {_OURS}, not {sent[:80] or 'nothing'}.")
     context = read.request_context
@@ -218,19 +226,22 @@ def read_body(text: str) -> dict[str, Any]:
     return value
 
 
-def _text(body: str | None, *, is_base64: bool) -> str | None:
+def _text(body: str | None, *, is_base64: bool, most: int) -> str | None:
     if body is None:
         return None
-    if len(body) > (MAX_BODY_BYTES * 4 // 3 + 4 if is_base64 else MAX_BODY_BYTES):
-        raise _too_large()
+    if len(body) > (most * 4 // 3 + 4 if is_base64 else most):
+        raise _too_large(most)
     try:
         sent = base64.b64decode(body, validate=True) if is_base64 else body.encode()
-        if len(sent) > MAX_BODY_BYTES:
-            raise _too_large()
-        return sent.decode()
+        if len(sent) > most:
+            raise _too_large(most)
+        text = sent.decode()
     except (binascii.Error, UnicodeError):
         raise Problem(400, "Bad request", "The body is not UTF-8 text.") from None
+    if len(sent) > MAX_BODY_BYTES and _WITH_FILES not in text:
+        raise _too_large(MAX_BODY_BYTES)
+    return text
 
 
-def _too_large() -> Problem:
-    return Problem(413, "Content too large", f"A request may have {MAX_BODY_BYTES} bytes; this one has more.")
+def _too_large(most: int) -> Problem:
+    return Problem(413, "Content too large", f"A request may have {most} bytes; this one has more.")

@@ -161,6 +161,7 @@ class RunOpened(_OfRun):
     lease                        the money of the run; None in a log from before leases existed
     agent_until_ms, deadline_ms  epoch milliseconds
     requested_by                 the requester's identity, if the caller was authenticated
+    attachments                  the request's files as they were found and checked (``Kept``)
     """
 
     NAME = "run.opened"
@@ -174,6 +175,7 @@ class RunOpened(_OfRun):
     deadline_ms: Int
     lease: _Json | None = None
     requested_by: Str | None = None
+    attachments: list[_Json] = Field(default_factory=list)
 
 
 class RunRefused(_OfRun):

@@ -23,13 +23,15 @@ from uuid import UUID
 
 from pydantic import NameEmail, SecretBytes, SecretStr
 
+from ballast.regex import regex
+
 _AS_THEY_ARE = (str, int, float)
 _NETWORK = (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network)
 #: Longer numbers are not written out.
 _MOST_DIGITS = 100
 #: For larger sets only their current order is tried.
 _MOST_OF_A_SET = 5
-_DURATION = re.compile(
+_DURATION = regex(
     r"(?P<sign>[-+]?)P(?:(?P<weeks>[0-9]{1,9})W)?(?:(?P<days>[0-9]{1,9}(?:\.[0-9]{1,9})?)D)?"
     r"(?:T(?:(?P<hours>[0-9]{1,9}(?:\.[0-9]{1,9})?)H)?(?:(?P<minutes>[0-9]{1,9}(?:\.[0-9]{1,9})?)M)?"
     r"(?:(?P<seconds>[0-9]{1,12}(?:\.[0-9]{1,9})?)S)?)?"
@@ -139,11 +141,11 @@ def python_durations(duration: timedelta) -> Iterator[str]:
 
 #: Shorter numbers are too common to search for.
 _SHORTEST = 4
-_NUMBER = re.compile(r"(?<![0-9])(?<![0-9][.,'’])[-\u2212]?[0-9][0-9.,'’_]*")
-_SPACED = re.compile(
+_NUMBER = regex(r"(?<![0-9])(?<![0-9][.,'’])[-\u2212]?[0-9][0-9.,'’_]*")
+_SPACED = regex(
     r"(?<![0-9])(?<![0-9][.,'’])[-\u2212]?[0-9]{1,3}(?:[ \u00a0\u2007\u2009\u202f][0-9]{3})+(?:[.,][0-9]+)?(?![0-9])"
 )
-_PLAIN = re.compile(r"-?(0|[1-9][0-9]{0,39})(?:\.([0-9]{1,40}))?")
+_PLAIN = regex(r"-?(0|[1-9][0-9]{0,39})(?:\.([0-9]{1,40}))?")
 
 _MONTHS = (
     "january januar janvier enero gennaio jan janv ene gen",
@@ -164,7 +166,7 @@ _NAMED = "|".join(sorted(_MONTH, key=len, reverse=True))
 _ORDINAL = r"(?:st|nd|rd|th|er|\.|º)?"
 _YEAR = r"(?P<y>[0-9]{4}|'?[0-9]{2})(?![0-9])"
 _DATES = tuple(
-    re.compile(rf"(?<![0-9])(?:{one})", re.IGNORECASE)
+    regex(rf"(?<![0-9])(?:{one})", re.IGNORECASE)
     for one in (
         r"(?P<y>[0-9]{4})[-./](?P<a>[0-9]{1,2})[-./](?P<b>[0-9]{1,2})(?![0-9])",
         r"(?P<y>[0-9]{4})(?P<a>[0-9]{2})(?P<b>[0-9]{2})(?![0-9])",
@@ -174,13 +176,13 @@ _DATES = tuple(
         rf"(?P<y>[0-9]{{4}})[-/ ](?P<m>{_NAMED})[-/ ](?P<a>[0-9]{{1,2}})(?![0-9])",
     )
 )
-_TIME = re.compile(
+_TIME = regex(
     r"(?:T|[ ,]{1,2}(?:at |um |à )?)(?P<h>[0-9]{1,2})[:.](?P<min>[0-9]{2})(?:[:.](?P<s>[0-9]{2})(?:[.,][0-9]+)?)?"
     r"(?: ?(?P<half>[ap])(?:m\b|\.m\.))?(?:Z| ?UTC\b| ?GMT\b| ?[ +-][0-9]{2}:?[0-9]{2})?",
     re.IGNORECASE,
 )
 
-_CLOCK = re.compile(
+_CLOCK = regex(
     r"(?<![0-9:.T])(?P<h>[0-9]{1,2}):(?P<min>[0-9]{2})(?::(?P<s>[0-9]{2})(?:[.,][0-9]{1,9})?)?"
     r"(?: ?(?P<half>[ap])(?:m\b|\.m\.))?(?![0-9:])(?:Z|[+-][0-9]{2}:?[0-9]{2})?",
     re.IGNORECASE,

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from html import unescape
 
 from ballast.masking.equivalents import EquivalentForms
+from ballast.regex import regex
 
 #: Dashes and minus signs in three classes: hyphens, which join; en dashes, which join or separate; em dashes, which
 #: separate.
@@ -44,12 +45,12 @@ _LEAST_DIGITS = 6
 #: Shortest part of a value (beginning or end) that counts as found next to an ellipsis, and anywhere.
 _LEAST_PART, _TELLING_PART = 8, 40
 #: An ellipsis after a beginning, and before an end.
-_LEFT_OUT_AFTER = re.compile(r"[ \"'\[(<{]{0,2}(?:\.\.\.|\u2026)")
-_LEFT_OUT_BEFORE = re.compile(r"[ \"'\])>}]{0,2}(?:\.\.\.|\u2026)")  # in a text read backwards
+_LEFT_OUT_AFTER = regex(r"[ \"'\[(<{]{0,2}(?:\.\.\.|\u2026)")
+_LEFT_OUT_BEFORE = regex(r"[ \"'\])>}]{0,2}(?:\.\.\.|\u2026)")  # in a text read backwards
 
 _HEX = "[0-9a-fA-F]"
 _SLASHES = r"(?:\\|%(?:25)*5[cC])+"
-_ESCAPE = re.compile(
+_ESCAPE = regex(
     rf"(?P<pair>{_SLASHES}u[dD][89abAB]{_HEX}{{2}}{_SLASHES}u[dD][c-fC-F]{_HEX}{{2}})"
     rf"|(?P<bytes>(?:{_SLASHES}x{_HEX}{{2}})+)"
     rf"|{_SLASHES}(?:u(?P<u>{_HEX}{{4}})|U(?P<U>000{_HEX}{{5}}|0010{_HEX}{{4}})|(?P<c>[nrtbf]))"
@@ -57,11 +58,11 @@ _ESCAPE = re.compile(
     rf"|(?P<unseen>[{UNSEEN}]+)"
     r"|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|amp|lt|gt|quot|apos|nbsp);)"
 )
-_SEEN_BY_NOBODY = re.compile(f"[{UNSEEN}]")
-_PERCENT = re.compile(rf"%(?:25)*({_HEX}{{2}})")
-_HAS_BYTES = re.compile(rf"(?:\\|5[cC])x{_HEX}{{2}}")
-_BYTE = re.compile(rf"{_SLASHES}x({_HEX}{{2}})")
-_UNITS = re.compile(rf"u([dD]{_HEX}{{3}})")
+_SEEN_BY_NOBODY = regex(f"[{UNSEEN}]")
+_PERCENT = regex(rf"%(?:25)*({_HEX}{{2}})")
+_HAS_BYTES = regex(rf"(?:\\|5[cC])x{_HEX}{{2}}")
+_BYTE = regex(rf"{_SLASHES}x({_HEX}{{2}})")
+_UNITS = regex(rf"u([dD]{_HEX}{{3}})")
 _CONTROL = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _BARRIER = "\ue000"
 

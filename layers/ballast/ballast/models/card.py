@@ -145,27 +145,34 @@ class Dialect(_Part):
     refs                   whether it follows ``$ref`` into ``$defs``; else they are inlined
     unsupported            keywords that are left out, at any depth
     additional_properties  whether it takes ``additionalProperties``
+    strict_keys            keywords of a schema that the provider holds the model to, at any depth
     """
 
     root_keys: tuple[str, ...] | None = None
     refs: bool = True
     unsupported: tuple[str, ...] = ()
     additional_properties: bool = True
+    strict_keys: tuple[str, ...] = (
+        *("$defs", "$ref", "additionalProperties", "anyOf", "const", "default", "description", "enum", "items"),
+        *("minItems", "pattern", "properties", "required", "title", "type"),
+    )
 
 
 class Media(_Part):
     """Images or documents. A card without this takes none.
 
-    formats     Converse's names of formats (``png``, ``pdf``)
-    most        images or documents in a request
-    most_bytes  bytes of one, before base64
-    in_results  whether they may stand in a tool result
+    formats      Converse's names of formats (``png``, ``pdf``)
+    most         images or documents in a request
+    most_bytes   bytes of one, before base64
+    in_results   whether they may stand in a tool result
+    most_tokens  tokens of one image at most, whatever its size; None if the vendor states none
     """
 
     formats: tuple[str, ...] = Field(min_length=1)
     most: Count
     most_bytes: Count
     in_results: bool = False
+    most_tokens: Count | None = None
 
 
 class DatedPrice(Price, defer_build=True):

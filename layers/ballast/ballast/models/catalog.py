@@ -232,16 +232,12 @@ class Catalog:
         return named[profile.end() :], profile[1]
 
     def _unknown(self, base: str, model_id: str) -> str:
-        if model_id.startswith("arn:"):
+        if model_id.startswith("arn:") and _ARN.match(model_id) is None:
             return (
                 f"No model card for {model_id!r}, so it is not called. Say which model is behind it in the playbook's "
                 f"{OWN_FILE}:\n\narns:\n  {model_id}: MODEL_ID"
             )
-        from difflib import get_close_matches
-
-        known = self.ids()
-        begun = [one for one in known if _letters(one).startswith(_letters(base)) and _letters(base)]
-        similar = [*begun, *(one for one in get_close_matches(base, known, cutoff=0.5) if one not in begun)][:_SIMILAR]
+        similar = _similar(base, self.ids())
         meant = f" Similar: {', '.join(similar)}." if similar else ""
         return (
             f"No model card for {model_id!r}, so it is not called.{meant} Correct the id, or add a card to the "
@@ -256,8 +252,9 @@ class Catalog:
         card = self._card(base, model_id)
         valid = [price for price in card.prices if price.valid_from <= on]
         if not valid:
+            known = "is known" if on == date.max else f"is valid on {on}"
             raise ModelRefused(
-                f"No price for the model {model_id!r} is valid on {on}, so it is not called. Add one to the "
+                f"No price for the model {model_id!r} {known}, so it is not called. Add one to the "
                 f"playbook's {OWN_FILE}:\n\n{_PRICE_TO_ADD.format(base=base)}"
             )
         return valid[-1].of(model_id, family)
@@ -377,8 +374,26 @@ def _with_one(text: str, base: str) -> str:
     return head + _MODELS + found[0] if found else text
 
 
-def _letters(model: str) -> str:
-    return re.sub("[^a-z0-9]+", "-", model.lower())
+def _similar(typed: str, known: list[str]) -> list[str]:
+    """Return the ids that ``typed`` may mean, most likely first: with its words in a row, with most of them, alike."""
+    from difflib import SequenceMatcher, get_close_matches
+
+    wanted = _words(typed)
+
+    def likeness(one: str) -> tuple[bool, float, float]:
+        words = _words(one)
+        row = any(words[at : at + len(wanted)] == wanted for at in range(len(words)))
+        shared = sum(bool(get_close_matches(word, words, cutoff=0.8)) for word in wanted) / len(wanted)
+        return row, shared, SequenceMatcher(None, wanted, words).ratio() + SequenceMatcher(None, typed, one).ratio()
+
+    alike = {one: likeness(one) for one in known} if wanted else {}
+    found = [one for one, (row, shared, ratio) in alike.items() if row or shared > 0.5 or ratio > 1]
+    return sorted(found, key=lambda one: alike[one], reverse=True)[:_SIMILAR]
+
+
+def _words(model: str) -> list[str]:
+    """Return the words and numbers of an id, without its version."""
+    return re.findall("[a-z]+|[0-9]+", re.sub(r"-v[0-9]+(:[0-9]+)?$", "", model.lower()))
 
 
 @cache

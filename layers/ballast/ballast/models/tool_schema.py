@@ -1,9 +1,14 @@
-"""A tool's JSON Schema in a model's dialect. Pure.
+"""A tool's JSON Schema in a model's dialect, and in the form to which a provider can hold the model. Pure.
 
-Only what the model reads is left: calls are checked against the tool's own form whatever their schema said.
+::
+
+    a tool's schema ── in_dialect ─▶ what the model reads ── strict_form ─▶ what its provider can enforce
+
+Only what is read is left: calls are checked against the tool's own form whatever their schema said.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +24,16 @@ _REF = "#/$defs/"
 
 class NotInlinable(ValueError):
     """A schema contains itself, and the model does not follow references."""
+
+
+class NotStrict(ValueError):
+    """A provider cannot hold a model to a schema. The message continues "its arguments"."""
+
+
+#: A pattern that a grammar does not express: lookaround, groups with options, back references, word boundaries.
+_NO_GRAMMAR = re.compile(r"\(\?|\\[bB1-9]")
+#: One of these says what a value can be.
+_SAYS_WHAT = ("$ref", "anyOf", "const", "enum", "type")
 
 
 def in_dialect(schema: Mapping[str, Any], dialect: "Dialect") -> dict[str, Any]:
@@ -40,6 +55,75 @@ def in_dialect(schema: Mapping[str, Any], dialect: "Dialect") -> dict[str, Any]:
         made = {key: value for key, value in made.items() if key in dialect.root_keys}
     found: dict[str, Any] = in_order({"type": "object", **made})
     return found
+
+
+def strict_form(schema: Mapping[str, Any], dialect: "Dialect") -> dict[str, Any]:
+    """Return ``schema``, which is in that dialect, as its provider can hold the model to it.
+
+    It may allow more than ``schema``: keywords that cannot be enforced are left out. Each object is closed. Raises
+    ``NotStrict`` where that would forbid what ``schema`` describes.
+    """
+    _refuse_cycles(schema.get("$defs", {}))
+    if not dialect.additional_properties:
+        raise NotStrict("cannot be closed in this model's dialect")
+    made: dict[str, Any] = in_order(_held(schema, frozenset(dialect.strict_keys)))
+    return made
+
+
+def strict_size(schema: Any) -> tuple[int, int]:
+    """Return how many properties of a schema may be left out, and how many have several forms, at any depth."""
+    if isinstance(schema, list):
+        return _total(map(strict_size, schema))
+    if not isinstance(schema, Mapping):
+        return 0, 0
+    fields = schema.get("properties", {})
+    forms = sum("anyOf" in one or isinstance(one.get("type"), list) for one in fields.values())
+    inside: list[Any] = [schema.get(key) for key in (*_LISTED, *_SINGLE)]
+    inside += [one for key in _NAMED for one in schema.get(key, {}).values()]
+    return _total([(len(fields.keys() - {*schema.get("required", ())}), forms), *map(strict_size, inside)])
+
+
+def _total(sizes: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    left_out, forms = zip(*sizes, strict=True) if (sizes := list(sizes)) else ((), ())
+    return sum(left_out), sum(forms)
+
+
+def _held(schema: Any, keys: frozenset[str]) -> dict[str, Any]:
+    if not isinstance(schema, Mapping) or not any(key in schema for key in (*_SAYS_WHAT, "oneOf")):
+        raise NotStrict("take a value of any kind")
+    kept = {"anyOf": schema["oneOf"]} if "oneOf" in schema else {}
+    kept |= {key: value for key, value in schema.items() if key in keys}
+    if kept.get("minItems", 0) > 1:
+        del kept["minItems"]
+    if _NO_GRAMMAR.search(kept.get("pattern", "")):
+        del kept["pattern"]
+    closed = kept.pop("additionalProperties", None)
+    made = _each(kept, lambda one: _held(one, keys))
+    kinds = schema.get("type")
+    if "properties" not in schema and kinds != "object" and not (isinstance(kinds, list) and "object" in kinds):
+        return made
+    if closed not in (False, None) or (closed is None and "properties" not in schema):
+        raise NotStrict("take fields of any name")
+    return {**made, "additionalProperties": False}
+
+
+def _refuse_cycles(definitions: Mapping[str, Any]) -> None:
+    inside = {name: set(_names_in(one)) for name, one in definitions.items()}
+    for name in inside:
+        reached, more = set(), inside[name]
+        while more:
+            reached |= more
+            more = {further for one in more for further in inside.get(one, ())} - reached
+        if name in reached:
+            raise NotStrict(f"contain themselves ({name})")
+
+
+def _names_in(value: Any) -> Iterator[str]:
+    """Yield the definitions that a schema refers to."""
+    for inner in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        yield from _names_in(inner)
+    if isinstance(value, Mapping) and isinstance(value.get("$ref"), str):
+        yield value["$ref"].removeprefix(_REF)
 
 
 def in_order(value: Any) -> Any:

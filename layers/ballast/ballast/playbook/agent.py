@@ -192,6 +192,11 @@ class AgentConfig(Wire):
         )
         return next(fitting, self.model)
 
+    def models_for(self, intent: str | None) -> tuple[str, ...]:
+        """Return the models that are asked, by turn, in a run with that intent while none fails."""
+        turns = {1, *(one.from_turn for one in self.model_for)}
+        return tuple(dict.fromkeys(self.model_at(intent, turn) for turn in sorted(turns)))
+
     def answer_schema(self, intent: str | None) -> dict[str, Json] | None:
         """Return the schema of an answer to that intent; None if there is none."""
         known = self.intents.get(intent) if intent else None
@@ -230,7 +235,7 @@ def read_agent(file: Path) -> AgentConfig:
     except UnicodeDecodeError:
         raise PlaybookInvalid(f"{file}: is not UTF-8 text. Save it as UTF-8.") from None
     try:
-        data: Any = yaml.safe_load(text)
+        data: Any = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  the safe one, in C
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Iterator, Mapping, Sequence
+from operator import add, gt, itemgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from ballast.attachments.prompt import listed, most_tokens
 from ballast.contracts import ExitReason, Limits, RunRequest
+from ballast.contracts.attachment import Kept
 from ballast.contracts.wire import Wire, utf8_size
 from ballast.errors import ModelRefused
 from ballast.folds.append_only import PersistentList
@@ -33,6 +35,13 @@ if TYPE_CHECKING:
 PROVIDER_OVERHEAD_TOKENS = 1_024
 #: Text has about 4 bytes a token, JSON 3. Nothing that a prompt holds much of has fewer than this.
 LEAST_BYTES_A_TOKEN = 2
+#: Bedrock's limits of strict tools in a request, and of the fields in all of them that may be left out, and that have
+#: several forms (a value or null).
+MOST_STRICT_TOOLS, MOST_OPTIONAL_FIELDS, MOST_FORMS = 20, 24, 16
+_TOO_MUCH = (
+    f"a request has at most {MOST_STRICT_TOOLS} strict tools, and in all of them {MOST_OPTIONAL_FIELDS} fields that "
+    f"may be left out and {MOST_FORMS} of several forms"
+)
 #: The name of Ballast's own tool.
 ASK_REQUESTER = "ask_requester"
 
@@ -57,47 +66,74 @@ ASK_REQUESTER_SPEC: dict[str, Any] = {
 }
 
 
-def first_prompt(playbook: Playbook, request: RunRequest, card: ModelCard) -> Prompt:
-    """Return the first prompt of a run, as the model of ``card`` gets it. Raises ``ModelRefused``."""
+def first_prompt(playbook: Playbook, request: RunRequest, card: ModelCard, files: Sequence[Kept] = ()) -> Prompt:
+    """Return a run's first prompt with its ``files``, as the model of ``card`` gets it. Raises ``ModelRefused``."""
     agent = playbook.agent
     specs = [made.spec for made in playbook.offered(request.intent)]
     specs += [ASK_REQUESTER_SPEC] if agent.ask_requester else []
     return Prompt(
         system=[{"text": text} for text in agent.system_texts(request.intent)],
         tools=tool_config(specs, card, strict=agent.inference.strict_tools),
-        messages=PersistentList(({"role": "user", "content": request_blocks(request)},)),
+        messages=PersistentList(({"role": "user", "content": request_blocks(request, files)},)),
     )
 
 
 def tool_config(specs: Sequence[Mapping[str, Any]], card: ModelCard, *, strict: bool = False) -> dict[str, Any] | None:
     """Return Converse's ``toolConfig`` in the model's dialect, by name; None without tools, which Converse demands.
 
-    The same tools give the same bytes. Raises ``ModelRefused`` for a schema that the model cannot be told.
+    ``strict``: the provider holds the model to each schema that it can, if the card takes that. The same tools give the
+    same bytes. Raises ``ModelRefused`` for a schema that the model cannot be told.
     """
-    from ballast.models.tool_schema import NotInlinable, in_dialect  # a function that asks no model reads no schema
+    made = [spec for spec, _ in _declared(specs, card, strict=strict)]
+    return {"tools": [{"toolSpec": spec} for spec in made]} if made else None
 
-    made = []
+
+def why_not_strict(specs: Sequence[Mapping[str, Any]], card: ModelCard) -> str | None:
+    """Return why the provider of ``card`` is not held to one of these tools; None if it is to all."""
+    return next((f"{spec['name']}: {why}" for spec, why in _declared(specs, card, strict=True) if why), None)
+
+
+def _declared(
+    specs: Sequence[Mapping[str, Any]], card: ModelCard, *, strict: bool
+) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield each tool's declaration, by name, and why it is not strict; "" if it is, or need not be."""
+    # A function that asks no model reads no schema.
+    from ballast.models.tool_schema import NotInlinable, NotStrict, in_dialect, strict_form, strict_size
+
+    held = optional = forms = 0
     for one in sorted((one["toolSpec"] for one in specs), key=itemgetter("name")):
         try:
-            schema = {"json": in_dialect(one["inputSchema"]["json"], card.tool_schema)}
+            schema = in_dialect(one["inputSchema"]["json"], card.tool_schema)
         except NotInlinable as problem:
             raise ModelRefused(
                 f"The model {card.id} ({card.name}) follows no references in a tool's schema, and the arguments of "
                 f"{one['name']} contain themselves ({problem}). Bound their depth with a model for each level, or "
                 "name another model."
             ) from None
-        held = {"strict": True} if strict and card.strict_tools else {}
-        made.append({"toolSpec": {**one, "inputSchema": schema, **held}})
-    return {"tools": made} if made else None
+        usual = {**one, "inputSchema": {"json": schema}}
+        if not strict or not card.strict_tools:
+            yield usual, ""
+            continue
+        try:
+            closed = strict_form(schema, card.tool_schema)
+        except NotStrict as problem:
+            yield usual, f"its arguments {problem}"
+            continue
+        more = tuple(map(add, (held, optional, forms), (1, *strict_size(closed))))
+        if any(map(gt, more, (MOST_STRICT_TOOLS, MOST_OPTIONAL_FIELDS, MOST_FORMS))):
+            yield usual, _TOO_MUCH
+            continue
+        held, optional, forms = more
+        yield {**one, "inputSchema": {"json": closed}, "strict": True}, ""
 
 
-def request_blocks(request: RunRequest) -> list[dict[str, Any]]:
-    """Return the request as Converse content blocks."""
-    blocks = [{"text": request.text}]
+def request_blocks(request: RunRequest, files: Sequence[Kept] = ()) -> list[dict[str, Any]]:
+    """Return the request as Converse content blocks; each of its ``files`` by its name in the bucket."""
+    blocks: list[dict[str, Any]] = [{"text": request.text}]
     if request.context:
         facts = json.dumps(request.context, ensure_ascii=False, sort_keys=True)
         blocks.append({"text": f"Facts that the caller vouches for, as JSON: {facts}"})
-    return blocks
+    return blocks + listed(files, "the request")
 
 
 def input_bound(system: Any, tools: Any, messages: Any) -> int:
@@ -165,18 +201,18 @@ def attempt_within(
 
 
 def why_no_attempt(
-    playbook: Playbook, request: RunRequest, limits: Limits, price: Price, card: ModelCard
+    playbook: Playbook, request: RunRequest, limits: Limits, price: Price, card: ModelCard, files: Sequence[Kept] = ()
 ) -> str | None:
-    """Return which of the request's own limits forbids the first attempt, and the remedy; None if none does.
+    """Return what of the request forbids the first attempt, and the remedy; None if nothing does.
 
-    ``limits`` are the run's, with the request's applied. A limit of the playbook that forbids it is not the request's
-    fault. ``price`` and ``card`` are the model's.
+    That is a limit of its own, or its ``files``. ``limits`` are the run's, with the request's applied. A limit of the
+    playbook that forbids it even without the files is not the request's fault. ``price`` and ``card`` are the model's.
     """
-    prompt, taken = first_prompt(playbook, request, card), playbook.agent.inference.taken_by(card)
+    prompt, taken = first_prompt(playbook, request, card, files), playbook.agent.inference.taken_by(card)
     config = taken.output_config_for(playbook.agent.answer_schema(request.intent))
     read = [*prompt.messages, *filter(None, [config])]
-    size = input_bound(prompt.system, prompt.tools, read)
-    bound = size + PROVIDER_OVERHEAD_TOKENS
+    size, of_files = input_bound(prompt.system, prompt.tools, read), most_tokens(prompt.messages, card)
+    bound = size + PROVIDER_OVERHEAD_TOKENS + of_files
     ttl = cache_ttl(playbook, card, limits, tools=prompt.tools, bound=bound, size=size)
     price = reserved_price(price, card, ttl)
     reason = attempt_within(
@@ -189,6 +225,11 @@ def why_no_attempt(
         ExitReason.TOKEN_LIMIT: ("input_tokens_per_turn", bound),
         ExitReason.RUN_TOKEN_LIMIT: ("tokens_per_run", bound + useful),
     }.get(reason, ("cost_microusd", worst_cost(price, input_bound=bound, max_tokens=useful)))
+    if files:
+        return (
+            f"attachments: they may be {of_files} tokens to {card.id}, so that one attempt at it may take {least} of "
+            f"limits.{name}, which is {getattr(limits, name)}. Send fewer or smaller files, pages as images, or text."
+        )
     if getattr(request.limits, name, None) is None:
         return None
     return (

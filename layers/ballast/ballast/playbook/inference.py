@@ -17,7 +17,7 @@ from ballast.contracts.wire import Wire
 from ballast.money import LEAST_USEFUL_TOKENS
 
 if TYPE_CHECKING:
-    from ballast.models.card import Asked, ModelCard, Thinking
+    from ballast.models.card import Asked, Dialect, ModelCard, Thinking
 
 Share = Annotated[Decimal, Field(ge=0, le=1, strict=False)]
 Setting = Literal["temperature", "top_p", "effort", "thinking", "strict_tools", "structured_answers"]
@@ -91,7 +91,7 @@ class Inference(Wire):
             budget=thinking.budget,
             thinking_tokens=thinking.budget or (self.thinking_room if thinking.thinks else 0),
             strict_tools=self.strict_tools and card.strict_tools,
-            structured_answers=self.structured_answers and card.structured_output,
+            answers_in=card.tool_schema if self.structured_answers and card.structured_output else None,
             refused=refused,
         )
 
@@ -149,6 +149,7 @@ class Taken:
     additional_fields, output_config  parts of the request
     budget                           tokens that it was told it may think; 0 if it was told no number
     thinking_tokens                  tokens that an attempt has for thinking, besides those of the answer
+    answers_in                       the dialect of an answer's schema; None: the provider is told no form of an answer
     refused                          what the model does not take, by setting: how its refusal reads after its name
     """
 
@@ -159,14 +160,23 @@ class Taken:
     budget: int = 0
     thinking_tokens: int = 0
     strict_tools: bool = False
-    structured_answers: bool = False
+    answers_in: "Dialect | None" = None
     refused: Mapping[str, str] = field(default_factory=dict)
 
     def output_config_for(self, answer_schema: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return ``outputConfig`` for a request whose answer has that schema; the model reads it, so it has tokens."""
-        if answer_schema is None or not self.structured_answers:
+        """Return ``outputConfig`` for a request whose answer has that schema; the model reads it, so it has tokens.
+
+        An answer whose schema the provider cannot enforce is told in words alone.
+        """
+        if answer_schema is None or self.answers_in is None:
             return dict(self.output_config)
-        schema = {"name": "answer", "schema": json.dumps(answer_schema, ensure_ascii=False, sort_keys=True)}
+        from ballast.models.tool_schema import NotStrict, in_dialect, strict_form
+
+        try:
+            held = strict_form(in_dialect(answer_schema, self.answers_in), self.answers_in)
+        except NotStrict:  # the check of the answer stays
+            return dict(self.output_config)
+        schema = {"name": "answer", "schema": json.dumps(held, ensure_ascii=False, sort_keys=True)}
         form = {"type": "json_schema", "structure": {"jsonSchema": schema}}
         return {**self.output_config, "textFormat": form}
 

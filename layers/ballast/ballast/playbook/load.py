@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical, sha256
@@ -24,13 +24,14 @@ from ballast.masking import error_text
 from ballast.playbook.agent import AgentConfig, read_agent
 from ballast.playbook.declaration import Circuit, Effect, OnRollback
 from ballast.playbook.fallback import Fallback
-from ballast.playbook.first_prompt import ASK_REQUESTER, tool_config
+from ballast.playbook.first_prompt import ASK_REQUESTER, ASK_REQUESTER_SPEC, tool_config, why_not_strict
 from ballast.playbook.sensitive import playbook_names
 from ballast.playbook.tool import Tool
 from ballast.validation import Untrusted, has_mark
 from ballast.validation.marks import undeclared
 
 if TYPE_CHECKING:
+    from ballast.models.card import ModelCard
     from ballast.models.catalog import Catalog
 
 _LOCK = threading.Lock()
@@ -61,7 +62,7 @@ class Playbook:
 
     def check_model(self, model_id: str) -> None:
         """Raise ``ModelRefused`` if the model cannot be the agent's: by its card, or by ``inference.required``."""
-        self.models.check(model_id, tools=True)
+        self.models.check(model_id, tools=self._tells_tools_to(model_id))
         card, inference = self.models.card(model_id), self.agent.inference
         refused = inference.taken_by(card).refused
         for name in inference.required:
@@ -70,6 +71,38 @@ class Playbook:
                     f"The model {model_id!r} ({card.name}) {refused[name]}, and `inference.required` names {name}. "
                     "Name another model, or change the setting."
                 )
+        if "strict_tools" in inference.required and (loose := why_not_strict(self.all_specs, card)):
+            raise ModelRefused(
+                f"The model {model_id!r} ({card.name}) cannot be held to a tool's schema, and `inference.required` "
+                f"names strict_tools. {loose}. Change the tool, or take strict_tools out of the list."
+            )
+        if "structured_answers" in inference.required and (intent := self._told_in_words(card)):
+            raise ModelRefused(
+                f"The model {model_id!r} ({card.name}) cannot be held to the answer_schema of the intent {intent}, and "
+                "`inference.required` names structured_answers. Name the type of each value and close each object "
+                "with `additionalProperties: false`, or take structured_answers out of the list."
+            )
+
+    @property
+    def all_specs(self) -> list[dict[str, Any]]:
+        """The declarations of the tools that some request offers."""
+        ours = [ASK_REQUESTER_SPEC] if self.agent.ask_requester else []
+        return [*(made.spec for made in self.tools.values() if made.offered), *ours]
+
+    def _tells_tools_to(self, model_id: str) -> bool:
+        """Return whether the model is asked in runs that offer a tool. A model that replaces another one is."""
+        agent = self.agent
+        entries = [other.intents for other in agent.model_for if other.model == model_id]
+        usual = model_id in (agent.model, agent.second_model, agent.cheaper_model)
+        if usual or not entries or not all(entries):
+            return bool(self.all_specs)
+        return agent.ask_requester or any(self.offered(intent) for intents in entries for intent in intents)
+
+    def _told_in_words(self, card: "ModelCard") -> str | None:
+        """Return an intent whose answer the provider cannot be held to."""
+        taken = self.agent.inference.taken_by(card)
+        schemas = {name: known.answer_schema for name, known in self.agent.intents.items() if known.answer_schema}
+        return next((name for name, one in schemas.items() if "textFormat" not in taken.output_config_for(one)), None)
 
     @cached_property
     def code_sha256(self) -> str:
@@ -246,7 +279,7 @@ def _check_models(playbook: Playbook) -> None:
     for name, model in agent.models.items():
         try:
             playbook.check_model(model)
-            tool_config([made.spec for made in playbook.tools.values() if made.offered], playbook.models.card(model))
+            tool_config(playbook.all_specs, playbook.models.card(model))
         except ModelRefused as refused:
             raise PlaybookInvalid(f"{file}: {name}: {refused}") from None
         except SettingInvalid as invalid:

@@ -12,13 +12,13 @@ equal parts, multiples  120.00 / 3, 3 × 24.50, a half and one amount more or le
 ======================= =======================================================
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 from itertools import islice
 
+from ballast.regex import regex
 from ballast.validation.numbers import TextNumber
 
 
@@ -26,7 +26,7 @@ def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-_NAME = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_NAME = regex(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 #: Heads of a field's name that make an amount of it, whatever stands before them.
 _MONEY_HEADS = _set(
     "amt price prices cost costs fee fees charge charges pay payment payments refund refunds refunded refundable usd "
@@ -70,34 +70,34 @@ _PAGING_NAMES = _set(
 )
 _PERCENT_NAMES = frozenset({"percent", "percentage", "pct"})
 #: Money words, at most two words before a number.
-_SPEAKS_OF_MONEY = re.compile(
+_SPEAKS_OF_MONEY = regex(
     r"(?<![^\W_])(?:pay\w*|paid|refund\w*|amounts?|amounting|totals?|price[sd]?|costs?|fees?|charge[sd]?|transfer\w*"
     r"|wire[sd]?|send|sends|sent|sum|worth|owe[sd]?|spen[dt]\w*|deposit\w*|balance|rent|bills?|invoice[sd]?|credit\w*"
     r"|zahl\w*|bezahl\w*|überweis\w*|erstatt\w*|betrag|preis|kostet|rembours\w*|montant|prix|pagar?|importe|precio)"
     r"(?:[\s:=(]+[^\W\d_]+){0,2}[\s:=(]{1,3}$"
 )
-_LABEL = re.compile(
+_LABEL = regex(
     r"(?<![^\W_])(?:amount|amt|total|subtotal|price|sum|cost|fee|balance|betrag|summe|preis|montant|prix|importe|precio)"
     r"\s?[:=]\s?$"
 )
 #: Numbers beside a currency that are not amounts: a size ("size 44 EUR"), a labelled number ("order 1001 USD").
 _SIZE = r"(?:sizes?|größen?|grösse|groesse|taille|talla|taglia)"
-_SIZE_BEFORE = re.compile(rf"(?<![^\W_]){_SIZE}(?: is| of| in)?[\s:=(#-]{{0,3}}$")
-_SIZE_AFTER = re.compile(rf"[\s-](?:[^\W\d_]+[\s-])?{_SIZE}(?![^\W_])|[\s-]?(?:pallets?|paletten?)(?![^\W_])")
-_FOOTWEAR = re.compile(r"\s(?:shoes?|boots?|sneakers?|sandals?|trainers|heels|slippers|schuhe?|stiefel)(?![^\W_])")
-_IDENTIFIES = re.compile(
+_SIZE_BEFORE = regex(rf"(?<![^\W_]){_SIZE}(?: is| of| in)?[\s:=(#-]{{0,3}}$")
+_SIZE_AFTER = regex(rf"[\s-](?:[^\W\d_]+[\s-])?{_SIZE}(?![^\W_])|[\s-]?(?:pallets?|paletten?)(?![^\W_])")
+_FOOTWEAR = regex(r"\s(?:shoes?|boots?|sneakers?|sandals?|trainers|heels|slippers|schuhe?|stiefel)(?![^\W_])")
+_IDENTIFIES = regex(
     r"(?:(?<![^\W_])(?:orders?|invoices?|items?|number|num|nr|no|id|ids|ref|reference|article|model|version|line|row|page"
     r"|room|gate|seat|floor|table|house|apartment|apt|bus|flight|step|level|question|chapter|sku|bestellung|rechnung"
     r"|artikel|nummer|zimmer|commande|facture|pedido|factura)(?:\.?\s|\.)|\#\s?)$"
 )
-_DECIMALS = re.compile(r"[0-9][0-9.,' ]*[.,][0-9]{2}(?![0-9])")
-_ENDS = re.compile(r"\s*(?:$|[.;!?,)\n](?![0-9]))")
-_GOES_ON = re.compile(
+_DECIMALS = regex(r"[0-9][0-9.,' ]*[.,][0-9]{2}(?![0-9])")
+_ENDS = regex(r"\s*(?:$|[.;!?,)\n](?![0-9]))")
+_GOES_ON = regex(
     r"\s+(?!(?:now|please|for|to|from|back|and|or|on|in|at|as|of|via|by|if|because|today|only|again|thanks|instead|each"
     r"|more|less|in|total|bitte|für|an|von|zurück|und|pour|por|para)(?![^\W_]))[^\W\d_]"
 )
 _BEFORE = 48
-_PERCENT = re.compile(
+_PERCENT = regex(
     r"(?<![\w.,])([0-9]{1,4}(?:[.,][0-9]{1,2})?)[\s-]{0,2}"
     r"(?:%|٪|pct\b|percent(?:age)?\b|per cent\b|prozent\b|procent\b|pour cent\b|por ?ciento\b|por cento\b|per ?cento\b)"
 )

@@ -55,8 +55,8 @@ def mark_of(metadata: Iterable[object], mark: type[T]) -> T | None:
     for one in metadata:
         if isinstance(one, mark):
             return one
-        if one is mark:
-            return mark()
+        if isinstance(one, type) and issubclass(one, mark):
+            return one()
     return None
 
 

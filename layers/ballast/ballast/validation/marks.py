@@ -149,6 +149,9 @@ def ineffective_marks(annotation: Any) -> list[str]:
     """Return the fields whose mark would have no effect, because the log does not have their values under their
     name."""
     marks: tuple[type[Mark], ...] = (Grounded, FreeText, Untrusted, Sensitive)
+    any_mark: Any = Mark
+    if not any(one.lost_in for one in marked_in(annotation, any_mark)):  # the usual type: one walk instead of four
+        return []
     return [
         f"{one.path or 'the type itself'} ({mark.__name__}, {one.lost_in})"
         for mark in marks

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from ballast.regex import regex
 from ballast.validation.words import BREAKS, DASH_CLASS, DASHES, EN_DASH, WORD
 
-_RUN = re.compile(r"[0-9]+(?:[.,'’ ][0-9]+)*")
+_RUN = regex(r"[0-9]+(?:[.,'’ ][0-9]+)*")
 #: More digits than this are a code, not an amount or a count.
 _MAX_DIGITS = 18
 #: Currencies as people write them. Not cents: 40¢ and 40 cents are numbers, and never the amount 40.
@@ -29,17 +30,17 @@ _WORDS = (
 )
 #: Letters that may not touch a number. Those of other scripts may: 退款40元, 40원.
 _LETTER = r"[a-z_\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u052f]"
-_BEFORE = re.compile(rf"(?:(?:(?<!{_LETTER})[a-z]{{1,3}})?{_SIGN}|(?<!{_LETTER})(?:{_CODES}|rs\.?))\s?$")
+_BEFORE = regex(rf"(?:(?:(?<!{_LETTER})[a-z]{{1,3}})?{_SIGN}|(?<!{_LETTER})(?:{_CODES}|rs\.?))\s?$")
 _WHOSE = r"(?:us|u\.s\.|american|canadian|australian|singapore|hong kong|new zealand|mexican|swiss)"
-_AFTER = re.compile(rf"\s?(?:(?:us|ca|au|nz|hk|sg)?{_SIGN}|[원円元圆圓])|[ -]?(?:{_WHOSE}[ -])?{_WORDS}(?!{_LETTER})")
+_AFTER = regex(rf"\s?(?:(?:us|ca|au|nz|hk|sg)?{_SIGN}|[원円元圆圓])|[ -]?(?:{_WHOSE}[ -])?{_WORDS}(?!{_LETTER})")
 #: Pounds may be a weight: of something, that something weighs or has, or that somebody lost.
-_POUNDS = re.compile(
+_POUNDS = regex(
     rf"[ -]?pounds?(?:(?P<money> sterling)|(?!\s+(?:of|heav(?:y|ier)|light(?:er)?|over ?weight|under ?weight|in weight"
     rf"|on (?:the|a|my|your) scales?|bag|bags|baggage|luggage|suitcases?|dumbbells?|weights?|parcels?|packages?)\b))"
     rf"(?!{_LETTER})"
 )
 _ABOUT = r"(?: (?:about|around|over|almost|nearly|another|only|just|some|at least|up to|more than|less than|roughly))?"
-_WEIGHS = re.compile(
+_WEIGHS = regex(
     r"(?:weigh|heav|gewicht|wieg|pesa)[^.!?]{0,24}$"
     r"|(?:bagg?age|luggage|suitcase|dumbbell|scales?|lift|carr(?:y|ie))(?:(?!cost|pa(?:y|id)|pric|refund|worth|fee|charg)"
     r"[^.!?,;:]){0,24}$"
@@ -47,27 +48,27 @@ _WEIGHS = re.compile(
     rf"{_ABOUT} $"
 )
 #: Spellings of zero cents: 40,- and 40.—
-_NO_CENTS = re.compile(rf"[.,]\s?[{DASH_CLASS}]{{1,2}}(?![^\W_])")
+_NO_CENTS = regex(rf"[.,]\s?[{DASH_CLASS}]{{1,2}}(?![^\W_])")
 #: A number on the other side of a currency.
-_DIGIT_BEFORE, _DIGIT_AFTER = re.compile(r"[0-9] ?$"), re.compile(r" ?[0-9]")
-_NO_NUMBER_AFTER = re.compile(
+_DIGIT_BEFORE, _DIGIT_AFTER = regex(r"[0-9] ?$"), regex(r" ?[0-9]")
+_NO_NUMBER_AFTER = regex(
     rf"\s?%|{_LETTER}|(?![{BREAKS}][^0-9])(?!{EN_DASH}[^\W\d_]{{{WORD}}})[{DASH_CLASS}/:@][^\W_]"
     rf"|\s(?:thousand|millions?|mio|mrd|billions?|lakh|crore|dozen|percent)(?!{_LETTER})"
 )
 #: What may follow a price: $84.50/month, $84.50-and
-_PER = re.compile(rf"/{_LETTER}|-{_LETTER}{{{WORD}}}")
+_PER = regex(rf"/{_LETTER}|-{_LETTER}{{{WORD}}}")
 #: The two ends of a range: $80–$84.50, 80–84.50 dollars. A hyphen stands in many codes; there it must look like money.
 _PLAIN = r"[0-9]{1,9}(?:[.,][0-9]{3}){0,3}(?:[.,][0-9]{1,2})?"
-_FROM = re.compile(
+_FROM = regex(
     rf"(?<![^\s(\[:=~])(?P<sign>(?:[a-z]{{0,3}}{_SIGN}|(?:{_CODES}))\s?)?{_PLAIN}"
     rf"(?P<after>\s?{_SIGN}|\s?(?:{_CODES}))?(?P<dash>[{DASH_CLASS}])$"
 )
-_TO = re.compile(
+_TO = regex(
     rf"(?P<dash>[{DASH_CLASS}])(?P<sign>(?:[a-z]{{0,3}}{_SIGN}|(?:{_CODES}))\s?)?{_PLAIN}(?P<cents>(?<=[.,][0-9]{{2}}))?"
     rf"(?P<after>{_AFTER.pattern})?(?![^\W_]|[.,]?[{DASH_CLASS}/.,:][0-9])"
 )
 #: A word that is not part of a code, right before a dash or an amount.
-_AFTER_WORD = re.compile(rf"(?<![^\s(\[])[^\W\d_]{{{WORD},}}$")
+_AFTER_WORD = regex(rf"(?<![^\s(\[])[^\W\d_]{{{WORD},}}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,12 +233,12 @@ _MONTHS = (
 _MONTH = rf"(?P<month>(?:{'|'.join(_MONTHS)})[^\W\d_]{{0,6}})\.?"
 _DAY, _YEAR = r"(?P<day>[0-3]?[0-9])(?:st|nd|rd|th|\.)?", r"(?:,?\s(?P<year>(?:19|20)[0-9]{2}))?"
 _SPELLINGS = (
-    re.compile(rf"(?<![^\W_]){_MONTH}\s(?:the\s)?{_DAY}{_YEAR}(?![^\W_])"),
-    re.compile(rf"(?<![^\W_]){_DAY}\s(?:of\s)?{_MONTH}{_YEAR}(?![^\W_])"),
-    re.compile(r"(?<![\w./-])(?P<year>(?:19|20)[0-9]{2})-(?P<month>[01][0-9])-(?P<day>[0-3][0-9])(?![0-9-])"),
+    regex(rf"(?<![^\W_]){_MONTH}\s(?:the\s)?{_DAY}{_YEAR}(?![^\W_])"),
+    regex(rf"(?<![^\W_]){_DAY}\s(?:of\s)?{_MONTH}{_YEAR}(?![^\W_])"),
+    regex(r"(?<![\w./-])(?P<year>(?:19|20)[0-9]{2})-(?P<month>[01][0-9])-(?P<day>[0-3][0-9])(?![0-9-])"),
 )
-_NUMERIC = re.compile(r"(?<![\w./-])([0-3]?[0-9])([./])([0-3]?[0-9])(?:\2((?:19|20)?[0-9]{2})?)?(?![\w/])")
-_ISO = re.compile(r"((?:19|20)[0-9]{2})-([01][0-9])-([0-3][0-9])", re.ASCII)
+_NUMERIC = regex(r"(?<![\w./-])([0-3]?[0-9])([./])([0-3]?[0-9])(?:\2((?:19|20)?[0-9]{2})?)?(?![\w/])")
+_ISO = regex(r"((?:19|20)[0-9]{2})-([01][0-9])-([0-3][0-9])", re.ASCII)
 
 _HALF_A_YEAR = 183
 

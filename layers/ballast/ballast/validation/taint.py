@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Literal, Protocol
 
+from ballast.regex import regex
 from ballast.validation.amounts import names_paging
 from ballast.validation.computed import CallInputs
 from ballast.validation.index import Group
@@ -27,7 +28,7 @@ from ballast.validation.numbers import Day, day_of, days_in, is_nearest
 from ballast.validation.values import Kind, Leaf, SearchValue
 from ballast.validation.words import Token, normalize, tokens
 
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}(-[0-9]{2})?([T ][0-9:.]{4,15}(Z|[+-][0-9:]{4,6})?)?", re.ASCII)
+_DATE = regex(r"[0-9]{4}-[0-9]{2}(-[0-9]{2})?([T ][0-9:.]{4,15}(Z|[+-][0-9:]{4,6})?)?", re.ASCII)
 #: The number of consecutive words of a passage.
 _PASSAGE = 6
 #: Words without content.

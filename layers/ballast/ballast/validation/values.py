@@ -22,6 +22,7 @@ from functools import cached_property
 from typing import Any
 
 from ballast.masking import dashes
+from ballast.regex import regex
 from ballast.validation.amounts import (
     is_amount,
     may_be_amount,
@@ -50,24 +51,24 @@ from ballast.validation.words import (
 
 #: Characters that no e-mail address or URL contains and that may be next to one: quotes, brackets, separating dashes.
 _QUOTES = '"“”„‟«»‹›‘’‚`'
-_NO_EMAIL = re.compile(rf"[\s<>()\[\]',;:|!?{_QUOTES}{BREAKS}\u2013…]+")
-_NO_URL = re.compile(rf"[\s<>'|\\^{{}}{_QUOTES}{BREAKS}\u2013…]+")
-_PATH = re.compile(r"[/?#]")
-_SCHEME = re.compile(r"https?://", re.IGNORECASE)
-_HOST = re.compile(r"(?:[\w-]{1,63}\.){1,12}[\w-]{2,63}(?::[0-9]{1,5})?(?=[/?#]|$)")
+_NO_EMAIL = regex(rf"[\s<>()\[\]',;:|!?{_QUOTES}{BREAKS}\u2013…]+")
+_NO_URL = regex(rf"[\s<>'|\\^{{}}{_QUOTES}{BREAKS}\u2013…]+")
+_PATH = regex(r"[/?#]")
+_SCHEME = regex(r"https?://", re.IGNORECASE)
+_HOST = regex(r"(?:[\w-]{1,63}\.){1,12}[\w-]{2,63}(?::[0-9]{1,5})?(?=[/?#]|$)")
 #: The end of a host without a path.
-_AFTER_HOST = re.compile(r"(?<!:)[,;!](?=[^\W\d_])")
+_AFTER_HOST = regex(r"(?<!:)[,;!](?=[^\W\d_])")
 _MAX_URL = 2_048
-_PHONE = re.compile(
+_PHONE = regex(
     rf"(?<![^\W_])(?:(?<![{HYPHEN_CLASS}_.@/])|(?<=[{HYPHEN_CLASS}])(?=\+))(\+|00)?"
     rf"\(?[0-9](?:[ {DASH_CLASS}()./]{{0,3}}[0-9])+(?![^\W_]|[@_])"
 )
 #: A decimal as JSON's writers put it into a text.
-_PROGRAMS_OWN = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,18}", re.ASCII)
-_INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_PROGRAMS_OWN = regex(r"-?[0-9]{1,18}\.[0-9]{1,18}", re.ASCII)
+_INTEGER = regex(r"-?[0-9]{1,18}", re.ASCII)
 #: Fewer digits are not a phone number.
 _PHONE_DIGITS = 7
-_PHONE_SHAPE = re.compile(rf"\+?[0-9 {DASH_CLASS}()./]+")
+_PHONE_SHAPE = regex(rf"\+?[0-9 {DASH_CLASS}()./]+")
 #: Numbers with more digits are not amounts and are not written out.
 _MAX_ADJUSTED = 18
 

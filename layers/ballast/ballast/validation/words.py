@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ballast.masking import UNSEEN, dashes
+from ballast.regex import regex
 
 #: Scripts without spaces between words: each character is a token.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 #: Marks that change the letter or digit before them.
 _MARKS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff"
-_TOKEN = re.compile(rf"(?P<d>[0-9]+)|(?P<i>[{_UNSPACED}])|(?P<w>(?:[^\W\d_{_UNSPACED}]|[{_MARKS}])+)")
+_TOKEN = regex(rf"(?P<d>[0-9]+)|(?P<i>[{_UNSPACED}])|(?P<w>(?:[^\W\d_{_UNSPACED}]|[{_MARKS}])+)")
 #: Below this code point: Latin, Greek, Cyrillic. Letters of other scripts separate a number as a space does.
 _CASED = 0x0530
 
@@ -38,13 +39,13 @@ HYPHEN_CLASS = re.escape(DASHES.translate(dict.fromkeys(map(ord, BREAKS))))
 #: Joiners between digits as well: decimals, dates, times, fractions.
 _NUMBER_JOINERS = frozenset(",:/'’" + BREAKS)
 #: Interchangeable separators inside an id: O-1001, O 1001, O.1001, O1001.
-_ID_GAP = re.compile(rf"[ \t]?[{DASH_CLASS}_/#:]?[ \t]?|\.")
+_ID_GAP = regex(rf"[ \t]?[{DASH_CLASS}_/#:]?[ \t]?|\.")
 #: The same between two groups of digits, where a dot or a comma would make another number.
-_DIGITS_GAP = re.compile(rf"[ \t{DASH_CLASS}_]")
+_DIGITS_GAP = regex(rf"[ \t{DASH_CLASS}_]")
 #: Interchangeable separators between the words of a text, such as the lines of an address.
-_TEXT_GAP = re.compile(rf"[\s{DASH_CLASS}_.,/#:;'’()&]{{1,4}}")
+_TEXT_GAP = regex(rf"[\s{DASH_CLASS}_.,/#:;'’()&]{{1,4}}")
 #: A full stop without a space after it, and the first word of the next sentence.
-_GLUE = re.compile(r"(?<=[^\W_])\.(?=([^\W\d_]+)(?:[\s,;:!?'’\")\]]|$))")
+_GLUE = regex(r"(?<=[^\W_])\.(?=([^\W\d_]+)(?:[\s,;:!?'’\")\]]|$))")
 #: Words that end a file name or a domain, and so do not begin a sentence.
 _NAMES_END = (
     "com org net info biz app dev shop store online site cloud page blog example test local "
@@ -63,22 +64,20 @@ _AFTER_VALUES = (
     "who has have had came come arrived for from with also here there und aber et mais y pero"
 )
 _WORD_BEGINS = rf"(?<![^\s(\[\"'“‘«:;,{re.escape(DASHES.rstrip('-'))}])"
-_HYPHEN_BEFORE = re.compile(
-    rf"{_WORD_BEGINS}((?i:{_BEFORE_VALUES.replace(' ', '|')}))[-.](?=[^\W\d_]{{0,6}}[-_]?[0-9])"
-)
+_HYPHEN_BEFORE = regex(rf"{_WORD_BEGINS}((?i:{_BEFORE_VALUES.replace(' ', '|')}))[-.](?=[^\W\d_]{{0,6}}[-_]?[0-9])")
 _KIND = "|".join(f"[{word[0]}{word[0].upper()}]{word[1:]}" for word in _KINDS.split())
-_HYPHEN_AFTER = re.compile(rf"(?<=[0-9])-(?=(?:{_AFTER_VALUES.replace(' ', '|')}|{_KIND})(?:[\s,;:.!?]|$))")
+_HYPHEN_AFTER = regex(rf"(?<=[0-9])-(?=(?:{_AFTER_VALUES.replace(' ', '|')}|{_KIND})(?:[\s,;:.!?]|$))")
 #: The same words glued to a value that begins with a capital: orderO-1002.
-_GLUED_BEFORE = re.compile(rf"{_WORD_BEGINS}({_KIND})(?=[A-Z]{{1,6}}[-_]?[0-9])")
+_GLUED_BEFORE = regex(rf"{_WORD_BEGINS}({_KIND})(?=[A-Z]{{1,6}}[-_]?[0-9])")
 #: Invisible characters between a word and a value: a soft hyphen, a zero-width space.
-_UNSEEN_BESIDE = re.compile(
+_UNSEEN_BESIDE = regex(
     rf"(?<=[^\W\d_]{{{WORD}}})[{UNSEEN}]+(?=[^\W\d_]{{0,6}}[-_$€£¥]?[0-9])|(?<=[0-9])[{UNSEEN}]+(?=[^\W\d_]{{{WORD}}})"
 )
 #: A range of ids: O-1002–O-1004.
-_RANGE = re.compile(r"(?<![^\s(\[,;:])([^\W\d_]{1,8}[-_ ]?)([0-9]{1,18})\u2013(?=\1[0-9])")
+_RANGE = regex(r"(?<![^\s(\[,;:])([^\W\d_]{1,8}[-_ ]?)([0-9]{1,18})\u2013(?=\1[0-9])")
 #: Separators of a long code's groups, and the number of letters and digits of a code.
-_CODE_GAP = re.compile(rf"[ \u00a0.{DASH_CLASS}]?")
-_IBAN = re.compile(r"[a-z]{2}[0-9]{2}[a-z0-9]{11,30}", re.ASCII)
+_CODE_GAP = regex(rf"[ \u00a0.{DASH_CLASS}]?")
+_IBAN = regex(r"[a-z]{2}[0-9]{2}[a-z0-9]{11,30}", re.ASCII)
 _CODE_LENGTHS, _CODE_DIGITS, _CODE_WORD = range(10, 41), 6, 4
 
 

@@ -1,6 +1,5 @@
 """Similarity: nearly the same search, writes about the same things, the same class of error. Pure."""
 
-import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical
 from ballast.folds.calls import same
+from ballast.regex import regex
 
 #: Words that do not change a search. Prepositions, question words and negations do: "to", "when", "not".
 _SMALL = "a an the of for is are was were be i me my we our you your it its this that these those please do does did"
@@ -19,13 +19,13 @@ _EDITED_WORDS, _ALIKE = 2, 0.8
 #: A search with added words is nearly the same if they are at most this part of it.
 _ADDED = 0.2
 _CLASS_CHARS = 120
-_DIGIT = re.compile(r"\d")
+_DIGIT = regex(r"\d")
 #: From the first letter or digit to the last: "o-1001", "don't", "c" of "c++".
-_WORD = re.compile(r"\w(?:\S*\w)?")
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_WORD = regex(r"\w(?:\S*\w)?")
+_QUOTED = regex(r"'[^']*'|\"[^\"]*\"")
 #: Longer words are compared for equality: difflib would take too long.
 _LONGEST_WORD = 400
-_NAME_PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_NAME_PARTS = regex(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 def _set(words: str) -> frozenset[str]:
@@ -46,11 +46,11 @@ _SAYS_WHICH = _set(
     "status state type kind category city country language locale currency unit branch repo repository host tenant"
 )
 #: Scripts without spaces: so many characters are a text of several words.
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]{6}")
+_UNSPACED = regex(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]{6}")
 #: A name (of a person, a street, a folder) has at most so many words.
 _WORDS_OF_A_NAME = 6
 #: A thing named in one word: without the punctuation of code or prose, and short.
-_A_NAME = re.compile(r"(?:https?://\S+|[\w.:/#@+~\\-]{1,80})")
+_A_NAME = regex(r"(?:https?://\S+|[\w.:/#@+~\\-]{1,80})")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,278 @@
+"""Files of a request: checked at admission, sent to a model that takes them, never kept in the log."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ballast.contracts import RunRequest
+from ballast.errors import LogCorrupt, NotAdmitted, RetryLater
+from ballast.folds.conversation import changed_prompts
+from ballast.money.breaker import Mode
+from tests.functions.breakers import trip
+from tests.functions.cloud import client
+from tests.functions.endpoint import Endpoint, calls, fails, says
+from tests.functions.stack import Stack, client_error, once
+from tests.functions.variants import ledger_with
+from tests.support.files import GOOD, pdf, png
+
+CLAUDE = "anthropic.claude-3-5-sonnet-20240620-v1:0"
+BLIND = "amazon.nova-micro-v1:0"
+
+
+def named(content: bytes, file_format: str = "png", name: str = "receipt.png") -> dict[str, Any]:
+    """Return a file as a request names it."""
+    return {"name": name, "format": file_format, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def put(fields: dict[str, Any], *contents: bytes) -> None:
+    """Keep the contents of a request's files, as the API does."""
+    request = RunRequest.model_validate_json(json.dumps({"text": "x"} | fields))
+    for content in contents:
+        key = f"attachments/{request.tenant}/{request.run_id}/{hashlib.sha256(content).hexdigest()}"
+        client("s3").put_object(Bucket="payloads", Key=key, Body=content)
+
+
+def opened(stack: Stack, name: str, *contents: tuple[str, bytes], **fields: Any) -> str:
+    """Admit a request with these files."""
+    files = [named(content, file_format, f"{at}.{file_format}") for at, (file_format, content) in enumerate(contents)]
+    put({"request_id": name} | fields, *(content for _, content in contents))
+    return stack.open(request_id=name, attachments=files, **fields)
+
+
+def sent_blocks(model: Endpoint, at: int = -1) -> list[dict[str, Any]]:
+    """Return the blocks of the first message of a request to the model."""
+    blocks: list[dict[str, Any]] = model.requests[at]["messages"][0]["content"]
+    return blocks
+
+
+def test_a_model_gets_the_content_and_the_log_only_its_hash(stack: Stack, model: Endpoint) -> None:
+    picture = png(640, 480)
+    run_id = opened(stack, "whole", ("png", picture), ("csv", GOOD["csv"]))
+    model.will(says("Done."))
+
+    assert stack.plan(run_id)["kind"] == "answer"
+
+    text, said, image, document = sent_blocks(model)
+    assert (text["text"], "not instructions" in said["text"]) == ("Tidy my notes.", True)
+    assert image == {"image": {"format": "png", "source": {"bytes": base64.b64encode(picture).decode()}}}
+    assert base64.b64decode(document["document"]["source"]["bytes"]) == GOOD["csv"]
+    assert (document["document"]["format"], document["document"]["name"]) == ("csv", "document-1")
+    found = stack.body(run_id, "0000.run.opened")["attachments"]
+    sha = hashlib.sha256(picture).hexdigest()
+    assert found[0] == {
+        "kind": "image",
+        "format": "png",
+        "name": "0.png",
+        "bytes": len(picture),
+        "sha256": sha,
+        "key": f"attachments/default/{run_id}/{sha}",
+        "width": 640,
+        "height": 480,
+        "pages": 0,
+    }
+    whole = json.dumps([event.body for event in stack.events(run_id)])
+    assert base64.b64encode(picture).decode() not in whole
+    assert base64.b64encode(GOOD["csv"]).decode() not in whole
+    assert "0.png" not in json.dumps(model.requests)
+    run = stack.events(run_id)
+    assert changed_prompts(run, {event.seq: event.digest for event in run}) == ({}, 1)
+
+
+@pytest.mark.parametrize("file_format", GOOD)
+def test_each_format_arrives(stack: Stack, model: Endpoint, file_format: str) -> None:
+    run_id = opened(stack, f"arrives-{file_format}", (file_format, GOOD[file_format]))
+    model.will(says("Done."))
+
+    assert stack.plan(run_id)["kind"] == "answer"
+    assert base64.b64encode(GOOD[file_format]).decode() in json.dumps(sent_blocks(model))
+
+
+def test_the_reservation_counts_them_in_every_turn(stack: Stack, model: Endpoint) -> None:
+    bare, with_picture = stack.open(), opened(stack, "reserves", ("png", png(640, 480)))
+    for run_id in (bare, with_picture):
+        # Usage that nobody can believe: the next bound counts the whole conversation anew.
+        model.will(calls({"name": "read_note", "input": {"note_id": "n"}}, usage=False), says("Done."))
+        stack.plan(run_id)
+        stack.plan(run_id, 2)
+
+    for seq in ("0001.model.requested", "0002.model.requested"):
+        one, other = (stack.body(run_id, seq)["input_tokens_bound"] for run_id in (bare, with_picture))
+        assert other - one >= 46 * 35  # a token for each patch of 14 x 14
+
+
+def test_a_bound_of_the_card_is_the_most_of_a_picture(stack: Stack, model: Endpoint) -> None:
+    model.will(says("Done."), says("Done."))
+    bounds = []
+    for side in (2_000, 8_000):
+        run_id = opened(stack, f"large-{side}", ("png", png(side, side)))
+        stack.plan(run_id)
+        bounds.append(stack.body(run_id, "0001.model.requested")["input_tokens_bound"])
+
+    assert abs(bounds[0] - bounds[1]) < 20
+
+
+# Admission
+
+
+def refusal(stack: Stack, *files: dict[str, Any], **fields: Any) -> str:
+    """Return why a request with these files is refused; it is recorded, and no model is asked."""
+    with pytest.raises(NotAdmitted) as refused:
+        stack.open(attachments=list(files), **fields)
+    return str(refused.value)
+
+
+def test_another_tenants_content_is_not_there(stack: Stack) -> None:
+    content = png(3, 3)
+    put({"request_id": "theirs", "tenant": "acme"}, content)
+
+    assert "attachments.0: is not there" in refusal(stack, named(content), request_id="theirs", tenant="globex")
+
+
+def test_another_runs_content_is_not_there(stack: Stack) -> None:
+    content = png(3, 4)
+    put({"request_id": "first-run"}, content)
+
+    assert "attachments.0: is not there" in refusal(stack, named(content), request_id="other-run")
+
+
+def test_content_that_was_changed_is_not_there(stack: Stack) -> None:
+    content, changed = png(3, 5), png(3, 6)
+    put({"request_id": "changed"}, content)
+    key = f"attachments/default/{RunRequest(request_id='changed', text='x').run_id}/{named(content)['sha256']}"
+    client("s3").put_object(Bucket="payloads", Key=key, Body=changed)
+
+    assert "is not there" in refusal(stack, named(content), request_id="changed")
+
+
+@pytest.mark.parametrize(
+    ("file_format", "content"), [("pdf", GOOD["html"]), ("png", GOOD["jpeg"]), ("docx", GOOD["xlsx"]), ("txt", pdf())]
+)
+def test_content_of_another_format_is_refused(stack: Stack, file_format: str, content: bytes) -> None:
+    name = f"named-{file_format}"
+    put({"request_id": name}, content)
+
+    assert f"attachments.0: is no {file_format} file" in refusal(stack, named(content, file_format), request_id=name)
+
+
+def test_a_wrong_size_is_refused(stack: Stack) -> None:
+    content = png(3, 7)
+    put({"request_id": "size"}, content)
+
+    assert "is not there" in refusal(stack, named(content) | {"bytes": len(content) + 1}, request_id="size")
+
+
+def test_more_files_or_bytes_than_the_limits_are_refused_and_a_request_only_tightens_them(stack: Stack) -> None:
+    content = png(3, 8)
+    put({"request_id": "many"}, content)
+    one = named(content)
+
+    assert "limits.attachments is 5" in refusal(stack, *[one] * 6)
+    assert "limits.attachments is 0" in refusal(stack, one, limits={"attachments": 0})
+    assert "limits.attachment_bytes is 66" in refusal(stack, one, limits={"attachment_bytes": 66})
+    assert "above the ceiling" in refusal(stack, one, limits={"attachments": 6})
+
+
+def test_a_model_that_takes_none_refuses_them_by_name(stack: Stack, tmp_path: Path) -> None:
+    stack.environs["admit"]["PLAYBOOK_DIR"] = ledger_with(tmp_path, model=BLIND, cheaper_model=None)
+    content = png(3, 9)
+    put({"request_id": "blind"}, content)
+
+    said = refusal(stack, named(content), request_id="blind")
+
+    assert said.startswith(f"attachments: the model {BLIND} takes no images")
+    assert "agent.yaml" in said
+    run_id = RunRequest(request_id="blind", text="x").run_id
+    assert "takes no images" in stack.body(run_id, "0000.run.refused")["message"]
+
+
+def test_files_that_no_attempt_can_hold_are_refused_with_the_limit(stack: Stack) -> None:
+    content = b"x" * 120_000  # as many tokens at most; the playbook's prompts have 100,000
+    put({"request_id": "no-room"}, content)
+
+    said = refusal(stack, named(content, "txt"), request_id="no-room")
+
+    assert said.startswith("attachments: they may be 120064 tokens")
+    assert "limits.input_tokens_per_turn, which is 100000" in said
+
+
+@pytest.mark.parametrize("code", ["SlowDown", "InternalError", "ServiceUnavailable"])
+def test_a_bucket_that_is_down_is_asked_again(stack: Stack, code: str) -> None:
+    content = png(4, len(code))
+    stack.alone("admit")
+    stack.on("admit", "s3", "GetObject", once(client_error(code)))
+    put({"request_id": f"down-{code}"}, content)
+
+    with pytest.raises(RetryLater):
+        stack.open(request_id=f"down-{code}", attachments=[named(content)])
+
+    stack.open(request_id=f"down-{code}", attachments=[named(content)])
+
+
+# The agent
+
+
+def test_content_that_is_gone_costs_nothing(stack: Stack, model: Endpoint) -> None:
+    run_id = opened(stack, "gone", ("png", png(5, 5)))
+    client("s3").delete_object(Bucket="payloads", Key=stack.body(run_id, "0000.run.opened")["attachments"][0]["key"])
+
+    with pytest.raises(LogCorrupt, match="gone"):
+        stack.plan(run_id)
+
+    assert stack.seqs(run_id) == ["0000.run.opened"]
+    assert model.requests == []
+
+
+def test_content_that_was_changed_after_admission_is_never_sent(stack: Stack, model: Endpoint) -> None:
+    run_id = opened(stack, "swapped", ("png", png(5, 6)))
+    key = stack.body(run_id, "0000.run.opened")["attachments"][0]["key"]
+    client("s3").put_object(Bucket="payloads", Key=key, Body=png(6, 5))
+
+    with pytest.raises(LogCorrupt):
+        stack.plan(run_id)
+
+    assert model.requests == []
+
+
+def test_a_second_model_that_takes_none_is_passed_over(stack: Stack, model: Endpoint, tmp_path: Path) -> None:
+    for function in ("planner", "admit"):
+        stack.environs[function]["PLAYBOOK_DIR"] = ledger_with(tmp_path / function, second_model=BLIND)
+    run_id = opened(stack, "passed-over", ("png", png(5, 7)))
+    model.will(*[fails(429, "ThrottlingException")] * 2, says("Done."))
+    for _ in range(2):
+        with pytest.raises(RetryLater):
+            stack.plan(run_id)
+
+    assert stack.plan(run_id)["kind"] == "answer"
+
+    assert all(CLAUDE in request["path"].replace("%3A", ":") for request in model.requests)
+    assert "takes no images" in stack.body(run_id, "0001.model.3.requested")["passed_over"][BLIND]
+
+
+def test_a_cheaper_model_that_takes_none_is_passed_over(stack: Stack, model: Endpoint) -> None:
+    trip(stack, Mode.CHEAPER)
+    picture, bare = opened(stack, "cheaper", ("png", png(5, 8))), stack.open()
+    model.will(says("Done."), says("Done."))
+
+    for run_id in (picture, bare):
+        stack.plan(run_id)
+
+    asked = [stack.body(run_id, "0001.model.requested")["gen_ai.request.model"] for run_id in (picture, bare)]
+    assert asked == [CLAUDE, BLIND]
+
+
+def test_where_no_model_takes_them_the_agent_gives_up_and_says_why(
+    stack: Stack, model: Endpoint, tmp_path: Path
+) -> None:
+    run_id = opened(stack, "none-left", ("png", png(5, 9)))
+    stack.environs["planner"]["PLAYBOOK_DIR"] = ledger_with(tmp_path, model=BLIND, cheaper_model=None)
+
+    assert stack.plan(run_id)["reason"] == "model_refused"
+
+    assert "takes no images" in stack.body(run_id, "0001.plan.decided")["note"]
+    assert model.requests == []
