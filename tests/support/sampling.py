@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import TypeVar
 
-One, Other = TypeVar("One"), TypeVar("Other")
+One = TypeVar("One")
+Other = TypeVar("Other")
 
 FULL = os.environ.get("FULL") == "1"
 
