@@ -9,7 +9,7 @@ OWN    := layers functions cli localcloud
 # By file, since the tests of a file share a cloud. In the order of the folders, so that the long files of tests/artifacts
 # and tests/e2e come first: xdist's own order is by the number of tests, and long tests are few in a file.
 WORKERS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
-BENCHES := evidence turns bill plan overhead cold_import loops leases moves hot_window deadline families
+BENCHES := evidence turns bill caching plan overhead cold_import loops leases moves hot_window deadline families
 
 # The stamp names Python's version, so that another PYTHON= makes another environment.
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)

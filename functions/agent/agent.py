@@ -116,7 +116,9 @@ class Agent:
         """Reserve, ask, and return the reply. Raises ``ModelFailure``, ``AttemptInProgress``."""
         run_id = run.run_id
         # Before the reservation: what cannot be read costs nothing.
-        request = with_content(converse_request(run, requested, stack=self.stack), self.attachments.read)
+        request = converse_request(run, requested, stack=self.stack)
+        if run.attachments:
+            request = with_content(request, partial(self.attachments.read, run.opening.request.tenant, run_id))
         recorded = self.log.record(run_id, requested)
         if recorded.invocation != requested.invocation:
             raise AttemptInProgress(f"{run_id} turn {requested.turn}: another attempt has already asked the model.")

@@ -26,6 +26,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -121,6 +122,7 @@ class CallOutcome:
     cost_known   whether the cost was recorded, also where it is None; an older version recorded none
     undo_facts   the facts for a later undo, which only the executor's record has
     tool         the tool's name in an earlier attempt's record; None for the call's own
+    attachments  the files that came with the result, as the log has them
     unbegun      the log's event of a write that ended before an attempt began it, a refusal without its arguments
     """
 
@@ -140,6 +142,7 @@ class CallOutcome:
     undo_facts: UndoFacts | None = None
     tool: str | None = None
     unbegun: CallEnd | None = None
+    attachments: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def never_begun(cls, call_end: CallEnd) -> CallOutcome:
@@ -173,6 +176,7 @@ class CallOutcome:
             undo_facts=UndoFacts.read(kept[_UNDO_FACTS]) if kept.get(_UNDO_FACTS) else None,
             tool=settled.tool,
             unbegun=_read_unbegun(kept[_UNBEGUN]) if kept.get(_UNBEGUN) else None,
+            attachments=tuple(settled.attachments),
         )
 
     def kept(self, tool: str) -> dict[str, Any]:
@@ -197,6 +201,7 @@ class CallOutcome:
             "left_out": self.left_out,
             "latency_ms": self.latency_ms,
             "cost_microusd": self.cost_microusd,
+            "attachments": list(self.attachments) or None,
         }
         given: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
         if self.status == "ok":
@@ -221,16 +226,24 @@ class LeaseStays(ProcessEnds):
 class Once:
     """Powertools' idempotency over one table."""
 
-    def __init__(self, persistence: Any, table_name: str) -> None:
-        self._persistence = persistence
+    def __init__(self, persistence: Callable[[], Any], table_name: str) -> None:
+        self._make_persistence = persistence
         self._table = f"Table {table_name} (IDEMPOTENCY_TABLE)"
 
     @classmethod
     def of(cls, runtime: Runtime, table_name: str) -> Once:
-        """Return it over that table, with a client of ``runtime``."""
-        from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
+        """Return it over that table, with a client of ``runtime``. The first write imports Powertools and boto3."""
 
-        return cls(DynamoDBPersistenceLayer(table_name=table_name, boto3_client=runtime.client("dynamodb")), table_name)
+        def persistence() -> Any:
+            from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
+
+            return DynamoDBPersistenceLayer(table_name=table_name, boto3_client=runtime.client("dynamodb"))
+
+        return cls(persistence, table_name)
+
+    @cached_property
+    def _persistence(self) -> Any:
+        return self._make_persistence()
 
     def run(self, key: str, effect: Callable[[], dict[str, Any]], context: Any) -> dict[str, Any]:
         """Return ``effect()``, or its earlier result under ``key``.

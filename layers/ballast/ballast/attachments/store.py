@@ -15,10 +15,13 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from pydantic import ValidationError
 
 from ballast.attachments.files import WrongContent, measured
 from ballast.aws_errors import consequences, readable
-from ballast.contracts.attachment import Attachment, Kept
+from ballast.contracts.attachment import FORMATS, Attachment, Kept
 from ballast.errors import LogCorrupt
 from ballast.runtime import Settings
 
@@ -76,14 +79,42 @@ class Attachments:
         fields = attachment.model_dump() | measured(attachment.format, content)
         return Kept.model_validate(fields | {"key": key})
 
-    def read(self, kept: Kept) -> bytes:
-        """Return the content of a file of the log. Raises ``LogCorrupt`` if it is gone or another, ``RetryLater``."""
+    def keep(self, tenant: str, run_id: str, name: str, file_format: str, content: bytes) -> Kept:
+        """Check and keep a file that a tool gives, and return it as the log has it.
+
+        A name that no file may have is replaced. Raises ``WrongContent``, and ``RetryLater``.
+        """
+        if file_format not in FORMATS:
+            raise WrongContent(f"has no format that a model takes: {', '.join(FORMATS)}")
+        fields = measured(file_format, content)
+        try:
+            one = named(name, file_format, content)
+        except ValidationError:
+            one = named(f"file.{file_format}", file_format, content)
+        self.put(tenant, run_id, one, content)
+        return Kept.model_validate(one.model_dump() | fields | {"key": key_of(tenant, run_id, one.sha256)})
+
+    def read(self, tenant: str, run_id: str, kept: Kept) -> bytes:
+        """Return the content of a file of the run's log.
+
+        Raises ``LogCorrupt`` if it is gone, another, or another run's, and ``RetryLater``.
+        """
+        if not is_of(tenant, run_id, kept):
+            raise LogCorrupt(f"{kept.key}: is no file of {run_id}; somebody changed the log.")
         content = self._read(kept.key, kept)
         if content is None:
             raise LogCorrupt(
                 f"s3://{self.bucket}/{kept.key}: the file is gone, or its content is not the recorded one."
             )
         return content
+
+    def link(self, kept: Kept, seconds: int) -> str:
+        """Return an address from which anybody who has it can load the file for so many seconds; as a download."""
+        stem = kept.name.removesuffix(f".{kept.format}")
+        named = {"ResponseContentDisposition": f"attachment; filename*=UTF-8''{quote(f'{stem}.{kept.format}')}"}
+        where = {"Bucket": self.bucket, "Key": kept.key, "ResponseContentType": "application/octet-stream"}
+        made: str = self.s3.generate_presigned_url("get_object", Params=where | named, ExpiresIn=seconds)
+        return made
 
     def _read(self, key: str, attachment: Attachment) -> bytes | None:
         with consequences(self._where):
@@ -97,6 +128,11 @@ class Attachments:
     @property
     def _where(self) -> str:
         return f"Bucket {self.bucket} (PAYLOAD_BUCKET)"
+
+
+def is_of(tenant: str, run_id: str, kept: Kept) -> bool:
+    """Return whether the file is that run's: whoever writes the log could name another one's."""
+    return kept.key == key_of(tenant, run_id, kept.sha256)
 
 
 def key_of(tenant: str, run_id: str, sha256: str) -> str:
