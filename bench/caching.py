@@ -80,7 +80,7 @@ _FILLER = "Says what the desk must know of a reservation. "
 
 @dataclass(frozen=True)
 class Step:
-    """One completion, and what came of it: a (status, value) for each call, or a person's reply to a question."""
+    """One completion, and what came of it: a (status, value) for each call, or a reply to what the agent asked."""
 
     content: tuple[dict[str, Any], ...]
     outcomes: tuple[tuple[str, Any], ...] = ()

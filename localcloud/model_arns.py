@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ballast.models.catalog import FOLLOWS_REGION, IN_REGION, Catalog
 from ballast.playbook.agent import read_agent
+from ballast.playbook.load import playbook_in
 
 #: The template's parameter with their ARNs.
 PARAMETER = "ModelArns"
@@ -16,10 +17,12 @@ _PARTITIONS = {"us-gov-": "aws-us-gov", "us-iso": "aws-iso", "cn-": "aws-cn", ""
 def model_arns(playbook: Path, region: str = "", *, model_id: str = "") -> list[str]:
     """Return the ARNs of the models that ``agent.yaml`` in ``playbook`` names, and of the profiles that lead to them.
 
+    playbook  its folder, or a layer with it
     region    of the stack; "" for any region and partition: they are ``*`` then. The account is always ``*``
     model_id  the template's ``ModelId``: it replaces ``model`` and ``model_for``; "" does not
     Raises ``PlaybookInvalid``, and ``SettingInvalid`` for its ``models.yaml``.
     """
+    playbook = playbook_in(playbook)
     catalog, named = Catalog.of_playbook(playbook), read_agent(playbook / "agent.yaml").models
     if model_id:
         kept = {field: model for field, model in named.items() if not field.startswith("model")}

@@ -120,12 +120,20 @@ class Models(Loader):
     """botocore's loader of service models; reads each file once per process for all sessions."""
 
     _read: ClassVar[dict[str, Any]] = {}
+    _services: ClassVar[list[str]] = []
 
     def load_data_with_path(self, name: str) -> Any:
         """As in botocore."""
         if name not in self._read:
             self._read[name] = super().load_data_with_path(name)
         return self._read[name]
+
+    def list_available_services(self, type_name: str) -> list[str]:
+        """Return all services. botocore looks into 400 folders for the type; without it a service has no versions."""
+        if not self._services:
+            there = {name for path in self.search_paths if os.path.isdir(path) for name in os.listdir(path)}
+            self._services.extend(sorted(name for name in there if not name.endswith((".json", ".gz"))))
+        return self._services
 
 
 def core_session() -> botocore.session.Session:

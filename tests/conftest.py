@@ -2,10 +2,13 @@
 
 import gc
 import signal
+import sys
 import threading
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
+from _pytest.assertion import rewrite
 from hypothesis import settings
 
 # Other examples on each run: pytest --hypothesis-profile=default
@@ -13,7 +16,30 @@ settings.register_profile("ci", deadline=None, derandomize=True, max_examples=30
 settings.load_profile("ci")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    """Share the rewriting of assertions among the workers, and take Ctrl-C for what it is."""
+    _rewrite_a_share(config)
+    _heed_ctrl_c()
+
+
+def _rewrite_a_share(config: pytest.Config) -> None:
+    """Write pytest's bytecode of this worker's share of the test files: in a fresh clone half of a collection's work.
+
+    All workers begin at once and need all files; what another one has not written yet, a worker rewrites as usual.
+    """
+    worker, state = getattr(config, "workerinput", None), config.stash.get(rewrite.assertstate_key, None)
+    if worker is None or state is None or sys.dont_write_bytecode:
+        return
+    number, workers = int(worker["workerid"].removeprefix("gw")), int(worker["workercount"])
+    for source in sorted(Path(__file__).parent.rglob("test_*.py"))[number::workers]:
+        folder = rewrite.get_cache_dir(source)
+        bytecode = folder / f"{source.stem}{rewrite.PYC_TAIL}"
+        if rewrite.try_makedirs(folder) and rewrite._read_pyc(source, bytecode) is None:
+            digest, code = rewrite._rewrite_test(source, config)
+            rewrite._write_pyc(state, code, digest, bytecode)
+
+
+def _heed_ctrl_c() -> None:
     """Let Ctrl-C mean the same to what the tests start, whoever started the tests: a shell's `&` has it ignored."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -160,10 +160,10 @@ def _checked(playbook: Path | None, screen: Screen) -> Exit:
     return Exit.OK
 
 
-def problems(playbook: Path | None, vendors: Path | None = None) -> Iterator[str]:
+def problems(playbook: Path | None, vendors: Path | None = None, *, today: date | None = None) -> Iterator[str]:
     """Yield what is wrong with the platform's cards, and with a playbook's cards and models.
 
-    ``vendors``: the folder of the platform's cards; by default the shipped one.
+    ``vendors``: the folder of the platform's cards; by default the shipped one. ``today``: None is the real day.
     """
     models = Catalog() if vendors is None else Catalog(vendors=vendors)
     for file in sorted(models.vendors.glob("*.yaml")):
@@ -195,6 +195,13 @@ def problems(playbook: Path | None, vendors: Path | None = None) -> Iterator[str
             models.check(model, tools=True)
         except BallastError as problem:
             yield f"{playbook / 'agent.yaml'}: {field}: {problem}"
+            continue
+        retires = models.card(model).retires
+        if retires is not None and retires <= (today or datetime.now(UTC).date()):
+            yield (
+                f"{playbook / 'agent.yaml'}: {field}: Bedrock has served the model {model!r} until {retires}. Name "
+                f"another one, or, if you may still call it, set `retires: null` for it in {OWN_FILE}."
+            )
 
 
 def _of_cards(models: Catalog, file: Path, cards: CardFile, *, shipped: bool) -> Iterator[str]:

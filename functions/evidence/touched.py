@@ -10,7 +10,7 @@ from typing import Any
 
 from ballast.edge import guarded
 from ballast.metrics import metric_line
-from ballast.runtime import Runtime, Settings, lambda_runtime
+from ballast.runtime import Runtime, Settings, lambda_runtime, made_at_init
 from ballast.table import plain
 
 #: The principal of TTL's deletions.
@@ -49,6 +49,7 @@ def _text(keys: Mapping[str, Any], name: str) -> str:
     return str(plain(keys).get(name, "?"))
 
 
+@made_at_init(TouchedSettings.of)
 @guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> None:
     """Report each touched event of ``event``, the stream's, in one line."""

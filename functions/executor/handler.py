@@ -67,7 +67,7 @@ def build(runtime: Runtime) -> Executor:
     )
 
 
-@made_at_init(build)
+@made_at_init(build, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Execute the call of ``event`` (an ``ExecuteTask``); return its status and the run's deadlines.

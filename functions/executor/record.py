@@ -26,6 +26,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -221,16 +222,24 @@ class LeaseStays(ProcessEnds):
 class Once:
     """Powertools' idempotency over one table."""
 
-    def __init__(self, persistence: Any, table_name: str) -> None:
-        self._persistence = persistence
+    def __init__(self, persistence: Callable[[], Any], table_name: str) -> None:
+        self._make_persistence = persistence
         self._table = f"Table {table_name} (IDEMPOTENCY_TABLE)"
 
     @classmethod
     def of(cls, runtime: Runtime, table_name: str) -> Once:
-        """Return it over that table, with a client of ``runtime``."""
-        from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
+        """Return it over that table, with a client of ``runtime``. The first write imports Powertools and boto3."""
 
-        return cls(DynamoDBPersistenceLayer(table_name=table_name, boto3_client=runtime.client("dynamodb")), table_name)
+        def persistence() -> Any:
+            from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
+
+            return DynamoDBPersistenceLayer(table_name=table_name, boto3_client=runtime.client("dynamodb"))
+
+        return cls(persistence, table_name)
+
+    @cached_property
+    def _persistence(self) -> Any:
+        return self._make_persistence()
 
     def run(self, key: str, effect: Callable[[], dict[str, Any]], context: Any) -> dict[str, Any]:
         """Return ``effect()``, or its earlier result under ``key``.

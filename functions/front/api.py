@@ -32,6 +32,7 @@ from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.front.contract import (
     ENDED,
     Activity,
+    AttachmentLink,
     EventPage,
     Me,
     NewAttachment,
@@ -278,6 +279,27 @@ def get_timeline(
     if made is None:
         raise not_found("run of that id")
     return Response(200, _JSON, timeline_page(made, after, limit), dict(_FRESH))
+
+
+@app.get(
+    "/runs/<run_id>/attachments/<number>",
+    summary="Get a file of a run",
+    description="A link that works for five minutes, without an identity, and loads the file as a download.",
+    tags=["runs"],
+    operation_id="getAttachment",
+    responses=responses(404, ok="The file and its link."),
+)
+def get_attachment(
+    run_id: ARunId,
+    number: Annotated[int, Path(ge=1, le=999, description="The file's place in the run, from 1 on.")],
+) -> Response[AttachmentLink]:
+    """Return a short-lived link to the file."""
+    runs = app.runtime.get(Runs.of)
+    _seen(runs, run_id)
+    found = runs.attachment(run_id, number)
+    if found is None:
+        raise not_found("file of that number")
+    return Response(200, _JSON, found, dict(_FRESH))
 
 
 @app.post(

@@ -165,6 +165,17 @@ class Run(RunSummary):
     corrupt: tuple[CorruptEvent, ...] = ()
 
 
+class AttachmentLink(Wire):
+    """A file of a run, and where to load it until ``expires_at``: whoever has ``url`` can. It is not to be believed."""
+
+    name: FileName
+    format: Format
+    bytes: int
+    sha256: str
+    url: str
+    expires_at: Time
+
+
 class RunPage(Wire):
     """Runs, newest first. ``next`` is the token of the page that follows; null on the last one."""
 

@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
+from ballast.attachments.store import Attachments, is_of
 from ballast.contracts import RunRequest
 from ballast.contracts.timeline import Timeline, Turn
 from ballast.contracts.timeline import Unreadable as UnreadableEntry
@@ -23,7 +25,15 @@ from ballast.log.run_log import LONGEST_RUN_DAYS, RunLog, Unreadable
 from ballast.money import dollars
 from ballast.run import Run
 from ballast.runtime import Runtime
-from functions.front.contract import CorruptEvent, EventPage, LoggedEvent, RunSummary, TimelinePage, Written
+from functions.front.contract import (
+    AttachmentLink,
+    CorruptEvent,
+    EventPage,
+    LoggedEvent,
+    RunSummary,
+    TimelinePage,
+    Written,
+)
 from functions.front.contract import Run as ShownRun
 from functions.front.start import Executions
 
@@ -31,6 +41,8 @@ from functions.front.start import Executions
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
 _FIRSTS = (RunOpened.key(), RunRefused.key())
 _FIRST_AND_LAST = (*_FIRSTS, RunEnded.key())
+#: Seconds for which the link of a file can be used.
+_LINK_S = 300
 #: Every key that Ballast writes sorts after it.
 _FIRST = "0000."
 #: Bytes that report unreadable entries, beside a run or at the end of its events.
@@ -61,11 +73,12 @@ class Runs:
     log: RunLog
     executions: Executions
     clock: Callable[[], datetime]
+    links: Callable[[], Attachments]
 
     @classmethod
     def of(cls, runtime: Runtime) -> Runs:
         """Return the runs of ``runtime``'s stack."""
-        return cls(runtime.get(RunLog.of), runtime.get(Executions.of), runtime.clock)
+        return cls(runtime.get(RunLog.of), runtime.get(Executions.of), runtime.clock, partial(_links, runtime))
 
     def get(self, run_id: str) -> ShownRun | None:
         """Return the run; None if there is none or TTL has begun to remove it."""
@@ -177,6 +190,21 @@ class Runs:
             return None
         return run.timeline({one.seq: one.why for one in unreadable}, run_id=run_id)
 
+    def attachment(self, run_id: str, number: int) -> AttachmentLink | None:
+        """Return the run's file of that number, from 1 on; None if it has none, or a forged entry names another's."""
+        run, _ = self.log.read_all(run_id)
+        try:
+            files, tenant = run.attachments, run.request.tenant
+        except GARBLED:
+            return None
+        if not 1 <= number <= len(files) or not is_of(tenant, run_id, files[number - 1]):
+            return None
+        one = files[number - 1]
+        until = self.clock() + timedelta(seconds=_LINK_S)
+        told = one.model_dump(include={"name", "format", "bytes", "sha256"})
+        link = self.links().link(one, _LINK_S)
+        return AttachmentLink.model_validate(told | {"url": link, "expires_at": until.isoformat()})
+
     def _not_opened_yet(self, run_id: str) -> ShownRun | None:
         """Return the run of an execution without a log: it is about to be admitted, or could not be.
 
@@ -191,6 +219,14 @@ class Runs:
         if "stopDate" in found and self.clock() - found["stopDate"] > timedelta(days=LONGEST_RUN_DAYS):
             raise RunExpired(run_id)
         return pending(request, _WITHOUT_A_LOG.get(found["status"], "failed"))
+
+
+def _links(runtime: Runtime) -> Attachments:
+    """Return the files with a client whose links S3 takes in every region."""
+    from botocore.config import Config
+
+    s3 = runtime.client("s3", Config(signature_version="s3v4"), variant="links")
+    return Attachments(s3, runtime.get(Attachments.of).bucket)
 
 
 def pending(request: RunRequest, status: str = "running") -> ShownRun:

@@ -31,6 +31,14 @@ def _root_keys(asked: Asked, card: ModelCard) -> Iterator[str]:
         yield f"Malformed input request: {''.join(extra)}, please reformat your input and try again."
 
 
+def _forms_at_the_root(asked: Asked, card: ModelCard) -> Iterator[str]:
+    for at, spec in asked.specs:
+        if card.vendor == "Anthropic" and spec["inputSchema"]["json"].keys() & {"oneOf", "allOf", "anyOf"}:
+            yield (
+                f"tools.{at}.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level"
+            )
+
+
 def _keywords(asked: Asked, card: ModelCard) -> Iterator[str]:
     dialect = card.tool_schema
     unsupported = {*dialect.unsupported, *(() if dialect.refs else ("$ref",))}
@@ -150,6 +158,9 @@ _MODEL: Mapping[str, Any] = {"by_model": True}
 
 SCHEMA_RULES: tuple[Rule, ...] = (
     card_rule("keys of a schema", "lastmile-ai/mcp-agent#126", _root_keys, **_MODEL),
+    card_rule(
+        "forms at a schema's root", "trycua/cua#3303, abhigyanpatwari/GitNexus#2487", _forms_at_the_root, **_MODEL
+    ),
     card_rule("keywords of a schema", "pydantic/pydantic-ai#1623", _keywords, **_OURS, **_MODEL),
     card_rule(
         "schemas of strict tools",

@@ -1,4 +1,4 @@
-"""A cloud served on its own port, and requests to it."""
+"""A cloud served on its own port, its tables in memory, and requests to it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from localcloud.converse.server import ConverseServer
 from localcloud.converse.source import CallableModel, Reply, said
 from localcloud.gateway import Served, serve
 from localcloud.gateway.identity import operator
+from tests.support.tables_in_memory import Tables
 
 PLAYBOOK = Path(__file__).parents[1] / "workflow" / "playbook"
 
@@ -34,7 +35,7 @@ def served_cloud(playbook: Path = PLAYBOOK) -> Iterator[tuple[LocalCloud, Served
     """Yield a cloud and where it is served."""
     with (
         ConverseServer(CallableModel(model)) as double,
-        LocalCloud(playbook, double.url, clock=WallClock(sleep=lambda _: None)) as cloud,
+        LocalCloud(playbook, double.url, clock=WallClock(sleep=lambda _: None), dynamodb=Tables()) as cloud,
         serve(cloud, authorizer=operator("ann")) as served,
     ):
         yield cloud, served

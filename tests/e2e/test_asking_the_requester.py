@@ -12,6 +12,7 @@ from localcloud.cloud import ROOT, LocalCloud
 from localcloud.converse.server import ConverseServer
 from localcloud.converse.source import CallableModel, Reply, said, turns_taken
 from tests.functions.http import ACME, GLOBEX, event
+from tests.support.tables_in_memory import Tables
 
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
 
@@ -35,7 +36,7 @@ def asks_once(request: Mapping[str, Any], model_id: str) -> Reply:
 def cloud() -> Iterator[LocalCloud]:
     with (
         ConverseServer(CallableModel(asks_once)) as model,
-        LocalCloud(playbook=PLAYBOOK, model_endpoint_url=model.url, enforce_iam=True) as opened,
+        LocalCloud(playbook=PLAYBOOK, model_endpoint_url=model.url, enforce_iam=True, dynamodb=Tables()) as opened,
     ):
         yield opened
 

@@ -16,6 +16,7 @@ from localcloud.converse.source import Reply
 from tests.faults.play import play
 from tests.faults.scenarios import BY_NAME, Scenario
 from tests.faults.world import World
+from tests.support.tables_in_memory import Tables
 
 #: Those without a wait of hours, without an operator, and without what only the desk of this folder may do.
 NAMES = (
@@ -54,7 +55,7 @@ def _named(scenario: Scenario) -> RunRequest:
 def in_the_local_cloud() -> dict[str, Way]:
     load_playbook(PLAYBOOK)  # its folder is no place where Python looks by itself
     clock = VirtualClock(utc_now())
-    with LocalCloud(model=Scripts(), clock=clock) as cloud:
+    with LocalCloud(model=Scripts(), clock=clock, dynamodb=Tables()) as cloud:
         _seed(cloud)
         left = {_named(BY_NAME[name]).run_id: list(BY_NAME[name].answers) for name in NAMES}
 

@@ -136,17 +136,18 @@ def client(service: str) -> Any:
 
 
 class _SharedClients:
-    """A session that makes a client once; the model's client depends on more than its name."""
+    """A session that makes a client once; one with a configuration depends on more than its name."""
 
     def client(self, service: str, **options: Any) -> Any:
-        return SESSION.client(service, **options) if service == "bedrock-runtime" else client(service)
+        own = service == "bedrock-runtime" or options.get("config") is not None
+        return SESSION.client(service, **options) if own else client(service)
 
 
 class _OwnClients:
     """A session whose clients have handlers of their own: a copy is made in a tenth of a client's time."""
 
     def client(self, service: str, **options: Any) -> Any:
-        if service == "bedrock-runtime":
+        if service == "bedrock-runtime" or options.get("config") is not None:
             return SESSION.client(service, **options)
         shared = client(service)
         own = object.__new__(type(shared))

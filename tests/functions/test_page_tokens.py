@@ -69,10 +69,19 @@ class Two:
 
 
 @pytest.fixture
-def made(stack: Stack) -> Two:
-    """Runs and escalations of two new tenants, one after the other, of every kind."""
-    number = next(_SECONDS)
-    two = Two(f"acme-{number}", f"globex-{number}", set(), set())
+def made(stack: Stack, two: Two) -> Two:
+    """Runs and escalations of the two tenants, one after the other, of every kind; made once."""
+    stack.cloud.fill(lambda: fill(stack, two), "run-log", "budgets", "escalations")
+    stack.clock.advance(3600)
+    return two
+
+
+@pytest.fixture(scope="module")
+def two() -> Two:
+    return Two("acme-1", "globex-1", set(), set())
+
+
+def fill(stack: Stack, two: Two) -> None:
     ids = {two.ours: two.our_ids, two.theirs: two.their_ids}
     for index in range(8):
         for tenant in (two.theirs, two.ours, two.theirs):
@@ -90,7 +99,6 @@ def made(stack: Stack) -> Two:
             if index % 4 == 2:
                 # No execution waits behind it; the table has the answer all the same.
                 ask(stack, "people", event("POST", f"/escalations/{escalation_id}", who=OPERATOR, body=ANSWER))
-    return two
 
 
 @pytest.mark.parametrize("way", CALLERS)

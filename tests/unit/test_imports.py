@@ -42,7 +42,7 @@ RANKS = {
     "log.events": 2,
     "masking": 2,
 }
-RANKS |= {"contracts": 1, "aws_errors": 1, "errors": 0, "metrics": 0}
+RANKS |= {"contracts": 1, "aws_errors": 1, "errors": 0, "metrics": 0, "regex": 0}
 #: The pure part of the log: what every fold reads.
 EVENTS = {"ballast.log.event", "ballast.log.events", "ballast.log.keys", "ballast.log.garbled"}
 
@@ -231,7 +231,8 @@ def only_the_runtime_reads_the_environment(sources: Sources) -> list[str]:
     return [
         f"{module} uses {word}: settings come from ballast.runtime"
         for module, source in sources.items()
-        if not of_the_developer(module) and module != "ballast.runtime"
+        # ``ballast`` itself asks, before any import, whether Lambda initializes a function.
+        if not of_the_developer(module) and module not in {"ballast", "ballast.runtime"}
         for word in code_words(source)
         if word in {"os.environ", "getenv", "boto3"} or (word == "environ" and "import os" in source)
     ]

@@ -1,18 +1,26 @@
 """Two functions in one process do not share environment or clients."""
 
+import gc
 import io
 import os
 import random
+import re
+import runpy
 import sys
 import types
 from collections.abc import Callable, Iterator
 from datetime import UTC
+from pathlib import Path
 
 import boto3
 import pytest
 
+import ballast
 from ballast.errors import SettingInvalid
+from ballast.regex import regex
 from ballast.runtime import Runtime, Settings, lambda_runtime, made_at_init, utc_now
+
+FUNCTIONS = Path(__file__).parents[2] / "functions"
 
 
 class Example(Settings):
@@ -98,12 +106,15 @@ def initializing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
+    monkeypatch.setenv("_HANDLER", f"{__name__}.handler")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     lambda_runtime.cache_clear()
     yield
     lambda_runtime.cache_clear()
+    gc.unfreeze()
+    gc.enable()
 
 
 def handler() -> None:
@@ -118,6 +129,48 @@ def test_what_each_invocation_uses_is_made_while_lambda_initializes_the_function
     assert made == [lambda_runtime()]
     lambda_runtime().get(made.append)
     assert len(made) == 1
+
+
+def test_the_collector_rests_from_ballasts_import_until_init_ends(initializing: None) -> None:
+    runpy.run_path(str(ballast.__file__))
+    assert not gc.isenabled()
+
+    made_at_init(lambda runtime: runtime)(handler)
+
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 0
+
+
+def test_every_handler_ends_its_init() -> None:
+    handlers = [file.read_text("utf-8") for file in FUNCTIONS.rglob("*.py")]
+    handlers = [source for source in handlers if "\ndef lambda_handler(" in source]
+
+    assert len(handlers) >= 19
+    for source in handlers:
+        assert re.search(r"\n@made_at_init\(.*\)\n(@.*\n)*def lambda_handler\(", source), source[:100]
+
+
+def test_an_expression_is_compiled_when_it_is_first_used_and_does_what_re_does() -> None:
+    broken = regex("(")
+    with pytest.raises(re.error):
+        broken.search("a")
+
+    word = regex(r"(?P<first>[a-z])\w*", re.IGNORECASE)
+
+    assert word.fullmatch("Abc")["first"] == "A"  # type: ignore[index]
+    assert word.sub(r"\g<first>", "Abc def") == "A d"
+    assert [word.pattern, word.flags] == [r"(?P<first>[a-z])\w*", re.compile("a", re.IGNORECASE).flags]
+
+
+def test_a_handler_that_another_function_imports_makes_nothing(
+    initializing: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_HANDLER", "functions.people.api.lambda_handler")
+    made: list[Runtime] = []
+
+    made_at_init(made.append)(handler)
+
+    assert made == []
 
 
 def test_any_other_process_makes_nothing_by_an_import(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,6 +120,7 @@ export class Run {
           ...duration(run),
         ),
         said && el("div", { class: "labelled" }, el("span", { class: "label", text: "request" }), block(said)),
+        attachedLine(this.id, list(object(timeline.request).attachments).map(object)),
         text(run.answer) &&
           el(
             "div",
@@ -238,6 +239,28 @@ function duration(run) {
   const late = run.status === "running" && instant(run.deadline_at) !== null && Date.now() > instant(run.deadline_at);
   return [...took, age(run.opened_at, { since: "started" }), from === null ? "" : " ago",
     late && el("span", { class: "error-name", text: " · past its deadline" })].filter(Boolean);
+}
+
+/** The files of a run. Each is loaded as a download by a link of its own: nothing of it is shown here. */
+function attachedLine(id, files) {
+  if (!files.length) return null;
+  const said = el("span", { class: "error-name", role: "alert" });
+  const load = async (number) => {
+    said.textContent = "";
+    try {
+      const url = text((await get(`runs/${id}/attachments/${number}`)).url);
+      if (!url.startsWith("https://")) throw new Error("The API gave no link.");
+      el("a", { href: url, rel: "noopener noreferrer", target: "_blank" }).click();
+    } catch (problem) {
+      said.textContent = brief(problem.message, 240);
+    }
+  };
+  const links = files.map((file, at) =>
+    button(`${brief(file.name, 80)} (${brief(file.format, 8)}, ${Math.ceil((whole(file.bytes) ?? 0) / 1000)} kB)`, () =>
+      load(at + 1),
+    ),
+  );
+  return el("div", { class: "labelled" }, el("span", { class: "label", text: "attached" }), ...links, said);
 }
 
 function facts(run, timeline) {

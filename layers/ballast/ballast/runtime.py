@@ -183,6 +183,7 @@ def lambda_runtime() -> Runtime:
 def made_at_init(factory: Callable[[Runtime], Any], *services: str) -> Callable[[T], T]:
     """Decorate a Lambda handler: make what each of its invocations uses while Lambda initializes the function.
 
+    A handler that another function's module imports makes nothing: ``_HANDLER`` is Lambda's name of the function's own.
     That phase has two cores, an invocation only a part of one. With SnapStart the snapshot holds what was made. In any
     other process nothing is made. What cannot be made is left to the first invocation, which raises the error by its
     name and masked; here it would end the process.
@@ -191,7 +192,8 @@ def made_at_init(factory: Callable[[Runtime], Any], *services: str) -> Callable[
     """
 
     def decorated(handler: T) -> T:
-        if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:
+        own = getattr(handler, "__module__", "") == os.environ.get("_HANDLER", "").rpartition(".")[0]
+        if own and "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:
             _register_restore(os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"])
             runtime = lambda_runtime()
             try:

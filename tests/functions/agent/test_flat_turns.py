@@ -32,6 +32,7 @@ def played(stack: Stack, model: Endpoint) -> dict[int, tuple[Counted, Counted]]:
 
 
 def test_a_turn_late_in_a_run_costs_what_an_early_one_costs(stack: Stack, model: Endpoint) -> None:
+    stack.environs["planner"]["MODEL_TIMEOUT_S"] = "30"  # 400 calls: on a busy machine one takes longer than a second
     found = played(stack, model)
 
     for early, late in zip(found[EARLY], found[LATE], strict=True):

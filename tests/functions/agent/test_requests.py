@@ -29,6 +29,7 @@ from tests.functions.cloud import LEDGER
 from tests.functions.endpoint import Endpoint, reads, reply, says
 from tests.functions.stack import Stack
 from tests.support.runs import REQUEST, Story, asked_in
+from tests.support.sampling import sampled
 
 PLATFORM = Catalog()
 _BUDGET = {"least": 1024, "additional_fields": {"thinking": {"type": "enabled", "budget_tokens": "$budget"}}}
@@ -184,7 +185,12 @@ def test_a_model_takes_every_request_that_is_made_from_its_card(
             story.person(turn, HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance="Look again."))
 
 
-@pytest.mark.parametrize("base", [one.id for one in PLATFORM.cards() if one.converse_api and one.tools and one.prices])
+CALLABLE = [one for one in PLATFORM.cards() if one.converse_api and one.tools and one.prices]
+#: One of each vendor that thinks or does not, and caches or does not: these have requests of another form.
+ONE_OF_EACH = {(one.vendor, one.thinking is None, one.cache is None): one.id for one in CALLABLE}
+
+
+@pytest.mark.parametrize("base", sampled([one.id for one in CALLABLE], [*ONE_OF_EACH.values()]))
 def test_each_model_of_the_platform_takes_a_run_with_calls_results_and_an_answer(
     stack: Stack, model: Endpoint, base: str
 ) -> None:

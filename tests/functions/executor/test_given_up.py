@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import product
 from random import Random
 
 import pytest
@@ -22,6 +23,7 @@ from bench.tau2.workflow import DEFINITION, ProcessDied
 from functions.executor.attempt import Attempt
 from functions.executor.effect import WriteAttempt
 from tests.functions.executor.provider import LEASE_S, Desk, Ended, PaymentsSdkError, Provider, desk
+from tests.support.sampling import dealt
 
 TOOLS = ("pay", "pay_by_key", "pay_verified", "pay_both")
 GUARDED = tuple(f"{tool}_guarded" for tool in TOOLS)
@@ -154,26 +156,28 @@ def test_the_provider_says_each_time_after_the_first_that_nothing_was_done(
     assert ended.statuses == ["failed" if late_s is None else "ok"]
 
 
-@pytest.mark.parametrize("late_s", MOMENTS)
-@pytest.mark.parametrize(
-    "error",
-    [
-        PaymentsSdkError("lost"),
-        CircuitBreakerOpenError("the client's own circuit is open"),
-        IdempotencyAlreadyInProgressError("the client's own"),
-        IdempotencyInconsistentStateError("the client's own"),
-        ApprovalRequired("of something else"),
-        SchemaViolation("of something else"),
-        PanicException("rust panicked"),
-        GreenTimeout("2 s"),
-        SystemExit(3),
-    ],
-    ids=lambda error: type(error).__name__,
+CLIENTS_OWN = (
+    PaymentsSdkError("lost"),
+    CircuitBreakerOpenError("the client's own circuit is open"),
+    IdempotencyAlreadyInProgressError("the client's own"),
+    IdempotencyInconsistentStateError("the client's own"),
+    ApprovalRequired("of something else"),
+    SchemaViolation("of something else"),
+    PanicException("rust panicked"),
+    GreenTimeout("2 s"),
+    SystemExit(3),
 )
-@pytest.mark.parametrize("tool", GUARDED)
+
+
+@pytest.mark.parametrize(
+    ("error", "requested"),
+    dealt(CLIENTS_OWN, product(GUARDED, MOMENTS)),
+    ids=lambda one: type(one).__name__ if isinstance(one, BaseException) else "-".join(map(str, one)),
+)
 def test_a_breaker_that_opens_on_the_first_error_denies_no_payment(
-    guarded: Desk, tool: str, error: BaseException, late_s: float | None
+    guarded: Desk, error: BaseException, requested: tuple[str, float | None]
 ) -> None:
+    tool, late_s = requested
     provider = Provider(guarded.clock, lambda: error, late_s, "key" in tool or "both" in tool)
 
     ended = guarded.play(tool, provider, turns=1)

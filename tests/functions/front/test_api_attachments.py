@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -11,7 +12,7 @@ from ballast.contracts import RunRequest
 from ballast.http.api import MAX_BODY_BYTES, MAX_LARGE_BODY_BYTES
 from tests.functions.cloud import client
 from tests.functions.front.test_api_start import BODY, executions, post
-from tests.functions.http import ACME, ask, event
+from tests.functions.http import ACME, GLOBEX, Reply, ask, event
 from tests.functions.stack import Stack, client_error, once
 from tests.support.files import GOOD, png
 
@@ -110,3 +111,70 @@ def test_only_runs_may_be_started_with_large_bodies(stack: Stack) -> None:
     assert post(stack, large).status == 202
     assert ask(stack, "api", event("POST", "/runs/run-x/cancel", body=large)).status == 413
     assert ask(stack, "api", event("POST", "/runs", body=" " * (MAX_LARGE_BODY_BYTES + 1))).status == 413
+
+
+# Links
+
+
+def opened(stack: Stack, name: str, content: bytes, **sent: Any) -> str:
+    """Post a run with a file and admit it, and return its id."""
+    run_id = str(post(stack, with_files(file(content, name="Größe 1.exe")), name, **sent).body["run_id"])
+    stack.invoke("admit", {"request": input_of(run_id)["request"]})
+    return run_id
+
+
+def link(stack: Stack, run_id: str, number: object = 1, **sent: Any) -> Reply:
+    """Ask for the link of a file."""
+    return ask(stack, "api", event("GET", f"/runs/{run_id}/attachments/{number}", **sent))
+
+
+def test_a_link_loads_one_object_as_a_download_for_five_minutes(stack: Stack) -> None:
+    run_id = opened(stack, "linked", png(8, 1))
+
+    reply = link(stack, run_id)
+
+    assert reply.status == 200
+    assert reply.headers["cache-control"] == "no-store"
+    shown = reply.body
+    assert (shown["name"], shown["format"], shown["bytes"]) == ("Größe 1.exe", "png", len(png()))
+    url = urlsplit(shown["url"])
+    query = {name: values[0] for name, values in parse_qs(url.query).items()}
+    assert (url.scheme, url.path.split("/", 2)[-1].endswith(shown["sha256"])) == ("https", True)
+    assert f"attachments/default/{run_id}/" in url.path
+    assert query["X-Amz-Algorithm"] == "AWS4-HMAC-SHA256"
+    assert query["X-Amz-Expires"] == "300"
+    assert query["response-content-type"] == "application/octet-stream"
+    assert query["response-content-disposition"] == "attachment; filename*=UTF-8''Gr%C3%B6%C3%9Fe%201.exe.png"
+
+
+def test_only_who_sees_the_run_gets_a_link(stack: Stack) -> None:
+    run_id = opened(stack, "theirs", png(8, 2), who=ACME)
+
+    assert link(stack, run_id, who=ACME).status == 200
+    assert link(stack, run_id, who=GLOBEX).status == 404
+    assert link(stack, run_id, who=None).status == 401
+
+
+@pytest.mark.parametrize(("number", "status"), [(0, 422), (2, 404), (999, 404), ("1.5", 422), ("x", 422), (-1, 422)])
+def test_there_is_no_link_to_what_is_not_there(stack: Stack, number: object, status: int) -> None:
+    run_id = opened(stack, f"none-{number}", png(8, 3))
+
+    assert link(stack, run_id, number).status == status
+
+
+@pytest.mark.parametrize("changed", [{"tenant": "globex"}, {"run": "run-" + "b" * 24}, {"sha256": "0" * 64}])
+def test_a_forged_entry_gets_no_link_to_another_runs_file(stack: Stack, changed: dict[str, str]) -> None:
+    run_id = opened(stack, f"forged-{next(iter(changed))}", png(8, 4))
+    body = stack.body(run_id, "0000.run.opened")
+    kept_file = body["attachments"][0]
+    tenant, run, sha = (
+        changed.get(n) or usual
+        for n, usual in (("tenant", "default"), ("run", run_id), ("sha256", kept_file["sha256"]))
+    )
+    forged = RunRequest(request_id=f"forger-{next(iter(changed))}", text="x").run_id
+    where = forged if "run" not in changed else run
+    stack.log.write(
+        forged, "0000.run.opened", body | {"attachments": [kept_file | {"key": f"attachments/{tenant}/{where}/{sha}"}]}
+    )
+
+    assert link(stack, forged).status == 404

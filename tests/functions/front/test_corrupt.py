@@ -13,6 +13,7 @@ from tests.functions.cloud import client
 from tests.functions.front.test_api_read import answered, everything, get, waits
 from tests.functions.http import ACME, GLOBEX, ask, event
 from tests.functions.stack import Stack
+from tests.support.sampling import sampled
 
 pytestmark = pytest.mark.usefixtures("waiting_workflow")
 
@@ -151,7 +152,11 @@ def everything_people(stack: Stack, **query: Any) -> list[Any]:
     raise AssertionError("the pages have no end")
 
 
-@pytest.mark.parametrize("letter", ["x", "ж", "漢", "😀", '"', "\\", "\n"])
+#: In JSON a character takes one byte, two, six or twelve.
+LETTERS = ["x", "ж", "漢", "😀", '"', "\\", "\n"]
+
+
+@pytest.mark.parametrize("letter", sampled(LETTERS, ["x", "😀", "\n"]))
 def test_a_page_of_runs_is_full_by_its_bytes(stack: Stack, letter: str) -> None:
     tenant = f"bytes-{ord(letter)}"
     runs = {stack.open(tenant=tenant, text="a" + letter * 10_000) for _ in range(50)}
@@ -171,7 +176,7 @@ def test_a_page_of_runs_is_full_by_its_bytes(stack: Stack, letter: str) -> None:
     assert set(found) == runs
 
 
-@pytest.mark.parametrize("letter", ["x", "ж", "漢", "😀", '"', "\\"])
+@pytest.mark.parametrize("letter", sampled(LETTERS, ["x", "漢", "\\"]))
 def test_a_page_of_events_is_full_by_its_bytes(stack: Stack, letter: str) -> None:
     run_id = stack.open()
     for turn in range(1, 30):

@@ -12,6 +12,7 @@ from tests.functions.front.test_api_read import answered, get, waits
 from tests.functions.front.test_corrupt import LAMBDA_BYTES, WAYS, corrupt
 from tests.functions.http import ACME, GLOBEX, ask, event
 from tests.functions.stack import Stack
+from tests.support.sampling import sampled
 
 pytestmark = pytest.mark.usefixtures("waiting_workflow")
 
@@ -107,7 +108,7 @@ def test_half_a_character_from_a_model_is_no_harm(stack: Stack) -> None:
     assert reply.body["turns"][0]["attempts"][0]["error"] == "\ufffd \U0001f600"
 
 
-@pytest.mark.parametrize("letter", ["x", "漢", "😀", '"'])
+@pytest.mark.parametrize("letter", sampled(["x", "漢", "😀", '"'], ["x", "漢"]))
 def test_a_page_of_a_story_is_full_by_its_bytes(stack: Stack, letter: str) -> None:
     run_id = stack.open()
     for turn in range(1, 12):
@@ -123,7 +124,7 @@ def test_a_page_of_a_story_is_full_by_its_bytes(stack: Stack, letter: str) -> No
     assert calls[0]["result"] == letter * 150_000
 
 
-@pytest.mark.parametrize("letter", ["x", "😀"])
+@pytest.mark.parametrize("letter", sampled(["x", "😀"], ["😀"]))
 def test_a_header_and_a_turn_of_any_size_fit_into_an_answer(letter: str) -> None:
     much = letter * 3_000_000
     names = [f"{number:06d}" for number in range(15_000)]

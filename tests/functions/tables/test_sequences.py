@@ -85,7 +85,8 @@ def test_leases_and_windows_of_the_budgets(both_of_file: Both, made: list[tuple[
 
 @pytest.fixture
 def once(both: Both) -> Once:
-    return Once(DynamoDBPersistenceLayer(table_name="idempotency", boto3_client=both), "idempotency")  # type: ignore[arg-type]
+    client: Any = both
+    return Once(lambda: DynamoDBPersistenceLayer(table_name="idempotency", boto3_client=client), "idempotency")
 
 
 def raising(problem: BaseException) -> Any:

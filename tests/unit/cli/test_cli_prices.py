@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def test_a_card_shows_its_facts_each_with_the_number_of_its_source(capsys: pytes
 
     lines = capsys.readouterr().out.splitlines()
     fact = next(line for line in lines if line.startswith("  cache "))
-    number = fact.rpartition("[")[2].removesuffix("]")
+    number = fact.rpartition("[")[2].removesuffix("]").partition(",")[0]
     assert "places tools, system, messages; least_tokens 4096; ttls 5m, 1h" in fact
     assert any(line.startswith(f"  [{number}] Amazon Bedrock User Guide: Prompt caching") for line in lines)
     assert f"  eu.{HAIKU} today: 1.10 in, 5.50 out, cache read 0.11, write 1.375 (1h 2.20)" in lines
@@ -115,6 +116,24 @@ def test_all_problems_of_a_playbook_are_shown_together(playbook: Path, capsys: p
         "agent.yaml: second_model: No model card for 'acme.three'",
     ):
         assert named in printed
+
+
+@pytest.mark.parametrize(("day", "served"), [(date(2026, 10, 13), True), (date(2026, 10, 14), False)])
+def test_a_model_that_bedrock_has_retired_is_a_problem_unless_the_playbook_says_otherwise(
+    playbook: Path, day: date, served: bool
+) -> None:
+    sonnet = "anthropic.claude-sonnet-4-20250514-v1:0"
+    (playbook / "agent.yaml").write_text(AGENT + f"second_model: us.{sonnet}\n", encoding="utf-8")
+
+    found = [one for one in problems(playbook, today=day) if "second_model" in one]
+
+    assert (found == []) is served
+    assert (
+        served
+        or "Bedrock has served the model 'us.anthropic.claude-sonnet-4-20250514-v1:0' until 2026-10-14" in found[0]
+    )
+    write(playbook, {"models": {sonnet: {"retires": None}}})
+    assert not [one for one in problems(playbook, today=day) if "second_model" in one]
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,12 @@ REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
         put(True, "toolConfig", "tools", 0, "toolSpec", "strict"),
         "Remove toolConfig.tools.0.toolSpec.strict and try again.",
     ),
+    (
+        "forms at a schema's root",
+        HAIKU,
+        put({"type": "object", "anyOf": [{"required": ["a"]}]}, *_SCHEMA),
+        f"{_SAID}tools.0.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level",
+    ),
     *(
         (
             "schemas of strict tools",

@@ -225,6 +225,14 @@ def test_an_arn_of_a_playbook_is_the_model_behind_it() -> None:
     assert own.newest_price(arn).model_id == arn
 
 
+def test_an_arn_with_a_misspelt_model_behind_it_is_told_which_and_what_it_may_have_meant() -> None:
+    arn = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/desk"
+    own = catalog({}, arns={arn: "eu.amazon.nova-pro"})
+
+    with pytest.raises(ModelRefused, match=rf"'eu\.amazon\.nova-pro', which `arns:` .* {arn}.*Similar: {NOVA_PRO}"):
+        own.check(arn, tools=True)
+
+
 def test_an_own_fact_stands_over_the_platforms_and_the_rest_stays() -> None:
     own = catalog({HAIKU: {"temperature": False, "cache": {"least_tokens": 8_192}}}).card(HAIKU)
     shipped = MODELS.card(HAIKU)

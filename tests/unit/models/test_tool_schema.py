@@ -79,6 +79,13 @@ def test_nova_gets_three_keys_at_the_root_and_no_references() -> None:
     assert made["properties"]["back"]["anyOf"][0]["description"] == "Where."
 
 
+@pytest.mark.parametrize("key", ["allOf", "anyOf", "oneOf"])
+def test_the_root_is_one_object_and_no_choice_of_several(key: str) -> None:
+    schema = {"type": "object", "properties": {"a": {key: [{"type": "string"}]}}, key: [{"required": ["a"]}]}
+
+    assert in_dialect(schema, WHOLE) == {"type": "object", "properties": {"a": {key: [{"type": "string"}]}}}
+
+
 def test_a_property_with_the_name_of_a_keyword_stays() -> None:
     dialect = NOVA.model_copy(update={"unsupported": ("title", "description")})
 
@@ -159,6 +166,12 @@ def test_a_pattern_that_no_grammar_has_is_left_out(pattern: str) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}}
 
     assert strict_form(schema, WHOLE)["properties"]["a"] == {"type": "string"}
+
+
+def test_values_that_are_no_scalars_are_not_enumerated() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "string"}, "enum": [["b"]]}}}
+
+    assert "enum" not in strict_form(schema, WHOLE)["properties"]["a"]
 
 
 def test_an_object_that_says_nothing_of_other_fields_is_closed() -> None:

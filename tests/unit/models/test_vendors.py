@@ -82,6 +82,8 @@ def test_llama_mistral_and_palmyra_take_no_text_beside_results(model: str) -> No
         ("anthropic.claude-sonnet-5", 1024),
         ("anthropic.claude-sonnet-4-5-20250929-v1:0", 1024),
         ("anthropic.claude-haiku-5-5", 512),
+        ("anthropic.claude-sonnet-4-6", 2048),
+        ("amazon.nova-lite-v1:0", 1536),
         ("anthropic.claude-3-7-sonnet-20250219-v1:0", 1024),
         ("anthropic.claude-3-5-haiku-20241022-v1:0", 2048),
         ("amazon.nova-pro-v1:0", 1024),

@@ -9,6 +9,8 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import DataNotFoundError, UnknownServiceError
+from botocore.loaders import Loader
 
 from localcloud.clock import VirtualClock
 from localcloud.cloud import LocalCloud
@@ -19,7 +21,7 @@ from localcloud.moto_seams.imports import import_moto
 from localcloud.moto_seams.kms import keys_as_the_template_says, no_key_pairs_for_secret_keys
 from localcloud.moto_seams.replaced import SeamBroken, replaced
 from localcloud.moto_seams.requests import methods_looked_up_once
-from localcloud.sessions import ACCOUNT, REGION
+from localcloud.sessions import ACCOUNT, REGION, Models
 from tests.workflow.local_cloud.conftest import begin, eventually, threads_switching_often
 
 # replaced
@@ -50,6 +52,16 @@ assert importlib.util.find_spec("moto.batch").origin.endswith("__init__.py") and
 
 
 # dispatch
+
+
+def test_the_services_are_botocores_and_another_is_unknown() -> None:
+    models = Models()
+
+    assert models.list_available_services("service-2") == Loader().list_available_services("service-2")
+    with pytest.raises(UnknownServiceError):
+        models.load_service_model("no-such", "service-2")
+    with pytest.raises(DataNotFoundError):
+        models.load_service_model("sts", "waiters-2")
 
 
 def test_the_methods_of_a_service_are_looked_up_once() -> None:

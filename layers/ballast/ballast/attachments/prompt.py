@@ -68,6 +68,11 @@ def kept_in(messages: Iterable[Mapping[str, Any]]) -> Iterator[Kept]:
                         yield _kept(part[kind])
 
 
+def names_files(messages: Iterable[Mapping[str, Any]]) -> bool:
+    """Say whether recorded messages name a file."""
+    return any(True for _ in kept_in(messages))
+
+
 def _kept(block: Mapping[str, Any]) -> Kept:
     named = {**block["source"]["attachment"], "name": "file", "format": block["format"]}
     try:
@@ -126,8 +131,6 @@ def why_not_taken(attachments: Sequence[Attachment], card: ModelCard) -> str | N
 def with_content(request: Mapping[str, Any], read: Callable[[Kept], bytes]) -> dict[str, Any]:
     """Return Converse's arguments with the content of each file in the place of its name."""
     messages = request["messages"]
-    if not any(True for _ in kept_in(messages)):
-        return dict(request)
 
     def filled(part: Mapping[str, Any]) -> dict[str, Any]:
         for kind in _KINDS:

@@ -15,6 +15,7 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from ballast.attachments.files import WrongContent, measured
 from ballast.aws_errors import consequences, readable
@@ -76,14 +77,27 @@ class Attachments:
         fields = attachment.model_dump() | measured(attachment.format, content)
         return Kept.model_validate(fields | {"key": key})
 
-    def read(self, kept: Kept) -> bytes:
-        """Return the content of a file of the log. Raises ``LogCorrupt`` if it is gone or another, ``RetryLater``."""
+    def read(self, tenant: str, run_id: str, kept: Kept) -> bytes:
+        """Return the content of a file of the run's log.
+
+        Raises ``LogCorrupt`` if it is gone, another, or another run's, and ``RetryLater``.
+        """
+        if not is_of(tenant, run_id, kept):
+            raise LogCorrupt(f"{kept.key}: is no file of {run_id}; somebody changed the log.")
         content = self._read(kept.key, kept)
         if content is None:
             raise LogCorrupt(
                 f"s3://{self.bucket}/{kept.key}: the file is gone, or its content is not the recorded one."
             )
         return content
+
+    def link(self, kept: Kept, seconds: int) -> str:
+        """Return an address from which anybody who has it can load the file for so many seconds; as a download."""
+        stem = kept.name.removesuffix(f".{kept.format}")
+        named = {"ResponseContentDisposition": f"attachment; filename*=UTF-8''{quote(f'{stem}.{kept.format}')}"}
+        where = {"Bucket": self.bucket, "Key": kept.key, "ResponseContentType": "application/octet-stream"}
+        made: str = self.s3.generate_presigned_url("get_object", Params=where | named, ExpiresIn=seconds)
+        return made
 
     def _read(self, key: str, attachment: Attachment) -> bytes | None:
         with consequences(self._where):
@@ -97,6 +111,11 @@ class Attachments:
     @property
     def _where(self) -> str:
         return f"Bucket {self.bucket} (PAYLOAD_BUCKET)"
+
+
+def is_of(tenant: str, run_id: str, kept: Kept) -> bool:
+    """Return whether the file is that run's: whoever writes the log could name another one's."""
+    return kept.key == key_of(tenant, run_id, kept.sha256)
 
 
 def key_of(tenant: str, run_id: str, sha256: str) -> str:

@@ -22,8 +22,6 @@ A model has the fields that Ballast reads or writes today. Fields of another ver
 body gives the same body. An absent field stays absent. Imports ``ballast.contracts``.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
@@ -84,7 +82,7 @@ class Fact(Part):
     AT: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
-    def read(cls, key: Key, body: Mapping[str, Any]) -> Fact:
+    def read(cls, key: Key, body: Mapping[str, Any]) -> "Fact":
         """Return the fact of ``body`` and ``key``. Raises ``ValidationError``, ``LogCorrupt``."""
         return cls.model_validate({**body, **{name: getattr(key, name) for name in cls.AT}})
 
@@ -246,7 +244,7 @@ class RunCorrected(_OfRun):
     reason: Str = ""
 
     @classmethod
-    def read(cls, key: Key, body: Mapping[str, Any]) -> Fact:
+    def read(cls, key: Key, body: Mapping[str, Any]) -> "Fact":
         return cls.model_validate({**body, "number": key.index})
 
     @classmethod
@@ -279,7 +277,7 @@ def _attempt_key(kind: type[Fact], turn: int, attempt: int = 1) -> str:
     return f"{turn:04d}.model.{step}" if attempt == 1 else f"{turn:04d}.model.{attempt}.{step}"
 
 
-def _read_attempt(kind: type[Fact], key: Key, body: Mapping[str, Any]) -> Fact:
+def _read_attempt(kind: type[Fact], key: Key, body: Mapping[str, Any]) -> "Fact":
     """Return the fact of an attempt. Its number is in the key and in the body."""
     if body.get("attempt", key.index) != key.index:
         raise ValueError(f"attempt: its key says {key.index}")
@@ -365,7 +363,7 @@ class ModelRequested(_OfTurn):
     invocation: Str | None = None
 
     @classmethod
-    def read(cls, key: Key, body: Mapping[str, Any]) -> Fact:
+    def read(cls, key: Key, body: Mapping[str, Any]) -> "Fact":
         return _read_attempt(cls, key, body)
 
     @classmethod
@@ -434,7 +432,7 @@ class ModelFailed(Charged):
     error: Str = ""
 
     @classmethod
-    def read(cls, key: Key, body: Mapping[str, Any]) -> Fact:
+    def read(cls, key: Key, body: Mapping[str, Any]) -> "Fact":
         return _read_attempt(cls, key, body)
 
     @classmethod

@@ -118,7 +118,8 @@ class CardFile:
             return own
         family = str(facts["like"])
         if family not in self.families:
-            raise ValueError(f"like: there is no family {family!r}. It must be one of: {', '.join(self.families)}")
+            known = f"It must be one of: {', '.join(self.families)}" if self.families else "The file has no `families:`"
+            raise ValueError(f"like: there is no family {family!r}. {known}")
         if family in seen:
             raise ValueError(f"like: the family {family} is like itself")
         return _over(self._with_family(self.families[family], seen | {family}), own)
@@ -232,15 +233,17 @@ class Catalog:
         return named[profile.end() :], profile[1]
 
     def _unknown(self, base: str, model_id: str) -> str:
-        if model_id.startswith("arn:") and _ARN.match(model_id) is None:
+        behind = self.own.arns.get(model_id)
+        if model_id.startswith("arn:") and behind is None and _ARN.match(model_id) is None:
             return (
                 f"No model card for {model_id!r}, so it is not called. Say which model is behind it in the playbook's "
                 f"{OWN_FILE}:\n\narns:\n  {model_id}: MODEL_ID"
             )
         similar = _similar(base, self.ids())
         meant = f" Similar: {', '.join(similar)}." if similar else ""
+        which = repr(model_id) if behind is None else f"{behind!r}, which `arns:` of {OWN_FILE} names for {model_id}"
         return (
-            f"No model card for {model_id!r}, so it is not called.{meant} Correct the id, or add a card to the "
+            f"No model card for {which}, so it is not called.{meant} Correct the id, or add a card to the "
             f"playbook's {OWN_FILE}:\n\n{_LINES_TO_ADD.format(base=base)}"
         )
 

@@ -19,6 +19,8 @@ _NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentS
 _LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
 _SINGLE = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
 _DEFINITIONS = ("$defs", "definitions")
+#: No model takes them at the root of a tool's schema.
+_NOT_AT_THE_ROOT = ("allOf", "anyOf", "oneOf")
 _REF = "#/$defs/"
 
 
@@ -50,7 +52,7 @@ def in_dialect(schema: Mapping[str, Any], dialect: "Dialect") -> dict[str, Any]:
         root = _inlined(root, definitions, ())
     elif "$ref" in root:
         root = {**definitions[root.pop("$ref").removeprefix(_REF)], **root}
-    made = _without(root, dropped)
+    made = {key: value for key, value in _without(root, dropped).items() if key not in _NOT_AT_THE_ROOT}
     if dialect.root_keys is not None:
         made = {key: value for key, value in made.items() if key in dialect.root_keys}
     found: dict[str, Any] = in_order({"type": "object", **made})
@@ -95,6 +97,8 @@ def _held(schema: Any, keys: frozenset[str]) -> dict[str, Any]:
     kept |= {key: value for key, value in schema.items() if key in keys}
     if kept.get("minItems", 0) > 1:
         del kept["minItems"]
+    if any(isinstance(one, dict | list) for one in kept.get("enum", ())):
+        del kept["enum"]
     if _NO_GRAMMAR.search(kept.get("pattern", "")):
         del kept["pattern"]
     closed = kept.pop("additionalProperties", None)

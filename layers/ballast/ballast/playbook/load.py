@@ -189,7 +189,7 @@ def load_playbook(folder: str | Path, *, check_models: bool = True) -> Playbook:
         raise PlaybookInvalid(
             f"{path}: no such folder. Point at a folder that holds agent.yaml, tools/ and fallbacks/."
         )
-    path = _playbook_in(path)
+    path = playbook_in(path)
     agent = read_agent(path / "agent.yaml")
     with _LOCK:
         name = _package_name(path)
@@ -208,7 +208,7 @@ def load_playbook(folder: str | Path, *, check_models: bool = True) -> Playbook:
     return made
 
 
-def _playbook_in(folder: Path) -> Path:
+def playbook_in(folder: Path) -> Path:
     """Return ``folder``, or the one playbook folder in it."""
     if (folder / "agent.yaml").is_file():
         return folder
