@@ -80,7 +80,7 @@ _FILLER = "Says what the desk must know of a reservation. "
 
 @dataclass(frozen=True)
 class Step:
-    """One completion, and what came of it: a (status, value) for each call, or a reply to what the agent asked."""
+    """One completion, and a (status, value) for each of its calls, or a person's reply to what the agent asked."""
 
     content: tuple[dict[str, Any], ...]
     outcomes: tuple[tuple[str, Any], ...] = ()

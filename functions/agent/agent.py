@@ -53,7 +53,7 @@ from functions.agent.converse import CircuitOpen, Circuits, Converse, ModelFailu
 from functions.agent.decision import Decider
 from functions.agent.loops import loop_signals, loop_stopped_line
 from functions.agent.reply import Completion, read_completion
-from functions.agent.request import converse_request, sends_files
+from functions.agent.request import converse_request
 from functions.agent.usage import charge_fields, charge_of, charge_of_failure
 
 #: Characters of a provider's error that are recorded.
@@ -117,7 +117,7 @@ class Agent:
         run_id = run.run_id
         # Before the reservation: what cannot be read costs nothing.
         request = converse_request(run, requested, stack=self.stack)
-        if sends_files(run, requested):
+        if run.attachments:
             request = with_content(request, partial(self.attachments.read, run.opening.request.tenant, run_id))
         recorded = self.log.record(run_id, requested)
         if recorded.invocation != requested.invocation:

@@ -19,7 +19,7 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any
 
-from ballast.attachments.prompt import why_not_taken
+from ballast.attachments.prompt import kept_in, why_not_taken
 from ballast.breaker_reader import Breakers
 from ballast.contracts import ExitReason, HandOver, Planner
 from ballast.contracts.limits import HistoryUsed
@@ -159,7 +159,9 @@ class AttemptChoice:
         """Return why the model cannot be sent the run's files; None if it can."""
         if not run.attachments:
             return None
-        why = why_not_taken(run.attachments, self.playbook.models.card(model))
+        # What the conversation holds: files of results that a model did not take were not sent to it.
+        files = run.opening.attachments if run.prompt.after is None else tuple(kept_in(run.prompt.messages))
+        why = why_not_taken(files, self.playbook.models.card(model))
         return why and f"{model} {why}: the run's attachments."
 
 

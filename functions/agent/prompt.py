@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ballast.attachments.prompt import most_tokens
+from ballast.attachments.prompt import kept_in, listed, most_tokens, why_not_taken
 from ballast.contracts import ExitReason, HandOver, Planner
 from ballast.errors import ToolForbidden
 from ballast.folds.calls import CallState
@@ -79,7 +79,7 @@ def compose(
         attempt=attempt,
         after=run.prompt.after,
         covers=[event.seq for event in run.unseen],
-        messages=new_messages(run, notices),
+        messages=new_messages(run, notices, card),
         model=priced.model_id,
         sent_as=sent_as(card, taken, agent, opened.request.intent),
         **({} if taken.temperature is None else {"temperature": taken.temperature}),
@@ -204,18 +204,21 @@ def _exact_tokens(run: Run, last: ModelResponded, model_id: str) -> int | None:
 # What is new for the model. Each turn records its texts, so a text may change without changing an old run's prompt.
 
 
-def new_messages(run: Run, notices: Mapping[int, Signal] | None = None) -> list[dict[str, Any]]:
+def new_messages(
+    run: Run, notices: Mapping[int, Signal] | None = None, card: ModelCard | None = None
+) -> list[dict[str, Any]]:
     """Return one user message: the request at first, later the results of the calls and what other planners did.
 
     Converse demands a result for every call of the last completion, executed or not. A result that the log holds is
     named, as the log keeps it: ``in_full`` puts it in. ``notices`` holds the loop signals that the model is told, by
-    the position of the call.
+    the position of the call. Files of results are shown where ``card`` takes them.
     """
     if run.prompt.after is None:
         asked = request_blocks(run.opening.request, run.opening.attachments)
         return [{"role": "user", "content": asked + _other_planners(run)}]
-    results = _results(run, Key.of(run.prompt.after).turn, notices or {})
-    blocks = results + refused_answer_notice(run) + _other_planners(run)
+    turn = Key.of(run.prompt.after).turn
+    results = _results(run, turn, notices or {})
+    blocks = results + _files_of_results(run, turn, card) + refused_answer_notice(run) + _other_planners(run)
     return [{"role": "user", "content": blocks or [{"text": "Continue."}]}]
 
 
@@ -233,6 +236,31 @@ def _results(run: Run, turn: int, notices: Mapping[int, Signal]) -> list[dict[st
         for index, key in wanted
         if key in ids
     ]
+
+
+def _files_of_results(run: Run, turn: int, card: ModelCard | None) -> list[dict[str, Any]]:
+    """Return the files that came with the results of ``turn``, beside them; a text for those that cannot be sent.
+
+    Never inside a result: few models take files there, and the order of the blocks is the same for all.
+    """
+    came_with = [state for state in run.turn(turn).calls if state.attachments and state.planner is Planner.AGENT]
+    if not came_with or card is None:
+        return []
+    blocks: list[dict[str, Any]] = []
+    shown, limits = list(kept_in(run.prompt.messages)), run.opening.limits
+    for state in came_with:
+        files = state.attachments
+        came, whole = f"the result of call {call_id(turn, state.index)}", [*shown, *files]
+        why = None if card.text_beside_results else "takes no files beside results"
+        why = why or why_not_taken(whole, card)
+        if len(whole) > limits.attachments or sum(one.bytes for one in whole) > limits.attachment_bytes:
+            why = why or "may get no more files in this run"
+        if why is not None:
+            blocks.append({"text": f"{len(files)} files came with {came}, and you cannot see them: this model {why}."})
+            continue
+        blocks += listed(files, came, documents_before=sum(one.kind == "document" for one in shown))
+        shown = whole
+    return blocks
 
 
 def _requesters_reply(run: Run, turn: int) -> str | None:

@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ballast.attachments.prompt import names_files
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import canonical, sha256
 from ballast.folds.append_only import PersistentList
@@ -91,15 +90,6 @@ def converse_request(run: Run, requested: ModelRequested, *, stack: str) -> dict
     }
     given = {name: value for name, value in optional.items() if value}
     return with_cache_points({"modelId": requested.model, **sent, "inferenceConfig": inference, **given}, form)
-
-
-def sends_files(run: Run, requested: ModelRequested) -> bool:
-    """Say whether the request of an attempt names files, whose content is read for it."""
-
-    def answered(before: bool, asked: ModelRequested, _: ModelResponded) -> bool:
-        return before or names_files(in_full(asked, run))
-
-    return run.along(requested.after, "files", False, answered) or names_files(in_full(requested, run))
 
 
 def _metadata(value: str) -> str:

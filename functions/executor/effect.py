@@ -37,6 +37,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from ballast.attachments.files import WrongContent
+from ballast.attachments.prompt import logged
+from ballast.attachments.store import Attachments
 from ballast.contracts import ExecuteTask, ToolCall
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import AttemptInProgress, EffectUnknown, RetryLater, RunEnded, SettingInvalid
@@ -85,6 +88,7 @@ class Effects:
     recorded: Recorded
     downstreams: Downstreams
     moves: MovesStore
+    attachments: Attachments
     clock: Callable[[], datetime]
 
     def carry_out(self, attempt: Attempt, lambda_context: Any, *, given_up: str | None = None) -> str:
@@ -100,7 +104,9 @@ class Effects:
             return self._record(attempt, self._read(attempt, context, invocation), started)
         now_ms = int(self.clock().timestamp() * 1000)
         lease_ms = now_ms + lambda_context.get_remaining_time_in_millis()
-        write = WriteAttempt(self.log, self.downstreams, attempt, context, invocation, now_ms, lease_ms)
+        write = WriteAttempt(
+            self.log, self.downstreams, self.attachments, attempt, context, invocation, now_ms, lease_ms
+        )
         under_lease = write.run if given_up is None else partial(write.give_up, given_up)
         try:
             kept = self.once.run(key, under_lease, lambda_context)
@@ -131,7 +137,7 @@ class Effects:
         run_end = run_tool(tool, self.downstreams.ready(tool, attempt.args, context), attempt.cut)
         match run_end:
             case CallOutcome():
-                return fitted(attempt, run_end)
+                return with_files(attempt, fitted(attempt, run_end), self.attachments)
             case NothingDone(message, rested=True):
                 return CallOutcome("failed", message=message)
             case NothingDone(message, cause=cause):  # as RetryLater: the workflow retries by that name
@@ -238,6 +244,7 @@ class WriteAttempt:
 
     log: RunLog
     downstreams: Downstreams
+    attachments: Attachments
     attempt: Attempt
     context: ToolContext
     invocation: str
@@ -293,7 +300,10 @@ class WriteAttempt:
 
     def _fit(self, outcome: CallOutcome) -> CallOutcome:
         """Return the outcome for the executor's own record: of a size that fits, with the undo a rollback may make."""
-        return replace(with_undo(self.attempt, fitted(self.attempt, outcome)), undo_facts=undo_facts(self.attempt))
+        done = with_undo(self.attempt, fitted(self.attempt, outcome))
+        return replace(
+            with_files(self.attempt, done, self.attachments, must=False), undo_facts=undo_facts(self.attempt)
+        )
 
     def _known(self, why: str, *, first: bool) -> CallOutcome:
         if first:
@@ -526,6 +536,40 @@ def is_begun(history: History, at: Position) -> bool:
 def with_cost(attempt: Attempt, outcome: CallOutcome, *, reserved_here: bool) -> CallOutcome:
     """Return the outcome with its charge; see ``charge``."""
     return replace(outcome, cost_microusd=charge(attempt, reserved_here=reserved_here), cost_known=True)
+
+
+def with_files(attempt: Attempt, outcome: CallOutcome, store: Attachments, *, must: bool = True) -> CallOutcome:
+    """Return ``outcome`` with the files that its tool gave kept, and the planner told of those that are left out.
+
+    A file never changes whether a call was done. ``must``: raise ``RetryLater`` where the bucket is down; a write has
+    happened, so its files are left out then.
+    """
+    given = attempt.context.files
+    if outcome.status != "ok" or not given:
+        return outcome
+    opened = attempt.history.opening
+    limits, kept, left_out = opened.limits, list(attempt.history.run.attachments), []
+    before = len(kept)
+    for at, (name, file_format, content) in enumerate(given, start=1):
+        why = None
+        if len(kept) >= limits.attachments:
+            why = f"the run has {len(kept)} files, and limits.attachments is {limits.attachments}"
+        elif sum(one.bytes for one in kept) + len(content) > limits.attachment_bytes:
+            why = f"it does not fit into limits.attachment_bytes, {limits.attachment_bytes}"
+        else:
+            try:
+                kept.append(store.keep(opened.request.tenant, attempt.task.run_id, name, file_format, content))
+            except WrongContent as wrong:
+                why = str(wrong)
+            except Exception:
+                if must:
+                    raise
+                why = "it could not be kept"
+        if why is not None:
+            left_out.append(f"File {at} of the result is left out: {why}.")
+    notice = " ".join(filter(None, [outcome.notice, *left_out]))
+    files = tuple(logged(one) for one in kept[before:])
+    return replace(outcome, attachments=files, notice=notice or None)
 
 
 def fitted(attempt: Attempt, outcome: CallOutcome) -> CallOutcome:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ballast.attachments.store import Attachments
 from ballast.contracts import ExecuteTask
 from ballast.contracts.wire import parse
 from ballast.edge import guarded
@@ -25,7 +26,7 @@ class ExecutorSettings(LogSettings, SealSettings, SignatureSettings, MovesSettin
     """The executor's environment, without the names of the business's tables, which the tools read themselves.
 
     run_log_table      the log
-    payload_bucket     the log's large bodies
+    payload_bucket     the log's large bodies, and files of tools' results
     retention_days     days after which an event or a settled move expires; 0 keeps it for ever
     sensitive_key_arn  KMS key of sensitive values; needed only where the playbook marks some
     answer_key_arn     KMS key of people's answers; the executor may verify with it and may not sign
@@ -52,6 +53,7 @@ def build(runtime: Runtime) -> Executor:
         recorded=recorded,
         downstreams=Downstreams.of(runtime, settings.idempotency_table),
         moves=moves,
+        attachments=Attachments.of(runtime),
         clock=runtime.clock,
     )
     return Executor(

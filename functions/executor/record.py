@@ -122,6 +122,7 @@ class CallOutcome:
     cost_known   whether the cost was recorded, also where it is None; an older version recorded none
     undo_facts   the facts for a later undo, which only the executor's record has
     tool         the tool's name in an earlier attempt's record; None for the call's own
+    attachments  the files that came with the result, as the log has them
     unbegun      the log's event of a write that ended before an attempt began it, a refusal without its arguments
     """
 
@@ -141,6 +142,7 @@ class CallOutcome:
     undo_facts: UndoFacts | None = None
     tool: str | None = None
     unbegun: CallEnd | None = None
+    attachments: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def never_begun(cls, call_end: CallEnd) -> CallOutcome:
@@ -174,6 +176,7 @@ class CallOutcome:
             undo_facts=UndoFacts.read(kept[_UNDO_FACTS]) if kept.get(_UNDO_FACTS) else None,
             tool=settled.tool,
             unbegun=_read_unbegun(kept[_UNBEGUN]) if kept.get(_UNBEGUN) else None,
+            attachments=tuple(settled.attachments),
         )
 
     def kept(self, tool: str) -> dict[str, Any]:
@@ -198,6 +201,7 @@ class CallOutcome:
             "left_out": self.left_out,
             "latency_ms": self.latency_ms,
             "cost_microusd": self.cost_microusd,
+            "attachments": list(self.attachments) or None,
         }
         given: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
         if self.status == "ok":

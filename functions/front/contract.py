@@ -121,6 +121,22 @@ class CorruptEvent(Wire):
     why: str
 
 
+class AttachedFile(Wire):
+    """A file of a run. Nobody believes what is in it. ``name`` is its sender's; ``bytes`` is its size."""
+
+    name: FileName
+    format: Format
+    bytes: int
+
+
+class AttachmentLink(AttachedFile):
+    """A file of a run, and where to load it until ``expires_at``: whoever has ``url`` can."""
+
+    sha256: str
+    url: str
+    expires_at: Time
+
+
 class Written(Wire):
     """A write that happened or may have happened. Its arguments and its result are in the run's events.
 
@@ -148,6 +164,7 @@ class Run(RunSummary):
     question       the agent's question to the requester; reply with POST /runs/{run_id}/messages
     effects        the state of its writes, once it has ended: none, kept, undone, or frozen (for a person to judge)
     done           its writes, in the order of the work
+    attachments    its files, of the request and of results; `GET /runs/{run_id}/attachments/1` is the first one's link
     message        why it was refused, and what to do
     opens_at       when there will be room, if it was refused for lack of room
     corrupt        the entries of its log that cannot be read; the other fields come from the rest
@@ -160,20 +177,10 @@ class Run(RunSummary):
     question: str | None = None
     effects: Effects | None = None
     done: tuple[Written, ...] = ()
+    attachments: tuple[AttachedFile, ...] = ()
     message: str | None = None
     opens_at: Time | None = None
     corrupt: tuple[CorruptEvent, ...] = ()
-
-
-class AttachmentLink(Wire):
-    """A file of a run, and where to load it until ``expires_at``: whoever has ``url`` can. It is not to be believed."""
-
-    name: FileName
-    format: Format
-    bytes: int
-    sha256: str
-    url: str
-    expires_at: Time
 
 
 class RunPage(Wire):

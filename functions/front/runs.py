@@ -26,6 +26,7 @@ from ballast.money import dollars
 from ballast.run import Run
 from ballast.runtime import Runtime
 from functions.front.contract import (
+    AttachedFile,
     AttachmentLink,
     CorruptEvent,
     EventPage,
@@ -41,6 +42,8 @@ from functions.front.start import Executions
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
 _FIRSTS = (RunOpened.key(), RunRefused.key())
 _FIRST_AND_LAST = (*_FIRSTS, RunEnded.key())
+#: What is told of a file.
+_TOLD = {"name", "format", "bytes"}
 #: Seconds for which the link of a file can be used.
 _LINK_S = 300
 #: Every key that Ballast writes sorts after it.
@@ -201,7 +204,7 @@ class Runs:
             return None
         one = files[number - 1]
         until = self.clock() + timedelta(seconds=_LINK_S)
-        told = one.model_dump(include={"name", "format", "bytes", "sha256"})
+        told = one.model_dump(include=_TOLD | {"sha256"})
         link = self.links().link(one, _LINK_S)
         return AttachmentLink.model_validate(told | {"url": link, "expires_at": until.isoformat()})
 
@@ -364,6 +367,7 @@ def _fields_of(run: Run) -> dict[str, Any]:
         opened = run.opening
         told |= {
             "done": _done(run),
+            "attachments": tuple(AttachedFile.model_validate(one.model_dump(include=_TOLD)) for one in run.attachments),
             "opened_at": run[0].at,
             "ceiling_usd": dollars(opened.cost_ceiling_microusd),
             "deadline_at": datetime.fromtimestamp(opened.deadline_ms / 1000, UTC).isoformat(),

@@ -24,7 +24,7 @@ from pydantic import AwareDatetime, Field
 
 from ballast import errors
 from ballast.attachments.files import WrongContent
-from ballast.attachments.prompt import why_not_taken
+from ballast.attachments.prompt import logged, why_not_taken
 from ballast.attachments.store import Attachments
 from ballast.breaker_reader import Breakers
 from ballast.budget_items import RunCountSettings, WindowSettings
@@ -202,8 +202,7 @@ class Admission:
         if how.requested_by:
             opened = opened.model_copy(update={"requested_by": how.requested_by})
         if files:
-            found = [one.model_dump(mode="json", exclude_none=True) | {"kind": one.kind} for one in files]
-            opened = opened.model_copy(update={"attachments": found})
+            opened = opened.model_copy(update={"attachments": [logged(one) for one in files]})
         return self._as_before(request, Run([self.log.append(request.run_id, opened, index=by_tenant(request.tenant))]))
 
     def _as_before(self, request: RunRequest, begun: Run) -> Coordinates:

@@ -276,3 +276,150 @@ def test_where_no_model_takes_them_the_agent_gives_up_and_says_why(
 
     assert "takes no images" in stack.body(run_id, "0001.plan.decided")["note"]
     assert model.requests == []
+
+
+# Files of results
+
+PHOTO = '''
+from pydantic import BaseModel, ConfigDict
+
+from ballast.playbook import Read, ToolContext, Write, tool
+from tests.support.files import GOOD, png
+
+
+class Photo(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    of: str
+    many: int = 1
+
+
+def _attach(args: Photo, ctx: ToolContext) -> str:
+    for at in range(args.many):
+        if args.of == "lie":
+            ctx.attach("x.pdf", "pdf", GOOD["html"])
+        elif args.of == "unknown":
+            ctx.attach("x.exe", "exe", b"MZ")
+        else:
+            ctx.attach("../" + args.of, args.of if args.of in GOOD else "png", GOOD.get(args.of) or png(9, 9 + at))
+    return f"Taken of {args.of}."
+
+
+@tool(effect=Read())
+def photograph(args: Photo, ctx: ToolContext) -> str:
+    """Take a picture."""
+    return _attach(args, ctx)
+
+
+@tool(effect=Write(undo=None, honours_key=True, on_rollback="keep"))
+def develop(args: Photo, ctx: ToolContext) -> str:
+    """Take a picture, once."""
+    return _attach(args, ctx)
+'''
+
+
+@pytest.fixture
+def photos(stack: Stack, tmp_path: Path) -> Stack:
+    """Return the stack with a playbook whose tools give files."""
+    folder = ledger_with(tmp_path)
+    (Path(folder) / "tools" / "photo.py").write_text(PHOTO, encoding="utf-8")
+    for environ in stack.environs.values():
+        if "PLAYBOOK_DIR" in environ:
+            environ["PLAYBOOK_DIR"] = folder
+    return stack
+
+
+def taken(stack: Stack, model: Endpoint, tool: str = "photograph", **arguments: Any) -> str:
+    """Let the agent call the tool and see its result, and return the run's id."""
+    run_id = stack.open()
+    model.will(calls({"name": tool, "input": {"of": "me"} | arguments}), says("I see."))
+    stack.plan(run_id)
+    assert stack.execute(run_id) == "ok"
+    stack.plan(run_id, 2)
+    return run_id
+
+
+@pytest.mark.parametrize("tool", ["photograph", "develop"])
+def test_a_result_brings_its_file_to_the_model_and_only_its_hash_to_the_log(
+    photos: Stack, model: Endpoint, tool: str
+) -> None:
+    run_id = taken(photos, model, tool)
+
+    picture = png(9, 9)
+    result, said, image = model.requests[-1]["messages"][-1]["content"]
+    assert "Taken of me." in json.dumps(result)
+    assert "the result of call t0001c1, in order: image 1 (png)" in said["text"]
+    assert image["image"]["source"] == {"bytes": base64.b64encode(picture).decode()}
+    sha = hashlib.sha256(picture).hexdigest()
+    [found] = photos.body(run_id, "0001.call.1.settled")["attachments"]
+    assert (found["key"], found["name"]) == (f"attachments/default/{run_id}/{sha}", "file.png")
+    events = photos.events(run_id)
+    assert base64.b64encode(picture).decode() not in json.dumps([event.body for event in events])
+    assert changed_prompts(events, {event.seq: event.digest for event in events}) == ({}, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "notice"),
+    [
+        ({"of": "lie"}, "File 1 of the result is left out: is no pdf file"),
+        ({"of": "unknown"}, "has no format that a model takes"),
+        ({"many": 6}, "File 6 of the result is left out: the run has 5 files"),
+    ],
+)
+@pytest.mark.parametrize("tool", ["photograph", "develop"])
+def test_what_is_no_file_or_too_much_is_left_out_and_said(
+    photos: Stack, model: Endpoint, arguments: dict[str, Any], notice: str, tool: str
+) -> None:
+    run_id = taken(photos, model, tool, **arguments)
+
+    settled = photos.body(run_id, "0001.call.1.settled")
+    assert settled["status"] == "ok"
+    assert notice in settled["notice"]
+    assert len(settled.get("attachments", ())) == (5 if "many" in arguments else 0)
+    assert notice in json.dumps(model.requests[-1])
+
+
+def test_a_bucket_that_is_down_changes_no_write_and_lets_a_read_be_tried_again(photos: Stack, model: Endpoint) -> None:
+    for tool in ("develop", "photograph"):
+        run_id = photos.open()
+        model.will(calls({"name": tool, "input": {"of": "me"}}))
+        photos.plan(run_id)
+        photos.alone("executor")
+        photos.on("executor", "s3", "PutObject", once(client_error("SlowDown")))
+        if tool == "develop":
+            assert photos.execute(run_id) == "ok"
+            settled = photos.body(run_id, "0001.call.1.settled")
+            assert ("attachments" in settled, "could not be kept" in settled["notice"]) == (False, True)
+        else:
+            with pytest.raises(RetryLater):
+                photos.execute(run_id)
+            assert photos.execute(run_id) == "ok"
+            assert len(photos.body(run_id, "0001.call.1.settled")["attachments"]) == 1
+
+
+def test_a_model_that_takes_no_such_file_is_told(photos: Stack, model: Endpoint) -> None:
+    trip(photos, Mode.CHEAPER)
+
+    run_id = taken(photos, model)
+
+    assert photos.body(run_id, "0002.model.requested")["gen_ai.request.model"] == BLIND
+    assert "1 files came with the result of call t0001c1, and you cannot see them" in json.dumps(model.requests[-1])
+
+
+def test_the_reservation_counts_the_files_of_results(photos: Stack, model: Endpoint) -> None:
+    one, none = taken(photos, model, of="jpeg"), taken(photos, model, of="lie")
+
+    bounds = [photos.body(run_id, "0002.model.requested")["input_tokens_bound"] for run_id in (one, none)]
+    assert bounds[0] - bounds[1] >= 64
+
+
+def test_what_only_a_file_says_vouches_for_nothing(stack: Stack, model: Endpoint) -> None:
+    from ballast.validation import opening_sources
+
+    run_id = opened(stack, "vouches", ("csv", b"note,n-77\n"))
+    request = stack.events(run_id).opening.request
+
+    assert request.attachments[0].name == "0.csv"
+    told = json.dumps([str(source) for source in opening_sources(request)])
+    assert "n-77" not in told
+    assert "0.csv" not in told

@@ -110,6 +110,7 @@ MAY: dict[str, Row] = {
         "dynamodb:DeleteItem",
         "BudgetsTable": "dynamodb:BatchGetItem",
         "MovesTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:PutItem dynamodb:UpdateItem",
+        "PayloadBucket/attachments/*": "s3:PutObject",
     },
     # evidence
     "LogTouchedFunction": {"RunLogTable/stream": READ_STREAM, "UnreadStreamQueue": "sqs:SendMessage"},

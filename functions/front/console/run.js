@@ -120,7 +120,7 @@ export class Run {
           ...duration(run),
         ),
         said && el("div", { class: "labelled" }, el("span", { class: "label", text: "request" }), block(said)),
-        attachedLine(this.id, list(object(timeline.request).attachments).map(object)),
+        attachedLine(this.id, list(run.attachments).map(object)),
         text(run.answer) &&
           el(
             "div",

@@ -374,8 +374,9 @@ class Run(Sequence[Event]):
 
     @property
     def attachments(self) -> tuple[Kept, ...]:
-        """Its files, in the order in which they came."""
-        return self.opening.attachments
+        """Its files, in the order in which they came: those of the request, then those of results."""
+        of_results = self.gathered("files", lambda turn: (one for call in turn.calls for one in call.attachments))
+        return self.opening.attachments + of_results
 
     @cached_property
     def grants(self) -> tuple[Grant, ...]:

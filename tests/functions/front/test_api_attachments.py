@@ -136,6 +136,8 @@ def test_a_link_loads_one_object_as_a_download_for_five_minutes(stack: Stack) ->
     assert reply.status == 200
     assert reply.headers["cache-control"] == "no-store"
     shown = reply.body
+    listed = ask(stack, "api", event("GET", f"/runs/{run_id}")).body["attachments"]
+    assert listed == [{name: shown[name] for name in ("name", "format", "bytes")}]
     assert (shown["name"], shown["format"], shown["bytes"]) == ("Größe 1.exe", "png", len(png()))
     url = urlsplit(shown["url"])
     query = {name: values[0] for name, values in parse_qs(url.query).items()}

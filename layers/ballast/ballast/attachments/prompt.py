@@ -68,11 +68,6 @@ def kept_in(messages: Iterable[Mapping[str, Any]]) -> Iterator[Kept]:
                         yield _kept(part[kind])
 
 
-def names_files(messages: Iterable[Mapping[str, Any]]) -> bool:
-    """Say whether recorded messages name a file."""
-    return any(True for _ in kept_in(messages))
-
-
 def _kept(block: Mapping[str, Any]) -> Kept:
     named = {**block["source"]["attachment"], "name": "file", "format": block["format"]}
     try:
@@ -109,6 +104,11 @@ def _of_picture(takes: Media | None, width: int, height: int) -> int:
 def _of_page(card: ModelCard) -> int:
     takes = card.images
     return takes.most_tokens if takes is not None and takes.most_tokens is not None else _LEAST_TOKENS
+
+
+def logged(one: Kept) -> dict[str, Any]:
+    """Return a file as the log has it."""
+    return one.model_dump(mode="json", exclude_none=True) | {"kind": one.kind}
 
 
 def why_not_taken(attachments: Sequence[Attachment], card: ModelCard) -> str | None:

@@ -17,9 +17,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from pydantic import ValidationError
+
 from ballast.attachments.files import WrongContent, measured
 from ballast.aws_errors import consequences, readable
-from ballast.contracts.attachment import Attachment, Kept
+from ballast.contracts.attachment import FORMATS, Attachment, Kept
 from ballast.errors import LogCorrupt
 from ballast.runtime import Settings
 
@@ -76,6 +78,21 @@ class Attachments:
             raise WrongContent("is not there: its content was never sent, was changed, or has expired. Send it again")
         fields = attachment.model_dump() | measured(attachment.format, content)
         return Kept.model_validate(fields | {"key": key})
+
+    def keep(self, tenant: str, run_id: str, name: str, file_format: str, content: bytes) -> Kept:
+        """Check and keep a file that a tool gives, and return it as the log has it.
+
+        A name that no file may have is replaced. Raises ``WrongContent``, and ``RetryLater``.
+        """
+        if file_format not in FORMATS:
+            raise WrongContent(f"has no format that a model takes: {', '.join(FORMATS)}")
+        fields = measured(file_format, content)
+        try:
+            one = named(name, file_format, content)
+        except ValidationError:
+            one = named(f"file.{file_format}", file_format, content)
+        self.put(tenant, run_id, one, content)
+        return Kept.model_validate(one.model_dump() | fields | {"key": key_of(tenant, run_id, one.sha256)})
 
     def read(self, tenant: str, run_id: str, kept: Kept) -> bytes:
         """Return the content of a file of the run's log.

@@ -8,7 +8,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ballast.contracts import Answer, CallTools, HandOver, Planner, ToolCall
-from ballast.contracts.wire import canonical, sha256
+from ballast.contracts.attachment import Kept
+from ballast.contracts.wire import canonical, parse, sha256
+from ballast.errors import LogCorrupt
 from ballast.log.events import (
     ApprovalAnswered,
     ApprovalNeeded,
@@ -112,6 +114,7 @@ class CallState:
     approved_by  the people who approved it
     proposed     the planner's call, if a person changed the arguments; ``call`` is the changed one
     admitted     the call with normalized arguments, as the gate recorded it; None before the gate
+    attachments  the files that came with its result
     """
 
     turn: int
@@ -131,6 +134,7 @@ class CallState:
     approved_by: tuple[str, ...] = ()
     proposed: ToolCall | None = None
     admitted: ToolCall | None = None
+    attachments: tuple[Kept, ...] = ()
 
     @property
     def position(self) -> tuple[int, int]:
@@ -183,6 +187,7 @@ class CallState:
                     repeat_of=fact.repeat_of,
                     effect=self.effect or fact.effect,
                     admitted=self._admitted(fact),
+                    attachments=kept_files(fact.attachments),
                 )
         return self
 
@@ -199,6 +204,11 @@ class CallState:
         if "arguments" not in fact.model_fields_set:
             return self.admitted
         return self.call.model_copy(update={"arguments": fact.arguments})
+
+
+def kept_files(recorded: list[dict[str, Any]]) -> tuple[Kept, ...]:
+    """Return the files that an event has. Raises ``LogCorrupt``."""
+    return tuple(parse(Kept, one, what="attachment", error=LogCorrupt) for one in recorded)
 
 
 _DECIDING = frozenset({ModelResponded.NAME, PlanDecided.NAME, EscalationAnswered.NAME})

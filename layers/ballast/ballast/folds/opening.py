@@ -10,6 +10,7 @@ from ballast.contracts import HandOver, Limits, Planner, RunRequest
 from ballast.contracts.attachment import Kept
 from ballast.contracts.wire import parse
 from ballast.errors import LogCorrupt
+from ballast.folds.calls import kept_files
 from ballast.log.events import ApprovalAnswered, EscalationAnswered, LeaseExtended, RunOpened, RunRefused
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def opening(run: Run) -> Opening:
         deadline_ms=deadline_ms,
         granted_turn=run.grants[-1].turn if run.grants else 0,
         requested_by=opened.requested_by,
-        attachments=tuple(parse(Kept, one, what="attachment", error=LogCorrupt) for one in opened.attachments),
+        attachments=kept_files(opened.attachments),
     )
 
 

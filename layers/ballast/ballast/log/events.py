@@ -601,6 +601,7 @@ class CallSettled(OfCall):
     notice       a remark for the model, sent with the result
     unanswered   the tool's rule for an approval that nobody answered
     defect       the message is an error's, not an outcome of the business
+    attachments  the files that came with the result (``Kept``)
     effect       "read" where the tool ran without a ``call.intended``: the arguments and their sources are here then
     """
 
@@ -622,6 +623,7 @@ class CallSettled(OfCall):
     grounded: _Json | None = None
     tainted: _Json | None = None
     derived: _Json | None = None
+    attachments: list[_Json] = Field(default_factory=list)
 
 
 class CallRefused(OfCall):

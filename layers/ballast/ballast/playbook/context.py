@@ -135,6 +135,7 @@ class ToolContext:
     timeout_s            after this many seconds the executor gives this attempt up; None if the tool
                          has no ``timeout_s``. Give it to an HTTP client as its own timeout.
     bill                 the cost of this attempt; a tool uses ``report_cost``
+    files                the files of this attempt; a tool uses ``attach``
     """
 
     run_id: str
@@ -147,6 +148,16 @@ class ToolContext:
     client: Callable[[str], Any]
     timeout_s: float | None = None
     bill: Bill = field(default_factory=Bill, repr=False, compare=False)
+    files: list[tuple[str, str, bytes]] = field(default_factory=list, repr=False, compare=False)
+
+    def attach(self, name: str, file_format: str, content: bytes) -> None:
+        """Send an image or a document to the model with the result, if its model takes it; else the model is told.
+
+        ``file_format`` is Converse's name of it (png, pdf, csv …). The executor checks and keeps the content; the
+        result and the log have none of it. What is in it vouches for no value. A file of another format, or above the
+        run's limits, is left out, and the model is told why: the call stays what it was.
+        """
+        self.files.append((name, file_format, bytes(content)))
 
     def report_cost(self, microusd: int) -> None:
         """Report the call's actual cost in millionths of a US dollar; several reports add up.
