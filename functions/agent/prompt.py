@@ -36,7 +36,7 @@ from functions.agent.caching import cache_points
 from functions.agent.decision import refused_answer_notice
 from functions.agent.loops import loop_notices
 from functions.agent.reply import call_id
-from functions.agent.request import earlier_bytes, earlier_messages, sends_files, sent_as, shaped
+from functions.agent.request import earlier_bytes, earlier_messages, sent_as, shaped
 from functions.agent.usage import sent_bytes
 
 #: Prompts have about 4 bytes a token. A reported count with more bytes a token may be right, but no bound uses it.
@@ -121,7 +121,7 @@ def _with_cache(
     if card.cache is None:
         return delta
     limits, prompt = run.opening.limits, run.prompt.extended(delta, run)
-    texts = None if sends_files(run, delta) else size
+    texts = None if run.attachments else size
     ttl = cache_ttl(playbook, card, limits, tools=prompt.tools, bound=bound, size=texts)
     turns = run.counts.turns + (1 if delta.attempt == 1 else 0)
     points = cache_points(prompt, card, goes_on=turns < limits.turns) if ttl else ()
