@@ -482,13 +482,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             made = [measure(*task) for task in tasks]
         else:  # spawned, not forked: boto3 keeps threads
             with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-                made = list(pool.map(measure, *zip(*tasks, strict=True)))
+                made = [one.result() for one in [pool.submit(measure, *task) for task in tasks]]
     except NotMeasured as problem:
         print(f"Not measured: {problem}", file=sys.stderr)
         return 1
     rows: Rows = {name: {} for name in MODELS}
-    for (name, *_), (lanes, _) in zip(tasks, made, strict=True):
-        rows[name] |= lanes
+    for (name, *_), (found, _) in zip(tasks, made, strict=True):
+        rows[name] |= found
     print("\n".join(table(rows, runs)))
     lanes = [lane for by_model in rows.values() for lane in by_model.values()]
     attempts, over = sum(lane.attempts for lane in lanes), sum(lane.overspent for lane in lanes)
