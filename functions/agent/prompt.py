@@ -121,7 +121,8 @@ def _with_cache(
     if card.cache is None:
         return delta
     limits, prompt = run.opening.limits, run.prompt.extended(delta, run)
-    ttl = cache_ttl(playbook, card, limits, tools=prompt.tools, bound=bound, size=size)
+    texts = None if run.attachments else size
+    ttl = cache_ttl(playbook, card, limits, tools=prompt.tools, bound=bound, size=texts)
     turns = run.counts.turns + (1 if delta.attempt == 1 else 0)
     points = cache_points(prompt, card, goes_on=turns < limits.turns) if ttl else ()
     cached = {"cache_points": points, **({"cache_ttl": ttl} if points else {})}

@@ -365,7 +365,7 @@ def long_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ratios(printed: str) -> dict[str, list[float]]:
     """Return the ratios of ``bench.caching`` by row: Haiku, Sonnet, Nova."""
-    found = re.findall(r"^(\S.*?) +(\d\.\d\d) +(\d\.\d\d) +(\d\.\d\d)$", printed, re.MULTILINE)
+    found = re.findall(r"^ *(\S.*?) +(\d\.\d\d) +(\d\.\d\d) +(\d\.\d\d)$", printed, re.MULTILINE)
     return {label: list(map(float, cells)) for label, *cells in found}
 
 
@@ -380,16 +380,12 @@ def test_caching_pays_on_a_long_run_and_no_attempt_costs_more_than_it_reserved(
     assert all(0.1 < one < 0.6 for one in rows["as above"])
     assert all(late > usual for late, usual in zip(rows["all of them do"], rows["as above"], strict=True))
     assert rows["one look into the cache in four misses"][1] > rows["as above"][1]
-    assert rows["every fourth run, 600 tokens of tools"][0] > rows["as above"][0]  # Haiku caches longer prefixes only
+    assert rows["600 tokens of tools"][0] > rows["as above"][0]  # Haiku caches longer prefixes only
     assert 1.1 < rows["1"][1] <= 1.25  # all of the prompt is written
     assert rows["1"][2] == 1  # Nova's writes cost what its plain input does
     assert rows["5"][1] < rows["2"][1] < 1
     assert re.search(r"^[\d,]+ attempts: 0 cost more than their reservation, 0 usages", printed, re.MULTILINE)
     assert "tau2 is not installed" in printed
-    shown = ratios(published("python -m bench.caching").output)
-    assert [label for label in shown if "tau2" not in label] == [
-        label for label in rows if label not in map(str, caching.TURNS)
-    ] + [str(turn) for turn in caching.TURNS]
 
 
 @pytest.mark.usefixtures("long_run")

@@ -146,6 +146,29 @@ def test_a_prefix_that_is_surely_too_short_gets_no_point_of_its_own() -> None:
     assert requested.sent_as.cache_points == ("system", "messages.0")
 
 
+def test_a_prompt_of_a_picture_and_few_words_is_not_surely_too_short() -> None:
+    story = Story()
+    name, sha256 = "receipt", "0" * 64
+    key = f"attachments/acme/{story.request.run_id}/{sha256}"
+    picture = {
+        "name": name,
+        "format": "png",
+        "bytes": 90_000,
+        "sha256": sha256,
+        "key": key,
+        "width": 900,
+        "height": 900,
+    }
+    story.opened()
+    (opened,) = story.written
+    story.written = [opened.model_copy(update={"body": {**opened.body, "attachments": [picture]}})]
+    card = {"cache": {**CLAUDES, "least_tokens": 4_096}, "images": {"formats": ["png"], "most": 9, "most_bytes": 10**6}}
+
+    requested = asks(story, 1, catalog(card.pop("cache"), **card), playbook())
+
+    assert requested.sent_as.cache_points == ("messages.0",)
+
+
 def test_points_stop_rolling_where_the_model_caches_no_more_tokens() -> None:
     sent = [
         points(request)

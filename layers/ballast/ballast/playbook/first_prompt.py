@@ -149,17 +149,20 @@ def input_bound(system: Any, tools: Any, messages: Any) -> int:
     return max(size, len(unicodedata.normalize("NFKC", text).encode("utf-8", "surrogatepass")))
 
 
-def cache_ttl(playbook: Playbook, card: ModelCard, limits: Limits, *, tools: Any, bound: int, size: int) -> str | None:
+def cache_ttl(
+    playbook: Playbook, card: ModelCard, limits: Limits, *, tools: Any, bound: int, size: int | None
+) -> str | None:
     """Return the lifetime of the cache points of an attempt; None if it sends none.
 
-    ``bound``: upper bound of the prompt's tokens; ``size``: bytes of its texts. A prompt that is surely shorter than
-    the model's minimum is never cached. The first request of a run pays for the cache, so a second one must be likely:
-    a run with one turn has none, and one without tools answers at once.
+    ``bound``: upper bound of the prompt's tokens; ``size``: bytes of its texts, None if it holds files as well. A
+    prompt that is surely shorter than the model's minimum is never cached. The first request of a run pays for the
+    cache, so a second one must be likely: a run with one turn has none, and one without tools answers at once.
     """
     caching = playbook.agent.cache
     if not caching or card.cache is None or limits.turns == 1 or tools is None:
         return None
-    if min(bound, size // LEAST_BYTES_A_TOKEN) < card.cache.least_tokens:
+    at_most = bound if size is None else min(bound, size // LEAST_BYTES_A_TOKEN)
+    if at_most < card.cache.least_tokens:
         return None
     return caching.taken_by(card)
 
@@ -213,7 +216,7 @@ def why_no_attempt(
     read = [*prompt.messages, *filter(None, [config])]
     size, of_files = input_bound(prompt.system, prompt.tools, read), most_tokens(prompt.messages, card)
     bound = size + PROVIDER_OVERHEAD_TOKENS + of_files
-    ttl = cache_ttl(playbook, card, limits, tools=prompt.tools, bound=bound, size=size)
+    ttl = cache_ttl(playbook, card, limits, tools=prompt.tools, bound=bound, size=None if files else size)
     price = reserved_price(price, card, ttl)
     reason = attempt_within(
         limits, price, card, taken, bound=bound, tokens_so_far=0, left_microusd=limits.cost_microusd
