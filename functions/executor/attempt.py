@@ -187,7 +187,7 @@ class Attempt:
 
         Values without a mark are checked where untrusted text could do harm through them.
         """
-        unmarked = self.tool.taint != "allow" and self.playbook.may_read_untrusted
+        unmarked = self.tool.taint != "allow" and (self.playbook.may_read_untrusted or self._has_files)
         if self.state.planner in _NEED_NO_GROUND or not (self.tool.has_grounded or unmarked):
             return Grounding()
         trust_text, tools = self.playbook.agent.trust_text, self.playbook.tools
@@ -200,6 +200,10 @@ class Attempt:
             ),
             unmarked=unmarked,
         )
+
+    @property
+    def _has_files(self) -> bool:
+        return bool(self.history.run.before(self.task.turn).attachments)
 
     @property
     def at(self) -> Position:

@@ -20,7 +20,7 @@ The sources of the values that a call acts on::
     one occurs only in untrusted text ─▶ the tool's ``taint``: refuse ─▶ Tainted
                                                                approve ─▶ a reason to ask a person
                                                                allow ──▶ goes on, and its result is untrusted, too
-    one without a mark has no trusted source ─▶ a reason to ask, if the run has read untrusted text
+    one without a mark has no trusted source ─▶ a reason to ask, if the run has read untrusted text or has files
     a person proposes the call ─▶ either is a reason to ask another person
     one is named by a colleague's words alone ─▶ a reason to ask another person, whoever proposes the call
     one is named by the requester's words, and by others ─▶ a reason to ask: the words may be a "no" to them
@@ -205,10 +205,12 @@ def unvouched(attempt: Attempt) -> str | None:
     found = [path for path in attempt.grounding.unvouched if path not in attempt.grounding.words_only]
     if not found or attempt.tool.taint == "allow" or attempt.state.planner is Planner.PERSON:
         return None
-    return (
-        f"no trusted source names {_listed(found)}, and the run has read untrusted text: it may have come out of "
-        "that text"
-    )
+    unnamed = f"no trusted source names {_listed(found)}, and the run has"
+    if not attempt.grounding.files:
+        return f"{unnamed} read untrusted text: it may have come out of that text"
+    if attempt.grounding.only_files:
+        return f"{unnamed} files, which are not searched: a file may have named it"
+    return f"{unnamed} read untrusted text and has files, which are not searched: that text or a file may have named it"
 
 
 def typed_by_a_person(attempt: Attempt) -> str | None:

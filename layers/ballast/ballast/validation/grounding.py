@@ -6,7 +6,8 @@ derived, and a person checks the derivation.
 
 An argument without a mark needs no ground. It is still tainted if only untrusted text names it. If the run has read
 untrusted text and no trusted source accounts for the argument, it may come from that text (decoded, or in other words),
-and a person looks. ``FreeText`` marks the model's own words.
+and a person looks. The same holds for a run with files, whose content is not searched. ``FreeText`` marks the model's
+own words.
 
 People's words name a value without necessarily meaning it: "O-1002 must not be touched". A value is ``words_only``, and
 another person sees the words, if words alone name it and others named it too, or if only a colleague's words do.
@@ -60,6 +61,8 @@ class Grounding:
     ungrounded  from nowhere
     unvouched   arguments without a mark that nothing trusted accounts for, after untrusted text was read
     words_only  from words alone, if they may be a "no" or are a colleague's; a value with a mark is in ``known``, too
+    files       whether the run has files, from which an ``unvouched`` argument may come
+    only_files  whether it has files and has read no other untrusted text
     """
 
     known: Mapping[str, str] = field(default_factory=dict)
@@ -68,6 +71,8 @@ class Grounding:
     derived: Mapping[str, str] = field(default_factory=dict)
     unvouched: tuple[str, ...] = ()
     words_only: Mapping[str, WordsOnly] = field(default_factory=dict)
+    files: bool = False
+    only_files: bool = False
 
 
 def ground(
@@ -113,6 +118,8 @@ def ground(
         sought.derived,
         tuple(sought.unvouched),
         sought.words_only,
+        sought.files,
+        sought.only_files,
     )
 
 
@@ -126,7 +133,7 @@ class _Search:
         self._sources, self._secret = sources, secret
         self._firm = Group(source for source in sources if source.trusted and not source.words)
         self._worded = Group(source for source in sources if source.trusted and source.words)
-        self._untrusted = Group(source for source in sources if not source.trusted)
+        self._untrusted = Group(source for source in sources if not (source.trusted or source.file))
         self._trusted = Group(source for source in sources if source.trusted)
         self._amounts: dict[bool, KnownAmounts] = {}
         self._taken = self._texts_read = self._with_words_trusted = TextsRead(sources)
@@ -136,6 +143,8 @@ class _Search:
             )
             # Here people's words count as trusted.
             self._with_words_trusted = TextsRead(replace(source, words=False) for source in sources)
+        self.files = self._taken.files
+        self.only_files = self.files and not self._untrusted
         self.known: dict[str, str] = {}
         self.tainted: dict[str, str] = {}
         self.derived: dict[str, str] = {}
@@ -260,10 +269,14 @@ def _taints(found: FieldValue, untrusted: Group[Source], texts_read: TextsRead) 
 
 
 def _unvouched(args: BaseModel, plain: Sequence[FieldValue], texts_read: TextsRead) -> list[FieldValue]:
-    """Return the arguments without a mark that no trusted source accounts for; 0 and 1 do not count."""
-    own = [found for found in plain if not isinstance(found.mark, FreeText) and not found.chosen]
-    missing = texts_read.unaccounted(found for found in own if not is_default(type(args), found))
-    return [found for found in missing if found.in_list or found.value not in (0, 1)]
+    """Return the arguments without a mark that no trusted source accounts for; 0 and 1 do not count.
+
+    Free text that may not quote is one of them, if it may quote a file.
+    """
+    given = [found for found in plain if not found.chosen and not is_default(type(args), found)]
+    missing = texts_read.unaccounted(found for found in given if not isinstance(found.mark, FreeText))
+    quotes = [one for one in given if isinstance(one.mark, FreeText) and texts_read.may_quote_a_file(str(one.value))]
+    return [*(found for found in missing if found.in_list or found.value not in (0, 1)), *quotes]
 
 
 def _origin(wanted: SearchValue, sources: Group[Source], *, loose: bool = False) -> str | None:

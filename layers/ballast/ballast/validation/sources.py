@@ -8,6 +8,7 @@ person       as words   guidance, an approver's comment, calls that a person pro
 requester    as words   replies to the agent's questions, if the text is trusted; a reviewer's reply counts as a
 person's
 0002.call.1  as the tool  the result of a call, or its failure message
+files        untrusted  images and documents of the request or of a result; only a model reads them
 ============ ========== ==================================================================================
 
 Words are trusted only to name a value: "cancel O-1002" and "never cancel O-1002" look alike. If others had named the
@@ -73,6 +74,7 @@ class Source:
     words          whether it is one person's words, which nobody else agreed to and which may be a "no"
     asked_about    for words: the values about which that person was asked for a yes or a no
     on             the day on which the run was opened, if known; a day without a year means the nearest to it
+    file           whether it stands for files: they name no value here, and may hold any
     """
 
     where: str
@@ -82,6 +84,7 @@ class Source:
     words: bool = False
     asked_about: tuple[Leaf, ...] = ()
     on: date | None = None
+    file: bool = False
 
     def holds(self, wanted: SearchValue, *, loose: bool = False) -> bool:
         """Return whether the value occurs here, and is neither an argument nor computed from the arguments.
@@ -113,11 +116,16 @@ class Source:
         return CallInputs.of(self.own_arguments)
 
 
+#: What stands for a run's files, whose content no function but the agent reads.
+_FILES = Source("files", False, (), file=True)
+
+
 def opening_sources(request: RunRequest, *, trust_text: bool = True) -> tuple[Source, ...]:
     """Return the sources of a request."""
     return (
         Source("request", trust_text, (Leaf(request.text),)),
         Source("context", True, json_leaves(request.context)),
+        *([_FILES] if request.attachments else ()),
     )
 
 
@@ -237,6 +245,9 @@ def _results(
     # A call that was not started got the result of an earlier one, which is a source already.
     marked = {name: has_mark(made.returns, Untrusted) for name, made in tools.items()}
     for state in run.calls:
+        if state.attachments:
+            told.add(state.turn, _FILES)
+            yield _FILES
         settled = run.fact(CallSettled, *state.position)
         begun = run.fact(CallIntended, *state.position) or (settled if settled and settled.effect else None)
         if begun is None or state.status not in ("ok", "failed"):

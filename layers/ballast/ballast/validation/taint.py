@@ -12,6 +12,8 @@ number, date   trusted sources name it, a percentage as "15 %", a number up to t
 list           each item; short items as one run, and likewise more than three short arguments
 choice         for a write: always (the author's own words). For a read: see ``may_taint``
 ============== ==========================================================================================
+
+A file is untrusted text that is not searched: it may hold any value, and names none.
 """
 
 import re
@@ -72,6 +74,10 @@ class TextSource(Protocol):
     def words(self) -> bool:
         """Whether it is one person's words, which may be a "no"."""
 
+    @property
+    def file(self) -> bool:
+        """Whether it stands for files, which only a model reads."""
+
     def holds(self, wanted: SearchValue, *, loose: bool = False) -> bool:
         """Return whether the value occurs here and is not the call's own argument."""
 
@@ -92,12 +98,16 @@ class TextsRead:
         self._worded = _Words()
         self._planted = _Words()
         self._on = on
+        self._files = False
         for source in sources:
             self.add(source)
 
     def add(self, source: TextSource) -> None:
         """Add a source."""
         self._on = self._on or source.on
+        if source.file:
+            self._files = True
+            return
         if not source.trusted:
             sources, words = self._untrusted, self._planted
         elif source.words:
@@ -109,8 +119,13 @@ class TextsRead:
 
     @property
     def untrusted_text(self) -> bool:
-        """Whether any untrusted text was read."""
-        return bool(self._untrusted)
+        """Whether any untrusted text was read, or may stand in a file."""
+        return bool(self._untrusted) or self._files
+
+    @property
+    def files(self) -> bool:
+        """Whether the run has files."""
+        return self._files
 
     def settles(self, wanted: SearchValue) -> bool:
         """Return whether people's words name a value that neither untrusted text nor a question of the agent named."""
@@ -127,14 +142,14 @@ class TextsRead:
         may combine them. Exceptions are a page or a limit, and up to three choices by words, booleans (``switches``)
         included, outside of lists and not named by untrusted text.
         """
-        if not self._untrusted:
+        if not self.untrusted_text:
             return False
         left = self.unaccounted(found for found in arguments if not self._pages(found))
         return not all(map(self._selects, left)) or (len(left) + switches > _CHOICES)
 
     def unaccounted(self, arguments: Iterable[FieldValue]) -> list[FieldValue]:
         """Return the arguments that no trusted source accounts for; none before untrusted text was read."""
-        if not self._untrusted:
+        if not self.untrusted_text:
             return []
         left: list[FieldValue] = []
         for together in _together(arguments):
@@ -161,6 +176,11 @@ class TextsRead:
         """Return whether the text quotes a passage that only untrusted text has."""
         mine = _passages(Leaf(text).tokens)
         return bool((self._planted.passages & mine) - self._known.passages) if mine and self._untrusted else False
+
+    def may_quote_a_file(self, text: str) -> bool:
+        """Return whether the text has a passage that no trusted source has, and that a file may have."""
+        mine = _passages(Leaf(text).tokens) if self._files else set()
+        return bool(mine - self._known.passages - (self._worded.passages - self._planted.passages))
 
     def _accounts_for(self, found: FieldValue) -> bool:
         if str(found.value).strip() == "":
