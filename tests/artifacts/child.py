@@ -66,7 +66,17 @@ class Seen:
             "compiled": sorted(map(os.path.realpath, self.compiled)),
             "connected": sorted(self.connected),
             "started": sorted(self.started),
+            "peak_mb": peak_mb(),
         }
+
+
+def peak_mb() -> float:
+    """Return the most megabytes that this process has had in memory; 0 where the system does not say it."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:
+            return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
+    except OSError:
+        return 0
 
 
 def answer(handler: Callable[..., Any], said: Mapping[str, Any]) -> str:

@@ -36,12 +36,14 @@ class Seen:
     compiled  the function's and layers' sources that it compiled, since they had no bytecode; likewise
     clients   of which AWS services it made clients, by boto3's names
     modules   what it imported, by file
+    peak_mb   the most megabytes that it had in memory; 0 where the system does not say it
     """
 
     outside: tuple[str, ...]
     compiled: tuple[str, ...]
     clients: frozenset[str]
     modules: Mapping[str, str]
+    peak_mb: float
 
 
 class HandlerFailed(Exception):
@@ -142,7 +144,7 @@ class Lambda:
         compiled = [
             file for file in said["compiled"] if file.startswith(tuple(root + os.sep for root in self._roots[:2]))
         ]
-        return Seen(tuple(outside), tuple(compiled), clients, said["modules"])
+        return Seen(tuple(outside), tuple(compiled), clients, said["modules"], said["peak_mb"])
 
     def _send(self, said: Any) -> None:
         assert self._process.stdin is not None

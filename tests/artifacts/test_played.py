@@ -272,7 +272,15 @@ def test_every_built_function_does_its_work_with_nothing_but_its_artifact(build:
     assert {name: one.outside for name, one in seen.items() if one.outside} == {}
     assert {name: one.compiled for name, one in seen.items() if one.compiled} == {}
     assert clients_without_rights(build, seen) == {}
+    # Half of the memory is the playbook's: its tools' packages, and what a run's log and prompts add.
+    assert {name: one.peak_mb for name, one in seen.items() if one.peak_mb > memory_mb(build)[name] / 2} == {}
     assert [name for name, one in seen.items() if "bedrock-runtime" in one.clients] == ["AgentFunction"]
+
+
+def memory_mb(build: Build) -> dict[str, int]:
+    """Return each function's memory, as the built template has it."""
+    resources = to_cloudformation(load_template(build.template), build.template.parent, {})["Resources"]
+    return {name: resources[name]["Properties"]["MemorySize"] for name in build.functions}
 
 
 def clients_without_rights(build: Build, seen: Mapping[str, Seen]) -> dict[str, frozenset[str]]:

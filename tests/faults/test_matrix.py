@@ -14,10 +14,11 @@ from tests.faults.play import how_it_ended, play
 from tests.faults.scenarios import AFTER_A_FAULT, BY_NAME, NOT_IN_A_RUN
 from tests.faults.shop import Shop
 from tests.faults.world import World
+from tests.support.sampling import FULL
 from tests.workflow.edges import states_of
 
 #: The sample: of this run every so-many-th case, and some seeds of the desk.
-SAMPLED, EVERY, SEEDS = "two writes", 40, (3, 8)
+SAMPLED, EVERY, SEEDS = "two writes", 40 if FULL else 80, (3, 8)
 
 
 def test_a_sample_of_the_matrix_breaks_no_rule(world: World, before: Shop) -> None:

@@ -423,3 +423,15 @@ def test_what_only_a_file_says_vouches_for_nothing(stack: Stack, model: Endpoint
     told = json.dumps([str(source) for source in opening_sources(request)])
     assert "n-77" not in told
     assert "0.csv" not in told
+
+
+def test_a_forged_opening_sends_no_other_runs_file(stack: Stack, model: Endpoint) -> None:
+    theirs = opened(stack, "secret", ("png", png(6, 6)), tenant="acme")
+    body = stack.body(theirs, "0000.run.opened")
+    forged = RunRequest(request_id="forger", text="x").run_id
+    stack.log.write(forged, "0000.run.opened", body | {"request": body["request"] | {"tenant": "globex"}})
+
+    with pytest.raises(LogCorrupt, match="is no file of"):
+        stack.plan(forged)
+
+    assert model.requests == []

@@ -22,6 +22,7 @@ from tests.functions.endpoint import Endpoint, Reply, says
 from tests.functions.lifecycle.test_leases import DAY, HOUR, taken
 from tests.functions.lifecycle.test_leases import settled as spent
 from tests.functions.stack import Stack
+from tests.support.sampling import examples
 
 TENANT = count(1)
 MODELS = Catalog()
@@ -85,7 +86,7 @@ def body(said: dict[str, Any]) -> dict[str, Any]:
     return made if said["tier"] is None else made | {"serviceTier": {"type": said["tier"]}}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(15, 40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(said=st.lists(replies, min_size=1, max_size=4))
 def test_windows_never_take_more_than_was_reserved_and_other_tenants_notice_nothing(
     stack: Stack, model: Endpoint, said: list[dict[str, Any]]
@@ -119,7 +120,7 @@ def test_windows_never_take_more_than_was_reserved_and_other_tenants_notice_noth
     stack.invoke("settle", {"run_id": bystander, "turn": 1, "ending": "failed"})
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(100, 600), deadline=None)
 @given(
     said=replies,
     model=st.sampled_from(["eu.amazon.nova-pro-v1:0", "anthropic.claude-sonnet-4-6"]),

@@ -21,6 +21,7 @@ from ballast.money.amounts import micro_dollars
 from ballast.runtime import Runtime
 from localcloud.parameters import broken, complaints
 from localcloud.template import load_template
+from tests.support.sampling import examples
 from tests.template.rendered import TEMPLATE
 from tests.template.test_environment import FUNCTIONS, settings_of
 
@@ -259,7 +260,7 @@ GENERATED = sorted(name for name, one in DECLARED.items() if "Pattern" not in na
 
 
 @pytest.mark.parametrize("name", GENERATED)
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(10, 40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_whatever_the_template_takes_can_be_read(name: str, data: st.DataObject) -> None:
     pattern = DECLARED[name]["AllowedPattern"].replace("(?=.*[1-9])", "")
@@ -271,7 +272,7 @@ def test_whatever_the_template_takes_can_be_read(name: str, data: st.DataObject)
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name.endswith("Pattern")])
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(50, 150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_whatever_expression_is_taken_here_can_be_used(name: str, data: st.DataObject) -> None:
     pieces = [*"ab-]^[()|*+?.\\:={},2$ ", "(?P<tenant>", "(?:", "[^", r"\w", "[a-z]", "{2,3}", "(?P<g>", ")", "]"]

@@ -2,6 +2,7 @@
 
 import copy
 from fnmatch import fnmatchcase
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.template import rendered
 from tests.template.arns import meet
-from tests.template.rendered import Template
+from tests.template.rendered import Template, of_type
 from tests.template.walls import breaches
 from tests.template.yours import named_in, needed_by, resources
 
@@ -36,7 +37,22 @@ def with_yours(*policies: dict[str, Any], function: str = "ExecutorFunction", **
     template = copy.deepcopy(rendered.written())
     template["Resources"] |= made
     template["Resources"][function]["Properties"]["Policies"] += policies
-    return rendered.translated(template)
+    return translated(template)
+
+
+def translated(template: Template) -> Template:
+    """Return what SAM makes of it. It makes a function without events of that function alone: the rest is made once."""
+    before = _parts()[0]["Resources"]
+    changed = {name: one for name, one in template["Resources"].items() if one != before.get(name)}
+    if any("Events" in one.get("Properties", {}) for one in changed.values()):
+        return rendered.translated(template)
+    part = rendered.translated(template | {"Resources": of_type(template, "AWS::Serverless::LayerVersion") | changed})
+    return part | {"Resources": _parts()[1]["Resources"] | part["Resources"]}
+
+
+@cache
+def _parts() -> tuple[Template, Template]:
+    return rendered.written(), rendered.translated(rendered.written())
 
 
 def there(service: str, name: str) -> dict[str, Any]:
@@ -115,6 +131,16 @@ ADDED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.parametrize("name", ["several", "a simple table", "SAM, read and write"])
+def test_what_is_translated_by_itself_is_as_in_the_whole(name: str) -> None:
+    policy, made = ADDED[name]
+    template = rendered.written()
+    template["Resources"] |= made
+    template["Resources"]["ExecutorFunction"]["Properties"]["Policies"].append(policy)
+
+    assert with_yours(policy, **made) == rendered.translated(template)
+
+
 @pytest.mark.parametrize(("policy", "made"), ADDED.values(), ids=ADDED.keys())
 def test_what_is_added_for_a_tool_breaks_no_wall(policy: dict[str, Any], made: dict[str, Any]) -> None:
     assert breaches(with_yours(policy, **made)) == []
@@ -139,7 +165,7 @@ def with_a_parameter(action: str, resource: Any, **made: dict[str, Any]) -> Temp
     template["Parameters"] |= ANYTHING
     template["Resources"] |= made
     template["Resources"]["ExecutorFunction"]["Properties"]["Policies"].append(allow(action, resource))
-    return rendered.translated(template)
+    return translated(template)
 
 
 BY_PREFIX: dict[str, tuple[str, Any]] = {

@@ -5,7 +5,8 @@ is the business's own (``tests.template.yours``), which no row names. ``ONLY`` s
 breach is reported with the wall it breaks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 
 from tests.template.rendered import Template, of_type
 from tests.template.rights import Right, rights_of, role_of, trusted_by
@@ -13,6 +14,8 @@ from tests.template.yours import is_yours, touches
 from tests.template.yours import resources as resources_of_yours
 
 Row = dict[str, str]
+#: What the role of a function, or of the state machine, may do.
+_Rights = Callable[[str], frozenset[Right]]
 
 #: What every function has: writing its own diagnostics and traces.
 EVERY: Row = {"AWSLambdaBasicExecutionRole": "managed", "AWSXrayWriteOnlyAccess": "managed"}
@@ -261,24 +264,29 @@ ONLY: list[tuple[str, str, str, str]] = [
 
 def breaches(template: Template) -> list[str]:
     """Return every way in which the rendered template breaks a wall, as a sentence; empty when none does."""
-    return [*_wrong_rows(template), *_broken_walls(template), *_shared_roles(template)]
+
+    @cache
+    def rights(name: str) -> frozenset[Right]:
+        return frozenset(rights_of(template, role_of(template, name)))
+
+    return [*_wrong_rows(template, rights), *_broken_walls(template, rights), *_shared_roles(template)]
 
 
-def _wrong_rows(template: Template) -> Iterator[str]:
+def _wrong_rows(template: Template, rights: _Rights) -> Iterator[str]:
     rows = {name: row | EVERY for name, row in MAY.items()} | {"AgentStateMachine": WORKFLOW}
     for name, row in rows.items():
-        has = rights_of(template, role_of(template, name))
+        has = rights(name)
         may = {Right(action, resource) for resource, actions in row.items() for action in actions.split()}
         more = {right for right in has - may if name != EXECUTOR or not is_yours(template, right)}
         yield from (f"{name} has {right}, which its row does not allow" for right in sorted(more))
         yield from (f"{name} lacks {right}, which its row promises" for right in sorted(may - has))
 
 
-def _broken_walls(template: Template) -> Iterator[str]:
+def _broken_walls(template: Template, rights: _Rights) -> Iterator[str]:
     yours = sorted(resources_of_yours(template))
     for name in of_type(template, "AWS::Lambda::Function"):
         row = {Right(action, resource) for resource, of in MAY.get(name, {}).items() for action in of.split()}
-        for right in sorted(rights_of(template, role_of(template, name))):
+        for right in sorted(rights(name)):
             for who, what, actions, resource in ONLY:
                 covered = right.does_any(actions) and (resource == "*" or right.reaches(template, resource))
                 if covered and name not in who.split():

@@ -126,6 +126,32 @@ def test_a_document_that_unpacks_to_a_lot_is_not_unpacked_whole(bomb: str, monke
     assert tokens_of(kept(file_format, content), CLAUDE) == CLAUDE.context_window
 
 
+def test_streams_that_overlap_and_unpack_to_nothing_are_not_all_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    class Counting:
+        def __init__(self) -> None:
+            self._real = zlib.decompressobj()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+        def decompress(self, fed: bytes, most: int) -> bytes:
+            read.append(len(fed))
+            return self._real.decompress(fed, most)
+
+    # Each stream goes on through all later ones, whose beginnings are stored text to it.
+    begins = b"stream\n\x78\x9c"
+    stored = b"\0" + len(begins).to_bytes(2, "little") + (len(begins) ^ 0xFFFF).to_bytes(2, "little") + begins
+    content = pdf() + b"8 0 obj\nstream\n\x78\x9c" + (stored + b"\0\0\0\xff\xff" * 200) * 400
+    monkeypatch.setattr(files, "zlib", SimpleNamespace(decompressobj=Counting, error=zlib.error))
+
+    found = measured("pdf", content)
+
+    assert "most_text" not in found
+    assert sum(read) < 6 * len(content)
+
+
 def test_what_was_measured_at_bedrock_is_within_the_bound() -> None:
     # Recorded: a picture of 640 x 480 was 435 tokens with its question, a PDF of one short page 1,606.
     assert tokens_of(kept("png", png(640, 480)), CLAUDE) >= 435

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import hot_window, publish
+from bench import cold_import, hot_window, publish
 from bench.publish import ROOT, blocks, documents, published, replaced
 from cli.parser import parser
 from localcloud.scenarios import names
+from localcloud.template import load_template
 from tests.support.published import masked, shapes
 
 _MODULE = re.compile(r"python3? -m (bench[\w.]*|tests[\w.]*)((?: --[\w-]+(?: [^-`\s]\S*)?)*)")
@@ -83,8 +84,7 @@ def test_every_bench_is_published_once() -> None:
     assert benches is not None
     # The recorded runs of bench.loops are not in the project; tests/unit/test_recorded_runs.py has its tables.
     assert {command.split()[2] for command in shown} == {f"bench.{name}" for name in benches[1].split()} - {
-        "bench.loops",
-        "bench.cold_import",  # not published since it measures built artifacts; docs/performance.md says so
+        "bench.loops"
     }
     assert len(shown) == len(set(shown))
     assert all(published(command).output.strip() for command in shown)
@@ -95,6 +95,17 @@ def test_every_table_of_performance_is_the_output_of_a_command() -> None:
 
     assert page.count("```console\n$ python -m bench.") == page.count("```") / 2 > 0
     assert "\n|" not in page
+
+
+def test_cold_import_publishes_every_function_of_the_template_within_its_limit() -> None:
+    resources = load_template(ROOT / "template.yaml")["Resources"]
+    functions = {name for name, one in resources.items() if one["Type"] == "AWS::Serverless::Function"}
+    _, *rows = published("python -m bench.cold_import --runs 2").output.splitlines()
+    plain = {row.split()[0]: float(row.split()[4]) for row in rows}
+
+    assert plain.keys() == functions
+    assert {name: share for name, share in plain.items() if not 0 < share <= cold_import.limit_of(name)} == {}
+    assert cold_import.LIMITS.keys() <= functions
 
 
 def test_the_simulated_conflicts_are_those_of_a_run() -> None:

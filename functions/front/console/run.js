@@ -249,7 +249,7 @@ function attachedLine(id, files) {
     said.textContent = "";
     try {
       const url = text((await get(`runs/${id}/attachments/${number}`)).url);
-      if (!url.startsWith("https://")) throw new Error("The API gave no link.");
+      if (!URL.canParse(url) || new URL(url).protocol !== "https:") throw new Error("The API gave no link.");
       el("a", { href: url, rel: "noopener noreferrer", target: "_blank" }).click();
     } catch (problem) {
       said.textContent = brief(problem.message, 240);

@@ -40,6 +40,20 @@ def test_the_header_says_how_the_run_stands_and_what_it_cost_of_its_ceiling(visi
     assert meter.evaluate("(bar) => [bar.min, bar.value, bar.max]") == [0, 28_140, 40_000]
 
 
+def test_a_file_is_a_button_that_asks_for_a_link_and_follows_no_other(visit: Any, api: Any) -> None:
+    files = [{"name": "tent <b>.png", "format": "png", "bytes": 12_345}, {"name": "x", "format": "pdf", "bytes": 5}]
+    api.answers[f"GET {RUN}"] = run("w", "answered", attachments=files)
+    api.answers[f"GET {RUN}/attachments/1"] = {"url": "javascript:document.title='run'"}
+
+    page = visit(f"#{RUN}")
+    expect(page.get_by_role("button", name="x (pdf, 1 kB)")).to_be_visible()
+    page.get_by_role("button", name="tent <b>.png (png, 13 kB)").click()
+
+    expect(page.get_by_text("The API gave no link.")).to_be_visible()
+    assert page.locator("button b").count() == 0
+    assert page.title() != "run"
+
+
 def test_a_correction_stands_beside_the_cost_with_who_and_why(visit: Any, api: Any) -> None:
     order = {"was_microusd": 28_140, "charged_microusd": 10_000, "by": "ann <b>", "reason": "by the bill"}
     api.answers[f"GET {RUN}"] = run("w", "answered")

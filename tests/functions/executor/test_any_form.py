@@ -15,6 +15,7 @@ from ballast.playbook import Approval, Playbook, Tool, ToolContext, Write, tool
 from functions.executor.handler import build
 from tests.functions.approvals import answered, asks
 from tests.functions.stack import Stack
+from tests.support.sampling import examples
 from tests.support.tool_models import MODELS, Known, respelled
 
 
@@ -51,7 +52,7 @@ def with_playbook(stack: Stack, tools: dict[str, Tool]) -> Playbook:
 
 
 @settings(
-    max_examples=20,
+    max_examples=examples(6, 20),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
 )

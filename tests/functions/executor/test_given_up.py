@@ -23,13 +23,13 @@ from bench.tau2.workflow import DEFINITION, ProcessDied
 from functions.executor.attempt import Attempt
 from functions.executor.effect import WriteAttempt
 from tests.functions.executor.provider import LEASE_S, Desk, Ended, PaymentsSdkError, Provider, desk
-from tests.support.sampling import dealt
+from tests.support.sampling import dealt, examples
 
 TOOLS = ("pay", "pay_by_key", "pay_verified", "pay_both")
 GUARDED = tuple(f"{tool}_guarded" for tool in TOOLS)
 MOMENTS = (0.0, 5.0, 40.0, LEASE_S - 0.1, None)
 #: So many random runs; more with PAYMENT_RUNS=2000.
-RUNS = int(os.environ.get("PAYMENT_RUNS", "120"))
+RUNS = int(os.environ.get("PAYMENT_RUNS", examples(40, 120)))
 
 
 class PanicException(BaseException):

@@ -16,6 +16,7 @@ from functions.front.api import _SEQ
 from tests.functions.cloud import client
 from tests.functions.http import Reply, ask, event, key
 from tests.functions.stack import Stack, client_error, once
+from tests.support.sampling import examples
 
 pytestmark = pytest.mark.usefixtures("waiting_workflow")
 
@@ -157,7 +158,7 @@ def test_a_page_of_a_log_is_bounded_in_bytes(stack: Stack) -> None:
     assert len(everything(stack, f"/runs/{run_id}/events", "events", "after")) == 5
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(30, 100))
 @given(seq=st.from_regex(re.compile(_SEQ, re.ASCII), fullmatch=True))
 def test_whatever_the_api_takes_as_a_key_is_one(seq: str) -> None:
     event = Event(run_id="run-a", seq=seq, at="", body={})
@@ -256,7 +257,7 @@ def test_a_token_that_was_forged_well_begins_elsewhere_in_the_same_list(stack: S
     assert {run["tenant"] for run in runs} <= {"forged"}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(30, 100))
 @given(st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
 def test_no_text_makes_a_token_fail(stack: Stack, text: str) -> None:
     assert get(stack, "/runs", next=text).status == 422

@@ -18,6 +18,7 @@ from ballast.contracts import RunRequest
 from ballast.errors import AtCapacity, BallastError, NotAdmitted, RunEnded
 from ballast.run import Run
 from tests.functions.lifecycle.world import Fuse, World, may_die
+from tests.support.sampling import examples
 
 #: In micro-dollars, small, so that they fill.
 LIMITS = {
@@ -281,4 +282,4 @@ class Leases(RuleBasedStateMachine):
 
 
 TestLeases = Leases.TestCase
-TestLeases.settings = settings(max_examples=60, stateful_step_count=40)
+TestLeases.settings = settings(max_examples=examples(20, 60), stateful_step_count=40)

@@ -42,7 +42,7 @@ KINDS = {
     "approval": Kind(APPROVAL, {"approve": True}),
     "rejection": Kind(APPROVAL, {"approve": False, "comment": "No."}),
 }
-#: An escalation, a question of the requester and an approval; the others are told the same way.
+#: A decision, a clarification and an approval; the others are told the same way.
 PLAYED = sampled(list(KINDS), ["guidance", "reply", "approval"])
 DECISIONS = [name for name in PLAYED if "decision" in KINDS[name].says]
 

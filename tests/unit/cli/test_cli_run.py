@@ -1,5 +1,6 @@
 """The request of ``ballast run``: from a file, standard input or options; errors name what to correct."""
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -10,6 +11,7 @@ from ballast.contracts import RunRequest
 from ballast.errors import InvalidInput
 from cli.commands.run import request_of
 from cli.parser import parser
+from tests.support.files import jpeg
 
 
 def requested(*words: str) -> RunRequest:
@@ -83,3 +85,32 @@ def test_a_wrong_file_names_the_field(tmp_path: Path, content: bytes, complaint:
 def test_wrong_usage_says_what_to_type(words: list[str], complaint: str) -> None:
     with pytest.raises(InvalidInput, match=complaint):
         requested(*words)
+
+
+def test_a_typed_file_is_named_by_its_hash_and_its_suffix_is_its_format(tmp_path: Path) -> None:
+    picture = tmp_path / "tent.jpg"
+    picture.write_bytes(jpeg())
+
+    (attached,) = requested("--text", "Hi", "--attach", str(picture)).attachments
+
+    assert (attached.name, attached.format, attached.bytes) == ("tent.jpg", "jpeg", len(jpeg()))
+    assert attached.sha256 == hashlib.sha256(jpeg()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("x.exe", b"MZ", "no format that a model takes: png, jpeg"),
+        ("x", b"MZ", "no format that a model takes"),
+        ("x.pdf", b"<html>", "is no pdf file"),
+        (".hidden.txt", b"x", "name"),
+        ("gone.png", None, "cannot be read"),
+    ],
+)
+def test_a_typed_file_that_cannot_be_sent_says_why(tmp_path: Path, name: str, content: bytes | None, says: str) -> None:
+    file = tmp_path / name
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(InvalidInput, match=f"^--attach .*{says}"):
+        requested("--text", "Hi", "--attach", str(file))

@@ -18,6 +18,7 @@ from ballast.log.events import EscalationAnswered, ModelRequested, ModelResponde
 from ballast.run import Run
 from tests.support.random_runs import runs
 from tests.support.runs import Story
+from tests.support.sampling import examples
 
 FOLDS: dict[str, Callable[[Run], Any]] = {
     "prompt": lambda run: run.prompt,
@@ -75,7 +76,7 @@ def digest_of(events: Sequence[Event], asked: ModelRequested) -> str:
     return prompt_digest(run, rebuild(run, asked), asked.inference)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(8, 25))
 @given(story=runs())
 def test_every_fold_resumes_from_every_moment_of_a_run(story: Story) -> None:
     for moment in range(len(story.written) + 1):
@@ -85,7 +86,7 @@ def test_every_fold_resumes_from_every_moment_of_a_run(story: Story) -> None:
             fold(Run(written_so_far))
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(5, 15))
 @given(story=runs())
 def test_every_fold_takes_every_prefix_of_the_log_as_it_is_read(story: Story) -> None:
     events = story.events
@@ -95,7 +96,7 @@ def test_every_fold_takes_every_prefix_of_the_log_as_it_is_read(story: Story) ->
             fold(Run(events[:length]))
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(8, 25))
 @given(story=runs(), data=st.data())
 def test_a_run_that_grows_says_what_a_run_read_anew_says(story: Story, data: st.DataObject) -> None:
     grown, at = Run(), 0
@@ -110,7 +111,7 @@ def test_a_run_that_grows_says_what_a_run_read_anew_says(story: Story, data: st.
             assert fold(grown) == fold(anew), name
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(5, 15))
 @given(story=runs(), data=st.data())
 def test_a_run_stays_what_it_was_whatever_it_grows_into(story: Story, data: st.DataObject) -> None:
     folds = FOLDS | REMEMBERING
@@ -126,7 +127,7 @@ def test_a_run_stays_what_it_was_whatever_it_grows_into(story: Story, data: st.D
             assert fold(before[length]) == fold(anew), name
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(5, 15))
 @given(story=runs(), data=st.data())
 def test_two_runs_that_grew_from_one_know_nothing_of_each_other(story: Story, data: st.DataObject) -> None:
     folds = FOLDS | REMEMBERING
@@ -281,7 +282,7 @@ def test_what_is_charged_is_what_was_settled_and_the_reservations_that_were_not(
     assert used.charged_microusd <= sum(reserved.values())
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(8, 25))
 @given(story=runs())
 def test_what_is_charged_sinks_only_by_what_a_reservation_was_too_high(story: Story) -> None:
     before = Usage()

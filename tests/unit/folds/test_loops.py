@@ -15,6 +15,7 @@ from ballast.folds.loops import Kind, Rung, detect, detect_proposed
 from ballast.folds.loops.similarity import Search
 from ballast.log.event import Event
 from ballast.run import Run
+from tests.support.sampling import examples
 from tests.unit.folds.loop_runs import LoopRun
 
 A, B, C, D = ({"order_id": f"O-{number}"} for number in (1, 2, 3, 4))
@@ -368,7 +369,7 @@ def starts_anew(event: Event) -> bool:
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(20, 60))
 @given(STEPS)
 def test_nothing_but_a_write_or_a_person_leads_up_the_ladder(steps: list[tuple[str, str, Any]]) -> None:
     run = played(steps)
@@ -380,7 +381,7 @@ def test_nothing_but_a_write_or_a_person_leads_up_the_ladder(steps: list[tuple[s
         last = Rung(rung)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(20, 60))
 @given(STEPS)
 def test_the_fold_says_later_what_it_said_when_the_call_was_proposed(steps: list[tuple[str, str, Any]]) -> None:
     run = played(steps)

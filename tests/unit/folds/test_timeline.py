@@ -27,6 +27,7 @@ from cli.trace import render
 from functions.front.contract import TimelinePage
 from tests.support.random_runs import runs
 from tests.support.runs import Story, says, wants
+from tests.support.sampling import examples
 
 ROOT = Path(__file__).parents[3]
 REFUND = {"amount_usd": "12.50", "order_id": "O-1"}
@@ -142,7 +143,7 @@ def test_what_each_attempt_at_a_call_cost_adds_up_to_what_the_run_counts(cost: i
 # ── it says what the run says ────────────────────────────────────────────────────────────────────────────────────
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(25, 80))
 @given(runs(), st.data())
 def test_any_run_wherever_its_log_ends_is_told_as_it_knows_itself(story: Story, data: st.DataObject) -> None:
     written = story.written[: data.draw(st.integers(1, len(story.written)))]
@@ -265,7 +266,7 @@ _STRANGE = st.recursive(
 )
 
 
-@settings(max_examples=75)
+@settings(max_examples=examples(25, 75))
 @given(runs(max_turns=3), st.data())
 def test_whatever_stands_in_the_bodies_of_a_log_it_has_a_story(story: Story, data: st.DataObject) -> None:
     def spoilt(event: Event) -> Event:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ballast.validation import schema_complaint
 from ballast.validation.schema import complaints_of
+from tests.support.sampling import examples
 
 SCALARS = (
     st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5, 1.0, -2.5]) | st.text("ab1", max_size=3)
@@ -51,7 +52,7 @@ def schemas() -> st.SearchStrategy[dict[str, Any]]:
 
 
 @given(schemas(), VALUES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(50, 150), deadline=None)
 def test_it_decides_as_json_schema_does(schema: dict[str, Any], value: Any) -> None:
     assert schema_complaint(schema) is None
 

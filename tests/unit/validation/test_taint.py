@@ -15,6 +15,7 @@ from ballast.log.event import Event
 from ballast.run import Run
 from ballast.validation import FreeText, Grounded, Grounding, Kind, Untrusted, ground, opening_sources, run_sources
 from ballast.validation.sources import Source
+from tests.support.sampling import examples
 
 
 class Closed(BaseModel):
@@ -336,7 +337,7 @@ STEPS = st.lists(
 
 
 @given(PLANTED, st.sampled_from(["mail", "web", "failure"]), STEPS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(60, 200), deadline=None)
 def test_no_write_has_a_planted_value_without_a_person_whatever_the_path(
     value: str, door: str, steps: list[tuple[str, list[int]]]
 ) -> None:
@@ -364,7 +365,7 @@ AMOUNTS = st.lists(st.integers(1, 99_999).map(lambda cents: Decimal(cents) / 100
 
 
 @given(AMOUNTS, st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), max_size=4), st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(30, 100), deadline=None)
 def test_no_write_moves_an_amount_that_comes_of_planted_ones(
     planted: list[Decimal], sums: list[tuple[int, int]], bare: bool
 ) -> None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from ballast.contracts import RunRequest
 from ballast.run import Run
 from ballast.validation import Grounded, Grounding, ground, opening_sources, run_sources
+from tests.support.sampling import examples
 from tests.unit.validation.test_taint import TOOLS, Closed, Described, Log
 
 EVIL = "kassim@evil.example"
@@ -320,7 +321,7 @@ PLANTED = st.sampled_from(
     st.lists(st.tuples(st.sampled_from(ROADS), st.integers(0, 99)), max_size=4),
     st.booleans(),
 )
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=examples(25, 75), deadline=None)
 def test_no_write_has_a_planted_value_without_a_person(
     value: str, form: int, roads: list[tuple[Road, int]], defect: bool
 ) -> None:
@@ -345,7 +346,7 @@ PERCENT = st.integers(2, 400).filter(lambda number: number not in (6, 24, 40, 24
 
 
 @given(PERCENT, st.sampled_from(["{}%", "{} %", "{} percent", "percent: {}", "{}-percent", "{} pct", "by {}"]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(30, 100), deadline=None)
 def test_no_write_has_a_planted_percentage_without_a_person(number: int, spelling: str) -> None:
     run = Made().read("Take " + spelling.format(number) + " off.")
     run.call("sum", {"a": number - 1, "b": 1}, result={"total": number})
@@ -355,7 +356,7 @@ def test_no_write_has_a_planted_percentage_without_a_person(number: int, spellin
 
 
 @given(st.integers(1, 99_999), st.lists(st.sampled_from("+-*/"), min_size=1, max_size=4), st.integers(1, 98))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(30, 100), deadline=None)
 def test_no_write_moves_a_planted_amount_that_a_tool_computed(cents: int, ways: list[str], other: int) -> None:
     planted, run = Decimal(cents) / 100, Made()
     run.read(f"Refund {planted}.")

@@ -176,6 +176,8 @@ _NO_TEXT = re.compile(rb"/Subtype\s*/Image|/FontFile|/Length1\b|/Alternate\b|/Ty
 _PAGE = re.compile(rb"/Type\s*/Page(?![a-zA-Z])")
 #: Streams of one file that are looked at, and bytes of the description before each.
 _MOST_STREAMS, _ABOUT_BYTES = 20_000, 2_048
+#: Bytes that the unpacking of one file may read, as a multiple of its size: streams may overlap, and unpack to nothing.
+_MOST_READ = 4
 
 
 def _pdf(file_format: str, content: bytes) -> dict[str, Any]:
@@ -188,15 +190,18 @@ def _pdf(file_format: str, content: bytes) -> dict[str, Any]:
         return {"pages": pages}
     ends = [begins for begins, _ in starts[1:]] + [len(content)]
 
+    left = _MOST_READ * len(content)
+
     def sizes() -> Iterator[int]:
-        nonlocal pages
+        nonlocal pages, left
         yield starts[0][0] if starts else len(content)
         for (named, start), end in zip(starts, ends, strict=False):
             about = content[max(0, named - _ABOUT_BYTES) : named]
             if not _NO_TEXT.search(about[about.rfind(b" obj") + 1 :]):
-                for piece in _inflated(content, start, end):
+                for read, piece in _inflated(content, start, end):
+                    left -= read
                     pages += len(_PAGE.findall(piece))
-                    yield len(piece)
+                    yield len(piece) if left >= 0 else MOST_UNPACKED + 1
             closed = content.rfind(b"endstream", start, end)
             yield end - closed if closed >= 0 else 0
 
@@ -204,19 +209,22 @@ def _pdf(file_format: str, content: bytes) -> dict[str, Any]:
     return sized | {"pages": pages}
 
 
-def _inflated(content: bytes, start: int, end: int) -> Iterator[bytes]:
-    """Yield a stream in parts; one that is not compressed is what it is, up to the next one."""
+def _inflated(content: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Yield a stream in parts, each with the bytes that were read for it.
+
+    A stream that is not compressed is what it is, up to the next one.
+    """
     unpacking, at = zlib.decompressobj(), start
     try:
         while at < len(content) and not unpacking.eof:
             fed = content[at : at + _FED]
-            at += _FED
-            while fed:
-                if piece := unpacking.decompress(fed, _CHUNK):
-                    yield piece
-                fed = unpacking.unconsumed_tail
+            at += len(fed)
+            piece = unpacking.decompress(fed, _CHUNK)
+            yield len(fed) - len(unpacking.unused_data), piece
+            while unpacking.unconsumed_tail:
+                yield 0, unpacking.decompress(unpacking.unconsumed_tail, _CHUNK)
     except zlib.error:
-        yield content[start:end]
+        yield 0, content[start:end]
 
 
 def _sized(sizes: Iterator[int], pages: int) -> dict[str, Any]:
