@@ -366,7 +366,7 @@ def long_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def ratios(printed: str) -> dict[str, list[float]]:
     """Return the ratios of ``bench.caching`` by row: Haiku, Sonnet, Nova."""
     found = re.findall(r"^ *(\S.*?) +(\d\.\d\d) +(\d\.\d\d) +(\d\.\d\d)$", printed, re.MULTILINE)
-    return {label: list(map(float, cells)) for label, *cells in found}
+    return {label: list(map(float, cells)) for label, *cells in found if not label.startswith("US dollars")}
 
 
 @pytest.mark.usefixtures("long_run")
@@ -386,6 +386,17 @@ def test_caching_pays_on_a_long_run_and_no_attempt_costs_more_than_it_reserved(
     assert rows["5"][1] < rows["2"][1] < 1
     assert re.search(r"^[\d,]+ attempts: 0 cost more than their reservation, 0 usages", printed, re.MULTILINE)
     assert "tau2 is not installed" in printed
+
+
+@pytest.mark.usefixtures("long_run")
+def test_the_published_ratios_of_caching_have_every_row_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = ratios(published("python -m bench.caching").output)
+    turns = [str(turn) for turn in caching.TURNS]
+
+    caching.main(["--runs", "1", "--workers", "1"])
+
+    played = [label for label in ratios(capsys.readouterr().out) if label not in turns]
+    assert [label for label in shown if "tau2" not in label] == [*played, *turns]
 
 
 @pytest.mark.usefixtures("long_run")

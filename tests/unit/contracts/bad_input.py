@@ -230,7 +230,7 @@ CONTRACTS = [
         AgentConfig,
         {"name": "support", "model": "m", "instructions": "Help.", "limits": {"turns": 3}}
         | {"inference": {"temperature": 0.5, "thinking": 2000, "effort": "low", "required": ["thinking"]}}
-        | {"guardrail": {"id": "gr1abc", "version": 1}}
+        | {"guardrail": {"id": "gr1abc", "version": 1}, "cache": {"ttl": "1h"}}
         | {"intents": {"refund": {}}, "escalation_timeout_s": 60, "approval_timeout_s": 60}
         | {"ask_requester": True, "requester_timeout_s": 60, "service_tier": "flex"}
         | {"second_model": "n", "model_for": [{"model": "o", "intents": ["refund"]}, {"model": "p", "from_turn": 3}]}
@@ -253,6 +253,7 @@ CONTRACTS = [
             "inference": [*NO_OBJECT, None, {"x": 1}, {"required": ["x"]}, {"required": ["top_p"]}]
             + [{name: bad} for name in ("temperature", "top_p") for bad in NO_SHARE]
             + [{"thinking": bad} for bad in ("much", True, -1, 1.5, "1000")],
+            "cache": [None, "off", 0, 1, [], {"x": 1}, {"ttl": "2h"}, {"ttl": 300}, {"ttl": ["5m"]}],
             "limits": [*NO_OBJECT, None, {"turns": "3"}, {"turn": 3}],
             "intents": [*NO_OBJECT, None, {"refund": 1}, {"refund": {"x": 1}}, {"two words": {}}],
             "escalation_timeout_s": NO_SECONDS,

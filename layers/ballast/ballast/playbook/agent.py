@@ -157,6 +157,8 @@ class AgentConfig(Wire):
     @field_validator("cache", mode="before")
     @classmethod
     def _on(cls, cache: Any) -> Any:
+        if isinstance(cache, int) and not isinstance(cache, bool):  # 0 equals False
+            raise ValueError("must be off, on or {ttl: …}")
         return {} if cache is True else cache
 
     @property
