@@ -24,6 +24,7 @@ from ballast.runtime import utc_now
 from localcloud.functions import MAX_PAYLOAD_BYTES, FunctionError
 from localcloud.gateway.http_api import MAX_BODY_BYTES, Reply, Request, event_of, match, reply_of
 from localcloud.gateway.identity import named
+from localcloud.gateway.links import FileLinks
 
 if TYPE_CHECKING:
     from localcloud.cloud import LocalCloud
@@ -57,8 +58,10 @@ def serve(
     on          a server that already has its port, instead of ``host`` and ``port``
     """
 
+    links = FileLinks(cloud)
+
     def answer(request: Request) -> Reply:
-        reply = _answer(cloud, authorizer, request)
+        reply = links.followed(request) or links.localized(request, _answer(cloud, authorizer, request))
         on_reply(request, reply)
         return reply
 

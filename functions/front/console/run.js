@@ -241,6 +241,12 @@ function duration(run) {
     late && el("span", { class: "error-name", text: " · past its deadline" })].filter(Boolean);
 }
 
+/** Whether it is S3's address, or one of `ballast up`, which serves files beside the console. */
+function isLink(url) {
+  const { protocol, origin } = URL.canParse(url) ? new URL(url) : {};
+  return protocol === "https:" || (protocol === "http:" && origin === location.origin);
+}
+
 /** The files of a run. Each is loaded as a download by a link of its own: nothing of it is shown here. */
 function attachedLine(id, files) {
   if (!files.length) return null;
@@ -249,7 +255,7 @@ function attachedLine(id, files) {
     said.textContent = "";
     try {
       const url = text((await get(`runs/${id}/attachments/${number}`)).url);
-      if (!URL.canParse(url) || new URL(url).protocol !== "https:") throw new Error("The API gave no link.");
+      if (!isLink(url)) throw new Error("The API gave no link.");
       el("a", { href: url, rel: "noopener noreferrer", target: "_blank" }).click();
     } catch (problem) {
       said.textContent = brief(problem.message, 240);

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import pytest
 from playwright.sync_api import expect
 
 from ballast.log.events import RunCorrected
@@ -52,6 +53,28 @@ def test_a_file_is_a_button_that_asks_for_a_link_and_follows_no_other(visit: Any
     expect(page.get_by_text("The API gave no link.")).to_be_visible()
     assert page.locator("button b").count() == 0
     assert page.title() != "run"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://evil.example/x", "blob:{origin}/1", "data:text/html,x", "//evil.example/x", ""]
+)
+def test_only_s3s_address_or_this_servers_is_followed(visit: Any, api: Any, url: str) -> None:
+    api.answers[f"GET {RUN}"] = run("w", "answered", attachments=[{"name": "x", "format": "pdf", "bytes": 5}])
+    page = visit(f"#{RUN}")
+    origin = page.evaluate("location.origin")
+    followed = page.evaluate_handle(
+        "() => { const all = [];"
+        " HTMLAnchorElement.prototype.click = function () { all.push(this.href); }; return all; }"
+    )
+    button = page.get_by_role("button", name="x (pdf, 1 kB)")
+
+    for asked in (url.format(origin=origin), f"{origin}/local-files/t", "https://b.s3.amazonaws.com/k"):
+        api.answers[f"GET {RUN}/attachments/1"] = {"url": asked}
+        with page.expect_response(lambda reply: reply.url.endswith("/attachments/1")):
+            button.click()
+    page.wait_for_function("all => all.length > 1", arg=followed)
+
+    assert followed.json_value() == [f"{origin}/local-files/t", "https://b.s3.amazonaws.com/k"]
 
 
 def test_a_correction_stands_beside_the_cost_with_who_and_why(visit: Any, api: Any) -> None:
