@@ -21,7 +21,7 @@ from ballast.contracts.timeline import (
     Turn,
     TurnEscalation,
 )
-from ballast.timeline import attached
+from ballast.timeline import attached, file_text
 from cli.trace.layout import FULL, NO_BREAK, Detail, Heading, Labelled, Plain, joined
 from cli.trace.text import as_text, brief, clean, clipped, count, shared, span, usd
 
@@ -241,6 +241,9 @@ def _call(call: Call, detail: Detail) -> Iterator[RenderableType]:
         yield Labelled("approval", _approval(call.approvals), style="magenta")
     label, style = OUTCOMES[call.outcome]
     yield Labelled(label, _outcome(call, detail, style), style=style, indent=4)
+    if call.files:
+        files = "; ".join(f"{file_text(one.kind, one.model_dump())} {one.name}" for one in call.files)
+        yield Labelled("attached", Text(clipped(clean(files, lines=False), detail.text)), indent=4)
     if call.signal:
         yield Labelled("loop", Text(_flat(call.signal.words), "bold yellow"), indent=4)
     if call.outcome == "ok" and call.message:

@@ -36,6 +36,7 @@ from ballast.contracts.timeline import (
     Pivot,
     Position,
     Proposal,
+    ResultFile,
     Signal,
     Spent,
     Status,
@@ -426,6 +427,7 @@ class _TimelineOf:
             signal=self.signals.get(at),
             approvals=tuple(self.approval(one) for one in rounds),
             doubts=doubts,
+            files=tuple(map(_file, state.recorded_files)),
         )
 
     @staticmethod
@@ -640,6 +642,12 @@ def attached(request: Mapping[str, Any]) -> list[str]:
     """Return the files of a recorded request, each in brief and with the name that its sender gave it."""
     files = (one for one in _listed(request.get("attachments")) if isinstance(one, Mapping))
     return [f"{file_text(kind_of(_text(one.get('format'))), one)} {_text(one.get('name'))}" for one in files]
+
+
+def _file(one: Mapping[str, Any]) -> ResultFile:
+    file_format = _text(one.get("format"))
+    name, size = _text(one.get("name")), _whole(one.get("bytes"))
+    return ResultFile(kind=kind_of(file_format), format=file_format, name=name, bytes=size)
 
 
 def file_text(kind: str, file: Mapping[Any, Any]) -> str:

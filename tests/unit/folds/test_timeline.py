@@ -301,6 +301,24 @@ def test_an_event_of_a_later_version_is_named() -> None:
     assert (made.unknown, made.turns[0].unknown) == (("9999.run.something_new",), ("0001.call.1.something_new",))
 
 
+def test_the_files_of_a_result_are_listed_and_what_nobody_can_read_of_them_hides_nothing_else() -> None:
+    whole = {"kind": "image", "format": "png", "name": "a.png", "bytes": 12_300, "sha256": "x", "key": "k"}
+    story = Story().opened()
+    story.decides(1, Planner.AGENT, scan := CallTools(calls=(ToolCall(tool="scan", arguments={}),)))
+    story.intends(1, 1, scan.calls[0])
+    settled = {"tool": "scan", "status": "ok", "result": "ok", "latency_ms": 3}
+    story.write("0001.call.1.settled", settled | {"attachments": [whole, {"format": 7, "bytes": "x"}]})
+
+    made = story.run.timeline()
+
+    assert made.turns[0].calls[0].outcome == "ok"
+    assert [one.model_dump() for one in made.turns[0].calls[0].files] == [
+        {"kind": "image", "format": "png", "name": "a.png", "bytes": 12_300},
+        {"kind": "image", "format": "7", "name": "", "bytes": None},
+    ]
+    assert "[image png 13 kB] a.png" in drawn(made)
+
+
 def test_the_example_in_the_docs_is_one_and_has_every_field() -> None:
     example = json.loads((ROOT / "docs" / "timeline-example.json").read_text(encoding="utf-8"))
 

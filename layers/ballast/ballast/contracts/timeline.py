@@ -158,6 +158,18 @@ class Doubt(_Part):
     at: _Str = ""
 
 
+class ResultFile(_Part):
+    """An image or a document that came with a result. ``name`` is the tool's; ``bytes`` is the size, null if unknown.
+
+    Where the file is: ``GET /runs/{run_id}/attachments/{number}``, numbered over the request and then the turns.
+    """
+
+    kind: Literal["image", "document"]
+    format: _Str
+    name: _Str
+    bytes: int | None
+
+
 class CallAttempt(_Part):
     """The cost of one attempt at a call of a tool that costs money.
 
@@ -198,6 +210,7 @@ class Call(_Part):
     undo              the call that would undo it, recorded before its effect
     undoes            of a rollback's call: the call that it undoes
     repeats           the earlier call whose recorded result it got, instead of acting again
+    files             the files that came with its result
     left_out          bytes of its result and arguments if they were too large for a page; they are null then
     """
 
@@ -219,6 +232,7 @@ class Call(_Part):
     signal: Signal | None = None
     approvals: tuple[Approval, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    files: tuple[ResultFile, ...] = ()
     left_out: int = 0
 
 

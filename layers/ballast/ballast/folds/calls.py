@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -114,7 +114,7 @@ class CallState:
     approved_by  the people who approved it
     proposed     the planner's call, if a person changed the arguments; ``call`` is the changed one
     admitted     the call with normalized arguments, as the gate recorded it; None before the gate
-    attachments  the files that came with its result
+    recorded_files  the files that came with its result, as the log has them; see ``attachments``
     """
 
     turn: int
@@ -134,12 +134,17 @@ class CallState:
     approved_by: tuple[str, ...] = ()
     proposed: ToolCall | None = None
     admitted: ToolCall | None = None
-    attachments: tuple[Kept, ...] = ()
+    recorded_files: tuple[dict[str, Any], ...] = ()
 
     @property
     def position(self) -> tuple[int, int]:
         """The turn and the index."""
         return self.turn, self.index
+
+    @property
+    def attachments(self) -> tuple[Kept, ...]:
+        """The files that came with its result. Raises ``LogCorrupt``."""
+        return kept_files(self.recorded_files)
 
     @property
     def as_admitted(self) -> ToolCall:
@@ -187,7 +192,7 @@ class CallState:
                     repeat_of=fact.repeat_of,
                     effect=self.effect or fact.effect,
                     admitted=self._admitted(fact),
-                    attachments=kept_files(fact.attachments),
+                    recorded_files=tuple(fact.attachments),
                 )
         return self
 
@@ -206,7 +211,7 @@ class CallState:
         return self.call.model_copy(update={"arguments": fact.arguments})
 
 
-def kept_files(recorded: list[dict[str, Any]]) -> tuple[Kept, ...]:
+def kept_files(recorded: Iterable[dict[str, Any]]) -> tuple[Kept, ...]:
     """Return the files that an event has. Raises ``LogCorrupt``."""
     return tuple(parse(Kept, one, what="attachment", error=LogCorrupt) for one in recorded)
 

@@ -245,7 +245,7 @@ def _results(
     # A call that was not started got the result of an earlier one, which is a source already.
     marked = {name: has_mark(made.returns, Untrusted) for name, made in tools.items()}
     for state in run.calls:
-        if state.attachments:
+        if state.recorded_files:
             told.add(state.turn, _FILES)
             yield _FILES
         settled = run.fact(CallSettled, *state.position)
