@@ -28,7 +28,7 @@ from functools import partial
 from typing import Any
 
 from ballast.attachments.prompt import with_content
-from ballast.attachments.store import Attachments
+from ballast.attachments.store import ReadContents
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.decision import LIMITS
 from ballast.contracts.limits import HistoryUsed
@@ -67,7 +67,7 @@ class Agent:
     """The agent: it asks a model, with the playbook's instructions and tools."""
 
     log: RunLog
-    attachments: Attachments
+    contents: ReadContents
     choice: AttemptChoice
     model: Converse
     circuits: Circuits
@@ -118,7 +118,7 @@ class Agent:
         # Before the reservation: what cannot be read costs nothing.
         request = converse_request(run, requested, stack=self.stack)
         if run.attachments:
-            request = with_content(request, partial(self.attachments.read, run.opening.request.tenant, run_id))
+            request = with_content(request, partial(self.contents.read, run.opening.request.tenant, run_id))
         recorded = self.log.record(run_id, requested)
         if recorded.invocation != requested.invocation:
             raise AttemptInProgress(f"{run_id} turn {requested.turn}: another attempt has already asked the model.")

@@ -18,7 +18,7 @@
 from time import sleep
 from typing import Any
 
-from ballast.attachments.store import Attachments
+from ballast.attachments.store import Attachments, ReadContents
 from ballast.breaker_reader import Breakers, BreakerSettings
 from ballast.contracts import PlanTask
 from ballast.contracts.wire import parse
@@ -68,7 +68,7 @@ def build(runtime: Runtime) -> Agent:
     )
     return Agent(
         log=log,
-        attachments=Attachments.of(runtime),
+        contents=ReadContents(Attachments.of(runtime)),
         choice=choice,
         model=Converse.of(runtime, endpoint_url=settings.model_endpoint_url, timeout_s=settings.model_timeout_s),
         circuits=Circuits.of(runtime, settings.model_circuits_table),

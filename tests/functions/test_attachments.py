@@ -239,6 +239,21 @@ def test_content_that_was_changed_after_admission_is_never_sent(stack: Stack, mo
     assert model.requests == []
 
 
+def test_a_warm_agent_reads_a_file_once_a_run(stack: Stack, model: Endpoint) -> None:
+    first, second = opened(stack, "warm", ("png", png(5, 15))), opened(stack, "warm-too", ("png", png(5, 15)))
+    model.will(calls({"name": "read_note", "input": {"note_id": "n"}}), says("Done."))
+    stack.plan(first)
+    for run_id in (first, second):
+        [kept] = stack.body(run_id, "0000.run.opened")["attachments"]
+        client("s3").delete_object(Bucket="payloads", Key=kept["key"])
+
+    stack.plan(first, 2)
+
+    assert sent_blocks(model)[2]["image"]["source"] == {"bytes": base64.b64encode(png(5, 15)).decode()}
+    with pytest.raises(LogCorrupt, match="gone"):
+        stack.plan(second)
+
+
 def test_a_second_model_that_takes_none_is_passed_over(stack: Stack, model: Endpoint, tmp_path: Path) -> None:
     for function in ("planner", "admit"):
         stack.environs[function]["PLAYBOOK_DIR"] = ledger_with(tmp_path / function, second_model=BLIND)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ballast.attachments import files
 from ballast.attachments.files import MOST_PIXELS, MOST_UNPACKED, WrongContent, measured
 from ballast.attachments.prompt import kept_in, listed, most_tokens, tokens_of, why_not_taken, with_content
+from ballast.attachments.store import ReadContents
 from ballast.contracts.attachment import Kept, kind_of
 from ballast.models.catalog import Catalog
 from tests.support.files import GOOD, gif, jpeg, office, pdf, png, webp
@@ -210,3 +211,36 @@ def test_what_a_card_does_not_take_is_said(card: Any, formats: list[str], why: s
 
 def test_each_format_has_its_kind() -> None:
     assert {one for one in GOOD if kind_of(one) == "image"} == {"png", "jpeg", "gif", "webp"}
+
+
+# What a warm function keeps
+
+
+class Bucket:
+    """A store whose files hold as many bytes as they say, and that counts what is read."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def read(self, tenant: str, run_id: str, kept: Kept) -> bytes:
+        self.keys.append(kept.key)
+        return b"x" * kept.bytes
+
+
+def test_what_a_warm_function_keeps_is_bounded_and_of_one_run() -> None:
+    bucket = Bucket()
+    contents = ReadContents(bucket, most_bytes=10)  # type: ignore[arg-type]
+
+    def read(run_id: str, size: int, sha: str = "a") -> int:
+        key = f"attachments/acme/{run_id}/{sha * 64}"
+        made = {"name": "a", "format": "txt", "bytes": size, "sha256": sha * 64, "key": key}
+        before = len(bucket.keys)
+        assert len(contents.read("acme", run_id, Kept.model_validate(made))) == size
+        return len(bucket.keys) - before
+
+    one, two = f"run-{'a' * 24}", f"run-{'b' * 24}"
+    assert [read(one, 6), read(one, 6)] == [1, 0]
+    assert [read(one, 5, "b"), read(one, 5, "b")] == [1, 1]  # no room
+    assert [read(one, 4, "c"), read(one, 4, "c")] == [1, 0]
+    assert read(one, 7) == 1  # another size is another file
+    assert [read(two, 6), read(one, 6)] == [1, 1]

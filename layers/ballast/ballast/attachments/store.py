@@ -130,6 +130,32 @@ class Attachments:
         return f"Bucket {self.bucket} (PAYLOAD_BUCKET)"
 
 
+class ReadContents:
+    """The contents that a warm function has read of the run that it follows; those of another run are dropped.
+
+    most_bytes  what it keeps together; a file beyond that is read each time
+    """
+
+    def __init__(self, store: Attachments, most_bytes: int = 16 * 1024 * 1024) -> None:
+        self._store, self._most_bytes = store, most_bytes
+        self._of_run: tuple[tuple[str, str], dict[tuple[str, str, int], bytes]] = ("", ""), {}
+
+    def read(self, tenant: str, run_id: str, kept: Kept) -> bytes:
+        """Return the content of a file of the run's log; see ``Attachments.read``."""
+        run, contents = self._of_run
+        if run != (tenant, run_id):
+            contents = {}
+            self._of_run = (tenant, run_id), contents
+        # All that a read checks is in the key, so a forged entry of the log finds nothing here.
+        checked = kept.key, kept.sha256, kept.bytes
+        content = contents.get(checked)
+        if content is None:
+            content = self._store.read(tenant, run_id, kept)
+            if sum(map(len, contents.values())) + len(content) <= self._most_bytes:
+                contents[checked] = content
+        return content
+
+
 def is_of(tenant: str, run_id: str, kept: Kept) -> bool:
     """Return whether the file is that run's: whoever writes the log could name another one's."""
     return kept.key == key_of(tenant, run_id, kept.sha256)
