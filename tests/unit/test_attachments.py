@@ -1,5 +1,7 @@
 """Files are what their format says, and their size for a model is bounded without decoding them."""
 
+import io
+import zipfile
 import zlib
 from types import SimpleNamespace
 from typing import Any
@@ -125,6 +127,33 @@ def test_a_document_that_unpacks_to_a_lot_is_not_unpacked_whole(bomb: str, monke
     assert "most_text" not in found
     assert sum(map(len, unpacked)) < MOST_UNPACKED + (1 << 20)
     assert tokens_of(kept(file_format, content), CLAUDE) == CLAUDE.context_window
+
+
+@pytest.mark.parametrize("size", [64 * 1024 - 1, 64 * 1024, 64 * 1024 + 1, 71_780, 128 * 1024, 200_000])
+def test_a_stream_that_ends_within_what_was_fed_is_counted_once(size: int) -> None:
+    found = measured("pdf", pdf(b"x" * size))  # packed to less than is fed at once
+
+    assert size <= found["most_text"] < size + 1_000
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("broken", [False, True])
+def test_an_office_file_that_is_packed_without_a_bound_is_refused(method: int, broken: bool) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", method) as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>" * 50)
+        archive.writestr("word/document.xml", bytes(1 << 20))
+    content = bytearray(made.getvalue())
+    if broken:
+        content[60] ^= 0xFF
+
+    with pytest.raises(WrongContent, match="is no docx file"):
+        measured("docx", bytes(content))
+
+
+def test_a_webp_that_ends_in_its_header_is_refused() -> None:
+    with pytest.raises(WrongContent, match="is no webp file"):
+        measured("webp", b"RIFF\0\0\0\0WEBPVP8X")
 
 
 def test_streams_that_overlap_and_unpack_to_nothing_are_not_all_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,7 +107,7 @@ def _webp(content: bytes) -> tuple[int, int] | None:
     if content[:4] != b"RIFF" or content[8:12] != b"WEBP":
         return None
     chunk = content[12:16]
-    if chunk == b"VP8X":
+    if chunk == b"VP8X" and len(content) >= 30:
         return 1 + int.from_bytes(content[24:27], "little"), 1 + int.from_bytes(content[27:30], "little")
     if chunk == b"VP8L" and content[20] == 0x2F:
         (bits,) = struct.unpack("<I", content[21:25])
@@ -158,7 +158,11 @@ def _office(file_format: str, content: bytes) -> dict[str, Any]:
             names = archive.namelist()
             if "[Content_Types].xml" not in names or not any(one.startswith(_OFFICE[file_format]) for one in names):
                 raise _not(file_format)
-            texts = [one for one in archive.infolist() if not one.filename.lower().endswith(_PICTURES)]
+            members = archive.infolist()
+            # Other methods are unpacked without a bound, and no Office program writes them.
+            if not all(one.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for one in members):
+                raise _not(file_format)
+            texts = [one for one in members if not one.filename.lower().endswith(_PICTURES)]
             return _sized(_unzipped(archive, texts), pages=len(names) - len(texts))
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError, zlib.error):
         raise _not(file_format) from None
@@ -221,7 +225,7 @@ def _inflated(content: bytes, start: int, end: int) -> Iterator[tuple[int, bytes
             at += len(fed)
             piece = unpacking.decompress(fed, _CHUNK)
             yield len(fed) - len(unpacking.unused_data), piece
-            while unpacking.unconsumed_tail:
+            while unpacking.unconsumed_tail and not unpacking.eof:  # after its end, the tail is what follows the stream
                 yield 0, unpacking.decompress(unpacking.unconsumed_tail, _CHUNK)
     except zlib.error:
         yield 0, content[start:end]
