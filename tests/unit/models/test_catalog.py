@@ -314,6 +314,23 @@ def test_a_long_prompt_is_dearer_in_every_family_and_tier() -> None:
             assert (long.input, long.output) == (rate * percent * 5 // 100, rate * percent * 2 // 100)
 
 
+def test_a_price_without_the_caches_classes_is_refused_for_a_model_that_caches() -> None:
+    own = catalog({HAIKU: {"prices": [{"version": "mine", "valid_from": "2027-01-01", "input": 3, "output": 5}]}})
+
+    with pytest.raises(SettingInvalid, match="mine: the model caches prompts. .*cache_write_1h"):
+        own.card(HAIKU)
+
+
+def test_an_own_price_without_regions_keeps_the_families_of_the_model() -> None:
+    model = "anthropic.claude-opus-4-6-v1"
+    own = catalog({model: {"prices": [price(7, "mine", valid_from="2027-01-01")]}})
+
+    assert own.card(model).families == MODELS.card(model).families != ()
+    assert own.in_region(f"region.{model}", "eu-west-1") == f"eu.{model}"
+    with pytest.raises(ModelRefused, match="has no inference profile apac"):
+        own.check(f"apac.{model}", tools=True)
+
+
 def test_a_price_without_the_caches_classes_costs_them_as_input() -> None:
     made = catalog({NO_CARD: card({"version": "1", "input": 3, "output": 9})}).newest_price(NO_CARD).price()
 

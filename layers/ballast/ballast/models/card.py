@@ -285,8 +285,8 @@ class ModelCard(_Part):
 
     @property
     def families(self) -> tuple[RegionFamily, ...]:
-        """The families that it runs in, by its newest price; none if they are not known."""
-        return tuple(self.prices[-1].regions) if self.prices else ()
+        """The families that it runs in, by the newest price that lists any; none if they are not known."""
+        return next((tuple(price.regions) for price in reversed(self.prices) if price.regions), ())
 
 
 def _scaled(own: Price, by_family: Percent | Price, by_tier: Percent | Price) -> Price:

@@ -199,7 +199,8 @@ class Catalog:
             model = file.ids[base]
             try:
                 facts = file.facts(model)
-                added = _prices(facts.pop("prices", []))
+                caches = facts.get("cache", made.get("cache")) is not None
+                added = _prices(facts.pop("prices", []), caches=caches)
             except ValueError as problem:
                 raise SettingInvalid(f"{where}: models.{model}.{problem}.") from None
             prices = [*made.get("prices", []), *added]
@@ -328,16 +329,22 @@ models:
       - {{version: "mine-1", valid_from: 2026-01-31, input: 1000000, output: 5000000}}  # micro-dollars per 1M tokens"""
 
 
-def _prices(written: Any) -> list[Any]:
+def _prices(written: Any, *, caches: bool) -> list[Any]:
     """Return a file's prices of one model, whole. Raises ``ValueError`` if they are not oldest first.
 
-    A price that names no class of the cache is that of a model that reports none: they cost as much as input.
+    A price that names no class of the cache is that of a model that reports none: they cost as much as input. It is
+    refused where the model ``caches``, since writes cost more there.
     """
     if not isinstance(written, list) or not all(isinstance(one, dict) for one in written):
         raise ValueError("prices: must be a list of prices")
     days = [str(one.get("valid_from", "")) for one in written]
     if days != sorted(set(days)):
         raise ValueError("prices: each must be valid from a later day than the one before")
+    bare = [str(one.get("version")) for one in written if not any(name in one for name in _CACHE_CLASSES)]
+    if caches and bare:
+        raise ValueError(
+            f"prices: {', '.join(bare)}: the model caches prompts. Add what that costs: {', '.join(_CACHE_CLASSES)}"
+        )
     return [
         one if any(name in one for name in _CACHE_CLASSES) else dict.fromkeys(_CACHE_CLASSES, one.get("input")) | one
         for one in written
