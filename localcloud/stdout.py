@@ -59,8 +59,9 @@ class _ByThread(io.TextIOBase):
         return self._elsewhere().write(text)
 
     def flush(self) -> None:
-        if _sink() is None:
-            self._elsewhere().flush()
+        elsewhere = self._elsewhere()
+        if _sink() is None and not elsewhere.closed:  # Python flushes this object at its end, which may be later
+            elsewhere.flush()
 
     def isatty(self) -> bool:
         return self._elsewhere().isatty()

@@ -317,7 +317,7 @@ def test_a_long_prompt_is_dearer_in_every_family_and_tier() -> None:
 def test_a_price_without_the_caches_classes_is_refused_for_a_model_that_caches() -> None:
     own = catalog({HAIKU: {"prices": [{"version": "mine", "valid_from": "2027-01-01", "input": 3, "output": 5}]}})
 
-    with pytest.raises(SettingInvalid, match="mine: the model caches prompts. .*cache_write_1h"):
+    with pytest.raises(SettingInvalid, match=r"mine: the model caches prompts\. .*cache_write_1h"):
         own.card(HAIKU)
 
 

@@ -1,5 +1,6 @@
 """Functions run in this process as Lambda runs them: errors by name, JSON in and out, limits kept."""
 
+import io
 import json
 import sys
 import threading
@@ -235,3 +236,18 @@ def test_what_a_handler_writes_in_bytes_is_printed_as_its_text(stream: str) -> N
         thread.join()
 
     assert "".join(printed) == "naïve\n\\xff"
+
+
+def test_a_stream_that_outlives_the_one_behind_it_is_flushed_without_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    behind = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr("sys.stdout", behind)
+    with stdout_restored():
+        prints = threading.Thread(target=printing_to, args=([].append,))
+        prints.start()
+        prints.join()
+        kept = sys.stdout
+    behind.close()
+
+    kept.flush()  # as Python does at its end
+
+    assert kept is not behind
