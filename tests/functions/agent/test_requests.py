@@ -17,6 +17,7 @@ from ballast.contracts import ExitReason, HandOver, Limits, Planner
 from ballast.folds.conversation import changed_prompts
 from ballast.log.events import ModelRequested
 from ballast.models.catalog import CardFile, Catalog
+from ballast.money.prices import CLASSES
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.agent import Guardrail
 from ballast.playbook.inference import Inference
@@ -107,7 +108,7 @@ def ledger() -> Playbook:
 
 def catalog(**cards: dict[str, Any]) -> Catalog:
     """Return the catalog of models ``acme.NAME``."""
-    common = {"prices": [{"version": "1", "input": 1, "output": 1}]}
+    common = {"prices": [{"version": "1"} | dict.fromkeys(CLASSES, 1)]}
     models = {f"acme.{name}": {**common, "name": name, **facts} for name, facts in cards.items()}
     return Catalog(CardFile(vendor="Acme", as_of=date(2026, 11, 29), models=models))
 

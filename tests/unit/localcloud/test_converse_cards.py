@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ballast.models.catalog import CardFile, Catalog
+from ballast.money.prices import CLASSES
 from localcloud.converse import ModelError, Reply, Strict
 from localcloud.converse.cache_rules import CACHE_RULES
 from localcloud.converse.card_rules import CARD_RULES
@@ -32,7 +33,7 @@ from tests.unit.localcloud.test_converse_rules import (
 HAIKU = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
 SONNET = "us.anthropic.claude-sonnet-4-6"
 NOVA = "eu.amazon.nova-pro-v1:0"
-_PRICE = {"version": "1", "input": 1, "output": 1}
+_PRICE = {"version": "1"} | dict.fromkeys(CLASSES, 1)
 _WHOLE: dict[str, Any] = {
     "context_window": 100_000,
     "max_output": 4_000,
