@@ -192,9 +192,10 @@ def _calls_last(content: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, A
     first = next((at for at, block in enumerate(content) if "toolUse" in block), len(content))
     if any("toolResult" in block for block in content):
         return content
-    after = content[first:]
-    texts = [block for block in after if "text" in block]
-    return [*content[:first], *texts, *(block for block in after if "text" not in block)]
+    said, rest = [], []
+    for block in content[first:]:
+        (said if "text" in block or "citationsContent" in block else rest).append(block)
+    return [*content[:first], *said, *rest]
 
 
 def _of_another_model(content: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
