@@ -161,8 +161,18 @@ class AttemptChoice:
             return None
         # What the conversation holds: files of results that a model did not take were not sent to it.
         files = run.opening.attachments if run.prompt.after is None else tuple(kept_in(run.prompt.messages))
-        why = why_not_taken(files, self.playbook.models.card(model))
+        card = self.playbook.models.card(model)
+        why = why_not_taken(files, card)
+        if why is None and not card.text_beside_results and any(map(_files_beside_results, run.prompt.messages)):
+            why = "takes no files beside results"  # another model was shown them there
         return why and f"{model} {why}: the run's attachments."
+
+
+def _files_beside_results(message: Mapping[str, Any]) -> bool:
+    blocks = message["content"]
+    return any("toolResult" in block for block in blocks) and any(
+        "image" in block or "document" in block for block in blocks
+    )
 
 
 def limit_reached(run: Run, *, new_turn: bool, now_ms: int) -> ExitReason | None:

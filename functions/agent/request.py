@@ -180,8 +180,22 @@ def _models_message(message: Mapping[str, Any], form: SentAs, *, own: bool) -> d
         returns = own and form.own_reasoning
         content = [block for block in content if returns or "reasoningContent" not in block]
         content = content if own else _of_another_model(content)
-    made = [_result(block, form) if "toolResult" in block else _call(block, form) for block in content]
+    made = [_result(block, form) if "toolResult" in block else _call(block, form) for block in _calls_last(content)]
     return {**message, "content": made or [{"text": "(nothing)"}]}
+
+
+def _calls_last(content: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Return a model's message with the text that follows its calls before them: Claude refuses it behind them.
+
+    A message with calls that the provider answered itself stays as it is: its results follow them.
+    """
+    first = next((at for at, block in enumerate(content) if "toolUse" in block), len(content))
+    if any("toolResult" in block for block in content):
+        return content
+    said, rest = [], []
+    for block in content[first:]:
+        (said if "text" in block or "citationsContent" in block else rest).append(block)
+    return [*content[:first], *said, *rest]
 
 
 def _of_another_model(content: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -6,7 +6,7 @@ A model without a card is held to the service's rules alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ballast.models.card import ModelCard
@@ -265,6 +265,29 @@ def _text_beside_results(asked: Asked, card: ModelCard) -> Iterator[str]:
             )
 
 
+def _claudes_order(asked: Asked, card: ModelCard) -> Iterator[str]:
+    """Yield calls that are not last in Claude's message, and results that are not first in the user's."""
+    if card.vendor != "Anthropic":
+        return
+    for at, message in enumerate(asked.messages):
+        blocks = [block for block in message["content"] if "cachePoint" not in block]
+        calls = [block["toolUse"]["toolUseId"] for block in blocks if "toolUse" in block]
+        answered = {block["toolResult"]["toolUseId"] for block in blocks if "toolResult" in block}
+        first = next((number for number, block in enumerate(blocks) if "toolUse" in block), len(blocks))
+        late = message["role"] == "user" and _gap_before_results(blocks)
+        if late or (not answered and any("text" in block for block in blocks[first:])):
+            ids = ", ".join(asked.called[at - 1] if late and at else calls)
+            yield (
+                f"messages.{at}: `tool_use` ids were found without `tool_result` blocks immediately after: {ids}. Each "
+                "`tool_use` block must have a corresponding `tool_result` block in the next message."
+            )
+
+
+def _gap_before_results(blocks: Sequence[Mapping[str, Any]]) -> bool:
+    is_result = ["toolResult" in block for block in blocks]
+    return is_result != sorted(is_result, reverse=True)
+
+
 def _status(asked: Asked, card: ModelCard) -> Iterator[str]:
     for place, _, result in asked.results:
         if "status" in result and not card.result_status:
@@ -315,6 +338,9 @@ CARD_RULES: tuple[Rule, ...] = (
     card_rule("tool choice", "strands-agents/harness-sdk#1241", _tool_choice),
     card_rule(
         "text beside results", "langchain-ai/langchain-aws#141, strands-agents/harness-sdk#1223", _text_beside_results
+    ),
+    card_rule(
+        "order of calls and results", "BerriAI/litellm#24361, V1ki/dsh-plugin-subscriptions#22", _claudes_order, **_MODEL
     ),
     card_rule("status of a result", "strands-agents/harness-sdk#554", _status, **_OURS),
     card_rule("json in a result", f"{_API}ToolResultContentBlock.html", _json_results, **_OURS),

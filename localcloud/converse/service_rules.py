@@ -211,6 +211,11 @@ def _document_names(asked: Asked) -> Iterator[str]:
             )
 
 
+def _names_of_documents_once(asked: Asked) -> Iterator[str]:
+    if _twice([document["name"] for _, _, document in asked.files["document"]]):
+        yield "Messages can't contain duplicate document names. Rename the document and retry your request."
+
+
 def _count_of_files(asked: Asked) -> Iterator[str]:
     for kind, (most, _) in _MOST_FILES.items():
         if (count := len(asked.files[kind])) > most:
@@ -280,6 +285,7 @@ SERVICE_RULES: tuple[Rule, ...] = (
     Rule("a tool beside a cache point", f"{_API}ToolConfiguration.html", _no_tool, words="described"),
     Rule("document names", "vercel/ai#20365, aws-samples/generative-ai-use-cases#1671", _document_names),
     Rule("count of files", f"{_API}Message.html", _count_of_files, words="described"),
+    Rule("a document's name is unique", "maximhq/bifrost#7003", _names_of_documents_once),
     Rule("size of files", f"{_API}Message.html", _size_of_files, words="described"),
     Rule("content of images", "boto/boto3#4415, NousResearch/hermes-agent#55429", _content_of_images, by_model=True),
     Rule("whose files", f"{_API}Message.html", _files_of_the_model, words="described"),

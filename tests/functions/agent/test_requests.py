@@ -264,6 +264,18 @@ def test_another_model_gets_words_and_calls_and_nothing_that_only_a_provider_rea
     assert other == [{"text": "It is in stock."}, {"text": "I look."}, own[-1]]
 
 
+@pytest.mark.parametrize("model", ["acme.a", "acme.b"])
+def test_text_behind_a_call_is_sent_before_it(model: str) -> None:
+    models = catalog(a=FACTS, b=FACTS)
+    story = story_of(models, {"text": "I look."}, USE, {"text": "Wait."}, USE, CITED)
+
+    request = converse_request(story.run, asks(story, 2, model, models, ledger()), stack="desk")
+
+    kinds = [next(iter(block)) for block in request["messages"][1]["content"]]
+    said = "citationsContent" if model == "acme.a" else "text"
+    assert kinds == ["text", "text", said, "toolUse", "toolUse"]
+
+
 def test_thinking_does_not_begin_between_another_models_call_and_its_result() -> None:
     facts = {**FACTS, "thinking": {"budget": _BUDGET, "given_back": "must"}}
     models, thinks = catalog(a=FACTS, b=facts), with_inference(Inference(thinking=1_500))

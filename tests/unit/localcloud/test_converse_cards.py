@@ -123,6 +123,18 @@ REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
         last({"text": "Hurry."}),
         "messages.2.content: Conversation blocks and tool result blocks cannot be provided in the same turn.",
     ),
+    (
+        "order of calls and results",
+        HAIKU,
+        put([{"text": "I look."}, {"toolUse": USE}, {"text": "Wait."}], "messages", 1, "content"),
+        "messages.1: `tool_use` ids were found without `tool_result` blocks immediately after: t1.",
+    ),
+    (
+        "order of calls and results",
+        HAIKU,
+        put([{"text": "Here:"}, {"toolResult": RESULT}], "messages", 2, "content"),
+        "messages.2: `tool_use` ids were found without `tool_result` blocks immediately after: t1.",
+    ),
     ("status of a result", {"result_status": False}, put("error", *_ANSWER, "status"), "messages.2.content.0"),
     (
         "json in a result",

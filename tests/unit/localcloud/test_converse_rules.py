@@ -241,6 +241,11 @@ BROKEN: list[tuple[str, Change, str]] = [
     ("document names", last({"text": "See:"}, {"document": {**PDF, "name": "a  b"}}), "consecutive whitespace"),
     ("document names", last({"text": "See:"}, {"document": {**PDF, "name": "a\u3000b"}}), "whitespace"),
     ("document names", put([{"document": {**PDF, "name": "a.b"}}], *_ANSWER, "content"), "whitespace"),
+    (
+        "a document's name is unique",
+        last({"text": "See:"}, {"document": PDF}, {"document": PDF}),
+        "Messages can't contain duplicate document names. Rename the document and retry your request.",
+    ),
     ("count of files", last(*[{"image": PNG}] * 21), "21 image blocks; at most 20"),
     ("count of files", last({"text": "x"}, *[{"document": PDF}] * 6), "6 document blocks; at most 5"),
     ("size of files", last({"image": {**PNG, "source": {"bytes": "A" * 5_300_000}}}), "more than 3932160 bytes"),
