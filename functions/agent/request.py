@@ -192,7 +192,8 @@ def _calls_last(content: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, A
     first = next((at for at, block in enumerate(content) if "toolUse" in block), len(content))
     if any("toolResult" in block for block in content):
         return content
-    said, rest = [], []
+    said: list[Mapping[str, Any]] = []
+    rest: list[Mapping[str, Any]] = []
     for block in content[first:]:
         (said if "text" in block or "citationsContent" in block else rest).append(block)
     return [*content[:first], *said, *rest]

@@ -340,7 +340,10 @@ CARD_RULES: tuple[Rule, ...] = (
         "text beside results", "langchain-ai/langchain-aws#141, strands-agents/harness-sdk#1223", _text_beside_results
     ),
     card_rule(
-        "order of calls and results", "BerriAI/litellm#24361, V1ki/dsh-plugin-subscriptions#22", _claudes_order, **_MODEL
+        "order of calls and results",
+        "BerriAI/litellm#24361, V1ki/dsh-plugin-subscriptions#22",
+        _claudes_order,
+        **_MODEL,
     ),
     card_rule("status of a result", "strands-agents/harness-sdk#554", _status, **_OURS),
     card_rule("json in a result", f"{_API}ToolResultContentBlock.html", _json_results, **_OURS),
