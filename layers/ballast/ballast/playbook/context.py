@@ -145,7 +145,7 @@ class ToolContext:
     request: RunRequest
     now: datetime
     environ: Mapping[str, str]
-    client: Callable[[str], Any]
+    client: Callable[..., Any]
     timeout_s: float | None = None
     bill: Bill = field(default_factory=Bill, repr=False, compare=False)
     files: list[tuple[str, str, bytes]] = field(default_factory=list, repr=False, compare=False)

@@ -106,9 +106,9 @@ class Playbook:
 
     @cached_property
     def code_sha256(self) -> str:
-        """Hex SHA-256 of the folder's Python files: the version of the playbook's code."""
+        """Hex SHA-256 of the folder's Python files and of ``servers/``: the version of the playbook's code."""
         whole = hashlib.sha256()
-        for file in sorted(self.folder.rglob("*.py")):
+        for file in sorted([*self.folder.rglob("*.py"), *self.folder.glob("servers/*.yaml")]):
             whole.update(f"{file.relative_to(self.folder)}\0".encode())
             whole.update(hashlib.sha256(file.read_bytes()).digest())
         return whole.hexdigest()
@@ -198,6 +198,7 @@ def load_playbook(folder: str | Path, *, check_models: bool = True) -> Playbook:
             package = _import_package(name, path)
             modules = [*_import_all(package, path / "tools"), *_import_all(package, path / "fallbacks")]
             tools, fallbacks = _collect(path, modules)
+            _add_servers(path, tools)
             _check(path, agent, tools, fallbacks)
             made = Playbook(path, agent, dict(sorted(tools.items())), fallbacks)
             if check_models:
@@ -232,9 +233,25 @@ def _collect(path: Path, modules: Sequence[ModuleType]) -> tuple[dict[str, Tool]
     return tools, fallbacks
 
 
+def _add_servers(path: Path, tools: dict[str, Tool]) -> None:
+    """Add the tools that the files of ``servers/`` declare. Raises ``PlaybookInvalid``."""
+    folder = path / "servers"
+    if not folder.is_dir():
+        return
+    from ballast.playbook.servers.tools import declared_tools, link  # a playbook without servers needs no JSON Schema
+
+    for name, made in declared_tools(folder).items():
+        if name in tools:
+            raise PlaybookInvalid(f"{folder}: two tools are named {name}. Rename one, or give it another `name:`.")
+        tools[name] = made
+    link(tools)
+
+
 def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks: Mapping[str, Fallback]) -> None:
     if not tools:
-        raise PlaybookInvalid(f"{path / 'tools'}: holds no tool. Write one function decorated with @tool.")
+        raise PlaybookInvalid(
+            f"{path / 'tools'}: holds no tool. Write one function decorated with @tool, or import one into servers/."
+        )
     if ASK_REQUESTER in tools:
         raise PlaybookInvalid(f"{path / 'tools'}: the name {ASK_REQUESTER} is Ballast's own. Rename that tool.")
     for made in tools.values():

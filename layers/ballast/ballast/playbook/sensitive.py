@@ -18,7 +18,7 @@ from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from pydantic_core import from_json, to_jsonable_python
 
 from ballast.errors import whatever_it_raises
@@ -344,8 +344,9 @@ def _sensitive_lists(args: BaseModel, form: Mapping[str, Any], sent_as: str, too
     ``[7]`` is too short as well, and is searched for after its field's name.
     """
     for name, info in type(args).model_fields.items():
-        if sent_as in (name, info.alias, info.serialization_alias):
-            value = getattr(args, name)
+        if isinstance(args, RootModel) or sent_as in (name, info.alias, info.serialization_alias):
+            value = args.root.get(sent_as) if isinstance(args, RootModel) else getattr(args, name)
+            name = sent_as if isinstance(args, RootModel) else name
             as_json = (form.get(sent_as), to_jsonable_python(value, fallback=str))
             said = {text for items in (value, *as_json) for text in python_texts(items)}
             said |= {json.dumps(items, separators=by) for items, by in product(as_json, _SEPARATORS)}

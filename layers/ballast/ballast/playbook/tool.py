@@ -14,7 +14,7 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from ballast.contracts import RunRequest, ToolCall
 from ballast.contracts.wire import MAX_DEPTH, canonical, complaints
 from ballast.errors import PlaybookInvalid, SchemaViolation, TooLarge
-from ballast.playbook.arguments.form import Form
+from ballast.playbook.arguments.form import ArgumentsForm, Form, form_of
 from ballast.playbook.arguments.load_check import require_json_form
 from ballast.playbook.arguments.strict_schema import MAX_DIGITS, out_of_bounds
 from ballast.playbook.context import ToolContext
@@ -170,9 +170,9 @@ class Tool:
         return form
 
     @cached_property
-    def form(self) -> Form:
+    def form(self) -> ArgumentsForm:
         """The reader and writer of its arguments' one JSON form."""
-        return Form(self.arguments)
+        return form_of(self.arguments)
 
     def read(self, arguments: Any) -> BaseModel:
         """Return validated JSON ``arguments``. Raises ``SchemaViolation`` with the names that a model sends."""
@@ -356,7 +356,8 @@ def tool(
                 f"{where}: {model.__name__} cannot become a JSON schema: {problem.message}. "
                 "Use types that JSON has: str, int, Decimal, bool, Literal, list, or a nested model."
             ) from None
-        require_json_form(made.form, where)
+        if isinstance(made.form, Form):
+            require_json_form(made.form, where)
         return made
 
     return decorate

@@ -81,8 +81,10 @@ def unwrapped(annotation: Any, mark: type[Any], stands: Any) -> tuple[Any, Any]:
             annotation, *metadata = get_args(annotation)
             stands = mark_of(metadata, mark) or stands
         elif isinstance(annotation, type) and issubclass(annotation, RootModel) and annotation is not RootModel:
-            root = annotation.model_fields["root"]
-            annotation, stands = root.annotation, mark_of(root.metadata, mark) or stands
+            root, marked = annotation.model_fields["root"], getattr(annotation, "marked_type", None)
+            # Arguments by a JSON Schema say themselves which type their marks stand on.
+            annotation = root.annotation if marked is None else marked
+            stands = mark_of(root.metadata, mark) or stands
         else:
             break
     if get_origin(annotation) in _UNIONS:

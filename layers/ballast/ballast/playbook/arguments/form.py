@@ -16,7 +16,7 @@ is an integer, as in JSON.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from pydantic import AliasChoices, AliasPath, BaseModel, ValidationError
 from pydantic_core import SchemaSerializer, SchemaValidator, to_jsonable_python
@@ -156,6 +156,32 @@ def _first(found: Iterator[str | None]) -> str | None:
 
 #: The remedy for a value that comes from a clock or from chance.
 TAKE_FROM_CTX = "Take what a clock or chance says from ctx in the tool"
+
+
+class ArgumentsForm(Protocol):
+    """Reader and writer of a tool's arguments in their one JSON form. ``Form`` is that of pydantic models; arguments by
+    a JSON Schema have ``ballast.playbook.servers.form.SchemaForm``."""
+
+    def read(self, arguments: Any) -> Any:
+        """Return JSON ``arguments`` as the model. Raises ``ValidationError`` or ``SchemaViolation``."""
+
+    def from_python(self, values: Mapping[str, Any]) -> Any:
+        """Return the author's ``values`` as the model. Raises as ``read`` does."""
+
+    def write(self, args: Any) -> dict[str, Any]:
+        """Return the form of validated arguments."""
+
+    def without_defaults(self, args: Any) -> dict[str, Any]:
+        """Return the form without defaults, by which a call's size is measured."""
+
+    def comparable(self, args: Any) -> Any:
+        """Return JSON that is equal for arguments that ask for the same."""
+
+
+def form_of(model: type[BaseModel]) -> ArgumentsForm:
+    """Return the form of a tool's arguments: the one that the model brings, or that of its fields."""
+    own: ArgumentsForm | None = getattr(model, "json_form", None)
+    return own or Form(model)
 
 
 class Form:

@@ -1,0 +1,163 @@
+"""Credentials of the executor for a server: read when they are needed, kept in memory, and never told.
+
+A secret comes from Secrets Manager or from SSM through Powertools' parameters, which keep it for five minutes. A token
+is kept until a minute before it expires. Where a server refuses a credential (401), it is read anew once: it may have
+been rotated. Whatever fails here, nothing was sent to the server.
+"""
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+
+from ballast.errors import RetryLater
+from ballast.playbook.context import ToolContext, ToolFailed
+from ballast.playbook.servers.declaration import (
+    BasicCredential,
+    Credential,
+    HeaderCredential,
+    OAuthCredential,
+    QueryCredential,
+    Secret,
+    SigV4Credential,
+)
+from ballast.playbook.servers.http import Exchange, send, text_of, url_of
+from ballast.playbook.servers.tools import AnswerLost
+
+#: A secret is read anew after so many seconds, a token is fetched anew so many seconds before it expires.
+_SECRET_S, _EARLY_S = 300, 60
+#: A token without `expires_in` is kept for so many seconds.
+_USUAL_TOKEN_S = 300
+_TOKEN_BYTES = 65_536
+
+
+@dataclass
+class Credentials:
+    """The credential of one server."""
+
+    declared: Credential | None
+    private: bool = False
+    _token: tuple[str, float] | None = None
+    _providers: dict[str, Any] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def applied(self, exchange: Exchange, ctx: ToolContext, seconds: float, *, anew: bool = False) -> Exchange:
+        """Return the request with the credential. ``anew``: read it again. Raises ``RetryLater`` or ``ToolFailed``."""
+        match self.declared:
+            case None:
+                return exchange
+            case HeaderCredential(secret=secret, header=header, prefix=prefix):
+                value = self._secret(secret, ctx, anew=anew)
+                return _with(exchange, {header: f"{prefix}{value}"}, value)
+            case QueryCredential(secret=secret, name=name):
+                value = self._secret(secret, ctx, anew=anew)
+                parts = urlsplit(exchange.url)
+                query = "&".join(filter(None, [parts.query, urlencode({name: value}, quote_via=quote)]))
+                return _with(exchange.but(url=urlunsplit(parts._replace(query=query))), {}, value)
+            case BasicCredential(user=user, password=password):
+                value = self._secret(password, ctx, anew=anew)
+                pair = base64.b64encode(f"{text_of('credential.user', user, ctx)}:{value}".encode()).decode()
+                return _with(exchange, {"Authorization": f"Basic {pair}"}, pair, value)
+            case SigV4Credential():
+                return self._signed(self.declared, exchange, ctx)
+            case OAuthCredential():
+                value = self._oauth(self.declared, ctx, seconds, anew=anew)
+                return _with(exchange, {"Authorization": f"Bearer {value}"}, value)
+        raise ToolFailed("Nothing was sent: its credential is of a kind that is not supported.")
+
+    def _secret(self, secret: Secret, ctx: ToolContext, *, anew: bool) -> str:
+        store, name = ("secretsmanager", secret.secretsmanager) if secret.secretsmanager else ("ssm", secret.ssm)
+        assert name is not None
+        named = text_of(f"the name of a secret in {store}", name, ctx)
+        try:
+            value = str(self._provider(store, ctx).get(named, max_age=_SECRET_S, force_fetch=anew, **_decrypted(store)))
+            value = value if secret.field is None else json.loads(value)[secret.field]
+        except Exception as problem:  # its text or its cause may quote the secret
+            raise RetryLater(
+                f"Nothing was sent: the secret {named} cannot be read from {store} ({type(problem).__name__}). Give the "
+                "executor's role the right to read it."
+            ) from None
+        if not isinstance(value, str) or not value.strip():
+            raise RetryLater(f"Nothing was sent: the secret {named} is no text.")
+        return value.strip("\r\n")
+
+    def _provider(self, store: str, ctx: ToolContext) -> Any:
+        if store not in self._providers:
+            from aws_lambda_powertools.utilities.parameters import SecretsProvider, SSMProvider
+
+            kind = SecretsProvider if store == "secretsmanager" else SSMProvider
+            self._providers[store] = kind(boto3_client=ctx.client(store))
+        return self._providers[store]
+
+    def _oauth(self, declared: OAuthCredential, ctx: ToolContext, seconds: float, *, anew: bool) -> str:
+        with self._lock:
+            if not anew and self._token is not None and self._token[1] > time.monotonic():
+                return self._token[0]
+            self._token = None
+            token, lasts_s = self._fetched(declared, ctx, seconds, anew=anew)
+            self._token = token, time.monotonic() + max(0, lasts_s - _EARLY_S)
+            return token
+
+    def _fetched(self, declared: OAuthCredential, ctx: ToolContext, seconds: float, *, anew: bool) -> tuple[str, float]:
+        secret = self._secret(declared.client_secret, ctx, anew=anew)
+        client = text_of("credential.client_id", declared.client_id, ctx)
+        form = {"grant_type": "client_credentials", "scope": declared.scope, "audience": declared.audience}
+        pair = base64.b64encode(f"{quote(client, safe='')}:{quote(secret, safe='')}".encode()).decode()
+        exchange = Exchange(
+            "POST",
+            url_of(declared.token_url, ctx, private=self.private),
+            {
+                "Authorization": f"Basic {pair}",
+                "Content-Type": "application/x-www-form-urlencoded",
+                "Accept": "application/json",
+            },
+            urlencode({name: value for name, value in form.items() if value}).encode(),
+        )
+        try:
+            reply = send(
+                exchange, seconds=seconds, most_bytes=_TOKEN_BYTES, private=self.private, environ=ctx.environ
+            )
+            said: Any = reply.json() if reply.status == 200 else None
+        except (AnswerLost, ValueError):
+            said = None
+        token = said.get("access_token") if isinstance(said, Mapping) else None
+        if not isinstance(token, str) or not token:
+            raise RetryLater("Nothing was sent: the authorization server gave no token.")
+        lasts = said.get("expires_in")
+        known = isinstance(lasts, int | float) and not isinstance(lasts, bool)
+        return token, float(lasts) if known else _USUAL_TOKEN_S
+
+    def _signed(self, declared: SigV4Credential, exchange: Exchange, ctx: ToolContext) -> Exchange:
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.session import Session
+
+        with self._lock:
+            session = self._providers.setdefault("session", None) or Session()
+            self._providers["session"] = session
+        found = session.get_credentials()
+        region = text_of("credential.region", declared.region, ctx) if declared.region else ctx.environ.get("AWS_REGION")
+        if found is None or not region:
+            raise RetryLater("Nothing was sent: the executor has no AWS credentials or no region to sign with.")
+        frozen = found.get_frozen_credentials()
+        request = AWSRequest(exchange.method, exchange.url, dict(exchange.headers), exchange.body or b"")
+        SigV4Auth(frozen, declared.service, region).add_auth(request)
+        secrets = tuple(filter(None, [frozen.secret_key, frozen.token]))
+        return _with(exchange, dict(request.headers.items()), *secrets)
+
+
+def _decrypted(store: str) -> dict[str, bool]:
+    return {"decrypt": True} if store == "ssm" else {}
+
+
+def _with(exchange: Exchange, headers: Mapping[str, str], *secrets: str) -> Exchange:
+    for value in headers.values():
+        if any(not 32 <= ord(char) <= 126 for char in value):
+            raise ToolFailed("Nothing was sent: its credential has characters that no header can have.")
+    given = {name.lower() for name in headers}
+    kept = {name: value for name, value in exchange.headers.items() if name.lower() not in given}
+    return exchange.but(headers={**kept, **headers}, secrets=(*exchange.secrets, *secrets))

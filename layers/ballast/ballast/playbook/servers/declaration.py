@@ -1,0 +1,519 @@
+"""The declaration file of one server, ``servers/NAME.yaml``: its shape, and what of it contradicts itself.
+
+::
+
+    server: {kind: openapi, url: "https://desk.example/v2", credential: {…}, timeout_s: 20}
+    tools:
+      create_ticket:                            # the server's own name of it
+        effect: write
+        key: {header: Idempotency-Key}
+        verify: {tool: desk_find_ticket, arguments: {ref: {key: true}}, found: /items/0}
+        undo: {tool: desk_close_ticket, arguments: {id: {result: /id}}}
+        approval: {if: always}
+        marks: {/customer_id: grounded, /text: free_text}
+        pinned: {sha256: …, description: …, schema: {…}, call: {…}}
+
+``pinned`` is what a person has reviewed. Whatever of it changes, here or at the server, is refused until it is pinned
+anew by ``ballast import … --check`` and ``--pin``.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, model_validator
+
+from ballast.contracts.wire import Json, Wire, canonical, complaints, sha256
+from ballast.errors import PlaybookInvalid
+from ballast.playbook.declaration import MAX_TIMEOUT_S
+from ballast.playbook.servers.schema import pointer
+
+SERVER_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+#: Headers that the transport sets, or that carry credentials.
+RESERVED_HEADERS = frozenset(
+    "authorization cookie proxy-authorization host content-length content-type transfer-encoding connection upgrade "
+    "accept-encoding te trailer expect mcp-session-id mcp-protocol-version".split()
+)
+#: Characters that a person who reviews a text does not see, and a model reads.
+_INVISIBLE = re.compile(
+    "[\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    "\U000e0000-\U000e0fff]|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
+MAX_DESCRIPTION = 8_000
+
+Seconds = Annotated[float, Field(gt=0, le=MAX_TIMEOUT_S)]
+
+
+class FromEnvironment(Wire):
+    """A text from a variable of the executor, which the business's part of the template sets."""
+
+    env: str = Field(pattern=r"^[A-Z][A-Z0-9_]{0,127}$")
+
+
+TextOrEnvironment = str | FromEnvironment
+
+
+class Secret(Wire):
+    """A secret: its name in Secrets Manager or in SSM's Parameter Store.
+
+    field  where the secret is a JSON object: the name of the entry in it
+    """
+
+    secretsmanager: TextOrEnvironment | None = None
+    ssm: TextOrEnvironment | None = None
+    field: str | None = None
+
+    @model_validator(mode="after")
+    def _one_store(self) -> "Secret":
+        if (self.secretsmanager is None) == (self.ssm is None):
+            raise ValueError("name the secret under one of secretsmanager, ssm")
+        return self
+
+
+class HeaderCredential(Wire):
+    """A secret in a header: an API key, or a bearer token."""
+
+    kind: Literal["header"]
+    secret: Secret
+    header: str = "Authorization"
+    prefix: str = ""
+
+
+class QueryCredential(Wire):
+    """A secret in the query of the URL."""
+
+    kind: Literal["query"]
+    secret: Secret
+    name: str
+
+
+class BasicCredential(Wire):
+    """A user's name and a password."""
+
+    kind: Literal["basic"]
+    user: TextOrEnvironment
+    password: Secret
+
+
+class SigV4Credential(Wire):
+    """The executor's own role signs each request, such as for AgentCore Gateway or an IAM-authorized API."""
+
+    kind: Literal["sigv4"]
+    service: str
+    region: TextOrEnvironment | None = None
+
+
+class OAuthCredential(Wire):
+    """OAuth 2 client credentials. The token is kept in the executor's memory until it expires, and nowhere else."""
+
+    kind: Literal["oauth"]
+    token_url: TextOrEnvironment
+    client_id: TextOrEnvironment
+    client_secret: Secret
+    scope: str | None = None
+    audience: str | None = None
+
+
+class RequesterCredential(Wire):
+    """On behalf of the requester. It is refused; see ``docs/decisions/remote.md``."""
+
+    kind: Literal["requester"]
+
+
+Credential = Annotated[
+    HeaderCredential | QueryCredential | BasicCredential | SigV4Credential | OAuthCredential | RequesterCredential,
+    Field(discriminator="kind"),
+]
+
+
+class CircuitOf(Wire):
+    """The circuit of a server, which all its tools share."""
+
+    failures: int = Field(default=5, ge=1)
+    recovery_s: int = Field(default=30, ge=1)
+
+
+class _Server(Wire):
+    timeout_s: Seconds = 20
+    circuit: CircuitOf = CircuitOf()
+    #: The largest reply that is read, in bytes.
+    reply_bytes: int = Field(default=1_048_576, ge=1, le=6 * 1_048_576)
+
+
+class _HttpServer(_Server):
+    """
+    url      where requests go, pinned here: no argument of a call can change its host
+    private  whether its address may be a private one, or loopback, and its URL plain http
+    headers  headers of every request that are no secret
+    """
+
+    url: TextOrEnvironment | None = None
+    private: bool = False
+    credential: Credential | None = None
+    headers: dict[str, str] = {}
+
+
+class OpenApiServer(_HttpServer):
+    """Operations of an OpenAPI document."""
+
+    kind: Literal["openapi"]
+    url: TextOrEnvironment
+
+
+class McpServer(_HttpServer):
+    """An MCP server over streamable HTTP; ``stdio`` is the command of one that runs on this machine."""
+
+    kind: Literal["mcp"]
+    stdio: list[str] | None = None
+
+
+class LambdaServer(_Server):
+    """One Lambda function. ``unwrap``: its tools differ by this field of the payload; None: it is one tool."""
+
+    kind: Literal["lambda"]
+    function: TextOrEnvironment
+    tool_field: str | None = None
+
+
+Server = Annotated[OpenApiServer | McpServer | LambdaServer, Field(discriminator="kind")]
+
+
+class Call(Wire):
+    """An HTTP request of an operation.
+
+    where   of each argument: "path", "query", or "header <Name>"; the others are fields of the body
+    body    the argument that is the whole body; None: the arguments without a place, as a JSON object
+    """
+
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    where: dict[str, str] = {}
+    body: str | None = None
+
+
+class Pinned(Wire):
+    """What the server says of a tool, as a person has reviewed it."""
+
+    sha256: str
+    description: str = ""
+    schema_: dict[str, Json] = Field(alias="schema")
+    call: Call | None = None
+
+    def digest(self, tool: str) -> str:
+        """Return the hash of what is pinned of that tool, but for the hash itself."""
+        return pin(tool, self.description, self.schema_, self.call)
+
+
+def pin(tool: str, description: str, schema: Mapping[str, Any], call: Call | None = None) -> str:
+    """Return the hex SHA-256 of what a server says of a tool."""
+    said: dict[str, Any] = {"tool": tool, "description": description, "schema": schema}
+    if call is not None:
+        said["call"] = call.model_dump(mode="json")
+    return sha256(canonical(said))
+
+
+class Key(Wire):
+    """Where the idempotency key goes: a header, an argument (by name), or an entry of MCP's ``_meta``."""
+
+    header: str | None = None
+    argument: str | None = None
+    meta: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "Key":
+        if sum(place is not None for place in (self.header, self.argument, self.meta)) != 1:
+            raise ValueError("name one of header, argument, meta")
+        return self
+
+
+class ValueFrom(Wire):
+    """Where a value comes from: the call's arguments, its result, its idempotency key, or the declaration itself."""
+
+    argument: str | None = None
+    result: str | None = None
+    key: Literal[True] | None = None
+    value: Json = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "ValueFrom":
+        if len(self.model_fields_set) != 1:
+            raise ValueError("name one of argument, result, key, value")
+        for path in (self.argument, self.result):
+            if path is not None:
+                pointer(path)
+        return self
+
+
+class Verify(Wire):
+    """A read that tells whether an effect happened.
+
+    found   the part of its result that is there if it happened; None: the whole result
+    absent  HTTP statuses of the read by which the server says that it did not happen, such as 404
+    """
+
+    tool: str
+    arguments: dict[str, ValueFrom]
+    found: str | None = None
+    absent: list[int] = []
+
+
+class Undo(Wire):
+    """The tool that undoes an effect, and its arguments; None: the call's own."""
+
+    tool: str
+    arguments: dict[str, ValueFrom] | None = None
+
+
+class Above(Wire):
+    """A number in the arguments above which a person must approve."""
+
+    argument: str
+    above: float
+
+
+class ApprovalOf(Wire):
+    """When people must approve a call: always, above a number, or (None) only if something else asks."""
+
+    if_: Literal["always"] | Above | None = Field(default=None, alias="if")
+    people: int = 1
+    approvers: str | None = None
+    on_unanswered: Literal["refuse", "fallback", "park"] | None = None
+
+
+class ResultOf(Wire):
+    """Whether a result is untrusted, which it is unless a person says otherwise, and the marks on its parts."""
+
+    untrusted: bool = True
+    marks: dict[str, str | list[str]] = {}
+
+
+class LimitsOf(Wire):
+    """As ``CallLimits``; ``timeout_s`` is the server's by default."""
+
+    timeout_s: Seconds | None = None
+    argument_bytes: int | None = None
+    result_bytes: int | None = None
+    depth: int | None = None
+
+
+class DeclaredTool(Wire):
+    """One tool: what ``@tool`` declares, in YAML.
+
+    name        what the model calls; None: the server's name and the tool's
+    description what the model reads instead of what the server says
+    set         arguments that are always these, and that the model does not see
+    refusals    HTTP statuses, or "error" of MCP and Lambda, that prove that nothing was done, besides those that always do
+    """
+
+    effect: Literal["read", "write"]
+    pinned: Pinned
+    name: str | None = None
+    description: str | None = None
+    repeat: Literal["once", "allow", "ask"] | None = None
+    outward: bool | None = None
+    key: Key | None = None
+    verify: Verify | None = None
+    undo: Undo | None = None
+    on_rollback: Literal["undo", "keep", "freeze"] | None = None
+    approval: ApprovalOf | None = None
+    marks: dict[str, str | list[str]] = {}
+    set: dict[str, Json] = {}
+    result: ResultOf = ResultOf()
+    refusals: list[int | Literal["error"]] = []
+    taint: Literal["approve", "refuse", "allow"] | None = None
+    offered: bool = True
+    cost_microusd: int | None = None
+    limits: LimitsOf = LimitsOf()
+
+
+class Declaration(Wire):
+    """A file of ``servers/``."""
+
+    server: Server
+    tools: dict[str, DeclaredTool] = Field(min_length=1)
+
+
+def read_declaration(file: Path) -> Declaration:
+    """Read and check a file of ``servers/``. Raises ``PlaybookInvalid``, which names the file, the field and a remedy."""
+    import yaml
+
+    if not SERVER_NAME.fullmatch(file.stem):
+        raise PlaybookInvalid(f"{file}: a server's name is 1 to 32 small letters, digits and _. Rename the file.")
+    try:
+        data: Any = yaml.load(file.read_text(encoding="utf-8"), _loader(yaml))  # noqa: S506  the safe one, in C
+    except (OSError, UnicodeDecodeError) as problem:
+        raise PlaybookInvalid(f"{file}: cannot be read ({type(problem).__name__}).") from None
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None)
+        line = f" in line {mark.line + 1}" if mark else ""
+        raise PlaybookInvalid(f"{file}: is not YAML{line}: {getattr(problem, 'problem', problem)}.") from None
+    return checked_declaration(file, data)
+
+
+def _loader(yaml: Any) -> Any:
+    """Return a safe loader that keeps dates as texts: a schema's examples and defaults are JSON."""
+    base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    resolvers = {
+        first: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:timestamp"]
+        for first, pairs in base.yaml_implicit_resolvers.items()
+    }
+    return type("_Loader", (base,), {"yaml_implicit_resolvers": resolvers})
+
+
+def checked_declaration(file: Path, data: Any) -> Declaration:
+    """Return ``data``, the content of ``file``, as a declaration. Raises ``PlaybookInvalid``."""
+    if not isinstance(data, Mapping):
+        raise PlaybookInvalid(f"{file}: must have the keys server and tools. Write it with `ballast import`.")
+    try:
+        made = Declaration.model_validate_json(canonical(data))
+    except ValidationError as problem:
+        raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from None
+    except (TypeError, ValueError):
+        raise PlaybookInvalid(f"{file}: holds something that JSON has not: a date, a NaN, a key that is no text.") from None
+    if wrong := next(_of_server(made.server), None):
+        raise PlaybookInvalid(f"{file}: server.{wrong}")
+    for name, tool in made.tools.items():
+        if wrong := next(_of_tool(name, tool, made.server), None):
+            raise PlaybookInvalid(f"{file}: tools.{name}.{wrong}")
+    return made
+
+
+def _of_server(server: Server) -> Iterator[str]:
+    """Yield what contradicts itself in a server, the field first."""
+    if isinstance(server, LambdaServer):
+        return
+    if isinstance(server, McpServer):
+        if server.url is None and server.stdio is None:
+            yield "url: is missing. Name the server's URL, or the command of a local one under stdio."
+        if server.stdio is not None and (not server.stdio or not all(server.stdio)):
+            yield "stdio: must be the words of a command, such as [uvx, mcp-server-time]."
+        if server.url is None and server.credential is not None:
+            yield "credential: needs a url. A server on stdio has no credential of Ballast's."
+    if isinstance(server.url, str) and (wrong := why_no_url(server.url, private=server.private)):
+        yield f"url: {wrong}"
+    for name, value in server.headers.items():
+        if not _HEADER.fullmatch(name) or not _is_header_value(value):
+            yield f"headers.{name}: must be one line of printable ASCII under a header's name."
+        if name.lower() in RESERVED_HEADERS:
+            yield f"headers.{name}: is set by the transport. A secret belongs under credential."
+    credential = server.credential
+    if isinstance(credential, RequesterCredential):
+        yield (
+            "credential.kind: requester cannot be kept safely: a run outlives its caller's request, and neither the "
+            "log nor the state machine's input may hold a token. Use oauth, and grant the client what it needs."
+        )
+    if isinstance(credential, OAuthCredential) and isinstance(credential.token_url, str):
+        if wrong := why_no_url(credential.token_url, private=server.private):
+            yield f"credential.token_url: {wrong}"
+    if isinstance(credential, HeaderCredential) and not _HEADER.fullmatch(credential.header):
+        yield f"credential.header: {credential.header!r} is no header's name."
+
+
+def why_no_url(url: str, *, private: bool) -> str | None:
+    """Return why a URL cannot be a server's, None if it can."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "is not a URL."
+    if any(ord(char) <= 32 or ord(char) > 126 for char in url):
+        return "must be printable ASCII without spaces."
+    if parts.username is not None or parts.password is not None:
+        return "holds a user or a password. Put it under credential."
+    if parts.scheme not in ("https", "http") or not parts.hostname or port == 0:
+        return "must be https://HOST/PATH."
+    if parts.scheme == "http" and not private:
+        return "must be https. Plain http is for a server in your own network: then say private: true."
+    if parts.fragment or parts.query:
+        return "must end before ? and #."
+    return None
+
+
+def _of_tool(name: str, tool: DeclaredTool, server: Server) -> Iterator[str]:
+    """Yield what contradicts itself in a tool, the field first."""
+    pinned = tool.pinned
+    if pinned.sha256 != pinned.digest(name):
+        yield (
+            "pinned: has changed since it was pinned. Read what it says; then write its hash anew with "
+            "`ballast import … --pin`."
+        )
+    for field, text in (("description", tool.description), ("pinned.description", pinned.description)):
+        if text and _INVISIBLE.search(text):
+            yield f"{field}: has characters that nobody sees and the model reads. Write another description."
+        if text and len(text) > MAX_DESCRIPTION:
+            yield f"{field}: has more than {MAX_DESCRIPTION} characters. Write a shorter description."
+    if _INVISIBLE.search(_texts(pinned.schema_)):
+        yield "pinned.schema: has characters that nobody sees and the model reads. Ask the server's owner why."
+    if not (tool.description or pinned.description).strip():
+        yield "description: is missing, and the server says nothing. Say what the tool does, and when to use it."
+    if tool.effect == "read":
+        for field in ("key", "verify", "undo", "on_rollback"):
+            if getattr(tool, field) is not None:
+                yield f"{field}: is for a write, and the effect is read. Remove it, or declare a write."
+    elif tool.outward is not None:
+        yield "outward: is for a read; the arguments of a write are always checked."
+    yield from _of_key(tool, server)
+    if (pinned.call is None) == (server.kind == "openapi"):
+        word = "is missing" if server.kind == "openapi" else "is for a server of the kind openapi"
+        yield f"pinned.call: {word}. Import the tool again."
+    if pinned.call is not None:
+        yield from _of_call(pinned.call, tool)
+    for refusal in tool.refusals:
+        if (refusal == "error") == (server.kind == "openapi"):
+            yield "refusals: are HTTP statuses for openapi, and the word error for mcp and lambda."
+        if isinstance(refusal, int) and not 400 <= refusal <= 499:
+            yield f"refusals: {refusal} is no status by which a server refuses. Use 400 to 499."
+    if tool.verify is not None:
+        if tool.verify.found is not None and not tool.verify.found.startswith("/"):
+            yield "verify.found: must be a JSON pointer into the read's result, such as /items/0."
+        if any(one.result is not None for one in tool.verify.arguments.values()):
+            yield "verify.arguments: may not use the result: verify is asked where there is none."
+
+
+def _of_key(tool: DeclaredTool, server: Server) -> Iterator[str]:
+    key = tool.key
+    if key is None:
+        return
+    if key.header is not None:
+        if server.kind == "lambda":
+            yield "key.header: a Lambda function has no headers. Use key.argument."
+        elif not _HEADER.fullmatch(key.header) or key.header.lower() in RESERVED_HEADERS:
+            yield f"key.header: {key.header!r} is no header that a key can have. Most servers read Idempotency-Key."
+        elif isinstance(server, McpServer) and server.url is None:
+            yield "key.header: a server on stdio has no headers. Use key.argument or key.meta."
+    if key.meta is not None and server.kind != "mcp":
+        yield "key.meta: only an MCP server reads _meta."
+    if key.argument is not None and key.argument in tool.set:
+        yield f"key.argument: {key.argument} has a fixed value under set. Remove one of them."
+
+
+def _of_call(call: Call, tool: DeclaredTool) -> Iterator[str]:
+    named = set(re.findall(r"\{([^{}]*)\}", call.path))
+    placed = {name for name, where in call.where.items() if where == "path"}
+    if not call.path.startswith("/") or any(ord(char) <= 32 or ord(char) > 126 or char in "?#" for char in call.path):
+        yield "pinned.call.path: must begin with / and have no query."
+    if named != placed:
+        yield f"pinned.call.path: names {', '.join(sorted(named ^ placed))}, and pinned.call.where does not agree."
+    for name, where in call.where.items():
+        header = where.removeprefix("header ")
+        if where not in ("path", "query") and (not where.startswith("header ") or not _HEADER.fullmatch(header)):
+            yield f"pinned.call.where.{name}: must be path, query, or `header <Name>`, not {where!r}."
+        if where.startswith("header ") and header.lower() in RESERVED_HEADERS:
+            yield f"pinned.call.where.{name}: no argument may set the header {header}."
+    if call.method in ("PUT", "PATCH", "DELETE") and tool.effect == "read":
+        yield f"effect: {call.method} changes something. Declare a write."
+
+
+def _is_header_value(value: str) -> bool:
+    return all(32 <= ord(char) <= 126 for char in value)
+
+
+def _texts(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return "\n".join((*map(str, value), *map(_texts, value.values())))
+    return "\n".join(map(_texts, value)) if isinstance(value, list) else ""

@@ -1,0 +1,274 @@
+"""Arguments by a pinned JSON Schema, in their one JSON form: the second implementation of ``ArgumentsForm``.
+
+The rules are those of ``ballast.playbook.arguments.form``: a number is not a text, true is not 1, numbers are finite
+and bounded, ``4.0`` is the integer 4, nothing that was sent is dropped. Nothing is added either: an argument that was
+not sent stays away, because the server knows its defaults. To tell calls apart, a default counts as if it were sent.
+
+A whole number that not every JSON parser keeps is refused: the server's parser is not known.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, RootModel
+
+from ballast.contracts.wire import MAX_WHOLE, text_or_length, without_surrogates
+from ballast.errors import SchemaViolation, SettingInvalid
+from ballast.playbook.arguments.strict_schema import MAX_DIGITS, out_of_bounds
+from ballast.playbook.servers.schema import Marks, Path, SchemaRefused, annotation, closed, normalized
+
+#: Steps of a regular expression before it counts as not matching. A pattern comes from the server.
+_BACKTRACKS = 10_000
+_MAX_NAME, _MAX_COMPLAINTS, _MAX_SHOWN = 80, 8, 300
+#: What a complaint says of a keyword; {} is the keyword's value in the schema.
+_SAID = {
+    "type": "must be of the JSON type {}",
+    "enum": "must be one of {}",
+    "const": "must be {}",
+    "format": "must be a text of the format {}",
+    "pattern": "must match the pattern {}",
+    "minimum": "must be at least {}",
+    "maximum": "must be at most {}",
+    "exclusiveMinimum": "must be greater than {}",
+    "exclusiveMaximum": "must be less than {}",
+    "multipleOf": "must be a multiple of {}",
+    "minLength": "must have at least {} characters",
+    "maxLength": "must have at most {} characters",
+    "minItems": "must have at least {} items",
+    "maxItems": "must have at most {} items",
+    "minProperties": "must have at least {} entries",
+    "maxProperties": "must have at most {} entries",
+    "uniqueItems": "must not have an item twice",
+    "anyOf": "fits none of the forms that are allowed",
+    "oneOf": "must fit exactly one of the forms that are allowed",
+    "not": "has a form that is not allowed",
+    "dependentRequired": "lacks an argument that another one needs",
+}
+
+
+class SchemaArguments(RootModel[dict[str, Any]]):
+    """Arguments of one tool from elsewhere: a JSON object that its schema accepts. Each tool has a class of its own."""
+
+    model_config = ConfigDict(frozen=True)
+    #: Reader and writer of the arguments, and the type on which their marks stand.
+    json_form: ClassVar["SchemaForm"]
+    marked_type: ClassVar[Any]
+
+    @classmethod
+    def model_json_schema(cls, *_args: Any, **_options: Any) -> dict[str, Any]:
+        """Return the schema that the model gets."""
+        return cls.json_form.schema
+
+    @classmethod
+    def model_validate_json(cls, json_data: Any, **_options: Any) -> "SchemaArguments":  # type: ignore[override]
+        """Return JSON text as arguments. Raises ``SchemaViolation``."""
+        from pydantic_core import from_json
+
+        return cls.json_form.read(from_json(json_data))
+
+
+class SchemaForm:
+    """Reader and writer of arguments by a JSON Schema.
+
+    ``schema`` is what the model reads: without the arguments that the executor sets.
+    """
+
+    def __init__(self, pinned: Mapping[str, Any], marks: Marks, hidden: frozenset[str] = frozenset()) -> None:
+        """Raises ``SchemaRefused`` for a schema that cannot be read, and for a mark that stands nowhere."""
+        self.whole = normalized(pinned)
+        self.schema = _without(self.whole, hidden)
+        marked, reached = annotation(self.schema, marks)
+        if nowhere := next((path for path in marks if path not in reached), None):
+            raise SchemaRefused(f"has no argument {_written(nowhere)}")
+        self.model: type[SchemaArguments] = type(
+            "Arguments", (SchemaArguments,), {"json_form": self, "marked_type": marked, "__module__": __name__}
+        )
+
+    def read(self, arguments: Any) -> SchemaArguments:
+        """Return JSON ``arguments`` as the model. Raises ``SchemaViolation``, which names fields and not values."""
+        if not isinstance(arguments, Mapping):
+            raise SchemaViolation(f"(whole): must be an object, not {type(arguments).__name__}")
+        if (large := out_of_bounds(arguments)) is not None:
+            raise SchemaViolation(f"{large}: must be a finite number of at most {MAX_DIGITS} digits")
+        form = _one_spelling(arguments, "")
+        if complaints := self.complaints(form):
+            raise SchemaViolation(complaints)
+        return self.model.model_construct(form)
+
+    def from_python(self, values: Mapping[str, Any]) -> SchemaArguments:
+        """Return the author's ``values`` as the model: JSON, or a ``Decimal``, a date or a tuple. Raises as ``read``
+        does."""
+        return self.read(_as_json(dict(values), ""))
+
+    def write(self, args: SchemaArguments) -> dict[str, Any]:
+        """Return the form of validated arguments."""
+        return _copied(args.root)
+
+    def without_defaults(self, args: SchemaArguments) -> dict[str, Any]:
+        """Return the form, by which a call's size is measured: defaults are not in it."""
+        return self.write(args)
+
+    def comparable(self, args: SchemaArguments) -> Any:
+        """Return JSON that is equal for calls that ask for the same: with the defaults of its schema."""
+        return _with_defaults(self.schema, args.root, self.schema.get("$defs", {}), 0)
+
+    def complaints(self, form: Any, *, whole: bool = False) -> str:
+        """Return what is wrong with JSON ``form``, "" if it fits. ``whole``: with what the executor sets."""
+        return _complaints(self._whole_validator if whole else self._validator, form)
+
+    def complaint_about(self, name: str, value: Any) -> str:
+        """Return what is wrong with one argument of the whole schema, "" if nothing is."""
+        one = self.whole.get("properties", {}).get(name)
+        if one is None:
+            return "is no argument of the tool"
+        return _complaints(validator_of({"$defs": self.whole.get("$defs", {}), "allOf": [one]}), value)
+
+    def compile(self) -> None:
+        """Raise ``SchemaRefused`` where the schema is no JSON Schema."""
+        self._validator, self._whole_validator  # noqa: B018  made now, so that it fails at load
+
+    @cached_property
+    def _validator(self) -> Any:
+        return validator_of(closed(self.schema))
+
+    @cached_property
+    def _whole_validator(self) -> Any:
+        return validator_of(closed(self.whole))
+
+
+def validator_of(schema: Mapping[str, Any]) -> Any:
+    """Return a validator of a normalized schema. Raises ``SchemaRefused``."""
+    try:
+        import jsonschema_rs
+    except ImportError:
+        raise SettingInvalid(
+            "The playbook has tools from elsewhere (servers/), and jsonschema-rs is not installed. Deploy with the "
+            "parameter RemoteTools=on, which adds its layer."
+        ) from None
+    try:
+        return jsonschema_rs.Draft202012Validator(
+            dict(schema),
+            validate_formats=True,
+            offline=True,
+            pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=_BACKTRACKS),
+        )
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as wrong:
+        where = "/".join(str(step) for step in getattr(wrong, "instance_path", ()))
+        said = str(getattr(wrong, "message", wrong)).splitlines()[0]
+        raise SchemaRefused(f"is no JSON Schema: /{where}: {text_or_length(said, _MAX_SHOWN)}") from None
+
+
+def _complaints(validator: Any, form: Any) -> str:
+    """Return the names of the wrong fields with what their schema asks for, without the values that were sent."""
+    said: dict[str, None] = {}
+    for error in validator.iter_errors(form):
+        said.update(dict.fromkeys(_said(error)))
+    shown = list(said)[:_MAX_COMPLAINTS]
+    more = len(said) - len(shown)
+    return "; ".join(shown + ([f"and {more} more"] if more else []))
+
+
+def _said(error: Any) -> Iterator[str]:
+    where = ".".join(text_or_length(str(step), _MAX_NAME) for step in error.instance_path)
+    kind, keyword = error.kind, str(list(error.schema_path)[-1]) if list(error.schema_path) else ""
+    if keyword == "required":
+        yield f"{_join(where, str(kind.property))}: is missing"
+    elif keyword in ("additionalProperties", "unevaluatedProperties"):
+        names = getattr(kind, "unexpected", None) or ["a field"]
+        for name in names:
+            yield f"{_join(where, text_or_length(' '.join(str(name).split()), _MAX_NAME))}: is not an argument"
+    else:
+        value = _value_of(kind, keyword)
+        yield f"{where or '(whole)'}: {_SAID.get(keyword, f'does not fit {keyword}').format(value)}"
+
+
+def _value_of(kind: Any, keyword: str) -> str:
+    for name in ("limit", "types", "options", "format", "pattern", "expected_value", "multiple_of"):
+        if hasattr(kind, name):
+            value = getattr(kind, name)
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            return shown if len(shown) <= _MAX_SHOWN else "the schema's"
+    return "the schema's"
+
+
+def _join(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+def _written(path: Path) -> str:
+    return "/" + "/".join(path)
+
+
+def _without(schema: dict[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
+    if not hidden:
+        return schema
+    made = dict(schema)
+    made["properties"] = {name: one for name, one in schema.get("properties", {}).items() if name not in hidden}
+    if "required" in schema:
+        made["required"] = [name for name in schema["required"] if name not in hidden]
+    return made
+
+
+def _one_spelling(value: Any, path: str) -> Any:
+    """Return JSON with whole numbers as integers. Raises ``SchemaViolation`` for one that JSON parsers may change."""
+    if isinstance(value, Mapping):
+        return {_unicode(name, path): _one_spelling(one, _join(path, str(name))) for name, one in value.items()}
+    if isinstance(value, str):
+        return _unicode(value, path)
+    if isinstance(value, list | tuple):
+        return [_one_spelling(one, _join(path, str(at))) for at, one in enumerate(value)]
+    if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_WHOLE:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > MAX_WHOLE:
+        raise SchemaViolation(f"{path or '(whole)'}: has more digits than every JSON parser keeps")
+    return value
+
+
+def _unicode(text: str, path: str) -> str:
+    if not text.isascii() and without_surrogates(text) != text:
+        raise SchemaViolation(f"{path or '(whole)'}: has half of a surrogate pair, which is no Unicode text")
+    return text
+
+
+def _as_json(value: Any, path: str) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _as_json(one, _join(path, str(name))) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(one, _join(path, str(at))) for at, one in enumerate(value)]
+    if isinstance(value, Decimal):
+        number = int(value) if value == value.to_integral_value() else float(value)
+        if Decimal(repr(number)) != value:
+            raise SchemaViolation(f"{path}: has more digits than a JSON number keeps")
+        return number
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise SchemaViolation(f"{path or '(whole)'}: {type(value).__name__} cannot be written as JSON")
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _copied(one) for name, one in value.items()}
+    return [_copied(one) for one in value] if isinstance(value, list) else value
+
+
+def _with_defaults(schema: Any, value: Any, definitions: Mapping[str, Any], deep: int) -> Any:
+    if not isinstance(schema, Mapping) or deep > len(definitions) + 64:
+        return value
+    if "$ref" in schema:
+        value = _with_defaults(definitions[schema["$ref"].removeprefix("#/$defs/")], value, definitions, deep + 1)
+    if isinstance(value, Mapping):
+        made = dict(value)
+        for name, one in schema.get("properties", {}).items():
+            if isinstance(one, Mapping) and name not in made and "default" in one:
+                made[name] = _one_spelling(one["default"], name)
+            elif name in made:
+                made[name] = _with_defaults(one, made[name], definitions, deep + 1)
+        return made
+    if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
+        return [_with_defaults(schema["items"], one, definitions, deep + 1) for one in value]
+    return value

@@ -1,0 +1,264 @@
+"""One HTTP request of the executor, and what is certain if it fails.
+
+::
+
+    resolve ─▶ is the address allowed? ─▶ connect ─▶ send ─▶ read, bounded ─▶ Reply
+       └────── nothing was sent: RetryLater ──┘         └── AnswerLost: the server may have acted
+
+The host is the declaration's. No redirect is followed, no proxy is asked, and no reply is decompressed. A connection
+serves one request: of a kept one that breaks, nobody can say what arrived.
+"""
+
+import http.client
+import ipaddress
+import json
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+from ballast.contracts.wire import read_digits
+from ballast.errors import RetryLater
+from ballast.playbook.context import ToolContext, ToolFailed
+from ballast.playbook.servers.declaration import TextOrEnvironment, why_no_url
+from ballast.playbook.servers.tools import AnswerLost, RemoteFailed, told
+
+#: Seconds that are left to the executor when a request is given up.
+_MARGIN_S = 0.5
+_CHUNK = 65_536
+#: Statuses by which a server says that it did nothing, and why not now.
+_NOT_NOW = frozenset({429})
+#: Statuses by which a server says that it did nothing and will not. 409 is none of them: of a request with an
+#: idempotency key it may say that the first one is still at work.
+_REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 414, 415, 416, 417, 422, 424, 426, 428, 431, 451})
+#: Set by Lambda in its processes.
+_LAMBDA = "AWS_EXECUTION_ENV"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A server's reply. ``body`` has no secret of the request in it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """Return the body as JSON; a number whose digits a double would lose is a text. Raises ``ValueError``."""
+        return read_digits(self.body)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request. ``body`` is sent as it is; ``secrets`` are removed from the reply."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    secrets: tuple[str, ...] = ()
+
+    def but(self, **changes: Any) -> "Exchange":
+        """Return the exchange with other fields."""
+        return Exchange(**{**self.__dict__, **changes})
+
+
+def text_of(where: str, text: TextOrEnvironment, ctx: ToolContext) -> str:
+    """Return a text of the declaration, or of the executor's environment. Raises ``RetryLater``, which names it."""
+    if isinstance(text, str):
+        return text
+    value = ctx.environ.get(text.env, "")
+    if not value:
+        raise RetryLater(
+            f"Nothing was sent: {where} comes from the environment variable {text.env}, which is not set. Set it "
+            "under ExecutorFunction's Environment in template.yaml."
+        )
+    return value
+
+
+def url_of(url: TextOrEnvironment, ctx: ToolContext, *, private: bool) -> str:
+    """Return a server's URL. Raises ``RetryLater`` where the environment has no right one."""
+    found = text_of("its URL", url, ctx)
+    if wrong := why_no_url(found, private=private):
+        raise RetryLater(f"Nothing was sent: its URL {wrong}")
+    return found.rstrip("/")
+
+
+def seconds_left(timeout_s: float, ctx: ToolContext) -> float:
+    """Return the seconds of a request: less than the executor's, so that it ends with what is known of it."""
+    most = min(timeout_s, ctx.timeout_s) if ctx.timeout_s is not None else timeout_s
+    return max(most - min(_MARGIN_S, most / 10), 0.01)
+
+
+def send(
+    exchange: Exchange, *, seconds: float, most_bytes: int, private: bool, environ: Mapping[str, str],
+    read_on: Callable[[bytes], bool] | None = None,
+) -> Reply:
+    """Send a request once and return the reply.
+
+    ``read_on``: whether more of the body is needed after what was read so far. Raises ``ToolFailed`` or ``RetryLater``
+    where nothing was sent, and ``AnswerLost``.
+    """
+    until = time.monotonic() + seconds
+    parts = urlsplit(exchange.url)
+    secure, host = parts.scheme == "https", parts.hostname or ""
+    for name, value in exchange.headers.items():
+        if any(not 32 <= ord(char) <= 126 for char in value):
+            raise ToolFailed(f"Nothing was sent: the header {name} would have characters other than printable ASCII.")
+    address = _address(host, parts.port or (443 if secure else 80), private=private, environ=environ)
+    connection = _Connection(host, address, _tls() if secure else None, _left(until))
+    target = parts.path or "/"
+    target += f"?{parts.query}" if parts.query else ""
+    try:
+        try:
+            connection.connect()
+        except (OSError, http.client.HTTPException) as problem:
+            raise RetryLater(f"Nothing was sent: {host} cannot be reached ({type(problem).__name__}).") from None
+        try:
+            connection.request(
+                exchange.method, target, exchange.body, {"Accept-Encoding": "identity", **exchange.headers}
+            )
+            _limit(connection, until)
+            answer = connection.getresponse()
+            body = _read(answer, connection, until, most_bytes, read_on)
+        except (OSError, http.client.HTTPException, ValueError) as problem:
+            raise AnswerLost(f"The answer of {host} was lost ({type(problem).__name__}).") from None
+    finally:
+        connection.close()
+    headers = {name.lower(): value for name, value in answer.getheaders()}
+    return Reply(answer.status, headers, without_secrets(body, exchange.secrets))
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection to an address that was checked. TLS is asked for the host's name."""
+
+    def __init__(self, host: str, address: tuple[Any, ...], tls: ssl.SSLContext | None, seconds: float) -> None:
+        super().__init__(host, address[4][1], timeout=seconds)
+        self.default_port = 443 if tls else 80  # type: ignore[misc]  # so that the Host header names no usual port
+        self._address, self._tls = address, tls
+
+    def connect(self) -> None:
+        family, kind, protocol, _, place = self._address
+        self.sock = socket.socket(family, kind, protocol)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(place)
+        if self._tls is not None:
+            self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _address(host: str, port: int, *, private: bool, environ: Mapping[str, str]) -> tuple[Any, ...]:
+    """Return an address of the host. Raises ``RetryLater`` where it has none, ``ToolFailed`` where one is forbidden."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise RetryLater(f"Nothing was sent: {host} has no address.") from None
+    in_lambda = environ.get(_LAMBDA, "").startswith("AWS_Lambda")
+    for one in found:
+        if not _allowed(str(one[4][0]), private=private, in_lambda=in_lambda):
+            raise ToolFailed(
+                f"Nothing was sent: {host} is at an address inside this network, and its declaration does not say "
+                "`private: true`; or it is at one that is never called."
+            )
+    return found[0]
+
+
+def _allowed(address: str, *, private: bool, in_lambda: bool) -> bool:
+    """Say whether an address may be called. Metadata services and Lambda's own interface never are."""
+    ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        embedded = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if embedded is None and ip in ipaddress.ip_network("64:ff9b::/96"):
+            embedded = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        ip = embedded or ip
+    if ip.is_loopback:
+        return private and not in_lambda
+    if ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip in ipaddress.ip_network("fd00:ec2::/32"):
+        return False
+    return ip.is_global or private
+
+
+def _left(until: float) -> float:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _limit(connection: _Connection, until: float) -> None:
+    if connection.sock is not None:
+        connection.sock.settimeout(_left(until))
+
+
+def _read(
+    answer: http.client.HTTPResponse,
+    connection: _Connection,
+    until: float,
+    most_bytes: int,
+    read_on: Callable[[bytes], bool] | None,
+) -> bytes:
+    """Return the body, bounded in bytes and in time. Raises ``AnswerLost`` for one that is too large or compressed."""
+    if answer.getheader("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+        raise AnswerLost("The server's reply is compressed, which was not asked for; it was not read.")
+    body = bytearray()
+    raw = getattr(getattr(answer, "fp", None), "raw", None)
+    sock = getattr(raw, "_sock", None) or connection.sock
+    while True:
+        if sock is not None:
+            sock.settimeout(_left(until))
+        part = answer.read1(_CHUNK)
+        body += part
+        if len(body) > most_bytes:
+            raise AnswerLost(f"The server's reply has more than {most_bytes} bytes; it was not read to its end.")
+        if not part:
+            if answer.length:
+                raise http.client.IncompleteRead(b"")
+            return bytes(body)
+        if read_on is not None and not read_on(bytes(body)):
+            return bytes(body)
+
+
+#: What stands for a secret that a server sent back.
+_HIDDEN = b"***"
+
+
+def without_secrets(body: bytes, secrets: tuple[str, ...]) -> bytes:
+    """Return a reply without the secrets of its request, in the spellings in which a server may echo them."""
+    from urllib.parse import quote
+
+    for secret in secrets:
+        spellings = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+        spellings |= {quote(secret), quote(secret, safe="")}
+        for one in sorted(spellings, key=len, reverse=True):
+            if one:
+                body = body.replace(one.encode(), _HIDDEN)
+    return body
+
+
+def result_of(reply: Reply, refusals: frozenset[int], *, what: str) -> Reply:
+    """Return a reply of 2xx. Raises what another status says of the effect; ``refusals`` are the declaration's own."""
+    status = reply.status
+    if 200 <= status <= 299:
+        return reply
+    said = told(reply.text)
+    message = f"{what} answered {status}{f': {said}' if said else ''}"
+    if status in _NOT_NOW and status not in refusals:
+        raise RetryLater(f"{message}. It did nothing now.")
+    if status in _REFUSALS or status in refusals:
+        raise RemoteFailed(message, status)
+    if 300 <= status <= 399:
+        raise AnswerLost(f"{what} answered {status}. Redirects are not followed: name the right URL in servers/.")
+    raise AnswerLost(message)

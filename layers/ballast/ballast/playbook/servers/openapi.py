@@ -1,0 +1,120 @@
+"""Operations of an OpenAPI document: a call's arguments become one HTTP request, and its reply the result."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from pydantic import JsonValue
+
+from ballast.playbook.context import ToolContext, ToolFailed
+from ballast.playbook.servers.credentials import Credentials
+from ballast.playbook.servers.declaration import Call, OpenApiServer
+from ballast.playbook.servers.http import Exchange, Reply, result_of, seconds_left, send, url_of
+from ballast.playbook.servers.tools import AnswerLost, RemoteCall
+
+
+class OpenApiTransport:
+    """Calls operations of one server."""
+
+    def __init__(self, declared: OpenApiServer) -> None:
+        self._declared = declared
+        self._credentials = Credentials(declared.credential, declared.private)
+
+    def send(self, call: RemoteCall, payload: dict[str, Any], key: str | None, ctx: ToolContext) -> JsonValue:
+        """Return the server's result; see ``Transport``."""
+        declared, seconds = self._declared, seconds_left(self._declared.timeout_s, ctx)
+        pinned = call.declared.pinned.call
+        assert pinned is not None
+        exchange = request_of(pinned, payload, url_of(declared.url, ctx, private=declared.private))
+        headers = {"Accept": "application/json", **declared.headers, **exchange.headers}
+        if key is not None and call.declared.key is not None and call.declared.key.header is not None:
+            headers[call.declared.key.header] = key
+        exchange = exchange.but(headers=headers)
+        reply = self._sent(exchange, ctx, seconds)
+        refusals = frozenset(one for one in call.declared.refusals if isinstance(one, int))
+        return body_of(result_of(reply, refusals, what=f"{pinned.method} {pinned.path}"))
+
+    def _sent(self, exchange: Exchange, ctx: ToolContext, seconds: float) -> Reply:
+        declared = self._declared
+        for anew in (False, True):
+            reply = send(
+                self._credentials.applied(exchange, ctx, seconds, anew=anew),
+                seconds=seconds,
+                most_bytes=declared.reply_bytes,
+                private=declared.private,
+                environ=ctx.environ,
+            )
+            if reply.status != 401 or declared.credential is None:
+                break  # else the server did nothing, and the credential may have been rotated
+        return reply
+
+
+def request_of(call: Call, payload: Mapping[str, Any], url: str) -> Exchange:
+    """Return the request of a call. Raises ``ToolFailed`` for an argument that its place cannot hold."""
+    path, query, headers = call.path, [], {}
+    rest = dict(payload)
+    for name, where in call.where.items():
+        if name not in rest:
+            if where == "path":
+                raise ToolFailed(f"Nothing was sent: {name} is missing, and the path needs it.")
+            continue
+        value = rest.pop(name)
+        if where == "path":
+            path = path.replace(f"{{{name}}}", _segment(name, value))
+        elif where == "query":
+            query += [(name, one) for one in _written(name, value)]
+        else:
+            headers[where.removeprefix("header ")] = ",".join(_written(name, value))
+    body: bytes | None = None
+    if call.body is not None:
+        body = _json(rest.pop(call.body)) if call.body in rest else None
+        if rest:
+            raise ToolFailed(f"Nothing was sent: {', '.join(rest)} has no place in the request.")
+    elif rest or call.method in ("POST", "PUT", "PATCH"):
+        body = _json(rest)
+    if body is not None and call.method in ("GET", "HEAD"):
+        raise ToolFailed(f"Nothing was sent: {', '.join(rest)} has no place in a {call.method}.")
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    return Exchange(call.method, f"{url}{path}{'?' if query else ''}{urlencode(query, quote_via=quote)}", headers, body)
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _segment(name: str, value: Any) -> str:
+    """Return one segment of a path. One that is empty or only dots would name another resource."""
+    (text,) = list(_written(name, value)) if not isinstance(value, list) else ("",)
+    if not text.strip(". ") or not text:
+        raise ToolFailed(f"Nothing was sent: {name} must name something, and cannot be empty or only dots.")
+    return quote(text, safe="")
+
+
+def _written(name: str, value: Any) -> Iterator[str]:
+    """Yield a query's or a header's values: those of a list one after the other."""
+    for one in value if isinstance(value, list) else [value]:
+        if one is None:
+            continue
+        if isinstance(one, dict | list):
+            raise ToolFailed(f"Nothing was sent: {name} holds an object, which has no place in a URL or a header.")
+        yield json.dumps(one) if isinstance(one, bool | int | float) else str(one)
+
+
+def body_of(reply: Reply) -> JsonValue:
+    """Return a reply's JSON, its text, or None. Raises ``AnswerLost`` for JSON that is none."""
+    if not reply.body.strip():
+        return None
+    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json" or kind.endswith("+json"):
+        try:
+            found: JsonValue = reply.json()
+        except (ValueError, RecursionError):
+            raise AnswerLost("The server's reply is not the JSON that it says it is.") from None
+        return found
+    if kind.startswith("text/") or not kind:
+        return reply.text
+    return {"content_type": kind, "bytes": len(reply.body)}
+
+

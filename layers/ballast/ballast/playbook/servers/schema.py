@@ -1,0 +1,328 @@
+"""JSON Schemas of tools from elsewhere: one dialect, closed objects, and types on which marks can stand. Pure.
+
+::
+
+    as the server says ── normalized ─▶ 2020-12, references within itself ── closed ─▶ what arguments are checked by
+                                          │
+                                          └─ annotation ─▶ a type for the marks (Grounded, Sensitive, …)
+
+**Closed.** JSON Schema lets an object have properties that it does not name. A model invents such properties, and a
+server drops or believes them. So an object that names properties is closed, unless it says
+``additionalProperties``. An object that names none is a free-form one, and stays open; at the root it means that the
+tool takes no arguments.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Literal, TypedDict, Union
+
+from ballast.contracts.wire import canonical
+from ballast.errors import PlaybookInvalid
+from ballast.validation import FreeText, Grounded, Kind, Sensitive, Untrusted
+from ballast.validation.marks import Mark
+
+#: Larger or deeper schemas are refused: every prompt would carry them.
+MAX_BYTES, MAX_DEPTH = 65_536, 48
+#: Dialects that are read. All become 2020-12.
+_DIALECTS = ("2020-12/schema", "2019-09/schema", "draft-07/schema", "draft-06/schema", "draft-04/schema")
+_REF = "#/$defs/"
+
+#: Keywords under which each value is a schema by name, a list of schemas, and one schema.
+_NAMED = ("properties", "patternProperties", "dependentSchemas")
+_LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
+_SINGLE = (
+    "items",
+    "additionalProperties",
+    "unevaluatedProperties",
+    "unevaluatedItems",
+    *("not", "if", "then", "else", "contains", "propertyNames"),
+)
+#: Keywords that are kept as they are. Any other keyword is dropped: nothing checks it, and it may speak to the model.
+_PLAIN = frozenset(
+    "type enum const multipleOf maximum exclusiveMaximum minimum exclusiveMinimum maxLength minLength pattern maxItems "
+    "minItems uniqueItems maxContains minContains maxProperties minProperties required dependentRequired title "
+    "description default examples deprecated format".split()
+)
+#: Keywords whose meaning depends on other documents or on the place that refers to them.
+_NOT_READ = ("$dynamicRef", "$recursiveRef", "$vocabulary")
+#: Schemas that test a value and do not describe it: closing them would change what they test.
+_TESTS = ("not", "if", "contains", "propertyNames")
+#: Schemas that describe the same value as the schema around them: that one is closed, over all of them.
+_SAME_VALUE = ("anyOf", "oneOf", "allOf", "then", "else", "dependentSchemas")
+
+
+class SchemaRefused(ValueError):
+    """A JSON Schema cannot be a tool's. The text says where and why."""
+
+
+def normalized(schema: Any) -> dict[str, Any]:
+    """Return an object's JSON Schema in 2020-12, with references to its own ``$defs`` only, and no unknown keyword.
+
+    Raises ``SchemaRefused``: for another dialect, a reference out of the document, or a schema that is too large.
+    """
+    if not isinstance(schema, Mapping):
+        raise SchemaRefused(f"must be a JSON Schema of an object, not {type(schema).__name__}")
+    try:
+        size = len(canonical(schema))
+    except (TypeError, ValueError, RecursionError):
+        raise SchemaRefused("is not JSON") from None
+    if size > MAX_BYTES:
+        raise SchemaRefused(f"has {size} bytes; at most {MAX_BYTES} are read. Leave out what is not needed")
+    dialect = str(schema.get("$schema", _DIALECTS[0])).rstrip("#").rstrip("/")
+    if not dialect.endswith(_DIALECTS):
+        raise SchemaRefused(f"is written in the dialect {dialect[:80]!r}; Ballast reads {', '.join(_DIALECTS)}")
+    walk = _Normalizer(schema)
+    made = walk.schema(schema, (), root=True)
+    made.setdefault("type", "object")
+    if made["type"] != "object":
+        raise SchemaRefused(f"must describe an object, not {made['type']!r}")
+    return made | ({"$defs": dict(sorted(walk.definitions.items()))} if walk.definitions else {})
+
+
+class _Normalizer:
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self._names: dict[str, str] = {}
+        self.definitions: dict[str, Any] = {}
+
+    def schema(self, schema: Any, path: tuple[str, ...], *, root: bool = False) -> Any:
+        where = "/".join(("", *path)) or "(whole)"
+        if isinstance(schema, bool):
+            return schema
+        if not isinstance(schema, Mapping):
+            raise SchemaRefused(f"{where}: must be a schema, not {type(schema).__name__}")
+        if len(path) > MAX_DEPTH:
+            raise SchemaRefused(f"{where}: is nested more than {MAX_DEPTH} levels deep")
+        if refused := next((name for name in _NOT_READ if name in schema), None):
+            raise SchemaRefused(f"{where}: {refused} is not read. Write the schema out")
+        made: dict[str, Any] = {}
+        for key, value in self._current(schema, where).items():
+            if key == "$ref":
+                made[key] = self._reference(value, where)
+            elif key in _NAMED and isinstance(value, Mapping):
+                made[key] = {str(name): self.schema(one, (*path, str(name))) for name, one in value.items()}
+            elif key in _LISTED and isinstance(value, list):
+                made[key] = [self.schema(one, (*path, f"{key}.{at}")) for at, one in enumerate(value)]
+            elif key in _SINGLE:
+                made[key] = self.schema(value, (*path, key))
+            elif key in _PLAIN:
+                made[key] = value
+        return made
+
+    @staticmethod
+    def _current(schema: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """Return a schema with the keywords of older drafts as 2020-12 has them."""
+        made = dict(schema)
+        if isinstance(made.get("items"), list):
+            made["prefixItems"] = made.pop("items")
+            if "additionalItems" in made:
+                made["items"] = made.pop("additionalItems")
+        for name, one in dict(made.pop("dependencies", {})).items():
+            kind = "dependentRequired" if isinstance(one, list) else "dependentSchemas"
+            made[kind] = {**made.get(kind, {}), name: one}
+        for bound in ("Minimum", "Maximum"):
+            exclusive, plain = made.get(f"exclusive{bound}"), bound.lower()
+            if isinstance(exclusive, bool):  # draft 4
+                del made[f"exclusive{bound}"]
+                if exclusive and plain in made:
+                    made[f"exclusive{bound}"] = made.pop(plain)
+        if "properties" in made and not isinstance(made["properties"], Mapping):
+            raise SchemaRefused(f"{where}: properties must be an object")
+        return made
+
+    def _reference(self, reference: Any, where: str) -> str:
+        if not isinstance(reference, str) or not reference.startswith("#"):
+            raise SchemaRefused(f"{where}: $ref leads out of the document. Nothing is fetched; write the schema out")
+        if reference not in self._names:
+            steps = [_unescaped(step) for step in reference[1:].split("/")[1:]]
+            name = "".join(char if char.isalnum() or char in "_-." else "_" for char in (steps or ["Whole"])[-1])
+            while name in self.definitions:
+                name += "_"
+            self._names[reference] = name
+            self.definitions[name] = {}
+            self.definitions[name] = self.schema(self._at(steps, where), ("$defs", name))
+        return _REF + self._names[reference]
+
+    def _at(self, steps: list[str], where: str) -> Any:
+        found: Any = self._root
+        for step in steps:
+            if isinstance(found, list) and step.isdigit() and int(step) < len(found):
+                found = found[int(step)]
+            elif isinstance(found, Mapping) and step in found:
+                found = found[step]
+            else:
+                raise SchemaRefused(f"{where}: $ref names {step!r}, which is not in the document")
+        return found
+
+
+def closed(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a normalized schema that refuses properties which it does not name; see the module."""
+    made: dict[str, Any] = _closed(schema, own_value=True)
+    if not any(key in schema for key in ("additionalProperties", "unevaluatedProperties")):
+        made = {key: value for key, value in made.items() if key != "additionalProperties"}
+        made["unevaluatedProperties"] = False
+    return made
+
+
+def _closed(schema: Any, *, own_value: bool) -> Any:
+    """``own_value``: it describes a value by itself, and not together with the schema around it."""
+    if not isinstance(schema, Mapping):
+        return schema
+    made = dict(schema)
+    for key, value in schema.items():
+        if key in _TESTS:
+            continue
+        same = key in _SAME_VALUE or key == "$defs"
+        if key in (*_NAMED, "$defs"):
+            made[key] = {name: _closed(one, own_value=not same) for name, one in value.items()}
+        elif key in _LISTED:
+            made[key] = [_closed(one, own_value=not same) for one in value]
+        elif key in _SINGLE:
+            made[key] = _closed(value, own_value=not same)
+    if any(key in schema for key in ("additionalProperties", "unevaluatedProperties")):
+        return made
+    composed = any(key in schema for key in ("$ref", "anyOf", "oneOf", "allOf", "if"))
+    if not composed and not any(key in schema for key in ("properties", "patternProperties", "required")):
+        return made | {"additionalProperties": True}  # free-form, and so for the schema that refers to it
+    return made | ({"unevaluatedProperties": False} if own_value else {})
+
+
+# Types for marks
+
+#: A mark's word, in a declaration.
+MARKS: Mapping[str, Callable[[], Mark]] = {
+    "grounded": Grounded,
+    **{f"grounded:{kind}": (lambda kind=kind: Grounded(kind)) for kind in Kind},
+    "free_text": FreeText,
+    "no_quotes": lambda: FreeText(quotes=False),
+    "sensitive": Sensitive,
+    "untrusted": Untrusted,
+}
+Path = tuple[str, ...]
+Marks = Mapping[Path, tuple[Mark, ...]]
+
+
+def pointer(text: str) -> Path:
+    """Return the steps of a JSON pointer; ``*`` is any item. Raises ``ValueError`` for another text."""
+    if not text.startswith("/") or text == "/":
+        raise ValueError(f"{text!r} is no JSON pointer. Write /name, /name/inner, or /list/*/name for every item")
+    return tuple(_unescaped(step) for step in text.split("/")[1:])
+
+
+def _unescaped(step: str) -> str:
+    return step.replace("~1", "/").replace("~0", "~")
+
+
+def annotation(schema: Mapping[str, Any], marks: Marks) -> tuple[Any, frozenset[Path]]:
+    """Return a type for the values of a normalized schema, with its marks, and the paths of the marks that it has."""
+    walk = _Types(schema.get("$defs", {}), marks)
+    return walk.type_of(schema, (), ()), frozenset(walk.reached)
+
+
+def annotation_of_marks(marks: Marks) -> Any:
+    """Return a type that has only the marks, for results whose schema is not known."""
+    return annotation(_schema_of(marks), marks)[0]
+
+
+def _schema_of(paths: Marks) -> dict[str, Any]:
+    root: dict[str, Any] = {}
+    for path in paths:
+        inner = root
+        for step in path:
+            if step == "*":
+                inner = inner.setdefault("items", {})
+            else:
+                inner = inner.setdefault("properties", {}).setdefault(step, {})
+    return root
+
+
+def paths_of(schema: Mapping[str, Any]) -> list[str]:
+    """Return the JSON pointers of the values of a normalized schema, for an error's text."""
+    walk = _Types(schema.get("$defs", {}), {})
+    walk.type_of(schema, (), ())
+    return ["/" + "/".join(path) for path in walk.seen if path]
+
+
+class _Types:
+    def __init__(self, definitions: Mapping[str, Any], marks: Marks) -> None:
+        self._definitions, self._marks = definitions, marks
+        self.reached: set[Path] = set()
+        self.seen: dict[Path, None] = {}
+
+    def type_of(self, schema: Any, path: Path, above: tuple[str, ...]) -> Any:
+        """Return the type of the values at ``path``; ``above``: the definitions that this schema is inside of."""
+        self.seen[path] = None
+        inner = self._plain(schema, path, above) if isinstance(schema, Mapping) else Any
+        for mark in self._marks.get(path, ()):
+            self.reached.add(path)
+            inner = Annotated[inner, mark]
+        return inner
+
+    def _plain(self, schema: Mapping[str, Any], path: Path, above: tuple[str, ...]) -> Any:
+        values = [schema["const"]] if "const" in schema else schema.get("enum")
+        if isinstance(values, list) and values and all(isinstance(one, str | bool | int | None) for one in values):
+            return Literal[tuple(values)]
+        found = [self._of_kind(kind, schema, path, above) for kind in _kinds(schema)]
+        for key in ("anyOf", "oneOf", "allOf"):
+            found += [self._inside(one, path, above) for one in schema.get(key, ())]
+        found += [self._inside(schema[key], path, above) for key in ("then", "else") if key in schema]
+        if "$ref" in schema:
+            name = schema["$ref"].removeprefix(_REF)
+            found.append(Any if name in above else self._inside(self._definitions[name], path, (*above, name)))
+        return Union[tuple(found)] if found else Any  # noqa: UP007  how many is not known here
+
+    def _inside(self, schema: Any, path: Path, above: tuple[str, ...]) -> Any:
+        return self._plain(schema, path, above) if isinstance(schema, Mapping) else Any
+
+    def _of_kind(self, kind: str, schema: Mapping[str, Any], path: Path, above: tuple[str, ...]) -> Any:
+        if kind == "object":
+            return self._of_object(schema, path, above)
+        if kind == "array":
+            items = [schema[key] for key in ("items",) if isinstance(schema.get(key), Mapping)]
+            types = [self.type_of(one, (*path, "*"), above) for one in (*items, *schema.get("prefixItems", ()))]
+            return list[Union[tuple(types or [self.type_of({}, (*path, "*"), above)])]]  # type: ignore[misc]
+        return {"string": str, "integer": int, "number": float, "boolean": bool, "null": None}.get(kind, Any)
+
+    def _of_object(self, schema: Mapping[str, Any], path: Path, above: tuple[str, ...]) -> Any:
+        named = schema.get("properties", {})
+        found: list[Any] = []
+        if named:
+            fields = {name: self.type_of(one, (*path, name), above) for name, one in named.items()}
+            found.append(TypedDict("Object", fields, total=False))  # type: ignore[operator]
+        others = [*schema.get("patternProperties", {}).values()]
+        open_to = schema.get("additionalProperties", schema.get("unevaluatedProperties"))
+        if isinstance(open_to, Mapping) or open_to is True:
+            others.append(open_to)
+        if others or not named:
+            types = [self.type_of(one, (*path, "*"), above) for one in others or [{}]]
+            found.append(dict[str, Union[tuple(types)]])  # type: ignore[misc]
+        return Union[tuple(found)]  # noqa: UP007
+
+
+def _kinds(schema: Mapping[str, Any]) -> Iterator[str]:
+    kinds = schema.get("type", [])
+    named = [kinds] if isinstance(kinds, str) else kinds
+    yield from named
+    if not named and "properties" in schema:
+        yield "object"
+    if not named and ("items" in schema or "prefixItems" in schema):
+        yield "array"
+
+
+def read_marks(where: str, written: Mapping[str, Any]) -> dict[Path, tuple[Mark, ...]]:
+    """Return the marks of a declaration by path. Raises ``PlaybookInvalid``, which names the field."""
+    found: dict[Path, tuple[Mark, ...]] = {}
+    for text, words in written.items():
+        try:
+            path = pointer(text)
+        except ValueError as wrong:
+            raise PlaybookInvalid(f"{where}: {wrong}.") from None
+        said = [words] if isinstance(words, str) else words
+        unknown = next((word for word in said if word not in MARKS), None)
+        if unknown is not None or not said:
+            raise PlaybookInvalid(f"{where}{text}: must be one or more of {', '.join(MARKS)}, not {unknown!r}.")
+        marks = tuple(MARKS[word]() for word in said)
+        kinds = [type(mark) for mark in marks]
+        if len({*kinds}) < len(kinds) or {Grounded, FreeText} <= {*kinds}:
+            raise PlaybookInvalid(f"{where}{text}: {', '.join(said)} contradict each other. Keep one of them.")
+        found[path] = marks
+    return found

@@ -1,0 +1,358 @@
+"""Make ordinary tools of the declarations in ``servers/``, and check what they say of each other.
+
+A tool's function is a ``RemoteCall``. It raises what the executor classifies: ``ToolFailed`` where the server proves
+that it did nothing and will not, ``RetryLater`` where nothing was sent or the server says that it did nothing now, and
+anything else where the effect is in doubt. A read changes nothing, so after doubt it may be tried again.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import JsonValue
+
+from ballast.contracts import RunRequest
+from ballast.contracts.wire import text_or_length
+from ballast.errors import PlaybookInvalid, RetryLater
+from ballast.masking import in_utf8
+from ballast.playbook.context import ToolContext, ToolFailed
+from ballast.playbook.declaration import (
+    Approval,
+    CallLimits,
+    Circuit,
+    Effect,
+    Read,
+    Write,
+    checked_approval,
+    checked_circuit,
+    checked_limits,
+    effect_policy,
+)
+from ballast.playbook.money_rules import checked_cost
+from ballast.playbook.servers.declaration import (
+    Above,
+    Declaration,
+    DeclaredTool,
+    LambdaServer,
+    McpServer,
+    Server,
+    Undo,
+    ValueFrom,
+    Verify,
+    read_declaration,
+)
+from ballast.playbook.servers.form import SchemaArguments, SchemaForm
+from ballast.playbook.servers.schema import SchemaRefused, annotation_of_marks, paths_of, pointer, read_marks
+from ballast.playbook.tool import Tool
+
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+#: A key as the executor makes it, to try whether an argument takes it.
+_SAMPLE_KEY = f"run-{'0' * 32}#0001#1"
+
+
+#: Most characters of a server's words in a message.
+_MAX_TOLD = 1_000
+
+
+class AnswerLost(Exception):
+    """The request was sent, and what the server did is not known. A write is in doubt."""
+
+
+class RemoteFailed(ToolFailed):
+    """The server refused. ``status`` is that of HTTP, None for another protocol."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Transport(Protocol):
+    """Sends a call to its server."""
+
+    def send(self, call: "RemoteCall", payload: dict[str, Any], key: str | None, ctx: ToolContext) -> JsonValue:
+        """Return the server's result. ``key``: the idempotency key, where it is no argument.
+
+        Raises ``ToolFailed``, ``RetryLater`` or, where the effect is in doubt, ``AnswerLost``.
+        """
+
+
+@dataclass
+class RemoteServer:
+    """A declared server. Its transport, with sessions and tokens, is made when the executor first calls a tool."""
+
+    name: str
+    declared: Server
+
+    @cached_property
+    def transport(self) -> Transport:
+        """The transport of its kind."""
+        if isinstance(self.declared, LambdaServer):
+            from ballast.playbook.servers.invoke import LambdaTransport
+
+            return LambdaTransport(self.declared)
+        if isinstance(self.declared, McpServer):
+            from ballast.playbook.servers.mcp import McpTransport
+
+            return McpTransport(self.name, self.declared)
+        from ballast.playbook.servers.openapi import OpenApiTransport
+
+        return OpenApiTransport(self.declared)
+
+
+@dataclass(frozen=True)
+class RemoteCall:
+    """The function of a tool from elsewhere."""
+
+    server: RemoteServer
+    remote_name: str
+    declared: DeclaredTool
+    form: SchemaForm = field(repr=False)
+
+    def __call__(self, args: SchemaArguments, ctx: ToolContext) -> JsonValue:
+        """Send the call and return the result. Raises as the module says."""
+        payload = {**self.form.write(args), **self.declared.set}
+        key = self.declared.key
+        if key is not None and key.argument is not None:
+            payload[key.argument] = self._key_as_argument(ctx.idempotency_key, key.argument)
+        if complaints := self.form.complaints(payload, whole=True):
+            raise ToolFailed(f"Nothing was sent: {complaints}.")
+        outside = None if key is None or key.argument is not None else ctx.idempotency_key
+        try:
+            return self.server.transport.send(self, payload, outside, ctx)
+        except AnswerLost as lost:
+            if self.declared.effect == "read":
+                raise RetryLater(str(lost)) from None
+            raise
+
+    def _key_as_argument(self, key: str, name: str) -> str:
+        """Return the key as its argument takes it: as it is, or as a UUID made of it."""
+        return key if not self.form.complaint_about(name, key) else uuid_of(key)
+
+
+def uuid_of(key: str) -> str:
+    """Return the UUID of an idempotency key, the same for every attempt."""
+    import uuid
+
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"ballast:{key}"))
+
+
+def declared_tools(folder: Path) -> dict[str, Tool]:
+    """Return the tools of the files in ``servers/``, by name. Raises ``PlaybookInvalid``."""
+    known: dict[str, Tool] = {}
+    for file in sorted(folder.glob("*.yaml")):
+        for made in tools_of(file, read_declaration(file)):
+            if made.name in known:
+                raise PlaybookInvalid(f"{file}: two tools are named {made.name}. Give one another `name:`.")
+            known[made.name] = made
+    return known
+
+
+def tools_of(file: Path, declaration: Declaration) -> Iterable[Tool]:
+    """Yield the tools of one declaration. Raises ``PlaybookInvalid``, which names the tool and the field."""
+    server = RemoteServer(file.stem, declaration.server)
+    for name, declared in declaration.tools.items():
+        where = f"{file}: tools.{name}"
+        try:
+            yield _made(where, server, name, declared)
+        except SchemaRefused as refused:
+            raise PlaybookInvalid(f"{where}.pinned.schema: {refused}.") from None
+
+
+def _made(where: str, server: RemoteServer, remote_name: str, declared: DeclaredTool) -> Tool:
+    name = declared.name or re.sub(r"[^A-Za-z0-9_-]+", "_", f"{server.name}_{remote_name}")
+    if not _TOOL_NAME.fullmatch(name):
+        raise PlaybookInvalid(
+            f"{where}.name: must be 1 to 64 ASCII letters, digits, - and _, not {name!r}. Write another `name:`."
+        )
+    marks, result_marks = read_marks(f"{where}.marks", declared.marks), declared.result.marks
+    key_argument = declared.key.argument if declared.key else None
+    hidden = frozenset({*declared.set, *([key_argument] if key_argument else [])})
+    if marked := next((path for path in marks if path[0] in hidden), None):
+        raise PlaybookInvalid(f"{where}.marks: {marked[0]} is set by the executor, so a mark on it has no effect.")
+    try:
+        form = SchemaForm(declared.pinned.schema_, marks, hidden)
+    except SchemaRefused as refused:
+        if "has no argument" not in str(refused):
+            raise
+        from ballast.playbook.servers.schema import normalized
+
+        known = ", ".join(paths_of(normalized(declared.pinned.schema_))[:20])
+        raise PlaybookInvalid(f"{where}.marks: {refused}. Arguments: {known or 'none'}.") from None
+    form.compile()
+    _check_hidden(where, declared, form)
+    if call := declared.pinned.call:
+        known_names = form.whole.get("properties", {})
+        if stray := next((one for one in (*call.where, *filter(None, [call.body])) if one not in known_names), None):
+            raise PlaybookInvalid(f"{where}.pinned.call: {stray} is no argument of pinned.schema. Import the tool again.")
+    writes = declared.effect == "write"
+    effect = _write(where, declared) if writes else Read(repeat=declared.repeat, outward=declared.outward is not False)
+    limits = declared.limits.model_dump(exclude_none=True)
+    rule = declared.approval.if_ if declared.approval else None
+    if isinstance(rule, Above) and not _names_argument(form, rule.argument):
+        raise PlaybookInvalid(f"{where}.approval.if.argument: {rule.argument} is no argument of the tool.")
+    circuit = server.declared.circuit
+    suspect = writes or declared.outward is not False
+    return Tool(
+        name=name,
+        summary=(declared.description or declared.pinned.description).strip(),
+        arguments=form.model,
+        effect=Effect.WRITE if writes else Effect.READ,
+        function=RemoteCall(server, remote_name, declared, form),
+        policy=effect_policy(where, effect),
+        undo=declared.undo.tool if declared.undo else None,
+        undo_arguments=_undo_arguments(declared.undo),
+        approval=checked_approval(where, _approval(declared)),
+        limits=checked_limits(where, CallLimits(**{"timeout_s": server.declared.timeout_s, **limits})),
+        circuit=checked_circuit(where, Circuit(f"server.{server.name}", circuit.failures, circuit.recovery_s)),
+        taint=declared.taint or ("approve" if suspect else "allow"),
+        untrusted=declared.result.untrusted,
+        offered=declared.offered,
+        cost_microusd=checked_cost(declared.cost_microusd, where),
+        returns=annotation_of_marks(read_marks(f"{where}.result.marks", result_marks)) if result_marks else Any,
+    )
+
+
+def _names_argument(form: SchemaForm, path: str) -> bool:
+    return path in paths_of(form.schema)
+
+
+def _check_hidden(where: str, declared: DeclaredTool, form: SchemaForm) -> None:
+    for name, value in declared.set.items():
+        if complaint := form.complaint_about(name, value):
+            raise PlaybookInvalid(f"{where}.set.{name}: {complaint}.")
+    name = declared.key.argument if declared.key and declared.key.argument else ""
+    if name and form.complaint_about(name, _SAMPLE_KEY) and (wrong := form.complaint_about(name, uuid_of(""))):
+        raise PlaybookInvalid(f"{where}.key.argument: {name} takes neither a key as text nor a UUID: it {wrong}.")
+
+
+def _write(where: str, declared: DeclaredTool) -> Write:
+    return Write(
+        undo=declared.undo.tool if declared.undo else None,
+        undo_arguments=_undo_arguments(declared.undo),
+        verify=VerifyByRead(where, declared.verify) if declared.verify else None,
+        honours_key=declared.key is not None,
+        repeat=declared.repeat,
+        on_rollback=declared.on_rollback,
+    )
+
+
+def _undo_arguments(undo: Undo | None) -> Callable[[Any, Any], Mapping[str, Any]] | None:
+    if undo is None or undo.arguments is None:
+        return None
+    sources = undo.arguments
+    return lambda args, result: values_from(sources, args.root, result, key=None)
+
+
+def _approval(declared: DeclaredTool) -> Approval | None:
+    said = declared.approval
+    if said is None:
+        return None
+    rule: Callable[..., bool | str | None] | None = None
+    if isinstance(said.if_, Above):
+        rule = _above(said.if_)
+    elif said.if_ == "always":
+        rule = _always
+    return Approval(if_=rule, people=said.people, approvers=said.approvers, on_unanswered=said.on_unanswered)
+
+
+def _always(_args: Any, _request: RunRequest) -> bool:
+    return True
+
+
+def _above(said: Above) -> Callable[[Any, RunRequest], str | bool]:
+    path = pointer(said.argument)
+
+    def rule(args: Any, _request: RunRequest) -> str | bool:
+        value = at(args.root, path)
+        # What is not a number cannot be compared: a person looks.
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+        return False if fits and value <= said.above else f"{said.argument} is above {said.above}"
+
+    return rule
+
+
+@dataclass(frozen=True)
+class VerifyByRead:
+    """A ``verify`` that asks another tool of the playbook, which reads."""
+
+    where: str
+    declared: Verify
+    tools: dict[str, Tool] = field(default_factory=dict, compare=False, repr=False)
+
+    def __call__(self, args: SchemaArguments, ctx: ToolContext) -> Any:
+        """Return what the read found, None if it did not happen."""
+        read, said = self.tools[self.declared.tool], self.declared
+        form = read.form.from_python(values_from(said.arguments, args.root, None, key=ctx.idempotency_key))
+        try:
+            result = read.function(form, ctx)
+        except RemoteFailed as failed:
+            if failed.status in said.absent:
+                return None
+            raise
+        found = at(read.dump(result), pointer(said.found)) if said.found else read.dump(result)
+        return None if found is False else found
+
+
+def values_from(sources: Mapping[str, ValueFrom], arguments: Any, result: Any, key: str | None) -> dict[str, Any]:
+    """Return the arguments that a declaration takes from a call. One that is not there is left out."""
+    made: dict[str, Any] = {}
+    for name, source in sources.items():
+        if "value" in source.model_fields_set:
+            made[name] = source.value
+        elif source.key:
+            made[name] = key
+        else:
+            path = pointer(source.argument or source.result or "")
+            value = at(arguments if source.argument is not None else result, path)
+            if value is not None:
+                made[name] = value
+    return made
+
+
+def at(value: Any, path: Sequence[str]) -> Any:
+    """Return the part of JSON ``value`` at a path, None if there is none."""
+    for step in path:
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
+
+
+def link(tools: Mapping[str, Tool]) -> None:
+    """Check what declared tools say of other tools, and let each ``verify`` find its read. Raises ``PlaybookInvalid``."""
+    for made in tools.values():
+        call = made.function
+        if not isinstance(call, RemoteCall):
+            continue
+        where = f"servers/{call.server.name}.yaml: tools.{call.remote_name}"
+        verify, undo = made.policy.verify, call.declared.undo
+        if isinstance(verify, VerifyByRead):
+            read = tools.get(verify.declared.tool)
+            if read is None or read.effect is not Effect.READ:
+                raise PlaybookInvalid(f"{where}.verify.tool: {verify.declared.tool} is no tool of the playbook that reads.")
+            _check_sources(f"{where}.verify.arguments", read, verify.declared.arguments, call)
+            verify.tools[read.name] = read
+        if undo is not None and undo.arguments is not None and undo.tool in tools:
+            _check_sources(f"{where}.undo.arguments", tools[undo.tool], undo.arguments, call)
+
+
+def _check_sources(where: str, tool: Tool, sources: Mapping[str, ValueFrom], call: RemoteCall) -> None:
+    names = tool.argument_names
+    for name, source in sources.items():
+        if name not in names:
+            raise PlaybookInvalid(f"{where}.{name}: {tool.name} has no such argument. It has: {', '.join(names)}.")
+        if source.argument is not None and not _names_argument(call.form, source.argument):
+            raise PlaybookInvalid(f"{where}.{name}: {source.argument} is no argument of the call.")
+        if source.key and where.endswith("undo.arguments"):
+            raise PlaybookInvalid(f"{where}.{name}: an undo has a key of its own. Take a value of the result.")
+
+
+def told(text: str) -> str:
+    """Return a server's text for a message that the planner reads, or its length: a cut may split a sensitive value."""
+    return text_or_length(" ".join(in_utf8(text).split()), _MAX_TOLD)
