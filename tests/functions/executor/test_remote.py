@@ -1,0 +1,238 @@
+"""Tools of an HTTP server: every effect happens once, or is known not to have happened, or is with a person."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ballast.errors import AttemptInProgress, EffectUnknown, RetryLater
+from tests.functions.stack import Stack
+from tests.functions.variants import ledger_with
+from tests.functions.writes import leases_are_over, tools_have_ended
+from tests.support.remote_desk import KEY, VERIFY, Desk, declare, desk_server, tools
+
+CALL = {"tool": "desk_create", "arguments": {"text": "no power"}}
+Declared = Callable[..., Stack]
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    with Desk() as opened:
+        yield opened
+
+
+@pytest.fixture
+def with_desk(stack: Stack, desk: Desk, tmp_path: Path) -> Declared:
+    """Return what gives the stack a playbook with the desk's tools."""
+
+    def make(create: Mapping[str, Any] = {}, *, honours: bool = True, **server: Any) -> Stack:
+        desk.honours = honours
+        playbook = ledger_with(tmp_path)
+        declare(playbook, "desk", desk_server(**server), tools(create))
+        for environ in stack.environs.values():
+            if "PLAYBOOK_DIR" in environ:
+                environ["PLAYBOOK_DIR"] = playbook
+        stack.environs["executor"]["DESK_URL"] = desk.url
+        return stack
+
+    return make
+
+
+def carried_out(stack: Stack, call: Mapping[str, Any] = CALL, *, run_id: str = "") -> tuple[str, str]:
+    """Execute a call as the workflow does, again and again, and return how it ended: status and message."""
+    run_id = run_id or stack.open()
+    stack.propose(run_id, call)
+    status = ""
+    for _ in range(7):
+        try:
+            status = stack.execute(run_id)
+            break
+        except (RetryLater, AttemptInProgress):
+            tools_have_ended()
+            leases_are_over()
+        except EffectUnknown:
+            status = "unknown"
+            break
+    state = stack.events(run_id).call(1, 1)
+    assert state is not None
+    return status or state.status, state.message
+
+
+def test_a_call_reaches_the_server_once_and_its_result_comes_back(with_desk: Declared, desk: Desk) -> None:
+    stack = with_desk(KEY)
+    run_id = stack.open()
+
+    assert carried_out(stack, run_id=run_id) == ("ok", "")
+
+    [request] = desk.seen
+    assert (request["method"], request["path"], request["body"]) == ("POST", "/tickets", {"text": "no power"})
+    assert request["headers"]["Idempotency-Key"] == f"{run_id}.0001.1"
+    settled = stack.body(run_id, "0001.call.1.settled")
+    assert settled["result"]["text"] == "no power"
+
+
+@pytest.mark.parametrize("how", ["crash", "lost", "slow", "half", 500, 502, 503, 429])
+@pytest.mark.parametrize("first", [1, 2])
+def test_with_a_key_trouble_leaves_one_effect(with_desk: Declared, desk: Desk, how: Any, first: int) -> None:
+    stack = with_desk(KEY, timeout_s=1)
+    desk.trouble.extend([how] * first)
+
+    assert carried_out(stack)[0] == "ok"
+    assert len(desk.tickets) == 1
+
+
+@pytest.mark.parametrize("how", ["crash", "lost", "slow", "half", 500])
+def test_with_a_verify_trouble_leaves_one_effect(with_desk: Declared, desk: Desk, how: Any) -> None:
+    token = {"key": {"argument": "token"}}
+    stack = with_desk({**VERIFY, **token}, honours=False, timeout_s=1)
+    # The key is sent so that the read can find it; the server ignores it, so only verify tells.
+    desk.trouble.append(how)
+
+    status, _ = carried_out(stack)
+
+    assert (status, len(desk.tickets)) == ("ok", 1)
+
+
+@pytest.mark.parametrize(("how", "effects"), [("crash", 0), ("lost", 1), ("slow", 1), ("half", 1), (500, 0), (307, 0)])
+def test_without_key_and_verify_a_lost_answer_is_unknown_and_with_a_person(
+    with_desk: Declared, desk: Desk, how: Any, effects: int
+) -> None:
+    stack = with_desk(timeout_s=1)
+    desk.trouble.append(how)
+
+    assert carried_out(stack)[0] == "unknown"
+    assert len(desk.tickets) == effects
+    assert len(desk.seen) == 1  # a redirect is not followed, and nothing is tried again
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_a_refusal_is_a_failure_that_did_nothing(with_desk: Declared, desk: Desk, status: int) -> None:
+    stack = with_desk()
+    desk.trouble.append(status)
+
+    ended, message = carried_out(stack)
+
+    assert ended == "failed"
+    assert f"answered {status}" in message
+    assert not desk.tickets
+
+
+def test_a_server_that_is_not_there_was_sent_nothing(with_desk: Declared) -> None:
+    stack = with_desk()
+    stack.environs["executor"]["DESK_URL"] = "http://127.0.0.1:9"
+
+    ended, message = carried_out(stack)
+
+    assert ended == "failed"
+    assert "Nothing was sent" in message
+
+
+def test_a_missing_variable_is_named_and_nothing_is_sent(with_desk: Declared) -> None:
+    stack = with_desk()
+    del stack.environs["executor"]["DESK_URL"]
+
+    ended, message = carried_out(stack)
+
+    assert ended == "failed"
+    assert "DESK_URL" in message
+
+
+def test_an_address_inside_the_network_is_not_called_unless_it_is_declared(with_desk: Declared, desk: Desk) -> None:
+    stack = with_desk(private=False, url=desk.url.replace("http:", "https:"))
+
+    ended, message = carried_out(stack)
+
+    assert ended == "failed"
+    assert "private: true" in message
+    assert not desk.seen
+
+
+def test_loopback_is_never_called_in_lambda(with_desk: Declared, desk: Desk) -> None:
+    stack = with_desk()
+    stack.environs["executor"]["AWS_EXECUTION_ENV"] = "AWS_Lambda_python3.13"
+
+    assert carried_out(stack)[0] == "failed"
+    assert not desk.seen
+
+
+def test_arguments_that_do_not_fit_the_schema_are_refused_before_anything_is_sent(
+    with_desk: Declared, desk: Desk
+) -> None:
+    stack = with_desk()
+
+    for wrong in ({"text": 1}, {}, {"text": "a", "more": 1}, {"text": "a", "amount": 501}, {"text": "a", "token": "t"}):
+        call = {"tool": "desk_create", "arguments": wrong}
+        fits = wrong.get("token") is not None
+        assert carried_out(stack, call)[0] == ("ok" if fits else "refused")
+
+    assert [one["body"] for one in desk.seen] == [{"text": "a", "token": "t"}]
+
+
+def test_a_result_is_untrusted_so_an_id_from_it_needs_approval(with_desk: Declared) -> None:
+    stack = with_desk()
+    run_id = stack.open()
+    carried_out(stack, run_id=run_id)
+
+    assert stack.runtime("executor").get is not None
+    from functions.executor.handler import build
+
+    tool = stack.runtime("executor").get(build).playbook.tools["desk_create"]
+    assert tool.untrusted
+
+
+def test_an_undo_is_recorded_with_arguments_of_the_result(with_desk: Declared, desk: Desk) -> None:
+    stack = with_desk({**KEY, "undo": {"tool": "desk_close", "arguments": {"id": {"result": "/id"}}}})
+    run_id = stack.open()
+
+    assert carried_out(stack, run_id=run_id)[0] == "ok"
+
+    undo = stack.body(run_id, "0001.call.1.settled")["undo"]
+    assert undo == {"tool": "desk_close", "arguments": {"id": desk.tickets[0]["id"]}}
+
+
+def test_no_secret_is_in_any_sink(with_desk: Declared, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "s3cr3t/+with%odd\"signs"
+    credential = {"kind": "header", "prefix": "Bearer ", "secret": {"ssm": "/desk/token"}}
+    stack = with_desk({**KEY, "refusals": [409]}, credential=credential)
+    stack.runtime("executor").client("ssm").put_parameter(Name="/desk/token", Value=secret, Type="SecureString")
+    desk.trouble.extend([500, "lost", 409])
+    run_id = stack.open()
+
+    status, message = carried_out(stack, run_id=run_id)
+
+    assert status == "failed"
+    assert "***" in message  # the server sent the header back
+    assert desk.seen[0]["headers"]["Authorization"] == f"Bearer {secret}"
+    everything = json.dumps([event.body for event in stack.events(run_id)]) + stack.stdout.getvalue()
+    for spelling in (secret, json.dumps(secret)[1:-1], base64.b64encode(secret.encode()).decode()):
+        assert spelling not in everything
+        assert json.dumps(spelling)[1:-1] not in everything
+
+
+def test_a_rotated_secret_is_read_anew_once(with_desk: Declared, desk: Desk) -> None:
+    credential = {"kind": "header", "header": "X-Api-Key", "secret": {"secretsmanager": "desk", "field": "key"}}
+    stack = with_desk(KEY, credential=credential)
+    secrets = stack.runtime("executor").client("secretsmanager")
+    secrets.create_secret(Name="desk", SecretString='{"key": "old"}')
+    assert carried_out(stack)[0] == "ok"
+    secrets.put_secret_value(SecretId="desk", SecretString='{"key": "new"}')
+    desk.trouble.append(401)
+
+    assert carried_out(stack)[0] == "ok"
+
+    assert [one["headers"]["X-Api-Key"] for one in desk.seen] == ["old", "old", "new"]
+
+
+def test_a_secret_that_cannot_be_read_sends_nothing_and_is_not_told(with_desk: Declared, desk: Desk) -> None:
+    stack = with_desk(KEY, credential={"kind": "header", "secret": {"ssm": "/none"}})
+    run_id = stack.open()
+    stack.propose(run_id, CALL)
+
+    with pytest.raises(RetryLater, match=r"Nothing was sent: the secret /none cannot be read from ssm"):
+        stack.execute(run_id)
+    assert not desk.seen
