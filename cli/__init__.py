@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import keyword
 import logging
 import os
 import signal
@@ -53,7 +54,8 @@ def _command(name: str, *, on_stack: bool) -> Callable[[Namespace], int]:
         from cli.deployed_stack import on_stack as command
 
         return command
-    found: Callable[[Namespace], int] = getattr(import_module(f"cli.commands.{name}"), name)
+    function = f"{name}_" if keyword.iskeyword(name) else name
+    found: Callable[[Namespace], int] = getattr(import_module(f"cli.commands.{function}"), function)
     return found
 
 

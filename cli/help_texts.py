@@ -168,6 +168,21 @@ Show what models cost, in US dollars per million tokens, and what each takes: th
 mean, how to add a card, and how to price an application inference profile.
 """
 
+IMPORT = """\
+Declare tools from elsewhere: write servers/NAME.yaml of a playbook, to be read and corrected by you.
+
+  ballast import mcp https://mcp.example/mcp --name github
+  ballast import mcp --name clock --stdio uvx mcp-server-time
+  ballast import openapi desk.yaml --name desk --only createTicket --only findTickets
+  ballast import lambda arn:aws:lambda:eu-central-1:111122223333:function:stock --schema tools.json
+  ballast import openapi desk.yaml --name desk --check
+  ballast import openapi desk.yaml --name desk --pin createTicket
+
+What a server says of itself is a hint. Each tool that may write asks for approval, and a lost answer of it is
+unknown, until you declare a key or a verify. The file pins names, descriptions and schemas by hash. --check shows
+what the server says now and what was pinned; --pin accepts that for a tool, and changes nothing else.
+"""
+
 MODELS = """\
 Show the models and inference profiles that the agent may call: those that agent.yaml names, as the
 template's parameter ModelArns. Its role may call no others.

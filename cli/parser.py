@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     _cost(_explained(commands.add_parser("cost", help="show what runs cost, and why"), help_texts.COST))
     _prices(_explained(commands.add_parser("prices", help="show or check model cards"), help_texts.PRICES))
     _models(_explained(commands.add_parser("models", help="show what the agent may call"), help_texts.MODELS))
+    _import(_explained(commands.add_parser("import", help="declare tools from elsewhere"), help_texts.IMPORT))
     _verify(_explained(commands.add_parser("verify", help="check logs against their digests"), help_texts.VERIFY))
     _budget(_explained(commands.add_parser("budget", help="show or set spending limits"), help_texts.BUDGET))
     _breaker(_explained(commands.add_parser("breaker", help="show or set the spend breaker"), help_texts.BREAKER))
@@ -201,6 +202,27 @@ def _verify(sub: argparse.ArgumentParser) -> None:
         "--tenant", action="append", metavar="NAME", help="with --since: runs of this tenant only. May be repeated"
     )
     sub.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def _import(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("kind", choices=["mcp", "openapi", "lambda"], help="what the tools come from")
+    sub.add_argument("source", nargs="?", metavar="SOURCE", help="an MCP server's URL, an OpenAPI file, or a function")
+    sub.add_argument(
+        "--stdio", nargs=argparse.REMAINDER, metavar="CMD", help="an MCP server's command; the last option"
+    )
+    sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
+    sub.add_argument("--name", metavar="NAME", help="the server's name: the file is servers/NAME.yaml")
+    sub.add_argument("--only", action="append", default=[], metavar="TOOL", help="declare this tool. May be repeated")
+    sub.add_argument("--url", metavar="URL", help="openapi: where requests go (default: the document's server)")
+    sub.add_argument("--private", action="store_true", help="the server is in your own network, or on this machine")
+    sub.add_argument(
+        "--token-env", metavar="VARIABLE", help="mcp: a variable with a bearer token, for this import only"
+    )
+    sub.add_argument("--schema", metavar="FILE", help="lambda: its tools, a list of name, description and inputSchema")
+    sub.add_argument(
+        "--check", action="store_true", help="compare the file with the server; ends with 2 if they differ"
+    )
+    sub.add_argument("--pin", action="append", default=[], metavar="TOOL", help="accept what has changed of this tool")
 
 
 def _budget(sub: argparse.ArgumentParser) -> None:

@@ -18,8 +18,8 @@ from ballast.playbook.servers.declaration import Call, pin
 class Desk:
     """A server with POST /tickets, GET /tickets and DELETE /tickets/{id}.
 
-    trouble  of the next requests that write, one each: "crash" (before the effect), "lost" (after it), "slow" (after it,
-             until the client has gone), "half" (half of the answer), a number (that status, nothing done), "well"
+    trouble  of the next requests that write, one each: "crash" (before the effect), "lost" (after it), "slow" (after
+             it, until the client has gone), "half" (half of the answer), a number (that status, nothing done), "well"
     honours  whether a repeated idempotency key has no second effect
     """
 
@@ -126,7 +126,11 @@ def _handler(desk: Desk) -> type[BaseHTTPRequestHandler]:
 
 CREATE = {
     "type": "object",
-    "properties": {"text": {"type": "string"}, "amount": {"type": "number", "maximum": 500}, "token": {"type": "string"}},
+    "properties": {
+        "text": {"type": "string"},
+        "amount": {"type": "number", "maximum": 500},
+        "token": {"type": "string"},
+    },
     "required": ["text"],
 }
 FIND = {"type": "object", "properties": {"key": {"type": "string"}}}
@@ -135,7 +139,9 @@ KEY = {"key": {"header": "Idempotency-Key"}}
 VERIFY = {"verify": {"tool": "desk_find", "arguments": {"key": {"key": True}}, "found": "/items/0"}}
 
 
-def pinned(tool: str, schema: Mapping[str, Any], call: Mapping[str, Any] | None, description: str = "") -> dict[str, Any]:
+def pinned(
+    tool: str, schema: Mapping[str, Any], call: Mapping[str, Any] | None, description: str = ""
+) -> dict[str, Any]:
     """Return what is pinned of a tool."""
     description = description or f"{tool.capitalize()} a ticket."
     made: dict[str, Any] = {"description": description, "schema": schema}
@@ -176,4 +182,5 @@ def declare(playbook: str | Path, name: str, server: Mapping[str, Any], declared
 
 def desk_server(**more: Any) -> dict[str, Any]:
     """Return the declaration of the desk's server, whose URL is in the environment."""
-    return {"kind": "openapi", "url": {"env": "DESK_URL"}, "private": True, "timeout_s": 2, **more}
+    usual = {"kind": "openapi", "url": {"env": "DESK_URL"}, "private": True, "timeout_s": 2}
+    return usual | {"circuit": {"failures": 1_000}} | more

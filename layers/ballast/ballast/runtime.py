@@ -174,6 +174,15 @@ class _Lazy:
         return getattr(self._runtime.client(self._service), name)
 
 
+#: What a program needs to start, and to find its files and packages.
+_OF_A_PROGRAM = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "XDG_CACHE_HOME", "XDG_DATA_HOME")
+
+
+def environ_of_a_program() -> dict[str, str]:
+    """Return the environment for a program of somebody else: nothing of AWS, and no secret."""
+    return {name: os.environ[name] for name in _OF_A_PROGRAM if name in os.environ}
+
+
 @cache
 def lambda_runtime() -> Runtime:
     """Return the runtime of this Lambda process: ``os.environ`` and the function's own role."""

@@ -346,7 +346,6 @@ def _sensitive_lists(args: BaseModel, form: Mapping[str, Any], sent_as: str, too
     for name, info in type(args).model_fields.items():
         if isinstance(args, RootModel) or sent_as in (name, info.alias, info.serialization_alias):
             value = args.root.get(sent_as) if isinstance(args, RootModel) else getattr(args, name)
-            name = sent_as if isinstance(args, RootModel) else name
             as_json = (form.get(sent_as), to_jsonable_python(value, fallback=str))
             said = {text for items in (value, *as_json) for text in python_texts(items)}
             said |= {json.dumps(items, separators=by) for items, by in product(as_json, _SEPARATORS)}

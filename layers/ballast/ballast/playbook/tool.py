@@ -177,7 +177,8 @@ class Tool:
     def read(self, arguments: Any) -> BaseModel:
         """Return validated JSON ``arguments``. Raises ``SchemaViolation`` with the names that a model sends."""
         try:
-            return self.form.read(arguments)
+            args: BaseModel = self.form.read(arguments)
+            return args
         except ValidationError as problem:
             said = complaints(problem)
         except SchemaViolation as problem:

@@ -46,7 +46,7 @@ class Credentials:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def applied(self, exchange: Exchange, ctx: ToolContext, seconds: float, *, anew: bool = False) -> Exchange:
-        """Return the request with the credential. ``anew``: read it again. Raises ``RetryLater`` or ``ToolFailed``."""
+        """Return the request with the credential, read ``anew``. Raises ``RetryLater`` or ``ToolFailed``."""
         match self.declared:
             case None:
                 return exchange
@@ -78,8 +78,8 @@ class Credentials:
             value = value if secret.field is None else json.loads(value)[secret.field]
         except Exception as problem:  # its text or its cause may quote the secret
             raise RetryLater(
-                f"Nothing was sent: the secret {named} cannot be read from {store} ({type(problem).__name__}). Give the "
-                "executor's role the right to read it."
+                f"Nothing was sent: the secret {named} cannot be read from {store} ({type(problem).__name__}). Give "
+                "the executor's role the right to read it."
             ) from None
         if not isinstance(value, str) or not value.strip():
             raise RetryLater(f"Nothing was sent: the secret {named} is no text.")
@@ -118,9 +118,7 @@ class Credentials:
             urlencode({name: value for name, value in form.items() if value}).encode(),
         )
         try:
-            reply = send(
-                exchange, seconds=seconds, most_bytes=_TOKEN_BYTES, private=self.private, environ=ctx.environ
-            )
+            reply = send(exchange, seconds=seconds, most_bytes=_TOKEN_BYTES, private=self.private, environ=ctx.environ)
             said: Any = reply.json() if reply.status == 200 else None
         except (AnswerLost, ValueError):
             said = None
@@ -140,7 +138,9 @@ class Credentials:
             session = self._providers.setdefault("session", None) or Session()
             self._providers["session"] = session
         found = session.get_credentials()
-        region = text_of("credential.region", declared.region, ctx) if declared.region else ctx.environ.get("AWS_REGION")
+        region = (
+            text_of("credential.region", declared.region, ctx) if declared.region else ctx.environ.get("AWS_REGION")
+        )
         if found is None or not region:
             raise RetryLater("Nothing was sent: the executor has no AWS credentials or no region to sign with.")
         frozen = found.get_frozen_credentials()

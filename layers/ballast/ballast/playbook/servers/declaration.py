@@ -34,8 +34,23 @@ SERVER_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 #: Headers that the transport sets, or that carry credentials.
 RESERVED_HEADERS = frozenset(
-    "authorization cookie proxy-authorization host content-length content-type transfer-encoding connection upgrade "
-    "accept-encoding te trailer expect mcp-session-id mcp-protocol-version".split()
+    [
+        "authorization",
+        "cookie",
+        "proxy-authorization",
+        "host",
+        "content-length",
+        "content-type",
+        "transfer-encoding",
+        "connection",
+        "upgrade",
+        "accept-encoding",
+        "te",
+        "trailer",
+        "expect",
+        "mcp-session-id",
+        "mcp-protocol-version",
+    ]
 )
 #: Characters that a person who reviews a text does not see, and a model reads.
 _INVISIBLE = re.compile(
@@ -153,7 +168,7 @@ class _HttpServer(_Server):
     url: TextOrEnvironment | None = None
     private: bool = False
     credential: Credential | None = None
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field(default_factory=dict)
 
 
 class OpenApiServer(_HttpServer):
@@ -190,7 +205,7 @@ class Call(Wire):
 
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
     path: str
-    where: dict[str, str] = {}
+    where: dict[str, str] = Field(default_factory=dict)
     body: str | None = None
 
 
@@ -257,7 +272,7 @@ class Verify(Wire):
     tool: str
     arguments: dict[str, ValueFrom]
     found: str | None = None
-    absent: list[int] = []
+    absent: list[int] = Field(default_factory=list)
 
 
 class Undo(Wire):
@@ -287,7 +302,7 @@ class ResultOf(Wire):
     """Whether a result is untrusted, which it is unless a person says otherwise, and the marks on its parts."""
 
     untrusted: bool = True
-    marks: dict[str, str | list[str]] = {}
+    marks: dict[str, str | list[str]] = Field(default_factory=dict)
 
 
 class LimitsOf(Wire):
@@ -305,7 +320,7 @@ class DeclaredTool(Wire):
     name        what the model calls; None: the server's name and the tool's
     description what the model reads instead of what the server says
     set         arguments that are always these, and that the model does not see
-    refusals    HTTP statuses, or "error" of MCP and Lambda, that prove that nothing was done, besides those that always do
+    refusals    HTTP statuses, or "error" of MCP and Lambda, that prove that nothing was done, besides the usual ones
     """
 
     effect: Literal["read", "write"]
@@ -319,10 +334,10 @@ class DeclaredTool(Wire):
     undo: Undo | None = None
     on_rollback: Literal["undo", "keep", "freeze"] | None = None
     approval: ApprovalOf | None = None
-    marks: dict[str, str | list[str]] = {}
-    set: dict[str, Json] = {}
+    marks: dict[str, str | list[str]] = Field(default_factory=dict)
+    set: dict[str, Json] = Field(default_factory=dict)
     result: ResultOf = ResultOf()
-    refusals: list[int | Literal["error"]] = []
+    refusals: list[int | Literal["error"]] = Field(default_factory=list)
     taint: Literal["approve", "refuse", "allow"] | None = None
     offered: bool = True
     cost_microusd: int | None = None
@@ -337,7 +352,7 @@ class Declaration(Wire):
 
 
 def read_declaration(file: Path) -> Declaration:
-    """Read and check a file of ``servers/``. Raises ``PlaybookInvalid``, which names the file, the field and a remedy."""
+    """Read and check a file of ``servers/``. Raises ``PlaybookInvalid`` with the file, the field and a remedy."""
     import yaml
 
     if not SERVER_NAME.fullmatch(file.stem):
@@ -372,7 +387,9 @@ def checked_declaration(file: Path, data: Any) -> Declaration:
     except ValidationError as problem:
         raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from None
     except (TypeError, ValueError):
-        raise PlaybookInvalid(f"{file}: holds something that JSON has not: a date, a NaN, a key that is no text.") from None
+        raise PlaybookInvalid(
+            f"{file}: holds something that JSON has not: a date, a NaN, a key that is no text."
+        ) from None
     if wrong := next(_of_server(made.server), None):
         raise PlaybookInvalid(f"{file}: server.{wrong}")
     for name, tool in made.tools.items():
@@ -405,9 +422,9 @@ def _of_server(server: Server) -> Iterator[str]:
             "credential.kind: requester cannot be kept safely: a run outlives its caller's request, and neither the "
             "log nor the state machine's input may hold a token. Use oauth, and grant the client what it needs."
         )
-    if isinstance(credential, OAuthCredential) and isinstance(credential.token_url, str):
-        if wrong := why_no_url(credential.token_url, private=server.private):
-            yield f"credential.token_url: {wrong}"
+    token_url = credential.token_url if isinstance(credential, OAuthCredential) else None
+    if isinstance(token_url, str) and (wrong := why_no_url(token_url, private=server.private)):
+        yield f"credential.token_url: {wrong}"
     if isinstance(credential, HeaderCredential) and not _HEADER.fullmatch(credential.header):
         yield f"credential.header: {credential.header!r} is no header's name."
 

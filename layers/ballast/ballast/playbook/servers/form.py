@@ -63,7 +63,7 @@ class SchemaArguments(RootModel[dict[str, Any]]):
         return cls.json_form.schema
 
     @classmethod
-    def model_validate_json(cls, json_data: Any, **_options: Any) -> "SchemaArguments":  # type: ignore[override]
+    def model_validate_json(cls, json_data: Any, **_options: Any) -> "SchemaArguments":
         """Return JSON text as arguments. Raises ``SchemaViolation``."""
         from pydantic_core import from_json
 
@@ -105,7 +105,8 @@ class SchemaForm:
 
     def write(self, args: SchemaArguments) -> dict[str, Any]:
         """Return the form of validated arguments."""
-        return _copied(args.root)
+        form: dict[str, Any] = _copied(args.root)
+        return form
 
     def without_defaults(self, args: SchemaArguments) -> dict[str, Any]:
         """Return the form, by which a call's size is measured: defaults are not in it."""
@@ -181,11 +182,11 @@ def _said(error: Any) -> Iterator[str]:
         for name in names:
             yield f"{_join(where, text_or_length(' '.join(str(name).split()), _MAX_NAME))}: is not an argument"
     else:
-        value = _value_of(kind, keyword)
+        value = _value_of(kind)
         yield f"{where or '(whole)'}: {_SAID.get(keyword, f'does not fit {keyword}').format(value)}"
 
 
-def _value_of(kind: Any, keyword: str) -> str:
+def _value_of(kind: Any) -> str:
     for name in ("limit", "types", "options", "format", "pattern", "expected_value", "multiple_of"):
         if hasattr(kind, name):
             value = getattr(kind, name)

@@ -34,7 +34,9 @@ _CHUNK = 65_536
 _NOT_NOW = frozenset({429})
 #: Statuses by which a server says that it did nothing and will not. 409 is none of them: of a request with an
 #: idempotency key it may say that the first one is still at work.
-_REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 414, 415, 416, 417, 422, 424, 426, 428, 431, 451})
+_REFUSALS = frozenset(
+    {400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 414, 415, 416, 417, 422, 424, 426, 428, 431, 451}
+)
 #: Set by Lambda in its processes.
 _LAMBDA = "AWS_EXECUTION_ENV"
 
@@ -100,7 +102,12 @@ def seconds_left(timeout_s: float, ctx: ToolContext) -> float:
 
 
 def send(
-    exchange: Exchange, *, seconds: float, most_bytes: int, private: bool, environ: Mapping[str, str],
+    exchange: Exchange,
+    *,
+    seconds: float,
+    most_bytes: int,
+    private: bool,
+    environ: Mapping[str, str],
     read_on: Callable[[bytes], bool] | None = None,
 ) -> Reply:
     """Send a request once and return the reply.
@@ -143,7 +150,7 @@ class _Connection(http.client.HTTPConnection):
 
     def __init__(self, host: str, address: tuple[Any, ...], tls: ssl.SSLContext | None, seconds: float) -> None:
         super().__init__(host, address[4][1], timeout=seconds)
-        self.default_port = 443 if tls else 80  # type: ignore[misc]  # so that the Host header names no usual port
+        self.default_port = 443 if tls else 80  # so that the Host header names no usual port
         self._address, self._tls = address, tls
 
     def connect(self) -> None:
@@ -166,9 +173,8 @@ def _address(host: str, port: int, *, private: bool, environ: Mapping[str, str])
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise RetryLater(f"Nothing was sent: {host} has no address.") from None
-    in_lambda = environ.get(_LAMBDA, "").startswith("AWS_Lambda")
     for one in found:
-        if not _allowed(str(one[4][0]), private=private, in_lambda=in_lambda):
+        if not _allowed(str(one[4][0]), private=private, deployed=in_lambda(environ)):
             raise ToolFailed(
                 f"Nothing was sent: {host} is at an address inside this network, and its declaration does not say "
                 "`private: true`; or it is at one that is never called."
@@ -176,7 +182,12 @@ def _address(host: str, port: int, *, private: bool, environ: Mapping[str, str])
     return found[0]
 
 
-def _allowed(address: str, *, private: bool, in_lambda: bool) -> bool:
+def in_lambda(environ: Mapping[str, str]) -> bool:
+    """Say whether a function runs in Lambda, and not in the local cloud."""
+    return environ.get(_LAMBDA, "").startswith("AWS_Lambda")
+
+
+def _allowed(address: str, *, private: bool, deployed: bool) -> bool:
     """Say whether an address may be called. Metadata services and Lambda's own interface never are."""
     ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
@@ -185,7 +196,7 @@ def _allowed(address: str, *, private: bool, in_lambda: bool) -> bool:
             embedded = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         ip = embedded or ip
     if ip.is_loopback:
-        return private and not in_lambda
+        return private and not deployed
     if ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip in ipaddress.ip_network("fd00:ec2::/32"):
         return False
     return ip.is_global or private

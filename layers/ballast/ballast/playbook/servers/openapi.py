@@ -116,5 +116,3 @@ def body_of(reply: Reply) -> JsonValue:
     if kind.startswith("text/") or not kind:
         return reply.text
     return {"content_type": kind, "bytes": len(reply.body)}
-
-

@@ -13,6 +13,7 @@ tool takes no arguments.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any, Literal, TypedDict, Union
 
 from ballast.contracts.wire import canonical
@@ -38,9 +39,12 @@ _SINGLE = (
 )
 #: Keywords that are kept as they are. Any other keyword is dropped: nothing checks it, and it may speak to the model.
 _PLAIN = frozenset(
-    "type enum const multipleOf maximum exclusiveMaximum minimum exclusiveMinimum maxLength minLength pattern maxItems "
-    "minItems uniqueItems maxContains minContains maxProperties minProperties required dependentRequired title "
-    "description default examples deprecated format".split()
+    {
+        *("type", "enum", "const", "format", "title", "description", "default", "examples", "deprecated", "required"),
+        *("multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "dependentRequired"),
+        *("maxLength", "minLength", "pattern", "maxItems", "minItems", "uniqueItems", "maxContains", "minContains"),
+        *("maxProperties", "minProperties"),
+    }
 )
 #: Keywords whose meaning depends on other documents or on the place that refers to them.
 _NOT_READ = ("$dynamicRef", "$recursiveRef", "$vocabulary")
@@ -54,10 +58,11 @@ class SchemaRefused(ValueError):
     """A JSON Schema cannot be a tool's. The text says where and why."""
 
 
-def normalized(schema: Any) -> dict[str, Any]:
+def normalized(schema: Any, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return an object's JSON Schema in 2020-12, with references to its own ``$defs`` only, and no unknown keyword.
 
-    Raises ``SchemaRefused``: for another dialect, a reference out of the document, or a schema that is too large.
+    ``document``: what its references lead into; None: itself. Raises ``SchemaRefused``: for another dialect, a
+    reference out of the document, or a schema that is too large.
     """
     if not isinstance(schema, Mapping):
         raise SchemaRefused(f"must be a JSON Schema of an object, not {type(schema).__name__}")
@@ -70,8 +75,8 @@ def normalized(schema: Any) -> dict[str, Any]:
     dialect = str(schema.get("$schema", _DIALECTS[0])).rstrip("#").rstrip("/")
     if not dialect.endswith(_DIALECTS):
         raise SchemaRefused(f"is written in the dialect {dialect[:80]!r}; Ballast reads {', '.join(_DIALECTS)}")
-    walk = _Normalizer(schema)
-    made = walk.schema(schema, (), root=True)
+    walk = _Normalizer(schema if document is None else document)
+    made: dict[str, Any] = walk.schema(schema, ())
     made.setdefault("type", "object")
     if made["type"] != "object":
         raise SchemaRefused(f"must describe an object, not {made['type']!r}")
@@ -84,7 +89,7 @@ class _Normalizer:
         self._names: dict[str, str] = {}
         self.definitions: dict[str, Any] = {}
 
-    def schema(self, schema: Any, path: tuple[str, ...], *, root: bool = False) -> Any:
+    def schema(self, schema: Any, path: tuple[str, ...]) -> Any:
         where = "/".join(("", *path)) or "(whole)"
         if isinstance(schema, bool):
             return schema
@@ -191,7 +196,7 @@ def _closed(schema: Any, *, own_value: bool) -> Any:
 #: A mark's word, in a declaration.
 MARKS: Mapping[str, Callable[[], Mark]] = {
     "grounded": Grounded,
-    **{f"grounded:{kind}": (lambda kind=kind: Grounded(kind)) for kind in Kind},
+    **{f"grounded:{kind}": partial(Grounded, kind) for kind in Kind},
     "free_text": FreeText,
     "no_quotes": lambda: FreeText(quotes=False),
     "sensitive": Sensitive,
@@ -279,7 +284,7 @@ class _Types:
         if kind == "array":
             items = [schema[key] for key in ("items",) if isinstance(schema.get(key), Mapping)]
             types = [self.type_of(one, (*path, "*"), above) for one in (*items, *schema.get("prefixItems", ()))]
-            return list[Union[tuple(types or [self.type_of({}, (*path, "*"), above)])]]  # type: ignore[misc]
+            return list[tuple(types or [self.type_of({}, (*path, "*"), above)])]  # type: ignore[misc]
         return {"string": str, "integer": int, "number": float, "boolean": bool, "null": None}.get(kind, Any)
 
     def _of_object(self, schema: Mapping[str, Any], path: Path, above: tuple[str, ...]) -> Any:
@@ -294,7 +299,7 @@ class _Types:
             others.append(open_to)
         if others or not named:
             types = [self.type_of(one, (*path, "*"), above) for one in others or [{}]]
-            found.append(dict[str, Union[tuple(types)]])  # type: ignore[misc]
+            found.append(dict[str, tuple(types)])  # type: ignore[misc]
         return Union[tuple(found)]  # noqa: UP007
 
 

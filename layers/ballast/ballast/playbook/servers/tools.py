@@ -186,7 +186,9 @@ def _made(where: str, server: RemoteServer, remote_name: str, declared: Declared
     if call := declared.pinned.call:
         known_names = form.whole.get("properties", {})
         if stray := next((one for one in (*call.where, *filter(None, [call.body])) if one not in known_names), None):
-            raise PlaybookInvalid(f"{where}.pinned.call: {stray} is no argument of pinned.schema. Import the tool again.")
+            raise PlaybookInvalid(
+                f"{where}.pinned.call: {stray} is no argument of pinned.schema. Import the tool again."
+            )
     writes = declared.effect == "write"
     effect = _write(where, declared) if writes else Read(repeat=declared.repeat, outward=declared.outward is not False)
     limits = declared.limits.model_dump(exclude_none=True)
@@ -325,7 +327,7 @@ def at(value: Any, path: Sequence[str]) -> Any:
 
 
 def link(tools: Mapping[str, Tool]) -> None:
-    """Check what declared tools say of other tools, and let each ``verify`` find its read. Raises ``PlaybookInvalid``."""
+    """Check what declared tools say of others, and let each ``verify`` find its read. Raises ``PlaybookInvalid``."""
     for made in tools.values():
         call = made.function
         if not isinstance(call, RemoteCall):
@@ -335,7 +337,9 @@ def link(tools: Mapping[str, Tool]) -> None:
         if isinstance(verify, VerifyByRead):
             read = tools.get(verify.declared.tool)
             if read is None or read.effect is not Effect.READ:
-                raise PlaybookInvalid(f"{where}.verify.tool: {verify.declared.tool} is no tool of the playbook that reads.")
+                raise PlaybookInvalid(
+                    f"{where}.verify.tool: {verify.declared.tool} is no tool of the playbook that reads."
+                )
             _check_sources(f"{where}.verify.arguments", read, verify.declared.arguments, call)
             verify.tools[read.name] = read
         if undo is not None and undo.arguments is not None and undo.tool in tools:

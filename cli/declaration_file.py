@@ -1,0 +1,262 @@
+"""The text of a declaration file: written for a person to review, compared with a server, and pinned anew in place."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ballast.errors import InvalidInput, PlaybookInvalid
+from ballast.models.tool_schema import in_order
+from ballast.playbook.servers.declaration import (
+    Call,
+    Declaration,
+    checked_declaration,
+    pin,
+    read_declaration,
+)
+from ballast.playbook.servers.schema import SchemaRefused, normalized, paths_of
+from ballast.playbook.servers.tools import tools_of
+
+_WIDTH = 110
+_HEAD = """\
+# Tools from elsewhere, written by `ballast import`. Yours to read, correct and review: what the server says of itself
+# is a hint. `pinned` is what you have reviewed; a change of it, here or there, is refused until it is pinned anew.
+"""
+_OF_A_WRITE = (
+    "Without a key or a verify, a lost answer is unknown, and goes to a person.",
+    "key: {header: Idempotency-Key}    or {argument: NAME}, or {meta: NAME} of an MCP server",
+    "verify: {tool: A_READ, arguments: {NAME: {key: true}}, found: /items/0}",
+    "undo: {tool: A_TOOL, arguments: {NAME: {result: /id}}}",
+)
+
+
+@dataclass(frozen=True)
+class ImportedTool:
+    """A tool as its server says it. ``more`` is declared besides; ``notes`` stand as comments above it."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+    effect: str
+    call: Call | None = None
+    more: tuple[tuple[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """The hash under which it is pinned."""
+        return pin(self.name, self.description, self.schema, self.call)
+
+    @property
+    def pinned(self) -> dict[str, Any]:
+        """What is pinned of it."""
+        made = {"sha256": self.digest, "description": self.description, "schema": dict(self.schema)}
+        return made | ({"call": self.call.model_dump(mode="json")} if self.call else {})
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was found: the server's part of the declaration, its tools, and what cannot be one, with the reason."""
+
+    server: Mapping[str, Any]
+    tools: tuple[ImportedTool, ...]
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def only(self, names: Sequence[str]) -> Imported:
+        """Return it with these tools. Raises ``InvalidInput`` for one that is not there."""
+        known = {tool.name: tool for tool in self.tools}
+        if missing := next((name for name in names if name not in known), None):
+            raise InvalidInput(f"--only: there is no tool {missing}. The server has: {', '.join(known)}.")
+        return replace(self, tools=tuple(known[name] for name in names), left_out=())
+
+
+def written(file: Path, found: Imported) -> tuple[str, list[str]]:
+    """Return the text of a new declaration, and the tools that cannot be declared, each with the reason."""
+    fit, left_out = _that_load(file, found)
+    if not fit:
+        raise InvalidInput(f"{file}: would have no tool.{''.join(f' {line}.' for line in left_out[:3])}")
+    head = [_HEAD, "server:", *(f"  # {note}" for note in found.notes), _indented(_dumped(found.server), 2), "tools:"]
+    return "\n".join([*head, *(_tool_text(tool) for tool in fit)]) + "\n", left_out
+
+
+def added(file: Path, found: Imported) -> tuple[str, list[str]]:
+    """Return the text of a declaration with these tools at its end. Raises ``InvalidInput`` for one that it has."""
+    known = read_declaration(file).tools
+    if twice := next((tool.name for tool in found.tools if tool.name in known), None):
+        raise InvalidInput(f"{file}: has {twice} already. Accept a change of it with --pin {twice}.")
+    fit, left_out = _that_load(file, found)
+    text = file.read_text(encoding="utf-8").rstrip("\n")
+    made = "\n".join([text, *(_tool_text(tool) for tool in fit)]) + "\n"
+    checked_declaration(file, yaml.safe_load(made))
+    return made, left_out
+
+
+def _that_load(file: Path, found: Imported) -> tuple[list[ImportedTool], list[str]]:
+    fit, left_out = [], []
+    for tool in found.tools:
+        data = {"server": dict(found.server), "tools": {tool.name: _declared(tool)}}
+        try:
+            list(tools_of(file, checked_declaration(file, data)))
+        except PlaybookInvalid as refused:
+            left_out.append(f"{tool.name}: {str(refused).partition(f'tools.{tool.name}.')[2] or refused}")
+        else:
+            fit.append(tool)
+    return fit, left_out
+
+
+def _declared(tool: ImportedTool) -> dict[str, Any]:
+    asked = {"approval": {"if": "always"}} if tool.effect == "write" else {"outward": True}
+    return {"effect": tool.effect, **asked, **dict(tool.more), "pinned": tool.pinned}
+
+
+def _tool_text(tool: ImportedTool) -> str:
+    declared = _declared(tool)
+    pinned = declared.pop("pinned")
+    notes = list(tool.notes)
+    if tool.effect == "write":
+        has_key = "key" in declared
+        notes += [note for note in _OF_A_WRITE if not (has_key and note.startswith(("Without", "key")))]
+    try:
+        paths = [path for path in paths_of(normalized(tool.schema)) if not path.endswith("*")]
+    except SchemaRefused:
+        paths = []
+    if paths:
+        notes.append("marks: for each, grounded (it must occur in the run), free_text, or sensitive:")
+        notes += [f"  {line}" for line in _filled(paths)]
+    lines = [f"  {_dumped({tool.name: None}).partition(': null')[0]}:"]
+    lines += [f"    # {note}".rstrip() for note in notes]
+    lines.append(_indented(_dumped(declared), 4))
+    lines.append(_pinned_text(pinned))
+    return "\n".join(lines)
+
+
+def _pinned_text(pinned: Mapping[str, Any]) -> str:
+    return _indented(_dumped({"pinned": dict(pinned)}), 4)
+
+
+def _filled(words: Iterable[str]) -> Iterator[str]:
+    line = ""
+    for word in words:
+        if line and len(line) + len(word) > _WIDTH - 20:
+            yield line
+            line = ""
+        line = f"{line} {word}".strip()
+    yield line
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts of several lines as blocks, so that a person can read them; no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write each value out."""
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> Any:
+    block = "\n" in text and not re.search(r"[ \t]\n|^\s|\s$|[^\x09\x0a\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd]", text)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if block else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _dumped(value: Any) -> str:
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH).rstrip("\n")
+
+
+def _indented(text: str, spaces: int) -> str:
+    return "\n".join(f"{' ' * spaces}{line}" if line else "" for line in text.split("\n"))
+
+
+def differences(file: Path, found: Imported) -> list[str]:
+    """Return what a server says now and what was pinned, line by line; nothing if they are the same."""
+    declaration, now = _declaration(file), {tool.name: tool for tool in found.tools}
+    lines: list[str] = []
+    for name, declared in declaration.tools.items():
+        tool = now.get(name)
+        if tool is None:
+            lines.append(f"{name}: is pinned, and the server does not have it any more.")
+        elif tool.digest != declared.pinned.sha256:
+            pinned = declared.pinned.model_dump(mode="json", by_alias=True)
+            before, after = (_compared(one) for one in (pinned, tool.pinned))
+            lines.append(f"{name}: has changed. Read the change; accept it with --pin {name}.")
+            diff = difflib.unified_diff(before.split("\n"), after.split("\n"), "pinned", "now", lineterm="", n=2)
+            lines += [f"  {ascii(line)[1:-1]}" for line in diff]
+    return lines
+
+
+def _compared(pinned: Mapping[str, Any]) -> str:
+    """Return what is pinned but for its hash, with the names of each object sorted."""
+    return _dumped(in_order({key: value for key, value in pinned.items() if key != "sha256" and value is not None}))
+
+
+def _declaration(file: Path) -> Declaration:
+    """Return a declaration, also one whose hash is not that of what it pins: that is what is compared or mended."""
+    data: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if isinstance(data, dict) and isinstance(data.get("tools"), dict):
+        for name, tool in data["tools"].items():
+            if isinstance(tool, dict) and isinstance(pinned := tool.get("pinned"), dict):
+                call = Call.model_validate(pinned["call"]) if pinned.get("call") else None
+                right = pin(str(name), str(pinned.get("description", "")), pinned.get("schema") or {}, call)
+                if pinned.get("sha256") != right:
+                    data["tools"][name] = tool | {"pinned": pinned | {"sha256": right}}
+    return checked_declaration(file, data)
+
+
+def pinned_anew(file: Path, found: Imported, tools: Sequence[str]) -> str:
+    """Return the text of a declaration with what is pinned of these tools replaced, and nothing else.
+
+    Raises ``InvalidInput`` for a tool that is not there, or a file that is not laid out as it was written.
+    """
+    declaration, now = _declaration(file), {tool.name: tool for tool in found.tools}
+    text = file.read_text(encoding="utf-8")
+    for name in tools:
+        if name not in declaration.tools or name not in now:
+            raise InvalidInput(f"--pin: {name} is not both in {file} and at the server.")
+        text = _replaced(file, text, name, now[name])
+    checked = checked_declaration(file, yaml.safe_load(text))
+    before, after = declaration.model_dump(by_alias=True), checked.model_dump(by_alias=True)
+    for name in tools:
+        del before["tools"][name]["pinned"], after["tools"][name]["pinned"]
+    same_others = {name: one for name, one in before["tools"].items() if name in tools}
+    if any(after["tools"][name] != one for name, one in same_others.items()):
+        raise InvalidInput(f"{file}: is not laid out as `ballast import` writes it. Write `pinned` by hand.")
+    list(tools_of(file, checked))
+    return text
+
+
+def _replaced(file: Path, text: str, name: str, tool: ImportedTool) -> str:
+    lines = text.split("\n")
+    head = re.compile(rf"^(\s+)({re.escape(name)}|'{re.escape(name)}'|\"{re.escape(name)}\"):\s*(#.*)?$")
+    for start, line in enumerate(lines):
+        found = head.match(line)
+        if not found:
+            continue
+        end = _end_of(lines, start, len(found[1]))
+        for at in range(start + 1, end):
+            inner = re.match(r"^(\s+)pinned:", lines[at])
+            if inner:
+                block = _indented(_dumped({"pinned": tool.pinned}), len(inner[1])).split("\n")
+                return "\n".join([*lines[:at], *block, *lines[_end_of(lines, at, len(inner[1])) :]])
+    raise InvalidInput(f"{file}: is not laid out as `ballast import` writes it. Write `pinned` of {name} by hand.")
+
+
+def _end_of(lines: Sequence[str], start: int, indent: int) -> int:
+    """Return the line after a block: the next one that is not indented further."""
+    end = start + 1
+    last = end
+    while end < len(lines):
+        line = lines[end]
+        if line.strip():
+            if len(line) - len(line.lstrip()) <= indent:
+                break
+            last = end + 1
+        end += 1
+    return last

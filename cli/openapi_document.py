@@ -1,0 +1,268 @@
+"""An OpenAPI document (3.0 or 3.1), read as tools: one for each operation that a call can make."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ballast.errors import InvalidInput
+from ballast.playbook.servers.declaration import MAX_DESCRIPTION, RESERVED_HEADERS, Call, why_no_url
+from ballast.playbook.servers.schema import SchemaRefused, normalized
+from cli.declaration_file import Imported, ImportedTool
+
+_METHODS = ("get", "head", "post", "put", "patch", "delete")
+_KEY_HEADER = "idempotency-key"
+_MOST_BYTES = 16 * 1_048_576
+
+
+class _LeftOut(Exception):
+    """An operation cannot be a tool; the text says why."""
+
+
+def imported(file: Path, *, url: str | None = None, private: bool = False) -> Imported:
+    """Return the operations of a document. Raises ``InvalidInput`` for one that cannot be read."""
+    document = _read(file)
+    version = str(document.get("openapi", document.get("swagger", "")))
+    if not version.startswith("3."):
+        raise InvalidInput(f"{file}: is OpenAPI {version or 'of no version'}. Convert it to 3.0 or 3.1 first.")
+    where = url or _url(document)
+    if where is None:
+        raise InvalidInput(f"{file}: names no server with a whole URL. Say where requests go: --url https://…")
+    if wrong := why_no_url(where, private=private):
+        raise InvalidInput(f"--url: {where} {wrong}")
+    document = _without_nullable(document)
+    tools, left_out = [], []
+    names: set[str] = set()
+    for name, method, path, item, operation in _operations(document):
+        try:
+            if name in names:
+                raise _LeftOut("another operation has that name")
+            tools.append(_Operation(document, method, path, item, operation).tool(name))
+            names.add(name)
+        except (_LeftOut, SchemaRefused) as why:
+            left_out.append(f"{name} ({method.upper()} {path}): {why}")
+    server = {"kind": "openapi", "url": where, **({"private": True} if private else {})}
+    return Imported(server, tuple(tools), tuple(left_out), tuple(_credential_notes(document)))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        data = file.read_bytes()
+        if len(data) > _MOST_BYTES:
+            raise InvalidInput(f"{file}: has more than {_MOST_BYTES} bytes.")
+        text = data.decode("utf-8-sig")
+        said: Any = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, _Loader)  # noqa: S506
+    except OSError as problem:
+        raise InvalidInput(f"{file}: cannot be read ({problem.strerror}).") from None
+    except (ValueError, RecursionError, yaml.YAMLError) as problem:
+        raise InvalidInput(f"{file}: is neither JSON nor YAML ({type(problem).__name__}).") from None
+    if not isinstance(said, dict) or not isinstance(said.get("paths"), dict):
+        raise InvalidInput(f"{file}: is no OpenAPI document: it has no paths.")
+    return json.loads(json.dumps(said, default=str))  # type: ignore[no-any-return]  # names that YAML reads as numbers
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """A safe loader that keeps dates as texts."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:timestamp"]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def _url(document: Mapping[str, Any]) -> str | None:
+    for server in document.get("servers") or []:
+        url = str(server.get("url", "")) if isinstance(server, Mapping) else ""
+        for name, variable in (server.get("variables") or {}).items() if isinstance(server, Mapping) else ():
+            url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
+        if url.startswith("https://"):
+            return url.rstrip("/")
+    return None
+
+
+def _without_nullable(value: Any) -> Any:
+    """Return a document with ``nullable`` of 3.0 written as 3.1 does."""
+    if isinstance(value, list):
+        return [_without_nullable(one) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    made = {name: _without_nullable(one) for name, one in value.items()}
+    if made.get("nullable") is not True or not {"type", "$ref", "allOf", "anyOf", "oneOf", "enum"} & made.keys():
+        return made
+    del made["nullable"]
+    if isinstance(made.get("type"), str) and "$ref" not in made:
+        made["type"] = [made["type"], "null"]
+        if isinstance(made.get("enum"), list) and None not in made["enum"]:
+            made["enum"] = [*made["enum"], None]
+        return made
+    return {"anyOf": [made, {"type": "null"}]}
+
+
+def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, dict[str, Any], dict[str, Any]]]:
+    for path, declared in document["paths"].items():
+        item = _resolved(document, declared)
+        for method in _METHODS if isinstance(item, Mapping) else ():
+            operation = item.get(method)
+            if isinstance(operation, Mapping):
+                name = str(operation.get("operationId") or f"{method}_{path}")
+                name = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_") or method
+                yield name[:64], method, path, dict(item), dict(operation)
+
+
+def _resolved(document: Mapping[str, Any], value: Any) -> Any:
+    for _ in range(16):
+        if not isinstance(value, Mapping) or "$ref" not in value:
+            return value
+        reference = str(value["$ref"])
+        if not reference.startswith("#/"):
+            raise _LeftOut(f"it refers to another document ({reference[:80]}), and nothing is fetched")
+        value = document
+        for step in reference[2:].replace("~1", "\0").split("/"):
+            name = step.replace("\0", "/").replace("~0", "~")
+            if not isinstance(value, Mapping) or name not in value:
+                raise _LeftOut(f"it refers to {reference[:80]}, which is not in the document")
+            value = value[name]
+    raise _LeftOut("its references lead round in a circle")
+
+
+class _Operation:
+    def __init__(
+        self, document: Mapping[str, Any], method: str, path: str, item: Mapping[str, Any], operation: Mapping[str, Any]
+    ) -> None:
+        self._document, self._method, self._path, self._operation = document, method, path, operation
+        own = [_resolved(document, one) for one in operation.get("parameters") or []]
+        keys = {(one.get("name"), one.get("in")) for one in own}
+        shared = [_resolved(document, one) for one in item.get("parameters") or []]
+        self._parameters = [*(one for one in shared if (one.get("name"), one.get("in")) not in keys), *own]
+        self._properties: dict[str, Any] = {}
+        self._required: list[str] = []
+        self._where: dict[str, str] = {}
+        self._key: str | None = None
+
+    def tool(self, name: str) -> ImportedTool:
+        """Return the operation as a tool. Raises ``_LeftOut`` or ``SchemaRefused``."""
+        for parameter in self._parameters:
+            self._add(parameter)
+        body = self._body()
+        call = Call(method=self._method.upper(), path=self._path, where=self._where, body=body)  # type: ignore[arg-type]
+        placed = {one for one, where in self._where.items() if where == "path"}
+        if placed != set(re.findall(r"\{([^{}]*)\}", self._path)):
+            raise _LeftOut("its path names parameters that it does not declare")
+        schema = {"type": "object", "properties": self._properties}
+        if self._required:
+            schema["required"] = self._required
+        reads = self._method in ("get", "head")
+        notes = ["It is deprecated."] if self._operation.get("deprecated") else []
+        more = (("key", {"header": self._key}),) if self._key and not reads else ()
+        return ImportedTool(
+            name,
+            self._description(),
+            normalized(schema, self._document),
+            "read" if reads else "write",
+            call,
+            more,
+            tuple(notes),
+        )
+
+    def _description(self) -> str:
+        summary, text = (str(self._operation.get(one) or "").strip() for one in ("summary", "description"))
+        whole = "\n\n".join(filter(None, [summary, text if text != summary else ""]))
+        short = whole if len(whole) <= MAX_DESCRIPTION else summary
+        return short or f"{self._method.upper()} {self._path}"
+
+    def _add(self, parameter: Mapping[str, Any]) -> None:
+        name, where = str(parameter.get("name", "")), str(parameter.get("in", ""))
+        required = parameter.get("required") is True or where == "path"
+        if where == "header" and name.lower() == _KEY_HEADER:
+            self._key = name
+            return
+        if where == "cookie" or (where == "header" and name.lower() in RESERVED_HEADERS):
+            if required and where == "cookie":
+                raise _LeftOut(f"it needs the cookie {name}")
+            return
+        schema = parameter.get("schema")
+        if schema is None:
+            content = parameter.get("content")
+            if not required:
+                return
+            raise _LeftOut(f"{name} is written as {', '.join(content) if content else 'nothing that is known'}")
+        usual = {"query": "form", "path": "simple", "header": "simple"}
+        if (
+            where not in usual
+            or parameter.get("style", usual[where]) != usual[where]
+            or (where == "query" and parameter.get("explode", True) is not True)
+        ):
+            if not required:
+                return
+            raise _LeftOut(f"{name} is written in the style {parameter.get('style', 'form')}, which is not supported")
+        if name in self._properties:
+            raise _LeftOut(f"two of its parameters are named {name}")
+        described = parameter.get("description")
+        made = dict(schema) if isinstance(schema, Mapping) else {}
+        if described and "$ref" not in made:
+            made.setdefault("description", str(described))
+        self._properties[name] = made
+        self._where[name] = f"header {name}" if where == "header" else where
+        if required:
+            self._required.append(name)
+
+    def _body(self) -> str | None:
+        """Add the arguments of the body; return the name of the one that is all of it, None for one a field."""
+        declared = _resolved(self._document, self._operation.get("requestBody"))
+        if not declared:
+            return None
+        content = declared.get("content") or {}
+        kind = next((one for one in content if re.match(r"application/([\w.-]+\+)?json\b", one)), None)
+        if kind is None:
+            if declared.get("required") is True:
+                raise _LeftOut(f"its body is {', '.join(content) or 'unknown'}, not JSON")
+            return None
+        if self._method in ("get", "head"):
+            raise _LeftOut("it reads with a body")
+        schema = copy.deepcopy(content[kind].get("schema") or {})
+        flat = _resolved(self._document, schema)
+        composed = any(key in flat for key in ("allOf", "anyOf", "oneOf", "not", "if", "discriminator"))
+        fields = flat.get("properties")
+        closed = flat.get("additionalProperties") in (None, False)
+        plain = not composed and closed and flat.get("type", "object") == "object"
+        # An optional body with required fields would make them required always.
+        whole = declared.get("required") is True or not flat.get("required")
+        if isinstance(fields, Mapping) and plain and whole and not self._properties.keys() & fields.keys():
+            sent = {name: one for name, one in fields.items() if not _only_read(self._document, one)}
+            self._properties |= sent
+            self._required += [name for name in flat.get("required", []) if name in sent]
+            return None
+        name = next(one for one in ("body", "request_body", "json_body") if one not in self._properties)
+        self._properties[name] = schema
+        if declared.get("required") is True:
+            self._required.append(name)
+        return name
+
+
+def _only_read(document: Mapping[str, Any], schema: Any) -> bool:
+    found = _resolved(document, schema)
+    return isinstance(found, Mapping) and found.get("readOnly") is True
+
+
+def _credential_notes(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how the document says that a caller proves who it is, as lines to declare."""
+    for name, scheme in ((document.get("components") or {}).get("securitySchemes") or {}).items():
+        secret = f"secret: {{secretsmanager: {{env: {re.sub(r'[^A-Z0-9]+', '_', name.upper()).strip('_')}_SECRET}}}}"
+        match scheme:
+            case {"type": "apiKey", "in": "header", "name": header}:
+                yield f"credential: {{kind: header, header: {header}, {secret}}}"
+            case {"type": "apiKey", "in": "query", "name": query}:
+                yield f"credential: {{kind: query, name: {query}, {secret}}}"
+            case {"type": "http", "scheme": "bearer" | "Bearer"}:
+                yield f'credential: {{kind: header, prefix: "Bearer ", {secret}}}'
+            case {"type": "http", "scheme": "basic" | "Basic"}:
+                yield f"credential: {{kind: basic, user: NAME, {secret.replace('secret:', 'password:')}}}"
+            case {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": token_url}}}:
+                client = f"client_id: ID, {secret.replace('secret:', 'client_secret:')}"
+                yield f"credential: {{kind: oauth, token_url: {json.dumps(token_url)}, {client}}}"

@@ -1,0 +1,111 @@
+"""Another Lambda function as a tool: one synchronous invocation a call, and no retry that nobody asked for.
+
+botocore would invoke the function again after a lost answer. The executor decides about that, so its client makes one
+attempt.
+"""
+
+import base64
+import json
+from typing import Any
+
+from pydantic import JsonValue
+
+from ballast.contracts.wire import read_digits
+from ballast.errors import RetryLater
+from ballast.playbook.context import ToolContext
+from ballast.playbook.servers.declaration import LambdaServer
+from ballast.playbook.servers.http import seconds_left, text_of
+from ballast.playbook.servers.tools import AnswerLost, RemoteCall, RemoteFailed, told
+
+#: Error codes by which Lambda says that it did not start the function, and may start it later or not.
+_NOT_NOW = frozenset(
+    [
+        "TooManyRequestsException",
+        "EC2ThrottledException",
+        "ENILimitReachedException",
+        "EFSMountConnectivityException",
+        "ResourceConflictException",
+        "ResourceNotReadyException",
+        "SubnetIPAddressLimitReachedException",
+        "ThrottlingException",
+        "SnapStartNotReadyException",
+        "KMSDisabledException",
+        "EC2AccessDeniedException",
+    ]
+)
+_REFUSALS = frozenset(
+    [
+        "AccessDeniedException",
+        "ResourceNotFoundException",
+        "InvalidRequestContentException",
+        "RequestTooLargeException",
+        "InvalidParameterValueException",
+        "UnsupportedMediaTypeException",
+        "UnrecognizedClientException",
+        "ExpiredTokenException",
+        "InvalidSignatureException",
+    ]
+)
+
+
+class LambdaTransport:
+    """Invokes one function."""
+
+    def __init__(self, declared: LambdaServer) -> None:
+        self._declared = declared
+
+    def send(self, call: RemoteCall, payload: dict[str, Any], key: str | None, ctx: ToolContext) -> JsonValue:
+        """Return the function's result; see ``Transport``. The key is an argument, if the tool has one."""
+        from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
+
+        declared = self._declared
+        name = text_of("the function's name", declared.function, ctx)
+        event = payload if declared.tool_field is None else {**payload, declared.tool_field: call.remote_name}
+        # AgentCore's gateway names the tool of a function in this way.
+        custom = {"custom": {"bedrockAgentCoreToolName": call.remote_name}}
+        try:
+            answer = self._client(ctx).invoke(
+                FunctionName=name,
+                Payload=json.dumps(event, allow_nan=False).encode(),
+                ClientContext=base64.b64encode(json.dumps(custom).encode()).decode(),
+            )
+            body = answer["Payload"].read(declared.reply_bytes + 1)
+        except ClientError as refused:
+            code = str(refused.response.get("Error", {}).get("Code", ""))
+            if code in _NOT_NOW:
+                raise RetryLater(f"Lambda did not start {call.remote_name} now ({code}).") from None
+            if code in _REFUSALS:
+                raise RemoteFailed(f"Lambda did not start {call.remote_name} ({code}). Nothing was done.") from None
+            raise AnswerLost(f"Lambda answered {code}.") from None
+        except (ConnectTimeoutError, EndpointConnectionError) as problem:
+            raise RetryLater(f"Nothing was sent: Lambda cannot be reached ({type(problem).__name__}).") from None
+        except (BotoCoreError, OSError) as problem:
+            raise AnswerLost(f"The function's answer was lost ({type(problem).__name__}).") from None
+        if len(body) > declared.reply_bytes:
+            raise AnswerLost(f"The function's answer has more than {declared.reply_bytes} bytes.")
+        return self._result(call, body, failed="FunctionError" in answer)
+
+    @staticmethod
+    def _result(call: RemoteCall, body: bytes, *, failed: bool) -> JsonValue:
+        try:
+            said: Any = read_digits(body) if body.strip() else None
+        except (ValueError, RecursionError):
+            raise AnswerLost("The function's answer is no JSON.") from None
+        if not failed:
+            result: JsonValue = said
+            return result
+        told_of = said if isinstance(said, dict) else {}
+        why = f"{told_of.get('errorType', '')}: {told_of.get('errorMessage', '')}"
+        text = f"{call.remote_name} failed: {told(why)}"
+        if call.declared.effect == "read" or "error" in call.declared.refusals:
+            raise RemoteFailed(text)
+        raise AnswerLost(f"{text}. The declaration does not say that an error means that nothing was done.")
+
+    def _client(self, ctx: ToolContext) -> Any:
+        from botocore.config import Config
+
+        seconds = seconds_left(self._declared.timeout_s, ctx)
+        config = Config(
+            connect_timeout=min(3.0, seconds), read_timeout=self._declared.timeout_s, retries={"total_max_attempts": 1}
+        )
+        return ctx.client("lambda", config, variant=f"tool {self._declared.timeout_s}")

@@ -1,0 +1,376 @@
+"""An MCP server, over streamable HTTP or on stdio: one client of our own, for the five messages that a call needs.
+
+::
+
+    initialize ─▶ notifications/initialized ─▶ tools/list: is the tool as it was pinned? ─▶ tools/call
+    └──────────── once a process, and again after ``RECHECK_S`` or where the session is gone ──┘
+
+Everything before ``tools/call`` sends nothing of the call, so its failure is certain. The official SDK would do the
+same with 55 MB of memory and two seconds at the first call (``docs/decisions/remote.md``).
+"""
+
+import base64
+import binascii
+import itertools
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import JsonValue
+
+from ballast.contracts.wire import canonical, read_digits, text_or_length
+from ballast.errors import RetryLater
+from ballast.playbook.context import ToolContext, ToolFailed
+from ballast.playbook.servers.credentials import Credentials
+from ballast.playbook.servers.declaration import McpServer, pin
+from ballast.playbook.servers.http import Exchange, in_lambda, result_of, seconds_left, send, url_of
+from ballast.playbook.servers.tools import AnswerLost, RemoteCall, RemoteFailed, told
+
+#: Versions of the protocol that this client speaks, newest first.
+VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
+#: Seconds after which a server is asked again whether its tools are as they were pinned.
+RECHECK_S = 300
+_MAX_PAGES, _MAX_TOOLS = 20, 1_000
+#: JSON-RPC errors by which a server says that it did not begin.
+_NOT_BEGUN = frozenset({-32700, -32600, -32601, -32602})
+#: Formats of images that a model may be shown.
+_IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
+
+
+class SessionGone(Exception):
+    """The server does not know the session any more. It did nothing."""
+
+
+class Peer(Protocol):
+    """A connection to a server: sends a message of JSON-RPC, returns the response to it."""
+
+    def ask(self, message: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Return the response to a request. Raises ``AnswerLost``, ``RetryLater``, ``ToolFailed``, ``SessionGone``."""
+
+    def tell(self, message: dict[str, Any], seconds: float) -> None:
+        """Send a notification. Raises as ``ask`` does."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+
+@dataclass(frozen=True)
+class ListedTool:
+    """A tool as a server lists it. ``claims`` are its annotations, such as ``readOnlyHint``: hints, no promises."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+    claims: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """The hash of what is pinned of it."""
+        return pin(self.name, self.description, self.schema)
+
+
+@dataclass
+class Session:
+    """A connection that was initialized."""
+
+    peer: Peer
+    until: Callable[[], float]
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def begin(self) -> str:
+        """Initialize it and return the version of the protocol."""
+        said = self.ask(
+            "initialize",
+            {
+                "protocolVersion": VERSIONS[1],
+                "capabilities": {},
+                "clientInfo": {"name": "ballast", "version": "0.1.0"},
+            },
+        )
+        version = said.get("protocolVersion")
+        if version not in VERSIONS:
+            raise ToolFailed(f"Nothing was sent: the server speaks MCP {text_or_length(str(version), 40)!r}.")
+        if isinstance(self.peer, HttpPeer):
+            self.peer.version = version
+        self.peer.tell({"jsonrpc": "2.0", "method": "notifications/initialized"}, self.until())
+        return str(version)
+
+    def tools(self) -> Iterator[ListedTool]:
+        """Yield the server's tools, all pages. Raises ``ToolFailed`` for a list that is none."""
+        cursor, count = None, 0
+        for _ in range(_MAX_PAGES):
+            said = self.ask("tools/list", {"cursor": cursor} if cursor else {})
+            listed = said.get("tools")
+            for one in listed if isinstance(listed, list) else []:
+                count += 1
+                if isinstance(one, Mapping) and isinstance(one.get("name"), str):
+                    yield _listed(one)
+            cursor = said.get("nextCursor")
+            if not isinstance(cursor, str) or not cursor:
+                return
+            if count > _MAX_TOOLS:
+                break
+        raise ToolFailed(f"Nothing was sent: the server lists more than {_MAX_TOOLS} tools, or {_MAX_PAGES} pages.")
+
+    def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the result of a request. Raises as a ``Peer`` does; an error of the server says what it means."""
+        message = {"jsonrpc": "2.0", "id": next(self.numbers), "method": method, "params": dict(params)}
+        said = self.peer.ask(message, self.until())
+        error = said.get("error")
+        if isinstance(error, Mapping):
+            text = f"The server answered {method} with an error: {told(str(error.get('message', '')))}"
+            if error.get("code") in _NOT_BEGUN:
+                raise RemoteFailed(text)
+            raise AnswerLost(text)
+        result = said.get("result")
+        if not isinstance(result, dict):
+            raise AnswerLost(f"The server's answer to {method} has no result.")
+        return result
+
+
+def _listed(one: Mapping[str, Any]) -> ListedTool:
+    schema, claims, text = one.get("inputSchema"), one.get("annotations"), one.get("description")
+    return ListedTool(
+        one["name"],
+        text if isinstance(text, str) else "",
+        schema if isinstance(schema, Mapping) else {},
+        claims if isinstance(claims, Mapping) else {},
+    )
+
+
+class McpTransport:
+    """Calls tools of one MCP server."""
+
+    def __init__(self, name: str, declared: McpServer) -> None:
+        self._name, self._declared = name, declared
+        self._credentials = Credentials(declared.credential, declared.private)
+        self._lock = threading.Lock()
+        self._kept: _Kept | None = None
+
+    def send(self, call: RemoteCall, payload: dict[str, Any], key: str | None, ctx: ToolContext) -> JsonValue:
+        """Return the server's result; see ``Transport``."""
+        ends = time.monotonic() + seconds_left(self._declared.timeout_s, ctx)
+
+        def until() -> float:
+            left = ends - time.monotonic()
+            if left <= 0:
+                raise AnswerLost("The server took too long.")
+            return left
+
+        params: dict[str, Any] = {"name": call.remote_name, "arguments": payload}
+        declared, headers = call.declared.key, {}
+        if declared is not None and key is not None:
+            if declared.meta is not None:
+                params["_meta"] = {declared.meta: key}
+            elif declared.header is not None:
+                headers = {declared.header: key}
+        for again in (False, True):
+            session = self._ready(call, ctx, until).session
+            peer = session.peer
+            if isinstance(peer, HttpPeer):  # another thread may use the session at the same time, for another call
+                peer = peer.with_headers(headers, ctx)
+            try:
+                said = Session(peer, until, session.numbers).ask("tools/call", params)
+                break
+            except SessionGone:
+                self._kept = None
+                if again:
+                    raise RetryLater("The server forgot the session twice. It did nothing.") from None
+            finally:
+                peer.close()
+        return self._result(call, said, ctx)
+
+    def _ready(self, call: RemoteCall, ctx: ToolContext, until: Callable[[], float]) -> "_Kept":
+        """Return a session of a server that lists the tool as it was pinned. Nothing of the call is sent."""
+        with self._lock:
+            kept = self._kept
+            if kept is not None and kept.checked_until > time.monotonic():
+                self._check(call, kept)
+                return kept
+            session: Session | None = None
+            try:
+                session = Session(self._peer(ctx), until)
+                session.begin()
+                listed = {one.name: one.digest for one in session.tools()}
+                made = _Kept(session, listed, time.monotonic() + RECHECK_S)
+                self._check(call, made)
+            except BaseException as problem:
+                if session is not None:
+                    session.peer.close()
+                if isinstance(problem, AnswerLost | SessionGone):
+                    raise RetryLater(f"Nothing was sent: the session did not begin. {problem}") from None
+                raise
+            if isinstance(session.peer, HttpPeer):
+                self._kept = made
+            return made
+
+    def _check(self, call: RemoteCall, kept: "_Kept") -> None:
+        digest = kept.listed.get(call.remote_name)
+        if digest == call.declared.pinned.sha256:
+            return
+        what = "no longer lists it" if digest is None else "says something else of it than when it was pinned"
+        raise ToolFailed(
+            f"Nothing was sent: the server {what}. An operator must read the change and pin it anew: "
+            f"`ballast import mcp … --check` with servers/{self._name}.yaml."
+        )
+
+    def _peer(self, ctx: ToolContext) -> Peer:
+        declared = self._declared
+        if declared.stdio is not None and not in_lambda(ctx.environ):
+            from ballast.playbook.servers.stdio import StdioPeer
+
+            return StdioPeer(declared.stdio, declared.reply_bytes)
+        if declared.url is None:
+            raise ToolFailed("Nothing was sent: a server on stdio cannot run in Lambda. Give its declaration a url.")
+        return HttpPeer(url_of(declared.url, ctx, private=declared.private), declared, self._credentials, ctx)
+
+    @staticmethod
+    def _result(call: RemoteCall, said: Mapping[str, Any], ctx: ToolContext) -> JsonValue:
+        content = said.get("content")
+        blocks = [one for one in content if isinstance(one, Mapping)] if isinstance(content, list) else []
+        if said.get("isError"):
+            text = f"{call.remote_name} answered with an error: {told(_text(blocks))}"
+            if call.declared.effect == "read" or "error" in call.declared.refusals:
+                raise RemoteFailed(text)
+            raise AnswerLost(f"{text}. The declaration does not say that an error means that nothing was done.")
+        for number, block in enumerate(blocks, start=1):
+            image = _IMAGES.get(str(block.get("mimeType")))
+            if block.get("type") == "image" and image is not None:
+                try:
+                    ctx.attach(f"{call.remote_name}-{number}", image, base64.b64decode(str(block.get("data"))))
+                except (binascii.Error, ValueError):
+                    continue
+        structured = said.get("structuredContent")
+        if isinstance(structured, Mapping):
+            return dict(structured)
+        return _value(_text(blocks))
+
+
+@dataclass
+class _Kept:
+    session: Session
+    listed: Mapping[str, str]
+    checked_until: float
+
+
+def _text(blocks: list[Mapping[str, Any]]) -> str:
+    """Return the texts of a result; of other parts, what they are."""
+    texts = []
+    for block in blocks:
+        resource = block.get("resource")
+        if block.get("type") == "text":
+            texts.append(str(block.get("text", "")))
+        elif isinstance(resource, Mapping) and isinstance(resource.get("text"), str):
+            texts.append(resource["text"])
+        elif block.get("type") == "resource_link":
+            texts.append(str(block.get("uri", "")))
+    return "\n".join(texts)
+
+
+def _value(text: str) -> JsonValue:
+    """Return a text, or the object or list that it is as JSON: many servers send that."""
+    if text[:1] in ("{", "["):
+        try:
+            found: JsonValue = read_digits(text, once=True)
+            canonical(found)
+            return found
+        except (ValueError, RecursionError):
+            pass
+    return text
+
+
+@dataclass
+class HttpPeer:
+    """Streamable HTTP: each message is one POST; its response is JSON, or an event of a stream."""
+
+    url: str
+    declared: McpServer
+    credentials: Credentials
+    ctx: ToolContext
+    headers: Mapping[str, str] = field(default_factory=dict)
+    session_id: str | None = None
+    version: str | None = None
+
+    def with_headers(self, headers: Mapping[str, str], ctx: ToolContext) -> "HttpPeer":
+        """Return the same session with other headers, for another call."""
+        return HttpPeer(self.url, self.declared, self.credentials, ctx, headers, self.session_id, self.version)
+
+    def ask(self, message: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """See ``Peer``."""
+        found = self._post(message, seconds)
+        if found is None:
+            raise AnswerLost("The server's answer was lost: it has none to this request.")
+        return found
+
+    def tell(self, message: dict[str, Any], seconds: float) -> None:
+        """See ``Peer``."""
+        self._post(message, seconds)
+
+    def close(self) -> None:
+        """See ``Peer``. Each request has its own connection."""
+
+    def _post(self, message: dict[str, Any], seconds: float) -> dict[str, Any] | None:
+        headers = {
+            **self.declared.headers,
+            **self.headers,
+            "Content-Type": "application/json",
+            "Accept": "application/json, text/event-stream",
+            **({"Mcp-Session-Id": self.session_id} if self.session_id else {}),
+            **({"Mcp-Protocol-Version": self.version} if self.version else {}),
+        }
+        body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
+        wanted = message.get("id")
+        for anew in (False, True):
+            exchange = Exchange("POST", self.url, headers, body)
+            reply = send(
+                self.credentials.applied(exchange, self.ctx, seconds, anew=anew),
+                seconds=seconds,
+                most_bytes=self.declared.reply_bytes,
+                private=self.declared.private,
+                environ=self.ctx.environ,
+                read_on=lambda so_far: not _is_event(so_far) or response_in(so_far, wanted) is None,
+            )
+            if reply.status != 401 or self.declared.credential is None:
+                break
+        if reply.status == 404 and self.session_id is not None:
+            raise SessionGone
+        result_of(reply, frozenset(), what="The server")
+        session_id = reply.headers.get("mcp-session-id")
+        if session_id is not None and session_id.isascii() and session_id.isprintable():
+            self.session_id = session_id
+        return response_in(reply.body, wanted)
+
+
+def _is_event(body: bytes) -> bool:
+    """Say whether a body is a stream whose last event is whole."""
+    return body[:1] not in (b"{", b"[") and body.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+
+
+def response_in(body: bytes, wanted: object) -> dict[str, Any] | None:
+    """Return the response to a request, from JSON or from the events of a stream; None if it is not there.
+
+    Other messages are the server's own notifications and requests: this client offers nothing that they could ask for.
+    """
+    for text in _messages(body):
+        try:
+            found: Any = read_digits(text)
+        except (ValueError, RecursionError):
+            continue
+        for one in found if isinstance(found, list) else [found]:
+            if isinstance(one, dict) and "method" not in one and wanted is not None and one.get("id") == wanted:
+                return one
+    return None
+
+
+def _messages(body: bytes) -> Iterator[str]:
+    text = body.decode("utf-8", "replace").strip()
+    if text[:1] in ("{", "["):
+        yield text
+        return
+    for event in text.replace("\r\n", "\n").replace("\r", "\n").split("\n\n"):
+        lines = [line[5:].removeprefix(" ") for line in event.split("\n") if line.startswith("data:")]
+        if lines:
+            yield "\n".join(lines)

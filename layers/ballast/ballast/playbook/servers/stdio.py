@@ -1,0 +1,91 @@
+"""An MCP server as a process of this machine, for ``ballast import`` and the local cloud. Not for Lambda.
+
+Each call starts the command, and ends it. The process gets the variables that a program needs to start, and no
+credentials of AWS.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from ballast.errors import RetryLater
+from ballast.playbook.servers.mcp import response_in
+from ballast.playbook.servers.tools import AnswerLost
+from ballast.runtime import environ_of_a_program
+
+#: Seconds that a program has to end before it is killed.
+_GRACE_S = 2.0
+
+
+class StdioPeer:
+    """A started server; see ``ballast.playbook.servers.mcp.Peer``."""
+
+    def __init__(self, command: Sequence[str], most_bytes: int) -> None:
+        """Start the command. Raises ``RetryLater`` where it cannot be started."""
+        self._most_bytes, self._buffer = most_bytes, bytearray()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  a person wrote the command into the declaration
+                list(command),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environ_of_a_program(),
+                start_new_session=True,
+            )
+        except OSError as problem:
+            raise RetryLater(f"Nothing was sent: {command[0]} cannot be started ({type(problem).__name__}).") from None
+
+    def ask(self, message: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Return the response to a request. Raises ``AnswerLost``."""
+        until = time.monotonic() + seconds
+        self.tell(message, seconds)
+        while True:
+            found = response_in(self._line(until), message["id"])
+            if found is not None:
+                return found
+
+    def tell(self, message: dict[str, Any], seconds: float) -> None:
+        """Send a message. Raises ``AnswerLost``."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(message, allow_nan=False, separators=(",", ":")).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise AnswerLost("The server's process has ended.") from None
+
+    def _line(self, until: float) -> bytes:
+        assert self._process.stdout is not None
+        number = self._process.stdout.fileno()
+        while b"\n" not in self._buffer:
+            left = until - time.monotonic()
+            if left <= 0 or not select.select([number], [], [], left)[0]:
+                raise AnswerLost("The server took too long.")
+            part = os.read(number, 65_536)
+            if not part:
+                raise AnswerLost("The server's process has ended.")
+            self._buffer += part
+            if len(self._buffer) > self._most_bytes:
+                raise AnswerLost(f"The server's reply has more than {self._most_bytes} bytes.")
+        line, _, rest = bytes(self._buffer).partition(b"\n")
+        self._buffer = bytearray(rest)
+        return line
+
+    def close(self) -> None:
+        """End the process and all that it started."""
+        process = self._process
+        for stream in (process.stdin, process.stdout):
+            with suppress(OSError):
+                if stream is not None:
+                    stream.close()
+        try:
+            process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
