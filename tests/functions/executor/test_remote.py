@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from ballast.errors import ApprovalRequired, AttemptInProgress, EffectUnknown, RetryLater
+from ballast.errors import ApprovalRequired, RetryLater
+from tests.functions import remote
 from tests.functions.stack import Stack
-from tests.functions.variants import ledger_with
-from tests.functions.writes import leases_are_over, tools_have_ended
-from tests.support.remote_desk import KEY, VERIFY, Desk, declare, desk_server, tools
+from tests.support.remote_desk import KEY, VERIFY, Desk, desk_server, tools
 
 CALL = {"tool": "desk_create", "arguments": {"text": "no power"}}
 Declared = Callable[..., Stack]
@@ -32,35 +31,14 @@ def with_desk(stack: Stack, desk: Desk, tmp_path: Path) -> Declared:
 
     def make(create: Mapping[str, Any] = {}, *, honours: bool = True, named: str = "desk", **server: Any) -> Stack:
         desk.honours = honours
-        playbook = ledger_with(tmp_path)
-        declare(playbook, named, desk_server(**server), tools(create))
-        for environ in stack.environs.values():
-            if "PLAYBOOK_DIR" in environ:
-                environ["PLAYBOOK_DIR"] = playbook
-        stack.environs["executor"]["DESK_URL"] = desk.url
-        return stack
+        declared = {named: (desk_server(**server), tools(create))}
+        return remote.with_servers(stack, tmp_path, declared, DESK_URL=desk.url)
 
     return make
 
 
 def carried_out(stack: Stack, call: Mapping[str, Any] = CALL, *, run_id: str = "") -> tuple[str, str]:
-    """Execute a call as the workflow does, again and again, and return how it ended: status and message."""
-    run_id = run_id or stack.open()
-    stack.propose(run_id, call)
-    status = ""
-    for _ in range(7):
-        try:
-            status = stack.execute(run_id)
-            break
-        except (RetryLater, AttemptInProgress):
-            tools_have_ended()
-            leases_are_over()
-        except EffectUnknown:
-            status = "unknown"
-            break
-    state = stack.events(run_id).call(1, 1)
-    assert state is not None
-    return status or state.status, state.message
+    return remote.carried_out(stack, call, run_id=run_id)
 
 
 def test_a_call_reaches_the_server_once_and_its_result_comes_back(with_desk: Declared, desk: Desk) -> None:

@@ -1,0 +1,47 @@
+"""A playbook with tools from elsewhere, and a call of one as the workflow makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ballast.errors import AttemptInProgress, EffectUnknown, RetryLater
+from tests.functions.stack import Stack
+from tests.functions.variants import ledger_with
+from tests.functions.writes import leases_are_over, tools_have_ended
+from tests.support.remote_desk import declare
+
+
+def with_servers(
+    stack: Stack, folder: Path, servers: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]], **environ: str
+) -> Stack:
+    """Give all functions a playbook with these servers, (server, tools) by name, and the executor the variables."""
+    playbook = ledger_with(folder)
+    for name, (server, tools) in servers.items():
+        declare(playbook, name, server, tools)
+    for known in stack.environs.values():
+        if "PLAYBOOK_DIR" in known:
+            known["PLAYBOOK_DIR"] = playbook
+    stack.environs["executor"] |= environ
+    return stack
+
+
+def carried_out(stack: Stack, call: Mapping[str, Any], *, run_id: str = "") -> tuple[str, str]:
+    """Execute a call as the workflow does, again and again, and return how it ended: status and message."""
+    run_id = run_id or stack.open()
+    stack.propose(run_id, call)
+    status = ""
+    for _ in range(7):
+        try:
+            status = stack.execute(run_id)
+            break
+        except (RetryLater, AttemptInProgress):
+            tools_have_ended()
+            leases_are_over()
+        except EffectUnknown:
+            status = "unknown"
+            break
+    state = stack.events(run_id).call(1, 1)
+    assert state is not None
+    return status or state.status, state.message
