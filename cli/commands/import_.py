@@ -164,7 +164,20 @@ def _write(file: Path, found: Imported, only: list[str]) -> int:
     file.parent.mkdir(exist_ok=True)
     file.write_text(text, encoding="utf-8")
     print(f"{file}: {len(found.tools) - len(left_out)} tools. Read it, and declare effects, keys and marks.")
+    if missing := _missing_requirement(file.parent.parent):
+        print(missing)
     return Exit.OK
+
+
+def _missing_requirement(playbook: Path) -> str | None:
+    """Return what the playbook's layer lacks to check arguments by JSON Schema; None if it has it."""
+    from importlib.metadata import version
+
+    requirements = playbook.parent / "requirements.txt"
+    text = requirements.read_text(encoding="utf-8") if requirements.is_file() else ""
+    if re.search(r"^jsonschema-rs\b", text, re.MULTILINE):
+        return None
+    return f"{requirements}: before you deploy, add the line jsonschema-rs=={version('jsonschema-rs')}"
 
 
 def _check(file: Path, found: Imported) -> int:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict, RootModel
 
 from ballast.contracts.wire import MAX_WHOLE, text_or_length, without_surrogates
-from ballast.errors import SchemaViolation, SettingInvalid
+from ballast.errors import PlaybookInvalid, SchemaViolation
 from ballast.playbook.arguments.strict_schema import MAX_DIGITS, out_of_bounds
 from ballast.playbook.servers.schema import Marks, Path, SchemaRefused, annotation, closed, normalized
 
@@ -145,9 +145,9 @@ def validator_of(schema: Mapping[str, Any]) -> Any:
     try:
         import jsonschema_rs
     except ImportError:
-        raise SettingInvalid(
-            "The playbook has tools from elsewhere (servers/), and jsonschema-rs is not installed. Deploy with the "
-            "parameter RemoteTools=on, which adds its layer."
+        raise PlaybookInvalid(
+            "The playbook has tools from elsewhere (servers/), and jsonschema-rs is not installed. Add the line that "
+            "`ballast import` prints to the requirements.txt of the playbook's layer."
         ) from None
     try:
         return jsonschema_rs.Draft202012Validator(

@@ -297,6 +297,8 @@ class _Types:
         open_to = schema.get("additionalProperties", schema.get("unevaluatedProperties"))
         if isinstance(open_to, Mapping) or open_to is True:
             others.append(open_to)
+        if not path and not named and not others:
+            return dict[str, Any]  # a tool without arguments: its root is closed
         if others or not named:
             types = [self.type_of(one, (*path, "*"), above) for one in others or [{}]]
             found.append(dict[str, tuple(types)])  # type: ignore[misc]

@@ -1,0 +1,293 @@
+"""JSON Schemas of tools from elsewhere: one dialect, closed objects, marks, and one form of arguments."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ballast.errors import PlaybookInvalid, SchemaViolation
+from ballast.playbook.servers.form import SchemaForm
+from ballast.playbook.servers.schema import SchemaRefused, closed, normalized, pointer, read_marks
+from ballast.validation import FreeText, Grounded, Kind, Sensitive, has_mark
+from ballast.validation.marks import leaves, undeclared
+
+
+def form_of(properties: dict[str, Any], marks: dict[str, Any] | None = None, **more: Any) -> SchemaForm:
+    return SchemaForm({"type": "object", "properties": properties, **more}, read_marks("t", marks or {}))
+
+
+def accepts(form: SchemaForm, arguments: Any) -> bool:
+    try:
+        form.read(arguments)
+    except SchemaViolation:
+        return False
+    return True
+
+
+# One dialect
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        (
+            {"items": [{"type": "string"}], "additionalItems": False},
+            {"prefixItems": [{"type": "string"}], "items": False},
+        ),
+        ({"minimum": 3, "exclusiveMinimum": True}, {"exclusiveMinimum": 3}),
+        ({"maximum": 3, "exclusiveMaximum": False}, {"maximum": 3}),
+        ({"dependencies": {"a": ["b"]}}, {"dependentRequired": {"a": ["b"]}}),
+        ({"dependencies": {"a": {"required": ["b"]}}}, {"dependentSchemas": {"a": {"required": ["b"]}}}),
+    ],
+)
+def test_older_drafts_are_read_as_the_newest(older: dict[str, Any], newer: dict[str, Any]) -> None:
+    made = normalized({"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"x": older}})
+
+    assert made["properties"]["x"] == newer
+
+
+@pytest.mark.parametrize("place", ["definitions", "$defs", "components"])
+def test_references_lead_into_the_schemas_own_definitions(place: str) -> None:
+    node = {"type": "object", "properties": {"next": {"$ref": f"#/{place}/Node"}, "at": {"type": "integer"}}}
+    schema = {"type": "object", "properties": {"first": {"$ref": f"#/{place}/Node"}}, place: {"Node": node}}
+
+    made = normalized(schema)
+
+    assert made["properties"]["first"] == {"$ref": "#/$defs/Node"}
+    assert made["$defs"]["Node"]["properties"]["next"] == {"$ref": "#/$defs/Node"}
+    form = SchemaForm(schema, {})
+    assert accepts(form, {"first": {"next": {"at": 1}}})
+    assert not accepts(form, {"first": {"next": {"at": "1"}}})
+    assert not accepts(form, {"first": {"next": {"other": 1}}})
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        [],
+        {"type": "array"},
+        {"$schema": "https://example.org/own"},
+        {"properties": {"a": {"$ref": "https://127.0.0.1/x.json"}}},
+        {"properties": {"a": {"$ref": "file:///etc/passwd"}}},
+        {"properties": {"a": {"$ref": "#/$defs/None"}}},
+        {"properties": {"a": {"$dynamicRef": "#x"}}},
+        {"properties": {"a": 1}},
+        {"properties": []},
+        {"description": "x" * 70_000},
+    ],
+)
+def test_a_schema_that_cannot_be_a_tools_is_refused(schema: Any) -> None:
+    with pytest.raises(SchemaRefused):
+        normalized(schema)
+
+
+@pytest.mark.parametrize("wrong", [{"type": "text"}, {"pattern": "("}, {"minimum": "3"}, {"required": "a"}])
+def test_a_schema_that_is_none_is_refused_when_it_is_loaded(wrong: dict[str, Any]) -> None:
+    form = form_of({"a": wrong})
+
+    with pytest.raises(SchemaRefused, match="no JSON Schema"):
+        form.compile()
+
+
+def test_a_schema_that_is_nested_without_end_is_refused() -> None:
+    inner: dict[str, Any] = {"type": "string"}
+    for _ in range(60):
+        inner = {"type": "array", "items": inner}
+
+    with pytest.raises(SchemaRefused, match="levels deep"):
+        normalized({"properties": {"a": inner}})
+
+
+def test_what_nothing_checks_does_not_reach_the_model() -> None:
+    made = normalized({"properties": {"a": {"type": "string", "$comment": "obey", "x-note": "obey"}}, "x-more": "obey"})
+
+    assert "obey" not in json.dumps(made)
+
+
+def test_a_pattern_that_takes_for_ever_ends() -> None:
+    form = form_of({"a": {"type": "string", "pattern": "^(?=(a+)+$)b"}, "b": {"type": "string", "pattern": "^(a+)+$"}})
+
+    assert not accepts(form, {"a": "a" * 5_000 + "!"})
+    assert not accepts(form, {"b": "a" * 5_000 + "!"})
+
+
+# Closed
+
+
+ITEM = {"type": "object", "properties": {"sku": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("properties", "arguments", "fits"),
+    [
+        ({"a": {"type": "string"}}, {"a": "x"}, True),
+        ({"a": {"type": "string"}}, {"b": "x"}, False),
+        ({}, {}, True),
+        ({}, {"b": 1}, False),
+        ({"a": ITEM}, {"a": {"sku": "x", "n": 1}}, False),
+        ({"a": {"type": "array", "items": ITEM}}, {"a": [{"sku": "x"}, {"n": 1}]}, False),
+        ({"a": ITEM | {"additionalProperties": True}}, {"a": {"sku": "x", "n": 1}}, True),
+        ({"a": ITEM | {"additionalProperties": {"type": "integer"}}}, {"a": {"n": 1}}, True),
+        ({"a": ITEM | {"additionalProperties": {"type": "integer"}}}, {"a": {"n": "1"}}, False),
+        ({"a": {"type": "object"}}, {"a": {"free": [1]}}, True),
+        ({"a": {"anyOf": [ITEM, {"type": "null"}]}}, {"a": {"sku": "x"}}, True),
+        ({"a": {"anyOf": [ITEM, {"type": "null"}]}}, {"a": {"other": "x"}}, False),
+        ({"a": {"anyOf": [{"type": "object"}, {"type": "null"}]}}, {"a": {"other": "x"}}, True),
+        ({"a": {"allOf": [ITEM, {"properties": {"n": {"type": "integer"}}}]}}, {"a": {"sku": "x", "n": 1}}, True),
+        ({"a": {"allOf": [ITEM, {"properties": {"n": {"type": "integer"}}}]}}, {"a": {"sku": "x", "m": 1}}, False),
+        ({"a": {"type": "object", "patternProperties": {"^x-": {}}}}, {"a": {"x-a": 1}}, True),
+        ({"a": {"type": "object", "patternProperties": {"^x-": {}}}}, {"a": {"y": 1}}, False),
+    ],
+)
+def test_an_object_that_names_its_properties_is_closed(
+    properties: dict[str, Any], arguments: dict[str, Any], fits: bool
+) -> None:
+    assert accepts(form_of(properties), arguments) is fits
+
+
+def test_closing_changes_no_test_of_a_schema() -> None:
+    schema = normalized({"properties": {"a": {"not": {"properties": {"b": {"const": 1}}, "required": ["b"]}}}})
+
+    assert closed(schema)["properties"]["a"]["not"] == schema["properties"]["a"]["not"]
+
+
+# One form
+
+
+@pytest.mark.parametrize(
+    ("schema", "sent", "form"),
+    [
+        ({"type": "integer"}, 4.0, 4),
+        ({"type": "number"}, 4.0, 4),
+        ({"type": "number"}, 4, 4),
+        ({"type": "number"}, -0.0, 0),
+        ({"type": "number"}, 4.25, 4.25),
+        ({"type": "string"}, "4.0", "4.0"),
+        ({"type": "array", "items": {"type": "integer"}}, [1.0, 2], [1, 2]),
+    ],
+)
+def test_equal_numbers_have_one_spelling(schema: dict[str, Any], sent: Any, form: Any) -> None:
+    made = form_of({"a": schema})
+
+    assert json.dumps(made.write(made.read({"a": sent}))) == json.dumps({"a": form})
+
+
+@pytest.mark.parametrize(
+    ("schema", "sent"),
+    [
+        ({"type": "string"}, 5),
+        ({"type": "integer"}, "5"),
+        ({"type": "integer"}, True),
+        ({"type": "integer"}, 4.5),
+        ({"type": "number"}, True),
+        ({"type": "boolean"}, 1),
+        ({"type": "boolean"}, "true"),
+        ({"enum": [1]}, True),
+        ({"enum": ["1"]}, 1),
+        ({"type": "null"}, 0),
+        ({"type": "number"}, float("nan")),
+        ({"type": "number"}, float("inf")),
+        ({"type": "integer"}, 10**400),
+        ({"type": "integer"}, 2**53 + 1),
+        ({"type": "string"}, "\ud800"),
+        ({"type": "string", "format": "date"}, "2026-02-30"),
+        ({"type": "string", "maxLength": 2}, "abc"),
+        ({"type": "string", "pattern": "^[A-Z]+$"}, "abc"),
+        ({"type": "array", "items": {"type": "string"}}, "a"),
+        ({"type": "array", "maxItems": 1}, [1, 2]),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_not_converted(schema: dict[str, Any], sent: Any) -> None:
+    assert not accepts(form_of({"a": schema}), {"a": sent})
+
+
+def test_a_complaint_names_fields_and_never_a_value() -> None:
+    form = form_of(
+        {"card": {"type": "string", "pattern": "^[0-9]+$", "maxLength": 3}, "kind": {"enum": ["a", "b"]}},
+        required=["card", "other"],
+    )
+
+    with pytest.raises(SchemaViolation) as refused:
+        form.read({"card": "s3cr3t", "kind": "s3cr3t", "more": "s3cr3t"})
+
+    text = str(refused.value)
+    assert "s3cr3t" not in text
+    for part in ("card: must match", "kind: must be one of a, b", "other: is missing", "more: is not an argument"):
+        assert part in text
+
+
+def test_an_argument_that_was_not_sent_stays_away_and_a_default_tells_no_calls_apart() -> None:
+    form = form_of({"a": {"type": "integer", "default": 3}, "b": {"type": "string"}})
+    without, given_ = form.read({"b": "x"}), form.read({"a": 3.0, "b": "x"})
+
+    assert form.write(without) == {"b": "x"}
+    assert form.comparable(without) == form.comparable(given_) == {"a": 3, "b": "x"}
+    assert form.comparable(form.read({"a": 4})) != form.comparable(without)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from("abc"),
+        st.recursive(
+            st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+            max_leaves=8,
+        ),
+    )
+)
+def test_reading_the_form_again_gives_the_same_form(arguments: dict[str, Any]) -> None:
+    form = form_of({name: {} for name in "abc"})
+    try:
+        first = form.read(arguments)
+    except SchemaViolation:
+        return
+    again = form.read(json.loads(json.dumps(form.write(first))))
+
+    assert json.dumps(form.write(again)) == json.dumps(form.write(first))
+    assert again == first
+
+
+# Marks
+
+
+def test_a_mark_stands_where_its_pointer_leads() -> None:
+    form = form_of(
+        {"id": {"type": "string"}, "lines": {"type": "array", "items": {"$ref": "#/$defs/Line"}}, "note": {}},
+        {"/id": "grounded", "/lines/*/sku": ["grounded:text", "sensitive"], "/note": "no_quotes"},
+        **{"$defs": {"Line": {"type": "object", "properties": {"sku": {"type": "string"}, "n": {"type": "integer"}}}}},
+    )
+    args = form.read({"id": "O-1", "lines": [{"sku": "a-1", "n": 2}], "note": "hello"})
+
+    assert has_mark(form.model, Grounded)
+    assert has_mark(form.model, Sensitive)
+    marked = {found.path: found.mark for found in leaves(type(args), args, Grounded)}
+    assert marked == {"id": Grounded(), "lines.0.sku": Grounded(Kind.TEXT), "lines.0.n": None, "note": None}
+    free = {found.path: found.mark for found in leaves(type(args), args, FreeText) if found.mark}
+    assert free == {"note": FreeText(quotes=False)}
+    assert list(undeclared(form.model)) == ["lines.*.n"]
+
+
+def test_a_choice_needs_no_mark() -> None:
+    form = form_of({"kind": {"enum": ["a", "b"]}, "on": {"type": "boolean"}, "maybe": {"enum": ["a", None]}, "x": {}})
+
+    assert list(undeclared(form.model)) == ["x"]
+
+
+@pytest.mark.parametrize("nowhere", ["/other", "/id/inner", "/lines/sku"])
+def test_a_mark_that_stands_nowhere_is_refused(nowhere: str) -> None:
+    with pytest.raises(SchemaRefused, match=nowhere):
+        form_of({"id": {"type": "string"}, "lines": {"type": "array", "items": ITEM}}, {nowhere: "grounded"})
+
+
+@pytest.mark.parametrize(
+    "marks", [{"id": "grounded"}, {"/": "grounded"}, {"/id": "secret"}, {"/id": []}, {"/id": ["grounded", "free_text"]}]
+)
+def test_marks_that_cannot_be_read_are_refused(marks: dict[str, Any]) -> None:
+    with pytest.raises(PlaybookInvalid):
+        read_marks("servers/x.yaml: tools.t.marks", marks)
+
+
+def test_a_pointer_has_escapes() -> None:
+    assert pointer("/a~1b/c~0d/*") == ("a/b", "c~d", "*")

@@ -1,0 +1,258 @@
+"""Declarations in ``servers/``: what loads, and what contradicts itself, with the field and the remedy."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ballast.errors import PlaybookInvalid
+from ballast.playbook import Effect, OnRollback, Playbook, load_playbook, undeclared_arguments
+from ballast.playbook.load import policy_version
+from tests.support.remote_desk import KEY, VERIFY, declare, desk_server, pinned, tools
+from tests.support.remote_mcp import notes_tools
+
+AGENT = "name: tester\nmodel: amazon.nova-lite-v1:0\ninstructions: Help.\n"
+Load = Callable[..., Playbook]
+URL = "https://desk.example"
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Return what loads a playbook with these declarations, (server, tools) by name."""
+
+    def made(**servers: tuple[dict[str, Any], dict[str, Any]]) -> Playbook:
+        folder = tmp_path / "elsewhere"
+        folder.mkdir(exist_ok=True)
+        (folder / "__init__.py").touch()
+        (folder / "agent.yaml").write_text(AGENT, encoding="utf-8")
+        for name, (server, declared) in servers.items():
+            declare(folder, name, server, declared)
+        return load_playbook(folder, check_models=False)
+
+    return made
+
+
+def changed(**create: Any) -> dict[str, Any]:
+    return tools(create)
+
+
+def test_declared_tools_are_ordinary_tools(load: Load) -> None:
+    playbook = load(
+        desk=(desk_server(), changed(**KEY, **VERIFY, undo={"tool": "desk_close"}, limits={"timeout_s": 9}))
+    )
+
+    create, find = playbook.tools["desk_create"], playbook.tools["desk_find"]
+    assert (create.effect, find.effect) == (Effect.WRITE, Effect.READ)
+    assert create.policy.resolvable
+    assert playbook.on_rollback(create) is OnRollback.UNDO
+    assert create.untrusted
+    assert create.limits.timeout_s == 9
+    assert find.limits.timeout_s == 2
+    assert create.circuit == find.circuit
+    assert create.spec["toolSpec"]["inputSchema"]["json"]["required"] == ["text"]
+    assert undeclared_arguments(playbook) == ("desk_close.id", "desk_create.token", "desk_find.key")
+    assert create.call(text="a").arguments == {"text": "a"}
+
+
+def test_what_the_executor_sets_is_hidden_from_the_model_and_refused_from_it(load: Load) -> None:
+    playbook = load(desk=(desk_server(), changed(key={"argument": "token"}, set={"amount": 5}, marks={})))
+
+    create = playbook.tools["desk_create"]
+    assert create.argument_names == ("text",)
+    for sent in ({"text": "a", "token": "mine"}, {"text": "a", "amount": 7}):
+        with pytest.raises(Exception, match="is not an argument"):
+            create.read(sent)
+
+
+def test_an_approval_is_bound_to_the_declaration(load: Load) -> None:
+    versions = []
+    for seconds in (2, 3, 2):
+        playbook = load(desk=(desk_server(timeout_s=seconds), tools()))
+        versions.append(policy_version(playbook, playbook.tools["desk_create"]))
+
+    assert versions[0] == versions[2] != versions[1]
+
+
+def without_pin(tool: dict[str, Any], **wrong: Any) -> dict[str, Any]:
+    made = copy.deepcopy(tool)
+    made["pinned"] |= wrong
+    return made
+
+
+CREATE = tools()["create"]
+SECRET = {"ssm": "/a"}
+#: (server's fields, the fields of the tool that writes, a part of the message)
+CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    # The server
+    ({"kind": "soap"}, {}, "server"),
+    ({"url": "http://desk.example", "private": False}, {}, "server.url: must be https"),
+    ({"url": "https://me:pw@desk.example"}, {}, "server.url: holds a user or a password"),
+    ({"url": "https://desk.example/?a=1"}, {}, "server.url: must end before"),
+    ({"url": "https://desk.example/a b"}, {}, "server.url: must be printable"),
+    ({"url": "https://desk.example:999999"}, {}, "server.url: is not a URL"),
+    ({"url": "ftp://desk.example"}, {}, "server.url: must be https"),
+    ({"url": {"env": "lower"}}, {}, "url"),
+    ({"timeout_s": 0}, {}, "timeout_s"),
+    ({"timeout_s": 51}, {}, "timeout_s"),
+    ({"circuit": {"failures": 0}}, {}, "circuit"),
+    ({"more": 1}, {}, "more"),
+    ({"headers": {"Authorization": "Bearer x"}}, {}, "belongs under credential"),
+    ({"headers": {"X-A": "a\r\nX-B: b"}}, {}, "server.headers.X-A"),
+    ({"credential": {"kind": "header", "secret": {}}}, {}, "secretsmanager, ssm"),
+    ({"credential": {"kind": "header", "secret": {**SECRET, "secretsmanager": "b"}}}, {}, "secretsmanager, ssm"),
+    ({"credential": {"kind": "header", "secret": SECRET, "header": "a b"}}, {}, "credential.header"),
+    ({"credential": {"kind": "header", "secret": "s3cr3t"}}, {}, "credential"),
+    ({"credential": {"kind": "requester"}}, {}, "cannot be kept safely"),
+    (
+        {
+            "private": False,
+            "url": URL,
+            "credential": {"kind": "oauth", "token_url": "http://a.example", "client_id": "a", "client_secret": SECRET},
+        },
+        {},
+        "credential.token_url",
+    ),
+    # The tool
+    ({}, {"effect": "maybe"}, "effect"),
+    ({}, {"effect": "read", **KEY}, "key: is for a write"),
+    ({}, {"effect": "read", **VERIFY}, "verify: is for a write"),
+    ({}, {"effect": "read", "undo": {"tool": "desk_close"}}, "undo: is for a write"),
+    ({}, {"outward": True}, "outward: is for a read"),
+    ({}, {"key": {}}, "header, argument, meta"),
+    ({}, {"key": {"header": "A", "meta": "b"}}, "header, argument, meta"),
+    ({}, {"key": {"header": "Host"}}, "key.header"),
+    ({}, {"key": {"meta": "key"}}, "key.meta: only an MCP server"),
+    ({}, {"key": {"argument": "none"}}, "key.argument"),
+    ({}, {"key": {"argument": "amount"}, "marks": {}}, "takes neither a key as text nor a UUID"),
+    ({}, {"key": {"argument": "token"}, "set": {"token": "x"}}, "has a fixed value"),
+    ({}, {"key": {"argument": "token"}, "marks": {"/token": "sensitive"}}, "a mark on it has no effect"),
+    ({}, {"set": {"amount": 501}, "marks": {}}, "set.amount"),
+    ({}, {"set": {"none": 1}}, "is no argument"),
+    ({}, {"marks": {"/none": "grounded"}}, "Arguments: /amount, /text, /token"),
+    ({}, {"marks": {"text": "grounded"}}, "JSON pointer"),
+    ({}, {"marks": {"/text": "golden"}}, "must be one or more of"),
+    ({}, {"result": {"marks": {"/id": "golden"}}}, "must be one or more of"),
+    ({}, {"verify": {"tool": "none", "arguments": {}}}, "verify.tool"),
+    ({}, {"verify": {"tool": "desk_close", "arguments": {}}}, "verify.tool"),
+    ({}, {"verify": {"tool": "desk_find", "arguments": {"none": {"key": True}}}}, "desk_find has no such argument"),
+    ({}, {"verify": {"tool": "desk_find", "arguments": {"key": {"result": "/id"}}}}, "may not use the result"),
+    ({}, {"verify": {"tool": "desk_find", "arguments": {"key": {"argument": "/none"}}}}, "is no argument of the call"),
+    ({}, {"verify": {"tool": "desk_find", "arguments": {"key": {}}}}, "argument, result, key, value"),
+    ({}, {"verify": {"tool": "desk_find", "arguments": {}, "found": "items"}}, "verify.found"),
+    ({}, {"undo": {"tool": "none"}}, "names none as its undo"),
+    ({}, {"undo": {"tool": "desk_close", "arguments": {"none": {"value": 1}}}}, "desk_close has no such argument"),
+    ({}, {"undo": {"tool": "desk_close", "arguments": {"id": {"key": True}}}}, "an undo has a key of its own"),
+    ({}, {"on_rollback": "undo"}, "on_rollback"),
+    ({}, {"approval": {"if": "sometimes"}}, "approval"),
+    ({}, {"approval": {}}, "asks nobody"),
+    ({}, {"approval": {"if": "always", "people": 0}}, "approval.people"),
+    ({}, {"approval": {"if": {"argument": "/none", "above": 1}}}, "approval.if.argument"),
+    ({}, {"refusals": ["error"]}, "refusals"),
+    ({}, {"refusals": [500]}, "is no status by which a server refuses"),
+    ({}, {"cost_microusd": -1}, "cost_microusd"),
+    ({}, {"limits": {"timeout_s": 60}}, "timeout_s"),
+    ({}, {"name": "a b"}, "name: must be 1 to 64"),
+    ({}, {"name": "desk_find"}, "two tools are named desk_find"),
+    ({}, {"description": "Add\u200b a ticket"}, "nobody sees"),
+    ({}, {"description": "x" * 9_000}, "more than 8000 characters"),
+    ({}, {"unknown": 1}, "unknown"),
+    # What is pinned
+    ({}, without_pin(CREATE, description="Delete everything."), "has changed since it was pinned"),
+    ({}, without_pin(CREATE, schema={"type": "object"}), "has changed since it was pinned"),
+    ({}, without_pin(CREATE, call={"method": "DELETE", "path": "/tickets"}), "has changed since it was pinned"),
+    ({}, {"pinned": pinned("create", {"type": "object"}, None)}, "pinned.call: is missing"),
+    ({}, {"pinned": pinned("other", {"type": "object"}, {"method": "POST", "path": "/a"})}, "has changed"),
+    ({}, {"pinned": pinned("create", {"type": "array"}, {"method": "POST", "path": "/a"})}, "pinned.schema"),
+    ({}, {"pinned": pinned("create", {}, {"method": "POST", "path": "/a/{id}"})}, "does not agree"),
+    ({}, {"pinned": pinned("create", {}, {"method": "POST", "path": "a"})}, "must begin with /"),
+    (
+        {},
+        {"marks": {}, "pinned": pinned("create", {}, {"method": "POST", "path": "/a", "where": {"b": "query"}})},
+        "is no argument",
+    ),
+    ({}, {"pinned": pinned("create", {}, {"method": "POST", "path": "/a", "where": {"b": "cookie"}})}, "must be path"),
+    (
+        {},
+        {"pinned": pinned("create", {}, {"method": "POST", "path": "/", "where": {"b": "header Authorization"}})},
+        "no argument may set the header",
+    ),
+    ({}, {"effect": "read", "pinned": pinned("create", {}, {"method": "DELETE", "path": "/a"})}, "Declare a write"),
+    (
+        {},
+        {
+            "pinned": pinned(
+                "create", {"properties": {"a": {"description": "x\u202ey"}}}, {"method": "POST", "path": "/"}
+            )
+        },
+        "pinned.schema: has characters",
+    ),
+]
+
+
+@pytest.mark.parametrize(("server", "create", "said"), CONTRADICTIONS)
+def test_what_contradicts_itself_is_refused_and_named(
+    load: Load, server: dict[str, Any], create: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(PlaybookInvalid) as refused:
+        load(desk=(desk_server(**server), tools(create)))
+
+    assert said in str(refused.value)
+    assert "s3cr3t" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("server", "add", "said"),
+    [
+        ({"url": None}, {}, "server.url: is missing"),
+        ({"url": None, "stdio": []}, {}, "stdio"),
+        ({"url": None, "stdio": ["a"], "credential": {"kind": "header", "secret": SECRET}}, {}, "needs a url"),
+        ({"url": None, "stdio": ["a"]}, {"key": {"header": "A"}}, "a server on stdio has no headers"),
+        ({}, {"refusals": [404]}, "refusals"),
+        ({}, {"pinned": pinned("add", {}, {"method": "POST", "path": "/a"})}, "pinned.call"),
+    ],
+)
+def test_what_contradicts_itself_of_an_mcp_server_is_named(
+    load: Load, server: dict[str, Any], add: dict[str, Any], said: str
+) -> None:
+    whole = {"kind": "mcp", "url": URL} | server
+    with pytest.raises(PlaybookInvalid) as refused:
+        load(notes=({name: one for name, one in whole.items() if one is not None}, notes_tools(add)))
+
+    assert said in str(refused.value)
+
+
+def test_a_lambda_function_has_no_headers(load: Load) -> None:
+    with pytest.raises(PlaybookInvalid, match=r"key\.header: a Lambda function has no headers"):
+        load(notes=({"kind": "lambda", "function": "f"}, notes_tools({"key": {"header": "A"}})))
+
+
+@pytest.mark.parametrize("text", ["", "- a", "server: [", "server: {}\ntools: {}", "server: 1\ntools: {}", "a: .nan"])
+def test_a_file_that_is_no_declaration_is_named(load: Load, tmp_path: Path, text: str) -> None:
+    load(desk=(desk_server(), tools()))
+    (tmp_path / "elsewhere" / "servers" / "other.yaml").write_text(text, encoding="utf-8")
+
+    with pytest.raises(PlaybookInvalid, match=r"other\.yaml: "):
+        load()
+
+
+def test_a_servers_name_becomes_a_part_of_names_so_it_is_simple(load: Load) -> None:
+    with pytest.raises(PlaybookInvalid, match="small letters"):
+        load(**{"Desk-1": (desk_server(), tools())})
+
+
+def test_two_servers_may_not_have_a_tool_of_the_same_name(load: Load) -> None:
+    named = {name: tool | {"name": f"same_{name}"} for name, tool in tools().items()}
+
+    with pytest.raises(PlaybookInvalid, match="two tools are named same_"):
+        load(a=(desk_server(), named), b=(desk_server(), named))
+
+
+def test_the_names_of_tools_fit_what_a_model_may_call(load: Load) -> None:
+    odd = {"get/ticket by id": tools()["find"]}
+    odd["get/ticket by id"]["pinned"] = pinned("get/ticket by id", {}, {"method": "GET", "path": "/"})
+
+    assert list(load(desk=(desk_server(), odd)).tools) == ["desk_get_ticket_by_id"]
