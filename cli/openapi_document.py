@@ -39,14 +39,20 @@ def imported(file: Path, *, url: str | None = None, private: bool = False) -> Im
     document = _without_nullable(document)
     tools, left_out = [], []
     names: set[str] = set()
-    for name, method, path, item, operation in _operations(document):
+    for path, declared in document["paths"].items():
         try:
-            if name in names:
-                raise _LeftOut("another operation has that name")
-            tools.append(_Operation(document, method, path, item, operation).tool(name))
-            names.add(name)
-        except (_LeftOut, SchemaRefused) as why:
-            left_out.append(f"{name} ({method.upper()} {path}): {why}")
+            operations = list(_operations(path, _resolved(document, declared)))
+        except _LeftOut as why:
+            left_out.append(f"{path}: {why}")
+            continue
+        for name, method, item, operation in operations:
+            try:
+                if name in names:
+                    raise _LeftOut("another operation has that name")
+                tools.append(_Operation(document, method, path, item, operation).tool(name))
+                names.add(name)
+            except (_LeftOut, SchemaRefused) as problem:
+                left_out.append(f"{name} ({method.upper()} {path}): {problem}")
     server = {"kind": "openapi", "url": where, **({"private": True} if private else {})}
     return Imported(server, tuple(tools), tuple(left_out), tuple(_credential_notes(document)))
 
@@ -104,15 +110,14 @@ def _without_nullable(value: Any) -> Any:
     return {"anyOf": [made, {"type": "null"}]}
 
 
-def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, dict[str, Any], dict[str, Any]]]:
-    for path, declared in document["paths"].items():
-        item = _resolved(document, declared)
-        for method in _METHODS if isinstance(item, Mapping) else ():
-            operation = item.get(method)
-            if isinstance(operation, Mapping):
-                name = str(operation.get("operationId") or f"{method}_{path}")
-                name = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_") or method
-                yield name[:64], method, path, dict(item), dict(operation)
+def _operations(path: str, item: Any) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    """Yield the operations of a path: name, method, the path's own part, the operation."""
+    for method in _METHODS if isinstance(item, Mapping) else ():
+        operation = item.get(method)
+        if isinstance(operation, Mapping):
+            name = str(operation.get("operationId") or f"{method}_{path.strip('/')}")
+            name = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_") or method
+            yield name[:64], method, dict(item), dict(operation)
 
 
 def _resolved(document: Mapping[str, Any], value: Any) -> Any:

@@ -1,0 +1,431 @@
+"""One request to a server: which addresses are called, what is read, and which credentials go along."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.config import Config
+from botocore.session import Session
+
+from ballast.contracts import RunRequest
+from ballast.errors import RetryLater
+from ballast.playbook import ToolContext, ToolFailed
+from ballast.playbook.servers.credentials import Credentials
+from ballast.playbook.servers.declaration import Call, Declaration
+from ballast.playbook.servers.http import Exchange, Reply, _allowed, send, without_secrets
+from ballast.playbook.servers.openapi import body_of, request_of
+from ballast.playbook.servers.tools import AnswerLost, RemoteFailed, declared_tools
+from tests.support.remote_desk import Desk, pinned
+
+REQUEST = RunRequest(request_id="r-1", agent="tester", text="Help.")
+
+
+def context(client: Callable[..., Any] = lambda *_, **__: None, **environ: str) -> ToolContext:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return ToolContext("run-1", 1, 1, "run-1.0001.1", REQUEST, now, environ=environ, client=client, timeout_s=5)
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "169.254.169.254",
+        "169.254.170.2",
+        "fd00:ec2::254",
+        "fe80::1",
+        "0.0.0.0",
+        "::",
+        "224.0.0.1",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a9fe:a9fe::1",
+    ],
+)
+def test_a_metadata_service_is_never_called(address: str) -> None:
+    assert not any(_allowed(address, private=private, deployed=False) for private in (False, True))
+
+
+@pytest.mark.parametrize(
+    "address", ["10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd12::1", "::ffff:10.0.0.1", "64:ff9b::a00:1"]
+)
+def test_a_private_address_is_called_only_where_it_is_declared(address: str) -> None:
+    assert [_allowed(address, private=private, deployed=True) for private in (False, True)] == [False, True]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
+def test_loopback_is_lambdas_own_interface(address: str) -> None:
+    assert not _allowed(address, private=True, deployed=True)
+    assert _allowed(address, private=True, deployed=False)
+    assert not _allowed(address, private=False, deployed=False)
+
+
+def test_a_public_address_is_called() -> None:
+    assert _allowed("93.184.216.34", private=False, deployed=True)
+    assert _allowed("2606:2800:220:1:248:1893:25c8:1946", private=False, deployed=True)
+
+
+# What is read
+
+
+@contextmanager
+def raw_server(*parts: bytes, pause: float = 0.0) -> Iterator[str]:
+    """Serve the same bytes to every client, part by part, until the client has gone."""
+    stop = threading.Event()
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.settimeout(0.05)
+
+    def serve() -> None:
+        while not stop.is_set():
+            try:
+                client, _ = listening.accept()
+            except TimeoutError:
+                continue
+            with client:
+                client.recv(65_536)
+                try:
+                    for part in parts:
+                        client.sendall(part)
+                        if pause and stop.wait(pause):
+                            break
+                except OSError:
+                    continue
+
+    thread = threading.Thread(target=serve, name="raw")
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        stop.set()
+        thread.join()
+        listening.close()
+
+
+def got(url: str, *, seconds: float = 5, most_bytes: int = 1_000, **more: Any) -> Reply:
+    return send(
+        Exchange("GET", f"{url}/a", {}, None, **more),
+        seconds=seconds,
+        most_bytes=most_bytes,
+        private=True,
+        environ={},
+    )
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ([HEAD + b"Content-Length: 5000\r\n\r\n", b"x" * 5_000], "more than 1000 bytes"),
+        (
+            [HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"800\r\n" + b"x" * 2_048 + b"\r\n0\r\n\r\n"],
+            "more than 1000",
+        ),
+        ([HEAD + b"\r\n", b"x" * 5_000], "more than 1000 bytes"),
+        ([HEAD + b"Content-Length: 50\r\n\r\nhalf"], "IncompleteRead"),
+        ([HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhalf"], "IncompleteRead"),
+        ([HEAD + b"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x00"], "compressed"),
+        ([b"SSH-2.0 hello\r\n"], "BadStatusLine"),
+        ([HEAD + b"A: b\r\n" * 200 + b"\r\n"], "HTTPException"),
+        ([HEAD + b"A: " + b"b" * 70_000 + b"\r\n\r\n"], "LineTooLong"),
+        ([b""], "RemoteDisconnected"),
+    ],
+)
+def test_a_reply_that_cannot_be_read_leaves_the_effect_in_doubt(parts: list[bytes], said: str) -> None:
+    with raw_server(*parts) as url, pytest.raises(AnswerLost, match=said):
+        got(url)
+
+
+def test_a_reply_that_drips_is_given_up_in_time() -> None:
+    drips = [HEAD + b"Content-Length: 900\r\n\r\n", *([b"x"] * 900)]
+    with raw_server(*drips, pause=0.02) as url, pytest.raises(AnswerLost, match="TimeoutError"):
+        got(url, seconds=0.2)
+
+
+def test_a_redirect_is_not_followed_and_its_target_gets_nothing() -> None:
+    with Desk() as other:
+        moved = b"HTTP/1.1 302 Found\r\nLocation: " + other.url.encode() + b"/tickets\r\nContent-Length: 0\r\n\r\n"
+        with raw_server(moved) as url:
+            assert got(url).status == 302
+        assert other.seen == []
+
+
+def test_nothing_was_sent_to_a_host_without_an_address() -> None:
+    with pytest.raises(RetryLater, match="Nothing was sent"):
+        got("http://nobody.invalid")
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Other: b", "ü", "\x00"])
+def test_a_header_is_one_line_of_ascii(value: str) -> None:
+    exchange = Exchange("GET", "http://127.0.0.1:9/", {"X-A": value}, None)
+    with pytest.raises(ToolFailed, match="the header X-A"):
+        send(exchange, seconds=1, most_bytes=1, private=True, environ={})
+
+
+@pytest.mark.parametrize("secret", ["plain", 'a"b\\c', "a/b+c=d e", "geheim-ü"])
+def test_a_secret_that_a_server_sends_back_is_removed(secret: str) -> None:
+    from urllib.parse import quote
+
+    body = " ".join([secret, json.dumps(secret), json.dumps(secret, ensure_ascii=False), quote(secret, safe="")])
+
+    left = without_secrets(body.encode(), (secret,)).decode()
+
+    assert left.replace('"', "").split() == ["***"] * 4
+
+
+# Operations
+
+
+def test_arguments_go_to_their_places() -> None:
+    where = {"id": "path", "tags": "query", "on": "query", "X-Tenant": "header X-Tenant"}
+    call = Call(method="POST", path="/a/{id}/b", where=where)
+    payload = {"id": "x/../y?z", "tags": ["a b", "c&d"], "on": True, "X-Tenant": "t", "n": 1.5, "text": "é"}
+
+    made = request_of(call, payload, "https://desk.example/v2")
+
+    assert made.url == "https://desk.example/v2/a/x%2F..%2Fy%3Fz/b?tags=a%20b&tags=c%26d&on=true"
+    assert made.headers == {"X-Tenant": "t", "Content-Type": "application/json"}
+    assert json.loads(made.body or b"") == {"n": 1.5, "text": "é"}
+
+
+@pytest.mark.parametrize("value", ["..", ".", "", " ", "...", ["a"], {"a": 1}])
+def test_a_path_names_one_thing(value: Any) -> None:
+    call = Call(method="DELETE", path="/tickets/{id}", where={"id": "path"})
+
+    with pytest.raises(ToolFailed, match="Nothing was sent"):
+        request_of(call, {"id": value}, "https://desk.example")
+
+
+@pytest.mark.parametrize("payload", [{"a": {"b": 1}}, {"a": [[1]]}])
+def test_a_query_holds_no_object(payload: dict[str, Any]) -> None:
+    with pytest.raises(ToolFailed, match="has no place in a URL"):
+        request_of(Call(method="GET", path="/", where={"a": "query"}), payload, "https://desk.example")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "result"),
+    [
+        ("application/json", b'{"a": 12345678901234567.89}', {"a": "12345678901234567.89"}),
+        ("application/hal+json; charset=utf-8", b"[1]", [1]),
+        ("text/plain", b"hello", "hello"),
+        ("image/png", b"\x89PNG", {"content_type": "image/png", "bytes": 4}),
+        ("application/json", b"", None),
+    ],
+)
+def test_a_reply_becomes_the_result(kind: str, body: bytes, result: Any) -> None:
+    assert body_of(Reply(200, {"content-type": kind}, body)) == result
+
+
+def test_json_that_is_none_leaves_the_effect_in_doubt() -> None:
+    with pytest.raises(AnswerLost):
+        body_of(Reply(201, {"content-type": "application/json"}, b"{"))
+
+
+# Credentials
+
+
+def credentials(**declared: Any) -> Credentials:
+    server = {"kind": "openapi", "url": "https://desk.example", "credential": declared}
+    tool = {"effect": "write", "pinned": pinned("a", {}, {"method": "POST", "path": "/"})}
+    made = Declaration.model_validate_json(json.dumps({"server": server, "tools": {"a": tool}}))
+    return Credentials(made.server.credential, private=True)  # type: ignore[union-attr]
+
+
+class Secrets:
+    """A client of Secrets Manager and SSM with one secret, which counts its reads."""
+
+    def __init__(self, value: str) -> None:
+        self.value, self.reads = value, 0
+
+    def __call__(self, *_: Any, **__: Any) -> Secrets:
+        return self
+
+    def get_secret_value(self, **_: Any) -> dict[str, Any]:
+        self.reads += 1
+        return {"SecretString": self.value}
+
+
+EXCHANGE = Exchange("POST", "https://desk.example/a?b=1", {"X-A": "b"}, b"{}")
+
+
+def test_basic_sends_the_pair_and_hides_all_of_it() -> None:
+    made = credentials(kind="basic", user={"env": "DESK_USER"}, password={"secretsmanager": "pw"})
+
+    sent = made.applied(EXCHANGE, context(Secrets("p:w"), DESK_USER="me"), 1)
+
+    pair = base64.b64encode(b"me:p:w").decode()
+    assert sent.headers["Authorization"] == f"Basic {pair}"
+    assert {pair, "p:w"} <= {*sent.secrets}
+
+
+def test_a_key_in_the_query_is_added_to_it() -> None:
+    sent = credentials(kind="query", name="key", secret={"secretsmanager": "k"}).applied(
+        EXCHANGE, context(Secrets("a&b")), 1
+    )
+
+    assert sent.url == "https://desk.example/a?b=1&key=a%26b"
+
+
+@pytest.mark.parametrize("secret", ["a\r\nX-Other: b", "", "ü"])
+def test_a_secret_that_no_header_can_have_sends_nothing_and_is_not_told(secret: str) -> None:
+    made = credentials(kind="header", secret={"secretsmanager": "k"})
+
+    with pytest.raises((RetryLater, ToolFailed)) as refused:
+        made.applied(EXCHANGE, context(Secrets(secret)), 1)
+    assert not secret or secret not in str(refused.value)
+
+
+def test_a_role_signs_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "t0k3n")
+
+    sent = credentials(kind="sigv4", service="bedrock-agentcore").applied(
+        EXCHANGE, context(AWS_REGION="eu-central-1"), 1
+    )
+
+    assert "/eu-central-1/bedrock-agentcore/aws4_request" in sent.headers["Authorization"]
+    assert sent.headers["X-A"] == "b"
+    assert {*sent.secrets} == {"s3cr3t", "t0k3n"}
+
+
+class Issuer(Desk):
+    """An authorization server that counts the tokens it gives."""
+
+    lasts: Any = 3_600
+
+    def take(self, handler: Any) -> None:
+        body = handler.rfile.read(int(handler.headers["Content-Length"]))
+        self.seen.append({"headers": dict(handler.headers.items()), "body": body.decode()})
+        self._answer(handler, 200, {"access_token": f"t0k3n-{len(self.seen)}", "expires_in": self.lasts})
+
+
+def oauth(issuer: Desk) -> Credentials:
+    secret = {"secretsmanager": "k"}
+    return credentials(kind="oauth", token_url=issuer.url, client_id="me", client_secret=secret, scope="a b")
+
+
+def test_a_token_is_fetched_once_and_kept_until_it_expires() -> None:
+    with Issuer() as issuer:
+        made, ctx = oauth(issuer), context(Secrets("pw"))
+        first, again = made.applied(EXCHANGE, ctx, 5), made.applied(EXCHANGE, ctx, 5)
+        anew = made.applied(EXCHANGE, ctx, 5, anew=True)
+
+    sent = [one.headers["Authorization"] for one in (first, again, anew)]
+    assert sent == ["Bearer t0k3n-1", "Bearer t0k3n-1", "Bearer t0k3n-2"]
+    assert issuer.seen[0]["body"] == "grant_type=client_credentials&scope=a+b"
+    assert issuer.seen[0]["headers"]["Authorization"] == f"Basic {base64.b64encode(b'me:pw').decode()}"
+    assert "t0k3n-1" in first.secrets
+
+
+def test_a_token_that_expires_soon_is_not_kept() -> None:
+    with Issuer() as issuer:
+        issuer.lasts = 30
+        made, ctx = oauth(issuer), context(Secrets("pw"))
+        sent = [made.applied(EXCHANGE, ctx, 5).headers["Authorization"] for _ in range(2)]
+
+    assert sent == ["Bearer t0k3n-1", "Bearer t0k3n-2"]
+
+
+def test_without_a_token_nothing_is_sent() -> None:
+    with raw_server(b"HTTP/1.1 400 No\r\nContent-Length: 6\r\n\r\ns3cr3t") as url:
+        secret = {"secretsmanager": "k"}
+        made = credentials(kind="oauth", token_url=url, client_id="me", client_secret=secret)
+        with pytest.raises(RetryLater, match="gave no token") as refused:
+            made.applied(EXCHANGE, context(Secrets("pw")), 5)
+    assert "s3cr3t" not in str(refused.value)
+
+
+# Another Lambda function
+
+
+@contextmanager
+def lambda_endpoint(*answers: tuple[int, dict[str, str], Any]) -> Iterator[tuple[Callable[..., Any], list[Any]]]:
+    """Yield what makes a real client of an endpoint with these answers, and the invocations that arrived."""
+    seen: list[Any] = []
+    left = list(answers)
+
+    class Endpoint(Desk):
+        def take(self, handler: Any) -> None:
+            body = handler.rfile.read(int(handler.headers["Content-Length"]))
+            seen.append((handler.path, json.loads(body), handler.headers.get("X-Amz-Client-Context", "")))
+            status, headers, said = left.pop(0)
+            if said is not None:
+                self._answer(handler, status, said, headers)
+
+    with Endpoint() as endpoint:
+
+        def client(service: str, config: Config, variant: str) -> Any:
+            return Session().create_client(
+                service,
+                region_name="eu-central-1",
+                endpoint_url=endpoint.url,
+                config=config,
+                aws_access_key_id="a",
+                aws_secret_access_key="b",
+            )
+
+        yield client, seen
+
+
+def invoked(client: Callable[..., Any], tmp_path: Any, **declared: Any) -> Any:
+    import yaml
+
+    server = {"kind": "lambda", "function": {"env": "STOCK"}}
+    tool = {"effect": "write", "pinned": pinned("take", {"properties": {"n": {"type": "integer"}}}, None), **declared}
+    (tmp_path / "stock.yaml").write_text(yaml.safe_dump({"server": server, "tools": {"take": tool}}))
+    made = declared_tools(tmp_path)["stock_take"]
+    return made.function(made.read({"n": 2.0}), context(client, STOCK="stock-function"))
+
+
+def test_a_function_is_invoked_once_with_the_arguments(tmp_path: Any) -> None:
+    with lambda_endpoint((200, {}, {"left": 3})) as (client, seen):
+        assert invoked(client, tmp_path) == {"left": 3}
+
+    [(path, event, custom)] = seen
+    assert path == "/2015-03-31/functions/stock-function/invocations"
+    assert event == {"n": 2}
+    assert json.loads(base64.b64decode(custom)) == {"custom": {"bedrockAgentCoreToolName": "take"}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        ((200, {}, None), AnswerLost, "was lost"),
+        ((500, {"x-amzn-ErrorType": "ServiceException"}, {"message": "x"}), AnswerLost, "ServiceException"),
+        ((429, {"x-amzn-ErrorType": "TooManyRequestsException"}, {"message": "x"}), RetryLater, "did not start"),
+        ((403, {"x-amzn-ErrorType": "AccessDeniedException"}, {"message": "x"}), RemoteFailed, "Nothing was done"),
+        ((200, {"X-Amz-Function-Error": "Unhandled"}, {"errorMessage": "boom"}), AnswerLost, "boom"),
+    ],
+)
+def test_a_function_that_fails_is_not_invoked_again(tmp_path: Any, answer: Any, error: Any, said: str) -> None:
+    with lambda_endpoint(answer, (200, {}, {})) as (client, seen), pytest.raises(error, match=said):
+        invoked(client, tmp_path)
+
+    assert len(seen) == 1
+
+
+def test_an_error_of_a_function_is_a_refusal_where_a_person_says_so(tmp_path: Any) -> None:
+    answer = (200, {"X-Amz-Function-Error": "Unhandled"}, {"errorType": "OutOfStock", "errorMessage": "none left"})
+    with lambda_endpoint(answer) as (client, _), pytest.raises(RemoteFailed, match="OutOfStock: none left"):
+        invoked(client, tmp_path, refusals=["error"])
+
+
+def test_a_key_is_an_argument_of_a_function(tmp_path: Any) -> None:
+    schema = {"properties": {"n": {"type": "integer"}, "token": {"type": "string", "format": "uuid"}}}
+    with lambda_endpoint((200, {}, {}), (200, {}, {})) as (client, seen):
+        for _ in range(2):
+            invoked(client, tmp_path, pinned=pinned("take", schema, None), key={"argument": "token"})
+
+    assert seen[0][1]["token"] == seen[1][1]["token"]
+    assert len(seen[0][1]["token"]) == 36
