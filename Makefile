@@ -37,7 +37,7 @@ beside_mypy = @mkdir -p $(dir $(SAID)); $(BIN)/mypy >$(SAID) 2>&1 & types=$$!; \
   test $$code -eq 0 || { echo 'mypy failed. See it again: make lint' >&2; test $$ended -ne 0 || ended=$$code; }; exit $$ended
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit coverage lint style artifacts faults desk-faults format lock build deploy bench tau2 clean
+.PHONY: help demo test unit coverage lint style artifacts faults desk-faults format lock build deploy bench tau2 servers clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -104,8 +104,15 @@ bench: $(READY) ## Measure and check what is published: turns, a Plan, imports, 
 tau2: $(READY) ## Install tau2-bench's real tools, which bench/tau2 wraps.
 	$(if $(UV),$(UV) pip install $(UV_FLAGS),$(BIN)/python -m pip install $(PIP_FLAGS)) --no-deps -r requirements/tau2.txt
 
+# In environments of their own: what these servers bring is not Ballast's.
+servers: $(READY) ## Install MCP servers that nobody here wrote, and play them behind a lossy wire (needs uv or pip, npm, git).
+	$(if $(UV),$(UV) venv --quiet --allow-existing --python $(BIN)/python .servers,$(PYTHON) -m venv .servers)
+	$(if $(UV),$(UV) pip install --quiet --python .servers/bin/python,.servers/bin/python -m pip install --quiet) -r requirements/servers.txt
+	npm install --silent --no-save --prefix .servers $(NPM_SERVERS)
+	MCP_SERVERS=.servers/bin:.servers/node_modules/.bin $(BIN)/pytest tests/functions/executor/test_servers_elsewhere.py $(ARGS)
+
 clean: ## Remove what make made.
-	rm -rf $(VENV) .aws-sam .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .servers .aws-sam .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(OWN) tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): requirements/dev.lock pyproject.toml

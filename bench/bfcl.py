@@ -27,11 +27,30 @@ from ballast.playbook.servers.tools import declared_tools
 
 #: The leaderboard's names of types, in JSON Schema's.
 _TYPES = {
-    **{"dict": "object", "hashmap": "object", "hashtable": "object", "object": "object"},
-    **{"float": "number", "double": "number", "number": "number", "integer": "integer", "int": "integer"},
-    **{"long": "integer", "short": "integer", "byte": "integer", "bigint": "integer"},
-    **{"list": "array", "tuple": "array", "array": "array", "arraylist": "array", "set": "array", "queue": "array"},
-    **{"boolean": "boolean", "bool": "boolean", "null": "null", "string": "string", "char": "string"},
+    "dict": "object",
+    "hashmap": "object",
+    "hashtable": "object",
+    "object": "object",
+    "float": "number",
+    "double": "number",
+    "number": "number",
+    "integer": "integer",
+    "int": "integer",
+    "long": "integer",
+    "short": "integer",
+    "byte": "integer",
+    "bigint": "integer",
+    "list": "array",
+    "tuple": "array",
+    "array": "array",
+    "arraylist": "array",
+    "set": "array",
+    "queue": "array",
+    "boolean": "boolean",
+    "bool": "boolean",
+    "null": "null",
+    "string": "string",
+    "char": "string",
 }
 _KEPT = ("description", "enum", "default", "format", "required", "maximum", "minimum", "minItems", "maxItems")
 
