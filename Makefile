@@ -105,7 +105,8 @@ tau2: $(READY) ## Install tau2-bench's real tools, which bench/tau2 wraps.
 	$(if $(UV),$(UV) pip install $(UV_FLAGS),$(BIN)/python -m pip install $(PIP_FLAGS)) --no-deps -r requirements/tau2.txt
 
 # In environments of their own: what these servers bring is not Ballast's.
-servers: $(READY) ## Install MCP servers that nobody here wrote, and play them behind a lossy wire (needs uv or pip, npm, git).
+NPM_SERVERS := @modelcontextprotocol/server-memory@2026.8.31 @modelcontextprotocol/server-filesystem@2026.8.31
+servers: $(READY) ## Install MCP servers of others, and play them behind a lossy wire (needs npm, git).
 	$(if $(UV),$(UV) venv --quiet --allow-existing --python $(BIN)/python .servers,$(PYTHON) -m venv .servers)
 	$(if $(UV),$(UV) pip install --quiet --python .servers/bin/python,.servers/bin/python -m pip install --quiet) -r requirements/servers.txt
 	npm install --silent --no-save --prefix .servers $(NPM_SERVERS)

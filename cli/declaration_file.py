@@ -13,13 +13,8 @@ import yaml
 
 from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.models.tool_schema import in_order
-from ballast.playbook.servers.declaration import (
-    Call,
-    Declaration,
-    checked_declaration,
-    pin,
-    read_declaration,
-)
+from ballast.playbook.servers.checks import checked_declaration, read_declaration
+from ballast.playbook.servers.declaration import Call, Declaration, pin
 from ballast.playbook.servers.schema import SchemaRefused, normalized, paths_of
 from ballast.playbook.servers.tools import tools_of
 

@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from ballast.errors import InvalidInput
-from ballast.playbook.servers.declaration import MAX_DESCRIPTION, RESERVED_HEADERS, Call, why_no_url
+from ballast.playbook.servers.checks import MAX_DESCRIPTION, RESERVED_HEADERS, why_no_url
+from ballast.playbook.servers.declaration import Call
 from ballast.playbook.servers.schema import SchemaRefused, normalized
 from cli.declaration_file import Imported, ImportedTool
 
@@ -133,7 +134,7 @@ def _resolved(document: Mapping[str, Any], value: Any) -> Any:
             if not isinstance(value, Mapping) or name not in value:
                 raise _LeftOut(f"it refers to {reference[:80]}, which is not in the document")
             value = value[name]
-    raise _LeftOut("its references lead round in a circle")
+    raise _LeftOut("its references never end")
 
 
 class _Operation:

@@ -66,8 +66,9 @@ def _mcp(typed: Namespace) -> Imported:
     """Return what an MCP server lists. Raises ``InvalidInput`` where it cannot be asked."""
     import time
 
+    from ballast.playbook.servers.checks import why_no_url
     from ballast.playbook.servers.credentials import Credentials
-    from ballast.playbook.servers.declaration import McpServer, why_no_url
+    from ballast.playbook.servers.declaration import McpServer
     from ballast.playbook.servers.mcp import HttpPeer, Peer, Session
     from ballast.playbook.servers.tools import AnswerLost
 
@@ -144,7 +145,8 @@ def _lambda(typed: Namespace) -> Imported:
         if not isinstance(one.get("inputSchema"), dict):
             raise InvalidInput(f"{typed.schema}: {one['name']} has no inputSchema, a JSON Schema of an object.")
         tools.append(ImportedTool(one["name"], str(one.get("description", "")), one["inputSchema"], effect="write"))
-    return Imported({"kind": "lambda", "function": typed.source}, tuple(tools))
+    apart = {"tool_field": "tool"} if len(tools) > 1 else {}
+    return Imported({"kind": "lambda", "function": typed.source, **apart}, tuple(tools))
 
 
 def _write(file: Path, found: Imported, only: list[str]) -> int:

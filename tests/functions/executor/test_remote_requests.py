@@ -358,7 +358,7 @@ def lambda_endpoint(*answers: tuple[int, dict[str, str], Any]) -> Iterator[tuple
     class Endpoint(Desk):
         def take(self, handler: Any) -> None:
             body = handler.rfile.read(int(handler.headers["Content-Length"]))
-            seen.append((handler.path, json.loads(body), handler.headers.get("X-Amz-Client-Context", "")))
+            seen.append((handler.path, json.loads(body)))
             status, headers, said = left.pop(0)
             if said is not None:
                 self._answer(handler, status, said, headers)
@@ -378,10 +378,10 @@ def lambda_endpoint(*answers: tuple[int, dict[str, str], Any]) -> Iterator[tuple
         yield client, seen
 
 
-def invoked(client: Callable[..., Any], tmp_path: Any, **declared: Any) -> Any:
+def invoked(client: Callable[..., Any], tmp_path: Any, *, server: Any = None, **declared: Any) -> Any:
     import yaml
 
-    server = {"kind": "lambda", "function": {"env": "STOCK"}}
+    server = {"kind": "lambda", "function": {"env": "STOCK"}, **(server or {})}
     tool = {"effect": "write", "pinned": pinned("take", {"properties": {"n": {"type": "integer"}}}, None), **declared}
     (tmp_path / "stock.yaml").write_text(yaml.safe_dump({"server": server, "tools": {"take": tool}}))
     made = declared_tools(tmp_path)["stock_take"]
@@ -392,10 +392,16 @@ def test_a_function_is_invoked_once_with_the_arguments(tmp_path: Any) -> None:
     with lambda_endpoint((200, {}, {"left": 3})) as (client, seen):
         assert invoked(client, tmp_path) == {"left": 3}
 
-    [(path, event, custom)] = seen
+    [(path, event)] = seen
     assert path == "/2015-03-31/functions/stock-function/invocations"
     assert event == {"n": 2}
-    assert json.loads(base64.b64decode(custom)) == {"custom": {"bedrockAgentCoreToolName": "take"}}
+
+
+def test_the_tools_of_one_function_are_told_apart_by_a_field(tmp_path: Any) -> None:
+    with lambda_endpoint((200, {}, {})) as (client, seen):
+        invoked(client, tmp_path, server={"tool_field": "tool"})
+
+    assert seen[0][1] == {"n": 2, "tool": "take"}
 
 
 @pytest.mark.parametrize(

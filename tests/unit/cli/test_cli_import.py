@@ -111,7 +111,7 @@ def test_a_document_becomes_a_declaration_that_loads(
     assert create.approval.if_ is not None
     assert find.argument_names == ("X-Tenant", "q")
     assert sorted(create.argument_names) == ["X-Tenant", "amount", "parent", "priority", "text"]
-    assert made.tools["d_replaceTicket"].argument_names == ("id", "body")
+    assert made.tools["d_replaceTicket"].argument_names == ("body", "id")
     assert create.read({"X-Tenant": "t", "text": "a", "priority": None, "parent": {"id": 1, "text": "b"}})
     for wrong in ({"amount": 0}, {"id": 1}, {"parent": {"text": "b"}}, {"priority": "other"}):
         with pytest.raises(Exception, match="d_createTicket"):

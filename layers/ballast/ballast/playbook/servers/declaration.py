@@ -17,47 +17,14 @@
 anew by ``ballast import … --check`` and ``--pin``.
 """
 
-import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from ballast.contracts.wire import Json, Wire, canonical, complaints, sha256
-from ballast.errors import PlaybookInvalid
+from ballast.contracts.wire import Json, Wire, canonical, sha256
 from ballast.playbook.declaration import MAX_TIMEOUT_S
 from ballast.playbook.servers.schema import pointer
-
-SERVER_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
-#: Headers that the transport sets, or that carry credentials.
-RESERVED_HEADERS = frozenset(
-    [
-        "authorization",
-        "cookie",
-        "proxy-authorization",
-        "host",
-        "content-length",
-        "content-type",
-        "transfer-encoding",
-        "connection",
-        "upgrade",
-        "accept-encoding",
-        "te",
-        "trailer",
-        "expect",
-        "mcp-session-id",
-        "mcp-protocol-version",
-    ]
-)
-#: Characters that a person who reviews a text does not see, and a model reads.
-_INVISIBLE = re.compile(
-    "[\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
-    "\U000e0000-\U000e0fff]|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-)
-MAX_DESCRIPTION = 8_000
 
 Seconds = Annotated[float, Field(gt=0, le=MAX_TIMEOUT_S)]
 
@@ -186,7 +153,7 @@ class McpServer(_HttpServer):
 
 
 class LambdaServer(_Server):
-    """One Lambda function. ``unwrap``: its tools differ by this field of the payload; None: it is one tool."""
+    """One Lambda function. ``tool_field``: the field of its event that names the tool; None: it is one tool."""
 
     kind: Literal["lambda"]
     function: TextOrEnvironment
@@ -349,188 +316,3 @@ class Declaration(Wire):
 
     server: Server
     tools: dict[str, DeclaredTool] = Field(min_length=1)
-
-
-def read_declaration(file: Path) -> Declaration:
-    """Read and check a file of ``servers/``. Raises ``PlaybookInvalid`` with the file, the field and a remedy."""
-    import yaml
-
-    if not SERVER_NAME.fullmatch(file.stem):
-        raise PlaybookInvalid(f"{file}: a server's name is 1 to 32 small letters, digits and _. Rename the file.")
-    try:
-        data: Any = yaml.load(file.read_text(encoding="utf-8"), _loader(yaml))  # noqa: S506  the safe one, in C
-    except (OSError, UnicodeDecodeError) as problem:
-        raise PlaybookInvalid(f"{file}: cannot be read ({type(problem).__name__}).") from None
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        line = f" in line {mark.line + 1}" if mark else ""
-        raise PlaybookInvalid(f"{file}: is not YAML{line}: {getattr(problem, 'problem', problem)}.") from None
-    return checked_declaration(file, data)
-
-
-def _loader(yaml: Any) -> Any:
-    """Return a safe loader that keeps dates as texts: a schema's examples and defaults are JSON."""
-    base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    resolvers = {
-        first: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:timestamp"]
-        for first, pairs in base.yaml_implicit_resolvers.items()
-    }
-    return type("_Loader", (base,), {"yaml_implicit_resolvers": resolvers})
-
-
-def checked_declaration(file: Path, data: Any) -> Declaration:
-    """Return ``data``, the content of ``file``, as a declaration. Raises ``PlaybookInvalid``."""
-    if not isinstance(data, Mapping):
-        raise PlaybookInvalid(f"{file}: must have the keys server and tools. Write it with `ballast import`.")
-    try:
-        made = Declaration.model_validate_json(canonical(data))
-    except ValidationError as problem:
-        raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from None
-    except (TypeError, ValueError):
-        raise PlaybookInvalid(
-            f"{file}: holds something that JSON has not: a date, a NaN, a key that is no text."
-        ) from None
-    if wrong := next(_of_server(made.server), None):
-        raise PlaybookInvalid(f"{file}: server.{wrong}")
-    for name, tool in made.tools.items():
-        if wrong := next(_of_tool(name, tool, made.server), None):
-            raise PlaybookInvalid(f"{file}: tools.{name}.{wrong}")
-    return made
-
-
-def _of_server(server: Server) -> Iterator[str]:
-    """Yield what contradicts itself in a server, the field first."""
-    if isinstance(server, LambdaServer):
-        return
-    if isinstance(server, McpServer):
-        if server.url is None and server.stdio is None:
-            yield "url: is missing. Name the server's URL, or the command of a local one under stdio."
-        if server.stdio is not None and (not server.stdio or not all(server.stdio)):
-            yield "stdio: must be the words of a command, such as [uvx, mcp-server-time]."
-        if server.url is None and server.credential is not None:
-            yield "credential: needs a url. A server on stdio has no credential of Ballast's."
-    if isinstance(server.url, str) and (wrong := why_no_url(server.url, private=server.private)):
-        yield f"url: {wrong}"
-    for name, value in server.headers.items():
-        if not _HEADER.fullmatch(name) or not _is_header_value(value):
-            yield f"headers.{name}: must be one line of printable ASCII under a header's name."
-        if name.lower() in RESERVED_HEADERS:
-            yield f"headers.{name}: is set by the transport. A secret belongs under credential."
-    credential = server.credential
-    if isinstance(credential, RequesterCredential):
-        yield (
-            "credential.kind: requester cannot be kept safely: a run outlives its caller's request, and neither the "
-            "log nor the state machine's input may hold a token. Use oauth, and grant the client what it needs."
-        )
-    token_url = credential.token_url if isinstance(credential, OAuthCredential) else None
-    if isinstance(token_url, str) and (wrong := why_no_url(token_url, private=server.private)):
-        yield f"credential.token_url: {wrong}"
-    if isinstance(credential, HeaderCredential) and not _HEADER.fullmatch(credential.header):
-        yield f"credential.header: {credential.header!r} is no header's name."
-
-
-def why_no_url(url: str, *, private: bool) -> str | None:
-    """Return why a URL cannot be a server's, None if it can."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return "is not a URL."
-    if any(ord(char) <= 32 or ord(char) > 126 for char in url):
-        return "must be printable ASCII without spaces."
-    if parts.username is not None or parts.password is not None:
-        return "holds a user or a password. Put it under credential."
-    if parts.scheme not in ("https", "http") or not parts.hostname or port == 0:
-        return "must be https://HOST/PATH."
-    if parts.scheme == "http" and not private:
-        return "must be https. Plain http is for a server in your own network: then say private: true."
-    if parts.fragment or parts.query:
-        return "must end before ? and #."
-    return None
-
-
-def _of_tool(name: str, tool: DeclaredTool, server: Server) -> Iterator[str]:
-    """Yield what contradicts itself in a tool, the field first."""
-    pinned = tool.pinned
-    if pinned.sha256 != pinned.digest(name):
-        yield (
-            "pinned: has changed since it was pinned. Read what it says; then write its hash anew with "
-            "`ballast import … --pin`."
-        )
-    for field, text in (("description", tool.description), ("pinned.description", pinned.description)):
-        if text and _INVISIBLE.search(text):
-            yield f"{field}: has characters that nobody sees and the model reads. Write another description."
-        if text and len(text) > MAX_DESCRIPTION:
-            yield f"{field}: has more than {MAX_DESCRIPTION} characters. Write a shorter description."
-    if _INVISIBLE.search(_texts(pinned.schema_)):
-        yield "pinned.schema: has characters that nobody sees and the model reads. Ask the server's owner why."
-    if not (tool.description or pinned.description).strip():
-        yield "description: is missing, and the server says nothing. Say what the tool does, and when to use it."
-    if tool.effect == "read":
-        for field in ("key", "verify", "undo", "on_rollback"):
-            if getattr(tool, field) is not None:
-                yield f"{field}: is for a write, and the effect is read. Remove it, or declare a write."
-    elif tool.outward is not None:
-        yield "outward: is for a read; the arguments of a write are always checked."
-    yield from _of_key(tool, server)
-    if (pinned.call is None) == (server.kind == "openapi"):
-        word = "is missing" if server.kind == "openapi" else "is for a server of the kind openapi"
-        yield f"pinned.call: {word}. Import the tool again."
-    if pinned.call is not None:
-        yield from _of_call(pinned.call, tool)
-    for refusal in tool.refusals:
-        if (refusal == "error") == (server.kind == "openapi"):
-            yield "refusals: are HTTP statuses for openapi, and the word error for mcp and lambda."
-        if isinstance(refusal, int) and not 400 <= refusal <= 499:
-            yield f"refusals: {refusal} is no status by which a server refuses. Use 400 to 499."
-    if tool.verify is not None:
-        if tool.verify.found is not None and not tool.verify.found.startswith("/"):
-            yield "verify.found: must be a JSON pointer into the read's result, such as /items/0."
-        if any(one.result is not None for one in tool.verify.arguments.values()):
-            yield "verify.arguments: may not use the result: verify is asked where there is none."
-
-
-def _of_key(tool: DeclaredTool, server: Server) -> Iterator[str]:
-    key = tool.key
-    if key is None:
-        return
-    if key.header is not None:
-        if server.kind == "lambda":
-            yield "key.header: a Lambda function has no headers. Use key.argument."
-        elif not _HEADER.fullmatch(key.header) or key.header.lower() in RESERVED_HEADERS:
-            yield f"key.header: {key.header!r} is no header that a key can have. Most servers read Idempotency-Key."
-        elif isinstance(server, McpServer) and server.url is None:
-            yield "key.header: a server on stdio has no headers. Use key.argument or key.meta."
-    if key.meta is not None and server.kind != "mcp":
-        yield "key.meta: only an MCP server reads _meta."
-    if key.argument is not None and key.argument in tool.set:
-        yield f"key.argument: {key.argument} has a fixed value under set. Remove one of them."
-
-
-def _of_call(call: Call, tool: DeclaredTool) -> Iterator[str]:
-    named = set(re.findall(r"\{([^{}]*)\}", call.path))
-    placed = {name for name, where in call.where.items() if where == "path"}
-    if not call.path.startswith("/") or any(ord(char) <= 32 or ord(char) > 126 or char in "?#" for char in call.path):
-        yield "pinned.call.path: must begin with / and have no query."
-    if named != placed:
-        yield f"pinned.call.path: names {', '.join(sorted(named ^ placed))}, and pinned.call.where does not agree."
-    for name, where in call.where.items():
-        header = where.removeprefix("header ")
-        if where not in ("path", "query") and (not where.startswith("header ") or not _HEADER.fullmatch(header)):
-            yield f"pinned.call.where.{name}: must be path, query, or `header <Name>`, not {where!r}."
-        if where.startswith("header ") and header.lower() in RESERVED_HEADERS:
-            yield f"pinned.call.where.{name}: no argument may set the header {header}."
-    if call.method in ("PUT", "PATCH", "DELETE") and tool.effect == "read":
-        yield f"effect: {call.method} changes something. Declare a write."
-
-
-def _is_header_value(value: str) -> bool:
-    return all(32 <= ord(char) <= 126 for char in value)
-
-
-def _texts(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping):
-        return "\n".join((*map(str, value), *map(_texts, value.values())))
-    return "\n".join(map(_texts, value)) if isinstance(value, list) else ""

@@ -24,7 +24,8 @@ from urllib.parse import urlsplit
 from ballast.contracts.wire import read_digits
 from ballast.errors import RetryLater
 from ballast.playbook.context import ToolContext, ToolFailed
-from ballast.playbook.servers.declaration import TextOrEnvironment, why_no_url
+from ballast.playbook.servers.checks import why_no_url
+from ballast.playbook.servers.declaration import TextOrEnvironment
 from ballast.playbook.servers.tools import AnswerLost, RemoteFailed, told
 
 #: Seconds that are left to the executor when a request is given up.

@@ -4,7 +4,6 @@ botocore would invoke the function again after a lost answer. The executor decid
 attempt.
 """
 
-import base64
 import json
 from typing import Any
 
@@ -61,13 +60,10 @@ class LambdaTransport:
         declared = self._declared
         name = text_of("the function's name", declared.function, ctx)
         event = payload if declared.tool_field is None else {**payload, declared.tool_field: call.remote_name}
-        # AgentCore's gateway names the tool of a function in this way.
-        custom = {"custom": {"bedrockAgentCoreToolName": call.remote_name}}
         try:
             answer = self._client(ctx).invoke(
                 FunctionName=name,
                 Payload=json.dumps(event, allow_nan=False).encode(),
-                ClientContext=base64.b64encode(json.dumps(custom).encode()).decode(),
             )
             body = answer["Payload"].read(declared.reply_bytes + 1)
         except ClientError as refused:

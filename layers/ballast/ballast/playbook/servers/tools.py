@@ -32,6 +32,7 @@ from ballast.playbook.declaration import (
     effect_policy,
 )
 from ballast.playbook.money_rules import checked_cost
+from ballast.playbook.servers.checks import read_declaration
 from ballast.playbook.servers.declaration import (
     Above,
     Declaration,
@@ -42,7 +43,6 @@ from ballast.playbook.servers.declaration import (
     Undo,
     ValueFrom,
     Verify,
-    read_declaration,
 )
 from ballast.playbook.servers.form import SchemaArguments, SchemaForm
 from ballast.playbook.servers.schema import SchemaRefused, annotation_of_marks, paths_of, pointer, read_marks
