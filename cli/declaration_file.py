@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from ballast.contracts.wire import sha256
 from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.models.tool_schema import in_order
 from ballast.playbook.servers.checks import checked_declaration, read_declaration
@@ -19,6 +20,8 @@ from ballast.playbook.servers.schema import SchemaRefused, normalized, paths_of
 from ballast.playbook.servers.tools import tools_of
 
 _WIDTH = 110
+#: Converse's limit for the name of a tool.
+_MAX_NAME = 64
 _HEAD = """\
 # Tools from elsewhere, written by `ballast import`. Yours to read, correct and review: what the server says of itself
 # is a hint. `pinned` is what you have reviewed; a change of it, here or there, is refused until it is pinned anew.
@@ -95,7 +98,7 @@ def added(file: Path, found: Imported) -> tuple[str, list[str]]:
 
 def _that_load(file: Path, found: Imported) -> tuple[list[ImportedTool], list[str]]:
     fit, left_out = [], []
-    for tool in found.tools:
+    for tool in (_with_a_name(file, tool) for tool in found.tools):
         data = {"server": dict(found.server), "tools": {tool.name: _declared(tool)}}
         try:
             list(tools_of(file, checked_declaration(file, data)))
@@ -104,6 +107,15 @@ def _that_load(file: Path, found: Imported) -> tuple[list[ImportedTool], list[st
         else:
             fit.append(tool)
     return fit, left_out
+
+
+def _with_a_name(file: Path, tool: ImportedTool) -> ImportedTool:
+    """Return the tool with a ``name`` of its own where the usual one is longer than a model may call."""
+    name = f"{file.stem}_{tool.name}"
+    if len(name) <= _MAX_NAME:
+        return tool
+    short = f"{name[: _MAX_NAME - 7]}_{sha256(tool.name)[:6]}"
+    return replace(tool, more=(("name", re.sub(r"[^A-Za-z0-9_-]+", "_", short)), *tool.more))
 
 
 def _declared(tool: ImportedTool) -> dict[str, Any]:

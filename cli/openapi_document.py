@@ -118,7 +118,7 @@ def _operations(path: str, item: Any) -> Iterator[tuple[str, str, dict[str, Any]
         if isinstance(operation, Mapping):
             name = str(operation.get("operationId") or f"{method}_{path.strip('/')}")
             name = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_") or method
-            yield name[:64], method, dict(item), dict(operation)
+            yield name, method, dict(item), dict(operation)
 
 
 def _resolved(document: Mapping[str, Any], value: Any) -> Any:

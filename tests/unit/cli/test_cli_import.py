@@ -124,6 +124,14 @@ def test_a_document_becomes_a_declaration_that_loads(
     assert declared(playbook)["server"]["url"] == "https://eu.desk.example/v2"
 
 
+def test_a_name_that_is_too_long_for_a_model_is_shortened(imports: Import, playbook: Path, document: Path) -> None:
+    long = {f"/{at}": {"get": {"operationId": "x" * 70 + at}} for at in ("a", "b")}
+    document.write_text(json.dumps(DOCUMENT | {"paths": long}), encoding="utf-8")
+
+    assert imports() == 0
+    assert sorted(map(len, load_playbook(playbook, check_models=False).tools)) == [64, 64]
+
+
 def test_a_file_is_not_written_over(imports: Import, capsys: pytest.CaptureFixture[str]) -> None:
     assert imports() == 0
     assert imports() == 2

@@ -113,6 +113,13 @@ def test_a_pattern_that_takes_for_ever_ends() -> None:
     assert not accepts(form, {"b": "a" * 5_000 + "!"})
 
 
+def test_a_schema_that_is_a_word_becomes_an_object() -> None:
+    made = normalized({"properties": {"any": True, "none": False}, "additionalProperties": False})
+
+    assert made["properties"] == {"any": {}, "none": {"not": {}}}
+    assert made["additionalProperties"] is False
+
+
 # Closed
 
 

@@ -137,7 +137,7 @@ class SchemaForm:
 
     @cached_property
     def _whole_validator(self) -> Any:
-        return validator_of(closed(self.whole))
+        return self._validator if self.whole is self.schema else validator_of(closed(self.whole))
 
 
 def validator_of(schema: Mapping[str, Any]) -> Any:

@@ -97,8 +97,11 @@ def url_of(url: TextOrEnvironment, ctx: ToolContext, *, private: bool) -> str:
 
 
 def seconds_left(timeout_s: float, ctx: ToolContext) -> float:
-    """Return the seconds of a request: less than the executor's, so that it ends with what is known of it."""
-    most = min(timeout_s, ctx.timeout_s) if ctx.timeout_s is not None else timeout_s
+    """Return the seconds of a request: less than the executor's, so that it ends with what is known of it.
+
+    ``timeout_s``: those of the server, where the call itself has no limit.
+    """
+    most = timeout_s if ctx.timeout_s is None else ctx.timeout_s
     return max(most - min(_MARGIN_S, most / 10), 0.01)
 
 

@@ -13,7 +13,7 @@ from ballast.contracts.wire import read_digits
 from ballast.errors import RetryLater
 from ballast.playbook.context import ToolContext
 from ballast.playbook.servers.declaration import LambdaServer
-from ballast.playbook.servers.http import seconds_left, text_of
+from ballast.playbook.servers.http import text_of
 from ballast.playbook.servers.tools import AnswerLost, RemoteCall, RemoteFailed, told
 
 #: Error codes by which Lambda says that it did not start the function, and may start it later or not.
@@ -61,7 +61,7 @@ class LambdaTransport:
         name = text_of("the function's name", declared.function, ctx)
         event = payload if declared.tool_field is None else {**payload, declared.tool_field: call.remote_name}
         try:
-            answer = self._client(ctx).invoke(
+            answer = self._client(call, ctx).invoke(
                 FunctionName=name,
                 Payload=json.dumps(event, allow_nan=False).encode(),
             )
@@ -97,11 +97,9 @@ class LambdaTransport:
             raise RemoteFailed(text)
         raise AnswerLost(f"{text}. The declaration does not say that an error means that nothing was done.")
 
-    def _client(self, ctx: ToolContext) -> Any:
+    def _client(self, call: RemoteCall, ctx: ToolContext) -> Any:
         from botocore.config import Config
 
-        seconds = seconds_left(self._declared.timeout_s, ctx)
-        config = Config(
-            connect_timeout=min(3.0, seconds), read_timeout=self._declared.timeout_s, retries={"total_max_attempts": 1}
-        )
-        return ctx.client("lambda", config, variant=f"tool {self._declared.timeout_s}")
+        seconds = call.declared.limits.timeout_s or self._declared.timeout_s
+        config = Config(connect_timeout=3, read_timeout=seconds, retries={"total_max_attempts": 1})
+        return ctx.client("lambda", config, variant=f"tool {seconds:g}")

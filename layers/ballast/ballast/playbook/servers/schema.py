@@ -104,14 +104,18 @@ class _Normalizer:
             if key == "$ref":
                 made[key] = self._reference(value, where)
             elif key in _NAMED and isinstance(value, Mapping):
-                made[key] = {str(name): self.schema(one, (*path, str(name))) for name, one in value.items()}
+                made[key] = {str(name): self._written_out(one, (*path, str(name))) for name, one in value.items()}
             elif key in _LISTED and isinstance(value, list):
-                made[key] = [self.schema(one, (*path, f"{key}.{at}")) for at, one in enumerate(value)]
+                made[key] = [self._written_out(one, (*path, f"{key}.{at}")) for at, one in enumerate(value)]
             elif key in _SINGLE:
                 made[key] = self.schema(value, (*path, key))
             elif key in _PLAIN:
                 made[key] = value
         return made
+
+    def _written_out(self, schema: Any, path: tuple[str, ...]) -> Any:
+        """Return a schema that is true or false as an object: not every model reads those words."""
+        return {True: {}, False: {"not": {}}}[schema] if isinstance(schema, bool) else self.schema(schema, path)
 
     @staticmethod
     def _current(schema: Mapping[str, Any], where: str) -> dict[str, Any]:
