@@ -19,7 +19,7 @@ from ballast.contracts.attachment import MOST_FILES, Attachment, Kept, Kind
 from ballast.errors import LogCorrupt
 
 if TYPE_CHECKING:
-    from ballast.models.card import Media, ModelCard
+    from ballast.models.card import Images, ModelCard
 
 _KINDS: tuple[Kind, ...] = ("image", "document")
 #: The smallest part of a picture that any model counts as a token, in pixels a side.
@@ -108,7 +108,7 @@ def tokens_of(one: Kept, card: ModelCard) -> int:
     return min(card.context_window, _FRAME_TOKENS + one.most_text)
 
 
-def _of_picture(takes: Media | None, width: int, height: int) -> int:
+def _of_picture(takes: Images | None, width: int, height: int) -> int:
     patches = -(-width // _PATCH_PIXELS) * -(-height // _PATCH_PIXELS)
     if takes is not None and takes.most_tokens is not None:
         return min(patches, takes.most_tokens)

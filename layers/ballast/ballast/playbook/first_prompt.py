@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from operator import add, gt, itemgetter
@@ -82,7 +83,7 @@ def tool_config(specs: Sequence[Mapping[str, Any]], card: ModelCard, *, strict: 
     """Return Converse's ``toolConfig`` in the model's dialect, by name; None without tools, which Converse demands.
 
     ``strict``: the provider holds the model to each schema that it can, if the card takes that. The same tools give the
-    same bytes. Raises ``ModelRefused`` for a schema that the model cannot be told.
+    same bytes. Raises ``ModelRefused`` for a name or a schema that the model cannot be told.
     """
     made = [spec for spec, _ in _declared(specs, card, strict=strict)]
     return {"tools": [{"toolSpec": spec} for spec in made]} if made else None
@@ -102,6 +103,11 @@ def _declared(
 
     held = optional = forms = 0
     for one in sorted((one["toolSpec"] for one in specs), key=itemgetter("name")):
+        if not re.search(card.tool_name, one["name"]):
+            raise ModelRefused(
+                f"The model {card.id} ({card.name}) takes no tool named {one['name']}: a name must match "
+                f"{card.tool_name}. Rename the tool, or name another model."
+            )
         try:
             schema = in_dialect(one["inputSchema"]["json"], card.tool_schema)
         except NotInlinable as problem:
