@@ -52,7 +52,8 @@ _SAID = {
 class SchemaArguments(RootModel[dict[str, Any]]):
     """Arguments of one tool from elsewhere: a JSON object that its schema accepts. Each tool has a class of its own."""
 
-    model_config = ConfigDict(frozen=True)
+    # Nothing is validated by pydantic here, so no class builds a validator.
+    model_config = ConfigDict(frozen=True, defer_build=True)
     #: Reader and writer of the arguments, and the type on which their marks stand.
     json_form: ClassVar["SchemaForm"]
     marked_type: ClassVar[Any]

@@ -8,11 +8,11 @@ anything else where the effect is in doubt. A read changes nothing, so after dou
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 
 from ballast.contracts import RunRequest
 from ballast.contracts.wire import text_or_length
@@ -213,8 +213,15 @@ def _made(where: str, server: RemoteServer, remote_name: str, declared: Declared
         untrusted=declared.result.untrusted,
         offered=declared.offered,
         cost_microusd=checked_cost(declared.cost_microusd, where),
+        result=_any_json(),
         returns=annotation_of_marks(read_marks(f"{where}.result.marks", result_marks)) if result_marks else Any,
     )
+
+
+@cache
+def _any_json() -> TypeAdapter[Any]:
+    """Return the validator of any result, built once for all tools."""
+    return TypeAdapter(JsonValue)
 
 
 def _names_argument(form: SchemaForm, path: str) -> bool:
