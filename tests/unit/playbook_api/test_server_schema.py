@@ -111,6 +111,7 @@ def test_a_pattern_that_takes_for_ever_ends() -> None:
 
     assert not accepts(form, {"a": "a" * 5_000 + "!"})
     assert not accepts(form, {"b": "a" * 5_000 + "!"})
+    assert not accepts(form_of({"c": {"type": "string", "pattern": "^((?=a)a+)+$"}}), {"c": "a" * 500 + "!"})
 
 
 def test_a_schema_that_is_a_word_becomes_an_object() -> None:
@@ -152,6 +153,14 @@ def test_an_object_that_names_its_properties_is_closed(
     properties: dict[str, Any], arguments: dict[str, Any], fits: bool
 ) -> None:
     assert accepts(form_of(properties), arguments) is fits
+
+
+def test_a_tool_without_properties_takes_no_arguments() -> None:
+    form = SchemaForm({"type": "object"}, {})
+
+    assert accepts(form, {})
+    assert not accepts(form, {"b": 1})
+    assert accepts(SchemaForm({"type": "object", "additionalProperties": True}, {}), {"b": 1})
 
 
 def test_closing_changes_no_test_of_a_schema() -> None:
