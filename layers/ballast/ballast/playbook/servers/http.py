@@ -156,6 +156,8 @@ class _Connection(http.client.HTTPConnection):
         super().__init__(host, address[4][1], timeout=seconds)
         self.default_port = 443 if tls else 80  # so that the Host header names no usual port
         self._address, self._tls = address, tls
+        #: The socket, also while a response owns it.
+        self.open_socket: socket.socket | None = None
 
     def connect(self) -> None:
         family, kind, protocol, _, place = self._address
@@ -164,6 +166,7 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(place)
         if self._tls is not None:
             self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host)
+        self.open_socket = self.sock
 
 
 @cache
@@ -214,8 +217,8 @@ def _left(until: float) -> float:
 
 
 def _limit(connection: _Connection, until: float) -> None:
-    if connection.sock is not None:
-        connection.sock.settimeout(_left(until))
+    if connection.open_socket is not None and connection.open_socket.fileno() != -1:
+        connection.open_socket.settimeout(_left(until))
 
 
 def _read(
@@ -229,21 +232,17 @@ def _read(
     if answer.getheader("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
         raise AnswerLost("The server's reply is compressed, which was not asked for; it was not read.")
     body = bytearray()
-    raw = getattr(getattr(answer, "fp", None), "raw", None)
-    sock = getattr(raw, "_sock", None) or connection.sock
-    while True:
-        if sock is not None:
-            sock.settimeout(_left(until))
+    while not answer.isclosed():  # it closes the connection's socket when it is read to its end
+        _limit(connection, until)
         part = answer.read1(_CHUNK)
         body += part
         if len(body) > most_bytes:
             raise AnswerLost(f"The server's reply has more than {most_bytes} bytes; it was not read to its end.")
-        if not part:
-            if answer.length:
-                raise http.client.IncompleteRead(b"")
-            return bytes(body)
-        if read_on is not None and not read_on(bytes(body)):
-            return bytes(body)
+        if not part and answer.length:
+            raise http.client.IncompleteRead(b"")
+        if not part or (read_on is not None and not read_on(bytes(body))):
+            break
+    return bytes(body)
 
 
 #: What stands for a secret that a server sent back.
