@@ -21,7 +21,7 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -39,6 +39,7 @@ from ballast.metrics import MetricLine, metric_line, usd
 from ballast.money import TokenCounts
 from ballast.playbook import Playbook
 from ballast.run import Run
+from ballast.values import dataclass
 from functions.agent.ask import (
     AttemptChoice,
     Attempts,

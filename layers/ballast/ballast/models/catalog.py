@@ -11,7 +11,7 @@ reads the one file that its model is in, and validates one card of it::
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from datetime import date
 from functools import cache, cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from ballast.contracts.wire import complaints
 from ballast.errors import ModelRefused, SettingInvalid
 from ballast.models.card import ModelCard
 from ballast.money import ModelPrice
+from ballast.values import dataclass
 
 VENDORS = Path(__file__).with_name("vendors")
 #: A playbook's own cards, beside its ``agent.yaml``.
