@@ -26,6 +26,7 @@ else:
             return partial(dataclass, frozen=frozen, kw_only=kw_only, **others)
         if not frozen or others:
             return dataclasses.dataclass(cls, frozen=frozen, kw_only=kw_only, **others)
+        cls.__doc__ = cls.__doc__ or cls.__name__  # or else the standard library writes a signature there
         return _frozen(dataclasses.dataclass(cls, init=False, repr=False, eq=False, kw_only=kw_only))
 
 
