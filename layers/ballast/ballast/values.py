@@ -12,6 +12,8 @@ from operator import attrgetter
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any
 
+Fields = tuple[dataclasses.Field[Any], ...]
+
 if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass
 else:
@@ -35,22 +37,21 @@ def _frozen(cls: type[Any]) -> type[Any]:
     own = set(vars(cls))
     if "__eq__" in own and vars(cls)["__hash__"] is None:
         own.discard("__hash__")  # Python's, for a class with an equality of its own
-    methods = {"__init__": _init(cls), "__repr__": _repr, **_comparisons(cls)}
-    for name, method in ({name: methods[name] for name in methods.keys() - own} | _guards(cls)).items():
+    every = fields(cls)
+    methods = {"__init__": _init(cls, every), "__repr__": _repr, **_comparisons(every)}
+    for name, method in ({name: methods[name] for name in methods.keys() - own} | _guards(cls, every)).items():
         setattr(cls, name, method)
     cls.__signature__ = _Signature(cls.__init__)
     return cls
 
 
-def _init(cls: type[Any]) -> Callable[..., None]:
-    taken = {one.name: one for one in fields(cls) if one.init}
+def _init(cls: type[Any], every: Fields) -> Callable[..., None]:
+    taken = {one.name: one for one in every if one.init}
     names = taken.keys()
     in_order = tuple(name for name, one in taken.items() if not one.kw_only)
     defaults = {name: one.default for name, one in taken.items() if one.default is not MISSING}
     made = {name: one.default_factory for name, one in taken.items() if one.default_factory is not MISSING}
-    untaken = {
-        one.name: one.default_factory for one in fields(cls) if not one.init and one.default_factory is not MISSING
-    }
+    untaken = {one.name: one.default_factory for one in every if not one.init and one.default_factory is not MISSING}
     has_post_init = hasattr(cls, "__post_init__")
 
     def init(self: Any, /, *args: Any, **given: Any) -> None:
@@ -107,8 +108,8 @@ def _refused(cls: type[Any], args: tuple[Any, ...], given: Mapping[str, Any]) ->
     raise AssertionError(f"{cls.__qualname__} takes these arguments.")
 
 
-def _comparisons(cls: type[Any]) -> dict[str, Callable[..., Any]]:
-    names = [one.name for one in fields(cls) if one.compare]
+def _comparisons(every: Fields) -> dict[str, Callable[..., Any]]:
+    names = [one.name for one in every if one.compare]
     compared = attrgetter(*names) if len(names) > 1 else lambda self: [getattr(self, name) for name in names]
 
     def eq(self: Any, other: Any) -> Any:
@@ -123,9 +124,9 @@ def _repr(self: Any) -> str:
     return f"{self.__class__.__qualname__}({shown})"
 
 
-def _guards(cls: type[Any]) -> dict[str, Callable[..., None]]:
+def _guards(cls: type[Any], every: Fields) -> dict[str, Callable[..., None]]:
     """Return the methods that forbid changes. A subclass that is no dataclass may have attributes of its own."""
-    names = {one.name for one in fields(cls)}
+    names = {one.name for one in every}
 
     def set_attribute(self: Any, name: str, value: Any) -> None:
         if type(self) is cls or name in names:
