@@ -16,7 +16,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +26,7 @@ from ballast.playbook.context import ToolContext, ToolFailed
 from ballast.playbook.servers.checks import why_no_url
 from ballast.playbook.servers.declaration import TextOrEnvironment
 from ballast.playbook.servers.tools import AnswerLost, RemoteFailed, told
+from ballast.values import dataclass
 
 #: Seconds that are left to the executor when a request is given up.
 _MARGIN_S = 0.5

@@ -16,7 +16,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from pydantic import JsonValue
@@ -28,6 +28,7 @@ from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import McpServer, pin
 from ballast.playbook.servers.http import Exchange, in_lambda, result_of, seconds_left, send, url_of
 from ballast.playbook.servers.tools import AnswerLost, RemoteCall, RemoteFailed, told
+from ballast.values import dataclass
 
 #: Versions of the protocol that this client speaks, newest first.
 VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")

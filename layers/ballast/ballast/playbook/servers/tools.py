@@ -7,7 +7,7 @@ anything else where the effect is in doubt. A read changes nothing, so after dou
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -47,6 +47,7 @@ from ballast.playbook.servers.declaration import (
 from ballast.playbook.servers.form import SchemaArguments, SchemaForm
 from ballast.playbook.servers.schema import SchemaRefused, annotation_of_marks, paths_of, pointer, read_marks
 from ballast.playbook.tool import Tool
+from ballast.values import dataclass
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 #: A key as the executor makes it, to try whether an argument takes it.
