@@ -5,6 +5,9 @@
     read log ─▶ decided already? ─yes─▶ same decision
        │no
        ▼
+    which agent? ─none─▶ hand over (recorded)
+       │
+       ▼
     limit? ─yes─▶ hand over (recorded)
        │no
        ▼
@@ -32,12 +35,13 @@ from ballast.attachments.store import ReadContents
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.decision import LIMITS
 from ballast.contracts.limits import HistoryUsed
-from ballast.errors import AttemptInProgress, RetryLater, RunEnded
+from ballast.errors import AttemptInProgress, RetryLater, RuleViolation, RunEnded
 from ballast.log.events import Charged, ModelFailed, ModelRequested, ModelResponded, PlanDecided
 from ballast.log.run_log import RunLog
 from ballast.metrics import MetricLine, metric_line, usd
 from ballast.money import TokenCounts
 from ballast.playbook import Playbook
+from ballast.playbook.agents import in_charge
 from ballast.run import Run
 from functions.agent.ask import (
     AttemptChoice,
@@ -87,6 +91,15 @@ class Agent:
         decided = run.proposals.get(task.turn)
         if decided is not None:
             return PlanSummary.of(decided.decision, parallel=decided.parallel)
+        try:
+            playbook = in_charge(self.playbook, run, task.turn)
+        except RuleViolation as nobody:
+            return self._hand_over(run, task, GiveUp(ExitReason.NO_AGENT, note=str(nobody)))
+        agent = replace(self, playbook=playbook, choice=replace(self.choice, playbook=playbook))
+        return agent._propose(run, task, invocation, remaining_ms)
+
+    def _propose(self, run: Run, task: PlanTask, invocation: str, remaining_ms: Callable[[], int]) -> PlanSummary:
+        """Return the decision of the agent in charge."""
         passed_over: dict[str, str] = {}
         history = HistoryUsed(events=task.history, to_undo=len(run.to_undo))
         while True:  # each pass makes one attempt or skips one model
@@ -236,6 +249,8 @@ class Agent:
             caches=bool(requested.sent_as.cache_points),
         )
         self.emit(line)
+        if self.playbook.others:
+            self.emit(agents_line(self.playbook.agent.name, charge.cost_microusd))
 
     def _left_s(self, run: Run) -> float:
         """Return the seconds left until the workflow cuts the agent."""
@@ -266,6 +281,11 @@ def model_call_line(
         if caches and tokens.cache_read + tokens.cache_write > 0:
             values["CacheReadPercent"] = 100 * tokens.cache_read // tokens.prompt
     return metric_line(values)
+
+
+def agents_line(agent: str, cost_microusd: int) -> MetricLine:
+    """Return the metric line of one model call of one of several agents: their number is small, and known."""
+    return metric_line({"CostUsd": usd(cost_microusd), "ModelCalls": 1}, dimensions={"agent": agent})
 
 
 def _usage_disbelieved_line(run_id: str, seq: str, model: str, why: str) -> str:

@@ -59,8 +59,9 @@ def agent_changes(run: Run) -> tuple[AgentChange, ...]:
 
 def _replaced_the_agent(turn: Turn) -> bool:
     """Return whether the workflow had replaced the agent before this turn, because it hung or failed."""
-    facts = (*turn.facts(PlanDecided), *turn.facts(EscalationOpened))
-    return any(fact.handed_over is not None and fact.handed_over.planner is Planner.AGENT for fact in facts)
+    cuts = [fact.handed_over for fact in turn.facts(PlanDecided)]
+    cuts += [fact.handed_over for fact in turn.facts(EscalationOpened)]
+    return any(cut is not None and cut.planner is Planner.AGENT for cut in cuts)
 
 
 def agent_at(run: Run, turn: int) -> str:
@@ -74,8 +75,8 @@ def agent_at(run: Run, turn: int) -> str:
 class Used:
     """What one agent used: its counts since the last grant, and all charges of its turns in micro-dollars."""
 
-    counts: Counts = Counts()
-    charged_microusd: int = 0
+    counts: Counts
+    charged_microusd: int
 
 
 def used_by(run: Run, agent: str) -> Used:
@@ -88,4 +89,4 @@ def used_by(run: Run, agent: str) -> Used:
         counts = before.counts if turn.number <= granted else counts_after(before.counts, turn)
         return Used(counts, before.charged_microusd + turn.spent.spent_microusd + turn.spent.reserved_microusd)
 
-    return run.over_turns(("used by", agent, granted, run.agent_changes), Used(), after)
+    return run.over_turns(("used by", agent, granted, run.agent_changes), Used(Counts(), 0), after)

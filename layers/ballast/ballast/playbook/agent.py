@@ -314,7 +314,9 @@ def _another(file: Path, first: AgentConfig, of_stack: Mapping[str, Any]) -> Age
         if name in OF_THE_STACK:
             raise PlaybookInvalid(f"{file}: {name}: holds for the whole stack. Move it to agent.yaml.")
     if data.get("name", file.stem) != file.stem:
-        raise PlaybookInvalid(f"{file}: name: is {data['name']!r:.80}; an agent has its file's name. Write {file.stem}.")
+        raise PlaybookInvalid(
+            f"{file}: name: is {data['name']!r:.80}; an agent has its file's name: write {file.stem}."
+        )
     if file.stem == first.name:
         raise PlaybookInvalid(f"{file}: name: {first.name} is the name of agent.yaml's agent. Rename one of them.")
     return _checked({**of_stack, **data, "name": file.stem}, file)

@@ -174,6 +174,14 @@ def of_request(playbook: Playbook, run: Run) -> Playbook:
     return playbook.as_agent(config)
 
 
+def requested_agent(playbook: Playbook, run: Run) -> Playbook:
+    """Return ``of_request``; the playbook itself if the agent is gone: the deterministic planners can still go on."""
+    try:
+        return of_request(playbook, run)
+    except RuleViolation:
+        return playbook
+
+
 def limits_now(run: Run, playbook: Playbook) -> Limits:
     """Return the limits of the next turn: the run's, and those of the agent of ``playbook`` if it was handed the run.
 

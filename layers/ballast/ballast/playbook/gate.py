@@ -8,8 +8,8 @@ from pydantic import BaseModel
 from ballast.contracts import Answer, Planner, RunRequest, ToolCall
 from ballast.contracts.wire import text_or_length
 from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, TooLarge, UnknownTool
-from ballast.playbook.arguments.strict_schema import MAX_DIGITS, out_of_bounds
 from ballast.playbook.agents import HAND_OVER, hand_over_refusal
+from ballast.playbook.arguments.strict_schema import MAX_DIGITS, out_of_bounds
 from ballast.playbook.declaration import Effect
 from ballast.playbook.first_prompt import ASK_REQUESTER
 from ballast.playbook.load import Playbook

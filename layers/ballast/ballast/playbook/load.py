@@ -230,7 +230,7 @@ def load_playbook(folder: str | Path, *, check_models: bool = True) -> Playbook:
             modules = [*_import_all(package, path / "tools"), *_import_all(package, path / "fallbacks")]
             tools, fallbacks = _collect(path, modules)
             made = Playbook(path, agent, dict(sorted(tools.items())), fallbacks, others)
-            _check(path, agent, tools, fallbacks)
+            _check(path, agent, tools)
             _check_agents(made)
             if check_models:
                 for one in made.agents.values():
@@ -265,7 +265,7 @@ def _collect(path: Path, modules: Sequence[ModuleType]) -> tuple[dict[str, Tool]
     return tools, fallbacks
 
 
-def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks: Mapping[str, Fallback]) -> None:
+def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool]) -> None:
     if not tools:
         raise PlaybookInvalid(f"{path / 'tools'}: holds no tool. Write one function decorated with @tool.")
     if ASK_REQUESTER in tools:
