@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ballast.models.catalog import FOLLOWS_REGION, IN_REGION, Catalog
-from ballast.playbook.agent import read_agent
+from ballast.playbook.agent import read_agents
 from ballast.playbook.load import playbook_in
 
 #: The template's parameter with their ARNs.
@@ -15,7 +15,7 @@ _PARTITIONS = {"us-gov-": "aws-us-gov", "us-iso": "aws-iso", "cn-": "aws-cn", ""
 
 
 def model_arns(playbook: Path, region: str = "", *, model_id: str = "") -> list[str]:
-    """Return the ARNs of the models that ``agent.yaml`` in ``playbook`` names, and of the profiles that lead to them.
+    """Return the ARNs of the models that the agents of ``playbook`` name, and of the profiles that lead to them.
 
     playbook  its folder, or a layer with it
     region    of the stack; "" for any region and partition: they are ``*`` then. The account is always ``*``
@@ -23,11 +23,15 @@ def model_arns(playbook: Path, region: str = "", *, model_id: str = "") -> list[
     Raises ``PlaybookInvalid``, and ``SettingInvalid`` for its ``models.yaml``.
     """
     playbook = playbook_in(playbook)
-    catalog, named = Catalog.of_playbook(playbook), read_agent(playbook / "agent.yaml").models
-    if model_id:
-        kept = {field: model for field, model in named.items() if not field.startswith("model")}
-        named = {"model": model_id, **kept}
-    return list(dict.fromkeys(arn for model in named.values() for arn in _arns(catalog, model, region)))
+    catalog, (first, others) = Catalog.of_playbook(playbook), read_agents(playbook)
+    named: list[str] = []
+    for agent in (first, *others.values()):
+        models = agent.models
+        if model_id:
+            kept = {field: model for field, model in models.items() if not field.startswith("model")}
+            models = {"model": model_id, **kept}
+        named += models.values()
+    return list(dict.fromkeys(arn for model in dict.fromkeys(named) for arn in _arns(catalog, model, region)))
 
 
 def _arns(catalog: Catalog, model_id: str, region: str) -> list[str]:

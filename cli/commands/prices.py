@@ -14,7 +14,7 @@ from ballast.models.card import DatedPrice, ModelCard
 from ballast.models.catalog import OWN_FILE, CardFile, Catalog, facts_without_source, read_cards
 from ballast.money import ModelPrice, Price, dollars
 from ballast.money.prices import CLASSES
-from ballast.playbook.agent import read_agent
+from ballast.playbook.agent import agent_file, read_agents
 from cli.exits import Exit
 from cli.screen import Screen
 
@@ -186,20 +186,21 @@ def problems(playbook: Path | None, vendors: Path | None = None, *, today: date 
             return  # a model that agent.yaml names may be in it
         yield from _of_cards(models, file, models.own, shipped=False)
     try:
-        agent = read_agent(playbook / "agent.yaml")
+        agent, others = read_agents(playbook)
     except BallastError as problem:
         yield str(problem)
         return
-    for field, model in agent.models.items():
+    named = [(agent_file(playbook, agent, one.name), one) for one in (agent, *others.values())]
+    for where, field, model in ((file, *named_model) for file, one in named for named_model in one.models.items()):
         try:
             models.check(model, tools=True)
         except BallastError as problem:
-            yield f"{playbook / 'agent.yaml'}: {field}: {problem}"
+            yield f"{where}: {field}: {problem}"
             continue
         retires = models.card(model).retires
         if retires is not None and retires <= (today or datetime.now(UTC).date()):
             yield (
-                f"{playbook / 'agent.yaml'}: {field}: Bedrock has served the model {model!r} until {retires}. Name "
+                f"{where}: {field}: Bedrock has served the model {model!r} until {retires}. Name "
                 f"another one, or, if you may still call it, set `retires: null` for it in {OWN_FILE}."
             )
 

@@ -12,12 +12,13 @@ export function turnCard(turn) {
   const number = whole(turn.turn) ?? "?";
   const planner = text(turn.planner);
   const look = PLANNERS.includes(planner) ? planner : "plain";
+  const name = agentName(planner, turn.agent);
   const decided = object(turn.decided);
   const escalation = turn.escalation ? object(turn.escalation) : null;
   const after = whole(turn.at_ms) === null ? "" : `at ${span(turn.at_ms)}`;
-  return el("li", { class: `turn by-${look}`, "aria-label": `Turn ${number}, ${brief(planner, 40)}` },
+  return el("li", { class: `turn by-${look}`, "aria-label": `Turn ${number}, ${name}` },
     el("header", {},
-      el("h3", {}, `Turn ${number} `, el("span", { class: "planner", text: brief(planner, 40) })),
+      el("h3", {}, `Turn ${number} `, el("span", { class: "planner", text: name })),
       el("span", { class: "dim", text: after }),
       el("span", { class: "grow" }),
       soFar(turn)),
@@ -252,11 +253,18 @@ function escalationLines(asked) {
   ];
 }
 
-function pivotLine({ giver, taker, reason, why, error }) {
+/** A planner, and the agent's name in a run that was handed to another agent. */
+function agentName(planner, agent) {
+  return text(agent) ? `${brief(planner, 40)} ${brief(agent, 80)}` : brief(planner, 40);
+}
+
+function pivotLine({ giver, taker, reason, why, error, from_agent, to_agent }) {
+  const from = agentName(giver, giver === "agent" && from_agent);
+  const to = agentName(taker, to_agent);
   return el(
     "p",
     { class: "hand-over" },
-    el("b", { class: "untrusted", text: `${brief(giver, 40)} → ${brief(taker, 40) || "?"}` }),
+    el("b", { class: "untrusted", text: `${from} → ${to || "?"}` }),
     el("span", {
       class: "untrusted",
       text: ` because ${brief(text(why) || text(reason), 200) || "the log does not say why"}`,

@@ -149,13 +149,21 @@ CONTRACTS = [
     ),
     _decision(
         HandOver,
-        {"kind": "hand_over", "to": "human", "reason": "deadline", "guidance": "Look.", "add_budget_microusd": 5},
+        {
+            "kind": "hand_over",
+            "to": "agent",
+            "reason": "deadline",
+            "guidance": "Look.",
+            "add_budget_microusd": 5,
+            "agent": "billing",
+        },
         {
             "kind": [],
             "to": NO_PLANNER,
             "reason": NO_REASON,
             "guidance": NO_TEXT,
             "add_budget_microusd": [*NO_COUNT, -1],
+            "agent": ["", " ", "a b", 7, True, ["billing"], {}],
         },
     ),
     _contract(
