@@ -312,10 +312,6 @@ def _check_agents(playbook: Playbook) -> None:
                     raise PlaybookInvalid(
                         f"{where}: intents.{name}.writes names {tool}, which is not a tool that writes."
                     )
-                if not agent.offers(tool):
-                    raise PlaybookInvalid(
-                        f"{where}: intents.{name}.writes names {tool}, which is not among the agent's `tools`."
-                    )
     for intent in playbook.fallbacks:
         if not any(intent in agent.intents for agent in agents.values()):
             raise PlaybookInvalid(
