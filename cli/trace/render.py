@@ -147,7 +147,7 @@ OUTCOMES = {
 def turn_lines(turn: Turn, detail: Detail, *, request: str) -> Iterator[RenderableType]:
     """Yield the lines of one turn; ``request`` is the run's text, which the first prompt does not repeat."""
     title = Text(f"turn {turn.turn} · ")
-    name = f"{turn.planner} {turn.agent}" if turn.agent else turn.planner
+    name = f"{turn.planner} {turn.by_agent}" if turn.by_agent else turn.planner
     title.append(_flat(name), PLANNER_STYLES.get(turn.planner, "bold"))
     if turn.at_ms is not None:
         title.append(f" · at {span(turn.at_ms)}", "dim")

@@ -12,7 +12,7 @@ export function turnCard(turn) {
   const number = whole(turn.turn) ?? "?";
   const planner = text(turn.planner);
   const look = PLANNERS.includes(planner) ? planner : "plain";
-  const name = agentName(planner, turn.agent);
+  const name = agentName(planner, turn.by_agent);
   const decided = object(turn.decided);
   const escalation = turn.escalation ? object(turn.escalation) : null;
   const after = whole(turn.at_ms) === null ? "" : `at ${span(turn.at_ms)}`;

@@ -337,7 +337,7 @@ class _TimelineOf:
             if pivot and (change := self.agent_changes.get(turn.turn)):
                 pivot = pivot.model_copy(update={"from_agent": change.giver, "to_agent": change.taker})
             agent = self.run.agent_at(turn.turn) if self.agent_changes and planner == Planner.AGENT else ""
-            named.append(turn.model_copy(update={"planner": planner, "pivot": pivot, "agent": agent}))
+            named.append(turn.model_copy(update={"planner": planner, "pivot": pivot, "by_agent": agent}))
         return named
 
     @cached_property

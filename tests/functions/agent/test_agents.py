@@ -405,7 +405,7 @@ def test_the_timeline_says_which_agent_did_what(desk: Stack, model: Endpoint) ->
 
     told = desk.log.read(run_id).timeline()
 
-    assert [turn.agent for turn in told.turns] == ["triage", "triage", "billing"]
+    assert [turn.by_agent for turn in told.turns] == ["triage", "triage", "billing"]
     pivot = told.turns[1].pivot
     assert pivot is not None
     assert (pivot.giver, pivot.taker, pivot.from_agent, pivot.to_agent) == ("agent", "agent", "triage", "billing")

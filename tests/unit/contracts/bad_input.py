@@ -163,7 +163,7 @@ CONTRACTS = [
             "reason": NO_REASON,
             "guidance": NO_TEXT,
             "add_budget_microusd": [*NO_COUNT, -1],
-            "agent": ["", " ", "a b", 7, True, ["billing"], {}],
+            "agent": [bad for bad in NO_NAME if bad is not None],
         },
     ),
     _contract(
@@ -239,6 +239,7 @@ CONTRACTS = [
         {"name": "support", "model": "m", "instructions": "Help.", "limits": {"turns": 3}}
         | {"inference": {"temperature": 0.5, "thinking": 2000, "effort": "low", "required": ["thinking"]}}
         | {"guardrail": {"id": "gr1abc", "version": 1}, "cache": {"ttl": "1h"}}
+        | {"tools": ["read"], "hand_over_to": {"billing": "Refunds."}}
         | {"intents": {"refund": {}}, "escalation_timeout_s": 60, "approval_timeout_s": 60}
         | {"ask_requester": True, "requester_timeout_s": 60, "service_tier": "flex"}
         | {"second_model": "n", "model_for": [{"model": "o", "intents": ["refund"]}, {"model": "p", "from_turn": 3}]}
@@ -264,6 +265,9 @@ CONTRACTS = [
             "cache": [None, "off", 0, 1, [], {"x": 1}, {"ttl": "2h"}, {"ttl": 300}, {"ttl": ["5m"]}],
             "limits": [*NO_OBJECT, None, {"turns": "3"}, {"turn": 3}],
             "intents": [*NO_OBJECT, None, {"refund": 1}, {"refund": {"x": 1}}, {"two words": {}}],
+            "tools": ["read", 1, {"read": 1}, ["two words"], [1], [None]],
+            "hand_over_to": ["billing", ["billing"], None, {"billing": None}, {"billing": ""}, {"billing": " "}]
+            + [{"billing": 1}, {"billing": "x" * 1_001}, {"two words": "Refunds."}],
             "escalation_timeout_s": NO_SECONDS,
             "approval_timeout_s": NO_SECONDS,
             "approve_over_microusd": [*[one for one in NO_COUNT if one is not None], -1],

@@ -1,4 +1,4 @@
-"""What is said without a model."""
+"""The answer without a model."""
 
 from ballast.contracts import RunRequest
 from ballast.playbook import fallback
