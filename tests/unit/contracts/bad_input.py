@@ -266,8 +266,8 @@ CONTRACTS = [
             "limits": [*NO_OBJECT, None, {"turns": "3"}, {"turn": 3}],
             "intents": [*NO_OBJECT, None, {"refund": 1}, {"refund": {"x": 1}}, {"two words": {}}],
             "tools": ["read", 1, {"read": 1}, ["two words"], [1], [None]],
-            "hand_over_to": ["billing", ["billing"], None, {"billing": None}, {"billing": ""}, {"billing": " "}]
-            + [{"billing": 1}, {"billing": "x" * 1_001}, {"two words": "Refunds."}],
+            "hand_over_to": ["billing", ["billing"], None, {"two words": "Refunds."}]
+            + [{"billing": bad} for bad in (None, "", " ", 1, "x" * 1_001)],
             "escalation_timeout_s": NO_SECONDS,
             "approval_timeout_s": NO_SECONDS,
             "approve_over_microusd": [*[one for one in NO_COUNT if one is not None], -1],
