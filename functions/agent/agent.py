@@ -129,7 +129,8 @@ class Agent:
         """Reserve, ask, and return the reply. Raises ``ModelFailure``, ``AttemptInProgress``."""
         run_id = run.run_id
         # Before the reservation: what cannot be read costs nothing.
-        request = converse_request(run, requested, stack=self.stack)
+        agent = self.playbook.agent.name if self.playbook.others else None
+        request = converse_request(run, requested, stack=self.stack, agent=agent)
         if run.attachments:
             request = with_content(request, partial(self.contents.read, run.opening.request.tenant, run_id))
         recorded = self.log.record(run_id, requested)
