@@ -47,9 +47,7 @@ def asked() -> list[tuple[str, Mapping[str, Any]]]:
 
 
 @pytest.fixture(scope="module")
-def cloud(
-    tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[str, Mapping[str, Any]]]
-) -> Iterator[LocalCloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[str, Mapping[str, Any]]]) -> Iterator[LocalCloud]:
     def reply(request: Mapping[str, Any], model_id: str) -> Reply:
         asked.append((model_id, request))
         return SCRIPT.reply(request, model_id)

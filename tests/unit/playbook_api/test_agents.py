@@ -1,5 +1,6 @@
 """A playbook with several agents: its files, what belongs in which, and the errors of a wrong one."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from ballast.errors import PlaybookInvalid
 from ballast.playbook import load_playbook
 from ballast.playbook.agent import OF_THE_STACK, AgentConfig
+from localcloud.cloud import ROOT
 from localcloud.model_arns import model_arns
 from tests.unit.playbook_api.written import AGENT, TOOL, written
 
@@ -16,6 +18,23 @@ GOOD: dict[str, str | None] = {"agent.yaml": HANDS_OVER, "agents/billing.yaml": 
 WRITE = TOOL + (
     '\n@tool(effect=Write(honours_key=True))\ndef refund(args: Args, ctx: ToolContext) -> None:\n    """Refund."""\n'
 )
+
+
+@pytest.mark.parametrize("name", ["agent.yaml", "agents/billing.yaml"])
+def test_the_page_shows_the_files_of_the_reception(name: str) -> None:
+    page = (ROOT / "docs" / "agents.md").read_text(encoding="utf-8")
+    content = (ROOT / "tests" / "functions" / "playbooks" / "reception" / name).read_text(encoding="utf-8")
+
+    assert f"```yaml\n# {name}\n{content}```" in page
+
+
+def test_the_page_lists_each_key_once_in_its_column() -> None:
+    page = (ROOT / "docs" / "agents.md").read_text(encoding="utf-8")
+    [row] = [line for line in page.splitlines() if line.startswith("| `name`, ")]
+    _, own, stacks, _ = row.split("|")
+
+    assert sorted(re.findall("`([a-z_]+)`", stacks)) == sorted(OF_THE_STACK)
+    assert sorted(re.findall("`([a-z_]+)`", own)) == sorted(AgentConfig.model_fields.keys() - OF_THE_STACK)
 
 
 def test_each_file_is_an_agent(tmp_path: Path) -> None:
