@@ -31,6 +31,7 @@ from ballast.playbook.first_prompt import (
     input_bound,
     request_blocks,
     reserved_price,
+    room_for,
     tool_config,
 )
 from ballast.run import Run
@@ -38,7 +39,7 @@ from functions.agent.caching import cache_points
 from functions.agent.decision import refused_answer_notice
 from functions.agent.loops import loop_notices
 from functions.agent.reply import call_id
-from functions.agent.request import earlier_bytes, earlier_messages, sent_as, shaped
+from functions.agent.request import earlier_bytes, earlier_messages, sent_as, shaped, shaped_alike
 from functions.agent.usage import sent_bytes
 
 #: Prompts have about 4 bytes a token. A reported count with more bytes a token may be right, but no bound uses it.
@@ -84,7 +85,6 @@ def compose(
         messages=new_messages(run, notices, card),
         model=priced.model_id,
         sent_as=sent_as(card, taken, agent, opened.request.intent),
-        **({} if taken.temperature is None else {"temperature": taken.temperature}),
         reserved_microusd=0,
         price_version=priced.version,
         service_tier=tier,
@@ -92,6 +92,13 @@ def compose(
         **({"despair": as_recorded(notices)} if notices else {}),
     )
     bound, size, limits = _input_bound(run, delta, card), _sent_bytes(run, delta), limits_now(run, playbook)
+    if taken.budget and not card.max_tokens_over_window and not room_for(card, taken, bound=bound):
+        # Its ``max_tokens`` are more than its budget: the provider would refuse them beside a prompt of that size.
+        taken = agent.inference.without_thinking().taken_by(card)
+        form = sent_as(card, taken, agent, opened.request.intent)
+        delta = delta.model_copy(update={"sent_as": form})
+    if taken.temperature is not None:
+        delta = delta.model_copy(update={"temperature": taken.temperature})
     delta = _with_cache(run, delta, card, playbook, limits, bound=bound, size=size)
     reservation = attempt_within(
         limits,
@@ -126,7 +133,7 @@ def _with_cache(
     texts = None if run.attachments else size
     ttl = cache_ttl(playbook, card, limits, tools=prompt.tools, bound=bound, size=texts)
     turns = run.counts.turns + (1 if delta.attempt == 1 else 0)
-    points = cache_points(prompt, card, goes_on=turns < limits.turns) if ttl else ()
+    points = cache_points(prompt, card, delta.sent_as, goes_on=turns < limits.turns) if ttl else ()
     cached = {"cache_points": points, **({"cache_ttl": ttl} if points else {})}
     return delta.model_copy(update={"sent_as": delta.sent_as.model_copy(update=cached)})
 
@@ -186,7 +193,7 @@ def _input_bound(run: Run, delta: ModelRequested, card: ModelCard) -> int:
     if delta.after is None:
         return new + PROVIDER_OVERHEAD_TOKENS
     last = run.newest(ModelResponded)
-    known = None if last is None else _exact_tokens(run, last, delta.model)
+    known = None if last is None else _exact_tokens(run, last, delta)
     if known is not None:
         return known + new
     before, earlier = run.prompt, earlier_messages(run, delta)
@@ -194,13 +201,19 @@ def _input_bound(run: Run, delta: ModelRequested, card: ModelCard) -> int:
     return new + input_bound(before.system, before.tools, earlier) + PROVIDER_OVERHEAD_TOKENS
 
 
-def _exact_tokens(run: Run, last: ModelResponded, model_id: str) -> int | None:
-    """Return the prompt and output tokens of ``last``; None if another model counted them or they are in doubt."""
-    if last.input_tokens is None or last.usage_disbelieved is not None or last.model != model_id:
+def _exact_tokens(run: Run, last: ModelResponded, delta: ModelRequested) -> int | None:
+    """Return the prompt and output tokens of ``last``; None if they are in doubt or no count of what is sent now.
+
+    That is where another model counted them, or where its card has changed: each earlier message is sent otherwise.
+    """
+    if last.input_tokens is None or last.usage_disbelieved is not None or last.model != delta.model:
         return None
     asked = run.fact(ModelRequested, last.turn, last.attempt)
-    prompt, sent = last.tokens - (last.output_tokens or 0), asked.sent_bytes if asked is not None else 0
-    return None if prompt * _USUAL_BYTES < sent else last.tokens
+    if asked is None:
+        return last.tokens
+    prompt = last.tokens - (last.output_tokens or 0)
+    believed = prompt * _USUAL_BYTES >= asked.sent_bytes and shaped_alike(asked.sent_as, delta.sent_as)
+    return last.tokens if believed else None
 
 
 # What is new for the model. Each turn records its texts, so a text may change without changing an old run's prompt.

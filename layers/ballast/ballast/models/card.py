@@ -127,7 +127,7 @@ class Cache(_Part):
     most_tokens    tokens that are cached at most; None for no limit
     most_points    points in a request
     ttls           lifetimes; the first one is that of a point that names none
-    after_results  whether a point may stand after tool results in a user message
+    after_results  whether a point may stand right after a tool result; if not, it stands only after a text
     """
 
     places: tuple[Literal["tools", "system", "messages"], ...] = Field(min_length=1)
@@ -232,6 +232,8 @@ class ModelCard(_Part):
     result_json             takes ``json`` content in a tool result; else text
     images, documents       None: it takes none
     context_window          tokens of prompt and reply together; max_output: of a reply
+    max_tokens_over_window  takes ``maxTokens`` that with the prompt exceed the window: the reply is cut there
+    consecutive_turns       takes two messages of one role in a row, and reads them as one
     tool_changes            takes ``toolAddition`` and ``toolRemoval`` in messages
     prefill                 the last message may be the model's
     tool_name, tool_use_id  patterns of a tool's name and of a call's id
@@ -266,6 +268,8 @@ class ModelCard(_Part):
     documents: Media | None = None
     context_window: Count
     max_output: Count
+    max_tokens_over_window: bool = False
+    consecutive_turns: bool = False
     tool_changes: bool = False
     prefill: bool = False
     tool_name: Pattern = r"^[a-zA-Z0-9_-]{1,64}$"

@@ -174,6 +174,11 @@ def reserved_price(price: Price, card: ModelCard, ttl: str | None) -> Price:
     return price if card.cache is None else price.cached_for(ttl)
 
 
+def room_for(card: ModelCard, taken: Taken, *, bound: int) -> bool:
+    """Say whether the thinking that is asked for, and an answer, surely fit the window beside a prompt of ``bound``."""
+    return bound + taken.budget + LEAST_USEFUL_TOKENS <= card.context_window
+
+
 def attempt_within(
     limits: Limits,
     price: Price,
