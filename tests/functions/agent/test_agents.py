@@ -11,6 +11,7 @@ from ballast.contracts import Planner
 from ballast.errors import NotAdmitted
 from ballast.folds.conversation import changed_prompts
 from ballast.log.events import ModelRequested, PlanDecided, RunOpened
+from ballast.validation import run_sources
 from tests.functions.agent.legal import complaints
 from tests.functions.agent.test_prompts import digests_hold, texts
 from tests.functions.endpoint import Endpoint, calls, says
@@ -431,3 +432,83 @@ def test_an_answer_of_the_second_agent_is_no_stop_of_the_first(desk: Stack, mode
 
     assert (told.by, told.degraded, told.reason) == ("agent", False, "")
     assert told.ending == "The agent answered after 3 turns."
+
+
+def test_a_fallback_that_answers_names_what_stopped_the_agent_and_not_the_hand_over(
+    desk: Stack, model: Endpoint
+) -> None:
+    run_id = handed(desk, model, limits={"turns": 2})
+    assert desk.plan(run_id, 3)["to"] == "fallback"
+    desk.plan(run_id, 4, by="fallback")
+    desk.execute(run_id, 4)
+    assert desk.plan(run_id, 5, by="fallback")["kind"] == "answer"
+    desk.invoke("settle", {"run_id": run_id, "turn": 5, "ending": "answer"})
+
+    told = desk.log.read(run_id).timeline()
+
+    assert (told.by, told.degraded, told.reason) == ("fallback", True, "turn_limit")
+    assert (
+        told.ending
+        == "The fallback answered after 5 turns, because the agent was stopped: its limit of turns was " + ("reached.")
+    )
+
+
+def test_people_are_told_which_agents_worked_on_it(desk: Stack, model: Endpoint) -> None:
+    run_id = handed(desk, model)
+
+    assert "Agents: triage, then billing after turn 2." in desk.log.read(run_id).summary("turn_limit")
+
+
+def test_a_result_with_an_instruction_is_a_record_and_no_text_of_the_request(desk: Stack, model: Endpoint) -> None:
+    run_id = handed(desk, model)
+    model.will(says("Done."))
+    desk.plan(run_id, 3)
+
+    blocks = model.requests[-1]["messages"][0]["content"]
+
+    assert [list(block) for block in blocks] == [["text"]] * 3
+    assert blocks[2]["text"].startswith("Another agent worked on this request before you")
+    assert "inv-7" not in blocks[0]["text"] + blocks[1]["text"]
+
+
+def test_the_requesters_reply_reaches_the_next_agent(desk: Stack, model: Endpoint) -> None:
+    run_id = begun(desk)
+    model.will(calls({"name": "ask_requester", "input": {"question": "Which?"}}), calls(to("billing")), says("Done."))
+    desk.plan(run_id)
+    reply = {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": "O-7, please."}
+    body = {"escalation_id": "esc-x", "by": "mia", "kind": "question", "decision": reply}
+    desk.log.write(run_id, "0002.escalation.answered", body)
+    desk.plan(run_id, 3)
+
+    desk.plan(run_id, 4)
+
+    said = texts(model.requests[-1]["messages"][0])
+    assert 'triage asked the requester: {"question": "Which?", "reply": "O-7, please."}' in said
+
+
+def test_the_next_agent_is_told_what_was_denied_or_failed(desk: Stack, model: Endpoint) -> None:
+    run_id = begun(desk)
+    model.will(calls(REFUND), calls(to("billing")), says("Done."))
+    desk.plan(run_id)
+    desk.execute(run_id)
+    desk.plan(run_id, 2)
+
+    desk.plan(run_id, 3)
+
+    said = texts(model.requests[-1]["messages"][0])
+    assert 'triage called refund_invoice({"invoice": "inv-7"}) as t0001c1. Refused, nothing was done.' in said
+
+
+def test_a_note_that_named_a_value_does_not_take_the_requesters_word_away(desk: Stack, model: Endpoint) -> None:
+    run_id = begun(desk, context={})
+    ask = {"name": "ask_requester", "input": {"question": "Which invoice?"}}
+    model.will(calls(to("billing", "Maybe order O-9.")), calls(to("triage", "Ask for it.")), calls(ask))
+    for turn in (1, 2, 3):
+        desk.plan(run_id, turn)
+    reply = {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": "O-9 it is."}
+    body = {"escalation_id": "esc-x", "by": "mia", "kind": "question", "decision": reply}
+    desk.log.write(run_id, "0004.escalation.answered", body)
+
+    said = [one for one in run_sources(desk.log.read(run_id), {}, before_turn=5) if one.where == "requester"]
+
+    assert [(one.words, [leaf.value for leaf in one.asked_about]) for one in said] == [(True, ["Which invoice?"])]
