@@ -198,7 +198,7 @@ function decidedLines(decided, escalation) {
   return [
     text(decided.note) && labelled("note", block(decided.note)),
     decided.kind === "answer" && labelled("answer", block(text(decided.text), { className: "answer" })),
-    text(decided.guidance) && labelled(escalation?.kind === "question" ? "reply" : "guidance", block(decided.guidance)),
+    text(decided.guidance) && labelled(wordsLabel(decided, escalation), block(decided.guidance)),
     whole(decided.add_budget_microusd) > 0 && labelled("budget", el("div", { text: addedBudget(decided) })),
     text(breaker.mode) &&
       labelled("breaker", el("div", { class: "untrusted", text: brief(breakerWords(breaker), 300) })),
@@ -251,6 +251,12 @@ function escalationLines(asked) {
         callLines(calls),
       ),
   ];
+}
+
+/** Whose words a decision carries: a person's, the requester's, or the agent's own. */
+function wordsLabel(decided, escalation) {
+  if (escalation) return escalation.kind === "question" ? "reply" : "guidance";
+  return decided.to === "requester" ? "question" : "note";
 }
 
 /** A planner, and the agent's name in a run that was handed to another agent. */
