@@ -12,9 +12,12 @@ from rich.text import Text
 from ballast.errors import BallastError, InvalidInput, ModelRefused, SettingInvalid
 from ballast.models.card import DatedPrice, ModelCard
 from ballast.models.catalog import OWN_FILE, CardFile, Catalog, facts_without_source, read_cards
+from ballast.models.contradictions import contradictions
 from ballast.money import ModelPrice, Price, dollars
 from ballast.money.prices import CLASSES
-from ballast.playbook.agent import agent_file, read_agents
+from ballast.playbook import load_playbook
+from ballast.playbook.agent import AgentConfig, agent_file, read_agents
+from cli.commands.models import retirements
 from cli.exits import Exit
 from cli.screen import Screen
 
@@ -156,6 +159,8 @@ def _checked(playbook: Path | None, screen: Screen) -> Exit:
     if found:
         screen.line(f"{len(found)} problem{'s' if len(found) > 1 else ''}.")
         return Exit.USAGE
+    for notice in retirements(playbook, datetime.now(UTC).date()) if playbook is not None else ():
+        screen.line(notice, "yellow")
     screen.line("The model cards and prices are well formed.")
     return Exit.OK
 
@@ -190,18 +195,34 @@ def problems(playbook: Path | None, vendors: Path | None = None, *, today: date 
     except BallastError as problem:
         yield str(problem)
         return
-    named = [(agent_file(playbook, agent, one.name), one) for one in (agent, *others.values())]
-    for where, field, model in ((file, *named_model) for file, one in named for named_model in one.models.items()):
+    for one in (agent, *others.values()):
+        yield from _of_agent(agent_file(playbook, agent, one.name), one, models, today or datetime.now(UTC).date())
+
+
+def _of_agent(file: Path, agent: AgentConfig, models: Catalog, today: date) -> Iterator[str]:
+    """Yield which of the models that an agent's ``file`` names cannot be the agent's."""
+    folder = file.parent.parent if file.parent.name == "agents" else file.parent
+    loaded = None
+    if (folder / "tools").is_dir():  # which intents offer a tool, only the tools say
         try:
-            models.check(model, tools=True)
+            loaded = load_playbook(folder, check_models=False)
+            loaded = loaded.as_agent(loaded.agents[agent.name])
         except BallastError as problem:
-            yield f"{where}: {field}: {problem}"
+            yield str(problem)
+    for field, model in agent.models.items():
+        try:
+            if loaded is None:
+                models.check(model, tools=False)
+            else:
+                loaded.check_model(model)
+        except BallastError as problem:
+            yield f"{file}: {field}: {problem}"
             continue
         retires = models.card(model).retires
-        if retires is not None and retires <= (today or datetime.now(UTC).date()):
+        if retires is not None and retires <= today:
             yield (
-                f"{where}: {field}: Bedrock has served the model {model!r} until {retires}. Name "
-                f"another one, or, if you may still call it, set `retires: null` for it in {OWN_FILE}."
+                f"{file}: {field}: Bedrock has served the model {model!r} until {retires}. Name another one, or, if "
+                f"you may still call it, set `retires: null` for it in {OWN_FILE}."
             )
 
 
@@ -218,6 +239,8 @@ def _of_cards(models: Catalog, file: Path, cards: CardFile, *, shipped: bool) ->
         except BallastError as problem:
             yield str(problem)
             continue
+        for contradiction in contradictions(card):
+            yield f"{where}: {contradiction}."
         if shipped and (missing := list(facts_without_source(card))):
             yield f"{where}: no source for {', '.join(missing)}. Name a document under `sources:`."
     for arn, model in cards.arns.items():

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ballast.attachments.prompt import kept_in, listed, most_tokens, why_not_taken
+from ballast.attachments.prompt import Bound, kept_in, listed, why_not_taken, with_files
 from ballast.contracts import ExitReason, HandOver, Limits, Planner
 from ballast.contracts.attachment import Kept
 from ballast.errors import ToolForbidden
@@ -92,14 +92,14 @@ def compose(
         **({"despair": as_recorded(notices)} if notices else {}),
     )
     bound, size, limits = _input_bound(run, delta, card), _sent_bytes(run, delta), limits_now(run, playbook)
-    if taken.budget and not card.max_tokens_over_window and not room_for(card, taken, bound=bound):
+    if taken.budget and not card.max_tokens_over_window and not room_for(card, taken, bound=bound.known):
         # Its ``max_tokens`` are more than its budget: the provider would refuse them beside a prompt of that size.
         taken = agent.inference.without_thinking().taken_by(card)
         form = sent_as(card, taken, agent, opened.request.intent)
         delta = delta.model_copy(update={"sent_as": form})
     if taken.temperature is not None:
         delta = delta.model_copy(update={"temperature": taken.temperature})
-    delta = _with_cache(run, delta, card, playbook, limits, bound=bound, size=size)
+    delta = _with_cache(run, delta, card, playbook, limits, bound=bound.most, size=size)
     reservation = attempt_within(
         limits,
         reserved_price(price, card, delta.sent_as.cache_ttl),
@@ -114,7 +114,7 @@ def compose(
     requested = delta.model_copy(
         update={
             "max_tokens": reservation.max_tokens,
-            "prompt_bound": bound,
+            "prompt_bound": bound.most,
             "sent_bytes": size,
             "reserved_microusd": reservation.microusd,
         }
@@ -181,7 +181,7 @@ def _as_shown(requested: ModelRequested, shown: Callable[[dict[str, Any]], dict[
     return made
 
 
-def _input_bound(run: Run, delta: ModelRequested, card: ModelCard) -> int:
+def _input_bound(run: Run, delta: ModelRequested, card: ModelCard) -> Bound:
     """Return an upper bound of the prompt's tokens: the last exact count plus the bytes of what is new.
 
     Without an exact count every byte of the prompt counts as a token. Files count as the model's ``card`` says.
@@ -189,16 +189,16 @@ def _input_bound(run: Run, delta: ModelRequested, card: ModelCard) -> int:
     form = delta.sent_as
     messages = in_full(delta, run)
     read = [*shaped(messages, form), *filter(None, [form.output_config])]
-    new = input_bound(delta.system, delta.tools, read) + most_tokens(messages, card)
+    new, files = input_bound(delta.system, delta.tools, read), [*kept_in(messages)]
     if delta.after is None:
-        return new + PROVIDER_OVERHEAD_TOKENS
+        return with_files(new + PROVIDER_OVERHEAD_TOKENS, files, card)
     last = run.newest(ModelResponded)
     known = None if last is None else _exact_tokens(run, last, delta)
     if known is not None:
-        return known + new
+        return with_files(known + new, files, card)
     before, earlier = run.prompt, earlier_messages(run, delta)
-    new += most_tokens(earlier, card)
-    return new + input_bound(before.system, before.tools, earlier) + PROVIDER_OVERHEAD_TOKENS
+    whole = new + input_bound(before.system, before.tools, earlier) + PROVIDER_OVERHEAD_TOKENS
+    return with_files(whole, [*kept_in(earlier), *files], card)
 
 
 def _exact_tokens(run: Run, last: ModelResponded, delta: ModelRequested) -> int | None:
@@ -279,6 +279,10 @@ def _files_of(
         why = why or why_not_taken(whole, card)
         if len(whole) > limits.attachments or sum(one.bytes for one in whole) > limits.attachment_bytes:
             why = why or "may get no more files in this run"
+        unbounded = sorted({one.format for one in files if not one.bounded})
+        if unbounded and card.context_window > limits.input_tokens_per_turn:
+            room = f"the {limits.input_tokens_per_turn} tokens of a prompt in this run"
+            why = why or f"gets no {', '.join(unbounded)}, whose text might not fit into {room}"
         if why is not None:
             blocks.append({"text": f"{len(files)} files came with {came}, and you cannot see them: this model {why}."})
             continue

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -81,9 +82,12 @@ class Playbook:
         }
         return replace(self, agent=here.pop(self.agent.name), others=here)
 
-    def check_model(self, model_id: str) -> None:
-        """Raise ``ModelRefused`` if the model cannot be the agent's: by its card, or by ``inference.required``."""
-        self.models.check(model_id, tools=self._tells_tools_to(model_id))
+    def check_model(self, model_id: str, *, on: date | None = None) -> None:
+        """Raise ``ModelRefused`` if the model cannot be the agent's: by its card, or by ``inference.required``.
+
+        ``on``: the day on which it must still be served.
+        """
+        self.models.check(model_id, tools=self._tells_tools_to(model_id), on=on)
         card, inference = self.models.card(model_id), self.agent.inference
         refused = inference.taken_by(card).refused
         for name in inference.required:
@@ -206,10 +210,12 @@ class Playbook:
 _OF_ALL_AGENTS = ("models", "code_sha256", "marks_sensitive", "names", "moves_money", "may_read_untrusted")
 
 
-def load_playbook(folder: str | Path, *, check_models: bool = True) -> Playbook:
+def load_playbook(folder: str | Path, *, check_models: bool = True, on: date | None = None) -> Playbook:
     """Import ``folder`` (``agent.yaml``, ``agents/``, ``tools/``, ``fallbacks/``) and check that it fits together.
 
-    ``check_models``: also check the models that its agents name. A function that asks none need not read cards.
+    check_models  also check the models that its agents name. A function that asks none need not read cards
+    on            the day on which they must still be served. None in a deployed function: a date in a card stops no
+                  stack at midnight, only the provider's own refusal does
 
     A folder without ``agent.yaml``, such as a deployed layer, may contain the playbook's folder under any name. The
     playbook's folder is a package; use relative imports inside it. Raises ``PlaybookInvalid`` and removes its imported
@@ -234,7 +240,7 @@ def load_playbook(folder: str | Path, *, check_models: bool = True) -> Playbook:
             _check_agents(made)
             if check_models:
                 for one in made.agents.values():
-                    _check_models(made.as_agent(one), agent_file(path, agent, one.name))
+                    _check_models(made.as_agent(one), agent_file(path, agent, one.name), on)
         except BaseException:
             _unload(name, before)
             raise
@@ -320,7 +326,7 @@ def _check_agents(playbook: Playbook) -> None:
             )
 
 
-def _check_models(playbook: Playbook, file: Path) -> None:
+def _check_models(playbook: Playbook, file: Path, on: date | None) -> None:
     """Raise ``PlaybookInvalid`` for a model that cannot be the agent's, naming the field.
 
     ``cheaper_model`` must save something. Service tiers and regional profiles are compared before each call, because
@@ -329,7 +335,7 @@ def _check_models(playbook: Playbook, file: Path) -> None:
     agent = playbook.agent
     for name, model in agent.models.items():
         try:
-            playbook.check_model(model)
+            playbook.check_model(model, on=on)
             tool_config(playbook.all_specs, playbook.models.card(model))
         except ModelRefused as refused:
             raise PlaybookInvalid(f"{file}: {name}: {refused}") from None
