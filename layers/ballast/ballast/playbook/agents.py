@@ -18,8 +18,10 @@ from pydantic import Field, ValidationError
 
 from ballast.contracts import ExitReason, HandOver, Limits, Planner, ToolCall
 from ballast.contracts.wire import Name, Wire, text_or_length
-from ballast.errors import RuleViolation
+from ballast.errors import PlaybookInvalid, RuleViolation
 from ballast.log.events import RunOpened
+from ballast.playbook.agent import agent_file
+from ballast.playbook.declaration import Effect
 
 if TYPE_CHECKING:
     from ballast.playbook.load import Playbook
@@ -29,6 +31,34 @@ if TYPE_CHECKING:
 HAND_OVER = "hand_over"
 #: From which agent to which one a run was handed over.
 Pairs = Set[tuple[str, str]]
+
+
+def check_agents(playbook: Playbook) -> None:
+    """Check what the agents name: tools and intents. Raises ``PlaybookInvalid``."""
+    path, tools, agents = playbook.folder, playbook.tools, playbook.agents
+    if HAND_OVER in tools and any(one.hand_over_to for one in agents.values()):
+        raise PlaybookInvalid(
+            f"{path / 'tools'}: the name {HAND_OVER} is Ballast's own where an agent has `hand_over_to`. Rename that "
+            "tool."
+        )
+    for agent in agents.values():
+        where = path if agent is playbook.agent else agent_file(path, playbook.agent, agent.name)
+        for tool in agent.tools or ():
+            if tool not in tools or not tools[tool].offered:
+                offered = ", ".join(made.name for made in tools.values() if made.offered)
+                raise PlaybookInvalid(f"{where}: tools: names {tool}, which no agent can be offered. Tools: {offered}.")
+        for name, known in agent.intents.items():
+            for tool in known.writes or ():
+                if tool not in tools or tools[tool].effect is not Effect.WRITE:
+                    raise PlaybookInvalid(
+                        f"{where}: intents.{name}.writes names {tool}, which is not a tool that writes."
+                    )
+    for intent in playbook.fallbacks:
+        if not any(intent in agent.intents for agent in agents.values()):
+            raise PlaybookInvalid(
+                f"{path}: a fallback serves the intent {intent}, which agent.yaml does not list. "
+                "Add it under `intents:`."
+            )
 
 
 class HandingOver(Wire):

@@ -23,7 +23,7 @@ from ballast.errors import ModelRefused, PlaybookInvalid, SettingInvalid, ends_t
 from ballast.folds.calls import identity, identity_of
 from ballast.masking import error_text
 from ballast.playbook.agent import AgentConfig, agent_file, read_agents
-from ballast.playbook.agents import HAND_OVER, hand_over_spec
+from ballast.playbook.agents import check_agents, hand_over_spec
 from ballast.playbook.declaration import Circuit, Effect, OnRollback
 from ballast.playbook.fallback import Fallback
 from ballast.playbook.first_prompt import ASK_REQUESTER, ASK_REQUESTER_SPEC, tool_config, why_not_strict
@@ -237,7 +237,7 @@ def load_playbook(folder: str | Path, *, check_models: bool = True, on: date | N
             tools, fallbacks = _collect(path, modules)
             made = Playbook(path, agent, dict(sorted(tools.items())), fallbacks, others)
             _check(path, agent, tools)
-            _check_agents(made)
+            check_agents(made)
             if check_models:
                 for one in made.agents.values():
                     _check_models(made.as_agent(one), agent_file(path, agent, one.name), on)
@@ -295,34 +295,6 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool]) -> None:
             raise PlaybookInvalid(
                 f"{path}: {made.name} marks arguments as sensitive, and agent.yaml's `sensitive.policy: mask` would "
                 "hide them from the tool as well. Use `encrypt`, or remove the marks."
-            )
-
-
-def _check_agents(playbook: Playbook) -> None:
-    """Check what the agents name: tools and intents. Raises ``PlaybookInvalid``."""
-    path, tools, agents = playbook.folder, playbook.tools, playbook.agents
-    if HAND_OVER in tools and any(one.hand_over_to for one in agents.values()):
-        raise PlaybookInvalid(
-            f"{path / 'tools'}: the name {HAND_OVER} is Ballast's own where an agent has `hand_over_to`. Rename that "
-            "tool."
-        )
-    for agent in agents.values():
-        where = path if agent is playbook.agent else agent_file(path, playbook.agent, agent.name)
-        for tool in agent.tools or ():
-            if tool not in tools or not tools[tool].offered:
-                offered = ", ".join(made.name for made in tools.values() if made.offered)
-                raise PlaybookInvalid(f"{where}: tools: names {tool}, which no agent can be offered. Tools: {offered}.")
-        for name, known in agent.intents.items():
-            for tool in known.writes or ():
-                if tool not in tools or tools[tool].effect is not Effect.WRITE:
-                    raise PlaybookInvalid(
-                        f"{where}: intents.{name}.writes names {tool}, which is not a tool that writes."
-                    )
-    for intent in playbook.fallbacks:
-        if not any(intent in agent.intents for agent in agents.values()):
-            raise PlaybookInvalid(
-                f"{path}: a fallback serves the intent {intent}, which agent.yaml does not list. "
-                "Add it under `intents:`."
             )
 
 
