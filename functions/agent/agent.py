@@ -24,7 +24,7 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -44,6 +44,7 @@ from ballast.money import TokenCounts
 from ballast.playbook import Playbook
 from ballast.playbook.agents import in_charge
 from ballast.run import Run
+from ballast.values import dataclass
 from functions.agent.ask import (
     AttemptChoice,
     Attempts,

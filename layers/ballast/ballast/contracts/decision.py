@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     TypeAdapter,
@@ -218,7 +219,7 @@ class HandOver(Wire):
 
 
 Decision = Annotated[CallTools | Answer | HandOver, Field(discriminator="kind")]
-_ADAPTER: TypeAdapter[CallTools | Answer | HandOver] = TypeAdapter(Decision)
+_ADAPTER: TypeAdapter[CallTools | Answer | HandOver] = TypeAdapter(Decision, config=ConfigDict(defer_build=True))
 
 
 def parse_decision(data: Any) -> CallTools | Answer | HandOver:

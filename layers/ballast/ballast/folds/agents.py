@@ -12,12 +12,12 @@ A run of a playbook with one agent has no change.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ballast.contracts import HandOver, Planner
 from ballast.folds.usage import Counts, counts_after
 from ballast.log.events import EscalationOpened, PlanDecided, RunOpened
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.run import Run, Turn
