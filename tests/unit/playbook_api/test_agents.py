@@ -181,3 +181,11 @@ def test_an_agent_that_goes_on_can_only_narrow_what_the_intent_writes(tmp_path: 
     assert not refund.starts_clean("refund")
     assert opened.intents["open"].writes == ()
     assert billing.going_on_from(playbook.agent, None) is billing
+
+
+def test_a_word_means_the_same_in_each_agents_file(tmp_path: Path) -> None:
+    files = GOOD | {"agents/billing.yaml": BILLING + "cache: off\nask_requester: yes\n"}
+
+    billing = load_playbook(written(tmp_path, files)).others["billing"]
+
+    assert (billing.cache, billing.ask_requester) == (False, True)
