@@ -196,7 +196,7 @@ def airline(conversations: Sequence[Conversation], tokens: int) -> Airline:
     agent = AgentConfig(
         name="airline", model="-", instructions=POLICY.read_text(encoding="utf-8"), limits=_LIMITS, ask_requester=True
     )
-    made = Airline(ROOT, agent, {}, {}, tuple(_declared(name, 0) for name in names))
+    made = Airline(ROOT, agent, {}, {}, declared=tuple(_declared(name, 0) for name in names))
     missing = tokens * BYTES_A_TOKEN - tools_bytes(made)
     require(missing >= 0, f"{len(names)} tools need more than {tokens} tokens.")
     each, rest = divmod(missing, len(names))

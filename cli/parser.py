@@ -59,6 +59,7 @@ def _run(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("file", nargs="?", metavar="REQUEST.json", help="the request; `-` reads standard input")
     sub.add_argument("--text", help="the request in words, instead of a file")
     _no_iam(sub)
+    sub.add_argument("--agent", metavar="NAME", help="the agent (default: that of agent.yaml)")
     sub.add_argument("--intent", help="what it is about; selects the fallback")
     sub.add_argument(
         "--context",
@@ -154,6 +155,7 @@ def _answer(sub: argparse.ArgumentParser) -> None:
     what.add_argument("--reject", action="store_true", help="reject the waiting call; the planner is told so")
     sub.add_argument("--guidance", metavar="TEXT", help="with --back-to-agent: what the agent should know")
     sub.add_argument("--add-budget", metavar="USD", help="with --back-to-agent: raise the cost ceiling, e.g. 0.05")
+    sub.add_argument("--agent", metavar="NAME", help="with --back-to-agent: another agent of the playbook")
     sub.add_argument("--arguments", metavar="JSON", help="with --approve: arguments that replace the proposed ones")
     sub.add_argument("--comment", metavar="TEXT", help="with --approve or --reject: why")
     sub.add_argument("--by", metavar="NAME", help="who answers (default: your user name)")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ballast.errors import ModelRefused, PlaybookInvalid
 from ballast.models.catalog import FOLLOWS_REGION, IN_REGION, Catalog
-from ballast.playbook.agent import read_agent
+from ballast.playbook.agent import agent_file, read_agents
 from ballast.playbook.load import playbook_in
 
 #: The template's parameter with their ARNs.
@@ -17,7 +17,7 @@ _PARTITIONS = {"us-gov-": "aws-us-gov", "us-iso": "aws-iso", "cn-": "aws-cn", ""
 
 
 def model_arns(playbook: Path, region: str = "", *, model_id: str = "") -> list[str]:
-    """Return the ARNs of the models that ``agent.yaml`` in ``playbook`` names, and of the profiles that lead to them.
+    """Return the ARNs of the models that the agents of ``playbook`` name, and of the profiles that lead to them.
 
     playbook  its folder, or a layer with it
     region    of the stack; "" for any region and partition: they are ``*`` then. The account is always ``*``
@@ -33,11 +33,17 @@ def model_arns(playbook: Path, region: str = "", *, model_id: str = "") -> list[
 
 
 def named_models(playbook: Path, model_id: str = "") -> dict[str, str]:
-    """Return the models that a stack with that ``ModelId`` asks, by the field of ``agent.yaml``."""
-    named = read_agent(playbook / "agent.yaml").models
-    if not model_id:
-        return named
-    return {"model": model_id, **{field: model for field, model in named.items() if not field.startswith("model")}}
+    """Return the models that a stack with that ``ModelId`` asks, by file and field: ``agent.yaml: model``."""
+    first, others = read_agents(playbook)
+    found: dict[str, str] = {}
+    for agent in (first, *others.values()):
+        named = agent.models
+        if model_id:
+            kept = {field: model for field, model in named.items() if not field.startswith("model")}
+            named = {"model": model_id, **kept}
+        file = agent_file(playbook, first, agent.name).relative_to(playbook)
+        found |= {f"{file}: {field}": model for field, model in named.items()}
+    return found
 
 
 def partition_of(region: str) -> str:
@@ -52,7 +58,7 @@ def _check_reached(playbook: Path, catalog: Catalog, named: Mapping[str, str], r
             try:
                 catalog.check(model, tools=False, region=region)
             except ModelRefused as refused:
-                raise PlaybookInvalid(f"{playbook / 'agent.yaml'}: {field}: in {region}: {refused}") from None
+                raise PlaybookInvalid(f"{playbook / field}: in {region}: {refused}") from None
 
 
 def _arns(catalog: Catalog, model_id: str, region: str) -> list[str]:

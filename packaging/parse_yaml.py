@@ -13,7 +13,8 @@ sys.path[:0] = [WHEEL, str(BALLAST)]
 from yaml_files import parse, parsed_path  # noqa: E402  alone: the layer's native code may be another machine's
 
 #: Files of a playbook, in whatever folder it is, and the platform's cards.
-KINDS = ("agent.yaml", "models.yaml", "*/agent.yaml", "*/models.yaml", "ballast/models/vendors/*.yaml")
+_OF_A_PLAYBOOK = ("agent.yaml", "agents/*.yaml", "models.yaml")
+KINDS = (*_OF_A_PLAYBOOK, *(f"*/{kind}" for kind in _OF_A_PLAYBOOK), "ballast/models/vendors/*.yaml")
 
 for file in sorted(found for kind in KINDS for found in Path(LAYER).glob(kind)):
     try:

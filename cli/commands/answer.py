@@ -143,7 +143,11 @@ def _answered(typed: Namespace, message: Mapping[str, Any], by: str) -> dict[str
 def _check_companions(typed: Namespace) -> None:
     """Refuse an option that would be ignored."""
     if not typed.back_to_agent:
-        for option, value in (("--guidance", typed.guidance), ("--add-budget", typed.add_budget)):
+        for option, value in (
+            ("--guidance", typed.guidance),
+            ("--add-budget", typed.add_budget),
+            ("--agent", typed.agent),
+        ):
             if value is not None:
                 raise InvalidInput(f"{option} goes with --back-to-agent.")
     if typed.comment is not None and not (typed.approve or typed.reject):
@@ -184,6 +188,7 @@ def _decision(typed: Namespace) -> dict[str, Any]:
             "reason": ExitReason.GUIDANCE.value,
             "guidance": typed.guidance,
             "add_budget_microusd": added,
+            **({} if typed.agent is None else {"agent": typed.agent}),
         }
     elif typed.call:
         decision = {"kind": "call_tools", "calls": [_call(tool, text) for tool, text in typed.call]}

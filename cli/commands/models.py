@@ -70,8 +70,9 @@ def retirements(playbook: Path, today: date, *, model_id: str = "") -> Iterator[
     """
     folder = playbook_in(playbook)
     models = Catalog.of_playbook(folder)
-    for field, model in named_models(folder, model_id).items():
-        where = f"{field} in {folder / 'agent.yaml'}"
+    for named, model in named_models(folder, model_id).items():
+        file, _, field = named.partition(": ")
+        where = f"{field} in {folder / file}"
         if not models.knows(model):
             continue
         card = models.card(model)

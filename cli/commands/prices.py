@@ -16,7 +16,7 @@ from ballast.models.contradictions import contradictions
 from ballast.money import ModelPrice, Price, dollars
 from ballast.money.prices import CLASSES
 from ballast.playbook import load_playbook
-from ballast.playbook.agent import AgentConfig, read_agent
+from ballast.playbook.agent import AgentConfig, agent_file, read_agents
 from cli.commands.models import retirements
 from cli.exits import Exit
 from cli.screen import Screen
@@ -191,19 +191,22 @@ def problems(playbook: Path | None, vendors: Path | None = None, *, today: date 
             return  # a model that agent.yaml names may be in it
         yield from _of_cards(models, file, models.own, shipped=False)
     try:
-        agent = read_agent(playbook / "agent.yaml")
+        agent, others = read_agents(playbook)
     except BallastError as problem:
         yield str(problem)
         return
-    yield from _of_agent(playbook / "agent.yaml", agent, models, today or datetime.now(UTC).date())
+    for one in (agent, *others.values()):
+        yield from _of_agent(agent_file(playbook, agent, one.name), one, models, today or datetime.now(UTC).date())
 
 
 def _of_agent(file: Path, agent: AgentConfig, models: Catalog, today: date) -> Iterator[str]:
-    """Yield which of the models that ``agent.yaml`` names cannot be the agent's."""
+    """Yield which of the models that an agent's ``file`` names cannot be the agent's."""
+    folder = file.parent.parent if file.parent.name == "agents" else file.parent
     loaded = None
-    if (file.parent / "tools").is_dir():  # which intents offer a tool, only the tools say
+    if (folder / "tools").is_dir():  # which intents offer a tool, only the tools say
         try:
-            loaded = load_playbook(file.parent, check_models=False)
+            loaded = load_playbook(folder, check_models=False)
+            loaded = loaded.as_agent(loaded.agents[agent.name])
         except BallastError as problem:
             yield str(problem)
     for field, model in agent.models.items():

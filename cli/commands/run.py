@@ -116,7 +116,7 @@ def _waits_for_people(typed: Namespace) -> bool:
 
 
 _FORM = "A request has request_id and text, and may have agent, intent, context, tenant and limits."
-_ONLY_WITH_TEXT = ("intent", "tenant")
+_ONLY_WITH_TEXT = ("agent", "intent", "tenant")
 
 
 def request_of(typed: Namespace, *, agent: str | None = None) -> RunRequest:

@@ -20,6 +20,7 @@ class Charge:
     kind     a model attempt, or a tool call with a cost of its own
     name     the model's id, or the tool's name
     planner  who proposed it
+    by_agent name of the agent that proposed it; "" for other planners
     tools    of a model attempt: the tools that its completion called; empty if it called none
     outcome  responded | failed | open (unknown: the whole reservation stays charged); of a tool: its status
     cache_read  of the input tokens: read from the provider's cache
@@ -41,6 +42,7 @@ class Charge:
     cache_read: int = 0
     cache_saved: int = 0
     price_version: str = ""
+    by_agent: str = ""
 
     @property
     def returned(self) -> int:
@@ -73,6 +75,7 @@ def _of_models(made: Timeline) -> Iterator[Charge]:
                 cache_read=one.cached_tokens,
                 cache_saved=one.cache_saved_microusd,
                 price_version=one.price_version,
+                by_agent=turn.by_agent or made.agent,
             )
 
 
@@ -90,6 +93,7 @@ def _of_tools(made: Timeline) -> Iterator[Charge]:
                     outcome=one.outcome,
                     reserved=one.reserved_microusd,
                     charged=one.charged_microusd,
+                    by_agent=turn.by_agent or made.agent if turn.planner == "agent" else "",
                 )
 
 
@@ -206,6 +210,8 @@ class Explanation:
             tables["run"] = summed(self.charges, lambda charge: charge.run_id)
         tables["tool"] = by_tool(self.charges)
         tables["planner"] = summed(self.charges, lambda charge: charge.planner)
+        if len({charge.by_agent for charge in self.charges if charge.by_agent}) > 1:
+            tables["agent"] = summed(self.charges, lambda charge: charge.by_agent or f"({charge.planner})")
         tables["model or paid tool"] = summed(self.charges, lambda charge: charge.name)
         return tables
 

@@ -147,7 +147,8 @@ OUTCOMES = {
 def turn_lines(turn: Turn, detail: Detail, *, request: str) -> Iterator[RenderableType]:
     """Yield the lines of one turn; ``request`` is the run's text, which the first prompt does not repeat."""
     title = Text(f"turn {turn.turn} · ")
-    title.append(_flat(turn.planner), PLANNER_STYLES.get(turn.planner, "bold"))
+    name = f"{turn.planner} {turn.by_agent}" if turn.by_agent else turn.planner
+    title.append(_flat(name), PLANNER_STYLES.get(turn.planner, "bold"))
     if turn.at_ms is not None:
         title.append(f" · at {span(turn.at_ms)}", "dim")
     yield Heading(title)
@@ -210,7 +211,9 @@ def _decided(decided: Decided, turn: Turn, detail: Detail) -> Iterator[Renderabl
     if decided.kind == "answer":
         yield Labelled("answer", Text(clipped(clean(decided.text), detail.text), "bold"))
     if decided.guidance:
-        label = {"agent": "question", "requester": "reply"}.get(turn.planner, "guidance")
+        label = {"agent": "note" if decided.to == "agent" else "question", "requester": "reply"}.get(
+            turn.planner, "guidance"
+        )
         yield Labelled(label, Text(clipped(clean(decided.guidance), detail.text)))
     if decided.add_budget_microusd:
         yield Labelled("budget", Text(_budget(decided.add_budget_microusd, decided.leased_microusd)))
@@ -319,8 +322,10 @@ def _proposed(proposed: object, detail: Detail) -> str:
 
 
 def _pivot(pivot: Pivot) -> Text:
-    line = Text(f"{_flat(pivot.giver)} → ")
-    line.append(_flat(pivot.taker), PLANNER_STYLES.get(pivot.taker, "bold"))
+    giver = pivot.giver if pivot.giver != "agent" or not pivot.from_agent else f"agent {pivot.from_agent}"
+    line = Text(f"{_flat(giver)} → ")
+    taker = f"{pivot.taker} {pivot.to_agent}" if pivot.to_agent else pivot.taker
+    line.append(_flat(taker), PLANNER_STYLES.get(pivot.taker, "bold"))
     line.append(f": {_reason(pivot.reason)} ({_flat(pivot.reason)})")
     return line.append(f" {_flat(pivot.error)}", "red") if pivot.error else line
 

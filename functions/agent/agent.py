@@ -5,6 +5,9 @@
     read log ─▶ decided already? ─yes─▶ same decision
        │no
        ▼
+    which agent? ─none─▶ hand over (recorded)
+       │
+       ▼
     limit? ─yes─▶ hand over (recorded)
        │no
        ▼
@@ -32,13 +35,14 @@ from ballast.attachments.store import ReadContents
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.decision import LIMITS
 from ballast.contracts.limits import HistoryUsed
-from ballast.errors import AttemptInProgress, RetryLater, RunEnded
+from ballast.errors import AttemptInProgress, RetryLater, RuleViolation, RunEnded
 from ballast.log.events import Charged, ModelFailed, ModelRequested, ModelResponded, PlanDecided
 from ballast.log.run_log import RunLog
 from ballast.metrics import MetricLine, metric_line, usd
 from ballast.models.retirement import days_left, retired, retires_soon
 from ballast.money import TokenCounts
 from ballast.playbook import Playbook
+from ballast.playbook.agents import in_charge
 from ballast.run import Run
 from ballast.values import dataclass
 from functions.agent.ask import (
@@ -89,6 +93,15 @@ class Agent:
         decided = run.proposals.get(task.turn)
         if decided is not None:
             return PlanSummary.of(decided.decision, parallel=decided.parallel)
+        try:
+            playbook = in_charge(self.playbook, run, task.turn)
+        except RuleViolation as nobody:
+            return self._hand_over(run, task, GiveUp(ExitReason.NO_AGENT, note=str(nobody)))
+        agent = replace(self, playbook=playbook, choice=replace(self.choice, playbook=playbook))
+        return agent._propose(run, task, invocation, remaining_ms)
+
+    def _propose(self, run: Run, task: PlanTask, invocation: str, remaining_ms: Callable[[], int]) -> PlanSummary:
+        """Return the decision of the agent in charge."""
         passed_over: dict[str, str] = {}
         history = HistoryUsed(events=task.history, to_undo=len(run.to_undo))
         while True:  # each pass makes one attempt or skips one model
@@ -118,7 +131,8 @@ class Agent:
         """Reserve, ask, and return the reply. Raises ``ModelFailure``, ``AttemptInProgress``."""
         run_id = run.run_id
         # Before the reservation: what cannot be read costs nothing.
-        request = converse_request(run, requested, stack=self.stack)
+        agent = self.playbook.agent.name if self.playbook.others else None
+        request = converse_request(run, requested, stack=self.stack, agent=agent)
         if run.attachments:
             request = with_content(request, partial(self.contents.read, run.opening.request.tenant, run_id))
         recorded = self.log.record(run_id, requested)
@@ -238,6 +252,8 @@ class Agent:
             caches=bool(requested.sent_as.cache_points),
         )
         self.emit(line)
+        if self.playbook.others:
+            self.emit(agents_line(self.playbook.agent.name, charge.cost_microusd))
         card, today = self.playbook.models.card(requested.model), self.clock().date()
         notice, left = retired(card, requested.model, today) or retires_soon(card, requested.model, today), None
         if notice and (left := days_left(card, today)) is not None:
@@ -273,6 +289,11 @@ def model_call_line(
         if caches and tokens.cache_read + tokens.cache_write > 0:
             values["CacheReadPercent"] = 100 * tokens.cache_read // tokens.prompt
     return metric_line(values)
+
+
+def agents_line(agent: str, cost_microusd: int) -> MetricLine:
+    """Return the metric line of one model call of one of several agents: their number is small, and known."""
+    return metric_line({"CostUsd": usd(cost_microusd), "ModelCalls": 1}, dimensions={"agent": agent})
 
 
 def _usage_disbelieved_line(run_id: str, seq: str, model: str, why: str) -> str:

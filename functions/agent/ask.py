@@ -20,7 +20,7 @@ from typing import Any
 
 from ballast.attachments.prompt import kept_in, why_not_taken
 from ballast.breaker_reader import Breakers
-from ballast.contracts import ExitReason, HandOver, Planner
+from ballast.contracts import ExitReason, HandOver, Limits, Planner
 from ballast.contracts.limits import HistoryUsed
 from ballast.errors import ModelRefused
 from ballast.folds.loops import Loops, Rung
@@ -36,6 +36,7 @@ from ballast.log.events import (
 from ballast.money.breaker import CurrentMode, Mode
 from ballast.playbook import Playbook
 from ballast.playbook.agent import AgentConfig
+from ballast.playbook.agents import limits_now
 from ballast.run import Run
 from ballast.values import dataclass
 from functions.agent.loops import detected_loops
@@ -105,7 +106,8 @@ class AttemptChoice:
     ) -> ExitReason | None:
         if run.approval_given_up(turn - 1):
             return ExitReason.APPROVAL_UNANSWERED
-        reason = limit_reached(run, new_turn=attempts.number == 0, now_ms=int(now.timestamp() * 1000))
+        limits, now_ms = limits_now(run, self.playbook), int(now.timestamp() * 1000)
+        reason = limit_reached(run, limits, new_turn=attempts.number == 0, now_ms=now_ms)
         if reason is ExitReason.DEADLINE and attempts.reason is ExitReason.MODEL_TIMEOUT:
             # The deadline ended the call. The workflow ends at the same moment and reports the model as the cause, too.
             return ExitReason.MODEL_TIMEOUT
@@ -175,20 +177,20 @@ def _files_beside_results(message: Mapping[str, Any]) -> bool:
     )
 
 
-def limit_reached(run: Run, *, new_turn: bool, now_ms: int) -> ExitReason | None:
-    """Return the limit that forbids another call of the model, or None.
+def limit_reached(run: Run, limits: Limits, *, new_turn: bool, now_ms: int) -> ExitReason | None:
+    """Return which of the ``limits_now`` forbids another call of the model, or None.
 
     Limits of tool calls are checked later, against the calls that a completion proposes: after the last allowed
     call the model may still answer. ``new_turn`` is false for another attempt at a turn that is counted already.
     """
-    opened, counts = run.opening, run.counts
-    if now_ms >= opened.agent_until_ms:
+    counts = run.counts
+    if now_ms >= run.opening.agent_until_ms:
         return ExitReason.DEADLINE
-    if new_turn and counts.turns >= opened.limits.turns:
+    if new_turn and counts.turns >= limits.turns:
         return ExitReason.TURN_LIMIT
-    if counts.refused_calls > opened.limits.refused_calls:
+    if counts.refused_calls > limits.refused_calls:
         return ExitReason.REFUSED_CALL_LIMIT
-    if run.usage.charged_microusd >= opened.cost_ceiling_microusd:
+    if run.usage.charged_microusd >= limits.cost_microusd:
         return ExitReason.COST_LIMIT
     return None
 

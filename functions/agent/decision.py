@@ -4,6 +4,7 @@
 
     calls ─ over a limit ─▶ hand-over to the next planner
           ├ one question to the requester ─▶ hand-over to the requester, whose reply is the call's result
+          ├ one hand-over to another agent ─▶ that agent goes on from the next turn
           └ else ─▶ the calls
     answer ─ no complaint ─▶ sent
            └ complaints ─▶ hand-over to the agent itself (``refused_answer`` in ``model.responded``)
@@ -26,6 +27,7 @@ from ballast.contracts.wire import text_or_length
 from ballast.folds.usage import Counts
 from ballast.log.events import ModelRequested, ModelResponded
 from ballast.playbook import Playbook
+from ballast.playbook.agents import HAND_OVER, hand_over_of, hand_overs, limits_now, to_agent, why_no_hand_over
 from ballast.playbook.first_prompt import ASK_REQUESTER, Question
 from ballast.playbook.gate import check_answer
 from ballast.run import Run
@@ -62,7 +64,7 @@ class Decider:
         decision, reason = completion.decision, completion.reason
         if not isinstance(decision, CallTools):
             return decision or self._hand_over(reason)
-        limit = calls_limit(self.run.opening.limits, self.run.counts, decision.calls)
+        limit = calls_limit(limits_now(self.run, self.playbook), self.run.counts, decision.calls)
         if limit is None and not history.agent_has_room(len(decision.calls)):
             limit = ExitReason.HISTORY_LIMIT
         if limit is not None:
@@ -70,7 +72,21 @@ class Decider:
         question = None
         if self.playbook.agent.ask_requester:
             question = question_to_requester(decision, callable_names(self.playbook))
-        return question or decision
+        return question or self._to_another_agent(decision) or decision
+
+    def _to_another_agent(self, decision: CallTools) -> HandOver | None:
+        """Return the hand-over if ``decision`` is one well-formed and allowed ``hand_over``, else None.
+
+        The executor refuses any other call of it, and tells the model why.
+        """
+        sent = hand_over_of(decision.calls[0]) if len(decision.calls) == 1 else None
+        if sent is None or not self.playbook.agent.hand_over_to:
+            return None
+        note = visible_text(sent.note).text.strip()
+        intent = self.run.opening.request.intent
+        if not note or why_no_hand_over(self.playbook, sent.agent, intent, hand_overs(self.run)):
+            return None
+        return to_agent(sent.model_copy(update={"note": note}))
 
     def _after_nothing(self, decision: HandOver, completion: Completion) -> tuple[HandOver, tuple[str, ...]]:
         if _said_nothing_before(self.run) or not self._has_turn_left():
@@ -114,9 +130,9 @@ class Decider:
         return HandOver(to=self.successor(reason), reason=reason)
 
     def _has_turn_left(self) -> bool:
-        opened = self.run.opening
-        taken = {asked.turn for asked in self.run.facts(ModelRequested) if asked.turn > opened.granted_turn}
-        return len(taken | {self.turn}) < opened.limits.turns
+        granted, limits = self.run.opening.granted_turn, limits_now(self.run, self.playbook)
+        taken = {asked.turn for asked in self.run.facts(ModelRequested) if asked.turn > granted}
+        return len(taken | {self.turn}) < limits.turns
 
 
 def calls_limit(limits: Limits, made: Counts, proposed: Sequence[ToolCall]) -> ExitReason | None:
@@ -151,7 +167,8 @@ def question_to_requester(decision: CallTools, tools: Collection[str] = ()) -> H
 
 def callable_names(playbook: Playbook) -> Mapping[str, Collection[str]]:
     """Return the names of the tools that the playbook's agent may call, each with its parameters' names."""
-    return {name: made.argument_names for name, made in playbook.tools.items()} | {ASK_REQUESTER: ("question",)}
+    ours = {ASK_REQUESTER: ("question",)} | ({HAND_OVER: ("agent", "note")} if playbook.agent.hand_over_to else {})
+    return {name: made.argument_names for name, made in playbook.tools.items()} | ours
 
 
 # What the log says of earlier completions

@@ -41,7 +41,7 @@ class AgentSettings(LogSettings, SealSettings, BreakerSettings):
     sensitive_key_arn     KMS key of sensitive values; "" if the playbook marks none
     budgets_table         table of the spend breaker, which the agent only reads
     playbook_dir          folder of the playbook
-    model_id              model to ask instead of the playbook's; "" keeps the playbook's
+    model_id              model to ask instead of those of the playbook's agents; "" keeps them
     model_endpoint_url    endpoint of Converse; "" is AWS
     model_timeout_s       seconds after which a single model call is cut
     model_circuits_table  table of the models' circuits; "" turns circuits off

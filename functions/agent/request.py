@@ -61,10 +61,11 @@ def sent_as(card: ModelCard, taken: Taken, agent: AgentConfig, intent: str | Non
     )
 
 
-def converse_request(run: Run, requested: ModelRequested, *, stack: str) -> dict[str, Any]:
+def converse_request(run: Run, requested: ModelRequested, *, stack: str, agent: str | None = None) -> dict[str, Any]:
     """Return the arguments of ``converse`` for an attempt that is not in ``run`` yet.
 
-    AWS's bill and invocation logs show ``requestMetadata``: the run, its tenant and the ``stack``.
+    AWS's bill and invocation logs show ``requestMetadata``: the run, its tenant and the ``stack``, and the
+    ``agent`` where the playbook has several.
     """
     prompt, form = run.prompt.extended(requested, run), requested.sent_as
 
@@ -89,7 +90,13 @@ def converse_request(run: Run, requested: ModelRequested, *, stack: str) -> dict
         and {"guardrailIdentifier": form.guardrail["id"], "guardrailVersion": form.guardrail["version"]},
         "requestMetadata": {
             name: _metadata(value)
-            for name, value in (("run", run.run_id), ("tenant", run.opening.request.tenant), ("stack", stack))
+            for name, value in (
+                ("run", run.run_id),
+                ("tenant", run.opening.request.tenant),
+                ("stack", stack),
+                ("agent", agent),
+            )
+            if value is not None
         },
     }
     given = {name: value for name, value in optional.items() if value}

@@ -24,7 +24,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NoReturn
 
-from ballast.contracts import ExecuteTask
+from ballast.contracts import ExecuteTask, Planner
 from ballast.errors import (
     ApprovalParked,
     ApprovalRequired,
@@ -35,6 +35,7 @@ from ballast.errors import (
     MoveRefused,
     NotSigned,
     RetryLater,
+    RuleViolation,
     SettingInvalid,
 )
 from ballast.folds.calls import CallState
@@ -43,6 +44,7 @@ from ballast.log.run_log import RunLog
 from ballast.masking import error_text, in_utf8
 from ballast.metrics import metric_line
 from ballast.playbook import Effect, Playbook, Tool, ToolContext
+from ballast.playbook.agents import in_charge
 from ballast.playbook.gate import admit_call
 from ballast.run import Run
 from ballast.values import dataclass
@@ -125,7 +127,7 @@ class Executor:
         """Pass the call through the gate and return the attempt at it. Raises ``CallRefused``."""
         task, state, history = call.task, call.state, call.history
         tool, args = admit_call(
-            self.playbook,
+            self._playbook_of(call),
             state.call,
             history.opening.request,
             state.planner,
@@ -158,6 +160,21 @@ class Executor:
             disbelieve=self.log.disbelieve,
             cut=partial(self._cut, replace(call, state=state)),
         )
+
+    def _playbook_of(self, call: ProposedCall) -> Playbook:
+        """Return the playbook of the agent that proposed the call. Raises ``RuleViolation`` if nobody was in charge.
+
+        A person's call is bound to the agent in charge where there is one: its intent may narrow what is written.
+        """
+        planner = call.state.planner
+        if not self.playbook.others or planner not in (Planner.AGENT, Planner.PERSON):
+            return self.playbook
+        try:
+            return in_charge(self.playbook, call.history.run, call.task.turn)
+        except RuleViolation:
+            if planner is Planner.PERSON:
+                return self.playbook
+            raise
 
     # Calls that do not act
 

@@ -21,6 +21,7 @@ from ballast.log.events import PlanDecided
 from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.seal import Seal, SealSettings
 from ballast.playbook import Playbook, load_playbook
+from ballast.playbook.agents import requested_agent
 from ballast.playbook.fallback import next_decision
 from ballast.playbook.gate import check_answer
 from ballast.run import Run
@@ -93,7 +94,7 @@ class FallbackPlanner:
 
     def _sendable(self, run: Run, turn: int, answer: Answer) -> tuple[Answer | HandOver, str | None]:
         """Return the script's answer, or a hand-over to a person if it may not be sent."""
-        read = check_answer(run, self.playbook, turn, answer)
+        read = check_answer(run, requested_agent(self.playbook, run), turn, answer)
         if not read.complaints:
             return read.answer, None
         return HandOver(to=Planner.PERSON, reason=ExitReason.ANSWER_INVALID), "; ".join(read.complaints)

@@ -50,7 +50,7 @@ from ballast.metrics import metric_line
 from ballast.money.breaker import Mode
 from ballast.money.lease import Lease
 from ballast.outbox import Announcements, Replies, ReplySettings
-from ballast.playbook import Playbook, load_playbook
+from ballast.playbook import AgentConfig, Playbook, load_playbook
 from ballast.playbook.first_prompt import why_no_attempt
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
@@ -181,7 +181,7 @@ class Admission:
     def _open(
         self, request: RunRequest, limits: Limits, how: Admit, lease: Lease, files: Sequence[Kept]
     ) -> Coordinates:
-        now = self.runtime.clock()
+        now, agent = self.runtime.clock(), self._agent(request)
         until = deadline(
             limits,
             request,
@@ -191,11 +191,11 @@ class Admission:
             has_fallback=request.intent in self.playbook.fallbacks,
         )
         opened = RunOpened(
-            request=request.named(self.playbook.agent.name).model_dump(mode="json"),
+            request=request.named(agent.name).model_dump(mode="json"),
             request_sha256=request.digest,
             limits=limits.model_dump(mode="json"),
-            agent=self.playbook.agent.name,
-            model=self.playbook.agent.model_at(request.intent, 1),
+            agent=agent.name,
+            model=agent.model_at(request.intent, 1),
             agent_until_ms=until.agent_until_ms,
             deadline_ms=until.deadline_ms,
             lease=asdict(lease.parts[0]),
@@ -238,7 +238,7 @@ class Admission:
             raise NotAdmitted(
                 f"attachments: {size} bytes together, and limits.attachment_bytes is {limits.attachment_bytes}."
             )
-        for model in [self.model_id] if self.model_id else self.playbook.agent.models_for(request.intent):
+        for model in [self.model_id] if self.model_id else self._agent(request).models_for(request.intent):
             try:
                 why = why_not_taken(files, self.playbook.models.card(model))
             except ModelRefused:
@@ -261,7 +261,7 @@ class Admission:
 
         That is if its own limits or its ``files`` forbid it.
         """
-        agent = self.playbook.agent
+        agent = self._agent(request)
         if not (request.limits or files) or request.intent in self.playbook.fallbacks:
             return  # a script asks no model
         usual = self.model_id or agent.model_at(request.intent, 1)
@@ -270,7 +270,9 @@ class Admission:
             if why_not_taken(files, self.playbook.models.card(model)):
                 model = usual
             price = self.playbook.models.price(model, on=self.runtime.clock().date()).worst(agent.service_tier)
-            why = why_no_attempt(self.playbook, request, limits, price, self.playbook.models.card(model), files)
+            why = why_no_attempt(
+                self.playbook.as_agent(agent), request, limits, price, self.playbook.models.card(model), files
+            )
         except ModelRefused:
             return  # the model is wrong: the run reports it
         if why:
@@ -310,10 +312,19 @@ class Admission:
             self.announcements.send(run, RunAnnounced.key(), told)
             self.replies.send(run, request.reply_to, told)
 
+    def _agent(self, request: RunRequest) -> AgentConfig:
+        """Return the request's agent, or that of agent.yaml if it names none. Raises ``NotAdmitted``."""
+        agents = self.playbook.agents
+        agent = self.playbook.agent if request.agent is None else agents.get(request.agent)
+        if agent is None:
+            said = "agent is" if len(agents) == 1 else "agents are"
+            raise NotAdmitted(
+                f"agent {request.agent!r} is not deployed here; this playbook's {said} {', '.join(map(repr, agents))}."
+            )
+        return agent
+
     def _limits(self, request: RunRequest) -> Limits:
-        agent = self.playbook.agent
-        if request.agent not in (None, agent.name):
-            raise NotAdmitted(f"agent {request.agent!r} is not deployed here; this playbook's agent is {agent.name!r}.")
+        agent = self._agent(request)
         if request.intent is not None and request.intent not in agent.intents:
             raise NotAdmitted(
                 f"intent {request.intent!r} is not in the playbook. "

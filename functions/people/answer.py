@@ -97,6 +97,8 @@ class Answers:
         run = self.log.read(escalation.run_id)
         answer = self.approvals.in_form(escalation, answer, run)
         decision = _decision_of(escalation, answer)
+        if isinstance(decision, HandOver) and decision.agent is not None:
+            _check_agent(decision.agent, run, self.runtime.get(playbook_of))
         escalation = ApprovalPolicy.of(escalation, run, self.runtime.get(playbook_of)).applied_to(escalation)
         # A repeat passed these checks when it came first.
         if not _is_repeat(escalation, answer) and not _is_latest_change(escalation, answer):
@@ -417,7 +419,7 @@ def _decision_of(escalation: Escalation, answer: PersonsAnswer) -> Answer | Call
         raise InvalidInput(f"decision.text: {long}. Shorten it, or say where the rest is.")
     if escalation.is_clarification:
         granted = isinstance(decision, HandOver) and decision.add_budget_microusd
-        if not isinstance(decision, HandOver) or decision.to is not Planner.AGENT or granted:
+        if not isinstance(decision, HandOver) or decision.to is not Planner.AGENT or granted or decision.agent:
             raise InvalidInput("decision: the agent asks the requester; their reply goes back to it as guidance.")
         return decision
     if isinstance(decision, HandOver) and decision.to is Planner.REQUESTER:
@@ -425,6 +427,17 @@ def _decision_of(escalation: Escalation, answer: PersonsAnswer) -> Answer | Call
     if isinstance(decision, HandOver) and decision.to is Planner.PERSON:
         raise InvalidInput("decision.to: a person cannot hand over to a person; leave the escalation open instead.")
     return decision
+
+
+def _check_agent(name: str, run: Run, playbook: Playbook) -> None:
+    """Raise ``InvalidInput`` if a person hands back to an agent that cannot go on with the request."""
+    intent = run.opening.request.intent
+    able = [agent for agent, config in playbook.agents.items() if config.knows(intent)]
+    if name not in able:
+        raise InvalidInput(
+            f"decision.agent: there is no agent {name!r} that takes a request of the intent {intent!r}. "
+            f"Leave it out, or name one of: {', '.join(able)}."
+        )
 
 
 def _latest_replied(run: Run, by: str, said: HandOver) -> str | None:

@@ -31,6 +31,7 @@ from ballast.log.events import PlanDecided
 from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.seal import Seal, SealSettings
 from ballast.playbook import Playbook, load_playbook
+from ballast.playbook.agents import requested_agent
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.values import dataclass
@@ -82,7 +83,7 @@ class RollbackPlanner:
             return _decided(task, HandOver(to=Planner.PERSON, reason=ExitReason.ROLLBACK_INCOMPLETE), note=note)
         intent = run.opening.request.intent
         to = run.successor(Planner.ROLLBACK, has_fallback=intent in self.playbook.fallbacks)
-        if to is Planner.FALLBACK and not self.playbook.agent.starts_clean(intent):
+        if to is Planner.FALLBACK and not requested_agent(self.playbook, run).agent.starts_clean(intent):
             return _decided(task, HandOver(to=to, reason=ExitReason.EFFECTS_KEPT))
         if run.frozen:
             # Checked before the first undo: a run that is half undone is harder to judge.

@@ -96,6 +96,9 @@ class ScriptModel:
     The number of completions in the request selects the step, so that a retried request and concurrent runs
     each get the right one. A failing step has no completion that counts: it is used
     once per conversation (identified by its first message), then its successor.
+
+    In a playbook with several agents (``requestMetadata`` names the agent) the steps are those of the whole run: an
+    agent that was handed the run begins a conversation, and goes on in the script where the agent before it stopped.
     """
 
     def __init__(self, steps: Sequence[Step], name: str = "script") -> None:
@@ -110,6 +113,9 @@ class ScriptModel:
                 failing = []
         self._slots.append((failing, None))
         self._failed: Counter[tuple[str, int]] = Counter()
+        #: Of runs of several agents: the steps before each conversation, and those that a run has used.
+        self._before: dict[tuple[str, str, str], int] = {}
+        self._used: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     @classmethod
@@ -130,7 +136,7 @@ class ScriptModel:
 
     def reply(self, request: Mapping[str, Any], _model_id: str, /) -> Reply:
         """Return the reply of the step."""
-        position = turns_taken(request)
+        position = self.position(request)
         if position >= len(self._slots):
             raise self._ended(position)
         failing, step = self._slots[position]
@@ -142,7 +148,28 @@ class ScriptModel:
                 raise _failure(failing[failed])
         if step is None:
             raise self._ended(position)
+        if run := request.get("requestMetadata", {}).get("run"):
+            self._used[run] = max(self._used[run], position + 1)
         return _reply(step, request, position)
+
+    def position(self, request: Mapping[str, Any]) -> int:
+        """Return the position of the request's step, from 0."""
+        named = request.get("requestMetadata", {})
+        run, agent = named.get("run", ""), named.get("agent")
+        if agent is None:
+            return turns_taken(request)
+        conversation = run, agent, canonical(request.get("messages", [])[:1])
+        with self._lock:
+            return self._before.setdefault(conversation, self._used[run]) + turns_taken(request)
+
+    @property
+    def state(self) -> Any:
+        """What it has said so far, for one who goes on from here."""
+        return self._failed, self._before, self._used
+
+    @state.setter
+    def state(self, said_so_far: Any) -> None:
+        self._failed, self._before, self._used = said_so_far
 
     def _ended(self, position: int) -> ModelError:
         return ModelError(

@@ -28,7 +28,7 @@ class Played:
 def play(world: World, scenario: Scenario, plan: Plan | None = None) -> Played:
     """Play it, and return what was seen on the way."""
     plan = plan or Plan()
-    world.declare(scenario.policies)
+    world.declare(scenario.policies, scenario.agents)
     world.renew(ScriptModel.of(scenario.says, scenario.name) if scenario.says else None, plan)
     outside = Outside(world, scenario)
     world.people, world.at_state = outside.act, outside.at_state

@@ -41,6 +41,7 @@ class Scenario:
     sweeps    what runs on a schedule has its turn as well, though nothing is left for it
     operator  what an operator does, and when
     policies  what tools declare otherwise than the desk's do: fields of ``EffectPolicy``, by tool
+    agents    other agents than the desk's, to which it may hand over: what they have otherwise, by name
     status    how it ends: ``run.ended``'s status and whose answer it is
     """
 
@@ -57,6 +58,7 @@ class Scenario:
     sweeps: bool = False
     operator: Operator | None = None
     policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    agents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     status: str = "answered"
     whose: str | None = "agent"
 
@@ -269,6 +271,20 @@ SCENARIOS = (
         ],
         [{"reply": "O-1002, please."}],
         intent="cancel_order",
+    ),
+    Scenario(
+        "another agent",
+        "Please cancel order O-1002 and give me my 84.50 dollars back.",
+        [
+            _LOOK_UP,
+            {"call": [_call("cancel_order", order_id="O-1002")]},
+            {"call": [_call("hand_over", agent="billing", note="O-1002 is cancelled. Refund it.")]},
+            {"call": [_call("refund_order", order_id="O-1002", amount_usd="84.50", reason="cancelled")]},
+            {"say": "O-1002 is cancelled, and 84.50 USD go back."},
+        ],
+        intent="cancel_order",
+        context={"order_id": "O-1002"},
+        agents={"billing": {"tools": ("look_up_order", "refund_order"), "instructions": "You refund orders."}},
     ),
     Scenario(
         "the model is away",

@@ -59,6 +59,18 @@ def test_a_call_without_attempts_left_is_settled_by_the_state_that_no_run_enters
         assert after in [invocation.state for invocation in world.invocations]
 
 
+def test_a_hand_over_to_another_agent_survives_what_happens_to_its_turn(world: World, before: Shop) -> None:
+    recorded = record(world, BY_NAME["another agent"])
+    plans = [one.number for one in recorded.played.invocations if one.state == "Plan"]
+    cases = [case for case in derive(recorded, Novelty([recorded], 1)) if case.begins_at in plans[2:4]]
+
+    results = [judge(world, case, before, recorded) for case in cases[:: 3 if FULL else 8]]
+
+    assert len(results) > 2
+    assert [result for result in results if result.wrong] == []
+    assert [one.taker for one in world.events(BY_NAME["another agent"].run_id).agent_changes] == ["billing"]
+
+
 #: What hurts a single call in ``Execute``: a death before or after a request, a second delivery, a time that is up.
 SINGLE = {
     "approved": ("dies after",),

@@ -33,7 +33,7 @@ from cli.local_stack import package_of
 from localcloud.clock import NOON, virtual_time
 from localcloud.cloud import PLAYBOOK, ROOT
 from localcloud.converse.script import ScriptModel
-from localcloud.converse.source import Reply, turns_taken
+from localcloud.converse.source import Reply
 from localcloud.functions import Function
 from localcloud.moto_seams.imports import import_moto
 from localcloud.moto_seams.replaced import replaced
@@ -117,12 +117,19 @@ class World:
         """Return a client of the test's own: no fault touches it."""
         return self._admin.client(service)
 
-    def declare(self, policies: Mapping[str, Mapping[str, Any]]) -> None:
-        """Let tools declare these, and else what the desk's do."""
+    def declare(
+        self, policies: Mapping[str, Mapping[str, Any]], agents: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        """Let tools declare these, and else what the desk's do; let the desk hand over to these agents."""
         tools = dict(self._desk.tools)
         for name, declared in policies.items():
             tools[name] = replace(tools[name], policy=replace(tools[name].policy, **declared))
         self.playbook = replace(self._desk, tools=tools) if policies else self._desk
+        if agents:
+            first = self._desk.agent
+            others = {name: first.model_copy(update={"name": name, **given}) for name, given in agents.items()}
+            desk = first.model_copy(update={"hand_over_to": dict.fromkeys(others, "When it is theirs.")})
+            self.playbook = replace(self.playbook, agent=desk, others=others)
 
     def keep(self) -> None:
         """Let every case begin with what the tables hold now."""
@@ -344,22 +351,22 @@ class _Workflow:
 
 
 class _Meddled:
-    """A script whose replies a plan may change. ``state``: the failures that it has said already."""
+    """A script whose replies a plan may change. ``state``: what it has said already."""
 
     def __init__(self, world: World, model: ScriptModel) -> None:
         self._world, self._model = world, model
 
     @property
     def state(self) -> Any:
-        return self._model._failed
+        return self._model.state
 
     @state.setter
-    def state(self, failed: Any) -> None:
-        self._model._failed = failed
+    def state(self, said_so_far: Any) -> None:
+        self._model.state = said_so_far
 
     def reply(self, request: Mapping[str, Any], model_id: str, /) -> Reply:
         reply = self._model.reply(request, model_id)
-        return self._world.plan.replying(self._world, turns_taken(request) + 1, reply)
+        return self._world.plan.replying(self._world, self._model.position(request) + 1, reply)
 
 
 @contextmanager

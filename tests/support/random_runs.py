@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, RunRequest, ToolCall
+from ballast.contracts.task import HandedOver
 from ballast.log.event import Event
 from tests.support.runs import Decided, Story
 
@@ -34,7 +35,9 @@ _CALLS = st.builds(
 _SERVERS = st.just({"toolUse": {"toolUseId": "srv", "name": "web", "input": {}, "type": "server_tool_use"}})
 # Made once: creating a strategy costs more than drawing from it.
 _BELOW = {size: st.integers(0, size - 1) for size in range(1, 20)}
-_KINDS = st.sampled_from(["calls"] * 6 + ["answer", "odd", "question"])
+_KINDS = st.sampled_from(["calls"] * 6 + ["answer", "odd", "question", "hand_over"])
+AGENTS = ("support", "billing", "archive")
+_AGENTS = st.sampled_from(AGENTS)
 _BESIDE = st.lists(_WORDS | _REASONING | _SERVERS, max_size=2)
 _SOME_CALLS, _A_CALL = st.lists(_CALLS, min_size=1, max_size=3), st.lists(_CALLS, max_size=1)
 _USAGE = st.sampled_from([{"inputTokens": 100, "outputTokens": 20}] * 4 + [{}])
@@ -54,6 +57,10 @@ def replies(draw: st.DrawFn) -> dict[str, Any]:
         case "question":
             ask = {"toolUseId": "call_0", "name": "ask_requester", "input": {"question": "Which order?"}}
             content, stop_reason = [*beside, {"toolUse": ask}], "tool_use"
+        case "hand_over":
+            sent = {"agent": draw(_AGENTS), "note": "Look at O-1."}
+            use = {"toolUseId": "call_0", "name": "hand_over", "input": sent}
+            content, stop_reason = [*beside, {"toolUse": use}], "tool_use"
         case _:
             content, stop_reason = [*beside, *draw(_A_CALL)], draw(_ODD)
     return {
@@ -79,6 +86,9 @@ class _Walk:
     def __init__(self, draw: st.DrawFn, story: Story) -> None:
         self.draw, self.story = draw, story
         self.turn, self.planner = 1, Planner.AGENT
+        self.agent = AGENTS[0]
+        #: The agent that the workflow has replaced, and that the next event tells of.
+        self.cut: dict[str, Any] = {}
         self.in_flight: list[Event] = []
         self.to_announce: list[int] = []
 
@@ -109,6 +119,7 @@ class _Walk:
         self._late()
         match self.planner:
             case Planner.AGENT:
+                self.story.agents[self.turn] = self.agent
                 return self._agent()
             case Planner.ROLLBACK:
                 return self._rollback()
@@ -134,22 +145,24 @@ class _Walk:
                     self._late()
                 case "hang":
                     self.in_flight.append(asked)
+                    self.cut = {"handed_over": HandedOver(**{"from": Planner.AGENT}, reason=ExitReason.MODEL_TIMEOUT)}
                     return HandOver(to=Planner.ROLLBACK, reason=ExitReason.MODEL_TIMEOUT)
         return self.story.decides(self.turn, Planner.AGENT, over, note="The model did not answer.")
 
     def _rollback(self) -> Decided:
-        run = self.story.run
+        run, cut = self.story.run, self.cut
+        self.cut = {}
         failed = [one for one in run.calls if one.planner is Planner.ROLLBACK and one.status != "ok"]
         left = run.to_undo
         if failed:
             over = HandOver(to=Planner.PERSON, reason=ExitReason.ROLLBACK_INCOMPLETE)
-            return self.story.decides(self.turn, Planner.ROLLBACK, over, note="The undo did not work.")
+            return self.story.decides(self.turn, Planner.ROLLBACK, over, note="The undo did not work.", **cut)
         if left and left[0].undo:
             undo = CallTools(calls=(left[0].undo,))
             undoes = [left[0].turn, left[0].index]
-            return self.story.decides(self.turn, Planner.ROLLBACK, undo, undoes=undoes)
+            return self.story.decides(self.turn, Planner.ROLLBACK, undo, undoes=undoes, **cut)
         to = run.successor(Planner.ROLLBACK, has_fallback=self._one(True, False))
-        return self.story.decides(self.turn, Planner.ROLLBACK, HandOver(to=to, reason=ExitReason.ROLLED_BACK))
+        return self.story.decides(self.turn, Planner.ROLLBACK, HandOver(to=to, reason=ExitReason.ROLLED_BACK), **cut)
 
     def _fallback(self) -> Decided:
         decision = self._one(
@@ -172,6 +185,7 @@ class _Walk:
         if decision.to is Planner.REQUESTER:
             return self._ask_requester()
         self.planner = decision.to
+        self.agent = decision.agent or self.agent
         return self._next_turn()
 
     def _next_turn(self) -> None:
@@ -214,6 +228,7 @@ class _Walk:
             reason=ExitReason.GUIDANCE,
             guidance=self._one("", f"Guidance {self.turn}."),
             add_budget_microusd=self._one(0, 50_000),
+            agent=self._one(None, None, None, *AGENTS),
         )
         return self.story.person(self.turn, back)
 

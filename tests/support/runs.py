@@ -38,6 +38,7 @@ from ballast.log.events import (
     RunOpened,
     RunRefused,
 )
+from ballast.playbook.agents import hand_over_of, to_agent
 from ballast.run import Run
 from functions.agent.decision import question_to_requester
 from functions.agent.prompt import new_messages
@@ -59,11 +60,15 @@ Decided = CallTools | Answer | HandOver
 
 @dataclass
 class Story:
-    """A run's log while it grows. Each method writes what one step of the work records."""
+    """A run's log while it grows. Each method writes what one step of the work records.
+
+    agents  the agent in charge of each turn of the agent, as the workflow went
+    """
 
     request: RunRequest = REQUEST
     limits: Limits = field(default_factory=Limits)
     written: list[Event] = field(default_factory=list)
+    agents: dict[int, str] = field(default_factory=dict)
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -136,7 +141,8 @@ class Story:
         to = self.run.successor(Planner.AGENT, has_fallback=True)
         decision = completion.decision or HandOver(to=to, reason=completion.reason)
         if isinstance(decision, CallTools):
-            decision = question_to_requester(decision) or decision
+            sent = hand_over_of(decision.calls[0]) if len(decision.calls) == 1 else None
+            decision = to_agent(sent) if sent else question_to_requester(decision) or decision
         charge: dict[str, Any] = {"turn": turn, "attempt": attempt, "cost_microusd": requested.reserved_microusd}
         if tokens := completion.tokens:
             charge["cost_microusd"] = min(cost, requested.reserved_microusd)

@@ -13,6 +13,7 @@ from ballast.yaml_files import NotJson, NotYaml, parse, parsed_path, read_yaml
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "packaging" / "parse_yaml.py"
 LAYER = {"support/agent.yaml": "name: yes\nday: 2026-01-31\n", "support/models.yaml": "off: yes\nx: true\n"}
+AGENTS = {"agents/billing.yaml": "cache: off", "support/agents/billing.yaml": "ask_requester: on"}
 
 
 def layer(folder: Path, files: dict[str, str]) -> Path:
@@ -43,6 +44,15 @@ def test_what_the_build_parsed_is_what_the_file_says(tmp_path: Path, monkeypatch
     for file in files:
         file.write_text("[", encoding="utf-8")  # no parser looks at it any more
     assert [read_yaml(file) for file in files] == before
+
+
+def test_the_files_of_other_agents_are_parsed_as_agent_yaml_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = layer(tmp_path, LAYER | AGENTS | {"agent.yaml": "name: root"})
+
+    parse_layer(folder, monkeypatch)
+
+    parsed = [json.loads(parsed_path(folder / name).read_text()) for name in AGENTS]
+    assert parsed == [{"cache": False}, {"ask_requester": True}] == [read_yaml(folder / name) for name in AGENTS]
 
 
 def test_a_file_that_is_not_yaml_fails_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,13 @@ export function turnCard(turn, filesOf) {
   const number = whole(turn.turn) ?? "?";
   const planner = text(turn.planner);
   const look = PLANNERS.includes(planner) ? planner : "plain";
+  const name = agentName(planner, turn.by_agent);
   const decided = object(turn.decided);
   const escalation = turn.escalation ? object(turn.escalation) : null;
   const after = whole(turn.at_ms) === null ? "" : `at ${span(turn.at_ms)}`;
-  return el("li", { class: `turn by-${look}`, "aria-label": `Turn ${number}, ${brief(planner, 40)}` },
+  return el("li", { class: `turn by-${look}`, "aria-label": `Turn ${number}, ${name}` },
     el("header", {},
-      el("h3", {}, `Turn ${number} `, el("span", { class: "planner", text: brief(planner, 40) })),
+      el("h3", {}, `Turn ${number} `, el("span", { class: "planner", text: name })),
       el("span", { class: "dim", text: after }),
       el("span", { class: "grow" }),
       soFar(turn)),
@@ -197,7 +198,7 @@ function decidedLines(decided, escalation) {
   return [
     text(decided.note) && labelled("note", block(decided.note)),
     decided.kind === "answer" && labelled("answer", block(text(decided.text), { className: "answer" })),
-    text(decided.guidance) && labelled(escalation?.kind === "question" ? "reply" : "guidance", block(decided.guidance)),
+    text(decided.guidance) && labelled(wordsLabel(decided, escalation), block(decided.guidance)),
     whole(decided.add_budget_microusd) > 0 && labelled("budget", el("div", { text: addedBudget(decided) })),
     text(breaker.mode) &&
       labelled("breaker", el("div", { class: "untrusted", text: brief(breakerWords(breaker), 300) })),
@@ -252,11 +253,24 @@ function escalationLines(asked) {
   ];
 }
 
-function pivotLine({ giver, taker, reason, why, error }) {
+/** Whose words a decision carries: a person's, the requester's, or the agent's own. */
+function wordsLabel(decided, escalation) {
+  if (escalation) return escalation.kind === "question" ? "reply" : "guidance";
+  return decided.to === "requester" ? "question" : "note";
+}
+
+/** A planner, and the agent's name in a run that was handed to another agent. */
+function agentName(planner, agent) {
+  return text(agent) ? `${brief(planner, 40)} ${brief(agent, 80)}` : brief(planner, 40);
+}
+
+function pivotLine({ giver, taker, reason, why, error, from_agent, to_agent }) {
+  const from = agentName(giver, giver === "agent" && from_agent);
+  const to = agentName(taker, to_agent);
   return el(
     "p",
     { class: "hand-over" },
-    el("b", { class: "untrusted", text: `${brief(giver, 40)} → ${brief(taker, 40) || "?"}` }),
+    el("b", { class: "untrusted", text: `${from} → ${to || "?"}` }),
     el("span", {
       class: "untrusted",
       text: ` because ${brief(text(why) || text(reason), 200) || "the log does not say why"}`,

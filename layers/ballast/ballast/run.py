@@ -26,6 +26,7 @@ from ballast.contracts import Effects, ExitReason, Planner, RunRequest, ToolCall
 from ballast.contracts.attachment import Kept
 from ballast.contracts.notice import Outcome, RunEscalated
 from ballast.contracts.task import LAST_TURN
+from ballast.folds.agents import AgentChange, Used, agent_at, agent_changes, used_by
 from ballast.folds.append_only import PersistentDict
 from ballast.folds.approvals import (
     ApprovalRound,
@@ -450,6 +451,21 @@ class Run(Sequence[Event]):
     def stopped_loops(self) -> tuple[StoppedLoop, ...]:
         """The loops that were stopped, in order, each with its estimated further cost."""
         return stopped_loops(self)
+
+    # ── its agents ───────────────────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def agent_changes(self) -> tuple[AgentChange, ...]:
+        """The changes of the agent in charge, in order; empty in a run with one agent."""
+        return agent_changes(self)
+
+    def agent_at(self, turn: int) -> str:
+        """Return the name of the agent in charge of that turn; "" if the log does not say it."""
+        return agent_at(self, turn)
+
+    def used_by(self, agent: str) -> Used:
+        """Return what one agent used in its own turns."""
+        return used_by(self, agent)
 
     # ── people's answers ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -46,6 +46,7 @@ from ballast.contracts.timeline import (
     Unreadable,
 )
 from ballast.errors import LogCorrupt
+from ballast.folds.agents import AgentChange
 from ballast.folds.approvals import ApprovalRound
 from ballast.folds.calls import CallState, Proposed
 from ballast.folds.conversation import in_full
@@ -165,7 +166,7 @@ class _TimelineOf:
         degraded = ended is not None and ended.degraded
         if degraded and not reason:
             reason = _known(lambda: run.why_it_stopped, None) or next(
-                (turn.pivot.reason for turn in turns if turn.pivot), ""
+                (turn.pivot.reason for turn in turns if turn.pivot and not turn.pivot.to_agent), ""
             )
         if status == "corrupt":
             ending = _UNREADABLE
@@ -333,8 +334,17 @@ class _TimelineOf:
                 why = {"reason": cut.reason, "why": meaning(cut.reason), "error": cut.error or ""}
                 pivot = Pivot(giver=cut.planner, taker=after, **why)
             in_charge = pivot.taker if pivot else (in_charge if planner in _ASKED else planner)
-            named.append(turn.model_copy(update={"planner": planner, "pivot": pivot}))
+            if pivot and (change := self.agent_changes.get(turn.turn)):
+                pivot = pivot.model_copy(update={"from_agent": change.giver, "to_agent": change.taker})
+            agent = self.run.agent_at(turn.turn) if self.agent_changes and planner == Planner.AGENT else ""
+            named.append(turn.model_copy(update={"planner": planner, "pivot": pivot, "by_agent": agent}))
         return named
+
+    @cached_property
+    def agent_changes(self) -> Mapping[int, AgentChange]:
+        """The changes of the agent in charge, by turn."""
+        none: tuple[AgentChange, ...] = ()
+        return {change.turn: change for change in _known(lambda: self.run.agent_changes, none)}
 
     def handed_over(self, turn: int) -> HandedOver | None:
         """Return the planner that was replaced before that turn, and the reason."""
@@ -721,7 +731,7 @@ def _answered(by: str, turns: Sequence[Turn]) -> str:
     else:
         name = planner_name(by) or "somebody"
         sentence = f"{name[:1].upper()}{name[1:]} {after}"
-    first = next((turn.pivot for turn in turns if turn.pivot), None)
+    first = next((turn.pivot for turn in turns if turn.pivot and not turn.pivot.to_agent), None)
     if by != Planner.AGENT and first:
         return f"{sentence}, because {planner_name(first.giver)} was stopped: {first.why}."
     return f"{sentence}, with the help of {person}." if by == Planner.AGENT and person else f"{sentence}."

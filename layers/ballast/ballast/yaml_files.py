@@ -1,4 +1,4 @@
-"""YAML files of a deployment, as plain JSON: ``agent.yaml`` and model cards.
+"""YAML files of a deployment, as plain JSON: ``agent.yaml``, other agents' files, and model cards.
 
 The build parses each one (``packaging/parse_yaml.py``), so that no function imports a parser. Imports nothing of
 Ballast: the build runs this module on its own.
@@ -9,8 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-#: The file whose booleans are those of YAML 1.1, where ``on`` and ``yes`` are true as well.
-AGENT_FILE = "agent.yaml"
+#: The file of an agent, and the folder of other agents' files. Their booleans are those of YAML 1.1, where ``on`` and
+#: ``yes`` are true as well.
+AGENT_FILE, AGENTS_FOLDER = "agent.yaml", "agents"
 
 
 class NotYaml(ValueError):
@@ -43,7 +44,7 @@ def parse(file: Path) -> str:
 
     text = file.read_text(encoding="utf-8")
     try:
-        data: Any = yaml.load(text, _loader(file.name == AGENT_FILE))  # noqa: S506  a safe one
+        data: Any = yaml.load(text, _loader(_is_an_agents(file)))  # noqa: S506  a safe one
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -54,6 +55,11 @@ def parse(file: Path) -> str:
         return json.dumps(data, default=str)
     except (TypeError, ValueError, RecursionError) as problem:  # a date as a key, or an anchor inside itself
         raise NotJson(f"holds a value that JSON does not have: {problem}") from None
+
+
+def _is_an_agents(file: Path) -> bool:
+    folder = file.parent
+    return file.name == AGENT_FILE or (folder.name == AGENTS_FOLDER and (folder.parent / AGENT_FILE).is_file())
 
 
 @cache

@@ -143,6 +143,27 @@ def test_hand_overs_say_from_whom_to_whom_and_why(visit: Any) -> None:
     ]
 
 
+def test_a_hand_over_to_another_agent_names_both_and_the_turns_of_each(visit: Any, api: Any) -> None:
+    back = {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": "Go on."}
+    answered = event("0007.escalation.answered", 80, by="Dana", decision=back)
+    note = "Look at <b>O-1004</b>."
+    over = responded(
+        8, 91, "", 10, kind="hand_over", to="agent", reason="another_agent", guidance=note, agent="billing"
+    )
+    log = [*LOG, event("0007.escalation.opened", 70, escalation_id=esc_id("q"), reason="no_fallback"), answered]
+    api.answers |= logged("w", [*log, requested(8, 90, {"text": "…"}), over, requested(9, 92, {"text": "…"})])
+
+    page = visit(f"#{RUN}")
+
+    expect(turn(page, 8).get_by_role("heading")).to_have_text("Turn 8 agent support")
+    expect(turn(page, 8)).to_contain_text(note)
+    expect(turn(page, 8).locator(".hand-over")).to_have_text(
+        "agent support → agent billing because the agent handed over to another agent"
+    )
+    expect(turn(page, 9).get_by_role("heading")).to_have_text("Turn 9 agent billing")
+    expect(turn(page, 7).get_by_role("heading")).to_have_text("Turn 7 human")
+
+
 def test_a_question_to_the_requester_and_the_reply_are_part_of_the_timeline(visit: Any, api: Any) -> None:
     question = {"kind": "question", "reason": "question", "summary": "Which of your two orders?"}
     reply = {"kind": "question"} | {

@@ -30,8 +30,8 @@ def read(name: str) -> dict[str, Any]:
 def without_additions(reading: Any) -> Any:
     """Return what was read, without what the version before did not show.
 
-    That is how a prompt was sent, what the cache saved, a run's files, and why people were asked once they have
-    answered.
+    That is how a prompt was sent, what the cache saved, a run's files, which agent did what, and why people were
+    asked once they have answered.
     """
     if isinstance(reading, dict):
         return {name: without_additions(value) for name, value in reading.items() if name not in _ADDED}
@@ -43,6 +43,7 @@ def without_additions(reading: Any) -> Any:
 
 _ADDED = {"sent_as", "cache_saved_microusd", "cache_saved", "cache_read"}
 _ADDED |= {"attachments", "attachment_bytes", "files", "recorded_files"}
+_ADDED |= {"by_agent", "from_agent", "to_agent"}
 _ASKED_BECAUSE = re.compile(r"\s+\(asked\s+because[^)]*\)")
 
 #: What the version before said wrongly: its trace left out what tools cost, here $0.0015, until the run had ended.

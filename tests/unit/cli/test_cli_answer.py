@@ -32,6 +32,10 @@ def test_back_to_agent_carries_guidance_and_budget_in_whole_micro_dollars() -> N
     }
 
 
+def test_back_to_agent_may_name_another_agent() -> None:
+    assert typed("--back-to-agent", "--guidance", "g", "--agent", "billing")["decision"]["agent"] == "billing"
+
+
 @pytest.mark.parametrize(
     ("amount", "microusd"), [("0", 0), ("0.000001", 1), ("$1.10", 1_100_000), ("99999.000007", 99_999_000_007)]
 )
@@ -89,6 +93,7 @@ def test_approving_an_escalation_carries_out_what_was_proposed() -> None:
         (["--say", "  "], ESCALATION, "--say: the answer is empty"),
         (["--back-to-agent"], ESCALATION, "--guidance: say what"),
         (["--say", "x", "--guidance", "y"], ESCALATION, "--guidance goes with --back-to-agent"),
+        (["--say", "x", "--agent", "billing"], ESCALATION, "--agent goes with --back-to-agent"),
         (["--say", "x", "--add-budget", "1"], ESCALATION, "--add-budget goes with --back-to-agent"),
         (["--say", "x", "--comment", "y"], ESCALATION, "--comment goes with --approve or --reject"),
     ],

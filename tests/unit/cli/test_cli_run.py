@@ -24,6 +24,7 @@ def test_options_become_a_request_with_an_id_of_its_own() -> None:
     assert (request.text, request.intent, request.tenant) == ("Hi", "refund", "acme")
     assert request.context == {"order_id": "O-1=2"}
     assert request.agent == "support"
+    assert requested("--text", "Hi", "--agent", "billing").agent == "billing"
     assert request.request_id != requested("--text", "Hi").request_id
 
 
@@ -78,6 +79,7 @@ def test_a_wrong_file_names_the_field(tmp_path: Path, content: bytes, complaint:
         (["--text", "x", "--context", "=v"], "write KEY=VALUE"),
         (["--text", "x", "--context", "a:={"], "what follows := is not JSON"),
         (["f.json", "--intent", "x"], "--intent goes with --text"),
+        (["f.json", "--agent", "x"], "--agent goes with --text"),
         (["f.json", "--tenant", "x"], "--tenant goes with --text"),
         (["f.json", "--context", "a=b"], "--context goes with --text"),
     ],

@@ -136,6 +136,17 @@ def test_a_hand_over_shows_from_to_and_why() -> None:
     assert "hand-over agent → fallback: its limit of turns was reached (turn_limit) Boom" in seen
 
 
+def test_a_hand_over_to_another_agent_is_one_line_with_both_names() -> None:
+    pivot = Pivot(giver="agent", taker="agent", reason="another_agent", from_agent="triage", to_agent="billing")
+    said = Decided(kind="hand_over", to="agent", reason="another_agent", guidance="It is inv-7.")
+
+    seen = drawn(run(turn(by_agent="triage", decided=said, pivot=pivot)), width=120)
+
+    assert "turn 1 · agent triage" in seen
+    assert "note      It is inv-7." in seen
+    assert "agent triage → agent billing: the agent handed over to another agent (another_agent)" in seen
+
+
 def test_an_escalation_shows_what_was_asked_and_who_answered() -> None:
     asked = TurnEscalation(escalation_id="esc-1", reason="no_fallback", summary="Look at O-1.", by="Dana")
 

@@ -149,13 +149,21 @@ CONTRACTS = [
     ),
     _decision(
         HandOver,
-        {"kind": "hand_over", "to": "human", "reason": "deadline", "guidance": "Look.", "add_budget_microusd": 5},
+        {
+            "kind": "hand_over",
+            "to": "agent",
+            "reason": "deadline",
+            "guidance": "Look.",
+            "add_budget_microusd": 5,
+            "agent": "billing",
+        },
         {
             "kind": [],
             "to": NO_PLANNER,
             "reason": NO_REASON,
             "guidance": NO_TEXT,
             "add_budget_microusd": [*NO_COUNT, -1],
+            "agent": [bad for bad in NO_NAME if bad is not None],
         },
     ),
     _contract(
@@ -231,6 +239,7 @@ CONTRACTS = [
         {"name": "support", "model": "m", "instructions": "Help.", "limits": {"turns": 3}}
         | {"inference": {"temperature": 0.5, "thinking": 2000, "effort": "low", "required": ["thinking"]}}
         | {"guardrail": {"id": "gr1abc", "version": 1}, "cache": {"ttl": "1h"}}
+        | {"tools": ["read"], "hand_over_to": {"billing": "Refunds."}}
         | {"intents": {"refund": {}}, "escalation_timeout_s": 60, "approval_timeout_s": 60}
         | {"ask_requester": True, "requester_timeout_s": 60, "service_tier": "flex"}
         | {"second_model": "n", "model_for": [{"model": "o", "intents": ["refund"]}, {"model": "p", "from_turn": 3}]}
@@ -256,6 +265,9 @@ CONTRACTS = [
             "cache": [None, "off", 0, 1, [], {"x": 1}, {"ttl": "2h"}, {"ttl": 300}, {"ttl": ["5m"]}],
             "limits": [*NO_OBJECT, None, {"turns": "3"}, {"turn": 3}],
             "intents": [*NO_OBJECT, None, {"refund": 1}, {"refund": {"x": 1}}, {"two words": {}}],
+            "tools": ["read", 1, {"read": 1}, ["two words"], [1], [None]],
+            "hand_over_to": ["billing", ["billing"], None, {"two words": "Refunds."}]
+            + [{"billing": bad} for bad in (None, "", " ", 1, "x" * 1_001)],
             "escalation_timeout_s": NO_SECONDS,
             "approval_timeout_s": NO_SECONDS,
             "approve_over_microusd": [*[one for one in NO_COUNT if one is not None], -1],

@@ -16,12 +16,13 @@ from ballast.folds.usage import Usage
 from ballast.log.event import Event, order
 from ballast.log.events import EscalationAnswered, ModelRequested, ModelResponded, PlanDecided
 from ballast.run import Run
-from tests.support.random_runs import runs
+from tests.support.random_runs import AGENTS, runs
 from tests.support.runs import Story
 from tests.support.sampling import examples
 
 FOLDS: dict[str, Callable[[Run], Any]] = {
     "prompt": lambda run: run.prompt,
+    "agents": lambda run: (run.agent_changes, [run.agent_at(turn) for turn in run.turns]),
     "outcome": lambda run: run.outcome,
     "to_announce": lambda run: run.to_announce,
     "calls": lambda run: run.calls,
@@ -58,6 +59,7 @@ REMEMBERING: dict[str, Callable[[Run], Any]] = {
     "loops": lambda run: detect(run, remember="loops"),
     "verdicts": lambda run: detect_proposed(run, 99, [ToolCall(tool="look", arguments={})], remember="loops"),
     "counts": lambda run: run.counts,
+    "used_by": lambda run: [run.used_by(agent) for agent in AGENTS],
     "prompts": lambda run: [prompt_digest(run, rebuild(run, asked), asked.inference) for asked in asked_of(run)],
     "digest": lambda run: prompt_digest(run, run.prompt, {}),
 }
@@ -150,6 +152,23 @@ def test_two_runs_that_grew_from_one_know_nothing_of_each_other(story: Story, da
             assert folds[name](grown) == folds[name](anew), name
 
 
+@given(story=runs())
+def test_the_agent_in_charge_of_a_turn_is_the_one_that_the_workflow_asked(story: Story) -> None:
+    for run in (story.run, Run(story.written)):
+        assert {turn: run.agent_at(turn) for turn in story.agents} == story.agents
+
+
+@given(story=runs())
+def test_what_the_agents_used_adds_up_to_what_the_run_used(story: Story) -> None:
+    run = story.run
+
+    used = [run.used_by(agent) for agent in AGENTS]
+
+    assert sum(one.charged_microusd for one in used) == run.usage.charged_microusd
+    assert sum(one.counts.turns for one in used) == run.counts.turns
+    assert sum(one.counts.tool_calls for one in used) == run.counts.tool_calls
+
+
 @given(story=runs(), seed=st.integers())
 def test_the_order_in_which_events_are_stored_means_nothing(story: Story, seed: int) -> None:
     shuffled = list(story.written)
@@ -202,7 +221,7 @@ def test_a_removed_event_leaves_no_prompt_that_covers_it_whole(story: Story, dat
 
     left = tuple(event for event in story.events if event.seq != victim)
 
-    with pytest.raises(KeyError):
+    with pytest.raises(LookupError):
         digest_of(left, asked)
 
 

@@ -123,3 +123,20 @@ def test_a_bad_script_is_refused_with_file_step_and_field(tmp_path: Path, text: 
 
     assert str(path) in str(caught.value)
     assert complaint in str(caught.value)
+
+
+def test_agents_that_hand_a_run_over_go_on_in_one_script() -> None:
+    model = ScriptModel.of([{"say": "one"}, {"say": "two"}, {"error": "ThrottlingException"}, {"say": "three"}])
+
+    def asked(agent: str, text: str, taken: int, run: str = "run-a") -> str:
+        messages = [{"role": "user", "content": [{"text": text}]}]
+        messages += [{"role": "assistant", "content": []}, {"role": "user", "content": []}] * taken
+        named = {"requestMetadata": {"run": run, "agent": agent}}
+        return str(model.reply({"messages": messages, **named}, "m").body["output"]["message"]["content"][0]["text"])
+
+    assert [asked("triage", "Hi", 0), asked("triage", "Hi", 1), asked("triage", "Hi", 1)] == ["one", "two", "two"]
+    with pytest.raises(ModelError):
+        asked("billing", "Hi, and what was done", 0)
+    assert asked("billing", "Hi, and what was done", 0) == "three"
+    assert asked("triage", "Hi", 0, run="run-b") == "one"
+    assert asked("triage", "Hi", 1) == "two"  # a late attempt at the turn before

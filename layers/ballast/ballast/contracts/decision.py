@@ -3,11 +3,19 @@
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
-from ballast.contracts.wire import Json, Text, Wire, complaints, validated
+from ballast.contracts.wire import Json, Name, Text, Wire, complaints, validated
 from ballast.errors import InvalidInput, LogCorrupt
 
 
@@ -115,6 +123,10 @@ class ExitReason(StrEnum):
     QUESTION = "question"
     REQUESTER_SILENT = "requester_silent"
 
+    # The agent hands over to another agent of the playbook; the one in charge is not in the playbook.
+    ANOTHER_AGENT = "another_agent"
+    NO_AGENT = "no_agent"
+
     # Nobody answered a request for approval in time, and the tool's rule is to hand over.
     APPROVAL_UNANSWERED = "approval_unanswered"
 
@@ -178,13 +190,32 @@ class Answer(Wire):
 
 
 class HandOver(Wire):
-    """Let another planner go on. Only a person gives the agent ``guidance`` and budget."""
+    """Let another planner go on, or another agent of the playbook. Only a person adds budget.
+
+    guidance  a person's words to the agent, the agent's question to the requester, or its note to another agent
+    agent     with ``to`` agent: the agent that goes on; None for the one that was in charge last
+    """
 
     kind: Literal["hand_over"] = "hand_over"
     to: Planner
     reason: ExitReason
     guidance: str = ""
     add_budget_microusd: int = Field(default=0, ge=0)
+    agent: Name | None = None
+
+    @model_validator(mode="after")
+    def _of_the_agent(self) -> Self:
+        if self.agent is not None and self.to is not Planner.AGENT:
+            raise ValueError("agent: names an agent, and `to` is not agent. Leave it out, or hand over to the agent")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out ``agent`` where there is none: older functions and logs do not know the field."""
+        made: dict[str, Any] = whole(self)
+        if self.agent is None:
+            made.pop("agent", None)
+        return made
 
 
 Decision = Annotated[CallTools | Answer | HandOver, Field(discriminator="kind")]

@@ -45,6 +45,8 @@ REASONS: dict[str, str] = {
     "lease_failed": "the budget that was added could not be leased",
     "question": "the agent asks the requester",
     "requester_silent": "the requester did not reply in time",
+    "another_agent": "the agent handed over to another agent",
+    "no_agent": "the playbook has no agent that may go on",
     "approval_unanswered": "nobody answered a request for approval in time",
     "approval_required": "a call needs a person's approval",
 }

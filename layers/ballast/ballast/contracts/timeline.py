@@ -287,19 +287,25 @@ class Decided(_Part):
 
 
 class Pivot(_Part):
-    """Another planner took over after this turn. ``why``: ``reason`` in words."""
+    """Another planner took over after this turn. ``why``: ``reason`` in words.
+
+    from_agent, to_agent  the agents' names, if another agent took over; else ""
+    """
 
     giver: _Str
     taker: _Str
     reason: _Str
     why: _Str = ""
     error: _Str = ""
+    from_agent: _Str = ""
+    to_agent: _Str = ""
 
 
 class Turn(_Part):
     """One turn. Money, tokens and calls are the run's totals at the end of the turn.
 
     planner               agent, fallback, rollback, human or requester
+    by_agent              name of the agent, of its turns in a run that was handed to another agent; else ""
     at_ms                 ms since the opening; null if the log has no entry of the turn
     spent_microusd        the known cost of models and tools; ``reserved_microusd`` is charged until there is an outcome
     cost_ceiling_microusd the admitted ceiling, plus the leased part of what people added
@@ -310,6 +316,7 @@ class Turn(_Part):
 
     turn: int
     planner: _Str
+    by_agent: _Str = ""
     at: _Str = ""
     at_ms: int | None = None
     attempts: tuple[ModelAttempt, ...] = ()

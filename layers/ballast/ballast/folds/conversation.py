@@ -6,16 +6,19 @@ that it continues. The exact prompt is the chain of those deltas and completions
     0001.model.requested ─▶ 0001.model.responded ◀─after─ 0002.model.requested ─▶ …
 
 A request without an answer, or with an answer after another planner took over, is not on the
-chain of later requests. Its cost still counts.
+chain of later requests. Its cost still counts. After a hand-over to another agent a new chain begins.
 
 The log holds the result of a call once, in ``call.settled``. The message that tells the model of it names that event::
 
     {"toolResult": {"toolUseId": "0001.1", "status": "success", "content": [{"result_of": "0001.call.1.settled"}]}}
+
+A text that quotes results names them in the same way: ``{"text_of": ["Result: ", {"result_of": "…"}]}``.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
@@ -57,8 +60,10 @@ class Prompt:
 
 
 def answered_prompt(run: Run) -> Prompt:
-    """Return the conversation up to and with the newest completion; empty before the first."""
+    """Return the conversation up to and with the newest completion of the agent in charge; empty before its first."""
     responded = run.newest(ModelResponded)
+    if responded is not None and run.agent_changes and run.agent_changes[-1].turn >= responded.turn:
+        return Prompt()
     return _through(run, None if responded is None else responded.seq)
 
 
@@ -100,12 +105,25 @@ def _with_results(part: Any, run: Run) -> Any:
             return {**part, "content": [_with_results(block, run) for block in blocks]}
         case {"toolResult": {**result}}:
             return {**part, "toolResult": _with_results(result, run)}
+        case {"text_of": [*parts]} if len(part) == 1:
+            return {"text": "".join(one if isinstance(one, str) else _quoted(one, run) for one in parts)}
         case {"result_of": str(seq)} if len(part) == 1:
-            settled = run.at(seq).fact
-            if not isinstance(settled, CallSettled):
-                raise LookupError(seq)
-            return result_block(settled.result)
+            return result_block(_result_at(seq, run))
     return part
+
+
+def _quoted(part: Any, run: Run) -> str:
+    match part:
+        case {"result_of": str(seq)} if len(part) == 1:
+            return json.dumps(_result_at(seq, run), ensure_ascii=False, sort_keys=True)
+    raise LookupError("text_of")
+
+
+def _result_at(seq: str, run: Run) -> Any:
+    settled = run.at(seq).fact
+    if not isinstance(settled, CallSettled):
+        raise LookupError(seq)
+    return settled.result
 
 
 def prompt_digest(run: Run, prompt: Prompt, inference: Mapping[str, Any]) -> str:

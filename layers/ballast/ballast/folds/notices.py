@@ -87,6 +87,7 @@ def summary(run: Run, reason: str) -> str:
     lines = [
         f"Reason: {reason}.",
         *([f"The agent was stopped by: {why}."] if why and why != reason else []),
+        *([f"Agents: {_agents(run)}."] if run.agent_changes else []),
         *([f"Effects: {_EFFECTS[stands]}."] if (stands := run.effects("waiting")) in _EFFECTS else []),
         f"Request ({request.intent or 'no intent'}): {_short(request.text)}",
     ]
@@ -103,6 +104,11 @@ def summary(run: Run, reason: str) -> str:
         f"${dollars(used.charged_microusd)} of ${dollars(opened.cost_ceiling_microusd)}."
     )
     return "\n".join(lines)
+
+
+def _agents(run: Run) -> str:
+    changes = run.agent_changes
+    return ", then ".join([changes[0].giver, *(f"{one.taker} after turn {one.turn}" for one in changes)])
 
 
 def proposed(run: Run) -> dict[str, object] | None:

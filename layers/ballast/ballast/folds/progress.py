@@ -153,9 +153,11 @@ def why_it_stopped(run: Run) -> ExitReason | None:
             why = cut.reason
         elif isinstance(fact, ModelResponded | PlanDecided):
             stands = run.proposals[event.turn].decision  # not the decision of a completion that came too late
-            if isinstance(stands, HandOver) and stands.reason is not ExitReason.QUESTION:
+            if isinstance(stands, HandOver) and stands.reason not in _GOES_ON:
                 why = stands.reason
     return why
 
 
+#: Reasons of a hand-over after which an agent goes on.
+_GOES_ON = (ExitReason.QUESTION, ExitReason.ANOTHER_AGENT)
 _STOPPING = frozenset({ModelResponded.NAME, PlanDecided.NAME, EscalationOpened.NAME})

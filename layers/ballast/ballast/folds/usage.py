@@ -222,12 +222,13 @@ def counts(run: Run) -> Counts:
     granted = run.opening.granted_turn if run.is_open else 0
 
     def with_turn(before: Counts, turn: Turn) -> Counts:
-        return before if turn.number <= granted else _counts_after(before, turn)
+        return before if turn.number <= granted else counts_after(before, turn)
 
     return run.over_turns(("counts", granted), Counts(), with_turn)
 
 
-def _counts_after(before: Counts, turn: Turn) -> Counts:
+def counts_after(before: Counts, turn: Turn) -> Counts:
+    """Return the counts with those of ``turn``."""
     made = turn.proposal
     agents = made is not None and made.planner is Planner.AGENT
     counted = replace(

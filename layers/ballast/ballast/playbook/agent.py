@@ -1,8 +1,14 @@
-"""``agent.yaml``: the agent's instructions, model, limits and intents."""
+"""``agent.yaml`` and ``agents/NAME.yaml``: an agent's instructions, model, limits, intents, tools and hand-overs.
+
+::
+
+    agent.yaml            the agent of a request that names none, and the rules of the whole stack
+    agents/billing.yaml   another agent: its own keys; the stack's rules (``OF_THE_STACK``) are those of agent.yaml
+"""
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -91,8 +97,31 @@ class ModelFor(Wire):
         return self
 
 
+#: Keys of ``agent.yaml`` that hold for every agent: rules about a run, its people, its money and what it trusts. A
+#: hand-over cannot change them, so no other file has them.
+OF_THE_STACK = frozenset(
+    {
+        "out_of_budget",
+        "max_grant_usd",
+        "guardrail",
+        "escalation_timeout_s",
+        "approval_timeout_s",
+        "approve_over_microusd",
+        "on_unanswered",
+        "park_timeout_s",
+        "moves",
+        "requester_timeout_s",
+        "sensitive",
+        "fallback_starts_clean",
+        "trust_text",
+        "ground_answers",
+        "answer_ids",
+    }
+)
+
+
 class AgentConfig(Wire):
-    """The content of ``agent.yaml``.
+    """The content of ``agent.yaml``, or of ``agents/NAME.yaml`` with the stack's rules of ``agent.yaml``.
 
     name          the value that a request's ``agent`` must have
     model         the Bedrock model id, inference profile or ARN; it needs a model card. ``region.MODEL`` is
@@ -112,6 +141,8 @@ class AgentConfig(Wire):
     guardrail     the guardrail of Bedrock that reads each prompt and reply; the agent's role needs the right to it
     limits        the ceilings of a run; requests and intents may only tighten them
     intents       by name
+    tools         names of the tools that it is offered; null for all
+    hand_over_to  other agents that may go on in its place, each with the words that tell it when
     escalation_timeout_s  how long a run waits for a person
     approval_timeout_s    how long a call waits for an approval
     approve_over_microusd  a call with a higher declared cost needs a person's approval; null: no such rule
@@ -141,6 +172,8 @@ class AgentConfig(Wire):
     guardrail: Guardrail | None = None
     limits: Limits = Limits()
     intents: dict[Name, Intent] = Field(default_factory=dict)
+    tools: tuple[Name, ...] | None = None
+    hand_over_to: dict[Name, Annotated[Text, Field(min_length=1, max_length=1_000)]] = Field(default_factory=dict)
     escalation_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 24 * 3600
     approval_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 4 * 3600
     approve_over_microusd: Annotated[int, Field(ge=0)] | None = None
@@ -210,6 +243,29 @@ class AgentConfig(Wire):
         known = self.intents.get(intent) if intent else None
         return known is None or known.writes is None or tool in known.writes
 
+    def offers(self, tool: str) -> bool:
+        """Return whether the agent may be offered that tool."""
+        return self.tools is None or tool in self.tools
+
+    def knows(self, intent: str | None) -> bool:
+        """Return whether it takes requests of that intent; every agent takes a request without one."""
+        return intent is None or intent in self.intents
+
+    def going_on_from(self, giver: Self, intent: str | None) -> Self:
+        """Return this agent as it goes on with a request of that intent in the place of ``giver``.
+
+        Its own intent can only narrow the writes. The form of the answer and the start of the fallback are the
+        request's, so they stay those of the agent that the request named.
+        """
+        if intent is None:
+            return self
+        mine, before = self.intents[intent], giver.intents.get(intent, Intent())
+        both = [one.writes for one in (mine, before) if one.writes is not None]
+        writes = tuple(name for name in both[0] if all(name in one for one in both)) if both else None
+        kept = {"answer_schema": before.answer_schema, "fallback_starts_clean": before.fallback_starts_clean}
+        changed = mine.model_copy(update={**kept, "writes": writes})
+        return self.model_copy(update={"intents": {**self.intents, intent: changed}})
+
     def system_texts(self, intent: str | None) -> list[str]:
         """Return the texts of the system prompt: the instructions, and the schema of the answer."""
         schema = self.answer_schema(intent)
@@ -225,8 +281,55 @@ class AgentConfig(Wire):
         return self.fallback_starts_clean if said is None else said
 
 
+def read_agents(folder: Path) -> tuple[AgentConfig, dict[str, AgentConfig]]:
+    """Return the agent of ``agent.yaml``, and those of ``agents/`` by name. Raises ``PlaybookInvalid``."""
+    first = folder / "agent.yaml"
+    data = _read(first)
+    agent, others = _checked(data, first), {}
+    of_stack = {name: data[name] for name in sorted(OF_THE_STACK) if name in data}
+    for file in sorted((folder / "agents").glob("*")):
+        if file.suffix == ".yml":
+            raise PlaybookInvalid(f"{file}: an agent's file ends with .yaml. Rename it.")
+        if file.suffix == ".yaml":
+            others[file.stem] = _another(file, agent, of_stack)
+    for one in (agent, *others.values()):
+        file = agent_file(folder, agent, one.name)
+        if unknown := [name for name in one.hand_over_to if name not in {agent.name, *others} - {one.name}]:
+            raise PlaybookInvalid(
+                f"{file}: hand_over_to: there is no other agent {', '.join(unknown)}. Write agents/NAME.yaml, or name "
+                f"one of: {', '.join(sorted({agent.name, *others} - {one.name})) or '(there is none)'}."
+            )
+    return agent, others
+
+
+def agent_file(folder: Path, first: AgentConfig, name: str) -> Path:
+    """Return the file of an agent; ``first`` is the one of ``agent.yaml``."""
+    return folder / "agent.yaml" if name == first.name else folder / "agents" / f"{name}.yaml"
+
+
+def _another(file: Path, first: AgentConfig, of_stack: Mapping[str, Any]) -> AgentConfig:
+    data = _read(file)
+    if not isinstance(data, dict):
+        return _checked(data, file)
+    for name in data:
+        if name in OF_THE_STACK:
+            raise PlaybookInvalid(f"{file}: {name}: holds for the whole stack. Move it to agent.yaml.")
+    if data.get("name", file.stem) != file.stem:
+        raise PlaybookInvalid(
+            f"{file}: name: is {data['name']!r:.80}; an agent has its file's name: write {file.stem}."
+        )
+    if file.stem == first.name:
+        raise PlaybookInvalid(f"{file}: name: {first.name} is the name of agent.yaml's agent. Rename one of them.")
+    return _checked({**of_stack, **data, "name": file.stem}, file)
+
+
 def read_agent(file: Path) -> AgentConfig:
     """Read and check ``agent.yaml``. Raises ``PlaybookInvalid`` naming the file and the field."""
+    return _checked(_read(file), file)
+
+
+def _read(file: Path) -> Any:
+    """Return the content of a file, with old keys under their new names. Raises ``PlaybookInvalid``."""
     try:
         data = read_yaml(file)
     except OSError as problem:
@@ -237,8 +340,12 @@ def read_agent(file: Path) -> AgentConfig:
         raise PlaybookInvalid(f"{file}: is not UTF-8 text. Save it as UTF-8.") from None
     except (NotYaml, NotJson) as problem:
         raise PlaybookInvalid(f"{file}: {problem}.") from None
+    return _renamed(data, file)
+
+
+def _checked(data: Any, file: Path) -> AgentConfig:
     try:
-        config = AgentConfig.model_validate_json(json.dumps(_renamed(data, file)))
+        config = AgentConfig.model_validate_json(json.dumps(data))
     except ValidationError as problem:
         raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from None
     for other in config.model_for:

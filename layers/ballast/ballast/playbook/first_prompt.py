@@ -70,8 +70,7 @@ ASK_REQUESTER_SPEC: dict[str, Any] = {
 def first_prompt(playbook: Playbook, request: RunRequest, card: ModelCard, files: Sequence[Kept] = ()) -> Prompt:
     """Return a run's first prompt with its ``files``, as the model of ``card`` gets it. Raises ``ModelRefused``."""
     agent = playbook.agent
-    specs = [made.spec for made in playbook.offered(request.intent)]
-    specs += [ASK_REQUESTER_SPEC] if agent.ask_requester else []
+    specs = [*(made.spec for made in playbook.offered(request.intent)), *playbook.own_specs(request.intent)]
     return Prompt(
         system=[{"text": text} for text in agent.system_texts(request.intent)],
         tools=tool_config(specs, card, strict=agent.inference.strict_tools),

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from ballast.contracts import Answer, Planner, RunRequest, ToolCall
 from ballast.contracts.wire import text_or_length
 from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, TooLarge, UnknownTool
+from ballast.playbook.agents import HAND_OVER, hand_over_refusal
 from ballast.playbook.arguments.strict_schema import MAX_DIGITS, out_of_bounds
 from ballast.playbook.declaration import Effect
 from ballast.playbook.first_prompt import ASK_REQUESTER
@@ -40,17 +41,22 @@ def admit_call(
 ) -> tuple[Tool, BaseModel]:
     """Return the tool and its arguments, read from their one JSON form. Raises a ``CallRefused`` with the reason.
 
-    Checks, in order: the tool exists (and, for the agent and for people except operators, is offered); the request's
+    ``playbook`` is the one of the agent in charge. Checks, in order: the tool exists (and, for the agent and for people
+    except operators, is offered; for the agent, is among its ``tools``); the request's
     intent allows the write (for the agent and for people); JSON; size; schema; the size of the form, and of the undo's
     arguments; the tool's ``validate``, which may read the ``run`` so far. ``by_operator``: the proposing person is an
     operator. ``changed``: a person has changed the arguments.
     """
     free = planner not in (Planner.AGENT, Planner.PERSON)
     known = {name: made for name, made in playbook.tools.items() if made.offered or free or by_operator}
+    if planner is Planner.AGENT:
+        known = {name: made for name, made in known.items() if playbook.agent.offers(name)}
     tool = known.get(call.tool)
     if call.tool == ASK_REQUESTER and playbook.agent.ask_requester:
         form = '{"question": "…"} in at most 2000 characters of plain words, without reasoning or calls in them'
         raise RuleViolation(f"{ASK_REQUESTER} must be the only call of its turn, with {form}.")
+    if call.tool == HAND_OVER and planner is Planner.AGENT and playbook.agent.hand_over_to:
+        raise RuleViolation(hand_over_refusal(playbook, call, request.intent))
     if tool is None:
         raise UnknownTool(f"There is no tool named {text_or_length(call.tool, 80)!r}. Tools: {', '.join(known)}.")
     undoes = by_operator and not tool.offered

@@ -10,7 +10,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import field, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,8 @@ from ballast.contracts.wire import canonical, sha256
 from ballast.errors import ModelRefused, PlaybookInvalid, SettingInvalid, ends_the_process, whatever_it_raises
 from ballast.folds.calls import identity, identity_of
 from ballast.masking import error_text
-from ballast.playbook.agent import AgentConfig, read_agent
+from ballast.playbook.agent import AgentConfig, agent_file, read_agents
+from ballast.playbook.agents import check_agents, hand_over_spec
 from ballast.playbook.declaration import Circuit, Effect, OnRollback
 from ballast.playbook.fallback import Fallback
 from ballast.playbook.first_prompt import ASK_REQUESTER, ASK_REQUESTER_SPEC, tool_config, why_not_strict
@@ -41,12 +42,28 @@ _LOCK = threading.Lock()
 
 @dataclass(frozen=True)
 class Playbook:
-    """An agent, its tools by name and its fallbacks by intent."""
+    """An agent, its tools by name, its fallbacks by intent, and other agents by name.
+
+    ``agent`` is the one of ``agent.yaml``, or the one for which ``as_agent`` made it.
+    """
 
     folder: Path
     agent: AgentConfig
     tools: Mapping[str, Tool]
     fallbacks: Mapping[str, Fallback]
+    others: Mapping[str, AgentConfig] = field(default_factory=dict)
+
+    @property
+    def agents(self) -> dict[str, AgentConfig]:
+        """All agents by name, ``agent`` first."""
+        return {self.agent.name: self.agent, **self.others}
+
+    def as_agent(self, agent: AgentConfig) -> Self:
+        """Return the playbook as ``agent`` has it, with what does not depend on the agent read once."""
+        others = {name: one for name, one in self.agents.items() if name != agent.name}
+        made = replace(self, agent=agent, others=others)
+        vars(made).update({name: value for name, value in vars(self).items() if name in _OF_ALL_AGENTS})
+        return made
 
     @cached_property
     def models(self) -> "Catalog":
@@ -60,7 +77,11 @@ class Playbook:
 
     def in_region(self, region: str) -> Self:
         """Return a copy with the model ids that ``region`` can call."""
-        return replace(self, agent=self.agent.with_models(lambda model: self.models.in_region(model, region)))
+        here = {
+            name: one.with_models(lambda model: self.models.in_region(model, region))
+            for name, one in self.agents.items()
+        }
+        return replace(self, agent=here.pop(self.agent.name), others=here)
 
     def check_model(self, model_id: str, *, on: date | None = None) -> None:
         """Raise ``ModelRefused`` if the model cannot be the agent's: by its card, or by ``inference.required``.
@@ -91,8 +112,14 @@ class Playbook:
     @property
     def all_specs(self) -> list[dict[str, Any]]:
         """The declarations of the tools that some request offers."""
-        ours = [ASK_REQUESTER_SPEC] if self.agent.ask_requester else []
-        return [*(made.spec for made in self.tools.values() if made.offered), *ours]
+        tools = (made for made in self.tools.values() if made.offered and self.agent.offers(made.name))
+        return [*(made.spec for made in tools), *self.own_specs(None)]
+
+    def own_specs(self, intent: str | None) -> list[dict[str, Any]]:
+        """The declarations of Ballast's own tools that the agent is offered for a request of that intent."""
+        asks = [ASK_REQUESTER_SPEC] if self.agent.ask_requester else []
+        hands = hand_over_spec(self, intent) if self.agent.hand_over_to else None
+        return asks if hands is None else [*asks, hands]
 
     def _tells_tools_to(self, model_id: str) -> bool:
         """Return whether the model is asked in runs that offer a tool. A model that replaces another one is."""
@@ -101,7 +128,7 @@ class Playbook:
         usual = model_id in (agent.model, agent.second_model, agent.cheaper_model)
         if usual or not entries or not all(entries):
             return bool(self.all_specs)
-        return agent.ask_requester or any(self.offered(intent) for intents in entries for intent in intents)
+        return any(self.offered(intent) or self.own_specs(intent) for intents in entries for intent in intents)
 
     def _told_in_words(self, card: "ModelCard") -> str | None:
         """Return an intent whose answer the provider cannot be held to."""
@@ -148,7 +175,7 @@ class Playbook:
 
     def offered(self, intent: str | None) -> list[Tool]:
         """Return the tools that the agent may see for a request of that intent."""
-        made = (tool for tool in self.tools.values() if tool.offered)
+        made = (tool for tool in self.tools.values() if tool.offered and self.agent.offers(tool.name))
         return [tool for tool in made if tool.effect is Effect.READ or self.agent.may_write(tool.name, intent)]
 
     @cached_property
@@ -180,10 +207,14 @@ class Playbook:
         return OnRollback.UNDO if undo is not None and undo.policy.resolvable else OnRollback.FREEZE
 
 
-def load_playbook(folder: str | Path, *, check_models: bool = True, on: date | None = None) -> Playbook:
-    """Import ``folder`` (``agent.yaml``, ``tools/``, ``fallbacks/``) and check that it fits together.
+#: Values of a playbook that are the same for all its agents.
+_OF_ALL_AGENTS = ("models", "code_sha256", "marks_sensitive", "names", "moves_money", "may_read_untrusted")
 
-    check_models  also check the models that ``agent.yaml`` names. A function that asks none need not read cards
+
+def load_playbook(folder: str | Path, *, check_models: bool = True, on: date | None = None) -> Playbook:
+    """Import ``folder`` (``agent.yaml``, ``agents/``, ``tools/``, ``fallbacks/``) and check that it fits together.
+
+    check_models  also check the models that its agents name. A function that asks none need not read cards
     on            the day on which they must still be served. None in a deployed function: a date in a card stops no
                   stack at midnight, only the provider's own refusal does
 
@@ -197,7 +228,7 @@ def load_playbook(folder: str | Path, *, check_models: bool = True, on: date | N
             f"{path}: no such folder. Point at a folder that holds agent.yaml, tools/ and fallbacks/."
         )
     path = playbook_in(path)
-    agent = read_agent(path / "agent.yaml")
+    agent, others = read_agents(path)
     with _LOCK:
         name = _package_name(path)
         before = frozenset(sys.modules)
@@ -206,10 +237,12 @@ def load_playbook(folder: str | Path, *, check_models: bool = True, on: date | N
             modules = [*_import_all(package, path / "tools"), *_import_all(package, path / "fallbacks")]
             tools, fallbacks = _collect(path, modules)
             _add_servers(path, tools)
-            _check(path, agent, tools, fallbacks)
-            made = Playbook(path, agent, dict(sorted(tools.items())), fallbacks)
+            made = Playbook(path, agent, dict(sorted(tools.items())), fallbacks, others)
+            _check(path, agent, tools)
+            check_agents(made)
             if check_models:
-                _check_models(made, on)
+                for one in made.agents.values():
+                    _check_models(made.as_agent(one), agent_file(path, agent, one.name), on)
         except BaseException:
             _unload(name, before)
             raise
@@ -254,7 +287,7 @@ def _add_servers(path: Path, tools: dict[str, Tool]) -> None:
     link(tools)
 
 
-def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks: Mapping[str, Fallback]) -> None:
+def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool]) -> None:
     if not tools:
         raise PlaybookInvalid(
             f"{path / 'tools'}: holds no tool. Write one function decorated with @tool, or import one into servers/."
@@ -281,25 +314,15 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks:
                 f"{path}: {made.name} marks arguments as sensitive, and agent.yaml's `sensitive.policy: mask` would "
                 "hide them from the tool as well. Use `encrypt`, or remove the marks."
             )
-    for name, known in agent.intents.items():
-        for tool in known.writes or ():
-            if tool not in tools or tools[tool].effect is not Effect.WRITE:
-                raise PlaybookInvalid(f"{path}: intents.{name}.writes names {tool}, which is not a tool that writes.")
-    for intent in fallbacks:
-        if intent not in agent.intents:
-            raise PlaybookInvalid(
-                f"{path}: a fallback serves the intent {intent}, which agent.yaml does not list. "
-                "Add it under `intents:`."
-            )
 
 
-def _check_models(playbook: Playbook, on: date | None) -> None:
+def _check_models(playbook: Playbook, file: Path, on: date | None) -> None:
     """Raise ``PlaybookInvalid`` for a model that cannot be the agent's, naming the field.
 
     ``cheaper_model`` must save something. Service tiers and regional profiles are compared before each call, because
     not every model has all of them.
     """
-    file, agent = playbook.folder / "agent.yaml", playbook.agent
+    agent = playbook.agent
     for name, model in agent.models.items():
         try:
             playbook.check_model(model, on=on)

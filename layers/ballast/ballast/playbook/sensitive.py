@@ -248,8 +248,9 @@ def _fields(model: Any) -> tuple[frozenset[str], Mapping[str, Any]]:
 def playbook_names(playbook: Playbook) -> frozenset[str]:
     """Return the names of the playbook's tools, their fields, and its intents. They are never masked, whatever a value
     says."""
-    names = {*playbook.tools, *playbook.agent.intents, *playbook.fallbacks, *playbook.agent.sensitive.context}
-    names |= {playbook.agent.name, playbook.agent.model, *(one.model for one in playbook.agent.model_for)}
+    names = {*playbook.tools, *playbook.fallbacks, *playbook.agent.sensitive.context}
+    for agent in playbook.agents.values():
+        names |= {*agent.intents, agent.name, agent.model, *(one.model for one in agent.model_for)}
     for tool in playbook.tools.values():
         names.update(_properties(tool.arguments.model_json_schema()))
         names.update(_properties(tool.result.json_schema(mode="serialization")))

@@ -206,7 +206,7 @@ class _AskedBefore:
         self._asked = [
             (made.turn, Leaf(made.decision.guidance))
             for made in run.proposals.values()
-            if isinstance(made.decision, HandOver) and made.planner not in (Planner.PERSON, Planner.REQUESTER)
+            if isinstance(made.decision, HandOver) and made.decision.to is Planner.REQUESTER
         ]
         no = [call.arguments for state in run.calls for call in run.rejected(state)]
         self._rejected = json_leaves(no)

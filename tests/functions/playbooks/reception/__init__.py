@@ -1,0 +1,1 @@
+"""Two agents: ``triage`` reads and hands over, ``billing`` refunds."""
