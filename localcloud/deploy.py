@@ -13,11 +13,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ballast.playbook.context import tools_environ
 from localcloud.event_sources import StreamSource, filters_of
 from localcloud.functions import Function
 from localcloud.model_arns import PARAMETER, model_arns
 from localcloud.moto_seams.deployment import resolved
 from localcloud.parameters import broken, complaints
+from localcloud.project import template_parameters
 from localcloud.sessions import ACCOUNT, REGION, LocalSession
 from localcloud.template import HttpRoute, TemplateInvalid, load_template, to_cloudformation, without_http_api
 
@@ -66,12 +68,17 @@ def deploy(
 ) -> Deployment:
     """Create the stack and return its deployment.
 
-    ``overrides`` replace environment variables of the functions that have them. ``ModelArns`` are those of the
-    playbook that ``overrides`` name, unless given. Raises ``TemplateInvalid``, and ``PlaybookInvalid``.
+    ``overrides`` replace environment variables of the functions that have them. ``ModelArns``, ``BusinessTemplate``
+    and ``PlaybookFolder`` are those of the playbook that ``overrides`` name, unless given. Raises ``TemplateInvalid``,
+    and ``PlaybookInvalid``.
     """
-    sam = load_template(template)
+    playbook = Path(overrides["PLAYBOOK_DIR"])
+    of_project = template_parameters(playbook)
+    sam = load_template(template, {**of_project, **parameters})
+    of_project = {name: value for name, value in of_project.items() if name in sam.get("Parameters", {})}
+    parameters = {**of_project, **parameters}
     if PARAMETER in sam.get("Parameters", {}) and PARAMETER not in parameters:
-        playbook, model_id = Path(overrides["PLAYBOOK_DIR"]), parameters.get("ModelId", "")
+        model_id = parameters.get("ModelId", "")
         parameters = {**parameters, PARAMETER: ",".join(model_arns(playbook, REGION, model_id=model_id))}
     if wrong := [*complaints(sam.get("Parameters", {}), parameters), *broken(sam, parameters)]:
         raise TemplateInvalid(f"{template}: {' '.join(wrong)}")
@@ -167,7 +174,7 @@ def _check_tables(admin: LocalSession, functions: Mapping[str, Function]) -> Non
     pages = admin.client("dynamodb").get_paginator("list_tables").paginate()
     tables = {table for page in pages for table in page["TableNames"]}
     for function in functions.values():
-        for variable, table in function.environ.items():
+        for variable, table in tools_environ(function.environ).items():
             if variable.endswith("_TABLE") and table not in tables:
                 raise TemplateInvalid(
                     f"{function.logical_id}: {variable} names the table {table}, which the stack does not create. "

@@ -29,7 +29,6 @@ from ballast.log.seal import Seal
 from ballast.playbook import Playbook, load_playbook
 from ballast.run import Run
 from ballast.runtime import Runtime
-from cli.local_stack import package_of
 from localcloud.clock import NOON, virtual_time
 from localcloud.cloud import PLAYBOOK, ROOT
 from localcloud.converse.script import ScriptModel
@@ -37,6 +36,7 @@ from localcloud.converse.source import Reply, turns_taken
 from localcloud.functions import Function
 from localcloud.moto_seams.imports import import_moto
 from localcloud.moto_seams.replaced import replaced
+from localcloud.project import package_of
 from localcloud.sessions import Gate, Keys, LocalSession, Models
 from localcloud.stepfunctions.states import Execution, Interpreter, StateFailed
 from tests.faults.clock import Clock, let_go_of_locks
