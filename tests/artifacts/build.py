@@ -165,7 +165,7 @@ class Tools:
         """Make one function or layer as SAM does, in ``into``. Raises ``Unavailable`` and ``BuildFailed``."""
         into.mkdir()
         environ = {**os.environ, "PATH": f"{self.python.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-        command = ["make", "--makefile", root / "packaging" / "Makefile", target]
+        command: list[str | Path] = ["make", "--makefile", root / "packaging" / "Makefile", target]
         made = subprocess.run(
             command,
             cwd=root / "layers" / "playbook" if target == "build-PlaybookLayer" else root,

@@ -40,7 +40,7 @@ def test_a_template_that_names_each_variable_needs_no_object(environ: dict[str, 
     ],
 )
 def test_anything_else_is_refused_with_the_name_and_the_remedy(text: str, says: str) -> None:
-    with pytest.raises(SettingInvalid, match="business.yaml's output Environment") as refused:
+    with pytest.raises(SettingInvalid, match=r"business\.yaml's output Environment") as refused:
         tools_environ({"PLAYBOOK_DIR": "/opt/python", "TOOLS_ENVIRONMENT": text})
 
     assert says in str(refused.value)

@@ -138,12 +138,12 @@ def tools_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
         return environ
     where = "TOOLS_ENVIRONMENT, business.yaml's output Environment"
     try:
-        pairs = json.loads(text, object_pairs_hook=list)
+        pairs = json.loads(text, object_pairs_hook=tuple)
     except ValueError as problem:
         raise SettingInvalid(
             f'{where}: is not JSON ({problem}). Write {{"ORDERS_TABLE": "${{OrdersTable}}"}} after `!Sub`.'
         ) from None
-    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
+    if not isinstance(pairs, tuple):
         raise SettingInvalid(f'{where}: must be one JSON object, such as {{"ORDERS_TABLE": "${{OrdersTable}}"}}.')
     found: dict[str, str] = {}
     for name, value in pairs:
