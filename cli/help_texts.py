@@ -55,6 +55,21 @@ Run a scripted scenario and show its trace. A script plays the model; everything
   ballast demo approval --by-hand   you answer, with `ballast answer` in another terminal
 """
 
+TEST = """\
+Play the scenarios of a playbook through the real machine, each in a local cloud of its own, and compare how
+they end with what scenario.yaml expects.
+
+  ballast test itdesk                       every scenario of the project
+  ballast test itdesk forgotten-password    one of them
+  ballast test itdesk --verbose             with each event, and what tools print
+  ballast test itdesk --junit report.xml    for a CI system; --json for other machines
+  ballast test itdesk --model http://localhost:11434/v1#qwen3    a real model in place of the scripts
+
+A scenario is a folder in scenarios/ with scenario.yaml (request, people, expect) and script.yaml (the model's
+replies): docs/testing-your-playbook.md. IAM rights of business.yaml are enforced. Exit code 1: a scenario did
+not end as expected. `ballast trace RUN` shows what happened.
+"""
+
 RUN = """\
 Run one request in a local cloud and show its trace.
 

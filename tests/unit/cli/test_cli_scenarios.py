@@ -9,8 +9,8 @@ import pytest
 from ballast.contracts.timeline import Call, Timeline, Turn
 from ballast.errors import InvalidInput
 from cli import main
-from cli.commands.demo import Played
 from cli.saved_runs import SavedRuns
+from cli.scenario_runs import Played
 from cli.screen import Screen
 from localcloud.converse import ScriptModel
 from localcloud.scenarios import Scenario, find, names, scenario, unmet
@@ -63,7 +63,7 @@ def test_each_difference_is_a_sentence_of_its_own() -> None:
     [
         ("- a list", "must be a JSON object"),
         ("description: [", "is not YAML"),
-        ("description: x\nrequest: {text: Hi}\nexpect: {status: answered}", "request.request_id: Field required"),
+        ("description: x\nrequest: {intent: refund}\nexpect: {status: answered}", "request.text: Field required"),
         ("description: x\nrequest: {request_id: r, text: Hi}\nexpect: {status: fine}", "expect.status"),
         ("descriptoin: x", "descriptoin: Extra inputs are not permitted"),
     ],
