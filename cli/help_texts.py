@@ -55,6 +55,16 @@ Run a scripted scenario and show its trace. A script plays the model; everything
   ballast demo approval --by-hand   you answer, with `ballast answer` in another terminal
 """
 
+NEW = """\
+Write a project that runs at once: a playbook with a read, a write with its undo and a fallback; its part of the
+template; scenarios and tests. Nothing is overwritten, and the platform's repository is not touched.
+
+  ballast new itdesk                  in this folder
+  ballast new itdesk --into ~/work    in another one
+
+Then, in the new folder: ballast check, ballast test, pytest. README.md says what each file is for.
+"""
+
 TEST = """\
 Play the scenarios of a playbook through the real machine, each in a local cloud of its own, and compare how
 they end with what scenario.yaml expects.

@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     deployed.add_argument("--profile", metavar="PROFILE", help="your AWS profile (default: $AWS_PROFILE)")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _demo(_explained(commands.add_parser("demo", help="run a scripted scenario"), help_texts.DEMO))
+    _new(_explained(commands.add_parser("new", help="write a project that runs at once"), help_texts.NEW))
     _test(_explained(commands.add_parser("test", help="play a playbook's scenarios"), help_texts.TEST))
     _run(_explained(commands.add_parser("run", help="run one request"), help_texts.RUN))
     _trace(_explained(commands.add_parser("trace", help="show a saved run as a timeline"), help_texts.TRACE))
@@ -54,6 +55,11 @@ def _demo(sub: argparse.ArgumentParser) -> None:
     _no_iam(sub)
     sub.add_argument("--by-hand", action="store_true", help="you are the person: `ballast answer` in another terminal")
     sub.add_argument("--full", action="store_true", help="shorten nothing in the trace")
+
+
+def _new(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("name", metavar="NAME", help="the playbook's name: small letters, digits and _, such as itdesk")
+    sub.add_argument("--into", default=".", metavar="FOLDER", help="where to make it (default: this folder)")
 
 
 def _test(sub: argparse.ArgumentParser) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -226,6 +226,14 @@ class AgentConfig(Wire):
 
 def read_agent(file: Path) -> AgentConfig:
     """Read and check ``agent.yaml``. Raises ``PlaybookInvalid`` naming the file and the field."""
+    config = parse_agent(file)
+    for problem in agent_problems(file, config):
+        raise problem
+    return config
+
+
+def parse_agent(file: Path) -> AgentConfig:
+    """Read ``agent.yaml`` field by field. Raises ``PlaybookInvalid``; its cause is pydantic's error, if it has one."""
     import yaml
 
     try:
@@ -245,28 +253,31 @@ def read_agent(file: Path) -> AgentConfig:
     except (ValueError, RecursionError) as problem:  # a date such as 2026-02-30, or brackets without end
         raise PlaybookInvalid(f"{file}: is not YAML: {problem}.") from None
     try:
-        config = AgentConfig.model_validate_json(json.dumps(_renamed(data, file), default=str))
+        return AgentConfig.model_validate_json(json.dumps(_renamed(data, file), default=str))
     except ValidationError as problem:
-        raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from None
+        raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from problem
     except (TypeError, ValueError, RecursionError) as problem:  # a date as a key, or an anchor inside itself
         raise PlaybookInvalid(f"{file}: holds a value that JSON does not have: {problem}.") from None
+
+
+def agent_problems(file: Path, config: AgentConfig) -> Iterator[PlaybookInvalid]:
+    """Yield what does not fit together in ``agent.yaml``."""
     for other in config.model_for:
         if unknown := [name for name in other.intents if name not in config.intents]:
-            raise PlaybookInvalid(f"{file}: model_for: there is no intent {', '.join(unknown)} under `intents:`.")
+            yield PlaybookInvalid(f"{file}: model_for: there is no intent {', '.join(unknown)} under `intents:`.")
     for name in config.intents:
         try:
             config.limits_for(name)
         except InvalidInput as looser:
-            raise PlaybookInvalid(f"{file}: {looser}") from None
+            yield PlaybookInvalid(f"{file}: {looser}")
     for name, most in (("turns", MOST_TURNS), ("tool_calls", MOST_CALLS)):
         if (wanted := getattr(config.limits, name)) > most:
-            raise PlaybookInvalid(
+            yield PlaybookInvalid(
                 f"{file}: limits.{name} is {wanted}; a run can have at most {most}: Step Functions ends an "
                 f"execution at 25,000 events, and a run ends before that (history_limit). Write {most} or less."
             )
     if config.limits.fallback_reserve_s >= config.limits.deadline_s:
-        raise PlaybookInvalid(f"{file}: limits.fallback_reserve_s must be less than limits.deadline_s.")
-    return config
+        yield PlaybookInvalid(f"{file}: limits.fallback_reserve_s must be less than limits.deadline_s.")
 
 
 def _renamed(data: Any, file: Path) -> Any:

@@ -8,20 +8,20 @@ import pkgutil
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Never, Self
 
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import ModelRefused, PlaybookInvalid, SettingInvalid, ends_the_process, whatever_it_raises
 from ballast.folds.calls import identity, identity_of
 from ballast.masking import error_text
-from ballast.playbook.agent import AgentConfig, read_agent
+from ballast.playbook.agent import AgentConfig, agent_problems, parse_agent
 from ballast.playbook.declaration import Circuit, Effect, OnRollback
 from ballast.playbook.fallback import Fallback
 from ballast.playbook.first_prompt import ASK_REQUESTER, ASK_REQUESTER_SPEC, tool_config, why_not_strict
@@ -184,28 +184,77 @@ def load_playbook(folder: str | Path, *, check_models: bool = True) -> Playbook:
     playbook's folder is a package; use relative imports inside it. Raises ``PlaybookInvalid`` and removes its imported
     modules, so that a corrected playbook loads as a new one.
     """
+    loaded = _load(folder, check_models, _raised)
+    assert loaded is not None  # what is wrong was raised
+    return loaded
+
+
+def playbook_problems(folder: str | Path) -> tuple[Playbook | None, tuple[PlaybookInvalid, ...]]:
+    """Return everything that ``load_playbook`` would refuse, of all files, and the playbook if that is nothing.
+
+    What may only follow from a file that cannot be imported, such as a missing undo, is left out.
+    """
+    found: dict[str, PlaybookInvalid] = {}
+    try:
+        loaded = _load(folder, True, lambda problem: found.setdefault(str(problem), problem))
+    except PlaybookInvalid as problem:  # there is nothing more to look at
+        loaded = None
+        found.setdefault(str(problem), problem)
+    return (None if found else loaded), tuple(found.values())
+
+
+#: Is told what is wrong: raises it, or keeps it and lets the loading go on.
+Teller = Callable[[PlaybookInvalid], object]
+
+
+def _raised(problem: PlaybookInvalid) -> Never:
+    raise problem
+
+
+def _load(folder: str | Path, check_models: bool, tell: Teller) -> Playbook | None:
     path = Path(folder).resolve()
     if not path.is_dir():
         raise PlaybookInvalid(
             f"{path}: no such folder. Point at a folder that holds agent.yaml, tools/ and fallbacks/."
         )
     path = playbook_in(path)
-    agent = read_agent(path / "agent.yaml")
+    told: list[PlaybookInvalid] = []
+
+    def say(problem: PlaybookInvalid) -> None:
+        told.append(problem)
+        tell(problem)
+
+    agent = _read_agent(path / "agent.yaml", say)
     with _LOCK:
         name = _package_name(path)
         before = frozenset(sys.modules)
         try:
             package = _import_package(name, path)
-            modules = [*_import_all(package, path / "tools"), *_import_all(package, path / "fallbacks")]
-            tools, fallbacks = _collect(path, modules)
-            _check(path, agent, tools, fallbacks)
-            made = Playbook(path, agent, dict(sorted(tools.items())), fallbacks)
-            if check_models:
-                _check_models(made)
+            modules: list[ModuleType] = []
+            whole = [_imported(package, path / part, modules, say) for part in ("tools", "fallbacks")]
+            tools, fallbacks = _collect(path, modules, say)
+            for problem in _problems(path, agent, tools, fallbacks, whole=all(whole)):
+                say(problem)
+            made = Playbook(path, agent, dict(sorted(tools.items())), fallbacks) if agent is not None else None
+            for problem in _model_problems(made) if made is not None and check_models else ():
+                say(problem)
         except BaseException:
             _unload(name, before)
             raise
+        if told:
+            _unload(name, before)
     return made
+
+
+def _read_agent(file: Path, tell: Teller) -> AgentConfig | None:
+    try:
+        agent = parse_agent(file)
+    except PlaybookInvalid as problem:
+        tell(problem)
+        return None
+    for unfit in agent_problems(file, agent):
+        tell(unfit)
+    return agent
 
 
 def playbook_in(folder: Path) -> Path:
@@ -219,29 +268,38 @@ def playbook_in(folder: Path) -> Path:
     return inside[0] if inside else folder
 
 
-def _collect(path: Path, modules: Sequence[ModuleType]) -> tuple[dict[str, Tool], dict[str, Fallback]]:
+def _collect(path: Path, modules: Sequence[ModuleType], tell: Teller) -> tuple[dict[str, Tool], dict[str, Fallback]]:
     tools: dict[str, Tool] = {}
     fallbacks: dict[str, Fallback] = {}
     for module in modules:
         for value in vars(module).values():
             if isinstance(value, Tool):
                 if tools.setdefault(value.name, value) is not value:
-                    raise PlaybookInvalid(f"{path}: two tools are named {value.name}; rename one.")
+                    tell(PlaybookInvalid(f"{path}: two tools are named {value.name}; rename one."))
             elif isinstance(value, Fallback) and fallbacks.setdefault(value.intent, value) is not value:
-                raise PlaybookInvalid(f"{path}: two fallbacks serve the intent {value.intent}; keep one.")
+                tell(PlaybookInvalid(f"{path}: two fallbacks serve the intent {value.intent}; keep one."))
     return tools, fallbacks
 
 
-def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks: Mapping[str, Fallback]) -> None:
-    if not tools:
-        raise PlaybookInvalid(f"{path / 'tools'}: holds no tool. Write one function decorated with @tool.")
+def _problems(
+    path: Path,
+    agent: AgentConfig | None,
+    tools: Mapping[str, Tool],
+    fallbacks: Mapping[str, Fallback],
+    *,
+    whole: bool,
+) -> Iterator[PlaybookInvalid]:
+    """Yield what does not fit together. Unless ``whole``, a tool may be missing because its file was not imported."""
+    if not tools and whole:
+        yield PlaybookInvalid(f"{path / 'tools'}: holds no tool. Write one function decorated with @tool.")
     if ASK_REQUESTER in tools:
-        raise PlaybookInvalid(f"{path / 'tools'}: the name {ASK_REQUESTER} is Ballast's own. Rename that tool.")
+        yield PlaybookInvalid(f"{path / 'tools'}: the name {ASK_REQUESTER} is Ballast's own. Rename that tool.")
     for made in tools.values():
-        if made.undo is not None and made.undo not in tools:
-            raise PlaybookInvalid(f"{path}: {made.name} names {made.undo} as its undo, but there is no such tool.")
-        if made.policy.on_rollback is OnRollback.UNDO and not tools[str(made.undo)].policy.resolvable:
-            raise PlaybookInvalid(
+        undo = tools.get(made.undo or "")
+        if made.undo is not None and undo is None and whole:
+            yield PlaybookInvalid(f"{path}: {made.name} names {made.undo} as its undo, but there is no such tool.")
+        if made.policy.on_rollback is OnRollback.UNDO and undo is not None and not undo.policy.resolvable:
+            yield PlaybookInvalid(
                 f'{path}: {made.name} says on_rollback="undo", but {made.undo} has neither verify nor honours_key: '
                 "nobody could tell whether an interrupted undo happened. Give it one of them."
             )
@@ -249,46 +307,48 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks:
     for made in tools.values():
         circuit = made.circuit
         if circuit and circuits.setdefault(circuit.name, circuit) != circuit:
-            raise PlaybookInvalid(
+            yield PlaybookInvalid(
                 f"{path}: the tools of circuit {circuit.name} must give it the same failures and recovery_s."
             )
-        if agent.sensitive.policy == "mask" and made.marks_arguments:
-            raise PlaybookInvalid(
+        if agent and agent.sensitive.policy == "mask" and made.marks_arguments:
+            yield PlaybookInvalid(
                 f"{path}: {made.name} marks arguments as sensitive, and agent.yaml's `sensitive.policy: mask` would "
                 "hide them from the tool as well. Use `encrypt`, or remove the marks."
             )
-    for name, known in agent.intents.items():
+    for name, known in agent.intents.items() if agent else ():
         for tool in known.writes or ():
-            if tool not in tools or tools[tool].effect is not Effect.WRITE:
-                raise PlaybookInvalid(f"{path}: intents.{name}.writes names {tool}, which is not a tool that writes.")
-    for intent in fallbacks:
-        if intent not in agent.intents:
-            raise PlaybookInvalid(
+            if (tool in tools and tools[tool].effect is not Effect.WRITE) or (tool not in tools and whole):
+                yield PlaybookInvalid(f"{path}: intents.{name}.writes names {tool}, which is not a tool that writes.")
+    for intent in fallbacks if agent else ():
+        if agent and intent not in agent.intents:
+            yield PlaybookInvalid(
                 f"{path}: a fallback serves the intent {intent}, which agent.yaml does not list. "
                 "Add it under `intents:`."
             )
 
 
-def _check_models(playbook: Playbook) -> None:
-    """Raise ``PlaybookInvalid`` for a model that cannot be the agent's, naming the field.
+def _model_problems(playbook: Playbook) -> Iterator[PlaybookInvalid]:
+    """Yield why a model cannot be the agent's, naming the field.
 
     ``cheaper_model`` must save something. Service tiers and regional profiles are compared before each call, because
     not every model has all of them.
     """
-    file, agent = playbook.folder / "agent.yaml", playbook.agent
+    file, agent, refused = playbook.folder / "agent.yaml", playbook.agent, False
     for name, model in agent.models.items():
         try:
             playbook.check_model(model)
             tool_config(playbook.all_specs, playbook.models.card(model))
-        except ModelRefused as refused:
-            raise PlaybookInvalid(f"{file}: {name}: {refused}") from None
-        except SettingInvalid as invalid:
-            raise PlaybookInvalid(str(invalid)) from None
-    if agent.cheaper_model is None:
+        except ModelRefused as problem:
+            refused = True
+            yield PlaybookInvalid(f"{file}: {name}: {problem}")
+        except SettingInvalid as problem:  # a file of cards: every model would say the same
+            yield PlaybookInvalid(str(problem))
+            return
+    if agent.cheaper_model is None or refused:
         return
     usual, cheaper = (playbook.models.newest_price(one) for one in (agent.model, agent.cheaper_model))
     if not cheaper.is_cheaper_than(usual):
-        raise PlaybookInvalid(
+        yield PlaybookInvalid(
             f"{file}: cheaper_model {agent.cheaper_model} is not cheaper than model {agent.model} (prices of version "
             f"{cheaper.version} and {usual.version}). Name one whose input and output both cost no more, and one of "
             "them less, or leave it out: then the spend breaker's mode `cheaper` changes nothing."
@@ -321,13 +381,18 @@ def _import_package(name: str, path: Path) -> ModuleType:
     return package
 
 
-def _import_all(package: ModuleType, folder: Path) -> Iterator[ModuleType]:
-    if not folder.is_dir():
-        return
-    for info in sorted(pkgutil.iter_modules([str(folder)]), key=lambda found: found.name):
-        with _naming_the_file(folder / f"{info.name}.py"):
-            module = importlib.import_module(f"{package.__name__}.{folder.name}.{info.name}")
-        yield module
+def _imported(package: ModuleType, folder: Path, modules: list[ModuleType], tell: Teller) -> bool:
+    """Import the files of a folder into ``modules``; return whether all could be."""
+    found = sorted(pkgutil.iter_modules([str(folder)]), key=lambda one: one.name) if folder.is_dir() else []
+    whole = True
+    for info in found:
+        try:
+            with _naming_the_file(folder / f"{info.name}.py"):
+                modules.append(importlib.import_module(f"{package.__name__}.{folder.name}.{info.name}"))
+        except PlaybookInvalid as problem:
+            whole = False
+            tell(problem)
+    return whole
 
 
 @contextmanager
