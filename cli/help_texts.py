@@ -65,6 +65,19 @@ template; scenarios and tests. Nothing is overwritten, and the platform's reposi
 Then, in the new folder: ballast check, ballast test, pytest. README.md says what each file is for.
 """
 
+CHECK = """\
+Check a playbook, its scenarios and its business.yaml: all that can be known without a model, all at once.
+
+  ballast check itdesk             errors, warnings and hints, each with its file, its field and what to do
+  ballast check itdesk --strict    warnings count as errors: for a CI system
+  ballast check itdesk --json      for machines: | jq '.findings[] | select(.level == "error")'
+
+An error does not work. A warning works until something fails: an argument that the model may invent, a write
+whose effect is unknown after a crash. It checks what loading refuses, models and prices, unmarked arguments,
+verify, keys and undo, variables and rights that the code needs, and limits that no run can keep. It shows the
+worst cost of a run. Exit code 2: there is an error.
+"""
+
 TEST = """\
 Play the scenarios of a playbook through the real machine, each in a local cloud of its own, and compare how
 they end with what scenario.yaml expects.

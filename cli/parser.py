@@ -22,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _demo(_explained(commands.add_parser("demo", help="run a scripted scenario"), help_texts.DEMO))
     _new(_explained(commands.add_parser("new", help="write a project that runs at once"), help_texts.NEW))
+    _check(_explained(commands.add_parser("check", help="check a playbook without a model"), help_texts.CHECK))
     _test(_explained(commands.add_parser("test", help="play a playbook's scenarios"), help_texts.TEST))
     _run(_explained(commands.add_parser("run", help="run one request"), help_texts.RUN))
     _trace(_explained(commands.add_parser("trace", help="show a saved run as a timeline"), help_texts.TRACE))
@@ -60,6 +61,13 @@ def _demo(sub: argparse.ArgumentParser) -> None:
 def _new(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("name", metavar="NAME", help="the playbook's name: small letters, digits and _, such as itdesk")
     sub.add_argument("--into", default=".", metavar="FOLDER", help="where to make it (default: this folder)")
+
+
+def _check(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("path", nargs="?", default=".", metavar="PATH", help="the project (default: this folder)")
+    sub.add_argument("--strict", action="store_true", help="warnings count as errors")
+    sub.add_argument("--no-hints", action="store_true", help="leave hints out")
+    sub.add_argument("--json", action="store_true", help="print it as JSON")
 
 
 def _test(sub: argparse.ArgumentParser) -> None:

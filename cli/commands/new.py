@@ -37,17 +37,11 @@ def new(typed: Namespace) -> int:
         ("ballast check", "what can be known without a model"),
         ("ballast test", "the scenarios, through the whole machine"),
         ("pytest", "the tools, the gate and the fallback"),
-        (
-            f'ballast run --playbook . --text "{_ASK}" --intent suspend --model …',
-            "a model of yours: ballast run --help",
-        ),
+        ("ballast up --playbook . --model …", "serve it, with a model of yours (ballast run --help)"),
         ("sam build && sam deploy --guided", "to AWS"),
     ):
         screen.line(f"  {command:36}{what}".rstrip())
     return Exit.OK
-
-
-_ASK = "Suspend A-1001 for 7 days."
 
 
 def checked_name(name: str) -> str:

@@ -13,7 +13,7 @@ class ReinstateAccount(Closed):
 
 @tool(
     effect=Write(verify=lambda args, ctx: changed_account(ctx), honours_key=True),
-    limits=CallLimits(timeout_s=20),
+    limits=CallLimits(timeout_s=10),
     offered=False,  # the agent does not see it; rollback and people may call it
 )
 def reinstate_account(args: ReinstateAccount, ctx: ToolContext) -> Account:

@@ -32,7 +32,7 @@ def _needs_approval(args: SuspendAccount, request: RunRequest) -> str | bool:
         honours_key=True,
     ),
     approval=Approval(if_=_needs_approval),
-    limits=CallLimits(timeout_s=20),
+    limits=CallLimits(timeout_s=10),
 )
 def suspend_account(args: SuspendAccount, ctx: ToolContext) -> Account:
     """Suspend an active account for some days. Only when the request asks for it; look the account up first."""

@@ -190,9 +190,10 @@ def load_playbook(folder: str | Path, *, check_models: bool = True) -> Playbook:
 
 
 def playbook_problems(folder: str | Path) -> tuple[Playbook | None, tuple[PlaybookInvalid, ...]]:
-    """Return everything that ``load_playbook`` would refuse, of all files, and the playbook if that is nothing.
+    """Return the playbook, as far as it could be loaded, and everything that ``load_playbook`` would refuse in it.
 
-    What may only follow from a file that cannot be imported, such as a missing undo, is left out.
+    The playbook is None if agent.yaml cannot be read. What may only follow from a file that cannot be imported, such
+    as a missing undo, is left out.
     """
     found: dict[str, PlaybookInvalid] = {}
     try:
@@ -200,7 +201,7 @@ def playbook_problems(folder: str | Path) -> tuple[Playbook | None, tuple[Playbo
     except PlaybookInvalid as problem:  # there is nothing more to look at
         loaded = None
         found.setdefault(str(problem), problem)
-    return (None if found else loaded), tuple(found.values())
+    return loaded, tuple(found.values())
 
 
 #: Is told what is wrong: raises it, or keeps it and lets the loading go on.
