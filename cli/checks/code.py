@@ -1,4 +1,4 @@
-"""What the code of a playbook names: environment variables, AWS services, and operations of DynamoDB."""
+"""The environment variables, AWS services and operations of DynamoDB that a playbook's code names."""
 
 import ast
 import re

@@ -19,8 +19,8 @@ from localcloud.cloud import ROOT
 #: The project that is copied, and the name in it that the new one's replaces.
 SCAFFOLD, _STANDS_FOR = ROOT / "scaffold", "newdesk"
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
-#: Folders of a project.
-_TAKEN = {"tests", "scenarios", "tools", "fallbacks", "store"}
+#: Folders of a project, and the package of the bundled playbook.
+_TAKEN = {"tests", "scenarios", "tools", "fallbacks", "store", "playbook"}
 _LEFT_BY_TOOLS = re.compile(r"__pycache__|\..*_cache|\.aws-sam|\.ballast")
 
 

@@ -1,4 +1,4 @@
-"""What tools read as ``ctx.environ``: the executor's variables, and what business.yaml names."""
+"""``ctx.environ`` of tools: the executor's variables, and those that business.yaml names."""
 
 import json
 
