@@ -22,7 +22,7 @@ from ballast.contracts.timeline import Call, Timeline
 from ballast.contracts.wire import canonical
 from ballast.playbook import CallFailed, GiveUp, Playbook, Tool, ToolContext, load_playbook
 from ballast.playbook.context import tools_environ
-from ballast.playbook.fallback import Fallback
+from ballast.playbook.fallback import Fallback, final_decision
 from localcloud.clock import WallClock
 from localcloud.converse.script import ScriptModel
 from localcloud.converse.source import Reply
@@ -309,11 +309,9 @@ class FallbackRun:
                 raise AssertionError(f"The fallback yielded {proposed!r}; yield a tool's .call(…).")
             self.call = proposed
         except StopIteration as end:
-            value = end.value
-            if isinstance(value, HandOver):
-                self.hands_to = value
-            else:
-                self.answer = value if isinstance(value, Answer) else Answer(text=value)
+            decided = final_decision(end.value)
+            self.hands_to = decided if isinstance(decided, HandOver) else None
+            self.answer = decided if isinstance(decided, Answer) else None
         except (GiveUp, CallFailed) as gave_up:
             self.gave_up = str(gave_up)
         finally:

@@ -75,6 +75,7 @@ class Expected(Wire):
 
     reason          why the first planner was stopped; "" if it answered
     refused         the errors of the refused calls, in order
+    failed          the tools whose calls failed, or whose effect is unknown, in order
     effects         every write that happened, in order, undone ones included; null: not compared
     answer          texts that the answer must contain
     moved           the business's own money that stands as moved, in the playbook's currency; null: not compared
@@ -86,6 +87,7 @@ class Expected(Wire):
     degraded: bool = False
     reason: str = ""
     refused: tuple[str, ...] = ()
+    failed: tuple[Name, ...] = ()
     effects: tuple[Annotated[ExpectedEffect, BeforeValidator(_by_name)], ...] | None = None
     answer: tuple[str, ...] = ()
     moved: Amount | None = None
@@ -176,14 +178,18 @@ def unmet(
     """
     expect = scenario.expect
     refused = tuple(call.error for turn in ended.turns for call in turn.calls if call.outcome == "refused")
+    failed = [call for turn in ended.turns for call in turn.calls if call.outcome in ("failed", "unknown")]
     pairs = [
         ("status", expect.status, ended.status),
         ("by", expect.by or "", ended.by),
         ("degraded", expect.degraded, ended.degraded),
         ("reason", expect.reason, ended.reason),
         ("refused calls", list(expect.refused), list(refused)),
+        ("failed calls", list(expect.failed), [call.tool for call in failed]),
     ]
     wrong = [f"{what}: expected {wanted!r}, was {found!r}" for what, wanted, found in pairs if wanted != found]
+    if len(failed) != len(expect.failed):
+        wrong += [f"  {call.tool}: {call.message}" for call in failed]
     if expect.effects is not None:
         wrong += _other_effects(expect.effects, ended)
     wrong += [

@@ -96,6 +96,40 @@ def test_a_right_that_is_missing_fails_here_and_not_in_production(
     assert "AccessDeniedException" in capsys.readouterr().out
 
 
+SECRET = """
+  IdpSecret:
+    Type: AWS::SecretsManager::Secret
+    Properties: {GenerateSecretString: {SecretStringTemplate: '{"user": "desk"}', GenerateStringKey: password}}
+
+  # What the tools need"""
+STATEMENT = """
+          - {Sid: ReadTheSecret, Effect: Allow, Action: secretsmanager:GetSecretValue, Resource: !Ref IdpSecret}
+
+Outputs:"""
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_secret_is_read_with_the_right_to_it_and_not_without(
+    allowed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BALLAST_HOME", str(tmp_path / "home"))
+    project = new("openeddesk" if allowed else "closeddesk", tmp_path)
+    business, tool = project / "business.yaml", project / project.name / "tools" / "look_up_account.py"
+    text = business.read_text().replace("\n  # What the tools need", SECRET)
+    text = text.replace('"${AccountsTable}"}', '"${AccountsTable}", "IDP_SECRET_ARN": "${IdpSecret}"}')
+    business.write_text(text.replace("\nOutputs:", STATEMENT) if allowed else text)
+    read = 'ctx.client("secretsmanager").get_secret_value(SecretId=ctx.environ["IDP_SECRET_ARN"])'
+    check = f"""    assert {read}["SecretString"] == '{{"user": "desk", "password": "local-secret"}}'\n"""
+    tool.write_text(tool.read_text().replace("    return find", f"{check}    return find"))
+
+    assert main(["check", str(project)]) == (0 if allowed else 2)
+    assert main(["test", str(project), "suspended"]) == (0 if allowed else 1)
+
+    said = capsys.readouterr().out
+    assert ("failed calls: expected [], was ['look_up_account']" in said) != allowed
+    assert ("AccessDeniedException" in said) != allowed
+
+
 def test_a_scenario_that_ends_otherwise_shows_each_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
