@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,18 +13,21 @@ from ballast.models.catalog import OWN_FILE
 from ballast.playbook import Playbook
 from ballast.playbook.load import playbook_in
 from cli.checks import Finding
+from cli.commands.models import GUARDRAIL, problems, retirements
 from cli.commands.prices import names_twice
+from localcloud.cloud import ROOT
+from localcloud.model_arns import PARAMETER
+from localcloud.project import project_of
+from localcloud.template import TemplateInvalid
 
 #: "FILE, line 12: field: what is wrong. What to do."
 _PLACE = re.compile(r"(?P<file>/[^:\n]*?(?:, line \d+)?): (?P<rest>.*)", re.DOTALL)
 _FIELD = re.compile(r"(?P<field>[A-Za-z_][\w.]*): (?P<rest>.*)", re.DOTALL)
-#: A model that is served for less time than this is about to go.
-_SOON = timedelta(days=90)
 
 
-def load_findings(folder: Path, problems: Sequence[PlaybookInvalid]) -> Iterator[Finding]:
+def load_findings(folder: Path, refused: Sequence[PlaybookInvalid]) -> Iterator[Finding]:
     """Yield what loading refused, a field of agent.yaml at a time, and names that occur twice in YAML."""
-    for problem in problems:
+    for problem in refused:
         if isinstance(problem.__cause__, ValidationError):
             yield from _fields(str(folder), str(problem), problem.__cause__)
         else:
@@ -61,19 +65,27 @@ def _fields(default: str, said: str, error: ValidationError) -> Iterator[Finding
 
 
 def model_findings(playbook: Playbook, today: date) -> Iterator[Finding]:
-    """Yield models that are about to retire, or that have no price today."""
-    file = str(playbook.folder / "agent.yaml")
+    """Yield models that retire, that have no price today, or that the agent's role may not call once it is deployed."""
+    file, samconfig = str(playbook.folder / "agent.yaml"), project_of(playbook.folder) / "samconfig.toml"
     for field, model in playbook.agent.models.items():
         try:
-            retires = playbook.models.card(model).retires
             playbook.models.price(model, on=today)
         except BallastError as problem:
             yield finding_of(file, f"{file}: {field}: {problem}")
-            continue
-        if retires is not None and retires <= today + _SOON:
-            level, gone = ("error", "has served") if retires <= today else ("warning", "serves")
-            said = f"Bedrock {gone} the model {model!r} until {retires}."
-            yield Finding(level, file, field, said, "Name another model.")  # type: ignore[arg-type]
+    try:
+        if samconfig.is_file():
+            told = [*problems(playbook.folder, ROOT / "template.yaml", samconfig, today=today)]
+        else:
+            told = [*retirements(playbook.folder, today)]
+    except (BallastError, TemplateInvalid) as problem:
+        yield finding_of(str(samconfig), str(problem))
+        told = []
+    for one in told:
+        place = file if file in one and not one.startswith(str(samconfig)) else str(samconfig)
+        field = next((name for name in (PARAMETER, GUARDRAIL) if name in one), one.partition(" in ")[0])
+        said = one.partition(f"{place}: ")[2] or one
+        found = finding_of(place, said)
+        yield replace(found, level="error" if one.fails else "warning", file=place, field=field)
     if playbook.agent.second_model is None:
         yield Finding(
             "hint",

@@ -2,19 +2,29 @@
 
 import re
 import shlex
+import sys
 import tomllib
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from ballast.errors import InvalidInput
+from ballast.errors import InvalidInput, PlaybookInvalid
+from ballast.models.catalog import Catalog
+from ballast.models.retirement import retired, retires_soon
+from ballast.playbook.agent import Guardrail, read_agent
+from ballast.playbook.load import playbook_in
 from cli.exits import Exit
-from localcloud.model_arns import PARAMETER, model_arns
+from localcloud.model_arns import PARAMETER, model_arns, named_models, partition_of
 
 #: An account in a profile's ARN is the stack's own; ``model_arns`` leaves it open.
 _ACCOUNT = re.compile(r":[0-9]{12}(?=:inference-profile/)")
 _REGION = re.compile(r"arn:[^:]*:bedrock:([a-z0-9-]+):")
+#: Characters that CloudFormation takes as the value of a parameter.
+MOST_VALUE = 4_096
+GUARDRAIL = "GuardrailId"
+_GUARDRAIL_ARN = re.compile(r"arn:([^:]+:[^:]+:[^:]+):[^:]+:guardrail/(.+)")
 
 
 def models(typed: Namespace) -> int:
@@ -25,41 +35,126 @@ def models(typed: Namespace) -> int:
     from localcloud.cloud import PLAYBOOK, ROOT
 
     playbook = PLAYBOOK if typed.playbook is None else Path(typed.playbook)
+    today = datetime.now(UTC).date()
     if not typed.check:
-        arns = model_arns(playbook, typed.of_region or "", model_id=typed.model_id)
-        print(f"{PARAMETER}={','.join(arns)}")
+        value = ",".join(model_arns(playbook, typed.of_region or "", model_id=typed.model_id))
+        if len(value) > MOST_VALUE:
+            raise InvalidInput(_too_long(value))
+        print(f"{PARAMETER}={value}")
+        for notice in retirements(playbook, today, model_id=typed.model_id):
+            print(notice, file=sys.stderr)
         return Exit.OK
-    found = list(problems(playbook, ROOT / "template.yaml", Path(typed.samconfig or ROOT / "samconfig.toml")))
+    samconfig = Path(typed.samconfig or ROOT / "samconfig.toml")
+    found = list(problems(playbook, ROOT / "template.yaml", samconfig, today=today))
     for problem in found:
         print(problem)
-    return Exit.USAGE if found else Exit.OK
+    return Exit.USAGE if any(problem.fails for problem in found) else Exit.OK
 
 
-def problems(playbook: Path, template: Path, samconfig: Path) -> Iterator[str]:
-    """Yield for each environment of ``samconfig`` how its ``ModelArns`` differ from what ``agent.yaml`` names.
+class Problem(str):
+    """What is wrong. ``fails``: now, so that nothing should be deployed with it; otherwise it will be."""
 
-    An environment that sets none has the template's default. Raises ``InvalidInput``, ``PlaybookInvalid`` and
-    ``TemplateInvalid``.
+    fails = True
+
+
+class Notice(Problem):
+    """What will be wrong on a day to come."""
+
+    fails = False
+
+
+def retirements(playbook: Path, today: date, *, model_id: str = "") -> Iterator[Problem]:
+    """Yield which of the models that a stack asks are retired, and which will be soon (``Notice``).
+
+    ``model_id``: the template's ``ModelId``. What cannot be read is for others to name.
+    """
+    folder = playbook_in(playbook)
+    models = Catalog.of_playbook(folder)
+    for field, model in named_models(folder, model_id).items():
+        where = f"{field} in {folder / 'agent.yaml'}"
+        if not models.knows(model):
+            continue
+        card = models.card(model)
+        if said := retired(card, model, today):
+            yield Problem(f"{where}: {said}")
+        elif said := retires_soon(card, model, today):
+            yield Notice(f"{where}: {said}")
+
+
+def problems(playbook: Path, template: Path, samconfig: Path, *, today: date) -> Iterator[Problem]:
+    """Yield for each environment of ``samconfig`` what of it does not fit ``agent.yaml``.
+
+    That is ``ModelArns``, ``GuardrailId``, a model that its region cannot call, or one that is retired, or will be soon
+    (``Notice``). An environment that sets a parameter not has the template's default. Raises ``InvalidInput``,
+    ``PlaybookInvalid`` and ``TemplateInvalid``.
     """
     from localcloud.template import load_template
 
-    default = load_template(template)["Parameters"][PARAMETER]["Default"]
-    for environment, parameters, region in _environments(samconfig):
-        model_id = parameters.get("ModelId", "")
-        given = {_ACCOUNT.sub(":*", one.strip()) for one in parameters.get(PARAMETER, default).split(",")}
-        regions = dict.fromkeys([region, *(_REGION.findall(" ".join(given))), ""])
-        right = [set(model_arns(playbook, one, model_id=model_id)) for one in regions]
-        if given in right:
-            continue
-        missing, more = sorted(right[0] - given), sorted(given - right[0])
-        said = [f"lacks {', '.join(missing)}"] if missing else []
-        said += [f"has {', '.join(more)}, which the playbook does not name"] if more else []
-        command = f"ballast models --playbook {playbook}{f' --region {region}' if region else ''}"
-        command += f" --model {model_id}" if model_id else ""
-        yield (
-            f"{samconfig}: {environment}: {PARAMETER} {' and '.join(said)}. Set it in parameter_overrides to what "
-            f"`{command}` prints."
+    defaults = {name: str(one.get("Default", "")) for name, one in load_template(template)["Parameters"].items()}
+    guardrail = read_agent(playbook_in(playbook) / "agent.yaml").guardrail
+    told: set[str] = set()
+    for environment, given, region in _environments(samconfig):
+        where = f"{samconfig}: {environment}"
+        parameters = defaults | given
+        for one in retirements(playbook, today, model_id=parameters["ModelId"]):
+            if one not in told:
+                told.add(one)
+                yield one
+        if said := _of_guardrail(guardrail, parameters[GUARDRAIL], region):
+            yield Problem(f"{where}: {GUARDRAIL} {said}")
+        if len(parameters[PARAMETER]) > MOST_VALUE:
+            yield Problem(f"{where}: {_too_long(parameters[PARAMETER])}")
+        try:
+            yield from _of_models(playbook, where, parameters, region)
+        except PlaybookInvalid as unreachable:
+            yield Problem(f"{where}: {unreachable}")
+
+
+def _too_long(value: str) -> str:
+    return (
+        f"{PARAMETER} has {len(value)} characters, and CloudFormation takes {MOST_VALUE} in a parameter. Name fewer "
+        "models in agent.yaml, or give the agent's role the rest by a statement of your own beside CallModels in "
+        "template.yaml, and deploy with those that remain."
+    )
+
+
+def _of_guardrail(guardrail: Guardrail | None, granted: str, region: str) -> str | None:
+    """Return how the parameter ``granted`` differs from what ``agent.yaml`` names; None if it does not.
+
+    The role may apply a guardrail of the stack's own account, region and partition alone.
+    """
+    if guardrail is None:
+        return None if granted == "none" else f"is {granted}, and agent.yaml names no guardrail. Leave it out."
+    arn = _GUARDRAIL_ARN.fullmatch(guardrail.id)
+    named = arn[2] if arn else guardrail.id
+    own = f"{partition_of(region)}:bedrock:{region}" if region else ""
+    if arn and (arn[1] != own if own else arn[1].split(":")[1] != "bedrock"):
+        return (
+            f"cannot grant {guardrail.id}, which agent.yaml names: the role may apply guardrails of the stack's own "
+            f"account and region{f', {region}' if region else ''}. Name one there, by its id."
         )
+    if named == granted:
+        return None
+    has = "is not set" if granted == "none" else f"is {granted}"
+    return f"{has}, and agent.yaml names the guardrail {named}: without it each call is denied. Set it to {named}."
+
+
+def _of_models(playbook: Path, where: str, parameters: Mapping[str, str], region: str) -> Iterator[Problem]:
+    """Yield how ``ModelArns`` differ from what ``agent.yaml`` names. Raises ``PlaybookInvalid``."""
+    model_id = parameters["ModelId"]
+    given = {_ACCOUNT.sub(":*", one.strip()) for one in parameters[PARAMETER].split(",")}
+    regions = dict.fromkeys([region, *(_REGION.findall(" ".join(given))), ""])
+    right = [set(model_arns(playbook, one, model_id=model_id)) for one in regions]
+    if given in right:
+        return
+    missing, more = sorted(right[0] - given), sorted(given - right[0])
+    said = [f"lacks {', '.join(missing)}"] if missing else []
+    said += [f"has {', '.join(more)}, which the playbook does not name"] if more else []
+    command = f"ballast models --playbook {playbook}{f' --region {region}' if region else ''}"
+    command += f" --model {model_id}" if model_id else ""
+    yield Problem(
+        f"{where}: {PARAMETER} {' and '.join(said)}. Set it in parameter_overrides to what `{command}` prints."
+    )
 
 
 def _environments(samconfig: Path) -> list[tuple[str, dict[str, str], str]]:

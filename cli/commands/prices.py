@@ -12,9 +12,12 @@ from rich.text import Text
 from ballast.errors import BallastError, InvalidInput, ModelRefused, SettingInvalid
 from ballast.models.card import DatedPrice, ModelCard
 from ballast.models.catalog import OWN_FILE, CardFile, Catalog, facts_without_source, read_cards
+from ballast.models.contradictions import contradictions
 from ballast.money import ModelPrice, Price, dollars
 from ballast.money.prices import CLASSES
-from ballast.playbook.agent import read_agent
+from ballast.playbook import load_playbook
+from ballast.playbook.agent import AgentConfig, read_agent
+from cli.commands.models import retirements
 from cli.exits import Exit
 from cli.screen import Screen
 
@@ -156,6 +159,8 @@ def _checked(playbook: Path | None, screen: Screen) -> Exit:
     if found:
         screen.line(f"{len(found)} problem{'s' if len(found) > 1 else ''}.")
         return Exit.USAGE
+    for notice in retirements(playbook, datetime.now(UTC).date()) if playbook is not None else ():
+        screen.line(notice, "yellow")
     screen.line("The model cards and prices are well formed.")
     return Exit.OK
 
@@ -190,17 +195,31 @@ def problems(playbook: Path | None, vendors: Path | None = None, *, today: date 
     except BallastError as problem:
         yield str(problem)
         return
+    yield from _of_agent(playbook / "agent.yaml", agent, models, today or datetime.now(UTC).date())
+
+
+def _of_agent(file: Path, agent: AgentConfig, models: Catalog, today: date) -> Iterator[str]:
+    """Yield which of the models that ``agent.yaml`` names cannot be the agent's."""
+    loaded = None
+    if (file.parent / "tools").is_dir():  # which intents offer a tool, only the tools say
+        try:
+            loaded = load_playbook(file.parent, check_models=False)
+        except BallastError as problem:
+            yield str(problem)
     for field, model in agent.models.items():
         try:
-            models.check(model, tools=True)
+            if loaded is None:
+                models.check(model, tools=False)
+            else:
+                loaded.check_model(model)
         except BallastError as problem:
-            yield f"{playbook / 'agent.yaml'}: {field}: {problem}"
+            yield f"{file}: {field}: {problem}"
             continue
         retires = models.card(model).retires
-        if retires is not None and retires <= (today or datetime.now(UTC).date()):
+        if retires is not None and retires <= today:
             yield (
-                f"{playbook / 'agent.yaml'}: {field}: Bedrock has served the model {model!r} until {retires}. Name "
-                f"another one, or, if you may still call it, set `retires: null` for it in {OWN_FILE}."
+                f"{file}: {field}: Bedrock has served the model {model!r} until {retires}. Name another one, or, if "
+                f"you may still call it, set `retires: null` for it in {OWN_FILE}."
             )
 
 
@@ -217,6 +236,8 @@ def _of_cards(models: Catalog, file: Path, cards: CardFile, *, shipped: bool) ->
         except BallastError as problem:
             yield str(problem)
             continue
+        for contradiction in contradictions(card):
+            yield f"{where}: {contradiction}."
         if shipped and (missing := list(facts_without_source(card))):
             yield f"{where}: no source for {', '.join(missing)}. Name a document under `sources:`."
     for arn, model in cards.arns.items():

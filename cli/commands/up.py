@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from ballast.http.identity import DEFAULT_TENANT, Role
 from ballast.playbook import Playbook, load_playbook
 from ballast.run import Run
 from cli.commands.answer import user
+from cli.commands.models import retirements
 from cli.commands.run import chosen_model
 from cli.escalation_files import EscalationFiles
 from cli.exits import Exit
@@ -70,6 +72,8 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
         server = ports.enter_context(closing(HttpServer(host=typed.host, port=typed.port)))
         aws = ports.enter_context(closing(_aws_server(typed, server.port)))
         try:
+            for notice in retirements(folder or _desk(), datetime.now(UTC).date()):
+                screen.line(notice, "yellow")
             screen.line("Deploying template.yaml into a local cloud …", "dim")
             seed, size = 1 if typed.seed is None else typed.seed, None if folder else STORE
             iam = not typed.no_iam
@@ -81,6 +85,12 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
             screen.line()
             screen.line("Stopped.")
     return Exit.OK
+
+
+def _desk() -> Path:
+    from localcloud.cloud import PLAYBOOK
+
+    return PLAYBOOK
 
 
 def _aws_server(typed: Namespace, port: int) -> HttpServer:

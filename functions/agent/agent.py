@@ -36,6 +36,7 @@ from ballast.errors import AttemptInProgress, RetryLater, RunEnded
 from ballast.log.events import Charged, ModelFailed, ModelRequested, ModelResponded, PlanDecided
 from ballast.log.run_log import RunLog
 from ballast.metrics import MetricLine, metric_line, usd
+from ballast.models.retirement import days_left, retired, retires_soon
 from ballast.money import TokenCounts
 from ballast.playbook import Playbook
 from ballast.run import Run
@@ -236,6 +237,11 @@ class Agent:
             caches=bool(requested.sent_as.cache_points),
         )
         self.emit(line)
+        card, today = self.playbook.models.card(requested.model), self.clock().date()
+        notice, left = retired(card, requested.model, today) or retires_soon(card, requested.model, today), None
+        if notice and (left := days_left(card, today)) is not None:
+            fields = {"level": "WARNING", "model": requested.model, "notice": notice}
+            self.emit(metric_line({"ModelDaysLeft": left}, fields=fields))
 
     def _left_s(self, run: Run) -> float:
         """Return the seconds left until the workflow cuts the agent."""

@@ -28,12 +28,14 @@ _USUAL_BYTES_A_TOKEN = 3
 _MESSAGE = "messages."
 #: Claude on Bedrock refuses a point right after a text document.
 _NOT_AFTER = "document"
+#: Ends a message of results where a point may stand only after a text.
+_GO_ON = {"text": "Continue."}
 #: Bedrock's lifetime of a point that names none.
 _USUAL_TTL = "5m"
 
 
-def cache_points(prompt: Prompt, card: ModelCard, *, goes_on: bool) -> tuple[str, ...]:
-    """Return the parts of the prompt that end with a cache point, in order.
+def cache_points(prompt: Prompt, card: ModelCard, form: SentAs, *, goes_on: bool) -> tuple[str, ...]:
+    """Return the parts of the prompt, sent in ``form``, that end with a cache point, in order.
 
     ``goes_on`` is false for the last turn that a run may have: it reads what earlier turns wrote, and nothing would
     read what it writes.
@@ -49,7 +51,7 @@ def cache_points(prompt: Prompt, card: ModelCard, *, goes_on: bool) -> tuple[str
     if "system" in cache.places and card.system and prompt.system and _may_be_cached(head, cache):
         points.append("system")
     if "messages" in cache.places:
-        points += [f"{_MESSAGE}{at}" for at in _messages(prompt, head, cache, goes_on=goes_on)]
+        points += [f"{_MESSAGE}{at}" for at in _messages(prompt, head, cache, form, goes_on=goes_on)]
     return tuple(points[-cache.most_points :])
 
 
@@ -62,7 +64,7 @@ def _most_bytes(cache: Cache) -> float:
     return inf if cache.most_tokens is None else cache.most_tokens * _USUAL_BYTES_A_TOKEN
 
 
-def _messages(prompt: Prompt, head: int, cache: Cache, *, goes_on: bool) -> list[int]:
+def _messages(prompt: Prompt, head: int, cache: Cache, form: SentAs, *, goes_on: bool) -> list[int]:
     """Return the last two messages of the user that may end with a point, in order.
 
     All but the last one were written by earlier turns.
@@ -75,17 +77,27 @@ def _messages(prompt: Prompt, head: int, cache: Cache, *, goes_on: bool) -> list
     fitting = (
         at
         for at in range(until - 1, -1, -1)
-        if messages[at]["role"] == "user" and _place(messages[at]["content"], cache.after_results)
+        if messages[at]["role"] == "user" and _place(ending_in_text(messages[at]["content"], form), form)
     )
     return sorted(islice(fitting, 2))
 
 
-def _place(content: Sequence[Mapping[str, Any]], after_results: bool) -> int:
+def ending_in_text(content: Sequence[Mapping[str, Any]], form: SentAs) -> list[Mapping[str, Any]]:
+    """Return a message with a text at its end, if it has results and the model takes a point only after a text.
+
+    The text is always the same, and stands there in each later request: without it no prefix beyond the first result
+    could be cached.
+    """
+    wants = not form.after_results and form.text_beside_results and any("toolResult" in block for block in content)
+    return [*content, _GO_ON] if wants and "text" not in content[-1] else list(content)
+
+
+def _place(content: Sequence[Mapping[str, Any]], form: SentAs) -> int:
     """Return the number of blocks before the point of a message; 0 if it takes none."""
-    if not after_results and any("toolResult" in block for block in content):
-        return 0
+    if not form.after_results and not form.text_beside_results and any("toolResult" in block for block in content):
+        return 0  # its texts are sent in the last result
     place = len(content)
-    while place and _NOT_AFTER in content[place - 1]:
+    while place and (_NOT_AFTER in content[place - 1] if form.after_results else "text" not in content[place - 1]):
         place -= 1
     return place
 
@@ -105,6 +117,6 @@ def with_cache_points(request: dict[str, Any], form: SentAs) -> dict[str, Any]:
         else:
             at = int(part.removeprefix(_MESSAGE))
             content = messages[at]["content"]
-            place = _place(content, after_results=True)
+            place = _place(content, form)
             messages[at] = {**messages[at], "content": [*content[:place], point, *content[place:]]}
     return {**made, "messages": messages}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ballast.attachments.prompt import kept_in, listed, most_tokens, why_not_taken
+from ballast.attachments.prompt import Bound, kept_in, listed, why_not_taken, with_files
 from ballast.contracts import ExitReason, HandOver, Planner
 from ballast.errors import ToolForbidden
 from ballast.folds.calls import CallState
@@ -29,6 +29,7 @@ from ballast.playbook.first_prompt import (
     input_bound,
     request_blocks,
     reserved_price,
+    room_for,
     tool_config,
 )
 from ballast.run import Run
@@ -36,7 +37,7 @@ from functions.agent.caching import cache_points
 from functions.agent.decision import refused_answer_notice
 from functions.agent.loops import loop_notices
 from functions.agent.reply import call_id
-from functions.agent.request import earlier_bytes, earlier_messages, sent_as, shaped
+from functions.agent.request import earlier_bytes, earlier_messages, sent_as, shaped, shaped_alike
 from functions.agent.usage import sent_bytes
 
 #: Prompts have about 4 bytes a token. A reported count with more bytes a token may be right, but no bound uses it.
@@ -82,7 +83,6 @@ def compose(
         messages=new_messages(run, notices, card),
         model=priced.model_id,
         sent_as=sent_as(card, taken, agent, opened.request.intent),
-        **({} if taken.temperature is None else {"temperature": taken.temperature}),
         reserved_microusd=0,
         price_version=priced.version,
         service_tier=tier,
@@ -90,7 +90,14 @@ def compose(
         **({"despair": as_recorded(notices)} if notices else {}),
     )
     bound, size = _input_bound(run, delta, card), _sent_bytes(run, delta)
-    delta = _with_cache(run, delta, card, playbook, bound=bound, size=size)
+    if taken.budget and not card.max_tokens_over_window and not room_for(card, taken, bound=bound.known):
+        # Its ``max_tokens`` are more than its budget: the provider would refuse them beside a prompt of that size.
+        taken = agent.inference.without_thinking().taken_by(card)
+        form = sent_as(card, taken, agent, opened.request.intent)
+        delta = delta.model_copy(update={"sent_as": form})
+    if taken.temperature is not None:
+        delta = delta.model_copy(update={"temperature": taken.temperature})
+    delta = _with_cache(run, delta, card, playbook, bound=bound.most, size=size)
     reservation = attempt_within(
         opened.limits,
         reserved_price(price, card, delta.sent_as.cache_ttl),
@@ -105,7 +112,7 @@ def compose(
     requested = delta.model_copy(
         update={
             "max_tokens": reservation.max_tokens,
-            "prompt_bound": bound,
+            "prompt_bound": bound.most,
             "sent_bytes": size,
             "reserved_microusd": reservation.microusd,
         }
@@ -124,7 +131,7 @@ def _with_cache(
     texts = None if run.attachments else size
     ttl = cache_ttl(playbook, card, limits, tools=prompt.tools, bound=bound, size=texts)
     turns = run.counts.turns + (1 if delta.attempt == 1 else 0)
-    points = cache_points(prompt, card, goes_on=turns < limits.turns) if ttl else ()
+    points = cache_points(prompt, card, delta.sent_as, goes_on=turns < limits.turns) if ttl else ()
     cached = {"cache_points": points, **({"cache_ttl": ttl} if points else {})}
     return delta.model_copy(update={"sent_as": delta.sent_as.model_copy(update=cached)})
 
@@ -172,7 +179,7 @@ def _as_shown(requested: ModelRequested, shown: Callable[[dict[str, Any]], dict[
     return made
 
 
-def _input_bound(run: Run, delta: ModelRequested, card: ModelCard) -> int:
+def _input_bound(run: Run, delta: ModelRequested, card: ModelCard) -> Bound:
     """Return an upper bound of the prompt's tokens: the last exact count plus the bytes of what is new.
 
     Without an exact count every byte of the prompt counts as a token. Files count as the model's ``card`` says.
@@ -180,25 +187,31 @@ def _input_bound(run: Run, delta: ModelRequested, card: ModelCard) -> int:
     form = delta.sent_as
     messages = in_full(delta, run)
     read = [*shaped(messages, form), *filter(None, [form.output_config])]
-    new = input_bound(delta.system, delta.tools, read) + most_tokens(messages, card)
+    new, files = input_bound(delta.system, delta.tools, read), [*kept_in(messages)]
     if delta.after is None:
-        return new + PROVIDER_OVERHEAD_TOKENS
+        return with_files(new + PROVIDER_OVERHEAD_TOKENS, files, card)
     last = run.newest(ModelResponded)
-    known = None if last is None else _exact_tokens(run, last, delta.model)
+    known = None if last is None else _exact_tokens(run, last, delta)
     if known is not None:
-        return known + new
+        return with_files(known + new, files, card)
     before, earlier = run.prompt, earlier_messages(run, delta)
-    new += most_tokens(earlier, card)
-    return new + input_bound(before.system, before.tools, earlier) + PROVIDER_OVERHEAD_TOKENS
+    whole = new + input_bound(before.system, before.tools, earlier) + PROVIDER_OVERHEAD_TOKENS
+    return with_files(whole, [*kept_in(earlier), *files], card)
 
 
-def _exact_tokens(run: Run, last: ModelResponded, model_id: str) -> int | None:
-    """Return the prompt and output tokens of ``last``; None if another model counted them or they are in doubt."""
-    if last.input_tokens is None or last.usage_disbelieved is not None or last.model != model_id:
+def _exact_tokens(run: Run, last: ModelResponded, delta: ModelRequested) -> int | None:
+    """Return the prompt and output tokens of ``last``; None if they are in doubt or no count of what is sent now.
+
+    That is where another model counted them, or where its card has changed: each earlier message is sent otherwise.
+    """
+    if last.input_tokens is None or last.usage_disbelieved is not None or last.model != delta.model:
         return None
     asked = run.fact(ModelRequested, last.turn, last.attempt)
-    prompt, sent = last.tokens - (last.output_tokens or 0), asked.sent_bytes if asked is not None else 0
-    return None if prompt * _USUAL_BYTES < sent else last.tokens
+    if asked is None:
+        return last.tokens
+    prompt = last.tokens - (last.output_tokens or 0)
+    believed = prompt * _USUAL_BYTES >= asked.sent_bytes and shaped_alike(asked.sent_as, delta.sent_as)
+    return last.tokens if believed else None
 
 
 # What is new for the model. Each turn records its texts, so a text may change without changing an old run's prompt.
@@ -255,6 +268,10 @@ def _files_of_results(run: Run, turn: int, card: ModelCard | None) -> list[dict[
         why = why or why_not_taken(whole, card)
         if len(whole) > limits.attachments or sum(one.bytes for one in whole) > limits.attachment_bytes:
             why = why or "may get no more files in this run"
+        unbounded = sorted({one.format for one in files if not one.bounded})
+        if unbounded and card.context_window > limits.input_tokens_per_turn:
+            room = f"the {limits.input_tokens_per_turn} tokens of a prompt in this run"
+            why = why or f"gets no {', '.join(unbounded)}, whose text might not fit into {room}"
         if why is not None:
             blocks.append({"text": f"{len(files)} files came with {came}, and you cannot see them: this model {why}."})
             continue

@@ -22,7 +22,7 @@ from ballast.models.card import ModelCard
 from ballast.playbook.agent import AgentConfig
 from ballast.playbook.inference import Taken
 from ballast.run import Run
-from functions.agent.caching import with_cache_points
+from functions.agent.caching import ending_in_text, with_cache_points
 from functions.agent.reply import sendable
 from functions.agent.text import cited_text
 from functions.agent.usage import messages_bytes
@@ -35,6 +35,8 @@ _OUR_ID = re.compile(r"t(\d{4,})([cs])(\d{1,3})")
 _METADATA = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{1,256}", re.ASCII)
 #: Facts that are recorded only where the model does not take something.
 _TAKES = ("system", "text_beside_results", "result_status", "result_json")
+#: Facts that decide how a recorded message is sent.
+_SHAPE = (*_TAKES, "after_results", "wide_ids")
 
 
 def sent_as(card: ModelCard, taken: Taken, agent: AgentConfig, intent: str | None) -> SentAs:
@@ -42,6 +44,8 @@ def sent_as(card: ModelCard, taken: Taken, agent: AgentConfig, intent: str | Non
     facts: dict[str, Any] = {name: False for name in _TAKES if not getattr(card, name)}
     if not all(re.search(card.tool_use_id, one) for one in _USUAL_IDS):
         facts["wide_ids"] = True
+    if agent.cache and card.cache is not None and "messages" in card.cache.places and not card.cache.after_results:
+        facts["after_results"] = False
     settings = {
         "top_p": taken.top_p,
         "additional_fields": taken.additional_fields,
@@ -151,6 +155,11 @@ def shaped(messages: Iterable[Mapping[str, Any]], form: SentAs) -> list[dict[str
     return [_users_message(message, form) for message in messages]
 
 
+def shaped_alike(one: SentAs, other: SentAs) -> bool:
+    """Say whether a message has the same bytes in both forms."""
+    return all(getattr(one, name) == getattr(other, name) for name in _SHAPE)
+
+
 def _users_message(message: Mapping[str, Any], form: SentAs) -> dict[str, Any]:
     content = list(message["content"])
     if not form.text_beside_results and any("toolResult" in block for block in content):
@@ -159,7 +168,7 @@ def _users_message(message: Mapping[str, Any], form: SentAs) -> dict[str, Any]:
         last = max(at for at, block in enumerate(content) if "toolResult" in block)
         result = content[last]["toolResult"]
         content[last] = {"toolResult": {**result, "content": [*result["content"], *texts]}}
-    return {**message, "content": [_result(block, form) for block in content]}
+    return {**message, "content": [_result(block, form) for block in ending_in_text(content, form)]}
 
 
 def _result(block: Mapping[str, Any], form: SentAs) -> dict[str, Any]:

@@ -22,18 +22,23 @@ def _no_cache(asked: Asked, card: ModelCard) -> Iterator[str]:
 def _places(asked: Asked, card: ModelCard) -> Iterator[str]:
     if card.cache is None:
         return
-    for part, pointer, _, _, _ in asked.points:
-        after_result = part == "messages" and not card.cache.after_results and _stands_after_result(asked, pointer)
-        if part not in card.cache.places or after_result:
-            yield (
-                f"Malformed input request: {pointer}: extraneous key [cachePoint] is not permitted, "
-                "please reformat your input and try again."
-            )
+    for part, pointer, _, before, _ in asked.points:
+        anywhere = part != "messages" or card.cache.after_results
+        if part in card.cache.places and (anywhere or _after_text(asked, pointer)):
+            continue
+        # Nova reads a point as a key of the block before it, and names that block.
+        where = f"{pointer.rpartition('/')[0]}/{max(0, before - 1)}"
+        yield (
+            f"Malformed input request: {where}: extraneous key [cachePoint] is not permitted, "
+            "please reformat your input and try again."
+        )
 
 
-def _stands_after_result(asked: Asked, pointer: str) -> bool:
+def _after_text(asked: Asked, pointer: str) -> bool:
+    """Say whether a point in a message follows a text, or nothing: another rule refuses the latter."""
     _, _, at, _, index = pointer.split("/")
-    return any("toolResult" in block for block in asked.messages[int(at)]["content"][: int(index)])
+    blocks = [block for block in asked.messages[int(at)]["content"][: int(index)] if "cachePoint" not in block]
+    return not blocks or "text" in blocks[-1]
 
 
 def _too_many(asked: Asked, card: ModelCard) -> Iterator[str]:
@@ -81,7 +86,12 @@ CACHE_RULES: tuple[Rule, ...] = (
     card_rule(
         "prompt caching", "BerriAI/litellm#39210, posit-dev/positron#12142", _no_cache, code="AccessDeniedException"
     ),
-    card_rule("a cache point's place", "NousResearch/hermes-agent#97281, earendil-works/pi#2053", _places, **_MODEL),
+    card_rule(
+        "a cache point's place",
+        "aws-samples/bedrock-engineer#71, zeroclaw-labs/zeroclaw#8720, danny-avila/LibreChat#13838",
+        _places,
+        **_MODEL,
+    ),
     card_rule("number of cache points", "VicBilibily/GCMP#83", _too_many, **_MODEL),
     card_rule("lifetime of a cache point", f"{_API}CachePointBlock.html", _lifetimes, **_OURS),
     card_rule("order of lifetimes", "Portkey-AI/gateway#1762", _order_of_lifetimes, **_MODEL),

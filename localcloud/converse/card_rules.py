@@ -80,6 +80,17 @@ def _context_of_claude(asked: Asked, card: ModelCard) -> Iterator[str]:
         yield f"prompt is too long: {tokens} tokens > {card.context_window} maximum"
 
 
+def _context_with_reply(asked: Asked, card: ModelCard) -> Iterator[str]:
+    if card.vendor != "Anthropic" or card.max_tokens_over_window:
+        return
+    tokens, most = _tokens(asked), asked.inference.get("maxTokens", 0)
+    if tokens + most > card.context_window:
+        yield (
+            f"input length and `max_tokens` exceed context limit: {tokens} + {most} > {card.context_window}, "
+            "decrease input length or `max_tokens` and try again"
+        )
+
+
 def _context(asked: Asked, card: ModelCard) -> Iterator[str]:
     if card.vendor != "Anthropic" and _tokens(asked) > card.context_window:
         yield "Input is too long for requested model."
@@ -369,5 +380,11 @@ CARD_RULES: tuple[Rule, ...] = (
     card_rule("own reasoning comes first", _THINKING, _own_reasoning_first, **_OURS, **_MODEL),
     card_rule("prefill", "anomalyco/opencode#29760, XiaomiMiMo/MiMo-Code#1702", _no_prefill, **_MODEL),
     card_rule("context window of Claude", "daisuke-awaji/moca#254", _context_of_claude, **_MODEL),
+    card_rule(
+        "context window with the reply",
+        "RooCodeInc/Roo-Code#3713, platform.claude.com/docs/en/build-with-claude/context-windows",
+        _context_with_reply,
+        **_MODEL,
+    ),
     card_rule("context window", "aws-samples/bedrock-chat#95", _context),
 )

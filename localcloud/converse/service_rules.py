@@ -49,6 +49,8 @@ def _starts_with_user(asked: Asked) -> Iterator[str]:
 
 
 def _alternates(asked: Asked) -> Iterator[str]:
+    if asked.card is not None and asked.card.consecutive_turns:
+        return
     if any(one == other for one, other in pairwise(message["role"] for message in asked.messages)):
         yield (
             "A conversation must alternate between user and assistant roles. Make sure the conversation alternates "
@@ -264,8 +266,9 @@ SERVICE_RULES: tuple[Rule, ...] = (
     Rule("form", "genkit-ai/aws-bedrock-js-plugin#43, openclaw/openclaw#12949, maximhq/bifrost#6732", _form),
     Rule("unknown model", f"{_GUIDE}troubleshooting-api-error-codes.html; recorded exchange 11", _unknown_model),
     Rule("starts with the user", "elastic/kibana#246393, pydantic/pydantic-ai#6255", _starts_with_user),
-    # Claude has taken messages of one role in a row since 2026 (theopenco/llmgateway#3127); other models refuse them.
-    Rule("roles alternate", "langchain-ai/langchain-aws#130, cline/cline#431", _alternates),
+    # By the model's card: newer Claudes take them (theopenco/llmgateway#3127). Their calls are still answered in the
+    # very next message, since nobody has shown otherwise.
+    Rule("roles alternate", "langchain-ai/langchain-aws#130, cline/cline#431, ShishirPatil/gorilla#881", _alternates),
     Rule("empty message", "theopenco/llmgateway#3127", _empty_message),
     Rule("blank text", "OpenHands/OpenHands#5339, LibreChat-AI/agents#501", _blank_text),
     Rule("blank system text", f"{_API}SystemContentBlock.html", _blank_system, words="described"),

@@ -1,6 +1,7 @@
 """The metrics of the template's alarms are those that runs emit, with the same dimensions."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.functions.http import ask, event
 from tests.functions.moves import PURSE, pay
 from tests.functions.roomy import opened
 from tests.functions.stack import Stack
+from tests.functions.variants import ledger_with, with_models
 from tests.template.alarms import ALARMS, watched
 
 #: A metric, as CloudWatch tells it from others: its name, and its dimensions with their values.
@@ -48,7 +50,7 @@ def _here(value: Any) -> str:
 
 
 @pytest.fixture
-def seen(stack: Stack, model: Endpoint) -> set[Metric]:
+def seen(stack: Stack, model: Endpoint, tmp_path: Path) -> set[Metric]:
     """Return the metrics of runs: good, in circles, forged, lied about, turned away; and of each minute."""
     well = stack.open()
     model.will(reads("n-1"), says("All is tidy."))
@@ -71,6 +73,14 @@ def seen(stack: Stack, model: Endpoint) -> set[Metric]:
     model.will(says("All is tidy.", usage={"inputTokens": 9, "outputTokens": 9, "cacheWriteInputTokens": 900}))
     stack.plan(stack.open())
     stack.environs["planner"].pop("MODEL_ID")
+
+    usual = stack.environs["planner"]["PLAYBOOK_DIR"]
+    stack.environs["planner"]["PLAYBOOK_DIR"] = with_models(
+        ledger_with(tmp_path), {"models": {stack.body(well, "0000.run.opened")["model"]: {"retires": "2026-03-09"}}}
+    )
+    model.will(says("All is tidy."))
+    stack.plan(stack.open())
+    stack.environs["planner"]["PLAYBOOK_DIR"] = usual
 
     forged = stack.open()
     planners = RunLog.of(stack.runtime("planner"))

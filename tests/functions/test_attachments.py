@@ -74,7 +74,6 @@ def test_a_model_gets_the_content_and_the_log_only_its_hash(stack: Stack, model:
         "key": f"attachments/default/{run_id}/{sha}",
         "width": 640,
         "height": 480,
-        "pages": 0,
     }
     whole = json.dumps([event.body for event in stack.events(run_id)])
     assert base64.b64encode(picture).decode() not in whole
@@ -84,13 +83,50 @@ def test_a_model_gets_the_content_and_the_log_only_its_hash(stack: Stack, model:
     assert changed_prompts(run, {event.seq: event.digest for event in run}) == ({}, 1)
 
 
+@pytest.fixture
+def roomy(stack: Stack, tmp_path: Path) -> Stack:
+    """Return the stack with a playbook whose limits pay for a model's whole context window."""
+    folder = ledger_with(tmp_path, limits={"input_tokens_per_turn": 200_000, "cost_microusd": 2_000_000})
+    for environ in stack.environs.values():
+        if "PLAYBOOK_DIR" in environ:
+            environ["PLAYBOOK_DIR"] = folder
+    return stack
+
+
 @pytest.mark.parametrize("file_format", GOOD)
-def test_each_format_arrives(stack: Stack, model: Endpoint, file_format: str) -> None:
-    run_id = opened(stack, f"arrives-{file_format}", (file_format, GOOD[file_format]))
+def test_each_format_arrives(roomy: Stack, model: Endpoint, file_format: str) -> None:
+    run_id = opened(roomy, f"arrives-{file_format}", (file_format, GOOD[file_format]))
     model.will(says("Done."))
 
-    assert stack.plan(run_id)["kind"] == "answer"
+    assert roomy.plan(run_id)["kind"] == "answer"
     assert base64.b64encode(GOOD[file_format]).decode() in json.dumps(sent_blocks(model))
+
+
+@pytest.mark.parametrize("files", [("pdf",), ("pdf", "csv", "xlsx")])
+def test_a_file_without_a_bound_is_reserved_as_a_full_window_until_the_model_has_counted_it(
+    roomy: Stack, model: Endpoint, files: tuple[str, ...]
+) -> None:
+    run_id = opened(roomy, f"unbounded-{len(files)}", *((one, GOOD[one]) for one in files))
+    counted = {"inputTokens": 4_000, "outputTokens": 20}
+    model.will(calls({"name": "read_note", "input": {"note_id": "n"}}, usage=counted), says("Done."))
+
+    roomy.plan(run_id)
+    first = roomy.body(run_id, "0001.model.requested")
+    roomy.plan(run_id, 2)
+
+    assert first["input_tokens_bound"] == 200_000
+    assert first["gen_ai.request.max_tokens"] == 500  # what could fill the window leaves the answer its room
+    assert roomy.body(run_id, "0002.model.requested")["input_tokens_bound"] < 10_000
+
+
+def test_usage_of_a_file_without_a_bound_is_charged_as_reported(roomy: Stack, model: Endpoint) -> None:
+    run_id = opened(roomy, "long-pdf", ("pdf", GOOD["pdf"]))
+    model.will(says("Done.", usage={"inputTokens": 180_000, "outputTokens": 5}))
+
+    roomy.plan(run_id)
+
+    said = roomy.body(run_id, "0001.model.responded")
+    assert (said["cost_microusd"], said.get("usage_disbelieved")) == (180_000 * 3 + 5 * 15, None)
 
 
 def test_the_reservation_counts_them_in_every_turn(stack: Stack, model: Endpoint) -> None:
@@ -198,7 +234,18 @@ def test_files_that_no_attempt_can_hold_are_refused_with_the_limit(stack: Stack)
     said = refusal(stack, named(content, "txt"), request_id="no-room")
 
     assert said.startswith("attachments: they may be 120064 tokens")
-    assert "limits.input_tokens_per_turn, which is 100000" in said
+    assert "may take 125" in said
+    assert "of limits.input_tokens_per_turn, which is 100000. Send fewer or smaller files" in said
+
+
+def test_a_refused_file_without_a_bound_names_each_limit_and_what_can_be_sent_instead(stack: Stack) -> None:
+    put({"request_id": "no-bound"}, GOOD["pdf"])
+
+    said = refusal(stack, named(GOOD["pdf"], "pdf"), request_id="no-bound")
+
+    assert said.startswith("attachments: nothing in a file of pdf bounds its text")
+    assert "200000 of limits.input_tokens_per_turn, which is 100000 and 1200960 of limits.cost_microusd" in said
+    assert "Send its text as txt, md or csv, or its pages as images" in said
 
 
 @pytest.mark.parametrize("code", ["SlowDown", "InternalError", "ServiceUnavailable"])
@@ -419,6 +466,19 @@ def test_a_model_that_takes_no_such_file_is_told(photos: Stack, model: Endpoint)
 
     assert photos.body(run_id, "0002.model.requested")["gen_ai.request.model"] == BLIND
     assert "1 files came with the result of call t0001c1, and you cannot see them" in json.dumps(model.requests[-1])
+
+
+def test_a_results_file_that_may_not_fit_is_left_out_and_the_run_goes_on(photos: Stack, model: Endpoint) -> None:
+    run_id = photos.open()
+    model.will(calls({"name": "photograph", "input": {"of": "pdf"}}), says("Done."))
+    photos.plan(run_id)
+    photos.execute(run_id)
+
+    assert photos.plan(run_id, 2)["kind"] == "answer"
+
+    said = json.dumps(model.requests[-1]["messages"][-1])
+    assert "gets no pdf, whose text might not fit into the 100000 tokens of a prompt in this run" in said
+    assert "document" not in [name for block in model.requests[-1]["messages"][-1]["content"] for name in block]
 
 
 def test_the_reservation_counts_the_files_of_results(photos: Stack, model: Endpoint) -> None:

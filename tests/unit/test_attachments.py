@@ -2,21 +2,18 @@
 
 import io
 import zipfile
-import zlib
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ballast.attachments import files
-from ballast.attachments.files import MOST_PIXELS, MOST_UNPACKED, WrongContent, measured
-from ballast.attachments.prompt import kept_in, listed, most_tokens, tokens_of, why_not_taken, with_content
+from ballast.attachments.files import MOST_PIXELS, WrongContent, measured
+from ballast.attachments.prompt import kept_in, listed, tokens_of, why_not_taken, with_content, with_files
 from ballast.attachments.store import ReadContents
 from ballast.contracts.attachment import Kept, kind_of
 from ballast.models.catalog import Catalog
-from tests.support.files import GOOD, gif, jpeg, office, pdf, png, webp
+from tests.support.files import GOOD, gif, jpeg, pdf, png, webp
 
 MODELS = Catalog()
 CLAUDE, NOVA = MODELS.card("anthropic.claude-haiku-4-5-20251001-v1:0"), MODELS.card("us.amazon.nova-lite-v1:0")
@@ -84,58 +81,6 @@ def test_a_file_above_converses_size_is_refused(file_format: str) -> None:
         measured(file_format, whole + b" ")
 
 
-@pytest.mark.parametrize("packed", [True, False])
-def test_a_document_is_at_most_a_token_a_byte_of_what_it_unpacks_to(packed: bool) -> None:
-    text = b"(All work and no play) Tj " * 2_000
-    found = measured("pdf", pdf(text, pages=3, packed=packed))
-
-    assert len(text) <= found["most_text"] <= len(text) + 500
-    assert found["pages"] == 3
-    assert measured("docx", office(text * 2, pictures=2)) == {"most_text": len(text) * 2 + len("<Types/>"), "pages": 2}
-    assert measured("csv", text) == {"most_text": len(text)}
-
-
-def test_pictures_and_fonts_in_a_pdf_are_no_text() -> None:
-    font = zlib.compress(b"\1\2" * 100_000)
-    some = pdf().replace(b"%%EOF", b"7 0 obj << /Length1 9 >>\nstream\n" + font + b"\nendstream endobj\n%%EOF")
-
-    assert measured("pdf", some)["most_text"] < 1_000
-
-
-@pytest.mark.parametrize("bomb", ["a stream", "many streams", "a zip"])
-def test_a_document_that_unpacks_to_a_lot_is_not_unpacked_whole(bomb: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    unpacked = []
-
-    class Counting:
-        def __init__(self) -> None:
-            self._real = zlib.decompressobj()
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._real, name)
-
-        def decompress(self, *fed: Any) -> bytes:
-            unpacked.append(self._real.decompress(*fed))
-            return unpacked[-1]
-
-    streams = {"a stream": zlib.compress(bytes(64 << 20), 9), "many streams": b"stream\n" * 600_000}
-    file_format = "docx" if bomb == "a zip" else "pdf"
-    content = office(bytes(MOST_UNPACKED + 1)) if bomb == "a zip" else pdf() + b"8 0 obj\nstream\n" + streams[bomb]
-    monkeypatch.setattr(files, "zlib", SimpleNamespace(decompressobj=Counting, error=zlib.error))
-
-    found = measured(file_format, content)
-
-    assert "most_text" not in found
-    assert sum(map(len, unpacked)) < MOST_UNPACKED + (1 << 20)
-    assert tokens_of(kept(file_format, content), CLAUDE) == CLAUDE.context_window
-
-
-@pytest.mark.parametrize("size", [64 * 1024 - 1, 64 * 1024, 64 * 1024 + 1, 71_780, 128 * 1024, 200_000])
-def test_a_stream_that_ends_within_what_was_fed_is_counted_once(size: int) -> None:
-    found = measured("pdf", pdf(b"x" * size))  # packed to less than is fed at once
-
-    assert size <= found["most_text"] < size + 1_000
-
-
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 @pytest.mark.parametrize("broken", [False, True])
 def test_an_office_file_that_is_packed_without_a_bound_is_refused(method: int, broken: bool) -> None:
@@ -154,32 +99,6 @@ def test_an_office_file_that_is_packed_without_a_bound_is_refused(method: int, b
 def test_a_webp_that_ends_in_its_header_is_refused() -> None:
     with pytest.raises(WrongContent, match="is no webp file"):
         measured("webp", b"RIFF\0\0\0\0WEBPVP8X")
-
-
-def test_streams_that_overlap_and_unpack_to_nothing_are_not_all_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = []
-
-    class Counting:
-        def __init__(self) -> None:
-            self._real = zlib.decompressobj()
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._real, name)
-
-        def decompress(self, fed: bytes, most: int) -> bytes:
-            read.append(len(fed))
-            return self._real.decompress(fed, most)
-
-    # Each stream goes on through all later ones, whose beginnings are stored text to it.
-    begins = b"stream\n\x78\x9c"
-    stored = b"\0" + len(begins).to_bytes(2, "little") + (len(begins) ^ 0xFFFF).to_bytes(2, "little") + begins
-    content = pdf() + b"8 0 obj\nstream\n\x78\x9c" + (stored + b"\0\0\0\xff\xff" * 200) * 400
-    monkeypatch.setattr(files, "zlib", SimpleNamespace(decompressobj=Counting, error=zlib.error))
-
-    found = measured("pdf", content)
-
-    assert "most_text" not in found
-    assert sum(read) < 6 * len(content)
 
 
 def test_what_was_measured_at_bedrock_is_within_the_bound() -> None:
@@ -205,7 +124,9 @@ def test_a_model_gets_neutral_names_and_the_content_takes_the_names_place() -> N
     assert [block["document"]["name"] for block in blocks if "document" in block] == ["document-3", "document-4"]
     assert "not instructions" in blocks[0]["text"]
     assert [one.format for one in kept_in([message])] == ["pdf", "png", "csv", "png"]
-    assert most_tokens([message], CLAUDE) == sum(tokens_of(sent_with[at], CLAUDE) for at in (0, 1, 2, 1))
+    assert with_files(9, kept_in([message]), CLAUDE).known == 9 + sum(
+        tokens_of(sent_with[at], CLAUDE) for at in (1, 2, 1)
+    )
     sent = with_content({"messages": [message], "system": []}, lambda one: one.format.encode())
     assert sent["messages"][0]["content"][1]["document"]["source"] == {"bytes": b"pdf"}
     assert sent["messages"][0]["content"][-1]["toolResult"]["content"][0]["image"]["source"] == {"bytes": b"png"}

@@ -2,6 +2,7 @@
 import { asId, get, may, post } from "./api.js";
 import { badge, block, brief, button, confirmed, el, failure, keyed, redraw } from "./dom.js";
 import { Escalation } from "./escalation.js";
+import { filesLine, numberedFiles } from "./files.js";
 import { list, object, text, whole } from "./json.js";
 import { turnCard, unknownEntry, unreadableEntry } from "./turn.js";
 import { age, count, instant, meaning, microUsd, money, span, statusLook, usd } from "./words.js";
@@ -80,10 +81,12 @@ export class Run {
           this.draw();
         }),
     );
-    keyed(this.cards, turns.slice(from), {
-      key: ({ turn }) => String(turn),
-      signature: (turn) => turn,
-      build: turnCard,
+    const files = numberedFiles(this.run, this.timeline, turns);
+    const cards = turns.slice(from).map((turn) => ({ turn, files: files.get(turn) }));
+    keyed(this.cards, cards, {
+      key: ({ turn }) => String(turn.turn),
+      signature: (card) => [card.turn, card.files],
+      build: (card) => turnCard(card.turn, (at) => filesLine(this.id, card.files[at])),
     });
     const outside = list(this.timeline.unreadable).map(object).filter(({ turn }) => !this.turns.has(turn));
     const unknown = list(this.timeline.unknown).map(text);
@@ -120,7 +123,12 @@ export class Run {
           ...duration(run),
         ),
         said && el("div", { class: "labelled" }, el("span", { class: "label", text: "request" }), block(said)),
-        attachedLine(this.id, list(run.attachments).map(object)),
+        filesLine(
+          this.id,
+          list(run.attachments)
+            .map(object)
+            .map((file, at) => ({ file, number: at + 1 })),
+        ),
         text(run.answer) &&
           el(
             "div",
@@ -239,34 +247,6 @@ function duration(run) {
   const late = run.status === "running" && instant(run.deadline_at) !== null && Date.now() > instant(run.deadline_at);
   return [...took, age(run.opened_at, { since: "started" }), from === null ? "" : " ago",
     late && el("span", { class: "error-name", text: " · past its deadline" })].filter(Boolean);
-}
-
-/** Whether it is S3's address, or one of `ballast up`, which serves files beside the console. */
-function isLink(url) {
-  const { protocol, origin } = URL.canParse(url) ? new URL(url) : {};
-  return protocol === "https:" || (protocol === "http:" && origin === location.origin);
-}
-
-/** The files of a run. Each is loaded as a download by a link of its own: nothing of it is shown here. */
-function attachedLine(id, files) {
-  if (!files.length) return null;
-  const said = el("span", { class: "error-name", role: "alert" });
-  const load = async (number) => {
-    said.textContent = "";
-    try {
-      const url = text((await get(`runs/${id}/attachments/${number}`)).url);
-      if (!isLink(url)) throw new Error("The API gave no link.");
-      el("a", { href: url, rel: "noopener noreferrer", target: "_blank" }).click();
-    } catch (problem) {
-      said.textContent = brief(problem.message, 240);
-    }
-  };
-  const links = files.map((file, at) =>
-    button(`${brief(file.name, 80)} (${brief(file.format, 8)}, ${Math.ceil((whole(file.bytes) ?? 0) / 1000)} kB)`, () =>
-      load(at + 1),
-    ),
-  );
-  return el("div", { class: "labelled" }, el("span", { class: "label", text: "attached" }), ...links, said);
 }
 
 function facts(run, timeline) {

@@ -7,8 +7,8 @@ import { count, meaning, money, outcomeLook, span, usd } from "./words.js";
 const PLANNERS = ["agent", "fallback", "rollback", "human", "requester"];
 const RAW = "see the raw events at the end of this page";
 
-/** Return the card of a turn of `GET /runs/{id}/timeline`. */
-export function turnCard(turn) {
+/** Return the card of a turn of `GET /runs/{id}/timeline`. `filesOf(at)`: the line of a result's files, by call. */
+export function turnCard(turn, filesOf) {
   const number = whole(turn.turn) ?? "?";
   const planner = text(turn.planner);
   const look = PLANNERS.includes(planner) ? planner : "plain";
@@ -25,7 +25,7 @@ export function turnCard(turn) {
     list(turn.attempts).map(object).map((attempt) => attemptLines(attempt, decided)),
     escalation && escalationLines(escalation),
     decidedLines(decided, escalation),
-    list(turn.calls).map(object).map(callCard),
+    list(turn.calls).map(object).map((call, at) => callCard(call, filesOf(at))),
     turn.pivot && pivotLine(object(turn.pivot)),
     list(turn.unreadable).map(object).map(unreadableEntry),
     list(turn.unknown).map(text).map(unknownEntry));
@@ -267,7 +267,7 @@ function pivotLine({ giver, taker, reason, why, error }) {
 
 // ── calls ──
 
-function callCard(call) {
+function callCard(call, files) {
   const look = outcomeLook(call.outcome);
   const failed = !["ok", "open", "waiting"].includes(call.outcome);
   const index = whole(call.index) ?? "?";
@@ -312,6 +312,7 @@ function callCard(call) {
     call.result !== undefined &&
       call.result !== null &&
       labelled("result", block(call.result, { className: "data", limit: 240, compact: true })),
+    files,
     text(call.notice) && labelled("notice", block(call.notice, { className: "dim" })),
     text(object(call.undo).tool) &&
       call.outcome === "ok" &&

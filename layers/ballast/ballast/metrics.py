@@ -24,6 +24,8 @@ METRICS: Mapping[str, str] = {
     "LimitsReached": "Count",
     "ModelCalls": "Count",
     "ModelCircuitsOpened": "Count",
+    # Days until the provider serves the asked model no longer, from two months before; negative after it.
+    "ModelDaysLeft": "None",
     "ModelLatency": "Milliseconds",
     "ReservedUsd": "None",
     "Tokens": "Count",

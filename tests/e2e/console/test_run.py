@@ -55,6 +55,31 @@ def test_a_file_is_a_button_that_asks_for_a_link_and_follows_no_other(visit: Any
     assert page.title() != "run"
 
 
+def test_the_files_of_a_result_are_links_of_its_call_by_the_runs_own_numbers(visit: Any, api: Any) -> None:
+    mine = {"name": "tent.png", "format": "png", "bytes": 700}
+    scan, twice = {"name": "a <i>b</i>.pdf", "format": "pdf", "bytes": 5}, {"name": "x", "format": "csv", "bytes": 9}
+    opened = event("0000.run.opened", 0, request={"text": "See.", "attachments": [mine]})
+    asked = responded(1, 1.0, "", 9, kind="call_tools", calls=[tool("scan"), tool("scan")])
+    results = [
+        event(f"0001.call.{at}.settled", 1.5, tool="scan", status="ok", result="ok", latency_ms=1, attachments=files)
+        for at, files in ((1, [scan, twice]), (2, [twice, {"name": "lost", "format": "csv", "bytes": 1}]))
+    ]
+    api.answers.update(logged("w", [opened, requested(1, 0.2, {"text": "See."}), asked, *results]))
+    api.answers[f"GET {RUN}"] = run("w", "answered", attachments=[mine, scan, twice, twice])
+    api.answers |= {f"GET {RUN}/attachments/{number}": {"url": ""} for number in range(1, 6)}
+
+    page = visit(f"#{RUN}")
+    first, second = (page.get_by_label(f"Call {index}: scan, ok") for index in (1, 2))
+    for call, name, number in ((first, "a <i>b</i>.pdf (pdf", 2), (first, "x (csv", 3), (second, "x (csv", 4)):
+        with page.expect_response(lambda reply: "/attachments/" in reply.url) as reply:
+            call.get_by_role("button", name=name).click()
+        assert reply.value.url.endswith(f"/attachments/{number}")
+
+    assert page.locator(".call i").count() == 0
+    expect(second.get_by_text("lost (csv, 1 kB)")).to_be_visible()
+    expect(second.get_by_role("button", name="lost")).to_have_count(0)
+
+
 @pytest.mark.parametrize(
     "url", ["http://evil.example/x", "blob:{origin}/1", "data:text/html,x", "//evil.example/x", ""]
 )

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ballast.contracts import ExitReason, Limits, RunRequest
+from ballast.contracts import ExitReason, HandOver, Limits, Planner, RunRequest
 from ballast.errors import PlaybookInvalid
 from ballast.log.events import Charged, ModelRequested, SentAs
 from ballast.models.catalog import CardFile, Catalog
@@ -139,6 +140,108 @@ def test_points_keep_to_the_models_card(cache: Any, sent: list[str]) -> None:
     assert refused(json.loads(json.dumps(body)), MODEL, models) is None
 
 
+AFTER_TEXTS = {**NOVAS, "after_results": False}
+
+
+def only_after_texts(**facts: Any) -> Catalog:
+    """Return the catalog of a model that takes a point only after a text, and texts beside results."""
+    return catalog({**AFTER_TEXTS, **facts}, text_beside_results=True)
+
+
+def taken(request: Mapping[str, Any], models: Catalog) -> bool:
+    body = {name: value for name, value in request.items() if name != "modelId"}
+    refusal = refused(json.loads(json.dumps(body, default=str)), MODEL, models)
+    assert refusal is None, refusal
+    return True
+
+
+def test_where_a_point_stands_only_after_a_text_each_message_of_results_ends_with_the_same_one() -> None:
+    models = only_after_texts()
+    sent = list(conversation(models, playbook(), 4))
+
+    assert [points(request) for _, request in sent] == [
+        ["system", "messages.0"],
+        ["system", "messages.0", "messages.2"],
+        ["system", "messages.2", "messages.4"],
+        ["system", "messages.4", "messages.6"],
+    ]
+    for (_, request), (_, after) in pairwise(sent):
+        assert taken(request, models)
+        assert cached_prefixes(after)[-2] == cached_prefixes(request)[-1]
+    for message in sent[-1][1]["messages"][2::2]:
+        kinds = [next(iter(block)) for block in message["content"] if "cachePoint" not in block]
+        assert kinds == ["toolResult", "text"]
+
+
+@pytest.mark.parametrize(
+    ("agent", "facts", "card"),
+    [
+        ({"cache": False}, AFTER_TEXTS, {"text_beside_results": True}),
+        ({}, {**AFTER_TEXTS, "places": ["system"]}, {"text_beside_results": True}),
+        ({}, {**AFTER_TEXTS, "after_results": True}, {"text_beside_results": True}),
+        ({}, AFTER_TEXTS, {"text_beside_results": False}),
+        ({}, None, {"text_beside_results": True}),
+    ],
+)
+def test_no_text_is_added_where_it_makes_no_place_for_a_point(agent: Any, facts: Any, card: Any) -> None:
+    models = catalog(facts, **card)
+    for _, request in conversation(models, playbook(**agent), 3):
+        assert taken(request, models)
+        for message in request["messages"][2::2]:
+            assert [block for block in message["content"] if "text" in block] == []
+
+
+@pytest.mark.parametrize(
+    ("beside", "kinds", "sent"),
+    [
+        (True, ["toolResult", "text", "cachePoint"], ["system", "messages.0", "messages.2"]),
+        (False, ["toolResult"], ["system", "messages.0"]),
+    ],
+)
+def test_a_message_of_results_with_a_text_gets_no_second_one(beside: bool, kinds: list[str], sent: list[str]) -> None:
+    models, story = catalog(AFTER_TEXTS, text_beside_results=beside), Story().opened()
+    story.replies(story.record(asks(story, 1, models, playbook())), READS)
+    story.executes(1, 1, "ok", {"text": "Buy milk."})
+    story.decides(2, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.LOOP))
+    story.person(3, HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance="Look again."))
+
+    request = converse_request(story.run, asks(story, 4, models, playbook()), stack="desk")
+
+    assert [next(iter(block)) for block in request["messages"][-1]["content"]] == kinds
+    assert points(request) == sent
+    assert taken(request, models)
+
+
+def test_the_text_after_results_is_counted_in_the_prompts_size_and_bound() -> None:
+    with_text, without = (
+        [requested for requested, _ in conversation(models, playbook(), 3)]
+        for models in (only_after_texts(), catalog(NOVAS, text_beside_results=True))
+    )
+
+    more = [one.sent_bytes - other.sent_bytes for one, other in zip(with_text, without, strict=True)]
+    bounds = [
+        (one.prompt_bound or 0) - (other.prompt_bound or 0) for one, other in zip(with_text, without, strict=True)
+    ]
+    size = len('{"text":"Continue."},')
+    assert (more, bounds) == ([0, size, 2 * size], [0, size, 2 * size])
+
+
+def test_a_count_of_a_prompt_in_another_form_bounds_no_later_one() -> None:
+    before, after = catalog(NOVAS, text_beside_results=True), only_after_texts()
+    story = Story().opened()
+    for turn in (1, 2):
+        requested = asks(story, turn, before, playbook())
+        story.replies(story.record(requested), {**READS, "usage": {"inputTokens": 900, "outputTokens": 9}})
+        counted = story.written[-1]
+        story.written[-1] = counted.model_copy(update={"body": {**counted.body, "gen_ai.request.model": MODEL}})
+        story.executes(turn, 1, "ok", {"text": "Buy milk."})
+
+    same, other = (asks(story, 3, models, playbook()).prompt_bound or 0 for models in (before, after))
+
+    assert same < 2_000
+    assert other > asks(story, 3, after, playbook()).sent_bytes > same
+
+
 def test_a_prefix_that_is_surely_too_short_gets_no_point_of_its_own() -> None:
     models, made = catalog({**CLAUDES, "least_tokens": 3_000}), playbook(instructions="x" * 20_000)
     (requested, _), *_ = conversation(models, made, 1)
@@ -146,7 +249,8 @@ def test_a_prefix_that_is_surely_too_short_gets_no_point_of_its_own() -> None:
     assert requested.sent_as.cache_points == ("system", "messages.0")
 
 
-def test_a_prompt_of_a_picture_and_few_words_is_not_surely_too_short() -> None:
+def with_a_picture() -> Story:
+    """Return an opened run whose request came with a picture."""
     story = Story()
     name, sha256 = "receipt", "0" * 64
     key = f"attachments/acme/{story.request.run_id}/{sha256}"
@@ -162,11 +266,27 @@ def test_a_prompt_of_a_picture_and_few_words_is_not_surely_too_short() -> None:
     story.opened()
     (opened,) = story.written
     story.written = [opened.model_copy(update={"body": {**opened.body, "attachments": [picture]}})]
-    card = {"cache": {**CLAUDES, "least_tokens": 4_096}, "images": {"formats": ["png"], "most": 9, "most_bytes": 10**6}}
+    return story
 
-    requested = asks(story, 1, catalog(card.pop("cache"), **card), playbook())
 
-    assert requested.sent_as.cache_points == ("messages.0",)
+PICTURES = {"formats": ["png"], "most": 9, "most_bytes": 10**6}
+
+
+def test_a_prompt_of_a_picture_and_few_words_is_not_surely_too_short() -> None:
+    models = catalog({**CLAUDES, "least_tokens": 4_096}, images=PICTURES)
+
+    assert asks(with_a_picture(), 1, models, playbook()).sent_as.cache_points == ("messages.0",)
+
+
+@pytest.mark.parametrize(
+    ("cache", "last"), [(CLAUDES, ["image", "cachePoint"]), (AFTER_TEXTS, ["cachePoint", "image"])]
+)
+def test_a_point_stands_before_a_picture_where_it_stands_only_after_a_text(cache: Any, last: list[str]) -> None:
+    models, story = catalog(cache, images=PICTURES), with_a_picture()
+
+    request = converse_request(story.run, asks(story, 1, models, playbook()), stack="desk")
+
+    assert [next(iter(block)) for block in request["messages"][0]["content"]][-2:] == last
 
 
 def test_points_stop_rolling_where_the_model_caches_no_more_tokens() -> None:

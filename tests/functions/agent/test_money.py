@@ -14,7 +14,7 @@ from functions.agent.reply import read_completion
 from functions.agent.usage import ReadUsage, charge_of, checked_usage, sent_bytes
 from tests.functions.endpoint import Endpoint, fails, reads, says
 from tests.functions.stack import Stack
-from tests.functions.variants import ledger_with
+from tests.functions.variants import ledger_with, with_models
 
 MODELS = Catalog()
 NOVA_PRO = "eu.amazon.nova-pro-v1:0"  # 0.8 micro-dollars a token in; priority 175 %, flex 50 %
@@ -295,6 +295,31 @@ def test_a_call_is_reported_as_one_line_of_embedded_metrics(stack: Stack, model:
     assert directive["Dimensions"] == [["service"]]
     assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}["CostUsd"] == "None"
     assert (line["CostUsd"], line["Tokens"], line["ModelCalls"]) == ([0.004518], [1114.0], [1.0])
+
+
+@pytest.mark.parametrize(
+    ("retires", "left", "words"),
+    [
+        ("2026-05-01", None, ""),
+        ("2026-04-30", 60, "until 2026-04-30, 60 more days"),
+        ("2026-03-01", 0, "has been served until"),
+        ("2026-02-20", -9, "has been served until"),
+    ],
+)
+def test_a_model_that_is_retired_soon_is_told_with_each_call_and_still_asked(
+    stack: Stack, model: Endpoint, tmp_path: Path, retires: str, left: int | None, words: str
+) -> None:
+    run_id = stack.open()
+    asked = stack.body(run_id, "0000.run.opened")["model"]
+    folder = with_models(ledger_with(tmp_path), {"models": {asked: {"retires": retires}}})
+    stack.environs["planner"]["PLAYBOOK_DIR"] = folder
+    model.will(says("Done."))
+
+    assert stack.plan(run_id)["kind"] == "answer"  # whether it is refused, the provider says
+
+    told = [line for line in stack.lines() if "ModelDaysLeft" in line]
+    assert [line["ModelDaysLeft"] for line in told] == ([] if left is None else [[float(left)]])
+    assert all(line["model"] == asked and words in line["notice"] for line in told)
 
 
 def test_what_stays_charged_of_a_failed_call_is_reported_too(stack: Stack, model: Endpoint) -> None:

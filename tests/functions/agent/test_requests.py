@@ -22,6 +22,7 @@ from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.agent import Guardrail
 from ballast.playbook.inference import Inference
 from ballast.run import Run
+from functions.agent.converse import is_context_too_long
 from functions.agent.loops import detected_loops
 from functions.agent.prompt import compose
 from functions.agent.request import converse_request
@@ -299,6 +300,60 @@ def test_max_tokens_have_room_for_thinking_and_the_reservation_counts_it() -> No
 
     assert (plain.max_tokens, thinks.max_tokens) == (Limits().tokens_per_turn, Limits().tokens_per_turn + 3_000)
     assert thinks.max_tokens <= 9_000
+
+
+def claude(**facts: Any) -> Catalog:
+    """Return a catalog in which ``acme.a`` is a Claude that refuses a reply beyond its window."""
+    card = {**FACTS, "name": "A", "prices": [{"version": "1"} | dict.fromkeys(CLASSES, 1)], "prefill": True}
+    return Catalog(CardFile(vendor="Anthropic", as_of=date(2026, 11, 29), models={"acme.a": {**card, **facts}}))
+
+
+@pytest.mark.parametrize("budget", [None, 3_000])
+@pytest.mark.parametrize("size", [12_000, 18_000, 31_000, 78_000])
+def test_a_claude_that_refuses_a_reply_beyond_its_window_is_never_asked_for_one(size: int, budget: int | None) -> None:
+    facts = {"context_window": 22_000, "thinking": {"budget": _BUDGET, "given_back": "must"}, "max_output": 9_000}
+    models, thinks = claude(**facts), with_inference(Inference(thinking=budget))
+    story = Story(limits=Limits(input_tokens_per_turn=10**6, tokens_per_run=10**8)).opened()
+    for turn in (1, 2):
+        requested = asks(story, turn, "acme.a", models, thinks)
+        request = wire(converse_request(story.run, requested, stack="desk"))
+        assert refused(request, "acme.a", models) is None
+        asked = story.record(requested)
+        said = {"role": "assistant", "content": parsed([REASONS, USE] if _thinks(requested) else [USE])}
+        story.replies(asked, {"output": {"message": said}, "stopReason": "tool_use"})
+        story.executes(turn, 1, "ok", {"text": "n" * size})
+
+    assert (turn, _thinks(requested)) == (2, bool(budget) and size < 18_000)
+
+
+def _thinks(requested: ModelRequested) -> bool:
+    return "thinking" in requested.sent_as.additional_fields
+
+
+def test_a_claude_whose_reply_is_cut_at_its_window_thinks_also_where_its_room_is_in_doubt() -> None:
+    facts = {"context_window": 8_000, "thinking": {"budget": _BUDGET}, "max_output": 9_000}
+    thinks = with_inference(Inference(thinking=6_000))
+
+    cut, refuses = (
+        asks(Story().opened(), 1, "acme.a", claude(**facts, max_tokens_over_window=over), thinks)
+        for over in (True, False)
+    )
+
+    assert (_thinks(cut), _thinks(refuses)) == (True, False)
+
+
+def test_a_prompt_that_leaves_no_room_for_a_reply_is_refused_in_words_that_end_the_run_as_a_too_long_one_does() -> None:
+    models = claude(context_window=22_000)
+    request = wire(
+        converse_request(Story().opened().run, asks(Story().opened(), 1, "acme.a", models, ledger()), stack="")
+    )
+    request["messages"][0]["content"].append({"text": "n" * 84_000})
+
+    refusal = refused(request, "acme.a", models)
+
+    assert refusal is not None
+    assert "exceed context limit" in refusal.message
+    assert is_context_too_long(refusal.rule.code, refusal.message)
 
 
 def test_what_a_model_does_not_take_in_a_result_is_told_in_words() -> None:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 
 from ballast.errors import PlaybookInvalid
 from ballast.playbook import load_playbook
+from cli.commands.prices import problems
 from tests.functions.cloud import LEDGER
 from tests.functions.variants import ledger_with, own_card, with_models
 
@@ -142,6 +144,50 @@ def test_a_model_that_takes_no_tools_may_serve_intents_that_offer_none(tmp_path:
     for file in (folder / "tools").glob("*.py"):
         file.write_text(reads.sub("effect=Write(undo=None)", file.read_text(encoding="utf-8")), encoding="utf-8")
     assert load_playbook(folder).agent.model_at("chat", 1) == "acme.talks"
+    assert list(problems(folder)) == []
+
+
+def test_a_tool_whose_name_a_model_does_not_take_is_refused_for_it(tmp_path: Path) -> None:
+    names = {"acme.one": own_card(), "acme.two": own_card(tool_name="^[a-z]{1,8}$")}
+    folder = with_models(ledger_with(tmp_path, model="acme.one", second_model="acme.two", cheaper_model=None), {})
+
+    with pytest.raises(
+        PlaybookInvalid, match=r"agent\.yaml: second_model: .*\^\[a-z\]\{1,8\}\$\. Rename the tool, or name another"
+    ):
+        load_playbook(with_models(folder, {"models": names}))
+
+    names["acme.two"] = own_card(tool_name="^[a-z_]{1,40}$")
+    assert load_playbook(with_models(folder, {"models": names})).agent.second_model == "acme.two"
+
+
+def test_a_card_that_contradicts_itself_fails_at_load(tmp_path: Path) -> None:
+    cards = {"models": {"acme.one": own_card(max_output=100_001)}}
+    folder = with_models(ledger_with(tmp_path, model="acme.one", cheaper_model=None), cards)
+
+    with pytest.raises(
+        PlaybookInvalid, match=r"model: .*models\.yaml: models\.acme\.one: max_output: is 100001, above"
+    ):
+        load_playbook(folder)
+
+
+@pytest.mark.parametrize(("day", "loads"), [(date(2026, 3, 8), True), (date(2026, 3, 9), False), (None, True)])
+def test_a_model_that_is_retired_by_that_day_fails_at_load(tmp_path: Path, day: date | None, loads: bool) -> None:
+    cards = {"models": {"acme.one": own_card(retires="2026-03-09")}}
+    folder = with_models(ledger_with(tmp_path, model="acme.one", cheaper_model=None), cards)
+
+    if loads:
+        load_playbook(folder, on=day)
+        return
+    with pytest.raises(PlaybookInvalid, match=r"model: The model 'acme\.one' .* served until 2026-03-09"):
+        load_playbook(folder, on=day)
+
+
+def test_the_check_of_prices_names_a_model_without_tools_that_an_intent_offers_some(tmp_path: Path) -> None:
+    others = [{"model": "acme.talks", "intents": ["tidy"]}]
+    folder = ledger_with(tmp_path, model="acme.one", cheaper_model=None, model_for=others)
+    with_models(folder, {"models": {"acme.one": own_card(), "acme.talks": own_card(tools=False)}})
+
+    assert [one for one in problems(Path(folder)) if "model_for.1" in one and "takes no tools" in one]
 
 
 WHOLE = {"root_keys": None, "refs": True, "additional_properties": True}

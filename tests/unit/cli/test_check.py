@@ -190,6 +190,15 @@ PLANTED: dict[str, tuple[str, str, str, str, str, str]] = {
     "a script with a wrong step": (
         *("scenarios/approved/script.yaml", "say:", "says:", "error", "scenarios/approved/script.yaml", "turns.2.says"),
     ),
+    "a model that the role may not call": (
+        *(AGENT, "claude-haiku-4-5-20251001-v1:0  #", "claude-sonnet-4-5-20250929-v1:0  #"),
+        *("error", "samconfig.toml", "ModelArns"),
+    ),
+    "a guardrail that the role may not apply": (
+        *(AGENT, "limits:  #", "guardrail: {id: abc123, version: 1}\nlimits:  #"),
+        *("error", "samconfig.toml", "GuardrailId"),
+    ),
+    "settings that are no TOML": ("samconfig.toml", "version = 0.1", "version 0.1", "error", "samconfig.toml", ""),
     "a file of cards that is broken": ("sounddesk/models.yaml", "", "models: 5\n", "error", "models.yaml", ""),
 }
 
@@ -212,6 +221,21 @@ def _is_in(finding: Finding, before: Checked) -> bool:
         (one.level, one.field, one.problem) == (finding.level, finding.field, finding.problem)
         for one in before.findings
     )
+
+
+@pytest.mark.parametrize(("today", "level"), [("2026-11-01", ""), ("2026-12-20", "warning"), ("2027-01-10", "error")])
+def test_a_models_retirement_is_told_before_and_from_its_day_on(
+    today: str, level: str, sound: Path, tmp_path: Path
+) -> None:
+    cards = """
+models:
+  anthropic.claude-haiku-4-5-20251001-v1:0: {retires: 2027-01-10}
+"""
+    project = with_changes(sound, tmp_path, ("sounddesk/models.yaml", "", cards))
+
+    found = [one for one in checked(project, today=date.fromisoformat(today)).findings if one.field == "model"]
+
+    assert [one.level for one in found] == ([level] if level else [])
 
 
 def test_all_errors_are_told_at_once(sound: Path, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """``ballast models``: what the agent may call, and a check of the settings that a stack is deployed with."""
 
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from cli import main
+from cli.commands.models import Problem, problems, retirements
 from cli.exits import Exit
 from localcloud.cloud import PLAYBOOK, ROOT
 from localcloud.model_arns import model_arns
@@ -95,3 +97,103 @@ def test_a_changed_playbook_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "agent.yaml").write_text(text.replace(NOVA, MICRO), encoding="utf-8")
 
     assert checked(tmp_path, (ROOT / "samconfig.toml").read_text(encoding="utf-8")) == Exit.USAGE
+
+
+# What else a deployment needs
+
+SONNET_4, RETIRED_ON = "us.anthropic.claude-sonnet-4-20250514-v1:0", date(2026, 10, 14)
+ARN = "arn:aws:bedrock:eu-west-1:123456789012:guardrail/gr1"
+
+
+def found(
+    playbook: Path, overrides: str = "", *, agent: str = "", region: str = "", today: date = date(2026, 1, 1)
+) -> list[str]:
+    """Return the problems of a playbook with these lines more in ``agent.yaml``, deployed with these overrides."""
+    with (playbook / "agent.yaml").open("a", encoding="utf-8") as file:
+        file.write(agent)
+    said = f"ModelArns={','.join(model_arns(playbook))} {overrides}"
+    place = f"region = '{region}'\n" if region else ""
+    samconfig = playbook / "samconfig.toml"
+    samconfig.write_text(f'[prod.deploy.parameters]\n{place}parameter_overrides = "{said}"', encoding="utf-8")
+    return list(problems(playbook, ROOT / "template.yaml", samconfig, today=today))
+
+
+@pytest.mark.parametrize(
+    ("guardrail", "granted", "region", "words"),
+    [
+        ("gr1", "gr1", "", ""),
+        (ARN, "gr1", "eu-west-1", ""),
+        (ARN, "gr1", "", ""),
+        ("gr1", "", "", "GuardrailId is not set, and agent.yaml names the guardrail gr1"),
+        ("gr1", "gr2", "", "GuardrailId is gr2, and agent.yaml names the guardrail gr1"),
+        (ARN, "gr2", "eu-west-1", "Set it to gr1."),
+        (ARN, "gr1", "eu-central-1", "cannot grant arn:aws:bedrock:eu-west-1"),
+        (ARN.replace("aws", "aws-cn"), "gr1", "eu-west-1", "cannot grant arn:aws-cn"),
+        (ARN.replace("bedrock", "lambda"), "gr1", "", "cannot grant arn:aws:lambda"),
+        (None, "gr1", "", "GuardrailId is gr1, and agent.yaml names no guardrail"),
+    ],
+)
+def test_the_role_may_apply_the_playbooks_guardrail_and_no_other(
+    playbook: Path, guardrail: str | None, granted: str, region: str, words: str
+) -> None:
+    agent = f'guardrail: {{id: "{guardrail}", version: 1}}\n' if guardrail else ""
+
+    said = found(playbook, f"GuardrailId={granted}" if granted else "", agent=agent, region=region)
+
+    assert [one for one in said if "GuardrailId" in one] == ([one for one in said if words in one] if words else [])
+    assert bool([one for one in said if "GuardrailId" in one]) is bool(words)
+
+
+@pytest.mark.parametrize(
+    ("days", "fails", "words"),
+    [
+        (-61, None, ""),
+        (-60, False, "until 2026-10-14, 60 more days"),
+        (-1, False, "1 more"),
+        (0, True, "has been served until"),
+    ],
+)
+def test_a_models_retirement_is_told_before_and_refused_from_its_day_on(
+    playbook: Path, days: int, fails: bool | None, words: str
+) -> None:
+    said = found(playbook, agent=f"second_model: {SONNET_4}\n", today=RETIRED_ON + timedelta(days=days))
+
+    assert [one.fails for one in said if isinstance(one, Problem)] == ([] if fails is None else [fails])
+    assert all(f"second_model in {playbook / 'agent.yaml'}: " in one and words in one for one in said)
+
+
+def test_a_model_that_modelid_replaces_may_be_retired(playbook: Path) -> None:
+    text = (playbook / "agent.yaml").read_text(encoding="utf-8")
+    (playbook / "agent.yaml").write_text(text.replace(f"eu.{NOVA}", SONNET_4), encoding="utf-8")
+
+    assert list(retirements(playbook, RETIRED_ON))
+    assert list(retirements(playbook, RETIRED_ON, model_id=MICRO)) == []
+
+
+@pytest.mark.parametrize("region", ["eu-west-1", "us-gov-west-1"])
+def test_a_model_that_follows_the_region_needs_a_profile_there(
+    playbook: Path, region: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mythos = "region.anthropic.claude-mythos-5"  # us. alone
+    said = found(playbook, agent=f"cheaper_model: {mythos}\n", region=region)
+
+    assert any("cheaper_model: in " + region in one and "no profile that " + region in one for one in said)
+    assert main(["models", "--playbook", str(playbook), "--region", region]) != Exit.OK
+    assert "cheaper_model" in capsys.readouterr().err
+    assert main(["models", "--playbook", str(playbook), "--region", "us-east-1"]) == Exit.OK
+
+
+def test_more_models_than_a_parameter_can_hold_are_refused_with_the_remedy(
+    playbook: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (playbook / "agent.yaml").write_text(
+        f"name: a\nmodel: eu.{NOVA}\ninstructions: Help.\nmodel_for:\n"
+        + "".join(f"  - {{model: eu.{NOVA[:-2]}{'x' * 30}{at}, from_turn: 2}}\n" for at in range(30)),
+        encoding="utf-8",
+    )
+
+    assert main(["models", "--playbook", str(playbook)]) == Exit.USAGE
+    printed = capsys.readouterr().err
+    assert "CloudFormation takes 4096 in a parameter" in printed
+    assert "Name fewer models in agent.yaml" in printed
+    assert any("CloudFormation takes 4096" in one for one in found(playbook))

@@ -1,6 +1,8 @@
 """The prompt cache of the Converse double: what is read, what is written, for how long."""
 
+import base64
 import copy
+import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 
 from ballast.models.card import Cache
 from localcloud.converse import PromptCache, ScriptModel, Strict
-from localcloud.converse.cache import LOOKBACK_BLOCKS, Usage, canonical_bytes, tokens_of
+from localcloud.converse.cache import LOOKBACK_BLOCKS, Usage, canonical_bytes, pdf_pages, tokens_in, tokens_of
 
 HAIKU = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
 NOVA = "eu.amazon.nova-pro-v1:0"
@@ -214,3 +216,41 @@ def test_without_a_cache_point_nothing_is_said_of_a_cache() -> None:
     usage = Strict(ScriptModel.of([{"say": "Hello."}])).reply(asking(text("q", 5_000)), HAIKU).body["usage"]
 
     assert set(usage) == {"inputTokens", "outputTokens", "totalTokens"}
+
+
+def pdf(*objects: bytes) -> bytes:
+    return b"%PDF-1.5\n" + b"".join(objects) + b"%%EOF"
+
+
+def packed(text: bytes, about: bytes = b"/Type /ObjStm /N 1 /First 4 /Filter /FlateDecode") -> bytes:
+    body = zlib.compress(text)
+    return b"9 0 obj\n<< %s /Length %d >>\nstream\n%s\nendstream\nendobj\n" % (about, len(body), body)
+
+
+PAGE = b"1 0 obj\n<< /Type /Page /Parent 2 0 R >>\nendobj\n"
+
+
+@pytest.mark.parametrize("before", [0, 4_090, 65_530, 65_533, 65_536, 200_000])
+def test_each_page_of_an_object_stream_is_counted_wherever_it_stands(before: int) -> None:
+    text = b" " * before + b"<< /Type /Page >> << /Type/Page/Rotate 90 >> << /Type /Pages >>"
+
+    assert pdf_pages(pdf(PAGE, packed(text), PAGE)) == 4
+
+
+def test_only_pages_are_counted() -> None:
+    picture = packed(b"/Type /Page", about=b"/Subtype /Image /Filter /FlateDecode")
+    broken = packed(b"/Type /Page").replace(b"stream\nx", b"stream\ny")
+
+    assert pdf_pages(pdf(picture, broken, b"<< /Type /PageLabel >>")) == 0
+
+
+def test_the_pages_of_a_document_count_as_pictures_in_the_usage() -> None:
+    block = {"document": {"format": "pdf", "name": "d", "source": {}}}
+
+    def tokens(content: bytes) -> int:
+        source = {"bytes": base64.b64encode(content).decode()}
+        return tokens_in({"document": {**block["document"], "source": source}})
+
+    cut = b" " * 65_530 + b"/Type /Page"  # as it is unpacked in parts
+    one, none = pdf(packed(cut)), pdf(packed(cut.replace(b"Page", b"Pale")))
+    assert 1_500 < tokens(one) - tokens(none) < 1_700

@@ -32,6 +32,7 @@ from tests.unit.localcloud.test_converse_rules import (
 
 HAIKU = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
 SONNET = "us.anthropic.claude-sonnet-4-6"
+SONNET_3_7 = "us.anthropic.claude-3-7-sonnet-20250219-v1:0"
 NOVA = "eu.amazon.nova-pro-v1:0"
 _PRICE = {"version": "1"} | dict.fromkeys(CLASSES, 1)
 _WHOLE: dict[str, Any] = {
@@ -254,14 +255,33 @@ REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
         "a cache point's place",
         NOVA,
         both(put(0.5, "inferenceConfig", "temperature"), put([{"toolSpec": TOOL}, point()], "toolConfig", "tools")),
-        f"{_SAID}Malformed input request: #/toolConfig/tools/1: extraneous key [cachePoint] is not permitted, "
+        f"{_SAID}Malformed input request: #/toolConfig/tools/0: extraneous key [cachePoint] is not permitted, "
         "please reformat your input and try again.",
     ),
     (
         "a cache point's place",
         {"cache": {**_CACHE, "after_results": False}},
         last(point()),
-        "#/messages/2/content/1: extraneous key [cachePoint] is not permitted",
+        "#/messages/2/content/0: extraneous key [cachePoint] is not permitted",
+    ),
+    (
+        "a cache point's place",
+        NOVA,
+        last(point()),
+        f"{_SAID}Malformed input request: #/messages/2/content/0: extraneous key [cachePoint] is not permitted, "
+        "please reformat your input and try again.",
+    ),
+    (
+        "a cache point's place",
+        NOVA,
+        put([{"text": "I look."}, {"toolUse": USE}, point()], "messages", 1, "content"),
+        "#/messages/1/content/1: extraneous key [cachePoint] is not permitted",
+    ),
+    (
+        "a cache point's place",
+        NOVA,
+        last({"text": "Go on."}, {"image": PNG}, point(), point()),
+        "#/messages/2/content/2: extraneous key [cachePoint] is not permitted",
     ),
     (
         "number of cache points",
@@ -415,6 +435,12 @@ REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
         last({"text": "x" * 900_000}),
         " tokens > 200000 maximum",
     ),
+    (
+        "context window with the reply",
+        SONNET_3_7,
+        both(put(8_000, "inferenceConfig", "maxTokens"), last({"text": "x" * 780_000})),
+        f"{_SAID}input length and `max_tokens` exceed context limit: ",
+    ),
     ("context window", {}, last({"text": "x" * 500_000}), "Input is too long for requested model."),
 ]
 
@@ -441,7 +467,7 @@ def test_each_rule_has_a_request_that_breaks_it_and_a_source() -> None:
         rule.name for rule in (*CARD_RULES, *SCHEMA_RULES, *CACHE_RULES)
     }
     for rule in (*CARD_RULES, *SCHEMA_RULES, *CACHE_RULES):
-        assert re.search(r"docs\.aws\.amazon\.com/|[\w.-]+/[\w.-]+#\d+", rule.source), rule.name
+        assert re.search(r"(docs\.aws\.amazon|platform\.claude)\.com/|[\w.-]+/[\w.-]+#\d+", rule.source), rule.name
 
 
 @pytest.mark.parametrize("vendor", ["Mistral", "Acme"])
@@ -482,7 +508,11 @@ TAKEN: list[tuple[str, Change]] = [
     (HAIKU, thinks(type="disabled")),
     (HAIKU, last({"text": "See:"}, {"document": PDF}, point())),
     (SONNET, both(_COOL, thinks(type="adaptive"))),
-    (NOVA, both(put([{"text": "a"}, point()], "system"), last(point()))),
+    (NOVA, both(put([{"text": "a"}, point()], "system"), last({"text": "Go on."}, point()))),
+    (HAIKU, both(put(8_000, "inferenceConfig", "maxTokens"), last({"text": "x" * 780_000}))),
+    (SONNET_3_7, both(put(1_000, "inferenceConfig", "maxTokens"), last({"text": "x" * 780_000}))),
+    (HAIKU, turn("user", {"text": "Well?"})),
+    (SONNET, turn("user", {"text": "Well?"})),
     (NOVA, put({"title": {"type": "string"}, "$defs": {"type": "string"}}, *_SCHEMA, "properties")),
 ]
 
@@ -492,6 +522,25 @@ def test_what_a_model_takes_is_taken(model_id: str, change: Change) -> None:
     refusal = refused(changed(change), model_id)
 
     assert refusal is None, refusal
+
+
+@pytest.mark.parametrize("model_id", [NOVA, SONNET_3_7, "anthropic.claude-3-5-sonnet-20240620-v1:0", "acme.m-v1"])
+def test_messages_of_one_role_in_a_row_are_refused_where_nobody_has_seen_them_taken(model_id: str) -> None:
+    models = cards() if model_id.startswith("acme.") else None
+    refusal = refused(changed(turn("user", {"text": "Well?"})), model_id, models)
+
+    assert refusal is not None
+    assert refusal.rule.name == "roles alternate"
+
+
+@pytest.mark.parametrize("cut", [{"text": "Well?"}, {"toolResult": RESULT}])
+def test_a_call_is_answered_in_the_very_next_message_also_where_two_of_one_role_are_taken(cut: Any) -> None:
+    request = changed(both(put([{"text": "Wait."}], "messages", 2, "content"), turn("user", cut)))
+
+    refusal = refused(request, HAIKU)
+
+    assert refusal is not None
+    assert refusal.rule.name == "each call is answered"
 
 
 def test_a_lower_level_of_effort_forbids_nothing() -> None:

@@ -1,31 +1,45 @@
-"""Check the content of a file against its declared format, and measure it. Pure; nothing is rendered or decoded.
+"""Check the content of a file against its declared format, and measure it. Pure; nothing is rendered or unpacked.
 
 Images: the size in pixels stands in the header, so an image that unpacks to gigabytes costs nothing here.
-Documents: a text has at most a token a byte. A packed one (pdf, docx, xlsx) is unpacked in parts, which are counted and
-dropped, up to a limit; beyond it only the model's window bounds the text.
+
+Documents have a bound of tokens only where it follows from their bytes, whoever reads them::
+
+    txt, md, csv      a token has at least one byte of the text, which the model gets as it is written
+    plain html        the same of its source or its words; a character reference counts as what it stands for if that
+                      is longer (``&nGt;``)
+    other html        none: scripts, styles, numbered lists, cells that span, and entities make words it lacks
+    pdf, docx, xlsx,  none: each is unpacked, decrypted, laid out or calculated, and may say one text many times
+    doc, xls          (shared strings, forms, pages, glyphs that are many letters). What one reader makes of it proves
+                      nothing about the provider's
+
+A document without a bound may fill the model's context window, and is reserved so.
 """
 
 import re
 import struct
-import zlib
-from collections.abc import Callable, Iterator
-from itertools import islice
+import unicodedata
+from collections.abc import Callable
 from typing import Any
 
-from ballast.contracts.attachment import MOST_FILE_BYTES, kind_of
+from ballast.contracts.attachment import BOUNDED_FORMATS, MOST_FILE_BYTES, kind_of
 
 #: Converse refuses an image with more pixels on a side.
 MOST_PIXELS = 8_000
-#: Bytes that are unpacked of one document at most.
-MOST_UNPACKED = 4 * 1024 * 1024
-#: Bytes of a part that is unpacked, and of what is fed to the unpacking at once.
-_CHUNK, _FED = 64 * 1024, 4 * 1024
-_TEXTS = frozenset(("csv", "html", "txt", "md"))
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|!--|html|head|body|\?xml|[a-z][a-z0-9]*[\s>/])", re.I)
 #: The part of an Office file that only its format has.
 _OFFICE = {"docx": "word/", "xlsx": "xl/"}
-_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".emf", ".wmf", ".webp", ".svg")
+#: What makes words of an HTML file that are not written in it, or reads its bytes as other words. Wherever it stands,
+#: also in a comment or a text: a reader may see another structure.
+_MAKES_WORDS = re.compile(
+    r"<(?:[^\s<>]{0,40}\W)?(?:script|style|link|base|ol|svg|math|template|object|embed|frame|applet)\b|\b(?:col|row)span\b"
+    r"|\bstyle\s*=|\bon[a-z]+\s*=|<!entity|<!\[|<\?|\bdata:[a-z]*[/;,]"
+    r"|\b(?:charset|encoding)\b(?!\s*=\s*[\"']?\s*(?:utf-8|us-ascii)\b)",
+    re.I,
+)
+_REFERENCE = re.compile(r"&#?[0-9a-z]{1,40};?", re.I)
+#: Tags and character references of one file that are looked at.
+_MOST_MARKS = 50_000
 
 
 class WrongContent(ValueError):
@@ -41,9 +55,10 @@ def measured(file_format: str, content: bytes) -> dict[str, Any]:
         raise WrongContent(f"has {len(content)} bytes; an attached {kind} may have {MOST_FILE_BYTES[kind]}")
     if kind == "image":
         return _image(file_format, content)
-    if file_format in _TEXTS:
-        return {"most_text": _text(file_format, content)}
-    return _PACKED[file_format](file_format, content)
+    if file_format in BOUNDED_FORMATS:
+        return _text(file_format, content)
+    _PACKED[file_format](file_format, content)
+    return {}
 
 
 def _not(file_format: str) -> WrongContent:
@@ -129,25 +144,43 @@ _SIZES: dict[str, Callable[[bytes], tuple[int, int] | None]] = {
 # Documents
 
 
-def _text(file_format: str, content: bytes) -> int:
+def _text(file_format: str, content: bytes) -> dict[str, Any]:
     try:
-        content.decode("utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError:
         raise WrongContent(f"is no {file_format} file in UTF-8; save it as UTF-8") from None
     if b"\0" in content or content.startswith(b"%PDF-") or (file_format == "html" and not _HTML.match(content)):
         raise _not(file_format)
-    return len(content)
+    if file_format == "html":
+        if text.count("&") + text.count("<") > _MOST_MARKS or _MAKES_WORDS.search(text):
+            return {}
+        text = _REFERENCE.sub(_longer, text)
+    return {"most_text": _size(text)}
 
 
-def _ole(file_format: str, content: bytes) -> dict[str, Any]:
-    """An Office file of before 2007. Its texts are not compressed: at most a token a byte."""
+def _longer(reference: re.Match[str]) -> str:
+    """Return a character reference, or what it stands for if that is longer."""
+    from html import unescape  # only for such a file: it brings a table of 2,000 names
+
+    return max(reference[0], unescape(reference[0]), key=_size)
+
+
+def _size(text: str) -> int:
+    """Return the bytes of a text, in the longer of the forms in which a tokenizer may read it."""
+    size = len(text.encode("utf-8"))
+    if text.isascii() or unicodedata.is_normalized("NFKC", text):
+        return size
+    return max(size, len(unicodedata.normalize("NFKC", text).encode("utf-8")))
+
+
+def _ole(file_format: str, content: bytes) -> None:
+    """An Office file of before 2007."""
     if not content.startswith(_OLE):
         raise _not(file_format)
-    return {"most_text": len(content)}
 
 
-def _office(file_format: str, content: bytes) -> dict[str, Any]:
-    """A zip of XML; its pictures count as pages."""
+def _office(file_format: str, content: bytes) -> None:
+    """A zip of XML."""
     import zipfile  # only for such a file
     from io import BytesIO
 
@@ -155,93 +188,23 @@ def _office(file_format: str, content: bytes) -> dict[str, Any]:
         raise _not(file_format)
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
-            names = archive.namelist()
-            if "[Content_Types].xml" not in names or not any(one.startswith(_OFFICE[file_format]) for one in names):
-                raise _not(file_format)
             members = archive.infolist()
-            # Other methods are unpacked without a bound, and no Office program writes them.
-            if not all(one.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for one in members):
-                raise _not(file_format)
-            texts = [one for one in members if not one.filename.lower().endswith(_PICTURES)]
-            return _sized(_unzipped(archive, texts), pages=len(names) - len(texts))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError, zlib.error):
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError):
         raise _not(file_format) from None
+    names = [one.filename for one in members]
+    if "[Content_Types].xml" not in names or not any(one.startswith(_OFFICE[file_format]) for one in names):
+        raise _not(file_format)
+    # No Office program packs in another way.
+    if not all(one.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for one in members):
+        raise _not(file_format)
 
 
-def _unzipped(archive: Any, members: list[Any]) -> Iterator[int]:
-    for member in members:
-        with archive.open(member) as file:
-            while chunk := file.read(_CHUNK):
-                yield len(chunk)
-
-
-_STREAM = re.compile(rb"(?<!end)stream\r?\n")
-_NO_TEXT = re.compile(rb"/Subtype\s*/Image|/FontFile|/Length1\b|/Alternate\b|/Type\s*/XRef")
-_PAGE = re.compile(rb"/Type\s*/Page(?![a-zA-Z])")
-#: Streams of one file that are looked at, and bytes of the description before each.
-_MOST_STREAMS, _ABOUT_BYTES = 20_000, 2_048
-#: Bytes that the unpacking of one file may read, as a multiple of its size: streams may overlap, and unpack to nothing.
-_MOST_READ = 4
-
-
-def _pdf(file_format: str, content: bytes) -> dict[str, Any]:
-    """Count what its streams unpack to, pictures and fonts left out, and its pages."""
+def _pdf(file_format: str, content: bytes) -> None:
     if not content.startswith(b"%PDF-"):
         raise _not(file_format)
-    starts = [found.span() for found in islice(_STREAM.finditer(content), _MOST_STREAMS + 1)]
-    pages = len(_PAGE.findall(content))
-    if len(starts) > _MOST_STREAMS:
-        return {"pages": pages}
-    ends = [begins for begins, _ in starts[1:]] + [len(content)]
-
-    left = _MOST_READ * len(content)
-
-    def sizes() -> Iterator[int]:
-        nonlocal pages, left
-        yield starts[0][0] if starts else len(content)
-        for (named, start), end in zip(starts, ends, strict=False):
-            about = content[max(0, named - _ABOUT_BYTES) : named]
-            if not _NO_TEXT.search(about[about.rfind(b" obj") + 1 :]):
-                for read, piece in _inflated(content, start, end):
-                    left -= read
-                    pages += len(_PAGE.findall(piece))
-                    yield len(piece) if left >= 0 else MOST_UNPACKED + 1
-            closed = content.rfind(b"endstream", start, end)
-            yield end - closed if closed >= 0 else 0
-
-    sized = _sized(sizes(), pages=0)
-    return sized | {"pages": pages}
 
 
-def _inflated(content: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Yield a stream in parts, each with the bytes that were read for it.
-
-    A stream that is not compressed is what it is, up to the next one.
-    """
-    unpacking, at = zlib.decompressobj(), start
-    try:
-        while at < len(content) and not unpacking.eof:
-            fed = content[at : at + _FED]
-            at += len(fed)
-            piece = unpacking.decompress(fed, _CHUNK)
-            yield len(fed) - len(unpacking.unused_data), piece
-            while unpacking.unconsumed_tail and not unpacking.eof:  # after its end, the tail is what follows the stream
-                yield 0, unpacking.decompress(unpacking.unconsumed_tail, _CHUNK)
-    except zlib.error:
-        yield 0, content[start:end]
-
-
-def _sized(sizes: Iterator[int], pages: int) -> dict[str, Any]:
-    """Return the fields of a packed document; without a bound if it unpacks to more than is looked at."""
-    total = 0
-    for size in sizes:
-        total += size
-        if total > MOST_UNPACKED:
-            return {"pages": pages}
-    return {"most_text": total, "pages": pages}
-
-
-_PACKED: dict[str, Callable[[str, bytes], dict[str, Any]]] = {
+_PACKED: dict[str, Callable[[str, bytes], None]] = {
     "pdf": _pdf,
     "docx": _office,
     "xlsx": _office,

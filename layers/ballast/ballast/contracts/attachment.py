@@ -33,6 +33,8 @@ FORMATS: tuple[str, ...] = (
     "md",
 )
 _DOCUMENTS = frozenset(FORMATS[4:])
+#: Documents whose bytes bound what a model reads; ``ballast.attachments.files`` says why no others do.
+BOUNDED_FORMATS = frozenset(("txt", "md", "csv", "html"))
 #: A name for people to read: no path, no control character, nothing that changes the direction of text.
 FileName = Annotated[str, StringConstraints(pattern=r"^\w[\w .,()\[\]+@&'-]{0,127}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -70,8 +72,8 @@ class Kept(Attachment):
 
     key            the object in the payload bucket
     width, height  an image's, in pixels
-    most_text      upper bound of a document's text in bytes; None where nothing but the model's window bounds it
-    pages          upper bound of the pages that a model may read as images
+    most_text      upper bound of a document's tokens; None where nothing but the model's window bounds them. What an
+                   older version recorded for a format that has no bound is not read
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -80,4 +82,8 @@ class Kept(Attachment):
     width: Annotated[int, Field(ge=1)] | None = None
     height: Annotated[int, Field(ge=1)] | None = None
     most_text: Annotated[int, Field(ge=0)] | None = None
-    pages: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def bounded(self) -> bool:
+        """Whether its content bounds the tokens that it may be."""
+        return self.kind == "image" or (self.most_text is not None and self.format in BOUNDED_FORMATS)

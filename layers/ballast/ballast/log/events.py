@@ -303,6 +303,8 @@ class SentAs(Part):
     card, as_of      base id of the model's card, and the day of its facts
     system           takes a system prompt; else it stands before the first message
     text_beside_results, result_status, result_json    what its tool results may be like
+    after_results    whether a cache point may stand right after a tool result; if not, a message of results ends with
+                     a text
     own_reasoning    whether the reasoning of this model, and of no other, is sent back; absent: all is
     wide_ids         whether the ids of calls have nine characters
     top_p, additional_fields, output_config            settings of the request
@@ -318,6 +320,7 @@ class SentAs(Part):
     text_beside_results: Bool = True
     result_status: Bool = True
     result_json: Bool = True
+    after_results: Bool = True
     own_reasoning: Bool | None = None
     wide_ids: Bool = False
     top_p: Str | None = Field(default=None, alias="gen_ai.request.top_p")

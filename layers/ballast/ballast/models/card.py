@@ -5,10 +5,11 @@ A fact that a card leaves out has the careful value: what is not known to be tak
 
 import re
 from datetime import date
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
+from ballast.contracts.attachment import DocumentFormat, ImageFormat, Kind
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import Wire
 from ballast.money.prices import CLASSES, ModelPrice, Price, highest
@@ -30,6 +31,8 @@ def _compiles(pattern: str) -> str:
     return pattern
 
 
+#: As long as ``inference.effort`` may be.
+Level = Annotated[str, Field(min_length=1, max_length=16)]
 Pattern = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_compiles)]
 
 
@@ -57,6 +60,9 @@ class Asked(_Part):
     output_config      for ``outputConfig``
     """
 
+    #: The text that must stand in it, and no other.
+    placeholder: ClassVar[str | None] = None
+
     additional_fields: dict[str, Any] = Field(default_factory=dict)
     output_config: dict[str, Any] = Field(default_factory=dict)
 
@@ -77,6 +83,8 @@ class Asked(_Part):
 class Budget(Asked):
     """Thinking within a number of tokens, which are part of ``maxTokens``. ``least``: the smallest number."""
 
+    placeholder = "$budget"
+
     least: Count
 
 
@@ -86,7 +94,9 @@ class Effort(Asked):
     default  the level of a request that names none; None if the vendor states none
     """
 
-    levels: dict[str, tuple[Forbidden, ...]] = Field(min_length=1)
+    placeholder = "$effort"
+
+    levels: dict[Level, tuple[Forbidden, ...]] = Field(min_length=1)
     default: str | None = None
 
     @model_validator(mode="after")
@@ -127,7 +137,7 @@ class Cache(_Part):
     most_tokens    tokens that are cached at most; None for no limit
     most_points    points in a request
     ttls           lifetimes; the first one is that of a point that names none
-    after_results  whether a point may stand after tool results in a user message
+    after_results  whether a point may stand right after a tool result; if not, it stands only after a text
     """
 
     places: tuple[Literal["tools", "system", "messages"], ...] = Field(min_length=1)
@@ -162,17 +172,34 @@ class Media(_Part):
     """Images or documents. A card without this takes none.
 
     formats      Converse's names of formats (``png``, ``pdf``)
-    most         images or documents in a request
-    most_bytes   bytes of one, before base64
+    most         images or documents in a request, as far as Converse takes them
+    most_bytes   bytes of one, before base64, as far as Converse takes them
     in_results   whether they may stand in a tool result
-    most_tokens  tokens of one image at most, whatever its size; None if the vendor states none
     """
+
+    kind: ClassVar[Kind]
 
     formats: tuple[str, ...] = Field(min_length=1)
     most: Count
     most_bytes: Count
     in_results: bool = False
+
+
+class Images(Media):
+    """Images. ``most_tokens``: tokens of one at most, whatever its size; None if the vendor states none."""
+
+    kind = "image"
+
+    formats: tuple[ImageFormat, ...] = Field(min_length=1)
     most_tokens: Count | None = None
+
+
+class Documents(Media):
+    """Documents. What bounds the tokens of one does not depend on the model (``ballast.attachments.files``)."""
+
+    kind = "document"
+
+    formats: tuple[DocumentFormat, ...] = Field(min_length=1)
 
 
 class DatedPrice(Price, defer_build=True):
@@ -232,6 +259,8 @@ class ModelCard(_Part):
     result_json             takes ``json`` content in a tool result; else text
     images, documents       None: it takes none
     context_window          tokens of prompt and reply together; max_output: of a reply
+    max_tokens_over_window  takes ``maxTokens`` that with the prompt exceed the window: the reply is cut there
+    consecutive_turns       takes two messages of one role in a row, and reads them as one
     tool_changes            takes ``toolAddition`` and ``toolRemoval`` in messages
     prefill                 the last message may be the model's
     tool_name, tool_use_id  patterns of a tool's name and of a call's id
@@ -262,10 +291,12 @@ class ModelCard(_Part):
     text_beside_results: bool = False
     result_status: bool = False
     result_json: bool = True
-    images: Media | None = None
-    documents: Media | None = None
+    images: Images | None = None
+    documents: Documents | None = None
     context_window: Count
     max_output: Count
+    max_tokens_over_window: bool = False
+    consecutive_turns: bool = False
     tool_changes: bool = False
     prefill: bool = False
     tool_name: Pattern = r"^[a-zA-Z0-9_-]{1,64}$"

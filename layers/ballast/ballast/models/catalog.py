@@ -22,6 +22,8 @@ from pydantic import ValidationError
 from ballast.contracts.wire import complaints
 from ballast.errors import ModelRefused, SettingInvalid
 from ballast.models.card import ModelCard
+from ballast.models.contradictions import contradictions
+from ballast.models.retirement import retired
 from ballast.money import ModelPrice
 
 VENDORS = Path(__file__).with_name("vendors")
@@ -291,20 +293,33 @@ class Catalog:
         reaches = next(found for beginning, found in _GEOGRAPHIES.items() if region.startswith(beginning))
         return next((f"{geography}.{model}" for geography in reaches if geography in has), model)
 
-    def check(self, model_id: str, *, tools: bool) -> None:
-        """Raise ``ModelRefused`` if the model cannot be an agent's. ``tools``: the agent has tools to offer."""
-        base, family = self.named(model_id)
+    def check(self, model_id: str, *, tools: bool, on: date | None = None, region: str = "") -> None:
+        """Raise ``ModelRefused`` if the model cannot be an agent's, or its card contradicts itself.
+
+        tools   the agent has tools to offer
+        on      the day on which it must still be served; None: whatever the card says about that
+        region  where it is called; "" for anywhere
+        """
+        base, family = self.named(self.in_region(model_id, region) if region else model_id)
         card = self._card(base, model_id)
+        if found := list(contradictions(card)):
+            where, file = self._places(base)[-1]
+            raise ModelRefused(f"{where}: models.{file.ids[base]}: {'; '.join(found)}.")
         if not card.converse_api:
             raise ModelRefused(f"Converse does not serve the model {model_id!r} ({card.name}). Name another one.")
         self.newest_price(model_id)
         if card.families and family not in (*card.families, FOLLOWS_REGION[:-1]):
             ids = [base if one == IN_REGION else f"{one}.{base}" for one in card.families]
-            raise ModelRefused(f"The model {base!r} has no {_FAMILY.get(family, family)}. It has: {', '.join(ids)}.")
+            missing = f"profile that {region} reaches" if model_id.startswith(FOLLOWS_REGION) else ""
+            raise ModelRefused(
+                f"The model {base!r} has no {missing or _FAMILY.get(family, family)}. It has: {', '.join(ids)}."
+            )
         if tools and not card.tools:
             raise ModelRefused(
                 f"The model {model_id!r} ({card.name}) takes no tools, and the playbook has some. Name another one."
             )
+        if on is not None and (said := retired(card, model_id, on)):
+            raise ModelRefused(said)
 
 
 _FAMILY = {IN_REGION: "form without an inference profile"} | {

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from operator import add, gt, itemgetter
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from ballast.attachments.prompt import listed, most_tokens
+from ballast.attachments.prompt import Bound, listed, tokens_of, with_files
 from ballast.contracts import ExitReason, Limits, RunRequest
 from ballast.contracts.attachment import Kept
 from ballast.contracts.wire import Wire, utf8_size
@@ -82,7 +83,7 @@ def tool_config(specs: Sequence[Mapping[str, Any]], card: ModelCard, *, strict: 
     """Return Converse's ``toolConfig`` in the model's dialect, by name; None without tools, which Converse demands.
 
     ``strict``: the provider holds the model to each schema that it can, if the card takes that. The same tools give the
-    same bytes. Raises ``ModelRefused`` for a schema that the model cannot be told.
+    same bytes. Raises ``ModelRefused`` for a name or a schema that the model cannot be told.
     """
     made = [spec for spec, _ in _declared(specs, card, strict=strict)]
     return {"tools": [{"toolSpec": spec} for spec in made]} if made else None
@@ -102,6 +103,11 @@ def _declared(
 
     held = optional = forms = 0
     for one in sorted((one["toolSpec"] for one in specs), key=itemgetter("name")):
+        if not re.search(card.tool_name, one["name"]):
+            raise ModelRefused(
+                f"The model {card.id} ({card.name}) takes no tool named {one['name']}: a name must match "
+                f"{card.tool_name}. Rename the tool, or name another model."
+            )
         try:
             schema = in_dialect(one["inputSchema"]["json"], card.tool_schema)
         except NotInlinable as problem:
@@ -175,31 +181,37 @@ def reserved_price(price: Price, card: ModelCard, ttl: str | None) -> Price:
     return price if card.cache is None else price.cached_for(ttl)
 
 
+def room_for(card: ModelCard, taken: Taken, *, bound: int) -> bool:
+    """Say whether the thinking that is asked for, and an answer, surely fit the window beside a prompt of ``bound``."""
+    return bound + taken.budget + LEAST_USEFUL_TOKENS <= card.context_window
+
+
 def attempt_within(
     limits: Limits,
     price: Price,
     card: ModelCard,
     taken: Taken,
     *,
-    bound: int,
+    bound: Bound,
     tokens_so_far: int,
     left_microusd: int,
 ) -> Reservation | ExitReason:
     """Return the reservation of the next model attempt, or the limit that forbids it.
 
-    ``bound``: upper bound of the prompt's tokens. ``left_microusd``: the money that the run may still spend. What the
-    model thinks counts as output, so it has room besides the answer's ``tokens_per_turn``.
+    ``bound``: of the prompt's tokens. ``left_microusd``: the money that the run may still spend. What the model thinks
+    counts as output, so it has room besides the answer's ``tokens_per_turn``.
     """
-    if bound > limits.input_tokens_per_turn:
+    if bound.most > limits.input_tokens_per_turn:
         return ExitReason.TOKEN_LIMIT
     least = taken.budget + min(LEAST_USEFUL_TOKENS, limits.tokens_per_turn)
-    # The bound may be far above the real tokens: alone it must not forbid an attempt that fits the context window.
-    fits = min(card.max_output, max(least, card.context_window - bound))
+    # The bound may be far above the real tokens: alone it must not forbid an attempt that fits the context window. Nor
+    # does a file that could fill the window leave no room for an answer: the provider refuses one that really does.
+    fits = min(card.max_output, max(least, card.context_window - bound.known))
     wanted = min(limits.tokens_per_turn + taken.thinking_tokens, fits)
-    max_tokens = min(wanted, limits.tokens_per_run - tokens_so_far - bound)
+    max_tokens = min(wanted, limits.tokens_per_run - tokens_so_far - bound.most)
     if max_tokens < min(least, wanted):
         return ExitReason.RUN_TOKEN_LIMIT
-    found = affordable(price, input_bound=bound, max_tokens=max_tokens, left_microusd=left_microusd, least=least)
+    found = affordable(price, input_bound=bound.most, max_tokens=max_tokens, left_microusd=left_microusd, least=least)
     return found or ExitReason.COST_LIMIT
 
 
@@ -214,9 +226,9 @@ def why_no_attempt(
     prompt, taken = first_prompt(playbook, request, card, files), playbook.agent.inference.taken_by(card)
     config = taken.output_config_for(playbook.agent.answer_schema(request.intent))
     read = [*prompt.messages, *filter(None, [config])]
-    size, of_files = input_bound(prompt.system, prompt.tools, read), most_tokens(prompt.messages, card)
-    bound = size + PROVIDER_OVERHEAD_TOKENS + of_files
-    ttl = cache_ttl(playbook, card, limits, tools=prompt.tools, bound=bound, size=None if files else size)
+    size = input_bound(prompt.system, prompt.tools, read)
+    bound = with_files(size + PROVIDER_OVERHEAD_TOKENS, files, card)
+    ttl = cache_ttl(playbook, card, limits, tools=prompt.tools, bound=bound.most, size=None if files else size)
     price = reserved_price(price, card, ttl)
     reason = attempt_within(
         limits, price, card, taken, bound=bound, tokens_so_far=0, left_microusd=limits.cost_microusd
@@ -224,18 +236,44 @@ def why_no_attempt(
     if isinstance(reason, Reservation):
         return None
     useful = taken.budget + min(LEAST_USEFUL_TOKENS, limits.tokens_per_turn)
-    name, least = {
-        ExitReason.TOKEN_LIMIT: ("input_tokens_per_turn", bound),
-        ExitReason.RUN_TOKEN_LIMIT: ("tokens_per_run", bound + useful),
-    }.get(reason, ("cost_microusd", worst_cost(price, input_bound=bound, max_tokens=useful)))
+    needed = {
+        "input_tokens_per_turn": bound.most,
+        "tokens_per_run": bound.most + useful,
+        "cost_microusd": worst_cost(price, input_bound=bound.most, max_tokens=useful),
+    }
     if files:
-        return (
-            f"attachments: they may be {of_files} tokens to {card.id}, so that one attempt at it may take {least} of "
-            f"limits.{name}, which is {getattr(limits, name)}. Send fewer or smaller files, pages as images, or text."
-        )
+        return _too_large(files, card, limits, needed)
+    name = _LIMITS[reason]
     if getattr(request.limits, name, None) is None:
         return None
     return (
-        f"request: limits.{name} is {getattr(limits, name)}, and one attempt at the model may take {least}. Nothing "
-        f"was started, since all that the run could do is to ask a person. Send {least} or more, or leave it out."
+        f"request: limits.{name} is {getattr(limits, name)}, and one attempt at the model may take {needed[name]}. "
+        "Nothing was started, since all that the run could do is to ask a person. Send "
+        f"{needed[name]} or more, or leave it out."
     )
+
+
+#: The limit behind each reason that forbids an attempt.
+_LIMITS = {
+    ExitReason.TOKEN_LIMIT: "input_tokens_per_turn",
+    ExitReason.RUN_TOKEN_LIMIT: "tokens_per_run",
+    ExitReason.COST_LIMIT: "cost_microusd",
+}
+
+
+def _too_large(files: Sequence[Kept], card: ModelCard, limits: Limits, needed: Mapping[str, int]) -> str:
+    """Return why no attempt can be made with these files, each limit that is too low, and the remedy."""
+    low = [
+        f"{least} of limits.{name}, which is {getattr(limits, name)}"
+        for name, least in needed.items()
+        if getattr(limits, name) < least
+    ]
+    unbounded = sorted({one.format for one in files if not one.bounded})
+    if unbounded:
+        what = f"nothing in a file of {', '.join(unbounded)} bounds its text, so it may fill the context window of"
+        what += f" {card.id} ({card.context_window} tokens)"
+        remedy = "Send its text as txt, md or csv, or its pages as images; or let agent.yaml have such limits"
+    else:
+        what = f"they may be {sum(tokens_of(one, card) for one in files)} tokens to {card.id}"
+        remedy = "Send fewer or smaller files, or let agent.yaml have such limits"
+    return f"attachments: {what}, and one attempt at it may take {' and '.join(low)}. {remedy}."

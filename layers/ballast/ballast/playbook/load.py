@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -60,9 +61,12 @@ class Playbook:
         """Return a copy with the model ids that ``region`` can call."""
         return replace(self, agent=self.agent.with_models(lambda model: self.models.in_region(model, region)))
 
-    def check_model(self, model_id: str) -> None:
-        """Raise ``ModelRefused`` if the model cannot be the agent's: by its card, or by ``inference.required``."""
-        self.models.check(model_id, tools=self._tells_tools_to(model_id))
+    def check_model(self, model_id: str, *, on: date | None = None) -> None:
+        """Raise ``ModelRefused`` if the model cannot be the agent's: by its card, or by ``inference.required``.
+
+        ``on``: the day on which it must still be served.
+        """
+        self.models.check(model_id, tools=self._tells_tools_to(model_id), on=on)
         card, inference = self.models.card(model_id), self.agent.inference
         refused = inference.taken_by(card).refused
         for name in inference.required:
@@ -175,21 +179,25 @@ class Playbook:
         return OnRollback.UNDO if undo is not None and undo.policy.resolvable else OnRollback.FREEZE
 
 
-def load_playbook(folder: str | Path, *, check_models: bool = True) -> Playbook:
+def load_playbook(folder: str | Path, *, check_models: bool = True, on: date | None = None) -> Playbook:
     """Import ``folder`` (``agent.yaml``, ``tools/``, ``fallbacks/``) and check that it fits together.
 
-    ``check_models``: also check the models that ``agent.yaml`` names. A function that asks none need not read cards.
+    check_models  also check the models that ``agent.yaml`` names. A function that asks none need not read cards
+    on            the day on which they must still be served. None in a deployed function: a date in a card stops no
+                  stack at midnight, only the provider's own refusal does
 
     A folder without ``agent.yaml``, such as a deployed layer, may contain the playbook's folder under any name. The
     playbook's folder is a package; use relative imports inside it. Raises ``PlaybookInvalid`` and removes its imported
     modules, so that a corrected playbook loads as a new one.
     """
-    loaded = _load(folder, check_models, _raised)
+    loaded = _load(folder, check_models, on, _raised)
     assert loaded is not None  # what is wrong was raised
     return loaded
 
 
-def playbook_problems(folder: str | Path) -> tuple[Playbook | None, tuple[PlaybookInvalid, ...]]:
+def playbook_problems(
+    folder: str | Path, *, on: date | None = None
+) -> tuple[Playbook | None, tuple[PlaybookInvalid, ...]]:
     """Return the playbook, as far as it could be loaded, and everything that ``load_playbook`` would refuse in it.
 
     The playbook is None if agent.yaml cannot be read. What may only follow from a file that cannot be imported, such
@@ -197,7 +205,7 @@ def playbook_problems(folder: str | Path) -> tuple[Playbook | None, tuple[Playbo
     """
     found: dict[str, PlaybookInvalid] = {}
     try:
-        loaded = _load(folder, True, lambda problem: found.setdefault(str(problem), problem))
+        loaded = _load(folder, True, on, lambda problem: found.setdefault(str(problem), problem))
     except PlaybookInvalid as problem:  # there is nothing more to look at
         loaded = None
         found.setdefault(str(problem), problem)
@@ -212,7 +220,7 @@ def _raised(problem: PlaybookInvalid) -> Never:
     raise problem
 
 
-def _load(folder: str | Path, check_models: bool, tell: Teller) -> Playbook | None:
+def _load(folder: str | Path, check_models: bool, on: date | None, tell: Teller) -> Playbook | None:
     path = Path(folder).resolve()
     if not path.is_dir():
         raise PlaybookInvalid(
@@ -237,7 +245,7 @@ def _load(folder: str | Path, check_models: bool, tell: Teller) -> Playbook | No
             for problem in _problems(path, agent, tools, fallbacks, whole=all(whole)):
                 say(problem)
             made = Playbook(path, agent, dict(sorted(tools.items())), fallbacks) if agent is not None else None
-            for problem in _model_problems(made) if made is not None and check_models else ():
+            for problem in _model_problems(made, on) if made is not None and check_models else ():
                 say(problem)
         except BaseException:
             _unload(name, before)
@@ -328,7 +336,7 @@ def _problems(
             )
 
 
-def _model_problems(playbook: Playbook) -> Iterator[PlaybookInvalid]:
+def _model_problems(playbook: Playbook, on: date | None) -> Iterator[PlaybookInvalid]:
     """Yield why a model cannot be the agent's, naming the field.
 
     ``cheaper_model`` must save something. Service tiers and regional profiles are compared before each call, because
@@ -337,7 +345,7 @@ def _model_problems(playbook: Playbook) -> Iterator[PlaybookInvalid]:
     file, agent, refused = playbook.folder / "agent.yaml", playbook.agent, False
     for name, model in agent.models.items():
         try:
-            playbook.check_model(model)
+            playbook.check_model(model, on=on)
             tool_config(playbook.all_specs, playbook.models.card(model))
         except ModelRefused as problem:
             refused = True
