@@ -127,7 +127,7 @@ def test_a_secret_is_read_with_the_right_to_it_and_not_without(
 
     said = capsys.readouterr().out
     assert ("failed calls: expected [], was ['look_up_account']" in said) != allowed
-    assert ("AccessDeniedException" in said) != allowed
+    assert ("is not authorized to perform: secretsmanager:GetSecretValue" in said) != allowed
 
 
 def test_a_scenario_that_ends_otherwise_shows_each_difference(
