@@ -262,8 +262,11 @@ def test_what_only_follows_from_a_file_that_cannot_be_imported_is_not_told(sound
     assert {Path(one.file.partition(",")[0]).name for one in errors} == {"suspend_account.py"}
 
 
-def test_a_corrected_project_is_read_anew(sound: Path, tmp_path: Path) -> None:
-    project = with_changes(sound, tmp_path, (TOOL, "def suspend_account(", "def suspend_account(("))
+@pytest.mark.parametrize(
+    "wrong", [("def suspend_account(", "def suspend_account(("), ('"reinstate_account"', '"none"')]
+)
+def test_a_corrected_project_is_read_anew(wrong: tuple[str, str], sound: Path, tmp_path: Path) -> None:
+    project = with_changes(sound, tmp_path, (TOOL, *wrong))
     assert found_in(project).count("error") == 1
 
     shutil.copy(sound / TOOL, project / TOOL)
