@@ -14,6 +14,7 @@ handlers, on moto instead of AWS. It needs no account and no network, and keeps 
 
   ballast demo                      watch a run that ends well
   ballast demo --list               list the other scenarios
+  ballast new itdesk                write a playbook of your own; then: ballast check, ballast test
   ballast trace                     list the saved runs
   ballast cost --since 1d           show what they cost, and why
   ballast prices nova               show what models take and cost
@@ -32,9 +33,9 @@ wait for an answer (escalations/).
 
 EXIT_CODES = """\
 exit codes:
-  0    answered (run), ended as expected (demo), accepted (answer), stopped (up), unchanged (verify)
+  0    answered (run), ended as expected (demo, test), accepted (answer), stopped (up), unchanged (verify)
   1    a scenario did not end as expected, or a defect in the command
-  2    wrong usage or invalid input; the message names the field and the remedy
+  2    wrong usage or invalid input, or an error of a playbook (check); the message names the field and the remedy
   3    the run was refused: not admitted, nothing was spent
   4    the run ended without an answer: failed, unanswered, aborted, timed out; or it asks a
        person and the command does not wait (--no-wait)
@@ -53,6 +54,7 @@ Run a scripted scenario and show its trace. A script plays the model; everything
   ballast demo all                  every scenario, and a table of how they ended
   ballast demo --list               one line for each scenario
   ballast demo approval --by-hand   you answer, with `ballast answer` in another terminal
+  ballast demo --playbook itdesk    the first scenario of your own project
 """
 
 NEW = """\

@@ -81,7 +81,7 @@ def checked(folder: Path, *, today: date) -> Checked:
 
 def _has_code(folder: Path) -> bool:
     try:
-        return playbook_in(folder.resolve()).is_dir()
+        return (playbook_in(folder.resolve()) / "agent.yaml").is_file()
     except PlaybookInvalid:
         return False
 

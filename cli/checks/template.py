@@ -39,8 +39,10 @@ def template(folder: Path) -> Iterator[Finding]:
     except SettingInvalid as problem:
         yield Finding("error", file, "Outputs.Environment", str(problem), "Correct the output.")
         return
-    yield from _variables(code, {*environment, *variables}, environment, file)
-    if business_of(folder) is not None:
+    own = business_of(folder)
+    yield from _missing_variables(code, {*environment, *variables}, own)
+    if own is not None:
+        yield from _unread_variables(code, environment, file)
         yield from _rights(code, business, file)
 
 
@@ -59,7 +61,8 @@ def _environment(variables: Mapping[str, Any]) -> dict[str, str]:
     return {name: value for name, value in found.items() if name not in given and name != "TOOLS_ENVIRONMENT"}
 
 
-def _variables(code: Code, given: set[str], environment: Mapping[str, str], file: str) -> Iterator[Finding]:
+def _missing_variables(code: Code, given: set[str], own: Path | None) -> Iterator[Finding]:
+    where = f"of {own}" if own else f"of a {BUSINESS} in the project; `ballast new` writes one that shows how"
     for name, place in code.needed.items():
         if name not in given:
             yield Finding(
@@ -67,8 +70,11 @@ def _variables(code: Code, given: set[str], environment: Mapping[str, str], file
                 place,
                 name,
                 "The code reads this variable, and nothing gives it to the tools.",
-                f'Add "{name}": "${{…}}" to the output Environment of {file}.',
+                f'Add "{name}": "${{…}}" to the output Environment {where}.',
             )
+
+
+def _unread_variables(code: Code, environment: Mapping[str, str], file: str) -> Iterator[Finding]:
     for name in environment:
         if name not in code.named:
             yield Finding(

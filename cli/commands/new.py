@@ -32,7 +32,9 @@ def new(typed: Namespace) -> int:
     screen = Screen()
     screen.line(f"{project} is a playbook with three tools, a fallback, three scenarios and tests.", "bold")
     screen.line("Next:")
+    activate = f"source {ROOT / '.venv' / 'bin' / 'activate'}"
     for command, what in (
+        *(((activate, ""),) if shutil.which("ballast") is None else ()),
         (f"cd {project}", ""),
         ("ballast check", "what can be known without a model"),
         ("ballast test", "the scenarios, through the whole machine"),
@@ -86,9 +88,10 @@ def _files() -> Iterator[Path]:
 
 def _text(file: Path, name: str, project: Path) -> str:
     text = file.read_text(encoding="utf-8")
-    if file.name == "samconfig.toml":
+    if file.name in ("samconfig.toml", "README.md"):
         platform = Path(os.path.relpath(ROOT, project.resolve())).as_posix()
         here = Path(os.path.relpath(project.resolve(), ROOT)).as_posix()
         text = text.replace("PLATFORM", platform).replace("PROJECT", here)
+    if file.name == "samconfig.toml":
         name = name.replace("_", "-")  # a stack's name has no _
     return text.replace(_STANDS_FOR, name)

@@ -318,6 +318,16 @@ def test_the_words_name_files_from_the_project_on_and_the_worst_cost(
     assert "hint  " not in said
 
 
+def test_a_playbook_without_a_business_yaml_is_told_to_have_one(sound: Path, tmp_path: Path) -> None:
+    project = with_changes(sound, tmp_path)
+    (project / "business.yaml").unlink()
+
+    found = [one for one in found_in(project).findings if one.level != "hint"]
+
+    assert [(one.level, one.field) for one in found] == [("error", "ACCOUNTS_TABLE")]
+    assert "business.yaml in the project" in found[0].remedy
+
+
 @pytest.mark.parametrize("wrong", ["no-such-folder", ""])
 def test_a_folder_without_a_playbook_says_what_is_missing(
     wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -326,6 +336,7 @@ def test_a_folder_without_a_playbook_says_what_is_missing(
 
     said = capsys.readouterr()
     assert "no such folder" in said.err or "agent.yaml" in said.out
+    assert "business.yaml" not in said.out
 
 
 def test_the_bundled_playbook_has_no_error_and_no_warning() -> None:
