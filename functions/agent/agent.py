@@ -21,7 +21,7 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -40,6 +40,7 @@ from ballast.models.retirement import days_left, retired, retires_soon
 from ballast.money import TokenCounts
 from ballast.playbook import Playbook
 from ballast.run import Run
+from ballast.values import dataclass
 from functions.agent.ask import (
     AttemptChoice,
     Attempts,

@@ -14,7 +14,6 @@ A model is skipped while its circuit is open, or if too little time is left to w
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -38,6 +37,7 @@ from ballast.money.breaker import CurrentMode, Mode
 from ballast.playbook import Playbook
 from ballast.playbook.agent import AgentConfig
 from ballast.run import Run
+from ballast.values import dataclass
 from functions.agent.loops import detected_loops
 from functions.agent.prompt import compose
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ballast.contracts import ExitReason
@@ -22,6 +21,7 @@ from ballast.errors import ends_the_process
 from ballast.masking import error_text
 from ballast.metrics import metric_line
 from ballast.regex import regex
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.runtime import Runtime

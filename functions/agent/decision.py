@@ -16,7 +16,6 @@ The agent is asked again only if a turn is left.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,6 +31,7 @@ from ballast.playbook.gate import check_answer
 from ballast.run import Run
 from ballast.validation import answer_too_large, fit_schema
 from ballast.validation.schema import Schema
+from ballast.values import dataclass
 from functions.agent.calls_in_text import call_in_text
 from functions.agent.reasoning_in_text import answer_of_object, visible_text
 from functions.agent.reply import Completion

@@ -11,11 +11,11 @@ A text whose reasoning has no end says nothing. A tag that a sentence mentions (
 import json
 import re
 from bisect import bisect_left
-from dataclasses import dataclass
 from functools import lru_cache
 
 from ballast.regex import regex
 from ballast.validation import ANSWER_BYTES
+from ballast.values import dataclass
 from functions.agent.text import FENCE_LINE, normalised, words_of
 
 #: Eight times the size of an answer.

@@ -9,7 +9,6 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,6 +18,7 @@ from ballast.contracts.decision import MAX_CALLS_A_TURN, from_stop_reason
 from ballast.contracts.wire import MAX_DEPTH, without_surrogates
 from ballast.models.tool_schema import in_order
 from ballast.money import TokenCounts
+from ballast.values import dataclass
 from functions.agent.reasoning_in_text import visible_text
 from functions.agent.text import text_of
 from functions.agent.usage import ReadUsage, read_usage, tier_of

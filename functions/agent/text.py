@@ -9,8 +9,9 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from ballast.values import dataclass
 
 #: Look-alikes that NFKC does not unite.
 _ALIKE = {

@@ -21,7 +21,7 @@ A usage that cannot be right is recorded with the charge (``usage_disbelieved``,
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ballast.contracts.service_tier import ServiceTier
@@ -29,6 +29,7 @@ from ballast.contracts.wire import without_surrogates
 from ballast.log.events import Charged, ModelRequested
 from ballast.models.catalog import Catalog
 from ballast.money import ModelPrice, Price, TokenCounts
+from ballast.values import dataclass
 from functions.agent.text import cited_text
 
 #: A larger count is not a count: no provider has so many tokens in one reply.

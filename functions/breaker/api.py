@@ -1,6 +1,5 @@
 """Lambda: the HTTP API of money. Shows the spend breaker and the windows, and lets operators set the breaker."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -20,6 +19,7 @@ from ballast.money.amounts import dollars
 from ballast.money.windows import ACCOUNT, LIMITS, WindowLimits, day_of, hour_of, of_tenant
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.table import Item, Table
+from ballast.values import dataclass
 from functions.breaker.spend_breaker import BreakerReport, NewMode, SpendBreaker, Time, report, report_for_tenant
 
 _JSON = "application/json"

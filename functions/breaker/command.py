@@ -11,7 +11,6 @@ A breaker command sets the spend breaker and shows it. It needs only the budgets
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_args
 
@@ -29,6 +28,7 @@ from ballast.moves_table import CeilingsSet, MovesSettings, MovesTable
 from ballast.playbook import Playbook, load_playbook
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.table import Item, Table, Update
+from ballast.values import dataclass
 from functions.breaker.corrections import Correction, Corrections
 from functions.breaker.spend_breaker import NewMode, SpendBreaker, report
 

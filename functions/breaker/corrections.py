@@ -12,7 +12,7 @@ for its readers. Any other event in the copy's place is forged: it is reported a
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -29,6 +29,7 @@ from ballast.money.lease import Corrected, Lease, correction
 from ballast.money.windows import LEASE
 from ballast.runtime import Runtime
 from ballast.table import Table
+from ballast.values import dataclass
 
 _ATTEMPTS = 5
 #: Number of keys that are tried for the copy in the log; forged events may occupy the first ones.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -17,6 +16,7 @@ from ballast.metrics import metric_line
 from ballast.money.breaker import Breaker, CurrentMode, Mode, current_mode, set_by_hand
 from ballast.runtime import Runtime
 from ballast.table import Put, Query, Table, absent, equals
+from ballast.values import dataclass
 
 #: The longest time for a mode; leave the time out to set a mode without an end.
 MAX_MINUTES = 30 * 24 * 60

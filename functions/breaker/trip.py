@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -31,6 +30,7 @@ from ballast.money.burn import Ask, Burning, burning
 from ballast.money.windows import ACCOUNT, LIMITS, WindowLimits, day_of, hour_of
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.table import Table
+from ballast.values import dataclass
 from functions.breaker.spend_breaker import SpendBreaker
 
 #: EventBridge's ``detail-type``s.

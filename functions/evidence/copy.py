@@ -11,7 +11,6 @@ delay others. An existing copy stays: a repeated record, or an event that was wr
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ballast.aws_errors import consequences, readable
@@ -22,6 +21,7 @@ from ballast.log.event import GARBLED
 from ballast.metrics import metric_line
 from ballast.runtime import Runtime, Settings, lambda_runtime, made_at_init
 from ballast.table import plain
+from ballast.values import dataclass
 
 #: The longest key of S3; a table's may be longer.
 _KEY_BYTES = 1_024

@@ -5,13 +5,13 @@ its log group names the event, its changed attributes (names only, no content) a
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ballast.edge import guarded
 from ballast.metrics import metric_line
 from ballast.runtime import Runtime, Settings, lambda_runtime, made_at_init
 from ballast.table import plain
+from ballast.values import dataclass
 
 #: The principal of TTL's deletions.
 _TTL = "dynamodb.amazonaws.com"

@@ -19,7 +19,7 @@ answered" after the wait. So an answer at the last moment either counts, or its 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ballast.aws_errors import consequences
@@ -35,6 +35,7 @@ from ballast.money.amounts import dollars
 from ballast.playbook import Effect, OnUnanswered, ToolFailed
 from ballast.playbook.load import policy_version
 from ballast.playbook.rules import require_result, run_rule
+from ballast.values import dataclass
 from functions.executor.attempt import Attempt, differing
 from functions.executor.record import CallOutcome
 from functions.executor.rules import (

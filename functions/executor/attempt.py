@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +23,7 @@ from ballast.playbook import Effect, Playbook, RunSoFar, Tool, ToolContext
 from ballast.playbook.rules import MovedSoFar
 from ballast.run import Run
 from ballast.validation import Grounding, ground, opening_sources, run_sources
+from ballast.values import dataclass
 from functions.executor.record import Done, Position, Recorded
 
 if TYPE_CHECKING:

@@ -21,7 +21,6 @@ import ctypes
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
@@ -34,6 +33,7 @@ from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
 from ballast.playbook.context import Bill
 from ballast.playbook.rules import ends_the_process
 from ballast.runtime import Runtime
+from ballast.values import dataclass
 from functions.executor.record import CallOutcome
 
 T = TypeVar("T")

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -48,6 +48,7 @@ from ballast.log.run_log import RunLog
 from ballast.masking import error_text
 from ballast.playbook import Effect, Tool, ToolContext
 from ballast.validation import too_large
+from ballast.values import dataclass
 from functions.executor.approval import consumed
 from functions.executor.attempt import Attempt, History, ProposedCall
 from functions.executor.downstream import Downstreams, InDoubt, NothingDone, RunEnd, found, run_tool, seconds_for

@@ -19,7 +19,7 @@ that does not get there.
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, NoReturn
@@ -45,6 +45,7 @@ from ballast.metrics import metric_line
 from ballast.playbook import Effect, Playbook, Tool, ToolContext
 from ballast.playbook.gate import admit_call
 from ballast.run import Run
+from ballast.values import dataclass
 from functions.executor.approval import approved
 from functions.executor.attempt import Attempt, History, ProposedCall, in_form
 from functions.executor.effect import MESSAGE_CHARS, Effects

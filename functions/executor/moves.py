@@ -15,7 +15,6 @@ is returned while people are asked: the windows that count are those of the time
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from pydantic import BaseModel
 
@@ -30,6 +29,7 @@ from ballast.moves_table import CeilingsSet, MovesTable, NoRoom, Reservation, St
 from ballast.playbook import Playbook, Tool, ToolContext, ToolFailed
 from ballast.playbook.rules import InWindow, MovedSoFar, run_rule
 from ballast.runtime import Runtime
+from ballast.values import dataclass
 from functions.executor.attempt import Attempt
 from functions.executor.record import CallOutcome, Position, Recorded
 

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
@@ -39,6 +38,7 @@ from ballast.log.keys import Key
 from ballast.log.run_log import RunLog
 from ballast.runtime import Runtime
 from ballast.table import Answer, Condition, Item, Put, Table, absent, equals
+from ballast.values import dataclass
 
 #: Turn and index of a call.
 Position = tuple[int, int]

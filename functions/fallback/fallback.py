@@ -11,7 +11,6 @@
     replay it over the recorded outcomes ─▶ its next calls │ its answer, if it may be sent │ hand over to a person
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
@@ -26,6 +25,7 @@ from ballast.playbook.fallback import next_decision
 from ballast.playbook.gate import check_answer
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
+from ballast.values import dataclass
 
 #: Characters of the reason for a script's end that are recorded.
 _NOTE_CHARS = 2_000

@@ -7,7 +7,6 @@ import re
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path as File
 from typing import Annotated, Any
 
@@ -29,6 +28,7 @@ from ballast.http.describe import responses
 from ballast.http.identity import Callers, CallerSettings
 from ballast.http.problem import Problem, conflict, invalid, invalid_fields, not_found
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
+from ballast.values import dataclass
 from functions.front.contract import (
     ENDED,
     Activity,

@@ -10,7 +10,6 @@
 Starting a run twice starts it once, so a message that comes again does no harm.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
@@ -22,6 +21,7 @@ from ballast.contracts.wire import canonical
 from ballast.edge import guarded
 from ballast.errors import BallastError, InvalidInput, NotAdmitted
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
+from ballast.values import dataclass
 from functions.front.start import Executions, StartSettings
 
 #: Characters of the reason beside the body: well below SQS's limit for both.

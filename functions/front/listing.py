@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from ballast.contracts.task import LAST_TURN
@@ -15,6 +15,7 @@ from ballast.log.run_index import Found, RunIndex, by_outcome, by_tenant
 from ballast.log.run_log import RunLog, Unreadable
 from ballast.run import Run
 from ballast.runtime import Runtime
+from ballast.values import dataclass
 from functions.front.contract import ENDED, ActiveHour, Activity, RunPage, RunSummary, Status
 from functions.front.runs import is_expired, line_of, run_of
 

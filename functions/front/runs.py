@@ -6,7 +6,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -25,6 +24,7 @@ from ballast.log.run_log import LONGEST_RUN_DAYS, RunLog, Unreadable
 from ballast.money import dollars
 from ballast.run import Run
 from ballast.runtime import Runtime
+from ballast.values import dataclass
 from functions.front.contract import (
     AttachedFile,
     AttachmentLink,

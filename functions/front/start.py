@@ -1,7 +1,6 @@
 """Lambda: start the run of a request. The same request twice is one run."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from ballast.aws_errors import consequences
@@ -11,6 +10,7 @@ from ballast.contracts.wire import MAX_WHOLE, beyond_doubles, canonical, parse
 from ballast.edge import guarded
 from ballast.errors import InvalidInput, RequestConflict, RetryLater
 from ballast.runtime import Runtime, Settings, lambda_runtime, made_at_init
+from ballast.values import dataclass
 
 
 class StartSettings(Settings):

@@ -16,7 +16,7 @@ The opening records the run's deadline, and the time until which its agent may w
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -54,6 +54,7 @@ from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.first_prompt import why_no_attempt
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
+from ballast.values import dataclass
 from functions.lifecycle.budgets_table import BudgetsTable, LeaseTableSettings
 from functions.lifecycle.leases import Leases
 

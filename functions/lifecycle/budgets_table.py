@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -39,6 +39,7 @@ from ballast.money.lease import Change, Lease, Part, correction, settlement
 from ballast.money.windows import ACCOUNT, LEASE, LIMITS, RUNNING, Claim, Full, WindowLimits, ends, full, of_tenant
 from ballast.runtime import Runtime
 from ballast.table import Item, Put, Query, Table, Update, absent, at_most, equals, present
+from ballast.values import dataclass
 
 #: The sweeper first checks a lease after this time, when its admission cannot be running any more.
 GRACE = timedelta(minutes=15)

@@ -12,7 +12,6 @@ Only ``lease.extended`` raises the run's ceiling.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from ballast.budget_items import BudgetsTableSettings, WindowSettings
@@ -26,6 +25,7 @@ from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.signature import Signatures, SignatureSettings
 from ballast.money.lease import MAX_PARTS
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
+from ballast.values import dataclass
 from functions.lifecycle.budgets_table import BudgetsTable
 from functions.lifecycle.leases import Leases
 

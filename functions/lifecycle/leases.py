@@ -7,7 +7,6 @@ waits, with jitter, until Admit refuses it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 from ballast.contracts import RunRequest
@@ -26,6 +25,7 @@ from ballast.money.windows import (
     of_tenant,
     run_claim,
 )
+from ballast.values import dataclass
 from functions.lifecycle.budgets_table import BudgetsTable
 
 

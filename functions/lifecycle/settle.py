@@ -21,7 +21,6 @@ admission may still be running.
 
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, TypeVar
@@ -47,6 +46,7 @@ from ballast.moves_table import MovesSettings, MovesTable
 from ballast.outbox import Announcements, Replies, ReplySettings
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
+from ballast.values import dataclass
 from functions.lifecycle.budgets_table import LATE, BudgetsTable, LeaseTableSettings
 
 T = TypeVar("T")

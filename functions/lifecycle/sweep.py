@@ -14,7 +14,6 @@ Leases that one invocation does not reach are the first ones of the next invocat
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -23,6 +22,7 @@ from ballast.contracts.wire import canonical
 from ballast.edge import guarded
 from ballast.errors import BallastError
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
+from ballast.values import dataclass
 from functions.lifecycle.budgets_table import SHARDS, BudgetsTable, Due
 from functions.lifecycle.settle import Settlement, SettleSettings
 

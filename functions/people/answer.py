@@ -7,7 +7,7 @@ An approval may need several people, and somebody may change the call's argument
       └ reject, by anybody, at any time ─▶ answered: rejected
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -28,6 +28,7 @@ from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.table import Item, absent, equals
 from ballast.validation import answer_too_large
+from ballast.values import dataclass
 from functions.people.contract import PersonsAnswer
 from functions.people.escalations_table import (
     RESUMED_WITHIN,

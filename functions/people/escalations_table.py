@@ -5,7 +5,7 @@ to do about it: messages to send, or a run that may not have its answer yet. ``r
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from ballast.escalations import SHOWN, Approval, Escalation
 from ballast.log.run_log import LogSettings
 from ballast.runtime import Runtime, Settings
 from ballast.table import Condition, Item, Query, Table, Update, absent, at_most, equals
+from ballast.values import dataclass
 
 #: The only partition of the index of what is due.
 DUE = "open"

@@ -9,7 +9,7 @@ Consumers recognise an escalation by its ``escalation_id``, however often it is 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from ballast.aws_errors import consequences
 from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical
 from ballast.runtime import Runtime, Settings
+from ballast.values import dataclass
 from functions.people.escalations_table import EscalationsTable
 
 #: An escalation is sent when it is opened; if not after this time, something went wrong.

@@ -5,7 +5,6 @@ If the people have answered before the token was kept, resume the run with that 
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from typing import Any
 
 from ballast.contracts import HandOver, OpenTask, ToolCall
@@ -20,6 +19,7 @@ from ballast.metrics import metric_line
 from ballast.outbox import Announcements
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
+from ballast.values import dataclass
 from functions.people.escalations_table import RESUMED_WITHIN, EscalationsSettings, EscalationsTable
 from functions.people.messages import Messages, MessageSchedule, QueueSettings
 from functions.people.resume import Resumption

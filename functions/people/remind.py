@@ -13,7 +13,6 @@ record it; so the answer is forgotten once no function can be at work on it, and
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,6 +25,7 @@ from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.signature import SignatureSettings
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.table import Item
+from ballast.values import dataclass
 from functions.people.escalations_table import RESUMED_WITHIN, EscalationsSettings, EscalationsTable
 from functions.people.messages import Messages, MessageSchedule, QueueSettings
 from functions.people.resume import Resumption

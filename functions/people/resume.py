@@ -16,7 +16,7 @@ So OpenEscalation uses a token that it stores after the answer; the function tha
 stored before.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ballast.aws_errors import consequences
@@ -39,6 +39,7 @@ from ballast.log.signature import Signatures
 from ballast.run import Run
 from ballast.runtime import Runtime
 from ballast.table import equals
+from ballast.values import dataclass
 from functions.people.escalations_table import EscalationsTable
 
 #: Newer tokens that may come while one is used.

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ballast.contracts import Answer, CallTools, HandOver, Planner
@@ -30,6 +29,7 @@ from ballast.playbook import Playbook
 from ballast.run import Run
 from ballast.validation.index import Index
 from ballast.validation.values import SearchValue, json_leaves
+from ballast.values import dataclass
 
 Decision = Answer | CallTools | HandOver
 

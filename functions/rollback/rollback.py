@@ -20,7 +20,6 @@
     hand over to the fallback, or to a person
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from ballast.contracts import CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
@@ -34,6 +33,7 @@ from ballast.log.seal import Seal, SealSettings
 from ballast.playbook import Playbook, load_playbook
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
+from ballast.values import dataclass
 
 
 class RollbackSettings(LogSettings, SealSettings):

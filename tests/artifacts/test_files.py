@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ballast.yaml_files import parse, parsed_path
 from tests.artifacts.build import ROOT, Build, Tools, files_of, is_elf, recorded
 from tests.artifacts.bytecode import wrong_in
 
@@ -130,6 +131,14 @@ def test_functions_and_layers_are_small(build: Build) -> None:
 
 def test_every_module_has_bytecode_that_lambda_takes_without_a_look_at_the_source(build: Build) -> None:
     assert uncompiled(build) == {}
+
+
+def test_every_yaml_file_of_the_layers_is_parsed_as_it_is_read(build: Build) -> None:
+    sources = [file for layer in build.layers.values() for file in sorted(layer.rglob("*.yaml"))]
+
+    assert [str(file) for file in sources if not parsed_path(file).is_file()] == []
+    assert [str(file) for file in sources if parsed_path(file).read_text(encoding="utf-8") != parse(file)] == []
+    assert len(sources) > 15
 
 
 def test_what_is_built_twice_is_the_same(build: Build, tools: Tools, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ RANKS = {
     "log.events": 2,
     "masking": 2,
 }
-RANKS |= {"contracts": 1, "aws_errors": 1, "errors": 0, "metrics": 0, "regex": 0}
+RANKS |= {"contracts": 1, "aws_errors": 1, "errors": 0, "metrics": 0, "regex": 0, "values": 0, "yaml_files": 0}
 #: The pure part of the log: what every fold reads.
 EVENTS = {"ballast.log.event", "ballast.log.events", "ballast.log.keys", "ballast.log.garbled"}
 

@@ -25,6 +25,8 @@ No model client and no business code lives here. Modules import downwards only::
     errors             each named by its consequence
     metrics            what CloudWatch is told
     regex              expressions that are compiled on first use
+    values             frozen dataclasses that are made without compiling
+    yaml_files         agent.yaml and model cards, as the build parsed them
 """
 
 import gc

@@ -10,7 +10,6 @@ Imports ``ballast.budget_items`` and what is below it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -21,6 +20,7 @@ from ballast.errors import SettingInvalid
 from ballast.money.breaker import Breaker, CurrentMode, current_mode
 from ballast.runtime import Runtime
 from ballast.table import Item, Table
+from ballast.values import dataclass
 
 #: The partition of the budgets table that holds the breakers.
 ACCOUNT = "breaker"

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -28,6 +27,7 @@ from ballast.log.events import ApprovalAnswered, ApprovalRequested, EscalationAn
 from ballast.log.run_log import RunLog, Unreadable
 from ballast.masking import error_text
 from ballast.table import Item, Query, Table, differs, equals
+from ballast.values import dataclass
 
 State = Literal["open", "answered"]
 

@@ -16,7 +16,7 @@ Imports ``ballast.budget_items`` and what is below it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -28,6 +28,7 @@ from ballast.money.moves import FOR_EACH, OWN, TOTAL, Ceilings, Move, call_windo
 from ballast.money.windows import ACCOUNT, LIMITS, Claim, of_tenant
 from ballast.runtime import Runtime, Settings
 from ballast.table import Condition, Item, Put, Query, Table, Update, absent, at_most, begins_with, equals, present
+from ballast.values import dataclass
 
 Status = Literal["held", "begun", "kept", "returned", "undone"]
 #: The statuses that the windows count.

@@ -14,7 +14,6 @@ Imports ``ballast.log``, ``ballast.runtime`` and what is below them.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Any, Self
 
 from ballast.aws_errors import consequences
@@ -26,6 +25,7 @@ from ballast.log.run_log import RunLog
 from ballast.metrics import metric_line
 from ballast.run import Run
 from ballast.runtime import Runtime, Settings
+from ballast.values import dataclass
 
 
 @dataclass(frozen=True)

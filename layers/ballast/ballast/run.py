@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from itertools import chain
 from operator import attrgetter, is_, itemgetter
@@ -59,6 +59,7 @@ from ballast.folds.usage import (
 from ballast.log.event import Event, order
 from ballast.log.events import Fact, ModelRequested, ModelResponded, RunEnded, RunOpened, RunRefused
 from ballast.log.keys import Key
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.contracts.timeline import Timeline

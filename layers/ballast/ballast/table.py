@@ -22,12 +22,13 @@ from __future__ import annotations
 import random as _random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ballast.aws_errors import consequences
 from ballast.errors import RetryLater
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.runtime import Runtime

@@ -491,17 +491,7 @@ def test_the_pages_profile_is_the_model_behind_it(tmp_path: Path) -> None:
 # Reading
 
 
-@pytest.mark.parametrize("model", MODELS.ids())
-def test_a_card_read_alone_is_the_one_of_the_whole_file(model: str) -> None:
-    file = MODELS.vendors / f"{model.partition('.')[0]}.yaml"
-
-    alone, whole = read_cards(file, model), read_cards(file)
-
-    assert list(alone.models) == [model]
-    assert alone.facts(model) == whole.facts(model)
-
-
-def test_another_id_of_a_platforms_model_is_found_in_the_whole_file(tmp_path: Path) -> None:
+def test_another_id_of_a_platforms_model_is_found_in_its_file(tmp_path: Path) -> None:
     (tmp_path / "acme.yaml").write_text(
         "vendor: Acme\nas_of: 2026-11-29\n\nmodels:\n  acme.one:\n    also: [acme.two]\n    context_window: 9\n"
         "    max_output: 9\n  acme.three:\n    context_window: 8\n    max_output: 8\n",

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -24,6 +23,7 @@ from ballast.aws_errors import consequences, readable
 from ballast.contracts.attachment import FORMATS, Attachment, Kept
 from ballast.errors import LogCorrupt
 from ballast.runtime import Settings
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.runtime import Runtime

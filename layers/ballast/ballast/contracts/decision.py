@@ -5,7 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from ballast.contracts.wire import Json, Text, Wire, complaints, validated
 from ballast.errors import InvalidInput, LogCorrupt
@@ -188,7 +188,7 @@ class HandOver(Wire):
 
 
 Decision = Annotated[CallTools | Answer | HandOver, Field(discriminator="kind")]
-_ADAPTER: TypeAdapter[CallTools | Answer | HandOver] = TypeAdapter(Decision)
+_ADAPTER: TypeAdapter[CallTools | Answer | HandOver] = TypeAdapter(Decision, config=ConfigDict(defer_build=True))
 
 
 def parse_decision(data: Any) -> CallTools | Answer | HandOver:

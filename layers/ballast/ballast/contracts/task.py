@@ -90,7 +90,7 @@ class OpenTask(Wire):
     handed_over: HandedOver | None = None
     requested_by: str | None = None
     tenant: str | None = None
-    attempt: Asked = Asked()
+    attempt: Asked = Asked.model_construct()  # builds no validator at import
 
     @model_validator(mode="after")
     def _names_its_call(self) -> Self:

@@ -9,7 +9,7 @@ Each round asks once. An approval that is no longer valid is void, and a new rou
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ballast.contracts import ToolCall
@@ -24,6 +24,7 @@ from ballast.log.events import (
     EscalationAnswered,
     Fact,
 )
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.folds.calls import CallState

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from ballast.log.events import (
     ModelResponded,
     PlanDecided,
 )
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.run import Run, Turn

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from ballast.contracts.wire import canonical
@@ -25,6 +25,7 @@ from ballast.errors import LogCorrupt
 from ballast.folds.append_only import PersistentList
 from ballast.log.event import GARBLED
 from ballast.log.events import CallSettled, ModelRequested, ModelResponded
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.run import Run

@@ -7,13 +7,14 @@ call cancels it: cancel, reinstate, cancel leaves one cancellation.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Literal
 
 from ballast.contracts import Effects, ExitReason, HandOver, Planner, ToolCall
 from ballast.folds.append_only import PersistentDict
 from ballast.folds.calls import CallState, Identity, as_sent, identity
 from ballast.log.events import CallIntended, RunEnded
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.run import Run, Turn

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from ballast.contracts.wire import parse
 from ballast.errors import LogCorrupt
 from ballast.folds.calls import kept_files
 from ballast.log.events import ApprovalAnswered, EscalationAnswered, LeaseExtended, RunOpened, RunRefused
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.run import Run, Turn

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ballast.contracts import HandOver, Planner
@@ -19,6 +18,7 @@ from ballast.log.events import (
     RunEnded,
     RunRefused,
 )
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.folds.calls import CallState

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING
 
 from ballast.contracts import ExitReason, HandOver, Planner, ToolCall
@@ -28,6 +28,7 @@ from ballast.log.events import (
     RunEnded,
 )
 from ballast.money.amounts import dollars
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.run import Run, Turn

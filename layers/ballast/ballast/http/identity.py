@@ -16,7 +16,6 @@ import hashlib
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -26,6 +25,7 @@ from ballast.contracts.wire import Name
 from ballast.http.problem import Problem
 from ballast.metrics import metric_line
 from ballast.runtime import Runtime, Settings
+from ballast.values import dataclass
 
 #: The tenant of an operator's run if the request names none.
 DEFAULT_TENANT: str = RunRequest.model_fields["tenant"].default

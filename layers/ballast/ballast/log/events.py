@@ -359,7 +359,7 @@ class ModelRequested(_OfTurn):
     reserved_microusd: Micro
     price_version: Str = ""
     service_tier: Str | None = None
-    sent_as: SentAs = SentAs()
+    sent_as: SentAs = SentAs.model_construct()  # builds no validator at import
     prompt_sha256: Str = ""
     loop_signals: tuple[LoopSignal, ...] = Field(default=(), alias="despair")
     passed_over: dict[Str, Str] = Field(default_factory=dict)

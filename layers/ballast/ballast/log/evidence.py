@@ -21,7 +21,7 @@ of ``run.settled``, and only the functions of the budgets table can write there.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -67,6 +67,7 @@ from ballast.log.vouching import (
     without_evidence,
 )
 from ballast.run import Run
+from ballast.values import dataclass
 
 __all__ = [
     "EVIDENCE",

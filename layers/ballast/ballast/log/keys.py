@@ -1,8 +1,9 @@
 """The deterministic keys of a run's log: their parts, and the order of the work that they define."""
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+
+from ballast.values import dataclass
 
 #: The form of a key: turn, subject, position, step; an approval's key also has the round and the answer's number.
 SEQ = re.compile(

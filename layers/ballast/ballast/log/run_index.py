@@ -7,11 +7,12 @@ refused). Both are sorted by time, and eventually consistent.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from ballast.log.run_log import LogSettings
 from ballast.runtime import Runtime
 from ballast.table import Query, Table, between, equals
+from ballast.values import dataclass
 
 #: Each index and its partition key.
 INDEXES = {"by_tenant": "tenant", "by_outcome": "outcome"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -24,6 +24,7 @@ from ballast.masking import SEALED, Finder, Secret, sent
 from ballast.run import Run
 from ballast.runtime import Runtime, Settings
 from ballast.table import Condition, Item, Put, Query, Table, absent, at_least, begins_with, equals
+from ballast.values import dataclass
 
 FactT = TypeVar("FactT", bound=Fact)
 _FORGED = (

@@ -15,7 +15,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ballast.aws_errors import consequences
@@ -24,6 +23,7 @@ from ballast.errors import LogCorrupt, SettingInvalid
 from ballast.log.event import Event
 from ballast.masking import SEALED, Finder, Secret, masked, sealed, unsealed, without_tokens
 from ballast.runtime import Runtime, Settings
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.playbook import Playbook

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -26,6 +26,7 @@ from ballast.contracts.wire import canonical, sha256
 from ballast.log.event import Event, is_a_persons
 from ballast.metrics import metric_line
 from ballast.runtime import Runtime, Settings
+from ballast.values import dataclass
 
 #: The domain and the version of the signed form: a MAC of one form is never valid for another.
 DOMAIN = "ballast person's answer 1"

@@ -15,11 +15,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Any
 
 from ballast.masking.spellings import ValueSearch
+from ballast.values import dataclass
 
 #: The mask of Powertools' data masking.
 MASK = "*****"

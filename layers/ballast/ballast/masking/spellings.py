@@ -16,11 +16,12 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from html import unescape
 
 from ballast.masking.equivalents import EquivalentForms
 from ballast.regex import regex
+from ballast.values import dataclass
 
 #: Dashes and minus signs in three classes: hyphens, which join; en dashes, which join or separate; em dashes, which
 #: separate.

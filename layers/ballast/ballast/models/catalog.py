@@ -11,7 +11,7 @@ reads the one file that its model is in, and validates one card of it::
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from datetime import date
 from functools import cache, cached_property
 from pathlib import Path
@@ -25,6 +25,8 @@ from ballast.models.card import ModelCard
 from ballast.models.contradictions import contradictions
 from ballast.models.retirement import retired
 from ballast.money import ModelPrice
+from ballast.values import dataclass
+from ballast.yaml_files import read_yaml
 
 VENDORS = Path(__file__).with_name("vendors")
 #: A playbook's own cards, beside its ``agent.yaml``.
@@ -54,7 +56,6 @@ _GEOGRAPHIES = {
     "": ("global",),
 }
 _SIMILAR = 3
-_MODELS = "\nmodels:\n"
 _CACHE_CLASSES = ("cache_read", "cache_write_5m", "cache_write_1h")
 
 
@@ -217,8 +218,8 @@ class Catalog:
         """Return the files that have facts of ``base``: the vendor's, then the playbook's."""
         found = [(str(self.where), self.own)] if base in self.own.ids else []
         file = self._vendor_file(base)
-        if file is not None and base in _vendor(file, base).ids:
-            found.insert(0, (str(file), _vendor(file, base)))
+        if file is not None and base in _vendor(file).ids:
+            found.insert(0, (str(file), _vendor(file)))
         return found
 
     def _vendor_file(self, base: str) -> Path | None:
@@ -372,31 +373,16 @@ def _files(folder: Path) -> tuple[Path, ...]:
 
 
 @cache
-def _vendor(file: Path, base: str = "") -> CardFile:
-    """Return a file of the platform, with the card of ``base`` alone if it has one: a cold start reads no other."""
-    return read_cards(file, base)  # the platform's files do not change while a process lives
+def _vendor(file: Path) -> CardFile:
+    return read_cards(file)  # the platform's files do not change while a process lives
 
 
-def read_cards(file: Path, base: str = "") -> CardFile:
-    """Read a file of cards; the facts of its cards are not validated yet. Raises ``SettingInvalid``.
-
-    base  leave out the other models, if one under this id begins a line as in the platform's files
-    """
-    import yaml
-
+def read_cards(file: Path) -> CardFile:
+    """Read a file of cards; the facts of its cards are not validated yet. Raises ``SettingInvalid``."""
     try:
-        text = file.read_text(encoding="utf-8")
-        data = yaml.load(_with_one(text, base) if base else text, _loader())  # noqa: S506
-        return CardFile.of(json.loads(json.dumps(data, default=str)))
-    except (OSError, yaml.YAMLError, TypeError, ValueError, RecursionError) as problem:
+        return CardFile.of(read_yaml(file))
+    except (OSError, ValueError) as problem:
         raise SettingInvalid(f"{file}: {problem}.") from None
-
-
-def _with_one(text: str, base: str) -> str:
-    """Return a file's text without the models other than ``base``; all of it if ``base`` does not stand in it so."""
-    head, _, models = text.partition(_MODELS)
-    found = re.search(rf"^  {re.escape(base)}:.*\n(?:(?!  \S).*\n?)*", models, re.MULTILINE)
-    return head + _MODELS + found[0] if found else text
 
 
 def _similar(typed: str, known: list[str]) -> list[str]:
@@ -419,22 +405,6 @@ def _similar(typed: str, known: list[str]) -> list[str]:
 def _words(model: str) -> list[str]:
     """Return the words and numbers of an id, without its version."""
     return re.findall("[a-z]+|[0-9]+", re.sub(r"-v[0-9]+(:[0-9]+)?$", "", model.lower()))
-
-
-@cache
-def _loader() -> Any:
-    """Return a safe loader of YAML in which only ``true`` and ``false`` are booleans, as in YAML 1.2.
-
-    ``off`` and ``yes`` are words of a card. libyaml's loader takes a fifteenth of the time of Python's.
-    """
-    import yaml
-
-    safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    words = {
-        first: [one for one in known if first in "tTfF" or one[0] != "tag:yaml.org,2002:bool"]
-        for first, known in safe.yaml_implicit_resolvers.items()
-    }
-    return type("CardLoader", (safe,), {"yaml_implicit_resolvers": words})
 
 
 def facts_without_source(card: ModelCard) -> Iterator[str]:

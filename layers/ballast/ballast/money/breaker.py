@@ -23,7 +23,6 @@ the runs that pass give the alarm's metric new data.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -31,6 +30,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from ballast.contracts.wire import Name, Wire
+from ballast.values import dataclass
 
 #: The shortest time for which a trip keeps the breaker open.
 OPEN_FOR = timedelta(minutes=10)

@@ -9,12 +9,12 @@ Each of the two windows has two thresholds, and the hour's pace is compared with
 Only charges of ended runs count. Leases of running ones do not: most runs spend far less than they lease.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ballast.money.amounts import dollars
 from ballast.money.breaker import Mode
 from ballast.money.windows import ends
+from ballast.values import dataclass
 
 _CHEAPER_PERCENT, _SPENT_PERCENT = 80, 100
 _CHEAPER_PACE, _FALLBACK_PACE = 3, 6

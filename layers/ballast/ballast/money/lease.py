@@ -6,10 +6,10 @@ no room now, but a past window then shows the real cost of its runs.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from ballast.money.windows import ACCOUNT, RUNNING, of_tenant
+from ballast.values import dataclass
 
 #: Each part may touch four windows, and a transaction has 100 items.
 MAX_PARTS = 20

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Context, Decimal
 from typing import Any
 
 from ballast.money.amounts import MICRO, dollars
 from ballast.money.windows import ACCOUNT, Claim, day_of, hour_of, of_tenant
+from ballast.values import dataclass
 
 #: The largest amount of one call; a larger one is a mistake.
 MOST = 10**9 * MICRO

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
@@ -12,6 +11,7 @@ from pydantic import Field
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import Wire
 from ballast.errors import ModelRefused
+from ballast.values import dataclass
 
 _TOKENS_PER_PRICE = 1_000_000
 #: With fewer output tokens an attempt is not worth the cost of its prompt.

@@ -13,8 +13,9 @@ The budgets table has one item for each (account, window)::
 Hours and days are in UTC. Imports ``ballast.money.amounts`` and ``ballast.errors`` only.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from ballast.values import dataclass
 
 #: The account of all tenants together.
 ACCOUNT = "account"

@@ -18,6 +18,7 @@ from ballast.playbook.declaration import OnUnanswered
 from ballast.playbook.inference import Caching, Inference
 from ballast.playbook.money_rules import MovesConfig
 from ballast.validation import schema_complaint
+from ballast.yaml_files import NotJson, NotYaml, read_yaml
 
 
 def _compiles(pattern: str) -> str:
@@ -234,30 +235,20 @@ def read_agent(file: Path) -> AgentConfig:
 
 def parse_agent(file: Path) -> AgentConfig:
     """Read ``agent.yaml`` field by field. Raises ``PlaybookInvalid``; its cause is pydantic's error, if it has one."""
-    import yaml
-
     try:
-        text = file.read_text(encoding="utf-8")
+        data = read_yaml(file)
     except OSError as problem:
         raise PlaybookInvalid(
             f"{file}: cannot be read ({problem.strerror}). A playbook's folder holds agent.yaml, tools/ and fallbacks/."
         ) from None
     except UnicodeDecodeError:
         raise PlaybookInvalid(f"{file}: is not UTF-8 text. Save it as UTF-8.") from None
+    except (NotYaml, NotJson) as problem:
+        raise PlaybookInvalid(f"{file}: {problem}.") from None
     try:
-        data: Any = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  the safe one, in C
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise PlaybookInvalid(f"{file}: is not YAML{where}: {getattr(problem, 'problem', problem)}.") from None
-    except (ValueError, RecursionError) as problem:  # a date such as 2026-02-30, or brackets without end
-        raise PlaybookInvalid(f"{file}: is not YAML: {problem}.") from None
-    try:
-        return AgentConfig.model_validate_json(json.dumps(_renamed(data, file), default=str))
+        return AgentConfig.model_validate_json(json.dumps(_renamed(data, file)))
     except ValidationError as problem:
         raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from problem
-    except (TypeError, ValueError, RecursionError) as problem:  # a date as a key, or an anchor inside itself
-        raise PlaybookInvalid(f"{file}: holds a value that JSON does not have: {problem}.") from None
 
 
 def agent_problems(file: Path, config: AgentConfig) -> Iterator[PlaybookInvalid]:

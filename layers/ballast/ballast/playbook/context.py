@@ -13,7 +13,7 @@ and the recorded result is returned. A tool that writes this way honours its key
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -22,6 +22,7 @@ from pydantic import TypeAdapter
 from ballast.contracts import RunRequest
 from ballast.errors import RetryLater, SettingInvalid
 from ballast.table import Item, Update, absent, plain, wire
+from ballast.values import dataclass
 
 ResultT = TypeVar("ResultT")
 

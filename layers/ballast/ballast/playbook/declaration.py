@@ -17,7 +17,6 @@
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -30,6 +29,7 @@ from ballast.masking import in_utf8
 from ballast.playbook.context import ToolContext
 from ballast.playbook.rules import WrongReturn, run_rule
 from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.playbook.rules import RunSoFar

@@ -8,7 +8,6 @@ request and the results: no clock, no randomness, no I/O.
 
 import inspect
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -21,6 +20,7 @@ from ballast.folds.calls import CallState
 from ballast.masking import error_text
 from ballast.playbook.rules import ends_the_process, error_place
 from ballast.run import Run
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.playbook.load import Playbook

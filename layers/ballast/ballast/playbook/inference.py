@@ -7,7 +7,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from ballast.contracts.wire import Wire
 from ballast.money import LEAST_USEFUL_TOKENS
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.models.card import Asked, Dialect, ModelCard, Thinking

@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer
@@ -30,6 +29,7 @@ from ballast.money.moves import Ceilings, micro_units
 from ballast.playbook.context import is_microusd
 from ballast.playbook.declaration import Read, Write
 from ballast.playbook.rules import WrongReturn, require_result, run_rule
+from ballast.values import dataclass
 
 #: Micro-dollars, or a function of (arguments, request) that returns them.
 Cost = int | Callable[[Any, RunRequest], int]

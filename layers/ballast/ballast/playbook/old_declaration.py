@@ -15,11 +15,12 @@ import inspect
 import json
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, NoReturn
 
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.declaration import USUAL_LIMITS, Approval, CallLimits, Circuit, Effect, Read, Write
+from ballast.values import dataclass
 
 #: Each old argument, and the new argument whose value it belongs to. ``breaker`` is replaced as a whole.
 PLACES = {

@@ -18,7 +18,6 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from types import MethodType
@@ -32,6 +31,7 @@ from ballast.folds.usage import Usage
 from ballast.masking import error_text
 from ballast.money.moves import units
 from ballast.run import Run
+from ballast.values import dataclass
 
 T = TypeVar("T")
 

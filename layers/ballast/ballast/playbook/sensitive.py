@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
@@ -26,6 +26,7 @@ from ballast.masking import MASK, Secret, as_text, is_name, python_texts, read_t
 from ballast.playbook.tool import Tool
 from ballast.validation import Sensitive, leaves
 from ballast.validation.annotations import branches, extras_of, items_of, mark_of, members_of, unwrapped
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.playbook.load import Playbook

@@ -4,7 +4,7 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Never, get_args
 
@@ -38,6 +38,7 @@ from ballast.playbook.money_rules import Cost, Moves, checked_cost, checked_move
 from ballast.playbook.old_declaration import refuse_old_declaration, refuse_unknown_arguments
 from ballast.playbook.rules import WrongReturn, is_plain_function, require_plain_functions, run_rule
 from ballast.validation import Grounded, Sensitive, Taint, has_mark, ineffective_marks, too_large
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.playbook.rules import RunSoFar

@@ -13,13 +13,14 @@ equal parts, multiples  120.00 / 3, 3 × 24.50, a half and one amount more or le
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 from itertools import islice
 
 from ballast.regex import regex
 from ballast.validation.numbers import TextNumber
+from ballast.values import dataclass
 
 
 def _set(words: str) -> frozenset[str]:

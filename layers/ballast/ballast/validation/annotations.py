@@ -9,7 +9,7 @@ import types
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import InitVar, dataclass, is_dataclass
+from dataclasses import InitVar, is_dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -17,6 +17,8 @@ import typing_extensions
 from pydantic import AliasChoices, BaseModel, PlainSerializer, RootModel, WrapSerializer
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+
+from ballast.values import dataclass
 
 T = typing.TypeVar("T")
 

@@ -8,7 +8,6 @@ third term would let nearly any number through.
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -21,6 +20,7 @@ from ballast.validation.schema import Schema, complaints_of, why_no_object
 from ballast.validation.sources import Source
 from ballast.validation.values import Kind, Leaf, SearchValue
 from ballast.validation.words import normalize
+from ballast.values import dataclass
 
 #: The most bytes of an answer, text and data as JSON in UTF-8: more than anybody reads, and small enough for an event.
 ANSWER_BYTES = 64 * 1024

@@ -16,7 +16,6 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, DecimalException
 from functools import cached_property
 from itertools import combinations, product
@@ -25,6 +24,7 @@ from typing import Any
 from ballast.validation.amounts import names_paging
 from ballast.validation.index import Index
 from ballast.validation.values import Leaf, SearchValue, json_leaves
+from ballast.values import dataclass
 
 _CENT = Decimal("0.01")
 #: Bounds: numbers, numbers for triples, length of a text, pieces of a text, length of an expression.

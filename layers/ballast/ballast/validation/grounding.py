@@ -14,7 +14,7 @@ another person sees the words, if words alone name it and others named it too, o
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from ballast.validation.marks import FieldValue, FreeText, Grounded, Sensitive, 
 from ballast.validation.sources import Source
 from ballast.validation.taint import TextsRead, wanted_of
 from ballast.validation.values import Leaf, SearchValue
+from ballast.values import dataclass
 
 #: What happens to a call with values that only untrusted text names: a person decides, it is refused, or it is allowed.
 Taint = Literal["approve", "refuse", "allow"]

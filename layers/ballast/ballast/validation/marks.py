@@ -16,7 +16,7 @@ import dataclasses
 import typing
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cached_property
 from types import NoneType
@@ -27,6 +27,7 @@ from pydantic.fields import FieldInfo
 
 from ballast.validation.annotations import branches, extras_of, items_of, mark_of, marked_in, members_of, unwrapped
 from ballast.validation.values import Kind, SearchValue
+from ballast.values import dataclass
 
 
 @dataclass(frozen=True)

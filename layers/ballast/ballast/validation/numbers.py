@@ -8,12 +8,12 @@ separator are thousands (``40,000`` is not forty), because money has no three de
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
 from ballast.regex import regex
 from ballast.validation.words import BREAKS, DASH_CLASS, DASHES, EN_DASH, WORD
+from ballast.values import dataclass
 
 _RUN = regex(r"[0-9]+(?:[.,'’ ][0-9]+)*")
 #: More digits than this are a code, not an amount or a count.

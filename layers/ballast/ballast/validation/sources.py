@@ -27,7 +27,7 @@ if the failure is a defect, whose message may quote anything.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -47,6 +47,7 @@ from ballast.validation.index import Index
 from ballast.validation.marks import FieldValue, Grounded, Untrusted, has_mark, is_default, leaves, leaves_with_defaults
 from ballast.validation.taint import TextsRead
 from ballast.validation.values import Leaf, SearchValue, json_leaves
+from ballast.values import dataclass
 
 
 class ToolTypes(Protocol):

@@ -15,7 +15,6 @@ text         the same words and digits in the same order, without regard to case
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
@@ -48,6 +47,7 @@ from ballast.validation.words import (
     split_sentences,
     tokens,
 )
+from ballast.values import dataclass
 
 #: Characters that no e-mail address or URL contains and that may be next to one: quotes, brackets, separating dashes.
 _QUOTES = '"“”„‟«»‹›‘’‚`'

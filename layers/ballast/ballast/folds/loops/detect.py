@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from ballast.contracts import Planner, ToolCall
@@ -13,6 +13,7 @@ from ballast.folds.loops.ladder import Kind, Ladder, Rung, Signal, rung_of, rung
 from ballast.folds.loops.signals import Cycles, Errors, Position, Repeats, Results, Searches, Writes
 from ballast.folds.loops.similarity import Search, error_class, search_of, target_of
 from ballast.log.events import ApprovalAnswered, EscalationAnswered
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.folds.calls import CallState

@@ -12,12 +12,13 @@ outcomes.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
 from ballast.folds.loops.signals import Position
 from ballast.log.events import LoopSignal, ModelResponded
+from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.run import Run

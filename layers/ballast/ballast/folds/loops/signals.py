@@ -7,12 +7,13 @@ hold persistent mappings, so that a copy (``forked``) is cheap.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from ballast.contracts.wire import canonical
 from ballast.folds.append_only import PersistentDict
 from ballast.folds.loops.similarity import Search
+from ballast.values import dataclass
 
 #: (turn, index) of a call.
 Position = tuple[int, int]

@@ -2,7 +2,6 @@
 
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -10,6 +9,7 @@ from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical
 from ballast.folds.calls import same
 from ballast.regex import regex
+from ballast.values import dataclass
 
 #: Words that do not change a search. Prepositions, question words and negations do: "to", "when", "not".
 _SMALL = "a an the of for is are was were be i me my we our you your it its this that these those please do does did"

@@ -15,7 +15,7 @@ nothing changes. A name that once held a clock's value keeps that mark.
 import ast
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -30,6 +30,7 @@ from ballast.playbook.arguments.function_source import (
     source_lines,
     syntax_of,
 )
+from ballast.values import dataclass
 
 Sources = Callable[[str, Any, set[str]], bool]
 

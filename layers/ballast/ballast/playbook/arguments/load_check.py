@@ -7,7 +7,7 @@ miss is refused call by call, since ``Form.read`` compares.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, NoReturn, get_args
 
 from pydantic import Secret, SecretBytes, SecretStr
@@ -26,6 +26,7 @@ from ballast.playbook.arguments.strict_schema import (
     schema_lists,
     sorted_set,
 )
+from ballast.values import dataclass
 
 #: Kinds of schema whose values JSON does not have, with the remedy.
 _NO_JSON = {
