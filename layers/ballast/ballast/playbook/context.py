@@ -11,7 +11,6 @@ and the recorded result is returned. A tool that writes this way honours its key
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
@@ -125,9 +124,6 @@ def _mark(ctx: "ToolContext", table: str, key: str, result: str) -> dict[str, An
     return {"Update": Update(_key(ctx, key), set=recorded, only_if=absent(key)).request(table)}
 
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-
-
 def tools_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return what tools read as ``ctx.environ``: the executor's environment and the names in TOOLS_ENVIRONMENT.
 
@@ -148,7 +144,7 @@ def tools_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
         raise SettingInvalid(f'{where}: must be one JSON object, such as {{"ORDERS_TABLE": "${{OrdersTable}}"}}.')
     found: dict[str, str] = {}
     for name, value in pairs:
-        if not _VARIABLE.fullmatch(name) or not isinstance(value, str):
+        if not (name.isascii() and name.isidentifier() and isinstance(value, str)):
             raise SettingInvalid(f"{where}: {name[:80]!r} must be letters, digits and _, and its value a text.")
         if name in found or name in environ:
             whose = "is in it twice" if name in found else "is a variable of the executor already"
