@@ -27,6 +27,7 @@ from typing import Any
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal
 from ballast.playbook import Playbook, load_playbook
+from ballast.playbook.context import tools_environ
 from ballast.run import Run
 from ballast.runtime import Runtime
 from localcloud.clock import NOON, virtual_time
@@ -420,7 +421,7 @@ def world() -> Iterator[World]:
         store = importlib.import_module(f"{package_of(playbook)}.store")
 
         admin.client("sqs").create_queue(QueueName=REPLIES)
-        environ = deployment.functions["ExecutorFunction"].environ
+        environ = tools_environ(deployment.functions["ExecutorFunction"].environ)
         goods = store.generate(1, today=NOON.date(), customers=5, orders=10)
         store.put_store(admin.client("dynamodb"), environ, goods)
         for name, module in list(sys.modules.items()):
