@@ -183,7 +183,7 @@ def measure(folder: Path) -> dict[str, Any]:
             file = Path(made) / "bfcl.yaml"
             file.write_text(yaml.safe_dump(server), encoding="utf-8")
             try:
-                tools[case, function["name"]] = next(iter(declared_tools(Path(made)).values()))
+                tools[case, function["name"]] = next(declared_tools(Path(made)))
             except PlaybookInvalid as problem:
                 refused.append(f"{case} {function['name']}: {str(problem).partition('tools.')[2]}")
     counts = _counted(tools, list(answers(folder)))

@@ -44,11 +44,12 @@ from ballast.money.prices import CLASSES
 from ballast.playbook import load_playbook
 from ballast.playbook.inference import Inference
 from bench.turns import ROOMY
-from cli.local_stack import SMALL_STORE, seed_store
+from cli.local_stack import SMALL_STORE
 from localcloud.clock import VirtualClock
 from localcloud.cloud import PLAYBOOK, LocalCloud
 from localcloud.converse.script import ScriptModel
 from localcloud.converse.source import Reply, said
+from localcloud.project import seed_store
 from localcloud.scenarios import Scenario, find, unmet
 from tests.support.tables_in_memory import Tables
 

@@ -14,6 +14,7 @@ handlers, on moto instead of AWS. It needs no account and no network, and keeps 
 
   ballast demo                      watch a run that ends well
   ballast demo --list               list the other scenarios
+  ballast new itdesk                write a playbook of your own; then: ballast check, ballast test
   ballast trace                     list the saved runs
   ballast cost --since 1d           show what they cost, and why
   ballast prices nova               show what models take and cost
@@ -32,9 +33,9 @@ wait for an answer (escalations/).
 
 EXIT_CODES = """\
 exit codes:
-  0    answered (run), ended as expected (demo), accepted (answer), stopped (up), unchanged (verify)
+  0    answered (run), ended as expected (demo, test), accepted (answer), stopped (up), unchanged (verify)
   1    a scenario did not end as expected, or a defect in the command
-  2    wrong usage or invalid input; the message names the field and the remedy
+  2    wrong usage or invalid input, or an error of a playbook (check); the message names the field and the remedy
   3    the run was refused: not admitted, nothing was spent
   4    the run ended without an answer: failed, unanswered, aborted, timed out; or it asks a
        person and the command does not wait (--no-wait)
@@ -53,6 +54,45 @@ Run a scripted scenario and show its trace. A script plays the model; everything
   ballast demo all                  every scenario, and a table of how they ended
   ballast demo --list               one line for each scenario
   ballast demo approval --by-hand   you answer, with `ballast answer` in another terminal
+  ballast demo --playbook itdesk    the first scenario of your own project
+"""
+
+NEW = """\
+Write a project that runs at once: a playbook with a read, a write with its undo and a fallback; its part of the
+template; scenarios and tests. Nothing is overwritten, and the platform's repository is not touched.
+
+  ballast new itdesk                  in this folder
+  ballast new itdesk --into ~/work    in another one
+
+Then, in the new folder: ballast check, ballast test, pytest. README.md says what each file is for.
+"""
+
+CHECK = """\
+Check a playbook, its scenarios and its business.yaml: all that can be known without a model, all at once.
+
+  ballast check itdesk             errors, warnings and hints, each with its file, its field and what to do
+  ballast check itdesk --strict    warnings count as errors: for a CI system
+  ballast check itdesk --json      for machines: | jq '.findings[] | select(.level == "error")'
+
+An error does not work. A warning works until something fails: an argument that the model may invent, a write
+whose effect is unknown after a crash. It checks what loading refuses, models and prices, unmarked arguments,
+verify, keys and undo, variables and rights that the code needs, and limits that no run can keep. It shows the
+worst cost of a run. Exit code 2: there is an error.
+"""
+
+TEST = """\
+Play the scenarios of a playbook through the real machine, each in a local cloud of its own, and compare how
+they end with what scenario.yaml expects.
+
+  ballast test itdesk                       every scenario of the project
+  ballast test itdesk forgotten-password    one of them
+  ballast test itdesk --verbose             with each event, and what tools print
+  ballast test itdesk --junit report.xml    for a CI system; --json for other machines
+  ballast test itdesk --model http://localhost:11434/v1#qwen3    a real model in place of the scripts
+
+A scenario is a folder in scenarios/ with scenario.yaml (request, people, expect) and script.yaml (the model's
+replies): docs/testing-your-playbook.md. IAM rights of business.yaml are enforced. Exit code 1: a scenario did
+not end as expected. `ballast trace RUN` shows what happened.
 """
 
 RUN = """\

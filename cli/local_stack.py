@@ -1,19 +1,15 @@
 """A local cloud that is ready for runs: a model behind it and a seeded store."""
 
-import importlib
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import date
 from pathlib import Path
-from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
-from ballast.errors import InvalidInput, PlaybookInvalid
-from ballast.playbook import Playbook, load_playbook
-from ballast.runtime import utc_now
+from ballast.errors import InvalidInput
+from ballast.playbook import load_playbook
 from localcloud.gc_paused import gc_paused
+from localcloud.project import seed_store
 
 if TYPE_CHECKING:
     from localcloud.clock import Clock
@@ -101,45 +97,3 @@ def parameters_of(words: Sequence[str]) -> dict[str, str]:
 def shortened(seconds: float) -> None:
     """Sleep for a retry, at most 0.1 s, so that a demo stays quick."""
     time.sleep(min(seconds, 0.1))
-
-
-def seed_store(
-    cloud: "LocalCloud", playbook: Playbook, seed: int, size: dict[str, int], *, today: date | None = None
-) -> None:
-    """Fill the business's tables with ``seed_store`` of the playbook's ``store`` package, if it has one.
-
-    ``today`` is the store's newest day; None is the real one.
-    Raises ``PlaybookInvalid`` if the package cannot be imported or fails.
-    """
-    name = f"{package_of(playbook)}.store"
-    try:
-        store = importlib.import_module(name)
-    except ModuleNotFoundError as problem:
-        if problem.name == name:
-            return  # nothing to seed
-        raise PlaybookInvalid(f"{playbook.folder}: its store cannot be imported: {problem}") from problem
-    except Exception as problem:
-        text = f"{playbook.folder}: its store cannot be imported: {type(problem).__name__}: {problem}"
-        raise PlaybookInvalid(text) from problem
-    client = cloud.session.client("dynamodb")
-    try:
-        store.seed_store(client, cloud.environ("ExecutorFunction"), today=today or utc_now().date(), seed=seed, **size)
-    except Exception as problem:
-        # The last frame in the playbook's code says where.
-        at = [frame for frame in extract_tb(problem.__traceback__) if str(playbook.folder) in frame.filename][-1:]
-        where = f" ({at[0].filename}, line {at[0].lineno})" if at else ""
-        text = f"{playbook.folder}: seed_store of its store failed: {type(problem).__name__}: {problem}{where}"
-        raise PlaybookInvalid(text) from problem
-
-
-def package_of(playbook: Playbook) -> str:
-    """Return the name under which the playbook's folder was imported: its own, or an alias."""
-    return next(
-        name
-        for name, module in list(sys.modules.items())
-        if "." not in name and str(playbook.folder) in [str(Path(part).resolve()) for part in _parts(module)]
-    )
-
-
-def _parts(module: object) -> list[str]:
-    return [part for part in vars(module).get("__path__", ()) if isinstance(part, str)]

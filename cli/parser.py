@@ -21,6 +21,9 @@ def parser() -> argparse.ArgumentParser:
     deployed.add_argument("--profile", metavar="PROFILE", help="your AWS profile (default: $AWS_PROFILE)")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _demo(_explained(commands.add_parser("demo", help="run a scripted scenario"), help_texts.DEMO))
+    _new(_explained(commands.add_parser("new", help="write a project that runs at once"), help_texts.NEW))
+    _check(_explained(commands.add_parser("check", help="check a playbook without a model"), help_texts.CHECK))
+    _test(_explained(commands.add_parser("test", help="play a playbook's scenarios"), help_texts.TEST))
     _run(_explained(commands.add_parser("run", help="run one request"), help_texts.RUN))
     _trace(_explained(commands.add_parser("trace", help="show a saved run as a timeline"), help_texts.TRACE))
     _answer(_explained(commands.add_parser("answer", help="answer a run that waits for a person"), help_texts.ANSWER))
@@ -48,11 +51,35 @@ def _explained(
 
 
 def _demo(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("scenario", nargs="?", default="happy-path", metavar="SCENARIO", help="a name, or `all`")
+    sub.add_argument("scenario", nargs="?", metavar="SCENARIO", help="a name, or `all` (default: the first one)")
+    sub.add_argument("--playbook", metavar="PATH", help="a project with scenarios/ (default: the support desk)")
     sub.add_argument("--list", action="store_true", help="list the scenarios and stop")
     _no_iam(sub)
     sub.add_argument("--by-hand", action="store_true", help="you are the person: `ballast answer` in another terminal")
     sub.add_argument("--full", action="store_true", help="shorten nothing in the trace")
+
+
+def _new(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("name", metavar="NAME", help="the playbook's name: small letters, digits and _, such as itdesk")
+    sub.add_argument("--into", default=".", metavar="FOLDER", help="where to make it (default: this folder)")
+
+
+def _check(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("path", nargs="?", default=".", metavar="PATH", help="the project (default: this folder)")
+    sub.add_argument("--strict", action="store_true", help="warnings count as errors")
+    sub.add_argument("--no-hints", action="store_true", help="leave hints out")
+    sub.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def _test(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("path", nargs="?", default=".", metavar="PATH", help="the project (default: this folder)")
+    sub.add_argument("names", nargs="*", metavar="NAME", help="scenarios (default: all)")
+    sub.add_argument("--list", action="store_true", help="list the scenarios and stop")
+    sub.add_argument("--model", metavar="SPEC", help="a model in place of the scripts, as for `ballast run`")
+    sub.add_argument("--junit", metavar="FILE", help="also write the results as JUnit XML")
+    sub.add_argument("--json", action="store_true", help="print the results as JSON")
+    sub.add_argument("--verbose", action="store_true", help="show events, what tools print, and their tracebacks")
+    _no_iam(sub)
 
 
 def _run(sub: argparse.ArgumentParser) -> None:

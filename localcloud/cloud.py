@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ballast.contracts import RunRequest
 from ballast.models.catalog import Catalog
+from ballast.playbook.load import playbook_in
 from ballast.run import Run
 from ballast.runtime import Runtime, utc_now
 from ballast.table import Table
@@ -53,7 +54,7 @@ _STATE_MACHINE = "AgentStateMachine"
 class LocalCloud:
     """A local cloud as a context manager. A process can have one at a time, because moto is global.
 
-    playbook            folder that replaces the playbook's layer
+    playbook            folder that replaces the playbook's layer, with the business.yaml of its project if it has one
     model_endpoint_url  a Converse double for the functions with a model; None leaves Bedrock's endpoint
     model               a model that answers in this process, without an endpoint and on the cloud's clock
     enforce_iam         give each function only the rights of its role, as on AWS; False allows everything
@@ -84,7 +85,8 @@ class LocalCloud:
         dynamodb: DynamoDB | None = None,
         beside: Sequence[str] = (),
     ) -> None:
-        self._overrides = {"PLAYBOOK_DIR": str((playbook or PLAYBOOK).resolve())}
+        folder = playbook or PLAYBOOK
+        self._overrides = {"PLAYBOOK_DIR": str(folder.resolve())}
         if model_endpoint_url is not None:
             self._overrides["MODEL_ENDPOINT_URL"] = model_endpoint_url
         self._enforce_iam = enforce_iam
@@ -92,7 +94,7 @@ class LocalCloud:
         self._clock = as_clock(clock)
         self._model: Strict | None = None
         if model is not None:
-            cards = Catalog.of_playbook(playbook or PLAYBOOK)
+            cards = Catalog.of_playbook(playbook_in(folder))
             self._model = Strict.of(model, models=cards, clock=self._clock)
         self._parameters = parameters or {}
         self._template = template

@@ -13,11 +13,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ballast.playbook.context import tools_environ
 from localcloud.event_sources import StreamSource, filters_of
 from localcloud.functions import Function
 from localcloud.model_arns import PARAMETER, model_arns
 from localcloud.moto_seams.deployment import resolved
 from localcloud.parameters import broken, complaints
+from localcloud.project import template_parameters
 from localcloud.sessions import ACCOUNT, REGION, LocalSession
 from localcloud.template import HttpRoute, TemplateInvalid, load_template, to_cloudformation, without_http_api
 
@@ -66,17 +68,23 @@ def deploy(
 ) -> Deployment:
     """Create the stack and return its deployment.
 
-    ``overrides`` replace environment variables of the functions that have them. ``ModelArns`` are those of the
-    playbook that ``overrides`` name, unless given. Raises ``TemplateInvalid``, and ``PlaybookInvalid``.
+    ``overrides`` replace environment variables of the functions that have them. ``ModelArns``, ``BusinessTemplate``
+    and ``PlaybookFolder`` are those of the playbook that ``overrides`` name, unless given. Raises ``TemplateInvalid``,
+    and ``PlaybookInvalid``.
     """
-    sam = load_template(template)
+    playbook = Path(overrides["PLAYBOOK_DIR"])
+    of_project = template_parameters(playbook)
+    sam = load_template(template, {**of_project, **parameters})
+    of_project = {name: value for name, value in of_project.items() if name in sam.get("Parameters", {})}
+    parameters = {**of_project, **parameters}
     if PARAMETER in sam.get("Parameters", {}) and PARAMETER not in parameters:
-        playbook, model_id = Path(overrides["PLAYBOOK_DIR"]), parameters.get("ModelId", "")
+        model_id = parameters.get("ModelId", "")
         parameters = {**parameters, PARAMETER: ",".join(model_arns(playbook, REGION, model_id=model_id))}
     if wrong := [*complaints(sam.get("Parameters", {}), parameters), *broken(sam, parameters)]:
         raise TemplateInvalid(f"{template}: {' '.join(wrong)}")
     made, routes = without_http_api(_without_dashboards(to_cloudformation(sam, template.parent, parameters)))
     made = _with_alarms_names(made, stack)
+    made, secrets = _with_secrets(admin, made, stack)
     cloudformation = admin.client("cloudformation")
     with _without_warnings(), _refusals_named(template):
         stack_id = cloudformation.create_stack(
@@ -90,6 +98,7 @@ def deploy(
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
     made_by_moto = [resource for resource in resources if "PhysicalResourceId" in resource]
     physical_ids = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in made_by_moto}
+    physical_ids |= secrets
     functions = {
         name: _function(name, physical_ids[name], resolved(ACCOUNT, REGION, stack_id, found["Properties"]), overrides)
         for name, found in made["Resources"].items()
@@ -167,7 +176,7 @@ def _check_tables(admin: LocalSession, functions: Mapping[str, Function]) -> Non
     pages = admin.client("dynamodb").get_paginator("list_tables").paginate()
     tables = {table for page in pages for table in page["TableNames"]}
     for function in functions.values():
-        for variable, table in function.environ.items():
+        for variable, table in tools_environ(function.environ).items():
             if variable.endswith("_TABLE") and table not in tables:
                 raise TemplateInvalid(
                     f"{function.logical_id}: {variable} names the table {table}, which the stack does not create. "
@@ -189,6 +198,41 @@ def _with_alarms_names(template: Mapping[str, Any], stack: str) -> dict[str, Any
             text = text.replace(f"${{{name}}}", _alarm(stack, name))
     named: dict[str, Any] = json.loads(text)
     return named
+
+
+def _with_secrets(
+    admin: LocalSession, template: Mapping[str, Any], stack: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Create the secrets through the API, since moto's CloudFormation has none; return the template with their ARNs.
+
+    A generated secret has a text of this machine's: whatever stands in for the service takes it.
+    """
+    found = {name: one for name, one in template["Resources"].items() if one["Type"] == "AWS::SecretsManager::Secret"}
+    arns: dict[str, str] = {}
+    for name, secret in found.items():
+        properties = secret.get("Properties", {})
+        called = properties.get("Name")
+        made = admin.client("secretsmanager").create_secret(
+            Name=called if isinstance(called, str) else f"{stack}-{name}", SecretString=_secret_text(properties)
+        )
+        arns[name] = made["ARN"]
+    resources = {name: one for name, one in template["Resources"].items() if name not in arns}
+    text = json.dumps({**template, "Resources": resources})
+    for name, arn in arns.items():
+        for reference in ({"Ref": name}, {"Fn::GetAtt": [name, "Id"]}):
+            text = text.replace(json.dumps(reference), json.dumps(arn))
+        text = text.replace(f"${{{name}}}", arn).replace(f"${{{name}.Id}}", arn)
+    replaced: dict[str, Any] = json.loads(text)
+    return replaced, arns
+
+
+def _secret_text(properties: Mapping[str, Any]) -> str:
+    if isinstance(properties.get("SecretString"), str):
+        return str(properties["SecretString"])
+    generated = properties.get("GenerateSecretString", {})
+    if "GenerateStringKey" not in generated:
+        return "local-secret"
+    return json.dumps(json.loads(generated["SecretStringTemplate"]) | {generated["GenerateStringKey"]: "local-secret"})
 
 
 def _create_alarms(admin: LocalSession, template: Mapping[str, Any], stack: str, stack_id: str) -> None:

@@ -44,20 +44,30 @@ def _short_form(loader: Any, suffix: str, node: yaml.Node) -> dict[str, Any]:
 _Loader.add_multi_constructor("!", _short_form)
 
 
-def load_template(path: Path) -> dict[str, Any]:
-    """Return the SAM template in ``path`` with its nested stacks' resources in it, or raise ``TemplateInvalid``."""
+#: Properties that name a file or folder beside the template. As for `sam build`, a parameter may name it.
+_LOCAL = ("CodeUri", "ContentUri", "TemplateURL")
+
+
+def load_template(path: Path, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the SAM template in ``path`` with its nested stacks' resources in it, or raise ``TemplateInvalid``.
+
+    ``parameters``: those that name local files; each of the others has its default.
+    """
     document = _yaml(path)
     if not isinstance(document.get("Resources"), dict):
         raise TemplateInvalid(f"{path}: has no Resources.")
-    return with_nested_stacks(document, path.parent)
+    return with_nested_stacks(document, path.parent, parameters)
 
 
-def with_nested_stacks(template: dict[str, Any], folder: Path) -> dict[str, Any]:
+def with_nested_stacks(
+    template: dict[str, Any], folder: Path, parameters: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Return ``template`` with each nested stack of a local file replaced by that file's resources.
 
     A stack is a boundary of names: a nested template sees only its own parameters, and only its outputs are seen. Both
     are resolved here, so that one stack has what CloudFormation makes of two. Raises ``TemplateInvalid``.
     """
+    template = _with_local_paths(template, parameters or {})
     stacks = {
         name: found["Properties"]
         for name, found in template["Resources"].items()
@@ -95,6 +105,21 @@ def with_nested_stacks(template: dict[str, Any], folder: Path) -> dict[str, Any]
     return template
 
 
+def _with_local_paths(template: dict[str, Any], parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return ``template`` with the parameters that name local files replaced by their values, as `sam build` does."""
+    values = {name: one["Default"] for name, one in template.get("Parameters", {}).items() if "Default" in one}
+    values |= parameters
+    resources = {}
+    for name, found in template["Resources"].items():
+        properties = found.get("Properties", {})
+        for key in _LOCAL:
+            match properties.get(key):
+                case {"Ref": str(parameter)} if parameter in values:
+                    properties = {**properties, key: values[parameter]}
+        resources[name] = {**found, "Properties": properties} if properties else found
+    return {**template, "Resources": resources}
+
+
 def _referred_to(value: Any) -> set[str]:
     """Return the names that ``value`` refers to, without pseudo parameters."""
     if isinstance(value, list):
@@ -126,6 +151,11 @@ def _replaced(value: Any, by: Mapping[tuple[str, str], Any]) -> Any:
             for (_, name), to in by.items():
                 text = text.replace(f"${{{name}}}", _in_sub(to))
             return {"Fn::Sub": text}
+        case [("Fn::Sub", [str(text), dict(named)])]:
+            for (_, name), to in by.items():
+                if name not in named:
+                    text = text.replace(f"${{{name}}}", _in_sub(to))
+            return {"Fn::Sub": [text, _replaced(named, by)]}
     return {key: _replaced(part, by) for key, part in value.items()}
 
 

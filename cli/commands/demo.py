@@ -2,51 +2,41 @@
 
 import os
 from argparse import Namespace
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
-from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
 from cli.escalation_files import EscalationFiles
 from cli.exits import Exit, exit_of
 from cli.follow import run_and_follow
-from cli.local_stack import SMALL_STORE, local_stack, shortened
-from cli.responders import ScriptedResponder, TerminalResponder
+from cli.responders import TerminalResponder
 from cli.saved_runs import SavedRuns, state_folder
+from cli.scenario_runs import Played, play, stack_of
 from cli.screen import Screen
-from localcloud.clock import WallClock
-from localcloud.converse import ScriptModel
-from localcloud.scenarios import Scenario, find, names, unmet
-
-if TYPE_CHECKING:
-    from localcloud.cloud import LocalCloud
-
-
-@dataclass(frozen=True)
-class Played:
-    """A scenario that has run: its timeline, and what was not as expected."""
-
-    scenario: Scenario
-    timeline: Timeline
-    wrong: list[str]
+from localcloud.scenarios import find, folder_of, names
 
 
 def demo(typed: Namespace) -> int:
     """Run the typed scenarios; return 0 if every one ended as expected, else 1."""
     screen = Screen()
+    playbook = Path(typed.playbook) if typed.playbook else None
+    folder = folder_of(playbook) if playbook else None
     if typed.list:
-        return _list(screen)
-    chosen = names() if typed.scenario == "all" else [typed.scenario]
-    scenarios = [find(name) for name in chosen]
+        return _list(screen, folder)
+    first = next(iter(names(folder)), "")
+    chosen = names(folder) if typed.scenario == "all" else [typed.scenario or first]
+    scenarios = [find(name, folder) for name in chosen]
     home = state_folder(os.environ)
     saved_runs = SavedRuns(home)
     if typed.by_hand:
-        return _by_hand(typed, screen, EscalationFiles(home), saved_runs)
+        return _by_hand(typed, screen, EscalationFiles(home), saved_runs, playbook)
     played = []
-    options = {"enforce_iam": False} if typed.no_iam else {}
+    options: dict[str, Any] = {"enforce_iam": False} if typed.no_iam else {}
+    if playbook is not None:
+        options["playbook"] = playbook
     for scenario in scenarios:
         screen.line(f"{scenario.name}: {scenario.description}", "bold")
+        screen.line("Deploying template.yaml into a local cloud …", "dim")
         ended = play(scenario, screen=screen, saved_runs=saved_runs, **options)
         played.append(ended)
         screen.line()
@@ -55,21 +45,16 @@ def demo(typed: Namespace) -> int:
     return _report(played, screen)
 
 
-def play(scenario: Scenario, *, screen: Screen, saved_runs: SavedRuns, enforce_iam: bool = True) -> Played:
-    """Run one scenario in its own local cloud and compare its ending with what it expects."""
-    with _local_stack(scenario, screen, enforce_iam) as cloud:
-        responder = ScriptedResponder(cloud, [answer.model_dump(exclude_none=True) for answer in scenario.people])
-        title = f"demo {scenario.name}"
-        made = run_and_follow(cloud, scenario.request, responder, screen=screen, saved_runs=saved_runs, title=title)
-        return Played(scenario, made, unmet(scenario, made, lambda table, key: cloud.table(table).get(key)))
-
-
-def _by_hand(typed: Namespace, screen: Screen, escalation_files: EscalationFiles, saved_runs: SavedRuns) -> int:
+def _by_hand(
+    typed: Namespace, screen: Screen, escalation_files: EscalationFiles, saved_runs: SavedRuns, playbook: Path | None
+) -> int:
     """Run one scenario whose people answer in another terminal."""
     if typed.scenario == "all":
         raise InvalidInput("--by-hand goes with one scenario, such as `ballast demo escalation --by-hand`.")
-    scenario = find(typed.scenario)
-    with _local_stack(scenario, screen, not typed.no_iam) as cloud:
+    folder = folder_of(playbook) if playbook else None
+    scenario = find(typed.scenario or next(iter(names(folder)), ""), folder)
+    screen.line("Deploying template.yaml into a local cloud …", "dim")
+    with stack_of(scenario, playbook=playbook, enforce_iam=not typed.no_iam) as cloud:
         responder = TerminalResponder(cloud, escalation_files, screen)
         title = f"demo {scenario.name} --by-hand"
         made = run_and_follow(cloud, scenario.request, responder, screen=screen, saved_runs=saved_runs, title=title)
@@ -78,15 +63,9 @@ def _by_hand(typed: Namespace, screen: Screen, escalation_files: EscalationFiles
     return exit_of(made.status)
 
 
-def _local_stack(scenario: Scenario, screen: Screen, enforce_iam: bool) -> AbstractContextManager["LocalCloud"]:
-    screen.line("Deploying template.yaml into a local cloud …", "dim")
-    clock = WallClock(sleep=shortened)
-    return local_stack(ScriptModel.read(scenario.script), size=SMALL_STORE, clock=clock, enforce_iam=enforce_iam)
-
-
-def _list(screen: Screen) -> int:
-    for name in names():
-        screen.line(f"{name:12}  {find(name).description}")
+def _list(screen: Screen, folder: Path | None) -> int:
+    for name in names(folder):
+        screen.line(f"{name:12}  {find(name, folder).description}")
     return Exit.OK
 
 

@@ -172,7 +172,7 @@ def problems(playbook: Path | None, vendors: Path | None = None, *, today: date 
     """
     models = Catalog() if vendors is None else Catalog(vendors=vendors)
     for file in sorted(models.vendors.glob("*.yaml")):
-        yield from _names_twice(file)
+        yield from names_twice(file)
         try:
             cards = read_cards(file)
         except SettingInvalid as problem:
@@ -183,7 +183,7 @@ def problems(playbook: Path | None, vendors: Path | None = None, *, today: date 
         return
     file = playbook / OWN_FILE
     if file.is_file():
-        yield from _names_twice(file)
+        yield from names_twice(file)
         try:
             models = Catalog(read_cards(file), str(file), models.vendors)
         except SettingInvalid as problem:
@@ -252,7 +252,7 @@ def _of_cards(models: Catalog, file: Path, cards: CardFile, *, shipped: bool) ->
             yield f"{file}: arns.{arn}: {problem}"
 
 
-def _names_twice(file: Path) -> Iterator[str]:
+def names_twice(file: Path) -> Iterator[str]:
     """Yield the names that occur twice in one mapping: YAML keeps the last one without a word."""
     import yaml
 

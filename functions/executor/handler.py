@@ -12,6 +12,7 @@ from ballast.log.signature import Signatures, SignatureSettings
 from ballast.metrics import metric_line
 from ballast.moves_table import CeilingsSettings, MovesSettings
 from ballast.playbook import load_playbook
+from ballast.playbook.context import tools_environ
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.table import Table
 from functions.executor.attempt import History
@@ -23,7 +24,7 @@ from functions.executor.record import Once, Recorded
 
 
 class ExecutorSettings(LogSettings, SealSettings, SignatureSettings, MovesSettings, CeilingsSettings):
-    """The executor's environment, without the names of the business's tables, which the tools read themselves.
+    """The executor's environment, without variables that a template gives to the tools by name.
 
     run_log_table      the log
     payload_bucket     the log's large bodies, and files of tools' results
@@ -34,10 +35,12 @@ class ExecutorSettings(LogSettings, SealSettings, SignatureSettings, MovesSettin
     moves_table        reservations and windows of the business's own money
     budgets_table      ceilings of that money, set by operators
     playbook_dir       folder of the playbook
+    tools_environment  the tools' variables as one JSON object: business.yaml's output Environment
     """
 
     idempotency_table: str
     playbook_dir: str
+    tools_environment: str = ""
 
 
 def build(runtime: Runtime) -> Executor:
@@ -64,7 +67,7 @@ def build(runtime: Runtime) -> Executor:
         moves=moves,
         emit=runtime.emit,
         clock=runtime.clock,
-        environ=runtime.environ,
+        environ=tools_environ(runtime.environ),
         client=runtime.client,
     )
 

@@ -1,20 +1,26 @@
 """A scenario: its files, and the comparison of a run with what it expects."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue, PrivateAttr
 
 from ballast.contracts import RunRequest
-from ballast.contracts.timeline import Timeline
-from ballast.contracts.wire import Wire, parse
+from ballast.contracts.timeline import Call, Timeline
+from ballast.contracts.wire import Name, Wire, parse
 from ballast.errors import InvalidInput
+from ballast.money.amounts import dollars
+from ballast.playbook.load import playbook_in
+from localcloud.project import project_of
 
 FOLDER = Path(__file__).resolve().parent
 
 #: The order in which a newcomer should see them; others follow by name.
 FIRST = ["happy-path", "bad-calls", "loop", "hung-model", "fallback", "rollback", "escalation", "approval"]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Answer(Wire):
@@ -25,21 +31,55 @@ class Answer(Wire):
     approve: bool | None = None
     comment: str = ""
     arguments: dict[str, JsonValue] | None = None
+    groups: tuple[Name, ...] = ()
 
 
 class Item(Wire):
-    """An expected item of a table: these attributes must have these values."""
+    """An expected item of a table: these attributes must have these values.
+
+    table       the logical id in business.yaml
+    attributes  null: there must be no such item
+    """
 
     table: str
     key: dict[str, str]
-    attributes: dict[str, JsonValue] = Field(min_length=1)
+    attributes: Annotated[dict[str, JsonValue], Field(min_length=1)] | None
+
+
+def _by_name(effect: Any) -> Any:
+    return {"tool": effect} if isinstance(effect, str) else effect
+
+
+class ExpectedEffect(Wire):
+    """A write that must have happened: its tool, and those of its arguments that matter.
+
+    undone  whether it was rolled back afterwards
+    """
+
+    tool: Name
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    undone: bool = False
+
+
+def _amount(value: Any) -> Any:
+    if isinstance(value, float):
+        raise ValueError('must be a text or a whole number, such as "0.05"')
+    return value
+
+
+Amount = Annotated[Decimal, BeforeValidator(_amount), Field(ge=0, strict=False)]
 
 
 class Expected(Wire):
     """What must be true when the run has ended.
 
-    reason   why the first planner was stopped; "" if it answered
-    refused  the errors of the refused calls, in order
+    reason          why the first planner was stopped; "" if it answered
+    refused         the errors of the refused calls, in order
+    failed          the tools whose calls failed, or whose effect is unknown, in order
+    effects         every write that happened, in order, undone ones included; null: not compared
+    answer          texts that the answer must contain
+    moved           the business's own money that stands as moved, in the playbook's currency; null: not compared
+    costs_at_most   US dollars for models and tools; null: not compared
     """
 
     status: Literal["answered", "unanswered", "refused", "failed"]
@@ -47,67 +87,156 @@ class Expected(Wire):
     degraded: bool = False
     reason: str = ""
     refused: tuple[str, ...] = ()
+    failed: tuple[Name, ...] = ()
+    effects: tuple[Annotated[ExpectedEffect, BeforeValidator(_by_name)], ...] | None = None
+    answer: tuple[str, ...] = ()
+    moved: Amount | None = None
+    costs_at_most: Amount | None = None
     store: tuple[Item, ...] = ()
 
 
 class Scenario(Wire):
-    """One scenario. ``people`` answer in this order."""
+    """One scenario. ``people`` answer in this order.
+
+    model       as `ballast run --model` has it; null: the script.yaml beside
+    seed        of the generated store
+    parameters  the template's
+    """
 
     name: str
     description: Annotated[str, Field(min_length=1, max_length=100)]
     request: RunRequest
+    model: str | None = None
+    seed: int = 1
+    parameters: dict[str, str] = Field(default_factory=dict)
     people: tuple[Answer, ...] = ()
     expect: Expected
+    _folder: Path = PrivateAttr(default=FOLDER)
 
     @property
     def script(self) -> Path:
         """The file with the model's replies."""
-        return FOLDER / self.name / "script.yaml"
+        return self._folder / self.name / "script.yaml"
+
+    def within(self, folder: Path) -> "Scenario":
+        """Return this scenario as one of ``folder``."""
+        self._folder = folder
+        return self
 
 
-def names() -> list[str]:
-    """Return the names of all scenarios, in the order of ``FIRST``."""
-    found = sorted(file.parent.name for file in FOLDER.glob("*/scenario.yaml"))
+def folder_of(playbook: Path) -> Path:
+    """Return the folder of a playbook's scenarios: ``scenarios`` in its project, or in its own folder.
+
+    Raises ``InvalidInput`` if there is none.
+    """
+    places = (project_of(playbook), playbook_in(playbook.resolve()))
+    found = next((one / "scenarios" for one in places if (one / "scenarios").is_dir()), None)
+    if found is None:
+        raise InvalidInput(
+            f"{playbook}: has no scenarios. Make {places[0] / 'scenarios' / 'NAME' / 'scenario.yaml'} with a request "
+            "and what to expect, and script.yaml beside it with the model's replies."
+        )
+    return found
+
+
+def names(folder: Path | None = None) -> list[str]:
+    """Return the names of all scenarios in ``folder``, by default the bundled ones, in the order of ``FIRST``."""
+    found = sorted(file.parent.name for file in (folder or FOLDER).glob("*/scenario.yaml"))
     return sorted(found, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
 
 
-def find(name: str) -> Scenario:
+def find(name: str, folder: Path | None = None) -> Scenario:
     """Return the scenario. Raises ``InvalidInput`` for an unknown name or an invalid file."""
-    if name not in names():
-        raise InvalidInput(f"There is no scenario {name!r}. The scenarios are: {', '.join(names())}.")
+    folder = folder or FOLDER
+    if name not in names(folder):
+        raise InvalidInput(f"There is no scenario {name!r}. The scenarios are: {', '.join(names(folder))}.")
     import yaml
 
-    file = FOLDER / name / "scenario.yaml"
+    file = folder / name / "scenario.yaml"
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(f"{file}: the folder's name must be letters, digits, `.`, `_` and `-`.")
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as problem:
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as problem:
         raise InvalidInput(f"{file}: is not YAML: {problem}") from None
-    return parse(Scenario, {"name": name, **content} if isinstance(content, dict) else content, what=str(file))
+    if isinstance(content, dict) and isinstance(content.get("request"), dict):
+        content = {**content, "request": {"request_id": f"scenario-{name}", **content["request"]}}
+    content = {"name": name, **content} if isinstance(content, dict) else content
+    return parse(Scenario, content, what=str(file)).within(folder)
 
 
 #: (logical id of the table, key) to the item's attributes; None if there is no such item.
 ReadItem = Callable[[str, dict[str, str]], dict[str, Any] | None]
 
 
-def unmet(scenario: Scenario, ended: Timeline, read_item: ReadItem) -> list[str]:
-    """Return what is not as expected, one sentence each; empty if everything is."""
+def unmet(
+    scenario: Scenario, ended: Timeline, read_item: ReadItem, *, moved: Callable[[], Decimal] = Decimal
+) -> list[str]:
+    """Return what is not as expected, one sentence each; empty if everything is.
+
+    ``moved``: the business's own money that the run moved.
+    """
     expect = scenario.expect
     refused = tuple(call.error for turn in ended.turns for call in turn.calls if call.outcome == "refused")
+    failed = [call for turn in ended.turns for call in turn.calls if call.outcome in ("failed", "unknown")]
     pairs = [
         ("status", expect.status, ended.status),
         ("by", expect.by or "", ended.by),
         ("degraded", expect.degraded, ended.degraded),
         ("reason", expect.reason, ended.reason),
         ("refused calls", list(expect.refused), list(refused)),
+        ("failed calls", list(expect.failed), [call.tool for call in failed]),
     ]
     wrong = [f"{what}: expected {wanted!r}, was {found!r}" for what, wanted, found in pairs if wanted != found]
+    if len(failed) != len(expect.failed):
+        wrong += [f"  {call.tool}: {call.message}" for call in failed]
+    if expect.effects is not None:
+        wrong += _other_effects(expect.effects, ended)
+    wrong += [
+        f"answer: expected {text!r} in it, was {ended.answer!r}" for text in expect.answer if text not in ended.answer
+    ]
+    if expect.moved is not None and (found := moved()) != expect.moved:
+        wrong.append(f"moved: expected {expect.moved}, was {found}")
+    if expect.costs_at_most is not None and ended.money.charged_microusd > expect.costs_at_most * 1_000_000:
+        wrong.append(f"cost: expected at most ${expect.costs_at_most}, was ${dollars(ended.money.charged_microusd)}")
     for item in expect.store:
         wrong += _different(item, read_item(item.table, item.key))
     return wrong
 
 
+def _other_effects(wanted: Sequence[ExpectedEffect], ended: Timeline) -> list[str]:
+    undone = {call.undoes for turn in ended.turns for call in turn.calls if call.undoes and call.outcome == "ok"}
+    found = [
+        (call, (turn.turn, call.index) in undone)
+        for turn in ended.turns
+        for call in turn.calls
+        if call.effect == "write" and call.outcome == "ok" and call.repeats is None and call.undoes is None
+    ]
+    as_wanted = len(wanted) == len(found) and all(
+        one.tool == call.tool and one.undone == gone and _has(call, one.arguments)
+        for one, (call, gone) in zip(wanted, found, strict=True)
+    )
+    if as_wanted:
+        return []
+    said = [_said(one.tool, one.arguments, one.undone) for one in wanted]
+    was = [_said(call.tool, call.arguments, gone) for call, gone in found]
+    return [f"effects: expected {', '.join(said) or 'none'}; was {', '.join(was) or 'none'}"]
+
+
+def _has(call: Call, arguments: dict[str, JsonValue]) -> bool:
+    sent = call.arguments if isinstance(call.arguments, dict) else {}
+    return all(name in sent and sent[name] == value for name, value in arguments.items())
+
+
+def _said(tool: str, arguments: Any, undone: bool) -> str:
+    inside = ", ".join(f"{name}={value!r}" for name, value in arguments.items()) if isinstance(arguments, dict) else ""
+    return f"{tool}({inside}){' (undone)' if undone else ''}"
+
+
 def _different(item: Item, found: dict[str, Any] | None) -> list[str]:
     where = f"{item.table} {', '.join(item.key.values())}"
+    if item.attributes is None:
+        return [] if found is None else [f"{where}: expected no such item"]
     if found is None:
         return [f"{where}: is not there"]
     return [

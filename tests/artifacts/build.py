@@ -165,9 +165,14 @@ class Tools:
         """Make one function or layer as SAM does, in ``into``. Raises ``Unavailable`` and ``BuildFailed``."""
         into.mkdir()
         environ = {**os.environ, "PATH": f"{self.python.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-        command = ["make", "--makefile", "packaging/Makefile", target]
+        command: list[str | Path] = ["make", "--makefile", root / "packaging" / "Makefile", target]
         made = subprocess.run(
-            command, cwd=root, env={**environ, "ARTIFACTS_DIR": str(into)}, capture_output=True, text=True, check=False
+            command,
+            cwd=root / "layers" / "playbook" if target == "build-PlaybookLayer" else root,
+            env={**environ, "ARTIFACTS_DIR": str(into)},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if made.returncode != 0:
             raise BuildFailed(f"make {target} ended with {made.returncode}:\n{made.stdout}\n{made.stderr}")

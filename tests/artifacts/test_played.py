@@ -14,11 +14,12 @@ import pytest
 from ballast.contracts import RunRequest
 from ballast.playbook import load_playbook
 from ballast.runtime import utc_now
-from cli.local_stack import SMALL_STORE, seed_store
+from cli.local_stack import SMALL_STORE
 from localcloud.clock import WallClock
 from localcloud.cloud import PLAYBOOK, LocalCloud
 from localcloud.converse import ConverseServer, ModelError, Reply, ScriptModel
 from localcloud.deploy import STACK
+from localcloud.project import seed_store
 from localcloud.scenarios import find
 from localcloud.template import load_template, to_cloudformation
 from tests.artifacts.build import Build

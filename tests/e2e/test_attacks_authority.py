@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from ballast.playbook import load_playbook
-from cli.local_stack import seed_store
 from localcloud.clock import WallClock
 from localcloud.cloud import PLAYBOOK, LocalCloud
 from localcloud.converse.source import CallableModel, Reply, said
+from localcloud.project import seed_store
 from tests.functions.http import OPERATOR, REVIEWER, event, token
 from tests.support.tables_in_memory import Tables
 

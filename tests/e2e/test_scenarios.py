@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from ballast.run import Run
-from cli.commands.demo import Played, play
 from cli.saved_runs import SavedRuns
+from cli.scenario_runs import Played, play
 from cli.screen import Screen
 from localcloud.scenarios import find, names
 from tests.support.timelines import timeline

@@ -8,11 +8,11 @@ import pytest
 from ballast.contracts import RunRequest
 from ballast.playbook import load_playbook
 from ballast.runtime import utc_now
-from cli.local_stack import seed_store
 from localcloud.clock import VirtualClock
 from localcloud.cloud import PLAYBOOK, LocalCloud
 from localcloud.converse.script import ScriptModel
 from localcloud.converse.source import Reply
+from localcloud.project import seed_store
 from tests.faults.play import play
 from tests.faults.scenarios import BY_NAME, Scenario
 from tests.faults.world import World

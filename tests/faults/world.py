@@ -27,9 +27,9 @@ from typing import Any
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal
 from ballast.playbook import Playbook, load_playbook
+from ballast.playbook.context import tools_environ
 from ballast.run import Run
 from ballast.runtime import Runtime
-from cli.local_stack import package_of
 from localcloud.clock import NOON, virtual_time
 from localcloud.cloud import PLAYBOOK, ROOT
 from localcloud.converse.script import ScriptModel
@@ -37,6 +37,7 @@ from localcloud.converse.source import Reply
 from localcloud.functions import Function
 from localcloud.moto_seams.imports import import_moto
 from localcloud.moto_seams.replaced import replaced
+from localcloud.project import package_of
 from localcloud.sessions import Gate, Keys, LocalSession, Models
 from localcloud.stepfunctions.states import Execution, Interpreter, StateFailed
 from tests.faults.clock import Clock, let_go_of_locks
@@ -427,7 +428,7 @@ def world() -> Iterator[World]:
         store = importlib.import_module(f"{package_of(playbook)}.store")
 
         admin.client("sqs").create_queue(QueueName=REPLIES)
-        environ = deployment.functions["ExecutorFunction"].environ
+        environ = tools_environ(deployment.functions["ExecutorFunction"].environ)
         goods = store.generate(1, today=NOON.date(), customers=5, orders=10)
         store.put_store(admin.client("dynamodb"), environ, goods)
         for name, module in list(sys.modules.items()):

@@ -29,13 +29,15 @@ from typing import Any
 from ballast.contracts import RunRequest
 from ballast.log.event import Event
 from ballast.playbook import load_playbook
+from ballast.playbook.context import tools_environ
 from ballast.runtime import Runtime
-from cli.local_stack import SMALL_STORE, package_of
+from cli.local_stack import SMALL_STORE
 from localcloud.clock import VirtualClock
 from localcloud.cloud import PLAYBOOK, LocalCloud
 from localcloud.converse import ScriptModel
 from localcloud.converse.source import CallableModel, Reply, Source, said, turns_taken
 from localcloud.moto_seams.replaced import replaced
+from localcloud.project import package_of
 from localcloud.scenarios import find
 from tests.functions.http import ACME, event
 from tests.recorded.readings import readings
@@ -258,7 +260,7 @@ def _furnish(stage: Stage) -> None:
     """Fill the tables of the business."""
     if stage.take.playbook == PLAYBOOK:
         store = importlib.import_module(f"{package_of(load_playbook(PLAYBOOK))}.store")
-        environ, today = stage.cloud.environ("ExecutorFunction"), stage.clock().date()
+        environ, today = tools_environ(stage.cloud.environ("ExecutorFunction")), stage.clock().date()
         store.seed_store(stage.dynamodb, environ, today=today, seed=1, **SMALL_STORE)
     elif stage.take.playbook == STOCK:
         stage.stock("bolts", 40)

@@ -5,6 +5,7 @@ An environment variable is a capability: one that nobody reads is a table's name
 
 import ast
 import importlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,8 +104,10 @@ def test_a_handlers_module_defines_one_settings_class_which_is_its_environment(f
 
 
 def given(function: str) -> set[str]:
-    """Return the names of the variables that the template gives to ``function``."""
-    return set(FUNCTIONS[function]["Properties"].get("Environment", {}).get("Variables", {}))
+    """Return the names of the variables that the template gives to ``function``, and to its tools by business.yaml."""
+    variables = FUNCTIONS[function]["Properties"].get("Environment", {}).get("Variables", {})
+    for_tools = json.loads(variables.get("TOOLS_ENVIRONMENT", {"Fn::Sub": "{}"})["Fn::Sub"])
+    return set(variables) | set(for_tools)
 
 
 def settings_of(function: str) -> set[type[Settings]]:

@@ -27,7 +27,10 @@ def test_a_template_as_written_is_clean(file: Path) -> None:
 
 
 def test_the_translated_template_and_the_workflow_in_it_are_clean(deployed: Template) -> None:
-    assert complaints(with_workflow(deployed, workflow()), REGIONS) == []
+    for_the_build = {"PlaybookFolder", "BusinessTemplate"}  # `sam build` has put paths in their places
+    parameters = {name: one for name, one in deployed["Parameters"].items() if name not in for_the_build}
+
+    assert complaints(with_workflow(deployed | {"Parameters": parameters}, workflow()), REGIONS) == []
 
 
 def test_flaws_in_the_template_and_in_the_workflow_are_reported(deployed: Template) -> None:

@@ -5,7 +5,10 @@ What it makes is in ``tests/artifacts``.
 
 import re
 
-from tests.template.rendered import ROOT, of_type, written
+import yaml
+
+from tests.template import rendered
+from tests.template.rendered import ROOT, TEMPLATE, of_type, written
 
 BUILT = of_type(written(), "AWS::Serverless::Function", "AWS::Serverless::LayerVersion")
 
@@ -22,10 +25,21 @@ def test_everything_that_is_built_is_built_by_the_makefile() -> None:
     layers = of_type(written(), "AWS::Serverless::LayerVersion")
 
     for name, resource in BUILT.items():
-        assert resource["Metadata"] == rule | ({"BuildArchitecture": "arm64"} if name in layers else {}), name
+        expected = rule | ({"BuildArchitecture": "arm64"} if name in layers else {})
+        if name == "PlaybookLayer":  # it is made in a project's folder
+            expected |= {"WorkingDirectory": {"Ref": "PlaybookFolder"}}
+        assert resource["Metadata"] == expected, name
 
 
 def test_the_makefile_has_the_folder_of_everything_that_is_built() -> None:
     where = {name: one["Properties"].get("CodeUri", one["Properties"].get("ContentUri")) for name, one in BUILT.items()}
 
-    assert targets() == {name: uri.rstrip("/") for name, uri in where.items()}
+    assert targets() == {name: uri.rstrip("/") for name, uri in where.items()} | {"PlaybookLayer": "."}
+
+
+def test_a_project_names_its_own_playbook_and_business() -> None:
+    template = yaml.load(TEMPLATE.read_text(encoding="utf-8"), rendered._Loader)
+    resources = template["Resources"]
+
+    assert resources["PlaybookLayer"]["Properties"]["ContentUri"] == {"Ref": "PlaybookFolder"}
+    assert resources["Business"]["Properties"]["TemplateURL"] == {"Ref": "BusinessTemplate"}

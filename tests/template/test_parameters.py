@@ -142,6 +142,11 @@ PEOPLE: Values = ([*EXPRESSIONS, ":role/x", "a|b", "."], NO_EXPRESSION)
 ISSUER = ["", "https://issuer.example", "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_X", "https://a:8443/b/"]
 
 KINDS: dict[str, Values] = {
+    "PlaybookFolder": (["layers/playbook/", "../itdesk", "/home/me/it desk"], ["", "a\n", "a" * 1025]),
+    "BusinessTemplate": (
+        ["business.yaml", "../itdesk/business.yaml", "/home/me/it desk/b.yml"],
+        ["", "business", "a.yaml\n", ".yaml.json", "a" * 1021 + ".yml"],
+    ),
     "Stage": choice("dev", "staging", "prod"),
     "LogRetentionDays": choice("0", "1", "7", "400", "3653"),
     "AuthMode": (["IAM"], ["", "iam", "JWT"]),  # JWT needs an issuer beside it

@@ -4,12 +4,10 @@ Nothing of the example business is named here or in the other tables of this fol
 queue of one's own, added as docs/adding-a-tool.md says, needs no change of a test.
 """
 
-import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from cli.checks.code import Code
 from tests.template.arns import FORMS, OPAQUE, names_all
 from tests.template.rendered import ROOT, Template
 from tests.template.rights import FREE_PARAMETERS, Right
@@ -90,34 +88,9 @@ def playbooks(template: Template) -> list[Path]:
 
 def named_in(folder: Path) -> set[str]:
     """Return the texts in a playbook's code that could be the name of an environment variable."""
-    return {text for text in _texts(folder) if re.fullmatch(r"[A-Z][A-Z0-9_]*", text)}
+    return set(Code(folder).named)
 
 
 def needed_by(folder: Path) -> set[str]:
     """Return the variables that a playbook's code cannot do without: tables, and what it looks up by name."""
-    tables = {text for text in named_in(folder) if text.endswith("_TABLE")}
-    return tables | {name for tree in _trees(folder) for name in _looked_up(tree)}
-
-
-def _looked_up(tree: ast.AST) -> Iterator[str]:
-    """Yield each NAME of ``….environ["NAME"]``."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and _is_environ(node.value):
-            yield str(node.slice.value)
-
-
-def _is_environ(node: ast.AST) -> bool:
-    return getattr(node, "attr", getattr(node, "id", None)) == "environ"
-
-
-def _texts(folder: Path) -> Iterator[str]:
-    for tree in _trees(folder):
-        for node in ast.walk(tree):
-            value: Any = getattr(node, "value", None)
-            if isinstance(node, ast.Constant) and isinstance(value, str):
-                yield value
-
-
-def _trees(folder: Path) -> Iterator[ast.AST]:
-    for file in sorted(folder.rglob("*.py")):
-        yield ast.parse(file.read_text(encoding="utf-8"))
+    return set(Code(folder).needed)

@@ -20,6 +20,8 @@ HOMES = {
     "localcloud": ROOT,
 }
 DEPLOYED = ("ballast", "playbook", "functions")
+#: The test kit, by the name that authors import. packaging/Makefile leaves it out of the layer.
+NOT_DEPLOYED = (ROOT / "layers" / "ballast" / "ballast" / "testing.py",)
 
 #: The layer's parts, as its docstring draws them; an import goes to a lower rank.
 RANKS = {
@@ -70,6 +72,7 @@ LONG = {
     "ballast.run": "the one object of a run",
     "ballast.table": "the one adapter of DynamoDB",
     "ballast.log.evidence": "the digest of a run, computed and checked side by side",
+    "ballast.playbook.load": "one sequence; half of it is what it may refuse, told one by one or together",
     "ballast.playbook.arguments.clock_flow": "one walk over a function's source",
     "functions.agent.calls_in_text": "half of it is the patterns of calls that models write as text",
     "functions.executor.effect": "the sequence of an effect reads in one file",
@@ -95,6 +98,8 @@ def sources_of(*packages: str) -> Sources:
     found = {}
     for package in packages:
         for file in sorted((HOMES[package] / package).rglob("*.py")):
+            if file in NOT_DEPLOYED:
+                continue
             parts = file.relative_to(HOMES[package]).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file.read_text(encoding="utf-8")
     return found

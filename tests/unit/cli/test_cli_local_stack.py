@@ -10,7 +10,7 @@ import pytest
 
 from ballast.errors import PlaybookInvalid
 from ballast.playbook import load_playbook
-from cli.local_stack import package_of, seed_store
+from localcloud.project import package_of, seed_store
 
 TOOL = '''
 from ballast.playbook import Read, ToolContext, tool

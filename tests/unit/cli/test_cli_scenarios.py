@@ -9,8 +9,8 @@ import pytest
 from ballast.contracts.timeline import Call, Timeline, Turn
 from ballast.errors import InvalidInput
 from cli import main
-from cli.commands.demo import Played
 from cli.saved_runs import SavedRuns
+from cli.scenario_runs import Played
 from cli.screen import Screen
 from localcloud.converse import ScriptModel
 from localcloud.scenarios import Scenario, find, names, scenario, unmet
@@ -37,7 +37,11 @@ def test_each_difference_is_a_sentence_of_its_own() -> None:
     refused = Turn(
         turn=1,
         planner="agent",
-        calls=(Call(index=1, tool="x", outcome="refused", error="UnknownTool"), Call(index=2, tool="y", outcome="ok")),
+        calls=(
+            Call(index=1, tool="x", outcome="refused", error="UnknownTool"),
+            Call(index=2, tool="y", outcome="ok"),
+            Call(index=3, tool="z", outcome="failed", message="It broke."),
+        ),
     )
     ended = ENDED.model_copy(
         update={"status": "failed", "by": "", "degraded": False, "reason": "deadline", "turns": (refused,)}
@@ -52,6 +56,8 @@ def test_each_difference_is_a_sentence_of_its_own() -> None:
         "degraded: expected True, was False",
         "reason: expected 'turn_limit', was 'deadline'",
         "refused calls: expected [], was ['UnknownTool']",
+        "failed calls: expected [], was ['z']",
+        "  z: It broke.",
         "OrdersTable O-1002: status expected 'paid', was 'cancelled'",
         "OrdersTable O-1002: refunded_cents expected 0, was None",
         "CustomersTable C-1001: is not there",
@@ -63,7 +69,7 @@ def test_each_difference_is_a_sentence_of_its_own() -> None:
     [
         ("- a list", "must be a JSON object"),
         ("description: [", "is not YAML"),
-        ("description: x\nrequest: {text: Hi}\nexpect: {status: answered}", "request.request_id: Field required"),
+        ("description: x\nrequest: {intent: refund}\nexpect: {status: answered}", "request.text: Field required"),
         ("description: x\nrequest: {request_id: r, text: Hi}\nexpect: {status: fine}", "expect.status"),
         ("descriptoin: x", "descriptoin: Extra inputs are not permitted"),
     ],

@@ -76,3 +76,29 @@ def test_a_stack_of_a_template_elsewhere_is_left_as_it_is(tmp_path: Path) -> Non
     made = loaded(tmp_path, TEMPLATE.replace("business.yaml", '"https://bucket.example/business.yaml"'))
 
     assert "Business" in made["Resources"]
+
+
+def test_a_parameter_may_name_the_file(tmp_path: Path) -> None:
+    template = TEMPLATE.replace(
+        "Parameters: {Stage: {Type: String}}", "Parameters: {Stage: {}, Mine: {Default: x.yaml}}"
+    )
+    template = template.replace("TemplateURL: business.yaml", "TemplateURL: !Ref Mine")
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "business.yaml").write_text(NESTED.replace("Table:", "Other:").replace("Table", "Other"))
+    (tmp_path / "x.yaml").write_text(NESTED)
+    (tmp_path / "template.yaml").write_text(template)
+
+    by_default = load_template(tmp_path / "template.yaml")
+    given = load_template(tmp_path / "template.yaml", {"Mine": str(tmp_path / "project" / "business.yaml")})
+
+    assert by_default["Resources"].keys() == {"Queue", "Rule", "Table"}
+    assert given["Resources"].keys() == {"Queue", "Rule", "Other"}
+
+
+def test_a_text_with_a_map_is_replaced_as_well(tmp_path: Path) -> None:
+    nested = NESTED.replace('!Sub "${Kind}-${AWS::StackName}"', '!Sub ["${Kind}-${Days}-${Own}", {Own: !Ref Kind}]')
+
+    made = loaded(tmp_path, nested=nested)
+
+    named = made["Resources"]["Table"]["Properties"]["TableName"]
+    assert named == {"Fn::Sub": ["${Stage}-7-${Own}", {"Own": {"Ref": "Stage"}}]}

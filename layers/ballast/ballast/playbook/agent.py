@@ -8,10 +8,10 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Never, Self
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
@@ -281,23 +281,59 @@ class AgentConfig(Wire):
         return self.fallback_starts_clean if said is None else said
 
 
+#: Is told what is wrong: raises it, or keeps it and lets the reading go on.
+Teller = Callable[[PlaybookInvalid], object]
+
+
+def raised(problem: PlaybookInvalid) -> Never:
+    """Raise the problem: a ``Teller`` that ends the reading."""
+    raise problem
+
+
 def read_agents(folder: Path) -> tuple[AgentConfig, dict[str, AgentConfig]]:
     """Return the agent of ``agent.yaml``, and those of ``agents/`` by name. Raises ``PlaybookInvalid``."""
+    agent, others = readable_agents(folder, raised)
+    assert agent is not None  # what is wrong was raised
+    return agent, others
+
+
+def readable_agents(folder: Path, tell: Teller) -> tuple[AgentConfig | None, dict[str, AgentConfig]]:
+    """Return what ``read_agents`` does, as far as it can be read; what is wrong is told.
+
+    An agent that cannot be read is left out; without the one of ``agent.yaml``, all are.
+    """
     first = folder / "agent.yaml"
-    data = _read(first)
-    agent, others = _checked(data, first), {}
+    try:
+        data = _read(first)
+        agent = _parsed(data, first)
+    except PlaybookInvalid as problem:
+        tell(problem)
+        return None, {}
+    for unfit in _problems(first, agent):
+        tell(unfit)
+    others, names = {}, {agent.name}
     of_stack = {name: data[name] for name in sorted(OF_THE_STACK) if name in data}
     for file in sorted((folder / "agents").glob("*")):
         if file.suffix == ".yml":
-            raise PlaybookInvalid(f"{file}: an agent's file ends with .yaml. Rename it.")
-        if file.suffix == ".yaml":
+            tell(PlaybookInvalid(f"{file}: an agent's file ends with .yaml. Rename it."))
+        if file.suffix != ".yaml":
+            continue
+        names.add(file.stem)
+        try:
             others[file.stem] = _another(file, agent, of_stack)
+        except PlaybookInvalid as problem:
+            tell(problem)
+            continue
+        for unfit in _problems(file, others[file.stem]):
+            tell(unfit)
     for one in (agent, *others.values()):
-        file = agent_file(folder, agent, one.name)
-        if unknown := [name for name in one.hand_over_to if name not in {agent.name, *others} - {one.name}]:
-            raise PlaybookInvalid(
-                f"{file}: hand_over_to: there is no other agent {', '.join(unknown)}. Write agents/NAME.yaml, or name "
-                f"one of: {', '.join(sorted({agent.name, *others} - {one.name})) or '(there is none)'}."
+        file, known = agent_file(folder, agent, one.name), names - {one.name}
+        if unknown := [name for name in one.hand_over_to if name not in known]:
+            tell(
+                PlaybookInvalid(
+                    f"{file}: hand_over_to: there is no other agent {', '.join(unknown)}. Write agents/NAME.yaml, or "
+                    f"name one of: {', '.join(sorted(known)) or '(there is none)'}."
+                )
             )
     return agent, others
 
@@ -310,7 +346,7 @@ def agent_file(folder: Path, first: AgentConfig, name: str) -> Path:
 def _another(file: Path, first: AgentConfig, of_stack: Mapping[str, Any]) -> AgentConfig:
     data = _read(file)
     if not isinstance(data, dict):
-        return _checked(data, file)
+        return _parsed(data, file)
     for name in data:
         if name in OF_THE_STACK:
             raise PlaybookInvalid(f"{file}: {name}: holds for the whole stack. Move it to agent.yaml.")
@@ -320,12 +356,15 @@ def _another(file: Path, first: AgentConfig, of_stack: Mapping[str, Any]) -> Age
         )
     if file.stem == first.name:
         raise PlaybookInvalid(f"{file}: name: {first.name} is the name of agent.yaml's agent. Rename one of them.")
-    return _checked({**of_stack, **data, "name": file.stem}, file)
+    return _parsed({**of_stack, **data, "name": file.stem}, file)
 
 
 def read_agent(file: Path) -> AgentConfig:
     """Read and check ``agent.yaml``. Raises ``PlaybookInvalid`` naming the file and the field."""
-    return _checked(_read(file), file)
+    config = _parsed(_read(file), file)
+    for problem in _problems(file, config):
+        raise problem
+    return config
 
 
 def _read(file: Path) -> Any:
@@ -343,28 +382,32 @@ def _read(file: Path) -> Any:
     return _renamed(data, file)
 
 
-def _checked(data: Any, file: Path) -> AgentConfig:
+def _parsed(data: Any, file: Path) -> AgentConfig:
+    """Return the data as an agent. Raises ``PlaybookInvalid``, whose cause is pydantic's error."""
     try:
-        config = AgentConfig.model_validate_json(json.dumps(data))
+        return AgentConfig.model_validate_json(json.dumps(data))
     except ValidationError as problem:
-        raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from None
+        raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from problem
+
+
+def _problems(file: Path, config: AgentConfig) -> Iterator[PlaybookInvalid]:
+    """Yield what does not fit together in an agent."""
     for other in config.model_for:
         if unknown := [name for name in other.intents if name not in config.intents]:
-            raise PlaybookInvalid(f"{file}: model_for: there is no intent {', '.join(unknown)} under `intents:`.")
+            yield PlaybookInvalid(f"{file}: model_for: there is no intent {', '.join(unknown)} under `intents:`.")
     for name in config.intents:
         try:
             config.limits_for(name)
         except InvalidInput as looser:
-            raise PlaybookInvalid(f"{file}: {looser}") from None
+            yield PlaybookInvalid(f"{file}: {looser}")
     for name, most in (("turns", MOST_TURNS), ("tool_calls", MOST_CALLS)):
         if (wanted := getattr(config.limits, name)) > most:
-            raise PlaybookInvalid(
+            yield PlaybookInvalid(
                 f"{file}: limits.{name} is {wanted}; a run can have at most {most}: Step Functions ends an "
                 f"execution at 25,000 events, and a run ends before that (history_limit). Write {most} or less."
             )
     if config.limits.fallback_reserve_s >= config.limits.deadline_s:
-        raise PlaybookInvalid(f"{file}: limits.fallback_reserve_s must be less than limits.deadline_s.")
-    return config
+        yield PlaybookInvalid(f"{file}: limits.fallback_reserve_s must be less than limits.deadline_s.")
 
 
 def _renamed(data: Any, file: Path) -> Any:

@@ -11,7 +11,7 @@ does not allow puts nobody in charge.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -33,29 +33,32 @@ HAND_OVER = "hand_over"
 Pairs = Set[tuple[str, str]]
 
 
-def check_agents(playbook: Playbook) -> None:
-    """Check what the agents name: tools and intents. Raises ``PlaybookInvalid``."""
+def agents_problems(playbook: Playbook, *, whole: bool) -> Iterator[PlaybookInvalid]:
+    """Yield what is wrong with the tools and intents that the agents name.
+
+    Unless ``whole``, a tool may be missing because its file could not be read.
+    """
     path, tools, agents = playbook.folder, playbook.tools, playbook.agents
     if HAND_OVER in tools and any(one.hand_over_to for one in agents.values()):
-        raise PlaybookInvalid(
+        yield PlaybookInvalid(
             f"{path / 'tools'}: the name {HAND_OVER} is Ballast's own where an agent has `hand_over_to`. Rename that "
             "tool."
         )
     for agent in agents.values():
         where = path if agent is playbook.agent else agent_file(path, playbook.agent, agent.name)
         for tool in agent.tools or ():
-            if tool not in tools or not tools[tool].offered:
+            if not tools[tool].offered if tool in tools else whole:
                 offered = ", ".join(made.name for made in tools.values() if made.offered)
-                raise PlaybookInvalid(f"{where}: tools: names {tool}, which no agent can be offered. Tools: {offered}.")
+                yield PlaybookInvalid(f"{where}: tools: names {tool}, which no agent can be offered. Tools: {offered}.")
         for name, known in agent.intents.items():
             for tool in known.writes or ():
-                if tool not in tools or tools[tool].effect is not Effect.WRITE:
-                    raise PlaybookInvalid(
+                if tools[tool].effect is not Effect.WRITE if tool in tools else whole:
+                    yield PlaybookInvalid(
                         f"{where}: intents.{name}.writes names {tool}, which is not a tool that writes."
                     )
     for intent in playbook.fallbacks:
         if not any(intent in agent.intents for agent in agents.values()):
-            raise PlaybookInvalid(
+            yield PlaybookInvalid(
                 f"{path}: a fallback serves the intent {intent}, which agent.yaml does not list. "
                 "Add it under `intents:`."
             )

@@ -10,6 +10,7 @@ Two attempts at the same time both find no marker. The second transaction then f
 and the recorded result is returned. A tool that writes this way honours its key: declare ``honours_key=True``.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
@@ -18,7 +19,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter
 
 from ballast.contracts import RunRequest
-from ballast.errors import RetryLater
+from ballast.errors import RetryLater, SettingInvalid
 from ballast.table import Item, Update, absent, plain, wire
 from ballast.values import dataclass
 
@@ -123,6 +124,35 @@ def _mark(ctx: "ToolContext", table: str, key: str, result: str) -> dict[str, An
     return {"Update": Update(_key(ctx, key), set=recorded, only_if=absent(key)).request(table)}
 
 
+def tools_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return what tools read as ``ctx.environ``: the executor's environment and the names in TOOLS_ENVIRONMENT.
+
+    TOOLS_ENVIRONMENT is one JSON object of texts: the output Environment of business.yaml.
+    Raises ``SettingInvalid`` for anything else, and for a name that the environment has already.
+    """
+    text = environ.get("TOOLS_ENVIRONMENT", "")
+    if not text:
+        return environ
+    where = "TOOLS_ENVIRONMENT, business.yaml's output Environment"
+    try:
+        pairs = json.loads(text, object_pairs_hook=tuple)
+    except ValueError as problem:
+        raise SettingInvalid(
+            f'{where}: is not JSON ({problem}). Write {{"ORDERS_TABLE": "${{OrdersTable}}"}} after `!Sub`.'
+        ) from None
+    if not isinstance(pairs, tuple):
+        raise SettingInvalid(f'{where}: must be one JSON object, such as {{"ORDERS_TABLE": "${{OrdersTable}}"}}.')
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if not (name.isascii() and name.isidentifier() and isinstance(value, str)):
+            raise SettingInvalid(f"{where}: {name[:80]!r} must be letters, digits and _, and its value a text.")
+        if name in found or name in environ:
+            whose = "is in it twice" if name in found else "is a variable of the executor already"
+            raise SettingInvalid(f"{where}: {name} {whose}. Rename it, in business.yaml and in the tools.")
+        found[name] = value
+    return {**environ, **found}
+
+
 @dataclass(frozen=True)
 class ToolContext:
     """The second argument of a tool's function.
@@ -131,7 +161,8 @@ class ToolContext:
     idempotency_key      the same for every attempt at this call, and different for every other call
     request              the run's request; the caller vouches for its ``context``
     now                  the time of this attempt, UTC
-    environ              the executor's environment: the names of the business's tables
+    environ              the names of the business's tables and secrets, as business.yaml's output Environment has
+                         them, beside the executor's own variables
     client               ``client("dynamodb")`` returns a boto3 client with the executor's role
     timeout_s            after this many seconds the executor gives this attempt up; None if the tool
                          has no ``timeout_s``. Give it to an HTTP client as its own timeout.

@@ -115,7 +115,7 @@ def _replay(
                 raise Diverged(f"replayed {state.call.tool}, but the script now asks for {proposed.tool}")
             proposed = _proposed(_resume(playbook, running, state))
     except StopIteration as end:
-        return _final_decision(end.value)
+        return final_decision(end.value)
     finally:
         running.close()
     if len(outcomes) >= MAX_CALLS:
@@ -147,7 +147,8 @@ def _resume(playbook: "Playbook", running: Any, state: CallState) -> Any:
     return running.send(result)
 
 
-def _final_decision(value: Any) -> Answer | HandOver:
+def final_decision(value: Any) -> Answer | HandOver:
+    """Return what a script's return value says. Raises ``ValueError`` or ``TypeError`` for one that says nothing."""
     if isinstance(value, HandOver) and value.to is Planner.FALLBACK:
         raise ValueError("returned a hand-over to itself")
     if isinstance(value, Answer | HandOver):

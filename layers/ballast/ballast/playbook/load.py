@@ -22,8 +22,8 @@ from ballast.contracts.wire import canonical, sha256
 from ballast.errors import ModelRefused, PlaybookInvalid, SettingInvalid, ends_the_process, whatever_it_raises
 from ballast.folds.calls import identity, identity_of
 from ballast.masking import error_text
-from ballast.playbook.agent import AgentConfig, agent_file, read_agents
-from ballast.playbook.agents import check_agents, hand_over_spec
+from ballast.playbook.agent import AgentConfig, Teller, agent_file, raised, readable_agents
+from ballast.playbook.agents import agents_problems, hand_over_spec
 from ballast.playbook.declaration import Circuit, Effect, OnRollback
 from ballast.playbook.fallback import Fallback
 from ballast.playbook.first_prompt import ASK_REQUESTER, ASK_REQUESTER_SPEC, tool_config, why_not_strict
@@ -222,30 +222,61 @@ def load_playbook(folder: str | Path, *, check_models: bool = True, on: date | N
     playbook's folder is a package; use relative imports inside it. Raises ``PlaybookInvalid`` and removes its imported
     modules, so that a corrected playbook loads as a new one.
     """
+    loaded = _load(folder, check_models, on, raised)
+    assert loaded is not None  # what is wrong was raised
+    return loaded
+
+
+def playbook_problems(
+    folder: str | Path, *, on: date | None = None
+) -> tuple[Playbook | None, tuple[PlaybookInvalid, ...]]:
+    """Return the playbook, as far as it could be loaded, and everything that ``load_playbook`` would refuse in it.
+
+    The playbook is None if agent.yaml cannot be read. What may only follow from a file that cannot be imported, such
+    as a missing undo, is left out.
+    """
+    found: dict[str, PlaybookInvalid] = {}
+    try:
+        loaded = _load(folder, True, on, lambda problem: found.setdefault(str(problem), problem))
+    except PlaybookInvalid as problem:  # there is nothing more to look at
+        loaded = None
+        found.setdefault(str(problem), problem)
+    return loaded, tuple(found.values())
+
+
+def _load(folder: str | Path, check_models: bool, on: date | None, tell: Teller) -> Playbook | None:
     path = Path(folder).resolve()
     if not path.is_dir():
         raise PlaybookInvalid(
             f"{path}: no such folder. Point at a folder that holds agent.yaml, tools/ and fallbacks/."
         )
     path = playbook_in(path)
-    agent, others = read_agents(path)
+    told: list[PlaybookInvalid] = []
+
+    def say(problem: PlaybookInvalid) -> None:
+        told.append(problem)
+        tell(problem)
+
+    agent, others = readable_agents(path, say)
     with _LOCK:
         name = _package_name(path)
         before = frozenset(sys.modules)
         try:
             package = _import_package(name, path)
-            modules = [*_import_all(package, path / "tools"), *_import_all(package, path / "fallbacks")]
-            tools, fallbacks = _collect(path, modules)
-            _add_servers(path, tools)
-            made = Playbook(path, agent, dict(sorted(tools.items())), fallbacks, others)
-            _check(path, agent, tools)
-            check_agents(made)
-            if check_models:
-                for one in made.agents.values():
-                    _check_models(made.as_agent(one), agent_file(path, agent, one.name), on)
+            modules: list[ModuleType] = []
+            whole = [_imported(package, path / part, modules, say) for part in ("tools", "fallbacks")]
+            tools, fallbacks = _collect(path, modules, say)
+            whole.append(_add_servers(path, tools, say))
+            for problem in _problems(path, agent, tools, whole=all(whole)):
+                say(problem)
+            made = Playbook(path, agent, dict(sorted(tools.items())), fallbacks, others) if agent is not None else None
+            for problem in _agents_problems(made, on, check_models, whole=all(whole)) if made is not None else ():
+                say(problem)
         except BaseException:
             _unload(name, before)
             raise
+        if told:
+            _unload(name, before)
     return made
 
 
@@ -260,45 +291,55 @@ def playbook_in(folder: Path) -> Path:
     return inside[0] if inside else folder
 
 
-def _collect(path: Path, modules: Sequence[ModuleType]) -> tuple[dict[str, Tool], dict[str, Fallback]]:
+def _collect(path: Path, modules: Sequence[ModuleType], tell: Teller) -> tuple[dict[str, Tool], dict[str, Fallback]]:
     tools: dict[str, Tool] = {}
     fallbacks: dict[str, Fallback] = {}
     for module in modules:
         for value in vars(module).values():
             if isinstance(value, Tool):
                 if tools.setdefault(value.name, value) is not value:
-                    raise PlaybookInvalid(f"{path}: two tools are named {value.name}; rename one.")
+                    tell(PlaybookInvalid(f"{path}: two tools are named {value.name}; rename one."))
             elif isinstance(value, Fallback) and fallbacks.setdefault(value.intent, value) is not value:
-                raise PlaybookInvalid(f"{path}: two fallbacks serve the intent {value.intent}; keep one.")
+                tell(PlaybookInvalid(f"{path}: two fallbacks serve the intent {value.intent}; keep one."))
     return tools, fallbacks
 
 
-def _add_servers(path: Path, tools: dict[str, Tool]) -> None:
-    """Add the tools that the files of ``servers/`` declare. Raises ``PlaybookInvalid``."""
-    folder = path / "servers"
+def _add_servers(path: Path, tools: dict[str, Tool], tell: Teller) -> bool:
+    """Add the tools that the files of ``servers/`` declare; return whether all could be made."""
+    folder, whole = path / "servers", True
     if not folder.is_dir():
-        return
+        return whole
     from ballast.playbook.servers.tools import declared_tools, link  # a playbook without servers needs no JSON Schema
 
-    for name, made in declared_tools(folder).items():
-        if name in tools:
-            raise PlaybookInvalid(f"{folder}: two tools are named {name}. Rename one, or give it another `name:`.")
-        tools[name] = made
-    link(tools)
+    def say(problem: PlaybookInvalid) -> None:
+        nonlocal whole
+        whole = False
+        tell(problem)
+
+    for made in declared_tools(folder, say):
+        if tools.setdefault(made.name, made) is not made:
+            say(PlaybookInvalid(f"{folder}: two tools are named {made.name}. Rename one, or give it another `name:`."))
+    if whole:
+        link(tools, say)
+    return whole
 
 
-def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool]) -> None:
-    if not tools:
-        raise PlaybookInvalid(
+def _problems(
+    path: Path, agent: AgentConfig | None, tools: Mapping[str, Tool], *, whole: bool
+) -> Iterator[PlaybookInvalid]:
+    """Yield what does not fit together. Unless ``whole``, a tool may be missing because its file was not imported."""
+    if not tools and whole:
+        yield PlaybookInvalid(
             f"{path / 'tools'}: holds no tool. Write one function decorated with @tool, or import one into servers/."
         )
     if ASK_REQUESTER in tools:
-        raise PlaybookInvalid(f"{path / 'tools'}: the name {ASK_REQUESTER} is Ballast's own. Rename that tool.")
+        yield PlaybookInvalid(f"{path / 'tools'}: the name {ASK_REQUESTER} is Ballast's own. Rename that tool.")
     for made in tools.values():
-        if made.undo is not None and made.undo not in tools:
-            raise PlaybookInvalid(f"{path}: {made.name} names {made.undo} as its undo, but there is no such tool.")
-        if made.policy.on_rollback is OnRollback.UNDO and not tools[str(made.undo)].policy.resolvable:
-            raise PlaybookInvalid(
+        undo = tools.get(made.undo or "")
+        if made.undo is not None and undo is None and whole:
+            yield PlaybookInvalid(f"{path}: {made.name} names {made.undo} as its undo, but there is no such tool.")
+        if made.policy.on_rollback is OnRollback.UNDO and undo is not None and not undo.policy.resolvable:
+            yield PlaybookInvalid(
                 f'{path}: {made.name} says on_rollback="undo", but {made.undo} has neither verify nor honours_key: '
                 "nobody could tell whether an interrupted undo happened. Give it one of them."
             )
@@ -306,36 +347,48 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool]) -> None:
     for made in tools.values():
         circuit = made.circuit
         if circuit and circuits.setdefault(circuit.name, circuit) != circuit:
-            raise PlaybookInvalid(
+            yield PlaybookInvalid(
                 f"{path}: the tools of circuit {circuit.name} must give it the same failures and recovery_s."
             )
-        if agent.sensitive.policy == "mask" and made.marks_arguments:
-            raise PlaybookInvalid(
+        if agent and agent.sensitive.policy == "mask" and made.marks_arguments:
+            yield PlaybookInvalid(
                 f"{path}: {made.name} marks arguments as sensitive, and agent.yaml's `sensitive.policy: mask` would "
                 "hide them from the tool as well. Use `encrypt`, or remove the marks."
             )
 
 
-def _check_models(playbook: Playbook, file: Path, on: date | None) -> None:
-    """Raise ``PlaybookInvalid`` for a model that cannot be the agent's, naming the field.
+def _agents_problems(
+    playbook: Playbook, on: date | None, check_models: bool, *, whole: bool
+) -> Iterator[PlaybookInvalid]:
+    """Yield what is wrong with an agent: what it names, and its models."""
+    yield from agents_problems(playbook, whole=whole)
+    for one in playbook.agents.values() if check_models else ():
+        yield from _model_problems(playbook.as_agent(one), agent_file(playbook.folder, playbook.agent, one.name), on)
+
+
+def _model_problems(playbook: Playbook, file: Path, on: date | None) -> Iterator[PlaybookInvalid]:
+    """Yield why a model cannot be the agent's, naming the field.
+
 
     ``cheaper_model`` must save something. Service tiers and regional profiles are compared before each call, because
     not every model has all of them.
     """
-    agent = playbook.agent
+    agent, refused = playbook.agent, False
     for name, model in agent.models.items():
         try:
             playbook.check_model(model, on=on)
             tool_config(playbook.all_specs, playbook.models.card(model))
-        except ModelRefused as refused:
-            raise PlaybookInvalid(f"{file}: {name}: {refused}") from None
-        except SettingInvalid as invalid:
-            raise PlaybookInvalid(str(invalid)) from None
-    if agent.cheaper_model is None:
+        except ModelRefused as problem:
+            refused = True
+            yield PlaybookInvalid(f"{file}: {name}: {problem}")
+        except SettingInvalid as problem:  # a file of cards: every model would say the same
+            yield PlaybookInvalid(str(problem))
+            return
+    if agent.cheaper_model is None or refused:
         return
     usual, cheaper = (playbook.models.newest_price(one) for one in (agent.model, agent.cheaper_model))
     if not cheaper.is_cheaper_than(usual):
-        raise PlaybookInvalid(
+        yield PlaybookInvalid(
             f"{file}: cheaper_model {agent.cheaper_model} is not cheaper than model {agent.model} (prices of version "
             f"{cheaper.version} and {usual.version}). Name one whose input and output both cost no more, and one of "
             "them less, or leave it out: then the spend breaker's mode `cheaper` changes nothing."
@@ -368,13 +421,18 @@ def _import_package(name: str, path: Path) -> ModuleType:
     return package
 
 
-def _import_all(package: ModuleType, folder: Path) -> Iterator[ModuleType]:
-    if not folder.is_dir():
-        return
-    for info in sorted(pkgutil.iter_modules([str(folder)]), key=lambda found: found.name):
-        with _naming_the_file(folder / f"{info.name}.py"):
-            module = importlib.import_module(f"{package.__name__}.{folder.name}.{info.name}")
-        yield module
+def _imported(package: ModuleType, folder: Path, modules: list[ModuleType], tell: Teller) -> bool:
+    """Import the files of a folder into ``modules``; return whether all could be."""
+    found = sorted(pkgutil.iter_modules([str(folder)]), key=lambda one: one.name) if folder.is_dir() else []
+    whole = True
+    for info in found:
+        try:
+            with _naming_the_file(folder / f"{info.name}.py"):
+                modules.append(importlib.import_module(f"{package.__name__}.{folder.name}.{info.name}"))
+        except PlaybookInvalid as problem:
+            whole = False
+            tell(problem)
+    return whole
 
 
 @contextmanager

@@ -6,7 +6,7 @@ anything else where the effect is in doubt. A read changes nothing, so after dou
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import cache, cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from ballast.contracts import RunRequest
 from ballast.contracts.wire import text_or_length
 from ballast.errors import PlaybookInvalid, RetryLater
 from ballast.masking import in_utf8
+from ballast.playbook.agent import Teller, raised
 from ballast.playbook.context import ToolContext, ToolFailed
 from ballast.playbook.declaration import (
     Approval,
@@ -140,26 +141,28 @@ def uuid_of(key: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"ballast:{key}"))
 
 
-def declared_tools(folder: Path) -> dict[str, Tool]:
-    """Return the tools of the files in ``servers/``, by name. Raises ``PlaybookInvalid``."""
-    known: dict[str, Tool] = {}
+def declared_tools(folder: Path, tell: Teller = raised) -> Iterator[Tool]:
+    """Yield the tools of the files in ``servers/``; what is wrong is told, and left out."""
     for file in sorted(folder.glob("*.yaml")):
-        for made in tools_of(file, read_declaration(file)):
-            if made.name in known:
-                raise PlaybookInvalid(f"{file}: two tools are named {made.name}. Give one another `name:`.")
-            known[made.name] = made
-    return known
+        try:
+            declaration = read_declaration(file)
+        except PlaybookInvalid as problem:
+            tell(problem)
+            continue
+        yield from tools_of(file, declaration, tell)
 
 
-def tools_of(file: Path, declaration: Declaration) -> Iterable[Tool]:
-    """Yield the tools of one declaration. Raises ``PlaybookInvalid``, which names the tool and the field."""
+def tools_of(file: Path, declaration: Declaration, tell: Teller = raised) -> Iterator[Tool]:
+    """Yield the tools of one declaration; what is wrong is told with the tool and the field, and left out."""
     server = RemoteServer(file.stem, declaration.server)
     for name, declared in declaration.tools.items():
         where = f"{file}: tools.{name}"
         try:
             yield _made(where, server, name, declared)
         except SchemaRefused as refused:
-            raise PlaybookInvalid(f"{where}.pinned.schema: {refused}.") from None
+            tell(PlaybookInvalid(f"{where}.pinned.schema: {refused}."))
+        except PlaybookInvalid as problem:
+            tell(problem)
 
 
 def _made(where: str, server: RemoteServer, remote_name: str, declared: DeclaredTool) -> Tool:
@@ -334,24 +337,27 @@ def at(value: Any, path: Sequence[str]) -> Any:
     return value
 
 
-def link(tools: Mapping[str, Tool]) -> None:
-    """Check what declared tools say of others, and let each ``verify`` find its read. Raises ``PlaybookInvalid``."""
+def link(tools: Mapping[str, Tool], tell: Teller) -> None:
+    """Let each ``verify`` of a declared tool find its read, and tell what they say wrongly of others."""
     for made in tools.values():
-        call = made.function
-        if not isinstance(call, RemoteCall):
-            continue
-        where = f"servers/{call.server.name}.yaml: tools.{call.remote_name}"
-        verify, undo = made.policy.verify, call.declared.undo
-        if isinstance(verify, VerifyByRead):
-            read = tools.get(verify.declared.tool)
-            if read is None or read.effect is not Effect.READ:
-                raise PlaybookInvalid(
-                    f"{where}.verify.tool: {verify.declared.tool} is no tool of the playbook that reads."
-                )
-            _check_sources(f"{where}.verify.arguments", read, verify.declared.arguments, call)
-            verify.tools[read.name] = read
-        if undo is not None and undo.arguments is not None and undo.tool in tools:
-            _check_sources(f"{where}.undo.arguments", tools[undo.tool], undo.arguments, call)
+        if isinstance(made.function, RemoteCall):
+            try:
+                _link(made, made.function, tools)
+            except PlaybookInvalid as problem:
+                tell(problem)
+
+
+def _link(made: Tool, call: RemoteCall, tools: Mapping[str, Tool]) -> None:
+    where = f"servers/{call.server.name}.yaml: tools.{call.remote_name}"
+    verify, undo = made.policy.verify, call.declared.undo
+    if isinstance(verify, VerifyByRead):
+        read = tools.get(verify.declared.tool)
+        if read is None or read.effect is not Effect.READ:
+            raise PlaybookInvalid(f"{where}.verify.tool: {verify.declared.tool} is no tool of the playbook that reads.")
+        _check_sources(f"{where}.verify.arguments", read, verify.declared.arguments, call)
+        verify.tools[read.name] = read
+    if undo is not None and undo.arguments is not None and undo.tool in tools:
+        _check_sources(f"{where}.undo.arguments", tools[undo.tool], undo.arguments, call)
 
 
 def _check_sources(where: str, tool: Tool, sources: Mapping[str, ValueFrom], call: RemoteCall) -> None:

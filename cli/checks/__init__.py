@@ -1,0 +1,92 @@
+"""All that can be known of a project without a model: each finding with its file, its field and the remedy.
+
+::
+
+    loading   what load_playbook refuses, of all files; duplicate names in YAML; models that retire
+    tools     unmarked arguments, doubt, undo, timeouts
+    limits    limits that no run can keep, and the worst cost of a run
+    template  variables and rights of business.yaml against what the code names
+    plays     scenarios that cannot be played
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from ballast.errors import PlaybookInvalid
+from ballast.playbook import Playbook
+from ballast.playbook.load import playbook_in, playbook_problems
+
+Level = Literal["error", "warning", "hint"]
+LEVELS: tuple[Level, ...] = ("error", "warning", "hint")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know.
+
+    level    error: it does not work; warning: it works until something fails; hint: it could be better
+    file     where, with the line if it is known
+    field    the setting, the tool's argument, the variable; "" for a whole file
+    problem  what is wrong, and what follows from it
+    remedy   what to do
+    """
+
+    level: Level
+    file: str
+    field: str
+    problem: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A project's findings, most serious first, and the worst cost of a run by intent, in micro-dollars.
+
+    The cost is the ceiling of models and tools together; "" is a request without an intent. ``granted_microusd`` is
+    what reviewers may add to it.
+    """
+
+    findings: tuple[Finding, ...]
+    worst_cost_microusd: dict[str, int]
+    granted_microusd: int
+
+    def count(self, level: Level) -> int:
+        """Return the number of findings of a level."""
+        return sum(one.level == level for one in self.findings)
+
+
+def checked(folder: Path, *, today: date) -> Checked:
+    """Check the project, or the playbook, in ``folder``."""
+    from cli.checks.limits import limits, worst_costs
+    from cli.checks.loading import load_findings, model_findings
+    from cli.checks.plays import plays
+    from cli.checks.template import template
+    from cli.checks.tools import tools
+
+    playbook, problems = playbook_problems(folder)
+    found = [*load_findings(folder, problems)]
+    costs: dict[str, int] = {}
+    granted = 0
+    if playbook is not None:
+        found += [*model_findings(playbook, today), *tools(playbook), *limits(playbook, today)]
+        costs, granted = worst_costs(playbook), playbook.agent.max_grant_microusd
+    if _has_code(folder):
+        whole = not any(".py, line " in str(problem) for problem in problems)
+        found += [*template(folder), *plays(folder, playbook, whole=whole)]
+    found = list(dict.fromkeys(found))
+    return Checked(tuple(sorted(found, key=lambda one: LEVELS.index(one.level))), costs, granted)
+
+
+def _has_code(folder: Path) -> bool:
+    try:
+        return (playbook_in(folder.resolve()) / "agent.yaml").is_file()
+    except PlaybookInvalid:
+        return False
+
+
+def at(playbook: Playbook, tool: str) -> str:
+    """Return the file of a tool of the playbook."""
+    function = playbook.tools[tool].function
+    return str(getattr(getattr(function, "__code__", None), "co_filename", playbook.folder / "tools"))

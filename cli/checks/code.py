@@ -1,0 +1,125 @@
+"""The environment variables, AWS services and operations of DynamoDB that a playbook's code names."""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+_OPERATIONS = {
+    "get_item": ("GetItem",),
+    "put_item": ("PutItem",),
+    "update_item": ("UpdateItem",),
+    "delete_item": ("DeleteItem",),
+    "query": ("Query",),
+    "scan": ("Scan",),
+    "batch_get_item": ("BatchGetItem",),
+    "batch_write_item": ("BatchWriteItem",),
+    "write_once": ("GetItem", "UpdateItem"),
+    "written_once": ("GetItem",),
+}
+#: Parts of a transaction, by the key that names them.
+_PARTS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
+
+
+@dataclass(frozen=True)
+class Code:
+    """The Python files of a playbook's folder."""
+
+    folder: Path
+
+    @cached_property
+    def _trees(self) -> tuple[tuple[Path, ast.AST], ...]:
+        found = []
+        for file in sorted(self.folder.rglob("*.py")):
+            try:
+                found.append((file, ast.parse(file.read_text(encoding="utf-8"))))
+            except (OSError, SyntaxError, ValueError):
+                continue  # loading the playbook says why
+        return tuple(found)
+
+    @cached_property
+    def named(self) -> dict[str, str]:
+        """Texts that could be the name of an environment variable, each with its first place."""
+        found: dict[str, str] = {}
+        for file, node in self._nodes():
+            text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+            if re.fullmatch(r"[A-Z][A-Z0-9_]*", text):
+                found.setdefault(text, _place(file, node))
+        return found
+
+    @cached_property
+    def needed(self) -> dict[str, str]:
+        """Variables that the code cannot do without: tables, and what it looks up by name; each with its place."""
+        found = {name: place for name, place in self.named.items() if name.endswith("_TABLE")}
+        for file, node in self._nodes():
+            if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and _is_environ(node.value):
+                found.setdefault(str(node.slice.value), _place(file, node))
+        return found
+
+    @cached_property
+    def services(self) -> dict[str, str]:
+        """Services of AWS that tools have a client of, each with its place."""
+        found: dict[str, str] = {}
+        for file, node in self._of_tools():
+            if isinstance(node, ast.Call) and _called(node) == "client" and node.args:
+                first = node.args[0]
+                if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                    found.setdefault(first.value, _place(file, node))
+        return found
+
+    @cached_property
+    def dynamodb(self) -> dict[str, str]:
+        """Actions of DynamoDB that tools need, each with its place."""
+        found: dict[str, str] = {}
+        for file, node in self._of_tools():
+            for operation in _operations(node):
+                found.setdefault(operation, _place(file, node))
+        return found
+
+    @cached_property
+    def indexes(self) -> dict[str, str]:
+        """Indexes of tables that tools query by a written-out name, each with its place."""
+        found: dict[str, str] = {}
+        for file, node in self._of_tools():
+            if isinstance(node, ast.keyword) and node.arg == "IndexName" and isinstance(node.value, ast.Constant):
+                found.setdefault(str(node.value.value), _place(file, node.value))
+        return found
+
+    def _nodes(self) -> Iterator[tuple[Path, ast.AST]]:
+        for file, tree in self._trees:
+            for node in ast.walk(tree):
+                yield file, node
+
+    def _of_tools(self) -> Iterator[tuple[Path, ast.AST]]:
+        """Yield the nodes of code that runs with the executor's role: all but the store's."""
+        for file, node in self._nodes():
+            if file.relative_to(self.folder).parts[0] not in ("store", "store.py"):
+                yield file, node
+
+
+def _operations(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Call):
+        name = _called(node)
+        if name == "get_paginator" and node.args and isinstance(node.args[0], ast.Constant):
+            name = str(node.args[0].value)
+        # A method of the playbook's own may be named query, too; DynamoDB's takes its parameters by name.
+        if name in ("write_once", "written_once") or any(one.arg in (None, "TableName") for one in node.keywords):
+            yield from _OPERATIONS.get(name, ())
+    elif isinstance(node, ast.Dict):
+        for key, value in zip(node.keys, node.values, strict=True):
+            if isinstance(key, ast.Constant) and key.value in _PARTS and not isinstance(value, ast.Constant):
+                yield _PARTS[str(key.value)]
+
+
+def _called(node: ast.Call) -> str:
+    return str(getattr(node.func, "attr", getattr(node.func, "id", "")))
+
+
+def _is_environ(node: ast.AST) -> bool:
+    return getattr(node, "attr", getattr(node, "id", None)) == "environ"
+
+
+def _place(file: Path, node: ast.AST) -> str:
+    return f"{file}, line {getattr(node, 'lineno', 1)}"

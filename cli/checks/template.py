@@ -1,0 +1,200 @@
+"""Findings about business.yaml: variables and rights, against what the playbook's code names."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from ballast.errors import SettingInvalid
+from ballast.playbook.context import tools_environ
+from ballast.playbook.load import playbook_in
+from cli.checks import Finding
+from cli.checks.code import Code
+from localcloud.cloud import ROOT
+from localcloud.project import BUSINESS, BUSINESS_TEMPLATE, business_of, template_parameters
+from localcloud.template import TemplateInvalid, load_template
+
+_IN_SUB = re.compile(r"\$\{([A-Za-z0-9:]+)(\.[A-Za-z0-9.]+)?\}")
+#: Service names of boto3 whose prefix in IAM is another one.
+_PREFIX = {"sesv2": "ses", "stepfunctions": "states", "bedrock-agent-runtime": "bedrock"}
+
+
+def template(folder: Path) -> Iterator[Finding]:
+    """Yield variables and rights that the code needs and does not get, and rights that it does not need."""
+    code, parameters = Code(playbook_in(folder.resolve())), template_parameters(folder)
+    file = str(business_of(folder) or ROOT / BUSINESS)
+    try:
+        whole = load_template(ROOT / "template.yaml", parameters)
+        business = load_template(Path(parameters.get(BUSINESS_TEMPLATE, ROOT / BUSINESS)))
+    except TemplateInvalid as problem:
+        remedy = "Correct business.yaml: it has the parameters Stage and ExecutorRole, and the output Environment."
+        yield Finding("error", file, "", f"The template cannot be put together: {problem}", remedy)
+        return
+    variables = whole["Resources"]["ExecutorFunction"]["Properties"]["Environment"]["Variables"]
+    environment: dict[str, str] = {}
+    try:
+        environment = _environment(variables)
+    except SettingInvalid as problem:
+        yield Finding("error", file, "Outputs.Environment", str(problem), "Correct the output.")
+        return
+    own = business_of(folder)
+    yield from _missing_variables(code, {*environment, *variables}, own)
+    if own is not None:
+        yield from _unread_variables(code, environment, file)
+        yield from _rights(code, business, file)
+
+
+def _environment(variables: Mapping[str, Any]) -> dict[str, str]:
+    """Return the names in TOOLS_ENVIRONMENT, each with the logical id in its value. Raises ``SettingInvalid``."""
+    made = variables.get("TOOLS_ENVIRONMENT", "")
+    if isinstance(made, dict) and "Fn::Sub" in made:
+        text = made["Fn::Sub"] if isinstance(made["Fn::Sub"], str) else made["Fn::Sub"][0]
+    elif isinstance(made, str):
+        text = made
+    else:  # such as Fn::ToJsonString: what it will be is not known here
+        inside = made.get("Fn::ToJsonString", {}) if isinstance(made, dict) else {}
+        text = json.dumps(dict.fromkeys(inside, ""))
+    given = {name: str(value) for name, value in variables.items() if name != "TOOLS_ENVIRONMENT"}
+    found = tools_environ({**given, "TOOLS_ENVIRONMENT": text})
+    return {name: value for name, value in found.items() if name not in given and name != "TOOLS_ENVIRONMENT"}
+
+
+def _missing_variables(code: Code, given: set[str], own: Path | None) -> Iterator[Finding]:
+    where = f"of {own}" if own else f"of a {BUSINESS} in the project; `ballast new` writes one that shows how"
+    for name, place in code.needed.items():
+        if name not in given:
+            yield Finding(
+                "error",
+                place,
+                name,
+                "The code reads this variable, and nothing gives it to the tools.",
+                f'Add "{name}": "${{…}}" to the output Environment {where}.',
+            )
+
+
+def _unread_variables(code: Code, environment: Mapping[str, str], file: str) -> Iterator[Finding]:
+    for name in environment:
+        if name not in code.named:
+            yield Finding(
+                "warning",
+                file,
+                f"Outputs.Environment {name}",
+                "No code of the playbook names this variable.",
+                "Remove it: a variable is a right to know a name.",
+            )
+
+
+def _rights(code: Code, business: Mapping[str, Any], file: str) -> Iterator[Finding]:
+    statements = list(_statements(business))
+    tables = [name for name, one in business["Resources"].items() if one["Type"].startswith("AWS::DynamoDB::")]
+    for action, place in code.dynamodb.items():
+        if tables and not any(_allows(one, f"dynamodb:{action}") for one in statements):
+            yield Finding(
+                "error",
+                place,
+                f"dynamodb:{action}",
+                f"The code needs this right, and no statement of {file} gives it.",
+                "Add it to ToolsPolicy, for the table that the code uses.",
+            )
+    for table in tables:
+        if not any(table in _named(one.get("Resource")) for one in statements):
+            yield Finding(
+                "warning",
+                file,
+                table,
+                "No statement of ToolsPolicy names this table: no tool can use it.",
+                f"Add a statement with the actions that the tools need, and Resource: !GetAtt {table}.Arn.",
+            )
+    for index, place in code.indexes.items():
+        if not any(_allows(one, "dynamodb:Query") and _reaches(one, index) for one in statements):
+            yield Finding(
+                "error",
+                place,
+                f"index/{index}",
+                f"The code queries this index, and no statement of {file} gives the right to it; that to its table "
+                "is not enough.",
+                f'Allow dynamodb:Query on !Sub "${{….Arn}}/index/{index}".',
+            )
+    for service, place in code.services.items():
+        prefix = _PREFIX.get(service, service)
+        if service != "dynamodb" and not any(_touches(one, prefix) for one in statements):
+            yield Finding(
+                "error",
+                place,
+                f"{prefix}:…",
+                f"The code has a client of {service}, and no statement of {file} gives a right to it.",
+                "Add the actions that the tool calls to ToolsPolicy, for that one resource.",
+            )
+    yield from _too_much(code, statements, file)
+
+
+def _too_much(code: Code, statements: list[Mapping[str, Any]], file: str) -> Iterator[Finding]:
+    for number, one in enumerate(statements, 1):
+        name = str(one.get("Sid", f"statement {number}"))
+        wide = [action for action in _listed(one.get("Action")) if action == "*" or action.endswith(":*")]
+        if "*" in _listed(one.get("Resource")) or wide:
+            yield Finding(
+                "warning",
+                file,
+                name,
+                f"It allows {', '.join(wide) or 'its actions'} on {'everything' if not wide else 'its resources'}: a "
+                "tool that is misled could use all of it.",
+                "Name the actions and the one resource.",
+            )
+        unused = [
+            action
+            for action in _listed(one.get("Action"))
+            if re.fullmatch(r"dynamodb:[A-Za-z]+", action) and action.partition(":")[2] not in code.dynamodb
+        ]
+        if unused and code.dynamodb:
+            yield Finding(
+                "hint", file, name, f"No code of the playbook needs {', '.join(unused)}.", "Remove what is not needed."
+            )
+
+
+def _statements(business: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for resource in business["Resources"].values():
+        if resource["Type"] in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"):
+            document = resource.get("Properties", {}).get("PolicyDocument", {})
+            for one in _parts(document.get("Statement", [])):
+                if isinstance(one, dict) and one.get("Effect") == "Allow":
+                    yield one
+
+
+def _parts(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _listed(value: Any) -> list[str]:
+    return [str(one) for one in _parts(value) if isinstance(one, str)]
+
+
+def _allows(statement: Mapping[str, Any], action: str) -> bool:
+    return any(fnmatchcase(action.lower(), one.lower()) for one in _listed(statement.get("Action")))
+
+
+def _reaches(statement: Mapping[str, Any], index: str) -> bool:
+    said = json.dumps(statement.get("Resource"))
+    return f"/index/{index}" in said or "/index/*" in said or statement.get("Resource") == "*"
+
+
+def _touches(statement: Mapping[str, Any], prefix: str) -> bool:
+    services = (action.partition(":")[0].lower() for action in _listed(statement.get("Action")))
+    return any(fnmatchcase(prefix, service) for service in services)
+
+
+def _named(value: Any) -> set[str]:
+    """Return the logical ids that a value refers to."""
+    if isinstance(value, list):
+        return set().union(*map(_named, value))
+    if isinstance(value, str):
+        return {found for found, _ in _IN_SUB.findall(value)}
+    if isinstance(value, dict):
+        found = set().union(*map(_named, value.values()))
+        for key, part in value.items():
+            if key in ("Ref", "Fn::GetAtt"):
+                found.add((part if isinstance(part, str) else str(part[0])).partition(".")[0])
+        return found
+    return set()

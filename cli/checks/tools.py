@@ -1,0 +1,125 @@
+"""Findings about tools and fallbacks: what their declarations mean when something fails."""
+
+from collections.abc import Iterator
+
+from ballast.playbook import Effect, Playbook, Tool, undeclared_arguments
+from ballast.playbook.declaration import OnRollback
+from cli.checks import Finding, at
+
+
+def tools(playbook: Playbook) -> Iterator[Finding]:
+    """Yield what the declarations of tools, fallbacks and intents leave open."""
+    yield from _unmarked(playbook)
+    for tool in playbook.tools.values():
+        if tool.effect is Effect.WRITE:
+            yield from _of_write(playbook, tool)
+        if tool.limits.timeout_s is None and tool.effect is Effect.WRITE:
+            yield Finding(
+                "hint",
+                at(playbook, tool.name),
+                f"{tool.name}: limits.timeout_s",
+                "An attempt may take as long as the Lambda has, 60 seconds.",
+                "Write limits=CallLimits(timeout_s=20), and give an HTTP client less.",
+            )
+    yield from _intents(playbook)
+
+
+def _unmarked(playbook: Playbook) -> Iterator[Finding]:
+    for path in undeclared_arguments(playbook):
+        name = path.partition(".")[0]
+        writes = playbook.tools[name].effect is Effect.WRITE
+        yield Finding(
+            "warning" if writes else "hint",
+            at(playbook, name),
+            path,
+            "The argument is unmarked: the model may invent its value"
+            + (", and the write acts on it." if writes else "."),
+            "Mark it Grounded (an id, an amount: it must occur in the run) or FreeText (the model's own words).",
+        )
+
+
+def _of_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
+    file = at(playbook, tool.name)
+    if not tool.policy.resolvable:
+        yield Finding(
+            "warning",
+            file,
+            f"{tool.name}: effect",
+            "It has neither verify nor honours_key: after a crash or a timeout its effect is unknown, and a person "
+            "must look, each time.",
+            "Declare honours_key=True if a second call under ctx.idempotency_key has no second effect "
+            "(ctx.write_once), or a verify that finds the effect.",
+        )
+    undoes = playbook.is_undo(tool.name)
+    if undoes and tool.offered:
+        yield Finding(
+            "hint",
+            file,
+            f"{tool.name}: offered",
+            "It is an undo, and the agent may call it as well: it costs tokens in every prompt.",
+            "Write offered=False, unless the agent should undo by itself.",
+        )
+    if tool.undo is None and tool.policy.on_rollback is None and not undoes:
+        yield Finding(
+            "warning",
+            file,
+            f"{tool.name}: effect.undo",
+            "It has no undo: when a run fails after it, nothing of the run is undone, and a person decides.",
+            'Name the tool that undoes it, or say on_rollback="keep" if its effect is right however the run ends.',
+        )
+    elif tool.undo is not None and playbook.on_rollback(tool) is OnRollback.FREEZE:
+        yield Finding(
+            "warning",
+            file,
+            f"{tool.name}: effect.undo",
+            f"Its undo {tool.undo} has neither verify nor honours_key: no rollback starts it, a person decides.",
+            f"Give {tool.undo} one of them.",
+        )
+    if tool.moves is not None and tool.moves.key is None:
+        yield Finding(
+            "hint",
+            file,
+            f"{tool.name}: effect.moves_key",
+            "It moves money of no customer: the ceiling of each customer does not count it.",
+            "Add moves_key=lambda args, ctx: … with the customer's id.",
+        )
+    agent = playbook.agent
+    closed = agent.intents and all(known.writes is not None for known in agent.intents.values())
+    if tool.offered and closed and not any(tool.name in (known.writes or ()) for known in agent.intents.values()):
+        yield Finding(
+            "hint",
+            file,
+            f"{tool.name}: offered",
+            "No intent lists it under `writes`: the agent may call it only in a request without an intent.",
+            "List it under an intent, or write offered=False.",
+        )
+
+
+def _intents(playbook: Playbook) -> Iterator[Finding]:
+    file = str(playbook.folder / "agent.yaml")
+    writes = any(tool.effect is Effect.WRITE and tool.offered for tool in playbook.tools.values())
+    if not playbook.agent.intents:
+        yield Finding(
+            "hint",
+            file,
+            "intents",
+            "There are no intents: no fallback can take over, and every request may use every write.",
+            "List the kinds of requests, each with the tools that may write for it.",
+        )
+    for name, known in playbook.agent.intents.items():
+        if known.writes is None and writes:
+            yield Finding(
+                "hint",
+                file,
+                f"intents.{name}.writes",
+                "The agent may propose every write for this intent, whatever a text in the run may say.",
+                "List the tools, or [] for none.",
+            )
+        if name not in playbook.fallbacks:
+            yield Finding(
+                "hint",
+                file,
+                f"intents.{name}",
+                "It has no fallback: when the agent cannot answer, a person does.",
+                f'Write fallbacks/{name}.py with @fallback(intent="{name}"), if the task has a known solution.',
+            )

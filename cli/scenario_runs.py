@@ -1,0 +1,97 @@
+"""Play a scenario in a local cloud of its own, and compare its ending with what it expects."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ballast.contracts.timeline import Timeline
+from ballast.errors import InvalidInput
+from ballast.money.moves import units
+from cli.follow import run_and_follow
+from cli.function_output import FunctionOutput
+from cli.local_stack import SMALL_STORE, local_stack, shortened
+from cli.responders import ScriptedResponder
+from cli.saved_runs import SavedRuns
+from cli.screen import Screen
+from localcloud.clock import WallClock
+from localcloud.converse import ScriptModel, model_source
+from localcloud.scenarios import Scenario, unmet
+
+if TYPE_CHECKING:
+    from localcloud.cloud import LocalCloud
+
+
+@dataclass(frozen=True)
+class Played:
+    """A scenario that has run: its timeline, and what was not as expected."""
+
+    scenario: Scenario
+    timeline: Timeline
+    wrong: list[str]
+
+
+def play(
+    scenario: Scenario,
+    *,
+    screen: Screen,
+    saved_runs: SavedRuns,
+    enforce_iam: bool = True,
+    playbook: Path | None = None,
+    model: str | None = None,
+    title: str = "demo",
+    output: FunctionOutput | None = None,
+) -> Played:
+    """Run one scenario and compare its ending.
+
+    playbook  whose scenario it is; None: the support desk's
+    model     as `ballast run --model` has it, in place of the scenario's
+    output    takes what functions and tools print
+    """
+    with stack_of(scenario, playbook=playbook, model=model, enforce_iam=enforce_iam) as cloud:
+        if output is not None:
+            cloud.printed.append(output)
+        answers = [answer.model_dump(mode="json", exclude_none=True) for answer in scenario.people]
+        made = run_and_follow(
+            cloud,
+            scenario.request,
+            ScriptedResponder(cloud, answers),
+            screen=screen,
+            saved_runs=saved_runs,
+            title=f"{title} {scenario.name}",
+        )
+        return Played(scenario, made, _unmet(scenario, made, cloud))
+
+
+def stack_of(
+    scenario: Scenario, *, playbook: Path | None = None, model: str | None = None, enforce_iam: bool = True
+) -> AbstractContextManager["LocalCloud"]:
+    """Return a local cloud for a scenario. Raises ``InvalidInput`` for a model that is none."""
+    spec = model or scenario.model
+    return local_stack(
+        ScriptModel.read(scenario.script) if spec is None else model_source(spec),
+        playbook=playbook,
+        seed=scenario.seed,
+        size=None if playbook else SMALL_STORE,
+        clock=WallClock(sleep=shortened),
+        parameters=scenario.parameters,
+        enforce_iam=enforce_iam,
+    )
+
+
+def _unmet(scenario: Scenario, made: Timeline, cloud: "LocalCloud") -> list[str]:
+    def read(table: str, key: dict[str, str]) -> dict[str, Any] | None:
+        try:
+            found = cloud.table(table)
+        except KeyError:
+            raise InvalidInput(
+                f"{scenario.script.parent / 'scenario.yaml'}: expect.store names the table {table}, which is not in "
+                "business.yaml. Write its logical id."
+            ) from None
+        return found.get(key)
+
+    def moved() -> Decimal:
+        return units(sum(move.micro for move in cloud.events(made.run_id).moves if move.counts))
+
+    return unmet(scenario, made, read, moved=moved)

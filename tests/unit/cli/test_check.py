@@ -1,0 +1,345 @@
+"""``ballast check``: each defect of a project is found, with its level, file, field and remedy, all at once."""
+
+import json
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from cli import main
+from cli.checks import Checked, Finding, checked
+from cli.commands.new import write
+
+TODAY = date(2026, 11, 29)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = tmp_path_factory.mktemp("project") / "sounddesk"
+    write("sounddesk", project)
+    return project
+
+
+def with_changes(sound: Path, tmp_path: Path, *changes: tuple[str, str, str]) -> Path:
+    """Copy the project and replace a text in each named file; in a file that is new, write it."""
+    project = tmp_path / "sounddesk"
+    shutil.copytree(sound, project, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, old, new in changes:
+        file = project / name
+        if not old:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(new)
+            continue
+        text = file.read_text()
+        assert old in text, (name, old)
+        file.write_text(text.replace(old, new))
+    return project
+
+
+def found_in(project: Path) -> Checked:
+    return checked(project, today=TODAY)
+
+
+def matching(found: Checked, level: str, file: str, field: str) -> list[Finding]:
+    return [one for one in found.findings if one.level == level and file in one.file and field == one.field]
+
+
+def test_a_new_project_has_no_error_and_no_warning(sound: Path) -> None:
+    found = found_in(sound)
+
+    assert [one for one in found.findings if one.level != "hint"] == []
+    assert found.worst_cost_microusd == {"": 100_000, "account_status": 100_000, "suspend": 100_000}
+    assert found.granted_microusd == 100_000
+
+
+AGENT, TOOL, ACCOUNTS = "sounddesk/agent.yaml", "sounddesk/tools/suspend_account.py", "sounddesk/accounts.py"
+LOOK_UP, UNDO = "sounddesk/tools/look_up_account.py", "sounddesk/tools/reinstate_account.py"
+
+MISSING = "import no_such_thing\n"
+#: name: (file, old, new, level, file of the finding, its field)
+PLANTED: dict[str, tuple[str, str, str, str, str, str]] = {
+    "an unknown setting": (AGENT, "limits:  #", "limitz:  #", "error", AGENT, "limitz"),
+    "a wrong value": (AGENT, "turns: 8", "turns: eight", "error", AGENT, "limits.turns"),
+    "an unknown model": (AGENT, "claude-haiku-4-5-20251001", "claude-hiaku-9", "error", AGENT, "model"),
+    "an intent's unknown write": (AGENT, "writes: [suspend_account]", "writes: [suspend]", "error", "sounddesk", ""),
+    "a looser limit": (
+        *(AGENT, "description: Suspend an account", "limits: {turns: 99}\n    description: Suspend"),
+        *("error", AGENT, ""),
+    ),
+    "a setting twice": (AGENT, "name: sounddesk", "name: other\nname: sounddesk", "error", AGENT, ""),
+    "a syntax error": (TOOL, "def suspend_account(", "def suspend_account((", "error", TOOL, ""),
+    "a missing package": (
+        LOOK_UP,
+        "from ballast.playbook",
+        "import no_such_thing\nfrom ballast.playbook",
+        "error",
+        LOOK_UP,
+        "",
+    ),
+    "an unknown undo": (TOOL, 'undo="reinstate_account"', 'undo="reinstate"', "error", "sounddesk", ""),
+    "a fallback for no intent": (
+        *("sounddesk/fallbacks/suspend.py", 'intent="suspend"', 'intent="stop"', "error", "sounddesk", ""),
+    ),
+    "an id that is not grounded": (
+        *(ACCOUNTS, "Annotated[str, Grounded, Field(", "Annotated[str, Field("),
+        *("warning", TOOL, "suspend_account.account_id"),
+    ),
+    "an amount that is not grounded": (
+        *(TOOL, "Annotated[int, Grounded, Field(", "Annotated[int, Field("),
+        *("warning", TOOL, "suspend_account.days"),
+    ),
+    "a read's argument": (
+        *(ACCOUNTS, "Annotated[str, Grounded, Field(", "Annotated[str, Field("),
+        *("hint", LOOK_UP, "look_up_account.account_id"),
+    ),
+    "an undo that cannot be resolved": (
+        *(UNDO, "Write(verify=lambda args, ctx: changed_account(ctx), honours_key=True)", "Write()"),
+        *("warning", UNDO, "reinstate_account: effect"),
+    ),
+    "a write whose undo freezes": (
+        *(UNDO, "Write(verify=lambda args, ctx: changed_account(ctx), honours_key=True)", "Write()"),
+        *("warning", TOOL, "suspend_account: effect.undo"),
+    ),
+    "a write without a timeout": (
+        *(TOOL, "limits=CallLimits(timeout_s=10)", "limits=CallLimits()"),
+        *("hint", TOOL, "suspend_account: limits.timeout_s"),
+    ),
+    "an undo that is offered": (UNDO, "offered=False,", "offered=True,", "hint", UNDO, "reinstate_account: offered"),
+    "an intent that may write everything": (
+        *(AGENT, "writes: []  # whatever a text may say", ""),
+        *("hint", AGENT, "intents.account_status.writes"),
+    ),
+    "a variable that nothing gives": (
+        *("business.yaml", '"ACCOUNTS_TABLE"', '"ACCOUNT_TABLE"'),
+        *("error", ACCOUNTS, "ACCOUNTS_TABLE"),
+    ),
+    "a variable that nobody reads": (
+        *("business.yaml", "'{\"ACC", '\'{"OTHER": "x", "ACC', "warning", "business.yaml", "Outputs.Environment OTHER"),
+    ),
+    "a variable of the platform": (
+        *("business.yaml", "'{\"ACC", '\'{"PLAYBOOK_DIR": "x", "ACC', "error", "business.yaml", "Outputs.Environment"),
+    ),
+    "an output that is no JSON": (
+        *("business.yaml", '\'{"ACCOUNTS_TABLE": "${AccountsTable}"}\'', "ACCOUNTS_TABLE=x"),
+        *("error", "business.yaml", "Outputs.Environment"),
+    ),
+    "no output": ("business.yaml", "  Environment:\n", "  Variables:\n", "error", "business.yaml", ""),
+    "a parameter that nobody gives": (
+        *("business.yaml", "  ExecutorRole: {Type: String}", "  ExecutorRole: {Type: String}\n  Size: {Type: String}"),
+        *("error", "business.yaml", ""),
+    ),
+    "a right too few": (
+        *("business.yaml", "[dynamodb:GetItem, dynamodb:UpdateItem]", "[dynamodb:GetItem]"),
+        *("error", ACCOUNTS, "dynamodb:UpdateItem"),
+    ),
+    "a right too many": (
+        *("business.yaml", "dynamodb:UpdateItem]", "dynamodb:UpdateItem, dynamodb:Scan]"),
+        *("hint", "business.yaml", "ReadAndChangeAccounts"),
+    ),
+    "a right to everything": (
+        *("business.yaml", "Resource: !GetAtt AccountsTable.Arn", 'Resource: "*"'),
+        *("warning", "business.yaml", "ReadAndChangeAccounts"),
+    ),
+    "a table that no statement names": (
+        *("business.yaml", "Resource: !GetAtt AccountsTable.Arn", "Resource: arn:aws:dynamodb:eu-west-1:1:table/x"),
+        *("warning", "business.yaml", "AccountsTable"),
+    ),
+    "a client without a right": (
+        *(LOOK_UP, "return find_account", 'ctx.client("secretsmanager")\n    return find_account'),
+        *("error", LOOK_UP, "secretsmanager:…"),
+    ),
+    "an index without a right": (
+        *(
+            LOOK_UP,
+            "return find_account",
+            'ctx.client("dynamodb").query(TableName="x", IndexName="by_owner")\n    return find_account',
+        ),
+        *("error", LOOK_UP, "index/by_owner"),
+    ),
+    "a prompt above its limit": (
+        *(AGENT, "tokens_per_run: 200000", "tokens_per_run: 200000\n  input_tokens_per_turn: 10"),
+        *("error", AGENT, "limits"),
+    ),
+    "a ceiling below one attempt": (AGENT, "cost_microusd: 100000", "cost_microusd: 10", "error", AGENT, "limits"),
+    "too few tokens for a run": (AGENT, "tokens_per_run: 200000", "tokens_per_run: 900", "error", AGENT, "limits"),
+    "more turns than tokens": (
+        *(AGENT, "tokens_per_turn: 1024", "tokens_per_turn: 60000", "warning", AGENT, "limits.tokens_per_run"),
+    ),
+    "a tool that may take the whole time": (
+        *(AGENT, "deadline_s: 60", "deadline_s: 15"),
+        *("warning", TOOL, "suspend_account: limits.timeout_s"),
+    ),
+    "no time for a fallback": (
+        *(AGENT, "deadline_s: 60", "deadline_s: 60\n  fallback_reserve_s: 2"),
+        *("hint", AGENT, "limits.fallback_reserve_s"),
+    ),
+    "one turn": (AGENT, "turns: 8", "turns: 1", "warning", AGENT, "limits.turns"),
+    "a scenario with a wrong field": (
+        *("scenarios/approved/scenario.yaml", "expect:", "expects:"),
+        *("error", "scenarios/approved/scenario.yaml", "expect"),
+    ),
+    "a scenario's unknown intent": (
+        *("scenarios/approved/scenario.yaml", "intent: suspend", "intent: stop"),
+        *("error", "scenarios/approved/scenario.yaml", "request.intent"),
+    ),
+    "a scenario's unknown tool": (
+        *("scenarios/approved/scenario.yaml", "tool: suspend_account", "tool: suspend"),
+        *("error", "scenarios/approved/scenario.yaml", "expect.effects"),
+    ),
+    "a script with a wrong step": (
+        *("scenarios/approved/script.yaml", "say:", "says:", "error", "scenarios/approved/script.yaml", "turns.2.says"),
+    ),
+    "a model that the role may not call": (
+        *(AGENT, "claude-haiku-4-5-20251001-v1:0  #", "claude-sonnet-4-5-20250929-v1:0  #"),
+        *("error", "samconfig.toml", "ModelArns"),
+    ),
+    "a guardrail that the role may not apply": (
+        *(AGENT, "limits:  #", "guardrail: {id: abc123, version: 1}\nlimits:  #"),
+        *("error", "samconfig.toml", "GuardrailId"),
+    ),
+    "settings that are no TOML": ("samconfig.toml", "version = 0.1", "version 0.1", "error", "samconfig.toml", ""),
+    "a file of cards that is broken": ("sounddesk/models.yaml", "", "models: 5\n", "error", "models.yaml", ""),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_defect_is_found_with_its_level_file_and_field(name: str, sound: Path, tmp_path: Path) -> None:
+    file, old, new, level, where, field = PLANTED[name]
+    before = found_in(sound)
+
+    found = found_in(with_changes(sound, tmp_path, (file, old, new)))
+
+    fresh = [one for one in found.findings if not _is_in(one, before)]
+    hits = [one for one in fresh if one.level == level and where in one.file and (one.field == field or not field)]
+    assert hits, fresh
+    assert all(one.problem and one.remedy for one in fresh)
+
+
+def _is_in(finding: Finding, before: Checked) -> bool:
+    return any(
+        (one.level, one.field, one.problem) == (finding.level, finding.field, finding.problem)
+        for one in before.findings
+    )
+
+
+@pytest.mark.parametrize(("today", "level"), [("2026-11-01", ""), ("2026-12-20", "warning"), ("2027-01-10", "error")])
+def test_a_models_retirement_is_told_before_and_from_its_day_on(
+    today: str, level: str, sound: Path, tmp_path: Path
+) -> None:
+    cards = """
+models:
+  anthropic.claude-haiku-4-5-20251001-v1:0: {retires: 2027-01-10}
+"""
+    project = with_changes(sound, tmp_path, ("sounddesk/models.yaml", "", cards))
+
+    found = [one for one in checked(project, today=date.fromisoformat(today)).findings if one.field == "model"]
+
+    assert [one.level for one in found] == ([level] if level else [])
+
+
+def test_all_errors_are_told_at_once(sound: Path, tmp_path: Path) -> None:
+    project = with_changes(
+        *(sound, tmp_path, (AGENT, "turns: 8", "turns: eight"), (AGENT, "limits:  #", "limitz: 1\nlimits:  #")),
+        (TOOL, "def suspend_account(", "def suspend_account(("),
+        (LOOK_UP, "from ballast.playbook", "import no_such_thing\nfrom ballast.playbook"),
+        ("business.yaml", "[dynamodb:GetItem, dynamodb:UpdateItem]", "[dynamodb:GetItem]"),
+        ("scenarios/approved/scenario.yaml", "expect:", "expects:"),
+    )
+
+    errors = [one for one in found_in(project).findings if one.level == "error"]
+
+    told = {(Path(one.file.partition(",")[0]).name, one.field) for one in errors}
+    assert {("agent.yaml", "limits.turns"), ("agent.yaml", "limitz"), ("suspend_account.py", "")} <= told
+    assert {("look_up_account.py", ""), ("accounts.py", "dynamodb:UpdateItem"), ("scenario.yaml", "expects")} <= told
+
+
+def test_what_only_follows_from_a_file_that_cannot_be_imported_is_not_told(sound: Path, tmp_path: Path) -> None:
+    project = with_changes(sound, tmp_path, (TOOL, "def suspend_account(", "def suspend_account(("))
+
+    errors = [one for one in found_in(project).findings if one.level == "error"]
+
+    assert {Path(one.file.partition(",")[0]).name for one in errors} == {"suspend_account.py"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [("def suspend_account(", "def suspend_account(("), ('"reinstate_account"', '"none"')]
+)
+def test_a_corrected_project_is_read_anew(wrong: tuple[str, str], sound: Path, tmp_path: Path) -> None:
+    project = with_changes(sound, tmp_path, (TOOL, *wrong))
+    assert found_in(project).count("error") == 1
+
+    shutil.copy(sound / TOOL, project / TOOL)
+
+    assert found_in(project).count("error") == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "code"),
+    [
+        (None, [], 0),
+        (None, ["--strict"], 0),
+        ((AGENT, "turns: 8", "turns: 1"), [], 0),
+        ((AGENT, "turns: 8", "turns: 1"), ["--strict"], 2),
+        ((AGENT, "turns: 8", "turns: eight"), [], 2),
+    ],
+)
+def test_the_exit_code_says_whether_it_works(
+    change: tuple[str, str, str] | None, options: list[str], code: int, sound: Path, tmp_path: Path
+) -> None:
+    project = with_changes(sound, tmp_path, *([change] if change else []))
+
+    assert main(["check", str(project), *options]) == code
+
+
+def test_the_json_has_every_finding(sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = with_changes(sound, tmp_path, (AGENT, "turns: 8", "turns: eight"))
+
+    main(["check", str(project), "--json"])
+
+    document = json.loads(capsys.readouterr().out)
+    [error] = [one for one in document["findings"] if one["level"] == "error"]
+    assert error["file"].endswith("agent.yaml")
+    assert error["field"] == "limits.turns"
+    assert error.keys() == {"level", "file", "field", "problem", "remedy"}
+
+
+def test_the_words_name_files_from_the_project_on_and_the_worst_cost(
+    sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = with_changes(
+        sound, tmp_path, (AGENT, "description: Whether", "limits: {cost_microusd: 50000}\n    description: Whether")
+    )
+
+    main(["check", str(project), "--no-hints"])
+
+    said = capsys.readouterr().out
+    assert "Worst cost of a run: $0.10 for models and tools (account_status $0.05); reviewers may add $0.10." in said
+    assert "hint  " not in said
+
+
+def test_a_playbook_without_a_business_yaml_is_told_to_have_one(sound: Path, tmp_path: Path) -> None:
+    project = with_changes(sound, tmp_path)
+    (project / "business.yaml").unlink()
+
+    found = [one for one in found_in(project).findings if one.level != "hint"]
+
+    assert [(one.level, one.field) for one in found] == [("error", "ACCOUNTS_TABLE")]
+    assert "business.yaml in the project" in found[0].remedy
+
+
+@pytest.mark.parametrize("wrong", ["no-such-folder", ""])
+def test_a_folder_without_a_playbook_says_what_is_missing(
+    wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(tmp_path / wrong)]) == 2
+
+    said = capsys.readouterr()
+    assert "no such folder" in said.err or "agent.yaml" in said.out
+    assert "business.yaml" not in said.out
+
+
+def test_the_bundled_playbook_has_no_error_and_no_warning() -> None:
+    found = checked(Path(__file__).parents[3] / "layers" / "playbook", today=TODAY)
+
+    assert [one for one in found.findings if one.level != "hint"] == []

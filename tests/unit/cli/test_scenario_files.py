@@ -1,0 +1,209 @@
+"""The fields of a scenario of one's own: what is read, what is refused, and what is told where a run ends otherwise."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from ballast.contracts.timeline import Call, Money, Timeline, Turn
+from ballast.errors import InvalidInput
+from cli.commands.test import Result, junit
+from localcloud.project import business_of, project_of
+from localcloud.scenarios import Scenario, find, folder_of, names, unmet
+
+LEAST = "description: x\nrequest: {text: Hi}\nexpect: {status: answered}\n"
+
+
+def written(folder: Path, text: str, name: str = "mine") -> Scenario:
+    (folder / name).mkdir(parents=True)
+    (folder / name / "scenario.yaml").write_text(text)
+    return find(name, folder)
+
+
+def expecting(folder: Path, expect: str) -> Scenario:
+    return written(folder, f"description: x\nrequest: {{text: Hi}}\nexpect:\n  status: answered\n  {expect}\n")
+
+
+def call(tool: str, index: int = 1, **fields: Any) -> Call:
+    return Call(index=index, tool=tool, **{"outcome": "ok", "effect": "write", **fields})
+
+
+def ended(*calls: Call, undoing: Call | None = None, **fields: Any) -> Timeline:
+    turns = [Turn(turn=1, planner="agent", calls=calls)]
+    turns += [Turn(turn=2, planner="rollback", calls=(undoing,))] if undoing else []
+    return Timeline(run_id="run-x", status="answered", ending="", turns=tuple(turns), **fields)
+
+
+def nothing(table: str, key: dict[str, str]) -> None:
+    return None
+
+
+def test_a_request_id_need_not_be_thought_of(tmp_path: Path) -> None:
+    assert written(tmp_path, LEAST).request.request_id == "scenario-mine"
+    assert written(tmp_path, LEAST.replace("{text", "{request_id: r, text"), "other").request.request_id == "r"
+
+
+def test_the_script_lies_beside(tmp_path: Path) -> None:
+    assert written(tmp_path, LEAST).script == tmp_path / "mine" / "script.yaml"
+
+
+@pytest.mark.parametrize(
+    ("expect", "field"),
+    [
+        ("costs_at_most: 0.05", "expect.costs_at_most"),
+        ("moved: 12.5", "expect.moved"),
+        ('moved: "-1"', "expect.moved"),
+        ("effects: [{tool: x, argument: {}}]", "expect.effects.0.argument"),
+        ("effects: [5]", "expect.effects.0"),
+        ("effects: suspend", "expect.effects"),
+        ("failed: [5]", "expect.failed.0"),
+        ("store: [{table: T, key: {id: a}, attributes: {}}]", "expect.store.0.attributes"),
+        ("store: [{table: T, key: {id: a}}]", "expect.store.0.attributes"),
+        ("answer: text", "expect.answer"),
+        ("folder: /tmp", "expect.folder"),
+    ],
+)
+def test_a_wrong_expectation_is_refused_by_its_field(expect: str, field: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        expecting(tmp_path, expect)
+
+    assert f"{tmp_path / 'mine' / 'scenario.yaml'} is not valid: {field}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("expect", "run", "wrong"),
+    [
+        ("effects: []", ended(), []),
+        ("effects: [a]", ended(call("a")), []),
+        ("effects: [a]", ended(call("a"), call("b", 2, effect="read")), []),
+        ("effects: [a]", ended(call("a"), call("a", 2, repeats=(1, 1))), []),
+        ("effects: [a]", ended(call("a"), call("a", 2, outcome="refused")), ["refused calls: expected [], was ['']"]),
+        ("effects: [{tool: a, arguments: {n: 1}}]", ended(call("a", arguments={"n": 1, "m": 2})), []),
+        (
+            "effects: [{tool: a, arguments: {n: 2}}]",
+            ended(call("a", arguments={"n": 1})),
+            ["effects: expected a(n=2); was a(n=1)"],
+        ),
+        ("effects: [a]", ended(), ["effects: expected a(); was none"]),
+        ("effects: []", ended(call("a")), ["effects: expected none; was a()"]),
+        ("effects: [a, b]", ended(call("b"), call("a", 2)), ["effects: expected a(), b(); was b(), a()"]),
+        ("effects: [{tool: a, undone: true}]", ended(call("a"), undoing=call("u", undoes=(1, 1))), []),
+        (
+            "effects: [a]",
+            ended(call("a"), undoing=call("u", undoes=(1, 1))),
+            ["effects: expected a(); was a() (undone)"],
+        ),
+        (
+            "effects: [{tool: a, undone: true}]",
+            ended(call("a"), undoing=call("u", undoes=(1, 1), outcome="unknown", message="?")),
+            [
+                "failed calls: expected [], was ['u']",
+                "  u: ?",
+                "effects: expected a() (undone); was a()",
+            ],
+        ),
+        ("failed: [a]", ended(call("a", outcome="failed", message="m")), []),
+        ("failed: [a]", ended(), ["failed calls: expected ['a'], was []"]),
+        ("answer: [seven]", ended(answer="It is seven."), []),
+        ("answer: [eight]", ended(answer="It is seven."), ["answer: expected 'eight' in it, was 'It is seven.'"]),
+        ('costs_at_most: "0.000007"', ended(money=Money(charged_microusd=7)), []),
+        (
+            'costs_at_most: "0.000006"',
+            ended(money=Money(charged_microusd=7)),
+            ["cost: expected at most $0.000006, was $0.000007"],
+        ),
+        ("moved: 12", ended(), []),
+        ('moved: "12.00"', ended(), []),
+        ("moved: 13", ended(), ["moved: expected 13, was 12"]),
+        ("store: [{table: T, key: {id: a}, attributes: null}]", ended(), []),
+        ("store: [{table: T, key: {id: a}, attributes: {n: 1}}]", ended(), ["T a: is not there"]),
+    ],
+)
+def test_each_expectation_is_compared(expect: str, run: Timeline, wrong: list[str], tmp_path: Path) -> None:
+    assert unmet(expecting(tmp_path, expect), run, nothing, moved=lambda: Decimal(12)) == wrong
+
+
+def test_an_item_that_must_not_be_there_is_told(tmp_path: Path) -> None:
+    scenario = expecting(tmp_path, "store: [{table: T, key: {id: a}, attributes: null}]")
+
+    assert unmet(scenario, ended(), lambda table, key: {"id": "a"}) == ["T a: expected no such item"]
+
+
+# Where they are
+
+
+def project(folder: Path, *scenarios: str) -> Path:
+    (folder / "desk").mkdir()
+    (folder / "desk" / "agent.yaml").write_text("")
+    for place in scenarios:
+        (folder / place).mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("places", "found"),
+    [
+        (["scenarios"], "scenarios"),
+        (["desk/scenarios"], "desk/scenarios"),
+        (["scenarios", "desk/scenarios"], "scenarios"),
+    ],
+)
+def test_scenarios_are_found_from_the_project_and_from_the_playbook(
+    places: list[str], found: str, tmp_path: Path
+) -> None:
+    made = project(tmp_path, *places)
+
+    assert folder_of(made) == folder_of(made / "desk") == made / found
+
+
+def test_a_project_without_scenarios_is_told_what_to_make(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"scenarios/NAME/scenario\.yaml"):
+        folder_of(project(tmp_path))
+
+
+def test_a_project_is_the_folder_above_the_playbook(tmp_path: Path) -> None:
+    made = project(tmp_path)
+    assert project_of(made) == project_of(made / "desk") == made
+    assert business_of(made) is None
+
+    (made / "desk" / "business.yaml").write_text("")
+    assert business_of(made) == made / "desk" / "business.yaml"
+    (made / "business.yaml").write_text("")
+    assert business_of(made / "desk") == made / "business.yaml"
+
+
+def test_names_are_those_of_the_folder(tmp_path: Path) -> None:
+    written(tmp_path, LEAST, "zebra")
+    written(tmp_path, LEAST, "loop")
+
+    assert names(tmp_path) == ["loop", "zebra"]
+
+
+# JUnit
+
+
+def test_a_report_is_xml_whatever_a_run_says() -> None:
+    wrong = ("answer: expected 'x' in it, was '<\x00\x1b[31m\ud800 & ]]>'", "second")
+    results = [
+        Result("good", "answered by agent", (), "", "run-a", 5, 1.25),
+        Result("bad", "answered by agent", wrong, "", "run-b", 5, 0.5),
+        Result("ugly", "", (), "no <answer> left", "run-c", 0, 0.25),
+    ]
+
+    suite = ElementTree.fromstring(junit(results, suite="a <b>").encode())
+
+    assert {name: suite.get(name) for name in ("name", "tests", "failures", "errors", "time")} == {
+        "name": "a <b>",
+        "tests": "3",
+        "failures": "1",
+        "errors": "1",
+        "time": "2.000",
+    }
+    assert [case.get("name") for case in suite] == ["good", "bad", "ugly"]
+    failure, error = suite.find("testcase/failure"), suite.find("testcase/error")
+    assert failure is not None
+    assert error is not None
+    assert "second\nSee it: ballast trace run-b" in str(failure.text)
+    assert error.get("message") == "no <answer> left"
