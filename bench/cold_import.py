@@ -138,7 +138,7 @@ class ColdStarts:
         environ = {
             **artifact.others,
             **fixed,
-            **{name: "{}" for name in ("BREAKER_ALARMS",) if name in artifact.others},
+            **{name: "{}" for name in ("BREAKER_ALARMS", "TOOLS_ENVIRONMENT") if name in artifact.others},
             "_HANDLER": artifact.handler,
         }
         return self._start([code, opt / "python"], f"import {module}", environ)

@@ -100,7 +100,7 @@ def test_every_table_of_performance_is_the_output_of_a_command() -> None:
 def test_cold_import_publishes_every_function_of_the_template_within_its_limit() -> None:
     resources = load_template(ROOT / "template.yaml")["Resources"]
     functions = {name for name, one in resources.items() if one["Type"] == "AWS::Serverless::Function"}
-    _, *rows = published("python -m bench.cold_import --runs 2").output.splitlines()
+    _, *rows = published("python -m bench.cold_import --runs 5").output.splitlines()
     plain = {row.split()[0]: float(row.split()[4]) for row in rows}
 
     assert plain.keys() == functions
