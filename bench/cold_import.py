@@ -32,7 +32,7 @@ from tests.artifacts.cache import Cache, cache_root
 _AT_ONCE = 5
 #: Of ``plain``, the most that a function may have. The agent makes most: a playbook, cards, two clients, circuits.
 LIMIT = 0.40
-LIMITS = {"AgentFunction": 0.45, "AnswerEscalationFunction": 0.42, "AdmitFunction": 0.42, "CommandFunction": 0.42}
+LIMITS = {"AgentFunction": 0.45}
 BARE = 'import boto3; boto3.client("dynamodb")'
 PLAIN = """
 import boto3
