@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ballast.contracts import RunRequest
@@ -54,7 +54,8 @@ _STATE_MACHINE = "AgentStateMachine"
 class LocalCloud:
     """A local cloud as a context manager. A process can have one at a time, because moto is global.
 
-    playbook            folder that replaces the playbook's layer, with the business.yaml of its project if it has one
+    playbook            folder that replaces the playbook's layer, with the business.yaml and the stand-ins of its
+                        project if it has them
     model_endpoint_url  a Converse double for the functions with a model; None leaves Bedrock's endpoint
     model               a model that answers in this process, without an endpoint and on the cloud's clock
     enforce_iam         give each function only the rights of its role, as on AWS; False allows everything
@@ -104,6 +105,8 @@ class LocalCloud:
         self._stack = ExitStack()
         self._runtimes: dict[str, Runtime] = {}
         self._making_runtimes = Lock()
+        #: The module of the project's stand-ins, while the cloud is open; None if it has none.
+        self.stand_ins: ModuleType | None = None
         #: Called with each message sent to a queue (the queue's name, the body); the message stays in the queue.
         self.message_sent: list[Callable[[str, str], None]] = []
         #: Called with the id of each run whose execution has ended, once its event was delivered.
@@ -133,6 +136,7 @@ class LocalCloud:
         from localcloud.event_sources import EventSources, Streams, event_sources
         from localcloud.moto_cloud import moto_cloud
         from localcloud.moto_seams.interpreter import reflect
+        from localcloud.stand_ins import standing_in
 
         bedrock = users_bedrock() if self._allow_bedrock else None
         # A model in this process answers before anything is sent.
@@ -149,9 +153,12 @@ class LocalCloud:
         streams = Streams((), functions, self._clock)
         stack.enter_context(moto_cloud(engine, executions, self._clock, to_bedrock, streams, self._sent))
         self.session = LocalSession(Keys(), gate, models=models)
-        self._deployment = deploy(self.session, self._template, self._parameters, self._overrides)
+        playbook = Path(self._overrides["PLAYBOOK_DIR"])
+        self.stand_ins, of_tools = stack.enter_context(standing_in(playbook))
+        given = (self.session, self._template, self._parameters, self._overrides)
+        self._deployment = deploy(*given, of_tools=of_tools)
         for name in self._beside:
-            more = deploy(self.session, self._template, self._parameters, self._overrides, stack=name)
+            more = deploy(*given, stack=name, of_tools=of_tools)
             self._deployment = self._deployment.beside(more, name)
         functions.all = self._deployment.functions
         streams.sources = self._deployment.streams

@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ballast.errors import PlaybookInvalid
 from ballast.playbook.context import tools_environ
 from localcloud.event_sources import StreamSource, filters_of
 from localcloud.functions import Function
@@ -21,9 +22,12 @@ from localcloud.moto_seams.deployment import resolved
 from localcloud.parameters import broken, complaints
 from localcloud.project import template_parameters
 from localcloud.sessions import ACCOUNT, REGION, LocalSession
+from localcloud.stand_ins import FILE as STAND_INS
 from localcloud.template import HttpRoute, TemplateInvalid, load_template, to_cloudformation, without_http_api
 
 STACK = "ballast-local"
+#: The variable with the output Environment of business.yaml.
+_TOOLS = "TOOLS_ENVIRONMENT"
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,13 @@ def deploy(
     parameters: Mapping[str, str],
     overrides: Mapping[str, str],
     stack: str = STACK,
+    of_tools: Mapping[str, str] | None = None,
 ) -> Deployment:
     """Create the stack and return its deployment.
 
-    ``overrides`` replace environment variables of the functions that have them. ``ModelArns``, ``BusinessTemplate``
-    and ``PlaybookFolder`` are those of the playbook that ``overrides`` name, unless given. Raises ``TemplateInvalid``,
-    and ``PlaybookInvalid``.
+    ``overrides`` replace environment variables of the functions that have them, ``of_tools`` those that business.yaml
+    gives to the tools. ``ModelArns``, ``BusinessTemplate`` and ``PlaybookFolder`` are those of the playbook that
+    ``overrides`` name, unless given. Raises ``TemplateInvalid``, and ``PlaybookInvalid``.
     """
     playbook = Path(overrides["PLAYBOOK_DIR"])
     of_project = template_parameters(playbook)
@@ -104,6 +109,8 @@ def deploy(
         for name, found in made["Resources"].items()
         if found["Type"] == "AWS::Lambda::Function" and name in physical_ids  # else its condition does not hold
     }
+    if of_tools:
+        functions = {name: _with_variables(one, of_tools) for name, one in functions.items()}
     by_name = {function.name: function for function in functions.values()}
     streams = tuple(
         _stream(name, resolved(ACCOUNT, REGION, stack_id, found["Properties"]), by_name)
@@ -169,6 +176,21 @@ def _function(logical_id: str, name: str, properties: Mapping[str, Any], overrid
         memory_mb=int(properties.get("MemorySize", 128)),
         dead_letters_arn=properties.get("DeadLetterConfig", {}).get("TargetArn"),
     )
+
+
+def _with_variables(function: Function, of_tools: Mapping[str, str]) -> Function:
+    """Return the function with other values of what business.yaml gives to its tools, if it has tools."""
+    text = function.environ.get(_TOOLS)
+    if text is None:
+        return function
+    given = json.loads(text or "{}")
+    for name in of_tools:
+        if name not in given:
+            raise PlaybookInvalid(
+                f"{STAND_INS}: stands in for {name}, which business.yaml does not give to the tools. Add it to the "
+                f"output Environment, with its value on AWS. It has: {', '.join(given) or '(nothing)'}."
+            )
+    return replace(function, environ={**function.environ, _TOOLS: json.dumps({**given, **of_tools})})
 
 
 def _check_tables(admin: LocalSession, functions: Mapping[str, Function]) -> None:

@@ -156,7 +156,7 @@ class LocalDesk:
         self._open.clear()
 
     def restock(self) -> None:
-        """Empty the tables, except for logs of runs, and seed the business's anew."""
+        """Empty the tables, except for logs of runs, seed the business's anew, and reset the stand-ins."""
         client = self.cloud.session.client("dynamodb")
         kept = {self.cloud.physical_id(name) for name in _KEPT}
         for page in client.get_paginator("list_tables").paginate():
@@ -164,6 +164,13 @@ class LocalDesk:
                 if name not in kept:
                     _empty(client, name)
         seed_store(self.cloud, self.playbook, 1, {})
+        if (reset := getattr(self.stand_ins, "reset", None)) is not None:
+            reset()
+
+    @property
+    def stand_ins(self) -> Any:
+        """The project's scenarios/stand_ins.py as a module; None if it has none. ``reset()`` in it is called anew."""
+        return self.cloud.stand_ins
 
 
 def _empty(client: Any, table: str) -> None:
