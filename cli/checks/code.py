@@ -1,4 +1,4 @@
-"""The environment variables, AWS services and operations of DynamoDB that a playbook's code names."""
+"""The environment variables, AWS services and operations of DynamoDB that a playbook's code and servers/ name."""
 
 import ast
 import re
@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+from ballast.errors import PlaybookInvalid
+from ballast.playbook.servers.checks import read_declaration
 
 _OPERATIONS = {
     "get_item": ("GetItem",),
@@ -25,7 +29,7 @@ _PARTS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "Con
 
 @dataclass(frozen=True)
 class Code:
-    """The Python files of a playbook's folder."""
+    """The Python files of a playbook's folder, and its declarations of servers."""
 
     folder: Path
 
@@ -47,7 +51,7 @@ class Code:
             text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
             if re.fullmatch(r"[A-Z][A-Z0-9_]*", text):
                 found.setdefault(text, _place(file, node))
-        return found
+        return self._of_servers.variables | found
 
     @cached_property
     def needed(self) -> dict[str, str]:
@@ -56,7 +60,7 @@ class Code:
         for file, node in self._nodes():
             if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and _is_environ(node.value):
                 found.setdefault(str(node.slice.value), _place(file, node))
-        return found
+        return self._of_servers.variables | found
 
     @cached_property
     def services(self) -> dict[str, str]:
@@ -67,6 +71,17 @@ class Code:
                 first = node.args[0]
                 if isinstance(first, ast.Constant) and isinstance(first.value, str):
                     found.setdefault(first.value, _place(file, node))
+        return self._of_servers.services | found
+
+    @cached_property
+    def _of_servers(self) -> "_Named":
+        found = _Named({}, {})
+        for file in sorted((self.folder / "servers").glob("*.yaml")):
+            try:
+                declared = read_declaration(file)
+            except PlaybookInvalid:
+                continue  # loading the playbook says why
+            found.read(declared.server.model_dump(mode="json"), str(file))
         return found
 
     @cached_property
@@ -97,6 +112,24 @@ class Code:
         for file, node in self._nodes():
             if file.relative_to(self.folder).parts[0] not in ("store", "store.py"):
                 yield file, node
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What the declarations of servers name, each with its file: variables, and services with secrets."""
+
+    variables: dict[str, str]
+    services: dict[str, str]
+
+    def read(self, value: Any, file: str) -> None:
+        if not isinstance(value, dict):
+            return
+        if value.keys() == {"env"}:
+            self.variables.setdefault(value["env"], file)
+        for name, inside in value.items():
+            if name in ("secretsmanager", "ssm") and inside is not None:
+                self.services.setdefault(name, file)
+            self.read(inside, file)
 
 
 def _operations(node: ast.AST) -> Iterator[str]:

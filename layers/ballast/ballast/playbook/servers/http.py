@@ -82,8 +82,8 @@ def text_of(where: str, text: TextOrEnvironment, ctx: ToolContext) -> str:
     value = ctx.environ.get(text.env, "")
     if not value:
         raise RetryLater(
-            f"Nothing was sent: {where} comes from the environment variable {text.env}, which is not set. Set it "
-            "under ExecutorFunction's Environment in template.yaml."
+            f"Nothing was sent: {where} comes from the environment variable {text.env}, which is not set. Add it "
+            "to the output Environment of business.yaml."
         )
     return value
 
