@@ -1,7 +1,7 @@
-"""Write the JSON Schemas of Ballast's messages and events from the contracts.
+"""Write the JSON Schemas of Ballast's messages and events, and of a playbook's files, from the models.
 
-``python -m localcloud.schemas`` writes ``docs/events/*.schema.json``; ``--check`` only compares
-them with the contracts, and exits 1 if they differ.
+``python -m localcloud.schemas`` writes ``docs/events/*.schema.json`` and ``docs/*.schema.json``; ``--check`` only
+compares them with the models, and exits 1 if they differ.
 """
 
 import json
@@ -13,7 +13,10 @@ from pydantic import BaseModel
 
 from ballast.contracts.notice import NOTICES, EscalationMessage
 from ballast.contracts.run_requested import RUN_REQUESTED, RunRequested
+from localcloud import editor_schemas
 
+#: For editors, and for those who send and receive messages.
+EDITORS = Path(__file__).resolve().parent.parent / "docs"
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "events"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -34,27 +37,31 @@ def _schema(model: type[BaseModel], title: str) -> str:
     return json.dumps({"$schema": _DIALECT, **schema, "title": title}, indent=2) + "\n"
 
 
+def files() -> dict[Path, str]:
+    """Return the text of each schema by its file."""
+    editors = {EDITORS / name: schema for name, schema in editor_schemas.schemas().items()}
+    made = {file: json.dumps({"$schema": _DIALECT, **one}, indent=2) + "\n" for file, one in editors.items()}
+    return made | {FOLDER / name: text for name, text in schemas().items()}
+
+
 def main(argv: Sequence[str]) -> int:
     """Write the schemas, or with ``--check`` compare them; return the exit code."""
-    stale = [name for name, text in schemas().items() if _on_disk(name) != text]
-    unknown = sorted({file.name for file in FOLDER.glob("*.schema.json")} - schemas().keys())
+    made = files()
+    stale = [file for file, text in made.items() if not file.exists() or file.read_text(encoding="utf-8") != text]
+    there = {file for folder in {EDITORS, FOLDER} for file in folder.glob("*.schema.json")}
+    unknown = sorted(there - made.keys())
     if "--check" in argv:
-        for name in [*stale, *unknown]:
-            print(f"{FOLDER / name} differs from the contracts: run `python -m localcloud.schemas`.", file=sys.stderr)
+        for file in [*stale, *unknown]:
+            print(f"{file} differs from the models: run `python -m localcloud.schemas`.", file=sys.stderr)
         return 1 if stale or unknown else 0
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in stale:
-        (FOLDER / name).write_text(schemas()[name], encoding="utf-8")
-        print(f"wrote {FOLDER / name}")
-    for name in unknown:
-        (FOLDER / name).unlink()
-        print(f"removed {FOLDER / name}")
+    for file in stale:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(made[file], encoding="utf-8")
+        print(f"wrote {file}")
+    for file in unknown:
+        file.unlink()
+        print(f"removed {file}")
     return 0
-
-
-def _on_disk(name: str) -> str | None:
-    file = FOLDER / name
-    return file.read_text(encoding="utf-8") if file.exists() else None
 
 
 if __name__ == "__main__":

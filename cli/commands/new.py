@@ -87,11 +87,13 @@ def _files() -> Iterator[Path]:
 
 
 def _text(file: Path, name: str, project: Path) -> str:
-    text = file.read_text(encoding="utf-8")
-    if file.name in ("samconfig.toml", "README.md"):
-        platform = Path(os.path.relpath(ROOT, project.resolve())).as_posix()
-        here = Path(os.path.relpath(project.resolve(), ROOT)).as_posix()
-        text = text.replace("PLATFORM", platform).replace("PROJECT", here)
-    if file.name == "samconfig.toml":
-        name = name.replace("_", "-")  # a stack's name has no _
-    return text.replace(_STANDS_FOR, name)
+    # An editor reads a schema's path from the file that names it; `sam` and a reader, from the project's folder.
+    beside = (project / file.relative_to(SCAFFOLD)).parent if file.suffix == ".yaml" else project
+    stands_for = {
+        "PLATFORM": Path(os.path.relpath(ROOT, beside.resolve())).as_posix(),
+        "PROJECT": Path(os.path.relpath(project.resolve(), ROOT)).as_posix(),
+        # A stack's name has no _.
+        _STANDS_FOR: name.replace("_", "-") if file.name == "samconfig.toml" else name,
+    }
+    # In one pass: a folder of the path may have such a name itself.
+    return re.sub("|".join(stands_for), lambda found: stands_for[found[0]], file.read_text(encoding="utf-8"))
