@@ -1,0 +1,1 @@
+"""The itdesk playbook: an IT service desk that resets passwords and grants access to applications."""

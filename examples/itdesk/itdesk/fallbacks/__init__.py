@@ -1,0 +1,1 @@
+"""Fallbacks: one script for each intent with a known solution."""
