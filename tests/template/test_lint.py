@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from localcloud.cloud import ROOT
 from tests.template.rendered import BUSINESS, TEMPLATE, Template, of_type, workflow
 
 #: One of each partition, and two whose models differ.
@@ -21,7 +22,10 @@ def complaints(text: str, regions: tuple[str, ...] = REGIONS[:1]) -> list[str]:
     return [str(match) for match in lint(text, config=ManualArgs(regions=[*regions]))]
 
 
-@pytest.mark.parametrize("file", [TEMPLATE, BUSINESS], ids=lambda file: file.name)
+PROJECTS = [ROOT / "scaffold" / "business.yaml", ROOT / "examples" / "itdesk" / "business.yaml"]
+
+
+@pytest.mark.parametrize("file", [TEMPLATE, BUSINESS, *PROJECTS], ids=lambda file: f"{file.parent.name}/{file.name}")
 def test_a_template_as_written_is_clean(file: Path) -> None:
     assert complaints(file.read_text(encoding="utf-8")) == []
 
