@@ -95,7 +95,7 @@ def models(top: type[BaseModel]) -> dict[str, type[BaseModel]]:
     def add(model: type[BaseModel]) -> None:
         if found.setdefault(model.__name__, model) is model:
             for field in model.model_fields.values():
-                for one in _models_in(field.annotation):
+                for one in models_in(field.annotation):
                     if one.__name__ not in found:
                         add(one)
 
@@ -103,11 +103,12 @@ def models(top: type[BaseModel]) -> dict[str, type[BaseModel]]:
     return found
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models in the type of a field."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for inside in get_args(annotation):
-        yield from _models_in(inside)
+        yield from models_in(inside)
 
 
 def meanings(model: type[BaseModel]) -> dict[str, str]:

@@ -4,18 +4,21 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ballast.errors import BallastError, PlaybookInvalid
 from ballast.models.catalog import OWN_FILE
-from ballast.playbook import Playbook
+from ballast.playbook import AgentConfig, Playbook
 from ballast.playbook.load import playbook_in
+from ballast.playbook.servers.declaration import Declaration
 from cli.checks import Finding
 from cli.commands.models import GUARDRAIL, problems, retirements
 from cli.commands.prices import names_twice
 from localcloud.cloud import ROOT
+from localcloud.editor_schemas import models_in
 from localcloud.model_arns import PARAMETER
 from localcloud.project import project_of
 from localcloud.template import TemplateInvalid
@@ -57,11 +60,24 @@ def _fields(default: str, said: str, error: ValidationError) -> Iterator[Finding
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         field = ".".join(str(step) for step in item["loc"])
         if item["type"] == "extra_forbidden":
-            yield Finding("error", file, field, "There is no such setting.", "Correct its name, or remove it.")
+            yield Finding("error", file, field, "There is no such setting.", _instead(error.title, item["loc"]))
         elif item["type"] == "missing":
             yield Finding("error", file, field, "It is missing.", "Add it.")
         else:
             yield Finding("error", file, field, f"{item['msg']}.", "Correct its value.")
+
+
+def _instead(title: str, path: Sequence[int | str]) -> str:
+    """Return what to write for an unknown setting: the nearest one that may stand there, or all of them."""
+    here: list[type[BaseModel]] = [one for one in (AgentConfig, Declaration) if one.__name__ == title]
+    for step in path[:-1]:
+        fields = [one.model_fields[step] for one in here if isinstance(step, str) and step in one.model_fields]
+        here = [inner for field in fields for inner in models_in(field.annotation)] or here
+    known = sorted({field.alias or name for one in here for name, field in one.model_fields.items()})
+    if not known:
+        return "Correct its name, or remove it."
+    near = get_close_matches(str(path[-1]), known, n=1)
+    return f"Write {near[0]}, or remove it." if near else f"Remove it. What may stand there: {', '.join(known)}."
 
 
 def model_findings(playbook: Playbook, today: date) -> Iterator[Finding]:

@@ -10,8 +10,10 @@ import pytest
 from cli import main
 from cli.checks import Checked, Finding, checked
 from cli.commands.new import write
+from localcloud.cloud import ROOT
 
 TODAY = date(2026, 11, 29)
+EXAMPLE = ROOT / "examples" / "itdesk"
 
 
 @pytest.fixture(scope="module")
@@ -343,3 +345,43 @@ def test_the_bundled_playbook_has_no_error_and_no_warning() -> None:
     found = checked(Path(__file__).parents[3] / "layers" / "playbook", today=TODAY)
 
     assert [one for one in found.findings if one.level != "hint"] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "remedy"),
+    [
+        ("ground_answers:", "ground_answer:", "ground_answer", "Write ground_answers, or remove it."),
+        ("turns: 8", "turnz: 8", "limits.turnz", "Write turns, or remove it."),
+        (
+            "account_status:\n    description:",
+            "account_status:\n    descripton:",
+            "intents.account_status.descripton",
+            "Write description, or remove it.",
+        ),
+        (
+            "account_status:\n    description:",
+            "account_status:\n    zzz:",
+            "intents.account_status.zzz",
+            "Remove it. What may stand there: answer_schema, description, fallback_starts_clean, limits, writes.",
+        ),
+    ],
+)
+def test_an_unknown_setting_is_told_what_may_stand_there(
+    old: str, new: str, field: str, remedy: str, sound: Path, tmp_path: Path
+) -> None:
+    found = found_in(with_changes(sound, tmp_path, (AGENT, old, new)))
+
+    (finding,) = matching(found, "error", AGENT, field)
+    assert finding.remedy == remedy
+
+
+def test_an_unknown_setting_of_a_server_is_told_what_may_stand_there(tmp_path: Path) -> None:
+    project = tmp_path / "itdesk"
+    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    file = project / "itdesk" / "servers" / "idp.yaml"
+    file.write_text(file.read_text().replace("    on_rollback:", "    on_rolback:"))
+
+    found = found_in(project)
+
+    (finding,) = matching(found, "error", "servers/idp.yaml", "tools.resetPassword.on_rolback")
+    assert finding.remedy == "Write on_rollback, or remove it."

@@ -80,13 +80,16 @@ def _loader(yaml: Any) -> Any:
 
 
 def checked_declaration(file: Path, data: Any) -> Declaration:
-    """Return ``data``, the content of ``file``, as a declaration. Raises ``PlaybookInvalid``."""
+    """Return ``data``, the content of ``file``, as a declaration.
+
+    Raises ``PlaybookInvalid``; where fields are wrong, its cause is pydantic's error.
+    """
     if not isinstance(data, Mapping):
         raise PlaybookInvalid(f"{file}: must have the keys server and tools. Write it with `ballast import`.")
     try:
         made = Declaration.model_validate_json(canonical(data))
     except ValidationError as problem:
-        raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from None
+        raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from problem
     except (TypeError, ValueError):
         raise PlaybookInvalid(
             f"{file}: holds something that JSON has not: a date, a NaN, a key that is no text."
