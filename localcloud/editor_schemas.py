@@ -13,6 +13,7 @@ A schema refuses what has a wrong name or type. What fields say of each other, t
 
 import re
 from collections.abc import Iterator
+from inspect import cleandoc
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -114,12 +115,11 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 def meanings(model: type[BaseModel]) -> dict[str, str]:
     """Return what a model's docstring says of its fields, by name."""
     lines: list[tuple[list[str], str]] = []
-    for line in (model.__doc__ or "").splitlines()[1:]:
-        found = _LINE.fullmatch(line.strip())
-        indent = len(line) - len(line.lstrip())
-        if found and indent <= 4 and all(name in model.model_fields for name in found[1].split(", ")):
+    for line in cleandoc(model.__doc__ or "").splitlines()[1:]:
+        found, inside = _LINE.fullmatch(line), line[:1].isspace()
+        if found and not inside and all(name in model.model_fields for name in found[1].split(", ")):
             lines.append((found[1].split(", "), found[2]))
-        elif lines and indent > 4 and line.strip():
+        elif lines and inside:
             lines[-1] = lines[-1][0], f"{lines[-1][1]} {line.strip()}"
     return {name: text for names, text in lines for name in names}
 

@@ -88,7 +88,7 @@ def exists(path: str) -> bool:
 
     ``NAME`` stands for a playbook of the reader's own.
     """
-    another = path.startswith((".ballast/", ".aws-sam/", "layers/desk/", "NAME/"))
+    another = path.startswith((".ballast/", ".aws-sam/", "NAME/"))
     within = ("", "layers/ballast", "layers/ballast/ballast", "tests", "examples/itdesk")
     return another or any((ROOT / part / path).exists() for part in within)
 
