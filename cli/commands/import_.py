@@ -150,6 +150,8 @@ def _lambda(typed: Namespace) -> Imported:
 
 
 def _write(file: Path, found: Imported, only: list[str]) -> int:
+    from localcloud.cloud import ROOT
+
     if only:
         found = found.only(only)
     if file.is_file():
@@ -161,6 +163,8 @@ def _write(file: Path, found: Imported, only: list[str]) -> int:
         text, left_out = added(file, found)
     else:
         text, left_out = written(file, found)
+        schema = os.path.relpath(ROOT / "docs" / "servers.schema.json", file.parent.resolve())
+        text = f"# yaml-language-server: $schema={Path(schema).as_posix()}\n{text}"
     for line in left_out:
         print(f"left out: {line}")
     file.parent.mkdir(exist_ok=True)

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import jsonschema
 import pytest
+import yaml
 
 from cli import main
 from cli.commands.new import SCAFFOLD, checked_name
@@ -216,7 +218,7 @@ def test_the_name_stands_everywhere_and_the_scaffolds_nowhere(tmp_path: Path) ->
 
 
 def test_its_samconfig_leads_to_the_template_and_back(tmp_path: Path) -> None:
-    project = new("it_desk", tmp_path)
+    project = new("it_desk", tmp_path / "PROJECTS" / "newdesk")  # names that stand for something in the scaffold
     text = (project / "samconfig.toml").read_text()
 
     template = re.search(r'template_file = "(.*?)"', text)
@@ -229,3 +231,23 @@ def test_its_samconfig_leads_to_the_template_and_back(tmp_path: Path) -> None:
     assert (project / template[1]).resolve() == ROOT / "template.yaml"
     assert (ROOT / folder[1]).resolve() == project.resolve()
     assert (ROOT / business[1]).resolve() == (project / "business.yaml").resolve()
+
+
+def test_an_editor_finds_the_schema_of_each_file_that_names_one(tmp_path: Path) -> None:
+    project = new("it_desk", tmp_path)
+    document = ROOT / "examples" / "itdesk" / "idp.openapi.yaml"
+    typed = ["import", "openapi", str(document), "--playbook", str(project), "--name", "idp", "--private"]
+    assert main(typed) == 0
+
+    found = {
+        file.relative_to(project): re.match(r"# yaml-language-server: \$schema=(\S+)\n", file.read_text())
+        for file in project.rglob("*.yaml")
+        if file.name != "business.yaml"
+    }
+
+    assert len(found) == 8
+    for file, named in found.items():
+        assert named is not None, file
+        schema = json.loads((project / file.parent / named[1]).read_text())
+        written = yaml.safe_load((project / file).read_text())
+        jsonschema.validate(written, schema, cls=jsonschema.Draft202012Validator)
