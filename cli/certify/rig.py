@@ -10,10 +10,12 @@
 from __future__ import annotations
 
 import copy
+import http.client
 import importlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,7 +27,8 @@ from ballast.errors import PlaybookInvalid, RetryLater
 from ballast.playbook import Playbook, Tool, ToolContext, ToolFailed
 from ballast.playbook.context import Bill
 from cli.certify.surroundings import Surroundings
-from localcloud.project import package_of, seed_store
+from localcloud.moto_seams.replaced import replaced
+from localcloud.project import BUSINESS, business_of, package_of, seed_store
 
 if TYPE_CHECKING:
     from localcloud.cloud import LocalCloud
@@ -116,17 +119,13 @@ class Rig:
         self._seeded = self.seen()
 
     def _business_tables(self) -> list[str]:
+        """Return the names of the tables of business.yaml."""
         from localcloud.cloud import ROOT
         from localcloud.template import load_template
 
-        resources = load_template(ROOT / "template.yaml")["Resources"]
+        resources = load_template(business_of(self.playbook.folder) or ROOT / BUSINESS)["Resources"]
         tables = [name for name, one in resources.items() if one["Type"] == "AWS::DynamoDB::Table"]
-        platforms = set()
-        for name in tables:
-            with suppress(KeyError):
-                platforms.add(self.cloud.physical_id(name))
-        found = self._admin.get_paginator("list_tables").paginate()
-        return [name for page in found for name in page["TableNames"] if name not in platforms]
+        return [self.cloud.physical_id(name) for name in tables]
 
     def _keys(self, table: str) -> list[str]:
         return [one["AttributeName"] for one in self._admin.describe_table(TableName=table)["Table"]["KeySchema"]]
@@ -244,7 +243,7 @@ class Rig:
     def _run(self, run: Callable[[], None], end: End, now: datetime, *, fault: Fault | None, draw: int) -> None:
         self._now, self._fault = end, fault
         try:
-            with self.surroundings.of(now, draw) as around:
+            with self.surroundings.of(now, draw) as around, self._http():
                 try:
                     run()
                 except Died:
@@ -255,6 +254,27 @@ class Rig:
             self._now = self._fault = None
 
     # Requests
+
+    @contextmanager
+    def _http(self) -> Iterator[None]:
+        """Within the block, count requests of ``http.client`` as the tool's, with its faults (requests, urllib3)."""
+        connection, mine = http.client.HTTPConnection, threading.current_thread()
+        put, answer = connection.putrequest, connection.getresponse
+
+        def putrequest(self: Any, method: str, *given: Any, **options: Any) -> None:
+            if threading.current_thread() is mine:
+                rig._begins(f"http.{method}")
+            put(self, method, *given, **options)
+
+        def getresponse(self: Any) -> Any:
+            found = answer(self)
+            if threading.current_thread() is mine:
+                rig._strike("after", TimeoutError("timed out"))
+            return found
+
+        rig = self
+        with replaced(connection, "putrequest", putrequest), replaced(connection, "getresponse", getresponse):
+            yield
 
     def _client(self, service: str, *given: Any, **options: Any) -> Any:
         if service not in self._clients:
@@ -273,10 +293,14 @@ class Rig:
         if self._now is None:
             return
         name = f"{model.service_model.service_name}.{model.name}"
-        self._now.requests.append(name)
         if model.name.startswith(_CHANGES) and not model.name.startswith(_READS):
             self._now.changes.append(name)
-        self._strike("before")
+        self._begins(name)
+
+    def _begins(self, request: str) -> None:
+        if self._now is not None:
+            self._now.requests.append(request)
+            self._strike("before")
 
     def _after(self, http_response: Any, model: Any, context: Mapping[str, Any], **_: Any) -> None:
         if self._now is None:
@@ -294,14 +318,14 @@ class Rig:
         if said not in self._sent or (token is None and name != "s3.PutObject"):
             self._sent.append(said)
 
-    def _strike(self, when: str) -> None:
+    def _strike(self, when: str, lost: Exception | None = None) -> None:
         fault, end = self._fault, self._now
         if fault is None or end is None or fault.when != when or fault.at != len(end.requests) - 1:
             return
         self._fault = None
         if fault.kind == "death":
             raise Died(str(fault))
-        raise ReadTimeoutError(endpoint_url="the local cloud")
+        raise lost or ReadTimeoutError(endpoint_url="the local cloud")
 
 
 class _Watched(ToolContext):

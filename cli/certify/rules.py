@@ -76,10 +76,13 @@ class Trial:
             yield self._read()
             return
         if self._honest.peers and not rig.sees_outside:
-            yield from self._unseen()
+            yield from self._unseen(self._peer)
             return
         if self._honest.how != "ok":
             yield self._failure_leaves_nothing()
+            return
+        if not differences(self._base, self._done):
+            yield from self._nothing_seen()
             return
         yield self._failure()
         if self._policy.honours_key:
@@ -220,20 +223,32 @@ class Trial:
                 "Declare effect=Write(…), or leave the change out.",
             )
         if self._honest.peers and not self._rig.sees_outside:
-            return self._blind("read")
+            return next(self._unseen(self._peer, ("read",)))
         return self._held("read")
 
-    def _blind(self, rule: str) -> Finding:
-        return self._not_tried(
-            rule,
-            f"It connects to {self._honest.peers[0][0]}, and nothing tells what that has done.",
-            "Start a double of the service in the playbook's store package, and give the package seen_outside().",
-            needed=True,
-        )
+    @property
+    def _peer(self) -> str:
+        return f"It connects to {self._honest.peers[0][0]}, and nothing tells what that has done."
 
-    def _unseen(self) -> Iterator[Finding]:
-        for rule in ("failure", "key", "verify", "interrupted", "undo"):
-            yield self._blind(rule)
+    def _nothing_seen(self) -> Iterator[Finding]:
+        """Say of a write that left nothing whether its process remembers the call, or its effect is out of sight."""
+        self._rig.fresh(self._sample.before)
+        self._rig.attempt(self._sample, key=f"{self._sample.context.idempotency_key}-another")
+        if differences(self._base, self._rig.seen()):
+            yield self._broken(
+                "key",
+                "In fresh tables it did nothing under its key, and something under another key: its process remembers.",
+                "Keep the key with the effect, in one transaction (ctx.write_once): another attempt has another process.",
+            )
+            return
+        yield from self._unseen("It returned a result, and nothing that can be seen has changed.")
+
+    def _unseen(
+        self, why: str, rules: tuple[str, ...] = ("failure", "key", "verify", "interrupted", "undo")
+    ) -> Iterator[Finding]:
+        remedy = "Start a double of the service in the playbook's store package, and give the package seen_outside()."
+        for rule in rules:
+            yield self._not_tried(rule, why, remedy, needed=True)
 
     # Writes
 
@@ -333,7 +348,8 @@ class Trial:
     def _interrupted(self) -> Finding:
         faults = self._faults("death")
         if not faults:
-            return self._not_tried("interrupted", "It asks nothing of AWS.")
+            remedy = "Try it by hand: docs/testing-your-playbook.md."
+            return self._not_tried("interrupted", "It makes no request that can be interrupted: neither by an AWS client nor by http.client.", remedy)
         for fault in faults:
             self._rig.fresh(self._sample.before)
             if self._rig.attempt(self._sample, fault=fault).how != "died":
@@ -399,6 +415,7 @@ class Trial:
         if end.how != "ok":
             seen = f"{undo.name} did not undo what had just been done: {_told(end)}."
             return self._broken("undo", seen, "It must undo what the call has recorded.")
+        self.undo_sample = undoing
         undone = rig.seen()
         if wrong := self._not_restored(undone):
             remedy = f"{undo.name} restores what {tool.name} changed, and nothing else."
@@ -408,7 +425,6 @@ class Trial:
             if more := differences(undone, rig.seen()):
                 seen = f"A second attempt at {undo.name} under the same key did more: {more}."
                 return self._broken("undo", seen, f"{undo.name}: use ctx.write_once, or look first what there is.")
-        self.undo_sample = undoing
         return self._held("undo")
 
     def _not_restored(self, undone: Seen) -> str:

@@ -65,6 +65,7 @@ def certify(
     sampled: set[str] = set()
     refused: dict[str, str] = {}
     played: set[str] = set()
+    tried: set[str] = set()
     for scenario in scenarios:
         say(f"{scenario.name}: playing it")
         try:
@@ -73,7 +74,7 @@ def certify(
                 heard = _heard_in(cloud, scenario, saved_runs)
                 refused |= heard.refused
                 samples = _samples(scenario, heard)
-                for sample in _chosen(samples):
+                for sample in _chosen(samples, tried):
                     findings += _tried(rig, playbook, sample, sampled, say)
                 intent = scenario.request.intent
                 if intent in playbook.fallbacks and intent not in played and samples:
@@ -136,12 +137,16 @@ def _samples(scenario: Scenario, heard: _Heard) -> list[Sample]:
     return made
 
 
-def _chosen(samples: list[Sample]) -> list[Sample]:
+def _chosen(samples: list[Sample], tried: set[str]) -> list[Sample]:
+    """Return the samples to try: none that was ``tried`` after the same writes, and few of one tool."""
     counts: dict[str, int] = {}
     chosen = []
     for sample in samples:
-        counts[sample.tool.name] = counts.get(sample.tool.name, 0) + 1
-        if counts[sample.tool.name] <= MOST_SAMPLES:
+        name = sample.tool.name
+        same = repr([(one.tool.name, one.args) for one in (*sample.before, sample)])
+        if same not in tried and counts.get(name, 0) < MOST_SAMPLES:
+            tried.add(same)
+            counts[name] = counts.get(name, 0) + 1
             chosen.append(sample)
     return chosen
 

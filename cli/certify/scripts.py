@@ -35,6 +35,9 @@ _IO = {"open", "connect", "connect_ex", "sendto", "system", "fork", "posix_spawn
 #: What a call of the standard library may read for itself: the import system, and lines of the log.
 _EXCUSED = ("importlib", "/logging/", "/warnings.py", "/linecache.py", "/traceback.py")
 
+#: os.environ is written in Python.
+_OF_ENVIRON = [getattr(type(os.environ), name).__code__ for name in ("__getitem__", "__iter__", "__len__")]
+
 Outcome = Any
 
 
@@ -141,10 +144,7 @@ def _watched(folder: str, reads: list[str]) -> Iterator[None]:
             name, of = getattr(function, "__name__", ""), getattr(function, "__self__", None)
             what = _forbidden(name, of)
         elif event == "call":
-            # os.environ is Python's own.
-            code = frame.f_code
-            of_environ = code.co_filename == os.__file__ and code.co_qualname == "_Environ.__getitem__"
-            what = "the environment" if of_environ else None
+            what = "the environment" if frame.f_code in _OF_ENVIRON else None
         else:
             return
         if what is not None and (where := _place(frame, folder)) is not None:
