@@ -24,9 +24,7 @@ def parser() -> argparse.ArgumentParser:
     _new(_explained(commands.add_parser("new", help="write a project that runs at once"), help_texts.NEW))
     _check(_explained(commands.add_parser("check", help="check a playbook without a model"), help_texts.CHECK))
     _test(_explained(commands.add_parser("test", help="play a playbook's scenarios"), help_texts.TEST))
-    _certify(
-        _explained(commands.add_parser("certify", help="try what a playbook's tools declare"), help_texts.CERTIFY)
-    )
+    _certify(_explained(commands.add_parser("certify", help="try what a playbook's tools declare"), help_texts.CERTIFY))
     _run(_explained(commands.add_parser("run", help="run one request"), help_texts.RUN))
     _trace(_explained(commands.add_parser("trace", help="show a saved run as a timeline"), help_texts.TRACE))
     _answer(_explained(commands.add_parser("answer", help="answer a run that waits for a person"), help_texts.ANSWER))

@@ -140,7 +140,7 @@ class Trial:
             return self._broken(
                 "repeatable",
                 seen,
-                "It remembers something in its process. Another attempt runs in another process: keep state in a table, "
+                "It remembers something in its process, and another attempt has another one: keep state in a table, "
                 "and take the time from ctx.now.",
             )
         return self._held("repeatable")
@@ -238,7 +238,7 @@ class Trial:
             yield self._broken(
                 "key",
                 "In fresh tables it did nothing under its key, and something under another key: its process remembers.",
-                "Keep the key with the effect, in one transaction (ctx.write_once): another attempt has another process.",
+                "Keep the key with the effect, in one transaction (ctx.write_once).",
             )
             return
         yield from self._unseen("It returned a result, and nothing that can be seen has changed.")
@@ -349,7 +349,11 @@ class Trial:
         faults = self._faults("death")
         if not faults:
             remedy = "Try it by hand: docs/testing-your-playbook.md."
-            return self._not_tried("interrupted", "It makes no request that can be interrupted: neither by an AWS client nor by http.client.", remedy)
+            return self._not_tried(
+                "interrupted",
+                "It makes no request that can be interrupted: neither by an AWS client nor by http.client.",
+                remedy,
+            )
         for fault in faults:
             self._rig.fresh(self._sample.before)
             if self._rig.attempt(self._sample, fault=fault).how != "died":

@@ -113,8 +113,7 @@ def _steps(script: Fallback, request: RunRequest, outcomes: list[Outcome]) -> li
         said.append(next(running))
         for outcome in outcomes:
             if isinstance(outcome, CallFailed):
-                outcome = CallFailed(outcome.tool, outcome.status, outcome.message)
-                said.append(running.throw(outcome))
+                said.append(running.throw(CallFailed(outcome.tool, outcome.status, outcome.message)))
             else:
                 said.append(running.send(outcome))
     except StopIteration as end:

@@ -1,7 +1,7 @@
-"""What a tool could read besides its arguments and its context: the clock and randomness, set by the rig; connections.
+"""What a tool could read besides its arguments and its context: the clock and randomness, set by the rig.
 
-The playbook's own modules get a clock that stands still and moves when they sleep. Randomness is drawn from a number, so
-that the same attempt twice differs only by what its process remembers. An audit hook notes connections.
+The playbook's own modules get a clock that stands still and moves when they sleep. Randomness is drawn from a number,
+so that the same attempt twice differs only by what its process remembers. An audit hook notes connections.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Surroundings:
             around.slept_s += max(0.0, length)
 
         stands_for = _stand_ins(seconds, sleep)
-        urandom, drawn = os.urandom, random.Random(draw)
+        urandom, drawn = os.urandom, random.Random(draw)  # noqa: S311 - it must be the same again
 
         def bytes_drawn(count: int) -> bytes:
             return drawn.randbytes(count) if threading.current_thread() is mine else urandom(count)
@@ -101,14 +101,14 @@ def _stand_ins(seconds: Any, sleep: Any) -> dict[int, Any]:
 
         @classmethod
         def today(cls) -> Any:
-            return datetimes.datetime.fromtimestamp(seconds())
+            return datetimes.datetime.fromtimestamp(seconds())  # noqa: DTZ006 - as Python's own
 
     class Date(datetimes.date, metaclass=LikeReal):
         @classmethod
         def today(cls) -> Any:
-            return datetimes.date.fromtimestamp(seconds())
+            return datetimes.datetime.fromtimestamp(seconds()).date()  # noqa: DTZ006 - as Python's own
 
-    clocks = {name: seconds for name in ("time", "monotonic", "perf_counter")}
+    clocks = dict.fromkeys(("time", "monotonic", "perf_counter"), seconds)
     clocks |= {f"{name}_ns": lambda: int(seconds() * 1_000_000_000) for name in list(clocks)}
     made = {id(getattr(time, name)): function for name, function in clocks.items()} | {id(time.sleep): sleep}
     return made | {

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from ballast.playbook import Change, ToolContext
 from pydantic import BaseModel, ConfigDict
+
+from ballast.playbook import Change, ToolContext
 
 
 class Box(BaseModel):

@@ -2,10 +2,12 @@
 
 import http.client
 import itertools
+from contextlib import suppress
 from typing import Any
 
-from ballast.playbook import Approval, CallLimits, Read, ToolContext, ToolFailed, Write, tool
 from pydantic import BaseModel, ConfigDict
+
+from ballast.playbook import Approval, CallLimits, Read, ToolContext, ToolFailed, Write, tool
 
 from ..box import Box, Count, add, add_once, added, count
 from ..double import address
@@ -204,10 +206,8 @@ def result_unfit(args: Box, ctx: ToolContext) -> Count:
 @tool(effect=Write(honours_key=True))
 def error_swallowed(args: Box, ctx: ToolContext) -> Count:
     """Add."""
-    try:
+    with suppress(Exception):
         add_once(ctx, 1, args.id)
-    except Exception:
-        pass
     return Count(count=11)
 
 
@@ -228,5 +228,3 @@ def honest_add(args: Box, ctx: ToolContext) -> Count:
     if (done := added(ctx)) is not None:
         return done
     return add_once(ctx, 1, args.id)
-
-
