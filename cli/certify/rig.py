@@ -35,7 +35,19 @@ if TYPE_CHECKING:
 
 #: Operations that change something, by the start of their names.
 _CHANGES = ("Put", "Update", "Delete", "Create", "Transact", "BatchWrite", "BatchExecute", "Execute", "Send", "Publish")
-_CHANGES += ("Start", "Stop", "Copy", "Complete", "Abort", "Tag", "Untag", "Purge", "Change", "Rotate", "Restore")
+_CHANGES_ELSEWHERE = (
+    "Start",
+    "Stop",
+    "Copy",
+    "Complete",
+    "Abort",
+    "Tag",
+    "Untag",
+    "Purge",
+    "Change",
+    "Rotate",
+    "Restore",
+)
 _READS = ("TransactGet",)
 #: Parameters by which a service counts repeated requests once.
 _TOKENS = ("MessageDeduplicationId", "ClientRequestToken", "ClientToken", "IdempotencyToken")
@@ -108,7 +120,7 @@ class Rig:
 
     def __init__(self, cloud: LocalCloud, playbook: Playbook, seed: int) -> None:
         self.cloud, self.playbook, self._seed = cloud, playbook, seed
-        self._admin = cloud.session.client("dynamodb")
+        self._dynamodb = cloud.session.client("dynamodb")
         self._tables = {name: self._keys(name) for name in self._business_tables()}
         self._clients: dict[str, Any] = {}
         self._sent: list[str] = []
@@ -129,7 +141,7 @@ class Rig:
         return [self.cloud.physical_id(name) for name in tables]
 
     def _keys(self, table: str) -> list[str]:
-        return [one["AttributeName"] for one in self._admin.describe_table(TableName=table)["Table"]["KeySchema"]]
+        return [one["AttributeName"] for one in self._dynamodb.describe_table(TableName=table)["Table"]["KeySchema"]]
 
     def _store_package(self) -> Any:
         with suppress(ImportError):
@@ -150,10 +162,9 @@ class Rig:
         """Return what stands now."""
         found: Seen = {}
         for table, keys in self._tables.items():
-            items = [item for page in self._admin.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-                     for item in page["Items"]]  # fmt: skip
-            found[table] = {json.dumps([item[key] for key in keys], sort_keys=True, default=repr): item
-                            for item in items}  # fmt: skip
+            pages = self._dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+            items = [item for page in pages for item in page["Items"]]
+            found[table] = {_key_of(item, keys): item for item in items}
         found["sent elsewhere"] = dict.fromkeys(self._sent, 1) | {
             f"{one} (again)": self._sent.count(one) for one in self._sent if self._sent.count(one) > 1
         }
@@ -189,10 +200,10 @@ class Rig:
         for table, keys in self._tables.items():
             for key, item in now[table].items():
                 if key not in wanted[table]:
-                    self._admin.delete_item(TableName=table, Key={name: item[name] for name in keys})
+                    self._dynamodb.delete_item(TableName=table, Key={name: item[name] for name in keys})
             for key, item in wanted[table].items():
                 if now[table].get(key) != item:
-                    self._admin.put_item(TableName=table, Item=item)
+                    self._dynamodb.put_item(TableName=table, Item=item)
 
     def attempt(
         self,
@@ -307,7 +318,7 @@ class Rig:
         if self._now is None:
             return
         name = f"{model.service_model.service_name}.{model.name}"
-        if model.name.startswith(_CHANGES) and not model.name.startswith(_READS):
+        if _is_change(model.name):
             self._now.changes.append(name)
         self._begins(name)
 
@@ -320,7 +331,7 @@ class Rig:
         if self._now is None:
             return
         service = model.service_model.service_name
-        changes = model.name.startswith(_CHANGES) and not model.name.startswith(_READS)
+        changes = _is_change(model.name)
         if changes and service != "dynamodb" and http_response.status_code < 300:
             self._note(f"{service}.{model.name}", context.get("certified", {}))
         self._strike("after")
@@ -340,6 +351,14 @@ class Rig:
         if fault.kind == "death":
             raise Died(str(fault))
         raise lost or ReadTimeoutError(endpoint_url="the local cloud")
+
+
+def _key_of(item: Mapping[str, Any], keys: Sequence[str]) -> str:
+    return json.dumps([item[key] for key in keys], sort_keys=True, default=repr)
+
+
+def _is_change(operation: str) -> bool:
+    return operation.startswith((*_CHANGES, *_CHANGES_ELSEWHERE)) and not operation.startswith(_READS)
 
 
 class _Watched(ToolContext):

@@ -20,7 +20,6 @@ from ballast.errors import SchemaViolation
 from ballast.playbook import Effect, Playbook
 from cli.certify.report import Finding
 from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
-from functions.executor.downstream import InDoubt, found
 
 #: Seconds between an attempt and the next one under its key.
 LATER_S = 97.0
@@ -71,7 +70,7 @@ class Trial:
         yield self._repeatable()
         yield self._money()
         yield self._timeout()
-        yield from self._questions()
+        yield from self._asked_before()
         if self._tool.effect is Effect.READ:
             yield self._read()
             return
@@ -187,7 +186,7 @@ class Trial:
             )
         return self._held("timeout")
 
-    def _questions(self) -> Iterator[Finding]:
+    def _asked_before(self) -> Iterator[Finding]:
         asked = {"precondition": self._tool.approval.precondition}
         asked["moves_key"] = self._tool.moves.key if self._tool.moves is not None else None
         for name, rule in asked.items():
@@ -209,7 +208,7 @@ class Trial:
                 yield self._broken(
                     name,
                     f"Asked twice, it said {_short(one)} and {_short(other)}.",
-                    "Return facts of the store alone, without a time or an id of the question.",
+                    "Return facts of the store alone, without a time or a random id.",
                 )
             else:
                 yield self._held(name)
@@ -334,16 +333,26 @@ class Trial:
         answer, end = self._rig.ask(verify, self._sample, key=key)
         if end.how != "ok":
             return _Verified(False, problem=f"raised {end.message}")
-        said = found(self._tool, lambda: answer, str)
-        if said is None:
+        if answer is None or (answer is False and not self._may_be_false):
             return _Verified(False)
-        if isinstance(said, InDoubt):
-            return _Verified(False, problem=f"gave no answer: {said.message}")
-        return _Verified(True, getattr(said, "result", None))
+        if isinstance(answer, str | list | tuple | dict | set) and not answer:
+            return _Verified(False, problem=f"returned {answer!r}, which is no answer: None says that nothing happened")
+        try:
+            return _Verified(True, self._tool.dump(None if answer is True and self._tool.returns_nothing else answer))
+        except Exception as problem:
+            return _Verified(False, problem=f"returned what the tool does not promise: {problem}")
+
+    @property
+    def _may_be_false(self) -> bool:
+        try:
+            self._tool.dump(False)
+        except Exception:
+            return False
+        return not self._tool.returns_nothing
 
     def _faults(self, kind: Any) -> list[Fault]:
         count = min(len(self._honest.requests), MOST_REQUESTS)
-        return [Fault(at, when, kind) for at in range(count) for when in ("before", "after")]  # type: ignore[arg-type]
+        return [Fault(at, when, kind) for at in range(count) for when in ("before", "after")]
 
     def _interrupted(self) -> Finding:
         faults = self._faults("death")

@@ -22,9 +22,7 @@ from cli.responders import ScriptedResponder
 from cli.saved_runs import SavedRuns
 from cli.scenario_runs import stack_of
 from cli.screen import Screen
-from functions.executor.downstream import Downstreams
 from localcloud.functions import FunctionError
-from localcloud.moto_seams.replaced import replaced
 from localcloud.scenarios import Scenario
 from localcloud.template import TemplateInvalid
 
@@ -71,13 +69,13 @@ def certify(
         try:
             with stack_of(scenario, playbook=folder, enforce_iam=enforce_iam) as cloud:
                 rig = Rig(cloud, playbook, scenario.seed)
-                heard = _heard_in(cloud, scenario, saved_runs)
+                heard = _heard_in(cloud, playbook, scenario, saved_runs)
                 refused |= heard.refused
                 samples = _samples(scenario, heard)
                 for sample in _chosen(samples, tried):
                     findings += _tried(rig, playbook, sample, sampled, say)
                 intent = scenario.request.intent
-                if intent in playbook.fallbacks and intent not in played and samples:
+                if intent is not None and intent in playbook.fallbacks and intent not in played and samples:
                     played.add(intent)
                     say(f"{scenario.name}: fallback {intent}")
                     first = samples[0]
@@ -93,10 +91,10 @@ def certify(
     return findings
 
 
-def _heard_in(cloud: Any, scenario: Scenario, saved_runs: SavedRuns) -> _Heard:
+def _heard_in(cloud: Any, playbook: Playbook, scenario: Scenario, saved_runs: SavedRuns) -> _Heard:
     """Play a scenario and return the calls that reached their tools."""
     heard = _Heard()
-    with _listening(heard):
+    with _listening(playbook, heard):
         silent = Screen(Console(file=io.StringIO(), markup=False, highlight=False, emoji=False))
         answers = [answer.model_dump(mode="json", exclude_none=True) for answer in scenario.people]
         made = run_and_follow(
@@ -115,15 +113,24 @@ def _heard_in(cloud: Any, scenario: Scenario, saved_runs: SavedRuns) -> _Heard:
 
 
 @contextmanager
-def _listening(heard: _Heard) -> Iterator[None]:
-    ready = Downstreams.ready
+def _listening(playbook: Playbook, heard: _Heard) -> Iterator[None]:
+    """Within the block, note each call that reaches a tool. The local cloud's functions have the same tools."""
 
-    def listened(self: Downstreams, tool: Tool, args: Any, context: ToolContext) -> Any:
-        heard.add(tool, args, context)
-        return ready(self, tool, args, context)
+    def listened(tool: Tool, function: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(args: Any, context: ToolContext) -> Any:
+            heard.add(tool, args, context)
+            return function(args, context)
 
-    with replaced(Downstreams, "ready", listened):
+        return noted
+
+    functions = {name: tool.function for name, tool in playbook.tools.items()}
+    try:
+        for tool in playbook.tools.values():
+            object.__setattr__(tool, "function", listened(tool, tool.function))
         yield
+    finally:
+        for name, tool in playbook.tools.items():
+            object.__setattr__(tool, "function", functions[name])
 
 
 def _samples(scenario: Scenario, heard: _Heard) -> list[Sample]:

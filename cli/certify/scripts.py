@@ -108,7 +108,8 @@ def _replayed(script: Fallback, request: RunRequest, outcomes: list[Outcome]) ->
 
 def _steps(script: Fallback, request: RunRequest, outcomes: list[Outcome]) -> list[Any]:
     """Return what a script proposes over these outcomes, and its end or its next call."""
-    running, said = script(request), []
+    said: list[Any] = []
+    running = script(request)
     try:
         said.append(next(running))
         for outcome in outcomes:

@@ -1,4 +1,4 @@
-"""What a tool could read besides its arguments and its context: the clock and randomness, set by the rig.
+"""The surroundings of a tool, set by the rig: the clock and randomness that it could read, and its connections.
 
 The playbook's own modules get a clock that stands still and moves when they sleep. Randomness is drawn from a number,
 so that the same attempt twice differs only by what its process remembers. An audit hook notes connections.
