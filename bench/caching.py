@@ -19,7 +19,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from multiprocessing import get_context
@@ -45,6 +45,7 @@ from ballast.playbook.agent import AgentConfig
 from ballast.playbook.first_prompt import ASK_REQUESTER, tool_config
 from ballast.playbook.inference import Caching
 from ballast.run import Run
+from ballast.values import dataclass
 from bench import NotMeasured, require
 from bench.tau2.environments import DOMAINS
 from bench.transcripts import POLICY, TAU_BENCH

@@ -384,7 +384,7 @@ def invoked(client: Callable[..., Any], tmp_path: Any, *, server: Any = None, **
     server = {"kind": "lambda", "function": {"env": "STOCK"}, **(server or {})}
     tool = {"effect": "write", "pinned": pinned("take", {"properties": {"n": {"type": "integer"}}}, None), **declared}
     (tmp_path / "stock.yaml").write_text(yaml.safe_dump({"server": server, "tools": {"take": tool}}))
-    made = declared_tools(tmp_path)["stock_take"]
+    made = {one.name: one for one in declared_tools(tmp_path)}["stock_take"]
     return made.function(made.read({"n": 2.0}), context(client, STOCK="stock-function"))
 
 
