@@ -95,6 +95,19 @@ replies): docs/testing-your-playbook.md. IAM rights of business.yaml are enforce
 not end as expected. `ballast trace RUN` shows what happened.
 """
 
+CERTIFY = """\
+Try on a playbook's own tools what they declare: keys, verify, undo, preconditions, time limits, reads, fallbacks.
+
+  ballast certify itdesk            plays the scenarios, tries every rule, writes itdesk/itdesk/certificate.json
+  ballast certify itdesk --check    says whether the certificate fits the present code
+  ballast certify itdesk --json     for machines: | jq '.findings[] | select(.state == "broken")'
+
+The calls that tools get in the scenarios are the samples. Each is made again in fresh tables: under the same key,
+with a lost answer or a death at each request, undone once and twice. A tool that no scenario calls is not
+certified. The template's parameter RequireCertificate lets Admit refuse runs of a playbook whose certificate is
+missing or does not fit. docs/certify.md has every rule. Exit code 1: something is broken or was not tried.
+"""
+
 RUN = """\
 Run one request in a local cloud and show its trace.
 

@@ -24,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
     _new(_explained(commands.add_parser("new", help="write a project that runs at once"), help_texts.NEW))
     _check(_explained(commands.add_parser("check", help="check a playbook without a model"), help_texts.CHECK))
     _test(_explained(commands.add_parser("test", help="play a playbook's scenarios"), help_texts.TEST))
+    _certify(_explained(commands.add_parser("certify", help="try what a playbook's tools declare"), help_texts.CERTIFY))
     _run(_explained(commands.add_parser("run", help="run one request"), help_texts.RUN))
     _trace(_explained(commands.add_parser("trace", help="show a saved run as a timeline"), help_texts.TRACE))
     _answer(_explained(commands.add_parser("answer", help="answer a run that waits for a person"), help_texts.ANSWER))
@@ -79,6 +80,14 @@ def _test(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--junit", metavar="FILE", help="also write the results as JUnit XML")
     sub.add_argument("--json", action="store_true", help="print the results as JSON")
     sub.add_argument("--verbose", action="store_true", help="show events, what tools print, and their tracebacks")
+    _no_iam(sub)
+
+
+def _certify(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("path", nargs="?", default=".", metavar="PATH", help="the project (default: this folder)")
+    sub.add_argument("--check", action="store_true", help="only say whether the certificate fits the present code")
+    sub.add_argument("--json", action="store_true", help="print the findings as JSON")
+    sub.add_argument("--verbose", action="store_true", help="also show what was not tried because nothing declares it")
     _no_iam(sub)
 
 

@@ -7,6 +7,7 @@
     limits    limits that no run can keep, and the worst cost of a run
     template  variables and rights of business.yaml against what the code names
     plays     scenarios that cannot be played
+    certificate  stale, or missing where it is required
 """
 
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class Checked:
 
 def checked(folder: Path, *, today: date) -> Checked:
     """Check the project, or the playbook, in ``folder``."""
+    from cli.checks.certificate import certificate
     from cli.checks.limits import limits, worst_costs
     from cli.checks.loading import load_findings, model_findings
     from cli.checks.plays import plays
@@ -70,7 +72,7 @@ def checked(folder: Path, *, today: date) -> Checked:
     costs: dict[str, int] = {}
     granted = 0
     if playbook is not None:
-        found += [*model_findings(playbook, today), *tools(playbook), *limits(playbook, today)]
+        found += [*model_findings(playbook, today), *tools(playbook), *limits(playbook, today), *certificate(playbook)]
         costs, granted = worst_costs(playbook), playbook.agent.max_grant_microusd
     if _has_code(folder):
         whole = not any(".py, line " in str(problem) for problem in problems)

@@ -75,6 +75,7 @@ class AdmitSettings(LogSettings, SealSettings, LeaseTableSettings, WindowSetting
     playbook_dir        folder of the playbook
     model_id            overrides the playbook's model; "" does not
     admission_wait_s    seconds after which a request that waits for room is refused
+    require_certificate whether runs of a playbook without a certificate that fits are refused
 
     Limits, unless an operator set others (``ballast budget``):
 
@@ -86,6 +87,7 @@ class AdmitSettings(LogSettings, SealSettings, LeaseTableSettings, WindowSetting
     playbook_dir: str
     model_id: str = ""
     admission_wait_s: Annotated[int, Field(ge=0)]
+    require_certificate: bool = False
 
 
 class Admit(Wire):
@@ -107,7 +109,10 @@ class Admit(Wire):
 
 @dataclass(frozen=True)
 class Admission:
-    """Opens or refuses runs. ``model_id`` replaces the playbook's models; "" does not."""
+    """Opens or refuses runs. ``model_id`` replaces the playbook's models; "" does not.
+
+    ``uncertified``: why every run is refused, where a certificate is required; None admits.
+    """
 
     log: RunLog
     breakers: Breakers
@@ -118,6 +123,7 @@ class Admission:
     playbook: Playbook
     model_id: str
     runtime: Runtime
+    uncertified: str | None = None
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Admission":
@@ -135,6 +141,7 @@ class Admission:
             playbook,
             playbook.models.in_region(settings.model_id, runtime.region),
             runtime,
+            _why_uncertified(playbook) if settings.require_certificate else None,
         )
 
     def admit(self, request: RunRequest, how: Admit) -> Coordinates:
@@ -153,6 +160,8 @@ class Admission:
         if begun:
             return self._as_before(request, begun)
         try:
+            if self.uncertified is not None:
+                raise NotAdmitted(f"This stack admits certified playbooks alone. {self.uncertified}")
             self.replies.check(request.reply_to, request.tenant)
             limits, mode = self._limits(request), self._check_breaker(request)
             files = self._files(request, limits)
@@ -334,6 +343,12 @@ class Admission:
         # Of a short time the fallback gets at most half, and so of the time that a person's answer adds.
         reserve_s = min(limits.fallback_reserve_s, limits.deadline_s // 2)
         return limits.model_copy(update={"fallback_reserve_s": reserve_s})
+
+
+def _why_uncertified(playbook: Playbook) -> str | None:
+    from ballast.playbook.certificate import why_uncertified  # a stack that requires none does not load it
+
+    return why_uncertified(playbook)
 
 
 def _conflict(request: RunRequest) -> RequestConflict:

@@ -82,12 +82,13 @@ def test_a_function_that_writes_the_log_or_an_escalation_knows_when_it_may_be_fo
 def test_settings_read_what_the_template_gives(function: str) -> None:
     numbers = {"MODEL_TIMEOUT_S": "100", "RETENTION_DAYS": "400"}
     numbers |= dict.fromkeys(("TENANT_RUNS", "ACCOUNT_RUNS", "ADMISSION_WAIT_S"), "100")
+    numbers |= {"REQUIRE_CERTIFICATE": "true"}
     runtime = Runtime({name: numbers.get(name, "text") for name in given(function)})
 
     for settings in settings_of(function):
         read = settings.of(runtime).model_dump()
 
-        assert {read[name.lower()] for name in given(function) if name.lower() in read} <= {"text", 100, 400}
+        assert {read[name.lower()] for name in given(function) if name.lower() in read} <= {"text", 100, 400, True}
 
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))

@@ -155,6 +155,7 @@ KINDS: dict[str, Values] = {
     "AccountRuns": whole(0, 999_999_999),
     "TenantRuns": whole(0, 999_999_999),
     "AdmissionWaitSeconds": whole(0, 86_400),
+    "RequireCertificate": choice("true", "false"),
     "EscalationAgeAlarmSeconds": whole(60, 9_999_999),
     "SnapStart": choice("on", "off"),
     "QueueConcurrency": whole(2, 1_000),

@@ -155,3 +155,18 @@ def test_a_missing_log_is_named(stack: Stack) -> None:
 
     with pytest.raises(SettingInvalid, match="RUN_LOG_TABLE"):
         admit(stack, "no-log")
+
+
+def test_a_stack_that_requires_a_certificate_refuses_a_playbook_without_one_and_records_why(stack: Stack) -> None:
+    stack.environs["admit"] = {**stack.environs["admit"], "REQUIRE_CERTIFICATE": "true"}
+
+    with pytest.raises(NotAdmitted, match=r"certificate.json: the playbook has no certificate. Run `ballast certify`"):
+        admit(stack, "uncertified")
+
+    assert log_of("uncertified")
+
+
+def test_a_stack_that_requires_none_admits(stack: Stack) -> None:
+    stack.environs["admit"] = {**stack.environs["admit"], "REQUIRE_CERTIFICATE": "false"}
+
+    assert admit(stack, "certificate-not-required")["run_id"]

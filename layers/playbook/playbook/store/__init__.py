@@ -7,4 +7,7 @@ The entities that a reader may rely on are listed in ``well_known``.
 from .generate import Store, generate
 from .put import SeedIncomplete, put_store, seed_store
 
-__all__ = ["SeedIncomplete", "Store", "generate", "put_store", "seed_store"]
+__all__ = ["TRACES", "SeedIncomplete", "Store", "generate", "put_store", "seed_store"]
+
+#: What an undo may leave changed: each change of a customer has a version.
+TRACES = ("version",)

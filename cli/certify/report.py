@@ -1,0 +1,65 @@
+"""Findings of a certification: for each tool, fallback and rule, held, broken or not tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["held", "broken", "not tried"]
+
+#: Each rule, in the order in which it is shown.
+RULES = {
+    "sampled": "a scenario calls it",
+    "result": "its result fits its annotation",
+    "arguments": "it leaves its arguments as they are",
+    "repeatable": "the same call in the same store has the same result and the same effect",
+    "money": "an amount of money is no float",
+    "timeout": "it waits no longer than ctx.timeout_s",
+    "read": "it changes nothing",
+    "failure": "an error that it calls certain leaves nothing behind, and a result comes with its effect",
+    "key": "a second attempt under the same key has no second effect, and the same result",
+    "verify": "verify finds an effect that is whole, with its result, under its key, and nothing else",
+    "interrupted": "an attempt that dies at any request is resolved to one effect",
+    "undo": "its undo restores what was there, and nothing else; twice is once",
+    "precondition": "it reads the same twice, and changes nothing",
+    "moves_key": "it reads the same twice, and changes nothing",
+    "pure": "a fallback follows from the request and the results alone",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one rule says of one tool or fallback.
+
+    of        the tool's name, or `fallback INTENT`
+    scenario  whose call it was; "" for none
+    seen      what was seen, or why it was not tried
+    remedy    what to do about it
+    needed    whether a rule that was not tried keeps the certificate back
+    """
+
+    of: str
+    rule: str
+    state: State
+    scenario: str = ""
+    seen: str = ""
+    remedy: str = ""
+    needed: bool = False
+
+
+def summed_up(findings: Iterable[Finding]) -> list[Finding]:
+    """Return one finding for each tool and rule: broken if any is, else held if any is, else not tried."""
+    rank = {"broken": 0, "held": 1, "not tried": 2}
+    best: dict[tuple[str, str], Finding] = {}
+    for one in findings:
+        at = (one.of, one.rule)
+        if at not in best or (rank[one.state], not one.needed) < (rank[best[at].state], not best[at].needed):
+            best[at] = one
+    order = list(RULES)
+    return sorted(best.values(), key=lambda one: (one.of, order.index(one.rule)))
+
+
+def certified(findings: Iterable[Finding]) -> bool:
+    """Return whether every rule held that can be tried."""
+    return not any(one.state == "broken" or (one.state == "not tried" and one.needed) for one in findings)

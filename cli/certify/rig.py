@@ -1,0 +1,414 @@
+"""A rig for one call: fresh tables, the tool's own AWS clients, and a fault at any of its requests.
+
+::
+
+    fresh ─▶ the seeded tables, and the writes that the scenario made before
+    attempt ─▶ the tool's function, with a fault ─▶ how it ended, what it asked AWS for, how long it took
+    seen ─▶ what stands now: the items, what was sent elsewhere, and what a double of the playbook has counted
+"""
+
+from __future__ import annotations
+
+import copy
+import http.client
+import importlib
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from botocore.exceptions import ReadTimeoutError
+
+from ballast.contracts.wire import canonical
+from ballast.errors import PlaybookInvalid, RetryLater
+from ballast.playbook import Playbook, Tool, ToolContext, ToolFailed
+from ballast.playbook.context import Bill
+from cli.certify.surroundings import Surroundings
+from localcloud.moto_seams.replaced import replaced
+from localcloud.project import BUSINESS, business_of, package_of, seed_store
+
+if TYPE_CHECKING:
+    from localcloud.cloud import LocalCloud
+
+#: Operations that change something, by the start of their names.
+_CHANGES = ("Put", "Update", "Delete", "Create", "Transact", "BatchWrite", "BatchExecute", "Execute", "Send", "Publish")
+_CHANGES_ELSEWHERE = (
+    "Start",
+    "Stop",
+    "Copy",
+    "Complete",
+    "Abort",
+    "Tag",
+    "Untag",
+    "Purge",
+    "Change",
+    "Rotate",
+    "Restore",
+)
+_READS = ("TransactGet",)
+#: Parameters by which a service counts repeated requests once.
+_TOKENS = ("MessageDeduplicationId", "ClientRequestToken", "ClientToken", "IdempotencyToken")
+#: Items of ``ctx.write_once``; they stay, whatever is undone.
+MARKER = "marker#"
+
+
+class Died(BaseException):
+    """Ends an attempt as the end of its process would: no tool can catch it as an ``Exception``."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault at the ``at``-th request (from 0): the process dies, or the answer is lost, before or after it."""
+
+    at: int
+    when: Literal["before", "after"]
+    kind: Literal["death", "lost"] = "death"
+
+    def __str__(self) -> str:
+        what = "The process died" if self.kind == "death" else "The answer was lost"
+        return f"{what} {self.when} request {self.at + 1}"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A call that a scenario made. ``before``: the writes before it, oldest first."""
+
+    scenario: str
+    tool: Tool
+    args: Any
+    context: ToolContext
+    before: tuple[Sample, ...] = ()
+
+
+@dataclass
+class End:
+    """How an attempt ended.
+
+    how       ok, failed (``ToolFailed``), again (``RetryLater``), died, unfit (its result) or raised
+    result    as JSON, for ok
+    message   of its error
+    requests  what it asked of AWS, in order
+    changes   those of them that change something
+    took_s    seconds that it slept
+    peers     (address, its socket's timeout) of each connection that it opened itself
+    """
+
+    how: str = "died"
+    result: Any = None
+    message: str = ""
+    requests: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
+    took_s: float = 0.0
+    peers: list[tuple[str, float | None]] = field(default_factory=list)
+    asked_timeout: bool = False
+
+    @property
+    def said(self) -> tuple[str, Any]:
+        """What a planner would learn."""
+        return self.how, self.result if self.how == "ok" else self.message
+
+
+#: The items of each table by their key; what was sent elsewhere; what the playbook's double has seen.
+Seen = dict[str, dict[str, Any]]
+
+
+class Rig:
+    """Runs attempts at calls in one local cloud. ``seed``: that of the scenario."""
+
+    def __init__(self, cloud: LocalCloud, playbook: Playbook, seed: int) -> None:
+        self.cloud, self.playbook, self._seed = cloud, playbook, seed
+        self._dynamodb = cloud.session.client("dynamodb")
+        self._tables = {name: self._keys(name) for name in self._business_tables()}
+        self._clients: dict[str, Any] = {}
+        self._sent: list[str] = []
+        self._now: End | None = None
+        self._fault: Fault | None = None
+        self.surroundings = Surroundings(package_of(playbook))
+        self._store = self._store_package()
+        self._seeded = self.seen()
+        self._left: dict[tuple[str, ...], tuple[Seen, list[str]]] = {}
+
+    def _business_tables(self) -> list[str]:
+        """Return the names of the tables of business.yaml."""
+        from localcloud.cloud import ROOT
+        from localcloud.template import load_template
+
+        resources = load_template(business_of(self.playbook.folder) or ROOT / BUSINESS)["Resources"]
+        tables = [name for name, one in resources.items() if one["Type"] == "AWS::DynamoDB::Table"]
+        return [self.cloud.physical_id(name) for name in tables]
+
+    def _keys(self, table: str) -> list[str]:
+        return [one["AttributeName"] for one in self._dynamodb.describe_table(TableName=table)["Table"]["KeySchema"]]
+
+    def _store_package(self) -> Any:
+        with suppress(ImportError):
+            return importlib.import_module(f"{package_of(self.playbook)}.store")
+        return None
+
+    @property
+    def sees_outside(self) -> bool:
+        """Whether the playbook's store tells what a double of a service outside of AWS has seen."""
+        return hasattr(self._store, "seen_outside")
+
+    @property
+    def traces(self) -> frozenset[str]:
+        """Attributes that an undo may leave changed."""
+        return frozenset(getattr(self._store, "TRACES", ()))
+
+    def seen(self) -> Seen:
+        """Return what stands now."""
+        found: Seen = {}
+        for table, keys in self._tables.items():
+            pages = self._dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+            items = [item for page in pages for item in page["Items"]]
+            found[table] = {_key_of(item, keys): item for item in items}
+        found["sent elsewhere"] = dict.fromkeys(self._sent, 1) | {
+            f"{one} (again)": self._sent.count(one) for one in self._sent if self._sent.count(one) > 1
+        }
+        if self.sees_outside:
+            found["seen outside"] = {"": copy.deepcopy(self._store.seen_outside())}
+        return found
+
+    def fresh(self, before: Sequence[Sample] = ()) -> None:
+        """Restore the seeded tables, and make the writes ``before``. Raises ``PlaybookInvalid`` if one fails now.
+
+        What those writes leave is remembered, unless a double outside of the tables has part of it.
+        """
+        writes = tuple(one.context.idempotency_key for one in before)
+        if writes in self._left and not self.sees_outside:
+            tables, sent = self._left[writes]
+            self._restore(tables)
+            self._sent[:] = sent
+            return
+        if self.sees_outside:
+            seed_store(self.cloud, self.playbook, self._seed, {})
+        self._restore(self._seeded)
+        self._sent.clear()
+        for sample in before:
+            end = self.attempt(sample)
+            if end.how not in ("ok", "failed"):
+                raise PlaybookInvalid(
+                    f"{sample.scenario}: {sample.tool.name} cannot be made again as the scenario made it: {end.message}"
+                )
+        self._left[writes] = self.seen(), list(self._sent)
+
+    def _restore(self, wanted: Seen) -> None:
+        now = self.seen()
+        for table, keys in self._tables.items():
+            for key, item in now[table].items():
+                if key not in wanted[table]:
+                    self._dynamodb.delete_item(TableName=table, Key={name: item[name] for name in keys})
+            for key, item in wanted[table].items():
+                if now[table].get(key) != item:
+                    self._dynamodb.put_item(TableName=table, Item=item)
+
+    def attempt(
+        self,
+        sample: Sample,
+        *,
+        fault: Fault | None = None,
+        later_s: float = 0,
+        draw: int = 0,
+        key: str | None = None,
+    ) -> End:
+        """Run the tool once and return how it ended. ``draw``: another number gives other randomness."""
+        end = End()
+        context = self.context(sample, later_s=later_s, key=key, end=end)
+
+        def run() -> None:
+            try:
+                returned = sample.tool.function(sample.args, context)
+            except ToolFailed as problem:
+                end.how, end.message = "failed", str(problem)
+            except RetryLater as problem:
+                end.how, end.message = "again", str(problem)
+            except Exception as problem:
+                end.how, end.message = "raised", f"{type(problem).__name__}: {problem}"
+            else:
+                try:
+                    end.how, end.result = "ok", sample.tool.dump(returned)
+                except Exception as problem:
+                    end.how, end.message = "unfit", f"{problem}"
+
+        self._run(run, end, context.now, fault=fault, draw=draw)
+        end.asked_timeout = bool(getattr(context, "asked", False))
+        return end
+
+    def ask(self, rule: Callable[..., Any], sample: Sample, *, key: str | None = None) -> tuple[Any, End]:
+        """Return the answer of a ``verify``, ``precondition`` or ``moves_key``, and how it went."""
+        end, answers = End(), [None]
+        context = self.context(sample, key=key, end=end)
+
+        def run() -> None:
+            try:
+                answers[0] = rule(sample.args, context)
+                end.how = "ok"
+            except Exception as problem:
+                end.how, end.message = "raised", f"{type(problem).__name__}: {problem}"
+
+        self._run(run, end, context.now, fault=None, draw=0)
+        return answers[0], end
+
+    def context(self, sample: Sample, *, later_s: float = 0, key: str | None = None, end: End) -> ToolContext:
+        """Return the context of an attempt."""
+        given = replace(
+            sample.context,
+            now=sample.context.now + timedelta(seconds=later_s),
+            idempotency_key=key or sample.context.idempotency_key,
+            client=self._client,
+            timeout_s=sample.tool.limits.timeout_s,
+            bill=Bill(),
+            files=[],
+        )
+        return _Watched.of(given)
+
+    def _run(self, run: Callable[[], None], end: End, now: datetime, *, fault: Fault | None, draw: int) -> None:
+        self._now, self._fault = end, fault
+        try:
+            with self.surroundings.of(now, draw) as around, self._http():
+                try:
+                    run()
+                except Died:
+                    end.how, end.message = "died", str(fault)
+                finally:
+                    end.took_s, end.peers = around.slept_s, around.peers
+        finally:
+            self._now = self._fault = None
+
+    # Requests
+
+    @contextmanager
+    def _http(self) -> Iterator[None]:
+        """Within the block, count requests of ``http.client`` as the tool's, with its faults (requests, urllib3)."""
+        connection, mine = http.client.HTTPConnection, threading.current_thread()
+        put, answer = connection.putrequest, connection.getresponse
+
+        def putrequest(self: Any, method: str, *given: Any, **options: Any) -> None:
+            if threading.current_thread() is mine:
+                rig._begins(f"http.{method}")
+            put(self, method, *given, **options)
+
+        def getresponse(self: Any) -> Any:
+            found = answer(self)
+            if threading.current_thread() is mine:
+                rig._strike("after", TimeoutError("timed out"))
+            return found
+
+        rig = self
+        with replaced(connection, "putrequest", putrequest), replaced(connection, "getresponse", getresponse):
+            yield
+
+    def _client(self, service: str, *given: Any, **options: Any) -> Any:
+        if service not in self._clients:
+            client = self.cloud.runtime("ExecutorFunction").client(service, variant="certify")
+            events = client.meta.events
+            events.register("before-parameter-build", self._built)
+            events.register("before-call", self._before)
+            events.register("after-call", self._after)
+            self._clients[service] = client
+        return self._clients[service]
+
+    def _built(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+        context["certified"] = dict(params)
+
+    def _before(self, model: Any, context: Mapping[str, Any], **_: Any) -> None:
+        if self._now is None:
+            return
+        name = f"{model.service_model.service_name}.{model.name}"
+        if _is_change(model.name):
+            self._now.changes.append(name)
+        self._begins(name)
+
+    def _begins(self, request: str) -> None:
+        if self._now is not None:
+            self._now.requests.append(request)
+            self._strike("before")
+
+    def _after(self, http_response: Any, model: Any, context: Mapping[str, Any], **_: Any) -> None:
+        if self._now is None:
+            return
+        service = model.service_model.service_name
+        changes = _is_change(model.name)
+        if changes and service != "dynamodb" and http_response.status_code < 300:
+            self._note(f"{service}.{model.name}", context.get("certified", {}))
+        self._strike("after")
+
+    def _note(self, name: str, params: Mapping[str, Any]) -> None:
+        """Note an effect elsewhere; one that its service counts once is noted once."""
+        token = next((str(params[one]) for one in _TOKENS if one in params), None)
+        said = f"{name} {token or json.dumps(params, sort_keys=True, default=repr)}"
+        if said not in self._sent or (token is None and name != "s3.PutObject"):
+            self._sent.append(said)
+
+    def _strike(self, when: str, lost: Exception | None = None) -> None:
+        fault, end = self._fault, self._now
+        if fault is None or end is None or fault.when != when or fault.at != len(end.requests) - 1:
+            return
+        self._fault = None
+        if fault.kind == "death":
+            raise Died(str(fault))
+        raise lost or ReadTimeoutError(endpoint_url="the local cloud")
+
+
+def _key_of(item: Mapping[str, Any], keys: Sequence[str]) -> str:
+    return json.dumps([item[key] for key in keys], sort_keys=True, default=repr)
+
+
+def _is_change(operation: str) -> bool:
+    return operation.startswith((*_CHANGES, *_CHANGES_ELSEWHERE)) and not operation.startswith(_READS)
+
+
+class _Watched(ToolContext):
+    """A context that notes whether its tool asked for ``timeout_s``."""
+
+    asked = False
+
+    @classmethod
+    def of(cls, context: ToolContext) -> _Watched:
+        made = cls.__new__(cls)
+        for name in ToolContext.__dataclass_fields__:
+            object.__setattr__(made, name, object.__getattribute__(context, name))
+        return made
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "timeout_s":
+            object.__setattr__(self, "asked", True)
+        return object.__getattribute__(self, name)
+
+
+def differences(one: Seen, other: Seen, *, most: int = 3) -> str:
+    """Return what differs between two views of what stands, as a sentence's end; "" if nothing does."""
+    found = []
+    for place in sorted({*one, *other}):
+        before, after = one.get(place, {}), other.get(place, {})
+        for key in sorted({*before, *after}):
+            if before.get(key) == after.get(key):
+                continue
+            found.append(f"{place} {_short(key)}: {_changed(before.get(key), after.get(key))}")
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return "; ".join(found[:most]) + more
+
+
+def _changed(before: Any, after: Any) -> str:
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+        return ", ".join(f"{name} {_short(before.get(name))} → {_short(after.get(name))}" for name in names[:3])
+    if before is None or after is None:
+        return "is there" if before is None else "is gone"
+    return f"{_short(before)} → {_short(after)}"
+
+
+def _short(value: Any, most: int = 60) -> str:
+    text = value if isinstance(value, str) else canonical_or_repr(value)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def canonical_or_repr(value: Any) -> str:
+    """Return a value as JSON, or as Python shows it."""
+    try:
+        return str(canonical(value))
+    except Exception:
+        return repr(value)

@@ -1,0 +1,488 @@
+"""The rules of tools, each tried on one call of a scenario in fresh tables.
+
+::
+
+    base ─ run ─▶ done          the honest attempt: what stood before, its result, what stands after it
+    done ─ run again ─▶ done    under the same key: later, with other randomness
+    base ─ run, dies at request n ─▶ part ─ verify, run again ─▶ done
+    done ─ undo ─▶ base         and again ─▶ base
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ballast.contracts.wire import canonical
+from ballast.errors import SchemaViolation
+from ballast.playbook import Effect, Playbook
+from cli.certify.report import Finding
+from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
+
+#: Seconds between an attempt and the next one under its key.
+LATER_S = 97.0
+#: Most requests of a call at which faults are played; the first ones.
+MOST_REQUESTS = 40
+_MONEY = re.compile(r"(amount|price|cost|fee|total|balance|paid|refund|money|usd|eur|gbp|cents|salary|discount)", re.I)
+
+
+@dataclass(frozen=True)
+class _Verified:
+    """The answer of a ``verify``: found with a result, or not; or no answer, with the reason."""
+
+    found: bool
+    result: Any = None
+    problem: str = ""
+
+
+class Trial:
+    """All rules for one call. ``findings`` may be read once; ``undo_sample`` afterwards is the call that undoes it."""
+
+    def __init__(self, rig: Rig, playbook: Playbook, sample: Sample) -> None:
+        self._rig, self._playbook, self._sample = rig, playbook, sample
+        self._tool, self._policy = sample.tool, sample.tool.policy
+        self.undo_sample: Sample | None = None
+
+    def _held(self, rule: str) -> Finding:
+        return Finding(self._tool.name, rule, "held", self._sample.scenario)
+
+    def _broken(self, rule: str, seen: str, remedy: str) -> Finding:
+        return Finding(self._tool.name, rule, "broken", self._sample.scenario, seen, remedy)
+
+    def _not_tried(self, rule: str, why: str, remedy: str = "", *, needed: bool = False) -> Finding:
+        return Finding(self._tool.name, rule, "not tried", self._sample.scenario, why, remedy, needed)
+
+    def findings(self) -> Iterator[Finding]:
+        """Try every rule; yield what each says."""
+        rig, sample = self._rig, self._sample
+        rig.fresh(sample.before)
+        form = canonical_or_repr(sample.args.model_dump())
+        self._base = rig.seen()
+        self._honest = rig.attempt(sample)
+        self._done = rig.seen()
+        yield from self._arguments(form)
+        if self._honest.how in ("unfit", "raised"):
+            yield self._unfit()
+            return
+        yield self._held("result")
+        yield self._repeatable()
+        yield self._money()
+        yield self._timeout()
+        yield from self._asked_before()
+        if self._tool.effect is Effect.READ:
+            yield self._read()
+            return
+        if self._honest.peers and not rig.sees_outside:
+            yield from self._unseen(self._peer)
+            return
+        if self._honest.how != "ok":
+            yield self._failure_leaves_nothing()
+            return
+        if not differences(self._base, self._done):
+            yield from self._nothing_seen()
+            return
+        yield self._failure()
+        if self._policy.honours_key:
+            yield self._key()
+        else:
+            yield self._not_tried("key", "It declares no honours_key.")
+        if self._policy.verify is not None:
+            yield self._verify()
+        else:
+            yield self._not_tried("verify", "It declares no verify.")
+        if self._policy.resolvable:
+            yield self._interrupted()
+        else:
+            yield self._not_tried("interrupted", "It declares neither honours_key nor verify: a person looks.")
+        if self._tool.undo is not None:
+            yield self._undo()
+
+    # Every tool
+
+    def _arguments(self, form: str) -> Iterator[Finding]:
+        after = canonical_or_repr(self._sample.args.model_dump())
+        if after == form:
+            yield self._held("arguments")
+            return
+        yield self._broken(
+            "arguments",
+            f"It changed its arguments: {form[:150]} became {after[:150]}.",
+            "Copy a list or an object of the arguments before you change it.",
+        )
+
+    def _unfit(self) -> Finding:
+        if self._honest.how == "unfit":
+            return self._broken(
+                "result",
+                f"Its result is not what it promises: {self._honest.message}",
+                "Return what the annotation says, or correct the annotation.",
+            )
+        return self._broken(
+            "result",
+            f"It raised {self._honest.message}",
+            "Raise ToolFailed for a reason of the business. Check the tool's rights and its environment.",
+        )
+
+    def _repeatable(self) -> Finding:
+        rig, honest = self._rig, self._honest
+        for _ in range(2):
+            rig.fresh(self._sample.before)
+            again = rig.attempt(self._sample)
+            if again.said != honest.said:
+                seen = f"In the same store it said {_told(honest)}, and then {_told(again)}."
+            elif found_other := differences(self._done, rig.seen()):
+                seen = f"In the same store it had another effect the second time: {found_other}."
+            else:
+                continue
+            return self._broken(
+                "repeatable",
+                seen,
+                "It remembers something in its process, and another attempt has another one: keep state in a table, "
+                "and take the time from ctx.now.",
+            )
+        return self._held("repeatable")
+
+    def _money(self) -> Finding:
+        result = self._honest.result if self._honest.how == "ok" else None
+        places = [
+            *_floats(self._sample.args.model_dump(), "the argument "),
+            *_floats(result, "the result's "),
+        ]
+        if places:
+            return self._broken(
+                "money",
+                f"{places[0]} is a float.",
+                "Use Decimal, written as text with its decimals, or whole cents.",
+            )
+        return self._held("money")
+
+    def _timeout(self) -> Finding:
+        declared, honest = self._tool.limits.timeout_s, self._honest
+        most = declared if declared is not None else 50.0
+        if honest.took_s > most:
+            return self._broken(
+                "timeout", f"It slept {honest.took_s:.0f} s, and its time is {most:.0f} s.", "Wait less, or not at all."
+            )
+        if not honest.peers:
+            return self._not_tried("timeout", "It opens no connection of its own.")
+        if declared is None:
+            return self._not_tried(
+                "timeout",
+                f"It connects to {honest.peers[0][0]} and declares no time.",
+                "Declare limits=CallLimits(timeout_s=…) and give ctx.timeout_s to the HTTP client.",
+                needed=True,
+            )
+        late = [peer for peer in honest.peers if peer[1] is None or peer[1] > declared]
+        if late or not honest.asked_timeout:
+            address, had = (late or honest.peers)[0]
+            how = "without a time limit" if had is None else f"with {had:g} s"
+            return self._broken(
+                "timeout",
+                f"It connected to {address} {how}; ctx.timeout_s was {declared:g}"
+                f"{'' if honest.asked_timeout else ' and was not read'}.",
+                "Give ctx.timeout_s to the HTTP client as its timeout.",
+            )
+        return self._held("timeout")
+
+    def _asked_before(self) -> Iterator[Finding]:
+        asked = {"precondition": self._tool.approval.precondition}
+        asked["moves_key"] = self._tool.moves.key if self._tool.moves is not None else None
+        for name, rule in asked.items():
+            if rule is None:
+                continue
+            self._rig.fresh(self._sample.before)
+            one, how = self._rig.ask(rule, self._sample)
+            other, again = self._rig.ask(rule, self._sample)
+            changed = differences(self._base, self._rig.seen())
+            if how.how != "ok":
+                yield self._broken(name, f"It raised {how.message}.", "It must answer for a call that is proposed.")
+            elif changed or how.changes:
+                yield self._broken(
+                    name,
+                    f"It changed something: {changed or ', '.join(how.changes)}.",
+                    f"A {name} only reads: it is asked several times, and for calls that are never made.",
+                )
+            elif canonical_or_repr(one) != canonical_or_repr(other) or again.how != "ok":
+                yield self._broken(
+                    name,
+                    f"Asked twice, it said {_short(one)} and {_short(other)}.",
+                    "Return facts of the store alone, without a time or a random id.",
+                )
+            else:
+                yield self._held(name)
+
+    def _read(self) -> Finding:
+        changed = differences(self._base, self._done)
+        if changed or self._honest.changes:
+            return self._broken(
+                "read",
+                f"It is a read, and it changed something: {changed or ', '.join(self._honest.changes)}.",
+                "Declare effect=Write(…), or leave the change out.",
+            )
+        if self._honest.peers and not self._rig.sees_outside:
+            return next(self._unseen(self._peer, ("read",)))
+        return self._held("read")
+
+    @property
+    def _peer(self) -> str:
+        return f"It connects to {self._honest.peers[0][0]}, and nothing tells what that has done."
+
+    def _nothing_seen(self) -> Iterator[Finding]:
+        """Say of a write that left nothing whether its process remembers the call, or its effect is out of sight."""
+        self._rig.fresh(self._sample.before)
+        self._rig.attempt(self._sample, key=f"{self._sample.context.idempotency_key}-another")
+        if differences(self._base, self._rig.seen()):
+            yield self._broken(
+                "key",
+                "In fresh tables it did nothing under its key, and something under another key: its process remembers.",
+                "Keep the key with the effect, in one transaction (ctx.write_once).",
+            )
+            return
+        yield from self._unseen("It returned a result, and nothing that can be seen has changed.")
+
+    def _unseen(
+        self, why: str, rules: tuple[str, ...] = ("failure", "key", "verify", "interrupted", "undo")
+    ) -> Iterator[Finding]:
+        remedy = "Start a double of the service in the playbook's store package, and give the package seen_outside()."
+        for rule in rules:
+            yield self._not_tried(rule, why, remedy, needed=True)
+
+    # Writes
+
+    def _failure_leaves_nothing(self) -> Finding:
+        changed = differences(self._base, self._done)
+        if changed:
+            return self._broken(
+                "failure",
+                f"It said that nothing was done ({_told(self._honest)}), and yet: {changed}.",
+                "Raise ToolFailed and RetryLater only before the effect.",
+            )
+        return self._held("failure")
+
+    def _failure(self) -> Finding:
+        """Lose the answer of each request; what it then calls certain must be so."""
+        for fault in self._faults("lost"):
+            self._rig.fresh(self._sample.before)
+            end = self._rig.attempt(self._sample, fault=fault)
+            now = self._rig.seen()
+            if end.how in ("failed", "again") and (changed := differences(self._base, now)):
+                return self._broken(
+                    "failure",
+                    f"{fault}. It said that nothing was done ({_told(end)}), and yet: {changed}.",
+                    "Let an error of the transport pass: it is in doubt, and Ballast resolves it.",
+                )
+            if end.how == "ok" and (missing := differences(self._done, now)):
+                return self._broken(
+                    "failure",
+                    f"{fault}. It returned a result as if it were done, and this differs: {missing}.",
+                    "Let an error of the transport pass instead of catching it.",
+                )
+        return self._held("failure")
+
+    def _key(self) -> Finding:
+        rig = self._rig
+        rig.fresh(self._sample.before)
+        rig.attempt(self._sample)
+        again = rig.attempt(self._sample, later_s=LATER_S, draw=1)
+        remedy = "Use ctx.write_once, or give ctx.idempotency_key to the service; else leave honours_key out."
+        if second := differences(self._done, rig.seen()):
+            return self._broken("key", f"A second attempt under its key had a second effect: {second}.", remedy)
+        if again.said != self._honest.said:
+            seen = f"The first attempt said {_told(self._honest)}, and the second one under its key {_told(again)}."
+            return self._broken("key", seen, remedy)
+        return self._held("key")
+
+    def _verify(self) -> Finding:
+        rig, sample = self._rig, self._sample
+        for key in (None, f"{sample.context.idempotency_key}-another"):
+            rig.fresh(sample.before)
+            if key is not None:
+                rig.attempt(sample)
+            said = self._asked(key=key)
+            when = "before the effect" if key is None else "under the key of another call"
+            if said.problem or said.found:
+                return self._broken(
+                    "verify",
+                    f"Asked {when}, it {said.problem or f'found {_short(said.result)}'}.",
+                    "Return None unless the effect under ctx.idempotency_key is there.",
+                )
+        rig.fresh(sample.before)
+        rig.attempt(sample)
+        said = self._asked()
+        if said.problem or not said.found:
+            return self._broken(
+                "verify",
+                f"Asked after the effect, it {said.problem or 'found nothing'}.",
+                "Read what the tool has written under ctx.idempotency_key, strongly consistent.",
+            )
+        if canonical(said.result) != canonical(self._honest.result):
+            return self._broken(
+                "verify",
+                f"The tool returned {_short(self._honest.result)}, and verify {_short(said.result)}.",
+                "Return the result of the effect, not that it happened; True only for a tool that returns nothing.",
+            )
+        if changed := differences(self._done, rig.seen()):
+            return self._broken("verify", f"It changed something: {changed}.", "A verify only reads.")
+        return self._held("verify")
+
+    def _asked(self, *, key: str | None = None) -> _Verified:
+        verify = self._policy.verify
+        assert verify is not None
+        answer, end = self._rig.ask(verify, self._sample, key=key)
+        if end.how != "ok":
+            return _Verified(False, problem=f"raised {end.message}")
+        if answer is None or (answer is False and not self._may_be_false):
+            return _Verified(False)
+        if isinstance(answer, str | list | tuple | dict | set) and not answer:
+            return _Verified(False, problem=f"returned {answer!r}, which is no answer: None says that nothing happened")
+        try:
+            return _Verified(True, self._tool.dump(None if answer is True and self._tool.returns_nothing else answer))
+        except Exception as problem:
+            return _Verified(False, problem=f"returned what the tool does not promise: {problem}")
+
+    @property
+    def _may_be_false(self) -> bool:
+        try:
+            self._tool.dump(False)
+        except Exception:
+            return False
+        return not self._tool.returns_nothing
+
+    def _faults(self, kind: Any) -> list[Fault]:
+        count = min(len(self._honest.requests), MOST_REQUESTS)
+        return [Fault(at, when, kind) for at in range(count) for when in ("before", "after")]
+
+    def _interrupted(self) -> Finding:
+        faults = self._faults("death")
+        if not faults:
+            remedy = "Try it by hand: docs/testing-your-playbook.md."
+            return self._not_tried(
+                "interrupted",
+                "It makes no request that can be interrupted: neither by an AWS client nor by http.client.",
+                remedy,
+            )
+        for fault in faults:
+            self._rig.fresh(self._sample.before)
+            if self._rig.attempt(self._sample, fault=fault).how != "died":
+                continue
+            problem = self._resolved(fault)
+            if problem is not None:
+                return problem
+        return self._held("interrupted")
+
+    def _resolved(self, fault: Fault) -> Finding | None:
+        """Resolve a dead attempt as the executor does; return what is wrong."""
+        rig, part = self._rig, self._rig.seen()
+        begun, whole = differences(self._base, part), not differences(self._done, part)
+        if self._policy.verify is not None:
+            said = self._asked()
+            if said.problem:
+                return self._broken("verify", f"{fault}: verify {said.problem}.", "Answer in every state.")
+            if said.found and not whole:
+                return self._broken(
+                    "verify",
+                    f"{fault}: verify found the effect, and this is missing: {differences(part, self._done)}.",
+                    "Let verify read what is written last, or write everything in one transaction.",
+                )
+            if not said.found and begun and (whole or not self._policy.honours_key):
+                return self._broken(
+                    "verify",
+                    f"{fault}: verify found nothing, and yet: {begun}.",
+                    "Let verify read what is written first, or write everything in one transaction.",
+                )
+            if said.found:
+                if canonical(said.result) != canonical(self._honest.result):
+                    seen = f"{fault}: the tool returns {_short(self._honest.result)}, and verify {_short(said.result)}."
+                    return self._broken("verify", seen, "Return the result of the effect.")
+                return None
+        again = rig.attempt(self._sample, draw=1 if begun else 0)
+        remedy = "Write the effect and its key in one transaction (ctx.write_once)."
+        if other := differences(self._done, rig.seen()):
+            return self._broken("interrupted", f"{fault}. After another attempt this differs: {other}.", remedy)
+        if again.said != self._honest.said:
+            seen = f"{fault}. Another attempt said {_told(again)} instead of {_told(self._honest)}."
+            return self._broken("interrupted", seen, remedy)
+        return None
+
+    # Undo
+
+    def _undo(self) -> Finding:
+        rig, sample, tool = self._rig, self._sample, self._tool
+        undo = self._playbook.tools[str(tool.undo)]
+        try:
+            make = tool.undo_arguments or (lambda args, _: tool.form.write(args))
+            call = undo.call(**dict(make(sample.args, self._honest.result)))
+            args = undo.read(call.arguments)
+        except SchemaViolation as problem:
+            return self._broken("undo", f"{undo.name} does not take its arguments: {problem}", "See undo_arguments.")
+        except Exception as problem:
+            seen = f"undo_arguments raised {type(problem).__name__}: {problem}"
+            return self._broken("undo", seen, "It gets the arguments and the result as JSON.")
+        context = replace(sample.context, idempotency_key=f"{sample.context.idempotency_key}-undo")
+        undoing = Sample(sample.scenario, undo, args, context, (*sample.before, sample))
+        rig.fresh(sample.before)
+        rig.attempt(sample)
+        end = rig.attempt(undoing, later_s=LATER_S)
+        if end.how != "ok":
+            seen = f"{undo.name} did not undo what had just been done: {_told(end)}."
+            return self._broken("undo", seen, "It must undo what the call has recorded.")
+        self.undo_sample = undoing
+        undone = rig.seen()
+        if wrong := self._not_restored(undone):
+            remedy = f"{undo.name} restores what {tool.name} changed, and nothing else."
+            return self._broken("undo", f"After {undo.name}, this is not as before: {wrong}.", remedy)
+        if undo.policy.honours_key or undo.policy.verify is None:
+            rig.attempt(undoing, later_s=2 * LATER_S, draw=1)
+            if more := differences(undone, rig.seen()):
+                seen = f"A second attempt at {undo.name} under the same key did more: {more}."
+                return self._broken("undo", seen, f"{undo.name}: use ctx.write_once, or look first what there is.")
+        return self._held("undo")
+
+    def _not_restored(self, undone: Seen) -> str:
+        """Return what the undo has not restored. A record that the call made may stay if the undo has changed it."""
+        wrong: Seen = {}
+        for place, items in undone.items():
+            if place == "sent elsewhere":
+                continue
+            base, done = self._base.get(place, {}), self._done.get(place, {})
+            for key in {*items, *base}:
+                before, now, made = base.get(key), items.get(key), done.get(key)
+                if MARKER in key or before == now:
+                    continue
+                if before is None and made is not None and made != now:
+                    continue  # its record, such as a refund that is cancelled
+                if isinstance(before, dict) and isinstance(now, dict) and self._same_where_it_was(before, now, made):
+                    continue
+                wrong.setdefault(place, {})[key] = now
+        shown = {place: {key: self._base.get(place, {}).get(key) for key in items} for place, items in wrong.items()}
+        return differences(shown, wrong)
+
+    def _same_where_it_was(self, before: dict[str, Any], now: dict[str, Any], made: Any) -> bool:
+        """Whether each attribute is as before. One that the call added may stay."""
+        added = {name for name in made or () if name not in before}
+        names = {*before, *now} - self._rig.traces - added
+        return all(before.get(name) == now.get(name) for name in names)
+
+
+def _floats(value: Any, where: str) -> Iterator[str]:
+    """Yield the places of floats whose name says that they are money."""
+    if isinstance(value, dict):
+        for name, inside in value.items():
+            if isinstance(inside, float) and _MONEY.search(str(name)):
+                yield f"{where}{name}"
+            yield from _floats(inside, where)
+    elif isinstance(value, list | tuple):
+        for inside in value:
+            yield from _floats(inside, where)
+
+
+def _told(end: End) -> str:
+    word = {"ok": "returned", "failed": "ToolFailed", "again": "RetryLater"}.get(end.how, end.how)
+    return f"{word} {_short(end.said[1])}"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else canonical_or_repr(value)
+    return text if len(text) <= 120 else f"{text[:119]}…"

@@ -1,0 +1,187 @@
+"""Certify a playbook: play its scenarios, take every call that a tool got as a sample, and try every rule on it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ballast.errors import BallastError
+from ballast.playbook import Effect, Playbook, Tool, ToolContext
+from cli.certify.report import Finding
+from cli.certify.rig import Rig, Sample
+from cli.certify.rules import Trial
+from cli.certify.scripts import script_finding
+from cli.follow import run_and_follow
+from cli.responders import ScriptedResponder
+from cli.saved_runs import SavedRuns
+from cli.scenario_runs import stack_of
+from cli.screen import Screen
+from localcloud.functions import FunctionError
+from localcloud.scenarios import Scenario
+from localcloud.template import TemplateInvalid
+
+#: Most samples of one tool in one scenario; more would be the same call with other values.
+MOST_SAMPLES = 3
+Said = Callable[[str], None]
+
+
+@dataclass
+class _Heard:
+    """The calls that reached their tools, in order, once each, and those that were refused before."""
+
+    calls: list[tuple[Tool, Any, ToolContext]] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
+
+    def add(self, tool: Tool, args: Any, context: ToolContext) -> None:
+        """Note a call at its first attempt."""
+        if context.idempotency_key not in self.keys:
+            self.keys.add(context.idempotency_key)
+            self.calls.append((tool, args, context))
+
+
+def certify(
+    playbook: Playbook,
+    scenarios: list[Scenario],
+    *,
+    folder: Path | None,
+    saved_runs: SavedRuns,
+    say: Said,
+    enforce_iam: bool = True,
+) -> list[Finding]:
+    """Return the findings of every rule, for every tool and fallback. ``folder``: None for the support desk.
+
+    ``say`` is told what is tried, one line each.
+    """
+    findings: list[Finding] = []
+    sampled: set[str] = set()
+    refused: dict[str, str] = {}
+    played: set[str] = set()
+    tried: set[str] = set()
+    for scenario in scenarios:
+        say(f"{scenario.name}: playing it")
+        try:
+            with stack_of(scenario, playbook=folder, enforce_iam=enforce_iam) as cloud:
+                rig = Rig(cloud, playbook, scenario.seed)
+                heard = _heard_in(cloud, playbook, scenario, saved_runs)
+                refused |= heard.refused
+                samples = _samples(scenario, heard)
+                for sample in _chosen(samples, tried):
+                    findings += _tried(rig, playbook, sample, sampled, say)
+                intent = scenario.request.intent
+                if intent is not None and intent in playbook.fallbacks and intent not in played and samples:
+                    played.add(intent)
+                    say(f"{scenario.name}: fallback {intent}")
+                    first = samples[0]
+                    finding, _ = script_finding(rig, playbook, playbook.fallbacks[intent], first)
+                    findings.append(finding)
+        except (BallastError, TemplateInvalid, FunctionError) as problem:
+            said = str(getattr(problem, "message", problem))
+            remedy = "Play it: ballast test shows why."
+            findings.append(
+                Finding(f"scenario {scenario.name}", "sampled", "not tried", scenario.name, said, remedy, True)
+            )
+    findings += _without_sample(playbook, sampled, refused, played)
+    return findings
+
+
+def _heard_in(cloud: Any, playbook: Playbook, scenario: Scenario, saved_runs: SavedRuns) -> _Heard:
+    """Play a scenario and return the calls that reached their tools."""
+    heard = _Heard()
+    with _listening(playbook, heard):
+        silent = Screen(Console(file=io.StringIO(), markup=False, highlight=False, emoji=False))
+        answers = [answer.model_dump(mode="json", exclude_none=True) for answer in scenario.people]
+        made = run_and_follow(
+            cloud,
+            scenario.request,
+            ScriptedResponder(cloud, answers),
+            screen=silent,
+            saved_runs=saved_runs,
+            title=f"certify {scenario.name}",
+        )
+    for turn in made.turns:
+        for call in turn.calls:
+            if call.outcome == "refused":
+                heard.refused.setdefault(call.tool, f"{call.error}: {call.message}")
+    return heard
+
+
+@contextmanager
+def _listening(playbook: Playbook, heard: _Heard) -> Iterator[None]:
+    """Within the block, note each call that reaches a tool. The local cloud's functions have the same tools."""
+
+    def listened(tool: Tool, function: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(args: Any, context: ToolContext) -> Any:
+            heard.add(tool, args, context)
+            return function(args, context)
+
+        return noted
+
+    functions = {name: tool.function for name, tool in playbook.tools.items()}
+    try:
+        for tool in playbook.tools.values():
+            object.__setattr__(tool, "function", listened(tool, tool.function))
+        yield
+    finally:
+        for name, tool in playbook.tools.items():
+            object.__setattr__(tool, "function", functions[name])
+
+
+def _samples(scenario: Scenario, heard: _Heard) -> list[Sample]:
+    made: list[Sample] = []
+    before: list[Sample] = []
+    for tool, args, context in heard.calls:
+        sample = Sample(scenario.name, tool, args, context, tuple(before))
+        made.append(sample)
+        if tool.effect is Effect.WRITE:
+            before.append(Sample(scenario.name, tool, args, context))
+    return made
+
+
+def _chosen(samples: list[Sample], tried: set[str]) -> list[Sample]:
+    """Return the samples to try: none that was ``tried`` after the same writes, and few of one tool."""
+    counts: dict[str, int] = {}
+    chosen = []
+    for sample in samples:
+        name = sample.tool.name
+        same = repr([(one.tool.name, one.args) for one in (*sample.before, sample)])
+        if same not in tried and counts.get(name, 0) < MOST_SAMPLES:
+            tried.add(same)
+            counts[name] = counts.get(name, 0) + 1
+            chosen.append(sample)
+    return chosen
+
+
+def _tried(rig: Rig, playbook: Playbook, sample: Sample, sampled: set[str], say: Said) -> list[Finding]:
+    """Try the rules on one call, and on the call that undoes it."""
+    say(f"{sample.scenario}: {sample.tool.name}")
+    sampled.add(sample.tool.name)
+    trial = Trial(rig, playbook, sample)
+    findings = [Finding(sample.tool.name, "sampled", "held", sample.scenario), *trial.findings()]
+    undoing = trial.undo_sample
+    if undoing is not None:
+        say(f"{sample.scenario}: {undoing.tool.name}")
+        sampled.add(undoing.tool.name)
+        findings.append(Finding(undoing.tool.name, "sampled", "held", sample.scenario))
+        findings += Trial(rig, playbook, undoing).findings()
+    return findings
+
+
+def _without_sample(
+    playbook: Playbook, sampled: set[str], refused: Mapping[str, str], played: set[str]
+) -> Iterator[Finding]:
+    for name in playbook.tools:
+        if name not in sampled:
+            why = f"Its call was refused: {refused[name]}" if name in refused else "No scenario calls it."
+            remedy = "Add a scenario in which a call of it succeeds."
+            yield Finding(name, "sampled", "not tried", "", why, remedy, True)
+    for intent in playbook.fallbacks:
+        if intent not in played:
+            remedy = "Add a scenario with this intent in which a tool is called."
+            yield Finding(f"fallback {intent}", "pure", "not tried", "", "No scenario has its intent.", remedy, True)

@@ -1,0 +1,123 @@
+"""The surroundings of a tool, set by the rig: the clock and randomness that it could read, and its connections.
+
+The playbook's own modules get a clock that stands still and moves when they sleep. Randomness is drawn from a number,
+so that the same attempt twice differs only by what its process remembers. An audit hook notes connections.
+"""
+
+from __future__ import annotations
+
+import datetime as datetimes
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from localcloud.moto_seams.replaced import replaced
+
+
+@dataclass
+class Around:
+    """What an attempt did with its surroundings."""
+
+    slept_s: float = 0.0
+    peers: list[tuple[str, float | None]] = field(default_factory=list)
+
+
+_WATCHING: list[Around] = []
+_HOOKED: list[bool] = []
+
+
+def _audit(event: str, given: tuple[Any, ...]) -> None:
+    if event == "socket.connect" and _WATCHING:
+        _WATCHING[-1].peers.append((str(given[1]), given[0].gettimeout()))
+
+
+class Surroundings:
+    """Sets the surroundings of the modules of ``package``."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+        if not _HOOKED:
+            _HOOKED.append(True)
+            sys.addaudithook(_audit)
+
+    @contextmanager
+    def of(self, now: datetimes.datetime, draw: int) -> Iterator[Around]:
+        """Within the block it is ``now``, and randomness follows from ``draw``."""
+        around, mine = Around(), threading.current_thread()
+
+        def seconds() -> float:
+            return now.timestamp() + around.slept_s
+
+        def sleep(length: float) -> None:
+            around.slept_s += max(0.0, length)
+
+        stands_for = _stand_ins(seconds, sleep)
+        urandom, drawn = os.urandom, random.Random(draw)  # noqa: S311 - it must be the same again
+
+        def bytes_drawn(count: int) -> bytes:
+            return drawn.randbytes(count) if threading.current_thread() is mine else urandom(count)
+
+        state = random.getstate()
+        with ExitStack() as stack:
+            stack.callback(random.setstate, state)
+            stack.enter_context(replaced(os, "urandom", bytes_drawn))
+            stack.enter_context(replaced(random, "_urandom", bytes_drawn))
+            for module in self._modules():
+                for name, value in list(vars(module).items()):
+                    if id(value) in stands_for:
+                        stack.enter_context(replaced(module, name, stands_for[id(value)]))
+            random.seed(draw)
+            _WATCHING.append(around)
+            stack.callback(_WATCHING.remove, around)
+            yield around
+
+    def _modules(self) -> list[ModuleType]:
+        inside = f"{self._package}."
+        return [one for name, one in list(sys.modules.items()) if name == self._package or name.startswith(inside)]
+
+
+def _stand_ins(seconds: Any, sleep: Any) -> dict[int, Any]:
+    """Return what replaces the standard library's clocks in a module, by the identity of what it replaces."""
+
+    class LikeReal(type):
+        def __instancecheck__(cls, value: object) -> bool:
+            return isinstance(value, cls.__mro__[1])
+
+    class Datetime(datetimes.datetime, metaclass=LikeReal):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetimes.datetime.fromtimestamp(seconds(), tz)
+
+        @classmethod
+        def utcnow(cls) -> Any:
+            return datetimes.datetime.fromtimestamp(seconds(), datetimes.UTC).replace(tzinfo=None)
+
+        @classmethod
+        def today(cls) -> Any:
+            return datetimes.datetime.fromtimestamp(seconds())  # noqa: DTZ006 - as Python's own
+
+    class Date(datetimes.date, metaclass=LikeReal):
+        @classmethod
+        def today(cls) -> Any:
+            return datetimes.datetime.fromtimestamp(seconds()).date()  # noqa: DTZ006 - as Python's own
+
+    clocks = dict.fromkeys(("time", "monotonic", "perf_counter"), seconds)
+    clocks |= {f"{name}_ns": lambda: int(seconds() * 1_000_000_000) for name in list(clocks)}
+    made = {id(getattr(time, name)): function for name, function in clocks.items()} | {id(time.sleep): sleep}
+    return made | {
+        id(datetimes.datetime): Datetime,
+        id(datetimes.date): Date,
+        id(datetimes): _like(datetimes, datetime=Datetime, date=Date),
+        id(time): _like(time, sleep=sleep, **clocks),
+    }
+
+
+def _like(module: ModuleType, **instead: Any) -> SimpleNamespace:
+    return SimpleNamespace(**{name: getattr(module, name) for name in dir(module)} | instead)

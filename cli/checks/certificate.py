@@ -1,0 +1,40 @@
+"""Findings about the playbook's certificate: stale, or required by samconfig.toml and missing."""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from ballast.playbook import Playbook
+from ballast.playbook.certificate import FILE, why_uncertified
+from cli.checks import Finding
+from localcloud.project import project_of
+
+_PARAMETER = "RequireCertificate"
+
+
+def certificate(playbook: Playbook) -> Iterator[Finding]:
+    """Yield an error if the deployed stack would refuse every run, a warning if a certificate is stale."""
+    file = Path(playbook.folder) / FILE
+    required = _requires(project_of(Path(playbook.folder)) / "samconfig.toml")
+    if not required and not file.exists():
+        return
+    if (why := why_uncertified(playbook)) is not None:
+        said = f"samconfig.toml sets {_PARAMETER}=true, so every run would be refused. {why}" if required else why
+        yield Finding("error" if required else "warning", str(file), "", said, "Run `ballast certify`.")
+
+
+def _requires(samconfig: Path) -> bool:
+    """Return whether any settings of `sam deploy` require a certificate."""
+    try:
+        content = tomllib.loads(samconfig.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False  # `ballast models --check` and sam itself tell what is wrong with the file
+    return any(f"{_PARAMETER}={true}" in word for word in _texts(content) for true in ("true", '"true"', "'true'"))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)

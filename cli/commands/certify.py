@@ -1,0 +1,111 @@
+"""``ballast certify``: try on a playbook's own tools what they declare, and write a certificate if all of it holds."""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ballast.errors import InvalidInput
+from ballast.playbook import Playbook, load_playbook
+from ballast.playbook.certificate import FILE, PLATFORM, Certificate, policy_sha256, why_uncertified
+from cli.certify.report import RULES, Finding, certified, summed_up
+from cli.exits import Exit
+from cli.saved_runs import SavedRuns, state_folder
+from cli.screen import Screen
+from localcloud.scenarios import find, folder_of, names
+
+_STYLES = {"held": "green", "broken": "bold red", "not tried": "yellow"}
+
+
+def certify(typed: Namespace) -> int:
+    """Certify the playbook; return 0 if every rule held, else 1. Raises ``BallastError``."""
+    folder = Path(typed.path)
+    playbook = load_playbook(folder)
+    if typed.check:
+        return _check(playbook, typed)
+    scenarios = folder_of(folder)
+    chosen = names(scenarios)
+    if not chosen:
+        raise InvalidInput(f"{scenarios}: holds no scenario. The calls of scenarios are what is tried: add one.")
+    from cli.certify.run import certify as tried
+
+    screen = Screen()
+    findings = summed_up(
+        tried(
+            playbook,
+            [find(name, scenarios) for name in chosen],
+            folder=folder,
+            saved_runs=SavedRuns(state_folder(os.environ)),
+            say=(lambda _: None) if typed.json else (lambda said: screen.line(f"  {said}", "dim")),
+            enforce_iam=not typed.no_iam,
+        )
+    )
+    file = Path(playbook.folder) / FILE
+    made = certified(findings)
+    if made:
+        _write(file, certificate(playbook, findings, chosen, at=datetime.now(UTC)))
+    if typed.json:
+        document = {"certified": made, "certificate": str(file) if made else None}
+        print(json.dumps(document | {"findings": [asdict(one) for one in findings]}, indent=2))
+    else:
+        _show(findings, screen, all_of_them=typed.verbose)
+        screen.line(f"Certified: {file}" if made else "Not certified.", "green" if made else "bold red")
+    return Exit.OK if made else Exit.UNEXPECTED
+
+
+def _check(playbook: Playbook, typed: Namespace) -> int:
+    problem = why_uncertified(playbook)
+    if typed.json:
+        print(json.dumps({"certified": problem is None, "problem": problem}))
+    else:
+        said = problem or f"The certificate fits: {Path(playbook.folder) / FILE}"
+        Screen().line(said, "bold red" if problem else "green")
+    return Exit.UNEXPECTED if problem else Exit.OK
+
+
+def certificate(playbook: Playbook, findings: Sequence[Finding], scenarios: Sequence[str], *, at: datetime) -> str:
+    """Return the certificate as a file's text. ``at``: when it was made."""
+
+    def rules(state: str) -> dict[str, tuple[str, ...]]:
+        of = dict.fromkeys(one.of for one in findings if one.state == state)
+        return {name: tuple(one.rule for one in findings if one.of == name and one.state == state) for name in of}
+
+    made = Certificate(
+        platform=PLATFORM,
+        code_sha256=playbook.code_sha256,
+        policy_sha256=policy_sha256(playbook),
+        certified_at=at.replace(microsecond=0),
+        scenarios=tuple(scenarios),
+        held=rules("held"),
+        not_tried=rules("not tried"),
+    )
+    return json.dumps(made.model_dump(mode="json"), indent=2) + "\n"
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise InvalidInput(f"{file}: cannot be written ({problem.strerror}).") from None
+
+
+def _show(findings: Sequence[Finding], screen: Screen, *, all_of_them: bool) -> None:
+    for name in dict.fromkeys(one.of for one in findings):
+        mine = [one for one in findings if one.of == name]
+        held = [one.rule for one in mine if one.state == "held"]
+        screen.line(f"{name}: {', '.join(held) or 'nothing'} held", "green" if held else "")
+        for one in mine:
+            shown = one.state == "broken" or one.needed or (all_of_them and one.state == "not tried")
+            if not shown:
+                continue
+            screen.line(f"  {one.state}  {one.rule}: {RULES[one.rule]}", _STYLES[one.state])
+            screen.line(f"      {one.seen}{f' ({one.scenario})' if one.scenario else ''}")
+            if one.remedy:
+                screen.line(f"      {one.remedy}", "dim")
+    counts = ", ".join(f"{sum(one.state == state for one in findings)} {state}" for state in _STYLES)
+    screen.line(counts)

@@ -1,0 +1,163 @@
+"""``ballast certify``: every planted lie is found, honest tools pass, and a certificate fits its code alone."""
+
+import importlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ballast.playbook import load_playbook
+from ballast.playbook.certificate import FILE, PLATFORM, why_uncertified
+from cli import main
+from cli.certify.run import certify
+from cli.commands.new import write
+from cli.saved_runs import SavedRuns
+from localcloud.cloud import PLAYBOOK
+from localcloud.scenarios import find
+
+#: Each planted lie, and the rule that must find it.
+LIES = {
+    "arguments_changed": "arguments",
+    "doubt_as_failure": "failure",
+    "error_swallowed": "failure",
+    "fallback chance": "pure",
+    "fallback clock": "pure",
+    "fallback memory": "pure",
+    "fallback variable": "pure",
+    "key_before_effect": "interrupted",
+    "key_ignored": "key",
+    "key_in_memory": "key",
+    "key_not_sent": "key",
+    "key_with_other_results": "key",
+    "money_as_float": "money",
+    "precondition_that_varies": "precondition",
+    "precondition_that_writes": "precondition",
+    "read_that_writes": "read",
+    "result_of_process": "repeatable",
+    "result_unfit": "result",
+    "timeout_ignored": "timeout",
+    "verify_early": "verify",
+    "verify_late": "verify",
+    "verify_never": "verify",
+    "verify_of_anybody": "verify",
+    "with_undo_nothing": "undo",
+    "with_undo_too_much": "undo",
+    "with_undo_twice": "undo",
+}
+#: What is wrong with an undo's own key is found by the rules of its key too.
+ALSO = {"undo_twice", "key_ignored", "key_not_sent"}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BALLAST_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def liars(tmp_path: Path) -> Iterator[Path]:
+    project = tmp_path / "liars"
+    shutil.copytree(Path(__file__).parent / "liars", project, ignore=shutil.ignore_patterns("__pycache__"))
+    load_playbook(project)
+    yield project
+    importlib.import_module("liars.double").stop()
+
+
+def findings(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["findings"]
+    return found
+
+
+def test_every_planted_lie_is_found_and_no_honest_tool_is_blamed(
+    liars: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["certify", str(liars), "--json"])
+
+    broken: dict[str, set[str]] = {}
+    for one in findings(capsys):
+        if one["state"] == "broken":
+            broken.setdefault(one["of"], set()).add(one["rule"])
+            assert one["seen"]
+            assert one["remedy"]
+    assert {name: rule for name, rule in LIES.items() if rule not in broken.get(name, ())} == {}
+    assert {name: rules for name, rules in broken.items() if name not in LIES and name not in ALSO} == {}
+    assert {name for name, rules in broken.items() if len(rules) > 1} <= ALSO
+    assert code == 1
+    assert not (liars / "liars" / FILE).exists()
+
+
+def test_a_new_project_is_certified_and_a_change_of_its_code_is_seen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = tmp_path / "certdesk"
+    write("certdesk", project)
+    assert main(["certify", str(project), "--check"]) == 1
+    assert "has no certificate" in capsys.readouterr().out
+
+    assert main(["certify", str(project), "--json"]) == 0
+
+    found = findings(capsys)
+    assert {one["state"] for one in found if one["needed"]} == set()
+    assert {one["of"] for one in found} == {
+        "fallback suspend", "look_up_account", "reinstate_account", "suspend_account",
+    }  # fmt: skip
+    certificate = json.loads((project / "certdesk" / FILE).read_text())
+    assert (certificate["platform"], certificate["scenarios"]) == (PLATFORM, ["approved", "model-away", "suspended"])
+    assert {"key", "verify", "undo", "interrupted", "failure"} <= set(certificate["held"]["suspend_account"])
+    assert main(["certify", str(project), "--check"]) == 0
+    tool = project / "certdesk" / "tools" / "suspend_account.py"
+    tool.write_text(tool.read_text() + "\n# Changed.\n")
+    assert "its code has changed" in (why_uncertified(load_playbook(project)) or "")
+    assert main(["certify", str(project), "--check", "--json"]) == 1
+
+
+def test_a_tool_that_no_scenario_calls_keeps_the_certificate_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = tmp_path / "idledesk"
+    write("idledesk", project)
+    for name in ("approved", "suspended"):
+        shutil.rmtree(project / "scenarios" / name)
+    script = project / "idledesk" / "fallbacks" / "suspend.py"
+    script.write_text(script.read_text().replace("suspend_account.call(account_id=account_id, days=days)",
+                                                 "look_up_account.call(account_id=account_id)"))  # fmt: skip
+
+    code = main(["certify", str(project), "--json"])
+
+    back = {(one["of"], one["seen"]) for one in findings(capsys) if one["needed"]}
+    assert ("suspend_account", "No scenario calls it.") in back
+    assert code == 1
+
+
+def test_the_tools_of_the_example_desk_are_honest(tmp_path: Path) -> None:
+    found = certify(
+        load_playbook(PLAYBOOK),
+        [find("happy-path")],
+        folder=None,
+        saved_runs=SavedRuns(tmp_path),
+        say=lambda _: None,
+    )
+
+    assert [one for one in found if one.state == "broken"] == []
+    writes = {"cancel_order", "cancel_refund", "refund_order", "reinstate_order"}
+    assert {one.of for one in found if (one.rule, one.state) == ("interrupted", "held")} == writes
+
+
+def test_a_required_certificate_that_is_missing_is_an_error_before_the_deployment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = tmp_path / "bounddesk"
+    write("bounddesk", project)
+    assert main(["check", str(project), "--json"]) == 0
+    capsys.readouterr()
+    settings = project / "samconfig.toml"
+    settings.write_text(settings.read_text().replace('"Stage=dev",', '"Stage=dev", "RequireCertificate=true",'))
+
+    code = main(["check", str(project), "--json"])
+
+    errors = [one for one in json.loads(capsys.readouterr().out)["findings"] if one["level"] == "error"]
+    assert code == 2
+    assert [Path(one["file"]).name for one in errors] == [FILE]
+    assert "every run would be refused" in errors[0]["problem"]
