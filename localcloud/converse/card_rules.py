@@ -42,6 +42,12 @@ def _profile_needed(asked: Asked, card: ModelCard) -> Iterator[str]:
         )
 
 
+def _service_tier(asked: Asked, card: ModelCard) -> Iterator[str]:
+    tier = (asked.request.get("serviceTier") or {}).get("type", "default")
+    if card.prices and tier not in ("default", *card.prices[-1].tiers):
+        yield f"The service tier {tier} is not supported for this model. Remove serviceTier and try again."
+
+
 def _no_system(asked: Asked, card: ModelCard) -> Iterator[str]:
     if asked.request.get("system") and not card.system:
         yield (
@@ -344,6 +350,7 @@ CARD_RULES: tuple[Rule, ...] = (
     card_rule("Converse serves the model", _FEATURES, _not_served, **_OURS),
     card_rule("the profile exists", f"{_GUIDE}inference-profiles-support.html; recorded exchange 11", _no_such_profile),
     card_rule("a profile is needed", "Laisky/one-api#77, logancyang/obsidian-copilot#2472", _profile_needed),
+    card_rule("service tier", f"{_GUIDE}service-tiers-inference.html", _service_tier, **_OURS),
     card_rule("system messages", _FEATURES, _no_system, **_OURS),
     card_rule("tool use", "langchain-ai/langchain-aws#447, danny-avila/LibreChat#6304", _no_tools),
     card_rule("tool choice", "strands-agents/harness-sdk#1241", _tool_choice),

@@ -109,6 +109,8 @@ REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
         "Invocation of model ID acme.m-v1 with on-demand throughput isn’t supported. Retry your request with the ID or "
         "ARN of an inference profile that contains this model.",
     ),
+    ("service tier", HAIKU, put({"type": "flex"}, "serviceTier"), "The service tier flex is not supported"),
+    ("service tier", "us.amazon.nova-premier-v1:0", put({"type": "flex"}, "serviceTier"), "tier flex is not supported"),
     ("system messages", {"system": False}, put(1, "inferenceConfig", "maxTokens"), "doesn't support system messages"),
     ("tool use", {"tools": False}, put(1, "inferenceConfig", "maxTokens"), "This model doesn't support tool use."),
     (
