@@ -122,8 +122,24 @@ def test_model_id_stands_in_for_the_usual_models_alone(tmp_path: Path) -> None:
     ("region", "partition"),
     [("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn"), ("eu-west-1", "aws"), ("", "*")],
 )
-def test_arns_are_of_the_stacks_partition(region: str, partition: str) -> None:
-    assert {arn.split(":")[1] for arn in model_arns(PLAYBOOK, region)} == {partition}
+def test_arns_are_of_the_stacks_partition(tmp_path: Path, region: str, partition: str) -> None:
+    folder = playbook(tmp_path, f"model: region.{NOVA}\n")
+
+    assert {arn.split(":")[1] for arn in model_arns(folder, region)} == {partition}
+
+
+@pytest.mark.parametrize("region", ["cn-north-1", "us-iso-east-1", "us-gov-west-1"])
+def test_a_model_that_only_profiles_reach_is_refused_where_there_are_none(tmp_path: Path, region: str) -> None:
+    with pytest.raises(PlaybookInvalid, match=f"model: in {region}: .*no profile that {region} reaches"):
+        model_arns(playbook(tmp_path, f"model: region.{HAIKU}\n"), region)
+
+
+@pytest.mark.parametrize(
+    "model", [HAIKU, "anthropic.claude-sonnet-4-5-20250929-v1:0", "meta.llama3-2-90b-instruct-v1:0"]
+)
+def test_a_model_that_only_profiles_reach_is_refused_by_its_own_id(tmp_path: Path, model: str) -> None:
+    with pytest.raises(PlaybookInvalid, match="has no form without an inference profile. It has: us"):
+        model_arns(playbook(tmp_path, f"model: {model}\n"))
 
 
 _PROFILE_ARN = f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:inference-profile/"
@@ -135,7 +151,7 @@ _PROFILE_ARN = f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:inference-profile/"
         ("foo.bar", "", "No model card for 'foo.bar'"),
         (f"apac.{HAIKU}", "", "no inference profile apac."),
         (f"apac.{HAIKU}", "ap-south-1", "no inference profile apac."),
-        ("deepseek.r1-v1:0", "", "takes no tools"),
+        ("us.deepseek.r1-v1:0", "", "takes no tools"),
         (f"us.{HAIKU}", "eu-central-1", "in eu-central-1: no profile us. can be called there. It reaches eu., global."),
         (f"eu.{NOVA}", "us-east-1", "It reaches us., global."),
         (f"global.{HAIKU}", "us-gov-west-1", "It reaches us-gov."),

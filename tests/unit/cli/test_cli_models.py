@@ -188,7 +188,7 @@ def test_a_model_that_follows_the_region_needs_a_profile_there(
 
 @pytest.mark.parametrize(
     ("model", "region", "words"),
-    [("foo.bar", "", "No model card"), ("deepseek.r1-v1:0", "", "no tools"), (f"us.{MICRO}", "eu-central-1", "us.")],
+    [("foo.bar", "", "No model card"), ("us.deepseek.r1-v1:0", "", "no tools"), (f"us.{MICRO}", "eu-central-1", "us.")],
 )
 def test_a_model_id_that_no_stack_there_can_ask_is_refused(
     playbook: Path, model: str, region: str, words: str, capsys: pytest.CaptureFixture[str]

@@ -111,6 +111,12 @@ REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
     ),
     ("service tier", HAIKU, put({"type": "flex"}, "serviceTier"), "The service tier flex is not supported"),
     ("service tier", "us.amazon.nova-premier-v1:0", put({"type": "flex"}, "serviceTier"), "tier flex is not supported"),
+    (
+        "a profile is needed",
+        HAIKU.removeprefix("eu."),
+        put(1, "inferenceConfig", "maxTokens"),
+        "on-demand throughput isn’t supported",
+    ),
     ("system messages", {"system": False}, put(1, "inferenceConfig", "maxTokens"), "doesn't support system messages"),
     ("tool use", {"tools": False}, put(1, "inferenceConfig", "maxTokens"), "This model doesn't support tool use."),
     (
@@ -575,6 +581,6 @@ def test_the_reasoning_of_one_model_is_refused_by_another(other: str, says: str)
     later = copy.deepcopy(LEGAL)
     later["messages"] += [made, {"role": "user", "content": [{"text": "And?"}]}]
 
-    assert double.reply(later, HAIKU.removeprefix("eu.")).body["stopReason"] == "end_turn"
+    assert double.reply(later, HAIKU.replace("eu.", "global.")).body["stopReason"] == "end_turn"
     with pytest.raises(ModelError, match=re.escape(says)):
         double.reply(later, other)
