@@ -192,3 +192,11 @@ def test_a_model_of_a_retired_generation_has_its_day_or_a_reason(model: str) -> 
     if isinstance(known, date):
         with pytest.raises(ModelRefused, match=f"served until {known}"):
             MODELS.check(model if "in-region" in MODELS.card(model).families else f"us.{model}", tools=True, on=known)
+
+
+@pytest.mark.parametrize(("model", "most"), [("nova-2-lite-v1:0", 5), ("nova-lite-v1:0", 20), ("nova-pro-v1:0", 20)])
+def test_nova_2_takes_fewer_images_in_a_request_than_nova_1(model: str, most: int) -> None:
+    images = MODELS.card(f"amazon.{model}").images
+
+    assert images is not None
+    assert images.most == most
