@@ -138,7 +138,7 @@ def test_a_model_that_only_profiles_reach_is_refused_where_there_are_none(tmp_pa
     "model", [HAIKU, "anthropic.claude-sonnet-4-5-20250929-v1:0", "meta.llama3-2-90b-instruct-v1:0"]
 )
 def test_a_model_that_only_profiles_reach_is_refused_by_its_own_id(tmp_path: Path, model: str) -> None:
-    with pytest.raises(PlaybookInvalid, match="has no form without an inference profile. It has: us"):
+    with pytest.raises(PlaybookInvalid, match=r"has no form without an inference profile\. It has: us"):
         model_arns(playbook(tmp_path, f"model: {model}\n"))
 
 
