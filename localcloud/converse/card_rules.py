@@ -17,7 +17,6 @@ _API = "docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_"
 _GUIDE = "docs.aws.amazon.com/bedrock/latest/userguide/"
 _THINKING = f"{_GUIDE}claude-messages-extended-thinking.html"
 _FEATURES = f"{_GUIDE}conversation-inference-supported-models-features.html"
-_NOVA_THINKING = "docs.aws.amazon.com/nova/latest/nova2-userguide/extended-thinking.html"
 _CLAUDE_DOCS = "Please consult our documentation at https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
 
 
@@ -114,62 +113,6 @@ def _structured_output(asked: Asked, card: ModelCard) -> Iterator[str]:
     if "textFormat" in (asked.request.get("outputConfig") or {}) and not card.structured_output:
         field = "outputConfig.textFormat"
         yield f"This model doesn't support the {field} field. Remove {field} and try again."
-
-
-# Fields of the model's own
-
-#: By vendor, what ``additionalModelRequestFields`` may hold: a field's values, the type of any value, or fields in it.
-#: Stated apart from the cards, which say what Ballast sends. A vendor that is not here takes any field.
-_FIELDS: Mapping[str, Mapping[str, Any]] = {
-    "Anthropic": {
-        "thinking": {
-            "type": ("enabled", "disabled", "adaptive", "between_tools"),
-            "budget_tokens": int,
-            "display": ("summarized", "omitted"),
-        },
-        "output_config": {"effort": ("low", "medium", "high", "xhigh", "max")},
-        "anthropic_beta": list,
-        "top_k": int,
-        "stop_sequences": list,
-    },
-    "Amazon": {
-        "reasoningConfig": {"type": ("enabled", "disabled"), "maxReasoningEffort": ("low", "medium", "high")},
-        "inferenceConfig": {"topK": int},
-    },
-}
-
-
-def _own_fields(asked: Asked, card: ModelCard) -> Iterator[str]:
-    given = asked.request.get("additionalModelRequestFields") or {}
-    for path, allowed in _unknown_fields(given, _FIELDS.get(card.vendor, {})) if card.vendor in _FIELDS else ():
-        if card.vendor == "Amazon":
-            said = f"extraneous key [{path[-1]}] is not permitted" if allowed is None else "is not a valid enum value"
-            at = path[:-1] if allowed is None else path
-            yield f"Malformed input request: {'/'.join(['#', *at])}: {said}, please reformat your input and try again."
-        elif allowed is None:
-            yield f"{'.'.join(path)}: Extra inputs are not permitted"
-        else:
-            yield f"{'.'.join(path)}: Input should be {allowed}"
-
-
-def _unknown_fields(
-    given: Mapping[str, Any], known: Mapping[str, Any], path: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], str | None]]:
-    """Yield the place of each field that is not known, and of each wrong value with what it should be."""
-    for name, value in given.items():
-        at, allowed = (*path, name), known.get(name)
-        if allowed is None:
-            yield at, None
-        elif isinstance(allowed, Mapping):
-            if isinstance(value, Mapping):
-                yield from _unknown_fields(value, allowed, at)
-            else:
-                yield at, "an object"
-        elif isinstance(allowed, tuple):
-            if value not in allowed:
-                yield at, f"{', '.join(repr(one) for one in allowed[:-1])} or {allowed[-1]!r}"
-        elif not isinstance(value, allowed) or isinstance(value, bool):
-            yield at, f"a valid {allowed.__name__}"
 
 
 # Thinking
@@ -430,13 +373,6 @@ CARD_RULES: tuple[Rule, ...] = (
     card_rule("a tool's name", f"{_API}ToolSpecification.html", _tool_names, **_OURS, **_MODEL),
     card_rule("a call's id", "anomalyco/opencode#48843, vercel/ai#11802", _call_ids, **_MODEL),
     card_rule("temperature and top_p", "cline/cline#10572, BerriAI/litellm#15070", _parameters, **_MODEL),
-    card_rule(
-        "the model's own fields",
-        f"tinovyatkin/amazon-bedrock-copilot-chat#526; {_NOVA_THINKING}",
-        _own_fields,
-        **_OURS,
-        **_MODEL,
-    ),
     card_rule("form of thinking", "tinovyatkin/amazon-bedrock-copilot-chat#526", _thinking_form, **_MODEL),
     card_rule(
         "budget of thinking",

@@ -15,6 +15,7 @@ from localcloud.converse import ModelError, Reply, Strict
 from localcloud.converse.asked import Asked
 from localcloud.converse.cache_rules import CACHE_RULES
 from localcloud.converse.card_rules import CARD_RULES
+from localcloud.converse.field_rules import FIELD_RULES
 from localcloud.converse.rules import refused
 from localcloud.converse.schema_rules import SCHEMA_RULES
 from tests.unit.localcloud.test_converse_rules import (
@@ -505,9 +506,9 @@ def test_what_a_model_does_not_take_is_refused(
 
 def test_each_rule_has_a_request_that_breaks_it_and_a_source() -> None:
     assert {rule for rule, *_ in REFUSED} | {"a call's id"} == {
-        rule.name for rule in (*CARD_RULES, *SCHEMA_RULES, *CACHE_RULES)
+        rule.name for rule in (*CARD_RULES, *FIELD_RULES, *SCHEMA_RULES, *CACHE_RULES)
     }
-    for rule in (*CARD_RULES, *SCHEMA_RULES, *CACHE_RULES):
+    for rule in (*CARD_RULES, *FIELD_RULES, *SCHEMA_RULES, *CACHE_RULES):
         assert re.search(r"(docs\.aws\.amazon|platform\.claude)\.com/|[\w.-]+/[\w.-]+#\d+", rule.source), rule.name
 
 
@@ -630,7 +631,7 @@ def _forms(card: ModelCard) -> list[dict[str, Any]]:
 
 
 def test_the_fields_that_shipped_cards_send_are_known() -> None:
-    [rule] = [one for one in CARD_RULES if one.name == "the model's own fields"]
+    [rule] = FIELD_RULES
     models = Catalog().cards()
 
     sent = [(card, fields) for card in models for fields in _forms(card)]
