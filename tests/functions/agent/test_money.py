@@ -380,9 +380,7 @@ def test_the_playbooks_tier_is_asked_for_reserved_for_and_recorded(
 def test_a_tier_without_a_price_is_not_called_and_the_note_names_the_file(
     stack: Stack, model: Endpoint, tmp_path: Path
 ) -> None:
-    playbook = ledger_with(tmp_path, model=NOVA_PRO, service_tier="flex")
-    haiku = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"  # has no tiers
-    stack.environs["planner"] |= {"PLAYBOOK_DIR": playbook, "MODEL_ID": haiku}
+    stack.environs["planner"] |= {"PLAYBOOK_DIR": ledger_with(tmp_path, service_tier="flex")}  # Claude has no tiers
     run_id = stack.open()
 
     assert stack.plan(run_id)["reason"] == "model_refused"

@@ -17,7 +17,6 @@ from tests.functions.cloud import LEDGER
 from tests.functions.variants import ledger_with, own_card, with_models
 
 HAIKU, NOVA = "eu.anthropic.claude-haiku-4-5-20251001-v1:0", "amazon.nova-micro-v1:0"
-PRO = "eu.amazon.nova-pro-v1:0"
 ARN = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/desk"
 
 
@@ -49,25 +48,6 @@ def test_a_model_that_cannot_be_an_agents_fails_at_load(tmp_path: Path, facts: d
 
     with pytest.raises(PlaybookInvalid, match=rf"agent\.yaml: model: .*{why}"):
         load_playbook(folder)
-
-
-@pytest.mark.parametrize(
-    "named",
-    [
-        {"model": HAIKU},
-        {"model": PRO, "second_model": HAIKU},
-        {"model": PRO, "model_for": [{"model": HAIKU, "from_turn": 2}]},
-    ],
-)
-def test_a_model_without_the_agents_service_tier_fails_at_load(tmp_path: Path, named: dict[str, Any]) -> None:
-    folder = ledger_with(tmp_path, **named, cheaper_model=None, service_tier="flex")
-
-    with pytest.raises(PlaybookInvalid, match=rf"agent\.yaml: {[*named][-1]}.*service tier 'flex'.*{HAIKU}"):
-        load_playbook(folder)
-
-
-def test_a_cheaper_model_without_the_service_tier_is_left_for_the_call_to_pass_over(tmp_path: Path) -> None:
-    assert load_playbook(ledger_with(tmp_path, model=PRO, cheaper_model=NOVA, service_tier="flex"))
 
 
 def test_a_playbook_may_bring_a_card_and_name_the_model_behind_an_arn(tmp_path: Path) -> None:

@@ -369,16 +369,15 @@ def _agents_problems(
 def _model_problems(playbook: Playbook, file: Path, on: date | None) -> Iterator[PlaybookInvalid]:
     """Yield why a model cannot be the agent's, naming the field.
 
-    Each must have the agent's service tier, except ``cheaper_model``: it must save something, and is passed over where
-    it has not the tier. Regional profiles are compared before each call, because not every model has all of them.
+
+    ``cheaper_model`` must save something. Service tiers and regional profiles are compared before each call, because
+    not every model has all of them.
     """
     agent, refused = playbook.agent, False
     for name, model in agent.models.items():
         try:
             playbook.check_model(model, on=on)
             tool_config(playbook.all_specs, playbook.models.card(model))
-            if name != "cheaper_model":
-                playbook.models.newest_price(model).price(agent.service_tier)
         except ModelRefused as problem:
             refused = True
             yield PlaybookInvalid(f"{file}: {name}: {problem}")
