@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ballast.errors import ModelRefused, PlaybookInvalid
-from ballast.models.catalog import FOLLOWS_REGION, IN_REGION, Catalog
-from ballast.playbook.agent import agent_file, read_agents
+from ballast.models.catalog import _GEOGRAPHIES, FOLLOWS_REGION, IN_REGION, Catalog
+from ballast.playbook.agent import AgentConfig, agent_file, read_agents
 from ballast.playbook.load import playbook_in
 
 #: The template's parameter with their ARNs.
@@ -22,13 +22,14 @@ def model_arns(playbook: Path, region: str = "", *, model_id: str = "") -> list[
     playbook  its folder, or a layer with it
     region    of the stack; "" for any region and partition: they are ``*`` then. The account is always ``*``
     model_id  the template's ``ModelId``: it replaces ``model`` and ``model_for``; "" does not
-    Raises ``PlaybookInvalid``, also for a model that ``region`` cannot call, and ``SettingInvalid`` for its
+    Raises ``PlaybookInvalid``, also for a model that a stack in ``region`` cannot ask, and ``SettingInvalid`` for its
     ``models.yaml``.
     """
     playbook = playbook_in(playbook)
     catalog, named = Catalog.of_playbook(playbook), named_models(playbook, model_id)
-    if region:
-        _check_reached(playbook, catalog, named, region)
+    first, others = read_agents(playbook)
+    files = {str(agent_file(playbook, first, one.name).relative_to(playbook)): one for one in (first, *others.values())}
+    _check_reached(playbook, catalog, named, region, files)
     return list(dict.fromkeys(arn for model in named.values() for arn in _arns(catalog, model, region)))
 
 
@@ -51,14 +52,39 @@ def partition_of(region: str) -> str:
     return next(found for start, found in _PARTITIONS.items() if region.startswith(start))
 
 
-def _check_reached(playbook: Path, catalog: Catalog, named: Mapping[str, str], region: str) -> None:
-    """Raise ``PlaybookInvalid`` for a ``region.MODEL`` that the region cannot call in any form."""
-    for field, model in named.items():
-        if model.startswith(FOLLOWS_REGION) and catalog.knows(model):
-            try:
-                catalog.check(model, tools=False, region=region)
-            except ModelRefused as refused:
-                raise PlaybookInvalid(f"{playbook / field}: in {region}: {refused}") from None
+def _check_reached(
+    playbook: Path, catalog: Catalog, named: Mapping[str, str], region: str, agents: Mapping[str, AgentConfig]
+) -> None:
+    """Raise ``PlaybookInvalid`` for a model that a stack in ``region`` ("" for any) cannot ask, naming the field.
+
+    It needs a card, a form that the region reaches, and tools where its agent is offered some. A model that is asked
+    in some runs alone (``model_for``) may have none of them: which tools those runs offer only the loaded playbook
+    knows.
+    """
+    for where, model in named.items():
+        file, _, field = where.partition(": ")
+        tools = not field.startswith("model_for") and agents[file].tools != ()
+        try:
+            catalog.check(model, tools=tools, region=region)
+        except ModelRefused as refused:
+            raise PlaybookInvalid(f"{playbook / where}: {f'in {region}: ' if region else ''}{refused}") from None
+        if region and (why := _unreached(catalog, model, region)):
+            raise PlaybookInvalid(f"{playbook / where}: in {region}: {why}")
+
+
+def _unreached(catalog: Catalog, model_id: str, region: str) -> str | None:
+    """Return why an ARN or a profile cannot be called from ``region``; None if it can."""
+    if model_id.startswith("arn:"):
+        partition, _, of_region = model_id.split(":")[1:4]
+        if (partition, of_region) != (partition_of(region), region):
+            return f"{model_id} is of {of_region} ({partition}). Name one of the stack's own region."
+    base, family = catalog.named(catalog.in_region(model_id, region))
+    profile = catalog.named(model_id.rpartition("/")[2])[1] if model_id.startswith("arn:") else family
+    reached = next(found for start, found in _GEOGRAPHIES.items() if region.startswith(start))
+    if profile in (IN_REGION, *reached):
+        return None
+    has = f"It reaches {', '.join(f'{one}.' for one in reached)}" if reached else "It reaches none"
+    return f"no profile {profile}. can be called there. {has}: name one of those, or {FOLLOWS_REGION}{base}."
 
 
 def _arns(catalog: Catalog, model_id: str, region: str) -> list[str]:

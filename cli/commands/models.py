@@ -144,7 +144,8 @@ def _of_models(playbook: Path, where: str, parameters: Mapping[str, str], region
     """Yield how ``ModelArns`` differ from what ``agent.yaml`` names. Raises ``PlaybookInvalid``."""
     model_id = parameters["ModelId"]
     given = {_ACCOUNT.sub(":*", one.strip()) for one in parameters[PARAMETER].split(",")}
-    regions = dict.fromkeys([region, *(_REGION.findall(" ".join(given))), ""])
+    elsewhere = [] if region else _REGION.findall(" ".join(given))
+    regions = dict.fromkeys([region, *elsewhere, ""])
     right = [set(model_arns(playbook, one, model_id=model_id)) for one in regions]
     if given in right:
         return

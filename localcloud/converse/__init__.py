@@ -4,7 +4,8 @@
 
     server     the double: over HTTP on a loopback address, or in the calling thread
     strict     a model behind Bedrock's checks and Bedrock's prompt cache
-    rules      what Bedrock refuses: form, service_rules, and by a model's card card_rules, schema_rules and cache_rules
+    rules      what Bedrock refuses: form, service_rules, and by a model's card card_rules, field_rules,
+               schema_rules and cache_rules
     cache      the prompt cache and the usage that follows from it
     source     the interface of a model: a request in, a reply or a Bedrock error out
     script     replies written down in a file

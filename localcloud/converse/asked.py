@@ -162,6 +162,11 @@ class Rule:
     by_model: bool = False
 
 
+def decoded_size(base64_text: str) -> int:
+    """Return the bytes that a text in base64 stands for, without its padding."""
+    return len(base64_text.rstrip("=")) * 3 // 4
+
+
 def card_rule(name: str, source: str, check: Callable[[Asked, ModelCard], Iterable[str]], **more: Any) -> Rule:
     """Return a rule for the models that have a card."""
     return Rule(name, source, lambda asked: () if asked.card is None else check(asked, asked.card), **more)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ballast.models.card import ModelCard
-from localcloud.converse.asked import Asked, Rule, card_rule
+from localcloud.converse.asked import Asked, Rule, card_rule, decoded_size
 from localcloud.converse.cache import canonical_bytes, tokens_in, tokens_of
 
 _API = "docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_"
@@ -40,6 +40,12 @@ def _profile_needed(asked: Asked, card: ModelCard) -> Iterator[str]:
             f"Invocation of model ID {asked.model_id} with on-demand throughput isn’t supported. "
             "Retry your request with the ID or ARN of an inference profile that contains this model."
         )
+
+
+def _service_tier(asked: Asked, card: ModelCard) -> Iterator[str]:
+    tier = (asked.request.get("serviceTier") or {}).get("type", "default")
+    if card.prices and tier not in ("default", *card.prices[-1].tiers):
+        yield f"The service tier {tier} is not supported for this model. Remove serviceTier and try again."
 
 
 def _no_system(asked: Asked, card: ModelCard) -> Iterator[str]:
@@ -331,7 +337,7 @@ def _media(asked: Asked, card: ModelCard) -> Iterator[str]:
                     yield f"{place}: this model takes no {kind} of the format {file['format']}."
                 if ".toolResult" in place and not takes.in_results:
                     yield f"{place}: this model takes no {kind} in a tool result."
-                if len(file["source"].get("bytes", "")) * 3 // 4 > takes.most_bytes:
+                if decoded_size(file["source"].get("bytes", "")) > takes.most_bytes:
                     yield f"{place}: the {kind} has more than {takes.most_bytes} bytes."
             if len(files) > takes.most:
                 yield f"The request has {len(files)} {kind}s; this model takes {takes.most}."
@@ -344,6 +350,7 @@ CARD_RULES: tuple[Rule, ...] = (
     card_rule("Converse serves the model", _FEATURES, _not_served, **_OURS),
     card_rule("the profile exists", f"{_GUIDE}inference-profiles-support.html; recorded exchange 11", _no_such_profile),
     card_rule("a profile is needed", "Laisky/one-api#77, logancyang/obsidian-copilot#2472", _profile_needed),
+    card_rule("service tier", f"{_GUIDE}service-tiers-inference.html", _service_tier, **_OURS),
     card_rule("system messages", _FEATURES, _no_system, **_OURS),
     card_rule("tool use", "langchain-ai/langchain-aws#447, danny-avila/LibreChat#6304", _no_tools),
     card_rule("tool choice", "strands-agents/harness-sdk#1241", _tool_choice),

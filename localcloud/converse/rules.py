@@ -20,10 +20,11 @@ from ballast.models.catalog import Catalog
 from localcloud.converse.asked import Asked, Rule
 from localcloud.converse.cache_rules import CACHE_RULES
 from localcloud.converse.card_rules import CARD_RULES
+from localcloud.converse.field_rules import FIELD_RULES
 from localcloud.converse.schema_rules import SCHEMA_RULES
 from localcloud.converse.service_rules import SERVICE_RULES
 
-RULES: tuple[Rule, ...] = (*SERVICE_RULES, *CARD_RULES, *SCHEMA_RULES, *CACHE_RULES)
+RULES: tuple[Rule, ...] = (*SERVICE_RULES, *CARD_RULES, *FIELD_RULES, *SCHEMA_RULES, *CACHE_RULES)
 _NOTHING: Mapping[str, str] = {}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from localcloud.converse.asked import Asked, Rule
+from localcloud.converse.asked import Asked, Rule, decoded_size
 from localcloud.converse.cache import image_size
 from localcloud.converse.form import breaches, refusal_of
 
@@ -227,7 +227,7 @@ def _count_of_files(asked: Asked) -> Iterator[str]:
 def _size_of_files(asked: Asked) -> Iterator[str]:
     for kind, (_, most) in _MOST_FILES.items():
         for place, _, file in asked.files[kind]:
-            if len(file["source"].get("bytes", "")) * 3 // 4 > most:
+            if decoded_size(file["source"].get("bytes", "")) > most:
                 yield f"The {kind} at {place} has more than {most} bytes."
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ballast.errors import PlaybookInvalid
 from ballast.models.catalog import IN_REGION, Catalog
 from localcloud.cloud import PLAYBOOK
 from localcloud.iam import grants, needed_for_model
@@ -109,10 +110,10 @@ def test_a_model_for_some_intents_can_be_called(tmp_path: Path) -> None:
 def test_model_id_stands_in_for_the_usual_models_alone(tmp_path: Path) -> None:
     agent = f"model: {NOVA}\nsecond_model: {MICRO}\nmodel_for: [{{model: eu.{HAIKU}, from_turn: 2}}]\n"
 
-    arns = model_arns(playbook(tmp_path, agent), "eu-west-1", model_id="acme.oracle-v1")
+    arns = model_arns(playbook(tmp_path, agent), "eu-west-1", model_id="amazon.nova-lite-v1:0")
 
-    assert [one for one in ("acme.oracle-v1", MICRO, NOVA, f"eu.{HAIKU}") if may_call(arns, one)] == [
-        "acme.oracle-v1",
+    assert [one for one in ("amazon.nova-lite-v1:0", MICRO, NOVA, f"eu.{HAIKU}") if may_call(arns, one)] == [
+        "amazon.nova-lite-v1:0",
         MICRO,
     ]
 
@@ -121,5 +122,64 @@ def test_model_id_stands_in_for_the_usual_models_alone(tmp_path: Path) -> None:
     ("region", "partition"),
     [("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn"), ("eu-west-1", "aws"), ("", "*")],
 )
-def test_arns_are_of_the_stacks_partition(region: str, partition: str) -> None:
-    assert {arn.split(":")[1] for arn in model_arns(PLAYBOOK, region)} == {partition}
+def test_arns_are_of_the_stacks_partition(tmp_path: Path, region: str, partition: str) -> None:
+    folder = playbook(tmp_path, f"model: region.{NOVA}\n")
+
+    assert {arn.split(":")[1] for arn in model_arns(folder, region)} == {partition}
+
+
+@pytest.mark.parametrize("region", ["cn-north-1", "us-iso-east-1", "us-gov-west-1"])
+def test_a_model_that_only_profiles_reach_is_refused_where_there_are_none(tmp_path: Path, region: str) -> None:
+    with pytest.raises(PlaybookInvalid, match=f"model: in {region}: .*no profile that {region} reaches"):
+        model_arns(playbook(tmp_path, f"model: region.{HAIKU}\n"), region)
+
+
+@pytest.mark.parametrize(
+    "model", [HAIKU, "anthropic.claude-sonnet-4-5-20250929-v1:0", "meta.llama3-2-90b-instruct-v1:0"]
+)
+def test_a_model_that_only_profiles_reach_is_refused_by_its_own_id(tmp_path: Path, model: str) -> None:
+    with pytest.raises(PlaybookInvalid, match=r"has no form without an inference profile\. It has: us"):
+        model_arns(playbook(tmp_path, f"model: {model}\n"))
+
+
+_PROFILE_ARN = f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:inference-profile/"
+
+
+@pytest.mark.parametrize(
+    ("model", "region", "why"),
+    [
+        ("foo.bar", "", "No model card for 'foo.bar'"),
+        (f"apac.{HAIKU}", "", "no inference profile apac."),
+        (f"apac.{HAIKU}", "ap-south-1", "no inference profile apac."),
+        ("us.deepseek.r1-v1:0", "", "takes no tools"),
+        (f"us.{HAIKU}", "eu-central-1", "in eu-central-1: no profile us. can be called there. It reaches eu., global."),
+        (f"eu.{NOVA}", "us-east-1", "It reaches us., global."),
+        (f"global.{HAIKU}", "us-gov-west-1", "It reaches us-gov."),
+        (f"eu.{NOVA}", "cn-north-1", "It reaches none"),
+        (DESK, "eu-central-1", "is of eu-west-1 (aws). Name one of the stack's own region."),
+        (f"arn:aws:bedrock:us-east-1::foundation-model/{NOVA}", "eu-west-1", "is of us-east-1"),
+        (f"{_PROFILE_ARN}us.{NOVA}", "eu-west-1", "no profile us. can be called there"),
+        (DESK.replace("desk", "other"), "eu-west-1", "No model card"),
+    ],
+)
+@pytest.mark.parametrize("given", ["ModelId", "agent.yaml"])
+def test_a_model_that_the_stack_cannot_ask_is_refused_whoever_names_it(
+    tmp_path: Path, given: str, model: str, region: str, why: str
+) -> None:
+    named, model_id = (NOVA, model) if given == "ModelId" else (model, "")
+    folder = playbook(tmp_path, f'model: "{named}"\n', f"arns: {{{DESK}: {NOVA}}}")
+
+    with pytest.raises(PlaybookInvalid) as refused:
+        model_arns(folder, region, model_id=model_id)
+
+    assert why in str(refused.value)
+    assert f"{folder / 'agent.yaml'}: model: " in str(refused.value)
+
+
+@pytest.mark.parametrize("agent", [f"model: {NOVA}\nmodel_for: [{{model: us.deepseek.r1-v1:0, intents: [a]}}]\n"])
+def test_a_model_of_some_intents_may_take_no_tools(tmp_path: Path, agent: str) -> None:
+    assert model_arns(playbook(tmp_path, f"{agent}intents: {{a: {{}}}}\n"), "us-east-1")
+
+
+def test_an_agent_without_tools_may_have_a_model_without_tools(tmp_path: Path) -> None:
+    assert model_arns(playbook(tmp_path, "model: us.deepseek.r1-v1:0\ntools: []\n"), "us-east-1")

@@ -96,7 +96,7 @@ HAIKU, NOVA_PRO, NOVA_MICRO = (
         (HAIKU, "anthropic.claude-sonnet-4-6", "is not cheaper than model"),
         (NOVA_PRO, HAIKU, "is not cheaper than model"),
         (HAIKU, HAIKU, "is not cheaper than model"),  # the same
-        ("anthropic.claude-sonnet-4-6", "anthropic.claude-sonnet-4-5-20250929-v1:0", "is not cheaper than model"),
+        ("us.anthropic.claude-sonnet-4-6", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", "is not cheaper than model"),
     ],
 )
 def test_a_playbook_loads_only_with_a_cheaper_model_that_is_cheaper(

@@ -245,7 +245,7 @@ def test_half_a_character_does_not_make_the_run_unreadable(stack: Stack, model: 
 
 
 def test_encrypted_reasoning_survives_the_log_and_is_sent_back_as_bytes(stack: Stack, model: Endpoint) -> None:
-    stack.environs["planner"]["MODEL_ID"] = "anthropic.claude-haiku-4-5-20251001-v1:0"  # it must get it back
+    stack.environs["planner"]["MODEL_ID"] = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"  # it must get it back
     run_id = stack.open()
     redacted = {"reasoningContent": {"redactedContent": "AAH/c2VjcmV0"}}
     signed = {"reasoningContent": {"reasoningText": {"text": "Look first.", "signature": "c2ln"}}}

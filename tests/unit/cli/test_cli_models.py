@@ -42,7 +42,7 @@ def test_the_settings_that_are_shipped_fit_the_playbook_that_is_shipped(capsys: 
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("region", ["", "eu-west-1", "us-east-1"])
+@pytest.mark.parametrize("region", ["", "eu-west-1", "eu-central-1"])
 @pytest.mark.parametrize(
     "form",
     ["[default.deploy.parameters]\nparameter_overrides = {!r}", "[p.deploy.parameters]\nparameter_overrides = [{!r}]"],
@@ -102,6 +102,7 @@ def test_a_changed_playbook_is_noticed(tmp_path: Path) -> None:
 # What else a deployment needs
 
 SONNET_4, RETIRED_ON = "us.anthropic.claude-sonnet-4-20250514-v1:0", date(2026, 10, 14)
+APPLICATION_PROFILE = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile"
 ARN = "arn:aws:bedrock:eu-west-1:123456789012:guardrail/gr1"
 
 
@@ -175,6 +176,8 @@ def test_a_model_that_follows_the_region_needs_a_profile_there(
     playbook: Path, region: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mythos = "region.anthropic.claude-mythos-5"  # us. alone
+    text = (playbook / "agent.yaml").read_text(encoding="utf-8")
+    (playbook / "agent.yaml").write_text(text.replace(f"eu.{NOVA}", f"region.{NOVA}"), encoding="utf-8")
     said = found(playbook, agent=f"cheaper_model: {mythos}\n", region=region)
 
     assert any("cheaper_model: in " + region in one and "no profile that " + region in one for one in said)
@@ -183,14 +186,32 @@ def test_a_model_that_follows_the_region_needs_a_profile_there(
     assert main(["models", "--playbook", str(playbook), "--region", "us-east-1"]) == Exit.OK
 
 
+@pytest.mark.parametrize(
+    ("model", "region", "words"),
+    [("foo.bar", "", "No model card"), ("us.deepseek.r1-v1:0", "", "no tools"), (f"us.{MICRO}", "eu-central-1", "us.")],
+)
+def test_a_model_id_that_no_stack_there_can_ask_is_refused(
+    playbook: Path, model: str, region: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = found(playbook, f"ModelId={model}", region=region)
+    code = main(["models", "--playbook", str(playbook), "--model", model, *(["--region", region] if region else [])])
+
+    assert any("agent.yaml: model: " in one and words in one for one in said)
+    assert code == Exit.USAGE
+    assert words in capsys.readouterr().err
+
+
 def test_more_models_than_a_parameter_can_hold_are_refused_with_the_remedy(
     playbook: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    arns = [f"{APPLICATION_PROFILE}/{'x' * 30}{at}" for at in range(40)]
     (playbook / "agent.yaml").write_text(
         f"name: a\nmodel: eu.{NOVA}\ninstructions: Help.\nmodel_for:\n"
-        + "".join(f"  - {{model: eu.{NOVA[:-2]}{'x' * 30}{at}, from_turn: 2}}\n" for at in range(30)),
+        + "".join(f"  - {{model: '{arn}', from_turn: 2}}\n" for arn in arns),
         encoding="utf-8",
     )
+    cards = "arns:\n" + "".join(f"  {arn}: {NOVA}\n" for arn in arns)
+    (playbook / "models.yaml").write_text(cards, encoding="utf-8")
 
     assert main(["models", "--playbook", str(playbook)]) == Exit.USAGE
     printed = capsys.readouterr().err

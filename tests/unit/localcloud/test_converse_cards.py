@@ -1,5 +1,6 @@
 """The Converse double refuses by a model's card."""
 
+import base64
 import copy
 import re
 from datetime import date
@@ -7,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from ballast.models.card import ModelCard
 from ballast.models.catalog import CardFile, Catalog
 from ballast.money.prices import CLASSES
 from localcloud.converse import ModelError, Reply, Strict
+from localcloud.converse.asked import Asked
 from localcloud.converse.cache_rules import CACHE_RULES
 from localcloud.converse.card_rules import CARD_RULES
+from localcloud.converse.field_rules import FIELD_RULES
 from localcloud.converse.rules import refused
 from localcloud.converse.schema_rules import SCHEMA_RULES
 from tests.unit.localcloud.test_converse_rules import (
@@ -108,6 +112,14 @@ REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
         put(1, "inferenceConfig", "maxTokens"),
         "Invocation of model ID acme.m-v1 with on-demand throughput isn’t supported. Retry your request with the ID or "
         "ARN of an inference profile that contains this model.",
+    ),
+    ("service tier", HAIKU, put({"type": "flex"}, "serviceTier"), "The service tier flex is not supported"),
+    ("service tier", "us.amazon.nova-premier-v1:0", put({"type": "flex"}, "serviceTier"), "tier flex is not supported"),
+    (
+        "a profile is needed",
+        HAIKU.removeprefix("eu."),
+        put(1, "inferenceConfig", "maxTokens"),
+        "on-demand throughput isn’t supported",
     ),
     ("system messages", {"system": False}, put(1, "inferenceConfig", "maxTokens"), "doesn't support system messages"),
     ("tool use", {"tools": False}, put(1, "inferenceConfig", "maxTokens"), "This model doesn't support tool use."),
@@ -348,6 +360,36 @@ REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
         put(0.5, "inferenceConfig", "topP"),
         f"{_SAID}`temperature` and `top_p` cannot both be specified for this model. Please use only one.",
     ),
+    (
+        "the model's own fields",
+        HAIKU,
+        put({"foo": 1}, "additionalModelRequestFields"),
+        f"{_SAID}foo: Extra inputs are not permitted",
+    ),
+    (
+        "the model's own fields",
+        SONNET,
+        put({"output_config": {"effort": "bogus"}}, "additionalModelRequestFields"),
+        f"{_SAID}output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'",
+    ),
+    (
+        "the model's own fields",
+        HAIKU,
+        put({"top_k": "5"}, "additionalModelRequestFields"),
+        "top_k: Input should be a valid int",
+    ),
+    (
+        "the model's own fields",
+        NOVA,
+        put({"foo": 1}, "additionalModelRequestFields"),
+        "#: extraneous key [foo] is not permitted",
+    ),
+    (
+        "the model's own fields",
+        "us.amazon.nova-2-lite-v1:0",
+        put({"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "bogus"}}, "additionalModelRequestFields"),
+        "#/reasoningConfig/maxReasoningEffort: is not a valid enum value",
+    ),
     ("form of thinking", {}, thinks(type="enabled", budget_tokens=1024), "thinking: Extra inputs are not permitted"),
     ("form of thinking", HAIKU, thinks(type="adaptive"), "adaptive thinking is not supported on this model"),
     (
@@ -464,9 +506,9 @@ def test_what_a_model_does_not_take_is_refused(
 
 def test_each_rule_has_a_request_that_breaks_it_and_a_source() -> None:
     assert {rule for rule, *_ in REFUSED} | {"a call's id"} == {
-        rule.name for rule in (*CARD_RULES, *SCHEMA_RULES, *CACHE_RULES)
+        rule.name for rule in (*CARD_RULES, *FIELD_RULES, *SCHEMA_RULES, *CACHE_RULES)
     }
-    for rule in (*CARD_RULES, *SCHEMA_RULES, *CACHE_RULES):
+    for rule in (*CARD_RULES, *FIELD_RULES, *SCHEMA_RULES, *CACHE_RULES):
         assert re.search(r"(docs\.aws\.amazon|platform\.claude)\.com/|[\w.-]+/[\w.-]+#\d+", rule.source), rule.name
 
 
@@ -573,6 +615,44 @@ def test_the_reasoning_of_one_model_is_refused_by_another(other: str, says: str)
     later = copy.deepcopy(LEGAL)
     later["messages"] += [made, {"role": "user", "content": [{"text": "And?"}]}]
 
-    assert double.reply(later, HAIKU.removeprefix("eu.")).body["stopReason"] == "end_turn"
+    assert double.reply(later, HAIKU.replace("eu.", "global.")).body["stopReason"] == "end_turn"
     with pytest.raises(ModelError, match=re.escape(says)):
         double.reply(later, other)
+
+
+def _forms(card: ModelCard) -> list[dict[str, Any]]:
+    """Return every form of thinking that the card can have sent."""
+    thinks = card.thinking
+    if thinks is None:
+        return []
+    forms = [one.given(budget=2_000) for one in (thinks.budget, thinks.adaptive, thinks.off) if one is not None]
+    forms += [thinks.effort.given(effort=level) for level in thinks.effort.levels] if thinks.effort else []
+    return [one.additional_fields for one in forms]
+
+
+def test_the_fields_that_shipped_cards_send_are_known() -> None:
+    [rule] = FIELD_RULES
+    models = Catalog().cards()
+
+    sent = [(card, fields) for card in models for fields in _forms(card)]
+    refusals = [
+        said
+        for card, fields in sent
+        for said in rule.check(Asked({"additionalModelRequestFields": fields}, card.id, card))
+    ]
+
+    assert len(sent) > 50
+    assert refusals == []
+
+
+@pytest.mark.parametrize("size", [4, 5, 6])
+def test_a_file_of_exactly_the_most_bytes_is_taken(size: int) -> None:
+    image = {"format": "png", "source": {"bytes": base64.b64encode(b"x" * size).decode()}}
+    [rule] = [one for one in CARD_RULES if one.name == "images and documents"]
+
+    def said(most: int) -> list[str]:
+        card = cards(images={"formats": ["png"], "most": 1, "most_bytes": most}).card("acme.m-v1")
+        return list(rule.check(Asked(changed(last({"image": image})), "acme.m-v1", card)))
+
+    assert said(size) == []
+    assert said(size - 1) == [f"messages.2.content.1: the image has more than {size - 1} bytes."]

@@ -81,7 +81,7 @@ def test_a_regional_profile_costs_a_tenth_more_than_the_global_one(model: str, g
 
 
 def test_a_profile_that_is_not_listed_is_never_undercharged() -> None:
-    listed = [HAIKU if one == "in-region" else f"{one}.{HAIKU}" for one in MODELS.card(HAIKU).families]
+    listed = [HAIKU if one == "in-region" else f"{one}.{HAIKU}" for one in MODELS.card(HAIKU).prices[-1].regions]
     dearest = max(price(model).output for model in listed)
 
     assert price(f"apac.{HAIKU}").output == dearest

@@ -1,5 +1,6 @@
 """The shipped cards say what Bedrock's models are known to take, refuse and cost."""
 
+import re
 from datetime import date
 
 import pytest
@@ -163,3 +164,39 @@ def test_a_price_is_that_of_the_family_and_the_length(
     made = MODELS.price(model, on=NOW).price().of_prompt(tokens)
 
     assert (made.input, made.output) == (input_rate, output_rate)
+
+
+#: Models of generations that Bedrock has retired or is retiring, each with its day, or with why no day stands.
+_SEVEN_REGIONS = "the notice names seven regions, and the card has apac. too: posit-dev/positron#9339"
+LEGACY: dict[str, date | str] = {
+    "amazon.nova-premier-v1:0": date(2026, 9, 14),
+    "anthropic.claude-3-5-haiku-20241022-v1:0": date(2026, 6, 19),
+    "anthropic.claude-3-5-sonnet-20240620-v1:0": _SEVEN_REGIONS,
+    "anthropic.claude-3-5-sonnet-20241022-v2:0": date(2026, 3, 1),
+    "anthropic.claude-3-7-sonnet-20250219-v1:0": date(2026, 4, 28),
+    "anthropic.claude-3-haiku-20240307-v1:0": date(2026, 9, 10),
+    "anthropic.claude-3-opus-20240229-v1:0": date(2026, 1, 15),
+    "anthropic.claude-opus-4-1-20250805-v1:0": date(2027, 1, 8),
+    "anthropic.claude-opus-4-20250514-v1:0": date(2026, 6, 2),
+    "anthropic.claude-sonnet-4-20250514-v1:0": date(2026, 10, 14),
+}
+_OLD = ("anthropic.claude-3-", "anthropic.claude-opus-4-1-", "amazon.nova-premier-")
+_OLD_NAMES = re.compile(r"anthropic\.claude-(opus|sonnet)-4-2025")
+
+
+@pytest.mark.parametrize("model", [one for one in MODELS.ids() if one.startswith(_OLD) or _OLD_NAMES.match(one)])
+def test_a_model_of_a_retired_generation_has_its_day_or_a_reason(model: str) -> None:
+    known = LEGACY[model]
+
+    assert MODELS.card(model).retires == (known if isinstance(known, date) else None)
+    if isinstance(known, date):
+        with pytest.raises(ModelRefused, match=f"served until {known}"):
+            MODELS.check(model if "in-region" in MODELS.card(model).families else f"us.{model}", tools=True, on=known)
+
+
+@pytest.mark.parametrize(("model", "most"), [("nova-2-lite-v1:0", 5), ("nova-lite-v1:0", 20), ("nova-pro-v1:0", 20)])
+def test_nova_2_takes_fewer_images_in_a_request_than_nova_1(model: str, most: int) -> None:
+    images = MODELS.card(f"amazon.{model}").images
+
+    assert images is not None
+    assert images.most == most

@@ -4,10 +4,13 @@ Images: the size in pixels stands in the header, so an image that unpacks to gig
 
 Documents have a bound of tokens only where it follows from their bytes, whoever reads them::
 
-    txt, md, csv      a token has at least one byte of the text, which the model gets as it is written
+    txt, md           a token has at least one byte of the text, which the model gets as it is written
+    csv               the same, or of its table with each cell as wide as its column's widest and short rows filled up;
+                      none if it has too many cells to look at
     plain html        the same of its source or its words; a character reference counts as what it stands for if that
                       is longer (``&nGt;``)
-    other html        none: scripts, styles, numbered lists, cells that span, and entities make words it lacks
+    other html        none: scripts, styles and entities make words it lacks; lists, quotes, preformatted text and
+                      tables are indented or padded, each line by the depth or width of another
     pdf, docx, xlsx,  none: each is unpacked, decrypted, laid out or calculated, and may say one text many times
     doc, xls          (shared strings, forms, pages, glyphs that are many letters). What one reader makes of it proves
                       nothing about the provider's
@@ -32,13 +35,16 @@ _OFFICE = {"docx": "word/", "xlsx": "xl/"}
 #: What makes words of an HTML file that are not written in it, or reads its bytes as other words. Wherever it stands,
 #: also in a comment or a text: a reader may see another structure.
 _MAKES_WORDS = re.compile(
-    r"<(?:[^\s<>]{0,40}\W)?(?:script|style|link|base|ol|svg|math|template|object|embed|frame|applet)\b|\b(?:col|row)span\b"
+    r"<(?:[^\s<>]{0,40}\W)?(?:script|style|link|base|svg|math|template|object|embed|frame|applet)\b"
+    r"|<(?:[^\s<>]{0,40}\W)?(?:[ou]l|li|menu|dir|d[ldt]|blockquote|pre|listing|xmp|plaintext|fieldset|details|figure)\b"
+    r"|<(?:[^\s<>]{0,40}\W)?(?:table|t[rdh]|thead|tbody|tfoot|caption|col|colgroup)\b"
     r"|\bstyle\s*=|\bon[a-z]+\s*=|<!entity|<!\[|<\?|\bdata:[a-z]*[/;,]"
     r"|\b(?:charset|encoding)\b(?!\s*=\s*[\"']?\s*(?:utf-8|us-ascii)\b)",
     re.I,
 )
 _REFERENCE = re.compile(r"&#?[0-9a-z]{1,40};?", re.I)
-#: Tags and character references of one file that are looked at.
+_DELIMITERS = (",", ";", "\t", "|")
+#: Tags and character references, or cells, of one file that are looked at.
 _MOST_MARKS = 50_000
 
 
@@ -155,7 +161,45 @@ def _text(file_format: str, content: bytes) -> dict[str, Any]:
         if text.count("&") + text.count("<") > _MOST_MARKS or _MAKES_WORDS.search(text):
             return {}
         text = _REFERENCE.sub(_longer, text)
+    if file_format == "csv":
+        table = _most_table(text)
+        return {} if table is None else {"most_text": max(_size(text), table)}
     return {"most_text": _size(text)}
+
+
+def _most_table(text: str) -> int | None:
+    """Return the bytes of a csv file's widest table; None where it has too many cells to look at.
+
+    A reader guesses the delimiter, and whether quotes mean anything, so each reading counts that has cells at all.
+    """
+    lines = text.splitlines()
+    if len(lines) + sum(text.count(one) for one in _DELIMITERS) > _MOST_MARKS:
+        return None
+    sizes = [_table_size(lines, one, quoted) for one in _DELIMITERS if one in text for quoted in _quotings(text)]
+    return None if None in sizes else max((one for one in sizes if one is not None), default=0)
+
+
+def _quotings(text: str) -> tuple[bool, ...]:
+    return (True, False) if '"' in text else (False,)
+
+
+def _table_size(lines: list[str], delimiter: str, quoted: bool) -> int | None:
+    """Return the bytes of the table in one reading of it, with frames and a line under the header.
+
+    A row with fewer cells than another is filled up. None if it cannot be read so.
+    """
+    import csv  # only for such a file
+
+    rows, widths = 1, list[int]()
+    try:
+        for row in csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE):
+            rows += 1
+            widths += [3] * (len(row) - len(widths))  # "---" or "nan"
+            for at, cell in enumerate(row):
+                widths[at] = max(widths[at], _size(cell))
+    except csv.Error:
+        return None
+    return rows * (sum(widths) + 5 * len(widths) + 2)  # "| " and " ", and ".0" of a number in a column with gaps
 
 
 def _longer(reference: re.Match[str]) -> str:

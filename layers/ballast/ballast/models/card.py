@@ -246,6 +246,7 @@ class ModelCard(_Part):
     as_of                   the day on which the facts were last checked
     retires                 the day from which the provider serves it no longer; None if none is announced
     converse_api            whether Converse serves it
+    on_demand               whether it can be called by its own id, or by a profile alone, whatever has a price
     system                  takes a system prompt
     tools, tool_choice      takes tools; which choices it can be given
     strict_tools            takes ``strict`` in a tool's declaration
@@ -275,6 +276,7 @@ class ModelCard(_Part):
     as_of: Day
     retires: Day | None = None
     converse_api: bool = True
+    on_demand: bool = True
     system: bool = True
     tools: bool = True
     tool_choice: tuple[Literal["auto", "any", "tool"], ...] = ("auto",)
@@ -316,8 +318,14 @@ class ModelCard(_Part):
 
     @property
     def families(self) -> tuple[RegionFamily, ...]:
-        """The families that it runs in, by the newest price that lists any; none if they are not known."""
-        return next((tuple(price.regions) for price in reversed(self.prices) if price.regions), ())
+        """The families that it runs in, by the newest price that lists any; none if they are not known.
+
+        A price list has a price in the region also for a model that only profiles reach.
+        """
+        priced: tuple[RegionFamily, ...] = next(
+            (tuple(price.regions) for price in reversed(self.prices) if price.regions), ()
+        )
+        return priced if self.on_demand else tuple(one for one in priced if one != "in-region")
 
 
 def _scaled(own: Price, by_family: Percent | Price, by_tier: Percent | Price) -> Price:
