@@ -84,7 +84,8 @@ def deploy(
     parameters = {**of_project, **parameters}
     if PARAMETER in sam.get("Parameters", {}) and PARAMETER not in parameters:
         model_id = parameters.get("ModelId", "")
-        parameters = {**parameters, PARAMETER: ",".join(model_arns(playbook, REGION, model_id=model_id))}
+        arns = model_arns(playbook, REGION, model_id=model_id, reached=False)
+        parameters = {**parameters, PARAMETER: ",".join(arns)}
     if wrong := [*complaints(sam.get("Parameters", {}), parameters), *broken(sam, parameters)]:
         raise TemplateInvalid(f"{template}: {' '.join(wrong)}")
     made, routes = without_http_api(_without_dashboards(to_cloudformation(sam, template.parent, parameters)))

@@ -16,12 +16,14 @@ PARAMETER = "ModelArns"
 _PARTITIONS = {"us-gov-": "aws-us-gov", "us-iso": "aws-iso", "cn-": "aws-cn", "": "aws"}
 
 
-def model_arns(playbook: Path, region: str = "", *, model_id: str = "") -> list[str]:
+def model_arns(playbook: Path, region: str = "", *, model_id: str = "", reached: bool = True) -> list[str]:
     """Return the ARNs of the models that the agents of ``playbook`` name, and of the profiles that lead to them.
 
     playbook  its folder, or a layer with it
     region    of the stack; "" for any region and partition: they are ``*`` then. The account is always ``*``
     model_id  the template's ``ModelId``: it replaces ``model`` and ``model_for``; "" does not
+    reached   also check that ``region`` reaches each model. The local cloud stands in no region: it does not
+
     Raises ``PlaybookInvalid``, also for a model that a stack in ``region`` cannot ask, and ``SettingInvalid`` for its
     ``models.yaml``.
     """
@@ -29,7 +31,7 @@ def model_arns(playbook: Path, region: str = "", *, model_id: str = "") -> list[
     catalog, named = Catalog.of_playbook(playbook), named_models(playbook, model_id)
     first, others = read_agents(playbook)
     files = {str(agent_file(playbook, first, one.name).relative_to(playbook)): one for one in (first, *others.values())}
-    _check_reached(playbook, catalog, named, region, files)
+    _check_reached(playbook, catalog, named, region if reached else "", files)
     return list(dict.fromkeys(arn for model in named.values() for arn in _arns(catalog, model, region)))
 
 
