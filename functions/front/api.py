@@ -23,6 +23,7 @@ from ballast.contracts.request import RequestId
 from ballast.contracts.task import LAST_TURN
 from ballast.contracts.wire import Name, canonical
 from ballast.edge import guarded
+from ballast.folds.feedback import Verdict
 from ballast.http.api import HttpApi
 from ballast.http.describe import responses
 from ballast.http.identity import Callers, CallerSettings
@@ -195,8 +196,15 @@ def get_me(
 def list_runs(
     tenant: Annotated[Name | None, Query(description="Whose runs; only an operator may name another tenant.")] = None,
     status: Annotated[Status | None, Query()] = None,
+    feedback: Annotated[
+        Verdict | None, Query(description="Of which people say so: wrong if anybody does. Not with `status`.")
+    ] = None,
     since: Annotated[
-        AwareDatetime | None, Query(description="Opened at or after this time; or ended, if `status` is an ending.")
+        AwareDatetime | None,
+        Query(
+            description="Opened at or after this time; or ended, if `status` is an ending; or said, if `feedback` is "
+            "given."
+        ),
     ] = None,
     until: Annotated[AwareDatetime | None, Query(description="The same: at or before this time.")] = None,
     limit: Annotated[int, Query(ge=1, le=50, description="The most to return.")] = 20,
@@ -205,7 +213,7 @@ def list_runs(
     ] = None,
 ) -> Response[RunPage]:
     """Return a page of the tenant's runs, newest first."""
-    wanted = RunFilter(app.caller.tenant_for(tenant), status, since, until)
+    wanted = RunFilter(app.caller.tenant_for(tenant), status, feedback, since, until)
     return Response(200, _JSON, app.runtime.get(Listing.of).page(wanted, limit, next_token), dict(_FRESH))
 
 
