@@ -1,4 +1,4 @@
-"""What people say of a run afterwards: for each person the newest of their words. Pure.
+"""Fold what people say of a run afterwards into each person's newest words. Pure.
 
 Nothing in Ballast acts on feedback: it is not signed, and it changes neither the run nor its money. It selects runs.
 """
