@@ -26,7 +26,7 @@ from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.people.answer import Answers, AnswerSettings, playbook_of
 from functions.people.contract import Answered, Message, NewFeedback, PersonsAnswer, Reply, TakenFeedback
 from functions.people.escalations_table import EscalationsTable
-from functions.people.feedback import FeedbackBook
+from functions.people.feedback import FeedbackTaker
 from functions.people.rights import you_may
 
 _ESCALATION_ID = re.compile(r"esc-[a-z2-7]{16}")
@@ -141,7 +141,7 @@ def reply_to_question(run_id: ARunId, body: Message) -> Response[Answered]:
 )
 def give_feedback(run_id: ARunId, body: NewFeedback) -> Response[TakenFeedback]:
     """Record the caller's words about the run."""
-    taken = app.runtime.get(FeedbackBook.of).take(_run(run_id), body.verdict, body.note, app.caller)
+    taken = app.runtime.get(FeedbackTaker.of).take(_run(run_id), body.verdict, body.note, app.caller)
     told = {"run_id": run_id, "verdict": taken.verdict, "note": body.note, "by": taken.by, "role": taken.role}
     return Response(200, _JSON, TakenFeedback.model_validate(told), dict(_FRESH))
 

@@ -27,14 +27,14 @@ MOST = 50
 
 
 @dataclass(frozen=True)
-class FeedbackBook:
+class FeedbackTaker:
     """Takes feedback, each person's words in an entry of their own."""
 
     log: RunLog
 
     @classmethod
-    def of(cls, runtime: Runtime) -> FeedbackBook:
-        """Return the book of ``runtime``'s function. A note's sensitive values are sealed, as an answer's are."""
+    def of(cls, runtime: Runtime) -> FeedbackTaker:
+        """Return the taker of ``runtime``'s function. A note's sensitive values are sealed, as an answer's are."""
         return cls(runtime.get(Answers.of).log)
 
     def take(self, run: Run, verdict: Verdict, note: str, caller: Caller) -> RunFeedback:
