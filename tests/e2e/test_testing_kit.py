@@ -130,7 +130,7 @@ def test_a_tools_client_has_the_rights_of_the_executor_and_no_other(desk: LocalD
 
 def playbook_with(playbook: Playbook, script: Any) -> Playbook:
     changed: Any = SimpleNamespace(
-        agent=playbook.agent, tools=playbook.tools, fallbacks={"suspend": Fallback("suspend", script)}
+        agent=playbook.agent, tools=playbook.tools, fallbacks={"suspend": Fallback(("suspend",), script)}
     )
     return changed  # type: ignore[no-any-return]
 
