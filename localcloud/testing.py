@@ -126,13 +126,17 @@ class LocalDesk:
         return self.cloud.events(run_id).timeline()
 
     def items(self, table: str) -> list[dict[str, Any]]:
-        """Return the items of a table of business.yaml, by its logical id; without the markers of ``write_once``."""
+        """Return the items of a table of business.yaml, by its logical id; without the markers of ``write_once``.
+
+        A set of DynamoDB is a Python set.
+        """
         found = self.cloud.table(table)
         name = self.cloud.physical_id(table)
         client = self.cloud.session.client("dynamodb")
         key = client.describe_table(TableName=name)["Table"]["KeySchema"][0]["AttributeName"]
         keys = [next(iter(one[key].values())) for one in client.scan(TableName=name)["Items"]]
-        return [item for one in keys if not one.startswith("marker#") and (item := found.get({key: one}))]
+        read = [item for one in keys if not one.startswith("marker#") and (item := found.get({key: one}))]
+        return [{attribute: _with_sets(value) for attribute, value in item.items()} for item in read]
 
     def listen(self) -> None:
         """Note each message to people from now on."""
@@ -171,6 +175,15 @@ class LocalDesk:
     def stand_ins(self) -> Any:
         """The project's scenarios/stand_ins.py as a module; None if it has none. ``reset()`` in it is called anew."""
         return self.cloud.stand_ins
+
+
+def _with_sets(value: Any) -> Any:
+    """Return an item's value with sets for the tuples that ``ballast.table`` makes of them: they have no order."""
+    if isinstance(value, tuple):
+        return set(value)
+    if isinstance(value, dict):
+        return {name: _with_sets(one) for name, one in value.items()}
+    return [_with_sets(one) for one in value] if isinstance(value, list) else value
 
 
 def _empty(client: Any, table: str) -> None:

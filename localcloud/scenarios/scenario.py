@@ -240,7 +240,39 @@ def _different(item: Item, found: dict[str, Any] | None) -> list[str]:
     if found is None:
         return [f"{where}: is not there"]
     return [
-        f"{where}: {name} expected {wanted!r}, was {found.get(name)!r}"
+        f"{where}: {name} expected {wanted!r}, was {_as_written(found.get(name))!r}"
         for name, wanted in item.attributes.items()
-        if found.get(name) != wanted
+        if not _is(wanted, found.get(name))
     ]
+
+
+def _is(wanted: JsonValue, found: Any) -> bool:
+    """Say whether an item's value, as ``ballast.table`` reads it, is the expected one.
+
+    A set of DynamoDB is read as a tuple and has no order: it is compared with a list without order.
+    """
+    if isinstance(wanted, bool) or isinstance(found, bool):
+        return wanted is found
+    if isinstance(wanted, float):
+        return isinstance(found, int | Decimal) and Decimal(str(wanted)) == found
+    if isinstance(wanted, dict):
+        same = isinstance(found, dict) and wanted.keys() == found.keys()
+        return same and all(_is(value, found[name]) for name, value in wanted.items())
+    if isinstance(wanted, list):
+        if not isinstance(found, list | tuple) or len(wanted) != len(found):
+            return False
+        if isinstance(found, tuple):
+            return all(any(_is(one, other) for one in wanted) for other in found)
+        return all(_is(one, other) for one, other in zip(wanted, found, strict=True))
+    return bool(wanted == found)
+
+
+def _as_written(found: Any) -> Any:
+    """Return a value as a scenario would have it: a set is a sorted list, a number a number."""
+    if isinstance(found, tuple):
+        return sorted(map(_as_written, found))
+    if isinstance(found, list):
+        return [_as_written(one) for one in found]
+    if isinstance(found, dict):
+        return {name: _as_written(value) for name, value in found.items()}
+    return float(found) if isinstance(found, Decimal) else found
