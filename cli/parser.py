@@ -114,6 +114,9 @@ def _run(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--tenant", help="the tenant that pays for the run")
     sub.add_argument("--request-id", metavar="ID", help="the idempotency key (default: a new one)")
     sub.add_argument("--model", metavar="SPEC", help="the model (default: $BALLAST_MODEL); see above")
+    sub.add_argument(
+        "--as", dest="requested_by", metavar="NAME", help="who asks, and so may not approve (default: your user name)"
+    )
     _playbook(sub)
     _parameter(sub)
     _verbose(sub)

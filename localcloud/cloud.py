@@ -12,6 +12,7 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ballast.contracts import RunRequest
+from ballast.errors import BallastError
 from ballast.models.catalog import Catalog
 from ballast.playbook.load import playbook_in
 from ballast.run import Run
@@ -276,10 +277,22 @@ class LocalCloud:
         """
         return self._functions.invoke(function, payload)
 
-    def start(self, request: RunRequest) -> str:
-        """Start a run through the front door and return its id. Raises ``FunctionError``."""
-        run_id: str = self.invoke("StartFunction", request.model_dump(mode="json"))["run_id"]
-        return run_id
+    def start(self, request: RunRequest, requested_by: str | None = None) -> str:
+        """Start a run through the front door and return its id. Raises ``FunctionError``.
+
+        ``requested_by``: who sends it, as the HTTP API records its caller. None, as where a function is invoked: nobody
+        knows.
+        """
+        if requested_by is None:
+            run_id: str = self.invoke("StartFunction", request.model_dump(mode="json"))["run_id"]
+            return run_id
+        from functions.front.start import Executions
+
+        try:
+            self.runtime("StartFunction").get(Executions.of).start(request, requested_by=requested_by)
+        except BallastError as problem:
+            raise FunctionError(type(problem).__name__, str(problem), []) from None
+        return request.run_id
 
     def wait(self, run_id: str, timeout_s: float) -> Execution:
         """Return the run's execution once it has ended and its event was delivered, or tried to be.

@@ -20,6 +20,7 @@ import pytest
 from ballast.contracts import Answer, HandOver, RunRequest, ToolCall
 from ballast.contracts.timeline import Call, Timeline
 from ballast.contracts.wire import canonical
+from ballast.errors import MayNotAnswer
 from ballast.playbook import CallFailed, GiveUp, Playbook, Tool, ToolContext, load_playbook
 from ballast.playbook.context import tools_environ
 from ballast.playbook.fallback import Fallback, final_decision
@@ -95,35 +96,55 @@ class LocalDesk:
     _asked: deque[dict[str, Any]] = field(default_factory=deque)
     _open: list[str] = field(default_factory=list)
 
-    def run(self, text: str = "Please.", *, people: Sequence[Mapping[str, Any]] = (), **fields: Any) -> Timeline:
+    def run(
+        self, text: str = "Please.", *, people: Sequence[Mapping[str, Any]] = (), by: str | None = None, **fields: Any
+    ) -> Timeline:
         """Run a request until it ends, or asks a person after the last answer of ``people``; return its timeline.
 
         people  answers as in scenario.yaml, such as ``{"by": "rae", "approve": True}``
+        by      who sends the request, and so may not decide about it
         fields  of the request: intent, context, tenant, limits
+
+        Raises ``MayNotAnswer`` for an answer that this person may not give, unless it has ``"refused": True``.
         """
         given = {"request_id": f"test-{next(_NUMBERS)}", "agent": self.playbook.agent.name, "text": text, **fields}
         request = RunRequest.model_validate(given)
         self._asked.clear()
-        self.cloud.start(request)
+        self.cloud.start(request, by)
         self._open.append(request.run_id)
         return self.follow(request.run_id, people)
 
     def follow(self, run_id: str, people: Sequence[Mapping[str, Any]] = ()) -> Timeline:
-        """Answer for ``people`` until the run ends, or asks once more."""
+        """Answer for ``people`` until the run ends, or asks once more. Raises ``MayNotAnswer``."""
         answers, until = deque(people), time.monotonic() + _ENDS_WITHIN_S
         while self.cloud.status(run_id) == "RUNNING":
             if time.monotonic() > until:
                 raise TimeoutError(f"{run_id} neither ended nor asked a person within {_ENDS_WITHIN_S:.0f} s.")
             if self._asked and not answers:
                 return self.cloud.events(run_id).timeline()
-            if self._asked:
-                asked = self._asked.popleft()
-                answer = {"escalation_id": asked["escalation_id"], **answers.popleft()}
-                if self.cloud.invoke("AnswerEscalationFunction", answer)["still_needed"]:
-                    self._asked.append(asked)
+            if self._asked and self._answered(self._asked[0]["escalation_id"], answers.popleft()):
+                self._asked.popleft()
             time.sleep(0.01)
         self.cloud.wait(run_id, _ENDS_WITHIN_S)
         return self.cloud.events(run_id).timeline()
+
+    def _answered(self, escalation_id: str, given: Mapping[str, Any]) -> bool:
+        """Give an answer; say whether the escalation needs no other. Raises ``MayNotAnswer``."""
+        from localcloud.functions import FunctionError
+
+        answer = {"escalation_id": escalation_id, **given}
+        refused = answer.pop("refused", False)
+        try:
+            taken = self.cloud.invoke("AnswerEscalationFunction", answer)
+        except FunctionError as problem:
+            if problem.name != "MayNotAnswer":
+                raise
+            if refused:
+                return False
+            raise MayNotAnswer(problem.message) from None
+        if refused:
+            raise AssertionError(f"The answer of {given.get('by')} was accepted, and should have been refused.")
+        return not taken["still_needed"]
 
     def items(self, table: str) -> list[dict[str, Any]]:
         """Return the items of a table of business.yaml, by its logical id; without the markers of ``write_once``.
@@ -214,11 +235,14 @@ class Verdict:
     _place: tuple[int, int] = field(repr=False)
 
     def approved(self, by: str = "reviewer", *, comment: str = "", groups: Sequence[str] = ()) -> Verdict:
-        """Return what becomes of a call that waits, once that person has approved it."""
+        """Return what becomes of a call that waits, once that person has approved it.
+
+        Raises ``MayNotAnswer`` if that person may not; the call waits on, and somebody else may.
+        """
         return self._answered({"by": by, "approve": True, "comment": comment, "groups": list(groups)})
 
     def rejected(self, by: str = "reviewer", *, comment: str = "") -> Verdict:
-        """Return what becomes of a call that waits, once that person has rejected it."""
+        """Return what becomes of a call that waits, once that person has rejected it. Raises ``MayNotAnswer``."""
         return self._answered({"by": by, "approve": False, "comment": comment})
 
     def _answered(self, answer: Mapping[str, Any]) -> Verdict:
@@ -256,16 +280,18 @@ class Gate:
         *,
         text: str = "Please.",
         after: Sequence[AnyCall] = (),
+        by: str | None = None,
         **fields: Any,
     ) -> Verdict:
         """Propose a call in a run of its own; return what became of it.
 
         text    the request's words; what they name is grounded
         after   calls that the agent makes before, one a turn; they must not be refused
+        by      who sends the request, and so may not approve the call
         fields  of the request: intent, context, tenant, limits
         """
         self.model.will(*after, (tool, arguments or {}), "Done.")
-        made = self.desk.run(text, **fields)
+        made = self.desk.run(text, by=by, **fields)
         for number, (before, _) in enumerate(after, 1):
             earlier = verdict_of(self.desk, made, (number, 1))
             if earlier.status != "ok":

@@ -57,7 +57,15 @@ def _by_hand(
     with stack_of(scenario, playbook=playbook, enforce_iam=not typed.no_iam) as cloud:
         responder = TerminalResponder(cloud, escalation_files, screen)
         title = f"demo {scenario.name} --by-hand"
-        made = run_and_follow(cloud, scenario.request, responder, screen=screen, saved_runs=saved_runs, title=title)
+        made = run_and_follow(
+            cloud,
+            scenario.request,
+            responder,
+            screen=screen,
+            saved_runs=saved_runs,
+            title=title,
+            requested_by=scenario.by,
+        )
     screen.line()
     screen.trace(made, full=typed.full)
     return exit_of(made.status)

@@ -25,6 +25,7 @@ from ballast.errors import InvalidInput
 from ballast.playbook import load_playbook
 from cli.deployed_stack import EVERY_S
 from cli.escalation_files import EscalationFiles
+from cli.escalations import user
 from cli.exits import exit_of
 from cli.follow import Cloud, run_and_follow
 from cli.function_output import FunctionOutput
@@ -71,7 +72,14 @@ def run(typed: Namespace) -> int:
         responder = TerminalResponder(cloud, EscalationFiles(home), screen) if wait else NoResponder()
         title = f"run with {spec}"
         made = run_and_follow(
-            cloud, request, responder, screen=screen, saved_runs=SavedRuns(home), title=title, wait=wait
+            cloud,
+            request,
+            responder,
+            screen=screen,
+            saved_runs=SavedRuns(home),
+            title=title,
+            wait=wait,
+            requested_by=typed.requested_by or user(),
         )
         screen.line()
     screen.trace(made, full=typed.full)
@@ -85,6 +93,11 @@ def run_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
     for option in ("model", "playbook", "seed", "parameter", "verbose"):
         if getattr(typed, option) not in (None, [], False):
             raise InvalidInput(f"--{option} is for a local run; the stack has its own. Leave it out with --stack.")
+    if typed.requested_by is not None:
+        raise InvalidInput(
+            "--as is for a local run: a stack records the callers of its HTTP API alone, and this command invokes a "
+            "function. Leave it out with --stack."
+        )
     request = request_of(typed)
     attach(cloud, request, typed.attach)
     made = run_and_follow(

@@ -22,10 +22,10 @@ from ballast.errors import InvalidInput
 from ballast.http.identity import DEFAULT_TENANT, Role
 from ballast.playbook import Playbook, load_playbook
 from ballast.run import Run
-from cli.commands.answer import user
 from cli.commands.models import retirements
 from cli.commands.run import chosen_model
 from cli.escalation_files import EscalationFiles
+from cli.escalations import user
 from cli.exits import Exit
 from cli.follow import abort_all
 from cli.function_output import FunctionOutput

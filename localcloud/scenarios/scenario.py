@@ -24,7 +24,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Answer(Wire):
-    """A person's answer: the payload of AnswerEscalation without the escalation's id."""
+    """A person's answer: the payload of AnswerEscalation without the escalation's id.
+
+    refused  this person must not be let answer; the next one answers the same escalation
+    """
 
     by: str
     decision: dict[str, JsonValue] | None = None
@@ -32,6 +35,7 @@ class Answer(Wire):
     comment: str = ""
     arguments: dict[str, JsonValue] | None = None
     groups: tuple[Name, ...] = ()
+    refused: bool = False
 
 
 class Item(Wire):
@@ -98,6 +102,7 @@ class Expected(Wire):
 class Scenario(Wire):
     """One scenario. ``people`` answer in this order.
 
+    by          who sends the request, and so may not decide about it; null: nobody knows
     model       as `ballast run --model` has it; null: the script.yaml beside
     seed        of the generated store
     parameters  the template's
@@ -106,6 +111,7 @@ class Scenario(Wire):
     name: str
     description: Annotated[str, Field(min_length=1, max_length=100)]
     request: RunRequest
+    by: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     model: str | None = None
     seed: int = 1
     parameters: dict[str, str] = Field(default_factory=dict)
