@@ -175,7 +175,8 @@ ones. The answer goes through the deployed AnswerEscalation function.
 
 If a tool needs several people, each approves in turn; one rejection rejects. Whoever asked for the
 run, proposed the call or changed it may not approve it: `ballast run` records your user name, or that
-of --as. Somebody else answers with --by NAME. If a tool names a group (approvers), --group NAME says that you are a member:
+of --as. Somebody else answers with --by NAME. If a tool names a group (approvers), --group NAME says
+that you are a member:
 
   ballast answer esc-1 --approve --by fay --group finance
 

@@ -20,7 +20,7 @@ import pytest
 from ballast.contracts import Answer, HandOver, RunRequest, ToolCall
 from ballast.contracts.timeline import Call, Timeline
 from ballast.contracts.wire import canonical
-from ballast.errors import MayNotAnswer
+from ballast.errors import MayNotAnswer as MayNotAnswer
 from ballast.playbook import CallFailed, GiveUp, Playbook, Tool, ToolContext, load_playbook
 from ballast.playbook.context import tools_environ
 from ballast.playbook.fallback import Fallback, final_decision

@@ -20,7 +20,7 @@ import contextvars
 import ctypes
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
@@ -30,7 +30,7 @@ from ballast.edge import note
 from ballast.errors import ProcessEnds, RetryLater, SettingInvalid
 from ballast.masking import error_text
 from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
-from ballast.playbook.context import Bill
+from ballast.playbook.context import Bill, NotConfigured
 from ballast.playbook.rules import ends_the_process
 from ballast.runtime import Runtime
 from ballast.values import dataclass
@@ -64,7 +64,10 @@ class _GivenUp(ProcessEnds):
 
 @dataclass(frozen=True)
 class NothingDone:
-    """A run that did nothing and may be repeated: the tool says so, or its circuit was open (``rested``)."""
+    """A run that did nothing and may be repeated, as the tool says; or in vain (``rested``).
+
+    rested  its circuit was open, or it is not configured: a repetition helps no sooner than somebody mends it
+    """
 
     message: str
     rested: bool = False
@@ -147,6 +150,15 @@ class Downstreams:
 
         if circuit is None:
             return begin()
+        problems: list[Exception] = []
+
+        def counted() -> T:
+            try:
+                return begin()
+            except Exception as problem:
+                problems.append(problem)
+                raise
+
         from aws_lambda_powertools.utilities.circuit_breaker import (
             CircuitBreakerConfig,
             CircuitBreakerOpenError,
@@ -160,7 +172,13 @@ class Downstreams:
             ignored_exceptions=(ToolFailed, SettingInvalid),
         )
         self._store = self._store or self._make_store()
-        guarded: Callable[[], T] = circuit_breaker(f"circuit#{circuit.name}", self._store, config=config)(begin)
+        name = f"circuit#{circuit.name}"
+
+        def noted(change: Any) -> None:
+            if str(change.to_state) == "OPEN" and problems:
+                self._note_error(name, _apart(problems[-1]))
+
+        guarded: Callable[[], T] = circuit_breaker(name, self._store, config=config, on_transition=noted)(counted)
         try:
             return guarded()
         except Exception as problem:
@@ -168,9 +186,39 @@ class Downstreams:
                 raise
             if not isinstance(problem, CircuitBreakerOpenError):
                 note(problem)  # the write that claims the probe for this process failed
+            last = self._last_error(name)
+            why = f" The last error: {last}." if last else ""
             raise CircuitOpen(
-                f"{circuit.name} failed too often and is not called for a while. Nothing was executed."
+                f"{circuit.name} failed too often and is not called for a while. Nothing was executed.{why}"
             ) from None
+
+    def _note_error(self, name: str, error: str) -> None:
+        """Keep the error that has opened a circuit, for the calls that it refuses. Powertools swallows a failure."""
+        self._store.client.update_item(
+            TableName=self._store.table_name,
+            Key={self._store.key_attr: {"S": name}},
+            UpdateExpression="SET last_error = :error",
+            ExpressionAttributeValues={":error": {"S": error}},
+        )
+
+    def _last_error(self, name: str) -> str:
+        """Return the error that has opened the circuit; "" where none was kept, or it cannot be read."""
+        with suppress(Exception):
+            found = self._store.client.get_item(
+                TableName=self._store.table_name,
+                Key={self._store.key_attr: {"S": name}},
+                ProjectionExpression="last_error",
+            )
+            return str(found["Item"]["last_error"]["S"])
+        return ""
+
+
+def _apart(problem: Exception) -> str:
+    """Return what other runs may read of an error: our own words, or its type. Its text may quote this run."""
+    if isinstance(problem, TimedOut):
+        return error_text(problem).rstrip(".")
+    apart = getattr(problem, "apart", None)
+    return apart if isinstance(apart, str) else type(problem.__cause__ or problem).__name__
 
 
 @contextmanager
@@ -183,6 +231,8 @@ def _errors_become_values(tool: Tool, cut: Cut) -> Iterator[list[RunEnd]]:
                 yield run_ends
             except RetryLater as nothing:  # the tool's own; those of ``consequences`` are raised outside
                 run_ends.append(NothingDone(cut(error_text(nothing)), cause=nothing))
+    except NotConfigured as nothing:  # of this attempt: an earlier one may have had its effect
+        run_ends.append(NothingDone(cut(error_text(nothing)), rested=True, cause=nothing))
     except ToolFailed as failed:
         run_ends.append(CallOutcome("failed", message=cut(error_text(failed))))
     except CircuitOpen as rested:

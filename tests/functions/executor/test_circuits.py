@@ -62,7 +62,9 @@ def test_an_open_circuit_is_open_for_every_process_and_nothing_is_executed(write
     assert writes.execute(run_id, runtime=writes.cold("executor")) == "failed"
 
     message = writes.body(run_id, "0001.call.1.settled")["message"]
-    assert message == "carrier failed too often and is not called for a while. Nothing was executed."
+    assert message == (
+        "carrier failed too often and is not called for a while. Nothing was executed. The last error: ConnectionError."
+    )
     assert writes.count("n-1") == 0
 
 

@@ -37,6 +37,17 @@ class ToolFailed(Exception):
     """
 
 
+class NotConfigured(ToolFailed):
+    """Raised where a server cannot be called as it is set up, whatever the call: its URL, its secret, a right.
+
+    Nothing was sent, and an operator must change something before a repetition helps. So it is no outage for the
+    circuit. It says nothing about an earlier attempt at the same call, which may have had its effect.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"Not configured: {message} Nothing was sent.")
+
+
 @dataclass
 class Bill:
     """The cost of one attempt at a call. The only mutable part of a tool's context.

@@ -23,11 +23,11 @@ from pydantic import JsonValue
 
 from ballast.contracts.wire import canonical, read_digits, text_or_length
 from ballast.errors import RetryLater
-from ballast.playbook.context import ToolContext, ToolFailed
+from ballast.playbook.context import NotConfigured, ToolContext, ToolFailed
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import McpServer, pin
-from ballast.playbook.servers.http import Exchange, in_lambda, result_of, seconds_left, send, url_of
-from ballast.playbook.servers.tools import AnswerLost, RemoteCall, RemoteFailed, told
+from ballast.playbook.servers.http import Exchange, in_lambda, result_of, seconds_left, send, stood_in, url_of
+from ballast.playbook.servers.tools import AnswerLost, NotNow, RemoteCall, RemoteFailed, told
 from ballast.values import dataclass
 
 #: Versions of the protocol that this client speaks, newest first.
@@ -202,7 +202,8 @@ class McpTransport:
                 if session is not None:
                     session.peer.close()
                 if isinstance(problem, AnswerLost | SessionGone):
-                    raise RetryLater(f"Nothing was sent: the session did not begin. {problem}") from None
+                    apart = getattr(problem, "apart", None)
+                    raise NotNow(f"Nothing was sent: the session did not begin. {problem}", apart) from None
                 raise
             if isinstance(session.peer, HttpPeer):
                 self._kept = made
@@ -225,7 +226,7 @@ class McpTransport:
 
             return StdioPeer(declared.stdio, declared.reply_bytes)
         if declared.url is None:
-            raise ToolFailed("Nothing was sent: a server on stdio cannot run in Lambda. Give its declaration a url.")
+            raise NotConfigured("a server on stdio cannot run in Lambda. Give its declaration a url.")
         return HttpPeer(url_of(declared.url, ctx, private=declared.private), declared, self._credentials, ctx)
 
     @staticmethod
@@ -330,7 +331,8 @@ class HttpPeer:
                 self.credentials.applied(exchange, self.ctx, seconds, anew=anew),
                 seconds=seconds,
                 most_bytes=self.declared.reply_bytes,
-                private=self.declared.private,
+                private=self.declared.private
+                or (self.declared.url is not None and stood_in(self.declared.url, self.ctx)),
                 environ=self.ctx.environ,
                 read_on=lambda so_far: not _is_event(so_far) or response_in(so_far, wanted) is None,
             )

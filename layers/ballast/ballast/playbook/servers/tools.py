@@ -60,7 +60,22 @@ _MAX_TOLD = 1_000
 
 
 class AnswerLost(Exception):
-    """The request was sent, and what the server did is not known. A write is in doubt."""
+    """The request was sent, and what the server did is not known. A write is in doubt.
+
+    apart  the same in our own words alone, for other runs: without what the server says
+    """
+
+    def __init__(self, message: str, apart: str | None = None) -> None:
+        super().__init__(message)
+        self.apart = apart
+
+
+class NotNow(RetryLater):
+    """Nothing was done now. ``apart``: as that of ``AnswerLost``."""
+
+    def __init__(self, message: str, apart: str | None = None) -> None:
+        super().__init__(message)
+        self.apart = apart
 
 
 class RemoteFailed(ToolFailed):
@@ -126,7 +141,7 @@ class RemoteCall:
             return self.server.transport.send(self, payload, outside, ctx)
         except AnswerLost as lost:
             if self.declared.effect == "read":
-                raise RetryLater(str(lost)) from None
+                raise NotNow(str(lost), lost.apart) from None
             raise
 
     def _key_as_argument(self, key: str, name: str) -> str:
