@@ -14,7 +14,7 @@ from rich.console import Console
 from ballast.errors import BallastError
 from ballast.playbook import Effect, Playbook, Tool, ToolContext
 from cli.certify.report import Finding
-from cli.certify.rig import Rig, Sample
+from cli.certify.rig import Rig, Sample, rig_for
 from cli.certify.rules import Trial
 from cli.certify.scripts import script_finding
 from cli.follow import run_and_follow
@@ -67,8 +67,10 @@ def certify(
     for scenario in scenarios:
         say(f"{scenario.name}: playing it")
         try:
-            with stack_of(scenario, playbook=folder, enforce_iam=enforce_iam) as cloud:
-                rig = Rig(cloud, playbook, scenario.seed)
+            with (
+                stack_of(scenario, playbook=folder, enforce_iam=enforce_iam) as cloud,
+                rig_for(cloud, playbook, scenario.seed) as rig,
+            ):
                 heard = _heard_in(cloud, playbook, scenario, saved_runs)
                 refused |= heard.refused
                 samples = _samples(scenario, heard)

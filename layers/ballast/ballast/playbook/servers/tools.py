@@ -103,6 +103,10 @@ class RemoteServer:
 
         return OpenApiTransport(self.declared)
 
+    def forget(self) -> None:
+        """Forget sessions, tokens and secrets, as the end of a process does."""
+        self.__dict__.pop("transport", None)
+
 
 @dataclass(frozen=True)
 class RemoteCall:
