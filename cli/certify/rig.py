@@ -13,6 +13,7 @@ import copy
 import http.client
 import importlib
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,8 +25,9 @@ from botocore.exceptions import ReadTimeoutError
 
 from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid, RetryLater
-from ballast.playbook import Playbook, Tool, ToolContext, ToolFailed
+from ballast.playbook import Effect, Playbook, Tool, ToolContext, ToolFailed
 from ballast.playbook.context import Bill
+from ballast.playbook.servers.tools import RemoteCall
 from cli.certify.surroundings import Surroundings
 from localcloud.moto_seams.dynamodb import held_items, hold_items, items_in, updates_replace_items
 from localcloud.moto_seams.replaced import replaced
@@ -53,6 +55,12 @@ _CHANGES_ELSEWHERE = (
 _READS = ("TransactGet",)
 #: Parameters by which a service counts repeated requests once.
 _TOKENS = ("MessageDeduplicationId", "ClientRequestToken", "ClientToken", "IdempotencyToken")
+#: Headers of a request that differ each time, or that only say who sends it.
+_PASSING = re.compile(
+    r"^(authorization|date|x-amz-date|x-amz-security-token|x-amz-content-sha256|user-agent|traceparent|"
+    r"x-amzn-trace-id|mcp-session-id|host|connection|accept-encoding): .*\r\n",
+    re.IGNORECASE | re.MULTILINE,
+)
 #: Begins the name of a request that is not to AWS.
 _OUTSIDE = "outside."
 #: Items of ``ctx.write_once``; they stay, whatever is undone.
@@ -98,6 +106,7 @@ class End:
     changes   those of them that change something
     took_s    seconds that it slept
     peers     (address, its socket's timeout) of each connection that it opened itself
+    wire      what it sent over HTTP outside of AWS, one text a request, without what differs each time
     """
 
     how: str = "died"
@@ -107,6 +116,7 @@ class End:
     changes: list[str] = field(default_factory=list)
     took_s: float = 0.0
     peers: list[tuple[str, float | None]] = field(default_factory=list)
+    wire: list[str] = field(default_factory=list)
     asked_timeout: bool = False
 
     @property
@@ -140,6 +150,7 @@ class Rig:
         self._sent: list[str] = []
         self._now: End | None = None
         self._fault: Fault | None = None
+        self._recording = False
         self.attempts = 0
         self.surroundings = Surroundings(package_of(playbook))
         self._doubles = [one for one in (self._store_package(), cloud.stand_ins) if one is not None]
@@ -170,6 +181,16 @@ class Rig:
     def sees_outside(self) -> bool:
         """Whether the playbook's store, or its stand-ins, tell what a double of a service outside of AWS has seen."""
         return any(hasattr(one, "seen_outside") for one in self._doubles)
+
+    def sees(self, tool: Tool) -> bool:
+        """Whether an effect of that tool outside of AWS can be seen: told by a double, or recorded as it is sent.
+
+        Recorded is what a write of ``servers/`` sends: the same request again is the same effect.
+        """
+        return self.sees_outside or self._records(tool)
+
+    def _records(self, tool: Tool) -> bool:
+        return not self.sees_outside and tool.effect is Effect.WRITE and isinstance(tool.function, RemoteCall)
 
     @property
     def traces(self) -> frozenset[str]:
@@ -269,6 +290,7 @@ class Rig:
                 except Exception as problem:
                     end.how, end.message = "unfit", f"{problem}"
 
+        self._recording = self._records(sample.tool)
         self._run(sample.tool.name, run, end, context.now, fault=fault, draw=draw)
         end.asked_timeout = bool(getattr(context, "asked", False))
         return end
@@ -285,6 +307,7 @@ class Rig:
             except Exception as problem:
                 end.how, end.message = "raised", f"{type(problem).__name__}: {problem}"
 
+        self._recording = False
         self._run(sample.tool.name, run, end, context.now, fault=None, draw=0)
         return answers[0], end
 
@@ -326,22 +349,41 @@ class Rig:
     def _http(self) -> Iterator[None]:
         """Within the block, count requests of ``http.client`` as the tool's, with its faults (requests, urllib3)."""
         connection, mine = http.client.HTTPConnection, threading.current_thread()
-        put, answer = connection.putrequest, connection.getresponse
+        put, sent, answer = connection.putrequest, connection.send, connection.getresponse
 
         def putrequest(self: Any, method: str, *given: Any, **options: Any) -> None:
-            if threading.current_thread() is mine:
+            if threading.current_thread() is mine and rig._now is not None:
                 rig._begins(f"{_OUTSIDE}{method}")
+                rig._now.wire.append("")
             put(self, method, *given, **options)
+
+        def send(self: Any, data: Any) -> None:
+            if threading.current_thread() is mine and rig._now is not None and rig._now.wire:
+                rig._now.wire[-1] += data.decode("latin-1") if isinstance(data, bytes) else repr(data)
+            sent(self, data)
 
         def getresponse(self: Any) -> Any:
             found = answer(self)
-            if threading.current_thread() is mine:
+            if threading.current_thread() is mine and rig._now is not None:
+                rig._answered(found.status)
                 rig._strike("after", TimeoutError("timed out"))
             return found
 
         rig = self
-        with replaced(connection, "putrequest", putrequest), replaced(connection, "getresponse", getresponse):
+        with (
+            replaced(connection, "putrequest", putrequest),
+            replaced(connection, "send", send),
+            replaced(connection, "getresponse", getresponse),
+        ):
             yield
+
+    def _answered(self, status: int) -> None:
+        """Finish the text of a request that was answered. Without a double that tells, what was sent is the effect."""
+        if self._now is None or not self._now.wire:
+            return
+        said = self._now.wire[-1] = _lasting(self._now.wire[-1])
+        if self._recording and status < 300 and not said.startswith(("GET ", "HEAD ")) and said not in self._sent:
+            self._sent.append(said)
 
     @contextmanager
     def _other_requests(self) -> Iterator[None]:
@@ -425,6 +467,12 @@ def rig_for(cloud: LocalCloud, playbook: Playbook, seed: int) -> Iterator[Rig]:
 
 def _key_of(item: Mapping[str, Any], keys: Sequence[str]) -> str:
     return json.dumps([item[key] for key in keys], sort_keys=True, default=repr)
+
+
+def _lasting(request: str) -> str:
+    """Return a request's text without the headers that differ each time."""
+    head, gap, body = request.partition("\r\n\r\n")
+    return _PASSING.sub("", f"{head}\r\n") + gap + body
 
 
 def _is_change(operation: str) -> bool:
