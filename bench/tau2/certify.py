@@ -134,9 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Certify the desks and print a line for each, and each thing that keeps a certificate back."""
     parser = argparse.ArgumentParser(prog="python -m bench.tau2.certify", description=__doc__.partition("\n")[0])
     parser.add_argument("--domain", choices=DOMAINS, action="append")
-    parser.add_argument(
-        "--verbose", action="store_true", help="also what each certificate relies on, and why not tried"
-    )
+    parser.add_argument("--verbose", action="store_true", help="also what it relies on, and what was not tried")
     typed = parser.parse_args(arguments)
     all_good = True
     print("domain    scenarios  attempts  CPU s  tools  writes certified  of these, in doubt a person")
