@@ -239,8 +239,9 @@ class Rig:
         writes = tuple(one.context.idempotency_key for one in before)
         if self._reached_outside or self._told() != self._told_seeded:
             seed_store(self.cloud, self.playbook, self._seed, {})
-            if hasattr(self.cloud.stand_ins, "reset"):
-                self.cloud.stand_ins.reset()
+            for one in self._doubles:
+                if hasattr(one, "reset"):
+                    one.reset()
             self._reached_outside = False
         if writes in self._left:
             tables, self._sent[:] = self._left[writes]
