@@ -1,4 +1,4 @@
-"""What `ballast certify` needs of tau2's databases, which no table has."""
+"""Tells `ballast certify` about tau2's databases, which are in no table."""
 
 from bench.tau2.downstream import REQUESTS, seed_store, seen_outside
 
