@@ -210,7 +210,7 @@ def part_of(module: str) -> str:
     if any(within(module, one) for one in EVENTS):
         return "log.events"
     part = module.split(".")[1]
-    return "run" if part in ("folds", "timeline") else part
+    return "run" if part in ("folds", "timeline", "why") else part
 
 
 def arrows_in_the_layer_point_down(sources: Sources) -> list[str]:
