@@ -65,7 +65,7 @@ def rendered(report: Why) -> RenderableType:
     if report.to_type:
         lines += [Text(""), _title("What to type")]
         for command in report.to_type:
-            lines += [_Command(_flat(command.command)), Labelled("", Text(_flat(command.words), "dim"), indent=4)]
+            lines += [_Command(_flat(command.command)), Labelled("", Text(_flat(command.words), "dim"), column=6)]
     if report.money:
         of = f" of {usd(report.ceiling_microusd)}" if report.ceiling_microusd is not None else ""
         lines += [Text(""), _title(f"Where its money went: {usd(report.cost_microusd)}{of}")]
@@ -88,17 +88,16 @@ def _title(text: str) -> Plain:
 
 
 def _item(text: Text) -> Labelled:
-    return Labelled("-", text, indent=8)
+    return Labelled("-", text, column=4)
 
 
 def _share(amount: str, one: MoneyShare | TimeShare, part: int, whole: int) -> Labelled:
-    percent = f"{100 * part // whole} %, " if whole > 0 else ""
+    percent = f"{(200 * part + whole) // (2 * whole)} %, " if whole > 0 else ""
     return Labelled(amount, Text(f"{percent}{_flat(one.words)}{_turns(one.turns)}"), style="")
 
 
 def _stop(one: Stop) -> str:
-    change = _flat(one.change)
-    return f"{change}: {_flat(one.words)}{'' if one.exact else ' (not exact)'}."
+    return f"With {_flat(one.change)} {_flat(one.words)}{'' if one.exact else ' (not exact)'}."
 
 
 def _decision(one: TurnDecision) -> list[RenderableType]:

@@ -70,6 +70,7 @@ LONG = {
     "ballast.log.events": "one type for each event of the log",
     "ballast.timeline": "one presenter: each kind of entry is told once",
     "ballast.run": "the one object of a run",
+    "ballast.why.causes": "one function a cause, in the order in which a report tells them",
     "ballast.table": "the one adapter of DynamoDB",
     "ballast.log.evidence": "the digest of a run, computed and checked side by side",
     "ballast.playbook.load": "one sequence; half of it is what it may refuse, told one by one or together",
@@ -78,6 +79,7 @@ LONG = {
     "functions.agent.calls_in_text": "half of it is the patterns of calls that models write as text",
     "functions.executor.effect": "the sequence of an effect reads in one file",
     "functions.executor.approval": "one protocol: ask, check the answer, check it again",
+    "functions.front.api": "the routes of one API, one after the other",
     "functions.front.runs": "a run's document and its pages",
     "functions.people.answer": "one protocol: take an answer, sign it, tell the run",
 }

@@ -143,6 +143,7 @@ class Why(_Part):
     causes         all causes, the most important first; the first one is in the sentence
     cost_microusd  the run's cost by its log, reservations without an outcome included; the sum of ``money``
     duration_ms    from the opening to the ending, or to the newest entry; the sum of ``time``; null if unknown
+    left_out       number of decisions that are missing, because the report was too large for a response
     """
 
     version: Literal[1] = VERSION
@@ -159,6 +160,7 @@ class Why(_Part):
     time: tuple[TimeShare, ...] = ()
     sooner: tuple[Stop, ...] = ()
     decisions: tuple[TurnDecision, ...] = ()
+    left_out: int = 0
 
     def to_json(self) -> str:
         """Return it as JSON in ASCII, so that no text in it can send control codes to a terminal."""

@@ -16,14 +16,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ballast.contracts import Planner
-from ballast.contracts.meaning import planner_name
 from ballast.contracts.timeline import Timeline
 from ballast.contracts.why import Cause, Why
 from ballast.log.event import GARBLED
 from ballast.log.events import RunEnded, RunOpened, RunRefused, RunSettled
 from ballast.run import Run
 from ballast.why.advice import to_type, unknown
-from ballast.why.causes import Read, causes, quoted, tool
+from ballast.why.causes import Read, causes, planner_name, quoted, tool
 from ballast.why.decisions import decisions
 from ballast.why.money import laps, spending
 from ballast.why.sooner import Sooner, from_log
@@ -53,7 +52,7 @@ def explained(run: Run, made: Timeline, *, stack: str = "", sooner: Sooner = fro
     """
     shown, repeated, limits = run.as_shown, laps(made), _limits(run)
     spent, time = spending(made, repeated), durations(made, shown, repeated)
-    found = tuple(causes(Read(made, _refusal(run), limits, repeated, spent, time)))
+    found = causes(Read(made, _refusal(run), limits, repeated, spent, time))
     told = tuple(one.model_copy(update={"words": _sentence(one.words)}) for one in found)
     return Why(
         run_id=made.run_id,

@@ -26,9 +26,12 @@ _CODE = ("planner_failed", "executor_failed", "fallback_failed", "failed")
 
 def unknown(made: Timeline, *, settled: bool) -> Iterator[Unknown]:
     """Yield what nobody knows. ``settled``: the log has the settlement, or there is no lease to settle."""
-    for turn, call in unknown_effects(made):
+    effects = list(unknown_effects(made))
+    for turn, call in effects[:_MOST]:
         words = f"whether {tool(call)} (turn {turn}, call {call.index}) had its effect"
         yield Unknown(kind="effect", words=words, turn=turn)
+    if len(effects) > _MOST:
+        yield Unknown(kind="effect", words=f"whether {len(effects) - _MOST:,} more calls had their effect")
     for one in made.unreadable[:_MOST]:
         part = "a part of the entry" if one.partly else "the entry"
         yield Unknown(kind="entry", words=f"what {part} {quoted(one.seq, 80) or 'without a key'} said", turn=one.turn)
@@ -36,7 +39,7 @@ def unknown(made: Timeline, *, settled: bool) -> Iterator[Unknown]:
         yield Unknown(kind="entry", words=f"what {len(made.unreadable) - _MOST:,} more entries said")
     for seq in made.unknown[:_MOST]:
         yield Unknown(kind="entry", words=f"what {quoted(seq, 80)} means: this version does not know its kind")
-    for waits, turn in _waiting(made):
+    for waits, turn in list(_waiting(made))[-_MOST:]:
         yield Unknown(kind="people", words=waits, turn=turn)
     if made.status == "open":
         yield Unknown(kind="ending", words="whether it still runs or was cut off: its log has no ending")
@@ -114,8 +117,8 @@ def _effects(made: Timeline, ballast: str, run: str) -> Iterator[Command]:
 def _answers(made: Timeline, ballast: str) -> Iterator[Command]:
     if made.status not in ("waiting", "open"):
         return
-    for turn in made.turns:
-        for call in turn.calls:
+    for turn in made.turns[-1:]:
+        for call in turn.calls[:_MOST]:
             if call.outcome == "waiting" and call.approvals and (asked := _id(call.approvals[-1].escalation_id)):
                 words = f"let {tool(call)} be made"
                 yield Command(command=f"{ballast} answer {asked} --approve", words=words)

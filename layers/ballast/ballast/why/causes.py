@@ -11,7 +11,7 @@ from typing import Any
 
 from ballast.contracts import Planner
 from ballast.contracts.decision import LIMITS
-from ballast.contracts.meaning import CIRCUIT_OPEN, REFUSALS, meaning, planner_name
+from ballast.contracts.meaning import CIRCUIT_OPEN, PLANNERS, REASONS, REFUSALS
 from ballast.contracts.timeline import Call, Pivot, Position, Timeline, Turn
 from ballast.contracts.why import Cause, TimeShare
 from ballast.money.amounts import dollars
@@ -22,6 +22,8 @@ from ballast.why.money import Spending
 QUOTED = 160
 #: Shares of the cost, in percent, from which the cache, the prompt's growth and the laps are causes.
 _CACHE, _GROWTH, _LAPS = 10, 50, 20
+#: More causes are counted and not told.
+_MOST = 24
 #: A shorter run is not slow.
 _SLOW_MS = 10_000
 _FAILED_MODEL = ("model_timeout", "model_throttled", "model_unavailable", "model_refused")
@@ -82,8 +84,16 @@ class Read:
         return 100 * microusd // cost if cost > 0 else 0
 
 
-def causes(read: Read) -> Iterator[Cause]:
-    """Yield the causes; one that is told already is not told again in other words."""
+def causes(read: Read) -> tuple[Cause, ...]:
+    """Return the causes; one that is told already is not told again in other words."""
+    found = tuple(one.model_copy(update={"name": quoted(one.name, 80)}) for one in _causes(read))
+    if len(found) <= _MOST:
+        return found
+    more = Cause(name="more", words=f"there are {len(found) - _MOST:,} more causes, see its trace")
+    return (*found[:_MOST], more)
+
+
+def _causes(read: Read) -> Iterator[Cause]:
     yield from _unreadable(read)
     yield from _not_admitted(read)
     yield from _cut_off(read)
@@ -235,7 +245,7 @@ def _loop(read: Read, stopped_in: int) -> str:
         return meaning("loop")
     signal, name, _ = max(signals, key=lambda one: (one[0].step == "forbid", one[0].count))
     said = _LOOPS.get(signal.kind, "it repeated itself with {tool}").format(tool=name, count=signal.count)
-    return f"the agent went round in circles: {said}, was told so{forbidden}, and went on"
+    return f"the agent repeated itself: {said}, was told so{forbidden}, and went on"
 
 
 def _model_failed(turn: Turn, reason: str) -> str:
@@ -420,6 +430,16 @@ def quoted(text: str, most: int = QUOTED) -> str:
     """Return untrusted text in one line of at most ``most`` characters, without a period at its end."""
     flat = " ".join(text[: 4 * most].split())
     return flat.rstrip(". ") if len(flat) <= most else f"{flat[: most - 1].rstrip()}…"
+
+
+def meaning(reason: str) -> str:
+    """Return a reason in words, an unknown one as it is; a log may hold any text in its place."""
+    return REASONS.get(reason) or quoted(reason)
+
+
+def planner_name(planner: str) -> str:
+    """Return the planner as the subject of a sentence."""
+    return PLANNERS.get(planner) or quoted(planner, 40)
 
 
 def tool(call: Call) -> str:

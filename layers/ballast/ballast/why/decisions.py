@@ -7,11 +7,10 @@ from typing import Any
 
 from ballast.contracts import Planner
 from ballast.contracts.decision import LIMITS
-from ballast.contracts.meaning import meaning, planner_name
 from ballast.contracts.timeline import Call, Position, Timeline, Turn
 from ballast.contracts.why import TurnDecision
 from ballast.money.amounts import dollars
-from ballast.why.causes import quoted, tool
+from ballast.why.causes import meaning, planner_name, quoted, tool
 
 #: More calls of a turn are counted and not listed.
 _MOST = 8
@@ -69,9 +68,8 @@ def _rule(turn: Turn, made: Timeline, limits: Mapping[str, Any]) -> str:
     tries = f" after {failed} failed attempt{'' if failed == 1 else 's'}" if failed else ""
     if decided is None:
         if turn.pivot:
-            return (
-                f"the workflow replaced {planner_name(turn.pivot.giver)}: {turn.pivot.why or 'no reason is recorded'}"
-            )
+            reason = meaning(turn.pivot.reason) or "no reason is recorded"
+            return f"the workflow replaced {planner_name(turn.pivot.giver)}: {reason}"
         return f"nothing is recorded{tries}"
     if decided.kind == "hand_over":
         if decided.breaker:

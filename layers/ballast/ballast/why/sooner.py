@@ -40,9 +40,10 @@ def from_log(run: Run, made: Timeline) -> Iterable[Stop]:
     if not idle:
         return ()
     try:
-        return tuple(_limits(run, made, idle)) + tuple(_first_notice(made, idle))
+        found = (*_limits(run, made, idle), *_first_notice(made, idle))
     except GARBLED:  # a log that does not add up proves nothing
         return ()
+    return sorted((one for one in found if one.saved_microusd > 0), key=lambda one: -one.saved_microusd)
 
 
 def _brought_nothing(made: Timeline, repeated: frozenset[Position]) -> Sequence[Turn]:
@@ -78,21 +79,21 @@ def _limits(run: Run, made: Timeline, idle: Sequence[Turn]) -> Iterator[Stop]:
     before = run.before(first.turn)
     allowed = before.counts
     if 0 < allowed.turns < limits.turns:
-        yield _stop(made, f"limits.turns: {allowed.turns}", first.turn, first.turn)
+        yield _stop(made, f"limits.turns={allowed.turns}", first.turn, first.turn)
     for turn in idle:
         if run.before(turn.turn).counts.refused_calls > allowed.refused_calls < limits.refused_calls:
-            yield _stop(made, f"limits.refused_calls: {allowed.refused_calls}", turn.turn, turn.turn)
+            yield _stop(made, f"limits.refused_calls={allowed.refused_calls}", turn.turn, turn.turn)
             break
     for name, count in (("tool_calls", _tool_calls), ("repeated_calls", _repeated_calls)):
         value = count(allowed)
         for turn in idle:
             # Compared with what a reply proposes: the turn's own reply is paid for.
             if count(run.before(turn.turn + 1).counts) > value < getattr(limits, name):
-                yield _stop(made, f"limits.{name}: {value}", turn.turn, turn.turn + 1)
+                yield _stop(made, f"limits.{name}={value}", turn.turn, turn.turn + 1)
                 break
     spent = before.usage.charged_microusd
     if 0 < spent < run.opening.cost_ceiling_microusd:
-        yield _stop(made, f"limits.cost_microusd: {spent}", first.turn, first.turn, at_latest=True)
+        yield _stop(made, f"limits.cost_microusd={spent}", first.turn, first.turn, at_latest=True)
 
 
 def _tool_calls(counts: Counts) -> int:
@@ -106,7 +107,7 @@ def _repeated_calls(counts: Counts) -> int:
 def _first_notice(made: Timeline, idle: Sequence[Turn]) -> Iterator[Stop]:
     told = next((turn for turn in made.turns if any(call.signal for call in turn.calls)), None)
     if told is not None and any(turn.turn > told.turn for turn in idle):
-        yield _stop(made, "handing over at the first notice of a loop", told.turn, told.turn + 1)
+        yield _stop(made, "a hand-over at the first notice of the loop", told.turn, told.turn + 1)
 
 
 def _stop(made: Timeline, change: str, turn: int, saved_from: int, *, at_latest: bool = False) -> Stop:
@@ -120,7 +121,7 @@ def _stop(made: Timeline, change: str, turn: int, saved_from: int, *, at_latest:
     ms = ends - begins if ends is not None and begins is not None and ends >= begins else None
     when = f"in turn {turn}{' at the latest' if at_latest else ''}"
     took = "" if ms is None else f" and took {ms / 1000:.1f} s"
-    rest = f"; its turns after that cost ${dollars(max(0, saved))}{took}" if agents else "; it would have saved nothing"
+    rest = f"; what it did after that cost ${dollars(max(0, saved))}{took}"
     return Stop(
         change=change,
         turn=turn,
