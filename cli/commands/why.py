@@ -55,10 +55,10 @@ def rendered(report: Why) -> RenderableType:
     style = STATUS_STYLES[report.status]
     heading = Text(f"{_flat(report.run_id)}  ").append(report.status.upper().replace("_", " "), style)
     lines: list[RenderableType] = [Plain(heading), Text(""), Plain(Text(_flat(report.sentence), "bold"))]
-    more = report.causes[1:]
+    more = [one for one in report.causes if not one.in_sentence]
     if more:
         lines += [Text(""), _title("Also")]
-        lines += [_item(Text(_flat(one.words) + _turns(one.turns))) for one in more]
+        lines += [_item(Text(f"{_flat(one.words).removesuffix('.')}{_turns(one.turns)}.")) for one in more]
     if report.unknown:
         lines += [Text(""), _title("Nobody knows now")]
         lines += [_item(Text(_flat(one.words), "yellow")) for one in report.unknown]
@@ -93,7 +93,7 @@ def _item(text: Text) -> Labelled:
 
 def _share(amount: str, one: MoneyShare | TimeShare, part: int, whole: int) -> Labelled:
     percent = f"{(200 * part + whole) // (2 * whole)} %, " if whole > 0 else ""
-    return Labelled(amount, Text(f"{percent}{_flat(one.words)}{_turns(one.turns)}"), style="")
+    return Labelled(amount, Text(f"{percent}{_flat(one.words)}{_turns(one.turns)}"), style="", column=14)
 
 
 def _stop(one: Stop) -> str:
@@ -113,13 +113,13 @@ def _turns(turns: tuple[int, ...]) -> str:
     """Return turns in brief: `` (turns 2, 4 to 7)``."""
     spans: list[list[int]] = []
     for turn in turns:
-        if spans and turn == spans[-1][1] + 1:
-            spans[-1][1] = turn
+        if spans and turn == spans[-1][-1] + 1:
+            spans[-1].append(turn)
         else:
-            spans.append([turn, turn])
+            spans.append([turn])
     if not spans:
         return ""
-    told = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in spans[:8])
+    told = ", ".join(f"{one[0]} to {one[-1]}" if len(one) > 2 else ", ".join(map(str, one)) for one in spans[:8])
     return f" (turn{'s' if len(turns) > 1 else ''} {told}{', …' if len(spans) > 8 else ''})"
 
 

@@ -34,7 +34,9 @@ export class Why {
 }
 
 function parts(report) {
-  const causes = list(report.causes).slice(1).map(object);
+  const causes = list(report.causes)
+    .map(object)
+    .filter((one) => one.in_sentence !== true);
   const unknown = list(report.unknown).map(object);
   return [
     el("p", { class: "sentence untrusted", text: brief(report.sentence, 900) }),

@@ -1,11 +1,10 @@
 """Incidents of a night: seeded runs, and the report on each as somebody reads it who has nothing else.
 
 ``reports/NAME.txt`` is the report at 80 columns. After a change of its words, read each file that differs as somebody
-would at 3 AM, then write it anew: ``WRITE_REPORTS=1 .venv/bin/pytest tests/unit/cli/test_why_reports.py``.
+would at 3 AM, then write them anew: ``.venv/bin/python -m tests.unit.cli.test_why_reports``.
 """
 
 import io
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -98,7 +97,7 @@ class Night(Story):
 
 def burning() -> Night:
     """A long conversation that its results make longer and longer, until its ceiling stops it."""
-    night = Night(limits=Limits(cost_microusd=400_000, turns=20)).leased()
+    night = Night(limits=Limits(cost_microusd=600_000, turns=20)).leased()
     for turn in range(1, 8):
         night.model(turn, wants(("search_docs", {"query": f"torn tent {turn}"})), 6_000 * turn)
         night.executes(turn, 1, "ok", {"hits": f"page {turn}"})
@@ -307,20 +306,26 @@ def rolled_back() -> Night:
 
 #: Each incident, and what the first lines of its report must name.
 INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
-    "burning": (burning, ("waits for a person", "cost ceiling", "$0.40", "growing conversation")),
+    "burning": (burning, ("waits for a person", "cost ceiling", "$0.60", "growing conversation")),
     "loop": (loop, ("fallback answered", "repeated itself", "search_docs", "same result")),
     "cache-stopped": (cache_stopped, ("provider's cache stopped", "turn 3", "paid for again")),
-    "throttled": (throttled, ("waits for a person", "provider throttled test-model", "4 attempts")),
+    "throttled": (throttled, ("waits for a person", "provider throttled the model test-model", "4 attempts")),
     "unknown-effect": (unknown_effect, ("nobody knows whether refund_order", "turn 2", "bank did not answer")),
-    "ungrounded": (ungrounded, ("too many of its calls were refused", "grounding", "refund_order")),
-    "rejected": (rejected, ("kim rejected refund_order", "older than two years")),
+    "ungrounded": (ungrounded, ("too many of its calls were refused", "refused by grounding: refund_order")),
+    "rejected": (rejected, ("kim, rejected refund_order", "older than two years")),
     "window-full": (window_full, ("not admitted", "no room", "10:00 UTC")),
     "breaker": (breaker, ("spend breaker", "fallback_only", "BurnRateFastAlarm")),
     "timed-out-model": (timed_out_model, ("fallback answered", "test-model did not answer in time")),
-    "hung": (hung, ("without an answer", "nobody answered its escalation")),
-    "hand-over": (hand_over, ("waits for a person", "limit of turns", "turns: 3")),
+    "hung": (
+        hung,
+        ("without an answer", "nobody answered its escalation", "the agent's function failed", "Sandbox.Timedout"),
+    ),
+    "hand-over": (
+        hand_over,
+        ("waits for a person", "limit of turns", "turns: 3", "2 calls of look_up_order failed", "No such order"),
+    ),
     "circuit-open": (circuit_open, ("circuit of bank is open", "refund_order was not executed")),
-    "cut-off": (cut_off, ("has no ending", "nobody knows whether refund_order")),
+    "cut-off": (cut_off, ("has no ending", "no reply is recorded")),
     "rolled-back": (rolled_back, ("waits for a person", "not everything could be undone", "cancel_refund")),
     "corrupt": (loop, ("cannot be read", "changed it", "0009.plan.decided")),
 }
@@ -355,11 +360,7 @@ def test_the_first_lines_name_the_cause(name: str) -> None:
 
 @pytest.mark.parametrize("name", INCIDENTS)
 def test_the_report_reads_as_it_was_reviewed(name: str) -> None:
-    file, said = REPORTS / f"{name}.txt", drawn(name)
-    if os.environ.get("WRITE_REPORTS") == "1":
-        file.write_text(said, encoding="utf-8")
-
-    assert said == file.read_text(encoding="utf-8")
+    assert drawn(name) == (REPORTS / f"{name}.txt").read_text(encoding="utf-8")
 
 
 def test_each_reviewed_report_is_of_an_incident() -> None:
@@ -379,7 +380,7 @@ def test_a_narrow_terminal_shows_it_whole_and_breaks_no_command(name: str) -> No
 
 def test_nothing_in_a_run_can_steer_the_terminal() -> None:
     night = Night().leased()
-    night.model(1, wants((HOSTILE, {"a": HOSTILE})), 1_500)
+    night.model(1, wants((HOSTILE[:-1], {"a": HOSTILE})), 1_500)
     night.executes(1, 1, "unknown")
     night.amend(message=HOSTILE)
     night.decides(2, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.EFFECT_UNKNOWN), note=HOSTILE)
@@ -390,3 +391,8 @@ def test_nothing_in_a_run_can_steer_the_terminal() -> None:
 
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\ud800-\udfff]", seen)
     assert "[bold]x[/bold]" in seen
+
+
+if __name__ == "__main__":
+    for one in INCIDENTS:
+        (REPORTS / f"{one}.txt").write_text(drawn(one), encoding="utf-8")

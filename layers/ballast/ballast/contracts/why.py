@@ -37,7 +37,7 @@ MONEY_CAUSES: dict[str, str] = {
     "prompt_growth": "the growing conversation, sent again in every prompt",
     "first_prompt": "instructions, tools and request, in every prompt",
     "replies": "the model's replies",
-    "prompts_and_replies": "prompts and replies (the log does not show at which rates)",
+    "prompts_and_replies": "prompts and replies, not divided (the log does not show their rates)",
     "tools": "tools that cost money",
     "tool_attempts": "tools that cost money: attempts without a known outcome",
     "after_the_ending": "recorded after the ending, which counts it otherwise",
@@ -53,7 +53,7 @@ TIME_CAUSES: dict[str, str] = {
     "model": "the model's replies",
     "tool_attempts": "calls in doubt: checked or tried again",
     "tools": "tools",
-    "workflow": "between the steps: queues, starts of functions, the workflow",
+    "workflow": "the workflow between the steps (queues, starts of functions)",
 }
 
 
@@ -67,11 +67,16 @@ class _Part(BaseModel):
 
 
 class Cause(_Part):
-    """A cause of the outcome, of cost or of time. ``name`` is for machines, ``words`` is a sentence."""
+    """A cause of the outcome, of cost or of time.
+
+    name         for machines; ``words``: a sentence
+    in_sentence  the report's sentence tells it already
+    """
 
     name: _Str
     words: _Str
     turns: tuple[int, ...] = ()
+    in_sentence: bool = False
 
 
 class MoneyShare(_Part):
@@ -140,7 +145,7 @@ class Why(_Part):
     """Why a run ended so, or where it stands.
 
     sentence       the outcome and its first cause
-    causes         all causes, the most important first; the first one is in the sentence
+    causes         all causes, the most important first
     cost_microusd  the run's cost by its log, reservations without an outcome included; the sum of ``money``
     duration_ms    from the opening to the ending, or to the newest entry; the sum of ``time``; null if unknown
     left_out       number of decisions that are missing, because the report was too large for a response

@@ -22,7 +22,7 @@ from ballast.log.event import GARBLED
 from ballast.log.events import RunEnded, RunOpened, RunRefused, RunSettled
 from ballast.run import Run
 from ballast.why.advice import to_type, unknown
-from ballast.why.causes import Read, causes, planner_name, quoted, tool
+from ballast.why.causes import OWN_REASONS, Read, causes, planner_name, quoted, tool
 from ballast.why.decisions import decisions
 from ballast.why.money import laps, spending
 from ballast.why.sooner import Sooner, from_log
@@ -53,11 +53,14 @@ def explained(run: Run, made: Timeline, *, stack: str = "", sooner: Sooner = fro
     shown, repeated, limits = run.as_shown, laps(made), _limits(run)
     spent, time = spending(made, repeated), durations(made, shown, repeated)
     found = causes(Read(made, _refusal(run), limits, repeated, spent, time))
-    told = tuple(one.model_copy(update={"words": _sentence(one.words)}) for one in found)
+    said = _outcome(made, found)
+    told = tuple(
+        one.model_copy(update={"words": _sentence(one.words), "in_sentence": one.words in said}) for one in found
+    )
     return Why(
         run_id=made.run_id,
         status=made.status,
-        sentence=_outcome(made, found),
+        sentence=said,
         causes=told,
         unknown=tuple(unknown(made, settled=_is_settled(run, made))),
         to_type=tuple(to_type(made, found, stack)),
@@ -98,13 +101,17 @@ def _outcome(made: Timeline, found: tuple[Cause, ...]) -> str:
     said, first = _ended(made), found[0] if found else None
     if first is None:
         return f"{said}."
-    if (first.name in _OF_COST or first.name.startswith(_OF_TIME)) and (
-        made.status in ("open", "waiting") or made.by == Planner.AGENT
-    ):
+    of_cost = first.name in _OF_COST or first.name.startswith(_OF_TIME)
+    if made.status == "open" or (of_cost and (made.status == "waiting" or made.by == Planner.AGENT)):
         return f"{said}; {first.words}."
     if made.by == Planner.AGENT:
         return f"{said}, although {first.words}."
-    return f"{said}, because {first.words}."
+    more = ""
+    if made.status == "waiting":  # the last planner says why people are asked
+        more = next((f"; then {one.words}" for one in reversed(found[1:]) if one.name in OWN_REASONS), "")
+    elif first.name == "unanswered" and len(found) > 1:
+        more = f"; before that, {found[1].words}"
+    return f"{said}, because {first.words}{more}."
 
 
 def _ended(made: Timeline) -> str:

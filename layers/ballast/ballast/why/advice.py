@@ -102,7 +102,8 @@ def to_type(made: Timeline, causes: tuple[Cause, ...], stack: str) -> Iterator[C
         yield Command(command=command, words="correct the charge, once you know what the attempts really cost")
     if made.spent_microusd + made.reserved_microusd and not made.unreadable:
         yield Command(command=f"{ballast} cost {run}", words="see the cost by turn, tool and model")
-    yield Command(command=f"{ballast} trace {run} --full", words="see every prompt, reply and call")
+    all_of_it = "see its request" if made.status == "refused" else "see every prompt, reply and call"
+    yield Command(command=f"{ballast} trace {run} --full", words=all_of_it)
 
 
 def _effects(made: Timeline, ballast: str, run: str) -> Iterator[Command]:

@@ -13,7 +13,7 @@ from ballast.contracts import Planner
 from ballast.contracts.decision import LIMITS
 from ballast.contracts.meaning import CIRCUIT_OPEN, PLANNERS, REASONS, REFUSALS
 from ballast.contracts.timeline import Call, Pivot, Position, Timeline, Turn
-from ballast.contracts.why import Cause, TimeShare
+from ballast.contracts.why import MONEY_CAUSES, Cause, TimeShare
 from ballast.money.amounts import dollars
 from ballast.values import dataclass
 from ballast.why.money import Spending
@@ -29,12 +29,23 @@ _SLOW_MS = 10_000
 _FAILED_MODEL = ("model_timeout", "model_throttled", "model_unavailable", "model_refused")
 _BREAKER = ("breaker_open", "breaker_stopped")
 #: Reasons of the fallback and of the rollback themselves.
-_OWN_REASONS = (
+OWN_REASONS = (
     *("rollback_incomplete", "effect_frozen", "no_fallback", "fallback_gave_up", "fallback_failed"),
     *("planner_failed", "executor_failed", "effect_unknown", "history_limit", "deadline"),
 )
 #: The error's message says no more than its name does.
 _PLAIN = ("UnknownTool", "ToolForbidden")
+#: The rule that refuses a call, by the error's name. The gate refuses the rest.
+RULES: Mapping[str, str] = {
+    "Ungrounded": "grounding",
+    "Tainted": "grounding",
+    "ToolForbidden": "the loop rule",
+    "RepeatRefused": "the repeat rule",
+    "Unaffordable": "the cost ceiling",
+    "MoveRefused": "the ceiling on the business's own money",
+    "NotSigned": "the approval rule",
+    "NotVouched": "the rule of scripts and undos",
+}
 #: Why a call was refused, by the error's name; {tool} is the tool.
 REFUSED: Mapping[str, str] = {
     "UnknownTool": "there is no tool named {tool}",
@@ -44,8 +55,8 @@ REFUSED: Mapping[str, str] = {
     "RuleViolation": "a rule of {tool} does not allow the call",
     "Unaffordable": "{tool} could have cost more than the run had left",
     "MoveRefused": "a window of the business's own money had no room for {tool}",
-    "Ungrounded": "{tool} named a value that neither the request nor a result names (grounding)",
-    "Tainted": "{tool} named a value that only untrusted text names (grounding)",
+    "Ungrounded": "{tool} named a value that neither the request nor a result names",
+    "Tainted": "{tool} named a value that only untrusted text names",
     "ToolForbidden": "{tool} was forbidden because the agent repeated itself",
     "RepeatRefused": "{tool} was called again although nobody knows whether the first call happened",
     "NotSigned": "{tool} needs a person's signed approval and has none",
@@ -87,6 +98,8 @@ class Read:
 def causes(read: Read) -> tuple[Cause, ...]:
     """Return the causes; one that is told already is not told again in other words."""
     found = tuple(one.model_copy(update={"name": quoted(one.name, 80)}) for one in _causes(read))
+    if any(MONEY_CAUSES["prompt_growth"] in one.words for one in found):
+        found = tuple(one for one in found if one.name != "prompt_growth")
     if len(found) <= _MOST:
         return found
     more = Cause(name="more", words=f"there are {len(found) - _MOST:,} more causes, see its trace")
@@ -97,6 +110,7 @@ def _causes(read: Read) -> Iterator[Cause]:
     yield from _unreadable(read)
     yield from _not_admitted(read)
     yield from _cut_off(read)
+    yield from _going_on(read)
     yield from _unknown_effects(read)
     stopped = [turn for turn in read.made.turns if (pivot := turn.pivot) and pivot.giver == Planner.AGENT]
     stopped = [turn for turn in stopped if turn.pivot and turn.pivot.taker != Planner.AGENT]
@@ -163,6 +177,22 @@ def _cut_off(read: Read) -> Iterator[Cause]:
     yield Cause(name=made.status, words=words[made.status], turns=(last.turn,) if last else ())
 
 
+def _going_on(read: Read) -> Iterator[Cause]:
+    """Yield the step that a run without an ending was in."""
+    last = read.made.turns[-1] if read.made.turns else None
+    if read.made.status != "open" or last is None:
+        return
+    asked = next((one for one in last.attempts if one.state == "open"), None)
+    begun = next((call for call in last.calls if call.outcome == "open"), None)
+    if asked is not None and last.decided is None:
+        words = f"in turn {last.turn} the model {quoted(asked.model, 80)} was asked, and no reply is recorded"
+    elif begun is not None:
+        words = f"in turn {last.turn} a call of {tool(begun)} has no outcome yet"
+    else:
+        return
+    yield Cause(name="open", words=words, turns=(last.turn,))
+
+
 # ── effects and the agent's end ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -212,6 +242,8 @@ def _why_stopped(read: Read, turn: Turn, pivot: Pivot) -> str:
     if limit:
         return _limit(read, limit, reason)
     note = quoted(pivot.error or (turn.decided.note if turn.decided else ""))
+    if reason == "planner_failed":
+        return f"the agent's function failed{f' ({note})' if note else ''}"
     return f"{meaning(reason) or 'the log does not say why'}{f' ({note})' if note else ''}"
 
 
@@ -226,6 +258,14 @@ def _limit(read: Read, limit: str, reason: str) -> str:
         most = read.time[0]
         whole = sum(one.ms for one in read.time) or 1
         return f"{said}; most of its time went into {most.words} ({100 * most.ms // whole} %)"
+    for instead in {
+        "refused_calls": (_refused_calls,),
+        "tool_calls": (_laps, _refused_calls, _failed_calls),
+        "calls_per_tool": (_laps, _refused_calls, _failed_calls),
+        "turns": (_laps, _refused_calls, _failed_calls),
+    }.get(limit, ()):
+        if found := next(instead(read), None):
+            return f"{said}; {found.words}"
     if limit in ("turns", "cost_microusd", "tokens_per_run", "input_tokens_per_turn") and read.spending.shares:
         most_money = read.spending.shares[0]
         return f"{said}; most of its money went into {most_money.words} ({read.percent(most_money.microusd)} %)"
@@ -240,17 +280,17 @@ def _loop(read: Read, stopped_in: int) -> str:
         for one in turn.calls
         if one.signal
     ]
-    forbidden = " and was forbidden the tool" if any(one.step == "forbid" for one, _, _ in signals) else ""
+    forbidden = ", was forbidden the tool" if any(one.step == "forbid" for one, _, _ in signals) else ""
     if not signals:
         return meaning("loop")
     signal, name, _ = max(signals, key=lambda one: (one[0].step == "forbid", one[0].count))
     said = _LOOPS.get(signal.kind, "it repeated itself with {tool}").format(tool=name, count=signal.count)
-    return f"the agent repeated itself: {said}, was told so{forbidden}, and went on"
+    return f"the agent repeated itself: {said}; it was told so{forbidden} and went on"
 
 
 def _model_failed(turn: Turn, reason: str) -> str:
     failed = [one for one in turn.attempts if one.state != "responded"]
-    models = ", ".join(dict.fromkeys(quoted(one.model, 80) for one in failed if one.model)) or "the model"
+    models = f"the model {', '.join(dict.fromkeys(quoted(one.model, 80) for one in failed if one.model))}".strip()
     tries = f" in {_count(len(failed), 'attempt')}" if failed else ""
     said = {
         "model_timeout": f"{models} did not answer in time",
@@ -282,11 +322,12 @@ def _people(read: Read) -> Iterator[Cause]:
                 yield Cause(name="approval_unanswered", words=words, turns=where)
             elif last.approve is False:
                 said = f': "{quoted(last.comment)}"' if last.comment else ""
-                words = f"{quoted(last.by, 60) or 'a person'} rejected {tool(call)}{said}"
+                who = f"a person, {quoted(last.by, 60)}," if last.by else "a person"
+                words = f"{who} rejected {tool(call)}{said}"
                 yield Cause(name="approval_rejected", words=words, turns=where)
             elif call.outcome == "waiting":
                 because = f", because {quoted('; '.join(last.why))}" if last.why else ""
-                yield Cause(name="approval_required", words=f"{tool(call)} needs an approval{because}", turns=where)
+                yield Cause(name="approval_required", words=f"the call needs an approval{because}", turns=where)
 
 
 def _circuits(read: Read) -> Iterator[Cause]:
@@ -318,8 +359,10 @@ def _refused_calls(read: Read) -> Iterator[Cause]:
     for (error, _), found in sorted(by_error.items(), key=lambda one: -len(one[1])):
         call = found[-1][1]
         why = REFUSED.get(error, f"{{tool}} was refused ({quoted(error, 60)})").format(tool=tool(call))
-        message = f" ({quoted(call.message)})" if call.message and error not in _PLAIN else ""
-        words = f"{_count(len(found), 'call')} {'was' if len(found) == 1 else 'were'} refused: {why}{message}"
+        said = quoted(call.message.removeprefix(f"{call.tool}: "))
+        message = f" ({said})" if said and error not in _PLAIN else ""
+        were = "was" if len(found) == 1 else "were"
+        words = f"{_count(len(found), 'call')} {were} refused by {RULES.get(error, 'the gate')}: {why}{message}"
         yield Cause(name=error or "refused", words=words, turns=_turns(turn for turn, _ in found))
 
 
@@ -331,11 +374,9 @@ def _failed_calls(read: Read) -> Iterator[Cause]:
             by_tool[call.tool].append((turn, call))
     for failed in by_tool.values():
         call = failed[-1][1]
-        times = "" if len(failed) == 1 else f" {len(failed):,} times"
-        message = f": {quoted(call.message)}" if call.message else ""
-        yield Cause(
-            name="tool_failed", words=f"{tool(call)} failed{times}{message}", turns=_turns(turn for turn, _ in failed)
-        )
+        many = f"a call of {tool(call)}" if len(failed) == 1 else f"{len(failed):,} calls of {tool(call)}"
+        message = f" ({quoted(call.message)})" if call.message else ""
+        yield Cause(name="tool_failed", words=f"{many} failed{message}", turns=_turns(turn for turn, _ in failed))
 
 
 def _grouped(read: Read, wanted: Any) -> dict[str, list[tuple[int, Call]]]:
@@ -353,7 +394,7 @@ def _other_planners(read: Read) -> Iterator[Cause]:
         pivot = turn.pivot
         if pivot is None or pivot.giver not in (Planner.FALLBACK, Planner.ROLLBACK):
             continue
-        if pivot.reason not in _OWN_REASONS:
+        if pivot.reason not in OWN_REASONS:
             continue  # an orderly end, or the reason of the planner before
         note = quoted(pivot.error or (turn.decided.note if turn.decided else ""))
         words = f"{planner_name(pivot.giver)} handed over: {meaning(pivot.reason)}{f' ({note})' if note else ''}"
@@ -388,7 +429,7 @@ def _cache(read: Read) -> Iterator[Cause]:
         return
     first = missed[0]
     waited = [one.pause_s for one in missed if one.pause_s is not None]
-    pause = f"; {max(waited):,} s had passed since the attempt before" if waited and max(waited) >= 300 else ""
+    pause = f"; {max(waited) // 60:,} min had passed since the attempt before" if waited and max(waited) >= 300 else ""
     words = (
         f"the provider's cache stopped serving the prompt from turn {first.turn} on: "
         f"{sum(one.tokens for one in missed):,} tokens were paid for again, {percent} % of the cost{pause}"

@@ -10,21 +10,10 @@ from ballast.contracts.decision import LIMITS
 from ballast.contracts.timeline import Call, Position, Timeline, Turn
 from ballast.contracts.why import TurnDecision
 from ballast.money.amounts import dollars
-from ballast.why.causes import meaning, planner_name, quoted, tool
+from ballast.why.causes import RULES, meaning, planner_name, quoted, tool
 
 #: More calls of a turn are counted and not listed.
 _MOST = 8
-#: The rule that refuses a call, by the error's name. The rest is refused by the gate.
-_RULES: Mapping[str, str] = {
-    "Ungrounded": "grounding",
-    "Tainted": "grounding",
-    "ToolForbidden": "the loop rule",
-    "RepeatRefused": "the repeat rule",
-    "Unaffordable": "the cost ceiling",
-    "MoveRefused": "the ceiling on the business's own money",
-    "NotSigned": "the approval rule",
-    "NotVouched": "the rule of scripts and undos",
-}
 
 
 def decisions(made: Timeline, limits: Mapping[str, Any], repeated: frozenset[Position]) -> Iterator[TurnDecision]:
@@ -46,7 +35,7 @@ def _decided(turn: Turn) -> str:
     if decided is None:
         if turn.escalation:
             return f"waits for {'the requester' if turn.planner == Planner.REQUESTER else 'a person'}"
-        return "nothing: no decision is recorded"
+        return "no decision is recorded"
     if decided.kind == "answer":
         return "answer"
     if decided.kind == "hand_over":
@@ -62,15 +51,16 @@ def _decided(turn: Turn) -> str:
 def _rule(turn: Turn, made: Timeline, limits: Mapping[str, Any]) -> str:
     decided = turn.decided
     if turn.escalation:
-        asked = f"asked because {meaning(turn.escalation.reason)}" if turn.escalation.reason else "asked"
-        return f"{asked}; {f'answered by {quoted(turn.escalation.by, 60)}' if turn.escalation.by else 'no answer yet'}"
-    failed = sum(one.state != "responded" for one in turn.attempts)
+        why = f"asked because {meaning(turn.escalation.reason)}" if turn.escalation.reason else "asked"
+        return f"{why}; {f'answered by {quoted(turn.escalation.by, 60)}' if turn.escalation.by else 'no answer yet'}"
+    failed = sum(one.state == "failed" for one in turn.attempts)
     tries = f" after {failed} failed attempt{'' if failed == 1 else 's'}" if failed else ""
     if decided is None:
         if turn.pivot:
             reason = meaning(turn.pivot.reason) or "no reason is recorded"
             return f"the workflow replaced {planner_name(turn.pivot.giver)}: {reason}"
-        return f"nothing is recorded{tries}"
+        asked = any(one.state == "open" for one in turn.attempts)
+        return f"a model was asked, and no reply is recorded{tries}" if asked else f"nothing is recorded{tries}"
     if decided.kind == "hand_over":
         if decided.breaker:
             return f"the spend breaker, at {quoted(decided.breaker.mode, 40)}{_by(decided.breaker.by)}"
@@ -108,7 +98,7 @@ def _ruled(call: Call, again: bool) -> str:
     message = f": {quoted(call.message)}" if call.message else ""
     asked = call.approvals[-1] if call.approvals else None
     if call.outcome == "refused":
-        said = f"refused by {_RULES.get(call.error, 'the gate')} ({quoted(call.error, 60) or 'no error'}){message}"
+        said = f"refused by {RULES.get(call.error, 'the gate')} ({quoted(call.error, 60) or 'no error'}){message}"
     elif call.repeats:
         said = f"not executed again: the recorded result of turn {call.repeats[0]}, call {call.repeats[1]}"
     elif call.outcome == "waiting":
@@ -125,5 +115,5 @@ def _ruled(call: Call, again: bool) -> str:
     if call.signal and call.outcome != "refused":
         said = f"{said or call.outcome}; {quoted(call.signal.words)}"
     elif again and not said:
-        said = "repeats an earlier call"
+        said = f"{call.outcome}; it is part of the loop"
     return f"{name}: {said}" if said else ""

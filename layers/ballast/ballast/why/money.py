@@ -165,7 +165,9 @@ class _Prompts:
         key = one.model, turn.by_agent
         self.now[key] = self.held.get(key, (0, ""))
         self.first.setdefault(key, one.prompt_tokens)
-        self.held[key] = one.cached_tokens + one.cache_write_tokens, one.at
+        # A reply without any cached token does not change what the cache once held.
+        holds = one.cached_tokens + one.cache_write_tokens or self.now[key][0]
+        self.held[key] = holds, one.at
         tokens = self.missed(key, one)
         if tokens:
             self.misses.append(Miss(turn.turn, tokens, _seconds(self.now[key][1], one.at)))

@@ -37,7 +37,7 @@ class Sooner(Protocol):
 def from_log(run: Run, made: Timeline) -> Iterable[Stop]:
     """Return the exact answers that need only the log: limits, and the first notice of a loop. A ``Sooner``."""
     idle = _brought_nothing(made, laps(made))
-    if not idle:
+    if not idle or made.status == "open":  # what goes on may still bring something
         return ()
     try:
         found = (*_limits(run, made, idle), *_first_notice(made, idle))
@@ -54,8 +54,8 @@ def _brought_nothing(made: Timeline, repeated: frozenset[Position]) -> Sequence[
             if idle or turn.planner in (Planner.PERSON, Planner.REQUESTER):
                 break  # what people said counts anew
             continue
-        if not turn.attempts:
-            continue  # the agent was stopped here, before it asked a model
+        if not any(one.state == "responded" for one in turn.attempts):
+            continue  # the agent was stopped here, or its model failed
         if _is_useful(turn, repeated):
             break
         idle.append(turn)
@@ -86,7 +86,7 @@ def _limits(run: Run, made: Timeline, idle: Sequence[Turn]) -> Iterator[Stop]:
             break
     for name, count in (("tool_calls", _tool_calls), ("repeated_calls", _repeated_calls)):
         value = count(allowed)
-        for turn in idle:
+        for turn in idle if value or name != "tool_calls" else ():
             # Compared with what a reply proposes: the turn's own reply is paid for.
             if count(run.before(turn.turn + 1).counts) > value < getattr(limits, name):
                 yield _stop(made, f"limits.{name}={value}", turn.turn, turn.turn + 1)
