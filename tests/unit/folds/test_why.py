@@ -40,6 +40,7 @@ def check(made: Timeline, why: Why) -> None:
         assert all(one.ms > 0 for one in why.time)
     else:
         assert (why.duration_ms, why.time) == (None, ())
+    assert all(one.microusd > 0 for one in why.money if one.cause != "after_the_ending")
     assert {one.cause for one in why.money} <= MONEY_CAUSES.keys()
     assert {one.cause for one in why.time} <= TIME_CAUSES.keys()
     assert [one.turn for one in why.decisions] == [turn.turn for turn in made.turns]
@@ -176,6 +177,19 @@ def test_each_part_of_a_prompt_is_charged_to_its_cause() -> None:
     assert parts == pytest.approx(
         {"first_prompt": 3 * 3_000, "prompt_growth": 6_000 + 12_000, "replies": 5_100}, abs=60
     )
+
+
+@pytest.mark.parametrize("field", ["gen_ai.usage.input_tokens", "gen_ai.usage.cache_read.input_tokens"])
+@pytest.mark.parametrize("tokens", [-9_000, 10**12])
+def test_tokens_that_nobody_can_have_used_make_no_share_negative(field: str, tokens: int) -> None:
+    story = Story().opened()
+    for turn, (prompt, output) in enumerate([(1_000, 100), (3_000, 40), (5_000, 200)], start=1):
+        reply = wants(("look_up_order", {"order_id": f"O-{turn}"}))
+        charged(story, turn, reply, input=prompt, output=output, cache_read=500)
+    last = story.written[-1]
+    story.written[-1] = last.model_copy(update={"body": last.body | {field: tokens, "cache_saved_microusd": 0}})
+
+    check(*report(story.run))
 
 
 def test_a_cache_that_stops_serving_is_named_with_what_it_cost() -> None:

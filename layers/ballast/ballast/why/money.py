@@ -179,7 +179,7 @@ class _Prompts:
     def divided(self, turn: Turn, one: ModelAttempt, cost: int) -> Iterator[tuple[str, int]]:
         """Yield the parts of ``cost``, which is the attempt's or a share of it."""
         known = self.rates[one.model, one.price_version]
-        if known is None or one.cost_microusd <= 0:
+        if known is None or one.cost_microusd <= 0 or one.prompt_tokens <= 0 or one.output_tokens < 0:
             yield "prompts_and_replies", cost
             return
         reply = min(one.cost_microusd, round(one.output_tokens * known.output / _PER_PRICE))
@@ -187,7 +187,7 @@ class _Prompts:
         of_reply = cost * reply // one.cost_microusd
         key = one.model, turn.by_agent
         first, missed = min(self.first[key], one.prompt_tokens), self.missed(key, one)
-        read = min(max(0, one.cached_tokens), one.prompt_tokens)
+        read = min(one.prompt_tokens, max(0, one.cached_tokens))
         missed_of_first = max(0, min(first, read + missed) - read)
         read_of_first = min(first, read)
         weights = (
@@ -197,7 +197,7 @@ class _Prompts:
             _READ * read_of_first + _NOT_READ * (first - read_of_first - missed_of_first),
         )
         yield "replies", of_reply
-        parts = _divided(cost - of_reply, [max(0, weight) for weight in weights])
+        parts = _divided(cost - of_reply, weights)
         yield from zip(("cache_misses", "prompt_growth", "first_prompt"), parts, strict=True)
 
 

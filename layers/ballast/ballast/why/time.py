@@ -68,7 +68,6 @@ def durations(made: Timeline, events: Iterable[Event], repeated: frozenset[Posit
             asked.clear()
         _ask(asked, event)
         doing = "people" if asked else _begun(event, lost)
-    add(doing, whole - before)
     return tuple(
         TimeShare(cause=name, words=words, ms=sums[name], turns=tuple(sorted(where[name] - {0})))
         for name, words in sorted(TIME_CAUSES.items(), key=lambda one: -sums[one[0]])
