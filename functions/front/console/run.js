@@ -118,8 +118,11 @@ export class Run {
     redraw(this.head, [run, header, this.why.says], () => {
       const said = text(object(timeline.request).text) || text(run.text);
       return [
-        !this.why.says && text(timeline.ending) && el("p", { class: "ending untrusted", text: brief(timeline.ending, 500) }),
-        !this.why.says && run.reason &&
+        !this.why.says &&
+          text(timeline.ending) &&
+          el("p", { class: "ending untrusted", text: brief(timeline.ending, 500) }),
+        !this.why.says &&
+          run.reason &&
           el("p", { class: "reason untrusted", text: `${brief(meaning(run.reason), 240)} (${brief(run.reason, 80)})` }),
         corruptLines(run),
         moneyBar(timeline),

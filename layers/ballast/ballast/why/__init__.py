@@ -1,4 +1,4 @@
-"""Why a run ended so: one report, computed from its log alone. No clock, no model.
+"""The report on why a run ended so, computed from its log alone: no clock, no model.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What nobody knows of a run now, and what to type."""
+"""The end of a report: the open facts of a run, and the commands to type."""
 
 from __future__ import annotations
 

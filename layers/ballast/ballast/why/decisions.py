@@ -1,4 +1,4 @@
-"""What was decided in each turn of a run, and by which rule: one line a turn, one for each call that a rule decided."""
+"""The decisions of a run and their rules: one line a turn, and one for each call that a rule or a person decided."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What would have stopped a run sooner, as far as its log alone proves it.
+"""Limits and rules that would have stopped a run sooner, as far as its log alone proves it.
 
 ::
 
