@@ -26,7 +26,6 @@ from ballast.money import dollars
 from ballast.run import Run
 from ballast.runtime import Runtime
 from ballast.values import dataclass
-from ballast.why import explained
 from functions.front.contract import (
     AttachedFile,
     AttachmentLink,
@@ -200,6 +199,8 @@ class Runs:
 
     def why(self, run_id: str) -> Why | None:
         """Return the report on the run; None if TTL has begun to remove it."""
+        from ballast.why import explained  # most requests do not need it
+
         run, unreadable = self.log.read_all(run_id)
         if is_expired(run, self.clock()):
             return None

@@ -82,7 +82,7 @@ function commands(items) {
   return el(
     "div",
     { class: "labelled" },
-    el("span", { class: "label", text: "type" }),
+    el("span", { class: "label", text: "What to type" }),
     el(
       "ul",
       {},

@@ -100,6 +100,8 @@ def causes(read: Read) -> tuple[Cause, ...]:
     found = tuple(one.model_copy(update={"name": quoted(one.name, 80)}) for one in _causes(read))
     if any(MONEY_CAUSES["prompt_growth"] in one.words for one in found):
         found = tuple(one for one in found if one.name != "prompt_growth")
+    # What an earlier cause quotes is told.
+    found = tuple(one for at, one in enumerate(found) if not any(one.words in before.words for before in found[:at]))
     if len(found) <= _MOST:
         return found
     more = Cause(name="more", words=f"there are {len(found) - _MOST:,} more causes, see its trace")
@@ -396,6 +398,8 @@ def _other_planners(read: Read) -> Iterator[Cause]:
             continue
         if pivot.reason not in OWN_REASONS:
             continue  # an orderly end, or the reason of the planner before
+        if pivot.reason == "effect_unknown" and any(unknown_effects(read.made)):
+            continue  # it is told with the effect
         note = quoted(pivot.error or (turn.decided.note if turn.decided else ""))
         words = f"{planner_name(pivot.giver)} handed over: {meaning(pivot.reason)}{f' ({note})' if note else ''}"
         yield Cause(name=pivot.reason, words=words, turns=(turn.turn,))
