@@ -80,7 +80,6 @@ LONG = {
     "functions.agent.calls_in_text": "half of it is the patterns of calls that models write as text",
     "functions.executor.effect": "the sequence of an effect reads in one file",
     "functions.executor.approval": "one protocol: ask, check the answer, check it again",
-    "functions.front.api": "the routes of one API, one after the other",
     "functions.front.runs": "a run's document and its pages",
     "functions.people.answer": "one protocol: take an answer, sign it, tell the run",
 }

@@ -19,7 +19,7 @@ from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Limits, P
 from ballast.contracts.meaning import CIRCUIT_OPEN
 from ballast.contracts.task import HandedOver
 from ballast.log.event import Event
-from ballast.log.events import BreakerHeld, RunSettled
+from ballast.log.events import BreakerHeld, RunFeedback, RunSettled
 from ballast.run import Run
 from ballast.why import explained
 from cli.commands.why import rendered
@@ -304,6 +304,19 @@ def rolled_back() -> Night:
     return night
 
 
+def said_to_be_wrong() -> Night:
+    """The agent answers, and a person says the next day that it was wrong."""
+    night = Night().leased()
+    night.model(1, wants(("look_up_order", ORDER)), 1_500)
+    night.executes(1, 1, "ok", {"status": "delivered"})
+    night.model(2, says("Your order was never sent."), 1_800)
+    night.ends()
+    night.settles()
+    night.clock_s += 86_400
+    night.record(RunFeedback(verdict="wrong", by="kim", role="reviewer", note="It was delivered on Monday."))
+    return night
+
+
 #: Each incident, and what the first lines of its report must name.
 INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
     "burning": (burning, ("waits for a person", "cost ceiling", "$0.60", "growing conversation")),
@@ -327,6 +340,7 @@ INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
     "circuit-open": (circuit_open, ("circuit of bank is open", "refund_order was not executed")),
     "cut-off": (cut_off, ("has no ending", "no reply is recorded")),
     "rolled-back": (rolled_back, ("waits for a person", "not everything could be undone", "cancel_refund")),
+    "said-to-be-wrong": (said_to_be_wrong, ("agent answered", "kim, says that it was wrong", "delivered on Monday")),
     "corrupt": (loop, ("cannot be read", "changed it", "0009.plan.decided")),
 }
 

@@ -118,6 +118,7 @@ def _causes(read: Read) -> Iterator[Cause]:
     stopped = [turn for turn in stopped if turn.pivot and turn.pivot.taker != Planner.AGENT]
     for turn in reversed(stopped):
         yield from _stopped(read, turn)
+    yield from _feedback(read)
     yield from _people(read)
     yield from _circuits(read)
     yield from _refused_calls(read)
@@ -306,6 +307,13 @@ def _model_failed(turn: Turn, reason: str) -> str:
 
 
 # ── people, tools, other planners ────────────────────────────────────────────────────────────────────────────────
+
+
+def _feedback(read: Read) -> Iterator[Cause]:
+    for one in read.made.feedback:
+        if one.verdict == "wrong":
+            note = f': "{quoted(one.note)}"' if one.note else ""
+            yield Cause(name="feedback_wrong", words=f"a person, {quoted(one.by, 60)}, says that it was wrong{note}")
 
 
 def _people(read: Read) -> Iterator[Cause]:
