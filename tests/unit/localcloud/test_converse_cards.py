@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ballast.models.card import ModelCard
-from ballast.models.catalog import CardFile, Catalog
+from ballast.models.card_file import CardFile
+from ballast.models.catalog import Catalog
 from ballast.money.prices import CLASSES
 from localcloud.converse import ModelError, Reply, Strict
 from localcloud.converse.asked import Asked
