@@ -37,7 +37,7 @@ IN_REGION = "in-region"
 _PROFILE = re.compile(r"^(us|us-gov|eu|apac|jp|au|in|ca|sa|global|region)\.")
 #: ARNs that end with a model's id, or with that of an inference profile of the provider's own.
 _ARN = re.compile(r"^arn:[^:]+:[^:]+:[^:]*:[^:]*:(?:foundation-model|inference-profile)/([^/]+)$")
-#: Geographies of the profiles that a region can call, by the prefix of its name. A model uses the first one it has.
+#: Geographies of the profiles that a region can call, by the prefix of its name.
 _GEOGRAPHIES = {
     "us-gov-": ("us-gov",),
     "us-iso": (),
@@ -56,6 +56,11 @@ _GEOGRAPHIES = {
     "": ("global",),
 }
 _SIMILAR = 3
+
+
+def geographies_of(region: str) -> tuple[str, ...]:
+    """Return the geographies whose profiles ``region`` can call; a model uses the first one that it has."""
+    return next(found for beginning, found in _GEOGRAPHIES.items() if region.startswith(beginning))
 
 
 @dataclass(frozen=True)
@@ -201,8 +206,7 @@ class Catalog:
             return model_id
         model = model_id.removeprefix(FOLLOWS_REGION)
         has = self.card(model).families if self.knows(model) else ()
-        reaches = next(found for beginning, found in _GEOGRAPHIES.items() if region.startswith(beginning))
-        return next((f"{geography}.{model}" for geography in reaches if geography in has), model)
+        return next((f"{geography}.{model}" for geography in geographies_of(region) if geography in has), model)
 
     def check(self, model_id: str, *, tools: bool, on: date | None = None, region: str = "") -> None:
         """Raise ``ModelRefused`` if the model cannot be an agent's, or its card contradicts itself.
