@@ -196,7 +196,9 @@ def least_tokens(playbook: Playbook) -> int:
     for intent in agent.intents or [None]:
         specs = [*(made.spec for made in playbook.offered(intent)), *playbook.own_specs(intent)]
         said = utf8_size([agent.system_texts(intent), specs]) // MOST_BYTES_A_TOKEN
-        least.append(said + min(LEAST_USEFUL_TOKENS, agent.limits_for(intent).tokens_per_turn))
+        of_intent = agent.intents[intent].limits if intent else None  # not `limits_for`: it may be wrong, which is told
+        a_turn = (of_intent and of_intent.tokens_per_turn) or agent.limits.tokens_per_turn
+        least.append(said + min(LEAST_USEFUL_TOKENS, a_turn))
     return min(least)
 
 
