@@ -39,7 +39,7 @@ def next_step(run: Run) -> str:
     """Return what the calling agent can do now."""
     if run.question is not None:
         return (
-            "The agent asks whoever sent the request. Tell your user the question: a person replies in Ballast's "
+            "The agent asks whoever sent the request. Tell your user what it asks: a person replies in Ballast's "
             "console or over its API, and the run goes on."
         )
     match run.status:

@@ -5,8 +5,8 @@
     POST /mcp ─▶ authorizer, caller (as every route) ─▶ mcp.Server ─▶ a tool ─▶ the route's own function
 
 A tool calls the function behind a route, so it cannot do more than the route, and sees what the route shows. No tool
-answers an escalation, approves a call or replies to a question: people do, over ``/escalations`` and in the console,
-behind another function's role. What waits is told from the log, which this function may read.
+answers an escalation, approves a call or replies to the agent's question: people do, over ``/escalations`` and in the
+console, behind another function's role. What waits is told from the log, which this function may read.
 
 What models, tools and customers wrote stands under ``untrusted``. A result has a bounded size.
 """
