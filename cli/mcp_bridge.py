@@ -122,7 +122,7 @@ class Bridge:
             why = f"Ballast's API cannot be reached ({type(problem).__name__})."
             why += " Call the tool again with the same arguments: nothing happens twice."
             return _error(request_id, _INTERNAL, why) if is_request else None
-        if reply.status == 202 or not reply.body:
+        if reply.status == 202 and request_id is None:
             return None
         try:
             said = json.loads(reply.body)

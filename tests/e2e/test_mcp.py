@@ -7,7 +7,9 @@ import base64
 import json
 import os
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +169,33 @@ def test_a_request_whose_answer_is_lost_is_sent_again_and_starts_one_run(up: tup
     assert not reply["result"]["isError"]
     assert executions(cloud) - before == {reply["result"]["structuredContent"]["run_id"]}
     assert lost == [0]
+
+
+def test_no_redirect_is_followed_with_the_callers_credentials() -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            seen.append((self.path, self.headers["Authorization"]))
+            self.send_response(307)
+            self.send_header("Location", "/stolen")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_POST  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            """Print nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        reply = poster(f"http://127.0.0.1:{server.server_address[1]}/mcp", bearer("mia:member"))(b"{}", {})
+        server.shutdown()
+        thread.join()
+
+    assert reply.status == 307
+    assert seen == [("/mcp", "Bearer mia:member")]
 
 
 def executions(cloud: LocalCloud) -> set[str]:
