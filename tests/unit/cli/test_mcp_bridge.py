@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
 from ballast.errors import InvalidInput
-from cli import main
+from cli import help_texts, main
 from cli.commands.mcp import bearer, signer
 from cli.mcp_bridge import MAX_LINE_BYTES, Bridge, HttpReply, address_of, lines_of
+from cli.parser import parser
 
+ROOT = Path(__file__).parents[3]
 META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
 
 
@@ -261,3 +265,18 @@ def test_what_contradicts_itself_is_refused_and_nothing_is_printed(
     printed = capsys.readouterr()
     assert told in printed.err
     assert printed.out == ""
+
+
+@pytest.mark.parametrize("text", [help_texts.MCP, (ROOT / "docs" / "mcp-server.md").read_text(encoding="utf-8")])
+def test_the_configuration_to_paste_starts_the_command(text: str) -> None:
+    found = re.search(r'\{"mcpServers": .*?\n *\}\}\}', text, re.DOTALL)
+    assert found is not None
+    server = json.loads(found[0])["mcpServers"]["ballast"]
+
+    typed = parser().parse_args(server["args"])
+
+    assert (Path(server["command"]).name, typed.command, typed.stack) == ("ballast", "mcp", "ballast-dev")
+    commands = re.findall(r"^ *(ballast mcp(?: --.*?)?)(?: {2,}.*| *#.*)?$", text, re.MULTILINE)
+    assert len(commands) == 4
+    for command in commands:
+        assert parser().parse_args(command.split()[1:]).command == "mcp"
