@@ -43,7 +43,7 @@ from functions.front.contract import (
 )
 from functions.front.files import SAFELY, console_file, document
 from functions.front.listing import Listing, RunFilter
-from functions.front.mcp_tools import BODY, DESCRIBED, Routes, door
+from functions.front.mcp_door import BODY, DESCRIBED, Routes, door
 from functions.front.runs import RunExpired, Runs, pending, timeline_page
 from functions.front.start import Executions, StartSettings
 

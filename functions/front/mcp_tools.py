@@ -17,7 +17,6 @@ import json
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from aws_lambda_powertools.event_handler import Response
 from pydantic import Field, ValidationError, WithJsonSchema
@@ -27,14 +26,14 @@ from ballast.contracts.request import MAX_TEXT_CHARS
 from ballast.contracts.task import RunId
 from ballast.contracts.wire import Json, Name, Wire, canonical, without_surrogates
 from ballast.http.api import HttpApi
-from ballast.http.describe import responses
 from ballast.http.paging import sent_bytes
 from ballast.http.problem import Problem, invalid_fields
 from ballast.log.event import GARBLED
 from ballast.log.events import ApprovalRequested
 from ballast.values import dataclass
-from functions.front.contract import ENDED, SEQ, EventPage, NewRun, Run, RunPage, RunSummary
-from functions.front.mcp import MAX_BATCH, Reply, Said, Server, Tool
+from functions.front.contract import ENDED, SEQ, NewRun, Run, RunSummary
+from functions.front.mcp import Said, Tool
+from functions.front.mcp_door import Routes
 from functions.front.mcp_results import (
     MAX_RESULT_BYTES,
     NOTE,
@@ -49,7 +48,6 @@ from functions.front.runs import Runs
 
 #: Seconds that a tool waits at most; API Gateway waits for 30.
 MAX_WAIT_S = 25
-_JSON = "application/json"
 
 INSTRUCTIONS = f"""\
 Ballast runs an agent on requests, within limits of money and time, and logs all that it does. Start a run with `ask` \
@@ -142,17 +140,6 @@ class WaitingArguments(Wire):
     limit: Annotated[int, Field(ge=1, le=20, description="The most runs to return.")] = 10
     next: _NEXT = None
     tenant: _TENANT = None
-
-
-@dataclass(frozen=True)
-class Routes:
-    """The functions behind the API's routes, which the tools call."""
-
-    start: Callable[..., Response[Run]]
-    show: Callable[[str], Response[Run]]
-    events: Callable[..., Response[EventPage]]
-    listed: Callable[..., Response[RunPage]]
-    cancel: Callable[[str], Response[Run]]
 
 
 @dataclass(frozen=True)
@@ -349,43 +336,3 @@ def _failed(problem: Problem) -> Said:
         case _:
             step = "Do not repeat the call as it is. Read the detail, and tell your user if you cannot mend it."
     return Said({"error": details, "next_step": step}, failed=True)
-
-
-_MESSAGE = {"type": "object", "required": ["jsonrpc"], "properties": {"jsonrpc": {"const": "2.0"}}}
-_ONE_OR_MORE = {"anyOf": [_MESSAGE, {"type": "array", "minItems": 1, "maxItems": MAX_BATCH}]}
-#: The body of the route, and what it answers as JSON-RPC.
-BODY: Object = {"required": True, "content": {_JSON: {"schema": _ONE_OR_MORE}}}
-_ANSWERS = {_JSON: {"schema": _ONE_OR_MORE}}
-DESCRIBED: Object = {
-    "summary": "Use Ballast from another agent (MCP)",
-    "description": "The Model Context Protocol over streamable HTTP, without sessions and streams. The tools do what "
-    "the other routes do for you, and no more (docs/mcp-server.md).",
-    "tags": ["mcp"],
-    "operation_id": "mcp",
-    "responses": responses(takes_a_body=True)
-    | {
-        200: {"description": "The response to a request, or those to a batch.", "content": _ANSWERS},
-        202: {"description": "Notifications are accepted. No body.", "content": {}},
-        400: {"description": "It is not a message of this protocol; the error says why.", "content": _ANSWERS},
-        404: {"description": "Stateless versions: there is no such method.", "content": _ANSWERS},
-    },
-}
-
-
-def door(app: HttpApi, routes: Routes) -> Callable[[], Response[str]]:
-    """Return the function of the route ``POST /mcp``."""
-
-    def mcp() -> Response[str]:
-        event = app.current_event.raw_event
-        sent = event["headers"]
-        origin = sent.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != sent.get("host", "").lower():
-            raise Problem(403, "Forbidden", "Pages of other origins may not use this server.")
-        server = Server(tools_of(app, routes), {"name": "ballast", "version": "1"}, INSTRUCTIONS)
-        reply: Reply = server.answer(event["body"], sent)
-        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-        if reply.body is None:
-            return Response(reply.status, None, "", dict(headers))
-        return Response(reply.status, _JSON, json.dumps(reply.body, ensure_ascii=False), dict(headers))
-
-    return mcp
