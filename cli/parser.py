@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     _why(_explained(commands.add_parser("why", help="say why a run ended so, and what to type"), help_texts.WHY))
     _answer(_explained(commands.add_parser("answer", help="answer a run that waits for a person"), help_texts.ANSWER))
     _up(_explained(commands.add_parser("up", help="serve the whole stack on localhost"), help_texts.UP))
+    _mcp(_explained(commands.add_parser("mcp", help="be a tool of another agent"), help_texts.MCP))
     _escalations(
         _explained(commands.add_parser("escalations", help="list what waits for a person"), help_texts.ESCALATIONS)
     )
@@ -146,6 +147,15 @@ def _up(sub: argparse.ArgumentParser) -> None:
     )
     _parameter(sub)
     _verbose(sub)
+
+
+def _mcp(sub: argparse.ArgumentParser) -> None:
+    # Also before the command: `ballast --stack NAME mcp`.
+    sub.add_argument("--stack", default=argparse.SUPPRESS, metavar="NAME", help="the deployed stack; finds its address")
+    sub.add_argument("--url", metavar="URL", help=f"the API's address (default: that of `ballast up`, port {PORT})")
+    sub.add_argument("--playbook", metavar="PATH", help="serve this playbook in a local cloud of its own")
+    sub.add_argument("--seed", type=int, metavar="N", help="with --playbook: seed of the generated store")
+    sub.add_argument("--model", metavar="SPEC", help="with --playbook: as for `ballast run` (default: $BALLAST_MODEL)")
 
 
 def _playbook(sub: argparse.ArgumentParser) -> None:
