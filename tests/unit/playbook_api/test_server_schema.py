@@ -285,10 +285,10 @@ def test_a_mark_stands_where_its_pointer_leads() -> None:
     assert list(undeclared(form.model)) == ["lines.*.n"]
 
 
-def test_a_choice_needs_no_mark() -> None:
-    form = form_of({"kind": {"enum": ["a", "b"]}, "on": {"type": "boolean"}, "maybe": {"enum": ["a", None]}, "x": {}})
+def test_a_choice_of_the_servers_needs_a_mark_and_a_boolean_none() -> None:
+    form = form_of({"kind": {"enum": ["a", "b"]}, "on": {"type": "boolean"}, "maybe": {"const": "a"}, "x": {}})
 
-    assert list(undeclared(form.model)) == ["x"]
+    assert list(undeclared(form.model)) == ["kind", "maybe", "x"]
 
 
 @pytest.mark.parametrize("nowhere", ["/other", "/id/inner", "/lines/sku"])

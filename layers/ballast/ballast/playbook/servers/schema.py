@@ -14,7 +14,7 @@ tool takes no arguments.
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Annotated, Any, Literal, TypedDict, Union
+from typing import Annotated, Any, TypedDict, Union
 
 from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid
@@ -267,9 +267,7 @@ class _Types:
         return inner
 
     def _plain(self, schema: Mapping[str, Any], path: Path, above: tuple[str, ...]) -> Any:
-        values = [schema["const"]] if "const" in schema else schema.get("enum")
-        if isinstance(values, list) and values and all(isinstance(one, str | bool | int | None) for one in values):
-            return Literal[tuple(values)]
+        # Not a Literal of ``enum`` and ``const``: that would be a choice among the author's words, and these are not.
         found = [self._of_kind(kind, schema, path, above) for kind in _kinds(schema)]
         for key in ("anyOf", "oneOf", "allOf"):
             found += [self._inside(one, path, above) for one in schema.get(key, ())]

@@ -48,6 +48,8 @@ from ballast.playbook.servers.declaration import (
 from ballast.playbook.servers.form import SchemaArguments, SchemaForm
 from ballast.playbook.servers.schema import SchemaRefused, annotation_of_marks, paths_of, pointer, read_marks
 from ballast.playbook.tool import Tool
+from ballast.validation import Untrusted
+from ballast.validation.marks import has_mark
 from ballast.values import dataclass
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -215,6 +217,7 @@ def _made(where: str, server: RemoteServer, remote_name: str, declared: Declared
         circuit=checked_circuit(where, Circuit(f"server.{server.name}", circuit.failures, circuit.recovery_s)),
         taint=declared.taint or ("approve" if suspect else "allow"),
         untrusted=declared.result.untrusted,
+        foreign=True,
         offered=declared.offered,
         cost_microusd=checked_cost(declared.cost_microusd, where),
         result=_any_json(),
@@ -354,10 +357,19 @@ def _link(made: Tool, call: RemoteCall, tools: Mapping[str, Tool]) -> None:
         read = tools.get(verify.declared.tool)
         if read is None or read.effect is not Effect.READ:
             raise PlaybookInvalid(f"{where}.verify.tool: {verify.declared.tool} is no tool of the playbook that reads.")
+        if not made.untrusted and _is_less_trusted(read, made):
+            raise PlaybookInvalid(
+                f"{where}.result.untrusted: is false, and {read.name}, whose result stands for a lost one, returns "
+                "untrusted text. Say true here, or vouch for that read, too."
+            )
         _check_sources(f"{where}.verify.arguments", read, verify.declared.arguments, call)
         verify.tools[read.name] = read
     if undo is not None and undo.arguments is not None and undo.tool in tools:
         _check_sources(f"{where}.undo.arguments", tools[undo.tool], undo.arguments, call)
+
+
+def _is_less_trusted(read: Tool, made: Tool) -> bool:
+    return read.untrusted or (has_mark(read.returns, Untrusted) and not has_mark(made.returns, Untrusted))
 
 
 def _check_sources(where: str, tool: Tool, sources: Mapping[str, ValueFrom], call: RemoteCall) -> None:
