@@ -29,8 +29,9 @@ from ballast.aws_errors import consequences
 from ballast.edge import note
 from ballast.errors import ProcessEnds, RetryLater, SettingInvalid
 from ballast.masking import error_text
+from ballast.metrics import metric_line
 from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
-from ballast.playbook.context import Bill
+from ballast.playbook.context import Bill, ToolChanged
 from ballast.playbook.rules import ends_the_process
 from ballast.runtime import Runtime
 from ballast.values import dataclass
@@ -91,8 +92,8 @@ RunEnd = CallOutcome | NothingDone | InDoubt
 class Downstreams:
     """The systems that tools call, each behind the circuit that its tool names."""
 
-    def __init__(self, make_store: Callable[[], Any]) -> None:
-        self._make_store = make_store
+    def __init__(self, make_store: Callable[[], Any], emit: Callable[[str], None]) -> None:
+        self._make_store, self._emit = make_store, emit
         self._store: Any = None
 
     @classmethod
@@ -104,7 +105,7 @@ class Downstreams:
 
             return CircuitBreakerDynamoDBPersistence(table_name, boto3_client=runtime.client("dynamodb"))
 
-        return cls(make_store)
+        return cls(make_store, runtime.emit)
 
     def ready(self, tool: Tool, args: Any, context: ToolContext) -> Callable[[], Any]:
         """Return the tool, ready to run once, with the context's time limit; the context's bill says when it begins."""
@@ -133,6 +134,9 @@ class Downstreams:
             bill.begun = True
             try:
                 return within(seconds, function, *given)
+            except ToolChanged as changed:
+                self._emit(metric_line({"ToolsChanged": 1}, fields={"tool": changed.tool, "server": changed.server}))
+                raise
             except (ToolFailed, RetryLater, TimedOut):
                 raise  # stated by the tool, or the time limit
             except Exception as problem:

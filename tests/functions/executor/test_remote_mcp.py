@@ -134,6 +134,8 @@ def test_a_description_that_changes_under_way_executes_nothing(with_notes: Decla
     assert "says something else of it than when it was pinned" in message
     assert "ballast import mcp" in message
     assert not server.calls
+    [line] = [line for line in stack.lines() if "ToolsChanged" in line]
+    assert (line["server"], line["tool"], line["ToolsChanged"]) == ("notes", "add", [1.0])
 
 
 def test_a_tool_that_the_server_has_no_more_is_not_called(with_notes: Declared, server: McpOverHttp) -> None:

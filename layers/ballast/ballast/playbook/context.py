@@ -37,6 +37,14 @@ class ToolFailed(Exception):
     """
 
 
+class ToolChanged(ToolFailed):
+    """Raised where a server describes a tool otherwise than it was pinned. Nothing was sent."""
+
+    def __init__(self, message: str, *, server: str, tool: str) -> None:
+        super().__init__(message)
+        self.server, self.tool = server, tool
+
+
 @dataclass
 class Bill:
     """The cost of one attempt at a call. The only mutable part of a tool's context.

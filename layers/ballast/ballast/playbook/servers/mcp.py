@@ -23,7 +23,7 @@ from pydantic import JsonValue
 
 from ballast.contracts.wire import canonical, read_digits, text_or_length
 from ballast.errors import RetryLater
-from ballast.playbook.context import ToolContext, ToolFailed
+from ballast.playbook.context import ToolChanged, ToolContext, ToolFailed
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import McpServer, pin
 from ballast.playbook.servers.http import Exchange, in_lambda, result_of, seconds_left, send, url_of
@@ -213,9 +213,11 @@ class McpTransport:
         if digest == call.declared.pinned.sha256:
             return
         what = "no longer lists it" if digest is None else "says something else of it than when it was pinned"
-        raise ToolFailed(
+        raise ToolChanged(
             f"Nothing was sent: the server {what}. An operator must read the change and pin it anew: "
-            f"`ballast import mcp … --check` with servers/{self._name}.yaml."
+            f"`ballast import mcp … --check` with servers/{self._name}.yaml.",
+            server=self._name,
+            tool=call.remote_name,
         )
 
     def _peer(self, ctx: ToolContext) -> Peer:
