@@ -105,7 +105,11 @@ def _mcp(typed: Namespace) -> Imported:
         ]
         if one.claims.get("readOnlyHint") is True:
             notes.append("If it is true that it changes nothing: effect: read.")
-        tools.append(ImportedTool(one.name, one.description, dict(one.schema), effect="write", notes=tuple(notes)))
+        tools.append(
+            ImportedTool(
+                one.name, one.description, dict(one.schema), effect="write", notes=tuple(notes), output=one.output
+            )
+        )
     return Imported(server, tuple(tools))
 
 
@@ -144,7 +148,11 @@ def _lambda(typed: Namespace) -> Imported:
             raise InvalidInput(f"{typed.schema}: tool {at + 1} has no name.")
         if not isinstance(one.get("inputSchema"), dict):
             raise InvalidInput(f"{typed.schema}: {one['name']} has no inputSchema, a JSON Schema of an object.")
-        tools.append(ImportedTool(one["name"], str(one.get("description", "")), one["inputSchema"], effect="write"))
+        output = one.get("outputSchema")
+        if output is not None and not isinstance(output, dict):
+            raise InvalidInput(f"{typed.schema}: {one['name']} has an outputSchema that is no JSON Schema.")
+        described = str(one.get("description", ""))
+        tools.append(ImportedTool(one["name"], described, one["inputSchema"], effect="write", output=output))
     apart = {"tool_field": "tool"} if len(tools) > 1 else {}
     return Imported({"kind": "lambda", "function": typed.source, **apart}, tuple(tools))
 

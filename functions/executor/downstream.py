@@ -31,7 +31,7 @@ from ballast.errors import ProcessEnds, RetryLater, SettingInvalid
 from ballast.masking import error_text
 from ballast.metrics import metric_line
 from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
-from ballast.playbook.context import Bill, ToolChanged
+from ballast.playbook.context import Bill, ToolChanged, WrongResult
 from ballast.playbook.rules import ends_the_process
 from ballast.runtime import Runtime
 from ballast.values import dataclass
@@ -43,6 +43,8 @@ T = TypeVar("T")
 RESERVED_S = 5.0
 #: Types whose empty or zero value cannot be told from "nothing was found".
 _MAY_BE_EMPTY = (bool, int, float, complex, Decimal, str, bytes, bytearray, list, tuple, dict, set, frozenset)
+#: The beginning of a message of a result that is not as declared. Logs have it: it must not change.
+_NOT_PROMISED = "The result is not what"
 #: Cuts a text to what is recorded, without leaving a part of a sensitive value.
 Cut = Callable[[str], str]
 
@@ -134,7 +136,7 @@ class Downstreams:
             bill.begun = True
             try:
                 return within(seconds, function, *given)
-            except ToolChanged as changed:
+            except (ToolChanged, WrongResult) as changed:
                 self._emit(metric_line({"ToolsChanged": 1}, fields={"tool": changed.tool, "server": changed.server}))
                 raise
             except (ToolFailed, RetryLater, TimedOut):
@@ -189,6 +191,8 @@ def _errors_become_values(tool: Tool, cut: Cut) -> Iterator[list[RunEnd]]:
                 run_ends.append(NothingDone(cut(error_text(nothing)), cause=nothing))
     except ToolFailed as failed:
         run_ends.append(CallOutcome("failed", message=cut(error_text(failed))))
+    except WrongResult as wrong:
+        run_ends.append(InDoubt(cut(f"{_NOT_PROMISED} {tool.name} promises: {error_text(wrong)}"), answered=True))
     except CircuitOpen as rested:
         run_ends.append(NothingDone(str(rested), rested=True, cause=rested))
     except Exception as problem:
@@ -244,7 +248,7 @@ def _ok(tool: Tool, result: Any, cut: Cut) -> CallOutcome | InDoubt:
     except BaseException as problem:  # a validator or a serializer of the result's type may raise anything
         if ends_the_process(problem):
             raise
-        return InDoubt(cut(f"The result is not what {tool.name} promises: {error_text(problem)}."), answered=True)
+        return InDoubt(cut(f"{_NOT_PROMISED} {tool.name} promises: {error_text(problem)}."), answered=True)
 
 
 # Time

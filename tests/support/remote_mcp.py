@@ -29,7 +29,9 @@ class Notes:
 
     def __init__(self) -> None:
         self.notes: list[dict[str, Any]] = []
-        self.description = "Add a note."
+        self.description, self.schema = "Add a note.", ADD
+        self.output: dict[str, Any] | None = None
+        self.structured: Any = None
         self.by_key: dict[str, dict[str, Any]] = {}
 
     def answer(self, message: Mapping[str, Any], key: str | None = None) -> dict[str, Any] | None:
@@ -39,7 +41,8 @@ class Notes:
                 version = message["params"]["protocolVersion"]
                 result: dict[str, Any] = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": {}}
             case "tools/list":
-                add = {"name": "add", "description": self.description, "inputSchema": ADD}
+                add = {"name": "add", "description": self.description, "inputSchema": self.schema}
+                add |= {"outputSchema": self.output} if self.output is not None else {}
                 find = {"name": "find", "description": "Find notes.", "inputSchema": FIND}
                 pages = {None: ([add], {"nextCursor": "2"}), "2": ([find], {})}
                 listed, more = pages[message["params"].get("cursor")]
@@ -64,7 +67,7 @@ class Notes:
             note = {"id": len(self.notes) + 1, "text": arguments["text"], "ref": arguments.get("ref")}
             self.notes.append(note)
             self.by_key |= {key: note} if key else {}
-        return {"content": [{"type": "text", "text": "done"}], "structuredContent": note}
+        return {"content": [{"type": "text", "text": "done"}], "structuredContent": self.structured or note}
 
 
 class McpOverHttp(Notes):
@@ -186,14 +189,21 @@ def _handler(server: McpOverHttp) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def notes_tools(add: Mapping[str, Any] = {}, *, description: str = "Add a note.") -> dict[str, Any]:
+def notes_tools(
+    add: Mapping[str, Any] = {}, *, description: str = "Add a note.", output: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return declarations of the server's tools; ``add`` has more fields of the one that writes."""
     find = {"description": "Find notes.", "schema": FIND, "sha256": pin("find", "Find notes.", FIND)}
     return {
         "add": {
             "effect": "write",
             "marks": {"/text": "free_text"},
-            "pinned": {"description": description, "schema": ADD, "sha256": pin("add", description, ADD)},
+            "pinned": {
+                "description": description,
+                "schema": ADD,
+                **({"output": dict(output)} if output is not None else {}),
+                "sha256": pin("add", description, ADD, output=output),
+            },
             **add,
         },
         "find": {"effect": "read", "outward": False, "pinned": find},

@@ -31,10 +31,12 @@ def server(request: pytest.FixtureRequest) -> Iterator[McpOverHttp]:
 def with_notes(stack: Stack, server: McpOverHttp, tmp_path: Path) -> Declared:
     """Return what gives the stack a playbook with the server's tools."""
 
-    def make(add: Mapping[str, Any] = {}, *, description: str = "Add a note.", **more: Any) -> Stack:
+    def make(
+        add: Mapping[str, Any] = {}, *, description: str = "Add a note.", output: Any = None, **more: Any
+    ) -> Stack:
         declared = {"kind": "mcp", "url": server.url, "private": True, "timeout_s": 2, "circuit": {"failures": 1_000}}
         return remote.with_servers(
-            stack, tmp_path, {"notes": (declared | more, notes_tools(add, description=description))}
+            stack, tmp_path, {"notes": (declared | more, notes_tools(add, description=description, output=output))}
         )
 
     return make
@@ -136,6 +138,30 @@ def test_a_description_that_changes_under_way_executes_nothing(with_notes: Decla
     assert not server.calls
     [line] = [line for line in stack.lines() if "ToolsChanged" in line]
     assert (line["server"], line["tool"], line["ToolsChanged"]) == ("notes", "add", [1.0])
+
+
+OUTPUT = {"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}
+
+
+@pytest.mark.parametrize(
+    ("structured", "status"), [(None, "ok"), ({"id": "1"}, "unknown"), ({"note": {"id": 1}}, "unknown")], ids=str
+)
+def test_a_result_must_have_the_form_that_the_server_has_promised(
+    with_notes: Declared, server: McpOverHttp, structured: Any, status: str
+) -> None:
+    stack = with_notes(output=OUTPUT)
+    server.output, server.structured = OUTPUT, structured
+
+    assert carried_out(stack, CALL)[0] == status
+    assert (len(server.notes), len(server.calls)) == (1, 1)
+
+
+def test_another_promise_than_the_pinned_one_executes_nothing(with_notes: Declared, server: McpOverHttp) -> None:
+    stack = with_notes(output=OUTPUT)
+    server.output = OUTPUT | {"required": []}
+
+    assert carried_out(stack, CALL)[0] == "failed"
+    assert not server.calls
 
 
 def test_a_tool_that_the_server_has_no_more_is_not_called(with_notes: Declared, server: McpOverHttp) -> None:

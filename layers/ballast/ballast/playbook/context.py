@@ -45,6 +45,14 @@ class ToolChanged(ToolFailed):
         self.server, self.tool = server, tool
 
 
+class WrongResult(Exception):
+    """Raised where a server has answered in another form than it was pinned. A repetition would be answered alike."""
+
+    def __init__(self, message: str, *, server: str, tool: str) -> None:
+        super().__init__(message)
+        self.server, self.tool = server, tool
+
+
 @dataclass
 class Bill:
     """The cost of one attempt at a call. The only mutable part of a tool's context.

@@ -66,11 +66,12 @@ class ListedTool:
     description: str
     schema: Mapping[str, Any]
     claims: Mapping[str, Any] = field(default_factory=dict)
+    output: Mapping[str, Any] | None = None
 
     @property
     def digest(self) -> str:
         """The hash of what is pinned of it."""
-        return pin(self.name, self.description, self.schema)
+        return pin(self.name, self.description, self.schema, output=self.output)
 
 
 @dataclass
@@ -134,11 +135,13 @@ class Session:
 
 def _listed(one: Mapping[str, Any]) -> ListedTool:
     schema, claims, text = one.get("inputSchema"), one.get("annotations"), one.get("description")
+    output = one.get("outputSchema")
     return ListedTool(
         one["name"],
         text if isinstance(text, str) else "",
         schema if isinstance(schema, Mapping) else {},
         claims if isinstance(claims, Mapping) else {},
+        output if isinstance(output, Mapping) else None,
     )
 
 
