@@ -185,7 +185,8 @@ class McpTransport:
                     raise RetryLater("The server forgot the session twice. It did nothing.") from None
             finally:
                 peer.close()
-        return self._result(call, said, ctx)
+        found: JsonValue = self._credentials.hide(self._result(call, said, ctx))
+        return found
 
     def _ready(self, call: RemoteCall, ctx: ToolContext, until: Callable[[], float]) -> "_Kept":
         """Return a session of a server that lists the tool as it was pinned. Nothing of the call is sent."""
@@ -347,7 +348,8 @@ class HttpPeer:
         session_id = reply.headers.get("mcp-session-id")
         if session_id is not None and session_id.isascii() and session_id.isprintable():
             self.session_id = session_id
-        return response_in(reply.body, wanted)
+        found: dict[str, Any] | None = self.credentials.hide(response_in(reply.body, wanted))
+        return found
 
 
 def _is_event(body: bytes) -> bool:
