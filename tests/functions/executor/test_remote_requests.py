@@ -424,10 +424,8 @@ def test_a_function_that_fails_is_not_invoked_again(tmp_path: Any, answer: Any, 
 
 def test_the_credentials_of_the_role_are_in_no_error_of_an_invocation(tmp_path: Any) -> None:
     denied = {"message": "The key AKIA-CANARY of the role, whose secret is c4nary, may not."}
-    answers = [
-        (code, {"x-amzn-ErrorType": name}, denied) for code, name in ((403, "Access"), (500, "Odd"), (429, "Ec2"))
-    ]
-    for answer in answers:
+    for status, code in ((403, "AccessDeniedException"), (500, "Odd"), (429, "EC2ThrottledException")):
+        answer = (status, {"x-amzn-ErrorType": code}, denied)
         with lambda_endpoint(answer) as (client, _), pytest.raises(Exception, match="Lambda") as told:
             invoked(client, tmp_path)
 
