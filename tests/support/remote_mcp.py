@@ -40,6 +40,8 @@ class Notes:
             case "initialize":
                 version = message["params"]["protocolVersion"]
                 result: dict[str, Any] = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": {}}
+            case "server/discover":
+                result = {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}, "resultType": "complete"}
             case "tools/list":
                 add = {"name": "add", "description": self.description, "inputSchema": self.schema}
                 add |= {"outputSchema": self.output} if self.output is not None else {}
@@ -78,8 +80,9 @@ class McpOverHttp(Notes):
     stream   whether responses come as events
     """
 
-    def __init__(self, *, stream: bool) -> None:
+    def __init__(self, *, stream: bool, stateless: bool = False) -> None:
         super().__init__()
+        self.stateless = stateless
         self.stream, self.trouble, self.seen = stream, deque[Any](), list[tuple[str, dict[str, str], Any]]()
         self._sessions, self._let_go = set[str](), threading.Event()
 
@@ -111,6 +114,17 @@ class McpOverHttp(Notes):
         message = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         self.seen.append((message["method"], headers, message))
+        if self.stateless and (wrong := _no_stateless(message, headers)) is not None:
+            text = json.dumps({"jsonrpc": "2.0", "id": message.get("id"), "error": wrong}).encode()
+            handler.send_response(400)
+            handler.send_header("Content-Type", "application/json")
+            handler.send_header("Content-Length", str(len(text)))
+            handler.end_headers()
+            handler.wfile.write(text)
+            return
+        if self.stateless:
+            self._answer(handler, message, headers)
+            return
         if message["method"] == "initialize":
             session = f"s-{len(self.seen)}"
             self._sessions.add(session)
@@ -121,6 +135,9 @@ class McpOverHttp(Notes):
             handler.send_header("Content-Length", "0")
             handler.end_headers()
             return
+        self._answer(handler, message, headers)
+
+    def _answer(self, handler: Any, message: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         calls = message["method"] == "tools/call"
         how = self.trouble.popleft() if calls and self.trouble else "well"
         if how == "crash":
@@ -172,6 +189,20 @@ class McpOverHttp(Notes):
         handler.end_headers()
         sent = body.encode()
         handler.wfile.write(sent[: len(sent) - 20] if half else sent)
+
+
+def _no_stateless(message: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return the error by which a server without sessions refuses a request that does not describe itself."""
+    meta, version = message.get("params", {}).get("_meta", {}), "2026-07-28"
+    if message["method"] == "initialize" or meta.get("io.modelcontextprotocol/protocolVersion") != version:
+        return {"code": -32022, "message": "Unsupported protocol version", "data": {"supported": [version]}}
+    mirrored = {"mcp-protocol-version": version, "mcp-method": message["method"]}
+    if message["method"] == "tools/call":
+        mirrored["mcp-name"] = message["params"]["name"]
+    wrong = {name for name, value in mirrored.items() if headers.get(name) != value} | ({*headers} & {"mcp-session-id"})
+    if wrong or "io.modelcontextprotocol/clientCapabilities" not in meta:
+        return {"code": -32020, "message": f"Header mismatch: {sorted(wrong)}"}
+    return None
 
 
 def _handler(server: McpOverHttp) -> type[BaseHTTPRequestHandler]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ballast.playbook.servers.mcp import mirrored_headers
 from tests.functions import remote
 from tests.functions.endpoint import Endpoint, calls
 from tests.functions.remote import carried_out
@@ -195,6 +197,68 @@ def test_a_tool_that_the_server_has_no_more_is_not_called(with_notes: Declared, 
 
     assert carried_out(stack, CALL)[0] == "failed"
     assert not server.calls
+
+
+@pytest.fixture
+def stateless(stack: Stack, server: McpOverHttp, with_notes: Declared) -> Callable[..., Stack]:
+    """Return what declares the tools of a server that speaks only 2026-07-28."""
+
+    def make(add: Mapping[str, Any] = {}) -> Stack:
+        server.stateless = True
+        return with_notes(add, timeout_s=1)
+
+    return make
+
+
+def test_a_server_without_sessions_is_asked_so(stateless: Declared, server: McpOverHttp) -> None:
+    stack = stateless({"key": META})
+
+    assert carried_out(stack, CALL) == ("ok", "")
+    assert carried_out(stack, CALL) == ("ok", "")
+
+    methods = [method for method, _, _ in server.seen]
+    assert methods == ["initialize", "server/discover", "tools/list", "tools/list", *["tools/call"] * 2]
+    assert len({one["_meta"]["key"] for one in server.calls}) == 2
+
+
+@pytest.mark.parametrize("how", ["crash", "lost", "slow", "half", 500, 429])
+@pytest.mark.parametrize("key", [META, HEADER], ids=str)
+def test_a_server_without_sessions_has_one_effect_in_trouble(
+    stateless: Declared, server: McpOverHttp, how: Any, key: Any
+) -> None:
+    stack = stateless({"key": key})
+    server.trouble.append(how)
+
+    assert carried_out(stack, CALL)[0] == "ok"
+    assert len(server.notes) == 1
+
+
+def test_arguments_are_mirrored_as_a_server_without_sessions_wants() -> None:
+    schema = {
+        "properties": {
+            "region": {"type": "string", "x-mcp-header": "Region"},
+            "n": {"type": "integer", "x-mcp-header": "N"},
+            "on": {"type": "boolean", "x-mcp-header": "On"},
+            "in": {"properties": {"a": {"x-mcp-header": "Bad\r\nName"}, "b": {"x-mcp-header": "B"}}},
+            "gone": {"x-mcp-header": "Gone"},
+            "list": {"items": {"properties": {"c": {"x-mcp-header": "C"}}}},
+        }
+    }
+    sent = {
+        "region": "Zürich\r\nX: y",
+        "n": 7,
+        "on": True,
+        "in": {"a": "1", "b": " b"},
+        "gone": None,
+        "list": [{"c": "c"}],
+    }
+
+    assert mirrored_headers(schema, sent) == {
+        "Mcp-Param-Region": "=?base64?" + base64.b64encode("Zürich\r\nX: y".encode()).decode() + "?=",
+        "Mcp-Param-N": "7",
+        "Mcp-Param-On": "true",
+        "Mcp-Param-B": "=?base64?IGI=?=",
+    }
 
 
 def test_a_server_that_floods_is_not_read_to_its_end(with_notes: Declared, server: McpOverHttp) -> None:

@@ -42,6 +42,8 @@ RESERVED_HEADERS = frozenset(
         "expect",
         "mcp-session-id",
         "mcp-protocol-version",
+        "mcp-method",
+        "mcp-name",
     ]
 )
 #: Characters that a person who reviews a text does not see, and a model reads.
