@@ -30,8 +30,9 @@ from ballast.contracts.meaning import CIRCUIT_OPEN
 from ballast.edge import note
 from ballast.errors import ProcessEnds, RetryLater, SettingInvalid
 from ballast.masking import error_text
+from ballast.metrics import metric_line
 from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
-from ballast.playbook.context import Bill
+from ballast.playbook.context import Bill, ToolChanged, WrongResult
 from ballast.playbook.rules import ends_the_process
 from ballast.runtime import Runtime
 from ballast.values import dataclass
@@ -43,6 +44,8 @@ T = TypeVar("T")
 RESERVED_S = 5.0
 #: Types whose empty or zero value cannot be told from "nothing was found".
 _MAY_BE_EMPTY = (bool, int, float, complex, Decimal, str, bytes, bytearray, list, tuple, dict, set, frozenset)
+#: The beginning of a message of a result that is not as declared. Logs have it: it must not change.
+_NOT_PROMISED = "The result is not what"
 #: Cuts a text to what is recorded, without leaving a part of a sensitive value.
 Cut = Callable[[str], str]
 
@@ -92,8 +95,8 @@ RunEnd = CallOutcome | NothingDone | InDoubt
 class Downstreams:
     """The systems that tools call, each behind the circuit that its tool names."""
 
-    def __init__(self, make_store: Callable[[], Any]) -> None:
-        self._make_store = make_store
+    def __init__(self, make_store: Callable[[], Any], emit: Callable[[str], None]) -> None:
+        self._make_store, self._emit = make_store, emit
         self._store: Any = None
 
     @classmethod
@@ -105,7 +108,7 @@ class Downstreams:
 
             return CircuitBreakerDynamoDBPersistence(table_name, boto3_client=runtime.client("dynamodb"))
 
-        return cls(make_store)
+        return cls(make_store, runtime.emit)
 
     def ready(self, tool: Tool, args: Any, context: ToolContext) -> Callable[[], Any]:
         """Return the tool, ready to run once, with the context's time limit; the context's bill says when it begins."""
@@ -134,6 +137,9 @@ class Downstreams:
             bill.begun = True
             try:
                 return within(seconds, function, *given)
+            except (ToolChanged, WrongResult) as changed:
+                self._emit(metric_line({"ToolsChanged": 1}, fields={"tool": changed.tool, "server": changed.server}))
+                raise
             except (ToolFailed, RetryLater, TimedOut):
                 raise  # stated by the tool, or the time limit
             except Exception as problem:
@@ -184,6 +190,8 @@ def _errors_become_values(tool: Tool, cut: Cut) -> Iterator[list[RunEnd]]:
                 run_ends.append(NothingDone(cut(error_text(nothing)), cause=nothing))
     except ToolFailed as failed:
         run_ends.append(CallOutcome("failed", message=cut(error_text(failed))))
+    except WrongResult as wrong:
+        run_ends.append(InDoubt(cut(f"{_NOT_PROMISED} {tool.name} promises: {error_text(wrong)}"), answered=True))
     except CircuitOpen as rested:
         run_ends.append(NothingDone(str(rested), rested=True, cause=rested))
     except Exception as problem:
@@ -239,7 +247,7 @@ def _ok(tool: Tool, result: Any, cut: Cut) -> CallOutcome | InDoubt:
     except BaseException as problem:  # a validator or a serializer of the result's type may raise anything
         if ends_the_process(problem):
             raise
-        return InDoubt(cut(f"The result is not what {tool.name} promises: {error_text(problem)}."), answered=True)
+        return InDoubt(cut(f"{_NOT_PROMISED} {tool.name} promises: {error_text(problem)}."), answered=True)
 
 
 # Time

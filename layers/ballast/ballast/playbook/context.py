@@ -37,6 +37,22 @@ class ToolFailed(Exception):
     """
 
 
+class ToolChanged(ToolFailed):
+    """Raised where a server describes a tool otherwise than it was pinned. Nothing was sent."""
+
+    def __init__(self, message: str, *, server: str, tool: str) -> None:
+        super().__init__(message)
+        self.server, self.tool = server, tool
+
+
+class WrongResult(Exception):
+    """Raised where a server has answered in another form than it was pinned. A repetition would be answered alike."""
+
+    def __init__(self, message: str, *, server: str, tool: str) -> None:
+        super().__init__(message)
+        self.server, self.tool = server, tool
+
+
 @dataclass
 class Bill:
     """The cost of one attempt at a call. The only mutable part of a tool's context.
