@@ -16,12 +16,14 @@ handlers, on moto instead of AWS. It needs no account and no network, and keeps 
   ballast demo --list               list the other scenarios
   ballast new itdesk                write a playbook of your own; then: ballast check, ballast test
   ballast trace                     list the saved runs
+  ballast why RUN                   say why a run ended so, and what to type
   ballast cost --since 1d           show what they cost, and why
   ballast prices nova               show what models take and cost
   ballast models                    show which of them the agent may call
   ballast verify --since 1d         check that nobody changed their logs
   ballast run --text "Where is my order O-1001?" --model http://localhost:11434/v1#qwen3
   ballast up                        serve the whole stack over HTTP, on localhost
+  ballast mcp                       be a tool of another agent (Model Context Protocol)
   ballast --stack ballast-dev run --text "Where is my order O-1001?"
 """
 
@@ -151,6 +153,29 @@ The console takes NAME:ROLE as its token. `ballast up` keeps only the logs of it
 (`ballast trace`). Ctrl-C stops it with 0 and aborts the runs that have not ended.
 """
 
+MCP = """\
+Serve Ballast's tools to another agent on standard input and output (Model Context Protocol): start a run, ask,
+follow, list what waits for people, stop a run. Nobody approves or answers this way: people do.
+
+  ballast mcp                                   to `ballast up` on this machine
+  ballast mcp --stack ballast-dev               to a deployed stack, with your AWS credentials
+  ballast mcp --url https://API.example/        to its address, without the right to describe the stack
+  ballast mcp --playbook itdesk --model http://localhost:11434/v1#qwen3    to a local cloud of its own
+
+It acts as you, with your rights over HTTP (docs/http.md, Rights): requests are signed with your AWS credentials
+(--profile, AWS_PROFILE), or carry the token that $BALLAST_TOKEN holds. For `ballast up` a token is NAME:ROLE.
+
+Paste this into the configuration of the client, with the path that `which ballast` prints:
+
+  {"mcpServers": {"ballast": {
+    "command": "/path/to/.venv/bin/ballast",
+    "args": ["mcp", "--stack", "ballast-dev"],
+    "env": {"AWS_PROFILE": "YOUR_PROFILE", "AWS_REGION": "eu-west-1"}
+  }}}
+
+A client that speaks streamable HTTP itself can use the address with /mcp at its end: docs/mcp-server.md.
+"""
+
 TRACE = """\
 Show a saved run as a timeline; without RUN, list the saved runs.
 
@@ -158,6 +183,17 @@ Show a saved run as a timeline; without RUN, list the saved runs.
   ballast trace run-abcd            the run whose id starts with run-abcd
   ballast trace run-abcd --full     nothing shortened
   ballast trace run-abcd --json     for machines: | jq '.turns[].calls[]'
+"""
+
+WHY = """\
+Say why a run ended so, or what it waits for: the outcome and its cause, what nobody knows now, what to type, where
+its money and time went, what would have stopped it sooner, and what was decided in each turn by which rule.
+
+  ballast why run-abcd                    the saved run whose id starts with run-abcd
+  ballast --stack NAME why run-abcd…      a run of a deployed stack, by its whole id
+  ballast why run-abcd --json             for machines: | jq -r '.to_type[].command'
+
+The log alone decides what it says, so it says the same at any time and everywhere: docs/why.md.
 """
 
 ANSWER = """\

@@ -14,7 +14,8 @@ def parser() -> argparse.ArgumentParser:
         argparse.ArgumentParser(prog="ballast"), help_texts.MAIN, f"{help_texts.FILES}\n{help_texts.EXIT_CODES}"
     )
     deployed = top.add_argument_group(
-        "a deployed stack, instead of a local cloud (run, trace, cost, verify, answer, escalations, breaker, budget)"
+        "a deployed stack, instead of a local cloud (run, trace, why, cost, verify, answer, escalations, breaker, "
+        "budget)"
     )
     deployed.add_argument("--stack", metavar="NAME", help="the stack's name; uses your AWS credentials")
     deployed.add_argument("--region", metavar="REGION", help="its region (default: $AWS_REGION, or the profile's)")
@@ -27,8 +28,10 @@ def parser() -> argparse.ArgumentParser:
     _certify(_explained(commands.add_parser("certify", help="try what a playbook's tools declare"), help_texts.CERTIFY))
     _run(_explained(commands.add_parser("run", help="run one request"), help_texts.RUN))
     _trace(_explained(commands.add_parser("trace", help="show a saved run as a timeline"), help_texts.TRACE))
+    _why(_explained(commands.add_parser("why", help="say why a run ended so, and what to type"), help_texts.WHY))
     _answer(_explained(commands.add_parser("answer", help="answer a run that waits for a person"), help_texts.ANSWER))
     _up(_explained(commands.add_parser("up", help="serve the whole stack on localhost"), help_texts.UP))
+    _mcp(_explained(commands.add_parser("mcp", help="be a tool of another agent"), help_texts.MCP))
     _escalations(
         _explained(commands.add_parser("escalations", help="list what waits for a person"), help_texts.ESCALATIONS)
     )
@@ -149,6 +152,15 @@ def _up(sub: argparse.ArgumentParser) -> None:
     _verbose(sub)
 
 
+def _mcp(sub: argparse.ArgumentParser) -> None:
+    # Also before the command: `ballast --stack NAME mcp`.
+    sub.add_argument("--stack", default=argparse.SUPPRESS, metavar="NAME", help="the deployed stack; finds its address")
+    sub.add_argument("--url", metavar="URL", help=f"the API's address (default: that of `ballast up`, port {PORT})")
+    sub.add_argument("--playbook", metavar="PATH", help="serve this playbook in a local cloud of its own")
+    sub.add_argument("--seed", type=int, metavar="N", help="with --playbook: seed of the generated store")
+    sub.add_argument("--model", metavar="SPEC", help="with --playbook: as for `ballast run` (default: $BALLAST_MODEL)")
+
+
 def _playbook(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
     sub.add_argument("--seed", type=int, metavar="N", help="seed of the generated store of customers and orders")
@@ -176,6 +188,11 @@ def _trace(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or the start of it")
     sub.add_argument("--json", action="store_true", help="print the timeline as JSON")
     sub.add_argument("--full", action="store_true", help="shorten nothing")
+
+
+def _why(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("run", metavar="RUN", help="a run's id, or the start of it (with --stack: the whole id)")
+    sub.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def _answer(sub: argparse.ArgumentParser) -> None:

@@ -26,11 +26,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ballast.aws_errors import consequences
+from ballast.contracts.meaning import CIRCUIT_OPEN
 from ballast.edge import note
 from ballast.errors import ProcessEnds, RetryLater, SettingInvalid
 from ballast.masking import error_text
+from ballast.metrics import metric_line
 from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
-from ballast.playbook.context import Bill, NotConfigured
+from ballast.playbook.context import Bill, NothingSent, ToolChanged, WrongResult
 from ballast.playbook.rules import ends_the_process
 from ballast.runtime import Runtime
 from ballast.values import dataclass
@@ -42,6 +44,8 @@ T = TypeVar("T")
 RESERVED_S = 5.0
 #: Types whose empty or zero value cannot be told from "nothing was found".
 _MAY_BE_EMPTY = (bool, int, float, complex, Decimal, str, bytes, bytearray, list, tuple, dict, set, frozenset)
+#: The beginning of a message of a result that is not as declared. Logs have it: it must not change.
+_NOT_PROMISED = "The result is not what"
 #: Cuts a text to what is recorded, without leaving a part of a sensitive value.
 Cut = Callable[[str], str]
 
@@ -66,7 +70,7 @@ class _GivenUp(ProcessEnds):
 class NothingDone:
     """A run that did nothing and may be repeated, as the tool says; or in vain (``rested``).
 
-    rested  its circuit was open, or it is not configured: a repetition helps no sooner than somebody mends it
+    rested  its circuit was open, or nothing can be sent as it is set up: a repetition does not help soon
     """
 
     message: str
@@ -94,8 +98,8 @@ RunEnd = CallOutcome | NothingDone | InDoubt
 class Downstreams:
     """The systems that tools call, each behind the circuit that its tool names."""
 
-    def __init__(self, make_store: Callable[[], Any]) -> None:
-        self._make_store = make_store
+    def __init__(self, make_store: Callable[[], Any], emit: Callable[[str], None]) -> None:
+        self._make_store, self._emit = make_store, emit
         self._store: Any = None
 
     @classmethod
@@ -107,7 +111,7 @@ class Downstreams:
 
             return CircuitBreakerDynamoDBPersistence(table_name, boto3_client=runtime.client("dynamodb"))
 
-        return cls(make_store)
+        return cls(make_store, runtime.emit)
 
     def ready(self, tool: Tool, args: Any, context: ToolContext) -> Callable[[], Any]:
         """Return the tool, ready to run once, with the context's time limit; the context's bill says when it begins."""
@@ -136,6 +140,9 @@ class Downstreams:
             bill.begun = True
             try:
                 return within(seconds, function, *given)
+            except (ToolChanged, WrongResult) as changed:
+                self._emit(metric_line({"ToolsChanged": 1}, fields={"tool": changed.tool, "server": changed.server}))
+                raise
             except (ToolFailed, RetryLater, TimedOut):
                 raise  # stated by the tool, or the time limit
             except Exception as problem:
@@ -188,9 +195,7 @@ class Downstreams:
                 note(problem)  # the write that claims the probe for this process failed
             last = self._last_error(name)
             why = f" The last error: {last}." if last else ""
-            raise CircuitOpen(
-                f"{circuit.name} failed too often and is not called for a while. Nothing was executed.{why}"
-            ) from None
+            raise CircuitOpen(f"{circuit.name} {CIRCUIT_OPEN}. Nothing was executed.{why}") from None
 
     def _note_error(self, name: str, error: str) -> None:
         """Keep the error that has opened a circuit, for the calls that it refuses. Powertools swallows a failure."""
@@ -231,10 +236,12 @@ def _errors_become_values(tool: Tool, cut: Cut) -> Iterator[list[RunEnd]]:
                 yield run_ends
             except RetryLater as nothing:  # the tool's own; those of ``consequences`` are raised outside
                 run_ends.append(NothingDone(cut(error_text(nothing)), cause=nothing))
-    except NotConfigured as nothing:  # of this attempt: an earlier one may have had its effect
+    except NothingSent as nothing:  # of this attempt: an earlier one may have had its effect
         run_ends.append(NothingDone(cut(error_text(nothing)), rested=True, cause=nothing))
     except ToolFailed as failed:
         run_ends.append(CallOutcome("failed", message=cut(error_text(failed))))
+    except WrongResult as wrong:
+        run_ends.append(InDoubt(cut(f"{_NOT_PROMISED} {tool.name} promises: {error_text(wrong)}"), answered=True))
     except CircuitOpen as rested:
         run_ends.append(NothingDone(str(rested), rested=True, cause=rested))
     except Exception as problem:
@@ -290,7 +297,7 @@ def _ok(tool: Tool, result: Any, cut: Cut) -> CallOutcome | InDoubt:
     except BaseException as problem:  # a validator or a serializer of the result's type may raise anything
         if ends_the_process(problem):
             raise
-        return InDoubt(cut(f"The result is not what {tool.name} promises: {error_text(problem)}."), answered=True)
+        return InDoubt(cut(f"{_NOT_PROMISED} {tool.name} promises: {error_text(problem)}."), answered=True)
 
 
 # Time

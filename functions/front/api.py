@@ -18,6 +18,7 @@ from ballast.contracts import RunRequest
 from ballast.contracts.attachment import Attachment
 from ballast.contracts.request import RequestId
 from ballast.contracts.task import LAST_TURN
+from ballast.contracts.why import Why
 from ballast.contracts.wire import Name, canonical
 from ballast.edge import guarded
 from ballast.folds.feedback import Verdict
@@ -29,6 +30,7 @@ from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.values import dataclass
 from functions.front.contract import (
     ENDED,
+    SEQ,
     Activity,
     AttachmentLink,
     EventPage,
@@ -42,13 +44,11 @@ from functions.front.contract import (
 )
 from functions.front.files import SAFELY, console_file, document
 from functions.front.listing import Listing, RunFilter
+from functions.front.mcp_door import BODY, DESCRIBED, Routes, door
 from functions.front.runs import RunExpired, Runs, pending, timeline_page
 from functions.front.start import Executions, StartSettings
 
-#: Seconds of Lambda's time that are kept for the response.
-_RESERVE_S = 3
 _RUN_ID = re.compile(r"run-[a-z2-7]{24}")
-_SEQ = r"^[0-9]{4}\.[a-z_]{1,32}(\.[0-9]{1,4})?\.([a-z_.]{1,32}|approval_[a-z]{1,16}(\.[0-9]{1,4}){1,2})$"
 _JSON = "application/json"
 _FRESH = {"Cache-Control": "no-store"}
 
@@ -73,7 +73,7 @@ class ApiSettings(StartSettings, CallerSettings):
 
 #: Paths that need no identity.
 PUBLIC = frozenset({"/console", "/console/<name>", "/openapi.json"})
-app = HttpApi(public=PUBLIC, large=frozenset({"/runs"}))
+app = HttpApi(public=PUBLIC, large=frozenset({"/runs"}), bodies={"/mcp": BODY})
 
 ARunId = Annotated[str, Path(json_schema_extra={"pattern": f"^{_RUN_ID.pattern}$"})]
 
@@ -143,9 +143,8 @@ def start_run(
     headers = {**_FRESH, "Location": f"/runs/{request.run_id}", "Idempotency-Key": key}
     if wanted is not None:
         headers["Preference-Applied"] = f"wait={wanted.wait_s}"
-        left = app.lambda_context.get_remaining_time_in_millis() / 1000 - _RESERVE_S
-        seconds = min(wanted.wait_s - (app.extras["monotonic"]() - came), left)
-        ended = runs.wait(request.run_id, seconds, app.extras["sleep"], app.extras["monotonic"])
+        seconds = wanted.wait_s - (app.extras["monotonic"]() - came)
+        ended = runs.wait_within(request.run_id, seconds, app)
         return Response(200 if ended else 202, _JSON, runs.get(request.run_id) or run, headers)
     return Response(202, _JSON, run, headers)
 
@@ -236,7 +235,7 @@ def list_events(
     limit: Annotated[int, Query(ge=1, le=200, description="The most to return.")] = 100,
     after: Annotated[
         str | None,
-        Query(pattern=_SEQ, description="A `seq`: return the events that follow it."),
+        Query(pattern=SEQ, description="A `seq`: return the events that follow it."),
     ] = None,
 ) -> Response[EventPage]:
     """Return a page of the run's log."""
@@ -266,6 +265,25 @@ def get_timeline(
     if made is None:
         raise not_found("run of that id")
     return Response(200, _JSON, timeline_page(made, after, limit), dict(_FRESH))
+
+
+@app.get(
+    "/runs/<run_id>/why",
+    summary="Say why a run ended so",
+    description="Or what it waits for: the cause, what nobody knows now, what to type, where its money and time went. "
+    "Computed from the run's log alone.",
+    tags=["runs"],
+    operation_id="getWhy",
+    responses=responses(404, ok="The report."),
+)
+def get_why(run_id: ARunId) -> Response[Why]:
+    """Return why the run ended so, or what it waits for."""
+    runs = app.runtime.get(Runs.of)
+    _seen(runs, run_id)
+    report = runs.why(run_id)
+    if report is None:
+        raise not_found("run of that id")
+    return Response(200, _JSON, report, dict(_FRESH))
 
 
 @app.get(
@@ -304,6 +322,10 @@ def cancel_run(run_id: ARunId) -> Response[Run]:
         raise conflict("Run ended", f"{run_id} ended as {run.status} already.")
     app.runtime.get(Executions.of).stop(run_id, by=app.caller.principal)
     return Response(202, _JSON, run, {**_FRESH, "Location": f"/runs/{run_id}"})
+
+
+# Agents of others: the same routes as tools of the Model Context Protocol.
+app.post("/mcp", **DESCRIBED)(door(app, Routes(start_run, get_run, list_events, list_runs, cancel_run)))
 
 
 @app.get("/console", include_in_schema=False)

@@ -139,7 +139,7 @@ def test_a_call_that_cannot_become_the_probe_has_executed_nothing(writes: Stack,
     assert writes.execute(run_id) == "failed"
 
     assert "0001.call.1.doubted" not in writes.seqs(run_id)
-    assert writes.body(run_id, "0001.call.1.settled")["message"].endswith("Nothing was executed.")
+    assert "Nothing was executed." in writes.body(run_id, "0001.call.1.settled")["message"]
     assert writes.count("n-1") == 0
 
 
@@ -156,7 +156,7 @@ def test_where_the_circuit_itself_cannot_be_made_the_function_has_not_begun() ->
 
     bill = Bill()
     with pytest.raises(ImportError):
-        Downstreams(breaks).call(Circuit("carrier"), None, lambda: "never", bill=bill)
+        Downstreams(breaks, print).call(Circuit("carrier"), None, lambda: "never", bill=bill)
 
     assert not bill.begun
 

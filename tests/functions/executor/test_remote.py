@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from ballast.errors import ApprovalRequired
+from ballast.errors import ApprovalRequired, AttemptInProgress, RetryLater
 from tests.functions import remote
 from tests.functions.stack import Stack
+from tests.functions.writes import leases_are_over
 from tests.support.remote_desk import KEY, VERIFY, Desk, desk_server, tools
 
 CALL = {"tool": "desk_create", "arguments": {"text": "no power"}}
@@ -294,12 +295,19 @@ def test_a_credential_that_is_refused_later_says_nothing_about_the_effect_before
 ) -> None:
     stack = with_desk(KEY)
     desk.trouble.extend(["lost", *([401] * 20)])
+    run_id = stack.open()
+    stack.propose(run_id, CALL)
 
-    ended, message = carried_out(stack)
+    for _ in range(6):
+        with pytest.raises((RetryLater, AttemptInProgress)):
+            stack.execute(run_id)
+        leases_are_over()
+        stack.clock.advance(300)
 
     assert len(desk.tickets) == 1
-    print("ENDED", ended, message, len(desk.seen))
-    assert ended != "failed", message
+    state = stack.events(run_id).call(1, 1)
+    assert state is not None
+    assert state.status == "intended"  # and not failed: the first request was carried out
 
 
 def test_a_server_that_fails_again_and_again_rests_for_all_its_tools(with_desk: Declared, desk: Desk) -> None:

@@ -37,15 +37,35 @@ class ToolFailed(Exception):
     """
 
 
-class NotConfigured(ToolFailed):
-    """Raised where a server cannot be called as it is set up, whatever the call: its URL, its secret, a right.
+class NothingSent(ToolFailed):
+    """Raised where nothing was sent, and will not be before an operator changes something, whatever the call.
 
-    Nothing was sent, and an operator must change something before a repetition helps. So it is no outage for the
-    circuit. It says nothing about an earlier attempt at the same call, which may have had its effect.
+    So it is no outage for the circuit. It says nothing about an earlier attempt at the same call, which may have had
+    its effect.
     """
+
+
+class NotConfigured(NothingSent):
+    """Raised where a server cannot be called as it is set up: its URL, its secret, a right."""
 
     def __init__(self, message: str) -> None:
         super().__init__(f"Not configured: {message} Nothing was sent.")
+
+
+class ToolChanged(NothingSent):
+    """Raised where a server describes a tool otherwise than it was pinned. Nothing was sent."""
+
+    def __init__(self, message: str, *, server: str, tool: str) -> None:
+        super().__init__(message)
+        self.server, self.tool = server, tool
+
+
+class WrongResult(Exception):
+    """Raised where a server has answered in another form than it was pinned. A repetition would be answered alike."""
+
+    def __init__(self, message: str, *, server: str, tool: str) -> None:
+        super().__init__(message)
+        self.server, self.tool = server, tool
 
 
 @dataclass

@@ -42,6 +42,8 @@ RESERVED_HEADERS = frozenset(
         "expect",
         "mcp-session-id",
         "mcp-protocol-version",
+        "mcp-method",
+        "mcp-name",
     ]
 )
 #: Characters that a person who reviews a text does not see, and a model reads.
@@ -166,16 +168,19 @@ def _of_tool(name: str, tool: DeclaredTool, server: Server) -> Iterator[str]:
             yield f"{field}: has characters that nobody sees and the model reads. Write another description."
         if text and len(text) > MAX_DESCRIPTION:
             yield f"{field}: has more than {MAX_DESCRIPTION} characters. Write a shorter description."
-    if _INVISIBLE.search(_texts(pinned.schema_)):
-        yield "pinned.schema: has characters that nobody sees and the model reads. Ask the server's owner why."
+    for field, schema in (("schema", pinned.schema_), ("output", pinned.output)):
+        if _INVISIBLE.search(_texts(schema)):
+            yield f"pinned.{field}: has characters that nobody sees and the model reads. Ask the server's owner why."
     if not (tool.description or pinned.description).strip():
         yield "description: is missing, and the server says nothing. Say what the tool does, and when to use it."
     if tool.effect == "read":
-        for field in ("key", "verify", "undo", "on_rollback"):
+        for field in ("key", "verify", "undo", "on_rollback", "moves"):
             if getattr(tool, field) is not None:
                 yield f"{field}: is for a write, and the effect is read. Remove it, or declare a write."
     elif tool.outward is not None:
         yield "outward: is for a read; the arguments of a write are always checked."
+    if tool.moves is not None and tool.moves.undo_gives_back and tool.undo is None:
+        yield "moves.undo_gives_back: needs an undo."
     yield from _of_key(tool, server)
     if (pinned.call is None) == (server.kind == "openapi"):
         word = "is missing" if server.kind == "openapi" else "is for a server of the kind openapi"

@@ -26,7 +26,7 @@ from ballast.playbook.servers.declaration import (
     Secret,
     SigV4Credential,
 )
-from ballast.playbook.servers.http import Exchange, send, stood_in, text_of, url_of
+from ballast.playbook.servers.http import Exchange, hidden, send, stood_in, text_of, url_of
 from ballast.playbook.servers.tools import AnswerLost
 
 #: A secret is read anew after so many seconds, a token is fetched anew so many seconds before it expires.
@@ -46,12 +46,22 @@ class Credentials:
 
     declared: Credential | None
     private: bool = False
-    _token: tuple[str, float] | None = None
+    _token: tuple[str, float] | None = field(default=None, repr=False)
     _providers: dict[str, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _used: set[str] = field(default_factory=set, repr=False)
+
+    def hide(self, result: Any) -> Any:
+        """Return a decoded result without the secrets that this process has sent."""
+        return hidden(result, tuple(sorted(self._used, key=len, reverse=True)))
 
     def applied(self, exchange: Exchange, ctx: ToolContext, seconds: float, *, anew: bool = False) -> Exchange:
         """Return the request with the credential, read ``anew``. Raises ``RetryLater`` or ``NotConfigured``."""
+        made = self._applied(exchange, ctx, seconds, anew=anew)
+        self._used.update(made.secrets)
+        return made
+
+    def _applied(self, exchange: Exchange, ctx: ToolContext, seconds: float, *, anew: bool) -> Exchange:
         match self.declared:
             case None:
                 return exchange

@@ -15,7 +15,8 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import field
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,15 +51,21 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def text(self) -> str:
-        """The body as text."""
-        return self.body.decode("utf-8", "replace")
+        """The body as text. JSON is decoded and written anew: an escape may hide a secret from a search."""
+        text = self.body.decode("utf-8", "replace")
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            return str(hidden(text, self.secrets))
+        return json.dumps(hidden(found, self.secrets), ensure_ascii=False)
 
     def json(self) -> Any:
         """Return the body as JSON; a number whose digits a double would lose is a text. Raises ``ValueError``."""
-        return read_digits(self.body)
+        return hidden(read_digits(self.body), self.secrets)
 
 
 @dataclass(frozen=True)
@@ -173,7 +180,7 @@ def send(
     finally:
         connection.close()
     headers = {name.lower(): value for name, value in answer.getheaders()}
-    return Reply(answer.status, headers, without_secrets(body, exchange.secrets))
+    return Reply(answer.status, headers, without_secrets(body, exchange.secrets), exchange.secrets)
 
 
 class _Connection(http.client.HTTPConnection):
@@ -273,20 +280,40 @@ def _read(
 
 
 #: What stands for a secret that a server sent back.
-_HIDDEN = b"***"
+_HIDDEN = "***"
+#: Characters that some writers of JSON escape, and need not.
+_ESCAPED = {"/": "\\/", "&": "\\u0026", "<": "\\u003c", ">": "\\u003e", "'": "\\u0027"}
 
 
 def without_secrets(body: bytes, secrets: tuple[str, ...]) -> bytes:
     """Return a reply without the secrets of its request, in the spellings in which a server may echo them."""
+    for secret in secrets:
+        for one in sorted(_spellings(secret), key=len, reverse=True):
+            if one:
+                body = body.replace(one.encode(), _HIDDEN.encode())
+    return body
+
+
+def _spellings(secret: str) -> set[str]:
+    from html import escape
     from urllib.parse import quote
 
-    for secret in secrets:
-        spellings = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-        spellings |= {quote(secret), quote(secret, safe="")}
-        for one in sorted(spellings, key=len, reverse=True):
-            if one:
-                body = body.replace(one.encode(), _HIDDEN)
-    return body
+    found = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    for one in [*found]:
+        found |= {one.replace("/", _ESCAPED["/"]), "".join(_ESCAPED.get(char, char) for char in one)}
+        found.add("".join(char if char == "/" else _ESCAPED.get(char, char) for char in one))
+    return found | {quote(secret), quote(secret, safe=""), escape(secret)}
+
+
+def hidden(value: Any, secrets: Iterable[str]) -> Any:
+    """Return decoded JSON without the secrets: an escape may have kept one from being found in the bytes."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, _HIDDEN) if secret else value
+        return value
+    if isinstance(value, Mapping):
+        return {hidden(name, secrets): hidden(one, secrets) for name, one in value.items()}
+    return [hidden(one, secrets) for one in value] if isinstance(value, list) else value
 
 
 def result_of(reply: Reply, refusals: frozenset[int], *, what: str) -> Reply:

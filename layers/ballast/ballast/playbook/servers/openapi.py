@@ -33,7 +33,10 @@ class OpenApiTransport:
         exchange = exchange.but(headers=headers)
         reply = self._sent(exchange, ctx, seconds)
         refusals = frozenset(one for one in call.declared.refusals if isinstance(one, int))
-        return body_of(result_of(reply, refusals, what=f"{pinned.method} {pinned.path}"))
+        found: JsonValue = self._credentials.hide(
+            body_of(result_of(reply, refusals, what=f"{pinned.method} {pinned.path}"))
+        )
+        return found
 
     def _sent(self, exchange: Exchange, ctx: ToolContext, seconds: float) -> Reply:
         declared = self._declared
