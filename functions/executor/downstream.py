@@ -212,7 +212,7 @@ class Downstreams:
             found = self._store.client.get_item(
                 TableName=self._store.table_name,
                 Key={self._store.key_attr: {"S": name}},
-                ProjectionExpression="last_error",
+                ConsistentRead=False,  # as Powertools reads it
             )
             return str(found["Item"]["last_error"]["S"])
         return ""
