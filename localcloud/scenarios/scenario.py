@@ -1,16 +1,17 @@
 """A scenario: its files, and the comparison of a run with what it expects."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, PrivateAttr
+from pydantic import BaseModel, BeforeValidator, Field, JsonValue, PrivateAttr, ValidationError
 
 from ballast.contracts import RunRequest
 from ballast.contracts.timeline import Call, Timeline
-from ballast.contracts.wire import Name, Wire, parse
+from ballast.contracts.wire import Name, Wire, canonical, parse
 from ballast.errors import InvalidInput
 from ballast.money.amounts import dollars
 from ballast.playbook.load import playbook_in
@@ -168,7 +169,32 @@ def find(name: str, folder: Path | None = None) -> Scenario:
     if isinstance(content, dict) and isinstance(content.get("request"), dict):
         content = {**content, "request": {"request_id": f"scenario-{name}", **content["request"]}}
     content = {"name": name, **content} if isinstance(content, dict) else content
-    return parse(Scenario, content, what=str(file)).within(folder)
+    try:
+        return parse(Scenario, content, what=str(file)).within(folder)
+    except InvalidInput as problem:
+        near = "".join(sorted(_near_names(content)))
+        raise InvalidInput(f"{problem}{near}") from None
+
+
+def _near_names(content: Any) -> Iterator[str]:
+    """Yield a sentence for each field that a scenario has not, where there is one of nearly that name."""
+    from localcloud.editor_schemas import models_in
+
+    try:
+        Scenario.model_validate_json(canonical(content))
+    except ValidationError as problem:
+        for item in problem.errors(include_url=False, include_input=False, include_context=False):
+            if item["type"] != "extra_forbidden":
+                continue
+            here: list[type[BaseModel]] = [Scenario]
+            for step in item["loc"][:-1]:
+                fields = [one.model_fields[step] for one in here if isinstance(step, str) and step in one.model_fields]
+                here = [inner for field in fields for inner in models_in(field.annotation)] or here
+            known = {name for one in here for name in one.model_fields}
+            if near := get_close_matches(str(item["loc"][-1]), known, n=1):
+                yield f" Write `{near[0]}` for `{'.'.join(map(str, item['loc']))}`."
+    except (TypeError, ValueError):
+        return
 
 
 #: (logical id of the table, key) to the item's attributes; None if there is no such item.

@@ -198,8 +198,8 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
     (
         "a write that is a read",
         agent_with("{limits: {turns: 3}}", "{writes: [look_up]}"),
-        "",
-        r"intents.order_status.writes names look_up, which is not a tool that writes",
+        "agent.yaml",
+        r"intents.order_status.writes: names look_up, which is not a tool that writes\. Tools that write: none",
     ),
     (
         "a form of answers that is none",
@@ -242,8 +242,8 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
     (
         "a fallback for an unlisted intent",
         {STATUS: FALLBACK.replace('"order_status"', '"refund"')},
-        "",
-        r"serves the intent refund, which agent\.yaml does not list\. Add it under `intents:`",
+        "agent.yaml",
+        r"intents: lacks refund, which a fallback serves\. Add it under `intents:`",
     ),
     (
         "two fallbacks for one intent",
