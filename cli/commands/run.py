@@ -30,7 +30,7 @@ from cli.escalations import user
 from cli.exits import exit_of
 from cli.follow import Cloud, run_and_follow
 from cli.function_output import FunctionOutput
-from cli.local_stack import STORE, local_stack, parameters_of
+from cli.local_stack import STORE, deploying, local_stack, parameters_of
 from cli.responders import NoResponder, TerminalResponder
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
@@ -62,7 +62,7 @@ def run(typed: Namespace) -> int:
     if spec.startswith(("http", "bedrock:")):
         screen.line("Checking that the model answers …", "dim")
         check_that_it_answers(source, spec)
-    screen.line("Deploying template.yaml into a local cloud …", "dim")
+    screen.line(deploying(folder), "dim")
     size = None if typed.playbook else STORE
     seed, wait = 1 if typed.seed is None else typed.seed, _waits_for_people(typed)
     iam = not typed.no_iam
