@@ -12,7 +12,7 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ballast.contracts import RunRequest
-from ballast.errors import BallastError
+from ballast.contracts.wire import beyond_doubles, canonical
 from ballast.models.catalog import Catalog
 from ballast.playbook.load import playbook_in
 from ballast.run import Run
@@ -286,12 +286,13 @@ class LocalCloud:
         if requested_by is None:
             run_id: str = self.invoke("StartFunction", request.model_dump(mode="json"))["run_id"]
             return run_id
-        from functions.front.start import Executions
-
-        try:
-            self.runtime("StartFunction").get(Executions.of).start(request, requested_by=requested_by)
-        except BallastError as problem:
-            raise FunctionError(type(problem).__name__, str(problem), []) from None
+        if (where := beyond_doubles(request.context, "context")) is not None:
+            raise FunctionError("InvalidInput", f"{where}: is a number whose digits are not kept. Send it as text.", [])
+        sent = {"request": request.model_dump(mode="json"), "when_full": "refuse", "requested_by": requested_by}
+        machine = self.physical_id(_STATE_MACHINE)
+        self.runtime("StartFunction").client("stepfunctions").start_execution(
+            stateMachineArn=machine, name=request.run_id, input=canonical(sent)
+        )
         return request.run_id
 
     def wait(self, run_id: str, timeout_s: float) -> Execution:

@@ -27,6 +27,7 @@ from ballast.playbook.fallback import Fallback, final_decision
 from localcloud.clock import WallClock
 from localcloud.converse.script import ScriptModel
 from localcloud.converse.source import Reply
+from localcloud.functions import FunctionError
 from localcloud.project import seed_store
 
 if TYPE_CHECKING:
@@ -130,18 +131,14 @@ class LocalDesk:
 
     def _answered(self, escalation_id: str, given: Mapping[str, Any]) -> bool:
         """Give an answer; say whether the escalation needs no other. Raises ``MayNotAnswer``."""
-        from localcloud.functions import FunctionError
-
         answer = {"escalation_id": escalation_id, **given}
         refused = answer.pop("refused", False)
         try:
             taken = self.cloud.invoke("AnswerEscalationFunction", answer)
         except FunctionError as problem:
-            if problem.name != "MayNotAnswer":
-                raise
-            if refused:
+            if refused and problem.name == "MayNotAnswer":
                 return False
-            raise MayNotAnswer(problem.message) from None
+            raise MayNotAnswer(problem.message) if problem.name == "MayNotAnswer" else problem from None
         if refused:
             raise AssertionError(f"The answer of {given.get('by')} was accepted, and should have been refused.")
         return not taken["still_needed"]

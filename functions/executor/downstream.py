@@ -35,6 +35,7 @@ from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
 from ballast.playbook.context import Bill, NothingSent, ToolChanged, WrongResult
 from ballast.playbook.rules import ends_the_process
 from ballast.runtime import Runtime
+from ballast.table import Table, Update
 from ballast.values import dataclass
 from functions.executor.record import CallOutcome
 
@@ -98,8 +99,10 @@ RunEnd = CallOutcome | NothingDone | InDoubt
 class Downstreams:
     """The systems that tools call, each behind the circuit that its tool names."""
 
-    def __init__(self, make_store: Callable[[], Any], emit: Callable[[str], None]) -> None:
-        self._make_store, self._emit = make_store, emit
+    def __init__(
+        self, make_store: Callable[[], Any], emit: Callable[[str], None], circuits: Table | None = None
+    ) -> None:
+        self._make_store, self._emit, self._circuits = make_store, emit, circuits
         self._store: Any = None
 
     @classmethod
@@ -111,7 +114,7 @@ class Downstreams:
 
             return CircuitBreakerDynamoDBPersistence(table_name, boto3_client=runtime.client("dynamodb"))
 
-        return cls(make_store, runtime.emit)
+        return cls(make_store, runtime.emit, Table.of(runtime, table_name, "circuits"))
 
     def ready(self, tool: Tool, args: Any, context: ToolContext) -> Callable[[], Any]:
         """Return the tool, ready to run once, with the context's time limit; the context's bill says when it begins."""
@@ -199,22 +202,14 @@ class Downstreams:
 
     def _note_error(self, name: str, error: str) -> None:
         """Keep the error that has opened a circuit, for the calls that it refuses. Powertools swallows a failure."""
-        self._store.client.update_item(
-            TableName=self._store.table_name,
-            Key={self._store.key_attr: {"S": name}},
-            UpdateExpression="SET last_error = :error",
-            ExpressionAttributeValues={":error": {"S": error}},
-        )
+        if self._circuits is not None:
+            self._circuits.write(Update({"id": name}, set={"last_error": error}))
 
     def _last_error(self, name: str) -> str:
         """Return the error that has opened the circuit; "" where none was kept, or it cannot be read."""
         with suppress(Exception):
-            found = self._store.client.get_item(
-                TableName=self._store.table_name,
-                Key={self._store.key_attr: {"S": name}},
-                ConsistentRead=False,  # as Powertools reads it
-            )
-            return str(found["Item"]["last_error"]["S"])
+            found = self._circuits.get({"id": name}) if self._circuits is not None else None
+            return str((found or {}).get("last_error", ""))
         return ""
 
 
