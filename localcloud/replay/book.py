@@ -59,6 +59,7 @@ class Book:
     now       the time
     checked   keys that handlers wrote as they are recorded
     put_in    keys that were put in as they are recorded
+    is_sealed whether a value of the record is masked
     """
 
     def __init__(self, recorded: RecordedRun) -> None:
@@ -71,7 +72,7 @@ class Book:
         self.notes: dict[str, None] = {}
         self._deaths: Counter[str] = Counter()
         self._left = {event.seq: event for event in recorded.events}
-        self._sealed = has_sealed(iter(recorded.events))
+        self.is_sealed = has_sealed(iter(recorded.events))
 
     # What is left of the record
 
@@ -166,7 +167,7 @@ class Book:
         if recorded.body.get("usage_disbelieved") and recorded.name == "model.responded":
             told = ("usage_disbelieved", "cost_microusd", "cache_saved_microusd")
             made = made | {name: recorded.body[name] for name in told if name in recorded.body}
-        if not self._sealed:
+        if not self.is_sealed:
             return made
         for name in OF_SEALED.get(recorded.name, ()):
             if name in made and name in recorded.body and made[name] != recorded.body[name]:

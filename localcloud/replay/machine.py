@@ -29,7 +29,7 @@ from ballast.log.event import GARBLED
 from ballast.log.run_log import RunLog
 from ballast.money import TokenCounts
 from ballast.moves_table import MovesTable
-from ballast.playbook import Playbook, Tool, load_playbook
+from ballast.playbook import Playbook, Tool, ToolFailed, load_playbook
 from ballast.playbook.load import playbook_in
 from ballast.runtime import Runtime
 from ballast.table import Put, Table, Update
@@ -40,6 +40,7 @@ from localcloud.replay.book import Book, Died, Diverged, RecordEnds, ReplayedLog
 from localcloud.replay.lane import Difference, Ending, Lane, Replayed
 from localcloud.replay.oracle import Failed, Oracle, Ran, reply_of
 from localcloud.replay.recorded import RecordedRun, is_persons
+from localcloud.replay.sealed import SealedForm
 from localcloud.replay.tables import MemoryTable, Tables
 from localcloud.stepfunctions.states import Execution, Interpreter, StateFailed, Stopped, check
 from localcloud.template import load_template
@@ -68,6 +69,7 @@ class Machine:
         self.book: Book
         self.oracle: Oracle
         self._invocation: _Invocation | None = None
+        self._forms: dict[str, SealedForm] = {}
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -108,6 +110,8 @@ class Machine:
         self.oracle = Oracle(self.book)
         self.tables.clear()
         self._count = 0
+        for form in self._forms.values():
+            form.begin(recorded.events if self.book.is_sealed else None)
         for one in self._functions.values():
             one.forget()
         try:
@@ -140,7 +144,7 @@ class Machine:
         request, how = self.oracle.request()
         execution = Execution(f"arn:replay:{recorded.run_id}", recorded.run_id, {"request": request, **how})
         self._interpreter.run(execution)
-        if execution.status in ("FAILED", "ABORTED", "TIMED_OUT"):
+        if execution.status != "SUCCEEDED":
             self._settle_from_outside(recorded, execution)
         self._put_in_late()
         return self.book.missing()
@@ -148,9 +152,9 @@ class Machine:
     def _settle_from_outside(self, recorded: RecordedRun, execution: Execution) -> None:
         """Let the rule about the execution's status settle the run, as the record says that it ended."""
         ended = recorded.ended
-        status = ended.status.upper() if ended is not None else "FAILED"
+        status = ended.status.upper() if ended is not None else ""
         if status not in ("ABORTED", "TIMED_OUT", "FAILED"):
-            status = execution.status
+            status = "FAILED"
         detail = {"name": execution.name, "status": status}
         event = {"detail-type": "Step Functions Execution Status Change", "detail": detail}
         for _ in range(3):
@@ -196,13 +200,28 @@ class Machine:
         if moves is not None and moves.key is not None:
             moves = replace(moves, key=self._moves_key)
         limits = replace(tool.limits, timeout_s=None) if tool.limits.timeout_s is not None else tool.limits
-        return replace(tool, approval=approval, moves=moves, circuit=None, limits=limits)
+        made = replace(tool, approval=approval, moves=moves, circuit=None, limits=limits)
+        if tool.marks_arguments or tool.undo is not None or self.playbook.is_undo(tool.name):
+            vars(made)["form"] = self._forms[tool.name] = SealedForm(tool.name, tool.arguments, tool.form)
+        return made
 
     def _precondition(self, args: Any, context: Any) -> Any:
+        self._raise_what_is_not_there((context.turn, context.index))
         return self.oracle.precondition((context.turn, context.index))
 
     def _moves_key(self, args: Any, context: Any) -> str | None:
+        self._raise_what_is_not_there((context.turn, context.index))
         return self.oracle.customer((context.turn, context.index)) or "customer#unknown"
+
+
+    def hidden(self, args: Any) -> frozenset[str]:
+        """Return the paths of the masked values among a call's arguments."""
+        return frozenset().union(*(form.hidden(args) for form in self._forms.values()))
+
+    def _raise_what_is_not_there(self, at: tuple[int, int]) -> None:
+        message = self.oracle.failed_before(at)
+        if message is not None:
+            raise ToolFailed(message)
 
 
 def _definition(path: Any) -> Mapping[str, Any]:
@@ -333,10 +352,13 @@ class _Invocation:
         if ahead is not None:
             book.wait_until(ahead)
             self._before_the_deadline(machine, ahead)
+            self._at_the_reading(machine, ahead)
         if self.function == "ExecutorFunction" and self.turn is not None and self.index is not None:
             given_up = oracle.given_up((self.turn, self.index))
             if given_up is not None and "given_up" not in self.payload:
                 raise given_up
+            if ahead is None and (failed := oracle.executor_failed(self.turn)) is not None:
+                raise failed
         if ahead is None and self.function in ("AgentFunction", "FallbackFunction", "RollbackFunction"):
             assert self.turn is not None
             if (cut := oracle.taken_over(self.turn) or oracle.stopped()) is not None:
@@ -352,6 +374,15 @@ class _Invocation:
             return
         until = datetime.fromtimestamp((book.run.opening.agent_until_ms - 1) / 1000, tz=book.now.tzinfo)
         book.now = min(book.now, until)
+
+
+    @staticmethod
+    def _at_the_reading(machine: Machine, ahead: Any) -> None:
+        """Nobody answered: the executor's own table has that event too, with the same reading of the clock."""
+        until_ms = ahead.body.get("deadline_ms")
+        if ahead.name == "call.approval_answered" and until_ms is not None and machine.book.run.is_open:
+            began_s = until_ms / 1000 - machine.book.run.opening.limits.deadline_s
+            machine.book.now = datetime.fromtimestamp(began_s, tz=machine.book.now.tzinfo)
 
 
 class _Workflow:
@@ -646,6 +677,17 @@ class _Seams:
             ran = machine.oracle.verified(verify.__self__.attempt.at)
             return None if ran is None else ended(ran)
 
+        attempt = sys.modules[vars(module)["History"].__module__]
+        ground = vars(attempt)["ground"]
+
+        def grounded(args: Any, *sources: Any, **how: Any) -> Any:
+            found = ground(args, *sources, **how)
+            invocation, hidden = machine._invocation, machine.hidden(args)
+            if not hidden or invocation is None or invocation.turn is None or invocation.index is None:
+                return found
+            return machine.oracle.grounding((invocation.turn, invocation.index), found, hidden)
+
+        self._put(attempt, "ground", grounded)
         moves = sys.modules[vars(module)["MovesStore"].__module__]
         # ``_moves_key`` gives the account itself, as it is recorded.
         self._put(moves, "of_customer", lambda tenant, key: key)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from ballast.contracts import CallTools, ExitReason, HandOver, PlanSummary, RunRequest
-from ballast.errors import MoveRefused, RetryLater
+from ballast.errors import MoveRefused
 from ballast.log.event import Event
 from ballast.log.events import (
     ApprovalAnswered,
@@ -256,6 +256,27 @@ class Oracle:
         cause = '{"errorMessage": ' + _json(words) + ', "errorType": "RetryLater"}' if words else "as recorded"
         return StateFailed(found[1], cause)
 
+    def executor_failed(self, turn: int) -> StateFailed | None:
+        """Return the error by which the executor gave up a call of that turn without an event, if the record shows it."""
+        follows = self._book.ahead(lambda one: one.turn > turn)
+        cut = follows.body.get("handed_over") if follows is not None and follows.turn == turn + 1 else None
+        if not isinstance(cut, Mapping) or cut.get("reason") != ExitReason.EXECUTOR_FAILED:
+            return None
+        return StateFailed(cut.get("error") or "Lambda.Unknown", "as recorded")
+
+    def grounding(self, at: Position, found: Any, hidden: frozenset[str]) -> Any:
+        """Return the sources of a call's values, those of the masked ones as its own event has them."""
+        told = next((one.body for one in self._of_call(at) if "grounded" in one.body or "tainted" in one.body), {})
+        return replace(
+            found,
+            known={**_without(found.known, hidden), **_only(told.get("grounded"), hidden)},
+            tainted={**_without(found.tainted, hidden), **_only(told.get("tainted"), hidden)},
+            derived={**_without(found.derived, hidden), **_only(told.get("derived"), hidden)},
+            words_only=_without(found.words_only, hidden),
+            ungrounded=tuple(one for one in found.ungrounded if one not in hidden),
+            unvouched=tuple(one for one in found.unvouched if one not in hidden),
+        )
+
     def run_of(self, at: Position, tool: str, *, writes: bool) -> Ran:
         """Return the end of the tool's run that comes next at that position. Raises ``Died``."""
         follows = next((one for one in self._of_call(at) if one.name in (CallDoubted.NAME, CallSettled.NAME)), None)
@@ -306,6 +327,15 @@ class Oracle:
         rounds = self._book.run.approvals(*at)
         needed = rounds[-1].needed if rounds else None
         return (needed.binding or {}).get("precondition") if needed is not None else None
+
+    def failed_before(self, at: Position) -> str | None:
+        """Return what a rule of the tool found missing: the call failed, and nobody had begun it."""
+        left = [event for event in self._of_call(at) if event.name != ApprovalAnswered.NAME]
+        settled = left[0].fact if len(left) == 1 else None
+        if not isinstance(settled, CallSettled) or settled.status != "failed" or settled.latency_ms is not None:
+            return None
+        begun = self._recorded.fact(CallIntended, *at) is not None or settled.effect is not None or settled.defect
+        return None if begun else settled.message
 
     def customer(self, at: Position) -> str | None:
         """Return whose money the call moves, as its intention has it."""
@@ -399,9 +429,12 @@ def reply_of(event: Event) -> dict[str, Any]:
     return reply
 
 
-def retry_later(message: str) -> RetryLater:
-    """Return the error by which a tool says that nothing was done."""
-    return RetryLater(message)
+def _without(found: Mapping[str, Any], paths: frozenset[str]) -> dict[str, Any]:
+    return {path: value for path, value in found.items() if path not in paths}
+
+
+def _only(found: Any, paths: frozenset[str]) -> dict[str, Any]:
+    return {path: value for path, value in (found or {}).items() if path in paths}
 
 
 def _json(text: str) -> str:
