@@ -19,10 +19,13 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -69,19 +72,18 @@ def corpora(runs: int, seeds: int) -> Iterator[Corpus]:
 
 def scenarios() -> Made:
     """Play the bundled scenarios."""
-    from cli.responders import ScriptedResponder
-    from cli.scenario_runs import stack_of
+    from cli.saved_runs import SavedRuns
+    from cli.scenario_runs import play
+    from cli.screen import Screen
     from localcloud.scenarios import find, names
 
-    for name in names():
-        scenario = find(name)
-        with stack_of(scenario) as cloud:
-            answers = [answer.model_dump(mode="json", exclude_none=True) for answer in scenario.people]
-            people = ScriptedResponder(cloud, answers)
-            run_id = cloud.start(scenario.request)
-            while cloud.status(run_id) == "RUNNING":
-                people.respond(run_id, cloud.events(run_id))
-            yield run_id, f"demo {name}", cloud.events(run_id)
+    with TemporaryDirectory() as folder:
+        saved = SavedRuns(Path(folder))
+        for name in names():
+            with redirect_stdout(StringIO()):
+                play(find(name), screen=Screen(), saved_runs=saved)
+        for one in saved.recent(1_000):
+            yield one.run_id, one.title, one.events
 
 
 def desk(seeds: Iterable[int]) -> Made:

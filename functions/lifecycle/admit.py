@@ -15,8 +15,8 @@ The opening records the run's deadline, and the time until which its agent may w
                                            the playbook's reserve, at most half of the time
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -52,6 +52,7 @@ from ballast.money.lease import Lease
 from ballast.outbox import Announcements, Replies, ReplySettings
 from ballast.playbook import AgentConfig, Playbook, load_playbook
 from ballast.playbook.first_prompt import why_no_attempt
+from ballast.playbook.made_of import made_of
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.values import dataclass
@@ -111,7 +112,8 @@ class Admit(Wire):
 class Admission:
     """Opens or refuses runs. ``model_id`` replaces the playbook's models; "" does not.
 
-    ``uncertified``: why every run is refused, where a certificate is required; None admits.
+    ``uncertified``: why every run is refused, where a certificate is required; None admits. ``made_of``: see the
+    opening.
     """
 
     log: RunLog
@@ -124,6 +126,7 @@ class Admission:
     model_id: str
     runtime: Runtime
     uncertified: str | None = None
+    made_of: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Admission":
@@ -142,6 +145,7 @@ class Admission:
             playbook.models.in_region(settings.model_id, runtime.region),
             runtime,
             _why_uncertified(playbook) if settings.require_certificate else None,
+            made_of(playbook),
         )
 
     def admit(self, request: RunRequest, how: Admit) -> Coordinates:
@@ -208,6 +212,7 @@ class Admission:
             agent_until_ms=until.agent_until_ms,
             deadline_ms=until.deadline_ms,
             lease=asdict(lease.parts[0]),
+            made_of=dict(self.made_of),
         )
         if how.requested_by:
             opened = opened.model_copy(update={"requested_by": how.requested_by})

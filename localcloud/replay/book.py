@@ -18,7 +18,7 @@ from typing import Any
 
 from ballast.contracts.wire import canonical
 from ballast.errors import ProcessEnds
-from ballast.log.event import Event
+from ballast.log.event import Event, order
 from ballast.log.keys import Key
 from ballast.log.run_log import RunLog, Unreadable
 from ballast.log.vouching import vouched_keys, vouching
@@ -71,6 +71,7 @@ class Book:
         self.unchecked: dict[str, str] = {}
         self.notes: dict[str, None] = {}
         self._deaths: Counter[str] = Counter()
+        self._unknown: dict[str, Difference] = {}
         self._left = {event.seq: event for event in recorded.events}
         self.is_sealed = has_sealed(iter(recorded.events))
 
@@ -97,11 +98,16 @@ class Book:
     def die(self, seq: str, why: str, made: Any = None) -> ProcessEnds:
         """Return the death of the process that is about to write ``seq``; a difference if it never gets further."""
         self._deaths[seq] += 1
+        name = Key.of(seq).name
+        self._unknown.setdefault(seq, Difference(seq, "", None, made, f"{why}; decided by {cause_of(name)}"))
         if self._deaths[seq] > _DEATHS or not self._left:
-            name = Key.of(seq).name
-            return Diverged(Difference(seq, "", None, made, f"{why}; decided by {cause_of(name)}"))
+            return Diverged(self.first_of(self._unknown[seq]))
         self.note(f"a process died before {seq}")
         return Died()
+
+    def first_of(self, difference: Difference) -> Difference:
+        """Return the first difference: if a key that the record lacks was to be written before, nobody died there."""
+        return next(iter(self._unknown.values()), difference)
 
     # The clock
 
@@ -138,6 +144,7 @@ class Book:
         made = json.loads(canonical(dict(body)))
         recorded = self._left.get(seq)
         if recorded is None:
+            self._check_the_end_of_the_call(seq, made)
             raise self.die(seq, "the record has no such event", made)
         if "invocation" in recorded.body and recorded.body["invocation"] != made.get("invocation"):
             raise self.die(seq, f"the record says that the invocation {recorded.body['invocation']} wrote it", made)
@@ -146,13 +153,31 @@ class Book:
         event = Event(run_id=run_id, seq=seq, at=recorded.at, body=made).with_stored(dict(recorded.stored))
         if covers is not None:
             event = vouching(event, self._covered(recorded, covers), [])
+        if (skipped := self._skipped(recorded)) is not None:
+            raise Diverged(self.first_of(_missing(skipped)))
         if (difference := first_difference(event, recorded)) is not None:
-            raise Diverged(difference)
+            raise Diverged(self.first_of(difference))
         del self._left[seq]
         self.run = self.run.with_event(event)
         self.checked.append(seq)
         self.wait_until(recorded)
         return event
+
+    def _check_the_end_of_the_call(self, seq: str, made: dict[str, Any]) -> None:
+        """Raise ``Diverged`` if the record has another end of the call that is about to begin or to end."""
+        key = Key.of(seq)
+        others = {"call.settled": "refused", "call.intended": "refused", "call.refused": "settled"}
+        if key.name in others and (end := self._left.get(f"{key.turn:04d}.call.{key.index}.{others[key.name]}")):
+            why = f"the replay wrote {seq} instead; decided by {cause_of(end.name)}"
+            raise Diverged(self.first_of(Difference(end.seq, "", end.shown, made, why)))
+
+    def _skipped(self, recorded: Event) -> Event | None:
+        """Return an event of the same call that comes before this one and was not written."""
+        if recorded.name.partition(".")[0] != "call":
+            return None
+        same = (one for one in self.left if one.name.startswith("call.") and one.index == recorded.index)
+        of_the_turn = (one for one in same if one.turn == recorded.turn and not is_persons(one))
+        return next((one for one in of_the_turn if order(one) < order(recorded)), None)
 
     def _before(self, recorded: Event) -> None:
         """Put in what others wrote before that: a process that was given up, and wrote later."""
@@ -164,6 +189,8 @@ class Book:
 
     def _inputs(self, recorded: Event, made: dict[str, Any]) -> dict[str, Any]:
         """Return the body with what cannot be computed from the record as it is recorded."""
+        if recorded.name == "run.opened":
+            made = self._as_made_of(recorded.body.get("made_of"), made)
         if recorded.body.get("usage_disbelieved") and recorded.name == "model.responded":
             told = ("usage_disbelieved", "cost_microusd", "cache_saved_microusd")
             made = made | {name: recorded.body[name] for name in told if name in recorded.body}
@@ -175,6 +202,16 @@ class Book:
                 self.unchecked[f"{recorded.seq} {name}"] = "sealed"
         return made
 
+    def _as_made_of(self, recorded: Any, made: dict[str, Any]) -> dict[str, Any]:
+        """Return the opening as made of what ran then; note where that is something else now."""
+        now = made.pop("made_of", {})
+        if not isinstance(recorded, Mapping):
+            return made
+        apart = sorted(name for name in {*recorded, *now} if recorded.get(name) != now.get(name))
+        if apart:
+            self.note(f"the run was made with another version of: {', '.join(apart)}")
+        return made | {"made_of": recorded}
+
     def _covered(self, recorded: Event, covers: Sequence[Event]) -> list[Event]:
         """Return the events that the ending had read: what others wrote at that moment, it may have missed."""
         known = set(vouched_keys(recorded))
@@ -184,10 +221,12 @@ class Book:
     def missing(self) -> Difference | None:
         """Return the first event that the record has and nobody wrote; None if there is none."""
         event = next(iter(self._left.values()), None)
-        if event is None:
-            return None
-        why = f"the replay did not write it; decided by {cause_of(event.name)}"
-        return Difference(event.seq, "", event.shown, None, why)
+        return None if event is None else self.first_of(_missing(event))
+
+
+def _missing(event: Event) -> Difference:
+    why = f"the replay did not write it; decided by {cause_of(event.name)}"
+    return Difference(event.seq, "", event.shown, None, why)
 
 
 class ReplayedLog(RunLog):

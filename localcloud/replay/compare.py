@@ -190,13 +190,25 @@ def _apart(made: Any, recorded: Any, path: str) -> Iterator[tuple[str, Any, Any]
     if made == recorded and type(made) is type(recorded):
         return
     if isinstance(made, dict) and isinstance(recorded, dict):
-        for name in sorted({*made, *recorded}, key=lambda name: (name in ("evidence", "prompt_sha256"), name)):
+        for name in sorted({*made, *recorded}, key=_importance):
             yield from _apart(made.get(name, _ABSENT), recorded.get(name, _ABSENT), f"{path}.{name}" if path else name)
     elif isinstance(made, list) and isinstance(recorded, list) and len(made) == len(recorded):
         for at, (one, other) in enumerate(zip(made, recorded, strict=True)):
             yield from _apart(one, other, f"{path}.{at}")
     else:
         yield path, None if made is _ABSENT else made, None if recorded is _ABSENT else recorded
+
+
+#: Fields that say what happened come first, those that follow from others last.
+_FIRST = ("kind", "tool", "status", "error", "messages", "system", "tools", "covers", "decision", "message")
+_LAST = ("input_tokens_bound", "sent_bytes", "gen_ai.request.max_tokens", "reserved_microusd", "beyond_microusd")
+_LAST += ("evidence", "prompt_sha256")
+
+
+def _importance(name: str) -> tuple[int, str]:
+    if name in _FIRST:
+        return _FIRST.index(name) - len(_FIRST), name
+    return (_LAST.index(name) + 1 if name in _LAST else 0), name
 
 
 _ABSENT = object()

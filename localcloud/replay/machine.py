@@ -38,7 +38,7 @@ from localcloud.moto_seams.jsonata import jsonata_clock
 from localcloud.moto_seams.replaced import replaced
 from localcloud.replay.book import Book, Died, Diverged, RecordEnds, ReplayedLog
 from localcloud.replay.lane import Difference, Ending, Lane, Replayed
-from localcloud.replay.oracle import Failed, Oracle, Ran, reply_of
+from localcloud.replay.oracle import Failed, Oracle, Ran, amounts_moved, further, reply_of
 from localcloud.replay.recorded import RecordedRun, is_persons
 from localcloud.replay.sealed import SealedForm
 from localcloud.replay.tables import MemoryTable, Tables
@@ -105,9 +105,24 @@ class Machine:
     # One run
 
     def play(self, recorded: RecordedRun) -> Replayed:
-        """Play ``recorded`` and return what became of it."""
+        """Play ``recorded`` and return what became of it.
+
+        What other runs had moved of the business's money is in no event. Where a reason to ask a person names such an
+        amount, the run is played again with it.
+        """
+        moved: dict[tuple[int, int], int] = {}
+        first = played = self._play(recorded, moved)
+        for at, amount in amounts_moved(recorded, first):
+            if played.is_same or self.lane.goes_on:
+                break
+            again = self._play(recorded, moved | {at: amount})
+            if further(again, played, at):
+                moved[at], played = amount, again
+        return played
+
+    def _play(self, recorded: RecordedRun, moved: Mapping[tuple[int, int], int]) -> Replayed:
         self.book = self.log.book = Book(recorded)
-        self.oracle = Oracle(self.book)
+        self.oracle = Oracle(self.book, moved)
         self.tables.clear()
         self._count = 0
         for form in self._forms.values():
@@ -524,7 +539,15 @@ class _Seams:
                 raise refused
             return reserve(table, move, by, ceilings)
 
+        counted = vars(MovesTable)["moved"]
+
+        def moved(table: MovesTable, move: Any) -> dict[tuple[str, str], int]:
+            others = machine.oracle.moved_by_others((move.turn, move.index))
+            own = move.places[0]
+            return {place: micro + (others if place != own else 0) for place, micro in counted(table, move).items()}
+
         self._put(MovesTable, "reserve", reserved)
+        self._put(MovesTable, "moved", moved)
         self._put(Attachments, "checked", lambda store, tenant, run_id, one: self._file(one))
 
     def _mode(self) -> Any:

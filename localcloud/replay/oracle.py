@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from ballast.contracts import CallTools, ExitReason, HandOver, PlanSummary, RunRequest
@@ -31,10 +32,13 @@ from ballast.log.events import (
     RunOpened,
     RunRefused,
 )
+from ballast.log.keys import Key
 from ballast.money.breaker import CurrentMode, Mode
+from ballast.money.moves import units
 from ballast.playbook import Playbook
 from localcloud.replay.book import Book, Died, RecordEnds
-from localcloud.replay.recorded import is_persons
+from localcloud.replay.lane import Replayed
+from localcloud.replay.recorded import RecordedRun, is_persons
 from localcloud.stepfunctions.states import StateFailed, Stopped
 
 Position = tuple[int, int]
@@ -48,6 +52,8 @@ _ITS_ERROR = " Its last error: "
 _NOT_VERIFIED = "Whether it happened could not be verified. "
 _NOT_ASKED = "Whether it happened could not be asked."
 _CIRCUIT = "The circuit of {} is open"
+_AMOUNT = re.compile(r"\b\d{1,9}(?:\.\d{1,6})?\b")
+_MOST_AMOUNTS = 6
 _NO_TIME = "Not enough time is left to wait for {}."
 
 
@@ -77,8 +83,8 @@ class Failed:
 class Oracle:
     """Answers for one replay."""
 
-    def __init__(self, book: Book) -> None:
-        self._book, self._recorded = book, book.recorded.events
+    def __init__(self, book: Book, moved: Mapping[Position, int] = {}) -> None:
+        self._book, self._recorded, self._moved = book, book.recorded.events, moved
         #: What waits for a person: the coordinates, by task token.
         self.waiting: dict[str, Mapping[str, Any]] = {}
 
@@ -347,6 +353,12 @@ class Oracle:
         refused = self._recorded.fact(CallRefused, *at)
         return MoveRefused(refused.message) if refused is not None and refused.error == "MoveRefused" else None
 
+    def moved_by_others(self, at: Position) -> int:
+        """Return what other runs are taken to have moved of the business's money when the call was looked at."""
+        if at in self._moved:
+            self._book.note(f"other runs are taken to have moved {units(self._moved[at])} before turn {at[0]}")
+        return self._moved.get(at, 0)
+
     # People
 
     def answer(self, token: str) -> Any:
@@ -396,6 +408,26 @@ class Oracle:
         if not self._book.left:
             return RecordEnds("the record ends here: the run waits for a person")
         return StateFailed("States.Timeout")
+
+
+def amounts_moved(recorded: RecordedRun, played: Replayed) -> Iterator[tuple[Position, int]]:
+    """Yield the amounts, in micro-units, that the reasons to ask a person name, by the position of the call.
+
+    From the call on at which ``played`` differs from the record.
+    """
+    differs = played.difference.seq[:4] if played.difference is not None else ""
+    for event in recorded.events if differs else ():
+        fact = event.fact if event.name == ApprovalNeeded.NAME and event.seq[:4] >= differs else None
+        if isinstance(fact, ApprovalNeeded):
+            named = dict.fromkeys(_AMOUNT.findall(" ".join(fact.why)))
+            yield from ((fact.at, int(Decimal(one) * 1_000_000)) for one in list(named)[:_MOST_AMOUNTS])
+
+
+def further(again: Replayed, played: Replayed, at: Position) -> bool:
+    """Whether a run came further, to where it does not differ at that call any more."""
+    if again.is_same or played.difference is None or again.difference is None:
+        return again.is_same
+    return again.checked > played.checked and Key.of(again.difference.seq).turn >= at[0]
 
 
 def reply_of(event: Event) -> dict[str, Any]:

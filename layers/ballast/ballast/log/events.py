@@ -160,6 +160,7 @@ class RunOpened(_OfRun):
     agent_until_ms, deadline_ms  epoch milliseconds
     requested_by                 the requester's identity, if the caller was authenticated
     attachments                  the request's files as they were found and checked (``Kept``)
+    made_of                      short digests of what ran: playbook, agent, cards, code; absent in older events
     """
 
     NAME = "run.opened"
@@ -174,6 +175,7 @@ class RunOpened(_OfRun):
     lease: _Json | None = None
     requested_by: Str | None = None
     attachments: list[_Json] = Field(default_factory=list)
+    made_of: dict[Str, Str] = Field(default_factory=dict)
 
 
 class RunRefused(_OfRun):
