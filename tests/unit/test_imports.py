@@ -68,6 +68,7 @@ BANISHED = {"utils", "util", "common", "helpers", "helper", "base", "manager", "
 MAX_LINES = 450
 LONG = {
     "ballast.log.events": "one type for each event of the log",
+    "ballast.contracts.timeline": "one document: each part of a run, as everybody shows it",
     "ballast.timeline": "one presenter: each kind of entry is told once",
     "ballast.run": "the one object of a run",
     "ballast.table": "the one adapter of DynamoDB",
@@ -84,6 +85,7 @@ LONG = {
 #: A module under so many lines that one module imports is merged into it, or says here why not.
 MIN_LINES = 60
 SHALLOW = {
+    "functions.front.files": "what the front door serves to everybody, beside its routes",
     "localcloud.converse.recorded": "one source of replies a module",
     "localcloud.moto_seams.kms": "one seam of moto a module, each with its test",
     "playbook.fallbacks.order_status": "one fallback a file, as authors write them",
