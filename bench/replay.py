@@ -97,7 +97,7 @@ def desk(seeds: Iterable[int]) -> Made:
     with world() as made:
         before = shop_of(made)
         for seed in seeds:
-            draw = Random(seed)
+            draw = Random(seed)  # noqa: S311  no secret
             scenario = _Drawn(draw, before).scenario(seed)
             mix = Mix(draw)
             play(made, scenario, mix)
@@ -193,7 +193,9 @@ def made(corpus: Corpus, folder: Path) -> Path:
         part = file.with_suffix(".part")
         with part.open("w", encoding="utf-8") as out:
             for run_id, title, events in corpus.make():
-                out.writelines(f"{line}\n" for line in exported.write(run_id, [e.as_shown for e in events], title=title))
+                out.writelines(
+                    f"{line}\n" for line in exported.write(run_id, [e.as_shown for e in events], title=title)
+                )
         part.rename(file)
     return file
 

@@ -129,6 +129,8 @@ def _request(timeline: Timeline, detail: Detail) -> list[RenderableType]:
     if request.get("context"):
         facts.append(f"context {as_text(request['context'])}")
     facts += [f"{name} {value}" for name, value in (("agent", timeline.agent), ("model", timeline.model)) if value]
+    if timeline.made_of and detail is FULL:
+        facts.append(f"made of {', '.join(f'{name} {one}' for name, one in sorted(timeline.made_of.items()))}")
     if facts:
         lines.append(Labelled("", Text(clipped(clean(" · ".join(facts), lines=False), detail.data), "dim")))
     return lines

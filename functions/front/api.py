@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+from functions.front.files import SAFELY, console_file, document
 from pydantic import AwareDatetime, ValidationError
 
 from ballast.attachments.files import WrongContent, measured
@@ -40,7 +41,6 @@ from functions.front.contract import (
     Status,
     TimelinePage,
 )
-from functions.front.files import SAFELY, console_file, document
 from functions.front.listing import Listing, RunFilter
 from functions.front.runs import RunExpired, Runs, pending, timeline_page
 from functions.front.start import Executions, StartSettings

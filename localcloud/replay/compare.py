@@ -201,8 +201,8 @@ def _apart(made: Any, recorded: Any, path: str) -> Iterator[tuple[str, Any, Any]
 
 #: Fields that say what happened come first, those that follow from others last.
 _FIRST = ("kind", "tool", "status", "error", "messages", "system", "tools", "covers", "decision", "message")
-_LAST = ("input_tokens_bound", "sent_bytes", "gen_ai.request.max_tokens", "reserved_microusd", "beyond_microusd")
-_LAST += ("evidence", "prompt_sha256")
+_LAST: tuple[str, ...] = ("input_tokens_bound", "sent_bytes", "gen_ai.request.max_tokens", "reserved_microusd")
+_LAST += ("beyond_microusd", "evidence", "prompt_sha256")
 
 
 def _importance(name: str) -> tuple[int, str]:

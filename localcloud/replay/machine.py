@@ -33,6 +33,7 @@ from ballast.playbook import Playbook, Tool, ToolFailed, load_playbook
 from ballast.playbook.load import playbook_in
 from ballast.runtime import Runtime
 from ballast.table import Put, Table, Update
+from localcloud.clock import NOON
 from localcloud.functions import Function, Handler, imported_handler
 from localcloud.moto_seams.jsonata import jsonata_clock
 from localcloud.moto_seams.replaced import replaced
@@ -45,7 +46,8 @@ from localcloud.replay.tables import MemoryTable, Tables
 from localcloud.stepfunctions.states import Execution, Interpreter, StateFailed, Stopped, check
 from localcloud.template import load_template
 
-_LONGEST_NAME = 80
+#: Written after the ending, by people, by an operator, or by work that nobody waited for.
+_AFTERWARDS = ("model.responded", "model.failed", "run.corrected", "run.feedback")
 #: Invocations of one run; more of them mean that the replay goes round in circles.
 _MOST_INVOCATIONS = 20_000
 _SUBSTITUTED = re.compile(r"\$\{(\w+?)(?:Arn)?\}")
@@ -111,8 +113,8 @@ class Machine:
         amount, the run is played again with it.
         """
         moved: dict[tuple[int, int], int] = {}
-        first = played = self._play(recorded, moved)
-        for at, amount in amounts_moved(recorded, first):
+        played = self._play(recorded, moved)
+        for at, amount in amounts_moved(recorded, played):
             if played.is_same or self.lane.goes_on:
                 break
             again = self._play(recorded, moved | {at: amount})
@@ -182,7 +184,7 @@ class Machine:
     def _put_in_late(self) -> None:
         """Put in what people and processes wrote after the ending."""
         for event in self.book.left:
-            if is_persons(event) or event.name in ("model.responded", "model.failed", "run.corrected"):
+            if is_persons(event) or event.name in _AFTERWARDS:
                 self.book.put(event)
 
     # Functions
@@ -224,10 +226,9 @@ class Machine:
         self._raise_what_is_not_there((context.turn, context.index))
         return self.oracle.precondition((context.turn, context.index))
 
-    def _moves_key(self, args: Any, context: Any) -> str | None:
+    def _moves_key(self, args: Any, context: Any) -> str:
         self._raise_what_is_not_there((context.turn, context.index))
         return self.oracle.customer((context.turn, context.index)) or "customer#unknown"
-
 
     def hidden(self, args: Any) -> frozenset[str]:
         """Return the paths of the masked values among a call's arguments."""
@@ -390,7 +391,6 @@ class _Invocation:
         until = datetime.fromtimestamp((book.run.opening.agent_until_ms - 1) / 1000, tz=book.now.tzinfo)
         book.now = min(book.now, until)
 
-
     @staticmethod
     def _at_the_reading(machine: Machine, ahead: Any) -> None:
         """Nobody answered: the executor's own table has that event too, with the same reading of the clock."""
@@ -404,8 +404,7 @@ class _Workflow:
     """The environment of the state machine."""
 
     def __init__(self, machine: Machine) -> None:
-        self._machine, self._now = machine, datetime.min
-        self._payloads: dict[str, Any] = {}
+        self._machine, self._now = machine, NOON
 
     def now(self) -> datetime:
         """The time at which the state was entered: the record says what took too long, and not this clock."""
@@ -606,7 +605,7 @@ class _Seams:
 
         class Model:
             @classmethod
-            def of(cls, runtime: Runtime, **_: Any) -> Model:
+            def of(cls, _runtime: Runtime, **_: Any) -> Model:
                 return cls()
 
             def reply(self, request: Any, *, within_s: float) -> Any:
@@ -622,7 +621,7 @@ class _Seams:
 
         class Circuits:
             @classmethod
-            def of(cls, runtime: Runtime, table_name: str) -> Circuits:
+            def of(cls, _runtime: Runtime, _table: str) -> Circuits:
                 return cls()
 
             def call(self, model_id: str, ask: Callable[[], Any]) -> Any:
@@ -661,12 +660,12 @@ class _Seams:
 
         class Once:
             @classmethod
-            def of(cls, runtime: Runtime, table_name: str) -> _Once:
+            def of(cls, _runtime: Runtime, table_name: str) -> _Once:
                 return _Once(machine, machine.tables.table(table_name, "IDEMPOTENCY_TABLE"))
 
         class Downstreams:
             @classmethod
-            def of(cls, runtime: Runtime, table_name: str) -> _Downstreams:
+            def of(cls, _runtime: Runtime, _table: str) -> _Downstreams:
                 return _Downstreams()
 
         def ended(ran: Ran) -> Any:
@@ -688,7 +687,7 @@ class _Seams:
                 attachments=tuple(settled.attachments),
             )
 
-        def run_tool(tool: Tool, asked: _Asked, cut: Any) -> Any:
+        def run_tool(tool: Tool, asked: _Asked, _cut: Any) -> Any:
             ran = machine.oracle.run_of(asked.at, tool.name, writes=tool.effect == "write")
             bill = asked.context.bill
             bill.begun = True
@@ -696,7 +695,7 @@ class _Seams:
                 bill.reported = ran.settled.cost_microusd
             return ended(ran)
 
-        def found(tool: Tool, verify: Any, cut: Any) -> Any:
+        def found(_tool: Tool, verify: Any, _cut: Any) -> Any:
             ran = machine.oracle.verified(verify.__self__.attempt.at)
             return None if ran is None else ended(ran)
 

@@ -190,10 +190,11 @@ class Oracle:
         Raises ``Died`` and ``StateFailed`` where the record shows that nobody waited for it.
         """
         responded = self._book.ahead(lambda one: one.turn == turn and one.name == ModelResponded.NAME)
-        if responded is not None and isinstance(responded.fact, ModelResponded) and responded.fact.attempt == attempt:
-            if not self._is_late(responded):
-                self._book.wait_until(responded)
-                return responded
+        fact = responded.fact if responded is not None else None
+        mine = isinstance(fact, ModelResponded) and fact.attempt == attempt
+        if responded is not None and mine and not self._is_late(responded):
+            self._book.wait_until(responded)
+            return responded
         failed = self._book.ahead(lambda one: one.seq == ModelFailed.key(turn, attempt))
         if failed is not None and not self._is_late(failed):
             self._book.wait_until(failed)
@@ -263,7 +264,7 @@ class Oracle:
         return StateFailed(found[1], cause)
 
     def executor_failed(self, turn: int) -> StateFailed | None:
-        """Return the error by which the executor gave up a call of that turn without an event, if the record shows it."""
+        """Return the error by which a call of that turn was given up without an event, if the record shows it."""
         follows = self._book.ahead(lambda one: one.turn > turn)
         cut = follows.body.get("handed_over") if follows is not None and follows.turn == turn + 1 else None
         if not isinstance(cut, Mapping) or cut.get("reason") != ExitReason.EXECUTOR_FAILED:
@@ -367,7 +368,7 @@ class Oracle:
         Raises ``StateFailed`` if nobody answered, ``Stopped``, and ``RecordEnds``.
         """
         asked = self.waiting[token]
-        turn, index, number = asked["turn"], asked.get("index"), asked.get("round", 1)
+        turn, index, number = asked["turn"], int(asked.get("index") or 0), asked.get("round", 1)
         if asked["kind"] == "approval":
             return self._approval(turn, index, number)
         found = self._book.ahead(lambda one: one.seq == EscalationAnswered.key(turn))

@@ -60,12 +60,22 @@ def _more() -> Iterator[Wanted]:
     yield wanted("invents-an-order", [invented, order, done])
     yield wanted("says-nothing", [order, {"say": " "}, done])
     cancelled = {"order_id": "O-1002", "amount_usd": "84.50", "reason": "cancelled"}
-    both = [{"tool": "cancel_order", "arguments": {"order_id": "O-1002"}}, {"tool": "refund_order", "arguments": cancelled}]
+    both = [
+        {"tool": "cancel_order", "arguments": {"order_id": "O-1002"}},
+        {"tool": "refund_order", "arguments": cancelled},
+    ]
     gives_up = {"request_id": "gives-up", "intent": "cancel_order", "context": {"order_id": "O-1002"}}
     gives_up |= {"text": "Please cancel order O-1002 and give me my 84.50 dollars back."}
-    says = [{"call": [{"tool": "look_up_order", "arguments": {"order_id": "O-1002"}}]}, {"call": both}, stopped]
+    says: list[Mapping[str, Any]] = [{"call": [{"tool": "look_up_order", "arguments": {"order_id": "O-1002"}}]}]
+    says += [{"call": both}, stopped]
     yield Wanted("gives-up", RunRequest.model_validate(gives_up), ScriptModel.of(says, "gives-up"))
-    back = {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": "Go on.", "add_budget_microusd": 5_000}
+    back = {
+        "kind": "hand_over",
+        "to": "agent",
+        "reason": "guidance",
+        "guidance": "Go on.",
+        "add_budget_microusd": 5_000,
+    }
     yield wanted("guided", [order, stopped, done], [{"by": "Dana", "decision": back}])
 
 

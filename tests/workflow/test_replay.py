@@ -1,4 +1,4 @@
-"""A recorded run replays with every digest, and each mutation of a fold or rule is named by the first event that differs.
+"""A recorded run replays with every digest; a mutation of a fold or rule is named by the first event that differs.
 
 The recorded runs are made here, by the handlers of today. ``python -m bench.replay`` replays a thousand.
 """
@@ -116,38 +116,166 @@ def _late(limits: Any) -> Any:
 
 
 MUTATIONS = (
-    Mutation("limits as admitted", admit.Admission, "_limits", then(_late), "happy-path", "0000.run.opened", "limits.turns"),
+    Mutation(
+        "limits as admitted", admit.Admission, "_limits", then(_late), "happy-path", "0000.run.opened", "limits.turns"
+    ),
     Mutation("deadline", admit, "deadline", more("agent_until_ms"), "happy-path", "0000.run.opened", "agent_until_ms"),
-    Mutation("new messages", prompt, "new_messages", then(lambda made: made * 2), "happy-path", "0001.model.requested", "messages"),
-    Mutation("covered events", Run, "unseen", prop(lambda seen: seen[1:]), "happy-path", "0001.model.requested", "covers"),
-    Mutation("reservation", prompt, "attempt_within", more("microusd"), "happy-path", "0001.model.requested", "reserved_microusd"),
-    Mutation("bound of tokens", prompt, "_sent_bytes", then(lambda size: size + 1), "happy-path", "0001.model.requested", "sent_bytes"),
-    Mutation("digest of prompts", prompt, "prompt_digest", gives("0" * 64), "happy-path", "0001.model.requested", "prompt_sha256"),
-    Mutation("offered tools", prompt, "first_prompt", then(lambda made: replace(made, tools=None)), "happy-path", "0001.model.requested", "tools"),
-    Mutation("charge", agent, "charge_of", more("cost_microusd"), "happy-path", "0001.model.responded", "cost_microusd"),
-    Mutation("charge of a failure", agent, "charge_of_failure", more("cost_microusd"), "throttled", "0001.model.failed", "cost_microusd"),
+    Mutation(
+        "new messages",
+        prompt,
+        "new_messages",
+        then(lambda made: made * 2),
+        "happy-path",
+        "0001.model.requested",
+        "messages",
+    ),
+    Mutation(
+        "covered events", Run, "unseen", prop(lambda seen: seen[1:]), "happy-path", "0001.model.requested", "covers"
+    ),
+    Mutation(
+        "reservation",
+        prompt,
+        "attempt_within",
+        more("microusd"),
+        "happy-path",
+        "0001.model.requested",
+        "reserved_microusd",
+    ),
+    Mutation(
+        "bound of tokens",
+        prompt,
+        "_sent_bytes",
+        then(lambda size: size + 1),
+        "happy-path",
+        "0001.model.requested",
+        "sent_bytes",
+    ),
+    Mutation(
+        "digest of prompts",
+        prompt,
+        "prompt_digest",
+        gives("0" * 64),
+        "happy-path",
+        "0001.model.requested",
+        "prompt_sha256",
+    ),
+    Mutation(
+        "offered tools",
+        prompt,
+        "first_prompt",
+        then(lambda made: replace(made, tools=None)),
+        "happy-path",
+        "0001.model.requested",
+        "tools",
+    ),
+    Mutation(
+        "charge", agent, "charge_of", more("cost_microusd"), "happy-path", "0001.model.responded", "cost_microusd"
+    ),
+    Mutation(
+        "charge of a failure",
+        agent,
+        "charge_of_failure",
+        more("cost_microusd"),
+        "throttled",
+        "0001.model.failed",
+        "cost_microusd",
+    ),
     Mutation("loop signals", agent, "loop_signals", gives(()), "loop", "0002.model.responded", "despair"),
-    Mutation("check of answers", decision, "check_answer", then(lambda read: replace(read, complaints=())), "invents-a-number", "0002.model.responded", "decision"),
+    Mutation(
+        "check of answers",
+        decision,
+        "check_answer",
+        then(lambda read: replace(read, complaints=())),
+        "invents-a-number",
+        "0002.model.responded",
+        "decision",
+    ),
     Mutation("attempts at a turn", ask, "MAX_ATTEMPTS", lambda _: 1, "throttled", "0001.plan.decided"),
     Mutation("successor", Run, "successor", gives(Planner.PERSON), "fallback", "0001.plan.decided", "decision.to"),
     Mutation("grounding", executor, "RULES", without("grounded"), "invents-an-order", "0001.call.1.refused"),
     Mutation("approval", executor, "RULES", without("approved"), "approval", "0002.call.1.approval_needed"),
     Mutation("loops of calls", executor, "RULES", without("not_looping"), "loop", "0003.call.1.settled"),
-    Mutation("binding", approval, "arguments_sha256", gives("0" * 64), "approval", "0002.call.1.approval_needed", "binding"),
-    Mutation("reasons to ask", approval, "why_a_person_must_approve", then(lambda why: [*why, "more"] if why else why), "approval", "0002.call.1.approval_needed", "why"),
-    Mutation("sources of values", effect, "sources_of_values", gives({}), "happy-path", "0001.call.1.settled", "grounded"),
-    Mutation("undo before the effect", effect, "planned_undo", gives(None), "happy-path", "0002.call.1.intended", "undo"),
-    Mutation("undo of the effect", effect, "with_undo", lambda _: lambda attempt, outcome: replace(outcome, undo_made=True), "happy-path", "0002.call.1.settled", "undo"),
-    Mutation("policy of a rollback", Playbook, "on_rollback", gives(OnRollback.KEEP), "happy-path", "0002.call.1.intended", "on_rollback"),
+    Mutation(
+        "binding", approval, "arguments_sha256", gives("0" * 64), "approval", "0002.call.1.approval_needed", "binding"
+    ),
+    Mutation(
+        "reasons to ask",
+        approval,
+        "why_a_person_must_approve",
+        then(lambda why: [*why, "more"] if why else why),
+        "approval",
+        "0002.call.1.approval_needed",
+        "why",
+    ),
+    Mutation(
+        "sources of values", effect, "sources_of_values", gives({}), "happy-path", "0001.call.1.settled", "grounded"
+    ),
+    Mutation(
+        "undo before the effect", effect, "planned_undo", gives(None), "happy-path", "0002.call.1.intended", "undo"
+    ),
+    Mutation(
+        "undo of the effect",
+        effect,
+        "with_undo",
+        lambda _: lambda attempt, outcome: replace(outcome, undo_made=True),
+        "happy-path",
+        "0002.call.1.settled",
+        "undo",
+    ),
+    Mutation(
+        "policy of a rollback",
+        Playbook,
+        "on_rollback",
+        gives(OnRollback.KEEP),
+        "happy-path",
+        "0002.call.1.intended",
+        "on_rollback",
+    ),
     Mutation("order of undos", Run, "to_undo", prop(lambda left: left[::-1]), "gives-up", "0004.plan.decided"),
-    Mutation("effects of the ending", run_module, "effects", gives(Effects.UNDONE), "happy-path", "9999.run.ended", "effects"),
-    Mutation("cost of the run", Run, "usage", prop(lambda used: replace(used, spent_microusd=used.spent_microusd + 1)), "happy-path", "9999.run.ended", "spent_microusd"),
-    Mutation("marks of the evidence", vouching, "mark_of", gives(b"0" * 32), "happy-path", "9999.run.ended", "evidence"),
-    Mutation("settled charge", settle, "charge", then(lambda owed: owed - 1), "happy-path", "9999.run.settled", "charged_microusd"),
+    Mutation(
+        "effects of the ending", run_module, "effects", gives(Effects.UNDONE), "happy-path", "9999.run.ended", "effects"
+    ),
+    Mutation(
+        "cost of the run",
+        Run,
+        "usage",
+        prop(lambda used: replace(used, spent_microusd=used.spent_microusd + 1)),
+        "happy-path",
+        "9999.run.ended",
+        "spent_microusd",
+    ),
+    Mutation(
+        "marks of the evidence", vouching, "mark_of", gives(b"0" * 32), "happy-path", "9999.run.ended", "evidence"
+    ),
+    Mutation(
+        "settled charge",
+        settle,
+        "charge",
+        then(lambda owed: owed - 1),
+        "happy-path",
+        "9999.run.settled",
+        "charged_microusd",
+    ),
     Mutation("summary for people", Run, "summary", gives("?"), "escalation", "0005.escalation.opened", "summary"),
-    Mutation("id of an escalation", people_open, "escalation_id_of", gives("esc-1"), "escalation", "0005.escalation.opened", "escalation_id"),
-    Mutation("renewed time", approval, "renewed", then(lambda until: until | {"agent_until_ms": 1}), "nobody-approves", "0002.call.1.approval_answered", "agent_until_ms"),
-)  # fmt: skip
+    Mutation(
+        "id of an escalation",
+        people_open,
+        "escalation_id_of",
+        gives("esc-1"),
+        "escalation",
+        "0005.escalation.opened",
+        "escalation_id",
+    ),
+    Mutation(
+        "renewed time",
+        approval,
+        "renewed",
+        then(lambda until: until | {"agent_until_ms": 1}),
+        "nobody-approves",
+        "0002.call.1.approval_answered",
+        "agent_until_ms",
+    ),
+)
 #: Of the gate; the others are deep: FULL=1 plays them all.
 GATE = ("covered events", "charge", "grounding", "order of undos", "marks of the evidence")
 

@@ -31,10 +31,10 @@ _WRITES |= {name for name in _ARGUMENTS if name.startswith("update_")}
 
 
 def _tool(name: str, arguments: str) -> Tool:
-    fields: dict[str, Any] = {one: (JsonValue, None) for one in arguments.split()}
+    fields: dict[str, Any] = dict.fromkeys(arguments.split(), (JsonValue, None))
     model = create_model(name, __config__=ConfigDict(extra="forbid", frozen=True), **fields)
 
-    def call(args: BaseModel, ctx: ToolContext) -> JsonValue:
+    def call(args: BaseModel, ctx: ToolContext) -> JsonValue:  # noqa: ARG001  as every tool has it
         status, value = OUTCOMES.get((str(ctx.request.context["conversation"]), ctx.turn, ctx.index), ("failed", "?"))
         if status != "ok":
             raise ToolFailed(str(value))

@@ -194,6 +194,7 @@ class _TimelineOf:
             requested_by=(opened and opened.requested_by) or "",
             agent=opened.agent if opened else "",
             model=opened.model if opened else "",
+            made_of=dict(opened.made_of) if opened else {},
             opened_at=opened_at,
             ended_at=ended_at,
             duration_ms=_between(opened_at, ended_at or max(event.at for event in run)),

@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from ballast.contracts import RunRequest
 from ballast.contracts.wire import canonical, complaints
 from ballast.errors import InvalidInput
@@ -94,8 +96,8 @@ def read_text(text: str, source: str) -> Iterator[ExportedRun]:
         yield _made("", _events(first, source), source=source, whole=False)
     else:
         raise InvalidInput(
-            f"{source}: is no exported run. `ballast trace RUN --export` writes one; pages of GET /runs/{{run_id}}/events "
-            "and saved runs are read as well."
+            f"{source}: is no exported run. `ballast trace RUN --export` writes one; pages of "
+            "GET /runs/{run_id}/events and saved runs are read as well."
         )
 
 
@@ -166,15 +168,16 @@ def _events(lines: Iterable[Any], source: str, run_id: str = "") -> tuple[Event,
         try:
             event = Event.model_validate({"run_id": line.get("run_id") or run_id or _UNKNOWN, **known})
             found.append(event.with_stored({str(name): str(value) for name, value in beside.items()}))
-        except ValueError as problem:
-            why = complaints(problem) if hasattr(problem, "errors") else str(problem)
-            raise InvalidInput(f"{source}: event {number}: {why}.") from None
+        except ValidationError as problem:
+            raise InvalidInput(f"{source}: event {number}: {complaints(problem)}.") from None
         except AttributeError:
             raise InvalidInput(f"{source}: event {number}: stored: must be an object of texts.") from None
     return tuple(sorted(found, key=order))
 
 
-def _made(run_id: str, events: tuple[Event, ...], *, title: str = "", source: str = "", whole: bool = True) -> ExportedRun:
+def _made(
+    run_id: str, events: tuple[Event, ...], *, title: str = "", source: str = "", whole: bool = True
+) -> ExportedRun:
     if not events:
         raise InvalidInput(f"{source}: a run without an event.")
     known = run_id or next((one.run_id for one in events if one.run_id != _UNKNOWN), "") or _named(events)
@@ -251,7 +254,6 @@ def _items(items: Iterable[Any], source: str, payload: Callable[[str], bytes | N
 
 def _with_bytes(wire: Mapping[str, Any]) -> dict[str, Any]:
     """Return an item of a file, whose binary values are base64."""
-    import base64
 
     return {
         name: {"B": base64.b64decode(one["B"])} if isinstance(one, Mapping) and "B" in one else one
