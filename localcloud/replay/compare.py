@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from ballast.log.event import Event
+from ballast.log.events import ModelResponded
 from ballast.masking import MASK
 from localcloud.replay.lane import Difference
 
@@ -89,6 +90,8 @@ OF_SEALED: Mapping[str, tuple[str, ...]] = {
     "model.responded": ("cost_microusd", "usage_disbelieved"),
 }
 
+#: The field of the loop signals, by the name that it has in the log.
+_LOOPS = str(ModelResponded.model_fields["loop_signals"].alias)
 #: Who decides about a field, by kind of event and field ("" is any other): the first place to look.
 _CAUSES: Mapping[str, Mapping[str, str]] = {
     "run.opened": {"limits": "the playbook's limits", "lease": "the lease of the run's ceiling", "": "admission"},
@@ -107,7 +110,7 @@ _CAUSES: Mapping[str, Mapping[str, str]] = {
         "price_version": "the prices",
         "sent_as": "the model's card",
         "prompt_sha256": "the digest of the prompt and of every event before it",
-        "despair": "the loop detector",
+        _LOOPS: "the loop detector",
         "passed_over": "the models that are passed over",
         "": "the agent's next attempt",
     },
@@ -115,7 +118,7 @@ _CAUSES: Mapping[str, Mapping[str, str]] = {
         "decision": "the decision that follows from the completion",
         "cost_microusd": "the prices",
         "cache_saved_microusd": "the prices of the cache",
-        "despair": "the loop detector",
+        _LOOPS: "the loop detector",
         "refused_answer": "the check of the answer",
         "parallel": "the tools that may run side by side",
         "": "the reading of the completion",

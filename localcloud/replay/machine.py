@@ -1,13 +1,12 @@
 """The machine that plays recorded runs: the template's handlers and state machine, with the oracle at their edges.
 
 One machine serves one lane, for any number of runs, one after the other. Everything that a handler builds once (its
-playbook, its clients) is built once here too. A machine replaces a few names while it is open (``_Seams``), so a
+playbook, its clients) is built once here too. A machine replaces a few names while it is open (``seams``), so a
 process can have one at a time.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
@@ -21,40 +20,33 @@ from typing import Any, Self
 
 import yaml
 
-from ballast import errors
-from ballast.attachments.store import Attachments
-from ballast.breaker_reader import Breakers
-from ballast.errors import AttemptInProgress, LogCorrupt, ProcessEnds
+from ballast.errors import LogCorrupt, ProcessEnds
 from ballast.log.event import GARBLED
-from ballast.log.run_log import RunLog
-from ballast.money import TokenCounts
-from ballast.moves_table import MovesTable
-from ballast.playbook import Playbook, Tool, ToolFailed, load_playbook
+from ballast.playbook import Tool, ToolFailed, load_playbook
 from ballast.playbook.load import playbook_in
 from ballast.runtime import Runtime
-from ballast.table import Put, Table, Update
 from localcloud.clock import NOON
 from localcloud.functions import Function, Handler, imported_handler
 from localcloud.moto_seams.jsonata import jsonata_clock
-from localcloud.moto_seams.replaced import replaced
-from localcloud.replay.book import Book, Died, Diverged, RecordEnds, ReplayedLog
 from localcloud.replay.lane import Difference, Ending, Lane, Replayed
-from localcloud.replay.oracle import Failed, Oracle, Ran, amounts_moved, further, reply_of
+from localcloud.replay.oracle import Oracle, amounts_moved, further
+from localcloud.replay.playing import Died, Diverged, Playing, RecordEnds, ReplayedLog
 from localcloud.replay.recorded import RecordedRun, is_persons
 from localcloud.replay.sealed import SealedForm
-from localcloud.replay.tables import MemoryTable, Tables
+from localcloud.replay.seams import Seams, Services
+from localcloud.replay.tables import Tables
 from localcloud.stepfunctions.states import Execution, Interpreter, StateFailed, Stopped, check
 from localcloud.template import load_template
 
 #: Written after the ending, by people, by an operator, or by work that nobody waited for.
 _AFTERWARDS = ("model.responded", "model.failed", "run.corrected", "run.feedback")
-#: Invocations of one run; more of them mean that the replay goes round in circles.
+#: Invocations of one run; more of them mean that the replay comes to no end.
 _MOST_INVOCATIONS = 20_000
 _SUBSTITUTED = re.compile(r"\$\{(\w+?)(?:Arn)?\}")
 _ROOM_USD = "1000000000"
 
 
-class _Circles(ProcessEnds):
+class _Endless(ProcessEnds):
     """The replay does not come to an end."""
 
 
@@ -68,9 +60,9 @@ class Machine:
         self._template = template or ROOT / "template.yaml"
         self._stack = ExitStack()
         self.log, self.tables = ReplayedLog(), Tables()
-        self.book: Book
+        self.playing: Playing
         self.oracle: Oracle
-        self._invocation: _Invocation | None = None
+        self.invocation: Invocation | None = None
         self._forms: dict[str, SealedForm] = {}
 
     def __enter__(self) -> Self:
@@ -98,8 +90,8 @@ class Machine:
         self._functions = {}
         for name in set(re.findall(r"\b[A-Z]\w+Function\b", json.dumps(definition))) | {"SettleFunction"}:
             self._functions[name] = _Deployed.of(name, resources[name]["Properties"], self)
-        stack.enter_context(jsonata_clock(lambda: self.book.now))
-        seams = _Seams(self, stack)
+        stack.enter_context(jsonata_clock(lambda: self.playing.now))
+        seams = Seams(self, stack)
         for one in self._functions.values():
             seams.of_module(one.module, lambda *_, **__: played)
         seams.of_the_layer()
@@ -123,12 +115,12 @@ class Machine:
         return played
 
     def _play(self, recorded: RecordedRun, moved: Mapping[tuple[int, int], int]) -> Replayed:
-        self.book = self.log.book = Book(recorded)
-        self.oracle = Oracle(self.book, moved)
+        self.playing = self.log.playing = Playing(recorded)
+        self.oracle = Oracle(self.playing, moved)
         self.tables.clear()
         self._count = 0
         for form in self._forms.values():
-            form.begin(recorded.events if self.book.is_sealed else None)
+            form.begin(recorded.events if self.playing.is_sealed else None)
         for one in self._functions.values():
             one.forget()
         try:
@@ -136,25 +128,25 @@ class Machine:
         except Diverged as diverged:
             difference = diverged.difference
         except RecordEnds as ends:
-            self.book.note(str(ends))
+            self.playing.note(str(ends))
             difference = None
-        except (LookupError, LogCorrupt, _Circles, *GARBLED) as problem:
-            self.book.note(f"it cannot be replayed: {type(problem).__name__}: {problem}")
+        except (LookupError, LogCorrupt, _Endless, *GARBLED) as problem:
+            self.playing.note(f"it cannot be replayed: {type(problem).__name__}: {problem}")
             return self._result(recorded, None, Ending.NOT_REPLAYED)
         ending = Ending.SAME if difference is None else Ending.DIFFERENT
         return self._result(recorded, difference, ending)
 
     def _result(self, recorded: RecordedRun, difference: Difference | None, ending: Ending) -> Replayed:
-        book = self.book
+        playing = self.playing
         return Replayed(
             run_id=recorded.run_id,
-            events=book.run,
+            events=playing.run,
             ending=ending,
             difference=difference,
-            checked=len(book.checked),
-            put_in=len(book.put_in),
-            unchecked=dict(book.unchecked),
-            notes=tuple(book.notes),
+            checked=len(playing.checked),
+            put_in=len(playing.put_in),
+            unchecked=dict(playing.unchecked),
+            notes=tuple(playing.notes),
         )
 
     def _played_whole(self, recorded: RecordedRun) -> Difference | None:
@@ -164,7 +156,7 @@ class Machine:
         if execution.status != "SUCCEEDED":
             self._settle_from_outside(recorded, execution)
         self._put_in_late()
-        return self.book.missing()
+        return self.playing.missing()
 
     def _settle_from_outside(self, recorded: RecordedRun, execution: Execution) -> None:
         """Let the rule about the execution's status settle the run, as the record says that it ended."""
@@ -183,9 +175,9 @@ class Machine:
 
     def _put_in_late(self) -> None:
         """Put in what people and processes wrote after the ending."""
-        for event in self.book.left:
+        for event in self.playing.left:
             if is_persons(event) or event.name in _AFTERWARDS:
-                self.book.put(event)
+                self.playing.put(event)
 
     # Functions
 
@@ -194,10 +186,10 @@ class Machine:
         function = self._functions[name]
         self._count += 1
         if self._count > _MOST_INVOCATIONS:
-            raise _Circles(f"more than {_MOST_INVOCATIONS} invocations")
-        self._invocation = invocation = _Invocation.of(self, name, payload, self._count)
+            raise _Endless(f"more than {_MOST_INVOCATIONS} invocations")
+        self.invocation = invocation = Invocation.of(self, name, payload, self._count)
         invocation.begin(self)
-        context = _Context(function, invocation.request_id, self.book)
+        context = _Context(function, invocation.request_id, self.playing)
         try:
             result = function.handler(json.loads(json.dumps(payload)), context, runtime=function.runtime)
             return json.loads(json.dumps(result, allow_nan=False))
@@ -266,8 +258,8 @@ class _Deployed:
         handler = imported_handler(found)
         runtime = Runtime(
             environ,
-            session=_Services(machine),
-            clock=lambda: machine.book.now,
+            session=Services(machine),
+            clock=lambda: machine.playing.now,
             stdout=io.StringIO(),
         )
         module = sys.modules[properties["Handler"].rpartition(".")[0]]
@@ -312,19 +304,19 @@ class _Context:
 
     memory_limit_in_mb, function_version = "512", "$LATEST"
 
-    def __init__(self, function: _Deployed, request_id: str, book: Book) -> None:
+    def __init__(self, function: _Deployed, request_id: str, playing: Playing) -> None:
         self.function_name = self.invoked_function_arn = function.name
         self.log_group_name = self.log_stream_name = function.name
         self.aws_request_id = request_id
-        self._book, self._deadline = book, book.now + timedelta(seconds=function.timeout_s)
+        self._playing, self._deadline = playing, playing.now + timedelta(seconds=function.timeout_s)
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the function is cut."""
-        return max(0, int((self._deadline - self._book.now).total_seconds() * 1000))
+        return max(0, int((self._deadline - self._playing.now).total_seconds() * 1000))
 
 
 @dataclass
-class _Invocation:
+class Invocation:
     """One invocation: what of the record it is about, and its id."""
 
     function: str
@@ -334,10 +326,10 @@ class _Invocation:
     request_id: str
 
     @classmethod
-    def of(cls, machine: Machine, name: str, payload: Any, number: int) -> _Invocation:
+    def of(cls, machine: Machine, name: str, payload: Any, number: int) -> Invocation:
         turn, index = payload.get("turn"), payload.get("index")
         made = cls(name, payload, turn, index, f"replay-{number}")
-        of_mine = machine.book.ahead(lambda one: made.writes(one) and "invocation" in one.body)
+        of_mine = machine.playing.ahead(lambda one: made.writes(one) and "invocation" in one.body)
         if of_mine is not None:
             made.request_id = str(of_mine.body["invocation"])
         return made
@@ -363,10 +355,10 @@ class _Invocation:
 
     def begin(self, machine: Machine) -> None:
         """Set the clock, and fail where the record shows that the invocation failed."""
-        book, oracle = machine.book, machine.oracle
-        ahead = book.ahead(self.writes)
+        playing, oracle = machine.playing, machine.oracle
+        ahead = playing.ahead(self.writes)
         if ahead is not None:
-            book.wait_until(ahead)
+            playing.wait_until(ahead)
             self._before_the_deadline(machine, ahead)
             self._at_the_reading(machine, ahead)
         if self.function == "ExecutorFunction" and self.turn is not None and self.index is not None:
@@ -385,19 +377,19 @@ class _Invocation:
     @staticmethod
     def _before_the_deadline(machine: Machine, ahead: Any) -> None:
         """A model was asked, so the agent's time was not over when the agent looked."""
-        book = machine.book
-        if ahead.name != "model.requested" or not book.run.is_open:
+        playing = machine.playing
+        if ahead.name != "model.requested" or not playing.run.is_open:
             return
-        until = datetime.fromtimestamp((book.run.opening.agent_until_ms - 1) / 1000, tz=book.now.tzinfo)
-        book.now = min(book.now, until)
+        until = datetime.fromtimestamp((playing.run.opening.agent_until_ms - 1) / 1000, tz=playing.now.tzinfo)
+        playing.now = min(playing.now, until)
 
     @staticmethod
     def _at_the_reading(machine: Machine, ahead: Any) -> None:
         """Nobody answered: the executor's own table has that event too, with the same reading of the clock."""
         until_ms = ahead.body.get("deadline_ms")
-        if ahead.name == "call.approval_answered" and until_ms is not None and machine.book.run.is_open:
-            began_s = until_ms / 1000 - machine.book.run.opening.limits.deadline_s
-            machine.book.now = datetime.fromtimestamp(began_s, tz=machine.book.now.tzinfo)
+        if ahead.name == "call.approval_answered" and until_ms is not None and machine.playing.run.is_open:
+            began_s = until_ms / 1000 - machine.playing.run.opening.limits.deadline_s
+            machine.playing.now = datetime.fromtimestamp(began_s, tz=machine.playing.now.tzinfo)
 
 
 class _Workflow:
@@ -411,10 +403,10 @@ class _Workflow:
         return self._now
 
     def entered(self, state: str) -> None:
-        self._now = self._machine.book.now
+        self._now = self._machine.playing.now
 
     def pause(self, seconds: float) -> None:
-        self._machine.book.pause(seconds)
+        self._machine.playing.pause(seconds)
 
     def side_by_side(self, work: Sequence[Callable[[], Any]], at_once: int) -> list[Any]:
         return [one() for one in work]
@@ -432,288 +424,8 @@ class _Workflow:
         try:
             return self._machine.oracle.answer(token)
         except Stopped:
-            self._machine.book.note("the execution was stopped while it waited for a person")
+            self._machine.playing.note("the execution was stopped while it waited for a person")
             raise
 
     def answered(self, token: str) -> Any:
         return None
-
-
-class _Services:
-    """A session whose clients take what the functions send: events, messages, files."""
-
-    region_name: str
-
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self.region_name = machine.lane.region
-
-    def client(self, service: str, **_: Any) -> Any:
-        """Return a client of ``service``: itself."""
-        return self
-
-    def put_events(self, **sent: Any) -> Mapping[str, Any]:
-        """Take events."""
-        return {"FailedEntryCount": 0, "Entries": [{"EventId": "replay"}]}
-
-    def send_message(self, **sent: Any) -> Mapping[str, Any]:
-        """Take a message. A reply fails where the record says so."""
-        replied = self._machine.book.recorded.by_seq.get("9999.run.replied")
-        if "ballast-reply" in sent["QueueUrl"] and replied is not None and replied.body.get("error"):
-            raise errors.SettingInvalid("as recorded")
-        return {}
-
-
-class _Once:
-    """At most one run of an effect under its key, in the form in which Powertools records it."""
-
-    def __init__(self, machine: Machine, table: MemoryTable) -> None:
-        self._machine, self._table = machine, table
-
-    def run(self, key: str, effect: Callable[[], dict[str, Any]], context: Any) -> dict[str, Any]:
-        """As ``Once.run`` of the executor."""
-        now_ms = int(self._machine.book.now.timestamp() * 1000)
-        place = {"id": f"call#{hashlib.sha256(json.dumps(key).encode()).hexdigest()}"}
-        there = self._table.get(place)
-        if there is not None and there["status"] == "COMPLETED":
-            found: dict[str, Any] = json.loads(there["data"])
-            return found
-        if there is not None and there["in_progress_expiry"] > now_ms:
-            raise AttemptInProgress(f"{key}: another attempt at this call has not ended; try again.")
-        lease = {"status": "INPROGRESS", "in_progress_expiry": now_ms + context.get_remaining_time_in_millis()}
-        self._table.write(Put({**place, **lease}))
-        try:
-            outcome = effect()
-        except ProcessEnds:
-            raise
-        except Exception:
-            self._table.delete(place)
-            raise
-        done = {"status": "COMPLETED", "data": json.dumps(outcome)}
-        self._table.write(Update(place, set=done))
-        return outcome
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A tool that is about to run, or a ``verify`` that is about to be asked."""
-
-    tool: Tool
-    context: Any
-
-    @property
-    def at(self) -> tuple[int, int]:
-        """The position of the call."""
-        return self.context.turn, self.context.index
-
-
-class _Downstreams:
-    """What the tools reach: nothing."""
-
-    def ready(self, tool: Tool, args: Any, context: Any) -> _Asked:
-        """Return what ``run_tool`` takes."""
-        return _Asked(tool, context)
-
-
-class _Seams:
-    """The names that are replaced while a machine is open. A name that is gone raises ``SeamBroken``."""
-
-    def __init__(self, machine: Machine, stack: ExitStack) -> None:
-        self._machine, self._stack = machine, stack
-
-    def _put(self, owner: Any, name: str, value: Any) -> None:
-        self._stack.enter_context(replaced(owner, name, value))
-
-    def of_the_layer(self) -> None:
-        """The log, the tables, the breaker, the moves: one for all functions."""
-        machine = self._machine
-        self._put(RunLog, "of", classmethod(lambda cls, *_, **__: machine.log))
-        self._put(Table, "of", classmethod(lambda cls, runtime, name, variable: machine.tables.table(name, variable)))
-        self._put(Breakers, "current_mode", lambda *_, **__: self._mode())
-        reserve = vars(MovesTable)["reserve"]
-
-        def reserved(table: MovesTable, move: Any, by: str, ceilings: Any) -> Any:
-            refused = machine.oracle.refused_move((move.turn, move.index))
-            if refused is not None:
-                raise refused
-            return reserve(table, move, by, ceilings)
-
-        counted = vars(MovesTable)["moved"]
-
-        def moved(table: MovesTable, move: Any) -> dict[tuple[str, str], int]:
-            others = machine.oracle.moved_by_others((move.turn, move.index))
-            own = move.places[0]
-            return {place: micro + (others if place != own else 0) for place, micro in counted(table, move).items()}
-
-        self._put(MovesTable, "reserve", reserved)
-        self._put(MovesTable, "moved", moved)
-        self._put(Attachments, "checked", lambda store, tenant, run_id, one: self._file(one))
-
-    def _mode(self) -> Any:
-        machine, invocation = self._machine, self._machine._invocation
-        turn = invocation.turn if invocation is not None and invocation.function == "AgentFunction" else None
-        return machine.oracle.mode(machine.playbook.in_region(machine.lane.region), turn)
-
-    def _file(self, one: Any) -> Any:
-        from ballast.folds.calls import kept_files
-
-        opened = self._machine.book.recorded.opened
-        known = kept_files(opened.attachments) if opened is not None else ()
-        return next(kept for kept in known if kept.name == one.name)
-
-    def of_module(self, module: ModuleType, load: Callable[..., Playbook]) -> None:
-        """Replace what the module of a handler uses."""
-        names = vars(module)
-        if "load_playbook" in names:
-            self._put(module, "load_playbook", load)
-        if "Converse" in names:
-            self._of_the_agent(module)
-        if "Once" in names:
-            self._of_the_executor(module)
-        if "Leases" in names:
-            self._of_leases(module)
-
-    def _of_leases(self, module: ModuleType) -> None:
-        machine = self._machine
-        kind = vars(module)["Leases"]
-        lease, extend = (vars(kind)[name] for name in ("lease", "extend"))
-
-        def leased(leases: Any, request: Any, microusd: int, **how: Any) -> Any:
-            refused = machine.oracle.admission()
-            if refused is not None:
-                error, message, opens_at = refused
-                raise getattr(errors, error)(message, opens_at=opens_at)
-            return lease(leases, request, microusd, **how)
-
-        def extended(leases: Any, held: Any, turn: int, microusd: int) -> Any:
-            error = machine.oracle.extension(turn)
-            if error is not None:
-                raise getattr(errors, error)("as recorded")
-            return extend(leases, held, turn, microusd)
-
-        if lease.__name__ == "lease":  # two functions have it
-            self._put(kind, "lease", leased)
-            self._put(kind, "extend", extended)
-
-    def _of_the_agent(self, module: ModuleType) -> None:
-        machine = self._machine
-        converse = sys.modules[vars(module)["Converse"].__module__]
-        agent = sys.modules[vars(module)["Agent"].__module__]
-        read = vars(agent)["read_completion"]
-        failure, circuit_open = vars(converse)["ModelFailure"], vars(converse)["CircuitOpen"]
-        usage_of = vars(sys.modules[read.__module__])["ReadUsage"]
-
-        class Model:
-            @classmethod
-            def of(cls, _runtime: Runtime, **_: Any) -> Model:
-                return cls()
-
-            def reply(self, request: Any, *, within_s: float) -> Any:
-                invocation = machine._invocation
-                assert invocation is not None
-                assert invocation.turn is not None
-                asked = machine.book.run.turn(invocation.turn)
-                attempt = sum(event.name == "model.requested" for event in asked.events)
-                found = machine.oracle.completion(invocation.turn, attempt)
-                if isinstance(found, Failed):
-                    raise failure(found.reason, found.again, found.charged, found.detail, found.retry_after_s)
-                return found
-
-        class Circuits:
-            @classmethod
-            def of(cls, _runtime: Runtime, _table: str) -> Circuits:
-                return cls()
-
-            def call(self, model_id: str, ask: Callable[[], Any]) -> Any:
-                invocation = machine._invocation
-                assert invocation is not None
-                assert invocation.turn is not None
-                if machine.oracle.circuit_is_open(invocation.turn, model_id):
-                    raise circuit_open(f"The circuit of {model_id} is open: it failed 5 times in a row.")
-                return ask()
-
-        def read_completion(event: Any, turn: int) -> Any:
-            completion = read(reply_of(event), turn)
-            fact = event.fact
-            tokens = None
-            if fact.input_tokens is not None:
-                hour = fact.cache_write_1h_tokens or 0
-                tokens = TokenCounts(
-                    input=fact.input_tokens,
-                    output=fact.output_tokens or 0,
-                    cache_read=fact.cache_read_tokens or 0,
-                    cache_write_5m=(fact.cache_write_tokens or 0) - hour,
-                    cache_write_1h=hour,
-                )
-            return replace(completion, usage=usage_of(tokens))
-
-        self._put(module, "Converse", Model)
-        self._put(module, "Circuits", Circuits)
-        self._put(module, "sleep", lambda seconds: None)
-        self._put(agent, "read_completion", read_completion)
-        self._put(agent, "with_content", lambda request, contents: request)
-
-    def _of_the_executor(self, module: ModuleType) -> None:
-        machine = self._machine
-        effects = sys.modules[vars(module)["Effects"].__module__]
-        outcome, doubt, nothing = (vars(effects)[name] for name in ("CallOutcome", "InDoubt", "NothingDone"))
-
-        class Once:
-            @classmethod
-            def of(cls, _runtime: Runtime, table_name: str) -> _Once:
-                return _Once(machine, machine.tables.table(table_name, "IDEMPOTENCY_TABLE"))
-
-        class Downstreams:
-            @classmethod
-            def of(cls, _runtime: Runtime, _table: str) -> _Downstreams:
-                return _Downstreams()
-
-        def ended(ran: Ran) -> Any:
-            match ran.kind:
-                case "doubt" | "answered":
-                    return doubt(ran.message, answered=ran.kind == "answered", cause=None)
-                case "nothing":
-                    return nothing(ran.message, cause=errors.RetryLater(ran.message))
-            settled = ran.settled
-            assert settled is not None
-            told = settled.model_fields_set
-            return outcome(
-                settled.status,
-                result=settled.result,
-                message=settled.message if "message" in told else None,
-                notice=settled.notice if "notice" in told else None,
-                defect=settled.defect,
-                left_out=settled.left_out,
-                attachments=tuple(settled.attachments),
-            )
-
-        def run_tool(tool: Tool, asked: _Asked, _cut: Any) -> Any:
-            ran = machine.oracle.run_of(asked.at, tool.name, writes=tool.effect == "write")
-            bill = asked.context.bill
-            bill.begun = True
-            if ran.settled is not None and ran.settled.cost_microusd is not None:
-                bill.reported = ran.settled.cost_microusd
-            return ended(ran)
-
-        def found(_tool: Tool, verify: Any, _cut: Any) -> Any:
-            ran = machine.oracle.verified(verify.__self__.attempt.at)
-            return None if ran is None else ended(ran)
-
-        attempt = sys.modules[vars(module)["History"].__module__]
-        ground = vars(attempt)["ground"]
-
-        def grounded(args: Any, *sources: Any, **how: Any) -> Any:
-            found = ground(args, *sources, **how)
-            invocation, hidden = machine._invocation, machine.hidden(args)
-            if not hidden or invocation is None or invocation.turn is None or invocation.index is None:
-                return found
-            return machine.oracle.grounding((invocation.turn, invocation.index), found, hidden)
-
-        self._put(attempt, "ground", grounded)
-        moves = sys.modules[vars(module)["MovesStore"].__module__]
-        # ``_moves_key`` gives the account itself, as it is recorded.
-        self._put(moves, "of_customer", lambda tenant, key: key)
-        self._put(module, "Once", Once)
-        self._put(module, "Downstreams", Downstreams)
-        self._put(effects, "run_tool", run_tool)
-        self._put(effects, "found", found)

@@ -1,7 +1,7 @@
-"""What came from outside a run, as its record tells: replies, outcomes, answers, modes and failures.
+"""Everything that came from outside a run, as its record tells: replies, outcomes, answers, modes and failures.
 
 The functions ask the oracle where they would ask a model, a tool, another run's money or a person. It answers for the
-position of the question (turn and attempt, turn and call), from the events that are not written yet.
+position that is asked about (turn and attempt, turn and call), from the events that are not written yet.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from ballast.log.keys import Key
 from ballast.money.breaker import CurrentMode, Mode
 from ballast.money.moves import units
 from ballast.playbook import Playbook
-from localcloud.replay.book import Book, Died, RecordEnds
 from localcloud.replay.lane import Replayed
+from localcloud.replay.playing import Died, Playing, RecordEnds
 from localcloud.replay.recorded import RecordedRun, is_persons
 from localcloud.stepfunctions.states import StateFailed, Stopped
 
@@ -83,8 +83,8 @@ class Failed:
 class Oracle:
     """Answers for one replay."""
 
-    def __init__(self, book: Book, moved: Mapping[Position, int] = {}) -> None:
-        self._book, self._recorded, self._moved = book, book.recorded.events, moved
+    def __init__(self, playing: Playing, moved: Mapping[Position, int] = {}) -> None:
+        self._playing, self._recorded, self._moved = playing, playing.recorded.events, moved
         #: What waits for a person: the coordinates, by task token.
         self.waiting: dict[str, Mapping[str, Any]] = {}
 
@@ -123,7 +123,9 @@ class Oracle:
         if opened.deadline_ms - at_ms >= whole_ms - 30_000:
             return {}
         seconds = -(-(opened.deadline_ms - at_ms) // 1000)
-        came = datetime.fromtimestamp(opened.deadline_ms / 1000, tz=self._book.now.tzinfo) - timedelta(seconds=seconds)
+        came = datetime.fromtimestamp(opened.deadline_ms / 1000, tz=self._playing.now.tzinfo) - timedelta(
+            seconds=seconds
+        )
         return {"entered_at": came.isoformat(), "answer_within_s": seconds}
 
     def admission(self) -> tuple[str, str, str | None] | None:
@@ -167,7 +169,7 @@ class Oracle:
         return opened.request.get("intent") if opened is not None else None
 
     def _next_attempt(self, turn: int) -> ModelRequested | None:
-        event = self._book.ahead(lambda one: one.turn == turn and one.name == ModelRequested.NAME)
+        event = self._playing.ahead(lambda one: one.turn == turn and one.name == ModelRequested.NAME)
         return event.fact if event is not None and isinstance(event.fact, ModelRequested) else None
 
     def _attempts_left(self, turn: int) -> bool:
@@ -189,15 +191,15 @@ class Oracle:
 
         Raises ``Died`` and ``StateFailed`` where the record shows that nobody waited for it.
         """
-        responded = self._book.ahead(lambda one: one.turn == turn and one.name == ModelResponded.NAME)
+        responded = self._playing.ahead(lambda one: one.turn == turn and one.name == ModelResponded.NAME)
         fact = responded.fact if responded is not None else None
         mine = isinstance(fact, ModelResponded) and fact.attempt == attempt
         if responded is not None and mine and not self._is_late(responded):
-            self._book.wait_until(responded)
+            self._playing.wait_until(responded)
             return responded
-        failed = self._book.ahead(lambda one: one.seq == ModelFailed.key(turn, attempt))
+        failed = self._playing.ahead(lambda one: one.seq == ModelFailed.key(turn, attempt))
         if failed is not None and not self._is_late(failed):
-            self._book.wait_until(failed)
+            self._playing.wait_until(failed)
             return self._failed(failed, turn)
         raise self._cut(turn, "a model call")
 
@@ -218,21 +220,21 @@ class Oracle:
 
     def _is_late(self, event: Event) -> bool:
         """Whether the run had gone on without the event when it was written."""
-        later = (one for one in self._book.left if one.turn > event.turn and not is_persons(one))
+        later = (one for one in self._playing.left if one.turn > event.turn and not is_persons(one))
         return any(one.at < event.at for one in later if one.name in ("plan.decided", "escalation.opened", "run.ended"))
 
     def _cut(self, turn: int, what: str) -> BaseException:
         """Return why nobody waited for what a planner does in that turn."""
-        later = self._book.ahead(lambda one: one.turn == turn and one.name == ModelRequested.NAME)
+        later = self._playing.ahead(lambda one: one.turn == turn and one.name == ModelRequested.NAME)
         if later is not None:
-            self._book.note(f"a process died during {what} of turn {turn}")
+            self._playing.note(f"a process died during {what} of turn {turn}")
             return Died()
         return self.taken_over(turn) or self.stopped() or Died()
 
     def taken_over(self, turn: int) -> StateFailed | None:
         """Return the error by which the workflow replaced the planner of that turn, if the record shows one."""
-        event = self._book.ahead(lambda one: one.turn > turn and bool(one.body.get("handed_over")))
-        follows = self._book.ahead(lambda one: one.turn > turn and not is_persons(one))
+        event = self._playing.ahead(lambda one: one.turn > turn and bool(one.body.get("handed_over")))
+        follows = self._playing.ahead(lambda one: one.turn > turn and not is_persons(one))
         if event is None or follows is None or event.turn > turn + 2:
             return None
         cut = event.body["handed_over"]
@@ -242,9 +244,9 @@ class Oracle:
 
     def stopped(self) -> BaseException | None:
         """Return the end of the execution, if nothing but the run's ending is left of the record."""
-        if not self._book.only_the_end_is_left:
+        if not self._playing.only_the_end_is_left:
             return None
-        if not self._book.left:
+        if not self._playing.left:
             return RecordEnds("the record ends here")
         return Stopped()
 
@@ -265,7 +267,7 @@ class Oracle:
 
     def executor_failed(self, turn: int) -> StateFailed | None:
         """Return the error by which a call of that turn was given up without an event, if the record shows it."""
-        follows = self._book.ahead(lambda one: one.turn > turn)
+        follows = self._playing.ahead(lambda one: one.turn > turn)
         cut = follows.body.get("handed_over") if follows is not None and follows.turn == turn + 1 else None
         if not isinstance(cut, Mapping) or cut.get("reason") != ExitReason.EXECUTOR_FAILED:
             return None
@@ -303,11 +305,11 @@ class Oracle:
                     words = fact.message.removeprefix(end).removesuffix(" Nothing was done.")
                     return Ran("nothing", words)
                 if follows is not None:
-                    self._book.wait_until(follows)
+                    self._playing.wait_until(follows)
                 return Ran("outcome", settled=fact)
         if (stopped := self.stopped()) is not None:
             raise stopped
-        self._book.note(f"a process died while {tool} ran in turn {at[0]}")
+        self._playing.note(f"a process died while {tool} ran in turn {at[0]}")
         raise Died
 
     def verified(self, at: Position) -> Ran | None:
@@ -324,14 +326,14 @@ class Oracle:
         return None
 
     def _of_call(self, at: Position) -> Iterator[Event]:
-        return (one for one in self._book.left if one.name.startswith("call.") and (one.turn, one.index) == at)
+        return (one for one in self._playing.left if one.name.startswith("call.") and (one.turn, one.index) == at)
 
     def precondition(self, at: Position) -> Any:
         """Return what the tool's precondition read, as the next binding of the call has it."""
         for event in self._of_call(at):
             if isinstance(event.fact, ApprovalNeeded | ApprovalVoid) and event.fact.binding is not None:
                 return event.fact.binding.get("precondition")
-        rounds = self._book.run.approvals(*at)
+        rounds = self._playing.run.approvals(*at)
         needed = rounds[-1].needed if rounds else None
         return (needed.binding or {}).get("precondition") if needed is not None else None
 
@@ -357,7 +359,7 @@ class Oracle:
     def moved_by_others(self, at: Position) -> int:
         """Return what other runs are taken to have moved of the business's money when the call was looked at."""
         if at in self._moved:
-            self._book.note(f"other runs are taken to have moved {units(self._moved[at])} before turn {at[0]}")
+            self._playing.note(f"other runs are taken to have moved {units(self._moved[at])} before turn {at[0]}")
         return self._moved.get(at, 0)
 
     # People
@@ -371,10 +373,10 @@ class Oracle:
         turn, index, number = asked["turn"], int(asked.get("index") or 0), asked.get("round", 1)
         if asked["kind"] == "approval":
             return self._approval(turn, index, number)
-        found = self._book.ahead(lambda one: one.seq == EscalationAnswered.key(turn))
+        found = self._playing.ahead(lambda one: one.seq == EscalationAnswered.key(turn))
         if found is None:
             raise self._nobody()
-        self._book.put(found)
+        self._playing.put(found)
         answered = found.fact
         assert isinstance(answered, EscalationAnswered)
         return {
@@ -385,17 +387,17 @@ class Oracle:
 
     def _approval(self, turn: int, index: int, number: int) -> Any:
         seq = ApprovalAnswered.key(turn, index, number)
-        decided = self._book.ahead(lambda one: one.seq == seq)
+        decided = self._playing.ahead(lambda one: one.seq == seq)
         given = [
             one for one in self._of_call((turn, index)) if one.name == "call.approval_given" and one.round == number
         ]
         for one in given:
-            self._book.put(one)
+            self._playing.put(one)
         if decided is None or not is_persons(decided):
             if decided is not None or self._of_this_call((turn, index)):
                 raise StateFailed("States.Timeout")
             raise self._nobody()
-        self._book.put(decided)
+        self._playing.put(decided)
         return {}
 
     def _of_this_call(self, at: Position) -> bool:
@@ -404,9 +406,9 @@ class Oracle:
     def _nobody(self) -> BaseException:
         ended = self._recorded.ending
         status = getattr(ended, "status", None)
-        if status in ("aborted", "timed_out") and self._book.only_the_end_is_left:
+        if status in ("aborted", "timed_out") and self._playing.only_the_end_is_left:
             return Stopped()
-        if not self._book.left:
+        if not self._playing.left:
             return RecordEnds("the record ends here: the run waits for a person")
         return StateFailed("States.Timeout")
 

@@ -1,4 +1,4 @@
-"""A recorded run, and the questions that a replay asks it. Pure."""
+"""A recorded run, as a replay reads it. Pure."""
 
 from __future__ import annotations
 

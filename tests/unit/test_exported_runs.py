@@ -22,6 +22,10 @@ def text_of(*runs: str) -> str:
     return "\n".join(line for run in runs for line in exported.write(run, EVENTS, title="demo"))
 
 
+def digests(events: tuple[Event, ...]) -> list[str]:
+    return [event.digest for event in events]
+
+
 def test_a_run_that_was_written_is_read_the_same() -> None:
     (run,) = exported.read_text(text_of(RUN), "x")
 
@@ -49,7 +53,7 @@ def test_a_saved_run_and_pages_of_the_api_are_read() -> None:
     (one,) = exported.read_text(json.dumps(saved, indent=1), "x")
     (other,) = exported.read_text("\n".join(map(json.dumps, pages)), "x")
 
-    assert one.events == other.events == EVENTS
+    assert digests(one.events) == digests(other.events) == digests(EVENTS)
     assert (one.whole, other.whole) == (True, False)
 
 
@@ -64,7 +68,7 @@ def test_copies_of_the_log_in_s3_are_read(tmp_path: Path) -> None:
 
     (run,) = exported.read(tmp_path)
 
-    assert run.events == EVENTS
+    assert digests(run.events) == digests(EVENTS)
     assert dict(run.events[0].stored) == {"tenant": "acme", "mac": b"mac".hex()}
 
 

@@ -214,6 +214,7 @@ WORDS = [
             Allowed("functions/front/console/words.js", 'human: "a person"', ON_DISK),
             Allowed("functions/front/console/style.css", r"\.by-human", ON_DISK),
             Allowed("bench/tau2/*/agent.yaml", "to a human agent", BUSINESS),
+            Allowed("bench/transcript_desk/tools/desk.py", "transfer_to_human_agents", BUSINESS),
         ),
     ),
     Word(

@@ -53,7 +53,7 @@ def test_every_recorded_run_comes_out_the_same(machine: Machine, runs: dict[str,
 def test_only_what_people_said_is_put_in(machine: Machine, runs: dict[str, RecordedRun]) -> None:
     for name, run in runs.items():
         machine.play(run)
-        assert {run.by_seq[seq].name for seq in machine.book.put_in} <= {
+        assert {run.by_seq[seq].name for seq in machine.playing.put_in} <= {
             "escalation.answered",
             "call.approval_answered",
             "call.approval_given",

@@ -24,7 +24,7 @@ def row(ending: Ending, difference: Difference | None = None) -> Row:
 
 
 @pytest.fixture
-def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Path, list[Row]]]:
+def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Path, list[Row]]:
     """A file with a run, and what becomes of it when it is replayed."""
     event = Event(run_id=RUN, seq="0000.run.opened", at="2026-03-01T12:00:00+00:00", body={"model": "us.x"})
     file, rows = tmp_path / "run.jsonl", list[Row]()
@@ -39,7 +39,7 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Pa
             yield one
 
     monkeypatch.setattr(replay, "replayed", replayed)
-    yield file, rows
+    return file, rows
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from ballast.errors import InvalidInput
 from ballast.log.codec import decode, kept_beside, payload_of
 from ballast.log.event import GARBLED, Event, order
 from ballast.log.seal import shown, split
-from ballast.table import plain
+from ballast.table import plain, wire
 from ballast.values import dataclass
 
 VERSION = 1
@@ -234,9 +234,9 @@ def _payloads(folder: Path) -> Callable[[str], bytes | None]:
 
 def _items(items: Iterable[Any], source: str, payload: Callable[[str], bytes | None]) -> ExportedRun:
     events = []
-    for wire in items:
+    for one in items:
         try:
-            item = plain(_with_bytes(wire))
+            item = plain(_with_bytes(one))
             key = payload_of(item)
             content = None if key is None else payload(key)
             if key is not None and content is None:
@@ -252,10 +252,11 @@ def _items(items: Iterable[Any], source: str, payload: Callable[[str], bytes | N
     return _made("", tuple(sorted(events, key=order)), source=source)
 
 
-def _with_bytes(wire: Mapping[str, Any]) -> dict[str, Any]:
+def _with_bytes(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return an item of a file, whose binary values are base64."""
 
+    (kind,) = wire({"x": b""})["x"]
     return {
-        name: {"B": base64.b64decode(one["B"])} if isinstance(one, Mapping) and "B" in one else one
-        for name, one in wire.items()
+        name: {kind: base64.b64decode(one[kind])} if isinstance(one, Mapping) and kind in one else one
+        for name, one in item.items()
     }

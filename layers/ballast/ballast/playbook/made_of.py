@@ -1,4 +1,4 @@
-"""What a run is made of: short digests of the playbook, its agents, the models' cards and the platform's code.
+"""Short digests of what a run is made of: the playbook, its agents, the models' cards, the platform's code.
 
 ``run.opened`` records them, so that a replay knows what ran. Each is the beginning of a SHA-256: enough to tell two
 versions apart, and no evidence. They are computed once a process, from files that a deployed function never changes.

@@ -1,7 +1,7 @@
 """The log of the run that is played: its clock, and the comparison of each event as it is written.
 
-An event that a handler writes is compared at once, so a replay ends at the first difference. The book also infers what
-left no event of its own: a process that died. It knows three signs::
+An event that a handler writes is compared at once, so a replay ends at the first difference. It also infers what left
+no event of its own: a process that died. There are three signs::
 
     a key that the record lacks, and the record goes on            the process died before it wrote that
     the recorded event names another invocation                    likewise: the next process wrote it
@@ -52,7 +52,7 @@ class RecordEnds(ProcessEnds):
     """The record ends here: the run was still open when it was exported."""
 
 
-class Book:
+class Playing:
     """The state of one replay.
 
     run       the events so far
@@ -234,12 +234,12 @@ class ReplayedLog(RunLog):
 
     def __init__(self) -> None:
         """There is no table, and no bucket."""
-        self.book: Book
+        self.playing: Playing
         self._seal = self._signatures = None
 
     @property
     def _run(self) -> Run:
-        return self.book.run
+        return self.playing.run
 
     def write(
         self,
@@ -250,7 +250,7 @@ class ReplayedLog(RunLog):
         index: Mapping[str, str] | None = None,
         covers: Sequence[Event] | None = None,
     ) -> Event:
-        return self.book.written(run_id, seq, body, index or {}, covers)
+        return self.playing.written(run_id, seq, body, index or {}, covers)
 
     def read(self, run_id: str) -> Run:
         return self._run
