@@ -11,6 +11,7 @@ import sys
 import uuid
 from argparse import Namespace
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ def run(typed: Namespace) -> int:
     """
     spec = chosen_model(typed)
     folder = Path(typed.playbook) if typed.playbook else PLAYBOOK
-    request = request_of(typed, agent=load_playbook(folder).agent.name)
+    request = request_of(typed, agent=load_playbook(folder, on=datetime.now(UTC).date()).agent.name)
     source, parameters = model_source(spec), parameters_of(typed.parameter)
     home = state_folder(os.environ)
     screen = Screen()

@@ -35,7 +35,7 @@ def trace(typed: Namespace) -> int:
     saved = saved_runs.find(typed.run)
     if typed.export:
         return _export(saved.run_id, saved.events, saved.corrupt, saved.title)
-    return _show(_timeline(saved), typed, Screen())
+    return _show(timeline_of(saved), typed, Screen())
 
 
 def trace_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
@@ -68,7 +68,7 @@ def _show(made: Timeline, typed: Namespace, screen: Screen) -> int:
     return Exit.OK
 
 
-def _timeline(saved: SavedRun) -> Timeline:
+def timeline_of(saved: SavedRun) -> Timeline:
     """Return the run's timeline; a run whose process ended before it is shown as aborted."""
     made = saved.events.timeline(saved.corrupt)
     if not saved.cut_off or made.status not in ("open", "waiting"):
@@ -78,7 +78,7 @@ def _timeline(saved: SavedRun) -> Timeline:
 
 
 def _list(runs: list[SavedRun], *, as_json: bool) -> int:
-    found = [(saved, _timeline(saved)) for saved in runs]
+    found = [(saved, timeline_of(saved)) for saved in runs]
     if as_json:
         print(json.dumps([_entry(saved, made) for saved, made in found], indent=2))
         return Exit.OK

@@ -194,7 +194,7 @@ class Seams:
         converse = sys.modules[vars(module)["Converse"].__module__]
         agent = sys.modules[vars(module)["Agent"].__module__]
         read = vars(agent)["read_completion"]
-        failure, circuit_open = vars(converse)["ModelFailure"], vars(converse)["CircuitOpen"]
+        failure, circuit_open = vars(converse)["ModelFailure"], vars(agent)["CircuitOpen"]
         usage_of = vars(sys.modules[read.__module__])["ReadUsage"]
 
         class Model:
@@ -214,9 +214,8 @@ class Seams:
                 return found
 
         class Circuits:
-            @classmethod
-            def of(cls, _runtime: Runtime, _table: str) -> Circuits:
-                return cls()
+            def __init__(self, _runtime: Runtime, _table: str) -> None:
+                """No circuit: the record says which model was passed over."""
 
             def call(self, model_id: str, ask: Callable[[], Any]) -> Any:
                 invocation = machine.invocation

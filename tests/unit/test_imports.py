@@ -71,10 +71,12 @@ LONG = {
     "ballast.contracts.timeline": "one document: each part of a run, as everybody shows it",
     "ballast.timeline": "one presenter: each kind of entry is told once",
     "ballast.run": "the one object of a run",
+    "ballast.why.causes": "one function a cause, in the order in which a report tells them",
     "ballast.table": "the one adapter of DynamoDB",
     "ballast.log.evidence": "the digest of a run, computed and checked side by side",
     "ballast.playbook.load": "one sequence; half of it is what it may refuse, told one by one or together",
     "ballast.playbook.arguments.clock_flow": "one walk over a function's source",
+    "cli.certify.rig": "one attempt: its tables, its requests and their faults, and what stands after it",
     "cli.certify.rules": "one trial of a call: every rule reads its honest attempt",
     "functions.agent.calls_in_text": "half of it is the patterns of calls that models write as text",
     "functions.executor.effect": "the sequence of an effect reads in one file",
@@ -214,7 +216,7 @@ def part_of(module: str) -> str:
     if any(within(module, one) for one in EVENTS):
         return "log.events"
     part = module.split(".")[1]
-    return "run" if part in ("folds", "timeline") else part
+    return "run" if part in ("folds", "timeline", "why") else part
 
 
 def arrows_in_the_layer_point_down(sources: Sources) -> list[str]:
