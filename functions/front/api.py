@@ -10,7 +10,9 @@ from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
-from functions.front.files import SAFELY, console_file, document
+from ballast.on_behalf import HEADER, Token, subjects
+from functions.front.mcp_door import BODY, DESCRIBED, Routes, door
+from functions.front.on_behalf import Door, OnBehalfOf, OnBehalfSettings
 from pydantic import AwareDatetime, ValidationError
 
 from ballast.attachments.files import WrongContent, measured
@@ -31,6 +33,7 @@ from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.values import dataclass
 from functions.front.contract import (
     ENDED,
+    SEQ,
     Activity,
     AttachmentLink,
     EventPage,
@@ -42,14 +45,12 @@ from functions.front.contract import (
     Status,
     TimelinePage,
 )
+from functions.front.files import SAFELY, console_file, document
 from functions.front.listing import Listing, RunFilter
 from functions.front.runs import RunExpired, Runs, pending, timeline_page
-from functions.front.start import Executions, StartSettings
+from functions.front.start import Executions, StartSettings, check
 
-#: Seconds of Lambda's time that are kept for the response.
-_RESERVE_S = 3
 _RUN_ID = re.compile(r"run-[a-z2-7]{24}")
-_SEQ = r"^[0-9]{4}\.[a-z_]{1,32}(\.[0-9]{1,4})?\.([a-z_.]{1,32}|approval_[a-z]{1,16}(\.[0-9]{1,4}){1,2})$"
 _JSON = "application/json"
 _FRESH = {"Cache-Control": "no-store"}
 
@@ -59,11 +60,12 @@ _WAIT = re.compile(r"""(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,9})(?![0-9])""", re.IGN
 _ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?![\w=-])", re.IGNORECASE)
 
 
-class ApiSettings(StartSettings, CallerSettings):
+class ApiSettings(StartSettings, CallerSettings, OnBehalfSettings):
     """The environment of Api.
 
     run_log_table, payload_bucket  the log (``LogSettings`` without ``retention_days``: Api does not write)
     state_machine_arn  the workflow (``StartSettings``)
+    requester_tokens_table, sensitive_key_arn, playbook_dir  tokens that callers bring (``OnBehalfSettings``)
     tenant_claim, reviewer_claim, operator_claim, group_claim  identities of AuthMode JWT (``CallerSettings``)
     iam_tenant_pattern, iam_reviewer_pattern, iam_operator_pattern, iam_person_pattern  identities of AuthMode IAM
     """
@@ -74,7 +76,7 @@ class ApiSettings(StartSettings, CallerSettings):
 
 #: Paths that need no identity.
 PUBLIC = frozenset({"/console", "/console/<name>", "/openapi.json"})
-app = HttpApi(public=PUBLIC, large=frozenset({"/runs"}))
+app = HttpApi(public=PUBLIC, large=frozenset({"/runs"}), bodies={"/mcp": BODY})
 
 ARunId = Annotated[str, Path(json_schema_extra={"pattern": f"^{_RUN_ID.pattern}$"})]
 
@@ -116,9 +118,14 @@ def start_run(
             "`respond-async, wait=N`: wait as long, but leave the run all of its time.",
         ),
     ] = None,
+    on_behalf_of: OnBehalfOf = None,
 ) -> Response[Run]:
     """Start the run, once for a key; wait for its end if the caller prefers that."""
     came = app.extras["monotonic"]()
+    tokens: tuple[Token, ...] = ()
+    if on_behalf_of is not None:  # Powertools splits a value at its commas
+        header = app.current_event["headers"][HEADER.lower()]
+        tokens = app.runtime.get(Door.of).read(header, app.runtime.clock())
     key = idempotency_key or app.extras["new_id"]()
     sent = body.model_dump(mode="json", exclude={"attachments"})
     sent |= {"request_id": key, "tenant": app.caller.tenant_for(body.tenant)}
@@ -134,19 +141,25 @@ def start_run(
         raise _expired(request)
     for attachment, content in files:  # before the run: admission reads them
         app.runtime.get(Attachments.of).put(request.tenant, request.run_id, attachment, content)
-    started = app.runtime.get(Executions.of).start(
+    executions = app.runtime.get(Executions.of)
+    if tokens:  # before the run: a call may come at once
+        check(request)
+        app.runtime.get(Door.of).keep(executions, request, app.caller.principal, tokens)
+    started = executions.start(
         request,
         requested_by=app.caller.principal,
         answer_within_s=wanted.wait_s if wanted and wanted.hurries else None,
+        on_behalf=subjects(tokens),
     )["started"]
+    if tokens and not started:  # somebody may have started it since
+        app.runtime.get(Door.of).keep(executions, request, app.caller.principal, tokens)
     # A run that was started just now has no log yet.
     run = pending(request) if started else _repeated(request)
     headers = {**_FRESH, "Location": f"/runs/{request.run_id}", "Idempotency-Key": key}
     if wanted is not None:
         headers["Preference-Applied"] = f"wait={wanted.wait_s}"
-        left = app.lambda_context.get_remaining_time_in_millis() / 1000 - _RESERVE_S
-        seconds = min(wanted.wait_s - (app.extras["monotonic"]() - came), left)
-        ended = runs.wait(request.run_id, seconds, app.extras["sleep"], app.extras["monotonic"])
+        seconds = wanted.wait_s - (app.extras["monotonic"]() - came)
+        ended = runs.wait_within(request.run_id, seconds, app)
         return Response(200 if ended else 202, _JSON, runs.get(request.run_id) or run, headers)
     return Response(202, _JSON, run, headers)
 
@@ -237,7 +250,7 @@ def list_events(
     limit: Annotated[int, Query(ge=1, le=200, description="The most to return.")] = 100,
     after: Annotated[
         str | None,
-        Query(pattern=_SEQ, description="A `seq`: return the events that follow it."),
+        Query(pattern=SEQ, description="A `seq`: return the events that follow it."),
     ] = None,
 ) -> Response[EventPage]:
     """Return a page of the run's log."""
@@ -324,6 +337,10 @@ def cancel_run(run_id: ARunId) -> Response[Run]:
         raise conflict("Run ended", f"{run_id} ended as {run.status} already.")
     app.runtime.get(Executions.of).stop(run_id, by=app.caller.principal)
     return Response(202, _JSON, run, {**_FRESH, "Location": f"/runs/{run_id}"})
+
+
+# Agents of others: the same routes as tools of the Model Context Protocol.
+app.post("/mcp", **DESCRIBED)(door(app, Routes(start_run, get_run, list_events, list_runs, cancel_run)))
 
 
 @app.get("/console", include_in_schema=False)

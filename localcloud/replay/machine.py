@@ -39,7 +39,7 @@ from localcloud.stepfunctions.states import Execution, Interpreter, StateFailed,
 from localcloud.template import load_template
 
 #: Written after the ending, by people, by an operator, or by work that nobody waited for.
-_AFTERWARDS = ("model.responded", "model.failed", "run.corrected", "run.feedback")
+_AFTERWARDS = ("model.responded", "model.failed", "escalation.announced", "run.corrected", "run.feedback")
 #: Invocations of one run; more of them mean that the replay comes to no end.
 _MOST_INVOCATIONS = 20_000
 _SUBSTITUTED = re.compile(r"\$\{(\w+?)(?:Arn)?\}")
@@ -176,7 +176,7 @@ class Machine:
     def _put_in_late(self) -> None:
         """Put in what people and processes wrote after the ending."""
         for event in self.playing.left:
-            if is_persons(event) or event.name in _AFTERWARDS:
+            if is_persons(event) or event.name in _AFTERWARDS or event.seq in self.playing.late:
                 self.playing.put(event)
 
     # Functions
@@ -357,6 +357,10 @@ class Invocation:
         """Set the clock, and fail where the record shows that the invocation failed."""
         playing, oracle = machine.playing, machine.oracle
         ahead = playing.ahead(self.writes)
+        ended = playing.ahead(lambda one: one.name == "run.ended")
+        if ahead is not None and ended is not None and ahead.turn < ended.turn and ahead.at > ended.at:
+            playing.late.add(ahead.seq)  # a process wrote it after the run had ended
+            ahead = None
         if ahead is not None:
             playing.wait_until(ahead)
             self._before_the_deadline(machine, ahead)
@@ -371,6 +375,9 @@ class Invocation:
             assert self.turn is not None
             if (cut := oracle.taken_over(self.turn) or oracle.stopped()) is not None:
                 raise cut
+        elif self.function == "SettleFunction" and "ending" in self.payload:
+            if (failed := oracle.settle_failed(self.payload["ending"])) is not None:
+                raise failed
         elif ahead is None and self.function != "SettleFunction" and (stopped := oracle.stopped()) is not None:
             raise stopped
 

@@ -54,6 +54,8 @@ _NOT_ASKED = "Whether it happened could not be asked."
 _CIRCUIT = "The circuit of {} is open"
 _AMOUNT = re.compile(r"\b\d{1,9}(?:\.\d{1,6})?\b")
 _MOST_AMOUNTS = 6
+#: The error of an attempt whose completion came after another one's.
+_OVERTAKEN = "another attempt answered first"
 _NO_TIME = "Not enough time is left to wait for {}."
 
 
@@ -198,6 +200,9 @@ class Oracle:
             self._playing.wait_until(responded)
             return responded
         failed = self._playing.ahead(lambda one: one.seq == ModelFailed.key(turn, attempt))
+        if failed is not None and failed.body.get("error") == _OVERTAKEN:
+            self._playing.late.add(failed.seq)
+            raise Died
         if failed is not None and not self._is_late(failed):
             self._playing.wait_until(failed)
             return self._failed(failed, turn)
@@ -221,7 +226,10 @@ class Oracle:
     def _is_late(self, event: Event) -> bool:
         """Whether the run had gone on without the event when it was written."""
         later = (one for one in self._playing.left if one.turn > event.turn and not is_persons(one))
-        return any(one.at < event.at for one in later if one.name in ("plan.decided", "escalation.opened", "run.ended"))
+        late = any(one.at < event.at for one in later if one.name in ("plan.decided", "escalation.opened", "run.ended"))
+        if late:
+            self._playing.late.add(event.seq)
+        return late
 
     def _cut(self, turn: int, what: str) -> BaseException:
         """Return why nobody waited for what a planner does in that turn."""
@@ -249,6 +257,15 @@ class Oracle:
         if not self._playing.left:
             return RecordEnds("the record ends here")
         return Stopped()
+
+    def settle_failed(self, ending: str) -> BaseException | None:
+        """Return the error that kept the workflow's own Settle from ending the run so, if the record shows one."""
+        ended = self._playing.ahead(lambda one: one.name == "run.ended")
+        status = ended.body.get("status") if ended is not None else None
+        if status not in ("failed", "aborted", "timed_out") or ending == status:
+            return None
+        self._playing.note(f"the workflow did not settle the run: it ended {status} from outside")
+        return StateFailed("Lambda.Unknown", "as recorded") if status == "failed" else Stopped()
 
     # Calls
 

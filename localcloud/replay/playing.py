@@ -70,6 +70,8 @@ class Playing:
         self.put_in: list[str] = []
         self.unchecked: dict[str, str] = {}
         self.notes: dict[str, None] = {}
+        #: Keys of events that a process wrote after it was given up, or after another one had answered.
+        self.late: set[str] = set()
         self._deaths: Counter[str] = Counter()
         self._unknown: dict[str, Difference] = {}
         self._left = {event.seq: event for event in recorded.events}
@@ -89,7 +91,8 @@ class Playing:
     @property
     def only_the_end_is_left(self) -> bool:
         """Whether nothing but the run's ending is left of the record."""
-        return all(is_of_the_end(event) for event in self._left.values())
+        late = ("escalation.announced", *self.late)
+        return all(is_of_the_end(one) or one.seq in late or one.name in late for one in self._left.values())
 
     def note(self, text: str) -> None:
         """Note something that was inferred."""
@@ -118,6 +121,10 @@ class Playing:
     def wait_until(self, event: Event) -> None:
         """Let it be the time at which ``event`` was written."""
         self.now = datetime.fromisoformat(event.at)
+        for seq in sorted(self.late & self._left.keys()):
+            if self._left[seq].at <= event.at and seq != event.seq:
+                self.note(f"{seq} came late")
+                self.put(self._left[seq])
 
     def pause(self, seconds: float) -> None:
         """Let time pass."""
@@ -148,7 +155,6 @@ class Playing:
             raise self.die(seq, "the record has no such event", made)
         if "invocation" in recorded.body and recorded.body["invocation"] != made.get("invocation"):
             raise self.die(seq, f"the record says that the invocation {recorded.body['invocation']} wrote it", made)
-        self._before(recorded)
         made = self._inputs(recorded, with_readings(recorded.name, made, recorded.body))
         event = Event(run_id=run_id, seq=seq, at=recorded.at, body=made).with_stored(dict(recorded.stored))
         if covers is not None:
@@ -178,14 +184,6 @@ class Playing:
         same = (one for one in self.left if one.name.startswith("call.") and one.index == recorded.index)
         of_the_turn = (one for one in same if one.turn == recorded.turn and not is_persons(one))
         return next((one for one in of_the_turn if order(one) < order(recorded)), None)
-
-    def _before(self, recorded: Event) -> None:
-        """Put in what others wrote before that: a process that was given up, and wrote later."""
-        for event in self.left:
-            late = event.at < recorded.at and event.turn < recorded.turn and not is_persons(event)
-            if late and event.name in ("model.responded", "model.failed"):
-                self.note(f"{event.seq} came late")
-                self.put(event)
 
     def _inputs(self, recorded: Event, made: dict[str, Any]) -> dict[str, Any]:
         """Return the body with what cannot be computed from the record as it is recorded."""
