@@ -21,10 +21,12 @@ class Desk:
     trouble  of the next requests that write, one each: "crash" (before the effect), "lost" (after it), "slow" (after
              it, until the client has gone), "half" (half of the answer), a number (that status, nothing done), "well"
     honours  whether a repeated idempotency key has no second effect
+    lets_in  the values of the Authorization header that it knows; others get 401. None: it lets everybody in
     """
 
     def __init__(self, *, honours: bool = True) -> None:
         self.honours, self.trouble = honours, deque[Any]()
+        self.lets_in: set[str] | None = None
         self.tickets: list[dict[str, Any]] = []
         self.seen: list[dict[str, Any]] = []
         self._by_key: dict[str, dict[str, Any]] = {}
@@ -62,6 +64,9 @@ class Desk:
                 "body": body,
             }
         )
+        if self.lets_in is not None and handler.headers.get("Authorization") not in self.lets_in:
+            self._answer(handler, 401, {"error": "who are you?", "said": handler.headers.get("Authorization", "")})
+            return
         if handler.command == "GET":
             self._answer(handler, 200, {"items": [one for one in self.tickets if f"={one['key']}" in f"{query}"]})
             return
