@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 
+from ballast.on_behalf import HEADER
 from ballast.playbook import Effect, Playbook, Tool, undeclared_arguments
 from ballast.playbook.declaration import OnRollback
+from ballast.playbook.servers.declaration import token_name
+from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding, at
 
 
@@ -21,7 +24,29 @@ def tools(playbook: Playbook) -> Iterator[Finding]:
                 "An attempt may take as long as the Lambda has, 60 seconds.",
                 "Write limits=CallLimits(timeout_s=20), and give an HTTP client less.",
             )
+    yield from _tokens(playbook)
     yield from _intents(playbook)
+
+
+def _tokens(playbook: Playbook) -> Iterator[Finding]:
+    """Yield what callers must bring, by server."""
+    servers = {
+        one.function.server.name: one.function.server
+        for one in playbook.tools.values()
+        if isinstance(one.function, RemoteCall)
+    }
+    for server in servers.values():
+        name = token_name(server.declared)
+        if name is not None:
+            yield Finding(
+                "hint",
+                str(playbook.folder / "servers" / f"{server.name}.yaml"),
+                "server.credential",
+                f"Its calls need the requester's token {name!r}. Runs that are requested by queue, by event or by "
+                "StartFunction have none, and their calls fail.",
+                f"Let callers send POST /runs with `{HEADER}: {name}=Bearer TOKEN`; on a laptop: ballast run "
+                f"--on-behalf-of-env {name}=VARIABLE.",
+            )
 
 
 def _unmarked(playbook: Playbook) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from cli import main
 from cli.checks import Checked, Finding, checked
 from cli.commands.new import write
 from localcloud.cloud import ROOT
+from tests.support.remote_desk import KEY, declare, desk_server, tools
 
 TODAY = date(2026, 11, 29)
 EXAMPLE = ROOT / "examples" / "itdesk"
@@ -385,3 +386,15 @@ def test_an_unknown_setting_of_a_server_is_told_what_may_stand_there(tmp_path: P
 
     (finding,) = matching(found, "error", "servers/idp.yaml", "tools.resetPassword.on_rolback")
     assert finding.remedy == "Write on_rollback, or remove it."
+
+
+def test_a_server_that_acts_for_the_requester_says_what_callers_must_bring(sound: Path, tmp_path: Path) -> None:
+    project = with_changes(sound, tmp_path)
+    playbook = project / "sounddesk"
+    declare(playbook, "desk", desk_server(credential={"kind": "requester", "name": "helpdesk"}), tools(KEY))
+
+    (hint,) = matching(found_in(project), "hint", "servers/desk.yaml", "server.credential")
+
+    assert "'helpdesk'" in hint.problem
+    assert "X-On-Behalf-Of: helpdesk=Bearer TOKEN" in hint.remedy
+    assert "--on-behalf-of-env helpdesk=" in hint.remedy
