@@ -26,6 +26,7 @@ from ballast.log.events import (
     RunAnnounced,
     RunCorrected,
     RunEnded,
+    RunFeedback,
     RunOpened,
     RunRefused,
     RunReplied,
@@ -87,6 +88,8 @@ def _said(name: str, fact: Fact) -> str:
         case RunCorrected():
             now, was = usd(fact.charged_microusd), usd(fact.was_microusd)
             return f"charge corrected from {was} to {now} by {fact.by}: {fact.reason}"
+        case RunFeedback():
+            return f"{fact.by or 'a person'} says that it did {fact.verdict}: {fact.note}".removesuffix(": ")
         case RunAnnounced() | EscalationAnnounced():
             return f"event sent: {fact.detail_type}"
         case RunReplied():

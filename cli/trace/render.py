@@ -83,6 +83,7 @@ def _figures(timeline: Timeline) -> Text:
             f"{count(len(timeline.turns), 'turn')}, {_of(timeline.agent_turns, limits.turns)} by the agent",
             calls,
             _effects(timeline.effects),
+            Text(said_of(timeline), "bold yellow"),
             span(timeline.duration_ms),
         ]
     )
@@ -94,6 +95,15 @@ def corrected(said: Correction | None) -> str:
         return ""
     by, reason = clean(said.by, lines=False), clean(said.reason, lines=False)
     return f"corrected to {usd(said.charged_microusd)}, by {by}{f': {reason}' if reason else ''}"
+
+
+def said_of(timeline: Timeline) -> str:
+    """Return what people say of the run, or an empty text."""
+    return "; ".join(
+        f"{clean(one.verdict, lines=False)}, says {clean(one.by, lines=False)}"
+        + (f": {clean(one.note, lines=False)}" if one.note else "")
+        for one in timeline.feedback
+    )
 
 
 def _effects(effects: str) -> Text:

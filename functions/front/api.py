@@ -2,12 +2,10 @@
 
 import base64
 import binascii
-import json
 import re
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path as File
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -18,11 +16,11 @@ from ballast.attachments.files import WrongContent, measured
 from ballast.attachments.store import Attachments, named
 from ballast.contracts import RunRequest
 from ballast.contracts.attachment import Attachment
-from ballast.contracts.meaning import REASONS, REFUSALS
 from ballast.contracts.request import RequestId
 from ballast.contracts.task import LAST_TURN
 from ballast.contracts.wire import Name, canonical
 from ballast.edge import guarded
+from ballast.folds.feedback import Verdict
 from ballast.http.api import HttpApi
 from ballast.http.describe import responses
 from ballast.http.identity import Callers, CallerSettings
@@ -43,6 +41,7 @@ from functions.front.contract import (
     Status,
     TimelinePage,
 )
+from functions.front.files import SAFELY, console_file, document
 from functions.front.listing import Listing, RunFilter
 from functions.front.on_behalf import Door, OnBehalfSettings
 from functions.front.runs import RunExpired, Runs, pending, timeline_page
@@ -59,25 +58,6 @@ _FRESH = {"Cache-Control": "no-store"}
 MAX_WAIT_S = 25
 _WAIT = re.compile(r"""(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,9})(?![0-9])""", re.IGNORECASE)
 _ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?![\w=-])", re.IGNORECASE)
-_HERE = File(__file__).parent
-_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
-#: The page shows untrusted text: only its own script runs, and it connects to this API only.
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-SAFELY = {
-    "Content-Security-Policy": _POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    # Validated at each visit, so that a new deployment is seen at once.
-    "Cache-Control": "no-cache",
-}
 
 
 class ApiSettings(StartSettings, CallerSettings, OnBehalfSettings):
@@ -219,8 +199,15 @@ def get_me(
 def list_runs(
     tenant: Annotated[Name | None, Query(description="Whose runs; only an operator may name another tenant.")] = None,
     status: Annotated[Status | None, Query()] = None,
+    feedback: Annotated[
+        Verdict | None, Query(description="Of which people say so: wrong if anybody does. Not with `status`.")
+    ] = None,
     since: Annotated[
-        AwareDatetime | None, Query(description="Opened at or after this time; or ended, if `status` is an ending.")
+        AwareDatetime | None,
+        Query(
+            description="Opened at or after this time; or ended, if `status` is an ending; or said, if `feedback` is "
+            "given."
+        ),
     ] = None,
     until: Annotated[AwareDatetime | None, Query(description="The same: at or before this time.")] = None,
     limit: Annotated[int, Query(ge=1, le=50, description="The most to return.")] = 20,
@@ -229,7 +216,7 @@ def list_runs(
     ] = None,
 ) -> Response[RunPage]:
     """Return a page of the tenant's runs, newest first."""
-    wanted = RunFilter(app.caller.tenant_for(tenant), status, since, until)
+    wanted = RunFilter(app.caller.tenant_for(tenant), status, feedback, since, until)
     return Response(200, _JSON, app.runtime.get(Listing.of).page(wanted, limit, next_token), dict(_FRESH))
 
 
@@ -359,25 +346,6 @@ def console_part(name: str) -> Response[str]:
 def openapi() -> Response[str]:
     """Serve the description of this API."""
     return Response(200, _JSON, document(), dict(SAFELY))
-
-
-def console_file(name: str) -> tuple[str, str]:
-    """Return the media type and the text of one of the console's files. Raises ``Problem`` (404).
-
-    ``reasons.js`` is not a file: it has the words of ``ballast.contracts.meaning``, so that the console's are the same.
-    """
-    if name == "reasons.js":
-        return _TYPES[".js"], f"export const REASONS = {json.dumps(REASONS | REFUSALS, indent=2)};\n"
-    folder = _HERE / "console"
-    names = {file.name for file in folder.glob("*") if file.suffix in _TYPES} if folder.is_dir() else set()
-    if name not in names:
-        raise not_found("file of that name")
-    return _TYPES[File(name).suffix], (folder / name).read_text(encoding="utf-8")
-
-
-def document() -> str:
-    """Return the API's OpenAPI document; ``python -m localcloud.openapi`` writes it from the code."""
-    return (_HERE / "openapi.json").read_text(encoding="utf-8")
 
 
 def _file(name: str) -> Response[str]:

@@ -12,6 +12,7 @@ from ballast.contracts.request import MAX_TEXT_CHARS, QueueUrl, RequestId, WhenF
 from ballast.contracts.task import RunId
 from ballast.contracts.timeline import Timeline
 from ballast.contracts.wire import Json, Name, Wire
+from ballast.folds.feedback import Verdict
 from ballast.http.identity import Right, Role
 
 #: Characters of a file in base64.
@@ -94,6 +95,7 @@ class RunSummary(Wire):
     reason     why it waits, was refused or ended so; of a degraded answer, why the agent was stopped
     cost_usd   the cost of models and tools by its log, including reservations without an outcome
     corrected  the cost by an operator's correction, with who and why; null without one
+    feedback   what people said of it afterwards: wrong if anybody says so; null if nobody said anything
     deadline_at  when it should be answered at the latest; null once it has ended
     """
 
@@ -109,6 +111,7 @@ class RunSummary(Wire):
     reason: str | None = None
     cost_usd: Usd = "0.00"
     corrected: Corrected | None = None
+    feedback: Verdict | None = None
     opened_at: Time | None = None
     deadline_at: Time | None = None
     ended_at: Time | None = None

@@ -7,10 +7,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from ballast.contracts.task import LAST_TURN
+from ballast.folds.feedback import Verdict, verdict_of
 from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
 from ballast.http.problem import invalid
 from ballast.log.event import GARBLED, Event
-from ballast.log.events import RunCorrected, RunEnded, RunOpened, RunRefused
+from ballast.log.events import RunCorrected, RunEnded, RunFeedback, RunOpened, RunRefused
 from ballast.log.run_index import Found, RunIndex, by_outcome, by_tenant
 from ballast.log.run_log import RunLog, Unreadable
 from ballast.run import Run
@@ -28,23 +29,29 @@ _COUNTED, _A_LOOK = 10_000, 2_500
 _ANSWERS_AN_HOUR = 10
 _KEY = {
     "run_id": r"run-[a-z2-7]{24}",
-    "seq": r"0000\.run\.(opened|refused)|9999\.run\.ended",
+    "seq": r"0000\.run\.(opened|refused)|9999\.run\.(ended|([0-9]{1,4}\.)?feedback)",
     "at": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}\+00:00",
 }
 
 
 @dataclass(frozen=True)
 class RunFilter:
-    """The runs to list. ``since`` and ``until``: of the opening, or of the ending if ``status`` is an ending."""
+    """The runs to list.
+
+    feedback      what people say of them afterwards; not with ``status``
+    since, until  of the opening; of the ending if ``status`` is an ending, of the words if ``feedback`` is asked for
+    """
 
     tenant: str
     status: Status | None = None
+    feedback: Verdict | None = None
     since: datetime | None = None
     until: datetime | None = None
 
     def as_text(self) -> dict[str, str | None]:
         """Return the value that a page token is bound to."""
-        return {"tenant": self.tenant, "status": self.status, "since": _utc(self.since), "until": _utc(self.until)}
+        told = {"tenant": self.tenant, "status": self.status, "since": _utc(self.since), "until": _utc(self.until)}
+        return told | ({"feedback": self.feedback} if self.feedback else {})
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,8 @@ class Listing:
         It may hold fewer runs than ``limit``, and still have a ``next``: running ones are found among all.
         Raises ``Problem`` for a token of another list.
         """
+        if wanted.feedback and wanted.status:
+            raise invalid("feedback", "cannot be combined with status; leave one of them out")
         asked = wanted.as_text()
         since, until = asked["since"], asked["until"]
         if since and until and since > until:
@@ -77,7 +86,7 @@ class Listing:
         more, size = True, 0
         for _ in range(_MAX_LOOKS):
             found, more = self._look(wanted, limit - len(runs), after)
-            for one, run in self._summaries(found):
+            for one, run in self._summaries(found, wanted.feedback):
                 if run is not None and _wants(wanted, run):
                     size += sent_bytes(run.model_dump(mode="json"))
                     if runs and size > PAGE_BYTES:  # the page is full by its bytes: the next one begins here
@@ -144,31 +153,43 @@ class Listing:
         return told
 
     def _look(self, wanted: RunFilter, limit: int, after: Found | None) -> tuple[tuple[Found, ...], bool]:
-        by_ending = wanted.status in ENDED
-        index = by_outcome(wanted.tenant, str(wanted.status)) if by_ending else by_tenant(wanted.tenant)
+        outcome = (
+            f"feedback.{wanted.feedback}" if wanted.feedback else wanted.status if wanted.status in ENDED else None
+        )
+        index = by_tenant(wanted.tenant) if outcome is None else by_outcome(wanted.tenant, outcome)
         return self.index.find(index, since=_utc(wanted.since), until=_utc(wanted.until), limit=limit, after=after)
 
-    def _summaries(self, found: tuple[Found, ...]) -> list[tuple[Found, RunSummary | None]]:
-        """Return each run's summary; None if its events are gone. One that cannot be read does not hide the others."""
-        seqs = [RunOpened.key(), RunRefused.key(), RunEnded.key(), RunCorrected.key(1)]
+    def _summaries(
+        self, found: tuple[Found, ...], feedback: Verdict | None = None
+    ) -> list[tuple[Found, RunSummary | None]]:
+        """Return each run's summary; None if its events are gone. One that cannot be read does not hide the others.
+
+        feedback  None too for a run of which people say something else by now, and for all but its newest such entry
+        """
+        firsts, afterwards = (
+            [RunOpened.key(), RunRefused.key(), RunEnded.key()],
+            [RunCorrected.key(1), RunFeedback.key(1)],
+        )
+        seqs = firsts + afterwards
         unreadable: list[Unreadable] = []
         events = self.log.read_keys([(one.run_id, seq) for one in found for seq in seqs], unreadable)
         made: list[tuple[Found, RunSummary | None]] = []
         for one in found:
-            of_run = [events[key] for seq in seqs[:-1] if (key := (one.run_id, seq)) in events]
+            of_run = [events[key] for seq in firsts if (key := (one.run_id, seq)) in events]
             mine = [other for other in unreadable if other.run_id == one.run_id]
-            wrong = [other for other in mine if other.seq != seqs[-1]]
-            if of_run and (len(wrong) < len(mine) or (one.run_id, seqs[-1]) in events):
-                of_run += self._corrections(one.run_id)
+            wrong = [other for other in mine if other.seq not in afterwards]
+            if of_run and (len(wrong) < len(mine) or any((one.run_id, seq) in events for seq in afterwards)):
+                of_run += self._afterwards(one.run_id)
             run = Run(of_run)
             there = bool(run or wrong) and not is_expired(run, self.clock())
+            there = there and (feedback is None or one.seq == _newest_entry(run, feedback))
             made.append((one, self._summary(one.run_id, run, wrong) if there else None))
         return made
 
-    def _corrections(self, run_id: str) -> list[Event]:
-        """Return all corrections. Most runs have none, so a list reads only the first one's key before this."""
+    def _afterwards(self, run_id: str) -> list[Event]:
+        """Return all corrections and feedback. Lists read the first ones' keys before: most runs have none."""
         after_the_end, _ = self.log.read_turns(run_id, LAST_TURN, 1, [])
-        return [event for event in after_the_end if event.name == RunCorrected.NAME]
+        return [event for event in after_the_end if event.name in (RunCorrected.NAME, RunFeedback.NAME)]
 
     def _summary(self, run_id: str, of_run: Run, wrong: list[Unreadable]) -> RunSummary | None:
         if wrong or of_run.has_ended:
@@ -179,6 +200,14 @@ class Listing:
             return None
         shown = run_of(run, unreadable, run_id)
         return RunSummary.model_validate(shown.model_dump(include=set(RunSummary.model_fields)))
+
+
+def _newest_entry(run: Run, wanted: Verdict) -> str | None:
+    """Return the key of the newest entry by which the run has that verdict; None if people say something else."""
+    given = run.feedback
+    if verdict_of(given) != wanted:
+        return None
+    return RunFeedback.key(max(one.number for one in given if one.verdict == wanted))
 
 
 def _wants(wanted: RunFilter, run: RunSummary) -> bool:

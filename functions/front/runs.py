@@ -16,9 +16,10 @@ from ballast.contracts.timeline import Timeline, Turn
 from ballast.contracts.timeline import Unreadable as UnreadableEntry
 from ballast.contracts.wire import parse, without_surrogates
 from ballast.errors import LogCorrupt
+from ballast.folds.feedback import verdict_of
 from ballast.http.paging import PAGE_BYTES, fitting, sent_bytes
 from ballast.log.event import GARBLED, Event, order
-from ballast.log.events import EscalationOpened, RunCorrected, RunEnded, RunOpened, RunRefused, RunSettled
+from ballast.log.events import EscalationOpened, RunCorrected, RunEnded, RunFeedback, RunOpened, RunRefused, RunSettled
 from ballast.log.evidence import forgets
 from ballast.log.run_log import LONGEST_RUN_DAYS, RunLog, Unreadable
 from ballast.money import dollars
@@ -252,7 +253,8 @@ def run_of(run: Run, unreadable: Sequence[Unreadable], run_id: str) -> ShownRun:
         except GARBLED as problem:
             if not wrong:
                 wrong = (CorruptEvent(seq="", why=f"the log does not add up: {_brief(problem)}"),)
-    told = run.only(lambda event: event.seq.startswith(_FIRST_AND_LAST) or event.name == RunCorrected.NAME)
+    afterwards = (RunCorrected.NAME, RunFeedback.NAME)
+    told = run.only(lambda event: event.seq.startswith(_FIRST_AND_LAST) or event.name in afterwards)
     line = line_of(told, unreadable, run_id)
     return ShownRun.model_validate(line.model_dump() | {"corrupt": wrong})
 
@@ -298,7 +300,7 @@ def _is_over(event: Event, now: datetime, first: Event | None) -> bool:
 def line_of(run: Run, unreadable: Sequence[Unreadable], run_id: str) -> RunSummary:
     """Return the summary that a run's first and last event give; None in the fields of an event that is unreadable.
 
-    run         the first event, the last one if there is one, and corrections
+    run         the first event, the last one if there is one, corrections and feedback
     unreadable  those of them that cannot be read, or others
     """
     tenant = _tenant(run, unreadable)
@@ -307,7 +309,7 @@ def line_of(run: Run, unreadable: Sequence[Unreadable], run_id: str) -> RunSumma
     try:
         told |= about(run.request) | ({"opened_at": run[0].at} if run.is_open else {})
         if not any(one.seq.startswith(_FIRST_AND_LAST) for one in unreadable) and run.has_ended:
-            told |= _ended_as(run) | _cost(run)
+            told |= _ended_as(run) | _cost(run) | {"feedback": verdict_of(run.feedback)}
         return RunSummary.model_validate({name: told[name] for name in told if name in RunSummary.model_fields})
     except GARBLED:
         return RunSummary.model_validate(known | {"status": "corrupt"})
@@ -359,6 +361,7 @@ def _fields_of(run: Run) -> dict[str, Any]:
         "degraded": stands.degraded,
         "reason": stands.reason,
         **_cost(run),
+        "feedback": verdict_of(run.feedback),
         "turns": stands.turn,
         "escalation_id": stands.escalation_id,
         "question": _question(run, stands.escalation_id),

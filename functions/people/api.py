@@ -1,4 +1,7 @@
-"""Lambda: the HTTP API of escalations: list them, show them, take answers. Task tokens never leave the table."""
+"""Lambda: the HTTP API of people: list and show escalations, take answers, and feedback about runs.
+
+Task tokens never leave the table.
+"""
 
 import re
 from collections.abc import Mapping
@@ -18,10 +21,12 @@ from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
 from ballast.http.problem import not_found
 from ballast.log.run_log import RunLog
 from ballast.money import dollars
+from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.people.answer import Answers, AnswerSettings, playbook_of
-from functions.people.contract import Answered, Message, PersonsAnswer, Reply
+from functions.people.contract import Answered, Message, NewFeedback, PersonsAnswer, Reply, TakenFeedback
 from functions.people.escalations_table import EscalationsTable
+from functions.people.feedback import FeedbackTaker
 from functions.people.rights import you_may
 
 _ESCALATION_ID = re.compile(r"esc-[a-z2-7]{16}")
@@ -120,13 +125,33 @@ def answer_escalation(escalation_id: AnEscalationId, body: Reply) -> Response[An
 )
 def reply_to_question(run_id: ARunId, body: Message) -> Response[Answered]:
     """Take the requester's reply, in the caller's name."""
-    if not _RUN_ID.fullmatch(run_id):
-        raise not_found("run of that id")
-    run = app.runtime.get(RunLog.of).read(run_id)
-    if not run or not app.caller.sees(run.request.tenant):
-        raise not_found("run of that id")
+    _run(run_id)
     taken = app.runtime.get(Answers.of).reply(run_id, body.text, app.caller)
     return Response(202, _JSON, Answered.model_validate(taken), dict(_FRESH))
+
+
+@app.post(
+    "/runs/<run_id>/feedback",
+    summary="Say whether a run did right",
+    description="After its end, by whoever asked for it and by reviewers. New words of the same person replace their "
+    "earlier ones. Nothing acts on it: it is shown, and selects runs (`GET /runs?feedback=wrong`).",
+    tags=["runs"],
+    operation_id="giveFeedback",
+    responses=responses(404, 409, takes_a_body=True, ok="It is recorded."),
+)
+def give_feedback(run_id: ARunId, body: NewFeedback) -> Response[TakenFeedback]:
+    """Record the caller's words about the run."""
+    taken = app.runtime.get(FeedbackTaker.of).take(_run(run_id), body.verdict, body.note, app.caller)
+    told = {"run_id": run_id, "verdict": taken.verdict, "note": body.note, "by": taken.by, "role": taken.role}
+    return Response(200, _JSON, TakenFeedback.model_validate(told), dict(_FRESH))
+
+
+def _run(run_id: str) -> Run:
+    """Return the run. Raises ``Problem`` (404), also if the caller may not see it."""
+    run = app.runtime.get(RunLog.of).read(run_id) if _RUN_ID.fullmatch(run_id) else None
+    if not run or not app.caller.sees(run.request.tenant):
+        raise not_found("run of that id")
+    return run
 
 
 def _grantable(escalation_id: str) -> str:

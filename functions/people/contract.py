@@ -9,6 +9,8 @@ from ballast.contracts.notice import EscalationId
 from ballast.contracts.task import RunId
 from ballast.contracts.wire import Json, Name, Wire, canonical, sha256
 from ballast.errors import InvalidInput
+from ballast.folds.feedback import NOTE_CHARS, Verdict
+from ballast.http.identity import Role
 
 
 def _as_sent(value: Any, _handler: ValidatorFunctionWrapHandler) -> Any:
@@ -75,6 +77,21 @@ class Message(Wire):
     """The requester's reply to the agent's question: untrusted text."""
 
     text: Annotated[str, Field(min_length=1, max_length=20_000)]
+
+
+class NewFeedback(Wire):
+    """What a person says of a run that is over: whether it did right, and why. ``note`` is untrusted text."""
+
+    verdict: Verdict
+    note: Annotated[str, Field(max_length=NOTE_CHARS)] = ""
+
+
+class TakenFeedback(NewFeedback):
+    """What is recorded of it: by whom, and by which right they spoke."""
+
+    run_id: RunId
+    by: str
+    role: Role
 
 
 class Answered(Wire):

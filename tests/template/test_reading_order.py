@@ -22,7 +22,7 @@ def test_the_chapters_come_in_order() -> None:
 
 def test_the_template_stays_short_enough_to_read() -> None:
     """Trim by structure (anchors, merged keys, an event under its function), not by leaving out a wall or an alarm."""
-    assert len(LINES) <= 1_945
+    assert len(LINES) <= 1_960
 
 
 #: Made by the way: a policy, a route or a permission of something that says why it exists, and alarms, which describe

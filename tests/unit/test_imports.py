@@ -69,6 +69,7 @@ BANISHED = {"utils", "util", "common", "helpers", "helper", "base", "manager", "
 MAX_LINES = 450
 LONG = {
     "ballast.log.events": "one type for each event of the log",
+    "ballast.contracts.timeline": "one document: each part of a run, as everybody shows it",
     "ballast.timeline": "one presenter: each kind of entry is told once",
     "ballast.run": "the one object of a run",
     "ballast.table": "the one adapter of DynamoDB",
@@ -77,7 +78,6 @@ LONG = {
     "ballast.playbook.arguments.clock_flow": "one walk over a function's source",
     "cli.certify.rules": "one trial of a call: every rule reads its honest attempt",
     "functions.agent.calls_in_text": "half of it is the patterns of calls that models write as text",
-    "functions.front.api": "the routes of one function; a third of it is what the API's document says of them",
     "functions.executor.effect": "the sequence of an effect reads in one file",
     "functions.executor.approval": "one protocol: ask, check the answer, check it again",
     "functions.front.runs": "a run's document and its pages",
@@ -86,6 +86,7 @@ LONG = {
 #: A module under so many lines that one module imports is merged into it, or says here why not.
 MIN_LINES = 60
 SHALLOW = {
+    "functions.front.files": "what the front door serves to everybody, beside its routes",
     "localcloud.converse.recorded": "one source of replies a module",
     "localcloud.moto_seams.kms": "one seam of moto a module, each with its test",
     "playbook.fallbacks.order_status": "one fallback a file, as authors write them",

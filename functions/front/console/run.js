@@ -115,6 +115,7 @@ export class Run {
         corruptLines(run),
         moneyBar(timeline),
         correctedLine(timeline.corrected),
+        ...feedbackLines(timeline.feedback),
         el(
           "p",
           { class: "figures" },
@@ -239,6 +240,14 @@ function correctedLine(said) {
     text: `corrected to ${money(cost)}, by ${brief(by, 256)}${why}`,
     title: usd(cost),
   });
+}
+
+/** What people say of the run, each person's newest words. */
+function feedbackLines(said) {
+  return list(said).map(object).map(({ verdict, by, note }) => el("p", {
+    class: "corrected untrusted",
+    text: `${brief(verdict, 20)}, says ${brief(by, 256)}${text(note) ? `: ${brief(note, 2000)}` : ""}`,
+  }));
 }
 
 function duration(run) {

@@ -40,6 +40,7 @@ from ballast.folds.approvals import (
 from ballast.folds.calls import CallState, Identity, Proposed, calls_of, identity, proposal
 from ballast.folds.conversation import Prompt, answered_prompt, asked_with
 from ballast.folds.effects import Moved, Standing, earlier, effects, ended_effects, frozen, moves, standing, to_undo
+from ballast.folds.feedback import Feedback, feedback_in
 from ballast.folds.notices import outcome, proposed, summary, to_announce
 from ballast.folds.opening import Grant, Opening, grants, opening, requested
 from ballast.folds.progress import Progress, progress, successor, why_it_stopped
@@ -539,6 +540,11 @@ class Run(Sequence[Event]):
     def cost(self) -> Cost:
         """Its cost according to the log, and an operator's correction."""
         return cost(self)
+
+    @cached_property
+    def feedback(self) -> tuple[Feedback, ...]:
+        """What people said of it afterwards: each person's newest words."""
+        return feedback_in(self)
 
     @cached_property
     def usage(self) -> Usage:

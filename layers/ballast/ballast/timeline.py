@@ -30,6 +30,7 @@ from ballast.contracts.timeline import (
     Correction,
     Decided,
     Doubt,
+    Feedback,
     ModelAttempt,
     Money,
     Piece,
@@ -50,6 +51,7 @@ from ballast.folds.agents import AgentChange
 from ballast.folds.approvals import ApprovalRound
 from ballast.folds.calls import CallState, Proposed
 from ballast.folds.conversation import in_full
+from ballast.folds.feedback import feedback_in
 from ballast.folds.usage import corrected
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import (
@@ -206,6 +208,7 @@ class _TimelineOf:
             reserved_microusd=sums.reserved_microusd if sums else last.reserved_microusd,
             money=self.money(opened, charged),
             corrected=self.corrected,
+            feedback=self.feedback,
             effects=(ended and ended.effects) or "",
             input_tokens=last.input_tokens,
             output_tokens=last.output_tokens,
@@ -239,6 +242,12 @@ class _TimelineOf:
         whole = self.run.only(lambda event: event.seq not in self.garbled)
         said = corrected(whole)
         return None if said is None else Correction(**asdict(said))
+
+    @property
+    def feedback(self) -> tuple[Feedback, ...]:
+        """Each person's newest words; an entry that is not in the form of feedback is left out."""
+        given = feedback_in(self.run.only(lambda event: event.seq not in self.garbled))
+        return tuple(Feedback(verdict=one.verdict, by=one.by, role=one.role, note=one.note, at=one.at) for one in given)
 
     # ── turns ────────────────────────────────────────────────────────────────────────────────────────────────
 

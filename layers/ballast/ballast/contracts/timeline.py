@@ -382,6 +382,16 @@ class Correction(_Part):
     at: _Str
 
 
+class Feedback(_Part):
+    """A person's newest words about the run. ``verdict``: right or wrong; ``role``: by which right they spoke."""
+
+    verdict: _Str
+    by: _Str
+    role: _Str = ""
+    note: _Str = ""
+    at: _Str = ""
+
+
 class Timeline(_Part):
     """A run from its opening to its ending.
 
@@ -397,6 +407,7 @@ class Timeline(_Part):
     spent_microusd     the known cost of models and tools
     reserved_microusd  reservations of attempts without a recorded outcome
     corrected          an operator's correction of the cost; null if there is none
+    feedback           what people said of it afterwards: each person's newest words
     effects            the state of an ended run's writes: none, kept, undone or frozen
     unreadable         every entry of the log that cannot be read; the timeline leaves it out
     agent_turns        turns in which a model was asked; ``agent_calls``: the calls proposed in them
@@ -426,6 +437,7 @@ class Timeline(_Part):
     reserved_microusd: int = 0
     money: Money = Money()
     corrected: Correction | None = None
+    feedback: tuple[Feedback, ...] = ()
     effects: _Str = ""
     input_tokens: int = 0
     output_tokens: int = 0

@@ -17,6 +17,7 @@ An event's key follows from its model, so writers and readers use no literal key
     0004.escalation.opened │ answered │ announced EscalationOpened, EscalationAnswered, EscalationAnnounced
     0004.lease.extended                           LeaseExtended
     9999.run.ended │ settled │ announced …        RunEnded, RunSettled, RunCorrected, RunAnnounced, RunReplied
+    9999.run.feedback │ run.2.feedback            RunFeedback       what people say of it afterwards
 
 A model has the fields that Ballast reads or writes today. Fields of another version are kept: reading and writing a
 body gives the same body. An absent field stays absent. Imports ``ballast.contracts``.
@@ -252,6 +253,31 @@ class RunCorrected(_OfRun):
     @classmethod
     def key(cls, *at: int) -> str:
         return f"{LAST_TURN}.run.corrected" if at[0] == 1 else f"{LAST_TURN}.run.{at[0]}.corrected"
+
+
+class RunFeedback(_OfRun):
+    """A person says whether the run did right; ``number`` counts from 1.
+
+    verdict  right or wrong
+    by       the person as they were identified; ``role``: by which right they spoke
+    note     untrusted text
+    """
+
+    NAME = "run.feedback"
+    AT: ClassVar[tuple[str, ...]] = ("number",)
+    number: int = 1
+    verdict: Str
+    by: Str
+    role: Str = ""
+    note: Str = ""
+
+    @classmethod
+    def read(cls, key: Key, body: Mapping[str, Any]) -> "Fact":
+        return cls.model_validate({**body, "number": key.index})
+
+    @classmethod
+    def key(cls, *at: int) -> str:
+        return f"{LAST_TURN}.run.feedback" if at[0] == 1 else f"{LAST_TURN}.run.{at[0]}.feedback"
 
 
 class RunAnnounced(_OfRun):
@@ -754,6 +780,7 @@ _KINDS: tuple[type[Fact], ...] = (
     RunEnded,
     RunSettled,
     RunCorrected,
+    RunFeedback,
     RunAnnounced,
     RunReplied,
     ModelRequested,

@@ -27,6 +27,7 @@ from typing import Any, Literal
 
 from ballast.contracts.task import LAST_TURN
 from ballast.folds.conversation import changed_prompts
+from ballast.folds.feedback import feedback_of
 from ballast.folds.usage import correction_of
 from ballast.log.event import GARBLED, Event, is_a_persons
 from ballast.log.events import (
@@ -43,6 +44,7 @@ from ballast.log.events import (
     RunAnnounced,
     RunCorrected,
     RunEnded,
+    RunFeedback,
     RunOpened,
     RunRefused,
     RunReplied,
@@ -332,7 +334,7 @@ _PLANNERS = 4
 
 
 def _may_be_late(event: Event, told: Run, run: Run) -> bool:
-    """Return whether work still running at the run's end, or an operator's correction, writes such an event.
+    """Return whether work still running at the run's end, an operator or a person writes such an event.
 
     ``told``: the events that the ending vouches for.
     """
@@ -340,6 +342,8 @@ def _may_be_late(event: Event, told: Run, run: Run) -> bool:
         return True
     if event.name == RunCorrected.NAME:
         return correction_of(event) is not None
+    if event.name == RunFeedback.NAME:
+        return feedback_of(event) is not None
     begun = {
         EscalationAnnounced.NAME: EscalationOpened.key(event.turn),
         CallSettled.NAME: CallIntended.key(event.turn, event.index),

@@ -1,0 +1,82 @@
+"""Record what people say of a run that is over. Nothing acts on it; it selects runs.
+
+::
+
+    the run has ended ─ the requester or a reviewer? ─ the same words again? ─▶ what is recorded
+                                                        └ other words ─▶ 9999.run.feedback, 9999.run.2.feedback …
+"""
+
+from __future__ import annotations
+
+from ballast.contracts.person import same_person
+from ballast.errors import LogCorrupt, MayNotAnswer, RetryLater
+from ballast.folds.feedback import Verdict, feedback_in
+from ballast.http.identity import Caller
+from ballast.http.problem import conflict
+from ballast.log.event import GARBLED
+from ballast.log.events import RunFeedback
+from ballast.log.run_index import by_outcome
+from ballast.log.run_log import RunLog
+from ballast.run import Run
+from ballast.runtime import Runtime
+from ballast.values import dataclass
+from functions.people.answer import Answers
+
+#: Most entries of feedback a run: everybody together may change their mind so often.
+MOST = 50
+
+
+@dataclass(frozen=True)
+class FeedbackTaker:
+    """Takes feedback, each person's words in an entry of their own."""
+
+    log: RunLog
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> FeedbackTaker:
+        """Return the taker of ``runtime``'s function. A note's sensitive values are sealed, as an answer's are."""
+        return cls(runtime.get(Answers.of).log)
+
+    def take(self, run: Run, verdict: Verdict, note: str, caller: Caller) -> RunFeedback:
+        """Record the caller's words and return what is recorded. The same words again are harmless.
+
+        Raises ``MayNotAnswer``, ``Problem`` (409) for a run that goes on or has too many entries, and ``RetryLater``.
+        """
+        _check_rights(run, caller)
+        if not run.has_ended:
+            raise conflict(
+                "Run goes on",
+                f"{run.run_id} has not ended. Say whether it did right once GET /runs/{run.run_id} shows it.",
+            )
+        wanted = {"verdict": verdict, "by": caller.principal, "role": caller.role, "note": note}
+        for one in feedback_in(run):
+            if same_person(one.by, caller.principal) and (one.verdict, one.note) == (verdict, note):
+                return RunFeedback(number=one.number, **wanted)
+        taken = {event.index for event in run if event.name == RunFeedback.NAME}
+        first = max(taken, default=0) + 1
+        if first > MOST:
+            raise conflict(
+                "Too much feedback", f"{run.run_id} has {MOST} entries of feedback already; no more are taken."
+            )
+        index = by_outcome(run.request.tenant, f"feedback.{verdict}")
+        for number in range(first, MOST + 1):
+            said = RunFeedback(number=number, **wanted)
+            try:
+                recorded = self.log.append(run.run_id, said, index=index).fact
+            except LogCorrupt:
+                continue  # a garbled entry has the key
+            if isinstance(recorded, RunFeedback) and (recorded.verdict, recorded.by) == (verdict, caller.principal):
+                return recorded
+        raise RetryLater(f"{run.run_id}: others write at the same moment; try again.")
+
+
+def _check_rights(run: Run, caller: Caller) -> None:
+    try:
+        tenant, requester = run.request.tenant, run.opening.requested_by
+    except GARBLED:
+        tenant, requester = run.request.tenant, None
+    if caller.reviews(tenant):
+        return
+    if requester is not None and caller.sees(tenant) and same_person(requester, caller.principal):
+        return
+    raise MayNotAnswer(f"{run.run_id}: only the person who asked for this run, or a reviewer, may say how it went.")
