@@ -132,7 +132,7 @@ def on_behalf_header(typed: Sequence[str], environ: Mapping[str, str]) -> str:
                 f"--on-behalf-of-env {one}: there is no environment variable of that name, or it is empty. "
                 "Put the token into it; the option takes the variable's name, never the token."
                 if re.fullmatch(r"([A-Za-z0-9._-]{1,64}=)?[A-Z_][A-Z0-9_]{0,63}", one)
-                else "--on-behalf-of-env: takes the name of a variable that is set, such as DESK_TOKEN; never the token."
+                else "--on-behalf-of-env: takes the name of a set variable, such as DESK_TOKEN; never the token."
             )
         parts.append(f"{name}{equals}Bearer {token}")
     return ", ".join(parts)
