@@ -16,6 +16,7 @@ handlers, on moto instead of AWS. It needs no account and no network, and keeps 
   ballast demo --list               list the other scenarios
   ballast new itdesk                write a playbook of your own; then: ballast check, ballast test
   ballast trace                     list the saved runs
+  ballast why RUN                   say why a run ended so, and what to type
   ballast cost --since 1d           show what they cost, and why
   ballast prices nova               show what models take and cost
   ballast models                    show which of them the agent may call
@@ -161,6 +162,17 @@ Show a saved run as a timeline; without RUN, list the saved runs.
   ballast trace run-abcd            the run whose id starts with run-abcd
   ballast trace run-abcd --full     nothing shortened
   ballast trace run-abcd --json     for machines: | jq '.turns[].calls[]'
+"""
+
+WHY = """\
+Say why a run ended so, or what it waits for: the outcome and its cause, what nobody knows now, what to type, where
+its money and time went, what would have stopped it sooner, and what was decided in each turn by which rule.
+
+  ballast why run-abcd                    the saved run whose id starts with run-abcd
+  ballast --stack NAME why run-abcd…      a run of a deployed stack, by its whole id
+  ballast why run-abcd --json             for machines: | jq -r '.to_type[].command'
+
+The log alone decides what it says, so it says the same at any time and everywhere: docs/why.md.
 """
 
 ANSWER = """\

@@ -14,7 +14,8 @@ def parser() -> argparse.ArgumentParser:
         argparse.ArgumentParser(prog="ballast"), help_texts.MAIN, f"{help_texts.FILES}\n{help_texts.EXIT_CODES}"
     )
     deployed = top.add_argument_group(
-        "a deployed stack, instead of a local cloud (run, trace, cost, verify, answer, escalations, breaker, budget)"
+        "a deployed stack, instead of a local cloud (run, trace, why, cost, verify, answer, escalations, breaker, "
+        "budget)"
     )
     deployed.add_argument("--stack", metavar="NAME", help="the stack's name; uses your AWS credentials")
     deployed.add_argument("--region", metavar="REGION", help="its region (default: $AWS_REGION, or the profile's)")
@@ -27,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     _certify(_explained(commands.add_parser("certify", help="try what a playbook's tools declare"), help_texts.CERTIFY))
     _run(_explained(commands.add_parser("run", help="run one request"), help_texts.RUN))
     _trace(_explained(commands.add_parser("trace", help="show a saved run as a timeline"), help_texts.TRACE))
+    _why(_explained(commands.add_parser("why", help="say why a run ended so, and what to type"), help_texts.WHY))
     _answer(_explained(commands.add_parser("answer", help="answer a run that waits for a person"), help_texts.ANSWER))
     _up(_explained(commands.add_parser("up", help="serve the whole stack on localhost"), help_texts.UP))
     _escalations(
@@ -180,6 +182,11 @@ def _trace(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or the start of it")
     sub.add_argument("--json", action="store_true", help="print the timeline as JSON")
     sub.add_argument("--full", action="store_true", help="shorten nothing")
+
+
+def _why(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("run", metavar="RUN", help="a run's id, or the start of it (with --stack: the whole id)")
+    sub.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def _answer(sub: argparse.ArgumentParser) -> None:

@@ -27,7 +27,7 @@ def trace(typed: Namespace) -> int:
         if typed.full:
             raise InvalidInput("--full goes with a RUN. `ballast trace` without an argument lists the saved runs.")
         return _list(saved_runs.recent(), as_json=typed.json)
-    return _show(_timeline(saved_runs.find(typed.run)), typed, Screen())
+    return _show(timeline_of(saved_runs.find(typed.run)), typed, Screen())
 
 
 def trace_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
@@ -48,7 +48,7 @@ def _show(made: Timeline, typed: Namespace, screen: Screen) -> int:
     return Exit.OK
 
 
-def _timeline(saved: SavedRun) -> Timeline:
+def timeline_of(saved: SavedRun) -> Timeline:
     """Return the run's timeline; a run whose process ended before it is shown as aborted."""
     made = saved.events.timeline(saved.corrupt)
     if not saved.cut_off or made.status not in ("open", "waiting"):
@@ -58,7 +58,7 @@ def _timeline(saved: SavedRun) -> Timeline:
 
 
 def _list(runs: list[SavedRun], *, as_json: bool) -> int:
-    found = [(saved, _timeline(saved)) for saved in runs]
+    found = [(saved, timeline_of(saved)) for saved in runs]
     if as_json:
         print(json.dumps([_entry(saved, made) for saved, made in found], indent=2))
         return Exit.OK

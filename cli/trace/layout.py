@@ -41,16 +41,16 @@ class Labelled:
     line is never broken, so that it can be copied.
     """
 
-    def __init__(self, label: str, body: Text, *, style: str = "dim", indent: int = 2) -> None:
-        self.label, self.body, self.style, self.indent = label, body, style, indent
+    def __init__(self, label: str, body: Text, *, style: str = "dim", indent: int = 2, column: int = LABEL) -> None:
+        self.label, self.body, self.style, self.indent, self.column = label, body, style, indent, column
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines as segments, without padding at their ends."""
         left = Text(" " * self.indent + self.label, self.style)
-        left.append(" " * max(1, LABEL - left.cell_len))
-        width = max(20, options.max_width - LABEL)
+        left.append(" " * max(1, self.column - left.cell_len))
+        width = max(20, options.max_width - self.column)
         for number, line in enumerate(_wrapped(self.body, width, cut=console.is_terminal)):
-            yield from _painted(left if number == 0 else Text(" " * LABEL), console)
+            yield from _painted(left if number == 0 else Text(" " * self.column), console)
             yield from _painted(line, console)
             yield Segment.line()
 

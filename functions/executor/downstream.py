@@ -27,6 +27,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ballast.aws_errors import consequences
+from ballast.contracts.meaning import CIRCUIT_OPEN
 from ballast.contracts.wire import canonical, sha256
 from ballast.edge import note
 from ballast.errors import ProcessEnds, RetryLater, SettingInvalid
@@ -176,9 +177,7 @@ class Downstreams:
                 raise
             if not isinstance(problem, CircuitBreakerOpenError):
                 note(problem)  # the write that claims the probe for this process failed
-            raise CircuitOpen(
-                f"{circuit.name} failed too often and is not called for a while. Nothing was executed."
-            ) from None
+            raise CircuitOpen(f"{circuit.name.partition('#')[0]} {CIRCUIT_OPEN}. Nothing was executed.") from None
 
 
 def _circuit(tool: Tool, context: ToolContext) -> Circuit | None:

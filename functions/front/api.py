@@ -18,6 +18,7 @@ from ballast.contracts import RunRequest
 from ballast.contracts.attachment import Attachment
 from ballast.contracts.request import RequestId
 from ballast.contracts.task import LAST_TURN
+from ballast.contracts.why import Why
 from ballast.contracts.wire import Name, canonical
 from ballast.edge import guarded
 from ballast.folds.feedback import Verdict
@@ -290,6 +291,25 @@ def get_timeline(
     if made is None:
         raise not_found("run of that id")
     return Response(200, _JSON, timeline_page(made, after, limit), dict(_FRESH))
+
+
+@app.get(
+    "/runs/<run_id>/why",
+    summary="Say why a run ended so",
+    description="Or what it waits for: the cause, what nobody knows now, what to type, where its money and time went. "
+    "Computed from the run's log alone.",
+    tags=["runs"],
+    operation_id="getWhy",
+    responses=responses(404, ok="The report."),
+)
+def get_why(run_id: ARunId) -> Response[Why]:
+    """Return why the run ended so, or what it waits for."""
+    runs = app.runtime.get(Runs.of)
+    _seen(runs, run_id)
+    report = runs.why(run_id)
+    if report is None:
+        raise not_found("run of that id")
+    return Response(200, _JSON, report, dict(_FRESH))
 
 
 @app.get(

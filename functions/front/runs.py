@@ -14,6 +14,7 @@ from ballast.attachments.store import Attachments, is_of
 from ballast.contracts import RunRequest
 from ballast.contracts.timeline import Timeline, Turn
 from ballast.contracts.timeline import Unreadable as UnreadableEntry
+from ballast.contracts.why import Why
 from ballast.contracts.wire import parse, without_surrogates
 from ballast.errors import LogCorrupt
 from ballast.folds.feedback import verdict_of
@@ -78,11 +79,14 @@ class Runs:
     executions: Executions
     clock: Callable[[], datetime]
     links: Callable[[], Attachments]
+    stack: str
 
     @classmethod
     def of(cls, runtime: Runtime) -> Runs:
         """Return the runs of ``runtime``'s stack."""
-        return cls(runtime.get(RunLog.of), runtime.get(Executions.of), runtime.clock, partial(_links, runtime))
+        return cls(
+            runtime.get(RunLog.of), runtime.get(Executions.of), runtime.clock, partial(_links, runtime), runtime.stack
+        )
 
     def get(self, run_id: str) -> ShownRun | None:
         """Return the run; None if there is none or TTL has begun to remove it."""
@@ -193,6 +197,16 @@ class Runs:
         if is_expired(run, self.clock()):
             return None
         return run.timeline({one.seq: one.why for one in unreadable}, run_id=run_id)
+
+    def why(self, run_id: str) -> Why | None:
+        """Return the report on the run; None if TTL has begun to remove it."""
+        from ballast.why import explained  # most requests do not need it
+
+        run, unreadable = self.log.read_all(run_id)
+        if is_expired(run, self.clock()):
+            return None
+        made = run.timeline({one.seq: one.why for one in unreadable}, run_id=run_id)
+        return why_fitting(explained(run, made, stack=self.stack))
 
     def attachment(self, run_id: str, number: int) -> AttachmentLink | None:
         """Return the run's file of that number, from 1 on; None if it has none, or a forged entry names another's."""
@@ -459,6 +473,14 @@ def timeline_page(made: Timeline, after: int, limit: int) -> TimelinePage:
     goes_on = len(turns) < len(following)
     whole = _header(made) | {"turns": turns, "next": turns[-1]["turn"] if goes_on else None}
     return TimelinePage.model_validate_json(without_surrogates(json.dumps(whole, ensure_ascii=False)))
+
+
+def why_fitting(report: Why) -> Why:
+    """Return the report with as many of its decisions as fit into a response, the newest ones."""
+    newest = reversed([one.model_dump() for one in report.decisions])
+    some, left_out = fitting(newest, PAGE_BYTES, sent_bytes)
+    whole = report.model_copy(update={"decisions": ()}).model_dump() | {"decisions": some[::-1], "left_out": left_out}
+    return Why.model_validate_json(without_surrogates(json.dumps(whole, ensure_ascii=False)))
 
 
 def _header(made: Timeline) -> dict[str, Any]:

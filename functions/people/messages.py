@@ -125,19 +125,21 @@ class Messages:
     table: EscalationsTable
     sqs: Any
     queue_url: str
+    stack: str
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Messages":
         """Return the queue of ``runtime``'s function."""
         queue_url = QueueSettings.of(runtime).escalation_queue_url
-        return cls(runtime.get(EscalationsTable.of), runtime.client("sqs"), queue_url)
+        return cls(runtime.get(EscalationsTable.of), runtime.client("sqs"), queue_url, runtime.stack)
 
     def send(self, message: EscalationMessage, now: datetime, *, look_at: datetime) -> None:
         """Send ``message``, then note it. After a crash in between it is sent again, under the same escalation id.
 
         look_at  when ``remind`` looks whether it was answered
         """
-        body = canonical(message.model_dump(mode="json"))
+        look_with = f"ballast --stack {self.stack} why {message.run_id}"
+        body = canonical(message.model_dump(mode="json") | {"look_with": look_with})
         with consequences(f"Queue {self.queue_url} (ESCALATION_QUEUE_URL)"):
             self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=body)
         self.table.note_sent(message, now, look_at=look_at)

@@ -214,6 +214,10 @@ def test_a_run_on_the_stack_is_followed_to_its_end(
     assert "ANSWERED by agent" in printed
     assert on(cloud, "trace", run_id[0], "--json") == Exit.OK
     assert json.loads(capsys.readouterr().out)["run_id"] == run_id[0]
+    assert on(cloud, "why", run_id[0]) == Exit.OK
+    assert re.search(rf"  ballast --stack \S+ trace {run_id[0]} --full\n", capsys.readouterr().out)
+    with pytest.raises(InvalidInput, match="has no log of this run"):
+        on(cloud, "why", "run-none")
 
 
 def test_a_budget_of_the_stack_is_set_and_holds_for_the_next_run(

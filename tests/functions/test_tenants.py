@@ -22,6 +22,7 @@ RESOURCES = [
     ("api", "GET", "/runs/{run}", None),
     ("api", "GET", "/runs/{run}/events", None),
     ("api", "GET", "/runs/{run}/timeline", None),
+    ("api", "GET", "/runs/{run}/why", None),
     ("api", "POST", "/runs/{run}/cancel", None),
     ("people", "GET", "/escalations/{escalation}", None),
     ("people", "POST", "/runs/{run}/messages", {"text": "Nobody asked."}),

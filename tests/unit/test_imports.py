@@ -72,6 +72,7 @@ LONG = {
     "ballast.contracts.timeline": "one document: each part of a run, as everybody shows it",
     "ballast.timeline": "one presenter: each kind of entry is told once",
     "ballast.run": "the one object of a run",
+    "ballast.why.causes": "one function a cause, in the order in which a report tells them",
     "ballast.table": "the one adapter of DynamoDB",
     "ballast.log.evidence": "the digest of a run, computed and checked side by side",
     "ballast.playbook.load": "one sequence; half of it is what it may refuse, told one by one or together",
@@ -213,7 +214,7 @@ def part_of(module: str) -> str:
     if any(within(module, one) for one in EVENTS):
         return "log.events"
     part = module.split(".")[1]
-    return "run" if part in ("folds", "timeline") else part
+    return "run" if part in ("folds", "timeline", "why") else part
 
 
 def arrows_in_the_layer_point_down(sources: Sources) -> list[str]:

@@ -4,6 +4,8 @@ import { list, object, parse, stringify, text } from "./json.js";
 const ROOT = new URL("../", import.meta.url); // the API's root: this file is at <root>console/api.js
 const TOKEN = "ballast.token"; // in sessionStorage only: it goes when the tab goes
 const TIMEOUT_MS = 15_000;
+/** Hosts of `ballast up`. */
+export const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
 
 /** The API refused the request. `status` is HTTP's; `errors` are [{field, message}]. All its text is untrusted. */
 export class Problem extends Error {

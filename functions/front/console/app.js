@@ -1,5 +1,5 @@
 // Ballast's console: choose the screen and keep it current.
-import { caller, forgetMe, ownTenant, Problem, readMe, setToken, token } from "./api.js";
+import { caller, forgetMe, LOCAL, ownTenant, Problem, readMe, setToken, token } from "./api.js";
 import { readBreaker, showMode } from "./breaker.js";
 import { brief, button, el } from "./dom.js";
 import { Escalation } from "./escalation.js";
@@ -9,7 +9,6 @@ import { Run } from "./run.js";
 import { clock, tick } from "./words.js";
 
 const EVERY_MS = 5000;
-const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
 const byId = (id) => document.getElementById(id);
 const [main, updated, trouble, pause] = ["main", "updated", "trouble", "pause"].map(byId);
 

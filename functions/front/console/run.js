@@ -5,6 +5,7 @@ import { Escalation } from "./escalation.js";
 import { filesLine, numberedFiles } from "./files.js";
 import { list, object, text, whole } from "./json.js";
 import { turnCard, unknownEntry, unreadableEntry } from "./turn.js";
+import { Why } from "./why.js";
 import { age, count, instant, meaning, microUsd, money, span, statusLook, usd } from "./words.js";
 
 const LIVE = ["running", "waiting"];
@@ -20,6 +21,8 @@ export class Run {
     this.id = asId(id);
     this.turns = new Map(); // by number
     this.shownTurns = TURNS_SHOWN;
+    this.top = el("div", { class: "run-head" });
+    this.why = new Why(`runs/${this.id}`);
     [this.head, this.asks] = [el("section", { class: "run-head", "aria-label": "Run" }), el("div")];
     this.earlier = el("div", { class: "row" });
     this.cards = el("ol", { class: "timeline", "aria-label": "Timeline" });
@@ -28,6 +31,8 @@ export class Run {
     this.node = el(
       "article",
       {},
+      this.top,
+      this.why.node,
       this.head,
       this.asks,
       el("h2", { text: "Timeline" }),
@@ -48,6 +53,8 @@ export class Run {
     this.run = object(await get(path, {}, signal));
     this.live = LIVE.includes(this.run.status);
     await this.readTimeline(`${path}/timeline`, signal);
+    const { status, reason, escalation_id: asked, cost_usd: cost } = this.run;
+    await this.why.refresh([status, reason, asked, cost, this.turns.size], signal);
     this.draw();
     await this.asking?.refresh(signal);
   }
@@ -103,14 +110,19 @@ export class Run {
     const { run, timeline } = this;
     const header = { ...timeline, turns: turns.length };
     this.count = run.status === "waiting" ? 1 : 0;
-    redraw(this.head, [run, header], () => {
+    redraw(this.top, [run.status, run.degraded, run.by], () => {
       const [label, look] = statusLook(run.status, run.degraded === true);
       const by = run.by ? ` by ${brief(run.by, 60)}` : "";
+      return el("h1", {}, badge([brief(label, 40), `${look} big`]), by && el("span", { class: "untrusted", text: by }));
+    });
+    redraw(this.head, [run, header, this.why.says], () => {
       const said = text(object(timeline.request).text) || text(run.text);
       return [
-        el("h1", {}, badge([brief(label, 40), `${look} big`]), by && el("span", { class: "untrusted", text: by })),
-        text(timeline.ending) && el("p", { class: "ending untrusted", text: brief(timeline.ending, 500) }),
-        run.reason &&
+        !this.why.says &&
+          text(timeline.ending) &&
+          el("p", { class: "ending untrusted", text: brief(timeline.ending, 500) }),
+        !this.why.says &&
+          run.reason &&
           el("p", { class: "reason untrusted", text: `${brief(meaning(run.reason), 240)} (${brief(run.reason, 80)})` }),
         corruptLines(run),
         moneyBar(timeline),

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ballast.contracts.timeline import Timeline
 from ballast.log.event import Event, order
 from ballast.run import Run
-from functions.front.runs import timeline_page
+from ballast.why import explained
+from functions.front.runs import timeline_page, why_fitting
 
 #: The page's clock stands here.
 NOW = datetime(2026, 11, 22, 3, 7, 12, tzinfo=UTC)
@@ -197,6 +199,17 @@ LOG: list[dict[str, Any]] = [
 
 def timeline(letter: str, log: Sequence[dict[str, Any]], *, after: int = 0, limit: int = 100) -> dict[str, Any]:
     """Return the page of the timeline that the API makes of a log; what is no event of ours is unreadable there."""
+    page: dict[str, Any] = timeline_page(_run_of(letter, log)[1], after, limit).model_dump(mode="json")
+    return page
+
+
+def why(letter: str, log: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the report that the API makes of a log."""
+    report: dict[str, Any] = why_fitting(explained(*_run_of(letter, log), stack="ballast-prod")).model_dump(mode="json")
+    return report
+
+
+def _run_of(letter: str, log: Sequence[dict[str, Any]]) -> tuple[Run, Timeline]:
     wrong: dict[str, str] = {}
     events = []
     for one in log:
@@ -206,15 +219,15 @@ def timeline(letter: str, log: Sequence[dict[str, Any]], *, after: int = 0, limi
             events.append(Event(run_id=run_id(letter), seq=one["seq"], at=one["at"], body=one["body"]))
         except (ValueError, KeyError) as problem:
             wrong[str(one.get("seq", ""))] = str(problem)
-    told = Run(sorted(events, key=order)).timeline(wrong, run_id=run_id(letter))
-    page: dict[str, Any] = timeline_page(told, after, limit).model_dump(mode="json")
-    return page
+    run = Run(sorted(events, key=order))
+    return run, run.timeline(wrong, run_id=run_id(letter))
 
 
 def logged(letter: str, log: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the answers about a run with that log: its events, and the timeline of them."""
+    """Return the answers about a run with that log: its events, its timeline, and the report on it."""
     path = f"GET /runs/{run_id(letter)}"
-    return {f"{path}/events": {"events": list(log), "next": None}, f"{path}/timeline": timeline(letter, log)}
+    told = {f"{path}/timeline": timeline(letter, log), f"{path}/why": why(letter, log)}
+    return {f"{path}/events": {"events": list(log), "next": None}, **told}
 
 
 def hours_ago(back: int) -> str:

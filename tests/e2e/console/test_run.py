@@ -20,6 +20,7 @@ from tests.e2e.console.canned import (
     timeline,
     tool,
 )
+from tests.e2e.console.conftest import PHONE
 
 RUN = f"/runs/{run_id('w')}"
 
@@ -32,13 +33,33 @@ def test_the_header_says_how_the_run_stands_and_what_it_cost_of_its_ceiling(visi
     page = visit(f"#{RUN}")
 
     expect(page.get_by_role("heading", level=1)).to_have_text("waits for an answer")
-    expect(page.locator(".reason")).to_have_text("nobody knows whether a call had its effect (effect_unknown)")
-    expect(page.locator(".ending")).to_contain_text("Waits for a person: a decision is wanted")
     expect(page.locator(".bar-line .money")).to_have_text("2.8¢ of 4¢")
     expect(page.locator(".bar-line .money")).to_have_attribute("title", "$0.02814 of $0.04")
     meter = page.get_by_role("meter")
     expect(meter).to_have_accessible_name("Cost: 2.8¢ of 4¢")
     assert meter.evaluate("(bar) => [bar.min, bar.value, bar.max]") == [0, 28_140, 40_000]
+
+
+def test_the_first_thing_of_a_run_is_why_it_stands_so_and_what_to_type(visit: Any, api: Any) -> None:
+    page = visit(f"#{RUN}", viewport=PHONE)
+    why = page.get_by_role("region", name="Why")
+
+    expect(why.locator(".sentence")).to_be_in_viewport(ratio=1)
+    expect(why.locator(".sentence")).to_have_text(
+        re.compile("^The run waits for a person to decide, because nobody knows whether refund_order .* had its effect")
+    )
+    # This page is served by `ballast up`: there is no stack to name.
+    expect(why.get_by_text(f"ballast answer {esc_id('e')} --back-to-agent", exact=False)).to_be_visible()
+    expect(why).to_contain_text("Nobody knows now")
+    why.locator("summary").click()
+    expect(why).to_contain_text("Money")
+    expect(why).to_contain_text("Time")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    # An API without the report: the header says it.
+    del api.answers[f"GET {RUN}/why"]
+    page = visit(f"#{RUN}")
+    expect(page.locator(".reason")).to_have_text("nobody knows whether a call had its effect (effect_unknown)")
+    expect(page.locator(".ending")).to_contain_text("Waits for a person: a decision is wanted")
 
 
 def test_a_file_is_a_button_that_asks_for_a_link_and_follows_no_other(visit: Any, api: Any) -> None:

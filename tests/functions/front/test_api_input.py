@@ -160,7 +160,7 @@ def test_what_does_not_exist_is_a_problem_too(
     "run_id", ["run-1", "RUN-aaaaaaaaaaaaaaaaaaaaaaaa", "run-aaaaaaaaaaaaaaaaaaaaaaaa", "..", "%2e", "ü"]
 )
 @pytest.mark.parametrize(
-    ("method", "rest"), [("GET", ""), ("GET", "/events"), ("GET", "/timeline"), ("POST", "/cancel")]
+    ("method", "rest"), [("GET", ""), ("GET", "/events"), ("GET", "/timeline"), ("GET", "/why"), ("POST", "/cancel")]
 )
 def test_a_run_that_is_not_there_is_not_found(stack: Stack, method: str, rest: str, run_id: str) -> None:
     assert ask(stack, "api", event(method, f"/runs/{run_id}{rest}")).status == 404

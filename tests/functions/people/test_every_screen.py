@@ -19,7 +19,7 @@ from cli.escalations import commands_to_type, details, open_escalations
 from cli.parser import parser
 from functions.people.remind import RemindIncomplete
 from tests.functions.approvals import asks
-from tests.functions.cloud import client
+from tests.functions.cloud import STACK_NAME, client
 from tests.functions.http import ask, event
 from tests.functions.people.test_remind import received
 from tests.functions.stack import Stack
@@ -190,6 +190,7 @@ def test_a_message_says_what_the_api_says(stack: Stack, kind: str) -> None:
     both = EscalationMessage.model_fields.keys() & http.keys()
     assert len(both) > 10
     assert {name: message[name] for name in both} == {name: http[name] for name in both}
+    assert message["look_with"] == f"ballast --stack {STACK_NAME} why {asked.run_id}"
 
 
 def test_the_first_message_after_a_change_has_the_change(stack: Stack) -> None:

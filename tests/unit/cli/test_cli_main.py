@@ -29,7 +29,7 @@ def saved(home: Path, run_id: str = RUN) -> None:
     SavedRuns(home).save(run_id, "demo happy-path", [opened])
 
 
-@pytest.mark.parametrize("command", ["demo", "run", "trace", "answer"])
+@pytest.mark.parametrize("command", ["demo", "run", "trace", "why", "answer"])
 def test_each_command_teaches_by_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])
@@ -44,6 +44,7 @@ def test_each_command_teaches_by_examples(command: str, capsys: pytest.CaptureFi
     ("words", "code", "complaint"),
     [
         (["trace", "run-zzz"], 2, "starts with 'run-zzz'"),
+        (["why", "run-zzz"], 2, "starts with 'run-zzz'"),
         (["trace", "--full"], 2, "--full goes with a RUN"),
         (["demo", "no-such"], 2, "There is no scenario 'no-such'. The scenarios are: happy-path"),
         (["demo", "all", "--by-hand"], 2, "--by-hand goes with one scenario"),
@@ -80,6 +81,18 @@ def test_json_is_json_for_one_run_and_for_the_list(home: Path, capsys: pytest.Ca
     assert json.loads(capsys.readouterr().out)["run_id"] == RUN
     main(["trace", "--json"])
     assert [entry["title"] for entry in json.loads(capsys.readouterr().out)] == ["demo happy-path"]
+
+
+def test_a_report_is_of_a_saved_run_by_the_start_of_its_id(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved(home)
+
+    assert main(["why", "aaaa"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{RUN}  OPEN\n\nThe run has no ending: it still runs, or was cut off")
+    assert f"  ballast trace {RUN} --full\n" in printed
+    assert main(["why", "aaaa", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["version"], report["run_id"], report["status"]) == (1, RUN, "open")
 
 
 def test_an_empty_journal_and_mailbox_say_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,7 @@ def test_the_operations_are_the_ones_that_were_promised() -> None:
         "GET /runs/{run_id}",
         "GET /runs/{run_id}/events",
         "GET /runs/{run_id}/timeline",
+        "GET /runs/{run_id}/why",
         "POST /runs/{run_id}/cancel",
         "GET /escalations",
         "GET /escalations/{escalation_id}",

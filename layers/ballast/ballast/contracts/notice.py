@@ -164,6 +164,7 @@ class EscalationMessage(Sent):
     changed_by         who changed the arguments since the call was proposed: ``proposed_decision`` has the changed ones
     reminder           true if half of the time has passed without an answer
     sent               how often the message was sent, this time included; one ``escalation_id`` is one escalation
+    look_with          the command that says why the run waits, what is unknown and what to type; "" from older versions
     """
 
     version: Literal["1"] = VERSION
@@ -185,6 +186,7 @@ class EscalationMessage(Sent):
     changed_by: str | None = None
     reminder: bool = False
     sent: int = 1
+    look_with: str = ""
 
 
 #: All events, by detail-type.

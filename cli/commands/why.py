@@ -1,0 +1,139 @@
+"""``ballast why``: say why a run ended so, what is unknown, and what to type."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.segment import Segment
+from rich.text import Text
+
+from ballast.contracts.why import MoneyShare, Stop, TimeShare, TurnDecision, Why
+from ballast.errors import InvalidInput
+from ballast.why import explained
+from cli.commands.trace import timeline_of
+from cli.exits import Exit
+from cli.saved_runs import SavedRuns, state_folder
+from cli.screen import Screen
+from cli.trace.layout import Labelled, Plain
+from cli.trace.render import STATUS_STYLES
+from cli.trace.text import clean, span, usd
+
+if TYPE_CHECKING:
+    from cli.deployed_stack import DeployedCloud
+
+#: Answers to "what would have stopped it sooner" that are printed; --json has all.
+_STOPS = 3
+
+
+def why(typed: Namespace) -> int:
+    """Print the report on a saved run and return the exit code. Raises ``InvalidInput``."""
+    saved = SavedRuns(state_folder(os.environ)).find(typed.run)
+    return _show(explained(saved.events, timeline_of(saved)), typed, Screen())
+
+
+def why_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
+    """Print the report on a run of a deployed stack and return the exit code. Raises ``InvalidInput``."""
+    events, corrupt = cloud.read_all(typed.run)
+    if not events and not corrupt:
+        raise InvalidInput(f"{typed.run}: the stack {typed.stack} has no log of this run. Type the whole id.")
+    return _show(explained(events, events.timeline(corrupt, run_id=typed.run), stack=typed.stack), typed, screen)
+
+
+def _show(report: Why, typed: Namespace, screen: Screen) -> int:
+    if typed.json:
+        print(report.to_json())
+    else:
+        screen.show(rendered(report))
+    return Exit.OK
+
+
+def rendered(report: Why) -> RenderableType:
+    """Return the report for a terminal or a pipe. Everything from the log goes through ``clean``."""
+    style = STATUS_STYLES[report.status]
+    heading = Text(f"{_flat(report.run_id)}  ").append(report.status.upper().replace("_", " "), style)
+    lines: list[RenderableType] = [Plain(heading), Text(""), Plain(Text(_flat(report.sentence), "bold"))]
+    more = [one for one in report.causes if not one.in_sentence]
+    if more:
+        lines += [Text(""), _title("Also")]
+        lines += [_item(Text(f"{_flat(one.words).removesuffix('.')}{_turns(one.turns)}.")) for one in more]
+    if report.unknown:
+        lines += [Text(""), _title("Nobody knows now")]
+        lines += [_item(Text(_flat(one.words), "yellow")) for one in report.unknown]
+    if report.to_type:
+        lines += [Text(""), _title("What to type")]
+        for command in report.to_type:
+            lines += [_Command(_flat(command.command)), Labelled("", Text(_flat(command.words), "dim"), column=6)]
+    if report.money:
+        of = f" of {usd(report.ceiling_microusd)}" if report.ceiling_microusd is not None else ""
+        lines += [Text(""), _title(f"Where its money went: {usd(report.cost_microusd)}{of}")]
+        lines += [_share(usd(one.microusd), one, one.microusd, report.cost_microusd) for one in report.money]
+    if report.time:
+        lines += [Text(""), _title(f"Where its time went: {span(report.duration_ms)}")]
+        lines += [_share(span(one.ms), one, one.ms, report.duration_ms or 0) for one in report.time]
+    if report.sooner:
+        lines += [Text(""), _title("What would have stopped it sooner")]
+        lines += [_item(Text(_stop(one))) for one in report.sooner[:_STOPS]]
+    if report.decisions:
+        lines += [Text(""), _title("What was decided, and by which rule")]
+        for one in report.decisions:
+            lines += _decision(one)
+    return Group(*lines)
+
+
+def _title(text: str) -> Plain:
+    return Plain(Text(text, "bold"))
+
+
+def _item(text: Text) -> Labelled:
+    return Labelled("-", text, column=4)
+
+
+def _share(amount: str, one: MoneyShare | TimeShare, part: int, whole: int) -> Labelled:
+    percent = f"{(200 * part + whole) // (2 * whole)} %, " if whole > 0 else ""
+    return Labelled(amount, Text(f"{percent}{_flat(one.words)}{_turns(one.turns)}"), style="", column=14)
+
+
+def _stop(one: Stop) -> str:
+    return f"With {_flat(one.change)} {_flat(one.words)}{'' if one.exact else ' (not exact)'}."
+
+
+def _decision(one: TurnDecision) -> list[RenderableType]:
+    who = f"{one.planner} {one.by_agent}" if one.by_agent else one.planner or "nobody"
+    said = Text(f"{_flat(who)}: {_flat(one.decided)}").append(f"; {_flat(one.rule)}", "dim")
+    return [
+        Labelled(f"turn {one.turn}", said, style=""),
+        *(Labelled("", Text(_flat(call), "yellow"), indent=4) for call in one.calls),
+    ]
+
+
+def _turns(turns: tuple[int, ...]) -> str:
+    """Return turns in brief: `` (turns 2, 4 to 7)``."""
+    spans: list[list[int]] = []
+    for turn in turns:
+        if spans and turn == spans[-1][-1] + 1:
+            spans[-1].append(turn)
+        else:
+            spans.append([turn])
+    if not spans:
+        return ""
+    told = ", ".join(f"{one[0]} to {one[-1]}" if len(one) > 2 else ", ".join(map(str, one)) for one in spans[:8])
+    return f" (turn{'s' if len(turns) > 1 else ''} {told}{', …' if len(spans) > 8 else ''})"
+
+
+class _Command:
+    """A command in a line of its own, never broken: it is copied."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> RenderResult:
+        """Yield the line."""
+        yield Segment(f"  {self.command}")
+        yield Segment.line()
+
+
+def _flat(text: str) -> str:
+    return clean(text, lines=False)

@@ -1,0 +1,124 @@
+// Why a run ended so, or what it waits for: the first thing that a woken person reads of it.
+import { get, LOCAL } from "./api.js";
+import { block, brief, el, redraw } from "./dom.js";
+import { list, object, text, whole } from "./json.js";
+import { money, span, usd } from "./words.js";
+
+const SHOWN = 12;
+
+/** The report on the run at `path`; read again only when `state` is another one. */
+export class Why {
+  constructor(path) {
+    this.path = `${path}/why`;
+    this.report = {};
+    this.node = el("section", { class: "why", "aria-label": "Why" });
+  }
+
+  /** Whether there is a report. */
+  get says() {
+    return Boolean(text(this.report.sentence));
+  }
+
+  async refresh(state, signal) {
+    const seen = JSON.stringify(state);
+    if (seen === this.seen) return;
+    try {
+      this.report = object(await get(this.path, {}, signal));
+      this.seen = seen;
+    } catch (problem) {
+      if (signal?.aborted) throw problem;
+      this.report = {}; // the page has the timeline; the next refresh asks again
+    }
+    redraw(this.node, this.report, () => (this.says ? parts(this.report) : []));
+  }
+}
+
+function parts(report) {
+  const causes = list(report.causes)
+    .map(object)
+    .filter((one) => one.in_sentence !== true);
+  const unknown = list(report.unknown).map(object);
+  return [
+    el("p", { class: "sentence untrusted", text: brief(report.sentence, 900) }),
+    lines("Also", causes, ({ words }) => brief(words, 500)),
+    lines("Nobody knows now", unknown, ({ words }) => brief(words, 400), "warn-text"),
+    commands(list(report.to_type).map(object)),
+    el(
+      "details",
+      {},
+      el("summary", { text: "Where its money and time went, and what would have stopped it sooner" }),
+      shares("Money", report.money, ({ microusd }) => [whole(microusd), money, usd]),
+      shares("Time", report.time, ({ ms }) => [whole(ms), span, String]),
+      lines(
+        "Sooner",
+        list(report.sooner).map(object),
+        ({ change, words }) => `With ${brief(change, 120)} ${brief(words, 400)}.`,
+      ),
+    ),
+  ];
+}
+
+function lines(title, items, says, look = "") {
+  if (!items.length) return null;
+  const more = items.length - SHOWN;
+  return el(
+    "div",
+    { class: "labelled" },
+    el("span", { class: "label", text: title }),
+    el(
+      "ul",
+      {},
+      items.slice(0, SHOWN).map((item) => el("li", { class: `untrusted ${look}`, text: says(item) })),
+      more > 0 && el("li", { class: "dim", text: `and ${more.toLocaleString("en")} more` }),
+    ),
+  );
+}
+
+/** The commands to type. On `ballast up` there is no stack to name. */
+function commands(items) {
+  if (!items.length) return null;
+  const local = LOCAL.includes(location.hostname);
+  const typed = (command) => (local ? text(command).replace(/^ballast --stack \S+ /, "ballast ") : command);
+  return el(
+    "div",
+    { class: "labelled" },
+    el("span", { class: "label", text: "What to type" }),
+    el(
+      "ul",
+      {},
+      items.slice(0, SHOWN).map(({ command, words }) =>
+        el(
+          "li",
+          {},
+          block(typed(command), { className: "data", limit: 300 }),
+          el("p", { class: "dim untrusted", text: brief(words, 300) }),
+        ),
+      ),
+    ),
+  );
+}
+
+function shares(title, items, of) {
+  const found = list(items)
+    .map(object)
+    .map((item) => [...of(item), item])
+    .filter(([amount]) => amount !== null);
+  if (!found.length) return null;
+  const all = found.reduce((sum, [amount]) => sum + amount, 0);
+  return el(
+    "div",
+    { class: "labelled" },
+    el("span", { class: "label", text: title }),
+    el(
+      "ul",
+      {},
+      found.slice(0, 2 * SHOWN).map(([amount, shown, exact, { words }]) =>
+        el("li", {
+          class: "untrusted",
+          text: `${shown(amount)}${all > 0 ? `, ${Math.round((100 * amount) / all)} %` : ""}: ${brief(words, 200)}`,
+          title: exact(amount),
+        }),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,508 @@
+"""The causes of a run's outcome, the most important first, each as a clause that can follow "because".
+
+One function a cause; ``causes`` has their order. Each reads the timeline only.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ballast.contracts import Planner
+from ballast.contracts.decision import LIMITS
+from ballast.contracts.meaning import CIRCUIT_OPEN, PLANNERS, REASONS, REFUSALS
+from ballast.contracts.timeline import Call, Pivot, Position, Timeline, Turn
+from ballast.contracts.why import MONEY_CAUSES, Cause, TimeShare
+from ballast.money.amounts import dollars
+from ballast.values import dataclass
+from ballast.why.money import Spending
+
+#: Quoted texts are cut to this many characters.
+QUOTED = 160
+#: Shares of the cost, in percent, from which the cache, the prompt's growth and the laps are causes.
+_CACHE, _GROWTH, _LAPS = 10, 50, 20
+#: More causes are counted and not told.
+_MOST = 24
+#: A shorter run is not slow.
+_SLOW_MS = 10_000
+_FAILED_MODEL = ("model_timeout", "model_throttled", "model_unavailable", "model_refused")
+_BREAKER = ("breaker_open", "breaker_stopped")
+#: Reasons of the fallback and of the rollback themselves.
+OWN_REASONS = (
+    *("rollback_incomplete", "effect_frozen", "no_fallback", "fallback_gave_up", "fallback_failed"),
+    *("planner_failed", "executor_failed", "effect_unknown", "history_limit", "deadline"),
+)
+#: The error's message says no more than its name does.
+_PLAIN = ("UnknownTool", "ToolForbidden")
+#: The rule that refuses a call, by the error's name. The gate refuses the rest.
+RULES: Mapping[str, str] = {
+    "Ungrounded": "grounding",
+    "Tainted": "grounding",
+    "ToolForbidden": "the loop rule",
+    "RepeatRefused": "the repeat rule",
+    "Unaffordable": "the cost ceiling",
+    "MoveRefused": "the ceiling on the business's own money",
+    "NotSigned": "the approval rule",
+    "NotVouched": "the rule of scripts and undos",
+}
+#: Why a call was refused, by the error's name; {tool} is the tool.
+REFUSED: Mapping[str, str] = {
+    "UnknownTool": "there is no tool named {tool}",
+    "MalformedArguments": "the arguments of {tool} were no JSON object",
+    "SchemaViolation": "the arguments of {tool} did not fit its schema",
+    "TooLarge": "the arguments of {tool} were too large",
+    "RuleViolation": "a rule of {tool} does not allow the call",
+    "Unaffordable": "{tool} could have cost more than the run had left",
+    "MoveRefused": "a window of the business's own money had no room for {tool}",
+    "Ungrounded": "{tool} named a value that neither the request nor a result names",
+    "Tainted": "{tool} named a value that only untrusted text names",
+    "ToolForbidden": "{tool} was forbidden because the agent repeated itself",
+    "RepeatRefused": "{tool} was called again although nobody knows whether the first call happened",
+    "NotSigned": "{tool} needs a person's signed approval and has none",
+    "NotVouched": "nothing shows that the script or the rollback asked for {tool}",
+}
+_LOOPS = {
+    "same_call": "it made the same call of {tool} {count} times",
+    "cycle": "it repeated the same calls in the same order {count} times, {tool} among them",
+    "near_equal": "it asked {tool} nearly the same {count} times",
+    "same_error": "{tool} failed in the same way {count} times in a row",
+    "write_spiral": "it wrote nearly the same with {tool} {count} times",
+    "other_words": "it wrote about the same things with {tool} {count} times",
+    "unchanged_result": "{tool} gave the same result for {count} different calls in a row",
+}
+
+
+@dataclass(frozen=True)
+class Read:
+    """What the causes are read from.
+
+    limits    the run's limits as admitted
+    refusal   why it was not admitted, in words; "" if it was
+    repeated  the calls that repeated earlier ones
+    """
+
+    made: Timeline
+    refusal: str
+    limits: Mapping[str, Any]
+    repeated: frozenset[Position]
+    spending: Spending
+    time: tuple[TimeShare, ...]
+
+    def percent(self, microusd: int) -> int:
+        """Return an amount as a share of the cost."""
+        cost = self.made.spent_microusd + self.made.reserved_microusd
+        return 100 * microusd // cost if cost > 0 else 0
+
+
+def causes(read: Read) -> tuple[Cause, ...]:
+    """Return the causes; one that is told already is not told again in other words."""
+    found = tuple(one.model_copy(update={"name": quoted(one.name, 80)}) for one in _causes(read))
+    if any(MONEY_CAUSES["prompt_growth"] in one.words for one in found):
+        found = tuple(one for one in found if one.name != "prompt_growth")
+    # What an earlier cause quotes is told.
+    found = tuple(one for at, one in enumerate(found) if not any(one.words in before.words for before in found[:at]))
+    if len(found) <= _MOST:
+        return found
+    more = Cause(name="more", words=f"there are {len(found) - _MOST:,} more causes, see its trace")
+    return (*found[:_MOST], more)
+
+
+def _causes(read: Read) -> Iterator[Cause]:
+    yield from _unreadable(read)
+    yield from _not_admitted(read)
+    yield from _cut_off(read)
+    yield from _going_on(read)
+    yield from _unknown_effects(read)
+    stopped = [turn for turn in read.made.turns if (pivot := turn.pivot) and pivot.giver == Planner.AGENT]
+    stopped = [turn for turn in stopped if turn.pivot and turn.pivot.taker != Planner.AGENT]
+    for turn in reversed(stopped):
+        yield from _stopped(read, turn)
+    yield from _feedback(read)
+    yield from _people(read)
+    yield from _circuits(read)
+    yield from _refused_calls(read)
+    yield from _failed_calls(read)
+    yield from _doubts(read)
+    yield from _other_planners(read)
+    if not any(turn.pivot and turn.pivot.reason in _FAILED_MODEL for turn in stopped):
+        yield from _failed_attempts(read)
+    if not any(turn.pivot and turn.pivot.reason == "loop" for turn in stopped):
+        yield from _laps(read)
+    yield from _cache(read)
+    yield from _agents(read)
+    yield from _growth(read)
+    yield from _slow(read)
+
+
+# ── the log, the admission ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _unreadable(read: Read) -> Iterator[Cause]:
+    found = read.made.unreadable
+    if not found:
+        return
+    first = found[0]
+    which = f"{first.seq}: {quoted(first.why)}" if first.seq else quoted(first.why)
+    many = (
+        "an entry of its log cannot be read" if len(found) == 1 else f"{len(found):,} entries of its log cannot be read"
+    )
+    words = f"{many}, so somebody or something changed it ({which})"
+    yield Cause(name="log_unreadable", words=words, turns=_turns(one.turn for one in found))
+
+
+def _not_admitted(read: Read) -> Iterator[Cause]:
+    made = read.made
+    if made.status == "refused":
+        said, told = REFUSALS.get(made.reason), quoted(read.refusal, 2 * QUOTED)
+        words = (
+            (f"{said} ({told})" if told else said) if said else f"{told or 'the log does not say why'} ({made.reason})"
+        )
+        yield Cause(name=made.reason or "NotAdmitted", words=words)
+
+
+def _cut_off(read: Read) -> Iterator[Cause]:
+    made = read.made
+    if made.status not in ("aborted", "timed_out", "failed", "unanswered"):
+        return
+    last = made.turns[-1] if made.turns else None
+    asked = last is not None and (
+        (last.escalation is not None and not last.escalation.by) or any(one.outcome == "waiting" for one in last.calls)
+    )
+    while_ = " while it waited for people" if asked else f" in turn {last.turn}" if last else ""
+    reason = f" ({meaning(made.reason)})" if made.reason else ""
+    words = {
+        "aborted": f"its execution was stopped{while_}",
+        "timed_out": f"its execution lasted longer than it may{while_}",
+        "failed": f"there is a defect in Ballast, or a run that could tell nobody{reason}",
+        "unanswered": "nobody answered its escalation in time",
+    }
+    yield Cause(name=made.status, words=words[made.status], turns=(last.turn,) if last else ())
+
+
+def _going_on(read: Read) -> Iterator[Cause]:
+    """Yield the step that a run without an ending was in."""
+    last = read.made.turns[-1] if read.made.turns else None
+    if read.made.status != "open" or last is None:
+        return
+    asked = next((one for one in last.attempts if one.state == "open"), None)
+    begun = next((call for call in last.calls if call.outcome == "open"), None)
+    if asked is not None and last.decided is None:
+        words = f"in turn {last.turn} the model {quoted(asked.model, 80)} was asked, and no reply is recorded"
+    elif begun is not None:
+        words = f"in turn {last.turn} a call of {tool(begun)} has no outcome yet"
+    else:
+        return
+    yield Cause(name="open", words=words, turns=(last.turn,))
+
+
+# ── effects and the agent's end ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _unknown_effects(read: Read) -> Iterator[Cause]:
+    for turn, call in unknown_effects(read.made):
+        why = f": {quoted(call.message)}" if call.message else ""
+        words = f"nobody knows whether {tool(call)} (turn {turn}, call {call.index}) had its effect{why}"
+        yield Cause(name="effect_unknown", words=words, turns=(turn,))
+
+
+def unknown_effects(made: Timeline) -> Iterator[tuple[int, Call]]:
+    """Yield the writes of which nobody knows whether they happened, with their turns.
+
+    A write without an outcome counts once the run has gone on, waits or has ended without it.
+    """
+    last = made.turns[-1].turn if made.turns else 0
+    for turn in made.turns:
+        for call in turn.calls:
+            if call.effect == "read" or call.repeats:
+                continue
+            begun = call.outcome == "open" and call.effect == "write"
+            over = made.status not in ("open",) or turn.turn < last
+            if call.outcome == "unknown" or (begun and (over or call.doubts)):
+                yield turn.turn, call
+
+
+def _stopped(read: Read, turn: Turn) -> Iterator[Cause]:
+    pivot = turn.pivot
+    if pivot is None or pivot.taker == Planner.REQUESTER:
+        return
+    if pivot.reason == "effect_unknown" and any(unknown_effects(read.made)):
+        return  # it is told with the effect
+    yield Cause(name=pivot.reason or "stopped", words=_why_stopped(read, turn, pivot), turns=(turn.turn,))
+
+
+def _why_stopped(read: Read, turn: Turn, pivot: Pivot) -> str:
+    reason = pivot.reason
+    if reason == "loop":
+        return _loop(read, turn.turn)
+    if reason in _FAILED_MODEL:
+        return _model_failed(turn, reason)
+    if reason in _BREAKER and turn.decided and (held := turn.decided.breaker):
+        set_by = f", set by {quoted(held.by, 60)}" if held.by else ""
+        why = f" ({quoted(held.reason)})" if held.reason else ""
+        return f"the spend breaker was at {quoted(held.mode, 40)}{set_by}{why}, so no model was called"
+    limit = next((name for stop, name in LIMITS.items() if stop == reason), "")
+    if limit:
+        return _limit(read, limit, reason)
+    note = quoted(pivot.error or (turn.decided.note if turn.decided else ""))
+    if reason == "planner_failed":
+        return f"the agent's function failed{f' ({note})' if note else ''}"
+    return f"{meaning(reason) or 'the log does not say why'}{f' ({note})' if note else ''}"
+
+
+def _limit(read: Read, limit: str, reason: str) -> str:
+    value = read.limits.get(limit)
+    if limit == "cost_microusd" and read.made.ceilings.cost_microusd is not None:
+        shown = f" (${dollars(read.made.ceilings.cost_microusd)})"
+    else:
+        shown = f" ({limit}: {value:,})" if isinstance(value, int) else ""
+    said = f"{meaning(reason)}{shown}"
+    if limit == "deadline_s" and read.time:
+        most = read.time[0]
+        whole = sum(one.ms for one in read.time) or 1
+        return f"{said}; most of its time went into {most.words} ({100 * most.ms // whole} %)"
+    for instead in {
+        "refused_calls": (_refused_calls,),
+        "tool_calls": (_laps, _refused_calls, _failed_calls),
+        "calls_per_tool": (_laps, _refused_calls, _failed_calls),
+        "turns": (_laps, _refused_calls, _failed_calls),
+    }.get(limit, ()):
+        if found := next(instead(read), None):
+            return f"{said}; {found.words}"
+    if limit in ("turns", "cost_microusd", "tokens_per_run", "input_tokens_per_turn") and read.spending.shares:
+        most_money = read.spending.shares[0]
+        return f"{said}; most of its money went into {most_money.words} ({read.percent(most_money.microusd)} %)"
+    return said
+
+
+def _loop(read: Read, stopped_in: int) -> str:
+    signals = [
+        (one.signal, tool(one), turn.turn)
+        for turn in read.made.turns
+        if turn.turn <= stopped_in
+        for one in turn.calls
+        if one.signal
+    ]
+    forbidden = ", was forbidden the tool" if any(one.step == "forbid" for one, _, _ in signals) else ""
+    if not signals:
+        return meaning("loop")
+    signal, name, _ = max(signals, key=lambda one: (one[0].step == "forbid", one[0].count))
+    said = _LOOPS.get(signal.kind, "it repeated itself with {tool}").format(tool=name, count=signal.count)
+    return f"the agent repeated itself: {said}; it was told so{forbidden} and went on"
+
+
+def _model_failed(turn: Turn, reason: str) -> str:
+    failed = [one for one in turn.attempts if one.state != "responded"]
+    models = f"the model {', '.join(dict.fromkeys(quoted(one.model, 80) for one in failed if one.model))}".strip()
+    tries = f" in {_count(len(failed), 'attempt')}" if failed else ""
+    said = {
+        "model_timeout": f"{models} did not answer in time",
+        "model_throttled": f"the provider throttled {models}",
+        "model_unavailable": f"{models} could not be reached",
+        "model_refused": f"{models} cannot be called (no price, no access, or no such model)",
+    }[reason]
+    errors = next((quoted(one.error) for one in reversed(failed) if one.error), "")
+    note = errors or quoted(turn.decided.note if turn.decided else "")
+    return f"{said}{tries}{f' ({note})' if note else ''}"
+
+
+# ── people, tools, other planners ────────────────────────────────────────────────────────────────────────────────
+
+
+def _feedback(read: Read) -> Iterator[Cause]:
+    for one in read.made.feedback:
+        if one.verdict == "wrong":
+            note = f': "{quoted(one.note)}"' if one.note else ""
+            yield Cause(name="feedback_wrong", words=f"a person, {quoted(one.by, 60)}, says that it was wrong{note}")
+
+
+def _people(read: Read) -> Iterator[Cause]:
+    for turn in reversed(read.made.turns):
+        for call in turn.calls:
+            last = call.approvals[-1] if call.approvals else None
+            if last is None:
+                continue
+            where = (turn.turn,)
+            moved = [quoted(", ".join(one.void), 80) for one in call.approvals if one.void]
+            if moved:
+                words = f"an approval of {tool(call)} became void, because this had changed: {moved[-1]}"
+                yield Cause(name="approval_void", words=words, turns=where)
+            if last.silent:
+                words = f"nobody answered the request to approve {tool(call)} in time"
+                yield Cause(name="approval_unanswered", words=words, turns=where)
+            elif last.approve is False:
+                said = f': "{quoted(last.comment)}"' if last.comment else ""
+                who = f"a person, {quoted(last.by, 60)}," if last.by else "a person"
+                words = f"{who} rejected {tool(call)}{said}"
+                yield Cause(name="approval_rejected", words=words, turns=where)
+            elif call.outcome == "waiting":
+                because = f", because {quoted('; '.join(last.why))}" if last.why else ""
+                yield Cause(name="approval_required", words=f"the call needs an approval{because}", turns=where)
+
+
+def _circuits(read: Read) -> Iterator[Cause]:
+    for text, found in _grouped(read, _has_rested).items():
+        name = quoted(text.partition(CIRCUIT_OPEN)[0].strip().rpartition(" ")[2], 64) or "a downstream"
+        tools = ", ".join(dict.fromkeys(tool(call) for _, call in found))
+        words = f"the circuit of {name} is open: it failed too often, so {tools} was not executed"
+        yield Cause(name="circuit_open", words=words, turns=_turns(turn for turn, _ in found))
+
+
+def _has_rested(call: Call) -> bool:
+    return call.outcome != "ok" and CIRCUIT_OPEN in call.message
+
+
+def _doubts(read: Read) -> Iterator[Cause]:
+    for turn in read.made.turns:
+        for call in turn.calls:
+            if call.doubts and call.outcome in ("ok", "failed", "denied"):
+                words = f"the outcome of {tool(call)} was in doubt at first ({quoted(call.doubts[-1].message)})"
+                yield Cause(name="call_doubted", words=words, turns=(turn.turn,))
+
+
+def _refused_calls(read: Read) -> Iterator[Cause]:
+    by_error: dict[tuple[str, str], list[tuple[int, Call]]] = defaultdict(list)
+    for turn in read.made.turns:
+        for call in turn.calls:
+            if call.outcome == "refused" and call.error != "ToolForbidden":
+                by_error[call.error, call.tool].append((turn.turn, call))
+    for (error, _), found in sorted(by_error.items(), key=lambda one: -len(one[1])):
+        call = found[-1][1]
+        why = REFUSED.get(error, f"{{tool}} was refused ({quoted(error, 60)})").format(tool=tool(call))
+        said = quoted(call.message.removeprefix(f"{call.tool}: "))
+        message = f" ({said})" if said and error not in _PLAIN else ""
+        were = "was" if len(found) == 1 else "were"
+        words = f"{_count(len(found), 'call')} {were} refused by {RULES.get(error, 'the gate')}: {why}{message}"
+        yield Cause(name=error or "refused", words=words, turns=_turns(turn for turn, _ in found))
+
+
+def _failed_calls(read: Read) -> Iterator[Cause]:
+    found = _grouped(read, lambda call: call.outcome == "failed" and not _has_rested(call))
+    by_tool: dict[str, list[tuple[int, Call]]] = defaultdict(list)
+    for some in found.values():
+        for turn, call in some:
+            by_tool[call.tool].append((turn, call))
+    for failed in by_tool.values():
+        call = failed[-1][1]
+        many = f"a call of {tool(call)}" if len(failed) == 1 else f"{len(failed):,} calls of {tool(call)}"
+        message = f" ({quoted(call.message)})" if call.message else ""
+        yield Cause(name="tool_failed", words=f"{many} failed{message}", turns=_turns(turn for turn, _ in failed))
+
+
+def _grouped(read: Read, wanted: Any) -> dict[str, list[tuple[int, Call]]]:
+    found: dict[str, list[tuple[int, Call]]] = defaultdict(list)
+    for turn in read.made.turns:
+        for call in turn.calls:
+            if wanted(call):
+                found[call.message].append((turn.turn, call))
+    return found
+
+
+def _other_planners(read: Read) -> Iterator[Cause]:
+    """Yield what stopped the planners after the agent."""
+    for turn in read.made.turns:
+        pivot = turn.pivot
+        if pivot is None or pivot.giver not in (Planner.FALLBACK, Planner.ROLLBACK):
+            continue
+        if pivot.reason not in OWN_REASONS:
+            continue  # an orderly end, or the reason of the planner before
+        if pivot.reason == "effect_unknown" and any(unknown_effects(read.made)):
+            continue  # it is told with the effect
+        note = quoted(pivot.error or (turn.decided.note if turn.decided else ""))
+        words = f"{planner_name(pivot.giver)} handed over: {meaning(pivot.reason)}{f' ({note})' if note else ''}"
+        yield Cause(name=pivot.reason, words=words, turns=(turn.turn,))
+
+
+# ── cost ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _failed_attempts(read: Read) -> Iterator[Cause]:
+    failed = [(turn.turn, one) for turn in read.made.turns for one in turn.attempts if one.state == "failed"]
+    if not failed:
+        return
+    reasons = ", ".join(dict.fromkeys(meaning(one.exit_reason) for _, one in failed if one.exit_reason))
+    cost = sum(one.charged_microusd for _, one in failed)
+    charged = f", and ${dollars(cost)} stays charged for it" if cost else ""
+    words = f"{_count(len(failed), 'attempt')} at the model failed{f' ({reasons})' if reasons else ''}{charged}"
+    yield Cause(name="attempts_failed", words=words, turns=_turns(turn for turn, _ in failed))
+
+
+def _laps(read: Read) -> Iterator[Cause]:
+    percent = read.percent(read.spending.of("loop_laps"))
+    if percent >= _LAPS:
+        words = f"{percent} % of its cost went into {_count(len(read.repeated), 'call')} that repeated earlier calls"
+        yield Cause(name="loop_laps", words=words, turns=_turns(at[0] for at in read.repeated))
+
+
+def _cache(read: Read) -> Iterator[Cause]:
+    missed = read.spending.misses
+    percent = read.percent(read.spending.of("cache_misses"))
+    if not missed or percent < _CACHE:
+        return
+    first = missed[0]
+    waited = [one.pause_s for one in missed if one.pause_s is not None]
+    pause = f"; {max(waited) // 60:,} min had passed since the attempt before" if waited and max(waited) >= 300 else ""
+    words = (
+        f"the provider's cache stopped serving the prompt from turn {first.turn} on: "
+        f"{sum(one.tokens for one in missed):,} tokens were paid for again, {percent} % of the cost{pause}"
+    )
+    yield Cause(name="cache_misses", words=words, turns=_turns(one.turn for one in missed))
+
+
+def _agents(read: Read) -> Iterator[Cause]:
+    for turn in read.made.turns:
+        pivot = turn.pivot
+        if pivot and pivot.to_agent:
+            note = quoted(turn.decided.guidance if turn.decided else "")
+            words = f"the agent {quoted(pivot.from_agent, 80)} handed over to the agent {quoted(pivot.to_agent, 80)}"
+            yield Cause(name="another_agent", words=f"{words}{f': {note!s}' if note else ''}", turns=(turn.turn,))
+
+
+def _growth(read: Read) -> Iterator[Cause]:
+    percent = read.percent(read.spending.of("prompt_growth"))
+    sizes = [one.prompt_tokens for turn in read.made.turns for one in turn.attempts if one.state == "responded"]
+    if percent >= _GROWTH and sizes:
+        words = f"{percent} % of its cost is the growing prompt: {sizes[0]:,} tokens at first, {max(sizes):,} at most"
+        yield Cause(name="prompt_growth", words=words)
+
+
+def _slow(read: Read) -> Iterator[Cause]:
+    whole = sum(one.ms for one in read.time)
+    if whole < _SLOW_MS:
+        return
+    most = read.time[0]
+    if most.cause not in ("model", "tools", "workflow") and 2 * most.ms > whole:
+        words = f"{100 * most.ms // whole} % of its time went into {most.words}"
+        yield Cause(name=f"time_{most.cause}", words=words, turns=most.turns)
+
+
+# ── words ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def quoted(text: str, most: int = QUOTED) -> str:
+    """Return untrusted text in one line of at most ``most`` characters, without a period at its end."""
+    flat = " ".join(text[: 4 * most].split())
+    return flat.rstrip(". ") if len(flat) <= most else f"{flat[: most - 1].rstrip()}…"
+
+
+def meaning(reason: str) -> str:
+    """Return a reason in words, an unknown one as it is; a log may hold any text in its place."""
+    return REASONS.get(reason) or quoted(reason)
+
+
+def planner_name(planner: str) -> str:
+    """Return the planner as the subject of a sentence."""
+    return PLANNERS.get(planner) or quoted(planner, 40)
+
+
+def tool(call: Call) -> str:
+    """Return the tool's name for a sentence."""
+    return quoted(call.tool, 80) or "a call without a tool"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _turns(numbers: Any) -> tuple[int, ...]:
+    return tuple(sorted({number for number in numbers if number}))

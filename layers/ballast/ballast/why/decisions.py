@@ -1,0 +1,119 @@
+"""The decisions of a run and their rules: one line a turn, and one for each call that a rule or a person decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ballast.contracts import Planner
+from ballast.contracts.decision import LIMITS
+from ballast.contracts.timeline import Call, Position, Timeline, Turn
+from ballast.contracts.why import TurnDecision
+from ballast.money.amounts import dollars
+from ballast.why.causes import RULES, meaning, planner_name, quoted, tool
+
+#: More calls of a turn are counted and not listed.
+_MOST = 8
+
+
+def decisions(made: Timeline, limits: Mapping[str, Any], repeated: frozenset[Position]) -> Iterator[TurnDecision]:
+    """Yield the decision of each turn; ``limits`` as admitted, ``repeated``: the calls that repeated earlier ones."""
+    for turn in made.turns:
+        yield TurnDecision(
+            turn=turn.turn,
+            planner=turn.planner,
+            by_agent=turn.by_agent,
+            at_ms=turn.at_ms,
+            decided=_decided(turn),
+            rule=_rule(turn, made, limits),
+            calls=tuple(_calls(turn, repeated)),
+        )
+
+
+def _decided(turn: Turn) -> str:
+    decided = turn.decided
+    if decided is None:
+        if turn.escalation:
+            return f"waits for {'the requester' if turn.planner == Planner.REQUESTER else 'a person'}"
+        return "no decision is recorded"
+    if decided.kind == "answer":
+        return "answer"
+    if decided.kind == "hand_over":
+        to = turn.pivot.to_agent if turn.pivot and turn.pivot.to_agent else ""
+        added = f", with ${dollars(decided.leased_microusd)} more" if decided.leased_microusd else ""
+        return f"hand over to {f'the agent {quoted(to, 80)}' if to else planner_name(decided.to)}{added}"
+    names = [tool(call) for call in turn.calls]
+    many = [f"{name} ×{names.count(name)}" if names.count(name) > 1 else name for name in dict.fromkeys(names)]
+    more = f" and {len(many) - _MOST} more tools" if len(many) > _MOST else ""
+    return f"call {', '.join(many[:_MOST])}{more}" if many else "call tools"
+
+
+def _rule(turn: Turn, made: Timeline, limits: Mapping[str, Any]) -> str:
+    decided = turn.decided
+    if turn.escalation:
+        why = f"asked because {meaning(turn.escalation.reason)}" if turn.escalation.reason else "asked"
+        return f"{why}; {f'answered by {quoted(turn.escalation.by, 60)}' if turn.escalation.by else 'no answer yet'}"
+    failed = sum(one.state == "failed" for one in turn.attempts)
+    tries = f" after {failed} failed attempt{'' if failed == 1 else 's'}" if failed else ""
+    if decided is None:
+        if turn.pivot:
+            reason = meaning(turn.pivot.reason) or "no reason is recorded"
+            return f"the workflow replaced {planner_name(turn.pivot.giver)}: {reason}"
+        asked = any(one.state == "open" for one in turn.attempts)
+        return f"a model was asked, and no reply is recorded{tries}" if asked else f"nothing is recorded{tries}"
+    if decided.kind == "hand_over":
+        if decided.breaker:
+            return f"the spend breaker, at {quoted(decided.breaker.mode, 40)}{_by(decided.breaker.by)}"
+        limit = next((name for reason, name in LIMITS.items() if reason == decided.reason), "")
+        value = limits.get(limit)
+        shown = f" (limits.{limit}: {value})" if isinstance(value, int) else ""
+        return f"{meaning(decided.reason) or 'no reason is recorded'}{shown}{tries}"
+    match turn.planner:
+        case Planner.AGENT:
+            answered = next((one for one in turn.attempts if one.state == "responded"), None)
+            if answered and answered.refused_answer:
+                return f"its answer was not sent: {quoted('; '.join(answered.refused_answer))}"
+            return f"the reply of {quoted(answered.model, 80) if answered else 'the model'}{tries}"
+        case Planner.FALLBACK:
+            return f"the script for {quoted(made.intent, 60) or 'the intent'}"
+        case Planner.ROLLBACK:
+            return "the recorded undo"
+    return f"the decision of {planner_name(turn.planner)}" if turn.planner else "the log does not say whose"
+
+
+def _by(name: str) -> str:
+    return f", set by {quoted(name, 60)}" if name else ""
+
+
+def _calls(turn: Turn, repeated: frozenset[Position]) -> Iterator[str]:
+    ruled = [said for call in turn.calls if (said := _ruled(call, (turn.turn, call.index) in repeated))]
+    yield from ruled[:_MOST]
+    if len(ruled) > _MOST:
+        yield f"and {len(ruled) - _MOST} more calls"
+
+
+def _ruled(call: Call, again: bool) -> str:
+    """Return what a rule or a person decided about the call; "" if it simply acted."""
+    name, said = tool(call), ""
+    message = f": {quoted(call.message)}" if call.message else ""
+    asked = call.approvals[-1] if call.approvals else None
+    if call.outcome == "refused":
+        said = f"refused by {RULES.get(call.error, 'the gate')} ({quoted(call.error, 60) or 'no error'}){message}"
+    elif call.repeats:
+        said = f"not executed again: the recorded result of turn {call.repeats[0]}, call {call.repeats[1]}"
+    elif call.outcome == "waiting":
+        said = "waits for an approval"
+    elif asked and asked.silent:
+        said = f"{call.outcome}: nobody answered the request for approval"
+    elif asked and asked.approve is not None:
+        verdict = "approved" if asked.approve else "rejected"
+        said = f"{verdict} by {quoted(asked.by, 60) or 'somebody'}, then {call.outcome}"
+    elif call.outcome == "open":
+        said = "no outcome in the log"
+    elif call.outcome != "ok":
+        said = f"{call.outcome}{message}"
+    if call.signal and call.outcome != "refused":
+        said = f"{said or call.outcome}; {quoted(call.signal.words)}"
+    elif again and not said:
+        said = f"{call.outcome}; it is part of the loop"
+    return f"{name}: {said}" if said else ""

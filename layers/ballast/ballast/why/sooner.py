@@ -1,0 +1,131 @@
+"""Limits and rules that would have stopped a run sooner, as far as its log alone proves it.
+
+::
+
+    agent's turns   1  2  3 │ 4  5  6  7 ── stopped
+                    useful  │ brought nothing
+                            └ a limit that just allows what came before stops the agent here
+
+A limit is compared as the agent compares it, with the run's own counts. It would have changed nothing before that
+turn, since no model sees its limits. What the next planner would have done then is in no log. Whoever plays runs again
+can answer more: it implements ``Sooner``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from ballast.contracts import Planner
+from ballast.contracts.timeline import Position, Timeline, Turn
+from ballast.contracts.why import Stop
+from ballast.folds.usage import Counts
+from ballast.log.event import GARBLED
+from ballast.money.amounts import dollars
+from ballast.run import Run
+from ballast.why.money import laps
+
+
+class Sooner(Protocol):
+    """Says what would have stopped a run sooner."""
+
+    def __call__(self, run: Run, made: Timeline) -> Iterable[Stop]:
+        """Return the changes that would have stopped ``run``, whose timeline is ``made``."""
+        ...
+
+
+def from_log(run: Run, made: Timeline) -> Iterable[Stop]:
+    """Return the exact answers that need only the log: limits, and the first notice of a loop. A ``Sooner``."""
+    idle = _brought_nothing(made, laps(made))
+    if not idle or made.status == "open":  # what goes on may still bring something
+        return ()
+    try:
+        found = (*_limits(run, made, idle), *_first_notice(made, idle))
+    except GARBLED:  # a log that does not add up proves nothing
+        return ()
+    return sorted((one for one in found if one.saved_microusd > 0), key=lambda one: -one.saved_microusd)
+
+
+def _brought_nothing(made: Timeline, repeated: frozenset[Position]) -> Sequence[Turn]:
+    """Return the agent's last turns, from the first one on after which nothing new came of any."""
+    idle: list[Turn] = []
+    for turn in reversed(made.turns):
+        if turn.planner != Planner.AGENT:
+            if idle or turn.planner in (Planner.PERSON, Planner.REQUESTER):
+                break  # what people said counts anew
+            continue
+        if not any(one.state == "responded" for one in turn.attempts):
+            continue  # the agent was stopped here, or its model failed
+        if _is_useful(turn, repeated):
+            break
+        idle.append(turn)
+    return idle[::-1]
+
+
+def _is_useful(turn: Turn, repeated: frozenset[Position]) -> bool:
+    decided = turn.decided
+    if decided is not None and decided.kind == "answer":
+        return True
+    if decided is not None and decided.kind == "hand_over" and decided.to in (Planner.REQUESTER, Planner.AGENT):
+        return True
+    return any(
+        call.outcome not in ("refused", "failed", "denied") and (turn.turn, call.index) not in repeated
+        for call in turn.calls
+    )
+
+
+def _limits(run: Run, made: Timeline, idle: Sequence[Turn]) -> Iterator[Stop]:
+    limits, first = run.opening.limits, idle[0]
+    before = run.before(first.turn)
+    allowed = before.counts
+    if 0 < allowed.turns < limits.turns:
+        yield _stop(made, f"limits.turns={allowed.turns}", first.turn, first.turn)
+    for turn in idle:
+        if run.before(turn.turn).counts.refused_calls > allowed.refused_calls < limits.refused_calls:
+            yield _stop(made, f"limits.refused_calls={allowed.refused_calls}", turn.turn, turn.turn)
+            break
+    for name, count in (("tool_calls", _tool_calls), ("repeated_calls", _repeated_calls)):
+        value = count(allowed)
+        for turn in idle if value or name != "tool_calls" else ():
+            # Compared with what a reply proposes: the turn's own reply is paid for.
+            if count(run.before(turn.turn + 1).counts) > value < getattr(limits, name):
+                yield _stop(made, f"limits.{name}={value}", turn.turn, turn.turn + 1)
+                break
+    spent = before.usage.charged_microusd
+    if 0 < spent < run.opening.cost_ceiling_microusd:
+        yield _stop(made, f"limits.cost_microusd={spent}", first.turn, first.turn, at_latest=True)
+
+
+def _tool_calls(counts: Counts) -> int:
+    return counts.tool_calls
+
+
+def _repeated_calls(counts: Counts) -> int:
+    return counts.repeated_calls
+
+
+def _first_notice(made: Timeline, idle: Sequence[Turn]) -> Iterator[Stop]:
+    told = next((turn for turn in made.turns if any(call.signal for call in turn.calls)), None)
+    if told is not None and any(turn.turn > told.turn for turn in idle):
+        yield _stop(made, "a hand-over at the first notice of the loop", told.turn, told.turn + 1)
+
+
+def _stop(made: Timeline, change: str, turn: int, saved_from: int, *, at_latest: bool = False) -> Stop:
+    """Return the answer; the agent's turns from ``saved_from`` on would not have been."""
+    agents = [one for one in made.turns if one.turn >= saved_from and one.planner == Planner.AGENT and one.attempts]
+    sums = {one.turn: one.spent_microusd + one.reserved_microusd for one in made.turns}
+    saved = sum(sums[one.turn] - sums.get(one.turn - 1, 0) for one in agents)
+    after = agents[-1].turn + 1 if agents else 0
+    ends = next((one.at_ms for one in made.turns if one.turn == after), made.duration_ms)
+    begins = agents[0].at_ms if agents else None
+    ms = ends - begins if ends is not None and begins is not None and ends >= begins else None
+    when = f"in turn {turn}{' at the latest' if at_latest else ''}"
+    took = "" if ms is None else f" and took {ms / 1000:.1f} s"
+    rest = f"; what it did after that cost ${dollars(max(0, saved))}{took}"
+    return Stop(
+        change=change,
+        turn=turn,
+        words=f"the agent would have been stopped {when}{rest}",
+        saved_microusd=saved,
+        saved_ms=ms,
+    )

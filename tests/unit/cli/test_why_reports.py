@@ -1,0 +1,412 @@
+"""Incidents of a night: seeded runs, and the report on each as somebody reads it who has nothing else.
+
+``reports/NAME.txt`` is the report at 80 columns. After a change of its words, read each file that differs as somebody
+would at 3 AM, then write them anew: ``.venv/bin/python -m tests.unit.cli.test_why_reports``.
+"""
+
+import io
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Limits, Planner, RunRequest, ToolCall
+from ballast.contracts.meaning import CIRCUIT_OPEN
+from ballast.contracts.task import HandedOver
+from ballast.log.event import Event
+from ballast.log.events import BreakerHeld, RunFeedback, RunSettled
+from ballast.run import Run
+from ballast.why import explained
+from cli.commands.why import rendered
+from tests.support.runs import STARTED, Story, says, wants
+from tests.support.timelines import timeline
+from tests.unit.cli.test_trace_hostile import HOSTILE
+
+REPORTS = Path(__file__).parent / "reports"
+REQUEST = RunRequest(
+    request_id="night-1", intent="refund", tenant="acme", text="My tent arrived torn.", context={"order_id": "O-1004"}
+)
+#: Micro-dollars per million tokens: input, output, read from the cache, written to it.
+IN, OUT, READ, WRITTEN = 3_000_000, 15_000_000, 300_000, 3_750_000
+ORDER = {"order_id": "O-1004"}
+REFUND = {"order_id": "O-1004", "amount_usd": "120.00"}
+
+
+@dataclass
+class Night(Story):
+    """A run with a clock that a test moves. Each entry of the log takes a second."""
+
+    request: RunRequest = REQUEST
+    clock_s: float = 0
+
+    def write(self, seq: str, body: Mapping[str, Any]) -> Event:
+        known = len(self.written)
+        event = super().write(seq, body)
+        if len(self.written) > known:
+            at = (STARTED + timedelta(seconds=self.clock_s)).isoformat()
+            self.written[-1] = event = event.model_copy(update={"at": at})
+            self.clock_s += 1
+        return event
+
+    def leased(self) -> "Night":
+        """Open the run with a lease of its ceiling."""
+        self.opened()
+        self.amend(lease={"microusd": self.limits.cost_microusd})
+        return self
+
+    def amend(self, **fields: Any) -> None:
+        """Change the body of the newest entry."""
+        last = self.written[-1]
+        self.written[-1] = last.model_copy(update={"body": last.body | fields})
+
+    def model(
+        self,
+        turn: int,
+        reply: dict[str, Any],
+        tokens: int,
+        out: int = 120,
+        *,
+        read: int = 0,
+        written: int = 0,
+        **more: Any,
+    ) -> None:
+        """Ask the model and have it reply after 2 s; ``tokens``: its plain input."""
+        asked = self.asks(turn, reserved=400_000)
+        self.clock_s += 2
+        usage = {"inputTokens": tokens, "outputTokens": out}
+        usage |= {"cacheReadInputTokens": read, "cacheWriteInputTokens": written}
+        plain = (tokens + read + written) * IN + out * OUT
+        cost = -(-(tokens * IN + read * READ + written * WRITTEN + out * OUT) // 1_000_000)
+        self.replies(asked, reply | {"usage": usage}, cost=cost)
+        self.amend(latency_ms=1_900, cache_saved_microusd=-(-plain // 1_000_000) - cost, **more)
+
+    def settles(self) -> "Night":
+        """Settle its lease."""
+        used = self.run.usage.charged_microusd
+        left = self.limits.cost_microusd - used
+        self.record(
+            RunSettled(leased_microusd=self.limits.cost_microusd, charged_microusd=used, returned_microusd=left)
+        )
+        return self
+
+
+def burning() -> Night:
+    """A long conversation that its results make longer and longer, until its ceiling stops it."""
+    night = Night(limits=Limits(cost_microusd=600_000, turns=20)).leased()
+    for turn in range(1, 8):
+        night.model(turn, wants(("search_docs", {"query": f"torn tent {turn}"})), 6_000 * turn)
+        night.executes(turn, 1, "ok", {"hits": f"page {turn}"})
+    night.decides(8, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.COST_LIMIT))
+    night.escalates(9, "cost_limit")
+    return night
+
+
+def loop() -> Night:
+    """A search that says the same whatever is asked; told and forbidden, the agent goes on."""
+    night = Night().leased()
+    for turn in range(1, 8):
+        count = turn
+        step = "notice" if count < 5 else "forbid"
+        signal = {"index": 1, "kind": "unchanged_result", "count": count, "same_as": [1, 1], "step": step}
+        told = {"despair": [signal | {"answer": False}]} if count >= 3 else {}
+        night.model(turn, wants(("search_docs", {"query": f"tent {turn}"})), 2_000 + 400 * turn, **told)
+        if count < 6:
+            night.executes(turn, 1, "ok", {"hits": []})
+        else:
+            body = {"tool": "search_docs", "error": "ToolForbidden", "message": "search_docs is forbidden."}
+            night.write(f"{turn:04d}.call.1.refused", body)
+    night.decides(8, Planner.AGENT, HandOver(to=Planner.FALLBACK, reason=ExitReason.LOOP))
+    night.decides(9, Planner.FALLBACK, Answer(text="We will look into it."))
+    night.ends(by="fallback")
+    return night.settles()
+
+
+def cache_stopped() -> Night:
+    """The agent waits for an approval longer than the cache lives; after that each prompt is paid for in full."""
+    night = Night().leased()
+    night.model(1, wants(("look_up_order", ORDER)), 300, written=14_000)
+    night.executes(1, 1, "ok", {"status": "delivered"})
+    night.model(2, wants(("refund_order", REFUND)), 200, 180, read=14_300)
+    night.asks_approval(2, 1)
+    night.clock_s += 900
+    night.approves(2, 1, True)
+    night.executes(2, 1, "ok", {"refunded": "120.00"})
+    night.model(3, wants(("send_letter", ORDER)), 15_200, 60)
+    night.executes(3, 1, "ok", {})
+    night.model(4, says("Your money is on its way."), 15_600, 90)
+    night.ends()
+    return night.settles()
+
+
+def throttled() -> Night:
+    """The provider throttles each attempt, and no script serves the intent."""
+    night = Night().leased()
+    for _ in range(4):
+        asked = night.asks(1)
+        night.breaks(asked, ExitReason.MODEL_THROTTLED)
+        night.amend(error="ThrottlingException: Too many tokens, please wait before trying again.")
+        night.clock_s += 8
+    night.decides(1, Planner.AGENT, HandOver(to=Planner.FALLBACK, reason=ExitReason.MODEL_THROTTLED))
+    night.decides(2, Planner.FALLBACK, HandOver(to=Planner.PERSON, reason=ExitReason.NO_FALLBACK))
+    night.escalates(3, "no_fallback")
+    return night
+
+
+def unknown_effect() -> Night:
+    """The bank's answer to a refund is lost, and nothing can tell whether it was made."""
+    night = Night().leased()
+    night.model(1, wants(("look_up_order", ORDER)), 1_500)
+    night.executes(1, 1, "ok", {"status": "delivered"})
+    night.model(2, wants(("refund_order", REFUND)), 1_900)
+    night.executes(2, 1, "unknown")
+    night.amend(message="ReadTimeout: the bank did not answer; whether it was done cannot be found out.")
+    night.decides(3, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.EFFECT_UNKNOWN))
+    night.escalates(4, "effect_unknown")
+    return night
+
+
+def ungrounded() -> Night:
+    """The agent invents an amount again and again; the script answers."""
+    night = Night(limits=Limits(refused_calls=2)).leased()
+    for turn in range(1, 4):
+        night.model(turn, wants(("refund_order", REFUND | {"amount_usd": f"{90 + turn}.00"})), 1_500 + 300 * turn)
+        message = (
+            "refund_order: amount_usd must occur in the request, in its facts or in the result of an earlier turn."
+        )
+        body = {"tool": "refund_order", "arguments": REFUND, "error": "Ungrounded", "message": message}
+        night.write(f"{turn:04d}.call.1.refused", body)
+    night.decides(4, Planner.AGENT, HandOver(to=Planner.FALLBACK, reason=ExitReason.REFUSED_CALL_LIMIT))
+    night.decides(5, Planner.FALLBACK, Answer(text="We will look into it."))
+    night.ends(by="fallback")
+    return night.settles()
+
+
+def rejected() -> Night:
+    """A person rejects the refund; the agent says so."""
+    night = Night().leased()
+    night.model(1, wants(("refund_order", REFUND)), 1_500)
+    night.asks_approval(1, 1)
+    night.amend(why=["the run would refund more than $100.00"])
+    night.clock_s += 400
+    night.approves(1, 1, False)
+    night.amend(comment="The tent is older than two years.")
+    night.executes(1, 1, "denied")
+    night.amend(message="A person rejected it. The tent is older than two years.")
+    night.model(2, says("We cannot refund this order."), 1_800)
+    night.ends()
+    return night.settles()
+
+
+def window_full() -> Night:
+    """The tenant's hour has no room for the run."""
+    night = Night().refused("WindowFull")
+    night.amend(message="The hour of acme has $0.12 left, and this run needs $0.25. There is room at 10:00 UTC.")
+    return night
+
+
+def breaker() -> Night:
+    """An alarm has set the spend breaker to fallback_only."""
+    night = Night().leased()
+    night.model(1, wants(("look_up_order", ORDER)), 1_500)
+    night.executes(1, 1, "ok", {"status": "delivered"})
+    over = HandOver(to=Planner.FALLBACK, reason=ExitReason.BREAKER_OPEN)
+    held = BreakerHeld(
+        mode="fallback_only", by="BurnRateFastAlarm", reason="25 % of the day's budget in an hour", at=""
+    )
+    night.decides(2, Planner.AGENT, over, breaker=held)
+    night.decides(3, Planner.FALLBACK, Answer(text="Your order was delivered."))
+    night.ends(by="fallback")
+    return night.settles()
+
+
+def timed_out_model() -> Night:
+    """The model hangs; the workflow cuts it, and the script answers in time."""
+    night = Night().leased()
+    night.model(1, wants(("look_up_order", ORDER)), 1_500)
+    night.executes(1, 1, "ok", {"status": "delivered"})
+    asked = night.asks(2, reserved=22_000)
+    night.clock_s += 58
+    night.breaks(asked, ExitReason.MODEL_TIMEOUT, charged=True)
+    night.amend(error="Read timeout on endpoint URL")
+    night.decides(2, Planner.AGENT, HandOver(to=Planner.FALLBACK, reason=ExitReason.MODEL_TIMEOUT))
+    night.decides(3, Planner.FALLBACK, Answer(text="Your order was delivered."))
+    night.ends(by="fallback")
+    return night.settles()
+
+
+def hung() -> Night:
+    """The function of the agent dies without a word; the workflow hands over to the script, which gives up."""
+    night = Night().leased()
+    night.asks(1, reserved=30_000)
+    night.clock_s += 100
+    cut = HandedOver(**{"from": Planner.AGENT}, reason=ExitReason.PLANNER_FAILED, error="Sandbox.Timedout")
+    over = HandOver(to=Planner.PERSON, reason=ExitReason.FALLBACK_GAVE_UP)
+    night.decides(2, Planner.FALLBACK, over, handed_over=cut, note="O-1004 is not in the store.")
+    night.escalates(3, "fallback_gave_up")
+    night.clock_s += 86_400
+    return night.ends("unanswered", by=None)  # type: ignore[return-value]
+
+
+def hand_over() -> Night:
+    """One agent hands over to another, which runs out of turns."""
+    night = Night(limits=Limits(turns=3)).leased()
+    sent = {"agent": "billing", "note": "The customer wants the money back for O-1004."}
+    night.model(1, wants(("hand_over", sent)), 900, 60)
+    for turn in (2, 3):
+        night.model(turn, wants(("look_up_order", {"order_id": f"O-{turn}"})), 1_000 * turn)
+        night.executes(turn, 1, "failed")
+        night.amend(message="No such order.")
+    night.decides(4, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.TURN_LIMIT))
+    night.escalates(5, "turn_limit")
+    return night
+
+
+def circuit_open() -> Night:
+    """The bank was down so often that nobody calls it for a while."""
+    night = Night().leased()
+    night.model(1, wants(("refund_order", REFUND)), 1_500)
+    night.executes(1, 1, "failed")
+    night.amend(message=f"bank {CIRCUIT_OPEN}. Nothing was executed.")
+    night.model(2, says("I cannot refund it now. Please try again later."), 1_800)
+    night.ends()
+    return night.settles()
+
+
+def cut_off() -> Night:
+    """The log ends while a write is under way."""
+    night = Night().leased()
+    night.model(1, wants(("refund_order", REFUND)), 1_500)
+    night.intends(1, 1, ToolCall(tool="refund_order", arguments=REFUND))
+    night.asks(2)
+    return night
+
+
+def rolled_back() -> Night:
+    """A write is undone after the deadline; a second one cannot be undone."""
+    night = Night(limits=Limits(deadline_s=30)).leased()
+    night.model(1, wants(("refund_order", REFUND)), 1_500)
+    night.executes(1, 1, "ok", {"refunded": "120.00"})
+    night.clock_s += 30
+    night.decides(2, Planner.AGENT, HandOver(to=Planner.ROLLBACK, reason=ExitReason.DEADLINE))
+    undo = night.run.to_undo[0]
+    assert undo.undo is not None
+    night.decides(3, Planner.ROLLBACK, CallTools(calls=(undo.undo,)), undoes=[undo.turn, undo.index])
+    night.executes(3, 1, "failed")
+    night.amend(message="The bank has paid it out already.")
+    over = HandOver(to=Planner.PERSON, reason=ExitReason.ROLLBACK_INCOMPLETE)
+    night.decides(4, Planner.ROLLBACK, over, note="cancel_refund failed.")
+    night.escalates(5, "rollback_incomplete")
+    return night
+
+
+def said_to_be_wrong() -> Night:
+    """The agent answers, and a person says the next day that it was wrong."""
+    night = Night().leased()
+    night.model(1, wants(("look_up_order", ORDER)), 1_500)
+    night.executes(1, 1, "ok", {"status": "delivered"})
+    night.model(2, says("Your order was never sent."), 1_800)
+    night.ends()
+    night.settles()
+    night.clock_s += 86_400
+    night.record(RunFeedback(verdict="wrong", by="kim", role="reviewer", note="It was delivered on Monday."))
+    return night
+
+
+#: Each incident, and what the first lines of its report must name.
+INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
+    "burning": (burning, ("waits for a person", "cost ceiling", "$0.60", "growing conversation")),
+    "loop": (loop, ("fallback answered", "repeated itself", "search_docs", "same result")),
+    "cache-stopped": (cache_stopped, ("provider's cache stopped", "turn 3", "paid for again")),
+    "throttled": (throttled, ("waits for a person", "provider throttled the model test-model", "4 attempts")),
+    "unknown-effect": (unknown_effect, ("nobody knows whether refund_order", "turn 2", "bank did not answer")),
+    "ungrounded": (ungrounded, ("too many of its calls were refused", "refused by grounding: refund_order")),
+    "rejected": (rejected, ("kim, rejected refund_order", "older than two years")),
+    "window-full": (window_full, ("not admitted", "no room", "10:00 UTC")),
+    "breaker": (breaker, ("spend breaker", "fallback_only", "BurnRateFastAlarm")),
+    "timed-out-model": (timed_out_model, ("fallback answered", "test-model did not answer in time")),
+    "hung": (
+        hung,
+        ("without an answer", "nobody answered its escalation", "the agent's function failed", "Sandbox.Timedout"),
+    ),
+    "hand-over": (
+        hand_over,
+        ("waits for a person", "limit of turns", "turns: 3", "2 calls of look_up_order failed", "No such order"),
+    ),
+    "circuit-open": (circuit_open, ("circuit of bank is open", "refund_order was not executed")),
+    "cut-off": (cut_off, ("has no ending", "no reply is recorded")),
+    "rolled-back": (rolled_back, ("waits for a person", "not everything could be undone", "cancel_refund")),
+    "said-to-be-wrong": (said_to_be_wrong, ("agent answered", "kim, says that it was wrong", "delivered on Monday")),
+    "corrupt": (loop, ("cannot be read", "changed it", "0009.plan.decided")),
+}
+
+
+def drawn(name: str, width: int = 80, *, terminal: bool = False) -> str:
+    """Return the report on an incident as it is printed on a deployed stack."""
+    made = INCIDENTS[name][0]()
+    wrong: dict[str, str] = {}
+    run = made.run
+    if name == "corrupt":
+        run = run.only(lambda event: event.seq not in ("0009.plan.decided", "9999.run.ended"))
+        why = "the body does not match its digest"
+        wrong = {"0009.plan.decided": why, "9999.run.ended": why}
+    return printed(run, wrong, width, terminal=terminal)
+
+
+def printed(run: Run, wrong: Mapping[str, str], width: int, *, terminal: bool = False) -> str:
+    report = explained(run, timeline(run, wrong), stack="ballast-prod")
+    out = io.StringIO()
+    Console(file=out, width=width, force_terminal=terminal, markup=False).print(rendered(report), crop=False)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_the_first_lines_name_the_cause(name: str) -> None:
+    sentence = " ".join(drawn(name).split("\n\n")[1].split())
+
+    for words in INCIDENTS[name][1]:
+        assert words in sentence
+
+
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_the_report_reads_as_it_was_reviewed(name: str) -> None:
+    assert drawn(name) == (REPORTS / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def test_each_reviewed_report_is_of_an_incident() -> None:
+    assert {file.stem for file in REPORTS.glob("*.txt")} == INCIDENTS.keys()
+
+
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_a_narrow_terminal_shows_it_whole_and_breaks_no_command(name: str) -> None:
+    wide, narrow = (re.sub(r"\x1b\[[0-9;]*m", "", drawn(name, width, terminal=True)) for width in (120, 36))
+
+    commands = [line for line in wide.splitlines() if line.startswith("  ballast --stack")]
+    assert commands
+    assert [line for line in narrow.splitlines() if line.startswith("  ballast --stack")] == commands
+    assert max(len(line) for line in narrow.splitlines() if line not in commands) <= 36
+    assert narrow.split() == wide.split()
+
+
+def test_nothing_in_a_run_can_steer_the_terminal() -> None:
+    night = Night().leased()
+    night.model(1, wants((HOSTILE[:-1], {"a": HOSTILE})), 1_500)
+    night.executes(1, 1, "unknown")
+    night.amend(message=HOSTILE)
+    night.decides(2, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.EFFECT_UNKNOWN), note=HOSTILE)
+    night.escalates(3, HOSTILE)
+    night.amend(escalation_id=HOSTILE, summary=HOSTILE)
+
+    seen = printed(night.run, {}, 80)
+
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\ud800-\udfff]", seen)
+    assert "[bold]x[/bold]" in seen
+
+
+if __name__ == "__main__":
+    for one in INCIDENTS:
+        (REPORTS / f"{one}.txt").write_text(drawn(one), encoding="utf-8")
