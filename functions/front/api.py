@@ -44,7 +44,7 @@ from functions.front.contract import (
 )
 from functions.front.files import SAFELY, console_file, document
 from functions.front.listing import Listing, RunFilter
-from functions.front.on_behalf import Door, OnBehalfSettings
+from functions.front.on_behalf import Door, OnBehalfOf, OnBehalfSettings
 from functions.front.runs import RunExpired, Runs, pending, timeline_page
 from functions.front.start import Executions, StartSettings, check
 
@@ -119,16 +119,7 @@ def start_run(
             "`respond-async, wait=N`: wait as long, but leave the run all of its time.",
         ),
     ] = None,
-    on_behalf_of: Annotated[
-        str | None,
-        Header(
-            alias=HEADER,
-            description="A token with which the run's calls act on your behalf: `Bearer TOKEN`, or several as "
-            "`NAME=Bearer TOKEN, NAME=Bearer TOKEN`, by the names that the playbook's servers want (400 for others). "
-            "It is kept sealed until the run ends, at most for a day. A repeat with the same key may bring a fresh one "
-            "of the same person; another caller's is refused (409).",
-        ),
-    ] = None,
+    on_behalf_of: OnBehalfOf = None,
 ) -> Response[Run]:
     """Start the run, once for a key; wait for its end if the caller prefers that."""
     came = app.extras["monotonic"]()

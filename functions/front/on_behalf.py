@@ -13,7 +13,9 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler.openapi.params import Header
 
 from ballast.contracts import RunRequest
 from ballast.http.problem import Problem, conflict
@@ -28,6 +30,18 @@ MOST_CHARS = 8_192
 _PART = re.compile(
     r"(?:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,63})=)?[Bb][Ee][Aa][Rr][Ee][Rr] +(?P<token>[A-Za-z0-9._~+/-]+=*)"
 )
+
+
+OnBehalfOf = Annotated[
+    str | None,
+    Header(
+        alias=HEADER,
+        description="A token with which the run's calls act on your behalf: `Bearer TOKEN`, or several as "
+        "`NAME=Bearer TOKEN, NAME=Bearer TOKEN`, by the names that the playbook's servers want (400 for others). "
+        "It is kept sealed until the run ends, at most for a day. A repeat with the same key may bring a fresh one "
+        "of the same person; another caller's is refused (409).",
+    ),
+]
 
 
 class OnBehalfSettings(SealedTokensSettings):
