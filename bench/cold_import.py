@@ -11,7 +11,7 @@ rounds: other processes of a busy machine only add to it, since they share its c
     plain    against a plain handler: it imports the whole of Powertools' parser and tracer and boto3, and makes one
              client. It brings its packages, boto3 too as AWS advises, without bytecode as SAM's own builder leaves them
 
-and the peak of resident memory. Ends with 1 if ``plain`` is above a function's limit.
+and the peak of resident memory. Ends with 1 if a function's ``plain`` is above the limit.
 """
 
 import argparse
@@ -30,9 +30,8 @@ from tests.artifacts.cache import Cache, cache_root
 
 #: So many functions are compared with one process of each kind.
 _AT_ONCE = 5
-#: Of ``plain``, the most that a function may have. The agent makes most: a playbook, cards, two clients, circuits.
+#: Of ``plain``, the most that a function may have.
 LIMIT = 0.40
-LIMITS = {"AgentFunction": 0.45}
 BARE = 'import boto3; boto3.client("dynamodb")'
 PLAIN = """
 import boto3
@@ -162,11 +161,6 @@ class ColdStarts:
         return self._stripped[folder]
 
 
-def limit_of(name: str) -> float:
-    """Return the most that a function may have of the plain handler's CPU."""
-    return LIMITS.get(name, LIMIT)
-
-
 def measure(starts: ColdStarts, artifacts: Mapping[str, Artifact], runs: int) -> dict[str, Figures]:
     """Measure the functions in ``runs`` rounds, after one that is not counted. Raises ``NotMeasured``.
 
@@ -195,9 +189,9 @@ def table(starts: ColdStarts, artifacts: Mapping[str, Artifact], runs: int) -> I
     for some in (names[at : at + _AT_ONCE] for at in range(0, len(names), _AT_ONCE)):
         for name, figures in measure(starts, {name: artifacts[name] for name in some}, runs).items():
             yield figures.row(name)
-            if figures.plain > limit_of(name):
-                slow.append(f"{name} {figures.plain:.2f} of {limit_of(name):.2f}")
-    require(not slow, f"Above the limit: {', '.join(slow)}.")
+            if figures.plain > LIMIT:
+                slow.append(f"{name} {figures.plain:.2f}")
+    require(not slow, f"Above the limit of {LIMIT:.2f}: {', '.join(slow)}.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

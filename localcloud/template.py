@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -169,9 +170,15 @@ def _in_sub(value: Any) -> str:
     return str(value)
 
 
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> bytes:
+    """Return the content of a YAML file, pickled: each caller gets a copy, and parsing takes many times as long."""
+    return pickle.dumps(yaml.load(text, Loader=_Loader))  # noqa: S506 - a safe loader
+
+
 def _yaml(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
+        document = pickle.loads(_parsed(path.read_text(encoding="utf-8")))  # noqa: S301 - our own bytes
     except OSError as problem:
         raise TemplateInvalid(f"{path}: cannot be read: {problem.strerror}.") from None
     except yaml.YAMLError as problem:

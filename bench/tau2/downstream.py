@@ -5,11 +5,13 @@ A run's effects live as long as the process that executes its calls. Imports not
 
 import threading
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
+from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
 
-from bench.tau2.environments import Tau2Environment, fresh_environment
+from bench.tau2.environments import Tau2Environment, changes, fresh_environment
 
 
 class Refused(Exception):
@@ -50,6 +52,7 @@ class Downstreams:
 
     def __init__(self) -> None:
         self._by_run: dict[str, Downstream] = {}
+        self._begun: dict[str, tuple[str, str | None]] = {}
         self._lock = threading.Lock()
 
     def of(self, run_id: str, domain: str, task_id: str | None) -> Downstream:
@@ -57,6 +60,7 @@ class Downstreams:
         with self._lock:
             if run_id not in self._by_run:
                 self._by_run[run_id] = Downstream(fresh_environment(domain, task_id))
+                self._begun[run_id] = domain, task_id
             return self._by_run[run_id]
 
     def put(self, run_id: str, downstream: Downstream) -> None:
@@ -71,6 +75,43 @@ class Downstreams:
             del self._by_run[run_id]
         return environment
 
+    def clear(self) -> None:
+        """Let go of every run's."""
+        with self._lock:
+            self._by_run.clear()
+
+    def effects(self) -> dict[str, JsonValue]:
+        """Return what calls have changed, by run and entry of its databases."""
+        with self._lock:
+            return {
+                f"{run_id} {entry}": value
+                for run_id, one in self._by_run.items()
+                for entry, value in changes(one.environment, _as_begun(*self._begun[run_id])).items()
+            }
+
+
+@cache
+def _as_begun(domain: str, task_id: str | None) -> Tau2Environment:
+    """Return a task's environment to compare with, after what tau2 itself does at every call."""
+    environment = fresh_environment(domain, task_id)
+    environment.sync_tools()
+    return environment
+
 
 #: Shared by the playbooks' tools, which write, and by the benchmark, which looks at what came of it.
 DOWNSTREAMS = Downstreams()
+
+# For `ballast certify`: each playbook's store package has these three.
+
+#: The function through which every request passes.
+REQUESTS = ((Downstream, "request"),)
+
+
+def seed_store(*_: object, **__: object) -> None:
+    """Forget every run: its next call finds its databases as its task begins."""
+    DOWNSTREAMS.clear()
+
+
+def seen_outside() -> dict[str, JsonValue]:
+    """Return what calls have changed."""
+    return DOWNSTREAMS.effects()

@@ -6,10 +6,12 @@ tau2 keeps a domain's whole database in memory. Imports tau2 and nothing of Ball
 import copy
 import importlib
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from types import ModuleType
 from typing import Any, Protocol
+
+from pydantic_core import to_jsonable_python
 
 #: The domains with a playbook here.
 DOMAINS = ("airline", "retail", "telecom")
@@ -81,6 +83,31 @@ def hashes(environment: Tau2Environment) -> tuple[str | None, str | None]:
 def alike(one: Tau2Environment, other: Tau2Environment) -> bool:
     """Say whether both databases are equal, and so their hashes: without taking these of what both share."""
     return all(toolkit.db == toolkits(other)[requestor].db for requestor, toolkit in toolkits(one).items())
+
+
+def changes(environment: Tau2Environment, other: Tau2Environment) -> dict[str, Any]:
+    """Return each entry of the databases that is not as in another environment, as JSON; None: it is gone.
+
+    An entry that both share is not looked at.
+    """
+    found: dict[str, Any] = {}
+    for requestor, toolkit in toolkits(environment).items():
+        there = toolkits(other)[requestor].db
+        for name, has in vars(toolkit.db).items():
+            for entry, one, before in _entries(name, has, getattr(there, name)):
+                if one is not before and one != before:
+                    found[f"{requestor} {entry}"] = to_jsonable_python(one)
+    return found
+
+
+def _entries(name: str, has: Any, had: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(has, list) and isinstance(had, list):
+        has, had = dict(enumerate(has)), dict(enumerate(had))
+    if not (isinstance(has, dict) and isinstance(had, dict)):
+        yield name, has, had
+        return
+    for key in {**has, **had}:
+        yield f"{name}.{key}", has.get(key), had.get(key)
 
 
 def unmet(environment: Tau2Environment, task_id: str, domain: str) -> list[str]:

@@ -16,9 +16,11 @@ RULES = {
     "repeatable": "the same call in the same store has the same result and the same effect",
     "money": "an amount of money is no float",
     "timeout": "it waits no longer than ctx.timeout_s",
+    "circuit": "an answer that is lost counts as a failure of its circuit",
     "read": "it changes nothing",
     "failure": "an error that it calls certain leaves nothing behind, and a result comes with its effect",
     "key": "a second attempt under the same key has no second effect, and the same result",
+    "sent": "a second attempt sends the same requests, and another call's key another one",
     "verify": "verify finds an effect that is whole, with its result, under its key, and nothing else",
     "interrupted": "an attempt that dies at any request is resolved to one effect",
     "undo": "its undo restores what was there, and nothing else; twice is once",
@@ -28,13 +30,19 @@ RULES = {
 }
 
 
+#: What becomes of a write that nothing resolves.
+TO_A_PERSON = (
+    "It declares neither honours_key nor verify: an attempt whose end is not known is unknown, and goes to a person."
+)
+
+
 @dataclass(frozen=True)
 class Finding:
     """What one rule says of one tool or fallback.
 
     of        the tool's name, or `fallback INTENT`
     scenario  whose call it was; "" for none
-    seen      what was seen, or why it was not tried
+    seen      what was seen, why it was not tried, or what a rule that held relies on
     remedy    what to do about it
     needed    whether a rule that was not tried keeps the certificate back
     """
@@ -50,14 +58,17 @@ class Finding:
 
 def summed_up(findings: Iterable[Finding]) -> list[Finding]:
     """Return one finding for each tool and rule: broken if any is, else held if any is, else not tried."""
-    rank = {"broken": 0, "held": 1, "not tried": 2}
     best: dict[tuple[str, str], Finding] = {}
     for one in findings:
         at = (one.of, one.rule)
-        if at not in best or (rank[one.state], not one.needed) < (rank[best[at].state], not best[at].needed):
+        if at not in best or _first(one) < _first(best[at]):
             best[at] = one
     order = list(RULES)
     return sorted(best.values(), key=lambda one: (one.of, order.index(one.rule)))
+
+
+def _first(one: Finding) -> tuple[int, bool, bool]:
+    return ["broken", "held", "not tried"].index(one.state), not one.needed, not one.seen
 
 
 def certified(findings: Iterable[Finding]) -> bool:

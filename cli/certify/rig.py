@@ -13,9 +13,10 @@ import copy
 import http.client
 import importlib
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,11 +25,14 @@ from botocore.exceptions import ReadTimeoutError
 
 from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid, RetryLater
-from ballast.playbook import Playbook, Tool, ToolContext, ToolFailed
+from ballast.playbook import Effect, Playbook, Tool, ToolContext, ToolFailed
 from ballast.playbook.context import Bill
+from ballast.playbook.servers.tools import RemoteCall
 from cli.certify.surroundings import Surroundings
+from localcloud.moto_seams.dynamodb import held_items, hold_items, items_in, updates_replace_items
 from localcloud.moto_seams.replaced import replaced
 from localcloud.project import BUSINESS, business_of, package_of, seed_store
+from localcloud.sessions import REGION
 
 if TYPE_CHECKING:
     from localcloud.cloud import LocalCloud
@@ -51,6 +55,14 @@ _CHANGES_ELSEWHERE = (
 _READS = ("TransactGet",)
 #: Parameters by which a service counts repeated requests once.
 _TOKENS = ("MessageDeduplicationId", "ClientRequestToken", "ClientToken", "IdempotencyToken")
+#: Headers of a request that differ each time, or that only say who sends it.
+_PASSING = re.compile(
+    r"^(authorization|date|x-amz-date|x-amz-security-token|x-amz-content-sha256|user-agent|traceparent|"
+    r"x-amzn-trace-id|mcp-session-id|host|connection|accept-encoding): .*\r\n",
+    re.IGNORECASE | re.MULTILINE,
+)
+#: Begins the name of a request that is not to AWS.
+_OUTSIDE = "outside."
 #: Items of ``ctx.write_once``; they stay, whatever is undone.
 MARKER = "marker#"
 
@@ -94,6 +106,7 @@ class End:
     changes   those of them that change something
     took_s    seconds that it slept
     peers     (address, its socket's timeout) of each connection that it opened itself
+    wire      what it sent over HTTP outside of AWS, one text a request, without what differs each time
     """
 
     how: str = "died"
@@ -103,7 +116,13 @@ class End:
     changes: list[str] = field(default_factory=list)
     took_s: float = 0.0
     peers: list[tuple[str, float | None]] = field(default_factory=list)
+    wire: list[str] = field(default_factory=list)
     asked_timeout: bool = False
+
+    @property
+    def reached_outside(self) -> bool:
+        """Whether it connected to something, or asked something, that is not AWS."""
+        return bool(self.peers) or any(one.startswith(_OUTSIDE) for one in self.requests)
 
     @property
     def said(self) -> tuple[str, Any]:
@@ -116,20 +135,30 @@ Seen = dict[str, dict[str, Any]]
 
 
 class Rig:
-    """Runs attempts at calls in one local cloud. ``seed``: that of the scenario."""
+    """Runs attempts at calls in one local cloud. ``seed``: that of the scenario.
+
+    What stands is looked at after each attempt, so only what has changed is read: items never change (``rig_for``), and
+    the content of each is kept. ``attempts`` counts the runs of a tool or of a rule of it.
+    """
 
     def __init__(self, cloud: LocalCloud, playbook: Playbook, seed: int) -> None:
         self.cloud, self.playbook, self._seed = cloud, playbook, seed
         self._dynamodb = cloud.session.client("dynamodb")
         self._tables = {name: self._keys(name) for name in self._business_tables()}
+        self._contents: dict[int, tuple[Any, str, dict[str, Any]]] = {}
         self._clients: dict[str, Any] = {}
         self._sent: list[str] = []
         self._now: End | None = None
         self._fault: Fault | None = None
+        self._recording = False
+        self.attempts = 0
         self.surroundings = Surroundings(package_of(playbook))
-        self._store = self._store_package()
-        self._seeded = self.seen()
-        self._left: dict[tuple[str, ...], tuple[Seen, list[str]]] = {}
+        self._doubles = [one for one in (self._store_package(), cloud.stand_ins) if one is not None]
+        self._told_seeded = self._told()
+        #: Tools that have made a request outside of AWS, and whether one of them ran since the doubles were reset.
+        self._outside_tools: set[str] = set()
+        self._reached_outside = False
+        self._left: dict[tuple[str, ...], tuple[dict[str, Any], list[str]]] = {(): (self._held(), [])}
 
     def _business_tables(self) -> list[str]:
         """Return the names of the tables of business.yaml."""
@@ -150,60 +179,89 @@ class Rig:
 
     @property
     def sees_outside(self) -> bool:
-        """Whether the playbook's store tells what a double of a service outside of AWS has seen."""
-        return hasattr(self._store, "seen_outside")
+        """Whether the playbook's store, or its stand-ins, tell what a double of a service outside of AWS has seen."""
+        return any(hasattr(one, "seen_outside") for one in self._doubles)
+
+    def sees(self, tool: Tool) -> bool:
+        """Whether an effect of that tool outside of AWS can be seen: told by a double, or recorded as it is sent.
+
+        Recorded is what a write of ``servers/`` sends: the same request again is the same effect.
+        """
+        return self.sees_outside or self._records(tool)
+
+    def _records(self, tool: Tool) -> bool:
+        return not self.sees_outside and tool.effect is Effect.WRITE and isinstance(tool.function, RemoteCall)
 
     @property
     def traces(self) -> frozenset[str]:
         """Attributes that an undo may leave changed."""
-        return frozenset(getattr(self._store, "TRACES", ()))
+        return frozenset(name for one in self._doubles for name in getattr(one, "TRACES", ()))
 
     def seen(self) -> Seen:
         """Return what stands now."""
-        found: Seen = {}
-        for table, keys in self._tables.items():
-            pages = self._dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-            items = [item for page in pages for item in page["Items"]]
-            found[table] = {_key_of(item, keys): item for item in items}
+        found: Seen = {
+            table: dict(self._content(item, keys) for item in items_in(held_items(REGION, table)))
+            for table, keys in self._tables.items()
+        }
         found["sent elsewhere"] = dict.fromkeys(self._sent, 1) | {
             f"{one} (again)": self._sent.count(one) for one in self._sent if self._sent.count(one) > 1
         }
         if self.sees_outside:
-            found["seen outside"] = {"": copy.deepcopy(self._store.seen_outside())}
+            found["seen outside"] = self._told()
         return found
+
+    def _told(self) -> dict[str, Any]:
+        """Return a copy of what the doubles tell."""
+        told = [one.seen_outside() for one in self._doubles if hasattr(one, "seen_outside")]
+        return {"" if at == 0 else f"{at + 1}": copy.deepcopy(one) for at, one in enumerate(told)}
+
+    def _content(self, item: Any, keys: Sequence[str]) -> tuple[str, dict[str, Any]]:
+        """Return an item's key and its attributes, read once: the item never changes, and is kept so that its id is."""
+        if id(item) not in self._contents:
+            content = item.to_json()["Attributes"]
+            self._contents[id(item)] = item, _key_of(content, keys), content
+        return self._contents[id(item)][1:]
+
+    def _held(self) -> dict[str, Any]:
+        return {table: held_items(REGION, table) for table in self._tables}
 
     def fresh(self, before: Sequence[Sample] = ()) -> None:
         """Restore the seeded tables, and make the writes ``before``. Raises ``PlaybookInvalid`` if one fails now.
 
-        What those writes leave is remembered, unless a double outside of the tables has part of it.
+        What those writes leave is remembered, unless a double outside of the tables may have part of it. As in a new
+        process, no session, token or secret of a server is known.
         """
-        writes = tuple(one.context.idempotency_key for one in before)
-        if writes in self._left and not self.sees_outside:
-            tables, sent = self._left[writes]
-            self._restore(tables)
-            self._sent[:] = sent
-            return
-        if self.sees_outside:
-            seed_store(self.cloud, self.playbook, self._seed, {})
-        self._restore(self._seeded)
-        self._sent.clear()
-        for sample in before:
-            end = self.attempt(sample)
-            if end.how not in ("ok", "failed"):
-                raise PlaybookInvalid(
-                    f"{sample.scenario}: {sample.tool.name} cannot be made again as the scenario made it: {end.message}"
-                )
-        self._left[writes] = self.seen(), list(self._sent)
+        self._forget_servers()
+        self._make(tuple(before))
+        self._forget_servers()
 
-    def _restore(self, wanted: Seen) -> None:
-        now = self.seen()
-        for table, keys in self._tables.items():
-            for key, item in now[table].items():
-                if key not in wanted[table]:
-                    self._dynamodb.delete_item(TableName=table, Key={name: item[name] for name in keys})
-            for key, item in wanted[table].items():
-                if now[table].get(key) != item:
-                    self._dynamodb.put_item(TableName=table, Item=item)
+    def _make(self, before: tuple[Sample, ...]) -> None:
+        writes = tuple(one.context.idempotency_key for one in before)
+        if self._reached_outside or self._told() != self._told_seeded:
+            seed_store(self.cloud, self.playbook, self._seed, {})
+            for one in self._doubles:
+                if hasattr(one, "reset"):
+                    one.reset()
+            self._reached_outside = False
+        if writes in self._left:
+            tables, self._sent[:] = self._left[writes]
+            for table, items in tables.items():
+                hold_items(REGION, table, items)
+            return
+        self._make(before[:-1])
+        sample = before[-1]
+        end = self.attempt(sample)
+        if end.how not in ("ok", "failed"):
+            raise PlaybookInvalid(
+                f"{sample.scenario}: {sample.tool.name} cannot be made again as the scenario made it: {end.message}"
+            )
+        if not self._reached_outside and self._told() == self._told_seeded:
+            self._left[writes] = self._held(), list(self._sent)
+
+    def _forget_servers(self) -> None:
+        for tool in self.playbook.tools.values():
+            if (server := getattr(tool.function, "server", None)) is not None:
+                server.forget()
 
     def attempt(
         self,
@@ -233,7 +291,8 @@ class Rig:
                 except Exception as problem:
                     end.how, end.message = "unfit", f"{problem}"
 
-        self._run(run, end, context.now, fault=fault, draw=draw)
+        self._recording = self._records(sample.tool)
+        self._run(sample.tool.name, run, end, context.now, fault=fault, draw=draw)
         end.asked_timeout = bool(getattr(context, "asked", False))
         return end
 
@@ -249,7 +308,8 @@ class Rig:
             except Exception as problem:
                 end.how, end.message = "raised", f"{type(problem).__name__}: {problem}"
 
-        self._run(run, end, context.now, fault=None, draw=0)
+        self._recording = False
+        self._run(sample.tool.name, run, end, context.now, fault=None, draw=0)
         return answers[0], end
 
     def context(self, sample: Sample, *, later_s: float = 0, key: str | None = None, end: End) -> ToolContext:
@@ -265,16 +325,22 @@ class Rig:
         )
         return _Watched.of(given)
 
-    def _run(self, run: Callable[[], None], end: End, now: datetime, *, fault: Fault | None, draw: int) -> None:
+    def _run(
+        self, tool: str, run: Callable[[], None], end: End, now: datetime, *, fault: Fault | None, draw: int
+    ) -> None:
         self._now, self._fault = end, fault
+        self.attempts += 1
         try:
-            with self.surroundings.of(now, draw) as around, self._http():
+            with self.surroundings.of(now, draw) as around, self._http(), self._other_requests():
                 try:
                     run()
                 except Died:
                     end.how, end.message = "died", str(fault)
                 finally:
                     end.took_s, end.peers = around.slept_s, around.peers
+                    if end.reached_outside:
+                        self._outside_tools.add(tool)
+                    self._reached_outside |= tool in self._outside_tools
         finally:
             self._now = self._fault = None
 
@@ -284,21 +350,61 @@ class Rig:
     def _http(self) -> Iterator[None]:
         """Within the block, count requests of ``http.client`` as the tool's, with its faults (requests, urllib3)."""
         connection, mine = http.client.HTTPConnection, threading.current_thread()
-        put, answer = connection.putrequest, connection.getresponse
+        put, sent, answer = connection.putrequest, connection.send, connection.getresponse
 
         def putrequest(self: Any, method: str, *given: Any, **options: Any) -> None:
-            if threading.current_thread() is mine:
-                rig._begins(f"http.{method}")
+            if threading.current_thread() is mine and rig._now is not None:
+                rig._begins(f"{_OUTSIDE}{method}")
+                rig._now.wire.append("")
             put(self, method, *given, **options)
+
+        def send(self: Any, data: Any) -> None:
+            if threading.current_thread() is mine and rig._now is not None and rig._now.wire:
+                rig._now.wire[-1] += data.decode("latin-1") if isinstance(data, bytes) else repr(data)
+            sent(self, data)
 
         def getresponse(self: Any) -> Any:
             found = answer(self)
-            if threading.current_thread() is mine:
+            if threading.current_thread() is mine and rig._now is not None:
+                rig._answered(found.status)
                 rig._strike("after", TimeoutError("timed out"))
             return found
 
         rig = self
-        with replaced(connection, "putrequest", putrequest), replaced(connection, "getresponse", getresponse):
+        with (
+            replaced(connection, "putrequest", putrequest),
+            replaced(connection, "send", send),
+            replaced(connection, "getresponse", getresponse),
+        ):
+            yield
+
+    def _answered(self, status: int) -> None:
+        """Finish the text of a request that was answered. Without a double that tells, what was sent is the effect."""
+        if self._now is None or not self._now.wire:
+            return
+        said = self._now.wire[-1] = _lasting(self._now.wire[-1])
+        if self._recording and status < 300 and not said.startswith(("GET ", "HEAD ")) and said not in self._sent:
+            self._sent.append(said)
+
+    @contextmanager
+    def _other_requests(self) -> Iterator[None]:
+        """Within the block, count calls of the functions that the playbook names in ``REQUESTS`` as requests."""
+        mine = threading.current_thread()
+
+        def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+            def request(*given: Any, **options: Any) -> Any:
+                if threading.current_thread() is not mine:
+                    return function(*given, **options)
+                self._begins(f"{_OUTSIDE}{name}")
+                found = function(*given, **options)
+                self._strike("after", TimeoutError("timed out"))
+                return found
+
+            return request
+
+        with ExitStack() as stack:
+            for owner, name in (pair for one in self._doubles for pair in getattr(one, "REQUESTS", ())):
+                stack.enter_context(replaced(owner, name, counted(name, getattr(owner, name))))
             yield
 
     def _client(self, service: str, *given: Any, **options: Any) -> Any:
@@ -353,8 +459,21 @@ class Rig:
         raise lost or ReadTimeoutError(endpoint_url="the local cloud")
 
 
+@contextmanager
+def rig_for(cloud: LocalCloud, playbook: Playbook, seed: int) -> Iterator[Rig]:
+    """Yield a rig; within the block an update replaces its item."""
+    with updates_replace_items():
+        yield Rig(cloud, playbook, seed)
+
+
 def _key_of(item: Mapping[str, Any], keys: Sequence[str]) -> str:
     return json.dumps([item[key] for key in keys], sort_keys=True, default=repr)
+
+
+def _lasting(request: str) -> str:
+    """Return a request's text without the headers that differ each time."""
+    head, gap, body = request.partition("\r\n\r\n")
+    return _PASSING.sub("", f"{head}\r\n") + gap + body
 
 
 def _is_change(operation: str) -> bool:
@@ -384,6 +503,8 @@ def differences(one: Seen, other: Seen, *, most: int = 3) -> str:
     found = []
     for place in sorted({*one, *other}):
         before, after = one.get(place, {}), other.get(place, {})
+        if before == after:
+            continue
         for key in sorted({*before, *after}):
             if before.get(key) == after.get(key):
                 continue

@@ -15,16 +15,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic import JsonValue
+
 from ballast.contracts.wire import canonical
 from ballast.errors import SchemaViolation
 from ballast.playbook import Effect, Playbook
-from cli.certify.report import Finding
+from ballast.playbook.servers.tools import RemoteCall, VerifyByRead
+from cli.certify.report import TO_A_PERSON, Finding
 from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
 
+#: What a double cannot tell of the service in whose place it stands.
+ITS_OWN_WORD = "That the service itself counts a key once is its own word: only what was sent to it is known."
+NO_REQUEST = "It makes no request that can be interrupted: neither by an AWS client nor by http.client."
+NAME_REQUESTS = "Name the function by which its client sends in REQUESTS of the playbook's store package."
 #: Seconds between an attempt and the next one under its key.
 LATER_S = 97.0
 #: Most requests of a call at which faults are played; the first ones.
 MOST_REQUESTS = 40
+#: Annotations of results that are passed on as they came.
+_RELAYED: tuple[Any, ...] = (Any, JsonValue, object)
+#: Amounts of something else, by the unit in their names.
+_OTHER_AMOUNT = re.compile(r"(^|_)([kmgt]i?b|bytes|kwh|kg|km|hours|minutes|days|items|percent)(_|$)", re.I)
 _MONEY = re.compile(r"(amount|price|cost|fee|total|balance|paid|refund|money|usd|eur|gbp|cents|salary|discount)", re.I)
 
 
@@ -38,15 +49,19 @@ class _Verified:
 
 
 class Trial:
-    """All rules for one call. ``findings`` may be read once; ``undo_sample`` afterwards is the call that undoes it."""
+    """All rules for one call. ``findings`` may be read once.
+
+    ``more_samples`` afterwards are the calls that it leads to: the one that undoes it, and the declared read by which
+    it is verified.
+    """
 
     def __init__(self, rig: Rig, playbook: Playbook, sample: Sample) -> None:
         self._rig, self._playbook, self._sample = rig, playbook, sample
         self._tool, self._policy = sample.tool, sample.tool.policy
-        self.undo_sample: Sample | None = None
+        self.more_samples: list[Sample] = []
 
-    def _held(self, rule: str) -> Finding:
-        return Finding(self._tool.name, rule, "held", self._sample.scenario)
+    def _held(self, rule: str, seen: str = "") -> Finding:
+        return Finding(self._tool.name, rule, "held", self._sample.scenario, seen)
 
     def _broken(self, rule: str, seen: str, remedy: str) -> Finding:
         return Finding(self._tool.name, rule, "broken", self._sample.scenario, seen, remedy)
@@ -71,10 +86,12 @@ class Trial:
         yield self._money()
         yield self._timeout()
         yield from self._asked_before()
+        if self._tool.circuit is not None:
+            yield self._circuit()
         if self._tool.effect is Effect.READ:
             yield self._read()
             return
-        if self._honest.peers and not rig.sees_outside:
+        if self._honest.peers and not rig.sees(self._tool):
             yield from self._unseen(self._peer)
             return
         if self._honest.how != "ok":
@@ -86,6 +103,8 @@ class Trial:
         yield self._failure()
         if self._policy.honours_key:
             yield self._key()
+            if self._honest.wire:
+                yield self._sent()
         else:
             yield self._not_tried("key", "It declares no honours_key.")
         if self._policy.verify is not None:
@@ -95,7 +114,7 @@ class Trial:
         if self._policy.resolvable:
             yield self._interrupted()
         else:
-            yield self._not_tried("interrupted", "It declares neither honours_key nor verify: a person looks.")
+            yield self._not_tried("interrupted", TO_A_PERSON)
         if self._tool.undo is not None:
             yield self._undo()
 
@@ -146,16 +165,20 @@ class Trial:
 
     def _money(self) -> Finding:
         result = self._honest.result if self._honest.how == "ok" else None
-        places = [
-            *_floats(self._sample.args.model_dump(), "the argument "),
-            *_floats(result, "the result's "),
-        ]
-        if places:
+        declared, relayed = list(_floats(self._sample.args.model_dump(), "the argument ")), []
+        if self._tool.returns in _RELAYED or isinstance(self._tool.function, RemoteCall):
+            relayed = list(_floats(result, "the result's "))
+        else:
+            declared += _floats(result, "the result's ")
+        if declared:
             return self._broken(
                 "money",
-                f"{places[0]} is a float.",
+                f"{declared[0]} is a float.",
                 "Use Decimal, written as text with its decimals, or whole cents.",
             )
+        if relayed:
+            seen = f"{relayed[0]} is a float, as another system says it: its annotation promises any JSON."
+            return self._not_tried("money", seen, "Declare the result's type, with Decimal for amounts.")
         return self._held("money")
 
     def _timeout(self) -> Finding:
@@ -222,6 +245,8 @@ class Trial:
                 "Declare effect=Write(…), or leave the change out.",
             )
         if self._honest.peers and not self._rig.sees_outside:
+            if self._honest.wire and all(one.startswith(("GET ", "HEAD ")) for one in self._honest.wire):
+                return self._held("read", "It sent nothing but GET and HEAD, which change nothing by HTTP's own rules.")
             return next(self._unseen(self._peer, ("read",)))
         return self._held("read")
 
@@ -263,7 +288,10 @@ class Trial:
 
     def _failure(self) -> Finding:
         """Lose the answer of each request; what it then calls certain must be so."""
-        for fault in self._faults("lost"):
+        faults = self._faults("lost")
+        if not faults:
+            return self._not_tried("failure", NO_REQUEST, NAME_REQUESTS)
+        for fault in faults:
             self._rig.fresh(self._sample.before)
             end = self._rig.attempt(self._sample, fault=fault)
             now = self._rig.seen()
@@ -292,16 +320,56 @@ class Trial:
         if again.said != self._honest.said:
             seen = f"The first attempt said {_told(self._honest)}, and the second one under its key {_told(again)}."
             return self._broken("key", seen, remedy)
-        return self._held("key")
+        return self._held("key", ITS_OWN_WORD if self._honest.reached_outside else "")
+
+    def _sent(self) -> Finding:
+        """Compare what is sent: a service counts a request once if it comes again as it was."""
+        rig, sample, wires = self._rig, self._sample, []
+        for key in (None, f"{sample.context.idempotency_key}-another"):
+            rig.fresh(sample.before)
+            wires.append(rig.attempt(sample, later_s=LATER_S, draw=1, key=key).wire)
+        again, another = wires
+        if again != self._honest.wire:
+            differs = next(
+                (f"{was[:150]!r}, and then {now[:150]!r}" for was, now in zip(self._honest.wire, again, strict=False)
+                 if was != now),
+                f"{len(self._honest.wire)} requests, and then {len(again)}",
+            )  # fmt: skip
+            seen = f"Under the same key it sent {differs}."
+            remedy = "Make a request from the arguments and the key alone: neither a time nor a random value."
+            return self._broken("sent", seen, remedy)
+        if another == again:
+            remedy = "Give ctx.idempotency_key to the service, as a header or a field; else leave honours_key out."
+            return self._broken("sent", "What it sent is the same under another call's key: it sends no key.", remedy)
+        return self._held("sent")
+
+    def _circuit(self) -> Finding:
+        """Lose answers: what the circuit is to count must not be told as a refusal of the business."""
+        faults = self._faults("lost")
+        if not faults:
+            return self._not_tried("circuit", NO_REQUEST, NAME_REQUESTS)
+        for fault in faults:
+            self._rig.fresh(self._sample.before)
+            end = self._rig.attempt(self._sample, fault=fault)
+            if end.how == "failed":
+                return self._broken(
+                    "circuit",
+                    f"{fault}. It raised ToolFailed ({end.message[:100]}), which no circuit counts as an outage.",
+                    "Raise ToolFailed only for a refusal by the business, and let an error of the transport pass.",
+                )
+        return self._held("circuit")
 
     def _verify(self) -> Finding:
-        rig, sample = self._rig, self._sample
+        rig, sample, shared = self._rig, self._sample, ""
         for key in (None, f"{sample.context.idempotency_key}-another"):
             rig.fresh(sample.before)
             if key is not None:
                 rig.attempt(sample)
             said = self._asked(key=key)
             when = "before the effect" if key is None else "under the key of another call"
+            if key is not None and said.found and self._tool.undo is None and self._is_a_state(key):
+                shared = "It finds the state that the call asks for, also if another call has brought it about."
+                continue
             if said.problem or said.found:
                 return self._broken(
                     "verify",
@@ -325,7 +393,20 @@ class Trial:
             )
         if changed := differences(self._done, rig.seen()):
             return self._broken("verify", f"It changed something: {changed}.", "A verify only reads.")
-        return self._held("verify")
+        if isinstance(self._policy.verify, VerifyByRead):
+            read, args = self._policy.verify.read_of(sample.args, sample.context.idempotency_key)
+            self.more_samples.append(Sample(sample.scenario, read, args, sample.context, (*sample.before, sample)))
+        return self._held("verify", shared)
+
+    def _is_a_state(self, key: str) -> bool:
+        """Whether the same call under another key does nothing more: a cancelled order can be cancelled by one call.
+
+        Then it does not matter whose effect it is, unless a rollback would undo another's.
+        """
+        self._rig.fresh(self._sample.before)
+        self._rig.attempt(self._sample)
+        self._rig.attempt(self._sample, key=key, later_s=LATER_S, draw=1)
+        return not differences(self._done, self._rig.seen())
 
     def _asked(self, *, key: str | None = None) -> _Verified:
         verify = self._policy.verify
@@ -357,20 +438,17 @@ class Trial:
     def _interrupted(self) -> Finding:
         faults = self._faults("death")
         if not faults:
-            remedy = "Try it by hand: docs/testing-your-playbook.md."
-            return self._not_tried(
-                "interrupted",
-                "It makes no request that can be interrupted: neither by an AWS client nor by http.client.",
-                remedy,
-            )
+            return self._not_tried("interrupted", NO_REQUEST, NAME_REQUESTS)
+        died = False
         for fault in faults:
             self._rig.fresh(self._sample.before)
             if self._rig.attempt(self._sample, fault=fault).how != "died":
                 continue
+            died = True
             problem = self._resolved(fault)
             if problem is not None:
                 return problem
-        return self._held("interrupted")
+        return self._held("interrupted") if died else self._not_tried("interrupted", NO_REQUEST, NAME_REQUESTS)
 
     def _resolved(self, fault: Fault) -> Finding | None:
         """Resolve a dead attempt as the executor does; return what is wrong."""
@@ -428,7 +506,7 @@ class Trial:
         if end.how != "ok":
             seen = f"{undo.name} did not undo what had just been done: {_told(end)}."
             return self._broken("undo", seen, "It must undo what the call has recorded.")
-        self.undo_sample = undoing
+        self.more_samples.append(undoing)
         undone = rig.seen()
         if wrong := self._not_restored(undone):
             remedy = f"{undo.name} restores what {tool.name} changed, and nothing else."
@@ -470,7 +548,7 @@ def _floats(value: Any, where: str) -> Iterator[str]:
     """Yield the places of floats whose name says that they are money."""
     if isinstance(value, dict):
         for name, inside in value.items():
-            if isinstance(inside, float) and _MONEY.search(str(name)):
+            if isinstance(inside, float) and _MONEY.search(str(name)) and not _OTHER_AMOUNT.search(str(name)):
                 yield f"{where}{name}"
             yield from _floats(inside, where)
     elif isinstance(value, list | tuple):

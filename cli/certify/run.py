@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from rich.console import Console
 
 from ballast.errors import BallastError
 from ballast.playbook import Effect, Playbook, Tool, ToolContext
+from ballast.playbook.servers.tools import RemoteCall
 from cli.certify.report import Finding
-from cli.certify.rig import Rig, Sample
+from cli.certify.rig import Rig, Sample, rig_for
 from cli.certify.rules import Trial
 from cli.certify.scripts import script_finding
 from cli.follow import run_and_follow
@@ -23,6 +24,7 @@ from cli.saved_runs import SavedRuns
 from cli.scenario_runs import stack_of
 from cli.screen import Screen
 from localcloud.functions import FunctionError
+from localcloud.moto_seams.replaced import replaced
 from localcloud.scenarios import Scenario
 from localcloud.template import TemplateInvalid
 
@@ -46,6 +48,14 @@ class _Heard:
             self.calls.append((tool, args, context))
 
 
+@dataclass
+class Certified:
+    """What was found. ``attempts``: the runs of tools and of their rules that it took."""
+
+    findings: list[Finding]
+    attempts: int = 0
+
+
 def certify(
     playbook: Playbook,
     scenarios: list[Scenario],
@@ -54,12 +64,13 @@ def certify(
     saved_runs: SavedRuns,
     say: Said,
     enforce_iam: bool = True,
-) -> list[Finding]:
+) -> Certified:
     """Return the findings of every rule, for every tool and fallback. ``folder``: None for the support desk.
 
     ``say`` is told what is tried, one line each.
     """
     findings: list[Finding] = []
+    made = Certified(findings)
     sampled: set[str] = set()
     refused: dict[str, str] = {}
     played: set[str] = set()
@@ -67,8 +78,10 @@ def certify(
     for scenario in scenarios:
         say(f"{scenario.name}: playing it")
         try:
-            with stack_of(scenario, playbook=folder, enforce_iam=enforce_iam) as cloud:
-                rig = Rig(cloud, playbook, scenario.seed)
+            with (
+                stack_of(scenario, playbook=folder, enforce_iam=enforce_iam) as cloud,
+                rig_for(cloud, playbook, scenario.seed) as rig,
+            ):
                 heard = _heard_in(cloud, playbook, scenario, saved_runs)
                 refused |= heard.refused
                 samples = _samples(scenario, heard)
@@ -81,6 +94,7 @@ def certify(
                     first = samples[0]
                     finding, _ = script_finding(rig, playbook, playbook.fallbacks[intent], first)
                     findings.append(finding)
+                made.attempts += rig.attempts
         except (BallastError, TemplateInvalid, FunctionError) as problem:
             said = str(getattr(problem, "message", problem))
             remedy = "Play it: ballast test shows why."
@@ -88,7 +102,7 @@ def certify(
                 Finding(f"scenario {scenario.name}", "sampled", "not tried", scenario.name, said, remedy, True)
             )
     findings += _without_sample(playbook, sampled, refused, played)
-    return findings
+    return made
 
 
 def _heard_in(cloud: Any, playbook: Playbook, scenario: Scenario, saved_runs: SavedRuns) -> _Heard:
@@ -123,14 +137,30 @@ def _listening(playbook: Playbook, heard: _Heard) -> Iterator[None]:
 
         return noted
 
-    functions = {name: tool.function for name, tool in playbook.tools.items()}
-    try:
-        for tool in playbook.tools.values():
-            object.__setattr__(tool, "function", listened(tool, tool.function))
+    pairs = [(tool, tool.function) for tool in playbook.tools.values()]
+    own = [(tool, function) for tool, function in pairs if not isinstance(function, RemoteCall)]
+    with ExitStack() as stack:
+        stack.enter_context(_listening_to_servers(playbook, heard))
+        for tool, function in own:
+            object.__setattr__(tool, "function", listened(tool, function))
+            stack.callback(object.__setattr__, tool, "function", function)
         yield
-    finally:
-        for name, tool in playbook.tools.items():
-            object.__setattr__(tool, "function", functions[name])
+
+
+@contextmanager
+def _listening_to_servers(playbook: Playbook, heard: _Heard) -> Iterator[None]:
+    """Within the block, note each call of a tool of ``servers/``: each load of the playbook makes them anew."""
+    calls = ((tool, tool.function) for tool in playbook.tools.values())
+    remote = {(call.server.name, call.remote_name): tool for tool, call in calls if isinstance(call, RemoteCall)}
+
+    def called(self: RemoteCall, args: Any, context: ToolContext) -> Any:
+        tool = remote.get((self.server.name, self.remote_name))
+        if tool is not None:
+            heard.add(tool, tool.form.from_python(self.form.write(args)), context)
+        return before(self, args, context)
+
+    with replaced(RemoteCall, "__call__", called) as before:
+        yield
 
 
 def _samples(scenario: Scenario, heard: _Heard) -> list[Sample]:
@@ -159,17 +189,17 @@ def _chosen(samples: list[Sample], tried: set[str]) -> list[Sample]:
 
 
 def _tried(rig: Rig, playbook: Playbook, sample: Sample, sampled: set[str], say: Said) -> list[Finding]:
-    """Try the rules on one call, and on the call that undoes it."""
-    say(f"{sample.scenario}: {sample.tool.name}")
-    sampled.add(sample.tool.name)
-    trial = Trial(rig, playbook, sample)
-    findings = [Finding(sample.tool.name, "sampled", "held", sample.scenario), *trial.findings()]
-    undoing = trial.undo_sample
-    if undoing is not None:
-        say(f"{sample.scenario}: {undoing.tool.name}")
-        sampled.add(undoing.tool.name)
-        findings.append(Finding(undoing.tool.name, "sampled", "held", sample.scenario))
-        findings += Trial(rig, playbook, undoing).findings()
+    """Try the rules on one call, on the call that undoes it, and on the read by which its effect is verified."""
+    findings: list[Finding] = []
+    to_try = [sample]
+    while to_try:
+        one = to_try.pop(0)
+        say(f"{one.scenario}: {one.tool.name}")
+        sampled.add(one.tool.name)
+        trial = Trial(rig, playbook, one)
+        findings += [Finding(one.tool.name, "sampled", "held", one.scenario), *trial.findings()]
+        if one is sample:
+            to_try += trial.more_samples
     return findings
 
 

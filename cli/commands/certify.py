@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from pathlib import Path
 from ballast.errors import InvalidInput
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.certificate import FILE, PLATFORM, Certificate, policy_sha256, why_uncertified
-from cli.certify.report import RULES, Finding, certified, summed_up
+from cli.certify.report import RULES, TO_A_PERSON, Finding, certified, summed_up
 from cli.exits import Exit
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
@@ -25,7 +26,7 @@ _STYLES = {"held": "green", "broken": "bold red", "not tried": "yellow"}
 def certify(typed: Namespace) -> int:
     """Certify the playbook; return 0 if every rule held, else 1. Raises ``BallastError``."""
     folder = Path(typed.path)
-    playbook = load_playbook(folder)
+    playbook = load_playbook(folder, on=datetime.now(UTC).date())
     if typed.check:
         return _check(playbook, typed)
     scenarios = folder_of(folder)
@@ -34,26 +35,26 @@ def certify(typed: Namespace) -> int:
         raise InvalidInput(f"{scenarios}: holds no scenario. The calls of scenarios are what is tried: add one.")
     from cli.certify.run import certify as tried
 
-    screen = Screen()
-    findings = summed_up(
-        tried(
-            playbook,
-            [find(name, scenarios) for name in chosen],
-            folder=folder,
-            saved_runs=SavedRuns(state_folder(os.environ)),
-            say=(lambda _: None) if typed.json else (lambda said: screen.line(f"  {said}", "dim")),
-            enforce_iam=not typed.no_iam,
-        )
+    screen, began_s = Screen(), time.monotonic()
+    found = tried(
+        playbook,
+        [find(name, scenarios) for name in chosen],
+        folder=folder,
+        saved_runs=SavedRuns(state_folder(os.environ)),
+        say=(lambda _: None) if typed.json else (lambda said: screen.line(f"  {said}", "dim")),
+        enforce_iam=not typed.no_iam,
     )
+    findings, took_s = summed_up(found.findings), time.monotonic() - began_s
     file = Path(playbook.folder) / FILE
     made = certified(findings)
     if made:
         _write(file, certificate(playbook, findings, chosen, at=datetime.now(UTC)))
     if typed.json:
-        document = {"certified": made, "certificate": str(file) if made else None}
+        document = {"certified": made, "certificate": str(file) if made else None, "attempts": found.attempts}
         print(json.dumps(document | {"findings": [asdict(one) for one in findings]}, indent=2))
     else:
         _show(findings, screen, all_of_them=typed.verbose)
+        screen.line(f"{found.attempts} attempts in {took_s:.0f} s")
         screen.line(f"Certified: {file}" if made else "Not certified.", "green" if made else "bold red")
     return Exit.OK if made else Exit.UNEXPECTED
 
@@ -71,9 +72,13 @@ def _check(playbook: Playbook, typed: Namespace) -> int:
 def certificate(playbook: Playbook, findings: Sequence[Finding], scenarios: Sequence[str], *, at: datetime) -> str:
     """Return the certificate as a file's text. ``at``: when it was made."""
 
-    def rules(state: str) -> dict[str, tuple[str, ...]]:
-        of = dict.fromkeys(one.of for one in findings if one.state == state)
-        return {name: tuple(one.rule for one in findings if one.of == name and one.state == state) for name in of}
+    held: dict[str, tuple[str, ...]] = {}
+    words: dict[str, dict[str, dict[str, str]]] = {"held": {}, "not tried": {}}
+    for one in findings:
+        if one.state == "held":
+            held[one.of] = (*held.get(one.of, ()), one.rule)
+        if one.seen or one.state == "not tried":
+            words[one.state].setdefault(one.of, {})[one.rule] = one.seen
 
     made = Certificate(
         platform=PLATFORM,
@@ -81,8 +86,9 @@ def certificate(playbook: Playbook, findings: Sequence[Finding], scenarios: Sequ
         policy_sha256=policy_sha256(playbook),
         certified_at=at.replace(microsecond=0),
         scenarios=tuple(scenarios),
-        held=rules("held"),
-        not_tried=rules("not tried"),
+        held=held,
+        relies_on=words["held"],
+        not_tried=words["not tried"],
     )
     return json.dumps(made.model_dump(mode="json"), indent=2) + "\n"
 
@@ -100,7 +106,7 @@ def _show(findings: Sequence[Finding], screen: Screen, *, all_of_them: bool) -> 
         held = [one.rule for one in mine if one.state == "held"]
         screen.line(f"{name}: {', '.join(held) or 'nothing'} held", "green" if held else "")
         for one in mine:
-            shown = one.state == "broken" or one.needed or (all_of_them and one.state == "not tried")
+            shown = one.state == "broken" or one.needed or one.seen == TO_A_PERSON or (all_of_them and one.seen)
             if not shown:
                 continue
             screen.line(f"  {one.state}  {one.rule}: {RULES[one.rule]}", _STYLES[one.state])

@@ -13,6 +13,7 @@ import uuid
 from argparse import Namespace
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +60,7 @@ def run(typed: Namespace) -> int:
     """
     spec = chosen_model(typed)
     folder = Path(typed.playbook) if typed.playbook else PLAYBOOK
-    request = request_of(typed, agent=load_playbook(folder).agent.name)
+    request = request_of(typed, agent=load_playbook(folder, on=datetime.now(UTC).date()).agent.name)
     behalf = on_behalf_header(typed.on_behalf_of_env, os.environ)
     source, parameters = model_source(spec), parameters_of(typed.parameter)
     home = state_folder(os.environ)

@@ -210,6 +210,45 @@ def _wire(value: Any, base64: Callable[[Any], str]) -> dict[str, Any]:
     return wire
 
 
+@contextmanager
+def updates_replace_items() -> Iterator[None]:
+    """Let an update replace its item by another one, so that an item that was looked at never changes.
+
+    Relies on ``DynamoDBBackend.update_item`` changing ``Table.get_item(key)`` in place, which nothing else does: puts
+    and deletes replace and remove.
+    """
+    from moto.dynamodb.models import DynamoDBBackend
+
+    def update_item(self: Any, table_name: str, key: Mapping[str, Any], *args: Any, **named: Any) -> Any:
+        if table_name in self.tables:
+            _set_apart(self.tables[table_name], key)
+        return before(self, table_name, key, *args, **named)
+
+    with replaced(DynamoDBBackend, "update_item", update_item) as before:
+        yield
+
+
+def held_items(region: str, name: str) -> Any:
+    """Return a table's items for ``hold_items``: themselves, not copies of them. See ``updates_replace_items``."""
+    return _outline(_table(region, name)).items
+
+
+def hold_items(region: str, name: str, held: Any) -> None:
+    """Let a table have the items that were held before."""
+    import copy
+
+    table = _table(region, name)
+    table.items = copy.copy(held)
+    for key, within in held.items():
+        table.items[key] = dict(within) if isinstance(within, dict) else within
+
+
+def items_in(held: Any) -> Iterator[Any]:
+    """Yield each of the held items; ``item.to_json()["Attributes"]`` is its content."""
+    for within in held.values():
+        yield from within.values() if isinstance(within, dict) else [within]
+
+
 def deployed(account: str, region: str) -> list[Mapping[str, Any]]:
     """Return all tables, each as DescribeTable does. Relies on ``Table.describe()``."""
     from moto.dynamodb.models import dynamodb_backends

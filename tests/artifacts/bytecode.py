@@ -12,13 +12,13 @@ from pathlib import Path
 _UNCHECKED = (1).to_bytes(4, "little")
 
 
-def wrong_in(python: Path, folder: Path, in_lambda: str) -> dict[str, str]:
-    """Return a folder's sources, each with why Lambda would compile it or take bytecode of another source.
+def wrong_in(python: Path, *folders: tuple[Path, str]) -> list[dict[str, str]]:
+    """Return of each folder its sources, each with why Lambda would compile it or take bytecode of another source.
 
-    ``in_lambda`` is where the folder is there: tracebacks have to say so.
+    With a folder is where it is in Lambda: tracebacks have to say so. All are checked in one process.
     """
-    asked = [str(python), "-I", __file__, str(folder), in_lambda]
-    found: dict[str, str] = json.loads(subprocess.run(asked, capture_output=True, check=True).stdout)
+    asked = [str(python), "-I", __file__, *(str(part) for folder in folders for part in folder)]
+    found: list[dict[str, str]] = json.loads(subprocess.run(asked, capture_output=True, check=True).stdout)
     return found
 
 
@@ -35,7 +35,7 @@ def _check(source: Path, path: str) -> str | None:
     return None if recorded == path else f"has bytecode of {recorded}"
 
 
-def _main(folder: Path, in_lambda: str) -> None:
+def _wrong(folder: Path, in_lambda: str) -> dict[str, str]:
     found = {
         str(source.relative_to(folder)): _check(source, f"{in_lambda}/{source.relative_to(folder)}")
         for source in folder.rglob("*.py")
@@ -43,8 +43,9 @@ def _main(folder: Path, in_lambda: str) -> None:
     for compiled in folder.rglob("*.pyc"):
         if not Path(source_from_cache(str(compiled))).is_file():
             found[str(compiled.relative_to(folder))] = "has no source"
-    json.dump({name: what for name, what in found.items() if what}, sys.stdout)
+    return {name: what for name, what in found.items() if what}
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]), sys.argv[2])
+    pairs = zip(sys.argv[1::2], sys.argv[2::2], strict=True)
+    json.dump([_wrong(Path(folder), in_lambda) for folder, in_lambda in pairs], sys.stdout)

@@ -93,7 +93,7 @@ def test_bytecode_that_is_stale_or_missing_or_left_over_or_checked_is_named(buil
     code = tmp_path / "code"
     shutil.copytree(build.functions["AgentFunction"].code, code)
     agent, cached = code / "functions/agent", code / "functions/agent/__pycache__"
-    assert wrong_in(build.python, code, "/var/task") == {}
+    assert wrong_in(build.python, (code, "/var/task")) == [{}]
 
     with (agent / "ask.py").open("a") as stale:
         stale.write("#")
@@ -104,7 +104,8 @@ def test_bytecode_that_is_stale_or_missing_or_left_over_or_checked_is_named(buil
     somewhere = [*checked[:-1], "unchecked-hash", agent / "loops.py"]
     subprocess.run(somewhere, check=True)
 
-    assert wrong_in(build.python, code, "/var/task") == {
+    (wrong,) = wrong_in(build.python, (code, "/var/task"))
+    assert wrong == {
         "functions/agent/ask.py": "has bytecode of another source",
         "functions/agent/text.py": "has no bytecode",
         "functions/agent/__pycache__/usage.cpython-313.pyc": "has no source",

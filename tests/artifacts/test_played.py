@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ballast.contracts import RunRequest
 from ballast.playbook import load_playbook
+from ballast.playbook.certificate import FILE
 from ballast.runtime import utc_now
+from cli.commands.certify import certificate
 from cli.local_stack import SMALL_STORE
 from localcloud.clock import WallClock
 from localcloud.cloud import PLAYBOOK, LocalCloud
 from localcloud.converse import ConverseServer, ModelError, Reply, ScriptModel
 from localcloud.deploy import STACK
 from localcloud.project import seed_store
+from localcloud.sandbox import Context
 from localcloud.scenarios import find
 from localcloud.template import load_template, to_cloudformation
 from tests.artifacts.build import Build
 from tests.artifacts.endpoint import Endpoint
-from tests.artifacts.lambdas import Lambdas, Seen
+from tests.artifacts.lambdas import HandlerFailed, Lambda, Lambdas, Seen
 from tests.functions.http import event
 
 # The first run on a machine installs the SAM CLI and builds.
@@ -256,7 +262,29 @@ def play_a_touched_log(stack: Stack) -> None:
     assert stack.cloud.pump() == 1
 
 
-def test_every_built_function_does_its_work_with_nothing_but_its_artifact(build: Build) -> None:
+def play_a_required_certificate(stack: Stack, build: Build, folder: Path) -> None:
+    """Admit: a certificate of the source tree fits the built layer with its bytecode, and no changed one."""
+    of_layer = folder / "opt" / "python" / "playbook"
+    admit = replace(build.functions["AdmitFunction"], opt=folder / "opt")
+    shutil.copytree(build.functions["AdmitFunction"].opt, admit.opt)
+    environ = {**stack.cloud.environ("AdmitFunction"), "REQUIRE_CERTIFICATE": "true"}
+
+    def admitted(name: str) -> Mapping[str, Any]:
+        request = RunRequest(request_id=name, text=ORDER).model_dump(mode="json")
+        with Endpoint() as aws, Lambda(build, admit, environ, aws.url) as started:
+            context = Context("AdmitFunction", "arn", 256, 60.0, name, time.monotonic)
+            result: Mapping[str, Any] = started.imported().handler({"request": request}, context)
+            return result
+
+    (of_layer / FILE).write_text(certificate(load_playbook(PLAYBOOK), [], [], at=utc_now()))
+    assert admitted("certified")["run_id"]
+    tool = of_layer / "tools" / "refund_order.py"
+    tool.write_text(tool.read_text() + "\n# Changed.\n")
+    with pytest.raises(HandlerFailed, match="its code has changed"):
+        admitted("stale")
+
+
+def test_every_built_function_does_its_work_with_nothing_but_its_artifact(build: Build, tmp_path: Path) -> None:
     """One test, since all of it needs the processes, and each costs a second of a core."""
     with Lambdas(build) as lambdas, deployed(build, lambdas) as stack:
         play_an_order_status(stack)
@@ -267,6 +295,7 @@ def test_every_built_function_does_its_work_with_nothing_but_its_artifact(build:
         play_a_sweep(stack)
         play_a_tripped_breaker(stack)
         play_a_touched_log(stack)
+        play_a_required_certificate(stack, build, tmp_path)
         seen = lambdas.end()
 
     assert stack.played == set(build.functions)

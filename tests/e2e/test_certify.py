@@ -12,15 +12,17 @@ import pytest
 from ballast.playbook import load_playbook
 from ballast.playbook.certificate import FILE, PLATFORM, why_uncertified
 from cli import main
+from cli.certify.report import Finding, summed_up
 from cli.certify.run import certify
 from cli.commands.new import write
 from cli.saved_runs import SavedRuns
-from localcloud.cloud import PLAYBOOK
-from localcloud.scenarios import find
+from localcloud.cloud import PLAYBOOK, ROOT
+from localcloud.scenarios import find, folder_of
 
 #: Each planted lie, and the rule that must find it.
 LIES = {
     "arguments_changed": "arguments",
+    "circuit_blind": "circuit",
     "doubt_as_failure": "failure",
     "error_swallowed": "failure",
     "fallback chance": "pure",
@@ -38,11 +40,13 @@ LIES = {
     "read_that_writes": "read",
     "result_of_process": "repeatable",
     "result_unfit": "result",
+    "sent_otherwise": "sent",
     "timeout_ignored": "timeout",
     "verify_early": "verify",
     "verify_late": "verify",
     "verify_never": "verify",
     "verify_of_anybody": "verify",
+    "verify_of_state_undone": "verify",
     "with_undo_nothing": "undo",
     "with_undo_too_much": "undo",
     "with_undo_twice": "undo",
@@ -138,11 +142,64 @@ def test_the_tools_of_the_example_desk_are_honest(tmp_path: Path) -> None:
         folder=None,
         saved_runs=SavedRuns(tmp_path),
         say=lambda _: None,
-    )
+    ).findings
 
     assert [one for one in found if one.state == "broken"] == []
     writes = {"cancel_order", "cancel_refund", "refund_order", "reinstate_order"}
     assert {one.of for one in found if (one.rule, one.state) == ("interrupted", "held")} == writes
+
+
+@pytest.fixture
+def itdesk(tmp_path: Path) -> Path:
+    project = tmp_path / "itdesk"
+    shutil.copytree(ROOT / "examples" / "itdesk", project, ignore=shutil.ignore_patterns("__pycache__"))
+    return project
+
+
+def certified_by(project: Path, *scenarios: str) -> dict[tuple[str, str], Finding]:
+    """Certify a project with some of its scenarios; return what was found, by tool and rule."""
+    found = certify(
+        load_playbook(project),
+        [find(name, folder_of(project)) for name in scenarios],
+        folder=project,
+        saved_runs=SavedRuns(project / "runs"),
+        say=lambda _: None,
+    ).findings
+    return {(one.of, one.rule): one for one in summed_up(found)}
+
+
+def test_the_it_desk_is_certified_whole_with_the_tools_of_its_server(itdesk: Path) -> None:
+    found = certified_by(itdesk, "approved", "model-away", "password")
+
+    assert {at: one.seen for at, one in found.items() if one.state == "broken" or one.needed} == {}
+    of_reset = {rule for (of, rule), one in found.items() if of == "idp_resetPassword" and one.state == "held"}
+    assert {"circuit", "failure", "interrupted", "key", "sent", "timeout", "verify"} <= of_reset
+    assert found["idp_findResets", "read"].state == "held"  # nobody offers it: it is the verify's
+    assert "its own word" in found["idp_resetPassword", "key"].seen
+
+
+def test_a_server_that_makes_a_call_twice_under_one_key_is_found(itdesk: Path) -> None:
+    stand_ins = itdesk / "scenarios" / "stand_ins.py"
+    lie = stand_ins.read_text().replace('self.headers["Idempotency-Key"], body', 'f"{len(RESETS)}", body')
+    stand_ins.write_text(lie)
+
+    found = certified_by(itdesk, "password")
+
+    assert found["idp_resetPassword", "key"].state == "broken"
+    assert found["idp_resetPassword", "sent"].state == "held"  # the tool itself does its part
+
+
+def test_what_is_sent_is_recorded_where_no_stand_in_tells_its_effects(itdesk: Path) -> None:
+    stand_ins = itdesk / "scenarios" / "stand_ins.py"
+    stand_ins.write_text(stand_ins.read_text().replace("def seen_outside", "def not_told"))
+
+    found = certified_by(itdesk, "password")
+
+    assert {rule: found["idp_resetPassword", rule].state for rule in ("key", "sent", "verify", "interrupted")} == {
+        "key": "held", "sent": "held", "verify": "held", "interrupted": "held",
+    }  # fmt: skip
+    assert "its own word" in found["idp_resetPassword", "key"].seen
+    assert "GET and HEAD" in found["idp_findResets", "read"].seen
 
 
 def test_a_required_certificate_that_is_missing_is_an_error_before_the_deployment(

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +16,7 @@ import yaml
 from cli import main
 from cli.commands.new import SCAFFOLD, checked_name
 from localcloud.cloud import ROOT
+from tests.support.sampling import FULL
 
 PAGE = ROOT / "docs" / "testing-your-playbook.md"
 
@@ -69,14 +71,17 @@ def test_its_own_tests_and_those_of_the_page_pass(project: Path) -> None:
 
 
 def test_ruff_and_mypy_have_nothing_to_say(tmp_path: Path) -> None:
+    """Of mypy: by the settings that it writes, with FULL=1. The gate's own mypy checks the scaffold as it is."""
     # The longest name, and the shortest: lines may be wrapped otherwise.
     for name in ("a" * 40, "it_desk"):
         made = new(name, tmp_path)
         for command in (["check", "--no-cache", "."], ["format", "--no-cache", "--check", "."]):
             ended = run("ruff", *command, within=made)
             assert ended.returncode == 0, ended.stdout + ended.stderr
-    ended = run("mypy", "--cache-dir", str(tmp_path / "cache"), within=made)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    if FULL:
+        ended = run("mypy", "--cache-dir", str(tmp_path / "cache"), within=made)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "scaffold/newdesk" in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["files"]
 
 
 def test_a_right_that_is_missing_fails_here_and_not_in_production(

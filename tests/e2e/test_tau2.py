@@ -14,6 +14,7 @@ from ballast.folds.loops import Rung
 from ballast.playbook import Effect, load_playbook
 from bench.tau2 import run
 from bench.tau2.cases import Case, Fault
+from bench.tau2.certify import certify_desk
 from bench.tau2.environments import DOMAINS, alike, fresh_environment, hashes, unmet, untouched
 from bench.tau2.gold import GoldPlan, gold_plans, play_directly
 from bench.tau2.judge import EQUAL, UNKNOWN
@@ -149,6 +150,17 @@ def test_faults_come_out_through_the_whole_state_machine_as_on_the_fast_tables()
     assert list(play_whole(wanted)) == fast
     assert {verdict.came for verdict in fast} == {EQUAL, UNKNOWN}
     assert all(verdict.told for verdict in fast)
+
+
+def test_its_writes_are_certified_and_those_that_go_to_a_person_are_named() -> None:
+    found, playbook = certify_desk("retail")
+
+    writes = found.writes(playbook)
+    assert (len(writes["certified"]), writes["not certified"]) == (7, [])
+    assert set(writes["to a person"]) == {"modify_pending_order_items", "modify_pending_order_payment"}
+    held = {one.rule for one in found.findings if (one.of, one.state) == ("modify_user_address", "held")}
+    assert {"failure", "interrupted", "key"} <= held
+    assert 100 < found.attempts < 1_000
 
 
 def test_the_command_prints_a_json_object_a_task(capfd: pytest.CaptureFixture[str]) -> None:

@@ -77,6 +77,7 @@ LONG = {
     "ballast.log.evidence": "the digest of a run, computed and checked side by side",
     "ballast.playbook.load": "one sequence; half of it is what it may refuse, told one by one or together",
     "ballast.playbook.arguments.clock_flow": "one walk over a function's source",
+    "cli.certify.rig": "one attempt: its tables, its requests and their faults, and what stands after it",
     "cli.certify.rules": "one trial of a call: every rule reads its honest attempt",
     "functions.agent.calls_in_text": "half of it is the patterns of calls that models write as text",
     "functions.executor.effect": "the sequence of an effect reads in one file",

@@ -246,7 +246,7 @@ WORDS = [
         ("model breaker", "circuit breaker"),
         (
             Allowed("*", "Powertools'? circuit breaker", POWERTOOLS),
-            Allowed("functions/agent/converse.py", r"circuit_breaker\b|CircuitBreaker\w+", POWERTOOLS),
+            Allowed("functions/agent/circuits.py", r"circuit_breaker\b|CircuitBreaker\w+", POWERTOOLS),
             Allowed("functions/executor/downstream.py", r"circuit_breaker\b|CircuitBreaker\w+", POWERTOOLS),
         ),
     ),

@@ -34,6 +34,11 @@ def reset() -> None:
     TROUBLE["lost"] = 0
 
 
+def seen_outside() -> dict[str, dict[str, str]]:
+    """Return the resets that stand: what `ballast certify` compares."""
+    return dict(RESETS)
+
+
 class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -1,10 +1,15 @@
 """A request is admitted once, against the playbook; a refusal is recorded and says what to do."""
 
+import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ballast.errors import InvalidInput, NotAdmitted, RequestConflict, RetryLater, SettingInvalid
+from ballast.playbook import load_playbook
+from ballast.playbook.certificate import FILE, PLATFORM, policy_sha256
 from tests.functions.cloud import NOON, client
 from tests.functions.stack import LambdaDied, Stack, client_error, once
 
@@ -164,6 +169,34 @@ def test_a_stack_that_requires_a_certificate_refuses_a_playbook_without_one_and_
         admit(stack, "uncertified")
 
     assert log_of("uncertified")
+
+
+def test_a_certificate_is_taken_until_the_playbook_or_the_platform_changes(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "certified_tester"
+    shutil.copytree(stack.environs["admit"]["PLAYBOOK_DIR"], folder, ignore=shutil.ignore_patterns("__pycache__"))
+    playbook = load_playbook(folder)
+    fits = {"platform": PLATFORM, "code_sha256": playbook.code_sha256, "policy_sha256": policy_sha256(playbook)}
+
+    def admitted(name: str, **other: str) -> Any:
+        content = {**fits, **other, "version": 2, "certified_at": NOON.isoformat(), "scenarios": [], "held": {}}
+        (folder / FILE).write_text(json.dumps(content))
+        # Each name is an own process: a deployed one reads the certificate when it starts.
+        stack.environs["admit"] = {**stack.environs["admit"], "REQUIRE_CERTIFICATE": "true", "OF": name}
+        stack.environs["admit"]["PLAYBOOK_DIR"] = str(folder)
+        return admit(stack, name)
+
+    assert admitted("fits")["run_id"]
+    with pytest.raises(NotAdmitted, match="a tool's declaration or an agent's approval settings have changed"):
+        admitted("other-declarations", policy_sha256="0" * 64)
+    with pytest.raises(NotAdmitted, match=r"made with version 0\.0\.9 of the platform"):
+        admitted("other-platform", platform="0.0.9")
+    with (folder / "__init__.py").open("a") as init:
+        init.write("\n# Changed.\n")
+    with pytest.raises(NotAdmitted, match=r"certificate\.json: does not fit .* any more: its code has changed"):
+        admitted("other-code")
+    assert log_of("other-code")
 
 
 def test_a_stack_that_requires_none_admits(stack: Stack) -> None:

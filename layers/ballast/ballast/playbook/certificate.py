@@ -29,17 +29,20 @@ class Certificate(Wire):
     certified_at   when
     scenarios      whose calls were the samples
     held           the rules that held, by tool or fallback
-    not_tried      the rules that were not tried because nothing is declared, by tool or fallback
+    relies_on      what a rule that held takes from others unseen, in words, by tool and rule
+    not_tried      why a rule was not tried, in words, by tool or fallback and rule: such as a write that goes to a
+                   person when its end is not known
     """
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     platform: str
     code_sha256: _Sha256
     policy_sha256: _Sha256
     certified_at: AwareDatetime
     scenarios: tuple[str, ...]
     held: dict[str, tuple[str, ...]]
-    not_tried: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    relies_on: dict[str, dict[str, str]] = Field(default_factory=dict)
+    not_tried: dict[str, dict[str, str]] = Field(default_factory=dict)
 
 
 def policy_sha256(playbook: Playbook) -> str:

@@ -11,6 +11,9 @@ class _Service(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         key = self.headers.get("Idempotency-Key") or f"none-{len(PAID)}"
         PAID[key] = 1
+        self.do_GET()
+
+    def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()

@@ -109,6 +109,10 @@ class RemoteServer:
 
         return OpenApiTransport(self.declared)
 
+    def forget(self) -> None:
+        """Forget sessions, tokens and secrets, as the end of a process does."""
+        self.__dict__.pop("transport", None)
+
 
 @dataclass(frozen=True)
 class RemoteCall:
@@ -311,8 +315,7 @@ class VerifyByRead:
 
     def __call__(self, args: SchemaArguments, ctx: ToolContext) -> Any:
         """Return what the read found, None if it did not happen."""
-        read, said = self.tools[self.declared.tool], self.declared
-        form = read.form.from_python(values_from(said.arguments, args.root, None, key=ctx.idempotency_key))
+        said, (read, form) = self.declared, self.read_of(args, ctx.idempotency_key)
         try:
             result = read.function(form, ctx)
         except RemoteFailed as failed:
@@ -321,6 +324,11 @@ class VerifyByRead:
             raise
         found = at(read.dump(result), pointer(said.found)) if said.found else read.dump(result)
         return None if found is False else found
+
+    def read_of(self, args: SchemaArguments, key: str) -> tuple[Tool, Any]:
+        """Return the tool that is asked, and its arguments."""
+        read = self.tools[self.declared.tool]
+        return read, read.form.from_python(values_from(self.declared.arguments, args.root, None, key=key))
 
 
 def values_from(sources: Mapping[str, ValueFrom], arguments: Any, result: Any, key: str | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Approval, CallLimits, Read, ToolContext, ToolFailed, Write, tool
+from ballast.playbook import Approval, CallLimits, Circuit, Read, ToolContext, ToolFailed, Write, tool
 
 from ..box import Box, Count, add, add_once, added, count
 from ..double import address
@@ -150,9 +150,9 @@ def precondition_that_varies(args: Box, ctx: ToolContext) -> Count:
     return add_once(ctx, 1, args.id)
 
 
-def _pay(key: str, timeout_s: float | None) -> None:
+def _pay(key: str, timeout_s: float | None, body: str = "") -> None:
     service = http.client.HTTPConnection(*address(), timeout=timeout_s)
-    service.request("POST", "/pay", headers={"Idempotency-Key": key})
+    service.request("POST", "/pay", body, headers={"Idempotency-Key": key})
     service.getresponse().read()
     service.close()
 
@@ -176,6 +176,57 @@ def key_not_sent(args: Box, ctx: ToolContext) -> Count:
     """Pay."""
     _pay("", ctx.timeout_s)
     return Count(count=1)
+
+
+@tool(effect=Write(honours_key=True), limits=CallLimits(timeout_s=5))
+def sent_otherwise(args: Box, ctx: ToolContext) -> Count:
+    """Pay."""
+    _pay(ctx.idempotency_key, ctx.timeout_s, f"at={ctx.now.isoformat()}")
+    return Count(count=1)
+
+
+@tool(effect=Write(honours_key=True), limits=CallLimits(timeout_s=5), circuit=Circuit("pay", 5, 30))
+def circuit_blind(args: Box, ctx: ToolContext) -> Count:
+    """Pay, and refuse where the service is not known to have paid."""
+    service = http.client.HTTPConnection(*address(), timeout=ctx.timeout_s)
+    try:
+        service.request("GET", "/health")
+        service.getresponse().read()
+    except OSError:
+        raise ToolFailed("The payment service is away; nothing was paid.") from None
+    finally:
+        service.close()
+    _pay(ctx.idempotency_key, ctx.timeout_s)
+    return Count(count=1)
+
+
+def _stands(args: Any, ctx: ToolContext) -> Count | None:
+    return Count(count=1) if count(ctx, "state") > 0 else None
+
+
+def _bring_about(ctx: ToolContext) -> Count:
+    if count(ctx, "state") > 0:
+        raise ToolFailed("It is so already.")
+    add(ctx, "state")
+    return Count(count=1)
+
+
+@tool(effect=Write(verify=_stands, undo="undo_state", undo_arguments=lambda args, _: {"id": args.id}))
+def verify_of_state_undone(args: Box, ctx: ToolContext) -> Count:
+    """Bring a state about. Its undo would take another call's away."""
+    return _bring_about(ctx)
+
+
+@tool(effect=Write(honours_key=True), offered=False)
+def undo_state(args: Box, ctx: ToolContext) -> Count:
+    """Take it away."""
+    return add_once(ctx, -1, "state")
+
+
+@tool(effect=Write(verify=_stands))
+def honest_state(args: Box, ctx: ToolContext) -> Count:
+    """Bring a state about, which is the same whoever did."""
+    return _bring_about(ctx)
 
 
 @tool(effect=Read())
