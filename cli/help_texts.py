@@ -128,6 +128,9 @@ To set it for every command: export BALLAST_MODEL=http://localhost:11434/v1#qwen
 A request file holds {"request_id", "text"} and optionally "intent", "context", "tenant", "agent",
 "limits". When a run asks a person, the command prints what to type and waits. Without a terminal, or
 with --no-wait, it aborts the run and ends with 4; on a deployed stack the run continues.
+
+A server may act on your behalf, with your token (docs/tools-from-elsewhere.md). Put it into a variable:
+  export DESK_TOKEN; ballast run --text "Close ticket 7" --on-behalf-of-env DESK_TOKEN --playbook .
 """
 
 UP = """\

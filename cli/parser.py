@@ -114,6 +114,13 @@ def _run(sub: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="an image or a document for the model; its suffix is its format. May be repeated",
     )
+    sub.add_argument(
+        "--on-behalf-of-env",
+        action="append",
+        default=[],
+        metavar="[NAME=]VAR",
+        help="the environment variable with your token, for servers that act on your behalf. May be repeated",
+    )
     sub.add_argument("--tenant", help="the tenant that pays for the run")
     sub.add_argument("--request-id", metavar="ID", help="the idempotency key (default: a new one)")
     sub.add_argument("--model", metavar="SPEC", help="the model (default: $BALLAST_MODEL); see above")

@@ -131,6 +131,9 @@ def _request(timeline: Timeline, detail: Detail) -> list[RenderableType]:
     facts += [f"{name} {value}" for name, value in (("agent", timeline.agent), ("model", timeline.model)) if value]
     if facts:
         lines.append(Labelled("", Text(clipped(clean(" · ".join(facts), lines=False), detail.data), "dim")))
+    if timeline.on_behalf:
+        whose = f"on behalf of {timeline.requested_by} ({', '.join(timeline.on_behalf)})"
+        lines.append(Labelled("", Text(clipped(clean(whose, lines=False), detail.data))))
     return lines
 
 

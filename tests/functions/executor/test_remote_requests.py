@@ -19,6 +19,7 @@ from botocore.session import Session
 from ballast.contracts import RunRequest
 from ballast.errors import RetryLater
 from ballast.playbook import ToolContext, ToolFailed
+from ballast.playbook.context import NotSent
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import Call, Declaration
 from ballast.playbook.servers.http import Exchange, Reply, _allowed, send, without_secrets
@@ -411,7 +412,7 @@ def test_the_tools_of_one_function_are_told_apart_by_a_field(tmp_path: Any) -> N
         ((200, {}, None), AnswerLost, "was lost"),
         ((500, {"x-amzn-ErrorType": "ServiceException"}, {"message": "x"}), AnswerLost, "ServiceException"),
         ((429, {"x-amzn-ErrorType": "TooManyRequestsException"}, {"message": "x"}), RetryLater, "did not start"),
-        ((403, {"x-amzn-ErrorType": "AccessDeniedException"}, {"message": "x"}), RemoteFailed, "Nothing was done"),
+        ((403, {"x-amzn-ErrorType": "AccessDeniedException"}, {"message": "x"}), NotSent, "Nothing was done"),
         ((200, {"X-Amz-Function-Error": "Unhandled"}, {"errorMessage": "boom"}), AnswerLost, "boom"),
     ],
 )

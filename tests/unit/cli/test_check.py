@@ -11,7 +11,7 @@ from cli import main
 from cli.checks import Checked, Finding, checked
 from cli.commands.new import write
 from localcloud.cloud import ROOT
-from tests.support.remote_desk import declare
+from tests.support.remote_desk import KEY, declare, desk_server, tools
 from tests.support.remote_mcp import notes_tools
 
 TODAY = date(2026, 11, 29)
@@ -408,3 +408,15 @@ def test_a_server_on_stdio_is_named_with_what_to_do(
     (finding,) = matching(found, level, "servers/notes.yaml", "server.stdio")
     assert said in finding.problem
     assert "url" in finding.remedy
+
+
+def test_a_server_that_acts_for_the_requester_says_what_callers_must_bring(sound: Path, tmp_path: Path) -> None:
+    project = with_changes(sound, tmp_path)
+    playbook = project / "sounddesk"
+    declare(playbook, "desk", desk_server(credential={"kind": "requester", "name": "helpdesk"}), tools(KEY))
+
+    (hint,) = matching(found_in(project), "hint", "servers/desk.yaml", "server.credential")
+
+    assert "'helpdesk'" in hint.problem
+    assert "X-On-Behalf-Of: helpdesk=Bearer TOKEN" in hint.remedy
+    assert "--on-behalf-of-env helpdesk=" in hint.remedy

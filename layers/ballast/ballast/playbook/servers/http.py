@@ -23,10 +23,10 @@ from urllib.parse import urlsplit
 
 from ballast.contracts.wire import read_digits
 from ballast.errors import RetryLater
-from ballast.playbook.context import ToolContext, ToolFailed
+from ballast.playbook.context import NotSent, ToolContext
 from ballast.playbook.servers.checks import why_no_url
 from ballast.playbook.servers.declaration import TextOrEnvironment
-from ballast.playbook.servers.tools import AnswerLost, RemoteFailed, told
+from ballast.playbook.servers.tools import AnswerLost, RemoteFailed, Unauthorized, told
 from ballast.values import dataclass
 
 #: Seconds that are left to the executor when a request is given up.
@@ -39,6 +39,8 @@ _NOT_NOW = frozenset({429})
 _REFUSALS = frozenset(
     {400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 414, 415, 416, 417, 422, 424, 426, 428, 431, 451}
 )
+#: Those of them by which it has not looked at the call: of an earlier attempt they say nothing.
+_NOT_LET_IN = frozenset({401, 403})
 #: Set by Lambda in its processes.
 _LAMBDA = "AWS_EXECUTION_ENV"
 
@@ -123,7 +125,7 @@ def send(
 ) -> Reply:
     """Send a request once and return the reply.
 
-    ``read_on``: whether more of the body is needed after what was read so far. Raises ``ToolFailed`` or ``RetryLater``
+    ``read_on``: whether more of the body is needed after what was read so far. Raises ``NotSent`` or ``RetryLater``
     where nothing was sent, and ``AnswerLost``.
     """
     until = time.monotonic() + seconds
@@ -131,7 +133,7 @@ def send(
     secure, host = parts.scheme == "https", parts.hostname or ""
     for name, value in exchange.headers.items():
         if any(not 32 <= ord(char) <= 126 for char in value):
-            raise ToolFailed(f"Nothing was sent: the header {name} would have characters other than printable ASCII.")
+            raise NotSent(f"Nothing was sent: the header {name} would have characters other than printable ASCII.")
     address = _address(host, parts.port or (443 if secure else 80), private=private, environ=environ)
     connection = _Connection(host, address, _tls() if secure else None, _left(until))
     target = parts.path or "/"
@@ -182,14 +184,14 @@ def _tls() -> ssl.SSLContext:
 
 
 def _address(host: str, port: int, *, private: bool, environ: Mapping[str, str]) -> tuple[Any, ...]:
-    """Return an address of the host. Raises ``RetryLater`` where it has none, ``ToolFailed`` where one is forbidden."""
+    """Return an address of the host. Raises ``RetryLater`` where it has none, ``NotSent`` where one is forbidden."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise RetryLater(f"Nothing was sent: {host} has no address.") from None
     for one in found:
         if not _allowed(str(one[4][0]), private=private, deployed=in_lambda(environ)):
-            raise ToolFailed(
+            raise NotSent(
                 f"Nothing was sent: {host} is at an address inside this network, and its declaration does not say "
                 "`private: true`; or it is at one that is never called."
             )
@@ -298,6 +300,8 @@ def result_of(reply: Reply, refusals: frozenset[int], *, what: str) -> Reply:
     message = f"{what} answered {status}{f': {said}' if said else ''}"
     if status in _NOT_NOW and status not in refusals:
         raise RetryLater(f"{message}. It did nothing now.")
+    if status in _NOT_LET_IN and status not in refusals:
+        raise Unauthorized(message, status)
     if status in _REFUSALS or status in refusals:
         raise RemoteFailed(message, status)
     if 300 <= status <= 399:

@@ -25,7 +25,7 @@ from pydantic import JsonValue
 
 from ballast.contracts.wire import canonical, read_digits, text_or_length
 from ballast.errors import RetryLater
-from ballast.playbook.context import ToolChanged, ToolContext, ToolFailed
+from ballast.playbook.context import NotSent, ToolChanged, ToolContext, ToolFailed
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import McpServer, pin
 from ballast.playbook.servers.http import Exchange, in_lambda, result_of, seconds_left, send, url_of
@@ -100,7 +100,7 @@ class Session:
             return self._discover(refused)
         version = said.get("protocolVersion")
         if version not in VERSIONS:
-            raise ToolFailed(f"Nothing was sent: the server speaks MCP {text_or_length(str(version), 40)!r}.")
+            raise NotSent(f"Nothing was sent: the server speaks MCP {text_or_length(str(version), 40)!r}.")
         if isinstance(self.peer, HttpPeer):
             self.peer.version = version
         self.peer.tell({"jsonrpc": "2.0", "method": "notifications/initialized"}, self.until())
@@ -135,7 +135,7 @@ class Session:
                 return
             if count > _MAX_TOOLS:
                 break
-        raise ToolFailed(f"Nothing was sent: the server lists more than {_MAX_TOOLS} tools, or {_MAX_PAGES} pages.")
+        raise NotSent(f"Nothing was sent: the server lists more than {_MAX_TOOLS} tools, or {_MAX_PAGES} pages.")
 
     def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the result of a request. Raises as a ``Peer`` does; an error of the server says what it means."""
@@ -216,8 +216,8 @@ class McpTransport:
     def _ready(self, call: RemoteCall, ctx: ToolContext, until: Callable[[], float]) -> "_Kept":
         """Return a session of a server that lists the tool as it was pinned. Nothing of the call is sent."""
         with self._lock:
-            kept = self._kept
-            if kept is not None and kept.checked_until > time.monotonic():
+            kept, whose = self._kept, self._credentials.whose(ctx)
+            if kept is not None and kept.whose == whose and kept.checked_until > time.monotonic():
                 self._check(call, kept)
                 return kept
             session: Session | None = None
@@ -225,13 +225,15 @@ class McpTransport:
                 session = Session(self._peer(ctx), until)
                 session.begin()
                 listed = {one.name: one.digest for one in session.tools()}
-                made = _Kept(session, listed, time.monotonic() + RECHECK_S)
+                made = _Kept(session, listed, time.monotonic() + RECHECK_S, whose)
                 self._check(call, made)
             except BaseException as problem:
                 if session is not None:
                     session.peer.close()
                 if isinstance(problem, AnswerLost | SessionGone):
                     raise RetryLater(f"Nothing was sent: the session did not begin. {problem}") from None
+                if isinstance(problem, ToolFailed) and not isinstance(problem, NotSent):
+                    raise NotSent(f"Nothing was sent: the session did not begin. {problem}") from None
                 raise
             if isinstance(session.peer, HttpPeer):
                 self._kept = made
@@ -256,7 +258,7 @@ class McpTransport:
 
             return StdioPeer(declared.stdio, declared.reply_bytes)
         if declared.url is None:
-            raise ToolFailed("Nothing was sent: a server on stdio cannot run in Lambda. Give its declaration a url.")
+            raise NotSent("Nothing was sent: a server on stdio cannot run in Lambda. Give its declaration a url.")
         return HttpPeer(url_of(declared.url, ctx, private=declared.private), declared, self._credentials, ctx)
 
     @staticmethod
@@ -289,6 +291,7 @@ class _Kept:
     session: Session
     listed: Mapping[str, str]
     checked_until: float
+    whose: str
 
 
 def _text(blocks: list[Mapping[str, Any]]) -> str:
@@ -375,7 +378,7 @@ class HttpPeer:
                 environ=self.ctx.environ,
                 read_on=lambda so_far: not _is_event(so_far) or response_in(so_far, wanted) is None,
             )
-            if reply.status != 401 or self.declared.credential is None:
+            if not self.credentials.is_old(reply):
                 break
         if reply.status == 404 and self.session_id is not None:
             raise SessionGone
