@@ -32,6 +32,8 @@ from ballast.playbook.servers.tools import AnswerLost, Unauthorized
 
 #: A secret is read anew after so many seconds, a token is fetched anew so many seconds before it expires.
 _SECRET_S, _EARLY_S = 300, 60
+#: Secrets that a process remembers to keep out of results.
+_USED = 100
 #: A token without `expires_in` is kept for so many seconds.
 _USUAL_TOKEN_S = 300
 _TOKEN_BYTES = 65_536
@@ -55,6 +57,8 @@ class Credentials:
     def applied(self, exchange: Exchange, ctx: ToolContext, seconds: float, *, anew: bool = False) -> Exchange:
         """Return the request with the credential, read ``anew``. Raises ``RetryLater`` or ``NotSent``."""
         made = self._applied(exchange, ctx, seconds, anew=anew)
+        if len(self._used) > _USED:  # tokens of many requesters; a call needs its own only
+            self._used.clear()
         self._used.update(made.secrets)
         return made
 
