@@ -179,6 +179,7 @@ WORDS = [
         (
             Allowed("*", r"[\"'`]question[\"'`]|\bkind:? question|ExitReason\.QUESTION|^    QUESTION = ", ON_DISK),
             Allowed("functions/front/contract.py", r"^ +question(: str.*| +the agent's.*)$", ON_DISK),
+            Allowed("functions/front/mcp_results.py", r"\brun\.question\b", ON_DISK),
             Allowed("functions/front/runs.py", r"\b_question\(", CLARIFICATION),
             Allowed("functions/people/api.py", r"reply_to_question|replyToQuestion|shows the question\.", ON_DISK),
             Allowed(

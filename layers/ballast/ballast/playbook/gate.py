@@ -124,7 +124,7 @@ def check_answer(run: Run, playbook: Playbook, turn: int, answer: Answer) -> Che
         return read
     sources = (*opening_sources(request), *run_sources(run, playbook.tools, before_turn=turn))
     sources = (*sources, *rejected_sources(run, before_turn=turn))
-    own_words = [agent.instructions, *(made.summary for made in playbook.tools.values())]
+    own_words = [agent.instructions, *(made.summary for made in playbook.tools.values() if not made.foreign)]
     unknown = unknown_values(read.answer, sources, own_words, agent.answer_ids)
     return CheckedAnswer(
         read.answer, tuple(f"{what} does not occur in the request, the caller's facts or a result" for what in unknown)
