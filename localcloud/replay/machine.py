@@ -193,6 +193,8 @@ class Machine:
         try:
             result = function.handler(json.loads(json.dumps(payload)), context, runtime=function.runtime)
             return json.loads(json.dumps(result, allow_nan=False))
+        except (StateFailed, Stopped):  # what the record says came of the invocation
+            raise
         except Died as died:
             raise StateFailed(died.error, "the process is gone") from None
         except Exception as problem:
