@@ -378,8 +378,8 @@ class Invocation:
             if (cut := oracle.taken_over(self.turn) or oracle.stopped()) is not None:
                 raise cut
         elif self.function == "SettleFunction" and "ending" in self.payload:
-            if (failed := oracle.settle_failed(self.payload["ending"])) is not None:
-                raise failed
+            if (stopped := oracle.settle_failed(self.payload["ending"])) is not None:
+                raise stopped
         elif ahead is None and self.function != "SettleFunction" and (stopped := oracle.stopped()) is not None:
             raise stopped
 
