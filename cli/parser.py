@@ -14,8 +14,8 @@ def parser() -> argparse.ArgumentParser:
         argparse.ArgumentParser(prog="ballast"), help_texts.MAIN, f"{help_texts.FILES}\n{help_texts.ALL_EXIT_CODES}"
     )
     deployed = top.add_argument_group(
-        "a deployed stack, instead of a local cloud (run, trace, why, cost, verify, answer, escalations, breaker, "
-        "budget)"
+        "a deployed stack, instead of a local cloud (run, trace, why, cost, verify, replay, answer, escalations, "
+        "breaker, budget)"
     )
     deployed.add_argument("--stack", metavar="NAME", help="the stack's name; uses your AWS credentials")
     deployed.add_argument("--region", metavar="REGION", help="its region (default: $AWS_REGION, or the profile's)")
@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     _models(_explained(commands.add_parser("models", help="show what the agent may call"), help_texts.MODELS))
     _import(_explained(commands.add_parser("import", help="declare tools from elsewhere"), help_texts.IMPORT))
     _verify(_explained(commands.add_parser("verify", help="check logs against their digests"), help_texts.VERIFY))
+    _replay(_explained(commands.add_parser("replay", help="play recorded runs again"), help_texts.REPLAY))
     _budget(_explained(commands.add_parser("budget", help="show or set spending limits"), help_texts.BUDGET))
     _breaker(_explained(commands.add_parser("breaker", help="show or set the spend breaker"), help_texts.BREAKER))
     _redrive(_explained(commands.add_parser("redrive", help="put dead letters of a stack back"), help_texts.REDRIVE))
@@ -115,6 +116,13 @@ def _run(sub: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="an image or a document for the model; its suffix is its format. May be repeated",
     )
+    sub.add_argument(
+        "--on-behalf-of-env",
+        action="append",
+        default=[],
+        metavar="[NAME=]VAR",
+        help="the environment variable with your token, for servers that act on your behalf. May be repeated",
+    )
     sub.add_argument("--tenant", help="the tenant that pays for the run")
     sub.add_argument("--request-id", metavar="ID", help="the idempotency key (default: a new one)")
     sub.add_argument("--model", metavar="SPEC", help="the model (default: $BALLAST_MODEL); see above")
@@ -189,7 +197,9 @@ def _no_iam(sub: argparse.ArgumentParser) -> None:
 
 def _trace(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or the start of it")
-    sub.add_argument("--json", action="store_true", help="print the timeline as JSON")
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="print the timeline as JSON")
+    how.add_argument("--export", action="store_true", help="print the log itself, for `ballast replay`: JSON Lines")
     sub.add_argument("--full", action="store_true", help="shorten nothing")
 
 
@@ -265,6 +275,17 @@ def _verify(sub: argparse.ArgumentParser) -> None:
         "--tenant", action="append", metavar="NAME", help="with --since: runs of this tenant only. May be repeated"
     )
     sub.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def _replay(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "runs", nargs="*", metavar="RUN", help="a run's id or the start of it, a file, or a folder of exported runs"
+    )
+    sub.add_argument("--since", metavar="TIME", help="all runs opened since: 30m, 6h, 2d, or a moment in ISO 8601")
+    sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
+    sub.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: 2)")
+    sub.add_argument("--json", action="store_true", help="print it as JSON")
+    sub.add_argument("--verbose", action="store_true", help="also show each run that is the same")
 
 
 def _import(sub: argparse.ArgumentParser) -> None:

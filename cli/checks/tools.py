@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ballast.errors import PlaybookInvalid
+from ballast.on_behalf import HEADER
 from ballast.playbook import Effect, Playbook, Tool, undeclared_arguments
 from ballast.playbook.declaration import OnRollback
 from ballast.playbook.servers.checks import read_declaration
-from ballast.playbook.servers.declaration import McpServer
+from ballast.playbook.servers.declaration import McpServer, token_name
 from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding, at
 
@@ -28,6 +29,7 @@ def tools(playbook: Playbook) -> Iterator[Finding]:
                 if isinstance(tool.function, RemoteCall)
                 else "Write limits=CallLimits(timeout_s=20), and give an HTTP client less.",
             )
+    yield from _tokens(playbook)
     yield from _intents(playbook)
     yield from _stdio(playbook)
 
@@ -58,6 +60,27 @@ def _stdio(playbook: Playbook) -> Iterator[Finding]:
 
 def _server_of(tool: Tool) -> str | None:
     return tool.function.server.name if isinstance(tool.function, RemoteCall) else None
+
+
+def _tokens(playbook: Playbook) -> Iterator[Finding]:
+    """Yield what callers must bring, by server."""
+    servers = {
+        one.function.server.name: one.function.server
+        for one in playbook.tools.values()
+        if isinstance(one.function, RemoteCall)
+    }
+    for server in servers.values():
+        name = token_name(server.declared)
+        if name is not None:
+            yield Finding(
+                "hint",
+                str(playbook.folder / "servers" / f"{server.name}.yaml"),
+                "server.credential",
+                f"Its calls need the requester's token {name!r}. Runs that are requested by queue, by event or by "
+                "StartFunction have none, and their calls fail.",
+                f"Let callers send POST /runs with `{HEADER}: {name}=Bearer TOKEN`; on a laptop: ballast run "
+                f"--on-behalf-of-env {name}=VARIABLE.",
+            )
 
 
 def _unmarked(playbook: Playbook) -> Iterator[Finding]:

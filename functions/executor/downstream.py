@@ -10,8 +10,8 @@ thread is told to stop at its next step: a request that it has sent may still ar
 neither now nor when Lambda thaws this process for another call.
 
 **The classification.** Doubt is the default. A tool has failed where it says so (``ToolFailed``). Nothing was done
-where the tool says so (``RetryLater``) or was not begun (``CircuitOpen``). Any other error (an outage, a defect, an
-unknown error of a client) says nothing about the effect: the request may have arrived, or may arrive yet.
+where the tool says so (``RetryLater``, ``NotSent``) or was not begun (``CircuitOpen``). Any other error (an outage, a
+defect, an unknown error of a client) says nothing about the effect: the request may have arrived, or may arrive yet.
 """
 
 from __future__ import annotations
@@ -21,18 +21,20 @@ import ctypes
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
 from ballast.aws_errors import consequences
 from ballast.contracts.meaning import CIRCUIT_OPEN
+from ballast.contracts.wire import canonical, sha256
 from ballast.edge import note
 from ballast.errors import ProcessEnds, RetryLater, SettingInvalid
 from ballast.masking import error_text
 from ballast.metrics import metric_line
 from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
-from ballast.playbook.context import Bill, NothingSent, ToolChanged, WrongResult
+from ballast.playbook.context import Bill, NotSent, ToolChanged, WrongResult
 from ballast.playbook.rules import ends_the_process
 from ballast.runtime import Runtime
 from ballast.table import Table, Update
@@ -69,13 +71,14 @@ class _GivenUp(ProcessEnds):
 
 @dataclass(frozen=True)
 class NothingDone:
-    """A run that did nothing and may be repeated, as the tool says; or in vain (``rested``).
+    """A run that did nothing and may be repeated: the tool says so, or its circuit was open (``rested``).
 
-    rested  its circuit was open, or nothing can be sent as it is set up: a repetition does not help soon
+    barred  it would do nothing if it were repeated: what is missing comes from outside, such as a token
     """
 
     message: str
     rested: bool = False
+    barred: bool = False
     cause: BaseException | None = None
 
 
@@ -118,7 +121,9 @@ class Downstreams:
 
     def ready(self, tool: Tool, args: Any, context: ToolContext) -> Callable[[], Any]:
         """Return the tool, ready to run once, with the context's time limit; the context's bill says when it begins."""
-        return partial(self.call, tool.circuit, context.timeout_s, tool.function, args, context, bill=context.bill)
+        return partial(
+            self.call, _circuit(tool, context), context.timeout_s, tool.function, args, context, bill=context.bill
+        )
 
     def call(
         self,
@@ -198,7 +203,7 @@ class Downstreams:
                 note(problem)  # the write that claims the probe for this process failed
             last = self._last_error(name)
             why = f" The last error: {last}." if last else ""
-            raise CircuitOpen(f"{circuit.name} {CIRCUIT_OPEN}. Nothing was executed.{why}") from None
+            raise CircuitOpen(f"{circuit.name.partition('#')[0]} {CIRCUIT_OPEN}. Nothing was executed.{why}") from None
 
     def _note_error(self, name: str, error: str) -> None:
         """Keep the error that has opened a circuit, for the calls that it refuses. Powertools swallows a failure."""
@@ -221,6 +226,14 @@ def _apart(problem: Exception) -> str:
     return apart if isinstance(apart, str) else type(problem.__cause__ or problem).__name__
 
 
+def _circuit(tool: Tool, context: ToolContext) -> Circuit | None:
+    """Return the circuit of a call: the tool's, or the requester's own."""
+    if tool.circuit is None or not tool.circuit.per_requester:
+        return tool.circuit
+    whose = sha256(canonical([context.request.tenant, context.requester]))[:24]
+    return replace(tool.circuit, name=f"{tool.circuit.name}#{whose}")
+
+
 @contextmanager
 def _errors_become_values(tool: Tool, cut: Cut) -> Iterator[list[RunEnd]]:
     """Catch the error of the block, and append to the list what it says about the effect."""
@@ -231,8 +244,8 @@ def _errors_become_values(tool: Tool, cut: Cut) -> Iterator[list[RunEnd]]:
                 yield run_ends
             except RetryLater as nothing:  # the tool's own; those of ``consequences`` are raised outside
                 run_ends.append(NothingDone(cut(error_text(nothing)), cause=nothing))
-    except NothingSent as nothing:  # of this attempt: an earlier one may have had its effect
-        run_ends.append(NothingDone(cut(error_text(nothing)), rested=True, cause=nothing))
+    except NotSent as unsent:
+        run_ends.append(NothingDone(cut(error_text(unsent)), barred=True, cause=unsent))
     except ToolFailed as failed:
         run_ends.append(CallOutcome("failed", message=cut(error_text(failed))))
     except WrongResult as wrong:

@@ -31,7 +31,7 @@ from ballast.http.problem import Problem, invalid_fields
 from ballast.log.event import GARBLED
 from ballast.log.events import ApprovalRequested
 from ballast.values import dataclass
-from functions.front.contract import ENDED, SEQ, NewRun, Run, RunSummary
+from functions.front.contract import ENDED, MAX_WAIT_S, SEQ, NewRun, Run, RunSummary
 from functions.front.mcp import Said, Tool
 from functions.front.mcp_door import Routes
 from functions.front.mcp_results import (
@@ -45,9 +45,6 @@ from functions.front.mcp_results import (
     next_step,
 )
 from functions.front.runs import Runs
-
-#: Seconds that a tool waits at most; API Gateway waits for 30.
-MAX_WAIT_S = 25
 
 INSTRUCTIONS = f"""\
 Ballast runs an agent on requests, within limits of money and time, and logs all that it does. Start a run with `ask` \

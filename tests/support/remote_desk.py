@@ -22,10 +22,12 @@ class Desk:
              it, until the client has gone), "half" (half of the answer), a number (that status, nothing done), "well"
     answers  instead of what it would answer to requests that write, if anything
     honours  whether a repeated idempotency key has no second effect
+    lets_in  the values of the Authorization header that it knows; others get 401. None: it lets everybody in
     """
 
     def __init__(self, *, honours: bool = True) -> None:
         self.honours, self.trouble, self.answers = honours, deque[Any](), deque[Any]()
+        self.lets_in: set[str] | None = None
         self.tickets: list[dict[str, Any]] = []
         self.seen: list[dict[str, Any]] = []
         self._by_key: dict[str, dict[str, Any]] = {}
@@ -63,6 +65,9 @@ class Desk:
                 "body": body,
             }
         )
+        if self.lets_in is not None and handler.headers.get("Authorization") not in self.lets_in:
+            self._answer(handler, 401, {"error": "who are you?", "said": handler.headers.get("Authorization", "")})
+            return
         if handler.command == "GET":
             self._answer(handler, 200, {"items": [one for one in self.tickets if f"={one['key']}" in f"{query}"]})
             return

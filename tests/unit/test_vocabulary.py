@@ -215,6 +215,7 @@ WORDS = [
             Allowed("functions/front/console/words.js", 'human: "a person"', ON_DISK),
             Allowed("functions/front/console/style.css", r"\.by-human", ON_DISK),
             Allowed("bench/tau2/*/agent.yaml", "to a human agent", BUSINESS),
+            Allowed("bench/transcript_desk/tools/desk.py", "transfer_to_human_agents", BUSINESS),
         ),
     ),
     Word(
@@ -233,6 +234,7 @@ WORDS = [
         ("books", "lending", "keeper"),
         (
             Allowed("bench/tau2/airline/agent.yaml", "You book", BUSINESS),
+            Allowed("bench/transcript_desk/agent.yaml", "You book", BUSINESS),
             Allowed("bench/t*.py", "book_reservation", BUSINESS),
         ),
     ),

@@ -19,7 +19,7 @@ from botocore.session import Session
 from ballast.contracts import RunRequest
 from ballast.errors import RetryLater
 from ballast.playbook import ToolContext, ToolFailed
-from ballast.playbook.context import NotConfigured
+from ballast.playbook.context import NotConfigured, NotSent
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import Call, Declaration
 from ballast.playbook.servers.http import Exchange, Reply, _allowed, send, without_secrets
@@ -423,7 +423,7 @@ def test_the_tools_of_one_function_are_told_apart_by_a_field(tmp_path: Any) -> N
         ((429, {"x-amzn-ErrorType": "TooManyRequestsException"}, {"message": "x"}), RetryLater, "did not start"),
         ((403, {"x-amzn-ErrorType": "AccessDeniedException"}, {"message": "x"}), NotConfigured, "Nothing was sent"),
         ((404, {"x-amzn-ErrorType": "ResourceNotFoundException"}, {"message": "x"}), NotConfigured, "right function"),
-        ((413, {"x-amzn-ErrorType": "RequestTooLargeException"}, {"message": "x"}), RemoteFailed, "Nothing was done"),
+        ((413, {"x-amzn-ErrorType": "RequestTooLargeException"}, {"message": "x"}), NotSent, "Nothing was done"),
         ((200, {"X-Amz-Function-Error": "Unhandled"}, {"errorMessage": "boom"}), AnswerLost, "boom"),
     ],
 )

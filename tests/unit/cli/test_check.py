@@ -11,7 +11,7 @@ from cli import main
 from cli.checks import Checked, Finding, checked
 from cli.commands.new import write
 from localcloud.cloud import ROOT
-from tests.support.remote_desk import declare
+from tests.support.remote_desk import KEY, declare, desk_server, tools
 from tests.support.remote_mcp import notes_tools
 
 TODAY = date(2026, 11, 29)
@@ -467,3 +467,15 @@ def test_a_field_that_a_scenario_has_not_is_told_the_nearest_one(sound: Path, tm
     project = with_changes(sound, tmp_path, (scenario, "  effects:", "  effect:"))
 
     assert [one for one in found_in(project).findings if "Write `effects` for `expect.effect`" in one.remedy]
+
+
+def test_a_server_that_acts_for_the_requester_says_what_callers_must_bring(sound: Path, tmp_path: Path) -> None:
+    project = with_changes(sound, tmp_path)
+    playbook = project / "sounddesk"
+    declare(playbook, "desk", desk_server(credential={"kind": "requester", "name": "helpdesk"}), tools(KEY))
+
+    (hint,) = matching(found_in(project), "hint", "servers/desk.yaml", "server.credential")
+
+    assert "'helpdesk'" in hint.problem
+    assert "X-On-Behalf-Of: helpdesk=Bearer TOKEN" in hint.remedy
+    assert "--on-behalf-of-env helpdesk=" in hint.remedy

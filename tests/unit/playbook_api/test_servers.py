@@ -107,7 +107,10 @@ CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"credential": {"kind": "header", "secret": {**SECRET, "secretsmanager": "b"}}}, {}, "secretsmanager, ssm"),
     ({"credential": {"kind": "header", "secret": SECRET, "header": "a b"}}, {}, "credential.header"),
     ({"credential": {"kind": "header", "secret": "s3cr3t"}}, {}, "credential"),
-    ({"credential": {"kind": "requester"}}, {}, "cannot be kept safely"),
+    ({"credential": {"kind": "requester"}}, {}, "credential.requester.name"),
+    ({"credential": {"kind": "requester", "name": "a b"}}, {}, "credential.requester.name"),
+    ({"credential": {"kind": "requester", "name": "desk", "header": "a b"}}, {}, "credential.header"),
+    ({"credential": {"kind": "requester", "name": "desk", "secret": SECRET}}, {}, "credential.requester.secret"),
     (
         {
             "private": False,

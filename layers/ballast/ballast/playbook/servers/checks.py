@@ -20,6 +20,7 @@ from ballast.playbook.servers.declaration import (
     OAuthCredential,
     RequesterCredential,
     Server,
+    token_name,
 )
 
 SERVER_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -69,6 +70,15 @@ def read_declaration(file: Path) -> Declaration:
         line = f" in line {mark.line + 1}" if mark else ""
         raise PlaybookInvalid(f"{file}: is not YAML{line}: {getattr(problem, 'problem', problem)}.") from None
     return checked_declaration(file, data)
+
+
+def wanted_tokens(playbook: Path) -> frozenset[str]:
+    """Return the names of the requester's tokens that the servers of a playbook's folder want.
+
+    None of the playbook's code is run. Raises ``PlaybookInvalid``.
+    """
+    names = (token_name(read_declaration(file).server) for file in sorted((playbook / "servers").glob("*.yaml")))
+    return frozenset(name for name in names if name is not None)
 
 
 def _loader(yaml: Any) -> Any:
@@ -123,15 +133,10 @@ def _of_server(server: Server) -> Iterator[str]:
         if name.lower() in RESERVED_HEADERS:
             yield f"headers.{name}: is set by the transport. A secret belongs under credential."
     credential = server.credential
-    if isinstance(credential, RequesterCredential):
-        yield (
-            "credential.kind: requester cannot be kept safely: a run outlives its caller's request, and neither the "
-            "log nor the state machine's input may hold a token. Use oauth, and grant the client what it needs."
-        )
     token_url = credential.token_url if isinstance(credential, OAuthCredential) else None
     if isinstance(token_url, str) and (wrong := why_no_url(token_url, private=server.private)):
         yield f"credential.token_url: {wrong}"
-    if isinstance(credential, HeaderCredential) and not _HEADER.fullmatch(credential.header):
+    if isinstance(credential, HeaderCredential | RequesterCredential) and not _HEADER.fullmatch(credential.header):
         yield f"credential.header: {credential.header!r} is no header's name."
 
 

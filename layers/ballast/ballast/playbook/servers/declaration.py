@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ballast.contracts.wire import Json, Wire, canonical, sha256
+from ballast.contracts.wire import Json, Name, Wire, canonical, sha256
 from ballast.playbook.declaration import MAX_TIMEOUT_S
 from ballast.playbook.servers.schema import pointer
 
@@ -107,9 +107,15 @@ class OAuthCredential(Wire):
 
 
 class RequesterCredential(Wire):
-    """On behalf of the requester. It is refused; see ``docs/decisions/remote.md``."""
+    """On behalf of the requester: a token that they brought with the request, under this name.
+
+    Without it, or once it has expired, nothing is sent: no other credential stands in for it.
+    """
 
     kind: Literal["requester"]
+    name: Name
+    header: str = "Authorization"
+    prefix: str = "Bearer "
 
 
 Credential = Annotated[
@@ -168,6 +174,12 @@ class LambdaServer(_Server):
 
 
 Server = Annotated[OpenApiServer | McpServer | LambdaServer, Field(discriminator="kind")]
+
+
+def token_name(server: Server) -> str | None:
+    """Return the name of the requester's token that a server wants, None if it wants none."""
+    credential = None if isinstance(server, LambdaServer) else server.credential
+    return credential.name if isinstance(credential, RequesterCredential) else None
 
 
 class Call(Wire):

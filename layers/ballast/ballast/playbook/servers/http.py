@@ -22,10 +22,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ballast.contracts.wire import read_digits, text_or_length
-from ballast.playbook.context import NotConfigured, ToolContext, ToolFailed
+from ballast.playbook.context import NotConfigured, NotSent, ToolContext
 from ballast.playbook.servers.checks import why_no_url
 from ballast.playbook.servers.declaration import TextOrEnvironment
-from ballast.playbook.servers.tools import AnswerLost, NotNow, RemoteFailed, told
+from ballast.playbook.servers.tools import AnswerLost, NotNow, RemoteFailed, Unauthorized, told
 from ballast.values import dataclass
 
 #: Seconds that are left to the executor when a request is given up.
@@ -38,6 +38,8 @@ _NOT_NOW = frozenset({429})
 _REFUSALS = frozenset(
     {400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 414, 415, 416, 417, 422, 424, 426, 428, 431, 451}
 )
+#: Those of them by which it has not looked at the call: of an earlier attempt they say nothing.
+_NOT_LET_IN = frozenset({401, 403})
 #: Set by Lambda in its processes.
 _LAMBDA = "AWS_EXECUTION_ENV"
 #: Set by the local cloud: the variables that lead to stand-ins, between commas.
@@ -148,7 +150,7 @@ def send(
 ) -> Reply:
     """Send a request once and return the reply.
 
-    ``read_on``: whether more of the body is needed after what was read so far. Raises ``ToolFailed`` or ``RetryLater``
+    ``read_on``: whether more of the body is needed after what was read so far. Raises ``NotSent`` or ``RetryLater``
     where nothing was sent, and ``AnswerLost``.
     """
     until = time.monotonic() + seconds
@@ -156,7 +158,7 @@ def send(
     secure, host = parts.scheme == "https", parts.hostname or ""
     for name, value in exchange.headers.items():
         if any(not 32 <= ord(char) <= 126 for char in value):
-            raise ToolFailed(f"Nothing was sent: the header {name} would have characters other than printable ASCII.")
+            raise NotSent(f"Nothing was sent: the header {name} would have characters other than printable ASCII.")
     address = _address(host, parts.port or (443 if secure else 80), private=private, environ=environ)
     connection = _Connection(host, address, _tls() if secure else None, _left(until))
     target = parts.path or "/"
@@ -324,10 +326,10 @@ def result_of(reply: Reply, refusals: frozenset[int], *, what: str) -> Reply:
     said = told(reply.text)
     apart = f"{what} answered {status}"
     message = f"{apart}: {said}" if said else apart
-    if status == 401 and status not in refusals:  # of this request's credential, whatever became of an earlier one
-        raise NotConfigured(f"{message}. Correct the server's credential.")
     if status in _NOT_NOW and status not in refusals:
         raise NotNow(f"{message}. It did nothing now.", apart)
+    if status in _NOT_LET_IN and status not in refusals:
+        raise Unauthorized(message, status)
     if status in _REFUSALS or status in refusals:
         raise RemoteFailed(message, status)
     if 300 <= status <= 399:

@@ -25,7 +25,7 @@ from pydantic import JsonValue
 
 from ballast.contracts.wire import canonical, read_digits, text_or_length
 from ballast.errors import RetryLater
-from ballast.playbook.context import NotConfigured, ToolChanged, ToolContext
+from ballast.playbook.context import NotConfigured, NotSent, ToolChanged, ToolContext, ToolFailed
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import McpServer, pin
 from ballast.playbook.servers.http import Exchange, in_lambda, result_of, seconds_left, send, stood_in, url_of
@@ -216,8 +216,8 @@ class McpTransport:
     def _ready(self, call: RemoteCall, ctx: ToolContext, until: Callable[[], float]) -> "_Kept":
         """Return a session of a server that lists the tool as it was pinned. Nothing of the call is sent."""
         with self._lock:
-            kept = self._kept
-            if kept is not None and kept.checked_until > time.monotonic():
+            kept, whose = self._kept, self._credentials.whose(ctx)
+            if kept is not None and kept.whose == whose and kept.checked_until > time.monotonic():
                 self._check(call, kept)
                 return kept
             session: Session | None = None
@@ -225,7 +225,7 @@ class McpTransport:
                 session = Session(self._peer(ctx), until)
                 session.begin()
                 listed = {one.name: one.digest for one in session.tools()}
-                made = _Kept(session, listed, time.monotonic() + RECHECK_S)
+                made = _Kept(session, listed, time.monotonic() + RECHECK_S, whose)
                 self._check(call, made)
             except BaseException as problem:
                 if session is not None:
@@ -233,6 +233,8 @@ class McpTransport:
                 if isinstance(problem, AnswerLost | SessionGone):
                     apart = getattr(problem, "apart", None)
                     raise NotNow(f"Nothing was sent: the session did not begin. {problem}", apart) from None
+                if isinstance(problem, ToolFailed) and not isinstance(problem, NotSent):
+                    raise NotSent(f"Nothing was sent: the session did not begin. {problem}") from None
                 raise
             if isinstance(session.peer, HttpPeer):
                 self._kept = made
@@ -290,6 +292,7 @@ class _Kept:
     session: Session
     listed: Mapping[str, str]
     checked_until: float
+    whose: str
 
 
 def _text(blocks: list[Mapping[str, Any]]) -> str:
@@ -377,7 +380,7 @@ class HttpPeer:
                 environ=self.ctx.environ,
                 read_on=lambda so_far: not _is_event(so_far) or response_in(so_far, wanted) is None,
             )
-            if reply.status != 401 or self.declared.credential is None:
+            if not self.credentials.is_old(reply):
                 break
         if reply.status == 404 and self.session_id is not None:
             raise SessionGone

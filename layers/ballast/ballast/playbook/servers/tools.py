@@ -1,8 +1,9 @@
 """Make ordinary tools of the declarations in ``servers/``, and check what they say of each other.
 
 A tool's function is a ``RemoteCall``. It raises what the executor classifies: ``ToolFailed`` where the server proves
-that it did nothing and will not, ``RetryLater`` where nothing was sent or the server says that it did nothing now, and
-anything else where the effect is in doubt. A read changes nothing, so after doubt it may be tried again.
+that it did nothing and will not, ``NotSent`` where nothing was sent and nothing would be, ``RetryLater`` where nothing
+was sent or the server says that it did nothing now, and anything else where the effect is in doubt. A read changes
+nothing, so after doubt it may be tried again.
 """
 
 import re
@@ -19,7 +20,7 @@ from ballast.contracts.wire import text_or_length
 from ballast.errors import PlaybookInvalid, RetryLater
 from ballast.masking import in_utf8
 from ballast.playbook.agent import Teller, raised
-from ballast.playbook.context import ToolContext, ToolFailed, WrongResult
+from ballast.playbook.context import NotSent, ToolContext, ToolFailed, WrongResult
 from ballast.playbook.declaration import (
     Approval,
     CallLimits,
@@ -44,6 +45,7 @@ from ballast.playbook.servers.declaration import (
     Undo,
     ValueFrom,
     Verify,
+    token_name,
 )
 from ballast.playbook.servers.form import OutputForm, SchemaArguments, SchemaForm
 from ballast.playbook.servers.schema import SchemaRefused, annotation_of_marks, paths_of, pointer, read_marks
@@ -87,6 +89,10 @@ class RemoteFailed(ToolFailed):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Unauthorized(RemoteFailed, NotSent):
+    """The server let nobody in: it did nothing, and has not looked at the call."""
 
 
 class Transport(Protocol):
@@ -143,7 +149,7 @@ class RemoteCall:
         if key is not None and key.argument is not None:
             payload[key.argument] = self._key_as_argument(ctx.idempotency_key, key.argument)
         if complaints := self.form.complaints(payload, whole=True):
-            raise ToolFailed(f"Nothing was sent: {complaints}.")
+            raise NotSent(f"Nothing was sent: {complaints}.")
         outside = None if key is None or key.argument is not None else ctx.idempotency_key
         try:
             result = self.server.transport.send(self, payload, outside, ctx)
@@ -242,7 +248,15 @@ def _made(where: str, server: RemoteServer, remote_name: str, declared: Declared
         undo_arguments=_undo_arguments(declared.undo),
         approval=checked_approval(where, _approval(declared)),
         limits=checked_limits(where, CallLimits(**{"timeout_s": server.declared.timeout_s, **limits})),
-        circuit=checked_circuit(where, Circuit(f"server.{server.name}", circuit.failures, circuit.recovery_s)),
+        circuit=checked_circuit(
+            where,
+            Circuit(
+                f"server.{server.name}",
+                circuit.failures,
+                circuit.recovery_s,
+                per_requester=token_name(server.declared) is not None,
+            ),
+        ),
         taint=declared.taint or ("approve" if suspect else "allow"),
         untrusted=declared.result.untrusted,
         foreign=True,
