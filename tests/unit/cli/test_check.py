@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ballast.playbook import load_playbook
+from ballast.playbook.certificate import why_uncertified
 from cli import main
 from cli.checks import Checked, Finding, checked
 from cli.commands.new import write
@@ -479,3 +481,10 @@ def test_a_server_that_acts_for_the_requester_says_what_callers_must_bring(sound
     assert "'helpdesk'" in hint.problem
     assert "X-On-Behalf-Of: helpdesk=Bearer TOKEN" in hint.remedy
     assert "--on-behalf-of-env helpdesk=" in hint.remedy
+
+
+def test_the_example_has_no_error_no_warning_and_a_certificate_that_fits() -> None:
+    found = found_in(EXAMPLE)
+
+    assert [one for one in found.findings if one.level != "hint"] == []
+    assert why_uncertified(load_playbook(EXAMPLE)) is None  # else: ballast certify examples/itdesk
