@@ -74,8 +74,9 @@ def _eval(typed: Namespace, recorded: Iterable[Case], jobs: JobsOf = jobs_of) ->
     )
     baseline = read(Path(typed.baseline)) if typed.baseline else None
     models = _models(typed, found.cases)
-    for model in models if baseline is not None else ():
-        counterpart(model.label, baseline)
+    if baseline is not None:
+        for model in models:
+            counterpart(model.label, baseline)
     _check_models(typed, models)
     progress = Screen(Console(stderr=True, markup=False, highlight=False, emoji=False)) if typed.json else Screen()
     begun = datetime.now(UTC).replace(microsecond=0).isoformat()
