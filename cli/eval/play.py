@@ -30,6 +30,7 @@ from ballast.errors import BallastError, InvalidInput
 from ballast.money import dollars
 from ballast.money.prices import Price
 from cli.function_output import FunctionOutput
+from cli.responders import NoAnswerLeft
 from cli.saved_runs import SavedRuns
 from cli.scenario_runs import play
 from cli.screen import Screen
@@ -101,11 +102,14 @@ def played(setting: Setting, task: Task) -> Sample:
             title="eval",
             output=FunctionOutput(setting.home, screen),
         )
+    # Another model takes another way: what it asks people is what it did, and no obstacle to playing the case.
+    except NoAnswerLeft as asked:
+        sample = Sample(run_id, "asks a person", (str(asked),), cost_microusd=_spent(saved_runs, run_id))
+    except FunctionError as problem:
+        wrong = f"people: an answer was not accepted: {problem.name}: {problem.message}"
+        sample = Sample(run_id, "asks a person", (wrong,), cost_microusd=_spent(saved_runs, run_id))
     except (BallastError, TemplateInvalid) as problem:
         sample = Sample(run_id, error=str(problem), cost_microusd=_spent(saved_runs, run_id))
-    except FunctionError as problem:
-        error = f"a person's answer was not accepted: {problem.name}: {problem.message}"
-        sample = Sample(run_id, error=error, cost_microusd=_spent(saved_runs, run_id))
     else:
         sample = _judged(setting, task, made.timeline, tuple(made.wrong))
     return replace(sample, took_s=time.monotonic() - begun)
