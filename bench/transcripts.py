@@ -32,6 +32,8 @@ WRITES = frozenset(
 )
 #: No usage was recorded: four characters of English or JSON count as one token.
 CHARACTERS_A_TOKEN = 4
+#: What the tools of ``transcript_desk`` return: status and value, by conversation, turn and index.
+OUTCOMES: dict[tuple[str, int, int], tuple[str, Any]] = {}
 _AT = "2026-11-01T09:00:00+00:00"
 
 

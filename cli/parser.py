@@ -14,7 +14,7 @@ def parser() -> argparse.ArgumentParser:
         argparse.ArgumentParser(prog="ballast"), help_texts.MAIN, f"{help_texts.FILES}\n{help_texts.EXIT_CODES}"
     )
     deployed = top.add_argument_group(
-        "a deployed stack, instead of a local cloud (run, trace, why, cost, verify, eval, answer, escalations, "
+        "a deployed stack, instead of a local cloud (run, trace, why, cost, verify, replay, eval, answer, escalations, "
         "breaker, budget)"
     )
     deployed.add_argument("--stack", metavar="NAME", help="the stack's name; uses your AWS credentials")
@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     _why(_explained(commands.add_parser("why", help="say why a run ended so, and what to type"), help_texts.WHY))
     _answer(_explained(commands.add_parser("answer", help="answer a run that waits for a person"), help_texts.ANSWER))
     _up(_explained(commands.add_parser("up", help="serve the whole stack on localhost"), help_texts.UP))
+    _mcp(_explained(commands.add_parser("mcp", help="be a tool of another agent"), help_texts.MCP))
     _escalations(
         _explained(commands.add_parser("escalations", help="list what waits for a person"), help_texts.ESCALATIONS)
     )
@@ -40,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     _models(_explained(commands.add_parser("models", help="show what the agent may call"), help_texts.MODELS))
     _import(_explained(commands.add_parser("import", help="declare tools from elsewhere"), help_texts.IMPORT))
     _verify(_explained(commands.add_parser("verify", help="check logs against their digests"), help_texts.VERIFY))
+    _replay(_explained(commands.add_parser("replay", help="play recorded runs again"), help_texts.REPLAY))
     _budget(_explained(commands.add_parser("budget", help="show or set spending limits"), help_texts.BUDGET))
     _breaker(_explained(commands.add_parser("breaker", help="show or set the spend breaker"), help_texts.BREAKER))
     _redrive(_explained(commands.add_parser("redrive", help="put dead letters of a stack back"), help_texts.REDRIVE))
@@ -143,6 +145,13 @@ def _run(sub: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="an image or a document for the model; its suffix is its format. May be repeated",
     )
+    sub.add_argument(
+        "--on-behalf-of-env",
+        action="append",
+        default=[],
+        metavar="[NAME=]VAR",
+        help="the environment variable with your token, for servers that act on your behalf. May be repeated",
+    )
     sub.add_argument("--tenant", help="the tenant that pays for the run")
     sub.add_argument("--request-id", metavar="ID", help="the idempotency key (default: a new one)")
     sub.add_argument("--model", metavar="SPEC", help="the model (default: $BALLAST_MODEL); see above")
@@ -178,6 +187,15 @@ def _up(sub: argparse.ArgumentParser) -> None:
     _verbose(sub)
 
 
+def _mcp(sub: argparse.ArgumentParser) -> None:
+    # Also before the command: `ballast --stack NAME mcp`.
+    sub.add_argument("--stack", default=argparse.SUPPRESS, metavar="NAME", help="the deployed stack; finds its address")
+    sub.add_argument("--url", metavar="URL", help=f"the API's address (default: that of `ballast up`, port {PORT})")
+    sub.add_argument("--playbook", metavar="PATH", help="serve this playbook in a local cloud of its own")
+    sub.add_argument("--seed", type=int, metavar="N", help="with --playbook: seed of the generated store")
+    sub.add_argument("--model", metavar="SPEC", help="with --playbook: as for `ballast run` (default: $BALLAST_MODEL)")
+
+
 def _playbook(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
     sub.add_argument("--seed", type=int, metavar="N", help="seed of the generated store of customers and orders")
@@ -203,7 +221,9 @@ def _no_iam(sub: argparse.ArgumentParser) -> None:
 
 def _trace(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or the start of it")
-    sub.add_argument("--json", action="store_true", help="print the timeline as JSON")
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="print the timeline as JSON")
+    how.add_argument("--export", action="store_true", help="print the log itself, for `ballast replay`: JSON Lines")
     sub.add_argument("--full", action="store_true", help="shorten nothing")
 
 
@@ -277,6 +297,17 @@ def _verify(sub: argparse.ArgumentParser) -> None:
         "--tenant", action="append", metavar="NAME", help="with --since: runs of this tenant only. May be repeated"
     )
     sub.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def _replay(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "runs", nargs="*", metavar="RUN", help="a run's id or the start of it, a file, or a folder of exported runs"
+    )
+    sub.add_argument("--since", metavar="TIME", help="all runs opened since: 30m, 6h, 2d, or a moment in ISO 8601")
+    sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
+    sub.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: 2)")
+    sub.add_argument("--json", action="store_true", help="print it as JSON")
+    sub.add_argument("--verbose", action="store_true", help="also show each run that is the same")
 
 
 def _import(sub: argparse.ArgumentParser) -> None:

@@ -24,6 +24,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from ballast.runtime import utc_now
 from localcloud.moto_seams.replaced import replaced
@@ -137,6 +138,8 @@ class VirtualClock:
         self._lock = threading.RLock()
         self._working: set[threading.Thread] = {threading.current_thread()}
         self._starting: set[threading.Thread] = set()
+        #: Those that have done their work. Python may still say that one is alive.
+        self._ended: WeakSet[threading.Thread] = WeakSet()
         self._waiting: set[_Waiter] = set()
         self._due: list[tuple[float, int, _Waiter]] = []
         self._numbers = itertools.count()
@@ -166,6 +169,10 @@ class VirtualClock:
             finally:
                 with self._lock:
                     self._working.discard(thread)
+                    self._ended.add(thread)
+                    # Before time moves: who waits for a signal of this thread gets none, and its time is not up.
+                    for waiter in [one for one in self._waiting if one.setter is thread]:
+                        self._wake(waiter)
                     self._move()
 
         thread = not_of_a_handler(threading.Thread(target=tracked, name=name, daemon=True))
@@ -182,12 +189,14 @@ class VirtualClock:
         with self._lock:
             if signal.set_:
                 return True
-            waiter = _Waiter(me)
+            waiter = _Waiter(me, setter)
             signal.waiters.add(waiter)
             if timeout is not None:
                 heapq.heappush(self._due, (self._passed + timeout, next(self._numbers), waiter))
             self._waiting.add(waiter)
             self._working.discard(me)
+            if setter in self._ended:
+                self._wake(waiter)
             self._move()
         stuck, stood_at = time.monotonic() + _STUCK_S, self._passed
         while not waiter.woken.wait(_LOOK_S):
@@ -202,6 +211,8 @@ class VirtualClock:
                 if self._passed != stood_at:
                     stuck, stood_at = time.monotonic() + _STUCK_S, self._passed
                 self._complain(waiter, signal, time.monotonic() > stuck)
+        if setter is not None and setter in self._ended:
+            setter.join()  # in real time: its work is done, and the caller may ask whether it is alive
         with self._lock:
             signal.waiters.discard(waiter)
             return signal.set_
@@ -234,10 +245,10 @@ class VirtualClock:
 
 
 class _Waiter:
-    """One wait of one thread."""
+    """One wait of one thread; ``setter`` is the thread that should end it, if only one can."""
 
-    def __init__(self, thread: threading.Thread) -> None:
-        self.thread = thread
+    def __init__(self, thread: threading.Thread, setter: threading.Thread | None) -> None:
+        self.thread, self.setter = thread, setter
         self.woken = threading.Event()
 
 

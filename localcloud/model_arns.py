@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ballast.errors import ModelRefused, PlaybookInvalid
-from ballast.models.catalog import _GEOGRAPHIES, FOLLOWS_REGION, IN_REGION, Catalog
+from ballast.models.catalog import FOLLOWS_REGION, IN_REGION, Catalog, geographies_of
 from ballast.playbook.agent import AgentConfig, agent_file, read_agents
 from ballast.playbook.load import playbook_in
 
@@ -82,7 +82,7 @@ def _unreached(catalog: Catalog, model_id: str, region: str) -> str | None:
             return f"{model_id} is of {of_region} ({partition}). Name one of the stack's own region."
     base, family = catalog.named(catalog.in_region(model_id, region))
     profile = catalog.named(model_id.rpartition("/")[2])[1] if model_id.startswith("arn:") else family
-    reached = next(found for start, found in _GEOGRAPHIES.items() if region.startswith(start))
+    reached = geographies_of(region)
     if profile in (IN_REGION, *reached):
         return None
     has = f"It reaches {', '.join(f'{one}.' for one in reached)}" if reached else "It reaches none"

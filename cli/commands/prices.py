@@ -11,7 +11,8 @@ from rich.text import Text
 
 from ballast.errors import BallastError, InvalidInput, ModelRefused, SettingInvalid
 from ballast.models.card import DatedPrice, ModelCard
-from ballast.models.catalog import OWN_FILE, CardFile, Catalog, facts_without_source, read_cards
+from ballast.models.card_file import CardFile, read_cards
+from ballast.models.catalog import OWN_FILE, Catalog, facts_without_source
 from ballast.models.contradictions import contradictions
 from ballast.money import ModelPrice, Price, dollars
 from ballast.money.prices import CLASSES

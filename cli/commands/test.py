@@ -9,6 +9,7 @@ import time
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -56,7 +57,7 @@ class Result:
 def test(typed: Namespace) -> int:
     """Play the typed scenarios; return 0 if every one ended as expected, else 1. Raises ``BallastError``."""
     playbook = Path(typed.path)
-    load_playbook(playbook)
+    load_playbook(playbook, on=datetime.now(UTC).date())
     folder = folder_of(playbook)
     chosen = typed.names or names(folder)
     if not chosen:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 from argparse import Namespace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
+from ballast.log import exported
+from ballast.run import Run
 from cli.exits import Exit
 from cli.saved_runs import SavedRun, SavedRuns, state_folder
 from cli.screen import Screen
@@ -24,10 +27,15 @@ def trace(typed: Namespace) -> int:
     """Print a saved run, or the list, and return the exit code. Raises ``InvalidInput``."""
     saved_runs = SavedRuns(state_folder(os.environ))
     if typed.run is None:
+        if typed.export:
+            raise InvalidInput("--export goes with a RUN. `ballast trace` without an argument lists the saved runs.")
         if typed.full:
             raise InvalidInput("--full goes with a RUN. `ballast trace` without an argument lists the saved runs.")
         return _list(saved_runs.recent(), as_json=typed.json)
-    return _show(timeline_of(saved_runs.find(typed.run)), typed, Screen())
+    saved = saved_runs.find(typed.run)
+    if typed.export:
+        return _export(saved.run_id, saved.events, saved.corrupt, saved.title)
+    return _show(timeline_of(saved), typed, Screen())
 
 
 def trace_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
@@ -37,7 +45,19 @@ def trace_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> in
     events, corrupt = cloud.read_all(typed.run)
     if not events and not corrupt:
         raise InvalidInput(f"{typed.run}: the stack {typed.stack} has no log of this run. Type the whole id.")
+    if typed.export:
+        return _export(typed.run, events, corrupt, typed.stack)
     return _show(events.timeline(corrupt, run_id=typed.run), typed, screen)
+
+
+def _export(run_id: str, events: Run, corrupt: Mapping[str, str], title: str) -> int:
+    """Print the log in the exported form. Raises ``InvalidInput`` if an entry of it cannot be read."""
+    if corrupt:
+        seq, why = next(iter(corrupt.items()))
+        raise InvalidInput(f"{run_id}: {seq}: {why}. Only a whole log is exported; `ballast verify` says more.")
+    for line in exported.write(run_id, events, title=title):
+        print(line)
+    return Exit.OK
 
 
 def _show(made: Timeline, typed: Namespace, screen: Screen) -> int:

@@ -64,15 +64,15 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
     source, parameters = model_source(chosen_model(typed)), CLAIMS | parameters_of(typed.parameter)
     claims = {f"{name.upper()}_CLAIM": parameters.get(f"{name.capitalize()}Claim", name) for name in _CLAIMED}
     bearer_of(user(), role, claims, tenant=typed.tenant, groups=typed.group)
-    folder = Path(typed.playbook) if typed.playbook else None
+    folder, today = Path(typed.playbook) if typed.playbook else None, datetime.now(UTC).date()
     if folder is not None:
-        load_playbook(folder)
+        load_playbook(folder, on=today)
     screen = _LockedScreen()
     with ExitStack() as ports:
         server = ports.enter_context(closing(HttpServer(host=typed.host, port=typed.port)))
         aws = ports.enter_context(closing(_aws_server(typed, server.port)))
         try:
-            for notice in retirements(folder or _desk(), datetime.now(UTC).date()):
+            for notice in retirements(folder or _desk(), today):
                 screen.line(notice, "yellow")
             screen.line("Deploying template.yaml into a local cloud …", "dim")
             seed, size = 1 if typed.seed is None else typed.seed, None if folder else STORE

@@ -55,7 +55,8 @@ from functions.agent.ask import (
     pause_s,
     pauses_for_a_person,
 )
-from functions.agent.converse import CircuitOpen, Circuits, Converse, ModelFailure
+from functions.agent.circuits import CircuitOpen, Circuits
+from functions.agent.converse import Converse, ModelFailure
 from functions.agent.decision import Decider
 from functions.agent.loops import loop_signals, loop_stopped_line
 from functions.agent.reply import Completion, read_completion

@@ -1,11 +1,6 @@
-"""The model client: Bedrock Converse through boto3, its failures named, behind a circuit for each model.
+"""The model client: Bedrock Converse through boto3, and its failures named.
 
 Only this module calls a model. botocore's retries are off: another attempt has its own reservation.
-
-::
-
-    closed ──5 failures in a row──▶ open ──30 s──▶ half open: one call ──it succeeds──▶ closed
-                                      ▲                                └─it fails──▶ open
 """
 
 from __future__ import annotations
@@ -13,24 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ballast.contracts import ExitReason
 from ballast.contracts.wire import read_digits
 from ballast.errors import ends_the_process
 from ballast.masking import error_text
-from ballast.metrics import metric_line
 from ballast.regex import regex
 from ballast.values import dataclass
 
 if TYPE_CHECKING:
     from ballast.runtime import Runtime
-
-T = TypeVar("T")
-
-#: A circuit opens after so many failures in a row, and lets one call through after so many seconds.
-FAILURES = 5
-RECOVERY_S = 30
 
 #: Errors after which another attempt may succeed, and whether Bedrock may charge for this one.
 _TRY_AGAIN: dict[str, tuple[ExitReason, bool]] = {
@@ -100,7 +88,7 @@ class Converse:
             )
             # botocore has no timeout for a single request, so each timeout has its own client, made when needed.
             variant = "" if seconds == timeout_s else f"{seconds}s"
-            made = runtime.client("bedrock-runtime", config, endpoint_url or None, variant=variant)
+            made = runtime.client("bedrock-runtime", config, endpoint_url or None, variant=variant, regional=True)
             made.meta.events.register("after-call.bedrock-runtime.Converse", _keep_digits, unique_id="ballast-digits")
             return made
 
@@ -194,75 +182,6 @@ def _timeouts(longest_s: int) -> tuple[int, ...]:
     while timeouts[-1] > 1:
         timeouts.append(max(1, timeouts[-1] * 4 // 5))
     return tuple(timeouts)
-
-
-class CircuitOpen(Exception):
-    """The model is not asked: its circuit is open."""
-
-
-class Circuits:
-    """The circuits of all models, by Powertools. Without a table there are none, and every model is asked.
-
-    Each warm Lambda counts its own failures. The table shares the state; it is read at most every five seconds. If it
-    cannot be read the circuit counts as closed: Powertools fails open.
-    """
-
-    def __init__(self, store: Any, table_name: str, emit: Callable[[str], None]) -> None:
-        self._store, self._table, self._emit = store, table_name, emit
-
-    @classmethod
-    def of(cls, runtime: Runtime, table_name: str) -> Circuits:
-        """Build the circuits. ``table_name`` "" is no table."""
-        if not table_name:
-            return cls(None, "", runtime.emit)
-        from aws_lambda_powertools.utilities.circuit_breaker.persistence import CircuitBreakerDynamoDBPersistence
-
-        client = runtime.client("dynamodb")
-        return cls(
-            CircuitBreakerDynamoDBPersistence(table_name=table_name, boto3_client=client), table_name, runtime.emit
-        )
-
-    def call(self, model_id: str, ask: Callable[[], T]) -> T:
-        """Return ``ask()`` if the circuit lets it through. Raises ``CircuitOpen``, and whatever ``ask`` raises.
-
-        ``CircuitOpen`` means that the model was not asked: an error of another circuit inside ``ask`` is passed on.
-        """
-        if self._store is None:
-            return ask()
-        from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerConfig, circuit_breaker
-        from aws_lambda_powertools.utilities.circuit_breaker.exceptions import CircuitBreakerOpenError
-
-        begun = False
-
-        def begin() -> T:
-            nonlocal begun
-            begun = True
-            return ask()
-
-        guarded: Callable[[], T] = circuit_breaker(
-            # Powertools counts by this name per process, and one process of the local cloud runs several stacks.
-            name=f"{self._table}/{model_id}",
-            persistence_store=self._store,
-            on_transition=self._report,
-            config=CircuitBreakerConfig(
-                failure_threshold=FAILURES,
-                recovery_timeout=RECOVERY_S,
-                # Only one of many Lambdas probes at a time, so one success has to be enough.
-                success_threshold=1,
-                handled_exceptions=CircuitFailure,
-            ),
-        )(begin)
-        try:
-            return guarded()
-        except CircuitBreakerOpenError:
-            if begun:
-                raise
-            raise CircuitOpen(f"The circuit of {model_id} is open: it failed {FAILURES} times in a row.") from None
-
-    def _report(self, transition: Any) -> None:
-        if transition.to_state == "OPEN":
-            model_id = transition.circuit_name.removeprefix(f"{self._table}/")
-            self._emit(metric_line({"ModelCircuitsOpened": 1}, fields={"model": model_id}))
 
 
 # The text of an error whose conversation is longer than the model takes

@@ -6,7 +6,8 @@
               ├─▶ ask        the next attempt: limits, spend breaker, model
               │     └─▶ prompt      its new messages, reservation and digest
               ├─▶ request    the Converse request, made from the model's card
-              ├─▶ converse   the model client, and the circuit of each model
+              ├─▶ circuits   the circuit of each model
+              │     └─▶ converse    the model client
               ├─▶ reply      the reply's message, calls and words
               ├─▶ usage      its usage, checked, and the charge
               ├─▶ decision   the decision that stands, or why the answer is refused
@@ -29,7 +30,8 @@ from ballast.playbook import load_playbook
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from functions.agent.agent import Agent
 from functions.agent.ask import AttemptChoice
-from functions.agent.converse import Circuits, Converse
+from functions.agent.circuits import Circuits
+from functions.agent.converse import Converse
 
 
 class AgentSettings(LogSettings, SealSettings, BreakerSettings):
@@ -71,7 +73,7 @@ def build(runtime: Runtime) -> Agent:
         contents=ReadContents(Attachments.of(runtime)),
         choice=choice,
         model=Converse.of(runtime, endpoint_url=settings.model_endpoint_url, timeout_s=settings.model_timeout_s),
-        circuits=Circuits.of(runtime, settings.model_circuits_table),
+        circuits=Circuits(runtime, settings.model_circuits_table),
         playbook=playbook,
         stack=runtime.stack,
         clock=runtime.clock,

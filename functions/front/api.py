@@ -26,10 +26,12 @@ from ballast.http.api import HttpApi
 from ballast.http.describe import responses
 from ballast.http.identity import Callers, CallerSettings
 from ballast.http.problem import Problem, conflict, invalid, invalid_fields, not_found
+from ballast.on_behalf import HEADER, Token, subjects
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
-from ballast.values import dataclass
 from functions.front.contract import (
     ENDED,
+    MAX_WAIT_S,
+    SEQ,
     Activity,
     AttachmentLink,
     EventPage,
@@ -40,30 +42,26 @@ from functions.front.contract import (
     RunPage,
     Status,
     TimelinePage,
+    preference,
 )
 from functions.front.files import SAFELY, console_file, document
 from functions.front.listing import Listing, RunFilter
+from functions.front.mcp_door import BODY, DESCRIBED, Routes, door
+from functions.front.on_behalf import Door, OnBehalfOf, OnBehalfSettings
 from functions.front.runs import RunExpired, Runs, pending, timeline_page
-from functions.front.start import Executions, StartSettings
+from functions.front.start import Executions, StartSettings, check
 
-#: Seconds of Lambda's time that are kept for the response.
-_RESERVE_S = 3
 _RUN_ID = re.compile(r"run-[a-z2-7]{24}")
-_SEQ = r"^[0-9]{4}\.[a-z_]{1,32}(\.[0-9]{1,4})?\.([a-z_.]{1,32}|approval_[a-z]{1,16}(\.[0-9]{1,4}){1,2})$"
 _JSON = "application/json"
 _FRESH = {"Cache-Control": "no-store"}
 
-#: Seconds that a caller may wait; API Gateway waits for 30.
-MAX_WAIT_S = 25
-_WAIT = re.compile(r"""(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,9})(?![0-9])""", re.IGNORECASE)
-_ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?![\w=-])", re.IGNORECASE)
 
-
-class ApiSettings(StartSettings, CallerSettings):
+class ApiSettings(StartSettings, CallerSettings, OnBehalfSettings):
     """The environment of Api.
 
     run_log_table, payload_bucket  the log (``LogSettings`` without ``retention_days``: Api does not write)
     state_machine_arn  the workflow (``StartSettings``)
+    requester_tokens_table, sensitive_key_arn, playbook_dir  tokens that callers bring (``OnBehalfSettings``)
     tenant_claim, reviewer_claim, operator_claim, group_claim  identities of AuthMode JWT (``CallerSettings``)
     iam_tenant_pattern, iam_reviewer_pattern, iam_operator_pattern, iam_person_pattern  identities of AuthMode IAM
     """
@@ -74,7 +72,7 @@ class ApiSettings(StartSettings, CallerSettings):
 
 #: Paths that need no identity.
 PUBLIC = frozenset({"/console", "/console/<name>", "/openapi.json"})
-app = HttpApi(public=PUBLIC, large=frozenset({"/runs"}))
+app = HttpApi(public=PUBLIC, large=frozenset({"/runs"}), bodies={"/mcp": BODY})
 
 ARunId = Annotated[str, Path(json_schema_extra={"pattern": f"^{_RUN_ID.pattern}$"})]
 
@@ -116,9 +114,14 @@ def start_run(
             "`respond-async, wait=N`: wait as long, but leave the run all of its time.",
         ),
     ] = None,
+    on_behalf_of: OnBehalfOf = None,
 ) -> Response[Run]:
     """Start the run, once for a key; wait for its end if the caller prefers that."""
     came = app.extras["monotonic"]()
+    tokens: tuple[Token, ...] = ()
+    if on_behalf_of is not None:  # Powertools splits a value at its commas
+        header = app.current_event["headers"][HEADER.lower()]
+        tokens = app.runtime.get(Door.of).read(header, app.runtime.clock())
     key = idempotency_key or app.extras["new_id"]()
     sent = body.model_dump(mode="json", exclude={"attachments"})
     sent |= {"request_id": key, "tenant": app.caller.tenant_for(body.tenant)}
@@ -134,19 +137,25 @@ def start_run(
         raise _expired(request)
     for attachment, content in files:  # before the run: admission reads them
         app.runtime.get(Attachments.of).put(request.tenant, request.run_id, attachment, content)
-    started = app.runtime.get(Executions.of).start(
+    executions = app.runtime.get(Executions.of)
+    if tokens:  # before the run: a call may come at once
+        check(request)
+        app.runtime.get(Door.of).keep(executions, request, app.caller.principal, tokens)
+    started = executions.start(
         request,
         requested_by=app.caller.principal,
         answer_within_s=wanted.wait_s if wanted and wanted.hurries else None,
+        on_behalf=subjects(tokens),
     )["started"]
+    if tokens and not started:  # somebody may have started it since
+        app.runtime.get(Door.of).keep(executions, request, app.caller.principal, tokens)
     # A run that was started just now has no log yet.
     run = pending(request) if started else _repeated(request)
     headers = {**_FRESH, "Location": f"/runs/{request.run_id}", "Idempotency-Key": key}
     if wanted is not None:
         headers["Preference-Applied"] = f"wait={wanted.wait_s}"
-        left = app.lambda_context.get_remaining_time_in_millis() / 1000 - _RESERVE_S
-        seconds = min(wanted.wait_s - (app.extras["monotonic"]() - came), left)
-        ended = runs.wait(request.run_id, seconds, app.extras["sleep"], app.extras["monotonic"])
+        seconds = wanted.wait_s - (app.extras["monotonic"]() - came)
+        ended = runs.wait_within(request.run_id, seconds, app)
         return Response(200 if ended else 202, _JSON, runs.get(request.run_id) or run, headers)
     return Response(202, _JSON, run, headers)
 
@@ -237,7 +246,7 @@ def list_events(
     limit: Annotated[int, Query(ge=1, le=200, description="The most to return.")] = 100,
     after: Annotated[
         str | None,
-        Query(pattern=_SEQ, description="A `seq`: return the events that follow it."),
+        Query(pattern=SEQ, description="A `seq`: return the events that follow it."),
     ] = None,
 ) -> Response[EventPage]:
     """Return a page of the run's log."""
@@ -326,6 +335,10 @@ def cancel_run(run_id: ARunId) -> Response[Run]:
     return Response(202, _JSON, run, {**_FRESH, "Location": f"/runs/{run_id}"})
 
 
+# Agents of others: the same routes as tools of the Model Context Protocol.
+app.post("/mcp", **DESCRIBED)(door(app, Routes(start_run, get_run, list_events, list_runs, cancel_run)))
+
+
 @app.get("/console", include_in_schema=False)
 def console() -> Response[str]:
     """Serve the console's page."""
@@ -347,29 +360,6 @@ def openapi() -> Response[str]:
 def _file(name: str) -> Response[str]:
     media_type, text = console_file(name)
     return Response(200, media_type, text, dict(SAFELY))
-
-
-@dataclass(frozen=True)
-class Preference:
-    """The header ``Prefer`` (RFC 7240), as far as it is understood.
-
-    ``wait=N``                 respond within N seconds: with the run's answer, or a degraded one of its fallback
-    ``respond-async, wait=N``  wait N seconds, but leave the run all of its time
-
-    wait_s   seconds that the caller waits
-    hurries  whether the answer is wanted by then
-    """
-
-    wait_s: int
-    hurries: bool
-
-
-def preference(prefer: str | None) -> Preference | None:
-    """Return the preference, None if the caller does not want to wait; what is not understood is ignored."""
-    found = _WAIT.search(prefer or "")
-    if found is None:
-        return None
-    return Preference(min(int(found[1]), MAX_WAIT_S), hurries=not _ASYNC.search(prefer or ""))
 
 
 def _attached(at: int, sent: NewAttachment) -> tuple[Attachment, bytes]:

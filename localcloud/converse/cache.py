@@ -33,6 +33,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from ballast.attachments.files import WrongContent, measured
+from localcloud.converse.images import image_size
 
 #: Blocks before a point at which Claude looks for an entry.
 LOOKBACK_BLOCKS = 20
@@ -236,15 +237,6 @@ def pdf_pages(content: bytes) -> int:
             left -= len(text)
             pages += len(_PAGE.findall(text))
     return pages
-
-
-def image_size(content: bytes) -> tuple[int, int] | None:
-    """Return the width and height of an image in any of Converse's formats; None if it is none."""
-    for file_format in ("png", "jpeg", "gif", "webp"):
-        with suppress(WrongContent):
-            found = measured(file_format, content)
-            return found["width"], found["height"]
-    return None
 
 
 def tokens_of(text: bytes) -> int:

@@ -9,8 +9,8 @@ from itertools import pairwise
 from typing import Any
 
 from localcloud.converse.asked import Asked, Rule, decoded_size
-from localcloud.converse.cache import image_size
 from localcloud.converse.form import breaches, refusal_of
+from localcloud.converse.images import image_size
 
 _API = "docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_"
 _GUIDE = "docs.aws.amazon.com/bedrock/latest/userguide/"
@@ -201,6 +201,8 @@ def _chosen_tool(asked: Asked) -> Iterator[str]:
 _NAME = re.compile(r"(?!.*  )[a-zA-Z0-9_ ()\[\]-]+")
 #: Files of one kind in a request, and bytes of each.
 _MOST_FILES = {"image": (20, 3_932_160), "document": (5, 4_718_592)}
+#: Pixels on a side of an image.
+_MOST_PIXELS = 8_000
 
 
 def _document_names(asked: Asked) -> Iterator[str]:
@@ -236,6 +238,14 @@ def _content_of_images(asked: Asked) -> Iterator[str]:
         # A picture in another of the formats is taken (recorded exchange 14).
         if "bytes" in image["source"] and image_size(base64.b64decode(image["source"]["bytes"])) is None:
             yield "The provided image does not match the specified image format."
+
+
+def _pixels_of_images(asked: Asked) -> Iterator[str]:
+    for place, _, image in asked.files["image"]:
+        size = image_size(base64.b64decode(image["source"].get("bytes", "")))
+        if size is not None and max(size) > _MOST_PIXELS:
+            most = f"exceed max allowed size: {_MOST_PIXELS} pixels"
+            yield f"{place}.image.source.bytes: At least one of the image dimensions {most}"
 
 
 def _files_of_the_model(asked: Asked) -> Iterator[str]:
@@ -291,6 +301,12 @@ SERVICE_RULES: tuple[Rule, ...] = (
     Rule("a document's name is unique", "maximhq/bifrost#7003", _names_of_documents_once),
     Rule("size of files", f"{_API}Message.html", _size_of_files, words="described"),
     Rule("content of images", "boto/boto3#4415, NousResearch/hermes-agent#55429", _content_of_images, by_model=True),
+    Rule(
+        "pixels of images",
+        f"{_API}Message.html; microsoft/vscode-copilot-chat#4688, anthropics/claude-code#5147",
+        _pixels_of_images,
+        by_model=True,
+    ),
     Rule("whose files", f"{_API}Message.html", _files_of_the_model, words="described"),
     Rule("a whole guardrail", f"{_API}GuardrailConfiguration.html", _half_a_guardrail, words="described"),
     Rule("JSON Pointers", f"{_API}Converse.html", _pointers, words="described"),

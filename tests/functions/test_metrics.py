@@ -1,10 +1,13 @@
 """Metrics of the functions: one for each occasion, however often a function is invoked for it."""
 
+import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 
-from ballast.metrics import METRICS, metric_line
+from ballast.metrics import METRICS, NAMESPACE, metric_line
 from tests.functions.endpoint import Endpoint, says
 from tests.functions.stack import Stack
 
@@ -81,3 +84,22 @@ def test_a_metric_that_is_not_listed_cannot_be_emitted() -> None:
 def test_every_metric_can_be_emitted_in_its_unit() -> None:
     for name, unit in METRICS.items():
         assert f'"Name": "{name}", "Unit": "{unit}"' in metric_line({name: 1})
+
+
+def test_a_line_is_what_powertools_would_write() -> None:
+    values, dimensions, fields = {"LimitsReached": 1, "CostUsd": Decimal("0.0105")}, {"limit": "turns"}, {"run_id": "r"}
+    theirs = AmazonCloudWatchEMFProvider(
+        metric_set={}, dimension_set={}, metadata_set={}, default_dimensions={}, namespace=NAMESPACE, service="desk"
+    )
+    theirs.add_dimension("limit", "turns")
+    for name, value in values.items():
+        theirs.add_metric(name, METRICS[name], float(value))
+    theirs.add_metadata("run_id", "r")
+
+    ours = json.loads(metric_line(values, dimensions=dimensions, fields=fields).of("desk"))
+
+    written = json.loads(json.dumps(theirs.serialize_metric_set()))
+    for line in (ours, written):
+        line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0].sort()
+        assert line["_aws"].pop("Timestamp") > 1_700_000_000_000
+    assert ours == written

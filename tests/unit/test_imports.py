@@ -33,6 +33,7 @@ RANKS = {
     "budget_items": 7,
     "log": 7,
     "playbook": 6,
+    "on_behalf": 5.5,
     "validation": 5,
     "edge": 5,
     "attachments": 5,
@@ -82,12 +83,14 @@ LONG = {
     "functions.executor.effect": "the sequence of an effect reads in one file",
     "functions.executor.approval": "one protocol: ask, check the answer, check it again",
     "functions.front.runs": "a run's document and its pages",
+    "localcloud.replay.oracle": "one record, asked from all sides",
     "functions.people.answer": "one protocol: take an answer, sign it, tell the run",
 }
 #: A module under so many lines that one module imports is merged into it, or says here why not.
 MIN_LINES = 60
 SHALLOW = {
     "functions.front.files": "what the front door serves to everybody, beside its routes",
+    "ballast.playbook.made_of": "digests of a playbook, which Admit only records",
     "localcloud.converse.recorded": "one source of replies a module",
     "localcloud.moto_seams.kms": "one seam of moto a module, each with its test",
     "playbook.fallbacks.order_status": "one fallback a file, as authors write them",

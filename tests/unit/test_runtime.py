@@ -11,14 +11,17 @@ import types
 from collections.abc import Callable, Iterator
 from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
+from botocore.loaders import JSONFileLoader
 
 import ballast
 from ballast.errors import SettingInvalid
 from ballast.regex import regex
-from ballast.runtime import Runtime, Settings, lambda_runtime, made_at_init, utc_now
+from ballast.runtime import REGIONAL, Runtime, Settings, lambda_runtime, made_at_init, utc_now
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 
@@ -192,17 +195,62 @@ def test_what_cannot_be_made_at_init_is_named_and_left_to_the_first_invocation(
         lambda_runtime().get(Example.of)
 
 
-@pytest.mark.parametrize("service", ["dynamodb", "bedrock-runtime", "stepfunctions", "kms", "events"])
-def test_a_function_makes_the_clients_that_boto3_makes(initializing: None, service: str) -> None:
-    mine, boto3s = lambda_runtime().client(service), boto3.Session().client(service)  # type: ignore[call-overload]
-
-    assert mine.meta.service_model.api_version == boto3s.meta.service_model.api_version
-    assert mine.meta.endpoint_url == boto3s.meta.endpoint_url
-    assert set(dir(mine)) == set(dir(boto3s))
+REGIONS = ("us-east-1", "eu-west-1", "us-gov-west-1", "cn-north-1", "us-iso-east-1", "eusc-de-east-1", "xx-new-1")
+#: Where the endpoint has another name.
+CLIENTS = {"monitoring": "cloudwatch", "states": "stepfunctions"}
+#: Some that are not in every region, sign in their own way, or do not follow the pattern.
+OTHERS = ("s3", "iam", "sts", "route53", "datazone", "lexv2-runtime")
 
 
-def test_a_functions_client_of_s3_has_boto3s_transfers_too(initializing: None) -> None:
-    assert set(dir(lambda_runtime().client("s3"))) == set(dir(boto3.Session().client("s3")))
+def _asks(client: Any) -> tuple[object, ...]:
+    """Return where a client sends its requests, and how it signs them."""
+    signer, meta = client._request_signer, client.meta
+    signed = (signer._region_name, signer._signing_name, signer._signature_version, meta.config.signature_version)
+    return (meta.endpoint_url, meta.region_name, meta.partition, meta.service_model.api_version, *signed)
+
+
+@pytest.mark.parametrize("service", [CLIENTS.get(one, one) for one in sorted(REGIONAL)] + ["bedrock-runtime", *OTHERS])
+def test_a_function_makes_the_clients_that_boto3_makes(
+    initializing: None, monkeypatch: pytest.MonkeyPatch, service: Any
+) -> None:
+    for region in REGIONS:
+        monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+        mine = Runtime({}).client(service, regional=service == "bedrock-runtime")
+
+        assert _asks(mine) == _asks(boto3.Session().client(service)), region
+
+    assert set(dir(mine)) == set(dir(boto3.Session().client(service)))
+
+
+@pytest.mark.parametrize("variable", ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"])
+def test_other_endpoints_are_boto3s_too(initializing: None, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "true")
+
+    assert _asks(Runtime({}).client("dynamodb")) == _asks(boto3.Session().client("dynamodb"))
+
+
+def test_no_table_of_endpoints_is_read_for_what_follows_the_pattern(
+    initializing: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    load = JSONFileLoader._load_file  # type: ignore[attr-defined]
+    monkeypatch.setattr(JSONFileLoader, "_load_file", lambda *given: read.append(Path(given[1]).name) or load(*given))
+    runtime = Runtime({})
+
+    runtime.client("dynamodb")
+    runtime.client("bedrock-runtime", regional=True)
+    assert "endpoints.json" not in read
+    assert "partitions.json" in read
+
+    runtime.client("iam")
+    assert "endpoints.json" in read
+
+
+def test_a_function_may_have_two_clients_of_s3(initializing: None) -> None:
+    mine = lambda_runtime()
+    one, other = mine.client("s3"), mine.client("s3", Config(signature_version="s3v4"), variant="links")
+
+    assert set(dir(one)) == set(dir(other)) == set(dir(boto3.Session().client("s3")))
 
 
 def test_each_copy_of_a_snapshot_has_randomness_of_its_own(initializing: None, monkeypatch: pytest.MonkeyPatch) -> None:

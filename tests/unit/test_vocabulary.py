@@ -179,6 +179,7 @@ WORDS = [
         (
             Allowed("*", r"[\"'`]question[\"'`]|\bkind:? question|ExitReason\.QUESTION|^    QUESTION = ", ON_DISK),
             Allowed("functions/front/contract.py", r"^ +question(: str.*| +the agent's.*)$", ON_DISK),
+            Allowed("functions/front/mcp_results.py", r"\brun\.question\b", ON_DISK),
             Allowed("functions/front/runs.py", r"\b_question\(", CLARIFICATION),
             Allowed("functions/people/api.py", r"reply_to_question|replyToQuestion|shows the question\.", ON_DISK),
             Allowed(
@@ -214,6 +215,7 @@ WORDS = [
             Allowed("functions/front/console/words.js", 'human: "a person"', ON_DISK),
             Allowed("functions/front/console/style.css", r"\.by-human", ON_DISK),
             Allowed("bench/tau2/*/agent.yaml", "to a human agent", BUSINESS),
+            Allowed("bench/transcript_desk/tools/desk.py", "transfer_to_human_agents", BUSINESS),
         ),
     ),
     Word(
@@ -232,6 +234,7 @@ WORDS = [
         ("books", "lending", "keeper"),
         (
             Allowed("bench/tau2/airline/agent.yaml", "You book", BUSINESS),
+            Allowed("bench/transcript_desk/agent.yaml", "You book", BUSINESS),
             Allowed("bench/t*.py", "book_reservation", BUSINESS),
         ),
     ),
@@ -246,7 +249,7 @@ WORDS = [
         ("model breaker", "circuit breaker"),
         (
             Allowed("*", "Powertools'? circuit breaker", POWERTOOLS),
-            Allowed("functions/agent/converse.py", r"circuit_breaker\b|CircuitBreaker\w+", POWERTOOLS),
+            Allowed("functions/agent/circuits.py", r"circuit_breaker\b|CircuitBreaker\w+", POWERTOOLS),
             Allowed("functions/executor/downstream.py", r"circuit_breaker\b|CircuitBreaker\w+", POWERTOOLS),
         ),
     ),

@@ -164,3 +164,27 @@ def test_a_function_that_tells_the_time_is_a_wall_clock_that_tells_it() -> None:
 
     assert as_clock(virtual) is virtual
     assert as_clock(lambda: NOON)() == NOON
+
+
+class Lingers(threading.Thread):
+    """A thread that Python says is alive when its work is done."""
+
+    def run(self) -> None:
+        super().run()
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("ends_first", [True, False])
+def test_time_does_not_pass_for_a_signal_that_its_thread_did_not_set(
+    monkeypatch: pytest.MonkeyPatch, ends_first: bool
+) -> None:
+    monkeypatch.setattr(threading, "Thread", Lingers)
+    clock = VirtualClock()
+    thread = clock.thread(lambda: None if ends_first else time.sleep(0.05), "dies")
+    if ends_first:
+        time.sleep(0.02)
+
+    assert not clock.signal().wait_for(thread, 3_600)
+
+    assert not thread.is_alive()
+    assert clock.monotonic() == 0

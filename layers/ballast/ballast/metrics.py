@@ -9,6 +9,7 @@ Imports nothing of Ballast.
 """
 
 import json
+import time
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -36,6 +37,8 @@ METRICS: Mapping[str, str] = {
     "MovesRefused": "Count",
     "RefusedCalls": "Count",
     "ToolCalls": "Count",
+    # A server is not as it was pinned: it describes a tool otherwise, or answers in another form.
+    "ToolsChanged": "Count",
     # A run, when it ends. ``Fallbacks``: a fallback planned in it. ``AnswerLatency``: from admission to the answer.
     "AnswerLatency": "Milliseconds",
     "Fallbacks": "Count",
@@ -81,20 +84,13 @@ def metric_line(
 
     ``fields`` are plain fields for readers of the log. Raises ``KeyError`` for a metric that is not in ``METRICS``.
     """
-    from aws_lambda_powertools.metrics import MetricUnit
-    from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
-
-    line = AmazonCloudWatchEMFProvider(
-        metric_set={}, dimension_set={}, metadata_set={}, default_dimensions={}, namespace=NAMESPACE, service=SERVICE
-    )
-    for name, text in (dimensions or {}).items():
-        line.add_dimension(name, text)
-    for name, value in values.items():
-        # CloudWatch's format requires a JSON number; exact amounts are in the log.
-        line.add_metric(name, MetricUnit(METRICS[name]), float(value))
-    for name, text in (fields or {}).items():
-        line.add_metadata(name, text)
-    return MetricLine(json.dumps(line.serialize_metric_set()))
+    named = {"service": SERVICE, **(dimensions or {})}
+    metrics = [{"Name": name, "Unit": METRICS[name]} for name in values]
+    described = {"Namespace": NAMESPACE, "Dimensions": [list(named)], "Metrics": metrics}
+    about = {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": [described]}
+    # CloudWatch's format requires JSON numbers; exact amounts are in the log.
+    numbers = {name: [float(value)] for name, value in values.items()}
+    return MetricLine(json.dumps({"_aws": about, **named, **(fields or {}), **numbers}))
 
 
 def usd(microusd: int) -> Decimal:

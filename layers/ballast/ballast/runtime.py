@@ -11,10 +11,10 @@ from __future__ import annotations
 import gc
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TextIO, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -66,16 +66,25 @@ class Runtime:
         self._lock = threading.RLock()
 
     def client(
-        self, service: str, config: Config | None = None, endpoint_url: str | None = None, *, variant: str = ""
+        self,
+        service: str,
+        config: Config | None = None,
+        endpoint_url: str | None = None,
+        *,
+        variant: str = "",
+        regional: bool = False,
     ) -> Any:
         """Return this function's client of ``service``, made on first use and then kept.
 
-        ``variant`` distinguishes clients of one service with different ``config``.
+        ``variant`` distinguishes clients of one service with different ``config``. ``regional``: the service belongs to
+        ``REGIONAL``, which has only what several functions use.
         """
 
         def make(_: Runtime) -> Any:
             with self._lock:
                 self._session = self._session or _Session()
+                if regional and isinstance(self._session, _Session):
+                    self._session.regional.add(service)
                 return self._session.client(service, config=config, endpoint_url=endpoint_url)
 
         return self._once(("client", service, variant), make)
@@ -125,11 +134,16 @@ class Runtime:
         return built
 
 
+#: Services whose endpoint follows the same pattern in each region, by the name in their endpoint.
+REGIONAL = frozenset({"dynamodb", "events", "kms", "lambda", "monitoring", "secretsmanager", "sqs", "states"})
+
+
 class _Session:
     """A session of the function's own role, which starts in half of boto3's time and makes the same clients.
 
-    boto3 loads resources and transfers for what botocore's own session does without them, and botocore looks through
-    the folders of all of AWS's services before it reads the model of one.
+    boto3 loads resources and transfers for what botocore's own session does without them. Before botocore reads the
+    model of one service, it looks through the folders of all of them and reads a table of all their endpoints, which is
+    a megabyte of JSON.
     """
 
     def __init__(self) -> None:
@@ -144,9 +158,21 @@ class _Session:
                     found += [one] if loader.list_api_versions(one, type_name) else []
             return found
 
+        def load_with_path(name: str) -> tuple[Any, str]:
+            other = any(map(self._core.get_config_variable, ("use_dualstack_endpoint", "use_fips_endpoint")))
+            if name != "endpoints" or other:
+                return loaded(name)
+            partitions, path = loaded("partitions")
+            table = cache(lambda: {one["partition"]: one["services"] for one in loaded(name)[0]["partitions"]})
+            made = [_endpoints(one, self.regional, table) for one in partitions["partitions"]]
+            return {"partitions": made}, path
+
         self._asked: set[str] = set()
+        self.regional = set(REGIONAL)
         self._core = Session()
         loader = create_loader(self._core.get_config_variable("data_path"))
+        loaded = loader.load_data_with_path
+        loader.load_data_with_path = load_with_path  # type: ignore[method-assign]
         loader.list_available_services = list_asked  # type: ignore[method-assign]
         self._core.register_component("data_loader", loader)
 
@@ -159,11 +185,42 @@ class _Session:
     def client(self, service_name: str, **options: Any) -> Any:
         """Return a client, as boto3's session does."""
         self._asked.add(service_name)
-        if service_name == "s3":  # boto3 gives it more methods, such as upload_file
-            import boto3
-
-            return boto3.Session(botocore_session=self._core).client("s3", **options)
+        if service_name == "s3":
+            return self._with_transfers.client("s3", **options)
         return self._core.create_client(service_name, **options)
+
+    @cached_property
+    def _with_transfers(self) -> Any:
+        """boto3's session, which gives clients of S3 more methods, such as ``upload_file``. A second one would fail."""
+        import boto3
+
+        return boto3.Session(botocore_session=self._core)
+
+
+def _endpoints(
+    partition: Mapping[str, Any], regional: Collection[str], table: Callable[[], Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return a partition in the form of botocore's table of endpoints.
+
+    ``table`` returns the services of each partition; it is called for a service that is not ``regional``.
+    """
+
+    class Services(dict[str, Any]):
+        def get(self, name: str, default: Any = None) -> Any:
+            return default if name in regional else table().get(partition["id"], {}).get(name, default)
+
+    return {
+        "partition": partition["id"],
+        "dnsSuffix": partition["outputs"]["dnsSuffix"],
+        "regionRegex": partition["regionRegex"],
+        "regions": partition["regions"],
+        "defaults": {
+            "hostname": "{service}.{region}.{dnsSuffix}",
+            "protocols": ["https"],
+            "signatureVersions": ["v4"],
+        },
+        "services": Services(),
+    }
 
 
 class _Lazy:

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from ballast.contracts import ExitReason, HandOver, Limits, Planner, RunRequest
 from ballast.errors import PlaybookInvalid
 from ballast.log.events import Charged, ModelRequested, SentAs
-from ballast.models.catalog import CardFile, Catalog
+from ballast.models.card_file import CardFile
+from ballast.models.catalog import Catalog
 from ballast.money import TokenCounts
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.agent import AgentConfig, Intent, read_agent

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from ballast.contracts import ExitReason, HandOver, Limits, Planner
 from ballast.folds.conversation import changed_prompts
 from ballast.log.events import ModelRequested
-from ballast.models.catalog import CardFile, Catalog
+from ballast.models.card_file import CardFile
+from ballast.models.catalog import Catalog
 from ballast.money.prices import CLASSES
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.agent import Guardrail

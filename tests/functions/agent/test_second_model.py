@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from itertools import count, pairwise
@@ -12,14 +14,17 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerOpenError
 
+from ballast.contracts import ExitReason
 from ballast.errors import RetryLater
 from functions.agent import handler as planner
-from functions.agent.converse import FAILURES, RECOVERY_S, Circuits, _timeouts
+from functions.agent.circuits import FAILURES, RECOVERY_S, CircuitOpen, Circuits
+from functions.agent.converse import CircuitFailure, _timeouts
 from tests.functions.cloud import client
 from tests.functions.endpoint import Endpoint, fails, reads, says
 from tests.functions.stack import LambdaContext, Stack
 from tests.functions.variants import ledger_with, own_card, with_models
 
+ROOT = Path(__file__).parents[3]
 FIRST = "anthropic.claude-3-5-sonnet-20240620-v1:0"
 SECOND = "eu.amazon.nova-lite-v1:0"  # 0.06 micro-dollars a token in, 0.24 out
 THROTTLED = fails(429, "ThrottlingException")
@@ -208,7 +213,7 @@ def _raise(problem: BaseException, *_: Any, **__: Any) -> Any:
 
 
 def test_the_breaker_of_a_client_is_no_circuit_of_a_model(stack: Stack, table: str) -> None:
-    circuits = Circuits.of(stack.runtime("planner"), table)
+    circuits = Circuits(stack.runtime("planner"), table)
 
     with pytest.raises(CircuitBreakerOpenError, match="its own"):
         circuits.call(FIRST, partial(_raise, CircuitBreakerOpenError("its own")))
@@ -318,6 +323,62 @@ def test_a_model_that_refuses_opens_no_circuit(stack: Stack, model: Endpoint, ta
         assert stack.plan(stack.open())["reason"] == "model_refused"
 
     assert stack.plan(stack.open())["kind"] == "answer"
+
+
+def test_a_success_ends_the_row_of_failures(stack: Stack, model: Endpoint, table: str) -> None:
+    for _ in range(2):
+        model.will(*[THROTTLED] * (FAILURES - 1), says("Done."))
+        for _ in range(FAILURES - 1):
+            with pytest.raises(RetryLater):
+                stack.plan(stack.open())
+
+        assert stack.plan(stack.open())["kind"] == "answer"
+
+
+def test_a_model_that_was_asked_has_failed_though_another_process_opened_its_circuit_meanwhile(
+    stack: Stack, model: Endpoint, table: str
+) -> None:
+    circuits = Circuits(stack.runtime("planner"), table)
+    failure = CircuitFailure(ExitReason.MODEL_TIMEOUT, True, True, "too late")
+
+    def ask() -> None:
+        item = {"id": {"S": f"{table}/{FIRST}"}, "state": {"S": "OPEN"}, "opened_at": {"N": str(2**33)}}
+        client("dynamodb").put_item(TableName=table, Item=item)
+        raise failure
+
+    with pytest.raises(CircuitFailure, match="too late"):
+        circuits.call(FIRST, ask)
+    with pytest.raises(CircuitOpen):
+        circuits.call(FIRST, ask)
+
+
+def test_a_closed_circuit_is_read_again_after_five_seconds(stack: Stack, model: Endpoint, table: str) -> None:
+    warm = stack.runtime("planner")
+    model.will(*[says("Done.")] * 3)
+    assert stack.plan(stack.open(), runtime=warm)["kind"] == "answer"
+    item = {"id": {"S": f"{table}/{FIRST}"}, "state": {"S": "OPEN"}, "opened_at": {"N": str(2**33)}}
+    client("dynamodb").put_item(TableName=table, Item=item)
+    assert stack.plan(stack.open(), runtime=warm)["kind"] == "answer"
+
+    stack.clock.advance(5)
+
+    assert stack.plan(stack.open(), runtime=warm)["reason"] == "model_unavailable"
+    assert len(model.requests) == 2
+
+
+def test_a_closed_circuit_needs_neither_powertools_nor_boto3() -> None:
+    program = (
+        "import sys; from datetime import datetime; from types import SimpleNamespace as Of;"
+        "import functions.agent.handler; from functions.agent.circuits import Circuits;"
+        "table = Of(get_item=lambda **_: {}); runtime = Of(lazy=lambda _: table, clock=datetime.now);"
+        "assert Circuits(runtime, 'circuits').call('m', lambda: 1) == 1;"
+        "print({'boto3', 'aws_lambda_powertools'} & set(sys.modules))"
+    )
+    paths = {"PYTHONPATH": f"{ROOT}:{ROOT / 'layers' / 'ballast'}"}
+
+    done = subprocess.run([sys.executable, "-c", program], env=paths, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "set()"
 
 
 def test_a_table_that_is_gone_stops_nobody(stack: Stack, model: Endpoint) -> None:

@@ -12,6 +12,7 @@ import yaml
 
 from ballast.errors import PlaybookInvalid
 from ballast.playbook import load_playbook
+from ballast.playbook.first_prompt import least_tokens
 from cli.commands.prices import problems
 from tests.functions.cloud import LEDGER
 from tests.functions.variants import ledger_with, own_card, with_models
@@ -84,6 +85,22 @@ def test_a_function_that_asks_no_model_reads_no_card(tmp_path: Path) -> None:
     )
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("field", ["model", "second_model"])
+def test_a_window_that_no_first_prompt_fits_into_fails_at_load(tmp_path: Path, field: str) -> None:
+    playbook = load_playbook(LEDGER)
+    needed = least_tokens(playbook)
+    assert 300 < needed < 3_000
+
+    for window in (needed, needed - 1):
+        own = {"models": {"acme.one": own_card(context_window=window, max_output=64)}}
+        folder = with_models(ledger_with(tmp_path / str(window), **{field: "acme.one", "cheaper_model": None}), own)
+        if window == needed:
+            load_playbook(folder)
+            continue
+        with pytest.raises(PlaybookInvalid, match=rf"{field}: .*context_window of {window} tokens.* {needed} at least"):
+            load_playbook(folder)
 
 
 @pytest.mark.parametrize("field", ["model", "second_model", "cheaper_model"])

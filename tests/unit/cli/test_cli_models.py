@@ -13,6 +13,19 @@ from localcloud.model_arns import model_arns
 
 NOVA, MICRO = "amazon.nova-pro-v1:0", "amazon.nova-micro-v1:0"
 
+A_TOOL = """\
+from ballast.playbook import Read, ToolContext, tool
+from pydantic import BaseModel, ConfigDict
+
+class Nothing(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+@tool(effect=Read())
+def look(args: Nothing, ctx: ToolContext) -> str:
+    "Look."
+    return ""
+"""
+
 
 @pytest.fixture
 def playbook(tmp_path: Path) -> Path:
@@ -218,3 +231,21 @@ def test_more_models_than_a_parameter_can_hold_are_refused_with_the_remedy(
     assert "CloudFormation takes 4096 in a parameter" in printed
     assert "Name fewer models in agent.yaml" in printed
     assert any("CloudFormation takes 4096" in one for one in found(playbook))
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["up --model http://127.0.0.1:9/v1#m --playbook", "test", "certify", "run hello --model bedrock:m --playbook"],
+)
+def test_a_playbook_with_a_retired_model_is_refused_before_anything_starts(
+    playbook: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    text = (playbook / "agent.yaml").read_text(encoding="utf-8")
+    (playbook / "agent.yaml").write_text(text.replace(f"eu.{NOVA}", SONNET_4), encoding="utf-8")
+    (playbook / "__init__.py").touch()
+    (playbook / "tools").mkdir()
+    (playbook / "tools" / "look.py").write_text(A_TOOL, encoding="utf-8")
+
+    assert main([*command.split(), str(playbook)]) == Exit.USAGE
+
+    assert "served until 2026-10-14" in capsys.readouterr().err

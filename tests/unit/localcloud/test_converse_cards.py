@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ballast.models.card import ModelCard
-from ballast.models.catalog import CardFile, Catalog
+from ballast.models.card_file import CardFile
+from ballast.models.catalog import Catalog
 from ballast.money.prices import CLASSES
 from localcloud.converse import ModelError, Reply, Strict
 from localcloud.converse.asked import Asked
@@ -643,6 +644,40 @@ def test_the_fields_that_shipped_cards_send_are_known() -> None:
 
     assert len(sent) > 50
     assert refusals == []
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "says"),
+    [
+        (
+            "us.meta.llama4-scout-17b-instruct-v1:0",
+            {"top_k": 5},
+            "Malformed input request: #: extraneous key [top_k] is not permitted, please reformat your input and try "
+            "again.",
+        ),
+        ("cohere.command-r-v1:0", {"k": 0.5, "seed": 1, "return_prompt": True}, ""),
+        ("cohere.command-r-v1:0", {"k": True}, "#/k: is not a valid enum value"),
+        ("us.openai.gpt-6-sol", {"reasoning": {"effort": "max"}, "presence_penalty": 1}, ""),
+        ("us.openai.gpt-6-sol", {"reasoning": {"effort": "much"}}, "reasoning.effort: Input should be 'none', "),
+        ("us.openai.gpt-6-sol", {"thinking": {}}, "Unknown parameter: 'thinking'."),
+        ("google.gemma-3-27b-it", {"seed": "1"}, "seed: Input should be a valid int"),
+        ("google.gemma-3-27b-it", {"frequency_penalty": "1"}, "Input should be a valid number"),
+    ],
+)
+def test_another_vendors_own_fields_are_checked(model: str, fields: dict[str, Any], says: str) -> None:
+    [rule] = FIELD_RULES
+
+    said = list(rule.check(Asked({"additionalModelRequestFields": fields}, model, Catalog().card(model))))
+
+    assert len(said) == bool(says)
+    assert says in "".join(said)
+
+
+def test_each_vendor_of_a_shipped_card_has_a_schema_for_its_own_fields() -> None:
+    [rule] = FIELD_RULES
+
+    for card in Catalog().cards():
+        assert list(rule.check(Asked({"additionalModelRequestFields": {"foo": 1}}, card.id, card))), card.vendor
 
 
 @pytest.mark.parametrize("size", [4, 5, 6])

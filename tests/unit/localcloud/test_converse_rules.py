@@ -1,8 +1,11 @@
 """The Converse double refuses in Bedrock's words, and takes what Bedrock took."""
 
+import base64
 import copy
 import json
 import re
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,9 @@ from urllib.parse import unquote
 
 import pytest
 
+from ballast.attachments.files import WrongContent, measured
 from localcloud.converse import ModelError, ScriptModel
+from localcloud.converse.images import image_size
 from localcloud.converse.rules import refused
 from localcloud.converse.service_rules import SERVICE_RULES
 from localcloud.converse.strict import Strict
@@ -36,6 +41,14 @@ PDF = {"name": "report", "format": "pdf", "source": {"bytes": "JVBERi0="}}
 #: One pixel.
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
 PNG = {"format": "png", "source": {"bytes": _PIXEL}}
+
+
+def _wide(width: int) -> str:
+    """Return the header of a PNG of one row."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, 1, 8, 0, 0, 0, 0)
+    packed = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return base64.b64encode(packed).decode()
+
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -255,6 +268,12 @@ BROKEN: list[tuple[str, Change, str]] = [
         last({"image": {**PNG, "source": {"bytes": "iVBORw0="}}}),
         "errors: The provided image does not match the specified image format.",
     ),
+    (
+        "pixels of images",
+        last({"image": {**PNG, "source": {"bytes": _wide(8_001)}}}),
+        "errors: messages.2.content.1.image.source.bytes: At least one of the image dimensions exceed max allowed "
+        "size: 8000 pixels",
+    ),
     ("whose files", put([{"image": PNG}, {"toolUse": USE}], "messages", 1, "content"), "messages.1.content.0"),
     ("a whole guardrail", put({"guardrailIdentifier": "g1"}, "guardrailConfig"), "must be given together"),
     ("JSON Pointers", put(["stop_sequence"], "additionalModelResponseFieldPaths"), "not a JSON Pointer"),
@@ -355,3 +374,40 @@ def test_what_bedrock_took_is_taken_and_what_it_refused_is_refused_in_the_same_w
         expected = "" if exchange["status"] == 200 else exchange["response"]["message"]
         assert message_of(exchange["request"], unquote(exchange["model"])) == expected, number
     assert {exchange["status"] for exchange in exchanges} == {200, 400}
+
+
+def test_an_image_of_8000_pixels_is_taken() -> None:
+    request = changed(last({"image": {**PNG, "source": {"bytes": _wide(8_000)}}}))
+
+    assert "dimensions" not in message_of(request)
+
+
+_JPEG = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xff\xc4\x00\x03a\xff\xc2\x00\x08\x08\x00\x07\x00\x09\x03\xff\xda"
+_RIFF = b"RIFF\0\0\0\0WEBP"
+
+
+@pytest.mark.parametrize(
+    ("file_format", "content", "size"),
+    [
+        ("png", base64.b64decode(_wide(300)), (300, 1)),
+        ("gif", b"GIF89a\x2c\x01\x02\x00", (300, 2)),
+        ("jpeg", _JPEG, (9, 7)),
+        ("webp", _RIFF + b"VP8X\x0a\0\0\0\0\0\0\0\x2b\x01\x00\x01\x00\x00", (300, 2)),
+        ("webp", _RIFF + b"VP8L\x05\0\0\0\x2f\x2b\x41\x01\x00", (300, 6)),
+        ("webp", _RIFF + b"VP8 \x0a\0\0\0\0\0\0\x9d\x01\x2a\x2c\x41\x02\x40", (300, 2)),
+        ("png", b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0", None),
+        ("gif", b"GIF89a\0\0\x02\0", None),
+        ("jpeg", b"\xff\xd8\xff\xda", None),
+        ("webp", _RIFF + b"VP8 ", None),
+        ("png", b"", None),
+    ],
+)
+def test_the_double_and_ballast_measure_an_image_alike_each_by_its_own_reader(
+    file_format: str, content: bytes, size: tuple[int, int] | None
+) -> None:
+    assert image_size(content) == size
+    if size is None:
+        with pytest.raises(WrongContent):
+            measured(file_format, content)
+    else:
+        assert measured(file_format, content) == {"width": size[0], "height": size[1]}

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ballast.contracts.service_tier import ServiceTier
 from ballast.errors import ModelRefused, SettingInvalid
 from ballast.models.card import Cache, DatedPrice, Dialect, Media, ModelCard, Thinking
-from ballast.models.catalog import CardFile, Catalog, facts_without_source, read_cards
+from ballast.models.card_file import CardFile, read_cards
+from ballast.models.catalog import Catalog, facts_without_source
 
 CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
 MODELS = Catalog()

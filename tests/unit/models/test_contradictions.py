@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from ballast.errors import ModelRefused, SettingInvalid
-from ballast.models.catalog import CardFile, Catalog
+from ballast.models.card_file import CardFile
+from ballast.models.catalog import Catalog
 from ballast.models.contradictions import contradictions
 from cli.commands.prices import problems
 

@@ -166,12 +166,11 @@ def test_a_price_is_that_of_the_family_and_the_length(
     assert (made.input, made.output) == (input_rate, output_rate)
 
 
-#: Models of generations that Bedrock has retired or is retiring, each with its day, or with why no day stands.
-_SEVEN_REGIONS = "the notice names seven regions, and the card has apac. too: posit-dev/positron#9339"
-LEGACY: dict[str, date | str] = {
+#: Models of generations that Bedrock has retired or is retiring, each with its day.
+LEGACY = {
     "amazon.nova-premier-v1:0": date(2026, 9, 14),
     "anthropic.claude-3-5-haiku-20241022-v1:0": date(2026, 6, 19),
-    "anthropic.claude-3-5-sonnet-20240620-v1:0": _SEVEN_REGIONS,
+    "anthropic.claude-3-5-sonnet-20240620-v1:0": date(2026, 3, 1),
     "anthropic.claude-3-5-sonnet-20241022-v2:0": date(2026, 3, 1),
     "anthropic.claude-3-7-sonnet-20250219-v1:0": date(2026, 4, 28),
     "anthropic.claude-3-haiku-20240307-v1:0": date(2026, 9, 10),
@@ -185,13 +184,20 @@ _OLD_NAMES = re.compile(r"anthropic\.claude-(opus|sonnet)-4-2025")
 
 
 @pytest.mark.parametrize("model", [one for one in MODELS.ids() if one.startswith(_OLD) or _OLD_NAMES.match(one)])
-def test_a_model_of_a_retired_generation_has_its_day_or_a_reason(model: str) -> None:
+def test_a_model_of_a_retired_generation_has_its_day(model: str) -> None:
     known = LEGACY[model]
 
-    assert MODELS.card(model).retires == (known if isinstance(known, date) else None)
-    if isinstance(known, date):
-        with pytest.raises(ModelRefused, match=f"served until {known}"):
-            MODELS.check(model if "in-region" in MODELS.card(model).families else f"us.{model}", tools=True, on=known)
+    assert MODELS.card(model).retires == known
+    with pytest.raises(ModelRefused, match=f"served until {known}"):
+        MODELS.check(model if "in-region" in MODELS.card(model).families else f"us.{model}", tools=True, on=known)
+
+
+@pytest.mark.parametrize("model", ["meta.llama3-3-70b-instruct-v1:0", "meta.llama4-scout-17b-instruct-v1:0"])
+def test_what_only_profiles_reach_is_refused_by_its_own_id(model: str) -> None:
+    MODELS.check(f"us.{model}", tools=True)
+
+    with pytest.raises(ModelRefused, match=rf"has no form without an inference profile\. It has: us\.{model}"):
+        MODELS.check(model, tools=True)
 
 
 @pytest.mark.parametrize(("model", "most"), [("nova-2-lite-v1:0", 5), ("nova-lite-v1:0", 20), ("nova-pro-v1:0", 20)])

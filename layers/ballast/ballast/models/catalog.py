@@ -10,10 +10,10 @@ reads the one file that its model is in, and validates one card of it::
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import field, fields
+from collections.abc import Iterator
+from dataclasses import field
 from datetime import date
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,11 @@ from pydantic import ValidationError
 from ballast.contracts.wire import complaints
 from ballast.errors import ModelRefused, SettingInvalid
 from ballast.models.card import ModelCard
+from ballast.models.card_file import CardFile, over, prices_of, read_cards
 from ballast.models.contradictions import contradictions
 from ballast.models.retirement import retired
 from ballast.money import ModelPrice
 from ballast.values import dataclass
-from ballast.yaml_files import read_yaml
 
 VENDORS = Path(__file__).with_name("vendors")
 #: A playbook's own cards, beside its ``agent.yaml``.
@@ -37,7 +37,7 @@ IN_REGION = "in-region"
 _PROFILE = re.compile(r"^(us|us-gov|eu|apac|jp|au|in|ca|sa|global|region)\.")
 #: ARNs that end with a model's id, or with that of an inference profile of the provider's own.
 _ARN = re.compile(r"^arn:[^:]+:[^:]+:[^:]*:[^:]*:(?:foundation-model|inference-profile)/([^/]+)$")
-#: Geographies of the profiles that a region can call, by the prefix of its name. A model uses the first one it has.
+#: Geographies of the profiles that a region can call, by the prefix of its name.
 _GEOGRAPHIES = {
     "us-gov-": ("us-gov",),
     "us-iso": (),
@@ -56,96 +56,11 @@ _GEOGRAPHIES = {
     "": ("global",),
 }
 _SIMILAR = 3
-_CACHE_CLASSES = ("cache_read", "cache_write_5m", "cache_write_1h")
 
 
-@dataclass(frozen=True)
-class CardFile:
-    """A file of cards as it is written. Its cards' facts are validated one by one, when a card is needed.
-
-    vendor, as_of  of each card that does not say otherwise
-    sources        documents by a short name, which cards and families use in their ``sources``
-    families       facts that several cards share; a card or a family takes them by ``like``
-    models         a card's facts by base id
-    arns           the model or profile behind an ARN: an application inference profile, provisioned capacity
-    """
-
-    vendor: str = ""
-    as_of: date | str = ""
-    sources: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    families: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    models: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    arns: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, data: Any) -> "CardFile":
-        """Return the file with ``data``, plain JSON. Raises ``ValueError``, which names the field."""
-        parts = {one.name for one in fields(cls)}
-        if not isinstance(data, dict):
-            raise ValueError(f"(whole): must be a mapping with some of: {', '.join(sorted(parts))}")
-        if unknown := sorted(data.keys() - parts):
-            raise ValueError(f"{', '.join(unknown)}: unknown. A file of cards has {', '.join(sorted(parts))}")
-        for name, value in data.items():
-            if name in ("vendor", "as_of"):
-                if not isinstance(value, str):
-                    raise ValueError(f"{name}: must be text")
-                continue
-            inside = str if name == "arns" else dict
-            if not isinstance(value, dict) or not all(isinstance(one, inside) for one in value.values()):
-                raise ValueError(
-                    f"{name}: must be a mapping, and each in it {'text' if inside is str else 'a mapping'}"
-                )
-        return cls(**data)
-
-    @cached_property
-    def ids(self) -> dict[str, str]:
-        """Each base id of the file, and the id that its card stands under."""
-        found = {model: model for model in self.models}
-        for model, facts in self.models.items():
-            also = facts.get("also")
-            found |= {str(one): model for one in (also if isinstance(also, list) else [])}
-        return found
-
-    def facts(self, model: str) -> dict[str, Any]:
-        """Return the facts of the card under ``model``, its families' included. Raises ``ValueError``."""
-        common: dict[str, Any] = {"vendor": self.vendor} if self.vendor else {}
-        if self.as_of:
-            common["as_of"] = str(self.as_of)
-        return common | self._with_family(self.models[model], frozenset())
-
-    def _with_family(self, facts: Mapping[str, Any], seen: frozenset[str]) -> dict[str, Any]:
-        own = {name: value for name, value in facts.items() if name != "like"}
-        if "sources" in own:
-            own["sources"] = self._documents(own["sources"])
-        if "like" not in facts:
-            return own
-        family = str(facts["like"])
-        if family not in self.families:
-            known = f"It must be one of: {', '.join(self.families)}" if self.families else "The file has no `families:`"
-            raise ValueError(f"like: there is no family {family!r}. {known}")
-        if family in seen:
-            raise ValueError(f"like: the family {family} is like itself")
-        return _over(self._with_family(self.families[family], seen | {family}), own)
-
-    def _documents(self, sources: Any) -> dict[str, Any]:
-        if not isinstance(sources, dict):
-            raise ValueError("sources: must name documents for each fact")
-        found: dict[str, Any] = {}
-        for fact, names in sources.items():
-            for name in names if isinstance(names, list) else [names]:
-                if name not in self.sources:
-                    raise ValueError(f"sources.{fact}: there is no document {name!r} under the file's `sources:`")
-                found.setdefault(fact, []).append(self.sources[name])
-        return found
-
-
-def _over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``below`` with ``above`` over it, mapping by mapping. Anything else is replaced."""
-    made = dict(below)
-    for name, value in above.items():
-        old = made.get(name)
-        made[name] = _over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return made
+def geographies_of(region: str) -> tuple[str, ...]:
+    """Return the geographies whose profiles ``region`` can call; a model uses the first one that it has."""
+    return next(found for beginning, found in _GEOGRAPHIES.items() if region.startswith(beginning))
 
 
 @dataclass(frozen=True)
@@ -203,11 +118,11 @@ class Catalog:
             try:
                 facts = file.facts(model)
                 caches = facts.get("cache", made.get("cache")) is not None
-                added = _prices(facts.pop("prices", []), caches=caches)
+                added = prices_of(facts.pop("prices", []), caches=caches)
             except ValueError as problem:
                 raise SettingInvalid(f"{where}: models.{model}.{problem}.") from None
             prices = [*made.get("prices", []), *added]
-            made = _over(made or {"id": model, "name": model}, facts) | {"prices": prices}
+            made = over(made or {"id": model, "name": model}, facts) | {"prices": prices}
         where, file = places[-1]
         try:
             return ModelCard.model_validate_json(json.dumps(made))
@@ -291,8 +206,7 @@ class Catalog:
             return model_id
         model = model_id.removeprefix(FOLLOWS_REGION)
         has = self.card(model).families if self.knows(model) else ()
-        reaches = next(found for beginning, found in _GEOGRAPHIES.items() if region.startswith(beginning))
-        return next((f"{geography}.{model}" for geography in reaches if geography in has), model)
+        return next((f"{geography}.{model}" for geography in geographies_of(region) if geography in has), model)
 
     def check(self, model_id: str, *, tools: bool, on: date | None = None, region: str = "") -> None:
         """Raise ``ModelRefused`` if the model cannot be an agent's, or its card contradicts itself.
@@ -345,28 +259,6 @@ models:
       - {{version: "mine-1", valid_from: 2026-01-31, input: 1000000, output: 5000000}}  # micro-dollars per 1M tokens"""
 
 
-def _prices(written: Any, *, caches: bool) -> list[Any]:
-    """Return a file's prices of one model, whole. Raises ``ValueError`` if they are not oldest first.
-
-    A price that names no class of the cache is that of a model that reports none: they cost as much as input. It is
-    refused where the model ``caches``, since writes cost more there.
-    """
-    if not isinstance(written, list) or not all(isinstance(one, dict) for one in written):
-        raise ValueError("prices: must be a list of prices")
-    days = [str(one.get("valid_from", "")) for one in written]
-    if days != sorted(set(days)):
-        raise ValueError("prices: each must be valid from a later day than the one before")
-    bare = [str(one.get("version")) for one in written if not any(name in one for name in _CACHE_CLASSES)]
-    if caches and bare:
-        raise ValueError(
-            f"prices: {', '.join(bare)}: the model caches prompts. Add what that costs: {', '.join(_CACHE_CLASSES)}"
-        )
-    return [
-        one if any(name in one for name in _CACHE_CLASSES) else dict.fromkeys(_CACHE_CLASSES, one.get("input")) | one
-        for one in written
-    ]
-
-
 @cache
 def _files(folder: Path) -> tuple[Path, ...]:
     return tuple(folder.glob("*.yaml"))
@@ -375,14 +267,6 @@ def _files(folder: Path) -> tuple[Path, ...]:
 @cache
 def _vendor(file: Path) -> CardFile:
     return read_cards(file)  # the platform's files do not change while a process lives
-
-
-def read_cards(file: Path) -> CardFile:
-    """Read a file of cards; the facts of its cards are not validated yet. Raises ``SettingInvalid``."""
-    try:
-        return CardFile.of(read_yaml(file))
-    except (OSError, ValueError) as problem:
-        raise SettingInvalid(f"{file}: {problem}.") from None
 
 
 def _similar(typed: str, known: list[str]) -> list[str]:

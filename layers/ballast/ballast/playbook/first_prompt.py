@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 PROVIDER_OVERHEAD_TOKENS = 1_024
 #: Text has about 4 bytes a token, JSON 3. Nothing that a prompt holds much of has fewer than this.
 LEAST_BYTES_A_TOKEN = 2
+#: No prompt of words and schemas has more bytes to a token than this, in any vocabulary.
+MOST_BYTES_A_TOKEN = 6
 #: Bedrock's limits of strict tools in a request, and of the fields in all of them that may be left out, and that have
 #: several forms (a value or null).
 MOST_STRICT_TOOLS, MOST_OPTIONAL_FIELDS, MOST_FORMS = 20, 24, 16
@@ -183,6 +185,21 @@ def reserved_price(price: Price, card: ModelCard, ttl: str | None) -> Price:
 def room_for(card: ModelCard, taken: Taken, *, bound: int) -> bool:
     """Say whether the thinking that is asked for, and an answer, surely fit the window beside a prompt of ``bound``."""
     return bound + taken.budget + LEAST_USEFUL_TOKENS <= card.context_window
+
+
+def least_tokens(playbook: Playbook) -> int:
+    """Return how many tokens the shortest first prompt of any intent surely has, with a useful answer.
+
+    That is what the agent says to each request: its instructions, the answer's schema, the tools.
+    """
+    agent, least = playbook.agent, []
+    for intent in agent.intents or [None]:
+        specs = [*(made.spec for made in playbook.offered(intent)), *playbook.own_specs(intent)]
+        said = utf8_size([agent.system_texts(intent), specs]) // MOST_BYTES_A_TOKEN
+        of_intent = agent.intents[intent].limits if intent else None  # not `limits_for`: it may be wrong, which is told
+        a_turn = (of_intent and of_intent.tokens_per_turn) or agent.limits.tokens_per_turn
+        least.append(said + min(LEAST_USEFUL_TOKENS, a_turn))
+    return min(least)
 
 
 def attempt_within(

@@ -26,7 +26,7 @@ from ballast.playbook.agent import AgentConfig, Teller, agent_file, raised, read
 from ballast.playbook.agents import agents_problems, hand_over_spec
 from ballast.playbook.declaration import Circuit, Effect, OnRollback
 from ballast.playbook.fallback import Fallback
-from ballast.playbook.first_prompt import ASK_REQUESTER, ASK_REQUESTER_SPEC, tool_config, why_not_strict
+from ballast.playbook.first_prompt import ASK_REQUESTER, ASK_REQUESTER_SPEC, least_tokens, tool_config, why_not_strict
 from ballast.playbook.sensitive import playbook_names
 from ballast.playbook.tool import Tool
 from ballast.validation import Untrusted, has_mark
@@ -266,7 +266,7 @@ def _load(folder: str | Path, check_models: bool, on: date | None, tell: Teller)
             modules: list[ModuleType] = []
             whole = [_imported(package, path / part, modules, say) for part in ("tools", "fallbacks")]
             tools, fallbacks = _collect(path, modules, say)
-            whole.append(_add_servers(path, tools, say))
+            whole.append(_add_servers(path, tools, agent, say))
             for problem in _problems(path, agent, tools, whole=all(whole)):
                 say(problem)
             made = Playbook(path, agent, dict(sorted(tools.items())), fallbacks, others) if agent is not None else None
@@ -304,7 +304,7 @@ def _collect(path: Path, modules: Sequence[ModuleType], tell: Teller) -> tuple[d
     return tools, fallbacks
 
 
-def _add_servers(path: Path, tools: dict[str, Tool], tell: Teller) -> bool:
+def _add_servers(path: Path, tools: dict[str, Tool], agent: AgentConfig | None, tell: Teller) -> bool:
     """Add the tools that the files of ``servers/`` declare; return whether all could be made."""
     folder, whole = path / "servers", True
     if not folder.is_dir():
@@ -320,7 +320,7 @@ def _add_servers(path: Path, tools: dict[str, Tool], tell: Teller) -> bool:
         if tools.setdefault(made.name, made) is not made:
             say(PlaybookInvalid(f"{folder}: two tools are named {made.name}. Rename one, or give it another `name:`."))
     if whole:
-        link(tools, say)
+        link(tools, say, None if agent is None else agent.moves.currency)
     return whole
 
 
@@ -373,11 +373,18 @@ def _model_problems(playbook: Playbook, file: Path, on: date | None) -> Iterator
     ``cheaper_model`` must save something. Service tiers and regional profiles are compared before each call, because
     not every model has all of them.
     """
-    agent, refused = playbook.agent, False
+    agent, refused, least = playbook.agent, False, least_tokens(playbook)
     for name, model in agent.models.items():
         try:
             playbook.check_model(model, on=on)
-            tool_config(playbook.all_specs, playbook.models.card(model))
+            card = playbook.models.card(model)
+            tool_config(playbook.all_specs, card)
+            if card.context_window < (needed := least + agent.inference.taken_by(card).budget):
+                raise ModelRefused(
+                    f"The model {model!r} ({card.name}) has a context_window of {card.context_window} tokens, and the "
+                    f"shortest prompt of this agent with an answer takes {needed} at least. Correct the card, name "
+                    "another model, or shorten the instructions and the tools."
+                )
         except ModelRefused as problem:
             refused = True
             yield PlaybookInvalid(f"{file}: {name}: {problem}")

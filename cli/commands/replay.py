@@ -1,0 +1,199 @@
+"""``ballast replay``: play recorded runs again through the deployed handlers, and compare every event."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from ballast.errors import InvalidInput
+from ballast.log.exported import ExportedRun, read
+from cli.commands.cost import moment, opened_at
+from cli.exits import Exit
+from cli.saved_runs import SavedRun, SavedRuns, state_folder
+from cli.screen import Screen
+from cli.trace.text import clean, cut_short
+from localcloud.replay.lane import Ending, Lane
+from localcloud.replay.many import Row, replayed, summary
+
+if TYPE_CHECKING:
+    from cli.deployed_stack import DeployedCloud
+
+#: Runs between two lines of progress, and the differences that are shown in full.
+_EVERY, _SHOWN = 50, 10
+#: A region in which a model's profile is the one that a record names.
+_REGIONS = {"us": "us-east-1", "apac": "ap-southeast-1", "jp": "ap-northeast-1", "au": "ap-southeast-2"}
+_REGION = "eu-west-1"
+
+
+def replay(typed: Namespace) -> int:
+    """Replay saved runs and exported files, and return the exit code. Raises ``InvalidInput``."""
+    saved_runs = SavedRuns(state_folder(os.environ))
+    if bool(typed.runs) == (typed.since is not None):
+        raise InvalidInput("Name runs, files or folders, or all runs since a time with --since. Not both.")
+    runs = _since(saved_runs, typed) if typed.since is not None else _named(saved_runs, typed.runs)
+    return _replayed(runs, typed, Screen(), typed.region)
+
+
+def replay_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
+    """Replay runs of a deployed stack, and return the exit code. Raises ``InvalidInput``."""
+    if bool(typed.runs) == (typed.since is not None):
+        raise InvalidInput("Name runs by their whole ids, or all runs since a time with --since. Not both.")
+    run_ids: Iterable[str] = typed.runs
+    if typed.since is not None:
+        run_ids = cloud.executions_since(moment(typed.since, datetime.now(UTC)))
+    return _replayed(_of_stack(cloud, run_ids, typed), typed, screen, cloud.session.region_name)
+
+
+def _named(saved_runs: SavedRuns, words: Iterable[str]) -> Iterator[ExportedRun]:
+    for word in words:
+        path = Path(word)
+        if path.exists() or path.suffix:
+            yield from read(path)
+        else:
+            yield _exported(saved_runs.find(word))
+
+
+def _since(saved_runs: SavedRuns, typed: Namespace) -> Iterator[ExportedRun]:
+    since = moment(typed.since, datetime.now(UTC))
+    for one in saved_runs.recent(100_000):
+        if opened_at(one.events) >= since:
+            yield _exported(one)
+
+
+def _exported(saved: SavedRun) -> ExportedRun:
+    if saved.corrupt:
+        seq, why = next(iter(saved.corrupt.items()))
+        raise InvalidInput(f"{saved.run_id}: {seq}: {why}. Only a whole log can be replayed.")
+    return ExportedRun(saved.run_id, saved.events.events, saved.title)
+
+
+def _of_stack(cloud: DeployedCloud, run_ids: Iterable[str], typed: Namespace) -> Iterator[ExportedRun]:
+    for run_id in run_ids:
+        events, corrupt = cloud.read_all(run_id)
+        if corrupt:
+            seq, why = next(iter(corrupt.items()))
+            print(f"{run_id}: {seq}: {why}. Only a whole log can be replayed.", file=sys.stderr)
+        elif events:
+            yield ExportedRun(run_id, events.events, typed.stack)
+        elif typed.since is None:
+            raise InvalidInput(f"{run_id}: the stack has no log of this run. Type the whole id.")
+
+
+def _replayed(runs: Iterator[ExportedRun], typed: Namespace, screen: Screen, region: str | None) -> int:
+    from localcloud.cloud import PLAYBOOK
+
+    first = next(runs, None)
+    if first is None:
+        raise InvalidInput("There is no run to replay. `ballast demo` makes one.")
+    folder = Path(typed.playbook) if typed.playbook else PLAYBOOK
+    lane = Lane.baseline(folder, region=region or region_of(first))
+    rows: list[Row] = []
+    started = perf_counter()
+    interrupted = False
+    try:
+        for row in replayed(lane, _and(first, runs), summary, workers=typed.workers):
+            rows.append(row)
+            _say(row, rows, typed, screen)
+    except KeyboardInterrupt:
+        interrupted = True
+    if typed.json:
+        print(json.dumps(_as_json(rows, perf_counter() - started, interrupted), indent=2))
+    else:
+        _sum_up(rows, perf_counter() - started, interrupted, screen)
+    return Exit.INTERRUPTED if interrupted else exit_of(rows)
+
+
+def _and(first: ExportedRun, rest: Iterator[ExportedRun]) -> Iterator[ExportedRun]:
+    yield first
+    yield from rest
+
+
+def region_of(run: ExportedRun) -> str:
+    """Return a region in which a playbook names the model that the run asked first."""
+    opened = next((event for event in run.events if event.name == "run.opened"), None)
+    model = str(opened.body.get("model", "")) if opened is not None else ""
+    return _REGIONS.get(model.partition(".")[0], _REGION)
+
+
+def exit_of(rows: Iterable[Row]) -> int:
+    """Return the exit code: whether all are the same, one is not, or one could not be replayed."""
+    endings = {row.ending for row in rows}
+    if Ending.DIFFERENT in endings:
+        return Exit.UNFIT
+    return Exit.NOT_COVERED if Ending.NOT_REPLAYED in endings else Exit.OK
+
+
+def _say(row: Row, rows: list[Row], typed: Namespace, screen: Screen) -> None:
+    if len(rows) % _EVERY == 0:
+        same = sum(one.ending is Ending.SAME for one in rows)
+        print(f"{len(rows)} runs replayed, {same} the same …", file=sys.stderr)
+    if typed.json:
+        return
+    unlike = [one for one in rows if one.ending is not Ending.SAME]
+    if row.ending is Ending.SAME:
+        if typed.verbose or len(typed.runs) == 1:
+            told = f", {row.put_in} put in" if row.put_in else ""
+            hidden = f", {row.unchecked} fields not checked: sealed" if row.unchecked else ""
+            screen.line(f"{row.run_id}: the same, {row.checked} events{told}{hidden}", "green")
+            for note in row.notes:
+                screen.line(f"  {clean(note, lines=False)}")
+    elif len(unlike) <= _SHOWN or typed.verbose:
+        _show(row, screen)
+
+
+def _show(row: Row, screen: Screen) -> None:
+    if row.difference is None:
+        screen.line(f"{row.run_id}: {row.ending}", "yellow")
+    else:
+        different = row.difference
+        screen.line(f"{row.run_id}: DIFFERENT at {different.seq} {different.field}".rstrip(), "red")
+        screen.line(f"  {clean(different.why, lines=False)}")
+        screen.line(f"  recorded  {_short(different.recorded)}")
+        screen.line(f"  replayed  {_short(different.made)}")
+    for note in row.notes:
+        screen.line(f"  {clean(note, lines=False)}")
+
+
+def _short(value: Any) -> str:
+    return cut_short(clean(json.dumps(value, ensure_ascii=False), lines=False), 100)
+
+
+def _sum_up(rows: list[Row], seconds: float, interrupted: bool, screen: Screen) -> None:
+    counts = Counter(row.ending for row in rows)
+    parts = [f"{counts[ending]} {ending}" for ending in Ending if counts[ending]]
+    unchecked = sum(row.unchecked for row in rows)
+    hidden = f" {unchecked} fields of sealed values were not checked." if unchecked else ""
+    stopped = " Interrupted: the rest was not replayed." if interrupted else ""
+    events = sum(row.checked + row.put_in for row in rows)
+    screen.line(f"{len(rows)} runs, {events} events in {seconds:.0f} s: {', '.join(parts) or 'none'}.{hidden}{stopped}")
+
+
+def _as_json(rows: list[Row], seconds: float, interrupted: bool) -> dict[str, Any]:
+    counts = Counter(str(row.ending) for row in rows)
+    return {"runs": [_row(row) for row in rows], "counts": dict(counts), "seconds": round(seconds, 3)} | (
+        {"interrupted": True} if interrupted else {}
+    )
+
+
+def _row(row: Row) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "run_id": row.run_id,
+        "source": row.source,
+        "ending": str(row.ending),
+        "events": row.events,
+        "checked": row.checked,
+        "put_in": row.put_in,
+        "unchecked": row.unchecked,
+        "notes": list(row.notes),
+    }
+    if row.difference is not None:
+        told["difference"] = vars(row.difference)
+    return told

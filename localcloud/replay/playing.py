@@ -1,0 +1,287 @@
+"""The log of the run that is played: its clock, and the comparison of each event as it is written.
+
+An event that a handler writes is compared at once, so a replay ends at the first difference. It also infers what left
+no event of its own: a process that died. There are three signs::
+
+    a key that the record lacks, and the record goes on            the process died before it wrote that
+    the recorded event names another invocation                    likewise: the next process wrote it
+    nothing is recorded that this invocation would have written    it died, or the execution was stopped
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from ballast.contracts.wire import canonical
+from ballast.errors import ProcessEnds
+from ballast.log.event import Event, order
+from ballast.log.keys import Key
+from ballast.log.run_log import RunLog, Unreadable
+from ballast.log.vouching import vouched_keys, vouching
+from ballast.run import Run
+from localcloud.clock import NOON
+from localcloud.replay.compare import OF_SEALED, cause_of, first_difference, has_sealed, with_readings
+from localcloud.replay.lane import Difference
+from localcloud.replay.recorded import RecordedRun, is_of_the_end, is_persons
+
+#: A process that dies at the same key again and again did not die: the key is the difference.
+_DEATHS = 3
+
+
+class Died(ProcessEnds):
+    """The process of a function is gone, as the record shows. ``error`` is how Lambda reports it."""
+
+    def __init__(self, error: str = "Lambda.Unknown") -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class Diverged(ProcessEnds):
+    """The replay has met a difference, and ends."""
+
+    def __init__(self, difference: Difference) -> None:
+        super().__init__(str(difference))
+        self.difference = difference
+
+
+class RecordEnds(ProcessEnds):
+    """The record ends here: the run was still open when it was exported."""
+
+
+class Playing:
+    """The state of one replay.
+
+    run       the events so far
+    now       the time
+    checked   keys that handlers wrote as they are recorded
+    put_in    keys that were put in as they are recorded
+    is_sealed whether a value of the record is masked
+    """
+
+    def __init__(self, recorded: RecordedRun) -> None:
+        self.recorded = recorded
+        self.run = Run([])
+        self.now: datetime = NOON
+        self.checked: list[str] = []
+        self.put_in: list[str] = []
+        self.unchecked: dict[str, str] = {}
+        self.notes: dict[str, None] = {}
+        #: Keys of events that a process wrote after it was given up, or after another one had answered.
+        self.late: set[str] = set()
+        self._deaths: Counter[str] = Counter()
+        self._unknown: dict[str, Difference] = {}
+        self._left = {event.seq: event for event in recorded.events}
+        self.is_sealed = has_sealed(iter(recorded.events))
+
+    # What is left of the record
+
+    def ahead(self, holds: Callable[[Event], bool]) -> Event | None:
+        """Return the first recorded event for which ``holds`` that was not written yet."""
+        return next((event for event in self._left.values() if holds(event)), None)
+
+    @property
+    def left(self) -> Sequence[Event]:
+        """The recorded events that were not written yet, in the order of the work."""
+        return tuple(self._left.values())
+
+    @property
+    def only_the_end_is_left(self) -> bool:
+        """Whether nothing but the run's ending is left of the record."""
+        late = ("escalation.announced", *self.late)
+        return all(is_of_the_end(one) or one.seq in late or one.name in late for one in self._left.values())
+
+    def note(self, text: str) -> None:
+        """Note something that was inferred."""
+        self.notes[text] = None
+
+    def die(self, seq: str, why: str, made: Any = None) -> ProcessEnds:
+        """Return the death of the process that is about to write ``seq``; a difference if it never gets further."""
+        self._deaths[seq] += 1
+        name = Key.of(seq).name
+        self._unknown.setdefault(seq, Difference(seq, "", None, made, f"{why}; decided by {cause_of(name)}"))
+        if self._deaths[seq] > _DEATHS or not self._left:
+            return Diverged(self.first_of(self._unknown[seq]))
+        self.note(f"a process died before {seq}")
+        return Died()
+
+    def first_of(self, difference: Difference) -> Difference:
+        """Return the first difference: if a key that the record lacks was to be written before, nobody died there."""
+        return next(iter(self._unknown.values()), difference)
+
+    # The clock
+
+    def clock(self) -> datetime:
+        """Return the time."""
+        return self.now
+
+    def wait_until(self, event: Event) -> None:
+        """Let it be the time at which ``event`` was written."""
+        self.now = datetime.fromisoformat(event.at)
+        for seq in sorted(self.late & self._left.keys()):
+            if self._left[seq].at <= event.at and seq != event.seq:
+                self.note(f"{seq} came late")
+                self.put(self._left[seq])
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(seconds=seconds)
+
+    # Events
+
+    def put(self, event: Event) -> Event:
+        """Put an event in as it is recorded: it came from outside."""
+        self._left.pop(event.seq, None)
+        if self.run.event(event.seq) is None:
+            self.run = self.run.with_event(event)
+            self.put_in.append(event.seq)
+            self.now = max(self.now, datetime.fromisoformat(event.at))
+        return event
+
+    def written(
+        self, run_id: str, seq: str, body: Mapping[str, Any], index: Mapping[str, str], covers: Sequence[Event] | None
+    ) -> Event:
+        """Take an event that a handler writes; return it, or the one that is there."""
+        there = self.run.event(seq) if self.run else None
+        if there is not None:
+            return there
+        made = json.loads(canonical(dict(body)))
+        recorded = self._left.get(seq)
+        if recorded is None:
+            self._check_the_end_of_the_call(seq, made)
+            raise self.die(seq, "the record has no such event", made)
+        if "invocation" in recorded.body and recorded.body["invocation"] != made.get("invocation"):
+            raise self.die(seq, f"the record says that the invocation {recorded.body['invocation']} wrote it", made)
+        made = self._inputs(recorded, with_readings(recorded.name, made, recorded.body))
+        event = Event(run_id=run_id, seq=seq, at=recorded.at, body=made).with_stored(dict(recorded.stored))
+        if covers is not None:
+            event = vouching(event, self._covered(recorded, covers), [])
+        if (skipped := self._skipped(recorded)) is not None:
+            raise Diverged(self.first_of(_missing(skipped)))
+        if (difference := first_difference(event, recorded)) is not None:
+            raise Diverged(self.first_of(difference))
+        del self._left[seq]
+        self.run = self.run.with_event(event)
+        self.checked.append(seq)
+        self.wait_until(recorded)
+        return event
+
+    def _check_the_end_of_the_call(self, seq: str, made: dict[str, Any]) -> None:
+        """Raise ``Diverged`` if the record has another end of the call that is about to begin or to end."""
+        key = Key.of(seq)
+        others = {"call.settled": "refused", "call.intended": "refused", "call.refused": "settled"}
+        if key.name in others and (end := self._left.get(f"{key.turn:04d}.call.{key.index}.{others[key.name]}")):
+            why = f"the replay wrote {seq} instead; decided by {cause_of(end.name)}"
+            raise Diverged(self.first_of(Difference(end.seq, "", end.shown, made, why)))
+
+    def _skipped(self, recorded: Event) -> Event | None:
+        """Return an event of the same call that comes before this one and was not written."""
+        if recorded.name.partition(".")[0] != "call":
+            return None
+        same = (one for one in self.left if one.name.startswith("call.") and one.index == recorded.index)
+        of_the_turn = (one for one in same if one.turn == recorded.turn and not is_persons(one))
+        return next((one for one in of_the_turn if order(one) < order(recorded)), None)
+
+    def _inputs(self, recorded: Event, made: dict[str, Any]) -> dict[str, Any]:
+        """Return the body with what cannot be computed from the record as it is recorded."""
+        if recorded.name == "run.opened":
+            made = self._as_made_of(recorded.body.get("made_of"), made)
+        if recorded.body.get("usage_disbelieved") and recorded.name == "model.responded":
+            told = ("usage_disbelieved", "cost_microusd", "cache_saved_microusd")
+            made = made | {name: recorded.body[name] for name in told if name in recorded.body}
+        if not self.is_sealed:
+            return made
+        for name in OF_SEALED.get(recorded.name, ()):
+            if name in made and name in recorded.body and made[name] != recorded.body[name]:
+                made = made | {name: recorded.body[name]}
+                self.unchecked[f"{recorded.seq} {name}"] = "sealed"
+        return made
+
+    def _as_made_of(self, recorded: Any, made: dict[str, Any]) -> dict[str, Any]:
+        """Return the opening as made of what ran then; note where that is something else now."""
+        now = made.pop("made_of", {})
+        if not isinstance(recorded, Mapping):
+            return made
+        apart = sorted(name for name in {*recorded, *now} if recorded.get(name) != now.get(name))
+        if apart:
+            self.note(f"the run was made with another version of: {', '.join(apart)}")
+        return made | {"made_of": recorded}
+
+    def _covered(self, recorded: Event, covers: Sequence[Event]) -> list[Event]:
+        """Return the events that the ending had read: what others wrote at that moment, it may have missed."""
+        known = set(vouched_keys(recorded))
+        apart = ("escalation.announced", "run.announced", "run.replied", "model.responded", "model.failed")
+        return [event for event in covers if event.seq in known or event.name not in apart]
+
+    def missing(self) -> Difference | None:
+        """Return the first event that the record has and nobody wrote; None if there is none."""
+        event = next(iter(self._left.values()), None)
+        return None if event is None else self.first_of(_missing(event))
+
+
+def _missing(event: Event) -> Difference:
+    why = f"the replay did not write it; decided by {cause_of(event.name)}"
+    return Difference(event.seq, "", event.shown, None, why)
+
+
+class ReplayedLog(RunLog):
+    """The log of whichever run is played. Every function of the machine has the same."""
+
+    def __init__(self) -> None:
+        """There is no table, and no bucket."""
+        self.playing: Playing
+        self._seal = self._signatures = None
+
+    @property
+    def _run(self) -> Run:
+        return self.playing.run
+
+    def write(
+        self,
+        run_id: str,
+        seq: str,
+        body: Mapping[str, Any],
+        *,
+        index: Mapping[str, str] | None = None,
+        covers: Sequence[Event] | None = None,
+    ) -> Event:
+        return self.playing.written(run_id, seq, body, index or {}, covers)
+
+    def read(self, run_id: str) -> Run:
+        return self._run
+
+    def follow(self, run_id: str, turn: int) -> Run:
+        return self._run
+
+    def read_turn(self, run_id: str, turn: int) -> Run:
+        return Run((*self._run.turn(0).events, *self._run.turn(turn).events))
+
+    def goes_on_after(self, run_id: str, turn: int) -> bool:
+        return any(number > turn for number in self._run.turns)
+
+    def has_ended(self, run_id: str) -> bool:
+        return self._run.has_ended
+
+    def read_keys(
+        self, keys: Sequence[tuple[str, str]], unreadable: list[Unreadable] | None = None
+    ) -> dict[tuple[str, str], Event]:
+        found = {key: self._run.event(key[1]) for key in keys}
+        return {key: event for key, event in found.items() if event is not None}
+
+    def read_all(self, run_id: str) -> tuple[Run, tuple[Unreadable, ...]]:
+        return self._run, ()
+
+    def unsigned(self, run_id: str) -> tuple[Event, ...]:
+        return ()
+
+    def disbelieve(self, event: Event) -> None:
+        """Nothing is forged here: what a record has was believed when it was written."""
+
+    def _learned(self, run_id: str, body: Any) -> frozenset[Any]:
+        return frozenset()
+
+    def masked(self, text: str, event: Any = None) -> str:
+        return text

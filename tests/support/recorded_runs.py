@@ -1,0 +1,122 @@
+"""Recorded runs to replay: the bundled scenarios and a few more, in one local cloud on virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ballast.contracts import RunRequest
+from ballast.playbook import load_playbook
+from ballast.run import Run
+from cli.local_stack import SMALL_STORE
+from localcloud.clock import VirtualClock
+from localcloud.cloud import PLAYBOOK, LocalCloud
+from localcloud.converse.script import ScriptModel
+from localcloud.converse.source import CallableModel, Reply
+from localcloud.project import seed_store
+from localcloud.replay.recorded import RecordedRun
+from localcloud.scenarios import find, names
+from tests.support.tables_in_memory import Tables
+
+_WAITS_S, _STUCK_S = 30, 400_000
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A run to record: its request, what the model says, what people answer.
+
+    begins_anew  in a store as it was at first; otherwise with what the run before has left, and has moved
+    """
+
+    name: str
+    request: RunRequest
+    model: ScriptModel
+    answers: Sequence[Mapping[str, Any]] = ()
+    begins_anew: bool = True
+
+
+def _more() -> Iterator[Wanted]:
+    """Runs that no scenario has: a provider that fails, an answer that is refused, an approval that nobody gives."""
+    order = {"call": [{"tool": "look_up_order", "arguments": {"order_id": "O-1004"}}]}
+    refund = {"order_id": "O-1004", "amount_usd": "480.00", "reason": "damaged"}
+    asked = {"request_id": "", "intent": "refund", "context": {"order_id": "O-1004"}, "text": "I want 480.00 USD back."}
+
+    def wanted(name: str, says: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any]] = ()) -> Wanted:
+        text = f"{asked['text']} ({name})"
+        request = RunRequest.model_validate(asked | {"request_id": name, "text": text})
+        return Wanted(name, request, ScriptModel.of(says, name), answers)
+
+    done, stopped = {"say": "That is done."}, {"say": "…", "stop": "content_filtered"}
+    approved = {"call": [{"tool": "refund_order", "arguments": refund}]}
+    yield wanted("throttled", [{"error": "ThrottlingException"}, order, {"error": "ServiceUnavailableException"}, done])
+    yield wanted("invents-a-number", [order, {"say": "You get 777.77 USD."}, done])
+    yield wanted("rejected", [order, approved, done], [{"by": "Lee", "approve": False, "comment": "Not yet."}])
+    # Its reason to ask names what the run before has moved.
+    moves = {"order_id": "O-1004", "amount_usd": "10.00", "reason": "damaged"}
+    yield wanted("moves", [order, {"call": [{"tool": "refund_order", "arguments": moves}]}, done])
+    yield replace(wanted("nobody-approves", [order, approved, done], [{}]), begins_anew=False)
+    invented = {"call": [{"tool": "look_up_order", "arguments": {"order_id": "O-1031"}}]}
+    yield wanted("invents-an-order", [invented, order, done])
+    yield wanted("says-nothing", [order, {"say": " "}, done])
+    cancelled = {"order_id": "O-1002", "amount_usd": "84.50", "reason": "cancelled"}
+    both = [
+        {"tool": "cancel_order", "arguments": {"order_id": "O-1002"}},
+        {"tool": "refund_order", "arguments": cancelled},
+    ]
+    gives_up = {"request_id": "gives-up", "intent": "cancel_order", "context": {"order_id": "O-1002"}}
+    gives_up |= {"text": "Please cancel order O-1002 and give me my 84.50 dollars back."}
+    says: list[Mapping[str, Any]] = [{"call": [{"tool": "look_up_order", "arguments": {"order_id": "O-1002"}}]}]
+    says += [{"call": both}, stopped]
+    yield Wanted("gives-up", RunRequest.model_validate(gives_up), ScriptModel.of(says, "gives-up"))
+    back = {
+        "kind": "hand_over",
+        "to": "agent",
+        "reason": "guidance",
+        "guidance": "Go on.",
+        "add_budget_microusd": 5_000,
+    }
+    yield wanted("guided", [order, stopped, done], [{"by": "Dana", "decision": back}])
+
+
+def _scenarios() -> Iterator[Wanted]:
+    for name in names():
+        scenario = find(name)
+        answers = [answer.model_dump(mode="json", exclude_none=True) for answer in scenario.people]
+        request = scenario.request.model_copy(update={"text": f"{scenario.request.text} ({name})"})
+        yield Wanted(name, request, ScriptModel.read(scenario.script), answers)
+
+
+def recorded_runs() -> list[RecordedRun]:
+    """Play all of them and return their logs, as everybody may see them."""
+    wanted = {one.request.text: one for one in (*_scenarios(), *_more())}
+
+    def reply(request: Mapping[str, Any], model_id: str) -> Reply:
+        return wanted[request["messages"][0]["content"][0]["text"]].model.reply(request, model_id)
+
+    clock = VirtualClock()
+    tables, runs = Tables(), list[RecordedRun]()
+    with LocalCloud(model=CallableModel(reply), clock=clock, dynamodb=tables) as cloud:
+        seed_store(cloud, load_playbook(PLAYBOOK), 1, SMALL_STORE, today=clock().date())
+        before = tables.kept(*tables.items)
+        for one in wanted.values():
+            if one.begins_anew:
+                tables.put_back(before)
+            runs.append(_recorded(cloud, clock, one))
+    return runs
+
+
+def _recorded(cloud: LocalCloud, clock: VirtualClock, wanted: Wanted) -> RecordedRun:
+    run_id, began, left = cloud.start(wanted.request), clock.monotonic(), list(wanted.answers)
+    while cloud.status(run_id) == "RUNNING" and clock.monotonic() - began < _STUCK_S:
+        clock.pause(_WAITS_S if left else 3_600)
+        waits = _waiting(cloud.events(run_id)) if left else []
+        if waits and (answer := left.pop(0)):
+            cloud.invoke("AnswerEscalationFunction", {"escalation_id": waits[0], **answer})
+    return RecordedRun.of(cloud.events(run_id), wanted.name)
+
+
+def _waiting(run: Run) -> list[str]:
+    asked = [one for one in run if one.name in ("escalation.opened", "call.approval_requested")]
+    answered = {one.body.get("escalation_id") for one in run if one.name.endswith("answered")}
+    return [one.body["escalation_id"] for one in asked if one.body["escalation_id"] not in answered]

@@ -1,0 +1,301 @@
+"""A recorded run replays with every digest; a mutation of a fold or rule is named by the first event that differs.
+
+The recorded runs are made here, by the handlers of today. ``python -m bench.replay`` replays a thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from ballast import run as run_module
+from ballast.contracts import Effects, Planner
+from ballast.log import vouching
+from ballast.playbook import OnRollback, Playbook
+from ballast.run import Run
+from ballast.values import dataclass
+from functions.agent import agent, ask, decision, prompt
+from functions.executor import approval, effect, executor
+from functions.lifecycle import admit, settle
+from functions.people import open as people_open
+from localcloud.cloud import PLAYBOOK
+from localcloud.moto_seams.replaced import replaced
+from localcloud.replay.lane import Lane
+from localcloud.replay.machine import Machine
+from localcloud.replay.recorded import RecordedRun
+from tests.support.recorded_runs import recorded_runs
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[str, RecordedRun]:
+    return {one.source: one for one in recorded_runs()}
+
+
+@pytest.fixture(scope="module")
+def machine(runs: dict[str, RecordedRun]) -> Iterator[Machine]:  # after the runs: it takes the place of the log
+    with Machine(Lane.baseline(PLAYBOOK)) as opened:
+        yield opened
+
+
+def test_every_recorded_run_comes_out_the_same(machine: Machine, runs: dict[str, RecordedRun]) -> None:
+    played = {name: machine.play(run) for name, run in runs.items()}
+
+    assert {name: (str(one.difference), one.notes) for name, one in played.items() if not one.is_same} == {}
+    for name, one in played.items():
+        assert one.checked + one.put_in == len(runs[name].events), name
+        assert [event.digest for event in one.events] == [event.digest for event in runs[name].events]
+
+
+def test_only_what_people_said_is_put_in(machine: Machine, runs: dict[str, RecordedRun]) -> None:
+    for name, run in runs.items():
+        machine.play(run)
+        assert {run.by_seq[seq].name for seq in machine.playing.put_in} <= {
+            "escalation.answered",
+            "call.approval_answered",
+            "call.approval_given",
+        }, name
+
+
+# Mutations: each removes or bends one fold or rule
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """``name`` of ``owner`` is replaced by what ``make`` makes of it; ``run`` then differs at ``seq``, in ``field``."""
+
+    what: str
+    owner: Any
+    name: str
+    make: Callable[[Any], Any]
+    run: str
+    seq: str
+    field: str = ""
+
+
+def more(field: str) -> Callable[[Any], Any]:
+    """Return what lets a function's result have one more in ``field``."""
+
+    def make(before: Any) -> Any:
+        def mutated(*args: Any, **named: Any) -> Any:
+            made = before(*args, **named)
+            if isinstance(made, BaseModel):
+                return made.model_copy(update={field: getattr(made, field) + 1})
+            return replace(made, **{field: getattr(made, field) + 1})
+
+        return mutated
+
+    return make
+
+
+def gives(value: Any) -> Callable[[Any], Any]:
+    """Return what lets a function give ``value``."""
+    return lambda before: lambda *args, **named: value
+
+
+def then(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return what changes a function's result."""
+    return lambda before: lambda *args, **named: change(before(*args, **named))
+
+
+def without(name: str) -> Callable[[Any], Any]:
+    """Return what takes a rule of that name out of the rules."""
+    return lambda rules: tuple(one for one in rules if one.__name__ != name)
+
+
+def prop(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return what changes the value of a property that is computed once."""
+    return lambda before: property(lambda self: change(before.__get__(self)))
+
+
+def _late(limits: Any) -> Any:
+    return limits.model_copy(update={"turns": limits.turns + 1})
+
+
+MUTATIONS = (
+    Mutation(
+        "limits as admitted", admit.Admission, "_limits", then(_late), "happy-path", "0000.run.opened", "limits.turns"
+    ),
+    Mutation("deadline", admit, "deadline", more("agent_until_ms"), "happy-path", "0000.run.opened", "agent_until_ms"),
+    Mutation(
+        "new messages",
+        prompt,
+        "new_messages",
+        then(lambda made: made * 2),
+        "happy-path",
+        "0001.model.requested",
+        "messages",
+    ),
+    Mutation(
+        "covered events", Run, "unseen", prop(lambda seen: seen[1:]), "happy-path", "0001.model.requested", "covers"
+    ),
+    Mutation(
+        "reservation",
+        prompt,
+        "attempt_within",
+        more("microusd"),
+        "happy-path",
+        "0001.model.requested",
+        "reserved_microusd",
+    ),
+    Mutation(
+        "bound of tokens",
+        prompt,
+        "_sent_bytes",
+        then(lambda size: size + 1),
+        "happy-path",
+        "0001.model.requested",
+        "sent_bytes",
+    ),
+    Mutation(
+        "digest of prompts",
+        prompt,
+        "prompt_digest",
+        gives("0" * 64),
+        "happy-path",
+        "0001.model.requested",
+        "prompt_sha256",
+    ),
+    Mutation(
+        "offered tools",
+        prompt,
+        "first_prompt",
+        then(lambda made: replace(made, tools=None)),
+        "happy-path",
+        "0001.model.requested",
+        "tools",
+    ),
+    Mutation(
+        "charge", agent, "charge_of", more("cost_microusd"), "happy-path", "0001.model.responded", "cost_microusd"
+    ),
+    Mutation(
+        "charge of a failure",
+        agent,
+        "charge_of_failure",
+        more("cost_microusd"),
+        "throttled",
+        "0001.model.failed",
+        "cost_microusd",
+    ),
+    Mutation("loop signals", agent, "loop_signals", gives(()), "loop", "0002.model.responded", "despair"),
+    Mutation(
+        "check of answers",
+        decision,
+        "check_answer",
+        then(lambda read: replace(read, complaints=())),
+        "invents-a-number",
+        "0002.model.responded",
+        "decision",
+    ),
+    Mutation("attempts at a turn", ask, "MAX_ATTEMPTS", lambda _: 1, "throttled", "0001.plan.decided"),
+    Mutation("successor", Run, "successor", gives(Planner.PERSON), "fallback", "0001.plan.decided", "decision.to"),
+    Mutation("grounding", executor, "RULES", without("grounded"), "invents-an-order", "0001.call.1.refused"),
+    Mutation("approval", executor, "RULES", without("approved"), "approval", "0002.call.1.approval_needed"),
+    Mutation("loops of calls", executor, "RULES", without("not_looping"), "loop", "0003.call.1.settled"),
+    Mutation(
+        "binding", approval, "arguments_sha256", gives("0" * 64), "approval", "0002.call.1.approval_needed", "binding"
+    ),
+    Mutation(
+        "reasons to ask",
+        approval,
+        "why_a_person_must_approve",
+        then(lambda why: [*why, "more"] if why else why),
+        "approval",
+        "0002.call.1.approval_needed",
+        "why",
+    ),
+    Mutation(
+        "sources of values", effect, "sources_of_values", gives({}), "happy-path", "0001.call.1.settled", "grounded"
+    ),
+    Mutation(
+        "undo before the effect", effect, "planned_undo", gives(None), "happy-path", "0002.call.1.intended", "undo"
+    ),
+    Mutation(
+        "undo of the effect",
+        effect,
+        "with_undo",
+        lambda _: lambda attempt, outcome: replace(outcome, undo_made=True),
+        "happy-path",
+        "0002.call.1.settled",
+        "undo",
+    ),
+    Mutation(
+        "policy of a rollback",
+        Playbook,
+        "on_rollback",
+        gives(OnRollback.KEEP),
+        "happy-path",
+        "0002.call.1.intended",
+        "on_rollback",
+    ),
+    Mutation("order of undos", Run, "to_undo", prop(lambda left: left[::-1]), "gives-up", "0004.plan.decided"),
+    Mutation(
+        "effects of the ending", run_module, "effects", gives(Effects.UNDONE), "happy-path", "9999.run.ended", "effects"
+    ),
+    Mutation(
+        "cost of the run",
+        Run,
+        "usage",
+        prop(lambda used: replace(used, spent_microusd=used.spent_microusd + 1)),
+        "happy-path",
+        "9999.run.ended",
+        "spent_microusd",
+    ),
+    Mutation(
+        "marks of the evidence", vouching, "mark_of", gives(b"0" * 32), "happy-path", "9999.run.ended", "evidence"
+    ),
+    Mutation(
+        "settled charge",
+        settle,
+        "charge",
+        then(lambda owed: owed - 1),
+        "happy-path",
+        "9999.run.settled",
+        "charged_microusd",
+    ),
+    Mutation("summary for people", Run, "summary", gives("?"), "escalation", "0005.escalation.opened", "summary"),
+    Mutation(
+        "id of an escalation",
+        people_open,
+        "escalation_id_of",
+        gives("esc-1"),
+        "escalation",
+        "0005.escalation.opened",
+        "escalation_id",
+    ),
+    Mutation(
+        "renewed time",
+        approval,
+        "renewed",
+        then(lambda until: until | {"agent_until_ms": 1}),
+        "nobody-approves",
+        "0002.call.1.approval_answered",
+        "agent_until_ms",
+    ),
+)
+#: Of the gate; the others are deep: FULL=1 plays them all.
+GATE = ("covered events", "charge", "grounding", "order of undos", "marks of the evidence")
+
+
+@pytest.mark.parametrize(
+    "mutation",
+    [pytest.param(one, id=one.what, marks=() if one.what in GATE else pytest.mark.deep) for one in MUTATIONS],
+)
+def test_a_mutation_is_named_by_the_first_event_that_differs(
+    machine: Machine, runs: dict[str, RecordedRun], mutation: Mutation
+) -> None:
+    before = vars(mutation.owner)[mutation.name]
+    with replaced(mutation.owner, mutation.name, mutation.make(before)):
+        played = machine.play(runs[mutation.run])
+
+    assert played.difference is not None
+    assert played.difference.seq == mutation.seq, str(played.difference)
+    assert played.difference.field.startswith(mutation.field), str(played.difference)
+    assert machine.play(runs[mutation.run]).is_same
+
+
+def test_there_are_at_least_twenty_mutations() -> None:
+    assert len({(id(one.owner), one.name, one.what) for one in MUTATIONS}) >= 20
