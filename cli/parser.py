@@ -104,7 +104,7 @@ def _eval(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--judge", metavar="SPEC", help="a model that is asked the rubrics of cases")
     sub.add_argument("--judge-price", metavar="IN:OUT", help="its price in US dollars per million tokens")
     sub.add_argument("--budget-usd", metavar="USD", help="start nothing that could cost more than this in total")
-    sub.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that play cases (default: 1)")
+    sub.add_argument("--workers", type=int, default=1, metavar="N", help="processes that play cases (default: 1)")
     sub.add_argument("--save", metavar="FILE", help="save the result, as a later --baseline")
     sub.add_argument("--baseline", metavar="FILE", help="compare with a saved result")
     gate = sub.add_argument_group("the gate (default: every sample must pass)")

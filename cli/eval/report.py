@@ -1,4 +1,4 @@
-"""What an eval shows: the table of cases and models, differences from a baseline, JUnit and JSON; and the gate."""
+"""The report of an eval: tables, differences from a baseline, JUnit and JSON; and the gate."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def processes_of(parent: int) -> list[int]:
 @pytest.mark.deep
 def test_two_processes_play_and_ctrl_c_leaves_a_result_and_no_process(home: Path, tmp_path: Path) -> None:
     saved = tmp_path / "b.json"
-    command = [sys.executable, "-m", "cli", "eval", str(FOLDER), "happy-path", "loop", "--jobs", "2"]
+    command = [sys.executable, "-m", "cli", "eval", str(FOLDER), "happy-path", "loop", "--workers", "2"]
     begun = subprocess.Popen(
         [*command, "--samples", "20", "--save", str(saved)],
         cwd=ROOT,
