@@ -14,8 +14,8 @@ def parser() -> argparse.ArgumentParser:
         argparse.ArgumentParser(prog="ballast"), help_texts.MAIN, f"{help_texts.FILES}\n{help_texts.EXIT_CODES}"
     )
     deployed = top.add_argument_group(
-        "a deployed stack, instead of a local cloud (run, trace, why, cost, verify, replay, eval, answer, escalations, "
-        "breaker, budget)"
+        "a deployed stack, instead of a local cloud (run, trace, why, cost, verify, replay, eval, answer, feedback, "
+        "escalations, breaker, budget)"
     )
     deployed.add_argument("--stack", metavar="NAME", help="the stack's name; uses your AWS credentials")
     deployed.add_argument("--region", metavar="REGION", help="its region (default: $AWS_REGION, or the profile's)")
@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     _trace(_explained(commands.add_parser("trace", help="show a saved run as a timeline"), help_texts.TRACE))
     _why(_explained(commands.add_parser("why", help="say why a run ended so, and what to type"), help_texts.WHY))
     _answer(_explained(commands.add_parser("answer", help="answer a run that waits for a person"), help_texts.ANSWER))
+    _feedback(_explained(commands.add_parser("feedback", help="say whether a run did right"), help_texts.FEEDBACK))
     _up(_explained(commands.add_parser("up", help="serve the whole stack on localhost"), help_texts.UP))
     _mcp(_explained(commands.add_parser("mcp", help="be a tool of another agent"), help_texts.MCP))
     _escalations(
@@ -255,6 +256,13 @@ def _answer(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--group", action="append", default=[], metavar="NAME", help="a group of whoever answers. May be repeated"
     )
+
+
+def _feedback(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("run", metavar="RUN", help="a run's id, or the start of it (with --stack: the whole id)")
+    sub.add_argument("verdict", choices=["right", "wrong"], help="whether it did right")
+    sub.add_argument("--note", metavar="TEXT", help="why, for whoever looks at it")
+    sub.add_argument("--by", metavar="NAME", help="who says so (default: your user name)")
 
 
 def _escalations(sub: argparse.ArgumentParser) -> None:
