@@ -34,11 +34,15 @@ class NoResponder:
         """Do nothing."""
 
 
+class NoAnswerLeft(InvalidInput):
+    """The run asks a person, and the scenario has no answer for that."""
+
+
 class ScriptedResponder:
     """Answers each escalation with the next of ``answers``: payloads without an escalation id.
 
     An answer with ``refused`` must be refused because of who gives it; the next one then answers the same escalation.
-    Raises ``InvalidInput`` for an escalation after the last answer, and for an answer that is not accepted.
+    Raises ``NoAnswerLeft`` for an escalation after the last answer, and ``InvalidInput`` for one that is not accepted.
 
     wrong  the answers that were accepted and should have been refused, one sentence each
     """
@@ -59,7 +63,7 @@ class ScriptedResponder:
         from localcloud.functions import FunctionError
 
         if not self._answers:
-            raise InvalidInput(
+            raise NoAnswerLeft(
                 f"The run asks for a person ({message['reason']}), and the scenario has no answer left. "
                 "Add one under `people:`."
             )
