@@ -29,6 +29,7 @@ from ballast.validation import fit_schema
 from ballast.validation.schema import schema_complaint
 from ballast.validation.words import normalize
 from localcloud.project import project_of
+from localcloud.scenarios.stored import Item, different
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -50,18 +51,6 @@ class Answer(Wire):
     arguments: dict[str, JsonValue] | None = None
     groups: tuple[Name, ...] = ()
     refused: bool = False
-
-
-class Item(Wire):
-    """An expected item of a table: these attributes must have these values.
-
-    table       the logical id in business.yaml
-    attributes  null: there must be no such item
-    """
-
-    table: str
-    key: dict[str, str]
-    attributes: Annotated[dict[str, JsonValue], Field(min_length=1)] | None
 
 
 def _by_name(effect: Any) -> Any:
@@ -322,7 +311,7 @@ def unmet(
     if expect.costs_at_most is not None and ended.money.charged_microusd > expect.costs_at_most * 1_000_000:
         wrong.append(f"cost: expected at most ${expect.costs_at_most}, was ${dollars(ended.money.charged_microusd)}")
     for item in expect.store:
-        wrong += _different(item, read_item(item.table, item.key))
+        wrong += different(item, read_item(item.table, item.key))
     if expect.unlike is not None and _same_ending(expect.unlike, ended):
         wrong.append(
             f"unlike: it ended in the same way again ({', '.join(expect.unlike.model_dump(exclude_none=True))})"
@@ -424,48 +413,3 @@ def _has(call: Call, arguments: dict[str, JsonValue]) -> bool:
 def _said(tool: str, arguments: Any, undone: bool) -> str:
     inside = ", ".join(f"{name}={value!r}" for name, value in arguments.items()) if isinstance(arguments, dict) else ""
     return f"{tool}({inside}){' (undone)' if undone else ''}"
-
-
-def _different(item: Item, found: dict[str, Any] | None) -> list[str]:
-    where = f"{item.table} {', '.join(item.key.values())}"
-    if item.attributes is None:
-        return [] if found is None else [f"{where}: expected no such item"]
-    if found is None:
-        return [f"{where}: is not there"]
-    return [
-        f"{where}: {name} expected {wanted!r}, was {_as_written(found.get(name))!r}"
-        for name, wanted in item.attributes.items()
-        if not _is(wanted, found.get(name))
-    ]
-
-
-def _is(wanted: JsonValue, found: Any) -> bool:
-    """Say whether an item's value, as ``ballast.table`` reads it, is the expected one.
-
-    A set of DynamoDB is read as a tuple and has no order: it is compared with a list without order.
-    """
-    if isinstance(wanted, bool) or isinstance(found, bool):
-        return wanted is found
-    if isinstance(wanted, float):
-        return isinstance(found, int | Decimal) and Decimal(str(wanted)) == found
-    if isinstance(wanted, dict):
-        same = isinstance(found, dict) and wanted.keys() == found.keys()
-        return same and all(_is(value, found[name]) for name, value in wanted.items())
-    if isinstance(wanted, list):
-        if not isinstance(found, list | tuple) or len(wanted) != len(found):
-            return False
-        if isinstance(found, tuple):
-            return all(any(_is(one, other) for one in wanted) for other in found)
-        return all(_is(one, other) for one, other in zip(wanted, found, strict=True))
-    return bool(wanted == found)
-
-
-def _as_written(found: Any) -> Any:
-    """Return a value as a scenario would have it: a set is a sorted list, a number a number."""
-    if isinstance(found, tuple):
-        return sorted(map(_as_written, found))
-    if isinstance(found, list):
-        return [_as_written(one) for one in found]
-    if isinstance(found, dict):
-        return {name: _as_written(value) for name, value in found.items()}
-    return float(found) if isinstance(found, Decimal) else found
