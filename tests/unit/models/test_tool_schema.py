@@ -232,7 +232,7 @@ def two(name: str) -> dict[str, Any]:
     ("schema", "says"),
     [
         (doubled(13), r"have \d+ bytes of schema"),
-        (doubled(40), "bytes of schema"),
+        (doubled(20), "bytes of schema"),
         (doubled(400), "more than 48 levels"),
         (doubled(2, "d" * 40_000), "have 2000.. bytes|have 320... bytes"),
         ({"type": "object", "properties": {"a": {"type": "string", "description": "d" * MOST_BYTES}}}, "bytes"),
