@@ -272,7 +272,7 @@ def charge_by_card(lane: Lane, reply: ModelResponded) -> int:
 def rates(price: DatedPrice, model: str, card: ModelCard) -> list[Fraction]:
     """Return the rates of the five classes for the profile in ``model``, of a short prompt."""
     family = "in-region" if model == card.id else model.removesuffix(f".{card.id}")
-    made = price.regions[family]  # type: ignore[index]
+    made = price.regions[family]
     if family == "in-region":
         made = price.regions.get(REGION, made)
     if isinstance(made, int):

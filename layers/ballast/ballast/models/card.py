@@ -15,7 +15,7 @@ from ballast.contracts.wire import Wire
 from ballast.money.prices import CLASSES, ModelPrice, Price, highest
 
 #: A region's name, which no family has.
-AWS_REGION = r"^[a-z]{2}(-[a-z]+){1,2}-[0-9]{1,2}$"
+AWS_REGION = r"^[a-z]{2,4}(-[a-z]+){1,2}-[0-9]{1,2}$"
 IN_REGION = "in-region"
 #: Where a model runs: in the region that is called (``in-region``), or by the inference profile of a geography.
 RegionFamily = Literal["in-region", "us", "us-gov", "eu", "apac", "jp", "au", "in", "ca", "sa", "global"]
@@ -25,8 +25,14 @@ Region = Annotated[str, Field(pattern=AWS_REGION)]
 Percent = Annotated[int, Field(ge=1, le=1_000)]
 Day = Annotated[date, Field(strict=False)]
 Count = Annotated[int, Field(ge=1)]
+#: More than any model has: a figure above it is a slip, and money would be reserved by it.
+Window = Annotated[int, Field(ge=1, le=100_000_000)]
 #: What a model may refuse while it thinks.
 Forbidden = Literal["temperature", "top_p", "forced_tool_choice", "prefill", "max_tokens"]
+
+
+#: Repetitions of a group, above which it counts as a loop without an end.
+_MOST_REPEATED = 8
 
 
 def _compiles(pattern: str) -> str:
@@ -34,7 +40,33 @@ def _compiles(pattern: str) -> str:
         re.compile(pattern)
     except re.error as problem:
         raise ValueError(f"is not a regular expression: {problem}") from None
+    if _backtracks(re._parser.parse(pattern), in_loop=False):  # type: ignore[attr-defined]  # undocumented, and stable
+        raise ValueError(
+            "repeats a part that has repetitions or alternatives of its own: a text could take it hours; write it flat"
+        )
     return pattern
+
+
+def _backtracks(parsed: Any, *, in_loop: bool) -> bool:
+    """Return whether a loop without an end has something inside that can match a text in several ways."""
+    for kind, value in parsed:
+        name, loops, inside = str(kind), in_loop, []
+        if name in ("MAX_REPEAT", "MIN_REPEAT"):
+            least, most, body = value
+            if in_loop and least != most:
+                return True
+            loops, inside = in_loop or most > _MOST_REPEATED, [body]
+        elif name == "BRANCH":
+            if in_loop:
+                return True
+            inside = value[1]
+        elif name == "SUBPATTERN":
+            inside = [value[-1]]
+        elif name in ("ASSERT", "ASSERT_NOT"):
+            inside = [value[1]]
+        if any(_backtracks(one, in_loop=loops) for one in inside):
+            return True
+    return False
 
 
 #: As long as ``inference.effort`` may be.
@@ -327,8 +359,8 @@ class ModelCard(_Part):
     result_json: bool = True
     images: Images | None = None
     documents: Documents | None = None
-    context_window: Count
-    max_output: Count
+    context_window: Window
+    max_output: Window
     max_tokens_over_window: bool = False
     consecutive_turns: bool = False
     tool_changes: bool = False

@@ -112,6 +112,13 @@ class Catalog:
         if not places:
             raise ModelRefused(self._unknown(base, model_id))
         made: dict[str, Any] = {}
+        profile = _PROFILE.match(base)
+        if profile is not None and self._places(base[profile.end() :]):
+            model = base[profile.end() :]
+            raise SettingInvalid(
+                f"{self.where}: models.{base}: is the id of an inference profile. Write its facts under {model}; what "
+                f"it costs there is `regions: {{{profile[1]}: …}}` of a price."
+            )
         for where, file in places:
             model = file.ids[base]
             try:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ballast.contracts.attachment import MOST_FILE_BYTES, MOST_FILES
 from ballast.models.card import AWS_REGION, IN_REGION, Asked, Cache, Dialect, Media, ModelCard, Thinking
+from ballast.money import Price
 
 #: Forms of the ids of calls that Ballast sends back, the usual one first; a model must take one of them.
 _OUR_IDS = (("t0001c1", "t9999c50"), ("t0001c001", "t9999c050"))
@@ -59,6 +60,12 @@ def _sizes(card: ModelCard) -> Iterator[str]:
         if size > window:
             yield f"{name}: is {size}, above context_window, which is {window}"
     for price in card.prices:
+        own = {"": price} | {f"regions.{name}: ": one for name, one in price.regions.items()}
+        own |= {f"tiers.{name.value}: ": one for name, one in price.tiers.items()}
+        for where, rates in own.items():
+            for name in ("input", "output"):
+                if isinstance(rates, Price) and getattr(rates, name) == 0:
+                    yield f"prices: {price.version}: {where}{name}: is 0, so no limit would bound a run"
         dearer = [name for name, made in price.regions.items() if re.match(AWS_REGION, name)]
         if dearer and IN_REGION not in price.regions:
             yield (
