@@ -243,7 +243,7 @@ class Catalog:
             fact = "on_demand: true" if family == IN_REGION else "profiles:"
             raise ModelRefused(
                 f"The model {base!r} has no {missing or _FAMILY.get(family, family)}. It has: {', '.join(ids)}. "
-                f"If Bedrock serves it in this form by now, say so for it in {OWN_FILE}: `{fact}`."
+                f"If it is served in this form by now, say so for it in {OWN_FILE}: `{fact}`."
             )
         if tools and not card.tools:
             raise ModelRefused(
