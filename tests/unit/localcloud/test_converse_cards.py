@@ -4,6 +4,7 @@ import base64
 import copy
 import re
 from datetime import date
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from ballast.models.card import ModelCard
 from ballast.models.card_file import CardFile
 from ballast.models.catalog import Catalog
 from ballast.money.prices import CLASSES
+from ballast.playbook.inference import Inference
 from localcloud.converse import ModelError, Reply, Strict
 from localcloud.converse.asked import Asked
 from localcloud.converse.cache_rules import CACHE_RULES
@@ -97,6 +99,13 @@ def _one(name: str, **schema: Any) -> dict[str, Any]:
 
 
 _STRICT = {"strict": True, "inputSchema": {"json": _one("b", type="string")}}
+
+
+def _off(form: str, effort: str) -> Change:
+    """Turn thinking off in that form, beside a level of effort, for a model that takes no temperature."""
+    fields = {"thinking": {"type": form}, "output_config": {"effort": effort}}
+    return both(put(fields, "additionalModelRequestFields"), drop("inferenceConfig", "temperature"))
+
 
 #: By rule: the model (or the facts of a card), a change that it refuses, and the message.
 REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
@@ -401,6 +410,22 @@ REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
         '"output_config.effort" to control thinking behavior.',
     ),
     (
+        "form of thinking",
+        "us.anthropic.claude-fable-5",
+        both(thinks(type="disabled"), drop("inferenceConfig", "temperature")),
+        f'{_SAID}"thinking.type.disabled" is not supported for this model.',
+    ),
+    ("form of thinking", "us.anthropic.claude-sonnet-5-5", _off("disabled", "low"), '"thinking.type.disabled" is not'),
+    ("form of thinking", "us.anthropic.claude-opus-5", _off("between_tools", "low"), "Input tag 'between_tools' found"),
+    (
+        "effort without thinking",
+        "us.anthropic.claude-opus-5",
+        _off("disabled", "xhigh"),
+        f"{_SAID}output_config.effort",
+    ),
+    ("effort without thinking", "us.anthropic.claude-haiku-5-5", _off("disabled", "max"), "max is not supported while"),
+    ("effort without thinking", "us.anthropic.claude-sonnet-5-5", _off("between_tools", "max"), "max is not supported"),
+    (
         "budget of thinking",
         HAIKU,
         both(_COOL, thinks(type="enabled", budget_tokens=1023)),
@@ -695,6 +720,38 @@ def _forms(card: ModelCard) -> list[dict[str, Any]]:
     forms = [one.given(budget=2_000) for one in (thinks.budget, thinks.adaptive, thinks.off) if one is not None]
     forms += [thinks.effort.given(effort=level) for level in thinks.effort.levels] if thinks.effort else []
     return [one.additional_fields for one in forms]
+
+
+_SETTINGS = ("temperature and top_p", "form of thinking", "effort without thinking", "budget of thinking")
+_ASKED_BY_SETTINGS = [
+    rule for rule in (*CARD_RULES, *FIELD_RULES) if rule.name in (*_SETTINGS, "while it thinks") or rule in FIELD_RULES
+]
+
+
+@pytest.mark.parametrize("card", [one for one in Catalog().cards() if one.converse_api], ids=lambda one: one.id)
+def test_each_pair_of_settings_makes_a_request_that_the_model_takes(card: ModelCard) -> None:
+    levels = [None, "nonsense", *(card.thinking.effort.levels if card.thinking and card.thinking.effort else ())]
+    thinkings: tuple[Any, ...] = (None, False, "adaptive", 2_000)
+
+    for thinking, effort, top_p in product(thinkings, levels, (None, "0.5")):
+        inference = Inference.model_validate({"thinking": thinking, "effort": effort, "top_p": top_p}, strict=False)
+        taken = inference.taken_by(card)
+        sampling = {"temperature": taken.temperature, "topP": taken.top_p}
+        request = {
+            "messages": [{"role": "user", "content": [{"text": "Hello."}]}],
+            "inferenceConfig": {"maxTokens": 1_000 + taken.thinking_tokens}
+            | {name: float(value) for name, value in sampling.items() if value is not None},
+            "additionalModelRequestFields": dict(taken.additional_fields),
+            "outputConfig": dict(taken.output_config),
+        }
+        asked = Asked(request, card.id, card)
+
+        assert [said for rule in _ASKED_BY_SETTINGS for said in rule.check(asked)] == [], (thinking, effort)
+        if thinking is False and "thinking" not in taken.refused:
+            assert taken.thinking_tokens == 0, effort
+            assert not asked.thinking, effort
+        if effort is not None and "effort" not in taken.refused:
+            assert f"'{effort}'" in str((taken.additional_fields, taken.output_config)), thinking
 
 
 def test_the_fields_that_shipped_cards_send_are_known() -> None:

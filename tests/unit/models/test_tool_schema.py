@@ -169,7 +169,7 @@ def test_one_of_several_forms_is_any_of_them() -> None:
     assert made["properties"] == {"a": {"anyOf": [{"type": "null"}]}}
 
 
-@pytest.mark.parametrize("pattern", [r"^(?=.*a)b$", r"\bword\b", r"(a)\1", "(?i)a"])
+@pytest.mark.parametrize("pattern", [r"^(?=.*a)b$", r"\bword\b", r"(a)\1", "(?i)a", r"^\p{L}+$", "^a+?$", r"\x41"])
 def test_a_pattern_that_no_grammar_has_is_left_out(pattern: str) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}}
 
@@ -251,3 +251,28 @@ def test_what_the_dialect_leaves_out_does_not_count() -> None:
     assert len(json.dumps(in_dialect(doubled(2, "d" * 40_000), short))) < 1_000
     assert in_dialect(doubled(40), WHOLE)["$defs"]
     assert in_dialect(doubled(6), NOVA)
+
+
+@pytest.mark.parametrize(
+    ("value", "items"),
+    [
+        (
+            {"prefixItems": [{"type": "string"}, {"type": "integer"}]},
+            {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+        ),
+        ({"prefixItems": [{"type": "string"}, {"type": "string"}]}, {"type": "string"}),
+        (
+            {"prefixItems": [{"type": "string"}], "items": {"type": "null"}},
+            {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        ),
+    ],
+)
+def test_a_tuple_is_held_to_the_forms_of_its_values(value: dict[str, Any], items: dict[str, Any]) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "array", **value}}}
+
+    assert strict_form(schema, Dialect())["properties"]["a"] == {"type": "array", "items": items}
+
+
+def test_a_list_of_anything_cannot_be_held() -> None:
+    with pytest.raises(NotStrict, match="a list of values of any kind"):
+        strict_form({"type": "object", "properties": {"a": {"type": "array"}}}, Dialect())

@@ -39,8 +39,9 @@ class NotStrict(ValueError):
 
 #: Bytes of a schema in a model's dialect, and schemas inside each other: every prompt carries them.
 MOST_BYTES, MOST_LEVELS = 131_072, 48
-#: A pattern that a grammar does not express: lookaround, groups with options, back references, word boundaries.
-_NO_GRAMMAR = re.compile(r"\(\?|\\[bB1-9]")
+#: A pattern that a grammar may not express: lookaround, groups with options, lazy repetitions, and all escapes but
+#: those of classes, white space and signs: back references, word boundaries, properties (``\\p{L}``).
+_NO_GRAMMAR = re.compile(r"\(\?|[*+?}][?+]|\\[^dDwWsSnrtfv\W]|\\_")
 #: One of these says what a value can be.
 _SAYS_WHAT = ("$ref", "anyOf", "const", "enum", "type")
 
@@ -152,6 +153,7 @@ def _held(schema: Any, keys: frozenset[str]) -> dict[str, Any]:
         raise NotStrict("take a value of any kind")
     kept = {"anyOf": schema["oneOf"]} if "oneOf" in schema else {}
     kept |= {key: value for key, value in schema.items() if key in keys}
+    kept |= _items(schema) if "items" in keys else {}
     if kept.get("minItems", 0) > 1:
         del kept["minItems"]
     if any(isinstance(one, dict | list) for one in kept.get("enum", ())):
@@ -166,6 +168,19 @@ def _held(schema: Any, keys: frozenset[str]) -> dict[str, Any]:
     if closed not in (False, None) or (closed is None and "properties" not in schema):
         raise NotStrict("take fields of any name")
     return {**made, "additionalProperties": False}
+
+
+def _items(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``items`` of a list whose first ones have schemas of their own: each may be any of them."""
+    kinds = schema.get("type")
+    if "array" not in (kinds if isinstance(kinds, list) else [kinds]):
+        return {}
+    first, rest = schema.get("prefixItems") or [], schema.get("items")
+    forms = [*first, *([] if rest in (None, False) else [rest])]
+    if not forms:
+        raise NotStrict("take a list of values of any kind")
+    forms = [one for at, one in enumerate(forms) if one not in forms[:at]]
+    return {"items": forms[0] if len(forms) == 1 else {"anyOf": forms}}
 
 
 def _refuse_cycles(definitions: Mapping[str, Any]) -> None:
