@@ -16,7 +16,7 @@ from typing import Any
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import canonical, sha256
 from ballast.folds.append_only import PersistentList
-from ballast.folds.conversation import Prompt, asked_with, in_full, said
+from ballast.folds.conversation import Prompt, in_full, said
 from ballast.log.events import ModelRequested, ModelResponded, SentAs
 from ballast.models.card import ModelCard
 from ballast.playbook.agent import AgentConfig
@@ -133,19 +133,6 @@ def earlier_bytes(run: Run, requested: ModelRequested) -> int:
         return before + messages_bytes(shaped_turn(run, asked, responded, requested))
 
     return run.along(requested.after, _form_key("bytes", requested), 0, answered)
-
-
-def earlier_messages(run: Run, requested: ModelRequested) -> list[dict[str, Any]]:
-    """Return the messages before those of ``requested`` as its model gets them, still as JSON."""
-    turns: list[dict[str, Any]] = []
-    after = requested.after
-    while after is not None:
-        responded = run.at(after).fact
-        assert isinstance(responded, ModelResponded)
-        asked = asked_with(run, responded)
-        turns = [*shaped_turn(run, asked, responded, requested), *turns]
-        after = asked.after
-    return turns
 
 
 def shaped_turn(
