@@ -84,7 +84,7 @@ def compose(
 ) -> ModelRequested | ExitReason:
     """Return what is recorded before the call, or the limit that forbids it.
 
-    ``stands_in``: the model is not the usual one, so it is not asked for what hardly fits its window: raises ``TooSmall``.
+    ``stands_in``: the model is not the usual one. Raises ``TooSmall`` for what hardly fits its window.
     ``priced`` and ``card`` are those of the model that is asked. ``shown`` masks the sensitive values of an event's
     body. Raises ``ModelRefused`` if the model has no price for the playbook's tier.
     """
@@ -252,7 +252,7 @@ def _exact_tokens(asked: ModelRequested, last: ModelResponded, delta: ModelReque
 
     That is where another model counted them, or where its card has changed: each earlier message is sent otherwise.
     """
-    if last.model != delta.model or not _believed(asked, last) or not shaped_alike(asked.sent_as, delta.sent_as):
+    if asked.model != delta.model or not _believed(asked, last) or not shaped_alike(asked.sent_as, delta.sent_as):
         return None
     return last.tokens
 

@@ -112,7 +112,7 @@ def likely_tokens_of(one: Kept, card: ModelCard) -> int:
     """Return about how many tokens a file is; one without a bound may fill the model's window."""
     most = tokens_of(one, card)
     if one.kind != "image":
-        return most if not one.bounded else _FRAME_TOKENS + estimated_tokens(most)
+        return most if not one.bounded else min(most, _FRAME_TOKENS + estimated_tokens(one.most_text or 0))
     patches = -(-(one.width or 1) // _USUAL_PATCH_PIXELS) * -(-(one.height or 1) // _USUAL_PATCH_PIXELS)
     return min(most, _FRAME_TOKENS + max(patches, _LEAST_USUAL_TOKENS))
 
