@@ -122,6 +122,8 @@ class Agent:
             except ModelFailure as raised:
                 failure = replace(raised, detail=self.log.cut(task.run_id, raised.detail, most=_DETAIL_CHARS))
                 run = self._failed(run, requested, failure, self._ms_since(started))
+                if failure.of_model:
+                    continue  # it is passed over for the rest of the turn, as the log says
                 if not failure.again:
                     return self._hand_over(run, task, GiveUp(failure.reason, note=failure.detail))
                 self._wait(run, task, chosen, failure, passed_over, remaining_ms)

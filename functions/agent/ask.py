@@ -9,11 +9,15 @@
     the playbook's model (or the one that the spend breaker allows) ──fails──▶ again, after a pause ──fails──▶
     second_model ──fails──▶ again, after a pause ──fails──▶ GiveUp
 
-A model is skipped while its circuit is open, or if too little time is left to wait for it.
+A model is skipped while its circuit is open, if too little time is left to wait for it, or if it has refused the
+request in this turn: it is gone, closed, or takes no such request. A model that stands in for the usual one is also
+skipped where the run does not fit it: its window, or a limit of which its bound would use more.
 """
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import field
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -21,6 +25,7 @@ from typing import Any
 from ballast.attachments.prompt import kept_in, why_not_taken
 from ballast.breaker_reader import Breakers
 from ballast.contracts import ExitReason, HandOver, Limits, Planner
+from ballast.contracts.decision import LIMITS
 from ballast.contracts.limits import HistoryUsed
 from ballast.errors import ModelRefused
 from ballast.folds.loops import Loops, Rung
@@ -40,12 +45,14 @@ from ballast.playbook.agents import limits_now
 from ballast.run import Run
 from ballast.values import dataclass
 from functions.agent.loops import detected_loops
-from functions.agent.prompt import compose
+from functions.agent.prompt import TooSmall, compose
 
 #: Attempts at one turn, by all models together, each with its own reservation.
 MAX_ATTEMPTS = 4
 #: Longest wait inside this Lambda for a provider that sent ``Retry-After``.
 MAX_PAUSE_S = 20
+#: Failures after which another attempt at the same model says the same.
+_REFUSED = (ExitReason.MODEL_REFUSED, ExitReason.MODEL_CONTEXT_WINDOW_EXCEEDED)
 #: A model call needs at least this long.
 LEAST_CALL_S = 1
 
@@ -65,6 +72,13 @@ class GiveUp:
     reason: ExitReason
     note: str | None = None
     breaker: BreakerHeld | None = None
+
+
+@dataclass(frozen=True)
+class _Unusable:
+    """The model that stands in for the usual one cannot be asked. ``why``: in words."""
+
+    why: str
 
 
 @dataclass(frozen=True)
@@ -95,9 +109,14 @@ class AttemptChoice:
             model = allowed_model(current, self.playbook, usual, now.date())
             if isinstance(model, ExitReason):
                 return GiveUp(model, breaker=breaker_held(current, now))
-            if model != usual and self._blind_to(run, model):
-                model = usual
-            return self._afford(run, turn, attempts, model, passed_over, loops, saving=model != usual)
+            if model != usual:
+                saving = self._afford(run, turn, attempts, model, passed_over, loops, usual=usual)
+                if not isinstance(saving, _Unusable):
+                    return saving
+                passed_over = {**passed_over, model: saving.why}
+            chosen = self._afford(run, turn, attempts, usual, passed_over, loops, usual=usual)
+            assert not isinstance(chosen, _Unusable)  # only a stand-in is
+            return chosen
         except ModelRefused as refused:
             return GiveUp(ExitReason.MODEL_REFUSED, note=str(refused))
 
@@ -126,36 +145,92 @@ class AttemptChoice:
         passed_over: Mapping[str, str],
         loops: Loops,
         *,
-        saving: bool,
-    ) -> NextAttempt | GiveUp:
+        usual: str,
+    ) -> "NextAttempt | GiveUp | _Unusable":
+        """Return the next attempt at ``model`` or its second one; ``_Unusable`` if ``usual`` must be asked instead.
+
+        A model that cannot be asked is passed over: it cannot be sent the files, it has refused in this turn, or it
+        stands in and the run does not fit it.
+        """
         on = self.clock().date()
-        models = candidates(model, self.playbook, saving=saving, on=on)
-        blind = {one: why for one in models if (why := self._blind_to(run, one))}
-        if len(blind) == len(models):
-            return GiveUp(ExitReason.MODEL_REFUSED, note="; ".join(blind.values()))
-        passed_over = {**passed_over, **blind}
-        models = tuple(one for one in models if one not in blind)
-        chosen = next_model(models, attempts, passed_over)
-        if chosen is None:
-            notes = [*passed_over.values(), *filter(None, [attempts.error])]
-            reason = attempts.reason or ExitReason.MODEL_UNAVAILABLE
-            return GiveUp(reason, note="; ".join(notes) if notes else None)
-        self.playbook.check_model(chosen)
-        requested = compose(
-            run,
-            turn,
-            attempt=attempts.number + 1,
-            priced=self.playbook.models.price(chosen, on=on),
-            card=self.playbook.models.card(chosen),
-            playbook=self.playbook,
-            loops=loops,
-            shown=partial(self.shown, run.run_id),
-        )
-        if isinstance(requested, ExitReason):
-            return GiveUp(requested)
-        if passed_over:
-            requested = requested.model_copy(update={"passed_over": dict(passed_over)})
-        return NextAttempt(requested, tuple(one for one in models if one not in passed_over))
+        unusable: dict[str, str] = {}
+        refused = False
+
+        def composed(one: str) -> ModelRequested | GiveUp:
+            """Return the attempt, or the limit that forbids it; of a model that stands in, in words."""
+            self.playbook.check_model(one)
+            made = compose(
+                run,
+                turn,
+                attempt=attempts.number + 1,
+                priced=self.playbook.models.price(one, on=on),
+                card=self.playbook.models.card(one),
+                playbook=self.playbook,
+                loops=loops,
+                shown=partial(self.shown, run.run_id),
+                stands_in=one != usual,
+            )
+            if isinstance(made, ModelRequested):
+                return made
+            limit = LIMITS.get(made, made.value)
+            return GiveUp(made, note=None if one == usual else f"{one} is not asked: it would pass limits.{limit}.")
+
+        def why_unfit(one: str) -> str | None:
+            try:
+                made = composed(one)
+            except TooSmall as window:
+                return f"{one} {window}."
+            return made.note if isinstance(made, GiveUp) else None
+
+        models = candidates(model, self.playbook, saving=model != usual, on=on)
+        for one in models:
+            why = self._blind_to(run, one) or self._refused(one, attempts)
+            if why is None and attempts.number and one != model:
+                # Before the first one is waited for: who is not asked takes no share of the attempts.
+                with suppress(ModelRefused):
+                    why = why_unfit(one)
+            if why is not None:
+                unusable[one] = why
+        while True:
+            left = tuple(one for one in models if one not in unusable)
+            if model != usual and model in unusable:
+                return _Unusable(unusable[model])
+            chosen = next_model(left, attempts, passed_over) if left else None
+            if chosen is None:
+                failed = attempts.refusals
+                notes = [*({**passed_over, **{m: why for m, why in unusable.items() if m not in failed}}).values()]
+                notes += [attempts.error] if attempts.error else []
+                reason = attempts.reason or ExitReason.MODEL_UNAVAILABLE
+                if refused or (not left and attempts.reason is None):
+                    reason = ExitReason.MODEL_REFUSED
+                return GiveUp(reason, note="; ".join(notes) if notes else None)
+            try:
+                requested = composed(chosen)
+            except TooSmall as window:
+                unusable[chosen] = f"{chosen} {window}."
+                continue
+            except ModelRefused as refusal:
+                if chosen == model != usual:
+                    return _Unusable(str(refusal))
+                passed_over, refused = {**passed_over, chosen: str(refusal)}, True
+                continue
+            if isinstance(requested, ModelRequested):
+                passed_over = {**passed_over, **unusable}
+                if passed_over:
+                    requested = requested.model_copy(update={"passed_over": dict(passed_over)})
+                return NextAttempt(requested, tuple(one for one in left if one not in passed_over))
+            if requested.note is None:
+                return requested
+            unusable[chosen] = requested.note
+
+    def _refused(self, model: str, attempts: "Attempts") -> str | None:
+        """Return why the model is not asked again in this turn, after what it or another one refused."""
+        if model in attempts.refusals:
+            return attempts.refusals[model]
+        windows = [self.playbook.models.card(one).context_window for one in attempts.too_long]
+        if windows and self.playbook.models.card(model).context_window <= max(windows):
+            return f"{model} has no larger window than the model that the conversation was too long for."
+        return None
 
     def _blind_to(self, run: Run, model: str) -> str | None:
         """Return why the model cannot be sent the run's files; None if it can."""
@@ -204,11 +279,15 @@ class Attempts:
 
     tried   attempts per model, those without an outcome included
     reason, error   of the newest failure; None if none failed
+    refusals        models that have refused the request, each with its words
+    too_long        those of them for which the conversation is too long
     """
 
     tried: Mapping[str, int]
     reason: ExitReason | None = None
     error: str | None = None
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    too_long: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, run: Run, turn: int) -> "Attempts":
@@ -217,7 +296,9 @@ class Attempts:
         tried, failed = Counter(asked.model for asked in here.facts(ModelRequested)), here.facts(ModelFailed)
         if not failed:
             return cls(tried)
-        return cls(tried, ExitReason(failed[-1].exit_reason or ""), failed[-1].error)
+        refused = {one.model: one.error or "" for one in failed if one.exit_reason in _REFUSED}
+        too_long = tuple(one.model for one in failed if one.exit_reason == ExitReason.MODEL_CONTEXT_WINDOW_EXCEEDED)
+        return cls(tried, ExitReason(failed[-1].exit_reason or ""), failed[-1].error, refused, too_long)
 
     @property
     def number(self) -> int:

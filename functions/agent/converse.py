@@ -40,6 +40,16 @@ _TRY_AGAIN_STATUS: dict[int, tuple[ExitReason, bool]] = {
     503: (ExitReason.MODEL_UNAVAILABLE, False),
     504: (ExitReason.MODEL_TIMEOUT, True),
 }
+#: Errors about the model that was asked, and those about the caller, who is the same for every model.
+_OF_THE_MODEL = frozenset(("AccessDeniedException", "ResourceNotFoundException", "ServiceQuotaExceededException"))
+_OF_THE_CALLER = re.compile(r"Token|Signature|UnrecognizedClient|OptInRequired|Authentication")
+#: The same for the ``ValidationException``, which has one code for all: Bedrock's and the providers' words.
+_SAYS_MODEL = regex(
+    r"\bmodel (?:identifier|id|arn|version)\b|inference profile|on-demand throughput|end of (?:its )?life|\blegacy\b"
+    r"|\b(?:does not|doesn't|do not|don't) support\b|\b(?:not|isn't|aren't|no longer) (?:supported|available|enabled)\b"
+    r"|\bunsupported (?:parameter|value|field|model|operation|feature)|\bdeprecated\b|extraneous key|\bextra inputs?\b"
+    r"|\bunknown (?:parameter|field)|\bunrecogni[sz]ed request argument|invalid beta|\boperation not allowed\b"
+)
 #: More digits than a double always keeps, with a point or an exponent.
 _LONG_FRACTION = regex(rb"[0-9][0-9.]{15,}")
 #: A call that was given less time than this may have been cut too early: its timeout is no sign of an outage.
@@ -54,6 +64,7 @@ class ModelFailure(Exception):
     charged  the attempt may have cost something; its reservation stays charged
     detail   the provider's text, whole; it may quote the request, so it is cut before it is recorded
     retry_after_s  seconds until the provider wants to be asked again; None if it does not say
+    of_model  the refusal is about the model that was asked, so another one may take the same request
     """
 
     reason: ExitReason
@@ -61,6 +72,7 @@ class ModelFailure(Exception):
     charged: bool
     detail: str
     retry_after_s: float | None = None
+    of_model: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,7 +179,17 @@ def _failure(response: Mapping[str, Any]) -> ModelFailure:
     otherwise = ExitReason.MODEL_CONTEXT_WINDOW_EXCEEDED if too_long else ExitReason.MODEL_REFUSED
     reason, charged = known or (otherwise, False)
     detail = f"{error.get('Code', '')}: {error.get('Message', '')}"
-    return ModelFailure(reason, known is not None, charged, detail, _retry_after_s(response))
+    of_model = known is None and (too_long or _is_of_model(error.get("Code", ""), error.get("Message", ""), status))
+    return ModelFailure(reason, known is not None, charged, detail, _retry_after_s(response), of_model)
+
+
+def _is_of_model(code: str, message: str, status: int) -> bool:
+    """Say whether a refusal is about the model: it is gone, closed to the caller, or takes no such request."""
+    if code in _OF_THE_MODEL:
+        return True
+    if status in (403, 404):
+        return not _OF_THE_CALLER.search(code)
+    return bool(_SAYS_MODEL.search(message[:_MOST].lower().replace("\u2019", "'")))
 
 
 def _retry_after_s(response: Mapping[str, Any]) -> float | None:

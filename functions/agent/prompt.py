@@ -6,16 +6,23 @@
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ballast.attachments.prompt import Bound, kept_in, listed, why_not_taken, with_files
+from ballast.attachments.prompt import (
+    Bound,
+    kept_in,
+    likely_tokens_of,
+    listed,
+    why_not_taken,
+    with_files,
+)
 from ballast.contracts import ExitReason, HandOver, Limits, Planner
 from ballast.contracts.attachment import Kept
 from ballast.errors import ToolForbidden
 from ballast.folds.calls import CallState
-from ballast.folds.conversation import Prompt, in_full, named_result, prompt_digest
+from ballast.folds.conversation import Prompt, asked_with, in_full, named_result, prompt_digest
 from ballast.folds.loops import Loops, Signal, as_recorded, notice
 from ballast.log.events import EscalationAnnounced, ModelRequested, ModelResponded
 from ballast.log.keys import Key
@@ -27,12 +34,14 @@ from ballast.playbook.first_prompt import (
     PROVIDER_OVERHEAD_TOKENS,
     attempt_within,
     cache_ttl,
+    estimate_of,
     first_prompt,
     input_bound,
     request_blocks,
     reserved_price,
     room_for,
     tool_config,
+    why_not_in_window,
 )
 from ballast.run import Run
 from functions.agent.caching import cache_points
@@ -41,17 +50,21 @@ from functions.agent.loops import loop_notices
 from functions.agent.reply import call_id
 from functions.agent.request import (
     earlier_bytes,
-    earlier_messages,
+    reasoning_sent_back,
     sent_as,
     sent_reply,
     shaped,
     shaped_alike,
+    shaped_turn,
     with_prefix,
 )
 from functions.agent.usage import sent_bytes
 
 #: Prompts have about 4 bytes a token. A reported count with more bytes a token may be right, but no bound uses it.
 _USUAL_BYTES = 16
+#: Tokens that a model may make of 100 of another's. Anthropic says up to 135 of its own newest vocabulary; most make
+#: fewer. An estimate that is too low costs a refused request, one that is too high ends the run.
+_OTHERS_PERCENT = 125
 #: Stands in for the tools of a conversation that holds calls and offers none. The gate refuses a call of it.
 _NO_TOOL = {
     "toolSpec": {
@@ -60,6 +73,10 @@ _NO_TOOL = {
         "inputSchema": {"json": {"type": "object", "properties": {}}},
     }
 }
+
+
+class TooSmall(Exception):
+    """The window of a model that stands in is too small for the prompt; in words, without the model."""
 
 
 def compose(
@@ -72,9 +89,11 @@ def compose(
     playbook: Playbook,
     loops: Loops,
     shown: Callable[[dict[str, Any]], dict[str, Any]],
+    stands_in: bool = False,
 ) -> ModelRequested | ExitReason:
     """Return what is recorded before the call, or the limit that forbids it.
 
+    ``stands_in``: the model is not the usual one. Raises ``TooSmall`` for what hardly fits its window.
     ``priced`` and ``card`` are those of the model that is asked. ``shown`` masks the sensitive values of an event's
     body. Raises ``ModelRefused`` if the model has no price for the playbook's tier.
     """
@@ -100,7 +119,10 @@ def compose(
     if taken.budget and _must_not_think(run, delta):
         taken = agent.inference.without_thinking().taken_by(card)
         delta = delta.model_copy(update={"sent_as": sent_as(card, taken, agent, opened.request.intent)})
-    bound, size, limits = _input_bound(run, delta, card), _sent_bytes(run, delta), limits_now(run, playbook)
+    bound, estimate = _input_size(run, delta, card)
+    size, limits = _sent_bytes(run, delta), limits_now(run, playbook)
+    if stands_in and (why := why_not_in_window(card, estimate, limits, taken)):
+        raise TooSmall(why)
     if taken.budget and not card.max_tokens_over_window and not room_for(card, taken, bound=bound.known):
         # Its ``max_tokens`` are more than its budget: the provider would refuse them beside a prompt of that size.
         taken = agent.inference.without_thinking().taken_by(card)
@@ -115,6 +137,7 @@ def compose(
         card,
         taken,
         bound=bound,
+        estimate=estimate,
         tokens_so_far=run.counts.tokens,
         left_microusd=limits.cost_microusd - run.usage.charged_microusd,
     )
@@ -191,39 +214,72 @@ def _as_shown(requested: ModelRequested, shown: Callable[[dict[str, Any]], dict[
     return made
 
 
-def _input_bound(run: Run, delta: ModelRequested, card: ModelCard) -> Bound:
-    """Return an upper bound of the prompt's tokens: the last exact count plus the bytes of what is new.
+def _input_size(run: Run, delta: ModelRequested, card: ModelCard) -> tuple[Bound, Bound]:
+    """Return an upper bound of the prompt's tokens, and an estimate of them.
 
-    Without an exact count every byte of the prompt counts as a token. Files count as the model's ``card`` says.
+    The bound is the model's newest exact count plus the bytes of what is new since; without one, every byte of the
+    prompt counts as a token. The estimate also reads what another model counted. Files count as ``card`` says.
     """
     form = delta.sent_as
     messages = in_full(delta, run)
     read = [*shaped(messages, form), *filter(None, [form.output_config])]
-    new, files = input_bound(delta.system, delta.tools, read), [*kept_in(messages)]
+    new = input_bound(delta.system, delta.tools, read)
+    files = [*kept_in(messages)]
     if delta.after is None:
-        return with_files(new + PROVIDER_OVERHEAD_TOKENS, files, card)
-    last = run.newest(ModelResponded)
-    known = None if last is None else _exact_tokens(run, last, delta)
-    if known is not None:
-        return with_files(known + new, files, card)
-    before, earlier = run.prompt, earlier_messages(run, delta)
-    whole = new + input_bound(before.system, before.tools, earlier) + PROVIDER_OVERHEAD_TOKENS
-    return with_files(whole, [*kept_in(earlier), *files], card)
+        bound = with_files(new + PROVIDER_OVERHEAD_TOKENS, files, card)
+        return bound, estimate_of(new, files, card, counted=PROVIDER_OVERHEAD_TOKENS)
+    others: tuple[int, int] | None = None
+    back = reasoning_sent_back(run, delta)
+    for asked, responded in _earlier(run, delta):
+        exact = _exact_tokens(asked, responded, delta)
+        if exact is not None:
+            return with_files(exact + new, files, card), estimate_of(new, files, card, counted=exact)
+        # What came since: the completion, and the request that it answered, as this model gets them.
+        *questions, reply = shaped_turn(run, asked, responded, delta, back)
+        new += input_bound(None, None, [reply])
+        if others is None and (counted := _others_tokens(asked, responded)) is not None:
+            others = counted, new
+        new += input_bound(asked.system, asked.tools, questions)
+        files = [*kept_in(in_full(asked, run)), *files]
+    bound = with_files(new + PROVIDER_OVERHEAD_TOKENS, files, card)
+    if others is not None and not files:  # models count pictures and documents each in its way
+        counted, since = others
+        return bound, estimate_of(since, files, card, counted=counted)
+    return bound, estimate_of(new, files, card, counted=PROVIDER_OVERHEAD_TOKENS)
 
 
-def _exact_tokens(run: Run, last: ModelResponded, delta: ModelRequested) -> int | None:
+def _earlier(run: Run, delta: ModelRequested) -> Iterator[tuple[ModelRequested, ModelResponded]]:
+    """Yield the earlier requests of the conversation with their completions, the newest first."""
+    after = delta.after
+    while after is not None:
+        responded = run.at(after).fact
+        assert isinstance(responded, ModelResponded)
+        asked = asked_with(run, responded)
+        yield asked, responded
+        after = asked.after
+
+
+def _exact_tokens(asked: ModelRequested, last: ModelResponded, delta: ModelRequested) -> int | None:
     """Return the prompt and output tokens of ``last``; None if they are in doubt or no count of what is sent now.
 
     That is where another model counted them, or where its card has changed: each earlier message is sent otherwise.
     """
-    if last.input_tokens is None or last.usage_disbelieved is not None or last.model != delta.model:
+    if asked.model != delta.model or not _believed(asked, last) or not shaped_alike(asked.sent_as, delta.sent_as):
         return None
-    asked = run.fact(ModelRequested, last.turn, last.attempt)
-    if asked is None:
-        return last.tokens
-    prompt = last.tokens - (last.output_tokens or 0)
-    believed = prompt * _USUAL_BYTES >= asked.sent_bytes and shaped_alike(asked.sent_as, delta.sent_as)
-    return last.tokens if believed else None
+    return last.tokens
+
+
+def _others_tokens(asked: ModelRequested, last: ModelResponded) -> int | None:
+    """Return about how many tokens of this model are the prompt of ``last``, which another one counted."""
+    if not _believed(asked, last):
+        return None
+    return -(-(last.tokens - (last.output_tokens or 0)) * _OTHERS_PERCENT // 100)
+
+
+def _believed(asked: ModelRequested, last: ModelResponded) -> bool:
+    if last.input_tokens is None or last.usage_disbelieved is not None:
+        return False
+    return (last.tokens - (last.output_tokens or 0)) * _USUAL_BYTES >= asked.sent_bytes
 
 
 # What is new for the model. Each turn records its texts, so a text may change without changing an old run's prompt.
@@ -293,6 +349,8 @@ def _files_of(
         if unbounded and card.context_window > limits.input_tokens_per_turn:
             room = f"the {limits.input_tokens_per_turn} tokens of a prompt in this run"
             why = why or f"gets no {', '.join(unbounded)}, whose text might not fit into {room}"
+        if sum(likely_tokens_of(one, card) for one in whole if one.bounded) > limits.input_tokens_per_turn:
+            why = why or f"might not get them into a prompt of {limits.input_tokens_per_turn} tokens"
         if why is not None:
             blocks.append({"text": f"{len(files)} files came with {came}, and you cannot see them: this model {why}."})
             continue

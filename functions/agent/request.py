@@ -76,7 +76,7 @@ def converse_request(run: Run, requested: ModelRequested, *, stack: str, agent: 
     back = reasoning_sent_back(run, requested)
 
     def answered(before: Messages, asked: ModelRequested, responded: ModelResponded) -> Messages:
-        return before.with_more(map(sendable, _shaped_turn(run, asked, responded, requested, back)))
+        return before.with_more(map(sendable, shaped_turn(run, asked, responded, requested, back)))
 
     messages = run.along(prompt.after, _form_key("sendable", requested, back), Messages(), answered)
     new = shaped(prompt.messages[len(messages) :], form)
@@ -203,7 +203,7 @@ def earlier_bytes(run: Run, requested: ModelRequested) -> int:
     back = reasoning_sent_back(run, requested)
 
     def answered(before: int, asked: ModelRequested, responded: ModelResponded) -> int:
-        return before + messages_bytes(_shaped_turn(run, asked, responded, requested, back))
+        return before + messages_bytes(shaped_turn(run, asked, responded, requested, back))
 
     return run.along(requested.after, _form_key("bytes", requested, back), 0, answered)
 
@@ -217,12 +217,12 @@ def earlier_messages(run: Run, requested: ModelRequested) -> list[dict[str, Any]
         responded = run.at(after).fact
         assert isinstance(responded, ModelResponded)
         asked = asked_with(run, responded)
-        turns = [*_shaped_turn(run, asked, responded, requested, back), *turns]
+        turns = [*shaped_turn(run, asked, responded, requested, back), *turns]
         after = asked.after
     return turns
 
 
-def _shaped_turn(
+def shaped_turn(
     run: Run, asked: ModelRequested, responded: ModelResponded, requested: ModelRequested, back: SentBack | None
 ) -> list[dict[str, Any]]:
     """Return the messages of an earlier turn as the model of ``requested`` gets them."""

@@ -282,24 +282,35 @@ class Admission:
     def _check_affordable(self, request: RunRequest, limits: Limits, mode: Mode, files: Sequence[Kept]) -> None:
         """Raise ``NotAdmitted`` if the request allows no attempt: the run could only ask a person.
 
-        That is if its own limits or its ``files`` forbid it.
+        That is if its own limits or its ``files`` forbid it. A script needs no model, but it sees no files: an agent
+        that cannot be asked with them would leave them unread.
         """
         agent = self._agent(request)
-        if not (request.limits or files) or request.intent in self.playbook.fallbacks:
-            return  # a script asks no model
-        usual = self.model_id or agent.model_at(request.intent, 1)
-        model = (mode is Mode.CHEAPER and agent.cheaper_model) or usual
-        try:
-            if why_not_taken(files, self.playbook.models.card(model)):
-                model = usual
-            price = self.playbook.models.price(model, on=self.runtime.clock().date()).worst(agent.service_tier)
-            why = why_no_attempt(
-                self.playbook.as_agent(agent), request, limits, price, self.playbook.models.card(model), files
-            )
-        except ModelRefused:
-            return  # the model is wrong: the run reports it
-        if why:
-            raise NotAdmitted(why)
+        if not files and (not request.limits or request.intent in self.playbook.fallbacks):
+            return
+        first = self.model_id or agent.model_at(request.intent, 1)
+        models = {first}
+        if files:  # they stay in the conversation, so each later model must hold them too
+            models.update([] if self.model_id else agent.models_for(request.intent))
+        for usual in (first, *sorted(models - {first})):
+            model = (mode is Mode.CHEAPER and agent.cheaper_model) or usual
+            try:
+                if why_not_taken(files, self.playbook.models.card(model)) or self._why_no_attempt(
+                    agent, request, limits, model, files
+                ):
+                    model = usual  # it stays where the cheaper one cannot be asked
+                why = self._why_no_attempt(agent, request, limits, model, files)
+            except ModelRefused:
+                continue  # the model is wrong: the run reports it
+            if why:
+                raise NotAdmitted(why)
+
+    def _why_no_attempt(
+        self, agent: AgentConfig, request: RunRequest, limits: Limits, model: str, files: Sequence[Kept]
+    ) -> str | None:
+        card = self.playbook.models.card(model)
+        price = self.playbook.models.price(model, on=self.runtime.clock().date()).worst(agent.service_tier)
+        return why_no_attempt(self.playbook.as_agent(agent), request, limits, price, card, files)
 
     def _check_breaker(self, request: RunRequest) -> Mode:
         """Return the spend breaker's mode. Raises ``BreakerStopped`` if no run may start."""

@@ -228,14 +228,26 @@ def test_a_model_that_takes_none_refuses_them_by_name(stack: Stack, tmp_path: Pa
 
 
 def test_files_that_no_attempt_can_hold_are_refused_with_the_limit(stack: Stack) -> None:
-    content = b"x" * 120_000  # as many tokens at most; the playbook's prompts have 100,000
+    content = b"x" * 360_000  # a token for three bytes; the playbook's prompts have 100,000
     put({"request_id": "no-room"}, content)
 
     said = refusal(stack, named(content, "txt"), request_id="no-room")
 
     assert said.startswith("attachments: they may be 120064 tokens")
-    assert "may take 125" in said
+    assert "may take 12" in said
     assert "of limits.input_tokens_per_turn, which is 100000. Send fewer or smaller files" in said
+
+
+@pytest.mark.parametrize("intent", ["tidy", "no_script"])
+def test_files_that_the_agent_could_not_see_are_refused_where_a_script_would_go_on_too(
+    stack: Stack, intent: str
+) -> None:
+    put({"request_id": f"unseen-{intent}"}, GOOD["pdf"])
+
+    said = refusal(stack, named(GOOD["pdf"], "pdf"), request_id=f"unseen-{intent}", intent=intent)
+
+    assert "nothing in a file of pdf bounds its text" in said
+    assert "limits.input_tokens_per_turn" in said
 
 
 def test_a_refused_file_without_a_bound_names_each_limit_and_what_can_be_sent_instead(stack: Stack) -> None:

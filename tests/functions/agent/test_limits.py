@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from ballast.errors import RetryLater
+from ballast.playbook.first_prompt import PROVIDER_OVERHEAD_TOKENS
 from tests.functions.cloud import NOON
 from tests.functions.endpoint import Endpoint, calls, fails, reads, says
 from tests.functions.stack import LambdaDied, Stack, once
@@ -188,8 +189,9 @@ def test_a_completion_that_is_cut_off_at_its_tokens_is_counted_as_that_limit(sta
 
 @pytest.mark.parametrize(("above", "reason"), [(-1, "token_limit"), (0, None), (1, None)])
 def test_tokens_of_the_prompt(stack: Stack, model: Endpoint, above: int, reason: str | None) -> None:
-    bound = bound_of(stack, model)
-    run_id = stack.open(limited={"input_tokens_per_turn": bound + above})
+    size = bound_of(stack, model) - PROVIDER_OVERHEAD_TOKENS
+    estimate = PROVIDER_OVERHEAD_TOKENS + -(-size // 3)
+    run_id = stack.open(limited={"input_tokens_per_turn": estimate + above})
     model.will(says("Done."))
 
     summary = stack.plan(run_id)

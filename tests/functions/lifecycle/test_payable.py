@@ -6,6 +6,7 @@ import pytest
 
 from ballast.errors import NotAdmitted
 from ballast.money.breaker import Mode
+from ballast.playbook.first_prompt import PROVIDER_OVERHEAD_TOKENS
 from tests.functions.breakers import trip
 from tests.functions.endpoint import Endpoint, says
 from tests.functions.http import ACME, ask, event
@@ -31,7 +32,7 @@ def least(stack: Stack, model: Endpoint, name: str, **request: Any) -> int:
     return {
         "cost_microusd": bound * INPUT + 64 * OUTPUT,
         "tokens_per_run": bound + 64,
-        "input_tokens_per_turn": bound,
+        "input_tokens_per_turn": PROVIDER_OVERHEAD_TOKENS + -(-(bound - PROVIDER_OVERHEAD_TOKENS) // 3),
     }[name]
 
 

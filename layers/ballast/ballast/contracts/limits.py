@@ -46,7 +46,7 @@ class Limits(Wire):
     refused_calls    calls that the executor refused; above this number the agent is not asked again
     repeated_calls   proposed calls that repeat an earlier call
     tokens_per_turn  most output tokens of one completion (``maxTokens``)
-    input_tokens_per_turn  upper bound of the tokens of one prompt
+    input_tokens_per_turn  tokens of one prompt, as estimated
     tokens_per_run   tokens of all prompts and completions, cached or not
     cost_microusd    spent and reserved, in millionths of a US dollar
     deadline_s       seconds from admission to the answer

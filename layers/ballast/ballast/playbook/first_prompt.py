@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from ballast.attachments.prompt import Bound, listed, tokens_of, with_files
+from ballast.attachments.prompt import (
+    Bound,
+    estimated_tokens,
+    estimated_with_files,
+    likely_tokens_of,
+    listed,
+    with_files,
+)
 from ballast.contracts import ExitReason, Limits, RunRequest
 from ballast.contracts.attachment import Kept
 from ballast.contracts.wire import Wire, utf8_size
@@ -36,6 +43,8 @@ if TYPE_CHECKING:
 PROVIDER_OVERHEAD_TOKENS = 1_024
 #: Text has about 4 bytes a token, JSON 3. Nothing that a prompt holds much of has fewer than this.
 LEAST_BYTES_A_TOKEN = 2
+#: Bytes of a token in a text of words.
+USUAL_BYTES_OF_WORDS = 4
 #: No prompt of words and schemas has more bytes to a token than this, in any vocabulary.
 MOST_BYTES_A_TOKEN = 6
 #: Bedrock's limits of strict tools in a request, and of the fields in all of them that may be left out, and that have
@@ -161,6 +170,16 @@ def input_bound(system: Any, tools: Any, messages: Any) -> int:
     return max(size, len(unicodedata.normalize("NFKC", text).encode("utf-8", "surrogatepass")))
 
 
+def estimate_of(size: int, files: Sequence[Kept], card: ModelCard, *, counted: int = 0) -> Bound:
+    """Return the estimate of a prompt: tokens that were ``counted`` before, ``size`` bytes of new texts, and files.
+
+    Tokens have 3 bytes for the limits, which it should not pass unseen, and 4 for the room of the answer. It bounds
+    nothing: money is reserved by ``input_bound``.
+    """
+    fewer = counted + estimated_tokens(size, bytes_a_token=USUAL_BYTES_OF_WORDS)
+    return estimated_with_files(counted + estimated_tokens(size), fewer, files, card)
+
+
 def cache_ttl(
     playbook: Playbook, card: ModelCard, limits: Limits, *, tools: Any, bound: int, size: int | None
 ) -> str | None:
@@ -185,6 +204,25 @@ def reserved_price(price: Price, card: ModelCard, ttl: str | None) -> Price:
     A model that takes no cache points may cache by itself, so any class counts.
     """
     return price if card.cache is None else price.cached_for(ttl)
+
+
+def window_left(card: ModelCard, estimate: Bound) -> int:
+    """Return the tokens of the window that the prompt leaves; all of it where the provider cuts a longer reply.
+
+    A file that could fill the window leaves room for an answer: the provider refuses one that really does.
+    """
+    return card.context_window - (0 if card.max_tokens_over_window else estimate.known)
+
+
+def why_not_in_window(card: ModelCard, estimate: Bound, limits: Limits, taken: Taken) -> str | None:
+    """Return why the prompt and a whole answer hardly fit the window of ``card``; None if they do."""
+    answer = min(card.max_output, limits.tokens_per_turn + taken.thinking_tokens)
+    if estimate.known + answer <= card.context_window:
+        return None
+    return (
+        f"has a window of {card.context_window} tokens, and the prompt may be {estimate.known} of them, with an answer "
+        f"of up to {answer}"
+    )
 
 
 def room_for(card: ModelCard, taken: Taken, *, bound: int) -> bool:
@@ -214,20 +252,20 @@ def attempt_within(
     taken: Taken,
     *,
     bound: Bound,
+    estimate: Bound,
     tokens_so_far: int,
     left_microusd: int,
 ) -> Reservation | ExitReason:
     """Return the reservation of the next model attempt, or the limit that forbids it.
 
-    ``bound``: of the prompt's tokens. ``left_microusd``: the money that the run may still spend. What the model thinks
+    ``bound`` of the prompt's tokens reserves what the run can use up, money and ``tokens_per_run``. Whether the prompt
+    fits is told by the ``estimate``. ``left_microusd``: the money that the run may still spend. What the model thinks
     counts as output, so it has room besides the answer's ``tokens_per_turn``.
     """
-    if bound.most > limits.input_tokens_per_turn:
+    if estimate.most > limits.input_tokens_per_turn:
         return ExitReason.TOKEN_LIMIT
     least = taken.budget + min(LEAST_USEFUL_TOKENS, limits.tokens_per_turn)
-    # The bound may be far above the real tokens: alone it must not forbid an attempt that fits the context window. Nor
-    # does a file that could fill the window leave no room for an answer: the provider refuses one that really does.
-    fits = min(card.max_output, max(least, card.context_window - bound.known))
+    fits = min(card.max_output, max(least, window_left(card, estimate)))
     wanted = min(limits.tokens_per_turn + taken.thinking_tokens, fits)
     max_tokens = min(wanted, limits.tokens_per_run - tokens_so_far - bound.most)
     if max_tokens < min(least, wanted):
@@ -249,16 +287,24 @@ def why_no_attempt(
     read = [*prompt.messages, *filter(None, [config])]
     size = input_bound(prompt.system, prompt.tools, read)
     bound = with_files(size + PROVIDER_OVERHEAD_TOKENS, files, card)
+    estimate = estimate_of(size, files, card, counted=PROVIDER_OVERHEAD_TOKENS)
     ttl = cache_ttl(playbook, card, limits, tools=prompt.tools, bound=bound.most, size=None if files else size)
     price = reserved_price(price, card, ttl)
     reason = attempt_within(
-        limits, price, card, taken, bound=bound, tokens_so_far=0, left_microusd=limits.cost_microusd
+        limits,
+        price,
+        card,
+        taken,
+        bound=bound,
+        estimate=estimate,
+        tokens_so_far=0,
+        left_microusd=limits.cost_microusd,
     )
     if isinstance(reason, Reservation):
         return None
     useful = taken.budget + min(LEAST_USEFUL_TOKENS, limits.tokens_per_turn)
     needed = {
-        "input_tokens_per_turn": bound.most,
+        "input_tokens_per_turn": estimate.most,
         "tokens_per_run": bound.most + useful,
         "cost_microusd": worst_cost(price, input_bound=bound.most, max_tokens=useful),
     }
@@ -295,6 +341,6 @@ def _too_large(files: Sequence[Kept], card: ModelCard, limits: Limits, needed: M
         what += f" {card.id} ({card.context_window} tokens)"
         remedy = "Send its text as txt, md or csv, or its pages as images; or let agent.yaml have such limits"
     else:
-        what = f"they may be {sum(tokens_of(one, card) for one in files)} tokens to {card.id}"
+        what = f"they may be {sum(likely_tokens_of(one, card) for one in files)} tokens to {card.id}"
         remedy = "Send fewer or smaller files, or let agent.yaml have such limits"
     return f"attachments: {what}, and one attempt at it may take {' and '.join(low)}. {remedy}."
