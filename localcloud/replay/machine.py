@@ -28,7 +28,7 @@ from ballast.runtime import Runtime
 from localcloud.clock import NOON
 from localcloud.functions import Function, Handler, imported_handler
 from localcloud.moto_seams.jsonata import jsonata_clock
-from localcloud.replay.lane import Difference, Ending, Lane, Replayed
+from localcloud.replay.lane import Difference, Ending, Inferred, Lane, Replayed
 from localcloud.replay.oracle import Oracle, amounts_moved, further
 from localcloud.replay.playing import Died, Diverged, Playing, RecordEnds, ReplayedLog
 from localcloud.replay.recorded import RecordedRun, is_persons
@@ -115,8 +115,8 @@ class Machine:
         return played
 
     def _play(self, recorded: RecordedRun, moved: Mapping[tuple[int, int], int]) -> Replayed:
-        self.playing = self.log.playing = Playing(recorded)
-        self.oracle = Oracle(self.playing, moved)
+        self.playing = self.log.playing = self._playing_of(recorded)
+        self.oracle = self._oracle_of(moved)
         self.tables.clear()
         self._count = 0
         for form in self._forms.values():
@@ -132,11 +132,23 @@ class Machine:
             difference = None
         except (LookupError, LogCorrupt, _Endless, *GARBLED) as problem:
             self.playing.note(f"it cannot be replayed: {type(problem).__name__}: {problem}")
-            return self._result(recorded, None, Ending.NOT_REPLAYED)
+            return self._result(recorded, None, Ending.NOT_REPLAYED, moved)
         ending = Ending.SAME if difference is None else Ending.DIFFERENT
-        return self._result(recorded, difference, ending)
+        return self._result(recorded, difference, ending, moved)
 
-    def _result(self, recorded: RecordedRun, difference: Difference | None, ending: Ending) -> Replayed:
+    def _playing_of(self, recorded: RecordedRun) -> Playing:
+        return Playing(recorded)
+
+    def _oracle_of(self, moved: Mapping[tuple[int, int], int]) -> Oracle:
+        return Oracle(self.playing, moved)
+
+    def _result(
+        self,
+        recorded: RecordedRun,
+        difference: Difference | None,
+        ending: Ending,
+        moved: Mapping[tuple[int, int], int],
+    ) -> Replayed:
         playing = self.playing
         return Replayed(
             run_id=recorded.run_id,
@@ -147,6 +159,7 @@ class Machine:
             put_in=len(playing.put_in),
             unchecked=dict(playing.unchecked),
             notes=tuple(playing.notes),
+            inferred=Inferred(dict(playing.died), dict(moved)),
         )
 
     def _played_whole(self, recorded: RecordedRun) -> Difference | None:

@@ -188,6 +188,13 @@ class Oracle:
 
     # The model
 
+    def asked(self, request: Mapping[str, Any]) -> None:
+        """Note the request that an attempt sends. The record has its digest, so there is nothing to check."""
+
+    def within(self, found: Event | Failed, seconds: float) -> Event | Failed:
+        """Return the end of an attempt that may take so many seconds: as recorded."""
+        return found
+
     def completion(self, turn: int, attempt: int) -> Event | Failed:
         """Return what an attempt brought: its completion, or its failure.
 
