@@ -13,26 +13,46 @@ Anything else was never recorded. The run ends there, as ``Ending`` says: it is 
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from ballast.contracts import ExitReason, ToolCall
+from ballast.contracts import ExitReason, HandOver, ToolCall
 from ballast.contracts.wire import canonical
 from ballast.errors import ProcessEnds
+from ballast.folds.loops import ladder
 from ballast.log.event import Event, order
-from ballast.log.events import ApprovalNeeded, CallIntended, CallSettled, ModelFailed, ModelRequested, ModelResponded
+from ballast.log.events import (
+    ApprovalNeeded,
+    CallIntended,
+    CallRefused,
+    CallSettled,
+    ModelFailed,
+    ModelRequested,
+    ModelResponded,
+    PlanDecided,
+    RunRefused,
+)
 from ballast.log.vouching import vouching
+from ballast.models.card_file import CardFile, over, read_cards
+from ballast.models.catalog import OWN_FILE, Catalog
 from ballast.playbook import Playbook
 from ballast.run import Run
+from ballast.validation import Grounding
+from localcloud.moto_seams.replaced import replaced
 from localcloud.replay.compare import Body, cause_of, first_difference, with_readings
 from localcloud.replay.lane import Difference, Ending, Inferred, Replayed
 from localcloud.replay.machine import Machine
 from localcloud.replay.oracle import Failed, Oracle, Position, Ran
 from localcloud.replay.playing import Died, Playing
 from localcloud.replay.recorded import RecordedRun
+from localcloud.replay.rules import Rules
 
 #: Fields that no model and no person reads: money, versions, and digests over all of it.
 HARMLESS = frozenset(
@@ -69,6 +89,7 @@ _STEERS: Mapping[str, tuple[str, ...]] = {
     "call.refused": ("error", "message"),
     "escalation.opened": ("reason", "kind"),
 }
+_FIRST_DAY = "1970-01-01"
 #: Of a request to a model: who asks, and how much it may say. Neither changes what the model reads.
 _NOT_READ = ("inferenceConfig", "requestMetadata")
 
@@ -89,7 +110,7 @@ class CandidatePlaying(Playing):
     """The log of a run that is played in a candidate lane.
 
     apart   whether the run does something else than the record: from then on events have no counterpart
-    first   the first event that differs at all
+    first   the first event that differs at all; ``parted``: the one with which the run comes apart
     unlike  events that differ in what a model or a person may read
     """
 
@@ -97,6 +118,7 @@ class CandidatePlaying(Playing):
         super().__init__(recorded)
         self.apart = False
         self.first: Difference | None = None
+        self.parted: Difference | None = None
         self.unlike: set[str] = set()
         self._due = Counter(inferred.deaths)
 
@@ -139,12 +161,18 @@ class CandidatePlaying(Playing):
 
     def _anew(self, run_id: str, seq: str, made: Body, covers: Sequence[Event] | None) -> Event:
         event = Event(run_id=run_id, seq=seq, at=self.now.isoformat(), body=made)
-        self._part(Difference(seq, "", None, made, f"the record has no such event; decided by {cause_of(event.name)}"))
-        self.apart = True
+        self._come_apart(event, None)
         if covers is not None:
             event = vouching(event, covers, [])
         self.run = self.run.with_event(event)
         return event
+
+    def _come_apart(self, event: Event, recorded: Event | None) -> None:
+        """From this event on the run does something else."""
+        was = recorded.shown if recorded is not None else None
+        difference = Difference(event.seq, "", was, event.shown, _words(event))
+        self.first, self.parted = self.first or difference, self.parted or difference
+        self.apart = True
 
     def _part(self, difference: Difference) -> None:
         self.first = self.first or difference
@@ -159,7 +187,7 @@ class CandidatePlaying(Playing):
         if not apart <= HARMLESS:
             self.unlike.add(event.seq)
         if apart.intersection(_STEERS.get(event.name, ())):
-            self.apart = True
+            self._come_apart(event, recorded)
 
     def _skip_to(self, recorded: Event) -> None:
         """Leave out what the record has of the same call before that event: people were asked there, and are not now."""
@@ -169,8 +197,7 @@ class CandidatePlaying(Playing):
             same = one.name.startswith("call.") and (one.turn, one.index) == (recorded.turn, recorded.index)
             if same and order(one) < order(recorded):
                 del self._left[one.seq]
-                why = f"the candidate did not write it; decided by {cause_of(one.name)}"
-                self._part(Difference(one.seq, "", one.shown, None, why))
+                self._part(Difference(one.seq, "", one.shown, None, f"nobody is asked to approve in turn {one.turn}"))
 
     def _with_readings(self, recorded: Event, made: Body) -> Body:
         """Return the body with the readings of the clock; a changed deadline is as much later or sooner."""
@@ -203,8 +230,8 @@ class CandidatePlaying(Playing):
         return super().put(event)
 
     def missing(self) -> Difference | None:
-        """Return the first difference."""
-        return self.first
+        """Return the difference that counts: where the run comes apart, else the first one."""
+        return self.parted or self.first
 
 
 class CandidateOracle(Oracle):
@@ -402,6 +429,21 @@ class CandidateMachine(Machine):
     playing: CandidatePlaying
     _inferred = Inferred()
 
+    def _build(self, stack: ExitStack) -> None:
+        rules = Rules.model_validate(self.lane.rules, strict=False)
+        if self.lane.cards is not None:
+            stack.enter_context(replaced(Catalog, "of_playbook", classmethod(partial(_with_cards, self.lane.cards))))
+        if rules.loops:
+            stack.enter_context(replaced(ladder, "THRESHOLDS", rules.thresholds))
+        self._rules = rules
+        super()._build(stack)
+        if not rules.grounding:
+            attempt = sys.modules["functions.executor.attempt"]
+            stack.enter_context(replaced(attempt, "ground", lambda *_, **__: Grounding()))
+
+    def _changed(self, playbook: Playbook) -> Playbook:
+        return self._rules.changed(super()._changed(playbook))
+
     def play_beside(self, recorded: RecordedRun, baseline: Replayed) -> tuple[Replayed, CandidateEnds | None]:
         """Return what became of a run whose baseline came out, and where the record has no more to say."""
         self._inferred = baseline.inferred
@@ -409,9 +451,8 @@ class CandidateMachine(Machine):
             played, ends = self._play(recorded, baseline.inferred.moved), None
         except CandidateEnds as unknown:
             ends = unknown
-            played = self._result(recorded, self.playing.first, unknown.ending, baseline.inferred.moved)
-        if played.difference is None and self.playing.first is not None:
-            played = replace(played, difference=self.playing.first)
+            played = self._result(recorded, self.playing.missing(), unknown.ending, baseline.inferred.moved)
+        played = replace(played, difference=self.playing.missing())
         return played, ends
 
     def request_of(self, run: Run, requested: ModelRequested) -> Mapping[str, Any]:
@@ -425,6 +466,60 @@ class CandidateMachine(Machine):
 
     def _oracle_of(self, moved: Mapping[Position, int]) -> Oracle:
         return CandidateOracle(self, moved)
+
+
+def _with_cards(file: Path, kind: type[Catalog], folder: Path) -> Catalog:
+    """Return the catalog of the playbook in ``folder`` with the cards of ``file`` over its own."""
+    own, more = folder / OWN_FILE, read_cards(file)
+    below = read_cards(own) if own.is_file() else CardFile()
+    models = dict(below.models)
+    for model, facts in more.models.items():
+        before = dict(models.get(model, {}))
+        prices = facts.get("prices")
+        newest = [_at_any_time(prices[-1])] if isinstance(prices, list) and prices else []
+        models[model] = over(before, dict(facts)) | ({"prices": newest} if newest else {})
+    made = replace(
+        below,
+        vendor=more.vendor or below.vendor,
+        as_of=more.as_of or below.as_of,
+        sources={**below.sources, **more.sources},
+        families={**below.families, **more.families},
+        models=models,
+        arns={**below.arns, **more.arns},
+    )
+    return kind(made, str(file))
+
+
+def _at_any_time(price: Any) -> Any:
+    """Return a price that counts on every day, under a version that no card has."""
+    if not isinstance(price, dict):
+        return price  # the card says what is wrong with it
+    return price | {"valid_from": _FIRST_DAY, "version": f"what-if-{price.get('version', '')}"}
+
+
+def _words(event: Event) -> str:
+    """Return what the candidate does at an event that the record does not have so."""
+    fact = event.fact
+    where = f"turn {event.turn}"
+    match fact:
+        case ModelResponded() | PlanDecided():
+            decided = fact.decision
+            if isinstance(decided, HandOver):
+                return f"the {fact.planner.value if isinstance(fact, PlanDecided) else 'agent'} hands over in {where}: " + (
+                    f"{decided.reason}"
+                )
+            return f"another decision in {where}: {decided.kind}"
+        case ModelRequested():
+            return f"the model is asked in {where}"
+        case CallRefused():
+            return f"a call is refused in {where}: {fact.error}"
+        case ApprovalNeeded():
+            return f"a person must approve a call in {where}: {'; '.join(fact.why)}"
+        case RunRefused():
+            return f"the request is refused: {fact.reason}"
+        case CallIntended():
+            return f"a call is made in {where} that was not"
+    return f"{event.name} in {where}; decided by {cause_of(event.name)}"
 
 
 def _without_bound(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -115,6 +115,8 @@ class Lane:
     region    the region of the stack, for the ids of models
     model_id  the stack's ModelId; None takes it from the record
     goes_on   whether a difference ends the replay (a baseline) or is noted (a candidate)
+    cards     a file of model cards over the playbook's own, with other prices (``models.yaml``)
+    rules     thresholds that agent.yaml does not have, as plain JSON (``localcloud.replay.rules``)
     """
 
     name: str
@@ -123,6 +125,8 @@ class Lane:
     region: str = "eu-west-1"
     model_id: str | None = None
     goes_on: bool = False
+    cards: Path | None = None
+    rules: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def baseline(cls, playbook: Path, *, region: str = "eu-west-1") -> Lane:

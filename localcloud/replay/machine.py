@@ -22,7 +22,7 @@ import yaml
 
 from ballast.errors import LogCorrupt, ProcessEnds
 from ballast.log.event import GARBLED
-from ballast.playbook import Tool, ToolFailed, load_playbook
+from ballast.playbook import Playbook, Tool, ToolFailed, load_playbook
 from ballast.playbook.load import playbook_in
 from ballast.runtime import Runtime
 from localcloud.clock import NOON
@@ -85,7 +85,7 @@ class Machine:
         check(definition)
         self._interpreter = Interpreter(definition, _Workflow(self), lambda: 0.0)
         folder = playbook_in(self.lane.playbook)
-        self.playbook = self.lane.changed(load_playbook(folder))
+        self.playbook = self._changed(load_playbook(folder))
         played = replace(self.playbook, tools={name: self._played(one) for name, one in self.playbook.tools.items()})
         self._functions = {}
         for name in set(re.findall(r"\b[A-Z]\w+Function\b", json.dumps(definition))) | {"SettleFunction"}:
@@ -95,6 +95,9 @@ class Machine:
         for one in self._functions.values():
             seams.of_module(one.module, lambda *_, **__: played)
         seams.of_the_layer()
+
+    def _changed(self, playbook: Playbook) -> Playbook:
+        return self.lane.changed(playbook)
 
     # One run
 

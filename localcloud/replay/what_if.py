@@ -237,7 +237,7 @@ def _why(was: Told, now: Told, difference: Difference | None) -> str:
         return ""
     if apart == ["cost_microusd"]:
         return "the same turns at another price"
-    return f"first at {difference}" if difference is not None else f"another {', '.join(apart)}"
+    return difference.why if difference is not None else f"another {', '.join(apart)}"
 
 
 def compared(baseline: Lane, candidate: Lane, runs: Iterable[ExportedRun], *, workers: int = 2) -> Iterator[Compared]:
