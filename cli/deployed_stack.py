@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ballast.log.run_log import RunLog
 
 #: The commands that take ``--stack``; ``redrive`` has a ``--stack`` of its own.
-_COMMANDS = ("run", "trace", "why", "cost", "answer", "escalations", "breaker", "budget", "verify", "replay")
+_COMMANDS = ("run", "trace", "why", "cost", "answer", "escalations", "breaker", "budget", "verify", "replay", "what-if")
 #: Seconds between two reads of a run. Each is a request to AWS, which bills it.
 EVERY_S = 1.0
 _LAST = ("run.ended", "run.refused")
@@ -148,7 +148,8 @@ def on_stack(typed: Namespace, session: boto3.Session | None = None) -> int:
     if typed.command not in _COMMANDS:
         raise InvalidInput(f"--stack goes with {', '.join(_COMMANDS)} redrive and mcp, not with {typed.command}.")
     command: Callable[[Namespace, DeployedCloud, Screen], int]
-    command = getattr(import_module(f"cli.commands.{typed.command}"), f"{typed.command}_on_stack")
+    name = typed.command.replace("-", "_")
+    command = getattr(import_module(f"cli.commands.{name}"), f"{name}_on_stack")
     try:
         return command(typed, DeployedCloud(session or users_session(typed), typed.stack), Screen())
     except botocore.exceptions.ClientError as problem:

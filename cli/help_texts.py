@@ -323,6 +323,26 @@ No model is asked, and no tool's code runs but its pure rules. Ctrl-C ends it wi
 Exit code 0: every run is the same. 6: a run differs. 7: none differs, and one could not be replayed.
 """
 
+WHAT_IF = """\
+Say what a change would have done to recorded runs, before it is deployed. Each run is played twice: with nothing
+changed (it must come out as recorded), and with the change. Model replies, tool outcomes and people's answers come
+from the record, as long as the same is asked for. No model is asked and no tool is called.
+
+  ballast what-if --since 1d --set limits.turns=8                    a lower limit, on the saved runs of a day
+  ballast what-if exported/ --set limits.cost_usd=0.05 --set intents.refund.limits.turns=6
+  ballast what-if --since 7d --prices prices.yaml                    other prices: cards as in models.yaml
+  ballast what-if --since 7d --rules rules.yaml                      thresholds of approvals and loops (docs/what-if.md)
+  ballast what-if --since 7d --playbook new/ --baseline old/         other rules, fallbacks and limits
+  ballast what-if --since 7d --set limits.turns=8 --fail-if "cost>+5%" --fail-if "fewer_effects>0" --html page.html
+
+same, different, stopped earlier   the run is known to its end
+censored                           it would have gone on after the record: the cost has bounds
+off the record                     it would have asked for what was never recorded: known until there
+not concluded                      nothing changed, and it does not come out as recorded: `ballast replay` says why
+
+Exit code 0: done. 6: a --fail-if holds. 7: no run was concluded.
+"""
+
 BUDGET = """\
 Show or set limits: what the runs of a tenant, or of all tenants together, may take from an hour and a day,
 how much they have taken, and how many may run at the same time.

@@ -18,6 +18,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from ballast.contracts.wire import complaints
 from ballast.errors import InvalidInput
 from ballast.playbook import Playbook
 from ballast.run import Run
@@ -156,7 +159,8 @@ def _with_changes(model: Any, changes: Mapping[str, Any]) -> Any:
     try:
         return type(model).model_validate_json(json.dumps(told))
     except ValueError as problem:
-        raise InvalidInput(f"{', '.join(changes)}: {problem}") from None
+        said = complaints(problem) if isinstance(problem, ValidationError) else str(problem)
+        raise InvalidInput(f"{', '.join(changes)}: {said}") from None
 
 
 def _lower(told: dict[str, Any], name: str, value: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ballast.contracts import RunRequest
@@ -87,17 +88,18 @@ def _scenarios() -> Iterator[Wanted]:
         yield Wanted(name, request, ScriptModel.read(scenario.script), answers)
 
 
-def recorded_runs() -> list[RecordedRun]:
-    """Play all of them and return their logs, as everybody may see them."""
-    wanted = {one.request.text: one for one in (*_scenarios(), *_more())}
+def recorded_runs(playbook: Path = PLAYBOOK, *, only: str = "") -> list[RecordedRun]:
+    """Play all of them, or ``only`` one, and return their logs, as everybody may see them."""
+    every = (one for one in (*_scenarios(), *_more()) if not only or one.name == only)
+    wanted = {one.request.text: one for one in every}
 
     def reply(request: Mapping[str, Any], model_id: str) -> Reply:
         return wanted[request["messages"][0]["content"][0]["text"]].model.reply(request, model_id)
 
     clock = VirtualClock()
     tables, runs = Tables(), list[RecordedRun]()
-    with LocalCloud(model=CallableModel(reply), clock=clock, dynamodb=tables) as cloud:
-        seed_store(cloud, load_playbook(PLAYBOOK), 1, SMALL_STORE, today=clock().date())
+    with LocalCloud(playbook, model=CallableModel(reply), clock=clock, dynamodb=tables) as cloud:
+        seed_store(cloud, load_playbook(playbook), 1, SMALL_STORE, today=clock().date())
         before = tables.kept(*tables.items)
         for one in wanted.values():
             if one.begins_anew:
