@@ -21,6 +21,7 @@ handlers, on moto instead of AWS. It needs no account and no network, and keeps 
   ballast prices nova               show what models take and cost
   ballast models                    show which of them the agent may call
   ballast verify --since 1d         check that nobody changed their logs
+  ballast what-if --since 1d --set limits.turns=8    say what a change would have done to them
   ballast run --text "Where is my order O-1001?" --model http://localhost:11434/v1#qwen3
   ballast up                        serve the whole stack over HTTP, on localhost
   ballast mcp                       be a tool of another agent (Model Context Protocol)
@@ -334,6 +335,10 @@ from the record, as long as the same is asked for. No model is asked and no tool
   ballast what-if --since 7d --rules rules.yaml                      thresholds of approvals and loops (docs/what-if.md)
   ballast what-if --since 7d --playbook new/ --baseline old/         other rules, fallbacks and limits
   ballast what-if --since 7d --set limits.turns=8 --fail-if "cost>+5%" --fail-if "fewer_effects>0" --html page.html
+
+  ballast what-if run-abcd --set model=eu.amazon.nova-pro-v1:0 --model bedrock:eu.amazon.nova-pro-v1:0
+
+With --model, what the record does not answer is asked for real, at your cost; tools are still the record's.
 
 same, different, stopped earlier   the run is known to its end
 censored                           it would have gone on after the record: the cost has bounds

@@ -292,7 +292,12 @@ def _what_if(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--prices", metavar="FILE", help="model cards with other prices, as in models.yaml")
     sub.add_argument("--rules", metavar="FILE", help="thresholds of approvals and loops, and grounding; see above")
     sub.add_argument("--playbook", metavar="PATH", help="the candidate's playbook (default: the baseline's)")
-    sub.add_argument("--baseline", metavar="PATH", help="the playbook that recorded the runs (default: the support desk)")
+    sub.add_argument(
+        "--baseline", metavar="PATH", help="the playbook that recorded the runs (default: the support desk)"
+    )
+    sub.add_argument(
+        "--model", metavar="SPEC", help="as for `ballast run`: is asked where the record has no reply. It costs money"
+    )
     sub.add_argument(
         "--fail-if", action="append", default=[], metavar="TEXT", help='a threshold: "cost>+5%%". May be repeated'
     )

@@ -75,6 +75,11 @@ def lanes(typed: Namespace, region: str) -> tuple[Lane, Lane, dict[str, Any]]:
         told["prices"] = str(cards)
     if typed.playbook:
         told["playbook"] = str(typed.playbook)
+    if typed.model:
+        from localcloud.converse.choose import check_that_it_answers, model_source
+
+        check_that_it_answers(model_source(typed.model), typed.model)
+        told["asked for real"] = typed.model
     if not told:
         raise InvalidInput(
             "Say what would have been changed: --set limits.turns=8, --prices FILE, --rules FILE or --playbook NEW/."
@@ -86,6 +91,7 @@ def lanes(typed: Namespace, region: str) -> tuple[Lane, Lane, dict[str, Any]]:
         changes={**settings(f"{name}={json.dumps(value)}" for name, value in rules.agent.items()), **changes},
         goes_on=True,
         cards=cards,
+        asks=typed.model,
         rules=rules.model_dump(mode="json"),
     )
     _check(candidate)
@@ -182,7 +188,10 @@ def _and(first: ExportedRun, rest: Iterator[ExportedRun]) -> Iterator[ExportedRu
 def _show(rows: Sequence[Compared], told: Mapping[str, Any], screen: Screen, *, verbose: bool) -> None:
     screen.line("What if: " + ", ".join(f"{name} = {_value(value)}" for name, value in told.items()), "bold")
     _table("result", by_result(rows), screen)
-    for title, by in (("intent", groups(rows, lambda row: row.intent)), ("tenant", groups(rows, lambda row: row.tenant))):
+    for title, by in (
+        ("intent", groups(rows, lambda row: row.intent)),
+        ("tenant", groups(rows, lambda row: row.tenant)),
+    ):
         if len(by) > 1:
             _table(title, by, screen)
     screen.line(in_words(rows))

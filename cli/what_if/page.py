@@ -39,7 +39,8 @@ th, td { padding: .3rem .6rem .3rem 0; text-align: right; border-bottom: 1px sol
 th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 8rem; }
 details { border-bottom: 1px solid var(--line); padding: .35rem 0; } summary { cursor: pointer; }
 ul { margin: .3rem 0 .8rem; padding-left: 1.2rem; } li { margin: .35rem 0; }
-svg { width: 100%; max-width: 36rem; height: auto; display: block; } svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
+svg { width: 100%; max-width: 36rem; height: auto; display: block; }
+svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
 svg text.dim { fill: var(--dim); } .was { fill: var(--same); } .axis { stroke: var(--line); }
 .range { stroke: var(--censored); stroke-width: 3; } .move { stroke: var(--line); stroke-width: 2; }
 .same { fill: var(--same); } .different { fill: var(--different); } .stopped { fill: var(--stopped); }
@@ -59,7 +60,9 @@ _MEANS = {
 def page(rows: Sequence[Compared], changes: Mapping[str, Any], failed: Sequence[str]) -> str:
     """Return the page."""
     policy = f"default-src 'none'; style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'"
-    asked = ", ".join(f"{name} = {value if isinstance(value, str) else json.dumps(value)}" for name, value in changes.items())
+    asked = ", ".join(
+        f"{name} = {value if isinstance(value, str) else json.dumps(value)}" for name, value in changes.items()
+    )
     fails = f'<p class="fails">Fails: {", ".join(map(_text, failed))}</p>' if failed else ""
     body = "".join(
         [
@@ -85,7 +88,8 @@ def page(rows: Sequence[Compared], changes: Mapping[str, Any], failed: Sequence[
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="referrer" content="no-referrer">'
         f"<title>Ballast: what if</title><style>{_STYLE}</style></head><body>{body}</body></html>\n"
     )
 
@@ -154,7 +158,9 @@ def _changes(rows: Sequence[Compared]) -> str:
     parts = []
     for at, row in enumerate(shown):
         y = 34 * at + 24
-        was, low, high = (6 + _scaled(value, most) * 97 // 100 for value in (row.recorded.cost_microusd, row.low, row.high))
+        was, low, high = (
+            6 + _scaled(value, most) * 97 // 100 for value in (row.recorded.cost_microusd, row.low, row.high)
+        )
         title = f"{row.run_id}: ${dollars(row.recorded.cost_microusd)} to ${dollars(row.low)}"
         parts.append(f"<g><title>{_text(title)}</title>")
         parts.append(f'<text class="dim" x="0" y="{y - 10}">{_text(row.run_id[:20])} {_text(row.result)}</text>')

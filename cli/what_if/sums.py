@@ -1,4 +1,4 @@
-"""Sums over compared runs: by result, by intent, by tenant, and the thresholds of ``--fail-if``. Pure; money is exact."""
+"""Sums over compared runs: by result, intent and tenant, and the thresholds of ``--fail-if``. Pure; money is exact."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Sums:
 
     @property
     def more_permille(self) -> tuple[int, int] | None:
-        """How much more it costs, at least and at most, in thousandths of what was charged; None if that was nothing."""
+        """How much more it costs, at least and at most, in thousandths of the charge; None if that was nothing."""
         if self.recorded_microusd == 0:
             return None
         was = self.recorded_microusd
@@ -113,6 +113,8 @@ def in_words(rows: Sequence[Compared]) -> str:
         said.append(f"{unknown} runs have bounds: the record does not say what they would have cost.")
     if sums.waits:
         said.append(f"{sums.waits} runs would have waited for a person; what the person says is not known.")
+    if asked := sum(row.asked > 0 for row in rows):
+        said.append(f"{asked} runs were answered by a real model: one sample each.")
     if sums.concluded < sums.runs:
         said.append(
             f"{sums.runs - sums.concluded} are not concluded: their baseline does not come out as recorded "
@@ -165,7 +167,7 @@ def _runs(result: Result) -> Number:
     return lambda rows, sums: (sum(row.result is result for row in rows), sums.runs)
 
 
-def _answered(rows: Sequence[Compared], sums: Sums) -> tuple[int, int]:
+def _answered(rows: Sequence[Compared], _: Sums) -> tuple[int, int]:
     known = [row for row in rows if row.result.is_exact]
     before = sum(row.recorded.status == "answered" for row in known)
     return sum(row.candidate.status == "answered" for row in known) - before, before

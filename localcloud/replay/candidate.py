@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ballast.contracts import ExitReason, HandOver, ToolCall
+from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import canonical
 from ballast.errors import ProcessEnds
 from ballast.folds.loops import ladder
@@ -40,11 +41,14 @@ from ballast.log.events import (
     RunRefused,
 )
 from ballast.log.vouching import vouching
+from ballast.masking import error_text
 from ballast.models.card_file import CardFile, over, read_cards
 from ballast.models.catalog import OWN_FILE, Catalog
+from ballast.money import TokenCounts
 from ballast.playbook import Playbook
 from ballast.run import Run
 from ballast.validation import Grounding
+from localcloud.converse.choose import Bedrock, model_source
 from localcloud.moto_seams.replaced import replaced
 from localcloud.replay.compare import Body, cause_of, first_difference, with_readings
 from localcloud.replay.lane import Difference, Ending, Inferred, Replayed
@@ -89,6 +93,8 @@ _STEERS: Mapping[str, tuple[str, ...]] = {
     "call.refused": ("error", "message"),
     "escalation.opened": ("reason", "kind"),
 }
+_PLAIN = "gen_ai.usage.input_tokens"
+_WRITTEN = ("gen_ai.usage.cache_creation.input_tokens", "ballast.usage.cache_creation_1h.input_tokens")
 _FIRST_DAY = "1970-01-01"
 #: Of a request to a model: who asks, and how much it may say. Neither changes what the model reads.
 _NOT_READ = ("inferenceConfig", "requestMetadata")
@@ -112,6 +118,8 @@ class CandidatePlaying(Playing):
     apart   whether the run does something else than the record: from then on events have no counterpart
     first   the first event that differs at all; ``parted``: the one with which the run comes apart
     unlike  events that differ in what a model or a person may read
+    asked   attempts that a real model answered
+    slack_microusd  what it may have cost more, where the record does not say how a prompt would have been cached
     """
 
     def __init__(self, recorded: RecordedRun, inferred: Inferred) -> None:
@@ -120,6 +128,8 @@ class CandidatePlaying(Playing):
         self.first: Difference | None = None
         self.parted: Difference | None = None
         self.unlike: set[str] = set()
+        self.slack_microusd = 0
+        self.asked = 0
         self._due = Counter(inferred.deaths)
 
     def ahead(self, holds: Callable[[Event], bool]) -> Event | None:
@@ -167,6 +177,12 @@ class CandidatePlaying(Playing):
         self.run = self.run.with_event(event)
         return event
 
+    def go_apart(self, event: Event, why: str) -> None:
+        """From this event on the run does something else, although the record may have one under that key."""
+        known = self.recorded.by_seq.get(event.seq)
+        self.parted = Difference(event.seq, "", known.shown if known is not None else None, event.shown, why)
+        self.apart = True
+
     def _come_apart(self, event: Event, recorded: Event | None) -> None:
         """From this event on the run does something else."""
         was = recorded.shown if recorded is not None else None
@@ -190,7 +206,7 @@ class CandidatePlaying(Playing):
             self._come_apart(event, recorded)
 
     def _skip_to(self, recorded: Event) -> None:
-        """Leave out what the record has of the same call before that event: people were asked there, and are not now."""
+        """Leave out what the record has of the same call before that event: people were asked, and are not now."""
         if not recorded.name.startswith("call."):
             return
         for one in self.left:
@@ -255,7 +271,23 @@ class CandidateOracle(Oracle):
         self._request = request
 
     def completion(self, turn: int, attempt: int) -> Event | Failed:
-        """Return what the attempt brought, if the record has the same request. Raises ``CandidateEnds``."""
+        """Return what the attempt brought, if the record has the same request; else the lane's model is asked.
+
+        Raises ``CandidateEnds`` where the lane has no model, or it fails.
+        """
+        try:
+            return self._recorded_completion(turn, attempt)
+        except CandidateEnds as unknown:
+            model = self._machine.model
+            asked = self._playing.run.event(ModelRequested.key(turn, attempt))
+            if model is None or asked is None:
+                raise
+            self._playing.go_apart(asked, f"{unknown.why}; a real model was asked")
+            self._playing.asked += 1
+            found: Any = model(self._request, unknown)  # read as a reply, and not as a recorded event
+            return found  # type: ignore[no-any-return]
+
+    def _recorded_completion(self, turn: int, attempt: int) -> Event | Failed:
         seq = ModelRequested.key(turn, attempt)
         was, mine = self._recorded.event(seq), self._playing.run.event(seq)
         if was is None or mine is None:
@@ -267,7 +299,40 @@ class CandidateOracle(Oracle):
             raise CandidateEnds(Ending.OFF_THE_RECORD, seq, other)
         found = self._of_the_record(turn, attempt) if self._playing.apart else super().completion(turn, attempt)
         self._check_length(seq, was, mine, found)
-        return found
+        return self._as_cached(was, mine, found)
+
+    def _as_cached(self, was: Event, mine: Event, found: Event | Failed) -> Event | Failed:
+        """Return the completion with its tokens as this attempt's cache points divide them.
+
+        The last turn that a run may have writes nothing to the cache (``functions.agent.caching``), and a limit says
+        which turn that is. What is written in the record is plain input then, if the record has read all that the turn
+        before had cached. Otherwise, and where it is written now, the cost has a bound: ``slack_microusd``.
+        """
+        before, now = was.fact, mine.fact
+        assert isinstance(before, ModelRequested)
+        assert isinstance(now, ModelRequested)
+        points = [_last_point(one.sent_as.cache_points or ()) for one in (before, now)]
+        fact = found.fact if isinstance(found, Event) else None
+        if points[0] == points[1] or not isinstance(found, Event) or not isinstance(fact, ModelResponded):
+            return found
+        plain, written = fact.input_tokens or 0, fact.cache_write_tokens or 0
+        if points[1] > points[0]:
+            self._playing.slack_microusd += self._cost(now, plain, written=True) - self._cost(now, plain, written=False)
+            return found
+        cached = [one for one in self._recorded.facts(ModelResponded) if one.turn < was.turn]
+        whole = (cached[-1].cache_read_tokens or 0) + (cached[-1].cache_write_tokens or 0) if cached else 0
+        if (fact.cache_read_tokens or 0) < whole:
+            more = self._cost(now, written, written=True) - self._cost(now, written, written=False)
+            self._playing.slack_microusd += more
+        tokens = {name: 0 for name in _WRITTEN if name in found.body} | {_PLAIN: plain + written}
+        return found.model_copy(update={"body": found.body | tokens})
+
+    def _cost(self, asked: ModelRequested, tokens: int, *, written: bool) -> int:
+        price = self._playbook.models.price_of(asked.price_version, asked.model).price(
+            ServiceTier(asked.service_tier or ServiceTier.DEFAULT)
+        )
+        name = "cache_write_1h" if asked.sent_as.cache_ttl == "1h" else "cache_write_5m"
+        return price.cost(TokenCounts(**{name if written else "input": tokens}))
 
     def _other_question(self, was: Event, mine: Event) -> str | None:
         """Return in what another request would be sent; None if it is the recorded one."""
@@ -284,7 +349,7 @@ class CandidateOracle(Oracle):
         apart = [
             name
             for name in sorted({*sent, *self._request})
-            if name not in _NOT_READ and sent.get(name) != self._request.get(name)
+            if name not in _NOT_READ and _without_points(sent.get(name)) != _without_points(self._request.get(name))
         ]
         settings = [_without_bound(one.get("inferenceConfig", {})) for one in (sent, self._request)]
         if settings[0] != settings[1]:
@@ -427,6 +492,7 @@ class CandidateMachine(Machine):
     """Plays runs in a candidate lane, beside what the baseline made of them."""
 
     playing: CandidatePlaying
+    model: Callable[[Mapping[str, Any], CandidateEnds], Mapping[str, Any]] | None = None
     _inferred = Inferred()
 
     def _build(self, stack: ExitStack) -> None:
@@ -436,6 +502,8 @@ class CandidateMachine(Machine):
         if rules.loops:
             stack.enter_context(replaced(ladder, "THRESHOLDS", rules.thresholds))
         self._rules = rules
+        if self.lane.asks:
+            self.model = asking(self.lane.asks)
         super()._build(stack)
         if not rules.grounding:
             attempt = sys.modules["functions.executor.attempt"]
@@ -466,6 +534,30 @@ class CandidateMachine(Machine):
 
     def _oracle_of(self, moved: Mapping[Position, int]) -> Oracle:
         return CandidateOracle(self, moved)
+
+
+def asking(spec: str) -> Callable[[Mapping[str, Any], CandidateEnds], Mapping[str, Any]]:
+    """Return a function that asks the model of ``--model`` for real. Raises ``InvalidInput``.
+
+    Its failure leaves the run where the record had no more to say.
+    """
+    source = model_source(spec)
+
+    def ask(request: Mapping[str, Any], unknown: CandidateEnds) -> Mapping[str, Any]:
+        try:
+            if isinstance(source, Bedrock):
+                import boto3
+
+                sent = {**request, "modelId": source.model_id}
+                made: Mapping[str, Any] = boto3.client("bedrock-runtime").converse(**sent)
+                return {name: made[name] for name in ("output", "stopReason", "usage") if name in made}
+            sent = {name: value for name, value in request.items() if name != "modelId"}
+            return source.reply(sent, str(request["modelId"])).body
+        except Exception as problem:
+            why = f"{unknown.why}; the model was asked and failed: {error_text(problem)}"
+            raise CandidateEnds(Ending.OFF_THE_RECORD, unknown.seq, why) from problem
+
+    return ask
 
 
 def _with_cards(file: Path, kind: type[Catalog], folder: Path) -> Catalog:
@@ -505,8 +597,9 @@ def _words(event: Event) -> str:
         case ModelResponded() | PlanDecided():
             decided = fact.decision
             if isinstance(decided, HandOver):
-                return f"the {fact.planner.value if isinstance(fact, PlanDecided) else 'agent'} hands over in {where}: " + (
-                    f"{decided.reason}"
+                return (
+                    f"the {fact.planner.value if isinstance(fact, PlanDecided) else 'agent'} hands over in {where}: "
+                    + (f"{decided.reason}")
                 )
             return f"another decision in {where}: {decided.kind}"
         case ModelRequested():
@@ -520,6 +613,20 @@ def _words(event: Event) -> str:
         case CallIntended():
             return f"a call is made in {where} that was not"
     return f"{event.name} in {where}; decided by {cause_of(event.name)}"
+
+
+def _last_point(points: Sequence[str]) -> int:
+    """Return the message at which the last cache point stands; -1 if none stands in a message."""
+    return max((int(one.removeprefix("messages.")) for one in points if one.startswith("messages.")), default=-1)
+
+
+def _without_points(sent: Any) -> Any:
+    """Return a part of a request without its cache points: no model reads them."""
+    if isinstance(sent, Mapping):
+        return {name: _without_points(value) for name, value in sent.items()}
+    if isinstance(sent, list | tuple):
+        return [_without_points(one) for one in sent if not (isinstance(one, Mapping) and "cachePoint" in one)]
+    return sent
 
 
 def _without_bound(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -119,6 +119,7 @@ class Lane:
     model_id  the stack's ModelId; None takes it from the record
     goes_on   whether a difference ends the replay (a baseline) or is noted (a candidate)
     cards     a file of model cards over the playbook's own, with other prices (``models.yaml``)
+    asks      a model (``--model``) that is asked for real where the record has no reply; None: it is off the record
     rules     thresholds that agent.yaml does not have, as plain JSON (``localcloud.replay.rules``)
     """
 
@@ -129,6 +130,7 @@ class Lane:
     model_id: str | None = None
     goes_on: bool = False
     cards: Path | None = None
+    asks: str | None = None
     rules: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod

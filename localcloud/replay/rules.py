@@ -15,7 +15,6 @@ The file is read once; the lane holds it as plain JSON.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -97,7 +96,9 @@ class Rules(Wire):
 def _with_approval(tool: Tool, rule: OfTool) -> Tool:
     said = rule.approval
     if isinstance(said, Over) and tool.moves is None:
-        raise InvalidInput(f"--rules: tools.{tool.name}.approval.over: the tool declares no moves=; say always or never.")
+        raise InvalidInput(
+            f"--rules: tools.{tool.name}.approval.over: the tool declares no moves=; say always or never."
+        )
     moves = tool.moves
 
     def asks(args: Any, request: RunRequest) -> str | bool:

@@ -227,6 +227,8 @@ class Seams:
                 return ask()
 
         def read_completion(event: Any, turn: int) -> Any:
+            if isinstance(event, Mapping):
+                return read(event, turn)  # a reply that a candidate's own model gave
             completion = read(reply_of(event), turn)
             fact = event.fact
             tokens = None

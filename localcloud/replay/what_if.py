@@ -120,6 +120,8 @@ class Compared:
     why         what decided: the first difference, or what the record does not have
     fewer       writes of the record that the candidate does not make; of a run that is not known to its end, none
     more        writes that only the candidate makes
+    waits       whether it would wait for a person whom the record does not ask
+    asked       attempts that a real model answered: then the run is one sample, and no prediction
     """
 
     run_id: str
@@ -136,6 +138,7 @@ class Compared:
     fewer: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
     waits: bool = False
+    asked: int = 0
     notes: tuple[str, ...] = ()
 
     @property
@@ -154,19 +157,24 @@ class Compared:
         return self.candidate.people - self.recorded.people if self.result.is_exact else 0
 
 
-def concluded(recorded: RecordedRun, played: Replayed, ends: CandidateEnds | None) -> Compared:
-    """Return what the candidate's lane says of a run whose baseline came out."""
+def concluded(
+    recorded: RecordedRun, played: Replayed, ends: CandidateEnds | None, *, slack_microusd: int, asked: int
+) -> Compared:
+    """Return what the candidate's lane says of a run whose baseline came out; ``slack_microusd``: of its cost."""
     was = Told.of(recorded.events)
     seq = ends.seq if ends is not None else ""
     now = Told.of(played.events, without=seq if ends is not None and not ends.waits else "")
     low, high, waits = now.cost_microusd, now.cost_microusd, ends is not None and ends.waits
     if ends is None:
         result = _of_the_end(was, now)
+        if slack_microusd and result is Result.SAME:
+            result = Result.DIFFERENT
         if played.ending is Ending.NOT_REPLAYED:
             result = Result.NOT_CONCLUDED
+        high += slack_microusd
     else:
         result = Result(ends.ending.value)
-        high = low if has_left_the_agent(played.events) else max(low, now.ceiling_microusd)
+        high = low + slack_microusd if has_left_the_agent(played.events) else max(low, now.ceiling_microusd)
     known = result.is_exact
     before, after = Counter(was.writes), Counter(now.writes)
     opened = recorded.opened
@@ -187,6 +195,7 @@ def concluded(recorded: RecordedRun, played: Replayed, ends: CandidateEnds | Non
         fewer=tuple((before - after).elements()) if known else (),
         more=tuple((after - before).elements()),
         waits=waits,
+        asked=asked,
         notes=played.notes,
     )
 
@@ -234,7 +243,7 @@ def _why(was: Told, now: Told, difference: Difference | None) -> str:
         name for name in vars(was) if name not in ("ceiling_microusd",) and getattr(was, name) != getattr(now, name)
     ]
     if not apart:
-        return ""
+        return "its last turn may be cached otherwise" if difference is not None else ""
     if apart == ["cost_microusd"]:
         return "the same turns at another price"
     return difference.why if difference is not None else f"another {', '.join(apart)}"
@@ -289,8 +298,9 @@ def _of_both(baseline: Lane, candidate: Lane, runs: list[RecordedRun]) -> list[C
     with CandidateMachine(candidate) as beside:
         for one, played in zip(runs, before, strict=True):
             if played.is_same:
-                found.append(concluded(one, *beside.play_beside(one, played)))
+                after, ends = beside.play_beside(one, played)
+                playing = beside.playing
+                found.append(concluded(one, after, ends, slack_microusd=playing.slack_microusd, asked=playing.asked))
             else:
                 found.append(not_concluded(one, played))
     return found
-

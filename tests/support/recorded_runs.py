@@ -53,6 +53,10 @@ def _more() -> Iterator[Wanted]:
     yield wanted("throttled", [{"error": "ThrottlingException"}, order, {"error": "ServiceUnavailableException"}, done])
     yield wanted("invents-a-number", [order, {"say": "You get 777.77 USD."}, done])
     yield wanted("rejected", [order, approved, done], [{"by": "Lee", "approve": False, "comment": "Not yet."}])
+    # Its prompt is long enough for the cache, which the last turn that a run may have does not write to.
+    long = wanted("cached", [order, {"call": [{"tool": "search_docs", "arguments": {"query": "damaged"}}]}, done])
+    told = long.request.model_copy(update={"text": f"{long.request.text} {'It arrived damaged. ' * 900}"})
+    yield replace(long, request=told)
     # Its reason to ask names what the run before has moved.
     moves = {"order_id": "O-1004", "amount_usd": "10.00", "reason": "damaged"}
     yield wanted("moves", [order, {"call": [{"tool": "refund_order", "arguments": moves}]}, done])

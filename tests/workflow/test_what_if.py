@@ -149,6 +149,43 @@ def test_another_prompt_is_off_the_record(recorded: list[RecordedRun]) -> None:
     assert {one.low for one in asked} == {0}
 
 
+def test_the_last_turn_writes_nothing_to_the_cache(recorded: list[RecordedRun]) -> None:
+    cached = [one for one in recorded if one.source == "cached"]
+    turn = cached[0].events.by_seq["0002.model.responded"].body
+
+    (found,) = what_if(cached, changes={"limits.turns": 2}).values()
+
+    assert turn["gen_ai.usage.cache_creation.input_tokens"] > 0  # else there is nothing to see
+    until = cached[0].events.before(3).usage.charged_microusd
+    assert found.low == found.high < until  # the same two turns, the second one cheaper
+    assert found.result is Result.STOPPED_EARLIER
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "result"),
+    [
+        ("look_up_order", {"order_id": "O-1004"}, Result.STOPPED_EARLIER),  # the record has what it returned
+        ("search_docs", {"query": "storms"}, Result.OFF_THE_RECORD),
+    ],
+)
+def test_a_model_is_asked_where_the_record_has_no_reply(
+    recorded: list[RecordedRun], tmp_path: Path, tool: str, arguments: Mapping[str, Any], result: Result
+) -> None:
+    script = tmp_path / "script.yaml"
+    turns = [{"call": [{"tool": tool, "arguments": arguments}]}, {"say": "Done."}]
+    script.write_text(yaml.safe_dump({"turns": turns}), encoding="utf-8")
+    approval = [one for one in recorded if one.source == "approval"]
+
+    (found,) = what_if(approval, changes={"instructions": "Be brief."}, asks=str(script)).values()
+
+    assert found.result is result
+    assert found.asked == (2 if result.is_exact else 1)
+    assert found.candidate.answer == ("Done." if result.is_exact else "")
+    if result.is_exact:
+        assert found.low == found.high < found.recorded.cost_microusd
+        assert "another prompt would be sent (system)" in found.why
+
+
 def test_a_run_whose_baseline_differs_is_not_concluded(recorded: list[RecordedRun]) -> None:
     event = recorded[0].events.by_seq["0001.model.responded"]
     forged = event.model_copy(update={"body": event.body | {"cost_microusd": 1}})
