@@ -234,6 +234,7 @@ WORDS = [
         ("books", "lending", "keeper"),
         (
             Allowed("bench/tau2/airline/agent.yaml", "You book", BUSINESS),
+            Allowed("bench/transcript_desk/agent.yaml", "You book", BUSINESS),
             Allowed("bench/t*.py", "book_reservation", BUSINESS),
         ),
     ),
