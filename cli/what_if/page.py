@@ -167,8 +167,9 @@ def _changes(rows: Sequence[Compared]) -> str:
         parts.append(f'<line class="move" x1="{was}" y1="{y}" x2="{low}" y2="{y}"/>')
         if high > low:
             parts.append(f'<line class="range" x1="{low}" y1="{y}" x2="{high}" y2="{y}"/>')
-        parts.append(f'<circle class="was" cx="{was}" cy="{y}" r="5"/>')
-        parts.append(f'<circle class="{_kind(row.result)}" cx="{low}" cy="{y}" r="5"/></g>')
+        parts.append(f'<rect class="was" x="{was - 5}" y="{y - 5}" width="10" height="10" rx="5"/>')
+        kind = _kind(row.result)
+        parts.append(f'<rect class="{kind}" x="{low - 5}" y="{y - 5}" width="10" height="10" rx="5"/></g>')
     left = f" {len(moved) - len(shown)} more are not drawn." if len(moved) > len(shown) else ""
     return _svg(34 * len(shown) + 10, parts, "The runs whose cost changes most") + (
         f'<p class="dim">Grey: as recorded, up to ${dollars(most)}. Colour: with the change.{left}</p>'

@@ -135,9 +135,9 @@ class Machine:
             difference = None
         except (LookupError, LogCorrupt, _Endless, *GARBLED) as problem:
             self.playing.note(f"it cannot be replayed: {type(problem).__name__}: {problem}")
-            return self._result(recorded, None, Ending.NOT_REPLAYED, moved)
+            return self._result(recorded, None, Ending.NOT_REPLAYED)
         ending = Ending.SAME if difference is None else Ending.DIFFERENT
-        return self._result(recorded, difference, ending, moved)
+        return self._result(recorded, difference, ending)
 
     def _playing_of(self, recorded: RecordedRun) -> Playing:
         return Playing(recorded)
@@ -145,13 +145,7 @@ class Machine:
     def _oracle_of(self, moved: Mapping[tuple[int, int], int]) -> Oracle:
         return Oracle(self.playing, moved)
 
-    def _result(
-        self,
-        recorded: RecordedRun,
-        difference: Difference | None,
-        ending: Ending,
-        moved: Mapping[tuple[int, int], int],
-    ) -> Replayed:
+    def _result(self, recorded: RecordedRun, difference: Difference | None, ending: Ending) -> Replayed:
         playing = self.playing
         return Replayed(
             run_id=recorded.run_id,
@@ -162,7 +156,7 @@ class Machine:
             put_in=len(playing.put_in),
             unchecked=dict(playing.unchecked),
             notes=tuple(playing.notes),
-            inferred=Inferred(dict(playing.died), dict(moved)),
+            inferred=Inferred(dict(playing.died), dict(self.oracle.moved)),
         )
 
     def _played_whole(self, recorded: RecordedRun) -> Difference | None:

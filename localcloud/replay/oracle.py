@@ -86,7 +86,7 @@ class Oracle:
     """Answers for one replay."""
 
     def __init__(self, playing: Playing, moved: Mapping[Position, int] = {}) -> None:
-        self._playing, self._recorded, self._moved = playing, playing.recorded.events, moved
+        self._playing, self._recorded, self.moved = playing, playing.recorded.events, moved
         #: What waits for a person: the coordinates, by task token.
         self.waiting: dict[str, Mapping[str, Any]] = {}
 
@@ -385,9 +385,9 @@ class Oracle:
 
     def moved_by_others(self, at: Position) -> int:
         """Return what other runs are taken to have moved of the business's money when the call was looked at."""
-        if at in self._moved:
-            self._playing.note(f"other runs are taken to have moved {units(self._moved[at])} before turn {at[0]}")
-        return self._moved.get(at, 0)
+        if at in self.moved:
+            self._playing.note(f"other runs are taken to have moved {units(self.moved[at])} before turn {at[0]}")
+        return self.moved.get(at, 0)
 
     # People
 

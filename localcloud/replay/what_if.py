@@ -1,4 +1,4 @@
-"""What a change would have done to recorded runs: each run in the baseline lane, then in the candidate lane.
+"""Recorded runs under a change: each run in the baseline lane, then in the candidate lane.
 
 ::
 
@@ -36,7 +36,8 @@ from ballast.log.events import (
 )
 from ballast.log.exported import ExportedRun
 from ballast.run import Run
-from localcloud.replay.candidate import CandidateEnds, CandidateMachine
+from localcloud.replay.candidate import CandidateEnds
+from localcloud.replay.candidate_machine import CandidateMachine
 from localcloud.replay.lane import Difference, Ending, Lane, Replayed
 from localcloud.replay.machine import Machine
 from localcloud.replay.recorded import RecordedRun
