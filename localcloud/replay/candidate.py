@@ -153,7 +153,8 @@ class CandidatePlaying(Playing):
     def go_apart(self, event: Event, why: str) -> None:
         """From this event on the run does something else, although the record may have one under that key."""
         known = self.recorded.by_seq.get(event.seq)
-        self.parted = Difference(event.seq, "", known.shown if known is not None else None, event.shown, why)
+        if not self.asked:
+            self.parted = Difference(event.seq, "", known.shown if known is not None else None, event.shown, why)
         self.apart = True
 
     def _come_apart(self, event: Event, recorded: Event | None) -> None:
