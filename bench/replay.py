@@ -153,13 +153,13 @@ def _answered(cloud: LocalCloud, clock: VirtualClock, run_id: str, replies: list
             cloud.invoke("AnswerEscalationFunction", payload)
 
 
-def tau2(domain: str, runs: int) -> Made:
-    """Play the gold plans of a domain of tau2. Raises ``ImportError`` without tau2."""
+def tau2(domain: str, runs: int, playbook: Path | None = None) -> Made:
+    """Play the gold plans of a domain of tau2, in its own playbook or another. Raises ``ImportError`` without tau2."""
     from bench.tau2.downstream import DOWNSTREAMS
     from bench.tau2.gold import GoldModel, gold_plans
 
     plans = gold_plans(domain)[:runs]
-    with _cloud(HERE / "tau2" / domain, GoldModel(plans)) as (cloud, clock):
+    with _cloud(playbook or HERE / "tau2" / domain, GoldModel(plans)) as (cloud, clock):
         for plan in plans:
             name = f"{domain}-{sha256(plan.task_id.encode()).hexdigest()[:16]}"
             request = RunRequest(request_id=name, agent=domain, text=plan.text, context={"task_id": plan.task_id})

@@ -73,7 +73,7 @@ def _command(name: str, *, on_stack: bool) -> Callable[[Namespace], int]:
         from cli.deployed_stack import on_stack as command
 
         return command
-    function = f"{name}_" if keyword.iskeyword(name) else name
+    function = f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
     found: Callable[[Namespace], int] = getattr(import_module(f"cli.commands.{function}"), function)
     return found
 

@@ -37,6 +37,7 @@ _COMMANDS = (
     "budget",
     "verify",
     "replay",
+    "what-if",
     "eval",
     "feedback",
 )
@@ -172,7 +173,8 @@ def on_stack(typed: Namespace, session: boto3.Session | None = None) -> int:
     if typed.command not in _COMMANDS:
         raise InvalidInput(f"--stack goes with {', '.join(_COMMANDS)} redrive and mcp, not with {typed.command}.")
     command: Callable[[Namespace, DeployedCloud, Screen], int]
-    command = getattr(import_module(f"cli.commands.{typed.command}"), f"{typed.command}_on_stack")
+    name = typed.command.replace("-", "_")
+    command = getattr(import_module(f"cli.commands.{name}"), f"{name}_on_stack")
     try:
         return command(typed, DeployedCloud(session or users_session(typed), typed.stack), Screen())
     except botocore.exceptions.ClientError as problem:

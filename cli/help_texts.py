@@ -22,6 +22,7 @@ handlers, on moto instead of AWS. It needs no account and no network, and keeps 
   ballast prices nova               show what models take and cost
   ballast models                    show which of them the agent may call
   ballast verify --since 1d         check that nobody changed their logs
+  ballast what-if --since 1d --set limits.turns=8    say what a change would have done to them
   ballast run --text "Where is my order O-1001?" --model http://localhost:11434/v1#qwen3
   ballast up                        serve the whole stack over HTTP, on localhost
   ballast mcp                       be a tool of another agent (Model Context Protocol)
@@ -388,6 +389,30 @@ and must have the recorded digest. Names the first event that differs, its field
 
 No model is asked, and no tool's code runs but its pure rules. Ctrl-C ends it with what was replayed so far.
 Exit code 0: every run is the same. 6: a run differs. 7: none differs, and one could not be replayed.
+"""
+
+WHAT_IF = """\
+Say what a change would have done to recorded runs, before it is deployed. Each run is played twice: with nothing
+changed (it must come out as recorded), and with the change. Model replies, tool outcomes and people's answers come
+from the record, as long as the same is asked for. No model is asked and no tool is called.
+
+  ballast what-if --since 1d --set limits.turns=8                    a lower limit, on the saved runs of a day
+  ballast what-if exported/ --set limits.cost_usd=0.05 --set intents.refund.limits.turns=6
+  ballast what-if --since 7d --prices prices.yaml                    other prices: cards as in models.yaml
+  ballast what-if --since 7d --rules rules.yaml                      thresholds of approvals and loops (docs/what-if.md)
+  ballast what-if --since 7d --playbook new/ --baseline old/         other rules, fallbacks and limits
+  ballast what-if --since 7d --set limits.turns=8 --fail-if "cost>+5%" --fail-if "fewer_effects>0" --html page.html
+
+  ballast what-if run-abcd --set model=eu.amazon.nova-pro-v1:0 --model bedrock:eu.amazon.nova-pro-v1:0
+
+With --model, what the record does not answer is asked for real, at your cost; tools are still the record's.
+
+same, different, stopped earlier   the run is known to its end
+censored                           it would have gone on after the record: the cost has bounds
+off the record                     it would have asked for what was never recorded: known until there
+not concluded                      nothing changed, and it does not come out as recorded: `ballast replay` says why
+
+Exit code 0: done. 6: a --fail-if holds. 7: no run was concluded.
 """
 
 BUDGET = """\

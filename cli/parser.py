@@ -14,8 +14,8 @@ def parser() -> argparse.ArgumentParser:
         argparse.ArgumentParser(prog="ballast"), help_texts.MAIN, f"{help_texts.FILES}\n{help_texts.ALL_EXIT_CODES}"
     )
     deployed = top.add_argument_group(
-        "a deployed stack, instead of a local cloud (run, trace, why, cost, verify, replay, eval, answer, feedback, "
-        "escalations, breaker, budget)"
+        "a deployed stack, instead of a local cloud (run, trace, why, cost, verify, replay, what-if, eval, answer, "
+        "feedback, escalations, breaker, budget)"
     )
     deployed.add_argument("--stack", metavar="NAME", help="the stack's name; uses your AWS credentials")
     deployed.add_argument("--region", metavar="REGION", help="its region (default: $AWS_REGION, or the profile's)")
@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     _import(_explained(commands.add_parser("import", help="declare tools from elsewhere"), help_texts.IMPORT))
     _verify(_explained(commands.add_parser("verify", help="check logs against their digests"), help_texts.VERIFY))
     _replay(_explained(commands.add_parser("replay", help="play recorded runs again"), help_texts.REPLAY))
+    _what_if(_explained(commands.add_parser("what-if", help="say what a change would have done"), help_texts.WHAT_IF))
     _budget(_explained(commands.add_parser("budget", help="show or set spending limits"), help_texts.BUDGET))
     _breaker(_explained(commands.add_parser("breaker", help="show or set the spend breaker"), help_texts.BREAKER))
     _redrive(_explained(commands.add_parser("redrive", help="put dead letters of a stack back"), help_texts.REDRIVE))
@@ -324,6 +325,32 @@ def _replay(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: 2)")
     sub.add_argument("--json", action="store_true", help="print it as JSON")
     sub.add_argument("--verbose", action="store_true", help="also show each run that is the same")
+
+
+def _what_if(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "runs", nargs="*", metavar="RUN", help="a run's id or the start of it, a file, or a folder of exported runs"
+    )
+    sub.add_argument("--since", metavar="TIME", help="all runs opened since: 30m, 6h, 2d, or a moment in ISO 8601")
+    sub.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", help="a field of agent.yaml. May be repeated"
+    )
+    sub.add_argument("--prices", metavar="FILE", help="model cards with other prices, as in models.yaml")
+    sub.add_argument("--rules", metavar="FILE", help="thresholds of approvals and loops, and grounding; see above")
+    sub.add_argument("--playbook", metavar="PATH", help="the candidate's playbook (default: the baseline's)")
+    sub.add_argument(
+        "--baseline", metavar="PATH", help="the playbook that recorded the runs (default: the support desk)"
+    )
+    sub.add_argument(
+        "--model", metavar="SPEC", help="as for `ballast run`: is asked where the record has no reply. It costs money"
+    )
+    sub.add_argument(
+        "--fail-if", action="append", default=[], metavar="TEXT", help='a threshold: "cost>+5%%". May be repeated'
+    )
+    sub.add_argument("--html", metavar="FILE", help="also write the result as one page, with plots")
+    sub.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: 2)")
+    sub.add_argument("--json", action="store_true", help="print it as JSON")
+    sub.add_argument("--verbose", action="store_true", help="also show each run that is not the same")
 
 
 def _import(sub: argparse.ArgumentParser) -> None:

@@ -38,7 +38,7 @@ def replay(typed: Namespace) -> int:
     saved_runs = SavedRuns(state_folder(os.environ))
     if bool(typed.runs) == (typed.since is not None):
         raise InvalidInput("Name runs, files or folders, or all runs since a time with --since. Not both.")
-    runs = _since(saved_runs, typed) if typed.since is not None else _named(saved_runs, typed.runs)
+    runs = exported_since(saved_runs, typed) if typed.since is not None else named_runs(saved_runs, typed.runs)
     return _replayed(runs, typed, Screen(), typed.region)
 
 
@@ -49,10 +49,11 @@ def replay_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> i
     run_ids: Iterable[str] = typed.runs
     if typed.since is not None:
         run_ids = cloud.executions_since(moment(typed.since, datetime.now(UTC)))
-    return _replayed(_of_stack(cloud, run_ids, typed), typed, screen, cloud.session.region_name)
+    return _replayed(of_stack(cloud, run_ids, typed), typed, screen, cloud.session.region_name)
 
 
-def _named(saved_runs: SavedRuns, words: Iterable[str]) -> Iterator[ExportedRun]:
+def named_runs(saved_runs: SavedRuns, words: Iterable[str]) -> Iterator[ExportedRun]:
+    """Yield the runs of files and folders, and the saved runs whose ids begin so. Raises ``InvalidInput``."""
     for word in words:
         path = Path(word)
         if path.exists() or path.suffix:
@@ -61,7 +62,8 @@ def _named(saved_runs: SavedRuns, words: Iterable[str]) -> Iterator[ExportedRun]
             yield _exported(saved_runs.find(word))
 
 
-def _since(saved_runs: SavedRuns, typed: Namespace) -> Iterator[ExportedRun]:
+def exported_since(saved_runs: SavedRuns, typed: Namespace) -> Iterator[ExportedRun]:
+    """Yield the saved runs that were opened since ``--since``. Raises ``InvalidInput``."""
     since = moment(typed.since, datetime.now(UTC))
     for one in saved_runs.recent(100_000):
         if opened_at(one.events) >= since:
@@ -75,7 +77,8 @@ def _exported(saved: SavedRun) -> ExportedRun:
     return ExportedRun(saved.run_id, saved.events.events, saved.title)
 
 
-def _of_stack(cloud: DeployedCloud, run_ids: Iterable[str], typed: Namespace) -> Iterator[ExportedRun]:
+def of_stack(cloud: DeployedCloud, run_ids: Iterable[str], typed: Namespace) -> Iterator[ExportedRun]:
+    """Yield runs of a deployed stack; what is incomplete is said. Raises ``InvalidInput`` for an unknown one."""
     for run_id in run_ids:
         events, corrupt = cloud.read_all(run_id)
         if corrupt:

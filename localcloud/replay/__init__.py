@@ -16,6 +16,9 @@
     machine    the handlers and the state machine
     seams      the names that are replaced, so that handlers meet the oracle
     many       many runs in several processes
+    candidate  the same in a candidate lane: its playing, ``candidate_oracle`` and ``candidate_machine``
+    rules      thresholds that a candidate changes
+    what_if    each run in both lanes, and what that says
 
 The machine is part of the local cloud. It is never deployed, and no tool's code runs in it except pure rules.
 """

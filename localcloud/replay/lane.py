@@ -18,6 +18,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from ballast.contracts.wire import complaints
 from ballast.errors import InvalidInput
 from ballast.playbook import Playbook
 from ballast.run import Run
@@ -65,6 +68,18 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Inferred:
+    """What a baseline inferred from a record, so that a candidate is played under the same circumstances.
+
+    deaths  how often a process died before it wrote a key
+    moved   what other runs are taken to have moved of the business's money, by the position of a call
+    """
+
+    deaths: Mapping[str, int] = field(default_factory=dict)
+    moved: Mapping[tuple[int, int], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Replayed:
     """What became of one run.
 
@@ -74,6 +89,7 @@ class Replayed:
     put_in      events that were put in as they are recorded: people's answers, and what came late
     unchecked   fields that could not be computed, each with the reason: sealed values
     notes       what was inferred from the record, in words: a process that died, another version that ran
+    inferred    the same, for the candidate's lane
     """
 
     run_id: str
@@ -84,6 +100,7 @@ class Replayed:
     put_in: int = 0
     unchecked: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    inferred: Inferred = field(default_factory=Inferred)
 
     @property
     def is_same(self) -> bool:
@@ -101,6 +118,9 @@ class Lane:
     region    the region of the stack, for the ids of models
     model_id  the stack's ModelId; None takes it from the record
     goes_on   whether a difference ends the replay (a baseline) or is noted (a candidate)
+    cards     a file of model cards over the playbook's own, with other prices (``models.yaml``)
+    asks      a model (``--model``) that is asked for real where the record has no reply; None: it is off the record
+    rules     thresholds that agent.yaml does not have, as plain JSON (``localcloud.replay.rules``)
     """
 
     name: str
@@ -109,6 +129,9 @@ class Lane:
     region: str = "eu-west-1"
     model_id: str | None = None
     goes_on: bool = False
+    cards: Path | None = None
+    asks: str | None = None
+    rules: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def baseline(cls, playbook: Path, *, region: str = "eu-west-1") -> Lane:
@@ -133,10 +156,21 @@ def _with_changes(model: Any, changes: Mapping[str, Any]) -> Any:
             at = at.setdefault(name, {})
         _check(known, last, path)
         at[last] = value
+        if outer == ["limits"]:
+            _lower(told, last, value)
     try:
         return type(model).model_validate_json(json.dumps(told))
     except ValueError as problem:
-        raise InvalidInput(f"{', '.join(changes)}: {problem}") from None
+        said = complaints(problem) if isinstance(problem, ValidationError) else str(problem)
+        raise InvalidInput(f"{', '.join(changes)}: {said}") from None
+
+
+def _lower(told: dict[str, Any], name: str, value: Any) -> None:
+    """Lower that limit of the intents too, which may only tighten the agent's."""
+    for intent in told.get("intents", {}).values():
+        limits = intent.get("limits") or {}
+        if isinstance(value, int) and isinstance(limits.get(name), int) and limits[name] > value:
+            limits[name] = value
 
 
 def _check(known: Any, name: str, path: str) -> None:

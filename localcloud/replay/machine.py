@@ -22,13 +22,13 @@ import yaml
 
 from ballast.errors import LogCorrupt, ProcessEnds
 from ballast.log.event import GARBLED
-from ballast.playbook import Tool, ToolFailed, load_playbook
+from ballast.playbook import Playbook, Tool, ToolFailed, load_playbook
 from ballast.playbook.load import playbook_in
 from ballast.runtime import Runtime
 from localcloud.clock import NOON
 from localcloud.functions import Function, Handler, imported_handler
 from localcloud.moto_seams.jsonata import jsonata_clock
-from localcloud.replay.lane import Difference, Ending, Lane, Replayed
+from localcloud.replay.lane import Difference, Ending, Inferred, Lane, Replayed
 from localcloud.replay.oracle import Oracle, amounts_moved, further
 from localcloud.replay.playing import Died, Diverged, Playing, RecordEnds, ReplayedLog
 from localcloud.replay.recorded import RecordedRun, is_persons
@@ -85,7 +85,7 @@ class Machine:
         check(definition)
         self._interpreter = Interpreter(definition, _Workflow(self), lambda: 0.0)
         folder = playbook_in(self.lane.playbook)
-        self.playbook = self.lane.changed(load_playbook(folder))
+        self.playbook = self._changed(load_playbook(folder))
         played = replace(self.playbook, tools={name: self._played(one) for name, one in self.playbook.tools.items()})
         self._functions = {}
         for name in set(re.findall(r"\b[A-Z]\w+Function\b", json.dumps(definition))) | {"SettleFunction"}:
@@ -95,6 +95,9 @@ class Machine:
         for one in self._functions.values():
             seams.of_module(one.module, lambda *_, **__: played)
         seams.of_the_layer()
+
+    def _changed(self, playbook: Playbook) -> Playbook:
+        return self.lane.changed(playbook)
 
     # One run
 
@@ -115,8 +118,8 @@ class Machine:
         return played
 
     def _play(self, recorded: RecordedRun, moved: Mapping[tuple[int, int], int]) -> Replayed:
-        self.playing = self.log.playing = Playing(recorded)
-        self.oracle = Oracle(self.playing, moved)
+        self.playing = self.log.playing = self._playing_of(recorded)
+        self.oracle = self._oracle_of(moved)
         self.tables.clear()
         self._count = 0
         for form in self._forms.values():
@@ -136,6 +139,12 @@ class Machine:
         ending = Ending.SAME if difference is None else Ending.DIFFERENT
         return self._result(recorded, difference, ending)
 
+    def _playing_of(self, recorded: RecordedRun) -> Playing:
+        return Playing(recorded)
+
+    def _oracle_of(self, moved: Mapping[tuple[int, int], int]) -> Oracle:
+        return Oracle(self.playing, moved)
+
     def _result(self, recorded: RecordedRun, difference: Difference | None, ending: Ending) -> Replayed:
         playing = self.playing
         return Replayed(
@@ -147,6 +156,7 @@ class Machine:
             put_in=len(playing.put_in),
             unchecked=dict(playing.unchecked),
             notes=tuple(playing.notes),
+            inferred=Inferred(dict(playing.died), dict(self.oracle.moved)),
         )
 
     def _played_whole(self, recorded: RecordedRun) -> Difference | None:

@@ -86,7 +86,7 @@ class Oracle:
     """Answers for one replay."""
 
     def __init__(self, playing: Playing, moved: Mapping[Position, int] = {}) -> None:
-        self._playing, self._recorded, self._moved = playing, playing.recorded.events, moved
+        self._playing, self._recorded, self.moved = playing, playing.recorded.events, moved
         #: What waits for a person: the coordinates, by task token.
         self.waiting: dict[str, Mapping[str, Any]] = {}
 
@@ -189,6 +189,13 @@ class Oracle:
         return decided is not None and begins in (decided.note or "")
 
     # The model
+
+    def asked(self, request: Mapping[str, Any]) -> None:
+        """Note the request that an attempt sends. The record has its digest, so there is nothing to check."""
+
+    def within(self, found: Event | Failed, seconds: float) -> Event | Failed:
+        """Return the end of an attempt that may take so many seconds: as recorded."""
+        return found
 
     def completion(self, turn: int, attempt: int) -> Event | Failed:
         """Return what an attempt brought: its completion, or its failure.
@@ -378,9 +385,9 @@ class Oracle:
 
     def moved_by_others(self, at: Position) -> int:
         """Return what other runs are taken to have moved of the business's money when the call was looked at."""
-        if at in self._moved:
-            self._playing.note(f"other runs are taken to have moved {units(self._moved[at])} before turn {at[0]}")
-        return self._moved.get(at, 0)
+        if at in self.moved:
+            self._playing.note(f"other runs are taken to have moved {units(self.moved[at])} before turn {at[0]}")
+        return self.moved.get(at, 0)
 
     # People
 

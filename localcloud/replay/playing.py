@@ -73,6 +73,8 @@ class Playing:
         #: Keys of events that a process wrote after it was given up, or after another one had answered.
         self.late: set[str] = set()
         self._deaths: Counter[str] = Counter()
+        #: How often a process has died before it wrote a key.
+        self.died: Counter[str] = Counter()
         self._unknown: dict[str, Difference] = {}
         self._left = {event.seq: event for event in recorded.events}
         self.is_sealed = has_sealed(iter(recorded.events))
@@ -106,6 +108,7 @@ class Playing:
         if self._deaths[seq] > _DEATHS or not self._left:
             return Diverged(self.first_of(self._unknown[seq]))
         self.note(f"a process died before {seq}")
+        self.died[seq] += 1
         return Died()
 
     def first_of(self, difference: Difference) -> Difference:

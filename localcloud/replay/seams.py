@@ -208,7 +208,8 @@ class Seams:
                 assert invocation.turn is not None
                 asked = machine.playing.run.turn(invocation.turn)
                 attempt = sum(event.name == "model.requested" for event in asked.events)
-                found = machine.oracle.completion(invocation.turn, attempt)
+                machine.oracle.asked(request)
+                found = machine.oracle.within(machine.oracle.completion(invocation.turn, attempt), within_s)
                 if isinstance(found, Failed):
                     raise failure(found.reason, found.again, found.charged, found.detail, found.retry_after_s)
                 return found
@@ -226,6 +227,8 @@ class Seams:
                 return ask()
 
         def read_completion(event: Any, turn: int) -> Any:
+            if isinstance(event, Mapping):
+                return read(event, turn)  # a reply that a candidate's own model gave
             completion = read(reply_of(event), turn)
             fact = event.fact
             tokens = None

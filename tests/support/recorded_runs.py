@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ballast.contracts import RunRequest
@@ -52,6 +53,10 @@ def _more() -> Iterator[Wanted]:
     yield wanted("throttled", [{"error": "ThrottlingException"}, order, {"error": "ServiceUnavailableException"}, done])
     yield wanted("invents-a-number", [order, {"say": "You get 777.77 USD."}, done])
     yield wanted("rejected", [order, approved, done], [{"by": "Lee", "approve": False, "comment": "Not yet."}])
+    # Its prompt is long enough for the cache, which the last turn that a run may have does not write to.
+    long = wanted("cached", [order, {"call": [{"tool": "search_docs", "arguments": {"query": "damaged"}}]}, done])
+    told = long.request.model_copy(update={"text": f"{long.request.text} {'It arrived damaged. ' * 900}"})
+    yield replace(long, request=told)
     # Its reason to ask names what the run before has moved.
     moves = {"order_id": "O-1004", "amount_usd": "10.00", "reason": "damaged"}
     yield wanted("moves", [order, {"call": [{"tool": "refund_order", "arguments": moves}]}, done])
@@ -87,17 +92,18 @@ def _scenarios() -> Iterator[Wanted]:
         yield Wanted(name, request, ScriptModel.read(scenario.script), answers)
 
 
-def recorded_runs() -> list[RecordedRun]:
-    """Play all of them and return their logs, as everybody may see them."""
-    wanted = {one.request.text: one for one in (*_scenarios(), *_more())}
+def recorded_runs(playbook: Path = PLAYBOOK, *, only: str = "") -> list[RecordedRun]:
+    """Play all of them, or ``only`` one, and return their logs, as everybody may see them."""
+    every = (one for one in (*_scenarios(), *_more()) if not only or one.name == only)
+    wanted = {one.request.text: one for one in every}
 
     def reply(request: Mapping[str, Any], model_id: str) -> Reply:
         return wanted[request["messages"][0]["content"][0]["text"]].model.reply(request, model_id)
 
     clock = VirtualClock()
     tables, runs = Tables(), list[RecordedRun]()
-    with LocalCloud(model=CallableModel(reply), clock=clock, dynamodb=tables) as cloud:
-        seed_store(cloud, load_playbook(PLAYBOOK), 1, SMALL_STORE, today=clock().date())
+    with LocalCloud(playbook, model=CallableModel(reply), clock=clock, dynamodb=tables) as cloud:
+        seed_store(cloud, load_playbook(playbook), 1, SMALL_STORE, today=clock().date())
         before = tables.kept(*tables.items)
         for one in wanted.values():
             if one.begins_anew:

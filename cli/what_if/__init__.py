@@ -1,0 +1,1 @@
+"""``ballast what-if``: what is asked, the sums over the runs, and their page."""

@@ -1,0 +1,307 @@
+"""Recorded runs under a change: each run in the baseline lane, then in the candidate lane.
+
+::
+
+    baseline differs ──────────────────────────────────▶ not concluded
+    candidate: an input is asked for that is recorded ─▶ goes on
+               the run ends ─ as in the record ────────▶ same
+                            └ with fewer agent turns ──▶ stopped earlier, else different
+               it would have gone on ──────────────────▶ censored
+               something else would have been asked ───▶ off the record
+
+What a run did is told by a few numbers (``Told``), computed alike from the record and from the candidate's events.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from multiprocessing import get_context
+
+from ballast.contracts import HandOver, Planner
+from ballast.log import exported
+from ballast.log.events import (
+    ApprovalRequested,
+    CallRefused,
+    EscalationOpened,
+    ModelRequested,
+    RunEnded,
+    RunOpened,
+    RunRefused,
+)
+from ballast.log.exported import ExportedRun
+from ballast.run import Run
+from localcloud.replay.candidate import CandidateEnds
+from localcloud.replay.candidate_machine import CandidateMachine
+from localcloud.replay.lane import Difference, Ending, Lane, Replayed
+from localcloud.replay.machine import Machine
+from localcloud.replay.recorded import RecordedRun
+
+#: Runs that a process plays in one lane before it opens the other one.
+_AT_ONCE = 32
+#: Fewer runs are played in this process.
+FEW = 48
+
+
+class Result(StrEnum):
+    """What became of a run: ``Ending``, without what only a baseline has."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    STOPPED_EARLIER = "stopped earlier"
+    CENSORED = "censored"
+    OFF_THE_RECORD = "off the record"
+    NOT_CONCLUDED = "not concluded"
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the run is known to its end."""
+        return self in (Result.SAME, Result.DIFFERENT, Result.STOPPED_EARLIER)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a run did.
+
+    status, by     its ending and who answered; "open" for a run that goes on, "waits" for one that waits for a person
+    cost_microusd  what it was charged, for models and tools
+    ceiling_microusd  the most that it may be charged
+    turns          turns in which a model was asked; ``calls``: the calls of all planners
+    refused        calls that the gate refused
+    people         approvals and decisions that people were asked for
+    writes         its writes that happened or may have happened: tool and canonical arguments
+    answer         the text of the answer
+    """
+
+    status: str
+    by: str
+    cost_microusd: int
+    ceiling_microusd: int
+    turns: int
+    calls: int
+    refused: int
+    people: int
+    writes: tuple[str, ...]
+    answer: str
+
+    @classmethod
+    def of(cls, run: Run, *, without: str = "") -> Told:
+        """Return what ``run`` did; the event under the key ``without`` does not count."""
+        run = run.only(lambda event: event.seq != without) if without and run.event(without) else run
+        ended, refused = run.fact(RunEnded), run.fact(RunRefused)
+        cost = run.usage.charged_microusd if run.is_open or ended is not None else 0
+        turns = [run.turn(number) for number in run.turns]
+        writes = [state.as_admitted for turn in turns for state in turn.committed]
+        return cls(
+            status="refused" if refused is not None else ended.status if ended is not None else "open",
+            by=str(ended.by or "") if ended is not None else "",
+            cost_microusd=cost,
+            ceiling_microusd=run.opening.cost_ceiling_microusd if run.fact(RunOpened) is not None else 0,
+            turns=sum(bool(turn.facts(ModelRequested)) for turn in turns),
+            calls=sum(len(turn.calls) for turn in turns),
+            refused=len(run.facts(CallRefused)),
+            people=len(run.facts(ApprovalRequested)) + len(run.facts(EscalationOpened)),
+            writes=tuple(f"{one.tool} {json.dumps(one.arguments, sort_keys=True)}" for one in writes),
+            answer=(ended.answer or "") if ended is not None else "",
+        )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One run, as it is recorded and as the candidate has it.
+
+    recorded, candidate  what it did; the candidate's as far as it is known
+    low, high   bounds of the candidate's cost in micro-dollars; equal if it is known. They hold unless a person hands
+                a run back to the agent
+    why         what decided: the first difference, or what the record does not have
+    fewer       writes of the record that the candidate does not make; of a run that is not known to its end, none
+    more        writes that only the candidate makes
+    waits       whether it would wait for a person whom the record does not ask
+    asked       attempts that a real model answered: then the run is one sample, and no prediction
+    """
+
+    run_id: str
+    source: str
+    intent: str
+    tenant: str
+    result: Result
+    recorded: Told
+    candidate: Told
+    low: int
+    high: int
+    why: str
+    at: str
+    fewer: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
+    waits: bool = False
+    asked: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def saved_microusd(self) -> int:
+        """What is saved for certain; negative where it would have cost more. Of bounds, the smaller saving."""
+        return self.recorded.cost_microusd - self.high
+
+    @property
+    def turns_saved(self) -> int:
+        """Agent turns that would not have been; 0 of a run that is not known to its end."""
+        return self.recorded.turns - self.candidate.turns if self.result.is_exact else 0
+
+    @property
+    def people_more(self) -> int:
+        """People asked more often (or, below 0, less often); 0 of a run that is not known to its end."""
+        return self.candidate.people - self.recorded.people if self.result.is_exact else 0
+
+
+def concluded(
+    recorded: RecordedRun, played: Replayed, ends: CandidateEnds | None, *, slack_microusd: int, asked: int
+) -> Compared:
+    """Return what the candidate's lane says of a run whose baseline came out; ``slack_microusd``: of its cost."""
+    was = Told.of(recorded.events)
+    seq = ends.seq if ends is not None else ""
+    now = Told.of(played.events, without=seq if ends is not None and not ends.waits else "")
+    low, high, waits = now.cost_microusd, now.cost_microusd, ends is not None and ends.waits
+    if ends is None:
+        result = _of_the_end(was, now)
+        if slack_microusd and result is Result.SAME:
+            result = Result.DIFFERENT
+        if played.ending is Ending.NOT_REPLAYED:
+            result = Result.NOT_CONCLUDED
+        high += slack_microusd
+    else:
+        result = Result(ends.ending.value)
+        high = low + slack_microusd if has_left_the_agent(played.events) else max(low, now.ceiling_microusd)
+    known = result.is_exact
+    before, after = Counter(was.writes), Counter(now.writes)
+    opened = recorded.opened
+    request = opened.request if opened is not None else {}
+    difference = played.difference
+    return Compared(
+        run_id=recorded.run_id,
+        source=recorded.source,
+        intent=str(request.get("intent") or ""),
+        tenant=str(request.get("tenant") or "default"),
+        result=result,
+        recorded=was,
+        candidate=now,
+        low=low,
+        high=high,
+        why=ends.why if ends is not None else _why(was, now, difference),
+        at=seq or (difference.seq if difference is not None and result is not Result.SAME else ""),
+        fewer=tuple((before - after).elements()) if known else (),
+        more=tuple((after - before).elements()),
+        waits=waits,
+        asked=asked,
+        notes=played.notes,
+    )
+
+
+def has_left_the_agent(run: Run) -> bool:
+    """Whether the agent has handed over and no tool costs money: only a person could make the run cost more."""
+    agents = [one for one in run.proposals.values() if one.planner is Planner.AGENT]
+    gone = bool(agents) and isinstance(agents[-1].decision, HandOver) and agents[-1].decision.to is not Planner.AGENT
+    return gone and run.usage.tools_microusd == 0
+
+
+def not_concluded(recorded: RecordedRun, baseline: Replayed) -> Compared:
+    """Return the row of a run whose baseline does not come out."""
+    told = Told.of(recorded.events)
+    request = recorded.opened.request if recorded.opened is not None else {}
+    return Compared(
+        run_id=recorded.run_id,
+        source=recorded.source,
+        intent=str(request.get("intent") or ""),
+        tenant=str(request.get("tenant") or "default"),
+        result=Result.NOT_CONCLUDED,
+        recorded=told,
+        candidate=told,
+        low=told.cost_microusd,
+        high=told.cost_microusd,
+        why=str(baseline.difference or "; ".join(baseline.notes) or baseline.ending),
+        at=baseline.difference.seq if baseline.difference is not None else "",
+        notes=baseline.notes,
+    )
+
+
+def _of_the_end(was: Told, now: Told) -> Result:
+    if _as_seen(was) == _as_seen(now):
+        return Result.SAME
+    return Result.STOPPED_EARLIER if now.turns < was.turns else Result.DIFFERENT
+
+
+def _as_seen(told: Told) -> tuple[object, ...]:
+    """Return what counts as the same run: everything but what it might have been charged."""
+    return tuple(value for name, value in vars(told).items() if name != "ceiling_microusd")
+
+
+def _why(was: Told, now: Told, difference: Difference | None) -> str:
+    apart = [
+        name for name in vars(was) if name not in ("ceiling_microusd",) and getattr(was, name) != getattr(now, name)
+    ]
+    if not apart:
+        return "its last turn may be cached otherwise" if difference is not None else ""
+    if apart == ["cost_microusd"]:
+        return "the same turns at another price"
+    return difference.why if difference is not None else f"another {', '.join(apart)}"
+
+
+def compared(baseline: Lane, candidate: Lane, runs: Iterable[ExportedRun], *, workers: int = 2) -> Iterator[Compared]:
+    """Yield each run as it is recorded and as the candidate has it, as soon as both are played."""
+    left = iter(runs)
+    first = list(islice(left, FEW + 1))
+    if workers <= 1 or len(first) <= FEW:
+        yield from _in_parts(baseline, candidate, _chained(first, left))
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting: set[Future[list[Compared]]] = set()
+        both = _chained(first, left)
+        try:
+            while True:
+                while len(waiting) < 2 * workers and (some := [_as_text(one) for one in islice(both, _AT_ONCE)]):
+                    waiting.add(pool.submit(_of_texts, baseline, candidate, some))
+                if not waiting:
+                    return
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield from future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _chained(first: Iterable[ExportedRun], left: Iterable[ExportedRun]) -> Iterator[ExportedRun]:
+    yield from first
+    yield from left
+
+
+def _in_parts(baseline: Lane, candidate: Lane, runs: Iterator[ExportedRun]) -> Iterator[Compared]:
+    while some := list(islice(runs, _AT_ONCE)):
+        yield from _of_both(baseline, candidate, [RecordedRun.of(one.events, one.title or one.source) for one in some])
+
+
+def _as_text(run: ExportedRun) -> tuple[str, str]:
+    return "\n".join(exported.write(run.run_id, run.events)), run.title or run.source
+
+
+def _of_texts(baseline: Lane, candidate: Lane, some: list[tuple[str, str]]) -> list[Compared]:
+    recorded = [RecordedRun.of(one.events, source) for text, source in some for one in exported.read_text(text, source)]
+    return _of_both(baseline, candidate, recorded)
+
+
+def _of_both(baseline: Lane, candidate: Lane, runs: list[RecordedRun]) -> list[Compared]:
+    with Machine(baseline) as machine:
+        before = [machine.play(one) for one in runs]
+    found = []
+    with CandidateMachine(candidate) as beside:
+        for one, played in zip(runs, before, strict=True):
+            if played.is_same:
+                after, ends = beside.play_beside(one, played)
+                playing = beside.playing
+                found.append(concluded(one, after, ends, slack_microusd=playing.slack_microusd, asked=playing.asked))
+            else:
+                found.append(not_concluded(one, played))
+    return found

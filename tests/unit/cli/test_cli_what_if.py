@@ -1,0 +1,263 @@
+"""The words, sums, thresholds and page of ``ballast what-if``; what is compared is in ``workflow/test_what_if.py``."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ballast.errors import InvalidInput
+from ballast.log import exported
+from ballast.log.event import Event
+from cli import main
+from cli.commands import what_if
+from cli.exits import Exit
+from cli.what_if.page import page
+from cli.what_if.sums import Sums, Threshold, as_json, in_words
+from localcloud.replay.rules import Rules
+from localcloud.replay.what_if import Compared, Result, Told
+
+RUN = "run-" + "a" * 24
+HOSTILE = "</style></svg><script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31m\u202e\"'&"
+
+
+def told(cost: int = 1_000, **changed: Any) -> Told:
+    values: dict[str, Any] = {
+        "status": "answered",
+        "by": "agent",
+        "cost_microusd": cost,
+        "ceiling_microusd": 50_000,
+        "turns": 4,
+        "calls": 3,
+        "refused": 0,
+        "people": 0,
+        "writes": (),
+        "answer": "Done.",
+    }
+    return Told(**values | changed)
+
+
+def row(result: Result = Result.SAME, low: int = 1_000, high: int | None = None, **changed: Any) -> Compared:
+    values: dict[str, Any] = {
+        "run_id": RUN,
+        "source": "demo",
+        "intent": "refund",
+        "tenant": "default",
+        "result": result,
+        "recorded": told(),
+        "candidate": told(low),
+        "low": low,
+        "high": low if high is None else high,
+        "why": "the agent hands over in turn 3: turn_limit",
+        "at": "0003.plan.decided",
+    }
+    return Compared(**values | changed)
+
+
+STOPPED = row(Result.STOPPED_EARLIER, 400, candidate=told(400, turns=2, people=1), fewer=('refund {"id": 1}',))
+CENSORED = row(Result.CENSORED, 900, 5_000, candidate=told(900, turns=9))
+BROKEN = row(Result.NOT_CONCLUDED, 7)
+
+
+def test_sums_are_exact_and_leave_out_what_is_not_concluded() -> None:
+    sums = Sums.of([row(), STOPPED, CENSORED, BROKEN])
+
+    assert (sums.runs, sums.concluded) == (4, 3)
+    assert (sums.recorded_microusd, sums.low, sums.high) == (3_000, 2_300, 6_400)
+    assert sums.more_permille == (-233, 1_133)
+    assert (sums.turns_saved, sums.fewer, sums.people_more) == (2, 1, 1)
+    assert "1 are not concluded" in in_words([row(), BROKEN])
+    assert "between -23.3 % and +113.3 %" in in_words([row(), STOPPED, CENSORED, BROKEN])
+
+
+@pytest.mark.parametrize(
+    ("text", "met"),
+    [
+        ("cost>+5%", True),
+        ("cost>113.3%", True),
+        ("cost>113.4%", False),
+        ("cost>0.0034", False),
+        ("cost>=0.0034", True),
+        ("people>0", True),
+        ("people>1", False),
+        ("fewer_effects>=1", True),
+        ("not_concluded>25%", False),
+        ("not_concluded>=25%", True),
+        ("same<1", False),
+        ("censored > 0", True),
+        ("answered<-0%", False),
+    ],
+)
+def test_a_threshold_compares_exactly(text: str, met: bool) -> None:
+    assert Threshold.read(text).is_met([row(), STOPPED, CENSORED, BROKEN]) is met
+
+
+@pytest.mark.parametrize("text", ["", "cost", "cost=5", "money>5", "cost>five", "cost>1e3", "cost>5%%", "Cost>5"])
+def test_a_threshold_that_is_none_names_the_numbers(text: str) -> None:
+    with pytest.raises(InvalidInput, match="Numbers: cost, people"):
+        Threshold.read(text)
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("limits.turns=8", {"limits.turns": 8}),
+        ("limits.cost_usd=0.05", {"limits.cost_microusd": 50_000}),
+        ("intents.refund.limits.cost_usd=0.000001", {"intents.refund.limits.cost_microusd": 1}),
+        ("model=eu.vendor.name", {"model": "eu.vendor.name"}),
+        ("ground_answers=false", {"ground_answers": False}),
+        ("instructions=a=b", {"instructions": "a=b"}),
+    ],
+)
+def test_a_setting_is_json_or_text(typed: str, found: dict[str, Any]) -> None:
+    assert what_if.settings([typed]) == found
+
+
+@pytest.mark.parametrize(
+    "typed", ["turns", "=8", "limits.cost_usd=-1", "limits.cost_usd=x", "limits.cost_usd=NaN", "limits.cost_usd=1e99"]
+)
+def test_a_wrong_setting_is_told(typed: str) -> None:
+    with pytest.raises(InvalidInput, match="--set"):
+        what_if.settings([typed])
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("tools: {x: {approval: maybe}}", "tools.x.approval"),
+        ("tools: {x: {approval: {over: -1}}}", "over"),
+        ("loops: {circles: {notice: 2}}", "loops"),
+        ("loops: {cycle: {notice: 0}}", "notice"),
+        ("models: {}", "models"),
+        ("[1]", "--rules"),
+        ("{", "--rules"),
+    ],
+)
+def test_wrong_rules_are_told(text: str, field: str, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(text, encoding="utf-8")
+
+    with pytest.raises(InvalidInput) as told:
+        Rules.read(tmp_path / "rules.yaml")
+    assert field in str(told.value)
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Path, list[Compared]]:
+    """A file with a run, and what becomes of it."""
+    event = Event(run_id=RUN, seq="0000.run.opened", at="2026-03-01T12:00:00+00:00", body={"model": "us.x"})
+    file, rows = tmp_path / "run.jsonl", list[Compared]()
+    file.write_text("\n".join(exported.write(RUN, [event])), encoding="utf-8")
+
+    def compared(baseline: Any, candidate: Any, runs: Any, *, workers: int) -> Iterator[Compared]:
+        assert [one.run_id for one in runs] == [RUN]
+        assert (baseline.changes, candidate.changes) == ({}, {"limits.turns": 2})
+        for one in rows:
+            if one.source == "interrupts":
+                raise KeyboardInterrupt
+            yield one
+
+    monkeypatch.setattr(what_if, "compared", compared)
+    return file, rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "code"),
+    [
+        ([row()], [], Exit.OK),
+        ([STOPPED], ["--fail-if", "cost>0"], Exit.OK),
+        ([STOPPED], ["--fail-if", "cost>0", "--fail-if", "fewer_effects>0"], Exit.UNFIT),
+        ([BROKEN], [], Exit.NOT_COVERED),
+        ([row(), row(source="interrupts")], [], Exit.INTERRUPTED),
+    ],
+)
+def test_the_exit_code_is_a_gate(
+    played: tuple[Path, list[Compared]], rows: list[Compared], more: list[str], code: Exit
+) -> None:
+    played[1].extend(rows)
+
+    assert main(["what-if", str(played[0]), "--set", "limits.turns=2", *more]) == code
+
+
+def test_the_table_names_results_money_and_runs(
+    played: tuple[Path, list[Compared]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    played[1].extend([row(), STOPPED, CENSORED])
+
+    main(["what-if", str(played[0]), "--set", "limits.turns=2"])
+
+    printed = capsys.readouterr().out
+    assert re.search(r"stopped earlier +1 +0\.001 +0\.0004 +-2 +-1 \+0 +\+1 +run-a", printed)
+    assert re.search(r"censored +1 +0\.001 +0\.0009 to 0\.005", printed)
+    assert 'not done: refund {"id": 1}' in printed
+
+
+def test_as_json_has_the_runs_behind_each_number(
+    played: tuple[Path, list[Compared]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    played[1].extend([row(), STOPPED])
+
+    main(["what-if", str(played[0]), "--set", "limits.turns=2", "--json", "--fail-if", "people>0"])
+
+    made = json.loads(capsys.readouterr().out)
+    assert made["by_result"]["stopped earlier"]["run_ids"] == [RUN]
+    assert made["all"]["high"] == 1_400
+    assert made["failed"] == ["people>0"]
+    assert made["runs"][1]["result"] == "stopped earlier"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["x.jsonl", "--set", "limits.turns=8"],
+        ["--since", "1d", "x", "--set", "limits.turns=8"],
+        ["RUN"],
+        ["RUN", "--set", "limits.trns=8"],
+        ["RUN", "--set", "limits.turns=0"],
+        ["RUN", "--prices", "no-such-file.yaml"],
+        ["RUN", "--playbook", "no-such-folder"],
+        ["RUN", "--set", "limits.turns=8", "--fail-if", "luck>0"],
+    ],
+)
+def test_a_wrong_word_is_a_usage_error(
+    words: list[str], played: tuple[Path, list[Compared]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["what-if", *(str(played[0]) if word == "RUN" else word for word in words)]) == Exit.USAGE
+    said = capsys.readouterr().err
+    assert said.startswith("ballast what-if: ")
+    assert "pydantic" not in said
+
+
+def test_nothing_of_a_run_gets_out_of_its_text_on_the_page() -> None:
+    hostile = row(
+        Result.DIFFERENT,
+        9_000,
+        run_id=HOSTILE,
+        source=HOSTILE,
+        intent=HOSTILE,
+        tenant=HOSTILE,
+        why=HOSTILE,
+        at=HOSTILE,
+        more=(HOSTILE,),
+    )
+
+    made = page([hostile, row()], {"instructions": HOSTILE}, [HOSTILE])
+
+    assert "<script" not in made
+    assert "<img" not in made
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", made)
+    style = made.partition("<style>")[2].partition("</style>")[0]
+    assert f"style-src &#x27;sha256-{b64encode(sha256(style.encode()).digest()).decode()}&#x27;" in made
+    assert "default-src &#x27;none&#x27;" in made
+    assert "style=" not in made
+
+
+def test_the_result_as_json_is_plain() -> None:
+    assert json.loads(json.dumps(as_json([CENSORED], {}, [])))["runs"][0]["high"] == 5_000

@@ -1,0 +1,197 @@
+"""Predictions of a candidate lane, held against runs that were played anew under the same change, with real tools."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ballast.log.exported import ExportedRun
+from localcloud.cloud import PLAYBOOK
+from localcloud.replay.lane import Lane
+from localcloud.replay.recorded import RecordedRun
+from localcloud.replay.rules import Rules
+from localcloud.replay.what_if import Compared, Result, Told, compared
+from tests.support.recorded_runs import recorded_runs
+
+BASELINE = Lane.baseline(PLAYBOOK)
+CARD = "anthropic.claude-haiku-4-5-20251001-v1:0"
+
+
+@pytest.fixture(scope="module")
+def recorded() -> list[RecordedRun]:
+    return recorded_runs()
+
+
+def what_if(recorded: list[RecordedRun], **changed: Any) -> dict[str, Compared]:
+    candidate = replace(BASELINE, name="candidate", goes_on=True, **changed)
+    runs = (ExportedRun(one.run_id, one.events.events, one.source) for one in recorded)
+    return {one.source: one for one in compared(BASELINE, candidate, runs, workers=1)}
+
+
+def played_with(folder: Path, changes: Mapping[str, Any]) -> dict[str, Told]:
+    """Play the same requests under a playbook whose agent.yaml has these limits, and say what they did."""
+    shutil.copytree(PLAYBOOK, folder / "playbook")
+    file = folder / "playbook" / "agent.yaml"
+    agent = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for path, value in changes.items():
+        section, _, name = path.rpartition(".")
+        (agent[section] if section else agent)[name] = value
+        for intent in agent["intents"].values() if section == "limits" else ():
+            if intent.get("limits", {}).get(name, 0) > value:
+                intent["limits"][name] = value
+    file.write_text(yaml.safe_dump(agent), encoding="utf-8")
+    return {one.source: Told.of(one.events) for one in recorded_runs(folder / "playbook")}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"limits.turns": 2, "limits.refused_calls": 0}, {"limits.cost_microusd": 9_000, "ground_answers": False}],
+    ids=str,
+)
+def test_a_prediction_is_what_the_run_does_under_the_change(
+    recorded: list[RecordedRun], changes: Mapping[str, Any], tmp_path: Path
+) -> None:
+    predicted = what_if(recorded, changes=changes)
+    real = played_with(tmp_path, changes)
+
+    assert {one.result for one in predicted.values()} > {Result.SAME}
+    assert not [name for name, one in predicted.items() if one.result is Result.NOT_CONCLUDED]
+    for name, one in predicted.items():
+        if one.result.is_exact and not one.waits:
+            assert vars(one.candidate) == vars(real[name]), name
+            assert one.low == one.high == real[name].cost_microusd, name
+        elif not (one.waits and name == "guided"):  # a person hands it back: the bounds do not hold then
+            assert one.low <= real[name].cost_microusd <= one.high, name
+            assert real[name].writes[: len(one.candidate.writes)] == one.candidate.writes, name
+
+
+def test_a_higher_limit_leaves_open_what_would_have_come(recorded: list[RecordedRun], tmp_path: Path) -> None:
+    limited = recorded_runs(_limited(tmp_path), only="loop")
+    baseline = replace(BASELINE, playbook=tmp_path / "playbook")
+    candidate = replace(baseline, goes_on=True, changes={"limits.turns": 12, "intents.order_status.limits.turns": 6})
+    runs = (ExportedRun(one.run_id, one.events.events, one.source) for one in limited)
+
+    (found,) = compared(baseline, candidate, runs, workers=1)
+
+    real = next(Told.of(one.events) for one in recorded if one.source == "loop")
+    assert found.result is Result.CENSORED
+    assert found.why == "the agent would have gone on"
+    assert found.low < real.cost_microusd < found.high
+    assert found.turns_saved == found.people_more == 0  # nothing is claimed of what is not known
+
+
+def _limited(folder: Path) -> Path:
+    shutil.copytree(PLAYBOOK, folder / "playbook")
+    file = folder / "playbook" / "agent.yaml"
+    text = file.read_text(encoding="utf-8").replace("turns: 12", "turns: 3").replace("turns: 6", "turns: 3")
+    file.write_text(text.replace("turns: 8,", "turns: 3,"), encoding="utf-8")
+    return folder / "playbook"
+
+
+def test_another_price_changes_nothing_but_the_money(recorded: list[RecordedRun], tmp_path: Path) -> None:
+    cards = tmp_path / "prices.yaml"
+    price = {"version": "p", "valid_from": "2030-01-31", "input": 2_000_000, "output": 10_000_000}
+    price |= {"cache_read": 200_000, "cache_write_5m": 2_500_000, "cache_write_1h": 4_000_000}
+    cards.write_text(yaml.safe_dump({"models": {CARD: {"prices": [price]}}}), encoding="utf-8")
+
+    found = what_if(recorded, cards=cards)
+
+    for one in found.values():
+        assert one.result in (Result.SAME, Result.DIFFERENT)
+        before, after = dict(vars(one.recorded)), dict(vars(one.candidate))
+        assert before.pop("cost_microusd") <= after.pop("cost_microusd")
+        assert before == after
+    approval = found["approval"].candidate.cost_microusd
+    usage = next(one for one in recorded if one.source == "approval").events.usage
+    assert approval >= (usage.input_tokens * 2 + usage.output_tokens * 10) > found["approval"].recorded.cost_microusd
+
+
+def test_an_approval_that_nobody_asks_for_any_more(recorded: list[RecordedRun]) -> None:
+    rules = Rules.model_validate({"tools": {"refund_order": {"approval": "never"}}})
+
+    found = what_if(recorded, rules=rules.model_dump(mode="json"))
+
+    assert found["approval"].result is Result.DIFFERENT
+    assert found["approval"].people_more == -1
+    assert found["approval"].candidate.writes == found["approval"].recorded.writes
+    assert found["rejected"].result is Result.OFF_THE_RECORD  # the refund was never made
+    assert found["loop"].result is Result.SAME
+
+
+def test_a_person_who_was_never_asked_says_nothing(recorded: list[RecordedRun]) -> None:
+    rules = Rules.model_validate({"tools": {"refund_order": {"approval": {"over": "5.00"}}}})
+
+    found = what_if(recorded, rules=rules.model_dump(mode="json"))["happy-path"]
+
+    assert (found.result, found.waits, found.people_more) == (Result.STOPPED_EARLIER, True, 1)
+    assert found.low < found.recorded.cost_microusd < found.high == 150_000
+    assert [one.partition(" ")[0] for one in found.fewer] == ["refund_order"]
+
+
+def test_a_call_that_a_rule_let_through_was_never_made(recorded: list[RecordedRun]) -> None:
+    found = what_if(recorded, rules=Rules(grounding=False).model_dump(mode="json"))
+
+    assert found["invents-an-order"].result is Result.OFF_THE_RECORD
+    assert "look_up_order was never called" in found["invents-an-order"].why
+
+
+def test_another_prompt_is_off_the_record(recorded: list[RecordedRun]) -> None:
+    found = what_if(recorded, changes={"instructions": "Be brief."})
+
+    asked = [one for one in found.values() if one.recorded.turns and one.recorded.cost_microusd]
+    assert {one.result for one in asked} == {Result.OFF_THE_RECORD}
+    assert {one.low for one in asked} == {0}
+
+
+def test_the_last_turn_writes_nothing_to_the_cache(recorded: list[RecordedRun]) -> None:
+    cached = [one for one in recorded if one.source == "cached"]
+    turn = cached[0].events.by_seq["0002.model.responded"].body
+
+    (found,) = what_if(cached, changes={"limits.turns": 2}).values()
+
+    assert turn["gen_ai.usage.cache_creation.input_tokens"] > 0  # else there is nothing to see
+    until = cached[0].events.before(3).usage.charged_microusd
+    assert found.low == found.high < until  # the same two turns, the second one cheaper
+    assert found.result is Result.STOPPED_EARLIER
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "result"),
+    [
+        ("look_up_order", {"order_id": "O-1004"}, Result.STOPPED_EARLIER),  # the record has what it returned
+        ("search_docs", {"query": "storms"}, Result.OFF_THE_RECORD),
+    ],
+)
+def test_a_model_is_asked_where_the_record_has_no_reply(
+    recorded: list[RecordedRun], tmp_path: Path, tool: str, arguments: Mapping[str, Any], result: Result
+) -> None:
+    script = tmp_path / "script.yaml"
+    turns = [{"call": [{"tool": tool, "arguments": arguments}]}, {"say": "Done."}]
+    script.write_text(yaml.safe_dump({"turns": turns}), encoding="utf-8")
+    approval = [one for one in recorded if one.source == "approval"]
+
+    (found,) = what_if(approval, changes={"instructions": "Be brief."}, asks=str(script)).values()
+
+    assert found.result is result
+    assert found.asked == (2 if result.is_exact else 1)
+    assert found.candidate.answer == ("Done." if result.is_exact else "")
+    if result.is_exact:
+        assert found.low == found.high < found.recorded.cost_microusd
+        assert "another prompt would be sent (system)" in found.why
+
+
+def test_a_run_whose_baseline_differs_is_not_concluded(recorded: list[RecordedRun]) -> None:
+    event = recorded[0].events.by_seq["0001.model.responded"]
+    forged = event.model_copy(update={"body": event.body | {"cost_microusd": 1}})
+    events = [forged if one.seq == event.seq else one for one in recorded[0].events]
+
+    found = what_if([RecordedRun.of(events, "forged")], changes={"limits.turns": 3})["forged"]
+
+    assert found.result is Result.NOT_CONCLUDED
+    assert "the prices" in found.why
