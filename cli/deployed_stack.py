@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from ballast.log.run_log import RunLog
 
 #: The commands that take ``--stack``; ``redrive`` has a ``--stack`` of its own.
-_COMMANDS = ("run", "trace", "why", "cost", "answer", "escalations", "breaker", "budget", "verify", "replay")
+_COMMANDS = (
+    *("run", "trace", "why", "cost", "answer", "escalations", "breaker", "budget", "verify", "replay", "capture"),
+)
 #: Seconds between two reads of a run. Each is a request to AWS, which bills it.
 EVERY_S = 1.0
 _LAST = ("run.ended", "run.refused")

@@ -38,7 +38,7 @@ def replay(typed: Namespace) -> int:
     saved_runs = SavedRuns(state_folder(os.environ))
     if bool(typed.runs) == (typed.since is not None):
         raise InvalidInput("Name runs, files or folders, or all runs since a time with --since. Not both.")
-    runs = _since(saved_runs, typed) if typed.since is not None else _named(saved_runs, typed.runs)
+    runs = _since(saved_runs, typed) if typed.since is not None else recorded_runs(saved_runs, typed.runs)
     return _replayed(runs, typed, Screen(), typed.region)
 
 
@@ -49,10 +49,10 @@ def replay_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> i
     run_ids: Iterable[str] = typed.runs
     if typed.since is not None:
         run_ids = cloud.executions_since(moment(typed.since, datetime.now(UTC)))
-    return _replayed(_of_stack(cloud, run_ids, typed), typed, screen, cloud.session.region_name)
+    return _replayed(of_stack(cloud, run_ids, typed), typed, screen, cloud.session.region_name)
 
 
-def _named(saved_runs: SavedRuns, words: Iterable[str]) -> Iterator[ExportedRun]:
+def recorded_runs(saved_runs: SavedRuns, words: Iterable[str]) -> Iterator[ExportedRun]:
     for word in words:
         path = Path(word)
         if path.exists() or path.suffix:
@@ -75,7 +75,8 @@ def _exported(saved: SavedRun) -> ExportedRun:
     return ExportedRun(saved.run_id, saved.events.events, saved.title)
 
 
-def _of_stack(cloud: DeployedCloud, run_ids: Iterable[str], typed: Namespace) -> Iterator[ExportedRun]:
+def of_stack(cloud: DeployedCloud, run_ids: Iterable[str], typed: Namespace) -> Iterator[ExportedRun]:
+    """Yield runs of a stack, without those whose log cannot be read. Raises ``InvalidInput``."""
     for run_id in run_ids:
         events, corrupt = cloud.read_all(run_id)
         if corrupt:
@@ -83,7 +84,7 @@ def _of_stack(cloud: DeployedCloud, run_ids: Iterable[str], typed: Namespace) ->
             print(f"{run_id}: {seq}: {why}. Only a whole log can be replayed.", file=sys.stderr)
         elif events:
             yield ExportedRun(run_id, events.events, typed.stack)
-        elif typed.since is None:
+        elif getattr(typed, "since", None) is None:
             raise InvalidInput(f"{run_id}: the stack has no log of this run. Type the whole id.")
 
 
