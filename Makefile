@@ -105,12 +105,18 @@ tau2: $(READY) ## Install tau2-bench's real tools, which bench/tau2 wraps.
 	$(if $(UV),$(UV) pip install $(UV_FLAGS),$(BIN)/python -m pip install $(PIP_FLAGS)) --no-deps -r requirements/tau2.txt
 
 # In environments of their own: what these servers bring is not Ballast's.
-NPM_SERVERS := @modelcontextprotocol/server-memory@2026.8.31 @modelcontextprotocol/server-filesystem@2026.8.31
-servers: $(READY) ## Install MCP servers of others, and play them behind a lossy wire (needs npm, git).
+NPM_SERVERS := @modelcontextprotocol/server-memory@2026.8.31 @modelcontextprotocol/server-filesystem@2026.8.31 \
+  @loopback/example-todo@6.0.0
+servers: $(READY) ## Install servers of others (MCP, OpenAPI), and play them behind a lossy wire (needs npm, git).
 	$(if $(UV),$(UV) venv --quiet --allow-existing --python $(BIN)/python .servers,$(PYTHON) -m venv .servers)
 	$(if $(UV),$(UV) pip install --quiet --python .servers/bin/python,.servers/bin/python -m pip install --quiet) -r requirements/servers.txt
+	$(if $(UV),$(UV) venv --quiet --allow-existing --python $(BIN)/python .servers/prefect,$(PYTHON) -m venv .servers/prefect)
+	$(if $(UV),$(UV) pip install --quiet --python .servers/prefect/bin/python,.servers/prefect/bin/python -m pip install --quiet) \
+	  prefect==3.9.1
 	npm install --silent --no-save --prefix .servers $(NPM_SERVERS)
-	MCP_SERVERS=.servers/bin:.servers/node_modules/.bin $(BIN)/pytest tests/functions/executor/test_servers_elsewhere.py $(ARGS)
+	OPENAPI_SERVERS=$(CURDIR)/.servers MCP_SERVERS=.servers/bin:.servers/node_modules/.bin $(BIN)/pytest \
+	  tests/functions/executor/test_servers_elsewhere.py tests/functions/executor/test_openapi_elsewhere.py \
+	  -o junit_family=xunit1 --junitxml=.servers/plays.xml $(ARGS); code=$$?; $(BIN)/python -m tests.support.servers_table .servers/plays.xml; exit $$code
 
 clean: ## Remove what make made.
 	rm -rf $(VENV) .servers .aws-sam .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

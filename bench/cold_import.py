@@ -1,6 +1,6 @@
 """Cold start of each built function, in a fresh Python 3.13: import, objects and clients, up to its first event.
 
-    python -m bench.cold_import [--runs N] [--only NAME ...]
+    python -m bench.cold_import [--runs N] [--only NAME ...] [--remote]
 
 Builds as ``make artifacts`` does, then starts each function in processes that have its artifact, its layers, boto3 and
 the standard library. Prints CPU milliseconds of whole processes, and three ratios. Each figure is the least of the
@@ -11,7 +11,9 @@ rounds: other processes of a busy machine only add to it, since they share its c
     plain    against a plain handler: it imports the whole of Powertools' parser and tracer and boto3, and makes one
              client. It brings its packages, boto3 too as AWS advises, without bytecode as SAM's own builder leaves them
 
-and the peak of resident memory. Ends with 1 if a function's ``plain`` is above the limit.
+and the peak of resident memory. With ``--remote``, the executor alone: as it is built, with a playbook that declares
+three tools of a server, and after it has imported what the first call of each kind of server needs. ``MB`` is the size
+of its code and layers, unpacked. Ends with 1 if a function's ``plain`` is above the limit.
 """
 
 import argparse
@@ -21,12 +23,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import jsonschema_rs
+
+from ballast.playbook.load import playbook_in
 from bench import NotMeasured, require
 from tests.artifacts.build import Artifact, Build, BuildFailed, Tools, Unavailable
 from tests.artifacts.cache import Cache, cache_root
+from tests.support.remote_desk import KEY, declare, desk_server, tools
 
 #: So many functions are compared with one process of each kind.
 _AT_ONCE = 5
@@ -194,18 +200,61 @@ def table(starts: ColdStarts, artifacts: Mapping[str, Artifact], runs: int) -> I
     require(not slow, f"Above the limit of {LIMIT:.2f}: {', '.join(slow)}.")
 
 
+def remote(starts: ColdStarts, artifact: Artifact, runs: int, folder: Path) -> Iterator[str]:
+    """Yield the table of the executor without and with tools from elsewhere. Raises ``NotMeasured``."""
+    plain, declared = starts.built(artifact), starts.built(replace(artifact, opt=with_servers(artifact, folder)))
+    modules = {"http": "openapi", "mcp": "mcp", "lambda": "invoke"}
+    played = {
+        "no servers": (plain, artifact.opt),
+        "3 declared tools": (declared, Path(declared.path[2]).parent),
+        **{
+            f"first call, {kind}": (
+                Start(declared.path, f"{declared.code}\nimport ballast.playbook.servers.{module}", declared.environ),
+                Path(declared.path[2]).parent,
+            )
+            for kind, module in modules.items()
+        },
+    }
+    rounds: dict[str, list[Used]] = {name: [] for name in played}
+    for _ in range(runs + 1):
+        for name, (start, _opt) in played.items():
+            rounds[name].append(start.play())
+    yield f"{'executor':<26}{'CPU ms':>8}{'peak MB':>9}{'MB':>7}"
+    for name, (_, opt) in played.items():
+        least = min(used.cpu_ms for used in rounds[name][1:])
+        size = sum(one.stat().st_size for one in (*opt.rglob("*"), *artifact.code.rglob("*")) if one.is_file())
+        peak = min(used.peak_mb for used in rounds[name][1:])
+        yield f"{name:<26}{least:>8.0f}{peak:>9.0f}{size / 1_000_000:>7.1f}"
+
+
+def with_servers(artifact: Artifact, folder: Path) -> Path:
+    """Copy the layers, declare three tools in the playbook, and add the package that checks their arguments."""
+    opt = Path(shutil.copytree(artifact.opt, folder / "with-servers"))
+    playbook = playbook_in(opt / Path(artifact.fixed["PLAYBOOK_DIR"]).relative_to("/opt"))
+    declare(playbook, "desk", desk_server(), tools(KEY))
+    for name in ("jsonschema_rs", "jsonschema_rs-*.dist-info"):
+        for found in Path(jsonschema_rs.__file__).parents[1].glob(name):
+            shutil.copytree(found, opt / "python" / found.name, ignore=shutil.ignore_patterns("__pycache__"))
+    return opt
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print the table; return 1 if a process fails or a function is above its limit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3, help="counted rounds of each (default 3)")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="functions such as AgentFunction; all, if left out")
+    parser.add_argument("--remote", action="store_true", help="the executor without and with tools from elsewhere")
     given = parser.parse_args(arguments)
     tools = Tools(Cache(cache_root(os.environ)))
     try:
         build, plain = tools.build(), tools.plain
         artifacts = {name: one for name, one in build.functions.items() if not given.only or name in given.only}
         with tempfile.TemporaryDirectory(prefix="ballast-cold-") as folder:
-            for line in table(ColdStarts(build, plain, Path(folder)), artifacts, given.runs):
+            starts = ColdStarts(build, plain, Path(folder))
+            lines = table(starts, artifacts, given.runs)
+            if given.remote:
+                lines = remote(starts, build.functions["ExecutorFunction"], given.runs, Path(folder))
+            for line in lines:
                 print(line, flush=True)
     except (NotMeasured, Unavailable, BuildFailed) as problem:
         print(problem, file=sys.stderr)

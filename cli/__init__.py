@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(name: str, *, on_stack: bool) -> Callable[[Namespace], int]:
     """Return the function of a command: the one of its own name in ``cli.commands``."""
-    if on_stack and name != "redrive":
+    if on_stack and name not in ("redrive", "mcp"):
         from cli.deployed_stack import on_stack as command
 
         return command

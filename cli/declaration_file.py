@@ -45,16 +45,18 @@ class ImportedTool:
     call: Call | None = None
     more: tuple[tuple[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
+    output: Mapping[str, Any] | None = None
 
     @property
     def digest(self) -> str:
         """The hash under which it is pinned."""
-        return pin(self.name, self.description, self.schema, self.call)
+        return pin(self.name, self.description, self.schema, self.call, self.output)
 
     @property
     def pinned(self) -> dict[str, Any]:
         """What is pinned of it."""
-        made = {"sha256": self.digest, "description": self.description, "schema": dict(self.schema)}
+        made: dict[str, Any] = {"sha256": self.digest, "description": self.description, "schema": dict(self.schema)}
+        made |= {"output": dict(self.output)} if self.output is not None else {}
         return made | ({"call": self.call.model_dump(mode="json")} if self.call else {})
 
 
@@ -211,7 +213,13 @@ def _declaration(file: Path) -> Declaration:
         for name, tool in data["tools"].items():
             if isinstance(tool, dict) and isinstance(pinned := tool.get("pinned"), dict):
                 call = Call.model_validate(pinned["call"]) if pinned.get("call") else None
-                right = pin(str(name), str(pinned.get("description", "")), pinned.get("schema") or {}, call)
+                right = pin(
+                    str(name),
+                    str(pinned.get("description", "")),
+                    pinned.get("schema") or {},
+                    call,
+                    pinned.get("output"),
+                )
                 if pinned.get("sha256") != right:
                     data["tools"][name] = tool | {"pinned": pinned | {"sha256": right}}
     return checked_declaration(file, data)

@@ -148,7 +148,7 @@ def on_stack(typed: Namespace, session: boto3.Session | None = None) -> int:
     import botocore.exceptions
 
     if typed.command not in _COMMANDS:
-        raise InvalidInput(f"--stack goes with {', '.join(_COMMANDS)} and redrive, not with {typed.command}.")
+        raise InvalidInput(f"--stack goes with {', '.join(_COMMANDS)} redrive and mcp, not with {typed.command}.")
     command: Callable[[Namespace, DeployedCloud, Screen], int]
     command = getattr(import_module(f"cli.commands.{typed.command}"), f"{typed.command}_on_stack")
     try:

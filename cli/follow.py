@@ -67,12 +67,13 @@ def run_and_follow(
     title: str,
     every_s: float = EVERY_S,
     wait: bool = True,
+    begin: Callable[[], str] | None = None,
 ) -> Timeline:
     """Run ``request``, print each event as it appears, and return the run's timeline.
 
     The log is saved when the run ends and also when this is interrupted. A run of a local cloud is then aborted first,
     so that its log says how it ended. Without ``wait``, a run that asks a person counts as interrupted; on a deployed
-    stack it goes on.
+    stack it goes on. ``begin`` starts it in another way than ``Cloud.start``.
     Raises ``InvalidInput`` or ``NotAdmitted`` if the front door refuses the request.
     """
     run_id, begun = request.run_id, False
@@ -82,7 +83,7 @@ def run_and_follow(
             screen.line(*line)
 
     try:
-        start(cloud, request)
+        begin() if begin is not None else start(cloud, request)
         begun = True
         screen.line(f"{run_id} started")
         events = follow(cloud, run_id, responder, show, every_s=every_s, wait=wait)

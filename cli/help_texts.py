@@ -23,6 +23,7 @@ handlers, on moto instead of AWS. It needs no account and no network, and keeps 
   ballast verify --since 1d         check that nobody changed their logs
   ballast run --text "Where is my order O-1001?" --model http://localhost:11434/v1#qwen3
   ballast up                        serve the whole stack over HTTP, on localhost
+  ballast mcp                       be a tool of another agent (Model Context Protocol)
   ballast --stack ballast-dev run --text "Where is my order O-1001?"
 """
 
@@ -127,6 +128,9 @@ To set it for every command: export BALLAST_MODEL=http://localhost:11434/v1#qwen
 A request file holds {"request_id", "text"} and optionally "intent", "context", "tenant", "agent",
 "limits". When a run asks a person, the command prints what to type and waits. Without a terminal, or
 with --no-wait, it aborts the run and ends with 4; on a deployed stack the run continues.
+
+A server may act on your behalf, with your token (docs/tools-from-elsewhere.md). Put it into a variable:
+  export DESK_TOKEN; ballast run --text "Close ticket 7" --on-behalf-of-env DESK_TOKEN --playbook .
 """
 
 UP = """\
@@ -150,6 +154,29 @@ name another person and role. Whoever asks for a run may not approve its calls, 
 
 The console takes NAME:ROLE as its token. `ballast up` keeps only the logs of its runs
 (`ballast trace`). Ctrl-C stops it with 0 and aborts the runs that have not ended.
+"""
+
+MCP = """\
+Serve Ballast's tools to another agent on standard input and output (Model Context Protocol): start a run, ask,
+follow, list what waits for people, stop a run. Nobody approves or answers this way: people do.
+
+  ballast mcp                                   to `ballast up` on this machine
+  ballast mcp --stack ballast-dev               to a deployed stack, with your AWS credentials
+  ballast mcp --url https://API.example/        to its address, without the right to describe the stack
+  ballast mcp --playbook itdesk --model http://localhost:11434/v1#qwen3    to a local cloud of its own
+
+It acts as you, with your rights over HTTP (docs/http.md, Rights): requests are signed with your AWS credentials
+(--profile, AWS_PROFILE), or carry the token that $BALLAST_TOKEN holds. For `ballast up` a token is NAME:ROLE.
+
+Paste this into the configuration of the client, with the path that `which ballast` prints:
+
+  {"mcpServers": {"ballast": {
+    "command": "/path/to/.venv/bin/ballast",
+    "args": ["mcp", "--stack", "ballast-dev"],
+    "env": {"AWS_PROFILE": "YOUR_PROFILE", "AWS_REGION": "eu-west-1"}
+  }}}
+
+A client that speaks streamable HTTP itself can use the address with /mcp at its end: docs/mcp-server.md.
 """
 
 TRACE = """\

@@ -19,6 +19,8 @@ from cli.declaration_file import Imported, ImportedTool
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
 _KEY_HEADER = "idempotency-key"
+#: Larger schemas of results are not pinned.
+_MOST_OF_A_RESULT = 8_192
 _MOST_BYTES = 16 * 1_048_576
 
 
@@ -38,6 +40,7 @@ def imported(file: Path, *, url: str | None = None, private: bool = False) -> Im
     if wrong := why_no_url(where, private=private):
         raise InvalidInput(f"--url: {where} {wrong}")
     document = _without_nullable(document)
+    answered: dict[str, Any] = _as_answered(document)
     tools, left_out = [], []
     names: set[str] = set()
     for path, declared in document["paths"].items():
@@ -50,7 +53,7 @@ def imported(file: Path, *, url: str | None = None, private: bool = False) -> Im
             try:
                 if name in names:
                     raise _LeftOut("another operation has that name")
-                tools.append(_Operation(document, method, path, item, operation).tool(name))
+                tools.append(_Operation(document, answered, method, path, item, operation).tool(name))
                 names.add(name)
             except (_LeftOut, SchemaRefused) as problem:
                 left_out.append(f"{name} ({method.upper()} {path}): {problem}")
@@ -139,8 +142,16 @@ def _resolved(document: Mapping[str, Any], value: Any) -> Any:
 
 class _Operation:
     def __init__(
-        self, document: Mapping[str, Any], method: str, path: str, item: Mapping[str, Any], operation: Mapping[str, Any]
+        self,
+        document: Mapping[str, Any],
+        answered: Mapping[str, Any],
+        method: str,
+        path: str,
+        item: Mapping[str, Any],
+        operation: Mapping[str, Any],
     ) -> None:
+        """``answered``: the document as it describes answers."""
+        self._answered = answered
         self._document, self._method, self._path, self._operation = document, method, path, operation
         own = [_resolved(document, one) for one in operation.get("parameters") or []]
         keys = {(one.get("name"), one.get("in")) for one in own}
@@ -174,7 +185,32 @@ class _Operation:
             call,
             more,
             tuple(notes),
+            self._output(),
         )
+
+    def _output(self) -> dict[str, Any] | None:
+        """Return the schema of its results; None where the document gives none, or one that nobody would review."""
+        forms: list[Any] = []
+        for status, declared in (self._operation.get("responses") or {}).items():
+            if not re.fullmatch(r"2(\d\d|XX)", str(status)):
+                continue
+            response = _resolved(self._document, declared) or {}
+            content = response.get("content") or {}
+            kind = next((one for one in content if re.match(r"application/([\w.-]+\+)?json\b", one)), None)
+            if content and (kind is None or not (content[kind] or {}).get("schema")):
+                return None  # a text, or a form that is not told
+            forms.append(content[kind]["schema"] if kind else {"type": "null"})
+        if all(form == {"type": "null"} for form in forms):
+            return None
+        try:
+            output = normalized(
+                _as_answered(forms[0] if len(forms) == 1 else {"anyOf": forms}),
+                self._answered,
+                of_object=False,
+            )
+        except SchemaRefused:
+            return None
+        return output if len(json.dumps(output)) <= _MOST_OF_A_RESULT else None
 
     def _description(self) -> str:
         summary, text = (str(self._operation.get(one) or "").strip() for one in ("summary", "description"))
@@ -249,6 +285,20 @@ class _Operation:
         if declared.get("required") is True:
             self._required.append(name)
         return name
+
+
+def _as_answered(value: Any) -> Any:
+    """Return a document without ``required`` for what is only written, such as a password."""
+    if isinstance(value, list):
+        return [_as_answered(one) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    made = {name: _as_answered(one) for name, one in value.items()}
+    required, fields = made.get("required"), made.get("properties")
+    if isinstance(required, list) and isinstance(fields, Mapping):
+        hidden = {name for name, one in fields.items() if isinstance(one, Mapping) and one.get("writeOnly") is True}
+        made["required"] = [name for name in required if name not in hidden]
+    return made
 
 
 def _only_read(document: Mapping[str, Any], schema: Any) -> bool:

@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     _why(_explained(commands.add_parser("why", help="say why a run ended so, and what to type"), help_texts.WHY))
     _answer(_explained(commands.add_parser("answer", help="answer a run that waits for a person"), help_texts.ANSWER))
     _up(_explained(commands.add_parser("up", help="serve the whole stack on localhost"), help_texts.UP))
+    _mcp(_explained(commands.add_parser("mcp", help="be a tool of another agent"), help_texts.MCP))
     _escalations(
         _explained(commands.add_parser("escalations", help="list what waits for a person"), help_texts.ESCALATIONS)
     )
@@ -117,6 +118,13 @@ def _run(sub: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="an image or a document for the model; its suffix is its format. May be repeated",
     )
+    sub.add_argument(
+        "--on-behalf-of-env",
+        action="append",
+        default=[],
+        metavar="[NAME=]VAR",
+        help="the environment variable with your token, for servers that act on your behalf. May be repeated",
+    )
     sub.add_argument("--tenant", help="the tenant that pays for the run")
     sub.add_argument("--request-id", metavar="ID", help="the idempotency key (default: a new one)")
     sub.add_argument("--model", metavar="SPEC", help="the model (default: $BALLAST_MODEL); see above")
@@ -150,6 +158,15 @@ def _up(sub: argparse.ArgumentParser) -> None:
     )
     _parameter(sub)
     _verbose(sub)
+
+
+def _mcp(sub: argparse.ArgumentParser) -> None:
+    # Also before the command: `ballast --stack NAME mcp`.
+    sub.add_argument("--stack", default=argparse.SUPPRESS, metavar="NAME", help="the deployed stack; finds its address")
+    sub.add_argument("--url", metavar="URL", help=f"the API's address (default: that of `ballast up`, port {PORT})")
+    sub.add_argument("--playbook", metavar="PATH", help="serve this playbook in a local cloud of its own")
+    sub.add_argument("--seed", type=int, metavar="N", help="with --playbook: seed of the generated store")
+    sub.add_argument("--model", metavar="SPEC", help="with --playbook: as for `ballast run` (default: $BALLAST_MODEL)")
 
 
 def _playbook(sub: argparse.ArgumentParser) -> None:

@@ -79,13 +79,10 @@ def schemas() -> dict[str, dict[str, Any]]:
     other = {**agent, "title": "agents/NAME.yaml of a playbook"}
     kept = {name: one for name, one in agent["properties"].items() if name not in OF_THE_STACK}
     other |= {"properties": kept, "required": [name for name in agent["required"] if name != "name"]}
-    servers = _schema(Declaration, "servers/NAME.yaml of a playbook")
-    # It is refused with a reason: no editor offers it.
-    servers = _without(servers, "RequesterCredential")
     return {
         "agent.schema.json": agent,
         "other-agent.schema.json": _used(other),
-        "servers.schema.json": servers,
+        "servers.schema.json": _schema(Declaration, "servers/NAME.yaml of a playbook"),
         "scenario.schema.json": _schema(Scenario, "scenario.yaml of a playbook"),
         "script.schema.json": _schema(Script, "script.yaml of a playbook"),
     }
@@ -157,21 +154,6 @@ def _finish(part: dict[str, Any], model: type[BaseModel]) -> None:
     filled = _FILLED_IN.get(name, set())
     if "required" in part:
         part["required"] = [field for field in part["required"] if field not in filled]
-
-
-def _without(schema: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return a schema without one of its models, wherever it is a choice."""
-    reference = f"#/$defs/{name}"
-
-    def kept(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: kept(one) for key, one in value.items() if one not in (reference, {"$ref": reference})}
-        if isinstance(value, list):
-            return [kept(one) for one in value if one != {"$ref": reference}]
-        return value
-
-    made: dict[str, Any] = kept({**schema, "$defs": {key: one for key, one in schema["$defs"].items() if key != name}})
-    return made
 
 
 def _used(schema: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,13 @@
 
 from collections.abc import Iterator
 
+from ballast.errors import PlaybookInvalid
+from ballast.on_behalf import HEADER
 from ballast.playbook import Effect, Playbook, Tool, undeclared_arguments
 from ballast.playbook.declaration import OnRollback
+from ballast.playbook.servers.checks import read_declaration
+from ballast.playbook.servers.declaration import McpServer, token_name
+from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding, at
 
 
@@ -21,7 +26,58 @@ def tools(playbook: Playbook) -> Iterator[Finding]:
                 "An attempt may take as long as the Lambda has, 60 seconds.",
                 "Write limits=CallLimits(timeout_s=20), and give an HTTP client less.",
             )
+    yield from _tokens(playbook)
     yield from _intents(playbook)
+    yield from _stdio(playbook)
+
+
+def _stdio(playbook: Playbook) -> Iterator[Finding]:
+    """Yield the servers whose tools fail in Lambda, which starts no command."""
+    folder = playbook.folder / "servers"
+    for file in sorted(folder.glob("*.yaml")) if folder.is_dir() else ():
+        try:
+            server = read_declaration(file).server
+        except PlaybookInvalid:
+            continue  # loading the playbook says why
+        if not isinstance(server, McpServer) or server.stdio is None:
+            continue
+        names = ", ".join(sorted(made.name for made in playbook.tools.values() if _server_of(made) == file.stem))
+        if server.url is None:
+            problem = f"Lambda starts no command: deployed, every call of {names} fails."
+            remedy = (
+                "Run the server where Lambda reaches it over streamable HTTP (a container, a function with a URL, "
+                "AgentCore Gateway), and add its url: and credential:. The command then serves your laptop only."
+            )
+            yield Finding("warning", str(file), "server.stdio", problem, remedy)
+        else:
+            problem = "Your laptop starts the command, and Lambda calls the url: they may be different versions."
+            remedy = f"Compare the url before you deploy: ballast import mcp URL --name {file.stem} --check"
+            yield Finding("hint", str(file), "server.stdio", problem, remedy)
+
+
+def _server_of(tool: Tool) -> str | None:
+    return tool.function.server.name if isinstance(tool.function, RemoteCall) else None
+
+
+def _tokens(playbook: Playbook) -> Iterator[Finding]:
+    """Yield what callers must bring, by server."""
+    servers = {
+        one.function.server.name: one.function.server
+        for one in playbook.tools.values()
+        if isinstance(one.function, RemoteCall)
+    }
+    for server in servers.values():
+        name = token_name(server.declared)
+        if name is not None:
+            yield Finding(
+                "hint",
+                str(playbook.folder / "servers" / f"{server.name}.yaml"),
+                "server.credential",
+                f"Its calls need the requester's token {name!r}. Runs that are requested by queue, by event or by "
+                "StartFunction have none, and their calls fail.",
+                f"Let callers send POST /runs with `{HEADER}: {name}=Bearer TOKEN`; on a laptop: ballast run "
+                f"--on-behalf-of-env {name}=VARIABLE.",
+            )
 
 
 def _unmarked(playbook: Playbook) -> Iterator[Finding]:

@@ -69,14 +69,16 @@ def _mcp(typed: Namespace) -> Imported:
     from ballast.playbook.servers.checks import why_no_url
     from ballast.playbook.servers.credentials import Credentials
     from ballast.playbook.servers.declaration import McpServer
+    from ballast.playbook.servers.http import hidden
     from ballast.playbook.servers.mcp import HttpPeer, Peer, Session
     from ballast.playbook.servers.tools import AnswerLost
 
-    until, headers = time.monotonic() + 60, {}
+    until, headers, tokens = time.monotonic() + 60, {}, list[str]()
     if typed.token_env:
         if not os.environ.get(typed.token_env):
             raise InvalidInput(f"--token-env: the variable {typed.token_env} is not set.")
-        headers = {"Authorization": f"Bearer {os.environ[typed.token_env]}"}
+        tokens = [os.environ[typed.token_env]]
+        headers = {"Authorization": f"Bearer {tokens[0]}"}
     peer: Peer
     try:
         if typed.stdio:
@@ -97,7 +99,10 @@ def _mcp(typed: Namespace) -> Imported:
         finally:
             peer.close()
     except (RetryLater, ToolFailed, AnswerLost) as problem:
-        raise InvalidInput(f"The server cannot be asked for its tools. {problem}") from None
+        raise InvalidInput(f"The server cannot be asked for its tools. {hidden(str(problem), tokens)}") from None
+    said = json.dumps([[one.name, one.description, one.schema, one.output] for one in listed], ensure_ascii=False)
+    if hidden(json.loads(said), tokens) != json.loads(said):
+        raise InvalidInput("The server repeats your token in what it says of its tools. Nothing was written.")
     tools = []
     for one in listed:
         notes = [
@@ -105,7 +110,11 @@ def _mcp(typed: Namespace) -> Imported:
         ]
         if one.claims.get("readOnlyHint") is True:
             notes.append("If it is true that it changes nothing: effect: read.")
-        tools.append(ImportedTool(one.name, one.description, dict(one.schema), effect="write", notes=tuple(notes)))
+        tools.append(
+            ImportedTool(
+                one.name, one.description, dict(one.schema), effect="write", notes=tuple(notes), output=one.output
+            )
+        )
     return Imported(server, tuple(tools))
 
 
@@ -144,7 +153,11 @@ def _lambda(typed: Namespace) -> Imported:
             raise InvalidInput(f"{typed.schema}: tool {at + 1} has no name.")
         if not isinstance(one.get("inputSchema"), dict):
             raise InvalidInput(f"{typed.schema}: {one['name']} has no inputSchema, a JSON Schema of an object.")
-        tools.append(ImportedTool(one["name"], str(one.get("description", "")), one["inputSchema"], effect="write"))
+        output = one.get("outputSchema")
+        if output is not None and not isinstance(output, dict):
+            raise InvalidInput(f"{typed.schema}: {one['name']} has an outputSchema that is no JSON Schema.")
+        described = str(one.get("description", ""))
+        tools.append(ImportedTool(one["name"], described, one["inputSchema"], effect="write", output=output))
     apart = {"tool_field": "tool"} if len(tools) > 1 else {}
     return Imported({"kind": "lambda", "function": typed.source, **apart}, tuple(tools))
 

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import uuid
 from argparse import Namespace
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +26,9 @@ from ballast.contracts import RunRequest
 from ballast.contracts.attachment import FORMATS, Attachment
 from ballast.contracts.wire import complaints, parse
 from ballast.errors import InvalidInput
+from ballast.on_behalf import HEADER
 from ballast.playbook import load_playbook
+from ballast.runtime import utc_now
 from cli.deployed_stack import EVERY_S
 from cli.escalation_files import EscalationFiles
 from cli.exits import exit_of
@@ -38,6 +43,7 @@ from localcloud.converse import check_that_it_answers, model_source
 
 if TYPE_CHECKING:
     from cli.deployed_stack import DeployedCloud
+    from localcloud.cloud import LocalCloud
 
 _NO_MODEL = """\
 --model: no model was chosen. Choose one here, or set BALLAST_MODEL for every command:
@@ -55,6 +61,7 @@ def run(typed: Namespace) -> int:
     spec = chosen_model(typed)
     folder = Path(typed.playbook) if typed.playbook else PLAYBOOK
     request = request_of(typed, agent=load_playbook(folder, on=datetime.now(UTC).date()).agent.name)
+    behalf = on_behalf_header(typed.on_behalf_of_env, os.environ)
     source, parameters = model_source(spec), parameters_of(typed.parameter)
     home = state_folder(os.environ)
     screen = Screen()
@@ -72,7 +79,14 @@ def run(typed: Namespace) -> int:
         responder = TerminalResponder(cloud, EscalationFiles(home), screen) if wait else NoResponder()
         title = f"run with {spec}"
         made = run_and_follow(
-            cloud, request, responder, screen=screen, saved_runs=SavedRuns(home), title=title, wait=wait
+            cloud,
+            request,
+            responder,
+            screen=screen,
+            saved_runs=SavedRuns(home),
+            title=title,
+            wait=wait,
+            begin=partial(start_on_behalf, cloud, request, behalf, typed.attach) if behalf else None,
         )
         screen.line()
     screen.trace(made, full=typed.full)
@@ -83,6 +97,11 @@ def run(typed: Namespace) -> int:
 
 def run_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
     """Run the typed request on a deployed stack and return the exit code. Raises ``InvalidInput``."""
+    if typed.on_behalf_of_env:
+        raise InvalidInput(
+            "--on-behalf-of-env is for a local run. A deployed stack knows who you are by its HTTP API: send "
+            f"POST /runs with the token in the header {HEADER}."
+        )
     for option in ("model", "playbook", "seed", "parameter", "verbose"):
         if getattr(typed, option) not in (None, [], False):
             raise InvalidInput(f"--{option} is for a local run; the stack has its own. Leave it out with --stack.")
@@ -101,6 +120,45 @@ def run_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
     screen.line()
     screen.trace(made, full=typed.full)
     return exit_of(made.status)
+
+
+def on_behalf_header(typed: Sequence[str], environ: Mapping[str, str]) -> str:
+    """Return the header of the tokens in the typed variables, "" without any. Raises ``InvalidInput``."""
+    parts = []
+    for one in typed:
+        name, equals, variable = one.rpartition("=")
+        token = environ.get(variable, "").strip()
+        if not token:
+            raise InvalidInput(
+                f"--on-behalf-of-env {one}: there is no environment variable of that name, or it is empty. "
+                "Put the token into it; the option takes the variable's name, never the token."
+                if re.fullmatch(r"([A-Za-z0-9._-]{1,64}=)?[A-Z_][A-Z0-9_]{0,63}", one)
+                else "--on-behalf-of-env: takes the name of a set variable, such as DESK_TOKEN; never the token."
+            )
+        parts.append(f"{name}{equals}Bearer {token}")
+    return ", ".join(parts)
+
+
+def start_on_behalf(cloud: LocalCloud, request: RunRequest, header: str, files: Sequence[str] = ()) -> str:
+    """Start the run by POST /runs, as the local operator whose token the header has. Raises ``InvalidInput``."""
+    from localcloud.gateway.http_api import Request, event_of, match, reply_of
+    from localcloud.gateway.identity import operator
+
+    sent = request.model_dump(mode="json", exclude={"request_id", "attachments"}, exclude_none=True)
+    sent["attachments"] = [
+        {"name": one.name, "format": one.format, "data": b64encode(content).decode()}
+        for one, content in map(attached_file, files)
+    ]
+    headers = [("Content-Type", "application/json"), ("Idempotency-Key", request.request_id), (HEADER, header)]
+    asked = Request("POST", "/runs", headers, json.dumps(sent).encode())
+    matched = match(cloud.routes, "POST", "/runs")
+    assert matched is not None
+    event = event_of(asked, matched, authorizer=operator("you"), request_id=str(uuid.uuid4()), now=utc_now())
+    reply = reply_of(cloud.invoke(matched.route.function, event))
+    answer = json.loads(reply.body)
+    if reply.status >= 300:
+        raise InvalidInput(str(answer.get("detail") or answer))
+    return str(answer["run_id"])
 
 
 def chosen_model(typed: Namespace) -> str:

@@ -133,6 +133,9 @@ def _request(timeline: Timeline, detail: Detail) -> list[RenderableType]:
         facts.append(f"made of {', '.join(f'{name} {one}' for name, one in sorted(timeline.made_of.items()))}")
     if facts:
         lines.append(Labelled("", Text(clipped(clean(" · ".join(facts), lines=False), detail.data), "dim")))
+    if timeline.on_behalf:
+        whose = f"on behalf of {timeline.requested_by} ({', '.join(timeline.on_behalf)})"
+        lines.append(Labelled("", Text(clipped(clean(whose, lines=False), detail.data))))
     return lines
 
 

@@ -10,8 +10,8 @@ thread is told to stop at its next step: a request that it has sent may still ar
 neither now nor when Lambda thaws this process for another call.
 
 **The classification.** Doubt is the default. A tool has failed where it says so (``ToolFailed``). Nothing was done
-where the tool says so (``RetryLater``) or was not begun (``CircuitOpen``). Any other error (an outage, a defect, an
-unknown error of a client) says nothing about the effect: the request may have arrived, or may arrive yet.
+where the tool says so (``RetryLater``, ``NotSent``) or was not begun (``CircuitOpen``). Any other error (an outage, a
+defect, an unknown error of a client) says nothing about the effect: the request may have arrived, or may arrive yet.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ import ctypes
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
 from ballast.aws_errors import consequences
 from ballast.contracts.meaning import CIRCUIT_OPEN
+from ballast.contracts.wire import canonical, sha256
 from ballast.edge import note
 from ballast.errors import ProcessEnds, RetryLater, SettingInvalid
 from ballast.masking import error_text
+from ballast.metrics import metric_line
 from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
-from ballast.playbook.context import Bill
+from ballast.playbook.context import Bill, NotSent, ToolChanged, WrongResult
 from ballast.playbook.rules import ends_the_process
 from ballast.runtime import Runtime
 from ballast.values import dataclass
@@ -43,6 +46,8 @@ T = TypeVar("T")
 RESERVED_S = 5.0
 #: Types whose empty or zero value cannot be told from "nothing was found".
 _MAY_BE_EMPTY = (bool, int, float, complex, Decimal, str, bytes, bytearray, list, tuple, dict, set, frozenset)
+#: The beginning of a message of a result that is not as declared. Logs have it: it must not change.
+_NOT_PROMISED = "The result is not what"
 #: Cuts a text to what is recorded, without leaving a part of a sensitive value.
 Cut = Callable[[str], str]
 
@@ -65,10 +70,14 @@ class _GivenUp(ProcessEnds):
 
 @dataclass(frozen=True)
 class NothingDone:
-    """A run that did nothing and may be repeated: the tool says so, or its circuit was open (``rested``)."""
+    """A run that did nothing and may be repeated: the tool says so, or its circuit was open (``rested``).
+
+    barred  it would do nothing if it were repeated: what is missing comes from outside, such as a token
+    """
 
     message: str
     rested: bool = False
+    barred: bool = False
     cause: BaseException | None = None
 
 
@@ -92,8 +101,8 @@ RunEnd = CallOutcome | NothingDone | InDoubt
 class Downstreams:
     """The systems that tools call, each behind the circuit that its tool names."""
 
-    def __init__(self, make_store: Callable[[], Any]) -> None:
-        self._make_store = make_store
+    def __init__(self, make_store: Callable[[], Any], emit: Callable[[str], None]) -> None:
+        self._make_store, self._emit = make_store, emit
         self._store: Any = None
 
     @classmethod
@@ -105,11 +114,13 @@ class Downstreams:
 
             return CircuitBreakerDynamoDBPersistence(table_name, boto3_client=runtime.client("dynamodb"))
 
-        return cls(make_store)
+        return cls(make_store, runtime.emit)
 
     def ready(self, tool: Tool, args: Any, context: ToolContext) -> Callable[[], Any]:
         """Return the tool, ready to run once, with the context's time limit; the context's bill says when it begins."""
-        return partial(self.call, tool.circuit, context.timeout_s, tool.function, args, context, bill=context.bill)
+        return partial(
+            self.call, _circuit(tool, context), context.timeout_s, tool.function, args, context, bill=context.bill
+        )
 
     def call(
         self,
@@ -134,6 +145,9 @@ class Downstreams:
             bill.begun = True
             try:
                 return within(seconds, function, *given)
+            except (ToolChanged, WrongResult) as changed:
+                self._emit(metric_line({"ToolsChanged": 1}, fields={"tool": changed.tool, "server": changed.server}))
+                raise
             except (ToolFailed, RetryLater, TimedOut):
                 raise  # stated by the tool, or the time limit
             except Exception as problem:
@@ -169,7 +183,15 @@ class Downstreams:
                 raise
             if not isinstance(problem, CircuitBreakerOpenError):
                 note(problem)  # the write that claims the probe for this process failed
-            raise CircuitOpen(f"{circuit.name} {CIRCUIT_OPEN}. Nothing was executed.") from None
+            raise CircuitOpen(f"{circuit.name.partition('#')[0]} {CIRCUIT_OPEN}. Nothing was executed.") from None
+
+
+def _circuit(tool: Tool, context: ToolContext) -> Circuit | None:
+    """Return the circuit of a call: the tool's, or the requester's own."""
+    if tool.circuit is None or not tool.circuit.per_requester:
+        return tool.circuit
+    whose = sha256(canonical([context.request.tenant, context.requester]))[:24]
+    return replace(tool.circuit, name=f"{tool.circuit.name}#{whose}")
 
 
 @contextmanager
@@ -182,8 +204,12 @@ def _errors_become_values(tool: Tool, cut: Cut) -> Iterator[list[RunEnd]]:
                 yield run_ends
             except RetryLater as nothing:  # the tool's own; those of ``consequences`` are raised outside
                 run_ends.append(NothingDone(cut(error_text(nothing)), cause=nothing))
+    except NotSent as unsent:
+        run_ends.append(NothingDone(cut(error_text(unsent)), barred=True, cause=unsent))
     except ToolFailed as failed:
         run_ends.append(CallOutcome("failed", message=cut(error_text(failed))))
+    except WrongResult as wrong:
+        run_ends.append(InDoubt(cut(f"{_NOT_PROMISED} {tool.name} promises: {error_text(wrong)}"), answered=True))
     except CircuitOpen as rested:
         run_ends.append(NothingDone(str(rested), rested=True, cause=rested))
     except Exception as problem:
@@ -239,7 +265,7 @@ def _ok(tool: Tool, result: Any, cut: Cut) -> CallOutcome | InDoubt:
     except BaseException as problem:  # a validator or a serializer of the result's type may raise anything
         if ends_the_process(problem):
             raise
-        return InDoubt(cut(f"The result is not what {tool.name} promises: {error_text(problem)}."), answered=True)
+        return InDoubt(cut(f"{_NOT_PROMISED} {tool.name} promises: {error_text(problem)}."), answered=True)
 
 
 # Time

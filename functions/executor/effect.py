@@ -139,7 +139,7 @@ class Effects:
         match run_end:
             case CallOutcome():
                 return with_files(attempt, fitted(attempt, run_end), self.attachments)
-            case NothingDone(message, rested=True):
+            case NothingDone(message, rested=True) | NothingDone(message, barred=True):
                 return CallOutcome("failed", message=message)
             case NothingDone(message, cause=cause):  # as RetryLater: the workflow retries by that name
                 raise RetryLater(message) from cause
@@ -353,7 +353,9 @@ class WriteAttempt:
         match run_end:
             case CallOutcome():
                 return run_end if first or run_end.status != "failed" else self._final(run_end)
-            case NothingDone(rested=True):
+            case NothingDone(barred=True) if first or clean:
+                return CallOutcome("failed", message=run_end.message)
+            case NothingDone(rested=True) | NothingDone(barred=True):
                 if not first:  # an earlier attempt may have had its effect
                     raise _GivesBack(run_end.message) from run_end.cause
                 return CallOutcome("failed", message=run_end.message)

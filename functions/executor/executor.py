@@ -43,6 +43,7 @@ from ballast.log.events import CallRefused as RefusedCall
 from ballast.log.run_log import RunLog
 from ballast.masking import error_text, in_utf8
 from ballast.metrics import metric_line
+from ballast.on_behalf import RequesterTokens
 from ballast.playbook import Effect, Playbook, Tool, ToolContext
 from ballast.playbook.agents import in_charge
 from ballast.playbook.gate import admit_call
@@ -90,6 +91,7 @@ class Executor:
     clock: Callable[[], datetime]
     environ: Mapping[str, str]
     client: Callable[[str], Any]
+    tokens: Callable[[], RequesterTokens]
 
     def execute(self, task: ExecuteTask, history: History, lambda_context: Any) -> str:
         """Execute the call of ``task`` and return its status.
@@ -144,6 +146,8 @@ class Executor:
             now=self.clock(),
             environ=self.environ,
             client=self.client,
+            requester=history.opening.requested_by,
+            token=partial(self._token, task.run_id, history.opening.requested_by),
         )
         state = in_form(tool, args, state)
         return Attempt(
@@ -160,6 +164,10 @@ class Executor:
             disbelieve=self.log.disbelieve,
             cut=partial(self._cut, replace(call, state=state)),
         )
+
+    def _token(self, run_id: str, requester: str | None, name: str) -> str:
+        """Return the requester's token, as it is now: a call may come hours after its request."""
+        return self.tokens().open(run_id, requester, name, self.clock())
 
     def _playbook_of(self, call: ProposedCall) -> Playbook:
         """Return the playbook of the agent that proposed the call. Raises ``RuleViolation`` if nobody was in charge.

@@ -1,5 +1,6 @@
 """Lambda that executes one proposed call: the only function with rights to the business's tables."""
 
+from functools import partial
 from typing import Any
 
 from ballast.attachments.store import Attachments
@@ -11,6 +12,7 @@ from ballast.log.seal import Seal, SealSettings
 from ballast.log.signature import Signatures, SignatureSettings
 from ballast.metrics import metric_line
 from ballast.moves_table import CeilingsSettings, MovesSettings
+from ballast.on_behalf import RequesterTokens, SealedTokensSettings
 from ballast.playbook import load_playbook
 from ballast.playbook.context import tools_environ
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
@@ -23,17 +25,20 @@ from functions.executor.moves import MovesStore
 from functions.executor.record import Once, Recorded
 
 
-class ExecutorSettings(LogSettings, SealSettings, SignatureSettings, MovesSettings, CeilingsSettings):
+class ExecutorSettings(
+    LogSettings, SealSettings, SignatureSettings, MovesSettings, CeilingsSettings, SealedTokensSettings
+):
     """The executor's environment, without variables that a template gives to the tools by name.
 
     run_log_table      the log
     payload_bucket     the log's large bodies, and files of tools' results
     retention_days     days after which an event or a settled move expires; 0 keeps it for ever
-    sensitive_key_arn  KMS key of sensitive values; needed only where the playbook marks some
+    sensitive_key_arn  KMS key of sensitive values; needed only where the playbook marks some, and of callers' tokens
     answer_key_arn     KMS key of people's answers; the executor may verify with it and may not sign
     idempotency_table  the executor's own records of writes, and the circuits of downstreams
     moves_table        reservations and windows of the business's own money
     budgets_table      ceilings of that money, set by operators
+    requester_tokens_table  tokens that callers bring for ``credential: {kind: requester}``
     playbook_dir       folder of the playbook
     tools_environment  the tools' variables as one JSON object: business.yaml's output Environment
     """
@@ -69,6 +74,7 @@ def build(runtime: Runtime) -> Executor:
         clock=runtime.clock,
         environ=tools_environ(runtime.environ),
         client=runtime.client,
+        tokens=partial(runtime.get, RequesterTokens.of),
     )
 
 

@@ -10,9 +10,6 @@ from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
-from ballast.on_behalf import HEADER, Token, subjects
-from functions.front.mcp_door import BODY, DESCRIBED, Routes, door
-from functions.front.on_behalf import Door, OnBehalfOf, OnBehalfSettings
 from pydantic import AwareDatetime, ValidationError
 
 from ballast.attachments.files import WrongContent, measured
@@ -29,10 +26,11 @@ from ballast.http.api import HttpApi
 from ballast.http.describe import responses
 from ballast.http.identity import Callers, CallerSettings
 from ballast.http.problem import Problem, conflict, invalid, invalid_fields, not_found
+from ballast.on_behalf import HEADER, Token, subjects
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
-from ballast.values import dataclass
 from functions.front.contract import (
     ENDED,
+    MAX_WAIT_S,
     SEQ,
     Activity,
     AttachmentLink,
@@ -44,20 +42,18 @@ from functions.front.contract import (
     RunPage,
     Status,
     TimelinePage,
+    preference,
 )
 from functions.front.files import SAFELY, console_file, document
 from functions.front.listing import Listing, RunFilter
+from functions.front.mcp_door import BODY, DESCRIBED, Routes, door
+from functions.front.on_behalf import Door, OnBehalfOf, OnBehalfSettings
 from functions.front.runs import RunExpired, Runs, pending, timeline_page
 from functions.front.start import Executions, StartSettings, check
 
 _RUN_ID = re.compile(r"run-[a-z2-7]{24}")
 _JSON = "application/json"
 _FRESH = {"Cache-Control": "no-store"}
-
-#: Seconds that a caller may wait; API Gateway waits for 30.
-MAX_WAIT_S = 25
-_WAIT = re.compile(r"""(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,9})(?![0-9])""", re.IGNORECASE)
-_ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?![\w=-])", re.IGNORECASE)
 
 
 class ApiSettings(StartSettings, CallerSettings, OnBehalfSettings):
@@ -364,29 +360,6 @@ def openapi() -> Response[str]:
 def _file(name: str) -> Response[str]:
     media_type, text = console_file(name)
     return Response(200, media_type, text, dict(SAFELY))
-
-
-@dataclass(frozen=True)
-class Preference:
-    """The header ``Prefer`` (RFC 7240), as far as it is understood.
-
-    ``wait=N``                 respond within N seconds: with the run's answer, or a degraded one of its fallback
-    ``respond-async, wait=N``  wait N seconds, but leave the run all of its time
-
-    wait_s   seconds that the caller waits
-    hurries  whether the answer is wanted by then
-    """
-
-    wait_s: int
-    hurries: bool
-
-
-def preference(prefer: str | None) -> Preference | None:
-    """Return the preference, None if the caller does not want to wait; what is not understood is ignored."""
-    found = _WAIT.search(prefer or "")
-    if found is None:
-        return None
-    return Preference(min(int(found[1]), MAX_WAIT_S), hurries=not _ASYNC.search(prefer or ""))
 
 
 def _attached(at: int, sent: NewAttachment) -> tuple[Attachment, bytes]:

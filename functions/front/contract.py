@@ -1,5 +1,6 @@
 """The HTTP API's forms of runs: requests and responses."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -14,6 +15,7 @@ from ballast.contracts.timeline import Timeline
 from ballast.contracts.wire import Json, Name, Wire
 from ballast.folds.feedback import Verdict
 from ballast.http.identity import Right, Role
+from ballast.values import dataclass
 
 #: Characters of a file in base64.
 MAX_DATA_CHARS = -(-max(MOST_FILE_BYTES.values()) // 3) * 4
@@ -21,6 +23,14 @@ MAX_DATA_CHARS = -(-max(MOST_FILE_BYTES.values()) // 3) * 4
 Status = Literal["running", "waiting", "answered", "refused", "unanswered", "failed", "aborted", "timed_out", "corrupt"]
 #: The statuses of a run that has ended; an index finds runs by them.
 ENDED: frozenset[str] = frozenset({"answered", "refused", "unanswered", "failed", "aborted", "timed_out"})
+
+#: Seconds that a caller may wait; API Gateway waits for 30.
+MAX_WAIT_S = 25
+_WAIT = re.compile(r"""(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,9})(?![0-9])""", re.IGNORECASE)
+_ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?![\w=-])", re.IGNORECASE)
+
+#: The key of an event.
+SEQ = r"^[0-9]{4}\.[a-z_]{1,32}(\.[0-9]{1,4})?\.([a-z_.]{1,32}|approval_[a-z]{1,16}(\.[0-9]{1,4}){1,2})$"
 
 Usd = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]{2,6}$", description="US dollars, exact", examples=["0.0123"])]
 Time = Annotated[str, Field(description="ISO 8601, UTC", examples=["2026-03-01T12:00:00+00:00"])]
@@ -249,3 +259,26 @@ class EventPage(Wire):
 
     events: tuple[LoggedEvent, ...]
     next: str | None
+
+
+@dataclass(frozen=True)
+class Preference:
+    """The header ``Prefer`` (RFC 7240), as far as it is understood.
+
+    ``wait=N``                 respond within N seconds: with the run's answer, or a degraded one of its fallback
+    ``respond-async, wait=N``  wait N seconds, but leave the run all of its time
+
+    wait_s   seconds that the caller waits
+    hurries  whether the answer is wanted by then
+    """
+
+    wait_s: int
+    hurries: bool
+
+
+def preference(prefer: str | None) -> Preference | None:
+    """Return the preference, None if the caller does not want to wait; what is not understood is ignored."""
+    found = _WAIT.search(prefer or "")
+    if found is None:
+        return None
+    return Preference(min(int(found[1]), MAX_WAIT_S), hurries=not _ASYNC.search(prefer or ""))

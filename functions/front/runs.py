@@ -18,9 +18,19 @@ from ballast.contracts.why import Why
 from ballast.contracts.wire import parse, without_surrogates
 from ballast.errors import LogCorrupt
 from ballast.folds.feedback import verdict_of
+from ballast.http.api import HttpApi
 from ballast.http.paging import PAGE_BYTES, fitting, sent_bytes
 from ballast.log.event import GARBLED, Event, order
-from ballast.log.events import EscalationOpened, RunCorrected, RunEnded, RunFeedback, RunOpened, RunRefused, RunSettled
+from ballast.log.events import (
+    ApprovalRequested,
+    EscalationOpened,
+    RunCorrected,
+    RunEnded,
+    RunFeedback,
+    RunOpened,
+    RunRefused,
+    RunSettled,
+)
 from ballast.log.evidence import forgets
 from ballast.log.run_log import LONGEST_RUN_DAYS, RunLog, Unreadable
 from ballast.money import dollars
@@ -40,6 +50,8 @@ from functions.front.contract import (
 from functions.front.contract import Run as ShownRun
 from functions.front.start import Executions
 
+#: Seconds of Lambda's time that are kept for the response.
+_RESERVE_S = 3
 #: Seconds between two looks at a run that is waited for.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
 _FIRSTS = (RunOpened.key(), RunRefused.key())
@@ -150,6 +162,11 @@ class Runs:
             pause = min(2 * pause, _LONGEST_PAUSE_S)
         return True
 
+    def wait_within(self, run_id: str, seconds: float, app: HttpApi) -> bool:
+        """The same, with the clock of the request; it leaves the function time for its response."""
+        left = app.lambda_context.get_remaining_time_in_millis() / 1000 - _RESERVE_S
+        return self.wait(run_id, min(seconds, left), app.extras["sleep"], app.extras["monotonic"])
+
     def ended(self, run_id: str) -> bool:
         """Whether the run's log has its ending. Reads only that."""
         unreadable: list[Unreadable] = []
@@ -197,6 +214,17 @@ class Runs:
         if is_expired(run, self.clock()):
             return None
         return run.timeline({one.seq: one.why for one in unreadable}, run_id=run_id)
+
+    def asked(self, run_id: str) -> EscalationOpened | ApprovalRequested | None:
+        """Return what people, or the requester, are asked while the run waits; None if it does not, or garbled."""
+        run, _ = self.log.read_all(run_id)
+        try:
+            open_one = run.progress.escalation_id
+            escalations, approvals = run.facts(EscalationOpened), run.facts(ApprovalRequested)
+        except GARBLED:
+            return None
+        asked: list[EscalationOpened | ApprovalRequested] = [*escalations, *approvals]
+        return next((one for one in asked if open_one and one.escalation_id == open_one), None)
 
     def why(self, run_id: str) -> Why | None:
         """Return the report on the run; None if TTL has begun to remove it."""
@@ -490,7 +518,7 @@ def _header(made: Timeline) -> dict[str, Any]:
         some = (*some, UnreadableEntry(seq="", why=f"and {left_out} more entries that cannot be read"))
     header = made.model_copy(update={"turns": (), "unreadable": some}).model_dump()
     for most in (None, *_CUTS):
-        cut = header if most is None else _texts_cut(header, most)
+        cut = header if most is None else texts_cut(header, most)
         if sent_bytes(cut) <= _HEADER_BYTES:
             return cut
     for name, nothing in _DROPPED_FIRST:
@@ -526,14 +554,14 @@ def _cut(turn: dict[str, Any], most: int) -> dict[str, Any]:
             call["undo"]["arguments"] = None
     if turn["escalation"] and sent_bytes(turn["escalation"]["proposed"]) > most:
         turn["escalation"]["proposed"] = None
-    cut: dict[str, Any] = _texts_cut(turn, most)
+    cut: dict[str, Any] = texts_cut(turn, most)
     return cut
 
 
-def _texts_cut(value: Any, most: int) -> Any:
+def texts_cut(value: Any, most: int) -> Any:
     """Return JSON with its long texts cut; each says how many characters are left out."""
     if isinstance(value, str):
         return value if len(value) <= most else f"{value[:most]} … (+{len(value) - most:,} characters)"
     if isinstance(value, dict):
-        return {_texts_cut(name, most): _texts_cut(one, most) for name, one in value.items()}
-    return [_texts_cut(one, most) for one in value] if isinstance(value, list | tuple) else value
+        return {texts_cut(name, most): texts_cut(one, most) for name, one in value.items()}
+    return [texts_cut(one, most) for one in value] if isinstance(value, list | tuple) else value

@@ -1,6 +1,7 @@
 """Lambda: start the run of a request. The same request twice is one run."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ballast.aws_errors import consequences
@@ -40,6 +41,7 @@ class Executions:
         when_full: WhenFull = "refuse",
         requested_by: str | None = None,
         answer_within_s: int | None = None,
+        on_behalf: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Start the run of ``request``, or find it started.
 
@@ -50,17 +52,17 @@ class Executions:
         when_full        what to do when there is no room, if the request does not say it
         requested_by     who sends it, by their identity
         answer_within_s  how long the caller waits, in seconds
+        on_behalf        whom each token that the caller brings is about, by its name; never the token
 
         Raises ``RequestConflict``, ``RetryLater`` and ``InvalidInput``.
         """
-        if (where := beyond_doubles(request.context, "context")) is not None:
-            # Step Functions reads numbers as doubles.
-            raise InvalidInput(f"{where}: is a number above {MAX_WHOLE}, whose digits are not kept. Send it as text.")
+        check(request)
         # An older Admit expects no field at all where the request names no agent.
         wanted = request.model_dump(mode="json", exclude=None if request.agent else {"agent"})
         sent: dict[str, Any] = {"request": wanted, "when_full": when_full}
         sent |= {"requested_by": requested_by} if requested_by else {}
         sent |= {} if answer_within_s is None else {"answer_within_s": answer_within_s}
+        sent |= {"on_behalf": list(on_behalf), "on_behalf_subjects": dict(on_behalf)} if on_behalf else {}
         arn = self.arn_of(request.run_id)
         with self._consequences():
             try:
@@ -73,7 +75,7 @@ class Executions:
                 running = self._started_before(arn)
             else:
                 return {"run_id": request.run_id, "execution_arn": arn, "started": True}
-        if not _is_repeat(request, running["input"]):
+        if not is_repeat(request, running["input"]):
             raise RequestConflict(
                 f"request_id {request.request_id!r} came before with another body (run {request.run_id}). "
                 "Send a new request_id for a new request."
@@ -114,7 +116,14 @@ class Executions:
         return consequences(f"State machine {self.state_machine_arn} (STATE_MACHINE_ARN)")
 
 
-def _is_repeat(request: RunRequest, running: str) -> bool:
+def check(request: RunRequest) -> None:
+    """Raise ``InvalidInput`` for a request that no execution can have as its input."""
+    if (where := beyond_doubles(request.context, "context")) is not None:
+        # Step Functions reads numbers as doubles.
+        raise InvalidInput(f"{where}: is a number above {MAX_WHOLE}, whose digits are not kept. Send it as text.")
+
+
+def is_repeat(request: RunRequest, running: str) -> bool:
     """Whether the execution with that input runs the same request."""
     try:
         return parse(RunRequest, json.loads(running).get("request"), what="request").digest == request.digest

@@ -31,7 +31,7 @@ from ballast.budget_items import RunCountSettings, WindowSettings
 from ballast.contracts import Limits, RunRequest, notice
 from ballast.contracts.attachment import Kept
 from ballast.contracts.request import WhenFull
-from ballast.contracts.wire import Wire, parse
+from ballast.contracts.wire import Name, Wire, parse
 from ballast.edge import guarded
 from ballast.errors import (
     BreakerStopped,
@@ -49,6 +49,7 @@ from ballast.log.seal import Seal, SealSettings
 from ballast.metrics import metric_line
 from ballast.money.breaker import Mode
 from ballast.money.lease import Lease
+from ballast.on_behalf import RequesterTokens, TokensSettings
 from ballast.outbox import Announcements, Replies, ReplySettings
 from ballast.playbook import AgentConfig, Playbook, load_playbook
 from ballast.playbook.first_prompt import why_no_attempt
@@ -66,13 +67,16 @@ Coordinates = dict[str, Any]
 LEAST_S = 4
 
 
-class AdmitSettings(LogSettings, SealSettings, LeaseTableSettings, WindowSettings, RunCountSettings, ReplySettings):
+class AdmitSettings(
+    LogSettings, SealSettings, LeaseTableSettings, WindowSettings, RunCountSettings, ReplySettings, TokensSettings
+):
     """Admit's environment.
 
     run_log_table, payload_bucket, retention_days  the log: see ``LogSettings``
     sensitive_key_arn   the KMS key that seals sensitive values
     budgets_table       leases, windows, limits and the spend breaker
     reply_queue_prefix  prefix of the queues that a caller may name in ``reply_to``
+    requester_tokens_table  tokens that callers bring; those of a refused run are deleted
     playbook_dir        folder of the playbook
     model_id            overrides the playbook's model; "" does not
     admission_wait_s    seconds after which a request that waits for room is refused
@@ -99,6 +103,7 @@ class Admit(Wire):
     execution        name of the execution that asks; None where an older workflow started it
     requested_by     who sent the request, if the API knows
     answer_within_s  seconds for which the caller waits for the answer
+    on_behalf        names of the tokens that the caller brought
     """
 
     when_full: WhenFull = "refuse"
@@ -106,6 +111,7 @@ class Admit(Wire):
     execution: Annotated[str, Field(min_length=1, max_length=80)] | None = None
     requested_by: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     answer_within_s: Annotated[int, Field(ge=0)] | None = None
+    on_behalf: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
 
 
 @dataclass(frozen=True)
@@ -162,7 +168,7 @@ class Admission:
             )
         begun = self.log.read(request.run_id)
         if begun:
-            return self._as_before(request, begun)
+            return self._as_before(request, begun, how)
         try:
             if self.uncertified is not None:
                 raise NotAdmitted(f"This stack admits certified playbooks alone. {self.uncertified}")
@@ -178,7 +184,7 @@ class Admission:
         except RequestConflict:
             raise  # nothing is recorded: the run is the other request's
         except (NotAdmitted, InvalidInput) as refusal:
-            self._refuse(request, refusal)
+            self._refuse(request, refusal, how)
             if isinstance(refusal, NotAdmitted):
                 raise
             raise NotAdmitted(str(refusal)) from None
@@ -218,9 +224,12 @@ class Admission:
             opened = opened.model_copy(update={"requested_by": how.requested_by})
         if files:
             opened = opened.model_copy(update={"attachments": [logged(one) for one in files]})
-        return self._as_before(request, Run([self.log.append(request.run_id, opened, index=by_tenant(request.tenant))]))
+        if how.on_behalf:
+            opened = opened.model_copy(update={"on_behalf": list(how.on_behalf)})
+        begun = Run([self.log.append(request.run_id, opened, index=by_tenant(request.tenant))])
+        return self._as_before(request, begun, how)
 
-    def _as_before(self, request: RunRequest, begun: Run) -> Coordinates:
+    def _as_before(self, request: RunRequest, begun: Run, how: Admit) -> Coordinates:
         """Return the recorded run's coordinates, or raise its recorded refusal, without deciding again."""
         # Compare by the recorded digest: the recorded request may have its sensitive values masked.
         opened, refused, known = begun.fact(RunOpened), begun.fact(RunRefused), begun.request.digest
@@ -228,7 +237,7 @@ class Admission:
         if (recorded or known) != request.digest:
             raise _conflict(request)
         if refused is not None:
-            self._tell(request)
+            self._end_refused(request, how)
             raise _recorded(refused)
         assert opened is not None  # the log has a request, and no refusal
         return {
@@ -302,7 +311,7 @@ class Admission:
             )
         return mode
 
-    def _refuse(self, request: RunRequest, refusal: NotAdmitted | InvalidInput) -> None:
+    def _refuse(self, request: RunRequest, refusal: NotAdmitted | InvalidInput, how: Admit) -> None:
         """Record the refusal, and announce it."""
         if isinstance(refusal, WindowFull):
             self.runtime.emit(metric_line({"WindowsFull": 1}, fields={"tenant": request.tenant}))
@@ -317,9 +326,12 @@ class Admission:
             refused = refused.model_copy(update={"opens_at": opens_at})
         index = by_tenant(request.tenant) | by_outcome(request.tenant, "refused")
         self.log.append(request.run_id, refused, index=index)
-        self._tell(request)
+        self._end_refused(request, how)
 
-    def _tell(self, request: RunRequest) -> None:
+    def _end_refused(self, request: RunRequest, how: Admit) -> None:
+        """Forget the refused run's tokens, and announce the refusal."""
+        if how.on_behalf:
+            self.runtime.get(RequesterTokens.to_forget).forget(request.run_id)
         run = self.log.read(request.run_id)
         told = run.outcome
         if isinstance(told, notice.RunRefused):

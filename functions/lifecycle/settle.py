@@ -43,6 +43,7 @@ from ballast.log.signature import Signatures, SignatureSettings
 from ballast.metrics import metric_line, usd
 from ballast.money.lease import Lease, charge
 from ballast.moves_table import MovesSettings, MovesTable
+from ballast.on_behalf import RequesterTokens, TokensSettings
 from ballast.outbox import Announcements, Replies, ReplySettings
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
@@ -55,7 +56,7 @@ T = TypeVar("T")
 _MOST_CHARS = 64_000_000
 
 
-class SettleSettings(LogSettings, SignatureSettings, LeaseTableSettings, MovesSettings, ReplySettings):
+class SettleSettings(LogSettings, SignatureSettings, LeaseTableSettings, MovesSettings, ReplySettings, TokensSettings):
     """Settle's environment.
 
     run_log_table, payload_bucket  the log: see ``LogSettings``
@@ -64,6 +65,7 @@ class SettleSettings(LogSettings, SignatureSettings, LeaseTableSettings, MovesSe
     budgets_table       leases and windows
     moves_table         reservations of the business's own money
     reply_queue_prefix  prefix of the queues that a caller may name in ``reply_to``
+    requester_tokens_table  tokens that callers brought for a run; they are deleted
     """
 
 
@@ -144,6 +146,11 @@ def _is_answered(run: Run) -> bool:
     return bool(made) and isinstance(made[max(made)].decision, Answer)
 
 
+def _has_tokens(run: Run) -> bool:
+    opened = run.fact(RunOpened)
+    return opened is not None and bool(opened.on_behalf)
+
+
 def _ceiling_above_lease(run: Run, leased_microusd: int) -> Finding | None:
     """Return a finding where the log's ceiling is above the lease, in micro-dollars; else None."""
     if not run.is_open:
@@ -191,6 +198,7 @@ class Settlement:
         """Record and announce the ending, settle the lease; return the run's coordinates, None if it never opened."""
         run = self._read(run_id)
         if not run:
+            self._forget_tokens(run_id)
             return None
         if not run.has_ended:
             if status == "answered" and self.log.unsigned(run_id):
@@ -204,10 +212,15 @@ class Settlement:
             # A run that was cut off may have begun a write since. A write that begins from now on finds the ending.
             run = run.with_event(ended) if fact.status == "answered" else self._read(run_id)
         try:
+            if self._folded(run, _has_tokens, True):
+                self._forget_tokens(run_id)
             self._tell(run)
         finally:  # the money is settled even if the announcement fails
             self._settle_lease(run_id)
         return _coordinates(run)
+
+    def _forget_tokens(self, run_id: str) -> None:
+        self.runtime.get(RequesterTokens.to_forget).forget(run_id)
 
     def sweep(self, run_id: str, status: str) -> None:
         """Settle a run without a running execution whose lease is still held, also if the run was never opened."""

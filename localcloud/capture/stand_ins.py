@@ -243,5 +243,5 @@ def _fits(made: Any, schema: Mapping[str, Any]) -> bool:
         except re.error:
             return True
     if isinstance(made, str):
-        return len(made) >= schema.get("minLength", 0) and len(made) <= schema.get("maxLength", len(made))
+        return bool(schema.get("minLength", 0) <= len(made) <= schema.get("maxLength", len(made)))
     return not schema or kind is None

@@ -193,6 +193,8 @@ class Machine:
         try:
             result = function.handler(json.loads(json.dumps(payload)), context, runtime=function.runtime)
             return json.loads(json.dumps(result, allow_nan=False))
+        except (StateFailed, Stopped):  # what the record says came of the invocation
+            raise
         except Died as died:
             raise StateFailed(died.error, "the process is gone") from None
         except Exception as problem:
@@ -376,8 +378,8 @@ class Invocation:
             if (cut := oracle.taken_over(self.turn) or oracle.stopped()) is not None:
                 raise cut
         elif self.function == "SettleFunction" and "ending" in self.payload:
-            if (failed := oracle.settle_failed(self.payload["ending"])) is not None:
-                raise failed
+            if (stopped := oracle.settle_failed(self.payload["ending"])) is not None:
+                raise stopped
         elif ahead is None and self.function != "SettleFunction" and (stopped := oracle.stopped()) is not None:
             raise stopped
 

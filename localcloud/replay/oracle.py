@@ -105,6 +105,8 @@ class Oracle:
         if isinstance(first, RunOpened):
             if first.requested_by:
                 how["requested_by"] = first.requested_by
+            if first.on_behalf:
+                how["on_behalf"] = list(first.on_behalf)
             how |= self._caller_waits(first)
         return request, how
 
@@ -233,7 +235,8 @@ class Oracle:
 
     def _cut(self, turn: int, what: str) -> BaseException:
         """Return why nobody waited for what a planner does in that turn."""
-        later = self._playing.ahead(lambda one: one.turn == turn and one.name == ModelRequested.NAME)
+        goes_on = (ModelRequested.NAME, PlanDecided.NAME)
+        later = self._playing.ahead(lambda one: one.turn == turn and one.name in goes_on)
         if later is not None:
             self._playing.note(f"a process died during {what} of turn {turn}")
             return Died()

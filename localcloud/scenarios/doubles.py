@@ -6,8 +6,8 @@
       - {tool: look_up_order, arguments: {order_id: O-7}, result: {status: paid}}
       - {tool: refund_order, fails: "The payment is too old.", times: 1}
 
-Only the tool's function is replaced: its arguments are checked, and its circuit, its time limit, its rules and the check
-of its result stay. A call that no double fits is made as usual.
+Only the tool's function is replaced: the check of its arguments and its result, its rules, its circuit and its time
+limit stay. A call that no double fits is made as usual.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Double(Wire):
 
 @contextmanager
 def doubled(cloud: LocalCloud, doubles: Sequence[Double]) -> Iterator[None]:
-    """Within the block, let the cloud's executor take the outcomes of ``doubles``: for each call the first that fits."""
+    """Within the block, let the cloud's executor take the outcomes of ``doubles``: of each call the first that fits."""
     if not doubles:
         yield
         return

@@ -258,7 +258,7 @@ def test_cold_import_fails_where_a_process_fails_or_nothing_is_measured_or_a_fun
         cold_start("import functions.nowhere").play()
     with pytest.raises(NotMeasured, match="measure nothing"):
         cold_import.measure(starts, artifacts, 0)
-    with pytest.raises(NotMeasured, match=r"Above the limit: SlowFunction \d"):
+    with pytest.raises(NotMeasured, match=r"Above the limit of 0.40: SlowFunction \d"):
         list(cold_import.table(starts, artifacts, 1))
 
 

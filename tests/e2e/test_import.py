@@ -53,6 +53,22 @@ def test_a_bearer_token_of_an_import_is_written_nowhere(
     assert "s3cr3t" not in (Path(playbook) / "servers" / "notes.yaml").read_text() + capsys.readouterr().out
 
 
+def test_a_token_that_the_server_repeats_is_written_nowhere(
+    playbook: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NOTES_TOKEN", "c4nary/token")
+    with McpOverHttp(stream=False) as server:
+        server.description = "Add a note as c4nary/token."
+        words = ["import", "mcp", server.url, "--private", "--playbook", playbook, "--name", "notes"]
+
+        assert main([*words, "--token-env", "NOTES_TOKEN"]) == 2
+
+    assert not (Path(playbook) / "servers").exists()
+    said = capsys.readouterr()
+    assert "repeats your token" in said.err
+    assert "c4nary" not in said.out + said.err
+
+
 def test_a_server_on_stdio_is_started_and_ended(playbook: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     command = [sys.executable, "-m", "tests.support.remote_mcp", str(tmp_path / "effects")]

@@ -88,6 +88,7 @@ def played() -> Iterator[Played]:
         )
         cloud.start(request)
         waiting = asked(served)
+        told = [tool(served, "list_waiting"), tool(served, "get_run", run_id=request.run_id)]
         shown = ask(served, "GET", f"/escalations/{waiting['escalation_id']}")[1]
         approval = {"approve": True} | ({"binding": shown["binding"]} if shown.get("binding") else {})
         assert ask(served, "POST", f"/escalations/{waiting['escalation_id']}", approval)[0] == 200
@@ -98,6 +99,9 @@ def played() -> Iterator[Played]:
             "http run": json.dumps(ask(served, "GET", f"/runs/{request.run_id}")[1]),
             "http events": json.dumps(ask(served, "GET", f"/runs/{request.run_id}/events?limit=200")[1]),
             "http escalation": json.dumps([waiting, shown]),
+            "mcp waiting": json.dumps(told),
+            "mcp run": json.dumps(tool(served, "get_run", run_id=request.run_id)),
+            "mcp events": json.dumps(tool(served, "list_events", run_id=request.run_id, limit=50)),
             "trace": timeline(events).to_json(),
             "saved_runs": json.dumps([event.model_dump(mode="json") for event in events]),
             "functions' output": "".join(text for _, text in cloud._functions.logs),
@@ -106,6 +110,12 @@ def played() -> Iterator[Played]:
             "bucket": payloads(cloud),
         }
         yield Played(cloud, request.run_id, model, sinks, events, waiting)
+
+
+def tool(served: Any, name: str, **arguments: Any) -> Any:
+    """Return what a tool of the MCP server says."""
+    params = {"name": name, "arguments": arguments}
+    return ask(served, "POST", "/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})[1]
 
 
 def asked(served: Any) -> dict[str, Any]:
@@ -172,8 +182,20 @@ def test_no_sink_has_a_secret(played: Played) -> None:
 def test_the_sinks_are_not_merely_empty(played: Played) -> None:
     silent = {sink for sink, text in played.sinks.items() if played.run_id not in text}
 
-    assert {"http run", "http events", "http escalation", "trace", "saved_runs", "queue heard"}.isdisjoint(silent)
+    assert {
+        "http run",
+        "http events",
+        "http escalation",
+        "mcp waiting",
+        "mcp run",
+        "mcp events",
+        "trace",
+        "saved_runs",
+        "queue heard",
+    }.isdisjoint(silent)
     assert MASK in played.sinks["http events"]
+    assert MASK in played.sinks["mcp events"]
+    assert MASK in played.sinks["mcp waiting"]
     assert MASK in played.sinks["queue ballast-reply-default--vault"]
     assert MASK in json.dumps(played.waiting) + played.sinks["http escalation"]
     assert any("RunLog" in sink and "$sealed" in text for sink, text in played.sinks.items())

@@ -1,4 +1,4 @@
-"""The transcripts of docs/http.md match the replies of ``ballast up``."""
+"""The transcripts of docs/http.md and docs/mcp-server.md match the replies of ``ballast up``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def replay(url: str, written: Transcript, known: Known) -> None:
 
 
 def test_the_transcripts_are_what_comes_back() -> None:
-    written = list(transcripts(ROOT / "docs" / "http.md"))
+    written = [one for page in ("http.md", "mcp-server.md") for one in transcripts(ROOT / "docs" / page)]
     known = Known()
 
     with (
@@ -47,4 +47,4 @@ def test_the_transcripts_are_what_comes_back() -> None:
             replay(served.url, one, known)
 
     assert len(written) >= 10
-    assert {"run", "escalation"} <= known.values.keys()
+    assert {"run", "escalation", "asked_run"} <= known.values.keys()

@@ -63,6 +63,11 @@ def delete_from_the_log(client: Client, cloud: LocalCloud) -> object:
     return client("dynamodb").delete_item(TableName=cloud.physical_id("RunLogTable"), Key=key)
 
 
+def forget_a_token(client: Client, cloud: LocalCloud) -> object:
+    key = {"run_id": {"S": "never"}}
+    return client("dynamodb").delete_item(TableName=cloud.physical_id("RequesterTokensTable"), Key=key)
+
+
 def change_the_log(client: Client, cloud: LocalCloud) -> object:
     return client("dynamodb").update_item(
         TableName=cloud.physical_id("RunLogTable"),
@@ -158,6 +163,9 @@ ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "read the log": (read_the_log, {*WRITES, "ApiFunction"}),
     "write over an event": (put("RunLogTable", run_id="never", seq="0001.plan.decided"), WRITES),
     "write over a payload": (put_into("PayloadBucket", "payloads/x"), WRITES),
+    "keep a requester's token": (put("RequesterTokensTable", run_id="never"), {"ApiFunction"}),
+    "read a requester's token": (get("RequesterTokensTable", run_id="never"), {EXECUTOR}),
+    "forget a requester's token": (forget_a_token, {"AdmitFunction", *SETTLES}),
     "open a sealed value": (open_a_sealed_value, {*PLANNERS, EXECUTOR}),
     "change what people are asked": (change_a_question, ASKS),
     "stop a run": (stop_a_run, {"ApiFunction"}),

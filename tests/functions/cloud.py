@@ -48,6 +48,7 @@ LOG = {
     "SENSITIVE_KEY_ARN": f"arn:aws:kms:eu-west-1:123456789012:{KEY_ALIAS}",
     "ANSWER_KEY_ARN": f"arn:aws:kms:eu-west-1:123456789012:{ANSWER_KEY_ALIAS}",
 }
+_TOKENS = {"REQUESTER_TOKENS_TABLE": "requester-tokens"}
 _PLAYBOOK = {"PLAYBOOK_DIR": str(LEDGER)}
 #: Room for every run of a file's tests; those about windows set their own.
 WINDOW_LIMITS = {
@@ -66,10 +67,11 @@ ENVIRONS: dict[str, dict[str, str]] = {
         "STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent",
         "RUN_REQUEST_DEAD_LETTER_QUEUE_URL": DEAD_LETTERS_URL,
     },
-    "admit": LOG | _PLAYBOOK | WINDOW_LIMITS | {"BUDGETS_TABLE": "budgets", "REPLY_QUEUE_PREFIX": "reply-"},
+    "admit": LOG | _TOKENS | _PLAYBOOK | WINDOW_LIMITS | {"BUDGETS_TABLE": "budgets", "REPLY_QUEUE_PREFIX": "reply-"},
     "extend": LOG | WINDOW_LIMITS | {"BUDGETS_TABLE": "budgets"},
-    "settle": LOG | {"BUDGETS_TABLE": "budgets", "MOVES_TABLE": "moves", "REPLY_QUEUE_PREFIX": "reply-"},
+    "settle": LOG | _TOKENS | {"BUDGETS_TABLE": "budgets", "MOVES_TABLE": "moves", "REPLY_QUEUE_PREFIX": "reply-"},
     "sweep": LOG
+    | _TOKENS
     | {
         "BUDGETS_TABLE": "budgets",
         "MOVES_TABLE": "moves",
@@ -80,13 +82,17 @@ ENVIRONS: dict[str, dict[str, str]] = {
     "fallback": LOG | _PLAYBOOK,
     "rollback": LOG | _PLAYBOOK,
     "executor": LOG
+    | _TOKENS
     | _PLAYBOOK
     | {"IDEMPOTENCY_TABLE": "idempotency", "NOTES_TABLE": "notes"}
     | {"BUDGETS_TABLE": "budgets", "MOVES_TABLE": "moves"},
     "open": LOG | {"ESCALATIONS_TABLE": "escalations", "ESCALATION_QUEUE_URL": QUEUE_URL},
     "remind": LOG | {"ESCALATIONS_TABLE": "escalations", "ESCALATION_QUEUE_URL": QUEUE_URL},
     "answer": LOG | _PLAYBOOK | {"ESCALATIONS_TABLE": "escalations"},
-    "api": LOG | {"STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent"},
+    "api": LOG
+    | _TOKENS
+    | _PLAYBOOK
+    | {"STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent"},
     "trip": {"BUDGETS_TABLE": "budgets", "ACCOUNT_HOUR_USD": "10", "ACCOUNT_DAY_USD": "1000"}
     | {"BREAKER_ALARMS": '{"hourly-cost": "fallback_only", "runaway": "stopped"}'},
     "command": LOG | _PLAYBOOK | WINDOW_LIMITS | {"BUDGETS_TABLE": "budgets", "MOVES_TABLE": "moves"},
@@ -102,6 +108,7 @@ _TABLES = {
     "moves": ("account", "window"),
     "escalations": ("escalation_id",),
     "idempotency": ("id",),
+    "requester-tokens": ("run_id",),
     "notes": ("note_id",),
 }
 #: (table, index, its keys)

@@ -13,9 +13,11 @@ from tests.functions.cloud import STACK_NAME, client
 from tests.functions.endpoint import Endpoint, reads, says
 from tests.functions.http import ask, event
 from tests.functions.moves import PURSE, pay
+from tests.functions.remote import carried_out, with_servers
 from tests.functions.roomy import opened
 from tests.functions.stack import Stack
 from tests.functions.variants import ledger_with, with_models
+from tests.support.remote_mcp import McpOverHttp, notes_tools
 from tests.template.alarms import ALARMS, watched
 
 #: A metric, as CloudWatch tells it from others: its name, and its dimensions with their values.
@@ -91,6 +93,12 @@ def seen(stack: Stack, model: Endpoint, tmp_path: Path) -> set[Metric]:
     beyond = stack.open()
     stack.propose(beyond, pay("400.01"))
     assert stack.execute(beyond) == "refused"
+
+    with McpOverHttp(stream=False) as server:
+        declared = {"kind": "mcp", "url": server.url, "private": True}
+        with_servers(stack, tmp_path / "changed", {"notes": (declared, notes_tools(description="Read a note."))})
+        stack.alone("executor")
+        assert carried_out(stack, {"tool": "notes_add", "arguments": {"text": "a"}})[0] == "failed"
 
     stack.invoke("trip", LOOK)
 

@@ -28,10 +28,10 @@ _LOG = ("RUN_LOG_TABLE", "PAYLOAD_BUCKET")
 NEEDED = {
     "intake": ("STATE_MACHINE_ARN",),
     "consume": ("STATE_MACHINE_ARN", "RUN_REQUEST_DEAD_LETTER_QUEUE_URL"),
-    "admit": (*_LOG, "PLAYBOOK_DIR", "REPLY_QUEUE_PREFIX"),
+    "admit": (*_LOG, "PLAYBOOK_DIR", "REPLY_QUEUE_PREFIX", "REQUESTER_TOKENS_TABLE"),
     "extend": (*_LOG, "ANSWER_KEY_ARN", "BUDGETS_TABLE", "TENANT_HOUR_USD"),
     "command": (*_LOG, "PLAYBOOK_DIR", "BUDGETS_TABLE", "MOVES_TABLE", "TENANT_RUNS"),
-    "settle": (*_LOG, "REPLY_QUEUE_PREFIX"),
+    "settle": (*_LOG, "REPLY_QUEUE_PREFIX", "REQUESTER_TOKENS_TABLE"),
     "planner": (*_LOG, "PLAYBOOK_DIR"),
     "fallback": (*_LOG, "PLAYBOOK_DIR"),
     "rollback": (*_LOG, "PLAYBOOK_DIR"),

@@ -20,11 +20,14 @@ class Desk:
 
     trouble  of the next requests that write, one each: "crash" (before the effect), "lost" (after it), "slow" (after
              it, until the client has gone), "half" (half of the answer), a number (that status, nothing done), "well"
+    answers  instead of what it would answer to requests that write, if anything
     honours  whether a repeated idempotency key has no second effect
+    lets_in  the values of the Authorization header that it knows; others get 401. None: it lets everybody in
     """
 
     def __init__(self, *, honours: bool = True) -> None:
-        self.honours, self.trouble = honours, deque[Any]()
+        self.honours, self.trouble, self.answers = honours, deque[Any](), deque[Any]()
+        self.lets_in: set[str] | None = None
         self.tickets: list[dict[str, Any]] = []
         self.seen: list[dict[str, Any]] = []
         self._by_key: dict[str, dict[str, Any]] = {}
@@ -62,6 +65,9 @@ class Desk:
                 "body": body,
             }
         )
+        if self.lets_in is not None and handler.headers.get("Authorization") not in self.lets_in:
+            self._answer(handler, 401, {"error": "who are you?", "said": handler.headers.get("Authorization", "")})
+            return
         if handler.command == "GET":
             self._answer(handler, 200, {"items": [one for one in self.tickets if f"={one['key']}" in f"{query}"]})
             return
@@ -78,7 +84,7 @@ class Desk:
         if how == "slow":
             self._let_go.wait(60)
             return
-        self._answer(handler, 201, done, half=how == "half")
+        self._answer(handler, 201, self.answers.popleft() if self.answers else done, half=how == "half")
 
     def _act(self, handler: Any, path: str, body: Any) -> dict[str, Any]:
         key = handler.headers.get("Idempotency-Key") or (body or {}).get("token") or ""
@@ -140,12 +146,17 @@ VERIFY = {"verify": {"tool": "desk_find", "arguments": {"key": {"key": True}}, "
 
 
 def pinned(
-    tool: str, schema: Mapping[str, Any], call: Mapping[str, Any] | None, description: str = ""
+    tool: str,
+    schema: Mapping[str, Any],
+    call: Mapping[str, Any] | None,
+    description: str = "",
+    output: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return what is pinned of a tool."""
     description = description or f"{tool.capitalize()} a ticket."
     made: dict[str, Any] = {"description": description, "schema": schema}
-    made["sha256"] = pin(tool, description, schema, Call.model_validate(call) if call else None)
+    made["sha256"] = pin(tool, description, schema, Call.model_validate(call) if call else None, output)
+    made |= {"output": dict(output)} if output is not None else {}
     return made | ({"call": dict(call)} if call else {})
 
 

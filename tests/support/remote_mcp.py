@@ -29,7 +29,9 @@ class Notes:
 
     def __init__(self) -> None:
         self.notes: list[dict[str, Any]] = []
-        self.description = "Add a note."
+        self.description, self.schema = "Add a note.", ADD
+        self.output: dict[str, Any] | None = None
+        self.structured: Any = None
         self.by_key: dict[str, dict[str, Any]] = {}
 
     def answer(self, message: Mapping[str, Any], key: str | None = None) -> dict[str, Any] | None:
@@ -38,8 +40,11 @@ class Notes:
             case "initialize":
                 version = message["params"]["protocolVersion"]
                 result: dict[str, Any] = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": {}}
+            case "server/discover":
+                result = {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}, "resultType": "complete"}
             case "tools/list":
-                add = {"name": "add", "description": self.description, "inputSchema": ADD}
+                add = {"name": "add", "description": self.description, "inputSchema": self.schema}
+                add |= {"outputSchema": self.output} if self.output is not None else {}
                 find = {"name": "find", "description": "Find notes.", "inputSchema": FIND}
                 pages = {None: ([add], {"nextCursor": "2"}), "2": ([find], {})}
                 listed, more = pages[message["params"].get("cursor")]
@@ -64,7 +69,7 @@ class Notes:
             note = {"id": len(self.notes) + 1, "text": arguments["text"], "ref": arguments.get("ref")}
             self.notes.append(note)
             self.by_key |= {key: note} if key else {}
-        return {"content": [{"type": "text", "text": "done"}], "structuredContent": note}
+        return {"content": [{"type": "text", "text": "done"}], "structuredContent": self.structured or note}
 
 
 class McpOverHttp(Notes):
@@ -75,8 +80,9 @@ class McpOverHttp(Notes):
     stream   whether responses come as events
     """
 
-    def __init__(self, *, stream: bool) -> None:
+    def __init__(self, *, stream: bool, stateless: bool = False) -> None:
         super().__init__()
+        self.stateless = stateless
         self.stream, self.trouble, self.seen = stream, deque[Any](), list[tuple[str, dict[str, str], Any]]()
         self._sessions, self._let_go = set[str](), threading.Event()
 
@@ -108,6 +114,17 @@ class McpOverHttp(Notes):
         message = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         self.seen.append((message["method"], headers, message))
+        if self.stateless and (wrong := _no_stateless(message, headers)) is not None:
+            text = json.dumps({"jsonrpc": "2.0", "id": message.get("id"), "error": wrong}).encode()
+            handler.send_response(400)
+            handler.send_header("Content-Type", "application/json")
+            handler.send_header("Content-Length", str(len(text)))
+            handler.end_headers()
+            handler.wfile.write(text)
+            return
+        if self.stateless:
+            self._answer(handler, message, headers)
+            return
         if message["method"] == "initialize":
             session = f"s-{len(self.seen)}"
             self._sessions.add(session)
@@ -118,6 +135,9 @@ class McpOverHttp(Notes):
             handler.send_header("Content-Length", "0")
             handler.end_headers()
             return
+        self._answer(handler, message, headers)
+
+    def _answer(self, handler: Any, message: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         calls = message["method"] == "tools/call"
         how = self.trouble.popleft() if calls and self.trouble else "well"
         if how == "crash":
@@ -171,6 +191,20 @@ class McpOverHttp(Notes):
         handler.wfile.write(sent[: len(sent) - 20] if half else sent)
 
 
+def _no_stateless(message: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return the error by which a server without sessions refuses a request that does not describe itself."""
+    meta, version = message.get("params", {}).get("_meta", {}), "2026-07-28"
+    if message["method"] == "initialize" or meta.get("io.modelcontextprotocol/protocolVersion") != version:
+        return {"code": -32022, "message": "Unsupported protocol version", "data": {"supported": [version]}}
+    mirrored = {"mcp-protocol-version": version, "mcp-method": message["method"]}
+    if message["method"] == "tools/call":
+        mirrored["mcp-name"] = message["params"]["name"]
+    wrong = {name for name, value in mirrored.items() if headers.get(name) != value} | ({*headers} & {"mcp-session-id"})
+    if wrong or "io.modelcontextprotocol/clientCapabilities" not in meta:
+        return {"code": -32020, "message": f"Header mismatch: {sorted(wrong)}"}
+    return None
+
+
 def _handler(server: McpOverHttp) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -186,14 +220,21 @@ def _handler(server: McpOverHttp) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def notes_tools(add: Mapping[str, Any] = {}, *, description: str = "Add a note.") -> dict[str, Any]:
+def notes_tools(
+    add: Mapping[str, Any] = {}, *, description: str = "Add a note.", output: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return declarations of the server's tools; ``add`` has more fields of the one that writes."""
     find = {"description": "Find notes.", "schema": FIND, "sha256": pin("find", "Find notes.", FIND)}
     return {
         "add": {
             "effect": "write",
             "marks": {"/text": "free_text"},
-            "pinned": {"description": description, "schema": ADD, "sha256": pin("add", description, ADD)},
+            "pinned": {
+                "description": description,
+                "schema": ADD,
+                **({"output": dict(output)} if output is not None else {}),
+                "sha256": pin("add", description, ADD, output=output),
+            },
             **add,
         },
         "find": {"effect": "read", "outward": False, "pinned": find},

@@ -76,6 +76,7 @@ PLATFORM = {
         },
     ),
     "idempotency": Schema(("id", None)),
+    "requester-tokens": Schema(("run_id", None)),
 }
 
 

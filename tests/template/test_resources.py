@@ -13,7 +13,9 @@ from tests.template.yours import PLATFORM
 
 TEMPLATE = rendered.written()
 FUNCTIONS = sorted(of_type(TEMPLATE, "AWS::Serverless::Function"))
-TABLES = sorted(of_type(TEMPLATE, "AWS::DynamoDB::Table"))
+#: Callers' tokens: a copy of them, or a table that outlives its stack, would keep what was deleted.
+SECRETS = "RequesterTokensTable"
+TABLES = sorted(of_type(TEMPLATE, "AWS::DynamoDB::Table").keys() - {SECRETS})
 QUEUES = sorted(PLATFORM & of_type(TEMPLATE, "AWS::SQS::Queue").keys())
 #: Each side of the walls has a log group: the folder's, but that of the planners without a model.
 DETERMINISTIC = {"fallback", "rollback"}
@@ -92,6 +94,15 @@ def test_a_table_is_recoverable_encrypted_protected_and_paid_by_use(name: str) -
     assert table["SSESpecification"] == {"SSEEnabled": True}
     assert table["DeletionProtectionEnabled"] == {"Fn::If": ["TablesAreProtected", True, False]}
     assert table["BillingMode"] == "PAY_PER_REQUEST"
+
+
+def test_callers_tokens_are_encrypted_expire_and_are_in_no_copy() -> None:
+    table = properties(TEMPLATE, SECRETS)
+
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert table.keys() & {"PointInTimeRecoverySpecification", "StreamSpecification", "GlobalSecondaryIndexes"} == set()
+    assert TEMPLATE["Resources"][SECRETS].keys() & {"DeletionPolicy", "UpdateReplacePolicy"} == set()
 
 
 def test_a_first_deploy_that_fails_leaves_nothing_but_where_tables_are_protected() -> None:

@@ -26,6 +26,7 @@ APPEND_LOG: Row = {
 }
 READ_FILES: Row = {"PayloadBucket/attachments/*": "s3:GetObject"}
 SEAL: Row = {"SensitiveKey": "kms:Encrypt"}
+FORGET_TOKENS: Row = {"RequesterTokensTable": "dynamodb:DeleteItem"}
 SIGN_ANSWERS: Row = {"AnswerKey": "kms:GenerateMac"}
 BELIEVE_PEOPLE: Row = {"AnswerKey": "kms:VerifyMac"}
 SEAL_AND_OPEN: Row = {"SensitiveKey": "kms:Encrypt kms:Decrypt"}
@@ -54,11 +55,14 @@ MAY: dict[str, Row] = {
         "RunLogTable/index/by_outcome": "dynamodb:Query",
         "PayloadBucket/payloads/*": "s3:GetObject",
         "PayloadBucket/attachments/*": "s3:PutObject s3:GetObject",
+        "RequesterTokensTable": "dynamodb:PutItem",
+        **SEAL,
     },
     # money
     "AdmitFunction": {
         **APPEND_LOG,
         **SEAL,
+        **FORGET_TOKENS,
         **TELL_OTHERS,
         **REPLY,
         **READ_FILES,
@@ -73,6 +77,7 @@ MAY: dict[str, Row] = {
     | SETTLE_MOVES
     | TELL_OTHERS
     | REPLY
+    | FORGET_TOKENS
     | {"UnsettledRunsQueue": "sqs:SendMessage"},
     "SweepFunction": APPEND_LOG
     | BELIEVE_PEOPLE
@@ -80,6 +85,7 @@ MAY: dict[str, Row] = {
     | SETTLE_MOVES
     | TELL_OTHERS
     | REPLY
+    | FORGET_TOKENS
     | {"BudgetsTable/index/by_look": "dynamodb:Query", EXECUTIONS: "states:DescribeExecution"},
     "TripFunction": {
         "BudgetsTable": f"{SET_BREAKER['BudgetsTable']} dynamodb:BatchGetItem",
@@ -114,6 +120,7 @@ MAY: dict[str, Row] = {
         "BudgetsTable": "dynamodb:BatchGetItem",
         "MovesTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:PutItem dynamodb:UpdateItem",
         "PayloadBucket/attachments/*": "s3:PutObject",
+        "RequesterTokensTable": "dynamodb:GetItem",
     },
     # evidence
     "LogTouchedFunction": {"RunLogTable/stream": READ_STREAM, "UnreadStreamQueue": "sqs:SendMessage"},
@@ -228,6 +235,20 @@ ONLY: list[tuple[str, str, str, str]] = [
     (f"{CLOSE} {COMMAND} {EXECUTOR}", "see or change what was moved", "dynamodb:*", "MovesTable"),
     (NOBODY, "forget what was moved", "dynamodb:DeleteItem dynamodb:BatchWriteItem dynamodb:PartiQL*", "MovesTable"),
     (f"{PLANNERS} {EXECUTOR}", "open sealed values", "kms:Decrypt kms:ReEncrypt* kms:CreateGrant", "*"),
+    (
+        API,
+        "keep a requester's token",
+        "dynamodb:PutItem dynamodb:UpdateItem dynamodb:BatchWriteItem",
+        "RequesterTokensTable",
+    ),
+    (
+        EXECUTOR,
+        "read a requester's token",
+        "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query",
+        "RequesterTokensTable",
+    ),
+    (NOBODY, "list requesters' tokens", "dynamodb:Scan dynamodb:PartiQL*", "RequesterTokensTable"),
+    (f"AdmitFunction {CLOSE}", "forget a requester's token", "dynamodb:DeleteItem", "RequesterTokensTable"),
     (ANSWER, "sign a person's answer", "kms:GenerateMac kms:Sign kms:CreateGrant kms:PutKeyPolicy", "*"),
     (
         f"{EXECUTOR} ExtendFunction {CLOSE} OpenEscalationFunction RemindFunction",

@@ -16,6 +16,7 @@ from tests.template.rights import FREE_PARAMETERS, Right
 PLATFORM = frozenset(
     {
         *("BudgetsTable", "EscalationsTable", "IdempotencyTable", "ModelCircuitsTable", "MovesTable", "RunLogTable"),
+        "RequesterTokensTable",
         *("EscalationDeadLetterQueue", "EscalationQueue", "RunRequestDeadLetterQueue", "RunRequestQueue"),
         *("AlarmTopic", "AnswerKey", "LogCopyBucket", "PayloadBucket", "SensitiveKey", "TicketTopic"),
         *("UnreadStreamQueue", "UnsettledRunsQueue"),

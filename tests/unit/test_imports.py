@@ -33,6 +33,7 @@ RANKS = {
     "budget_items": 7,
     "log": 7,
     "playbook": 6,
+    "on_behalf": 5.5,
     "validation": 5,
     "edge": 5,
     "attachments": 5,

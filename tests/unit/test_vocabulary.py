@@ -179,6 +179,7 @@ WORDS = [
         (
             Allowed("*", r"[\"'`]question[\"'`]|\bkind:? question|ExitReason\.QUESTION|^    QUESTION = ", ON_DISK),
             Allowed("functions/front/contract.py", r"^ +question(: str.*| +the agent's.*)$", ON_DISK),
+            Allowed("functions/front/mcp_results.py", r"\brun\.question\b", ON_DISK),
             Allowed("functions/front/runs.py", r"\b_question\(", CLARIFICATION),
             Allowed("functions/people/api.py", r"reply_to_question|replyToQuestion|shows the question\.", ON_DISK),
             Allowed(
@@ -233,6 +234,7 @@ WORDS = [
         ("books", "lending", "keeper"),
         (
             Allowed("bench/tau2/airline/agent.yaml", "You book", BUSINESS),
+            Allowed("bench/transcript_desk/agent.yaml", "You book", BUSINESS),
             Allowed("bench/t*.py", "book_reservation", BUSINESS),
         ),
     ),

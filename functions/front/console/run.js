@@ -285,6 +285,8 @@ function facts(run, timeline) {
     ["tenant", run.tenant],
     ["agent", run.agent],
     ["intent", run.intent],
+    ["on behalf of", list(timeline.on_behalf).length > 0 &&
+      `${text(timeline.requested_by)} (${list(timeline.on_behalf).map(text).join(", ")})`],
     ["model", timeline.model],
     ["context", object(timeline.request).context],
     ["limits", limits],

@@ -10,6 +10,7 @@ No model client and no business code lives here. Modules import downwards only::
     budget_items       items of the budgets table
     log                the run's log in DynamoDB and S3
     playbook           tools, fallbacks, agent.yaml
+    on_behalf          tokens that callers bring: sealed, and gone with their run
     validation         grounding, taint, sizes, answers
     edge               the edge of every function: no error takes a sensitive value out
     attachments        images and documents of a run: checked, kept in S3, bounded in tokens

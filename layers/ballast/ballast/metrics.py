@@ -37,6 +37,8 @@ METRICS: Mapping[str, str] = {
     "MovesRefused": "Count",
     "RefusedCalls": "Count",
     "ToolCalls": "Count",
+    # A server is not as it was pinned: it describes a tool otherwise, or answers in another form.
+    "ToolsChanged": "Count",
     # A run, when it ends. ``Fallbacks``: a fallback planned in it. ``AnswerLatency``: from admission to the answer.
     "AnswerLatency": "Milliseconds",
     "Fallbacks": "Count",

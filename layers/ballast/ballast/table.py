@@ -3,6 +3,7 @@
 ::
 
     get, batch_get, all, page, count     read
+    delete                               of an item that may be forgotten at once
     write(Put(…) | Update(…))     ──▶ Answer: written, or not written because ``only_if`` was false
     transact([Put(…), Update(…)]) ──▶ all are written, or none; then the positions of those with a false ``only_if``
 
@@ -433,6 +434,11 @@ class Table:
                 there: Any = problem.response
                 return Answer(written=False, item=plain(there["Item"]) if "Item" in there else None)
         return Answer(written=True, item=plain(found) if found else None)
+
+    def delete(self, key: Mapping[str, Any]) -> None:
+        """Delete the item, if there is one."""
+        with consequences(self.what):
+            self.client.delete_item(TableName=self.name, Key=wire(key))
 
     def transact(self, writes: Sequence[Put | Update]) -> frozenset[int]:
         """Write all of ``writes`` and return the empty set, or write none and return those with a false condition.

@@ -192,6 +192,7 @@ class _TimelineOf:
             intent=_text(request.get("intent")),
             request=request,
             requested_by=(opened and opened.requested_by) or "",
+            on_behalf=tuple(opened.on_behalf) if opened else (),
             agent=opened.agent if opened else "",
             model=opened.model if opened else "",
             made_of=dict(opened.made_of) if opened else {},

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from functions.front.files import console_file
 from playwright.sync_api import expect
 
+from functions.front.files import console_file
 from tests.e2e.console.canned import LOG, esc_id, event, logged, night, run, run_id
 from tests.e2e.console.conftest import PHONE
 

@@ -154,7 +154,7 @@ def test_where_the_circuit_itself_cannot_be_made_the_function_has_not_begun() ->
 
     bill = Bill()
     with pytest.raises(ImportError):
-        Downstreams(breaks).call(Circuit("carrier"), None, lambda: "never", bill=bill)
+        Downstreams(breaks, print).call(Circuit("carrier"), None, lambda: "never", bill=bill)
 
     assert not bill.begun
 

@@ -6,6 +6,7 @@ import base64
 import json
 import socket
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from botocore.session import Session
 from ballast.contracts import RunRequest
 from ballast.errors import RetryLater
 from ballast.playbook import ToolContext, ToolFailed
+from ballast.playbook.context import NotSent
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import Call, Declaration
 from ballast.playbook.servers.http import Exchange, Reply, _allowed, send, without_secrets
@@ -410,7 +412,7 @@ def test_the_tools_of_one_function_are_told_apart_by_a_field(tmp_path: Any) -> N
         ((200, {}, None), AnswerLost, "was lost"),
         ((500, {"x-amzn-ErrorType": "ServiceException"}, {"message": "x"}), AnswerLost, "ServiceException"),
         ((429, {"x-amzn-ErrorType": "TooManyRequestsException"}, {"message": "x"}), RetryLater, "did not start"),
-        ((403, {"x-amzn-ErrorType": "AccessDeniedException"}, {"message": "x"}), RemoteFailed, "Nothing was done"),
+        ((403, {"x-amzn-ErrorType": "AccessDeniedException"}, {"message": "x"}), NotSent, "Nothing was done"),
         ((200, {"X-Amz-Function-Error": "Unhandled"}, {"errorMessage": "boom"}), AnswerLost, "boom"),
     ],
 )
@@ -419,6 +421,16 @@ def test_a_function_that_fails_is_not_invoked_again(tmp_path: Any, answer: Any, 
         invoked(client, tmp_path)
 
     assert len(seen) == 1
+
+
+def test_the_credentials_of_the_role_are_in_no_error_of_an_invocation(tmp_path: Any) -> None:
+    denied = {"message": "The key AKIA-CANARY of the role, whose secret is c4nary, may not."}
+    for status, code in ((403, "AccessDeniedException"), (500, "Odd"), (429, "EC2ThrottledException")):
+        answer = (status, {"x-amzn-ErrorType": code}, denied)
+        with lambda_endpoint(answer) as (client, _), pytest.raises(Exception, match="Lambda") as told:
+            invoked(client, tmp_path)
+
+        assert "anary" not in "".join(traceback.format_exception(told.value)).casefold()
 
 
 def test_an_error_of_a_function_is_a_refusal_where_a_person_says_so(tmp_path: Any) -> None:

@@ -10,14 +10,18 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from ballast.errors import EffectUnknown
 from cli import main
 from tests.functions import remote
 from tests.functions.remote import carried_out
@@ -78,6 +82,7 @@ class Elsewhere:
 
 SERVERS = [
     Elsewhere("clock", "mcp-server-time", (), "get_current_time", {"timezone": "Europe/Berlin"}),
+    Elsewhere("fetch", "mcp-server-fetch", ("--ignore-robots-txt", "--allow-private-ips"), "fetch", {"url": "{page}"}),
     Elsewhere(
         "sqlite",
         "mcp-server-sqlite",
@@ -119,13 +124,43 @@ ids = [one.name for one in SERVERS]
 def filled(value: Any, folder: Path) -> Any:
     if isinstance(value, Mapping):
         return {name: filled(one, folder) for name, one in value.items()}
+    if isinstance(value, str) and "{page}" in value:
+        return (folder / "page").read_text(encoding="utf-8")
     return value.replace("{folder}", str(folder)) if isinstance(value, str) else value
+
+
+class Page(BaseHTTPRequestHandler):
+    """A page to fetch."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.end_headers()
+        self.wfile.write(b"The office is open.")
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+
+@contextmanager
+def page(folder: Path) -> Iterator[None]:
+    """Serve a page on loopback, and write its URL into the folder."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), name="page")
+    thread.start()
+    (folder / "page").write_text(f"http://127.0.0.1:{server.server_address[1]}/", encoding="utf-8")
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture
 def elsewhere(
     request: pytest.FixtureRequest, stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Stack, Elsewhere, Path, Path]:
+) -> Iterator[tuple[Stack, Elsewhere, Path, Path]]:
     """Import the server, declare its tool by hand, and put a lossy wire before it."""
     server: Elsewhere = request.param
     found = next(filter(None, (shutil.which(server.command, path=one) for one in FOLDERS.split(":") if one)), None)
@@ -151,45 +186,54 @@ def elsewhere(
     tool = declared["tools"][server.tool]
     tool |= {"effect": "write" if server.count else "read"}
     tool.pop("approval")
-    made = {"timeout_s": 20, "circuit": {"failures": 1_000}}
+    slow = request.node.callspec.params.get("how") == "slow"
+    made = {"timeout_s": 6 if slow else 20, "circuit": {"failures": 1_000}}
     declare(playbook, server.name, declared["server"] | made, declared["tools"])
     stack.alone("executor")
-    return stack, server, folder, plan
+    with page(folder) if server.name == "fetch" else nullcontext():
+        yield stack, server, folder, plan
 
 
+Played = Callable[[str], tuple[str, int]]
+
+
+@pytest.fixture
+def played(
+    elsewhere: tuple[Stack, Elsewhere, Path, Path], record_property: Callable[[str, object], None]
+) -> tuple[Elsewhere, Played]:
+    """Return what carries the call out with a trouble and delivers it once more: its status, and its effects."""
+    stack, server, folder, plan = elsewhere
+
+    def play(how: str) -> tuple[str, int]:
+        plan.write_text(how)
+        run_id = stack.open()
+        call = {"tool": f"{server.name}_{server.tool}", "arguments": filled(server.arguments, folder)}
+        status, _ = carried_out(stack, call, run_id=run_id)
+        try:
+            assert stack.execute(run_id) == status
+        except EffectUnknown:
+            assert status == "unknown"
+        effects = 0 if server.count is None else server.count(folder)
+        record_property("play", f"{server.name} {how} {status} {'-' if server.count is None else effects}")
+        return status, effects
+
+    return server, play
+
+
+@pytest.mark.parametrize("how", ["well", "crash", "lost", "half", "slow"])
 @pytest.mark.parametrize("elsewhere", SERVERS, indirect=True, ids=ids)
-def test_a_call_of_a_real_server_comes_back(elsewhere: tuple[Stack, Elsewhere, Path, Path]) -> None:
-    stack, server, folder, _ = elsewhere
-    call = {"tool": f"{server.name}_{server.tool}", "arguments": filled(server.arguments, folder)}
-
-    assert carried_out(stack, call)[0] == "ok"
-    assert server.count is None or server.count(folder) == 1
-
-
-@pytest.mark.parametrize("how", ["crash", "lost", "half"])
-@pytest.mark.parametrize("elsewhere", [one for one in SERVERS if one.count], indirect=True, ids=lambda one: one.name)
-def test_a_write_whose_answer_is_lost_is_with_a_person_and_happened_at_most_once(
-    elsewhere: tuple[Stack, Elsewhere, Path, Path], how: str
+def test_a_call_of_a_real_server_happens_at_most_once_and_is_known_or_with_a_person(
+    played: tuple[Elsewhere, Played], how: str
 ) -> None:
-    stack, server, folder, plan = elsewhere
-    plan.write_text(how)
-    call = {"tool": f"{server.name}_{server.tool}", "arguments": filled(server.arguments, folder)}
+    server, play = played
 
-    assert carried_out(stack, call)[0] == "unknown"
-    assert server.count is not None
-    assert server.count(folder) == int(how != "crash")
+    status, effects = play(how)
 
-
-@pytest.mark.parametrize("how", ["crash", "lost", "half"])
-@pytest.mark.parametrize(
-    "elsewhere", [one for one in SERVERS if not one.count], indirect=True, ids=lambda one: one.name
-)
-def test_a_read_whose_answer_is_lost_is_tried_again(elsewhere: tuple[Stack, Elsewhere, Path, Path], how: str) -> None:
-    stack, server, folder, plan = elsewhere
-    plan.write_text(how)
-    call = {"tool": f"{server.name}_{server.tool}", "arguments": filled(server.arguments, folder)}
-
-    assert carried_out(stack, call)[0] == "ok"
+    writes = server.count is not None
+    # A read that takes too long has changed nothing: the planner is told, and goes on.
+    usual = "unknown" if writes else "failed" if how == "slow" else "ok"
+    assert status == ("ok" if how == "well" else usual)
+    assert effects == int(writes and how != "crash")
 
 
 @pytest.mark.parametrize("elsewhere", SERVERS, indirect=True, ids=ids)

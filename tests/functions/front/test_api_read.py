@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ballast.contracts import RunRequest
 from ballast.log.event import Event, order
-from functions.front.api import _SEQ
+from functions.front.contract import SEQ
 from tests.functions.cloud import client
 from tests.functions.http import Reply, ask, event, key
 from tests.functions.stack import Stack, client_error, once
@@ -159,7 +159,7 @@ def test_a_page_of_a_log_is_bounded_in_bytes(stack: Stack) -> None:
 
 
 @settings(max_examples=examples(30, 100))
-@given(seq=st.from_regex(re.compile(_SEQ, re.ASCII), fullmatch=True))
+@given(seq=st.from_regex(re.compile(SEQ, re.ASCII), fullmatch=True))
 def test_whatever_the_api_takes_as_a_key_is_one(seq: str) -> None:
     event = Event(run_id="run-a", seq=seq, at="", body={})
 

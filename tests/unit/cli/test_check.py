@@ -11,6 +11,8 @@ from cli import main
 from cli.checks import Checked, Finding, checked
 from cli.commands.new import write
 from localcloud.cloud import ROOT
+from tests.support.remote_desk import KEY, declare, desk_server, tools
+from tests.support.remote_mcp import notes_tools
 
 TODAY = date(2026, 11, 29)
 EXAMPLE = ROOT / "examples" / "itdesk"
@@ -385,3 +387,36 @@ def test_an_unknown_setting_of_a_server_is_told_what_may_stand_there(tmp_path: P
 
     (finding,) = matching(found, "error", "servers/idp.yaml", "tools.resetPassword.on_rolback")
     assert finding.remedy == "Write on_rollback, or remove it."
+
+
+@pytest.mark.parametrize(
+    ("url", "level", "said"),
+    [
+        ({}, "warning", "deployed, every call of notes_add, notes_find fails"),
+        ({"url": "https://notes.example/mcp"}, "hint", "Lambda calls the url"),
+    ],
+    ids=["stdio", "both"],
+)
+def test_a_server_on_stdio_is_named_with_what_to_do(
+    url: dict[str, str], level: str, said: str, sound: Path, tmp_path: Path
+) -> None:
+    project = with_changes(sound, tmp_path)
+    declare(project / "sounddesk", "notes", {"kind": "mcp", "stdio": ["notes-server"], **url}, notes_tools())
+
+    found = found_in(project)
+
+    (finding,) = matching(found, level, "servers/notes.yaml", "server.stdio")
+    assert said in finding.problem
+    assert "url" in finding.remedy
+
+
+def test_a_server_that_acts_for_the_requester_says_what_callers_must_bring(sound: Path, tmp_path: Path) -> None:
+    project = with_changes(sound, tmp_path)
+    playbook = project / "sounddesk"
+    declare(playbook, "desk", desk_server(credential={"kind": "requester", "name": "helpdesk"}), tools(KEY))
+
+    (hint,) = matching(found_in(project), "hint", "servers/desk.yaml", "server.credential")
+
+    assert "'helpdesk'" in hint.problem
+    assert "X-On-Behalf-Of: helpdesk=Bearer TOKEN" in hint.remedy
+    assert "--on-behalf-of-env helpdesk=" in hint.remedy

@@ -124,6 +124,38 @@ def test_a_document_becomes_a_declaration_that_loads(
     assert declared(playbook)["server"]["url"] == "https://eu.desk.example/v2"
 
 
+TICKET = {"type": "object", "required": ["id", "key"], "properties": {"id": {}, "key": {"writeOnly": True}}}
+JSON = {"content": {"application/json": {"schema": TICKET}}}
+
+
+@pytest.mark.parametrize(
+    ("responses", "fits", "not_"),
+    [
+        ({"201": JSON, "default": {"content": {"application/json": {"schema": {}}}}}, [{"id": 1}], [{}, None, "done"]),
+        ({"200": JSON, "204": {"description": "Nothing new."}, "400": JSON}, [{"id": 1}, None], [{}, "done"]),
+        ({"2XX": JSON}, [{"id": 1, "more": 2}], [[]]),
+        ({"200": JSON, "202": {"content": {"text/plain": {}}}}, ["anything"], []),
+        ({"204": {"description": "Done."}}, [None, "anything"], []),
+        ({"200": {"content": {"application/json": {"schema": {"enum": ["x" * 9_000]}}}}}, ["anything"], []),
+    ],
+    ids=lambda one: ascii(one)[:40],
+)
+def test_the_form_of_results_is_pinned_from_the_responses_of_success(
+    imports: Import, playbook: Path, document: Path, responses: Any, fits: list[Any], not_: list[Any]
+) -> None:
+    path = {"/p": {"post": {"operationId": "act", "responses": responses}}}
+    document.write_text(json.dumps(DOCUMENT | {"paths": path}), encoding="utf-8")
+
+    assert imports() == 0
+
+    assert imports("--check") == 0
+    call: Any = load_playbook(playbook, check_models=False).tools["d_act"].function
+    assert (call.output is not None) == bool(not_)
+    if call.output is not None:
+        assert [call.output.complaints(one) for one in fits] == [""] * len(fits)
+        assert all(call.output.complaints(one) for one in not_)
+
+
 def test_a_name_that_is_too_long_for_a_model_is_shortened(imports: Import, playbook: Path, document: Path) -> None:
     long = {f"/{at}": {"get": {"operationId": "x" * 70 + at}} for at in ("a", "b")}
     document.write_text(json.dumps(DOCUMENT | {"paths": long}), encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 
 from ballast.contracts import RunRequest
 from ballast.errors import InvalidInput
-from cli.commands.run import request_of
+from cli.commands.run import on_behalf_header, request_of
 from cli.parser import parser
 from tests.support.files import jpeg
 
@@ -116,3 +116,22 @@ def test_a_typed_file_that_cannot_be_sent_says_why(tmp_path: Path, name: str, co
 
     with pytest.raises(InvalidInput, match=f"^--attach .*{says}"):
         requested("--text", "Hi", "--attach", str(file))
+
+
+def test_a_token_comes_from_a_variable_by_its_name() -> None:
+    environ = {"DESK": "a.b.c", "CRM": "x"}
+
+    assert on_behalf_header(["DESK"], environ) == "Bearer a.b.c"
+    assert on_behalf_header(["desk=DESK", "crm=CRM"], environ) == "desk=Bearer a.b.c, crm=Bearer x"
+    assert on_behalf_header([], environ) == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [("NONE", "no environment variable"), ("desk=EMPTY", "or it is empty"), ("eyJ.s3cr3t.x", "never the token")],
+)
+def test_a_variable_that_is_not_there_is_named_and_a_typed_token_is_not_repeated(typed: str, says: str) -> None:
+    with pytest.raises(InvalidInput, match=says) as refused:
+        on_behalf_header([typed], {"EMPTY": " "})
+
+    assert "s3cr3t" not in str(refused.value)

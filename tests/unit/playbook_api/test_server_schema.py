@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ballast.contracts.wire import read_digits
 from ballast.errors import PlaybookInvalid, SchemaViolation
-from ballast.playbook.servers.form import SchemaForm
+from ballast.playbook.servers.form import OutputForm, SchemaForm
 from ballast.playbook.servers.schema import SchemaRefused, closed, normalized, pointer, read_marks
 from ballast.validation import FreeText, Grounded, Kind, Sensitive, has_mark
 from ballast.validation.marks import leaves, undeclared
@@ -285,10 +286,10 @@ def test_a_mark_stands_where_its_pointer_leads() -> None:
     assert list(undeclared(form.model)) == ["lines.*.n"]
 
 
-def test_a_choice_needs_no_mark() -> None:
-    form = form_of({"kind": {"enum": ["a", "b"]}, "on": {"type": "boolean"}, "maybe": {"enum": ["a", None]}, "x": {}})
+def test_a_choice_of_the_servers_needs_a_mark_and_a_boolean_none() -> None:
+    form = form_of({"kind": {"enum": ["a", "b"]}, "on": {"type": "boolean"}, "maybe": {"const": "a"}, "x": {}})
 
-    assert list(undeclared(form.model)) == ["x"]
+    assert list(undeclared(form.model)) == ["kind", "maybe", "x"]
 
 
 @pytest.mark.parametrize("nowhere", ["/other", "/id/inner", "/lines/sku"])
@@ -307,3 +308,10 @@ def test_marks_that_cannot_be_read_are_refused(marks: dict[str, Any]) -> None:
 
 def test_a_pointer_has_escapes() -> None:
     assert pointer("/a~1b/c~0d/*") == ("a/b", "c~d", "*")
+
+
+def test_a_result_s_number_that_came_as_a_text_keeps_its_digits_and_is_a_number() -> None:
+    form = OutputForm({"properties": {"total": {"type": "number"}, "name": {"type": "string"}}})
+
+    assert form.complaints(read_digits('{"total": 12345678901234567.89, "name": "12345678901234567.89"}')) == ""
+    assert form.complaints({"total": "1.5"}) == "total: must be of the JSON type number"

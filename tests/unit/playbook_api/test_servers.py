@@ -18,6 +18,7 @@ from tests.support.remote_mcp import notes_tools
 AGENT = "name: tester\nmodel: amazon.nova-lite-v1:0\ninstructions: Help.\n"
 Load = Callable[..., Playbook]
 URL = "https://desk.example"
+CALL = {"method": "POST", "path": "/tickets"}
 
 
 @pytest.fixture
@@ -106,7 +107,10 @@ CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"credential": {"kind": "header", "secret": {**SECRET, "secretsmanager": "b"}}}, {}, "secretsmanager, ssm"),
     ({"credential": {"kind": "header", "secret": SECRET, "header": "a b"}}, {}, "credential.header"),
     ({"credential": {"kind": "header", "secret": "s3cr3t"}}, {}, "credential"),
-    ({"credential": {"kind": "requester"}}, {}, "cannot be kept safely"),
+    ({"credential": {"kind": "requester"}}, {}, "credential.requester.name"),
+    ({"credential": {"kind": "requester", "name": "a b"}}, {}, "credential.requester.name"),
+    ({"credential": {"kind": "requester", "name": "desk", "header": "a b"}}, {}, "credential.header"),
+    ({"credential": {"kind": "requester", "name": "desk", "secret": SECRET}}, {}, "credential.requester.secret"),
     (
         {
             "private": False,
@@ -202,6 +206,42 @@ def test_what_contradicts_itself_is_refused_and_named(
 
     assert said in str(refused.value)
     assert "s3cr3t" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("create", "said"),
+    [
+        ({"moves": {"amount": "/sum"}}, "moves.amount: /sum is no argument"),
+        ({"moves": {"amount": "/amount", "customer": "/who"}}, "moves.customer: /who is no argument"),
+        ({"moves": {"amount": "amount"}}, "moves.amount"),
+        ({"moves": {"amount": "/amount", "decimals": 7}}, "moves.decimals"),
+        ({"moves": {"amount": "/amount", "undo_gives_back": True}}, "moves.undo_gives_back: needs an undo"),
+        (
+            {"moves": {"amount": "/amount", "currency": {"argument": "/text", "is": "EUR"}}},
+            "moves.currency.is: is EUR, and moves.currency of agent.yaml is USD",
+        ),
+        ({"effect": "read", "moves": {"amount": "/amount"}}, "moves: is for a write"),
+        ({"pinned": pinned("create", {}, CALL, output={"type": 7})}, "pinned.output: is no JSON Schema"),
+        ({"pinned": pinned("create", {}, CALL, output={"$ref": "https://x.example"})}, "pinned.output: "),
+        ({"pinned": pinned("create", {}, CALL, output={"title": "a\u200bb"})}, "pinned.output: has characters"),
+        ({"pinned": {**pinned("create", {}, CALL), "output": {"type": "string"}}}, "pinned: has changed since"),
+    ],
+    ids=lambda one: ascii(one)[:60],
+)
+def test_what_is_wrong_with_moves_and_forms_is_named(load: Load, create: dict[str, Any], said: str) -> None:
+    with pytest.raises(PlaybookInvalid) as refused:
+        load(desk=(desk_server(), tools({"marks": {}, **create})))
+
+    assert said in str(refused.value)
+
+
+def test_what_is_moved_is_known_by_the_tool(load: Load) -> None:
+    moves = {"amount": "/amount", "customer": "/text", "undo_gives_back": True}
+    playbook = load(desk=(desk_server(), tools({"moves": moves, "undo": {"tool": "desk_close"}})))
+
+    found = playbook.tools["desk_create"].moves
+    assert found is not None
+    assert (found.back, found.key is not None) == (True, True)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ class Order(BaseModel):
 
 
 class Described:
+    foreign = False
+
     def __init__(self, returns: Any = Order, *, untrusted: bool = False) -> None:
         self.arguments, self.returns, self.untrusted = Which, returns, untrusted
 

@@ -62,6 +62,8 @@ class Write(Closed):
 
 
 class Described:
+    foreign = False
+
     def __init__(self, arguments: type[BaseModel], returns: Any = Any, *, untrusted: bool = False) -> None:
         self.arguments, self.returns, self.untrusted = arguments, returns, untrusted
 

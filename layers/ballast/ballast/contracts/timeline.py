@@ -402,6 +402,7 @@ class Timeline(_Part):
     reason, why        the reason of the refusal or the ending, as a name and in words; of a degraded answer, why the
                        agent was stopped
     request            the request as it was sent
+    on_behalf          names of the tokens with which calls act on behalf of ``requested_by``; the log has no token
     made_of            short digests of what ran: playbook, agent, cards, code
     ceilings           the admitted limits; ``cost_microusd`` includes the leased part of what people added
     spent_microusd     the known cost of models and tools
@@ -426,6 +427,7 @@ class Timeline(_Part):
     intent: _Str = ""
     request: dict[str, Any] = Field(default_factory=dict)
     requested_by: _Str = ""
+    on_behalf: tuple[_Str, ...] = ()
     agent: _Str = ""
     model: _Str = ""
     made_of: dict[str, _Str] = Field(default_factory=dict)

@@ -36,16 +36,24 @@ _OURS = "application/json"
 class HttpApi(APIGatewayHttpResolver):
     """The routes of one function. ``public`` paths need no identity; they hold no data. ``large`` ones take files.
 
+    ``bodies`` describes, as OpenAPI does, the bodies of paths whose routes read them themselves.
+
     Relies on private parts of Powertools, which the layer pins: how it finds a route and calls it.
 
     Powertools keeps the current request in attributes of a class, since Lambda sends one at a time; ``ballast up``
     serves several at once, so each thread has its own here.
     """
 
-    def __init__(self, *, public: frozenset[str] = frozenset(), large: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        *,
+        public: frozenset[str] = frozenset(),
+        large: frozenset[str] = frozenset(),
+        bodies: Mapping[str, Any] | None = None,
+    ) -> None:
         self._own = threading.local()
         self._building = threading.Lock()
-        self._public, self._large = public, large
+        self._public, self._large, self.bodies = public, large, bodies or {}
         super().__init__(
             enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=read_body
         )
@@ -64,7 +72,7 @@ class HttpApi(APIGatewayHttpResolver):
             own.current_event = self._to_proxy_event(read_event(event, self._large))
             response: dict[str, Any] = self._build_response(self._resolve())
         except Exception as error:
-            response = self._problem(error, event).masked(runtime.masked).response()
+            response = self.problem(error, event).response()
         finally:
             self.context = {}
         return response
@@ -109,10 +117,13 @@ class HttpApi(APIGatewayHttpResolver):
         callers = self.runtime.get(Callers.of)
         self._own.caller = callers.identify(self.current_event["requestContext"].get("authorizer"))
 
-    def _problem(self, error: Exception, event: Any) -> Problem:
+    def problem(self, error: Exception, event: Any) -> Problem:
+        """Return the masked problem of an error; a defect is logged with the ``event`` in mind."""
         if isinstance(error, RequestValidationError):
-            return invalid_fields(error.errors())
-        return problem_of(error) or self._defect(error, event)
+            found = invalid_fields(error.errors())
+        else:
+            found = problem_of(error) or self._defect(error, event)
+        return found.masked(self.runtime.masked)
 
     def _defect(self, error: Exception, event: Any) -> Problem:
         """Log a defect; tell the caller only how to find it in the log."""
@@ -212,17 +223,23 @@ def read_event(event: Any, large: frozenset[str] = frozenset()) -> dict[str, Any
 
 
 def read_body(text: str) -> dict[str, Any]:
-    """Return the JSON object in ``text``. Raises ``Problem``: 400 if it is not JSON, 422 if it is not an object.
-
-    Stricter than Python's own reader: no NaN, no lone surrogates, no deep nesting.
-    """
+    """Return the JSON object in ``text``. Raises ``Problem``: 400 if it is not JSON, 422 if it is not an object."""
     try:
-        value = from_json(text, allow_inf_nan=False)
-        read_json(text)  # refuses numbers that would lose digits
+        value = read_text(text)
     except ValueError as problem:
         raise Problem(400, "Bad request", f"The body is not JSON: {' '.join(str(problem).split())[:200]}.") from None
     if not isinstance(value, dict):
         raise invalid("(body)", "must be a JSON object")
+    return value
+
+
+def read_text(text: str) -> Any:
+    """Return the JSON value in ``text``. Raises ``ValueError``.
+
+    Stricter than Python's own reader: no NaN, no lone surrogates, no deep nesting.
+    """
+    value = from_json(text, allow_inf_nan=False)
+    read_json(text)  # refuses numbers that would lose digits
     return value
 
 

@@ -74,6 +74,8 @@ def document(apis: Iterable[HttpApi], info: Mapping[str, Any]) -> dict[str, Any]
     for api in apis:
         part = json.loads(api.get_openapi_json_schema(openapi_version="3.1.0"))
         for path, operations in part["paths"].items():
+            if path in api.bodies:
+                operations["post"]["requestBody"] = api.bodies[path]
             whole["paths"].setdefault(path, {}).update(operations)
         whole["components"]["schemas"] |= part.get("components", {}).get("schemas", {})
     for name in _NOT_OURS:

@@ -161,6 +161,7 @@ class RunOpened(_OfRun):
     agent_until_ms, deadline_ms  epoch milliseconds
     requested_by                 the requester's identity, if the caller was authenticated
     attachments                  the request's files as they were found and checked (``Kept``)
+    on_behalf                    names of the tokens that the requester brought
     made_of                      short digests of what ran: playbook, agent, cards, code; absent in older events
     """
 
@@ -176,6 +177,7 @@ class RunOpened(_OfRun):
     lease: _Json | None = None
     requested_by: Str | None = None
     attachments: list[_Json] = Field(default_factory=list)
+    on_behalf: list[Str] = Field(default_factory=list)
     made_of: dict[Str, Str] = Field(default_factory=dict)
 
 

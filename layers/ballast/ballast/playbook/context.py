@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 
 from ballast.contracts import RunRequest
 from ballast.errors import RetryLater, SettingInvalid
+from ballast.on_behalf import no_token
 from ballast.table import Item, Update, absent, plain, wire
 from ballast.values import dataclass
 
@@ -35,6 +36,30 @@ class ToolFailed(Exception):
     The call is recorded as ``failed`` with this text, which the planner reads and learns from.
     Anything else that a tool raises is a defect or an outage.
     """
+
+
+class NotSent(ToolFailed):
+    """Raised by a tool that sent nothing, and would send nothing if it were called again.
+
+    The call is recorded as ``failed`` if nothing was sent before. If an earlier attempt is in doubt, this says nothing
+    about it.
+    """
+
+
+class ToolChanged(NotSent):
+    """Raised where a server describes a tool otherwise than it was pinned. Nothing was sent."""
+
+    def __init__(self, message: str, *, server: str, tool: str) -> None:
+        super().__init__(message)
+        self.server, self.tool = server, tool
+
+
+class WrongResult(Exception):
+    """Raised where a server has answered in another form than it was pinned. A repetition would be answered alike."""
+
+    def __init__(self, message: str, *, server: str, tool: str) -> None:
+        super().__init__(message)
+        self.server, self.tool = server, tool
 
 
 @dataclass
@@ -168,6 +193,8 @@ class ToolContext:
                          has no ``timeout_s``. Give it to an HTTP client as its own timeout.
     bill                 the cost of this attempt; a tool uses ``report_cost``
     files                the files of this attempt; a tool uses ``attach``
+    requester            who asked for the run, if the caller was authenticated
+    token                ``token("desk")`` returns the requester's token of that name, for tools of ``servers/``
     """
 
     run_id: str
@@ -181,6 +208,8 @@ class ToolContext:
     timeout_s: float | None = None
     bill: Bill = field(default_factory=Bill, repr=False, compare=False)
     files: list[tuple[str, str, bytes]] = field(default_factory=list, repr=False, compare=False)
+    requester: str | None = None
+    token: Callable[[str], str] = field(default=no_token, repr=False, compare=False)
 
     def attach(self, name: str, file_format: str, content: bytes) -> None:
         """Send an image or a document to the model with the result, if its model takes it; else the model is told.

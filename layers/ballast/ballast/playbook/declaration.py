@@ -210,11 +210,13 @@ class Circuit:
     name        1 to 64 ASCII letters, digits, dots, dashes and _
     failures    outages in a row that open it (counted per process)
     recovery_s  this many seconds it stays open; then one call probes
+    per_requester  each requester's calls have one of their own: the downstream may fail for one of them alone
     """
 
     name: str
     failures: int = 5
     recovery_s: int = 30
+    per_requester: bool = False
 
 
 @dataclass(frozen=True)
@@ -322,6 +324,7 @@ def checked_circuit(where: str, circuit: Circuit | None) -> Circuit | None:
             f"{where}: circuit needs a name of 1 to 64 ASCII letters, digits, dots, dashes and _, "
             f"and at least 1 failure and 1 second, not {circuit!r}."
         )
+    require_booleans(f"{where}: circuit", per_requester=circuit.per_requester)
     return circuit
 
 

@@ -133,5 +133,5 @@ def made_up(run: Run, playbook: Playbook, turn: int, answer: Answer) -> tuple[st
     agent = playbook.agent
     sources = (*opening_sources(run.opening.request), *run_sources(run, playbook.tools, before_turn=turn))
     sources = (*sources, *rejected_sources(run, before_turn=turn))
-    own_words = [agent.instructions, *(made.summary for made in playbook.tools.values())]
+    own_words = [agent.instructions, *(made.summary for made in playbook.tools.values() if not made.foreign)]
     return unknown_values(answer, sources, own_words, agent.answer_ids)

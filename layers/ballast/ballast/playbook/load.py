@@ -266,7 +266,7 @@ def _load(folder: str | Path, check_models: bool, on: date | None, tell: Teller)
             modules: list[ModuleType] = []
             whole = [_imported(package, path / part, modules, say) for part in ("tools", "fallbacks")]
             tools, fallbacks = _collect(path, modules, say)
-            whole.append(_add_servers(path, tools, say))
+            whole.append(_add_servers(path, tools, agent, say))
             for problem in _problems(path, agent, tools, whole=all(whole)):
                 say(problem)
             made = Playbook(path, agent, dict(sorted(tools.items())), fallbacks, others) if agent is not None else None
@@ -304,7 +304,7 @@ def _collect(path: Path, modules: Sequence[ModuleType], tell: Teller) -> tuple[d
     return tools, fallbacks
 
 
-def _add_servers(path: Path, tools: dict[str, Tool], tell: Teller) -> bool:
+def _add_servers(path: Path, tools: dict[str, Tool], agent: AgentConfig | None, tell: Teller) -> bool:
     """Add the tools that the files of ``servers/`` declare; return whether all could be made."""
     folder, whole = path / "servers", True
     if not folder.is_dir():
@@ -320,7 +320,7 @@ def _add_servers(path: Path, tools: dict[str, Tool], tell: Teller) -> bool:
         if tools.setdefault(made.name, made) is not made:
             say(PlaybookInvalid(f"{folder}: two tools are named {made.name}. Rename one, or give it another `name:`."))
     if whole:
-        link(tools, say)
+        link(tools, say, None if agent is None else agent.moves.currency)
     return whole
 
 

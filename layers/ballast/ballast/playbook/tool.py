@@ -112,6 +112,7 @@ class Tool:
     validate   from (arguments, request[, run so far]) to a complaint, or None
     taint      what happens to a call with values that only untrusted text names
     untrusted  whether its results are untrusted
+    foreign    whether its words (summary, schema, errors) are a server's, which vouch for no value
     offered    whether the agent may see and call it; every other planner may
     cost_microusd  the worst case of a call, or a function of (arguments, request); None: no cost
     returns    the return annotation
@@ -132,6 +133,7 @@ class Tool:
     validate: Callable[..., str | None] | None = None
     taint: Taint = "approve"
     untrusted: bool = False
+    foreign: bool = False
     offered: bool = True
     cost_microusd: Cost | None = None
     asks_run: bool = field(default=False, repr=False)

@@ -21,8 +21,8 @@ amounts, teaches nothing.
 
 A result is trusted no more than its arguments, marked or not. Once the run has read untrusted text, an argument that no
 trusted source accounts for may come from it, whole, in pieces or in another form, and then the whole result is
-untrusted (``ballast.validation.taint``). A failure message is untrusted if the tool returns or takes untrusted text, or
-if the failure is a defect, whose message may quote anything.
+untrusted (``ballast.validation.taint``). A failure message is untrusted if the tool returns or takes untrusted text, if
+it is a tool from elsewhere, or if the failure is a defect, whose message may quote anything.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,6 +64,10 @@ class ToolTypes(Protocol):
     @property
     def untrusted(self) -> bool:
         """Whether all of its results are untrusted."""
+
+    @property
+    def foreign(self) -> bool:
+        """Whether its words are a server's, errors included."""
 
 
 @dataclass(frozen=True)
@@ -264,7 +268,7 @@ def _results(
         where, own_arguments = f"{state.turn:04d}.call.{state.index}", state.call.arguments
         if state.status == "failed":
             vouched = tool is not None and not (marked[state.call.tool] or has_mark(tool.arguments, Untrusted))
-            vouched = vouched and not _is_defect(state, settled)
+            vouched = vouched and not (tool is None or tool.foreign or _is_defect(state, settled))
             sources = [Source(where, trusted and vouched, (Leaf(state.message),), own_arguments, on=on)]
         else:
             ours, theirs = _by_trust(state, tool, marked)

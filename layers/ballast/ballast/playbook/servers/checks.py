@@ -20,6 +20,7 @@ from ballast.playbook.servers.declaration import (
     OAuthCredential,
     RequesterCredential,
     Server,
+    token_name,
 )
 
 SERVER_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -42,6 +43,8 @@ RESERVED_HEADERS = frozenset(
         "expect",
         "mcp-session-id",
         "mcp-protocol-version",
+        "mcp-method",
+        "mcp-name",
     ]
 )
 #: Characters that a person who reviews a text does not see, and a model reads.
@@ -67,6 +70,15 @@ def read_declaration(file: Path) -> Declaration:
         line = f" in line {mark.line + 1}" if mark else ""
         raise PlaybookInvalid(f"{file}: is not YAML{line}: {getattr(problem, 'problem', problem)}.") from None
     return checked_declaration(file, data)
+
+
+def wanted_tokens(playbook: Path) -> frozenset[str]:
+    """Return the names of the requester's tokens that the servers of a playbook's folder want.
+
+    None of the playbook's code is run. Raises ``PlaybookInvalid``.
+    """
+    names = (token_name(read_declaration(file).server) for file in sorted((playbook / "servers").glob("*.yaml")))
+    return frozenset(name for name in names if name is not None)
 
 
 def _loader(yaml: Any) -> Any:
@@ -121,15 +133,10 @@ def _of_server(server: Server) -> Iterator[str]:
         if name.lower() in RESERVED_HEADERS:
             yield f"headers.{name}: is set by the transport. A secret belongs under credential."
     credential = server.credential
-    if isinstance(credential, RequesterCredential):
-        yield (
-            "credential.kind: requester cannot be kept safely: a run outlives its caller's request, and neither the "
-            "log nor the state machine's input may hold a token. Use oauth, and grant the client what it needs."
-        )
     token_url = credential.token_url if isinstance(credential, OAuthCredential) else None
     if isinstance(token_url, str) and (wrong := why_no_url(token_url, private=server.private)):
         yield f"credential.token_url: {wrong}"
-    if isinstance(credential, HeaderCredential) and not _HEADER.fullmatch(credential.header):
+    if isinstance(credential, HeaderCredential | RequesterCredential) and not _HEADER.fullmatch(credential.header):
         yield f"credential.header: {credential.header!r} is no header's name."
 
 
@@ -166,16 +173,19 @@ def _of_tool(name: str, tool: DeclaredTool, server: Server) -> Iterator[str]:
             yield f"{field}: has characters that nobody sees and the model reads. Write another description."
         if text and len(text) > MAX_DESCRIPTION:
             yield f"{field}: has more than {MAX_DESCRIPTION} characters. Write a shorter description."
-    if _INVISIBLE.search(_texts(pinned.schema_)):
-        yield "pinned.schema: has characters that nobody sees and the model reads. Ask the server's owner why."
+    for field, schema in (("schema", pinned.schema_), ("output", pinned.output)):
+        if _INVISIBLE.search(_texts(schema)):
+            yield f"pinned.{field}: has characters that nobody sees and the model reads. Ask the server's owner why."
     if not (tool.description or pinned.description).strip():
         yield "description: is missing, and the server says nothing. Say what the tool does, and when to use it."
     if tool.effect == "read":
-        for field in ("key", "verify", "undo", "on_rollback"):
+        for field in ("key", "verify", "undo", "on_rollback", "moves"):
             if getattr(tool, field) is not None:
                 yield f"{field}: is for a write, and the effect is read. Remove it, or declare a write."
     elif tool.outward is not None:
         yield "outward: is for a read; the arguments of a write are always checked."
+    if tool.moves is not None and tool.moves.undo_gives_back and tool.undo is None:
+        yield "moves.undo_gives_back: needs an undo."
     yield from _of_key(tool, server)
     if (pinned.call is None) == (server.kind == "openapi"):
         word = "is missing" if server.kind == "openapi" else "is for a server of the kind openapi"

@@ -15,21 +15,25 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from ballast.errors import RetryLater
-from ballast.playbook.context import ToolContext, ToolFailed
+from ballast.on_behalf import NoToken, again
+from ballast.playbook.context import NotSent, ToolContext
 from ballast.playbook.servers.declaration import (
     BasicCredential,
     Credential,
     HeaderCredential,
     OAuthCredential,
     QueryCredential,
+    RequesterCredential,
     Secret,
     SigV4Credential,
 )
-from ballast.playbook.servers.http import Exchange, send, text_of, url_of
-from ballast.playbook.servers.tools import AnswerLost
+from ballast.playbook.servers.http import Exchange, Reply, hidden, send, text_of, url_of
+from ballast.playbook.servers.tools import AnswerLost, Unauthorized
 
 #: A secret is read anew after so many seconds, a token is fetched anew so many seconds before it expires.
 _SECRET_S, _EARLY_S = 300, 60
+#: Secrets that a process remembers to keep out of results.
+_USED = 100
 #: A token without `expires_in` is kept for so many seconds.
 _USUAL_TOKEN_S = 300
 _TOKEN_BYTES = 65_536
@@ -41,12 +45,24 @@ class Credentials:
 
     declared: Credential | None
     private: bool = False
-    _token: tuple[str, float] | None = None
+    _token: tuple[str, float] | None = field(default=None, repr=False)
     _providers: dict[str, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _used: set[str] = field(default_factory=set, repr=False)
+
+    def hide(self, result: Any) -> Any:
+        """Return a decoded result without the secrets that this process has sent."""
+        return hidden(result, tuple(sorted(self._used, key=len, reverse=True)))
 
     def applied(self, exchange: Exchange, ctx: ToolContext, seconds: float, *, anew: bool = False) -> Exchange:
-        """Return the request with the credential, read ``anew``. Raises ``RetryLater`` or ``ToolFailed``."""
+        """Return the request with the credential, read ``anew``. Raises ``RetryLater`` or ``NotSent``."""
+        made = self._applied(exchange, ctx, seconds, anew=anew)
+        if len(self._used) > _USED:  # tokens of many requesters; a call needs its own only
+            self._used.clear()
+        self._used.update(made.secrets)
+        return made
+
+    def _applied(self, exchange: Exchange, ctx: ToolContext, seconds: float, *, anew: bool) -> Exchange:
         match self.declared:
             case None:
                 return exchange
@@ -64,10 +80,34 @@ class Credentials:
                 return _with(exchange, {"Authorization": f"Basic {pair}"}, pair, value)
             case SigV4Credential():
                 return self._signed(self.declared, exchange, ctx)
+            case RequesterCredential(header=header, prefix=prefix):
+                value = _requesters(self.declared, ctx)
+                return _with(exchange, {header: f"{prefix}{value}"}, value)
             case OAuthCredential():
                 value = self._oauth(self.declared, ctx, seconds, anew=anew)
                 return _with(exchange, {"Authorization": f"Bearer {value}"}, value)
-        raise ToolFailed("Nothing was sent: its credential is of a kind that is not supported.")
+        raise NotSent("Nothing was sent: its credential is of a kind that is not supported.")
+
+    def is_old(self, reply: Reply) -> bool:
+        """Say whether a server refused a credential that is read anew: it may have been rotated.
+
+        Raises ``Unauthorized`` for the requester's, which nobody else can mend.
+        """
+        if reply.status != 401 or self.declared is None:
+            return False
+        if isinstance(self.declared, RequesterCredential):
+            name = self.declared.name
+            raise Unauthorized(
+                f"The server refused the requester's token {name!r} (401): it did nothing. {again('another one')}", 401
+            )
+        return True
+
+    def whose(self, ctx: ToolContext) -> str:
+        """Return whom the server takes the caller for, as far as calls of several runs differ in it; "" if they do not.
+
+        What a server keeps for a client, such as a session, is used again for nobody else.
+        """
+        return ctx.run_id if isinstance(self.declared, RequesterCredential) else ""
 
     def _secret(self, secret: Secret, ctx: ToolContext, *, anew: bool) -> str:
         store, name = ("secretsmanager", secret.secretsmanager) if secret.secretsmanager else ("ssm", secret.ssm)
@@ -150,6 +190,18 @@ class Credentials:
         return _with(exchange, dict(request.headers.items()), *secrets)
 
 
+def _requesters(declared: RequesterCredential, ctx: ToolContext) -> str:
+    """Return the requester's token. It is read for each request, and kept nowhere."""
+    try:
+        return ctx.token(declared.name)
+    except NoToken as none:
+        raise NotSent(f"Nothing was sent: {none}") from None
+    except Exception as problem:
+        raise RetryLater(
+            f"Nothing was sent: the requester's token cannot be read ({type(problem).__name__})."
+        ) from None
+
+
 def _decrypted(store: str) -> dict[str, bool]:
     return {"decrypt": True} if store == "ssm" else {}
 
@@ -157,7 +209,7 @@ def _decrypted(store: str) -> dict[str, bool]:
 def _with(exchange: Exchange, headers: Mapping[str, str], *secrets: str) -> Exchange:
     for value in headers.values():
         if any(not 32 <= ord(char) <= 126 for char in value):
-            raise ToolFailed("Nothing was sent: its credential has characters that no header can have.")
+            raise NotSent("Nothing was sent: its credential has characters that no header can have.")
     given = {name.lower() for name in headers}
     kept = {name: value for name, value in exchange.headers.items() if name.lower() not in given}
     return exchange.but(headers={**kept, **headers}, secrets=(*exchange.secrets, *secrets))

@@ -20,12 +20,19 @@ anew by ``ballast import … --check`` and ``--pin``.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from ballast.contracts.wire import Json, Wire, canonical, sha256
+from ballast.contracts.wire import Json, Name, Wire, canonical, sha256
 from ballast.playbook.declaration import MAX_TIMEOUT_S
 from ballast.playbook.servers.schema import pointer
 
+
+def _is_pointer(text: str) -> str:
+    pointer(text)
+    return text
+
+
+Pointer = Annotated[str, AfterValidator(_is_pointer)]
 Seconds = Annotated[float, Field(gt=0, le=MAX_TIMEOUT_S)]
 
 
@@ -100,9 +107,15 @@ class OAuthCredential(Wire):
 
 
 class RequesterCredential(Wire):
-    """On behalf of the requester. It is refused; see ``docs/decisions/remote.md``."""
+    """On behalf of the requester: a token that they brought with the request, under this name.
+
+    Without it, or once it has expired, nothing is sent: no other credential stands in for it.
+    """
 
     kind: Literal["requester"]
+    name: Name
+    header: str = "Authorization"
+    prefix: str = "Bearer "
 
 
 Credential = Annotated[
@@ -163,6 +176,12 @@ class LambdaServer(_Server):
 Server = Annotated[OpenApiServer | McpServer | LambdaServer, Field(discriminator="kind")]
 
 
+def token_name(server: Server) -> str | None:
+    """Return the name of the requester's token that a server wants, None if it wants none."""
+    credential = None if isinstance(server, LambdaServer) else server.credential
+    return credential.name if isinstance(credential, RequesterCredential) else None
+
+
 class Call(Wire):
     """An HTTP request of an operation.
 
@@ -177,21 +196,30 @@ class Call(Wire):
 
 
 class Pinned(Wire):
-    """What the server says of a tool, as a person has reviewed it."""
+    """What the server says of a tool, as a person has reviewed it. ``output``: the schema of its results, if any."""
 
     sha256: str
     description: str = ""
     schema_: dict[str, Json] = Field(alias="schema")
+    output: dict[str, Json] | None = None
     call: Call | None = None
 
     def digest(self, tool: str) -> str:
         """Return the hash of what is pinned of that tool, but for the hash itself."""
-        return pin(tool, self.description, self.schema_, self.call)
+        return pin(tool, self.description, self.schema_, self.call, self.output)
 
 
-def pin(tool: str, description: str, schema: Mapping[str, Any], call: Call | None = None) -> str:
+def pin(
+    tool: str,
+    description: str,
+    schema: Mapping[str, Any],
+    call: Call | None = None,
+    output: Mapping[str, Any] | None = None,
+) -> str:
     """Return the hex SHA-256 of what a server says of a tool."""
     said: dict[str, Any] = {"tool": tool, "description": description, "schema": schema}
+    if output is not None:
+        said["output"] = output
     if call is not None:
         said["call"] = call.model_dump(mode="json")
     return sha256(canonical(said))
@@ -266,10 +294,40 @@ class ApprovalOf(Wire):
 
 
 class ResultOf(Wire):
-    """Whether a result is untrusted, which it is unless a person says otherwise, and the marks on its parts."""
+    """What is known of a result.
+
+    untrusted  whether it is untrusted, which it is unless a person says otherwise
+    checked    whether it must have the form that is pinned
+    marks      the marks on its parts
+    """
 
     untrusted: bool = True
+    checked: bool = True
     marks: dict[str, str | list[str]] = Field(default_factory=dict)
+
+
+class CurrencyOf(Wire):
+    """The argument that names an amount's currency, and the only currency that it may name: that of agent.yaml."""
+
+    argument: Pointer
+    is_: str = Field(alias="is", pattern=r"^[A-Z]{3}$")
+
+
+class MovesOf(Wire):
+    """The business's own money that a call moves, for the windows of ``moves:`` in agent.yaml.
+
+    amount    the argument with the amount: a number, or a text that is one
+    decimals  how many of the amount's digits are decimals: 2 where the server counts in cents
+    currency  where the call names a currency: of which it must be
+    customer  the argument that names whose windows count the amount
+    undo_gives_back  whether a successful undo returns the amount to the windows
+    """
+
+    amount: Pointer
+    decimals: int = Field(default=0, ge=0, le=6)
+    currency: CurrencyOf | None = None
+    customer: Pointer | None = None
+    undo_gives_back: bool = False
 
 
 class LimitsOf(Wire):
@@ -300,6 +358,7 @@ class DeclaredTool(Wire):
     verify: Verify | None = None
     undo: Undo | None = None
     on_rollback: Literal["undo", "keep", "freeze"] | None = None
+    moves: MovesOf | None = None
     approval: ApprovalOf | None = None
     marks: dict[str, str | list[str]] = Field(default_factory=dict)
     set: dict[str, Json] = Field(default_factory=dict)

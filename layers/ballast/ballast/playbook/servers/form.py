@@ -7,6 +7,7 @@ not sent stays away, because the server knows its defaults. To tell calls apart,
 A whole number that not every JSON parser keeps is refused: the server's parser is not known.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -23,6 +24,8 @@ from ballast.playbook.servers.schema import Marks, Path, SchemaRefused, annotati
 #: Steps of a regular expression before it counts as not matching. A pattern comes from the server.
 _BACKTRACKS = 10_000
 _MAX_NAME, _MAX_COMPLAINTS, _MAX_SHOWN = 80, 8, 300
+#: More digits than a double keeps, in a text that is a number.
+_KEPT_DIGITS, _NUMBER = 15, re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 #: What a complaint says of a keyword; {} is the keyword's value in the schema.
 _SAID = {
     "type": "must be of the JSON type {}",
@@ -141,7 +144,36 @@ class SchemaForm:
         return self._validator if self.whole is self.schema else validator_of(closed(self.whole))
 
 
-def validator_of(schema: Mapping[str, Any]) -> Any:
+class OutputForm:
+    """The form that a tool's results must have: its pinned schema. What that does not name may be there."""
+
+    def __init__(self, pinned: Mapping[str, Any]) -> None:
+        """Raises ``SchemaRefused`` for a schema that cannot be read."""
+        self._validator = validator_of(normalized(pinned, of_object=False), formats=False)
+
+    def complaints(self, result: Any) -> str:
+        """Return what is wrong with a result, "" if it fits, without its values."""
+        said = _complaints(self._validator, result)
+        if not said:
+            return ""
+        # A number that not every parser keeps came as a text (``read_digits``).
+        numbers = _copied(result)
+        for error in self._validator.iter_errors(result):
+            _put_number(numbers, list(error.instance_path))
+        return said if _complaints(self._validator, numbers) else ""
+
+
+def _put_number(value: Any, path: list[str | int]) -> None:
+    """Replace the text at a path by the number that it is, if it has more digits than a double keeps."""
+    *above, last = path or [""]
+    for step in above:
+        value = value[step]
+    text = value[last] if path else None
+    if isinstance(text, str) and len(text) > _KEPT_DIGITS and _NUMBER.fullmatch(text):
+        value[last] = float(text)
+
+
+def validator_of(schema: Mapping[str, Any], *, formats: bool = True) -> Any:
     """Return a validator of a normalized schema. Raises ``SchemaRefused``."""
     try:
         import jsonschema_rs
@@ -153,7 +185,7 @@ def validator_of(schema: Mapping[str, Any]) -> Any:
     try:
         return jsonschema_rs.Draft202012Validator(
             dict(schema),
-            validate_formats=True,
+            validate_formats=formats,
             offline=True,
             pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=_BACKTRACKS),
         )

@@ -15,17 +15,18 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import field
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from ballast.contracts.wire import read_digits
 from ballast.errors import RetryLater
-from ballast.playbook.context import ToolContext, ToolFailed
+from ballast.playbook.context import NotSent, ToolContext
 from ballast.playbook.servers.checks import why_no_url
 from ballast.playbook.servers.declaration import TextOrEnvironment
-from ballast.playbook.servers.tools import AnswerLost, RemoteFailed, told
+from ballast.playbook.servers.tools import AnswerLost, RemoteFailed, Unauthorized, told
 from ballast.values import dataclass
 
 #: Seconds that are left to the executor when a request is given up.
@@ -38,6 +39,8 @@ _NOT_NOW = frozenset({429})
 _REFUSALS = frozenset(
     {400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 414, 415, 416, 417, 422, 424, 426, 428, 431, 451}
 )
+#: Those of them by which it has not looked at the call: of an earlier attempt they say nothing.
+_NOT_LET_IN = frozenset({401, 403})
 #: Set by Lambda in its processes.
 _LAMBDA = "AWS_EXECUTION_ENV"
 
@@ -49,15 +52,21 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def text(self) -> str:
-        """The body as text."""
-        return self.body.decode("utf-8", "replace")
+        """The body as text. JSON is decoded and written anew: an escape may hide a secret from a search."""
+        text = self.body.decode("utf-8", "replace")
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            return str(hidden(text, self.secrets))
+        return json.dumps(hidden(found, self.secrets), ensure_ascii=False)
 
     def json(self) -> Any:
         """Return the body as JSON; a number whose digits a double would lose is a text. Raises ``ValueError``."""
-        return read_digits(self.body)
+        return hidden(read_digits(self.body), self.secrets)
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,7 @@ def send(
 ) -> Reply:
     """Send a request once and return the reply.
 
-    ``read_on``: whether more of the body is needed after what was read so far. Raises ``ToolFailed`` or ``RetryLater``
+    ``read_on``: whether more of the body is needed after what was read so far. Raises ``NotSent`` or ``RetryLater``
     where nothing was sent, and ``AnswerLost``.
     """
     until = time.monotonic() + seconds
@@ -124,7 +133,7 @@ def send(
     secure, host = parts.scheme == "https", parts.hostname or ""
     for name, value in exchange.headers.items():
         if any(not 32 <= ord(char) <= 126 for char in value):
-            raise ToolFailed(f"Nothing was sent: the header {name} would have characters other than printable ASCII.")
+            raise NotSent(f"Nothing was sent: the header {name} would have characters other than printable ASCII.")
     address = _address(host, parts.port or (443 if secure else 80), private=private, environ=environ)
     connection = _Connection(host, address, _tls() if secure else None, _left(until))
     target = parts.path or "/"
@@ -146,7 +155,7 @@ def send(
     finally:
         connection.close()
     headers = {name.lower(): value for name, value in answer.getheaders()}
-    return Reply(answer.status, headers, without_secrets(body, exchange.secrets))
+    return Reply(answer.status, headers, without_secrets(body, exchange.secrets), exchange.secrets)
 
 
 class _Connection(http.client.HTTPConnection):
@@ -175,14 +184,14 @@ def _tls() -> ssl.SSLContext:
 
 
 def _address(host: str, port: int, *, private: bool, environ: Mapping[str, str]) -> tuple[Any, ...]:
-    """Return an address of the host. Raises ``RetryLater`` where it has none, ``ToolFailed`` where one is forbidden."""
+    """Return an address of the host. Raises ``RetryLater`` where it has none, ``NotSent`` where one is forbidden."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise RetryLater(f"Nothing was sent: {host} has no address.") from None
     for one in found:
         if not _allowed(str(one[4][0]), private=private, deployed=in_lambda(environ)):
-            raise ToolFailed(
+            raise NotSent(
                 f"Nothing was sent: {host} is at an address inside this network, and its declaration does not say "
                 "`private: true`; or it is at one that is never called."
             )
@@ -246,20 +255,40 @@ def _read(
 
 
 #: What stands for a secret that a server sent back.
-_HIDDEN = b"***"
+_HIDDEN = "***"
+#: Characters that some writers of JSON escape, and need not.
+_ESCAPED = {"/": "\\/", "&": "\\u0026", "<": "\\u003c", ">": "\\u003e", "'": "\\u0027"}
 
 
 def without_secrets(body: bytes, secrets: tuple[str, ...]) -> bytes:
     """Return a reply without the secrets of its request, in the spellings in which a server may echo them."""
+    for secret in secrets:
+        for one in sorted(_spellings(secret), key=len, reverse=True):
+            if one:
+                body = body.replace(one.encode(), _HIDDEN.encode())
+    return body
+
+
+def _spellings(secret: str) -> set[str]:
+    from html import escape
     from urllib.parse import quote
 
-    for secret in secrets:
-        spellings = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-        spellings |= {quote(secret), quote(secret, safe="")}
-        for one in sorted(spellings, key=len, reverse=True):
-            if one:
-                body = body.replace(one.encode(), _HIDDEN)
-    return body
+    found = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    for one in [*found]:
+        found |= {one.replace("/", _ESCAPED["/"]), "".join(_ESCAPED.get(char, char) for char in one)}
+        found.add("".join(char if char == "/" else _ESCAPED.get(char, char) for char in one))
+    return found | {quote(secret), quote(secret, safe=""), escape(secret)}
+
+
+def hidden(value: Any, secrets: Iterable[str]) -> Any:
+    """Return decoded JSON without the secrets: an escape may have kept one from being found in the bytes."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, _HIDDEN) if secret else value
+        return value
+    if isinstance(value, Mapping):
+        return {hidden(name, secrets): hidden(one, secrets) for name, one in value.items()}
+    return [hidden(one, secrets) for one in value] if isinstance(value, list) else value
 
 
 def result_of(reply: Reply, refusals: frozenset[int], *, what: str) -> Reply:
@@ -271,6 +300,8 @@ def result_of(reply: Reply, refusals: frozenset[int], *, what: str) -> Reply:
     message = f"{what} answered {status}{f': {said}' if said else ''}"
     if status in _NOT_NOW and status not in refusals:
         raise RetryLater(f"{message}. It did nothing now.")
+    if status in _NOT_LET_IN and status not in refusals:
+        raise Unauthorized(message, status)
     if status in _REFUSALS or status in refusals:
         raise RemoteFailed(message, status)
     if 300 <= status <= 399:

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from ballast.contracts.wire import read_digits
 from ballast.errors import RetryLater
-from ballast.playbook.context import ToolContext
+from ballast.playbook.context import NotSent, ToolContext
 from ballast.playbook.servers.declaration import LambdaServer
 from ballast.playbook.servers.http import text_of
 from ballast.playbook.servers.tools import AnswerLost, RemoteCall, RemoteFailed, told
@@ -71,7 +71,7 @@ class LambdaTransport:
             if code in _NOT_NOW:
                 raise RetryLater(f"Lambda did not start {call.remote_name} now ({code}).") from None
             if code in _REFUSALS:
-                raise RemoteFailed(f"Lambda did not start {call.remote_name} ({code}). Nothing was done.") from None
+                raise NotSent(f"Lambda did not start {call.remote_name} ({code}). Nothing was done.") from None
             raise AnswerLost(f"Lambda answered {code}.") from None
         except (ConnectTimeoutError, EndpointConnectionError) as problem:
             raise RetryLater(f"Nothing was sent: Lambda cannot be reached ({type(problem).__name__}).") from None

@@ -3,7 +3,8 @@
 ::
 
     initialize ─▶ notifications/initialized ─▶ tools/list: is the tool as it was pinned? ─▶ tools/call
-    └──────────── once a process, and again after ``RECHECK_S`` or where the session is gone ──┘
+       └ refused ─▶ server/discover ───────────┘                                            (once a process, and again
+                    (2026-07-28: no session)      after ``RECHECK_S`` or where the session is gone; but for tools/call)
 
 Everything before ``tools/call`` sends nothing of the call, so its failure is certain. The official SDK would do the
 same with 55 MB of memory and two seconds at the first call (``docs/decisions/remote.md``).
@@ -13,6 +14,7 @@ import base64
 import binascii
 import itertools
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +25,7 @@ from pydantic import JsonValue
 
 from ballast.contracts.wire import canonical, read_digits, text_or_length
 from ballast.errors import RetryLater
-from ballast.playbook.context import ToolContext, ToolFailed
+from ballast.playbook.context import NotSent, ToolChanged, ToolContext, ToolFailed
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import McpServer, pin
 from ballast.playbook.servers.http import Exchange, in_lambda, result_of, seconds_left, send, url_of
@@ -32,11 +34,16 @@ from ballast.values import dataclass
 
 #: Versions of the protocol that this client speaks, newest first.
 VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
+#: The version without a handshake: each request says who asks, and in which version.
+STATELESS = "2026-07-28"
+_META = "io.modelcontextprotocol/"
+_CLIENT = {"name": "ballast", "version": "0.1.0"}
 #: Seconds after which a server is asked again whether its tools are as they were pinned.
 RECHECK_S = 300
 _MAX_PAGES, _MAX_TOOLS = 20, 1_000
 #: JSON-RPC errors by which a server says that it did not begin.
 _NOT_BEGUN = frozenset({-32700, -32600, -32601, -32602})
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 #: Formats of images that a model may be shown.
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
 
@@ -66,11 +73,12 @@ class ListedTool:
     description: str
     schema: Mapping[str, Any]
     claims: Mapping[str, Any] = field(default_factory=dict)
+    output: Mapping[str, Any] | None = None
 
     @property
     def digest(self) -> str:
         """The hash of what is pinned of it."""
-        return pin(self.name, self.description, self.schema)
+        return pin(self.name, self.description, self.schema, output=self.output)
 
 
 @dataclass
@@ -80,24 +88,37 @@ class Session:
     peer: Peer
     until: Callable[[], float]
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    stateless: bool = False
 
     def begin(self) -> str:
-        """Initialize it and return the version of the protocol."""
-        said = self.ask(
-            "initialize",
-            {
-                "protocolVersion": VERSIONS[1],
-                "capabilities": {},
-                "clientInfo": {"name": "ballast", "version": "0.1.0"},
-            },
-        )
+        """Initialize it and return the version of the protocol; a server without sessions refuses, and is asked so."""
+        try:
+            said = self.ask("initialize", {"protocolVersion": VERSIONS[1], "capabilities": {}, "clientInfo": _CLIENT})
+        except (RemoteFailed, AnswerLost) as refused:
+            if isinstance(refused, RemoteFailed) and refused.status in (401, 402, 403, 407):
+                raise
+            return self._discover(refused)
         version = said.get("protocolVersion")
         if version not in VERSIONS:
-            raise ToolFailed(f"Nothing was sent: the server speaks MCP {text_or_length(str(version), 40)!r}.")
+            raise NotSent(f"Nothing was sent: the server speaks MCP {text_or_length(str(version), 40)!r}.")
         if isinstance(self.peer, HttpPeer):
             self.peer.version = version
         self.peer.tell({"jsonrpc": "2.0", "method": "notifications/initialized"}, self.until())
         return str(version)
+
+    def _discover(self, refused: Exception) -> str:
+        """Return the version of a server without sessions. Raises ``refused``, the answer to initialize, if it is
+        none."""
+        self.stateless = True
+        if isinstance(self.peer, HttpPeer):
+            self.peer.version, self.peer.session_id, self.peer.stateless = STATELESS, None, True
+        try:
+            known = self.ask("server/discover", {}).get("supportedVersions")
+        except (RemoteFailed, AnswerLost, SessionGone):
+            raise refused from None
+        if not isinstance(known, list) or STATELESS not in known:
+            raise ToolFailed(f"Nothing was sent: the server speaks MCP {text_or_length(str(known), 80)}.")
+        return STATELESS
 
     def tools(self) -> Iterator[ListedTool]:
         """Yield the server's tools, all pages. Raises ``ToolFailed`` for a list that is none."""
@@ -114,11 +135,15 @@ class Session:
                 return
             if count > _MAX_TOOLS:
                 break
-        raise ToolFailed(f"Nothing was sent: the server lists more than {_MAX_TOOLS} tools, or {_MAX_PAGES} pages.")
+        raise NotSent(f"Nothing was sent: the server lists more than {_MAX_TOOLS} tools, or {_MAX_PAGES} pages.")
 
     def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the result of a request. Raises as a ``Peer`` does; an error of the server says what it means."""
-        message = {"jsonrpc": "2.0", "id": next(self.numbers), "method": method, "params": dict(params)}
+        sent = dict(params)
+        if self.stateless:
+            said_of = {"protocolVersion": STATELESS, "clientInfo": _CLIENT, "clientCapabilities": {}}
+            sent["_meta"] = {**sent.get("_meta", {}), **{f"{_META}{name}": one for name, one in said_of.items()}}
+        message = {"jsonrpc": "2.0", "id": next(self.numbers), "method": method, "params": sent}
         said = self.peer.ask(message, self.until())
         error = said.get("error")
         if isinstance(error, Mapping):
@@ -134,11 +159,13 @@ class Session:
 
 def _listed(one: Mapping[str, Any]) -> ListedTool:
     schema, claims, text = one.get("inputSchema"), one.get("annotations"), one.get("description")
+    output = one.get("outputSchema")
     return ListedTool(
         one["name"],
         text if isinstance(text, str) else "",
         schema if isinstance(schema, Mapping) else {},
         claims if isinstance(claims, Mapping) else {},
+        output if isinstance(output, Mapping) else None,
     )
 
 
@@ -172,9 +199,10 @@ class McpTransport:
             session = self._ready(call, ctx, until).session
             peer = session.peer
             if isinstance(peer, HttpPeer):  # another thread may use the session at the same time, for another call
-                peer = peer.with_headers(headers, ctx)
+                mirrored = mirrored_headers(call.declared.pinned.schema_, payload) if session.stateless else {}
+                peer = peer.with_headers({**headers, **mirrored}, ctx)
             try:
-                said = Session(peer, until, session.numbers).ask("tools/call", params)
+                said = Session(peer, until, session.numbers, session.stateless).ask("tools/call", params)
                 break
             except SessionGone:
                 self._kept = None
@@ -182,13 +210,14 @@ class McpTransport:
                     raise RetryLater("The server forgot the session twice. It did nothing.") from None
             finally:
                 peer.close()
-        return self._result(call, said, ctx)
+        found: JsonValue = self._credentials.hide(self._result(call, said, ctx))
+        return found
 
     def _ready(self, call: RemoteCall, ctx: ToolContext, until: Callable[[], float]) -> "_Kept":
         """Return a session of a server that lists the tool as it was pinned. Nothing of the call is sent."""
         with self._lock:
-            kept = self._kept
-            if kept is not None and kept.checked_until > time.monotonic():
+            kept, whose = self._kept, self._credentials.whose(ctx)
+            if kept is not None and kept.whose == whose and kept.checked_until > time.monotonic():
                 self._check(call, kept)
                 return kept
             session: Session | None = None
@@ -196,13 +225,15 @@ class McpTransport:
                 session = Session(self._peer(ctx), until)
                 session.begin()
                 listed = {one.name: one.digest for one in session.tools()}
-                made = _Kept(session, listed, time.monotonic() + RECHECK_S)
+                made = _Kept(session, listed, time.monotonic() + RECHECK_S, whose)
                 self._check(call, made)
             except BaseException as problem:
                 if session is not None:
                     session.peer.close()
                 if isinstance(problem, AnswerLost | SessionGone):
                     raise RetryLater(f"Nothing was sent: the session did not begin. {problem}") from None
+                if isinstance(problem, ToolFailed) and not isinstance(problem, NotSent):
+                    raise NotSent(f"Nothing was sent: the session did not begin. {problem}") from None
                 raise
             if isinstance(session.peer, HttpPeer):
                 self._kept = made
@@ -213,9 +244,11 @@ class McpTransport:
         if digest == call.declared.pinned.sha256:
             return
         what = "no longer lists it" if digest is None else "says something else of it than when it was pinned"
-        raise ToolFailed(
+        raise ToolChanged(
             f"Nothing was sent: the server {what}. An operator must read the change and pin it anew: "
-            f"`ballast import mcp … --check` with servers/{self._name}.yaml."
+            f"`ballast import mcp … --check` with servers/{self._name}.yaml.",
+            server=self._name,
+            tool=call.remote_name,
         )
 
     def _peer(self, ctx: ToolContext) -> Peer:
@@ -225,7 +258,7 @@ class McpTransport:
 
             return StdioPeer(declared.stdio, declared.reply_bytes)
         if declared.url is None:
-            raise ToolFailed("Nothing was sent: a server on stdio cannot run in Lambda. Give its declaration a url.")
+            raise NotSent("Nothing was sent: a server on stdio cannot run in Lambda. Give its declaration a url.")
         return HttpPeer(url_of(declared.url, ctx, private=declared.private), declared, self._credentials, ctx)
 
     @staticmethod
@@ -244,6 +277,9 @@ class McpTransport:
                     ctx.attach(f"{call.remote_name}-{number}", image, base64.b64decode(str(block.get("data"))))
                 except (binascii.Error, ValueError):
                     continue
+        if said.get("resultType", "complete") != "complete":
+            text = f"{call.remote_name} did not end: the server asks for input, which this client does not give"
+            raise RemoteFailed(text) if call.declared.effect == "read" else AnswerLost(text)
         structured = said.get("structuredContent")
         if isinstance(structured, Mapping):
             return dict(structured)
@@ -255,6 +291,7 @@ class _Kept:
     session: Session
     listed: Mapping[str, str]
     checked_until: float
+    whose: str
 
 
 def _text(blocks: list[Mapping[str, Any]]) -> str:
@@ -294,10 +331,13 @@ class HttpPeer:
     headers: Mapping[str, str] = field(default_factory=dict)
     session_id: str | None = None
     version: str | None = None
+    stateless: bool = False
 
     def with_headers(self, headers: Mapping[str, str], ctx: ToolContext) -> "HttpPeer":
         """Return the same session with other headers, for another call."""
-        return HttpPeer(self.url, self.declared, self.credentials, ctx, headers, self.session_id, self.version)
+        return HttpPeer(
+            self.url, self.declared, self.credentials, ctx, headers, self.session_id, self.version, self.stateless
+        )
 
     def ask(self, message: dict[str, Any], seconds: float) -> dict[str, Any]:
         """See ``Peer``."""
@@ -322,6 +362,10 @@ class HttpPeer:
             **({"Mcp-Session-Id": self.session_id} if self.session_id else {}),
             **({"Mcp-Protocol-Version": self.version} if self.version else {}),
         }
+        if self.stateless:
+            headers["Mcp-Method"] = str(message["method"])
+            if "name" in message["params"]:
+                headers["Mcp-Name"] = header_value(str(message["params"]["name"]))
         body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
         wanted = message.get("id")
         for anew in (False, True):
@@ -334,15 +378,38 @@ class HttpPeer:
                 environ=self.ctx.environ,
                 read_on=lambda so_far: not _is_event(so_far) or response_in(so_far, wanted) is None,
             )
-            if reply.status != 401 or self.declared.credential is None:
+            if not self.credentials.is_old(reply):
                 break
         if reply.status == 404 and self.session_id is not None:
             raise SessionGone
         result_of(reply, frozenset(), what="The server")
         session_id = reply.headers.get("mcp-session-id")
-        if session_id is not None and session_id.isascii() and session_id.isprintable():
+        if session_id is not None and not self.stateless and session_id.isascii() and session_id.isprintable():
             self.session_id = session_id
-        return response_in(reply.body, wanted)
+        found: dict[str, Any] | None = self.credentials.hide(response_in(reply.body, wanted))
+        return found
+
+
+def header_value(text: str) -> str:
+    """Return a text as the header that mirrors it; one that no header can have, in base64."""
+    plain = text == text.strip() and all(32 <= ord(char) <= 126 for char in text)
+    if plain and not (text.startswith("=?base64?") and text.endswith("?=")):
+        return text
+    return f"=?base64?{base64.b64encode(text.encode()).decode()}?="
+
+
+def mirrored_headers(schema: Any, arguments: Any) -> dict[str, str]:
+    """Return the headers that mirror arguments (``x-mcp-header`` of their schema), as a server without sessions
+    wants."""
+    found: dict[str, str] = {}
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    for name, one in properties.items() if isinstance(properties, Mapping) and isinstance(arguments, Mapping) else ():
+        value, header = arguments.get(name), one.get("x-mcp-header") if isinstance(one, Mapping) else None
+        if isinstance(header, str) and _TOKEN.fullmatch(header) and isinstance(value, str | bool | int):
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            found[f"Mcp-Param-{header}"] = header_value(text)
+        found |= mirrored_headers(one, value)
+    return found
 
 
 def _is_event(body: bytes) -> bool:

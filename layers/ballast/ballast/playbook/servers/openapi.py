@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic import JsonValue
 
-from ballast.playbook.context import ToolContext, ToolFailed
+from ballast.playbook.context import NotSent, ToolContext
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import Call, OpenApiServer
 from ballast.playbook.servers.http import Exchange, Reply, result_of, seconds_left, send, url_of
@@ -33,7 +33,10 @@ class OpenApiTransport:
         exchange = exchange.but(headers=headers)
         reply = self._sent(exchange, ctx, seconds)
         refusals = frozenset(one for one in call.declared.refusals if isinstance(one, int))
-        return body_of(result_of(reply, refusals, what=f"{pinned.method} {pinned.path}"))
+        found: JsonValue = self._credentials.hide(
+            body_of(result_of(reply, refusals, what=f"{pinned.method} {pinned.path}"))
+        )
+        return found
 
     def _sent(self, exchange: Exchange, ctx: ToolContext, seconds: float) -> Reply:
         declared = self._declared
@@ -45,19 +48,19 @@ class OpenApiTransport:
                 private=declared.private,
                 environ=ctx.environ,
             )
-            if reply.status != 401 or declared.credential is None:
-                break  # else the server did nothing, and the credential may have been rotated
+            if not self._credentials.is_old(reply):
+                break
         return reply
 
 
 def request_of(call: Call, payload: Mapping[str, Any], url: str) -> Exchange:
-    """Return the request of a call. Raises ``ToolFailed`` for an argument that its place cannot hold."""
+    """Return the request of a call. Raises ``NotSent`` for an argument that its place cannot hold."""
     path, query, headers = call.path, [], {}
     rest = dict(payload)
     for name, where in call.where.items():
         if name not in rest:
             if where == "path":
-                raise ToolFailed(f"Nothing was sent: {name} is missing, and the path needs it.")
+                raise NotSent(f"Nothing was sent: {name} is missing, and the path needs it.")
             continue
         value = rest.pop(name)
         if where == "path":
@@ -70,11 +73,11 @@ def request_of(call: Call, payload: Mapping[str, Any], url: str) -> Exchange:
     if call.body is not None:
         body = _json(rest.pop(call.body)) if call.body in rest else None
         if rest:
-            raise ToolFailed(f"Nothing was sent: {', '.join(rest)} has no place in the request.")
+            raise NotSent(f"Nothing was sent: {', '.join(rest)} has no place in the request.")
     elif rest or call.method in ("POST", "PUT", "PATCH"):
         body = _json(rest)
     if body is not None and call.method in ("GET", "HEAD"):
-        raise ToolFailed(f"Nothing was sent: {', '.join(rest)} has no place in a {call.method}.")
+        raise NotSent(f"Nothing was sent: {', '.join(rest)} has no place in a {call.method}.")
     if body is not None:
         headers["Content-Type"] = "application/json"
     return Exchange(call.method, f"{url}{path}{'?' if query else ''}{urlencode(query, quote_via=quote)}", headers, body)
@@ -88,7 +91,7 @@ def _segment(name: str, value: Any) -> str:
     """Return one segment of a path. One that is empty or only dots would name another resource."""
     (text,) = list(_written(name, value)) if not isinstance(value, list) else ("",)
     if not text.strip(". ") or not text:
-        raise ToolFailed(f"Nothing was sent: {name} must name something, and cannot be empty or only dots.")
+        raise NotSent(f"Nothing was sent: {name} must name something, and cannot be empty or only dots.")
     return quote(text, safe="")
 
 
@@ -98,7 +101,7 @@ def _written(name: str, value: Any) -> Iterator[str]:
         if one is None:
             continue
         if isinstance(one, dict | list):
-            raise ToolFailed(f"Nothing was sent: {name} holds an object, which has no place in a URL or a header.")
+            raise NotSent(f"Nothing was sent: {name} holds an object, which has no place in a URL or a header.")
         yield json.dumps(one) if isinstance(one, bool | int | float) else str(one)
 
 

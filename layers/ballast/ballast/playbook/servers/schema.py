@@ -14,7 +14,7 @@ tool takes no arguments.
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Annotated, Any, Literal, TypedDict, Union
+from typing import Annotated, Any, TypedDict, Union
 
 from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid
@@ -58,11 +58,11 @@ class SchemaRefused(ValueError):
     """A JSON Schema cannot be a tool's. The text says where and why."""
 
 
-def normalized(schema: Any, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def normalized(schema: Any, document: Mapping[str, Any] | None = None, *, of_object: bool = True) -> dict[str, Any]:
     """Return an object's JSON Schema in 2020-12, with references to its own ``$defs`` only, and no unknown keyword.
 
-    ``document``: what its references lead into; None: itself. Raises ``SchemaRefused``: for another dialect, a
-    reference out of the document, or a schema that is too large.
+    ``document``: what its references lead into; None: itself. ``of_object`` False: of any value. Raises
+    ``SchemaRefused``: for another dialect, a reference out of the document, or a schema that is too large.
     """
     if not isinstance(schema, Mapping):
         raise SchemaRefused(f"must be a JSON Schema of an object, not {type(schema).__name__}")
@@ -77,8 +77,9 @@ def normalized(schema: Any, document: Mapping[str, Any] | None = None) -> dict[s
         raise SchemaRefused(f"is written in the dialect {dialect[:80]!r}; Ballast reads {', '.join(_DIALECTS)}")
     walk = _Normalizer(schema if document is None else document)
     made: dict[str, Any] = walk.schema(schema, ())
-    made.setdefault("type", "object")
-    if made["type"] != "object":
+    if of_object:
+        made.setdefault("type", "object")
+    if of_object and made["type"] != "object":
         raise SchemaRefused(f"must describe an object, not {made['type']!r}")
     return made | ({"$defs": dict(sorted(walk.definitions.items()))} if walk.definitions else {})
 
@@ -267,9 +268,7 @@ class _Types:
         return inner
 
     def _plain(self, schema: Mapping[str, Any], path: Path, above: tuple[str, ...]) -> Any:
-        values = [schema["const"]] if "const" in schema else schema.get("enum")
-        if isinstance(values, list) and values and all(isinstance(one, str | bool | int | None) for one in values):
-            return Literal[tuple(values)]
+        # Not a Literal of ``enum`` and ``const``: that would be a choice among the author's words, and these are not.
         found = [self._of_kind(kind, schema, path, above) for kind in _kinds(schema)]
         for key in ("anyOf", "oneOf", "allOf"):
             found += [self._inside(one, path, above) for one in schema.get(key, ())]

@@ -1,12 +1,13 @@
 """Make ordinary tools of the declarations in ``servers/``, and check what they say of each other.
 
 A tool's function is a ``RemoteCall``. It raises what the executor classifies: ``ToolFailed`` where the server proves
-that it did nothing and will not, ``RetryLater`` where nothing was sent or the server says that it did nothing now, and
-anything else where the effect is in doubt. A read changes nothing, so after doubt it may be tried again.
+that it did nothing and will not, ``NotSent`` where nothing was sent and nothing would be, ``RetryLater`` where nothing
+was sent or the server says that it did nothing now, and anything else where the effect is in doubt. A read changes
+nothing, so after doubt it may be tried again.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from functools import cache, cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from ballast.contracts.wire import text_or_length
 from ballast.errors import PlaybookInvalid, RetryLater
 from ballast.masking import in_utf8
 from ballast.playbook.agent import Teller, raised
-from ballast.playbook.context import ToolContext, ToolFailed
+from ballast.playbook.context import NotSent, ToolContext, ToolFailed, WrongResult
 from ballast.playbook.declaration import (
     Approval,
     CallLimits,
@@ -32,7 +33,7 @@ from ballast.playbook.declaration import (
     checked_limits,
     effect_policy,
 )
-from ballast.playbook.money_rules import checked_cost
+from ballast.playbook.money_rules import checked_cost, checked_moves
 from ballast.playbook.servers.checks import read_declaration
 from ballast.playbook.servers.declaration import (
     Above,
@@ -44,10 +45,14 @@ from ballast.playbook.servers.declaration import (
     Undo,
     ValueFrom,
     Verify,
+    token_name,
 )
-from ballast.playbook.servers.form import SchemaArguments, SchemaForm
+from ballast.playbook.servers.form import OutputForm, SchemaArguments, SchemaForm
 from ballast.playbook.servers.schema import SchemaRefused, annotation_of_marks, paths_of, pointer, read_marks
+from ballast.playbook.servers.values import above, amount_of, at, customer_of, values_from
 from ballast.playbook.tool import Tool
+from ballast.validation import Untrusted
+from ballast.validation.marks import has_mark
 from ballast.values import dataclass
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -69,6 +74,10 @@ class RemoteFailed(ToolFailed):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Unauthorized(RemoteFailed, NotSent):
+    """The server let nobody in: it did nothing, and has not looked at the call."""
 
 
 class Transport(Protocol):
@@ -116,6 +125,7 @@ class RemoteCall:
     remote_name: str
     declared: DeclaredTool
     form: SchemaForm = field(repr=False)
+    output: OutputForm | None = field(default=None, repr=False)
 
     def __call__(self, args: SchemaArguments, ctx: ToolContext) -> JsonValue:
         """Send the call and return the result. Raises as the module says."""
@@ -124,14 +134,17 @@ class RemoteCall:
         if key is not None and key.argument is not None:
             payload[key.argument] = self._key_as_argument(ctx.idempotency_key, key.argument)
         if complaints := self.form.complaints(payload, whole=True):
-            raise ToolFailed(f"Nothing was sent: {complaints}.")
+            raise NotSent(f"Nothing was sent: {complaints}.")
         outside = None if key is None or key.argument is not None else ctx.idempotency_key
         try:
-            return self.server.transport.send(self, payload, outside, ctx)
+            result = self.server.transport.send(self, payload, outside, ctx)
         except AnswerLost as lost:
             if self.declared.effect == "read":
                 raise RetryLater(str(lost)) from None
             raise
+        if self.output is not None and (complaints := self.output.complaints(result)):
+            raise WrongResult(f"{complaints}.", server=self.server.name, tool=self.remote_name)
+        return result
 
     def _key_as_argument(self, key: str, name: str) -> str:
         """Return the key as its argument takes it: as it is, or as a UUID made of it."""
@@ -190,6 +203,7 @@ def _made(where: str, server: RemoteServer, remote_name: str, declared: Declared
         known = ", ".join(paths_of(normalized(declared.pinned.schema_))[:20])
         raise PlaybookInvalid(f"{where}.marks: {refused}. Arguments: {known or 'none'}.") from None
     form.compile()
+    output = _output(where, declared)
     _check_hidden(where, declared, form)
     if call := declared.pinned.call:
         known_names = form.whole.get("properties", {})
@@ -198,7 +212,9 @@ def _made(where: str, server: RemoteServer, remote_name: str, declared: Declared
                 f"{where}.pinned.call: {stray} is no argument of pinned.schema. Import the tool again."
             )
     writes = declared.effect == "write"
-    effect = _write(where, declared) if writes else Read(repeat=declared.repeat, outward=declared.outward is not False)
+    effect = (
+        _write(where, declared, form) if writes else Read(repeat=declared.repeat, outward=declared.outward is not False)
+    )
     limits = declared.limits.model_dump(exclude_none=True)
     rule = declared.approval.if_ if declared.approval else None
     if isinstance(rule, Above) and not _names_argument(form, rule.argument):
@@ -210,15 +226,25 @@ def _made(where: str, server: RemoteServer, remote_name: str, declared: Declared
         summary=(declared.description or declared.pinned.description).strip(),
         arguments=form.model,
         effect=Effect.WRITE if writes else Effect.READ,
-        function=RemoteCall(server, remote_name, declared, form),
+        function=RemoteCall(server, remote_name, declared, form, output),
         policy=effect_policy(where, effect),
+        moves=checked_moves(where, effect),
         undo=declared.undo.tool if declared.undo else None,
         undo_arguments=_undo_arguments(declared.undo),
         approval=checked_approval(where, _approval(declared)),
         limits=checked_limits(where, CallLimits(**{"timeout_s": server.declared.timeout_s, **limits})),
-        circuit=checked_circuit(where, Circuit(f"server.{server.name}", circuit.failures, circuit.recovery_s)),
+        circuit=checked_circuit(
+            where,
+            Circuit(
+                f"server.{server.name}",
+                circuit.failures,
+                circuit.recovery_s,
+                per_requester=token_name(server.declared) is not None,
+            ),
+        ),
         taint=declared.taint or ("approve" if suspect else "allow"),
         untrusted=declared.result.untrusted,
+        foreign=True,
         offered=declared.offered,
         cost_microusd=checked_cost(declared.cost_microusd, where),
         result=_any_json(),
@@ -245,8 +271,27 @@ def _check_hidden(where: str, declared: DeclaredTool, form: SchemaForm) -> None:
         raise PlaybookInvalid(f"{where}.key.argument: {name} takes neither a key as text nor a UUID: it {wrong}.")
 
 
-def _write(where: str, declared: DeclaredTool) -> Write:
+def _output(where: str, declared: DeclaredTool) -> OutputForm | None:
+    if declared.pinned.output is None or not declared.result.checked:
+        return None
+    try:
+        return OutputForm(declared.pinned.output)
+    except SchemaRefused as refused:
+        raise PlaybookInvalid(f"{where}.pinned.output: {refused}. Say result: {{checked: false}}.") from None
+
+
+def _write(where: str, declared: DeclaredTool, form: SchemaForm) -> Write:
+    moves = declared.moves
+    named = {} if moves is None else {"amount": moves.amount, "customer": moves.customer}
+    if moves is not None and moves.currency is not None:
+        named["currency.argument"] = moves.currency.argument
+    for name, path in named.items():
+        if path is not None and not _names_argument(form, path):
+            raise PlaybookInvalid(f"{where}.moves.{name}: {path} is no argument of the tool.")
     return Write(
+        moves=amount_of(moves) if moves else None,
+        moves_key=customer_of(moves.customer) if moves and moves.customer else None,
+        undo_gives_back=moves is not None and moves.undo_gives_back,
         undo=declared.undo.tool if declared.undo else None,
         undo_arguments=_undo_arguments(declared.undo),
         verify=VerifyByRead(where, declared.verify) if declared.verify else None,
@@ -269,7 +314,7 @@ def _approval(declared: DeclaredTool) -> Approval | None:
         return None
     rule: Callable[..., bool | str | None] | None = None
     if isinstance(said.if_, Above):
-        rule = _above(said.if_)
+        rule = above(said.if_)
     elif said.if_ == "always":
         rule = _always
     return Approval(if_=rule, people=said.people, approvers=said.approvers, on_unanswered=said.on_unanswered)
@@ -277,18 +322,6 @@ def _approval(declared: DeclaredTool) -> Approval | None:
 
 def _always(_args: Any, _request: RunRequest) -> bool:
     return True
-
-
-def _above(said: Above) -> Callable[[Any, RunRequest], str | bool]:
-    path = pointer(said.argument)
-
-    def rule(args: Any, _request: RunRequest) -> str | bool:
-        value = at(args.root, path)
-        # What is not a number cannot be compared: a person looks.
-        fits = isinstance(value, int | float) and not isinstance(value, bool)
-        return False if fits and value <= said.above else f"{said.argument} is above {said.above}"
-
-    return rule
 
 
 @dataclass(frozen=True)
@@ -317,40 +350,16 @@ class VerifyByRead:
         return read, read.form.from_python(values_from(self.declared.arguments, args.root, None, key=key))
 
 
-def values_from(sources: Mapping[str, ValueFrom], arguments: Any, result: Any, key: str | None) -> dict[str, Any]:
-    """Return the arguments that a declaration takes from a call. One that is not there is left out."""
-    made: dict[str, Any] = {}
-    for name, source in sources.items():
-        if "value" in source.model_fields_set:
-            made[name] = source.value
-        elif source.key:
-            made[name] = key
-        else:
-            path = pointer(source.argument or source.result or "")
-            value = at(arguments if source.argument is not None else result, path)
-            if value is not None:
-                made[name] = value
-    return made
+def link(tools: Mapping[str, Tool], tell: Teller, currency: str | None) -> None:
+    """Let each ``verify`` of a declared tool find its read, and tell what they say wrongly of others.
 
-
-def at(value: Any, path: Sequence[str]) -> Any:
-    """Return the part of JSON ``value`` at a path, None if there is none."""
-    for step in path:
-        if isinstance(value, Mapping):
-            value = value.get(step)
-        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return None
-    return value
-
-
-def link(tools: Mapping[str, Tool], tell: Teller) -> None:
-    """Let each ``verify`` of a declared tool find its read, and tell what they say wrongly of others."""
+    ``currency``: that of the windows in agent.yaml.
+    """
     for made in tools.values():
         if isinstance(made.function, RemoteCall):
             try:
                 _link(made, made.function, tools)
+                _check_currency(made.function, currency)
             except PlaybookInvalid as problem:
                 tell(problem)
 
@@ -362,10 +371,29 @@ def _link(made: Tool, call: RemoteCall, tools: Mapping[str, Tool]) -> None:
         read = tools.get(verify.declared.tool)
         if read is None or read.effect is not Effect.READ:
             raise PlaybookInvalid(f"{where}.verify.tool: {verify.declared.tool} is no tool of the playbook that reads.")
+        if not made.untrusted and _is_less_trusted(read, made):
+            raise PlaybookInvalid(
+                f"{where}.result.untrusted: is false, and {read.name}, whose result stands for a lost one, returns "
+                "untrusted text. Say true here, or vouch for that read, too."
+            )
         _check_sources(f"{where}.verify.arguments", read, verify.declared.arguments, call)
         verify.tools[read.name] = read
     if undo is not None and undo.arguments is not None and undo.tool in tools:
         _check_sources(f"{where}.undo.arguments", tools[undo.tool], undo.arguments, call)
+
+
+def _check_currency(call: RemoteCall, currency: str | None) -> None:
+    moves = call.declared.moves
+    said = moves.currency.is_ if moves and moves.currency else currency
+    if currency is not None and said != currency:
+        where = f"servers/{call.server.name}.yaml: tools.{call.remote_name}.moves.currency.is"
+        raise PlaybookInvalid(
+            f"{where}: is {said}, and moves.currency of agent.yaml is {currency}. The windows count one currency."
+        )
+
+
+def _is_less_trusted(read: Tool, made: Tool) -> bool:
+    return read.untrusted or (has_mark(read.returns, Untrusted) and not has_mark(made.returns, Untrusted))
 
 
 def _check_sources(where: str, tool: Tool, sources: Mapping[str, ValueFrom], call: RemoteCall) -> None:

@@ -1,0 +1,84 @@
+"""Values of a call by JSON pointer, for what a declaration says of its undo, verify, approval and money. Pure."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from ballast.contracts import RunRequest
+from ballast.playbook.context import ToolContext
+from ballast.playbook.servers.declaration import Above, MovesOf, ValueFrom
+from ballast.playbook.servers.schema import pointer
+
+#: An amount as a server writes it: plain digits.
+_AMOUNT = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?")
+
+
+def values_from(sources: Mapping[str, ValueFrom], arguments: Any, result: Any, key: str | None) -> dict[str, Any]:
+    """Return the arguments that a declaration takes from a call. One that is not there is left out."""
+    made: dict[str, Any] = {}
+    for name, source in sources.items():
+        if "value" in source.model_fields_set:
+            made[name] = source.value
+        elif source.key:
+            made[name] = key
+        else:
+            path = pointer(source.argument or source.result or "")
+            value = at(arguments if source.argument is not None else result, path)
+            if value is not None:
+                made[name] = value
+    return made
+
+
+def at(value: Any, path: Sequence[str]) -> Any:
+    """Return the part of JSON ``value`` at a path, None if there is none."""
+    for step in path:
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
+
+
+def above(said: Above) -> Callable[[Any, RunRequest], str | bool]:
+    """Return the rule that asks people for a number above a bound, and for what is no number."""
+    path = pointer(said.argument)
+
+    def rule(args: Any, _request: RunRequest) -> str | bool:
+        value = at(args.root, path)
+        # What is not a number cannot be compared: a person looks.
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+        return False if fits and value <= said.above else f"{said.argument} is above {said.above}"
+
+    return rule
+
+
+def amount_of(moves: MovesOf) -> Callable[[Any, RunRequest], Decimal]:
+    """Return the function that computes the amount that a call moves. It raises ``ValueError``."""
+    path, currency = pointer(moves.amount), moves.currency
+
+    def amount(args: Any, _request: RunRequest) -> Decimal:
+        if currency is not None and at(args.root, pointer(currency.argument)) != currency.is_:
+            raise ValueError(f"{currency.argument} must be {currency.is_}")
+        value = at(args.root, path)
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError(f"{moves.amount} is no number")
+        # The digits that were sent: a JSON number's are those of its shortest text.
+        digits = value if isinstance(value, str) else repr(value)
+        if not _AMOUNT.fullmatch(digits):
+            raise ValueError(f"{moves.amount} is no amount")
+        return Decimal(digits).scaleb(-moves.decimals)
+
+    return amount
+
+
+def customer_of(path: str) -> Callable[[Any, ToolContext], str]:
+    """Return the function that names the customer whose money a call moves."""
+
+    def customer(args: Any, _ctx: ToolContext) -> str:
+        value = at(args.root, pointer(path))
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    return customer
