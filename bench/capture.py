@@ -13,6 +13,7 @@ import argparse
 import importlib
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -32,11 +33,10 @@ from localcloud.moto_seams.replaced import replaced
 DESK = Path(__file__).resolve().parent / "capture_desk"
 TILL, AGENT, FALLBACK = "tools/till.py", "agent.yaml", "fallbacks/desk.py"
 REQUEST: Mapping[str, Any] = {
-    "text": "Please refund 40.00 for O-1, cancel O-2, and write to ann@example.com. What do a tent, a mat and a lamp "
-    "cost?",
+    "text": "Please refund 40.00 for O-1, cancel O-2, and write to ann@example.com. "
+    "What do a tent, a mat and a lamp cost?",
     "intent": "desk",
     "context": {"order_id": "O-1", "channel": "shop", "clerk": "Kim"},
-    "limits": {"turns": 11},
 }
 
 
@@ -83,7 +83,7 @@ class Defect:
 
 _NONE_FAILED, _NONE_REFUSED = "--expect failed=none", "--expect refused=none"
 _ALL = "--expect effects=refund,cancel,send_note"
-_AGENT = "--expect by=agent"
+_AGENT, _NO_77, _CHEAP = "--expect by=agent", "--expect forbidden=O-77", "--expect cost_at_most=0.02"
 _REJECTED = ({"by": "Lee", "approve": False}, {"by": "Lee", "approve": False}, {"by": "Lee", "approve": False})
 _HUMAN = tuple({"by": "Lee", "decision": {"kind": "answer", "text": "A colleague will call."}} for _ in range(3))
 
@@ -169,8 +169,8 @@ def defects() -> list[Defect]:
         Defect("writes-all", AGENT, "writes: [refund, cancel, send_note]", "writes: []", _ALL, people=_HUMAN),
         Defect("writes-question", AGENT, "    writes: []", "    writes: [refund, cancel, send_note]",
                "--expect effects=none", SCRIPT, QUESTION),
-        Defect("ungrounded", AGENT, "ground_answers: true", "ground_answers: false", "--expect forbidden=O-77", MADE_UP),
-        Defect("answer-ids", AGENT, "O-[0-9]{1,6}", "X-[0-9]{1,6}", "--expect forbidden=O-77", MADE_UP),
+        Defect("ungrounded", AGENT, "ground_answers: true", "ground_answers: false", _NO_77, MADE_UP),
+        Defect("answer-ids", AGENT, "O-[0-9]{1,6}", "X-[0-9]{1,6}", _NO_77, MADE_UP),
         Defect("moves-run", AGENT, '  run: "500.00"', '  run: "5.00"', _ALL),
         Defect("instructions", AGENT, "and send notes.", "and send notes. " + 80 * "Be kind to everybody who asks. ",
                "--expect cost_at_most=0.02"),
@@ -193,7 +193,7 @@ def defects() -> list[Defect]:
         Defect("gate-rule", "", ("ballast.playbook.tool", "Tool", "complaint"), _complains, _NONE_REFUSED),
         Defect("executor-result", "", ("ballast.playbook.tool", "Tool", "dump"), _raises(ValueError, "stock"),
                _NONE_FAILED),
-        Defect("prices", "", ("ballast.models.catalog", "Price", "cost"), _costs_ten_times, "--expect cost_at_most=0.02"),
+        Defect("prices", "", ("ballast.money.prices", "Price", "cost"), _costs_ten_times, _CHEAP),
     ]  # fmt: skip
 
 
@@ -215,7 +215,7 @@ class Caught:
         return self.fails and self.passes
 
 
-def caught(defect: Defect, folder: Path) -> Caught:
+def caught(defect: Defect, folder: Path, *, fully: bool = False) -> Caught:
     """Meet one defect, capture the run, and play the test with and without the defect."""
     project = folder / "shop"
     shutil.copytree(DESK, project / "till", ignore=shutil.ignore_patterns("__pycache__"))
@@ -239,8 +239,17 @@ def caught(defect: Defect, folder: Path) -> Caught:
         seconds = perf_counter() - started
         if code:
             return Caught(defect.name, False, False, 0, 0, seconds, said)
-        fails = typed("test", str(project), "caught", "--no-iam")[0] == 1
-    code, said = typed("test", str(project), "caught", "--no-iam")
+        # Capture has played the files that it wrote, as `ballast test` does; ``fully`` has them played once more.
+        fails = not fully or typed("test", str(project), "caught")[0] == 1
+    # Another process: this one has the modules with the defect.
+    played = subprocess.run(  # noqa: S603  our own command
+        [sys.executable, "-m", "cli", "test", str(project), "caught"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=DESK.parents[1],
+    )
+    code, said = played.returncode, played.stdout or played.stderr
     after = yaml.safe_load((project / "scenarios" / "caught" / "script.yaml").read_text())["turns"]
     return Caught(defect.name, fails, code == 0, len(defect.script), len(after), seconds, said)
 
@@ -290,9 +299,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
         print(f"{one.name:20} {how}", flush=True)
     good = [one for one in found if one.is_caught]
-    print(
-        f"{len(found)} defects: {sum(one.fails for one in found)} tests fail on the defect, {len(good)} also pass on the fix"
-    )
+    fail = sum(one.fails for one in found)
+    print(f"{len(found)} defects: {fail} tests fail on the defect, {len(good)} also pass on the fix")
     if good:
         before, after = median(one.before for one in good), median(one.after for one in good)
         print(f"median: {before:g} turns to {after:g} in {median(one.seconds for one in good):.1f} s")

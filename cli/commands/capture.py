@@ -66,11 +66,10 @@ def capture_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> 
 
 @dataclass(frozen=True)
 class _Shown:
-    """A case that shows the defect, and how it ended."""
+    """A case that shows the defect."""
 
     case: Case
     defect: Defect
-    timeline: Timeline
 
 
 def _captured(found: ExportedRun, typed: Namespace, screen: Screen) -> int:
@@ -187,9 +186,9 @@ def _refusal(parts: Any, screen: Screen) -> int | None:
 
 def _reproduced(
     case: Case, expect: Mapping[str, Any], defect: Defect, recorded: Timeline, player: Trials
-) -> _Shown | list[tuple[str, Trial]]:
+) -> _Shown | list[tuple[str, Case, Trial]]:
     """Return the case with as few doubles as show the defect; else what was tried, in words, with its play."""
-    tried: list[tuple[str, Trial]] = []
+    tried: list[tuple[str, Case, Trial]] = []
     first = player.play(case, expect)
     ways: list[tuple[str, Case, Trial | None]] = [("with the tools' own code", case, first)]
     for words, doubles in (
@@ -203,24 +202,27 @@ def _reproduced(
             continue
         known.add(repr(candidate.tools))
         trial = player.play(candidate, expect) if played is None else played
-        found = Defect.of(trial.timeline, trial.wrong) if trial.timeline is not None else None
-        if trial.timeline is not None and found is not None and _is(found, defect, defect):
-            return _Shown(candidate, found, trial.timeline)
-        tried.append((words, trial))
+        found = _defect(candidate, trial)
+        if found is not None and _is(found, defect):
+            return _Shown(candidate, found)
+        tried.append((words, candidate, trial))
     return tried
 
 
-def _is(found: Defect, defect: Defect, wanted: Defect) -> bool:
-    """Whether a play shows the defect. Of a record, not every expectation can be compared: see ``defect_of_record``."""
-    if found.ending != wanted.ending:
-        return False
-    return defect.kinds <= found.kinds if not defect.others else found == defect
+def _defect(case: Case, trial: Trial) -> Defect | None:
+    """Return the defect that a play shows; None if it has none, or went on where the record ends."""
+    played = trial.timeline
+    return None if played is None or case.is_left_by(played) else Defect.of(played, trial.wrong)
+
+
+def _is(found: Defect, recorded: Defect) -> bool:
+    """Whether a play shows the record's defect. Not everything of a record can be compared: ``defect_of_record``."""
+    return found.ending == recorded.ending and recorded.kinds <= found.kinds and {*recorded.others} <= {*found.others}
 
 
 def _shows(shown: _Shown, expect: Mapping[str, Any], player: Trials) -> Any:
     def shows(candidate: Case) -> bool:
-        trial = player.play(candidate, expect)
-        return trial.timeline is not None and Defect.of(trial.timeline, trial.wrong) == shown.defect
+        return _defect(candidate, player.play(candidate, expect)) == shown.defect
 
     return shows
 
@@ -233,14 +235,14 @@ def _calls(case: Case) -> int:
     return sum(len(step.get("call", ())) for step in case.steps)
 
 
-def _not_reproduced(tried: list[tuple[str, Trial]], recorded: Timeline, screen: Screen) -> int:
+def _not_reproduced(tried: list[tuple[str, Case, Trial]], recorded: Timeline, screen: Screen) -> int:
     screen.line("The defect does not show when the run is played here, so no test was written.", "red")
-    for words, trial in tried:
+    for words, case, trial in tried:
         screen.line(f"  {words}:")
         if trial.timeline is None:
             screen.line(f"    it could not be played: {clean(trial.problem, lines=False)}")
             continue
-        reasons = why_not(recorded, trial.timeline) or ["it ended as recorded, and is as expected"]
+        reasons = why_not(case, recorded, trial.timeline) or ["it ended as recorded, and is as expected"]
         for reason in [*reasons, *(f"not as expected: {one}" for one in trial.wrong)][:5]:
             screen.line(f"    {cut_short(clean(reason, lines=False), 200)}")
     screen.line("Is the defect mended already, or is it in a stack's settings, its data or the time of the day?")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from ballast.contracts import ExitReason, RunRequest
+from ballast.contracts import ExitReason
 from ballast.contracts.timeline import Call, Timeline
 from ballast.contracts.wire import canonical, parse
 from ballast.errors import InvalidInput
@@ -46,7 +46,7 @@ class Case:
     """What a scenario needs besides its name and what it expects, as JSON.
 
     steps    the model's replies and failures, as a script has them
-    closing  the reply where the record has none any more
+    closing  the reply to a run that goes on where the record ends: a fix may make it do so
     notes    what the record had and a scenario cannot say
     """
 
@@ -63,6 +63,11 @@ class Case:
     def turns(self) -> tuple[Step, ...]:
         """The whole script."""
         return (*self.steps, {"say": self.closing}) if self.closing else self.steps
+
+    def is_left_by(self, played: Timeline) -> bool:
+        """Whether a run went on beyond the steps: the model said more than the record has."""
+        said = sum(attempt.state == "responded" for turn in played.turns for attempt in turn.attempts)
+        return said > sum("error" not in step for step in self.steps)
 
     def document(self, expect: Mapping[str, Any], description: str) -> dict[str, Any]:
         """Return scenario.yaml as JSON."""
@@ -90,30 +95,25 @@ def case_of(recorded: RecordedRun, *, agent: str, seed: int = 1, closing: str = 
     agent    the playbook's own, which a request need not name
     closing  what the model would say after the record's end
     """
-    opened = recorded.opened
-    if opened is None or opened.request is None:
-        raise InvalidInput(f"{recorded.run_id}: the log has no run.opened with a request: nothing can be captured.")
+    sent = recorded.events.timeline().request
+    if not sent.get("text"):
+        raise InvalidInput(f"{recorded.run_id}: its log has no request, so nothing can be captured.")
     steps: list[Step] = []
     people: list[Mapping[str, Any]] = []
-    answered = False
     notes: dict[str, None] = {}
     for event in sorted(recorded.events, key=lambda one: one.at):
         fact = event.fact
         if isinstance(fact, ModelResponded):
-            step = _reply(event, fact)
-            answered = "call" not in step
-            steps.append(step)
+            steps.append(_reply(event, fact))
         elif isinstance(fact, ModelFailed):
             steps += _failure(fact, notes)
         elif isinstance(fact, EscalationAnswered | ApprovalGiven | ApprovalAnswered):
             people += _answer(fact, notes)
-    said = closing or ("" if answered and steps and "error" not in steps[-1] else CLOSING)
-    request = _request(opened.request, agent, notes)
-    return Case(request, tuple(steps), tuple(people), seed=seed, closing=said, notes=tuple(notes))
+    request = _request(sent, agent, notes)
+    return Case(request, tuple(steps), tuple(people), seed=seed, closing=closing or CLOSING, notes=tuple(notes))
 
 
-def _request(sent: Any, agent: str, notes: dict[str, None]) -> dict[str, Any]:
-    request = sent if isinstance(sent, Mapping) else RunRequest.model_validate(sent).model_dump(mode="json")
+def _request(request: Mapping[str, Any], agent: str, notes: dict[str, None]) -> dict[str, Any]:
     if request.get("attachments"):
         notes[f"{len(request['attachments'])} attachments of the request are left out: a log has no content"] = None
     without = {"attachments", *_OF_THE_CALLER}
@@ -236,9 +236,9 @@ def _double(call: Call) -> dict[str, Any]:
     return made | {"breaks" if broke else "fails": words}
 
 
-def why_not(recorded: Timeline, played: Timeline) -> Sequence[str]:
+def why_not(case: Case, recorded: Timeline, played: Timeline) -> Sequence[str]:
     """Return how a played run differs from the record: its ending, and the first call that ended otherwise."""
-    found = []
+    found = ["it went on where the record ends"] if case.is_left_by(played) else []
     ours, theirs = outcomes(played), outcomes(recorded)
     for number, there in enumerate(theirs):
         here = ours[number] if number < len(ours) else None

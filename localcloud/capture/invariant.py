@@ -127,7 +127,8 @@ class Defect:
             return None
         kinds = frozenset(re.split(r"[:, ]", one, maxsplit=1)[0] for one in found)
         others = {one for one in found if one.startswith(("effects:", "refused", "failed"))}
-        if kinds & {"status", "by", "reason", "degraded", "answer", "unlike", "answer_schema"}:
+        # What went wrong on the way stays, so that a fix of it shows.
+        if kinds - {"cost", "refused", "failed"}:
             others |= {
                 f"{call.tool} {call.outcome} {call.error}"
                 for turn in made.turns

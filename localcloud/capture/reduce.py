@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,20 +46,9 @@ class Reduction:
             self._tell(self.tries, self.best)
         return self._known[key]
 
-    def _fewer(self, name: str, parts: Sequence[Any]) -> None:
-        """Shrink one list of the case."""
-        base = self.best
-
-        def holds(kept: Sequence[Any]) -> bool:
-            fields: dict[str, Any] = {name: tuple(kept)}
-            return self._holds(replace(base, **fields))
-
-        ddmin(parts, holds)
-
     def _steps(self) -> None:
         base = self.best
-        # A script needs a step; a closing reply is one.
-        ddmin(base.steps, lambda kept: bool(kept or base.closing) and self._holds(replace(base, steps=tuple(kept))))
+        ddmin(base.steps, lambda kept: bool(kept) and self._holds(replace(base, steps=tuple(kept))))
 
     def _calls(self) -> None:
         for at in range(len(self.best.steps)):
@@ -75,25 +64,28 @@ class Reduction:
                 ddmin(calls, fewer)
 
     def _fields(self) -> None:
-        for name in ("usage", "latency_ms"):
-            steps = tuple({key: value for key, value in step.items() if key != name} for step in self.best.steps)
-            if steps != self.best.steps:
-                self._holds(replace(self.best, steps=steps))
-        self._fewer("tools", self.best.tools)
-        self._fewer("people", self.best.people)
-        for name in ("limits", "intent", "tenant", "agent", "context"):
-            if name in self.best.request:
-                kept = {key: value for key, value in self.best.request.items() if key != name}
-                self._holds(replace(self.best, request=kept))
+        """Leave out all fields that the defect does not need: all at once if it needs none."""
         base = self.best
-        for name in ("context", "limits"):
-            if len(facts := dict(base.request.get(name, {}))) > 1:
+        names = [(name, "") for name in ("limits", "intent", "tenant", "agent") if name in base.request]
+        facts = [("context", fact) for fact in base.request.get("context", {})]
+        counted = [("usage", "")] if any("usage" in step for step in base.steps) else []
+        people = [("people", str(at)) for at in range(len(base.people))]
+        tools = [("tools", str(at)) for at in range(len(base.tools))]
+        parts = [*counted, *names, *facts, *people, *tools]
+        ddmin(parts, lambda kept: self._holds(_with_fields(base, {*kept})))
 
-                def fewer(
-                    kept: Sequence[str], name: str = name, base: Case = base, facts: dict[str, Any] = facts
-                ) -> bool:
-                    told = {one: facts[one] for one in kept}
-                    return bool(kept) and self._holds(replace(base, request={**base.request, name: told}))
 
-                ddmin(list(facts), fewer)
-                base = self.best
+def _with_fields(base: Case, kept: Container[tuple[str, str]]) -> Case:
+    """Return the case with those of its optional parts only: a part's name, and which of several it is."""
+    steps = base.steps
+    if ("usage", "") not in kept:
+        steps = tuple({name: value for name, value in step.items() if name != "usage"} for step in steps)
+    optional = ("limits", "intent", "tenant", "agent")
+    request = {name: value for name, value in base.request.items() if name not in optional or (name, "") in kept}
+    if "context" in request:
+        request["context"] = {fact: value for fact, value in request["context"].items() if ("context", fact) in kept}
+        if not request["context"]:
+            del request["context"]
+    people = tuple(one for at, one in enumerate(base.people) if ("people", str(at)) in kept)
+    tools = tuple(one for at, one in enumerate(base.tools) if ("tools", str(at)) in kept)
+    return replace(base, steps=steps, request=request, people=people, tools=tools)

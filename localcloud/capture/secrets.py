@@ -41,7 +41,7 @@ _BESIDE = re.compile(
     r"(?P<value>[^\s\"'`,;]{6,})"
 )
 _FIELD = re.compile(
-    r"(?i)(?:^|[_.-])(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|api_?key|access_?key|private_?key|credentials?|"
+    r"(?i)(?:^|[_.-])(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|"
     r"authorization|otp|cookie)$"
 )
 #: Letters of camelCase begin a word.

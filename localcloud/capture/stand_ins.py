@@ -101,19 +101,21 @@ class StandIns:
 
     def of(self, value: Any, path: tuple[str, ...] = (), tool: str = "") -> Any:
         """Return ``value`` with stand-ins at any depth. ``tool``: whose arguments or result it is."""
-        self._learn(value, path, tool)
+        self._learn(value, path, tool, with_schema=True)
+        self._learn(value, path, tool, with_schema=False)
         return self._of(value, path, tool)
 
-    def _learn(self, value: Any, path: tuple[str, ...], tool: str) -> None:
-        """Choose the stand-ins of masked fields before those of masked words in texts."""
+    def _learn(self, value: Any, path: tuple[str, ...], tool: str, *, with_schema: bool) -> None:
+        """Choose the stand-ins of masked fields before those of masked words in texts; first those with a schema."""
         if isinstance(value, Mapping):
             inner_tool = value["tool"] if isinstance(value.get("tool"), str) else tool
             for name, inner in value.items():
-                self._learn(inner, () if _begins(name, inner) else (*path, str(name)), inner_tool)
+                within = () if _begins(name, inner) else (*path, str(name))
+                self._learn(inner, within, inner_tool, with_schema=with_schema)
         elif isinstance(value, list | tuple):
             for inner in value:
-                self._learn(inner, path, tool)
-        elif value == MASK:
+                self._learn(inner, path, tool, with_schema=with_schema)
+        elif value == MASK and with_schema == (self._schema_of(tool, path) is not None):
             self._of_field(path, tool)
 
     def _of(self, value: Any, path: tuple[str, ...], tool: str) -> Any:

@@ -1,7 +1,6 @@
 """Prices, stock, refunds, cancellations and notes, computed from the arguments."""
 
 from decimal import Decimal
-from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
