@@ -58,7 +58,7 @@ LARGE = (*SCRIPT[:3], {"call": [_call("refund", order_id="O-1", amount_usd="300.
 MADE_UP = (*SCRIPT[:4], {"say": "I have refunded O-77."})
 ZERO = (*SCRIPT[:2], {"call": [_call("refund", order_id="O-1", amount_usd="0.00")]}, {"say": "Done with O-1."})
 UNKNOWN = (*SCRIPT[:2], {"call": [_call("cancel", order_id="O-9")]}, {"say": "It is cancelled."})
-QUESTION = {**REQUEST, "intent": "question"}
+INFO = {**REQUEST, "intent": "info"}
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ _NONE_FAILED, _NONE_REFUSED = "--expect failed=none", "--expect refused=none"
 _ALL = "--expect effects=refund,cancel,send_note"
 _AGENT, _NO_77, _CHEAP = "--expect by=agent", "--expect forbidden=O-77", "--expect cost_at_most=0.02"
 _REJECTED = ({"by": "Lee", "approve": False}, {"by": "Lee", "approve": False}, {"by": "Lee", "approve": False})
-_HUMAN = tuple({"by": "Lee", "decision": {"kind": "answer", "text": "A colleague will call."}} for _ in range(3))
+_PERSON = tuple({"by": "Lee", "decision": {"kind": "answer", "text": "A colleague will call."}} for _ in range(3))
 
 
 def _raises(error: type[Exception], tool: str) -> Any:
@@ -126,11 +126,11 @@ def defects() -> list[Defect]:
         Defect("stock-by-zero", TILL, "left // 2", "left // (left - 5)", _NONE_FAILED),
         Defect("stock-type", TILL, "left=left, boxes", "left=str(left) + ' pieces', boxes", _NONE_FAILED),
         Defect("price-key", TILL, "str(PRICES[args.article])", "str(PRICES[args.article.upper()])", _NONE_FAILED),
-        Defect("note-attribute", TILL, "len(args.text) // 100", "len(args.body) // 100", _NONE_FAILED, people=_HUMAN),
+        Defect("note-attribute", TILL, "len(args.text) // 100", "len(args.body) // 100", _NONE_FAILED, people=_PERSON),
         Defect("note-by-zero", TILL, "// 100 + 1", "// (100 - 100) + 1", "--expect effects=refund,cancel,send_note",
-               people=_HUMAN),
-        Defect("refund-result", TILL, 'status="refunded")', "status=None)", _NONE_FAILED, people=_HUMAN),
-        Defect("cancel-raises", TILL, 'status="cancelled")', 'status="cancelled"[99])', _ALL, people=_HUMAN),
+               people=_PERSON),
+        Defect("refund-result", TILL, 'status="refunded")', "status=None)", _NONE_FAILED, people=_PERSON),
+        Defect("cancel-raises", TILL, 'status="cancelled")', 'status="cancelled"[99])', _ALL, people=_PERSON),
         # Rules of tools
         Defect("validate-sign", TILL, 'amount_usd) > 0 else "', 'amount_usd) < 0 else "', _NONE_REFUSED),
         Defect("validate-bound", TILL, 'amount_usd) > 0 else "', 'amount_usd) > 50 else "', _ALL),
@@ -166,9 +166,9 @@ def defects() -> list[Defect]:
         Defect("tokens-per-run", AGENT, "tokens_per_run: 400000", "tokens_per_run: 4000", "--invariant status"),
         Defect("writes-cancel", AGENT, "writes: [refund, cancel, send_note]", "writes: [refund, send_note]",
                _NONE_REFUSED),
-        Defect("writes-all", AGENT, "writes: [refund, cancel, send_note]", "writes: []", _ALL, people=_HUMAN),
-        Defect("writes-question", AGENT, "    writes: []", "    writes: [refund, cancel, send_note]",
-               "--expect effects=none", SCRIPT, QUESTION),
+        Defect("writes-all", AGENT, "writes: [refund, cancel, send_note]", "writes: []", _ALL, people=_PERSON),
+        Defect("writes-info", AGENT, "    writes: []", "    writes: [refund, cancel, send_note]",
+               "--expect effects=none", SCRIPT, INFO),
         Defect("ungrounded", AGENT, "ground_answers: true", "ground_answers: false", _NO_77, MADE_UP),
         Defect("answer-ids", AGENT, "O-[0-9]{1,6}", "X-[0-9]{1,6}", _NO_77, MADE_UP),
         Defect("moves-run", AGENT, '  run: "500.00"', '  run: "5.00"', _ALL),
@@ -176,11 +176,11 @@ def defects() -> list[Defect]:
                "--expect cost_at_most=0.02"),
         # The fallback
         Defect("fallback-context", FALLBACK, 'context.get("order_id", "")', 'context.get("order", "")',
-               "--expect by=fallback", DOWN, people=_HUMAN),
+               "--expect by=fallback", DOWN, people=_PERSON),
         Defect("fallback-amount", FALLBACK, 'amount_usd="40.00")', 'amount_usd="40")', "--expect by=fallback", DOWN,
-               people=_HUMAN),
+               people=_PERSON),
         Defect("fallback-inverted", FALLBACK, "    if not order_id:", "    if order_id:", "--expect by=fallback", DOWN,
-               people=_HUMAN),
+               people=_PERSON),
         Defect("fallback-words", FALLBACK, "and 40.00 USD goes back", "and 400.00 USD goes back",
                "--expect forbidden=400.00", DOWN),
         Defect("fallback-no-refund", FALLBACK,

@@ -14,9 +14,8 @@ from ballast.masking import MASK
 from cli.parser import INVARIANTS
 from localcloud.capture.case import Case, doubles_of
 from localcloud.capture.invariant import Defect, defect_of_record, expected
-from localcloud.capture.reduce import Reduction
+from localcloud.capture.reduce import Reduction, ddmin
 from localcloud.capture.secrets import secrets_in
-from localcloud.capture.shrink import ddmin
 from localcloud.capture.stand_ins import StandIns, card, iban, iban_check, luhn
 
 
