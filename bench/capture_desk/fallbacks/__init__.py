@@ -1,1 +1,1 @@
-"""What runs when the agent gives up."""
+"""Scripts for when the agent gives up."""
