@@ -27,8 +27,19 @@ if TYPE_CHECKING:
 
 #: The commands that take ``--stack``; ``redrive`` has a ``--stack`` of its own.
 _COMMANDS = (
-    *("run", "trace", "why", "cost", "answer", "escalations", "breaker", "budget", "verify"),
-    *("replay", "capture", "eval"),
+    "run",
+    "trace",
+    "why",
+    "cost",
+    "answer",
+    "escalations",
+    "breaker",
+    "budget",
+    "verify",
+    "replay",
+    "capture",
+    "eval",
+    "feedback",
 )
 #: Seconds between two reads of a run. Each is a request to AWS, which bills it.
 EVERY_S = 1.0

@@ -244,6 +244,17 @@ AnswerEscalationFunction, and the function trusts your --by and --group (docs/ht
 People with fewer rights answer over HTTP or in the console.
 """
 
+FEEDBACK = """\
+Say whether a run did right, once it has ended. It goes into the run's log; nothing acts on it, and it selects runs.
+
+  ballast feedback run-abcd wrong --note "Another order was meant."
+  ballast --stack ballast-dev feedback run-abcd… right      a run of a deployed stack, by its whole id
+  ballast eval --feedback wrong --model bedrock:A           such runs must not end so again
+
+New words of the same person replace their earlier ones. A run counts as wrong if anybody says so. With --stack you
+need the IAM right to invoke AnswerEscalationFunction; people with fewer rights say it over HTTP or in the console.
+"""
+
 ESCALATIONS = """\
 List the escalations that wait for an answer, who may answer them, and what to type.
 

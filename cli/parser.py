@@ -17,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
     )
     deployed = top.add_argument_group(
         "a deployed stack, instead of a local cloud (run, trace, why, cost, verify, replay, capture, eval, "
-        "answer, escalations, breaker, budget)"
+        "answer, feedback, escalations, breaker, budget)"
     )
     deployed.add_argument("--stack", metavar="NAME", help="the stack's name; uses your AWS credentials")
     deployed.add_argument("--region", metavar="REGION", help="its region (default: $AWS_REGION, or the profile's)")
@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     _trace(_explained(commands.add_parser("trace", help="show a saved run as a timeline"), help_texts.TRACE))
     _why(_explained(commands.add_parser("why", help="say why a run ended so, and what to type"), help_texts.WHY))
     _answer(_explained(commands.add_parser("answer", help="answer a run that waits for a person"), help_texts.ANSWER))
+    _feedback(_explained(commands.add_parser("feedback", help="say whether a run did right"), help_texts.FEEDBACK))
     _up(_explained(commands.add_parser("up", help="serve the whole stack on localhost"), help_texts.UP))
     _mcp(_explained(commands.add_parser("mcp", help="be a tool of another agent"), help_texts.MCP))
     _escalations(
@@ -107,7 +108,7 @@ def _eval(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--judge", metavar="SPEC", help="a model that is asked the rubrics of cases")
     sub.add_argument("--judge-price", metavar="IN:OUT", help="its price in US dollars per million tokens")
     sub.add_argument("--budget-usd", metavar="USD", help="start nothing that could cost more than this in total")
-    sub.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that play cases (default: 1)")
+    sub.add_argument("--workers", type=int, default=1, metavar="N", help="processes that play cases (default: 1)")
     sub.add_argument("--save", metavar="FILE", help="save the result, as a later --baseline")
     sub.add_argument("--baseline", metavar="FILE", help="compare with a saved result")
     gate = sub.add_argument_group("the gate (default: every sample must pass)")
@@ -258,6 +259,13 @@ def _answer(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--group", action="append", default=[], metavar="NAME", help="a group of whoever answers. May be repeated"
     )
+
+
+def _feedback(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("run", metavar="RUN", help="a run's id, or the start of it (with --stack: the whole id)")
+    sub.add_argument("verdict", choices=["right", "wrong"], help="whether it did right")
+    sub.add_argument("--note", metavar="TEXT", help="why, for whoever looks at it")
+    sub.add_argument("--by", metavar="NAME", help="who says so (default: your user name)")
 
 
 def _escalations(sub: argparse.ArgumentParser) -> None:

@@ -21,7 +21,7 @@ from ballast.money import micro_dollars
 from ballast.money.prices import Price
 from ballast.playbook import Playbook, load_playbook
 from cli.eval.chosen import chosen, saved_cases, stack_cases, wants_runs
-from cli.eval.play import SCRIPT, Evaluation, Jobs, Model, Setting, Task, jobs_of
+from cli.eval.play import SCRIPT, Evaluation, Model, Setting, Task, Workers, workers_of
 from cli.eval.report import Gate, as_json, junit, show
 from cli.exits import Exit
 from cli.junit import write
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from cli.deployed_stack import DeployedCloud
 
 #: The most samples of a case and the most processes.
-MOST_SAMPLES, MOST_JOBS = 1_000, 16
+MOST_SAMPLES, MOST_WORKERS = 1_000, 16
 _FREE = Price(input=0, output=0, cache_read=0, cache_write_5m=0, cache_write_1h=0)
-JobsOf = Callable[[Setting, int], "AbstractContextManager[Jobs]"]
+WorkersOf = Callable[[Setting, int], "AbstractContextManager[Workers]"]
 
 
 def eval(typed: Namespace) -> int:
@@ -57,7 +57,7 @@ def eval_on_stack(typed: Namespace, cloud: DeployedCloud, _screen: Screen) -> in
     return _eval(typed, stack_cases(typed, cloud))
 
 
-def _eval(typed: Namespace, recorded: Iterable[Case], jobs: JobsOf = jobs_of) -> int:
+def _eval(typed: Namespace, recorded: Iterable[Case], workers: WorkersOf = workers_of) -> int:
     options = _Options.of(typed)
     found = chosen(typed, recorded)
     if typed.list:
@@ -110,7 +110,7 @@ def _eval(typed: Namespace, recorded: Iterable[Case], jobs: JobsOf = jobs_of) ->
         progress.line("Some cases have a rubric, and no judge is asked: --judge SPEC names one.", "yellow")
     interrupted = False
     try:
-        with jobs(setting, options.jobs) as places:
+        with workers(setting, options.workers) as places:
             evaluation.play(places)
     except KeyboardInterrupt:
         interrupted = True
@@ -136,14 +136,14 @@ class _Options:
 
     gate: Gate
     budget_microusd: int | None
-    jobs: int
+    workers: int
     save: Path | None
 
     @classmethod
     def of(cls, typed: Namespace) -> _Options:
         """Return the options. Raises ``InvalidInput``, which names the option."""
         _within("--samples", typed.samples, MOST_SAMPLES)
-        _within("--jobs", typed.jobs, MOST_JOBS)
+        _within("--workers", typed.workers, MOST_WORKERS)
         if typed.no_worse and not typed.baseline:
             raise InvalidInput("--no-worse: worse than what? Name a saved result with --baseline FILE.")
         if typed.judge_price and not typed.judge:
@@ -160,7 +160,7 @@ class _Options:
             no_worse=typed.no_worse,
             partly=bool(typed.names) or wants_runs(typed),
         )
-        return cls(gate, budget, typed.jobs, save)
+        return cls(gate, budget, typed.workers, save)
 
 
 def _within(option: str, value: int, most: int) -> None:

@@ -142,7 +142,7 @@ def _judged(setting: Setting, task: Task, made: Timeline, wrong: tuple[str, ...]
 Player = Callable[[Task], Sample]
 
 
-class Jobs(Protocol):
+class Workers(Protocol):
     """Where samples are played."""
 
     size: int
@@ -184,7 +184,7 @@ def _quiet() -> None:
 
 
 @contextmanager
-def jobs_of(setting: Setting, size: int) -> Iterator[Jobs]:
+def workers_of(setting: Setting, size: int) -> Iterator[Workers]:
     """Yield where samples are played. Whatever happens, no process is left behind."""
     player = partial(played, setting)
     if size == 1:
@@ -226,13 +226,13 @@ class Evaluation:
     _held_microusd: int = 0
     _distrust: dict[str, str] = field(default_factory=dict)
 
-    def play(self, jobs: Jobs) -> None:
+    def play(self, workers: Workers) -> None:
         """Play the samples. Ctrl-C is raised after ``stopped`` has been set."""
         running: dict[Future[Sample], tuple[Task, int]] = {}
         try:
             for task in self._tasks():
                 price = self._most(task)
-                while len(running) >= jobs.size or (running and not self._pays(price)):
+                while len(running) >= workers.size or (running and not self._pays(price)):
                     self._take(running)
                 if self.stopped:
                     break
@@ -240,11 +240,11 @@ class Evaluation:
                     self._stop_for_money(price)
                     break
                 self._held_microusd += price
-                running[jobs.submit(task)] = task, price
+                running[workers.submit(task)] = task, price
             while running:
                 self._take(running)
         except BrokenProcessPool:
-            self.stopped = "a process that played cases has died; is there too little memory? Use --jobs 1."
+            self.stopped = "a process that played cases has died; is there too little memory? Use --workers 1."
         except KeyboardInterrupt:
             self.stopped = INTERRUPTED
             self._take_finished(running)

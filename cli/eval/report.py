@@ -1,4 +1,4 @@
-"""What an eval shows: the table of cases and models, differences from a baseline, JUnit and JSON; and the gate."""
+"""The report of an eval: tables, differences from a baseline, JUnit and JSON; and the gate."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def _compared(one: Comparison, screen: Screen) -> None:
     screen.line(f"{one.model}, beside the baseline{beside}", "bold")
     for difference in (*one.differences, one.overall):
         words = {"same": "the same", "not shown": "no difference is shown"}.get(difference.verdict, difference.verdict)
-        likely = "" if difference.chance is None or difference.verdict == "same" else f" (p {difference.chance:.3f})"
+        likely = "" if difference.chance is None or difference.verdict == "same" else f" ({_p(difference.chance)})"
         said = f"  {difference.case}: {_of(difference.old)} then, {_of(difference.new)} now: {words}{likely}"
         screen.line(said, _VERDICTS[difference.verdict])
     for what, names in (
@@ -189,6 +189,10 @@ def _compared(one: Comparison, screen: Screen) -> None:
     ):
         for name in names:
             screen.line(f"  {name}: {what}", "yellow")
+
+
+def _p(chance: float) -> str:
+    return "p < 0.001" if chance < 0.001 else f"p {chance:.3f}"
 
 
 def _sums(result: EvalResult, screen: Screen) -> None:

@@ -20,7 +20,7 @@ from ballast.contracts.timeline import Timeline
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import InvalidInput
 from ballast.folds.feedback import verdict_of
-from ballast.log.event import GARBLED
+from ballast.log.event import GARBLED, order
 from ballast.log.events import ApprovalAnswered, ApprovalGiven, EscalationAnswered
 from ballast.masking import MASK, SEALED
 from ballast.playbook import Playbook
@@ -137,7 +137,7 @@ def _not_again(run: Run, made: Timeline) -> Expected:
 def _answers(run: Run) -> Iterator[Answer]:
     """Yield people's answers in their order, as a scenario has them."""
     changed: set[tuple[int, int]] = set()
-    for event in run:
+    for event in sorted(run, key=lambda one: (one.at, order(one))):
         fact, call = event.fact, (event.turn, event.index)
         if isinstance(fact, EscalationAnswered):
             decision: Any = fact.decision

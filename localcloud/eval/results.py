@@ -1,4 +1,4 @@
-"""What came out of an eval: samples, cases and models; the saved form, and the comparison with a baseline. Pure.
+"""Results of an eval: samples, cases and models; the saved form, and the comparison with a baseline. Pure.
 
 A saved result has no text of a run: it may be committed beside the playbook. Its version is 1.
 """

@@ -301,7 +301,7 @@ def _wrong_words(expect: Expected, ended: Timeline, data: Callable[[], Any]) -> 
             yield f"answer: expected a match of {pattern!r}, was {ended.answer!r}"
     told = [("the answer", ended.answer)]
     told += [
-        (f"the question of turn {turn.turn}", turn.escalation.summary)
+        (f"what was asked in turn {turn.turn}", turn.escalation.summary)
         for turn in ended.turns
         if turn.escalation is not None and turn.escalation.kind == "question"
     ]

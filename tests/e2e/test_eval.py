@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 
-from ballast.log.event import Event
-from ballast.log.events import RunFeedback
 from cli import main
 from cli.saved_runs import SavedRuns
 from localcloud.cloud import ROOT
@@ -120,15 +118,6 @@ def test_a_made_up_amount_fails_also_where_the_playbook_would_send_it(
     assert [said.split(" of the answer")[0] for said in told["wrong"]] == ["grounded: the amount 4711.50 usd"]
 
 
-def said_of(home: Path, run_id: str, verdict: str, note: str = "") -> None:
-    """Add a person's feedback to a saved run."""
-    saved_runs = SavedRuns(home)
-    saved = saved_runs.find(run_id)
-    fact = RunFeedback(number=1, verdict=verdict, by="rae", role="reviewer", note=note)
-    event = Event(run_id=saved.run_id, seq=fact.seq, at=saved.events[-1].at, body=fact.body)
-    saved_runs.save(saved.run_id, saved.title, [*saved.events, event])
-
-
 def test_a_run_that_people_call_wrong_must_not_end_so_again_and_a_right_one_must(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,13 +127,19 @@ def test_a_run_that_people_call_wrong_must_not_end_so_again_and_a_right_one_must
     code, made = evaluated("--run", saved.run_id, capsys=capsys)
     assert (code, made["models"][0]["cases"][0]["case"]) == (0, saved.run_id)
 
-    said_of(home, saved.run_id, "wrong", "Another order was meant.")
+    assert main(["feedback", saved.run_id, "wrong", "--by", "rae", "--note", "Another order was meant."]) == 0
+    assert main(["feedback", saved.run_id, "wrong", "--by", "rae", "--note", "Another order was meant."]) == 0
+    assert [(one.verdict, one.by) for one in SavedRuns(home).find(saved.run_id).events.feedback] == [("wrong", "rae")]
     code, made = evaluated("--feedback", "wrong", "--since", "1h", capsys=capsys)
     (case,) = made["models"][0]["cases"]
     assert (code, case["failed"]) == (1, 1)
     assert case["samples"][0]["wrong"] == ["unlike: it ended in the same way again (status, by, effects)"]
     assert SavedRuns(home).find(saved.run_id).title == "demo approval"  # the record is not replaced
     assert main(["eval", "--feedback", "right"]) == 2
+    assert main(["feedback", saved.run_id, "right", "--by", "rae"]) == 0
+    assert [one.verdict for one in SavedRuns(home).find(saved.run_id).events.feedback] == ["right"]
+    assert main(["eval", "--feedback", "wrong"]) == 2
+    assert main(["feedback", saved.run_id, "right", "--note", "x" * 2_001]) == 2
 
 
 def processes_of(parent: int) -> list[int]:
@@ -164,7 +159,7 @@ def processes_of(parent: int) -> list[int]:
 @pytest.mark.deep
 def test_two_processes_play_and_ctrl_c_leaves_a_result_and_no_process(home: Path, tmp_path: Path) -> None:
     saved = tmp_path / "b.json"
-    command = [sys.executable, "-m", "cli", "eval", str(FOLDER), "happy-path", "loop", "--jobs", "2"]
+    command = [sys.executable, "-m", "cli", "eval", str(FOLDER), "happy-path", "loop", "--workers", "2"]
     begun = subprocess.Popen(
         [*command, "--samples", "20", "--save", str(saved)],
         cwd=ROOT,

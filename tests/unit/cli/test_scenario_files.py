@@ -143,7 +143,7 @@ def test_a_wrong_expectation_is_refused_by_its_field(expect: str, field: str, tm
         (
             "forbidden: [your password]",
             ended(asked="What is your  password?"),
-            ["forbidden: 'your password' is in the question of turn 1: 'What is your  password?'"],
+            ["forbidden: 'your password' is in what was asked in turn 1: 'What is your  password?'"],
         ),
         ("answer_schema: {required: [n], properties: {n: {type: integer}}}", ended(answer='{"n": 1}'), []),
         (

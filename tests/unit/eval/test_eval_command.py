@@ -1,4 +1,4 @@
-"""The command: what is played in which order, within which money, what stops it, and what opens the gate."""
+"""The command: the order of samples, the budget, what stops it, and the gate."""
 
 import json
 from argparse import Namespace
@@ -18,7 +18,7 @@ from ballast.money.prices import Price
 from ballast.playbook import load_playbook
 from cli.commands.eval import _eval
 from cli.commands.eval import eval as eval_command
-from cli.eval.play import Evaluation, Jobs, Model, Setting, Task, _Here
+from cli.eval.play import Evaluation, Model, Setting, Task, Workers, _Here
 from cli.exits import Exit
 from cli.parser import parser
 from localcloud.cloud import PLAYBOOK
@@ -121,10 +121,10 @@ def typed(*words: str) -> Namespace:
 
 def run(player: Player, *words: str) -> int:
     @contextmanager
-    def jobs(_setting: Setting, _size: int) -> Iterator[Jobs]:
+    def workers(_setting: Setting, _size: int) -> Iterator[Workers]:
         yield _Here(player)
 
-    return _eval(typed(*words), [], jobs)
+    return _eval(typed(*words), [], workers)
 
 
 def passing(_task: Task) -> Sample:
@@ -188,11 +188,11 @@ def test_missing_cases_close_the_gate_unless_cases_were_named(tmp_path: Path) ->
 
     def coded(*words: str) -> int:
         @contextmanager
-        def jobs(_setting: Setting, _size: int) -> Iterator[Jobs]:
+        def workers(_setting: Setting, _size: int) -> Iterator[Workers]:
             yield _Here(passing)
 
         words = ("eval", str(FOLDER), *words, "--baseline", str(saved), "--no-worse")
-        return _eval(parser().parse_args([*words]), [], jobs)
+        return _eval(parser().parse_args([*words]), [], workers)
 
     assert coded("happy-path") == 0
     assert coded() == 1
@@ -283,7 +283,7 @@ def test_what_models_wrote_cannot_steer_the_terminal(capsys: pytest.CaptureFixtu
     ("words", "complaint"),
     [
         (("--samples", "0"), "--samples 0: must be from 1 to 1000"),
-        (("--jobs", "17"), "--jobs 17: must be from 1 to 16"),
+        (("--workers", "17"), "--workers 17: must be from 1 to 16"),
         (("--min-pass", "90"), "--min-pass 90: must be a share from 0 to 1"),
         (("--min-pass", "0.9999"), "--min-pass 0.9999: must be a share"),
         (("--min-case", "NaN"), "--min-case NaN: must be a share"),

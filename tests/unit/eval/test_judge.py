@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ballast.contracts import RunRequest
@@ -115,6 +115,8 @@ def test_a_usage_beyond_the_bound_is_charged_as_the_bound() -> None:
     assert made.verdict(RUBRIC, ended()).cost_microusd == made.most_microusd
 
 
+@example("x" * 3000, "\u00e9" * 3000, 0, 30)
+@example("x" * 3000, "x" * 3000, 40, 1)
 @given(st.text(max_size=3000), st.text(max_size=3000), st.integers(0, 40), st.integers(1, 30))
 def test_no_prompt_is_larger_than_its_bound(answer: str, asked: str, calls: int, times: int) -> None:
     made = tuple(Call(index=n + 1, tool="t", arguments={"a": asked}, result=answer) for n in range(calls))
@@ -181,6 +183,7 @@ def test_a_judge_fails_an_answer_and_saves_none(
     made = _judged(setting, task(RUBRIC, error), ended(), wrong)
 
     assert (made.wrong, made.error, made.passed) == as_wanted
+    assert bool(made.judged) == (not wrong and not error)  # nobody is asked, and paid, where nothing is left to say
     assert _judged(setting, task(None), ended(), wrong).wrong == wrong  # without a rubric nobody is asked
 
 

@@ -1,4 +1,4 @@
-"""What an eval saves and compares: cases by name, nothing that is not the same, and files that others wrote."""
+"""Results of an eval: cases are compared by name, if they are the same; files that others wrote are checked."""
 
 import json
 from pathlib import Path
