@@ -16,9 +16,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -230,38 +229,28 @@ def caught(defect: Defect, folder: Path, *, fully: bool = False) -> Caught:
     (live / "scenario.yaml").write_text(yaml.safe_dump(scenario))
     (live / "script.yaml").write_text(yaml.safe_dump({"turns": [dict(one) for one in defect.script]}))
     with seeded(defect, project):
-        code, said = typed("test", str(project), "live", "--json")
+        code, said = typed("test", str(project), "live", "--json", having=defect)
         if code:
             return Caught(defect.name, False, False, 0, 0, 0.0, said)
         run_id = yaml.safe_load(said)[0]["run_id"]
         started = perf_counter()
-        code, said = typed("capture", run_id, "--playbook", str(project), "--name", "caught", *defect.typed.split())
+        capture = ("capture", run_id, "--playbook", str(project), "--name", "caught", *defect.typed.split())
+        code, said = typed(*capture, having=defect)
         seconds = perf_counter() - started
         if code:
             return Caught(defect.name, False, False, 0, 0, seconds, said)
         # Capture has played the files that it wrote, as `ballast test` does; ``fully`` has them played once more.
-        fails = not fully or typed("test", str(project), "caught")[0] == 1
-    # Another process: this one has the modules with the defect.
-    played = subprocess.run(  # noqa: S603  our own command
-        [sys.executable, "-m", "cli", "test", str(project), "caught"],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=DESK.parents[1],
-    )
-    code, said = played.returncode, played.stdout or played.stderr
+        fails = not fully or typed("test", str(project), "caught", having=defect)[0] == 1
+    code, said = typed("test", str(project), "caught")
     after = yaml.safe_load((project / "scenarios" / "caught" / "script.yaml").read_text())["turns"]
-    return Caught(defect.name, fails, code == 0, len(defect.script), len(after), seconds, said)
+    return Caught(defect.name, fails, code == 0, len(defect.script), len(after) - 1, seconds, said)
 
 
 @contextmanager
 def seeded(defect: Defect, project: Path) -> Iterator[None]:
-    """Have the defect within the block."""
+    """Have a defect of the playbook within the block. One of the handlers is in the processes that ``typed`` starts."""
     if not defect.file:
-        module, owner, name = defect.right
-        holder = getattr(importlib.import_module(module), owner)
-        with replaced(holder, name, defect.wrong(vars(holder)[name])):
-            yield
+        yield
         return
     file = project / "till" / defect.file
     right = file.read_text()
@@ -274,12 +263,30 @@ def seeded(defect: Defect, project: Path) -> Iterator[None]:
         file.write_text(right)
 
 
-def typed(*words: str) -> tuple[int, str]:
-    """Type a command; return its exit code and what it printed."""
-    out, err = StringIO(), StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        code = ballast(list(words))
-    return code, out.getvalue() or err.getvalue()
+def typed(*words: str, having: Defect | None = None) -> tuple[int, str]:
+    """Type a command in a process of its own; return its exit code and what it printed.
+
+    having  the defect that the handlers of that process have
+    """
+    of_handlers = ["--having", having.name] if having is not None and not having.file else []
+    played = subprocess.run(  # noqa: S603  our own command
+        [sys.executable, "-m", "bench.capture", *of_handlers, "--type", *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=DESK.parents[1],
+    )
+    return played.returncode, played.stdout or played.stderr
+
+
+def _type(words: Sequence[str], having: str | None) -> int:
+    with ExitStack() as stack:
+        for defect in defects():
+            if defect.name == having:
+                module, owner, name = defect.right
+                holder = getattr(importlib.import_module(module), owner)
+                stack.enter_context(replaced(holder, name, defect.wrong(vars(holder)[name])))
+        return ballast(words)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -287,7 +294,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.capture", description=__doc__)
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="one defect. May be repeated")
     parser.add_argument("--most", type=int, default=1_000, metavar="N", help="the first N (%(default)s)")
+    parser.add_argument("--having", metavar="NAME", help="a defect of the handlers that --type has")
+    parser.add_argument("--type", nargs=argparse.REMAINDER, metavar="WORD", help="only type this command")
     options = parser.parse_args(arguments)
+    if options.type:
+        return _type(options.type, options.having)
     found = []
     for defect in [one for one in defects() if not options.only or one.name in options.only][: options.most]:
         with TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
 """Play many cases of one playbook quickly: each in a copy of one local cloud, which a process of its own forks off.
 
 The cloud is deployed and its store is seeded once. A copy begins as that cloud was, so no case meets the traces of
-another one. A system without ``fork`` deploys a cloud for each case.
+another one. A system without ``fork``, and a process with other threads, deploys a cloud for each case.
 """
 
 import os
@@ -9,8 +9,8 @@ import pickle
 import select
 import signal
 import sys
+import threading
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,10 +68,7 @@ class Trials:
         reads, writes = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
-        with warnings.catch_warnings():
-            # The cloud's threads have ended; the copy has no need of another one's.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
+        child = os.fork()
         if child == 0:
             os.close(reads)
             self._play_and_exit(case, expect, writes)
@@ -139,7 +136,8 @@ class _FreshTrials(Trials):
 @contextmanager
 def trials(playbook: Path, *, parameters: Mapping[str, str], seed: int) -> Iterator[Trials]:
     """Yield what plays cases of ``playbook``. Raises ``PlaybookInvalid``."""
-    if not hasattr(os, "fork"):
+    # A copy of a process with other threads may wait for ever for what such a thread held.
+    if not hasattr(os, "fork") or threading.active_count() > 1:
         yield _FreshTrials(parameters, seed, playbook)
         return
     with _deployed(playbook, parameters, seed) as (cloud, model):

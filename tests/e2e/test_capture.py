@@ -1,10 +1,7 @@
 """``ballast capture``: its tests fail on a defect and pass on the fix; and when it writes none."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +9,13 @@ import pytest
 import yaml
 
 from bench.capture import DESK, TILL, Caught, Defect, caught, defects, seeded, typed
-from localcloud.cloud import ROOT
 from localcloud.scenarios import find
 from localcloud.scenarios.doubles import Double
 from tests.support.sampling import sampled
 
 ALL = {one.name: one for one in defects()}
-#: One of a tool, of a limit of the agent, and of a handler.
-FEW = ("refund-compares", "turns", "gate-rule")
+#: One of a limit of the agent, and one of a handler.
+FEW = ("turns", "gate-rule")
 OPEN = {"status": None, "degraded": None, "reason": None, "refused": None, "failed": None}
 
 
@@ -74,7 +70,7 @@ def test_what_looks_like_a_secret_is_refused_with_its_place_and_nothing_is_writt
     assert written(shop) == []
 
 
-def test_a_run_that_goes_right_here_gives_no_test_and_says_what_differs(tmp_path: Path) -> None:
+def test_a_call_that_ends_otherwise_here_gets_a_double(tmp_path: Path) -> None:
     shop, run_id = project(
         tmp_path,
         {"text": "Cancel O-9.", "intent": "desk"},
@@ -82,26 +78,13 @@ def test_a_run_that_goes_right_here_gives_no_test_and_says_what_differs(tmp_path
     )
     file = shop / "till" / TILL
     file.write_text(file.read_text().replace('"O-3")', '"O-3", "O-9")'))
-    code = subprocess.run(
-        [sys.executable, "-m", "cli", "capture", run_id, "--playbook", str(shop), "--expect", "refused=none"],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ},
-    )
-    assert code.returncode == 2
-    assert "as expected, so there is no defect" in code.stderr
+    code, said = typed("capture", run_id, "--playbook", str(shop), "--expect", "refused=none")
+    assert code == 2
+    assert "as expected, so there is no defect" in said
+
     # A double would hide the mended code, so one is taken only where the tools' own code shows no defect.
-    ended = subprocess.run(
-        [sys.executable, "-m", "cli", "capture", run_id, "--playbook", str(shop), "--expect", "failed=none"],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ},
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    code, said = typed("capture", run_id, "--playbook", str(shop), "--expect", "failed=none")
+    assert code == 0, said
     (name,) = written(shop)
     scenario = find(name, shop / "scenarios")
     assert scenario.tools == (Double(tool="cancel", arguments={"order_id": "O-9"}, fails="O-9 is not open."),)
