@@ -1,4 +1,4 @@
-"""What is right, as a scenario's ``expect``; and whether two runs show the same defect. Pure."""
+"""Expectations of a captured test, and the comparison of two runs by their defect. Pure."""
 
 from __future__ import annotations
 
