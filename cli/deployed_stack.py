@@ -38,6 +38,7 @@ _COMMANDS = (
     "verify",
     "replay",
     "what-if",
+    "capture",
     "eval",
     "feedback",
 )

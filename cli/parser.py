@@ -6,6 +6,8 @@ from cli import help_texts
 
 #: Where ``ballast up`` listens by default.
 PORT = 8787
+#: What `ballast capture --invariant` takes.
+INVARIANTS = ("status", "by", "reason", "degraded", "refused", "failed", "effects", "answer", "grounded", "cost")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -14,8 +16,8 @@ def parser() -> argparse.ArgumentParser:
         argparse.ArgumentParser(prog="ballast"), help_texts.MAIN, f"{help_texts.FILES}\n{help_texts.ALL_EXIT_CODES}"
     )
     deployed = top.add_argument_group(
-        "a deployed stack, instead of a local cloud (run, trace, why, cost, verify, replay, what-if, eval, answer, "
-        "feedback, escalations, breaker, budget)"
+        "a deployed stack, instead of a local cloud (run, trace, why, cost, verify, replay, what-if, capture, eval, "
+        "answer, feedback, escalations, breaker, budget)"
     )
     deployed.add_argument("--stack", metavar="NAME", help="the stack's name; uses your AWS credentials")
     deployed.add_argument("--region", metavar="REGION", help="its region (default: $AWS_REGION, or the profile's)")
@@ -44,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     _verify(_explained(commands.add_parser("verify", help="check logs against their digests"), help_texts.VERIFY))
     _replay(_explained(commands.add_parser("replay", help="play recorded runs again"), help_texts.REPLAY))
     _what_if(_explained(commands.add_parser("what-if", help="say what a change would have done"), help_texts.WHAT_IF))
+    _capture(_explained(commands.add_parser("capture", help="make a test of a run"), help_texts.CAPTURE))
     _budget(_explained(commands.add_parser("budget", help="show or set spending limits"), help_texts.BUDGET))
     _breaker(_explained(commands.add_parser("breaker", help="show or set the spend breaker"), help_texts.BREAKER))
     _redrive(_explained(commands.add_parser("redrive", help="put dead letters of a stack back"), help_texts.REDRIVE))
@@ -351,6 +354,32 @@ def _what_if(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: 2)")
     sub.add_argument("--json", action="store_true", help="print it as JSON")
     sub.add_argument("--verbose", action="store_true", help="also show each run that is not the same")
+
+
+def _capture(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("run", metavar="RUN", help="a run's id or the start of it, or a file with one exported run")
+    sub.add_argument("--playbook", metavar="PATH", help="the project that gets the test (default: this folder)")
+    sub.add_argument("--name", metavar="NAME", help="the scenario's name (default: captured- and the run's id)")
+    sub.add_argument("--description", metavar="TEXT", help="what the test is about, in at most 100 characters")
+    sub.add_argument(
+        "--expect",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what is right, such as status=answered. May be repeated; all must hold",
+    )
+    sub.add_argument("--invariant", metavar="NAME", choices=INVARIANTS, help="what must not end so again: status, …")
+    sub.add_argument("--answer", metavar="TEXT", help="what the model says where the repaired run goes on")
+    sub.add_argument("--seed", type=int, metavar="N", help="of the generated store (default: 1)")
+    sub.add_argument("--tries", type=_whole, default=60, metavar="N", help="most plays while shrinking (default: 60)")
+    sub.add_argument("--no-shrink", action="store_true", help="keep every turn of the record")
+    sub.add_argument("--force", action="store_true", help="replace a scenario of that name")
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 0 on")
+    return int(text)
 
 
 def _import(sub: argparse.ArgumentParser) -> None:

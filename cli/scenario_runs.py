@@ -23,6 +23,7 @@ from localcloud.clock import WallClock
 from localcloud.cloud import PLAYBOOK
 from localcloud.converse import ScriptModel, model_source
 from localcloud.scenarios import Scenario, unmet
+from localcloud.scenarios.doubles import doubled
 
 if TYPE_CHECKING:
     from localcloud.cloud import LocalCloud
@@ -54,7 +55,8 @@ def play(
     model     as `ballast run --model` has it, in place of the scenario's
     output    takes what functions and tools print
     """
-    with stack_of(scenario, playbook=playbook, model=model, enforce_iam=enforce_iam) as cloud:
+    stack = stack_of(scenario, playbook=playbook, model=model, enforce_iam=enforce_iam)
+    with stack as cloud, doubled(cloud, scenario.tools):
         if output is not None:
             cloud.printed.append(output)
         answers = [answer.model_dump(mode="json", exclude_none=True) for answer in scenario.people]
@@ -68,7 +70,7 @@ def play(
             title=f"{title} {scenario.name}",
             requested_by=scenario.by,
         )
-        return Played(scenario, made, responder.wrong + _unmet(scenario, made, cloud, playbook))
+        return Played(scenario, made, responder.wrong + unmet_of(scenario, made, cloud, playbook))
 
 
 def stack_of(
@@ -87,7 +89,9 @@ def stack_of(
     )
 
 
-def _unmet(scenario: Scenario, made: Timeline, cloud: "LocalCloud", playbook: Path | None) -> list[str]:
+def unmet_of(scenario: Scenario, made: Timeline, cloud: "LocalCloud", playbook: Path | None) -> list[str]:
+    """Return what of a run in ``cloud`` is not as the scenario expects, one sentence each."""
+
     def read(table: str, key: dict[str, str]) -> dict[str, Any] | None:
         try:
             found = cloud.table(table)

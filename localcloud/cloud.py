@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
@@ -245,6 +246,16 @@ class LocalCloud:
     def environ(self, function: str) -> dict[str, str]:
         """Return a function's environment variables: the template's, with the local overrides."""
         return dict(self._functions.find(function).environ)
+
+    def module_of(self, function: str) -> ModuleType:
+        """Return the module with the function's handler."""
+        found = self._functions.find(function)
+        self._handler_of(found)
+        return sys.modules[found.handler.rpartition(".")[0]]
+
+    def load(self) -> None:
+        """Import every function's handler now, so that the first invocations need not."""
+        self._functions.load()
 
     def memory_mb(self, function: str) -> int:
         """Return the size of the function, in megabytes."""

@@ -86,7 +86,7 @@ def of_stack(cloud: DeployedCloud, run_ids: Iterable[str], typed: Namespace) -> 
             print(f"{run_id}: {seq}: {why}. Only a whole log can be replayed.", file=sys.stderr)
         elif events:
             yield ExportedRun(run_id, events.events, typed.stack)
-        elif typed.since is None:
+        elif getattr(typed, "since", None) is None:
             raise InvalidInput(f"{run_id}: the stack has no log of this run. Type the whole id.")
 
 

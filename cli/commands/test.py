@@ -89,7 +89,7 @@ def test(typed: Namespace) -> int:
 
 def _played(scenario: Scenario, playbook: Path, typed: Namespace, screen: Screen) -> Result:
     home = state_folder(os.environ)
-    shown = screen if typed.verbose and not typed.json else _silent()
+    shown = screen if typed.verbose and not typed.json else silent()
     begun = time.monotonic()
     ended, error, cost = "", "", 0
     wrong: tuple[str, ...] = ()
@@ -116,7 +116,7 @@ def _played(scenario: Scenario, playbook: Path, typed: Namespace, screen: Screen
     return Result(scenario.name, ended, wrong, error, scenario.request.run_id, cost, took_s)
 
 
-def _silent() -> Screen:
+def silent() -> Screen:
     return Screen(Console(file=io.StringIO(), markup=False, highlight=False, emoji=False))
 
 

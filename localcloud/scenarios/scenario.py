@@ -29,6 +29,7 @@ from ballast.validation import fit_schema
 from ballast.validation.schema import schema_complaint
 from ballast.validation.words import normalize
 from localcloud.project import project_of
+from localcloud.scenarios.doubles import Double
 from localcloud.scenarios.stored import Item, different
 
 FOLDER = Path(__file__).resolve().parent
@@ -174,6 +175,7 @@ class Scenario(Wire):
     model       as `ballast run --model` has it; null: the script.yaml beside
     seed        of the generated store
     parameters  the template's
+    tools       outcomes of calls that the local store does not give, in place of a tool's own code; see ``Double``
     """
 
     name: str
@@ -184,6 +186,7 @@ class Scenario(Wire):
     seed: int = 1
     parameters: dict[str, str] = Field(default_factory=dict)
     people: tuple[Answer, ...] = ()
+    tools: tuple[Double, ...] = ()
     expect: Expected
     _folder: Path = PrivateAttr(default=FOLDER)
 

@@ -1,0 +1,1 @@
+"""Scripts for when the agent gives up."""

@@ -1,0 +1,159 @@
+"""Play many cases of one playbook quickly: each in a copy of one local cloud, which a process of its own forks off.
+
+The cloud is deployed and its store is seeded once. A copy begins as that cloud was, so no case meets the traces of
+another one. A system without ``fork``, and a process with other threads, deploys a cloud for each case.
+"""
+
+import os
+import pickle
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ballast.contracts.timeline import Timeline
+from ballast.errors import BallastError
+from ballast.playbook import load_playbook
+from cli.follow import follow
+from cli.local_stack import shortened
+from cli.responders import ScriptedResponder
+from cli.scenario_runs import unmet_of
+from localcloud.capture.case import Case
+from localcloud.clock import WallClock
+from localcloud.converse import Reply, ScriptModel
+from localcloud.functions import FunctionError
+from localcloud.gc_paused import gc_paused
+from localcloud.project import seed_store
+from localcloud.scenarios.doubles import doubled
+
+if TYPE_CHECKING:
+    from localcloud.cloud import LocalCloud
+
+#: Seconds after which a case counts as one that does not end.
+_LONGEST_S = 120.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of a case: its timeline and what was not as expected, or why it could not be played."""
+
+    timeline: Timeline | None
+    wrong: tuple[str, ...] = ()
+    problem: str = ""
+
+
+class _AnyScript:
+    """The model of the cloud: the script of the case that is played."""
+
+    script: ScriptModel
+
+    def reply(self, request: Mapping[str, Any], model_id: str, /) -> Reply:
+        return self.script.reply(request, model_id)
+
+
+class Trials:
+    """Plays cases. Make one with ``trials``."""
+
+    def __init__(self, cloud: "LocalCloud", model: _AnyScript, playbook: Path) -> None:
+        self._cloud, self._model, self._playbook = cloud, model, playbook
+
+    def play(self, case: Case, expect: Mapping[str, Any]) -> Trial:
+        """Play a case in a copy of the cloud."""
+        reads, writes = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        child = os.fork()
+        if child == 0:
+            os.close(reads)
+            self._play_and_exit(case, expect, writes)
+        os.close(writes)
+        try:
+            return _received(reads)
+        finally:
+            os.close(reads)
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+    def _play_and_exit(self, case: Case, expect: Mapping[str, Any], writes: int) -> None:
+        try:
+            silent = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(silent, 1)
+            os.dup2(silent, 2)
+            with os.fdopen(writes, "wb") as pipe:
+                pickle.dump(self.here(case, expect), pipe)
+        finally:
+            os._exit(0)  # nothing of the parent's is closed or printed twice
+
+    def here(self, case: Case, expect: Mapping[str, Any]) -> Trial:
+        """Play a case in this process's cloud."""
+        try:
+            scenario = case.scenario(expect)
+            self._model.script = case.model()
+            people = [one.model_dump(mode="json", exclude_none=True) for one in scenario.people]
+            with doubled(self._cloud, scenario.tools):
+                run_id = self._cloud.start(scenario.request)
+                responder = ScriptedResponder(self._cloud, people)
+                run = follow(self._cloud, run_id, responder, lambda _event: None, every_s=0.01, wait=True)
+                made = run.timeline()
+                return Trial(made, tuple(unmet_of(scenario, made, self._cloud, self._playbook)))
+        except (BallastError, FunctionError) as problem:
+            return Trial(None, problem=str(problem))
+
+
+def _received(reads: int) -> Trial:
+    """Return what a copy sends before it ends."""
+    until, got = time.monotonic() + _LONGEST_S, b""
+    while True:
+        ready, _, _ = select.select([reads], [], [], max(0.0, until - time.monotonic()))
+        part = os.read(reads, 1 << 20) if ready else b""
+        if not part:
+            break
+        got += part
+    if not got:
+        return Trial(None, problem=f"it did not end within {_LONGEST_S:.0f} s, or its process died")
+    made: Trial = pickle.loads(got)  # noqa: S301  our own copy wrote it
+    return made
+
+
+class _FreshTrials(Trials):
+    """Plays each case in a cloud of its own: for systems without ``fork``."""
+
+    def __init__(self, parameters: Mapping[str, str], seed: int, playbook: Path) -> None:
+        self._parameters, self._seed, self._of = parameters, seed, playbook
+
+    def play(self, case: Case, expect: Mapping[str, Any]) -> Trial:
+        """Play a case."""
+        with _deployed(self._of, self._parameters, self._seed) as (cloud, model):
+            return Trials(cloud, model, self._of).here(case, expect)
+
+
+@contextmanager
+def trials(playbook: Path, *, parameters: Mapping[str, str], seed: int) -> Iterator[Trials]:
+    """Yield what plays cases of ``playbook``. Raises ``PlaybookInvalid``."""
+    # A copy of a process with other threads may wait for ever for what such a thread held.
+    if not hasattr(os, "fork") or threading.active_count() > 1:
+        yield _FreshTrials(parameters, seed, playbook)
+        return
+    with _deployed(playbook, parameters, seed) as (cloud, model):
+        yield Trials(cloud, model, playbook)
+
+
+@contextmanager
+def _deployed(playbook: Path, parameters: Mapping[str, str], seed: int) -> "Iterator[tuple[LocalCloud, _AnyScript]]":
+    from localcloud.cloud import LocalCloud
+
+    model = _AnyScript()
+    with gc_paused():
+        made = LocalCloud(
+            playbook, model=model, enforce_iam=False, clock=WallClock(sleep=shortened), parameters=parameters
+        )
+    with made as cloud:
+        seed_store(cloud, load_playbook(playbook), seed, {})
+        cloud.load()
+        yield cloud, model

@@ -1,0 +1,155 @@
+"""Expectations of a captured test, and the comparison of two runs by their defect. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from ballast.contracts.timeline import Timeline
+from ballast.errors import InvalidInput
+from ballast.money import dollars
+from localcloud.scenarios import Scenario, unmet
+from localcloud.scenarios.scenario import written
+
+#: How a run ended, as far as a scenario can expect it.
+_STATUSES = ("answered", "unanswered", "refused", "failed")
+#: Nothing is compared but what the invariant names.
+_NOTHING: Mapping[str, Any] = {"status": None, "degraded": None, "reason": None, "refused": None, "failed": None}
+_WORDS = ("status", "by", "reason", "degraded", "refused", "failed", "effects", "answer", "forbidden", "grounded")
+EXPECTATIONS = (*_WORDS, "moved", "cost_at_most")
+
+
+def expected(said: Sequence[str], invariant: str | None, recorded: Timeline) -> dict[str, Any]:
+    """Return what a scenario expects: as the user says it, else the inverse of how the recorded run ended.
+
+    said       ``NAME=VALUE``, such as ``status=answered``, ``effects=refund_order``, ``cost_at_most=0.05``
+    invariant  what of the recorded ending must not come again; "status" by default
+    Raises ``InvalidInput``.
+    """
+    if recorded.status not in _STATUSES:
+        raise InvalidInput(
+            f"{recorded.run_id}: its status is {recorded.status}, which no scenario can end with. "
+            f"Capture a run that is {', '.join(_STATUSES)}."
+        )
+    made = dict(_NOTHING)
+    for word in said:
+        name, equals, value = word.partition("=")
+        if not equals or name not in EXPECTATIONS:
+            raise InvalidInput(f"--expect {word}: write NAME=VALUE, with one of {', '.join(EXPECTATIONS)}.")
+        _expect(made, name, value.strip())
+    if not said:
+        made |= _inverse(invariant or "status", recorded)
+    elif invariant is not None:
+        raise InvalidInput("--invariant takes the record's inverse, and --expect says what is right. Give one of them.")
+    return made
+
+
+def _expect(made: dict[str, Any], name: str, value: str) -> None:
+    listed = [] if value in ("", "none") else [one.strip() for one in value.split(",")]
+    match name:
+        case "status":
+            if value not in _STATUSES:
+                raise InvalidInput(f"--expect status={value}: must be one of {', '.join(_STATUSES)}.")
+            made["status"] = value
+        case "by":
+            made |= {"by": value, "status": made["status"] or "answered"}
+        case "reason":
+            made["reason"] = "" if value == "none" else value
+        case "degraded" | "grounded":
+            if value not in ("true", "false"):
+                raise InvalidInput(f"--expect {name}={value}: must be true or false.")
+            made[name] = value == "true"
+        case "refused" | "failed" | "effects":
+            made[name] = listed
+        case "answer" | "forbidden":
+            made[name] = [*made.get(name, []), value]
+        case _:
+            made["costs_at_most" if name == "cost_at_most" else name] = _amount(name, value)
+
+
+def _amount(name: str, value: str) -> str:
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount < 0:
+        raise InvalidInput(f"--expect {name}={value}: must be an amount such as 0.05.")
+    return f"{amount:f}"
+
+
+def _inverse(invariant: str, recorded: Timeline) -> dict[str, Any]:
+    match invariant:
+        case "status":
+            return {"unlike": {"status": recorded.status} | ({"by": recorded.by} if recorded.by else {})}
+        case "by":
+            if not recorded.by:
+                raise InvalidInput("--invariant by: nobody answered the run. Say what is right: --expect by=agent.")
+            return {"unlike": {"by": recorded.by}}
+        case "effects":
+            return {"unlike": {"effects": [one.model_dump(mode="json") for one in written(recorded)]}}
+        case "answer":
+            if not recorded.answer.strip():
+                raise InvalidInput("--invariant answer: the run has no answer. Use --invariant status.")
+            return {"unlike": {"answer": recorded.answer}}
+        case "reason":
+            return {"reason": ""}
+        case "degraded":
+            return {"degraded": False}
+        case "grounded":
+            return {"grounded": True}
+        case "refused" | "failed":
+            return {invariant: []}
+    cost = dollars(recorded.money.charged_microusd)
+    raise InvalidInput(f"--invariant cost: the run cost ${cost}. Say what is right: --expect cost_at_most=0.01.")
+
+
+@dataclass(frozen=True)
+class Defect:
+    """How a run is wrong, so that another run can be told to be wrong in the same way.
+
+    kinds   which expectations are not met
+    ending  status, planner and reason
+    others  what else must be the same, by the expectation
+    """
+
+    kinds: frozenset[str]
+    ending: tuple[str, str, str]
+    others: tuple[str, ...]
+
+    @classmethod
+    def of(cls, made: Timeline, wrong: Sequence[str]) -> Defect | None:
+        """Return the defect of a run; None if it is as expected."""
+        found = [one for one in wrong if not one.startswith(" ")]
+        if not found:
+            return None
+        kinds = frozenset(re.split(r"[:, ]", one, maxsplit=1)[0] for one in found)
+        others = {one for one in found if one.startswith(("effects:", "refused", "failed"))}
+        # What went wrong on the way stays, so that a fix of it shows.
+        if kinds - {"cost", "refused", "failed"}:
+            others |= {
+                f"{call.tool} {call.outcome} {call.error}"
+                for turn in made.turns
+                for call in turn.calls
+                if call.outcome in ("refused", "failed", "unknown", "denied")
+            }
+        return cls(kinds, (made.status, made.by, made.reason), tuple(sorted(others)))
+
+
+def defect_of_record(scenario: Scenario, recorded: Timeline) -> Defect:
+    """Return how the record is wrong. Raises ``InvalidInput`` if it is as expected.
+
+    Expectations about the store, the money that moved and made-up values are not in a timeline: playing it tells.
+    """
+    told = {"moved": None, "grounded": False, "store": ()}
+    bare = scenario.model_copy(update={"expect": scenario.expect.model_copy(update=told)})
+    found = Defect.of(recorded, unmet(bare, recorded, lambda _table, _key: None))
+    untold = scenario.expect.moved is not None or scenario.expect.grounded
+    if found is None and not untold:
+        raise InvalidInput(
+            f"{recorded.run_id}: the recorded run is as expected, so there is no defect to capture: it ended "
+            f"{recorded.status}{f' by {recorded.by}' if recorded.by else ''}. Say with --expect what is right."
+        )
+    return found or Defect(frozenset(), (recorded.status, recorded.by, recorded.reason), ())

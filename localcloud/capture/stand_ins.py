@@ -1,0 +1,249 @@
+"""Stand-ins for sealed and personal values: of the same form, and the same one for the same value. Pure.
+
+::
+
+    *****  in a field `card`           4000 0000 0000 0002      by the field's name and schema: its form is sealed
+    jane.roe@acme.com                  person1@example.com      two spellings of one value: one stand-in
+    DE89 3704 0044 0532 0130 00        DE36 9000 0000 0000 0001 00, with valid check digits, grouped as it was
+    dana@example.com, +1 555 0100      stay: they are nobody's
+
+A masked value has no identity in a record, so fields whose names end in the same words (`email`, `customer_email`) get
+one stand-in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ballast.masking import MASK
+
+_EMAIL = re.compile(r"[A-Za-z0-9._%+'-]+@(?P<domain>[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)")
+#: Domains that nobody can have (RFC 2606, RFC 6761).
+_NOBODYS = re.compile(r"(?i)(?:^|\.)(?:example(?:\.(?:com|net|org))?|test|invalid|localhost|local)$")
+_CARD = re.compile(r"(?<![\w-])(?:[0-9][ -]?){12,18}[0-9](?![\w-])")
+_IBAN = re.compile(r"(?<!\w)[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30}(?!\w)")
+_PHONE = re.compile(r"(?<![\w+])\+[1-9](?:[ ()./-]{0,2}[0-9]){7,13}(?!\w)")
+_FIRST_WORDS = re.compile(r"[A-Za-z]+")
+#: Test numbers of the card networks, and stand-ins: nobody's.
+_TEST_CARDS = ("4111111111111111", "4242424242424242", "5555555555554444", "378282246310005")
+
+
+def luhn(digits: str) -> int:
+    """Return the check digit that follows ``digits``."""
+    total = 0
+    for at, one in enumerate(reversed(digits)):
+        twice = int(one) * (2 if at % 2 == 0 else 1)
+        total += twice - 9 if twice > 9 else twice
+    return -total % 10
+
+
+def iban_check(country: str, account: str) -> str:
+    """Return the two check digits of an IBAN (ISO 7064, mod 97-10)."""
+    number = "".join(str(int(one, 36)) for one in f"{account}{country}00")
+    return f"{98 - int(number) % 97:02d}"
+
+
+def _is_card(digits: str) -> bool:
+    return len(set(digits)) > 2 and luhn(digits[:-1]) == int(digits[-1])
+
+
+def _is_iban(text: str) -> bool:
+    return iban_check(text[:2], text[4:]) == text[2:4]
+
+
+def card(number: int, length: int = 16, first: str = "4") -> str:
+    """Return a card number of nobody's, with a valid check digit."""
+    body = f"{first}{'0' * (length - 2 - len(str(number)))}{number}"
+    return f"{body}{luhn(body)}"
+
+
+def iban(number: int, country: str = "DE", length: int = 22) -> str:
+    """Return an IBAN with valid check digits."""
+    account = f"9{'0' * (length - 7)}{number:02d}"[: length - 4]
+    return f"{country}{iban_check(country, account)}{account}"
+
+
+#: What a field's name says about its value: the words, and the stand-in for the n-th such value.
+_BY_NAME: tuple[tuple[re.Pattern[str], Callable[[int], Any]], ...] = tuple(
+    (re.compile(rf"(?i)(?:^|_)(?:{words})s?(?:$|_)"), make)
+    for words, make in (
+        ("e_?mail|mail", lambda n: f"person{n}@example.com"),
+        ("iban|bank_account", iban),
+        ("card|pan|card_number|credit_card", card),
+        ("phone|mobile|tel|telephone|fax", lambda n: f"+1555010{n:04d}"),
+        ("birth|birthday|dob|date_of_birth|born", lambda n: f"1990-01-{n % 28 + 1:02d}"),
+        ("postal_code|zip|zip_code|postcode", lambda n: f"{n:05d}"),
+        ("ssn|social_security", lambda n: f"900-00-{n:04d}"),
+        ("street|address", lambda n: f"{n} Example Street"),
+        ("city|town", lambda n: "Exampleton"),
+        ("country", lambda n: "US"),
+        ("cvc|cvv", lambda n: f"{n:03d}"),
+        ("amount|price|salary|income|balance", lambda n: f"{n}.00"),
+        ("name|first_name|last_name|surname", lambda n: f"Person {n}"),
+    )
+)
+
+#: The schema of a field: from (tool or "", the field's path) to it, or None.
+SchemaOf = Callable[[str, tuple[str, ...]], Mapping[str, Any] | None]
+
+
+class StandIns:
+    """Stand-ins of one run. ``replaced`` maps what each stands for, in words, to the stand-in: for the report."""
+
+    def __init__(self, schema_of: SchemaOf = lambda _tool, _path: None) -> None:
+        self._schema_of = schema_of
+        self._by_name: dict[str, Any] = {}
+        self._by_value: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+        self.replaced: dict[str, str] = {}
+
+    def of(self, value: Any, path: tuple[str, ...] = (), tool: str = "") -> Any:
+        """Return ``value`` with stand-ins at any depth. ``tool``: whose arguments or result it is."""
+        self._learn(value, path, tool, with_schema=True)
+        self._learn(value, path, tool, with_schema=False)
+        return self._of(value, path, tool)
+
+    def _learn(self, value: Any, path: tuple[str, ...], tool: str, *, with_schema: bool) -> None:
+        """Choose the stand-ins of masked fields before those of masked words in texts; first those with a schema."""
+        if isinstance(value, Mapping):
+            inner_tool = value["tool"] if isinstance(value.get("tool"), str) else tool
+            for name, inner in value.items():
+                within = () if _begins(name, inner) else (*path, str(name))
+                self._learn(inner, within, inner_tool, with_schema=with_schema)
+        elif isinstance(value, list | tuple):
+            for inner in value:
+                self._learn(inner, path, tool, with_schema=with_schema)
+        elif value == MASK and with_schema == (self._schema_of(tool, path) is not None):
+            self._of_field(path, tool)
+
+    def _of(self, value: Any, path: tuple[str, ...], tool: str) -> Any:
+        if isinstance(value, Mapping):
+            inner_tool = value["tool"] if isinstance(value.get("tool"), str) else tool
+            return {
+                self._text(str(name)): self._of(inner, () if _begins(name, inner) else (*path, str(name)), inner_tool)
+                for name, inner in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return [self._of(inner, path, tool) for inner in value]
+        if value == MASK:
+            return self._of_field(path, tool)
+        return self._text(value) if isinstance(value, str) else value
+
+    def _of_field(self, path: tuple[str, ...], tool: str) -> Any:
+        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", path[-1] if path else "value").lower()
+        known = next((one for one in self._by_name if _same_words(one, name)), None)
+        schema = self._schema_of(tool, path) or {}
+        if known is not None and _fits(self._by_name[known], schema):
+            return self._by_name[known]
+        made = _of_schema(schema)
+        if made is None:
+            made = next((make(self._next(form.pattern)) for form, make in _BY_NAME if form.search(name)), None)
+        if made is None or not _fits(made, schema):
+            made = _of_type(schema, self._next("value"))
+        self._by_name.setdefault(name, made)
+        self.replaced[f"sealed {name}"] = str(made)
+        return made
+
+    def _text(self, text: str) -> str:
+        while MASK in text:
+            text = text.replace(MASK, str(self._of_words(text.partition(MASK)[0])), 1)
+        for form, make in ((_EMAIL, self._email), (_IBAN, self._iban), (_CARD, self._card), (_PHONE, self._phone)):
+            text = form.sub(make, text)
+        return text
+
+    def _of_words(self, before: str) -> Any:
+        """Return the stand-in of a masked word, by the last word before it that names a sealed field."""
+        for word in reversed(_FIRST_WORDS.findall(before.lower())[-6:]):
+            for name, made in self._by_name.items():
+                if word in name.split("_"):
+                    return made
+        return next(iter(self._by_name.values())) if len(self._by_name) == 1 else "sealed-value"
+
+    def _next(self, kind: str) -> int:
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        return self._counts[kind]
+
+    def _kept(self, kind: str, value: str, make: Callable[[int], str]) -> str:
+        if value not in self._by_value:
+            self._by_value[value] = make(self._next(kind))
+            self.replaced[f"{kind} {self._next('shown')}"] = self._by_value[value]
+        return self._by_value[value]
+
+    def _email(self, found: re.Match[str]) -> str:
+        if _NOBODYS.search(found["domain"]):
+            return found[0]
+        return self._kept("e-mail", found[0].lower(), lambda number: f"person{number}@example.com")
+
+    def _card(self, found: re.Match[str]) -> str:
+        digits = re.sub(r"\D", "", found[0])
+        if not _is_card(digits) or digits in _TEST_CARDS or digits[1:-4].strip("0") == "":
+            return found[0]
+        return _spelled(found[0], self._kept("card", digits, lambda number: card(number, len(digits), digits[0])))
+
+    def _iban(self, found: re.Match[str]) -> str:
+        whole = found[0].replace(" ", "")
+        if not _is_iban(whole) or whole[5:-3].strip("0") == "":
+            return found[0]
+        return _spelled(found[0], self._kept("IBAN", whole, lambda number: iban(number, whole[:2], len(whole))))
+
+    def _phone(self, found: re.Match[str]) -> str:
+        digits = re.sub(r"\D", "", found[0])
+        if digits[1:].startswith("55501") or digits[1:].startswith("5550"):
+            return found[0]
+        made = self._kept("phone", digits, lambda number: f"{digits[0]}55501{number:0{len(digits) - 6}d}")
+        return _spelled(found[0], made)
+
+
+def _begins(name: Any, inner: Any) -> bool:
+    """Whether the paths of fields begin anew below this name: at arguments, results and contexts."""
+    return name in ("arguments", "result", "context") and isinstance(inner, Mapping)
+
+
+def _same_words(one: str, other: str) -> bool:
+    ours, theirs = one.split("_"), other.split("_")
+    shorter = min(len(ours), len(theirs))
+    return ours[-shorter:] == theirs[-shorter:]
+
+
+def _spelled(as_it_was: str, made: str) -> str:
+    """Return ``made`` with the spaces and signs between its characters as they were."""
+    left: Iterator[str] = iter(made)
+    return "".join(next(left, "") if one.isalnum() else one for one in as_it_was) + "".join(left)
+
+
+def _of_schema(schema: Mapping[str, Any]) -> Any:
+    if "const" in schema:
+        return schema["const"]
+    return next((schema[name][0] for name in ("enum", "examples") if schema.get(name)), None)
+
+
+def _of_type(schema: Mapping[str, Any], number: int) -> Any:
+    kind = schema.get("type")
+    if kind in ("integer", "number"):
+        return int(schema.get("minimum", schema.get("exclusiveMinimum", number - 1) + 1))
+    if kind == "boolean":
+        return True
+    formats = {"email": f"person{number}@example.com", "date": "1990-01-01", "date-time": "1990-01-01T00:00:00Z"}
+    formats |= {"uuid": f"00000000-0000-4000-8000-{number:012d}", "uri": "https://example.com/"}
+    made = formats.get(str(schema.get("format")), f"sealed-{number}")
+    most, least = schema.get("maxLength"), schema.get("minLength", 0)
+    return made[:most].ljust(least, "0")
+
+
+def _fits(made: Any, schema: Mapping[str, Any]) -> bool:
+    kind, pattern = schema.get("type"), schema.get("pattern")
+    if kind in ("integer", "number"):
+        return isinstance(made, int) and not isinstance(made, bool)
+    if kind == "boolean":
+        return isinstance(made, bool)
+    if isinstance(made, str) and isinstance(pattern, str):
+        try:
+            if re.search(pattern, made) is None:
+                return False
+        except re.error:
+            return True
+    if isinstance(made, str):
+        return bool(schema.get("minLength", 0) <= len(made) <= schema.get("maxLength", len(made)))
+    return not schema or kind is None

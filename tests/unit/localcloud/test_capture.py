@@ -1,0 +1,297 @@
+"""Stand-ins, the scan for secrets, delta debugging and invariants of captured runs."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ballast.contracts.timeline import Call, Money, Timeline, Turn
+from ballast.errors import InvalidInput
+from ballast.masking import MASK
+from cli.parser import INVARIANTS
+from localcloud.capture.case import Case, doubles_of
+from localcloud.capture.invariant import Defect, defect_of_record, expected
+from localcloud.capture.reduce import Reduction, ddmin
+from localcloud.capture.secrets import secrets_in
+from localcloud.capture.stand_ins import StandIns, card, iban, iban_check, luhn
+
+
+def timeline(*calls: Call, **fields: Any) -> Timeline:
+    usual: dict[str, Any] = {"status": "unanswered", "ending": "", "reason": "loop"}
+    return Timeline(run_id="run-x", turns=(Turn(turn=1, planner="agent", calls=calls),), **{**usual, **fields})
+
+
+# Stand-ins
+
+
+def test_the_same_value_gets_the_same_stand_in_however_it_is_spelled() -> None:
+    made = StandIns().of({"text": "Jane.Roe@acme.com, DE89 3704 0044 0532 0130 00", "b": ["jane.roe@acme.com"]})
+    again = StandIns().of("DE89370400440532013000")
+
+    assert made["b"] == ["person1@example.com"]
+    assert made["text"].startswith("person1@example.com, DE")
+    assert made["text"][21:].replace(" ", "") == again
+    assert [len(part) for part in made["text"][21:].split(" ")] == [4, 4, 4, 4, 4, 2]
+
+
+@given(st.integers(1, 9_999), st.integers(13, 19))
+def test_stand_ins_of_cards_and_accounts_have_valid_check_digits(number: int, length: int) -> None:
+    made, account = card(number, length), iban(number % 100)
+
+    assert len(made) == length
+    assert luhn(made[:-1]) == int(made[-1])
+    assert iban_check(account[:2], account[4:]) == account[2:4]
+
+
+def test_a_card_keeps_its_length_and_its_first_digit() -> None:
+    number = f"5{'2718281828459'}0"
+    number = f"{number}{luhn(number)}"
+    spelled = " ".join(number[at : at + 4] for at in range(0, 16, 4))
+
+    made = StandIns().of(f"Card {spelled}.")
+
+    assert number not in made.replace(" ", "")
+    assert made.startswith("Card 5")
+    assert luhn(made[5:24].replace(" ", "")[:-1]) == int(made[23])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dana@example.com",
+        "4111 1111 1111 1111",
+        "+1 555 0100",
+        "O-1001 of 2026-11-29",
+        "1234567890123456",
+        "ops@x.test",
+    ],
+)
+def test_what_is_nobodys_or_no_personal_value_stays(text: str) -> None:
+    assert StandIns().of(text) == text
+
+
+def test_stand_ins_are_nobodys_themselves() -> None:
+    once = StandIns().of("jane@acme.com +49 170 1234567 DE89370400440532013000 5271828182845904")
+
+    assert StandIns().of(once) == once
+
+
+def test_a_masked_field_gets_a_form_by_its_name_and_schema_and_one_value_in_all_places() -> None:
+    def schema_of(tool: str, path: tuple[str, ...]) -> dict[str, Any] | None:
+        if not tool:
+            return None
+        return {"type": "string", "pattern": "^[0-9]{16}$"} if path[-1] == "card" else {"type": "integer", "minimum": 5}
+
+    stand_ins = StandIns(schema_of)
+    made = stand_ins.of(
+        {
+            "request": {"text": f"Pay with card {MASK}.", "context": {"customer_card": MASK}},
+            "steps": [{"call": [{"tool": "pay", "arguments": {"card": MASK, "years": MASK}}]}],
+        }
+    )
+
+    arguments = made["steps"][0]["call"][0]["arguments"]
+    assert luhn(arguments["card"][:-1]) == int(arguments["card"][-1])
+    assert made["request"]["text"] == f"Pay with card {arguments['card']}."
+    assert made["request"]["context"]["customer_card"] == arguments["card"]
+    assert arguments["years"] >= 5
+    assert MASK not in json.dumps(made)
+
+
+# Secrets
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "AKIA" + "IOSFODNN7EXAMPLE",
+        "-----BEGIN RSA " + "PRIVATE KEY-----\nMIIE",
+        "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+        "my token is ghp_" + "16C7e42F292c6912E7710c838347Ae178B4a",
+        "https://kim:" + "hunter22@example.com/x",
+        "Authorization: Bearer " + "abcdef0123456789abcdef",
+        "My password is Tr0ub4dor&3, thanks",
+        "pass\u200bword: Tr0ub4dor&3",
+        "api_key=9f8a7b6c5d4e3f2a1b",
+        "Das Passwort lautet Geh3im!nis",
+    ],
+)
+def test_what_looks_like_a_secret_is_named_with_its_place(value: str) -> None:
+    assert [place for place, _ in secrets_in({"request": {"context": [value]}})] == ["request.context.0"]
+
+
+@pytest.mark.parametrize("name", ["password", "apiKey", "db_password", "access-key", "client.secret", "Authorization"])
+def test_a_field_that_is_named_as_a_secret_holds_one(name: str) -> None:
+    assert [place for place, _ in secrets_in({"arguments": {name: "swordfish"}})] == [f"arguments.{name}"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Please reset the password of A-1002.",
+        "The token is invalid. Where is my order O-1001?",
+        {"tokens_per_run": 4000, "input_tokens": 12, "secretary": "Kim"},
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        {"password": MASK},
+    ],
+)
+def test_words_about_secrets_are_no_secrets(value: Any) -> None:
+    assert list(secrets_in(value)) == []
+
+
+# Delta debugging
+
+
+@given(st.sets(st.integers(0, 30), max_size=4))
+def test_ddmin_finds_exactly_the_parts_that_are_needed(needed: set[int]) -> None:
+    assert set(ddmin(range(31), lambda kept: needed <= set(kept))) == needed
+
+
+def test_one_part_alone_cannot_be_left_out_of_what_ddmin_returns() -> None:
+    def holds(kept: Sequence[int]) -> bool:
+        return sum(kept) % 7 == 3 and len(kept) > 1
+
+    kept = ddmin([*range(1, 15), 10], lambda parts: holds(parts) or len(parts) == 15)
+
+    assert holds(kept)
+    assert not any(holds(kept[:at] + kept[at + 1 :]) for at in range(len(kept)))
+
+
+STEPS = tuple({"say": str(at), "call": [{"tool": "a"}, {"tool": "b"}], "usage": {"inputTokens": 1}} for at in range(8))
+CASE = Case({"text": "Hi", "intent": "x", "context": {"a": 1, "b": 2}}, STEPS, closing="Bye")
+
+
+def needs(case: Case) -> bool:
+    called = [(step["say"], call["tool"]) for step in case.steps for call in step["call"]]
+    return ("5", "b") in called and "a" in case.request.get("context", {})
+
+
+def test_a_case_is_shrunk_to_turns_then_calls_then_fields() -> None:
+    reduction = Reduction(CASE, needs, most=100)
+
+    assert reduction.run() == Case(
+        {"text": "Hi", "context": {"a": 1}}, ({"say": "5", "call": [{"tool": "b"}]},), closing="Bye"
+    )
+    assert reduction.tries < 30
+
+
+@pytest.mark.parametrize("most", [0, 1, 4])
+def test_the_bound_of_tries_keeps_the_best_so_far(most: int) -> None:
+    reduction = Reduction(CASE, needs, most=most)
+
+    assert needs(reduction.run())
+    assert (reduction.tries, reduction.is_cut_short) == (most, True)
+
+
+def test_ctrl_c_keeps_the_best_so_far() -> None:
+    plays: list[Case] = []
+
+    def shows(case: Case) -> bool:
+        plays.append(case)
+        if len(plays) == 4:
+            raise KeyboardInterrupt
+        return needs(case)
+
+    reduction = Reduction(CASE, shows, most=100)
+
+    assert len(reduction.run().steps) < len(STEPS)
+    assert reduction.is_cut_short
+
+
+# Invariants
+
+
+@pytest.mark.parametrize("invariant", INVARIANTS)
+def test_every_invariant_of_the_command_is_known_and_the_record_violates_it(invariant: str) -> None:
+    recorded = timeline(
+        Call(index=1, tool="pay", outcome="ok", effect="write"),
+        Call(index=2, tool="pay", outcome="refused", error="UnknownTool"),
+        Call(index=3, tool="pay", outcome="failed"),
+        status="answered",
+        by="fallback",
+        degraded=True,
+        answer="No.",
+    )
+    if invariant == "cost":
+        with pytest.raises(InvalidInput, match="cost_at_most"):
+            expected([], invariant, recorded)
+        return
+    scenario = CASE.scenario(expected([], invariant, recorded))
+
+    assert defect_of_record(scenario, recorded).kinds or invariant == "grounded"
+
+
+@pytest.mark.parametrize(
+    ("said", "violated"),
+    [
+        ("status=answered", True),
+        ("status=unanswered", False),
+        ("reason=none", True),
+        ("effects=pay", False),
+        ("effects=none", True),
+        ("cost_at_most=0.05", True),
+        ("cost_at_most=0.06", False),
+        ("failed=none", False),
+    ],
+)
+def test_a_record_that_is_as_expected_has_no_defect(said: str, violated: bool) -> None:
+    call = Call(index=1, tool="pay", outcome="ok", effect="write")
+    recorded = timeline(call, money=Money(charged_microusd=55_000))
+    scenario = CASE.scenario(expected([said], None, recorded))
+    if violated:
+        assert defect_of_record(scenario, recorded)
+    else:
+        with pytest.raises(InvalidInput, match="as expected"):
+            defect_of_record(scenario, recorded)
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ("status", "NAME=VALUE"),
+        ("colour=red", "NAME=VALUE"),
+        ("status=fine", "must be one of answered"),
+        ("cost_at_most=much", "must be an amount"),
+        ("cost_at_most=-1", "must be an amount"),
+        ("cost_at_most=NaN", "must be an amount"),
+        ("degraded=maybe", "true or false"),
+    ],
+)
+def test_an_expectation_that_is_none_is_refused_by_name(said: str, what: str) -> None:
+    with pytest.raises(InvalidInput, match=what):
+        expected([said], None, timeline())
+
+
+def test_a_run_that_goes_on_cannot_be_captured() -> None:
+    with pytest.raises(InvalidInput, match="status is waiting"):
+        expected([], None, timeline(status="waiting"))
+
+
+def test_another_way_of_being_wrong_is_another_defect() -> None:
+    wrong = ["status: expected 'answered', was 'unanswered'"]
+    one = Defect.of(timeline(Call(index=1, tool="pay", outcome="failed")), wrong)
+
+    assert one == Defect.of(timeline(Call(index=2, tool="pay", outcome="failed")), wrong)
+    assert one != Defect.of(timeline(), wrong)
+    assert one != Defect.of(timeline(Call(index=1, tool="pay", outcome="failed"), reason="deadline"), wrong)
+    assert Defect.of(timeline(), []) is None
+
+
+# Doubles
+
+
+def test_only_calls_that_ended_otherwise_get_a_double_in_the_order_of_the_record() -> None:
+    def call(outcome: Any, **fields: Any) -> Call:
+        return Call(index=1, tool="find", arguments={"id": 1}, outcome=outcome, **fields)
+
+    recorded = timeline(call("failed", message="find: Not there."), call("ok", result={"a": 1}), call("refused"))
+    played = timeline(call("ok", result={"a": 1}), call("ok", result={"a": 1}))
+
+    assert doubles_of(recorded, played) == ({"tool": "find", "arguments": {"id": 1}, "fails": "Not there."},)
+    assert doubles_of(recorded, None) == (
+        {"tool": "find", "arguments": {"id": 1}, "fails": "Not there.", "times": 1},
+        {"tool": "find", "arguments": {"id": 1}, "result": {"a": 1}},
+    )
