@@ -11,12 +11,16 @@ from typing import Any
 
 from ballast.models.card import Asked as Parts
 from ballast.models.card import ModelCard
-from localcloud.converse.asked import Asked, Rule, card_rule, decoded_size
+from localcloud.converse.asked import Asked, Rule, card_rule, decoded_size, place_of, signature_of
 from localcloud.converse.cache import canonical_bytes, tokens_in, tokens_of
 
 _API = "docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_"
 _GUIDE = "docs.aws.amazon.com/bedrock/latest/userguide/"
 _THINKING = f"{_GUIDE}claude-messages-extended-thinking.html"
+_BINDING = (
+    f"{_GUIDE}claude-messages-thinking-block-binding.html, "
+    "platform.claude.com/docs/en/build-with-claude/preserved-thinking/prefix-checks"
+)
 _FEATURES = f"{_GUIDE}conversation-inference-supported-models-features.html"
 _CLAUDE_DOCS = "Please consult our documentation at https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
 
@@ -247,6 +251,29 @@ def _reasoning_of_claude(asked: Asked, card: ModelCard) -> Iterator[str]:
             yield f"{place}: Invalid `signature` in `thinking` block"
 
 
+def _bound_reasoning(asked: Asked, card: ModelCard) -> Iterator[str]:
+    """Yield reasoning behind something else than what stood before it, or behind other reasoning.
+
+    The first reasoning of a request may have lost what came before it.
+    """
+    if card.thinking is None or not card.thinking.bound:
+        return
+    for at, message in enumerate(asked.messages):
+        for index, block in enumerate(message["content"]):
+            made_at = asked.behind.get(signature_of(block) or "")
+            if made_at is None:
+                continue
+            part = {**message, "content": message["content"][:index]}
+            before, last = place_of(asked.request, [*asked.messages[:at], part])
+            if not any(before == then and last in (None, reasoning) for then, reasoning in made_at):
+                kind = "thinking" if "reasoningText" in block["reasoningContent"] else "redacted_thinking"
+                yield (
+                    f"messages.{at}.content.{index}: Invalid `signature` in `{kind}` block. The block is bound to a "
+                    "different conversation. Remove the block, or set "
+                    '`thinking.block_binding.prefix_mismatch_behavior` to "drop_block".'
+                )
+
+
 def _foreign_reasoning(asked: Asked, card: ModelCard) -> Iterator[str]:
     if card.vendor == "Anthropic":
         return
@@ -341,8 +368,8 @@ def _json_results(asked: Asked, card: ModelCard) -> Iterator[str]:
 
 
 def _tool_changes(asked: Asked, card: ModelCard) -> Iterator[str]:
-    for place, _, block in () if card.tool_changes else asked.blocks:
-        if "toolAddition" in block or "toolRemoval" in block:
+    for place, role, block in asked.blocks:
+        if ("toolAddition" in block or "toolRemoval" in block) and (role == "assistant" or not card.tool_changes):
             yield f"This model doesn't support toolAddition and toolRemoval blocks ({place})."
 
 
@@ -413,6 +440,7 @@ CARD_RULES: tuple[Rule, ...] = (
     card_rule("while it thinks", "MartialBE/one-hub#529, can1357/oh-my-pi#341", _forbidden_while_thinking, **_MODEL),
     card_rule("reasoning is taken", f"{_API}ReasoningContentBlock.html", _no_reasoning, **_OURS, **_MODEL),
     card_rule("reasoning of Claude", "can1357/oh-my-pi#10486, openclaw/openclaw#88020", _reasoning_of_claude, **_MODEL),
+    card_rule("reasoning keeps its prefix", _BINDING, _bound_reasoning, **_MODEL),
     card_rule("reasoning of another model", "maximhq/bifrost#6942", _foreign_reasoning, **_OURS, **_MODEL),
     card_rule("own reasoning comes first", _THINKING, _own_reasoning_first, **_OURS, **_MODEL),
     card_rule("prefill", "anomalyco/opencode#29760, XiaomiMiMo/MiMo-Code#1702", _no_prefill, **_MODEL),

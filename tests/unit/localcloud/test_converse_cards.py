@@ -531,7 +531,7 @@ def test_what_a_model_does_not_take_is_refused(
 
 
 def test_each_rule_has_a_request_that_breaks_it_and_a_source() -> None:
-    assert {rule for rule, *_ in REFUSED} | {"a call's id"} == {
+    assert {rule for rule, *_ in REFUSED} | {"a call's id", "reasoning keeps its prefix"} == {
         rule.name for rule in (*CARD_RULES, *FIELD_RULES, *SCHEMA_RULES, *CACHE_RULES)
     }
     for rule in (*CARD_RULES, *FIELD_RULES, *SCHEMA_RULES, *CACHE_RULES):
@@ -644,6 +644,72 @@ def test_the_reasoning_of_one_model_is_refused_by_another(other: str, says: str)
     assert double.reply(later, HAIKU.replace("eu.", "global.")).body["stopReason"] == "end_turn"
     with pytest.raises(ModelError, match=re.escape(says)):
         double.reply(later, other)
+
+
+class Reasons:
+    """Answers with reasoning that has a signature of its own each time."""
+
+    made = 0
+
+    def reply(self, request: Any, model_id: str, /) -> Reply:
+        self.made += 1
+        content = [reasoning(f"sig{self.made}"), {"text": "So."}, reasoning(f"late{self.made}"), {"text": "Done."}]
+        return Reply({"output": {"message": {"role": "assistant", "content": content}}, "stopReason": "end_turn"})
+
+
+def talk(double: Strict, turns: int, model: str) -> dict[str, Any]:
+    """Return the request after ``turns`` replies; each was sent back as it came."""
+    request = changed(put({"maxTokens": 100}, "inferenceConfig"))
+    for _ in range(turns):
+        said = double.reply(request, model).body["output"]["message"]
+        request["messages"] += [copy.deepcopy(said), {"role": "user", "content": [{"text": "And?"}]}]
+    return request
+
+
+FABLE = "us.anthropic.claude-fable-5-1"
+BOUND: dict[str, tuple[Change, int | None]] = {
+    "as it came": (lambda one: None, None),
+    "a cache point more": (last(point()), None),
+    "without the first": (lambda one: one["messages"][3]["content"].pop(0), None),
+    "without any": (
+        lambda one: [m.update(content=[b for b in m["content"] if "text" in b]) for m in one["messages"][3::2]],
+        None,
+    ),
+    "another system prompt": (put([{"text": "Be long."}], "system"), 3),
+    "another tool": (put("Look.", "toolConfig", "tools", 0, "toolSpec", "description"), 3),
+    "another message": (put([{"text": "Where?"}], "messages", 0, "content"), 3),
+    "another text before it": (put({"text": "No."}, "messages", 3, "content", 1), 3),
+    "a gap": (lambda one: one["messages"][3]["content"].pop(2), 5),
+}
+
+
+@pytest.mark.parametrize("case", BOUND)
+@pytest.mark.parametrize("model", [FABLE, SONNET])
+def test_bound_reasoning_is_refused_behind_anything_else_than_what_stood_before_it(case: str, model: str) -> None:
+    change, at = BOUND[case]
+    double = Strict(Reasons())
+    request = talk(double, 2, model)
+
+    change(request)
+
+    if at is None or model == SONNET:  # whose reasoning is not bound
+        assert double.reply(request, model)
+    else:
+        with pytest.raises(ModelError, match=rf"messages\.{at}\.content\.\d: Invalid `signature` in `thinking` block"):
+            double.reply(request, model)
+
+
+def test_bound_reasoning_that_was_left_out_cannot_come_back() -> None:
+    double = Strict(Reasons())
+    request = talk(double, 1, FABLE)
+    whole = copy.deepcopy(request)
+    request["messages"][3]["content"] = [block for block in request["messages"][3]["content"] if "text" in block]
+    said = double.reply(request, FABLE).body["output"]["message"]
+    more = [said, {"role": "user", "content": [{"text": "And?"}]}]
+
+    assert double.reply({**request, "messages": request["messages"] + more}, FABLE)
+    with pytest.raises(ModelError, match=r"messages\.5\.content\.0: Invalid"):
+        double.reply({**whole, "messages": whole["messages"] + more}, FABLE)
 
 
 def _forms(card: ModelCard) -> list[dict[str, Any]]:

@@ -165,6 +165,7 @@ class Thinking(_Part):
     off         forbids thinking to a model that otherwise thinks
     returned    replies contain reasoning (``reasoningContent``)
     given_back  the model's own reasoning in later requests of a run: it must be there, may be there, or is refused
+    bound       own reasoning is taken back only after exactly what stood before it: system prompt, tools, messages
     forbids     what is refused while the model thinks
     """
 
@@ -175,6 +176,7 @@ class Thinking(_Part):
     off: Off | None = None
     returned: bool = True
     given_back: Literal["must", "may", "refused"] = "may"
+    bound: bool = False
     forbids: tuple[Forbidden, ...] = ()
 
 

@@ -185,11 +185,11 @@ class Taken:
         """
         if answer_schema is None or self.answers_in is None:
             return dict(self.output_config)
-        from ballast.models.tool_schema import NotStrict, in_dialect, strict_form
+        from ballast.models.tool_schema import NotInlinable, NotStrict, TooLarge, in_dialect, strict_form
 
         try:
             held = strict_form(in_dialect(answer_schema, self.answers_in), self.answers_in)
-        except NotStrict:  # the check of the answer stays
+        except (NotInlinable, NotStrict, TooLarge):  # the check of the answer stays
             return dict(self.output_config)
         schema = {"name": "answer", "schema": json.dumps(held, ensure_ascii=False, sort_keys=True)}
         form = {"type": "json_schema", "structure": {"jsonSchema": schema}}
