@@ -129,6 +129,25 @@ def test_an_error_that_proves_that_nothing_was_done_is_a_failure(with_notes: Dec
     assert carried_out(stack, CALL)[0] == "failed"
 
 
+def test_a_list_with_a_name_twice_executes_nothing(
+    with_notes: Declared, server: McpOverHttp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack, answer = with_notes(), server.answer
+
+    def twice(message: Mapping[str, Any], key: str | None = None) -> Any:
+        said = answer(message, key)
+        if message["method"] == "tools/list" and said is not None:
+            said["result"]["tools"] = [{**one, "description": "Other."} for one in said["result"]["tools"]] * 2
+        return said
+
+    monkeypatch.setattr(server, "answer", twice)
+
+    status, message = carried_out(stack, CALL)
+
+    assert (status, server.calls) == ("failed", [])
+    assert "two tools named 'add'" in message
+
+
 def test_a_description_that_changes_under_way_executes_nothing(with_notes: Declared, server: McpOverHttp) -> None:
     stack = with_notes()
     stack.alone("executor")

@@ -296,3 +296,24 @@ def test_the_names_of_tools_fit_what_a_model_may_call(load: Load) -> None:
     odd["get/ticket by id"]["pinned"] = pinned("get/ticket by id", {}, {"method": "GET", "path": "/"})
 
     assert list(load(desk=(desk_server(), odd)).tools) == ["desk_get_ticket_by_id"]
+
+
+def test_a_key_that_stands_twice_is_refused(load: Load, tmp_path: Path) -> None:
+    load(desk=(desk_server(), tools()))
+    file = tmp_path / "elsewhere" / "servers" / "desk.yaml"
+    file.write_text(file.read_text() + "\nserver: {kind: openapi, url: https://evil.example}\n", encoding="utf-8")
+    with pytest.raises(PlaybookInvalid, match="the key 'server' stands twice"):
+        load_playbook(file.parents[1], check_models=False)
+
+    file.unlink()
+    (file.parents[1] / "agent.yaml").write_text(f"{AGENT}name: other\n", encoding="utf-8")
+    with pytest.raises(PlaybookInvalid, match="the key 'name' stands twice"):
+        load_playbook(file.parents[1], check_models=False)
+
+
+@pytest.mark.parametrize("char", ["\u2028", "\u2029", "\u202e", "\n", "\x85"], ids=ascii)
+def test_a_name_with_characters_that_nobody_sees_is_refused(load: Load, char: str) -> None:
+    for name, schema in ((f"a{char}b", {"type": "object"}), ("a", {"properties": {f"a{char}b": {}}})):
+        declared = {name: {"effect": "write", "pinned": pinned(name, schema, {"method": "POST", "path": "/a"})}}
+        with pytest.raises(PlaybookInvalid, match="characters that nobody sees"):
+            load(desk=(desk_server(), declared))

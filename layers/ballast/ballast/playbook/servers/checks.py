@@ -22,6 +22,7 @@ from ballast.playbook.servers.declaration import (
     Server,
     token_name,
 )
+from ballast.yaml_files import without_twice
 
 SERVER_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
@@ -49,7 +50,7 @@ RESERVED_HEADERS = frozenset(
 )
 #: Characters that a person who reviews a text does not see, and a model reads.
 _INVISIBLE = re.compile(
-    "[\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    "[\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
     "\U000e0000-\U000e0fff]|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
 MAX_DESCRIPTION = 8_000
@@ -57,19 +58,27 @@ MAX_DESCRIPTION = 8_000
 
 def read_declaration(file: Path) -> Declaration:
     """Read and check a file of ``servers/``. Raises ``PlaybookInvalid`` with the file, the field and a remedy."""
-    import yaml
-
     if not SERVER_NAME.fullmatch(file.stem):
         raise PlaybookInvalid(f"{file}: a server's name is 1 to 32 small letters, digits and _. Rename the file.")
     try:
-        data: Any = yaml.load(file.read_text(encoding="utf-8"), _loader(yaml))  # noqa: S506  the safe one, in C
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise PlaybookInvalid(f"{file}: cannot be read ({type(problem).__name__}).") from None
+    return checked_declaration(file, data_of(file, text))
+
+
+def data_of(file: Path, text: str) -> Any:
+    """Return the data of a declaration's text. Raises ``PlaybookInvalid``, also for a key that stands twice."""
+    import yaml
+
+    try:
+        return yaml.load(text, _loader(yaml))  # noqa: S506  the safe one, in C
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
         raise PlaybookInvalid(f"{file}: is not YAML{line}: {getattr(problem, 'problem', problem)}.") from None
-    return checked_declaration(file, data)
+    except (ValueError, RecursionError) as problem:
+        raise PlaybookInvalid(f"{file}: is not YAML ({type(problem).__name__}).") from None
 
 
 def wanted_tokens(playbook: Path) -> frozenset[str]:
@@ -83,7 +92,7 @@ def wanted_tokens(playbook: Path) -> frozenset[str]:
 
 def _loader(yaml: Any) -> Any:
     """Return a safe loader that keeps dates as texts: a schema's examples and defaults are JSON."""
-    base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    base = without_twice(getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     resolvers = {
         first: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:timestamp"]
         for first, pairs in base.yaml_implicit_resolvers.items()
@@ -163,6 +172,8 @@ def why_no_url(url: str, *, private: bool) -> str | None:
 def _of_tool(name: str, tool: DeclaredTool, server: Server) -> Iterator[str]:
     """Yield what contradicts itself in a tool, the field first."""
     pinned = tool.pinned
+    if _unseen(name):
+        yield "(name): has characters that nobody sees, or a line's end. Ask the server's owner why."
     if pinned.sha256 != pinned.digest(name):
         yield (
             "pinned: has changed since it was pinned. Read what it says; then write its hash anew with "
@@ -174,7 +185,7 @@ def _of_tool(name: str, tool: DeclaredTool, server: Server) -> Iterator[str]:
         if text and len(text) > MAX_DESCRIPTION:
             yield f"{field}: has more than {MAX_DESCRIPTION} characters. Write a shorter description."
     for field, schema in (("schema", pinned.schema_), ("output", pinned.output)):
-        if _INVISIBLE.search(_texts(schema)):
+        if _INVISIBLE.search(_texts(schema)) or any(_unseen(one) for one in _names(schema)):
             yield f"pinned.{field}: has characters that nobody sees and the model reads. Ask the server's owner why."
     if not (tool.description or pinned.description).strip():
         yield "description: is missing, and the server says nothing. Say what the tool does, and when to use it."
@@ -240,6 +251,18 @@ def _of_call(call: Call, tool: DeclaredTool) -> Iterator[str]:
 
 def _is_header_value(value: str) -> bool:
     return all(32 <= ord(char) <= 126 for char in value)
+
+
+def _unseen(name: str) -> bool:
+    """Say whether a name has characters that nobody sees: other than a text, it has one line."""
+    return "\n" in name or "\t" in name or _INVISIBLE.search(name) is not None
+
+
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from map(str, value)
+    for one in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        yield from _names(one)
 
 
 def _texts(value: Any) -> str:

@@ -122,13 +122,17 @@ class Session:
 
     def tools(self) -> Iterator[ListedTool]:
         """Yield the server's tools, all pages. Raises ``ToolFailed`` for a list that is none."""
-        cursor, count = None, 0
+        cursor, count, names = None, 0, set[str]()
         for _ in range(_MAX_PAGES):
             said = self.ask("tools/list", {"cursor": cursor} if cursor else {})
             listed = said.get("tools")
             for one in listed if isinstance(listed, list) else []:
                 count += 1
                 if isinstance(one, Mapping) and isinstance(one.get("name"), str):
+                    if one["name"] in names:  # which of them would be called?
+                        named = text_or_length(ascii(one["name"]), 80)
+                        raise NotSent(f"Nothing was sent: the server lists two tools named {named}.")
+                    names.add(one["name"])
                     yield _listed(one)
             cursor = said.get("nextCursor")
             if not isinstance(cursor, str) or not cursor:

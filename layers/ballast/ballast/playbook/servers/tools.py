@@ -182,8 +182,13 @@ def tools_of(file: Path, declaration: Declaration, tell: Teller = raised) -> Ite
             tell(problem)
 
 
+def usual_name(server: str, remote_name: str) -> str:
+    """Return what the model calls a tool whose declaration gives it no name."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", f"{server}_{remote_name}")
+
+
 def _made(where: str, server: RemoteServer, remote_name: str, declared: DeclaredTool) -> Tool:
-    name = declared.name or re.sub(r"[^A-Za-z0-9_-]+", "_", f"{server.name}_{remote_name}")
+    name = declared.name or usual_name(server.name, remote_name)
     if not _TOOL_NAME.fullmatch(name):
         raise PlaybookInvalid(
             f"{where}.name: must be 1 to 64 ASCII letters, digits, - and _, not {name!r}. Write another `name:`."
