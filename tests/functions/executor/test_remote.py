@@ -13,7 +13,7 @@ import pytest
 from ballast.errors import ApprovalRequired, RetryLater
 from tests.functions import remote
 from tests.functions.stack import Stack
-from tests.support.remote_desk import KEY, VERIFY, Desk, desk_server, tools
+from tests.support.remote_desk import KEY, VERIFY, Desk, desk_server, pinned, tools
 
 CALL = {"tool": "desk_create", "arguments": {"text": "no power"}}
 Declared = Callable[..., Stack]
@@ -180,6 +180,38 @@ def test_an_approval_is_asked_where_the_declaration_says(with_desk: Declared, de
     with pytest.raises(ApprovalRequired):
         stack.execute(run_id)
     assert not desk.seen
+
+
+@pytest.mark.parametrize("answer", [{"ticket": "77"}, {"id": None}, "done", None], ids=str)
+def test_an_undo_without_its_value_is_no_call(stack: Stack, desk: Desk, tmp_path: Path, answer: Any) -> None:
+    # With fewer arguments, this undo would delete all tickets.
+    call = {"method": "DELETE", "path": "/tickets", "where": {"id": "query"}}
+    sweep = {"effect": "write", **KEY, "pinned": pinned("sweep", {"properties": {"id": {"type": "string"}}}, call)}
+    create = {**KEY, "undo": {"tool": "desk_sweep", "arguments": {"id": {"result": "/id"}}}}
+    declared = {"desk": (desk_server(), tools(create, sweep=sweep))}
+    remote.with_servers(stack, tmp_path, declared, DESK_URL=desk.url)
+    desk.answers.append(answer)
+    run_id = stack.open()
+
+    status, message = carried_out(stack, run_id=run_id)
+
+    assert status == "ok"
+    assert "Its undo desk_sweep could not be made" in message
+    assert "id cannot be given: the result has no /id" in message
+    assert stack.body(run_id, "0001.call.1.settled").get("undo") is None
+    stack.propose(run_id, {"tool": "desk_sweep", "arguments": {}}, turn=2, by="rollback")
+    assert stack.execute(run_id, turn=2) == "refused"
+    assert [one["method"] for one in desk.seen] == ["POST"]
+
+
+def test_a_verify_without_its_value_is_no_answer(with_desk: Declared, desk: Desk) -> None:
+    by_token = {"tool": "desk_find", "arguments": {"key": {"argument": "/token"}}, "found": "/items/0"}
+    stack = with_desk({"verify": by_token}, timeout_s=1)
+    desk.tickets.append({"id": 1, "key": "", "text": "somebody else's"})
+    desk.trouble.append("crash")
+
+    assert carried_out(stack)[0] == "unknown"
+    assert [one["method"] for one in desk.seen] == ["POST"]
 
 
 def test_an_undo_is_recorded_with_arguments_of_the_result(with_desk: Declared, desk: Desk) -> None:

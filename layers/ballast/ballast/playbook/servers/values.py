@@ -14,19 +14,30 @@ from ballast.playbook.servers.schema import pointer
 _AMOUNT = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?")
 
 
+class NoValue(LookupError):
+    """A call lacks a value that its declaration takes from it."""
+
+
 def values_from(sources: Mapping[str, ValueFrom], arguments: Any, result: Any, key: str | None) -> dict[str, Any]:
-    """Return the arguments that a declaration takes from a call. One that is not there is left out."""
+    """Return the arguments that a declaration takes from a call.
+
+    Raises ``NoValue`` for one that is not there: with fewer arguments, a call would mean something else.
+    """
     made: dict[str, Any] = {}
     for name, source in sources.items():
         if "value" in source.model_fields_set:
             made[name] = source.value
         elif source.key:
+            if key is None:
+                raise NoValue(f"{name} cannot be given: there is no key.")
             made[name] = key
         else:
             path = pointer(source.argument or source.result or "")
             value = at(arguments if source.argument is not None else result, path)
-            if value is not None:
-                made[name] = value
+            if value is None:
+                source_of = "the call's arguments have" if source.argument is not None else "the result has"
+                raise NoValue(f"{name} cannot be given: {source_of} no {source.argument or source.result}.")
+            made[name] = value
     return made
 
 
