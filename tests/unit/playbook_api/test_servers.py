@@ -317,3 +317,11 @@ def test_a_name_with_characters_that_nobody_sees_is_refused(load: Load, char: st
         declared = {name: {"effect": "write", "pinned": pinned(name, schema, {"method": "POST", "path": "/a"})}}
         with pytest.raises(PlaybookInvalid, match="characters that nobody sees"):
             load(desk=(desk_server(), declared))
+
+
+def test_an_error_proves_nothing_where_the_server_checks_its_results(load: Load) -> None:
+    server = {"kind": "mcp", "url": "https://notes.example/mcp"}
+    promised = notes_tools({"refusals": ["error"]}, output={"type": "object"})
+    with pytest.raises(PlaybookInvalid, match=r"refusals: error proves nothing .* Remove it"):
+        load(notes=(server, promised))
+    assert load(notes=(server, notes_tools({"refusals": ["error"]}))).tools

@@ -206,6 +206,11 @@ def _of_tool(name: str, tool: DeclaredTool, server: Server) -> Iterator[str]:
     for refusal in tool.refusals:
         if (refusal == "error") == (server.kind == "openapi"):
             yield "refusals: are HTTP statuses for openapi, and the word error for mcp and lambda."
+        if refusal == "error" and tool.effect == "write" and server.kind == "mcp" and pinned.output is not None:
+            yield (
+                "refusals: error proves nothing of a tool with pinned.output: a server that checks its results answers "
+                "with an error after the effect. Remove it, and declare a key or a verify."
+            )
         if isinstance(refusal, int) and not 400 <= refusal <= 499:
             yield f"refusals: {refusal} is no status by which a server refuses. Use 400 to 499."
     if tool.verify is not None:
