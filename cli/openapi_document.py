@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ballast.errors import InvalidInput
-from ballast.playbook.servers.checks import MAX_DESCRIPTION, RESERVED_HEADERS, why_no_url
+from ballast.playbook.servers.checks import MAX_DESCRIPTION, may_be_argument, why_no_url
 from ballast.playbook.servers.declaration import Call
 from ballast.playbook.servers.schema import SchemaRefused, normalized
 from cli.declaration_file import Imported, ImportedTool
@@ -224,7 +224,7 @@ class _Operation:
         if where == "header" and name.lower() == _KEY_HEADER:
             self._key = name
             return
-        if where == "cookie" or (where == "header" and name.lower() in RESERVED_HEADERS):
+        if where == "cookie" or (where == "header" and not may_be_argument(name)):
             if required and where == "cookie":
                 raise _LeftOut(f"it needs the cookie {name}")
             return

@@ -51,6 +51,11 @@ def context(client: Callable[..., Any] = lambda *_, **__: None, **environ: str) 
         "::ffff:169.254.169.254",
         "64:ff9b::a9fe:a9fe",
         "2002:a9fe:a9fe::1",
+        "::a9fe:a9fe",
+        "::7f00:1",
+        "64:ff9b:1::a9fe:a9fe",
+        "::ffff:0:169.254.169.254",
+        "fec0::1",
     ],
 )
 def test_a_metadata_service_is_never_called(address: str) -> None:

@@ -325,3 +325,38 @@ def test_an_error_proves_nothing_where_the_server_checks_its_results(load: Load)
     with pytest.raises(PlaybookInvalid, match=r"refusals: error proves nothing .* Remove it"):
         load(notes=(server, promised))
     assert load(notes=(server, notes_tools({"refusals": ["error"]}))).tools
+
+
+def placed(**where: str) -> dict[str, Any]:
+    """Return a tool whose arguments stand at these places."""
+    schema = {"properties": {name.replace("_", "-"): {"type": "string"} for name in where}}
+    call = {"method": "POST", "path": "/a", "where": {name.replace("_", "-"): one for name, one in where.items()}}
+    return {"effect": "write", "pinned": pinned("a", schema, call)}
+
+
+KEYED = {"key": {"header": "Idempotency-Key"}}
+HEADER_OF = {"credential": {"kind": "header", "secret": {"ssm": "/a"}, "header": "X-Api-Key"}}
+QUERY_OF = {"credential": {"kind": "query", "secret": {"ssm": "/a"}, "name": "api-key"}}
+
+
+@pytest.mark.parametrize(
+    ("server", "where", "more", "said"),
+    [
+        ({"headers": {"X-Tenant": "acme"}}, {"x_tenant": "header x-tenant"}, {}, "as server.headers does"),
+        ({"headers": {"X-Tenant": "acme"}}, {"t": "header X-TENANT"}, {"set": {"t": "a"}}, "as server.headers does"),
+        ({}, {"k": "header idempotency-key"}, KEYED, "as key.header does"),
+        (HEADER_OF, {"k": "header x-api-key"}, {}, "as server.credential does"),
+        (QUERY_OF, {"API_KEY": "query"}, {}, "as server.credential does"),
+        ({}, {"a": "header X-A", "b": "header x-a"}, {}, "as another argument does"),
+        ({"headers": {"idempotency-key": "a"}}, {}, KEYED, "key.header: Idempotency-Key is set by server.headers"),
+        *(
+            ({}, {"a": f"header {name}"}, {}, "no argument may set the header")
+            for name in ("X-HTTP-Method-Override", "x-forwarded-for", "X-Forwarded-Host", "Forwarded", "X-Real-Ip")
+        ),
+    ],
+)
+def test_no_argument_stands_where_the_executor_writes(
+    load: Load, server: dict[str, Any], where: dict[str, str], more: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(PlaybookInvalid, match=said):
+        load(desk=(desk_server(**server), {"a": placed(**where) | more}))

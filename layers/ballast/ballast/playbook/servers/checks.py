@@ -18,6 +18,7 @@ from ballast.playbook.servers.declaration import (
     LambdaServer,
     McpServer,
     OAuthCredential,
+    QueryCredential,
     RequesterCredential,
     Server,
     token_name,
@@ -47,6 +48,11 @@ RESERVED_HEADERS = frozenset(
         "mcp-method",
         "mcp-name",
     ]
+)
+#: Headers by which a caller would be somebody else, or the request another one. No argument may set them.
+_STEERING = re.compile(
+    r"x-forwarded(-.*)?|forwarded|via|x-real-ip|x-(http-)?method(-override)?|x-original-(url|uri|host)|x-rewrite-url"
+    r"|x-host|.*-client-ip"
 )
 #: Characters that a person who reviews a text does not see, and a model reads.
 _INVISIBLE = re.compile(
@@ -202,7 +208,7 @@ def _of_tool(name: str, tool: DeclaredTool, server: Server) -> Iterator[str]:
         word = "is missing" if server.kind == "openapi" else "is for a server of the kind openapi"
         yield f"pinned.call: {word}. Import the tool again."
     if pinned.call is not None:
-        yield from _of_call(pinned.call, tool)
+        yield from _of_call(pinned.call, tool, server)
     for refusal in tool.refusals:
         if (refusal == "error") == (server.kind == "openapi"):
             yield "refusals: are HTTP statuses for openapi, and the word error for mcp and lambda."
@@ -225,6 +231,9 @@ def _of_key(tool: DeclaredTool, server: Server) -> Iterator[str]:
     if key is None:
         return
     if key.header is not None:
+        others = _taken(tool.model_copy(update={"key": None}), server)
+        if says := others.get(f"header {key.header.lower()}"):
+            yield f"key.header: {key.header} is set by {says}, too. Remove one of them."
         if server.kind == "lambda":
             yield "key.header: a Lambda function has no headers. Use key.argument."
         elif not _HEADER.fullmatch(key.header) or key.header.lower() in RESERVED_HEADERS:
@@ -237,7 +246,36 @@ def _of_key(tool: DeclaredTool, server: Server) -> Iterator[str]:
         yield f"key.argument: {key.argument} has a fixed value under set. Remove one of them."
 
 
-def _of_call(call: Call, tool: DeclaredTool) -> Iterator[str]:
+def may_be_argument(header: str) -> bool:
+    """Say whether an argument of a call may set that header."""
+    return header.lower() not in RESERVED_HEADERS and not _STEERING.fullmatch(header.lower())
+
+
+def _taken(tool: DeclaredTool, server: Server) -> dict[str, str]:
+    """Return what the executor itself sends, ``header NAME`` or ``query NAME`` in small letters, and who says so."""
+    if isinstance(server, LambdaServer):
+        return {}
+    taken = {f"header {name.lower()}": "server.headers" for name in server.headers}
+    if isinstance(server.credential, HeaderCredential | RequesterCredential):
+        taken[f"header {server.credential.header.lower()}"] = "server.credential"
+    if isinstance(server.credential, QueryCredential):
+        taken[f"query {server.credential.name.lower()}"] = "server.credential"
+    if tool.key is not None and tool.key.header is not None:
+        taken[f"header {tool.key.header.lower()}"] = "key.header"
+    return taken
+
+
+def _of_call(call: Call, tool: DeclaredTool, server: Server) -> Iterator[str]:
+    taken = _taken(tool, server)
+    for name, where in call.where.items():
+        place = f"query {name}".lower() if where == "query" else where.lower()
+        if place in taken:
+            yield (
+                f"pinned.call.where.{name}: sets the {place}, as {taken[place]} does. Remove one of them; a value that "
+                "is always the same can stand under `set`."
+            )
+        if place.startswith("header "):
+            taken[place] = "another argument"
     named = set(re.findall(r"\{([^{}]*)\}", call.path))
     placed = {name for name, where in call.where.items() if where == "path"}
     if not call.path.startswith("/") or any(ord(char) <= 32 or ord(char) > 126 or char in "?#" for char in call.path):
@@ -248,7 +286,7 @@ def _of_call(call: Call, tool: DeclaredTool) -> Iterator[str]:
         header = where.removeprefix("header ")
         if where not in ("path", "query") and (not where.startswith("header ") or not _HEADER.fullmatch(header)):
             yield f"pinned.call.where.{name}: must be path, query, or `header <Name>`, not {where!r}."
-        if where.startswith("header ") and header.lower() in RESERVED_HEADERS:
+        if where.startswith("header ") and not may_be_argument(header):
             yield f"pinned.call.where.{name}: no argument may set the header {header}."
     if call.method in ("PUT", "PATCH", "DELETE") and tool.effect == "read":
         yield f"effect: {call.method} changes something. Declare a write."

@@ -41,6 +41,9 @@ _REFUSALS = frozenset(
 )
 #: Those of them by which it has not looked at the call: of an earlier attempt they say nothing.
 _NOT_LET_IN = frozenset({401, 403})
+#: Networks whose addresses stand for another one, as a translator or a router on the way sees it: compatible with
+#: IPv4, translated, local translation, and the old private ones.
+_NEVER = tuple(map(ipaddress.ip_network, ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10")))
 #: Set by Lambda in its processes.
 _LAMBDA = "AWS_EXECUTION_ENV"
 
@@ -211,6 +214,8 @@ def _allowed(address: str, *, private: bool, deployed: bool) -> bool:
         if embedded is None and ip in ipaddress.ip_network("64:ff9b::/96"):
             embedded = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         ip = embedded or ip
+    if not ip.is_loopback and any(ip in network for network in _NEVER):
+        return False
     if ip.is_loopback:
         return private and not deployed
     if ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip in ipaddress.ip_network("fd00:ec2::/32"):
