@@ -204,6 +204,33 @@ def test_an_undo_without_its_value_is_no_call(stack: Stack, desk: Desk, tmp_path
     assert [one["method"] for one in desk.seen] == ["POST"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "ends"),
+    [
+        ({"items": []}, "ok"),  # it did not happen: it is sent again
+        ({"items": None}, "ok"),
+        ({"items": [{"id": 9, "text": "no power"}]}, "ok"),  # it happened
+        ({"items": [{"id": 9, "text": "no water"}, {"id": 8, "text": "no power"}]}, "unknown"),
+        ({"message": "try later"}, "unknown"),
+        ("busy", "unknown"),
+    ],
+    ids=str,
+)
+def test_a_verify_believes_only_what_holds_what_was_asked_for(
+    with_desk: Declared, desk: Desk, monkeypatch: pytest.MonkeyPatch, answer: Any, ends: str
+) -> None:
+    by_text = {"tool": "desk_find", "arguments": {"key": {"argument": "/text"}}, "found": "/items/0"}
+    stack = with_desk({"verify": by_text}, timeout_s=1)
+    desk.trouble.append("crash")
+    honest = desk._answer
+    read = lambda handler, status, body, *more, **said: honest(  # noqa: E731
+        handler, status, answer if handler.command == "GET" else body, *more, **said
+    )
+    monkeypatch.setattr(desk, "_answer", read)
+
+    assert carried_out(stack)[0] == ends
+
+
 def test_a_verify_without_its_value_is_no_answer(with_desk: Declared, desk: Desk) -> None:
     by_token = {"tool": "desk_find", "arguments": {"key": {"argument": "/token"}}, "found": "/items/0"}
     stack = with_desk({"verify": by_token}, timeout_s=1)

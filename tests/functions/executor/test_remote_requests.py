@@ -209,8 +209,10 @@ FORMS: dict[str, Callable[[str], str]] = {
     "html": escape,
     "\\u": lambda text: "".join(f"\\u{ord(char):04x}" for char in text),
     "json in text": lambda text: f"said: {json.dumps(json.dumps({'a': text}))}",
-    "mixed": lambda text: f"&#{ord(text[0])};%{ord(text[1]):02X}\\u{ord(text[2]):04X}"
-    + text[3:].replace("%", "%25").replace("&", "&amp;"),
+    "mixed": lambda text: (
+        f"&#{ord(text[0])};%{ord(text[1]):02X}\\u{ord(text[2]):04X}"
+        + text[3:].replace("%", "%25").replace("&", "&amp;")
+    ),
 }
 
 
