@@ -26,7 +26,20 @@ if TYPE_CHECKING:
     from ballast.log.run_log import RunLog
 
 #: The commands that take ``--stack``; ``redrive`` has a ``--stack`` of its own.
-_COMMANDS = ("run", "trace", "why", "cost", "answer", "escalations", "breaker", "budget", "verify", "replay")
+_COMMANDS = (
+    "run",
+    "trace",
+    "why",
+    "cost",
+    "answer",
+    "escalations",
+    "breaker",
+    "budget",
+    "verify",
+    "replay",
+    "eval",
+    "feedback",
+)
 #: Seconds between two reads of a run. Each is a request to AWS, which bills it.
 EVERY_S = 1.0
 _LAST = ("run.ended", "run.refused")
@@ -131,10 +144,21 @@ class DeployedCloud:
 
     def runs_since(self, tenant: str, since: datetime, most: int) -> list[str]:
         """Return the ids of the tenant's runs opened since then, newest first; at most ``most`` + 1."""
-        from ballast.log.run_index import RunIndex, by_tenant
+        from ballast.log.run_index import by_tenant
+
+        return self._found(by_tenant(tenant), since, most)
+
+    def runs_said_to_be(self, verdict: str, tenant: str, since: datetime, most: int) -> list[str]:
+        """Return the ids of the tenant's runs of which people said so since then; some may have changed their mind."""
+        from ballast.log.run_index import by_outcome
+
+        return self._found(by_outcome(tenant, f"feedback.{verdict}"), since, most)
+
+    def _found(self, attributes: dict[str, str], since: datetime, most: int) -> list[str]:
+        from ballast.log.run_index import RunIndex
 
         index = RunIndex(self.table("RunLogTable"))
-        found, _ = index.find(by_tenant(tenant), since=since.astimezone(UTC).isoformat(), limit=most + 1)
+        found, _ = index.find(attributes, since=since.astimezone(UTC).isoformat(), limit=most + 1)
         return list(dict.fromkeys(one.run_id for one in found))
 
 

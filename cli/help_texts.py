@@ -17,6 +17,7 @@ handlers, on moto instead of AWS. It needs no account and no network, and keeps 
   ballast new itdesk                write a playbook of your own; then: ballast check, ballast test
   ballast trace                     list the saved runs
   ballast why RUN                   say why a run ended so, and what to type
+  ballast eval itdesk --samples 10  play cases several times, and compare; then: --baseline FILE
   ballast cost --since 1d           show what they cost, and why
   ballast prices nova               show what models take and cost
   ballast models                    show which of them the agent may call
@@ -95,6 +96,25 @@ they end with what scenario.yaml expects.
 A scenario is a folder in scenarios/ with scenario.yaml (request, people, expect) and script.yaml (the model's
 replies): docs/testing-your-playbook.md. IAM rights of business.yaml are enforced. Exit code 1: a scenario did
 not end as expected. `ballast trace RUN` shows what happened.
+"""
+
+EVAL = """\
+Play cases several times with one model or several, check how each run ended, and compare with an earlier time.
+
+  ballast eval itdesk --samples 10 --model http://localhost:11434/v1#qwen3
+  ballast eval itdesk --samples 10 --model bedrock:A --model bedrock:B --budget-usd 2    a table of both
+  ballast eval itdesk --samples 10 --model bedrock:A --save baseline.json
+  ballast eval itdesk --samples 10 --model bedrock:A --baseline baseline.json --no-worse   a gate for CI
+  ballast eval itdesk --playbook ../itdesk-new --samples 10 --model bedrock:A            a change of the playbook
+  ballast eval --feedback wrong --since 7d --model bedrock:A    runs that people call wrong must not end so again
+  ballast --stack ballast-dev eval --feedback wrong --tenant acme --model bedrock:A
+  ballast eval itdesk --model bedrock:A --judge bedrock:B       B is asked the rubrics of the cases (expect.judged)
+
+A case is a scenario (as for `ballast test`), or a recorded run. Checks that need no model come first: a judge can fail
+an answer and never save one. Of each case: how many samples passed, and where its true rate lies (95 %). "Worse" is
+said only where the samples show it; with few samples little is. docs/eval.md says what is counted how.
+Runs are played on this machine, also those of a stack, with the playbook's seeded store.
+Exit code 0: the gate opens. 1: it does not. 130: Ctrl-C; what was known by then is shown and saved.
 """
 
 CERTIFY = """\
@@ -222,6 +242,17 @@ tool names a group (approvers), --group NAME says that you are a member:
 You answer as an operator, here and with --stack. There you need the IAM right to invoke
 AnswerEscalationFunction, and the function trusts your --by and --group (docs/http.md, Rights).
 People with fewer rights answer over HTTP or in the console.
+"""
+
+FEEDBACK = """\
+Say whether a run did right, once it has ended. It goes into the run's log; nothing acts on it, and it selects runs.
+
+  ballast feedback run-abcd wrong --note "Another order was meant."
+  ballast --stack ballast-dev feedback run-abcd… right      a run of a deployed stack, by its whole id
+  ballast eval --feedback wrong --model bedrock:A           such runs must not end so again
+
+New words of the same person replace their earlier ones. A run counts as wrong if anybody says so. With --stack you
+need the IAM right to invoke AnswerEscalationFunction; people with fewer rights say it over HTTP or in the console.
 """
 
 ESCALATIONS = """\

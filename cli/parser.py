@@ -14,8 +14,8 @@ def parser() -> argparse.ArgumentParser:
         argparse.ArgumentParser(prog="ballast"), help_texts.MAIN, f"{help_texts.FILES}\n{help_texts.EXIT_CODES}"
     )
     deployed = top.add_argument_group(
-        "a deployed stack, instead of a local cloud (run, trace, why, cost, verify, replay, answer, escalations, "
-        "breaker, budget)"
+        "a deployed stack, instead of a local cloud (run, trace, why, cost, verify, replay, eval, answer, feedback, "
+        "escalations, breaker, budget)"
     )
     deployed.add_argument("--stack", metavar="NAME", help="the stack's name; uses your AWS credentials")
     deployed.add_argument("--region", metavar="REGION", help="its region (default: $AWS_REGION, or the profile's)")
@@ -25,11 +25,13 @@ def parser() -> argparse.ArgumentParser:
     _new(_explained(commands.add_parser("new", help="write a project that runs at once"), help_texts.NEW))
     _check(_explained(commands.add_parser("check", help="check a playbook without a model"), help_texts.CHECK))
     _test(_explained(commands.add_parser("test", help="play a playbook's scenarios"), help_texts.TEST))
+    _eval(_explained(commands.add_parser("eval", help="play cases several times, and compare"), help_texts.EVAL))
     _certify(_explained(commands.add_parser("certify", help="try what a playbook's tools declare"), help_texts.CERTIFY))
     _run(_explained(commands.add_parser("run", help="run one request"), help_texts.RUN))
     _trace(_explained(commands.add_parser("trace", help="show a saved run as a timeline"), help_texts.TRACE))
     _why(_explained(commands.add_parser("why", help="say why a run ended so, and what to type"), help_texts.WHY))
     _answer(_explained(commands.add_parser("answer", help="answer a run that waits for a person"), help_texts.ANSWER))
+    _feedback(_explained(commands.add_parser("feedback", help="say whether a run did right"), help_texts.FEEDBACK))
     _up(_explained(commands.add_parser("up", help="serve the whole stack on localhost"), help_texts.UP))
     _mcp(_explained(commands.add_parser("mcp", help="be a tool of another agent"), help_texts.MCP))
     _escalations(
@@ -84,6 +86,35 @@ def _test(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--junit", metavar="FILE", help="also write the results as JUnit XML")
     sub.add_argument("--json", action="store_true", help="print the results as JSON")
     sub.add_argument("--verbose", action="store_true", help="show events, what tools print, and their tracebacks")
+    _no_iam(sub)
+
+
+def _eval(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("path", nargs="?", metavar="PATH", help="a project, or a folder of scenarios (default: here)")
+    sub.add_argument("names", nargs="*", metavar="NAME", help="scenarios (default: all, or none with recorded runs)")
+    sub.add_argument("--playbook", metavar="PATH", help="the playbook that plays the cases (default: that of PATH)")
+    cases = sub.add_argument_group("recorded runs as cases: saved ones, or with --stack those of the stack")
+    cases.add_argument("--run", action="append", default=[], metavar="RUN", help="this run. May be repeated")
+    cases.add_argument("--feedback", choices=["right", "wrong"], help="runs of which people say so")
+    cases.add_argument("--since", metavar="TIME", help="runs since: 30m, 6h, 2d, or a moment in ISO 8601")
+    cases.add_argument("--tenant", action="append", metavar="NAME", help="with --stack: this tenant's. May be repeated")
+    sub.add_argument(
+        "--model", action="append", default=[], metavar="SPEC", help="as for `ballast run`. May be repeated"
+    )
+    sub.add_argument("--samples", type=int, default=1, metavar="N", help="play each case N times (default: 1)")
+    sub.add_argument("--judge", metavar="SPEC", help="a model that is asked the rubrics of cases")
+    sub.add_argument("--judge-price", metavar="IN:OUT", help="its price in US dollars per million tokens")
+    sub.add_argument("--budget-usd", metavar="USD", help="start nothing that could cost more than this in total")
+    sub.add_argument("--workers", type=int, default=1, metavar="N", help="processes that play cases (default: 1)")
+    sub.add_argument("--save", metavar="FILE", help="save the result, as a later --baseline")
+    sub.add_argument("--baseline", metavar="FILE", help="compare with a saved result")
+    gate = sub.add_argument_group("the gate (default: every sample must pass)")
+    gate.add_argument("--min-pass", metavar="SHARE", help="of all samples of each model, such as 0.9")
+    gate.add_argument("--min-case", metavar="SHARE", help="of the samples of each case")
+    gate.add_argument("--no-worse", action="store_true", help="nothing may be shown to be worse than the baseline")
+    sub.add_argument("--list", action="store_true", help="list the cases and stop")
+    sub.add_argument("--junit", metavar="FILE", help="also write the results as JUnit XML")
+    sub.add_argument("--json", action="store_true", help="print the results as JSON; progress goes to standard error")
     _no_iam(sub)
 
 
@@ -225,6 +256,13 @@ def _answer(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--group", action="append", default=[], metavar="NAME", help="a group of whoever answers. May be repeated"
     )
+
+
+def _feedback(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("run", metavar="RUN", help="a run's id, or the start of it (with --stack: the whole id)")
+    sub.add_argument("verdict", choices=["right", "wrong"], help="whether it did right")
+    sub.add_argument("--note", metavar="TEXT", help="why, for whoever looks at it")
+    sub.add_argument("--by", metavar="NAME", help="who says so (default: your user name)")
 
 
 def _escalations(sub: argparse.ArgumentParser) -> None:

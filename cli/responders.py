@@ -34,10 +34,14 @@ class NoResponder:
         """Do nothing."""
 
 
+class NoAnswerLeft(InvalidInput):
+    """The run asks a person, and the scenario has no answer for that."""
+
+
 class ScriptedResponder:
     """Answers each escalation with the next of ``answers``: payloads without an escalation id.
 
-    Raises ``InvalidInput`` for an escalation after the last answer.
+    Raises ``NoAnswerLeft`` for an escalation after the last answer.
     """
 
     def __init__(self, cloud: "LocalCloud", answers: Iterable[dict[str, Any]]) -> None:
@@ -48,7 +52,7 @@ class ScriptedResponder:
         """Answer the messages in the queue."""
         for message in self._queue.received():
             if not self._answers:
-                raise InvalidInput(
+                raise NoAnswerLeft(
                     f"The run asks for a person ({message['reason']}), and the scenario has no answer left. "
                     "Add one under `people:`."
                 )

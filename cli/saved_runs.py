@@ -91,7 +91,7 @@ class SavedRuns:
             raise InvalidInput(f"{run_id!r} is not a run id.")
         private_folder(self._home)
         private_folder(self._folder)
-        file = self._folder / f"{run_id}.json"
+        file = self.file(run_id)
         kept = tuple(events)
         content = {
             "version": _VERSION,
@@ -134,6 +134,10 @@ class SavedRuns:
             names = ", ".join(sorted(file.stem for file in found)[:5])
             raise InvalidInput(f"{prefix!r} matches {len(found)} saved runs: {names}. Type more of the id.")
         return _read(found[0])
+
+    def file(self, run_id: str) -> Path:
+        """Return the file of a saved run."""
+        return self._folder / f"{run_id}.json"
 
     def _files(self) -> list[Path]:
         return [file for file in self._folder.glob("*.json") if _RUN_ID.fullmatch(file.stem)]

@@ -6,9 +6,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ballast.contracts import Answer
 from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
+from ballast.log.events import RunEnded
 from ballast.money.moves import units
+from ballast.playbook import load_playbook
+from ballast.playbook.gate import made_up
 from cli.follow import run_and_follow
 from cli.function_output import FunctionOutput
 from cli.local_stack import SMALL_STORE, local_stack, shortened
@@ -16,6 +20,7 @@ from cli.responders import ScriptedResponder
 from cli.saved_runs import SavedRuns
 from cli.screen import Screen
 from localcloud.clock import WallClock
+from localcloud.cloud import PLAYBOOK
 from localcloud.converse import ScriptModel, model_source
 from localcloud.scenarios import Scenario, unmet
 
@@ -61,7 +66,7 @@ def play(
             saved_runs=saved_runs,
             title=f"{title} {scenario.name}",
         )
-        return Played(scenario, made, _unmet(scenario, made, cloud))
+        return Played(scenario, made, _unmet(scenario, made, cloud, playbook))
 
 
 def stack_of(
@@ -80,7 +85,7 @@ def stack_of(
     )
 
 
-def _unmet(scenario: Scenario, made: Timeline, cloud: "LocalCloud") -> list[str]:
+def _unmet(scenario: Scenario, made: Timeline, cloud: "LocalCloud", playbook: Path | None) -> list[str]:
     def read(table: str, key: dict[str, str]) -> dict[str, Any] | None:
         try:
             found = cloud.table(table)
@@ -94,4 +99,21 @@ def _unmet(scenario: Scenario, made: Timeline, cloud: "LocalCloud") -> list[str]
     def moved() -> Decimal:
         return units(sum(move.micro for move in cloud.events(made.run_id).moves if move.counts))
 
-    return unmet(scenario, made, read, moved=moved)
+    def answer() -> Answer | None:
+        run = cloud.events(made.run_id)
+        ended = run.fact(RunEnded)
+        proposed = run.turn(ended.answer_turn).proposal if ended is not None and ended.answer_turn else None
+        decision = None if proposed is None else proposed.decision
+        return decision if isinstance(decision, Answer) else None
+
+    def made_up_values() -> tuple[str, ...]:
+        run, found = cloud.events(made.run_id), answer()
+        if found is None:
+            return ()
+        return made_up(run, load_playbook(playbook or PLAYBOOK), made.turns[-1].turn, found)
+
+    def data() -> Any:
+        found = answer()
+        return None if found is None else found.data
+
+    return unmet(scenario, made, read, moved=moved, made_up=made_up_values, data=data)

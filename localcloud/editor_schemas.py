@@ -31,6 +31,12 @@ _AMOUNT: dict[str, Any] = {
     "minimum": 0,
     "maximum": 10**12,
 }
+_EFFECTS: dict[str, Any] = {
+    "anyOf": [
+        {"type": "array", "items": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/ExpectedEffect"}]}},
+        {"type": "null"},
+    ]
+}
 #: Fields that are written in another form than the one that the model keeps, by model and field.
 _AS_WRITTEN: dict[str, dict[str, dict[str, Any]]] = {
     "AgentConfig": {
@@ -57,13 +63,9 @@ _AS_WRITTEN: dict[str, dict[str, dict[str, Any]]] = {
     },
     "Expected": {
         **{name: {"anyOf": [_AMOUNT, {"type": "null"}]} for name in ("moved", "costs_at_most")},
-        "effects": {
-            "anyOf": [
-                {"type": "array", "items": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/ExpectedEffect"}]}},
-                {"type": "null"},
-            ]
-        },
+        "effects": _EFFECTS,
     },
+    "Unlike": {"effects": _EFFECTS},
 }
 #: Fields that the reader of the file fills in.
 _FILLED_IN = {"Scenario": {"name"}, "RunRequest": {"request_id"}}

@@ -75,7 +75,8 @@ def _report(played: list[Played], screen: Screen) -> int:
         screen.line(f"{'scenario':12}  {'expected end':36}  {'actual end':36}  ok", "bold")
         for one in played:
             wanted, found = one.scenario.expect, one.timeline
-            ends = (_end(wanted.status, wanted.by, wanted.reason), _end(found.status, found.by, found.reason))
+            as_wanted = _end(wanted.status or "", wanted.by, wanted.reason or "")
+            ends = (as_wanted, _end(found.status, found.by, found.reason))
             verdict = ("yes", "green") if not one.wrong else ("NO", "bold red")
             screen.line(f"{one.scenario.name:12}  {ends[0]:36}  {ends[1]:36}  {verdict[0]}", verdict[1])
     for one in played:

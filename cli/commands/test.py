@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from xml.etree import ElementTree
 
 from rich.console import Console
 
@@ -20,10 +19,11 @@ from ballast.money import dollars
 from ballast.playbook import load_playbook
 from cli.exits import Exit
 from cli.function_output import FunctionOutput
+from cli.junit import JunitCase, document, write
+from cli.junit import suite as suite_of
 from cli.saved_runs import SavedRuns, state_folder
 from cli.scenario_runs import play
 from cli.screen import Screen
-from cli.trace.text import clean
 from localcloud.functions import FunctionError
 from localcloud.scenarios import Scenario, find, folder_of, names
 from localcloud.template import TemplateInvalid
@@ -75,7 +75,7 @@ def test(typed: Namespace) -> int:
         if not typed.json:
             _show(result, screen)
     if typed.junit:
-        _write(Path(typed.junit), junit(results, suite=str(folder)))
+        write("--junit", Path(typed.junit), junit(results, suite=str(folder)))
     if typed.json:
         print(json.dumps([_document(result) for result in results], indent=2))
     else:
@@ -147,33 +147,8 @@ def _document(result: Result) -> dict[str, object]:
 
 def junit(results: Sequence[Result], *, suite: str) -> str:
     """Return the results as JUnit's XML, as CI systems read it."""
-    top = ElementTree.Element(
-        "testsuite",
-        name=suite,
-        tests=str(len(results)),
-        failures=str(sum(bool(one.wrong) for one in results)),
-        errors=str(sum(bool(one.error) for one in results)),
-        time=f"{sum(one.took_s for one in results):.3f}",
-    )
-    for one in results:
-        case = ElementTree.SubElement(top, "testcase", classname="scenarios", name=one.name, time=f"{one.took_s:.3f}")
-        if one.wrong or one.error:
-            text = one.error or "\n".join(one.wrong)
-            kind = "error" if one.error else "failure"
-            found = ElementTree.SubElement(case, kind, message=_xml(text.splitlines()[0]))
-            found.text = _xml(f"{text}\nSee it: ballast trace {one.run_id}")
-    ElementTree.indent(top)
-    return ElementTree.tostring(top, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _xml(text: str) -> str:
-    """Return ``text`` without characters that XML does not have."""
-    return "".join(one for one in clean(text) if one in "\t\n" or (one >= " " and one not in "\ufffe\uffff"))
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    except OSError as problem:
-        raise InvalidInput(f"--junit {file}: cannot be written ({problem.strerror}).") from None
+    cases = [
+        JunitCase(one.name, one.took_s, "\n".join(one.wrong), one.error, f"See it: ballast trace {one.run_id}")
+        for one in results
+    ]
+    return document(suite_of(suite, "scenarios", cases))

@@ -484,7 +484,14 @@ def _signed(one: Approval) -> Approved:
 @made_at_init(Answers.of, "dynamodb")
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
-    """Take the answer in ``event`` (a ``PersonsAnswer``). By IAM only an operator may invoke this function."""
+    """Take the answer in ``event`` (a ``PersonsAnswer``), or the feedback (a ``PersonsFeedback``).
+
+    By IAM only an operator may invoke this function.
+    """
+    if "verdict" in event:
+        from functions.people.feedback import taken_by_iam  # it needs this module
+
+        return taken_by_iam(event, runtime or lambda_runtime())
     answer = parse(PersonsAnswer, event, what="Answer")
     caller = Caller(answer.by, None, "operator", frozenset(answer.groups))
     return (runtime or lambda_runtime()).get(Answers.of).take(answer, caller)

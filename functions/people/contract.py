@@ -9,7 +9,7 @@ from ballast.contracts.notice import EscalationId
 from ballast.contracts.task import RunId
 from ballast.contracts.wire import Json, Name, Wire, canonical, sha256
 from ballast.errors import InvalidInput
-from ballast.folds.feedback import NOTE_CHARS, Verdict
+from ballast.folds.feedback import BY_CHARS, NOTE_CHARS, Verdict
 from ballast.http.identity import Role
 
 
@@ -84,6 +84,13 @@ class NewFeedback(Wire):
 
     verdict: Verdict
     note: Annotated[str, Field(max_length=NOTE_CHARS)] = ""
+
+
+class PersonsFeedback(NewFeedback):
+    """Feedback by IAM. ``by``: who speaks; whoever may invoke the function gives their own."""
+
+    run_id: RunId
+    by: Annotated[str, Field(min_length=1, max_length=BY_CHARS)]
 
 
 class TakenFeedback(NewFeedback):

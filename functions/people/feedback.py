@@ -8,11 +8,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ballast.contracts.person import same_person
-from ballast.errors import LogCorrupt, MayNotAnswer, RetryLater
+from ballast.contracts.wire import parse
+from ballast.errors import InvalidInput, LogCorrupt, MayNotAnswer, RetryLater
 from ballast.folds.feedback import Verdict, feedback_in
 from ballast.http.identity import Caller
-from ballast.http.problem import conflict
+from ballast.http.problem import Problem, conflict
 from ballast.log.event import GARBLED
 from ballast.log.events import RunFeedback
 from ballast.log.run_index import by_outcome
@@ -21,6 +25,7 @@ from ballast.run import Run
 from ballast.runtime import Runtime
 from ballast.values import dataclass
 from functions.people.answer import Answers
+from functions.people.contract import PersonsFeedback
 
 #: Most entries of feedback a run: everybody together may change their mind so often.
 MOST = 50
@@ -68,6 +73,23 @@ class FeedbackTaker:
             if isinstance(recorded, RunFeedback) and (recorded.verdict, recorded.by) == (verdict, caller.principal):
                 return recorded
         raise RetryLater(f"{run.run_id}: others write at the same moment; try again.")
+
+
+def taken_by_iam(event: Mapping[str, Any], runtime: Runtime) -> dict[str, Any]:
+    """Record the feedback in ``event`` (a ``PersonsFeedback``) and return it. The invoker is an operator.
+
+    Raises ``InvalidInput`` for an unknown run, or one that takes none.
+    """
+    said = parse(PersonsFeedback, event, what="Feedback")
+    taker = runtime.get(FeedbackTaker.of)
+    run = taker.log.read(said.run_id)
+    if not run:
+        raise InvalidInput(f"run_id: there is no run {said.run_id}.")
+    try:
+        taken = taker.take(run, said.verdict, said.note, Caller(said.by, None, "operator"))
+    except Problem as problem:
+        raise InvalidInput(problem.details.detail) from None
+    return {"run_id": said.run_id, "verdict": taken.verdict, "note": said.note, "by": taken.by, "role": taken.role}
 
 
 def _check_rights(run: Run, caller: Caller) -> None:

@@ -1,19 +1,23 @@
 """A scenario: its files, and the comparison of a run with what it expects."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, JsonValue, PrivateAttr
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, PrivateAttr, model_validator
 
-from ballast.contracts import RunRequest
+from ballast.contracts import Answer as AnAnswer
+from ballast.contracts import Planner, RunRequest
 from ballast.contracts.timeline import Call, Timeline
-from ballast.contracts.wire import Name, Wire, parse
-from ballast.errors import InvalidInput
+from ballast.contracts.wire import Json, Name, Text, Wire, parse
+from ballast.errors import InvalidInput, Tainted, Ungrounded
 from ballast.money.amounts import dollars
 from ballast.playbook.load import playbook_in
+from ballast.validation import fit_schema
+from ballast.validation.schema import schema_complaint
+from ballast.validation.words import normalize
 from localcloud.project import project_of
 
 FOLDER = Path(__file__).resolve().parent
@@ -70,29 +74,94 @@ def _amount(value: Any) -> Any:
 Amount = Annotated[Decimal, BeforeValidator(_amount), Field(ge=0, strict=False)]
 
 
+Effects = tuple[Annotated[ExpectedEffect, BeforeValidator(_by_name)], ...]
+Status = Literal["answered", "unanswered", "refused", "failed"]
+By = Literal["agent", "fallback", "rollback", "human"]
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as problem:
+        raise ValueError(f"must be a regular expression: {problem}") from None
+    return text
+
+
+def _schema(schema: dict[str, Json]) -> dict[str, Json]:
+    if problem := schema_complaint(schema):
+        raise ValueError(problem)
+    return schema
+
+
+class Unlike(Wire):
+    """An ending that must not come again: the run fails if all that is given here is so again.
+
+    effects  every write that happened, in order
+    answer   the words of the whole answer; case and spaces do not count
+    """
+
+    status: Status | None = None
+    by: By | None = None
+    effects: Effects | None = None
+    answer: Text | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_dump(exclude_none=True):
+            raise ValueError("must have at least one of status, by, effects, answer")
+        return self
+
+
+class Judged(Wire):
+    """What `ballast eval --judge` asks a model of the answer, after all other checks have passed.
+
+    rubric  what a good answer does, in words
+    right   answers that the judge must pass before it is believed
+    wrong   answers that it must fail before it is believed
+    """
+
+    rubric: Annotated[Text, Field(max_length=4_000)]
+    right: tuple[Annotated[Text, Field(max_length=4_000)], ...] = ()
+    wrong: tuple[Annotated[Text, Field(max_length=4_000)], ...] = ()
+
+
 class Expected(Wire):
     """What must be true when the run has ended.
 
-    reason          why the first planner was stopped; "" if it answered
-    refused         the errors of the refused calls, in order
-    failed          the tools whose calls failed, or whose effect is unknown, in order
+    status          how it ended; null: not compared
+    degraded        whether somebody else than the agent answered; null: not compared
+    reason          why the first planner was stopped; "" if it answered; null: not compared
+    refused         the errors of the refused calls, in order; null: not compared
+    failed          the tools whose calls failed, or whose effect is unknown, in order; null: not compared
     effects         every write that happened, in order, undone ones included; null: not compared
     answer          texts that the answer must contain
+    answer_matches  regular expressions, each of which must be found in the answer
+    answer_schema   a schema that the answer's JSON must fit
+    forbidden       phrases that neither the answer nor a question to the requester may contain, in any case and spacing
+    grounded        no call or answer is refused for a value that is made up, and the answer's amounts and ids are known
     moved           the business's own money that stands as moved, in the playbook's currency; null: not compared
     costs_at_most   US dollars for models and tools; null: not compared
+    unlike          an ending that must not come again
+    judged          what a judge model is asked (`ballast eval --judge`); `ballast test` asks none
     """
 
-    status: Literal["answered", "unanswered", "refused", "failed"]
-    by: Literal["agent", "fallback", "rollback", "human"] | None = None
-    degraded: bool = False
-    reason: str = ""
-    refused: tuple[str, ...] = ()
-    failed: tuple[Name, ...] = ()
-    effects: tuple[Annotated[ExpectedEffect, BeforeValidator(_by_name)], ...] | None = None
+    status: Status | None
+    by: By | None = None
+    degraded: bool | None = False
+    reason: str | None = ""
+    refused: tuple[str, ...] | None = ()
+    failed: tuple[Name, ...] | None = ()
+    effects: Effects | None = None
     answer: tuple[str, ...] = ()
+    answer_matches: tuple[Annotated[Text, AfterValidator(_pattern)], ...] = ()
+    answer_schema: Annotated[dict[str, Json], AfterValidator(_schema)] | None = None
+    forbidden: tuple[Text, ...] = ()
+    grounded: bool = False
     moved: Amount | None = None
     costs_at_most: Amount | None = None
     store: tuple[Item, ...] = ()
+    unlike: Unlike | None = None
+    judged: Judged | None = None
 
 
 class Scenario(Wire):
@@ -170,48 +239,131 @@ ReadItem = Callable[[str, dict[str, str]], dict[str, Any] | None]
 
 
 def unmet(
-    scenario: Scenario, ended: Timeline, read_item: ReadItem, *, moved: Callable[[], Decimal] = Decimal
+    scenario: Scenario,
+    ended: Timeline,
+    read_item: ReadItem,
+    *,
+    moved: Callable[[], Decimal] = Decimal,
+    made_up: Callable[[], Sequence[str]] = tuple,
+    data: Callable[[], Any] = lambda: None,
 ) -> list[str]:
     """Return what is not as expected, one sentence each; empty if everything is.
 
-    ``moved``: the business's own money that the run moved.
+    moved    the business's own money that the run moved
+    made_up  amounts and ids of the answer that do not occur in the run
+    data     the answer's data, where its intent has a schema
     """
     expect = scenario.expect
-    refused = tuple(call.error for turn in ended.turns for call in turn.calls if call.outcome == "refused")
+    refused = [call.error for turn in ended.turns for call in turn.calls if call.outcome == "refused"]
     failed = [call for turn in ended.turns for call in turn.calls if call.outcome in ("failed", "unknown")]
     pairs = [
         ("status", expect.status, ended.status),
-        ("by", expect.by or "", ended.by),
+        ("by", expect.by or "", ended.by if expect.by or expect.status else ""),
         ("degraded", expect.degraded, ended.degraded),
         ("reason", expect.reason, ended.reason),
-        ("refused calls", list(expect.refused), list(refused)),
-        ("failed calls", list(expect.failed), [call.tool for call in failed]),
+        ("refused calls", None if expect.refused is None else list(expect.refused), refused),
+        ("failed calls", None if expect.failed is None else list(expect.failed), [call.tool for call in failed]),
     ]
-    wrong = [f"{what}: expected {wanted!r}, was {found!r}" for what, wanted, found in pairs if wanted != found]
-    if len(failed) != len(expect.failed):
+    wrong = [
+        f"{what}: expected {wanted!r}, was {found!r}"
+        for what, wanted, found in pairs
+        if wanted is not None and wanted != found
+    ]
+    if expect.failed is not None and len(failed) != len(expect.failed):
         wrong += [f"  {call.tool}: {call.message}" for call in failed]
     if expect.effects is not None:
         wrong += _other_effects(expect.effects, ended)
-    wrong += [
-        f"answer: expected {text!r} in it, was {ended.answer!r}" for text in expect.answer if text not in ended.answer
-    ]
+    wrong += _wrong_words(expect, ended, data)
+    if expect.grounded:
+        wrong += _made_up(ended, made_up)
     if expect.moved is not None and (found := moved()) != expect.moved:
         wrong.append(f"moved: expected {expect.moved}, was {found}")
     if expect.costs_at_most is not None and ended.money.charged_microusd > expect.costs_at_most * 1_000_000:
         wrong.append(f"cost: expected at most ${expect.costs_at_most}, was ${dollars(ended.money.charged_microusd)}")
     for item in expect.store:
         wrong += _different(item, read_item(item.table, item.key))
+    if expect.unlike is not None and _same_ending(expect.unlike, ended):
+        wrong.append(
+            f"unlike: it ended in the same way again ({', '.join(expect.unlike.model_dump(exclude_none=True))})"
+        )
     return wrong
 
 
-def _other_effects(wanted: Sequence[ExpectedEffect], ended: Timeline) -> list[str]:
+def _wrong_words(expect: Expected, ended: Timeline, data: Callable[[], Any]) -> Iterator[str]:
+    for text in expect.answer:
+        if text not in ended.answer:
+            yield f"answer: expected {text!r} in it, was {ended.answer!r}"
+    for pattern in expect.answer_matches:
+        if re.search(pattern, ended.answer) is None:
+            yield f"answer: expected a match of {pattern!r}, was {ended.answer!r}"
+    told = [("the answer", ended.answer)]
+    told += [
+        (f"what was asked in turn {turn.turn}", turn.escalation.summary)
+        for turn in ended.turns
+        if turn.escalation is not None and turn.escalation.kind == "question"
+    ]
+    for phrase in expect.forbidden:
+        for where, text in told:
+            if _flat(phrase) in _flat(text):
+                yield f"forbidden: {phrase!r} is in {where}: {text!r}"
+    if expect.answer_schema is not None and not ended.answer.strip():
+        yield "answer_schema: there is no answer"
+    elif expect.answer_schema is not None:
+        read = fit_schema(AnAnswer(text=ended.answer, data=data()), expect.answer_schema)
+        for complaint in read.complaints:
+            yield f"answer_schema: {complaint}; the answer was {ended.answer!r}"
+
+
+def _flat(text: str) -> str:
+    """Return a text without differences of case, width and spacing."""
+    return " ".join(normalize(text).split())
+
+
+def _made_up(ended: Timeline, made_up: Callable[[], Sequence[str]]) -> Iterator[str]:
+    for turn in ended.turns:
+        for call in turn.calls:
+            if call.outcome == "refused" and call.error in (Ungrounded.__name__, Tainted.__name__):
+                yield f"grounded: turn {turn.turn}, {call.tool}: {call.message}"
+        for attempt in turn.attempts:
+            for complaint in attempt.refused_answer:
+                yield f"grounded: turn {turn.turn}, an answer was refused: {complaint}"
+    if ended.by == Planner.AGENT:
+        for value in made_up():
+            yield f"grounded: {value} of the answer does not occur in the request, the caller's facts or a result"
+
+
+def _same_ending(unlike: Unlike, ended: Timeline) -> bool:
+    return (
+        unlike.status in (None, ended.status)
+        and unlike.by in (None, ended.by)
+        and (unlike.effects is None or not _other_effects(unlike.effects, ended))
+        and (unlike.answer is None or _flat(unlike.answer) == _flat(ended.answer))
+    )
+
+
+def written(ended: Timeline) -> list[ExpectedEffect]:
+    """Return the writes that happened in a run, as a scenario expects them."""
+    return [
+        ExpectedEffect(
+            tool=call.tool, arguments=call.arguments if isinstance(call.arguments, dict) else {}, undone=gone
+        )
+        for call, gone in _effects(ended)
+    ]
+
+
+def _effects(ended: Timeline) -> list[tuple[Call, bool]]:
+    """Return each write that happened, and whether it was undone."""
     undone = {call.undoes for turn in ended.turns for call in turn.calls if call.undoes and call.outcome == "ok"}
-    found = [
+    return [
         (call, (turn.turn, call.index) in undone)
         for turn in ended.turns
         for call in turn.calls
         if call.effect == "write" and call.outcome == "ok" and call.repeats is None and call.undoes is None
     ]
+
+
+def _other_effects(wanted: Sequence[ExpectedEffect], ended: Timeline) -> list[str]:
+    found = _effects(ended)
     as_wanted = len(wanted) == len(found) and all(
         one.tool == call.tool and one.undone == gone and _has(call, one.arguments)
         for one, (call, gone) in zip(wanted, found, strict=True)

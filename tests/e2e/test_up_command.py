@@ -218,6 +218,16 @@ def test_a_run_on_the_stack_is_followed_to_its_end(
     assert re.search(rf"  ballast --stack \S+ trace {run_id[0]} --full\n", capsys.readouterr().out)
     with pytest.raises(InvalidInput, match="has no log of this run"):
         on(cloud, "why", "run-none")
+    assert on(cloud, "feedback", run_id[0], "wrong", "--note", "Not so.", "--by", "ann") == Exit.OK
+    assert "ann says that" in capsys.readouterr().out
+    assert on(cloud, "eval", "--feedback", "wrong", "--since", "1d", "--list") == Exit.OK
+    assert re.search(rf"{run_id[0]} +A recorded run that people call wrong\.", capsys.readouterr().out)
+    with pytest.raises(InvalidInput, match=r"there is no run run-a{24}"):
+        on(cloud, "feedback", "run-" + "a" * 24, "wrong")
+    with pytest.raises(InvalidInput, match="There is no case"):
+        on(cloud, "eval", "--feedback", "right", "--list")
+    with pytest.raises(InvalidInput, match="--run, --feedback or --since"):
+        on(cloud, "eval")
 
 
 def test_a_budget_of_the_stack_is_set_and_holds_for_the_next_run(

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ballast.errors import InvalidInput
 from ballast.folds.feedback import feedback_in, verdict_of
 from ballast.log.event import Event
 from ballast.log.events import RunEnded, RunFeedback
@@ -88,6 +89,38 @@ def test_only_who_asked_for_the_run_and_reviewers_give_it(stack: Stack, who: Any
     stack.invoke("settle", {"run_id": run_id, "turn": 1, "ending": "answer"})
 
     assert say(stack, run_id, "right", who=who).status == status
+
+
+def test_an_operator_gives_it_by_iam_in_their_own_name(stack: Stack) -> None:
+    run_id = answered(stack, tenant="iam")
+    said = {"run_id": run_id, "verdict": "wrong", "note": "No.", "by": "ann"}
+
+    taken = stack.invoke("answer", said)
+
+    assert taken == {**said, "role": "operator"}
+    assert shown(stack, run_id) == ("wrong", [("wrong", "ann", "No.")])
+    assert listed(stack, "iam", "wrong") == [run_id]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"verdict": "good"}, "verdict"),
+        ({"verdict": None}, "verdict"),
+        ({"run_id": "run-x"}, "run_id"),
+        ({"run_id": "run-" + "a" * 24}, "run_id: there is no run"),
+        ({"by": ""}, "by"),
+        ({"by": "x" * 257}, "by"),
+        ({"note": "x" * 2_001}, "note"),
+        ({"escalation_id": "esc-1"}, "escalation_id"),
+        ({}, "has not ended"),
+    ],
+)
+def test_what_is_no_feedback_by_iam_is_refused_by_its_field(stack: Stack, change: Any, complaint: str) -> None:
+    said = {"run_id": stack.open(tenant="acme"), "verdict": "right", "by": "ann"}
+
+    with pytest.raises(InvalidInput, match=complaint):
+        stack.invoke("answer", said | change)
 
 
 def test_a_run_that_goes_on_takes_none(stack: Stack) -> None:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ballast.contracts.timeline import Call, Money, Timeline, Turn
+from ballast.contracts.timeline import Call, Money, Timeline, Turn, TurnEscalation
 from ballast.errors import InvalidInput
 from cli.commands.test import Result, junit
 from localcloud.project import business_of, project_of
@@ -30,8 +30,9 @@ def call(tool: str, index: int = 1, **fields: Any) -> Call:
     return Call(index=index, tool=tool, **{"outcome": "ok", "effect": "write", **fields})
 
 
-def ended(*calls: Call, undoing: Call | None = None, **fields: Any) -> Timeline:
-    turns = [Turn(turn=1, planner="agent", calls=calls)]
+def ended(*calls: Call, undoing: Call | None = None, asked: str = "", **fields: Any) -> Timeline:
+    question = TurnEscalation(escalation_id="esc-1", kind="question", summary=asked) if asked else None
+    turns = [Turn(turn=1, planner="agent", calls=calls, escalation=question)]
     turns += [Turn(turn=2, planner="rollback", calls=(undoing,))] if undoing else []
     return Timeline(run_id="run-x", status="answered", ending="", turns=tuple(turns), **fields)
 
@@ -63,6 +64,21 @@ def test_the_script_lies_beside(tmp_path: Path) -> None:
         ("store: [{table: T, key: {id: a}}]", "expect.store.0.attributes"),
         ("answer: text", "expect.answer"),
         ("folder: /tmp", "expect.folder"),
+        ("answer_matches: ['(']", "expect.answer_matches.0"),
+        ("answer_matches: text", "expect.answer_matches"),
+        ("answer_schema: {type: text}", "expect.answer_schema"),
+        ("answer_schema: {properties: {a: {format: date}}}", "expect.answer_schema"),
+        ("answer_schema: []", "expect.answer_schema"),
+        ("forbidden: ['']", "expect.forbidden.0"),
+        ("forbidden: text", "expect.forbidden"),
+        ("grounded: 1", "expect.grounded"),
+        ("unlike: {}", "expect.unlike"),
+        ("unlike: {effects: [5]}", "expect.unlike.effects.0"),
+        ("unlike: {reason: loop}", "expect.unlike.reason"),
+        ("judged: {}", "expect.judged.rubric"),
+        ("judged: {rubric: ''}", "expect.judged.rubric"),
+        ("judged: {rubric: x, wrong: text}", "expect.judged.wrong"),
+        ("judged: text", "expect.judged"),
     ],
 )
 def test_a_wrong_expectation_is_refused_by_its_field(expect: str, field: str, tmp_path: Path) -> None:
@@ -108,6 +124,60 @@ def test_a_wrong_expectation_is_refused_by_its_field(expect: str, field: str, tm
         ("failed: [a]", ended(), ["failed calls: expected ['a'], was []"]),
         ("answer: [seven]", ended(answer="It is seven."), []),
         ("answer: [eight]", ended(answer="It is seven."), ["answer: expected 'eight' in it, was 'It is seven.'"]),
+        ("refused: null", ended(call("a", outcome="refused", error="RuleViolation")), []),
+        ("failed: null", ended(call("a", outcome="failed", message="m")), []),
+        ("reason: null", ended(reason="loop"), []),
+        ("degraded: null", ended(degraded=True), []),
+        ("answer_matches: ['^It is \\w+']", ended(answer="It is seven."), []),
+        (
+            "answer_matches: ['^seven']",
+            ended(answer="It is seven."),
+            ["answer: expected a match of '^seven', was 'It is seven.'"],
+        ),
+        ("forbidden: [we guarantee]", ended(answer="We cannot promise it."), []),
+        (
+            "forbidden: [we guarantee]",
+            ended(answer="So WE\n  Guarantee it."),
+            ["forbidden: 'we guarantee' is in the answer: 'So WE\\n  Guarantee it.'"],
+        ),
+        (
+            "forbidden: [your password]",
+            ended(asked="What is your  password?"),
+            ["forbidden: 'your password' is in what was asked in turn 1: 'What is your  password?'"],
+        ),
+        ("answer_schema: {required: [n], properties: {n: {type: integer}}}", ended(answer='{"n": 1}'), []),
+        (
+            "answer_schema: {properties: {n: {type: integer}}}",
+            ended(answer='{"n": "x"}'),
+            ['answer_schema: n: must be integer; the answer was \'{"n": "x"}\''],
+        ),
+        (
+            "answer_schema: {type: object}",
+            ended(answer="No."),
+            [
+                "answer_schema: it must be one JSON object and nothing else: it is not JSON; the answer was 'No.'",
+            ],
+        ),
+        ("answer_schema: {type: object}", ended(), ["answer_schema: there is no answer"]),
+        ("grounded: true", ended(), []),
+        (
+            "grounded: true\n  refused: null",
+            ended(call("a", outcome="refused", error="Ungrounded", message="x must occur")),
+            ["grounded: turn 1, a: x must occur"],
+        ),
+        ("unlike: {effects: [a]}", ended(call("b")), []),
+        ("unlike: {effects: [a], status: failed}", ended(call("a")), []),
+        (
+            "unlike: {effects: [a], status: answered}",
+            ended(call("a")),
+            ["unlike: it ended in the same way again (status, effects)"],
+        ),
+        (
+            "unlike: {answer: It is seven.}",
+            ended(answer="it is  seven."),
+            ["unlike: it ended in the same way again (answer)"],
+        ),
+        ("unlike: {by: fallback, answer: x}", ended(answer="x"), []),
         ('costs_at_most: "0.000007"', ended(money=Money(charged_microusd=7)), []),
         (
             'costs_at_most: "0.000006"',

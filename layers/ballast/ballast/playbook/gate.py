@@ -122,10 +122,16 @@ def check_answer(run: Run, playbook: Playbook, turn: int, answer: Answer) -> Che
     read = fit_schema(answer, agent.answer_schema(request.intent))
     if read.complaints or not agent.ground_answers:
         return read
-    sources = (*opening_sources(request), *run_sources(run, playbook.tools, before_turn=turn))
-    sources = (*sources, *rejected_sources(run, before_turn=turn))
-    own_words = [agent.instructions, *(made.summary for made in playbook.tools.values() if not made.foreign)]
-    unknown = unknown_values(read.answer, sources, own_words, agent.answer_ids)
+    unknown = made_up(run, playbook, turn, read.answer)
     return CheckedAnswer(
         read.answer, tuple(f"{what} does not occur in the request, the caller's facts or a result" for what in unknown)
     )
+
+
+def made_up(run: Run, playbook: Playbook, turn: int, answer: Answer) -> tuple[str, ...]:
+    """Return the amounts and ids of that turn's answer that occur neither in the run nor in the playbook's words."""
+    agent = playbook.agent
+    sources = (*opening_sources(run.opening.request), *run_sources(run, playbook.tools, before_turn=turn))
+    sources = (*sources, *rejected_sources(run, before_turn=turn))
+    own_words = [agent.instructions, *(made.summary for made in playbook.tools.values() if not made.foreign)]
+    return unknown_values(answer, sources, own_words, agent.answer_ids)

@@ -1,0 +1,265 @@
+"""``ballast eval``: play cases several times with one model or several, and compare with an earlier time."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from rich.console import Console
+
+from ballast.errors import InvalidInput, ModelRefused
+from ballast.money import micro_dollars
+from ballast.money.prices import Price
+from ballast.playbook import Playbook, load_playbook
+from cli.eval.chosen import chosen, saved_cases, stack_cases, wants_runs
+from cli.eval.play import SCRIPT, Evaluation, Model, Setting, Task, Workers, workers_of
+from cli.eval.report import Gate, as_json, junit, show
+from cli.exits import Exit
+from cli.junit import write
+from cli.saved_runs import state_folder, write_whole
+from cli.screen import Screen
+from localcloud.cloud import PLAYBOOK
+from localcloud.converse import Bedrock, OpenAIModel, check_that_it_answers, model_source
+from localcloud.eval.cases import Case, ceiling_microusd
+from localcloud.eval.results import EvalResult, Sample, compared, counterpart, read
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from cli.deployed_stack import DeployedCloud
+
+#: The most samples of a case and the most processes.
+MOST_SAMPLES, MOST_WORKERS = 1_000, 16
+_FREE = Price(input=0, output=0, cache_read=0, cache_write_5m=0, cache_write_1h=0)
+WorkersOf = Callable[[Setting, int], "AbstractContextManager[Workers]"]
+
+
+def eval(typed: Namespace) -> int:
+    """Play what was typed; return 0 if the gate opens, 1 if not, 130 after Ctrl-C. Raises ``BallastError``."""
+    if typed.tenant:
+        raise InvalidInput("--tenant goes with --stack: saved runs are those of this folder.")
+    return _eval(typed, saved_cases(typed) if wants_runs(typed) else [])
+
+
+def eval_on_stack(typed: Namespace, cloud: DeployedCloud, _screen: Screen) -> int:
+    """Play runs of a deployed stack on this machine; return as ``eval``. Raises ``BallastError``."""
+    if not wants_runs(typed):
+        raise InvalidInput("--stack: name runs of the stack with --run, --feedback or --since. They are played here.")
+    return _eval(typed, stack_cases(typed, cloud))
+
+
+def _eval(typed: Namespace, recorded: Iterable[Case], workers: WorkersOf = workers_of) -> int:
+    options = _Options.of(typed)
+    found = chosen(typed, recorded)
+    if typed.list:
+        for case in found.cases:
+            Screen().line(f"{case.name:32}  {case.scenario.description}")
+        return Exit.OK
+    playbook = load_playbook(found.playbook or PLAYBOOK)
+    setting = Setting(
+        found.playbook,
+        state_folder(os.environ),
+        enforce_iam=not typed.no_iam,
+        judge=typed.judge or "",
+        judge_price=_judge_price(typed, playbook) if typed.judge else None,
+    )
+    baseline = read(Path(typed.baseline)) if typed.baseline else None
+    models = _models(typed, found.cases)
+    if baseline is not None:
+        for model in models:
+            counterpart(model.label, baseline)
+    _check_models(typed, models)
+    progress = Screen(Console(stderr=True, markup=False, highlight=False, emoji=False)) if typed.json else Screen()
+    begun = datetime.now(UTC).replace(microsecond=0).isoformat()
+
+    def result() -> EvalResult:
+        return EvalResult(
+            at=begun,
+            playbook=playbook.agent.name,
+            samples=typed.samples,
+            judge=setting.judge,
+            trials_microusd=evaluation.trials_microusd,
+            stopped=evaluation.stopped,
+            models=evaluation.results(lambda case: case.sha256(setting.judge)),
+        )
+
+    def on_sample(task: Task, sample: Sample) -> None:
+        _say(task, sample, evaluation, progress)
+        if options.save is not None:
+            _save(options.save, result(), unfinished=True)
+
+    evaluation = Evaluation(
+        found.cases,
+        models,
+        typed.samples,
+        ceiling=lambda scenario: ceiling_microusd(scenario, playbook),
+        budget_microusd=options.budget_microusd,
+        judge=setting.made_judge(),
+        on_sample=on_sample,
+    )
+    if any(case.scenario.expect.judged for case in found.cases) and not setting.judge:
+        progress.line("Some cases have a rubric, and no judge is asked: --judge SPEC names one.", "yellow")
+    interrupted = False
+    try:
+        with workers(setting, options.workers) as places:
+            evaluation.play(places)
+    except KeyboardInterrupt:
+        interrupted = True
+    made = result()
+    comparisons = [compared(one, baseline) for one in made.models] if baseline is not None else []
+    closed = options.gate.why_not(made, comparisons)
+    if options.save is not None:
+        _save(options.save, made, unfinished=False)
+    if typed.junit:
+        write("--junit", Path(typed.junit), junit(made, evaluation.made, comparisons, options.gate))
+    if typed.json:
+        print(json.dumps(as_json(made, evaluation.made, comparisons, closed), indent=2))
+    else:
+        show(made, evaluation.made, comparisons, closed, progress)
+    if interrupted:
+        return Exit.INTERRUPTED
+    return Exit.UNEXPECTED if closed else Exit.OK
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What was typed, checked."""
+
+    gate: Gate
+    budget_microusd: int | None
+    workers: int
+    save: Path | None
+
+    @classmethod
+    def of(cls, typed: Namespace) -> _Options:
+        """Return the options. Raises ``InvalidInput``, which names the option."""
+        _within("--samples", typed.samples, MOST_SAMPLES)
+        _within("--workers", typed.workers, MOST_WORKERS)
+        if typed.no_worse and not typed.baseline:
+            raise InvalidInput("--no-worse: worse than what? Name a saved result with --baseline FILE.")
+        if typed.judge_price and not typed.judge:
+            raise InvalidInput("--judge-price goes with --judge SPEC.")
+        budget = micro_dollars(typed.budget_usd, what="--budget-usd") if typed.budget_usd is not None else None
+        if budget is not None and budget <= 0:
+            raise InvalidInput("--budget-usd: must be more than 0.")
+        save = Path(typed.save) if typed.save else None
+        if save is not None and (save.is_dir() or not save.absolute().parent.is_dir()):
+            raise InvalidInput(f"--save {save}: must be a file in a folder that exists.")
+        gate = Gate(
+            _share("--min-pass", typed.min_pass),
+            _share("--min-case", typed.min_case),
+            no_worse=typed.no_worse,
+            partly=bool(typed.names) or wants_runs(typed),
+        )
+        return cls(gate, budget, typed.workers, save)
+
+
+def _within(option: str, value: int, most: int) -> None:
+    if not 1 <= value <= most:
+        raise InvalidInput(f"{option} {value}: must be from 1 to {most}.")
+
+
+def _share(option: str, text: str | None) -> int | None:
+    """Return a share in thousandths. Raises ``InvalidInput``."""
+    if text is None:
+        return None
+    wrong = InvalidInput(f"{option} {text[:20]}: must be a share from 0 to 1 with at most three decimals, such as 0.9.")
+    try:
+        permille = Decimal(text) * 1000
+    except InvalidOperation:
+        raise wrong from None
+    if not permille.is_finite() or not 0 <= permille <= 1000 or permille != permille.to_integral_value():
+        raise wrong
+    return int(permille)
+
+
+def _models(typed: Namespace, cases: Sequence[Case]) -> list[Model]:
+    """Return the models that were typed; without one, each case's own replies."""
+    written = all(_is_written(case.scenario.model) for case in cases)
+    judged = any(case.scenario.expect.judged for case in cases)
+    certain = not judged or _is_written(typed.judge)
+    specs = list(dict.fromkeys(typed.model))
+    if len(specs) < len(typed.model):
+        raise InvalidInput("--model: one model is named twice. --samples N plays each case N times.")
+    if SCRIPT in specs:
+        raise InvalidInput(f"--model {SCRIPT}: leave --model out, so that each case has its own replies.")
+    if not specs:
+        return [Model(SCRIPT, written and certain)]
+    return [Model(spec, _is_written(spec) and certain) for spec in specs]
+
+
+def _is_written(spec: str | None) -> bool:
+    """Return whether a model's replies are written down."""
+    return spec is None or not isinstance(model_source(spec), Bedrock | OpenAIModel)
+
+
+def _check_models(typed: Namespace, models: Iterable[Model]) -> None:
+    """Ask remote models for a word before anything starts. Raises ``InvalidInput``."""
+    for model in models:
+        if model.label != SCRIPT:
+            check_that_it_answers(model_source(model.label), model.label)
+    if typed.judge:
+        check_that_it_answers(model_source(typed.judge), typed.judge)
+
+
+def _judge_price(typed: Namespace, playbook: Playbook) -> Price | None:
+    """Return what the judge costs. Raises ``InvalidInput`` if nobody knows."""
+    source = model_source(typed.judge)
+    if typed.judge_price:
+        return _typed_price(typed.judge_price)
+    if isinstance(source, Bedrock):
+        try:
+            return playbook.models.price(source.model_id, on=_today()).worst()
+        except ModelRefused as problem:
+            raise InvalidInput(f"--judge {typed.judge}: {problem} Or give its price with --judge-price.") from None
+    if isinstance(source, OpenAIModel) and urlsplit(typed.judge).hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise InvalidInput(
+            f"--judge {typed.judge}: what does it cost? Give --judge-price INPUT:OUTPUT, in US dollars per million "
+            "tokens; 0:0 if nobody bills it."
+        )
+    return None
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _typed_price(text: str) -> Price | None:
+    parts = text.split(":")
+    if len(parts) != 2:
+        raise InvalidInput(f"--judge-price {text[:40]}: write INPUT:OUTPUT in US dollars per million tokens, as 0.8:4.")
+    given, written = (micro_dollars(part, what="--judge-price") for part in parts)
+    return _FREE.model_copy(update={"input": given, "output": written}) if given or written else None
+
+
+def _say(task: Task, sample: Sample, evaluation: Evaluation, screen: Screen) -> None:
+    """Print one line of progress."""
+    done = sum(map(len, evaluation.made.values()))
+    whole = len(evaluation.cases) * len(evaluation.models) * evaluation.samples
+    verdict = "ok   " if sample.passed else "ERROR" if sample.error else "FAIL "
+    style = "green" if sample.passed else "bold red"
+    how = sample.ended or "not played"
+    model = f", {task.model.label}" if len(evaluation.models) > 1 else ""
+    number = f" {task.number}" if evaluation.samples > 1 else ""
+    screen.line(
+        f"{done:>4} of {whole}  {verdict}  {task.case.name}{number}{model}: {how}, {sample.took_s:.1f} s", style
+    )
+
+
+def _save(file: Path, made: EvalResult, *, unfinished: bool) -> None:
+    """Write the result. While samples are played it says that it is not whole."""
+    if unfinished:
+        made = made.model_copy(update={"stopped": made.stopped or "it was still being played"})
+    try:
+        write_whole(file, made.to_json())
+    except OSError as problem:
+        print(f"--save {file}: cannot be written ({problem.strerror}).", file=sys.stderr)
