@@ -1,4 +1,4 @@
-"""What a token says of its own end: it shortens its life, and cannot break the reading of it."""
+"""The end of a requester's token: what it says of itself only shortens its life."""
 
 import base64
 from datetime import UTC, datetime

@@ -245,7 +245,7 @@ class McpTransport:
             Session(session.peer, until, session.numbers).ask("ping", {})
         except SessionGone:
             return True
-        except (RemoteFailed, AnswerLost):  # it does not know the question, and does know the session
+        except (RemoteFailed, AnswerLost):  # it knows the session, if not this message
             return False
         return False
 
