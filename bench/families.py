@@ -51,6 +51,7 @@ from localcloud.converse.script import ScriptModel
 from localcloud.converse.source import Reply, said
 from localcloud.project import seed_store
 from localcloud.scenarios import Scenario, find, unmet
+from localcloud.sessions import REGION
 from tests.support.tables_in_memory import Tables
 
 #: The day of the runs: prices that are valid then count.
@@ -271,7 +272,9 @@ def charge_by_card(lane: Lane, reply: ModelResponded) -> int:
 def rates(price: DatedPrice, model: str, card: ModelCard) -> list[Fraction]:
     """Return the rates of the five classes for the profile in ``model``, of a short prompt."""
     family = "in-region" if model == card.id else model.removesuffix(f".{card.id}")
-    made = price.regions[family]  # type: ignore[index]
+    made = price.regions[family]
+    if family == "in-region":
+        made = price.regions.get(REGION, made)
     if isinstance(made, int):
         return [Fraction(getattr(price, name) * made, 100) for name in CLASSES]
     return [Fraction(getattr(made, name)) for name in CLASSES]

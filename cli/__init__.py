@@ -12,6 +12,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 
 from cli.exits import Exit
 from cli.parser import parser
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     atexit.register(gc.freeze)
     try:
         with _interruptible():
+            _take_own_playbook(typed)
             with gc_paused():
                 command = _command(typed.command, on_stack=typed.stack is not None)
             return command(typed)
@@ -46,6 +48,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"ballast {typed.command}: {_printable(str(problem))}", file=sys.stderr)
         return code
+
+
+#: The commands that take the playbook of the current folder, if there is one, and else the support desk.
+_OF_A_PLAYBOOK = ("demo", "import", "models", "run", "up")
+
+
+def _take_own_playbook(typed: Namespace) -> None:
+    """Choose the playbook of the current folder where none was typed, and say so. Raises ``PlaybookInvalid``."""
+    if typed.command not in _OF_A_PLAYBOOK or typed.playbook is not None or typed.stack is not None:
+        return
+    from ballast.playbook.load import playbook_in
+
+    folder = playbook_in(Path())
+    if (folder / "agent.yaml").is_file():
+        typed.playbook = "."
+        where = folder.resolve().relative_to(Path.cwd().parent)
+        print(f"The playbook is {where}, of this folder; --playbook PATH chooses another.", file=sys.stderr)
 
 
 def _command(name: str, *, on_stack: bool) -> Callable[[Namespace], int]:

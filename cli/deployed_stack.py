@@ -85,8 +85,8 @@ class DeployedCloud:
             raise FunctionError(result.get("errorType", "Error"), result.get("errorMessage", ""), trace)
         return result
 
-    def start(self, request: RunRequest) -> str:
-        """Start a run through the front door and return its id."""
+    def start(self, request: RunRequest, requested_by: str | None = None) -> str:
+        """Start a run through the front door and return its id. Who invokes a function is not recorded as requester."""
         run_id: str = self.invoke("StartFunction", request.model_dump(mode="json"))["run_id"]
         return run_id
 

@@ -5,9 +5,12 @@ All text of an escalation is untrusted; ``Screen.line`` neutralises it.
 
 from __future__ import annotations
 
+import getpass
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from ballast.contracts.person import same_person
 
 if TYPE_CHECKING:
     from cli.deployed_stack import DeployedCloud
@@ -59,8 +62,12 @@ def details(message: Mapping[str, Any]) -> list[str]:
 
 
 def commands_to_type(escalation_id: str, message: Mapping[str, Any]) -> list[str]:
-    """Return the command lines that answer this escalation. A call that is not shown can only be rejected."""
-    start = f"ballast answer {escalation_id}"
+    """Return the command lines that answer this escalation. A call that is not shown can only be rejected.
+
+    Where the user at this terminal may not answer, they say that somebody else does: ``--by NAME``.
+    """
+    not_me = any(same_person(party, user()) for party in message.get("may_not_answer") or ())
+    start = f"ballast answer {escalation_id}{' --by NAME' if not_me else ''}"
     if message.get("kind") == "approval":
         group = f" --group {message['approvers']}" if message.get("approvers") else ""
         approving = [
@@ -75,6 +82,14 @@ def commands_to_type(escalation_id: str, message: Mapping[str, Any]) -> list[str
         f'{start} --call TOOL \'{{"argument": "value"}}\'',
         *proposed,
     ]
+
+
+def user() -> str:
+    """Return the name of the user at this terminal."""
+    try:
+        return getpass.getuser()[:128]
+    except (OSError, KeyError):
+        return "somebody"
 
 
 def _calls(message: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """Exit codes; ``cli.help_texts.EXIT_CODES`` explains them to users."""
+    """Exit codes; ``cli.help_texts`` explains them to users."""
 
     OK = 0
     UNEXPECTED = 1

@@ -37,7 +37,7 @@ class Cloud(Protocol):
     def physical_id(self, logical_id: str) -> str:
         """Return the name or ARN of a resource."""
 
-    def start(self, request: RunRequest) -> str:
+    def start(self, request: RunRequest, requested_by: str | None = None) -> str:
         """Start a run and return its id. Raises ``FunctionError``."""
 
     def wait(self, run_id: str, timeout_s: float) -> Any:
@@ -67,13 +67,15 @@ def run_and_follow(
     title: str,
     every_s: float = EVERY_S,
     wait: bool = True,
+    requested_by: str | None = None,
     begin: Callable[[], str] | None = None,
 ) -> Timeline:
     """Run ``request``, print each event as it appears, and return the run's timeline.
 
     The log is saved when the run ends and also when this is interrupted. A run of a local cloud is then aborted first,
     so that its log says how it ended. Without ``wait``, a run that asks a person counts as interrupted; on a deployed
-    stack it goes on. ``begin`` starts it in another way than ``Cloud.start``.
+    stack it goes on. ``begin`` starts it in another way than ``Cloud.start``. ``requested_by``: who sends the request,
+    and so may not decide about it; None: nobody knows.
     Raises ``InvalidInput`` or ``NotAdmitted`` if the front door refuses the request.
     """
     run_id, begun = request.run_id, False
@@ -83,7 +85,7 @@ def run_and_follow(
             screen.line(*line)
 
     try:
-        begin() if begin is not None else start(cloud, request)
+        begin() if begin is not None else start(cloud, request, requested_by)
         begun = True
         screen.line(f"{run_id} started")
         events = follow(cloud, run_id, responder, show, every_s=every_s, wait=wait)
@@ -109,12 +111,12 @@ def run_and_follow(
     return events.timeline()
 
 
-def start(cloud: Cloud, request: RunRequest) -> str:
+def start(cloud: Cloud, request: RunRequest, requested_by: str | None = None) -> str:
     """Start the run through the front door and return its id. Raises ``InvalidInput`` or ``NotAdmitted``."""
     from localcloud.functions import FunctionError
 
     try:
-        return cloud.start(request)
+        return cloud.start(request, requested_by)
     except FunctionError as problem:
         if problem.name == "InvalidInput":
             raise InvalidInput(problem.message) from None

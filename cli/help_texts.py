@@ -34,20 +34,55 @@ finished runs (runs/), the output of their functions and tools (logs/), and the 
 wait for an answer (escalations/).
 """
 
-EXIT_CODES = """\
-exit codes:
-  0    answered (run), ended as expected (demo, test), accepted (answer), stopped (up), unchanged (verify)
-  1    a scenario did not end as expected, or a defect in the command
-  2    wrong usage or invalid input, or an error of a playbook (check); the message names the field and the remedy
-  3    the run was refused: not admitted, nothing was spent
-  4    the run ended without an answer: failed, unanswered, aborted, timed out; or it asks a
-       person and the command does not wait (--no-wait)
-  5    no process waits for that escalation, or the answer was not confirmed
-  6    a log was changed (verify)
-  7    no log is known to be changed, but some cannot be checked as a whole (verify)
-  8    somebody else must answer; the message says who may (answer)
-  130  interrupted (Ctrl-C, SIGTERM)
-"""
+#: The meaning of each exit code, by command; "" is any other command.
+_CODES: dict[int, dict[str, str]] = {
+    0: {
+        "demo": "ended as expected",
+        "test": "every scenario ended as expected",
+        "check": "there is no error (with --strict: and no warning)",
+        "certify": "certified; with --check: the certificate fits the present code",
+        "run": "answered",
+        "answer": "accepted, or listed",
+        "up": "stopped",
+        "verify": "every log matches",
+        "": "done",
+    },
+    1: {
+        "demo": "a scenario did not end as expected, or a defect in the command",
+        "test": "a scenario did not end as expected, or a defect in the command",
+        "certify": "something that is needed is broken or was not tried; with --check: the certificate does not fit",
+        "": "a defect in the command",
+    },
+    2: {
+        "check": "there is an error, or wrong usage",
+        "import": "wrong usage or invalid input; with --check: the server says something else than was pinned",
+        "": "wrong usage or invalid input; the message names the field and the remedy",
+    },
+    3: {"run": "the run was refused: not admitted, nothing was spent", "demo": "with --by-hand: the run was refused"},
+    4: {
+        "run": "the run ended without an answer: failed, unanswered, aborted, timed out; or it asks a\n"
+        "       person and the command does not wait (--no-wait)",
+        "demo": "with --by-hand: the run ended without an answer",
+    },
+    5: {"answer": "no process waits for that escalation, or the answer was not confirmed"},
+    6: {"verify": "a log was changed"},
+    7: {"verify": "no log is known to be changed, but some cannot be checked as a whole"},
+    8: {"answer": "somebody else must answer; the message says who may"},
+    130: {"": "interrupted (Ctrl-C, SIGTERM)"},
+}
+
+
+def exit_codes(command: str) -> str:
+    """Return the exit codes that a command may end with, and what each means."""
+    said = {code: meanings.get(command) or meanings.get("") for code, meanings in _CODES.items()}
+    return "exit codes:\n" + "".join(f"  {code:<4} {words}\n" for code, words in said.items() if words)
+
+
+#: Those of all commands together.
+ALL_EXIT_CODES = "exit codes (`ballast COMMAND --help` has those of a command):\n" + "".join(
+    f"  {code:<4} {'; '.join(f'{words} ({name})' if name else words for name, words in meanings.items())}\n"
+    for code, meanings in _CODES.items()
+)
 
 DEMO = """\
 Run a scripted scenario and show its trace. A script plays the model; everything else is real.
@@ -57,14 +92,14 @@ Run a scripted scenario and show its trace. A script plays the model; everything
   ballast demo all                  every scenario, and a table of how they ended
   ballast demo --list               one line for each scenario
   ballast demo approval --by-hand   you answer, with `ballast answer` in another terminal
-  ballast demo --playbook itdesk    the first scenario of your own project
+  ballast demo --playbook itdesk    the first scenario of your own project; in its folder: ballast demo
 """
 
 NEW = """\
 Write a project that runs at once: a playbook with a read, a write with its undo and a fallback; its part of the
 template; scenarios and tests. Nothing is overwritten, and the platform's repository is not touched.
 
-  ballast new itdesk                  in this folder
+  ballast new itdesk                  in this folder, unless it is in the platform's repository
   ballast new itdesk --into ~/work    in another one
 
 Then, in the new folder: ballast check, ballast test, pytest. README.md says what each file is for.
@@ -234,8 +269,9 @@ ones. The answer goes through the deployed AnswerEscalation function.
   ballast answer esc-1 --reject --comment "Over the policy."
 
 If a tool needs several people, each approves in turn; one rejection rejects. Whoever asked for the
-run, proposed the call or changed it may not approve it. Somebody else answers with --by NAME. If a
-tool names a group (approvers), --group NAME says that you are a member:
+run, proposed the call or changed it may not approve it: `ballast run` records your user name, or that
+of --as. Somebody else answers with --by NAME. If a tool names a group (approvers), --group NAME says
+that you are a member:
 
   ballast answer esc-1 --approve --by fay --group finance
 

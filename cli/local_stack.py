@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ballast.errors import InvalidInput
 from ballast.playbook import load_playbook
+from ballast.playbook.load import playbook_in
 from localcloud.gc_paused import gc_paused
 from localcloud.project import seed_store
 
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 #: Sizes of the support desk's store. A scenario needs only the well-known orders; thousands take a second to write.
 SMALL_STORE = {"customers": 20, "orders": 40}
 STORE = {"customers": 100, "orders": 400}
+
+
+def deploying(playbook: Path | None) -> str:
+    """Return the line that says which playbook is deployed; None: the support desk."""
+    from localcloud.cloud import PLAYBOOK
+
+    folder = playbook_in((playbook or PLAYBOOK).resolve())
+    of = "the support desk" if folder == PLAYBOOK.resolve() else f"the playbook {folder.name}"
+    return f"Deploying template.yaml with {of} into a local cloud …"
 
 
 @contextmanager

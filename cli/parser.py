@@ -11,7 +11,7 @@ PORT = 8787
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command; ``command`` in its result names the subcommand."""
     top = _explained(
-        argparse.ArgumentParser(prog="ballast"), help_texts.MAIN, f"{help_texts.FILES}\n{help_texts.EXIT_CODES}"
+        argparse.ArgumentParser(prog="ballast"), help_texts.MAIN, f"{help_texts.FILES}\n{help_texts.ALL_EXIT_CODES}"
     )
     deployed = top.add_argument_group(
         "a deployed stack, instead of a local cloud (run, trace, why, cost, verify, replay, eval, answer, feedback, "
@@ -49,17 +49,18 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _explained(
-    made: argparse.ArgumentParser, description: str, epilog: str = help_texts.EXIT_CODES
-) -> argparse.ArgumentParser:
-    made.description, made.epilog = description, epilog
+def _explained(made: argparse.ArgumentParser, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
+    made.description = description
+    made.epilog = epilog if epilog is not None else help_texts.exit_codes(made.prog.rpartition(" ")[2])
     made.formatter_class = argparse.RawDescriptionHelpFormatter
     return made
 
 
 def _demo(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("scenario", nargs="?", metavar="SCENARIO", help="a name, or `all` (default: the first one)")
-    sub.add_argument("--playbook", metavar="PATH", help="a project with scenarios/ (default: the support desk)")
+    sub.add_argument(
+        "--playbook", metavar="PATH", help="a project with scenarios/ (default: this folder's, else the support desk)"
+    )
     sub.add_argument("--list", action="store_true", help="list the scenarios and stop")
     _no_iam(sub)
     sub.add_argument("--by-hand", action="store_true", help="you are the person: `ballast answer` in another terminal")
@@ -68,7 +69,7 @@ def _demo(sub: argparse.ArgumentParser) -> None:
 
 def _new(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("name", metavar="NAME", help="the playbook's name: small letters, digits and _, such as itdesk")
-    sub.add_argument("--into", default=".", metavar="FOLDER", help="where to make it (default: this folder)")
+    sub.add_argument("--into", metavar="FOLDER", help="where to make it (default: this folder)")
 
 
 def _check(sub: argparse.ArgumentParser) -> None:
@@ -156,6 +157,9 @@ def _run(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--tenant", help="the tenant that pays for the run")
     sub.add_argument("--request-id", metavar="ID", help="the idempotency key (default: a new one)")
     sub.add_argument("--model", metavar="SPEC", help="the model (default: $BALLAST_MODEL); see above")
+    sub.add_argument(
+        "--as", dest="requested_by", metavar="NAME", help="who asks, and so may not approve (default: your user name)"
+    )
     _playbook(sub)
     _parameter(sub)
     _verbose(sub)
@@ -198,7 +202,9 @@ def _mcp(sub: argparse.ArgumentParser) -> None:
 
 
 def _playbook(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
+    sub.add_argument(
+        "--playbook", metavar="PATH", help="the folder with agent.yaml (default: this folder's, else the support desk)"
+    )
     sub.add_argument("--seed", type=int, metavar="N", help="seed of the generated store of customers and orders")
 
 
@@ -289,7 +295,9 @@ def _prices(sub: argparse.ArgumentParser) -> None:
 
 
 def _models(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
+    sub.add_argument(
+        "--playbook", metavar="PATH", help="the folder with agent.yaml (default: this folder's, else the support desk)"
+    )
     sub.add_argument("--region", dest="of_region", metavar="REGION", help="the stack's region (default: any)")
     sub.add_argument("--model", dest="model_id", default="", metavar="ID", help="the stack's ModelId, if it has one")
     sub.add_argument("--check", action="store_true", help="compare the settings of `sam deploy` with agent.yaml")
@@ -324,7 +332,9 @@ def _import(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--stdio", nargs=argparse.REMAINDER, metavar="CMD", help="an MCP server's command; the last option"
     )
-    sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
+    sub.add_argument(
+        "--playbook", metavar="PATH", help="the folder with agent.yaml (default: this folder's, else the support desk)"
+    )
     sub.add_argument("--name", metavar="NAME", help="the server's name: the file is servers/NAME.yaml")
     sub.add_argument("--only", action="append", default=[], metavar="TOOL", help="declare this tool. May be repeated")
     sub.add_argument("--url", metavar="URL", help="openapi: where requests go (default: the document's server)")

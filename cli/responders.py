@@ -41,23 +41,46 @@ class NoAnswerLeft(InvalidInput):
 class ScriptedResponder:
     """Answers each escalation with the next of ``answers``: payloads without an escalation id.
 
-    Raises ``NoAnswerLeft`` for an escalation after the last answer.
+    An answer with ``refused`` must be refused because of who gives it; the next one then answers the same escalation.
+    Raises ``NoAnswerLeft`` for an escalation after the last answer, and ``InvalidInput`` for one that is not accepted.
+
+    wrong  the answers that were accepted and should have been refused, one sentence each
     """
 
     def __init__(self, cloud: "LocalCloud", answers: Iterable[dict[str, Any]]) -> None:
         self._cloud, self._queue = cloud, EscalationQueue(cloud)
-        self._answers = deque(answers)
+        self._answers = deque(enumerate(answers))
+        self.wrong: list[str] = []
 
     def poll(self) -> None:
         """Answer the messages in the queue."""
         for message in self._queue.received():
-            if not self._answers:
-                raise NoAnswerLeft(
-                    f"The run asks for a person ({message['reason']}), and the scenario has no answer left. "
-                    "Add one under `people:`."
-                )
-            answer = {"escalation_id": message["escalation_id"], **self._answers.popleft()}
+            while not self._accepted(message):
+                pass
+
+    def _accepted(self, message: dict[str, Any]) -> bool:
+        """Give the next answer; say whether it was accepted. Raises ``InvalidInput`` for one that should be."""
+        from localcloud.functions import FunctionError
+
+        if not self._answers:
+            raise NoAnswerLeft(
+                f"The run asks for a person ({message['reason']}), and the scenario has no answer left. "
+                "Add one under `people:`."
+            )
+        number, given = self._answers.popleft()
+        answer = {"escalation_id": message["escalation_id"], **given}
+        refused = answer.pop("refused", False)
+        who = f"people.{number}: the answer of {given.get('by', 'nobody')}"
+        try:
             self._cloud.invoke("AnswerEscalationFunction", answer)
+        except FunctionError as problem:
+            if refused and problem.name == "MayNotAnswer":
+                return False
+            hint = " If it must be, write `refused: true`." if problem.name == "MayNotAnswer" else ""
+            raise InvalidInput(f"{who} was refused: {problem.name}: {problem.message}{hint}") from None
+        if refused:
+            self.wrong.append(f"{who} was accepted, and should have been refused (refused: true)")
+        return True
 
     def close(self) -> None:
         """Do nothing."""

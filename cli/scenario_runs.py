@@ -58,15 +58,17 @@ def play(
         if output is not None:
             cloud.printed.append(output)
         answers = [answer.model_dump(mode="json", exclude_none=True) for answer in scenario.people]
+        responder = ScriptedResponder(cloud, answers)
         made = run_and_follow(
             cloud,
             scenario.request,
-            ScriptedResponder(cloud, answers),
+            responder,
             screen=screen,
             saved_runs=saved_runs,
             title=f"{title} {scenario.name}",
+            requested_by=scenario.by,
         )
-        return Played(scenario, made, _unmet(scenario, made, cloud, playbook))
+        return Played(scenario, made, responder.wrong + _unmet(scenario, made, cloud, playbook))
 
 
 def stack_of(

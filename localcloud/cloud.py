@@ -12,6 +12,7 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ballast.contracts import RunRequest
+from ballast.contracts.wire import beyond_doubles, canonical
 from ballast.models.catalog import Catalog
 from ballast.playbook.load import playbook_in
 from ballast.run import Run
@@ -276,10 +277,23 @@ class LocalCloud:
         """
         return self._functions.invoke(function, payload)
 
-    def start(self, request: RunRequest) -> str:
-        """Start a run through the front door and return its id. Raises ``FunctionError``."""
-        run_id: str = self.invoke("StartFunction", request.model_dump(mode="json"))["run_id"]
-        return run_id
+    def start(self, request: RunRequest, requested_by: str | None = None) -> str:
+        """Start a run through the front door and return its id. Raises ``FunctionError``.
+
+        ``requested_by``: who sends it, as the HTTP API records its caller. None, as where a function is invoked: nobody
+        knows.
+        """
+        if requested_by is None:
+            run_id: str = self.invoke("StartFunction", request.model_dump(mode="json"))["run_id"]
+            return run_id
+        if (where := beyond_doubles(request.context, "context")) is not None:
+            raise FunctionError("InvalidInput", f"{where}: is a number whose digits are not kept. Send it as text.", [])
+        sent = {"request": request.model_dump(mode="json"), "when_full": "refuse", "requested_by": requested_by}
+        machine = self.physical_id(_STATE_MACHINE)
+        self.runtime("StartFunction").client("stepfunctions").start_execution(
+            stateMachineArn=machine, name=request.run_id, input=canonical(sent)
+        )
+        return request.run_id
 
     def wait(self, run_id: str, timeout_s: float) -> Execution:
         """Return the run's execution once it has ended and its event was delivered, or tried to be.

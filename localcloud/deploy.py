@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.context import tools_environ
+from ballast.playbook.servers.http import STAND_INS as STOOD_IN
 from localcloud.event_sources import StreamSource, filters_of
 from localcloud.functions import Function
 from localcloud.model_arns import PARAMETER, model_arns
@@ -191,7 +192,8 @@ def _with_variables(function: Function, of_tools: Mapping[str, str]) -> Function
                 f"{STAND_INS}: stands in for {name}, which business.yaml does not give to the tools. Add it to the "
                 f"output Environment, with its value on AWS. It has: {', '.join(given) or '(nothing)'}."
             )
-    return replace(function, environ={**function.environ, _TOOLS: json.dumps({**given, **of_tools})})
+    marked = {_TOOLS: json.dumps({**given, **of_tools}), STOOD_IN: ",".join(of_tools)}
+    return replace(function, environ={**function.environ, **marked})
 
 
 def _check_tables(admin: LocalSession, functions: Mapping[str, Function]) -> None:

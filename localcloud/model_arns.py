@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ballast.errors import ModelRefused, PlaybookInvalid
-from ballast.models.catalog import FOLLOWS_REGION, IN_REGION, Catalog, geographies_of
+from ballast.models.card import IN_REGION
+from ballast.models.catalog import FOLLOWS_REGION, Catalog, geographies_of
 from ballast.playbook.agent import AgentConfig, agent_file, read_agents
 from ballast.playbook.load import playbook_in
 

@@ -20,12 +20,14 @@ import pytest
 from ballast.contracts import Answer, HandOver, RunRequest, ToolCall
 from ballast.contracts.timeline import Call, Timeline
 from ballast.contracts.wire import canonical
+from ballast.errors import MayNotAnswer as MayNotAnswer
 from ballast.playbook import CallFailed, GiveUp, Playbook, Tool, ToolContext, load_playbook
 from ballast.playbook.context import tools_environ
 from ballast.playbook.fallback import Fallback, final_decision
 from localcloud.clock import WallClock
 from localcloud.converse.script import ScriptModel
 from localcloud.converse.source import Reply
+from localcloud.functions import FunctionError
 from localcloud.project import seed_store
 
 if TYPE_CHECKING:
@@ -95,44 +97,64 @@ class LocalDesk:
     _asked: deque[dict[str, Any]] = field(default_factory=deque)
     _open: list[str] = field(default_factory=list)
 
-    def run(self, text: str = "Please.", *, people: Sequence[Mapping[str, Any]] = (), **fields: Any) -> Timeline:
+    def run(
+        self, text: str = "Please.", *, people: Sequence[Mapping[str, Any]] = (), by: str | None = None, **fields: Any
+    ) -> Timeline:
         """Run a request until it ends, or asks a person after the last answer of ``people``; return its timeline.
 
         people  answers as in scenario.yaml, such as ``{"by": "rae", "approve": True}``
+        by      who sends the request, and so may not decide about it
         fields  of the request: intent, context, tenant, limits
+
+        Raises ``MayNotAnswer`` for an answer that this person may not give, unless it has ``"refused": True``.
         """
         given = {"request_id": f"test-{next(_NUMBERS)}", "agent": self.playbook.agent.name, "text": text, **fields}
         request = RunRequest.model_validate(given)
         self._asked.clear()
-        self.cloud.start(request)
+        self.cloud.start(request, by)
         self._open.append(request.run_id)
         return self.follow(request.run_id, people)
 
     def follow(self, run_id: str, people: Sequence[Mapping[str, Any]] = ()) -> Timeline:
-        """Answer for ``people`` until the run ends, or asks once more."""
+        """Answer for ``people`` until the run ends, or asks once more. Raises ``MayNotAnswer``."""
         answers, until = deque(people), time.monotonic() + _ENDS_WITHIN_S
         while self.cloud.status(run_id) == "RUNNING":
             if time.monotonic() > until:
                 raise TimeoutError(f"{run_id} neither ended nor asked a person within {_ENDS_WITHIN_S:.0f} s.")
             if self._asked and not answers:
                 return self.cloud.events(run_id).timeline()
-            if self._asked:
-                asked = self._asked.popleft()
-                answer = {"escalation_id": asked["escalation_id"], **answers.popleft()}
-                if self.cloud.invoke("AnswerEscalationFunction", answer)["still_needed"]:
-                    self._asked.append(asked)
+            if self._asked and self._answered(self._asked[0]["escalation_id"], answers.popleft()):
+                self._asked.popleft()
             time.sleep(0.01)
         self.cloud.wait(run_id, _ENDS_WITHIN_S)
         return self.cloud.events(run_id).timeline()
 
+    def _answered(self, escalation_id: str, given: Mapping[str, Any]) -> bool:
+        """Give an answer; say whether the escalation needs no other. Raises ``MayNotAnswer``."""
+        answer = {"escalation_id": escalation_id, **given}
+        refused = answer.pop("refused", False)
+        try:
+            taken = self.cloud.invoke("AnswerEscalationFunction", answer)
+        except FunctionError as problem:
+            if refused and problem.name == "MayNotAnswer":
+                return False
+            raise MayNotAnswer(problem.message) if problem.name == "MayNotAnswer" else problem from None
+        if refused:
+            raise AssertionError(f"The answer of {given.get('by')} was accepted, and should have been refused.")
+        return not taken["still_needed"]
+
     def items(self, table: str) -> list[dict[str, Any]]:
-        """Return the items of a table of business.yaml, by its logical id; without the markers of ``write_once``."""
+        """Return the items of a table of business.yaml, by its logical id; without the markers of ``write_once``.
+
+        A set of DynamoDB is a Python set.
+        """
         found = self.cloud.table(table)
         name = self.cloud.physical_id(table)
         client = self.cloud.session.client("dynamodb")
         key = client.describe_table(TableName=name)["Table"]["KeySchema"][0]["AttributeName"]
         keys = [next(iter(one[key].values())) for one in client.scan(TableName=name)["Items"]]
-        return [item for one in keys if not one.startswith("marker#") and (item := found.get({key: one}))]
+        read = [item for one in keys if not one.startswith("marker#") and (item := found.get({key: one}))]
+        return [{attribute: _with_sets(value) for attribute, value in item.items()} for item in read]
 
     def listen(self) -> None:
         """Note each message to people from now on."""
@@ -173,6 +195,15 @@ class LocalDesk:
         return self.cloud.stand_ins
 
 
+def _with_sets(value: Any) -> Any:
+    """Return an item's value with sets for the tuples that ``ballast.table`` makes of them: they have no order."""
+    if isinstance(value, tuple):
+        return set(value)
+    if isinstance(value, dict):
+        return {name: _with_sets(one) for name, one in value.items()}
+    return [_with_sets(one) for one in value] if isinstance(value, list) else value
+
+
 def _empty(client: Any, table: str) -> None:
     keys = [one["AttributeName"] for one in client.describe_table(TableName=table)["Table"]["KeySchema"]]
     for page in client.get_paginator("scan").paginate(TableName=table):
@@ -201,11 +232,14 @@ class Verdict:
     _place: tuple[int, int] = field(repr=False)
 
     def approved(self, by: str = "reviewer", *, comment: str = "", groups: Sequence[str] = ()) -> Verdict:
-        """Return what becomes of a call that waits, once that person has approved it."""
+        """Return what becomes of a call that waits, once that person has approved it.
+
+        Raises ``MayNotAnswer`` if that person may not; the call waits on, and somebody else may.
+        """
         return self._answered({"by": by, "approve": True, "comment": comment, "groups": list(groups)})
 
     def rejected(self, by: str = "reviewer", *, comment: str = "") -> Verdict:
-        """Return what becomes of a call that waits, once that person has rejected it."""
+        """Return what becomes of a call that waits, once that person has rejected it. Raises ``MayNotAnswer``."""
         return self._answered({"by": by, "approve": False, "comment": comment})
 
     def _answered(self, answer: Mapping[str, Any]) -> Verdict:
@@ -243,16 +277,18 @@ class Gate:
         *,
         text: str = "Please.",
         after: Sequence[AnyCall] = (),
+        by: str | None = None,
         **fields: Any,
     ) -> Verdict:
         """Propose a call in a run of its own; return what became of it.
 
         text    the request's words; what they name is grounded
         after   calls that the agent makes before, one a turn; they must not be refused
+        by      who sends the request, and so may not approve the call
         fields  of the request: intent, context, tenant, limits
         """
         self.model.will(*after, (tool, arguments or {}), "Done.")
-        made = self.desk.run(text, **fields)
+        made = self.desk.run(text, by=by, **fields)
         for number, (before, _) in enumerate(after, 1):
             earlier = verdict_of(self.desk, made, (number, 1))
             if earlier.status != "ok":

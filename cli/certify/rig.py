@@ -157,7 +157,7 @@ class Rig:
         self._told_seeded = self._told()
         #: Tools that have made a request outside of AWS, and whether one of them ran since the doubles were reset.
         self._outside_tools: set[str] = set()
-        self._reached_outside = False
+        self._reached_outside = True  # the scenario is played before the first attempt
         self._left: dict[tuple[str, ...], tuple[dict[str, Any], list[str]]] = {(): (self._held(), [])}
 
     def _business_tables(self) -> list[str]:

@@ -118,6 +118,7 @@ def _heard_in(cloud: Any, playbook: Playbook, scenario: Scenario, saved_runs: Sa
             screen=silent,
             saved_runs=saved_runs,
             title=f"certify {scenario.name}",
+            requested_by=scenario.by,
         )
     for turn in made.turns:
         for call in turn.calls:

@@ -46,7 +46,8 @@ def script_finding(rig: Rig, playbook: Playbook, script: Fallback, sample: Sampl
 
     ``sample`` gives the request and a context; its own tool is not called.
     """
-    of, request = f"fallback {script.intent}", sample.context.request
+    request = sample.context.request
+    of = f"fallback {request.intent}"
     outcomes, first, calls = _played(rig, playbook, script, sample)
     for number, later_s in enumerate(_LATER_S):
         reads: list[str] = []

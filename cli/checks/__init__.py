@@ -18,6 +18,7 @@ from typing import Literal
 from ballast.errors import PlaybookInvalid
 from ballast.playbook import Playbook
 from ballast.playbook.load import playbook_in, playbook_problems
+from ballast.playbook.servers.tools import RemoteCall
 
 Level = Literal["error", "warning", "hint"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "hint")
@@ -91,4 +92,6 @@ def _has_code(folder: Path) -> bool:
 def at(playbook: Playbook, tool: str) -> str:
     """Return the file of a tool of the playbook."""
     function = playbook.tools[tool].function
+    if isinstance(function, RemoteCall):
+        return str(Path(playbook.folder) / "servers" / f"{function.server.name}.yaml")
     return str(getattr(getattr(function, "__code__", None), "co_filename", playbook.folder / "tools"))

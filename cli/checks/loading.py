@@ -77,7 +77,7 @@ def _instead(title: str, path: Sequence[int | str]) -> str:
     if not known:
         return "Correct its name, or remove it."
     near = get_close_matches(str(path[-1]), known, n=1)
-    return f"Write {near[0]}, or remove it." if near else f"Remove it. What may stand there: {', '.join(known)}."
+    return f"Write `{near[0]}`, or remove it." if near else f"Remove it. What may stand there: {', '.join(known)}."
 
 
 def model_findings(playbook: Playbook, today: date) -> Iterator[Finding]:

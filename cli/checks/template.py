@@ -7,9 +7,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from ballast.errors import SettingInvalid
+from ballast.errors import PlaybookInvalid, SettingInvalid
 from ballast.playbook.context import tools_environ
 from ballast.playbook.load import playbook_in
+from ballast.playbook.servers.checks import read_declaration, why_no_url
+from ballast.playbook.servers.declaration import LambdaServer
 from cli.checks import Finding
 from cli.checks.code import Code
 from localcloud.cloud import ROOT
@@ -42,6 +44,7 @@ def template(folder: Path) -> Iterator[Finding]:
     own = business_of(folder)
     yield from _missing_variables(code, {*environment, *variables}, own)
     if own is not None:
+        yield from _urls(playbook_in(folder.resolve()), environment, file)
         yield from _unread_variables(code, environment, file)
         yield from _rights(code, business, file)
 
@@ -71,6 +74,28 @@ def _missing_variables(code: Code, given: set[str], own: Path | None) -> Iterato
                 name,
                 "The code reads this variable, and nothing gives it to the tools.",
                 f'Add "{name}": "${{…}}" to the output Environment {where}.',
+            )
+
+
+def _urls(playbook: Path, environment: Mapping[str, str], file: str) -> Iterator[Finding]:
+    """Yield the URLs in business.yaml at which no server of servers/ is ever called. One with ${…} is not known."""
+    for declared in sorted((playbook / "servers").glob("*.yaml")):
+        try:
+            server = read_declaration(declared).server
+        except PlaybookInvalid:
+            continue  # loading the playbook says why
+        if isinstance(server, LambdaServer):
+            continue
+        url = server.url
+        if url is None or isinstance(url, str) or "${" in environment.get(url.env, "${"):
+            continue
+        if wrong := why_no_url(environment[url.env], private=server.private):
+            yield Finding(
+                "error",
+                file,
+                f"Outputs.Environment {url.env}",
+                f"It is the URL of servers/{declared.name}, and {wrong[0].lower()}{wrong[1:]}",
+                f"Correct it, or the server in servers/{declared.name}.",
             )
 
 

@@ -1,6 +1,7 @@
 """Findings about tools and fallbacks: what their declarations mean when something fails."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ballast.errors import PlaybookInvalid
 from ballast.on_behalf import HEADER
@@ -24,7 +25,9 @@ def tools(playbook: Playbook) -> Iterator[Finding]:
                 at(playbook, tool.name),
                 f"{tool.name}: limits.timeout_s",
                 "An attempt may take as long as the Lambda has, 60 seconds.",
-                "Write limits=CallLimits(timeout_s=20), and give an HTTP client less.",
+                "Write limits: {timeout_s: 20}."
+                if isinstance(tool.function, RemoteCall)
+                else "Write limits=CallLimits(timeout_s=20), and give an HTTP client less.",
             )
     yield from _tokens(playbook)
     yield from _intents(playbook)
@@ -82,19 +85,56 @@ def _tokens(playbook: Playbook) -> Iterator[Finding]:
 
 def _unmarked(playbook: Playbook) -> Iterator[Finding]:
     for path in undeclared_arguments(playbook):
-        name = path.partition(".")[0]
+        name, _, argument = path.partition(".")
         writes = playbook.tools[name].effect is Effect.WRITE
+        remedy = "Mark it Grounded (an id, an amount: it must occur in the run) or FreeText (the model's own words)."
+        field = path
+        if isinstance(call := playbook.tools[name].function, RemoteCall):
+            place = "/" + argument.replace(".", "/")
+            field = f"tools.{call.remote_name}.marks"
+            remedy = (
+                f"Write marks: {{{place}: grounded}} (an id, an amount: it must occur in the run) or "
+                f"{{{place}: free_text}} (the model's own words)."
+            )
         yield Finding(
             "warning" if writes else "hint",
             at(playbook, name),
-            path,
-            "The argument is unmarked: the model may invent its value"
+            field,
+            f"The argument {argument} is unmarked: the model may invent its value"
             + (", and the write acts on it." if writes else "."),
-            "Mark it Grounded (an id, an amount: it must occur in the run) or FreeText (the model's own words).",
+            remedy,
         )
 
 
 def _of_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
+    call = tool.function if isinstance(tool.function, RemoteCall) else None
+    for found in _of_any_write(playbook, tool):
+        name, _, setting = found.field.partition(": ")
+        if call is None or name != tool.name or setting not in _IN_YAML:
+            yield found
+        else:
+            key, remedy = _IN_YAML[setting]
+            yield replace(found, field=f"tools.{call.remote_name}.{key}", remedy=remedy or found.remedy)
+
+
+#: The settings of a write, as a file of ``servers/`` has them, and what to write there; "": the same remedy.
+_IN_YAML = {
+    "effect": (
+        "key",
+        "Write key: {header: Idempotency-Key} if the server counts a key once, or verify: {tool: …, arguments: …, "
+        "found: …} with a read that finds the effect.",
+    ),
+    "offered": ("offered", "Write offered: false, unless the agent should call it by itself."),
+    "effect.undo": (
+        "undo",
+        "Write undo: {tool: …, arguments: …} with the tool that undoes it, or on_rollback: keep if its effect is right "
+        "however the run ends.",
+    ),
+    "effect.moves_key": ("moves.customer", "Write customer: /… under moves: the argument that names the customer."),
+}
+
+
+def _of_any_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
     file = at(playbook, tool.name)
     if not tool.policy.resolvable:
         yield Finding(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from argparse import Namespace
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from ballast.errors import InvalidInput, MayNotAnswer
 from ballast.money import micro_dollars
 from cli.commands.escalations import show
 from cli.escalation_files import EscalationFiles, NobodyWaits
-from cli.escalations import open_escalations
+from cli.escalations import open_escalations, user
 from cli.exits import Exit
 from cli.saved_runs import state_folder
 from cli.screen import Screen
@@ -27,6 +26,11 @@ if TYPE_CHECKING:
 #: A waiting process looks for answers several times a second; after this long without a result it is taken to hang.
 CONFIRM_WITHIN_S = 20.0
 
+#: What belongs to an answer, as the parser names it.
+_PARTS = (
+    *("approve", "reject", "say", "back_to_agent", "call", "guidance", "add_budget", "agent", "arguments", "comment"),
+    *("by", "group"),
+)
 _CHOICES = "--say TEXT, --back-to-agent --guidance TEXT, --call TOOL JSON"
 
 
@@ -36,6 +40,7 @@ def answer(typed: Namespace) -> int:
     Raises ``NobodyWaits``, ``MayNotAnswer`` or ``InvalidInput`` if it was not accepted.
     """
     files, screen = EscalationFiles(state_folder(os.environ)), Screen()
+    _check_named(typed)
     if typed.escalation is None:
         show(
             [{**escalation.message, "escalation_id": escalation.escalation_id} for escalation in files.waiting()],
@@ -55,6 +60,7 @@ def answer_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> i
     """Send the typed answer to a deployed stack's function; return 0 once it was accepted. Raises as ``answer``."""
     from localcloud.functions import FunctionError
 
+    _check_named(typed)
     waiting = open_escalations(cloud)
     if typed.escalation is None:
         show(waiting, screen)
@@ -77,6 +83,19 @@ def answer_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> i
     return Exit.OK
 
 
+def _check_named(typed: Namespace) -> None:
+    """Refuse an answer, or a part of one, that names no escalation: only without any, those that wait are listed."""
+    if typed.escalation is not None:
+        return
+    parts = vars(typed)
+    given = [name for name in _PARTS if parts.get(name) not in (None, False, [])]
+    if given:
+        option = f"--{given[0].replace('_', '-')}"
+        raise InvalidInput(
+            f"{option}: which escalation? Name it: ballast answer ESC {option}. `ballast answer` lists those that wait."
+        )
+
+
 def confirmed(escalation_id: str, result: Mapping[str, Any]) -> str:
     """Return the id of the run that continues.
 
@@ -93,14 +112,6 @@ def confirmed(escalation_id: str, result: Mapping[str, Any]) -> str:
 def _what_follows(run_id: str, result: Mapping[str, Any], how: str) -> str:
     more = result.get("still_needed") or 0
     return f"The run {run_id} waits: {more} more must approve." if more else f"The run {run_id} goes on{how}"
-
-
-def user() -> str:
-    """Return the name of the user at this terminal."""
-    try:
-        return getpass.getuser()[:128]
-    except (OSError, KeyError):
-        return "somebody"
 
 
 def payload_of(typed: Namespace, message: Mapping[str, Any], *, by: str) -> dict[str, Any]:

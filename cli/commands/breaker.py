@@ -11,7 +11,7 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from ballast.errors import InvalidInput
-from cli.commands.answer import user
+from cli.escalations import user
 from cli.exits import Exit
 from cli.help_texts import MODES
 from cli.screen import Screen

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ballast.errors import InvalidInput
 from ballast.money.amounts import dollars, micro_dollars
-from cli.commands.answer import user
+from cli.escalations import user
 from cli.exits import Exit
 from cli.screen import Screen
 

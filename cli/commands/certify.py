@@ -100,6 +100,13 @@ def _write(file: Path, text: str) -> None:
         raise InvalidInput(f"{file}: cannot be written ({problem.strerror}).") from None
 
 
+def counted(findings: Sequence[Finding]) -> str:
+    """Return how many rules held, were broken and not tried; of the last, how many are needed for a certificate."""
+    counts = ", ".join(f"{sum(one.state == state for one in findings)} {state}" for state in _STYLES)
+    needed = sum(one.state == "not tried" and one.needed for one in findings)
+    return f"{counts}, {needed} of them needed" if needed else f"{counts}, none of them needed"
+
+
 def _show(findings: Sequence[Finding], screen: Screen, *, all_of_them: bool) -> None:
     for name in dict.fromkeys(one.of for one in findings):
         mine = [one for one in findings if one.of == name]
@@ -113,5 +120,4 @@ def _show(findings: Sequence[Finding], screen: Screen, *, all_of_them: bool) -> 
             screen.line(f"      {one.seen}{f' ({one.scenario})' if one.scenario else ''}")
             if one.remedy:
                 screen.line(f"      {one.remedy}", "dim")
-    counts = ", ".join(f"{sum(one.state == state for one in findings)} {state}" for state in _STYLES)
-    screen.line(counts)
+    screen.line(counted(findings))

@@ -9,6 +9,7 @@ from ballast.errors import InvalidInput
 from cli.escalation_files import EscalationFiles
 from cli.exits import Exit, exit_of
 from cli.follow import run_and_follow
+from cli.local_stack import deploying
 from cli.responders import TerminalResponder
 from cli.saved_runs import SavedRuns, state_folder
 from cli.scenario_runs import Played, play, stack_of
@@ -36,7 +37,7 @@ def demo(typed: Namespace) -> int:
         options["playbook"] = playbook
     for scenario in scenarios:
         screen.line(f"{scenario.name}: {scenario.description}", "bold")
-        screen.line("Deploying template.yaml into a local cloud …", "dim")
+        screen.line(deploying(playbook), "dim")
         ended = play(scenario, screen=screen, saved_runs=saved_runs, **options)
         played.append(ended)
         screen.line()
@@ -53,11 +54,19 @@ def _by_hand(
         raise InvalidInput("--by-hand goes with one scenario, such as `ballast demo escalation --by-hand`.")
     folder = folder_of(playbook) if playbook else None
     scenario = find(typed.scenario or next(iter(names(folder)), ""), folder)
-    screen.line("Deploying template.yaml into a local cloud …", "dim")
+    screen.line(deploying(playbook), "dim")
     with stack_of(scenario, playbook=playbook, enforce_iam=not typed.no_iam) as cloud:
         responder = TerminalResponder(cloud, escalation_files, screen)
         title = f"demo {scenario.name} --by-hand"
-        made = run_and_follow(cloud, scenario.request, responder, screen=screen, saved_runs=saved_runs, title=title)
+        made = run_and_follow(
+            cloud,
+            scenario.request,
+            responder,
+            screen=screen,
+            saved_runs=saved_runs,
+            title=title,
+            requested_by=scenario.by,
+        )
     screen.line()
     screen.trace(made, full=typed.full)
     return exit_of(made.status)

@@ -12,7 +12,7 @@ from ballast.errors import InvalidInput, MayNotAnswer
 from ballast.folds.feedback import BY_CHARS, NOTE_CHARS, feedback_in
 from ballast.log.event import Event
 from ballast.log.events import RunFeedback
-from cli.commands.answer import user
+from cli.escalations import user
 from cli.exits import Exit
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen

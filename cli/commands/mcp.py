@@ -80,8 +80,8 @@ def _api(typed: Namespace) -> Iterator[Post]:
 def _local_cloud(typed: Namespace) -> Iterator[str]:
     """Serve the playbook in a local cloud and yield its address. The client is a member; people use the console."""
     from ballast.playbook import load_playbook
-    from cli.commands.answer import user
     from cli.commands.run import chosen_model
+    from cli.escalations import user
     from cli.local_stack import local_stack
     from localcloud.converse import model_source
     from localcloud.gateway import serve

@@ -36,6 +36,8 @@ def models(typed: Namespace) -> int:
 
     playbook = PLAYBOOK if typed.playbook is None else Path(typed.playbook)
     today = datetime.now(UTC).date()
+    if typed.of_region and not _is_region(typed.of_region):
+        raise InvalidInput(f"--region {typed.of_region}: is no region of AWS. Name one like eu-central-1.")
     if not typed.check:
         value = ",".join(model_arns(playbook, typed.of_region or "", model_id=typed.model_id))
         if len(value) > MOST_VALUE:
@@ -49,6 +51,17 @@ def models(typed: Namespace) -> int:
     for problem in found:
         print(problem)
     return Exit.USAGE if any(problem.fails for problem in found) else Exit.OK
+
+
+def _is_region(name: str) -> bool:
+    from botocore.exceptions import UnknownRegionError
+    from botocore.session import get_session
+
+    try:
+        get_session().get_partition_for_region(name)
+    except UnknownRegionError:
+        return False
+    return True
 
 
 class Problem(str):

@@ -27,7 +27,12 @@ _LEFT_BY_TOOLS = re.compile(r"__pycache__|\..*_cache|\.aws-sam|\.ballast")
 def new(typed: Namespace) -> int:
     """Write the project and say what to do next; return 0. Raises ``InvalidInput``."""
     name = checked_name(typed.name)
-    project = Path(typed.into) / name
+    if typed.into is None and Path.cwd().resolve().is_relative_to(ROOT.resolve()):
+        raise InvalidInput(
+            f"This folder is in the platform's repository, which your project does not belong into. Name another one: "
+            f"ballast new {name} --into {os.path.relpath(ROOT.parent)}. To make it here all the same: --into ."
+        )
+    project = Path(typed.into or ".") / name
     write(name, project)
     screen = Screen()
     screen.line(f"{project} is a playbook with three tools, a fallback, three scenarios and tests.", "bold")
@@ -39,7 +44,8 @@ def new(typed: Namespace) -> int:
         ("ballast check", "what can be known without a model"),
         ("ballast test", "the scenarios, through the whole machine"),
         ("pytest", "the tools, the gate and the fallback"),
-        ("ballast up --playbook . --model …", "serve it, with a model of yours (ballast run --help)"),
+        ("ballast certify", "what the tools declare, tried"),
+        ("ballast up --model …", "serve it, with a model of yours (ballast run --help)"),
         ("sam build && sam deploy --guided", "to AWS"),
     ):
         screen.line(f"  {command:36}{what}".rstrip())

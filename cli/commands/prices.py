@@ -242,13 +242,15 @@ def _of_cards(models: Catalog, file: Path, cards: CardFile, *, shipped: bool) ->
             continue
         for contradiction in contradictions(card):
             yield f"{where}: {contradiction}."
+        if shipped and card.converse_api and None in (card.on_demand, card.profiles):
+            yield f"{where}: must say where it is served: on_demand and profiles, each with a source."
         if shipped and (missing := list(facts_without_source(card))):
             yield f"{where}: no source for {', '.join(missing)}. Name a document under `sources:`."
-    for arn, model in cards.arns.items():
+    for arn in cards.arns:
         if not arn.startswith("arn:"):
             yield f"{file}: arns.{arn}: is not an ARN."
         try:
-            models.check(model, tools=False)
+            models.check(arn, tools=False)
         except BallastError as problem:
             yield f"{file}: arns.{arn}: {problem}"
 

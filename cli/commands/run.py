@@ -31,10 +31,11 @@ from ballast.playbook import load_playbook
 from ballast.runtime import utc_now
 from cli.deployed_stack import EVERY_S
 from cli.escalation_files import EscalationFiles
+from cli.escalations import user
 from cli.exits import exit_of
 from cli.follow import Cloud, run_and_follow
 from cli.function_output import FunctionOutput
-from cli.local_stack import STORE, local_stack, parameters_of
+from cli.local_stack import STORE, deploying, local_stack, parameters_of
 from cli.responders import NoResponder, TerminalResponder
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
@@ -68,7 +69,7 @@ def run(typed: Namespace) -> int:
     if spec.startswith(("http", "bedrock:")):
         screen.line("Checking that the model answers …", "dim")
         check_that_it_answers(source, spec)
-    screen.line("Deploying template.yaml into a local cloud …", "dim")
+    screen.line(deploying(folder), "dim")
     size = None if typed.playbook else STORE
     seed, wait = 1 if typed.seed is None else typed.seed, _waits_for_people(typed)
     iam = not typed.no_iam
@@ -86,6 +87,7 @@ def run(typed: Namespace) -> int:
             saved_runs=SavedRuns(home),
             title=title,
             wait=wait,
+            requested_by=typed.requested_by or user(),
             begin=partial(start_on_behalf, cloud, request, behalf, typed.attach) if behalf else None,
         )
         screen.line()
@@ -105,6 +107,11 @@ def run_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
     for option in ("model", "playbook", "seed", "parameter", "verbose"):
         if getattr(typed, option) not in (None, [], False):
             raise InvalidInput(f"--{option} is for a local run; the stack has its own. Leave it out with --stack.")
+    if typed.requested_by is not None:
+        raise InvalidInput(
+            "--as is for a local run: a stack records the callers of its HTTP API alone, and this command invokes a "
+            "function. Leave it out with --stack."
+        )
     request = request_of(typed)
     attach(cloud, request, typed.attach)
     made = run_and_follow(

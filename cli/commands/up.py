@@ -22,14 +22,14 @@ from ballast.errors import InvalidInput
 from ballast.http.identity import DEFAULT_TENANT, Role
 from ballast.playbook import Playbook, load_playbook
 from ballast.run import Run
-from cli.commands.answer import user
 from cli.commands.models import retirements
 from cli.commands.run import chosen_model
 from cli.escalation_files import EscalationFiles
+from cli.escalations import user
 from cli.exits import Exit
 from cli.follow import abort_all
 from cli.function_output import FunctionOutput
-from cli.local_stack import STORE, local_stack, parameters_of
+from cli.local_stack import STORE, deploying, local_stack, parameters_of
 from cli.responders import SentMessages, TerminalResponder
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
@@ -74,7 +74,7 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
         try:
             for notice in retirements(folder or _desk(), today):
                 screen.line(notice, "yellow")
-            screen.line("Deploying template.yaml into a local cloud …", "dim")
+            screen.line(deploying(folder), "dim")
             seed, size = 1 if typed.seed is None else typed.seed, None if folder else STORE
             iam = not typed.no_iam
             with local_stack(
@@ -187,10 +187,13 @@ def _show_api(screen: Screen, url: str, typed: Namespace, role: Role) -> None:
 
 
 def _show_aws_endpoint(screen: Screen, url: str) -> None:
+    from localcloud.cloud import ROOT
+
+    consumer = os.path.relpath(ROOT / "docs" / "examples" / "escalation_consumer.py")
     screen.line("Queues, events and functions, for other processes with any AWS SDK:", "bold")
     screen.line(f"  export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION={REGION} AWS_ACCESS_KEY_ID=local \\")
     screen.line("      AWS_SECRET_ACCESS_KEY=local")
-    screen.line(f"  python docs/examples/escalation_consumer.py --stack {STACK}")
+    screen.line(f"  python {consumer} --stack {STACK}")
     screen.line("  aws events put-events --entries file://request.json    # docs/events/README.md")
     screen.line()
 

@@ -83,6 +83,7 @@ class Agent:
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
     emit: Callable[[str], None]
+    region: str = ""
 
     def plan(self, task: PlanTask, *, invocation: str, remaining_ms: Callable[[], int]) -> PlanSummary:
         """Return this turn's decision.
@@ -172,7 +173,7 @@ class Agent:
         decider = Decider(run, requested.turn, self.playbook, partial(self._successor, run))
         decision, refused = decider.decide(completion, history)
         signals = loop_signals(run, requested.turn, decision, self.playbook)
-        charge = charge_of(requested, completion.usage, completion.tier, self.playbook.models)
+        charge = charge_of(requested, completion.usage, completion.tier, self.playbook.models, self.region)
         stands = self.log.record(
             run.run_id,
             ModelResponded(

@@ -79,6 +79,7 @@ def build(runtime: Runtime) -> Agent:
         clock=runtime.clock,
         sleep=sleep,
         emit=runtime.emit,
+        region=runtime.region,
     )
 
 

@@ -15,7 +15,7 @@ from ballast.contracts import ExitReason, HandOver, Limits, Planner
 from ballast.contracts.attachment import Kept
 from ballast.errors import ToolForbidden
 from ballast.folds.calls import CallState
-from ballast.folds.conversation import Prompt, asked_with, in_full, named_result, prompt_digest, said
+from ballast.folds.conversation import Prompt, in_full, named_result, prompt_digest
 from ballast.folds.loops import Loops, Signal, as_recorded, notice
 from ballast.log.events import EscalationAnnounced, ModelRequested, ModelResponded
 from ballast.log.keys import Key
@@ -39,7 +39,15 @@ from functions.agent.caching import cache_points
 from functions.agent.decision import refused_answer_notice
 from functions.agent.loops import loop_notices
 from functions.agent.reply import call_id
-from functions.agent.request import earlier_bytes, earlier_messages, sent_as, shaped, shaped_alike
+from functions.agent.request import (
+    earlier_bytes,
+    earlier_messages,
+    sent_as,
+    sent_reply,
+    shaped,
+    shaped_alike,
+    with_prefix,
+)
 from functions.agent.usage import sent_bytes
 
 #: Prompts have about 4 bytes a token. A reported count with more bytes a token may be right, but no bound uses it.
@@ -72,8 +80,6 @@ def compose(
     """
     opened, agent = run.opening, playbook.agent
     taken = agent.inference.taken_by(card)
-    if taken.budget and _must_not_think(run, card):
-        taken = agent.inference.without_thinking().taken_by(card)
     tier = agent.service_tier
     price = priced.worst(tier)
     notices = loop_notices(loops, run)
@@ -91,6 +97,9 @@ def compose(
         **_changed_parts(run.prompt, _with_tools(first_prompt(playbook, opened.request, card), run.prompt, card)),
         **({"despair": as_recorded(notices)} if notices else {}),
     )
+    if taken.budget and _must_not_think(run, delta):
+        taken = agent.inference.without_thinking().taken_by(card)
+        delta = delta.model_copy(update={"sent_as": sent_as(card, taken, agent, opened.request.intent)})
     bound, size, limits = _input_bound(run, delta, card), _sent_bytes(run, delta), limits_now(run, playbook)
     if taken.budget and not card.max_tokens_over_window and not room_for(card, taken, bound=bound.known):
         # Its ``max_tokens`` are more than its budget: the provider would refuse them beside a prompt of that size.
@@ -119,7 +128,9 @@ def compose(
             "reserved_microusd": reservation.microusd,
         }
     )
-    masked = run.as_shown.prompt.extended(_as_shown(requested, shown), run.as_shown)
+    masked_delta = _as_shown(requested, shown)
+    requested = with_prefix(run, requested, masked_delta)
+    masked = run.as_shown.prompt.extended(masked_delta, run.as_shown)
     return requested.model_copy(update={"prompt_sha256": prompt_digest(run, masked, requested.inference)})
 
 
@@ -138,18 +149,17 @@ def _with_cache(
     return delta.model_copy(update={"sent_as": delta.sent_as.model_copy(update=cached)})
 
 
-def _must_not_think(run: Run, card: ModelCard) -> bool:
+def _must_not_think(run: Run, delta: ModelRequested) -> bool:
     """Say whether the newest completion has calls without the reasoning that the model must get back with them.
 
-    It is another model's, or one of a model that did not think: the provider refuses to begin between a call and its
-    result.
+    It is another model's, one of a model that did not think, or its reasoning cannot go back: the provider refuses to
+    begin between a call and its result.
     """
     last = run.newest(ModelResponded) if run.prompt.after is not None else None
-    if last is None or card.thinking is None or card.thinking.given_back != "must":
+    if last is None or not delta.sent_as.own_reasoning:
         return False
-    content = said(last)["content"]
-    own = asked_with(run, last).sent_as.card == card.id
-    return any("toolUse" in block for block in content) and not (own and "reasoningContent" in content[0])
+    content = sent_reply(run, last, delta)["content"]
+    return any("toolUse" in block for block in content) and "reasoningContent" not in content[0]
 
 
 def _sent_bytes(run: Run, requested: ModelRequested) -> int:

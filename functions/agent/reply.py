@@ -31,7 +31,7 @@ _BYTES = "$bytes"
 #: Fields that hold JSON of any shape, so never bytes: a call's arguments, a tool's schema or result.
 _DOCUMENTS = ("input", "json")
 #: botocore's name for a block of a kind that it does not know; it refuses to send one.
-_UNKNOWN_BLOCK = "SDK_UNKNOWN_MEMBER"
+UNKNOWN_BLOCK = "SDK_UNKNOWN_MEMBER"
 
 #: Stop reasons of a reply that decides something: its content says what. Models on Bedrock make calls and say that they
 #: are done, or answer and say that they call. Any other reason forbids it: a reply that was cut at its limit of tokens
@@ -49,7 +49,7 @@ _SAYS_WHY = (
 class Completion:
     """One reply, interpreted.
 
-    message   the assistant message as it is recorded and sent back: legal for Converse
+    message   the assistant message as it is recorded; what of it goes back, ``functions.agent.request`` says
     usage     the usage that it reports, as far as its own content does not contradict it
     tier      the service tier that it reports; None if it reports none
     decision  None if ``reason`` asks for a hand-over
@@ -125,10 +125,11 @@ def _too_large(reason: ExitReason) -> ExitReason:
 
 
 def _call(use: Mapping[str, Any]) -> ToolCall:
+    """Return a proposed call. No tool has a name that is too long or no text: the gate refuses it by that name."""
     return ToolCall(
-        tool=use.get("name") or "",
+        tool=without_surrogates(str(use.get("name") or ""))[:256],
         arguments=_jsonable(use.get("input", {})),
-        call_id=str(use.get("toolUseId", ""))[:256],
+        call_id=without_surrogates(str(use.get("toolUseId", "")))[:256],
     )
 
 
@@ -175,7 +176,7 @@ def call_id(turn: int, index: int) -> str:
 def _recordable(
     blocks: Sequence[Mapping[str, Any]], proposed: Sequence[Mapping[str, Any]], turn: int
 ) -> list[dict[str, Any]] | None:
-    """Return the content as it is recorded and sent back; None if it is too large."""
+    """Return the content as it is recorded; None if it is too large."""
     recorded: list[dict[str, Any]] = []
     answered = _answered(blocks)
     server_ids = {at: f"t{turn:04d}s{before + 1}" for before, at in answered.items()}
@@ -188,8 +189,10 @@ def _recordable(
         elif isinstance(result, Mapping):
             if at in server_ids:  # a result without its call is illegal
                 recorded.append({"toolResult": _jsonable(result) | {"toolUseId": server_ids[at]}})
-        elif _UNKNOWN_BLOCK not in block and ("text" not in block or _has_text(block)):  # no blank text either
+        elif UNKNOWN_BLOCK not in block and ("text" not in block or has_text(block)):  # no blank text either
             recorded.append(_jsonable(block))
+        elif any("reasoningContent" in later for later in blocks[at:]):  # which may be bound to what stood before it
+            recorded.append({"text": ""})
     # A lone surrogate is legal in JSON, but cannot be sent as text.
     text = without_surrogates(json.dumps(recorded, ensure_ascii=False))
     if len(text) > MAX_REPLY_CHARS:
@@ -207,7 +210,8 @@ def _legal_call(use: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {"toolUseId": key, "name": name, "input": legal, **server_side}
 
 
-def _has_text(block: Mapping[str, Any]) -> bool:
+def has_text(block: Mapping[str, Any]) -> bool:
+    """Say whether the ``text`` of a block has more than white space."""
     return isinstance(block.get("text"), str) and bool(block["text"].strip())
 
 

@@ -247,17 +247,20 @@ def _is_count(value: Any) -> bool:
 # Charges
 
 
-def charge_of(requested: ModelRequested, usage: ReadUsage, tier: str | None, models: Catalog) -> Charged:
+def charge_of(
+    requested: ModelRequested, usage: ReadUsage, tier: str | None, models: Catalog, region: str = ""
+) -> Charged:
     """Return the charge for a completion with that usage and reported tier: cost, price version, tokens, tier.
 
-    The prices are those of the version by which the attempt was reserved.
+    The prices are those of the version by which the attempt was reserved, in the region of the stack: the reservation
+    was made for the most expensive one.
     """
     tier = tier or ServiceTier.DEFAULT.value
     usage, reserved = checked_usage(usage, requested), requested.reserved_microusd
     why, cost = [usage.why] if usage.why else [], reserved
     saved: dict[str, int] = {}
     if usage.tokens is not None:
-        price, known = _price(models.price_of(requested.price_version, requested.model), requested, tier)
+        price, known = _price(models.price_of(requested.price_version, requested.model, region), requested, tier)
         cost = price.cost(usage.tokens)
         if not known or cost > reserved:
             why.append("served in a tier that was not asked for")

@@ -20,7 +20,7 @@ import contextvars
 import ctypes
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -37,6 +37,7 @@ from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
 from ballast.playbook.context import Bill, NotSent, ToolChanged, WrongResult
 from ballast.playbook.rules import ends_the_process
 from ballast.runtime import Runtime
+from ballast.table import Table, Update
 from ballast.values import dataclass
 from functions.executor.record import CallOutcome
 
@@ -101,8 +102,10 @@ RunEnd = CallOutcome | NothingDone | InDoubt
 class Downstreams:
     """The systems that tools call, each behind the circuit that its tool names."""
 
-    def __init__(self, make_store: Callable[[], Any], emit: Callable[[str], None]) -> None:
-        self._make_store, self._emit = make_store, emit
+    def __init__(
+        self, make_store: Callable[[], Any], emit: Callable[[str], None], circuits: Table | None = None
+    ) -> None:
+        self._make_store, self._emit, self._circuits = make_store, emit, circuits
         self._store: Any = None
 
     @classmethod
@@ -114,7 +117,7 @@ class Downstreams:
 
             return CircuitBreakerDynamoDBPersistence(table_name, boto3_client=runtime.client("dynamodb"))
 
-        return cls(make_store, runtime.emit)
+        return cls(make_store, runtime.emit, Table.of(runtime, table_name, "circuits"))
 
     def ready(self, tool: Tool, args: Any, context: ToolContext) -> Callable[[], Any]:
         """Return the tool, ready to run once, with the context's time limit; the context's bill says when it begins."""
@@ -162,6 +165,15 @@ class Downstreams:
 
         if circuit is None:
             return begin()
+        problems: list[Exception] = []
+
+        def counted() -> T:
+            try:
+                return begin()
+            except Exception as problem:
+                problems.append(problem)
+                raise
+
         from aws_lambda_powertools.utilities.circuit_breaker import (
             CircuitBreakerConfig,
             CircuitBreakerOpenError,
@@ -175,7 +187,13 @@ class Downstreams:
             ignored_exceptions=(ToolFailed, SettingInvalid),
         )
         self._store = self._store or self._make_store()
-        guarded: Callable[[], T] = circuit_breaker(f"circuit#{circuit.name}", self._store, config=config)(begin)
+        name = f"circuit#{circuit.name}"
+
+        def noted(change: Any) -> None:
+            if str(change.to_state) == "OPEN" and problems:
+                self._note_error(name, _apart(problems[-1]))
+
+        guarded: Callable[[], T] = circuit_breaker(name, self._store, config=config, on_transition=noted)(counted)
         try:
             return guarded()
         except Exception as problem:
@@ -183,7 +201,29 @@ class Downstreams:
                 raise
             if not isinstance(problem, CircuitBreakerOpenError):
                 note(problem)  # the write that claims the probe for this process failed
-            raise CircuitOpen(f"{circuit.name.partition('#')[0]} {CIRCUIT_OPEN}. Nothing was executed.") from None
+            last = self._last_error(name)
+            why = f" The last error: {last}." if last else ""
+            raise CircuitOpen(f"{circuit.name.partition('#')[0]} {CIRCUIT_OPEN}. Nothing was executed.{why}") from None
+
+    def _note_error(self, name: str, error: str) -> None:
+        """Keep the error that has opened a circuit, for the calls that it refuses. Powertools swallows a failure."""
+        if self._circuits is not None:
+            self._circuits.write(Update({"id": name}, set={"last_error": error}))
+
+    def _last_error(self, name: str) -> str:
+        """Return the error that has opened the circuit; "" where none was kept, or it cannot be read."""
+        with suppress(Exception):
+            found = self._circuits.get({"id": name}) if self._circuits is not None else None
+            return str((found or {}).get("last_error", ""))
+        return ""
+
+
+def _apart(problem: Exception) -> str:
+    """Return what other runs may read of an error: our own words, or its type. Its text may quote this run."""
+    if isinstance(problem, TimedOut):
+        return error_text(problem).rstrip(".")
+    apart = getattr(problem, "apart", None)
+    return apart if isinstance(apart, str) else type(problem.__cause__ or problem).__name__
 
 
 def _circuit(tool: Tool, context: ToolContext) -> Circuit | None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from ballast.contracts.wire import canonical, sha256
 from ballast.models.card import ModelCard
 
 #: Beginnings of model ids that name an inference profile; any other id is called in its region.
 PROFILES = ("us", "us-gov", "eu", "apac", "jp", "au", "in", "ca", "sa", "global")
+
+#: Where reasoning was made: what stood before it, and the signature of the reasoning before it.
+Place = tuple[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -19,12 +23,14 @@ class Asked:
 
     card    what is known of the model; None if it has no card
     issued  signatures of reasoning that models returned, each with the model's base id
+    behind  the same signatures, each with the places (``place_of``) at which it was returned
     """
 
     request: Mapping[str, Any]
     model_id: str
     card: ModelCard | None = None
     issued: Mapping[str, str] = field(default_factory=dict)
+    behind: Mapping[str, Collection[Place]] = field(default_factory=dict)
 
     @cached_property
     def messages(self) -> Sequence[Mapping[str, Any]]:
@@ -160,6 +166,34 @@ class Rule:
     words: Literal["quoted", "described"] = "quoted"
     code: str = "ValidationException"
     by_model: bool = False
+
+
+def place_of(request: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> Place:
+    """Return the place behind ``messages`` in a request.
+
+    It is the digest of its instructions, tools and messages, without cache points and reasoning, and the signature of
+    the newest reasoning in them.
+    """
+    tools = (request.get("toolConfig") or {}).get("tools")
+    parts: list[Any] = [_checked(request.get("system") or ()), _checked(tools or ())]
+    said = [(one["role"], _checked(one["content"])) for one in messages]
+    parts += [[role, content] for role, content in said if content]
+    before = [signature_of(block) for one in messages for block in one["content"]]
+    return sha256(canonical(parts)), next((one for one in reversed(before) if one is not None), None)
+
+
+def _checked(blocks: Iterable[Mapping[str, Any]]) -> list[Any]:
+    return [block for block in blocks if not block.keys() & {"cachePoint", "reasoningContent"}]
+
+
+def signature_of(block: Mapping[str, Any]) -> str | None:
+    """Return the signature of a block of reasoning, or what is encrypted in it; None for any other block."""
+    reasoning = block.get("reasoningContent")
+    if not isinstance(reasoning, Mapping):
+        return None
+    text = reasoning.get("reasoningText")
+    found = text.get("signature") if isinstance(text, Mapping) else reasoning.get("redactedContent")
+    return found if isinstance(found, str) else None
 
 
 def decoded_size(base64_text: str) -> int:

@@ -9,13 +9,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ballast.models.card import Asked as Parts
 from ballast.models.card import ModelCard
-from localcloud.converse.asked import Asked, Rule, card_rule, decoded_size
+from localcloud.converse.asked import Asked, Rule, card_rule, decoded_size, place_of, signature_of
 from localcloud.converse.cache import canonical_bytes, tokens_in, tokens_of
 
 _API = "docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_"
 _GUIDE = "docs.aws.amazon.com/bedrock/latest/userguide/"
 _THINKING = f"{_GUIDE}claude-messages-extended-thinking.html"
+_BINDING = (
+    f"{_GUIDE}claude-messages-thinking-block-binding.html, "
+    "platform.claude.com/docs/en/build-with-claude/preserved-thinking/prefix-checks"
+)
 _FEATURES = f"{_GUIDE}conversation-inference-supported-models-features.html"
 _CLAUDE_DOCS = "Please consult our documentation at https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
 
@@ -119,10 +124,16 @@ def _structured_output(asked: Asked, card: ModelCard) -> Iterator[str]:
 
 
 def _thinking_form(asked: Asked, card: ModelCard) -> Iterator[str]:
-    kind, form = asked.thinking.get("type"), card.thinking
-    if not asked.thinking:
+    sent, form = (asked.request.get("additionalModelRequestFields") or {}).get("thinking"), card.thinking
+    kind = sent.get("type") if isinstance(sent, dict) else None
+    off = form.off.additional_fields.get("thinking", {}).get("type") if form is not None and form.off else None
+    if kind == "between_tools" != off:
+        yield "thinking: Input tag 'between_tools' found using 'type' does not match any of the expected tags"
+    elif kind == "disabled" and form is not None and form.default != "no" and off != kind:
+        yield '"thinking.type.disabled" is not supported for this model.'
+    elif not asked.thinking or kind == off:
         return
-    if form is None or (form.budget is None and form.adaptive is None):
+    elif form is None or (form.budget is None and form.adaptive is None):
         yield "thinking: Extra inputs are not permitted"
     elif kind == "enabled" and form.budget is None:
         yield (
@@ -131,6 +142,15 @@ def _thinking_form(asked: Asked, card: ModelCard) -> Iterator[str]:
         )
     elif kind == "adaptive" and form.adaptive is None:
         yield "adaptive thinking is not supported on this model"
+
+
+def _effort_without_thinking(asked: Asked, card: ModelCard) -> Iterator[str]:
+    form = card.thinking
+    if form is None or form.off is None or form.effort is None or not _is_sent(asked, form.off.given()):
+        return
+    for level in form.off.not_with:
+        if _is_sent(asked, form.effort.given(effort=level)):
+            yield f"output_config.effort: {level} is not supported while thinking is off. Use a lower level."
 
 
 def _thinking_budget(asked: Asked, card: ModelCard) -> Iterator[str]:
@@ -165,18 +185,25 @@ def _forbidden_while_thinking(asked: Asked, card: ModelCard) -> Iterator[str]:
 
 def _forbidden(asked: Asked, card: ModelCard) -> Iterator[str]:
     """Yield what the model refuses while it thinks as this request asks it to."""
-    if card.thinking is None:
+    form = card.thinking
+    if form is None:
         return
-    if asked.thinking or card.thinking.default == "always":
-        yield from card.thinking.forbids
-    if card.thinking.effort is None:
-        return
+    off = form.off is not None and not form.off.still_thinks and _is_sent(asked, form.off.given())
+    thinks = bool(asked.thinking) or form.default == "always" or (form.default == "yes" and not off)
+    for level, forbids in (form.effort.levels if form.effort is not None else {}).items():
+        if form.effort is not None and _is_sent(asked, form.effort.given(effort=level)):
+            # Where thinking is asked for in another way, a level alone does not ask for it.
+            thinks = thinks or (form.budget is None and form.adaptive is None)
+            yield from forbids
+    if thinks:
+        yield from form.forbids
+
+
+def _is_sent(asked: Asked, parts: Parts) -> bool:
+    """Return whether the request has all of those parts of a card."""
     sent = (asked.request.get("additionalModelRequestFields") or {}, asked.request.get("outputConfig") or {})
-    for level, forbids in card.thinking.effort.levels.items():
-        parts = card.thinking.effort.given(effort=level)
-        wanted = (parts.additional_fields, parts.output_config)
-        if any(wanted) and all(map(_holds, sent, wanted)):
-            yield from (*card.thinking.forbids, *forbids)
+    wanted = (parts.additional_fields, parts.output_config)
+    return any(wanted) and all(map(_holds, sent, wanted))
 
 
 def _holds(sent: Any, wanted: Any) -> bool:
@@ -222,6 +249,29 @@ def _reasoning_of_claude(asked: Asked, card: ModelCard) -> Iterator[str]:
             yield f"{place}.thinking.signature: Field required"
         elif text and asked.issued.get(signature, card.id) != card.id:
             yield f"{place}: Invalid `signature` in `thinking` block"
+
+
+def _bound_reasoning(asked: Asked, card: ModelCard) -> Iterator[str]:
+    """Yield reasoning behind something else than what stood before it, or behind other reasoning.
+
+    The first reasoning of a request may have lost what came before it.
+    """
+    if card.thinking is None or not card.thinking.bound:
+        return
+    for at, message in enumerate(asked.messages):
+        for index, block in enumerate(message["content"]):
+            made_at = asked.behind.get(signature_of(block) or "")
+            if made_at is None:
+                continue
+            part = {**message, "content": message["content"][:index]}
+            before, last = place_of(asked.request, [*asked.messages[:at], part])
+            if not any(before == then and last in (None, reasoning) for then, reasoning in made_at):
+                kind = "thinking" if "reasoningText" in block["reasoningContent"] else "redacted_thinking"
+                yield (
+                    f"messages.{at}.content.{index}: Invalid `signature` in `{kind}` block. The block is bound to a "
+                    "different conversation. Remove the block, or set "
+                    '`thinking.block_binding.prefix_mismatch_behavior` to "drop_block".'
+                )
 
 
 def _foreign_reasoning(asked: Asked, card: ModelCard) -> Iterator[str]:
@@ -318,8 +368,8 @@ def _json_results(asked: Asked, card: ModelCard) -> Iterator[str]:
 
 
 def _tool_changes(asked: Asked, card: ModelCard) -> Iterator[str]:
-    for place, _, block in () if card.tool_changes else asked.blocks:
-        if "toolAddition" in block or "toolRemoval" in block:
+    for place, role, block in asked.blocks:
+        if ("toolAddition" in block or "toolRemoval" in block) and (role == "assistant" or not card.tool_changes):
             yield f"This model doesn't support toolAddition and toolRemoval blocks ({place})."
 
 
@@ -375,6 +425,13 @@ CARD_RULES: tuple[Rule, ...] = (
     card_rule("temperature and top_p", "cline/cline#10572, BerriAI/litellm#15070", _parameters, **_MODEL),
     card_rule("form of thinking", "tinovyatkin/amazon-bedrock-copilot-chat#526", _thinking_form, **_MODEL),
     card_rule(
+        "effort without thinking",
+        "BerriAI/litellm#35211, pydantic/pydantic-ai#7991",
+        _effort_without_thinking,
+        **_OURS,
+        **_MODEL,
+    ),
+    card_rule(
         "budget of thinking",
         "danny-avila/LibreChat#8346, liuw1535/antigravity2api-nodejs#149",
         _thinking_budget,
@@ -383,6 +440,7 @@ CARD_RULES: tuple[Rule, ...] = (
     card_rule("while it thinks", "MartialBE/one-hub#529, can1357/oh-my-pi#341", _forbidden_while_thinking, **_MODEL),
     card_rule("reasoning is taken", f"{_API}ReasoningContentBlock.html", _no_reasoning, **_OURS, **_MODEL),
     card_rule("reasoning of Claude", "can1357/oh-my-pi#10486, openclaw/openclaw#88020", _reasoning_of_claude, **_MODEL),
+    card_rule("reasoning keeps its prefix", _BINDING, _bound_reasoning, **_MODEL),
     card_rule("reasoning of another model", "maximhq/bifrost#6942", _foreign_reasoning, **_OURS, **_MODEL),
     card_rule("own reasoning comes first", _THINKING, _own_reasoning_first, **_OURS, **_MODEL),
     card_rule("prefill", "anomalyco/opencode#29760, XiaomiMiMo/MiMo-Code#1702", _no_prefill, **_MODEL),

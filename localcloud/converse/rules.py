@@ -11,13 +11,13 @@ prints them all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from ballast.models.catalog import Catalog
-from localcloud.converse.asked import Asked, Rule
+from localcloud.converse.asked import Asked, Place, Rule
 from localcloud.converse.cache_rules import CACHE_RULES
 from localcloud.converse.card_rules import CARD_RULES
 from localcloud.converse.field_rules import FIELD_RULES
@@ -25,7 +25,7 @@ from localcloud.converse.schema_rules import SCHEMA_RULES
 from localcloud.converse.service_rules import SERVICE_RULES
 
 RULES: tuple[Rule, ...] = (*SERVICE_RULES, *CARD_RULES, *FIELD_RULES, *SCHEMA_RULES, *CACHE_RULES)
-_NOTHING: Mapping[str, str] = {}
+_NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,16 @@ def refused(
     model_id: str,
     models: Catalog | None = None,
     issued: Mapping[str, str] = _NOTHING,
+    behind: Mapping[str, Collection[Place]] = _NOTHING,
 ) -> Refusal | None:
     """Return the first rule that ``request`` breaks, with Bedrock's message; None for a request that it takes.
 
     models  the cards; the platform's own by default
-    issued  signatures of reasoning that models returned (``Signatures``)
+    issued  signatures of reasoning that models returned, each with its model's base id
+    behind  the same signatures, each with the places at which it was returned
     """
     models = models or platform_models()
-    asked = Asked(request, model_id, models.card(model_id) if models.knows(model_id) else None, issued)
+    asked = Asked(request, model_id, models.card(model_id) if models.knows(model_id) else None, issued, behind)
     for rule in RULES:
         for message in rule.check(asked):
             return Refusal(rule, f"The model returned the following errors: {message}" if rule.by_model else message)

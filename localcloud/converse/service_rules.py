@@ -255,6 +255,20 @@ def _files_of_the_model(asked: Asked) -> Iterator[str]:
                 yield f"{place}: {kind} blocks can only be in a message of the user."
 
 
+#: Blocks of each role beside those that both may have, and those that have a rule of their own.
+_ONLY = {
+    "user": ("audio", "video", "searchResult"),
+    "assistant": ("reasoningContent", "citationsContent"),
+}
+
+
+def _whose_blocks(asked: Asked) -> Iterator[str]:
+    for place, role, block in asked.blocks:
+        for owner, kinds in _ONLY.items():
+            if role != owner and (found := [kind for kind in kinds if kind in block]):
+                yield f"{place}: {found[0]} blocks can only be in a message of the {owner}."
+
+
 def _half_a_guardrail(asked: Asked) -> Iterator[str]:
     config = asked.request.get("guardrailConfig") or {}
     if bool(config.get("guardrailIdentifier")) != bool(config.get("guardrailVersion")):
@@ -308,6 +322,12 @@ SERVICE_RULES: tuple[Rule, ...] = (
         by_model=True,
     ),
     Rule("whose files", f"{_API}Message.html", _files_of_the_model, words="described"),
+    Rule(
+        "whose blocks",
+        f"{_API}ContentBlock.html",
+        _whose_blocks,
+        words="described",
+    ),
     Rule("a whole guardrail", f"{_API}GuardrailConfiguration.html", _half_a_guardrail, words="described"),
     Rule("JSON Pointers", f"{_API}Converse.html", _pointers, words="described"),
     Rule("tool names are unique", "tailcallhq/forgecode#892", _tool_names, by_model=True),

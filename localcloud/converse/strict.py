@@ -10,6 +10,7 @@ from typing import Any
 
 from ballast.models.catalog import Catalog
 from ballast.runtime import utc_now
+from localcloud.converse.asked import Place, place_of, signature_of
 from localcloud.converse.cache import PromptCache
 from localcloud.converse.rules import platform_models, refused
 from localcloud.converse.source import ModelError, Reply, Source
@@ -31,6 +32,7 @@ class Strict:
         self._models = models or platform_models()
         self._cache = cache or PromptCache(utc_now)
         self._issued: dict[str, str] = {}
+        self._behind: dict[str, set[Place]] = {}
 
     @classmethod
     def of(cls, source: Source, *, models: Catalog | None = None, clock: Callable[[], datetime] = utc_now) -> Strict:
@@ -39,15 +41,17 @@ class Strict:
 
     def reply(self, request: Mapping[str, Any], model_id: str, /) -> Reply:
         """Return the source's reply. Raises ``ModelError`` with Bedrock's code and words for a request it refuses."""
-        refusal = refused(request, model_id, self._models, self._issued)
+        refusal = refused(request, model_id, self._models, self._issued, self._behind)
         if refusal is not None:
             rule = refusal.rule
             LOG.warning("%s: refused as Bedrock does: %s (%s; %s)", model_id, refusal.message, rule.name, rule.source)
             raise ModelError(refusal.rule.code, refusal.message)
         reply = self.source.reply(request, model_id)
         card = self._models.card(model_id) if self._models.knows(model_id) else None
-        for signature in signatures(reply.body):
+        for signature, before in signatures(reply.body):
             self._issued[signature] = card.id if card is not None else model_id
+            said = {"role": "assistant", "content": before}
+            self._behind.setdefault(signature, set()).add(place_of(request, [*request.get("messages", ()), said]))
         if not reply.estimated:
             return reply
         points = card.cache if card is not None else None
@@ -59,11 +63,11 @@ class Strict:
         return replace(reply, body={**reply.body, "usage": usage})
 
 
-def signatures(reply: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the signatures of the reasoning in a reply."""
+def signatures(reply: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the signatures of the reasoning in a reply, each with the blocks before it."""
     message = (reply.get("output") or {}).get("message") or {}
-    for block in message.get("content") or ():
-        reasoning = block.get("reasoningContent") if isinstance(block, Mapping) else None
-        text = reasoning.get("reasoningText") if isinstance(reasoning, Mapping) else None
-        if isinstance(text, Mapping) and isinstance(text.get("signature"), str):
-            yield text["signature"]
+    blocks = message.get("content") or []
+    for at, block in enumerate(blocks):
+        signature = signature_of(block) if isinstance(block, Mapping) else None
+        if signature is not None:
+            yield signature, list(blocks[:at])

@@ -3,15 +3,25 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, PrivateAttr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from ballast.contracts import Answer as AnAnswer
 from ballast.contracts import Planner, RunRequest
 from ballast.contracts.timeline import Call, Timeline
-from ballast.contracts.wire import Json, Name, Text, Wire, parse
+from ballast.contracts.wire import Json, Name, Text, Wire, canonical, parse
 from ballast.errors import InvalidInput, Tainted, Ungrounded
 from ballast.money.amounts import dollars
 from ballast.playbook.load import playbook_in
@@ -19,6 +29,7 @@ from ballast.validation import fit_schema
 from ballast.validation.schema import schema_complaint
 from ballast.validation.words import normalize
 from localcloud.project import project_of
+from localcloud.scenarios.stored import Item, different
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -28,7 +39,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Answer(Wire):
-    """A person's answer: the payload of AnswerEscalation without the escalation's id."""
+    """A person's answer: the payload of AnswerEscalation without the escalation's id.
+
+    refused  this person must not be let answer; the next one answers the same escalation
+    """
 
     by: str
     decision: dict[str, JsonValue] | None = None
@@ -36,18 +50,7 @@ class Answer(Wire):
     comment: str = ""
     arguments: dict[str, JsonValue] | None = None
     groups: tuple[Name, ...] = ()
-
-
-class Item(Wire):
-    """An expected item of a table: these attributes must have these values.
-
-    table       the logical id in business.yaml
-    attributes  null: there must be no such item
-    """
-
-    table: str
-    key: dict[str, str]
-    attributes: Annotated[dict[str, JsonValue], Field(min_length=1)] | None
+    refused: bool = False
 
 
 def _by_name(effect: Any) -> Any:
@@ -167,6 +170,7 @@ class Expected(Wire):
 class Scenario(Wire):
     """One scenario. ``people`` answer in this order.
 
+    by          who sends the request, and so may not decide about it; null: nobody knows
     model       as `ballast run --model` has it; null: the script.yaml beside
     seed        of the generated store
     parameters  the template's
@@ -175,6 +179,7 @@ class Scenario(Wire):
     name: str
     description: Annotated[str, Field(min_length=1, max_length=100)]
     request: RunRequest
+    by: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     model: str | None = None
     seed: int = 1
     parameters: dict[str, str] = Field(default_factory=dict)
@@ -231,7 +236,32 @@ def find(name: str, folder: Path | None = None) -> Scenario:
     if isinstance(content, dict) and isinstance(content.get("request"), dict):
         content = {**content, "request": {"request_id": f"scenario-{name}", **content["request"]}}
     content = {"name": name, **content} if isinstance(content, dict) else content
-    return parse(Scenario, content, what=str(file)).within(folder)
+    try:
+        return parse(Scenario, content, what=str(file)).within(folder)
+    except InvalidInput as problem:
+        near = "".join(sorted(_near_names(content)))
+        raise InvalidInput(f"{problem}{near}") from None
+
+
+def _near_names(content: Any) -> Iterator[str]:
+    """Yield a sentence for each field that a scenario has not, where there is one of nearly that name."""
+    from localcloud.editor_schemas import models_in
+
+    try:
+        Scenario.model_validate_json(canonical(content))
+    except ValidationError as problem:
+        for item in problem.errors(include_url=False, include_input=False, include_context=False):
+            if item["type"] != "extra_forbidden":
+                continue
+            here: list[type[BaseModel]] = [Scenario]
+            for step in item["loc"][:-1]:
+                fields = [one.model_fields[step] for one in here if isinstance(step, str) and step in one.model_fields]
+                here = [inner for field in fields for inner in models_in(field.annotation)] or here
+            known = {name for one in here for name in one.model_fields}
+            if near := get_close_matches(str(item["loc"][-1]), known, n=1):
+                yield f" Write `{near[0]}` for `{'.'.join(map(str, item['loc']))}`."
+    except (TypeError, ValueError):
+        return
 
 
 #: (logical id of the table, key) to the item's attributes; None if there is no such item.
@@ -281,7 +311,7 @@ def unmet(
     if expect.costs_at_most is not None and ended.money.charged_microusd > expect.costs_at_most * 1_000_000:
         wrong.append(f"cost: expected at most ${expect.costs_at_most}, was ${dollars(ended.money.charged_microusd)}")
     for item in expect.store:
-        wrong += _different(item, read_item(item.table, item.key))
+        wrong += different(item, read_item(item.table, item.key))
     if expect.unlike is not None and _same_ending(expect.unlike, ended):
         wrong.append(
             f"unlike: it ended in the same way again ({', '.join(expect.unlike.model_dump(exclude_none=True))})"
@@ -383,16 +413,3 @@ def _has(call: Call, arguments: dict[str, JsonValue]) -> bool:
 def _said(tool: str, arguments: Any, undone: bool) -> str:
     inside = ", ".join(f"{name}={value!r}" for name, value in arguments.items()) if isinstance(arguments, dict) else ""
     return f"{tool}({inside}){' (undone)' if undone else ''}"
-
-
-def _different(item: Item, found: dict[str, Any] | None) -> list[str]:
-    where = f"{item.table} {', '.join(item.key.values())}"
-    if item.attributes is None:
-        return [] if found is None else [f"{where}: expected no such item"]
-    if found is None:
-        return [f"{where}: is not there"]
-    return [
-        f"{where}: {name} expected {wanted!r}, was {found.get(name)!r}"
-        for name, wanted in item.attributes.items()
-        if found.get(name) != wanted
-    ]

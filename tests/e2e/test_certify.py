@@ -202,6 +202,25 @@ def test_what_is_sent_is_recorded_where_no_stand_in_tells_its_effects(itdesk: Pa
     assert "GET and HEAD" in found["idp_findResets", "read"].seen
 
 
+def test_what_the_scenario_left_at_a_stand_in_is_not_there_when_its_calls_are_tried(itdesk: Path) -> None:
+    stand_ins = itdesk / "scenarios" / "stand_ins.py"
+    text = stand_ins.read_text().replace("def seen_outside", "def not_told")
+    counts = text.replace('self._answer(200, {"items"', 'self._answer(200, {"made": len(RESETS), "items"')
+    assert counts != text
+    stand_ins.write_text(counts)
+    server, script = itdesk / "itdesk" / "servers" / "idp.yaml", itdesk / "scenarios" / "password" / "script.yaml"
+    read_first = (
+        server.read_text().replace("offered: false", "offered: true").replace("/key: grounded", "/key: free_text")
+    )
+    server.write_text(read_first)
+    turn = "turns:\n  - call: [{tool: idp_findResets, arguments: {key: none}}]\n"
+    script.write_text(script.read_text().replace("turns:\n", turn))
+
+    found = certified_by(itdesk, "password")
+
+    assert found["idp_findResets", "repeatable"].state == "held", found["idp_findResets", "repeatable"].seen
+
+
 def test_a_required_certificate_that_is_missing_is_an_error_before_the_deployment(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

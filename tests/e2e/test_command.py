@@ -98,6 +98,10 @@ def test_an_escalation_is_answered_from_another_terminal(
 
     assert main(["answer"]) == 0
     assert escalation_id in capsys.readouterr().out
+    assert main(["answer", "--approve"]) == 2
+    assert "--approve: which escalation?" in capsys.readouterr().err
+    assert main(["answer", escalation_id, "--say", "I answer myself."]) == 8  # this user asked for the run
+    assert "asked for this run and decides nothing about it" in capsys.readouterr().err
     assert main(["answer", escalation_id, "--approve"]) == 2
     assert "no decision was proposed" in capsys.readouterr().err
     assert main(["answer", escalation_id, "--say", "x", "--by", "y" * 5_000]) == 2
@@ -107,7 +111,7 @@ def test_an_escalation_is_answered_from_another_terminal(
 
     printed, _ = run.communicate(timeout=SOON_S)
     assert run.returncode == 0
-    assert f'ballast answer {escalation_id} --say "' in printed
+    assert f'ballast answer {escalation_id} --by NAME --say "' in printed
     assert "ANSWERED by human" in printed
     assert "Dana, a person, answered" in printed
     assert main(["answer", escalation_id, "--say", "Again."]) == 5

@@ -34,7 +34,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (made / file).parent.mkdir(exist_ok=True)
         (made / file).write_text(text)
     snippets = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
-    assert len(snippets) == 5
+    assert len(snippets) == 6
     for number, snippet in enumerate(snippets):
         (made / "tests" / f"test_page_{number}.py").write_text(snippet)
     return made
@@ -67,7 +67,7 @@ def test_its_own_tests_and_those_of_the_page_pass(project: Path) -> None:
     ended = run("pytest", "-q", "-p", "no:cacheprovider", within=project)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "14 passed" in ended.stdout
+    assert "15 passed" in ended.stdout
 
 
 def test_ruff_and_mypy_have_nothing_to_say(tmp_path: Path) -> None:

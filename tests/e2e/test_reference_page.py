@@ -25,7 +25,7 @@ from localcloud.stand_ins import FILE, standing_in
 PAGE = (ROOT / "docs" / "playbook.md").read_text(encoding="utf-8")
 EXAMPLE = ROOT / "examples" / "itdesk"
 #: What a shell's line on the page may begin with, besides `ballast`; none of it is run here.
-OTHERS = ("cd", "pytest", "sam", "aws", "git", "make")
+OTHERS = ("cd", "pytest", "sam", "aws", "git", "make", "source")
 
 
 def snippets(language: str) -> list[tuple[str, str]]:

@@ -77,6 +77,29 @@ def test_a_rejected_call_is_denied_and_changes_nothing(gate: Gate, desk: LocalDe
     assert {one["state"] for one in desk.items("AccountsTable") if one["account_id"] == "A-1001"} == {"active"}
 
 
+def test_who_asked_may_not_approve_and_somebody_else_may(gate: Gate) -> None:
+    asked = gate.call("suspend_account", {**SUSPEND, "days": 90}, text="A-1001 for 90 days", by="mia")
+
+    with pytest.raises(ballast.testing.MayNotAnswer, match="mia asked for this run"):
+        asked.approved(by="mia")
+
+    assert asked.approved(by="rae").status == "ok"
+
+
+def test_a_refusal_may_be_expected_and_an_acceptance_in_its_place_fails_the_test(
+    desk: LocalDesk, kit: tuple[LocalDesk, ScriptedModel]
+) -> None:
+    call = ("suspend_account", {**SUSPEND, "days": 90})
+    refused = {"by": "mia", "approve": True, "refused": True}
+    kit[1].will(call, "Done.")
+    made = desk.run("A-1001 for 90 days", by="mia", people=[refused, {"by": "rae", "approve": True}])
+    assert made.status == "answered"
+
+    kit[1].will(call, "Done.")
+    with pytest.raises(AssertionError, match="answer of mia was accepted"):
+        desk.run("A-1001 for 90 days", by="ida", people=[refused])
+
+
 def test_each_test_begins_with_the_seeded_tables(gate: Gate, desk: LocalDesk) -> None:
     seeded = desk.items("AccountsTable")
     gate.call("suspend_account", SUSPEND, text="A-1001 for 7 days")
@@ -130,7 +153,7 @@ def test_a_tools_client_has_the_rights_of_the_executor_and_no_other(desk: LocalD
 
 def playbook_with(playbook: Playbook, script: Any) -> Playbook:
     changed: Any = SimpleNamespace(
-        agent=playbook.agent, tools=playbook.tools, fallbacks={"suspend": Fallback("suspend", script)}
+        agent=playbook.agent, tools=playbook.tools, fallbacks={"suspend": Fallback(("suspend",), script)}
     )
     return changed  # type: ignore[no-any-return]
 

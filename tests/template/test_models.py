@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from ballast.errors import PlaybookInvalid
-from ballast.models.catalog import IN_REGION, Catalog
+from ballast.models.card import IN_REGION
+from ballast.models.catalog import Catalog
 from localcloud.cloud import PLAYBOOK
 from localcloud.iam import grants, needed_for_model
 from localcloud.model_arns import model_arns

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from ballast.contracts import ToolCall
 from ballast.playbook import Playbook, ToolContext, ToolFailed
-from ballast.testing import FallbackDriver, Gate, LocalDesk, ScriptedModel
+from ballast.testing import FallbackDriver, Gate, LocalDesk, MayNotAnswer, ScriptedModel
 
 from itdesk.tools.grant_access import GrantAccess, grant_access
 from itdesk.tools.look_up_account import look_up_account
@@ -36,9 +36,13 @@ def test_the_undo_takes_the_access_back(tool_context: ToolContext, local_cloud: 
 def test_payroll_waits_for_security_and_nobody_else(gate: Gate) -> None:
     wanted = {**GRANT, "application": "payroll"}
 
-    asked = gate.call(grant_access, wanted, text="A-1001 needs to read payroll.", intent="access")
+    asked = gate.call(grant_access, wanted, text="A-1001 needs to read payroll.", intent="access", by="mia")
 
     assert (asked.status, asked.why) == ("asked", ("payroll has everybody's salary",))
+    with pytest.raises(MayNotAnswer, match="mia asked for this run"):
+        asked.approved(by="mia", groups=["security"])
+    with pytest.raises(MayNotAnswer, match="only members of security"):
+        asked.approved(by="rae")
     assert asked.approved(by="sam", groups=["security"]).result["level"] == "read"
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from localcloud.testing import FallbackRun as FallbackRun
     from localcloud.testing import Gate as Gate
     from localcloud.testing import LocalDesk as LocalDesk
+    from localcloud.testing import MayNotAnswer as MayNotAnswer
     from localcloud.testing import ScriptedModel as ScriptedModel
     from localcloud.testing import Verdict as Verdict
 else:
@@ -21,6 +22,6 @@ else:
         """Return a class of the kit."""
         import localcloud.testing
 
-        if name in ("FallbackDriver", "FallbackRun", "Gate", "LocalDesk", "ScriptedModel", "Verdict"):
+        if name in ("FallbackDriver", "FallbackRun", "Gate", "LocalDesk", "MayNotAnswer", "ScriptedModel", "Verdict"):
             return getattr(localcloud.testing, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -93,7 +93,7 @@ HAIKU, NOVA_PRO, NOVA_MICRO = (
         (HAIKU, NOVA_PRO, None),  # its cache costs more to read, which is not compared
         (HAIKU, NOVA_MICRO, None),
         (HAIKU, "global.anthropic.claude-haiku-4-5-20251001-v1:0", None),  # the same model through a cheaper profile
-        (HAIKU, "anthropic.claude-sonnet-4-6", "is not cheaper than model"),
+        (HAIKU, "us.anthropic.claude-sonnet-4-6", "is not cheaper than model"),
         (NOVA_PRO, HAIKU, "is not cheaper than model"),
         (HAIKU, HAIKU, "is not cheaper than model"),  # the same
         ("us.anthropic.claude-sonnet-4-6", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", "is not cheaper than model"),

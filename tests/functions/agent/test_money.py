@@ -271,6 +271,21 @@ def test_a_tier_costs_no_more_than_was_reserved_and_no_less_than_was_asked_for(
     assert (charge.cost_microusd, charge.usage_disbelieved) == (cost, why)
 
 
+def test_a_models_own_id_is_reserved_at_the_dearest_region_and_charged_in_the_stacks_own(
+    stack: Stack, model: Endpoint
+) -> None:
+    stack.environs["planner"]["MODEL_ID"] = "minimax.minimax-m2.5"  # $0.30 and $1.20; eu-west-1 120 %, dearest 157 %
+    run_id = stack.open()
+    model.will(says("Done.", usage={"inputTokens": 1000, "outputTokens": 100}))
+
+    stack.plan(run_id)
+
+    requested, responded = (stack.body(run_id, f"0001.model.{step}") for step in ("requested", "responded"))
+    assert responded["cost_microusd"] == 504  # (1000 * 300 000 + 100 * 1 200 000) * 1.2, per million
+    tokens = requested["gen_ai.request.max_tokens"]
+    assert requested["reserved_microusd"] > tokens * 1_200_000 * 156 // 100 // 1_000_000
+
+
 def test_every_charge_says_by_which_prices(stack: Stack, model: Endpoint) -> None:
     run_id = stack.open()
     model.will(says("Done."))

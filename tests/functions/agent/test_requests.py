@@ -28,6 +28,8 @@ from functions.agent.loops import detected_loops
 from functions.agent.prompt import compose
 from functions.agent.request import converse_request
 from localcloud.converse.rules import refused
+from localcloud.converse.source import Reply, said
+from localcloud.converse.strict import Strict
 from tests.functions.cloud import LEDGER
 from tests.functions.endpoint import Endpoint, reads, reply, says
 from tests.functions.stack import Stack
@@ -241,6 +243,189 @@ def test_reasoning_goes_back_only_to_its_model_and_only_if_it_must(given_back: s
         *(["reasoningContent"] if returned else []),
         "toolUse",
     ]
+
+
+# Reasoning that is bound to what stood before it
+
+
+def reasons(signature: str) -> dict[str, Any]:
+    return {"reasoningContent": {"reasoningText": {"text": "", "signature": signature}}}
+
+
+class Thinker:
+    """Replies with ``content``, of which each reasoning has a signature of its own."""
+
+    def __init__(self) -> None:
+        self.content: list[Any] = []
+        self.made = 0
+
+    def reply(self, request: Any, model_id: str, /) -> Reply:
+        made = []
+        for block in self.content:
+            self.made += 1
+            made.append(reasons(f"sig{self.made}") if "reasoningContent" in block else parsed([block])[0])
+        return said(made, "tool_use", request)
+
+
+def plays(turns: str, contents: list[Any], models: Catalog) -> list[list[str]]:
+    """Return the signatures that each request sent back; Bedrock's double takes every request.
+
+    ``turns`` has a letter a turn: the playbook's version; a capital letter asks another model.
+    """
+    thinker, story, sent = Thinker(), Story(limits=Limits(cost_microusd=10**9)).opened(), []
+    double = Strict(thinker, models=models)
+    for turn, version in enumerate(turns, start=1):
+        agent = ledger().agent.model_copy(update={"instructions": f"Version {version.lower()}."})
+        model = "acme.b" if version.isupper() else "acme.a"
+        requested = asks(story, turn, model, models, replace(ledger(), agent=agent))
+        request = wire(converse_request(story.run, requested, stack="desk"))
+        thinker.content = contents[(turn - 1) % len(contents)]
+        answer = double.reply(request, model).body
+        found = [
+            block["reasoningContent"] for one in request["messages"] for block in one["content"] if REASON in block
+        ]
+        sent.append([block["reasoningText"]["signature"].removeprefix("sig") for block in found])
+        story.replies(story.record(requested), answer)
+        for index in range(1, 1 + len(story.run.proposals[turn].calls)):
+            story.executes(turn, index, "ok", {"text": "x"})
+    return sent
+
+
+REASON = "reasoningContent"
+BOUND = {**FACTS, "thinking": {"default": "always", "given_back": "must", "bound": True}}
+
+
+def both_models(facts: dict[str, Any]) -> Catalog:
+    common = {**FACTS, "prices": [{"version": "1"} | dict.fromkeys(CLASSES, 1)]}
+    models = {"acme.a": {**common, "name": "A", **facts}, "acme.b": {**common, "name": "B", **facts}}
+    return Catalog(CardFile(vendor="Anthropic", as_of=date(2026, 11, 29), models=models))
+
+
+@pytest.mark.parametrize(
+    ("turns", "newest"),
+    [
+        ("aaaa", ["1", "3", "5"]),
+        ("aab", []),
+        ("aabb", ["5"]),
+        ("aabba", []),
+        ("aabbaa", ["9"]),
+        ("abab", []),
+        ("aBa", ["1"]),
+        ("aaBBaa", ["1", "3", "9"]),
+    ],
+)
+def test_bound_reasoning_goes_back_only_behind_what_it_was_made_behind(turns: str, newest: list[str]) -> None:
+    sent = plays(turns, [[REASONS, USE]], both_models(BOUND))
+
+    assert sent[-1] == newest
+
+
+def test_reasoning_that_is_not_bound_goes_back_under_another_system_prompt() -> None:
+    free = {**FACTS, "thinking": {"default": "always", "given_back": "must"}}
+
+    assert plays("aab", [[REASONS, USE]], both_models(free))[-1] == ["1", "3"]
+
+
+def test_bound_reasoning_behind_a_block_that_is_sent_otherwise_stays_behind() -> None:
+    blank, words, image = {"text": " "}, {"text": "I look."}, {"image": {"format": "png", "source": {"bytes": "AA=="}}}
+
+    def back(*content: Any) -> list[str]:
+        return plays("aaa", [list(content), [REASONS, USE]], both_models(BOUND))[1]
+
+    assert back(REASONS, words, REASONS, USE) == ["1", "3"]
+    assert back(REASONS, USE, REASONS, USE) == ["1"]
+    assert back(REASONS, blank, REASONS, USE) == ["1"]
+    assert back(blank, REASONS, USE) == []
+    assert back(image, REASONS, words, REASONS, USE) == []
+    assert back(REASONS, *SERVER, REASONS, USE) == ["1"]
+    assert back(REASONS, words, USE, words, REASONS) == ["1"]
+
+
+def test_the_reasoning_of_an_older_version_that_recorded_no_prefix_stays_behind() -> None:
+    models = both_models(BOUND)
+    story = Story().opened()
+    requested = asks(story, 1, "acme.a", models, ledger())
+    assert requested.sent_as.prefix
+    asked = story.record(
+        requested.model_copy(update={"sent_as": requested.sent_as.model_copy(update={"prefix": None})})
+    )
+    message = {"role": "assistant", "content": [REASONS, USE]}
+    story.replies(asked, {"output": {"message": message}, "stopReason": "tool_use"})
+    story.executes(1, 1, "ok", {})
+
+    request = converse_request(story.run, asks(story, 2, "acme.a", models, ledger()), stack="desk")
+
+    assert REASON not in str(request["messages"])
+
+
+@pytest.mark.parametrize("base", [one.id for one in PLATFORM.cards() if one.thinking and one.thinking.bound])
+def test_the_models_whose_reasoning_is_bound_are_those_of_the_vendors_page(base: str) -> None:
+    assert base.removeprefix("anthropic.claude-") in ("fable-5-1", "mythos-5-1", "opus-5-5", "sonnet-5-5", "haiku-5-5")
+    assert PLATFORM.card(base).sources["thinking"]
+
+
+# What of a reply goes back
+
+NEVER_BACK: dict[str, Any] = {
+    "image": {"image": {"format": "png", "source": {"bytes": "AA=="}}},
+    "document": {"document": {"format": "txt", "name": "x", "source": {"bytes": "AA=="}}},
+    "video": {"video": {"format": "mp4", "source": {"bytes": "AA=="}}},
+    "audio": {"audio": {"format": "mp3", "source": {"bytes": "AA=="}}},
+    "searchResult": {
+        "searchResult": {"source": "s", "title": "t", "content": [{"text": "x"}], "citations": {"enabled": False}}
+    },
+    "cachePoint": {"cachePoint": {"type": "default"}},
+    "toolAddition": {"toolAddition": {"tool": {"name": "read_note"}}},
+    "no signature": {"reasoningContent": {"reasoningText": {"text": "Hm."}}},
+    "a blank signature": {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": ""}}},
+    "unknown reasoning": {"reasoningContent": {"SDK_UNKNOWN_MEMBER": {"name": "new"}}},
+    "no citation": {"citationsContent": {"content": [], "citations": []}},
+    "blank": {"text": " \n"},
+    "brand new": {"brandNew": {"x": 1}},
+    "no text to guard": {"guardContent": {"image": {"format": "png", "source": {"bytes": "AA=="}}}},
+    "a call of the provider": SERVER[0],
+}
+
+
+@pytest.mark.parametrize("kind", NEVER_BACK)
+@pytest.mark.parametrize("model", ["acme.a", "acme.b"])
+def test_what_cannot_stand_in_a_models_message_is_not_sent_back(kind: str, model: str) -> None:
+    facts = {**FACTS, "thinking": {"default": "always", "given_back": "must"}}
+    models = both_models(facts)
+    story = story_of(models, *[NEVER_BACK[kind]] * 5, {"text": "I look."}, USE)
+
+    request = converse_request(story.run, asks(story, 2, model, models, ledger()), stack="desk")
+
+    refusal = refused(wire(request), model, models)
+    assert refusal is None, refusal
+    assert [next(iter(block)) for block in request["messages"][1]["content"]] == ["text", "toolUse"]
+
+
+def test_words_of_a_kind_that_cannot_go_back_go_back_as_text() -> None:
+    models = both_models(FACTS)
+    new = {"title": "t", "location": {"SDK_UNKNOWN_MEMBER": {"name": "new"}}}
+    cited = {"citationsContent": {"content": [{"text": "It is in stock."}], "citations": [new]}}
+    story = story_of(models, {"guardContent": {"text": {"text": "Guarded."}}}, cited, CITED, USE)
+
+    request = converse_request(story.run, asks(story, 2, "acme.a", models, ledger()), stack="desk")
+
+    sent = request["messages"][1]["content"]
+    assert sent[:3] == [{"text": "Guarded."}, {"text": "It is in stock."}, CITED]
+    assert refused(wire(request), "acme.a", models) is None
+
+
+def test_thinking_does_not_begin_behind_own_reasoning_that_cannot_go_back() -> None:
+    facts = {**FACTS, "thinking": {"budget": _BUDGET, "given_back": "must"}}
+    models, thinks = both_models(facts), with_inference(Inference(thinking=1_500))
+    unsigned = {"reasoningContent": {"reasoningText": {"text": "Hm."}}}
+
+    for reason, goes_on in ((REASONS, True), (unsigned, False)):
+        story = story_of(models, reason, USE)
+        requested = asks(story, 2, "acme.a", models, thinks)
+        request = converse_request(story.run, requested, stack="desk")
+
+        assert _thinks(requested) is goes_on
+        assert refused(wire(request), "acme.a", models) is None
 
 
 def test_the_profile_of_a_model_is_the_same_model() -> None:

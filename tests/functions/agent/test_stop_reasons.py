@@ -19,12 +19,13 @@ OF_A_TEXT = {
     "malformed_model_output": ("hand_over", "malformed_model_output"),
     "malformed_tool_use": ("hand_over", "malformed_tool_use"),
     "model_context_window_exceeded": ("hand_over", "model_context_window_exceeded"),
+    "refusal": ("hand_over", "content_filtered"),
     "a_reason_of_next_year": ("hand_over", "malformed_model_output"),
 }
 
 
 def test_the_table_here_holds_every_stop_reason() -> None:
-    assert set(OF_A_TEXT) - {"a_reason_of_next_year"} == STOP_REASONS
+    assert set(OF_A_TEXT) - {"refusal", "a_reason_of_next_year"} == STOP_REASONS
     assert len(STOP_REASONS) == 9
 
 

@@ -128,15 +128,17 @@ def test_an_illegal_name_reaches_the_gate_as_it_is_and_the_model_in_legal_form(
 
 
 @pytest.mark.parametrize("name", [None, 5, "n" * 300, "read_note\ud800"])
-def test_a_name_that_is_none_is_malformed(stack: Stack, model: Endpoint, name: Any) -> None:
+def test_a_name_that_is_none_is_refused_by_the_executor_and_shown_to_the_model(
+    stack: Stack, model: Endpoint, name: Any
+) -> None:
     run_id = stack.open()
     model.will(calls({"name": name}))
+    assert stack.plan(run_id)["kind"] == "call_tools"
 
-    summary = stack.plan(run_id)
+    status, request = stack.execute(run_id), go_on(stack, model, run_id)
 
-    outcome = "call_tools" if name is None else "hand_over"  # a missing name becomes "", which the gate refuses
-    assert summary["kind"] == outcome
-    assert stack.events(run_id)
+    assert status == "refused"
+    assert complaints(request) == []
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,9 @@ def test_an_open_circuit_is_open_for_every_process_and_nothing_is_executed(write
     assert writes.execute(run_id, runtime=writes.cold("executor")) == "failed"
 
     message = writes.body(run_id, "0001.call.1.settled")["message"]
-    assert message == "carrier failed too often and is not called for a while. Nothing was executed."
+    assert message == (
+        "carrier failed too often and is not called for a while. Nothing was executed. The last error: ConnectionError."
+    )
     assert writes.count("n-1") == 0
 
 
@@ -137,7 +139,7 @@ def test_a_call_that_cannot_become_the_probe_has_executed_nothing(writes: Stack,
     assert writes.execute(run_id) == "failed"
 
     assert "0001.call.1.doubted" not in writes.seqs(run_id)
-    assert writes.body(run_id, "0001.call.1.settled")["message"].endswith("Nothing was executed.")
+    assert "Nothing was executed." in writes.body(run_id, "0001.call.1.settled")["message"]
     assert writes.count("n-1") == 0
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from ballast.errors import ApprovalRequired, RetryLater
+from ballast.errors import ApprovalRequired, AttemptInProgress, RetryLater
 from tests.functions import remote
 from tests.functions.stack import Stack
+from tests.functions.writes import leases_are_over
 from tests.support.remote_desk import KEY, VERIFY, Desk, desk_server, pinned, tools
 
 CALL = {"tool": "desk_create", "arguments": {"text": "no power"}}
@@ -286,12 +287,86 @@ def test_a_rotated_secret_is_read_anew_once(with_desk: Declared, desk: Desk) -> 
 
 def test_a_secret_that_cannot_be_read_sends_nothing_and_is_not_told(with_desk: Declared, desk: Desk) -> None:
     stack = with_desk(KEY, credential={"kind": "header", "secret": {"ssm": "/none"}})
+
+    ended, message = carried_out(stack)
+
+    assert ended == "failed"
+    assert message.startswith("Not configured: the secret /none cannot be read from ssm (ParameterNotFound). Make it")
+    assert not desk.seen
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [("{}", "has no field"), ("key", "has no field"), ('{"key": ""}', "is no text"), ('{"key": 1}', "is no text")],
+)
+def test_a_secret_without_its_field_is_named(with_desk: Declared, desk: Desk, kept: str, said: str) -> None:
+    secret = {"secretsmanager": f"desk-{kept.encode().hex()}", "field": "key"}
+    stack = with_desk(KEY, credential={"kind": "header", "header": "X-Api-Key", "secret": secret})
+    secrets = stack.runtime("executor").client("secretsmanager")
+    secrets.create_secret(Name=secret["secretsmanager"], SecretString=kept)
+
+    ended, message = carried_out(stack)
+
+    assert ended == "failed"
+    assert f"Not configured: the secret {secret['secretsmanager']} {said}" in message
+    assert not desk.seen
+
+
+def test_what_is_not_configured_says_why_each_time_and_opens_no_circuit(with_desk: Declared, desk: Desk) -> None:
+    stack = with_desk(KEY, named="bare", private=False, circuit={"failures": 2, "recovery_s": 60})
+    call = {"tool": "bare_create", "arguments": {"text": "no power"}}
+
+    ended = [carried_out(stack, call) for _ in range(4)]
+
+    assert {status for status, _ in ended} == {"failed"}
+    assert all("must be https" in message and "private: true" in message for _, message in ended)
+    assert all(stack.environs["executor"]["DESK_URL"] in message for _, message in ended)
+    assert not desk.seen
+
+
+def test_a_stand_in_on_loopback_needs_no_private_locally_and_is_refused_in_lambda(
+    with_desk: Declared, desk: Desk
+) -> None:
+    stack = with_desk(KEY, private=False)
+    stack.environs["executor"]["BALLAST_STAND_INS"] = "OTHER_URL,DESK_URL"
+    assert carried_out(stack)[0] == "ok"
+    stack.environs["executor"]["AWS_EXECUTION_ENV"] = "AWS_Lambda_python3.13"
+
+    ended, message = carried_out(stack)
+
+    assert (ended, len(desk.tickets)) == ("failed", 1)
+    assert "must be https" in message
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "169.254.169.254", "desk.example"])
+def test_only_loopback_is_a_stand_in(with_desk: Declared, host: str) -> None:
+    stack = with_desk(KEY, private=False)
+    stack.environs["executor"] |= {"BALLAST_STAND_INS": "DESK_URL", "DESK_URL": f"http://{host}"}
+
+    ended, message = carried_out(stack)
+
+    assert ended == "failed"
+    assert "must be https" in message
+
+
+def test_a_credential_that_is_refused_later_says_nothing_about_the_effect_before(
+    with_desk: Declared, desk: Desk
+) -> None:
+    stack = with_desk(KEY)
+    desk.trouble.extend(["lost", *([401] * 20)])
     run_id = stack.open()
     stack.propose(run_id, CALL)
 
-    with pytest.raises(RetryLater, match=r"Nothing was sent: the secret /none cannot be read from ssm"):
-        stack.execute(run_id)
-    assert not desk.seen
+    for _ in range(6):
+        with pytest.raises((RetryLater, AttemptInProgress)):
+            stack.execute(run_id)
+        leases_are_over()
+        stack.clock.advance(300)
+
+    assert len(desk.tickets) == 1
+    state = stack.events(run_id).call(1, 1)
+    assert state is not None
+    assert state.status == "intended"  # and not failed: the first request was carried out
 
 
 def test_a_server_that_fails_again_and_again_rests_for_all_its_tools(with_desk: Declared, desk: Desk) -> None:
@@ -304,3 +379,4 @@ def test_a_server_that_fails_again_and_again_rests_for_all_its_tools(with_desk: 
 
     assert (status, len(desk.seen)) == ("failed", 2)
     assert "server.weary failed too often" in message
+    assert message.endswith("Nothing was executed. The last error: POST /tickets answered 500.")

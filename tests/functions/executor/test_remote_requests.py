@@ -22,7 +22,7 @@ from botocore.session import Session
 from ballast.contracts import RunRequest
 from ballast.errors import RetryLater
 from ballast.playbook import ToolContext, ToolFailed
-from ballast.playbook.context import NotSent
+from ballast.playbook.context import NotConfigured, NotSent
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import Call, Declaration
 from ballast.playbook.servers.http import Exchange, Reply, _allowed, hidden, send, without_secrets
@@ -394,9 +394,18 @@ def test_without_a_token_nothing_is_sent() -> None:
     with raw_server(b"HTTP/1.1 400 No\r\nContent-Length: 6\r\n\r\ns3cr3t") as url:
         secret = {"secretsmanager": "k"}
         made = credentials(kind="oauth", token_url=url, client_id="me", client_secret=secret)
-        with pytest.raises(RetryLater, match="gave no token") as refused:
+        with pytest.raises(NotConfigured, match="Not configured: the authorization server answered 400") as refused:
             made.applied(EXCHANGE, context(Secrets("pw")), 5)
     assert "s3cr3t" not in str(refused.value)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 503 No\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"])
+def test_an_authorization_server_that_is_out_of_order_is_asked_again_later(answer: bytes) -> None:
+    with raw_server(answer) as url:
+        secret = {"secretsmanager": "k"}
+        made = credentials(kind="oauth", token_url=url, client_id="me", client_secret=secret)
+        with pytest.raises(RetryLater, match="gave no token"):
+            made.applied(EXCHANGE, context(Secrets("pw")), 5)
 
 
 # Another Lambda function
@@ -463,7 +472,9 @@ def test_the_tools_of_one_function_are_told_apart_by_a_field(tmp_path: Any) -> N
         ((200, {}, None), AnswerLost, "was lost"),
         ((500, {"x-amzn-ErrorType": "ServiceException"}, {"message": "x"}), AnswerLost, "ServiceException"),
         ((429, {"x-amzn-ErrorType": "TooManyRequestsException"}, {"message": "x"}), RetryLater, "did not start"),
-        ((403, {"x-amzn-ErrorType": "AccessDeniedException"}, {"message": "x"}), NotSent, "Nothing was done"),
+        ((403, {"x-amzn-ErrorType": "AccessDeniedException"}, {"message": "x"}), NotConfigured, "Nothing was sent"),
+        ((404, {"x-amzn-ErrorType": "ResourceNotFoundException"}, {"message": "x"}), NotConfigured, "right function"),
+        ((413, {"x-amzn-ErrorType": "RequestTooLargeException"}, {"message": "x"}), NotSent, "Nothing was done"),
         ((200, {"X-Amz-Function-Error": "Unhandled"}, {"errorMessage": "boom"}), AnswerLost, "boom"),
     ],
 )

@@ -61,6 +61,13 @@ def test_a_field_that_is_wrong_is_named_and_not_echoed(stack: Stack, body: Any, 
     assert started() == before
 
 
+def test_a_key_in_the_body_is_told_its_place(stack: Stack) -> None:
+    reply = ask(stack, "api", event("POST", "/runs", body={"text": "x", "request_id": "mine"}))
+
+    told = {one["field"]: one["message"] for one in reply.body["errors"]}
+    assert told == {"request_id": "belongs into the header Idempotency-Key, not into the body"}
+
+
 def test_every_wrong_field_is_named_at_once(stack: Stack) -> None:
     request = event("POST", "/runs", body={"agent": "", "extra": 1}, headers={"idempotency-key": "a b"})
 

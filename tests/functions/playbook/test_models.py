@@ -144,6 +144,18 @@ def test_arguments_that_contain_themselves_are_refused_for_a_model_that_follows_
     assert "prune" in load_playbook(with_models(folder, {"models": cards})).tools
 
 
+def test_arguments_that_grow_beyond_bounds_without_references_are_refused_by_the_tools_name(tmp_path: Path) -> None:
+    folder = ledger_with(tmp_path, model="acme.one", cheaper_model=None)
+    (Path(folder) / "tools" / "prune.py").write_text(
+        RECURSIVE.replace("class Tree", DOUBLED).replace("Tree |", "L16 |")
+    )
+
+    with pytest.raises(
+        PlaybookInvalid, match=r"model: .*arguments of prune have \d+ bytes of schema without references; 131072"
+    ):
+        load_playbook(with_models(folder, {"models": {"acme.one": own_card()}}))
+
+
 def test_a_model_that_takes_no_tools_may_serve_intents_that_offer_none(tmp_path: Path) -> None:
     intents = yaml.safe_load((LEDGER / "agent.yaml").read_text(encoding="utf-8"))["intents"]
     folder = Path(
@@ -315,6 +327,24 @@ def test_the_models_of_intents_and_turns_follow_the_region_too(tmp_path: Path) -
     assert loaded.in_region("us-east-1").agent.model_at(None, 2) == f"us.{NOVA}"
 
 
+DOUBLED = (
+    """class L0(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    text: str = ""
+
+"""
+    + "".join(
+        f"""
+class L{n}(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    one: L{n - 1}
+    other: L{n - 1}
+
+"""
+        for n in range(1, 17)
+    )
+    + "class Tree"
+)
 RECURSIVE = """
 from __future__ import annotations
 

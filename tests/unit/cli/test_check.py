@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ballast.playbook import load_playbook
+from ballast.playbook.certificate import why_uncertified
 from cli import main
 from cli.checks import Checked, Finding, checked
 from cli.commands.new import write
@@ -352,13 +354,13 @@ def test_the_bundled_playbook_has_no_error_and_no_warning() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "field", "remedy"),
     [
-        ("ground_answers:", "ground_answer:", "ground_answer", "Write ground_answers, or remove it."),
-        ("turns: 8", "turnz: 8", "limits.turnz", "Write turns, or remove it."),
+        ("ground_answers:", "ground_answer:", "ground_answer", "Write `ground_answers`, or remove it."),
+        ("turns: 8", "turnz: 8", "limits.turnz", "Write `turns`, or remove it."),
         (
             "account_status:\n    description:",
             "account_status:\n    descripton:",
             "intents.account_status.descripton",
-            "Write description, or remove it.",
+            "Write `description`, or remove it.",
         ),
         (
             "account_status:\n    description:",
@@ -386,7 +388,7 @@ def test_an_unknown_setting_of_a_server_is_told_what_may_stand_there(tmp_path: P
     found = found_in(project)
 
     (finding,) = matching(found, "error", "servers/idp.yaml", "tools.resetPassword.on_rolback")
-    assert finding.remedy == "Write on_rollback, or remove it."
+    assert finding.remedy == "Write `on_rollback`, or remove it."
 
 
 @pytest.mark.parametrize(
@@ -410,6 +412,65 @@ def test_a_server_on_stdio_is_named_with_what_to_do(
     assert "url" in finding.remedy
 
 
+def itdesk(tmp_path: Path, *changes: tuple[str, str, str]) -> Path:
+    """Copy the example and replace a text in each named file."""
+    project = tmp_path / "itdesk"
+    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    for name, old, new in changes:
+        file = project / name
+        assert old in file.read_text(), (name, old)
+        file.write_text(file.read_text().replace(old, new))
+    return project
+
+
+SERVER = "itdesk/servers/idp.yaml"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "remedy"),
+    [
+        ("    marks: {/account_id: grounded}\n", "", "tools.resetPassword.marks", "{/account_id: grounded}"),
+        ("    on_rollback: keep", "    #", "tools.resetPassword.undo", "on_rollback: keep"),
+    ],
+)
+def test_a_tool_of_a_server_is_named_by_its_file_and_in_its_words(
+    tmp_path: Path, old: str, new: str, field: str, remedy: str
+) -> None:
+    found = found_in(itdesk(tmp_path, (SERVER, old, new)))
+
+    (finding,) = matching(found, "warning", "servers/idp.yaml", field)
+    assert remedy in finding.remedy
+    assert "=" not in finding.remedy
+
+
+def test_a_url_at_which_a_server_would_never_be_called_is_named(tmp_path: Path) -> None:
+    project = itdesk(tmp_path, (SERVER, "  private: true", "  #"))
+    business = project / "business.yaml"
+    assert '"IDP_URL": "https://idp.internal.example"' in business.read_text()
+    assert not [one for one in found_in(project).findings if "IDP_URL" in one.field]
+    business.write_text(business.read_text().replace("https://", "http://"))
+
+    (finding,) = matching(found_in(project), "error", "business.yaml", "Outputs.Environment IDP_URL")
+
+    assert "servers/idp.yaml, and must be https" in finding.problem
+
+
+def test_an_intent_that_names_no_write_is_an_error_of_agent_yaml(sound: Path, tmp_path: Path) -> None:
+    project = with_changes(sound, tmp_path, (AGENT, "writes: [suspend_account]", "writes: [look_up_account]"))
+
+    (finding,) = matching(found_in(project), "error", AGENT, "intents.suspend.writes")
+
+    assert "not a tool that writes" in finding.problem
+    assert "suspend_account" in finding.remedy
+
+
+def test_a_field_that_a_scenario_has_not_is_told_the_nearest_one(sound: Path, tmp_path: Path) -> None:
+    scenario = "scenarios/suspended/scenario.yaml"
+    project = with_changes(sound, tmp_path, (scenario, "  effects:", "  effect:"))
+
+    assert [one for one in found_in(project).findings if "Write `effects` for `expect.effect`" in one.remedy]
+
+
 def test_a_server_that_acts_for_the_requester_says_what_callers_must_bring(sound: Path, tmp_path: Path) -> None:
     project = with_changes(sound, tmp_path)
     playbook = project / "sounddesk"
@@ -420,3 +481,10 @@ def test_a_server_that_acts_for_the_requester_says_what_callers_must_bring(sound
     assert "'helpdesk'" in hint.problem
     assert "X-On-Behalf-Of: helpdesk=Bearer TOKEN" in hint.remedy
     assert "--on-behalf-of-env helpdesk=" in hint.remedy
+
+
+def test_the_example_has_no_error_no_warning_and_a_certificate_that_fits() -> None:
+    found = found_in(EXAMPLE)
+
+    assert [one for one in found.findings if one.level != "hint"] == []
+    assert why_uncertified(load_playbook(EXAMPLE)) is None  # else: ballast certify examples/itdesk

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import InvalidInput, MayNotAnswer
-from cli.commands.answer import confirmed, payload_of
+from cli.commands.answer import answer, answer_on_stack, confirmed, payload_of
 from cli.parser import parser
 
 ESCALATION = {"kind": "escalation", "reason": "no_fallback"}
@@ -160,3 +160,25 @@ def test_who_may_not_answer_is_told_who_may_and_how_to_say_so() -> None:
 
     with pytest.raises(MayNotAnswer, match=r"members of finance.*--by NAME.*--group NAME"):
         confirmed("esc-1", told)
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["--approve"], "--approve"),
+        (["--reject", "--comment", "no"], "--reject"),
+        (["--say", "Hello."], "--say"),
+        (["--back-to-agent", "--guidance", "x"], "--back-to-agent"),
+        (["--call", "t", "{}"], "--call"),
+        (["--arguments", "{}"], "--arguments"),
+        (["--by", "fay"], "--by"),
+        (["--group", "it"], "--group"),
+    ],
+)
+def test_an_answer_to_no_escalation_is_refused_and_not_taken_for_a_list(words: list[str], option: str) -> None:
+    nothing: Any = None
+    named = parser().parse_args(["answer", *words])
+
+    for answering in (lambda: answer(named), lambda: answer_on_stack(named, nothing, nothing)):
+        with pytest.raises(InvalidInput, match=rf"{option}: which escalation\? .*ballast answer ESC {option}\."):
+            answering()

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from ballast.contracts.wire import canonical, sha256
 from ballast.escalations import ShownEscalations
 from ballast.log.event import Event
@@ -104,3 +106,13 @@ def test_a_call_that_was_changed_in_the_log_since_is_not_shown_and_hides_nothing
     assert [line.split()[3] for line in commands_to_type(IDS[1], changed)] == ["--reject"]
     assert as_asked["proposed_decision"]["calls"] == [CALL]
     assert unknown["proposed_decision"] is None
+
+
+def test_who_asked_for_the_run_is_told_that_somebody_else_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "mia")
+    asked = {"kind": "approval", "may_not_answer": ["mia"]}
+
+    for message in (asked, {**asked, "kind": "escalation"}):
+        assert all(one.startswith("ballast answer esc-1 --by NAME --") for one in commands_to_type("esc-1", message))
+    by_others = commands_to_type("esc-1", {**asked, "may_not_answer": ["rae"]})
+    assert not any("--by" in one for one in by_others)

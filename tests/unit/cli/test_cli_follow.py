@@ -43,7 +43,7 @@ class Cloud:
     def physical_id(self, logical_id: str) -> str:
         return f"arn:aws:states:eu-west-1:1:stateMachine:{logical_id}"
 
-    def start(self, request: RunRequest) -> str:
+    def start(self, request: RunRequest, requested_by: str | None = None) -> str:
         if self.refuses:
             raise self.refuses
         return request.run_id

@@ -1,6 +1,7 @@
 """The command as a whole: help, exit codes and output."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from ballast.log.event import Event
 from ballast.log.events import ApprovalAnswered, CallIntended, CallRefused, CallSettled, LeaseExtended
 from cli import main
 from cli.exits import exit_of
+from cli.local_stack import deploying
 from cli.progress import progress
 from cli.saved_runs import SavedRuns
 from localcloud.scenarios import find, names
@@ -38,6 +40,79 @@ def test_each_command_teaches_by_examples(command: str, capsys: pytest.CaptureFi
     assert stopped.value.code == 0
     assert printed.count(f"  ballast {command}") >= 2
     assert "exit codes:" in printed
+
+
+@pytest.mark.parametrize(
+    ("command", "has", "has_not"),
+    [
+        ("certify", "  1    something that is needed is broken", "  6 "),
+        ("test", "  1    a scenario did not end as expected", "  3 "),
+        ("verify", "  7    no log is known to be changed", "  8 "),
+        ("answer", "  8    somebody else must answer", "  3 "),
+        ("run", "  3    the run was refused", "  6 "),
+        ("check", "  2    there is an error", "  5 "),
+    ],
+)
+def test_a_command_says_its_own_exit_codes_alone(
+    command: str, has: str, has_not: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+
+    codes = capsys.readouterr().out.partition("exit codes:\n")[2]
+    assert f"\n{has}" in f"\n{codes}"
+    assert f"\n{has_not}" not in f"\n{codes}"
+
+
+def project(folder: Path) -> Path:
+    package = folder / "somedesk"
+    shutil.copytree(ROOT / "scaffold" / "newdesk", package)
+    text = (package / "agent.yaml").read_text()
+    (package / "agent.yaml").write_text(text.replace("name: newdesk", "name: somedesk"))
+    return folder
+
+
+def test_in_a_project_s_folder_its_playbook_is_taken_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(project(tmp_path / "mine"))
+
+    assert main(["models"]) == 0
+
+    printed, said = capsys.readouterr()
+    assert "nova-pro" not in printed  # the support desk's cheaper model
+    assert said == "The playbook is mine/somedesk, of this folder; --playbook PATH chooses another.\n"
+
+    assert main(["models", "--playbook", str(ROOT / "layers" / "playbook")]) == 0
+    printed, said = capsys.readouterr()
+    assert ("nova-pro" in printed, said) == (True, "")
+
+
+def test_elsewhere_the_support_desk_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["models"]) == 0
+
+    printed, said = capsys.readouterr()
+    assert ("nova-pro" in printed, said) == (True, "")
+    assert deploying(None) == "Deploying template.yaml with the support desk into a local cloud …"
+    assert "the playbook somedesk" in deploying(project(tmp_path / "mine"))
+
+
+def test_no_project_is_made_in_the_platform_s_repository_unless_one_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT / "docs")
+
+    assert main(["new", "straydesk"]) == 2
+
+    assert "ballast new straydesk --into " in capsys.readouterr().err
+    assert not (ROOT / "docs" / "straydesk").exists()
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "straydesk"]) == 0
+    assert (tmp_path / "straydesk" / "business.yaml").is_file()
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,53 @@ def test_a_script_answers_each_escalation_with_its_next_answer() -> None:
     assert cloud.queue == []
 
 
+def refusing(*names: str) -> Any:
+    """Return a cloud that does not let these people answer."""
+    cloud: Any = Cloud(MESSAGE)
+    plain = cloud.invoke
+
+    def invoke(function: str, payload: dict[str, Any]) -> dict[str, Any]:
+        if payload["by"] in names:
+            raise FunctionError("MayNotAnswer", f"{payload['by']} asked for this run.", [])
+        return dict(plain(function, payload))
+
+    cloud.invoke = invoke
+    return cloud
+
+
+def test_who_must_not_be_let_answer_is_followed_by_somebody_who_may() -> None:
+    cloud = refusing("Mia")
+    people = ScriptedResponder(
+        cloud, [{"by": "Mia", "approve": True, "refused": True}, {"by": "Dana", "approve": True, "refused": False}]
+    )
+
+    people.poll()
+
+    assert cloud.invoked == [{"escalation_id": "esc-a", "by": "Dana", "approve": True}]
+    assert people.wrong == []
+
+
+def test_an_answer_that_is_refused_is_named_with_what_to_write_if_it_must_be() -> None:
+    with pytest.raises(InvalidInput, match=r"people\.0: the answer of Mia was refused: MayNotAnswer: .*refused: true"):
+        ScriptedResponder(refusing("Mia"), [{"by": "Mia", "approve": True}]).poll()
+
+
+def test_another_error_of_an_answer_is_not_the_refusal_that_was_expected() -> None:
+    cloud: Any = Cloud(MESSAGE)
+    cloud.refuses = FunctionError("InvalidInput", "decision: is missing.", [])
+
+    with pytest.raises(InvalidInput, match=r"people\.0: the answer of Mia was refused: InvalidInput: decision"):
+        ScriptedResponder(cloud, [{"by": "Mia", "approve": True, "refused": True}]).poll()
+
+
+def test_an_answer_that_should_have_been_refused_is_told() -> None:
+    people = ScriptedResponder(refusing(), [{"by": "Mia", "approve": True, "refused": True}])
+
+    people.poll()
+
+    assert people.wrong == ["people.0: the answer of Mia was accepted, and should have been refused (refused: true)"]
+
+
 def test_an_escalation_that_nobody_was_scripted_for_is_an_error() -> None:
     cloud: Any = Cloud(MESSAGE)
 

@@ -201,6 +201,47 @@ def test_an_item_that_must_not_be_there_is_told(tmp_path: Path) -> None:
     assert unmet(scenario, ended(), lambda table, key: {"id": "a"}) == ["T a: expected no such item"]
 
 
+ITEM = {
+    "groups": ("vpn", "mail"),
+    "levels": (3, Decimal("1.5")),
+    "list": ["a", {"tags": ("x", "y")}],
+    "price": Decimal("0.1"),
+    "lit": True,
+    "one": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("attribute", "wrong"),
+    [
+        ("groups: [mail, vpn]", None),
+        ("groups: [vpn, mail]", None),
+        ("groups: [vpn]", "['vpn'], was ['mail', 'vpn']"),
+        ("groups: [vpn, vpn]", "['vpn', 'vpn'], was ['mail', 'vpn']"),
+        ("groups: vpn", "'vpn', was ['mail', 'vpn']"),
+        ("levels: [1.5, 3]", None),
+        ("levels: [1.5, 4]", "[1.5, 4], was [1.5, 3]"),
+        ("list: [a, {tags: [y, x]}]", None),
+        ("list: [{tags: [y, x]}, a]", "[{'tags': ['y', 'x']}, 'a'], was ['a', {'tags': ['x', 'y']}]"),
+        ("price: 0.1", None),
+        ("price: 0.2", "0.2, was 0.1"),
+        ("lit: true", None),
+        ("lit: 1", "1, was True"),
+        ("one: 1", None),
+        ("one: true", "True, was 1"),
+        ("gone: null", None),
+        ("gone: 0.5", "0.5, was None"),
+    ],
+)
+def test_an_attribute_is_compared_as_its_type_is(attribute: str, wrong: str | None, tmp_path: Path) -> None:
+    scenario = expecting(tmp_path, f"store: [{{table: T, key: {{id: a}}, attributes: {{{attribute}}}}}]")
+
+    told = unmet(scenario, ended(), lambda table, key: ITEM)
+
+    name = attribute.partition(":")[0]
+    assert told == ([] if wrong is None else [f"T a: {name} expected {wrong}"])
+
+
 # Where they are
 
 

@@ -23,7 +23,7 @@ def test_a_stop_reason_keeps_its_own_name(stop_reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "stop_reason", [None, "", "refusal", "END_TURN", "end_turn ", 1, ["end_turn"], {}, "turn_limit"]
+    "stop_reason", [None, "", "refused", "END_TURN", "end_turn ", 1, ["end_turn"], {}, "turn_limit"]
 )
 def test_an_unknown_stop_reason_is_malformed_output(stop_reason: Any) -> None:
     assert from_stop_reason(stop_reason) is ExitReason.MALFORMED_MODEL_OUTPUT

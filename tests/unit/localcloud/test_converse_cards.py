@@ -4,6 +4,7 @@ import base64
 import copy
 import re
 from datetime import date
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from ballast.models.card import ModelCard
 from ballast.models.card_file import CardFile
 from ballast.models.catalog import Catalog
 from ballast.money.prices import CLASSES
+from ballast.playbook.inference import Inference
 from localcloud.converse import ModelError, Reply, Strict
 from localcloud.converse.asked import Asked
 from localcloud.converse.cache_rules import CACHE_RULES
@@ -97,6 +99,13 @@ def _one(name: str, **schema: Any) -> dict[str, Any]:
 
 
 _STRICT = {"strict": True, "inputSchema": {"json": _one("b", type="string")}}
+
+
+def _off(form: str, effort: str) -> Change:
+    """Turn thinking off in that form, beside a level of effort, for a model that takes no temperature."""
+    fields = {"thinking": {"type": form}, "output_config": {"effort": effort}}
+    return both(put(fields, "additionalModelRequestFields"), drop("inferenceConfig", "temperature"))
+
 
 #: By rule: the model (or the facts of a card), a change that it refuses, and the message.
 REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
@@ -401,6 +410,22 @@ REFUSED: list[tuple[str, str | dict[str, Any], Change, str]] = [
         '"output_config.effort" to control thinking behavior.',
     ),
     (
+        "form of thinking",
+        "us.anthropic.claude-fable-5",
+        both(thinks(type="disabled"), drop("inferenceConfig", "temperature")),
+        f'{_SAID}"thinking.type.disabled" is not supported for this model.',
+    ),
+    ("form of thinking", "us.anthropic.claude-sonnet-5-5", _off("disabled", "low"), '"thinking.type.disabled" is not'),
+    ("form of thinking", "us.anthropic.claude-opus-5", _off("between_tools", "low"), "Input tag 'between_tools' found"),
+    (
+        "effort without thinking",
+        "us.anthropic.claude-opus-5",
+        _off("disabled", "xhigh"),
+        f"{_SAID}output_config.effort",
+    ),
+    ("effort without thinking", "us.anthropic.claude-haiku-5-5", _off("disabled", "max"), "max is not supported while"),
+    ("effort without thinking", "us.anthropic.claude-sonnet-5-5", _off("between_tools", "max"), "max is not supported"),
+    (
         "budget of thinking",
         HAIKU,
         both(_COOL, thinks(type="enabled", budget_tokens=1023)),
@@ -506,7 +531,7 @@ def test_what_a_model_does_not_take_is_refused(
 
 
 def test_each_rule_has_a_request_that_breaks_it_and_a_source() -> None:
-    assert {rule for rule, *_ in REFUSED} | {"a call's id"} == {
+    assert {rule for rule, *_ in REFUSED} | {"a call's id", "reasoning keeps its prefix"} == {
         rule.name for rule in (*CARD_RULES, *FIELD_RULES, *SCHEMA_RULES, *CACHE_RULES)
     }
     for rule in (*CARD_RULES, *FIELD_RULES, *SCHEMA_RULES, *CACHE_RULES):
@@ -621,6 +646,72 @@ def test_the_reasoning_of_one_model_is_refused_by_another(other: str, says: str)
         double.reply(later, other)
 
 
+class Reasons:
+    """Answers with reasoning that has a signature of its own each time."""
+
+    made = 0
+
+    def reply(self, request: Any, model_id: str, /) -> Reply:
+        self.made += 1
+        content = [reasoning(f"sig{self.made}"), {"text": "So."}, reasoning(f"late{self.made}"), {"text": "Done."}]
+        return Reply({"output": {"message": {"role": "assistant", "content": content}}, "stopReason": "end_turn"})
+
+
+def talk(double: Strict, turns: int, model: str) -> dict[str, Any]:
+    """Return the request after ``turns`` replies; each was sent back as it came."""
+    request = changed(put({"maxTokens": 100}, "inferenceConfig"))
+    for _ in range(turns):
+        said = double.reply(request, model).body["output"]["message"]
+        request["messages"] += [copy.deepcopy(said), {"role": "user", "content": [{"text": "And?"}]}]
+    return request
+
+
+FABLE = "us.anthropic.claude-fable-5-1"
+BOUND: dict[str, tuple[Change, int | None]] = {
+    "as it came": (lambda one: None, None),
+    "a cache point more": (last(point()), None),
+    "without the first": (lambda one: one["messages"][3]["content"].pop(0), None),
+    "without any": (
+        lambda one: [m.update(content=[b for b in m["content"] if "text" in b]) for m in one["messages"][3::2]],
+        None,
+    ),
+    "another system prompt": (put([{"text": "Be long."}], "system"), 3),
+    "another tool": (put("Look.", "toolConfig", "tools", 0, "toolSpec", "description"), 3),
+    "another message": (put([{"text": "Where?"}], "messages", 0, "content"), 3),
+    "another text before it": (put({"text": "No."}, "messages", 3, "content", 1), 3),
+    "a gap": (lambda one: one["messages"][3]["content"].pop(2), 5),
+}
+
+
+@pytest.mark.parametrize("case", BOUND)
+@pytest.mark.parametrize("model", [FABLE, SONNET])
+def test_bound_reasoning_is_refused_behind_anything_else_than_what_stood_before_it(case: str, model: str) -> None:
+    change, at = BOUND[case]
+    double = Strict(Reasons())
+    request = talk(double, 2, model)
+
+    change(request)
+
+    if at is None or model == SONNET:  # whose reasoning is not bound
+        assert double.reply(request, model)
+    else:
+        with pytest.raises(ModelError, match=rf"messages\.{at}\.content\.\d: Invalid `signature` in `thinking` block"):
+            double.reply(request, model)
+
+
+def test_bound_reasoning_that_was_left_out_cannot_come_back() -> None:
+    double = Strict(Reasons())
+    request = talk(double, 1, FABLE)
+    whole = copy.deepcopy(request)
+    request["messages"][3]["content"] = [block for block in request["messages"][3]["content"] if "text" in block]
+    said = double.reply(request, FABLE).body["output"]["message"]
+    more = [said, {"role": "user", "content": [{"text": "And?"}]}]
+
+    assert double.reply({**request, "messages": request["messages"] + more}, FABLE)
+    with pytest.raises(ModelError, match=r"messages\.5\.content\.0: Invalid"):
+        double.reply({**whole, "messages": whole["messages"] + more}, FABLE)
+
+
 def _forms(card: ModelCard) -> list[dict[str, Any]]:
     """Return every form of thinking that the card can have sent."""
     thinks = card.thinking
@@ -629,6 +720,38 @@ def _forms(card: ModelCard) -> list[dict[str, Any]]:
     forms = [one.given(budget=2_000) for one in (thinks.budget, thinks.adaptive, thinks.off) if one is not None]
     forms += [thinks.effort.given(effort=level) for level in thinks.effort.levels] if thinks.effort else []
     return [one.additional_fields for one in forms]
+
+
+_SETTINGS = ("temperature and top_p", "form of thinking", "effort without thinking", "budget of thinking")
+_ASKED_BY_SETTINGS = [
+    rule for rule in (*CARD_RULES, *FIELD_RULES) if rule.name in (*_SETTINGS, "while it thinks") or rule in FIELD_RULES
+]
+
+
+@pytest.mark.parametrize("card", [one for one in Catalog().cards() if one.converse_api], ids=lambda one: one.id)
+def test_each_pair_of_settings_makes_a_request_that_the_model_takes(card: ModelCard) -> None:
+    levels = [None, "nonsense", *(card.thinking.effort.levels if card.thinking and card.thinking.effort else ())]
+    thinkings: tuple[Any, ...] = (None, False, "adaptive", 2_000)
+
+    for thinking, effort, top_p in product(thinkings, levels, (None, "0.5")):
+        inference = Inference.model_validate({"thinking": thinking, "effort": effort, "top_p": top_p}, strict=False)
+        taken = inference.taken_by(card)
+        sampling = {"temperature": taken.temperature, "topP": taken.top_p}
+        request = {
+            "messages": [{"role": "user", "content": [{"text": "Hello."}]}],
+            "inferenceConfig": {"maxTokens": 1_000 + taken.thinking_tokens}
+            | {name: float(value) for name, value in sampling.items() if value is not None},
+            "additionalModelRequestFields": dict(taken.additional_fields),
+            "outputConfig": dict(taken.output_config),
+        }
+        asked = Asked(request, card.id, card)
+
+        assert [said for rule in _ASKED_BY_SETTINGS for said in rule.check(asked)] == [], (thinking, effort)
+        if thinking is False and "thinking" not in taken.refused:
+            assert taken.thinking_tokens == 0, effort
+            assert not asked.thinking, effort
+        if effort is not None and "effort" not in taken.refused:
+            assert f"'{effort}'" in str((taken.additional_fields, taken.output_config)), thinking
 
 
 def test_the_fields_that_shipped_cards_send_are_known() -> None:

@@ -37,6 +37,7 @@ LEGAL: dict[str, Any] = {
     "toolConfig": {"tools": [{"toolSpec": TOOL}]},
     "inferenceConfig": {"maxTokens": 100, "temperature": 0},
 }
+FOUND = {"source": "s", "title": "t", "content": [{"text": "x"}], "citations": {"enabled": False}}
 PDF = {"name": "report", "format": "pdf", "source": {"bytes": "JVBERi0="}}
 #: One pixel.
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
@@ -275,6 +276,16 @@ BROKEN: list[tuple[str, Change, str]] = [
         "size: 8000 pixels",
     ),
     ("whose files", put([{"image": PNG}, {"toolUse": USE}], "messages", 1, "content"), "messages.1.content.0"),
+    (
+        "whose blocks",
+        put([{"searchResult": FOUND}, {"toolUse": USE}], "messages", 1, "content"),
+        "messages.1.content.0: searchResult blocks can only be in a message of the user.",
+    ),
+    (
+        "whose blocks",
+        last({"citationsContent": {"content": [{"text": "So."}], "citations": []}}),
+        "messages.2.content.1: citationsContent blocks can only be in a message of the assistant.",
+    ),
     ("a whole guardrail", put({"guardrailIdentifier": "g1"}, "guardrailConfig"), "must be given together"),
     ("JSON Pointers", put(["stop_sequence"], "additionalModelResponseFieldPaths"), "not a JSON Pointer"),
     (

@@ -520,3 +520,26 @@ def test_a_word_of_a_card_is_text_and_not_a_boolean(tmp_path: Path, word: str) -
     assert facts["name"] == word
     assert facts["thinking"] == {"default": "yes", "off": {"output_config": {"a": word}}}
     assert (facts["tools"], facts["system"]) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"context_window": 10**25}, "context_window: Input should be less than or equal to 100000000"),
+        ({"tool_name": "^(a+)+$"}, "tool_name: .*a text could take it hours"),
+        ({"tool_use_id": "^(a|a)*$"}, "tool_use_id: .*a text could take it hours"),
+        ({"prices": [price(1, input=0)]}, r"prices: 1: input: is 0, so no limit would bound a run"),
+        ({"prices": [price(1, output=0)]}, r"prices: 1: output: is 0"),
+        ({"on_demand": False, "profiles": []}, "nothing could call it"),
+    ],
+)
+def test_a_fact_that_cannot_be_right_is_refused_at_load(facts: dict[str, Any], why: str) -> None:
+    with pytest.raises((ModelRefused, SettingInvalid), match=why):
+        catalog({NO_CARD: card(**facts)}).check(NO_CARD, tools=True)
+
+
+def test_facts_under_a_profiles_id_are_refused_with_the_place_where_they_belong() -> None:
+    own = Catalog(CardFile(models={f"us.{HAIKU}": {"retires": None}}))
+
+    with pytest.raises(SettingInvalid, match=rf"is the id of an inference profile\. Write its facts under {HAIKU}"):
+        own.card(f"us.{HAIKU}")

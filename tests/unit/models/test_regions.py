@@ -5,9 +5,10 @@ from datetime import date
 
 import pytest
 
+from ballast.models.card import DatedPrice, ModelCard
 from ballast.models.catalog import Catalog
 from ballast.money import Price
-from ballast.money.prices import CLASSES
+from ballast.money.prices import CLASSES, highest
 from ballast.playbook import load_playbook
 from tests.functions.playbook.desk import FOLDER
 
@@ -92,3 +93,45 @@ def test_every_listed_profile_is_the_first_of_some_region_or_dearer_tables_stay(
     assert MODELS.price(HAIKU, on=BEFORE).version != MODELS.price(HAIKU, on=NOW).version
     assert price(f"us.{HAIKU}", BEFORE).output == 5_000_000
     assert MODELS.price_of("2026-11-01", f"eu.{HAIKU}").price().output == 5_500_000
+
+
+@pytest.mark.parametrize(
+    ("model", "region", "percent"),
+    [
+        ("amazon.nova-lite-v1:0", "us-east-1", 100),
+        ("amazon.nova-lite-v1:0", "us-gov-west-1", 120),
+        ("amazon.nova-lite-v1:0", "eu-north-1", 120),  # not known, so as the most expensive one
+        (NOVA, "us-east-1", 100),
+        ("openai.gpt-oss-120b-1:0", "us-east-1", 100),
+        ("minimax.minimax-m2.5", "eu-west-1", 120),
+        ("minimax.minimax-m2.5", "", 157),
+        ("us.amazon.nova-lite-v1:0", "us-gov-west-1", 100),  # a profile costs the same wherever it is called
+    ],
+)
+def test_a_models_own_id_costs_what_its_region_costs(model: str, region: str, percent: int) -> None:
+    card = MODELS.card(model)
+
+    made = MODELS.price_of(card.prices[-1].version, model, region).price()
+
+    assert made.input * 100 == card.prices[-1].input * percent
+    assert made.output * 100 == card.prices[-1].output * percent
+
+
+@pytest.mark.parametrize("card", MODELS.cards(), ids=lambda one: one.id)
+def test_no_region_costs_more_than_an_attempt_is_reserved_at(card: ModelCard) -> None:
+    for price in card.prices:
+        reserved = price.of(card.id, "in-region").price()
+        for region in [*price.regions, "mars-1"]:
+            charged = price.of(card.id, "in-region", region).price()
+            assert highest([charged, reserved]) == reserved
+
+
+def test_a_region_that_costs_more_than_in_region_raises_what_is_reserved() -> None:
+    dated = DatedPrice.model_validate(
+        {**dict.fromkeys(CLASSES, 100), "version": "1", "regions": {"in-region": 100, "eu-west-2": 150, "us": 90}}
+    )
+
+    assert dated.of("acme.one", "in-region").price().input == 150
+    assert dated.of("acme.one", "in-region", "eu-west-2").price().input == 150
+    assert dated.of("acme.one", "in-region", "eu-west-1").price().input == 150  # not listed
+    assert dated.of("acme.one", "us").price().input == 90

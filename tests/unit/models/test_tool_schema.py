@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
 from ballast.models.card import Dialect
-from ballast.models.tool_schema import NotInlinable, NotStrict, in_dialect, strict_form, strict_size
+from ballast.models.tool_schema import (
+    MOST_BYTES,
+    NotInlinable,
+    NotStrict,
+    TooLarge,
+    in_dialect,
+    strict_form,
+    strict_size,
+)
 
 WHOLE = Dialect(root_keys=None, refs=True, additional_properties=True)
 NOVA = Dialect(root_keys=("type", "properties", "required"), refs=False, additional_properties=False)
@@ -161,7 +169,7 @@ def test_one_of_several_forms_is_any_of_them() -> None:
     assert made["properties"] == {"a": {"anyOf": [{"type": "null"}]}}
 
 
-@pytest.mark.parametrize("pattern", [r"^(?=.*a)b$", r"\bword\b", r"(a)\1", "(?i)a"])
+@pytest.mark.parametrize("pattern", [r"^(?=.*a)b$", r"\bword\b", r"(a)\1", "(?i)a", r"^\p{L}+$", "^a+?$", r"\x41"])
 def test_a_pattern_that_no_grammar_has_is_left_out(pattern: str) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}}
 
@@ -208,3 +216,63 @@ def test_a_dialect_without_closed_objects_has_no_strict_form() -> None:
 
 def test_fields_that_may_be_left_out_and_those_of_several_forms_are_counted_at_any_depth() -> None:
     assert strict_size(Move.model_json_schema()) == (4, 1)  # title of Place; back, stops, title; back or null
+
+
+def doubled(levels: int, leaf: str = "") -> dict[str, Any]:
+    """Return a schema that twice refers to one that twice refers to one, and so on."""
+    named = {f"D{n}": two(f"D{n + 1}") for n in range(levels)}
+    return {**two("D0"), "$defs": {**named, f"D{levels}": {"type": "string", "description": leaf}}}
+
+
+def two(name: str) -> dict[str, Any]:
+    return {"type": "object", "properties": {field: {"$ref": f"#/$defs/{name}"} for field in "ab"}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "says"),
+    [
+        (doubled(13), r"have \d+ bytes of schema"),
+        (doubled(20), "bytes of schema"),
+        (doubled(400), "more than 48 levels"),
+        (doubled(2, "d" * 40_000), "have 2000.. bytes|have 320... bytes"),
+        ({"type": "object", "properties": {"a": {"type": "string", "description": "d" * MOST_BYTES}}}, "bytes"),
+    ],
+)
+def test_a_schema_that_would_be_too_large_in_a_dialect_is_refused_before_it_is_made(
+    schema: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(TooLarge, match=says):
+        in_dialect(schema, NOVA)
+
+
+def test_what_the_dialect_leaves_out_does_not_count() -> None:
+    short = Dialect(root_keys=NOVA.root_keys, refs=False, unsupported=("description",), additional_properties=False)
+
+    assert len(json.dumps(in_dialect(doubled(2, "d" * 40_000), short))) < 1_000
+    assert in_dialect(doubled(40), WHOLE)["$defs"]
+    assert in_dialect(doubled(6), NOVA)
+
+
+@pytest.mark.parametrize(
+    ("value", "items"),
+    [
+        (
+            {"prefixItems": [{"type": "string"}, {"type": "integer"}]},
+            {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+        ),
+        ({"prefixItems": [{"type": "string"}, {"type": "string"}]}, {"type": "string"}),
+        (
+            {"prefixItems": [{"type": "string"}], "items": {"type": "null"}},
+            {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        ),
+    ],
+)
+def test_a_tuple_is_held_to_the_forms_of_its_values(value: dict[str, Any], items: dict[str, Any]) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "array", **value}}}
+
+    assert strict_form(schema, Dialect())["properties"]["a"] == {"type": "array", "items": items}
+
+
+def test_a_list_of_anything_cannot_be_held() -> None:
+    with pytest.raises(NotStrict, match="a list of values of any kind"):
+        strict_form({"type": "object", "properties": {"a": {"type": "array"}}}, Dialect())

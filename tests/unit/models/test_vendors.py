@@ -6,7 +6,9 @@ from datetime import date
 import pytest
 
 from ballast.errors import ModelRefused
+from ballast.models.card_file import CardFile
 from ballast.models.catalog import Catalog
+from localcloud.converse.rules import refused
 
 MODELS = Catalog()
 NOW = date(2026, 12, 1)
@@ -198,6 +200,53 @@ def test_what_only_profiles_reach_is_refused_by_its_own_id(model: str) -> None:
 
     with pytest.raises(ModelRefused, match=rf"has no form without an inference profile\. It has: us\.{model}"):
         MODELS.check(model, tools=True)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "eu.anthropic.claude-fable-5-1",
+        "us-gov.anthropic.claude-fable-5-1",
+        *(f"anthropic.claude-{one}" for one in ("fable-5-1", "haiku-5-5", "sonnet-5-5", "opus-5-5", "opus-5")),
+        *(f"anthropic.claude-{one}" for one in ("opus-4-8", "sonnet-5", "sonnet-4-6", "opus-4-1-20250805-v1:0")),
+        *("amazon.nova-2-lite-v1:0", "amazon.nova-premier-v1:0", "mistral.pixtral-large-2502-v1:0"),
+        *("openai.gpt-6-sol", "moonshotai.kimi-k3", "meta.llama4-scout-17b-instruct-v1:0"),
+    ],
+)
+def test_a_form_that_only_a_price_list_knows_is_refused_here_and_by_the_double(model: str) -> None:
+    base, family = MODELS.named(model)
+    assert family in MODELS.card(model).prices[-1].regions or model.startswith("us-gov.") or family == "in-region"
+
+    with pytest.raises(ModelRefused, match=rf"It has: \w+(-\w+)?\.{re.escape(base)}.*say so for it in models.yaml"):
+        MODELS.check(model, tools=True)
+    said = refused({"messages": [{"role": "user", "content": [{"text": "Hello."}]}]}, model)
+    assert said is not None
+    assert said.rule.name in ("the profile exists", "a profile is needed")
+
+
+def test_every_shipped_model_says_where_it_is_served() -> None:
+    silent = [one.id for one in MODELS.cards() if one.converse_api and None in (one.on_demand, one.profiles)]
+
+    assert silent == []
+
+
+def test_a_playbook_may_say_that_bedrock_serves_a_form_by_now() -> None:
+    facts = {"anthropic.claude-fable-5-1": {"on_demand": True, "profiles": ["eu"]}}
+    own = Catalog(CardFile(models=facts))
+
+    for model in ("anthropic.claude-fable-5-1", "eu.anthropic.claude-fable-5-1"):
+        own.check(model, tools=True)
+    with pytest.raises(ModelRefused, match="has no inference profile us"):
+        own.check("us.anthropic.claude-fable-5-1", tools=True)
+
+
+def test_provisioned_capacity_needs_no_calls_by_the_models_own_id() -> None:
+    arn = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/desk"
+    own = Catalog(CardFile(arns={arn: "anthropic.claude-haiku-5-5", f"{arn}-2": "eu.anthropic.claude-fable-5-1"}))
+
+    own.check(arn, tools=True)
+    with pytest.raises(ModelRefused, match=r"no inference profile eu\."):
+        own.check(f"{arn}-2", tools=True)
 
 
 @pytest.mark.parametrize(("model", "most"), [("nova-2-lite-v1:0", 5), ("nova-lite-v1:0", 20), ("nova-pro-v1:0", 20)])

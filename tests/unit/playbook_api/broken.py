@@ -198,8 +198,8 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
     (
         "a write that is a read",
         agent_with("{limits: {turns: 3}}", "{writes: [look_up]}"),
-        "",
-        r"intents.order_status.writes names look_up, which is not a tool that writes",
+        "agent.yaml",
+        r"intents.order_status.writes: names look_up, which is not a tool that writes\. Tools that write: none",
     ),
     (
         "a form of answers that is none",
@@ -214,6 +214,12 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
         r"64 ASCII letters, .* Rename the function",
     ),
     ("a name that is too long", tool_with("def look_up", f"def {'x' * 65}"), LOOK_UP, r"Rename the function"),
+    (
+        "a tool that is decorated twice",
+        tool_with("@tool(effect=Read())", "@tool(effect=Read())\n@tool(effect=Read())"),
+        LOOK_UP,
+        r"@tool: look_up is decorated twice\. Decorate one function",
+    ),
     ("two tools of one name", {"tools/other.py": TOOL}, "", r"two tools are named look_up; rename one"),
     (
         "an undo that is no tool",
@@ -236,14 +242,50 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
     (
         "a fallback for an unlisted intent",
         {STATUS: FALLBACK.replace('"order_status"', '"refund"')},
-        "",
-        r"serves the intent refund, which agent\.yaml does not list\. Add it under `intents:`",
+        "agent.yaml",
+        r"intents: lacks refund, which a fallback serves\. Add it under `intents:`",
     ),
     (
         "two fallbacks for one intent",
         {"fallbacks/other.py": FALLBACK},
         "",
         r"two fallbacks serve the intent order_status; keep",
+    ),
+    (
+        "two fallbacks, one of them for several intents",
+        {"fallbacks/other.py": FALLBACK.replace('"order_status"', '["order_status", "order_status_too"]')},
+        "",
+        r"two fallbacks serve the intent order_status; keep",
+    ),
+    (
+        "a fallback for no intent",
+        {STATUS: FALLBACK.replace('"order_status"', "[]")},
+        STATUS,
+        r"intent is \[\]\. Write the name of an intent of agent\.yaml, or a list",
+    ),
+    (
+        "a fallback for an intent that is no name",
+        {STATUS: FALLBACK.replace('"order_status"', '{"order_status": 1}')},
+        STATUS,
+        r"intent is \{'order_status': 1\}\. Write the name",
+    ),
+    (
+        "a fallback for one intent twice",
+        {STATUS: FALLBACK.replace('"order_status"', '["order_status", "order_status"]')},
+        STATUS,
+        r"intent names one twice in \['order_status', 'order_status'\]",
+    ),
+    (
+        "a fallback that is decorated twice",
+        {STATUS: FALLBACK.replace("@fallback", '@fallback(intent="refund")\n@fallback')},
+        STATUS,
+        r'decorated twice\. Write one decorator: @fallback\(intent=\["order_status", "refund"\]\)',
+    ),
+    (
+        "a fallback that is no function",
+        {STATUS: FALLBACK + '\nfallback(intent="order_status")(object())\n'},
+        STATUS,
+        r"object \(.*\) must be a generator",
     ),
     (
         "a fallback that needs no tool of ours",

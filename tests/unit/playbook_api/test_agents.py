@@ -105,7 +105,7 @@ def test_a_rule_of_the_stack_stands_in_no_other_file(tmp_path: Path, name: str) 
         ({"agents/billing.yaml": BILLING + "hand_over_to: {x: y}\n"}, "billing.yaml: hand_over_to: .* agent x"),
         (
             {"agents/billing.yaml": BILLING + "intents: {refund: {writes: [look_up]}}\n"},
-            "billing.yaml: intents.refund.writes names look_up, which is not a tool that writes",
+            "billing.yaml: intents.refund.writes: names look_up, which is not a tool that writes",
         ),
         (
             {"agents/billing.yaml": BILLING + "limits: {turns: 3, deadline_s: 5, fallback_reserve_s: 5}\n"},

@@ -117,6 +117,52 @@ def test_thinking_is_switched_off_where_a_model_can_be_told(off: Any) -> None:
     assert ("thinking" in taken.refused) is (off is None)
 
 
+LEVELS = {
+    "levels": {"low": [], "high": [], "max": []},
+    "additional_fields": {"output_config": {"effort": "$effort"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("effort", "default", "sent"),
+    [("max", None, "high"), ("high", None, "high"), ("low", "max", "low"), (None, "max", "high"), (None, "high", None)],
+)
+def test_beside_thinking_off_the_highest_effort_that_is_taken_there_is_sent(
+    effort: str | None, default: str | None, sent: str | None
+) -> None:
+    capped = {"default": "yes", "adaptive": ADAPTIVE, "effort": LEVELS | {"default": default}}
+    thinker = card(thinking=capped | {"off": OFF | {"not_with": ["max"]}})
+
+    taken = Inference(thinking=False, effort=effort).taken_by(thinker)
+
+    assert taken.additional_fields.get("output_config") == (None if sent is None else {"effort": sent})
+    assert ("effort" in taken.refused) is (effort == "max")
+    assert Inference(effort="max").taken_by(thinker).refused == {}
+
+
+def test_a_model_that_only_thinks_less_has_room_to_think_and_is_not_told_to_be_off() -> None:
+    thinker = card(thinking={"default": "yes", "off": OFF | {"still_thinks": True}, "forbids": ["temperature"]})
+
+    taken = Inference(thinking=False).taken_by(thinker)
+
+    assert taken.additional_fields == OFF["additional_fields"]
+    assert (taken.thinking_tokens, taken.temperature) == (4_096, None)
+    assert "does not stop thinking" in taken.refused["thinking"]
+
+
+@pytest.mark.parametrize("default", ["no", "yes"])
+def test_who_thinks_by_effort_is_asked_for_none_while_it_must_not_think(default: str) -> None:
+    off = {"off": OFF} if default == "yes" else {}
+
+    taken = Inference(thinking=False, effort="low").taken_by(
+        card(thinking={"default": default, "effort": EFFORT, **off})
+    )
+
+    assert "output_config" not in taken.additional_fields
+    assert taken.thinking_tokens == 0
+    assert "takes none while it must not think" in taken.refused["effort"]
+
+
 def test_a_model_that_does_not_think_is_asked_for_nothing() -> None:
     taken = Inference(thinking=2_000, effort="low", strict_tools=True, structured_answers=True).taken_by(card())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from ballast.errors import PlaybookInvalid
 from ballast.log.event import Event
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.gate import check_answer
+from ballast.playbook.servers.declaration import Above
+from ballast.playbook.servers.values import above
 from ballast.run import Run
 from ballast.validation import Grounding, ground, opening_sources, run_sources
 from tests.support.remote_desk import FIND, KEY, VERIFY, declare, desk_server, pinned, tools
@@ -156,3 +159,21 @@ def test_a_result_from_an_untrusted_read_is_not_trusted_by_its_write(load: Load)
 
     with pytest.raises(PlaybookInvalid, match=r"create\.result\.untrusted: is false, and bank_find"):
         load(**declared)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (75, "line.price_usd 75 is above 50"),
+        (75.5, "line.price_usd 75.5 is above 50"),
+        (50, False),
+        (49.99, False),
+        ("75", "line.price_usd is no number, and asks for approval above 50"),
+        (True, "line.price_usd is no number, and asks for approval above 50"),
+    ],
+)
+def test_an_amount_that_needs_approval_is_told_as_a_person_writes_it(value: object, said: object) -> None:
+    rule = above(Above(argument="/line/price_usd", above=50))
+    request = RunRequest(request_id="r-1", text="Please.")
+
+    assert rule(SimpleNamespace(root={"line": {"price_usd": value}}), request) == said

@@ -150,7 +150,9 @@ LIMITS: Mapping[ExitReason, str] = {
 
 
 def from_stop_reason(stop_reason: object) -> ExitReason:
-    """Return the exit reason of Converse's ``stopReason``."""
+    """Return the exit reason of Converse's ``stopReason``; Claude's own ``refusal`` is filtered content."""
+    if stop_reason == "refusal":
+        return ExitReason.CONTENT_FILTERED
     if isinstance(stop_reason, str) and stop_reason in STOP_REASONS:
         return ExitReason(stop_reason)
     return ExitReason.MALFORMED_MODEL_OUTPUT

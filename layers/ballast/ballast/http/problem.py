@@ -110,10 +110,19 @@ def conflict(title: str, detail: str) -> Problem:
 
 def invalid_fields(problems: Sequence[Any]) -> Problem:
     """Return the problem (422) of pydantic's errors, without echoing what was sent."""
-    errors = [FieldError(field=_field(item["loc"]), message=_clean(str(item["msg"]))) for item in problems]
+    errors = [FieldError(field=_field(item["loc"]), message=_message(item)) for item in problems]
     more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
     detail = f"{errors[0].field}: {errors[0].message}{more}" if errors else "The request is not valid."
     return Problem(422, "Invalid input", detail, errors=errors[:_MAX_FIELDS])
+
+
+#: Fields that callers send in a body and that stand elsewhere.
+_ELSEWHERE = {"request_id": "belongs into the header Idempotency-Key, not into the body"}
+
+
+def _message(item: Any) -> str:
+    unknown = str(item["loc"][-1]) if item["type"] == "extra_forbidden" and item["loc"] else ""
+    return _ELSEWHERE.get(unknown) or _clean(str(item["msg"]))
 
 
 def problem_of(error: Exception) -> Problem | None:

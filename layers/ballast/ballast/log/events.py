@@ -336,6 +336,8 @@ class SentAs(Part):
     after_results    whether a cache point may stand right after a tool result; if not, a message of results ends with
                      a text
     own_reasoning    whether the reasoning of this model, and of no other, is sent back; absent: all is
+    bound_reasoning  whether that reasoning goes back only after exactly what stood before it
+    prefix           digest of what stands before the reply, sensitive values masked, where its reasoning is bound to it
     wide_ids         whether the ids of calls have nine characters
     top_p, additional_fields, output_config            settings of the request
     guardrail        Bedrock's: {"id": …, "version": …}
@@ -352,6 +354,8 @@ class SentAs(Part):
     result_json: Bool = True
     after_results: Bool = True
     own_reasoning: Bool | None = None
+    bound_reasoning: Bool = False
+    prefix: Str | None = None
     wide_ids: Bool = False
     top_p: Str | None = Field(default=None, alias="gen_ai.request.top_p")
     additional_fields: _Json = Field(default_factory=dict)

@@ -5,7 +5,7 @@ A fact that a card leaves out has the careful value: what is not known to be tak
 
 import re
 from datetime import date
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
@@ -14,13 +14,25 @@ from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import Wire
 from ballast.money.prices import CLASSES, ModelPrice, Price, highest
 
+#: A region's name, which no family has.
+AWS_REGION = r"^[a-z]{2,4}(-[a-z]+){1,2}-[0-9]{1,2}$"
+IN_REGION = "in-region"
 #: Where a model runs: in the region that is called (``in-region``), or by the inference profile of a geography.
 RegionFamily = Literal["in-region", "us", "us-gov", "eu", "apac", "jp", "au", "in", "ca", "sa", "global"]
+Geography = Literal["us", "us-gov", "eu", "apac", "jp", "au", "in", "ca", "sa", "global"]
+#: A region of AWS, by its name (``us-east-1``): what the model's own id costs there.
+Region = Annotated[str, Field(pattern=AWS_REGION)]
 Percent = Annotated[int, Field(ge=1, le=1_000)]
 Day = Annotated[date, Field(strict=False)]
 Count = Annotated[int, Field(ge=1)]
+#: More than any model has: a figure above it is a slip, and money would be reserved by it.
+Window = Annotated[int, Field(ge=1, le=100_000_000)]
 #: What a model may refuse while it thinks.
 Forbidden = Literal["temperature", "top_p", "forced_tool_choice", "prefill", "max_tokens"]
+
+
+#: Repetitions of a group, above which it counts as a loop without an end.
+_MOST_REPEATED = 8
 
 
 def _compiles(pattern: str) -> str:
@@ -28,7 +40,33 @@ def _compiles(pattern: str) -> str:
         re.compile(pattern)
     except re.error as problem:
         raise ValueError(f"is not a regular expression: {problem}") from None
+    if _backtracks(re._parser.parse(pattern), in_loop=False):  # type: ignore[attr-defined]  # undocumented, and stable
+        raise ValueError(
+            "repeats a part that has repetitions or alternatives of its own: a text could take it hours; write it flat"
+        )
     return pattern
+
+
+def _backtracks(parsed: Any, *, in_loop: bool) -> bool:
+    """Return whether a loop without an end has something inside that can match a text in several ways."""
+    for kind, value in parsed:
+        name, loops, inside = str(kind), in_loop, []
+        if name in ("MAX_REPEAT", "MIN_REPEAT"):
+            least, most, body = value
+            if in_loop and least != most:
+                return True
+            loops, inside = in_loop or most > _MOST_REPEATED, [body]
+        elif name == "BRANCH":
+            if in_loop:
+                return True
+            inside = value[1]
+        elif name == "SUBPATTERN":
+            inside = [value[-1]]
+        elif name in ("ASSERT", "ASSERT_NOT"):
+            inside = [value[1]]
+        if any(_backtracks(one, in_loop=loops) for one in inside):
+            return True
+    return False
 
 
 #: As long as ``inference.effort`` may be.
@@ -106,6 +144,17 @@ class Effort(Asked):
         return self
 
 
+class Off(Asked):
+    """Forbids thinking, or as much of it as can be forbidden.
+
+    still_thinks  the model then thinks less, and replies contain reasoning all the same
+    not_with      levels of effort that are refused beside it; the highest one below them is sent instead
+    """
+
+    still_thinks: bool = False
+    not_with: tuple[Level, ...] = ()
+
+
 class Thinking(_Part):
     """How a model thinks, and how it is asked to. A model may take several forms.
 
@@ -116,6 +165,7 @@ class Thinking(_Part):
     off         forbids thinking to a model that otherwise thinks
     returned    replies contain reasoning (``reasoningContent``)
     given_back  the model's own reasoning in later requests of a run: it must be there, may be there, or is refused
+    bound       own reasoning is taken back only after exactly what stood before it: system prompt, tools, messages
     forbids     what is refused while the model thinks
     """
 
@@ -123,9 +173,10 @@ class Thinking(_Part):
     budget: Budget | None = None
     adaptive: Asked | None = None
     effort: Effort | None = None
-    off: Asked | None = None
+    off: Off | None = None
     returned: bool = True
     given_back: Literal["must", "may", "refused"] = "may"
+    bound: bool = False
     forbids: tuple[Forbidden, ...] = ()
 
 
@@ -207,14 +258,15 @@ class DatedPrice(Price, defer_build=True):
 
     Never change or remove a price that was used: each charge in a log names its version.
 
-    regions  families that the model runs in: a percentage of this price, or a price of its own
+    regions  what it costs by family, or in a region by its own id: a percentage of this price, or a price of its own.
+             Where a model is served is another fact (``ModelCard.profiles``, ``on_demand``)
     tiers    other service tiers: a percentage, or a price of its own
     batch    batch inference, in percent; Ballast does not use it
     """
 
     version: str = Field(min_length=1)
     valid_from: Day = date.min
-    regions: dict[RegionFamily, Percent | Price] = Field(default_factory=dict)
+    regions: dict[RegionFamily | Region, Percent | Price] = Field(default_factory=dict)
     tiers: dict[ServiceTier, Percent | Price] = Field(default_factory=dict)
     batch: Percent | None = None
 
@@ -224,17 +276,29 @@ class DatedPrice(Price, defer_build=True):
             raise ValueError("tiers: default is the price itself; leave it out")
         return self
 
-    def of(self, model_id: str, family: str) -> ModelPrice:
-        """Return the price of ``model_id`` in that family; a family that is not listed costs the most of all."""
+    def of(self, model_id: str, family: str, region: str = "") -> ModelPrice:
+        """Return the price of ``model_id`` in that family; a family that is not listed costs the most of all.
+
+        region  where it is called by its own id; one that is not listed, and "", cost the most of all regions
+        """
         own = Price(**{name: getattr(self, name) for name in CLASSES}, long_prompt=self.long_prompt)
         tiers: dict[ServiceTier, Percent | Price] = {ServiceTier.DEFAULT: 100, **self.tiers}
-        listed = {name: made for name, made in self.regions.items() if name == family} or self.regions
-        by_family = list(listed.values()) or [100]
+        by_family = list(self._listed(family, region).values()) or [100]
         return ModelPrice(
             model_id,
             self.version,
             {tier: highest(_scaled(own, one, made) for one in by_family) for tier, made in tiers.items()},
         )
+
+    def _listed(self, family: str, region: str) -> dict[str, Percent | Price]:
+        """Return the entries of ``regions`` of which the dearest counts."""
+        if family == IN_REGION and region in self.regions and re.match(AWS_REGION, region):
+            return {region: self.regions[region]}
+        if family not in self.regions:
+            return dict(self.regions)
+        if family != IN_REGION:
+            return {family: self.regions[family]}
+        return {name: made for name, made in self.regions.items() if name == family or re.match(AWS_REGION, name)}
 
 
 class ModelCard(_Part):
@@ -246,7 +310,8 @@ class ModelCard(_Part):
     as_of                   the day on which the facts were last checked
     retires                 the day from which the provider serves it no longer; None if none is announced
     converse_api            whether Converse serves it
-    on_demand               whether it can be called by its own id, or by a profile alone, whatever has a price
+    on_demand               whether it can be called by its own id in some region; None if that is not known
+    profiles                geographies with an inference profile of it; None if they are not known
     system                  takes a system prompt
     tools, tool_choice      takes tools; which choices it can be given
     strict_tools            takes ``strict`` in a tool's declaration
@@ -276,7 +341,8 @@ class ModelCard(_Part):
     as_of: Day
     retires: Day | None = None
     converse_api: bool = True
-    on_demand: bool = True
+    on_demand: bool | None = None
+    profiles: tuple[Geography, ...] | None = None
     system: bool = True
     tools: bool = True
     tool_choice: tuple[Literal["auto", "any", "tool"], ...] = ("auto",)
@@ -295,8 +361,8 @@ class ModelCard(_Part):
     result_json: bool = True
     images: Images | None = None
     documents: Documents | None = None
-    context_window: Count
-    max_output: Count
+    context_window: Window
+    max_output: Window
     max_tokens_over_window: bool = False
     consecutive_turns: bool = False
     tool_changes: bool = False
@@ -318,14 +384,19 @@ class ModelCard(_Part):
 
     @property
     def families(self) -> tuple[RegionFamily, ...]:
-        """The families that it runs in, by the newest price that lists any; none if they are not known.
+        """The families that it is served in; none if they are not known.
 
-        A price list has a price in the region also for a model that only profiles reach.
+        Of a card that states one of the two facts, the other one is no if it is not known. A price proves nothing: it
+        counts only for a card that states neither, which none of the platform's is.
         """
-        priced: tuple[RegionFamily, ...] = next(
-            (tuple(price.regions) for price in reversed(self.prices) if price.regions), ()
-        )
-        return priced if self.on_demand else tuple(one for one in priced if one != "in-region")
+        if self.on_demand is None and self.profiles is None:
+            priced = next((price.regions for price in reversed(self.prices) if price.regions), {})
+            in_region = any(name == IN_REGION or re.match(AWS_REGION, name) for name in priced)
+            named = tuple(one for one in get_args(Geography) if one in priced)
+        else:
+            in_region, named = bool(self.on_demand), self.profiles or ()
+        own: tuple[RegionFamily, ...] = ("in-region",) if in_region else ()
+        return (*own, *named)
 
 
 def _scaled(own: Price, by_family: Percent | Price, by_tier: Percent | Price) -> Price:

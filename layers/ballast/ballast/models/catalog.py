@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from ballast.contracts.wire import complaints
 from ballast.errors import ModelRefused, SettingInvalid
-from ballast.models.card import ModelCard
+from ballast.models.card import IN_REGION, ModelCard
 from ballast.models.card_file import CardFile, over, prices_of, read_cards
 from ballast.models.contradictions import contradictions
 from ballast.models.retirement import retired
@@ -33,7 +33,6 @@ VENDORS = Path(__file__).with_name("vendors")
 OWN_FILE = "models.yaml"
 #: Prefix of a model id: use the profile of the stack's geography.
 FOLLOWS_REGION = "region."
-IN_REGION = "in-region"
 _PROFILE = re.compile(r"^(us|us-gov|eu|apac|jp|au|in|ca|sa|global|region)\.")
 #: ARNs that end with a model's id, or with that of an inference profile of the provider's own.
 _ARN = re.compile(r"^arn:[^:]+:[^:]+:[^:]*:[^:]*:(?:foundation-model|inference-profile)/([^/]+)$")
@@ -113,6 +112,13 @@ class Catalog:
         if not places:
             raise ModelRefused(self._unknown(base, model_id))
         made: dict[str, Any] = {}
+        profile = _PROFILE.match(base)
+        if profile is not None and self._places(base[profile.end() :]):
+            model = base[profile.end() :]
+            raise SettingInvalid(
+                f"{self.where}: models.{base}: is the id of an inference profile. Write its facts under {model}; what "
+                f"it costs there is `regions: {{{profile[1]}: …}}` of a price."
+            )
         for where, file in places:
             model = file.ids[base]
             try:
@@ -168,8 +174,11 @@ class Catalog:
 
     # Prices
 
-    def price(self, model_id: str, *, on: date) -> ModelPrice:
-        """Return what the model costs on that day. Raises ``ModelRefused``, which says what to add."""
+    def price(self, model_id: str, *, on: date, region: str = "") -> ModelPrice:
+        """Return what the model costs on that day. Raises ``ModelRefused``, which says what to add.
+
+        region  where it is called; "" for the most expensive one, by which attempts are reserved
+        """
         base, family = self.named(model_id)
         card = self._card(base, model_id)
         valid = [price for price in card.prices if price.valid_from <= on]
@@ -179,18 +188,21 @@ class Catalog:
                 f"No price for the model {model_id!r} {known}, so it is not called. Add one to the "
                 f"playbook's {OWN_FILE}:\n\n{_PRICE_TO_ADD.format(base=base)}"
             )
-        return valid[-1].of(model_id, family)
+        return valid[-1].of(model_id, family, region)
 
     def newest_price(self, model_id: str) -> ModelPrice:
         """Return the newest price, whatever the day. Raises ``ModelRefused``."""
         return self.price(model_id, on=date.max)
 
-    def price_of(self, version: str, model_id: str) -> ModelPrice:
-        """Return the price of ``version``, which a charge in the log names. Raises ``SettingInvalid``."""
+    def price_of(self, version: str, model_id: str, region: str = "") -> ModelPrice:
+        """Return the price of ``version``, which a charge in the log names, in ``region``. Raises ``SettingInvalid``.
+
+        "" and a region without a price of its own: the most expensive one.
+        """
         base, family = self.named(model_id)
         for price in self._card(base, model_id).prices:
             if price.version == version:
-                return price.of(model_id, family)
+                return price.of(model_id, family, region)
         raise SettingInvalid(
             f"The model {model_id!r} has no price of version {version!r}. Put it back: never remove a used price."
         )
@@ -223,11 +235,15 @@ class Catalog:
         if not card.converse_api:
             raise ModelRefused(f"Converse does not serve the model {model_id!r} ({card.name}). Name another one.")
         self.newest_price(model_id)
-        if card.families and family not in (*card.families, FOLLOWS_REGION[:-1]):
+        # An ARN of the playbook's own may be provisioned capacity, which no model's card knows of.
+        owned = family == IN_REGION and model_id in self.own.arns
+        if card.families and not owned and family not in (*card.families, FOLLOWS_REGION[:-1]):
             ids = [base if one == IN_REGION else f"{one}.{base}" for one in card.families]
             missing = f"profile that {region} reaches" if model_id.startswith(FOLLOWS_REGION) else ""
+            fact = "on_demand: true" if family == IN_REGION else "profiles:"
             raise ModelRefused(
-                f"The model {base!r} has no {missing or _FAMILY.get(family, family)}. It has: {', '.join(ids)}."
+                f"The model {base!r} has no {missing or _FAMILY.get(family, family)}. It has: {', '.join(ids)}. "
+                f"If it is served in this form by now, say so for it in {OWN_FILE}: `{fact}`."
             )
         if tools and not card.tools:
             raise ModelRefused(

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ballast.contracts.attachment import MOST_FILE_BYTES, MOST_FILES
-from ballast.models.card import Asked, Cache, Dialect, Media, ModelCard, Thinking
+from ballast.models.card import AWS_REGION, IN_REGION, Asked, Cache, Dialect, Media, ModelCard, Thinking
+from ballast.money import Price
 
 #: Forms of the ids of calls that Ballast sends back, the usual one first; a model must take one of them.
 _OUR_IDS = (("t0001c1", "t9999c50"), ("t0001c001", "t9999c050"))
@@ -36,6 +37,9 @@ def contradictions(card: ModelCard) -> Iterator[str]:
 def _names(card: ModelCard) -> Iterator[str]:
     if arns := [one for one in (card.id, *card.also) if one.startswith("arn:")]:
         yield f"id: {', '.join(arns)} is an ARN; write the card under its model's id, and the ARN under `arns:`"
+    if card.converse_api and card.families == () and (card.on_demand, card.profiles) != (None, None):
+        yield "on_demand: is not true, and profiles names none, so nothing could call it; correct one of them"
+    yield from _twice("profiles", card.profiles or ())
     if card.id in card.also:
         yield f"also: names {card.id} itself"
     yield from _twice("also", card.also)
@@ -56,6 +60,18 @@ def _sizes(card: ModelCard) -> Iterator[str]:
         if size > window:
             yield f"{name}: is {size}, above context_window, which is {window}"
     for price in card.prices:
+        own = {"": price} | {f"regions.{name}: ": one for name, one in price.regions.items()}
+        own |= {f"tiers.{name.value}: ": one for name, one in price.tiers.items()}
+        for where, rates in own.items():
+            for name in ("input", "output"):
+                if isinstance(rates, Price) and getattr(rates, name) == 0:
+                    yield f"prices: {price.version}: {where}{name}: is 0, so no limit would bound a run"
+        dearer = [name for name, made in price.regions.items() if re.match(AWS_REGION, name)]
+        if dearer and IN_REGION not in price.regions:
+            yield (
+                f"prices: {price.version}: regions: names {', '.join(dearer)} and not in-region, which any other "
+                "region costs; add it"
+            )
         if price.long_prompt is not None and price.long_prompt.over >= window:
             yield f"prices: {price.version}: long_prompt.over must be below context_window, which is {window}"
 
@@ -128,6 +144,12 @@ def _thinking(form: Thinking) -> Iterator[str]:
         yield "thinking.off: forbids what default says it does not do; write default: yes, or leave off out"
     if form.default == "no" and form.budget is None and form.adaptive is None and form.effort is None:
         yield "thinking.default: is no, and nothing asks for thinking; write budget, adaptive or effort, or no thinking"
+    if form.off is not None:
+        known = form.effort.levels if form.effort is not None else {}
+        if unknown := [one for one in form.off.not_with if one not in known]:
+            yield f"thinking.off.not_with: names {', '.join(unknown)}, which is no level of thinking.effort"
+        if form.off.not_with and {*known} == {*form.off.not_with}:
+            yield "thinking.off.not_with: names every level of thinking.effort, so none could be sent; leave one out"
     if form.given_back == "must" and not form.returned:
         yield "thinking.given_back: is must, and returned is false, so nothing could be given back"
     if "max_tokens" in form.forbids:

@@ -7,6 +7,7 @@
 Only what is read is left: calls are checked against the tool's own form whatever their schema said.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -28,12 +29,19 @@ class NotInlinable(ValueError):
     """A schema contains itself, and the model does not follow references."""
 
 
+class TooLarge(ValueError):
+    """A schema is too large or too deep as a model would read it. The message continues "its arguments"."""
+
+
 class NotStrict(ValueError):
     """A provider cannot hold a model to a schema. The message continues "its arguments"."""
 
 
-#: A pattern that a grammar does not express: lookaround, groups with options, back references, word boundaries.
-_NO_GRAMMAR = re.compile(r"\(\?|\\[bB1-9]")
+#: Bytes of a schema in a model's dialect, and schemas inside each other: every prompt carries them.
+MOST_BYTES, MOST_LEVELS = 131_072, 48
+#: A pattern that a grammar may not express: lookaround, groups with options, lazy repetitions, and all escapes but
+#: those of classes, white space and signs: back references, word boundaries, properties (``\\p{L}``).
+_NO_GRAMMAR = re.compile(r"\(\?|[*+?}][?+]|\\[^dDwWsSnrtfv\W]|\\_")
 #: One of these says what a value can be.
 _SAYS_WHAT = ("$ref", "anyOf", "const", "enum", "type")
 
@@ -41,21 +49,71 @@ _SAYS_WHAT = ("$ref", "anyOf", "const", "enum", "type")
 def in_dialect(schema: Mapping[str, Any], dialect: "Dialect") -> dict[str, Any]:
     """Return ``schema`` as a model with that dialect reads it; equal schemas give equal bytes, names sorted.
 
-    Its root is always an object's schema, which Converse demands. Raises ``NotInlinable``, which says where.
+    Its root is always an object's schema, which Converse demands. Raises ``NotInlinable``, which says where, and
+    ``TooLarge``.
     """
-    definitions = schema.get("$defs", {})
     dropped = {*dialect.unsupported, *(() if dialect.additional_properties else ("additionalProperties",))}
-    root = dict(schema)
+    # The mapping of a discriminator names definitions.
+    dropped |= set() if dialect.refs else {*_DEFINITIONS, "discriminator"}
+    definitions = {name: _without(one, dropped) for name, one in schema.get("$defs", {}).items()}
+    root = _without(dict(schema), dropped)
     if not dialect.refs:
-        # The mapping of a discriminator names definitions.
-        dropped |= {*_DEFINITIONS, "discriminator"}
+        _refuse_too_large(root, definitions)
         root = _inlined(root, definitions, ())
     elif "$ref" in root:
         root = {**definitions[root.pop("$ref").removeprefix(_REF)], **root}
-    made = {key: value for key, value in _without(root, dropped).items() if key not in _NOT_AT_THE_ROOT}
+    made = {key: value for key, value in root.items() if key not in _NOT_AT_THE_ROOT}
     if dialect.root_keys is not None:
         made = {key: value for key, value in made.items() if key in dialect.root_keys}
     found: dict[str, Any] = in_order({"type": "object", **made})
+    if (size := _bytes(found)) > MOST_BYTES:
+        raise TooLarge(f"have {size} bytes of schema; {MOST_BYTES} are allowed")
+    return found
+
+
+def _bytes(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace"))
+
+
+def _refuse_too_large(root: Mapping[str, Any], definitions: Mapping[str, Any]) -> None:
+    """Raise ``TooLarge`` if ``root`` were too large with its definitions inlined; nothing is inlined for that."""
+    known: dict[str, tuple[int, int]] = {}
+
+    def measured(schema: Mapping[str, Any], inside: tuple[str, ...], above: int) -> tuple[int, int]:
+        """Return the bytes and the levels of a schema, which has ``above`` levels around it."""
+        size, levels = _bytes(schema), 1
+        inner: list[Any] = [(None, one) for one in _schemas_in(schema)]
+        name = str(schema["$ref"]).removeprefix(_REF) if "$ref" in schema else None
+        if name in inside:
+            raise NotInlinable(f"{' in '.join((*reversed(inside), name or ''))}")
+        if name is not None:
+            inner.append((name, definitions[name]))
+        for named, one in inner:
+            if above + levels > MOST_LEVELS:
+                raise TooLarge(f"have more than {MOST_LEVELS} levels of schemas inside each other")
+            if not isinstance(one, Mapping):
+                continue
+            within = (*inside, named) if named else inside
+            own = known[named] if named in known else measured(one, within, above + 1)
+            if named:
+                known[named] = own
+            # What stands in a schema has been counted with it.
+            size += own[0] if named else own[0] - _bytes(one)
+            levels = max(levels, 1 + own[1])
+        if above + levels > MOST_LEVELS:
+            raise TooLarge(f"have more than {MOST_LEVELS} levels of schemas inside each other")
+        return size, levels
+
+    # The root's own keywords may be left out afterwards, so this allows for some bytes more.
+    size, _ = measured(root, (), 0)
+    if size > 2 * MOST_BYTES:
+        raise TooLarge(f"have {size} bytes of schema without references; {MOST_BYTES} are allowed")
+
+
+def _schemas_in(schema: Mapping[str, Any]) -> list[Any]:
+    """Return the schemas directly inside a schema."""
+    found: list[Any] = []
+    _each(dict(schema), found.append)
     return found
 
 
@@ -95,6 +153,7 @@ def _held(schema: Any, keys: frozenset[str]) -> dict[str, Any]:
         raise NotStrict("take a value of any kind")
     kept = {"anyOf": schema["oneOf"]} if "oneOf" in schema else {}
     kept |= {key: value for key, value in schema.items() if key in keys}
+    kept |= _items(schema) if "items" in keys else {}
     if kept.get("minItems", 0) > 1:
         del kept["minItems"]
     if any(isinstance(one, dict | list) for one in kept.get("enum", ())):
@@ -109,6 +168,19 @@ def _held(schema: Any, keys: frozenset[str]) -> dict[str, Any]:
     if closed not in (False, None) or (closed is None and "properties" not in schema):
         raise NotStrict("take fields of any name")
     return {**made, "additionalProperties": False}
+
+
+def _items(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``items`` of a list whose first ones have schemas of their own: each may be any of them."""
+    kinds = schema.get("type")
+    if "array" not in (kinds if isinstance(kinds, list) else [kinds]):
+        return {}
+    first, rest = schema.get("prefixItems") or [], schema.get("items")
+    forms = [*first, *([] if rest in (None, False) else [rest])]
+    if not forms:
+        raise NotStrict("take a list of values of any kind")
+    forms = [one for at, one in enumerate(forms) if one not in forms[:at]]
+    return {"items": forms[0] if len(forms) == 1 else {"anyOf": forms}}
 
 
 def _refuse_cycles(definitions: Mapping[str, Any]) -> None:

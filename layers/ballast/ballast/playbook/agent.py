@@ -191,8 +191,8 @@ class AgentConfig(Wire):
     @field_validator("cache", mode="before")
     @classmethod
     def _on(cls, cache: Any) -> Any:
-        if isinstance(cache, int) and not isinstance(cache, bool):  # 0 equals False
-            raise ValueError("must be off, on or {ttl: …}")
+        if not isinstance(cache, bool | dict | Caching):  # also 0, which equals False
+            raise ValueError("must be off or on, without quotation marks, or {ttl: …}")
         return {} if cache is True else cache
 
     @property

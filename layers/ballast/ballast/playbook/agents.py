@@ -45,7 +45,7 @@ def agents_problems(playbook: Playbook, *, whole: bool) -> Iterator[PlaybookInva
             "tool."
         )
     for agent in agents.values():
-        where = path if agent is playbook.agent else agent_file(path, playbook.agent, agent.name)
+        where = agent_file(path, playbook.agent, agent.name)
         for tool in agent.tools or ():
             if not tools[tool].offered if tool in tools else whole:
                 offered = ", ".join(made.name for made in tools.values() if made.offered)
@@ -53,14 +53,15 @@ def agents_problems(playbook: Playbook, *, whole: bool) -> Iterator[PlaybookInva
         for name, known in agent.intents.items():
             for tool in known.writes or ():
                 if tools[tool].effect is not Effect.WRITE if tool in tools else whole:
+                    writing = ", ".join(made.name for made in tools.values() if made.effect is Effect.WRITE) or "none"
                     yield PlaybookInvalid(
-                        f"{where}: intents.{name}.writes names {tool}, which is not a tool that writes."
+                        f"{where}: intents.{name}.writes: names {tool}, which is not a tool that writes. "
+                        f"Tools that write: {writing}."
                     )
     for intent in playbook.fallbacks:
         if not any(intent in agent.intents for agent in agents.values()):
             yield PlaybookInvalid(
-                f"{path}: a fallback serves the intent {intent}, which agent.yaml does not list. "
-                "Add it under `intents:`."
+                f"{path / 'agent.yaml'}: intents: lacks {intent}, which a fallback serves. Add it under `intents:`."
             )
 
 

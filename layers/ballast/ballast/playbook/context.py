@@ -46,6 +46,13 @@ class NotSent(ToolFailed):
     """
 
 
+class NotConfigured(NotSent):
+    """Raised where a server cannot be called as it is set up, until an operator mends it: a URL, a secret, a right."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"Not configured: {message} Nothing was sent.")
+
+
 class ToolChanged(NotSent):
     """Raised where a server describes a tool otherwise than it was pinned. Nothing was sent."""
 

@@ -42,9 +42,9 @@ class GiveUp(Exception):
 
 @dataclass(frozen=True)
 class Fallback:
-    """A script and the intent that it handles."""
+    """A script and the intents that it handles."""
 
-    intent: str
+    intents: tuple[str, ...]
     function: Callable[[RunRequest], Script]
 
     def __call__(self, request: RunRequest) -> Script:
@@ -52,23 +52,45 @@ class Fallback:
         return self.function(request)
 
 
-def fallback(*, intent: str) -> Callable[[Callable[[RunRequest], Script]], Fallback]:
-    """Make ``function`` the fallback for ``intent``. Raises ``PlaybookInvalid``."""
+def fallback(*, intent: str | Sequence[str]) -> Callable[[Callable[[RunRequest], Script]], Fallback]:
+    """Make ``function`` the fallback for an intent, or for each of several. Raises ``PlaybookInvalid``."""
 
     def decorate(function: Callable[[RunRequest], Script]) -> Fallback:
+        if isinstance(function, Fallback):
+            both = ", ".join(f'"{name}"' for name in (*function.intents, *_intents(function.function, intent)))
+            raise PlaybookInvalid(
+                f"Fallback {_name(function.function)} is decorated twice. Write one decorator: "
+                f"@fallback(intent=[{both}])."
+            )
+        intents = _intents(function, intent)
         if not inspect.isgeneratorfunction(function):
             raise PlaybookInvalid(
-                f"Fallback {function.__name__} ({function.__module__}) must be a generator: "
-                "`yield` each tool call and `return` the answer."
+                f"Fallback {_name(function)} must be a generator: `yield` each tool call and `return` the answer."
             )
         if len(inspect.signature(function).parameters) != 1:
-            raise PlaybookInvalid(
-                f"Fallback {function.__name__} ({function.__module__}) must be written "
-                f"`def {function.__name__}(request: RunRequest)`."
-            )
-        return Fallback(intent=intent, function=function)
+            called = getattr(function, "__name__", "script")
+            raise PlaybookInvalid(f"Fallback {_name(function)} must be written `def {called}(request: RunRequest)`.")
+        return Fallback(intents=intents, function=function)
 
     return decorate
+
+
+def _name(function: Any) -> str:
+    """Return a function's name and module; anything can be decorated."""
+    module = getattr(function, "__module__", "?")
+    return f"{getattr(function, '__name__', None) or type(function).__name__} ({module})"
+
+
+def _intents(function: Any, said: Any) -> tuple[str, ...]:
+    intents = (said,) if isinstance(said, str) else tuple(said) if isinstance(said, list | tuple) else ()
+    if not intents or not all(isinstance(name, str) and name for name in intents):
+        raise PlaybookInvalid(
+            f"Fallback {_name(function)}: intent is {said!r}. Write the name of an intent of agent.yaml, or a list of "
+            'names: @fallback(intent=["access", "other"]).'
+        )
+    if len(set(intents)) < len(intents):
+        raise PlaybookInvalid(f"Fallback {_name(function)}: intent names one twice in {list(intents)}. Name it once.")
+    return intents
 
 
 #: More calls than this are a loop; no other limit stops a script.

@@ -100,7 +100,7 @@ def _declared(
 ) -> Iterator[tuple[dict[str, Any], str]]:
     """Yield each tool's declaration, by name, and why it is not strict; "" if it is, or need not be."""
     # A function that asks no model reads no schema.
-    from ballast.models.tool_schema import NotInlinable, NotStrict, in_dialect, strict_form, strict_size
+    from ballast.models.tool_schema import NotInlinable, NotStrict, TooLarge, in_dialect, strict_form, strict_size
 
     held = optional = forms = 0
     for one in sorted((one["toolSpec"] for one in specs), key=itemgetter("name")):
@@ -116,6 +116,11 @@ def _declared(
                 f"The model {card.id} ({card.name}) follows no references in a tool's schema, and the arguments of "
                 f"{one['name']} contain themselves ({problem}). Bound their depth with a model for each level, or "
                 "name another model."
+            ) from None
+        except TooLarge as problem:
+            raise ModelRefused(
+                f"The arguments of {one['name']} {problem}, as the model {card.id} ({card.name}) reads them. Define "
+                "less, refer to a definition fewer times, or split the tool."
             ) from None
         usual = {**one, "inputSchema": {"json": schema}}
         if not strict or not card.strict_tools:

@@ -108,11 +108,12 @@ class Inference(Wire):
             return made
         made.thinks = form.default != "no"
         by_effort = form.budget is None and form.adaptive is None
-        off = self.thinking is False and form.off is not None
+        off = form.off if self.thinking is False else None
         if self.thinking is False:
-            made.refuse("thinking", "always thinks", if_=made.thinks and form.off is None)
-            if form.off is not None:
-                made.ask(form.off.given(), thinks=False)
+            made.refuse("thinking", "always thinks", if_=made.thinks and off is None)
+            if off is not None:
+                made.refuse("thinking", "thinks less, and does not stop thinking", if_=off.still_thinks)
+                made.ask(off.given(), thinks=off.still_thinks)
         elif isinstance(self.thinking, int) and form.budget is not None:
             budget = max(self.thinking, form.budget.least)
             if budget + LEAST_USEFUL_TOKENS > max_output:
@@ -125,8 +126,10 @@ class Inference(Wire):
         elif self.thinking is not None:
             ways = "effort" if by_effort else "a number of tokens"
             made.refuse("thinking", f"thinks by {ways}, not by {self.thinking}")
-        level = self.effort
-        if level is None or (off and by_effort):
+        level = self._level(form, made)
+        if by_effort and level is not None and self.thinking is False and not made.thinks:
+            made.refuse("effort", "thinks by effort, and takes none while it must not think")
+        elif level is None:
             if form.effort is not None and form.effort.default is not None and made.thinks:
                 made.forbid(form.effort.levels[form.effort.default])
         elif form.effort is None or level not in form.effort.levels:
@@ -140,6 +143,17 @@ class Inference(Wire):
         if made.thinks:
             made.forbid(form.forbids)
         return made
+
+    def _level(self, form: "Thinking", made: "_Thinking") -> str | None:
+        """Return the level of effort to ask for; beside ``off`` the highest one that is taken there."""
+        if self.thinking is not False or form.off is None or form.effort is None:
+            return self.effort
+        level, levels = self.effort or form.effort.default, list(form.effort.levels)
+        if level not in form.off.not_with:
+            return self.effort
+        made.refuse("effort", f"takes no effort {level} while it must not think", if_=self.effort is not None)
+        below = [one for one in levels[: levels.index(level)] if one not in form.off.not_with]
+        return below[-1] if below else None
 
 
 @dataclass(frozen=True)
@@ -171,11 +185,11 @@ class Taken:
         """
         if answer_schema is None or self.answers_in is None:
             return dict(self.output_config)
-        from ballast.models.tool_schema import NotStrict, in_dialect, strict_form
+        from ballast.models.tool_schema import NotInlinable, NotStrict, TooLarge, in_dialect, strict_form
 
         try:
             held = strict_form(in_dialect(answer_schema, self.answers_in), self.answers_in)
-        except NotStrict:  # the check of the answer stays
+        except (NotInlinable, NotStrict, TooLarge):  # the check of the answer stays
             return dict(self.output_config)
         schema = {"name": "answer", "schema": json.dumps(held, ensure_ascii=False, sort_keys=True)}
         form = {"type": "json_schema", "structure": {"jsonSchema": schema}}

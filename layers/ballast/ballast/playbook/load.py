@@ -299,8 +299,10 @@ def _collect(path: Path, modules: Sequence[ModuleType], tell: Teller) -> tuple[d
             if isinstance(value, Tool):
                 if tools.setdefault(value.name, value) is not value:
                     tell(PlaybookInvalid(f"{path}: two tools are named {value.name}; rename one."))
-            elif isinstance(value, Fallback) and fallbacks.setdefault(value.intent, value) is not value:
-                tell(PlaybookInvalid(f"{path}: two fallbacks serve the intent {value.intent}; keep one."))
+            elif isinstance(value, Fallback):
+                for intent in value.intents:
+                    if fallbacks.setdefault(intent, value) is not value:
+                        tell(PlaybookInvalid(f"{path}: two fallbacks serve the intent {intent}; keep one."))
     return tools, fallbacks
 
 

@@ -298,6 +298,9 @@ def tool(
     refuse_unknown_arguments(old_arguments)
 
     def decorate(function: Callable[..., Any]) -> Tool:
+        if not inspect.isfunction(function):
+            of = f"{function.name} is decorated twice" if isinstance(function, Tool) else f"{function!r} is decorated"
+            raise PlaybookInvalid(f"@tool: {of}. Decorate one function `def name(args: Model, ctx: ToolContext)` once.")
         name, where = function.__name__, f"Tool {function.__name__} ({function.__module__})"
         summary = inspect.cleandoc(function.__doc__ or "")
         if not _NAME.fullmatch(name):

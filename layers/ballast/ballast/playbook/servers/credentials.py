@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
+from ballast.aws_errors import RETRYABLE_CODES
 from ballast.errors import RetryLater
 from ballast.on_behalf import NoToken, again
-from ballast.playbook.context import NotSent, ToolContext
+from ballast.playbook.context import NotConfigured, NotSent, ToolContext
 from ballast.playbook.servers.declaration import (
     BasicCredential,
     Credential,
@@ -27,11 +28,15 @@ from ballast.playbook.servers.declaration import (
     Secret,
     SigV4Credential,
 )
-from ballast.playbook.servers.http import Exchange, Reply, hidden, send, text_of, url_of
+from ballast.playbook.servers.http import Exchange, Reply, hidden, send, stood_in, text_of, url_of
 from ballast.playbook.servers.tools import AnswerLost, Unauthorized
 
 #: A secret is read anew after so many seconds, a token is fetched anew so many seconds before it expires.
 _SECRET_S, _EARLY_S = 300, 60
+#: Answers of an authorization server that say that a request like this one gets no token.
+_NOT_THIS_CLIENT = frozenset({400, 401, 403})
+#: Codes of a store's refusals that pass: the role's own credentials are renewed.
+_PASSING = frozenset({"ExpiredTokenException", "RequestExpired", "InternalServiceError"})
 #: Secrets that a process remembers to keep out of results.
 _USED = 100
 #: A token without `expires_in` is kept for so many seconds.
@@ -86,7 +91,7 @@ class Credentials:
             case OAuthCredential():
                 value = self._oauth(self.declared, ctx, seconds, anew=anew)
                 return _with(exchange, {"Authorization": f"Bearer {value}"}, value)
-        raise NotSent("Nothing was sent: its credential is of a kind that is not supported.")
+        raise NotConfigured("its credential is of a kind that is not supported.")
 
     def is_old(self, reply: Reply) -> bool:
         """Say whether a server refused a credential that is read anew: it may have been rotated.
@@ -114,15 +119,19 @@ class Credentials:
         assert name is not None
         named = text_of(f"the name of a secret in {store}", name, ctx)
         try:
-            value = str(self._provider(store, ctx).get(named, max_age=_SECRET_S, force_fetch=anew, **_decrypted(store)))
-            value = value if secret.field is None else json.loads(value)[secret.field]
+            kept = self._provider(store, ctx).get(named, max_age=_SECRET_S, force_fetch=anew, **_decrypted(store))
         except Exception as problem:  # its text or its cause may quote the secret
-            raise RetryLater(
-                f"Nothing was sent: the secret {named} cannot be read from {store} ({type(problem).__name__}). Give "
-                "the executor's role the right to read it."
-            ) from None
+            raise _unread(named, store, problem) from None
+        value: Any = str(kept)
+        if secret.field is not None:
+            try:
+                value = json.loads(value)[secret.field]
+            except (ValueError, LookupError, TypeError):
+                raise NotConfigured(
+                    f"the secret {named} has no field {secret.field}: it must be a JSON object with that field."
+                ) from None
         if not isinstance(value, str) or not value.strip():
-            raise RetryLater(f"Nothing was sent: the secret {named} is no text.")
+            raise NotConfigured(f"the secret {named} is no text, or an empty one.")
         return value.strip("\r\n")
 
     def _provider(self, store: str, ctx: ToolContext) -> Any:
@@ -158,10 +167,17 @@ class Credentials:
             urlencode({name: value for name, value in form.items() if value}).encode(),
         )
         try:
-            reply = send(exchange, seconds=seconds, most_bytes=_TOKEN_BYTES, private=self.private, environ=ctx.environ)
+            private = self.private or stood_in(declared.token_url, ctx)
+            reply = send(exchange, seconds=seconds, most_bytes=_TOKEN_BYTES, private=private, environ=ctx.environ)
             said: Any = reply.json() if reply.status == 200 else None
         except (AnswerLost, ValueError):
             said = None
+        else:
+            if reply.status in _NOT_THIS_CLIENT:
+                raise NotConfigured(
+                    f"the authorization server answered {reply.status}: it knows no such client, secret, scope or "
+                    "audience. Correct the server's credential."
+                )
         token = said.get("access_token") if isinstance(said, Mapping) else None
         if not isinstance(token, str) or not token:
             raise RetryLater("Nothing was sent: the authorization server gave no token.")
@@ -181,13 +197,31 @@ class Credentials:
         region = (
             text_of("credential.region", declared.region, ctx) if declared.region else ctx.environ.get("AWS_REGION")
         )
-        if found is None or not region:
-            raise RetryLater("Nothing was sent: the executor has no AWS credentials or no region to sign with.")
+        if not region:
+            raise NotConfigured("its credential names no region to sign with, and the executor has none.")
+        if found is None:
+            raise RetryLater("Nothing was sent: the executor has no AWS credentials to sign with.")
         frozen = found.get_frozen_credentials()
         request = AWSRequest(exchange.method, exchange.url, dict(exchange.headers), exchange.body or b"")
         SigV4Auth(frozen, declared.service, region).add_auth(request)
         secrets = tuple(filter(None, [frozen.secret_key, frozen.token]))
         return _with(exchange, dict(request.headers.items()), *secrets)
+
+
+def _unread(named: str, store: str, problem: Exception) -> Exception:
+    """Return what a store's error says: an outage passes; a missing secret or right does not."""
+    from botocore.exceptions import ClientError
+
+    cause = problem.__context__  # Powertools raises an error of its own, with only the text of the client's
+    code = str(cause.response.get("Error", {}).get("Code", "")) if isinstance(cause, ClientError) else ""
+    broken = isinstance(cause, ClientError) and cause.response["ResponseMetadata"].get("HTTPStatusCode", 0) >= 500
+    if not code or broken or code in RETRYABLE_CODES | _PASSING:
+        why = code or type(cause or problem).__name__
+        return RetryLater(f"Nothing was sent: the secret {named} cannot be read from {store} now ({why}).")
+    return NotConfigured(
+        f"the secret {named} cannot be read from {store} ({code}). Make it, and give the executor's role the right to "
+        "read it, in ToolsPolicy of business.yaml."
+    )
 
 
 def _requesters(declared: RequesterCredential, ctx: ToolContext) -> str:
@@ -209,7 +243,7 @@ def _decrypted(store: str) -> dict[str, bool]:
 def _with(exchange: Exchange, headers: Mapping[str, str], *secrets: str) -> Exchange:
     for value in headers.values():
         if any(not 32 <= ord(char) <= 126 for char in value):
-            raise NotSent("Nothing was sent: its credential has characters that no header can have.")
+            raise NotConfigured("its credential has characters that no header can have.")
     given = {name.lower() for name in headers}
     kept = {name: value for name, value in exchange.headers.items() if name.lower() not in given}
     return exchange.but(headers={**kept, **headers}, secrets=(*exchange.secrets, *secrets))

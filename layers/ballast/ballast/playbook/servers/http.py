@@ -21,13 +21,12 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from ballast.contracts.wire import read_digits
-from ballast.errors import RetryLater
-from ballast.playbook.context import NotSent, ToolContext
+from ballast.contracts.wire import read_digits, text_or_length
+from ballast.playbook.context import NotConfigured, NotSent, ToolContext
 from ballast.playbook.servers.checks import why_no_url
 from ballast.playbook.servers.declaration import TextOrEnvironment
 from ballast.playbook.servers.spellings import without
-from ballast.playbook.servers.tools import AnswerLost, RemoteFailed, Unauthorized, told
+from ballast.playbook.servers.tools import AnswerLost, NotNow, RemoteFailed, Unauthorized, told
 from ballast.values import dataclass
 
 #: Seconds that are left to the executor when a request is given up.
@@ -47,6 +46,8 @@ _NOT_LET_IN = frozenset({401, 403})
 _NEVER = tuple(map(ipaddress.ip_network, ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10")))
 #: Set by Lambda in its processes.
 _LAMBDA = "AWS_EXECUTION_ENV"
+#: Set by the local cloud: the variables that lead to stand-ins, between commas.
+STAND_INS = "BALLAST_STAND_INS"
 
 
 @dataclass(frozen=True)
@@ -89,24 +90,48 @@ class Exchange:
 
 
 def text_of(where: str, text: TextOrEnvironment, ctx: ToolContext) -> str:
-    """Return a text of the declaration, or of the executor's environment. Raises ``RetryLater``, which names it."""
+    """Return a text of the declaration, or of the executor's environment. Raises ``NotConfigured``, which names it."""
     if isinstance(text, str):
         return text
     value = ctx.environ.get(text.env, "")
     if not value:
-        raise RetryLater(
-            f"Nothing was sent: {where} comes from the environment variable {text.env}, which is not set. Add it "
-            "to the output Environment of business.yaml."
+        raise NotConfigured(
+            f"{where} comes from the environment variable {text.env}, which is not set. Add it to the output "
+            "Environment of business.yaml."
         )
     return value
 
 
 def url_of(url: TextOrEnvironment, ctx: ToolContext, *, private: bool) -> str:
-    """Return a server's URL. Raises ``RetryLater`` where the environment has no right one."""
+    """Return a server's URL. Raises ``NotConfigured`` where the environment has no right one."""
     found = text_of("its URL", url, ctx)
-    if wrong := why_no_url(found, private=private):
-        raise RetryLater(f"Nothing was sent: its URL {wrong}")
+    if wrong := why_no_url(found, private=private or stood_in(url, ctx)):
+        source = "" if isinstance(url, str) else f", {text_or_length(found, 200)!r} of the variable {url.env},"
+        raise NotConfigured(f"its URL{source} {wrong}")
     return found.rstrip("/")
+
+
+def stood_in(url: TextOrEnvironment, ctx: ToolContext) -> bool:
+    """Say whether a URL is that of a stand-in on loopback (``scenarios/stand_ins.py``), in the local cloud alone.
+
+    Such a server may be called over plain http whether or not its declaration says ``private``: what is declared is
+    what is deployed, and a stand-in must not loosen it.
+    """
+    if isinstance(url, str) or in_lambda(ctx.environ) or url.env not in ctx.environ.get(STAND_INS, "").split(","):
+        return False
+    try:
+        return _is_loopback(urlsplit(ctx.environ.get(url.env, "")).hostname or "")
+    except ValueError:
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def seconds_left(timeout_s: float, ctx: ToolContext) -> float:
@@ -146,7 +171,8 @@ def send(
         try:
             connection.connect()
         except (OSError, http.client.HTTPException) as problem:
-            raise RetryLater(f"Nothing was sent: {host} cannot be reached ({type(problem).__name__}).") from None
+            why = f"{host} cannot be reached ({type(problem).__name__})"
+            raise NotNow(f"Nothing was sent: {why}.", why) from None
         try:
             connection.request(
                 exchange.method, target, exchange.body, {"Accept-Encoding": "identity", **exchange.headers}
@@ -155,7 +181,8 @@ def send(
             answer = connection.getresponse()
             body = _read(answer, connection, until, most_bytes, read_on)
         except (OSError, http.client.HTTPException, ValueError) as problem:
-            raise AnswerLost(f"The answer of {host} was lost ({type(problem).__name__}).") from None
+            why = f"the answer of {host} was lost ({type(problem).__name__})"
+            raise AnswerLost(f"T{why[1:]}.", why) from None
     finally:
         connection.close()
     headers = {name.lower(): value for name, value in answer.getheaders()}
@@ -188,16 +215,16 @@ def _tls() -> ssl.SSLContext:
 
 
 def _address(host: str, port: int, *, private: bool, environ: Mapping[str, str]) -> tuple[Any, ...]:
-    """Return an address of the host. Raises ``RetryLater`` where it has none, ``NotSent`` where one is forbidden."""
+    """Return an address of the host. Raises ``RetryLater`` where it has none, ``NotConfigured`` for a forbidden one."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise RetryLater(f"Nothing was sent: {host} has no address.") from None
+        raise NotNow(f"Nothing was sent: {host} has no address.", f"{host} has no address") from None
     for one in found:
         if not _allowed(str(one[4][0]), private=private, deployed=in_lambda(environ)):
-            raise NotSent(
-                f"Nothing was sent: {host} is at an address inside this network, and its declaration does not say "
-                "`private: true`; or it is at one that is never called."
+            raise NotConfigured(
+                f"{host} is at an address inside this network, and its declaration does not say `private: true`; or it "
+                "is at one that is never called."
             )
     return found[0]
 
@@ -281,13 +308,14 @@ def result_of(reply: Reply, refusals: frozenset[int], *, what: str) -> Reply:
     if 200 <= status <= 299:
         return reply
     said = told(reply.text)
-    message = f"{what} answered {status}{f': {said}' if said else ''}"
+    apart = f"{what} answered {status}"
+    message = f"{apart}: {said}" if said else apart
     if status in _NOT_NOW and status not in refusals:
-        raise RetryLater(f"{message}. It did nothing now.")
+        raise NotNow(f"{message}. It did nothing now.", apart)
     if status in _NOT_LET_IN and status not in refusals:
         raise Unauthorized(message, status)
     if status in _REFUSALS or status in refusals:
         raise RemoteFailed(message, status)
     if 300 <= status <= 399:
         raise AnswerLost(f"{what} answered {status}. Redirects are not followed: name the right URL in servers/.")
-    raise AnswerLost(message)
+    raise AnswerLost(message, apart)

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from ballast.contracts.wire import read_digits
 from ballast.errors import RetryLater
-from ballast.playbook.context import NotSent, ToolContext
+from ballast.playbook.context import NotConfigured, NotSent, ToolContext
 from ballast.playbook.servers.declaration import LambdaServer
 from ballast.playbook.servers.http import text_of
 from ballast.playbook.servers.tools import AnswerLost, RemoteCall, RemoteFailed, told
@@ -32,10 +32,9 @@ _NOT_NOW = frozenset(
         "EC2AccessDeniedException",
     ]
 )
+_NOT_CONFIGURED = frozenset(["AccessDeniedException", "ResourceNotFoundException"])
 _REFUSALS = frozenset(
     [
-        "AccessDeniedException",
-        "ResourceNotFoundException",
         "InvalidRequestContentException",
         "RequestTooLargeException",
         "InvalidParameterValueException",
@@ -70,6 +69,11 @@ class LambdaTransport:
             code = str(refused.response.get("Error", {}).get("Code", ""))
             if code in _NOT_NOW:
                 raise RetryLater(f"Lambda did not start {call.remote_name} now ({code}).") from None
+            if code in _NOT_CONFIGURED:
+                raise NotConfigured(
+                    f"Lambda did not start {name} ({code}). Name the right function, and give the executor's role the "
+                    "right to invoke it, in ToolsPolicy of business.yaml."
+                ) from None
             if code in _REFUSALS:
                 raise NotSent(f"Lambda did not start {call.remote_name} ({code}). Nothing was done.") from None
             raise AnswerLost(f"Lambda answered {code}.") from None

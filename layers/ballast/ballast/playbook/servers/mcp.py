@@ -25,11 +25,11 @@ from pydantic import JsonValue
 
 from ballast.contracts.wire import canonical, read_digits, text_or_length
 from ballast.errors import RetryLater
-from ballast.playbook.context import NotSent, ToolChanged, ToolContext, ToolFailed
+from ballast.playbook.context import NotConfigured, NotSent, ToolChanged, ToolContext, ToolFailed
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import DeclaredTool, McpServer, pin
-from ballast.playbook.servers.http import Exchange, in_lambda, result_of, seconds_left, send, url_of
-from ballast.playbook.servers.tools import AnswerLost, RemoteCall, RemoteFailed, told
+from ballast.playbook.servers.http import Exchange, in_lambda, result_of, seconds_left, send, stood_in, url_of
+from ballast.playbook.servers.tools import AnswerLost, NotNow, RemoteCall, RemoteFailed, told
 from ballast.values import dataclass
 
 #: Versions of the protocol that this client speaks, newest first.
@@ -102,7 +102,7 @@ class Session:
             return self._discover(refused)
         version = said.get("protocolVersion")
         if version not in VERSIONS:
-            raise NotSent(f"Nothing was sent: the server speaks MCP {text_or_length(str(version), 40)!r}.")
+            raise NotConfigured(f"the server speaks MCP {text_or_length(str(version), 40)!r}.")
         if isinstance(self.peer, HttpPeer):
             self.peer.version = version
         self.peer.tell({"jsonrpc": "2.0", "method": "notifications/initialized"}, self.until())
@@ -119,11 +119,11 @@ class Session:
         except (RemoteFailed, AnswerLost, SessionGone):
             raise refused from None
         if not isinstance(known, list) or STATELESS not in known:
-            raise ToolFailed(f"Nothing was sent: the server speaks MCP {text_or_length(str(known), 80)}.")
+            raise NotConfigured(f"the server speaks MCP {text_or_length(str(known), 80)}.")
         return STATELESS
 
     def tools(self) -> Iterator[ListedTool]:
-        """Yield the server's tools, all pages. Raises ``ToolFailed`` for a list that is none."""
+        """Yield the server's tools, all pages. Raises ``NotConfigured`` for a list that is none."""
         cursor, count, names = None, 0, set[str]()
         for _ in range(_MAX_PAGES):
             said = self.ask("tools/list", {"cursor": cursor} if cursor else {})
@@ -133,7 +133,7 @@ class Session:
                 if isinstance(one, Mapping) and isinstance(one.get("name"), str):
                     if one["name"] in names:  # which of them would be called?
                         named = text_or_length(ascii(one["name"]), 80)
-                        raise NotSent(f"Nothing was sent: the server lists two tools named {named}.")
+                        raise NotConfigured(f"the server lists two tools named {named}.")
                     names.add(one["name"])
                     yield _listed(one)
             cursor = said.get("nextCursor")
@@ -141,7 +141,7 @@ class Session:
                 return
             if count > _MAX_TOOLS:
                 break
-        raise NotSent(f"Nothing was sent: the server lists more than {_MAX_TOOLS} tools, or {_MAX_PAGES} pages.")
+        raise NotConfigured(f"the server lists more than {_MAX_TOOLS} tools, or {_MAX_PAGES} pages.")
 
     def ask(self, method: str, params: Mapping[str, Any], refusals: Container[int] = _NOT_BEGUN) -> dict[str, Any]:
         """Return the result of a request. Raises as a ``Peer`` does; an error of the server says what it means.
@@ -267,7 +267,8 @@ class McpTransport:
                 if session is not None:
                     session.peer.close()
                 if isinstance(problem, AnswerLost | SessionGone):
-                    raise RetryLater(f"Nothing was sent: the session did not begin. {problem}") from None
+                    apart = getattr(problem, "apart", None)
+                    raise NotNow(f"Nothing was sent: the session did not begin. {problem}", apart) from None
                 if isinstance(problem, ToolFailed) and not isinstance(problem, NotSent):
                     raise NotSent(f"Nothing was sent: the session did not begin. {problem}") from None
                 raise
@@ -294,7 +295,7 @@ class McpTransport:
 
             return StdioPeer(declared.stdio, declared.reply_bytes)
         if declared.url is None:
-            raise NotSent("Nothing was sent: a server on stdio cannot run in Lambda. Give its declaration a url.")
+            raise NotConfigured("a server on stdio cannot run in Lambda. Give its declaration a url.")
         return HttpPeer(url_of(declared.url, ctx, private=declared.private), declared, self._credentials, ctx)
 
     @staticmethod
@@ -418,7 +419,8 @@ class HttpPeer:
                 self.credentials.applied(exchange, self.ctx, seconds, anew=anew),
                 seconds=seconds,
                 most_bytes=self.declared.reply_bytes,
-                private=self.declared.private,
+                private=self.declared.private
+                or (self.declared.url is not None and stood_in(self.declared.url, self.ctx)),
                 environ=self.ctx.environ,
                 read_on=lambda so_far: not _is_event(so_far) or response_in(so_far, wanted) is None,
             )

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from ballast.playbook.context import NotSent, ToolContext
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import Call, OpenApiServer
-from ballast.playbook.servers.http import Exchange, Reply, result_of, seconds_left, send, url_of
+from ballast.playbook.servers.http import Exchange, Reply, result_of, seconds_left, send, stood_in, url_of
 from ballast.playbook.servers.tools import AnswerLost, RemoteCall
 
 
@@ -45,7 +45,7 @@ class OpenApiTransport:
                 self._credentials.applied(exchange, ctx, seconds, anew=anew),
                 seconds=seconds,
                 most_bytes=declared.reply_bytes,
-                private=declared.private,
+                private=declared.private or stood_in(declared.url, ctx),
                 environ=ctx.environ,
             )
             if not self._credentials.is_old(reply):

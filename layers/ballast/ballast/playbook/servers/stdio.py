@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from ballast.errors import RetryLater
+from ballast.playbook.context import NotConfigured
 from ballast.playbook.servers.mcp import response_in
 from ballast.playbook.servers.tools import AnswerLost
 from ballast.runtime import environ_of_a_program
@@ -27,7 +28,7 @@ class StdioPeer:
     """A started server; see ``ballast.playbook.servers.mcp.Peer``."""
 
     def __init__(self, command: Sequence[str], most_bytes: int) -> None:
-        """Start the command. Raises ``RetryLater`` where it cannot be started."""
+        """Start the command. Raises ``NotConfigured`` where there is none, ``RetryLater`` where it does not start."""
         self._most_bytes, self._buffer = most_bytes, bytearray()
         try:
             self._process = subprocess.Popen(  # noqa: S603  a person wrote the command into the declaration
@@ -38,6 +39,8 @@ class StdioPeer:
                 env=environ_of_a_program(),
                 start_new_session=True,
             )
+        except (FileNotFoundError, PermissionError):
+            raise NotConfigured(f"{command[0]} is no command that can be started here. Install it.") from None
         except OSError as problem:
             raise RetryLater(f"Nothing was sent: {command[0]} cannot be started ({type(problem).__name__}).") from None
 

@@ -65,7 +65,22 @@ _MAX_TOLD = 1_000
 
 
 class AnswerLost(Exception):
-    """The request was sent, and what the server did is not known. A write is in doubt."""
+    """The request was sent, and what the server did is not known. A write is in doubt.
+
+    apart  the same in our own words alone, for other runs: without what the server says
+    """
+
+    def __init__(self, message: str, apart: str | None = None) -> None:
+        super().__init__(message)
+        self.apart = apart
+
+
+class NotNow(RetryLater):
+    """Nothing was done now. ``apart``: as that of ``AnswerLost``."""
+
+    def __init__(self, message: str, apart: str | None = None) -> None:
+        super().__init__(message)
+        self.apart = apart
 
 
 class RemoteFailed(ToolFailed):
@@ -140,7 +155,7 @@ class RemoteCall:
             result = self.server.transport.send(self, payload, outside, ctx)
         except AnswerLost as lost:
             if self.declared.effect == "read":
-                raise RetryLater(str(lost)) from None
+                raise NotNow(str(lost), lost.apart) from None
             raise
         if self.output is not None and (complaints := self.output.complaints(result)):
             raise WrongResult(f"{complaints}.", server=self.server.name, tool=self.remote_name)

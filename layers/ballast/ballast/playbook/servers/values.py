@@ -96,10 +96,19 @@ def above(said: Above) -> Callable[[Any, RunRequest], str | bool]:
     def rule(args: Any, _request: RunRequest) -> str | bool:
         value = at(args.root, path)
         # What is not a number cannot be compared: a person looks.
-        fits = isinstance(value, int | float) and not isinstance(value, bool)
-        return False if fits and value <= said.above else f"{said.argument} is above {said.above}"
+        name = ".".join(path)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return f"{name} is no number, and asks for approval above {_as_written(said.above)}"
+        if value <= said.above:
+            return False
+        return f"{name} {_as_written(value)} is above {_as_written(said.above)}"
 
     return rule
+
+
+def _as_written(number: float) -> str:
+    """Return a number as a person writes it: 50 and not 50.0."""
+    return repr(number).removesuffix(".0")
 
 
 def amount_of(moves: MovesOf) -> Callable[[Any, RunRequest], Decimal]:
