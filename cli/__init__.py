@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _expected(problem)
         if code is None:
             raise
-        print(f"ballast {typed.command}: {problem}", file=sys.stderr)
+        print(f"ballast {typed.command}: {_printable(str(problem))}", file=sys.stderr)
         return code
 
 
@@ -76,6 +76,11 @@ def _command(name: str, *, on_stack: bool) -> Callable[[Namespace], int]:
     function = f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
     found: Callable[[Namespace], int] = getattr(import_module(f"cli.commands.{function}"), function)
     return found
+
+
+def _printable(text: str) -> str:
+    """Return a text in which nothing steers a terminal: a server, a model or a file may have written a part of it."""
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
 
 
 def _expected(problem: Exception) -> Exit | None:

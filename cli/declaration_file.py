@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ballast.contracts.wire import sha256
+from ballast.contracts.wire import canonical, sha256
 from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.models.tool_schema import in_order
-from ballast.playbook.servers.checks import checked_declaration, read_declaration
+from ballast.playbook.servers.checks import checked_declaration, data_of, read_declaration
 from ballast.playbook.servers.declaration import Call, Declaration, pin
 from ballast.playbook.servers.schema import SchemaRefused, normalized, paths_of
-from ballast.playbook.servers.tools import tools_of
+from ballast.playbook.servers.tools import declared_tools, tools_of, usual_name
 
 _WIDTH = 110
+#: Names that YAML reads as themselves, and words that it reads as something else.
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 #: Converse's limit for the name of a tool.
 _MAX_NAME = 64
 _HEAD = """\
@@ -69,6 +73,12 @@ class Imported:
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Raise ``InvalidInput`` where a name is that of two tools: nobody could say which one is called."""
+        names = [tool.name for tool in self.tools]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise InvalidInput(f"The source has two tools named {twice[:80]!r}. Ask its owner to rename one of them.")
+
     def only(self, names: Sequence[str]) -> Imported:
         """Return it with these tools. Raises ``InvalidInput`` for one that is not there."""
         known = {tool.name: tool for tool in self.tools}
@@ -82,28 +92,57 @@ def written(file: Path, found: Imported) -> tuple[str, list[str]]:
     fit, left_out = _that_load(file, found)
     if not fit:
         raise InvalidInput(f"{file}: would have no tool.{''.join(f' {line}.' for line in left_out[:3])}")
-    head = [_HEAD, "server:", *(f"  # {note}" for note in found.notes), _indented(_dumped(found.server), 2), "tools:"]
-    return "\n".join([*head, *(_tool_text(tool) for tool in fit)]) + "\n", left_out
+    notes = (f"  # {one_line(note)}" for note in found.notes)
+    head = [_HEAD, "server:", *notes, _indented(_dumped(found.server), 2), "tools:"]
+    text = "\n".join([*head, *(_tool_text(tool) for tool in fit)]) + "\n"
+    _check_says(file, text, {"server": dict(found.server), "tools": {tool.name: _declared(tool) for tool in fit}})
+    return text, left_out
 
 
 def added(file: Path, found: Imported) -> tuple[str, list[str]]:
     """Return the text of a declaration with these tools at its end. Raises ``InvalidInput`` for one that it has."""
     known = read_declaration(file).tools
+    before = data_of(file, file.read_text(encoding="utf-8"))
     if twice := next((tool.name for tool in found.tools if tool.name in known), None):
         raise InvalidInput(f"{file}: has {twice} already. Accept a change of it with --pin {twice}.")
     fit, left_out = _that_load(file, found)
     text = file.read_text(encoding="utf-8").rstrip("\n")
     made = "\n".join([text, *(_tool_text(tool) for tool in fit)]) + "\n"
-    checked_declaration(file, yaml.safe_load(made))
+    _check_says(file, made, before | {"tools": before["tools"] | {tool.name: _declared(tool) for tool in fit}})
     return made, left_out
+
+
+def one_line(text: str) -> str:
+    """Return a text of which a server may have written a part as one line of printable ASCII.
+
+    So it ends no comment, and steers no terminal.
+    """
+    return re.sub(r"[^\x20-\x7e]", lambda char: ascii(char[0])[1:-1], text)
+
+
+def _check_says(file: Path, text: str, meant: Any) -> None:
+    """Raise ``InvalidInput`` where a declaration's text, read back, is another one than was meant, or does not load."""
+    try:
+        data = data_of(file, text)
+        same = canonical(data) == canonical(meant)
+        list(tools_of(file, checked_declaration(file, data)))
+    except PlaybookInvalid as refused:
+        raise InvalidInput(f"{file}: was not written, because it would not load: {one_line(str(refused))}") from None
+    if not same:
+        raise InvalidInput(
+            f"{file}: was not written, because YAML does not read it as it was meant. What the server says of its "
+            "tools may be made to do that: ask its owner, or name the tools that you want with --only."
+        )
 
 
 def _that_load(file: Path, found: Imported) -> tuple[list[ImportedTool], list[str]]:
     fit, left_out = [], []
-    for tool in (_with_a_name(file, tool) for tool in found.tools):
+    taken = {one.name for one in declared_tools(file.parent, tell=lambda _: None)}
+    for tool in found.tools:
+        tool = _with_a_name(file, tool, taken)  # noqa: PLW2901  the same tool
         data = {"server": dict(found.server), "tools": {tool.name: _declared(tool)}}
         try:
-            list(tools_of(file, checked_declaration(file, data)))
+            taken.update(one.name for one in tools_of(file, checked_declaration(file, data)))
         except PlaybookInvalid as refused:
             left_out.append(f"{tool.name}: {str(refused).partition(f'tools.{tool.name}.')[2] or refused}")
         else:
@@ -111,10 +150,10 @@ def _that_load(file: Path, found: Imported) -> tuple[list[ImportedTool], list[st
     return fit, left_out
 
 
-def _with_a_name(file: Path, tool: ImportedTool) -> ImportedTool:
-    """Return the tool with a ``name`` of its own where the usual one is longer than a model may call."""
+def _with_a_name(file: Path, tool: ImportedTool, taken: Collection[str]) -> ImportedTool:
+    """Return the tool with a ``name`` of its own where the usual one is another tool's, or too long for a model."""
     name = f"{file.stem}_{tool.name}"
-    if len(name) <= _MAX_NAME:
+    if len(name) <= _MAX_NAME and usual_name(file.stem, tool.name) not in taken:
         return tool
     short = f"{name[: _MAX_NAME - 7]}_{sha256(tool.name)[:6]}"
     return replace(tool, more=(("name", re.sub(r"[^A-Za-z0-9_-]+", "_", short)), *tool.more))
@@ -139,11 +178,16 @@ def _tool_text(tool: ImportedTool) -> str:
     if paths:
         notes.append("marks: for each, grounded (it must occur in the run), free_text, or sensitive:")
         notes += [f"  {line}" for line in _filled(paths)]
-    lines = [f"  {_dumped({tool.name: None}).partition(': null')[0]}:"]
-    lines += [f"    # {note}".rstrip() for note in notes]
+    lines = [f"  {_key_text(tool.name)}:"]
+    lines += [f"    # {one_line(note)}".rstrip() for note in notes]
     lines.append(_indented(_dumped(declared), 4))
     lines.append(_pinned_text(pinned))
     return "\n".join(lines)
+
+
+def _key_text(name: str) -> str:
+    """Return a name as the key of a YAML mapping."""
+    return name if _PLAIN.fullmatch(name) and name.lower() not in _WORDS else json.dumps(name)
 
 
 def _pinned_text(pinned: Mapping[str, Any]) -> str:
@@ -169,8 +213,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> Any:
-    block = "\n" in text and not re.search(r"[ \t]\n|^\s|\s$|[^\x09\x0a\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd]", text)
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if block else None)
+    block = "\n" in text and not re.search(r"[ \t]\n|^\s|\s$|[^\x09\x0a\x20-\x7e\xa0-\ud7ff\ue000-\ufffd]", text)
+    escaped = re.search("[\x85\u2028\u2029]", text)  # which YAML reads as a line's end
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if escaped else "|" if block else None)
 
 
 _Dumper.add_representer(str, _text)
@@ -208,7 +253,7 @@ def _compared(pinned: Mapping[str, Any]) -> str:
 
 def _declaration(file: Path) -> Declaration:
     """Return a declaration, also one whose hash is not that of what it pins: that is what is compared or mended."""
-    data: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    data: Any = data_of(file, file.read_text(encoding="utf-8"))
     if isinstance(data, dict) and isinstance(data.get("tools"), dict):
         for name, tool in data["tools"].items():
             if isinstance(tool, dict) and isinstance(pinned := tool.get("pinned"), dict):
@@ -236,20 +281,19 @@ def pinned_anew(file: Path, found: Imported, tools: Sequence[str]) -> str:
         if name not in declaration.tools or name not in now:
             raise InvalidInput(f"--pin: {name} is not both in {file} and at the server.")
         text = _replaced(file, text, name, now[name])
-    checked = checked_declaration(file, yaml.safe_load(text))
-    before, after = declaration.model_dump(by_alias=True), checked.model_dump(by_alias=True)
+    meant = data_of(file, file.read_text(encoding="utf-8"))
     for name in tools:
-        del before["tools"][name]["pinned"], after["tools"][name]["pinned"]
-    same_others = {name: one for name, one in before["tools"].items() if name in tools}
-    if any(after["tools"][name] != one for name, one in same_others.items()):
+        meant["tools"][name]["pinned"] = now[name].pinned
+    if canonical(data_of(file, text)) != canonical(meant):
         raise InvalidInput(f"{file}: is not laid out as `ballast import` writes it. Write `pinned` by hand.")
-    list(tools_of(file, checked))
+    list(tools_of(file, checked_declaration(file, data_of(file, text))))
     return text
 
 
 def _replaced(file: Path, text: str, name: str, tool: ImportedTool) -> str:
     lines = text.split("\n")
-    head = re.compile(rf"^(\s+)({re.escape(name)}|'{re.escape(name)}'|\"{re.escape(name)}\"):\s*(#.*)?$")
+    words = "|".join(re.escape(one) for one in (name, f"'{name}'", f'"{name}"', json.dumps(name)))
+    head = re.compile(rf"^(\s+)({words}):\s*(#.*)?$")
     for start, line in enumerate(lines):
         found = head.match(line)
         if not found:

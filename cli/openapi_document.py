@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ballast.errors import InvalidInput
-from ballast.playbook.servers.checks import MAX_DESCRIPTION, RESERVED_HEADERS, why_no_url
+from ballast.playbook.servers.checks import MAX_DESCRIPTION, may_be_argument, why_no_url
 from ballast.playbook.servers.declaration import Call
 from ballast.playbook.servers.schema import SchemaRefused, normalized
 from cli.declaration_file import Imported, ImportedTool
@@ -224,7 +224,7 @@ class _Operation:
         if where == "header" and name.lower() == _KEY_HEADER:
             self._key = name
             return
-        if where == "cookie" or (where == "header" and name.lower() in RESERVED_HEADERS):
+        if where == "cookie" or (where == "header" and not may_be_argument(name)):
             if required and where == "cookie":
                 raise _LeftOut(f"it needs the cookie {name}")
             return
@@ -309,16 +309,21 @@ def _only_read(document: Mapping[str, Any], schema: Any) -> bool:
 def _credential_notes(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield how the document says that a caller proves who it is, as lines to declare."""
     for name, scheme in ((document.get("components") or {}).get("securitySchemes") or {}).items():
-        secret = f"secret: {{secretsmanager: {{env: {re.sub(r'[^A-Z0-9]+', '_', name.upper()).strip('_')}_SECRET}}}}"
+        store = {"secretsmanager": {"env": f"{re.sub(r'[^A-Z0-9]+', '_', name.upper()).strip('_') or 'API'}_SECRET"}}
         match scheme:
             case {"type": "apiKey", "in": "header", "name": header}:
-                yield f"credential: {{kind: header, header: {header}, {secret}}}"
+                yield _credential(kind="header", header=header, secret=store)
             case {"type": "apiKey", "in": "query", "name": query}:
-                yield f"credential: {{kind: query, name: {query}, {secret}}}"
+                yield _credential(kind="query", name=query, secret=store)
             case {"type": "http", "scheme": "bearer" | "Bearer"}:
-                yield f'credential: {{kind: header, prefix: "Bearer ", {secret}}}'
+                yield _credential(kind="header", prefix="Bearer ", secret=store)
             case {"type": "http", "scheme": "basic" | "Basic"}:
-                yield f"credential: {{kind: basic, user: NAME, {secret.replace('secret:', 'password:')}}}"
+                yield _credential(kind="basic", user="NAME", password=store)
             case {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": token_url}}}:
-                client = f"client_id: ID, {secret.replace('secret:', 'client_secret:')}"
-                yield f"credential: {{kind: oauth, token_url: {json.dumps(token_url)}, {client}}}"
+                yield _credential(kind="oauth", token_url=token_url, client_id="ID", client_secret=store)
+
+
+def _credential(**declared: Any) -> str:
+    """Return a credential as one line of YAML, in which the document's words are no more than values."""
+    made = yaml.safe_dump({"credential": declared}, default_flow_style=True, sort_keys=False, width=10**9)
+    return made.strip().removeprefix("{").removesuffix("}")

@@ -6,13 +6,14 @@ import json
 import os
 import re
 from argparse import Namespace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ballast.errors import InvalidInput, RetryLater
 from ballast.playbook.context import ToolFailed
-from cli.declaration_file import Imported, ImportedTool, added, differences, pinned_anew, written
+from cli.declaration_file import Imported, ImportedTool, added, differences, one_line, pinned_anew, written
 from cli.exits import Exit
 
 
@@ -33,8 +34,7 @@ def import_(typed: Namespace) -> int:
     if (typed.check or typed.pin) and not file.is_file():
         raise InvalidInput(f"{file}: does not exist. Import the tools first, without --check and --pin.")
     found = _imported(typed)
-    for line in found.left_out:
-        print(f"left out: {line}")
+    _tell_left_out(found.left_out)
     if typed.check:
         return _check(file, found)
     if typed.pin:
@@ -178,14 +178,18 @@ def _write(file: Path, found: Imported, only: list[str]) -> int:
         text, left_out = written(file, found)
         schema = os.path.relpath(ROOT / "docs" / "servers.schema.json", file.parent.resolve())
         text = f"# yaml-language-server: $schema={Path(schema).as_posix()}\n{text}"
-    for line in left_out:
-        print(f"left out: {line}")
+    _tell_left_out(left_out)
     file.parent.mkdir(exist_ok=True)
     file.write_text(text, encoding="utf-8")
     print(f"{file}: {len(found.tools) - len(left_out)} tools. Read it, and declare effects, keys and marks.")
     if missing := _missing_requirement(file.parent.parent):
         print(missing)
     return Exit.OK
+
+
+def _tell_left_out(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(f"left out: {one_line(line)}")
 
 
 def _missing_requirement(playbook: Path) -> str | None:
@@ -201,7 +205,7 @@ def _missing_requirement(playbook: Path) -> str | None:
 
 def _check(file: Path, found: Imported) -> int:
     lines = differences(file, found)
-    print("\n".join(lines) or f"{file}: as it was pinned.")
+    print("\n".join(map(one_line, lines)) or f"{file}: as it was pinned.")
     return Exit.USAGE if lines else Exit.OK
 
 

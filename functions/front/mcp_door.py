@@ -12,6 +12,7 @@ from aws_lambda_powertools.event_handler import Response
 from ballast.http.api import HttpApi
 from ballast.http.describe import responses
 from ballast.http.problem import Problem
+from ballast.on_behalf import HEADER
 from ballast.values import dataclass
 from functions.front.contract import EventPage, Run, RunPage
 from functions.front.mcp import MAX_BATCH, Server
@@ -63,6 +64,9 @@ def door(app: HttpApi, routes: Routes) -> Callable[[], Response[str]]:
         origin = sent.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != sent.get("host", "").lower():
             raise Problem(403, "Forbidden", "Pages of other origins may not use this server.")
+        if HEADER.lower() in sent:  # to ignore it would run without a token that the caller counts on
+            why = f"{HEADER} is not taken here: no tool of this server uses it. Start the run with POST /runs."
+            raise Problem(400, "Bad Request", why)
         server = Server(tools_of(app, routes), {"name": "ballast", "version": "1"}, INSTRUCTIONS)
         reply = server.answer(event["body"], sent)
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}

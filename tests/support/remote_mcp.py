@@ -49,6 +49,8 @@ class Notes:
                 pages = {None: ([add], {"nextCursor": "2"}), "2": ([find], {})}
                 listed, more = pages[message["params"].get("cursor")]
                 result = {"tools": listed, **more}
+            case "ping":
+                result = {}
             case "tools/call":
                 result = self._call(message["params"], key)
             case _:
@@ -75,7 +77,8 @@ class Notes:
 class McpOverHttp(Notes):
     """The server over HTTP.
 
-    trouble  of the next calls: "crash", "lost", "slow", "half", a status, "gone" (the session), "error" (of JSON-RPC),
+    trouble  of the next calls: "crash", "lost", "slow", "half", a status, "gone" (the session), "error" (of JSON-RPC,
+             and nothing done), a dict (done, with these fields in the response; ``...`` for none), "done and gone",
              "asks" (it sends a request of its own first), "well"
     stream   whether responses come as events
     """
@@ -92,6 +95,10 @@ class McpOverHttp(Notes):
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name="mcp")
         self._thread.start()
         return self
+
+    def forget(self) -> None:
+        """Forget all sessions."""
+        self._sessions.clear()
 
     def __exit__(self, *_: object) -> None:
         self._let_go.set()
@@ -142,12 +149,6 @@ class McpOverHttp(Notes):
         how = self.trouble.popleft() if calls and self.trouble else "well"
         if how == "crash":
             return
-        if how == "gone":
-            self._sessions.clear()
-            handler.send_response(404)
-            handler.send_header("Content-Length", "0")
-            handler.end_headers()
-            return
         if isinstance(how, int):
             handler.send_response(how)
             handler.send_header("Content-Length", "0")
@@ -156,6 +157,19 @@ class McpOverHttp(Notes):
         if how == "error":
             error = {"code": -32602, "message": "no such argument"}
             self._say(handler, {"jsonrpc": "2.0", "id": message["id"], "error": error}, {})
+            return
+        if isinstance(how, dict):
+            done = self.answer(message, headers.get("x-key")) or {}
+            self._say(handler, {key: value for key, value in (done | how).items() if value is not ...}, {})
+            return
+        if how == "done and gone":
+            self.answer(message, headers.get("x-key"))
+            how = "gone"
+        if how == "gone":
+            self._sessions.clear()
+            handler.send_response(404)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
             return
         said = self.answer(message, headers.get("x-key"))
         if how == "lost":

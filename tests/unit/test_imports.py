@@ -76,6 +76,7 @@ LONG = {
     "ballast.table": "the one adapter of DynamoDB",
     "ballast.log.evidence": "the digest of a run, computed and checked side by side",
     "ballast.playbook.load": "one sequence; half of it is what it may refuse, told one by one or together",
+    "ballast.playbook.servers.mcp": "one client: each message of a session, and what its answer proves",
     "ballast.playbook.arguments.clock_flow": "one walk over a function's source",
     "cli.certify.rig": "one attempt: its tables, its requests and their faults, and what stands after it",
     "cli.certify.rules": "one trial of a call: every rule reads its honest attempt",

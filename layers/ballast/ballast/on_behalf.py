@@ -73,7 +73,7 @@ class Token:
         latest, claims = int(now.timestamp()) + MOST_S, _claims(value)
         expires = claims.get("exp")
         if isinstance(expires, int | float) and not isinstance(expires, bool) and expires < latest:
-            latest = max(0, int(expires))
+            latest = int(max(0, expires))  # in this order: the smallest float is no integer
         about = [claims.get("iss"), claims.get("sub")]
         subject = hashlib.sha256(json.dumps(about).encode()).hexdigest() if any(about) else ""
         return cls(name, value, latest, subject)

@@ -72,9 +72,27 @@ def _loader(words: bool) -> Any:
 
     safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     if words:
-        return safe
+        return without_twice(safe)
     resolvers = {
         first: [one for one in known if first in "tTfF" or one[0] != "tag:yaml.org,2002:bool"]
         for first, known in safe.yaml_implicit_resolvers.items()
     }
-    return type("CardLoader", (safe,), {"yaml_implicit_resolvers": resolvers})
+    return type("CardLoader", (without_twice(safe),), {"yaml_implicit_resolvers": resolvers})
+
+
+def without_twice(safe: Any) -> Any:
+    """Return a safe loader that refuses a key that stands twice in one mapping: of two readers, each sees another."""
+    import yaml
+
+    def construct_mapping(loader: Any, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None
+            if name is not None and name in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {ascii(key.value)[:80]} stands twice. Keep one of them", key.start_mark
+                )
+            seen.add(name)
+        return safe.construct_mapping(loader, node, deep)
+
+    return type("OnceLoader", (safe,), {"construct_mapping": construct_mapping})

@@ -14,7 +14,7 @@ from ballast.errors import ApprovalRequired, AttemptInProgress, RetryLater
 from tests.functions import remote
 from tests.functions.stack import Stack
 from tests.functions.writes import leases_are_over
-from tests.support.remote_desk import KEY, VERIFY, Desk, desk_server, tools
+from tests.support.remote_desk import KEY, VERIFY, Desk, desk_server, pinned, tools
 
 CALL = {"tool": "desk_create", "arguments": {"text": "no power"}}
 Declared = Callable[..., Stack]
@@ -181,6 +181,65 @@ def test_an_approval_is_asked_where_the_declaration_says(with_desk: Declared, de
     with pytest.raises(ApprovalRequired):
         stack.execute(run_id)
     assert not desk.seen
+
+
+@pytest.mark.parametrize("answer", [{"ticket": "77"}, {"id": None}, "done", None], ids=str)
+def test_an_undo_without_its_value_is_no_call(stack: Stack, desk: Desk, tmp_path: Path, answer: Any) -> None:
+    # With fewer arguments, this undo would delete all tickets.
+    call = {"method": "DELETE", "path": "/tickets", "where": {"id": "query"}}
+    sweep = {"effect": "write", **KEY, "pinned": pinned("sweep", {"properties": {"id": {"type": "string"}}}, call)}
+    create = {**KEY, "undo": {"tool": "desk_sweep", "arguments": {"id": {"result": "/id"}}}}
+    declared = {"desk": (desk_server(), tools(create, sweep=sweep))}
+    remote.with_servers(stack, tmp_path, declared, DESK_URL=desk.url)
+    desk.answers.append(answer)
+    run_id = stack.open()
+
+    status, message = carried_out(stack, run_id=run_id)
+
+    assert status == "ok"
+    assert "Its undo desk_sweep could not be made" in message
+    assert "id cannot be given: the result has no /id" in message
+    assert stack.body(run_id, "0001.call.1.settled").get("undo") is None
+    stack.propose(run_id, {"tool": "desk_sweep", "arguments": {}}, turn=2, by="rollback")
+    assert stack.execute(run_id, turn=2) == "refused"
+    assert [one["method"] for one in desk.seen] == ["POST"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "ends"),
+    [
+        ({"items": []}, "ok"),  # it did not happen: it is sent again
+        ({"items": None}, "ok"),
+        ({"items": [{"id": 9, "text": "no power"}]}, "ok"),  # it happened
+        ({"items": [{"id": 9, "text": "no water"}, {"id": 8, "text": "no power"}]}, "unknown"),
+        ({"message": "try later"}, "unknown"),
+        ("busy", "unknown"),
+    ],
+    ids=str,
+)
+def test_a_verify_believes_only_what_holds_what_was_asked_for(
+    with_desk: Declared, desk: Desk, monkeypatch: pytest.MonkeyPatch, answer: Any, ends: str
+) -> None:
+    by_text = {"tool": "desk_find", "arguments": {"key": {"argument": "/text"}}, "found": "/items/0"}
+    stack = with_desk({"verify": by_text}, timeout_s=1)
+    desk.trouble.append("crash")
+    honest = desk._answer
+    read = lambda handler, status, body, *more, **said: honest(  # noqa: E731
+        handler, status, answer if handler.command == "GET" else body, *more, **said
+    )
+    monkeypatch.setattr(desk, "_answer", read)
+
+    assert carried_out(stack)[0] == ends
+
+
+def test_a_verify_without_its_value_is_no_answer(with_desk: Declared, desk: Desk) -> None:
+    by_token = {"tool": "desk_find", "arguments": {"key": {"argument": "/token"}}, "found": "/items/0"}
+    stack = with_desk({"verify": by_token}, timeout_s=1)
+    desk.tickets.append({"id": 1, "key": "", "text": "somebody else's"})
+    desk.trouble.append("crash")
+
+    assert carried_out(stack)[0] == "unknown"
+    assert [one["method"] for one in desk.seen] == ["POST"]
 
 
 def test_an_undo_is_recorded_with_arguments_of_the_result(with_desk: Declared, desk: Desk) -> None:

@@ -55,7 +55,9 @@ def test_a_call_reaches_the_server_once_in_one_session(with_notes: Declared, ser
 
     assert stack.body(run_id, "0001.call.1.settled")["result"] == {"id": 1, "text": "no power", "ref": None}
     methods = [method for method, _, _ in server.seen]
-    assert methods == ["initialize", "notifications/initialized", "tools/list", "tools/list", *["tools/call"] * 2]
+    # A write without a key is not sent twice, so the kept session is asked first whether it is still there.
+    called = ["tools/call", "ping", "tools/call"]
+    assert methods == ["initialize", "notifications/initialized", "tools/list", "tools/list", *called]
 
 
 @pytest.mark.parametrize("key", [META, HEADER, ARGUMENT], ids=str)
@@ -105,11 +107,60 @@ def test_without_key_and_verify_a_lost_answer_is_unknown(
 def test_a_session_that_is_gone_did_nothing_so_the_call_is_sent_again(
     with_notes: Declared, server: McpOverHttp
 ) -> None:
-    stack = with_notes()
+    stack = with_notes({"key": META})
     server.trouble.append("gone")
 
     assert carried_out(stack, CALL)[0] == "ok"
     assert (len(server.notes), len(server.calls)) == (1, 2)
+
+
+@pytest.mark.parametrize(("first", "effects"), [("gone", 0), ("done and gone", 1)])
+def test_without_a_key_a_session_that_goes_under_way_is_in_doubt(
+    with_notes: Declared, server: McpOverHttp, first: str, effects: int
+) -> None:
+    stack = with_notes()
+    server.trouble.append(first)
+
+    assert carried_out(stack, CALL)[0] == "unknown"
+    assert (len(server.notes), len(server.calls)) == (effects, 1)
+
+
+def test_without_a_key_a_session_that_has_gone_before_is_begun_anew(with_notes: Declared, server: McpOverHttp) -> None:
+    stack = with_notes()
+    assert carried_out(stack, CALL)[0] == "ok"
+    server.forget()
+
+    assert carried_out(stack, CALL)[0] == "ok"
+    assert len(server.notes) == 2
+
+
+DONE_AND = [
+    *({"result": ..., "error": {"code": code, "message": "Output validation error"}} for code in (-32600, -32602)),
+    *({"error": {"code": code, "message": "no"}} for code in (-32700, -32601)),  # with a result besides
+    {"error": {"code": -32601, "message": "no"}, "result": None},
+    {"result": ..., "error": {"code": [1], "message": "no"}},
+    {"result": ..., "error": {"code": True}},
+    {"error": "no"},
+]
+
+
+@pytest.mark.parametrize("answer", DONE_AND, ids=str)
+def test_an_error_after_the_effect_is_no_proof_that_there_was_none(
+    with_notes: Declared, server: McpOverHttp, answer: Any
+) -> None:
+    stack = with_notes()
+    server.trouble.append(answer)
+
+    assert carried_out(stack, CALL)[0] == "unknown"
+    assert len(server.notes) == 1
+
+
+@pytest.mark.parametrize("code", [-32700, -32601])
+def test_an_unknown_method_is_certain(with_notes: Declared, server: McpOverHttp, code: int) -> None:
+    stack = with_notes()
+    server.trouble.append({"result": ..., "error": {"code": code, "message": "no"}})
+
+    assert carried_out(stack, CALL)[0] == "failed"
 
 
 def test_an_error_of_a_write_is_in_doubt_unless_a_person_says_that_it_did_nothing(
@@ -127,6 +178,25 @@ def test_an_error_that_proves_that_nothing_was_done_is_a_failure(with_notes: Dec
     assert carried_out(stack, bad) == ("failed", "add answered with an error: I do not like it.")
     server.trouble.append("error")
     assert carried_out(stack, CALL)[0] == "failed"
+
+
+def test_a_list_with_a_name_twice_executes_nothing(
+    with_notes: Declared, server: McpOverHttp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack, answer = with_notes(), server.answer
+
+    def twice(message: Mapping[str, Any], key: str | None = None) -> Any:
+        said = answer(message, key)
+        if message["method"] == "tools/list" and said is not None:
+            said["result"]["tools"] = [{**one, "description": "Other."} for one in said["result"]["tools"]] * 2
+        return said
+
+    monkeypatch.setattr(server, "answer", twice)
+
+    status, message = carried_out(stack, CALL)
+
+    assert (status, server.calls) == ("failed", [])
+    assert "two tools named 'add'" in message
 
 
 def test_a_description_that_changes_under_way_executes_nothing(with_notes: Declared, server: McpOverHttp) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import socket
 import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from html import escape
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from botocore.config import Config
@@ -22,7 +25,7 @@ from ballast.playbook import ToolContext, ToolFailed
 from ballast.playbook.context import NotConfigured, NotSent
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import Call, Declaration
-from ballast.playbook.servers.http import Exchange, Reply, _allowed, send, without_secrets
+from ballast.playbook.servers.http import Exchange, Reply, _allowed, hidden, send, without_secrets
 from ballast.playbook.servers.openapi import body_of, request_of
 from ballast.playbook.servers.tools import AnswerLost, RemoteFailed, declared_tools
 from tests.support.remote_desk import Desk, pinned
@@ -51,6 +54,11 @@ def context(client: Callable[..., Any] = lambda *_, **__: None, **environ: str) 
         "::ffff:169.254.169.254",
         "64:ff9b::a9fe:a9fe",
         "2002:a9fe:a9fe::1",
+        "::a9fe:a9fe",
+        "::7f00:1",
+        "64:ff9b:1::a9fe:a9fe",
+        "::ffff:0:169.254.169.254",
+        "fec0::1",
     ],
 )
 def test_a_metadata_service_is_never_called(address: str) -> None:
@@ -183,6 +191,49 @@ def test_a_secret_that_a_server_sends_back_is_removed(secret: str) -> None:
     left = without_secrets(body.encode(), (secret,)).decode()
 
     assert left.replace('"', "").split() == ["***"] * 4
+
+
+SECRET = "Tok/en+4&<Zq-é_77'b\"x9"
+FORMS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 inside": lambda text: base64.b64encode(f"me:{text}!".encode()).decode(),
+    "base64url": lambda text: base64.urlsafe_b64encode(f"a{text}".encode()).decode().rstrip("="),
+    "hex": lambda text: text.encode().hex(),
+    "HEX": lambda text: text.encode().hex().upper(),
+    "percent": lambda text: re.sub("%..", lambda one: one[0].lower(), quote(text, safe="")),
+    "all percent": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "percent twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "entities": lambda text: "".join(f"&#{ord(char)};" for char in text),
+    "hex entities": lambda text: "".join(f"&#x{ord(char):X};" for char in text),
+    "html": escape,
+    "\\u": lambda text: "".join(f"\\u{ord(char):04x}" for char in text),
+    "json in text": lambda text: f"said: {json.dumps(json.dumps({'a': text}))}",
+    "mixed": lambda text: (
+        f"&#{ord(text[0])};%{ord(text[1]):02X}\\u{ord(text[2]):04X}"
+        + text[3:].replace("%", "%25").replace("&", "&amp;")
+    ),
+}
+
+
+@pytest.mark.parametrize("secret", [SECRET, SECRET * 40, "eyJhbGciOiJub25lIn0.e30.x", "100%41&amp;é"], ids=len)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_secret_is_found_in_each_spelling_also_cut_short(form: str, secret: str) -> None:
+    for sent in (secret, secret[:9], secret[:-1]):
+        body = json.dumps({"said": f"<{FORMS[form](sent)}>", "id": 7})
+        left = json.loads(without_secrets(body.encode(), (secret,)))
+        left = hidden(left, (secret,))
+        assert left["id"] == 7
+        assert "***" in left["said"]
+        for name, other in FORMS.items():
+            assert "in" in name or other(secret[:9])[:12] not in left["said"]
+
+
+def test_what_is_no_secret_stays() -> None:
+    said = {"a": "Token/en+4 50% &amp; \\u0041 é", "b": "VG9rL2Vu", "c": "deadbeef" * 8, "d": 1.5}
+    body = json.dumps(said).encode()
+    assert without_secrets(body, (SECRET,)) == body
+    assert without_secrets(b"\xff\xfe\x00%e9", (SECRET,)) == b"\xff\xfe\x00%e9"
 
 
 # Operations

@@ -308,6 +308,13 @@ def test_a_page_of_another_origin_is_refused(stack: Stack) -> None:
         assert send(stack, request("ping"), headers={"origin": origin}).status == 403
 
 
+def test_a_token_that_nothing_would_use_is_refused_and_not_ignored(stack: Stack) -> None:
+    reply = send(stack, request("ping"), headers={"x-on-behalf-of": "Bearer abc"})
+
+    assert reply.status == 400
+    assert "POST /runs" in json.dumps(reply.body) + str(reply)
+
+
 def test_a_body_has_its_limit_and_its_type(stack: Stack) -> None:
     assert send(stack, "x" * (MAX_BODY_BYTES + 1)).status == 413
     assert send(stack, json.dumps(request("ping")), headers={"content-type": "text/plain"}).status == 415

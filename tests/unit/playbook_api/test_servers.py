@@ -296,3 +296,67 @@ def test_the_names_of_tools_fit_what_a_model_may_call(load: Load) -> None:
     odd["get/ticket by id"]["pinned"] = pinned("get/ticket by id", {}, {"method": "GET", "path": "/"})
 
     assert list(load(desk=(desk_server(), odd)).tools) == ["desk_get_ticket_by_id"]
+
+
+def test_a_key_that_stands_twice_is_refused(load: Load, tmp_path: Path) -> None:
+    load(desk=(desk_server(), tools()))
+    file = tmp_path / "elsewhere" / "servers" / "desk.yaml"
+    file.write_text(file.read_text() + "\nserver: {kind: openapi, url: https://evil.example}\n", encoding="utf-8")
+    with pytest.raises(PlaybookInvalid, match="the key 'server' stands twice"):
+        load_playbook(file.parents[1], check_models=False)
+
+    file.unlink()
+    (file.parents[1] / "agent.yaml").write_text(f"{AGENT}name: other\n", encoding="utf-8")
+    with pytest.raises(PlaybookInvalid, match="the key 'name' stands twice"):
+        load_playbook(file.parents[1], check_models=False)
+
+
+@pytest.mark.parametrize("char", ["\u2028", "\u2029", "\u202e", "\n", "\x85"], ids=ascii)
+def test_a_name_with_characters_that_nobody_sees_is_refused(load: Load, char: str) -> None:
+    for name, schema in ((f"a{char}b", {"type": "object"}), ("a", {"properties": {f"a{char}b": {}}})):
+        declared = {name: {"effect": "write", "pinned": pinned(name, schema, {"method": "POST", "path": "/a"})}}
+        with pytest.raises(PlaybookInvalid, match="characters that nobody sees"):
+            load(desk=(desk_server(), declared))
+
+
+def test_an_error_proves_nothing_where_the_server_checks_its_results(load: Load) -> None:
+    server = {"kind": "mcp", "url": "https://notes.example/mcp"}
+    promised = notes_tools({"refusals": ["error"]}, output={"type": "object"})
+    with pytest.raises(PlaybookInvalid, match=r"refusals: error proves nothing .* Remove it"):
+        load(notes=(server, promised))
+    assert load(notes=(server, notes_tools({"refusals": ["error"]}))).tools
+
+
+def placed(**where: str) -> dict[str, Any]:
+    """Return a tool whose arguments stand at these places."""
+    schema = {"properties": {name.replace("_", "-"): {"type": "string"} for name in where}}
+    call = {"method": "POST", "path": "/a", "where": {name.replace("_", "-"): one for name, one in where.items()}}
+    return {"effect": "write", "pinned": pinned("a", schema, call)}
+
+
+KEYED = {"key": {"header": "Idempotency-Key"}}
+HEADER_OF = {"credential": {"kind": "header", "secret": {"ssm": "/a"}, "header": "X-Api-Key"}}
+QUERY_OF = {"credential": {"kind": "query", "secret": {"ssm": "/a"}, "name": "api-key"}}
+
+
+@pytest.mark.parametrize(
+    ("server", "where", "more", "said"),
+    [
+        ({"headers": {"X-Tenant": "acme"}}, {"x_tenant": "header x-tenant"}, {}, "as server.headers does"),
+        ({"headers": {"X-Tenant": "acme"}}, {"t": "header X-TENANT"}, {"set": {"t": "a"}}, "as server.headers does"),
+        ({}, {"k": "header idempotency-key"}, KEYED, "as key.header does"),
+        (HEADER_OF, {"k": "header x-api-key"}, {}, "as server.credential does"),
+        (QUERY_OF, {"API_KEY": "query"}, {}, "as server.credential does"),
+        ({}, {"a": "header X-A", "b": "header x-a"}, {}, "as another argument does"),
+        ({"headers": {"idempotency-key": "a"}}, {}, KEYED, "key.header: Idempotency-Key is set by server.headers"),
+        *(
+            ({}, {"a": f"header {name}"}, {}, "no argument may set the header")
+            for name in ("X-HTTP-Method-Override", "x-forwarded-for", "X-Forwarded-Host", "Forwarded", "X-Real-Ip")
+        ),
+    ],
+)
+def test_no_argument_stands_where_the_executor_writes(
+    load: Load, server: dict[str, Any], where: dict[str, str], more: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(PlaybookInvalid, match=said):
+        load(desk=(desk_server(**server), {"a": placed(**where) | more}))

@@ -18,10 +18,12 @@ from ballast.playbook.servers.declaration import (
     LambdaServer,
     McpServer,
     OAuthCredential,
+    QueryCredential,
     RequesterCredential,
     Server,
     token_name,
 )
+from ballast.yaml_files import without_twice
 
 SERVER_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
@@ -47,9 +49,14 @@ RESERVED_HEADERS = frozenset(
         "mcp-name",
     ]
 )
+#: Headers by which a caller would be somebody else, or the request another one. No argument may set them.
+_STEERING = re.compile(
+    r"x-forwarded(-.*)?|forwarded|via|x-real-ip|x-(http-)?method(-override)?|x-original-(url|uri|host)|x-rewrite-url"
+    r"|x-host|.*-client-ip"
+)
 #: Characters that a person who reviews a text does not see, and a model reads.
 _INVISIBLE = re.compile(
-    "[\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    "[\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
     "\U000e0000-\U000e0fff]|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
 MAX_DESCRIPTION = 8_000
@@ -57,19 +64,27 @@ MAX_DESCRIPTION = 8_000
 
 def read_declaration(file: Path) -> Declaration:
     """Read and check a file of ``servers/``. Raises ``PlaybookInvalid`` with the file, the field and a remedy."""
-    import yaml
-
     if not SERVER_NAME.fullmatch(file.stem):
         raise PlaybookInvalid(f"{file}: a server's name is 1 to 32 small letters, digits and _. Rename the file.")
     try:
-        data: Any = yaml.load(file.read_text(encoding="utf-8"), _loader(yaml))  # noqa: S506  the safe one, in C
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise PlaybookInvalid(f"{file}: cannot be read ({type(problem).__name__}).") from None
+    return checked_declaration(file, data_of(file, text))
+
+
+def data_of(file: Path, text: str) -> Any:
+    """Return the data of a declaration's text. Raises ``PlaybookInvalid``, also for a key that stands twice."""
+    import yaml
+
+    try:
+        return yaml.load(text, _loader(yaml))  # noqa: S506  the safe one, in C
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
         raise PlaybookInvalid(f"{file}: is not YAML{line}: {getattr(problem, 'problem', problem)}.") from None
-    return checked_declaration(file, data)
+    except (ValueError, RecursionError) as problem:
+        raise PlaybookInvalid(f"{file}: is not YAML ({type(problem).__name__}).") from None
 
 
 def wanted_tokens(playbook: Path) -> frozenset[str]:
@@ -83,7 +98,7 @@ def wanted_tokens(playbook: Path) -> frozenset[str]:
 
 def _loader(yaml: Any) -> Any:
     """Return a safe loader that keeps dates as texts: a schema's examples and defaults are JSON."""
-    base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    base = without_twice(getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     resolvers = {
         first: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:timestamp"]
         for first, pairs in base.yaml_implicit_resolvers.items()
@@ -163,6 +178,8 @@ def why_no_url(url: str, *, private: bool) -> str | None:
 def _of_tool(name: str, tool: DeclaredTool, server: Server) -> Iterator[str]:
     """Yield what contradicts itself in a tool, the field first."""
     pinned = tool.pinned
+    if _unseen(name):
+        yield "(name): has characters that nobody sees, or a line's end. Ask the server's owner why."
     if pinned.sha256 != pinned.digest(name):
         yield (
             "pinned: has changed since it was pinned. Read what it says; then write its hash anew with "
@@ -174,7 +191,7 @@ def _of_tool(name: str, tool: DeclaredTool, server: Server) -> Iterator[str]:
         if text and len(text) > MAX_DESCRIPTION:
             yield f"{field}: has more than {MAX_DESCRIPTION} characters. Write a shorter description."
     for field, schema in (("schema", pinned.schema_), ("output", pinned.output)):
-        if _INVISIBLE.search(_texts(schema)):
+        if _INVISIBLE.search(_texts(schema)) or any(_unseen(one) for one in _names(schema)):
             yield f"pinned.{field}: has characters that nobody sees and the model reads. Ask the server's owner why."
     if not (tool.description or pinned.description).strip():
         yield "description: is missing, and the server says nothing. Say what the tool does, and when to use it."
@@ -191,10 +208,15 @@ def _of_tool(name: str, tool: DeclaredTool, server: Server) -> Iterator[str]:
         word = "is missing" if server.kind == "openapi" else "is for a server of the kind openapi"
         yield f"pinned.call: {word}. Import the tool again."
     if pinned.call is not None:
-        yield from _of_call(pinned.call, tool)
+        yield from _of_call(pinned.call, tool, server)
     for refusal in tool.refusals:
         if (refusal == "error") == (server.kind == "openapi"):
             yield "refusals: are HTTP statuses for openapi, and the word error for mcp and lambda."
+        if refusal == "error" and tool.effect == "write" and server.kind == "mcp" and pinned.output is not None:
+            yield (
+                "refusals: error proves nothing of a tool with pinned.output: a server that checks its results answers "
+                "with an error after the effect. Remove it, and declare a key or a verify."
+            )
         if isinstance(refusal, int) and not 400 <= refusal <= 499:
             yield f"refusals: {refusal} is no status by which a server refuses. Use 400 to 499."
     if tool.verify is not None:
@@ -209,6 +231,9 @@ def _of_key(tool: DeclaredTool, server: Server) -> Iterator[str]:
     if key is None:
         return
     if key.header is not None:
+        others = _taken(tool.model_copy(update={"key": None}), server)
+        if says := others.get(f"header {key.header.lower()}"):
+            yield f"key.header: {key.header} is set by {says}, too. Remove one of them."
         if server.kind == "lambda":
             yield "key.header: a Lambda function has no headers. Use key.argument."
         elif not _HEADER.fullmatch(key.header) or key.header.lower() in RESERVED_HEADERS:
@@ -221,7 +246,36 @@ def _of_key(tool: DeclaredTool, server: Server) -> Iterator[str]:
         yield f"key.argument: {key.argument} has a fixed value under set. Remove one of them."
 
 
-def _of_call(call: Call, tool: DeclaredTool) -> Iterator[str]:
+def may_be_argument(header: str) -> bool:
+    """Say whether an argument of a call may set that header."""
+    return header.lower() not in RESERVED_HEADERS and not _STEERING.fullmatch(header.lower())
+
+
+def _taken(tool: DeclaredTool, server: Server) -> dict[str, str]:
+    """Return what the executor itself sends, ``header NAME`` or ``query NAME`` in small letters, and who says so."""
+    if isinstance(server, LambdaServer):
+        return {}
+    taken = {f"header {name.lower()}": "server.headers" for name in server.headers}
+    if isinstance(server.credential, HeaderCredential | RequesterCredential):
+        taken[f"header {server.credential.header.lower()}"] = "server.credential"
+    if isinstance(server.credential, QueryCredential):
+        taken[f"query {server.credential.name.lower()}"] = "server.credential"
+    if tool.key is not None and tool.key.header is not None:
+        taken[f"header {tool.key.header.lower()}"] = "key.header"
+    return taken
+
+
+def _of_call(call: Call, tool: DeclaredTool, server: Server) -> Iterator[str]:
+    taken = _taken(tool, server)
+    for name, where in call.where.items():
+        place = f"query {name}".lower() if where == "query" else where.lower()
+        if place in taken:
+            yield (
+                f"pinned.call.where.{name}: sets the {place}, as {taken[place]} does. Remove one of them; a value that "
+                "is always the same can stand under `set`."
+            )
+        if place.startswith("header "):
+            taken[place] = "another argument"
     named = set(re.findall(r"\{([^{}]*)\}", call.path))
     placed = {name for name, where in call.where.items() if where == "path"}
     if not call.path.startswith("/") or any(ord(char) <= 32 or ord(char) > 126 or char in "?#" for char in call.path):
@@ -232,7 +286,7 @@ def _of_call(call: Call, tool: DeclaredTool) -> Iterator[str]:
         header = where.removeprefix("header ")
         if where not in ("path", "query") and (not where.startswith("header ") or not _HEADER.fullmatch(header)):
             yield f"pinned.call.where.{name}: must be path, query, or `header <Name>`, not {where!r}."
-        if where.startswith("header ") and header.lower() in RESERVED_HEADERS:
+        if where.startswith("header ") and not may_be_argument(header):
             yield f"pinned.call.where.{name}: no argument may set the header {header}."
     if call.method in ("PUT", "PATCH", "DELETE") and tool.effect == "read":
         yield f"effect: {call.method} changes something. Declare a write."
@@ -240,6 +294,18 @@ def _of_call(call: Call, tool: DeclaredTool) -> Iterator[str]:
 
 def _is_header_value(value: str) -> bool:
     return all(32 <= ord(char) <= 126 for char in value)
+
+
+def _unseen(name: str) -> bool:
+    """Say whether a name has characters that nobody sees: other than a text, it has one line."""
+    return "\n" in name or "\t" in name or _INVISIBLE.search(name) is not None
+
+
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from map(str, value)
+    for one in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        yield from _names(one)
 
 
 def _texts(value: Any) -> str:

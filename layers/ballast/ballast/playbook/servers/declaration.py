@@ -262,11 +262,13 @@ class Verify(Wire):
 
     found   the part of its result that is there if it happened; None: the whole result
     absent  HTTP statuses of the read by which the server says that it did not happen, such as 404
+    matched whether what is found must hold the key by which it was asked for, or without a key the call's arguments
     """
 
     tool: str
     arguments: dict[str, ValueFrom]
     found: str | None = None
+    matched: bool = True
     absent: list[int] = Field(default_factory=list)
 
 

@@ -25,6 +25,7 @@ from ballast.contracts.wire import read_digits, text_or_length
 from ballast.playbook.context import NotConfigured, NotSent, ToolContext
 from ballast.playbook.servers.checks import why_no_url
 from ballast.playbook.servers.declaration import TextOrEnvironment
+from ballast.playbook.servers.spellings import without
 from ballast.playbook.servers.tools import AnswerLost, NotNow, RemoteFailed, Unauthorized, told
 from ballast.values import dataclass
 
@@ -40,6 +41,9 @@ _REFUSALS = frozenset(
 )
 #: Those of them by which it has not looked at the call: of an earlier attempt they say nothing.
 _NOT_LET_IN = frozenset({401, 403})
+#: Networks whose addresses stand for another one, as a translator or a router on the way sees it: compatible with
+#: IPv4, translated, local translation, and the old private ones.
+_NEVER = tuple(map(ipaddress.ip_network, ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10")))
 #: Set by Lambda in its processes.
 _LAMBDA = "AWS_EXECUTION_ENV"
 #: Set by the local cloud: the variables that lead to stand-ins, between commas.
@@ -238,6 +242,8 @@ def _allowed(address: str, *, private: bool, deployed: bool) -> bool:
         if embedded is None and ip in ipaddress.ip_network("64:ff9b::/96"):
             embedded = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         ip = embedded or ip
+    if not ip.is_loopback and any(ip in network for network in _NEVER):
+        return False
     if ip.is_loopback:
         return private and not deployed
     if ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip in ipaddress.ip_network("fd00:ec2::/32"):
@@ -281,38 +287,16 @@ def _read(
     return bytes(body)
 
 
-#: What stands for a secret that a server sent back.
-_HIDDEN = "***"
-#: Characters that some writers of JSON escape, and need not.
-_ESCAPED = {"/": "\\/", "&": "\\u0026", "<": "\\u003c", ">": "\\u003e", "'": "\\u0027"}
-
-
 def without_secrets(body: bytes, secrets: tuple[str, ...]) -> bytes:
     """Return a reply without the secrets of its request, in the spellings in which a server may echo them."""
-    for secret in secrets:
-        for one in sorted(_spellings(secret), key=len, reverse=True):
-            if one:
-                body = body.replace(one.encode(), _HIDDEN.encode())
-    return body
-
-
-def _spellings(secret: str) -> set[str]:
-    from html import escape
-    from urllib.parse import quote
-
-    found = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-    for one in [*found]:
-        found |= {one.replace("/", _ESCAPED["/"]), "".join(_ESCAPED.get(char, char) for char in one)}
-        found.add("".join(char if char == "/" else _ESCAPED.get(char, char) for char in one))
-    return found | {quote(secret), quote(secret, safe=""), escape(secret)}
+    return without(body.decode("utf-8", "surrogateescape"), secrets).encode("utf-8", "surrogateescape")
 
 
 def hidden(value: Any, secrets: Iterable[str]) -> Any:
     """Return decoded JSON without the secrets: an escape may have kept one from being found in the bytes."""
+    secrets = tuple(secrets)
     if isinstance(value, str):
-        for secret in secrets:
-            value = value.replace(secret, _HIDDEN) if secret else value
-        return value
+        return without(value, secrets)
     if isinstance(value, Mapping):
         return {hidden(name, secrets): hidden(one, secrets) for name, one in value.items()}
     return [hidden(one, secrets) for one in value] if isinstance(value, list) else value

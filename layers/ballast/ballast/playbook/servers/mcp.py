@@ -17,7 +17,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import field
 from typing import Any, Protocol
 
@@ -27,7 +27,7 @@ from ballast.contracts.wire import canonical, read_digits, text_or_length
 from ballast.errors import RetryLater
 from ballast.playbook.context import NotConfigured, NotSent, ToolChanged, ToolContext, ToolFailed
 from ballast.playbook.servers.credentials import Credentials
-from ballast.playbook.servers.declaration import McpServer, pin
+from ballast.playbook.servers.declaration import DeclaredTool, McpServer, pin
 from ballast.playbook.servers.http import Exchange, in_lambda, result_of, seconds_left, send, stood_in, url_of
 from ballast.playbook.servers.tools import AnswerLost, NotNow, RemoteCall, RemoteFailed, told
 from ballast.values import dataclass
@@ -41,8 +41,10 @@ _CLIENT = {"name": "ballast", "version": "0.1.0"}
 #: Seconds after which a server is asked again whether its tools are as they were pinned.
 RECHECK_S = 300
 _MAX_PAGES, _MAX_TOOLS = 20, 1_000
-#: JSON-RPC errors by which a server says that it did not begin.
-_NOT_BEGUN = frozenset({-32700, -32600, -32601, -32602})
+#: JSON-RPC errors by which a server says that it did not begin. Of a write, only the first two prove it: libraries
+#: answer with the others as well where a tool has acted and its result does not fit.
+_NEVER_BEGUN = frozenset({-32700, -32601})
+_NOT_BEGUN = _NEVER_BEGUN | {-32600, -32602}
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 #: Formats of images that a model may be shown.
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
@@ -122,13 +124,17 @@ class Session:
 
     def tools(self) -> Iterator[ListedTool]:
         """Yield the server's tools, all pages. Raises ``NotConfigured`` for a list that is none."""
-        cursor, count = None, 0
+        cursor, count, names = None, 0, set[str]()
         for _ in range(_MAX_PAGES):
             said = self.ask("tools/list", {"cursor": cursor} if cursor else {})
             listed = said.get("tools")
             for one in listed if isinstance(listed, list) else []:
                 count += 1
                 if isinstance(one, Mapping) and isinstance(one.get("name"), str):
+                    if one["name"] in names:  # which of them would be called?
+                        named = text_or_length(ascii(one["name"]), 80)
+                        raise NotConfigured(f"the server lists two tools named {named}.")
+                    names.add(one["name"])
                     yield _listed(one)
             cursor = said.get("nextCursor")
             if not isinstance(cursor, str) or not cursor:
@@ -137,8 +143,11 @@ class Session:
                 break
         raise NotConfigured(f"the server lists more than {_MAX_TOOLS} tools, or {_MAX_PAGES} pages.")
 
-    def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the result of a request. Raises as a ``Peer`` does; an error of the server says what it means."""
+    def ask(self, method: str, params: Mapping[str, Any], refusals: Container[int] = _NOT_BEGUN) -> dict[str, Any]:
+        """Return the result of a request. Raises as a ``Peer`` does; an error of the server says what it means.
+
+        ``refusals``: the codes of errors that prove that nothing was done.
+        """
         sent = dict(params)
         if self.stateless:
             said_of = {"protocolVersion": STATELESS, "clientInfo": _CLIENT, "clientCapabilities": {}}
@@ -148,10 +157,11 @@ class Session:
         error = said.get("error")
         if isinstance(error, Mapping):
             text = f"The server answered {method} with an error: {told(str(error.get('message', '')))}"
-            if error.get("code") in _NOT_BEGUN:
+            code = error.get("code")
+            if isinstance(code, int) and code in refusals and "result" not in said:
                 raise RemoteFailed(text)
             raise AnswerLost(text)
-        result = said.get("result")
+        result = said.get("result") if error is None else None
         if not isinstance(result, dict):
             raise AnswerLost(f"The server's answer to {method} has no result.")
         return result
@@ -195,23 +205,49 @@ class McpTransport:
                 params["_meta"] = {declared.meta: key}
             elif declared.header is not None:
                 headers = {declared.header: key}
+        no_key = call.declared.effect == "write" and declared is None
         for again in (False, True):
-            session = self._ready(call, ctx, until).session
+            kept = self._ready(call, ctx, until)
+            session = kept.session
             peer = session.peer
+            if no_key and kept.used and self._is_gone(session, until):
+                self._kept = None
+                continue
+            kept.used = True
             if isinstance(peer, HttpPeer):  # another thread may use the session at the same time, for another call
                 mirrored = mirrored_headers(call.declared.pinned.schema_, payload) if session.stateless else {}
                 peer = peer.with_headers({**headers, **mirrored}, ctx)
             try:
-                said = Session(peer, until, session.numbers, session.stateless).ask("tools/call", params)
+                asked = Session(peer, until, session.numbers, session.stateless)
+                said = asked.ask("tools/call", params, _refusals(call.declared))
                 break
             except SessionGone:
                 self._kept = None
+                if no_key:  # by the same status a server may say that it has lost the answer
+                    raise AnswerLost(
+                        "The server forgot the session under way: whether it acted is not known."
+                    ) from None
                 if again:
                     raise RetryLater("The server forgot the session twice. It did nothing.") from None
             finally:
                 peer.close()
+        else:
+            raise RetryLater("Nothing was sent: the server forgot the session twice.")
         found: JsonValue = self._credentials.hide(self._result(call, said, ctx))
         return found
+
+    @staticmethod
+    def _is_gone(session: Session, until: Callable[[], float]) -> bool:
+        """Say whether the server has forgotten a session, before a call that may not be sent twice."""
+        if not isinstance(session.peer, HttpPeer) or session.peer.session_id is None:
+            return False
+        try:
+            Session(session.peer, until, session.numbers).ask("ping", {})
+        except SessionGone:
+            return True
+        except (RemoteFailed, AnswerLost):  # it knows the session, if not this message
+            return False
+        return False
 
     def _ready(self, call: RemoteCall, ctx: ToolContext, until: Callable[[], float]) -> "_Kept":
         """Return a session of a server that lists the tool as it was pinned. Nothing of the call is sent."""
@@ -287,12 +323,20 @@ class McpTransport:
         return _value(_text(blocks))
 
 
+def _refusals(declared: DeclaredTool) -> Container[int]:
+    """Return the codes of errors by which a server proves that it did not carry out a call."""
+    return _NOT_BEGUN if declared.effect == "read" or "error" in declared.refusals else _NEVER_BEGUN
+
+
 @dataclass
 class _Kept:
+    """A session. ``used``: whether a call was sent in it."""
+
     session: Session
     listed: Mapping[str, str]
     checked_until: float
     whose: str
+    used: bool = False
 
 
 def _text(blocks: list[Mapping[str, Any]]) -> str:

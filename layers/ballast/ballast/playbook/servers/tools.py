@@ -49,7 +49,7 @@ from ballast.playbook.servers.declaration import (
 )
 from ballast.playbook.servers.form import OutputForm, SchemaArguments, SchemaForm
 from ballast.playbook.servers.schema import SchemaRefused, annotation_of_marks, paths_of, pointer, read_marks
-from ballast.playbook.servers.values import above, amount_of, at, customer_of, values_from
+from ballast.playbook.servers.values import NoValue, above, amount_of, answer_at, customer_of, holds, values_from
 from ballast.playbook.tool import Tool
 from ballast.validation import Untrusted
 from ballast.validation.marks import has_mark
@@ -197,8 +197,13 @@ def tools_of(file: Path, declaration: Declaration, tell: Teller = raised) -> Ite
             tell(problem)
 
 
+def usual_name(server: str, remote_name: str) -> str:
+    """Return what the model calls a tool whose declaration gives it no name."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", f"{server}_{remote_name}")
+
+
 def _made(where: str, server: RemoteServer, remote_name: str, declared: DeclaredTool) -> Tool:
-    name = declared.name or re.sub(r"[^A-Za-z0-9_-]+", "_", f"{server.name}_{remote_name}")
+    name = declared.name or usual_name(server.name, remote_name)
     if not _TOOL_NAME.fullmatch(name):
         raise PlaybookInvalid(
             f"{where}.name: must be 1 to 64 ASCII letters, digits, - and _, not {name!r}. Write another `name:`."
@@ -356,8 +361,21 @@ class VerifyByRead:
             if failed.status in said.absent:
                 return None
             raise
-        found = at(read.dump(result), pointer(said.found)) if said.found else read.dump(result)
-        return None if found is False else found
+        found, about = answer_at(read.dump(result), pointer(said.found) if said.found else ())
+        if found is None or found is False:
+            return None
+        if said.matched and not all(holds(about, value) for value in self._asked(args, ctx.idempotency_key)):
+            raise NoValue(
+                f"{read.name} found something that does not hold what it was asked for, so it may be anybody's. If the "
+                "server never repeats it, say verify.matched: false."
+            )
+        return found
+
+    def _asked(self, args: SchemaArguments, key: str) -> list[Any]:
+        """Return the values that tell the effect from others: the key, or the arguments of the call."""
+        sources = self.declared.arguments
+        named = {name for name, one in sources.items() if one.key} or {n for n, one in sources.items() if one.argument}
+        return [one for name, one in values_from(sources, args.root, None, key=key).items() if name in named]
 
     def read_of(self, args: SchemaArguments, key: str) -> tuple[Tool, Any]:
         """Return the tool that is asked, and its arguments."""

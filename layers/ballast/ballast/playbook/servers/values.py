@@ -1,7 +1,7 @@
 """Values of a call by JSON pointer, for what a declaration says of its undo, verify, approval and money. Pure."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -10,23 +10,36 @@ from ballast.playbook.context import ToolContext
 from ballast.playbook.servers.declaration import Above, MovesOf, ValueFrom
 from ballast.playbook.servers.schema import pointer
 
+#: A text of so many characters may also stand inside another one.
+_LONG = 12
 #: An amount as a server writes it: plain digits.
 _AMOUNT = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?")
 
 
+class NoValue(LookupError):
+    """A call lacks a value that its declaration takes from it."""
+
+
 def values_from(sources: Mapping[str, ValueFrom], arguments: Any, result: Any, key: str | None) -> dict[str, Any]:
-    """Return the arguments that a declaration takes from a call. One that is not there is left out."""
+    """Return the arguments that a declaration takes from a call.
+
+    Raises ``NoValue`` for one that is not there: with fewer arguments, a call would mean something else.
+    """
     made: dict[str, Any] = {}
     for name, source in sources.items():
         if "value" in source.model_fields_set:
             made[name] = source.value
         elif source.key:
+            if key is None:
+                raise NoValue(f"{name} cannot be given: there is no key.")
             made[name] = key
         else:
             path = pointer(source.argument or source.result or "")
             value = at(arguments if source.argument is not None else result, path)
-            if value is not None:
-                made[name] = value
+            if value is None:
+                source_of = "the call's arguments have" if source.argument is not None else "the result has"
+                raise NoValue(f"{name} cannot be given: {source_of} no {source.argument or source.result}.")
+            made[name] = value
     return made
 
 
@@ -40,6 +53,40 @@ def at(value: Any, path: Sequence[str]) -> Any:
         else:
             return None
     return value
+
+
+def answer_at(result: Any, path: Sequence[str]) -> tuple[Any, Any]:
+    """Return the part of a read's result at a path, and the nearest object around it or itself; None if there is none.
+
+    Raises ``NoValue`` where the result is not of the form in which the part would be: that is no "no".
+    """
+    about, last = result, len(path) - 1
+    for number, step in enumerate(path):
+        if isinstance(result, Mapping) and (step in result or number == last):
+            result = result.get(step)
+        elif isinstance(result, list) and step.isdigit():
+            result = result[int(step)] if int(step) < len(result) else None
+        elif result is not None:
+            raise NoValue(f"its read answered in a form that has no /{'/'.join(path)}.")
+        about = result if isinstance(result, Mapping | list) else about
+    return result, about
+
+
+def holds(found: Any, wanted: Any) -> bool:
+    """Say whether JSON holds a value: as one of its values, or a text in one of its texts; of more, each of them."""
+    leaves, texts = list(_leaves(found)), list(_leaves(wanted))
+    long = [text for text in leaves if len(text) >= _LONG]
+    return all(one in leaves or (len(one) >= _LONG and any(one in text for text in long)) for one in texts)
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping | list):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _leaves(one)
+    elif isinstance(value, float) and value.is_integer():
+        yield str(int(value))
+    else:
+        yield str(value)
 
 
 def above(said: Above) -> Callable[[Any, RunRequest], str | bool]:
