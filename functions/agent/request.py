@@ -208,20 +208,6 @@ def earlier_bytes(run: Run, requested: ModelRequested) -> int:
     return run.along(requested.after, _form_key("bytes", requested, back), 0, answered)
 
 
-def earlier_messages(run: Run, requested: ModelRequested) -> list[dict[str, Any]]:
-    """Return the messages before those of ``requested`` as its model gets them, still as JSON."""
-    back = reasoning_sent_back(run, requested)
-    turns: list[dict[str, Any]] = []
-    after = requested.after
-    while after is not None:
-        responded = run.at(after).fact
-        assert isinstance(responded, ModelResponded)
-        asked = asked_with(run, responded)
-        turns = [*shaped_turn(run, asked, responded, requested, back), *turns]
-        after = asked.after
-    return turns
-
-
 def shaped_turn(
     run: Run, asked: ModelRequested, responded: ModelResponded, requested: ModelRequested, back: SentBack | None
 ) -> list[dict[str, Any]]:
