@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from functions.agent.new_messages import new_messages
-
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Limits, Planner, RunRequest, ToolCall
 from ballast.contracts.wire import canonical
 from ballast.folds.conversation import prompt_digest
@@ -43,6 +41,7 @@ from ballast.log.events import (
 from ballast.playbook.agents import hand_over_of, to_agent
 from ballast.run import Run
 from functions.agent.decision import question_to_requester
+from functions.agent.new_messages import new_messages
 from functions.agent.reply import read_completion
 from functions.people.open import escalation_id_of
 
