@@ -45,7 +45,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._knows_the_caller():
             return
         key, account_id = self.headers["Idempotency-Key"], body["account_id"]
-        made = {"reset_id": f"P-{len(RESETS) + 1}", "account_id": account_id, "sent_to": "mia@private.example"}
+        made = {"reset_id": f"P-{len(RESETS) + 1}", "key": key, "account_id": account_id}
+        made["sent_to"] = "mia@private.example"
         made = RESETS.setdefault(key, made)
         if TROUBLE["lost"]:
             TROUBLE["lost"] -= 1
