@@ -97,7 +97,7 @@ def test_a_question_is_answered_over_http_or_from_another_terminal(
         if waiting and not answered:
             answered.append(waiting[0].escalation_id)
             assert main(["escalations"]) == Exit.OK
-            assert f"ballast answer {answered[0]} --approve" in capsys.readouterr().out
+            assert f"ballast answer {answered[0]} --by NAME --approve" in capsys.readouterr().out
             if over_http:
                 with pytest.raises(urllib.error.HTTPError, match="403"):  # who asked for the run does not approve
                     post(f"{url[0]}/escalations/{answered[0]}", {"approve": True})
