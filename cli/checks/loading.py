@@ -10,13 +10,10 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from ballast.errors import BallastError, PlaybookInvalid
-from ballast.models.catalog import OWN_FILE
 from ballast.playbook import AgentConfig, Playbook
-from ballast.playbook.load import playbook_in
 from ballast.playbook.servers.declaration import Declaration
 from cli.checks import Finding
 from cli.commands.models import GUARDRAIL, problems, retirements
-from cli.commands.prices import names_twice
 from localcloud.cloud import ROOT
 from localcloud.editor_schemas import models_in
 from localcloud.model_arns import PARAMETER
@@ -29,19 +26,12 @@ _FIELD = re.compile(r"(?P<field>[A-Za-z_][\w.]*): (?P<rest>.*)", re.DOTALL)
 
 
 def load_findings(folder: Path, refused: Sequence[PlaybookInvalid]) -> Iterator[Finding]:
-    """Yield what loading refused, a field of agent.yaml at a time, and names that occur twice in YAML."""
+    """Yield what loading refused, a field of agent.yaml at a time."""
     for problem in refused:
         if isinstance(problem.__cause__, ValidationError):
             yield from _fields(str(folder), str(problem), problem.__cause__)
         else:
             yield finding_of(str(folder), str(problem))
-    try:
-        home = playbook_in(folder.resolve())
-    except PlaybookInvalid:
-        return
-    for file in [home / "agent.yaml", home / OWN_FILE]:
-        if file.is_file():
-            yield from (finding_of(str(file), said) for said in names_twice(file))
 
 
 def finding_of(default: str, said: str) -> Finding:

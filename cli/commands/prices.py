@@ -173,7 +173,6 @@ def problems(playbook: Path | None, vendors: Path | None = None, *, today: date 
     """
     models = Catalog() if vendors is None else Catalog(vendors=vendors)
     for file in sorted(models.vendors.glob("*.yaml")):
-        yield from names_twice(file)
         try:
             cards = read_cards(file)
         except SettingInvalid as problem:
@@ -184,7 +183,6 @@ def problems(playbook: Path | None, vendors: Path | None = None, *, today: date 
         return
     file = playbook / OWN_FILE
     if file.is_file():
-        yield from names_twice(file)
         try:
             models = Catalog(read_cards(file), str(file), models.vendors)
         except SettingInvalid as problem:
@@ -253,29 +251,3 @@ def _of_cards(models: Catalog, file: Path, cards: CardFile, *, shipped: bool) ->
             models.check(arn, tools=False)
         except BallastError as problem:
             yield f"{file}: arns.{arn}: {problem}"
-
-
-def names_twice(file: Path) -> Iterator[str]:
-    """Yield the names that occur twice in one mapping: YAML keeps the last one without a word."""
-    import yaml
-
-    try:
-        root = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return  # reading it says why
-    seen: set[int] = set()
-    nodes = [root]
-    while nodes:
-        node = nodes.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            nodes += node.value
-        elif isinstance(node, yaml.MappingNode):
-            names: set[str] = set()
-            for name, value in node.value:
-                if name.value in names:
-                    yield f"{file}: line {name.start_mark.line + 1}: {name.value} occurs twice. Remove one of them."
-                names.add(str(name.value))
-                nodes.append(value)

@@ -143,37 +143,33 @@ class Downstreams:
         function's own client may have a Powertools circuit breaker: its error passes like any other.
         """
         bill = Bill() if bill is None else bill
+        problems: list[Exception] = []
 
         def begin() -> T:
             bill.begun = True
             try:
                 return within(seconds, function, *given)
             except (ToolChanged, WrongResult) as changed:
+                problems.append(changed)
                 self._emit(metric_line({"ToolsChanged": 1}, fields={"tool": changed.tool, "server": changed.server}))
                 raise
-            except (ToolFailed, RetryLater, TimedOut):
+            except (ToolFailed, RetryLater, TimedOut) as stated:
+                problems.append(stated)
                 raise  # stated by the tool, or the time limit
             except Exception as problem:
+                problems.append(problem)
                 note(problem)  # the outcome has only its text; the traceback is printed
                 raise
             except BaseException as problem:
                 if ends_the_process(problem):
                     raise
                 broken = Broken(f"{type(problem).__name__}: {error_text(problem)}")
+                problems.append(broken)
                 note(broken)
                 raise broken from problem
 
         if circuit is None:
             return begin()
-        problems: list[Exception] = []
-
-        def counted() -> T:
-            try:
-                return begin()
-            except Exception as problem:
-                problems.append(problem)
-                raise
-
         from aws_lambda_powertools.utilities.circuit_breaker import (
             CircuitBreakerConfig,
             CircuitBreakerOpenError,
@@ -193,7 +189,7 @@ class Downstreams:
             if str(change.to_state) == "OPEN" and problems:
                 self._note_error(name, _apart(problems[-1]))
 
-        guarded: Callable[[], T] = circuit_breaker(name, self._store, config=config, on_transition=noted)(counted)
+        guarded: Callable[[], T] = circuit_breaker(name, self._store, config=config, on_transition=noted)(begin)
         try:
             return guarded()
         except Exception as problem:

@@ -87,7 +87,8 @@ def _more() -> Iterator[Wanted]:
 def _scenarios() -> Iterator[Wanted]:
     for name in names():
         scenario = find(name)
-        answers = [answer.model_dump(mode="json", exclude_none=True) for answer in scenario.people]
+        said = (answer.model_dump(mode="json", exclude_none=True, exclude={"refused"}) for answer in scenario.people)
+        answers = list(said)
         request = scenario.request.model_copy(update={"text": f"{scenario.request.text} ({name})"})
         yield Wanted(name, request, ScriptModel.read(scenario.script), answers)
 

@@ -446,6 +446,7 @@ def test_an_ended_run_gets_no_more_budget(stack: Stack) -> None:
 
 def test_the_settings_say_which_amount_is_none() -> None:
     names = ("run_log_table", "payload_bucket", "budgets_table", "reply_queue_prefix", "playbook_dir")
+    names += ("requester_tokens_table",)
     amounts = {f"{whose}_{window}_usd": "1" for whose in ("tenant", "account") for window in ("hour", "day")}
     numbers = {"tenant_runs": 1, "account_runs": 1, "admission_wait_s": 0}
     given = dict.fromkeys(names, "x") | amounts | numbers | {"tenant_day_usd": "a lot"}

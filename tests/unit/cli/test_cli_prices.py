@@ -141,8 +141,11 @@ def test_a_model_that_bedrock_has_retired_is_a_problem_unless_the_playbook_says_
     [
         ("models: [", "models.yaml: "),
         ("modells: {}\n", "modells: unknown. A file of cards has"),
-        (f"models:\n  {NOVA}: {{}}\n  {HAIKU}: {{}}\n  {NOVA}: {{}}\n", f"line 4: {NOVA} occurs twice"),
-        (f"models:\n  {NOVA}:\n    tools: true\n    tools: true\n", "line 4: tools occurs twice"),
+        (
+            f"models:\n  {NOVA}: {{}}\n  {HAIKU}: {{}}\n  {NOVA}: {{}}\n",
+            f"line 4, column 3: the key '{NOVA}' stands twice",
+        ),
+        (f"models:\n  {NOVA}:\n    tools: true\n    tools: true\n", "line 4, column 5: the key 'tools' stands twice"),
     ],
 )
 def test_a_broken_file_of_a_playbook_is_named(playbook: Path, content: str, named: str) -> None:
