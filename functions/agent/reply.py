@@ -93,7 +93,7 @@ def read_completion(reply: Mapping[str, Any], turn: int) -> Completion:
         message={"role": "assistant", "content": content or [{"text": "(not recorded: too large for a reply)"}]},
         stop_reason=without_surrogates(str(stop_reason)[:64]),
         reason=because,
-        usage=read_usage(reply.get("usage"), blocks),
+        usage=read_usage(reply.get("usage"), blocks, guarded=reason is ExitReason.GUARDRAIL_INTERVENED),
         tier=tier_of(reply),
         decision=decision,
         nothing=content is not None and not (proposed or text) and is_reply and reason not in _SAYS_WHY,

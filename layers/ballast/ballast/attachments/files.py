@@ -7,10 +7,12 @@ Documents have a bound of tokens only where it follows from their bytes, whoever
     txt, md           a token has at least one byte of the text, which the model gets as it is written
     csv               the same, or of its table with each cell as wide as its column's widest and short rows filled up;
                       none if it has too many cells to look at
-    plain html        the same of its source or its words; a character reference counts as what it stands for if that
-                      is longer (``&nGt;``)
+    plain html        the same of its source or its words, with what a reader writes in their place: a mark before and
+                      behind each tag's text, an escape before each mark, ``&amp;``; a character reference counts as
+                      what it stands for if that is longer (``&nGt;``)
     other html        none: scripts, styles and entities make words it lacks; lists, quotes, preformatted text and
-                      tables are indented or padded, each line by the depth or width of another
+                      tables are indented or padded, each line by the depth or width of another; a heading's or a
+                      rule's line is longer than its tag; of tags that are open across others, readers make more
     pdf, docx, xlsx,  none: each is unpacked, decrypted, laid out or calculated, and may say one text many times
     doc, xls          (shared strings, forms, pages, glyphs that are many letters). What one reader makes of it proves
                       nothing about the provider's
@@ -42,6 +44,19 @@ _MAKES_WORDS = re.compile(
     r"|\b(?:charset|encoding)\b(?!\s*=\s*[\"']?\s*(?:utf-8|us-ascii)\b)",
     re.I,
 )
+#: The tags of plain html: a reader writes no more than four bytes around the text of one, and the end that is missing.
+_PLAIN = frozenset(("a", "address", "article", "aside", "b", "body", "center", "cite", "del", "div", "em", "font"))
+_PLAIN |= frozenset(("footer", "head", "header", "html", "i", "ins", "main", "nav", "s", "section", "small", "span"))
+_PLAIN |= frozenset(("strike", "strong", "sub", "sup", "title", "u"))
+_PLAIN_EMPTY = frozenset(("br", "img", "meta", "wbr"))
+#: May lack their ends: they end at the next one, or with the text.
+_ENDLESS = frozenset(("p", "html", "head", "body"))
+_TAG = re.compile(r"<(/?)([a-z][^\s/<>]*)([^<>]*)>?", re.I)
+_AROUND_TAG = 4
+#: Marks that a reader of html may escape with one byte, or, of three of them, write as a reference (``&amp;``).
+_MARK, _REFERRED, _REFERENCE_BYTES = re.compile(r"[!-/:-@\[-`{-~]"), "&<>", 4
+#: Tags open at a time: each may indent a line.
+_DEEPEST = 20
 _REFERENCE = re.compile(r"&#?[0-9a-z]{1,40};?", re.I)
 _DELIMITERS = (",", ";", "\t", "|")
 #: Tags and character references, or cells, of one file that are looked at.
@@ -160,7 +175,8 @@ def _text(file_format: str, content: bytes) -> dict[str, Any]:
     if file_format == "html":
         if text.count("&") + text.count("<") > _MOST_MARKS or _MAKES_WORDS.search(text):
             return {}
-        text = _REFERENCE.sub(_longer, text)
+        added = _added_to_html(text)
+        return {} if added is None else {"most_text": _size(_REFERENCE.sub(_longer, text)) + added}
     if file_format == "csv":
         table = _most_table(text)
         return {} if table is None else {"most_text": max(_size(text), table)}
@@ -200,6 +216,28 @@ def _table_size(lines: list[str], delimiter: str, quoted: bool) -> int | None:
     except csv.Error:
         return None
     return rows * (sum(widths) + 5 * len(widths) + 2)  # "| " and " ", and ".0" of a number in a column with gaps
+
+
+def _added_to_html(text: str) -> int | None:
+    """Return the bytes that a reader may add to plain html; None if it is not plain."""
+    words = _TAG.sub(r"\3", text)  # attributes are written as text: addresses, titles
+    added = len(_MARK.findall(words)) + _REFERENCE_BYTES * sum(map(words.count, _REFERRED))
+    opened: list[str] = []
+    for found in _TAG.finditer(text):
+        ends, name = found[1], found[2].lower()
+        if not ends:
+            added += _AROUND_TAG
+        if name in _ENDLESS:
+            added += len(found[0].encode())
+        elif name in _PLAIN_EMPTY:
+            continue
+        elif name not in _PLAIN or (ends and (not opened or opened.pop() != name)):
+            return None
+        elif not ends:
+            opened.append(name)
+        if len(opened) > _DEEPEST:
+            return None
+    return None if opened else added  # a tag that is left open is opened again by some readers, in each paragraph
 
 
 def _longer(reference: re.Match[str]) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
+from ballast.attachments.prompt import why_not_taken
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import ModelRefused, PlaybookInvalid, SettingInvalid, ends_the_process, whatever_it_raises
@@ -34,6 +35,7 @@ from ballast.validation.marks import undeclared
 from ballast.values import dataclass
 
 if TYPE_CHECKING:
+    from ballast.contracts.attachment import Attachment
     from ballast.models.card import ModelCard
     from ballast.models.catalog import Catalog
 
@@ -108,6 +110,31 @@ class Playbook:
                 "`inference.required` names structured_answers. Name the type of each value and close each object "
                 "with `additionalProperties: false`, or take structured_answers out of the list."
             )
+
+    def why_not_asked(
+        self, model_id: str, files: Sequence["Attachment"], *, on: date | None = None, beside_results: bool = False
+    ) -> str | None:
+        """Return why the model cannot be asked with those files of a run; None if it can.
+
+        on              the day on which it must have a price for the agent's tier, and be served; None: whatever it is
+        beside_results  files stand beside tool results
+        """
+        from ballast.models.retirement import retired
+
+        try:
+            card = self.models.card(model_id)
+            if on is not None:
+                self.models.price(model_id, on=on).worst(self.agent.service_tier)
+        except ModelRefused as refused:
+            if on is None:
+                raise  # it is the model that must be asked: the run reports it
+            return str(refused)
+        if on is not None and (said := retired(card, model_id, on)):
+            return said
+        why = why_not_taken(files, card)
+        if why is None and beside_results and not card.text_beside_results:
+            why = "takes no files beside results"  # another model was shown them there
+        return why and f"{model_id} {why}: the run's attachments."
 
     @property
     def all_specs(self) -> list[dict[str, Any]]:
