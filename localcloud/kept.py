@@ -1,4 +1,4 @@
-"""What took long to compute, kept in the user's cache folder for the next process."""
+"""Results of long computations, kept in the user's cache folder for the next process."""
 
 from __future__ import annotations
 
