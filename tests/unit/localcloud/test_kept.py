@@ -1,4 +1,4 @@
-"""What is kept for the next process is computed once, and is never something else."""
+"""Results that are kept for the next process are computed once, and are never something else."""
 
 from pathlib import Path
 
