@@ -62,6 +62,8 @@ def _findings(file: str, said: str) -> Iterator[Finding]:
 
 def _refused(scenario: Scenario, playbook: Playbook, file: str, today: date) -> Iterator[Finding]:
     """Yield why Admit refuses the scenario's request in a new local cloud, unless that is what it expects."""
+    if _is_broken(playbook, scenario):
+        return  # loading has told it
     template, given = _template(), scenario.parameters
     if wrong := [*complaints(template["Parameters"], given), *broken(template, given)]:
         for said in wrong:
@@ -92,6 +94,17 @@ def _refused(scenario: Scenario, playbook: Playbook, file: str, today: date) -> 
             f"The request is refused: {problem.rstrip('.')}.",
             remedy or "Correct it, or expect `status: refused`.",
         )
+
+
+def _is_broken(playbook: Playbook, scenario: Scenario) -> bool:
+    """Return whether the limits of the request's agent contradict each other."""
+    agent = playbook.agents.get(scenario.request.agent or playbook.agent.name)
+    try:
+        if agent is not None:
+            agent.limits_for(scenario.request.intent)
+    except BallastError:
+        return True
+    return False
 
 
 @cache
