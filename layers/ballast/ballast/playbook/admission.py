@@ -1,4 +1,4 @@
-"""Which requests a playbook takes, whatever its stack has left of money and time. Pure.
+"""Admission of requests, as far as it depends on the playbook and on no state of its stack. Pure.
 
 Admit asks it for each request, and ``ballast check`` for those of scenarios: so neither knows a rule of its own.
 """

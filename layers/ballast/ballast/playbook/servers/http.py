@@ -238,7 +238,7 @@ class _Held:
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send everything."""
-        left = memoryview(data).cast("B")
+        left = memoryview(bytes(data))
         while left:
             self.settimeout(_left(self.until))  # type: ignore[attr-defined]
             left = left[self.send(left, flags) :]  # type: ignore[attr-defined]
