@@ -342,6 +342,18 @@ def huge_result() -> Night:
     return night
 
 
+def unsent_result() -> Night:
+    """A result is so large that the next prompt does not fit into the ceiling, of which little is spent."""
+    night = Night().leased()
+    night.model(1, wants(("look_up_order", ORDER)), 900)
+    night.executes(1, 1, "ok", {"status": "delivered"})
+    night.model(2, wants(("export_history", ORDER)), 1_100)
+    night.executes(2, 1, "ok", {"events": ["a gate move of the yard"] * 4_000})
+    night.decides(3, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.COST_LIMIT))
+    night.escalates(4, "cost_limit")
+    return night
+
+
 def too_late() -> Night:
     """Nobody approves in time; the agent writes twice more, and the run ends without an answer: one write stands."""
     night = Night(limits=Limits(deadline_s=3_000)).leased()
@@ -461,6 +473,7 @@ INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
     "said-to-be-wrong": (said_to_be_wrong, ("agent answered", "kim, says that it was wrong", "delivered on Monday")),
     "stood-in": (stood_in, ("big-model was not asked", "is open", "test-model stood in")),
     "huge-result": (huge_result, ("cost ceiling", "growing conversation")),
+    "unsent-result": (unsent_result, ("cost ceiling", "only $0.0096 was spent", "export_history (turn 2), 108,012")),
     "too-late": (too_late, ("without an answer", "provider filtered the content")),
     "deployed": (deployed, ("cache stopped", "instructions or tools had changed", "deployment")),
     "approval-void": (approval_void, ("person, lars, rejected refund_order", "refunded by phone")),

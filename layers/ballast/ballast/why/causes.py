@@ -5,6 +5,7 @@ One function a cause; ``causes`` has their order. Each reads the timeline only.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -27,6 +28,8 @@ _CACHE, _GROWTH, _LAPS = 10, 50, 20
 _MOST = 24
 #: Tools that are named of the writes that stand.
 _FEW = 3
+#: Characters of a result from which on it is large.
+_LARGE = 20_000
 #: A shorter run is not slow.
 _SLOW_MS = 10_000
 _FAILED_MODEL = ("model_timeout", "model_throttled", "model_unavailable", "model_refused")
@@ -270,6 +273,8 @@ def _limit(read: Read, limit: str, reason: str) -> str:
         most = read.time[0]
         whole = sum(one.ms for one in read.time) or 1
         return f"{said}; most of its time went into {most.words} ({100 * most.ms // whole} %)"
+    if limit in ("cost_microusd", "input_tokens_per_turn", "tokens_per_run") and (large := _unsent(read, limit)):
+        return f"{said}; {large}"
     for instead in {
         "refused_calls": (_refused_calls,),
         "tool_calls": (_laps, _refused_calls, _failed_calls),
@@ -282,6 +287,26 @@ def _limit(read: Read, limit: str, reason: str) -> str:
         most_money = read.spending.shares[0]
         return f"{said}; most of its money went into {most_money.words} ({read.percent(most_money.microusd)} %)"
     return said
+
+
+def _unsent(read: Read, limit: str) -> str:
+    """Return in words the large result that no prompt has sent yet, if the money spent does not explain the limit."""
+    made = read.made
+    cost, ceiling = made.spent_microusd + made.reserved_microusd, made.ceilings.cost_microusd
+    if limit == "cost_microusd" and (ceiling is None or 2 * cost > ceiling):
+        return ""
+    asked = max((turn.turn for turn in made.turns if any(one.state == "responded" for one in turn.attempts)), default=0)
+    sizes = [
+        (call.left_out or len(json.dumps(call.result)), tool(call), turn.turn)
+        for turn in made.turns
+        if turn.turn >= asked
+        for call in turn.calls
+    ]
+    size, name, at = max(sizes, default=(0, "", 0))
+    if size < _LARGE:
+        return ""
+    spent = f"only ${dollars(cost)} was spent, but " if limit == "cost_microusd" else ""
+    return f"{spent}the next prompt would have had the result of {name} (turn {at}), {size:,} characters, in it"
 
 
 def _loop(read: Read, stopped_in: int) -> str:
