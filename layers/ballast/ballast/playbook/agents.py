@@ -132,8 +132,8 @@ def hand_over_refusal(playbook: Playbook, call: ToolCall, intent: str | None) ->
     why = why_no_hand_over(playbook, taker, intent, frozenset()) if isinstance(taker, str) else None
     if why is None and hand_over_of(call) is not None:
         return (
-            f"{HAND_OVER}: you have handed this request over to {taker} before, or this was not the only call of its "
-            "turn, or its note is nothing but reasoning."
+            f"{HAND_OVER}: you have handed this request over to {taker} before, or it must be the only call of its "
+            "turn, or its note must be plain words, without reasoning in them."
         )
     return why or f"{HAND_OVER} must be the only call of its turn, with {form}."
 
