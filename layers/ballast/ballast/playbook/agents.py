@@ -138,10 +138,12 @@ def hand_over_refusal(playbook: Playbook, call: ToolCall, intent: str | None, un
             f"{HAND_OVER}: {taker} cannot go on with this request: {unasked} Go on yourself, or answer and say what is "
             "missing."
         )
-    return why or (
-        f"{HAND_OVER} must be the only call of its turn, with {form}, and an agent to which you have not handed this "
-        "request over before."
-    )
+    if why is None and hand_over_of(call) is not None:
+        return (
+            f"{HAND_OVER}: you have handed this request over to {taker} before, or it must be the only call of its "
+            "turn, or its note must be plain words, without reasoning in them."
+        )
+    return why or f"{HAND_OVER} must be the only call of its turn, with {form}."
 
 
 def hand_over_of(call: ToolCall) -> HandingOver | None:
