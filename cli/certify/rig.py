@@ -108,6 +108,7 @@ class End:
     changes   those of them that change something
     took_s    seconds that it slept
     peers     (address, its socket's timeout) of each connection that it opened itself
+    given     texts that it gave to the functions of ``REQUESTS``
     wire      what it sent over HTTP outside of AWS, one text a request, without what differs each time
     """
 
@@ -119,6 +120,7 @@ class End:
     took_s: float = 0.0
     peers: list[tuple[str, float | None]] = field(default_factory=list)
     wire: list[str] = field(default_factory=list)
+    given: list[str] = field(default_factory=list)
     asked_timeout: bool = False
 
     @property
@@ -417,6 +419,8 @@ class Rig:
                 if threading.current_thread() is not mine:
                     return function(*given, **options)
                 self._begins(f"{_OUTSIDE}{name}")
+                if self._now is not None:
+                    self._now.given += [one for one in (*given, *options.values()) if isinstance(one, str)]
                 found = function(*given, **options)
                 self._strike("after", TimeoutError("timed out"))
                 return found

@@ -41,6 +41,8 @@ _SOON_S = 97.0
 _MOST_OTHERS, _MOST_REQUESTS, _MOST_ITEMS = 2, 4, 6
 #: Keys that are tried where nothing shows that the whole key is used.
 _MANY_KEYS = 48
+#: Most calls of a tool in one store: each may do as much as all before it together.
+_MOST_AT_ONCE = 12
 #: The place of ``seen`` in which nothing can be put back.
 _ELSEWHERE, _OUTSIDE = "sent elsewhere", "seen outside"
 
@@ -224,8 +226,8 @@ class Sequences:
     def _keys(self) -> str:
         rig, sample, shared = self._rig, self._sample, ""
         stood = self._begin()
-        names = [name for items in stood.values() for name in items if name not in self._h.base.get(_ELSEWHERE, {})]
-        whole = any(self._key in text for text in (*names, *self._h.end.wire))
+        names = (name for items in stood.values() for name in items)
+        whole = any(self._key in text for text in (*names, *self._h.end.wire, *self._h.end.given))
         keys = list(dict.fromkeys(_near(self._key) if whole else _many(self._key)))
         if self._h.ask is not None and not self._h.ask(key=_next_call(self._key)).found:
             for key in keys:
@@ -235,6 +237,8 @@ class Sequences:
         if not self._honours:
             return ""
         for number, key in enumerate(keys):
+            if number and number % _MOST_AT_ONCE == 0:
+                stood = self._begin()
             end = rig.attempt(sample, key=key, later_s=number, draw=40 + number)
             now = rig.seen()
             if end.how == "ok":

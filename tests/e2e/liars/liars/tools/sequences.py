@@ -5,6 +5,7 @@ Each liar has a sibling whose name begins with ``fair``, which does the same hon
 
 import hashlib
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -167,7 +168,9 @@ def _once(ctx: ToolContext, result: Count, *writes: dict[str, Any]) -> Count:
     )
 
 
-@tool(effect=Write(honours_key=True, undo="undo_to_then", undo_arguments=lambda a, r: {"id": a.id, "to": r["count"] - 1}))
+@tool(
+    effect=Write(honours_key=True, undo="undo_to_then", undo_arguments=lambda a, r: {"id": a.id, "to": r["count"] - 1})
+)
 def with_undo_to_then(args: Box, ctx: ToolContext) -> Count:
     """Add."""
     return add_once(ctx, 1, args.id)
@@ -247,6 +250,16 @@ def key_and_arguments(args: Box, ctx: ToolContext) -> Count:
     if _item(ctx, f"each {args.id}"):
         return _both(ctx, mark)
     return _both(ctx, mark, _put(ctx, f"each {args.id}"), {"Update": part(ctx, args.id, count=1)})
+
+
+def _by_end(args: Any, ctx: ToolContext) -> Count | None:
+    return DONE if _item(ctx, f"ends {ctx.idempotency_key[-14:]}") else None
+
+
+@tool(effect=Write(verify=_by_end))
+def verify_without_its_run(args: Box, ctx: ToolContext) -> Count:
+    """Put."""
+    return _both(ctx, _put(ctx, f"ends {ctx.idempotency_key[-14:]}", key={"S": ctx.idempotency_key}))
 
 
 @tool(effect=Write(honours_key=True))
@@ -365,10 +378,8 @@ def fair_condition(args: Box, ctx: ToolContext) -> Count:
     """Put once."""
     client = ctx.client("dynamodb")
     put = _put(ctx, f"fair own {ctx.idempotency_key}")["Put"]
-    try:
+    with suppress(client.exceptions.ConditionalCheckFailedException):  # its name is the call's own: it was this call
         client.put_item(**put, ConditionExpression="attribute_not_exists(id)")
-    except client.exceptions.ConditionalCheckFailedException:
-        pass  # its name is the call's own: it was this call
     return DONE
 
 
