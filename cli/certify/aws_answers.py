@@ -3,7 +3,9 @@
 ::
 
     retried     request ─ effect ─ 500 ─▶ botocore sends it again ─▶ its answer
+    failed      request ─ effect ─ 500 ─▶ sent again ─ 500 ─▶ … ─▶ the tool gets the 500
     throttled   request ─ effect ─ 500 ─▶ sent again ─ throttled ─▶ … ─▶ the tool gets the throttle
+    limited     the same, with the other name that AWS has for it
     refused     request ─ throttled ─▶ … ─▶ the tool gets the throttle, and there is no effect
 
 In ``throttled``, the error that the tool gets speaks of the last try, and the first one had its effect. A transaction
@@ -27,10 +29,13 @@ from botocore.compat import HTTPHeaders
 
 from localcloud.moto_seams.replaced import replaced
 
+Kind = Literal["retried", "failed", "throttled", "limited", "refused"]
 #: What is played at a request, and how it is told.
-PLAYS: Mapping[Literal["retried", "throttled", "refused"], str] = {
+PLAYS: Mapping[Kind, str] = {
     "retried": "AWS answered request {} with 500 after its effect, and botocore sent it again",
+    "failed": "AWS answered request {} with 500 after its effect, and botocore's retries too",
     "throttled": "The answer of request {} was lost after its effect, and botocore's retries were throttled",
+    "limited": "The answer of request {} was lost after its effect, and botocore's retries were above a limit",
     "refused": "AWS throttled request {} until botocore gave up",
 }
 
@@ -40,7 +45,7 @@ class Play:
     """What AWS answers to the ``at``-th of an attempt's requests to it, from 0."""
 
     at: int
-    kind: Literal["retried", "throttled", "refused"]
+    kind: Kind
 
     def __str__(self) -> str:
         return PLAYS[self.kind].format(self.at + 1)
@@ -67,9 +72,12 @@ def aws_answers(play: Play, executed: Callable[[Any, Mapping[str, Any]], None]) 
             return before(self, request, model, context)
         if play.kind == "refused" or (play.kind == "throttled" and tries > 1):
             return _throttled(request, model, context)
+        if play.kind == "limited" and tries > 1:
+            return _error(request, 400, "ThrottlingException", "Rate exceeded.")
         if tries == 1:
             first[asked[0]] = before(self, request, model, context)
             executed(model, context)
+        if tries == 1 or play.kind == "failed":
             return _error(request, 500, "InternalServerError", "The request has failed because of an internal error.")
         if model.name == "TransactWriteItems":
             return first[asked[0]]

@@ -42,7 +42,7 @@ _MOST_OTHERS, _MOST_REQUESTS, _MOST_ITEMS = 2, 4, 6
 #: Keys that are tried where nothing shows that the whole key is used.
 _MANY_KEYS = 48
 #: Most calls of a tool in one store: each may do as much as all before it together.
-_MOST_AT_ONCE = 12
+_MOST_AT_ONCE, _FEW_CALLS = 12, 5
 #: The place of ``seen`` in which nothing can be put back.
 _ELSEWHERE, _OUTSIDE = "sent elsewhere", "seen outside"
 
@@ -92,14 +92,22 @@ class Sequences:
         self._tool = honest.sample.tool
 
     def findings(self) -> Iterator[Finding]:
-        """Try the rules; yield what each says."""
+        """Try the rules, up to the first that is broken; yield what each says."""
         said = "It declares neither honours_key, nor verify, nor an undo."
         tells = self._honours or self._h.ask is not None
-        yield self._of("later", self._later if tells or self._h.undo is not None else said)
-        yield self._of("between", self._between if tells or self._h.undo is not None else said)
-        yield self._of("keys", self._keys if tells else said)
-        yield self._of("stale", self._stale if tells else said)
-        yield self._of("aws", self._aws if self._changes else "It asks AWS for no change.")
+        or_undo = tells or self._h.undo is not None
+        tried: Sequence[tuple[str, Callable[[], str] | str]] = (
+            ("later", self._later if or_undo else said),
+            ("between", self._between if or_undo else said),
+            ("keys", self._keys if tells else said),
+            ("stale", self._stale if tells else said),
+            ("aws", self._aws if self._changes else "It asks AWS for no change."),
+        )
+        for rule, how in tried:
+            finding = self._of(rule, how)
+            yield finding
+            if finding.state == "broken":
+                return
 
     def _of(self, rule: str, tried: Callable[[], str] | str) -> Finding:
         name, scenario = self._tool.name, self._sample.scenario
@@ -224,7 +232,7 @@ class Sequences:
     # Other keys
 
     def _keys(self) -> str:
-        rig, sample, shared = self._rig, self._sample, ""
+        rig, sample = self._rig, self._sample
         stood = self._begin()
         names = (name for items in stood.values() for name in items)
         whole = any(self._key in text for text in (*names, *self._h.end.wire, *self._h.end.given))
@@ -238,6 +246,7 @@ class Sequences:
             return ""
         for number, key in enumerate(keys):
             if number and number % _MOST_AT_ONCE == 0:
+                self._remembered(stood, number)
                 stood = self._begin()
             end = rig.attempt(sample, key=key, later_s=number, draw=40 + number)
             now = rig.seen()
@@ -245,10 +254,19 @@ class Sequences:
                 if end.wire and end.wire == self._h.end.wire:
                     raise _Broken(f"Under the keys {self._key} and {key} it sent the same request.", _WHOLE_KEY)
                 if not _anew(stood, now, key):
-                    shared = self._state_of(key)
-                    break
+                    return self._state_of(key)
             stood = now
-        return shared
+        self._remembered(stood, len(keys))
+        return ""
+
+    def _remembered(self, stood: Seen, calls: int) -> None:
+        """Attempt the call again, and verify it, after the last of ``calls`` under other keys."""
+        if (count := calls % _MOST_AT_ONCE or _MOST_AT_ONCE) < min(calls, _FEW_CALLS):
+            return
+        after = f"After {count} calls of {self._tool.name} under other keys"
+        if self._h.ask is not None and not self._h.ask(key=f"{self._key}-none").found:
+            self._found(after, _KEEP_KEY)
+        self._once(stood, after, later_s=_SOON_S, draw=39, remedy=_KEEP_KEY)
 
     def _state_of(self, key: str) -> str:
         """Return what the certificate says of a call that did nothing more under another key.

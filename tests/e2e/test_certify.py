@@ -56,6 +56,7 @@ LIES = {
 LIES_OVER_CALLS = {
     "added_by_a_retry": "aws",
     "condition_of_its_own": "aws",
+    "failure_as_nothing": "aws",
     "key_and_arguments": "keys",
     "key_by_arguments": "keys",
     "key_cut": "keys",
@@ -65,6 +66,7 @@ LIES_OVER_CALLS = {
     "key_in_buckets": "keys",
     "key_lowered": "keys",
     "key_of_the_last": "between",
+    "key_of_the_last_five": "keys",
     "key_without_its_run": "keys",
     "moves_key_of_the_hour": "moves_key",
     "precondition_by_chance": "precondition",

@@ -144,6 +144,16 @@ def key_of_the_last(args: Box, ctx: ToolContext) -> Count:
     return DONE if _last_is(ctx, "last") else _add_with_key(ctx, "last")
 
 
+@tool(effect=Write(honours_key=True))
+def key_of_the_last_five(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    before = (_item(ctx, "five") or {}).get("key", {"S": ""})["S"].split()
+    if ctx.idempotency_key in before:
+        return DONE
+    keys = " ".join([*before, ctx.idempotency_key][-5:])
+    return _both(ctx, _put(ctx, "five", key={"S": keys}), {"Update": part(ctx, args.id, count=1)})
+
+
 @tool(effect=Write(verify=lambda args, ctx: DONE if _last_is(ctx, "verified") else None))
 def verify_of_the_last(args: Box, ctx: ToolContext) -> Count:
     """Add."""
@@ -387,6 +397,31 @@ def fair_condition(args: Box, ctx: ToolContext) -> Count:
 def added_by_a_retry(args: Box, ctx: ToolContext) -> Count:
     """Add. botocore sends it again after an error of AWS."""
     add(ctx, f"twice {ctx.idempotency_key}")
+    return DONE
+
+
+@tool(effect=Write(honours_key=True))
+def failure_as_nothing(args: Box, ctx: ToolContext) -> Count:
+    """Put. An error within AWS says nothing of the effect."""
+    try:
+        ctx.client("dynamodb").put_item(**_put(ctx, f"failed {ctx.idempotency_key}")["Put"])
+    except ClientError as problem:
+        if problem.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+            raise ToolFailed("The table has failed; nothing was done.") from None
+        raise
+    return DONE
+
+
+@tool(effect=Write(honours_key=True))
+def fair_throttle(args: Box, ctx: ToolContext) -> Count:
+    """Put. After a throttle it looks whether the try before it has put it."""
+    name = f"fair throttled {ctx.idempotency_key}"
+    try:
+        ctx.client("dynamodb").put_item(**_put(ctx, name)["Put"])
+    except ClientError as problem:
+        if "Thrott" not in problem.response["Error"]["Code"] or _item(ctx, name):
+            raise
+        raise RetryLater("The table is busy; nothing was done.") from None
     return DONE
 
 
