@@ -21,6 +21,7 @@ from ballast.contracts.wire import canonical
 from ballast.errors import SchemaViolation
 from ballast.playbook import Effect, Playbook
 from ballast.playbook.servers.tools import RemoteCall, VerifyByRead
+from cli.certify.other_process import Honest
 from cli.certify.report import TO_A_PERSON, Finding
 from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
 
@@ -59,6 +60,11 @@ class Trial:
         self._rig, self._playbook, self._sample = rig, playbook, sample
         self._tool, self._policy = sample.tool, sample.tool.policy
         self.more_samples: list[Sample] = []
+
+    @property
+    def honest(self) -> Honest | None:
+        """The honest attempt, once ``findings`` were read; None if it came to nothing."""
+        return None if self._honest.how in ("unfit", "raised") else Honest(self._base, self._honest, self._done)
 
     def _held(self, rule: str, seen: str = "") -> Finding:
         return Finding(self._tool.name, rule, "held", self._sample.scenario, seen)
