@@ -1,4 +1,4 @@
-"""What a process does to its machine and to itself, out of sight of tables and doubles, as Python's audit hook tells.
+"""Changes that a process makes to its machine and to itself, out of sight of tables and doubles, as audit hooks tell.
 
 A file that was written and is gone again is no effect. What a process changes in itself, such as a variable of its
 environment, the next call in it would find and another process would not.

@@ -1,4 +1,4 @@
-"""Which of AWS's operations only read. Whatever is not listed counts as a change: a new service begins with no line."""
+"""AWS operations that only read. Whatever is not listed counts as a change: a new service begins with no line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a script calls: the C functions of Python that follow from their arguments alone, and nothing else.
+"""Calls that a script may make: C functions of Python that follow from their arguments alone, and nothing else.
 
 Python code, the library's too, ends in C functions where it learns something from outside. So the calls of C functions
 are looked at, wherever the playbook's code is at work: a list says which are allowed.
