@@ -76,7 +76,7 @@ def read_in_set_order(args: Box, ctx: ToolContext) -> list[str]:
 @tool(effect=Read())
 def read_by_machine(args: Box, ctx: ToolContext) -> str:
     """Read where it runs."""
-    return f"{socket.gethostname()} {platform.node()} {os.getpid()} {os.cpu_count()}"
+    return f"{socket.gethostname()} {platform.node()} {os.cpu_count()}"
 
 
 @tool(effect=Read())
