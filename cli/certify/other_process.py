@@ -35,7 +35,7 @@ _MAY_BE_KEPT = ("secretsmanager.", "ssm.", "kms.", "sts.", "outside.")
 
 
 @dataclass(frozen=True)
-class Honest:
+class FirstAttempt:
     """An honest attempt: what stood before it, how it ended, and what stands after it."""
 
     base: Seen
@@ -50,7 +50,7 @@ class _KeptHere(Exception):
 class OtherProcess:
     """Both rules for one call."""
 
-    def __init__(self, rig: Rig, sample: Sample, honest: Honest) -> None:
+    def __init__(self, rig: Rig, sample: Sample, honest: FirstAttempt) -> None:
         self._rig, self._sample, self._tool, self._honest = rig, sample, sample.tool, honest
         self._hidden: list[str] = []
 

@@ -31,7 +31,7 @@ from ballast.playbook.servers.tools import RemoteCall
 from cli.certify.aws_verbs import changes_something
 from cli.certify.elsewhere import Away, Came, Elsewhere, Play, What
 from cli.certify.surroundings import Surroundings
-from localcloud.moto_seams.dynamodb import held_items, hold_items, items_in, updates_replace_items
+from localcloud.moto_seams.dynamodb import expire, held_items, hold_items, items_in, updates_replace_items
 from localcloud.moto_seams.replaced import replaced
 from localcloud.project import BUSINESS, business_of, package_of, seed_store
 from localcloud.sessions import REGION
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 #: Parameters by which a service counts repeated requests once.
 _TOKENS = ("MessageDeduplicationId", "ClientRequestToken", "ClientToken", "IdempotencyToken")
+#: Seconds for which they do, by AWS's documentation of the service; others count once for ever.
+_COUNTED_ONCE_S = dict.fromkeys(("sqs.SendMessage", "sqs.SendMessageBatch", "sns.Publish", "sns.PublishBatch"), 300.0)
 #: Headers of a request that differ each time, or that only say who sends it.
 _PASSING = re.compile(
     r"^(authorization|date|x-amz-date|x-amz-security-token|x-amz-content-sha256|user-agent|traceparent|"
@@ -96,6 +98,7 @@ class End:
     answered  those of them that were answered with success
     took_s    seconds that it slept
     peers     (address, its socket's timeout) of each connection that it opened itself
+    given     texts that it gave to the functions of ``REQUESTS``
     wire      what it sent over HTTP outside of AWS, one text a request, without what differs each time
     """
 
@@ -109,6 +112,7 @@ class End:
     took_s: float = 0.0
     peers: list[tuple[str, float | None]] = field(default_factory=list)
     wire: list[str] = field(default_factory=list)
+    given: list[str] = field(default_factory=list)
     asked_timeout: bool = False
 
     @property
@@ -143,10 +147,13 @@ class Rig:
     def __init__(self, cloud: LocalCloud, playbook: Playbook, seed: int, away: Elsewhere | None = None) -> None:
         self.cloud, self.playbook, self._seed, self.away = cloud, playbook, seed, away
         self._dynamodb = cloud.session.client("dynamodb")
+        self.expiring: dict[str, str] = {}
         self._tables = {name: self._keys(name) for name in self._business_tables()}
         self._contents: dict[int, tuple[Any, str, dict[str, Any]]] = {}
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
         self._sent: list[str] = []
+        self._sent_at: dict[str, float] = {}
+        self._at = 0.0
         self._now: End | None = None
         self._fault: Fault | None = None
         self._recording = False
@@ -158,7 +165,7 @@ class Rig:
         #: Tools that have made a request outside of AWS, and whether one of them ran since the doubles were reset.
         self._outside_tools: set[str] = set()
         self._reached_outside = True  # the scenario is played before the first attempt
-        self._left: dict[tuple[str, ...], tuple[dict[str, Any], list[str]]] = {(): (self._held(), [])}
+        self._left: dict[tuple[str, ...], tuple[dict[str, Any], list[str]]] = {(): (self.held(), [])}
 
     def _business_tables(self) -> list[str]:
         """Return the names of the tables of business.yaml."""
@@ -166,7 +173,11 @@ class Rig:
         from localcloud.template import load_template
 
         resources = load_template(business_of(self.playbook.folder) or ROOT / BUSINESS)["Resources"]
-        tables = [name for name, one in resources.items() if one["Type"] == "AWS::DynamoDB::Table"]
+        tables = {name: one for name, one in resources.items() if one["Type"] == "AWS::DynamoDB::Table"}
+        for name, one in tables.items():
+            spec = one.get("Properties", {}).get("TimeToLiveSpecification", {})
+            if spec.get("Enabled") in (True, "true"):
+                self.expiring[self.cloud.physical_id(name)] = str(spec["AttributeName"])
         return [self.cloud.physical_id(name) for name in tables]
 
     def _keys(self, table: str) -> list[str]:
@@ -222,7 +233,8 @@ class Rig:
             self._contents[id(item)] = item, _key_of(content, keys), content
         return self._contents[id(item)][1:]
 
-    def _held(self) -> dict[str, Any]:
+    def held(self) -> dict[str, Any]:
+        """Return each table's items as they are, for ``hold_items`` and the reads that may be old."""
         return {table: held_items(REGION, table) for table in self._tables}
 
     def fresh(self, before: Sequence[Sample] = ()) -> None:
@@ -256,7 +268,7 @@ class Rig:
                 f"{sample.scenario}: {sample.tool.name} cannot be made again as the scenario made it: {end.message}"
             )
         if not self._reached_outside and self._told() == self._told_seeded:
-            self._left[writes] = self._held(), list(self._sent)
+            self._left[writes] = self.held(), list(self._sent)
 
     def _forget_servers(self) -> None:
         for tool in self.playbook.tools.values():
@@ -296,10 +308,12 @@ class Rig:
         end.asked_timeout = bool(getattr(context, "asked", False))
         return end
 
-    def ask(self, rule: Callable[..., Any], sample: Sample, *, key: str | None = None) -> tuple[Any, End]:
+    def ask(
+        self, rule: Callable[..., Any], sample: Sample, *, later_s: float = 0, draw: int = 0, key: str | None = None
+    ) -> tuple[Any, End]:
         """Return the answer of a ``verify``, ``precondition`` or ``moves_key``, and how it went."""
         end, answers = End(), [None]
-        context = self.context(sample, key=key, end=end)
+        context = self.context(sample, later_s=later_s, key=key, end=end)
 
         def run() -> None:
             try:
@@ -309,8 +323,17 @@ class Rig:
                 end.how, end.message = "raised", f"{type(problem).__name__}: {problem}"
 
         self._recording = False
-        self._run(sample.tool.name, run, end, context.now, fault=None, draw=0)
+        self._run(sample.tool.name, run, end, context.now, fault=None, draw=draw)
         return answers[0], end
+
+    def time_passes(self, sample: Sample, later_s: float) -> None:
+        """Let the items expire whose time to live is over ``later_s`` after the sample's call."""
+        for table, attribute in self.expiring.items():
+            expire(REGION, table, attribute, sample.context.now.timestamp() + later_s)
+
+    def key_of(self, table: str, item: Any) -> str:
+        """Return an item's key, as ``seen`` has it."""
+        return _key_of(item.to_json()["Attributes"], self._tables[table])
 
     def context(self, sample: Sample, *, later_s: float = 0, key: str | None = None, end: End) -> ToolContext:
         """Return the context of an attempt."""
@@ -328,7 +351,7 @@ class Rig:
     def _run(
         self, tool: str, run: Callable[[], None], end: End, now: datetime, *, fault: Fault | None, draw: int
     ) -> None:
-        self._now, self._fault = end, fault
+        self._now, self._fault, self._at = end, fault, now.timestamp()
         self.attempts += 1
         try:
             with self.surroundings.of(now, draw) as around, self._http(), self._other_requests():
@@ -379,7 +402,7 @@ class Rig:
                 kept=self._store.kept() if self.keeps else None,
                 turned=turned,
                 zone=zone,
-                services=tuple(self._clients),
+                services=tuple({service for service, _ in self._clients}),
             ),
             client,
             context,
@@ -449,6 +472,8 @@ class Rig:
                 if threading.current_thread() is not mine:
                     return function(*given, **options)
                 self._begins(f"{_OUTSIDE}{name}")
+                if self._now is not None:
+                    self._now.given += [one for one in (*given, *options.values()) if isinstance(one, str)]
                 found = function(*given, **options)
                 self._strike("after", TimeoutError("timed out"))
                 return found
@@ -461,11 +486,15 @@ class Rig:
             yield
 
     def _client(self, service: str, *given: Any, **options: Any) -> Any:
-        if service not in self._clients:
-            client = self.cloud.runtime("ExecutorFunction").client(service, variant="certify")
+        # As in the executor: what is asked for without a variant has been made before, as the executor makes it.
+        variant = str(options.get("variant", ""))
+        own = options if variant else {}
+        if (service, variant) not in self._clients:
+            runtime = self.cloud.runtime("ExecutorFunction")
+            client = runtime.client(service, **own | {"variant": f"certify {variant}"})
             self._watch(client)
-            self._clients[service] = client
-        return self._clients[service]
+            self._clients[service, variant] = client
+        return self._clients[service, variant]
 
     def _watch(self, client: Any) -> None:
         events = client.meta.events
@@ -501,12 +530,24 @@ class Rig:
                 self._note(f"{service}.{model.name}", params)
         self._strike("after")
 
+    def executed(self, model: Any, context: Mapping[str, Any]) -> None:
+        """Note the effect of a request to AWS whose answer is replaced by an error."""
+        service = model.service_model.service_name
+        params = context.get("certified", {})
+        if service != "dynamodb" and changes_something(service, model.name, params):
+            self._note(f"{service}.{model.name}", params)
+
     def _note(self, name: str, params: Mapping[str, Any]) -> None:
-        """Note an effect elsewhere; one that its service counts once is noted once."""
+        """Note an effect elsewhere; one that its service counts once is noted once, for as long as it does."""
         token = next((str(params[one]) for one in _TOKENS if one in params), None)
         said = f"{name} {token or json.dumps(params, sort_keys=True, default=repr)}"
-        if said not in self._sent or (token is None and name != "s3.PutObject"):
+        since = self._sent_at.get(said, self._at)
+        again = (token is None and name != "s3.PutObject") or self._at - since >= _COUNTED_ONCE_S.get(
+            name, float("inf")
+        )
+        if again or said not in self._sent:
             self._sent.append(said)
+            self._sent_at[said] = self._at
 
     def _strike(self, when: str, lost: Exception | None = None) -> None:
         fault, end = self._fault, self._now

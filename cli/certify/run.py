@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,8 +88,9 @@ def certify(
                     heard = _heard_in(cloud, playbook, scenario, saved_runs)
                     refused |= heard.refused
                     samples = _samples(scenario, heard)
+                    writes = [one for one in samples if one.tool.effect is Effect.WRITE]
                     for sample in _chosen(samples, tried):
-                        findings += _tried(rig, playbook, sample, sampled, say)
+                        findings += _tried(rig, playbook, sample, writes, sampled, say)
                     intent = scenario.request.intent
                     if intent is not None and intent in playbook.fallbacks and intent not in played and samples:
                         played.add(intent)
@@ -193,15 +194,20 @@ def _chosen(samples: list[Sample], tried: set[str]) -> list[Sample]:
     return chosen
 
 
-def _tried(rig: Rig, playbook: Playbook, sample: Sample, sampled: set[str], say: Said) -> list[Finding]:
-    """Try the rules on one call, on the call that undoes it, and on the read by which its effect is verified."""
+def _tried(
+    rig: Rig, playbook: Playbook, sample: Sample, writes: Sequence[Sample], sampled: set[str], say: Said
+) -> list[Finding]:
+    """Try the rules on one call, on the call that undoes it, and on the read by which its effect is verified.
+
+    ``writes``: those of its scenario.
+    """
     findings: list[Finding] = []
     to_try = [sample]
     while to_try:
         one = to_try.pop(0)
         say(f"{one.scenario}: {one.tool.name}")
         sampled.add(one.tool.name)
-        trial = Trial(rig, playbook, one)
+        trial = Trial(rig, playbook, one, writes)
         found = [Finding(one.tool.name, "sampled", "held", one.scenario), *trial.findings()]
         # What is broken here would be broken elsewhere as well, and say less about the reason.
         if trial.honest is not None and not any(finding.state == "broken" for finding in found):

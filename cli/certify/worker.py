@@ -41,10 +41,11 @@ class _RigAway(Rig):
 
     def __init__(self, playbook: Playbook, line: Connection) -> None:
         self.playbook, self._line = playbook, line
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
         self._session: LocalSession | None = None
         self._credentials: tuple[str, str, str | None] | None = None
         self._sent: list[str] = []
+        self._sent_at: dict[str, float] = {}
         self._now: End | None = None
         self._fault = None
         self._recording = False
@@ -131,12 +132,12 @@ class _RigAway(Rig):
         super()._run(tool, heard, end, now, **options)
 
     def _client(self, service: str, *given: Any, **options: Any) -> Any:
-        if service not in self._clients:
+        if (service, "") not in self._clients:
             assert self._session is not None
             client = self._session.client(service)
             self._watch(client)
-            self._clients[service] = client
-        return self._clients[service]
+            self._clients[service, ""] = client
+        return self._clients[service, ""]
 
     def _forwarded(self, request: Any, event_name: str = "", **_: Any) -> Any:
         """Answer a request of a client through the other process."""

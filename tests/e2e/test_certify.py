@@ -25,6 +25,7 @@ from cli.scenario_runs import stack_of
 from localcloud.cloud import PLAYBOOK, ROOT
 from localcloud.scenarios import find, folder_of
 from tests.functions.cloud import NOON
+from tests.support.sampling import FULL
 
 #: Each planted lie, and the rule that must find it.
 LIES = {
@@ -79,6 +80,41 @@ LIES = {
     "with_undo_too_much": "undo",
     "with_undo_twice": "undo",
 }
+#: The same of the scenario ``sequences``: each lies only over several calls.
+LIES_OVER_CALLS = {
+    "added_by_a_retry": "aws",
+    "condition_of_its_own": "aws",
+    "failure_as_nothing": "aws",
+    "key_and_arguments": "keys",
+    "key_by_arguments": "keys",
+    "key_cut": "keys",
+    "key_eventually": "stale",
+    "key_expires": "later",
+    "key_for_two_minutes": "later",
+    "key_in_buckets": "keys",
+    "key_lowered": "keys",
+    "key_of_the_last": "between",
+    "key_of_the_last_five": "keys",
+    "key_without_its_run": "keys",
+    "moves_key_of_the_hour": "moves_key",
+    "precondition_by_chance": "precondition",
+    "precondition_of_the_clock": "precondition",
+    "throttle_as_nothing": "aws",
+    "verify_by_index": "stale",
+    "verify_eventually": "stale",
+    "verify_for_a_minute": "later",
+    "verify_of_the_last": "between",
+    "verify_without_its_run": "keys",
+    "with_undo_early": "later",
+    "with_undo_to_kept": "between",
+    "with_undo_to_then": "between",
+}
+#: Those that each run of the suite plays: one of each way to lie. ``FULL=1`` plays all.
+SOME_OVER_CALLS = (
+    "condition_of_its_own", "key_and_arguments", "key_expires", "key_of_the_last", "key_without_its_run",
+    "throttle_as_nothing", "verify_by_index", "with_undo_to_then",
+    "fair_condition", "fair_key_eventually", "fair_state", "fair_with_undo",
+)  # fmt: skip
 #: What is wrong with an undo's own key is found by the rules of its key too.
 ALSO = {"undo_twice", "key_ignored", "key_not_sent"}
 
@@ -105,6 +141,8 @@ def findings(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def test_every_planted_lie_is_found_and_no_honest_tool_is_blamed(
     liars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    shutil.rmtree(liars / "scenarios" / "sequences")
+
     code = main(["certify", str(liars), "--json"])
 
     broken: dict[str, set[str]] = {}
@@ -141,6 +179,24 @@ def test_a_fallback_that_decides_by_its_machine_or_its_process_is_found(liars: P
         "honest_by_failure", "honest_by_much",
     }, found  # fmt: skip
     assert len(intents) == 17
+
+
+def test_every_lie_over_several_calls_is_found_and_no_honest_sibling_is_blamed(liars: Path) -> None:
+    script = liars / "scenarios" / "sequences" / "script.yaml"
+    if not FULL:
+        calls = [{"tool": name, "arguments": {"id": "a"}} for name in SOME_OVER_CALLS]
+        script.write_text(json.dumps({"turns": [{"call": calls[:6]}, {"call": calls[6:]}, {"say": "Done."}]}))
+
+    found = certified_by(liars, "sequences")
+
+    broken = {of: rule for (of, rule), one in found.items() if one.state == "broken"}
+    called = {of for (of, rule), one in found.items() if (rule, one.state) == ("sampled", "held")}
+    assert {name: rule for name, rule in broken.items() if name not in ("undo_early",)} == {
+        name: rule for name, rule in LIES_OVER_CALLS.items() if name in called
+    }
+    assert len(called & set(LIES_OVER_CALLS)) >= 8
+    fair = {of for (of, rule), one in found.items() if rule == "aws" and one.state == "held" and of.startswith("fair")}
+    assert fair == {name for name in called if name.startswith("fair")}
 
 
 def test_a_new_project_is_certified_and_a_change_of_its_code_is_seen(
