@@ -11,18 +11,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from decimal import Decimal
-from random import Random
 from typing import Any
 
 from ballast.contracts.wire import canonical
 from ballast.errors import SchemaViolation
 from ballast.log.run_log import LONGEST_RUN_DAYS
 from cli.certify.aws_answers import PLAYS, Play, aws_answers
+from cli.certify.other_calls import ELSEWHERE, many_keys, near_keys, next_call, taken_away
 from cli.certify.report import Finding
 from cli.certify.rig import End, Fault, Rig, Sample, Seen, differences
 from localcloud.moto_seams.dynamodb import changed_places, eventual_reads_answer_from, put_one_back
@@ -39,12 +36,10 @@ WAITS: tuple[tuple[float, str], ...] = (
 _SOON_S = 97.0
 #: Most other writes of a scenario between two attempts; most requests at which AWS misleads; most items put back.
 _MOST_OTHERS, _MOST_REQUESTS, _MOST_ITEMS = 2, 4, 6
-#: Keys that are tried where nothing shows that the whole key is used.
-_MANY_KEYS = 48
 #: Most calls of a tool in one store: each may do as much as all before it together.
 _MOST_AT_ONCE, _FEW_CALLS = 12, 5
-#: The place of ``seen`` in which nothing can be put back.
-_ELSEWHERE, _OUTSIDE = "sent elsewhere", "seen outside"
+#: A place of ``seen`` in which nothing can be put back.
+_OUTSIDE = "seen outside"
 
 _KEEP_KEY = "Use ctx.write_once, which keeps every key with its effect; else leave honours_key out."
 _WHOLE_KEY = "Keep the whole ctx.idempotency_key, as it is, and nothing else, as what tells one call from another."
@@ -163,7 +158,7 @@ class Sequences:
     # Other calls
 
     def _between(self) -> str:
-        rig, sample, another = self._rig, self._sample, _next_call(self._key)
+        rig, sample, another = self._rig, self._sample, next_call(self._key)
         self._begin()
         found = self._h.ask(key=another) if self._h.ask is not None else None
         self._state = found is not None and found.found
@@ -221,7 +216,7 @@ class Sequences:
             if changed := differences(both, now):
                 raise _Broken(f"After {names} the undo said {_told(end)}, and yet: {changed}.", remedy)
             return
-        lost = _taken_away(done, both, now, undone, self._rig.traces)
+        lost = taken_away(done, both, now, undone, self._rig.traces)
         if lost:
             raise _Broken(f"Undone after another call of {names}, it took that one's effect away: {lost}.", remedy)
         if others[0].tool.name == self._tool.name and ends[0].how == "ok" and others[0].args == self._sample.args:
@@ -236,8 +231,8 @@ class Sequences:
         stood = self._begin()
         names = (name for items in stood.values() for name in items)
         whole = any(self._key in text for text in (*names, *self._h.end.wire, *self._h.end.given))
-        keys = list(dict.fromkeys(_near(self._key) if whole else _many(self._key)))
-        if self._h.ask is not None and not self._h.ask(key=_next_call(self._key)).found:
+        keys = list(dict.fromkeys(near_keys(self._key) if whole else many_keys(self._key)))
+        if self._h.ask is not None and not self._h.ask(key=next_call(self._key)).found:
             for key in keys:
                 if (said := self._h.ask(key=key)).found or said.problem:
                     seen = f"Its key was {self._key}. Asked under {key}, verify {said.problem or 'found its effect'}."
@@ -283,7 +278,7 @@ class Sequences:
                 rig.attempt(self._h.undo(end.result, key), later_s=_SOON_S)
                 if lost := differences(_without(done, key), _without(rig.seen(), key)):
                     raise _Broken(f"{seen}; and its undo takes the first call's effect away: {lost}.", remedy)
-        if not any(differences({p: self._h.base.get(p, {})}, {p: done.get(p, {})}) for p in done if p != _ELSEWHERE):
+        if not any(differences({p: self._h.base.get(p, {})}, {p: done.get(p, {})}) for p in done if p != ELSEWHERE):
             raise _Broken(f"{seen}: nothing was sent.", remedy)
         rig.fresh(sample.before)
         base = rig.held()
@@ -384,57 +379,13 @@ class Sequences:
             raise _Broken(f"{when}, the tool had returned {told}.", remedy)
 
 
-# Keys
-
-
-def _next_call(key: str) -> str:
-    """Return the key of the next call of the same turn."""
-    head, dot, index = key.rpartition(".")
-    return f"{head}{dot}{int(index) + 1}" if index.isdigit() else f"{key}2"
-
-
-def _near(key: str) -> Iterator[str]:
-    """Yield keys of other calls that are nearly the same: of the same turn, of another turn, of other runs."""
-    run, dot, rest = key.partition(".")
-    turn, dot_2, index = rest.partition(".")
-    yield _next_call(key)
-    yield f"{key}1"
-    if turn.isdigit():
-        yield f"{run}{dot}{int(turn) + 1:0{len(turn)}}{dot_2}{index}"
-    yield _with_other(key, 0)
-    yield _with_other(key, len(run) // 2)
-    yield _with_other(key, max(0, len(run) - 1))
-    if key.swapcase() != key:
-        yield key.swapcase()
-
-
-def _many(key: str) -> Iterator[str]:
-    """Yield near keys, keys that differ in one character at each place, and keys of quite other runs."""
-    yield from _near(key)
-    for at in range(len(key)):
-        if key[at] != ".":
-            yield _with_other(key, at)
-    drawn = Random(key)  # noqa: S311 - the same keys each time
-    letters = "abcdefghijklmnopqrstuvwxyz234567"
-    run, dot, rest = key.partition(".")
-    for _ in range(_MANY_KEYS):
-        yield f"{run[:4]}{''.join(drawn.choices(letters, k=max(1, len(run) - 4)))}{dot}{rest}"
-
-
-def _with_other(key: str, at: int) -> str:
-    """Return the key with another character of the same kind at one place."""
-    one = key[at]
-    other = ("1" if one == "0" else "0") if one.isdigit() else ("b" if one == "a" else "a") if one.isalpha() else "x"
-    return f"{key[:at]}{other}{key[at + 1 :]}"
-
-
 def _anew(stood: Seen, now: Seen, key: str) -> bool:
     """Whether something has changed beside the items that are kept under the key itself."""
     return bool(differences(_without(stood, key), _without(now, key)))
 
 
 def _without(seen: Seen, key: str) -> Seen:
-    return {place: {name: item for name, item in items.items() if place in (_ELSEWHERE, _OUTSIDE) or key not in name}
+    return {place: {name: item for name, item in items.items() if place in (ELSEWHERE, _OUTSIDE) or key not in name}
             for place, items in seen.items()}  # fmt: skip
 
 
@@ -444,61 +395,6 @@ def _places_by_key(rig: Rig, table: str, at: Any, held: Mapping[str, Any]) -> It
     item = within.get(part) if part is not None and within is not None else within
     if item is not None:
         yield rig.key_of(table, item), item
-
-
-# What another call has done
-
-
-def _taken_away(done: Seen, both: Seen, now: Seen, undone: Seen, traces: frozenset[str]) -> str:
-    """Return what the other call did and the undo has changed. ``undone``: after the undo without the other call."""
-    for place in both:
-        if place == _ELSEWHERE:
-            continue
-        for name in {*both[place], *done.get(place, {})}:
-            four = [seen.get(place, {}).get(name) for seen in (done, both, now, undone)]
-            if _lost(four, traces):
-                shown = [{place: {name: one}} for one in (four[1], four[2])]
-                return differences(*shown)
-    return ""
-
-
-def _lost(four: Sequence[Any], traces: frozenset[str]) -> bool:
-    """Whether what has changed from ``done`` to ``both`` was changed once more, other than by the undo's own amount.
-
-    ``four``: done, both, after the undo, and after the undo without the other call.
-    """
-    done, both, now, undone = four
-    if both == done or now == both:
-        return False
-    if both is None or now is None:
-        return True
-    if isinstance(both, dict) and isinstance(now, dict):
-        if set(both) == {"N"}:
-            return _lost([_number(one) for one in four], traces)
-        parts = [one if isinstance(one, dict) else {} for one in (done, undone)]
-        return any(
-            _lost([parts[0].get(name), both.get(name), now.get(name), parts[1].get(name)], traces)
-            for name in {*both, *parts[0]} - traces
-        )
-    if isinstance(both, list) and isinstance(now, list):
-        had = done if isinstance(done, list) else []
-        return any(one not in now for one in both if one not in had)
-    if _is_number(both) and _is_number(now):
-        return bool(now - both != (undone or 0) - (done or 0)) if _is_number(undone or 0) else True
-    if isinstance(both, str) and isinstance(now, str):
-        with suppress(ValueError):
-            inside = [json.loads(one) if isinstance(one, str) else one for one in four]
-            if isinstance(inside[1], dict | list):
-                return _lost(inside, traces)
-    return True
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-
-
-def _number(value: Any) -> Any:
-    return Decimal(value["N"]) if isinstance(value, dict) and "N" in value else value
 
 
 # Words
