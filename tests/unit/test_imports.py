@@ -79,7 +79,6 @@ LONG = {
     "ballast.playbook.servers.mcp": "one client: each message of a session, and what its answer proves",
     "ballast.playbook.arguments.clock_flow": "one walk over a function's source",
     "cli.certify.rig": "one attempt: its tables, its requests and their faults, and what stands after it",
-    "cli.certify.sequences": "the plays of several calls: each reads the same honest attempt",
     "cli.certify.rules": "one trial of a call: every rule reads its honest attempt",
     "cli.help_texts": "the text of each --help, in the order of the commands",
     "localcloud.converse.card_rules": "one rule for each fact of a card, each with its source",
