@@ -487,11 +487,8 @@ def test_the_example_has_no_error_no_warning_and_a_certificate_that_fits() -> No
     found = found_in(EXAMPLE)
 
     assert [one for one in found.findings if one.level != "hint"] == []
-<<<<<<< HEAD
     # Each commit of the platform makes it stale; nobody requires it here. Else: ballast certify examples/itdesk
     assert why_uncertified(load_playbook(EXAMPLE), on_this_platform=False) is None
-=======
-    assert why_uncertified(load_playbook(EXAMPLE)) is None  # else: ballast certify examples/itdesk
 
 
 UNFOLLOWED = """
@@ -551,4 +548,3 @@ def test_limits_of_another_agent_are_told_once(sound: Path, tmp_path: Path) -> N
     )
 
     assert sum("limits.turns is 99" in one.problem for one in found_in(project).findings) == 1
->>>>>>> main
