@@ -14,6 +14,8 @@ RULES = {
     "result": "its result fits its annotation",
     "arguments": "it leaves its arguments as they are",
     "repeatable": "the same call in the same store has the same result and the same effect",
+    "process": "another process on another machine has the same result and the same effect",
+    "sight": "nothing that it changes is out of sight",
     "money": "an amount of money is no float",
     "timeout": "it waits no longer than ctx.timeout_s",
     "circuit": "an answer that is lost counts as a failure of its circuit",

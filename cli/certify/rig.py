@@ -28,6 +28,8 @@ from ballast.errors import PlaybookInvalid, RetryLater
 from ballast.playbook import Effect, Playbook, Tool, ToolContext, ToolFailed
 from ballast.playbook.context import Bill
 from ballast.playbook.servers.tools import RemoteCall
+from cli.certify.aws_verbs import changes_something
+from cli.certify.elsewhere import Away, Came, Elsewhere, Play, What
 from cli.certify.surroundings import Surroundings
 from localcloud.moto_seams.dynamodb import expire, held_items, hold_items, items_in, updates_replace_items
 from localcloud.moto_seams.replaced import replaced
@@ -37,22 +39,6 @@ from localcloud.sessions import REGION
 if TYPE_CHECKING:
     from localcloud.cloud import LocalCloud
 
-#: Operations that change something, by the start of their names.
-_CHANGES = ("Put", "Update", "Delete", "Create", "Transact", "BatchWrite", "BatchExecute", "Execute", "Send", "Publish")
-_CHANGES_ELSEWHERE = (
-    "Start",
-    "Stop",
-    "Copy",
-    "Complete",
-    "Abort",
-    "Tag",
-    "Untag",
-    "Purge",
-    "Change",
-    "Rotate",
-    "Restore",
-)
-_READS = ("TransactGet",)
 #: Parameters by which a service counts repeated requests once.
 _TOKENS = ("MessageDeduplicationId", "ClientRequestToken", "ClientToken", "IdempotencyToken")
 #: Seconds for which they do, by AWS's documentation of the service; others count once for ever.
@@ -63,6 +49,8 @@ _PASSING = re.compile(
     r"x-amzn-trace-id|mcp-session-id|host|connection|accept-encoding): .*\r\n",
     re.IGNORECASE | re.MULTILINE,
 )
+#: Fields of a context that another process gets as they are.
+_SENT_ALONG = ("run_id", "turn", "index", "idempotency_key", "request", "now", "timeout_s", "requester")
 #: Begins the name of a request that is not to AWS.
 _OUTSIDE = "outside."
 #: Items of ``ctx.write_once``; they stay, whatever is undone.
@@ -106,6 +94,8 @@ class End:
     message   of its error
     requests  what it asked of AWS, in order
     changes   those of them that change something
+    changed_at  their places among the requests
+    answered  those of them that were answered with success
     took_s    seconds that it slept
     peers     (address, its socket's timeout) of each connection that it opened itself
     given     texts that it gave to the functions of ``REQUESTS``
@@ -117,6 +107,8 @@ class End:
     message: str = ""
     requests: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
+    changed_at: list[int] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
     took_s: float = 0.0
     peers: list[tuple[str, float | None]] = field(default_factory=list)
     wire: list[str] = field(default_factory=list)
@@ -127,6 +119,13 @@ class End:
     def reached_outside(self) -> bool:
         """Whether it connected to something, or asked something, that is not AWS."""
         return bool(self.peers) or any(one.startswith(_OUTSIDE) for one in self.requests)
+
+    @property
+    def refused(self) -> list[str]:
+        """Changes that it asked for elsewhere than in a table, and that were not answered with success."""
+        left = list(self.answered)
+        elsewhere = [one for one in self.changes if not one.startswith("dynamodb.")]
+        return [one for one in elsewhere if one not in left or left.remove(one)]  # type: ignore[func-returns-value]
 
     @property
     def said(self) -> tuple[str, Any]:
@@ -145,8 +144,8 @@ class Rig:
     the content of each is kept. ``attempts`` counts the runs of a tool or of a rule of it.
     """
 
-    def __init__(self, cloud: LocalCloud, playbook: Playbook, seed: int) -> None:
-        self.cloud, self.playbook, self._seed = cloud, playbook, seed
+    def __init__(self, cloud: LocalCloud, playbook: Playbook, seed: int, away: Elsewhere | None = None) -> None:
+        self.cloud, self.playbook, self._seed, self.away = cloud, playbook, seed, away
         self._dynamodb = cloud.session.client("dynamodb")
         self.expiring: dict[str, str] = {}
         self._tables = {name: self._keys(name) for name in self._business_tables()}
@@ -160,7 +159,8 @@ class Rig:
         self._recording = False
         self.attempts = 0
         self.surroundings = Surroundings(package_of(playbook))
-        self._doubles = [one for one in (self._store_package(), cloud.stand_ins) if one is not None]
+        self._store = self._store_package()
+        self._doubles = [one for one in (self._store, cloud.stand_ins) if one is not None]
         self._told_seeded = self._told()
         #: Tools that have made a request outside of AWS, and whether one of them ran since the doubles were reset.
         self._outside_tools: set[str] = set()
@@ -367,6 +367,59 @@ class Rig:
         finally:
             self._now = self._fault = None
 
+    # Another process
+
+    def play_away(
+        self,
+        sample: Sample,
+        *,
+        what: What = "attempt",
+        later_s: float = 0,
+        draw: int = 0,
+        turned: bool = False,
+        zone: str = "",
+        outcomes: Sequence[tuple[str, ...]] = (),
+    ) -> Came:
+        """Play the call in another process, against the same tables and doubles. Raises ``Away``."""
+        if self.away is None:
+            raise Away("There is no other process.")
+        self.attempts += what != "script"
+        context = self.context(sample, later_s=later_s, end=End())
+        fields = {name: getattr(context, name) for name in _SENT_ALONG}
+        client = self._client("dynamodb")
+        keys = client._request_signer._credentials.get_frozen_credentials()
+        came = self.away.play(
+            Play(
+                what,
+                tool=sample.tool.name,
+                args=sample.tool.form.write(sample.args),
+                context=fields | {"environ": dict(context.environ)},
+                draw=draw,
+                keys=(keys.access_key, keys.secret_key, keys.token),
+                outcomes=outcomes,
+                sent=tuple(self._sent),
+                records=self._records(sample.tool),
+                kept=self._store.kept() if self.keeps else None,
+                turned=turned,
+                zone=zone,
+                services=tuple({service for service, _ in self._clients}),
+            ),
+            client,
+            context,
+        )
+        self._sent[:] = came.sent
+        if came.kept is not None:
+            self._store.put_back(came.kept)
+        if came.end is not None and came.end.reached_outside:
+            self._outside_tools.add(sample.tool.name)
+        self._reached_outside |= sample.tool.name in self._outside_tools
+        return came
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the playbook's store can give another process what its double keeps."""
+        return hasattr(self._store, "kept") and hasattr(self._store, "put_back")
+
     # Requests
 
     @contextmanager
@@ -439,12 +492,15 @@ class Rig:
         if (service, variant) not in self._clients:
             runtime = self.cloud.runtime("ExecutorFunction")
             client = runtime.client(service, **own | {"variant": f"certify {variant}"})
-            events = client.meta.events
-            events.register("before-parameter-build", self._built)
-            events.register("before-call", self._before)
-            events.register("after-call", self._after)
+            self._watch(client)
             self._clients[service, variant] = client
         return self._clients[service, variant]
+
+    def _watch(self, client: Any) -> None:
+        events = client.meta.events
+        events.register("before-parameter-build", self._built)
+        events.register("before-call", self._before)
+        events.register("after-call", self._after)
 
     def _built(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
         context["certified"] = dict(params)
@@ -453,8 +509,9 @@ class Rig:
         if self._now is None:
             return
         name = f"{model.service_model.service_name}.{model.name}"
-        if _is_change(model.name):
+        if changes_something(model.service_model.service_name, model.name, context.get("certified", {})):
             self._now.changes.append(name)
+            self._now.changed_at.append(len(self._now.requests))
         self._begins(name)
 
     def _begins(self, request: str) -> None:
@@ -466,16 +523,19 @@ class Rig:
         if self._now is None:
             return
         service = model.service_model.service_name
-        changes = _is_change(model.name)
-        if changes and service != "dynamodb" and http_response.status_code < 300:
-            self._note(f"{service}.{model.name}", context.get("certified", {}))
+        params = context.get("certified", {})
+        if changes_something(service, model.name, params) and http_response.status_code < 300:
+            self._now.answered.append(f"{service}.{model.name}")
+            if service != "dynamodb":
+                self._note(f"{service}.{model.name}", params)
         self._strike("after")
 
     def executed(self, model: Any, context: Mapping[str, Any]) -> None:
         """Note the effect of a request to AWS whose answer is replaced by an error."""
         service = model.service_model.service_name
-        if service != "dynamodb" and _is_change(model.name):
-            self._note(f"{service}.{model.name}", context.get("certified", {}))
+        params = context.get("certified", {})
+        if service != "dynamodb" and changes_something(service, model.name, params):
+            self._note(f"{service}.{model.name}", params)
 
     def _note(self, name: str, params: Mapping[str, Any]) -> None:
         """Note an effect elsewhere; one that its service counts once is noted once, for as long as it does."""
@@ -500,10 +560,10 @@ class Rig:
 
 
 @contextmanager
-def rig_for(cloud: LocalCloud, playbook: Playbook, seed: int) -> Iterator[Rig]:
-    """Yield a rig; within the block an update replaces its item."""
+def rig_for(cloud: LocalCloud, playbook: Playbook, seed: int, away: Elsewhere | None = None) -> Iterator[Rig]:
+    """Yield a rig; within the block an update replaces its item. ``away``: another process that can play."""
     with updates_replace_items():
-        yield Rig(cloud, playbook, seed)
+        yield Rig(cloud, playbook, seed, away)
 
 
 def _key_of(item: Mapping[str, Any], keys: Sequence[str]) -> str:
@@ -514,10 +574,6 @@ def _lasting(request: str) -> str:
     """Return a request's text without the headers that differ each time."""
     head, gap, body = request.partition("\r\n\r\n")
     return _PASSING.sub("", f"{head}\r\n") + gap + body
-
-
-def _is_change(operation: str) -> bool:
-    return operation.startswith((*_CHANGES, *_CHANGES_ELSEWHERE)) and not operation.startswith(_READS)
 
 
 class _Watched(ToolContext):

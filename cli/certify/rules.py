@@ -21,6 +21,7 @@ from ballast.contracts.wire import canonical
 from ballast.errors import SchemaViolation
 from ballast.playbook import Effect, Playbook
 from ballast.playbook.servers.tools import RemoteCall, VerifyByRead
+from cli.certify.other_process import FirstAttempt
 from cli.certify.report import TO_A_PERSON, Finding
 from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
 from cli.certify.sequences import WAITS, Honest, Sequences
@@ -61,6 +62,11 @@ class Trial:
         self._tool, self._policy = sample.tool, sample.tool.policy
         self._is_broken = False
         self.more_samples: list[Sample] = []
+
+    @property
+    def honest(self) -> FirstAttempt | None:
+        """The honest attempt, once ``findings`` were read; None if it came to nothing."""
+        return None if self._honest.how in ("unfit", "raised") else FirstAttempt(self._base, self._honest, self._done)
 
     def _held(self, rule: str, seen: str = "") -> Finding:
         return Finding(self._tool.name, rule, "held", self._sample.scenario, seen)

@@ -9,19 +9,47 @@ from typing import Any
 
 import pytest
 
-from ballast.playbook import load_playbook
-from ballast.playbook.certificate import FILE, PLATFORM, why_uncertified
+from ballast.contracts import RunRequest
+from ballast.playbook import ToolContext, load_playbook
+from ballast.playbook.certificate import FILE, PLATFORM, why_tried_otherwise, why_uncertified
+from ballast.playbook.context import tools_environ
 from cli import main
+from cli.certify.elsewhere import elsewhere
 from cli.certify.report import Finding, summed_up
+from cli.certify.rig import Sample, rig_for
 from cli.certify.run import certify
+from cli.certify.scripts import script_finding
 from cli.commands.new import write
 from cli.saved_runs import SavedRuns
+from cli.scenario_runs import stack_of
 from localcloud.cloud import PLAYBOOK, ROOT
 from localcloud.scenarios import find, folder_of
+from tests.functions.cloud import NOON
 from tests.support.sampling import FULL
 
 #: Each planted lie, and the rule that must find it.
 LIES = {
+    "charges_beside_its_key": "sight",
+    "counts_in_a_database": "sight",
+    "key_needs_its_process": "process",
+    "obeys_a_variable": "process",
+    "posts_a_letter": "sight",
+    "precondition_by_hash": "process",
+    "precondition_in_file": "sight",
+    "read_by_folder": "process",
+    "read_by_hash": "process",
+    "read_by_locale": "process",
+    "read_by_machine": "process",
+    "read_by_zone": "process",
+    "read_charges": "read",
+    "read_in_set_order": "process",
+    "read_kept": "process",
+    "read_notes_in_file": "sight",
+    "read_sets_a_variable": "process",
+    "read_starts_a_program": "sight",
+    "refuses_always": "sampled",
+    "undo_remembers": "process",
+    "verify_needs_its_process": "process",
     "arguments_changed": "arguments",
     "circuit_blind": "circuit",
     "doubt_as_failure": "failure",
@@ -119,7 +147,7 @@ def test_every_planted_lie_is_found_and_no_honest_tool_is_blamed(
 
     broken: dict[str, set[str]] = {}
     for one in findings(capsys):
-        if one["state"] == "broken":
+        if one["state"] == "broken" or (one["needed"] and one["rule"] == "sight"):
             broken.setdefault(one["of"], set()).add(one["rule"])
             assert one["seen"]
             assert one["remedy"]
@@ -128,6 +156,29 @@ def test_every_planted_lie_is_found_and_no_honest_tool_is_blamed(
     assert {name for name, rules in broken.items() if len(rules) > 1} <= ALSO
     assert code == 1
     assert not (liars / "liars" / FILE).exists()
+
+
+def test_a_fallback_that_decides_by_its_machine_or_its_process_is_found(liars: Path) -> None:
+    playbook, scenario = load_playbook(liars), find("memory", folder_of(liars))
+    intents = [one for one in playbook.fallbacks if one.startswith(("by_", "honest_by_"))]
+    found: dict[str, str] = {}
+    with (
+        stack_of(scenario, playbook=liars) as cloud,
+        elsewhere(playbook) as away,
+        rig_for(cloud, playbook, scenario.seed, away) as rig,
+    ):
+        environ = tools_environ(cloud.environ("ExecutorFunction"))
+        tool = playbook.tools["honest_add"]
+        for intent in intents:
+            request = RunRequest(request_id=intent, text="new and old", intent=intent)
+            context = ToolContext(f"run-{intent}", 1, 1, intent, request, NOON, environ, cloud.session.client)
+            sample = Sample("machine", tool, tool.read({"id": "a"}), context)
+            finding, _ = script_finding(rig, playbook, playbook.fallbacks[intent], sample)
+            found[intent] = f"{finding.state}: {finding.seen}"
+    assert {intent for intent, said in found.items() if not said.startswith("broken")} == {
+        "honest_by_failure", "honest_by_much",
+    }, found  # fmt: skip
+    assert len(intents) == 17
 
 
 def test_every_lie_over_several_calls_is_found_and_no_honest_sibling_is_blamed(liars: Path) -> None:
@@ -167,6 +218,11 @@ def test_a_new_project_is_certified_and_a_change_of_its_code_is_seen(
     assert (certificate["platform"], certificate["scenarios"]) == (PLATFORM, ["approved", "model-away", "suspended"])
     assert {"key", "verify", "undo", "interrupted", "failure"} <= set(certificate["held"]["suspend_account"])
     assert main(["certify", str(project), "--check"]) == 0
+    business = project / "business.yaml"
+    business.write_text(business.read_text() + "\n# Another right.\n")
+    assert why_uncertified(load_playbook(project)) is None  # of what is deployed
+    assert "business.yaml" in (why_tried_otherwise(load_playbook(project), project) or "")
+    assert main(["certify", str(project), "--check"]) == 1
     tool = project / "certdesk" / "tools" / "suspend_account.py"
     tool.write_text(tool.read_text() + "\n# Changed.\n")
     assert "its code has changed" in (why_uncertified(load_playbook(project)) or "")
