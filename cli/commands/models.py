@@ -47,6 +47,8 @@ def models(typed: Namespace) -> int:
             print(notice, file=sys.stderr)
         return Exit.OK
     samconfig = Path(typed.samconfig or ROOT / "samconfig.toml")
+    if not _environments(samconfig):
+        raise InvalidInput(f"{samconfig}: has no [NAME.deploy.parameters], so nothing was compared. Name another file.")
     found = list(problems(playbook, ROOT / "template.yaml", samconfig, today=today))
     for problem in found:
         print(problem)
@@ -54,14 +56,10 @@ def models(typed: Namespace) -> int:
 
 
 def _is_region(name: str) -> bool:
-    from botocore.exceptions import UnknownRegionError
+    """Say whether botocore lists the region. A name of a region's form may be none."""
     from botocore.session import get_session
 
-    try:
-        get_session().get_partition_for_region(name)
-    except UnknownRegionError:
-        return False
-    return True
+    return any(name in partition["regions"] for partition in get_session().get_data("partitions")["partitions"])
 
 
 class Problem(str):
@@ -176,7 +174,7 @@ def _environments(samconfig: Path) -> list[tuple[str, dict[str, str], str]]:
     """Return the name, the parameters and the region ("" if it has none) of each environment of ``samconfig``."""
     try:
         document = tomllib.loads(samconfig.read_text(encoding="utf-8"))
-        return [
+        found = [
             (name, _overrides(settings.get("parameter_overrides", "")), str(settings.get("region", "")))
             for name, commands in document.items()
             if isinstance(commands, Mapping) and "deploy" in commands
@@ -184,6 +182,12 @@ def _environments(samconfig: Path) -> list[tuple[str, dict[str, str], str]]:
         ]
     except (OSError, ValueError) as problem:
         raise InvalidInput(f"{samconfig}: {problem}") from None
+    for name, _, region in found:
+        if region and not _is_region(region):
+            raise InvalidInput(
+                f"{samconfig}: {name}: region {region}: is no region of AWS. Name one like eu-central-1."
+            )
+    return found
 
 
 def _settings(commands: Mapping[str, Any], command: str) -> dict[str, Any]:

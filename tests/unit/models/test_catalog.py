@@ -528,6 +528,7 @@ def test_a_word_of_a_card_is_text_and_not_a_boolean(tmp_path: Path, word: str) -
         ({"context_window": 10**25}, "context_window: Input should be less than or equal to 100000000"),
         ({"tool_name": "^(a+)+$"}, "tool_name: .*a text could take it hours"),
         ({"tool_use_id": "^(a|a)*$"}, "tool_use_id: .*a text could take it hours"),
+        ({"tool_name": "^" + "[a-z_]*" * 10 + "$"}, "tool_name: .*has 10 repetitions without a small end"),
         ({"prices": [price(1, input=0)]}, r"prices: 1: input: is 0, so no limit would bound a run"),
         ({"prices": [price(1, output=0)]}, r"prices: 1: output: is 0"),
         ({"on_demand": False, "profiles": []}, "nothing could call it"),

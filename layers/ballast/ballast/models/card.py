@@ -33,6 +33,8 @@ Forbidden = Literal["temperature", "top_p", "forced_tool_choice", "prefill", "ma
 
 #: Repetitions of a group, above which it counts as a loop without an end.
 _MOST_REPEATED = 8
+#: Loops in a pattern. Names have 64 characters: each further loop may take 64 times as long.
+_MOST_LOOPS = 3
 
 
 def _compiles(pattern: str) -> str:
@@ -40,11 +42,34 @@ def _compiles(pattern: str) -> str:
         re.compile(pattern)
     except re.error as problem:
         raise ValueError(f"is not a regular expression: {problem}") from None
-    if _backtracks(re._parser.parse(pattern), in_loop=False):  # type: ignore[attr-defined]  # undocumented, and stable
+    parsed = re._parser.parse(pattern)  # type: ignore[attr-defined]  # undocumented, and stable
+    if (loops := _loops(parsed)) > _MOST_LOOPS:
+        raise ValueError(
+            f"has {loops} repetitions without a small end, and at most {_MOST_LOOPS} are taken: a text could take hours"
+        )
+    if _backtracks(parsed, in_loop=False):
         raise ValueError(
             "repeats a part that has repetitions or alternatives of its own: a text could take it hours; write it flat"
         )
     return pattern
+
+
+def _loops(parsed: Any) -> int:
+    """Return how many repetitions without a small end a pattern has: several in a row match a text in many ways."""
+    found = 0
+    for kind, value in parsed:
+        name, inside = str(kind), []
+        if name in ("MAX_REPEAT", "MIN_REPEAT"):
+            found += value[0] != value[1] and value[1] > _MOST_REPEATED
+            inside = [value[2]]
+        elif name == "BRANCH":
+            inside = value[1]
+        elif name == "SUBPATTERN":
+            inside = [value[-1]]
+        elif name in ("ASSERT", "ASSERT_NOT"):
+            inside = [value[1]]
+        found += sum(map(_loops, inside))
+    return found
 
 
 def _backtracks(parsed: Any, *, in_loop: bool) -> bool:
