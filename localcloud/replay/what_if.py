@@ -118,7 +118,8 @@ class Compared:
     recorded, candidate  what it did; the candidate's as far as it is known
     low, high   bounds of the candidate's cost in micro-dollars; equal if it is known. They hold unless a person hands
                 a run back to the agent
-    why         what decided: the first difference, or what the record does not have
+    why         what decided: the first difference, or what the record does not have; ``at``: the key of that event
+    parted      key of the event with which it first did something else than the record; "" if it never did
     fewer       writes of the record that the candidate does not make; of a run that is not known to its end, none
     more        writes that only the candidate makes
     waits       whether it would wait for a person whom the record does not ask
@@ -141,6 +142,7 @@ class Compared:
     waits: bool = False
     asked: int = 0
     notes: tuple[str, ...] = ()
+    parted: str = ""
 
     @property
     def saved_microusd(self) -> int:
@@ -198,6 +200,7 @@ def concluded(
         waits=waits,
         asked=asked,
         notes=played.notes,
+        parted=difference.seq if difference is not None and result is not Result.SAME else "",
     )
 
 
@@ -295,12 +298,17 @@ def _of_texts(baseline: Lane, candidate: Lane, some: list[tuple[str, str]]) -> l
 def _of_both(baseline: Lane, candidate: Lane, runs: list[RecordedRun]) -> list[Compared]:
     with Machine(baseline) as machine:
         before = [machine.play(one) for one in runs]
+    return beside(candidate, list(zip(runs, before, strict=True)))
+
+
+def beside(candidate: Lane, runs: Iterable[tuple[RecordedRun, Replayed]]) -> list[Compared]:
+    """Return what the candidate makes of each run, beside what the baseline made of it."""
     found = []
-    with CandidateMachine(candidate) as beside:
-        for one, played in zip(runs, before, strict=True):
+    with CandidateMachine(candidate) as machine:
+        for one, played in runs:
             if played.is_same:
-                after, ends = beside.play_beside(one, played)
-                playing = beside.playing
+                after, ends = machine.play_beside(one, played)
+                playing = machine.playing
                 found.append(concluded(one, after, ends, slack_microusd=playing.slack_microusd, asked=playing.asked))
             else:
                 found.append(not_concluded(one, played))

@@ -57,6 +57,10 @@ def _more() -> Iterator[Wanted]:
     long = wanted("cached", [order, {"call": [{"tool": "search_docs", "arguments": {"query": "damaged"}}]}, done])
     told = long.request.model_copy(update={"text": f"{long.request.text} {'It arrived damaged. ' * 900}"})
     yield replace(long, request=told)
+    # The same, and then it brings nothing new any more.
+    circles = {"call": [{"tool": "look_up_customer", "arguments": {"order_id": "O-1004"}}]}
+    twice = wanted("cached-circles", [order, circles, circles, circles, circles, circles, circles, circles])
+    yield replace(twice, request=twice.request.model_copy(update={"text": f"{told.text} ({twice.name})"}))
     # Its reason to ask names what the run before has moved.
     moves = {"order_id": "O-1004", "amount_usd": "10.00", "reason": "damaged"}
     yield wanted("moves", [order, {"call": [{"tool": "refund_order", "arguments": moves}]}, done])

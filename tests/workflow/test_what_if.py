@@ -11,11 +11,16 @@ from typing import Any
 import pytest
 import yaml
 
+from ballast.contracts.why import Stop
 from ballast.log.exported import ExportedRun
+from ballast.why import explained, from_log
+from cli import main
+from cli.saved_runs import SavedRuns
 from localcloud.cloud import PLAYBOOK
 from localcloud.replay.lane import Lane
 from localcloud.replay.recorded import RecordedRun
 from localcloud.replay.rules import Rules
+from localcloud.replay.sooner import PlayedSooner
 from localcloud.replay.what_if import Compared, Result, Told, compared
 from tests.support.recorded_runs import recorded_runs
 
@@ -195,3 +200,82 @@ def test_a_run_whose_baseline_differs_is_not_concluded(recorded: list[RecordedRu
 
     assert found.result is Result.NOT_CONCLUDED
     assert "the prices" in found.why
+
+
+# ballast why
+
+
+def stops_of(one: RecordedRun) -> tuple[dict[str, Stop], dict[str, Stop], str]:
+    """Return what would have stopped a run sooner: by its log, and played, by the change; and the played ones' note."""
+    made = one.events.timeline()
+    told = from_log(one.events, made).found
+    why = explained(one.events, made, sooner=PlayedSooner(BASELINE))
+    return {stop.change: stop for stop in told}, {stop.change: stop for stop in why.sooner}, why.sooner_note
+
+
+@pytest.mark.parametrize("name", ["loop", "gives-up", "cached-circles"])
+def test_what_a_log_says_of_an_earlier_stop_comes_true_when_it_is_played(
+    recorded: list[RecordedRun], name: str
+) -> None:
+    (one,) = (run for run in recorded if run.source == name)
+
+    told, played, note = stops_of(one)
+
+    limits = {change: stop for change, stop in told.items() if change.startswith("limits.")}
+    assert len(limits) >= 2
+    assert "played again" in note
+    for change, stop in limits.items():
+        if stop.exact:
+            assert (played[change].turn, played[change].saved_microusd) == (stop.turn, stop.saved_microusd)
+            continue
+        path, _, value = change.partition("=")
+        (bounded,) = what_if([one], changes={path: int(value)}).values()
+        assert bounded.saved_microusd >= stop.saved_microusd
+        assert int(bounded.parted[:4]) <= stop.turn
+    assert {stop.exact for stop in limits.values()} == {True, False} or name == "cached-circles"
+    assert limits["limits.turns=1" if name != "gives-up" else "limits.turns=2"].exact is (name != "cached-circles")
+    costs = [stop for change, stop in played.items() if change.startswith("limits.cost_microusd=")]
+    assert all(stop.turn > 1 for stop in costs)  # it still allows what brought something
+
+
+def test_thresholds_and_approvals_are_played_for_a_run_that_went_wrong(recorded: list[RecordedRun]) -> None:
+    runs = {one.source: one for one in recorded}
+
+    _, loop, _ = stops_of(runs["loop"])
+    _, rolled_back, _ = stops_of(runs["rollback"])
+
+    threshold, asked = loop["loops.near_equal.forbid=2"], rolled_back["tools.cancel_order.approval=always"]
+    for stop in (threshold, asked):
+        assert stop.played
+        assert not stop.exact
+        assert stop.saved_microusd < (stop.saved_most_microusd or 0)
+    assert "a person would have been asked in turn 2, before cancel_order acted" in asked.words
+    assert stops_of(runs["approval"])[1] == {}  # it went well
+
+
+def test_a_run_that_cannot_be_played_has_the_answers_of_its_log(
+    recorded: list[RecordedRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (loop,) = (one for one in recorded if one.source == "loop")
+    event = loop.events.by_seq["0001.model.responded"]
+    forged = event.model_copy(update={"body": event.body | {"cost_microusd": 1}})
+    monkeypatch.setenv("BALLAST_HOME", str(tmp_path))
+    saved = SavedRuns(tmp_path)
+
+    said = []
+    for events, more in (
+        (loop.events, []),
+        (loop.events, ["--log-only"]),
+        ([forged if one.seq == event.seq else one for one in loop.events], []),
+    ):
+        saved.save(loop.run_id, "loop", events)
+        assert main(["why", loop.run_id, *more]) == 0
+        said.append(" ".join(capsys.readouterr().out.split()))
+    saved.save(loop.run_id, "loop", loop.events)
+
+    assert "the run would have been answered by the fallback and cost" in said[0]
+    assert ["what it did after that cost" in one for one in said[1:]] == [True, True]
+    assert "From the log alone. `ballast why` on the command line plays" in said[1]
+    assert "The run cannot be played again here" in said[2]
+    assert "0001.model.responded cost_microusd" in said[2]
+    assert main(["why", loop.run_id, "--playbook", str(tmp_path / "none")]) == 2
