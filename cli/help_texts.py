@@ -412,7 +412,7 @@ With --model, what the record does not answer is asked for real, at your cost; t
 same, different, stopped earlier   the run is known to its end
 censored                           it would have gone on after the record: the cost has bounds
 off the record                     it would have asked for what was never recorded: known until there
-not concluded                      nothing changed, and it does not come out as recorded: `ballast replay` says why
+not concluded                      no ending yet, or not as recorded with nothing changed: `ballast replay` says why
 
 Exit code 0: done. 6: a --fail-if holds. 7: no run was concluded.
 """

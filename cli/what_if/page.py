@@ -61,7 +61,7 @@ _MEANS = {
     Result.STOPPED_EARLIER: "it ends, or asks a person, with fewer turns of the agent",
     Result.CENSORED: "it would have gone on after the record: its cost has bounds",
     Result.OFF_THE_RECORD: "it asks for what was never recorded: known until there",
-    Result.NOT_CONCLUDED: "nothing changed, and it does not come out as recorded: nothing is said of it",
+    Result.NOT_CONCLUDED: "no ending yet, or not as recorded with nothing changed: in no sum",
 }
 
 

@@ -2,7 +2,7 @@
 
 ::
 
-    baseline differs ──────────────────────────────────▶ not concluded
+    baseline differs, or the run has no ending yet ────▶ not concluded
     candidate: an input is asked for that is recorded ─▶ goes on
                the run ends ─ as in the record ────────▶ same
                             └ with fewer agent turns ──▶ stopped earlier, else different
@@ -68,7 +68,7 @@ class Result(StrEnum):
 class Told:
     """What a run did.
 
-    status, by     its ending and who answered; "open" for a run that goes on, "waits" for one that waits for a person
+    status, by     its ending and who answered; "open" for a run that goes on, or waits
     cost_microusd  what it was charged, for models and tools
     ceiling_microusd  the most that it may be charged
     turns          turns in which a model was asked; ``calls``: the calls of all planners
@@ -172,7 +172,7 @@ def concluded(
         result = _of_the_end(was, now)
         if slack_microusd and result is Result.SAME:
             result = Result.DIFFERENT
-        if played.ending is Ending.NOT_REPLAYED:
+        if played.ending is Ending.NOT_REPLAYED or now.status == "open":
             result = Result.NOT_CONCLUDED
         high += slack_microusd
     else:
@@ -193,7 +193,7 @@ def concluded(
         candidate=now,
         low=low,
         high=high,
-        why=ends.why if ends is not None else _why(was, now, difference),
+        why=ends.why if ends is not None else _why(result, was, now, difference),
         at=seq or (difference.seq if difference is not None and result is not Result.SAME else ""),
         fewer=tuple((before - after).elements()) if known else (),
         more=tuple((after - before).elements()),
@@ -242,7 +242,9 @@ def _as_seen(told: Told) -> tuple[object, ...]:
     return tuple(value for name, value in vars(told).items() if name != "ceiling_microusd")
 
 
-def _why(was: Told, now: Told, difference: Difference | None) -> str:
+def _why(result: Result, was: Told, now: Told, difference: Difference | None) -> str:
+    if result is Result.NOT_CONCLUDED and now.status == "open":
+        return "the run has no ending yet"
     apart = [
         name for name in vars(was) if name not in ("ceiling_microusd",) and getattr(was, name) != getattr(now, name)
     ]

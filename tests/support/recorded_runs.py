@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -97,9 +97,9 @@ def _scenarios() -> Iterator[Wanted]:
         yield Wanted(name, request, ScriptModel.read(scenario.script), answers)
 
 
-def recorded_runs(playbook: Path = PLAYBOOK, *, only: str = "") -> list[RecordedRun]:
-    """Play all of them, or ``only`` one, and return their logs, as everybody may see them."""
-    every = (one for one in (*_scenarios(), *_more()) if not only or one.name == only)
+def recorded_runs(playbook: Path = PLAYBOOK, *, only: Collection[str] = ()) -> list[RecordedRun]:
+    """Play all of them, or ``only`` some, and return their logs, as everybody may see them."""
+    every = (one for one in (*_scenarios(), *_more()) if not only or one.name in only)
     wanted = {one.request.text: one for one in every}
 
     def reply(request: Mapping[str, Any], model_id: str) -> Reply:
