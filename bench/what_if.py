@@ -41,7 +41,7 @@ _TWICE |= {"cache_read": 200_000, "cache_write_5m": 2_500_000, "cache_write_1h":
 
 #: Writes of each domain for which a person is asked, and look-ups whose argument must have been named before.
 _ASKED = {
-    "airline": ("cancel_reservation", "update_reservation_flights", "book_reservation"),
+    "airline": ("cancel_reservation", "update_reservation_flights"),
     "retail": ("return_delivered_order_items", "modify_pending_order_items", "cancel_pending_order"),
     "telecom": ("refuel_data", "enable_roaming", "toggle_airplane_mode"),
 }
@@ -206,7 +206,8 @@ def wrong(one: Compared, real: Told) -> str | None:
     if not one.result.is_exact:
         return None if real.writes[: len(said.writes)] == said.writes else "other writes"
     names = ["turns", "calls", "refused", "people", "writes"]
-    names += [] if one.waits else ["status", "by", "answer", "cost_microusd"]
+    names += [] if one.waits else ["status", "by", "answer"]
+    names += ["cost_microusd"] if one.low == one.high and not one.waits else []  # else it has bounds, which hold
     apart = [name for name in names if getattr(said, name) != getattr(real, name)]
     return f"{one.result}: {', '.join(f'{n} {getattr(said, n)} {getattr(real, n)}' for n in apart)}" if apart else None
 

@@ -1,4 +1,4 @@
-"""What would have stopped a run sooner, found by playing it again with each change: a ``ballast.why.Sooner``.
+"""Find the changes that would have stopped a run sooner, by playing it again: a ``ballast.why.Sooner``.
 
 ::
 

@@ -250,7 +250,8 @@ def test_changed_code_of_tools_and_fallbacks_is_what_decides(recorded: list[Reco
     }
     for name, told in real.items():
         unknown = {"status"} if found[name].waits else set()
-        assert {key for key, value in vars(told).items() if value != getattr(found[name].candidate, key)} == unknown, name
+        apart = {key for key, value in vars(told).items() if value != getattr(found[name].candidate, key)}
+        assert apart == unknown, name
     assert found["loop"].candidate.answer.endswith("Sorry!")
     assert (found["approval"].recorded.people, found["approval"].candidate.people) == (1, 0)
     # The order that the fallback's code now names is not in the run: the call is refused, and people are asked.
