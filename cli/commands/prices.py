@@ -199,7 +199,7 @@ def problems(playbook: Path | None, vendors: Path | None = None, *, today: date 
 
 
 def _of_agent(file: Path, agent: AgentConfig, models: Catalog, today: date) -> Iterator[str]:
-    """Yield which of the models that an agent's ``file`` names cannot be the agent's."""
+    """Yield which of the models that an agent's ``file`` names cannot be the agent's ``today``."""
     folder = file.parent.parent if file.parent.name == "agents" else file.parent
     loaded = None
     if (folder / "tools").is_dir():  # which intents offer a tool, only the tools say
@@ -211,18 +211,11 @@ def _of_agent(file: Path, agent: AgentConfig, models: Catalog, today: date) -> I
     for field, model in agent.models.items():
         try:
             if loaded is None:
-                models.check(model, tools=False)
+                models.check(model, tools=False, on=today, tier=agent.service_tier)
             else:
-                loaded.check_model(model)
+                loaded.check_model(model, on=today)
         except BallastError as problem:
             yield f"{file}: {field}: {problem}"
-            continue
-        retires = models.card(model).retires
-        if retires is not None and retires <= today:
-            yield (
-                f"{file}: {field}: Bedrock has served the model {model!r} until {retires}. Name another one, or, if "
-                f"you may still call it, set `retires: null` for it in {OWN_FILE}."
-            )
 
 
 def _of_cards(models: Catalog, file: Path, cards: CardFile, *, shipped: bool) -> Iterator[str]:
