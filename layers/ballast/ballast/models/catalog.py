@@ -318,7 +318,7 @@ class Catalog:
                 why = f"has no profile that {here} reaches, and is not known to be served there by its own id. It has: "
                 why += f"{', '.join(ids)}{own}. Name another model"
             return (
-                f"{where}the model {base!r} {why}. If Bedrock serves it there by now, say so for it in {OWN_FILE}: "
+                f"{where}the model {base!r} {why}. If it is served there by now, say so for it in {OWN_FILE}: "
                 f"`on_demand: [{here}]`."
             )
         has = f"It reaches {', '.join(f'{one}.' for one in reached)}" if reached else "It reaches none"
