@@ -12,7 +12,7 @@ from ballast.playbook import load_playbook
 from ballast.run import Run
 from cli.local_stack import SMALL_STORE
 from localcloud.clock import VirtualClock
-from localcloud.cloud import PLAYBOOK, LocalCloud
+from localcloud.cloud import PLAYBOOK, LocalCloud, ServiceFault
 from localcloud.converse.script import ScriptModel
 from localcloud.converse.source import CallableModel, Reply
 from localcloud.project import seed_store
@@ -28,6 +28,7 @@ class Wanted:
     """A run to record: its request, what the model says, what people answer.
 
     begins_anew  in a store as it was at first; otherwise with what the run before has left, and has moved
+    late         the turn whose call Lambda cannot run, nor what would follow: the run fails; then the call is run
     """
 
     name: str
@@ -35,6 +36,7 @@ class Wanted:
     model: ScriptModel
     answers: Sequence[Mapping[str, Any]] = ()
     begins_anew: bool = True
+    late: int | None = None
 
 
 def _more() -> Iterator[Wanted]:
@@ -74,6 +76,9 @@ def _more() -> Iterator[Wanted]:
     says: list[Mapping[str, Any]] = [{"call": [{"tool": "look_up_order", "arguments": {"order_id": "O-1002"}}]}]
     says += [{"call": both}, stopped]
     yield Wanted("gives-up", RunRequest.model_validate(gives_up), ScriptModel.of(says, "gives-up"))
+    late = gives_up | {"request_id": "late", "text": "Please cancel order O-1002."}
+    says = [says[0], {"call": both[:1]}]
+    yield Wanted("late", RunRequest.model_validate(late), ScriptModel.of(says, "late"), late=2)
     back = {
         "kind": "hand_over",
         "to": "agent",
@@ -114,12 +119,23 @@ def recorded_runs(playbook: Path = PLAYBOOK, *, only: str = "") -> list[Recorded
 
 
 def _recorded(cloud: LocalCloud, clock: VirtualClock, wanted: Wanted) -> RecordedRun:
+    cut: list[dict[str, Any]] = []
+
+    def cannot_run(function: str, payload: dict[str, Any]) -> None:
+        if wanted.late and function != "AgentFunction" and payload.get("turn", 0) >= wanted.late:
+            cut.append(payload)
+            raise ServiceFault("Lambda.Unknown", "the process is gone")
+
+    cloud.before_invoke.append(cannot_run)
     run_id, began, left = cloud.start(wanted.request), clock.monotonic(), list(wanted.answers)
     while cloud.status(run_id) == "RUNNING" and clock.monotonic() - began < _STUCK_S:
         clock.pause(_WAITS_S if left else 3_600)
         waits = _waiting(cloud.events(run_id)) if left else []
         if waits and (answer := left.pop(0)):
             cloud.invoke("AnswerEscalationFunction", {"escalation_id": waits[0], **answer})
+    cloud.before_invoke.remove(cannot_run)
+    for payload in cut[:1]:
+        cloud.invoke("ExecutorFunction", payload)
     return RecordedRun.of(cloud.events(run_id), wanted.name)
 
 

@@ -18,8 +18,13 @@ from localcloud.replay.recorded import RecordedRun
 from localcloud.replay.rules import Rules
 from localcloud.replay.what_if import Compared, Result, Told, compared
 from tests.support.recorded_runs import recorded_runs
+from tests.support.sampling import sampled
 
 BASELINE = Lane.baseline(PLAYBOOK)
+CHANGES: tuple[dict[str, Any], ...] = (
+    {"limits.turns": 2, "limits.refused_calls": 0},
+    {"limits.cost_microusd": 9_000, "ground_answers": False},
+)
 CARD = "anthropic.claude-haiku-4-5-20251001-v1:0"
 
 
@@ -49,11 +54,7 @@ def played_with(folder: Path, changes: Mapping[str, Any]) -> dict[str, Told]:
     return {one.source: Told.of(one.events) for one in recorded_runs(folder / "playbook")}
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"limits.turns": 2, "limits.refused_calls": 0}, {"limits.cost_microusd": 9_000, "ground_answers": False}],
-    ids=str,
-)
+@pytest.mark.parametrize("changes", sampled(CHANGES, CHANGES[:1]), ids=str)
 def test_a_prediction_is_what_the_run_does_under_the_change(
     recorded: list[RecordedRun], changes: Mapping[str, Any], tmp_path: Path
 ) -> None:

@@ -91,8 +91,12 @@ async function showBreaker(mine, signal) {
 function openToken(open) {
   byId("token").setAttribute("aria-expanded", String(open));
   byId("token-panel").hidden = !open;
-  if (open) byId("token-panel").scrollIntoView({ block: "nearest" });
-  if (!open || byId("token-panel").firstChild) return;
+  if (!open) return;
+  if (!byId("token-panel").firstChild) drawToken();
+  byId("token-panel").scrollIntoView({ block: "nearest" });
+}
+
+function drawToken() {
   const field = el("input", { id: "bearer", type: "password", autocomplete: "off", spellcheck: false });
   const keep = (value) => {
     setToken(value);

@@ -239,7 +239,7 @@ def test_two_agents_hand_a_run_to_and_fro_once(desk: Stack, model: Endpoint) -> 
     assert desk.execute(run_id, 4) == "refused"
     assert desk.plan(run_id, 5)["kind"] == "answer"
 
-    assert "to which you have not handed this request over before" in refusal(desk, run_id, 4)
+    assert "you have handed this request over to billing before" in refusal(desk, run_id, 4)
     assert [one.taker for one in desk.log.read(run_id).agent_changes] == ["billing", "triage"]
     back = model.requests[-2]
     assert back["system"] == [{"text": "You sort requests. Find the invoice, then hand over."}]

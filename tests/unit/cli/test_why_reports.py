@@ -317,6 +317,136 @@ def said_to_be_wrong() -> Night:
     return night
 
 
+def stood_in() -> Night:
+    """The model's circuit is open; another model stands in and answers."""
+    night = Night().leased()
+    night.model(1, wants(("look_up_order", ORDER)), 1_500)
+    at = next(place for place, one in enumerate(night.written) if one.seq == "0001.model.requested")
+    rests = {"big-model": "The circuit of big-model is open: it failed 5 times in a row."}
+    night.written[at] = night.written[at].model_copy(update={"body": night.written[at].body | {"passed_over": rests}})
+    night.executes(1, 1, "ok", {"status": "delivered"})
+    night.model(2, says("Your order was delivered."), 1_900)
+    night.ends()
+    return night.settles()
+
+
+def huge_result() -> Night:
+    """One result is so large that each later prompt, and so the ceiling, is its."""
+    night = Night(limits=Limits(cost_microusd=400_000, turns=20)).leased()
+    for turn, tokens in enumerate((900, 1_100, 41_000, 41_300), 1):
+        name = "export_history" if turn == 2 else "look_up_order"
+        night.model(turn, wants((name, {"order_id": f"O-{turn}"})), tokens)
+        night.executes(turn, 1, "ok", {"status": "delivered"})
+    night.decides(5, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.COST_LIMIT))
+    night.escalates(6, "cost_limit")
+    return night
+
+
+def unsent_result() -> Night:
+    """A result is so large that the next prompt does not fit into the ceiling, of which little is spent."""
+    night = Night().leased()
+    night.model(1, wants(("look_up_order", ORDER)), 900)
+    night.executes(1, 1, "ok", {"status": "delivered"})
+    night.model(2, wants(("export_history", ORDER)), 1_100)
+    night.executes(2, 1, "ok", {"events": ["a gate move of the yard"] * 4_000})
+    night.decides(3, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.COST_LIMIT))
+    night.escalates(4, "cost_limit")
+    return night
+
+
+def too_late() -> Night:
+    """Nobody approves in time; the agent writes twice more, and the run ends without an answer: one write stands."""
+    night = Night(limits=Limits(deadline_s=3_000)).leased()
+    night.model(1, wants(("refund_order", REFUND)), 1_500)
+    night.asks_approval(1, 1)
+    night.clock_s += 900
+    night.approves(1, 1, False)
+    night.amend(approve=None, by=None, comment="")
+    night.executes(1, 1, "denied")
+    for turn in (2, 3):
+        night.model(turn, wants(("refund_order", {"order_id": f"O-{turn}", "amount_usd": "9.00"})), 1_700)
+        night.executes(turn, 1, "ok", {"refunded": "9.00"})
+    night.decides(4, Planner.AGENT, HandOver(to=Planner.ROLLBACK, reason=ExitReason.CONTENT_FILTERED))
+    undo = night.run.to_undo[0]
+    assert undo.undo is not None
+    night.decides(5, Planner.ROLLBACK, CallTools(calls=(undo.undo,)), undoes=[undo.turn, undo.index])
+    night.executes(5, 1, "ok", {})
+    over = HandOver(to=Planner.PERSON, reason=ExitReason.ROLLBACK_INCOMPLETE)
+    night.decides(6, Planner.ROLLBACK, over, note="The money of O-2 is paid out.")
+    night.escalates(7, "rollback_incomplete")
+    night.clock_s += 86_400
+    return night.ends("unanswered", by=None)  # type: ignore[return-value]
+
+
+def deployed() -> Night:
+    """A deployment changes the instructions in the middle of a run, so the cache does not serve the next prompt."""
+    night = Night().leased()
+    night.model(1, wants(("look_up_order", ORDER)), 300, written=14_000)
+    night.executes(1, 1, "ok", {"status": "delivered"})
+    night.model(2, wants(("refund_order", REFUND)), 200, 180, read=14_300)
+    night.executes(2, 1, "ok", {"refunded": "120.00"})
+    night.model(3, says("Your money is on its way."), 300, 60, written=14_700)
+    for at, one in enumerate(night.written):
+        if one.name == "model.requested" and one.turn != 2:
+            said = [{"text": "Be kind." if one.turn == 1 else "Be kind and brief."}]
+            night.written[at] = one.model_copy(update={"body": one.body | {"system": said}})
+    night.ends()
+    return night.settles()
+
+
+def approval_void() -> Night:
+    """What an approval relied on changes before the call acts; asked again, another person rejects it."""
+    night = Night().leased()
+    night.model(1, wants(("refund_order", REFUND)), 1_500)
+    at = "0001.call.1.approval_"
+    before, after = ({"precondition": {"status": status, "left": "120.00"}} for status in ("delivered", "refunded"))
+    night.write(f"{at}needed", {"tool": "refund_order", "binding": before, "why": ["it is above $100.00"]})
+    night.asks_approval(1, 1)
+    night.clock_s += 300
+    night.approves(1, 1, True)
+    night.write(f"{at}void", {"tool": "refund_order", "moved": ["precondition"], "binding": after})
+    night.write(f"{at}needed.2", {"tool": "refund_order", "binding": after, "why": ["it is above $100.00"]})
+    for seq in ("requested", "answered"):
+        body = next(one.body for one in night.written if one.seq == f"{at}{seq}")
+        night.write(f"{at}{seq}.2", {**body, "escalation_id": "esc-again"})
+    night.amend(approve=False, by="lars", comment="It was refunded by phone.")
+    night.executes(1, 1, "denied")
+    night.model(2, says("It was refunded already."), 1_800)
+    night.ends()
+    return night.settles()
+
+
+def doubted() -> Night:
+    """A write's answer is lost; its ``verify`` finds later that it happened."""
+    night = Night().leased()
+    night.model(1, wants(("refund_order", REFUND)), 1_500)
+    night.intends(1, 1, ToolCall(tool="refund_order", arguments=REFUND))
+    lost = {"attempt": 1, "message": "refund_order broke: ReadTimeout: the bank did not answer.", "ran": True}
+    night.write("0001.call.1.doubted.1", {"tool": "refund_order", **lost})
+    night.clock_s += 65
+    night.write("0001.call.1.settled", {"tool": "refund_order", "status": "ok", "result": {"refunded": "120.00"}})
+    night.model(2, says("120.00 dollars are on their way."), 1_800)
+    night.ends()
+    return night.settles()
+
+
+def answered_by_a_person() -> Night:
+    """The answer to a payment is lost; a person answers, and whether the money moved is still open."""
+    night = Night().leased()
+    night.model(1, wants(("refund_order", REFUND)), 1_500)
+    night.executes(1, 1, "unknown")
+    night.amend(message="ReadTimeout: the bank did not answer.")
+    moves = {"micro": 120_000_000, "unit": "USD", "customer": None, "hour": "h", "day": "d", "back": False}
+    at = next(place for place, one in enumerate(night.written) if one.name == "call.intended")
+    night.written[at] = night.written[at].model_copy(update={"body": night.written[at].body | {"moves": moves}})
+    night.decides(2, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.EFFECT_UNKNOWN))
+    night.escalates(3, "effect_unknown")
+    night.clock_s += 600
+    night.person(3, Answer(text="We look into your refund."))
+    night.ends(by=Planner.PERSON)
+    return night.settles()
+
+
 #: Each incident, and what the first lines of its report must name.
 INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
     "burning": (burning, ("waits for a person", "cost ceiling", "$0.60", "growing conversation")),
@@ -341,6 +471,14 @@ INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
     "cut-off": (cut_off, ("has no ending", "no reply is recorded")),
     "rolled-back": (rolled_back, ("waits for a person", "not everything could be undone", "cancel_refund")),
     "said-to-be-wrong": (said_to_be_wrong, ("agent answered", "kim, says that it was wrong", "delivered on Monday")),
+    "stood-in": (stood_in, ("big-model was not asked", "is open", "test-model stood in")),
+    "huge-result": (huge_result, ("cost ceiling", "growing conversation")),
+    "unsent-result": (unsent_result, ("cost ceiling", "only $0.0096 was spent", "export_history (turn 2), 108,012")),
+    "too-late": (too_late, ("without an answer", "provider filtered the content")),
+    "deployed": (deployed, ("cache stopped", "instructions or tools had changed", "deployment")),
+    "approval-void": (approval_void, ("person, lars, rejected refund_order", "refunded by phone")),
+    "doubted": (doubted, ("refund_order was in doubt at first", "bank did not answer", "it happened")),
+    "answered-by-a-person": (answered_by_a_person, ("Kim answered", "refund_order", "bank did not answer")),
     "corrupt": (loop, ("cannot be read", "changed it", "0009.plan.decided")),
 }
 

@@ -374,11 +374,16 @@ def test_a_card_may_not_take_the_id_of_another_one(facts: dict[str, Any], model:
 
 @pytest.mark.parametrize(
     ("arn", "why"),
-    [(f"us.{HAIKU}", "is no ARN"), (f"arn:aws:bedrock:us-east-1:1:inference-profile/us.{HAIKU}", "names its model")],
+    [
+        (f"us.{HAIKU}", "is not an ARN"),
+        (f"arn:aws:bedrock:us-east-1:1:inference-profile/us.{HAIKU}", "names its model"),
+    ],
 )
 def test_what_names_its_model_itself_cannot_be_another_one(arn: str, why: str) -> None:
-    with pytest.raises(ValueError, match=f"arns: {arn}: {why}"):
-        catalog({}, arns={arn: "us.amazon.nova-micro-v1:0"})
+    own = catalog({}, arns={arn: "us.amazon.nova-micro-v1:0"})
+
+    with pytest.raises(ModelRefused, match=rf"models\.yaml: arns\.{arn}: {why}"):
+        own.check(arn, tools=True)
 
 
 def test_a_price_without_the_caches_classes_costs_them_as_input() -> None:

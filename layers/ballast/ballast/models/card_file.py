@@ -58,10 +58,6 @@ class CardFile:
                 raise ValueError(
                     f"{name}: must be a mapping, and each in it {'text' if inside is str else 'a mapping'}"
                 )
-        if odd := [arn for arn in data.get("arns", {}) if not arn.startswith("arn:")]:
-            raise ValueError(f"arns: {', '.join(odd)}: is no ARN. Facts of a model stand under `models:`")
-        if plain := [arn for arn in data.get("arns", {}) if ARN_OF_MODEL.match(arn)]:
-            raise ValueError(f"arns: {', '.join(plain)}: names its model itself; leave it out")
         return cls(**data)
 
     @cached_property

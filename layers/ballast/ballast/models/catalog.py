@@ -264,6 +264,8 @@ class Catalog:
         region  where it is called; "" for anywhere
         tier    the service tier that the agent asks for
         """
+        if model_id in self.own.arns and (why := _no_own_arn(model_id)):
+            raise ModelRefused(f"{self.where}: arns.{model_id}: {why}.")
         base, family = self.named(self.in_region(model_id, region) if region else model_id)
         card = self._card(base, model_id)
         if found := list(contradictions(card)):
@@ -377,6 +379,13 @@ def _similar(typed: str, known: list[str]) -> list[str]:
 def _words(model: str) -> list[str]:
     """Return the words and numbers of an id, without its version."""
     return re.findall("[a-z]+|[0-9]+", re.sub(r"-v[0-9]+(:[0-9]+)?$", "", model.lower()))
+
+
+def _no_own_arn(name: str) -> str | None:
+    """Return why ``name`` cannot stand under ``arns:``: what names its model itself is charged as that."""
+    if not name.startswith("arn:"):
+        return "is not an ARN. Facts of a model stand under `models:`"
+    return "names its model itself; leave it out" if ARN_OF_MODEL.match(name) else None
 
 
 def facts_without_source(card: ModelCard) -> Iterator[str]:

@@ -134,7 +134,7 @@ def _cache(cache: Cache) -> Iterator[str]:
     yield from _twice("cache.places", cache.places)
     yield from _twice("cache.ttls", cache.ttls)
     if "5m" in cache.ttls[1:]:
-        yield "cache.ttls: names 5m after 1h. A point without a lifetime has the first one, which is 5m for the provider"
+        yield "cache.ttls: names 5m after 1h; the first is that of a point without a lifetime, which is 5m"
 
 
 def _thinking(form: Thinking) -> Iterator[str]:

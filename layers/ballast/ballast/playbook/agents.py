@@ -130,10 +130,12 @@ def hand_over_refusal(playbook: Playbook, call: ToolCall, intent: str | None) ->
     arguments = call.arguments if isinstance(call.arguments, dict) else {}
     taker = arguments.get("agent")
     why = why_no_hand_over(playbook, taker, intent, frozenset()) if isinstance(taker, str) else None
-    return why or (
-        f"{HAND_OVER} must be the only call of its turn, with {form}, and an agent to which you have not handed this "
-        "request over before."
-    )
+    if why is None and hand_over_of(call) is not None:
+        return (
+            f"{HAND_OVER}: you have handed this request over to {taker} before, or it must be the only call of its "
+            "turn, or its note must be plain words, without reasoning in them."
+        )
+    return why or f"{HAND_OVER} must be the only call of its turn, with {form}."
 
 
 def hand_over_of(call: ToolCall) -> HandingOver | None:

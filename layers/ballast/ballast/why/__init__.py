@@ -13,13 +13,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from ballast.contracts import Planner
 from ballast.contracts.timeline import Timeline
 from ballast.contracts.why import Cause, Why
 from ballast.log.event import GARBLED
-from ballast.log.events import RunEnded, RunOpened, RunRefused, RunSettled
+from ballast.log.events import CallIntended, ModelRequested, RunEnded, RunOpened, RunRefused, RunSettled
+from ballast.money.amounts import dollars
 from ballast.run import Run
 from ballast.why.advice import to_type, unknown
 from ballast.why.causes import OWN_REASONS, Read, causes, planner_name, quoted, tool
@@ -41,8 +43,11 @@ _ENDED_SO = {
 #: Causes of cost: an answer did not come because of them.
 _OF_COST = frozenset(
     {"attempts_failed", "loop_laps", "cache_misses", "another_agent", "prompt_growth", "tool_failed", "call_doubted"}
+    | {"model_passed_over", "prompt_step"}
 )
 _OF_TIME = "time_"
+#: At most so many changed facts of an approval are told.
+_FACTS = 4
 
 
 def explained(run: Run, made: Timeline, *, stack: str = "", sooner: Sooner = from_log) -> Why:
@@ -52,18 +57,21 @@ def explained(run: Run, made: Timeline, *, stack: str = "", sooner: Sooner = fro
     """
     shown, repeated, limits = run.as_shown, laps(made), _limits(run)
     spent, time = spending(made, repeated), durations(made, shown, repeated)
-    found = causes(Read(made, _refusal(run), limits, repeated, spent, time))
+    found = causes(
+        Read(made, _refusal(run), limits, repeated, _changed(shown, made), _rewritten(run, made), spent, time)
+    )
     said = _outcome(made, found)
     told = tuple(
         one.model_copy(update={"words": _sentence(one.words), "in_sentence": one.words in said}) for one in found
     )
+    typed = tuple(to_type(made, found, _moved(shown), stack))
     return Why(
         run_id=made.run_id,
         status=made.status,
         sentence=said,
         causes=told,
-        unknown=tuple(unknown(made, settled=_is_settled(run, made))),
-        to_type=tuple(to_type(made, found, stack)),
+        unknown=tuple(unknown(made, _moved(shown), settled=_is_settled(run, made))),
+        to_type=tuple({one.command: one for one in reversed(typed)}.values())[::-1],
         cost_microusd=made.spent_microusd + made.reserved_microusd,
         ceiling_microusd=made.ceilings.cost_microusd,
         money=spent.shares,
@@ -90,6 +98,62 @@ def _refusal(run: Run) -> str:
     return refused.message if refused else ""
 
 
+def _changed(run: Run, made: Timeline) -> dict[tuple[int, int], str]:
+    """Return what had changed of the facts that approvals relied on: ``state: at sea, then berthed``."""
+    found: dict[tuple[int, int], str] = {}
+    for turn in made.turns:
+        for call in turn.calls:
+            if any("precondition" in one for approval in call.approvals for one in approval.void):
+                with suppress(*GARBLED):
+                    found[turn.turn, call.index] = _between(run, turn.turn, call.index)
+    return found
+
+
+def _rewritten(run: Run, made: Timeline) -> frozenset[int]:
+    """Return the turns of which the agent's instructions or tools were other ones than those it was asked with before.
+
+    An event has them only where they differ from the request before, which may be another agent's.
+    """
+    agents = {turn.turn: turn.by_agent for turn in made.turns}
+    system, tools = None, None
+    of_agent: dict[tuple[str, str], Any] = {}
+    found = set()
+    try:
+        for asked in run.facts(ModelRequested):
+            system, tools = asked.system or system, asked.tools or tools
+            key = agents.get(asked.turn, ""), asked.model
+            if of_agent.setdefault(key, (system, tools)) != (system, tools):
+                found.add(asked.turn)
+            of_agent[key] = system, tools
+    except GARBLED:
+        return frozenset()
+    return frozenset(found)
+
+
+def _moved(run: Run) -> dict[tuple[int, int], str]:
+    """Return what each call moves of the business's own money, in words."""
+    try:
+        begun = {one.at: one.moves for one in run.facts(CallIntended) if one.moves is not None}
+        return {at: f"{dollars(move.micro)} {move.unit or ''}".rstrip() for at, move in begun.items()}
+    except GARBLED:
+        return {}
+
+
+def _between(run: Run, turn: int, index: int) -> str:
+    for round_ in reversed(run.approvals(turn, index)):
+        if round_.void is None or round_.needed is None:
+            continue
+        before, after = ((bound or {}).get("precondition") for bound in (round_.needed.binding, round_.void.binding))
+        if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+            return ""
+        names = [name for name in {**before, **after} if before.get(name) != after.get(name)][:_FACTS]
+        return "; ".join(
+            f"{quoted(str(name), 40)}: {quoted(str(before.get(name)), 60)}, then {quoted(str(after.get(name)), 60)}"
+            for name in names
+        )
+    return ""
+
+
 def _is_settled(run: Run, made: Timeline) -> bool:
     """Whether there is nothing left to settle: no ending yet, no lease, or the settlement is recorded."""
     names = {event.name for event in run}
@@ -111,6 +175,9 @@ def _outcome(made: Timeline, found: tuple[Cause, ...]) -> str:
         more = next((f"; then {one.words}" for one in reversed(found[1:]) if one.name in OWN_REASONS), "")
     elif first.name == "unanswered" and len(found) > 1:
         more = f"; before that, {found[1].words}"
+    stands = next((one.words for one in found if one.name == "effects_stand"), "")
+    if stands and made.status != "waiting":  # what is left to do, whatever the cause was
+        more += f"; {stands}"
     return f"{said}, because {first.words}{more}."
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ballast.contracts import Planner
-from ballast.contracts.timeline import Timeline, Turn
+from ballast.contracts.timeline import Position, Timeline, Turn
 from ballast.contracts.why import Cause, Command, Unknown
 from ballast.money.amounts import dollars
-from ballast.why.causes import quoted, tool, unknown_effects
+from ballast.why.causes import quoted, standing, tool, unknown_effects
 
 #: More of one kind are counted and not listed.
 _MOST = 20
@@ -24,11 +24,17 @@ _CODE = ("planner_failed", "executor_failed", "fallback_failed", "failed")
 # ── what is unknown now ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def unknown(made: Timeline, *, settled: bool) -> Iterator[Unknown]:
-    """Yield what nobody knows. ``settled``: the log has the settlement, or there is no lease to settle."""
+def unknown(made: Timeline, moved: Mapping[Position, str], *, settled: bool) -> Iterator[Unknown]:
+    """Yield what nobody knows.
+
+    moved    of the business's own money, by the call, in words
+    settled  the log has the settlement, or there is no lease to settle
+    """
     effects = list(unknown_effects(made))
     for turn, call in effects[:_MOST]:
         words = f"whether {tool(call)} (turn {turn}, call {call.index}) had its effect"
+        if money := moved.get((turn, call.index)):
+            words += f", and so whether {quoted(money, 60)} of the business's own money moved"
         yield Unknown(kind="effect", words=words, turn=turn)
     if len(effects) > _MOST:
         yield Unknown(kind="effect", words=f"whether {len(effects) - _MOST:,} more calls had their effect")
@@ -53,7 +59,7 @@ def unknown(made: Timeline, *, settled: bool) -> Iterator[Unknown]:
 
 
 def _waiting(made: Timeline) -> Iterator[tuple[str, int]]:
-    if made.status not in ("waiting", "open", "unanswered"):
+    if made.status not in ("waiting", "open"):  # after the ending nobody can answer any more
         return
     for turn in made.turns:
         asked = turn.escalation
@@ -74,15 +80,23 @@ def _until(answer_by: str) -> str:
 # ── what to type ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def to_type(made: Timeline, causes: tuple[Cause, ...], stack: str) -> Iterator[Command]:
-    """Yield the commands, the most urgent first. ``stack``: the deployed stack's name; "" for the local cloud."""
+def to_type(made: Timeline, causes: tuple[Cause, ...], moved: Mapping[Position, str], stack: str) -> Iterator[Command]:
+    """Yield the commands, the most urgent first.
+
+    moved  of the business's own money, by the call, in words
+    stack  the deployed stack's name; "" for the local cloud
+    """
     ballast = f"ballast --stack {shlex.quote(stack)}" if stack else "ballast"
     run = made.run_id if _ID.fullmatch(made.run_id) else "RUN"
     names = {one.name for one in causes}
     if made.unreadable:
         yield Command(command=f"{ballast} verify {run}", words="name the first event that does not fit; change nothing")
-    yield from _effects(made, ballast, run)
+    yield from _effects(made, moved, ballast, run)
     yield from _answers(made, ballast)
+    if "effects_stand" in names and made.status != "waiting":
+        effects = ", ".join(f"{tool(call)} (turn {turn})" for turn, call in list(standing(made))[:_MOST])
+        words = f"read what these wrote, and correct it in the business's system: {effects}"
+        yield Command(command=f"{ballast} trace {run}", words=words)
     if names.intersection(_BREAKER):
         yield Command(command=f"{ballast} breaker", words="see the mode, since when, by whom, and why")
     if names.intersection(_NO_ROOM):
@@ -106,12 +120,15 @@ def to_type(made: Timeline, causes: tuple[Cause, ...], stack: str) -> Iterator[C
     yield Command(command=f"{ballast} trace {run} --full", words=all_of_it)
 
 
-def _effects(made: Timeline, ballast: str, run: str) -> Iterator[Command]:
+def _effects(made: Timeline, moved: Mapping[Position, str], ballast: str, run: str) -> Iterator[Command]:
     for turn, call in list(unknown_effects(made))[:_MOST]:
+        find = f"find out in the business's system whether {tool(call)} happened"
+        if not (money := moved.get((turn, call.index))):
+            words = f"see its arguments and its key (turn {turn}, call {call.index}); {find}"
+            yield Command(command=f"{ballast} trace {run} --full", words=words)
+            continue
+        words = f"{find}; then settle the {quoted(money, 60)} that are held for it: no, or yes"
         command = f"{ballast} budget --move {run}.{turn:04d}.{call.index} --happened no"
-        words = (
-            f"find out in the business's system whether {tool(call)} happened; if it moves money, settle it so (or yes)"
-        )
         yield Command(command=command, words=words)
 
 

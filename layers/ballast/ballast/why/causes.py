@@ -5,14 +5,16 @@ One function a cause; ``causes`` has their order. Each reads the timeline only.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from ballast.contracts import Planner
 from ballast.contracts.decision import LIMITS
 from ballast.contracts.meaning import CIRCUIT_OPEN, PLANNERS, REASONS, REFUSALS
-from ballast.contracts.timeline import Call, Pivot, Position, Timeline, Turn
+from ballast.contracts.timeline import Approval, Call, Pivot, Position, Timeline, Turn
 from ballast.contracts.why import MONEY_CAUSES, Cause, TimeShare
 from ballast.money.amounts import dollars
 from ballast.values import dataclass
@@ -24,6 +26,10 @@ QUOTED = 160
 _CACHE, _GROWTH, _LAPS = 10, 50, 20
 #: More causes are counted and not told.
 _MOST = 24
+#: Tools that are named of the writes that stand.
+_FEW = 3
+#: Characters of a result from which on it is large.
+_LARGE = 20_000
 #: A shorter run is not slow.
 _SLOW_MS = 10_000
 _FAILED_MODEL = ("model_timeout", "model_throttled", "model_unavailable", "model_refused")
@@ -80,12 +86,16 @@ class Read:
     limits    the run's limits as admitted
     refusal   why it was not admitted, in words; "" if it was
     repeated  the calls that repeated earlier ones
+    changed   of calls whose approval became void: the facts that had changed, in words
+    rewritten  turns of which the agent's instructions or tools were other ones than before
     """
 
     made: Timeline
     refusal: str
     limits: Mapping[str, Any]
     repeated: frozenset[Position]
+    changed: Mapping[Position, str]
+    rewritten: frozenset[int]
     spending: Spending
     time: tuple[TimeShare, ...]
 
@@ -125,10 +135,12 @@ def _causes(read: Read) -> Iterator[Cause]:
     yield from _failed_calls(read)
     yield from _doubts(read)
     yield from _other_planners(read)
+    yield from _standing(read)
     if not any(turn.pivot and turn.pivot.reason in _FAILED_MODEL for turn in stopped):
         yield from _failed_attempts(read)
     if not any(turn.pivot and turn.pivot.reason == "loop" for turn in stopped):
         yield from _laps(read)
+    yield from _passed_over(read)
     yield from _cache(read)
     yield from _agents(read)
     yield from _growth(read)
@@ -261,6 +273,8 @@ def _limit(read: Read, limit: str, reason: str) -> str:
         most = read.time[0]
         whole = sum(one.ms for one in read.time) or 1
         return f"{said}; most of its time went into {most.words} ({100 * most.ms // whole} %)"
+    if limit in ("cost_microusd", "input_tokens_per_turn", "tokens_per_run") and (large := _unsent(read, limit)):
+        return f"{said}; {large}"
     for instead in {
         "refused_calls": (_refused_calls,),
         "tool_calls": (_laps, _refused_calls, _failed_calls),
@@ -273,6 +287,26 @@ def _limit(read: Read, limit: str, reason: str) -> str:
         most_money = read.spending.shares[0]
         return f"{said}; most of its money went into {most_money.words} ({read.percent(most_money.microusd)} %)"
     return said
+
+
+def _unsent(read: Read, limit: str) -> str:
+    """Return in words the large result that no prompt has sent yet, if the money spent does not explain the limit."""
+    made = read.made
+    cost, ceiling = made.spent_microusd + made.reserved_microusd, made.ceilings.cost_microusd
+    if limit == "cost_microusd" and (ceiling is None or 2 * cost > ceiling):
+        return ""
+    asked = max((turn.turn for turn in made.turns if any(one.state == "responded" for one in turn.attempts)), default=0)
+    sizes = [
+        (call.left_out or len(json.dumps(call.result)), tool(call), turn.turn)
+        for turn in made.turns
+        if turn.turn >= asked
+        for call in turn.calls
+    ]
+    size, name, at = max(sizes, default=(0, "", 0))
+    if size < _LARGE:
+        return ""
+    spent = f"only ${dollars(cost)} was spent, but " if limit == "cost_microusd" else ""
+    return f"{spent}the next prompt would have had the result of {name} (turn {at}), {size:,} characters, in it"
 
 
 def _loop(read: Read, stopped_in: int) -> str:
@@ -323,12 +357,9 @@ def _people(read: Read) -> Iterator[Cause]:
             if last is None:
                 continue
             where = (turn.turn,)
-            moved = [quoted(", ".join(one.void), 80) for one in call.approvals if one.void]
-            if moved:
-                words = f"an approval of {tool(call)} became void, because this had changed: {moved[-1]}"
-                yield Cause(name="approval_void", words=words, turns=where)
             if last.silent:
-                words = f"nobody answered the request to approve {tool(call)} in time"
+                until = f" (until {quoted(last.answer_by, 40)})" if last.answer_by else ""
+                words = f"nobody answered the request to approve {tool(call)} in time{until}"
                 yield Cause(name="approval_unanswered", words=words, turns=where)
             elif last.approve is False:
                 said = f': "{quoted(last.comment)}"' if last.comment else ""
@@ -338,6 +369,11 @@ def _people(read: Read) -> Iterator[Cause]:
             elif call.outcome == "waiting":
                 because = f", because {quoted('; '.join(last.why))}" if last.why else ""
                 yield Cause(name="approval_required", words=f"the call needs an approval{because}", turns=where)
+            for one in call.approvals:  # after what became of the call: a void approval was asked for again
+                if one.void:
+                    changed = read.changed.get((turn.turn, call.index), "")
+                    words = f"{void(one, tool(call))}{f' ({changed})' if changed else ''}"
+                    yield Cause(name="approval_void", words=words, turns=where)
 
 
 def _circuits(read: Read) -> Iterator[Cause]:
@@ -356,7 +392,10 @@ def _doubts(read: Read) -> Iterator[Cause]:
     for turn in read.made.turns:
         for call in turn.calls:
             if call.doubts and call.outcome in ("ok", "failed", "denied"):
-                words = f"the outcome of {tool(call)} was in doubt at first ({quoted(call.doubts[-1].message)})"
+                known = "it happened" if call.outcome == "ok" else "it did not happen"
+                words = (
+                    f"the outcome of {tool(call)} was in doubt at first ({quoted(call.doubts[-1].message)}); {known}"
+                )
                 yield Cause(name="call_doubted", words=words, turns=(turn.turn,))
 
 
@@ -369,7 +408,7 @@ def _refused_calls(read: Read) -> Iterator[Cause]:
     for (error, _), found in sorted(by_error.items(), key=lambda one: -len(one[1])):
         call = found[-1][1]
         why = REFUSED.get(error, f"{{tool}} was refused ({quoted(error, 60)})").format(tool=tool(call))
-        said = quoted(call.message.removeprefix(f"{call.tool}: "))
+        said = quoted(call.message.removeprefix(f"{call.tool}: "), 2 * QUOTED)
         message = f" ({said})" if said and error not in _PLAIN else ""
         were = "was" if len(found) == 1 else "were"
         words = f"{_count(len(found), 'call')} {were} refused by {RULES.get(error, 'the gate')}: {why}{message}"
@@ -413,6 +452,29 @@ def _other_planners(read: Read) -> Iterator[Cause]:
         yield Cause(name=pivot.reason, words=words, turns=(turn.turn,))
 
 
+def _standing(read: Read) -> Iterator[Cause]:
+    """Yield the writes that stand although the run has no answer, or a rollback could not undo them."""
+    made = read.made
+    short = any(turn.pivot and turn.pivot.reason in ("rollback_incomplete", "effect_frozen") for turn in made.turns)
+    found = list(standing(made))
+    if not found or not (short or made.status in ("unanswered", "failed", "timed_out", "aborted")):
+        return
+    names = list(dict.fromkeys(tool(call) for _, call in found))
+    more = f" and {len(names) - _FEW:,} more tools" if len(names) > _FEW else ""
+    words = f"{', '.join(names[:_FEW])}{more} happened, and nothing has undone it"
+    yield Cause(name="effects_stand", words=words, turns=_turns(turn for turn, _ in found))
+
+
+def standing(made: Timeline) -> Iterator[tuple[int, Call]]:
+    """Yield the writes that happened and were not undone, with their turns."""
+    undone = {call.undoes for turn in made.turns for call in turn.calls if call.undoes and call.outcome == "ok"}
+    for turn in made.turns:
+        for call in turn.calls:
+            acted = call.effect == "write" and call.outcome == "ok" and not call.repeats
+            if acted and not call.undoes and (turn.turn, call.index) not in undone:
+                yield turn.turn, call
+
+
 # ── cost ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -434,6 +496,21 @@ def _laps(read: Read) -> Iterator[Cause]:
         yield Cause(name="loop_laps", words=words, turns=_turns(at[0] for at in read.repeated))
 
 
+def _passed_over(read: Read) -> Iterator[Cause]:
+    """Yield the models that were not asked, and those that stood in for them."""
+    found: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+    for turn in read.made.turns:
+        for one in turn.attempts:
+            for model, why in one.passed_over.items():
+                found[model, why].append((turn.turn, one.model))
+    for (model, why), asked in found.items():
+        stood_in = ", ".join(dict.fromkeys(quoted(name, 80) for _, name in asked if name != model))
+        instead = f", and {stood_in} stood in" if stood_in else ""
+        because = f" ({quoted(why)})" if why else ""
+        words = f"the model {quoted(model, 80)} was not asked{because}{instead}"
+        yield Cause(name="model_passed_over", words=words, turns=_turns(turn for turn, _ in asked))
+
+
 def _cache(read: Read) -> Iterator[Cause]:
     missed = read.spending.misses
     percent = read.percent(read.spending.of("cache_misses"))
@@ -442,6 +519,8 @@ def _cache(read: Read) -> Iterator[Cause]:
     first = missed[0]
     waited = [one.pause_s for one in missed if one.pause_s is not None]
     pause = f"; {max(waited) // 60:,} min had passed since the attempt before" if waited and max(waited) >= 300 else ""
+    if first.turn in read.rewritten:
+        pause = "; the agent's instructions or tools had changed since then, as after a deployment"
     words = (
         f"the provider's cache stopped serving the prompt from turn {first.turn} on: "
         f"{sum(one.tokens for one in missed):,} tokens were paid for again, {percent} % of the cost{pause}"
@@ -464,6 +543,29 @@ def _growth(read: Read) -> Iterator[Cause]:
     if percent >= _GROWTH and sizes:
         words = f"{percent} % of its cost is the growing prompt: {sizes[0]:,} tokens at first, {max(sizes):,} at most"
         yield Cause(name="prompt_growth", words=words)
+    if percent >= _GROWTH and (step := _largest_step(read.made)):
+        turn, came, tokens = step
+        words = (
+            f"{tokens:,} tokens of the prompt came at once, with {came} (turn {turn}), and were sent again each time"
+        )
+        yield Cause(name="prompt_step", words=words, turns=(turn,))
+
+
+def _largest_step(made: Timeline) -> tuple[int, str, int] | None:
+    """Return the turn whose results lengthened the next prompt more than all others, with what came and its tokens."""
+    asked = [(turn, one) for turn in made.turns for one in turn.attempts if one.state == "responded"]
+    steps = [
+        (after.prompt_tokens - one.prompt_tokens, turn)
+        for (turn, one), (later, after) in pairwise(asked)
+        if (turn.by_agent, one.model) == (later.by_agent, after.model)
+    ]
+    if len(steps) < 2:
+        return None
+    largest, turn = max(steps, key=lambda step: step[0])
+    if not turn.calls or 2 * largest <= sum(tokens for tokens, _ in steps if tokens > 0):
+        return None
+    names = ", ".join(dict.fromkeys(map(tool, turn.calls)))
+    return turn.turn, f"the result{'' if len(turn.calls) == 1 else 's'} of {names}", largest
 
 
 def _slow(read: Read) -> Iterator[Cause]:
@@ -477,6 +579,26 @@ def _slow(read: Read) -> Iterator[Cause]:
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+#: What an approval is bound to, by the name in the log.
+_BOUND = {
+    "precondition": "the facts that it relied on (its precondition)",
+    "arguments": "the arguments",
+    "policy": "the playbook's code or rules",
+    "cost": "its declared cost",
+    "signature": "its signature",
+    "binding": "what people were asked",
+    "call": "the call that people were shown",
+    "approvals": "the number of people who must approve",
+}
+
+
+def void(one: Approval, name: str) -> str:
+    """Return in words that an approval became void, and why."""
+    by = f" by {quoted(one.by, 60)}" if one.by else ""
+    changed = ", ".join(dict.fromkeys(_BOUND.get(part, quoted(part, 80)) for part in one.void))
+    return f"the approval of {name}{by} became void, because this had changed: {changed}"
 
 
 def quoted(text: str, most: int = QUOTED) -> str:

@@ -10,7 +10,7 @@ from ballast.contracts.decision import LIMITS
 from ballast.contracts.timeline import Call, Position, Timeline, Turn
 from ballast.contracts.why import TurnDecision
 from ballast.money.amounts import dollars
-from ballast.why.causes import RULES, meaning, planner_name, quoted, tool
+from ballast.why.causes import RULES, meaning, planner_name, quoted, tool, void
 
 #: More calls of a turn are counted and not listed.
 _MOST = 8
@@ -37,11 +37,12 @@ def _decided(turn: Turn) -> str:
             return f"waits for {'the requester' if turn.planner == Planner.REQUESTER else 'a person'}"
         return "no decision is recorded"
     if decided.kind == "answer":
-        return "answer"
+        return f'answer "{quoted(decided.text)}"' if decided.text else "answer"
     if decided.kind == "hand_over":
         to = turn.pivot.to_agent if turn.pivot and turn.pivot.to_agent else ""
         added = f", with ${dollars(decided.leased_microusd)} more" if decided.leased_microusd else ""
-        return f"hand over to {f'the agent {quoted(to, 80)}' if to else planner_name(decided.to)}{added}"
+        said = f' with "{quoted(decided.guidance)}"' if decided.guidance and turn.planner == Planner.PERSON else ""
+        return f"hand over to {f'the agent {quoted(to, 80)}' if to else planner_name(decided.to)}{added}{said}"
     names = [tool(call) for call in turn.calls]
     many = [f"{name} ×{names.count(name)}" if names.count(name) > 1 else name for name in dict.fromkeys(names)]
     more = f" and {len(many) - _MOST} more tools" if len(many) > _MOST else ""
@@ -112,6 +113,11 @@ def _ruled(call: Call, again: bool) -> str:
         said = "no outcome in the log"
     elif call.outcome != "ok":
         said = f"{call.outcome}{message}"
+    elif call.doubts:
+        said = f"in doubt at first ({quoted(call.doubts[-1].message)}), then ok"
+    for one in reversed(call.approvals):
+        if one.void:
+            said = f"{void(one, 'the call')}; {said or call.outcome}"
     if call.signal and call.outcome != "refused":
         said = f"{said or call.outcome}; {quoted(call.signal.words)}"
     elif again and not said:

@@ -51,7 +51,7 @@ def _brought_nothing(made: Timeline, repeated: frozenset[Position]) -> Sequence[
     idle: list[Turn] = []
     for turn in reversed(made.turns):
         if turn.planner != Planner.AGENT:
-            if idle or turn.planner in (Planner.PERSON, Planner.REQUESTER):
+            if idle or _is_handed_back(turn):
                 break  # what people said counts anew
             continue
         if not any(one.state == "responded" for one in turn.attempts):
@@ -60,6 +60,13 @@ def _brought_nothing(made: Timeline, repeated: frozenset[Position]) -> Sequence[
             break
         idle.append(turn)
     return idle[::-1]
+
+
+def _is_handed_back(turn: Turn) -> bool:
+    """Whether people let the agent go on. Nobody did where the run still waits, or where a person answered it."""
+    if turn.planner not in (Planner.PERSON, Planner.REQUESTER):
+        return False
+    return turn.decided.kind == "hand_over" if turn.decided else bool(turn.escalation and turn.escalation.by)
 
 
 def _is_useful(turn: Turn, repeated: frozenset[Position]) -> bool:
