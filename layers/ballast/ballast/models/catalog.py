@@ -311,8 +311,8 @@ class Catalog:
         # An ARN of the playbook's own may be provisioned capacity.
         if family in reached or (family == IN_REGION and (behind != model_id or card.served_in(here))):
             return None
+        offered = next((f"{one}.{base}" for one in reached if one in card.families), None)
         if family in (IN_REGION, FOLLOWS_REGION[:-1]):
-            offered = next((f"{one}.{base}" for one in reached if one in card.families), None)
             why = f"is not known to be served by its own id in {here}; name {offered}"
             if offered is None:
                 ids = [base if one == IN_REGION else f"{one}.{base}" for one in card.families]
@@ -324,7 +324,8 @@ class Catalog:
                 f"`on_demand: [{here}]`."
             )
         has = f"It reaches {', '.join(f'{one}.' for one in reached)}" if reached else "It reaches none"
-        return f"{where}no profile {family}. can be called there. {has}: name one of those, or {FOLLOWS_REGION}{base}."
+        remedy = f"name {offered}" if offered else "the model has no profile of those, so name another model"
+        return f"{where}no profile {family}. can be called there. {has}: {remedy}."
 
 
 _FAMILY = {IN_REGION: "form without an inference profile"} | {
