@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,10 @@ def _more() -> Iterator[Wanted]:
     long = wanted("cached", [order, {"call": [{"tool": "search_docs", "arguments": {"query": "damaged"}}]}, done])
     told = long.request.model_copy(update={"text": f"{long.request.text} {'It arrived damaged. ' * 900}"})
     yield replace(long, request=told)
+    # The same, and then it brings nothing new any more.
+    circles = {"call": [{"tool": "look_up_customer", "arguments": {"order_id": "O-1004"}}]}
+    twice = wanted("cached-circles", [order, circles, circles, circles, circles, circles, circles, circles])
+    yield replace(twice, request=twice.request.model_copy(update={"text": f"{told.text} ({twice.name})"}))
     # Its reason to ask names what the run before has moved.
     moves = {"order_id": "O-1004", "amount_usd": "10.00", "reason": "damaged"}
     yield wanted("moves", [order, {"call": [{"tool": "refund_order", "arguments": moves}]}, done])
@@ -98,9 +102,9 @@ def _scenarios() -> Iterator[Wanted]:
         yield Wanted(name, request, ScriptModel.read(scenario.script), answers)
 
 
-def recorded_runs(playbook: Path = PLAYBOOK, *, only: str = "") -> list[RecordedRun]:
-    """Play all of them, or ``only`` one, and return their logs, as everybody may see them."""
-    every = (one for one in (*_scenarios(), *_more()) if not only or one.name == only)
+def recorded_runs(playbook: Path = PLAYBOOK, *, only: Collection[str] = ()) -> list[RecordedRun]:
+    """Play all of them, or ``only`` some, and return their logs, as everybody may see them."""
+    every = (one for one in (*_scenarios(), *_more()) if not only or one.name in only)
     wanted = {one.request.text: one for one in every}
 
     def reply(request: Mapping[str, Any], model_id: str) -> Reply:
