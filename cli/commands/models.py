@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ballast.errors import InvalidInput, PlaybookInvalid
-from ballast.models.catalog import Catalog
+from ballast.models.catalog import Catalog, partition_of
 from ballast.models.retirement import retired, retires_soon
 from ballast.playbook.agent import Guardrail, read_agent
 from ballast.playbook.load import playbook_in
 from cli.exits import Exit
-from localcloud.model_arns import PARAMETER, model_arns, named_models, partition_of
+from localcloud.model_arns import PARAMETER, model_arns, named_models
 
 #: An account in a profile's ARN is the stack's own; ``model_arns`` leaves it open.
 _ACCOUNT = re.compile(r":[0-9]{12}(?=:inference-profile/)")
@@ -39,7 +39,7 @@ def models(typed: Namespace) -> int:
     if typed.of_region and not _is_region(typed.of_region):
         raise InvalidInput(f"--region {typed.of_region}: is no region of AWS. Name one like eu-central-1.")
     if not typed.check:
-        value = ",".join(model_arns(playbook, typed.of_region or "", model_id=typed.model_id))
+        value = ",".join(model_arns(playbook, typed.of_region or "", model_id=typed.model_id, on=today))
         if len(value) > MOST_VALUE:
             raise InvalidInput(_too_long(value))
         print(f"{PARAMETER}={value}")
@@ -117,7 +117,7 @@ def problems(playbook: Path, template: Path, samconfig: Path, *, today: date) ->
         if len(parameters[PARAMETER]) > MOST_VALUE:
             yield Problem(f"{where}: {_too_long(parameters[PARAMETER])}")
         try:
-            yield from _of_models(playbook, where, parameters, region)
+            yield from _of_models(playbook, where, parameters, region, today)
         except PlaybookInvalid as unreachable:
             yield Problem(f"{where}: {unreachable}")
 
@@ -151,13 +151,15 @@ def _of_guardrail(guardrail: Guardrail | None, granted: str, region: str) -> str
     return f"{has}, and agent.yaml names the guardrail {named}: without it each call is denied. Set it to {named}."
 
 
-def _of_models(playbook: Path, where: str, parameters: Mapping[str, str], region: str) -> Iterator[Problem]:
+def _of_models(
+    playbook: Path, where: str, parameters: Mapping[str, str], region: str, today: date
+) -> Iterator[Problem]:
     """Yield how ``ModelArns`` differ from what ``agent.yaml`` names. Raises ``PlaybookInvalid``."""
     model_id = parameters["ModelId"]
     given = {_ACCOUNT.sub(":*", one.strip()) for one in parameters[PARAMETER].split(",")}
     elsewhere = [] if region else _REGION.findall(" ".join(given))
     regions = dict.fromkeys([region, *elsewhere, ""])
-    right = [set(model_arns(playbook, one, model_id=model_id)) for one in regions]
+    right = [set(model_arns(playbook, one, model_id=model_id, on=today)) for one in regions]
     if given in right:
         return
     missing, more = sorted(right[0] - given), sorted(given - right[0])

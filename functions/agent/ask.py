@@ -40,6 +40,7 @@ from ballast.log.events import (
     PlanDecided,
     RunOpened,
 )
+from ballast.models.catalog import FOLLOWS_REGION
 from ballast.money.breaker import CurrentMode, Mode
 from ballast.playbook import Playbook
 from ballast.playbook.agent import AgentConfig
@@ -193,6 +194,8 @@ class AttemptChoice:
 
         def composed(one: str) -> ModelRequested | GiveUp:
             """Return the attempt, or the limit that forbids it; of a model that stands in, in words."""
+            if one.startswith(FOLLOWS_REGION):  # the playbook names it so, and its region serves it in no form
+                raise ModelRefused(f"{one}: no form of the model is known to be served in the stack's region.")
             self.playbook.check_model(one)
             made = compose(
                 run,

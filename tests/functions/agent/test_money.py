@@ -397,10 +397,14 @@ def test_a_completion_is_charged_by_the_tier_that_it_says_it_was_served_in(repor
     assert charge.service_tier == str(reported or "default")
 
 
+#: A model with tiers, and none beside it that lacks them.
+NOVA_ALONE: dict[str, Any] = {"model": NOVA_PRO, "cheaper_model": None}
+
+
 def test_the_playbooks_tier_is_asked_for_reserved_for_and_recorded(
     stack: Stack, model: Endpoint, tmp_path: Path
 ) -> None:
-    stack.environs["planner"] |= {"PLAYBOOK_DIR": ledger_with(tmp_path, model=NOVA_PRO, service_tier="priority")}
+    stack.environs["planner"] |= {"PLAYBOOK_DIR": ledger_with(tmp_path, service_tier="priority", **NOVA_ALONE)}
     run_id = stack.open()
     model.will(says("Done.", tier="priority"))
 
@@ -419,7 +423,8 @@ def test_the_playbooks_tier_is_asked_for_reserved_for_and_recorded(
 def test_a_tier_without_a_price_is_not_called_and_the_note_names_the_file(
     stack: Stack, model: Endpoint, tmp_path: Path
 ) -> None:
-    stack.environs["planner"] |= {"PLAYBOOK_DIR": ledger_with(tmp_path, service_tier="flex")}  # Claude has no tiers
+    folder = ledger_with(tmp_path, service_tier="flex", **NOVA_ALONE)
+    stack.environs["planner"] |= {"PLAYBOOK_DIR": folder, "MODEL_ID": "eu.anthropic.claude-haiku-4-5-20251001-v1:0"}
     run_id = stack.open()
 
     assert stack.plan(run_id)["reason"] == "model_refused"

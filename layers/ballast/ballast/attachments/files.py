@@ -1,6 +1,7 @@
 """Check the content of a file against its declared format, and measure it. Pure; nothing is rendered or unpacked.
 
-Images: the size in pixels stands in the header, so an image that unpacks to gigabytes costs nothing here.
+Images: the size in pixels stands in headers (``ballast.attachments.images``), so an image that unpacks to gigabytes
+costs nothing here.
 
 Documents have a bound of tokens only where it follows from their bytes, whoever reads them::
 
@@ -21,11 +22,11 @@ A document without a bound may fill the model's context window, and is reserved 
 """
 
 import re
-import struct
 import unicodedata
 from collections.abc import Callable
 from typing import Any
 
+from ballast.attachments.images import Ambiguous, size_of
 from ballast.contracts.attachment import BOUNDED_FORMATS, MOST_FILE_BYTES, kind_of
 
 #: Converse refuses an image with more pixels on a side.
@@ -91,75 +92,17 @@ def _not(file_format: str) -> WrongContent:
 
 def _image(file_format: str, content: bytes) -> dict[str, Any]:
     try:
-        size = _SIZES[file_format](content)
-    except (struct.error, IndexError):
-        size = None
-    if size is None or 0 in size:
+        size = size_of(file_format, content)
+    except Ambiguous as unclear:
+        raise WrongContent(
+            f"{unclear}, so readers may not agree on its picture; save it as {file_format} again"
+        ) from None
+    if size is None:
         raise _not(file_format)
     width, height = size
     if max(size) > MOST_PIXELS:
         raise WrongContent(f"is {width} x {height} pixels; a side may have {MOST_PIXELS}. Send a smaller image")
     return {"width": width, "height": height}
-
-
-def _png(content: bytes) -> tuple[int, int] | None:
-    if content[:8] != b"\x89PNG\r\n\x1a\n" or content[12:16] != b"IHDR":
-        return None
-    width, height = struct.unpack(">II", content[16:24])
-    return width, height
-
-
-def _gif(content: bytes) -> tuple[int, int] | None:
-    if content[:6] not in (b"GIF87a", b"GIF89a"):
-        return None
-    width, height = struct.unpack("<HH", content[6:10])
-    return width, height
-
-
-def _jpeg(content: bytes) -> tuple[int, int] | None:
-    """Return the largest frame's size: an image may have more than one header."""
-    if content[:3] != b"\xff\xd8\xff":
-        return None
-    at, largest = 2, None
-    while at + 4 <= len(content) and content[at] == 0xFF:
-        marker = content[at + 1]
-        if marker == 0xFF:  # a fill byte
-            at += 1
-            continue
-        if marker == 0xDA:  # the picture itself
-            break
-        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # without a length
-            at += 2
-            continue
-        (length,) = struct.unpack(">H", content[at + 2 : at + 4])
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack(">HH", content[at + 5 : at + 9])
-            largest = (width, height) if largest is None else (max(width, largest[0]), max(height, largest[1]))
-        at += 2 + length
-    return largest
-
-
-def _webp(content: bytes) -> tuple[int, int] | None:
-    if content[:4] != b"RIFF" or content[8:12] != b"WEBP":
-        return None
-    chunk = content[12:16]
-    if chunk == b"VP8X" and len(content) >= 30:
-        return 1 + int.from_bytes(content[24:27], "little"), 1 + int.from_bytes(content[27:30], "little")
-    if chunk == b"VP8L" and content[20] == 0x2F:
-        (bits,) = struct.unpack("<I", content[21:25])
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if chunk == b"VP8 " and content[23:26] == b"\x9d\x01\x2a":
-        width, height = struct.unpack("<HH", content[26:30])
-        return width & 0x3FFF, height & 0x3FFF
-    return None
-
-
-_SIZES: dict[str, Callable[[bytes], tuple[int, int] | None]] = {
-    "png": _png,
-    "gif": _gif,
-    "jpeg": _jpeg,
-    "webp": _webp,
-}
 
 
 # Documents

@@ -335,7 +335,8 @@ class ModelCard(_Part):
     as_of                   the day on which the facts were last checked
     retires                 the day from which the provider serves it no longer; None if none is announced
     converse_api            whether Converse serves it
-    on_demand               whether it can be called by its own id in some region; None if that is not known
+    on_demand               the regions where it can be called by its own id; true if some do and none is known; None
+                            if even that is not known
     profiles                geographies with an inference profile of it; None if they are not known
     system                  takes a system prompt
     tools, tool_choice      takes tools; which choices it can be given
@@ -366,7 +367,7 @@ class ModelCard(_Part):
     as_of: Day
     retires: Day | None = None
     converse_api: bool = True
-    on_demand: bool | None = None
+    on_demand: bool | Annotated[tuple[Region, ...], Field(min_length=1)] | None = None
     profiles: tuple[Geography, ...] | None = None
     system: bool = True
     tools: bool = True
@@ -422,6 +423,15 @@ class ModelCard(_Part):
             in_region, named = bool(self.on_demand), self.profiles or ()
         own: tuple[RegionFamily, ...] = ("in-region",) if in_region else ()
         return (*own, *named)
+
+    def served_in(self, region: str) -> bool:
+        """Return whether it is known to be served in ``region`` by its own id.
+
+        A playbook's card that does not say where the model is served may be asked anywhere.
+        """
+        if isinstance(self.on_demand, tuple):
+            return region in self.on_demand
+        return self.on_demand is None and self.profiles is None
 
 
 def _scaled(own: Price, by_family: Percent | Price, by_tier: Percent | Price) -> Price:

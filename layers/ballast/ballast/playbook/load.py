@@ -88,9 +88,10 @@ class Playbook:
     def check_model(self, model_id: str, *, on: date | None = None) -> None:
         """Raise ``ModelRefused`` if the model cannot be the agent's: by its card, or by ``inference.required``.
 
-        ``on``: the day on which it must still be served.
+        ``on``: the day on which it must have a price and still be served.
         """
-        self.models.check(model_id, tools=self._tells_tools_to(model_id), on=on)
+        tier = self.agent.service_tier
+        self.models.check(model_id, tools=self._tells_tools_to(model_id), on=on, tier=tier)
         card, inference = self.models.card(model_id), self.agent.inference
         refused = inference.taken_by(card).refused
         for name in inference.required:
@@ -242,8 +243,8 @@ def load_playbook(folder: str | Path, *, check_models: bool = True, on: date | N
     """Import ``folder`` (``agent.yaml``, ``agents/``, ``tools/``, ``fallbacks/``) and check that it fits together.
 
     check_models  also check the models that its agents name. A function that asks none need not read cards
-    on            the day on which they must still be served. None in a deployed function: a date in a card stops no
-                  stack at midnight, only the provider's own refusal does
+    on            the day on which they must have prices and still be served. None in a deployed function: a date in a
+                  card stops no stack at midnight, only the provider's own refusal does
 
     A folder without ``agent.yaml``, such as a deployed layer, may contain the playbook's folder under any name. The
     playbook's folder is a package; use relative imports inside it. Raises ``PlaybookInvalid`` and removes its imported
@@ -396,23 +397,18 @@ def _agents_problems(
 
 
 def _model_problems(playbook: Playbook, file: Path, on: date | None) -> Iterator[PlaybookInvalid]:
-    """Yield why a model cannot be the agent's, naming the field.
-
-
-    ``cheaper_model`` must save something. Service tiers and regional profiles are compared before each call, because
-    not every model has all of them.
-    """
-    agent, refused, least = playbook.agent, False, least_tokens(playbook)
+    """Yield why a model cannot be the agent's, naming the field. ``cheaper_model`` must save something."""
+    agent, refused = playbook.agent, False
     for name, model in agent.models.items():
         try:
             playbook.check_model(model, on=on)
             card = playbook.models.card(model)
             tool_config(playbook.all_specs, card)
-            if card.context_window < (needed := least + agent.inference.taken_by(card).budget):
+            if card.context_window < (needed := least_tokens(playbook, model) + agent.inference.taken_by(card).budget):
                 raise ModelRefused(
                     f"The model {model!r} ({card.name}) has a context_window of {card.context_window} tokens, and the "
-                    f"shortest prompt of this agent with an answer takes {needed} at least. Correct the card, name "
-                    "another model, or shorten the instructions and the tools."
+                    f"prompt of a short request with an answer takes about {needed}. Correct the card, name another "
+                    "model, or shorten the instructions and the tools."
                 )
         except ModelRefused as problem:
             refused = True
@@ -422,8 +418,9 @@ def _model_problems(playbook: Playbook, file: Path, on: date | None) -> Iterator
             return
     if agent.cheaper_model is None or refused:
         return
-    usual, cheaper = (playbook.models.newest_price(one) for one in (agent.model, agent.cheaper_model))
-    if not cheaper.is_cheaper_than(usual):
+    day = on or date.max
+    usual, cheaper = (playbook.models.price(one, on=day) for one in (agent.model, agent.cheaper_model))
+    if not cheaper.is_cheaper_than(usual, agent.service_tier):
         yield PlaybookInvalid(
             f"{file}: cheaper_model {agent.cheaper_model} is not cheaper than model {agent.model} (prices of version "
             f"{cheaper.version} and {usual.version}). Name one whose input and output both cost no more, and one of "
