@@ -1,26 +1,32 @@
 """Capture seeded defects: how many captured tests fail on the defect and pass on its fix, how short, how long.
 
-    python -m bench.capture [--only NAME] [--most N]
+    python -m bench.capture [--only NAME] [--part 1/4] [--kept FILE] [--table]
 
 Each defect changes a line of the playbook ``bench/capture_desk``, or a part of the handlers. A run meets it in the
 middle of a longer conversation, ``ballast capture`` makes a test of that run, and ``ballast test`` plays the test with
 the defect and without it. Exits with 1 where a test does not fail, or does not pass.
+
+With ``--kept`` each result is added to a file, and a defect that the file has is not played again: so all can be
+played in parts. Capture itself plays the test with the defect; ``--fully`` plays it once more.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from time import perf_counter
 from typing import Any
 
@@ -267,16 +273,47 @@ def typed(*words: str, having: Defect | None = None) -> tuple[int, str]:
     """Type a command in a process of its own; return its exit code and what it printed.
 
     having  the defect that the handlers of that process have
+
+    It is a copy of this process where there is no other thread, so that Python need not load everything anew.
     """
-    of_handlers = ["--having", having.name] if having is not None and not having.file else []
+    name = having.name if having is not None and not having.file else None
+    if hasattr(os, "fork") and threading.active_count() == 1:
+        return _typed_in_a_copy(words, name)
     played = subprocess.run(  # noqa: S603  our own command
-        [sys.executable, "-m", "bench.capture", *of_handlers, "--type", *words],
+        [sys.executable, "-m", "bench.capture", *(["--having", name] if name else []), "--type", *words],
         check=False,
         capture_output=True,
         text=True,
         cwd=DESK.parents[1],
     )
     return played.returncode, played.stdout or played.stderr
+
+
+def _typed_in_a_copy(words: Sequence[str], having: str | None) -> tuple[int, str]:
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                os.dup2(out.fileno(), 1)
+                os.dup2(err.fileno(), 2)
+                # A test's runner may have put something else in their places.
+                sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+                code = int(_type(words, having))
+            except SystemExit as ended:
+                code = ended.code if isinstance(ended.code, int) else 1
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)  # nothing of the parent's is closed or printed twice
+        _, ended_with = os.waitpid(child, 0)
+        out.seek(0)
+        err.seek(0)
+        return os.waitstatus_to_exitcode(ended_with), out.read() or err.read()
 
 
 def _type(words: Sequence[str], having: str | None) -> int:
@@ -293,29 +330,100 @@ def main(arguments: list[str] | None = None) -> int:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m bench.capture", description=__doc__)
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="one defect. May be repeated")
-    parser.add_argument("--most", type=int, default=1_000, metavar="N", help="the first N (%(default)s)")
+    parser.add_argument("--part", type=_part, default=(1, 1), metavar="K/N", help="each Nth defect, from the Kth on")
+    parser.add_argument("--kept", type=Path, metavar="FILE", help="JSON Lines with the results of all parts so far")
+    parser.add_argument("--fully", action="store_true", help="play each test once more after it was written")
+    parser.add_argument("--table", action="store_true", help="print the table that docs/capture.md has")
     parser.add_argument("--having", metavar="NAME", help="a defect of the handlers that --type has")
     parser.add_argument("--type", nargs=argparse.REMAINDER, metavar="WORD", help="only type this command")
     options = parser.parse_args(arguments)
     if options.type:
         return _type(options.type, options.having)
-    found = []
-    for defect in [one for one in defects() if not options.only or one.name in options.only][: options.most]:
-        with TemporaryDirectory() as folder:
-            os.environ["BALLAST_HOME"] = f"{folder}/home"
-            one = caught(defect, Path(folder))
-        found.append(one)
+    every = defects()
+    if unknown := {*options.only} - {one.name for one in every}:
+        parser.error(f"--only: there is no defect {', '.join(sorted(unknown))}")
+    chosen = [one for one in every if not options.only or one.name in options.only]
+    chosen = chosen[options.part[0] - 1 :: options.part[1]]
+    found = _kept(options.kept)
+    _load()
+    for number, defect in enumerate(chosen, 1):
+        one = found.get(defect.name)
+        if one is None:
+            with TemporaryDirectory() as folder:
+                os.environ["BALLAST_HOME"] = f"{folder}/home"
+                one = caught(defect, Path(folder), fully=options.fully)
+            found[defect.name] = one
+            if options.kept:
+                with options.kept.open("a", encoding="utf-8") as kept:
+                    kept.write(json.dumps(asdict(one)) + "\n")
         how = (
             f"{one.before:2} turns to {one.after}, {one.seconds:5.1f} s" if one.is_caught else f"NOT CAUGHT\n{one.said}"
         )
-        print(f"{one.name:20} {how}", flush=True)
+        print(f"{number:2}/{len(chosen)} {one.name:20} {how}", flush=True)
+    results = [(one, found[one.name]) for one in every if one.name in found]
+    print("\n".join(table(results) if options.table else summary([one for _, one in results])))
+    return int(not all(found[one.name].is_caught for one in chosen))
+
+
+def _load() -> None:
+    """Load what each command needs, so that the copies of this process have it."""
+    from localcloud.cloud import LocalCloud
+
+    with LocalCloud(DESK, enforce_iam=True):
+        pass
+
+
+def _part(word: str) -> tuple[int, int]:
+    number, _, of = word.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise argparse.ArgumentTypeError("must be K/N, such as 2/4")
+    return int(number), int(of)
+
+
+def _kept(file: Path | None) -> dict[str, Caught]:
+    """Return the results in a file, by the defect's name; the last one counts."""
+    if file is None or not file.exists():
+        return {}
+    return {one["name"]: Caught(**one) for one in map(json.loads, file.read_text(encoding="utf-8").splitlines())}
+
+
+def summary(found: Sequence[Caught]) -> list[str]:
+    """Return two sentences: how many are caught, and how short and quick."""
     good = [one for one in found if one.is_caught]
     fail = sum(one.fails for one in found)
-    print(f"{len(found)} defects: {fail} tests fail on the defect, {len(good)} also pass on the fix")
+    said = [f"{len(found)} defects: {fail} tests fail on the defect, {len(good)} also pass on the fix"]
     if good:
         before, after = median(one.before for one in good), median(one.after for one in good)
-        print(f"median: {before:g} turns to {after:g} in {median(one.seconds for one in good):.1f} s")
-    return int(len(good) != len(found))
+        said.append(f"median: {before:g} turns to {after:g} in {median(one.seconds for one in good):.1f} s")
+    return said
+
+
+_KINDS: Mapping[str, str] = {TILL: "tools and their rules", AGENT: "agent.yaml", FALLBACK: "fallback", "": "handlers"}
+
+
+def table(results: Sequence[tuple[Defect, Caught]]) -> list[str]:
+    """Return a table in Markdown: a row for each kind of defects, and one for all."""
+    head = "| defects in | seeded | test fails on the defect | passes on the fix | turns before | after | seconds |"
+    rows = [head, "|---|---|---|---|---|---|---|"]
+    for file, kind in {**_KINDS, None: "all"}.items():
+        some = [one for defect, one in results if file in (None, defect.file)]
+        good = [one for one in some if one.is_caught]
+        middle = [median(of(one) for one in good) for of in (_before, _after, _seconds)] if good else [0, 0, 0]
+        figures = f"{len(some)} | {sum(one.fails for one in some)} | {sum(one.passes for one in some)}"
+        rows.append(f"| {kind} | {figures} | {middle[0]:g} | {middle[1]:g} | {middle[2]:.1f} |")
+    return rows
+
+
+def _before(one: Caught) -> int:
+    return one.before
+
+
+def _after(one: Caught) -> int:
+    return one.after
+
+
+def _seconds(one: Caught) -> float:
+    return one.seconds
 
 
 if __name__ == "__main__":

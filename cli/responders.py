@@ -44,11 +44,12 @@ class ScriptedResponder:
     An answer with ``refused`` must be refused because of who gives it; the next one then answers the same escalation.
     Raises ``NoAnswerLeft`` for an escalation after the last answer, and ``InvalidInput`` for one that is not accepted.
 
+    queue  where messages come from; by default they are taken out of the escalation queue
     wrong  the answers that were accepted and should have been refused, one sentence each
     """
 
-    def __init__(self, cloud: "LocalCloud", answers: Iterable[dict[str, Any]]) -> None:
-        self._cloud, self._queue = cloud, EscalationQueue(cloud)
+    def __init__(self, cloud: "LocalCloud", answers: Iterable[dict[str, Any]], queue: "Messages | None" = None) -> None:
+        self._cloud, self._queue = cloud, queue or EscalationQueue(cloud)
         self._answers = deque(enumerate(answers))
         self.wrong: list[str] = []
 

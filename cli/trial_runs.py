@@ -1,7 +1,9 @@
 """Play many cases of one playbook quickly: each in a copy of one local cloud, which a process of its own forks off.
 
 The cloud is deployed and its store is seeded once. A copy begins as that cloud was, so no case meets the traces of
-another one. A system without ``fork``, and a process with other threads, deploys a cloud for each case.
+another one. A run without a tool is played before, and its items are taken out of the tables: what a first run builds
+(clients, validators) would otherwise be built in each copy. A system without ``fork``, and a process with other
+threads, deploys a cloud for each case.
 """
 
 import os
@@ -17,14 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ballast.contracts import RunRequest
 from ballast.contracts.timeline import Timeline
 from ballast.errors import BallastError
 from ballast.playbook import load_playbook
-from cli.follow import follow
+from ballast.run import Run
+from cli.follow import abort_all
 from cli.local_stack import shortened
-from cli.responders import ScriptedResponder
+from cli.responders import ScriptedResponder, SentMessages
 from cli.scenario_runs import unmet_of
 from localcloud.capture.case import Case
+from localcloud.capture.invariant import NOTHING
 from localcloud.clock import WallClock
 from localcloud.converse import Reply, ScriptModel
 from localcloud.functions import FunctionError
@@ -37,6 +42,11 @@ if TYPE_CHECKING:
 
 #: Seconds after which a case counts as one that does not end.
 _LONGEST_S = 120.0
+_TOO_LONG = f"it did not end within {_LONGEST_S:.0f} s"
+#: Seconds between two looks at a run's execution.
+_POLL_S = 0.02
+#: Calls no tool and leaves nothing to another request.
+_WARM_UP = Case({"request_id": "warm-up", "tenant": "warm-up", "text": "Hello."}, ({"say": "Hello."},))
 
 
 @dataclass(frozen=True)
@@ -97,13 +107,26 @@ class Trials:
             self._model.script = case.model()
             people = [one.model_dump(mode="json", exclude_none=True) for one in scenario.people]
             with doubled(self._cloud, scenario.tools):
-                run_id = self._cloud.start(scenario.request)
-                responder = ScriptedResponder(self._cloud, people)
-                run = follow(self._cloud, run_id, responder, lambda _event: None, every_s=0.01, wait=True)
-                made = run.timeline()
-                return Trial(made, tuple(unmet_of(scenario, made, self._cloud, self._playbook)))
-        except (BallastError, FunctionError) as problem:
+                responder = ScriptedResponder(self._cloud, people, SentMessages(self._cloud))
+                made = _ended(self._cloud, scenario.request, responder, scenario.by).timeline()
+                return Trial(made, (*responder.wrong, *unmet_of(scenario, made, self._cloud, self._playbook)))
+        except (BallastError, FunctionError, TimeoutError) as problem:
             return Trial(None, problem=str(problem))
+
+
+def _ended(cloud: "LocalCloud", request: RunRequest, responder: ScriptedResponder, by: str | None) -> Run:
+    """Start a run and return its log when it has ended. Reading the log meanwhile would take longer than the run.
+
+    Raises ``TimeoutError``.
+    """
+    until = time.monotonic() + _LONGEST_S
+    run_id = cloud.start(request, by)
+    while cloud.status(run_id) == "RUNNING":
+        responder.poll()
+        if time.monotonic() > until:
+            raise TimeoutError(_TOO_LONG)
+        time.sleep(_POLL_S)
+    return cloud.events(run_id)
 
 
 def _received(reads: int) -> Trial:
@@ -116,7 +139,7 @@ def _received(reads: int) -> Trial:
             break
         got += part
     if not got:
-        return Trial(None, problem=f"it did not end within {_LONGEST_S:.0f} s, or its process died")
+        return Trial(None, problem=f"{_TOO_LONG}, or its process died")
     made: Trial = pickle.loads(got)  # noqa: S301  our own copy wrote it
     return made
 
@@ -129,7 +152,7 @@ class _FreshTrials(Trials):
 
     def play(self, case: Case, expect: Mapping[str, Any]) -> Trial:
         """Play a case."""
-        with _deployed(self._of, self._parameters, self._seed) as (cloud, model):
+        with deployed(self._of, self._parameters, self._seed) as (cloud, model):
             return Trials(cloud, model, self._of).here(case, expect)
 
 
@@ -137,15 +160,30 @@ class _FreshTrials(Trials):
 def trials(playbook: Path, *, parameters: Mapping[str, str], seed: int) -> Iterator[Trials]:
     """Yield what plays cases of ``playbook``. Raises ``PlaybookInvalid``."""
     # A copy of a process with other threads may wait for ever for what such a thread held.
-    if not hasattr(os, "fork") or threading.active_count() > 1:
-        yield _FreshTrials(parameters, seed, playbook)
-        return
-    with _deployed(playbook, parameters, seed) as (cloud, model):
-        yield Trials(cloud, model, playbook)
+    if hasattr(os, "fork") and threading.active_count() == 1:
+        with deployed(playbook, parameters, seed) as (cloud, model):
+            player = Trials(cloud, model, playbook)
+            warm_up(player, cloud)
+            if threading.active_count() == 1:
+                yield player
+                return
+    yield _FreshTrials(parameters, seed, playbook)
+
+
+def warm_up(player: Trials, cloud: "LocalCloud") -> None:
+    """Play a run that calls no tool, and put the tables back: only what the process has built stays."""
+    from localcloud.moto_seams import dynamodb
+    from localcloud.sessions import ACCOUNT, REGION
+
+    held = dynamodb.kept(REGION, *(table["TableName"] for table in dynamodb.deployed(ACCOUNT, REGION)))
+    if player.here(_WARM_UP, NOTHING).timeline is None:
+        abort_all(cloud, [_WARM_UP.scenario(NOTHING).request.run_id])
+    dynamodb.put_back(REGION, held)
 
 
 @contextmanager
-def _deployed(playbook: Path, parameters: Mapping[str, str], seed: int) -> "Iterator[tuple[LocalCloud, _AnyScript]]":
+def deployed(playbook: Path, parameters: Mapping[str, str], seed: int) -> "Iterator[tuple[LocalCloud, _AnyScript]]":
+    """Yield a seeded cloud, and its model, which says the script of the case that is played."""
     from localcloud.cloud import LocalCloud
 
     model = _AnyScript()

@@ -156,13 +156,14 @@ def _parts(case: Case) -> dict[str, Any]:
         "request": dict(case.request),
         "steps": [dict(one) for one in case.steps],
         "people": [dict(one) for one in case.people],
+        "by": case.by,
         "closing": case.closing,
     }
 
 
 def _with_parts(case: Case, parts: Mapping[str, Any]) -> Case:
     steps, people = tuple(parts["steps"]), tuple(parts["people"])
-    return replace(case, request=parts["request"], steps=steps, people=people, closing=parts["closing"])
+    return replace(case, request=parts["request"], steps=steps, people=people, by=parts["by"], closing=parts["closing"])
 
 
 def _refusal(parts: Any, screen: Screen) -> int | None:

@@ -46,6 +46,7 @@ class Case:
     """What a scenario needs besides its name and what it expects, as JSON.
 
     steps    the model's replies and failures, as a script has them
+    by       who sent the request, and so may not decide about it; "" where nobody knows
     closing  the reply to a run that goes on where the record ends: a fix may make it do so
     notes    what the record had and a scenario cannot say
     """
@@ -56,6 +57,7 @@ class Case:
     tools: tuple[Mapping[str, Any], ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
     seed: int = 1
+    by: str = ""
     closing: str = ""
     notes: tuple[str, ...] = ()
 
@@ -72,6 +74,7 @@ class Case:
     def document(self, expect: Mapping[str, Any], description: str) -> dict[str, Any]:
         """Return scenario.yaml as JSON."""
         made: dict[str, Any] = {"description": description, "request": dict(self.request)}
+        made |= {"by": self.by} if self.by else {}
         made |= {"seed": self.seed} if self.seed != 1 else {}
         made |= {"parameters": dict(self.parameters)} if self.parameters else {}
         made |= {"people": [dict(one) for one in self.people]} if self.people else {}
@@ -110,7 +113,15 @@ def case_of(recorded: RecordedRun, *, agent: str, seed: int = 1, closing: str = 
         elif isinstance(fact, EscalationAnswered | ApprovalGiven | ApprovalAnswered):
             people += _answer(fact, notes)
     request = _request(sent, agent, notes)
-    return Case(request, tuple(steps), tuple(people), seed=seed, closing=closing or CLOSING, notes=tuple(notes))
+    return Case(
+        request,
+        tuple(steps),
+        tuple(people),
+        seed=seed,
+        by=recorded.events.timeline().requested_by,
+        closing=closing or CLOSING,
+        notes=tuple(notes),
+    )
 
 
 def _request(request: Mapping[str, Any], agent: str, notes: dict[str, None]) -> dict[str, Any]:
@@ -239,7 +250,7 @@ def _double(call: Call) -> dict[str, Any]:
 def why_not(case: Case, recorded: Timeline, played: Timeline) -> Sequence[str]:
     """Return how a played run differs from the record: its ending, and the first call that ended otherwise."""
     found = ["it went on where the record ends"] if case.is_left_by(played) else []
-    ours, theirs = outcomes(played), outcomes(recorded)
+    ours, theirs = ([call for turn in run.turns for call in turn.calls] for run in (played, recorded))
     for number, there in enumerate(theirs):
         here = ours[number] if number < len(ours) else None
         if here is None or _identity(here) != _identity(there) or here.outcome != there.outcome:
@@ -254,4 +265,5 @@ def why_not(case: Case, recorded: Timeline, played: Timeline) -> Sequence[str]:
 
 
 def _words(call: Call) -> str:
-    return f" ({call.message})" if call.message else ""
+    said = call.error if call.outcome == "refused" else call.message
+    return f" ({said})" if said else ""

@@ -17,8 +17,10 @@ from localcloud.scenarios.scenario import written
 #: How a run ended, as far as a scenario can expect it.
 _STATUSES = ("answered", "unanswered", "refused", "failed")
 #: Nothing is compared but what the invariant names.
-_NOTHING: Mapping[str, Any] = {"status": None, "degraded": None, "reason": None, "refused": None, "failed": None}
+NOTHING: Mapping[str, Any] = {"status": None, "degraded": None, "reason": None, "refused": None, "failed": None}
 _WORDS = ("status", "by", "reason", "degraded", "refused", "failed", "effects", "answer", "forbidden", "grounded")
+#: A word without a digit in it.
+_WORD = re.compile(r"(?<!\S)[^\W\d]+(?=\W*(?:\s|$))")
 EXPECTATIONS = (*_WORDS, "moved", "cost_at_most")
 
 
@@ -34,7 +36,7 @@ def expected(said: Sequence[str], invariant: str | None, recorded: Timeline) -> 
             f"{recorded.run_id}: its status is {recorded.status}, which no scenario can end with. "
             f"Capture a run that is {', '.join(_STATUSES)}."
         )
-    made = dict(_NOTHING)
+    made = dict(NOTHING)
     for word in said:
         name, equals, value = word.partition("=")
         if not equals or name not in EXPECTATIONS:
@@ -110,14 +112,16 @@ def _inverse(invariant: str, recorded: Timeline) -> dict[str, Any]:
 class Defect:
     """How a run is wrong, so that another run can be told to be wrong in the same way.
 
-    kinds   which expectations are not met
+    kinds   which expectations are not met; of texts of the answer, which text
     ending  status, planner and reason
     others  what else must be the same, by the expectation
+    answer  the words of an answer that has not the expected text; numbers and ids may be of the one run
     """
 
     kinds: frozenset[str]
     ending: tuple[str, str, str]
     others: tuple[str, ...]
+    answer: str = ""
 
     @classmethod
     def of(cls, made: Timeline, wrong: Sequence[str]) -> Defect | None:
@@ -125,8 +129,8 @@ class Defect:
         found = [one for one in wrong if not one.startswith(" ")]
         if not found:
             return None
-        kinds = frozenset(re.split(r"[:, ]", one, maxsplit=1)[0] for one in found)
-        others = {one for one in found if one.startswith(("effects:", "refused", "failed"))}
+        kinds = frozenset(map(_kind, found))
+        others = {one for one in found if one.startswith(("effects:", "refused", "failed", "moved:"))}
         # What went wrong on the way stays, so that a fix of it shows.
         if kinds - {"cost", "refused", "failed"}:
             others |= {
@@ -135,7 +139,15 @@ class Defect:
                 for call in turn.calls
                 if call.outcome in ("refused", "failed", "unknown", "denied")
             }
-        return cls(kinds, (made.status, made.by, made.reason), tuple(sorted(others)))
+        lacks = any(one.startswith("answer: ") for one in found)
+        answer = " ".join(_WORD.findall(made.answer)) if lacks else ""
+        return cls(kinds, (made.status, made.by, made.reason), tuple(sorted(others)), answer)
+
+
+def _kind(sentence: str) -> str:
+    """Return which expectation a sentence of ``unmet`` is about."""
+    kind = re.split(r"[:, ]", sentence, maxsplit=1)[0]
+    return re.split(", was | is in ", sentence, maxsplit=1)[0] if kind in ("answer", "forbidden") else kind
 
 
 def defect_of_record(scenario: Scenario, recorded: Timeline) -> Defect:

@@ -101,7 +101,8 @@ class Reduction:
         counted = [("usage", "")] if any("usage" in step for step in base.steps) else []
         people = [("people", str(at)) for at in range(len(base.people))]
         tools = [("tools", str(at)) for at in range(len(base.tools))]
-        parts = [*counted, *names, *facts, *people, *tools]
+        sender = [("by", "")] if base.by else []
+        parts = [*counted, *sender, *names, *facts, *people, *tools]
         ddmin(parts, lambda kept: self._holds(_with_fields(base, {*kept})))
 
 
@@ -118,4 +119,5 @@ def _with_fields(base: Case, kept: Container[tuple[str, str]]) -> Case:
             del request["context"]
     people = tuple(one for at, one in enumerate(base.people) if ("people", str(at)) in kept)
     tools = tuple(one for at, one in enumerate(base.tools) if ("tools", str(at)) in kept)
-    return replace(base, steps=steps, request=request, people=people, tools=tools)
+    by = base.by if ("by", "") in kept else ""
+    return replace(base, steps=steps, request=request, people=people, tools=tools, by=by)

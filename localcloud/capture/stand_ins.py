@@ -95,6 +95,7 @@ class StandIns:
     def __init__(self, schema_of: SchemaOf = lambda _tool, _path: None) -> None:
         self._schema_of = schema_of
         self._by_name: dict[str, Any] = {}
+        self._by_field: dict[tuple[str, tuple[str, ...]], Any] = {}
         self._by_value: dict[str, str] = {}
         self._counts: dict[str, int] = {}
         self.replaced: dict[str, str] = {}
@@ -133,17 +134,24 @@ class StandIns:
 
     def _of_field(self, path: tuple[str, ...], tool: str) -> Any:
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", path[-1] if path else "value").lower()
+        if (tool, path) in self._by_field:
+            return self._by_field[tool, path]
+        made = self._by_field[tool, path] = self._chosen(name, self._schema_of(tool, path) or {})
+        self._by_name.setdefault(name, made)
+        self.replaced[f"sealed {name}"] = str(made)
+        return made
+
+    def _chosen(self, name: str, schema: Mapping[str, Any]) -> Any:
         known = next((one for one in self._by_name if _same_words(one, name)), None)
-        schema = self._schema_of(tool, path) or {}
         if known is not None and _fits(self._by_name[known], schema):
             return self._by_name[known]
         made = _of_schema(schema)
         if made is None:
             made = next((make(self._next(form.pattern)) for form, make in _BY_NAME if form.search(name)), None)
         if made is None or not _fits(made, schema):
+            made = _of_pattern(schema)
+        if made is None:
             made = _of_type(schema, self._next("value"))
-        self._by_name.setdefault(name, made)
-        self.replaced[f"sealed {name}"] = str(made)
         return made
 
     def _text(self, text: str) -> str:
@@ -217,6 +225,17 @@ def _of_schema(schema: Mapping[str, Any]) -> Any:
     if "const" in schema:
         return schema["const"]
     return next((schema[name][0] for name in ("enum", "examples") if schema.get(name)), None)
+
+
+def _of_pattern(schema: Mapping[str, Any]) -> Any:
+    """Return the first stand-in of a known form that fits a field's pattern, whatever its name; None if none does.
+
+    The pattern may be the defect. So one with an ``@`` in it is of an e-mail address, also where none fits.
+    """
+    if not isinstance(schema.get("pattern"), str):
+        return None
+    forms = [make(1) for _, make in _BY_NAME]
+    return next((one for one in forms if _fits(one, schema)), forms[0] if "@" in schema["pattern"] else None)
 
 
 def _of_type(schema: Mapping[str, Any], number: int) -> Any:

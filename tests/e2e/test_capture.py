@@ -1,7 +1,11 @@
 """``ballast capture``: its tests fail on a defect and pass on the fix; and when it writes none."""
 
 import json
+import os
 import shutil
+import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +13,14 @@ import pytest
 import yaml
 
 from bench.capture import DESK, TILL, Caught, Defect, caught, defects, seeded, typed
+from cli.trial_runs import Trial, Trials, deployed, warm_up
+from localcloud.capture.case import Case
+from localcloud.capture.invariant import NOTHING
+from localcloud.capture.reduce import Reduction
+from localcloud.moto_seams import dynamodb
 from localcloud.scenarios import find
 from localcloud.scenarios.doubles import Double
+from localcloud.sessions import ACCOUNT, REGION
 from tests.support.sampling import sampled
 
 ALL = {one.name: one for one in defects()}
@@ -25,10 +35,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def project(folder: Path, request: dict[str, Any], turns: list[dict[str, Any]]) -> tuple[Path, str]:
-    """Make a project with a run in it; return its folder and the run's id."""
+def project(
+    folder: Path,
+    request: dict[str, Any],
+    turns: list[dict[str, Any]],
+    edit: Callable[[Path], None] = lambda _till: None,
+) -> tuple[Path, str]:
+    """Make a project with a run in it; return its folder and the run's id. ``edit`` changes the playbook before."""
     shop = folder / "shop"
     shutil.copytree(DESK, shop / "till", ignore=shutil.ignore_patterns("__pycache__"))
+    edit(shop / "till")
     live = shop / "scenarios" / "live"
     live.mkdir(parents=True)
     (live / "scenario.yaml").write_text(yaml.safe_dump({"description": "x", "request": request, "expect": OPEN}))
@@ -97,6 +113,135 @@ def test_a_name_that_is_taken_is_not_written_over(tmp_path: Path) -> None:
 
     assert code == 2
     assert "exists. Give another --name" in said
+
+
+def replaced(file: Path, right: str, wrong: str) -> None:
+    text = file.read_text()
+    assert right in text
+    file.write_text(text.replace(right, wrong))
+
+
+def test_a_defect_that_is_mended_already_is_said_and_nothing_is_written(tmp_path: Path) -> None:
+    shop, run_id = project(
+        tmp_path,
+        {"text": "Cancel O-1.", "intent": "desk"},
+        [{"call": [{"tool": "cancel", "arguments": {"order_id": "O-1"}}]}, {"say": "No."}],
+        lambda till: replaced(till / TILL, "^O-[0-9]{1,6}$", "^O-[0-9]{4,6}$"),
+    )
+    replaced(shop / "till" / TILL, "^O-[0-9]{4,6}$", "^O-[0-9]{1,6}$")
+
+    code, said = typed("capture", run_id, "--playbook", str(shop), "--expect", "refused=none")
+
+    assert code == 7, said
+    assert "call 1: recorded cancel refused" in said
+    assert "now cancel ok" in said
+    assert "Is the defect mended already" in said
+    assert written(shop) == []
+
+
+def two_agents(till: Path) -> None:
+    """Have another agent write notes; e-mail addresses are sealed, and wrongly refused."""
+    replaced(
+        till / "agent.yaml",
+        "instructions: |",
+        "tools: [price, stock, refund, cancel]\nhand_over_to: {notes: Anything to be written.}\n"
+        "sensitive: {context: [email]}\ninstructions: |",
+    )
+    (till / "agents").mkdir()
+    notes = yaml.safe_load((till / "agent.yaml").read_text())
+    for name in ("name", "hand_over_to", "sensitive", "moves", "ground_answers", "answer_ids"):
+        del notes[name]
+    (till / "agents" / "notes.yaml").write_text(yaml.safe_dump(notes | {"tools": ["send_note"]}))
+    wrong = 'to: Annotated[str, Sensitive] = Field(pattern="^[^@]+@[^@.]+$")'
+    replaced(till / TILL, 'to: str = Field(pattern="^[^@]+@[^@]+$")', wrong)
+    imports = "from typing import Annotated\n\nfrom ballast.playbook import Sensitive, "
+    replaced(till / TILL, "from ballast.playbook import ", imports)
+
+
+def test_a_hand_over_and_a_sealed_value_are_captured_and_the_fix_passes(tmp_path: Path) -> None:
+    email = "jane.roe@acme.com"
+    shop, run_id = project(
+        tmp_path,
+        {"text": "Write to her.", "intent": "desk", "context": {"email": email, "channel": "shop"}},
+        [
+            {"call": [{"tool": "price", "arguments": {"article": "tent"}}]},
+            {"call": [{"tool": "hand_over", "arguments": {"agent": "notes", "note": "Write to her."}}]},
+            {"call": [{"tool": "send_note", "arguments": {"to": email, "text": "Hello."}}]},
+            {"say": "No."},
+        ],
+        two_agents,
+    )
+
+    code, said = typed("capture", run_id, "--playbook", str(shop), "--expect", "refused=none", "--name", "caught")
+
+    assert code == 0, said
+    files = [(shop / "scenarios" / "caught" / name).read_text() for name in ("scenario.yaml", "script.yaml")]
+    assert email not in "".join(files)
+    calls = [call["tool"] for turn in yaml.safe_load(files[1])["turns"] for call in turn.get("call", ())]
+    assert calls == ["hand_over", "send_note"]
+    replaced(shop / "till" / TILL, "^[^@]+@[^@.]+$", "^[^@]+@[^@]+$")
+    code, said = typed("test", str(shop), "caught")
+    assert code == 0, said
+
+
+LEE, KIM = ({"by": name, "approve": True} for name in ("Lee", "Kim"))
+REFUND = {"call": [{"tool": "refund", "arguments": {"order_id": "O-1", "amount_usd": "300.00"}}]}
+
+
+def test_a_case_has_its_sender_and_refused_answers_and_the_cloud_keeps_nothing_of_the_warm_up() -> None:
+    def case(number: int, by: str, *people: dict[str, Any]) -> Case:
+        request = {"request_id": f"r-{number}", "text": "Refund O-1.", "intent": "desk"}
+        return Case(request, (REFUND, {"say": "Done with O-1."}), people, by=by)
+
+    with deployed(DESK, {}, 1) as (cloud, model):
+        player = Trials(cloud, model, DESK)
+        warm_up(player, cloud)
+        warmed = dynamodb.kept(REGION, *(table["TableName"] for table in dynamodb.deployed(ACCOUNT, REGION)))
+        own = player.here(case(1, "Lee", {**LEE, "refused": True}, KIM), NOTHING)
+        unsent = player.here(case(2, "", {**LEE, "refused": True}), NOTHING)
+        refused = player.here(case(3, "Lee", LEE), NOTHING)
+
+    assert not any("warm-up" in repr(items) for items in warmed.values())
+    assert own.timeline is not None
+    assert (own.timeline.status, own.timeline.requested_by, own.wrong) == ("answered", "Lee", ())
+    assert "Lee was accepted, and should have been refused" in unsent.wrong[0]
+    assert "Lee was refused: MayNotAnswer" in refused.problem
+
+
+class Slow(Trials):
+    """Plays nothing: the first try is quick, and Ctrl-C comes in the second."""
+
+    def __init__(self) -> None:
+        self.played: list[Case] = []
+
+    def play(self, case: Case, expect: Any) -> Trial:
+        self.played.append(case)
+        return super().play(case, expect)
+
+    def here(self, case: Case, expect: Any) -> Trial:
+        if len(self.played) > 1:
+            time.sleep(0.2)  # Python drops Ctrl-C while it is still forking
+            os.kill(os.getppid(), signal.SIGINT)
+            signal.pause()
+        return Trial(None, problem=f"{len(case.steps)} steps in process {os.getpid()}")
+
+
+def test_ctrl_c_during_a_play_ends_the_copy_and_keeps_the_best_so_far() -> None:
+    player, said = Slow(), []
+
+    def shows(case: Case) -> bool:
+        said.append(player.play(case, {}).problem)
+        return True
+
+    steps = tuple({"say": str(at)} for at in range(8))
+    reduction = Reduction(Case({"text": "Hi"}, steps), shows, most=100)
+
+    assert len(reduction.run().steps) == 4
+    assert reduction.is_cut_short
+    assert len(player.played) == 2
+    assert str(os.getpid()) not in said[0]
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 def test_a_seeded_defect_is_gone_after_its_block(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from ballast.contracts.timeline import Call, Money, Timeline, Turn
 from ballast.errors import InvalidInput
 from ballast.masking import MASK
 from cli.parser import INVARIANTS
-from localcloud.capture.case import Case, doubles_of
+from localcloud.capture.case import Case, doubles_of, why_not
 from localcloud.capture.invariant import Defect, defect_of_record, expected
 from localcloud.capture.reduce import Reduction, ddmin
 from localcloud.capture.secrets import secrets_in
@@ -225,6 +226,24 @@ def test_every_invariant_of_the_command_is_known_and_the_record_violates_it(inva
 
 
 @pytest.mark.parametrize(
+    ("pattern", "made"),
+    [
+        ("^[^@]+@[^@]+$", "person1@example.com"),
+        ("^[^@]+@[^@.]+$", "person1@example.com"),  # wrong itself
+        ("^[+][0-9]+$", "+15550100001"),
+        ("^[0-9]{5}$", "00001"),
+        ("^Q-[A-Z]+$", "sealed-1"),
+    ],
+)
+def test_a_field_without_a_telling_name_gets_a_form_that_fits_its_pattern(pattern: str, made: str) -> None:
+    schema = {"type": "string", "pattern": pattern}
+
+    assert StandIns(lambda _tool, _path: schema).of({"tool": "send", "arguments": {"to": MASK}})["arguments"] == {
+        "to": made
+    }
+
+
+@pytest.mark.parametrize(
     ("said", "violated"),
     [
         ("status=answered", True),
@@ -278,6 +297,34 @@ def test_another_way_of_being_wrong_is_another_defect() -> None:
     assert one != Defect.of(timeline(), wrong)
     assert one != Defect.of(timeline(Call(index=1, tool="pay", outcome="failed"), reason="deadline"), wrong)
     assert Defect.of(timeline(), []) is None
+
+
+def test_another_amount_phrase_or_answer_is_another_defect() -> None:
+    def defect(sentence: str, **fields: Any) -> Defect | None:
+        return Defect.of(timeline(**fields), [sentence])
+
+    assert defect("moved: expected 40, was 80") != defect("moved: expected 40, was 0")
+    assert defect("forbidden: 'a' is in the answer: 'a b'") == defect("forbidden: 'a' is in the answer: 'a'")
+    assert defect("forbidden: 'a' is in the answer: 'a b'") != defect("forbidden: 'b' is in the answer: 'a b'")
+    lacks = "answer: expected 'paid', was"
+    assert defect(f"{lacks} 'No O-1'", answer="No O-1, 2") == defect(f"{lacks} 'No O-3'", answer="No O-3, 4")
+    assert defect(f"{lacks} 'No'", answer="No") != defect(f"{lacks} 'Who?'", answer="Who?")
+
+
+def test_what_differs_from_the_record_names_a_call_that_was_refused() -> None:
+    refused = timeline(Call(index=1, tool="pay", outcome="refused", error="UnknownTool"))
+    paid = timeline(Call(index=1, tool="pay", outcome="ok"))
+
+    assert why_not(CASE, refused, paid) == ["call 1: recorded pay refused (UnknownTool); now pay ok"]
+    assert why_not(CASE, paid, paid) == []
+
+
+def test_the_sender_stays_where_the_defect_needs_it() -> None:
+    sent = replace(CASE, by="Kim")
+
+    assert Reduction(sent, lambda case: case.by == "Kim", most=100).run().by == "Kim"
+    assert Reduction(sent, needs, most=100).run().by == ""
+    assert sent.scenario({"status": None}).by == "Kim"
 
 
 # Doubles
