@@ -59,7 +59,7 @@ SCRIPT: Sequence[Mapping[str, Any]] = (
 )
 DOWN: Sequence[Mapping[str, Any]] = ({"call": [_call("price", article="lamp")]}, {"error": "AccessDeniedException"})
 #: A note that is refused, and one of a stranger's order: for defects that let something pass.
-LARGE = (*SCRIPT[:3], {"call": [_call("refund", order_id="O-1", amount_usd="300.00")]}, {"say": "300.00 USD for O-1."})
+LARGE = (*SCRIPT[:3], {"call": [_call("refund", order_id="O-1", amount_usd="300.00")]}, {"say": "Done with O-1."})
 MADE_UP = (*SCRIPT[:4], {"say": "I have refunded O-77."})
 ZERO = (*SCRIPT[:2], {"call": [_call("refund", order_id="O-1", amount_usd="0.00")]}, {"say": "Done with O-1."})
 UNKNOWN = (*SCRIPT[:2], {"call": [_call("cancel", order_id="O-9")]}, {"say": "It is cancelled."})
@@ -405,7 +405,8 @@ def table(results: Sequence[tuple[Defect, Caught]]) -> list[str]:
     """Return a table in Markdown: a row for each kind of defects, and one for all."""
     head = "| defects in | seeded | test fails on the defect | passes on the fix | turns before | after | seconds |"
     rows = [head, "|---|---|---|---|---|---|---|"]
-    for file, kind in {**_KINDS, None: "all"}.items():
+    kinds: list[tuple[str | None, str]] = [*_KINDS.items(), (None, "all")]
+    for file, kind in kinds:
         some = [one for defect, one in results if file in (None, defect.file)]
         good = [one for one in some if one.is_caught]
         middle = [median(of(one) for one in good) for of in (_before, _after, _seconds)] if good else [0, 0, 0]

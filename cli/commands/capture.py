@@ -29,7 +29,7 @@ from cli.screen import Screen
 from cli.trace.text import clean, cut_short
 from cli.trial_runs import Trial, Trials, trials
 from localcloud.capture.case import Case, case_of, doubles_of, why_not
-from localcloud.capture.invariant import Defect, defect_of_record, expected
+from localcloud.capture.invariant import Defect, can_be_met, defect_of_record, expected, may_ask
 from localcloud.capture.reduce import Reduction
 from localcloud.capture.secrets import secrets_in
 from localcloud.capture.stand_ins import StandIns
@@ -87,6 +87,7 @@ def _captured(found: ExportedRun, typed: Namespace, screen: Screen) -> int:
     timeline = Timeline.model_validate(whole["timeline"])
     case = _with_parts(case, whole["case"])
     expect = expected(typed.expect, typed.invariant, timeline)
+    case = replace(case, asks=may_ask(expect))
     defect = defect_of_record(case.scenario(expect), timeline)
     if refused := _refusal([_parts(case), doubles_of(timeline, None), expect], screen):
         return refused
@@ -223,6 +224,8 @@ def _is(found: Defect, recorded: Defect) -> bool:
 
 def _shows(shown: _Shown, expect: Mapping[str, Any], player: Trials) -> Any:
     def shows(candidate: Case) -> bool:
+        if not can_be_met(expect, candidate, shown.case):
+            return False
         return _defect(candidate, player.play(candidate, expect)) == shown.defect
 
     return shows

@@ -37,6 +37,8 @@ _NAMED = re.compile("|".join(get_args(BedrockError)))
 _OF_THE_CALLER = ("request_id", "reply_to", "when_full")
 #: What the model says where a repaired run goes on after the record's end.
 CLOSING = "That is all I can say about it."
+#: Who answers a repaired run that asks before it does what the recorded one did unasked.
+REJECTION: Mapping[str, Any] = {"by": "who-is-asked-after-the-fix", "approve": False}
 
 Step = Mapping[str, Any]
 
@@ -48,6 +50,7 @@ class Case:
     steps    the model's replies and failures, as a script has them
     by       who sent the request, and so may not decide about it; "" where nobody knows
     closing  the reply to a run that goes on where the record ends: a fix may make it do so
+    asks     whether a fix may ask before it does what the recorded run did unasked; then it is told no
     notes    what the record had and a scenario cannot say
     """
 
@@ -59,6 +62,7 @@ class Case:
     seed: int = 1
     by: str = ""
     closing: str = ""
+    asks: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -71,13 +75,18 @@ class Case:
         said = sum(attempt.state == "responded" for turn in played.turns for attempt in turn.attempts)
         return said > sum("error" not in step for step in self.steps)
 
+    def calls_of(self, tool: str) -> int:
+        """Return how many calls of a tool the script has."""
+        return sum(call["tool"] == tool for step in self.steps for call in step.get("call", ()))
+
     def document(self, expect: Mapping[str, Any], description: str) -> dict[str, Any]:
         """Return scenario.yaml as JSON."""
         made: dict[str, Any] = {"description": description, "request": dict(self.request)}
         made |= {"by": self.by} if self.by else {}
         made |= {"seed": self.seed} if self.seed != 1 else {}
         made |= {"parameters": dict(self.parameters)} if self.parameters else {}
-        made |= {"people": [dict(one) for one in self.people]} if self.people else {}
+        people = [*self.people, *([REJECTION] if self.asks else [])]
+        made |= {"people": [dict(one) for one in people]} if people else {}
         made |= {"tools": [dict(one) for one in self.tools]} if self.tools else {}
         return made | {"expect": dict(expect)}
 

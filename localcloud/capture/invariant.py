@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -11,6 +12,7 @@ from typing import Any
 from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
 from ballast.money import dollars
+from localcloud.capture.case import Case
 from localcloud.scenarios import Scenario, unmet
 from localcloud.scenarios.scenario import written
 
@@ -106,6 +108,20 @@ def _inverse(invariant: str, recorded: Timeline) -> dict[str, Any]:
             return {invariant: []}
     cost = dollars(recorded.money.charged_microusd)
     raise InvalidInput(f"--invariant cost: the run cost ${cost}. Say what is right: --expect cost_at_most=0.01.")
+
+
+def may_ask(expect: Mapping[str, Any]) -> bool:
+    """Whether a fix may be to ask a person first: something was done that must not be done."""
+    return expect.get("effects") == [] or "effects" in expect.get("unlike", {})
+
+
+def can_be_met(expect: Mapping[str, Any], case: Case, whole: Case) -> bool:
+    """Whether a shorter case still has the calls that the expected writes need, as far as the whole case has them.
+
+    A write that the defect kept from happening shows in no play of the defect, so nothing else holds it.
+    """
+    wanted = Counter(one if isinstance(one, str) else one["tool"] for one in expect.get("effects") or ())
+    return all(case.calls_of(tool) >= min(number, whole.calls_of(tool)) for tool, number in wanted.items())
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ballast.errors import InvalidInput
 from ballast.masking import MASK
 from cli.parser import INVARIANTS
 from localcloud.capture.case import Case, doubles_of, why_not
-from localcloud.capture.invariant import Defect, defect_of_record, expected
+from localcloud.capture.invariant import Defect, can_be_met, defect_of_record, expected, may_ask
 from localcloud.capture.reduce import Reduction, ddmin
 from localcloud.capture.secrets import secrets_in
 from localcloud.capture.stand_ins import StandIns, card, iban, iban_check, luhn
@@ -309,6 +309,26 @@ def test_another_amount_phrase_or_answer_is_another_defect() -> None:
     lacks = "answer: expected 'paid', was"
     assert defect(f"{lacks} 'No O-1'", answer="No O-1, 2") == defect(f"{lacks} 'No O-3'", answer="No O-3, 4")
     assert defect(f"{lacks} 'No'", answer="No") != defect(f"{lacks} 'Who?'", answer="Who?")
+
+
+def test_the_calls_of_expected_writes_stay_though_the_defect_keeps_them_from_happening() -> None:
+    whole = replace(CASE, steps=CASE.steps[:2])
+    expect = expected(["effects=a,b,other"], None, timeline())
+
+    assert can_be_met(expect, replace(CASE, steps=CASE.steps[:1]), whole)
+    assert not can_be_met(expect, replace(CASE, steps=({"call": [{"tool": "a"}]},)), whole)
+    assert not can_be_met(expected(["effects=a,a"], None, timeline()), replace(CASE, steps=CASE.steps[:1]), whole)
+
+
+@pytest.mark.parametrize(
+    ("said", "invariant", "asked"),
+    [(["effects=none"], None, True), ([], "effects", True), (["effects=pay"], None, False), ([], "status", False)],
+)
+def test_a_fix_that_asks_first_is_told_no(said: list[str], invariant: str | None, asked: bool) -> None:
+    recorded = timeline(Call(index=1, tool="pay", outcome="ok", effect="write"))
+    case = replace(CASE, asks=may_ask(expected(said, invariant, recorded)))
+
+    assert [one.approve for one in case.scenario({"status": None}).people] == [False] * asked
 
 
 def test_what_differs_from_the_record_names_a_call_that_was_refused() -> None:
