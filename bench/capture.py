@@ -286,7 +286,11 @@ def typed(*words: str, having: Defect | None = None) -> tuple[int, str]:
         text=True,
         cwd=DESK.parents[1],
     )
-    return played.returncode, played.stdout or played.stderr
+    return _said(played.returncode, played.stdout, played.stderr)
+
+
+def _said(code: int, out: str, err: str) -> tuple[int, str]:
+    return code, out + err if code else out
 
 
 def _typed_in_a_copy(words: Sequence[str], having: str | None) -> tuple[int, str]:
@@ -313,7 +317,7 @@ def _typed_in_a_copy(words: Sequence[str], having: str | None) -> tuple[int, str
         _, ended_with = os.waitpid(child, 0)
         out.seek(0)
         err.seek(0)
-        return os.waitstatus_to_exitcode(ended_with), out.read() or err.read()
+        return _said(os.waitstatus_to_exitcode(ended_with), out.read(), err.read())
 
 
 def _type(words: Sequence[str], having: str | None) -> int:

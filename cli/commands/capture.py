@@ -40,6 +40,7 @@ from localcloud.scenarios import find
 if TYPE_CHECKING:
     from cli.deployed_stack import DeployedCloud
 
+_MOST_DESCRIPTION = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NOTE = "# Captured by `ballast capture` from {run_id}: it fails on the defect and passes on its fix.\n"
 
@@ -104,7 +105,7 @@ def _captured(found: ExportedRun, typed: Namespace, screen: Screen) -> int:
             reduction = Reduction(shown.case, _shows(shown, expect, player), most=typed.tries, tell=_tell)
             reduced = reduction.run()
             tries, is_cut_short = reduction.tries, reduction.is_cut_short
-    description = _one_line(typed.description or _description(timeline))
+    description = one_line(typed.description or _description(timeline))
     for one in (reduced, shown.case):
         if refused := _refusal([one.document(expect, description), list(one.turns)], screen):
             return refused
@@ -296,9 +297,10 @@ def _description(timeline: Timeline) -> str:
     return f"Captured from {timeline.run_id}, which was {how}{f': {timeline.why}' if timeline.why else ''}."
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Return a description as a scenario may have it."""
-    return cut_short(" ".join(clean(text, lines=False).split()), 100)
+    line = " ".join(clean(text, lines=False).split())
+    return line if len(line) <= _MOST_DESCRIPTION else f"{line[: _MOST_DESCRIPTION - 1]}…"
 
 
 def _report(place: Path, case: Case, whole: Case, wrong: list[str], stand_ins: StandIns, screen: Screen) -> None:

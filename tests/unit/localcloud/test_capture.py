@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ballast.contracts.timeline import Call, Money, Timeline, Turn
 from ballast.errors import InvalidInput
 from ballast.masking import MASK
+from cli.commands.capture import one_line
 from cli.parser import INVARIANTS
 from localcloud.capture.case import Case, doubles_of, why_not
 from localcloud.capture.invariant import Defect, can_be_met, defect_of_record, expected, may_ask
@@ -362,3 +363,12 @@ def test_only_calls_that_ended_otherwise_get_a_double_in_the_order_of_the_record
         {"tool": "find", "arguments": {"id": 1}, "fails": "Not there.", "times": 1},
         {"tool": "find", "arguments": {"id": 1}, "result": {"a": 1}},
     )
+
+
+@pytest.mark.parametrize("length", [99, 100, 101, 500])
+def test_a_description_is_as_long_as_a_scenario_may_have_it(length: int) -> None:
+    made = one_line("a " * (length // 2) + "b" * (length % 2))
+
+    assert CASE.document({}, made)["description"] == made
+    assert 99 <= len(made) <= 100
+    assert (made[-1] == "…") == (length > 100)
