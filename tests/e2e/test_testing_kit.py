@@ -16,6 +16,7 @@ from cli.commands.new import write
 from localcloud import testing
 from localcloud.clock import WallClock
 from localcloud.cloud import LocalCloud
+from localcloud.scenarios.doubles import Double, doubled
 from localcloud.testing import FallbackDriver, Gate, LocalDesk, ScriptedModel
 
 SUSPEND = {"account_id": "A-1001", "days": 7}
@@ -124,6 +125,15 @@ def test_a_run_that_asks_waits_until_the_test_ends(gate: Gate, desk: LocalDesk) 
     desk.stop_open()
 
     assert desk.cloud.status(run_id) != "RUNNING"
+
+
+def test_a_write_whose_effect_stays_in_doubt_ends_as_on_aws(gate: Gate, desk: LocalDesk) -> None:
+    """Six runs under its key, then the lease is waited for and ``verify`` decides: not ``executor_failed``."""
+    with doubled(desk.cloud, [Double(tool="suspend_account", breaks="503")]):
+        failed = gate.call("suspend_account", SUSPEND, text="A-1001 for 7 days")
+
+    assert (failed.status, len(failed.call.doubts)) == ("failed", 6)
+    assert failed.message.endswith("503. It did not happen.")
 
 
 def test_a_model_without_replies_says_what_the_test_forgot(desk: LocalDesk) -> None:
