@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ class Wanted:
     """A run to record: its request, what the model says, what people answer.
 
     begins_anew  in a store as it was at first; otherwise with what the run before has left, and has moved
+    answer_within_s  how long its caller waits; None: nobody waits
     """
 
     name: str
@@ -35,6 +37,7 @@ class Wanted:
     model: ScriptModel
     answers: Sequence[Mapping[str, Any]] = ()
     begins_anew: bool = True
+    answer_within_s: int | None = None
 
 
 def _more() -> Iterator[Wanted]:
@@ -81,6 +84,10 @@ def _more() -> Iterator[Wanted]:
         "guidance": "Go on.",
         "add_budget_microusd": 5_000,
     }
+    looked_up: list[Mapping[str, Any]] = [says[0], done]
+    waited = gives_up | {"request_id": "waits", "text": f"{gives_up['text']} (waits)"}
+    for_it = ScriptModel.of(looked_up, "waits")
+    yield Wanted("waits", RunRequest.model_validate(waited), for_it, answer_within_s=9)
     yield wanted("guided", [order, stopped, done], [{"by": "Dana", "decision": back}])
 
 
@@ -114,13 +121,23 @@ def recorded_runs(playbook: Path = PLAYBOOK, *, only: str = "") -> list[Recorded
 
 
 def _recorded(cloud: LocalCloud, clock: VirtualClock, wanted: Wanted) -> RecordedRun:
-    run_id, began, left = cloud.start(wanted.request), clock.monotonic(), list(wanted.answers)
+    run_id, began, left = _started(cloud, wanted), clock.monotonic(), list(wanted.answers)
     while cloud.status(run_id) == "RUNNING" and clock.monotonic() - began < _STUCK_S:
         clock.pause(_WAITS_S if left else 3_600)
         waits = _waiting(cloud.events(run_id)) if left else []
         if waits and (answer := left.pop(0)):
             cloud.invoke("AnswerEscalationFunction", {"escalation_id": waits[0], **answer})
     return RecordedRun.of(cloud.events(run_id), wanted.name)
+
+
+def _started(cloud: LocalCloud, wanted: Wanted) -> str:
+    if wanted.answer_within_s is None:
+        return cloud.start(wanted.request)
+    sent = {"request": wanted.request.model_dump(mode="json"), "answer_within_s": wanted.answer_within_s}
+    cloud.runtime("StartFunction").client("stepfunctions").start_execution(
+        stateMachineArn=cloud.physical_id("AgentStateMachine"), name=wanted.request.run_id, input=json.dumps(sent)
+    )
+    return wanted.request.run_id
 
 
 def _waiting(run: Run) -> list[str]:
