@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ballast.errors import InvalidInput
-from ballast.playbook.servers.checks import MAX_DESCRIPTION, may_be_argument, why_no_url
+from ballast.playbook.servers.checks import MAX_DESCRIPTION, may_be_argument, why_no_path, why_no_url
 from ballast.playbook.servers.declaration import Call
 from ballast.playbook.servers.schema import SchemaRefused, normalized
 from cli.declaration_file import Imported, ImportedTool
@@ -21,7 +21,7 @@ _METHODS = ("get", "head", "post", "put", "patch", "delete")
 _KEY_HEADER = "idempotency-key"
 #: Larger schemas of results are not pinned.
 _MOST_OF_A_RESULT = 8_192
-_MOST_BYTES = 16 * 1_048_576
+_MOST_BYTES, _MOST_VALUES = 16 * 1_048_576, 4_000_000
 
 
 class _LeftOut(Exception):
@@ -45,6 +45,8 @@ def imported(file: Path, *, url: str | None = None, private: bool = False) -> Im
     names: set[str] = set()
     for path, declared in document["paths"].items():
         try:
+            if wrong := why_no_path(path):
+                raise _LeftOut(f"its path {wrong}")
             operations = list(_operations(path, _resolved(document, declared)))
         except _LeftOut as why:
             left_out.append(f"{path}: {why}")
@@ -72,9 +74,22 @@ def _read(file: Path) -> dict[str, Any]:
         raise InvalidInput(f"{file}: cannot be read ({problem.strerror}).") from None
     except (ValueError, RecursionError, yaml.YAMLError) as problem:
         raise InvalidInput(f"{file}: is neither JSON nor YAML ({type(problem).__name__}).") from None
+    if _values(said, {}) > _MOST_VALUES:
+        raise InvalidInput(f"{file}: has more than {_MOST_VALUES} values, with those that its aliases repeat.")
     if not isinstance(said, dict) or not isinstance(said.get("paths"), dict):
         raise InvalidInput(f"{file}: is no OpenAPI document: it has no paths.")
     return json.loads(json.dumps(said, default=str))  # type: ignore[no-any-return]  # names that YAML reads as numbers
+
+
+def _values(value: Any, known: dict[int, int]) -> int:
+    """Return how many values there are where each alias of YAML is written out; an alias of itself has no end."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = _MOST_VALUES + 1
+        inside = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_values(one, known) for one in inside)
+    return known[id(value)]
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

@@ -6,7 +6,7 @@
     tools     unmarked arguments, doubt, undo, timeouts
     limits    limits that no run can keep, and the worst cost of a run
     template  variables and rights of business.yaml against what the code names
-    plays     scenarios that cannot be played
+    plays     scenarios that cannot be played, or whose requests Admit refuses
     certificate  stale, or missing where it is required
 """
 
@@ -77,7 +77,7 @@ def checked(folder: Path, *, today: date) -> Checked:
         costs, granted = worst_costs(playbook), playbook.agent.max_grant_microusd
     if _has_code(folder):
         whole = not any(".py, line " in str(problem) for problem in problems)
-        found += [*template(folder), *plays(folder, playbook, whole=whole)]
+        found += [*template(folder), *plays(folder, playbook, today, whole=whole)]
     found = list(dict.fromkeys(found))
     return Checked(tuple(sorted(found, key=lambda one: LEVELS.index(one.level))), costs, granted)
 

@@ -102,6 +102,23 @@ class Code:
                 found.setdefault(str(node.value.value), _place(file, node.value))
         return found
 
+    @cached_property
+    def unfollowed(self) -> dict[str, str]:
+        """What cannot be known of the code's variables and clients here: places, each with what is read there."""
+        found: dict[str, str] = {}
+        takers = frozenset(
+            node.name
+            for _, node in self._nodes()
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and any(one.arg == "environ" for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs))
+        )
+        for file, tree in self._trees:
+            known = {id(one) for node in ast.walk(tree) for one in _followed(node, takers)}
+            for node in ast.walk(tree):
+                if _of_context(node) and id(node) not in known:
+                    found.setdefault(_place(file, node), str(getattr(node, "attr", "environ or client")))
+        return found
+
     def _nodes(self) -> Iterator[tuple[Path, ast.AST]]:
         for file, tree in self._trees:
             for node in ast.walk(tree):
@@ -144,6 +161,38 @@ def _operations(node: ast.AST) -> Iterator[str]:
         for key, value in zip(node.keys, node.values, strict=True):
             if isinstance(key, ast.Constant) and key.value in _PARTS and not isinstance(value, ast.Constant):
                 yield _PARTS[str(key.value)]
+
+
+def _of_context(node: ast.AST) -> bool:
+    """Return whether an expression is the environment of a process or of a call, or what makes its clients."""
+    match node:
+        case ast.Attribute(value=ast.Name(id="ctx" | "context"), attr="environ" | "client"):
+            return True
+        case ast.Name(id="environ", ctx=ast.Load()):
+            return True
+        case ast.Attribute(value=ast.Name(id="os"), attr="environ" | "getenv"):
+            return True
+        case ast.Call(func=ast.Name(id="getattr"), args=[ast.Name(id="ctx" | "context"), name, *_]):
+            return not isinstance(name, ast.Constant) or name.value in ("environ", "client")
+    return False
+
+
+def _followed(node: ast.AST, takers: frozenset[str]) -> Iterator[ast.AST]:
+    """Yield the parts of ``node`` that read a variable, or make a client, by a name that is written out.
+
+    ``takers``: functions with a parameter ``environ``, which is followed by that name.
+    """
+    if isinstance(node, ast.Call) and _called(node) in takers:
+        yield from (*node.args, *(one.value for one in node.keywords))
+    match node:
+        case ast.Subscript(value=read, slice=ast.Constant()):
+            yield read
+        case ast.Call(func=ast.Attribute(value=read, attr="get") as named, args=[ast.Constant(), *_]):
+            yield from (read, named)
+        case ast.Call(func=ast.Attribute() as made, args=[ast.Constant(), *_]):
+            yield made
+        case ast.Compare(left=ast.Constant(), ops=[ast.In() | ast.NotIn()], comparators=[read]):
+            yield read
 
 
 def _called(node: ast.Call) -> str:

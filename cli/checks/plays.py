@@ -1,18 +1,33 @@
 """Findings about scenarios: those that cannot be played, or that name what the playbook does not have."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, time
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from ballast.errors import BallastError, InvalidInput
+from ballast.errors import BallastError, InvalidInput, ModelRefused
+from ballast.money.amounts import micro_dollars
+from ballast.money.windows import WindowLimits
 from ballast.playbook import Playbook
-from cli.checks import Finding
+from ballast.playbook.admission import Admissible
+from ballast.playbook.certificate import why_uncertified
+from cli.checks import Finding, Level
 from cli.checks.loading import finding_of
+from localcloud.cloud import ROOT
 from localcloud.converse import ScriptModel
+from localcloud.parameters import broken, complaints
 from localcloud.project import project_of
 from localcloud.scenarios import Scenario, find, folder_of, names
+from localcloud.sessions import REGION
+from localcloud.template import load_template
+
+#: The part of a request that a refusal begins with.
+_FIELD = re.compile(r"(?:request: )?(limits\.\w+|agent|intent|attachments|reply_to)\b")
 
 
-def plays(folder: Path, playbook: Playbook | None, *, whole: bool) -> Iterator[Finding]:
+def plays(folder: Path, playbook: Playbook | None, today: date, *, whole: bool) -> Iterator[Finding]:
     """Yield what is wrong with the project's scenarios. ``whole``: no file of the playbook is missing."""
     try:
         scenarios = folder_of(folder)
@@ -32,6 +47,7 @@ def plays(folder: Path, playbook: Playbook | None, *, whole: bool) -> Iterator[F
             yield from _findings(str(file), str(problem).removeprefix("The script "))
             continue
         if playbook is not None:
+            yield from _refused(scenario, playbook, str(file), today)
             yield from _unknown(scenario, playbook, str(file), whole=whole)
 
 
@@ -44,15 +60,82 @@ def _findings(file: str, said: str) -> Iterator[Finding]:
         yield finding_of(file, said)
 
 
+def _refused(scenario: Scenario, playbook: Playbook, file: str, today: date) -> Iterator[Finding]:
+    """Yield why Admit refuses the scenario's request in a new local cloud, unless that is what it expects."""
+    if _is_broken(playbook, scenario):
+        return  # loading has told it
+    template, given = _template(), scenario.parameters
+    if wrong := [*complaints(template["Parameters"], given), *broken(template, given)]:
+        for said in wrong:
+            yield Finding("error", file, "parameters", said, "Correct it: the local cloud takes no such parameter.")
+        return
+    values = {name: one["Default"] for name, one in template["Parameters"].items() if "Default" in one} | given
+    try:
+        admissible = Admissible(
+            playbook.in_region(REGION),
+            playbook.models.in_region(_model_id(scenario, values), REGION),
+            values["ReplyQueuePrefix"],
+            why_uncertified(playbook) if values["RequireCertificate"] == "true" else None,
+        )
+        limits = _windows(values, "Account"), _windows(values, "Tenant")
+        admissible.check(scenario.request, *limits, at=datetime.combine(today, time(12), UTC))
+    except ModelRefused:
+        return  # the model is wrong, and that is told
+    except BallastError as refusal:
+        expected = scenario.expect.status
+        if expected == "refused":
+            return
+        found = _FIELD.match(str(refusal))
+        problem, _, remedy = str(refusal).partition(". ")
+        yield Finding(
+            "error" if expected else "warning",
+            file,
+            f"request.{found[1]}" if found else "request",
+            f"The request is refused: {problem.rstrip('.')}.",
+            remedy or "Correct it, or expect `status: refused`.",
+        )
+
+
+def _is_broken(playbook: Playbook, scenario: Scenario) -> bool:
+    """Return whether the limits of the request's agent contradict each other."""
+    agent = playbook.agents.get(scenario.request.agent or playbook.agent.name)
+    try:
+        if agent is not None:
+            agent.limits_for(scenario.request.intent)
+    except BallastError:
+        return True
+    return False
+
+
+@cache
+def _template() -> Mapping[str, Any]:
+    return load_template(ROOT / "template.yaml")
+
+
+def _model_id(scenario: Scenario, values: Mapping[str, str]) -> str:
+    """Return the model that replaces the playbook's in the scenario's local cloud, "" for none."""
+    kind, _, model = (scenario.model or "").partition(":")
+    return model if kind == "bedrock" else values["ModelId"]
+
+
+def _windows(values: Mapping[str, str], whose: str) -> WindowLimits:
+    hour, day = (micro_dollars(values[f"{whose}{name}Usd"], what=f"{whose}{name}Usd") for name in ("Hour", "Day"))
+    return WindowLimits(hour, day, int(values[f"{whose}Runs"]))
+
+
 def _unknown(scenario: Scenario, playbook: Playbook, file: str, *, whole: bool) -> Iterator[Finding]:
-    request, agent = scenario.request, playbook.agent
-    if request.agent not in (None, agent.name):
-        said = f"The playbook's agent is {agent.name}, so the request is refused."
-        yield Finding("error", file, "request.agent", said, "Leave it out.")
-    if request.intent is not None and request.intent not in agent.intents:
-        said = f"agent.yaml has no intent {request.intent}, so the request is refused."
-        yield Finding("error", file, "request.intent", said, f"Write one of {', '.join(agent.intents) or 'none'}.")
-    for effect in (scenario.expect.effects or ()) if whole else ():
-        if effect.tool not in playbook.tools:
-            said = f"There is no tool {effect.tool}."
-            yield Finding("error", file, "expect.effects", said, f"Write one of {', '.join(playbook.tools)}.")
+    """Yield the tools that the playbook does not have. Unless ``whole``, one may be missing for another reason."""
+    expect, known = scenario.expect, f"Write one of {', '.join(playbook.tools)}."
+    named = {
+        "expect.effects": [one.tool for one in expect.effects or ()],
+        "expect.failed": list(expect.failed or ()),
+        "tools": [one.tool for one in scenario.tools],
+    }
+    if expect.status == "answered" and expect.by is None:
+        said = "A run that was answered was answered by somebody, so the run is never as expected."
+        yield Finding("error", file, "expect.by", said, "Write one of agent, fallback, human.")
+    for field, tools in named.items() if whole else ():
+        for tool in tools:
+            if tool not in playbook.tools:
+                level: Level = "warning" if field == "tools" else "error"
+                yield Finding(level, file, field, f"There is no tool {tool}.", known)

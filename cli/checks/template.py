@@ -43,6 +43,7 @@ def template(folder: Path) -> Iterator[Finding]:
         return
     own = business_of(folder)
     yield from _missing_variables(code, {*environment, *variables}, own)
+    yield from _unfollowed(code)
     if own is not None:
         yield from _urls(playbook_in(folder.resolve()), environment, file)
         yield from _unread_variables(code, environment, file)
@@ -75,6 +76,19 @@ def _missing_variables(code: Code, given: set[str], own: Path | None) -> Iterato
                 "The code reads this variable, and nothing gives it to the tools.",
                 f'Add "{name}": "${{…}}" to the output Environment {where}.',
             )
+
+
+def _unfollowed(code: Code) -> Iterator[Finding]:
+    """Yield the places at which the code names a variable or a service that only a run knows."""
+    for place, what in code.unfollowed.items():
+        of = "Which service is called" if "client" in what else "Which variable is read"
+        yield Finding(
+            "hint",
+            place,
+            what,
+            f"{of} cannot be known here: its name is not written out. A check says nothing of it.",
+            'Write the name out where it is used, as in ctx.environ["TABLE"] and ctx.client("s3"), or test this place.',
+        )
 
 
 def _urls(playbook: Path, environment: Mapping[str, str], file: str) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ from pydantic import AwareDatetime, Field
 
 from ballast import errors
 from ballast.attachments.files import WrongContent
-from ballast.attachments.prompt import logged, why_not_taken
+from ballast.attachments.prompt import logged
 from ballast.attachments.store import Attachments
 from ballast.breaker_reader import Breakers
 from ballast.budget_items import RunCountSettings, WindowSettings
@@ -37,7 +37,6 @@ from ballast.errors import (
     BreakerStopped,
     ExecutionMisnamed,
     InvalidInput,
-    ModelRefused,
     NotAdmitted,
     RequestConflict,
     WindowFull,
@@ -51,8 +50,8 @@ from ballast.money.breaker import Mode
 from ballast.money.lease import Lease
 from ballast.on_behalf import RequesterTokens, TokensSettings
 from ballast.outbox import Announcements, Replies, ReplySettings
-from ballast.playbook import AgentConfig, Playbook, load_playbook
-from ballast.playbook.first_prompt import why_no_attempt
+from ballast.playbook import Playbook, load_playbook
+from ballast.playbook.admission import Admissible
 from ballast.playbook.made_of import made_of
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
@@ -116,11 +115,7 @@ class Admit(Wire):
 
 @dataclass(frozen=True)
 class Admission:
-    """Opens or refuses runs. ``model_id`` replaces the playbook's models; "" does not.
-
-    ``uncertified``: why every run is refused, where a certificate is required; None admits. ``made_of``: see the
-    opening.
-    """
+    """Opens or refuses runs. ``made_of``: see the opening."""
 
     log: RunLog
     breakers: Breakers
@@ -128,10 +123,8 @@ class Admission:
     admission_wait: timedelta
     announcements: Announcements
     replies: Replies
-    playbook: Playbook
-    model_id: str
+    admissible: Admissible
     runtime: Runtime
-    uncertified: str | None = None
     made_of: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -147,12 +140,20 @@ class Admission:
             timedelta(seconds=settings.admission_wait_s),
             runtime.get(Announcements.of),
             runtime.get(Replies.of),
-            playbook,
-            playbook.models.in_region(settings.model_id, runtime.region),
+            Admissible(
+                playbook,
+                playbook.models.in_region(settings.model_id, runtime.region),
+                settings.reply_queue_prefix,
+                _why_uncertified(playbook) if settings.require_certificate else None,
+            ),
             runtime,
-            _why_uncertified(playbook) if settings.require_certificate else None,
             made_of(playbook),
         )
+
+    @property
+    def playbook(self) -> Playbook:
+        """The deployed playbook."""
+        return self.admissible.playbook
 
     def admit(self, request: RunRequest, how: Admit) -> Coordinates:
         """Open the run and return its coordinates for the workflow. Idempotent.
@@ -170,9 +171,6 @@ class Admission:
         if begun:
             return self._as_before(request, begun, how)
         try:
-            if self.uncertified is not None:
-                raise NotAdmitted(f"This stack admits certified playbooks alone. {self.uncertified}")
-            self.replies.check(request.reply_to, request.tenant)
             limits, mode = self._limits(request), self._check_breaker(request)
             files = self._files(request, limits)
             self._check_affordable(request, limits, mode, files)
@@ -200,7 +198,7 @@ class Admission:
     def _open(
         self, request: RunRequest, limits: Limits, how: Admit, lease: Lease, files: Sequence[Kept]
     ) -> Coordinates:
-        now, agent = self.runtime.clock(), self._agent(request)
+        now, agent = self.runtime.clock(), self.admissible.agent(request)
         until = deadline(
             limits,
             request,
@@ -252,27 +250,11 @@ class Admission:
 
     def _files(self, request: RunRequest, limits: Limits) -> tuple[Kept, ...]:
         """Return the request's files, read and checked. Raises ``NotAdmitted``, which names the field."""
-        files = request.attachments
-        if not files:
+        self.admissible.check_files(request, limits)
+        if not request.attachments:
             return ()
-        if len(files) > limits.attachments:
-            raise NotAdmitted(f"attachments: {len(files)} files, and limits.attachments is {limits.attachments}.")
-        if (size := sum(one.bytes for one in files)) > limits.attachment_bytes:
-            raise NotAdmitted(
-                f"attachments: {size} bytes together, and limits.attachment_bytes is {limits.attachment_bytes}."
-            )
-        for model in [self.model_id] if self.model_id else self._agent(request).models_for(request.intent):
-            try:
-                why = why_not_taken(files, self.playbook.models.card(model))
-            except ModelRefused:
-                continue  # the model is wrong: the run reports it
-            if why:
-                raise NotAdmitted(
-                    f"attachments: the model {model} {why}. Send the content as text, or name a model in agent.yaml "
-                    "that takes it (`ballast prices MODEL` says what a model takes)."
-                )
         store, found = self.runtime.get(Attachments.of), []
-        for at, one in enumerate(files):
+        for at, one in enumerate(request.attachments):
             try:
                 found.append(store.checked(request.tenant, request.run_id, one))
             except WrongContent as wrong:
@@ -280,37 +262,8 @@ class Admission:
         return tuple(found)
 
     def _check_affordable(self, request: RunRequest, limits: Limits, mode: Mode, files: Sequence[Kept]) -> None:
-        """Raise ``NotAdmitted`` if the request allows no attempt: the run could only ask a person.
-
-        That is if its own limits or its ``files`` forbid it. A script needs no model, but it sees no files: an agent
-        that cannot be asked with them would leave them unread.
-        """
-        agent = self._agent(request)
-        if not files and (not request.limits or request.intent in self.playbook.fallbacks):
-            return
-        first = self.model_id or agent.model_at(request.intent, 1)
-        models = {first}
-        if files:  # they stay in the conversation, so each later model must hold them too
-            models.update([] if self.model_id else agent.models_for(request.intent))
-        for usual in (first, *sorted(models - {first})):
-            model = (mode is Mode.CHEAPER and agent.cheaper_model) or usual
-            try:
-                if why_not_taken(files, self.playbook.models.card(model)) or self._why_no_attempt(
-                    agent, request, limits, model, files
-                ):
-                    model = usual  # it stays where the cheaper one cannot be asked
-                why = self._why_no_attempt(agent, request, limits, model, files)
-            except ModelRefused:
-                continue  # the model is wrong: the run reports it
-            if why:
-                raise NotAdmitted(why)
-
-    def _why_no_attempt(
-        self, agent: AgentConfig, request: RunRequest, limits: Limits, model: str, files: Sequence[Kept]
-    ) -> str | None:
-        card = self.playbook.models.card(model)
-        price = self.playbook.models.price(model, on=self.runtime.clock().date()).worst(agent.service_tier)
-        return why_no_attempt(self.playbook.as_agent(agent), request, limits, price, card, files)
+        today, cheaper = self.runtime.clock().date(), mode is Mode.CHEAPER
+        self.admissible.check_affordable(request, limits, files, on=today, cheaper=cheaper)
 
     def _check_breaker(self, request: RunRequest) -> Mode:
         """Return the spend breaker's mode. Raises ``BreakerStopped`` if no run may start."""
@@ -349,28 +302,8 @@ class Admission:
             self.announcements.send(run, RunAnnounced.key(), told)
             self.replies.send(run, request.reply_to, told)
 
-    def _agent(self, request: RunRequest) -> AgentConfig:
-        """Return the request's agent, or that of agent.yaml if it names none. Raises ``NotAdmitted``."""
-        agents = self.playbook.agents
-        agent = self.playbook.agent if request.agent is None else agents.get(request.agent)
-        if agent is None:
-            said = "agent is" if len(agents) == 1 else "agents are"
-            raise NotAdmitted(
-                f"agent {request.agent!r} is not deployed here; this playbook's {said} {', '.join(map(repr, agents))}."
-            )
-        return agent
-
     def _limits(self, request: RunRequest) -> Limits:
-        agent = self._agent(request)
-        if request.intent is not None and request.intent not in agent.intents:
-            raise NotAdmitted(
-                f"intent {request.intent!r} is not in the playbook. "
-                f"Leave it out, or use one of: {', '.join(agent.intents)}."
-            )
-        limits = agent.limits_for(request.intent).tightened(request.limits, by="request")
-        # Of a short time the fallback gets at most half, and so of the time that a person's answer adds.
-        reserve_s = min(limits.fallback_reserve_s, limits.deadline_s // 2)
-        return limits.model_copy(update={"fallback_reserve_s": reserve_s})
+        return self.admissible.limits(request)
 
 
 def _why_uncertified(playbook: Playbook) -> str | None:

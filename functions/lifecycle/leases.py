@@ -11,20 +11,8 @@ from datetime import datetime
 
 from ballast.contracts import RunRequest
 from ballast.errors import AtCapacity, TooManyRuns, WindowFull
-from ballast.money.amounts import dollars
 from ballast.money.lease import Lease, Part
-from ballast.money.windows import (
-    ACCOUNT,
-    RUNNING,
-    Claim,
-    Full,
-    WindowLimits,
-    day_of,
-    hour_of,
-    money_claims,
-    of_tenant,
-    run_claim,
-)
+from ballast.money.windows import Full, WindowLimits, claims_of_money, claims_of_run, day_of, described, hour_of
 from ballast.values import dataclass
 from functions.lifecycle.budgets_table import BudgetsTable
 
@@ -48,11 +36,7 @@ class Leases:
         """
         now = self.clock()
         account, tenant = self._limits(request.tenant)
-        claims = (
-            *_money(now, microusd, account, tenant, request.tenant),
-            run_claim(ACCOUNT, account),
-            run_claim(of_tenant(request.tenant), tenant),
-        )
+        claims = claims_of_run(now, microusd, account, tenant, request.tenant)
         part = Part(microusd, hour_of(now), day_of(now))
         wanted = Lease(request.run_id, request.tenant, request.digest, {0: part})
         found = self.table.lease(wanted, claims)
@@ -73,7 +57,7 @@ class Leases:
         """
         now = self.clock()
         account, tenant = self._limits(lease.tenant)
-        claims = _money(now, microusd, account, tenant, lease.tenant)
+        claims = claims_of_money(now, microusd, account, tenant, lease.tenant)
         found = self.table.extend(lease, turn, Part(microusd, hour_of(now), day_of(now)), claims)
         if isinstance(found, Lease):
             return found
@@ -83,32 +67,7 @@ class Leases:
         return self.table.limits(tenant, account=self.account, each=self.each)
 
 
-def _money(now: datetime, microusd: int, account: WindowLimits, tenant: WindowLimits, name: str) -> tuple[Claim, ...]:
-    return money_claims(ACCOUNT, now, microusd, account) + money_claims(of_tenant(name), now, microusd, tenant)
-
-
 def refusal(found: Full) -> WindowFull | TooManyRuns:
     """Return the error that says what is full."""
     error = WindowFull if found.of_money else TooManyRuns
     return error(described(found), opens_at=found.opens_at.isoformat() if found.opens_at else None)
-
-
-def described(found: Full) -> str:
-    """Return a text for the caller: what is full, and what to do."""
-    what = " and ".join(_named(claim) for claim in found.claims)
-    if found.never:
-        return f"{what} could never hold the run's ceiling. Send a new request with a lower limits.cost_microusd."
-    if found.opens_at is None:
-        return f"Limit reached: {what}. Send a new request once some have ended, or one with when_full: wait."
-    return (
-        f"No room in {what}. The next one opens at {found.opens_at:%Y-%m-%dT%H:%M}Z; runs that end before it give back "
-        "what they did not spend. Send a new request then, or one with a lower ceiling, or with when_full: wait."
-    )
-
-
-def _named(claim: Claim) -> str:
-    whose = "all tenants'" if claim.account == ACCOUNT else "the tenant's"
-    if claim.window == RUNNING:
-        return f"{whose} {claim.limit} runs at once"
-    kind = claim.window.partition("#")[0]
-    return f"{whose} {kind} of {dollars(claim.limit)} US dollars"

@@ -13,12 +13,12 @@ A mark in the log records that a notice was sent, so it is not sent again::
 Imports ``ballast.log``, ``ballast.runtime`` and what is below them.
 """
 
-import re
 from typing import Any, Self
 
 from ballast.aws_errors import consequences
 from ballast.contracts.notice import SOURCE, Notice
-from ballast.errors import NotAdmitted, RetryLater, SettingInvalid
+from ballast.contracts.request import may_reply_to
+from ballast.errors import RetryLater, SettingInvalid
 from ballast.log.events import EscalationAnnounced, RunAnnounced, RunReplied
 from ballast.log.keys import Key
 from ballast.log.run_log import RunLog
@@ -80,15 +80,6 @@ class Replies:
         """Return the outbox of ``runtime``'s function."""
         return cls(runtime.get(RunLog.of), runtime, ReplySettings.of(runtime).reply_queue_prefix)
 
-    def check(self, queue_url: str | None, tenant: str) -> None:
-        """Raise ``NotAdmitted`` if the tenant's runs may not reply to that queue."""
-        if queue_url is not None and not self._allows(queue_url, tenant):
-            own = f"{self.prefix}{tenant}"
-            raise NotAdmitted(
-                f"reply_to: the queue's name must be {own!r}, or begin with {own + '--'!r}: the stack's parameter "
-                "ReplyQueuePrefix, then the tenant. Name such a queue, or leave reply_to out."
-            )
-
     def send(self, run: Run, queue_url: str | None, notice: Notice) -> None:
         """Send ``notice`` once. If the queue refuses it, record and report that; there is no retry.
 
@@ -96,7 +87,7 @@ class Replies:
         """
         if queue_url is None or RunReplied.key() in run.by_seq:
             return
-        if not self._allows(queue_url, run.request.tenant):
+        if not may_reply_to(self.prefix, queue_url, run.request.tenant):
             return
         problem = self._refused(queue_url, notice.of_stack(self.runtime.stack))
         self.log.append(notice.run_id, RunReplied(event_id=notice.event_id, reply_to=queue_url, error=problem))
@@ -119,13 +110,3 @@ class Replies:
         except (SettingInvalid, ClientError, BotoCoreError) as problem:
             return f"{type(problem).__name__}: {problem}"[:500]
         return None
-
-    def _allows(self, queue_url: str, tenant: str) -> bool:
-        """Return whether the queue is the tenant's, by its name: PREFIX + TENANT, then optionally --ANYTHING.
-
-        A tenant with two dashes in its name has no queue: the queue's name could belong to another tenant.
-        """
-        if "--" in tenant:
-            return False
-        own = re.escape(f"{self.prefix}{tenant}")
-        return re.fullmatch(rf"{own}(--[A-Za-z0-9][A-Za-z0-9_-]*)?(\.fifo)?", queue_url.rsplit("/", 1)[-1]) is not None

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from ballast.playbook.servers.mcp import mirrored_headers
+from ballast.playbook.servers.stdio import StdioPeer
+from ballast.playbook.servers.tools import NotNow
 from tests.functions import remote
 from tests.functions.endpoint import Endpoint, calls
 from tests.functions.remote import carried_out
@@ -366,3 +368,15 @@ def test_a_server_on_stdio_is_not_started_in_lambda(on_stdio: Stack, tmp_path: P
 
     assert (status, "cannot run in Lambda" in message) == ("failed", True)
     assert not (tmp_path / "effects").exists()
+
+
+def test_a_server_on_stdio_that_does_not_read_gets_no_call() -> None:
+    peer = StdioPeer([sys.executable, "-c", "import time; time.sleep(600)"], 1_000)
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"text": "x" * 1_000_000}}
+
+    try:
+        with pytest.raises(NotNow, match="Nothing was sent: the server does not read"):
+            peer.ask(message, 0.2)
+    finally:
+        peer._process.kill()
+        peer.close()

@@ -23,11 +23,13 @@ from ballast.contracts import RunRequest
 from ballast.errors import RetryLater
 from ballast.playbook import ToolContext, ToolFailed
 from ballast.playbook.context import NotConfigured, NotSent
+from ballast.playbook.servers import credentials as credentials_module
+from ballast.playbook.servers import http, openapi
 from ballast.playbook.servers.credentials import Credentials
-from ballast.playbook.servers.declaration import Call, Declaration
-from ballast.playbook.servers.http import Exchange, Reply, _allowed, hidden, send, without_secrets
-from ballast.playbook.servers.openapi import body_of, request_of
-from ballast.playbook.servers.tools import AnswerLost, RemoteFailed, declared_tools
+from ballast.playbook.servers.declaration import Call, Declaration, OpenApiServer
+from ballast.playbook.servers.http import Exchange, Reply, _allowed, deadline_in, hidden, send, without_secrets
+from ballast.playbook.servers.openapi import OpenApiTransport, body_of, request_of
+from ballast.playbook.servers.tools import AnswerLost, NotNow, RemoteFailed, declared_tools
 from tests.support.remote_desk import Desk, pinned
 
 REQUEST = RunRequest(request_id="r-1", agent="tester", text="Help.")
@@ -120,9 +122,9 @@ def raw_server(*parts: bytes, pause: float = 0.0) -> Iterator[str]:
         listening.close()
 
 
-def got(url: str, *, seconds: float = 5, most_bytes: int = 1_000, **more: Any) -> Reply:
+def got(url: str, *, seconds: float = 5, most_bytes: int = 1_000, body: bytes | None = None, **more: Any) -> Reply:
     return send(
-        Exchange("GET", f"{url}/a", {}, None, **more),
+        Exchange("GET", f"{url}/a", {}, body, **more),
         seconds=seconds,
         most_bytes=most_bytes,
         private=True,
@@ -160,6 +162,89 @@ def test_a_reply_that_drips_is_given_up_in_time() -> None:
     drips = [HEAD + b"Content-Length: 900\r\n\r\n", *([b"x"] * 900)]
     with raw_server(*drips, pause=0.02) as url, pytest.raises(AnswerLost, match="TimeoutError"):
         got(url, seconds=0.2)
+
+
+#: What a server sends before it repeats the second part for ever.
+ENDLESS = {
+    "a status line": (b"HTTP/1.1 200 ", b"O"),
+    "a header": (HEAD + b"A: ", b"b"),
+    "100 Continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "an extension of a chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5;a=", b"b"),
+    "the trailers": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"A: b\r\n"),
+    "empty events": (HEAD + b"Content-Type: text/event-stream\r\n\r\n", b"\n"),
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_no_part_of_a_reply_prolongs_a_request(what: str) -> None:
+    first, more = ENDLESS[what]
+
+    with raw_server(first, *([more] * 5_000), pause=0.01) as url, pytest.raises(AnswerLost, match="TimeoutError"):
+        got(url, seconds=0.15, most_bytes=1_000_000)
+
+
+def test_a_body_that_nobody_reads_prolongs_no_request() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # it accepts nothing
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(AnswerLost, match="TimeoutError"):
+            got(url, seconds=0.1, body=b"x" * 50_000_000)
+
+
+class Ticks:
+    """A clock that each look at it moves on."""
+
+    def __init__(self, step: float) -> None:
+        self.now, self.step = 0.0, step
+
+    def monotonic(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+def test_one_deadline_holds_for_all_requests_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "time", Ticks(0.4))
+    left = deadline_in(1)
+
+    assert left() > left()
+    with pytest.raises(NotNow, match="Nothing was sent"):
+        left()
+
+
+def test_a_token_takes_its_part_of_the_calls_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    answers = [
+        Reply(200, {}, b'{"access_token": "t1"}'),
+        Reply(401, {}, b""),
+        Reply(200, {}, b'{"access_token": "t2"}'),
+    ]
+
+    def sent(exchange: Exchange, *, seconds: float, **_: Any) -> Reply:
+        asked.append(round(seconds, 1))
+        clock.now += 1
+        return answers[len(asked) - 1]
+
+    clock = Ticks(0)
+    monkeypatch.setattr(http, "time", clock)
+    for module in (credentials_module, openapi):
+        monkeypatch.setattr(module, "send", sent)
+    declared = OpenApiServer.model_validate(
+        {
+            "kind": "openapi",
+            "url": "https://desk.example",
+            "credential": {
+                "kind": "oauth",
+                "token_url": "https://token.example",
+                "client_id": "me",
+                "client_secret": {"secretsmanager": "k"},
+            },
+        }
+    )
+    transport = OpenApiTransport(declared)
+
+    with pytest.raises(NotNow, match="Nothing was sent: the call's time was over"):
+        transport._sent(EXCHANGE, context(Secrets("pw")), deadline_in(3))
+
+    assert asked == [3, 2, 1]
 
 
 def test_a_redirect_is_not_followed_and_its_target_gets_nothing() -> None:
@@ -314,7 +399,7 @@ EXCHANGE = Exchange("POST", "https://desk.example/a?b=1", {"X-A": "b"}, b"{}")
 def test_basic_sends_the_pair_and_hides_all_of_it() -> None:
     made = credentials(kind="basic", user={"env": "DESK_USER"}, password={"secretsmanager": "pw"})
 
-    sent = made.applied(EXCHANGE, context(Secrets("p:w"), DESK_USER="me"), 1)
+    sent = made.applied(EXCHANGE, context(Secrets("p:w"), DESK_USER="me"), deadline_in(1))
 
     pair = base64.b64encode(b"me:p:w").decode()
     assert sent.headers["Authorization"] == f"Basic {pair}"
@@ -323,7 +408,7 @@ def test_basic_sends_the_pair_and_hides_all_of_it() -> None:
 
 def test_a_key_in_the_query_is_added_to_it() -> None:
     sent = credentials(kind="query", name="key", secret={"secretsmanager": "k"}).applied(
-        EXCHANGE, context(Secrets("a&b")), 1
+        EXCHANGE, context(Secrets("a&b")), deadline_in(1)
     )
 
     assert sent.url == "https://desk.example/a?b=1&key=a%26b"
@@ -334,7 +419,7 @@ def test_a_secret_that_no_header_can_have_sends_nothing_and_is_not_told(secret: 
     made = credentials(kind="header", secret={"secretsmanager": "k"})
 
     with pytest.raises((RetryLater, ToolFailed)) as refused:
-        made.applied(EXCHANGE, context(Secrets(secret)), 1)
+        made.applied(EXCHANGE, context(Secrets(secret)), deadline_in(1))
     assert not secret or secret not in str(refused.value)
 
 
@@ -344,7 +429,7 @@ def test_a_role_signs_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SESSION_TOKEN", "t0k3n")
 
     sent = credentials(kind="sigv4", service="bedrock-agentcore").applied(
-        EXCHANGE, context(AWS_REGION="eu-central-1"), 1
+        EXCHANGE, context(AWS_REGION="eu-central-1"), deadline_in(1)
     )
 
     assert "/eu-central-1/bedrock-agentcore/aws4_request" in sent.headers["Authorization"]
@@ -371,8 +456,8 @@ def oauth(issuer: Desk) -> Credentials:
 def test_a_token_is_fetched_once_and_kept_until_it_expires() -> None:
     with Issuer() as issuer:
         made, ctx = oauth(issuer), context(Secrets("pw"))
-        first, again = made.applied(EXCHANGE, ctx, 5), made.applied(EXCHANGE, ctx, 5)
-        anew = made.applied(EXCHANGE, ctx, 5, anew=True)
+        first, again = made.applied(EXCHANGE, ctx, deadline_in(5)), made.applied(EXCHANGE, ctx, deadline_in(5))
+        anew = made.applied(EXCHANGE, ctx, deadline_in(5), anew=True)
 
     sent = [one.headers["Authorization"] for one in (first, again, anew)]
     assert sent == ["Bearer t0k3n-1", "Bearer t0k3n-1", "Bearer t0k3n-2"]
@@ -385,7 +470,7 @@ def test_a_token_that_expires_soon_is_not_kept() -> None:
     with Issuer() as issuer:
         issuer.lasts = 30
         made, ctx = oauth(issuer), context(Secrets("pw"))
-        sent = [made.applied(EXCHANGE, ctx, 5).headers["Authorization"] for _ in range(2)]
+        sent = [made.applied(EXCHANGE, ctx, deadline_in(5)).headers["Authorization"] for _ in range(2)]
 
     assert sent == ["Bearer t0k3n-1", "Bearer t0k3n-2"]
 
@@ -395,7 +480,7 @@ def test_without_a_token_nothing_is_sent() -> None:
         secret = {"secretsmanager": "k"}
         made = credentials(kind="oauth", token_url=url, client_id="me", client_secret=secret)
         with pytest.raises(NotConfigured, match="Not configured: the authorization server answered 400") as refused:
-            made.applied(EXCHANGE, context(Secrets("pw")), 5)
+            made.applied(EXCHANGE, context(Secrets("pw")), deadline_in(5))
     assert "s3cr3t" not in str(refused.value)
 
 
@@ -405,7 +490,7 @@ def test_an_authorization_server_that_is_out_of_order_is_asked_again_later(answe
         secret = {"secretsmanager": "k"}
         made = credentials(kind="oauth", token_url=url, client_id="me", client_secret=secret)
         with pytest.raises(RetryLater, match="gave no token"):
-            made.applied(EXCHANGE, context(Secrets("pw")), 5)
+            made.applied(EXCHANGE, context(Secrets("pw")), deadline_in(5))
 
 
 # Another Lambda function

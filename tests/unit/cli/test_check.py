@@ -487,4 +487,64 @@ def test_the_example_has_no_error_no_warning_and_a_certificate_that_fits() -> No
     found = found_in(EXAMPLE)
 
     assert [one for one in found.findings if one.level != "hint"] == []
-    assert why_uncertified(load_playbook(EXAMPLE)) is None  # else: ballast certify examples/itdesk
+    # Each commit of the platform makes it stale; nobody requires it here. Else: ballast certify examples/itdesk
+    assert why_uncertified(load_playbook(EXAMPLE), on_this_platform=False) is None
+
+
+UNFOLLOWED = """
+import os
+
+
+def read(ctx, name):
+    known = ctx.environ["ACCOUNTS_TABLE"], ctx.environ.get("AWS_REGION"), "HOME" in os.environ, ctx.client("dynamodb")
+    {line}
+    return known
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("e = ctx.environ", "environ"),
+        ('ctx.environ[f"{name}_TABLE"]', "environ"),
+        ("ctx.environ.get(name)", "environ"),
+        ("name in ctx.environ", "environ"),
+        ("print(os.environ)", "environ"),
+        ("os.getenv(name)", "getenv"),
+        ("make = ctx.client", "client"),
+        ("ctx.client(name)", "client"),
+        ('getattr(ctx, "client")("s3")', "environ or client"),
+        ("print(ctx.environ)", "environ"),
+        ("accounts_table(ctx.environ)", None),
+        ('ctx.environ["AWS_REGION"]', None),
+        ('os.getenv("HOME")', None),
+    ],
+)
+def test_a_name_that_cannot_be_followed_is_told_with_its_place(
+    line: str, what: str | None, sound: Path, tmp_path: Path
+) -> None:
+    source = UNFOLLOWED.replace("{line}", line)
+    project = with_changes(sound, tmp_path, ("sounddesk/reading.py", "", source))
+
+    found = [one for one in found_in(project).findings if "cannot be known here" in one.problem]
+
+    assert [(one.level, one.field) for one in found] == ([("hint", what)] if what else [])
+    assert all(one.file.endswith("reading.py, line 7") for one in found)
+
+
+def test_limits_of_another_agent_are_told_once(sound: Path, tmp_path: Path) -> None:
+    agent = (sound / AGENT).read_text()
+    model = next(line for line in agent.splitlines() if line.startswith("model:"))
+    worker = f"{model}\ninstructions: Work.\nlimits: {{turns: 5, tool_calls: 5, tokens_per_turn: 100}}\n"
+    worker += "intents: {suspend: {limits: {turns: 99}}}\n"
+    scenario = "description: x\nrequest: {agent: worker, intent: suspend, text: Suspend it.}\n"
+    scenario += "expect: {status: answered, by: agent}\n"
+    project = with_changes(
+        sound,
+        tmp_path,
+        ("sounddesk/agents/worker.yaml", "", worker),
+        ("scenarios/worker/scenario.yaml", "", scenario),
+        ("scenarios/worker/script.yaml", "", "turns: [{say: Done.}]\n"),
+    )
+
+    assert sum("limits.turns is 99" in one.problem for one in found_in(project).findings) == 1

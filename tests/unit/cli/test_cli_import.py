@@ -382,3 +382,34 @@ def test_a_servers_words_do_not_steer_a_terminal(
     said = "".join(capsys.readouterr())
     assert r"\x1b]0;owned" in said
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(said)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/../../admin", "//evil.example/x", "/a//b", "/a/./b", "/%2e%2E/admin", "/%252e%252e/admin", "/a%2fb"),
+        *("/a\\b", "/..;/admin", "/c?admin=true", "/e#frag", "@evil.example/x", "/a b", "/caf\u00e9", "/a/.."),
+    ],
+)
+def test_a_path_that_leads_elsewhere_is_left_out(
+    path: str, playbook: Path, document: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = {path: {"get": {"operationId": "bad"}}, "/good.json/v1:run/": {"get": {"operationId": "good"}}}
+    document.write_text(json.dumps(DOCUMENT | {"paths": paths}))
+
+    assert main(["import", "openapi", str(document), "--playbook", str(playbook), "--name", "d"]) == 0
+
+    assert [*declared(playbook)["tools"]] == ["good"]
+    assert "its path must" in capsys.readouterr().out
+
+
+def test_a_document_whose_aliases_have_no_end_is_refused(
+    playbook: Path, document: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bomb = "\n".join(f"a{at}: &a{at} [{', '.join([f'*a{at - 1}'] * 9)}]" for at in range(1, 9))
+    for text in (f"a0: &a0 [1]\n{bomb}\npaths: {{}}", "paths: &p {a: *p}"):
+        document.write_text(f'openapi: "3.0.3"\n{text}\n')
+
+        assert main(["import", "openapi", str(document), "--playbook", str(playbook), "--name", "desk"]) == 2
+
+        assert "aliases repeat" in capsys.readouterr().err

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from ballast.contracts.wire import read_digits
 from ballast.errors import PlaybookInvalid, SchemaViolation
 from ballast.playbook.servers.form import OutputForm, SchemaForm
-from ballast.playbook.servers.schema import SchemaRefused, closed, normalized, pointer, read_marks
+from ballast.playbook.servers.schema import (
+    MAX_VALUES,
+    SchemaRefused,
+    closed,
+    normalized,
+    paths_of,
+    pointer,
+    read_marks,
+)
 from ballast.validation import FreeText, Grounded, Kind, Sensitive, has_mark
 from ballast.validation.marks import leaves, undeclared
 
@@ -115,6 +123,98 @@ def test_a_pattern_that_takes_for_ever_ends() -> None:
     assert not accepts(form_of({"c": {"type": "string", "pattern": "^((?=a)a+)+$"}}), {"c": "a" * 500 + "!"})
 
 
+def chain(keyword: str, layers: int, *, wide: int = 2) -> dict[str, Any]:
+    """Return a small schema in which each definition refers ``wide`` times to the next one, under ``keyword``."""
+
+    def layer(to: str) -> dict[str, Any]:
+        next_ones = [{"$ref": f"#/$defs/{to}"}] * wide
+        if keyword == "properties":
+            return {"type": "object", "properties": {f"p{at}": one for at, one in enumerate(next_ones)}}
+        return {keyword: next_ones}
+
+    defined = {f"d{at}": layer(f"d{at + 1}") for at in range(layers)} | {f"d{layers}": {"type": "string"}}
+    return {"type": "object", "properties": {"x": {"$ref": "#/$defs/d0"}}, "$defs": defined}
+
+
+def test_definitions_that_refer_to_each_other_are_written_out_in_bounds() -> None:
+    names = [f"d{at}" for at in range(12)]
+    each = {name: {"$ref": f"#/$defs/{name}"} for name in names}
+    defined = {name: {"type": "object", "properties": {**each, "id": {"type": "string"}}} for name in names}
+    together = {"type": "object", "properties": {"x": {"$ref": "#/$defs/d0"}}, "$defs": defined}
+
+    for schema in (chain("properties", 24), chain("properties", 24, wide=5), together):
+        made = SchemaForm(schema, {})
+        made.compile()
+        assert len(paths_of(made.schema)) <= MAX_VALUES
+        assert accepts(made, {})
+    marks = {pointer("/x/d1/d2/d3/id"): read_marks("t", {"/a": "sensitive"})[("a",)]}
+    assert has_mark(SchemaForm(together, marks).model.marked_type, Sensitive)
+
+
+@pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
+def test_a_value_is_compared_with_a_schema_in_bounds(keyword: str) -> None:
+    made, items = chain(keyword, 9), chain(keyword, 9)["$defs"]
+    results = OutputForm({"type": "array", "items": {"$ref": "#/$defs/d0"}, "$defs": items})
+
+    assert accepts(SchemaForm(made, {}), {"x": "text"}) == (keyword != "oneOf")
+    assert "comparisons" not in results.complaints(["text"])
+    assert "needs more than 100000 comparisons" in results.complaints([str(at) for at in range(200)])
+    for form in (lambda one: SchemaForm(one, {}), OutputForm):
+        with pytest.raises(SchemaRefused, match="describes one value by more than 4096 schemas"):
+            form(chain(keyword, 14, wide=3))
+
+
+def test_a_schema_that_multiplies_itself_by_depth_is_compared_in_bounds() -> None:
+    parts = [{"type": "object", "properties": {"a": {"$ref": "#/$defs/d"}}}] * 2
+    form = SchemaForm(
+        {"type": "object", "properties": {"a": {"$ref": "#/$defs/d"}}, "$defs": {"d": {"allOf": parts}}}, {}
+    )
+    deep: dict[str, Any] = {}
+    for _ in range(50):
+        deep = {"a": deep}
+
+    assert accepts(form, {"a": {"a": {}}})
+    with pytest.raises(SchemaViolation, match="comparisons"):
+        form.read(deep)
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ({"$ref": "#"}, "contains itself"),
+        ({"properties": {"a": {"allOf": [{"$ref": "#/properties/a"}]}}}, "contains itself"),
+        (chain("anyOf", 40, wide=1), "within each other"),
+        ({"properties": {f"p{at}": {"$ref": f"#x{at}"} for at in range(9)}}, "anchor"),
+        ({"anyOf": [{}] * 9_000}, "more than 8192 schemas"),
+    ],
+)
+def test_a_schema_without_end_is_refused(schema: dict[str, Any], said: str) -> None:
+    with pytest.raises(SchemaRefused, match=said):
+        normalized(schema)
+
+
+def test_a_schema_is_bounded_by_what_it_refers_to_in_its_document() -> None:
+    fields = {f"p{at}": {"type": "string"} for at in range(200)}
+    document = {"schemas": {f"s{at}": {"properties": fields} for at in range(50)}}
+    schema = {"properties": {f"x{at}": {"$ref": f"#/schemas/s{at}"} for at in range(50)}}
+
+    with pytest.raises(SchemaRefused, match="more than 8192 schemas, with those that it refers to"):
+        normalized(schema, document)
+
+
+def test_texts_are_compared_with_patterns_in_bounds() -> None:
+    slow = form_of({"a": {"type": "string", "pattern": r"^(\w{300}){30}$"}, "b": {"type": "string"}})
+    names = form_of({}, patternProperties={"^(a?){40}b": {"type": "string"}})
+    many = form_of({"a": {"type": "array", "items": {"pattern": "^(?=.*x)(?=.*y)"}}})
+
+    assert accepts(slow, {"b": "a" * 20_000})
+    for form, sent in ((slow, {"a": "a" * 20_000}), (names, {"a" * 5_000: "x"})):
+        with pytest.raises(SchemaViolation, match="a pattern is compared with at most 4096"):
+            form.read(sent)
+    with pytest.raises(SchemaViolation, match="more than 65536 characters"):
+        many.read({"a": ["xy" * 2_000] * 20})
+
+
 def test_a_schema_that_is_a_word_becomes_an_object() -> None:
     made = normalized({"properties": {"any": True, "none": False}, "additionalProperties": False})
 
@@ -183,6 +283,13 @@ def test_closing_changes_no_test_of_a_schema() -> None:
         ({"type": "number"}, 4.25, 4.25),
         ({"type": "string"}, "4.0", "4.0"),
         ({"type": "array", "items": {"type": "integer"}}, [1.0, 2], [1, 2]),
+        ({"type": "number"}, 1e22, 1e22),
+        ({"type": ["integer", "number"]}, 1e16, 1e16),
+        ({"type": "integer", "format": "int64"}, 2**53 + 1, 2**53 + 1),
+        ({"anyOf": [{"type": "integer", "format": "int64"}, {"type": "null"}]}, 2**60 + 1, 2**60 + 1),
+        ({"type": "integer", "format": "int32"}, -(2**31), -(2**31)),
+        ({"type": "integer", "format": "int32", "minimum": -5}, -5, -5),
+        ({"type": "number", "multipleOf": 0.01}, 19.99, 19.99),
     ],
 )
 def test_equal_numbers_have_one_spelling(schema: dict[str, Any], sent: Any, form: Any) -> None:
@@ -208,6 +315,22 @@ def test_equal_numbers_have_one_spelling(schema: dict[str, Any], sent: Any, form
         ({"type": "number"}, float("inf")),
         ({"type": "integer"}, 10**400),
         ({"type": "integer"}, 2**53 + 1),
+        ({"type": "integer"}, 1e16),
+        ({"type": ["integer", "null"]}, 1e17),
+        ({"anyOf": [{"type": "integer"}, {"type": "string"}]}, 1e16),
+        ({"type": "array", "items": {"type": "integer"}}, [1, 1e16]),
+        ({}, 2**53 + 1),
+        ({"type": "integer", "format": "int32"}, 2**31),
+        ({"type": "integer", "format": "int32", "maximum": 2**40}, 2**31),
+        ({"type": "integer", "format": "int64"}, 2**63),
+        ({"type": "integer", "format": "uint8"}, -1),
+        ({"type": "number", "format": "float"}, 1e39),
+        ({"type": "array", "items": {"allOf": [{"type": "integer", "format": "int32"}]}}, [2**31]),
+        ({"type": "number", "multipleOf": 0.01}, 19.995),
+        ({"type": "number", "exclusiveMinimum": 0}, -0.0),
+        ({"type": "number", "exclusiveMinimum": 0}, 0),
+        ({"const": 0}, False),
+        ({"enum": [0.1]}, 0.1000001),
         ({"type": "string"}, "\ud800"),
         ({"type": "string", "format": "date"}, "2026-02-30"),
         ({"type": "string", "maxLength": 2}, "abc"),
@@ -218,6 +341,28 @@ def test_equal_numbers_have_one_spelling(schema: dict[str, Any], sent: Any, form
 )
 def test_what_does_not_fit_is_refused_and_not_converted(schema: dict[str, Any], sent: Any) -> None:
     assert not accepts(form_of({"a": schema}), {"a": sent})
+
+
+@pytest.mark.parametrize("digits", ["1e-400", "1e400", "0.12345678901234567891"])
+def test_a_number_whose_digits_are_lost_in_reading_is_refused(digits: str) -> None:
+    with pytest.raises(SchemaViolation):
+        form_of({"a": {"type": "number"}}).model.model_validate_json(f'{{"a": {digits}}}')
+
+
+def test_a_default_that_no_call_could_send_tells_calls_apart() -> None:
+    form = form_of({"most": {"type": "integer", "default": 2**63 - 1}})
+
+    assert form.comparable(form.read({})) == {"most": 2**63 - 1}
+
+
+@pytest.mark.parametrize("more", [{"additionalProperties": True}, {"patternProperties": {"^ten": {}}}])
+def test_nobody_else_sends_what_the_executor_sets(more: dict[str, Any]) -> None:
+    schema = {"type": "object", "properties": {"tenant": {"type": "string"}, "id": {}}, **more}
+    form = SchemaForm(schema, {}, frozenset({"tenant"}))
+
+    assert accepts(form, {"id": 1})
+    with pytest.raises(SchemaViolation, match="tenant: is set by the executor"):
+        form.read({"id": 1, "tenant": "acme"})
 
 
 def test_a_complaint_names_fields_and_never_a_value() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -93,3 +94,25 @@ class RunRequest(Wire):
     def named(self, agent: str) -> "RunRequest":
         """Return the request; if it names no agent, with the name of the deployed ``agent``."""
         return self if self.agent is not None else self.model_copy(update={"agent": agent})
+
+
+def why_no_reply(prefix: str, queue_url: str | None, tenant: str) -> str | None:
+    """Return why the tenant's runs may not reply to that queue; None if they may."""
+    if queue_url is None or may_reply_to(prefix, queue_url, tenant):
+        return None
+    own = f"{prefix}{tenant}"
+    return (
+        f"reply_to: the queue's name must be {own!r}, or begin with {own + '--'!r}: the stack's parameter "
+        "ReplyQueuePrefix, then the tenant. Name such a queue, or leave reply_to out."
+    )
+
+
+def may_reply_to(prefix: str, queue_url: str, tenant: str) -> bool:
+    """Return whether the queue is the tenant's, by its name: PREFIX + TENANT, then optionally --ANYTHING.
+
+    A tenant with two dashes in its name has no queue: the queue's name could belong to another tenant.
+    """
+    if "--" in tenant:
+        return False
+    own = re.escape(f"{prefix}{tenant}")
+    return re.fullmatch(rf"{own}(--[A-Za-z0-9][A-Za-z0-9_-]*)?(\.fifo)?", queue_url.rsplit("/", 1)[-1]) is not None

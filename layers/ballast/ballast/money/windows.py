@@ -15,6 +15,7 @@ Hours and days are in UTC. Imports ``ballast.money.amounts`` and ``ballast.error
 
 from datetime import UTC, datetime, timedelta
 
+from ballast.money.amounts import dollars
 from ballast.values import dataclass
 
 #: The account of all tenants together.
@@ -117,3 +118,41 @@ def full(claims: tuple[Claim, ...]) -> Full:
     windows = [ends(claim.window) for claim in claims if claim.window != RUNNING]
     found = Full(claims, max(windows, default=None))
     return Full(claims, None) if found.never else found
+
+
+def claims_of_money(
+    at: datetime, amount_microusd: int, account: WindowLimits, tenant: WindowLimits, name: str
+) -> tuple[Claim, ...]:
+    """Return the claims of a run of the tenant of that ``name`` on the windows of all tenants and on its own."""
+    return money_claims(ACCOUNT, at, amount_microusd, account) + money_claims(
+        of_tenant(name), at, amount_microusd, tenant
+    )
+
+
+def claims_of_run(
+    at: datetime, amount_microusd: int, account: WindowLimits, tenant: WindowLimits, name: str
+) -> tuple[Claim, ...]:
+    """Return the claims of a new run: ``claims_of_money``, and its place among the concurrent runs."""
+    places = run_claim(ACCOUNT, account), run_claim(of_tenant(name), tenant)
+    return (*claims_of_money(at, amount_microusd, account, tenant, name), *places)
+
+
+def described(found: Full) -> str:
+    """Return a text for the caller: what is full, and what to do."""
+    what = " and ".join(_named(claim) for claim in found.claims)
+    if found.never:
+        return f"{what} could never hold the run's ceiling. Send a new request with a lower limits.cost_microusd."
+    if found.opens_at is None:
+        return f"Limit reached: {what}. Send a new request once some have ended, or one with when_full: wait."
+    return (
+        f"No room in {what}. The next one opens at {found.opens_at:%Y-%m-%dT%H:%M}Z; runs that end before it give back "
+        "what they did not spend. Send a new request then, or one with a lower ceiling, or with when_full: wait."
+    )
+
+
+def _named(claim: Claim) -> str:
+    whose = "all tenants'" if claim.account == ACCOUNT else "the tenant's"
+    if claim.window == RUNNING:
+        return f"{whose} {claim.limit} runs at once"
+    kind = claim.window.partition("#")[0]
+    return f"{whose} {kind} of {dollars(claim.limit)} US dollars"

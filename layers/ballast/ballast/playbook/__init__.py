@@ -5,6 +5,7 @@ Imports contracts, errors, folds, money and validation of ``ballast`` only; no A
 
 from typing import TYPE_CHECKING, Any
 
+from ballast.errors import RetryLater
 from ballast.playbook.agent import AgentConfig, Intent
 from ballast.playbook.context import Change, ToolContext, ToolFailed
 from ballast.playbook.declaration import (
@@ -45,6 +46,7 @@ __all__ = [
     "Playbook",
     "Read",
     "Repeat",
+    "RetryLater",
     "RunSoFar",
     "Sensitive",
     "Tool",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import ValidationError
 
@@ -26,6 +26,8 @@ from ballast.playbook.servers.declaration import (
 from ballast.yaml_files import without_twice
 
 SERVER_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+#: Characters of a path, as RFC 3986 has them.
+_PATH = re.compile(r"[A-Za-z0-9._~%!$&'()*+,;=:@/-]")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 #: Headers that the transport sets, or that carry credentials.
 RESERVED_HEADERS = frozenset(
@@ -278,8 +280,8 @@ def _of_call(call: Call, tool: DeclaredTool, server: Server) -> Iterator[str]:
             taken[place] = "another argument"
     named = set(re.findall(r"\{([^{}]*)\}", call.path))
     placed = {name for name, where in call.where.items() if where == "path"}
-    if not call.path.startswith("/") or any(ord(char) <= 32 or ord(char) > 126 or char in "?#" for char in call.path):
-        yield "pinned.call.path: must begin with / and have no query."
+    if wrong := why_no_path(call.path):
+        yield f"pinned.call.path: {wrong}. Import the tool again, or correct the document."
     if named != placed:
         yield f"pinned.call.path: names {', '.join(sorted(named ^ placed))}, and pinned.call.where does not agree."
     for name, where in call.where.items():
@@ -290,6 +292,26 @@ def _of_call(call: Call, tool: DeclaredTool, server: Server) -> Iterator[str]:
             yield f"pinned.call.where.{name}: no argument may set the header {header}."
     if call.method in ("PUT", "PATCH", "DELETE") and tool.effect == "read":
         yield f"effect: {call.method} changes something. Declare a write."
+
+
+def why_no_path(path: str) -> str | None:
+    """Return why a text is no path of an operation, which goes behind the server's URL; None if it is one.
+
+    A path that a server or a proxy resolves to another one is none: ``//host``, ``/../``, ``/%2e%2e/``, ``/a\\b``.
+    """
+    if not path.startswith("/"):
+        return "must begin with /"
+    filled = re.sub(r"\{[^{}]*\}", "x", path)  # an argument is one segment, and never only dots
+    if stray := next((char for char in filled if not _PATH.fullmatch(char)), None):
+        return f"must have letters, digits and the signs of a path alone, not {stray!a}"
+    segments = filled.split("/")[1:]
+    for _ in range(path.count("%")):  # some proxies decode more than once
+        segments = [unquote(one) for one in segments]
+    if any(one.partition(";")[0] in (".", "..") or "/" in one or "\\" in one for one in segments):
+        return "must not lead out of itself: it has a segment . or .., or an escaped separator"
+    if "" in segments[:-1]:
+        return "must not have an empty segment, such as //"
+    return None
 
 
 def _is_header_value(value: str) -> bool:

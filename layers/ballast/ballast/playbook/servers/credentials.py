@@ -9,7 +9,7 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
@@ -59,15 +59,20 @@ class Credentials:
         """Return a decoded result without the secrets that this process has sent."""
         return hidden(result, tuple(sorted(self._used, key=len, reverse=True)))
 
-    def applied(self, exchange: Exchange, ctx: ToolContext, seconds: float, *, anew: bool = False) -> Exchange:
-        """Return the request with the credential, read ``anew``. Raises ``RetryLater`` or ``NotSent``."""
-        made = self._applied(exchange, ctx, seconds, anew=anew)
+    def applied(
+        self, exchange: Exchange, ctx: ToolContext, left: Callable[[], float], *, anew: bool = False
+    ) -> Exchange:
+        """Return the request with the credential, read ``anew``. Raises ``RetryLater`` or ``NotSent``.
+
+        ``left``: seconds that the call has left (``deadline_in``), of which a token takes its part.
+        """
+        made = self._applied(exchange, ctx, left, anew=anew)
         if len(self._used) > _USED:  # tokens of many requesters; a call needs its own only
             self._used.clear()
         self._used.update(made.secrets)
         return made
 
-    def _applied(self, exchange: Exchange, ctx: ToolContext, seconds: float, *, anew: bool) -> Exchange:
+    def _applied(self, exchange: Exchange, ctx: ToolContext, left: Callable[[], float], *, anew: bool) -> Exchange:
         match self.declared:
             case None:
                 return exchange
@@ -89,7 +94,7 @@ class Credentials:
                 value = _requesters(self.declared, ctx)
                 return _with(exchange, {header: f"{prefix}{value}"}, value)
             case OAuthCredential():
-                value = self._oauth(self.declared, ctx, seconds, anew=anew)
+                value = self._oauth(self.declared, ctx, left, anew=anew)
                 return _with(exchange, {"Authorization": f"Bearer {value}"}, value)
         raise NotConfigured("its credential is of a kind that is not supported.")
 
@@ -142,16 +147,18 @@ class Credentials:
             self._providers[store] = kind(boto3_client=ctx.client(store))
         return self._providers[store]
 
-    def _oauth(self, declared: OAuthCredential, ctx: ToolContext, seconds: float, *, anew: bool) -> str:
+    def _oauth(self, declared: OAuthCredential, ctx: ToolContext, left: Callable[[], float], *, anew: bool) -> str:
         with self._lock:
             if not anew and self._token is not None and self._token[1] > time.monotonic():
                 return self._token[0]
             self._token = None
-            token, lasts_s = self._fetched(declared, ctx, seconds, anew=anew)
+            token, lasts_s = self._fetched(declared, ctx, left, anew=anew)
             self._token = token, time.monotonic() + max(0, lasts_s - _EARLY_S)
             return token
 
-    def _fetched(self, declared: OAuthCredential, ctx: ToolContext, seconds: float, *, anew: bool) -> tuple[str, float]:
+    def _fetched(
+        self, declared: OAuthCredential, ctx: ToolContext, left: Callable[[], float], *, anew: bool
+    ) -> tuple[str, float]:
         secret = self._secret(declared.client_secret, ctx, anew=anew)
         client = text_of("credential.client_id", declared.client_id, ctx)
         form = {"grant_type": "client_credentials", "scope": declared.scope, "audience": declared.audience}
@@ -168,7 +175,7 @@ class Credentials:
         )
         try:
             private = self.private or stood_in(declared.token_url, ctx)
-            reply = send(exchange, seconds=seconds, most_bytes=_TOKEN_BYTES, private=private, environ=ctx.environ)
+            reply = send(exchange, seconds=left(), most_bytes=_TOKEN_BYTES, private=private, environ=ctx.environ)
             said: Any = reply.json() if reply.status == 200 else None
         except (AnswerLost, ValueError):
             said = None

@@ -16,13 +16,14 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, RootModel
 
-from ballast.contracts.wire import MAX_WHOLE, text_or_length, without_surrogates
+from ballast.contracts.wire import MAX_WHOLE, read_json, text_or_length, without_surrogates
 from ballast.errors import PlaybookInvalid, SchemaViolation
 from ballast.playbook.arguments.strict_schema import MAX_DIGITS, out_of_bounds
 from ballast.playbook.servers.schema import Marks, Path, SchemaRefused, annotation, closed, normalized
+from ballast.playbook.servers.work import Work, compared
 
 #: Steps of a regular expression before it counts as not matching. A pattern comes from the server.
-_BACKTRACKS = 10_000
+_BACKTRACKS = 1_000
 _MAX_NAME, _MAX_COMPLAINTS, _MAX_SHOWN = 80, 8, 300
 #: More digits than a double keeps, in a text that is a number.
 _KEPT_DIGITS, _NUMBER = 15, re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
@@ -69,20 +70,22 @@ class SchemaArguments(RootModel[dict[str, Any]]):
     @classmethod
     def model_validate_json(cls, json_data: Any, **_options: Any) -> "SchemaArguments":
         """Return JSON text as arguments. Raises ``SchemaViolation``."""
-        from pydantic_core import from_json
-
-        return cls.json_form.read(from_json(json_data))
+        try:
+            return cls.json_form.read(read_json(json_data))
+        except ValueError:
+            raise SchemaViolation("(whole): must be JSON whose numbers keep their digits") from None
 
 
 class SchemaForm:
     """Reader and writer of arguments by a JSON Schema.
 
-    ``schema`` is what the model reads: without the arguments that the executor sets.
+    ``schema`` is what the model reads: without the arguments that the executor sets. Nobody else may send those, even
+    where the schema lets an object have other properties.
     """
 
     def __init__(self, pinned: Mapping[str, Any], marks: Marks, hidden: frozenset[str] = frozenset()) -> None:
         """Raises ``SchemaRefused`` for a schema that cannot be read, and for a mark that stands nowhere."""
-        self.whole = normalized(pinned)
+        self.whole, self._hidden = normalized(pinned), hidden
         self.schema = _without(self.whole, hidden)
         marked, reached = annotation(self.schema, marks)
         if nowhere := next((path for path in marks if path not in reached), None):
@@ -97,6 +100,10 @@ class SchemaForm:
             raise SchemaViolation(f"(whole): must be an object, not {type(arguments).__name__}")
         if (large := out_of_bounds(arguments)) is not None:
             raise SchemaViolation(f"{large}: must be a finite number of at most {MAX_DIGITS} digits")
+        if set_by_executor := sorted(self._hidden & arguments.keys()):
+            raise SchemaViolation(
+                "; ".join(f"{name}: is set by the executor. Leave it out" for name in set_by_executor)
+            )
         form = _one_spelling(arguments, "")
         if complaints := self.complaints(form):
             raise SchemaViolation(complaints)
@@ -122,26 +129,26 @@ class SchemaForm:
 
     def complaints(self, form: Any, *, whole: bool = False) -> str:
         """Return what is wrong with JSON ``form``, "" if it fits. ``whole``: with what the executor sets."""
-        return _complaints(self._whole_validator if whole else self._validator, form)
+        return (self._whole_validator if whole else self._validator).complaints(form)
 
     def complaint_about(self, name: str, value: Any) -> str:
         """Return what is wrong with one argument of the whole schema, "" if nothing is."""
         one = self.whole.get("properties", {}).get(name)
         if one is None:
             return "is no argument of the tool"
-        return _complaints(validator_of({"$defs": self.whole.get("$defs", {}), "allOf": [one]}), value)
+        return Validator({"$defs": self.whole.get("$defs", {}), "allOf": [one]}).complaints(value)
 
     def compile(self) -> None:
         """Raise ``SchemaRefused`` where the schema is no JSON Schema."""
         self._validator, self._whole_validator  # noqa: B018  made now, so that it fails at load
 
     @cached_property
-    def _validator(self) -> Any:
-        return validator_of(closed(self.schema))
+    def _validator(self) -> "Validator":
+        return Validator(closed(self.schema))
 
     @cached_property
-    def _whole_validator(self) -> Any:
-        return self._validator if self.whole is self.schema else validator_of(closed(self.whole))
+    def _whole_validator(self) -> "Validator":
+        return self._validator if self.whole is self.schema else Validator(closed(self.whole))
 
 
 class OutputForm:
@@ -149,18 +156,20 @@ class OutputForm:
 
     def __init__(self, pinned: Mapping[str, Any]) -> None:
         """Raises ``SchemaRefused`` for a schema that cannot be read."""
-        self._validator = validator_of(normalized(pinned, of_object=False), formats=False)
+        self._validator = Validator(normalized(pinned, of_object=False), formats=False)
 
     def complaints(self, result: Any) -> str:
         """Return what is wrong with a result, "" if it fits, without its values."""
-        said = _complaints(self._validator, result)
+        if much := self._validator.too_much(result):
+            return much
+        said = self._validator.complaints(result)
         if not said:
             return ""
         # A number that not every parser keeps came as a text (``read_digits``).
         numbers = _copied(result)
-        for error in self._validator.iter_errors(result):
+        for error in self._validator.errors(result):
             _put_number(numbers, list(error.instance_path))
-        return said if _complaints(self._validator, numbers) else ""
+        return said if self._validator.complaints(numbers) else ""
 
 
 def _put_number(value: Any, path: list[str | int]) -> None:
@@ -195,14 +204,68 @@ def validator_of(schema: Mapping[str, Any], *, formats: bool = True) -> Any:
         raise SchemaRefused(f"is no JSON Schema: /{where}: {text_or_length(said, _MAX_SHOWN)}") from None
 
 
-def _complaints(validator: Any, form: Any) -> str:
-    """Return the names of the wrong fields with what their schema asks for, without the values that were sent."""
-    said: dict[str, None] = {}
-    for error in validator.iter_errors(form):
-        said.update(dict.fromkeys(_said(error)))
-    shown = list(said)[:_MAX_COMPLAINTS]
-    more = len(said) - len(shown)
-    return "; ".join(shown + ([f"and {more} more"] if more else []))
+class Validator:
+    """A validator of a normalized schema, whose work is bounded."""
+
+    def __init__(self, schema: Mapping[str, Any], *, formats: bool = True) -> None:
+        """``formats``: whether the value is sent, and so must have its formats, and the digits of its numbers.
+
+        Raises ``SchemaRefused``.
+        """
+        self._exact = formats
+        self._validator, self._work, self._schema = validator_of(schema, formats=formats), Work(schema), schema
+
+    def complaints(self, form: Any) -> str:
+        """Return the names of the wrong fields with what their schema asks for, without the values that were sent."""
+        if much := self.too_much(form):
+            return much
+        said = dict.fromkeys(_lossy(self._schema, form)) if self._exact else {}
+        for error in self.errors(form):
+            said.update(dict.fromkeys(_said(error)))
+        shown = list(said)[:_MAX_COMPLAINTS]
+        more = len(said) - len(shown)
+        return "; ".join(shown + ([f"and {more} more"] if more else []))
+
+    def too_much(self, form: Any) -> str:
+        """Return why a value is not compared, "" if it can be."""
+        much = self._work.too_much(form)
+        return f"(whole): {much}" if much else ""
+
+    def errors(self, form: Any) -> Iterator[Any]:
+        """Yield the errors of a value that is not ``too_much``."""
+        yield from self._validator.iter_errors(form)
+
+
+def _lossy(schema: Mapping[str, Any], form: Any) -> Iterator[str]:
+    """Yield what is wrong with whole numbers of which a parser may lose a digit.
+
+    As tools of one's own read them: 1e16 is no way to write a whole number. Digits above 2^53 are sent where the
+    schema says that its numbers have 64 bits.
+    """
+    if not any(abs(number) > MAX_WHOLE for number in _numbers(form)):
+        return
+    kinds: dict[tuple[str, ...], set[str]] = {}
+    large: dict[tuple[str, ...], int | float] = {}
+    for part, value, path in compared(schema, form):
+        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) <= MAX_WHOLE:
+            continue
+        large[path] = value
+        named = part.get("type", ())
+        kinds.setdefault(path, set()).update([named] if isinstance(named, str) else named, [str(part.get("format"))])
+    for path, number in large.items():
+        where, known = ".".join(text_or_length(step, _MAX_NAME) for step in path) or "(whole)", kinds[path]
+        if isinstance(number, float) and "integer" in known and "number" not in known:
+            yield f"{where}: must be written with all its digits, without a point or an exponent"
+        elif isinstance(number, int) and not known & {"int64", "uint64"}:
+            yield f"{where}: has more digits than every JSON parser keeps"
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
+    if isinstance(value, Mapping | list):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _numbers(one)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
 
 
 def _said(error: Any) -> Iterator[str]:
@@ -247,7 +310,7 @@ def _without(schema: dict[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
 
 
 def _one_spelling(value: Any, path: str) -> Any:
-    """Return JSON with whole numbers as integers. Raises ``SchemaViolation`` for one that JSON parsers may change."""
+    """Return JSON with whole numbers as integers. Raises ``SchemaViolation`` for a text that is none."""
     if isinstance(value, Mapping):
         return {_unicode(name, path): _one_spelling(one, _join(path, str(name))) for name, one in value.items()}
     if isinstance(value, str):
@@ -256,8 +319,6 @@ def _one_spelling(value: Any, path: str) -> Any:
         return [_one_spelling(one, _join(path, str(at))) for at, one in enumerate(value)]
     if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_WHOLE:
         return int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > MAX_WHOLE:
-        raise SchemaViolation(f"{path or '(whole)'}: has more digits than every JSON parser keeps")
     return value
 
 

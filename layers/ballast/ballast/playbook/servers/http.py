@@ -134,6 +134,22 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def deadline_in(seconds: float) -> Callable[[], float]:
+    """Return what says how many seconds are left, of all requests of one call. It is asked before each of them.
+
+    It raises ``NotNow`` where none are left: the request that would be next is not sent.
+    """
+    ends = time.monotonic() + seconds
+
+    def left() -> float:
+        still = ends - time.monotonic()
+        if still <= 0:
+            raise NotNow("Nothing was sent: the call's time was over before.", "its requests took too long")
+        return still
+
+    return left
+
+
 def seconds_left(timeout_s: float, ctx: ToolContext) -> float:
     """Return the seconds of a request: less than the executor's, so that it ends with what is known of it.
 
@@ -164,7 +180,7 @@ def send(
         if any(not 32 <= ord(char) <= 126 for char in value):
             raise NotSent(f"Nothing was sent: the header {name} would have characters other than printable ASCII.")
     address = _address(host, parts.port or (443 if secure else 80), private=private, environ=environ)
-    connection = _Connection(host, address, _tls() if secure else None, _left(until))
+    connection = _Connection(host, address, _tls() if secure else None, until)
     target = parts.path or "/"
     target += f"?{parts.query}" if parts.query else ""
     try:
@@ -177,9 +193,8 @@ def send(
             connection.request(
                 exchange.method, target, exchange.body, {"Accept-Encoding": "identity", **exchange.headers}
             )
-            _limit(connection, until)
             answer = connection.getresponse()
-            body = _read(answer, connection, until, most_bytes, read_on)
+            body = _read(answer, most_bytes, read_on)
         except (OSError, http.client.HTTPException, ValueError) as problem:
             why = f"the answer of {host} was lost ({type(problem).__name__})"
             raise AnswerLost(f"T{why[1:]}.", why) from None
@@ -192,26 +207,56 @@ def send(
 class _Connection(http.client.HTTPConnection):
     """A connection to an address that was checked. TLS is asked for the host's name."""
 
-    def __init__(self, host: str, address: tuple[Any, ...], tls: ssl.SSLContext | None, seconds: float) -> None:
-        super().__init__(host, address[4][1], timeout=seconds)
+    def __init__(self, host: str, address: tuple[Any, ...], tls: ssl.SSLContext | None, until: float) -> None:
+        super().__init__(host, address[4][1])
         self.default_port = 443 if tls else 80  # so that the Host header names no usual port
-        self._address, self._tls = address, tls
-        #: The socket, also while a response owns it.
-        self.open_socket: socket.socket | None = None
+        self._address, self._tls, self._until = address, tls, until
 
     def connect(self) -> None:
         family, kind, protocol, _, place = self._address
-        self.sock = socket.socket(family, kind, protocol)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(place)
+        self.sock = held = _HeldSocket(family, kind, protocol)
+        held.until = self._until
+        held.settimeout(_left(self._until))
+        held.connect(place)
         if self._tls is not None:
-            self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host)
-        self.open_socket = self.sock
+            held.settimeout(_left(self._until))  # of the whole handshake
+            self.sock = secure = self._tls.wrap_socket(held, server_hostname=self.host)
+            assert isinstance(secure, _HeldTls)
+            secure.until = self._until
+
+
+class _Held:
+    """Ends each read and each write of a socket at one moment, so that no trickle of bytes prolongs a request."""
+
+    until: float
+
+    def recv_into(self, *given: Any, **named: Any) -> int:
+        """Read what is there."""
+        self.settimeout(_left(self.until))  # type: ignore[attr-defined]
+        count: int = super().recv_into(*given, **named)  # type: ignore[misc]
+        return count
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send everything."""
+        left = memoryview(bytes(data))
+        while left:
+            self.settimeout(_left(self.until))  # type: ignore[attr-defined]
+            left = left[self.send(left, flags) :]  # type: ignore[attr-defined]
+
+
+class _HeldSocket(_Held, socket.socket):
+    pass
+
+
+class _HeldTls(_Held, ssl.SSLSocket):
+    pass
 
 
 @cache
 def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
+    context = ssl.create_default_context()
+    context.sslsocket_class = _HeldTls
+    return context
 
 
 def _address(host: str, port: int, *, private: bool, environ: Mapping[str, str]) -> tuple[Any, ...]:
@@ -258,24 +303,12 @@ def _left(until: float) -> float:
     return left
 
 
-def _limit(connection: _Connection, until: float) -> None:
-    if connection.open_socket is not None and connection.open_socket.fileno() != -1:
-        connection.open_socket.settimeout(_left(until))
-
-
-def _read(
-    answer: http.client.HTTPResponse,
-    connection: _Connection,
-    until: float,
-    most_bytes: int,
-    read_on: Callable[[bytes], bool] | None,
-) -> bytes:
-    """Return the body, bounded in bytes and in time. Raises ``AnswerLost`` for one that is too large or compressed."""
+def _read(answer: http.client.HTTPResponse, most_bytes: int, read_on: Callable[[bytes], bool] | None) -> bytes:
+    """Return the body, bounded in bytes. Raises ``AnswerLost`` for one that is too large or compressed."""
     if answer.getheader("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
         raise AnswerLost("The server's reply is compressed, which was not asked for; it was not read.")
     body = bytearray()
     while not answer.isclosed():  # it closes the connection's socket when it is read to its end
-        _limit(connection, until)
         part = answer.read1(_CHUNK)
         body += part
         if len(body) > most_bytes:

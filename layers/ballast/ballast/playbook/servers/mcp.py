@@ -28,7 +28,16 @@ from ballast.errors import RetryLater
 from ballast.playbook.context import NotConfigured, NotSent, ToolChanged, ToolContext, ToolFailed
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import DeclaredTool, McpServer, pin
-from ballast.playbook.servers.http import Exchange, in_lambda, result_of, seconds_left, send, stood_in, url_of
+from ballast.playbook.servers.http import (
+    Exchange,
+    deadline_in,
+    in_lambda,
+    result_of,
+    seconds_left,
+    send,
+    stood_in,
+    url_of,
+)
 from ballast.playbook.servers.tools import AnswerLost, NotNow, RemoteCall, RemoteFailed, told
 from ballast.values import dataclass
 
@@ -190,14 +199,7 @@ class McpTransport:
 
     def send(self, call: RemoteCall, payload: dict[str, Any], key: str | None, ctx: ToolContext) -> JsonValue:
         """Return the server's result; see ``Transport``."""
-        ends = time.monotonic() + seconds_left(self._declared.timeout_s, ctx)
-
-        def until() -> float:
-            left = ends - time.monotonic()
-            if left <= 0:
-                raise AnswerLost("The server took too long.")
-            return left
-
+        until = deadline_in(seconds_left(self._declared.timeout_s, ctx))
         params: dict[str, Any] = {"name": call.remote_name, "arguments": payload}
         declared, headers = call.declared.key, {}
         if declared is not None and key is not None:
@@ -412,12 +414,12 @@ class HttpPeer:
             if "name" in message["params"]:
                 headers["Mcp-Name"] = header_value(str(message["params"]["name"]))
         body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
-        wanted = message.get("id")
+        wanted, left = message.get("id"), deadline_in(seconds)
         for anew in (False, True):
-            exchange = Exchange("POST", self.url, headers, body)
+            ready = self.credentials.applied(Exchange("POST", self.url, headers, body), self.ctx, left, anew=anew)
             reply = send(
-                self.credentials.applied(exchange, self.ctx, seconds, anew=anew),
-                seconds=seconds,
+                ready,
+                seconds=left(),
                 most_bytes=self.declared.reply_bytes,
                 private=self.declared.private
                 or (self.declared.url is not None and stood_in(self.declared.url, self.ctx)),

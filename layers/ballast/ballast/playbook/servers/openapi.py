@@ -1,7 +1,7 @@
 """Operations of an OpenAPI document: a call's arguments become one HTTP request, and its reply the result."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -10,7 +10,16 @@ from pydantic import JsonValue
 from ballast.playbook.context import NotSent, ToolContext
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import Call, OpenApiServer
-from ballast.playbook.servers.http import Exchange, Reply, result_of, seconds_left, send, stood_in, url_of
+from ballast.playbook.servers.http import (
+    Exchange,
+    Reply,
+    deadline_in,
+    result_of,
+    seconds_left,
+    send,
+    stood_in,
+    url_of,
+)
 from ballast.playbook.servers.tools import AnswerLost, RemoteCall
 
 
@@ -31,19 +40,20 @@ class OpenApiTransport:
         if key is not None and call.declared.key is not None and call.declared.key.header is not None:
             headers[call.declared.key.header] = key
         exchange = exchange.but(headers=headers)
-        reply = self._sent(exchange, ctx, seconds)
+        reply = self._sent(exchange, ctx, deadline_in(seconds))
         refusals = frozenset(one for one in call.declared.refusals if isinstance(one, int))
         found: JsonValue = self._credentials.hide(
             body_of(result_of(reply, refusals, what=f"{pinned.method} {pinned.path}"))
         )
         return found
 
-    def _sent(self, exchange: Exchange, ctx: ToolContext, seconds: float) -> Reply:
+    def _sent(self, exchange: Exchange, ctx: ToolContext, left: Callable[[], float]) -> Reply:
         declared = self._declared
         for anew in (False, True):
+            ready = self._credentials.applied(exchange, ctx, left, anew=anew)
             reply = send(
-                self._credentials.applied(exchange, ctx, seconds, anew=anew),
-                seconds=seconds,
+                ready,
+                seconds=left(),
                 most_bytes=declared.reply_bytes,
                 private=declared.private or stood_in(declared.url, ctx),
                 environ=ctx.environ,

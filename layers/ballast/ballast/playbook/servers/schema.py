@@ -18,11 +18,16 @@ from typing import Annotated, Any, TypedDict, Union
 
 from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid
+from ballast.playbook.servers.work import same_value
 from ballast.validation import FreeText, Grounded, Kind, Sensitive, Untrusted
 from ballast.validation.marks import Mark
 
-#: Larger or deeper schemas are refused: every prompt would carry them.
+#: Larger or deeper schemas are refused: every prompt would carry them. A schema has few bytes and many subschemas if
+#: its references are followed.
 MAX_BYTES, MAX_DEPTH = 65_536, 48
+MAX_SUBSCHEMAS, MAX_VALUES = 8_192, 5_000
+#: Schemas that describe one value, and how many of them within each other.
+MAX_FORMS, MAX_WITHIN = 4_096, 32
 #: Dialects that are read. All become 2020-12.
 _DIALECTS = ("2020-12/schema", "2019-09/schema", "draft-07/schema", "draft-06/schema", "draft-04/schema")
 _REF = "#/$defs/"
@@ -46,6 +51,12 @@ _PLAIN = frozenset(
         *("maxProperties", "minProperties"),
     }
 )
+#: Least and most value of a number by its ``format``, in OpenAPI's registry.
+_WIDTHS: Mapping[str, tuple[int | float, int | float]] = {
+    **{f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
+    **{f"uint{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
+    "float": (-3.4028234663852886e38, 3.4028234663852886e38),
+}
 #: Keywords whose meaning depends on other documents or on the place that refers to them.
 _NOT_READ = ("$dynamicRef", "$recursiveRef", "$vocabulary")
 #: Schemas that test a value and do not describe it: closing them would change what they test.
@@ -77,6 +88,8 @@ def normalized(schema: Any, document: Mapping[str, Any] | None = None, *, of_obj
         raise SchemaRefused(f"is written in the dialect {dialect[:80]!r}; Ballast reads {', '.join(_DIALECTS)}")
     walk = _Normalizer(schema if document is None else document)
     made: dict[str, Any] = walk.schema(schema, ())
+    for one in (made, *walk.definitions.values()):
+        _check_forms(one, walk.definitions)
     if of_object:
         made.setdefault("type", "object")
     if of_object and made["type"] != "object":
@@ -84,14 +97,53 @@ def normalized(schema: Any, document: Mapping[str, Any] | None = None, *, of_obj
     return made | ({"$defs": dict(sorted(walk.definitions.items()))} if walk.definitions else {})
 
 
+def _check_forms(schema: Any, definitions: Mapping[str, Any]) -> None:
+    """Raise ``SchemaRefused`` where one value is described by itself, or by too many schemas.
+
+    A validator that looks for properties which nothing describes writes those out when it is made.
+    """
+    known: dict[str, tuple[int, int]] = {}
+
+    def forms(part: Any, above: tuple[str, ...]) -> tuple[int, int]:
+        """Return how many schemas describe the value of ``part``, and how many of them within each other."""
+        if isinstance(part, str):
+            if part in above:
+                raise SchemaRefused(f"$defs/{part}: contains itself, and no value inside of it. Write it out")
+            if part not in known:
+                known[part] = forms(definitions.get(part, {}), (*above, part))
+            return known[part]
+        if not isinstance(part, Mapping):
+            return 1, 0
+        inner = [forms(one, above) for one in same_value(part)]
+        count, deep = 1 + sum(one for one, _ in inner), 1 + max((one for _, one in inner), default=0)
+        if deep > MAX_WITHIN or len(above) > MAX_WITHIN:
+            raise SchemaRefused(f"has more than {MAX_WITHIN} schemas within each other for one value. Write them out")
+        if count > MAX_FORMS:
+            raise SchemaRefused(f"describes one value by more than {MAX_FORMS} schemas. Refer to fewer")
+        return count, deep
+
+    left = [schema]
+    while left:
+        part = left.pop()
+        if isinstance(part, Mapping):
+            forms(part, ())
+            left.extend(one for key, one in part.items() if key in _SINGLE)
+            left.extend(one for key in _NAMED for one in part.get(key, {}).values())
+            left.extend(one for key in _LISTED for one in part.get(key, ()))
+
+
 class _Normalizer:
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
-        self._names: dict[str, str] = {}
+        self._names: dict[tuple[str, ...], str] = {}
+        self._subschemas = 0
         self.definitions: dict[str, Any] = {}
 
     def schema(self, schema: Any, path: tuple[str, ...]) -> Any:
         where = "/".join(("", *path)) or "(whole)"
+        self._subschemas += 1
+        if self._subschemas > MAX_SUBSCHEMAS:
+            raise SchemaRefused(f"has more than {MAX_SUBSCHEMAS} schemas, with those that it refers to. Write fewer")
         if isinstance(schema, bool):
             return schema
         if not isinstance(schema, Mapping):
@@ -142,17 +194,19 @@ class _Normalizer:
     def _reference(self, reference: Any, where: str) -> str:
         if not isinstance(reference, str) or not reference.startswith("#"):
             raise SchemaRefused(f"{where}: $ref leads out of the document. Nothing is fetched; write the schema out")
-        if reference not in self._names:
-            steps = [_unescaped(step) for step in reference[1:].split("/")[1:]]
+        if reference[1:] and reference[1] != "/":
+            raise SchemaRefused(f"{where}: $ref names an anchor, which is not read. Write #/ and the path")
+        steps = tuple(_unescaped(step) for step in reference[1:].split("/")[1:])
+        if steps not in self._names:
             name = "".join(char if char.isalnum() or char in "_-." else "_" for char in (steps or ["Whole"])[-1])
             while name in self.definitions:
                 name += "_"
-            self._names[reference] = name
+            self._names[steps] = name
             self.definitions[name] = {}
             self.definitions[name] = self.schema(self._at(steps, where), ("$defs", name))
-        return _REF + self._names[reference]
+        return _REF + self._names[steps]
 
-    def _at(self, steps: list[str], where: str) -> Any:
+    def _at(self, steps: tuple[str, ...], where: str) -> Any:
         found: Any = self._root
         for step in steps:
             if isinstance(found, list) and step.isdigit() and int(step) < len(found):
@@ -173,11 +227,21 @@ def closed(schema: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
+def _bounds(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the bounds of a number that its ``format`` says; a validator does not know them."""
+    least, most = _WIDTHS.get(str(schema.get("format")), (None, None))
+    if least is None or most is None:
+        return {}
+    given = {name: schema.get(name) for name in ("minimum", "maximum")}
+    known = {name: one for name, one in given.items() if isinstance(one, int | float) and not isinstance(one, bool)}
+    return {"minimum": max(least, known.get("minimum", least)), "maximum": min(most, known.get("maximum", most))}
+
+
 def _closed(schema: Any, *, own_value: bool) -> Any:
     """``own_value``: it describes a value by itself, and not together with the schema around it."""
     if not isinstance(schema, Mapping):
         return schema
-    made = dict(schema)
+    made = dict(schema) | _bounds(schema)
     for key, value in schema.items():
         if key in _TESTS:
             continue
@@ -224,8 +288,8 @@ def _unescaped(step: str) -> str:
 
 def annotation(schema: Mapping[str, Any], marks: Marks) -> tuple[Any, frozenset[Path]]:
     """Return a type for the values of a normalized schema, with its marks, and the paths of the marks that it has."""
-    walk = _Types(schema.get("$defs", {}), marks)
-    return walk.type_of(schema, (), ()), frozenset(walk.reached)
+    walk = _walked(schema, marks)
+    return walk.made, frozenset(walk.reached)
 
 
 def annotation_of_marks(marks: Marks) -> Any:
@@ -247,14 +311,36 @@ def _schema_of(paths: Marks) -> dict[str, Any]:
 
 def paths_of(schema: Mapping[str, Any]) -> list[str]:
     """Return the JSON pointers of the values of a normalized schema, for an error's text."""
-    walk = _Types(schema.get("$defs", {}), {})
-    walk.type_of(schema, (), ())
-    return ["/" + "/".join(path) for path in walk.seen if path]
+    return ["/" + "/".join(path) for path in _walked(schema, {}).seen if path]
+
+
+def _walked(schema: Mapping[str, Any], marks: Marks) -> "_Types":
+    """Return the walk over a schema's values. Raises ``SchemaRefused`` where it has too many.
+
+    Definitions that refer to each other are written out in every order in which a value can have them. Where those are
+    too many, each is written out once, and elsewhere only as far as marks lead into it.
+    """
+    for once in (False, True):
+        walk = _Types(schema.get("$defs", {}), marks, once=once)
+        try:
+            walk.made = walk.type_of(schema, (), ())
+        except _TooMany:
+            continue
+        return walk
+    raise SchemaRefused(f"describes more than {MAX_VALUES} values, with those that it refers to. Write fewer")
+
+
+class _TooMany(Exception):
+    """A schema describes too many values."""
 
 
 class _Types:
-    def __init__(self, definitions: Mapping[str, Any], marks: Marks) -> None:
-        self._definitions, self._marks = definitions, marks
+    def __init__(self, definitions: Mapping[str, Any], marks: Marks, *, once: bool) -> None:
+        """``once``: each definition is written out once, but for marks."""
+        self._definitions, self._marks, self._once = definitions, marks, once
+        self._written_out: set[str] = set()
+        self._left = MAX_VALUES
+        self.made: Any = Any
         self.reached: set[Path] = set()
         self.seen: dict[Path, None] = {}
 
@@ -268,6 +354,9 @@ class _Types:
         return inner
 
     def _plain(self, schema: Mapping[str, Any], path: Path, above: tuple[str, ...]) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise _TooMany
         # Not a Literal of ``enum`` and ``const``: that would be a choice among the author's words, and these are not.
         found = [self._of_kind(kind, schema, path, above) for kind in _kinds(schema)]
         for key in ("anyOf", "oneOf", "allOf"):
@@ -275,8 +364,13 @@ class _Types:
         found += [self._inside(schema[key], path, above) for key in ("then", "else") if key in schema]
         if "$ref" in schema:
             name = schema["$ref"].removeprefix(_REF)
-            found.append(Any if name in above else self._inside(self._definitions[name], path, (*above, name)))
+            cut = name in above or (self._once and name in self._written_out and not self._is_marked(path))
+            self._written_out.add(name)
+            found.append(Any if cut else self._inside(self._definitions[name], path, (*above, name)))
         return Union[tuple(found)] if found else Any  # noqa: UP007  how many is not known here
+
+    def _is_marked(self, path: Path) -> bool:
+        return any(marked[: len(path)] == path for marked in self._marks)
 
     def _inside(self, schema: Any, path: Path, above: tuple[str, ...]) -> Any:
         return self._plain(schema, path, above) if isinstance(schema, Mapping) else Any

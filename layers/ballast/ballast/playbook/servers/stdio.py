@@ -17,7 +17,7 @@ from typing import Any
 from ballast.errors import RetryLater
 from ballast.playbook.context import NotConfigured
 from ballast.playbook.servers.mcp import response_in
-from ballast.playbook.servers.tools import AnswerLost
+from ballast.playbook.servers.tools import AnswerLost, NotNow
 from ballast.runtime import environ_of_a_program
 
 #: Seconds that a program has to end before it is killed.
@@ -54,13 +54,23 @@ class StdioPeer:
                 return found
 
     def tell(self, message: dict[str, Any], seconds: float) -> None:
-        """Send a message. Raises ``AnswerLost``."""
+        """Send a message. Raises ``NotNow`` where the server does not read it, and ``AnswerLost``."""
         assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(message, allow_nan=False, separators=(",", ":")).encode() + b"\n")
-            self._process.stdin.flush()
-        except OSError:
-            raise AnswerLost("The server's process has ended.") from None
+        number, until = self._process.stdin.fileno(), time.monotonic() + seconds
+        left = memoryview(json.dumps(message, allow_nan=False, separators=(",", ":")).encode() + b"\n")
+        os.set_blocking(number, False)
+        while left:
+            still = until - time.monotonic()
+            if still <= 0 or not select.select([], [number], [], still)[1]:
+                if len(left) > 1:  # half of a message is none
+                    raise NotNow("Nothing was sent: the server does not read.")
+                raise AnswerLost("The server took too long.")
+            try:
+                left = left[os.write(number, left) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                raise AnswerLost("The server's process has ended.") from None
 
     def _line(self, until: float) -> bytes:
         assert self._process.stdout is not None
