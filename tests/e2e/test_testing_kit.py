@@ -77,7 +77,7 @@ def test_a_call_without_an_outcome_is_unknown_and_nobody_can_approve_it(gate: Ga
     unknown = verdict_of(desk, asked.timeline.model_copy(update={"turns": (begun,)}), (1, 1))
 
     assert (asked.status, unknown.status) == ("asked", "unknown")
-    with pytest.raises(AssertionError, match="not wait for a person: unknown .*waits for a decision: play it with"):
+    with pytest.raises(AssertionError, match=r"not wait for a person: unknown .*waits for a decision: play it with"):
         unknown.rejected()
 
 

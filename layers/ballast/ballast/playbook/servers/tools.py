@@ -420,7 +420,8 @@ def _check_currency(call: RemoteCall, currency: str | None, where: str) -> None:
     said = moves.currency.is_ if moves and moves.currency else currency
     if currency is not None and said != currency:
         raise PlaybookInvalid(
-            f"{where}.moves.currency.is: is {said}, and moves.currency of agent.yaml is {currency}. The windows count one currency."
+            f"{where}.moves.currency.is: is {said}, and moves.currency of agent.yaml is {currency}. The windows count "
+            "one currency."
         )
 
 
