@@ -146,10 +146,10 @@ def _of_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
 _IN_YAML = {
     "effect": (
         "key",
-        "Write key: {header: Idempotency-Key} if the server counts a key once, or verify: {tool: …, arguments: …, "
-        "found: …} with a read that finds the effect.",
+        "Write key: {header: Idempotency-Key} if the server counts a key once, idempotent: true if the same call twice "
+        "has the effect of one, or verify: {tool: …, arguments: …, found: …} with a read that finds the effect.",
     ),
-    "offered": ("offered", "Write offered: false, unless the agent should call it by itself."),
+    "offered": ("offered", ""),
     "effect.undo": (
         "undo",
         "Write undo: {tool: …, arguments: …} with the tool that undoes it, or on_rollback: keep if its effect is right "

@@ -41,6 +41,13 @@ def changed(**create: Any) -> dict[str, Any]:
     return tools(create)
 
 
+def test_a_call_that_needs_no_key_counts_as_one_that_honours_it_and_sends_none(load: Load) -> None:
+    create = load(desk=(desk_server(), changed(idempotent=True))).tools["desk_create"]
+
+    assert (create.policy.honours_key, create.policy.verify) == (True, None)
+    assert not load(desk=(desk_server(), changed(idempotent=False))).tools["desk_create"].policy.honours_key
+
+
 def test_declared_tools_are_ordinary_tools(load: Load) -> None:
     playbook = load(
         desk=(desk_server(), changed(**KEY, **VERIFY, undo={"tool": "desk_close"}, limits={"timeout_s": 9}))
@@ -129,6 +136,8 @@ CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"key": {}}, "header, argument, meta"),
     ({}, {"key": {"header": "A", "meta": "b"}}, "header, argument, meta"),
     ({}, {"key": {"header": "Host"}}, "key.header"),
+    ({}, {"key": {"header": "A"}, "idempotent": True}, "idempotent: says that the call needs no key, and it has one"),
+    ({}, {"effect": "read", "idempotent": True, "undo": None}, "idempotent: is for a write"),
     ({}, {"key": {"meta": "key"}}, "key.meta: only an MCP server"),
     ({}, {"key": {"argument": "none"}}, "key.argument"),
     ({}, {"key": {"argument": "amount"}, "marks": {}}, "takes neither a key as text nor a UUID"),

@@ -315,7 +315,7 @@ def _write(where: str, declared: DeclaredTool, form: SchemaForm) -> Write:
         undo=declared.undo.tool if declared.undo else None,
         undo_arguments=_undo_arguments(declared.undo),
         verify=VerifyByRead(where, declared.verify) if declared.verify else None,
-        honours_key=declared.key is not None,
+        honours_key=declared.key is not None or bool(declared.idempotent),
         repeat=declared.repeat,
         on_rollback=declared.on_rollback,
     )
