@@ -161,8 +161,8 @@ class Machine:
 
     def _played_whole(self, recorded: RecordedRun) -> Difference | None:
         request, how = self.oracle.request()
-        if (hurry := self.oracle.hurry) is not None:
-            self.playing.now = hurry.came  # Admit counts the caller's time from when its state was entered
+        if self.oracle.hurry is not None:  # Admit counts the caller's time from when its state was entered
+            self.playing.now = self.oracle.hurry.came
         execution = Execution(f"arn:replay:{recorded.run_id}", recorded.run_id, {"request": request, **how})
         self._interpreter.run(execution)
         if execution.status != "SUCCEEDED":
@@ -405,10 +405,7 @@ class Invocation:
 
     @staticmethod
     def _at_the_reading(machine: Machine, ahead: Any) -> None:
-        """Set the clock to the reading that the event's deadlines were made of.
-
-        Where nobody answered, the executor's own table has that event too, with the same reading.
-        """
+        """Set the clock as it was read for the deadlines; where nobody answered, the executor's table has it too."""
         if ahead.name == "run.opened" and (hurry := machine.oracle.hurry) is not None:
             machine.playing.now = hurry.now
         until_ms = ahead.body.get("deadline_ms")
