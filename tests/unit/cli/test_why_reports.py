@@ -453,7 +453,7 @@ INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
     "loop": (loop, ("fallback answered", "repeated itself", "search_docs", "same result")),
     "cache-stopped": (cache_stopped, ("provider's cache stopped", "turn 3", "paid for again")),
     "throttled": (throttled, ("waits for a person", "provider throttled the model test-model", "4 attempts")),
-    "unknown-effect": (unknown_effect, ("nobody knows whether refund_order", "turn 2", "bank did not answer")),
+    "unknown-effect": (unknown_effect, ("Nobody knows whether refund_order", "turn 2", "bank did not answer")),
     "ungrounded": (ungrounded, ("too many of its calls were refused", "refused by grounding: refund_order")),
     "rejected": (rejected, ("kim, rejected refund_order", "older than two years")),
     "window-full": (window_full, ("not admitted", "no room", "10:00 UTC")),
@@ -461,13 +461,13 @@ INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
     "timed-out-model": (timed_out_model, ("fallback answered", "test-model did not answer in time")),
     "hung": (
         hung,
-        ("without an answer", "nobody answered its escalation", "the agent's function failed", "Sandbox.Timedout"),
+        ("The agent's function failed", "Sandbox.Timedout", "nobody answered its escalation", "without an answer"),
     ),
     "hand-over": (
         hand_over,
-        ("waits for a person", "limit of turns", "turns: 3", "2 calls of look_up_order failed", "No such order"),
+        ("waits for a person", "limit of turns", "limits.turns: at most 3", "2 calls of look_up_order failed", "No such order"),
     ),
-    "circuit-open": (circuit_open, ("circuit of bank is open", "refund_order was not executed")),
+    "circuit-open": (circuit_open, ("circuit of bank is open", "refund_order (turn 1, call 1) was not executed")),
     "cut-off": (cut_off, ("has no ending", "no reply is recorded")),
     "rolled-back": (rolled_back, ("waits for a person", "not everything could be undone", "cancel_refund")),
     "said-to-be-wrong": (said_to_be_wrong, ("agent answered", "kim, says that it was wrong", "delivered on Monday")),
@@ -477,8 +477,8 @@ INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
     "too-late": (too_late, ("without an answer", "provider filtered the content")),
     "deployed": (deployed, ("cache stopped", "instructions or tools had changed", "deployment")),
     "approval-void": (approval_void, ("person, lars, rejected refund_order", "refunded by phone")),
-    "doubted": (doubted, ("refund_order was in doubt at first", "bank did not answer", "it happened")),
-    "answered-by-a-person": (answered_by_a_person, ("Kim answered", "refund_order", "bank did not answer")),
+    "doubted": (doubted, ("refund_order (turn 1, call 1) was in doubt at first", "bank did not answer", "it happened")),
+    "answered-by-a-person": (answered_by_a_person, ("kim answered", "refund_order", "bank did not answer")),
     "corrupt": (loop, ("cannot be read", "changed it", "0009.plan.decided")),
 }
 
@@ -504,10 +504,10 @@ def printed(run: Run, wrong: Mapping[str, str], width: int, *, terminal: bool = 
 
 @pytest.mark.parametrize("name", INCIDENTS)
 def test_the_first_lines_name_the_cause(name: str) -> None:
-    sentence = " ".join(drawn(name).split("\n\n")[1].split())
+    sentence = " ".join(drawn(name).split("\n\n")[1].split()).casefold()
 
     for words in INCIDENTS[name][1]:
-        assert words in sentence
+        assert words.casefold() in sentence
 
 
 @pytest.mark.parametrize("name", INCIDENTS)

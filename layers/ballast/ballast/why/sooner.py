@@ -25,6 +25,9 @@ from ballast.money.amounts import dollars
 from ballast.run import Run
 from ballast.why.money import laps
 
+#: What is worth telling saves at least this part of the run's cost: a half.
+_MUCH = 2
+
 
 class Sooner(Protocol):
     """Says what would have stopped a run sooner."""
@@ -43,7 +46,19 @@ def from_log(run: Run, made: Timeline) -> Iterable[Stop]:
         found = (*_limits(run, made, idle), *_first_notice(made, idle))
     except GARBLED:  # a log that does not add up proves nothing
         return ()
-    return sorted((one for one in found if one.saved_microusd > 0), key=lambda one: -one.saved_microusd)
+    return sorted((one for one in found if _is_worth_it(one, made)), key=lambda one: -one.saved_microusd)
+
+
+def _is_worth_it(stop: Stop, made: Timeline) -> bool:
+    """Whether the change is worth telling: a write would not have been, or much of the cost would have been saved."""
+    writes = any(
+        call.effect == "write" and call.outcome in ("ok", "unknown") and not call.repeats and not call.undoes
+        for turn in made.turns
+        if turn.planner == Planner.AGENT and turn.turn >= stop.turn
+        for call in turn.calls
+    )
+    cost = made.spent_microusd + made.reserved_microusd
+    return stop.saved_microusd > 0 and (writes or _MUCH * stop.saved_microusd >= cost)
 
 
 def _brought_nothing(made: Timeline, repeated: frozenset[Position]) -> Sequence[Turn]:
@@ -87,9 +102,10 @@ def _limits(run: Run, made: Timeline, idle: Sequence[Turn]) -> Iterator[Stop]:
     allowed = before.counts
     if 0 < allowed.turns < limits.turns:
         yield _stop(made, f"limits.turns={allowed.turns}", first.turn, first.turn)
+    refused = max(1, allowed.refused_calls)  # a limit of 0 lets no model correct itself
     for turn in idle:
-        if run.before(turn.turn).counts.refused_calls > allowed.refused_calls < limits.refused_calls:
-            yield _stop(made, f"limits.refused_calls={allowed.refused_calls}", turn.turn, turn.turn)
+        if run.before(turn.turn).counts.refused_calls > refused < limits.refused_calls:
+            yield _stop(made, f"limits.refused_calls={refused}", turn.turn, turn.turn)
             break
     for name, count in (("tool_calls", _tool_calls), ("repeated_calls", _repeated_calls)):
         value = count(allowed)
