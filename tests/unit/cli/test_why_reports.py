@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -465,7 +465,13 @@ INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
     ),
     "hand-over": (
         hand_over,
-        ("waits for a person", "limit of turns", "limits.turns: at most 3", "2 calls of look_up_order failed", "No such order"),
+        (
+            "waits for a person",
+            "limit of turns",
+            "limits.turns: at most 3",
+            "2 calls of look_up_order failed",
+            "No such order",
+        ),
     ),
     "circuit-open": (circuit_open, ("circuit of bank is open", "refund_order (turn 1, call 1) was not executed")),
     "cut-off": (cut_off, ("has no ending", "no reply is recorded")),
@@ -495,10 +501,13 @@ def drawn(name: str, width: int = 80, *, terminal: bool = False) -> str:
     return printed(run, wrong, width, terminal=terminal)
 
 
-def printed(run: Run, wrong: Mapping[str, str], width: int, *, terminal: bool = False) -> str:
+def printed(
+    run: Run, wrong: Mapping[str, str], width: int, *, terminal: bool = False, now: datetime | None = None
+) -> str:
     report = explained(run, timeline(run, wrong), stack="ballast-prod")
     out = io.StringIO()
-    Console(file=out, width=width, force_terminal=terminal, markup=False).print(rendered(report), crop=False)
+    console = Console(file=out, width=width, force_terminal=terminal, markup=False)
+    console.print(rendered(report, now=now), crop=False)
     return out.getvalue()
 
 
@@ -528,6 +537,43 @@ def test_a_narrow_terminal_shows_it_whole_and_breaks_no_command(name: str) -> No
     assert [line for line in narrow.splitlines() if line.startswith("  ballast --stack")] == commands
     assert max(len(line) for line in narrow.splitlines() if line not in commands) <= 36
     assert narrow.split() == wide.split()
+
+
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_the_first_line_says_whether_to_act_and_a_section_what_was_done(name: str) -> None:
+    lines = drawn(name).splitlines()
+
+    assert lines[1].startswith(("Act: ", "Nobody has to act."))
+    assert lines[lines.index("What it did") + 1].startswith("  - ")
+
+
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_a_command_has_no_value_that_only_its_reader_knows(name: str) -> None:
+    free = re.compile(r"--(?:say|guidance|comment|happened|charged|reason|add-budget) (?!<[^<>]+>)")
+
+    commands = [line for line in drawn(name, 500).splitlines() if line.startswith("  ballast")]
+
+    assert commands
+    for command in commands:
+        assert not free.search(command)
+        assert command.endswith(">") is ("<" in command)  # no shell runs a line with a redirection to nothing
+
+
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_a_share_is_the_same_in_a_sentence_and_in_the_sums(name: str) -> None:
+    report = " ".join(drawn(name, 500).split())
+
+    for percent, words in re.findall(r"(\d+) % of its time went into ([a-z:, ]+) \(turn", report):
+        assert f" {percent} %, {words}" in report
+
+
+def test_the_time_that_is_left_is_told_by_whoever_has_a_clock() -> None:
+    run = rolled_back().run
+    until = datetime.fromisoformat(explained(run, timeline(run)).answer_by)
+
+    assert "(2 h 10 min left)" in printed(run, {}, 80, now=until - timedelta(minutes=130))
+    assert "(over)" in printed(run, {}, 80, now=until + timedelta(seconds=1))
+    assert "left)" not in printed(run, {}, 80)
 
 
 def test_nothing_in_a_run_can_steer_the_terminal() -> None:

@@ -105,7 +105,9 @@ def _did(turn: int, call: Call, undone_by: list[tuple[int, Call]], unknown: bool
         why = f": {quoted(last.message)}" if last.message else ""
         if last.outcome == "unknown" and state == "stands":
             state, words = "unknown", "it happened"
-        how = {"failed": "failed", "open": "has no outcome", "unknown": "may or may not have happened"}.get(last.outcome, f"was {last.outcome}")
+        how = {"failed": "failed", "open": "has no outcome", "unknown": "may or may not have happened"}.get(
+            last.outcome, f"was {last.outcome}"
+        )
         words = f"{words}; its undo, {tool(last)} (turn {at}, call {last.index}), {how}{why}"
     return Did(turn=turn, index=call.index, tool=quoted(call.tool, 80), state=state, words=f"{name}: {words}")
 
