@@ -6,8 +6,8 @@ UV     ?= $(shell command -v uv 2>/dev/null)
 VENV   := .venv
 BIN    := $(VENV)/bin
 OWN    := layers functions cli localcloud
-# By file, since the tests of a file share a cloud. In the order of the folders, so that the long files of tests/artifacts
-# and tests/e2e come first: xdist's own order is by the number of tests, and long tests are few in a file.
+# By file, since the tests of a file share a cloud. In the order of tests/conftest.py, where long files come first:
+# xdist's own order is by the number of tests, and long tests are few in a file.
 WORKERS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 BENCHES := evidence turns bill caching plan overhead cold_import loops leases moves hot_window deadline families
 

@@ -136,12 +136,19 @@ def _take(one: Conversation) -> None:
         turn += 1 if step.reply is None else 2
 
 
-def _answered(cloud: LocalCloud, clock: VirtualClock, run_id: str, replies: list[str]) -> None:
-    """Let the customer reply until the run has ended."""
+def _answered(
+    cloud: LocalCloud, clock: VirtualClock, run_id: str, replies: list[str], *, approves: bool = False
+) -> None:
+    """Let the customer reply until the run has ended; ``approves``: people approve what they are asked."""
     left, began = list(replies), clock.monotonic()
     while cloud.status(run_id) == "RUNNING" and clock.monotonic() - began < _STUCK_S:
         clock.pause(_PERSON_S)
         run = cloud.events(run_id)
+        given = {event.body["escalation_id"] for event in run if event.name == "call.approval_answered"}
+        for event in run if approves and cloud.status(run_id) == "RUNNING" else ():
+            if event.name == "call.approval_requested" and event.body["escalation_id"] not in given:
+                approval = {"escalation_id": event.body["escalation_id"], "by": "reviewer", "approve": True}
+                cloud.invoke("AnswerEscalationFunction", approval)
         answered = {event.turn for event in run if event.name == "escalation.answered"}
         asked = [event for event in run if event.name == "escalation.opened" and event.turn not in answered]
         if asked and cloud.status(run_id) == "RUNNING":
@@ -153,18 +160,22 @@ def _answered(cloud: LocalCloud, clock: VirtualClock, run_id: str, replies: list
             cloud.invoke("AnswerEscalationFunction", payload)
 
 
-def tau2(domain: str, runs: int, playbook: Path | None = None) -> Made:
-    """Play the gold plans of a domain of tau2, in its own playbook or another. Raises ``ImportError`` without tau2."""
+def tau2(domain: str, runs: int, playbook: Path | None = None, *, approves: bool = False) -> Made:
+    """Play gold plans of a domain of tau2, in its own playbook or another. Raises ``ImportError`` without tau2.
+
+    Fewer ``runs`` than it has are spread over all of them. ``approves``: people approve whatever they are asked.
+    """
     from bench.tau2.downstream import DOWNSTREAMS
     from bench.tau2.gold import GoldModel, gold_plans
 
-    plans = gold_plans(domain)[:runs]
+    every = gold_plans(domain)
+    plans = [every[at * len(every) // runs] for at in range(runs)] if runs < len(every) else every
     with _cloud(playbook or HERE / "tau2" / domain, GoldModel(plans)) as (cloud, clock):
         for plan in plans:
             name = f"{domain}-{sha256(plan.task_id.encode()).hexdigest()[:16]}"
             request = RunRequest(request_id=name, agent=domain, text=plan.text, context={"task_id": plan.task_id})
             run_id = cloud.start(request)
-            _answered(cloud, clock, run_id, [])
+            _answered(cloud, clock, run_id, [], approves=approves)
             DOWNSTREAMS.take(run_id, domain, plan.task_id)
             yield run_id, f"tau2 {domain} {plan.task_id}", cloud.events(run_id)
 

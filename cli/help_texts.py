@@ -252,8 +252,10 @@ its money and time went, what would have stopped it sooner, and what was decided
   ballast why run-abcd                    the saved run whose id starts with run-abcd
   ballast --stack NAME why run-abcd…      a run of a deployed stack, by its whole id
   ballast why run-abcd --json             for machines: | jq -r '.to_type[].command'
+  ballast why run-abcd --log-only         at once, and without the playbook
 
-The log alone decides what it says, so it says the same at any time and everywhere: docs/why.md.
+The log alone decides what it says, so it says the same at any time and everywhere: docs/why.md. What would have
+stopped the run sooner is played: the run again, with each change, where the playbook is here that recorded it.
 """
 
 ANSWER = """\
@@ -410,7 +412,7 @@ With --model, what the record does not answer is asked for real, at your cost; t
 same, different, stopped earlier   the run is known to its end
 censored                           it would have gone on after the record: the cost has bounds
 off the record                     it would have asked for what was never recorded: known until there
-not concluded                      nothing changed, and it does not come out as recorded: `ballast replay` says why
+not concluded                      no ending yet, or not as recorded with nothing changed: `ballast replay` says why
 
 Exit code 0: done. 6: a --fail-if holds. 7: no run was concluded.
 """

@@ -19,7 +19,7 @@ from ballast.playbook.servers.http import STAND_INS as STOOD_IN
 from localcloud.event_sources import StreamSource, filters_of
 from localcloud.functions import Function
 from localcloud.model_arns import PARAMETER, model_arns
-from localcloud.moto_seams.deployment import resolved
+from localcloud.moto_seams.deployment import physical_ids_of, resolved
 from localcloud.parameters import broken, complaints
 from localcloud.project import template_parameters
 from localcloud.sessions import ACCOUNT, REGION, LocalSession
@@ -101,11 +101,8 @@ def deploy(
             Capabilities=["CAPABILITY_IAM"],
         )["StackId"]
         described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
-        resources = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
+        physical_ids = physical_ids_of(ACCOUNT, REGION, stack_id) | secrets
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
-    made_by_moto = [resource for resource in resources if "PhysicalResourceId" in resource]
-    physical_ids = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in made_by_moto}
-    physical_ids |= secrets
     functions = {
         name: _function(name, physical_ids[name], resolved(ACCOUNT, REGION, stack_id, found["Properties"]), overrides)
         for name, found in made["Resources"].items()

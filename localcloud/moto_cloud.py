@@ -23,7 +23,7 @@ from localcloud.moto_seams.events import functions_are_targets
 from localcloud.moto_seams.interpreter import executions_run_by, validated_once
 from localcloud.moto_seams.jsonata import jsonata_clock
 from localcloud.moto_seams.kms import keys_as_the_template_says, no_key_pairs_for_secret_keys
-from localcloud.moto_seams.requests import methods_looked_up_once
+from localcloud.moto_seams.requests import methods_looked_up_once, service_models_read_once
 from localcloud.moto_seams.sqs import messages_told_to
 from localcloud.stepfunctions.engine import Engine
 from localcloud.stepfunctions.executions import Executions
@@ -65,6 +65,7 @@ def moto_cloud(
         queries_look_at_one_key(),
         stream_records_go_to(streams.written),
         methods_looked_up_once(),
+        service_models_read_once(),
         no_key_pairs_for_secret_keys(),
         keys_as_the_template_says(),
         functions_are_targets(executions.invoked_by_event),

@@ -13,7 +13,7 @@ from botocore.compat import HTTPHeaders
 
 from localcloud.functions import Functions
 from localcloud.iam import Access, Account, needed, needed_for_model
-from localcloud.moto_seams.iam import denial, missing_rights, requests_authorised
+from localcloud.moto_seams.iam import denial, keys_of_role, missing_rights, requests_authorised
 from localcloud.sessions import ACCOUNT, REGION, Keys, LocalSession
 from localcloud.stepfunctions.engine import Engine
 
@@ -26,11 +26,9 @@ def enforced(admin: LocalSession, functions: Functions, engine: Engine) -> Itera
 
     The state machine's right to invoke functions is enforced as well.
     """
-    sts = admin.client("sts")
     keys = {ADMIN: _administrator(admin)}
     for name, function in functions.all.items():
-        given = sts.assume_role(RoleArn=function.role_arn, RoleSessionName=name)["Credentials"]
-        keys[name] = Keys(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        keys[name] = keys_of_role(ACCOUNT, REGION, function.role_arn, name)
     functions.may_invoke = _may_invoke
     with requests_authorised(engine.waits):
         yield keys

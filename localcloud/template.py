@@ -9,11 +9,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from localcloud.kept import kept
 from localcloud.sessions import REGION, core_session
 
 #: A placeholder for code locations: handlers are imported from the working tree.
@@ -207,7 +209,15 @@ def to_cloudformation(sam: Mapping[str, Any], folder: Path, parameters: Mapping[
 
 @lru_cache(maxsize=8)
 def _translate(sam: str, parameters: str) -> str:
-    """Translate SAM to CloudFormation, both as JSON. Cached, because tests deploy one template many times."""
+    """Translate SAM to CloudFormation, both as JSON.
+
+    Cached, because tests deploy one template many times, and kept for the next process: it takes half a second.
+    """
+    of = json.dumps([version("aws-sam-translator"), REGION, sam, parameters])
+    return kept("sam", of, lambda: _translated(sam, parameters))
+
+
+def _translated(sam: str, parameters: str) -> str:
     import boto3
     from samtranslator.model.exceptions import InvalidDocumentException
     from samtranslator.parser.parser import Parser

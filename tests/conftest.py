@@ -11,15 +11,19 @@ import pytest
 from _pytest.assertion import rewrite
 from hypothesis import settings
 
+from tests.support.sampling import FULL, examples
+
 # Other examples on each run: pytest --hypothesis-profile=default
-settings.register_profile("ci", deadline=None, derandomize=True, max_examples=30)
+settings.register_profile("ci", deadline=None, derandomize=True, max_examples=examples(20, 60))
 settings.load_profile("ci")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Share the rewriting of assertions among the workers, and take Ctrl-C for what it is."""
+    """Share the rewriting of assertions among the workers, take Ctrl-C for what it is, and play all where asked to."""
     _rewrite_a_share(config)
     _heed_ctrl_c()
+    if FULL and config.option.markexpr == "not deep":
+        config.option.markexpr = ""
 
 
 def _rewrite_a_share(config: pytest.Config) -> None:
@@ -43,6 +47,23 @@ def _heed_ctrl_c() -> None:
     """Let Ctrl-C mean the same to what the tests start, whoever started the tests: a shell's `&` has it ignored."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+#: The folders with the longest files come first: at the end a worker that has nothing left waits for the other one.
+#: One file of the artifacts comes before all, so that what the others need is built by then: two would wait for it.
+_BUILDS = "tests/artifacts/test_files.py"
+_ORDER = ("tests/e2e", "tests/artifacts", "tests/workflow", "tests/faults", "tests/template", "tests/functions")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest. Within a folder the order stays."""
+    ranks = {_BUILDS: -1} | {folder: rank for rank, folder in enumerate(_ORDER)}
+
+    def rank(item: pytest.Item) -> int:
+        file = item.nodeid.partition("::")[0]
+        return next((ranks[name] for name in ranks if f"{file}/".startswith(f"{name}/")), len(ranks))
+
+    items.sort(key=rank)
 
 
 def pytest_collection_finish() -> None:

@@ -4,7 +4,8 @@ A run's effects live as long as the process that executes its calls. Imports not
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -12,6 +13,9 @@ from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
 
 from bench.tau2.environments import Tau2Environment, changes, fresh_environment
+
+#: A run, its domain and task, and its requests: a tool, its arguments and a key each.
+Asked = tuple[str, str, str | None, tuple[tuple[str, Mapping[str, Any], str | None], ...]]
 
 
 class Refused(Exception):
@@ -28,11 +32,13 @@ class Downstream:
     def __init__(self, environment: Tau2Environment) -> None:
         self.environment = environment
         self._answers: dict[str, Any] = {}
+        self.asked: list[tuple[str, Mapping[str, Any], str | None]] = []
 
     def request(self, tool: str, arguments: Mapping[str, Any], *, key: str | None = None) -> Any:
         """Run tau2's tool, for whoever has it, and return its result as JSON. Raises ``Refused``."""
         if key in self._answers:
             return self._answers[key]
+        self.asked.append((tool, arguments, key))
         theirs = self.environment.user_tools
         requestor = "user" if theirs is not None and theirs.has_tool(tool) else "assistant"
         try:
@@ -80,6 +86,20 @@ class Downstreams:
         with self._lock:
             self._by_run.clear()
 
+    def asked(self) -> list[Asked]:
+        """Return what each run was asked for since it began."""
+        with self._lock:
+            return [(run_id, *self._begun[run_id], tuple(one.asked)) for run_id, one in self._by_run.items()]
+
+    def ask_again(self, asked: Sequence[Asked]) -> None:
+        """Let go of every run, and ask for the same again: tau2 answers alike."""
+        self.clear()
+        for run_id, domain, task_id, requests in asked:
+            downstream = self.of(run_id, domain, task_id)
+            for tool, arguments, key in requests:
+                with suppress(Refused):
+                    downstream.request(tool, arguments, key=key)
+
     def effects(self) -> dict[str, JsonValue]:
         """Return what calls have changed, by run and entry of its databases."""
         with self._lock:
@@ -101,7 +121,7 @@ def _as_begun(domain: str, task_id: str | None) -> Tau2Environment:
 #: Shared by the playbooks' tools, which write, and by the benchmark, which looks at what came of it.
 DOWNSTREAMS = Downstreams()
 
-# For `ballast certify`: each playbook's store package has these three.
+# For `ballast certify`: each playbook's store package has these five.
 
 #: The function through which every request passes.
 REQUESTS = ((Downstream, "request"),)
@@ -115,3 +135,13 @@ def seed_store(*_: object, **__: object) -> None:
 def seen_outside() -> dict[str, JsonValue]:
     """Return what calls have changed."""
     return DOWNSTREAMS.effects()
+
+
+def kept() -> list[Asked]:
+    """Return what another process needs to have the same databases."""
+    return DOWNSTREAMS.asked()
+
+
+def put_back(kept: Sequence[Asked]) -> None:
+    """Have the databases of the process that kept them."""
+    DOWNSTREAMS.ask_again(kept)

@@ -28,8 +28,10 @@ from ballast.errors import PlaybookInvalid, RetryLater
 from ballast.playbook import Effect, Playbook, Tool, ToolContext, ToolFailed
 from ballast.playbook.context import Bill
 from ballast.playbook.servers.tools import RemoteCall
+from cli.certify.aws_verbs import changes_something
+from cli.certify.elsewhere import Away, Came, Elsewhere, Play, What
 from cli.certify.surroundings import Surroundings
-from localcloud.moto_seams.dynamodb import held_items, hold_items, items_in, updates_replace_items
+from localcloud.moto_seams.dynamodb import expire, held_items, hold_items, items_in, updates_replace_items
 from localcloud.moto_seams.replaced import replaced
 from localcloud.project import BUSINESS, business_of, package_of, seed_store
 from localcloud.sessions import REGION
@@ -37,30 +39,18 @@ from localcloud.sessions import REGION
 if TYPE_CHECKING:
     from localcloud.cloud import LocalCloud
 
-#: Operations that change something, by the start of their names.
-_CHANGES = ("Put", "Update", "Delete", "Create", "Transact", "BatchWrite", "BatchExecute", "Execute", "Send", "Publish")
-_CHANGES_ELSEWHERE = (
-    "Start",
-    "Stop",
-    "Copy",
-    "Complete",
-    "Abort",
-    "Tag",
-    "Untag",
-    "Purge",
-    "Change",
-    "Rotate",
-    "Restore",
-)
-_READS = ("TransactGet",)
 #: Parameters by which a service counts repeated requests once.
 _TOKENS = ("MessageDeduplicationId", "ClientRequestToken", "ClientToken", "IdempotencyToken")
+#: Seconds for which they do, by AWS's documentation of the service; others count once for ever.
+_COUNTED_ONCE_S = dict.fromkeys(("sqs.SendMessage", "sqs.SendMessageBatch", "sns.Publish", "sns.PublishBatch"), 300.0)
 #: Headers of a request that differ each time, or that only say who sends it.
 _PASSING = re.compile(
     r"^(authorization|date|x-amz-date|x-amz-security-token|x-amz-content-sha256|user-agent|traceparent|"
     r"x-amzn-trace-id|mcp-session-id|host|connection|accept-encoding): .*\r\n",
     re.IGNORECASE | re.MULTILINE,
 )
+#: Fields of a context that another process gets as they are.
+_SENT_ALONG = ("run_id", "turn", "index", "idempotency_key", "request", "now", "timeout_s", "requester")
 #: Begins the name of a request that is not to AWS.
 _OUTSIDE = "outside."
 #: Items of ``ctx.write_once``; they stay, whatever is undone.
@@ -104,8 +94,11 @@ class End:
     message   of its error
     requests  what it asked of AWS, in order
     changes   those of them that change something
+    changed_at  their places among the requests
+    answered  those of them that were answered with success
     took_s    seconds that it slept
     peers     (address, its socket's timeout) of each connection that it opened itself
+    given     texts that it gave to the functions of ``REQUESTS``
     wire      what it sent over HTTP outside of AWS, one text a request, without what differs each time
     """
 
@@ -114,15 +107,25 @@ class End:
     message: str = ""
     requests: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
+    changed_at: list[int] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
     took_s: float = 0.0
     peers: list[tuple[str, float | None]] = field(default_factory=list)
     wire: list[str] = field(default_factory=list)
+    given: list[str] = field(default_factory=list)
     asked_timeout: bool = False
 
     @property
     def reached_outside(self) -> bool:
         """Whether it connected to something, or asked something, that is not AWS."""
         return bool(self.peers) or any(one.startswith(_OUTSIDE) for one in self.requests)
+
+    @property
+    def refused(self) -> list[str]:
+        """Changes that it asked for elsewhere than in a table, and that were not answered with success."""
+        left = list(self.answered)
+        elsewhere = [one for one in self.changes if not one.startswith("dynamodb.")]
+        return [one for one in elsewhere if one not in left or left.remove(one)]  # type: ignore[func-returns-value]
 
     @property
     def said(self) -> tuple[str, Any]:
@@ -141,24 +144,28 @@ class Rig:
     the content of each is kept. ``attempts`` counts the runs of a tool or of a rule of it.
     """
 
-    def __init__(self, cloud: LocalCloud, playbook: Playbook, seed: int) -> None:
-        self.cloud, self.playbook, self._seed = cloud, playbook, seed
+    def __init__(self, cloud: LocalCloud, playbook: Playbook, seed: int, away: Elsewhere | None = None) -> None:
+        self.cloud, self.playbook, self._seed, self.away = cloud, playbook, seed, away
         self._dynamodb = cloud.session.client("dynamodb")
+        self.expiring: dict[str, str] = {}
         self._tables = {name: self._keys(name) for name in self._business_tables()}
         self._contents: dict[int, tuple[Any, str, dict[str, Any]]] = {}
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
         self._sent: list[str] = []
+        self._sent_at: dict[str, float] = {}
+        self._at = 0.0
         self._now: End | None = None
         self._fault: Fault | None = None
         self._recording = False
         self.attempts = 0
         self.surroundings = Surroundings(package_of(playbook))
-        self._doubles = [one for one in (self._store_package(), cloud.stand_ins) if one is not None]
+        self._store = self._store_package()
+        self._doubles = [one for one in (self._store, cloud.stand_ins) if one is not None]
         self._told_seeded = self._told()
         #: Tools that have made a request outside of AWS, and whether one of them ran since the doubles were reset.
         self._outside_tools: set[str] = set()
         self._reached_outside = True  # the scenario is played before the first attempt
-        self._left: dict[tuple[str, ...], tuple[dict[str, Any], list[str]]] = {(): (self._held(), [])}
+        self._left: dict[tuple[str, ...], tuple[dict[str, Any], list[str]]] = {(): (self.held(), [])}
 
     def _business_tables(self) -> list[str]:
         """Return the names of the tables of business.yaml."""
@@ -166,7 +173,11 @@ class Rig:
         from localcloud.template import load_template
 
         resources = load_template(business_of(self.playbook.folder) or ROOT / BUSINESS)["Resources"]
-        tables = [name for name, one in resources.items() if one["Type"] == "AWS::DynamoDB::Table"]
+        tables = {name: one for name, one in resources.items() if one["Type"] == "AWS::DynamoDB::Table"}
+        for name, one in tables.items():
+            spec = one.get("Properties", {}).get("TimeToLiveSpecification", {})
+            if spec.get("Enabled") in (True, "true"):
+                self.expiring[self.cloud.physical_id(name)] = str(spec["AttributeName"])
         return [self.cloud.physical_id(name) for name in tables]
 
     def _keys(self, table: str) -> list[str]:
@@ -222,7 +233,8 @@ class Rig:
             self._contents[id(item)] = item, _key_of(content, keys), content
         return self._contents[id(item)][1:]
 
-    def _held(self) -> dict[str, Any]:
+    def held(self) -> dict[str, Any]:
+        """Return each table's items as they are, for ``hold_items`` and the reads that may be old."""
         return {table: held_items(REGION, table) for table in self._tables}
 
     def fresh(self, before: Sequence[Sample] = ()) -> None:
@@ -256,7 +268,7 @@ class Rig:
                 f"{sample.scenario}: {sample.tool.name} cannot be made again as the scenario made it: {end.message}"
             )
         if not self._reached_outside and self._told() == self._told_seeded:
-            self._left[writes] = self._held(), list(self._sent)
+            self._left[writes] = self.held(), list(self._sent)
 
     def _forget_servers(self) -> None:
         for tool in self.playbook.tools.values():
@@ -296,10 +308,12 @@ class Rig:
         end.asked_timeout = bool(getattr(context, "asked", False))
         return end
 
-    def ask(self, rule: Callable[..., Any], sample: Sample, *, key: str | None = None) -> tuple[Any, End]:
+    def ask(
+        self, rule: Callable[..., Any], sample: Sample, *, later_s: float = 0, draw: int = 0, key: str | None = None
+    ) -> tuple[Any, End]:
         """Return the answer of a ``verify``, ``precondition`` or ``moves_key``, and how it went."""
         end, answers = End(), [None]
-        context = self.context(sample, key=key, end=end)
+        context = self.context(sample, later_s=later_s, key=key, end=end)
 
         def run() -> None:
             try:
@@ -309,8 +323,17 @@ class Rig:
                 end.how, end.message = "raised", f"{type(problem).__name__}: {problem}"
 
         self._recording = False
-        self._run(sample.tool.name, run, end, context.now, fault=None, draw=0)
+        self._run(sample.tool.name, run, end, context.now, fault=None, draw=draw)
         return answers[0], end
+
+    def time_passes(self, sample: Sample, later_s: float) -> None:
+        """Let the items expire whose time to live is over ``later_s`` after the sample's call."""
+        for table, attribute in self.expiring.items():
+            expire(REGION, table, attribute, sample.context.now.timestamp() + later_s)
+
+    def key_of(self, table: str, item: Any) -> str:
+        """Return an item's key, as ``seen`` has it."""
+        return _key_of(item.to_json()["Attributes"], self._tables[table])
 
     def context(self, sample: Sample, *, later_s: float = 0, key: str | None = None, end: End) -> ToolContext:
         """Return the context of an attempt."""
@@ -328,7 +351,7 @@ class Rig:
     def _run(
         self, tool: str, run: Callable[[], None], end: End, now: datetime, *, fault: Fault | None, draw: int
     ) -> None:
-        self._now, self._fault = end, fault
+        self._now, self._fault, self._at = end, fault, now.timestamp()
         self.attempts += 1
         try:
             with self.surroundings.of(now, draw) as around, self._http(), self._other_requests():
@@ -343,6 +366,59 @@ class Rig:
                     self._reached_outside |= tool in self._outside_tools
         finally:
             self._now = self._fault = None
+
+    # Another process
+
+    def play_away(
+        self,
+        sample: Sample,
+        *,
+        what: What = "attempt",
+        later_s: float = 0,
+        draw: int = 0,
+        turned: bool = False,
+        zone: str = "",
+        outcomes: Sequence[tuple[str, ...]] = (),
+    ) -> Came:
+        """Play the call in another process, against the same tables and doubles. Raises ``Away``."""
+        if self.away is None:
+            raise Away("There is no other process.")
+        self.attempts += what != "script"
+        context = self.context(sample, later_s=later_s, end=End())
+        fields = {name: getattr(context, name) for name in _SENT_ALONG}
+        client = self._client("dynamodb")
+        keys = client._request_signer._credentials.get_frozen_credentials()
+        came = self.away.play(
+            Play(
+                what,
+                tool=sample.tool.name,
+                args=sample.tool.form.write(sample.args),
+                context=fields | {"environ": dict(context.environ)},
+                draw=draw,
+                keys=(keys.access_key, keys.secret_key, keys.token),
+                outcomes=outcomes,
+                sent=tuple(self._sent),
+                records=self._records(sample.tool),
+                kept=self._store.kept() if self.keeps else None,
+                turned=turned,
+                zone=zone,
+                services=tuple({service for service, _ in self._clients}),
+            ),
+            client,
+            context,
+        )
+        self._sent[:] = came.sent
+        if came.kept is not None:
+            self._store.put_back(came.kept)
+        if came.end is not None and came.end.reached_outside:
+            self._outside_tools.add(sample.tool.name)
+        self._reached_outside |= sample.tool.name in self._outside_tools
+        return came
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the playbook's store can give another process what its double keeps."""
+        return hasattr(self._store, "kept") and hasattr(self._store, "put_back")
 
     # Requests
 
@@ -396,6 +472,8 @@ class Rig:
                 if threading.current_thread() is not mine:
                     return function(*given, **options)
                 self._begins(f"{_OUTSIDE}{name}")
+                if self._now is not None:
+                    self._now.given += [one for one in (*given, *options.values()) if isinstance(one, str)]
                 found = function(*given, **options)
                 self._strike("after", TimeoutError("timed out"))
                 return found
@@ -408,14 +486,21 @@ class Rig:
             yield
 
     def _client(self, service: str, *given: Any, **options: Any) -> Any:
-        if service not in self._clients:
-            client = self.cloud.runtime("ExecutorFunction").client(service, variant="certify")
-            events = client.meta.events
-            events.register("before-parameter-build", self._built)
-            events.register("before-call", self._before)
-            events.register("after-call", self._after)
-            self._clients[service] = client
-        return self._clients[service]
+        # As in the executor: what is asked for without a variant has been made before, as the executor makes it.
+        variant = str(options.get("variant", ""))
+        own = options if variant else {}
+        if (service, variant) not in self._clients:
+            runtime = self.cloud.runtime("ExecutorFunction")
+            client = runtime.client(service, **own | {"variant": f"certify {variant}"})
+            self._watch(client)
+            self._clients[service, variant] = client
+        return self._clients[service, variant]
+
+    def _watch(self, client: Any) -> None:
+        events = client.meta.events
+        events.register("before-parameter-build", self._built)
+        events.register("before-call", self._before)
+        events.register("after-call", self._after)
 
     def _built(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
         context["certified"] = dict(params)
@@ -424,8 +509,9 @@ class Rig:
         if self._now is None:
             return
         name = f"{model.service_model.service_name}.{model.name}"
-        if _is_change(model.name):
+        if changes_something(model.service_model.service_name, model.name, context.get("certified", {})):
             self._now.changes.append(name)
+            self._now.changed_at.append(len(self._now.requests))
         self._begins(name)
 
     def _begins(self, request: str) -> None:
@@ -437,17 +523,31 @@ class Rig:
         if self._now is None:
             return
         service = model.service_model.service_name
-        changes = _is_change(model.name)
-        if changes and service != "dynamodb" and http_response.status_code < 300:
-            self._note(f"{service}.{model.name}", context.get("certified", {}))
+        params = context.get("certified", {})
+        if changes_something(service, model.name, params) and http_response.status_code < 300:
+            self._now.answered.append(f"{service}.{model.name}")
+            if service != "dynamodb":
+                self._note(f"{service}.{model.name}", params)
         self._strike("after")
 
+    def executed(self, model: Any, context: Mapping[str, Any]) -> None:
+        """Note the effect of a request to AWS whose answer is replaced by an error."""
+        service = model.service_model.service_name
+        params = context.get("certified", {})
+        if service != "dynamodb" and changes_something(service, model.name, params):
+            self._note(f"{service}.{model.name}", params)
+
     def _note(self, name: str, params: Mapping[str, Any]) -> None:
-        """Note an effect elsewhere; one that its service counts once is noted once."""
+        """Note an effect elsewhere; one that its service counts once is noted once, for as long as it does."""
         token = next((str(params[one]) for one in _TOKENS if one in params), None)
         said = f"{name} {token or json.dumps(params, sort_keys=True, default=repr)}"
-        if said not in self._sent or (token is None and name != "s3.PutObject"):
+        since = self._sent_at.get(said, self._at)
+        again = (token is None and name != "s3.PutObject") or self._at - since >= _COUNTED_ONCE_S.get(
+            name, float("inf")
+        )
+        if again or said not in self._sent:
             self._sent.append(said)
+            self._sent_at[said] = self._at
 
     def _strike(self, when: str, lost: Exception | None = None) -> None:
         fault, end = self._fault, self._now
@@ -460,10 +560,10 @@ class Rig:
 
 
 @contextmanager
-def rig_for(cloud: LocalCloud, playbook: Playbook, seed: int) -> Iterator[Rig]:
-    """Yield a rig; within the block an update replaces its item."""
+def rig_for(cloud: LocalCloud, playbook: Playbook, seed: int, away: Elsewhere | None = None) -> Iterator[Rig]:
+    """Yield a rig; within the block an update replaces its item. ``away``: another process that can play."""
     with updates_replace_items():
-        yield Rig(cloud, playbook, seed)
+        yield Rig(cloud, playbook, seed, away)
 
 
 def _key_of(item: Mapping[str, Any], keys: Sequence[str]) -> str:
@@ -474,10 +574,6 @@ def _lasting(request: str) -> str:
     """Return a request's text without the headers that differ each time."""
     head, gap, body = request.partition("\r\n\r\n")
     return _PASSING.sub("", f"{head}\r\n") + gap + body
-
-
-def _is_change(operation: str) -> bool:
-    return operation.startswith((*_CHANGES, *_CHANGES_ELSEWHERE)) and not operation.startswith(_READS)
 
 
 class _Watched(ToolContext):

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,8 +21,10 @@ from ballast.contracts.wire import canonical
 from ballast.errors import SchemaViolation
 from ballast.playbook import Effect, Playbook
 from ballast.playbook.servers.tools import RemoteCall, VerifyByRead
+from cli.certify.other_process import FirstAttempt
 from cli.certify.report import TO_A_PERSON, Finding
 from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
+from cli.certify.sequences import WAITS, Honest, Sequences
 
 #: What a double cannot tell of the service in whose place it stands.
 ITS_OWN_WORD = "That the service itself counts a key once is its own word: only what was sent to it is known."
@@ -55,15 +57,22 @@ class Trial:
     it is verified.
     """
 
-    def __init__(self, rig: Rig, playbook: Playbook, sample: Sample) -> None:
-        self._rig, self._playbook, self._sample = rig, playbook, sample
+    def __init__(self, rig: Rig, playbook: Playbook, sample: Sample, others: Sequence[Sample] = ()) -> None:
+        self._rig, self._playbook, self._sample, self._others = rig, playbook, sample, others
         self._tool, self._policy = sample.tool, sample.tool.policy
+        self._is_broken = False
         self.more_samples: list[Sample] = []
+
+    @property
+    def honest(self) -> FirstAttempt | None:
+        """The honest attempt, once ``findings`` were read; None if it came to nothing."""
+        return None if self._honest.how in ("unfit", "raised") else FirstAttempt(self._base, self._honest, self._done)
 
     def _held(self, rule: str, seen: str = "") -> Finding:
         return Finding(self._tool.name, rule, "held", self._sample.scenario, seen)
 
     def _broken(self, rule: str, seen: str, remedy: str) -> Finding:
+        self._is_broken = True
         return Finding(self._tool.name, rule, "broken", self._sample.scenario, seen, remedy)
 
     def _not_tried(self, rule: str, why: str, remedy: str = "", *, needed: bool = False) -> Finding:
@@ -117,6 +126,22 @@ class Trial:
             yield self._not_tried("interrupted", TO_A_PERSON)
         if self._tool.undo is not None:
             yield self._undo()
+        if not self._is_broken:
+            yield from Sequences(self._as_honest()).findings()
+
+    def _as_honest(self) -> Honest:
+        return Honest(
+            self._rig,
+            self._sample,
+            self._honest,
+            self._base,
+            self._done,
+            self._others,
+            undo=self._undoing if self._tool.undo is not None else None,
+            ask=self._asked if self._policy.verify is not None else None,
+            not_restored=self._not_restored,
+            resolve=self._resolved,
+        )
 
     # Every tool
 
@@ -217,7 +242,9 @@ class Trial:
                 continue
             self._rig.fresh(self._sample.before)
             one, how = self._rig.ask(rule, self._sample)
-            other, again = self._rig.ask(rule, self._sample)
+            self._rig.ask(rule, self._sample, key=f"{self._sample.context.idempotency_key}-another", draw=1)
+            answers = [self._rig.ask(rule, self._sample, later_s=later_s, draw=2) for later_s, _ in ((0.0, ""), *WAITS)]
+            other, again = next((got for got in answers if not _same(got, one)), answers[-1])
             changed = differences(self._base, self._rig.seen())
             if how.how != "ok":
                 yield self._broken(name, f"It raised {how.message}.", "It must answer for a call that is proposed.")
@@ -227,10 +254,10 @@ class Trial:
                     f"It changed something: {changed or ', '.join(how.changes)}.",
                     f"A {name} only reads: it is asked several times, and for calls that are never made.",
                 )
-            elif canonical_or_repr(one) != canonical_or_repr(other) or again.how != "ok":
+            elif not _same((other, again), one):
                 yield self._broken(
                     name,
-                    f"Asked twice, it said {_short(one)} and {_short(other)}.",
+                    f"Asked twice, the second time later, it said {_short(one)} and {_short(other)}.",
                     "Return facts of the store alone, without a time or a random id.",
                 )
             else:
@@ -408,10 +435,10 @@ class Trial:
         self._rig.attempt(self._sample, key=key, later_s=LATER_S, draw=1)
         return not differences(self._done, self._rig.seen())
 
-    def _asked(self, *, key: str | None = None) -> _Verified:
+    def _asked(self, *, key: str | None = None, later_s: float = 0) -> _Verified:
         verify = self._policy.verify
         assert verify is not None
-        answer, end = self._rig.ask(verify, self._sample, key=key)
+        answer, end = self._rig.ask(verify, self._sample, key=key, later_s=later_s)
         if end.how != "ok":
             return _Verified(False, problem=f"raised {end.message}")
         if answer is None or (answer is False and not self._may_be_false):
@@ -450,7 +477,7 @@ class Trial:
                 return problem
         return self._held("interrupted") if died else self._not_tried("interrupted", NO_REQUEST, NAME_REQUESTS)
 
-    def _resolved(self, fault: Fault) -> Finding | None:
+    def _resolved(self, fault: object) -> Finding | None:
         """Resolve a dead attempt as the executor does; return what is wrong."""
         rig, part = self._rig, self._rig.seen()
         begun, whole = differences(self._base, part), not differences(self._done, part)
@@ -490,16 +517,12 @@ class Trial:
         rig, sample, tool = self._rig, self._sample, self._tool
         undo = self._playbook.tools[str(tool.undo)]
         try:
-            make = tool.undo_arguments or (lambda args, _: tool.form.write(args))
-            call = undo.call(**dict(make(sample.args, self._honest.result)))
-            args = undo.read(call.arguments)
+            undoing = self._undoing(self._honest.result, sample.context.idempotency_key)
         except SchemaViolation as problem:
             return self._broken("undo", f"{undo.name} does not take its arguments: {problem}", "See undo_arguments.")
         except Exception as problem:
             seen = f"undo_arguments raised {type(problem).__name__}: {problem}"
             return self._broken("undo", seen, "It gets the arguments and the result as JSON.")
-        context = replace(sample.context, idempotency_key=f"{sample.context.idempotency_key}-undo")
-        undoing = Sample(sample.scenario, undo, args, context, (*sample.before, sample))
         rig.fresh(sample.before)
         rig.attempt(sample)
         end = rig.attempt(undoing, later_s=LATER_S)
@@ -508,7 +531,7 @@ class Trial:
             return self._broken("undo", seen, "It must undo what the call has recorded.")
         self.more_samples.append(undoing)
         undone = rig.seen()
-        if wrong := self._not_restored(undone):
+        if wrong := self._not_restored(undone, self._done, self._base):
             remedy = f"{undo.name} restores what {tool.name} changed, and nothing else."
             return self._broken("undo", f"After {undo.name}, this is not as before: {wrong}.", remedy)
         if undo.policy.honours_key or undo.policy.verify is None:
@@ -518,13 +541,25 @@ class Trial:
                 return self._broken("undo", seen, f"{undo.name}: use ctx.write_once, or look first what there is.")
         return self._held("undo")
 
-    def _not_restored(self, undone: Seen) -> str:
-        """Return what the undo has not restored. A record that the call made may stay if the undo has changed it."""
+    def _undoing(self, result: Any, key: str) -> Sample:
+        """Return the call that undoes the one under ``key``, given its result."""
+        sample, tool = self._sample, self._tool
+        undo = self._playbook.tools[str(tool.undo)]
+        make = tool.undo_arguments or (lambda args, _: tool.form.write(args))
+        args = undo.read(undo.call(**dict(make(sample.args, result))).arguments)
+        context = replace(sample.context, idempotency_key=f"{key}-undo")
+        return Sample(sample.scenario, undo, args, context, (*sample.before, sample))
+
+    def _not_restored(self, undone: Seen, done_before: Seen, without: Seen) -> str:
+        """Return what the undo has not restored, given what stands after it, before it, and without the call.
+
+        A record that the call made may stay if the undo has changed it.
+        """
         wrong: Seen = {}
         for place, items in undone.items():
             if place == "sent elsewhere":
                 continue
-            base, done = self._base.get(place, {}), self._done.get(place, {})
+            base, done = without.get(place, {}), done_before.get(place, {})
             for key in {*items, *base}:
                 before, now, made = base.get(key), items.get(key), done.get(key)
                 if MARKER in key or before == now:
@@ -534,7 +569,7 @@ class Trial:
                 if isinstance(before, dict) and isinstance(now, dict) and self._same_where_it_was(before, now, made):
                     continue
                 wrong.setdefault(place, {})[key] = now
-        shown = {place: {key: self._base.get(place, {}).get(key) for key in items} for place, items in wrong.items()}
+        shown = {place: {key: without.get(place, {}).get(key) for key in items} for place, items in wrong.items()}
         return differences(shown, wrong)
 
     def _same_where_it_was(self, before: dict[str, Any], now: dict[str, Any], made: Any) -> bool:
@@ -554,6 +589,10 @@ def _floats(value: Any, where: str) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for inside in value:
             yield from _floats(inside, where)
+
+
+def _same(answer: tuple[Any, End], one: Any) -> bool:
+    return answer[1].how == "ok" and canonical_or_repr(answer[0]) == canonical_or_repr(one)
 
 
 def _told(end: End) -> str:

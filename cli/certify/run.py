@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,8 @@ from rich.console import Console
 from ballast.errors import BallastError
 from ballast.playbook import Effect, Playbook, Tool, ToolContext
 from ballast.playbook.servers.tools import RemoteCall
+from cli.certify.elsewhere import elsewhere
+from cli.certify.other_process import OtherProcess
 from cli.certify.report import Finding
 from cli.certify.rig import Rig, Sample, rig_for
 from cli.certify.rules import Trial
@@ -75,33 +77,36 @@ def certify(
     refused: dict[str, str] = {}
     played: set[str] = set()
     tried: set[str] = set()
-    for scenario in scenarios:
-        say(f"{scenario.name}: playing it")
-        try:
-            with (
-                stack_of(scenario, playbook=folder, enforce_iam=enforce_iam) as cloud,
-                rig_for(cloud, playbook, scenario.seed) as rig,
-            ):
-                heard = _heard_in(cloud, playbook, scenario, saved_runs)
-                refused |= heard.refused
-                samples = _samples(scenario, heard)
-                for sample in _chosen(samples, tried):
-                    findings += _tried(rig, playbook, sample, sampled, say)
-                intent = scenario.request.intent
-                if intent is not None and intent in playbook.fallbacks and intent not in played and samples:
-                    played.add(intent)
-                    say(f"{scenario.name}: fallback {intent}")
-                    first = samples[0]
-                    finding, _ = script_finding(rig, playbook, playbook.fallbacks[intent], first)
-                    findings.append(finding)
-                made.attempts += rig.attempts
-        except (BallastError, TemplateInvalid, FunctionError) as problem:
-            said = str(getattr(problem, "message", problem))
-            remedy = "Play it: ballast test shows why."
-            findings.append(
-                Finding(f"scenario {scenario.name}", "sampled", "not tried", scenario.name, said, remedy, True)
-            )
+    with elsewhere(playbook) as away:
+        for scenario in scenarios:
+            say(f"{scenario.name}: playing it")
+            try:
+                with (
+                    stack_of(scenario, playbook=folder, enforce_iam=enforce_iam) as cloud,
+                    rig_for(cloud, playbook, scenario.seed, away) as rig,
+                ):
+                    heard = _heard_in(cloud, playbook, scenario, saved_runs)
+                    refused |= heard.refused
+                    samples = _samples(scenario, heard)
+                    writes = [one for one in samples if one.tool.effect is Effect.WRITE]
+                    for sample in _chosen(samples, tried):
+                        findings += _tried(rig, playbook, sample, writes, sampled, say)
+                    intent = scenario.request.intent
+                    if intent is not None and intent in playbook.fallbacks and intent not in played and samples:
+                        played.add(intent)
+                        say(f"{scenario.name}: fallback {intent}")
+                        first = samples[0]
+                        finding, _ = script_finding(rig, playbook, playbook.fallbacks[intent], first)
+                        findings.append(finding)
+                    made.attempts += rig.attempts
+            except (BallastError, TemplateInvalid, FunctionError) as problem:
+                said = str(getattr(problem, "message", problem))
+                remedy = "Play it: ballast test shows why."
+                findings.append(
+                    Finding(f"scenario {scenario.name}", "sampled", "not tried", scenario.name, said, remedy, True)
+                )
     findings += _without_sample(playbook, sampled, refused, played)
+    findings += _always_refused(playbook, findings)
     return made
 
 
@@ -189,19 +194,40 @@ def _chosen(samples: list[Sample], tried: set[str]) -> list[Sample]:
     return chosen
 
 
-def _tried(rig: Rig, playbook: Playbook, sample: Sample, sampled: set[str], say: Said) -> list[Finding]:
-    """Try the rules on one call, on the call that undoes it, and on the read by which its effect is verified."""
+def _tried(
+    rig: Rig, playbook: Playbook, sample: Sample, writes: Sequence[Sample], sampled: set[str], say: Said
+) -> list[Finding]:
+    """Try the rules on one call, on the call that undoes it, and on the read by which its effect is verified.
+
+    ``writes``: those of its scenario.
+    """
     findings: list[Finding] = []
     to_try = [sample]
     while to_try:
         one = to_try.pop(0)
         say(f"{one.scenario}: {one.tool.name}")
         sampled.add(one.tool.name)
-        trial = Trial(rig, playbook, one)
-        findings += [Finding(one.tool.name, "sampled", "held", one.scenario), *trial.findings()]
+        trial = Trial(rig, playbook, one, writes)
+        found = [Finding(one.tool.name, "sampled", "held", one.scenario), *trial.findings()]
+        # What is broken here would be broken elsewhere as well, and say less about the reason.
+        if trial.honest is not None and not any(finding.state == "broken" for finding in found):
+            found += OtherProcess(rig, one, trial.honest).findings()
+        findings += found
         if one is sample:
             to_try += trial.more_samples
     return findings
+
+
+def _always_refused(playbook: Playbook, findings: list[Finding]) -> list[Finding]:
+    """Return a finding for each write whose every call was refused by the tool itself: its effect was never tried."""
+    tried = {one.of for one in findings if one.rule in ("key", "verify", "interrupted") or one.state == "broken"}
+    sampled = {one.of for one in findings if one.rule == "result"}
+    remedy = "Add a scenario in which a call of it succeeds."
+    return [
+        Finding(name, "sampled", "broken", "", "Its function refused every call of it.", remedy)
+        for name, tool in playbook.tools.items()
+        if tool.effect is Effect.WRITE and name in sampled - tried
+    ]
 
 
 def _without_sample(

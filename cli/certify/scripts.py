@@ -7,14 +7,8 @@ clock, random number, variable and file that it reads, also where nothing follow
 
 from __future__ import annotations
 
-import os
-import random
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from types import FrameType
 from typing import Any
 
 from ballast.contracts import RunRequest, ToolCall
@@ -22,22 +16,14 @@ from ballast.contracts.wire import canonical
 from ballast.errors import SchemaViolation
 from ballast.playbook import CallFailed, GiveUp, Playbook, ToolContext
 from ballast.playbook.fallback import MAX_CALLS, Fallback, final_decision
+from cli.certify.elsewhere import ZONES, Away
+from cli.certify.pure import watched
 from cli.certify.report import Finding
 from cli.certify.rig import Rig, Sample
 
+_BY_ITSELF = "Decide by the request and the results alone: sort a set, and keep nothing in a module."
 #: Seconds after the first play at which a script is replayed: a moment, half a day, some weeks, more than a year.
 _LATER_S = (0.0, 1.0, 47_000.0, 4_000_000.0, 40_000_000.0)
-#: What a script may not read, by the name of a C function, and in words.
-_CLOCKS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "now", "utcnow", "today"}
-_CLOCKS |= {"localtime", "gmtime", "sleep", "ctime"}
-_RANDOM = {"urandom", "getrandbits", "random", "getrandom"}
-_IO = {"open", "connect", "connect_ex", "sendto", "system", "fork", "posix_spawn", "listdir", "stat", "scandir"}
-#: What a call of the standard library may read for itself: the import system, and lines of the log.
-_EXCUSED = ("importlib", "/logging/", "/warnings.py", "/linecache.py", "/traceback.py")
-
-#: os.environ is written in Python.
-_OF_ENVIRON = [getattr(type(os.environ), name).__code__ for name in ("__getitem__", "__iter__", "__len__")]
-
 Outcome = Any
 
 
@@ -48,34 +34,54 @@ def script_finding(rig: Rig, playbook: Playbook, script: Fallback, sample: Sampl
     """
     request = sample.context.request
     of = f"fallback {request.intent}"
-    outcomes, first, calls = _played(rig, playbook, script, sample)
+    outcomes, raw, first, calls = _played(rig, playbook, script, sample)
+    remedy = "Take it from the request or from a tool's result: a fallback is replayed from its start."
     for number, later_s in enumerate(_LATER_S):
         reads: list[str] = []
         now = sample.context.now + timedelta(seconds=later_s)
         # Its surroundings are set in every play but the first, so that a profile sees the real clock there.
         if number == 0:
-            with _watched(str(playbook.folder), reads):
-                again = _replayed(script, request, outcomes)
+            with watched(str(playbook.folder), reads):
+                again = steps_as_text(script, request, outcomes)
         else:
             with rig.surroundings.of(now, number):
-                again = _replayed(script, request, outcomes)
+                again = steps_as_text(script, request, outcomes)
         if reads:
-            seen = f"It reads {reads[0]}."
-            remedy = "Take it from the request or from a tool's result: a fallback is replayed from its start."
-            return Finding(of, "pure", "broken", sample.scenario, seen, remedy), calls
+            return Finding(of, "pure", "broken", sample.scenario, f"It reads {reads[0]}.", remedy), calls
         if again != first:
-            one, other = next((a, b) for a, b in zip([*first, "no more"], [*again, "no more"], strict=False) if a != b)
-            seen = f"Replayed over the same results, it decided otherwise: {one[:100]}, and now {other[:100]}."
-            remedy = "Decide by the request and the results alone, and keep nothing in a module."
+            seen = f"Replayed over the same results, it decided otherwise: {_first_other(first, again)}."
+            return Finding(of, "pure", "broken", sample.scenario, seen, _BY_ITSELF), calls
+    for number, zone in enumerate(ZONES if rig.away is not None else ()):
+        turned = number == 1
+        try:
+            came = rig.play_away(sample, what="script", outcomes=raw, draw=number, turned=turned, zone=zone)
+        except Away as problem:
+            return Finding(of, "pure", "not tried", sample.scenario, str(problem), remedy, True), calls
+        if came.hidden or came.process:
+            seen = f"It {[*came.hidden, *came.process][0]}."
             return Finding(of, "pure", "broken", sample.scenario, seen, remedy), calls
+        if came.answer != first:
+            where = "in another process, on another machine"
+            seen = f"Replayed over the same results {where}, it decided otherwise: {_first_other(first, came.answer)}."
+            return Finding(of, "pure", "broken", sample.scenario, seen, _BY_ITSELF), calls
     return Finding(of, "pure", "held", sample.scenario), calls
+
+
+def _first_other(first: list[str], again: list[str]) -> str:
+    pairs = zip([*first, "no more"], [*again, "no more"], strict=False)
+    one, other = next((one, other) for one, other in pairs if one != other)
+    return f"{one[:100]}, and now {other[:100]}"
 
 
 def _played(
     rig: Rig, playbook: Playbook, script: Fallback, sample: Sample
-) -> tuple[list[Outcome], list[str], tuple[str, ...]]:
-    """Play a script with real tools in fresh tables; return outcomes, decisions, and the names of its tools."""
+) -> tuple[list[Outcome], list[tuple[str, ...]], list[str], tuple[str, ...]]:
+    """Play a script with real tools in fresh tables.
+
+    Return outcomes, the same for another process, decisions, and the names of its tools.
+    """
     outcomes: list[Outcome] = []
+    raw: list[tuple[str, ...]] = []
     names: list[str] = []
     rig.fresh()
     while len(outcomes) < MAX_CALLS:
@@ -84,26 +90,37 @@ def _played(
         if not isinstance(last, ToolCall):
             break
         names.append(last.tool)
-        outcomes.append(_outcome(rig, playbook, last, sample, len(outcomes) + 1))
-    return outcomes, [_as_text(one) for one in _steps(script, sample.context.request, outcomes)], tuple(names)
+        raw.append(_outcome(rig, playbook, last, sample, len(outcomes) + 1))
+        outcomes.append(outcome_of(playbook, raw[-1]))
+    return outcomes, raw, [_as_text(one) for one in _steps(script, sample.context.request, outcomes)], tuple(names)
 
 
-def _outcome(rig: Rig, playbook: Playbook, call: ToolCall, sample: Sample, number: int) -> Outcome:
+def _outcome(rig: Rig, playbook: Playbook, call: ToolCall, sample: Sample, number: int) -> tuple[str, ...]:
     tool = playbook.tools.get(call.tool)
     if tool is None:
-        return CallFailed(call.tool, "refused", "There is no such tool.")
+        return call.tool, "refused", "There is no such tool."
     try:
         args = tool.read(call.arguments)
     except SchemaViolation as problem:
-        return CallFailed(call.tool, "refused", str(problem))
+        return call.tool, "refused", str(problem)
     context: ToolContext = replace(sample.context, turn=number, idempotency_key=f"certify.{number:04d}.1")
     end = rig.attempt(Sample(sample.scenario, tool, args, context))
     if end.how != "ok":
-        return CallFailed(call.tool, "failed" if end.how == "failed" else "unknown", end.message)
-    return tool.result.validate_json(canonical(end.result))
+        return call.tool, "failed" if end.how == "failed" else "unknown", end.message
+    return call.tool, canonical(end.result)
 
 
-def _replayed(script: Fallback, request: RunRequest, outcomes: list[Outcome]) -> list[str]:
+def outcome_of(playbook: Playbook, raw: tuple[str, ...]) -> Outcome:
+    """Return what a script gets for a call: its result, or why it failed."""
+    if len(raw) == 3:
+        tool, status, message = raw
+        return CallFailed(tool, status, message)
+    tool, result = raw
+    return playbook.tools[tool].result.validate_json(result)
+
+
+def steps_as_text(script: Fallback, request: RunRequest, outcomes: list[Outcome]) -> list[str]:
+    """Return what a script proposes over these outcomes, each step as text."""
     return [_as_text(one) for one in _steps(script, request, outcomes)]
 
 
@@ -134,50 +151,3 @@ def _steps(script: Fallback, request: RunRequest, outcomes: list[Outcome]) -> li
 
 def _as_text(said: Any) -> str:
     return said if isinstance(said, str) else canonical(said.model_dump(mode="json"))
-
-
-@contextmanager
-def _watched(folder: str, reads: list[str]) -> Iterator[None]:
-    """Within the block, note what code of ``folder`` reads that is neither its request nor a result."""
-
-    def profile(frame: FrameType, event: str, function: Any) -> None:
-        if event == "c_call":
-            name, of = getattr(function, "__name__", ""), getattr(function, "__self__", None)
-            what = _forbidden(name, of)
-        elif event == "call":
-            what = "the environment" if frame.f_code in _OF_ENVIRON else None
-        else:
-            return
-        if what is not None and (where := _place(frame, folder)) is not None:
-            reads.append(f"{what} ({where})")
-
-    before: Callable[..., Any] | None = sys.getprofile()
-    sys.setprofile(profile)
-    try:
-        yield
-    finally:
-        sys.setprofile(before)
-
-
-def _forbidden(name: str, of: Any) -> str | None:
-    module = getattr(of, "__name__", "") if isinstance(of, type(sys)) else ""
-    if name in _CLOCKS and (module == "time" or (isinstance(of, type) and of.__module__ == "datetime")):
-        return f"the clock, {name}()"
-    if name in _RANDOM and (module in ("posix", "nt") or isinstance(of, random.Random)):
-        return f"randomness, {name}()"
-    if name in _IO and (module in ("posix", "nt", "_io", "io") or type(of).__module__ in ("socket", "_socket")):
-        return f"the outside, {name}()"
-    return None
-
-
-def _place(frame: FrameType, folder: str) -> str | None:
-    """Return the file and line of the playbook's code that is at work; None where there is none, or it is excused."""
-    at: FrameType | None = frame
-    while at is not None:
-        file = at.f_code.co_filename
-        if any(word in file for word in _EXCUSED):
-            return None
-        if file.startswith(folder):
-            return f"{file.removeprefix(folder).lstrip('/')}, line {at.f_lineno}"
-        at = at.f_back
-    return None

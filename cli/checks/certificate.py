@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ballast.playbook import Playbook
-from ballast.playbook.certificate import FILE, why_uncertified
+from ballast.playbook.certificate import FILE, why_tried_otherwise, why_uncertified
 from cli.checks import Finding
 from localcloud.project import project_of
 
 _PARAMETER = "RequireCertificate"
+_REMEDY = "Run `ballast certify`."
 
 
 def certificate(playbook: Playbook) -> Iterator[Finding]:
@@ -18,9 +19,17 @@ def certificate(playbook: Playbook) -> Iterator[Finding]:
     required = _requires(project_of(Path(playbook.folder)) / "samconfig.toml")
     if not required and not file.exists():
         return
-    if (why := why_uncertified(playbook)) is not None:
-        said = f"samconfig.toml sets {_PARAMETER}=true, so every run would be refused. {why}" if required else why
-        yield Finding("error" if required else "warning", str(file), "", said, "Run `ballast certify`.")
+    project = project_of(Path(playbook.folder))
+    why = why_uncertified(playbook) or why_tried_otherwise(playbook, project)
+    if why is None:
+        return
+    if required:
+        said = f"samconfig.toml sets {_PARAMETER}=true, so every run would be refused. {why}"
+        yield Finding("error", str(file), "", said, _REMEDY)
+    else:
+        # A commit of the platform makes every certificate stale: of those that nobody requires, that is no warning.
+        own = why_uncertified(playbook, on_this_platform=False) or why_tried_otherwise(playbook, project)
+        yield Finding("warning" if own else "hint", str(file), "", own or why, _REMEDY)
 
 
 def _requires(samconfig: Path) -> bool:

@@ -6,18 +6,28 @@ import json
 import os
 import time
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ballast.errors import InvalidInput
 from ballast.playbook import Playbook, load_playbook
-from ballast.playbook.certificate import FILE, PLATFORM, Certificate, policy_sha256, why_uncertified
+from ballast.playbook.certificate import (
+    FILE,
+    PLATFORM,
+    Certificate,
+    policy_sha256,
+    why_tried_otherwise,
+    why_uncertified,
+)
+from ballast.playbook.file_digests import of_playbook, of_trials
+from ballast.playbook.made_of import platform_code
 from cli.certify.report import RULES, TO_A_PERSON, Finding, certified, summed_up
 from cli.exits import Exit
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
+from localcloud.project import project_of
 from localcloud.scenarios import find, folder_of, names
 
 _STYLES = {"held": "green", "broken": "bold red", "not tried": "yellow"}
@@ -55,12 +65,13 @@ def certify(typed: Namespace) -> int:
     else:
         _show(findings, screen, all_of_them=typed.verbose)
         screen.line(f"{found.attempts} attempts in {took_s:.0f} s")
+        screen.line(f"Tried with {', '.join(_parts(of_trials(project_of(Path(playbook.folder)))))}", "dim")
         screen.line(f"Certified: {file}" if made else "Not certified.", "green" if made else "bold red")
     return Exit.OK if made else Exit.UNEXPECTED
 
 
 def _check(playbook: Playbook, typed: Namespace) -> int:
-    problem = why_uncertified(playbook)
+    problem = why_uncertified(playbook) or why_tried_otherwise(playbook, project_of(Path(playbook.folder)))
     if typed.json:
         print(json.dumps({"certified": problem is None, "problem": problem}))
     else:
@@ -82,8 +93,10 @@ def certificate(playbook: Playbook, findings: Sequence[Finding], scenarios: Sequ
 
     made = Certificate(
         platform=PLATFORM,
-        code_sha256=playbook.code_sha256,
+        platform_code=platform_code(),
+        playbook=of_playbook(Path(playbook.folder)),
         policy_sha256=policy_sha256(playbook),
+        tried_with=of_trials(project_of(Path(playbook.folder))),
         certified_at=at.replace(microsecond=0),
         scenarios=tuple(scenarios),
         held=held,
@@ -91,6 +104,11 @@ def certificate(playbook: Playbook, findings: Sequence[Finding], scenarios: Sequ
         not_tried=words["not tried"],
     )
     return json.dumps(made.model_dump(mode="json"), indent=2) + "\n"
+
+
+def _parts(files: Iterable[str]) -> list[str]:
+    """Return files and folders with which a playbook was tried: one name a scenario."""
+    return list(dict.fromkeys("/".join(file.split("/")[:2]) for file in files))
 
 
 def _write(file: Path, text: str) -> None:

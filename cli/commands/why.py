@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -13,8 +14,11 @@ from rich.text import Text
 
 from ballast.contracts.why import MoneyShare, Stop, TimeShare, TurnDecision, Why
 from ballast.errors import InvalidInput
-from ballast.why import explained
+from ballast.log.exported import ExportedRun
+from ballast.run import Run
+from ballast.why import Sooner, explained, from_log
 from ballast.why.words import clock, percent
+from cli.commands.replay import region_of
 from cli.commands.trace import timeline_of
 from cli.exits import Exit
 from cli.saved_runs import SavedRuns, state_folder
@@ -33,7 +37,8 @@ _STOPS = 3
 def why(typed: Namespace) -> int:
     """Print the report on a saved run and return the exit code. Raises ``InvalidInput``."""
     saved = SavedRuns(state_folder(os.environ)).find(typed.run)
-    return _show(explained(saved.events, timeline_of(saved)), typed, Screen())
+    report = explained(saved.events, timeline_of(saved), sooner=_sooner(typed, saved.events))
+    return _show(report, typed, Screen())
 
 
 def why_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
@@ -41,7 +46,24 @@ def why_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
     events, corrupt = cloud.read_all(typed.run)
     if not events and not corrupt:
         raise InvalidInput(f"{typed.run}: the stack {typed.stack} has no log of this run. Type the whole id.")
-    return _show(explained(events, events.timeline(corrupt, run_id=typed.run), stack=typed.stack), typed, screen)
+    made = events.timeline(corrupt, run_id=typed.run)
+    sooner = _sooner(typed, events, cloud.session.region_name)
+    return _show(explained(events, made, stack=typed.stack, sooner=sooner), typed, screen)
+
+
+def _sooner(typed: Namespace, run: Run, region: str | None = None) -> Sooner:
+    """Return who says what would have stopped the run sooner: its log, or its log and a replay."""
+    if typed.log_only:
+        return from_log
+    from localcloud.cloud import PLAYBOOK
+    from localcloud.replay.lane import Lane
+    from localcloud.replay.sooner import PlayedSooner
+
+    folder = Path(typed.playbook) if typed.playbook else PLAYBOOK
+    if not folder.is_dir():
+        raise InvalidInput(f"--playbook {folder}: there is no such folder.")
+    region = region or region_of(ExportedRun("", run.events))
+    return PlayedSooner(Lane.baseline(folder, region=region))
 
 
 def _show(report: Why, typed: Namespace, screen: Screen) -> int:
@@ -85,7 +107,10 @@ def rendered(report: Why, *, now: datetime | None = None) -> RenderableType:
         lines += [_share(span(one.ms), one, one.ms, report.duration_ms or 0) for one in report.time]
     if report.sooner:
         lines += [Text(""), _title("What would have stopped it sooner")]
-        lines += [_item(Text(_stop(one))) for one in report.sooner[:_STOPS]]
+        lines += [_item(Text(_stop(one, report))) for one in report.sooner[:_STOPS]]
+    if report.sooner_note:
+        lines += [] if report.sooner else [Text(""), _title("What would have stopped it sooner")]
+        lines += [_item(Text(_flat(report.sooner_note), "dim"))]
     if report.decisions:
         lines += [Text(""), _title("What was decided, and by which rule")]
         for one in report.decisions:
@@ -145,8 +170,9 @@ def _share(amount: str, one: MoneyShare | TimeShare, part: int, whole: int) -> L
     return Labelled(amount, Text(f"{share}{_flat(one.words)}{_turns(one.turns)}"), style="", column=14)
 
 
-def _stop(one: Stop) -> str:
-    return f"With {_flat(one.change)} {_flat(one.words)}{'' if one.exact else ' (not exact)'}."
+def _stop(one: Stop, report: Why) -> str:
+    from_log = not one.played and any(other.played for other in report.sooner)
+    return f"With {_flat(one.change)} {_flat(one.words)}{' (by the log alone)' if from_log else ''}."
 
 
 def _decision(one: TurnDecision) -> list[RenderableType]:

@@ -18,9 +18,10 @@ from cli.trace.text import clean
 from cli.what_if.sums import Sums, by_result, groups, in_words, money, signed
 from localcloud.replay.what_if import Compared, Result
 
-#: Runs in the plot of the greatest changes, and characters of a run's texts.
-_PLOTTED, _CHARS = 30, 300
-_WIDTH = 420
+#: Runs in the plot of the greatest changes, and characters of a run's texts, of a name in a table and in a plot.
+_PLOTTED, _CHARS, _NAME, _LABEL = 20, 300, 60, 24
+#: A phone's width, so that the words of a plot are as large there as the page's.
+_WIDTH = 360
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2024; --dim: #5b6470; --paper: #fff; --soft: #f2f4f7; --line: #d6dbe1;
@@ -35,11 +36,18 @@ h1 { font-size: 1.5rem; line-height: 1.25; } h2 { font-size: 1.15rem; margin: 2r
 p.dim, .dim { color: var(--dim); } code { font: .875em ui-monospace, monospace; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .6rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th, td { padding: .3rem .6rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top; }
+th { overflow-wrap: normal; } th:last-child, td:last-child { padding-right: 0; } td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 8rem; }
+@media (max-width: 44rem) { thead { display: none; } table, tbody, tr, td { display: block; }
+  tr { border-bottom: 1px solid var(--line); padding: .4rem 0; }
+  td, td:first-child { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: .05rem 0;
+    white-space: normal; } td:empty { display: none; }
+  td::before { content: attr(data-of); color: var(--dim); } td:first-child { font-weight: 600; }
+  td:first-child::before { content: none; } }
 details { border-bottom: 1px solid var(--line); padding: .35rem 0; } summary { cursor: pointer; }
 ul { margin: .3rem 0 .8rem; padding-left: 1.2rem; } li { margin: .35rem 0; }
-svg { width: 100%; max-width: 36rem; height: auto; display: block; }
+svg { width: 100%; max-width: 30rem; height: auto; display: block; }
 svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
 svg text.dim { fill: var(--dim); } .was { fill: var(--same); } .axis { stroke: var(--line); }
 .range { stroke: var(--censored); stroke-width: 3; } .move { stroke: var(--line); stroke-width: 2; }
@@ -53,7 +61,7 @@ _MEANS = {
     Result.STOPPED_EARLIER: "it ends, or asks a person, with fewer turns of the agent",
     Result.CENSORED: "it would have gone on after the record: its cost has bounds",
     Result.OFF_THE_RECORD: "it asks for what was never recorded: known until there",
-    Result.NOT_CONCLUDED: "nothing changed, and it does not come out as recorded: nothing is said of it",
+    Result.NOT_CONCLUDED: "no ending yet, or not as recorded with nothing changed: in no sum",
 }
 
 
@@ -99,6 +107,10 @@ def _text(text: str) -> str:
     return escape(clean(text, lines=False)[: _CHARS * 4])
 
 
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def _kind(result: Result) -> str:
     return str(result).split(" ")[0]
 
@@ -116,7 +128,7 @@ def _bar_of_results(rows: Sequence[Compared]) -> str:
         width = _WIDTH * len(some) // max(1, len(rows)) or 1
         kind = _kind(some[0].result)
         parts.append(f'<rect class="{kind}" x="{x}" y="0" width="{max(1, width - 1)}" height="28"/>')
-        column, line = 210 * (at % 2), 50 + 20 * (at // 2)
+        column, line = _WIDTH // 2 * (at % 2), 50 + 20 * (at // 2)
         parts.append(f'<rect class="{kind}" x="{column}" y="{line - 10}" width="10" height="10"/>')
         parts.append(f'<text x="{column + 16}" y="{line}">{_text(name)}: {len(some)}</text>')
         x += width
@@ -131,19 +143,18 @@ def _bars_of_cost(rows: Sequence[Compared]) -> str:
     most = max([1, *(max(one.recorded_microusd, one.high) for one in sums.values())])
     parts = []
     for at, (name, one) in enumerate(sums.items()):
-        y = 62 * at
+        y = 80 * at
         was, low, high = (_scaled(value, most) for value in (one.recorded_microusd, one.low, one.high))
-        parts.append(f'<text x="0" y="{y + 14}">{_text(name[:18])}</text>')
+        parts.append(f'<text x="0" y="{y + 14}">{_text(_short(name, _LABEL))}</text>')
         parts.append(f'<rect class="was" x="0" y="{y + 20}" width="{was}" height="12"/>')
         parts.append(f'<rect class="different" x="0" y="{y + 35}" width="{low}" height="12"/>')
         if not one.is_exact:
             parts.append(f'<line class="range" x1="{low}" y1="{y + 41}" x2="{high}" y2="{y + 41}"/>')
         parts.append(
-            f'<text class="dim" x="{_WIDTH}" y="{y + 14}" text-anchor="end">'
-            f"${dollars(one.recorded_microusd)} → ${_text(money(one))}</text>"
+            f'<text class="dim" x="0" y="{y + 62}">${dollars(one.recorded_microusd)} → ${_text(money(one))}</text>'
         )
     legend = '<p class="dim">Above: as recorded. Below: with the change; a line is what is not known.</p>'
-    return _svg(max(1, 62 * len(sums)), parts, "Cost of all runs and of each intent") + legend
+    return _svg(max(1, 80 * len(sums)), parts, "Cost of all runs and of each intent") + legend
 
 
 def _changes(rows: Sequence[Compared]) -> str:
@@ -157,13 +168,14 @@ def _changes(rows: Sequence[Compared]) -> str:
     most = max(max(row.recorded.cost_microusd, row.high) for row in shown)
     parts = []
     for at, row in enumerate(shown):
-        y = 34 * at + 24
+        y = 58 * at + 44
         was, low, high = (
             6 + _scaled(value, most) * 97 // 100 for value in (row.recorded.cost_microusd, row.low, row.high)
         )
-        title = f"{row.run_id}: ${dollars(row.recorded.cost_microusd)} to ${dollars(row.low)}"
+        title, cost = f"{row.run_id}: {row.result}", _cost(row)
         parts.append(f"<g><title>{_text(title)}</title>")
-        parts.append(f'<text class="dim" x="0" y="{y - 10}">{_text(row.run_id[:20])} {_text(row.result)}</text>')
+        parts.append(f'<text x="0" y="{y - 28}">{_text(_short(row.run_id, 28))} {_text(row.result)}</text>')
+        parts.append(f'<text class="dim" x="0" y="{y - 11}">{_text(cost)}</text>')
         parts.append(f'<line class="move" x1="{was}" y1="{y}" x2="{low}" y2="{y}"/>')
         if high > low:
             parts.append(f'<line class="range" x1="{low}" y1="{y}" x2="{high}" y2="{y}"/>')
@@ -171,27 +183,27 @@ def _changes(rows: Sequence[Compared]) -> str:
         kind = _kind(row.result)
         parts.append(f'<rect class="{kind}" x="{low - 5}" y="{y - 5}" width="10" height="10" rx="5"/></g>')
     left = f" {len(moved) - len(shown)} more are not drawn." if len(moved) > len(shown) else ""
-    return _svg(34 * len(shown) + 10, parts, "The runs whose cost changes most") + (
+    return _svg(58 * len(shown) + 6, parts, "The runs whose cost changes most") + (
         f'<p class="dim">Grey: as recorded, up to ${dollars(most)}. Colour: with the change.{left}</p>'
     )
 
 
 def _scaled(value: int, most: int) -> int:
-    return _WIDTH * value // most if most else 0
+    return max(_WIDTH * value // most, int(value > 0)) if most else 0
 
 
 def _table(title: str, named: Mapping[str, Sequence[Compared]], whole: Sequence[Compared] = ()) -> str:
     heads = (title, "runs", "recorded $", "what if $", "turns", "effects not done", "effects only now", "people asked")
     lines = [*named.items(), *([("all", whole)] if whole else [])]
-    body = "".join(_line(name or "(none)", Sums.of(some)) for name, some in lines)
+    body = "".join(_line(heads, name or "(none)", Sums.of(some)) for name, some in lines)
     head = "".join(f"<th>{_text(one)}</th>" for one in heads)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _line(name: str, sums: Sums) -> str:
+def _line(heads: Sequence[str], name: str, sums: Sums) -> str:
     known = sums.concluded > 0
     cells = [
-        name,
+        _short(name, _NAME),
         str(sums.runs),
         dollars(sums.recorded_microusd) if known else "",
         money(sums) if known else "",
@@ -200,7 +212,9 @@ def _line(name: str, sums: Sums) -> str:
         str(sums.more) if known else "",
         signed(sums.people_more) if known else "",
     ]
-    return f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in cells)}</tr>"
+    named = zip(heads, cells, strict=True)
+    cells_of = (f'<td data-of="{_text(head)}">{_text(cell)}</td>' for head, cell in named)
+    return f"<tr>{''.join(cells_of)}</tr>"
 
 
 def _runs(name: str, rows: Sequence[Compared]) -> str:
@@ -210,10 +224,14 @@ def _runs(name: str, rows: Sequence[Compared]) -> str:
     return f'<details><summary>{said} <span class="dim">{means}</span></summary><ul>{runs}</ul></details>'
 
 
-def _run(row: Compared) -> str:
+def _cost(row: Compared) -> str:
     cost = dollars(row.low) if row.low == row.high else f"{dollars(row.low)} to {dollars(row.high)}"
+    return f"${dollars(row.recorded.cost_microusd)} → ${cost}"
+
+
+def _run(row: Compared) -> str:
     about = " · ".join(one for one in (row.intent, row.tenant, row.source[:60]) if one)
-    lines = [f"<code>{_text(row.run_id)}</code> ${dollars(row.recorded.cost_microusd)} → ${cost}, {_text(about)}"]
+    lines = [f"<code>{_text(row.run_id)}</code> {_text(_cost(row))}, {_text(about)}"]
     if row.why and row.result is not Result.SAME:
         where = f"<code>{_text(row.at)}</code> " if row.at else ""
         lines.append(f"{where}{_text(row.why[:_CHARS])}")

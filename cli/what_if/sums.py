@@ -117,8 +117,8 @@ def in_words(rows: Sequence[Compared]) -> str:
         said.append(f"{asked} runs were answered by a real model: one sample each.")
     if sums.concluded < sums.runs:
         said.append(
-            f"{sums.runs - sums.concluded} are not concluded: their baseline does not come out as recorded "
-            "(`ballast replay` shows why)."
+            f"{sums.runs - sums.concluded} are not concluded: they have no ending yet, or their baseline does not come "
+            "out as recorded (`ballast replay` shows why)."
         )
     return " ".join(said)
 

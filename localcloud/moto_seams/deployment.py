@@ -37,6 +37,19 @@ def stacks_run() -> Iterator[None]:
         yield
 
 
+def physical_ids_of(account: str, region: str, stack_id: str) -> dict[str, str]:
+    """Return the physical ids of a stack's resources by their logical ids.
+
+    DescribeStackResources says the same, and more; formatting the times of a hundred resources takes a tenth of a
+    second. Relies on ``cloudformation_backends``, on ``Stack.stack_resources`` and on ``physical_resource_id``.
+    """
+    from moto.cloudformation.models import cloudformation_backends
+
+    resources: Any = cloudformation_backends[account][region].stacks[stack_id].stack_resources
+    there = [one for one in resources if getattr(one, "physical_resource_id", None) is not None]
+    return {one.logical_resource_id: one.physical_resource_id for one in there}
+
+
 def resolved(account: str, region: str, stack_id: str, properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return a resource's ``properties`` with the stack's references and functions resolved.
 

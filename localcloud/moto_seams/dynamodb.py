@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from localcloud.moto_seams.replaced import replaced
@@ -247,6 +248,105 @@ def items_in(held: Any) -> Iterator[Any]:
     """Yield each of the held items; ``item.to_json()["Attributes"]`` is its content."""
     for within in held.values():
         yield from within.values() if isinstance(within, dict) else [within]
+
+
+@contextmanager
+def eventual_reads_answer_from(region: str, held: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Answer reads that are not strongly consistent from the ``held`` items, by table; yield which operations did.
+
+    Relies on ``DynamoHandler`` having a method for each operation, which finds its parameters in ``self.body``. A read
+    of a global index is never strongly consistent; a transaction's reads always are.
+    """
+    from moto.dynamodb.responses import DynamoHandler
+
+    answered: list[str] = []
+
+    def old(name: str, before: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def read(self: Any) -> Any:
+            tables = [one for one in _read_eventually(region, name, self.body) if one in held]
+            if not tables:
+                return before(self)
+            answered.append(name)
+            now = {one: _table(region, one).items for one in tables}
+            try:
+                for one in tables:
+                    _table(region, one).items = held[one]
+                return before(self)
+            finally:
+                for one, items in now.items():
+                    _table(region, one).items = items
+
+        return read
+
+    with ExitStack() as stack:
+        for name in _READS:
+            stack.enter_context(replaced(DynamoHandler, name, old(name, vars(DynamoHandler)[name])))
+        yield answered
+
+
+#: moto's methods for the operations that may read what is old.
+_READS = ("get_item", "batch_get_item", "query", "scan", "execute_statement", "batch_execute_statement")
+
+
+def _read_eventually(region: str, name: str, body: Mapping[str, Any]) -> list[str]:
+    """Return the names of the tables of which a request may read what is old."""
+    if name == "batch_get_item":
+        return [table for table, of in body["RequestItems"].items() if not of.get("ConsistentRead")]
+    if name.endswith("execute_statement"):
+        parts = body["Statements"] if name.startswith("batch") else [body]
+        texts = [one["Statement"] for one in parts if not one.get("ConsistentRead")]
+        found = [re.search(r"from\s+\"?([\w.-]+)\"?", text, re.I) for text in texts if _SELECTS.match(text)]
+        return [one[1] for one in found if one is not None]
+    table = str(body["TableName"]).rpartition("/")[2]
+    if not body.get("ConsistentRead"):
+        return [table]
+    indexes = [one.name for one in _table(region, table).global_indexes] if body.get("IndexName") else []
+    return [table] if body.get("IndexName") in indexes else []
+
+
+_SELECTS = re.compile(r"\s*select\b", re.I)
+
+
+def expire(region: str, name: str, attribute: str, at_s: float) -> None:
+    """Remove the items whose time to live, in ``attribute``, has passed ``at_s`` (since 1970), as DynamoDB does."""
+    items = _table(region, name).items
+    for place, item in _places(items).items():
+        value = item.to_json()["Attributes"].get(attribute, {}).get("N")
+        if value is not None and float(value) <= at_s:
+            _put(items, place, None)
+
+
+#: Where an item is held: its hash key, and its range key or None.
+Place = tuple[Any, Any]
+
+
+def changed_places(before: Any, after: Any) -> list[Place]:
+    """Return the places at which held items differ: see ``held_items`` and ``updates_replace_items``."""
+    one, other = _places(before), _places(after)
+    return [place for place in {**one, **other} if one.get(place) is not other.get(place)]
+
+
+def put_one_back(region: str, name: str, place: Place, held: Any) -> None:
+    """Let a table have at one place what was held there."""
+    _put(_table(region, name).items, place, _places(held).get(place))
+
+
+def _places(held: Any) -> dict[Place, Any]:
+    found: dict[Place, Any] = {}
+    for key, within in held.items():
+        found |= (
+            {(key, part): one for part, one in within.items()} if isinstance(within, dict) else {(key, None): within}
+        )
+    return found
+
+
+def _put(held: Any, place: Place, item: Any) -> None:
+    key, part = place
+    at, key = (held, key) if part is None else (held.setdefault(key, {}), part)
+    if item is None:
+        at.pop(key, None)
+    else:
+        at[key] = item
 
 
 def deployed(account: str, region: str) -> list[Mapping[str, Any]]:

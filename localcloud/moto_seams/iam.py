@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 from localcloud.iam import Access, Account, missing, needed
 from localcloud.moto_seams.replaced import replaced
+from localcloud.sessions import Keys
 
 #: Services with a JSON protocol, for which a denial is JSON, too.
 _JSON = frozenset({"dynamodb", "events", "kms", "lambda", "sqs", "states"})
@@ -56,6 +57,18 @@ def missing_rights(account: str, role_arn: str, accesses: Iterable[Access]) -> l
 
     role = iam_backends[account]["aws"].get_role_by_arn(role_arn)
     return list(_not_permitted([*role.policies.values(), *role.managed_policies.values()], accesses))
+
+
+def keys_of_role(account: str, region: str, role_arn: str, session_name: str) -> Keys:
+    """Return what AssumeRole returns, without a request for each of a stack's functions.
+
+    Relies on ``STSBackend.assume_role`` and on the keys of the ``AssumedRole`` that it returns.
+    """
+    from moto.sts.models import sts_backends
+
+    nothing: Any = None
+    given = sts_backends[account]["aws"].assume_role(region, session_name, role_arn, nothing, 3600, nothing)
+    return Keys(given.access_key_id, given.secret_access_key, given.session_token)
 
 
 def denial(who: str, missing: Access) -> str:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from localcloud.moto_seams.replaced import replaced
+from localcloud.sessions import Models
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
@@ -23,6 +24,18 @@ def methods_looked_up_once() -> Iterator[None]:
     from moto.core.utils import method_names_from_class
 
     with replaced(responses, "method_names_from_class", cache(method_names_from_class)):
+        yield
+
+
+@contextmanager
+def service_models_read_once() -> Iterator[None]:
+    """Let moto take the service models that the sessions have read: each is a file of some hundred kilobytes.
+
+    Relies on ``moto.core.utils`` calling ``create_loader()`` through its own global.
+    """
+    from moto.core import utils
+
+    with replaced(utils, "create_loader", Models):
         yield
 
 

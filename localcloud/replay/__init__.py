@@ -19,6 +19,7 @@
     candidate  the same in a candidate lane: its playing, ``candidate_oracle`` and ``candidate_machine``
     rules      thresholds that a candidate changes
     what_if    each run in both lanes, and what that says
+    sooner     what would have stopped one run sooner, for ``ballast why``
 
 The machine is part of the local cloud. It is never deployed, and no tool's code runs in it except pure rules.
 """

@@ -369,9 +369,8 @@ class Invocation:
         """Set the clock, and fail where the record shows that the invocation failed."""
         playing, oracle = machine.playing, machine.oracle
         ahead = playing.ahead(self.writes)
-        ended = playing.ahead(lambda one: one.name == "run.ended")
-        if ahead is not None and ended is not None and ahead.turn < ended.turn and ahead.at > ended.at:
-            playing.late.add(ahead.seq)  # a process wrote it after the run had ended
+        if ahead is not None and playing.is_late(ahead):  # so are the others of that process
+            playing.late |= {one.seq for one in playing.left if self.writes(one) and playing.is_late(one)}
             ahead = None
         if ahead is not None:
             playing.wait_until(ahead)

@@ -19,6 +19,7 @@ from typing import Any
 from ballast.contracts.wire import canonical
 from ballast.errors import ProcessEnds
 from ballast.log.event import Event, order
+from ballast.log.events import RunEnded
 from ballast.log.keys import Key
 from ballast.log.run_log import RunLog, Unreadable
 from ballast.log.vouching import vouched_keys, vouching
@@ -77,6 +78,8 @@ class Playing:
         self.died: Counter[str] = Counter()
         self._unknown: dict[str, Difference] = {}
         self._left = {event.seq: event for event in recorded.events}
+        self._ended = next((event for event in recorded.events if event.name == RunEnded.NAME), None)
+        self._vouched = frozenset(vouched_keys(self._ended)) if self._ended is not None else frozenset()
         self.is_sealed = has_sealed(iter(recorded.events))
 
     # What is left of the record
@@ -95,6 +98,13 @@ class Playing:
         """Whether nothing but the run's ending is left of the record."""
         late = ("escalation.announced", *self.late)
         return all(is_of_the_end(one) or one.seq in late or one.name in late for one in self._left.values())
+
+    def is_late(self, event: Event) -> bool:
+        """Whether a process wrote ``event`` after the run had ended, for nobody: the ending does not vouch for it."""
+        ended = self._ended
+        if ended is None or ended.seq not in self._left:
+            return False
+        return event.turn < ended.turn and event.at > ended.at and event.seq not in self._vouched
 
     def note(self, text: str) -> None:
         """Note something that was inferred."""
@@ -158,6 +168,9 @@ class Playing:
             raise self.die(seq, "the record has no such event", made)
         if "invocation" in recorded.body and recorded.body["invocation"] != made.get("invocation"):
             raise self.die(seq, f"the record says that the invocation {recorded.body['invocation']} wrote it", made)
+        if self.is_late(recorded):  # the workflow had given this process up, and another one, or this one, went on
+            self.late.add(seq)
+            raise Died()
         made = self._inputs(recorded, with_readings(recorded.name, made, recorded.body))
         event = Event(run_id=run_id, seq=seq, at=recorded.at, body=made).with_stored(dict(recorded.stored))
         if covers is not None:

@@ -2,7 +2,7 @@
 
 ::
 
-    baseline differs ──────────────────────────────────▶ not concluded
+    baseline differs, or the run has no ending yet ────▶ not concluded
     candidate: an input is asked for that is recorded ─▶ goes on
                the run ends ─ as in the record ────────▶ same
                             └ with fewer agent turns ──▶ stopped earlier, else different
@@ -68,7 +68,7 @@ class Result(StrEnum):
 class Told:
     """What a run did.
 
-    status, by     its ending and who answered; "open" for a run that goes on, "waits" for one that waits for a person
+    status, by     its ending and who answered; "open" for a run that goes on, or waits
     cost_microusd  what it was charged, for models and tools
     ceiling_microusd  the most that it may be charged
     turns          turns in which a model was asked; ``calls``: the calls of all planners
@@ -118,7 +118,8 @@ class Compared:
     recorded, candidate  what it did; the candidate's as far as it is known
     low, high   bounds of the candidate's cost in micro-dollars; equal if it is known. They hold unless a person hands
                 a run back to the agent
-    why         what decided: the first difference, or what the record does not have
+    why         what decided: the first difference, or what the record does not have; ``at``: the key of that event
+    parted      key of the event with which it first did something else than the record; "" if it never did
     fewer       writes of the record that the candidate does not make; of a run that is not known to its end, none
     more        writes that only the candidate makes
     waits       whether it would wait for a person whom the record does not ask
@@ -141,6 +142,7 @@ class Compared:
     waits: bool = False
     asked: int = 0
     notes: tuple[str, ...] = ()
+    parted: str = ""
 
     @property
     def saved_microusd(self) -> int:
@@ -170,7 +172,7 @@ def concluded(
         result = _of_the_end(was, now)
         if slack_microusd and result is Result.SAME:
             result = Result.DIFFERENT
-        if played.ending is Ending.NOT_REPLAYED:
+        if played.ending is Ending.NOT_REPLAYED or now.status == "open":
             result = Result.NOT_CONCLUDED
         high += slack_microusd
     else:
@@ -191,13 +193,14 @@ def concluded(
         candidate=now,
         low=low,
         high=high,
-        why=ends.why if ends is not None else _why(was, now, difference),
+        why=ends.why if ends is not None else _why(result, was, now, difference),
         at=seq or (difference.seq if difference is not None and result is not Result.SAME else ""),
         fewer=tuple((before - after).elements()) if known else (),
         more=tuple((after - before).elements()),
         waits=waits,
         asked=asked,
         notes=played.notes,
+        parted=difference.seq if difference is not None and result is not Result.SAME else "",
     )
 
 
@@ -239,7 +242,9 @@ def _as_seen(told: Told) -> tuple[object, ...]:
     return tuple(value for name, value in vars(told).items() if name != "ceiling_microusd")
 
 
-def _why(was: Told, now: Told, difference: Difference | None) -> str:
+def _why(result: Result, was: Told, now: Told, difference: Difference | None) -> str:
+    if result is Result.NOT_CONCLUDED and now.status == "open":
+        return "the run has no ending yet"
     apart = [
         name for name in vars(was) if name not in ("ceiling_microusd",) and getattr(was, name) != getattr(now, name)
     ]
@@ -295,12 +300,17 @@ def _of_texts(baseline: Lane, candidate: Lane, some: list[tuple[str, str]]) -> l
 def _of_both(baseline: Lane, candidate: Lane, runs: list[RecordedRun]) -> list[Compared]:
     with Machine(baseline) as machine:
         before = [machine.play(one) for one in runs]
+    return beside(candidate, list(zip(runs, before, strict=True)))
+
+
+def beside(candidate: Lane, runs: Iterable[tuple[RecordedRun, Replayed]]) -> list[Compared]:
+    """Return what the candidate makes of each run, beside what the baseline made of it."""
     found = []
-    with CandidateMachine(candidate) as beside:
-        for one, played in zip(runs, before, strict=True):
+    with CandidateMachine(candidate) as machine:
+        for one, played in runs:
             if played.is_same:
-                after, ends = beside.play_beside(one, played)
-                playing = beside.playing
+                after, ends = machine.play_beside(one, played)
+                playing = machine.playing
                 found.append(concluded(one, after, ends, slack_microusd=playing.slack_microusd, asked=playing.asked))
             else:
                 found.append(not_concluded(one, played))

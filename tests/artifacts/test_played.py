@@ -18,7 +18,6 @@ from ballast.contracts import RunRequest
 from ballast.playbook import load_playbook
 from ballast.playbook.certificate import FILE
 from ballast.runtime import utc_now
-from cli.commands.certify import certificate
 from cli.local_stack import SMALL_STORE
 from localcloud.clock import WallClock
 from localcloud.cloud import PLAYBOOK, LocalCloud
@@ -32,6 +31,7 @@ from tests.artifacts.build import Build
 from tests.artifacts.endpoint import Endpoint
 from tests.artifacts.lambdas import HandlerFailed, Lambda, Lambdas, Seen
 from tests.functions.http import event
+from tests.support.certificates import made_up
 
 # The first run on a machine installs the SAM CLI and builds.
 pytestmark = pytest.mark.timeout(1800)
@@ -276,7 +276,7 @@ def play_a_required_certificate(stack: Stack, build: Build, folder: Path) -> Non
             result: Mapping[str, Any] = started.imported().handler({"request": request}, context)
             return result
 
-    (of_layer / FILE).write_text(certificate(load_playbook(PLAYBOOK), [], [], at=utc_now()))
+    (of_layer / FILE).write_text(json.dumps(made_up(load_playbook(PLAYBOOK), utc_now())))
     assert admitted("certified")["run_id"]
     tool = of_layer / "tools" / "refund_order.py"
     tool.write_text(tool.read_text() + "\n# Changed.\n")

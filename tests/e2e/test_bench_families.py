@@ -13,6 +13,7 @@ from bench import families
 from bench.publish import published
 from functions.agent import request
 from localcloud.cloud import PLAYBOOK
+from tests.support.sampling import sampled
 
 MODELS = Catalog()
 LLAMA, PALMYRA = "us.meta.llama4-scout-17b-instruct-v1:0", "us.writer.palmyra-x5-v1:0"
@@ -53,9 +54,11 @@ def test_a_model_of_each_family_plays_as_published() -> None:
     cards = list({families.family_of(card): card for card in desk_loads}.values())
     shown = published_table()
 
-    played = list(families.rows(MODELS, cards))
+    few = sampled(cards, cards[:: len(cards) // 6])
+    played = list(families.rows(MODELS, few))
 
-    assert len(played) == len(cards) > 15
+    assert len(cards) > 15
+    assert len(played) == len(few) > 5
     for row in played:
         assert [run.wrong for run in row.runs] == [""] * len(row.runs)
         assert families.line(row) in shown

@@ -9,18 +9,47 @@ from typing import Any
 
 import pytest
 
-from ballast.playbook import load_playbook
-from ballast.playbook.certificate import FILE, PLATFORM, why_uncertified
+from ballast.contracts import RunRequest
+from ballast.playbook import ToolContext, load_playbook
+from ballast.playbook.certificate import FILE, PLATFORM, why_tried_otherwise, why_uncertified
+from ballast.playbook.context import tools_environ
 from cli import main
+from cli.certify.elsewhere import elsewhere
 from cli.certify.report import Finding, summed_up
+from cli.certify.rig import Sample, rig_for
 from cli.certify.run import certify
+from cli.certify.scripts import script_finding
 from cli.commands.new import write
 from cli.saved_runs import SavedRuns
+from cli.scenario_runs import stack_of
 from localcloud.cloud import PLAYBOOK, ROOT
 from localcloud.scenarios import find, folder_of
+from tests.functions.cloud import NOON
+from tests.support.sampling import FULL
 
 #: Each planted lie, and the rule that must find it.
 LIES = {
+    "charges_beside_its_key": "sight",
+    "counts_in_a_database": "sight",
+    "key_needs_its_process": "process",
+    "obeys_a_variable": "process",
+    "posts_a_letter": "sight",
+    "precondition_by_hash": "process",
+    "precondition_in_file": "sight",
+    "read_by_folder": "process",
+    "read_by_hash": "process",
+    "read_by_locale": "process",
+    "read_by_machine": "process",
+    "read_by_zone": "process",
+    "read_charges": "read",
+    "read_in_set_order": "process",
+    "read_kept": "process",
+    "read_notes_in_file": "sight",
+    "read_sets_a_variable": "process",
+    "read_starts_a_program": "sight",
+    "refuses_always": "sampled",
+    "undo_remembers": "process",
+    "verify_needs_its_process": "process",
     "arguments_changed": "arguments",
     "circuit_blind": "circuit",
     "doubt_as_failure": "failure",
@@ -51,6 +80,41 @@ LIES = {
     "with_undo_too_much": "undo",
     "with_undo_twice": "undo",
 }
+#: The same of the scenario ``sequences``: each lies only over several calls.
+LIES_OVER_CALLS = {
+    "added_by_a_retry": "aws",
+    "condition_of_its_own": "aws",
+    "failure_as_nothing": "aws",
+    "key_and_arguments": "keys",
+    "key_by_arguments": "keys",
+    "key_cut": "keys",
+    "key_eventually": "stale",
+    "key_expires": "later",
+    "key_for_two_minutes": "later",
+    "key_in_buckets": "keys",
+    "key_lowered": "keys",
+    "key_of_the_last": "between",
+    "key_of_the_last_five": "keys",
+    "key_without_its_run": "keys",
+    "moves_key_of_the_hour": "moves_key",
+    "precondition_by_chance": "precondition",
+    "precondition_of_the_clock": "precondition",
+    "throttle_as_nothing": "aws",
+    "verify_by_index": "stale",
+    "verify_eventually": "stale",
+    "verify_for_a_minute": "later",
+    "verify_of_the_last": "between",
+    "verify_without_its_run": "keys",
+    "with_undo_early": "later",
+    "with_undo_to_kept": "between",
+    "with_undo_to_then": "between",
+}
+#: Those that each run of the suite plays: one of each way to lie. ``FULL=1`` plays all.
+SOME_OVER_CALLS = (
+    "condition_of_its_own", "key_and_arguments", "key_expires", "key_of_the_last", "key_without_its_run",
+    "throttle_as_nothing", "verify_by_index", "with_undo_to_then",
+    "fair_condition", "fair_key_eventually", "fair_state", "fair_with_undo",
+)  # fmt: skip
 #: What is wrong with an undo's own key is found by the rules of its key too.
 ALSO = {"undo_twice", "key_ignored", "key_not_sent"}
 
@@ -77,11 +141,13 @@ def findings(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def test_every_planted_lie_is_found_and_no_honest_tool_is_blamed(
     liars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    shutil.rmtree(liars / "scenarios" / "sequences")
+
     code = main(["certify", str(liars), "--json"])
 
     broken: dict[str, set[str]] = {}
     for one in findings(capsys):
-        if one["state"] == "broken":
+        if one["state"] == "broken" or (one["needed"] and one["rule"] == "sight"):
             broken.setdefault(one["of"], set()).add(one["rule"])
             assert one["seen"]
             assert one["remedy"]
@@ -90,6 +156,47 @@ def test_every_planted_lie_is_found_and_no_honest_tool_is_blamed(
     assert {name for name, rules in broken.items() if len(rules) > 1} <= ALSO
     assert code == 1
     assert not (liars / "liars" / FILE).exists()
+
+
+def test_a_fallback_that_decides_by_its_machine_or_its_process_is_found(liars: Path) -> None:
+    playbook, scenario = load_playbook(liars), find("memory", folder_of(liars))
+    intents = [one for one in playbook.fallbacks if one.startswith(("by_", "honest_by_"))]
+    found: dict[str, str] = {}
+    with (
+        stack_of(scenario, playbook=liars) as cloud,
+        elsewhere(playbook) as away,
+        rig_for(cloud, playbook, scenario.seed, away) as rig,
+    ):
+        environ = tools_environ(cloud.environ("ExecutorFunction"))
+        tool = playbook.tools["honest_add"]
+        for intent in intents:
+            request = RunRequest(request_id=intent, text="new and old", intent=intent)
+            context = ToolContext(f"run-{intent}", 1, 1, intent, request, NOON, environ, cloud.session.client)
+            sample = Sample("machine", tool, tool.read({"id": "a"}), context)
+            finding, _ = script_finding(rig, playbook, playbook.fallbacks[intent], sample)
+            found[intent] = f"{finding.state}: {finding.seen}"
+    assert {intent for intent, said in found.items() if not said.startswith("broken")} == {
+        "honest_by_failure", "honest_by_much",
+    }, found  # fmt: skip
+    assert len(intents) == 17
+
+
+def test_every_lie_over_several_calls_is_found_and_no_honest_sibling_is_blamed(liars: Path) -> None:
+    script = liars / "scenarios" / "sequences" / "script.yaml"
+    if not FULL:
+        calls = [{"tool": name, "arguments": {"id": "a"}} for name in SOME_OVER_CALLS]
+        script.write_text(json.dumps({"turns": [{"call": calls[:6]}, {"call": calls[6:]}, {"say": "Done."}]}))
+
+    found = certified_by(liars, "sequences")
+
+    broken = {of: rule for (of, rule), one in found.items() if one.state == "broken"}
+    called = {of for (of, rule), one in found.items() if (rule, one.state) == ("sampled", "held")}
+    assert {name: rule for name, rule in broken.items() if name not in ("undo_early",)} == {
+        name: rule for name, rule in LIES_OVER_CALLS.items() if name in called
+    }
+    assert len(called & set(LIES_OVER_CALLS)) >= 8
+    fair = {of for (of, rule), one in found.items() if rule == "aws" and one.state == "held" and of.startswith("fair")}
+    assert fair == {name for name in called if name.startswith("fair")}
 
 
 def test_a_new_project_is_certified_and_a_change_of_its_code_is_seen(
@@ -111,6 +218,11 @@ def test_a_new_project_is_certified_and_a_change_of_its_code_is_seen(
     assert (certificate["platform"], certificate["scenarios"]) == (PLATFORM, ["approved", "model-away", "suspended"])
     assert {"key", "verify", "undo", "interrupted", "failure"} <= set(certificate["held"]["suspend_account"])
     assert main(["certify", str(project), "--check"]) == 0
+    business = project / "business.yaml"
+    business.write_text(business.read_text() + "\n# Another right.\n")
+    assert why_uncertified(load_playbook(project)) is None  # of what is deployed
+    assert "business.yaml" in (why_tried_otherwise(load_playbook(project), project) or "")
+    assert main(["certify", str(project), "--check"]) == 1
     tool = project / "certdesk" / "tools" / "suspend_account.py"
     tool.write_text(tool.read_text() + "\n# Changed.\n")
     assert "its code has changed" in (why_uncertified(load_playbook(project)) or "")

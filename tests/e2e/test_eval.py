@@ -36,7 +36,7 @@ def flaky() -> Iterator[tuple[str, list[bool]]]:
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             hello = asked["messages"][-1]["content"] == "Say OK."
-            good = random.random() < 0.5
+            good = hello or random.random() < 0.5
             if not hello:
                 right.append(good)
             text = "OK" if hello else "We are open on Monday." if good else "We guarantee nothing."
@@ -80,13 +80,12 @@ def test_a_flaky_model_passes_as_often_as_it_was_right(
     spec, right = flaky
     scenario(tmp_path / "set", "open", "answer: [Monday], forbidden: [we guarantee], grounded: true")
 
-    words = (str(tmp_path / "set"), "--playbook", "layers/playbook/playbook", "--model", spec, "--samples", "4")
+    words = (str(tmp_path / "set"), "--playbook", "layers/playbook/playbook", "--model", spec, "--samples", "2")
     code, made = evaluated(*words, "--min-case", "0.9", capsys=capsys)
 
     (case,) = made["models"][0]["cases"]
-    assert len(right) == 4
-    assert 0 < sum(right) < 4
-    assert (case["passed"], case["failed"], case["errors"]) == (sum(right), 4 - sum(right), 0)
+    assert sorted(right) == [False, True]
+    assert (case["passed"], case["failed"], case["errors"]) == (1, 1, 0)
     assert code == 1
     low, high = case["interval"]
     assert low <= 0.5 <= high  # its true rate
@@ -95,7 +94,7 @@ def test_a_flaky_model_passes_as_often_as_it_was_right(
         "answer: expected 'Monday' in it, was 'We guarantee nothing.'",
         "forbidden: 'we guarantee' is in the answer: 'We guarantee nothing.'",
     }
-    assert len({one["run_id"] for one in case["samples"]}) == 4
+    assert len({one["run_id"] for one in case["samples"]}) == 2
     assert all(one["cost_microusd"] > 0 for one in case["samples"])
 
 

@@ -84,7 +84,7 @@ def test_the_api_keeps_its_own_description(up: tuple[LocalCloud, Served]) -> Non
         case.call_and_validate(base_url=served.url, checks=wanted, timeout=300)
 
     few = settings(
-        max_examples=examples(3, 6), derandomize=True, deadline=None, database=None, suppress_health_check=HealthCheck
+        max_examples=examples(2, 6), derandomize=True, deadline=None, database=None, suppress_health_check=HealthCheck
     )
     for operation in schema.get_all_operations():
         for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):

@@ -218,6 +218,15 @@ def test_a_run_on_the_stack_is_followed_to_its_end(
     assert re.search(rf"  ballast --stack \S+ trace {run_id[0]} --full\n", capsys.readouterr().out)
     with pytest.raises(InvalidInput, match="has no log of this run"):
         on(cloud, "why", "run-none")
+    playbook = ("--playbook", cloud.environ("AgentFunction")["PLAYBOOK_DIR"])
+    assert on(cloud, "replay", run_id[0], *playbook, "--json") == Exit.OK
+    (replayed,) = json.loads(capsys.readouterr().out)["runs"]
+    assert (replayed["run_id"], replayed["ending"], replayed["source"]) == (run_id[0], "same", STACK)
+    assert replayed["checked"] == replayed["events"] > 3
+    assert on(cloud, "replay", "--since", "1d", *playbook) == Exit.OK
+    assert re.search(r"^1 runs, \d+ events in \d+ s: 1 same\.", capsys.readouterr().out, re.MULTILINE)
+    with pytest.raises(InvalidInput, match=r"run-none: the stack has no log of this run"):
+        on(cloud, "replay", "run-none")
     assert on(cloud, "feedback", run_id[0], "wrong", "--note", "Not so.", "--by", "ann") == Exit.OK
     assert "ann says that" in capsys.readouterr().out
     assert on(cloud, "eval", "--feedback", "wrong", "--since", "1d", "--list") == Exit.OK

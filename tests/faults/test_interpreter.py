@@ -16,10 +16,11 @@ from localcloud.project import seed_store
 from tests.faults.play import play
 from tests.faults.scenarios import BY_NAME, Scenario
 from tests.faults.world import World
+from tests.support.sampling import sampled
 from tests.support.tables_in_memory import Tables
 
 #: Those without a wait of hours, without an operator, and without what only the desk of this folder may do.
-NAMES = (
+ALL = (
     "reads only",
     "two writes",
     "gives up half way",
@@ -30,6 +31,9 @@ NAMES = (
     "the model is away",
     "not admitted",
 )
+#: One of each way to end.
+FEW = ("reads only", "two writes", "gives up half way", "guided by a person", "the model is away", "not admitted")
+NAMES = sampled(ALL, FEW)
 #: How a run went: the states that it entered, its status and its output.
 Way = tuple[list[str], str, Any]
 

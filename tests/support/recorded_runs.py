@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from ballast.playbook import load_playbook
 from ballast.run import Run
 from cli.local_stack import SMALL_STORE
 from localcloud.clock import VirtualClock
-from localcloud.cloud import PLAYBOOK, LocalCloud
+from localcloud.cloud import PLAYBOOK, LocalCloud, ServiceFault
 from localcloud.converse.script import ScriptModel
 from localcloud.converse.source import CallableModel, Reply
 from localcloud.project import seed_store
@@ -28,6 +28,7 @@ class Wanted:
     """A run to record: its request, what the model says, what people answer.
 
     begins_anew  in a store as it was at first; otherwise with what the run before has left, and has moved
+    late         the turn whose call Lambda cannot run, nor what would follow: the run fails; then the call is run
     """
 
     name: str
@@ -35,6 +36,7 @@ class Wanted:
     model: ScriptModel
     answers: Sequence[Mapping[str, Any]] = ()
     begins_anew: bool = True
+    late: int | None = None
 
 
 def _more() -> Iterator[Wanted]:
@@ -57,6 +59,10 @@ def _more() -> Iterator[Wanted]:
     long = wanted("cached", [order, {"call": [{"tool": "search_docs", "arguments": {"query": "damaged"}}]}, done])
     told = long.request.model_copy(update={"text": f"{long.request.text} {'It arrived damaged. ' * 900}"})
     yield replace(long, request=told)
+    # The same, and then it brings nothing new any more.
+    circles = {"call": [{"tool": "look_up_customer", "arguments": {"order_id": "O-1004"}}]}
+    twice = wanted("cached-circles", [order, circles, circles, circles, circles, circles, circles, circles])
+    yield replace(twice, request=twice.request.model_copy(update={"text": f"{told.text} ({twice.name})"}))
     # Its reason to ask names what the run before has moved.
     moves = {"order_id": "O-1004", "amount_usd": "10.00", "reason": "damaged"}
     yield wanted("moves", [order, {"call": [{"tool": "refund_order", "arguments": moves}]}, done])
@@ -74,6 +80,9 @@ def _more() -> Iterator[Wanted]:
     says: list[Mapping[str, Any]] = [{"call": [{"tool": "look_up_order", "arguments": {"order_id": "O-1002"}}]}]
     says += [{"call": both}, stopped]
     yield Wanted("gives-up", RunRequest.model_validate(gives_up), ScriptModel.of(says, "gives-up"))
+    late = gives_up | {"request_id": "late", "text": "Please cancel order O-1002."}
+    says = [says[0], {"call": both[:1]}]
+    yield Wanted("late", RunRequest.model_validate(late), ScriptModel.of(says, "late"), late=2)
     back = {
         "kind": "hand_over",
         "to": "agent",
@@ -93,9 +102,9 @@ def _scenarios() -> Iterator[Wanted]:
         yield Wanted(name, request, ScriptModel.read(scenario.script), answers)
 
 
-def recorded_runs(playbook: Path = PLAYBOOK, *, only: str = "") -> list[RecordedRun]:
-    """Play all of them, or ``only`` one, and return their logs, as everybody may see them."""
-    every = (one for one in (*_scenarios(), *_more()) if not only or one.name == only)
+def recorded_runs(playbook: Path = PLAYBOOK, *, only: Collection[str] = ()) -> list[RecordedRun]:
+    """Play all of them, or ``only`` some, and return their logs, as everybody may see them."""
+    every = (one for one in (*_scenarios(), *_more()) if not only or one.name in only)
     wanted = {one.request.text: one for one in every}
 
     def reply(request: Mapping[str, Any], model_id: str) -> Reply:
@@ -114,12 +123,23 @@ def recorded_runs(playbook: Path = PLAYBOOK, *, only: str = "") -> list[Recorded
 
 
 def _recorded(cloud: LocalCloud, clock: VirtualClock, wanted: Wanted) -> RecordedRun:
+    cut: list[dict[str, Any]] = []
+
+    def cannot_run(function: str, payload: dict[str, Any]) -> None:
+        if wanted.late and function != "AgentFunction" and payload.get("turn", 0) >= wanted.late:
+            cut.append(payload)
+            raise ServiceFault("Lambda.Unknown", "the process is gone")
+
+    cloud.before_invoke.append(cannot_run)
     run_id, began, left = cloud.start(wanted.request), clock.monotonic(), list(wanted.answers)
     while cloud.status(run_id) == "RUNNING" and clock.monotonic() - began < _STUCK_S:
         clock.pause(_WAITS_S if left else 3_600)
         waits = _waiting(cloud.events(run_id)) if left else []
         if waits and (answer := left.pop(0)):
             cloud.invoke("AnswerEscalationFunction", {"escalation_id": waits[0], **answer})
+    cloud.before_invoke.remove(cannot_run)
+    for payload in cut[:1]:
+        cloud.invoke("ExecutorFunction", payload)
     return RecordedRun.of(cloud.events(run_id), wanted.name)
 
 

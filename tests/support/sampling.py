@@ -21,7 +21,7 @@ def dealt(cases: Iterable[One], others: Iterable[Other], full: bool = FULL) -> l
 
 def sampled(cases: Sequence[One], few: Sequence[One], full: bool = FULL) -> Sequence[One]:
     """Return one case of each class; with ``full`` all ``cases``."""
-    assert set(few) <= set(cases)
+    assert all(one in cases for one in few)
     return cases if full else few
 
 

@@ -92,6 +92,7 @@ LONG = {
 #: A module under so many lines that one module imports is merged into it, or says here why not.
 MIN_LINES = 60
 SHALLOW = {
+    "cli.certify.aws_verbs": "which of AWS's operations only read: a list",
     "functions.front.files": "what the front door serves to everybody, beside its routes",
     "ballast.playbook.made_of": "digests of a playbook, which Admit only records",
     "localcloud.converse.recorded": "one source of replies a module",

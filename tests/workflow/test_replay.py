@@ -53,11 +53,14 @@ def test_every_recorded_run_comes_out_the_same(machine: Machine, runs: dict[str,
 def test_only_what_people_said_is_put_in(machine: Machine, runs: dict[str, RecordedRun]) -> None:
     for name, run in runs.items():
         machine.play(run)
-        assert {run.by_seq[seq].name for seq in machine.playing.put_in} <= {
-            "escalation.answered",
-            "call.approval_answered",
-            "call.approval_given",
-        }, name
+        put_in = {run.by_seq[seq].name for seq in machine.playing.put_in if seq not in machine.playing.late}
+        assert put_in <= {"escalation.answered", "call.approval_answered", "call.approval_given"}, name
+        assert (name == "late") is bool(machine.playing.late)
+
+
+def test_what_a_process_wrote_after_the_ending_is_put_in_whole(machine: Machine, runs: dict[str, RecordedRun]) -> None:
+    assert machine.play(runs["late"]).is_same
+    assert machine.playing.late == {"0002.call.1.intended", "0002.call.1.settled"}
 
 
 # Mutations: each removes or bends one fold or rule

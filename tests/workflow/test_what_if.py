@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,15 +12,27 @@ from typing import Any
 import pytest
 import yaml
 
+from ballast.contracts.why import Stop
+from ballast.log import exported
 from ballast.log.exported import ExportedRun
+from ballast.why import explained, from_log
+from cli import main
+from cli.saved_runs import SavedRuns
 from localcloud.cloud import PLAYBOOK
+from localcloud.replay import what_if as what_if_module
 from localcloud.replay.lane import Lane
 from localcloud.replay.recorded import RecordedRun
 from localcloud.replay.rules import Rules
+from localcloud.replay.sooner import PlayedSooner
 from localcloud.replay.what_if import Compared, Result, Told, compared
 from tests.support.recorded_runs import recorded_runs
+from tests.support.sampling import sampled
 
 BASELINE = Lane.baseline(PLAYBOOK)
+CHANGES: tuple[dict[str, Any], ...] = (
+    {"limits.turns": 2, "limits.refused_calls": 0},
+    {"limits.cost_microusd": 9_000, "ground_answers": False},
+)
 CARD = "anthropic.claude-haiku-4-5-20251001-v1:0"
 
 
@@ -49,11 +62,7 @@ def played_with(folder: Path, changes: Mapping[str, Any]) -> dict[str, Told]:
     return {one.source: Told.of(one.events) for one in recorded_runs(folder / "playbook")}
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"limits.turns": 2, "limits.refused_calls": 0}, {"limits.cost_microusd": 9_000, "ground_answers": False}],
-    ids=str,
-)
+@pytest.mark.parametrize("changes", sampled(CHANGES, CHANGES[:1]), ids=str)
 def test_a_prediction_is_what_the_run_does_under_the_change(
     recorded: list[RecordedRun], changes: Mapping[str, Any], tmp_path: Path
 ) -> None:
@@ -72,7 +81,7 @@ def test_a_prediction_is_what_the_run_does_under_the_change(
 
 
 def test_a_higher_limit_leaves_open_what_would_have_come(recorded: list[RecordedRun], tmp_path: Path) -> None:
-    limited = recorded_runs(_limited(tmp_path), only="loop")
+    limited = recorded_runs(_limited(tmp_path), only=["loop"])
     baseline = replace(BASELINE, playbook=tmp_path / "playbook")
     candidate = replace(baseline, goes_on=True, changes={"limits.turns": 12, "intents.order_status.limits.turns": 6})
     runs = (ExportedRun(one.run_id, one.events.events, one.source) for one in limited)
@@ -187,11 +196,171 @@ def test_a_model_is_asked_where_the_record_has_no_reply(
 
 
 def test_a_run_whose_baseline_differs_is_not_concluded(recorded: list[RecordedRun]) -> None:
-    event = recorded[0].events.by_seq["0001.model.responded"]
-    forged = event.model_copy(update={"body": event.body | {"cost_microusd": 1}})
-    events = [forged if one.seq == event.seq else one for one in recorded[0].events]
-
-    found = what_if([RecordedRun.of(events, "forged")], changes={"limits.turns": 3})["forged"]
+    found = what_if([_forged(recorded[0])], changes={"limits.turns": 3})["forged"]
 
     assert found.result is Result.NOT_CONCLUDED
     assert "the prices" in found.why
+
+
+def _without_an_ending(one: RecordedRun) -> RecordedRun:
+    return RecordedRun.of([event for event in one.events if event.turn <= 2], "unended")
+
+
+def _forged(one: RecordedRun) -> RecordedRun:
+    event = one.events.by_seq["0001.model.responded"]
+    forged = event.model_copy(update={"body": event.body | {"cost_microusd": 1}})
+    return RecordedRun.of([forged if other.seq == event.seq else other for other in one.events], "forged")
+
+
+def test_a_run_without_an_ending_is_not_concluded_unless_the_change_ends_it(recorded: list[RecordedRun]) -> None:
+    (loop,) = (one for one in recorded if one.source == "loop")
+    goes_on = _without_an_ending(loop)
+
+    (found,) = what_if([goes_on], changes={"limits.turns": 9}).values()
+    (ended,) = what_if([goes_on], changes={"limits.turns": 1}).values()
+
+    assert (found.result, found.why) == (Result.NOT_CONCLUDED, "the run has no ending yet")
+    assert ended.result is Result.OFF_THE_RECORD  # the fallback's look-up came later in the record, or never
+    assert ended.low == ended.high < loop.events.usage.charged_microusd
+
+
+#: Changed code, as a developer would change it: an approval's bound, a fallback's words, a fallback's calls.
+_CODE = {
+    "tools/refund_order.py": ('Decimal("100.00")', 'Decimal("1000.00")'),
+    "fallbacks/order_status.py": ("    return in_words(order)\n\n", '    return f"{in_words(order)} Sorry!"\n\n'),
+    "fallbacks/cancel_order.py": ("look_up_order.call(order_id=order_id)", 'look_up_order.call(order_id="O-1003")'),
+}
+
+
+def test_changed_code_of_tools_and_fallbacks_is_what_decides(recorded: list[RecordedRun], tmp_path: Path) -> None:
+    new = tmp_path / "playbook"
+    shutil.copytree(PLAYBOOK, new)
+    for name, (before, after) in _CODE.items():
+        text = (new / name).read_text(encoding="utf-8")
+        assert text.count(before) == 1, name
+        (new / name).write_text(text.replace(before, after), encoding="utf-8")
+    real = {one.source: Told.of(one.events) for one in recorded_runs(new, only=["loop", "approval", "gives-up"])}
+
+    found = what_if([one for one in recorded if one.source in (*real, "throttled")], playbook=new)
+
+    assert {name: one.result for name, one in found.items()} == {
+        "loop": Result.DIFFERENT,
+        "approval": Result.DIFFERENT,
+        "gives-up": Result.STOPPED_EARLIER,
+        "throttled": Result.SAME,
+    }
+    for name, told in real.items():
+        unknown = {"status"} if found[name].waits else set()
+        apart = {key for key, value in vars(told).items() if value != getattr(found[name].candidate, key)}
+        assert apart == unknown, name
+    assert found["loop"].candidate.answer.endswith("Sorry!")
+    assert (found["approval"].recorded.people, found["approval"].candidate.people) == (1, 0)
+    # The order that the fallback's code now names is not in the run: the call is refused, and people are asked.
+    assert (found["gives-up"].candidate.refused, found["gives-up"].waits) == (1, True)
+    assert len(found["gives-up"].fewer) == 2
+
+
+def test_two_processes_and_a_model_say_what_one_process_says(
+    recorded: list[RecordedRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = {one.source: one for one in recorded}
+    several = [runs["approval"], _forged(runs["loop"]), runs["fallback"]]
+    for at, one in enumerate(several):
+        lines = exported.write(one.run_id, one.events, title=one.source)
+        (tmp_path / f"{at}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    script = tmp_path / "script.yaml"
+    order = {"tool": "look_up_order", "arguments": {"order_id": "O-1004"}}
+    script.write_text(yaml.safe_dump({"turns": [{"call": [order]}, {"say": "Done."}]}), encoding="utf-8")
+    monkeypatch.setattr(what_if_module, "FEW", 1)
+    monkeypatch.setattr(what_if_module, "_AT_ONCE", 2)
+    files = [str(tmp_path / f"{at}.jsonl") for at in range(len(several))]
+    typed = ["what-if", *files, "--set", "instructions=Be brief.", "--model", str(script), "--json"]
+
+    said = []
+    for workers in ("1", "2"):
+        assert main([*typed, "--workers", workers]) == 0
+        said.append(sorted(json.loads(capsys.readouterr().out)["runs"], key=lambda row: row["source"]))
+
+    assert said[0] == said[1]
+    by_source = {row["source"]: row for row in said[0]}
+    assert by_source["approval"]["asked"] == 2
+    assert by_source["approval"]["candidate"]["answer"] == "Done."
+    assert by_source["forged"]["result"] == "not concluded"
+    assert main(["what-if", files[1], *typed[4:6], "--json"]) == 7
+
+
+# ballast why
+
+
+def stops_of(one: RecordedRun) -> tuple[dict[str, Stop], dict[str, Stop], str]:
+    """Return what would have stopped a run sooner: by its log, and played, by the change; and the played ones' note."""
+    made = one.events.timeline()
+    told = from_log(one.events, made).found
+    why = explained(one.events, made, sooner=PlayedSooner(BASELINE))
+    return {stop.change: stop for stop in told}, {stop.change: stop for stop in why.sooner}, why.sooner_note
+
+
+@pytest.mark.parametrize("name", ["loop", "gives-up", "cached-circles"])
+def test_what_a_log_says_of_an_earlier_stop_comes_true_when_it_is_played(
+    recorded: list[RecordedRun], name: str
+) -> None:
+    (one,) = (run for run in recorded if run.source == name)
+
+    told, played, note = stops_of(one)
+
+    limits = {change: stop for change, stop in told.items() if change.startswith("limits.")}
+    assert len(limits) >= 2
+    assert "played again" in note
+    for change, stop in limits.items():
+        if stop.exact:
+            assert (played[change].turn, played[change].saved_microusd) == (stop.turn, stop.saved_microusd)
+            continue
+        path, _, value = change.partition("=")
+        (bounded,) = what_if([one], changes={path: int(value)}).values()
+        assert bounded.saved_microusd >= stop.saved_microusd
+        assert int(bounded.parted[:4]) <= stop.turn
+    assert {stop.exact for stop in limits.values()} == {True, False} or name == "cached-circles"
+    assert limits["limits.turns=1" if name != "gives-up" else "limits.turns=2"].exact is (name != "cached-circles")
+    costs = [stop for change, stop in played.items() if change.startswith("limits.cost_microusd=")]
+    assert all(stop.turn > 1 for stop in costs)  # it still allows what brought something
+
+
+def test_thresholds_and_approvals_are_played_for_a_run_that_went_wrong(recorded: list[RecordedRun]) -> None:
+    runs = {one.source: one for one in recorded}
+
+    _, loop, _ = stops_of(runs["loop"])
+    _, rolled_back, _ = stops_of(runs["rollback"])
+
+    threshold, asked = loop["loops.near_equal.forbid=2"], rolled_back["tools.cancel_order.approval=always"]
+    for stop in (threshold, asked):
+        assert stop.played
+        assert not stop.exact
+        assert stop.saved_microusd < (stop.saved_most_microusd or 0)
+    assert "a person would have been asked in turn 2, before cancel_order acted" in asked.words
+    assert stops_of(runs["approval"])[1] == {}  # it went well
+
+
+def test_a_run_that_cannot_be_played_has_the_answers_of_its_log(
+    recorded: list[RecordedRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (loop,) = (one for one in recorded if one.source == "loop")
+    monkeypatch.setenv("BALLAST_HOME", str(tmp_path))
+    saved = SavedRuns(tmp_path)
+
+    said = []
+    for events, more in (
+        (loop.events, []),
+        (loop.events, ["--log-only"]),
+        (_forged(loop).events, []),
+    ):
+        saved.save(loop.run_id, "loop", events)
+        assert main(["why", loop.run_id, *more]) == 0
+        said.append(" ".join(capsys.readouterr().out.split()))
+    saved.save(loop.run_id, "loop", loop.events)
+
+    assert "the run would have been answered by the fallback and cost" in said[0]
+    assert ["what it did after that cost" in one for one in said[1:]] == [True, True]
+    assert "From the log alone. `ballast why` on the command line plays" in said[1]
+    assert "The run cannot be played again here" in said[2]
+    assert "0001.model.responded cost_microusd" in said[2]
+    assert main(["why", loop.run_id, "--playbook", str(tmp_path / "none")]) == 2

@@ -58,6 +58,7 @@ function parts(report) {
         list(report.sooner).map(object),
         ({ change, words }) => `With ${brief(change, 120)} ${brief(words, 400)}.`,
       ),
+      text(report.sooner_note) && el("p", { class: "dim untrusted", text: brief(report.sooner_note, 300) }),
     ),
   ];
 }

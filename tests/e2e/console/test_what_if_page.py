@@ -30,6 +30,10 @@ def test_it_runs_nothing_asks_for_nothing_and_fits_a_phone(browser: Any, tmp_pat
     assert tab.evaluate("document.documentElement.scrollWidth") == 320
     assert tab.evaluate("document.querySelectorAll('script, img, link, iframe').length") == 0
     assert tab.evaluate("document.querySelectorAll('svg').length") == 3
+    # On a phone no column is beyond the edge: each number stands beside its name.
+    assert tab.evaluate("[...document.querySelectorAll('td')].every(one => one.scrollWidth <= 320)")
+    beside = "one => one.dataset.of && getComputedStyle(one).display !== 'table-cell'"
+    assert tab.evaluate(f"[...document.querySelectorAll('td')].every({beside})")
     assert HOSTILE[:20] in tab.inner_text("body")
     paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 26)"}[scheme]

@@ -19,6 +19,7 @@ from tests.functions.endpoint import Endpoint, fails, reads, says
 from tests.functions.stack import Stack
 from tests.functions.variants import ledger_with, with_models
 from tests.support.runs import Story
+from tests.support.sampling import examples
 
 FIRST = "anthropic.claude-3-5-sonnet-20240620-v1:0"
 OTHER = "eu.amazon.nova-lite-v1:0"
@@ -29,7 +30,7 @@ PLAIN = {"context_window": 10**6, "max_output": 4_000}
 TOLD = {"context_window": 10**6, "max_output": 4_000, "tool_schema": {"root_keys": ["type", "properties"]}}
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(15, 60), suppress_health_check=[HealthCheck.too_slow])
 @given(
     turns=st.lists(
         st.tuples(st.sampled_from("ab"), SAID, SAID, st.booleans()),

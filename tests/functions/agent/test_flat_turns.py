@@ -1,11 +1,12 @@
-"""A turn costs the same however long the run is: our own code runs as often at turn 200 as at turn 10."""
+"""A turn costs the same however long the run is: our own code runs as often at turn 100 as at turn 10."""
 
 from bench.plan import Counted, counted
 from tests.functions.endpoint import Endpoint, calls
 from tests.functions.roomy import opened
 from tests.functions.stack import Stack
+from tests.support.sampling import examples
 
-EARLY, LATE = 10, 200
+EARLY, LATE = 10, examples(100, 200)
 #: A turn may cost so many times as much late in a run; lookups in persistent mappings grow with the logarithm.
 MOST = 1.15
 

@@ -9,9 +9,10 @@ import pytest
 
 from ballast.errors import InvalidInput, NotAdmitted, RequestConflict, RetryLater, SettingInvalid
 from ballast.playbook import load_playbook
-from ballast.playbook.certificate import FILE, PLATFORM, policy_sha256
+from ballast.playbook.certificate import FILE
 from tests.functions.cloud import NOON, client
 from tests.functions.stack import LambdaDied, Stack, client_error, once
+from tests.support.certificates import made_up
 
 NOON_MS = int(NOON.timestamp() * 1000)
 
@@ -176,22 +177,38 @@ def test_a_certificate_is_taken_until_the_playbook_or_the_platform_changes(
 ) -> None:
     folder = tmp_path / "certified_tester"
     shutil.copytree(stack.environs["admit"]["PLAYBOOK_DIR"], folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "settings.json").write_text("{}")
     playbook = load_playbook(folder)
-    fits = {"platform": PLATFORM, "code_sha256": playbook.code_sha256, "policy_sha256": policy_sha256(playbook)}
+    fits = made_up(playbook, NOON)
+    held = fits["held"]
 
-    def admitted(name: str, **other: str) -> Any:
-        content = {**fits, **other, "version": 2, "certified_at": NOON.isoformat(), "scenarios": [], "held": {}}
-        (folder / FILE).write_text(json.dumps(content))
+    def admitted(name: str, **other: Any) -> Any:
+        (folder / FILE).write_text(json.dumps({**fits, **other}))
         # Each name is an own process: a deployed one reads the certificate when it starts.
         stack.environs["admit"] = {**stack.environs["admit"], "REQUIRE_CERTIFICATE": "true", "OF": name}
         stack.environs["admit"]["PLAYBOOK_DIR"] = str(folder)
         return admit(stack, name)
 
     assert admitted("fits")["run_id"]
-    with pytest.raises(NotAdmitted, match="a tool's declaration or an agent's approval settings have changed"):
-        admitted("other-declarations", policy_sha256="0" * 64)
-    with pytest.raises(NotAdmitted, match=r"made with version 0\.0\.9 of the platform"):
-        admitted("other-platform", platform="0.0.9")
+    tool, intent = next(iter(playbook.tools)), next(iter(playbook.fallbacks))
+    for name, other, why in (
+        ("other-declarations", {"policy_sha256": "0" * 64}, "a tool's declaration or an agent's approval settings"),
+        ("other-platform", {"platform": "0.0.9"}, r"made with version 0\.0\.9 of the platform"),
+        ("other-code-of-it", {"platform_code": "0" * 16}, "made with other code of the platform"),
+        ("nothing-held", {"held": {}}, f"does not say of the tool {tool} that sampled, result"),
+        ("one-emptied", {"held": {**held, tool: []}}, f"of the tool {tool} that sampled"),
+        ("no-fallback", {"held": {**held, f"fallback {intent}": []}}, f"of the fallback {intent} that pure held"),
+        ("no-scenario", {"scenarios": []}, "names no scenario"),
+        ("old-version", {"version": 2}, "version"),
+    ):
+        with pytest.raises(NotAdmitted, match=why):
+            admitted(name, **other)
+    (folder / "settings.json").write_text("[]")
+    with pytest.raises(NotAdmitted, match=r"a file has changed: settings\.json"):
+        admitted("other-settings")
+    (folder / "settings.json").write_text("{}")
+    (folder / ".notes").write_text("of an editor")  # and what Python keeps
+    assert admitted("fits-again")["run_id"]
     with (folder / "__init__.py").open("a") as init:
         init.write("\n# Changed.\n")
     with pytest.raises(NotAdmitted, match=r"certificate\.json: does not fit .* any more: its code has changed"):

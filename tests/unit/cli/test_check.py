@@ -487,7 +487,8 @@ def test_the_example_has_no_error_no_warning_and_a_certificate_that_fits() -> No
     found = found_in(EXAMPLE)
 
     assert [one for one in found.findings if one.level != "hint"] == []
-    assert why_uncertified(load_playbook(EXAMPLE)) is None  # else: ballast certify examples/itdesk
+    # Each commit of the platform makes it stale; nobody requires it here. Else: ballast certify examples/itdesk
+    assert why_uncertified(load_playbook(EXAMPLE), on_this_platform=False) is None
 
 
 UNFOLLOWED = """

@@ -4,6 +4,7 @@ import gc
 import json
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,7 +16,7 @@ from botocore.loaders import Loader
 from localcloud.clock import VirtualClock
 from localcloud.cloud import LocalCloud
 from localcloud.moto_seams import events, iam
-from localcloud.moto_seams.deployment import resolved
+from localcloud.moto_seams.deployment import physical_ids_of, resolved
 from localcloud.moto_seams.dynamodb import emptied, kept, put_back
 from localcloud.moto_seams.imports import import_moto
 from localcloud.moto_seams.kms import keys_as_the_template_says, no_key_pairs_for_secret_keys
@@ -74,6 +75,36 @@ def test_the_methods_of_a_service_are_looked_up_once() -> None:
         assert found
         assert responses.method_names_from_class(responses.BaseResponse) is found
     assert responses.method_names_from_class(responses.BaseResponse) is not found
+
+
+def test_moto_takes_the_service_models_that_are_read(cloud: LocalCloud) -> None:
+    from moto.core.utils import get_service_model
+
+    get_service_model.cache_clear()
+    before = cloud.session.client("sqs").meta.service_model
+
+    assert get_service_model("sqs")._service_description is before._service_description
+
+
+# deployment and iam
+
+
+def test_the_ids_and_keys_are_those_that_the_api_gives(cloud: LocalCloud) -> None:
+    stacks = cloud.session.client("cloudformation")
+    (stack,) = stacks.describe_stacks()["Stacks"]
+    described = stacks.describe_stack_resources(StackName=stack["StackName"])["StackResources"]
+    ids = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in described if "PhysicalResourceId" in one}
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Tried to parse")
+        assert physical_ids_of(ACCOUNT, REGION, stack["StackId"]) == ids
+    role = cloud.session.client("iam").list_roles()["Roles"][0]["Arn"]
+    keys = iam.keys_of_role(ACCOUNT, REGION, role, "somebody")
+    signed = boto3.Session(keys.access_key, keys.secret_key, keys.token, REGION).client("sts")
+    assert (
+        signed.get_caller_identity()["Arn"]
+        == f"{role.replace(':iam:', ':sts:').replace('role', 'assumed-role', 1)}/somebody"
+    )
 
 
 # kms

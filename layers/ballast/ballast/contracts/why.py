@@ -8,11 +8,12 @@
       ├ did                  each write that happened or may have, undone or standing
       ├ unknown, to_type     what nobody knows now; the commands for whoever was woken
       ├ money, time          the cost and the duration by cause; each adds up exactly
-      ├ sooner               what would have stopped it sooner
+      ├ sooner               what would have stopped it sooner, and how that is known
       └ decisions            what was decided in each turn, and by which rule
 
-Computed from the run's log alone, so that the command, the API and the console say the same. Words quote what models,
-tools and people wrote: escape them before you show them. Money is in micro-dollars, durations are in ms.
+Computed from the run's log alone, so that the command, the API and the console say the same; only the command can
+play the run again for ``sooner``. Words quote what models, tools and people wrote: escape them before you show them.
+Money is in micro-dollars, durations are in ms.
 """
 
 import json
@@ -133,16 +134,22 @@ class Stop(_Part):
 
     change          a limit and its value, or a rule
     turn            the agent would have been stopped in this turn
-    saved_microusd  what the agent's later turns cost; ``saved_ms``: how long they took, null if unknown
-    exact           the log alone proves it. What the next planner would have done then is in no log
+    saved_microusd  what the agent's later turns cost; if played, what the run would have cost less, at least
+    saved_most_microusd  the most that it would have cost less, where only bounds are known; else null
+    saved_ms        how long the agent's later turns took, null if unknown
+    exact           the turn and the saving are known. Otherwise the saving is a bound, and the turn is the latest one
+    played          the run was played again with that change. Otherwise the log alone proves it: what the next planner
+                    would have done then is in no log
     """
 
     change: _Str
     turn: int
     words: _Str
     saved_microusd: int
+    saved_most_microusd: int | None = None
     saved_ms: int | None = None
     exact: bool = True
+    played: bool = False
 
 
 class Unknown(_Part):
@@ -173,6 +180,7 @@ class Why(_Part):
     causes         all causes, the most important first
     cost_microusd  the run's cost by its log, reservations without an outcome included; the sum of ``money``
     duration_ms    from the opening to the ending, or to the newest entry; the sum of ``time``; null if unknown
+    sooner_note    how ``sooner`` is known, and what is not; "" if there is nothing to say
     left_out       number of decisions that are missing, because the report was too large for a response
     """
 
@@ -199,6 +207,7 @@ class Why(_Part):
     duration_ms: int | None = None
     time: tuple[TimeShare, ...] = ()
     sooner: tuple[Stop, ...] = ()
+    sooner_note: _Str = ""
     decisions: tuple[TurnDecision, ...] = ()
     left_out: int = 0
 

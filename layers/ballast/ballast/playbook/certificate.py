@@ -1,10 +1,13 @@
 """The certificate of a playbook: what `ballast certify` tried and found to hold, for exactly this code.
 
-It stands beside agent.yaml as ``certificate.json``. It fits as long as the playbook's code, the declarations of its
-tools and the platform's version are those that were tried. It is no signature: whoever may deploy may write one.
+It stands beside agent.yaml as ``certificate.json``. It fits as long as the playbook's files, the declarations of its
+tools and the platform's code are those that were tried, and as long as it names each of its tools and fallbacks. What
+is not deployed, such as scenarios, is compared where it is: by ``ballast certify --check`` and by the build. It is no
+signature: whoever may deploy may write one.
 """
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,11 +15,18 @@ from pydantic import AwareDatetime, Field
 
 from ballast.contracts.wire import Wire, canonical, parse, sha256
 from ballast.errors import InvalidInput
+from ballast.playbook.declaration import Effect
+from ballast.playbook.file_digests import CERTIFICATE, changed, of_playbook, of_trials
 from ballast.playbook.load import Playbook, policy_version
+from ballast.playbook.made_of import platform_code
+from ballast.playbook.tool import Tool
 
-FILE = "certificate.json"
+FILE = CERTIFICATE
 #: The platform's version, as pyproject.toml has it.
 PLATFORM = "0.1.0"
+#: Rules that hold for every tool of a certified playbook.
+ALWAYS = ("sampled", "result", "arguments", "repeatable", "process", "sight")
+_REMEDY = "Run `ballast certify` on the project and deploy again."
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -24,8 +34,11 @@ class Certificate(Wire):
     """A certificate.
 
     platform       the platform's version
-    code_sha256    the playbook's code
+    platform_code  digest of its code
+    playbook       digest of each file of the playbook's folder, by path: all that is deployed
     policy_sha256  the declarations of its tools, and the settings of its agents that bind approvals
+    tried_with     digest of each file of the project with which it was tried, by path: business.yaml, requirements.txt,
+                   scenarios and their stand-ins. Not compared where it is deployed
     certified_at   when
     scenarios      whose calls were the samples
     held           the rules that held, by tool or fallback
@@ -34,10 +47,12 @@ class Certificate(Wire):
                    person when its end is not known
     """
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     platform: str
-    code_sha256: _Sha256
+    platform_code: str
+    playbook: dict[str, _Sha256]
     policy_sha256: _Sha256
+    tried_with: dict[str, _Sha256]
     certified_at: AwareDatetime
     scenarios: tuple[str, ...]
     held: dict[str, tuple[str, ...]]
@@ -67,19 +82,65 @@ def certificate_of(playbook: Playbook) -> Certificate:
     return parse(Certificate, content, what=file.name)
 
 
-def why_uncertified(playbook: Playbook) -> str | None:
-    """Return why the playbook has no certificate that fits, and what to do; None if it has one."""
-    remedy = "Run `ballast certify` on the project and deploy again."
+def why_uncertified(playbook: Playbook, *, on_this_platform: bool = True) -> str | None:
+    """Return why the playbook has no certificate that fits, and what to do; None if it has one.
+
+    ``on_this_platform``: whether the platform's own code counts.
+    """
     try:
         certificate = certificate_of(playbook)
     except InvalidInput as problem:
-        return f"{problem} {remedy}"
-    pairs = [
-        ("its code has changed", certificate.code_sha256, playbook.code_sha256),
-        ("a tool's declaration or an agent's approval settings have changed", certificate.policy_sha256, None),
-        (f"it was made with version {certificate.platform} of the platform", certificate.platform, PLATFORM),
-    ]
-    for what, had, has in pairs:
-        if had != (policy_sha256(playbook) if has is None else has):
-            return f"{FILE}: does not fit the playbook any more: {what}. {remedy}"
+        return f"{problem} {_REMEDY}"
+    if what := next(_unfit(certificate, playbook, on_this_platform), None):
+        return f"{FILE}: does not fit the playbook any more: {what}. {_REMEDY}"
+    if what := next(_unnamed(certificate, playbook), None):
+        return f"{FILE}: {what}. {_REMEDY}"
     return None
+
+
+def why_tried_otherwise(playbook: Playbook, project: Path) -> str | None:
+    """Return which file of the project is not the one with which the playbook was tried, and what to do; else None."""
+    if what := changed(certificate_of(playbook).tried_with, of_trials(project)):
+        return f"{FILE}: was made with other files of the project: {what}. {_REMEDY}"
+    return None
+
+
+def _unfit(certificate: Certificate, playbook: Playbook, on_this_platform: bool) -> Iterator[str]:
+    if what := changed(certificate.playbook, of_playbook(Path(playbook.folder))):
+        yield f"its code has changed: {what}" if what.endswith(".py") else f"a file has changed: {what}"
+    if certificate.policy_sha256 != policy_sha256(playbook):
+        yield "a tool's declaration or an agent's approval settings have changed"
+    if certificate.platform != PLATFORM:
+        yield f"it was made with version {certificate.platform} of the platform"
+    if on_this_platform and certificate.platform_code != platform_code():
+        yield "it was made with other code of the platform"
+
+
+def _unnamed(certificate: Certificate, playbook: Playbook) -> Iterator[str]:
+    """Yield what of the playbook a certificate does not say to hold."""
+    if not certificate.scenarios:
+        yield "it names no scenario whose calls were tried"
+    named: Mapping[str, tuple[str, ...]] = certificate.held
+    for name, tool in playbook.tools.items():
+        known = {*named.get(name, ()), *certificate.not_tried.get(name, {})}
+        missing = [rule for rule in ALWAYS if rule not in named.get(name, ())]
+        missing += [rule for rule in _declared(tool) if rule not in known]
+        if missing:
+            yield f"it does not say of the tool {name} that {', '.join(missing)} held"
+    for intent in playbook.fallbacks:
+        if "pure" not in named.get(f"fallback {intent}", ()):
+            yield f"it does not say of the fallback {intent} that pure held"
+
+
+def _declared(tool: Tool) -> Iterator[str]:
+    """Yield the rules of what a tool declares; each holds, or was not tried for a reason."""
+    if tool.effect is Effect.READ:
+        yield "read"
+        return
+    yield "failure"
+    if tool.policy.honours_key:
+        yield "key"
+    if tool.policy.verify is not None:
+        yield "verify"
+    if tool.undo is not None:
+        yield "undo"

@@ -125,7 +125,8 @@ def write_once(
         client.transact_write_items(TransactItems=[mark, *change.writes])
     except client.exceptions.TransactionCanceledException as cancelled:
         marker_code, *codes = [reason.get("Code") for reason in cancelled.response["CancellationReasons"]]
-        if marker_code == "ConditionalCheckFailed" and (recorded := _recorded(ctx, table, key)) is not None:
+        # Whatever the reason: boto3 may have sent the transaction twice, and the error speaks of the last time.
+        if (recorded := _recorded(ctx, table, key)) is not None:
             return kind.validate_json(recorded)
         if "ConditionalCheckFailed" in codes:
             raise ToolFailed(change.conflict) from None

@@ -29,7 +29,7 @@ def made_of(playbook: Playbook) -> dict[str, str]:
         "playbook": playbook.code_sha256[:_DIGITS],
         "agent": hashlib.sha256(canonical(agents).encode("ascii")).hexdigest()[:_DIGITS],
         "cards": _cards(playbook.folder),
-        "code": _code(),
+        "code": platform_code(),
     }
 
 
@@ -41,8 +41,9 @@ def _cards(folder: Path) -> str:
 
 
 @cache
-def _code() -> str:
-    return _digest(sorted(_LAYER.rglob("*.py")))
+def platform_code() -> str:
+    """Return the digest of the layer's Python files, in a source tree and where it is deployed."""
+    return _digest(sorted(file for file in _LAYER.rglob("*.py") if file != _LAYER / "testing.py"))  # is not shipped
 
 
 def _digest(files: Iterable[Path]) -> str:

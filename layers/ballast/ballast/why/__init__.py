@@ -28,11 +28,11 @@ from ballast.why.causes import OWN_REASONS, Read, causes
 from ballast.why.decisions import decisions
 from ballast.why.effects import Names, did
 from ballast.why.money import laps, spending
-from ballast.why.sooner import Sooner, from_log
+from ballast.why.sooner import Sooner, Stops, from_log
 from ballast.why.time import durations
 from ballast.why.words import planner_name, quoted
 
-__all__ = ["Sooner", "explained", "from_log"]
+__all__ = ["Sooner", "Stops", "explained", "from_log"]
 
 _ENDED_SO = {
     "unanswered": "the run ended without an answer",
@@ -60,6 +60,7 @@ def explained(run: Run, made: Timeline, *, stack: str = "", sooner: Sooner = fro
     shown, repeated, limits = run.as_shown, laps(made), _limits(run)
     spent, time = spending(made, repeated), durations(made, shown, repeated)
     names, moved = Names(made), _moved(shown)
+    stops = sooner(shown, made)
     found = causes(
         Read(made, _refusal(run), limits, repeated, names, _changed(shown, made), _rewritten(run, made), spent, time)
     )
@@ -91,7 +92,8 @@ def explained(run: Run, made: Timeline, *, stack: str = "", sooner: Sooner = fro
         money=spent.shares,
         duration_ms=made.duration_ms if made.duration_ms is not None and made.duration_ms >= 0 else None,
         time=time,
-        sooner=tuple(sooner(shown, made)),
+        sooner=tuple(stops.found),
+        sooner_note=stops.note,
         decisions=tuple(decisions(made, limits, repeated, names)),
     )
 

@@ -7,14 +7,16 @@
                             └ a limit that just allows what came before stops the agent here
 
 A limit is compared as the agent compares it, with the run's own counts. It would have changed nothing before that
-turn, since no model sees its limits. What the next planner would have done then is in no log. Whoever plays runs again
-can answer more: it implements ``Sooner``.
+turn, since no model sees its limits. Two answers are bounds: money is reserved before it is spent, so a cost limit may
+stop the agent in an earlier turn; and the last turn that a run may have writes nothing to the provider's cache, so it
+may be cheaper than recorded. What the next planner would have done then is in no log. Whoever plays runs again can
+answer more: it implements ``Sooner`` (``localcloud.replay.sooner``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 from ballast.contracts import Planner
 from ballast.contracts.timeline import Position, Timeline, Turn
@@ -25,28 +27,37 @@ from ballast.money.amounts import dollars
 from ballast.run import Run
 from ballast.why.money import laps
 
+FROM_LOG = "From the log alone. `ballast why` on the command line plays the run again with each change."
 #: What is worth telling saves at least this part of the run's cost: a half.
 _MUCH = 2
+
+
+class Stops(NamedTuple):
+    """What would have stopped a run sooner; ``note`` says how that is known."""
+
+    found: Sequence[Stop] = ()
+    note: str = ""
 
 
 class Sooner(Protocol):
     """Says what would have stopped a run sooner."""
 
-    def __call__(self, run: Run, made: Timeline) -> Iterable[Stop]:
+    def __call__(self, run: Run, made: Timeline) -> Stops:
         """Return the changes that would have stopped ``run``, whose timeline is ``made``."""
         ...
 
 
-def from_log(run: Run, made: Timeline) -> Iterable[Stop]:
-    """Return the exact answers that need only the log: limits, and the first notice of a loop. A ``Sooner``."""
+def from_log(run: Run, made: Timeline) -> Stops:
+    """Return the answers that need only the log: limits, and the first notice of a loop. A ``Sooner``."""
     idle = _brought_nothing(made, laps(made))
     if not idle or made.status == "open":  # what goes on may still bring something
-        return ()
+        return Stops()
     try:
         found = (*_limits(run, made, idle), *_first_notice(made, idle))
     except GARBLED:  # a log that does not add up proves nothing
-        return ()
-    return sorted((one for one in found if _is_worth_it(one, made)), key=lambda one: -one.saved_microusd)
+        return Stops()
+    worth = sorted((one for one in found if _is_worth_it(one, made)), key=lambda one: -one.saved_microusd)
+    return Stops(worth, FROM_LOG if worth else "")
 
 
 def _is_worth_it(stop: Stop, made: Timeline) -> bool:
@@ -101,22 +112,23 @@ def _limits(run: Run, made: Timeline, idle: Sequence[Turn]) -> Iterator[Stop]:
     before = run.before(first.turn)
     allowed = before.counts
     if 0 < allowed.turns < limits.turns:
-        yield _stop(made, f"limits.turns={allowed.turns}", first.turn, first.turn)
+        written = _writes_to_the_cache(made, before=first.turn)
+        yield stop_in(made, f"limits.turns={allowed.turns}", first.turn, first.turn, at_least=written)
     refused = max(1, allowed.refused_calls)  # a limit of 0 lets no model correct itself
     for turn in idle:
         if run.before(turn.turn).counts.refused_calls > refused < limits.refused_calls:
-            yield _stop(made, f"limits.refused_calls={refused}", turn.turn, turn.turn)
+            yield stop_in(made, f"limits.refused_calls={refused}", turn.turn, turn.turn)
             break
     for name, count in (("tool_calls", _tool_calls), ("repeated_calls", _repeated_calls)):
         value = count(allowed)
         for turn in idle if value or name != "tool_calls" else ():
             # Compared with what a reply proposes: the turn's own reply is paid for.
             if count(run.before(turn.turn + 1).counts) > value < getattr(limits, name):
-                yield _stop(made, f"limits.{name}={value}", turn.turn, turn.turn + 1)
+                yield stop_in(made, f"limits.{name}={value}", turn.turn, turn.turn + 1)
                 break
     spent = before.usage.charged_microusd
     if 0 < spent < run.opening.cost_ceiling_microusd:
-        yield _stop(made, f"limits.cost_microusd={spent}", first.turn, first.turn, at_latest=True)
+        yield stop_in(made, f"limits.cost_microusd={spent}", first.turn, first.turn, at_latest=True, at_least=True)
 
 
 def _tool_calls(counts: Counts) -> int:
@@ -130,10 +142,18 @@ def _repeated_calls(counts: Counts) -> int:
 def _first_notice(made: Timeline, idle: Sequence[Turn]) -> Iterator[Stop]:
     told = next((turn for turn in made.turns if any(call.signal for call in turn.calls)), None)
     if told is not None and any(turn.turn > told.turn for turn in idle):
-        yield _stop(made, "a hand-over at the first notice of the loop", told.turn, told.turn + 1)
+        yield stop_in(made, "a hand-over at the first notice of the loop", told.turn, told.turn + 1)
 
 
-def _stop(made: Timeline, change: str, turn: int, saved_from: int, *, at_latest: bool = False) -> Stop:
+def _writes_to_the_cache(made: Timeline, *, before: int) -> bool:
+    """Whether the agent's last turn before that one wrote to the provider's cache."""
+    agents = [one for one in made.turns if one.turn < before and one.planner == Planner.AGENT and one.attempts]
+    return bool(agents) and any(attempt.cache_write_tokens for attempt in agents[-1].attempts)
+
+
+def stop_in(
+    made: Timeline, change: str, turn: int, saved_from: int, *, at_latest: bool = False, at_least: bool = False
+) -> Stop:
     """Return the answer; the agent's turns from ``saved_from`` on would not have been."""
     agents = [one for one in made.turns if one.turn >= saved_from and one.planner == Planner.AGENT and one.attempts]
     sums = {one.turn: one.spent_microusd + one.reserved_microusd for one in made.turns}
@@ -144,11 +164,13 @@ def _stop(made: Timeline, change: str, turn: int, saved_from: int, *, at_latest:
     ms = ends - begins if ends is not None and begins is not None and ends >= begins else None
     when = f"in turn {turn}{' at the latest' if at_latest else ''}"
     took = "" if ms is None else f" and took {ms / 1000:.1f} s"
-    rest = f"; what it did after that cost ${dollars(max(0, saved))}{took}"
+    least = "at least " if at_least else ""
+    rest = f"; what it did after that cost {least}${dollars(max(0, saved))}{took}"
     return Stop(
         change=change,
         turn=turn,
         words=f"the agent would have been stopped {when}{rest}",
         saved_microusd=saved,
         saved_ms=ms,
+        exact=not (at_latest or at_least),
     )

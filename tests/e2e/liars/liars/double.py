@@ -5,6 +5,8 @@ from threading import Thread
 
 PAID: dict[str, int] = {}
 _SERVERS: list[ThreadingHTTPServer] = []
+#: Where another process listens, which has asked this one to play.
+_ELSEWHERE: list[tuple[str, int]] = []
 
 
 class _Service(BaseHTTPRequestHandler):
@@ -24,10 +26,18 @@ class _Service(BaseHTTPRequestHandler):
 
 def address() -> tuple[str, int]:
     """Return where the service listens; start it at the first call."""
+    if _ELSEWHERE:
+        return _ELSEWHERE[0]
     if not _SERVERS:
         _SERVERS.append(ThreadingHTTPServer(("127.0.0.1", 0), _Service))
         Thread(target=_SERVERS[0].serve_forever, daemon=True).start()
     return "127.0.0.1", int(_SERVERS[0].server_address[1])
+
+
+def listen_elsewhere(at: tuple[str, int]) -> None:
+    """Use the service of the process that has asked this one to play."""
+    if not _SERVERS:
+        _ELSEWHERE[:] = [at]
 
 
 def stop() -> None:

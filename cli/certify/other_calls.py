@@ -1,0 +1,115 @@
+"""Other calls than the one that is certified: keys that are nearly its own, and what they did, which must stay."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+from cli.certify.rig import Seen, differences
+
+#: The place of ``seen`` for what was sent to other services.
+ELSEWHERE = "sent elsewhere"
+#: Keys of quite other runs that are tried where nothing shows that the whole key is used.
+_MOST_DRAWN = 48
+
+# Keys
+
+
+def next_call(key: str) -> str:
+    """Return the key of the next call of the same turn."""
+    head, dot, index = key.rpartition(".")
+    return f"{head}{dot}{int(index) + 1}" if index.isdigit() else f"{key}2"
+
+
+def near_keys(key: str) -> Iterator[str]:
+    """Yield keys of other calls that are nearly the same: of the same turn, of another turn, of other runs."""
+    run, dot, rest = key.partition(".")
+    turn, dot_2, index = rest.partition(".")
+    yield next_call(key)
+    yield f"{key}1"
+    if turn.isdigit():
+        yield f"{run}{dot}{int(turn) + 1:0{len(turn)}}{dot_2}{index}"
+    yield _with_other(key, 0)
+    yield _with_other(key, len(run) // 2)
+    yield _with_other(key, max(0, len(run) - 1))
+    if key.swapcase() != key:
+        yield key.swapcase()
+
+
+def many_keys(key: str) -> Iterator[str]:
+    """Yield near keys, keys that differ in one character at each place, and keys of quite other runs."""
+    yield from near_keys(key)
+    for at in range(len(key)):
+        if key[at] != ".":
+            yield _with_other(key, at)
+    drawn = Random(key)  # noqa: S311 - the same keys each time
+    letters = "abcdefghijklmnopqrstuvwxyz234567"
+    run, dot, rest = key.partition(".")
+    for _ in range(_MOST_DRAWN):
+        yield f"{run[:4]}{''.join(drawn.choices(letters, k=max(1, len(run) - 4)))}{dot}{rest}"
+
+
+def _with_other(key: str, at: int) -> str:
+    """Return the key with another character of the same kind at one place."""
+    one = key[at]
+    other = ("1" if one == "0" else "0") if one.isdigit() else ("b" if one == "a" else "a") if one.isalpha() else "x"
+    return f"{key[:at]}{other}{key[at + 1 :]}"
+
+
+# What another call has done
+
+
+def taken_away(done: Seen, both: Seen, now: Seen, undone: Seen, traces: frozenset[str]) -> str:
+    """Return what the other call did and the undo has changed. ``undone``: after the undo without the other call."""
+    for place in both:
+        if place == ELSEWHERE:
+            continue
+        for name in {*both[place], *done.get(place, {})}:
+            four = [seen.get(place, {}).get(name) for seen in (done, both, now, undone)]
+            if _lost(four, traces):
+                shown = [{place: {name: one}} for one in (four[1], four[2])]
+                return differences(*shown)
+    return ""
+
+
+def _lost(four: Sequence[Any], traces: frozenset[str]) -> bool:
+    """Whether what has changed from ``done`` to ``both`` was changed once more, other than by the undo's own amount.
+
+    ``four``: done, both, after the undo, and after the undo without the other call.
+    """
+    done, both, now, undone = four
+    if both == done or now == both:
+        return False
+    if both is None or now is None:
+        return True
+    if isinstance(both, dict) and isinstance(now, dict):
+        if set(both) == {"N"}:
+            return _lost([_number(one) for one in four], traces)
+        parts = [one if isinstance(one, dict) else {} for one in (done, undone)]
+        return any(
+            _lost([parts[0].get(name), both.get(name), now.get(name), parts[1].get(name)], traces)
+            for name in {*both, *parts[0]} - traces
+        )
+    if isinstance(both, list) and isinstance(now, list):
+        had = done if isinstance(done, list) else []
+        return any(one not in now for one in both if one not in had)
+    if _is_number(both) and _is_number(now):
+        return bool(now - both != (undone or 0) - (done or 0)) if _is_number(undone or 0) else True
+    if isinstance(both, str) and isinstance(now, str):
+        with suppress(ValueError):
+            inside = [json.loads(one) if isinstance(one, str) else one for one in four]
+            if isinstance(inside[1], dict | list):
+                return _lost(inside, traces)
+    return True
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> Any:
+    return Decimal(value["N"]) if isinstance(value, dict) and "N" in value else value

@@ -1,0 +1,179 @@
+"""Calls that a script may make: C functions of Python that follow from their arguments alone, and nothing else.
+
+Python code, the library's too, ends in C functions where it learns something from outside. So the calls of C functions
+are looked at, wherever the playbook's code is at work: a list says which are allowed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType, ModuleType
+from typing import Any
+
+#: Modules in C whose functions and types' methods follow from their arguments.
+_MODULES = {
+    "_abc",
+    "_bisect",
+    "_blake2",
+    "_bz2",
+    "_codecs",
+    "_collections",
+    "_collections_abc",
+    "_contextvars",
+    "_csv",
+    "_datetime",
+    "_decimal",
+    "_elementtree",
+    "_functools",
+    "_hashlib",
+    "_heapq",
+    "_json",
+    "_lzma",
+    "_md5",
+    "_operator",
+    "_pickle",
+    "_sha1",
+    "_sha2",
+    "_sha256",
+    "_sha3",
+    "_sha512",
+    "_sre",
+    "_stat",
+    "_statistics",
+    "_string",
+    "_struct",
+    "_typing",
+    "_weakref",
+    "_zoneinfo",
+    "array",
+    "binascii",
+    "builtins",
+    "cmath",
+    "collections",
+    "copyreg",
+    "datetime",
+    "decimal",
+    "functools",
+    "hashlib",
+    "itertools",
+    "json",
+    "math",
+    "operator",
+    "pydantic_core",
+    "re",
+    "string",
+    "struct",
+    "types",
+    "typing",
+    "unicodedata",
+    "weakref",
+    "zlib",
+    "zoneinfo",
+}
+#: Of these modules and types, what tells of the process, the clock or the machine all the same, in words.
+_NOT = {
+    "open": "a file, open()",
+    "input": "the terminal, input()",
+    "breakpoint": "the terminal, breakpoint()",
+    "now": "the clock, now()",
+    "utcnow": "the clock, utcnow()",
+    "today": "the clock, today()",
+}
+#: What the playbook's own code may not call, while the library's may: it gives a place in memory, or a seed's number.
+_NOT_BY_ITSELF = {"id": "a place in memory, id()", "hash": "the process's hash seed, hash()"}
+#: Others that are allowed: a module's lock, its log, how the interpreter works.
+_ALSO = {
+    ("_thread", "allocate_lock"),
+    ("_thread", "RLock"),
+    ("_io", "StringIO"),
+    ("_io", "BytesIO"),
+    ("sys", "_getframe"),
+    ("sys", "getrecursionlimit"),
+    ("sys", "getsizeof"),
+    ("sys", "intern"),
+    ("sys", "exc_info"),
+    ("sys", "is_finalizing"),
+    ("sys", "_getframemodulename"),
+    ("posix", "fspath"),
+    ("posix", "_path_normpath"),
+}
+#: Types whose methods are allowed though their module's functions are not.
+_TYPES = {"_io.StringIO", "_io.BytesIO", "_thread.lock", "_thread.RLock"}
+#: Python code of the library that works for itself: imports, and lines of the log.
+_EXCUSED = ("importlib", "/logging/", "/warnings.py", "/linecache.py", "/traceback.py")
+#: os.environ is written in Python.
+_OF_ENVIRON = [getattr(type(os.environ), name).__code__ for name in ("__getitem__", "__iter__", "__len__")]
+_WORDS = {
+    "time": "the clock",
+    "random": "randomness",
+    "_random": "randomness",
+    "_locale": "the locale",
+    "_socket": "the network",
+    "_sqlite3": "a database",
+    "_thread": "the thread",
+    "sys": "the process",
+}
+
+
+@contextmanager
+def watched(folder: str, reads: list[str]) -> Iterator[None]:
+    """Within the block, note what code of ``folder`` reads that is neither its request nor a result."""
+
+    def profile(frame: FrameType, event: str, function: Any) -> None:
+        if event == "c_call":
+            what = _outside(function, frame, folder)
+        elif event == "call":
+            what = "the environment" if frame.f_code in _OF_ENVIRON else None
+        else:
+            return
+        if what is not None and (where := _place(frame, folder)) is not None:
+            reads.append(f"{what} ({where})")
+
+    before: Callable[..., Any] | None = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+
+
+def _outside(function: Any, frame: FrameType, folder: str) -> str | None:
+    """Return what a C function tells that does not follow from its arguments, in words; None for nothing."""
+    name, of = getattr(function, "__name__", ""), getattr(function, "__self__", None)
+    own = frame.f_code.co_filename.startswith(folder)
+    if of is None or isinstance(of, ModuleType):
+        module = str(getattr(function, "__module__", None) or getattr(of, "__name__", ""))
+        kind = ""
+    else:
+        owner = of if isinstance(of, type) else type(of)
+        module, kind = _defines(owner, name), owner.__name__
+    if own and module == "builtins" and not kind and name in _NOT_BY_ITSELF:
+        return None if frame.f_code.co_name == "__hash__" else _NOT_BY_ITSELF[name]
+    if module in ("_datetime", "datetime", "builtins") and name in _NOT:
+        return _NOT[name]
+    if name == "timestamp" and module == "datetime" and getattr(of, "tzinfo", None) is None:
+        return "the machine's time zone, timestamp() of a time without one"
+    if module.partition(".")[0] in _MODULES or (module, name) in _ALSO or f"{module}.{kind}" in _TYPES:
+        return None
+    return f"{_WORDS.get(module, 'what is outside')}, {module}.{f'{kind}.' if kind else ''}{name}()"
+
+
+def _defines(kind: type, name: str) -> str:
+    """Return the module of the type that has a method: a class of Python may have it from one in C."""
+    return next((one.__module__ for one in kind.__mro__ if name in vars(one)), kind.__module__)
+
+
+def _place(frame: FrameType, folder: str) -> str | None:
+    """Return the file and line of the playbook's code that is at work; None where there is none, or it is excused."""
+    at: FrameType | None = frame
+    while at is not None:
+        file = at.f_code.co_filename
+        if any(word in file for word in _EXCUSED):
+            return None
+        if file.startswith(folder):
+            return f"{file.removeprefix(folder).lstrip('/')}, line {at.f_lineno}"
+        at = at.f_back
+    return None

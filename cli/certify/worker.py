@@ -1,0 +1,246 @@
+"""The other process of ``cli.certify.elsewhere``: ``python -m cli.certify.worker FD FOLDER``.
+
+It imports the playbook and forks for each play, so that no play remembers another one. What Python tells of the
+machine is another machine's. Its clients' requests go to the process that started it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import platform
+import socket
+import sys
+import time
+import traceback
+import uuid
+from contextlib import suppress
+from datetime import timedelta
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from botocore.awsrequest import AWSResponse
+from botocore.handlers import BUILTIN_HANDLERS
+
+from ballast.contracts import RunRequest
+from ballast.playbook import Playbook, Tool, ToolContext, load_playbook
+from cli.certify.audit import Heard, listening
+from cli.certify.elsewhere import EXIT, Came, Play
+from cli.certify.rig import End, Rig, Sample, canonical_or_repr
+from cli.certify.set_order import ORDER, turn_sets_of
+from cli.certify.surroundings import Surroundings
+from localcloud.project import package_of
+from localcloud.sessions import Keys, LocalSession, Models
+
+_HOST = "elsewhere.example"
+
+
+class _RigAway(Rig):
+    """A rig without a local cloud: its clients ask the process at the other end of ``line``."""
+
+    def __init__(self, playbook: Playbook, line: Connection) -> None:
+        self.playbook, self._line = playbook, line
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._session: LocalSession | None = None
+        self._credentials: tuple[str, str, str | None] | None = None
+        self._sent: list[str] = []
+        self._sent_at: dict[str, float] = {}
+        self._now: End | None = None
+        self._fault = None
+        self._recording = False
+        self.attempts = 0
+        self.surroundings = Surroundings(package_of(playbook))
+        self._store = self._store_package()
+        self._doubles = [] if self._store is None else [self._store]
+        self._play = Play("attempt")
+        self._outside_tools: set[str] = set()
+        self._reached_outside = False
+        self.heard = Heard()
+
+    def _records(self, tool: Tool) -> bool:
+        return self._play.records
+
+    # Before the fork
+
+    def prepare(self, play: Play) -> None:
+        """Make what costs time and remembers nothing: clients; and let the doubles have what they keep."""
+        if play.keys != self._credentials:
+            self._credentials, self._clients = play.keys, {}
+            self._session = LocalSession(Keys(*play.keys), _open_gate, models=Models())  # type: ignore[arg-type]
+        for service in play.services:
+            self._client(service)
+        if play.kept is not None:
+            self._store.put_back(play.kept)
+
+    # In the fork
+
+    def play(self, play: Play) -> Came:
+        """Play it once."""
+        self._play = play
+        self._sent[:] = play.sent
+        ORDER.turned, ORDER.asked = play.turned, False
+        self.heard.clear()
+        came = Came()
+        if play.zone:
+            os.environ["TZ"] = play.zone
+            time.tzset()
+        if play.what == "script":
+            came.answer = self._script(play)
+        else:
+            self._tool(play, came)
+        came.sent, came.sets = list(self._sent), ORDER.asked
+        came.hidden, came.process = self.heard.hidden(), self.heard.process()
+        if play.kept is not None:
+            came.kept = self._store.kept()
+        return came
+
+    def _tool(self, play: Play, came: Came) -> None:
+        tool = self.playbook.tools[play.tool]
+        given = {**play.context, "client": self._client, "token": self._token}
+        sample = Sample("", tool, tool.read(play.args), ToolContext(**given))
+        if play.what == "attempt":
+            came.end = self.attempt(sample, draw=play.draw)
+            return
+        rules = {"verify": tool.policy.verify, "precondition": tool.approval.precondition}
+        rules["moves_key"] = tool.moves.key if tool.moves is not None else None
+        rule = rules[play.what]
+        assert rule is not None
+        answer, came.end = self.ask(rule, sample)
+        if play.what != "verify":
+            came.answer = canonical_or_repr(answer)
+        elif answer is not None and came.end.how == "ok":
+            with suppress(Exception):
+                came.answer = tool.dump(None if answer is True and tool.returns_nothing else answer)
+                came.found = answer is not False or came.answer is False
+
+    def _script(self, play: Play) -> list[str]:
+        from cli.certify.scripts import outcome_of, steps_as_text
+
+        request: RunRequest = play.context["request"]
+        script = self.playbook.fallbacks[str(request.intent)]
+        outcomes = [outcome_of(self.playbook, one) for one in play.outcomes]
+        now = play.context["now"] + timedelta(seconds=1)
+        with self.surroundings.of(now, play.draw), listening(self.heard):
+            return steps_as_text(script, request, outcomes)
+
+    def _run(self, tool: str, run: Any, end: End, now: Any, **options: Any) -> None:
+        def heard() -> None:
+            with listening(self.heard):
+                run()
+
+        super()._run(tool, heard, end, now, **options)
+
+    def _client(self, service: str, *given: Any, **options: Any) -> Any:
+        if (service, "") not in self._clients:
+            assert self._session is not None
+            client = self._session.client(service)
+            self._watch(client)
+            self._clients[service, ""] = client
+        return self._clients[service, ""]
+
+    def _forwarded(self, request: Any, event_name: str = "", **_: Any) -> Any:
+        """Answer a request of a client through the other process."""
+        body = request.body
+        body = body.read() if hasattr(body, "read") else body
+        headers = [
+            (name, value if isinstance(value, str) else value.decode()) for name, value in request.headers.items()
+        ]
+        self._line.send(("asks", event_name, (request.method, request.url, headers, body)))
+        answer = self._line.recv()
+        if isinstance(answer, str):
+            raise ConnectionError(answer)
+        status, found, content = answer
+        return AWSResponse(request.url, status, found, _Raw(content))
+
+    def _token(self, name: str) -> str:
+        from ballast.on_behalf import NoToken
+
+        self._line.send(("token", name))
+        there, said = self._line.recv()
+        if not there:
+            raise NoToken(said)
+        return str(said)
+
+
+def _open_gate(request: Any, **_: Any) -> None:
+    """Let every request pass: it goes to the other process."""
+
+
+class _Raw(io.BytesIO):
+    def stream(self, *_: Any, **__: Any) -> Any:
+        """Yield the content in parts, as urllib3's responses do."""
+        while part := self.read(65536):
+            yield part
+
+
+def be_elsewhere() -> None:
+    """Let Python tell of another machine. Comes before the playbook's import."""
+    real = os.uname()
+    others = os.uname_result((real.sysname, _HOST, "0.0", "#0", real.machine))
+    cpus = 3 if os.cpu_count() != 3 else 5
+    socket.gethostname = lambda: _HOST
+    socket.getfqdn = lambda name="": name or _HOST
+    socket.gethostbyname = _of_itself(socket.gethostbyname)
+    platform.node = lambda: _HOST
+    platform.platform = lambda *_, **__: f"{real.sysname}-0.0-elsewhere"
+    os.uname = lambda: others
+    os.cpu_count = lambda: cpus
+    for name in ("sched_getaffinity", "process_cpu_count", "getloadavg"):
+        if hasattr(os, name):
+            answers = {"sched_getaffinity": set(range(cpus)), "process_cpu_count": cpus, "getloadavg": (9.0, 9.0, 9.0)}
+            setattr(os, name, lambda *_, _answer=answers[name]: _answer)
+    uuid.getnode = lambda: 0x02E15E3E4E5E
+    time.tzset()
+
+
+def _of_itself(before: Any) -> Any:
+    return lambda name: "198.51.100.7" if name == _HOST else before(name)
+
+
+def main(fd: int, folder: Path) -> None:
+    """Serve plays until the other end of the line closes."""
+    line = Connection(fd)
+    be_elsewhere()
+    turn_sets_of(folder)
+    try:
+        rig = _RigAway(load_playbook(folder, check_models=False), line)
+        BUILTIN_HANDLERS.append(("before-send", rig._forwarded))  # of clients that a tool makes for itself
+        line.send(("ready",))
+    except Exception as problem:
+        line.send(("broke", f"The playbook cannot be imported in another process: {type(problem).__name__}: {problem}"))
+        return
+    while True:
+        try:
+            play = line.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            rig.prepare(play)
+        except Exception as problem:
+            line.send(("broke", f"It cannot be prepared in another process: {type(problem).__name__}: {problem}"))
+            continue
+        child = os.fork()
+        if child == 0:
+            _play_and_exit(rig, play, line)
+        _, status = os.waitpid(child, 0)
+        if os.waitstatus_to_exitcode(status) != EXIT:
+            line.send(("broke", f"Its process ended by itself ({os.waitstatus_to_exitcode(status)})."))
+
+
+def _play_and_exit(rig: _RigAway, play: Play, line: Connection) -> None:
+    code = 1
+    try:
+        came = rig.play(play)
+        line.send(("end", came))
+        code = EXIT
+    except BaseException as problem:
+        where = traceback.extract_tb(problem.__traceback__)[-1]
+        line.send(("broke", f"{type(problem).__name__}: {problem} ({where.filename}, line {where.lineno})"))
+        code = EXIT
+    finally:
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))
