@@ -28,7 +28,7 @@ from ballast.why.causes import OWN_REASONS, Read, causes
 from ballast.why.decisions import decisions
 from ballast.why.effects import Names, did
 from ballast.why.money import laps, spending
-from ballast.why.sooner import Sooner, Stops, from_log
+from ballast.why.sooner import Sooner, Stops, from_log, is_worth_it
 from ballast.why.time import durations
 from ballast.why.words import planner_name, quoted
 
@@ -61,6 +61,7 @@ def explained(run: Run, made: Timeline, *, stack: str = "", sooner: Sooner = fro
     spent, time = spending(made, repeated), durations(made, shown, repeated)
     names, moved = Names(made), _moved(shown)
     stops = sooner(shown, made)
+    worth = tuple(one for one in stops.found if is_worth_it(one, made))
     found = causes(
         Read(made, _refusal(run), limits, repeated, names, _changed(shown, made), _rewritten(run, made), spent, time)
     )
@@ -92,8 +93,8 @@ def explained(run: Run, made: Timeline, *, stack: str = "", sooner: Sooner = fro
         money=spent.shares,
         duration_ms=made.duration_ms if made.duration_ms is not None and made.duration_ms >= 0 else None,
         time=time,
-        sooner=tuple(stops.found),
-        sooner_note=stops.note,
+        sooner=worth,
+        sooner_note=stops.note if worth else "",
         decisions=tuple(decisions(made, limits, repeated, names)),
     )
 

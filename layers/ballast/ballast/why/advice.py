@@ -1,4 +1,4 @@
-"""What a report tells its reader to do: whether to act now, the open facts of a run, and the commands to type.
+"""The advice of a report: whether to act now, the open facts of a run, and the commands to type.
 
 A command holds nothing that only its reader knows: there a ``<placeholder>`` stands, at the end of the line at least,
 and every shell refuses the line until it is filled in.

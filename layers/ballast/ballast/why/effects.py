@@ -1,4 +1,4 @@
-"""What a run did in the world: its writes, each undone or standing, and names that tell its calls apart."""
+"""The effects of a run: its writes, each undone or standing, and names that tell its calls apart."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Names:
         self._apart = {name: _apart(calls) for name, calls in of_tool.items()}
 
     def __call__(self, turn: int, call: Call) -> str:
-        """Return ``book_dock (turn 1, call 1: dock D1)``."""
+        """Return ``refund_order (turn 1, call 1: order_id O-1)``."""
         told = self._told(call)
         return f"{tool(call)} (turn {turn}, call {call.index}{f': {told}' if told else ''})"
 
     def in_turn(self, call: Call, *, alone: bool) -> str:
-        """Return the call's name where its turn is told: ``book_dock (dock D1)``, with its index if not ``alone``."""
+        """Return the name in a line of its turn: ``refund_order (order_id O-1)``, with its index if not ``alone``."""
         told = self._told(call)
         parts = [*([] if alone else [f"call {call.index}"]), *([told] if told else [])]
         return f"{tool(call)} ({': '.join(parts)})" if parts else tool(call)

@@ -56,12 +56,12 @@ def from_log(run: Run, made: Timeline) -> Stops:
         found = (*_limits(run, made, idle), *_first_notice(made, idle))
     except GARBLED:  # a log that does not add up proves nothing
         return Stops()
-    worth = sorted((one for one in found if _is_worth_it(one, made)), key=lambda one: -one.saved_microusd)
-    return Stops(worth, FROM_LOG if worth else "")
+    saving = sorted((one for one in found if one.saved_microusd > 0), key=lambda one: -one.saved_microusd)
+    return Stops(saving, FROM_LOG if saving else "")
 
 
-def _is_worth_it(stop: Stop, made: Timeline) -> bool:
-    """Whether the change is worth telling: a write would not have been, or much of the cost would have been saved."""
+def is_worth_it(stop: Stop, made: Timeline) -> bool:
+    """Whether a report tells the change: a write would not have been, or much of the cost would have been saved."""
     writes = any(
         call.effect == "write" and call.outcome in ("ok", "unknown") and not call.repeats and not call.undoes
         for turn in made.turns
@@ -69,7 +69,7 @@ def _is_worth_it(stop: Stop, made: Timeline) -> bool:
         for call in turn.calls
     )
     cost = made.spent_microusd + made.reserved_microusd
-    return stop.saved_microusd > 0 and (writes or _MUCH * stop.saved_microusd >= cost)
+    return writes or _MUCH * stop.saved_microusd >= cost
 
 
 def _brought_nothing(made: Timeline, repeated: frozenset[Position]) -> Sequence[Turn]:
