@@ -293,12 +293,13 @@ def _unsent(read: Read, limit: str) -> str:
     size, name, at = max(sizes, default=(0, "", 0))
     if size < _LARGE:
         return ""
-    spent = ""
-    if limit == "cost_microusd" and ceiling is not None:
-        last = next((one for turn in reversed(made.turns) for one in reversed(turn.attempts)), None)
-        before = f", and ${dollars(last.reserved_microusd)} was reserved for the attempt before" if last else ""
-        spent = f"only ${dollars(cost)} was spent and ${dollars(ceiling - cost)} was left{before}, but "
-    return f"{spent}the next prompt would have had the result of {name} (turn {at}), {size:,} characters, in it"
+    would = f"the next prompt would have had the result of {name} (turn {at}), {size:,} characters, in it"
+    if limit != "cost_microusd" or ceiling is None:
+        return would
+    last = next((one for turn in reversed(made.turns) for one in reversed(turn.attempts)), None)
+    before = f" (for the attempt before, ${dollars(last.reserved_microusd)} was reserved)" if last else ""
+    left = f"and so could have cost more than the ${dollars(ceiling - cost)} that was left{before}"
+    return f"only ${dollars(cost)} was spent, but {would}, {left}"
 
 
 def _loop(read: Read, stopped_in: int) -> str:
