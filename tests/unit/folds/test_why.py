@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ballast.contracts import CallTools, ExitReason, HandOver, Limits, Planner
+from ballast.contracts import CallTools, ExitReason, HandOver, Limits, Planner, ToolCall
 from ballast.contracts.limits import LimitsPatch
 from ballast.contracts.timeline import ModelAttempt, Timeline
 from ballast.contracts.why import MONEY_CAUSES, TIME_CAUSES, Why
@@ -348,6 +348,25 @@ def test_a_run_that_has_ended_waits_for_nobody() -> None:
     assert (over.decided, over.rule.endswith("nobody answered")) == ("asked people", True)
     assert waits.answer_by
     assert not ended.answer_by
+
+
+def test_a_refused_hand_over_is_told_with_what_was_wrong_with_it() -> None:
+    vague = "hand_over: you have handed it over before, or it must be the only call of its turn."
+    story = Story().opened()
+    for turn, to in ((1, "billing"), (2, "support")):
+        story.replies(story.asks(turn), wants(("hand_over", {"agent": to, "note": "Yours."})))
+    for turn in (3, 4):
+        said = {"tool": "hand_over", "arguments": {"agent": "billing", "note": "Yours."}}
+        story.decides(turn, Planner.AGENT, CallTools(calls=(ToolCall.model_validate(said | {"call_id": "a"}),)))
+        story.write(f"{turn:04d}.call.1.refused", said | {"error": "RuleViolation", "message": vague})
+    story.decides(5, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.REFUSED_CALL_LIMIT))
+    story.escalates(6, "refused_call_limit")
+
+    _, why = report(story.run)
+
+    assert "the agent support had handed over to the agent billing in turn 1, and may do so once" in why.sentence
+    assert vague[11:] not in why.to_json()
+    assert "for the same reason as in turn 3" in why.decisions[3].calls[0]
 
 
 def test_the_sentence_tells_the_first_cause_before_the_ending() -> None:

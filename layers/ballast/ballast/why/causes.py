@@ -32,6 +32,8 @@ _FEW = 3
 _LARGE = 20_000
 #: Characters of a refusal's text: it says what to do at its end.
 REFUSAL_CHARS = 480
+#: The agents' own tool for a hand-over to another agent.
+_HAND_OVER = "hand_over"
 #: A shorter run is not slow.
 _SLOW_MS = 10_000
 _FAILED_MODEL = ("model_timeout", "model_throttled", "model_unavailable", "model_refused")
@@ -415,11 +417,39 @@ def _refused_calls(read: Read) -> Iterator[Cause]:
         call = found[-1][1]
         name = read.names(found[-1][0], call) if len(found) == 1 else tool(call)
         why = REFUSED.get(error, f"{{tool}} was refused ({quoted(error, 60)})").format(tool=name)
-        said = quoted(call.message.removeprefix(f"{call.tool}: "), REFUSAL_CHARS)
+        said = refusal(read.made, found[-1][0], call)
         message = f" ({said})" if said and error not in _PLAIN else ""
         were = "was" if len(found) == 1 else "were"
         words = f"{_count(len(found), 'call')} {were} refused by {RULES.get(error, 'the gate')}: {why}{message}"
         yield Cause(name=error or "refused", words=words, turns=_turns(turn for turn, _ in found))
+
+
+def refusal(made: Timeline, turn: int, call: Call) -> str:
+    """Return the text of a refusal. Of a hand-over the gate names what may be wrong, the run's log what was."""
+    if call.tool == _HAND_OVER and call.error == "RuleViolation":
+        arguments = call.arguments if isinstance(call.arguments, Mapping) else {}
+        taker = arguments.get("agent")
+        before, by, calls = _handed_over_before(made, turn, taker)
+        if before:
+            who = f"the agent {quoted(by, 80)} had handed over to the agent {quoted(str(taker), 80)}"
+            return f"{who} in turn {before}, and may do so once"
+        if calls > 1:
+            return "it was not the only call of its turn"
+    return quoted(call.message.removeprefix(f"{call.tool}: "), REFUSAL_CHARS)
+
+
+def _handed_over_before(made: Timeline, turn: int, taker: Any) -> tuple[int, str, int]:
+    """Return the turn in which the agent had handed over to ``taker``, or 0; the agent; and the turn's calls."""
+    now = next(one for one in made.turns if one.turn == turn)
+    before = 0
+    for one in made.turns:
+        if one.turn >= turn:
+            break
+        if one.planner == Planner.PERSON and one.decided and one.decided.kind == "hand_over":
+            before = 0  # what people hand back begins anew
+        elif one.pivot and one.pivot.to_agent and (one.pivot.from_agent, one.pivot.to_agent) == (now.by_agent, taker):
+            before = one.turn
+    return before, now.by_agent, len(now.calls)
 
 
 def _failed_calls(read: Read) -> Iterator[Cause]:

@@ -10,7 +10,7 @@ from ballast.contracts.decision import LIMITS
 from ballast.contracts.timeline import Call, Position, Timeline, Turn
 from ballast.contracts.why import TurnDecision
 from ballast.money.amounts import dollars
-from ballast.why.causes import REFUSAL_CHARS, RULES, void
+from ballast.why.causes import RULES, refusal, void
 from ballast.why.effects import Names
 from ballast.why.words import clock, meaning, planner_name, quoted
 
@@ -24,7 +24,14 @@ def decisions(
     """Yield the decision of each turn; ``limits`` as admitted, ``repeated``: the calls that repeated earlier ones."""
     refusals: dict[tuple[str, str], int] = {}
     for turn in made.turns:
-        ruled = {call.index: _ruled(call, (turn.turn, call.index) in repeated, refusals) for call in turn.calls}
+        ruled = {
+            call.index: _ruled(
+                call,
+                (turn.turn, call.index) in repeated,
+                refusals.get((call.tool, call.message)) or refusal(made, turn.turn, call),
+            )
+            for call in turn.calls
+        }
         for call in turn.calls:
             if call.outcome == "refused" and call.message:
                 refusals.setdefault((call.tool, call.message), turn.turn)
@@ -115,15 +122,17 @@ def _calls(turn: Turn, names: Names, ruled: Mapping[int, str]) -> Iterator[str]:
         yield f"and {len(told) - _MOST} more calls"
 
 
-def _ruled(call: Call, again: bool, refusals: Mapping[tuple[str, str], int]) -> str:
-    """Return what a rule or a person decided about the call; "" if it simply acted. ``refusals``: those told before."""
+def _ruled(call: Call, again: bool, why: str | int) -> str:
+    """Return what a rule or a person decided about the call; "" if it simply acted.
+
+    why  of a refused call: the text, or the turn with the same one
+    """
     said = ""
     message = f": {quoted(call.message)}" if call.message else ""
     asked = call.approvals[-1] if call.approvals else None
     if call.outcome == "refused":
-        told = refusals.get((call.tool, call.message))
-        text = quoted(call.message.removeprefix(f"{call.tool}: "), REFUSAL_CHARS)
-        message = f", for the same reason as in turn {told}" if told else f": {text}" if text else ""
+        told = isinstance(why, int)
+        message = f", for the same reason as in turn {why}" if told else f": {why}" if why else ""
         said = f"refused by {RULES.get(call.error, 'the gate')} ({quoted(call.error, 60) or 'no error'}){message}"
     elif call.repeats:
         said = f"not executed again: the recorded result of turn {call.repeats[0]}, call {call.repeats[1]}"
