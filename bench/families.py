@@ -394,7 +394,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Play and print; 1 where a run did not end as it must."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--model", nargs="+", metavar="NAME", default=[], help="words of ids or names; all, if left out"
+        "--model",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        default=[],
+        help="words of ids or names; all, if left out",
     )
     parser.add_argument("--json", action="store_true")
     wanted = parser.parse_args(arguments)

@@ -16,9 +16,11 @@ _KEEP = 64
 def kept(kind: str, of: str, make: Callable[[], str]) -> str:
     """Return ``make()``, a pure function of ``of``: from the file ``kind/<digest>`` if an earlier process left it.
 
-    ``of`` names the versions of the libraries that compute it, too. A folder that cannot be written keeps nothing, and
-    a file with other content than was written counts for nothing.
+    ``of`` names the versions of the libraries that compute it, too. A folder that cannot be written keeps nothing, nor
+    does an empty ``$BALLAST_CACHE``. A file with other content than was written counts for nothing.
     """
+    if os.environ.get("BALLAST_CACHE") == "":
+        return make()
     file = _folder() / kind / hashlib.sha256(of.encode()).hexdigest()
     with suppress(OSError, UnicodeDecodeError):
         digest, _, text = file.read_text(encoding="utf-8").partition("\n")

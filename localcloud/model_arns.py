@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 
 from ballast.errors import ModelRefused, PlaybookInvalid
 from ballast.models.card import IN_REGION
-from ballast.models.catalog import FOLLOWS_REGION, Catalog, geographies_of
+from ballast.models.catalog import FOLLOWS_REGION, Catalog, partition_of
 from ballast.playbook.agent import AgentConfig, agent_file, read_agents
 from ballast.playbook.load import playbook_in
 
 #: The template's parameter with their ARNs.
 PARAMETER = "ModelArns"
-#: Partitions by the prefix of a region's name.
-_PARTITIONS = {"us-gov-": "aws-us-gov", "us-iso": "aws-iso", "cn-": "aws-cn", "": "aws"}
 
 
-def model_arns(playbook: Path, region: str = "", *, model_id: str = "", reached: bool = True) -> list[str]:
+def model_arns(
+    playbook: Path, region: str = "", *, model_id: str = "", reached: bool = True, on: date | None = None
+) -> list[str]:
     """Return the ARNs of the models that the agents of ``playbook`` name, and of the profiles that lead to them.
 
     playbook  its folder, or a layer with it
     region    of the stack; "" for any region and partition: they are ``*`` then. The account is always ``*``
     model_id  the template's ``ModelId``: it replaces ``model`` and ``model_for``; "" does not
     reached   also check that ``region`` reaches each model. The local cloud stands in no region: it does not
+    on        the day on which each must have a price; None for any day
 
     Raises ``PlaybookInvalid``, also for a model that a stack in ``region`` cannot ask, and ``SettingInvalid`` for its
     ``models.yaml``.
@@ -32,7 +34,7 @@ def model_arns(playbook: Path, region: str = "", *, model_id: str = "", reached:
     catalog, named = Catalog.of_playbook(playbook), named_models(playbook, model_id)
     first, others = read_agents(playbook)
     files = {str(agent_file(playbook, first, one.name).relative_to(playbook)): one for one in (first, *others.values())}
-    _check_reached(playbook, catalog, named, region if reached else "", files)
+    _check_reached(playbook, catalog, named, region if reached else "", files, on)
     return list(dict.fromkeys(arn for model in named.values() for arn in _arns(catalog, model, region)))
 
 
@@ -50,44 +52,28 @@ def named_models(playbook: Path, model_id: str = "") -> dict[str, str]:
     return found
 
 
-def partition_of(region: str) -> str:
-    """Return the partition of a region."""
-    return next(found for start, found in _PARTITIONS.items() if region.startswith(start))
-
-
 def _check_reached(
-    playbook: Path, catalog: Catalog, named: Mapping[str, str], region: str, agents: Mapping[str, AgentConfig]
+    playbook: Path,
+    catalog: Catalog,
+    named: Mapping[str, str],
+    region: str,
+    agents: Mapping[str, AgentConfig],
+    on: date | None,
 ) -> None:
     """Raise ``PlaybookInvalid`` for a model that a stack in ``region`` ("" for any) cannot ask, naming the field.
 
-    It needs a card, a form that the region reaches, and tools where its agent is offered some. A model that is asked
-    in some runs alone (``model_for``) may have none of them: which tools those runs offer only the loaded playbook
-    knows.
+    It needs a card, a form that the region reaches, a price in the agent's service tier, and tools where its agent is
+    offered some. A model that is asked in some runs alone (``model_for``) may have no tools: which tools those runs
+    offer only the loaded playbook knows.
     """
     for where, model in named.items():
         file, _, field = where.partition(": ")
         tools = not field.startswith("model_for") and agents[file].tools != ()
         try:
-            catalog.check(model, tools=tools, region=region)
+            catalog.check(model, tools=tools, region=region, tier=(tier := agents[file].service_tier))
+            catalog.price(model, on=on or date.max).price(tier)  # whether it is retired, others tell
         except ModelRefused as refused:
             raise PlaybookInvalid(f"{playbook / where}: {f'in {region}: ' if region else ''}{refused}") from None
-        if region and (why := _unreached(catalog, model, region)):
-            raise PlaybookInvalid(f"{playbook / where}: in {region}: {why}")
-
-
-def _unreached(catalog: Catalog, model_id: str, region: str) -> str | None:
-    """Return why an ARN or a profile cannot be called from ``region``; None if it can."""
-    if model_id.startswith("arn:"):
-        partition, _, of_region = model_id.split(":")[1:4]
-        if (partition, of_region) != (partition_of(region), region):
-            return f"{model_id} is of {of_region} ({partition}). Name one of the stack's own region."
-    base, family = catalog.named(catalog.in_region(model_id, region))
-    profile = catalog.named(model_id.rpartition("/")[2])[1] if model_id.startswith("arn:") else family
-    reached = geographies_of(region)
-    if profile in (IN_REGION, *reached):
-        return None
-    has = f"It reaches {', '.join(f'{one}.' for one in reached)}" if reached else "It reaches none"
-    return f"no profile {profile}. can be called there. {has}: name one of those, or {FOLLOWS_REGION}{base}."
 
 
 def _arns(catalog: Catalog, model_id: str, region: str) -> list[str]:

@@ -60,7 +60,7 @@ class Trial:
     def __init__(self, rig: Rig, playbook: Playbook, sample: Sample, others: Sequence[Sample] = ()) -> None:
         self._rig, self._playbook, self._sample, self._others = rig, playbook, sample, others
         self._tool, self._policy = sample.tool, sample.tool.policy
-        self._is_broken = False
+        self._acts = False
         self.more_samples: list[Sample] = []
 
     @property
@@ -72,7 +72,6 @@ class Trial:
         return Finding(self._tool.name, rule, "held", self._sample.scenario, seen)
 
     def _broken(self, rule: str, seen: str, remedy: str) -> Finding:
-        self._is_broken = True
         return Finding(self._tool.name, rule, "broken", self._sample.scenario, seen, remedy)
 
     def _not_tried(self, rule: str, why: str, remedy: str = "", *, needed: bool = False) -> Finding:
@@ -126,7 +125,11 @@ class Trial:
             yield self._not_tried("interrupted", TO_A_PERSON)
         if self._tool.undo is not None:
             yield self._undo()
-        if not self._is_broken:
+        self._acts = True
+
+    def over_calls(self) -> Iterator[Finding]:
+        """Try a write that ``findings`` has tried, and found nothing against, over several calls; once."""
+        if self._acts:
             yield from Sequences(self._as_honest()).findings()
 
     def _as_honest(self) -> Honest:

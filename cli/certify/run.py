@@ -212,9 +212,11 @@ def _tried(
         sampled.add(one.tool.name)
         trial = Trial(rig, playbook, one, writes)
         found = [Finding(one.tool.name, "sampled", "held", one.scenario), *trial.findings()]
-        # What is broken here would be broken elsewhere as well, and say less about the reason.
+        # What is broken here would be broken there as well, and say less about the reason.
         if trial.honest is not None and not any(finding.state == "broken" for finding in found):
             found += OtherProcess(rig, one, trial.honest).findings()
+        if not any(finding.state == "broken" or finding.needed for finding in found):
+            found += trial.over_calls()
         findings += found
         if one is sample:
             to_try += trial.more_samples

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from ballast.errors import BallastError, PlaybookInvalid
 from ballast.playbook import AgentConfig, Playbook
+from ballast.playbook.agent import agent_file
 from ballast.playbook.servers.declaration import Declaration
 from cli.checks import Finding
 from cli.commands.models import GUARDRAIL, problems, retirements
@@ -93,6 +94,7 @@ def model_findings(playbook: Playbook, today: date) -> Iterator[Finding]:
         said = one.partition(f"{place}: ")[2] or one
         found = finding_of(place, said)
         yield replace(found, level="error" if one.fails else "warning", file=place, field=field)
+    yield from _hand_overs(playbook)
     if playbook.agent.second_model is None:
         yield Finding(
             "hint",
@@ -101,3 +103,38 @@ def model_findings(playbook: Playbook, today: date) -> Iterator[Finding]:
             "There is no second model: while the first one is throttled or down, fallbacks and people answer.",
             "Name a model of another provider.",
         )
+
+
+def _hand_overs(playbook: Playbook) -> Iterator[Finding]:
+    """Yield what the models of an agent take and those of an agent to which it hands over do not."""
+    for giver in playbook.agents.values():
+        file = str(agent_file(playbook.folder, playbook.agent, giver.name))
+        for name, taker in playbook.agents.items():
+            intents = [one for one in (None, *giver.intents) if name in giver.hand_over_to and taker.knows(one)]
+            found = (
+                _takes_less(playbook, giver, intent, one) for intent in intents for one in taker.models_for(intent)
+            )
+            for why in dict.fromkeys(filter(None, found)):
+                yield Finding(
+                    "warning",
+                    file,
+                    f"hand_over_to.{name}",
+                    f"{why} A run that needs it is not handed over to {name}: {giver.name} goes on.",
+                    f"Name models for {giver.name} and {name} that take the same.",
+                )
+
+
+def _takes_less(playbook: Playbook, giver: AgentConfig, intent: str | None, model: str) -> str | None:
+    """Return what a run of ``giver`` may hold and ``model`` does not take; None if it takes all."""
+    try:
+        mine = [playbook.models.card(one) for one in giver.models_for(intent)]
+        other, room = playbook.models.card(model), giver.limits_for(intent).input_tokens_per_turn
+    except BallastError:
+        return None  # loading has told it
+    for kind in ("images", "documents"):
+        formats = [set(getattr(one, kind).formats) if getattr(one, kind) else set() for one in (*mine, other)]
+        if missing := sorted(set.intersection(*formats[:-1]) - formats[-1]):
+            return f"{model} takes no {kind} in {', '.join(missing)}, which {giver.name}'s model takes."
+    if other.context_window < (most := min(room, *(one.context_window for one in mine))):
+        return f"{model} has a window of {other.context_window} tokens, and a prompt of {giver.name} may have {most}."
+    return None

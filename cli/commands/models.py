@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ballast.errors import InvalidInput, PlaybookInvalid
-from ballast.models.catalog import Catalog
+from ballast.models.catalog import Catalog, partition_of
 from ballast.models.retirement import retired, retires_soon
 from ballast.playbook.agent import Guardrail, read_agent
 from ballast.playbook.load import playbook_in
 from cli.exits import Exit
-from localcloud.model_arns import PARAMETER, model_arns, named_models, partition_of
+from localcloud.model_arns import PARAMETER, model_arns, named_models
 
 #: An account in a profile's ARN is the stack's own; ``model_arns`` leaves it open.
 _ACCOUNT = re.compile(r":[0-9]{12}(?=:inference-profile/)")
@@ -39,7 +39,7 @@ def models(typed: Namespace) -> int:
     if typed.of_region and not _is_region(typed.of_region):
         raise InvalidInput(f"--region {typed.of_region}: is no region of AWS. Name one like eu-central-1.")
     if not typed.check:
-        value = ",".join(model_arns(playbook, typed.of_region or "", model_id=typed.model_id))
+        value = ",".join(model_arns(playbook, typed.of_region or "", model_id=typed.model_id, on=today))
         if len(value) > MOST_VALUE:
             raise InvalidInput(_too_long(value))
         print(f"{PARAMETER}={value}")
@@ -47,6 +47,8 @@ def models(typed: Namespace) -> int:
             print(notice, file=sys.stderr)
         return Exit.OK
     samconfig = Path(typed.samconfig or ROOT / "samconfig.toml")
+    if not _environments(samconfig):
+        raise InvalidInput(f"{samconfig}: has no [NAME.deploy.parameters], so nothing was compared. Name another file.")
     found = list(problems(playbook, ROOT / "template.yaml", samconfig, today=today))
     for problem in found:
         print(problem)
@@ -54,14 +56,10 @@ def models(typed: Namespace) -> int:
 
 
 def _is_region(name: str) -> bool:
-    from botocore.exceptions import UnknownRegionError
+    """Say whether botocore lists the region. A name of a region's form may be none."""
     from botocore.session import get_session
 
-    try:
-        get_session().get_partition_for_region(name)
-    except UnknownRegionError:
-        return False
-    return True
+    return any(name in partition["regions"] for partition in get_session().get_data("partitions")["partitions"])
 
 
 class Problem(str):
@@ -119,7 +117,7 @@ def problems(playbook: Path, template: Path, samconfig: Path, *, today: date) ->
         if len(parameters[PARAMETER]) > MOST_VALUE:
             yield Problem(f"{where}: {_too_long(parameters[PARAMETER])}")
         try:
-            yield from _of_models(playbook, where, parameters, region)
+            yield from _of_models(playbook, where, parameters, region, today)
         except PlaybookInvalid as unreachable:
             yield Problem(f"{where}: {unreachable}")
 
@@ -153,13 +151,15 @@ def _of_guardrail(guardrail: Guardrail | None, granted: str, region: str) -> str
     return f"{has}, and agent.yaml names the guardrail {named}: without it each call is denied. Set it to {named}."
 
 
-def _of_models(playbook: Path, where: str, parameters: Mapping[str, str], region: str) -> Iterator[Problem]:
+def _of_models(
+    playbook: Path, where: str, parameters: Mapping[str, str], region: str, today: date
+) -> Iterator[Problem]:
     """Yield how ``ModelArns`` differ from what ``agent.yaml`` names. Raises ``PlaybookInvalid``."""
     model_id = parameters["ModelId"]
     given = {_ACCOUNT.sub(":*", one.strip()) for one in parameters[PARAMETER].split(",")}
     elsewhere = [] if region else _REGION.findall(" ".join(given))
     regions = dict.fromkeys([region, *elsewhere, ""])
-    right = [set(model_arns(playbook, one, model_id=model_id)) for one in regions]
+    right = [set(model_arns(playbook, one, model_id=model_id, on=today)) for one in regions]
     if given in right:
         return
     missing, more = sorted(right[0] - given), sorted(given - right[0])
@@ -176,7 +176,7 @@ def _environments(samconfig: Path) -> list[tuple[str, dict[str, str], str]]:
     """Return the name, the parameters and the region ("" if it has none) of each environment of ``samconfig``."""
     try:
         document = tomllib.loads(samconfig.read_text(encoding="utf-8"))
-        return [
+        found = [
             (name, _overrides(settings.get("parameter_overrides", "")), str(settings.get("region", "")))
             for name, commands in document.items()
             if isinstance(commands, Mapping) and "deploy" in commands
@@ -184,6 +184,12 @@ def _environments(samconfig: Path) -> list[tuple[str, dict[str, str], str]]:
         ]
     except (OSError, ValueError) as problem:
         raise InvalidInput(f"{samconfig}: {problem}") from None
+    for name, _, region in found:
+        if region and not _is_region(region):
+            raise InvalidInput(
+                f"{samconfig}: {name}: region {region}: is no region of AWS. Name one like eu-central-1."
+            )
+    return found
 
 
 def _settings(commands: Mapping[str, Any], command: str) -> dict[str, Any]:

@@ -199,7 +199,7 @@ def problems(playbook: Path | None, vendors: Path | None = None, *, today: date 
 
 
 def _of_agent(file: Path, agent: AgentConfig, models: Catalog, today: date) -> Iterator[str]:
-    """Yield which of the models that an agent's ``file`` names cannot be the agent's."""
+    """Yield which of the models that an agent's ``file`` names cannot be the agent's ``today``."""
     folder = file.parent.parent if file.parent.name == "agents" else file.parent
     loaded = None
     if (folder / "tools").is_dir():  # which intents offer a tool, only the tools say
@@ -211,32 +211,26 @@ def _of_agent(file: Path, agent: AgentConfig, models: Catalog, today: date) -> I
     for field, model in agent.models.items():
         try:
             if loaded is None:
-                models.check(model, tools=False)
+                models.check(model, tools=False, on=today, tier=agent.service_tier)
             else:
-                loaded.check_model(model)
+                loaded.check_model(model, on=today)
         except BallastError as problem:
             yield f"{file}: {field}: {problem}"
-            continue
-        retires = models.card(model).retires
-        if retires is not None and retires <= today:
-            yield (
-                f"{file}: {field}: Bedrock has served the model {model!r} until {retires}. Name another one, or, if "
-                f"you may still call it, set `retires: null` for it in {OWN_FILE}."
-            )
 
 
 def _of_cards(models: Catalog, file: Path, cards: CardFile, *, shipped: bool) -> Iterator[str]:
+    told: set[str] = set()
     for model in cards.models:
         where = f"{file}: models.{model}"
         if shipped and model.partition(".")[0] != file.stem:
             yield f"{where}: stands in the wrong file: the catalog looks for it in {model.partition('.')[0]}.yaml."
             continue
-        if cards.ids.get(model) != model:
-            yield f"{where}: its id is also that of {cards.ids[model]}. Remove one of them."
         try:
             card = models.card(model)
         except BallastError as problem:
-            yield str(problem)
+            if str(problem) not in told:  # another card's, which takes this one's id
+                told.add(str(problem))
+                yield str(problem)
             continue
         for contradiction in contradictions(card):
             yield f"{where}: {contradiction}."
@@ -245,9 +239,8 @@ def _of_cards(models: Catalog, file: Path, cards: CardFile, *, shipped: bool) ->
         if shipped and (missing := list(facts_without_source(card))):
             yield f"{where}: no source for {', '.join(missing)}. Name a document under `sources:`."
     for arn in cards.arns:
-        if not arn.startswith("arn:"):
-            yield f"{file}: arns.{arn}: is not an ARN."
         try:
             models.check(arn, tools=False)
         except BallastError as problem:
-            yield f"{file}: arns.{arn}: {problem}"
+            said = str(problem)
+            yield said if said.startswith(f"{file}: arns.{arn}: ") else f"{file}: arns.{arn}: {said}"

@@ -23,6 +23,7 @@
     model.requested (the reservation) ─▶ Converse ─▶ model.responded │ model.failed ─▶ again, or the next model
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -35,14 +36,16 @@ from ballast.attachments.store import ReadContents
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.decision import LIMITS
 from ballast.contracts.limits import HistoryUsed
+from ballast.contracts.wire import canonical
 from ballast.errors import AttemptInProgress, RetryLater, RuleViolation, RunEnded
+from ballast.log.event import Event
 from ballast.log.events import Charged, ModelFailed, ModelRequested, ModelResponded, PlanDecided
 from ballast.log.run_log import RunLog
 from ballast.metrics import MetricLine, metric_line, usd
 from ballast.models.retirement import days_left, retired, retires_soon
 from ballast.money import TokenCounts
 from ballast.playbook import Playbook
-from ballast.playbook.agents import in_charge
+from ballast.playbook.agents import handed, in_charge
 from ballast.run import Run
 from ballast.values import dataclass
 from functions.agent.ask import (
@@ -55,6 +58,7 @@ from functions.agent.ask import (
     pause_s,
     pauses_for_a_person,
 )
+from functions.agent.caching import surely_cached
 from functions.agent.circuits import CircuitOpen, Circuits
 from functions.agent.converse import Converse, ModelFailure
 from functions.agent.decision import Decider
@@ -174,23 +178,31 @@ class Agent:
     ) -> PlanSummary:
         decider = Decider(run, requested.turn, self.playbook, partial(self._successor, run))
         decision, refused = decider.decide(completion, history)
-        signals = loop_signals(run, requested.turn, decision, self.playbook)
         charge = charge_of(requested, completion.usage, completion.tier, self.playbook.models, self.region)
-        stands = self.log.record(
-            run.run_id,
-            ModelResponded(
+
+        def responded(decided: CallTools | Answer | HandOver, **more: Any) -> ModelResponded:
+            return ModelResponded(
                 **charge_fields(charge),
                 latency_ms=latency_ms,
                 message=completion.message,
                 stop_reason=completion.stop_reason,
                 exit_reason=completion.reason,
-                decision=decision,
-                parallel=isinstance(decision, CallTools) and self.playbook.side_by_side(c.tool for c in decision.calls),
-                **({"despair": signals} if signals else {}),
+                decision=decided,
+                parallel=isinstance(decided, CallTools) and self.playbook.side_by_side(c.tool for c in decided.calls),
+                **more,
                 **({"refused_answer": refused} if refused else {}),
-            ),
+            )
+
+        unasked: dict[str, str] = {}
+        if isinstance(decision, HandOver) and decision.agent and completion.decision is not None:
+            why = self._why_no_taker(run, requested, responded(decision))
+            if why is not None:
+                decision, unasked = completion.decision, {"refused_hand_over": why}
+        signals = loop_signals(run, requested.turn, decision, self.playbook)
+        stands = self.log.record(
+            run.run_id, responded(decision, **unasked, **({"despair": signals} if signals else {}))
         )
-        self._report_call(requested, charge, completion.tokens, latency_ms)
+        self._report_call(run, requested, charge, completion.tokens, latency_ms)
         if why := charge.usage_disbelieved:
             self.emit(_usage_disbelieved_line(run.run_id, requested.seq, requested.model, why))
         if stands.attempt != requested.attempt:
@@ -205,6 +217,17 @@ class Agent:
         self._report_limit(stands.decision)
         return PlanSummary.of(stands.decision, parallel=stands.parallel)
 
+    def _why_no_taker(self, run: Run, requested: ModelRequested, responded: ModelResponded) -> str | None:
+        """Return why no model of the agent to which ``responded`` hands over could be asked next; None if one can."""
+        assert isinstance(responded.decision, HandOver)
+        taker = handed(self.playbook, responded.decision.agent or "", run.opening.request.intent)
+        at = self.clock().isoformat()
+        made = [
+            Event(run_id=run.run_id, seq=one.seq, at=at, body=json.loads(canonical(one.body)))
+            for one in (requested, responded)
+        ]
+        return replace(self.choice, playbook=taker).why_not_asked(run.with_event(*made), requested.turn + 1)
+
     def _failed(self, run: Run, requested: ModelRequested, failure: ModelFailure, latency_ms: int) -> Run:
         """Record the failed attempt, and return the run with it."""
         charge = charge_of_failure(requested, charged=failure.charged)
@@ -214,7 +237,7 @@ class Agent:
                 **charge_fields(charge), exit_reason=failure.reason, error=failure.detail, latency_ms=latency_ms
             ),
         )
-        self._report_call(requested, charge, None, latency_ms)
+        self._report_call(run, requested, charge, None, latency_ms)
         return self.log.follow(run.run_id, requested.turn)
 
     def _hand_over(self, run: Run, task: PlanTask, because: GiveUp) -> PlanSummary:
@@ -246,19 +269,23 @@ class Agent:
         return run.successor(Planner.AGENT, has_fallback=has_fallback, starts_clean=starts_clean)
 
     def _report_call(
-        self, requested: ModelRequested, charge: Charged, tokens: TokenCounts | None, latency_ms: int
+        self, run: Run, requested: ModelRequested, charge: Charged, tokens: TokenCounts | None, latency_ms: int
     ) -> None:
+        card, today, form = self.playbook.models.card(requested.model), self.clock().date(), requested.sent_as
+        caches = bool(form.cache_points and tokens is not None)
+        if tokens is not None and caches and not tokens.cache_read + tokens.cache_write:
+            counted = min(tokens.prompt, requested.prompt_bound or 0)
+            caches = surely_cached(run.prompt.extended(requested, run), counted, card, form)
         line = model_call_line(
             reserved_microusd=requested.reserved_microusd,
             cost_microusd=charge.cost_microusd,
             tokens=tokens,
             latency_ms=latency_ms,
-            caches=bool(requested.sent_as.cache_points),
+            caches=caches,
         )
         self.emit(line)
         if self.playbook.others:
             self.emit(agents_line(self.playbook.agent.name, charge.cost_microusd))
-        card, today = self.playbook.models.card(requested.model), self.clock().date()
         notice, left = retired(card, requested.model, today) or retires_soon(card, requested.model, today), None
         if notice and (left := days_left(card, today)) is not None:
             fields = {"level": "WARNING", "model": requested.model, "notice": notice}
@@ -280,7 +307,7 @@ def model_call_line(
 ) -> MetricLine:
     """Return the metric line of one model call: its reservation, and the charge that replaced it.
 
-    ``caches``: its prompt had cache points. One that was too short for the cache is no miss.
+    ``caches``: its prompt had cache points, and was not too short for the cache: that would be no miss.
     """
     values: dict[str, int | Decimal] = {
         "ReservedUsd": usd(reserved_microusd),
@@ -290,7 +317,7 @@ def model_call_line(
     }
     if tokens is not None:
         values["Tokens"] = tokens.prompt + tokens.output
-        if caches and tokens.cache_read + tokens.cache_write > 0:
+        if caches:
             values["CacheReadPercent"] = 100 * tokens.cache_read // tokens.prompt
     return metric_line(values)
 

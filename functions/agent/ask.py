@@ -11,7 +11,8 @@
 
 A model is skipped while its circuit is open, if too little time is left to wait for it, or if it has refused the
 request in this turn: it is gone, closed, or takes no such request. A model that stands in for the usual one is also
-skipped where the run does not fit it: its window, or a limit of which its bound would use more.
+skipped where it has retired or has no price, and where the run does not fit it: its window, or a limit of which its
+bound would use more. The same is asked before a hand-over, of the models of the agent that would go on.
 """
 
 from collections import Counter
@@ -22,9 +23,10 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any
 
-from ballast.attachments.prompt import kept_in, why_not_taken
+from ballast.attachments.prompt import kept_in
 from ballast.breaker_reader import Breakers
 from ballast.contracts import ExitReason, HandOver, Limits, Planner
+from ballast.contracts.attachment import Kept
 from ballast.contracts.decision import LIMITS
 from ballast.contracts.limits import HistoryUsed
 from ballast.errors import ModelRefused
@@ -38,6 +40,7 @@ from ballast.log.events import (
     PlanDecided,
     RunOpened,
 )
+from ballast.models.catalog import FOLLOWS_REGION
 from ballast.money.breaker import CurrentMode, Mode
 from ballast.playbook import Playbook
 from ballast.playbook.agent import AgentConfig
@@ -104,6 +107,37 @@ class AttemptChoice:
         current = self.breakers.current_mode(
             run.opening.request.tenant, run_id=run.run_id, passed=breaker_passed_at(run)
         )
+        return self._choose(run, turn, attempts, passed_over, loops, current)
+
+    def why_not_asked(self, run: Run, turn: int) -> str | None:
+        """Return why no model of the agent can be asked in ``turn`` with what ``run`` holds; None if one can.
+
+        It is asked before ``run`` is handed over to the agent. The spend breaker and the run's time forbid the same to
+        each agent, so they are told in the turn itself.
+        """
+        opening = run.opening
+        current = self.breakers.current_mode(opening.request.tenant, run_id=run.run_id, passed=breaker_passed_at(run))
+        loops = detected_loops(run, self.playbook)
+        chosen = self._choose(run, turn, Attempts.of(run, turn), {}, loops, current, must_fit=True)
+        if isinstance(chosen, GiveUp) and chosen.breaker is None:
+            limit = LIMITS.get(chosen.reason, chosen.reason.value)
+            return chosen.note or f"its next attempt would pass limits.{limit}."
+        later = () if self.model_id else self.playbook.agent.models_for(opening.request.intent, from_turn=turn)
+        return next((why for one in later if opening.attachments and (why := self._unfit(run, one))), None)
+
+    def _choose(
+        self,
+        run: Run,
+        turn: int,
+        attempts: "Attempts",
+        passed_over: Mapping[str, str],
+        loops: Loops,
+        current: CurrentMode,
+        *,
+        must_fit: bool = False,
+    ) -> NextAttempt | GiveUp:
+        """Return the next attempt at the first model that can be asked. ``must_fit``: the usual one as a stand-in."""
+        now = self.clock()
         try:
             usual = self.model_id or self.playbook.agent.model_at(run.opening.request.intent, turn)
             model = allowed_model(current, self.playbook, usual, now.date())
@@ -114,7 +148,7 @@ class AttemptChoice:
                 if not isinstance(saving, _Unusable):
                     return saving
                 passed_over = {**passed_over, model: saving.why}
-            chosen = self._afford(run, turn, attempts, usual, passed_over, loops, usual=usual)
+            chosen = self._afford(run, turn, attempts, usual, passed_over, loops, usual=usual, must_fit=must_fit)
             assert not isinstance(chosen, _Unusable)  # only a stand-in is
             return chosen
         except ModelRefused as refused:
@@ -146,11 +180,13 @@ class AttemptChoice:
         loops: Loops,
         *,
         usual: str,
+        must_fit: bool = False,
     ) -> "NextAttempt | GiveUp | _Unusable":
         """Return the next attempt at ``model`` or its second one; ``_Unusable`` if ``usual`` must be asked instead.
 
         A model that cannot be asked is passed over: it cannot be sent the files, it has refused in this turn, or it
-        stands in and the run does not fit it.
+        stands in and has retired, has no price, or the run does not fit it. ``must_fit``: the usual one is passed over
+        for the same reasons.
         """
         on = self.clock().date()
         unusable: dict[str, str] = {}
@@ -158,6 +194,8 @@ class AttemptChoice:
 
         def composed(one: str) -> ModelRequested | GiveUp:
             """Return the attempt, or the limit that forbids it; of a model that stands in, in words."""
+            if one.startswith(FOLLOWS_REGION):  # the playbook names it so, and its region serves it in no form
+                raise ModelRefused(f"{one}: no form of the model is known to be served in the stack's region.")
             self.playbook.check_model(one)
             made = compose(
                 run,
@@ -168,7 +206,7 @@ class AttemptChoice:
                 playbook=self.playbook,
                 loops=loops,
                 shown=partial(self.shown, run.run_id),
-                stands_in=one != usual,
+                stands_in=must_fit or one != usual,
             )
             if isinstance(made, ModelRequested):
                 return made
@@ -184,7 +222,7 @@ class AttemptChoice:
 
         models = candidates(model, self.playbook, saving=model != usual, on=on)
         for one in models:
-            why = self._blind_to(run, one) or self._refused(one, attempts)
+            why = self._unfit(run, one, on=on if must_fit or one != usual else None) or self._refused(one, attempts)
             if why is None and attempts.number and one != model:
                 # Before the first one is waited for: who is not asked takes no share of the attempts.
                 with suppress(ModelRefused):
@@ -232,17 +270,15 @@ class AttemptChoice:
             return f"{model} has no larger window than the model that the conversation was too long for."
         return None
 
-    def _blind_to(self, run: Run, model: str) -> str | None:
-        """Return why the model cannot be sent the run's files; None if it can."""
-        if not run.attachments:
-            return None
-        # What the conversation holds: files of results that a model did not take were not sent to it.
-        files = run.opening.attachments if run.prompt.after is None else tuple(kept_in(run.prompt.messages))
-        card = self.playbook.models.card(model)
-        why = why_not_taken(files, card)
-        if why is None and not card.text_beside_results and any(map(_files_beside_results, run.prompt.messages)):
-            why = "takes no files beside results"  # another model was shown them there
-        return why and f"{model} {why}: the run's attachments."
+    def _unfit(self, run: Run, model: str, *, on: date | None = None) -> str | None:
+        """Return why the model cannot be asked with the run's files; ``on``: nor at all on that day."""
+        files: tuple[Kept, ...] = ()
+        beside_results = False
+        if run.attachments:
+            # What the conversation holds: files of results that a model did not take were not sent to it.
+            files = run.opening.attachments if run.prompt.after is None else tuple(kept_in(run.prompt.messages))
+            beside_results = any(map(_files_beside_results, run.prompt.messages))
+        return self.playbook.why_not_asked(model, files, on=on, beside_results=beside_results)
 
 
 def _files_beside_results(message: Mapping[str, Any]) -> bool:

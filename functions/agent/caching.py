@@ -16,11 +16,12 @@ from itertools import accumulate, islice, takewhile
 from math import inf
 from typing import Any
 
+from ballast.attachments.prompt import kept_in
 from ballast.contracts.wire import utf8_size
 from ballast.folds.conversation import Prompt
 from ballast.log.events import SentAs
 from ballast.models.card import Cache, ModelCard
-from ballast.playbook.first_prompt import LEAST_BYTES_A_TOKEN
+from ballast.playbook.first_prompt import LEAST_BYTES_A_TOKEN, PROVIDER_OVERHEAD_TOKENS, input_bound
 
 #: Bytes that a token has at least, on average, in a prompt of text and JSON. A model that caches up to a number of
 #: tokens gets points where there surely are no more.
@@ -53,6 +54,26 @@ def cache_points(prompt: Prompt, card: ModelCard, form: SentAs, *, goes_on: bool
     if "messages" in cache.places:
         points += [f"{_MESSAGE}{at}" for at in _messages(prompt, head, cache, form, goes_on=goes_on)]
     return tuple(points[-cache.most_points :])
+
+
+def surely_cached(prompt: Prompt, counted: int, card: ModelCard, form: SentAs) -> bool:
+    """Say whether the prefix before the last point surely had the tokens that the model caches.
+
+    ``counted``: the prompt's tokens by the provider. A byte after the point is a token at most, and what the provider
+    added stands anywhere. A file after the point is not bounded here.
+    """
+    points, cache = form.cache_points, card.cache
+    if not points or cache is None:
+        return False
+    last, messages = points[-1], list(prompt.messages)
+    after: list[Any] = [*messages, *([prompt.system] if last == "tools" else [])]
+    if last.startswith(_MESSAGE):
+        at = int(last.removeprefix(_MESSAGE))
+        content = ending_in_text(messages[at]["content"], form)
+        after = [content[_place(content, form) :], *messages[at + 1 :]]
+    if any(True for _ in kept_in({"content": one} if isinstance(one, list) else one for one in after if one)):
+        return False
+    return counted - PROVIDER_OVERHEAD_TOKENS - input_bound(None, None, after) >= cache.least_tokens
 
 
 def _may_be_cached(size: int, cache: Cache) -> bool:

@@ -20,7 +20,7 @@ from ballast.models.tool_schema import in_order
 from ballast.money import TokenCounts
 from ballast.values import dataclass
 from functions.agent.reasoning_in_text import visible_text
-from functions.agent.text import text_of
+from functions.agent.text import shows_something, text_of
 from functions.agent.usage import ReadUsage, read_usage, tier_of
 
 #: Blocks, and characters as JSON, that a reply may have: twenty times the longest output of any model.
@@ -87,13 +87,13 @@ def read_completion(reply: Mapping[str, Any], turn: int) -> Completion:
     content = _recordable(blocks, proposed, turn) if len(blocks) <= MAX_BLOCKS else None
     written = "" if content is None or proposed else without_surrogates(text_of(blocks))
     visible = visible_text(written)
-    text = visible.text
+    text = visible.text if shows_something(visible.text) else ""
     decision, because = _decide(reason, text, proposed) if content is not None else (None, _too_large(reason))
     return Completion(
         message={"role": "assistant", "content": content or [{"text": "(not recorded: too large for a reply)"}]},
         stop_reason=without_surrogates(str(stop_reason)[:64]),
         reason=because,
-        usage=read_usage(reply.get("usage"), blocks),
+        usage=read_usage(reply.get("usage"), blocks, guarded=reason is ExitReason.GUARDRAIL_INTERVENED),
         tier=tier_of(reply),
         decision=decision,
         nothing=content is not None and not (proposed or text) and is_reply and reason not in _SAYS_WHY,

@@ -21,6 +21,8 @@ _ALIKE = {
     "“": '"', "”": '"', "‘": "'", "’": "'",
 }  # fmt: skip
 _NO_WIDTH = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f]")
+#: Letters and symbols that show nothing: fillers of Hangul, the empty Braille cell.
+_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 #: A line that begins or ends a fence of code; only one without ``info`` ends it.
 FENCE_LINE = re.compile(r"^[ \t>*-]{0,12}```+(?P<info>[^`\n]*)$", re.MULTILINE)
 #: Words of a name.
@@ -41,6 +43,11 @@ def text_of(blocks: Sequence[Mapping[str, Any]]) -> str:
         said = said + text if between else f"{said.rstrip()}\n\n{text}"
         after_citation = cited is not None
     return said.strip()
+
+
+def shows_something(text: str) -> bool:
+    """Say whether a person who reads ``text`` sees anything: a letter, number, mark of writing or symbol."""
+    return any(unicodedata.category(one)[0] in "LNPS" and one not in _BLANKS for one in text)
 
 
 def cited_text(block: Mapping[str, Any]) -> str | None:

@@ -5,6 +5,7 @@
     reported usage (untrusted)
       a part is not a count, or fewer tokens than the texts must have   no usage: the reservation stays charged
       (a reply with words, reasoning or calls has at least one token)
+      a guardrail stepped in, so the text is not the model's            charged as reported: 0 for a blocked prompt
       more prompt or output than the attempt could have used            charged at the bound of that part
       cached tokens that the prompt's cache points do not allow         charged as what they allow
       anything else                                                     charged as reported
@@ -54,12 +55,14 @@ _CACHE_WRITE = ("cacheWriteInputTokens", "cacheWriteInputTokenCount")
 class ReadUsage:
     """A reported usage after checks.
 
-    tokens  the tokens to charge, no part above its bound; None if the reservation stays charged
-    why     the part that cannot be right, in words; None if all of it can
+    tokens   the tokens to charge, no part above its bound; None if the reservation stays charged
+    why      the part that cannot be right, in words; None if all of it can
+    guarded  a guardrail stepped in: of a prompt that it blocked no token was used
     """
 
     tokens: TokenCounts | None
     why: str | None = None
+    guarded: bool = False
 
 
 def tokens_of(usage: Any) -> TokenCounts | None:
@@ -83,14 +86,18 @@ def tokens_of(usage: Any) -> TokenCounts | None:
     )
 
 
-def read_usage(usage: Any, blocks: Sequence[Mapping[str, Any]]) -> ReadUsage:
+def read_usage(usage: Any, blocks: Sequence[Mapping[str, Any]], *, guarded: bool = False) -> ReadUsage:
     """Return the usage of a reply, checked against the reply's content ``blocks`` alone.
 
-    A reply without usage has no tokens and no ``why``.
+    A reply without usage has no tokens and no ``why``. ``guarded``: a guardrail stepped in, so the texts are its own.
+    They prove nothing about the model's tokens, and AWS charges no inference for a prompt that the guardrail blocked:
+    https://docs.aws.amazon.com/bedrock/latest/userguide/guardrails-how.html
     """
     tokens = tokens_of(usage)
     if tokens is None:
         return ReadUsage(None, why="a part of the usage is not a count" if usage else None)
+    if guarded:
+        return ReadUsage(tokens, guarded=True)
     made = [part for block in blocks for part in _model_texts(block)]
     size = sum(_bytes(part) for part in made)
     calls = sum(isinstance(block.get("toolUse"), Mapping) for block in blocks)  # each has at least one token
@@ -140,7 +147,7 @@ def checked_usage(usage: ReadUsage, requested: ModelRequested) -> ReadUsage:
     An attempt of an older version lacks some fields; a missing field is not a bound.
     """
     tokens, sent = usage.tokens, requested.sent_bytes
-    if tokens is None:
+    if tokens is None or (usage.guarded and not tokens.prompt + tokens.output):
         return usage
     short, long = _least(sent, _MOST_SHORT_PROMPT_BYTES), _least(sent - _SHORT_PROMPT_BYTES, _MOST_BYTES)
     if tokens.prompt < max(short, long):

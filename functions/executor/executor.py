@@ -40,6 +40,7 @@ from ballast.errors import (
 )
 from ballast.folds.calls import CallState
 from ballast.log.events import CallRefused as RefusedCall
+from ballast.log.events import ModelResponded
 from ballast.log.run_log import RunLog
 from ballast.masking import error_text, in_utf8
 from ballast.metrics import metric_line
@@ -128,6 +129,7 @@ class Executor:
     def _admitted(self, call: ProposedCall, moving: Moving) -> Attempt:
         """Pass the call through the gate and return the attempt at it. Raises ``CallRefused``."""
         task, state, history = call.task, call.state, call.history
+        responded = history.turn.newest(ModelResponded)
         tool, args = admit_call(
             self._playbook_of(call),
             state.call,
@@ -136,6 +138,7 @@ class Executor:
             partial(history.so_far, task),
             by_operator=history.turn.decided_by_operator(task.turn),
             changed=state.proposed is not None,
+            unasked=responded.refused_hand_over if responded is not None else None,
         )
         context = ToolContext(
             run_id=task.run_id,

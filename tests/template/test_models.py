@@ -8,7 +8,7 @@ import pytest
 
 from ballast.errors import PlaybookInvalid
 from ballast.models.card import IN_REGION
-from ballast.models.catalog import Catalog
+from ballast.models.catalog import Catalog, partition_of
 from localcloud.cloud import PLAYBOOK
 from localcloud.iam import grants, needed_for_model
 from localcloud.model_arns import model_arns
@@ -18,11 +18,13 @@ from tests.template.rights import rights_of, role_of
 MODELS = Catalog()
 HAIKU, NOVA, MICRO = "anthropic.claude-haiku-4-5-20251001-v1:0", "amazon.nova-pro-v1:0", "amazon.nova-micro-v1:0"
 ACCOUNT = "123456789012"
-DESK = f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:application-inference-profile/desk"
-REGIONS = ("eu-west-1", "us-east-1", "ap-northeast-1", "ap-southeast-2", "sa-east-1", "af-south-1")
+DESK = f"arn:aws:bedrock:eu-west-2:{ACCOUNT}:application-inference-profile/desk"
+REGIONS = ("eu-west-2", "us-east-1", "ap-northeast-1", "ap-southeast-2", "ap-southeast-3")
+#: Where no form of the desk's cheaper model is known to be served.
+WITHOUT_NOVA = ("sa-east-1", "af-south-1")
 
 
-def may_call(arns: list[str], model_id: str, region: str = "eu-west-1") -> bool:
+def may_call(arns: list[str], model_id: str, region: str = "eu-west-2") -> bool:
     """Say whether a role with these ARNs may call the model, as the local cloud's IAM has it."""
     policy: dict[str, Any] = {"Statement": [{"Effect": "Allow", "Action": "bedrock:InvokeModel", "Resource": arns}]}
     return all(grants([policy], one) for one in needed_for_model("Converse", model_id, region, ACCOUNT))
@@ -37,10 +39,10 @@ def playbook(folder: Path, agent: str, models: str = "") -> Path:
 
 
 def forms(base: str) -> list[str]:
-    """Return the ids and ARNs under which the model can be called in eu-west-1 and us-east-1."""
+    """Return the ids and ARNs under which the model can be called in eu-west-2 and us-east-1."""
     ids = [base if one == IN_REGION else f"{one}.{base}" for one in MODELS.card(base).families or (IN_REGION, "eu")]
-    arns = [f"arn:aws:bedrock:{region}::foundation-model/{base}" for region in ("eu-west-1", "us-east-1")]
-    arns += [f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:inference-profile/{one}" for one in ids if one != base]
+    arns = [f"arn:aws:bedrock:{region}::foundation-model/{base}" for region in ("eu-west-2", "us-east-1")]
+    arns += [f"arn:aws:bedrock:eu-west-2:{ACCOUNT}:inference-profile/{one}" for one in ids if one != base]
     return ids + arns
 
 
@@ -64,13 +66,50 @@ def test_the_desks_models_can_be_called_wherever_the_stack_is(region: str, defau
         assert may_call(arns, model_id, region), model_id
 
 
+@pytest.mark.parametrize("region", WITHOUT_NOVA)
+def test_the_desks_cheaper_model_is_refused_where_nothing_serves_it(region: str, tmp_path: Path) -> None:
+    with pytest.raises(PlaybookInvalid, match=f"cheaper_model: in {region}: .*no profile that {region} reaches"):
+        model_arns(PLAYBOOK, region)
+
+    said = f"models: {{{NOVA}: {{on_demand: [{region}]}}}}"
+    assert may_call(model_arns(playbook(tmp_path, f"model: region.{NOVA}\n", said), region), NOVA, region)
+
+
+@pytest.mark.parametrize(
+    ("model", "region", "named"),
+    [
+        (NOVA, "eu-central-1", f"name eu.{NOVA}"),
+        (f"arn:aws:bedrock:eu-central-1::foundation-model/{NOVA}", "", f"name eu.{NOVA}"),
+        ("zai.glm-5", "us-east-1", "on_demand: [us-east-1]"),
+        (f"region.{NOVA}", "il-central-1", f"({NOVA} in us-east-1, "),
+    ],
+)
+def test_a_models_own_id_is_offered_only_where_it_is_known_to_be_served(
+    tmp_path: Path, model: str, region: str, named: str
+) -> None:
+    with pytest.raises(PlaybookInvalid) as refused:
+        model_arns(playbook(tmp_path, f"model: {model}\n"), region)
+
+    assert named in str(refused.value)
+    assert "not known to be served" in str(refused.value)
+
+
+def test_an_arn_of_the_playbook_reaches_the_profile_behind_it_from_its_own_region(tmp_path: Path) -> None:
+    for behind, why in ((f"us.{NOVA}", "no profile us. can be called there"), (f"apac.{NOVA}", "no profile apac.")):
+        folder = playbook(tmp_path, f'model: "{DESK}"\n', f"arns: {{{DESK}: {behind}}}")
+        with pytest.raises(PlaybookInvalid, match=f"in eu-west-2, of which the ARN is, {why}"):
+            model_arns(folder)
+
+    assert model_arns(playbook(tmp_path, f'model: "{DESK}"\n', f"arns: {{{DESK}: region.{NOVA}}}"))
+
+
 @pytest.mark.parametrize("region", ["", *REGIONS])
 def test_no_other_model_can_be_called(region: str, default: list[str]) -> None:
     arns = model_arns(PLAYBOOK, region) if region else default
 
     others = [form for base in MODELS.ids() if base not in (HAIKU, NOVA) for form in forms(base)]
     assert len(others) > 200
-    assert [one for one in [*others, DESK] if may_call(arns, one, region or "eu-west-1")] == []
+    assert [one for one in [*others, DESK] if may_call(arns, one, region or "eu-west-2")] == []
 
 
 @pytest.mark.parametrize(
@@ -80,8 +119,8 @@ def test_no_other_model_can_be_called(region: str, default: list[str]) -> None:
         (f"eu.{NOVA}", [f"eu.{NOVA}"], [f"us.{NOVA}", f"global.{NOVA}"]),
         (f"global.{HAIKU}", [f"global.{HAIKU}"], [f"eu.{HAIKU}"]),
         (f"region.{NOVA}", [f"eu.{NOVA}"], [f"us.{NOVA}"]),
-        (f"arn:aws:bedrock:eu-west-1::foundation-model/{NOVA}", [NOVA], [f"eu.{NOVA}"]),
-        (f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:inference-profile/eu.{NOVA}", [f"eu.{NOVA}"], [f"us.{NOVA}"]),
+        (f"arn:aws:bedrock:eu-west-2::foundation-model/{NOVA}", [NOVA], [f"eu.{NOVA}"]),
+        (f"arn:aws:bedrock:eu-west-2:{ACCOUNT}:inference-profile/eu.{NOVA}", [f"eu.{NOVA}"], [f"us.{NOVA}"]),
         (DESK, [DESK, NOVA], [f"eu.{NOVA}", DESK.replace("desk", "other")]),
     ],
 )
@@ -91,7 +130,7 @@ def test_a_model_can_be_called_in_the_form_in_which_it_is_named(
 ) -> None:
     folder = playbook(tmp_path, field.format(named, None, MICRO), f"arns: {{{DESK}: {NOVA}}}")
 
-    arns = model_arns(folder, "eu-west-1")
+    arns = model_arns(folder, "eu-west-2")
 
     assert [one for one in [named, *can] if not one.startswith("region.") and not may_call(arns, one)] == []
     assert [one for one in cannot if may_call(arns, one)] == []
@@ -102,7 +141,7 @@ def test_a_model_can_be_called_in_the_form_in_which_it_is_named(
 def test_a_model_for_some_intents_can_be_called(tmp_path: Path) -> None:
     agent = f"model: {NOVA}\nintents: {{a: {{}}}}\nmodel_for: [{{model: eu.{HAIKU}, intents: [a]}}]\n"
 
-    arns = model_arns(playbook(tmp_path, agent), "eu-west-1")
+    arns = model_arns(playbook(tmp_path, agent), "eu-west-2")
 
     assert may_call(arns, NOVA)
     assert may_call(arns, f"eu.{HAIKU}")
@@ -111,7 +150,7 @@ def test_a_model_for_some_intents_can_be_called(tmp_path: Path) -> None:
 def test_model_id_stands_in_for_the_usual_models_alone(tmp_path: Path) -> None:
     agent = f"model: {NOVA}\nsecond_model: {MICRO}\nmodel_for: [{{model: eu.{HAIKU}, from_turn: 2}}]\n"
 
-    arns = model_arns(playbook(tmp_path, agent), "eu-west-1", model_id="amazon.nova-lite-v1:0")
+    arns = model_arns(playbook(tmp_path, agent), "eu-west-2", model_id="amazon.nova-lite-v1:0")
 
     assert [one for one in ("amazon.nova-lite-v1:0", MICRO, NOVA, f"eu.{HAIKU}") if may_call(arns, one)] == [
         "amazon.nova-lite-v1:0",
@@ -121,12 +160,13 @@ def test_model_id_stands_in_for_the_usual_models_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("region", "partition"),
-    [("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn"), ("eu-west-1", "aws"), ("", "*")],
+    [("us-gov-west-1", "aws-us-gov"), ("eu-west-2", "aws"), ("", "*")],
 )
 def test_arns_are_of_the_stacks_partition(tmp_path: Path, region: str, partition: str) -> None:
     folder = playbook(tmp_path, f"model: region.{NOVA}\n")
 
     assert {arn.split(":")[1] for arn in model_arns(folder, region)} == {partition}
+    assert partition_of("cn-north-1") == "aws-cn"
 
 
 @pytest.mark.parametrize("region", ["cn-north-1", "us-iso-east-1", "us-gov-west-1"])
@@ -143,7 +183,7 @@ def test_a_model_that_only_profiles_reach_is_refused_by_its_own_id(tmp_path: Pat
         model_arns(playbook(tmp_path, f"model: {model}\n"))
 
 
-_PROFILE_ARN = f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:inference-profile/"
+_PROFILE_ARN = f"arn:aws:bedrock:eu-west-2:{ACCOUNT}:inference-profile/"
 
 
 @pytest.mark.parametrize(
@@ -157,10 +197,10 @@ _PROFILE_ARN = f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:inference-profile/"
         (f"eu.{NOVA}", "us-east-1", "It reaches us., global."),
         (f"global.{HAIKU}", "us-gov-west-1", "It reaches us-gov."),
         (f"eu.{NOVA}", "cn-north-1", "It reaches none"),
-        (DESK, "eu-central-1", "is of eu-west-1 (aws). Name one of the stack's own region."),
-        (f"arn:aws:bedrock:us-east-1::foundation-model/{NOVA}", "eu-west-1", "is of us-east-1"),
-        (f"{_PROFILE_ARN}us.{NOVA}", "eu-west-1", "no profile us. can be called there"),
-        (DESK.replace("desk", "other"), "eu-west-1", "No model card"),
+        (DESK, "eu-central-1", "is of eu-west-2 (aws). Name one of the stack's own region."),
+        (f"arn:aws:bedrock:us-east-1::foundation-model/{NOVA}", "eu-west-2", "is of us-east-1"),
+        (f"{_PROFILE_ARN}us.{NOVA}", "eu-west-2", "no profile us. can be called there"),
+        (DESK.replace("desk", "other"), "eu-west-2", "No model card"),
     ],
 )
 @pytest.mark.parametrize("given", ["ModelId", "agent.yaml"])

@@ -19,7 +19,8 @@ SERVICE = "ballast"
 
 #: Every metric and its unit. Other names cannot be emitted.
 METRICS: Mapping[str, str] = {
-    # A model call, when it is settled. ``CacheReadPercent``: of its prompt's tokens, if any were read or written.
+    # A model call, when it is settled. ``CacheReadPercent``: of its prompt's tokens, if it had cache points behind a
+    # prefix that the model caches.
     "CacheReadPercent": "Percent",
     "CostUsd": "None",
     "LimitsReached": "Count",

@@ -1,6 +1,7 @@
 """Several agents in one playbook: the request chooses one, and one hands the run over to another."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -16,9 +17,13 @@ from tests.functions.agent.legal import complaints
 from tests.functions.agent.test_prompts import digests_hold, texts
 from tests.functions.endpoint import Endpoint, calls, says
 from tests.functions.stack import Stack
+from tests.functions.test_attachments import opened
+from tests.functions.variants import own_card, with_models
+from tests.support.files import png
 
 RECEPTION = Path(__file__).parents[1] / "playbooks" / "reception"
 SONNET, MICRO = "anthropic.claude-3-5-sonnet-20240620-v1:0", "amazon.nova-micro-v1:0"
+NOVA = "amazon.nova-pro-v1:0"
 FIND = {"name": "find_invoice", "input": {"order_id": "O-7"}}
 REFUND = {"name": "refund_invoice", "input": {"invoice": "inv-7"}}
 
@@ -218,6 +223,52 @@ def test_a_hand_over_that_may_not_be_is_a_call_that_is_refused(
     assert desk.log.read(run_id).agent_changes == ()
     assert model.requests[-1]["system"] == model.requests[0]["system"]
     assert "Refused, nothing was done." in json.dumps(model.requests[-1]["messages"][-1])
+
+
+SMALL = {"images": {"formats": ["png"], "most": 5, "most_bytes": 1_000_000}, "context_window": 2_500, "max_output": 500}
+LATER = {"version": "1", "valid_from": "2100-01-01", "input": 1, "output": 1}
+DEAR = {"version": "1", "input": 900_000_000, "output": 900_000_000}
+
+
+@pytest.mark.parametrize(
+    ("card", "said"),
+    [
+        (own_card(), "acme.one takes no images: the run's attachments."),
+        (own_card(**SMALL), "acme.one has a window of 2500 tokens, and the prompt may be"),
+        (own_card(LATER, images=SMALL["images"]), "No price for the model 'acme.one' is valid on"),
+        (own_card(DEAR, images=SMALL["images"]), "its next attempt would pass limits.cost_microusd."),
+        (own_card(images=SMALL["images"], retires="2026-01-01"), "has been served until 2026-01-01"),
+        (own_card(images=SMALL["images"]), None),
+    ],
+)
+def test_a_run_is_handed_only_to_an_agent_that_can_be_asked_with_what_it_holds(
+    desk: Stack, model: Endpoint, tmp_path: Path, card: dict[str, Any], said: str | None
+) -> None:
+    folder = shutil.copytree(RECEPTION, tmp_path / "reception", ignore=shutil.ignore_patterns("__pycache__"))
+    for file, usual, other in (("agent", MICRO, NOVA), ("agents/billing", SONNET, "acme.one")):
+        read = (folder / f"{file}.yaml").read_text()
+        (folder / f"{file}.yaml").write_text(read.replace(usual, other))
+    with_models(str(folder), {"models": {"acme.one": card}})
+    for environ in desk.environs.values():
+        if "PLAYBOOK_DIR" in environ:
+            environ["PLAYBOOK_DIR"] = str(folder)
+    run_id = opened(desk, "with-a-picture", ("png", png(300, 200)), agent="triage", text="Refund it.", intent="refund")
+    model.will(calls(to("billing")), says("Done."))
+
+    first = desk.plan(run_id)
+    if said is None:
+        assert (first["kind"], first["to"]) == ("hand_over", "agent")
+        assert desk.log.read(run_id).agent_changes[0].taker == "billing"
+        return
+    assert first["kind"] == "call_tools"
+    assert desk.execute(run_id) == "refused"
+    assert desk.plan(run_id, 2)["kind"] == "answer"
+
+    assert refusal(desk, run_id).startswith("hand_over: billing cannot go on with this request: ")
+    assert said in refusal(desk, run_id)
+    assert said in json.dumps(model.requests[-1]["messages"][-1], ensure_ascii=False)
+    assert models(model) == [NOVA, NOVA]
+    assert desk.log.read(run_id).agent_changes == ()
 
 
 def test_an_agent_without_hand_overs_has_no_such_tool(desk: Stack, model: Endpoint) -> None:

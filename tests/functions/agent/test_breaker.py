@@ -123,17 +123,19 @@ def test_a_model_that_is_set_by_hand_and_cheaper_than_the_cheaper_one_is_kept(st
     assert models(model) == ["eu.amazon.nova-micro-v1:0"]
 
 
-def test_where_the_cheaper_model_has_not_the_tier_that_is_asked_for_the_usual_one_is_kept(
+def test_where_nothing_serves_the_cheaper_model_in_the_stacks_region_the_usual_one_is_kept(
     stack: Stack, model: Endpoint, tmp_path: Path
 ) -> None:
-    stack.environs["planner"]["PLAYBOOK_DIR"] = ledger_with(tmp_path, model=NOVA_PRO, service_tier="flex")
+    llama = "region.meta.llama3-3-70b-instruct-v1:0"  # profiles of us. alone
+    stack.environs["planner"]["PLAYBOOK_DIR"] = ledger_with(tmp_path, model=HAIKU, cheaper_model=llama)
     run_id = stack.open()
     by_hand(stack, Mode.CHEAPER)
-    model.will(says("Done.", tier="flex"))
+    model.will(says("Done."))
 
     assert stack.plan(run_id)["kind"] == "answer"
 
-    assert models(model) == [NOVA_PRO]
+    assert models(model) == [HAIKU]
+    assert "no form of the model" in stack.body(run_id, "0001.model.requested")["passed_over"][llama]
 
 
 def test_what_another_models_tokenizer_counted_bounds_nothing(stack: Stack, model: Endpoint) -> None:

@@ -591,6 +591,18 @@ def test_a_call_tells_what_the_cache_read_and_saved(
     assert line.get("CacheReadPercent") == (None if percent is None else [percent])
 
 
+def test_a_cache_that_neither_reads_nor_writes_is_a_miss_where_the_prefix_is_surely_long_enough(
+    stack: Stack, model: Endpoint
+) -> None:
+    stack.environs["planner"]["MODEL_ID"] = "global.anthropic.claude-sonnet-4-5-20250929-v1:0"  # from 1,024 tokens on
+    for text, counted in (("Tidy my notes.", 1_500), ("Tidy my notes. " * 200, 2_600)):
+        model.will(says("Done.", usage={"inputTokens": counted, "outputTokens": 10}))
+        stack.plan(stack.open(text=text))
+
+    # Of the first prompt's tokens the provider's own may be the most: perhaps it was too short.
+    assert [line.get("CacheReadPercent") for line in stack.lines()] == [None, [0]]
+
+
 def test_cached_tokens_of_a_prompt_without_points_are_no_hit(stack: Stack, model: Endpoint) -> None:
     stack.environs["planner"]["MODEL_ID"] = "global.anthropic.claude-haiku-4-5-20251001-v1:0"  # from 4,096 tokens on
     run_id = stack.open()

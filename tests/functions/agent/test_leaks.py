@@ -241,6 +241,17 @@ def test_so_it_is_whatever_the_stop_reason(stack: Stack, model: Endpoint, conten
     assert stack.body(run_id, "0001.model.responded")["stop_reason"] == str(stop)
 
 
+@pytest.mark.parametrize("blank", ["\u200b", "\u3164 \u2800", "\x1b\x00", "\u00ad\ufe0f\u2060"])
+def test_a_text_that_shows_nothing_is_no_answer(stack: Stack, model: Endpoint, blank: str) -> None:
+    run_id = stack.open()
+    model.will(says(blank), says(f"{blank}Done."))
+
+    first = stack.plan(run_id)
+
+    assert (first["to"], first["reason"]) == ("agent", "empty_answer")
+    assert stack.plan(run_id, 2)["kind"] == "answer"
+
+
 @pytest.mark.parametrize("stop", ["content_filtered", "guardrail_intervened", "model_context_window_exceeded"])
 def test_what_says_why_it_is_empty_is_not_asked_again(stack: Stack, model: Endpoint, stop: str) -> None:
     run_id = stack.open()

@@ -195,6 +195,30 @@ def test_only_what_is_counted_as_text_counts_as_sent() -> None:
     assert sent_bytes([], {}, [said | {"content": [{"text": "Hm." + " " * 900}]}]) < 150
 
 
+@pytest.mark.parametrize(
+    ("reported", "cost", "doubted"),
+    [
+        ({"inputTokens": 0, "outputTokens": 0}, 0, False),  # the prompt was blocked: no inference
+        ({"inputTokens": 900, "outputTokens": 0}, 2700, False),
+        ({"inputTokens": 900, "outputTokens": 40}, 3300, False),  # the reply was blocked: both are charged
+        ({"inputTokens": 1, "outputTokens": 40}, None, True),  # so few tokens are no prompt
+        ({}, None, False),
+    ],
+)
+def test_a_guardrails_words_are_not_the_models(
+    stack: Stack, model: Endpoint, reported: dict[str, int], cost: int | None, doubted: bool
+) -> None:
+    run_id = stack.open()
+    model.will(says("Sorry, the model cannot answer this question. " * 5, stop="guardrail_intervened", usage=reported))
+
+    assert stack.plan(run_id)["reason"] == "guardrail_intervened"
+
+    charged = stack.body(run_id, "0001.model.responded")
+    reserved = stack.body(run_id, "0001.model.requested")["reserved_microusd"]
+    assert charged["cost_microusd"] == (reserved if cost is None else cost)
+    assert ("usage_disbelieved" in charged) == doubted
+
+
 def test_a_usage_above_the_bound_costs_the_bound_and_is_reported_and_the_run_goes_on(
     stack: Stack, model: Endpoint
 ) -> None:
@@ -373,10 +397,14 @@ def test_a_completion_is_charged_by_the_tier_that_it_says_it_was_served_in(repor
     assert charge.service_tier == str(reported or "default")
 
 
+#: A model with tiers, and none beside it that lacks them.
+NOVA_ALONE: dict[str, Any] = {"model": NOVA_PRO, "cheaper_model": None}
+
+
 def test_the_playbooks_tier_is_asked_for_reserved_for_and_recorded(
     stack: Stack, model: Endpoint, tmp_path: Path
 ) -> None:
-    stack.environs["planner"] |= {"PLAYBOOK_DIR": ledger_with(tmp_path, model=NOVA_PRO, service_tier="priority")}
+    stack.environs["planner"] |= {"PLAYBOOK_DIR": ledger_with(tmp_path, service_tier="priority", **NOVA_ALONE)}
     run_id = stack.open()
     model.will(says("Done.", tier="priority"))
 
@@ -395,7 +423,8 @@ def test_the_playbooks_tier_is_asked_for_reserved_for_and_recorded(
 def test_a_tier_without_a_price_is_not_called_and_the_note_names_the_file(
     stack: Stack, model: Endpoint, tmp_path: Path
 ) -> None:
-    stack.environs["planner"] |= {"PLAYBOOK_DIR": ledger_with(tmp_path, service_tier="flex")}  # Claude has no tiers
+    folder = ledger_with(tmp_path, service_tier="flex", **NOVA_ALONE)
+    stack.environs["planner"] |= {"PLAYBOOK_DIR": folder, "MODEL_ID": "eu.anthropic.claude-haiku-4-5-20251001-v1:0"}
     run_id = stack.open()
 
     assert stack.plan(run_id)["reason"] == "model_refused"

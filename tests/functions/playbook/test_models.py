@@ -14,6 +14,7 @@ from ballast.errors import PlaybookInvalid
 from ballast.playbook import load_playbook
 from ballast.playbook.first_prompt import least_tokens
 from cli.commands.prices import problems
+from localcloud.model_arns import model_arns
 from tests.functions.cloud import LEDGER
 from tests.functions.variants import ledger_with, own_card, with_models
 
@@ -90,7 +91,7 @@ def test_a_function_that_asks_no_model_reads_no_card(tmp_path: Path) -> None:
 @pytest.mark.parametrize("field", ["model", "second_model"])
 def test_a_window_that_no_first_prompt_fits_into_fails_at_load(tmp_path: Path, field: str) -> None:
     playbook = load_playbook(LEDGER)
-    needed = least_tokens(playbook)
+    needed = least_tokens(playbook, playbook.agent.model)
     assert 300 < needed < 3_000
 
     for window in (needed, needed - 1):
@@ -99,7 +100,7 @@ def test_a_window_that_no_first_prompt_fits_into_fails_at_load(tmp_path: Path, f
         if window == needed:
             load_playbook(folder)
             continue
-        with pytest.raises(PlaybookInvalid, match=rf"{field}: .*context_window of {window} tokens.* {needed} at least"):
+        with pytest.raises(PlaybookInvalid, match=rf"{field}: .*context_window of {window} tokens.* about {needed}\."):
             load_playbook(folder)
 
 
@@ -209,6 +210,47 @@ def test_a_model_that_is_retired_by_that_day_fails_at_load(tmp_path: Path, day: 
         return
     with pytest.raises(PlaybookInvalid, match=r"model: The model 'acme\.one' .* served until 2026-03-09"):
         load_playbook(folder, on=day)
+
+
+@pytest.mark.parametrize("day", [date(2026, 11, 29), date(2029, 12, 31), date(2030, 1, 1)])
+def test_a_model_without_a_price_on_that_day_fails_at_load(tmp_path: Path, day: date) -> None:
+    later = own_card({"version": "1", "valid_from": "2030-01-01", "input": 1_000_000, "output": 2_000_000})
+    folder = with_models(ledger_with(tmp_path, model="acme.one", cheaper_model=None), {"models": {"acme.one": later}})
+
+    said = [one for one in problems(Path(folder), today=day) if "model: No price" in one]
+    if day.year == 2030:
+        load_playbook(folder, on=day)
+        assert said == []
+        return
+    with pytest.raises(PlaybookInvalid, match=f"model: No price for the model 'acme.one' is valid on {day}"):
+        load_playbook(folder, on=day)
+    assert said
+    with pytest.raises(PlaybookInvalid, match=f"is valid on {day}"):
+        model_arns(Path(folder), on=day)
+
+
+@pytest.mark.parametrize("field", ["model", "second_model", "cheaper_model", "model_for.1"])
+def test_a_service_tier_that_one_of_the_models_lacks_fails_at_load(tmp_path: Path, field: str) -> None:
+    dear = {"version": "1", "input": 9_000_000, "output": 9_000_000, "tiers": {"flex": 50}}
+    cards = {
+        "acme.dear": own_card(dear),
+        "acme.cheap": own_card(dear | {"input": 8_000_000}),
+        "acme.lacks": own_card({"version": "1", "input": 7_000_000, "output": 7_000_000}),
+    }
+    named: dict[str, Any] = {"model": "acme.dear", "second_model": "acme.dear", "cheaper_model": "acme.cheap"}
+    others = [{"model": "acme.cheap", "from_turn": 2}]
+    folder = ledger_with(tmp_path / "good", **named, model_for=others, service_tier="flex")
+    load_playbook(with_models(folder, {"models": cards}))
+
+    wrong = {"model_for": [{"model": "acme.lacks", "from_turn": 2}]} if "." in field else {field: "acme.lacks"}
+    folder = ledger_with(tmp_path / "bad", **{**named, "model_for": others, **wrong}, service_tier="flex")
+    with_models(folder, {"models": cards})
+
+    with pytest.raises(PlaybookInvalid, match=rf"agent\.yaml: {field}: No price for the service tier 'flex'"):
+        load_playbook(folder)
+    assert any(f"{field}: No price for the service tier" in one for one in problems(Path(folder)))
+    with pytest.raises(PlaybookInvalid, match="No price for the service tier 'flex'"):
+        model_arns(Path(folder))
 
 
 def test_the_check_of_prices_names_a_model_without_tools_that_an_intent_offers_some(tmp_path: Path) -> None:

@@ -51,6 +51,19 @@ def matching(found: Checked, level: str, file: str, field: str) -> list[Finding]
     return [one for one in found.findings if one.level == level and file in one.file and field == one.field]
 
 
+def test_agents_whose_models_take_other_files_are_told(sound: Path, tmp_path: Path) -> None:
+    mistral = "model: mistral.mistral-large-2407-v1:0\ninstructions: You count.\nintents: {account_status: {}}\n"
+    agent = (sound / "sounddesk" / "agent.yaml").read_text()
+    second = ("sounddesk/agents/second.yaml", "", mistral)
+    project = with_changes(
+        sound, tmp_path, ("sounddesk/agent.yaml", agent, f"{agent}\nhand_over_to: {{second: Count.}}\n"), second
+    )
+
+    [found] = matching(found_in(project), "warning", "sounddesk/agent.yaml", "hand_over_to.second")
+
+    assert "mistral.mistral-large-2407-v1:0 takes no images in gif, jpeg, png, webp" in found.problem
+
+
 def test_a_new_project_has_no_error_and_no_warning(sound: Path) -> None:
     found = found_in(sound)
 

@@ -50,6 +50,17 @@ def test_the_models_are_printed_as_a_parameter(playbook: Path, capsys: pytest.Ca
     assert capsys.readouterr().out == f"ModelArns=arn:*:bedrock:*::foundation-model/{MICRO}\n"
 
 
+def test_what_is_no_region_or_has_no_settings_is_told(playbook: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--playbook", str(playbook), "--region", "eu-central-9"]) == Exit.USAGE
+    assert "--region eu-central-9: is no region of AWS" in capsys.readouterr().err
+
+    assert checked(playbook, "") == Exit.USAGE
+    assert "has no [NAME.deploy.parameters], so nothing was compared" in capsys.readouterr().err
+
+    assert checked(playbook, '[default.deploy.parameters]\nregion = "eu-central-9"\n') == Exit.USAGE
+    assert "default: region eu-central-9: is no region of AWS" in capsys.readouterr().err
+
+
 def test_the_settings_that_are_shipped_fit_the_playbook_that_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "--check"]) == Exit.OK
     assert capsys.readouterr().out == ""

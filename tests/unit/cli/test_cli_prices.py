@@ -130,7 +130,7 @@ def test_a_model_that_bedrock_has_retired_is_a_problem_unless_the_playbook_says_
     assert (found == []) is served
     assert (
         served
-        or "Bedrock has served the model 'us.anthropic.claude-sonnet-4-20250514-v1:0' until 2026-10-14" in found[0]
+        or "'us.anthropic.claude-sonnet-4-20250514-v1:0' (Claude Sonnet 4) has been served until 2026-10-14" in found[0]
     )
     write(playbook, {"models": {sonnet: {"retires": None}}})
     assert not [one for one in problems(playbook, today=day) if "second_model" in one]
@@ -175,7 +175,7 @@ def test_a_broken_agent_yaml_is_a_problem(playbook: Path) -> None:
         (
             "    name: Nova Micro",
             f"    also: [{NOVA}]\n    name: Nova Micro",
-            "also that of amazon.nova-micro",
+            f"models.amazon.nova-micro-v1:0.also: {NOVA} is an id of {NOVA}, too",
         ),
     ],
 )

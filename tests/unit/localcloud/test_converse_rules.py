@@ -422,3 +422,73 @@ def test_the_double_and_ballast_measure_an_image_alike_each_by_its_own_reader(
             measured(file_format, content)
     else:
         assert measured(file_format, content) == {"width": size[0], "height": size[1]}
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def _header(side: int) -> bytes:
+    return _chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
+
+
+def _segment(marker: int, data: bytes) -> bytes:
+    return b"\xff" + bytes([marker]) + struct.pack(">H", len(data) + 2) + data
+
+
+def _frame(side: int, marker: int = 0xC0) -> bytes:
+    return _segment(marker, struct.pack(">BHHB", 8, side, side, 1) + b"\x01\x11\x00")
+
+
+def _riff(*chunks: tuple[bytes, bytes]) -> bytes:
+    made = b"".join(name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2) for name, data in chunks)
+    return b"RIFF" + struct.pack("<I", 4 + len(made)) + b"WEBP" + made
+
+
+_PNG_HEAD = b"\x89PNG\r\n\x1a\n"
+_GIF_HEAD = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff"
+_GIF_FRAME = b"\x2c\0\0\0\0" + struct.pack("<HH", 1200, 1200) + b"\0\x02\x01\0\0;"
+_SCANNED = _segment(0xDA, b"\x01\x01\0\0\x3f\0") + b"ab\xff\0\xff\xd0c"
+_CANVAS = (b"VP8X", bytes(10))
+_LOSSY = (b"VP8 ", bytes(3) + b"\x9d\x01\x2a" + struct.pack("<HH", 1200, 1200))
+_LOSSLESS = (b"VP8L", b"\x2f" + struct.pack("<I", 1199 | 1199 << 14))
+_LARGE_FRAME = (b"ANMF", bytes(6) + 2 * (1199).to_bytes(3, "little") + bytes(4))
+
+
+@pytest.mark.parametrize(
+    ("file_format", "content", "refused"),
+    [
+        ("gif", _GIF_HEAD + _GIF_FRAME, None),
+        ("gif", _GIF_HEAD + b"\x21\xfe\x02ab\0\0" + _GIF_FRAME, None),
+        ("gif", _GIF_HEAD[:10] + b"\0\0\0\x2c\x58\x02\x58\x02\x58\x02\x58\x02\x80" + bytes(7) + b"\0;", None),
+        ("gif", _GIF_HEAD + b"?" + _GIF_FRAME, "among its blocks"),
+        ("gif", _GIF_HEAD + b"\x21\xff\x0bNETSCAPE2.0\0" + _GIF_FRAME, "without data"),
+        ("png", _PNG_HEAD + _header(1) + _header(1200) + _chunk(b"IEND", b""), "two headers"),
+        ("png", _PNG_HEAD + _header(1) + _chunk(b"a?bc", b"") + _header(1200), "among its chunks"),
+        ("png", _PNG_HEAD + _header(1) + _chunk(b"fcTL", struct.pack(">IIIII", 0, 600, 1200, 600, 0)), None),
+        ("jpeg", b"\xff\xd8" + _frame(1) + _SCANNED + _frame(1200, 0xC2) + _SCANNED + b"\xff\xd9", None),
+        ("jpeg", b"\xff\xd8" + _frame(1) + b"\0\x01" + _frame(1200), None),
+        ("jpeg", b"\xff\xd8" + _frame(1) + b"\xff\0" + _frame(1200), None),
+        ("jpeg", b"\xff\xd8" + _frame(1200, 0xDE) + _frame(1), None),
+        ("jpeg", b"\xff\xd8" + _frame(1) + _SCANNED + b"\xff\xd9\xff\xd8" + _frame(1200), None),
+        ("jpeg", b"\xff\xd8" + _frame(1) + _segment(0xF0, _frame(1200)) + _SCANNED, "0xF0"),
+        ("jpeg", b"\xff\xd8" + _frame(1) + b"\xff\xd9" + _frame(1200), "before its picture"),
+        ("jpeg", b"\xff\xd8" + _frame(1) + b"\xff\xe0\0\0" + _frame(1200), "shorter than its own length"),
+        ("webp", _riff(_CANVAS, _LOSSY), "canvas of another size"),
+        ("webp", _riff(_CANVAS, _LOSSLESS), "canvas of another size"),
+        ("webp", _riff(_LOSSY, _CANVAS), "another place than first"),
+        ("webp", _riff(_CANVAS, _LARGE_FRAME), None),
+        ("webp", _riff(_CANVAS, (b"ANMF", bytes(16) + _riff(_LOSSY)[12:])), "canvas of another size"),
+        ("webp", _riff((b"VP8 ", bytes(3) + b"\x9d\x01\x2a\x01\0\x01\0"), _LOSSY), None),
+        ("webp", _riff((b"VP8 ", bytes(10)), _LOSSY), "without a header"),
+    ],
+)
+def test_an_image_is_as_large_as_its_largest_header_or_frame(
+    file_format: str, content: bytes, refused: str | None
+) -> None:
+    if refused is None:
+        assert max(measured(file_format, content).values()) == 1200
+    else:
+        with pytest.raises(WrongContent, match=refused):
+            measured(file_format, content)
+    assert max(image_size(content) or (0, 0)) == 1200, "the double bills what some reader may show"

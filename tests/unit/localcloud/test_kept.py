@@ -53,6 +53,15 @@ def test_a_folder_that_cannot_be_written_keeps_nothing(folder: Path) -> None:
     assert kept("sam", "1 template", lambda: "made again") == "made again"
 
 
+def test_an_empty_variable_keeps_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BALLAST_CACHE", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    assert kept("sam", "1 template", lambda: "made") == "made"
+    assert kept("sam", "1 template", lambda: "made again") == "made again"
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_oldest_go(folder: Path) -> None:
     for number in range(_KEEP + 3):
         kept("sam", f"template {number}", lambda: "made")

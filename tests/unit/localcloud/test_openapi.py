@@ -15,7 +15,8 @@ OPERATIONS = {
 }
 
 
-def test_the_document_is_the_codes() -> None:
+def test_the_document_is_the_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BALLAST_CACHE", "")
     assert WRITTEN.read_text(encoding="utf-8") == described(), "python -m localcloud.openapi writes it anew"
 
 

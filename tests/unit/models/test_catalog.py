@@ -1,5 +1,6 @@
 """The catalog: cards of the platform and of a playbook, their prices, and what is refused."""
 
+import re
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ballast.errors import ModelRefused, SettingInvalid
 from ballast.models.card import Cache, DatedPrice, Dialect, Media, ModelCard, Thinking
 from ballast.models.card_file import CardFile, read_cards
 from ballast.models.catalog import Catalog, facts_without_source
+from ballast.money import Price
 
 CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
 MODELS = Catalog()
@@ -332,6 +334,58 @@ def test_an_own_price_without_regions_keeps_the_families_of_the_model() -> None:
         own.check(f"apac.{model}", tools=True)
 
 
+def test_an_own_price_keeps_what_it_does_not_say_of_the_price_before() -> None:
+    haiku = "anthropic.claude-haiku-5-5"
+    first = price(1_000, "mine-1", valid_from="2027-01-01")
+    later = price(2_000, "mine-2", valid_from="2027-02-01", regions={"us": 120, "eu": 130})
+    last = price(3_000, "mine-3", valid_from="2027-03-01", long_prompt=None)
+    own = catalog({haiku: {"prices": [first, later, last]}, HAIKU: {"prices": [first | {"regions": None}]}})
+    shipped = MODELS.card(haiku).prices[-1]
+
+    def at(month: int, model: str = f"us.{haiku}") -> Price:
+        return own.price(model, on=date(2027, month, 2)).price()
+
+    assert shipped.long_prompt is not None
+    assert (at(1).input, at(1).long_prompt) == (1_100, shipped.long_prompt)
+    assert own.card(haiku).prices[-3].tiers == shipped.tiers
+    assert at(1).worst_input_cost(150_000) == 25 * at(1).worst_input_cost(30_000)
+    assert (at(2).input, at(3).input, at(3).long_prompt) == (2_400, 3_600, None)
+    assert at(1, f"us.{HAIKU}").input == 1_000
+
+
+@pytest.mark.parametrize(
+    ("facts", "model", "why"),
+    [
+        ({"id": HAIKU}, NOVA_PRO, "id: is no fact of a card"),
+        ({"also": [HAIKU]}, NO_CARD, f"also: {HAIKU} is an id of the platform's {HAIKU}"),
+        ({"also": [HAIKU]}, HAIKU, f"also: {HAIKU} is an id of the platform's {HAIKU}"),
+        ({"also": [f"us.{HAIKU}"]}, NO_CARD, f"also: us.{HAIKU} is the id of an inference profile of {HAIKU}"),
+        ({"also": ["acme.two"]}, NO_CARD, "also: acme.two is an id of acme.two, too"),
+        ({"also": ["acme.three"]}, NO_CARD, "also: acme.three is an id of acme.two, too"),
+    ],
+)
+def test_a_card_may_not_take_the_id_of_another_one(facts: dict[str, Any], model: str, why: str) -> None:
+    under = NOVA_PRO if "id" in facts else NO_CARD
+    own = catalog({under: card(**facts), "acme.two": card(also=["acme.three"])})
+
+    with pytest.raises(SettingInvalid, match=re.escape(why)):
+        own.check(model, tools=True)
+
+
+@pytest.mark.parametrize(
+    ("arn", "why"),
+    [
+        (f"us.{HAIKU}", "is not an ARN"),
+        (f"arn:aws:bedrock:us-east-1:1:inference-profile/us.{HAIKU}", "names its model"),
+    ],
+)
+def test_what_names_its_model_itself_cannot_be_another_one(arn: str, why: str) -> None:
+    own = catalog({}, arns={arn: "us.amazon.nova-micro-v1:0"})
+
+    with pytest.raises(ModelRefused, match=rf"models\.yaml: arns\.{arn}: {why}"):
+        own.check(arn, tools=True)
+
+
 def test_a_price_without_the_caches_classes_costs_them_as_input() -> None:
     made = catalog({NO_CARD: card({"version": "1", "input": 3, "output": 9})}).newest_price(NO_CARD).price()
 
@@ -528,6 +582,7 @@ def test_a_word_of_a_card_is_text_and_not_a_boolean(tmp_path: Path, word: str) -
         ({"context_window": 10**25}, "context_window: Input should be less than or equal to 100000000"),
         ({"tool_name": "^(a+)+$"}, "tool_name: .*a text could take it hours"),
         ({"tool_use_id": "^(a|a)*$"}, "tool_use_id: .*a text could take it hours"),
+        ({"tool_name": "^" + "[a-z_]*" * 10 + "$"}, "tool_name: .*has 10 repetitions without a small end"),
         ({"prices": [price(1, input=0)]}, r"prices: 1: input: is 0, so no limit would bound a run"),
         ({"prices": [price(1, output=0)]}, r"prices: 1: output: is 0"),
         ({"on_demand": False, "profiles": []}, "nothing could call it"),

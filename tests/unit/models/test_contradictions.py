@@ -44,6 +44,11 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
         {"cache": {"places": ["system"], "least_tokens": 9, "ttls": ["5m", "5m"]}},
         "cache.ttls: names 5m twice",
     ),
+    "five minutes after an hour": (
+        {"cache": {"places": ["system"], "least_tokens": 9, "ttls": ["1h", "5m"]}},
+        "cache.ttls: names 5m after 1h",
+    ),
+    "no room for an answer": ({"max_output": 63}, "max_output: is 63; an answer of less than 64"),
     "points after a system prompt that it does not take": (
         {"system": False, "cache": {"places": ["system"], "least_tokens": 9}},
         "cache.places: names system, and system is false",

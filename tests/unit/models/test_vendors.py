@@ -194,6 +194,16 @@ def test_a_model_of_a_retired_generation_has_its_day(model: str) -> None:
         MODELS.check(model if "in-region" in MODELS.card(model).families else f"us.{model}", tools=True, on=known)
 
 
+def test_no_day_on_which_a_retired_model_costs_too_little_is_to_come() -> None:
+    model = "us.anthropic.claude-3-5-sonnet-20240620-v1:0"  # AWS doubled it on 2025-12-01, the card on 2026-11-30
+
+    assert MODELS.price(model, on=date(2026, 11, 29)).price().input == 3_000_000
+    assert MODELS.price(model, on=date(2026, 11, 30)).price().input == 6_000_000
+    for day in (date(2026, 3, 1), date(2026, 11, 29)):
+        with pytest.raises(ModelRefused, match="served until 2026-03-01"):
+            MODELS.check(model, tools=True, on=day)
+
+
 @pytest.mark.parametrize("model", ["meta.llama3-3-70b-instruct-v1:0", "meta.llama4-scout-17b-instruct-v1:0"])
 def test_what_only_profiles_reach_is_refused_by_its_own_id(model: str) -> None:
     MODELS.check(f"us.{model}", tools=True)

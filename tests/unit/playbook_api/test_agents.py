@@ -156,9 +156,9 @@ def test_the_names_of_all_agents_are_never_masked(tmp_path: Path) -> None:
     [("", ["amazon.nova-lite-v1:0", "amazon.nova-micro-v1:0"]), ("amazon.nova-pro-v1:0", ["amazon.nova-pro-v1:0"])],
 )
 def test_the_role_may_call_the_models_of_all_agents(tmp_path: Path, model_id: str, models: list[str]) -> None:
-    arns = model_arns(written(tmp_path, GOOD), "eu-west-1", model_id=model_id)
+    arns = model_arns(written(tmp_path, GOOD), "eu-west-2", model_id=model_id)
 
-    assert arns == [f"arn:aws:bedrock:eu-west-1::foundation-model/{model}" for model in models]
+    assert arns == [f"arn:aws:bedrock:eu-west-2::foundation-model/{model}" for model in models]
 
 
 def test_an_agent_that_goes_on_can_only_narrow_what_the_intent_writes(tmp_path: Path) -> None:

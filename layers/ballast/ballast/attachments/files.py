@@ -1,16 +1,19 @@
 """Check the content of a file against its declared format, and measure it. Pure; nothing is rendered or unpacked.
 
-Images: the size in pixels stands in the header, so an image that unpacks to gigabytes costs nothing here.
+Images: the size in pixels stands in headers (``ballast.attachments.images``), so an image that unpacks to gigabytes
+costs nothing here.
 
 Documents have a bound of tokens only where it follows from their bytes, whoever reads them::
 
     txt, md           a token has at least one byte of the text, which the model gets as it is written
     csv               the same, or of its table with each cell as wide as its column's widest and short rows filled up;
                       none if it has too many cells to look at
-    plain html        the same of its source or its words; a character reference counts as what it stands for if that
-                      is longer (``&nGt;``)
+    plain html        the same of its source or its words, with what a reader writes in their place: a mark before and
+                      behind each tag's text, an escape before each mark, ``&amp;``; a character reference counts as
+                      what it stands for if that is longer (``&nGt;``)
     other html        none: scripts, styles and entities make words it lacks; lists, quotes, preformatted text and
-                      tables are indented or padded, each line by the depth or width of another
+                      tables are indented or padded, each line by the depth or width of another; a heading's or a
+                      rule's line is longer than its tag; of tags that are open across others, readers make more
     pdf, docx, xlsx,  none: each is unpacked, decrypted, laid out or calculated, and may say one text many times
     doc, xls          (shared strings, forms, pages, glyphs that are many letters). What one reader makes of it proves
                       nothing about the provider's
@@ -19,11 +22,11 @@ A document without a bound may fill the model's context window, and is reserved 
 """
 
 import re
-import struct
 import unicodedata
 from collections.abc import Callable
 from typing import Any
 
+from ballast.attachments.images import Ambiguous, size_of
 from ballast.contracts.attachment import BOUNDED_FORMATS, MOST_FILE_BYTES, kind_of
 
 #: Converse refuses an image with more pixels on a side.
@@ -42,6 +45,19 @@ _MAKES_WORDS = re.compile(
     r"|\b(?:charset|encoding)\b(?!\s*=\s*[\"']?\s*(?:utf-8|us-ascii)\b)",
     re.I,
 )
+#: The tags of plain html: a reader writes no more than four bytes around the text of one, and the end that is missing.
+_PLAIN = frozenset(("a", "address", "article", "aside", "b", "body", "center", "cite", "del", "div", "em", "font"))
+_PLAIN |= frozenset(("footer", "head", "header", "html", "i", "ins", "main", "nav", "s", "section", "small", "span"))
+_PLAIN |= frozenset(("strike", "strong", "sub", "sup", "title", "u"))
+_PLAIN_EMPTY = frozenset(("br", "img", "meta", "wbr"))
+#: May lack their ends: they end at the next one, or with the text.
+_ENDLESS = frozenset(("p", "html", "head", "body"))
+_TAG = re.compile(r"<(/?)([a-z][^\s/<>]*)([^<>]*)>?", re.I)
+_AROUND_TAG = 4
+#: Marks that a reader of html may escape with one byte, or, of three of them, write as a reference (``&amp;``).
+_MARK, _REFERRED, _REFERENCE_BYTES = re.compile(r"[!-/:-@\[-`{-~]"), "&<>", 4
+#: Tags open at a time: each may indent a line.
+_DEEPEST = 20
 _REFERENCE = re.compile(r"&#?[0-9a-z]{1,40};?", re.I)
 _DELIMITERS = (",", ";", "\t", "|")
 #: Tags and character references, or cells, of one file that are looked at.
@@ -76,75 +92,17 @@ def _not(file_format: str) -> WrongContent:
 
 def _image(file_format: str, content: bytes) -> dict[str, Any]:
     try:
-        size = _SIZES[file_format](content)
-    except (struct.error, IndexError):
-        size = None
-    if size is None or 0 in size:
+        size = size_of(file_format, content)
+    except Ambiguous as unclear:
+        raise WrongContent(
+            f"{unclear}, so readers may not agree on its picture; save it as {file_format} again"
+        ) from None
+    if size is None:
         raise _not(file_format)
     width, height = size
     if max(size) > MOST_PIXELS:
         raise WrongContent(f"is {width} x {height} pixels; a side may have {MOST_PIXELS}. Send a smaller image")
     return {"width": width, "height": height}
-
-
-def _png(content: bytes) -> tuple[int, int] | None:
-    if content[:8] != b"\x89PNG\r\n\x1a\n" or content[12:16] != b"IHDR":
-        return None
-    width, height = struct.unpack(">II", content[16:24])
-    return width, height
-
-
-def _gif(content: bytes) -> tuple[int, int] | None:
-    if content[:6] not in (b"GIF87a", b"GIF89a"):
-        return None
-    width, height = struct.unpack("<HH", content[6:10])
-    return width, height
-
-
-def _jpeg(content: bytes) -> tuple[int, int] | None:
-    """Return the largest frame's size: an image may have more than one header."""
-    if content[:3] != b"\xff\xd8\xff":
-        return None
-    at, largest = 2, None
-    while at + 4 <= len(content) and content[at] == 0xFF:
-        marker = content[at + 1]
-        if marker == 0xFF:  # a fill byte
-            at += 1
-            continue
-        if marker == 0xDA:  # the picture itself
-            break
-        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # without a length
-            at += 2
-            continue
-        (length,) = struct.unpack(">H", content[at + 2 : at + 4])
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack(">HH", content[at + 5 : at + 9])
-            largest = (width, height) if largest is None else (max(width, largest[0]), max(height, largest[1]))
-        at += 2 + length
-    return largest
-
-
-def _webp(content: bytes) -> tuple[int, int] | None:
-    if content[:4] != b"RIFF" or content[8:12] != b"WEBP":
-        return None
-    chunk = content[12:16]
-    if chunk == b"VP8X" and len(content) >= 30:
-        return 1 + int.from_bytes(content[24:27], "little"), 1 + int.from_bytes(content[27:30], "little")
-    if chunk == b"VP8L" and content[20] == 0x2F:
-        (bits,) = struct.unpack("<I", content[21:25])
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if chunk == b"VP8 " and content[23:26] == b"\x9d\x01\x2a":
-        width, height = struct.unpack("<HH", content[26:30])
-        return width & 0x3FFF, height & 0x3FFF
-    return None
-
-
-_SIZES: dict[str, Callable[[bytes], tuple[int, int] | None]] = {
-    "png": _png,
-    "gif": _gif,
-    "jpeg": _jpeg,
-    "webp": _webp,
-}
 
 
 # Documents
@@ -160,7 +118,8 @@ def _text(file_format: str, content: bytes) -> dict[str, Any]:
     if file_format == "html":
         if text.count("&") + text.count("<") > _MOST_MARKS or _MAKES_WORDS.search(text):
             return {}
-        text = _REFERENCE.sub(_longer, text)
+        added = _added_to_html(text)
+        return {} if added is None else {"most_text": _size(_REFERENCE.sub(_longer, text)) + added}
     if file_format == "csv":
         table = _most_table(text)
         return {} if table is None else {"most_text": max(_size(text), table)}
@@ -200,6 +159,28 @@ def _table_size(lines: list[str], delimiter: str, quoted: bool) -> int | None:
     except csv.Error:
         return None
     return rows * (sum(widths) + 5 * len(widths) + 2)  # "| " and " ", and ".0" of a number in a column with gaps
+
+
+def _added_to_html(text: str) -> int | None:
+    """Return the bytes that a reader may add to plain html; None if it is not plain."""
+    words = _TAG.sub(r"\3", text)  # attributes are written as text: addresses, titles
+    added = len(_MARK.findall(words)) + _REFERENCE_BYTES * sum(map(words.count, _REFERRED))
+    opened: list[str] = []
+    for found in _TAG.finditer(text):
+        ends, name = found[1], found[2].lower()
+        if not ends:
+            added += _AROUND_TAG
+        if name in _ENDLESS:
+            added += len(found[0].encode())
+        elif name in _PLAIN_EMPTY:
+            continue
+        elif name not in _PLAIN or (ends and (not opened or opened.pop() != name)):
+            return None
+        elif not ends:
+            opened.append(name)
+        if len(opened) > _DEEPEST:
+            return None
+    return None if opened else added  # a tag that is left open is opened again by some readers, in each paragraph
 
 
 def _longer(reference: re.Match[str]) -> str:

@@ -451,7 +451,11 @@ class Charged(_OfTurn):
 
 
 class ModelResponded(Charged):
-    """The turn's completion and its decision. ``refused_answer``: why its answer was not sent."""
+    """The turn's completion and its decision.
+
+    refused_answer     why its answer was not sent
+    refused_hand_over  why no model of the agent that it names could be asked: its ``hand_over`` is a call to be refused
+    """
 
     NAME = "model.responded"
     message: _Json | None = None
@@ -460,6 +464,7 @@ class ModelResponded(Charged):
     parallel: Bool = False
     loop_signals: tuple[LoopSignal, ...] = Field(default=(), alias="despair")
     refused_answer: tuple[Str, ...] | None = None
+    refused_hand_over: Str | None = None
 
 
 class ModelFailed(Charged):

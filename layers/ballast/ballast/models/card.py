@@ -33,6 +33,8 @@ Forbidden = Literal["temperature", "top_p", "forced_tool_choice", "prefill", "ma
 
 #: Repetitions of a group, above which it counts as a loop without an end.
 _MOST_REPEATED = 8
+#: Loops in a pattern. Names have 64 characters: each further loop may take 64 times as long.
+_MOST_LOOPS = 3
 
 
 def _compiles(pattern: str) -> str:
@@ -40,11 +42,34 @@ def _compiles(pattern: str) -> str:
         re.compile(pattern)
     except re.error as problem:
         raise ValueError(f"is not a regular expression: {problem}") from None
-    if _backtracks(re._parser.parse(pattern), in_loop=False):  # type: ignore[attr-defined]  # undocumented, and stable
+    parsed = re._parser.parse(pattern)  # type: ignore[attr-defined]  # undocumented, and stable
+    if (loops := _loops(parsed)) > _MOST_LOOPS:
+        raise ValueError(
+            f"has {loops} repetitions without a small end, and at most {_MOST_LOOPS} are taken: a text could take hours"
+        )
+    if _backtracks(parsed, in_loop=False):
         raise ValueError(
             "repeats a part that has repetitions or alternatives of its own: a text could take it hours; write it flat"
         )
     return pattern
+
+
+def _loops(parsed: Any) -> int:
+    """Return how many repetitions without a small end a pattern has: several in a row match a text in many ways."""
+    found = 0
+    for kind, value in parsed:
+        name, inside = str(kind), []
+        if name in ("MAX_REPEAT", "MIN_REPEAT"):
+            found += value[0] != value[1] and value[1] > _MOST_REPEATED
+            inside = [value[2]]
+        elif name == "BRANCH":
+            inside = value[1]
+        elif name == "SUBPATTERN":
+            inside = [value[-1]]
+        elif name in ("ASSERT", "ASSERT_NOT"):
+            inside = [value[1]]
+        found += sum(map(_loops, inside))
+    return found
 
 
 def _backtracks(parsed: Any, *, in_loop: bool) -> bool:
@@ -310,7 +335,8 @@ class ModelCard(_Part):
     as_of                   the day on which the facts were last checked
     retires                 the day from which the provider serves it no longer; None if none is announced
     converse_api            whether Converse serves it
-    on_demand               whether it can be called by its own id in some region; None if that is not known
+    on_demand               the regions where it can be called by its own id; true if some do and none is known; None
+                            if even that is not known
     profiles                geographies with an inference profile of it; None if they are not known
     system                  takes a system prompt
     tools, tool_choice      takes tools; which choices it can be given
@@ -341,7 +367,7 @@ class ModelCard(_Part):
     as_of: Day
     retires: Day | None = None
     converse_api: bool = True
-    on_demand: bool | None = None
+    on_demand: bool | Annotated[tuple[Region, ...], Field(min_length=1)] | None = None
     profiles: tuple[Geography, ...] | None = None
     system: bool = True
     tools: bool = True
@@ -397,6 +423,15 @@ class ModelCard(_Part):
             in_region, named = bool(self.on_demand), self.profiles or ()
         own: tuple[RegionFamily, ...] = ("in-region",) if in_region else ()
         return (*own, *named)
+
+    def served_in(self, region: str) -> bool:
+        """Return whether it is known to be served in ``region`` by its own id.
+
+        A playbook's card that does not say where the model is served may be asked anywhere.
+        """
+        if isinstance(self.on_demand, tuple):
+            return region in self.on_demand
+        return self.on_demand is None and self.profiles is None
 
 
 def _scaled(own: Price, by_family: Percent | Price, by_tier: Percent | Price) -> Price:

@@ -3,6 +3,7 @@
 Facts are validated one card at a time, by ``ballast.models.catalog``.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import field, fields
 from datetime import date
@@ -14,6 +15,10 @@ from ballast.errors import SettingInvalid
 from ballast.values import dataclass
 from ballast.yaml_files import read_yaml
 
+#: What a playbook's price has from the one below it.
+_INHERITED = ("regions", "tiers", "long_prompt")
+#: ARNs of AWS that end with a model's id, or with that of an inference profile.
+ARN_OF_MODEL = re.compile(r"^arn:[^:]+:[^:]+:[^:]*:[^:]*:(?:foundation-model|inference-profile)/([^/]+)$")
 _CACHE_CLASSES = ("cache_read", "cache_write_5m", "cache_write_1h")
 
 
@@ -59,17 +64,27 @@ class CardFile:
     def ids(self) -> dict[str, str]:
         """Each base id of the file, and the id that its card stands under."""
         found = {model: model for model in self.models}
-        for model, facts in self.models.items():
-            also = facts.get("also")
-            found |= {str(one): model for one in (also if isinstance(also, list) else [])}
+        for model in self.models:
+            found |= dict.fromkeys(self.also(model), model)
         return found
+
+    def also(self, model: str) -> tuple[str, ...]:
+        """Return the other ids of the card under ``model``."""
+        also = self.models[model].get("also")
+        return tuple(map(str, also)) if isinstance(also, list) else ()
 
     def facts(self, model: str) -> dict[str, Any]:
         """Return the facts of the card under ``model``, its families' included. Raises ``ValueError``."""
+        for one in self.also(model):
+            if others := [name for name in self.models if name != model and one in (name, *self.also(name))]:
+                raise ValueError(f"also: {one} is an id of {', '.join(others)}, too; leave it out of one of them")
         common: dict[str, Any] = {"vendor": self.vendor} if self.vendor else {}
         if self.as_of:
             common["as_of"] = str(self.as_of)
-        return common | self._with_family(self.models[model], frozenset())
+        facts = common | self._with_family(self.models[model], frozenset())
+        if "id" in facts:
+            raise ValueError("id: is no fact of a card: it is the id under which the card stands; leave it out")
+        return facts
 
     def _with_family(self, facts: Mapping[str, Any], seen: frozenset[str]) -> dict[str, Any]:
         own = {name: value for name, value in facts.items() if name != "like"}
@@ -126,6 +141,21 @@ def prices_of(written: Any, *, caches: bool) -> list[Any]:
         one if any(name in one for name in _CACHE_CLASSES) else dict.fromkeys(_CACHE_CLASSES, one.get("input")) | one
         for one in written
     ]
+
+
+def inheriting(own: list[Any], below: list[Any]) -> list[Any]:
+    """Return a playbook's prices with what each leaves out of the price that would count without it.
+
+    That is its predecessor, or else the platform's of that day in ``below``. A null inherits nothing.
+    """
+    made: list[Any] = []
+    for price in own:
+        day = str(price.get("valid_from", ""))
+        older = [one for one in below if str(one.get("valid_from", "")) <= day] or below[:1]
+        before = (made or older)[-1:]
+        kept = {name: before[0][name] for name in _INHERITED if before and name in before[0] and name not in price}
+        made.append(kept | {name: value for name, value in price.items() if value is not None})
+    return made
 
 
 def read_cards(file: Path) -> CardFile:

@@ -19,10 +19,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import complaints
 from ballast.errors import ModelRefused, SettingInvalid
-from ballast.models.card import IN_REGION, ModelCard
-from ballast.models.card_file import CardFile, over, prices_of, read_cards
+from ballast.models.card import AWS_REGION, IN_REGION, ModelCard
+from ballast.models.card_file import ARN_OF_MODEL, CardFile, inheriting, over, prices_of, read_cards
 from ballast.models.contradictions import contradictions
 from ballast.models.retirement import retired
 from ballast.money import ModelPrice
@@ -34,8 +35,6 @@ OWN_FILE = "models.yaml"
 #: Prefix of a model id: use the profile of the stack's geography.
 FOLLOWS_REGION = "region."
 _PROFILE = re.compile(r"^(us|us-gov|eu|apac|jp|au|in|ca|sa|global|region)\.")
-#: ARNs that end with a model's id, or with that of an inference profile of the provider's own.
-_ARN = re.compile(r"^arn:[^:]+:[^:]+:[^:]*:[^:]*:(?:foundation-model|inference-profile)/([^/]+)$")
 #: Geographies of the profiles that a region can call, by the prefix of its name.
 _GEOGRAPHIES = {
     "us-gov-": ("us-gov",),
@@ -54,12 +53,19 @@ _GEOGRAPHIES = {
     "sa-": ("sa", "global"),
     "": ("global",),
 }
+#: Partitions by the prefix of a region's name.
+_PARTITIONS = {"us-gov-": "aws-us-gov", "us-iso": "aws-iso", "cn-": "aws-cn", "": "aws"}
 _SIMILAR = 3
 
 
 def geographies_of(region: str) -> tuple[str, ...]:
     """Return the geographies whose profiles ``region`` can call; a model uses the first one that it has."""
     return next(found for beginning, found in _GEOGRAPHIES.items() if region.startswith(beginning))
+
+
+def partition_of(region: str) -> str:
+    """Return the partition of a region."""
+    return next(found for start, found in _PARTITIONS.items() if region.startswith(start))
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,9 @@ class Catalog:
                 facts = file.facts(model)
                 caches = facts.get("cache", made.get("cache")) is not None
                 added = prices_of(facts.pop("prices", []), caches=caches)
+                if file is self.own:
+                    self._check_ids(model)
+                    added = inheriting(added, made.get("prices", []))
             except ValueError as problem:
                 raise SettingInvalid(f"{where}: models.{model}.{problem}.") from None
             prices = [*made.get("prices", []), *added]
@@ -134,6 +143,21 @@ class Catalog:
             return ModelCard.model_validate_json(json.dumps(made))
         except ValidationError as problem:
             raise SettingInvalid(f"{where}: models.{file.ids[base]}: {complaints(problem)}.") from None
+
+    def _check_ids(self, model: str) -> None:
+        """Raise ``ValueError`` if the playbook's card of ``model`` takes the id of another one."""
+        platforms = self._shipped(model)
+        for one in self.own.also(model):
+            if (other := self._shipped(one)) not in (None, platforms):
+                raise ValueError(f"also: {one} is an id of the platform's {other}; write its facts under {other}")
+            profile = _PROFILE.match(one)
+            if profile is not None and self._places(one[profile.end() :]):
+                raise ValueError(f"also: {one} is the id of an inference profile of {one[profile.end() :]}")
+
+    def _shipped(self, base: str) -> str | None:
+        """Return the id under which the platform has a card of ``base``; None if it has none."""
+        file = self._vendor_file(base)
+        return None if file is None else _vendor(file).ids.get(base)
 
     def _places(self, base: str) -> list[tuple[str, CardFile]]:
         """Return the files that have facts of ``base``: the vendor's, then the playbook's."""
@@ -150,7 +174,7 @@ class Catalog:
     def named(self, model_id: str) -> tuple[str, str]:
         """Return the base id and the region family that a model id names; ``region`` for ``region.MODEL``."""
         named = self.own.arns.get(model_id, model_id)
-        arn = _ARN.match(named)
+        arn = ARN_OF_MODEL.match(named)
         named = arn[1] if arn else named
         profile = _PROFILE.match(named)
         if profile is None or self._places(named):
@@ -159,7 +183,7 @@ class Catalog:
 
     def _unknown(self, base: str, model_id: str) -> str:
         behind = self.own.arns.get(model_id)
-        if model_id.startswith("arn:") and behind is None and _ARN.match(model_id) is None:
+        if model_id.startswith("arn:") and behind is None and ARN_OF_MODEL.match(model_id) is None:
             return (
                 f"No model card for {model_id!r}, so it is not called. Say which model is behind it in the playbook's "
                 f"{OWN_FILE}:\n\narns:\n  {model_id}: MODEL_ID"
@@ -212,21 +236,36 @@ class Catalog:
     def in_region(self, model_id: str, region: str) -> str:
         """Return the id to call in ``region``: ``region.MODEL`` becomes the profile of the region's geography.
 
-        A model without a profile there is called by its own id; any other id is returned unchanged.
+        A model without a profile there is called by its own id if it is known to be served by that in ``region``.
+        Any other id is returned unchanged, also ``region.MODEL`` where nothing serves the model: it cannot be called.
         """
         if not model_id.startswith(FOLLOWS_REGION):
             return model_id
         model = model_id.removeprefix(FOLLOWS_REGION)
-        has = self.card(model).families if self.knows(model) else ()
-        return next((f"{geography}.{model}" for geography in geographies_of(region) if geography in has), model)
+        if not self.knows(model):
+            return model  # it is refused by that name
+        card = self.card(model)
+        here = [f"{geography}.{model}" for geography in geographies_of(region) if geography in card.families]
+        return next(iter([*here, *([model] if card.served_in(region) else [])]), model_id)
 
-    def check(self, model_id: str, *, tools: bool, on: date | None = None, region: str = "") -> None:
+    def check(
+        self,
+        model_id: str,
+        *,
+        tools: bool,
+        on: date | None = None,
+        region: str = "",
+        tier: ServiceTier = ServiceTier.DEFAULT,
+    ) -> None:
         """Raise ``ModelRefused`` if the model cannot be an agent's, or its card contradicts itself.
 
         tools   the agent has tools to offer
-        on      the day on which it must still be served; None: whatever the card says about that
+        on      the day on which it must have a price and still be served; None: whatever the card says about days
         region  where it is called; "" for anywhere
+        tier    the service tier that the agent asks for
         """
+        if model_id in self.own.arns and (why := _no_own_arn(model_id)):
+            raise ModelRefused(f"{self.where}: arns.{model_id}: {why}.")
         base, family = self.named(self.in_region(model_id, region) if region else model_id)
         card = self._card(base, model_id)
         if found := list(contradictions(card)):
@@ -234,23 +273,59 @@ class Catalog:
             raise ModelRefused(f"{where}: models.{file.ids[base]}: {'; '.join(found)}.")
         if not card.converse_api:
             raise ModelRefused(f"Converse does not serve the model {model_id!r} ({card.name}). Name another one.")
-        self.newest_price(model_id)
+        self.price(model_id, on=on or date.max).price(tier)
         # An ARN of the playbook's own may be provisioned capacity, which no model's card knows of.
         owned = family == IN_REGION and model_id in self.own.arns
         if card.families and not owned and family not in (*card.families, FOLLOWS_REGION[:-1]):
             ids = [base if one == IN_REGION else f"{one}.{base}" for one in card.families]
             missing = f"profile that {region} reaches" if model_id.startswith(FOLLOWS_REGION) else ""
-            fact = "on_demand: true" if family == IN_REGION else "profiles:"
+            fact = f"on_demand: [{region or 'REGION'}]" if family == IN_REGION else "profiles:"
             raise ModelRefused(
                 f"The model {base!r} has no {missing or _FAMILY.get(family, family)}. It has: {', '.join(ids)}. "
                 f"If it is served in this form by now, say so for it in {OWN_FILE}: `{fact}`."
             )
+        if why := self.why_unreached(model_id, region):
+            raise ModelRefused(why)
         if tools and not card.tools:
             raise ModelRefused(
                 f"The model {model_id!r} ({card.name}) takes no tools, and the playbook has some. Name another one."
             )
         if on is not None and (said := retired(card, model_id, on)):
             raise ModelRefused(said)
+
+    def why_unreached(self, model_id: str, region: str = "") -> str | None:
+        """Return why the model cannot be called from ``region`` under that id; None if it can.
+
+        An ARN can be called from its own region alone, also where ``region`` is "", which is anywhere.
+        """
+        behind, here, where = self.own.arns.get(model_id, model_id), region, ""
+        for arn in (one for one in (model_id, behind) if one.startswith("arn:")):
+            partition, _, of_region = f"{arn}:::".split(":")[1:4]
+            here, where = here or of_region, "" if region else f"in {of_region}, of which the ARN is, "
+            if (partition, of_region) != (partition_of(here), here):
+                return f"{arn} is of {of_region} ({partition}). Name one of the stack's own region."
+        if not re.match(AWS_REGION, here):
+            return None
+        base, family = self.named(self.in_region(behind, here))
+        card, reached = self._card(base, base), geographies_of(here)
+        # An ARN of the playbook's own may be provisioned capacity.
+        if family in reached or (family == IN_REGION and (behind != model_id or card.served_in(here))):
+            return None
+        offered = next((f"{one}.{base}" for one in reached if one in card.families), None)
+        if family in (IN_REGION, FOLLOWS_REGION[:-1]):
+            why = f"is not known to be served by its own id in {here}; name {offered}"
+            if offered is None:
+                ids = [base if one == IN_REGION else f"{one}.{base}" for one in card.families]
+                own = f" ({base} in {', '.join(card.on_demand)})" if isinstance(card.on_demand, tuple) else ""
+                why = f"has no profile that {here} reaches, and is not known to be served there by its own id. It has: "
+                why += f"{', '.join(ids)}{own}. Name another model"
+            return (
+                f"{where}the model {base!r} {why}. If it is served there by now, say so for it in {OWN_FILE}: "
+                f"`on_demand: [{here}]`."
+            )
+        has = f"It reaches {', '.join(f'{one}.' for one in reached)}" if reached else "It reaches none"
+        remedy = f"name {offered}" if offered else "the model has no profile of those, so name another model"
+        return f"{where}no profile {family}. can be called there. {has}: {remedy}."
 
 
 _FAMILY = {IN_REGION: "form without an inference profile"} | {
@@ -305,6 +380,13 @@ def _similar(typed: str, known: list[str]) -> list[str]:
 def _words(model: str) -> list[str]:
     """Return the words and numbers of an id, without its version."""
     return re.findall("[a-z]+|[0-9]+", re.sub(r"-v[0-9]+(:[0-9]+)?$", "", model.lower()))
+
+
+def _no_own_arn(name: str) -> str | None:
+    """Return why ``name`` cannot stand under ``arns:``: what names its model itself is charged as that."""
+    if not name.startswith("arn:"):
+        return "is not an ARN. Facts of a model stand under `models:`"
+    return "names its model itself; leave it out" if ARN_OF_MODEL.match(name) else None
 
 
 def facts_without_source(card: ModelCard) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from ballast.contracts.attachment import MOST_FILE_BYTES, MOST_FILES
 from ballast.models.card import AWS_REGION, IN_REGION, Asked, Cache, Dialect, Media, ModelCard, Thinking
 from ballast.money import Price
+from ballast.money.prices import LEAST_USEFUL_TOKENS
 
 #: Forms of the ids of calls that Ballast sends back, the usual one first; a model must take one of them.
 _OUR_IDS = (("t0001c1", "t9999c50"), ("t0001c001", "t9999c050"))
@@ -56,6 +57,8 @@ def _sizes(card: ModelCard) -> Iterator[str]:
         "cache.least_tokens": card.cache.least_tokens if card.cache is not None else 0,
         "images.most_tokens": (card.images.most_tokens or 0) if card.images is not None else 0,
     }
+    if card.max_output < LEAST_USEFUL_TOKENS:
+        yield f"max_output: is {card.max_output}; an answer of less than {LEAST_USEFUL_TOKENS} is not worth its prompt"
     for name, size in sizes.items():
         if size > window:
             yield f"{name}: is {size}, above context_window, which is {window}"
@@ -130,6 +133,8 @@ def _cache(cache: Cache) -> Iterator[str]:
         yield f"cache.least_tokens: is {cache.least_tokens}, above most_tokens, which is {cache.most_tokens}"
     yield from _twice("cache.places", cache.places)
     yield from _twice("cache.ttls", cache.ttls)
+    if "5m" in cache.ttls[1:]:
+        yield "cache.ttls: names 5m after 1h; the first is that of a point without a lifetime, which is 5m"
 
 
 def _thinking(form: Thinking) -> Iterator[str]:

@@ -228,9 +228,9 @@ class AgentConfig(Wire):
         )
         return next(fitting, self.model)
 
-    def models_for(self, intent: str | None) -> tuple[str, ...]:
+    def models_for(self, intent: str | None, *, from_turn: int = 1) -> tuple[str, ...]:
         """Return the models that are asked, by turn, in a run with that intent while none fails."""
-        turns = {1, *(one.from_turn for one in self.model_for)}
+        turns = {from_turn, *(one.from_turn for one in self.model_for if one.from_turn > from_turn)}
         return tuple(dict.fromkeys(self.model_at(intent, turn) for turn in sorted(turns)))
 
     def answer_schema(self, intent: str | None) -> dict[str, Json] | None:

@@ -124,12 +124,20 @@ def why_no_hand_over(playbook: Playbook, taker: str, intent: str | None, made: P
     return None
 
 
-def hand_over_refusal(playbook: Playbook, call: ToolCall, intent: str | None) -> str:
-    """Return why the gate refuses that call of ``hand_over``: none of them is a call that can be executed."""
+def hand_over_refusal(playbook: Playbook, call: ToolCall, intent: str | None, unasked: str | None = None) -> str:
+    """Return why the gate refuses that call of ``hand_over``: none of them is a call that can be executed.
+
+    unasked  why no model of the agent that it names could be asked
+    """
     form = '{"agent": "…", "note": "…"} in at most 2000 characters of plain words, without reasoning in them'
     arguments = call.arguments if isinstance(call.arguments, dict) else {}
     taker = arguments.get("agent")
     why = why_no_hand_over(playbook, taker, intent, frozenset()) if isinstance(taker, str) else None
+    if why is None and unasked:
+        return (
+            f"{HAND_OVER}: {taker} cannot go on with this request: {unasked} Go on yourself, or answer and say what is "
+            "missing."
+        )
     if why is None and hand_over_of(call) is not None:
         return (
             f"{HAND_OVER}: you have handed this request over to {taker} before, or it must be the only call of its "

@@ -45,8 +45,6 @@ PROVIDER_OVERHEAD_TOKENS = 1_024
 LEAST_BYTES_A_TOKEN = 2
 #: Bytes of a token in a text of words.
 USUAL_BYTES_OF_WORDS = 4
-#: No prompt of words and schemas has more bytes to a token than this, in any vocabulary.
-MOST_BYTES_A_TOKEN = 6
 #: Bedrock's limits of strict tools in a request, and of the fields in all of them that may be left out, and that have
 #: several forms (a value or null).
 MOST_STRICT_TOOLS, MOST_OPTIONAL_FIELDS, MOST_FORMS = 20, 24, 16
@@ -230,19 +228,21 @@ def room_for(card: ModelCard, taken: Taken, *, bound: int) -> bool:
     return bound + taken.budget + LEAST_USEFUL_TOKENS <= card.context_window
 
 
-def least_tokens(playbook: Playbook) -> int:
-    """Return how many tokens the shortest first prompt of any intent surely has, with a useful answer.
+def least_tokens(playbook: Playbook, model: str) -> int:
+    """Return about how many tokens the longest first prompt has that ``model`` gets, with a useful answer.
 
-    That is what the agent says to each request: its instructions, the answer's schema, the tools.
+    That is what the agent says to each request of an intent: its instructions, the answer's schema, the tools.
     """
     agent, least = playbook.agent, []
-    for intent in agent.intents or [None]:
+    every: list[str | None] = [*agent.intents] or [None]
+    own = [intent for intent in every if model in agent.models_for(intent)]
+    for intent in every if model in (agent.second_model, agent.cheaper_model) else own or every:
         specs = [*(made.spec for made in playbook.offered(intent)), *playbook.own_specs(intent)]
-        said = utf8_size([agent.system_texts(intent), specs]) // MOST_BYTES_A_TOKEN
+        said = utf8_size([agent.system_texts(intent), specs]) // USUAL_BYTES_OF_WORDS
         of_intent = agent.intents[intent].limits if intent else None  # not `limits_for`: it may be wrong, which is told
         a_turn = (of_intent and of_intent.tokens_per_turn) or agent.limits.tokens_per_turn
         least.append(said + min(LEAST_USEFUL_TOKENS, a_turn))
-    return min(least)
+    return max(least)
 
 
 def attempt_within(

@@ -38,6 +38,7 @@ def admit_call(
     *,
     by_operator: bool = False,
     changed: bool = False,
+    unasked: str | None = None,
 ) -> tuple[Tool, BaseModel]:
     """Return the tool and its arguments, read from their one JSON form. Raises a ``CallRefused`` with the reason.
 
@@ -45,7 +46,8 @@ def admit_call(
     except operators, is offered; for the agent, is among its ``tools``); the request's
     intent allows the write (for the agent and for people); JSON; size; schema; the size of the form, and of the undo's
     arguments; the tool's ``validate``, which may read the ``run`` so far. ``by_operator``: the proposing person is an
-    operator. ``changed``: a person has changed the arguments.
+    operator. ``changed``: a person has changed the arguments. ``unasked``: why no model could be asked of the agent to
+    which the call would hand over.
     """
     free = planner not in (Planner.AGENT, Planner.PERSON)
     known = {name: made for name, made in playbook.tools.items() if made.offered or free or by_operator}
@@ -56,7 +58,7 @@ def admit_call(
         form = '{"question": "…"} in at most 2000 characters of plain words, without reasoning or calls in them'
         raise RuleViolation(f"{ASK_REQUESTER} must be the only call of its turn, with {form}.")
     if call.tool == HAND_OVER and planner is Planner.AGENT and playbook.agent.hand_over_to:
-        raise RuleViolation(hand_over_refusal(playbook, call, request.intent))
+        raise RuleViolation(hand_over_refusal(playbook, call, request.intent, unasked))
     if tool is None:
         raise UnknownTool(f"There is no tool named {text_or_length(call.tool, 80)!r}. Tools: {', '.join(known)}.")
     undoes = by_operator and not tool.offered

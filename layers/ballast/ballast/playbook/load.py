@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
+from ballast.attachments.prompt import why_not_taken
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import ModelRefused, PlaybookInvalid, SettingInvalid, ends_the_process, whatever_it_raises
@@ -34,6 +35,7 @@ from ballast.validation.marks import undeclared
 from ballast.values import dataclass
 
 if TYPE_CHECKING:
+    from ballast.contracts.attachment import Attachment
     from ballast.models.card import ModelCard
     from ballast.models.catalog import Catalog
 
@@ -86,9 +88,10 @@ class Playbook:
     def check_model(self, model_id: str, *, on: date | None = None) -> None:
         """Raise ``ModelRefused`` if the model cannot be the agent's: by its card, or by ``inference.required``.
 
-        ``on``: the day on which it must still be served.
+        ``on``: the day on which it must have a price and still be served.
         """
-        self.models.check(model_id, tools=self._tells_tools_to(model_id), on=on)
+        tier = self.agent.service_tier
+        self.models.check(model_id, tools=self._tells_tools_to(model_id), on=on, tier=tier)
         card, inference = self.models.card(model_id), self.agent.inference
         refused = inference.taken_by(card).refused
         for name in inference.required:
@@ -108,6 +111,31 @@ class Playbook:
                 "`inference.required` names structured_answers. Name the type of each value and close each object "
                 "with `additionalProperties: false`, or take structured_answers out of the list."
             )
+
+    def why_not_asked(
+        self, model_id: str, files: Sequence["Attachment"], *, on: date | None = None, beside_results: bool = False
+    ) -> str | None:
+        """Return why the model cannot be asked with those files of a run; None if it can.
+
+        on              the day on which it must have a price for the agent's tier, and be served; None: whatever it is
+        beside_results  files stand beside tool results
+        """
+        from ballast.models.retirement import retired
+
+        try:
+            card = self.models.card(model_id)
+            if on is not None:
+                self.models.price(model_id, on=on).worst(self.agent.service_tier)
+        except ModelRefused as refused:
+            if on is None:
+                raise  # it is the model that must be asked: the run reports it
+            return str(refused)
+        if on is not None and (said := retired(card, model_id, on)):
+            return said
+        why = why_not_taken(files, card)
+        if why is None and beside_results and not card.text_beside_results:
+            why = "takes no files beside results"  # another model was shown them there
+        return why and f"{model_id} {why}: the run's attachments."
 
     @property
     def all_specs(self) -> list[dict[str, Any]]:
@@ -215,8 +243,8 @@ def load_playbook(folder: str | Path, *, check_models: bool = True, on: date | N
     """Import ``folder`` (``agent.yaml``, ``agents/``, ``tools/``, ``fallbacks/``) and check that it fits together.
 
     check_models  also check the models that its agents name. A function that asks none need not read cards
-    on            the day on which they must still be served. None in a deployed function: a date in a card stops no
-                  stack at midnight, only the provider's own refusal does
+    on            the day on which they must have prices and still be served. None in a deployed function: a date in a
+                  card stops no stack at midnight, only the provider's own refusal does
 
     A folder without ``agent.yaml``, such as a deployed layer, may contain the playbook's folder under any name. The
     playbook's folder is a package; use relative imports inside it. Raises ``PlaybookInvalid`` and removes its imported
@@ -369,23 +397,18 @@ def _agents_problems(
 
 
 def _model_problems(playbook: Playbook, file: Path, on: date | None) -> Iterator[PlaybookInvalid]:
-    """Yield why a model cannot be the agent's, naming the field.
-
-
-    ``cheaper_model`` must save something. Service tiers and regional profiles are compared before each call, because
-    not every model has all of them.
-    """
-    agent, refused, least = playbook.agent, False, least_tokens(playbook)
+    """Yield why a model cannot be the agent's, naming the field. ``cheaper_model`` must save something."""
+    agent, refused = playbook.agent, False
     for name, model in agent.models.items():
         try:
             playbook.check_model(model, on=on)
             card = playbook.models.card(model)
             tool_config(playbook.all_specs, card)
-            if card.context_window < (needed := least + agent.inference.taken_by(card).budget):
+            if card.context_window < (needed := least_tokens(playbook, model) + agent.inference.taken_by(card).budget):
                 raise ModelRefused(
                     f"The model {model!r} ({card.name}) has a context_window of {card.context_window} tokens, and the "
-                    f"shortest prompt of this agent with an answer takes {needed} at least. Correct the card, name "
-                    "another model, or shorten the instructions and the tools."
+                    f"prompt of a short request with an answer takes about {needed}. Correct the card, name another "
+                    "model, or shorten the instructions and the tools."
                 )
         except ModelRefused as problem:
             refused = True
@@ -395,8 +418,9 @@ def _model_problems(playbook: Playbook, file: Path, on: date | None) -> Iterator
             return
     if agent.cheaper_model is None or refused:
         return
-    usual, cheaper = (playbook.models.newest_price(one) for one in (agent.model, agent.cheaper_model))
-    if not cheaper.is_cheaper_than(usual):
+    day = on or date.max
+    usual, cheaper = (playbook.models.price(one, on=day) for one in (agent.model, agent.cheaper_model))
+    if not cheaper.is_cheaper_than(usual, agent.service_tier):
         yield PlaybookInvalid(
             f"{file}: cheaper_model {agent.cheaper_model} is not cheaper than model {agent.model} (prices of version "
             f"{cheaper.version} and {usual.version}). Name one whose input and output both cost no more, and one of "
