@@ -72,7 +72,7 @@ def test_what_the_executor_sets_is_hidden_from_the_model_and_refused_from_it(loa
     create = playbook.tools["desk_create"]
     assert create.argument_names == ("text",)
     for sent in ({"text": "a", "token": "mine"}, {"text": "a", "amount": 7}):
-        with pytest.raises(Exception, match="is not an argument"):
+        with pytest.raises(Exception, match="is set by the executor"):
             create.read(sent)
 
 
