@@ -185,7 +185,8 @@ def test_a_report_is_of_a_saved_run_by_the_start_of_its_id(home: Path, capsys: p
 
     assert main(["why", "aaaa"]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith(f"{RUN}  OPEN\n\nThe run has no ending: it still runs, or was cut off")
+    assert printed.startswith(f"{RUN}  OPEN\nAct: its log was changed")
+    assert "the run has no ending: it still runs, or was cut" in printed
     assert f"  ballast trace {RUN} --full\n" in printed
     assert main(["why", "aaaa", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
