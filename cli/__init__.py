@@ -50,21 +50,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
 
 
-#: The commands that take the playbook of the current folder, if there is one, and else the support desk.
-_OF_A_PLAYBOOK = ("demo", "import", "models", "run", "up")
+#: The commands that take the playbook of the current folder, if there is one, and else the support desk; by the option
+#: that names another one.
+_OF_A_PLAYBOOK = {
+    **dict.fromkeys(("demo", "import", "models", "run", "up", "replay"), "playbook"),
+    "what-if": "baseline",
+}
+#: Those that play runs of a deployed stack on this machine, and those that say it when they take the support desk.
+_PLAYS_RECORDS = ("replay", "what-if")
 
 
 def _take_own_playbook(typed: Namespace) -> None:
     """Choose the playbook of the current folder where none was typed, and say so. Raises ``PlaybookInvalid``."""
-    if typed.command not in _OF_A_PLAYBOOK or typed.playbook is not None or typed.stack is not None:
+    option, plays_records = _OF_A_PLAYBOOK.get(typed.command), typed.command in _PLAYS_RECORDS
+    if option is None or getattr(typed, option) is not None or (typed.stack is not None and not plays_records):
         return
     from ballast.playbook.load import playbook_in
 
     folder = playbook_in(Path())
     if (folder / "agent.yaml").is_file():
-        typed.playbook = "."
+        setattr(typed, option, ".")
         where = folder.resolve().relative_to(Path.cwd().parent)
-        print(f"The playbook is {where}, of this folder; --playbook PATH chooses another.", file=sys.stderr)
+        print(f"The playbook is {where}, of this folder; --{option} PATH chooses another.", file=sys.stderr)
+    elif plays_records:
+        print(f"The playbook is the support desk; --{option} PATH chooses another.", file=sys.stderr)
 
 
 def _command(name: str, *, on_stack: bool) -> Callable[[Namespace], int]:

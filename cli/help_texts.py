@@ -389,6 +389,7 @@ and must have the recorded digest. Names the first event that differs, its field
   ballast --stack ballast-dev replay --since 6h    every run of a stack whose execution started since then
   ballast replay --since 1d --json                 for machines: | jq '.runs[] | select(.difference)'
 
+The playbook is this folder's, elsewhere the support desk; --playbook names another.
 No model is asked, and no tool's code runs but its pure rules. Ctrl-C ends it with what was replayed so far.
 Exit code 0: every run is the same. 6: a run differs. 7: none differs, and one could not be replayed.
 """
@@ -399,7 +400,8 @@ changed (it must come out as recorded), and with the change. Model replies, tool
 from the record, as long as the same is asked for. No model is asked and no tool is called.
 
   ballast what-if --since 1d --set limits.turns=8                    a lower limit, on the saved runs of a day
-  ballast what-if exported/ --set limits.cost_usd=0.05 --set intents.refund.limits.turns=6
+  ballast what-if run-abcd --set limits.cost_usd=0.05                 a run, by the start of its id
+  ballast what-if exported/ --set intents.refund.limits.turns=6      files, and folders of files
   ballast what-if --since 7d --prices prices.yaml                    other prices: cards as in models.yaml
   ballast what-if --since 7d --rules rules.yaml                      thresholds of approvals and loops (docs/what-if.md)
   ballast what-if --since 7d --playbook new/ --baseline old/         other rules, fallbacks and limits
@@ -407,6 +409,7 @@ from the record, as long as the same is asked for. No model is asked and no tool
 
   ballast what-if run-abcd --set model=eu.amazon.nova-pro-v1:0 --model bedrock:eu.amazon.nova-pro-v1:0
 
+The baseline is this folder's playbook, elsewhere the support desk; --baseline names another.
 With --model, what the record does not answer is asked for real, at your cost; tools are still the record's.
 
 same, different, stopped earlier   the run is known to its end

@@ -105,5 +105,5 @@ def parameters_of(words: Sequence[str]) -> dict[str, str]:
 
 
 def shortened(seconds: float) -> None:
-    """Sleep for a retry, at most 0.1 s, so that a demo stays quick."""
+    """Sleep for a retry, at most 0.1 s, so that a demo stays quick; its clock counts the rest as passed."""
     time.sleep(min(seconds, 0.1))

@@ -326,7 +326,7 @@ def _replay(sub: argparse.ArgumentParser) -> None:
         "runs", nargs="*", metavar="RUN", help="a run's id or the start of it, a file, or a folder of exported runs"
     )
     sub.add_argument("--since", metavar="TIME", help="all runs opened since: 30m, 6h, 2d, or a moment in ISO 8601")
-    sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
+    sub.add_argument("--playbook", metavar="PATH", help="the playbook (default: this folder's, else the support desk)")
     sub.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: 2)")
     sub.add_argument("--json", action="store_true", help="print it as JSON")
     sub.add_argument("--verbose", action="store_true", help="also show each run that is the same")
@@ -344,7 +344,7 @@ def _what_if(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--rules", metavar="FILE", help="thresholds of approvals and loops, and grounding; see above")
     sub.add_argument("--playbook", metavar="PATH", help="the candidate's playbook (default: the baseline's)")
     sub.add_argument(
-        "--baseline", metavar="PATH", help="the playbook that recorded the runs (default: the support desk)"
+        "--baseline", metavar="PATH", help="what recorded the runs (default: this folder's, else the support desk)"
     )
     sub.add_argument(
         "--model", metavar="SPEC", help="as for `ballast run`: is asked where the record has no reply. It costs money"

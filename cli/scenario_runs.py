@@ -1,5 +1,6 @@
 """Play a scenario in a local cloud of its own, and compare its ending with what it expects."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,6 +14,7 @@ from ballast.log.events import RunEnded
 from ballast.money.moves import units
 from ballast.playbook import load_playbook
 from ballast.playbook.gate import made_up
+from ballast.playbook.load import playbook_in
 from cli.follow import run_and_follow
 from cli.function_output import FunctionOutput
 from cli.local_stack import SMALL_STORE, local_stack, shortened
@@ -71,6 +73,13 @@ def play(
             requested_by=scenario.by,
         )
         return Played(scenario, made, responder.wrong + unmet_of(scenario, made, cloud, playbook))
+
+
+def place_and_names(path: str | None, names: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the folder and the scenarios that were typed: in a project's folder its path may be left out."""
+    if path is None or Path(path).exists() or not (playbook_in(Path()) / "agent.yaml").is_file():
+        return path, list(names)
+    return ".", [path, *names]
 
 
 def stack_of(

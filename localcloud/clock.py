@@ -75,18 +75,25 @@ class Clock(Protocol):
 
 
 class WallClock:
-    """Real time.
+    """Real time, in which a test or a demo shortens the waits before retries.
 
     now    the time of the functions and of ``$millis()``
-    sleep  waits before retries instead of the clock; a demo shortens them
+    sleep  waits before retries instead of the clock. The rest of such a wait is skipped: it counts as passed, so that
+           leases and circuits end after as many retries as on AWS. Waits for people and time limits stay real
     """
 
     def __init__(self, now: Callable[[], datetime] = utc_now, sleep: Callable[[float], None] | None = None) -> None:
         self._now, self._sleep = now, sleep
+        self._skipped, self._skipping = timedelta(), threading.Lock()
+
+    @property
+    def skips(self) -> bool:
+        """Whether it may run ahead of real time."""
+        return self._sleep is not None
 
     def __call__(self) -> datetime:
         """See ``Clock``."""
-        return self._now()
+        return self._now() + self._skipped
 
     def monotonic(self) -> float:
         """See ``Clock``."""
@@ -99,7 +106,10 @@ class WallClock:
     def pause(self, seconds: float, until: Signal | None = None) -> None:
         """See ``Clock``."""
         if self._sleep is not None:
+            over = self() + timedelta(seconds=seconds)
             self._sleep(seconds)
+            with self._skipping:  # of two that wait at the same time, one has skipped for both
+                self._skipped += max(timedelta(), over - self())
         elif until is not None:
             until.wait(seconds)
         else:
@@ -305,16 +315,11 @@ def virtual_time(clock: Time) -> Iterator[None]:
     import botocore.endpoint
     from jsonata.timebox import Timebox
 
-    class Datetime(datetimes.datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            return datetimes.datetime.fromtimestamp(clock().timestamp(), tz)
-
     def seconds() -> float:
         return clock().timestamp()
 
     stands_for: dict[int, Any] = {
-        id(datetimes): _like(datetimes, datetime=Datetime),
+        id(datetimes): _datetimes(clock),
         id(time): _like(time, sleep=clock.pause, time=seconds, monotonic=seconds),
     }
     with ExitStack() as stack:
@@ -328,6 +333,30 @@ def virtual_time(clock: Time) -> Iterator[None]:
                     if id(value) in stands_for:
                         stack.enter_context(replaced(loaded, attribute, stands_for[id(value)]))
         yield
+
+
+@contextmanager
+def lease_time(clock: Callable[[], datetime]) -> Iterator[None]:
+    """Let Powertools' leases of writes and its circuits follow ``clock``."""
+    import aws_lambda_powertools.utilities.circuit_breaker.persistence
+    import aws_lambda_powertools.utilities.idempotency.persistence.dynamodb  # noqa: F401
+
+    with ExitStack() as stack:
+        for name, loaded in list(sys.modules.items()):
+            if name.startswith("aws_lambda_powertools.utilities.") and vars(loaded).get("dt") is datetimes:
+                stack.enter_context(replaced(loaded, "dt", _datetimes(clock)))
+        yield
+
+
+def _datetimes(clock: Callable[[], datetime]) -> SimpleNamespace:
+    """Return the module ``datetime`` with the time of ``clock``."""
+
+    class Datetime(datetimes.datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetimes.datetime.fromtimestamp(clock().timestamp(), tz)
+
+    return _like(datetimes, datetime=Datetime)
 
 
 def _like(module: Any, **instead: Any) -> SimpleNamespace:

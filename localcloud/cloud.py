@@ -19,7 +19,7 @@ from ballast.playbook.load import playbook_in
 from ballast.run import Run
 from ballast.runtime import Runtime, utc_now
 from ballast.table import Table
-from localcloud.clock import Clock, VirtualClock, as_clock, virtual_time
+from localcloud.clock import Clock, VirtualClock, WallClock, as_clock, lease_time, virtual_time
 from localcloud.converse.server import answer_inline
 from localcloud.converse.source import Source
 from localcloud.converse.strict import Strict
@@ -167,6 +167,8 @@ class LocalCloud:
         if isinstance(self._clock, VirtualClock):
             functions.load()
             stack.enter_context(virtual_time(self._clock))
+        elif isinstance(self._clock, WallClock) and self._clock.skips:
+            stack.enter_context(lease_time(self._clock))
         sources = event_sources(self.session, functions)
         keys: Mapping[str, Keys] = {}
         if self._enforce_iam:

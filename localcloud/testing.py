@@ -22,6 +22,7 @@ from ballast.contracts.timeline import Call, Timeline
 from ballast.contracts.wire import canonical
 from ballast.errors import MayNotAnswer as MayNotAnswer
 from ballast.playbook import CallFailed, GiveUp, Playbook, Tool, ToolContext, load_playbook
+from ballast.playbook.agents import HAND_OVER
 from ballast.playbook.context import tools_environ
 from ballast.playbook.fallback import Fallback, final_decision
 from localcloud.clock import WallClock
@@ -215,7 +216,8 @@ def _empty(client: Any, table: str) -> None:
 class Verdict:
     """What became of a proposed call.
 
-    status   ok, failed, denied, unknown, refused, or asked: it waits for people
+    status   ok, failed, denied, unknown, refused, or asked: it waits for people's approval. A call without an outcome
+             is unknown, also while its run waits for a person's decision
     error    the name of a refusal's error: Ungrounded, RuleViolation, SchemaViolation …
     message  why it was refused, failed or denied; what the model is told
     why      the reasons why people are asked
@@ -244,22 +246,29 @@ class Verdict:
 
     def _answered(self, answer: Mapping[str, Any]) -> Verdict:
         if self.status != "asked":
-            raise AssertionError(f"The call does not wait for a person: {self.status} {self.error} {self.message}")
+            told = f"The call does not wait for a person: {self.status} {self.error} {self.message}"
+            if self.timeline.status == "waiting":
+                told += (
+                    " Its run waits for a decision: play it with local_cloud.run(…, "
+                    'people=[{"by": "rae", "decision": {"kind": "answer", "text": "…"}}]).'
+                )
+            raise AssertionError(told)
         made = self._desk.follow(self.timeline.run_id, [answer])
         return verdict_of(self._desk, made, self._place)
 
 
+def _call_at(made: Timeline, place: tuple[int, int]) -> Call | None:
+    return next((call for turn in made.turns for call in turn.calls if (turn.turn, call.index) == place), None)
+
+
 def verdict_of(desk: LocalDesk, made: Timeline, place: tuple[int, int]) -> Verdict:
     """Return what became of the call at (turn, index) of a run."""
-    found = next(
-        (call for turn in made.turns for call in turn.calls if (turn.turn, call.index) == place),
-        None,
-    )
+    found = _call_at(made, place)
     if found is None:
         raise AssertionError(f"The call was not proposed: {made.ending} {made.why}")
-    waits = found.outcome in ("waiting", "open")
+    waits = found.outcome == "waiting"
     why = found.approvals[-1].why if found.approvals and waits else ()
-    status = "asked" if waits else found.outcome
+    status = "asked" if waits else "unknown" if found.outcome == "open" else found.outcome
     return Verdict(status, found.error, found.message, why, found.result, found, made, desk, place)
 
 
@@ -283,19 +292,43 @@ class Gate:
         """Propose a call in a run of its own; return what became of it.
 
         text    the request's words; what they name is grounded
-        after   calls that the agent makes before, one a turn; they must not be refused
+        after   calls that the agent makes before, one a turn; they must not be refused. ("hand_over", {"agent": NAME,
+                "note": …}) hands over to another agent, which makes the calls that follow
         by      who sends the request, and so may not approve the call
-        fields  of the request: intent, context, tenant, limits
+        fields  of the request: agent, intent, context, tenant, limits. Without ``agent`` the first agent of the
+                playbook that is offered all the calls makes them
         """
+        names = [_name(one) for one, _ in (*after, (tool, {}))]
+        if "agent" not in fields and (maker := self._maker(names, fields.get("intent"))):
+            fields["agent"] = maker
         self.model.will(*after, (tool, arguments or {}), "Done.")
         made = self.desk.run(text, by=by, **fields)
-        for number, (before, _) in enumerate(after, 1):
+        for number, (before, given) in enumerate(after, 1):
+            if _name(before) == HAND_OVER and HAND_OVER not in self.desk.playbook.tools:
+                _check_handed_over(made, number, given)
+                continue
             earlier = verdict_of(self.desk, made, (number, 1))
             if earlier.status != "ok":
                 raise AssertionError(
                     f"after: {_name(before)} was {earlier.status}: {earlier.error} {earlier.message}".rstrip()
                 )
         return verdict_of(self.desk, made, (len(after) + 1, 1))
+
+    def _maker(self, tools: Sequence[str], intent: str | None) -> str | None:
+        """Return the first agent that is offered the tools, up to a hand-over; None: leave it to the request."""
+        until = tools.index(HAND_OVER) if HAND_OVER in tools else len(tools)
+        agents = [(name, one) for name, one in self.desk.playbook.agents.items() if one.knows(intent)]
+        return next((name for name, one in agents if all(one.offers(tool) for tool in tools[:until])), None)
+
+
+def _check_handed_over(made: Timeline, number: int, given: Mapping[str, Any]) -> None:
+    """Raise ``AssertionError`` unless turn ``number`` handed over to the agent that the call names."""
+    turn = next((one for one in made.turns if one.turn == number), None)
+    if turn is not None and turn.pivot is not None and turn.pivot.to_agent == given.get("agent"):
+        return
+    refused = _call_at(made, (number, 1))
+    why = f"{refused.outcome} {refused.error} {refused.message}" if refused else f"{made.ending} {made.why}"
+    raise AssertionError(f"after: {HAND_OVER} to {given.get('agent')!r} was not carried out: {why}".rstrip())
 
 
 @dataclass

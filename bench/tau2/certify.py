@@ -24,7 +24,6 @@ from bench.tau2.environments import DOMAINS
 from bench.tau2.gold import gold_plans
 from cli.certify.report import TO_A_PERSON, Finding, certified, summed_up
 from cli.certify.run import certify
-from cli.saved_runs import SavedRuns
 from localcloud.scenarios import find, folder_of, names
 
 FOLDER = Path(__file__).resolve().parent
@@ -123,7 +122,6 @@ def certify_desk(domain: str) -> tuple[Desk, Playbook]:
             playbook,
             [find(name, scenarios) for name in names(scenarios)],
             folder=project,
-            saved_runs=SavedRuns(Path(folder) / "runs"),
             say=lambda _: None,
         )
         took = perf_counter() - began, process_time() - began_cpu

@@ -41,6 +41,10 @@ _OTHER_AMOUNT = re.compile(r"(^|_)([kmgt]i?b|bytes|kwh|kg|km|hours|minutes|days|
 _MONEY = re.compile(r"(amount|price|cost|fee|total|balance|paid|refund|money|usd|eur|gbp|cents|salary|discount)", re.I)
 
 
+#: Rules that a stand-in breaks for the tool that calls it.
+_OF_A_STAND_IN = ("repeatable", "key", "verify", "interrupted", "undo")
+
+
 @dataclass(frozen=True)
 class _Verified:
     """The answer of a ``verify``: found with a result, or not; or no answer, with the reason."""
@@ -72,6 +76,12 @@ class Trial:
         return Finding(self._tool.name, rule, "held", self._sample.scenario, seen)
 
     def _broken(self, rule: str, seen: str, remedy: str) -> Finding:
+        if isinstance(self._tool.function, RemoteCall) and rule in _OF_A_STAND_IN:
+            remedy = (
+                "Look at its stand-in first: it must read no clock and draw nothing at random, and reset() must forget "
+                "all that it keeps. If the server itself is so, correct what its file in servers/ declares: key, "
+                "idempotent, verify."
+            )
         return Finding(self._tool.name, rule, "broken", self._sample.scenario, seen, remedy)
 
     def _not_tried(self, rule: str, why: str, remedy: str = "", *, needed: bool = False) -> Finding:
@@ -178,7 +188,7 @@ class Trial:
             rig.fresh(self._sample.before)
             again = rig.attempt(self._sample)
             if again.said != honest.said:
-                seen = f"In the same store it said {_told(honest)}, and then {_told(again)}."
+                seen = f"In the same store it said {_told(honest)}, and then {_told(again)}{_apart(honest, again)}."
             elif found_other := differences(self._done, rig.seen()):
                 seen = f"In the same store it had another effect the second time: {found_other}."
             else:
@@ -348,7 +358,8 @@ class Trial:
         if second := differences(self._done, rig.seen()):
             return self._broken("key", f"A second attempt under its key had a second effect: {second}.", remedy)
         if again.said != self._honest.said:
-            seen = f"The first attempt said {_told(self._honest)}, and the second one under its key {_told(again)}."
+            seen = f"The first attempt said {_told(self._honest)}, and the second one under its key {_told(again)}"
+            seen += f"{_apart(self._honest, again)}."
             return self._broken("key", seen, remedy)
         return self._held("key", ITS_OWN_WORD if self._honest.reached_outside else "")
 
@@ -368,7 +379,8 @@ class Trial:
             seen = f"Under the same key it sent {differs}."
             remedy = "Make a request from the arguments and the key alone: neither a time nor a random value."
             return self._broken("sent", seen, remedy)
-        if another == again:
+        needs_none = isinstance(self._tool.function, RemoteCall) and self._tool.function.declared.idempotent
+        if another == again and not needs_none:
             remedy = "Give ctx.idempotency_key to the service, as a header or a field; else leave honours_key out."
             return self._broken("sent", "What it sent is the same under another call's key: it sends no key.", remedy)
         return self._held("sent")
@@ -596,6 +608,14 @@ def _floats(value: Any, where: str) -> Iterator[str]:
 
 def _same(answer: tuple[Any, End], one: Any) -> bool:
     return answer[1].how == "ok" and canonical_or_repr(answer[0]) == canonical_or_repr(one)
+
+
+def _apart(one: End, other: End) -> str:
+    """Return which fields of two results differ, as the end of a sentence; "" if they have none to compare."""
+    if not isinstance(one.result, dict) or not isinstance(other.result, dict):
+        return ""
+    names = sorted({*one.result, *other.result})
+    return f" (it differs in {', '.join(name for name in names if one.result.get(name) != other.result.get(name))})"
 
 
 def _told(end: End) -> str:

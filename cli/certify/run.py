@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
@@ -63,7 +64,6 @@ def certify(
     scenarios: list[Scenario],
     *,
     folder: Path | None,
-    saved_runs: SavedRuns,
     say: Said,
     enforce_iam: bool = True,
 ) -> Certified:
@@ -85,7 +85,7 @@ def certify(
                     stack_of(scenario, playbook=folder, enforce_iam=enforce_iam) as cloud,
                     rig_for(cloud, playbook, scenario.seed, away) as rig,
                 ):
-                    heard = _heard_in(cloud, playbook, scenario, saved_runs)
+                    heard = _heard_in(cloud, playbook, scenario)
                     refused |= heard.refused
                     samples = _samples(scenario, heard)
                     writes = [one for one in samples if one.tool.effect is Effect.WRITE]
@@ -110,10 +110,13 @@ def certify(
     return made
 
 
-def _heard_in(cloud: Any, playbook: Playbook, scenario: Scenario, saved_runs: SavedRuns) -> _Heard:
-    """Play a scenario and return the calls that reached their tools."""
+def _heard_in(cloud: Any, playbook: Playbook, scenario: Scenario) -> _Heard:
+    """Play a scenario and return the calls that reached their tools.
+
+    Its run is not kept: it has the id of `ballast test`'s, and is played without the scenario's doubles of tools.
+    """
     heard = _Heard()
-    with _listening(playbook, heard):
+    with _listening(playbook, heard), TemporaryDirectory() as nowhere:
         silent = Screen(Console(file=io.StringIO(), markup=False, highlight=False, emoji=False))
         answers = [answer.model_dump(mode="json", exclude_none=True) for answer in scenario.people]
         made = run_and_follow(
@@ -121,7 +124,7 @@ def _heard_in(cloud: Any, playbook: Playbook, scenario: Scenario, saved_runs: Sa
             scenario.request,
             ScriptedResponder(cloud, answers),
             screen=silent,
-            saved_runs=saved_runs,
+            saved_runs=SavedRuns(Path(nowhere)),
             title=f"certify {scenario.name}",
             requested_by=scenario.by,
         )

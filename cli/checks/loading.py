@@ -27,7 +27,8 @@ _FIELD = re.compile(r"(?P<field>[A-Za-z_][\w.]*): (?P<rest>.*)", re.DOTALL)
 
 
 def load_findings(folder: Path, refused: Sequence[PlaybookInvalid]) -> Iterator[Finding]:
-    """Yield what loading refused, a field of agent.yaml at a time."""
+    """Yield what loading refused, a field of a YAML file at a time."""
+    folder = folder.resolve()
     for problem in refused:
         if isinstance(problem.__cause__, ValidationError):
             yield from _fields(str(folder), str(problem), problem.__cause__)

@@ -1,5 +1,6 @@
 """Findings about tools and fallbacks: what their declarations mean when something fails."""
 
+import dis
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -106,6 +107,30 @@ def _unmarked(playbook: Playbook) -> Iterator[Finding]:
         )
 
 
+def _is_wanted(playbook: Playbook, tool: str) -> bool:
+    """Return whether an agent's file names the tool."""
+    return any(
+        tool in (agent.tools or ()) or any(tool in (intent.writes or ()) for intent in agent.intents.values())
+        for agent in playbook.agents.values()
+    )
+
+
+def _attributes_of_the_result(tool: Tool) -> list[str]:
+    """Return the attributes that ``undo_arguments`` reads of its second parameter, and no JSON value has."""
+    code = getattr(tool.undo_arguments, "__code__", None)
+    if code is None or code.co_argcount < 2 or isinstance(tool.function, RemoteCall):
+        return []
+    result, found, before = code.co_varnames[1], list[str](), ""
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_ATTR", "LOAD_METHOD") and before == result:
+            found.append(str(step.argval))
+        loads = step.opname.startswith(("LOAD_FAST", "LOAD_DEREF"))
+        # Python 3.13 loads two at once; the attribute is read of the second one.
+        before = str(step.argval[-1] if isinstance(step.argval, tuple) else step.argval) if loads else ""
+    json_has = {name for kind in (dict, list, str) for name in dir(kind)}
+    return [name for name in dict.fromkeys(found) if name not in json_has]
+
+
 def _of_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
     call = tool.function if isinstance(tool.function, RemoteCall) else None
     for found in _of_any_write(playbook, tool):
@@ -121,10 +146,10 @@ def _of_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
 _IN_YAML = {
     "effect": (
         "key",
-        "Write key: {header: Idempotency-Key} if the server counts a key once, or verify: {tool: …, arguments: …, "
-        "found: …} with a read that finds the effect.",
+        "Write key: {header: Idempotency-Key} if the server counts a key once, idempotent: true if the same call twice "
+        "has the effect of one, or verify: {tool: …, arguments: …, found: …} with a read that finds the effect.",
     ),
-    "offered": ("offered", "Write offered: false, unless the agent should call it by itself."),
+    "offered": ("offered", ""),
     "effect.undo": (
         "undo",
         "Write undo: {tool: …, arguments: …} with the tool that undoes it, or on_rollback: keep if its effect is right "
@@ -147,13 +172,24 @@ def _of_any_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
             "(ctx.write_once), or a verify that finds the effect.",
         )
     undoes = playbook.is_undo(tool.name)
-    if undoes and tool.offered:
+    if undoes and tool.offered and not _is_wanted(playbook, tool.name):
+        offered = "offered: false" if isinstance(tool.function, RemoteCall) else "offered=False"
         yield Finding(
             "hint",
             file,
             f"{tool.name}: offered",
             "It is an undo, and the agent may call it as well: it costs tokens in every prompt.",
-            "Write offered=False, unless the agent should undo by itself.",
+            f"Write {offered}. If the agent should call it by itself, name it under tools: or under writes: of an "
+            "intent in the agent's file.",
+        )
+    for attribute in _attributes_of_the_result(tool):
+        yield Finding(
+            "error",
+            file,
+            f"{tool.name}: effect.undo_arguments",
+            f"It reads result.{attribute}, and the result is JSON here, also where the tool returns a model: no call "
+            "would have an undo.",
+            f'Write result["{attribute}"].',
         )
     if tool.undo is None and tool.policy.on_rollback is None and not undoes:
         yield Finding(

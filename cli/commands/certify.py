@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
@@ -25,7 +24,6 @@ from ballast.playbook.file_digests import of_playbook, of_trials
 from ballast.playbook.made_of import platform_code
 from cli.certify.report import RULES, TO_A_PERSON, Finding, certified, summed_up
 from cli.exits import Exit
-from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
 from localcloud.project import project_of
 from localcloud.scenarios import find, folder_of, names
@@ -50,7 +48,6 @@ def certify(typed: Namespace) -> int:
         playbook,
         [find(name, scenarios) for name in chosen],
         folder=folder,
-        saved_runs=SavedRuns(state_folder(os.environ)),
         say=(lambda _: None) if typed.json else (lambda said: screen.line(f"  {said}", "dim")),
         enforce_iam=not typed.no_iam,
     )

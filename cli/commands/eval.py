@@ -26,6 +26,7 @@ from cli.eval.report import Gate, as_json, junit, show
 from cli.exits import Exit
 from cli.junit import write
 from cli.saved_runs import state_folder, write_whole
+from cli.scenario_runs import place_and_names
 from cli.screen import Screen
 from localcloud.cloud import PLAYBOOK
 from localcloud.converse import Bedrock, OpenAIModel, check_that_it_answers, model_source
@@ -59,6 +60,7 @@ def eval_on_stack(typed: Namespace, cloud: DeployedCloud, _screen: Screen) -> in
 
 def _eval(typed: Namespace, recorded: Iterable[Case], workers: WorkersOf = workers_of) -> int:
     options = _Options.of(typed)
+    typed.path, typed.names = place_and_names(typed.path, typed.names)
     found = chosen(typed, recorded)
     if typed.list:
         for case in found.cases:

@@ -22,7 +22,7 @@ from cli.function_output import FunctionOutput
 from cli.junit import JunitCase, document, write
 from cli.junit import suite as suite_of
 from cli.saved_runs import SavedRuns, state_folder
-from cli.scenario_runs import play
+from cli.scenario_runs import place_and_names, play
 from cli.screen import Screen
 from localcloud.functions import FunctionError
 from localcloud.scenarios import Scenario, find, folder_of, names
@@ -56,10 +56,11 @@ class Result:
 
 def test(typed: Namespace) -> int:
     """Play the typed scenarios; return 0 if every one ended as expected, else 1. Raises ``BallastError``."""
-    playbook = Path(typed.path)
+    path, wanted = place_and_names(typed.path, typed.names)
+    playbook = Path(path or ".")
     load_playbook(playbook, on=datetime.now(UTC).date())
     folder = folder_of(playbook)
-    chosen = typed.names or names(folder)
+    chosen = wanted or names(folder)
     if not chosen:
         raise InvalidInput(f"{folder}: holds no scenario. Make a folder with scenario.yaml and script.yaml in it.")
     scenarios = [find(name, folder) for name in dict.fromkeys(chosen)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from ballast.errors import InvalidInput
 from ballast.log.exported import ExportedRun
 from ballast.run import Run
 from ballast.why import Sooner, explained, from_log
+from ballast.why.words import clock, percent
 from cli.commands.replay import region_of
 from cli.commands.trace import timeline_of
 from cli.exits import Exit
@@ -68,15 +70,23 @@ def _show(report: Why, typed: Namespace, screen: Screen) -> int:
     if typed.json:
         print(report.to_json())
     else:
-        screen.show(rendered(report))
+        screen.show(rendered(report, now=datetime.now(UTC)))
     return Exit.OK
 
 
-def rendered(report: Why) -> RenderableType:
-    """Return the report for a terminal or a pipe. Everything from the log goes through ``clean``."""
+def rendered(report: Why, *, now: datetime | None = None) -> RenderableType:
+    """Return the report for a terminal or a pipe. Everything from the log goes through ``clean``.
+
+    now  for the time that is left to answer; the report itself has no clock
+    """
     style = STATUS_STYLES[report.status]
     heading = Text(f"{_flat(report.run_id)}  ").append(report.status.upper().replace("_", " "), style)
-    lines: list[RenderableType] = [Plain(heading), Text(""), Plain(Text(_flat(report.sentence), "bold"))]
+    lines: list[RenderableType] = [Plain(heading), Plain(_act(report)), Text("")]
+    lines += [Plain(Text(_flat(report.sentence), "bold")), Text("")]
+    lines += [Labelled(label, Text(_flat(text)), column=14) for label, text in _facts(report, now)]
+    lines += [Text(""), _title("What it did")]
+    lines += [_item(Text(_flat(f"{one.words}."), "" if one.state == "undone" else "yellow")) for one in report.did]
+    lines += [] if report.did else [_item(Text(_nothing(report)))]
     more = [one for one in report.causes if not one.in_sentence]
     if more:
         lines += [Text(""), _title("Also")]
@@ -108,6 +118,45 @@ def rendered(report: Why) -> RenderableType:
     return Group(*lines)
 
 
+def _act(report: Why) -> Text:
+    if report.must_act:
+        return Text(f"Act: {_flat(report.act)}", "bold yellow")
+    return Text("Nobody has to act." + (f" {_flat(report.act)}" if report.act else ""), "dim")
+
+
+def _nothing(report: Why) -> str:
+    broken = any(one.name == "log_unreadable" for one in report.causes)
+    return f"Nothing was written{', as far as its log can be read' if broken else ''}."
+
+
+def _facts(report: Why, now: datetime | None) -> list[tuple[str, str]]:
+    """Return whose request it was, in the caller's words, and the times."""
+    whose = [
+        f"{label} {text}"
+        for label, text in (("by", report.requested_by), ("intent", report.intent), ("tenant", report.tenant))
+        if text
+    ]
+    facts = [("asked", ", ".join(whose))] if whose else []
+    if report.request:
+        facts.append(("untrusted", f'the caller wrote: "{report.request}"'))
+    ended = f", ended {clock(report.ended_at)}" if report.ended_at else ""
+    if report.opened_at:
+        facts.append(("began", f"{clock(report.opened_at)}{ended}"))
+    if report.answer_by:
+        facts.append(("answer by", f"{clock(report.answer_by)}{_left(report.answer_by, now)}"))
+    return facts
+
+
+def _left(until: str, now: datetime | None) -> str:
+    if now is None:
+        return ""
+    try:
+        left = round((datetime.fromisoformat(until) - now).total_seconds() * 1000)
+    except (TypeError, ValueError):
+        return ""
+    return f" ({span(left)} left)" if left > 0 else " (over)"
+
+
 def _title(text: str) -> Plain:
     return Plain(Text(text, "bold"))
 
@@ -117,8 +166,8 @@ def _item(text: Text) -> Labelled:
 
 
 def _share(amount: str, one: MoneyShare | TimeShare, part: int, whole: int) -> Labelled:
-    percent = f"{(200 * part + whole) // (2 * whole)} %, " if whole > 0 else ""
-    return Labelled(amount, Text(f"{percent}{_flat(one.words)}{_turns(one.turns)}"), style="", column=14)
+    share = f"{percent(part, whole)} %, " if whole > 0 else ""
+    return Labelled(amount, Text(f"{share}{_flat(one.words)}{_turns(one.turns)}"), style="", column=14)
 
 
 def _stop(one: Stop, report: Why) -> str:
@@ -128,7 +177,9 @@ def _stop(one: Stop, report: Why) -> str:
 
 def _decision(one: TurnDecision) -> list[RenderableType]:
     who = f"{one.planner} {one.by_agent}" if one.by_agent else one.planner or "nobody"
-    said = Text(f"{_flat(who)}: {_flat(one.decided)}").append(f"; {_flat(one.rule)}", "dim")
+    at = clock(one.at)[11:19] if one.at else ""
+    said = Text().append(f"{at} " if at else "", "dim").append(f"{_flat(who)}: {_flat(one.decided)}")
+    said.append(f"; {_flat(one.rule)}", "dim")
     return [
         Labelled(f"turn {one.turn}", said, style=""),
         *(Labelled("", Text(_flat(call), "yellow"), indent=4) for call in one.calls),

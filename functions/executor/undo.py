@@ -19,6 +19,7 @@ from typing import Any
 from ballast.contracts import Planner, ToolCall
 from ballast.edge import note
 from ballast.errors import NotVouched
+from ballast.log.events import NO_UNDO
 from ballast.masking import error_text
 from ballast.playbook import Effect
 from ballast.playbook.rules import ends_the_process
@@ -95,7 +96,7 @@ def with_undo(attempt: Attempt, outcome: CallOutcome) -> CallOutcome:
             raise
         note(defect)
         # The effect stands and must be recorded. The gate will refuse its intended undo, and a person looks.
-        message = f"Its undo {tool.undo} could not be made: {type(defect).__name__}: {error_text(defect)}"
+        message = f"{NO_UNDO.format(tool.undo)}{type(defect).__name__}: {error_text(defect)}"
         return replace(outcome, undo_made=True, message=attempt.cut(message))
 
 

@@ -28,11 +28,13 @@ from ballast.log.events import (
     ModelRequested,
     ModelResponded,
     PlanDecided,
+    RunOpened,
     RunRefused,
 )
 from ballast.log.vouching import vouching
 from localcloud.replay.compare import Body, cause_of, first_difference, with_readings
 from localcloud.replay.lane import Difference, Ending, Inferred
+from localcloud.replay.oracle import Hurry
 from localcloud.replay.playing import Died, Playing
 from localcloud.replay.recorded import RecordedRun
 
@@ -200,8 +202,9 @@ class CandidatePlaying(Playing):
         moved = {"deadline_ms": later, "agent_until_ms": later - reserve}
         if not any(moved.values()):
             return read | {name: recorded.body[name] for name in moved if name in recorded.body}
-        if "answer_within_s" in made or not all(name in recorded.body for name in moved):
-            return made
+        hurried = Hurry.of(RunOpened.model_validate(recorded.body), recorded.at) is not None
+        if hurried or not all(name in recorded.body for name in moved):
+            return made  # the caller still waits as long as before
         return made | {name: recorded.body[name] + by for name, by in moved.items()}
 
     def _inputs(self, recorded: Event, made: Body) -> Body:

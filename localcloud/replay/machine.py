@@ -161,6 +161,8 @@ class Machine:
 
     def _played_whole(self, recorded: RecordedRun) -> Difference | None:
         request, how = self.oracle.request()
+        if self.oracle.hurry is not None:  # Admit counts the caller's time from when its state was entered
+            self.playing.now = self.oracle.hurry.came
         execution = Execution(f"arn:replay:{recorded.run_id}", recorded.run_id, {"request": request, **how})
         self._interpreter.run(execution)
         if execution.status != "SUCCEEDED":
@@ -403,7 +405,9 @@ class Invocation:
 
     @staticmethod
     def _at_the_reading(machine: Machine, ahead: Any) -> None:
-        """Nobody answered: the executor's own table has that event too, with the same reading of the clock."""
+        """Set the clock as it was read for the deadlines; where nobody answered, the executor's table has it too."""
+        if ahead.name == "run.opened" and (hurry := machine.oracle.hurry) is not None:
+            machine.playing.now = hurry.now
         until_ms = ahead.body.get("deadline_ms")
         if ahead.name == "call.approval_answered" and until_ms is not None and machine.playing.run.is_open:
             began_s = until_ms / 1000 - machine.playing.run.opening.limits.deadline_s

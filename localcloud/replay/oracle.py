@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -45,6 +45,10 @@ Position = tuple[int, int]
 
 #: How a provider's failure ends an attempt after which another one may help.
 _AGAIN = (ExitReason.MODEL_THROTTLED, ExitReason.MODEL_UNAVAILABLE, ExitReason.MODEL_TIMEOUT)
+#: Admit writes the opening at most so long after its reading of the clock: Lambda's limit for it.
+_WRITTEN_WITHIN_MS = 30_000
+#: A caller who waits shorter than this shortens nothing: ``LEAST_S`` of ``functions.lifecycle.admit``.
+_LEAST_MS = 4_000
 _NOTHING = "(nothing)"
 _TOO_LARGE = "(not recorded: too large for a reply)"
 _GIVEN_UP = re.compile(r"It did not end \(([^()]{1,256})\), and is not tried again\.")
@@ -82,6 +86,37 @@ class Failed:
     retry_after_s: float | None
 
 
+@dataclass(frozen=True)
+class Hurry:
+    """A caller who waited and so shortened a run: one that gives the recorded deadlines.
+
+    The record has neither the time at which the request came nor the reading of the clock. Both deadlines are whole
+    seconds from them, so there are times that give the same two.
+    """
+
+    came: datetime
+    answer_within_s: int
+    now: datetime
+
+    @classmethod
+    def of(cls, opened: RunOpened, at: str) -> Hurry | None:
+        """Return it for the opening that was written ``at``; None if the run had its whole time."""
+        written = datetime.fromisoformat(at)
+        at_ms, reserve_ms = int(written.timestamp() * 1000), opened.deadline_ms - opened.agent_until_ms
+        whole_ms = int(opened.limits["deadline_s"]) * 1000
+        most_ms = int(opened.limits.get("fallback_reserve_s", whole_ms)) * 1000
+        usual_ms = min(most_ms, whole_ms // 2 // 1000 * 1000)
+        if reserve_ms == usual_ms and opened.deadline_ms - at_ms >= whole_ms - _WRITTEN_WITHIN_MS:
+            return None
+        now_ms = min(at_ms, opened.deadline_ms - 2 * reserve_ms, opened.deadline_ms - _LEAST_MS)
+        waits_s = -(-(opened.deadline_ms - now_ms) // 1000)
+
+        def moment(ms: int) -> datetime:
+            return datetime.fromtimestamp(ms / 1000, tz=written.tzinfo)
+
+        return cls(moment(opened.deadline_ms - waits_s * 1000), waits_s, moment(now_ms))
+
+
 class Oracle:
     """Answers for one replay."""
 
@@ -93,7 +128,7 @@ class Oracle:
     # The request
 
     def request(self) -> tuple[Mapping[str, Any], dict[str, Any]]:
-        """Return the request as it was sent, and the rest of Admit's event.
+        """Return the request as it was sent, and the rest of the execution's input.
 
         Raises ``LookupError`` if the record has no beginning.
         """
@@ -101,13 +136,14 @@ class Oracle:
         if first is None or first.request is None:
             raise LookupError("the record has neither 0000.run.opened nor 0000.run.refused with its request")
         request = self._as_sent(first.request, first.request_sha256)
-        how: dict[str, Any] = {"entered_at": self._recorded[0].at}
+        how: dict[str, Any] = {}
         if isinstance(first, RunOpened):
             if first.requested_by:
                 how["requested_by"] = first.requested_by
             if first.on_behalf:
                 how["on_behalf"] = list(first.on_behalf)
-            how |= self._caller_waits(first)
+            if self.hurry is not None:
+                how["answer_within_s"] = self.hurry.answer_within_s
         return request, how
 
     def _as_sent(self, request: Mapping[str, Any], digest: str | None) -> Mapping[str, Any]:
@@ -120,17 +156,11 @@ class Oracle:
                 continue
         return request
 
-    def _caller_waits(self, opened: RunOpened) -> dict[str, Any]:
-        """Return for how long the caller waited, if that shortened the run."""
-        whole_ms = int(opened.limits["deadline_s"]) * 1000
-        at_ms = int(datetime.fromisoformat(self._recorded[0].at).timestamp() * 1000)
-        if opened.deadline_ms - at_ms >= whole_ms - 30_000:
-            return {}
-        seconds = -(-(opened.deadline_ms - at_ms) // 1000)
-        came = datetime.fromtimestamp(opened.deadline_ms / 1000, tz=self._playing.now.tzinfo) - timedelta(
-            seconds=seconds
-        )
-        return {"entered_at": came.isoformat(), "answer_within_s": seconds}
+    @property
+    def hurry(self) -> Hurry | None:
+        """Return how a waiting caller shortened the run; None if none did."""
+        opened = self._recorded.fact(RunOpened)
+        return None if opened is None else Hurry.of(opened, self._recorded[0].at)
 
     def admission(self) -> tuple[str, str, str | None] | None:
         """Return the refusal that other runs' money or an operator caused: error, message, when there is room."""

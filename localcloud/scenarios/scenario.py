@@ -1,7 +1,7 @@
 """A scenario: its files, and the comparison of a run with what it expects."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,6 +23,7 @@ from ballast.contracts import Planner, RunRequest
 from ballast.contracts.timeline import Call, Timeline
 from ballast.contracts.wire import Json, Name, Text, Wire, canonical, parse
 from ballast.errors import InvalidInput, Tainted, Ungrounded
+from ballast.log.events import NO_UNDO
 from ballast.money.amounts import dollars
 from ballast.playbook.load import playbook_in
 from ballast.validation import fit_schema
@@ -39,14 +40,25 @@ FIRST = ["happy-path", "bad-calls", "loop", "hung-model", "fallback", "rollback"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
+def _decision(value: Any) -> Any:
+    if value is not None and not isinstance(value, Mapping):
+        raise ValueError(
+            'must be an object: {kind: answer, text: "…"}, {kind: hand_over, to: agent, reason: guidance, '
+            'guidance: "…"}, or {kind: call_tools, calls: [{tool: NAME, arguments: {…}}]}'
+        )
+    return value
+
+
 class Answer(Wire):
     """A person's answer: the payload of AnswerEscalation without the escalation's id.
 
-    refused  this person must not be let answer; the next one answers the same escalation
+    decision  {kind: answer, text: …}, {kind: hand_over, to: agent, reason: guidance, guidance: …}, or {kind:
+              call_tools, calls: [{tool: …, arguments: {…}}]}
+    refused   this person must not be let answer; the next one answers the same escalation
     """
 
     by: str
-    decision: dict[str, JsonValue] | None = None
+    decision: Annotated[dict[str, JsonValue] | None, BeforeValidator(_decision)] = None
     approve: bool | None = None
     comment: str = ""
     arguments: dict[str, JsonValue] | None = None
@@ -271,6 +283,14 @@ def _near_names(content: Any) -> Iterator[str]:
 ReadItem = Callable[[str, dict[str, str]], dict[str, Any] | None]
 
 
+def _without_undo(ended: Timeline) -> Iterator[Call]:
+    """Yield the effects whose undo could not be made: a rollback would leave them to a person, each time."""
+    for turn in ended.turns:
+        for call in turn.calls:
+            if call.outcome == "ok" and call.message.startswith(NO_UNDO.partition("{")[0]):
+                yield call
+
+
 def unmet(
     scenario: Scenario,
     ended: Timeline,
@@ -304,6 +324,7 @@ def unmet(
     ]
     if expect.failed is not None and len(failed) != len(expect.failed):
         wrong += [f"  {call.tool}: {call.message}" for call in failed]
+    wrong += [f"{call.tool} can never be undone. {call.message}" for call in _without_undo(ended)]
     if expect.effects is not None:
         wrong += _other_effects(expect.effects, ended)
     wrong += _wrong_words(expect, ended, data)

@@ -9,14 +9,17 @@ import pytest
 import yaml
 
 from ballast.contracts import RunRequest
+from ballast.playbook import load_playbook
 from cli.cost.explain import explained
 from localcloud.cloud import ROOT, LocalCloud
 from localcloud.converse.script import ScriptModel
 from localcloud.converse.server import ConverseServer
 from localcloud.converse.source import CallableModel, Reply
+from localcloud.testing import Gate, LocalDesk, ScriptedModel
 from tests.support.tables_in_memory import Tables
 
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
+PLAYS = ScriptedModel()
 SCRIPT = ScriptModel.of(
     [
         {"call": [{"tool": "read", "arguments": {"name": "x"}}]},
@@ -32,7 +35,7 @@ def two_agents(folder: Path) -> Path:
     copy = folder / "two_agents"
     shutil.copytree(PLAYBOOK, copy, ignore=shutil.ignore_patterns("__pycache__"))
     first = yaml.safe_load((copy / "agent.yaml").read_text(encoding="utf-8"))
-    first["hand_over_to"] = {"second": "When something is to be counted."}
+    first |= {"hand_over_to": {"second": "When something is to be counted."}, "tools": ["read"]}
     second = {"model": "amazon.nova-micro-v1:0", "instructions": "You count.", "intents": first.get("intents", {})}
     (copy / "agent.yaml").write_text(yaml.safe_dump(first), encoding="utf-8")
     (copy / "agents").mkdir()
@@ -50,7 +53,7 @@ def asked() -> list[tuple[str, Mapping[str, Any]]]:
 def cloud(tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[str, Mapping[str, Any]]]) -> Iterator[LocalCloud]:
     def reply(request: Mapping[str, Any], model_id: str) -> Reply:
         asked.append((model_id, request))
-        return SCRIPT.reply(request, model_id)
+        return PLAYS.reply(request, model_id) if PLAYS._script else SCRIPT.reply(request, model_id)
 
     playbook = two_agents(tmp_path_factory.mktemp("playbook"))
     with (
@@ -76,3 +79,20 @@ def test_a_run_is_handed_over_and_answered_by_the_second_agent(
     assert {one.name for one in tables["agent"]} == {"support", "second"}
     assert sum(one.charged for one in tables["agent"]) == run.usage.charged_microusd
     assert run.timeline().ending == "The agent answered after 4 turns."
+
+
+def test_the_gate_takes_the_agent_that_is_offered_the_call_and_hands_over_where_a_test_says_so(
+    cloud: LocalCloud, asked: list[tuple[str, Mapping[str, Any]]]
+) -> None:
+    desk = LocalDesk(cloud, load_playbook(cloud.environ("ExecutorFunction")["PLAYBOOK_DIR"]))
+    gate, more = Gate(desk, PLAYS), ("raise_by", {"name": "x", "by": 2})
+    to_second = ("hand_over", {"agent": "second", "note": "Count it."})
+    try:
+        assert gate.call(*more).timeline.agent == "second"
+        assert gate.call("read", {"name": "x"}).timeline.agent == "support"
+        handed = gate.call(*more, after=[("read", {"name": "x"}), to_second])
+        assert (handed.status, handed.timeline.turns[1].pivot.to_agent) == ("ok", "second")
+        with pytest.raises(AssertionError, match="after: hand_over to 'third' was not carried out: "):
+            gate.call(*more, after=[("hand_over", {"agent": "third", "note": "Count it."})])
+    finally:
+        PLAYS.forget()

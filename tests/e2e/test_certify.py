@@ -20,7 +20,6 @@ from cli.certify.rig import Sample, rig_for
 from cli.certify.run import certify
 from cli.certify.scripts import script_finding
 from cli.commands.new import write
-from cli.saved_runs import SavedRuns
 from cli.scenario_runs import stack_of
 from localcloud.cloud import PLAYBOOK, ROOT
 from localcloud.scenarios import find, folder_of
@@ -252,7 +251,6 @@ def test_the_tools_of_the_example_desk_are_honest(tmp_path: Path) -> None:
         load_playbook(PLAYBOOK),
         [find("happy-path")],
         folder=None,
-        saved_runs=SavedRuns(tmp_path),
         say=lambda _: None,
     ).findings
 
@@ -274,7 +272,6 @@ def certified_by(project: Path, *scenarios: str) -> dict[tuple[str, str], Findin
         load_playbook(project),
         [find(name, folder_of(project)) for name in scenarios],
         folder=project,
-        saved_runs=SavedRuns(project / "runs"),
         say=lambda _: None,
     ).findings
     return {(one.of, one.rule): one for one in summed_up(found)}

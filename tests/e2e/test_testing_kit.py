@@ -16,7 +16,8 @@ from cli.commands.new import write
 from localcloud import testing
 from localcloud.clock import WallClock
 from localcloud.cloud import LocalCloud
-from localcloud.testing import FallbackDriver, Gate, LocalDesk, ScriptedModel
+from localcloud.scenarios.doubles import Double, doubled
+from localcloud.testing import FallbackDriver, Gate, LocalDesk, ScriptedModel, verdict_of
 
 SUSPEND = {"account_id": "A-1001", "days": 7}
 
@@ -66,6 +67,18 @@ def test_an_answer_to_a_call_that_waits_for_nobody_fails_the_test(gate: Gate) ->
 
     with pytest.raises(AssertionError, match="does not wait for a person: refused Ungrounded"):
         refused.approved()
+
+
+def test_a_call_without_an_outcome_is_unknown_and_nobody_can_approve_it(gate: Gate, desk: LocalDesk) -> None:
+    asked = gate.call("suspend_account", {**SUSPEND, "days": 90}, text="A-1001 for 90 days")
+    turn = asked.timeline.turns[0]
+    begun = turn.model_copy(update={"calls": (asked.call.model_copy(update={"outcome": "open", "approvals": ()}),)})
+
+    unknown = verdict_of(desk, asked.timeline.model_copy(update={"turns": (begun,)}), (1, 1))
+
+    assert (asked.status, unknown.status) == ("asked", "unknown")
+    with pytest.raises(AssertionError, match=r"not wait for a person: unknown .*waits for a decision: play it with"):
+        unknown.rejected()
 
 
 def test_a_rejected_call_is_denied_and_changes_nothing(gate: Gate, desk: LocalDesk) -> None:
@@ -124,6 +137,15 @@ def test_a_run_that_asks_waits_until_the_test_ends(gate: Gate, desk: LocalDesk) 
     desk.stop_open()
 
     assert desk.cloud.status(run_id) != "RUNNING"
+
+
+def test_a_write_whose_effect_stays_in_doubt_ends_as_on_aws(gate: Gate, desk: LocalDesk) -> None:
+    """Six runs under its key, then the lease is waited for and ``verify`` decides: not ``executor_failed``."""
+    with doubled(desk.cloud, [Double(tool="suspend_account", breaks="503")]):
+        failed = gate.call("suspend_account", SUSPEND, text="A-1001 for 7 days")
+
+    assert (failed.status, len(failed.call.doubts)) == ("failed", 6)
+    assert failed.message.endswith("503. It did not happen.")
 
 
 def test_a_model_without_replies_says_what_the_test_forgot(desk: LocalDesk) -> None:

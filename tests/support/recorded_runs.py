@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ class Wanted:
     """A run to record: its request, what the model says, what people answer.
 
     begins_anew  in a store as it was at first; otherwise with what the run before has left, and has moved
+    waits_s      for how long its caller waits for the answer; None: nobody waits
     late         the turn whose call Lambda cannot run, nor what would follow: the run fails; then the call is run
     """
 
@@ -36,6 +38,7 @@ class Wanted:
     model: ScriptModel
     answers: Sequence[Mapping[str, Any]] = ()
     begins_anew: bool = True
+    waits_s: int | None = None
     late: int | None = None
 
 
@@ -90,6 +93,10 @@ def _more() -> Iterator[Wanted]:
         "guidance": "Go on.",
         "add_budget_microusd": 5_000,
     }
+    looked_up: list[Mapping[str, Any]] = [says[0], done]
+    waited = gives_up | {"request_id": "waits", "text": f"{gives_up['text']} (waits)"}
+    for_it = ScriptModel.of(looked_up, "waits")
+    yield Wanted("waits", RunRequest.model_validate(waited), for_it, waits_s=9)
     yield wanted("guided", [order, stopped, done], [{"by": "Dana", "decision": back}])
 
 
@@ -131,7 +138,7 @@ def _recorded(cloud: LocalCloud, clock: VirtualClock, wanted: Wanted) -> Recorde
             raise ServiceFault("Lambda.Unknown", "the process is gone")
 
     cloud.before_invoke.append(cannot_run)
-    run_id, began, left = cloud.start(wanted.request), clock.monotonic(), list(wanted.answers)
+    run_id, began, left = _started(cloud, wanted), clock.monotonic(), list(wanted.answers)
     while cloud.status(run_id) == "RUNNING" and clock.monotonic() - began < _STUCK_S:
         clock.pause(_WAITS_S if left else 3_600)
         waits = _waiting(cloud.events(run_id)) if left else []
@@ -141,6 +148,16 @@ def _recorded(cloud: LocalCloud, clock: VirtualClock, wanted: Wanted) -> Recorde
     for payload in cut[:1]:
         cloud.invoke("ExecutorFunction", payload)
     return RecordedRun.of(cloud.events(run_id), wanted.name)
+
+
+def _started(cloud: LocalCloud, wanted: Wanted) -> str:
+    if wanted.waits_s is None:
+        return cloud.start(wanted.request)
+    sent = {"request": wanted.request.model_dump(mode="json"), "answer_within_s": wanted.waits_s}
+    cloud.runtime("StartFunction").client("stepfunctions").start_execution(
+        stateMachineArn=cloud.physical_id("AgentStateMachine"), name=wanted.request.run_id, input=json.dumps(sent)
+    )
+    return wanted.request.run_id
 
 
 def _waiting(run: Run) -> list[str]:

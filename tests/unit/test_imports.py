@@ -86,6 +86,8 @@ LONG = {
     "functions.executor.effect": "the sequence of an effect reads in one file",
     "functions.executor.approval": "one protocol: ask, check the answer, check it again",
     "functions.front.runs": "a run's document and its pages",
+    "localcloud.testing": "the fixtures of ballast.testing and what they give: one module that authors import",
+    "localcloud.replay.machine": "one replay: what its invocations meet",
     "localcloud.replay.oracle": "one record, asked from all sides",
     "functions.people.answer": "one protocol: take an answer, sign it, tell the run",
 }

@@ -250,6 +250,7 @@ WORDS = [
         (
             Allowed("*", "Powertools'? circuit breaker", POWERTOOLS),
             Allowed("functions/agent/circuits.py", r"circuit_breaker\b|CircuitBreaker\w+", POWERTOOLS),
+            Allowed("localcloud/clock.py", r"circuit_breaker\b", POWERTOOLS),
             Allowed("functions/executor/downstream.py", r"circuit_breaker\b|CircuitBreaker\w+", POWERTOOLS),
         ),
     ),

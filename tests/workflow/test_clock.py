@@ -159,6 +159,17 @@ def test_the_wall_clock_waits_in_real_time_or_as_it_is_told() -> None:
     WallClock().pause(3_600, until=stop)
 
 
+def test_what_a_shortened_wait_skips_counts_as_passed_once_for_all_that_wait() -> None:
+    both_wait = threading.Barrier(2)
+    clock = WallClock(now=lambda: NOON, sleep=lambda _: (both_wait.wait(60), None)[1])
+
+    pauses = [clock.thread(lambda: clock.pause(60), f"retry {number}") for number in (1, 2)]
+    for thread in pauses:
+        thread.join(60)
+
+    assert clock() == NOON + timedelta(seconds=60)
+
+
 def test_a_function_that_tells_the_time_is_a_wall_clock_that_tells_it() -> None:
     virtual = VirtualClock()
 

@@ -15,7 +15,7 @@ import yaml
 from ballast.contracts.why import Stop
 from ballast.log import exported
 from ballast.log.exported import ExportedRun
-from ballast.why import explained, from_log
+from ballast.why import from_log
 from cli import main
 from cli.saved_runs import SavedRuns
 from localcloud.cloud import PLAYBOOK
@@ -296,8 +296,8 @@ def stops_of(one: RecordedRun) -> tuple[dict[str, Stop], dict[str, Stop], str]:
     """Return what would have stopped a run sooner: by its log, and played, by the change; and the played ones' note."""
     made = one.events.timeline()
     told = from_log(one.events, made).found
-    why = explained(one.events, made, sooner=PlayedSooner(BASELINE))
-    return {stop.change: stop for stop in told}, {stop.change: stop for stop in why.sooner}, why.sooner_note
+    played = PlayedSooner(BASELINE)(one.events, made)
+    return {stop.change: stop for stop in told}, {stop.change: stop for stop in played.found}, played.note
 
 
 @pytest.mark.parametrize("name", ["loop", "gives-up", "cached-circles"])

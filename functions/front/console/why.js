@@ -2,7 +2,7 @@
 import { get, LOCAL } from "./api.js";
 import { block, brief, el, redraw } from "./dom.js";
 import { list, object, text, whole } from "./json.js";
-import { money, span, usd } from "./words.js";
+import { age, instant, money, span, usd } from "./words.js";
 
 const SHOWN = 12;
 
@@ -38,8 +38,12 @@ function parts(report) {
     .map(object)
     .filter((one) => one.in_sentence !== true);
   const unknown = list(report.unknown).map(object);
+  const did = list(report.did).map(object);
   return [
-    el("p", { class: "sentence untrusted", text: brief(report.sentence, 900) }),
+    act(report),
+    el("p", { class: "sentence untrusted", text: brief(report.sentence, 1_000) }),
+    ...facts(report),
+    lines("What it did", did.length ? did : [{}], ({ words }) => brief(words, 500) || nothing(report)),
     lines("Also", causes, ({ words }) => brief(words, 500)),
     lines("Nobody knows now", unknown, ({ words }) => brief(words, 400), "warn-text"),
     commands(list(report.to_type).map(object)),
@@ -56,6 +60,33 @@ function parts(report) {
       ),
       text(report.sooner_note) && el("p", { class: "dim untrusted", text: brief(report.sooner_note, 300) }),
     ),
+  ];
+}
+
+/** Whether somebody has to act now. */
+function act(report) {
+  const what = brief(report.act, 600);
+  if (report.must_act === true) return el("p", { class: "untrusted warn-text", text: `Act: ${what}` });
+  return el("p", { class: "untrusted dim", text: `Nobody has to act. ${what}`.trim() });
+}
+
+function nothing(report) {
+  const broken = list(report.causes).some((one) => object(one).name === "log_unreadable");
+  return `Nothing was written${broken ? ", as far as its log can be read" : ""}.`;
+}
+
+/** The caller's words, and until when somebody can answer. */
+function facts(report) {
+  const said = brief(report.request, 210);
+  return [
+    said && lines("The caller wrote", [report], () => `“${said}”`),
+    instant(report.answer_by) !== null &&
+      el(
+        "div",
+        { class: "labelled" },
+        el("span", { class: "label", text: "Answer by" }),
+        age(report.answer_by, { until: "expires" }),
+      ),
   ];
 }
 

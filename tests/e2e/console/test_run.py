@@ -46,10 +46,13 @@ def test_the_first_thing_of_a_run_is_why_it_stands_so_and_what_to_type(visit: An
 
     expect(why.locator(".sentence")).to_be_in_viewport(ratio=1)
     expect(why.locator(".sentence")).to_have_text(
-        re.compile("^The run waits for a person to decide, because nobody knows whether refund_order .* had its effect")
+        re.compile("^Nobody knows whether refund_order .* had its effect.* the run waits for a person to decide[.]$")
     )
+    expect(why).to_contain_text("Act: find out whether refund_order")
+    expect(why).to_contain_text("What it did")
+    expect(why).to_contain_text("The caller wrote")
     # This page is served by `ballast up`: there is no stack to name.
-    expect(why.get_by_text(f"ballast answer {esc_id('e')} --back-to-agent", exact=False)).to_be_visible()
+    expect(why.get_by_text(f"ballast answer {esc_id('e')} --back-to-agent --guidance <", exact=False)).to_be_visible()
     expect(why).to_contain_text("Nobody knows now")
     why.locator("summary").click()
     expect(why).to_contain_text("Money")

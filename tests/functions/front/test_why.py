@@ -1,6 +1,9 @@
 """``GET /runs/{run_id}/why``: the report that ``ballast why`` prints, for callers who may see the run."""
 
 import json
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +31,17 @@ def test_it_says_what_the_command_says(stack: Stack) -> None:
         assert (said.status, said.body) == (200, json.loads(wanted.to_json()))
         assert said.body["version"] == 1
         assert said.body["to_type"][-1]["command"].startswith(f"ballast --stack {STACK_NAME} trace ")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_a_shell_refuses_a_command_until_its_placeholders_are_filled_in(stack: Stack, tmp_path: Path) -> None:
+    commands = [one["command"] for one in get(stack, f"/runs/{waits(stack)}/why").body["to_type"]]
+
+    free = [one for one in commands if "<" in one]
+    assert free
+    for command in commands:
+        ran = subprocess.run(["bash", "-n", "-c", command], cwd=tmp_path, capture_output=True, check=False)
+        assert (ran.returncode == 0) is (command not in free), command
 
 
 @pytest.mark.parametrize("how", WAYS)

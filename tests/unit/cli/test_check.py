@@ -124,6 +124,14 @@ PLANTED: dict[str, tuple[str, str, str, str, str, str]] = {
         *(TOOL, "limits=CallLimits(timeout_s=10)", "limits=CallLimits()"),
         *("hint", TOOL, "suspend_account: limits.timeout_s"),
     ),
+    "an undo made of attributes": (
+        *(
+            TOOL,
+            'lambda args, _: {"account_id": args.account_id}',
+            'lambda args, made: {"account_id": made.account_id}',
+        ),
+        *("error", TOOL, "suspend_account: effect.undo_arguments"),
+    ),
     "an undo that is offered": (UNDO, "offered=False,", "offered=True,", "hint", UNDO, "reinstate_account: offered"),
     "an intent that may write everything": (
         *(AGENT, "writes: []  # whatever a text may say", ""),

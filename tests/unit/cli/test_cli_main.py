@@ -8,9 +8,10 @@ import pytest
 
 from ballast.log.event import Event
 from ballast.log.events import ApprovalAnswered, CallIntended, CallRefused, CallSettled, LeaseExtended
-from cli import main
+from cli import _take_own_playbook, main
 from cli.exits import exit_of
 from cli.local_stack import deploying
+from cli.parser import parser
 from cli.progress import progress
 from cli.saved_runs import SavedRuns
 from localcloud.scenarios import find, names
@@ -88,6 +89,27 @@ def test_in_a_project_s_folder_its_playbook_is_taken_and_named(
     assert ("nova-pro" in printed, said) == (True, "")
 
 
+@pytest.mark.parametrize("stack", [[], ["--stack", "ballast-dev"]])
+@pytest.mark.parametrize(
+    ("typed", "option"), [(["replay", "run-a"], "playbook"), (["what-if", "run-a", "--playbook", "new"], "baseline")]
+)
+def test_records_are_played_with_the_playbook_of_the_folder_and_elsewhere_the_desk_is_named(
+    stack: list[str],
+    typed: list[str],
+    option: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own = (project(tmp_path / "mine"), ".", "mine/somedesk, of this folder")
+    for folder, takes, named in (own, (tmp_path, None, "the support desk")):
+        monkeypatch.chdir(folder)
+        found = parser().parse_args([*stack, *typed])
+        _take_own_playbook(found)
+        assert getattr(found, option) == takes
+        assert capsys.readouterr().err == f"The playbook is {named}; --{option} PATH chooses another.\n"
+
+
 def test_elsewhere_the_support_desk_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -163,7 +185,8 @@ def test_a_report_is_of_a_saved_run_by_the_start_of_its_id(home: Path, capsys: p
 
     assert main(["why", "aaaa"]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith(f"{RUN}  OPEN\n\nThe run has no ending: it still runs, or was cut off")
+    assert printed.startswith(f"{RUN}  OPEN\nAct: its log was changed")
+    assert "the run has no ending: it still runs, or was cut" in printed
     assert f"  ballast trace {RUN} --full\n" in printed
     assert main(["why", "aaaa", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -88,6 +88,11 @@ def test_a_wrong_expectation_is_refused_by_its_field(expect: str, field: str, tm
     assert f"{tmp_path / 'mine' / 'scenario.yaml'} is not valid: {field}" in str(refused.value)
 
 
+def test_a_decision_that_is_no_object_is_told_its_form(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"people\.0\.decision: .*must be an object: \{kind: answer, text: "):
+        written(tmp_path, f"{LEAST}people: [{{by: rae, decision: answer}}]\n")
+
+
 @pytest.mark.parametrize(
     ("expect", "run", "wrong"),
     [
@@ -103,6 +108,11 @@ def test_a_wrong_expectation_is_refused_by_its_field(expect: str, field: str, tm
             ["effects: expected a(n=2); was a(n=1)"],
         ),
         ("effects: [a]", ended(), ["effects: expected a(); was none"]),
+        (
+            "effects: [a]",
+            ended(call("a", message="Its undo b could not be made: KeyError: 'id'")),
+            ["a can never be undone. Its undo b could not be made: KeyError: 'id'"],
+        ),
         ("effects: []", ended(call("a")), ["effects: expected none; was a()"]),
         ("effects: [a, b]", ended(call("b"), call("a", 2)), ["effects: expected a(), b(); was b(), a()"]),
         ("effects: [{tool: a, undone: true}]", ended(call("a"), undoing=call("u", undoes=(1, 1))), []),

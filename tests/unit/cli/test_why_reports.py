@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -453,7 +453,7 @@ INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
     "loop": (loop, ("fallback answered", "repeated itself", "search_docs", "same result")),
     "cache-stopped": (cache_stopped, ("provider's cache stopped", "turn 3", "paid for again")),
     "throttled": (throttled, ("waits for a person", "provider throttled the model test-model", "4 attempts")),
-    "unknown-effect": (unknown_effect, ("nobody knows whether refund_order", "turn 2", "bank did not answer")),
+    "unknown-effect": (unknown_effect, ("Nobody knows whether refund_order", "turn 2", "bank did not answer")),
     "ungrounded": (ungrounded, ("too many of its calls were refused", "refused by grounding: refund_order")),
     "rejected": (rejected, ("kim, rejected refund_order", "older than two years")),
     "window-full": (window_full, ("not admitted", "no room", "10:00 UTC")),
@@ -461,13 +461,19 @@ INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
     "timed-out-model": (timed_out_model, ("fallback answered", "test-model did not answer in time")),
     "hung": (
         hung,
-        ("without an answer", "nobody answered its escalation", "the agent's function failed", "Sandbox.Timedout"),
+        ("The agent's function failed", "Sandbox.Timedout", "nobody answered its escalation", "without an answer"),
     ),
     "hand-over": (
         hand_over,
-        ("waits for a person", "limit of turns", "turns: 3", "2 calls of look_up_order failed", "No such order"),
+        (
+            "waits for a person",
+            "limit of turns",
+            "limits.turns: at most 3",
+            "2 calls of look_up_order failed",
+            "No such order",
+        ),
     ),
-    "circuit-open": (circuit_open, ("circuit of bank is open", "refund_order was not executed")),
+    "circuit-open": (circuit_open, ("circuit of bank is open", "refund_order (turn 1, call 1) was not executed")),
     "cut-off": (cut_off, ("has no ending", "no reply is recorded")),
     "rolled-back": (rolled_back, ("waits for a person", "not everything could be undone", "cancel_refund")),
     "said-to-be-wrong": (said_to_be_wrong, ("agent answered", "kim, says that it was wrong", "delivered on Monday")),
@@ -477,8 +483,8 @@ INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
     "too-late": (too_late, ("without an answer", "provider filtered the content")),
     "deployed": (deployed, ("cache stopped", "instructions or tools had changed", "deployment")),
     "approval-void": (approval_void, ("person, lars, rejected refund_order", "refunded by phone")),
-    "doubted": (doubted, ("refund_order was in doubt at first", "bank did not answer", "it happened")),
-    "answered-by-a-person": (answered_by_a_person, ("Kim answered", "refund_order", "bank did not answer")),
+    "doubted": (doubted, ("refund_order (turn 1, call 1) was in doubt at first", "bank did not answer", "it happened")),
+    "answered-by-a-person": (answered_by_a_person, ("kim answered", "refund_order", "bank did not answer")),
     "corrupt": (loop, ("cannot be read", "changed it", "0009.plan.decided")),
 }
 
@@ -495,19 +501,22 @@ def drawn(name: str, width: int = 80, *, terminal: bool = False) -> str:
     return printed(run, wrong, width, terminal=terminal)
 
 
-def printed(run: Run, wrong: Mapping[str, str], width: int, *, terminal: bool = False) -> str:
+def printed(
+    run: Run, wrong: Mapping[str, str], width: int, *, terminal: bool = False, now: datetime | None = None
+) -> str:
     report = explained(run, timeline(run, wrong), stack="ballast-prod")
     out = io.StringIO()
-    Console(file=out, width=width, force_terminal=terminal, markup=False).print(rendered(report), crop=False)
+    console = Console(file=out, width=width, force_terminal=terminal, markup=False)
+    console.print(rendered(report, now=now), crop=False)
     return out.getvalue()
 
 
 @pytest.mark.parametrize("name", INCIDENTS)
 def test_the_first_lines_name_the_cause(name: str) -> None:
-    sentence = " ".join(drawn(name).split("\n\n")[1].split())
+    sentence = " ".join(drawn(name).split("\n\n")[1].split()).casefold()
 
     for words in INCIDENTS[name][1]:
-        assert words in sentence
+        assert words.casefold() in sentence
 
 
 @pytest.mark.parametrize("name", INCIDENTS)
@@ -528,6 +537,43 @@ def test_a_narrow_terminal_shows_it_whole_and_breaks_no_command(name: str) -> No
     assert [line for line in narrow.splitlines() if line.startswith("  ballast --stack")] == commands
     assert max(len(line) for line in narrow.splitlines() if line not in commands) <= 36
     assert narrow.split() == wide.split()
+
+
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_the_first_line_says_whether_to_act_and_a_section_what_was_done(name: str) -> None:
+    lines = drawn(name).splitlines()
+
+    assert lines[1].startswith(("Act: ", "Nobody has to act."))
+    assert lines[lines.index("What it did") + 1].startswith("  - ")
+
+
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_a_command_has_no_value_that_only_its_reader_knows(name: str) -> None:
+    free = re.compile(r"--(?:say|guidance|comment|happened|charged|reason|add-budget) (?!<[^<>]+>)")
+
+    commands = [line for line in drawn(name, 500).splitlines() if line.startswith("  ballast")]
+
+    assert commands
+    for command in commands:
+        assert not free.search(command)
+        assert command.endswith(">") is ("<" in command)  # no shell runs a line with a redirection to nothing
+
+
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_a_share_is_the_same_in_a_sentence_and_in_the_sums(name: str) -> None:
+    report = " ".join(drawn(name, 500).split())
+
+    for percent, words in re.findall(r"(\d+) % of its time went into ([a-z:, ]+) \(turn", report):
+        assert f" {percent} %, {words}" in report
+
+
+def test_the_time_that_is_left_is_told_by_whoever_has_a_clock() -> None:
+    run = rolled_back().run
+    until = datetime.fromisoformat(explained(run, timeline(run)).answer_by)
+
+    assert "(2 h 10 min left)" in printed(run, {}, 80, now=until - timedelta(minutes=130))
+    assert "(over)" in printed(run, {}, 80, now=until + timedelta(seconds=1))
+    assert "left)" not in printed(run, {}, 80)
 
 
 def test_nothing_in_a_run_can_steer_the_terminal() -> None:

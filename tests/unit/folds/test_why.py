@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ballast.contracts import ExitReason, HandOver, Limits, Planner
+from ballast.contracts import CallTools, ExitReason, HandOver, Limits, Planner, ToolCall
 from ballast.contracts.limits import LimitsPatch
 from ballast.contracts.timeline import ModelAttempt, Timeline
 from ballast.contracts.why import MONEY_CAUSES, TIME_CAUSES, Why
@@ -15,6 +15,7 @@ from ballast.money.prices import Price, TokenCounts
 from ballast.run import Run
 from ballast.why import explained
 from ballast.why.money import rates
+from ballast.why.words import percent
 from functions.agent.ask import limit_reached
 from functions.agent.decision import calls_limit
 from tests.recorded.readings import _World
@@ -96,7 +97,7 @@ def test_a_log_of_which_nothing_can_be_read_has_a_report() -> None:
     made, why = report(Run(), {"0000.run.opened": "cut off"}, run_id="run-" + "a" * 24)
 
     check(made, why)
-    assert "an entry of its log cannot be read" in why.sentence
+    assert why.sentence.startswith("An entry of its log cannot be read")
     assert why.to_type[0].command == f"ballast verify run-{'a' * 24}"
 
 
@@ -271,6 +272,129 @@ def test_nothing_is_said_to_stop_a_run_sooner_in_which_each_turn_brought_somethi
     _, why = report(story.run)
 
     assert why.sooner == ()
+
+
+def test_a_limit_is_not_told_that_saves_little_and_prevents_no_write() -> None:
+    _, much = report(looping(4).run)
+    short = Story().opened()
+    for turn in range(1, 6):
+        charged(short, turn, wants(("look_up_order", {"order_id": f"O-{turn}"})), input=1_000 * turn, output=50)
+        short.executes(turn, 1, "ok", {"status": "shipped"})
+    charged(short, 6, wants(("invented", {"order_id": "O-1"})), input=1_000, output=30)
+    short.executes(6, 1, "refused")
+    short.decides(7, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.LOOP))
+    short.ends("unanswered", by=None)
+
+    _, little = report(short.run)
+
+    assert much.sooner
+    assert all(2 * one.saved_microusd >= much.cost_microusd for one in much.sooner)
+    assert "limits.refused_calls=0" not in {one.change for one in much.sooner}
+    assert little.sooner == ()
+
+
+# ── what it did, and whether to act ──────────────────────────────────────────────────────────────────────────────
+
+
+def booked(*undone: str) -> Story:
+    """Return a run with two writes of one tool, each with the status of its undo, and a hand-over to people."""
+    story = Story().opened()
+    for turn, dock in ((1, "O-1"), (2, "O-2")):
+        story.replies(story.asks(turn), wants(("refund_order", {"order_id": dock, "amount_usd": "9.00"})))
+        story.executes(turn, 1, "ok", {"refunded": dock})
+    story.decides(3, Planner.AGENT, HandOver(to=Planner.ROLLBACK, reason=ExitReason.CONTENT_FILTERED))
+    for turn, status in enumerate(undone, 4):
+        undo = story.run.to_undo[0]
+        assert undo.undo is not None
+        story.decides(turn, Planner.ROLLBACK, CallTools(calls=(undo.undo,)), undoes=[undo.turn, undo.index])
+        story.executes(turn, 1, status)
+    over = HandOver(to=Planner.PERSON, reason=ExitReason.ROLLBACK_INCOMPLETE)
+    story.decides(4 + len(undone), Planner.ROLLBACK, over)
+    story.escalates(5 + len(undone), "rollback_incomplete")
+    return story
+
+
+def test_each_write_is_told_with_what_became_of_it_and_which_undo_was_for_it() -> None:
+    story = booked("ok", "failed")
+
+    _, why = report(story.run)
+
+    assert [(one.turn, one.state) for one in why.did] == [(1, "stands"), (2, "undone")]
+    first, second = (one.words for one in why.did)
+    assert "order_id O-1" in first
+    assert "its undo, cancel_refund (turn 5, call 1), failed" in first
+    assert "order_id O-2" in second
+    assert second.endswith("undone by cancel_refund (turn 4, call 1)")
+    undos = {one.turn: f"{one.decided} {' '.join(one.calls)}" for one in why.decisions}
+    assert "the undo of turn 2, call 1: ok" in undos[4]
+    assert "the undo of turn 1, call 1: failed" in undos[5]
+    assert why.must_act
+    assert "decide what becomes of refund_order (turn 1, call 1: order_id O-1)" in why.act
+    assert "turn 2" not in why.act
+
+
+def test_an_undo_whose_outcome_is_unknown_leaves_its_write_unknown() -> None:
+    _, why = report(booked("unknown").run)
+
+    assert [(one.turn, one.state) for one in why.did] == [(1, "stands"), (2, "unknown")]
+
+
+def test_a_run_that_has_ended_waits_for_nobody() -> None:
+    _, waits = report(booked("ok", "failed").run)
+    _, ended = report(booked("ok", "failed").ends("unanswered", by=None).run)
+
+    last, over = waits.decisions[-1], ended.decisions[-1]
+    assert (last.decided, last.rule.endswith("no answer yet")) == ("waits for people", True)
+    assert (over.decided, over.rule.endswith("nobody answered")) == ("asked people", True)
+    assert waits.answer_by
+    assert not ended.answer_by
+
+
+def test_a_refused_hand_over_is_told_with_what_was_wrong_with_it() -> None:
+    vague = "hand_over: you have handed it over before, or it must be the only call of its turn."
+    story = Story().opened()
+    for turn, to in ((1, "billing"), (2, "support")):
+        story.replies(story.asks(turn), wants(("hand_over", {"agent": to, "note": "Yours."})))
+    for turn in (3, 4):
+        said = {"tool": "hand_over", "arguments": {"agent": "billing", "note": "Yours."}}
+        story.decides(turn, Planner.AGENT, CallTools(calls=(ToolCall.model_validate(said | {"call_id": "a"}),)))
+        story.write(f"{turn:04d}.call.1.refused", said | {"error": "RuleViolation", "message": vague})
+    story.decides(5, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.REFUSED_CALL_LIMIT))
+    story.escalates(6, "refused_call_limit")
+
+    _, why = report(story.run)
+
+    assert "the agent support had handed over to the agent billing in turn 1, and may do so once" in why.sentence
+    assert vague[11:] not in why.to_json()
+    assert "for the same reason as in turn 3" in why.decisions[3].calls[0]
+
+
+def test_the_sentence_tells_the_first_cause_before_the_ending() -> None:
+    _, why = report(booked("ok", "failed").ends("unanswered", by=None).run)
+
+    told = [why.sentence.index(words) for words in ("provider filtered", "not everything", "nobody answered", "ended")]
+    assert told == sorted(told)
+    assert told[0] < 10
+
+
+def test_a_report_has_the_callers_words_as_everybody_may_see_them_and_no_more_of_them() -> None:
+    story = booked("ok", "ok")
+    opened = story.written[0]
+    said = {**opened.body["request"], "text": "My card is 4111. " + "Please. " * 100}
+    exact = opened.model_copy(update={"body": opened.body | {"request": said}})
+    masked = {**said, "text": said["text"].replace("4111", "***")}
+    story.written[0] = exact.with_shown(exact.body | {"request": masked})
+
+    _, why = report(Run(sorted(story.written, key=order)))
+
+    assert why.request.startswith("My card is ***. Please. Please")
+    assert len(why.request) <= 200
+    assert "4111" not in why.to_json()
+
+
+def test_every_share_is_rounded_half_up() -> None:
+    assert [percent(part, 1_000) for part in (0, 4, 5, 445, 994, 995)] == [0, 0, 1, 45, 99, 100]
+    assert percent(1, 0) == 0
 
 
 # ── hostile texts, any size ──────────────────────────────────────────────────────────────────────────────────────

@@ -41,6 +41,13 @@ def changed(**create: Any) -> dict[str, Any]:
     return tools(create)
 
 
+def test_a_call_that_needs_no_key_counts_as_one_that_honours_it_and_sends_none(load: Load) -> None:
+    create = load(desk=(desk_server(), changed(idempotent=True))).tools["desk_create"]
+
+    assert (create.policy.honours_key, create.policy.verify) == (True, None)
+    assert not load(desk=(desk_server(), changed(idempotent=False))).tools["desk_create"].policy.honours_key
+
+
 def test_declared_tools_are_ordinary_tools(load: Load) -> None:
     playbook = load(
         desk=(desk_server(), changed(**KEY, **VERIFY, undo={"tool": "desk_close"}, limits={"timeout_s": 9}))
@@ -65,7 +72,7 @@ def test_what_the_executor_sets_is_hidden_from_the_model_and_refused_from_it(loa
     create = playbook.tools["desk_create"]
     assert create.argument_names == ("text",)
     for sent in ({"text": "a", "token": "mine"}, {"text": "a", "amount": 7}):
-        with pytest.raises(Exception, match="is not an argument"):
+        with pytest.raises(Exception, match="is set by the executor"):
             create.read(sent)
 
 
@@ -129,6 +136,8 @@ CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"key": {}}, "header, argument, meta"),
     ({}, {"key": {"header": "A", "meta": "b"}}, "header, argument, meta"),
     ({}, {"key": {"header": "Host"}}, "key.header"),
+    ({}, {"key": {"header": "A"}, "idempotent": True}, "idempotent: says that the call needs no key, and it has one"),
+    ({}, {"effect": "read", "idempotent": True, "undo": None}, "idempotent: is for a write"),
     ({}, {"key": {"meta": "key"}}, "key.meta: only an MCP server"),
     ({}, {"key": {"argument": "none"}}, "key.argument"),
     ({}, {"key": {"argument": "amount"}, "marks": {}}, "takes neither a key as text nor a UUID"),

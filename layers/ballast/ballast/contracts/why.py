@@ -3,7 +3,9 @@
 ::
 
     Why
-      ├ sentence, causes     the outcome and its cause; further causes, the most important first
+      ├ act                  whether somebody has to act now, and what to do
+      ├ sentence, causes     the first cause and the outcome; further causes, the most important first
+      ├ did                  each write that happened or may have, undone or standing
       ├ unknown, to_type     what nobody knows now; the commands for whoever was woken
       ├ money, time          the cost and the duration by cause; each adds up exactly
       ├ sooner               what would have stopped it sooner, and how that is known
@@ -80,6 +82,19 @@ class Cause(_Part):
     in_sentence: bool = False
 
 
+class Did(_Part):
+    """A write of the run that happened or may have happened.
+
+    state  stands, undone, unknown (nobody knows whether it happened), open (under way), or more (of them: how many)
+    """
+
+    turn: int
+    index: int
+    tool: _Str
+    state: Literal["stands", "undone", "unknown", "open", "more"]
+    words: _Str
+
+
 class MoneyShare(_Part):
     """The part of the run's cost that has one cause. ``microusd`` is negative only for ``after_the_ending``."""
 
@@ -99,11 +114,15 @@ class TimeShare(_Part):
 
 
 class TurnDecision(_Part):
-    """What was decided in a turn, and by which rule; ``calls``: each call on which a rule or a person decided."""
+    """What was decided in a turn, and by which rule; ``calls``: each call on which a rule or a person decided.
+
+    at  the turn's first entry; "" if the log has none
+    """
 
     turn: int
     planner: _Str
     by_agent: _Str = ""
+    at: _Str = ""
     at_ms: int | None = None
     decided: _Str
     rule: _Str
@@ -142,7 +161,7 @@ class Unknown(_Part):
 
 
 class Command(_Part):
-    """A command to type, and what it does."""
+    """A command to type, and what it does. What only its reader knows is ``<a placeholder>``: shells refuse that."""
 
     command: _Str
     words: _Str
@@ -151,7 +170,13 @@ class Command(_Part):
 class Why(_Part):
     """Why a run ended so, or where it stands.
 
-    sentence       the outcome and its first cause
+    must_act       somebody has to act now; ``act``: what to do, or why nobody has to act, as a sentence
+    sentence       the first cause and the outcome
+    request        the first characters of the caller's words, masked; untrusted. ``requested_by``, ``intent``,
+                   ``tenant``: as in the timeline
+    opened_at, ended_at  ISO 8601 in UTC; "" if there is none
+    answer_by      until when people, or the requester, can answer what they are asked now; likewise
+    did            each write that happened or may have happened, in order
     causes         all causes, the most important first
     cost_microusd  the run's cost by its log, reservations without an outcome included; the sum of ``money``
     duration_ms    from the opening to the ending, or to the newest entry; the sum of ``time``; null if unknown
@@ -162,7 +187,17 @@ class Why(_Part):
     version: Literal[1] = VERSION
     run_id: _Str
     status: Status
+    must_act: bool = False
+    act: _Str = ""
     sentence: _Str
+    request: _Str = ""
+    requested_by: _Str = ""
+    intent: _Str = ""
+    tenant: _Str = ""
+    opened_at: _Str = ""
+    ended_at: _Str = ""
+    answer_by: _Str = ""
+    did: tuple[Did, ...] = ()
     causes: tuple[Cause, ...] = ()
     unknown: tuple[Unknown, ...] = ()
     to_type: tuple[Command, ...] = ()

@@ -635,6 +635,10 @@ class LeftOut(Part):
     sha256: Str
 
 
+#: The beginning of the message of an effect that has no undo, because its arguments could not be made.
+NO_UNDO = "Its undo {} could not be made: "
+
+
 class CallSettled(OfCall):
     """The call's outcome: ok, failed, denied or unknown.
 

@@ -5,6 +5,7 @@ Imports contracts, errors, folds, money and validation of ``ballast`` only; no A
 
 from typing import TYPE_CHECKING, Any
 
+from ballast.contracts import ToolCall
 from ballast.errors import RetryLater
 from ballast.playbook.agent import AgentConfig, Intent
 from ballast.playbook.context import Change, ToolContext, ToolFailed
@@ -50,6 +51,7 @@ __all__ = [
     "RunSoFar",
     "Sensitive",
     "Tool",
+    "ToolCall",
     "ToolContext",
     "ToolFailed",
     "Untrusted",

@@ -350,7 +350,7 @@ def _add_servers(path: Path, tools: dict[str, Tool], agent: AgentConfig | None, 
         if tools.setdefault(made.name, made) is not made:
             say(PlaybookInvalid(f"{folder}: two tools are named {made.name}. Rename one, or give it another `name:`."))
     if whole:
-        link(tools, say, None if agent is None else agent.moves.currency)
+        link(tools, say, folder, None if agent is None else agent.moves.currency)
     return whole
 
 

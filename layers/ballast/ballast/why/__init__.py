@@ -3,9 +3,9 @@
 ::
 
     run.timeline() ─▶ laps ─▶ money ┐
-                          └─▶ time  ├─▶ causes ─▶ sentence ┐
-                                    └─▶ what to type       ├─▶ Why
-    decisions, unknown, sooner ────────────────────────────┘
+                          └─▶ time  ├─▶ causes ─▶ sentence     ┐
+                                    └─▶ whether to act, and how ├─▶ Why
+    what it did, decisions, unknown, sooner ───────────────────┘
 
 ``contracts.why`` has the form of the report.
 """
@@ -23,29 +23,31 @@ from ballast.log.event import GARBLED
 from ballast.log.events import CallIntended, ModelRequested, RunEnded, RunOpened, RunRefused, RunSettled
 from ballast.money.amounts import dollars
 from ballast.run import Run
-from ballast.why.advice import to_type, unknown
-from ballast.why.causes import OWN_REASONS, Read, causes, planner_name, quoted, tool
+from ballast.why.advice import act, answer_by, to_type, unknown
+from ballast.why.causes import OWN_REASONS, Read, causes
 from ballast.why.decisions import decisions
+from ballast.why.effects import Names, did
 from ballast.why.money import laps, spending
-from ballast.why.sooner import Sooner, Stops, from_log
+from ballast.why.sooner import Sooner, Stops, from_log, is_worth_it
 from ballast.why.time import durations
+from ballast.why.words import planner_name, quoted
 
 __all__ = ["Sooner", "Stops", "explained", "from_log"]
 
 _ENDED_SO = {
-    "unanswered": "The run ended without an answer",
-    "failed": "The run failed",
-    "aborted": "The run was aborted",
-    "timed_out": "The run timed out",
-    "refused": "The run was not admitted, and nothing was spent",
-    "corrupt": "The run's status cannot be read",
+    "unanswered": "the run ended without an answer",
+    "failed": "the run failed",
+    "aborted": "the run was aborted",
+    "timed_out": "the run timed out",
+    "refused": "the run was not admitted, and nothing was spent",
+    "corrupt": "the run's status cannot be read",
 }
-#: Causes of cost: an answer did not come because of them.
-_OF_COST = frozenset(
-    {"attempts_failed", "loop_laps", "cache_misses", "another_agent", "prompt_growth", "tool_failed", "call_doubted"}
-    | {"model_passed_over", "prompt_step"}
-)
-_OF_TIME = "time_"
+#: The ending itself: what led to it is told first.
+_ENDINGS = ("unanswered", "aborted", "timed_out")
+#: Causes that came before another one, by the name of that one.
+_BEFORE = {"approval_rejected": "approval_void", "approval_unanswered": "approval_void"}
+#: Characters of the caller's words, and of the sentence; what else is known is among the causes.
+_REQUEST, _SENTENCE = 200, 900
 #: At most so many changed facts of an approval are told.
 _FACTS = 4
 
@@ -57,30 +59,43 @@ def explained(run: Run, made: Timeline, *, stack: str = "", sooner: Sooner = fro
     """
     shown, repeated, limits = run.as_shown, laps(made), _limits(run)
     spent, time = spending(made, repeated), durations(made, shown, repeated)
+    names, moved = Names(made), _moved(shown)
     stops = sooner(shown, made)
+    worth = tuple(one for one in stops.found if is_worth_it(one, made))
     found = causes(
-        Read(made, _refusal(run), limits, repeated, _changed(shown, made), _rewritten(run, made), spent, time)
+        Read(made, _refusal(run), limits, repeated, names, _changed(shown, made), _rewritten(run, made), spent, time)
     )
-    said = _outcome(made, found)
+    said = _outcome(made, found, names)
     told = tuple(
-        one.model_copy(update={"words": _sentence(one.words), "in_sentence": one.words in said}) for one in found
+        one.model_copy(update={"words": _sentence(one.words), "in_sentence": _tells(said, one)}) for one in found
     )
-    typed = tuple(to_type(made, found, _moved(shown), stack))
+    typed = tuple(to_type(made, found, moved, names, stack))
+    must_act, to_do = act(made, moved, names)
     return Why(
         run_id=made.run_id,
         status=made.status,
+        must_act=must_act,
+        act=to_do,
         sentence=said,
+        request=_request(made),
+        requested_by=made.requested_by,
+        intent=made.intent,
+        tenant=made.tenant,
+        opened_at=made.opened_at,
+        ended_at=made.ended_at,
+        answer_by=answer_by(made),
+        did=tuple(did(made)),
         causes=told,
-        unknown=tuple(unknown(made, _moved(shown), settled=_is_settled(run, made))),
+        unknown=tuple(unknown(made, moved, names, settled=_is_settled(run, made))),
         to_type=tuple({one.command: one for one in reversed(typed)}.values())[::-1],
         cost_microusd=made.spent_microusd + made.reserved_microusd,
         ceiling_microusd=made.ceilings.cost_microusd,
         money=spent.shares,
         duration_ms=made.duration_ms if made.duration_ms is not None and made.duration_ms >= 0 else None,
         time=time,
-        sooner=tuple(stops.found),
-        sooner_note=stops.note,
-        decisions=tuple(decisions(made, limits, repeated)),
+        sooner=worth,
+        sooner_note=stops.note if worth else "",
+        decisions=tuple(decisions(made, limits, repeated, names)),
     )
 
 
@@ -162,28 +177,36 @@ def _is_settled(run: Run, made: Timeline) -> bool:
     return RunEnded.NAME not in names or RunSettled.NAME in names or made.money.leased_microusd is None
 
 
-def _outcome(made: Timeline, found: tuple[Cause, ...]) -> str:
-    """Return the outcome and its first cause in one sentence."""
-    said, first = _ended(made), found[0] if found else None
-    if first is None:
-        return f"{said}."
-    of_cost = first.name in _OF_COST or first.name.startswith(_OF_TIME)
-    if made.status == "open" or (of_cost and (made.status == "waiting" or made.by == Planner.AGENT)):
-        return f"{said}; {first.words}."
-    if made.by == Planner.AGENT:
-        return f"{said}, although {first.words}."
-    more = ""
-    if made.status == "waiting":  # the last planner says why people are asked
-        more = next((f"; then {one.words}" for one in reversed(found[1:]) if one.name in OWN_REASONS), "")
-    elif first.name == "unanswered" and len(found) > 1:
-        more = f"; before that, {found[1].words}"
-    stands = next((one.words for one in found if one.name == "effects_stand"), "")
-    if stands and made.status != "waiting":  # what is left to do, whatever the cause was
-        more += f"; {stands}"
-    return f"{said}, because {first.words}{more}."
+def _outcome(made: Timeline, found: tuple[Cause, ...], names: Names) -> str:
+    """Return the first cause, what followed from it, and the outcome in one sentence."""
+    told = [one.words for one in _chain(made, found)]
+    ending = _ended(made, names)
+    while len(told) > 1 and sum(map(len, told)) + len(ending) > _SENTENCE:
+        del told[1]
+    return _sentence("; ".join([*told, ending]))
 
 
-def _ended(made: Timeline) -> str:
+def _chain(made: Timeline, found: tuple[Cause, ...]) -> list[Cause]:
+    """Return the causes of the outcome in the order in which they came to be."""
+    rest = [one for one in found if one.name not in _ENDINGS]
+    ending = [one for one in found if one.name in _ENDINGS]
+    if not rest:
+        return ending
+    main, by_name = rest[0], {one.name: one for one in reversed(rest)}
+    before = [by_name[name] for name in (_BEFORE.get(main.name, ""),) if name in by_name]
+    over = by_name.get("another_agent")
+    if over is not None and len(over.turns) > 1 and main.name != "another_agent" and made.status != "answered":
+        before.append(over)
+    after: list[Cause] = []
+    if made.status != "answered" or made.by != Planner.AGENT:
+        # The planners after the agent say why people are asked; what is left to do stays, whatever the cause was.
+        after = [one for one in rest[1:] if one.name in OWN_REASONS or one.name == "effects_stand"]
+    stands = [one for one in after if one.name == "effects_stand"]
+    own = [one for one in after if one.name != "effects_stand"]
+    return [*before, main, *own[:2], *stands, *ending]
+
+
+def _ended(made: Timeline, names: Names) -> str:
     turns = f"after {len(made.turns):,} turn{'' if len(made.turns) == 1 else 's'}"
     match made.status:
         case "answered":
@@ -191,20 +214,31 @@ def _ended(made: Timeline) -> str:
             person = quoted(by, 60) if made.by == Planner.PERSON and by else ""
             who = person or planner_name(made.by) or "somebody"
             instead = " instead of the agent" if made.by not in (Planner.AGENT, "") else ""
-            return f"{who[:1].upper()}{who[1:]} answered{instead} {turns}"
+            return f"{who} answered{instead} {turns}"
         case "waiting":
-            return f"The run waits for {_waits_for(made)}"
+            return f"the run waits for {_waits_for(made, names)}"
         case "open":
-            return f"The run has no ending: it still runs, or was cut off in turn {len(made.turns)}"
+            return f"the run has no ending: it still runs, or was cut off in turn {len(made.turns)}"
     return _ENDED_SO.get(made.status, made.status)
 
 
-def _waits_for(made: Timeline) -> str:
+def _waits_for(made: Timeline, names: Names) -> str:
     last = made.turns[-1]
     if last.planner == Planner.REQUESTER:
         return "the requester to reply to the agent's question"
     waiting = next((call for call in last.calls if call.outcome == "waiting"), None)
-    return f"a person to approve {tool(waiting)}" if waiting else "a person to decide"
+    return f"a person to approve {names(last.turn, waiting)}" if waiting else "a person to decide"
+
+
+def _request(made: Timeline) -> str:
+    """Return the first of the caller's words, as the timeline shows them."""
+    said = made.request.get("text")
+    return quoted(said, _REQUEST) if isinstance(said, str) else ""
+
+
+def _tells(said: str, one: Cause) -> bool:
+    """Whether the sentence has the cause's words, at its start with a capital letter."""
+    return one.words in said or said.startswith(f"{one.words[:1].upper()}{one.words[1:]}")
 
 
 def _sentence(words: str) -> str:

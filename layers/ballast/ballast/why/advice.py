@@ -1,4 +1,8 @@
-"""The end of a report: the open facts of a run, and the commands to type."""
+"""The advice of a report: whether to act now, the open facts of a run, and the commands to type.
+
+A command holds nothing that only its reader knows: there a ``<placeholder>`` stands, at the end of the line at least,
+and every shell refuses the line until it is filled in.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,13 @@ from ballast.contracts import Planner
 from ballast.contracts.timeline import Position, Timeline, Turn
 from ballast.contracts.why import Cause, Command, Unknown
 from ballast.money.amounts import dollars
-from ballast.why.causes import quoted, standing, tool, unknown_effects
+from ballast.why.effects import Names, answered_by_a_person, left_standing, standing, unknown_effects
+from ballast.why.words import clock, planner_name, quoted
 
 #: More of one kind are counted and not listed.
 _MOST = 20
+#: Things to do that the first line tells.
+_FEW = 3
 #: What may stand in a command as it is; anything else in the log was not written by Ballast.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NO_ROOM = ("WindowFull", "window_full", "TooManyRuns", "lease_failed")
@@ -21,10 +28,85 @@ _BREAKER = ("BreakerStopped", "breaker_open", "breaker_stopped")
 _CODE = ("planner_failed", "executor_failed", "fallback_failed", "failed")
 
 
+# ── whether to act ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def act(made: Timeline, moved: Mapping[Position, str], names: Names) -> tuple[bool, str]:
+    """Return whether somebody has to act now, and what to do; or why nobody has to.
+
+    moved  of the business's own money, by the call, in words
+    """
+    if to_do := list(_to_do(made, moved, names)):
+        more = f"; and {len(to_do) - _FEW:,} more" if len(to_do) > _FEW else ""
+        return True, f"{'; '.join(to_do[:_FEW])}{more}."
+    if made.status == "waiting":
+        until = answer_by(made)
+        return False, f"The requester is asked{f', until {clock(until)}' if until else ''}."
+    if made.status == "open":
+        last = next((turn.at for turn in reversed(made.turns) if turn.at), made.opened_at)
+        since = f" (its turn began at {clock(last)})" if last else ""
+        return False, f"It still runs, unless it was cut off{since}. If it does not go on, look why."
+    return False, _at_rest(made)
+
+
+def _at_rest(made: Timeline) -> str:
+    """Return why nobody has to act on a run that has ended."""
+    match made.status:
+        case "answered":
+            who = planner_name(made.by) or "somebody"
+            return f"{who[:1].upper()}{who[1:]} answered the caller."
+        case "refused":
+            return "Nothing was done."
+        case "aborted":
+            return "Somebody stopped it."
+    return ""
+
+
+def _to_do(made: Timeline, moved: Mapping[Position, str], names: Names) -> Iterator[str]:
+    if made.unreadable:
+        yield "its log was changed: verify it, and change nothing"
+    for turn, call in unknown_effects(made):
+        money = moved.get((turn, call.index))
+        settle = f", and settle the {quoted(money, 60)} that are held for it" if money else ""
+        yield f"find out whether {names(turn, call)} happened{settle}"
+    for turn, call in left_standing(made):
+        yield f"decide what becomes of {names(turn, call)}: it stands"
+    if made.status == "waiting":
+        yield from _asked(made, names)
+    if made.status in ("unanswered", "timed_out"):
+        yield "answer the caller: nobody did"
+    if made.status == "failed":
+        yield "page whoever operates Ballast, and answer the caller: nobody did"
+    for one in made.feedback:
+        if one.verdict == "wrong":
+            yield f"look at what {quoted(one.by, 60)} says was wrong"
+
+
+def _asked(made: Timeline, names: Names) -> Iterator[str]:
+    last = made.turns[-1]
+    until = f" by {clock(answer_by(made))}" if answer_by(made) else ""
+    waiting = [call for call in last.calls if call.outcome == "waiting"]
+    if waiting:
+        yield f"approve or reject {', '.join(names(last.turn, call) for call in waiting[:_FEW])}{until}"
+    elif last.planner != Planner.REQUESTER:
+        yield f"answer the caller, or hand back to the agent,{until}" if until else "answer the caller, or hand back"
+
+
+def answer_by(made: Timeline) -> str:
+    """Return until when the run waits for people or for the requester; "" if it does not, or for ever."""
+    if made.status != "waiting" or not made.turns:
+        return ""
+    last = made.turns[-1]
+    if last.escalation and not last.escalation.by:
+        return last.escalation.answer_by
+    ends = [call.approvals[-1].answer_by for call in last.calls if call.outcome == "waiting" and call.approvals]
+    return min((one for one in ends if one), default="")
+
+
 # ── what is unknown now ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def unknown(made: Timeline, moved: Mapping[Position, str], *, settled: bool) -> Iterator[Unknown]:
+def unknown(made: Timeline, moved: Mapping[Position, str], names: Names, *, settled: bool) -> Iterator[Unknown]:
     """Yield what nobody knows.
 
     moved    of the business's own money, by the call, in words
@@ -32,7 +114,7 @@ def unknown(made: Timeline, moved: Mapping[Position, str], *, settled: bool) -> 
     """
     effects = list(unknown_effects(made))
     for turn, call in effects[:_MOST]:
-        words = f"whether {tool(call)} (turn {turn}, call {call.index}) had its effect"
+        words = f"whether {names(turn, call)} had its effect"
         if money := moved.get((turn, call.index)):
             words += f", and so whether {quoted(money, 60)} of the business's own money moved"
         yield Unknown(kind="effect", words=words, turn=turn)
@@ -45,7 +127,7 @@ def unknown(made: Timeline, moved: Mapping[Position, str], *, settled: bool) -> 
         yield Unknown(kind="entry", words=f"what {len(made.unreadable) - _MOST:,} more entries said")
     for seq in made.unknown[:_MOST]:
         yield Unknown(kind="entry", words=f"what {quoted(seq, 80)} means: this version does not know its kind")
-    for waits, turn in list(_waiting(made))[-_MOST:]:
+    for waits, turn in list(_waiting(made, names))[-_MOST:]:
         yield Unknown(kind="people", words=waits, turn=turn)
     if made.status == "open":
         yield Unknown(kind="ending", words="whether it still runs or was cut off: its log has no ending")
@@ -58,7 +140,7 @@ def unknown(made: Timeline, moved: Mapping[Position, str], *, settled: bool) -> 
         yield Unknown(kind="time", words="how long it took: the times in its log cannot be right")
 
 
-def _waiting(made: Timeline) -> Iterator[tuple[str, int]]:
+def _waiting(made: Timeline, names: Names) -> Iterator[tuple[str, int]]:
     if made.status not in ("waiting", "open"):  # after the ending nobody can answer any more
         return
     for turn in made.turns:
@@ -69,18 +151,21 @@ def _waiting(made: Timeline) -> Iterator[tuple[str, int]]:
         for call in turn.calls:
             if call.outcome == "waiting" and call.approvals:
                 last = call.approvals[-1]
-                words = f"whether people approve {tool(call)} ({_id(last.escalation_id)}){_until(last.answer_by)}"
+                asked_for = f"{names(turn.turn, call)} ({_id(last.escalation_id)})"
+                words = f"whether people approve {asked_for}{_until(last.answer_by)}"
                 yield words, turn.turn
 
 
-def _until(answer_by: str) -> str:
-    return f", until {quoted(answer_by, 40)}" if answer_by else ""
+def _until(until: str) -> str:
+    return f", until {clock(until)}" if until else ""
 
 
 # ── what to type ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def to_type(made: Timeline, causes: tuple[Cause, ...], moved: Mapping[Position, str], stack: str) -> Iterator[Command]:
+def to_type(
+    made: Timeline, causes: tuple[Cause, ...], moved: Mapping[Position, str], names: Names, stack: str
+) -> Iterator[Command]:
     """Yield the commands, the most urgent first.
 
     moved  of the business's own money, by the call, in words
@@ -88,68 +173,77 @@ def to_type(made: Timeline, causes: tuple[Cause, ...], moved: Mapping[Position, 
     """
     ballast = f"ballast --stack {shlex.quote(stack)}" if stack else "ballast"
     run = made.run_id if _ID.fullmatch(made.run_id) else "RUN"
-    names = {one.name for one in causes}
+    tenant = made.tenant if _ID.fullmatch(made.tenant) else "TENANT"
+    found = {one.name for one in causes}
     if made.unreadable:
         yield Command(command=f"{ballast} verify {run}", words="name the first event that does not fit; change nothing")
-    yield from _effects(made, moved, ballast, run)
-    yield from _answers(made, ballast)
-    if "effects_stand" in names and made.status != "waiting":
-        effects = ", ".join(f"{tool(call)} (turn {turn})" for turn, call in list(standing(made))[:_MOST])
+    yield from _effects(made, moved, names, ballast, run)
+    yield from _answers(made, names, ballast)
+    if "effects_stand" in found:
+        effects = ", ".join(names(turn, call) for turn, call in list(standing(made))[:_MOST])
         words = f"read what these wrote, and correct it in the business's system: {effects}"
         yield Command(command=f"{ballast} trace {run}", words=words)
-    if names.intersection(_BREAKER):
+    if found.intersection(_BREAKER):
         yield Command(command=f"{ballast} breaker", words="see the mode, since when, by whom, and why")
-    if names.intersection(_NO_ROOM):
+    if found.intersection(_NO_ROOM):
         yield Command(command=f"{ballast} budget", words="see the windows of all tenants together")
-        tenant = made.tenant if _ID.fullmatch(made.tenant) else "TENANT"
         yield Command(command=f"{ballast} budget {tenant}", words="see this tenant's windows, and set them")
-    if "MoveRefused" in names:
-        tenant = made.tenant if _ID.fullmatch(made.tenant) else "TENANT"
-        yield Command(command=f"{ballast} budget {tenant}", words="see what may be moved of the business's own money")
+    if "MoveRefused" in found:
+        words = "see what this tenant may still move of the business's own money in its hour and its day"
+        yield Command(command=f"{ballast} budget {tenant}", words=words)
     if made.status == "refused" and stack:
         words = "put back its request if it came by a queue and lies among the dead letters"
         yield Command(command=f"{ballast} redrive", words=words)
-    if names.intersection(_CODE):
+    if found.intersection(_CODE):
         yield Command(command=f"{ballast} trace {run}", words="find the function that failed; read its log group")
     if made.reserved_microusd and made.status not in ("open", "waiting") and made.money.returned_microusd is not None:
-        command = f'{ballast} budget --correct {run} --charged USD --reason "why"'
+        command = f"{ballast} budget --correct {run} --charged <USD> --reason <why>"
         yield Command(command=command, words="correct the charge, once you know what the attempts really cost")
+    all_of_it = "see its request" if made.status == "refused" else "see every prompt, reply and call"
+    if "model_passed_over" in found:
+        all_of_it += ", and each model that was passed over (no command shows the circuit of a model itself)"
+    yield Command(command=f"{ballast} trace {run} --full", words=all_of_it)
     if made.spent_microusd + made.reserved_microusd and not made.unreadable:
         yield Command(command=f"{ballast} cost {run}", words="see the cost by turn, tool and model")
-    all_of_it = "see its request" if made.status == "refused" else "see every prompt, reply and call"
-    yield Command(command=f"{ballast} trace {run} --full", words=all_of_it)
 
 
-def _effects(made: Timeline, moved: Mapping[Position, str], ballast: str, run: str) -> Iterator[Command]:
+def _effects(made: Timeline, moved: Mapping[Position, str], names: Names, ballast: str, run: str) -> Iterator[Command]:
+    said = answered_by_a_person(made)
+    person = f" ({said}; whether that is so, the log does not say)" if said else ""
     for turn, call in list(unknown_effects(made))[:_MOST]:
-        find = f"find out in the business's system whether {tool(call)} happened"
+        name = names(turn, call)
+        find = f"find out in the business's system whether {name} happened{person}"
         if not (money := moved.get((turn, call.index))):
-            words = f"see its arguments and its key (turn {turn}, call {call.index}); {find}"
+            words = f"see its arguments and its key; {find}"
             yield Command(command=f"{ballast} trace {run} --full", words=words)
             continue
-        words = f"{find}; then settle the {quoted(money, 60)} that are held for it: no, or yes"
-        command = f"{ballast} budget --move {run}.{turn:04d}.{call.index} --happened no"
+        words = (
+            f"{find}; then settle the {quoted(money, 60)} that are held for it. "
+            "yes: they moved, and stay counted. no: they did not, and the windows get them back"
+        )
+        command = f"{ballast} budget --move {run}.{turn:04d}.{call.index} --happened <yes|no>"
         yield Command(command=command, words=words)
 
 
-def _answers(made: Timeline, ballast: str) -> Iterator[Command]:
+def _answers(made: Timeline, names: Names, ballast: str) -> Iterator[Command]:
     if made.status not in ("waiting", "open"):
         return
     for turn in made.turns[-1:]:
         for call in turn.calls[:_MOST]:
             if call.outcome == "waiting" and call.approvals and (asked := _id(call.approvals[-1].escalation_id)):
-                words = f"let {tool(call)} be made"
+                words = f"let {names(turn.turn, call)} be made"
                 yield Command(command=f"{ballast} answer {asked} --approve", words=words)
-                yield Command(command=f'{ballast} answer {asked} --reject --comment "why"', words="or reject it")
+                yield Command(command=f"{ballast} answer {asked} --reject --comment <why>", words="or reject it")
         if turn.escalation and not turn.escalation.by and turn.planner != Planner.REQUESTER:
             yield from _decision(turn, ballast, _id(turn.escalation.escalation_id))
 
 
 def _decision(turn: Turn, ballast: str, asked: str) -> Iterator[Command]:
     assert turn.escalation is not None
-    more = " --add-budget 0.05" if turn.escalation.reason in ("cost_limit", *_BREAKER) else ""
-    yield Command(command=f'{ballast} answer {asked} --say "…"', words="answer the caller yourself, and end the run")
-    command = f'{ballast} answer {asked} --back-to-agent --guidance "…"{more}'
+    more = " --add-budget <USD>" if turn.escalation.reason in ("cost_limit", *_BREAKER) else ""
+    words = "answer the caller yourself, and end the run"
+    yield Command(command=f"{ballast} answer {asked} --say <what to answer>", words=words)
+    command = f"{ballast} answer {asked} --back-to-agent --guidance <what to do>{more}"
     yield Command(command=command, words="or let the agent go on")
 
 

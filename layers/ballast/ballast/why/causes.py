@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
 from ballast.contracts import Planner
 from ballast.contracts.decision import LIMITS
-from ballast.contracts.meaning import CIRCUIT_OPEN, PLANNERS, REASONS, REFUSALS
+from ballast.contracts.meaning import CIRCUIT_OPEN, REFUSALS
 from ballast.contracts.timeline import Approval, Call, Pivot, Position, Timeline, Turn
 from ballast.contracts.why import MONEY_CAUSES, Cause, TimeShare
 from ballast.money.amounts import dollars
 from ballast.values import dataclass
+from ballast.why.effects import Names, left_standing, unknown_effects
 from ballast.why.money import Spending
+from ballast.why.words import QUOTED, clock, meaning, percent, planner_name, quoted, tool
 
-#: Quoted texts are cut to this many characters.
-QUOTED = 160
 #: Shares of the cost, in percent, from which the cache, the prompt's growth and the laps are causes.
 _CACHE, _GROWTH, _LAPS = 10, 50, 20
 #: More causes are counted and not told.
@@ -30,6 +30,10 @@ _MOST = 24
 _FEW = 3
 #: Characters of a result from which on it is large.
 _LARGE = 20_000
+#: Characters of a refusal's text: it says what to do at its end.
+REFUSAL_CHARS = 480
+#: The agents' own tool for a hand-over to another agent.
+_HAND_OVER = "hand_over"
 #: A shorter run is not slow.
 _SLOW_MS = 10_000
 _FAILED_MODEL = ("model_timeout", "model_throttled", "model_unavailable", "model_refused")
@@ -86,6 +90,7 @@ class Read:
     limits    the run's limits as admitted
     refusal   why it was not admitted, in words; "" if it was
     repeated  the calls that repeated earlier ones
+    names     names of the calls
     changed   of calls whose approval became void: the facts that had changed, in words
     rewritten  turns of which the agent's instructions or tools were other ones than before
     """
@@ -94,6 +99,7 @@ class Read:
     refusal: str
     limits: Mapping[str, Any]
     repeated: frozenset[Position]
+    names: Names
     changed: Mapping[Position, str]
     rewritten: frozenset[int]
     spending: Spending
@@ -102,7 +108,7 @@ class Read:
     def percent(self, microusd: int) -> int:
         """Return an amount as a share of the cost."""
         cost = self.made.spent_microusd + self.made.reserved_microusd
-        return 100 * microusd // cost if cost > 0 else 0
+        return percent(microusd, cost)
 
 
 def causes(read: Read) -> tuple[Cause, ...]:
@@ -202,7 +208,7 @@ def _going_on(read: Read) -> Iterator[Cause]:
     if asked is not None and last.decided is None:
         words = f"in turn {last.turn} the model {quoted(asked.model, 80)} was asked, and no reply is recorded"
     elif begun is not None:
-        words = f"in turn {last.turn} a call of {tool(begun)} has no outcome yet"
+        words = f"in turn {last.turn} {read.names(last.turn, begun)} has no outcome yet"
     else:
         return
     yield Cause(name="open", words=words, turns=(last.turn,))
@@ -214,24 +220,8 @@ def _going_on(read: Read) -> Iterator[Cause]:
 def _unknown_effects(read: Read) -> Iterator[Cause]:
     for turn, call in unknown_effects(read.made):
         why = f": {quoted(call.message)}" if call.message else ""
-        words = f"nobody knows whether {tool(call)} (turn {turn}, call {call.index}) had its effect{why}"
+        words = f"nobody knows whether {read.names(turn, call)} had its effect{why}"
         yield Cause(name="effect_unknown", words=words, turns=(turn,))
-
-
-def unknown_effects(made: Timeline) -> Iterator[tuple[int, Call]]:
-    """Yield the writes of which nobody knows whether they happened, with their turns.
-
-    A write without an outcome counts once the run has gone on, waits or has ended without it.
-    """
-    last = made.turns[-1].turn if made.turns else 0
-    for turn in made.turns:
-        for call in turn.calls:
-            if call.effect == "read" or call.repeats:
-                continue
-            begun = call.outcome == "open" and call.effect == "write"
-            over = made.status not in ("open",) or turn.turn < last
-            if call.outcome == "unknown" or (begun and (over or call.doubts)):
-                yield turn.turn, call
 
 
 def _stopped(read: Read, turn: Turn) -> Iterator[Cause]:
@@ -267,12 +257,12 @@ def _limit(read: Read, limit: str, reason: str) -> str:
     if limit == "cost_microusd" and read.made.ceilings.cost_microusd is not None:
         shown = f" (${dollars(read.made.ceilings.cost_microusd)})"
     else:
-        shown = f" ({limit}: {value:,})" if isinstance(value, int) else ""
+        shown = f" (limits.{limit}: at most {value:,})" if isinstance(value, int) else ""
     said = f"{meaning(reason)}{shown}"
     if limit == "deadline_s" and read.time:
         most = read.time[0]
         whole = sum(one.ms for one in read.time) or 1
-        return f"{said}; most of its time went into {most.words} ({100 * most.ms // whole} %)"
+        return f"{said}; most of its time went into {most.words} ({percent(most.ms, whole)} %)"
     if limit in ("cost_microusd", "input_tokens_per_turn", "tokens_per_run") and (large := _unsent(read, limit)):
         return f"{said}; {large}"
     for instead in {
@@ -305,8 +295,13 @@ def _unsent(read: Read, limit: str) -> str:
     size, name, at = max(sizes, default=(0, "", 0))
     if size < _LARGE:
         return ""
-    spent = f"only ${dollars(cost)} was spent, but " if limit == "cost_microusd" else ""
-    return f"{spent}the next prompt would have had the result of {name} (turn {at}), {size:,} characters, in it"
+    would = f"the next prompt would have had the result of {name} (turn {at}), {size:,} characters, in it"
+    if limit != "cost_microusd" or ceiling is None:
+        return would
+    last = next((one for turn in reversed(made.turns) for one in reversed(turn.attempts)), None)
+    before = f" (for the attempt before, ${dollars(last.reserved_microusd)} was reserved)" if last else ""
+    left = f"and so could have cost more than the ${dollars(ceiling - cost)} that was left{before}"
+    return f"only ${dollars(cost)} was spent, but {would}, {left}"
 
 
 def _loop(read: Read, stopped_in: int) -> str:
@@ -358,28 +353,32 @@ def _people(read: Read) -> Iterator[Cause]:
                 continue
             where = (turn.turn,)
             if last.silent:
-                until = f" (until {quoted(last.answer_by, 40)})" if last.answer_by else ""
-                words = f"nobody answered the request to approve {tool(call)} in time{until}"
+                until = f" (until {clock(last.answer_by)})" if last.answer_by else ""
+                words = f"nobody answered the request to approve {read.names(turn.turn, call)} in time{until}"
                 yield Cause(name="approval_unanswered", words=words, turns=where)
             elif last.approve is False:
                 said = f': "{quoted(last.comment)}"' if last.comment else ""
                 who = f"a person, {quoted(last.by, 60)}," if last.by else "a person"
-                words = f"{who} rejected {tool(call)}{said}"
+                words = f"{who} rejected {read.names(turn.turn, call)}{said}"
                 yield Cause(name="approval_rejected", words=words, turns=where)
             elif call.outcome == "waiting":
                 because = f", because {quoted('; '.join(last.why))}" if last.why else ""
-                yield Cause(name="approval_required", words=f"the call needs an approval{because}", turns=where)
+                yield Cause(
+                    name="approval_required",
+                    words=f"the call {read.names(turn.turn, call)} needs an approval{because}",
+                    turns=where,
+                )
             for one in call.approvals:  # after what became of the call: a void approval was asked for again
                 if one.void:
                     changed = read.changed.get((turn.turn, call.index), "")
-                    words = f"{void(one, tool(call))}{f' ({changed})' if changed else ''}"
+                    words = f"{void(one, read.names(turn.turn, call))}{f' ({changed})' if changed else ''}"
                     yield Cause(name="approval_void", words=words, turns=where)
 
 
 def _circuits(read: Read) -> Iterator[Cause]:
     for text, found in _grouped(read, _has_rested).items():
         name = quoted(text.partition(CIRCUIT_OPEN)[0].strip().rpartition(" ")[2], 64) or "a downstream"
-        tools = ", ".join(dict.fromkeys(tool(call) for _, call in found))
+        tools = _listed(read.names(turn, call) for turn, call in found)
         words = f"the circuit of {name} is open: it failed too often, so {tools} was not executed"
         yield Cause(name="circuit_open", words=words, turns=_turns(turn for turn, _ in found))
 
@@ -392,11 +391,20 @@ def _doubts(read: Read) -> Iterator[Cause]:
     for turn in read.made.turns:
         for call in turn.calls:
             if call.doubts and call.outcome in ("ok", "failed", "denied"):
-                known = "it happened" if call.outcome == "ok" else "it did not happen"
                 words = (
-                    f"the outcome of {tool(call)} was in doubt at first ({quoted(call.doubts[-1].message)}); {known}"
+                    f"the outcome of {read.names(turn.turn, call)} was in doubt at first "
+                    f"({quoted(call.doubts[-1].message)}); {_proved(call)}"
                 )
                 yield Cause(name="call_doubted", words=words, turns=(turn.turn,))
+
+
+def _proved(call: Call) -> str:
+    """Return how a call in doubt came out, and what shows it."""
+    tries = _count(len(call.doubts), "attempt")
+    if call.outcome != "ok":
+        return f"it did not happen: {tries} ended in doubt, and a later check or attempt showed so"
+    result = f" (its result: {quoted(json.dumps(call.result, default=repr), 80)})" if call.result else ""
+    return f"it happened once: {tries} ended in doubt, and a later check or attempt showed so{result}"
 
 
 def _refused_calls(read: Read) -> Iterator[Cause]:
@@ -407,12 +415,41 @@ def _refused_calls(read: Read) -> Iterator[Cause]:
                 by_error[call.error, call.tool].append((turn.turn, call))
     for (error, _), found in sorted(by_error.items(), key=lambda one: -len(one[1])):
         call = found[-1][1]
-        why = REFUSED.get(error, f"{{tool}} was refused ({quoted(error, 60)})").format(tool=tool(call))
-        said = quoted(call.message.removeprefix(f"{call.tool}: "), 2 * QUOTED)
+        name = read.names(found[-1][0], call) if len(found) == 1 else tool(call)
+        why = REFUSED.get(error, f"{{tool}} was refused ({quoted(error, 60)})").format(tool=name)
+        said = refusal(read.made, found[-1][0], call)
         message = f" ({said})" if said and error not in _PLAIN else ""
         were = "was" if len(found) == 1 else "were"
         words = f"{_count(len(found), 'call')} {were} refused by {RULES.get(error, 'the gate')}: {why}{message}"
         yield Cause(name=error or "refused", words=words, turns=_turns(turn for turn, _ in found))
+
+
+def refusal(made: Timeline, turn: int, call: Call) -> str:
+    """Return the text of a refusal. Of a hand-over the gate names what may be wrong, the run's log what was."""
+    if call.tool == _HAND_OVER and call.error == "RuleViolation":
+        arguments = call.arguments if isinstance(call.arguments, Mapping) else {}
+        taker = arguments.get("agent")
+        before, by, calls = _handed_over_before(made, turn, taker)
+        if before:
+            who = f"the agent {quoted(by, 80)} had handed over to the agent {quoted(str(taker), 80)}"
+            return f"{who} in turn {before}, and may do so once"
+        if calls > 1:
+            return "it was not the only call of its turn"
+    return quoted(call.message.removeprefix(f"{call.tool}: "), REFUSAL_CHARS)
+
+
+def _handed_over_before(made: Timeline, turn: int, taker: Any) -> tuple[int, str, int]:
+    """Return the turn in which the agent had handed over to ``taker``, or 0; the agent; and the turn's calls."""
+    now = next(one for one in made.turns if one.turn == turn)
+    before = 0
+    for one in made.turns:
+        if one.turn >= turn:
+            break
+        if one.planner == Planner.PERSON and one.decided and one.decided.kind == "hand_over":
+            before = 0  # what people hand back begins anew
+        elif one.pivot and one.pivot.to_agent and (one.pivot.from_agent, one.pivot.to_agent) == (now.by_agent, taker):
+            before = one.turn
+    return before, now.by_agent, len(now.calls)
 
 
 def _failed_calls(read: Read) -> Iterator[Cause]:
@@ -423,7 +460,10 @@ def _failed_calls(read: Read) -> Iterator[Cause]:
             by_tool[call.tool].append((turn, call))
     for failed in by_tool.values():
         call = failed[-1][1]
-        many = f"a call of {tool(call)}" if len(failed) == 1 else f"{len(failed):,} calls of {tool(call)}"
+        many = f"{len(failed):,} calls of {tool(call)}"
+        if len(failed) == 1:
+            undoes = f", the undo of turn {call.undoes[0]}, call {call.undoes[1]}," if call.undoes else ""
+            many = f"the call {read.names(failed[0][0], call)}{undoes}"
         message = f" ({quoted(call.message)})" if call.message else ""
         yield Cause(name="tool_failed", words=f"{many} failed{message}", turns=_turns(turn for turn, _ in failed))
 
@@ -454,25 +494,12 @@ def _other_planners(read: Read) -> Iterator[Cause]:
 
 def _standing(read: Read) -> Iterator[Cause]:
     """Yield the writes that stand although the run has no answer, or a rollback could not undo them."""
-    made = read.made
-    short = any(turn.pivot and turn.pivot.reason in ("rollback_incomplete", "effect_frozen") for turn in made.turns)
-    found = list(standing(made))
-    if not found or not (short or made.status in ("unanswered", "failed", "timed_out", "aborted")):
+    found = left_standing(read.made)
+    if not found:
         return
-    names = list(dict.fromkeys(tool(call) for _, call in found))
-    more = f" and {len(names) - _FEW:,} more tools" if len(names) > _FEW else ""
-    words = f"{', '.join(names[:_FEW])}{more} happened, and nothing has undone it"
+    these, it = ("the write", "it") if len(found) == 1 else ("the writes", "them")
+    words = f"{these} {_listed(read.names(turn, call) for turn, call in found)} happened, and nothing has undone {it}"
     yield Cause(name="effects_stand", words=words, turns=_turns(turn for turn, _ in found))
-
-
-def standing(made: Timeline) -> Iterator[tuple[int, Call]]:
-    """Yield the writes that happened and were not undone, with their turns."""
-    undone = {call.undoes for turn in made.turns for call in turn.calls if call.undoes and call.outcome == "ok"}
-    for turn in made.turns:
-        for call in turn.calls:
-            acted = call.effect == "write" and call.outcome == "ok" and not call.repeats
-            if acted and not call.undoes and (turn.turn, call.index) not in undone:
-                yield turn.turn, call
 
 
 # ── cost ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -490,9 +517,9 @@ def _failed_attempts(read: Read) -> Iterator[Cause]:
 
 
 def _laps(read: Read) -> Iterator[Cause]:
-    percent = read.percent(read.spending.of("loop_laps"))
-    if percent >= _LAPS:
-        words = f"{percent} % of its cost went into {_count(len(read.repeated), 'call')} that repeated earlier calls"
+    share = read.percent(read.spending.of("loop_laps"))
+    if share >= _LAPS:
+        words = f"{share} % of its cost went into {_count(len(read.repeated), 'call')} that repeated earlier calls"
         yield Cause(name="loop_laps", words=words, turns=_turns(at[0] for at in read.repeated))
 
 
@@ -513,37 +540,45 @@ def _passed_over(read: Read) -> Iterator[Cause]:
 
 def _cache(read: Read) -> Iterator[Cause]:
     missed = read.spending.misses
-    percent = read.percent(read.spending.of("cache_misses"))
-    if not missed or percent < _CACHE:
+    share = read.percent(read.spending.of("cache_misses"))
+    if not missed or share < _CACHE:
         return
     first = missed[0]
     waited = [one.pause_s for one in missed if one.pause_s is not None]
-    pause = f"; {max(waited) // 60:,} min had passed since the attempt before" if waited and max(waited) >= 300 else ""
+    first_cause = ""
+    if waited and max(waited) >= 300:
+        first_cause = f"{max(waited) // 60:,} min passed between two attempts, so "
     if first.turn in read.rewritten:
-        pause = "; the agent's instructions or tools had changed since then, as after a deployment"
+        first_cause = f"the agent's instructions or tools had changed by turn {first.turn}, as after a deployment, so "
     words = (
-        f"the provider's cache stopped serving the prompt from turn {first.turn} on: "
-        f"{sum(one.tokens for one in missed):,} tokens were paid for again, {percent} % of the cost{pause}"
+        f"{first_cause}the provider's cache stopped serving the prompt from turn {first.turn} on: "
+        f"{sum(one.tokens for one in missed):,} tokens were paid for again, {share} % of the cost"
     )
     yield Cause(name="cache_misses", words=words, turns=_turns(one.turn for one in missed))
 
 
 def _agents(read: Read) -> Iterator[Cause]:
-    for turn in read.made.turns:
-        pivot = turn.pivot
-        if pivot and pivot.to_agent:
-            note = quoted(turn.decided.guidance if turn.decided else "")
-            words = f"the agent {quoted(pivot.from_agent, 80)} handed over to the agent {quoted(pivot.to_agent, 80)}"
-            yield Cause(name="another_agent", words=f"{words}{f': {note!s}' if note else ''}", turns=(turn.turn,))
+    found = [(turn, turn.pivot) for turn in read.made.turns if turn.pivot and turn.pivot.to_agent]
+    if not found:
+        return
+    told = []
+    for turn, pivot in found[:_FEW]:
+        note = quoted(turn.decided.guidance if turn.decided else "", 80)
+        names = f"{quoted(pivot.from_agent, 80)} handed over to the agent {quoted(pivot.to_agent, 80)}"
+        said = f' ("{note}")' if note else ""
+        told.append(f"the agent {names} in turn {turn.turn}{said}")
+    more = f", and {len(found) - _FEW:,} more times" if len(found) > _FEW else ""
+    words = ", then ".join(told) + more
+    yield Cause(name="another_agent", words=words, turns=_turns(turn.turn for turn, _ in found))
 
 
 def _growth(read: Read) -> Iterator[Cause]:
-    percent = read.percent(read.spending.of("prompt_growth"))
+    share = read.percent(read.spending.of("prompt_growth"))
     sizes = [one.prompt_tokens for turn in read.made.turns for one in turn.attempts if one.state == "responded"]
-    if percent >= _GROWTH and sizes:
-        words = f"{percent} % of its cost is the growing prompt: {sizes[0]:,} tokens at first, {max(sizes):,} at most"
+    if share >= _GROWTH and sizes:
+        words = f"{share} % of its cost is the growing prompt: {sizes[0]:,} tokens at first, {max(sizes):,} at most"
         yield Cause(name="prompt_growth", words=words)
-    if percent >= _GROWTH and (step := _largest_step(read.made)):
+    if share >= _GROWTH and (step := _largest_step(read.made)):
         turn, came, tokens = step
         words = (
             f"{tokens:,} tokens of the prompt came at once, with {came} (turn {turn}), and were sent again each time"
@@ -574,7 +609,7 @@ def _slow(read: Read) -> Iterator[Cause]:
         return
     most = read.time[0]
     if most.cause not in ("model", "tools", "workflow") and 2 * most.ms > whole:
-        words = f"{100 * most.ms // whole} % of its time went into {most.words}"
+        words = f"{percent(most.ms, whole)} % of its time went into {most.words}"
         yield Cause(name=f"time_{most.cause}", words=words, turns=most.turns)
 
 
@@ -601,25 +636,11 @@ def void(one: Approval, name: str) -> str:
     return f"the approval of {name}{by} became void, because this had changed: {changed}"
 
 
-def quoted(text: str, most: int = QUOTED) -> str:
-    """Return untrusted text in one line of at most ``most`` characters, without a period at its end."""
-    flat = " ".join(text[: 4 * most].split())
-    return flat.rstrip(". ") if len(flat) <= most else f"{flat[: most - 1].rstrip()}…"
-
-
-def meaning(reason: str) -> str:
-    """Return a reason in words, an unknown one as it is; a log may hold any text in its place."""
-    return REASONS.get(reason) or quoted(reason)
-
-
-def planner_name(planner: str) -> str:
-    """Return the planner as the subject of a sentence."""
-    return PLANNERS.get(planner) or quoted(planner, 40)
-
-
-def tool(call: Call) -> str:
-    """Return the tool's name for a sentence."""
-    return quoted(call.tool, 80) or "a call without a tool"
+def _listed(names: Iterable[str]) -> str:
+    """Return a few names, and how many more there are."""
+    all_of_them = list(dict.fromkeys(names))
+    more = f" and {len(all_of_them) - _FEW:,} more" if len(all_of_them) > _FEW else ""
+    return f"{', '.join(all_of_them[:_FEW])}{more}"
 
 
 def _count(number: int, noun: str) -> str:

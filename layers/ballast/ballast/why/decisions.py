@@ -10,31 +10,49 @@ from ballast.contracts.decision import LIMITS
 from ballast.contracts.timeline import Call, Position, Timeline, Turn
 from ballast.contracts.why import TurnDecision
 from ballast.money.amounts import dollars
-from ballast.why.causes import RULES, meaning, planner_name, quoted, tool, void
+from ballast.why.causes import RULES, refusal, void
+from ballast.why.effects import Names
+from ballast.why.words import clock, meaning, planner_name, quoted
 
 #: More calls of a turn are counted and not listed.
 _MOST = 8
 
 
-def decisions(made: Timeline, limits: Mapping[str, Any], repeated: frozenset[Position]) -> Iterator[TurnDecision]:
+def decisions(
+    made: Timeline, limits: Mapping[str, Any], repeated: frozenset[Position], names: Names
+) -> Iterator[TurnDecision]:
     """Yield the decision of each turn; ``limits`` as admitted, ``repeated``: the calls that repeated earlier ones."""
+    refusals: dict[tuple[str, str], int] = {}
     for turn in made.turns:
+        ruled = {
+            call.index: _ruled(
+                call,
+                (turn.turn, call.index) in repeated,
+                refusals.get((call.tool, call.message)) or refusal(made, turn.turn, call),
+            )
+            for call in turn.calls
+        }
+        for call in turn.calls:
+            if call.outcome == "refused" and call.message:
+                refusals.setdefault((call.tool, call.message), turn.turn)
         yield TurnDecision(
             turn=turn.turn,
             planner=turn.planner,
             by_agent=turn.by_agent,
+            at=turn.at,
             at_ms=turn.at_ms,
-            decided=_decided(turn),
+            decided=_decided(turn, made, names, ruled),
             rule=_rule(turn, made, limits),
-            calls=tuple(_calls(turn, repeated)),
+            calls=tuple(_calls(turn, names, ruled)),
         )
 
 
-def _decided(turn: Turn) -> str:
+def _decided(turn: Turn, made: Timeline, names: Names, ruled: Mapping[int, str]) -> str:
     decided = turn.decided
     if decided is None:
         if turn.escalation:
-            return f"waits for {'the requester' if turn.planner == Planner.REQUESTER else 'a person'}"
+            whom = "the requester" if turn.planner == Planner.REQUESTER else "people"
+            return f"{'waits for' if made.status in ('waiting', 'open') else 'asked'} {whom}"
         return "no decision is recorded"
     if decided.kind == "answer":
         return f'answer "{quoted(decided.text)}"' if decided.text else "answer"
@@ -43,17 +61,25 @@ def _decided(turn: Turn) -> str:
         added = f", with ${dollars(decided.leased_microusd)} more" if decided.leased_microusd else ""
         said = f' with "{quoted(decided.guidance)}"' if decided.guidance and turn.planner == Planner.PERSON else ""
         return f"hand over to {f'the agent {quoted(to, 80)}' if to else planner_name(decided.to)}{added}{said}"
-    names = [tool(call) for call in turn.calls]
-    many = [f"{name} ×{names.count(name)}" if names.count(name) > 1 else name for name in dict.fromkeys(names)]
-    more = f" and {len(many) - _MOST} more tools" if len(many) > _MOST else ""
-    return f"call {', '.join(many[:_MOST])}{more}" if many else "call tools"
+    alone = len(turn.calls) == 1
+    told = [
+        f"{names.in_turn(call, alone=alone)}{'' if ruled[call.index] else _undoes(call) + ': ' + call.outcome}"
+        for call in turn.calls[:_MOST]
+    ]
+    more = f" and {len(turn.calls) - _MOST} more" if len(turn.calls) > _MOST else ""
+    return f"call {', '.join(told)}{more}" if told else "call tools"
+
+
+def _undoes(call: Call) -> str:
+    return f", the undo of turn {call.undoes[0]}, call {call.undoes[1]}" if call.undoes else ""
 
 
 def _rule(turn: Turn, made: Timeline, limits: Mapping[str, Any]) -> str:
     decided = turn.decided
     if turn.escalation:
         why = f"asked because {meaning(turn.escalation.reason)}" if turn.escalation.reason else "asked"
-        return f"{why}; {f'answered by {quoted(turn.escalation.by, 60)}' if turn.escalation.by else 'no answer yet'}"
+        unanswered = "no answer yet" if made.status in ("waiting", "open") else "nobody answered"
+        return f"{why}; {f'answered by {quoted(turn.escalation.by, 60)}' if turn.escalation.by else unanswered}"
     failed = sum(one.state == "failed" for one in turn.attempts)
     tries = f" after {failed} failed attempt{'' if failed == 1 else 's'}" if failed else ""
     if decided is None:
@@ -86,19 +112,27 @@ def _by(name: str) -> str:
     return f", set by {quoted(name, 60)}" if name else ""
 
 
-def _calls(turn: Turn, repeated: frozenset[Position]) -> Iterator[str]:
-    ruled = [said for call in turn.calls if (said := _ruled(call, (turn.turn, call.index) in repeated))]
-    yield from ruled[:_MOST]
-    if len(ruled) > _MOST:
-        yield f"and {len(ruled) - _MOST} more calls"
+def _calls(turn: Turn, names: Names, ruled: Mapping[int, str]) -> Iterator[str]:
+    alone = len(turn.calls) == 1
+    told = [
+        f"{names.in_turn(one, alone=alone)}{_undoes(one)}: {ruled[one.index]}" for one in turn.calls if ruled[one.index]
+    ]
+    yield from told[:_MOST]
+    if len(told) > _MOST:
+        yield f"and {len(told) - _MOST} more calls"
 
 
-def _ruled(call: Call, again: bool) -> str:
-    """Return what a rule or a person decided about the call; "" if it simply acted."""
-    name, said = tool(call), ""
+def _ruled(call: Call, again: bool, why: str | int) -> str:
+    """Return what a rule or a person decided about the call; "" if it simply acted.
+
+    why  of a refused call: the text, or the turn with the same one
+    """
+    said = ""
     message = f": {quoted(call.message)}" if call.message else ""
     asked = call.approvals[-1] if call.approvals else None
     if call.outcome == "refused":
+        told = isinstance(why, int)
+        message = f", for the same reason as in turn {why}" if told else f": {why}" if why else ""
         said = f"refused by {RULES.get(call.error, 'the gate')} ({quoted(call.error, 60) or 'no error'}){message}"
     elif call.repeats:
         said = f"not executed again: the recorded result of turn {call.repeats[0]}, call {call.repeats[1]}"
@@ -108,13 +142,14 @@ def _ruled(call: Call, again: bool) -> str:
         said = f"{call.outcome}: nobody answered the request for approval"
     elif asked and asked.approve is not None:
         verdict = "approved" if asked.approve else "rejected"
-        said = f"{verdict} by {quoted(asked.by, 60) or 'somebody'}, then {call.outcome}"
+        said = f"{verdict} by {quoted(asked.by, 60) or 'somebody'}{_at(asked.answered_at)}, then {call.outcome}"
     elif call.outcome == "open":
         said = "no outcome in the log"
     elif call.outcome != "ok":
         said = f"{call.outcome}{message}"
     elif call.doubts:
-        said = f"in doubt at first ({quoted(call.doubts[-1].message)}), then ok"
+        tries = f"{len(call.doubts)} attempt{'' if len(call.doubts) == 1 else 's'}"
+        said = f"in doubt after {tries} ({quoted(call.doubts[-1].message)}), then ok"
     for one in reversed(call.approvals):
         if one.void:
             said = f"{void(one, 'the call')}; {said or call.outcome}"
@@ -122,4 +157,8 @@ def _ruled(call: Call, again: bool) -> str:
         said = f"{said or call.outcome}; {quoted(call.signal.words)}"
     elif again and not said:
         said = f"{call.outcome}; it is part of the loop"
-    return f"{name}: {said}" if said else ""
+    return said
+
+
+def _at(at: str) -> str:
+    return f" at {clock(at)}" if at else ""

@@ -28,6 +28,8 @@ from ballast.run import Run
 from ballast.why.money import laps
 
 FROM_LOG = "From the log alone. `ballast why` on the command line plays the run again with each change."
+#: What is worth telling saves at least this part of the run's cost: a half.
+_MUCH = 2
 
 
 class Stops(NamedTuple):
@@ -56,6 +58,18 @@ def from_log(run: Run, made: Timeline) -> Stops:
         return Stops()
     saving = sorted((one for one in found if one.saved_microusd > 0), key=lambda one: -one.saved_microusd)
     return Stops(saving, FROM_LOG if saving else "")
+
+
+def is_worth_it(stop: Stop, made: Timeline) -> bool:
+    """Whether a report tells the change: a write would not have been, or much of the cost would have been saved."""
+    writes = any(
+        call.effect == "write" and call.outcome in ("ok", "unknown") and not call.repeats and not call.undoes
+        for turn in made.turns
+        if turn.planner == Planner.AGENT and turn.turn >= stop.turn
+        for call in turn.calls
+    )
+    cost = made.spent_microusd + made.reserved_microusd
+    return writes or _MUCH * stop.saved_microusd >= cost
 
 
 def _brought_nothing(made: Timeline, repeated: frozenset[Position]) -> Sequence[Turn]:
@@ -100,9 +114,10 @@ def _limits(run: Run, made: Timeline, idle: Sequence[Turn]) -> Iterator[Stop]:
     if 0 < allowed.turns < limits.turns:
         written = _writes_to_the_cache(made, before=first.turn)
         yield stop_in(made, f"limits.turns={allowed.turns}", first.turn, first.turn, at_least=written)
+    refused = max(1, allowed.refused_calls)  # a limit of 0 lets no model correct itself
     for turn in idle:
-        if run.before(turn.turn).counts.refused_calls > allowed.refused_calls < limits.refused_calls:
-            yield stop_in(made, f"limits.refused_calls={allowed.refused_calls}", turn.turn, turn.turn)
+        if run.before(turn.turn).counts.refused_calls > refused < limits.refused_calls:
+            yield stop_in(made, f"limits.refused_calls={refused}", turn.turn, turn.turn)
             break
     for name, count in (("tool_calls", _tool_calls), ("repeated_calls", _repeated_calls)):
         value = count(allowed)

@@ -198,7 +198,7 @@ def _of_tool(name: str, tool: DeclaredTool, server: Server) -> Iterator[str]:
     if not (tool.description or pinned.description).strip():
         yield "description: is missing, and the server says nothing. Say what the tool does, and when to use it."
     if tool.effect == "read":
-        for field in ("key", "verify", "undo", "on_rollback", "moves"):
+        for field in ("key", "idempotent", "verify", "undo", "on_rollback", "moves"):
             if getattr(tool, field) is not None:
                 yield f"{field}: is for a write, and the effect is read. Remove it, or declare a write."
     elif tool.outward is not None:
@@ -232,6 +232,8 @@ def _of_key(tool: DeclaredTool, server: Server) -> Iterator[str]:
     key = tool.key
     if key is None:
         return
+    if tool.idempotent:
+        yield "idempotent: says that the call needs no key, and it has one. Remove key, or idempotent."
     if key.header is not None:
         others = _taken(tool.model_copy(update={"key": None}), server)
         if says := others.get(f"header {key.header.lower()}"):

@@ -346,6 +346,7 @@ class DeclaredTool(Wire):
 
     name        what the model calls; None: the server's name and the tool's
     description what the model reads instead of what the server says
+    idempotent  true: the same call made twice has the effect of one, without a key ("a closed ticket stays closed")
     set         arguments that are always these, and that the model does not see
     refusals    HTTP statuses, or "error" of MCP and Lambda, that prove that nothing was done, besides the usual ones
     """
@@ -357,6 +358,7 @@ class DeclaredTool(Wire):
     repeat: Literal["once", "allow", "ask"] | None = None
     outward: bool | None = None
     key: Key | None = None
+    idempotent: bool | None = None
     verify: Verify | None = None
     undo: Undo | None = None
     on_rollback: Literal["undo", "keep", "freeze"] | None = None

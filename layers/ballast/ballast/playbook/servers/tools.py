@@ -315,7 +315,7 @@ def _write(where: str, declared: DeclaredTool, form: SchemaForm) -> Write:
         undo=declared.undo.tool if declared.undo else None,
         undo_arguments=_undo_arguments(declared.undo),
         verify=VerifyByRead(where, declared.verify) if declared.verify else None,
-        honours_key=declared.key is not None,
+        honours_key=declared.key is not None or bool(declared.idempotent),
         repeat=declared.repeat,
         on_rollback=declared.on_rollback,
     )
@@ -383,22 +383,22 @@ class VerifyByRead:
         return read, read.form.from_python(values_from(self.declared.arguments, args.root, None, key=key))
 
 
-def link(tools: Mapping[str, Tool], tell: Teller, currency: str | None) -> None:
+def link(tools: Mapping[str, Tool], tell: Teller, folder: Path, currency: str | None) -> None:
     """Let each ``verify`` of a declared tool find its read, and tell what they say wrongly of others.
 
-    ``currency``: that of the windows in agent.yaml.
+    ``folder`` holds their files; ``currency`` is that of the windows in agent.yaml.
     """
     for made in tools.values():
         if isinstance(made.function, RemoteCall):
             try:
-                _link(made, made.function, tools)
-                _check_currency(made.function, currency)
+                where = f"{folder / made.function.server.name}.yaml: tools.{made.function.remote_name}"
+                _link(made, made.function, tools, where)
+                _check_currency(made.function, currency, where)
             except PlaybookInvalid as problem:
                 tell(problem)
 
 
-def _link(made: Tool, call: RemoteCall, tools: Mapping[str, Tool]) -> None:
-    where = f"servers/{call.server.name}.yaml: tools.{call.remote_name}"
+def _link(made: Tool, call: RemoteCall, tools: Mapping[str, Tool], where: str) -> None:
     verify, undo = made.policy.verify, call.declared.undo
     if isinstance(verify, VerifyByRead):
         read = tools.get(verify.declared.tool)
@@ -415,13 +415,13 @@ def _link(made: Tool, call: RemoteCall, tools: Mapping[str, Tool]) -> None:
         _check_sources(f"{where}.undo.arguments", tools[undo.tool], undo.arguments, call)
 
 
-def _check_currency(call: RemoteCall, currency: str | None) -> None:
+def _check_currency(call: RemoteCall, currency: str | None, where: str) -> None:
     moves = call.declared.moves
     said = moves.currency.is_ if moves and moves.currency else currency
     if currency is not None and said != currency:
-        where = f"servers/{call.server.name}.yaml: tools.{call.remote_name}.moves.currency.is"
         raise PlaybookInvalid(
-            f"{where}: is {said}, and moves.currency of agent.yaml is {currency}. The windows count one currency."
+            f"{where}.moves.currency.is: is {said}, and moves.currency of agent.yaml is {currency}. The windows count "
+            "one currency."
         )
 
 

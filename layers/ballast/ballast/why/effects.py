@@ -1,0 +1,156 @@
+"""The effects of a run: its writes, each undone or standing, and names that tell its calls apart."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ballast.contracts import Planner
+from ballast.contracts.timeline import Call, Position, Timeline
+from ballast.contracts.why import Did
+from ballast.why.words import quoted, tool
+
+#: Arguments that are told of one call, and their characters.
+_TOLD, _CHARS = 3, 48
+#: More writes are counted and not listed.
+_MOST = 40
+
+
+class Names:
+    """Names of the calls of a run. Calls of one tool differ in turn and index, and in the arguments that are told."""
+
+    def __init__(self, made: Timeline) -> None:
+        of_tool: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for turn in made.turns:
+            for call in turn.calls:
+                of_tool[call.tool].append(call.arguments if isinstance(call.arguments, Mapping) else {})
+        self._apart = {name: _apart(calls) for name, calls in of_tool.items()}
+
+    def __call__(self, turn: int, call: Call) -> str:
+        """Return ``refund_order (turn 1, call 1: order_id O-1)``."""
+        told = self._told(call)
+        return f"{tool(call)} (turn {turn}, call {call.index}{f': {told}' if told else ''})"
+
+    def in_turn(self, call: Call, *, alone: bool) -> str:
+        """Return the name in a line of its turn: ``refund_order (order_id O-1)``, with its index if not ``alone``."""
+        told = self._told(call)
+        parts = [*([] if alone else [f"call {call.index}"]), *([told] if told else [])]
+        return f"{tool(call)} ({': '.join(parts)})" if parts else tool(call)
+
+    def _told(self, call: Call) -> str:
+        return arguments(call, self._apart.get(call.tool, ()))
+
+
+def _apart(calls: list[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the names of the arguments in which the calls differ."""
+    if len(calls) < 2:
+        return ()
+    names = dict.fromkeys(str(name) for one in calls for name in one)
+    return tuple(name for name in names if len({_text(one.get(name)) for one in calls}) > 1)
+
+
+def arguments(call: Call, names: tuple[str, ...] | None = None) -> str:
+    """Return some arguments of the call in brief: ``shipment_id S-1001, dock D1``; ``names``: only these."""
+    found = call.arguments if isinstance(call.arguments, Mapping) else {}
+    told = [(name, value) for name, value in found.items() if names is None or name in names]
+    more = f", and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
+    return ", ".join(f"{quoted(str(name), 40)} {_text(value)}" for name, value in told[:_TOLD]) + more
+
+
+def _text(value: Any) -> str:
+    return quoted(value if isinstance(value, str) else json.dumps(value, default=repr), _CHARS)
+
+
+def did(made: Timeline) -> Iterator[Did]:
+    """Yield each write that happened or may have happened, in order; and how many more there are."""
+    undoing: dict[Position, list[tuple[int, Call]]] = defaultdict(list)
+    for turn in made.turns:
+        for call in turn.calls:
+            if call.undoes:
+                undoing[call.undoes].append((turn.turn, call))
+    unknown = {(turn, call.index) for turn, call in unknown_effects(made)}
+    found = [
+        _did(turn.turn, call, undoing[turn.turn, call.index], (turn.turn, call.index) in unknown)
+        for turn in made.turns
+        for call in turn.calls
+        if not call.undoes and not call.repeats and ((turn.turn, call.index) in unknown or _acts(call))
+    ]
+    yield from found[:_MOST]
+    if len(found) > _MOST:
+        left = found[_MOST:]
+        standing = sum(one.state != "undone" for one in left)
+        words = f"{len(left):,} more writes, {standing:,} of them not undone: see its trace"
+        yield Did(turn=left[0].turn, index=left[0].index, tool="", state="more", words=words)
+
+
+def _acts(call: Call) -> bool:
+    return call.effect == "write" and call.outcome in ("ok", "open")
+
+
+def _did(turn: int, call: Call, undone_by: list[tuple[int, Call]], unknown: bool) -> Did:
+    told = arguments(call)
+    name = f"{tool(call)} (turn {turn}, call {call.index}{f': {told}' if told else ''})"
+    worked = next((one for one in undone_by if one[1].outcome == "ok"), None)
+    state, words = "stands", "it happened, and it stands"
+    if unknown:
+        state, words = "unknown", "nobody knows whether it happened"
+    elif call.outcome == "open":
+        state, words = "open", "it is under way: no outcome is recorded yet"
+    if worked is not None:
+        state, words = "undone", f"undone by {tool(worked[1])} (turn {worked[0]}, call {worked[1].index})"
+    elif undone_by:
+        at, last = undone_by[-1]
+        why = f": {quoted(last.message)}" if last.message else ""
+        if last.outcome == "unknown" and state == "stands":
+            state, words = "unknown", "it happened"
+        how = {"failed": "failed", "open": "has no outcome", "unknown": "may or may not have happened"}.get(
+            last.outcome, f"was {last.outcome}"
+        )
+        words = f"{words}; its undo, {tool(last)} (turn {at}, call {last.index}), {how}{why}"
+    return Did(turn=turn, index=call.index, tool=quoted(call.tool, 80), state=state, words=f"{name}: {words}")
+
+
+def unknown_effects(made: Timeline) -> Iterator[tuple[int, Call]]:
+    """Yield the writes of which nobody knows whether they happened, with their turns.
+
+    A write without an outcome counts once the run has gone on, waits or has ended without it.
+    """
+    last = made.turns[-1].turn if made.turns else 0
+    for turn in made.turns:
+        for call in turn.calls:
+            if call.effect == "read" or call.repeats:
+                continue
+            begun = call.outcome == "open" and call.effect == "write"
+            over = made.status not in ("open",) or turn.turn < last
+            if call.outcome == "unknown" or (begun and (over or call.doubts)):
+                yield turn.turn, call
+
+
+def standing(made: Timeline) -> Iterator[tuple[int, Call]]:
+    """Yield the writes that happened and were not undone, with their turns."""
+    undone = {call.undoes for turn in made.turns for call in turn.calls if call.undoes and call.outcome == "ok"}
+    for turn in made.turns:
+        for call in turn.calls:
+            acted = call.effect == "write" and call.outcome == "ok" and not call.repeats
+            if acted and not call.undoes and (turn.turn, call.index) not in undone:
+                yield turn.turn, call
+
+
+def left_standing(made: Timeline) -> list[tuple[int, Call]]:
+    """Return the writes that stand although the run has no answer, or a rollback could not undo them."""
+    short = any(turn.pivot and turn.pivot.reason in ("rollback_incomplete", "effect_frozen") for turn in made.turns)
+    if not short and made.status not in ("unanswered", "failed", "timed_out", "aborted"):
+        return []
+    return list(standing(made))
+
+
+def answered_by_a_person(made: Timeline) -> str:
+    """Return who answered with which words, for a sentence; "" if no person did."""
+    for turn in reversed(made.turns):
+        decided = turn.decided
+        if turn.planner == Planner.PERSON and decided is not None and decided.kind == "answer":
+            who = quoted(turn.escalation.by, 60) if turn.escalation and turn.escalation.by else "a person"
+            return f'{who} answered the caller: "{quoted(decided.text)}"'
+    return ""
