@@ -66,6 +66,10 @@ UNKNOWN = (*SCRIPT[:2], {"call": [_call("cancel", order_id="O-9")]}, {"say": "It
 INFO = {**REQUEST, "intent": "info"}
 
 
+#: Who answers a run that gives up in the midst of its writes.
+_PERSON = tuple({"by": "Lee", "decision": {"kind": "answer", "text": "A colleague will call."}} for _ in range(3))
+
+
 @dataclass(frozen=True)
 class Defect:
     """A seeded defect.
@@ -83,14 +87,13 @@ class Defect:
     typed: str
     script: Sequence[Mapping[str, Any]] = SCRIPT
     request: Mapping[str, Any] = field(default_factory=lambda: REQUEST)
-    people: Sequence[Mapping[str, Any]] = ()
+    people: Sequence[Mapping[str, Any]] = _PERSON
 
 
 _NONE_FAILED, _NONE_REFUSED = "--expect failed=none", "--expect refused=none"
 _ALL = "--expect effects=refund,cancel,send_note"
 _AGENT, _NO_77, _CHEAP = "--expect by=agent", "--expect forbidden=O-77", "--expect cost_at_most=0.02"
 _REJECTED = ({"by": "Lee", "approve": False}, {"by": "Lee", "approve": False}, {"by": "Lee", "approve": False})
-_PERSON = tuple({"by": "Lee", "decision": {"kind": "answer", "text": "A colleague will call."}} for _ in range(3))
 
 
 def _raises(error: type[Exception], tool: str) -> Any:
@@ -131,11 +134,10 @@ def defects() -> list[Defect]:
         Defect("stock-by-zero", TILL, "left // 2", "left // (left - 5)", _NONE_FAILED),
         Defect("stock-type", TILL, "left=left, boxes", "left=str(left) + ' pieces', boxes", _NONE_FAILED),
         Defect("price-key", TILL, "str(PRICES[args.article])", "str(PRICES[args.article.upper()])", _NONE_FAILED),
-        Defect("note-attribute", TILL, "len(args.text) // 100", "len(args.body) // 100", _NONE_FAILED, people=_PERSON),
-        Defect("note-by-zero", TILL, "// 100 + 1", "// (100 - 100) + 1", "--expect effects=refund,cancel,send_note",
-               people=_PERSON),
-        Defect("refund-result", TILL, 'status="refunded")', "status=None)", _NONE_FAILED, people=_PERSON),
-        Defect("cancel-raises", TILL, 'status="cancelled")', 'status="cancelled"[99])', _ALL, people=_PERSON),
+        Defect("note-attribute", TILL, "len(args.text) // 100", "len(args.body) // 100", _NONE_FAILED),
+        Defect("note-by-zero", TILL, "// 100 + 1", "// (100 - 100) + 1", "--expect effects=refund,cancel,send_note"),
+        Defect("refund-result", TILL, 'status="refunded")', "status=None)", _NONE_FAILED),
+        Defect("cancel-raises", TILL, 'status="cancelled")', 'status="cancelled"[99])', _ALL),
         # Rules of tools
         Defect("validate-sign", TILL, 'amount_usd) > 0 else "', 'amount_usd) < 0 else "', _NONE_REFUSED),
         Defect("validate-bound", TILL, 'amount_usd) > 0 else "', 'amount_usd) > 50 else "', _ALL),
@@ -171,7 +173,7 @@ def defects() -> list[Defect]:
         Defect("tokens-per-run", AGENT, "tokens_per_run: 400000", "tokens_per_run: 4000", "--invariant status"),
         Defect("writes-cancel", AGENT, "writes: [refund, cancel, send_note]", "writes: [refund, send_note]",
                _NONE_REFUSED),
-        Defect("writes-all", AGENT, "writes: [refund, cancel, send_note]", "writes: []", _ALL, people=_PERSON),
+        Defect("writes-all", AGENT, "writes: [refund, cancel, send_note]", "writes: []", _ALL),
         Defect("writes-info", AGENT, "    writes: []", "    writes: [refund, cancel, send_note]",
                "--expect effects=none", SCRIPT, INFO),
         Defect("ungrounded", AGENT, "ground_answers: true", "ground_answers: false", _NO_77, MADE_UP),
@@ -181,11 +183,9 @@ def defects() -> list[Defect]:
                "--expect cost_at_most=0.02"),
         # The fallback
         Defect("fallback-context", FALLBACK, 'context.get("order_id", "")', 'context.get("order", "")',
-               "--expect by=fallback", DOWN, people=_PERSON),
-        Defect("fallback-amount", FALLBACK, 'amount_usd="40.00")', 'amount_usd="40")', "--expect by=fallback", DOWN,
-               people=_PERSON),
-        Defect("fallback-inverted", FALLBACK, "    if not order_id:", "    if order_id:", "--expect by=fallback", DOWN,
-               people=_PERSON),
+               "--expect by=fallback", DOWN),
+        Defect("fallback-amount", FALLBACK, 'amount_usd="40.00")', 'amount_usd="40")', "--expect by=fallback", DOWN),
+        Defect("fallback-inverted", FALLBACK, "    if not order_id:", "    if order_id:", "--expect by=fallback", DOWN),
         Defect("fallback-words", FALLBACK, "and 40.00 USD goes back", "and 400.00 USD goes back",
                "--expect forbidden=400.00", DOWN),
         Defect("fallback-no-refund", FALLBACK,
