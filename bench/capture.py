@@ -179,7 +179,7 @@ def defects() -> list[Defect]:
         Defect("ungrounded", AGENT, "ground_answers: true", "ground_answers: false", _NO_77, MADE_UP),
         Defect("answer-ids", AGENT, "O-[0-9]{1,6}", "X-[0-9]{1,6}", _NO_77, MADE_UP),
         Defect("moves-run", AGENT, '  run: "500.00"', '  run: "5.00"', _ALL),
-        Defect("instructions", AGENT, "and send notes.", "and send notes. " + 80 * "Be kind to everybody who asks. ",
+        Defect("instructions", AGENT, "and send notes.", "and send notes. " + 800 * "Be kind to everybody who asks. ",
                "--expect cost_at_most=0.02"),
         # The fallback
         Defect("fallback-context", FALLBACK, 'context.get("order_id", "")', 'context.get("order", "")',

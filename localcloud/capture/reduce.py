@@ -1,4 +1,4 @@
-"""The smallest case that still shows a defect: turns, then calls within a turn, then fields of the request. Pure."""
+"""The smallest case that still shows a defect: turns, then calls within a turn, then answers and doubles. Pure."""
 
 from __future__ import annotations
 
@@ -94,30 +94,22 @@ class Reduction:
                 ddmin(calls, fewer)
 
     def _fields(self) -> None:
-        """Leave out all fields that the defect does not need: all at once if it needs none."""
+        """Leave out what the defect does not need: all at once if it needs none.
+
+        The request stays whole: by intent, tenant, agent, limits, sender and facts a fix may decide otherwise.
+        """
         base = self.best
-        names = [(name, "") for name in ("limits", "intent", "tenant", "agent") if name in base.request]
-        facts = [("context", fact) for fact in base.request.get("context", {})]
-        counted = [("usage", "")] if any("usage" in step for step in base.steps) else []
-        people = [("people", str(at)) for at in range(len(base.people))]
-        tools = [("tools", str(at)) for at in range(len(base.tools))]
-        sender = [("by", "")] if base.by else []
-        parts = [*counted, *sender, *names, *facts, *people, *tools]
-        ddmin(parts, lambda kept: self._holds(_with_fields(base, {*kept})))
+        counted = [("usage", 0)] if any("usage" in step for step in base.steps) else []
+        people = [("people", at) for at in range(len(base.people))]
+        tools = [("tools", at) for at in range(len(base.tools))]
+        ddmin([*counted, *people, *tools], lambda kept: self._holds(_with_fields(base, {*kept})))
 
 
-def _with_fields(base: Case, kept: Container[tuple[str, str]]) -> Case:
+def _with_fields(base: Case, kept: Container[tuple[str, int]]) -> Case:
     """Return the case with those of its optional parts only: a part's name, and which of several it is."""
     steps = base.steps
-    if ("usage", "") not in kept:
+    if ("usage", 0) not in kept:
         steps = tuple({name: value for name, value in step.items() if name != "usage"} for step in steps)
-    optional = ("limits", "intent", "tenant", "agent")
-    request = {name: value for name, value in base.request.items() if name not in optional or (name, "") in kept}
-    if "context" in request:
-        request["context"] = {fact: value for fact, value in request["context"].items() if ("context", fact) in kept}
-        if not request["context"]:
-            del request["context"]
-    people = tuple(one for at, one in enumerate(base.people) if ("people", str(at)) in kept)
-    tools = tuple(one for at, one in enumerate(base.tools) if ("tools", str(at)) in kept)
-    by = base.by if ("by", "") in kept else ""
-    return replace(base, steps=steps, request=request, people=people, tools=tools, by=by)
+    people = tuple(one for at, one in enumerate(base.people) if ("people", at) in kept)
+    tools = tuple(one for at, one in enumerate(base.tools) if ("tools", at) in kept)
+    return replace(base, steps=steps, people=people, tools=tools)

@@ -171,12 +171,11 @@ def needs(case: Case) -> bool:
     return ("5", "b") in called and "a" in case.request.get("context", {})
 
 
-def test_a_case_is_shrunk_to_turns_then_calls_then_fields() -> None:
-    reduction = Reduction(CASE, needs, most=100)
+def test_a_case_is_shrunk_to_turns_then_calls_then_answers_and_its_request_stays() -> None:
+    people = ({"by": "Kim", "approve": True},)
+    reduction = Reduction(replace(CASE, by="Kim", people=people), needs, most=100)
 
-    assert reduction.run() == Case(
-        {"text": "Hi", "context": {"a": 1}}, ({"say": "5", "call": [{"tool": "b"}]},), closing="Bye"
-    )
+    assert reduction.run() == Case(CASE.request, ({"say": "5", "call": [{"tool": "b"}]},), by="Kim", closing="Bye")
     assert reduction.tries < 30
 
 
@@ -338,14 +337,6 @@ def test_what_differs_from_the_record_names_a_call_that_was_refused() -> None:
 
     assert why_not(CASE, refused, paid) == ["call 1: recorded pay refused (UnknownTool); now pay ok"]
     assert why_not(CASE, paid, paid) == []
-
-
-def test_the_sender_stays_where_the_defect_needs_it() -> None:
-    sent = replace(CASE, by="Kim")
-
-    assert Reduction(sent, lambda case: case.by == "Kim", most=100).run().by == "Kim"
-    assert Reduction(sent, needs, most=100).run().by == ""
-    assert sent.scenario({"status": None}).by == "Kim"
 
 
 # Doubles
