@@ -35,6 +35,7 @@ from ballast.log.events import (
     RunRefused,
 )
 from ballast.log.exported import ExportedRun
+from ballast.playbook import Playbook
 from ballast.run import Run
 from localcloud.replay.candidate import CandidateEnds
 from localcloud.replay.candidate_machine import CandidateMachine
@@ -161,9 +162,18 @@ class Compared:
 
 
 def concluded(
-    recorded: RecordedRun, played: Replayed, ends: CandidateEnds | None, *, slack_microusd: int, asked: int
+    recorded: RecordedRun,
+    played: Replayed,
+    ends: CandidateEnds | None,
+    playbook: Playbook,
+    *,
+    slack_microusd: int,
+    asked: int,
 ) -> Compared:
-    """Return what the candidate's lane says of a run whose baseline came out; ``slack_microusd``: of its cost."""
+    """Return what the candidate's lane says of a run whose baseline came out.
+
+    ``playbook``: the candidate's; ``slack_microusd``: of its cost.
+    """
     was = Told.of(recorded.events)
     seq = ends.seq if ends is not None else ""
     now = Told.of(played.events, without=seq if ends is not None and not ends.waits else "")
@@ -177,7 +187,8 @@ def concluded(
         high += slack_microusd
     else:
         result = Result(ends.ending.value)
-        high = low + slack_microusd if has_left_the_agent(played.events) else max(low, now.ceiling_microusd)
+        costs_no_more = has_left_the_agent(played.events) and not costly_tools(playbook)
+        high = low + slack_microusd if costs_no_more else max(low, now.ceiling_microusd)
     known = result.is_exact
     before, after = Counter(was.writes), Counter(now.writes)
     opened = recorded.opened
@@ -205,10 +216,14 @@ def concluded(
 
 
 def has_left_the_agent(run: Run) -> bool:
-    """Whether the agent has handed over and no tool costs money: only a person could make the run cost more."""
+    """Whether the agent has handed over: a model is asked again only if a person hands the run back."""
     agents = [one for one in run.proposals.values() if one.planner is Planner.AGENT]
-    gone = bool(agents) and isinstance(agents[-1].decision, HandOver) and agents[-1].decision.to is not Planner.AGENT
-    return gone and run.usage.tools_microusd == 0
+    return bool(agents) and isinstance(agents[-1].decision, HandOver) and agents[-1].decision.to is not Planner.AGENT
+
+
+def costly_tools(playbook: Playbook) -> list[str]:
+    """Return the tools whose calls may be charged. A fallback, a rollback and a person may call any tool."""
+    return [name for name, tool in playbook.tools.items() if tool.cost_microusd not in (None, 0)]
 
 
 def not_concluded(recorded: RecordedRun, baseline: Replayed) -> Compared:
@@ -311,7 +326,8 @@ def beside(candidate: Lane, runs: Iterable[tuple[RecordedRun, Replayed]]) -> lis
             if played.is_same:
                 after, ends = machine.play_beside(one, played)
                 playing = machine.playing
-                found.append(concluded(one, after, ends, slack_microusd=playing.slack_microusd, asked=playing.asked))
+                slack = playing.slack_microusd
+                found.append(concluded(one, after, ends, machine.playbook, slack_microusd=slack, asked=playing.asked))
             else:
                 found.append(not_concluded(one, played))
     return found
