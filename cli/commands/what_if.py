@@ -20,15 +20,16 @@ from ballast.errors import InvalidInput, PlaybookInvalid, SettingInvalid
 from ballast.log.exported import ExportedRun
 from ballast.money.amounts import MICRO, dollars
 from cli.commands.cost import moment
-from cli.commands.replay import exported_since, named_runs, of_stack, region_of
+from cli.commands.replay import check_workers, region_of
 from cli.exits import Exit
+from cli.given_runs import Given
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
 from cli.trace.text import clean, cut_short
-from cli.what_if.sums import Sums, Threshold, as_json, by_result, groups, in_words, money, signed
+from cli.what_if.sums import Sums, Threshold, Verdict, as_json, by_result, groups, in_words, money, signed, verdicts
 from localcloud.replay.lane import Lane
 from localcloud.replay.rules import Rules
-from localcloud.replay.what_if import Compared, Result, compared
+from localcloud.replay.what_if import Compared, Result, compared, unread
 
 if TYPE_CHECKING:
     from cli.deployed_stack import DeployedCloud
@@ -43,8 +44,9 @@ def what_if(typed: Namespace) -> int:
     if bool(typed.runs) == (typed.since is not None):
         raise InvalidInput("Name runs, files or folders, or all runs since a time with --since. Not both.")
     since = typed.since is not None
-    runs = exported_since(saved_runs, typed) if since else named_runs(saved_runs, typed.runs)
-    return _compared(runs, typed, Screen(), typed.region)
+    given = Given()
+    runs = given.since(saved_runs, typed) if since else given.of_words(saved_runs, typed.runs)
+    return _compared(given, runs, typed, Screen(), typed.region)
 
 
 def what_if_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
@@ -54,7 +56,8 @@ def what_if_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> 
     run_ids = typed.runs
     if typed.since is not None:
         run_ids = cloud.executions_since(moment(typed.since, datetime.now(UTC)))
-    return _compared(of_stack(cloud, run_ids, typed), typed, screen, cloud.session.region_name)
+    given = Given()
+    return _compared(given, given.of_stack(cloud, run_ids, typed), typed, screen, cloud.session.region_name)
 
 
 def lanes(typed: Namespace, region: str) -> tuple[Lane, Lane, dict[str, Any]]:
@@ -140,11 +143,11 @@ def _microusd(typed: str, text: str) -> str:
     raise InvalidInput(f"--set {typed!r}: the amount must be 0 or more dollars, with at most six decimals.")
 
 
-def _compared(runs: Iterator[ExportedRun], typed: Namespace, screen: Screen, region: str | None) -> int:
-    first = next(runs, None)
-    if first is None:
-        raise InvalidInput("There is no run to compare. `ballast demo` makes one.")
+def _compared(given: Given, runs: Iterator[ExportedRun], typed: Namespace, screen: Screen, region: str | None) -> int:
+    check_workers(typed.workers)
     thresholds = [Threshold.read(one) for one in typed.fail_if]
+    _check_output(typed.html)
+    first = given.first(runs, "compare")
     baseline, candidate, told = lanes(typed, region or region_of(first))
     rows: list[Compared] = []
     interrupted = False
@@ -153,28 +156,47 @@ def _compared(runs: Iterator[ExportedRun], typed: Namespace, screen: Screen, reg
             rows.append(row)
             if len(rows) % _EVERY == 0:
                 print(f"{len(rows)} runs compared …", file=sys.stderr)
+        rows += [unread(one.name, one.source, one.why) for one in given.unread]
     except KeyboardInterrupt:
         interrupted = True
-    met = [one.text for one in thresholds if rows and one.is_met(rows)]
-    if typed.html:
-        from cli.what_if.page import page
-
-        Path(typed.html).write_text(page(rows, told, met), encoding="utf-8")
+    judged = verdicts(thresholds, rows)
     if typed.json:
-        print(json.dumps(as_json(rows, told, met) | ({"interrupted": True} if interrupted else {}), indent=2))
+        print(json.dumps(as_json(rows, told, judged) | ({"interrupted": True} if interrupted else {}), indent=2))
     else:
         _show(rows, told, screen, verbose=typed.verbose)
-        for one in met:
-            screen.line(f"Fails: {one}", "red")
-        if typed.html:
-            screen.line(f"Written: {typed.html}")
+        for one in judged:
+            if one.met or one.not_judged:
+                screen.line(str(one), "red" if one.met else "yellow")
         if interrupted:
             screen.line("Interrupted: the rest was not compared.", "yellow")
+    if typed.html:
+        _write(typed.html, rows, told, judged)
     if interrupted:
         return Exit.INTERRUPTED
-    if met:
+    if any(one.met for one in judged):
         return Exit.UNFIT
     return Exit.OK if any(row.result is not Result.NOT_CONCLUDED for row in rows) else Exit.NOT_COVERED
+
+
+def _check_output(html: str | None) -> None:
+    """Raise ``InvalidInput`` where the page could not be written: before the first run is played."""
+    if html is None:
+        return
+    file = Path(html)
+    if not file.parent.is_dir():
+        raise InvalidInput(f"--html {html}: there is no folder {file.parent}. Make it first.")
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise InvalidInput(f"--html {html}: no file can be written there.")
+
+
+def _write(html: str, rows: Sequence[Compared], told: Mapping[str, Any], judged: Sequence[Verdict]) -> None:
+    from cli.what_if.page import page
+
+    try:
+        Path(html).write_text(page(rows, told, judged), encoding="utf-8")
+    except OSError as problem:
+        raise InvalidInput(f"--html {html}: cannot be written ({problem.strerror}).") from None
+    print(f"Written: {html}", file=sys.stderr)
 
 
 def _and(first: ExportedRun, rest: Iterator[ExportedRun]) -> Iterator[ExportedRun]:

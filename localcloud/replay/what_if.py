@@ -18,13 +18,14 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 from multiprocessing import get_context
 
 from ballast.contracts import HandOver, Planner
 from ballast.log import exported
+from ballast.log.event import GARBLED
 from ballast.log.events import (
     ApprovalRequested,
     CallRefused,
@@ -228,22 +229,29 @@ def costly_tools(playbook: Playbook) -> list[str]:
 
 def not_concluded(recorded: RecordedRun, baseline: Replayed) -> Compared:
     """Return the row of a run whose baseline does not come out."""
-    told = Told.of(recorded.events)
-    request = recorded.opened.request if recorded.opened is not None else {}
-    return Compared(
-        run_id=recorded.run_id,
-        source=recorded.source,
+    why = str(baseline.difference or "; ".join(baseline.notes) or baseline.ending)
+    try:
+        told = Told.of(recorded.events)
+        request = recorded.opened.request if recorded.opened is not None else {}
+    except GARBLED:
+        return unread(recorded.run_id, recorded.source, why)
+    return replace(
+        unread(recorded.run_id, recorded.source, why),
         intent=str(request.get("intent") or ""),
         tenant=str(request.get("tenant") or "default"),
-        result=Result.NOT_CONCLUDED,
         recorded=told,
         candidate=told,
         low=told.cost_microusd,
         high=told.cost_microusd,
-        why=str(baseline.difference or "; ".join(baseline.notes) or baseline.ending),
         at=baseline.difference.seq if baseline.difference is not None else "",
         notes=baseline.notes,
     )
+
+
+def unread(name: str, source: str, why: str) -> Compared:
+    """Return the row of a run, or a file, that cannot be read."""
+    nothing = Told("unread", "", 0, 0, 0, 0, 0, 0, (), "")
+    return Compared(name, source, "", "", Result.NOT_CONCLUDED, nothing, nothing, 0, 0, why, "")
 
 
 def _of_the_end(was: Told, now: Told) -> Result:
