@@ -27,11 +27,12 @@ from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
 from cli.trace.text import clean, cut_short
 from cli.what_if.sums import Sums, Threshold, Verdict, as_json, by_result, groups, in_words, money, signed, verdicts
-from localcloud.replay.lane import Lane
+from localcloud.replay.lane import Lane, agent_and_path
 from localcloud.replay.rules import Rules
 from localcloud.replay.what_if import Compared, Result, compared, unread
 
 if TYPE_CHECKING:
+    from ballast.playbook import Playbook
     from cli.deployed_stack import DeployedCloud
 
 #: Runs between two lines of progress, and the runs that are named behind a number.
@@ -60,8 +61,8 @@ def what_if_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> 
     return _compared(given, given.of_stack(cloud, run_ids, typed), typed, screen, cloud.session.region_name)
 
 
-def lanes(typed: Namespace, region: str) -> tuple[Lane, Lane, dict[str, Any]]:
-    """Return the baseline's lane, the candidate's, and the changes as they were typed. Raises ``InvalidInput``."""
+def lanes(typed: Namespace, region: str) -> tuple[Lane, Lane, Playbook, dict[str, Any]]:
+    """Return the two lanes, the candidate's playbook, and the changes as they were typed. Raises ``InvalidInput``."""
     from localcloud.cloud import PLAYBOOK
 
     before = Path(typed.baseline) if typed.baseline else PLAYBOOK
@@ -97,23 +98,43 @@ def lanes(typed: Namespace, region: str) -> tuple[Lane, Lane, dict[str, Any]]:
         asks=typed.model,
         rules=rules.model_dump(mode="json"),
     )
-    _check(candidate)
-    return baseline, candidate, told
+    return baseline, candidate, _check(candidate), told
 
 
-def _check(candidate: Lane) -> None:
-    """Raise ``InvalidInput`` where the candidate's playbook cannot be loaded, or lacks what is changed."""
-    from ballast.models.card_file import read_cards
+def _check(candidate: Lane) -> Playbook:
+    """Return the candidate's playbook. Raises ``InvalidInput`` where it cannot be loaded, or deployed as changed."""
+    from ballast.models.catalog import Catalog
     from ballast.playbook import load_playbook
     from ballast.playbook.load import playbook_in
+    from localcloud.replay.candidate_machine import with_cards
 
     try:
+        before = load_playbook(playbook_in(candidate.playbook))
+        playbook = candidate.changed(before)
         if candidate.cards is not None:
-            read_cards(candidate.cards)
-        playbook = candidate.changed(load_playbook(playbook_in(candidate.playbook)))
+            vars(playbook)["models"] = with_cards(candidate.cards, Catalog, playbook.folder)
+        if why := _cannot_be_deployed(playbook, before):
+            raise InvalidInput(f"The change cannot be deployed: {why}")
     except (PlaybookInvalid, SettingInvalid) as problem:
         raise InvalidInput(str(problem)) from None
     Rules.model_validate(candidate.rules, strict=False).changed(playbook)
+    return playbook
+
+
+def _cannot_be_deployed(playbook: Playbook, before: Playbook) -> str | None:
+    """Return the first thing that ``ballast check`` would refuse of the change; None if it would let it pass."""
+    from ballast.playbook.load import problems_of
+    from cli.checks.limits import limits
+
+    def errors(one: Playbook) -> list[str]:
+        today, agents = datetime.now(UTC).date(), one.agents.values()
+        findings = [found for agent in agents for found in limits(one.as_agent(agent), today)]
+        told = [f"{found.field}: {found.problem} {found.remedy}" for found in findings if found.level == "error"]
+        return [*map(str, problems_of(one)), *told]
+
+    found = errors(playbook)
+    known = errors(before) if found else []
+    return next((one for one in found if one not in known), None)
 
 
 def settings(typed: Any) -> dict[str, Any]:
@@ -148,7 +169,7 @@ def _compared(given: Given, runs: Iterator[ExportedRun], typed: Namespace, scree
     thresholds = [Threshold.read(one) for one in typed.fail_if]
     _check_output(typed.html)
     first = given.first(runs, "compare")
-    baseline, candidate, told = lanes(typed, region or region_of(first))
+    baseline, candidate, playbook, told = lanes(typed, region or region_of(first))
     rows: list[Compared] = []
     interrupted = False
     try:
@@ -160,10 +181,14 @@ def _compared(given: Given, runs: Iterator[ExportedRun], typed: Namespace, scree
     except KeyboardInterrupt:
         interrupted = True
     judged = verdicts(thresholds, rows)
+    idle = _touch_nothing(candidate.changes, playbook, rows)
     if typed.json:
-        print(json.dumps(as_json(rows, told, judged) | ({"interrupted": True} if interrupted else {}), indent=2))
+        made = as_json(rows, told, judged) | {"touch_no_run": idle} | ({"interrupted": True} if interrupted else {})
+        print(json.dumps(made, indent=2))
     else:
         _show(rows, told, screen, verbose=typed.verbose)
+        for name in idle:
+            screen.line(f"{name} touches no run that was compared: none had that agent and intent.", "yellow")
         for one in judged:
             if one.met or one.not_judged:
                 screen.line(str(one), "red" if one.met else "yellow")
@@ -176,6 +201,18 @@ def _compared(given: Given, runs: Iterator[ExportedRun], typed: Namespace, scree
     if any(one.met for one in judged):
         return Exit.UNFIT
     return Exit.OK if any(row.result is not Result.NOT_CONCLUDED for row in rows) else Exit.NOT_COVERED
+
+
+def _touch_nothing(changes: Mapping[str, Any], playbook: Playbook, rows: Sequence[Compared]) -> list[str]:
+    """Return the changes of an agent, or of its intent, that no compared run had."""
+    had = {(agent, row.intent) for row in rows for agent in row.agents}
+    found = []
+    for path in changes if had else ():
+        agent, inner = agent_and_path(path, playbook)
+        intent = inner.split(".")[1] if inner.startswith("intents.") else None
+        if not any(one == agent and intent in (None, of) for one, of in had):
+            found.append(path)
+    return found
 
 
 def _check_output(html: str | None) -> None:

@@ -124,6 +124,7 @@ class Compared:
     parted      key of the event with which it first did something else than the record; "" if it never did
     fewer       writes of the record that the candidate does not make; of a run that is not known to its end, none
     more        writes that only the candidate makes
+    agents      who was in charge of the run in the record: the agents' names
     waits       whether it would wait for a person whom the record does not ask
     asked       attempts that a real model answered: then the run is one sample, and no prediction
     """
@@ -145,6 +146,7 @@ class Compared:
     asked: int = 0
     notes: tuple[str, ...] = ()
     parted: str = ""
+    agents: tuple[str, ...] = ()
 
     @property
     def saved_microusd(self) -> int:
@@ -213,7 +215,16 @@ def concluded(
         asked=asked,
         notes=played.notes,
         parted=difference.seq if difference is not None and result is not Result.SAME else "",
+        agents=_agents_of(recorded, playbook),
     )
+
+
+def _agents_of(recorded: RecordedRun, playbook: Playbook) -> tuple[str, ...]:
+    """Return the agents that had the run: the one that was asked, and those to which it was handed over."""
+    asked = recorded.opened.request.get("agent") if recorded.opened is not None else None
+    taken = [one.decision for one in recorded.events.proposals.values() if isinstance(one.decision, HandOver)]
+    names = [asked or playbook.agent.name, *(one.agent for one in taken if one.to is Planner.AGENT and one.agent)]
+    return tuple(dict.fromkeys(map(str, names)))
 
 
 def has_left_the_agent(run: Run) -> bool:

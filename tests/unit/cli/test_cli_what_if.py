@@ -6,6 +6,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ import pytest
 from ballast.errors import InvalidInput
 from ballast.log import exported
 from ballast.log.event import Event
+from ballast.playbook import load_playbook
 from cli import main
 from cli.commands import what_if
 from cli.exits import Exit
 from cli.what_if.page import page
 from cli.what_if.sums import Sums, Threshold, Verdict, as_json, in_words, verdicts
+from localcloud.cloud import PLAYBOOK
+from localcloud.replay.lane import Lane
 from localcloud.replay.rules import Rules
 from localcloud.replay.what_if import Compared, Result, Told
 
@@ -211,6 +215,29 @@ def test_the_table_names_results_money_and_runs(
     assert 'not done: refund {"id": 1}' in printed
 
 
+def test_a_change_that_touches_no_run_is_named(
+    played: tuple[Path, list[Compared]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["what-if", str(played[0]), "--set", "limits.turns=2"]
+
+    played[1].append(row(agents=("billing",)))
+    main(words)
+    assert "limits.turns touches no run that was compared" in " ".join(capsys.readouterr().out.split())
+
+    played[1].append(row(agents=("billing", "support")))
+    main([*words, "--json"])
+    assert json.loads(capsys.readouterr().out)["touch_no_run"] == []
+
+
+def test_another_agents_field_is_set_by_its_name() -> None:
+    playbook = load_playbook(PLAYBOOK)
+    other = playbook.agent.model_copy(update={"name": "billing"})
+
+    made = Lane("x", PLAYBOOK, {"agents.billing.limits.turns": 2}).changed(replace(playbook, others={"billing": other}))
+
+    assert (made.agent, made.others["billing"].limits.turns) == (playbook.agent, 2)
+
+
 def test_as_json_has_the_runs_behind_each_number(
     played: tuple[Path, list[Compared]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -234,6 +261,10 @@ def test_as_json_has_the_runs_behind_each_number(
         ["RUN"],
         ["RUN", "--set", "limits.trns=8"],
         ["RUN", "--set", "limits.turns=0"],
+        ["RUN", "--set", "intents.nope.limits.turns=2"],
+        ["RUN", "--set", "agents.nobody.limits.turns=2"],
+        ["RUN", "--set", "model=nope"],
+        ["RUN", "--set", "limits.input_tokens_per_turn=10"],
         ["RUN", "--prices", "no-such-file.yaml"],
         ["RUN", "--playbook", "no-such-folder"],
         ["RUN", "--set", "limits.turns=8", "--fail-if", "luck>0"],
@@ -246,7 +277,7 @@ def test_a_wrong_word_is_a_usage_error(
 ) -> None:
     assert main(["what-if", *(str(played[0]) if word == "RUN" else word for word in words)]) == Exit.USAGE
     said = capsys.readouterr().err
-    assert said.splitlines()[-1].startswith("ballast what-if: ")  # after the line that says which playbook it takes
+    assert said.splitlines()[1].startswith("ballast what-if: ")  # after the line that says which playbook it takes
     assert "pydantic" not in said
 
 
