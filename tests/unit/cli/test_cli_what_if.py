@@ -265,6 +265,7 @@ def test_as_json_has_the_runs_behind_each_number(
         ["RUN", "--set", "agents.nobody.limits.turns=2"],
         ["RUN", "--set", "model=nope"],
         ["RUN", "--set", "limits.input_tokens_per_turn=10"],
+        ["RUN", "--rules", "no-such-file.yaml"],
         ["RUN", "--prices", "no-such-file.yaml"],
         ["RUN", "--playbook", "no-such-folder"],
         ["RUN", "--set", "limits.turns=8", "--fail-if", "luck>0"],
@@ -278,7 +279,7 @@ def test_a_wrong_word_is_a_usage_error(
     assert main(["what-if", *(str(played[0]) if word == "RUN" else word for word in words)]) == Exit.USAGE
     said = capsys.readouterr().err
     assert said.splitlines()[1].startswith("ballast what-if: ")  # after the line that says which playbook it takes
-    assert "pydantic" not in said
+    assert not any(word in said for word in ("pydantic", "Errno"))
 
 
 def test_a_run_counts_once_and_a_bad_one_is_a_row(

@@ -219,6 +219,8 @@ def _made(
     known = run_id or next((one.run_id for one in events if one.run_id != _UNKNOWN), "") or _named(events)
     if not known:
         raise InvalidInput(f"{source}: run_id: nothing names the run. Put a header line before its events.")
+    if of_others := {one.run_id for one in events} - {known, _UNKNOWN}:
+        raise InvalidInput(f"{source}: {known}: holds events of another run, {min(of_others)}. Give each run a header.")
     if any(one.run_id != known for one in events):
         events = tuple(one.model_copy(update={"run_id": known}).with_stored(dict(one.stored)) for one in events)
     return ExportedRun(known, events, title, source, whole and any(one.stored for one in events))
