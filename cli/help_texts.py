@@ -417,7 +417,7 @@ censored                           it would have gone on after the record: the c
 off the record                     it would have asked for what was never recorded: known until there
 not concluded                      no ending yet, or not as recorded with nothing changed: `ballast replay` says why
 
-Exit code 0: done. 6: a --fail-if holds. 7: no run was concluded.
+Exit code 0: done. 6: a --fail-if holds, or with one a run is not concluded. 7: no run was concluded.
 """
 
 CAPTURE = """\

@@ -20,9 +20,9 @@ from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
 from ballast.log.exported import ExportedRun
 from ballast.playbook import Playbook, load_playbook
-from cli.commands.replay import named_runs, of_stack
 from cli.commands.test import silent
 from cli.exits import Exit
+from cli.given_runs import Given
 from cli.saved_runs import SavedRuns, state_folder
 from cli.scenario_runs import play
 from cli.screen import Screen
@@ -51,7 +51,9 @@ _SCRIPT_NOTE = (
 
 def capture(typed: Namespace) -> int:
     """Capture a saved run or an exported file, and return the exit code. Raises ``InvalidInput``."""
-    found = list(named_runs(SavedRuns(state_folder(os.environ)), [typed.run]))
+    given = Given()
+    runs = given.of_words(SavedRuns(state_folder(os.environ)), [typed.run])
+    found = [given.first(runs, "capture"), *runs]
     if len(found) != 1:
         raise InvalidInput(f"{typed.run}: has {len(found)} runs. Name one: a run's id, or a file with one run.")
     return _captured(found[0], typed, Screen())
@@ -59,7 +61,7 @@ def capture(typed: Namespace) -> int:
 
 def capture_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
     """Capture a run of a deployed stack, and return the exit code. Raises ``InvalidInput``."""
-    found = next(of_stack(cloud, [typed.run], typed), None)
+    found = next(Given().of_stack(cloud, [typed.run], typed), None)
     if found is None:
         raise InvalidInput(f"{typed.run}: the log of this run cannot be read whole.")
     return _captured(found, typed, screen)

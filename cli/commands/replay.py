@@ -14,10 +14,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ballast.errors import InvalidInput
-from ballast.log.exported import ExportedRun, read
-from cli.commands.cost import moment, opened_at
+from ballast.log.exported import ExportedRun
+from cli.commands.cost import moment
 from cli.exits import Exit
-from cli.saved_runs import SavedRun, SavedRuns, state_folder
+from cli.given_runs import Given
+from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
 from cli.trace.text import clean, cut_short
 from localcloud.replay.lane import Ending, Lane
@@ -38,8 +39,9 @@ def replay(typed: Namespace) -> int:
     saved_runs = SavedRuns(state_folder(os.environ))
     if bool(typed.runs) == (typed.since is not None):
         raise InvalidInput("Name runs, files or folders, or all runs since a time with --since. Not both.")
-    runs = exported_since(saved_runs, typed) if typed.since is not None else named_runs(saved_runs, typed.runs)
-    return _replayed(runs, typed, Screen(), typed.region)
+    given = Given()
+    runs = given.since(saved_runs, typed) if typed.since is not None else given.of_words(saved_runs, typed.runs)
+    return _replayed(given, runs, typed, Screen(), typed.region)
 
 
 def replay_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
@@ -49,53 +51,15 @@ def replay_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> i
     run_ids: Iterable[str] = typed.runs
     if typed.since is not None:
         run_ids = cloud.executions_since(moment(typed.since, datetime.now(UTC)))
-    return _replayed(of_stack(cloud, run_ids, typed), typed, screen, cloud.session.region_name)
+    given = Given()
+    return _replayed(given, given.of_stack(cloud, run_ids, typed), typed, screen, cloud.session.region_name)
 
 
-def named_runs(saved_runs: SavedRuns, words: Iterable[str]) -> Iterator[ExportedRun]:
-    """Yield the runs of files and folders, and the saved runs whose ids begin so. Raises ``InvalidInput``."""
-    for word in words:
-        path = Path(word)
-        if path.exists() or path.suffix:
-            yield from read(path)
-        else:
-            yield _exported(saved_runs.find(word))
-
-
-def exported_since(saved_runs: SavedRuns, typed: Namespace) -> Iterator[ExportedRun]:
-    """Yield the saved runs that were opened since ``--since``. Raises ``InvalidInput``."""
-    since = moment(typed.since, datetime.now(UTC))
-    for one in saved_runs.recent(100_000):
-        if opened_at(one.events) >= since:
-            yield _exported(one)
-
-
-def _exported(saved: SavedRun) -> ExportedRun:
-    if saved.corrupt:
-        seq, why = next(iter(saved.corrupt.items()))
-        raise InvalidInput(f"{saved.run_id}: {seq}: {why}. Only a whole log can be replayed.")
-    return ExportedRun(saved.run_id, saved.events.events, saved.title)
-
-
-def of_stack(cloud: DeployedCloud, run_ids: Iterable[str], typed: Namespace) -> Iterator[ExportedRun]:
-    """Yield runs of a deployed stack; what is incomplete is said. Raises ``InvalidInput`` for an unknown one."""
-    for run_id in run_ids:
-        events, corrupt = cloud.read_all(run_id)
-        if corrupt:
-            seq, why = next(iter(corrupt.items()))
-            print(f"{run_id}: {seq}: {why}. Only a whole log can be replayed.", file=sys.stderr)
-        elif events:
-            yield ExportedRun(run_id, events.events, typed.stack)
-        elif getattr(typed, "since", None) is None:
-            raise InvalidInput(f"{run_id}: the stack has no log of this run. Type the whole id.")
-
-
-def _replayed(runs: Iterator[ExportedRun], typed: Namespace, screen: Screen, region: str | None) -> int:
+def _replayed(given: Given, runs: Iterator[ExportedRun], typed: Namespace, screen: Screen, region: str | None) -> int:
     from localcloud.cloud import PLAYBOOK
 
-    first = next(runs, None)
-    if first is None:
-        raise InvalidInput("There is no run to replay. `ballast demo` makes one.")
+    check_workers(typed.workers)
+    first = given.first(runs, "replay")
     folder = Path(typed.playbook) if typed.playbook else PLAYBOOK
     lane = Lane.baseline(folder, region=region or region_of(first))
     rows: list[Row] = []
@@ -105,6 +69,9 @@ def _replayed(runs: Iterator[ExportedRun], typed: Namespace, screen: Screen, reg
         for row in replayed(lane, _and(first, runs), summary, workers=typed.workers):
             rows.append(row)
             _say(row, rows, typed, screen)
+        for one in given.unread:
+            rows.append(Row(one.name, one.source, Ending.NOT_REPLAYED, None, 0, 0, 0, 0, (one.why,)))
+            _say(rows[-1], rows, typed, screen)
     except KeyboardInterrupt:
         interrupted = True
     if typed.json:
@@ -112,6 +79,12 @@ def _replayed(runs: Iterator[ExportedRun], typed: Namespace, screen: Screen, reg
     else:
         _sum_up(rows, perf_counter() - started, interrupted, screen)
     return Exit.INTERRUPTED if interrupted else exit_of(rows)
+
+
+def check_workers(workers: int) -> None:
+    """Raise ``InvalidInput`` for a number of processes that is none."""
+    if workers < 1:
+        raise InvalidInput(f"--workers {workers}: must be 1 or more.")
 
 
 def _and(first: ExportedRun, rest: Iterator[ExportedRun]) -> Iterator[ExportedRun]:

@@ -20,17 +20,19 @@ from ballast.errors import InvalidInput, PlaybookInvalid, SettingInvalid
 from ballast.log.exported import ExportedRun
 from ballast.money.amounts import MICRO, dollars
 from cli.commands.cost import moment
-from cli.commands.replay import exported_since, named_runs, of_stack, region_of
+from cli.commands.replay import check_workers, region_of
 from cli.exits import Exit
+from cli.given_runs import Given
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
 from cli.trace.text import clean, cut_short
-from cli.what_if.sums import Sums, Threshold, as_json, by_result, groups, in_words, money, signed
-from localcloud.replay.lane import Lane
+from cli.what_if.sums import Sums, Threshold, Verdict, as_json, by_result, groups, in_words, money, signed, verdicts
+from localcloud.replay.lane import Lane, agent_and_path
 from localcloud.replay.rules import Rules
-from localcloud.replay.what_if import Compared, Result, compared
+from localcloud.replay.what_if import Compared, Result, compared, unread
 
 if TYPE_CHECKING:
+    from ballast.playbook import Playbook
     from cli.deployed_stack import DeployedCloud
 
 #: Runs between two lines of progress, and the runs that are named behind a number.
@@ -43,8 +45,9 @@ def what_if(typed: Namespace) -> int:
     if bool(typed.runs) == (typed.since is not None):
         raise InvalidInput("Name runs, files or folders, or all runs since a time with --since. Not both.")
     since = typed.since is not None
-    runs = exported_since(saved_runs, typed) if since else named_runs(saved_runs, typed.runs)
-    return _compared(runs, typed, Screen(), typed.region)
+    given = Given()
+    runs = given.since(saved_runs, typed) if since else given.of_words(saved_runs, typed.runs)
+    return _compared(given, runs, typed, Screen(), typed.region)
 
 
 def what_if_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
@@ -54,11 +57,12 @@ def what_if_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> 
     run_ids = typed.runs
     if typed.since is not None:
         run_ids = cloud.executions_since(moment(typed.since, datetime.now(UTC)))
-    return _compared(of_stack(cloud, run_ids, typed), typed, screen, cloud.session.region_name)
+    given = Given()
+    return _compared(given, given.of_stack(cloud, run_ids, typed), typed, screen, cloud.session.region_name)
 
 
-def lanes(typed: Namespace, region: str) -> tuple[Lane, Lane, dict[str, Any]]:
-    """Return the baseline's lane, the candidate's, and the changes as they were typed. Raises ``InvalidInput``."""
+def lanes(typed: Namespace, region: str) -> tuple[Lane, Lane, Playbook, dict[str, Any]]:
+    """Return the two lanes, the candidate's playbook, and the changes as they were typed. Raises ``InvalidInput``."""
     from localcloud.cloud import PLAYBOOK
 
     before = Path(typed.baseline) if typed.baseline else PLAYBOOK
@@ -94,23 +98,43 @@ def lanes(typed: Namespace, region: str) -> tuple[Lane, Lane, dict[str, Any]]:
         asks=typed.model,
         rules=rules.model_dump(mode="json"),
     )
-    _check(candidate)
-    return baseline, candidate, told
+    return baseline, candidate, _check(candidate), told
 
 
-def _check(candidate: Lane) -> None:
-    """Raise ``InvalidInput`` where the candidate's playbook cannot be loaded, or lacks what is changed."""
-    from ballast.models.card_file import read_cards
+def _check(candidate: Lane) -> Playbook:
+    """Return the candidate's playbook. Raises ``InvalidInput`` where it cannot be loaded, or deployed as changed."""
+    from ballast.models.catalog import Catalog
     from ballast.playbook import load_playbook
     from ballast.playbook.load import playbook_in
+    from localcloud.replay.candidate_machine import with_cards
 
     try:
+        before = load_playbook(playbook_in(candidate.playbook))
+        playbook = candidate.changed(before)
         if candidate.cards is not None:
-            read_cards(candidate.cards)
-        playbook = candidate.changed(load_playbook(playbook_in(candidate.playbook)))
+            vars(playbook)["models"] = with_cards(candidate.cards, Catalog, playbook.folder)
+        if why := _cannot_be_deployed(playbook, before):
+            raise InvalidInput(f"The change cannot be deployed: {why}")
     except (PlaybookInvalid, SettingInvalid) as problem:
         raise InvalidInput(str(problem)) from None
     Rules.model_validate(candidate.rules, strict=False).changed(playbook)
+    return playbook
+
+
+def _cannot_be_deployed(playbook: Playbook, before: Playbook) -> str | None:
+    """Return the first thing that ``ballast check`` would refuse of the change; None if it would let it pass."""
+    from ballast.playbook.load import problems_of
+    from cli.checks.limits import limits
+
+    def errors(one: Playbook) -> list[str]:
+        today, agents = datetime.now(UTC).date(), one.agents.values()
+        findings = [found for agent in agents for found in limits(one.as_agent(agent), today)]
+        told = [f"{found.field}: {found.problem} {found.remedy}" for found in findings if found.level == "error"]
+        return [*map(str, problems_of(one)), *told]
+
+    found = errors(playbook)
+    known = errors(before) if found else []
+    return next((one for one in found if one not in known), None)
 
 
 def settings(typed: Any) -> dict[str, Any]:
@@ -140,12 +164,12 @@ def _microusd(typed: str, text: str) -> str:
     raise InvalidInput(f"--set {typed!r}: the amount must be 0 or more dollars, with at most six decimals.")
 
 
-def _compared(runs: Iterator[ExportedRun], typed: Namespace, screen: Screen, region: str | None) -> int:
-    first = next(runs, None)
-    if first is None:
-        raise InvalidInput("There is no run to compare. `ballast demo` makes one.")
+def _compared(given: Given, runs: Iterator[ExportedRun], typed: Namespace, screen: Screen, region: str | None) -> int:
+    check_workers(typed.workers)
     thresholds = [Threshold.read(one) for one in typed.fail_if]
-    baseline, candidate, told = lanes(typed, region or region_of(first))
+    _check_output(typed.html)
+    first = given.first(runs, "compare")
+    baseline, candidate, playbook, told = lanes(typed, region or region_of(first))
     rows: list[Compared] = []
     interrupted = False
     try:
@@ -153,28 +177,63 @@ def _compared(runs: Iterator[ExportedRun], typed: Namespace, screen: Screen, reg
             rows.append(row)
             if len(rows) % _EVERY == 0:
                 print(f"{len(rows)} runs compared …", file=sys.stderr)
+        rows += [unread(one.name, one.source, one.why) for one in given.unread]
     except KeyboardInterrupt:
         interrupted = True
-    met = [one.text for one in thresholds if rows and one.is_met(rows)]
-    if typed.html:
-        from cli.what_if.page import page
-
-        Path(typed.html).write_text(page(rows, told, met), encoding="utf-8")
+    judged = verdicts(thresholds, rows)
+    idle = _touch_nothing(candidate.changes, playbook, rows)
     if typed.json:
-        print(json.dumps(as_json(rows, told, met) | ({"interrupted": True} if interrupted else {}), indent=2))
+        made = as_json(rows, told, judged) | {"touch_no_run": idle} | ({"interrupted": True} if interrupted else {})
+        print(json.dumps(made, indent=2))
     else:
         _show(rows, told, screen, verbose=typed.verbose)
-        for one in met:
-            screen.line(f"Fails: {one}", "red")
-        if typed.html:
-            screen.line(f"Written: {typed.html}")
+        for name in idle:
+            screen.line(f"{name} touches no run that was compared: none had that agent and intent.", "yellow")
+        for one in judged:
+            if one.met or one.not_judged:
+                screen.line(str(one), "red" if one.met else "yellow")
         if interrupted:
             screen.line("Interrupted: the rest was not compared.", "yellow")
+    if typed.html:
+        _write(typed.html, rows, told, judged)
     if interrupted:
         return Exit.INTERRUPTED
-    if met:
+    if any(one.met for one in judged):
         return Exit.UNFIT
     return Exit.OK if any(row.result is not Result.NOT_CONCLUDED for row in rows) else Exit.NOT_COVERED
+
+
+def _touch_nothing(changes: Mapping[str, Any], playbook: Playbook, rows: Sequence[Compared]) -> list[str]:
+    """Return the changes of an agent, or of its intent, that no compared run had."""
+    had = {(agent, row.intent) for row in rows for agent in row.agents}
+    found = []
+    for path in changes if had else ():
+        agent, inner = agent_and_path(path, playbook)
+        intent = inner.split(".")[1] if inner.startswith("intents.") else None
+        if not any(one == agent and intent in (None, of) for one, of in had):
+            found.append(path)
+    return found
+
+
+def _check_output(html: str | None) -> None:
+    """Raise ``InvalidInput`` where the page could not be written: before the first run is played."""
+    if html is None:
+        return
+    file = Path(html)
+    if not file.parent.is_dir():
+        raise InvalidInput(f"--html {html}: there is no folder {file.parent}. Make it first.")
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise InvalidInput(f"--html {html}: no file can be written there.")
+
+
+def _write(html: str, rows: Sequence[Compared], told: Mapping[str, Any], judged: Sequence[Verdict]) -> None:
+    from cli.what_if.page import page
+
+    try:
+        Path(html).write_text(page(rows, told, judged), encoding="utf-8")
+    except OSError as problem:
+        raise InvalidInput(f"--html {html}: cannot be written ({problem.strerror}).") from None
+    print(f"Written: {html}", file=sys.stderr)
 
 
 def _and(first: ExportedRun, rest: Iterator[ExportedRun]) -> Iterator[ExportedRun]:

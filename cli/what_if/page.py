@@ -15,7 +15,7 @@ from typing import Any
 
 from ballast.money.amounts import dollars
 from cli.trace.text import clean
-from cli.what_if.sums import Sums, by_result, groups, in_words, money, signed
+from cli.what_if.sums import Sums, Verdict, by_result, groups, in_words, money, signed
 from localcloud.replay.what_if import Compared, Result
 
 #: Runs in the plot of the greatest changes, and characters of a run's texts, of a name in a table and in a plot.
@@ -65,13 +65,13 @@ _MEANS = {
 }
 
 
-def page(rows: Sequence[Compared], changes: Mapping[str, Any], failed: Sequence[str]) -> str:
+def page(rows: Sequence[Compared], changes: Mapping[str, Any], judged: Sequence[Verdict]) -> str:
     """Return the page."""
     policy = f"default-src 'none'; style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'"
     asked = ", ".join(
         f"{name} = {value if isinstance(value, str) else json.dumps(value)}" for name, value in changes.items()
     )
-    fails = f'<p class="fails">Fails: {", ".join(map(_text, failed))}</p>' if failed else ""
+    fails = "".join(f'<p class="{"fails" if one.met else "dim"}">{_text(str(one))}</p>' for one in judged)
     body = "".join(
         [
             f"<h1>What if {_text(asked)}</h1>",

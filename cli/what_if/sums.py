@@ -147,6 +147,12 @@ class Threshold:
             )
         return cls(text.strip(), found[1], found[2], Decimal(found[3]), bool(found[4]))
 
+    def not_judged(self, rows: Sequence[Compared]) -> int:
+        """Return how many runs the number leaves out, because they are not known, or not to their end."""
+        if self.name == "cost":
+            return sum(row.result is Result.NOT_CONCLUDED for row in rows)
+        return sum(not row.result.is_exact for row in rows) if self.name in _OF_WHOLE_RUNS else 0
+
     def is_met(self, rows: Sequence[Compared]) -> bool:
         """Whether the result is what it may not be."""
         sums = Sums.of(rows)
@@ -158,6 +164,33 @@ class Threshold:
         else:
             is_now, may_be = Decimal(number), self.value * (MICRO if self.name in _MONEY else 1)
         return {">": is_now > may_be, ">=": is_now >= may_be, "<": is_now < may_be, "<=": is_now <= may_be}[self.sign]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a threshold says of the runs; ``not_judged``: how many of them it knows nothing of."""
+
+    text: str
+    met: bool
+    not_judged: int
+
+    def __str__(self) -> str:
+        said = f"Fails: {self.text}" if self.met else f"Holds not: {self.text}"
+        return f"{said}; {self.not_judged} runs could not be judged" if self.not_judged else said
+
+
+#: Is added to the thresholds that are typed: a gate that has not seen a run must not let it pass.
+_ALL_CONCLUDED = "not_concluded>0"
+
+
+def verdicts(thresholds: Sequence[Threshold], rows: Sequence[Compared]) -> list[Verdict]:
+    """Return what each threshold says. A run that is not concluded fails, unless a threshold names how many may be."""
+    if not thresholds or not rows:
+        return []
+    asked = list(thresholds)
+    if all(one.name != "not_concluded" for one in asked):
+        asked.append(Threshold.read(_ALL_CONCLUDED))
+    return [Verdict(one.text, one.is_met(rows), one.not_judged(rows)) for one in asked]
 
 
 Number = Callable[[Sequence[Compared], Sums], tuple[int, int]]
@@ -188,12 +221,13 @@ NUMBERS: Mapping[str, Number] = {
     "not_concluded": _runs(Result.NOT_CONCLUDED),
 }
 _MONEY = ("cost",)
+_OF_WHOLE_RUNS = ("people", "answered", "fewer_effects", "more_effects")
 
 
 # For machines
 
 
-def as_json(rows: Sequence[Compared], changes: Mapping[str, Any], met: Sequence[str]) -> dict[str, Any]:
+def as_json(rows: Sequence[Compared], changes: Mapping[str, Any], judged: Sequence[Verdict]) -> dict[str, Any]:
     """Return the whole result as plain JSON: money in micro-dollars, integers."""
     return {
         "version": 1,
@@ -202,7 +236,8 @@ def as_json(rows: Sequence[Compared], changes: Mapping[str, Any], met: Sequence[
         "by_result": {name: _sums(some) for name, some in by_result(rows).items()},
         "by_intent": {name: _sums(some) for name, some in groups(rows, lambda row: row.intent).items()},
         "by_tenant": {name: _sums(some) for name, some in groups(rows, lambda row: row.tenant).items()},
-        "failed": list(met),
+        "failed": [one.text for one in judged if one.met],
+        "thresholds": [dict(vars(one)) for one in judged],
         "runs": [_row(row) for row in rows],
     }
 

@@ -44,7 +44,7 @@ class CandidateMachine(Machine):
     def _build(self, stack: ExitStack) -> None:
         rules = Rules.model_validate(self.lane.rules, strict=False)
         if self.lane.cards is not None:
-            stack.enter_context(replaced(Catalog, "of_playbook", classmethod(partial(_with_cards, self.lane.cards))))
+            stack.enter_context(replaced(Catalog, "of_playbook", classmethod(partial(with_cards, self.lane.cards))))
         if rules.loops:
             stack.enter_context(replaced(ladder, "THRESHOLDS", rules.thresholds))
         self._rules = rules
@@ -112,7 +112,7 @@ def asking(spec: str) -> Callable[[Mapping[str, Any], CandidateEnds], Mapping[st
     return ask
 
 
-def _with_cards(file: Path, kind: type[Catalog], folder: Path) -> Catalog:
+def with_cards(file: Path, kind: type[Catalog], folder: Path) -> Catalog:
     """Return the catalog of the playbook in ``folder`` with the cards of ``file`` over its own."""
     own, more = folder / OWN_FILE, read_cards(file)
     below = read_cards(own) if own.is_file() else CardFile()

@@ -114,7 +114,8 @@ class Lane:
 
     name      shown beside results
     playbook  the folder of the playbook
-    changes   fields of agent.yaml by their path, with new values as JSON: ``{"limits.turns": 8}``
+    changes   fields of agent.yaml by their path, with new values as JSON: ``{"limits.turns": 8}``; those of another
+              agent begin with its name: ``{"agents.billing.limits.turns": 8}``
     region    the region of the stack, for the ids of models
     model_id  the stack's ModelId; None takes it from the record
     goes_on   whether a difference ends the replay (a baseline) or is noted (a candidate)
@@ -140,9 +141,26 @@ class Lane:
 
     def changed(self, playbook: Playbook) -> Playbook:
         """Return ``playbook`` as this lane has it. Raises ``InvalidInput`` for a field that agent.yaml lacks."""
-        if not self.changes:
-            return playbook
-        return replace(playbook, agent=_with_changes(playbook.agent, self.changes))
+        by_agent: dict[str, dict[str, Any]] = {}
+        for path, value in self.changes.items():
+            name, inner = agent_and_path(path, playbook)
+            by_agent.setdefault(name, {})[inner] = value
+        made = {name: _with_changes(playbook.agents[name], changes) for name, changes in by_agent.items()}
+        others = {name: made.get(name, one) for name, one in playbook.others.items()}
+        agent = made.get(playbook.agent.name, playbook.agent)
+        return replace(playbook, agent=agent, others=others) if made else playbook
+
+
+def agent_and_path(path: str, playbook: Playbook) -> tuple[str, str]:
+    """Return whose field ``path`` is, and its path in that agent's file. Raises ``InvalidInput``."""
+    if not path.startswith("agents."):
+        return playbook.agent.name, path
+    _, name, inner = [*path.split(".", 2), "", ""][:3]
+    if name not in playbook.agents or not inner:
+        raise InvalidInput(
+            f"{path}: write agents.NAME.FIELD with one of the playbook's agents: {', '.join(playbook.agents)}."
+        )
+    return name, inner
 
 
 def _with_changes(model: Any, changes: Mapping[str, Any]) -> Any:
@@ -153,6 +171,8 @@ def _with_changes(model: Any, changes: Mapping[str, Any]) -> Any:
         for name in outer:
             _check(known, name, path)
             known = _model_of(known, name)
+            if at is told.get("intents") and name not in at:
+                raise InvalidInput(f"{path}: the agent has no intent {name!r}. It has: {', '.join(at) or 'none'}.")
             at = at.setdefault(name, {})
         _check(known, last, path)
         at[last] = value

@@ -107,6 +107,10 @@ class Machine:
         What other runs had moved of the business's money is in no event. Where a reason to ask a person names such an
         amount, the run is played again with it.
         """
+        if missing := recorded.missing:
+            more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+            why = f"{missing[0]} is missing{more}: the run's ending vouches for it. Export the whole run"
+            return Replayed(recorded.run_id, recorded.events, Ending.NOT_REPLAYED, notes=(why,))
         moved: dict[tuple[int, int], int] = {}
         played = self._play(recorded, moved)
         for at, amount in amounts_moved(recorded, played):

@@ -9,6 +9,7 @@ from functools import cached_property
 from ballast.contracts.task import LAST_TURN
 from ballast.log.event import Event, is_a_persons
 from ballast.log.events import RunEnded, RunOpened
+from ballast.log.vouching import carries, vouched_keys
 from ballast.run import Run
 
 
@@ -44,6 +45,12 @@ class RecordedRun:
     def ended(self) -> RunEnded | None:
         """Its ending; None if it goes on or was refused."""
         return self.events.fact(RunEnded)
+
+    @cached_property
+    def missing(self) -> tuple[str, ...]:
+        """The keys of events that the run's endings vouch for and that the record does not have: it was cut."""
+        vouched = [key for one in self.events if carries(one) for key in vouched_keys(one)]
+        return tuple(key for key in dict.fromkeys(vouched) if key not in self.by_seq)
 
     def of_turn(self, turn: int) -> tuple[Event, ...]:
         """Return the events of a turn."""

@@ -71,7 +71,9 @@ class Rules(Wire):
         """Return the rules of a file. Raises ``InvalidInput``, which names the field."""
         try:
             data = read_yaml(file)
-        except (OSError, ValueError) as problem:
+        except OSError as problem:
+            raise InvalidInput(f"--rules {file}: cannot be read ({problem.strerror}).") from None
+        except ValueError as problem:
             raise InvalidInput(f"--rules {file}: {problem}") from None
         try:
             return cls.model_validate(data if data is not None else {}, strict=False)

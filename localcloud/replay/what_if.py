@@ -18,13 +18,14 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 from multiprocessing import get_context
 
 from ballast.contracts import HandOver, Planner
 from ballast.log import exported
+from ballast.log.event import GARBLED
 from ballast.log.events import (
     ApprovalRequested,
     CallRefused,
@@ -35,6 +36,7 @@ from ballast.log.events import (
     RunRefused,
 )
 from ballast.log.exported import ExportedRun
+from ballast.playbook import Playbook
 from ballast.run import Run
 from localcloud.replay.candidate import CandidateEnds
 from localcloud.replay.candidate_machine import CandidateMachine
@@ -122,6 +124,7 @@ class Compared:
     parted      key of the event with which it first did something else than the record; "" if it never did
     fewer       writes of the record that the candidate does not make; of a run that is not known to its end, none
     more        writes that only the candidate makes
+    agents      who was in charge of the run in the record: the agents' names
     waits       whether it would wait for a person whom the record does not ask
     asked       attempts that a real model answered: then the run is one sample, and no prediction
     """
@@ -143,6 +146,7 @@ class Compared:
     asked: int = 0
     notes: tuple[str, ...] = ()
     parted: str = ""
+    agents: tuple[str, ...] = ()
 
     @property
     def saved_microusd(self) -> int:
@@ -161,9 +165,18 @@ class Compared:
 
 
 def concluded(
-    recorded: RecordedRun, played: Replayed, ends: CandidateEnds | None, *, slack_microusd: int, asked: int
+    recorded: RecordedRun,
+    played: Replayed,
+    ends: CandidateEnds | None,
+    playbook: Playbook,
+    *,
+    slack_microusd: int,
+    asked: int,
 ) -> Compared:
-    """Return what the candidate's lane says of a run whose baseline came out; ``slack_microusd``: of its cost."""
+    """Return what the candidate's lane says of a run whose baseline came out.
+
+    ``playbook``: the candidate's; ``slack_microusd``: of its cost.
+    """
     was = Told.of(recorded.events)
     seq = ends.seq if ends is not None else ""
     now = Told.of(played.events, without=seq if ends is not None and not ends.waits else "")
@@ -177,7 +190,8 @@ def concluded(
         high += slack_microusd
     else:
         result = Result(ends.ending.value)
-        high = low + slack_microusd if has_left_the_agent(played.events) else max(low, now.ceiling_microusd)
+        costs_no_more = has_left_the_agent(played.events) and not costly_tools(playbook)
+        high = low + slack_microusd if costs_no_more else max(low, now.ceiling_microusd)
     known = result.is_exact
     before, after = Counter(was.writes), Counter(now.writes)
     opened = recorded.opened
@@ -201,34 +215,54 @@ def concluded(
         asked=asked,
         notes=played.notes,
         parted=difference.seq if difference is not None and result is not Result.SAME else "",
+        agents=_agents_of(recorded, playbook),
     )
 
 
+def _agents_of(recorded: RecordedRun, playbook: Playbook) -> tuple[str, ...]:
+    """Return the agents that had the run: the one that was asked, and those to which it was handed over."""
+    asked = recorded.opened.request.get("agent") if recorded.opened is not None else None
+    taken = [one.decision for one in recorded.events.proposals.values() if isinstance(one.decision, HandOver)]
+    names = [asked or playbook.agent.name, *(one.agent for one in taken if one.to is Planner.AGENT and one.agent)]
+    return tuple(dict.fromkeys(map(str, names)))
+
+
 def has_left_the_agent(run: Run) -> bool:
-    """Whether the agent has handed over and no tool costs money: only a person could make the run cost more."""
+    """Whether the agent has handed over: a model is asked again only if a person hands the run back."""
     agents = [one for one in run.proposals.values() if one.planner is Planner.AGENT]
-    gone = bool(agents) and isinstance(agents[-1].decision, HandOver) and agents[-1].decision.to is not Planner.AGENT
-    return gone and run.usage.tools_microusd == 0
+    return bool(agents) and isinstance(agents[-1].decision, HandOver) and agents[-1].decision.to is not Planner.AGENT
+
+
+def costly_tools(playbook: Playbook) -> list[str]:
+    """Return the tools whose calls may be charged. A fallback, a rollback and a person may call any tool."""
+    return [name for name, tool in playbook.tools.items() if tool.cost_microusd not in (None, 0)]
 
 
 def not_concluded(recorded: RecordedRun, baseline: Replayed) -> Compared:
     """Return the row of a run whose baseline does not come out."""
-    told = Told.of(recorded.events)
-    request = recorded.opened.request if recorded.opened is not None else {}
-    return Compared(
-        run_id=recorded.run_id,
-        source=recorded.source,
+    why = str(baseline.difference or "; ".join(baseline.notes) or baseline.ending)
+    try:
+        told = Told.of(recorded.events)
+        request = recorded.opened.request if recorded.opened is not None else {}
+    except GARBLED:
+        return unread(recorded.run_id, recorded.source, why)
+    return replace(
+        unread(recorded.run_id, recorded.source, why),
         intent=str(request.get("intent") or ""),
         tenant=str(request.get("tenant") or "default"),
-        result=Result.NOT_CONCLUDED,
         recorded=told,
         candidate=told,
         low=told.cost_microusd,
         high=told.cost_microusd,
-        why=str(baseline.difference or "; ".join(baseline.notes) or baseline.ending),
         at=baseline.difference.seq if baseline.difference is not None else "",
         notes=baseline.notes,
     )
+
+
+def unread(name: str, source: str, why: str) -> Compared:
+    """Return the row of a run, or a file, that cannot be read."""
+    nothing = Told("unread", "", 0, 0, 0, 0, 0, 0, (), "")
+    return Compared(name, source, "", "", Result.NOT_CONCLUDED, nothing, nothing, 0, 0, why, "")
 
 
 def _of_the_end(was: Told, now: Told) -> Result:
@@ -311,7 +345,8 @@ def beside(candidate: Lane, runs: Iterable[tuple[RecordedRun, Replayed]]) -> lis
             if played.is_same:
                 after, ends = machine.play_beside(one, played)
                 playing = machine.playing
-                found.append(concluded(one, after, ends, slack_microusd=playing.slack_microusd, asked=playing.asked))
+                slack = playing.slack_microusd
+                found.append(concluded(one, after, ends, machine.playbook, slack_microusd=slack, asked=playing.asked))
             else:
                 found.append(not_concluded(one, played))
     return found

@@ -24,7 +24,7 @@ from functions.lifecycle import admit, settle
 from functions.people import open as people_open
 from localcloud.cloud import PLAYBOOK
 from localcloud.moto_seams.replaced import replaced
-from localcloud.replay.lane import Lane
+from localcloud.replay.lane import Ending, Lane
 from localcloud.replay.machine import Machine
 from localcloud.replay.recorded import RecordedRun
 from tests.support.recorded_runs import recorded_runs
@@ -48,6 +48,16 @@ def test_every_recorded_run_comes_out_the_same(machine: Machine, runs: dict[str,
     for name, one in played.items():
         assert one.checked + one.put_in == len(runs[name].events), name
         assert [event.digest for event in one.events] == [event.digest for event in runs[name].events]
+
+
+def test_a_record_that_was_cut_is_not_blamed_on_the_machine(machine: Machine, runs: dict[str, RecordedRun]) -> None:
+    whole = runs["loop"]
+    cut = RecordedRun.of([one for one in whole.events if one.seq != "0002.call.1.settled"], "cut")
+
+    played = machine.play(cut)
+
+    assert (played.ending, played.difference) == (Ending.NOT_REPLAYED, None)
+    assert "0002.call.1.settled is missing" in played.notes[0]
 
 
 def test_only_what_people_said_is_put_in(machine: Machine, runs: dict[str, RecordedRun]) -> None:

@@ -195,6 +195,23 @@ def test_a_model_is_asked_where_the_record_has_no_reply(
         assert "another prompt would be sent (system)" in found.why
 
 
+def test_a_tool_that_may_still_be_called_and_charged_leaves_the_cost_open(
+    recorded: list[RecordedRun], tmp_path: Path
+) -> None:
+    shutil.copytree(PLAYBOOK, tmp_path / "playbook")
+    file = tmp_path / "playbook" / "tools" / "reinstate_order.py"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("offered=False)", "offered=False, cost_microusd=20_000)"), encoding="utf-8")
+    waits = [one for one in recorded if one.source == "waits"]
+
+    (free,) = what_if(waits, changes={"limits.turns": 1}).values()
+    (costly,) = what_if(waits, changes={"limits.turns": 1}, playbook=tmp_path / "playbook").values()
+
+    assert (free.result, costly.result) == (Result.OFF_THE_RECORD, Result.OFF_THE_RECORD)
+    assert free.low == free.high == costly.low  # the agent has handed over, and no tool costs money
+    assert costly.high == costly.candidate.ceiling_microusd > costly.low + 20_000
+
+
 def test_a_run_whose_baseline_differs_is_not_concluded(recorded: list[RecordedRun]) -> None:
     found = what_if([_forged(recorded[0])], changes={"limits.turns": 3})["forged"]
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cli.what_if.page import page
+from cli.what_if.sums import Verdict
 from localcloud.replay.what_if import Result
 from tests.unit.cli.test_cli_what_if import CENSORED, HOSTILE, STOPPED, row
 
@@ -14,8 +15,9 @@ from tests.unit.cli.test_cli_what_if import CENSORED, HOSTILE, STOPPED, row
 def test_it_runs_nothing_asks_for_nothing_and_fits_a_phone(browser: Any, tmp_path: Path, scheme: str) -> None:
     names = ("run_id", "source", "intent", "tenant", "why", "at")
     hostile = row(Result.DIFFERENT, 9_000, **dict.fromkeys(names, HOSTILE * 3), more=(HOSTILE,), fewer=("x" * 3_000,))
+    judged = [Verdict(HOSTILE, met=True, not_judged=1)]
     file = tmp_path / "page.html"
-    file.write_text(page([hostile, STOPPED, CENSORED, row()], {"instructions": HOSTILE}, [HOSTILE]), encoding="utf-8")
+    file.write_text(page([hostile, STOPPED, CENSORED, row()], {"instructions": HOSTILE}, judged), encoding="utf-8")
     context = browser.new_context(color_scheme=scheme, viewport={"width": 320, "height": 640})
     tab, seen = context.new_page(), list[str]()
     tab.on("request", lambda request: seen.append(request.url))

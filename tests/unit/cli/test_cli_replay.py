@@ -81,6 +81,20 @@ def test_interrupted_it_says_what_was_done(played: tuple[Path, list[Row]], capsy
     assert "Interrupted: the rest was not replayed." in capsys.readouterr().out
 
 
+def test_what_cannot_be_read_is_a_row(played: tuple[Path, list[Row]], capsys: pytest.CaptureFixture[str]) -> None:
+    file, rows = played
+    rows.append(row(Ending.SAME))
+    file.with_name("a.json").write_text("{", encoding="utf-8")
+
+    assert main(["replay", str(file.parent), "--json"]) == Exit.NOT_COVERED
+
+    told = json.loads(capsys.readouterr().out)["runs"]
+    assert [one["ending"] for one in told] == ["same", "not replayed"]
+    assert told[1]["run_id"].endswith("a.json")
+    assert "line 1 is no JSON" in told[1]["notes"][0]
+    assert main(["replay", str(file), "--workers", "0"]) == Exit.USAGE
+
+
 def test_as_json_for_machines(played: tuple[Path, list[Row]], capsys: pytest.CaptureFixture[str]) -> None:
     played[1].append(row(Ending.DIFFERENT, DIFFERENT))
 
@@ -99,4 +113,4 @@ def test_a_wrong_word_is_a_usage_error(
     monkeypatch.setenv("BALLAST_HOME", str(tmp_path))
 
     assert main(["replay", *words]) == Exit.USAGE
-    assert capsys.readouterr().err.startswith("ballast replay: ")
+    assert capsys.readouterr().err.splitlines()[-1].startswith("ballast replay: ")  # after which playbook it takes

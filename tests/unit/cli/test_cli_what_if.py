@@ -6,6 +6,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ import pytest
 from ballast.errors import InvalidInput
 from ballast.log import exported
 from ballast.log.event import Event
+from ballast.playbook import load_playbook
 from cli import main
 from cli.commands import what_if
 from cli.exits import Exit
 from cli.what_if.page import page
-from cli.what_if.sums import Sums, Threshold, as_json, in_words
+from cli.what_if.sums import Sums, Threshold, Verdict, as_json, in_words, verdicts
+from localcloud.cloud import PLAYBOOK
+from localcloud.replay.lane import Lane
 from localcloud.replay.rules import Rules
 from localcloud.replay.what_if import Compared, Result, Told
 
@@ -98,6 +102,16 @@ def test_a_threshold_compares_exactly(text: str, met: bool) -> None:
     assert Threshold.read(text).is_met([row(), STOPPED, CENSORED, BROKEN]) is met
 
 
+def test_a_threshold_says_how_many_runs_it_could_not_judge() -> None:
+    said = verdicts([Threshold.read("fewer_effects>1"), Threshold.read("cost>9")], [row(), STOPPED, CENSORED, BROKEN])
+
+    assert [(one.text, one.met, one.not_judged) for one in said] == [
+        ("fewer_effects>1", False, 2),
+        ("cost>9", False, 1),
+        ("not_concluded>0", True, 0),
+    ]
+
+
 @pytest.mark.parametrize("text", ["", "cost", "cost=5", "money>5", "cost>five", "cost>1e3", "cost>5%%", "Cost>5"])
 def test_a_threshold_that_is_none_names_the_numbers(text: str) -> None:
     with pytest.raises(InvalidInput, match="Numbers: cost, people"):
@@ -173,6 +187,9 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Path, list[
         ([STOPPED], ["--fail-if", "cost>0"], Exit.OK),
         ([STOPPED], ["--fail-if", "cost>0", "--fail-if", "fewer_effects>0"], Exit.UNFIT),
         ([BROKEN], [], Exit.NOT_COVERED),
+        ([row(), BROKEN], [], Exit.OK),
+        ([row(), BROKEN], ["--fail-if", "cost>5%"], Exit.UNFIT),
+        ([row(), BROKEN], ["--fail-if", "cost>5%", "--fail-if", "not_concluded>1"], Exit.OK),
         ([row(), row(source="interrupts")], [], Exit.INTERRUPTED),
     ],
 )
@@ -198,6 +215,29 @@ def test_the_table_names_results_money_and_runs(
     assert 'not done: refund {"id": 1}' in printed
 
 
+def test_a_change_that_touches_no_run_is_named(
+    played: tuple[Path, list[Compared]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["what-if", str(played[0]), "--set", "limits.turns=2"]
+
+    played[1].append(row(agents=("billing",)))
+    main(words)
+    assert "limits.turns touches no run that was compared" in " ".join(capsys.readouterr().out.split())
+
+    played[1].append(row(agents=("billing", "support")))
+    main([*words, "--json"])
+    assert json.loads(capsys.readouterr().out)["touch_no_run"] == []
+
+
+def test_another_agents_field_is_set_by_its_name() -> None:
+    playbook = load_playbook(PLAYBOOK)
+    other = playbook.agent.model_copy(update={"name": "billing"})
+
+    made = Lane("x", PLAYBOOK, {"agents.billing.limits.turns": 2}).changed(replace(playbook, others={"billing": other}))
+
+    assert (made.agent, made.others["billing"].limits.turns) == (playbook.agent, 2)
+
+
 def test_as_json_has_the_runs_behind_each_number(
     played: tuple[Path, list[Compared]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -221,9 +261,16 @@ def test_as_json_has_the_runs_behind_each_number(
         ["RUN"],
         ["RUN", "--set", "limits.trns=8"],
         ["RUN", "--set", "limits.turns=0"],
+        ["RUN", "--set", "intents.nope.limits.turns=2"],
+        ["RUN", "--set", "agents.nobody.limits.turns=2"],
+        ["RUN", "--set", "model=nope"],
+        ["RUN", "--set", "limits.input_tokens_per_turn=10"],
+        ["RUN", "--rules", "no-such-file.yaml"],
         ["RUN", "--prices", "no-such-file.yaml"],
         ["RUN", "--playbook", "no-such-folder"],
         ["RUN", "--set", "limits.turns=8", "--fail-if", "luck>0"],
+        ["RUN", "--set", "limits.turns=2", "--html", "no-such-folder/page.html"],
+        ["RUN", "--set", "limits.turns=2", "--workers", "0"],
     ],
 )
 def test_a_wrong_word_is_a_usage_error(
@@ -231,8 +278,33 @@ def test_a_wrong_word_is_a_usage_error(
 ) -> None:
     assert main(["what-if", *(str(played[0]) if word == "RUN" else word for word in words)]) == Exit.USAGE
     said = capsys.readouterr().err
-    assert said.startswith("ballast what-if: ")
-    assert "pydantic" not in said
+    assert said.splitlines()[1].startswith("ballast what-if: ")  # after the line that says which playbook it takes
+    assert not any(word in said for word in ("pydantic", "Errno"))
+
+
+def test_a_run_counts_once_and_a_bad_one_is_a_row(
+    played: tuple[Path, list[Compared]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, rows = played
+    rows.append(row())
+    text = file.read_text(encoding="utf-8")
+    broken = '{"ballast": "run", "version": 1, "run_id": "run-broken"}\n{"seq": "?", "at": "", "body": {}}\n'
+    file.write_text(f"{text}\n{broken}{text}", encoding="utf-8")
+    copy = file.with_name("copy.jsonl")
+    copy.write_text(text, encoding="utf-8")
+
+    words = ["what-if", str(file), str(copy), "--set", "limits.turns=2"]
+    assert main([*words, "--json"]) == Exit.OK  # the fixture holds what is compared to one run
+
+    printed = capsys.readouterr()
+    made = json.loads(printed.out)
+    assert [(one["run_id"], one["result"]) for one in made["runs"]] == [(RUN, "same"), ("run-broken", "not concluded")]
+    assert "event 1: seq:" in made["runs"][1]["why"]
+    assert printed.err.count("is given twice; the copy in") == 2
+
+    copy.write_text(text.replace("us.x", "us.y"), encoding="utf-8")
+    assert main(words) == Exit.USAGE
+    assert f"{RUN}: is given twice, in {file} and in {copy}, and the copies differ." in capsys.readouterr().err
 
 
 def test_nothing_of_a_run_gets_out_of_its_text_on_the_page() -> None:
@@ -248,7 +320,7 @@ def test_nothing_of_a_run_gets_out_of_its_text_on_the_page() -> None:
         more=(HOSTILE,),
     )
 
-    made = page([hostile, row()], {"instructions": HOSTILE}, [HOSTILE])
+    made = page([hostile, row()], {"instructions": HOSTILE}, [Verdict(HOSTILE, met=True, not_judged=1)])
 
     assert "<script" not in made
     assert "<img" not in made

@@ -33,6 +33,9 @@ from ballast.log.seal import shown, split
 from ballast.table import plain, wire
 from ballast.values import dataclass
 
+#: Is told the run's id, or the file if that is not known, the file, and what is wrong.
+Bad = Callable[[str, str, InvalidInput], None]
+
 VERSION = 1
 _SUFFIXES = (".jsonl", ".json", ".ndjson")
 _UNKNOWN = "run-unknown"
@@ -63,31 +66,40 @@ def write(run_id: str, events: Iterable[Event], *, title: str = "") -> Iterator[
         yield canonical({"seq": event.seq, "at": event.at, "body": event.shown, **stored})
 
 
-def read(path: Path) -> Iterator[ExportedRun]:
+def read(path: Path, *, bad: Bad | None = None) -> Iterator[ExportedRun]:
     """Yield the runs of a file, or of all files in a folder and below.
 
-    Raises ``InvalidInput``, which names the file and what is wrong with it.
+    Raises ``InvalidInput``, which names the file and what is wrong with it. With ``bad`` a run or a file that cannot be
+    read is told there, and the others are yielded; only a file that does not exist is raised.
     """
     if path.is_dir():
-        yield from _folder(path)
-        return
+        yield from _folder(path, bad)
+    elif bad is None or not path.exists():
+        yield from read_text(_text_of(path), str(path))
+    else:
+        try:
+            yield from read_text(_text_of(path), str(path), bad=bad)
+        except InvalidInput as problem:
+            bad(str(path), str(path), problem)
+
+
+def _text_of(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as problem:
         raise InvalidInput(f"{path}: cannot be read ({problem.strerror}).") from None
     except UnicodeDecodeError:
         raise InvalidInput(f"{path}: is not UTF-8. An exported run is JSON Lines.") from None
-    yield from read_text(text, str(path))
 
 
-def read_text(text: str, source: str) -> Iterator[ExportedRun]:
-    """Yield the runs in a text. Raises ``InvalidInput``, which names the ``source``."""
+def read_text(text: str, source: str, *, bad: Bad | None = None) -> Iterator[ExportedRun]:
+    """Yield the runs in a text. Raises ``InvalidInput``, which names the ``source``; ``bad``: as for ``read``."""
     documents = _documents(text, source)
     first = next(documents, None)
     if first is None:
         raise InvalidInput(f"{source}: is empty. `ballast trace RUN --export` writes a run.")
     if isinstance(first, Mapping) and first.get("ballast") == "run":
-        yield from _runs(first, documents, source)
+        yield from _runs(first, documents, source, bad)
     elif isinstance(first, Mapping) and "events" in first:
         yield _pages([first, *documents], source)
     elif isinstance(first, Mapping) and isinstance(first.get("seq"), Mapping):
@@ -115,18 +127,32 @@ def _documents(text: str, source: str) -> Iterator[Any]:
         yield document
 
 
-def _runs(first: Mapping[str, Any], rest: Iterator[Any], source: str) -> Iterator[ExportedRun]:
+def _runs(first: Mapping[str, Any], rest: Iterator[Any], source: str, bad: Bad | None) -> Iterator[ExportedRun]:
     header: Mapping[str, Any] = first
     lines: list[Any] = []
-    _check(header, source)
-    for document in rest:
-        if isinstance(document, Mapping) and document.get("ballast") == "run":
-            yield _of_header(header, lines, source)
-            header, lines = document, []
+    ends: InvalidInput | None = None
+    while header:
+        after: Mapping[str, Any] = {}
+        try:
+            for document in rest:
+                if isinstance(document, Mapping) and document.get("ballast") == "run":
+                    after = document
+                    break
+                lines.append(document)
+        except InvalidInput as problem:  # the text is no JSON from here on
+            ends = problem
+        try:
+            if ends is not None:
+                raise ends
             _check(header, source)
+            run = _of_header(header, lines, source)
+        except InvalidInput as problem:
+            if bad is None:
+                raise
+            bad(str(header.get("run_id") or source), source, problem)
         else:
-            lines.append(document)
-    yield _of_header(header, lines, source)
+            yield run
+        header, lines = after, []
 
 
 def _check(header: Mapping[str, Any], source: str) -> None:
@@ -172,7 +198,17 @@ def _events(lines: Iterable[Any], source: str, run_id: str = "") -> tuple[Event,
             raise InvalidInput(f"{source}: event {number}: {complaints(problem)}.") from None
         except AttributeError:
             raise InvalidInput(f"{source}: event {number}: stored: must be an object of texts.") from None
-    return tuple(sorted(found, key=order))
+    return _once(found, source)
+
+
+def _once(events: Iterable[Event], source: str) -> tuple[Event, ...]:
+    """Return the events in the order of the work, each once. Raises ``InvalidInput`` for two under one key."""
+    found: dict[str, Event] = {}
+    for event in events:
+        there = found.setdefault(event.seq, event)
+        if (there.at, there.shown, dict(there.stored)) != (event.at, event.shown, dict(event.stored)):
+            raise InvalidInput(f"{source}: {event.seq}: there are two events with this key, and they differ.")
+    return tuple(sorted(found.values(), key=order))
 
 
 def _made(
@@ -183,6 +219,8 @@ def _made(
     known = run_id or next((one.run_id for one in events if one.run_id != _UNKNOWN), "") or _named(events)
     if not known:
         raise InvalidInput(f"{source}: run_id: nothing names the run. Put a header line before its events.")
+    if of_others := {one.run_id for one in events} - {known, _UNKNOWN}:
+        raise InvalidInput(f"{source}: {known}: holds events of another run, {min(of_others)}. Give each run a header.")
     if any(one.run_id != known for one in events):
         events = tuple(one.model_copy(update={"run_id": known}).with_stored(dict(one.stored)) for one in events)
     return ExportedRun(known, events, title, source, whole and any(one.stored for one in events))
@@ -200,7 +238,7 @@ def _named(events: tuple[Event, ...]) -> str:
 # The copies of the log in S3
 
 
-def _folder(folder: Path) -> Iterator[ExportedRun]:
+def _folder(folder: Path, bad: Bad | None) -> Iterator[ExportedRun]:
     if not folder.exists():
         raise InvalidInput(f"{folder}: there is no such folder.")
     files = sorted(one for one in folder.rglob("*") if one.is_file() and one.suffix in _SUFFIXES)
@@ -210,9 +248,16 @@ def _folder(folder: Path) -> Iterator[ExportedRun]:
         if file.parent.name.startswith("run-") and file.name[:4].isdigit():
             journals.setdefault(file.parent, []).append(file)
         else:
-            yield from read(file)
+            yield from read(file, bad=bad)
     for parent, items in journals.items():
-        yield _items([_item(file) for file in items], str(parent), _payloads(parent.parent))
+        try:
+            run = _items([_item(file) for file in items], str(parent), _payloads(parent.parent))
+        except InvalidInput as problem:
+            if bad is None:
+                raise
+            bad(parent.name, str(parent), problem)
+        else:
+            yield run
     if not files:
         raise InvalidInput(f"{folder}: has no exported run (*.jsonl, *.json).")
 
@@ -249,7 +294,7 @@ def _items(items: Iterable[Any], source: str, payload: Callable[[str], bytes | N
             if isinstance(problem, InvalidInput):
                 raise
             raise InvalidInput(f"{source}: an item is none of the log ({problem}).") from None
-    return _made("", tuple(sorted(events, key=order)), source=source)
+    return _made("", _once(events, source), source=source)
 
 
 def _with_bytes(item: Mapping[str, Any]) -> dict[str, Any]:

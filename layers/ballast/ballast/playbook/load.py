@@ -272,6 +272,12 @@ def playbook_problems(
     return loaded, tuple(found.values())
 
 
+def problems_of(playbook: Playbook) -> tuple[PlaybookInvalid, ...]:
+    """Return what ``load_playbook`` would refuse in a playbook whose agents were changed after it was loaded."""
+    found = [*_problems(playbook.folder, playbook.agent, dict(playbook.tools), whole=True)]
+    return (*found, *_agents_problems(playbook, None, True, whole=True))
+
+
 def _load(folder: str | Path, check_models: bool, on: date | None, tell: Teller) -> Playbook | None:
     path = Path(folder).resolve()
     if not path.is_dir():
