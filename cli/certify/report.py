@@ -31,6 +31,8 @@ RULES = {
     "keys": "the same call under another key, also one that is nearly the same, acts anew",
     "stale": "no second effect follows from a read that is not strongly consistent",
     "aws": "an error of AWS after its effect, or a repetition by AWS's client, leaves one effect or a doubt",
+    "errors": "it takes no error for an answer that says that nothing is there",
+    "pages": "an answer in several pages changes nothing",
     "precondition": "it reads the same twice, and changes nothing",
     "moves_key": "it reads the same twice, and changes nothing",
     "pure": "a fallback follows from the request and the results alone",

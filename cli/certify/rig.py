@@ -233,6 +233,10 @@ class Rig:
             self._contents[id(item)] = item, _key_of(content, keys), content
         return self._contents[id(item)][1:]
 
+    def keys_of_table(self, table: str) -> list[str]:
+        """Return the names of a table's key attributes."""
+        return self._tables.get(table.rpartition("/")[2]) or self._keys(table)
+
     def held(self) -> dict[str, Any]:
         """Return each table's items as they are, for ``hold_items`` and the reads that may be old."""
         return {table: held_items(REGION, table) for table in self._tables}
@@ -524,7 +528,8 @@ class Rig:
             return
         service = model.service_model.service_name
         params = context.get("certified", {})
-        if changes_something(service, model.name, params) and http_response.status_code < 300:
+        done = http_response.status_code < 300 and not context.get("unprocessed")
+        if done and changes_something(service, model.name, params):
             self._now.answered.append(f"{service}.{model.name}")
             if service != "dynamodb":
                 self._note(f"{service}.{model.name}", params)
