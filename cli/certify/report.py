@@ -29,6 +29,7 @@ RULES = {
     "later": "after the longest life of a run its key, its verify and its undo are as good as at once",
     "between": "other calls in between change nothing of that, and its undo leaves what they did",
     "keys": "the same call under another key, also one that is nearly the same, acts anew",
+    "overwrites": "a second attempt leaves what another has changed since the first",
     "stale": "no second effect follows from a read that is not strongly consistent",
     "aws": "an error of AWS after its effect, or a repetition by AWS's client, leaves one effect or a doubt",
     "errors": "it takes no error for an answer that says that nothing is there",

@@ -237,6 +237,19 @@ class Rig:
         """Return the names of a table's key attributes."""
         return self._tables.get(table.rpartition("/")[2]) or self._keys(table)
 
+    @property
+    def tables(self) -> frozenset[str]:
+        """The names of the tables that it looks at."""
+        return frozenset(self._tables)
+
+    def put(self, table: str, name: str, item: Mapping[str, Any] | None) -> None:
+        """Write an item, as another program does; None deletes the one of that ``name`` (see ``seen``)."""
+        if item is None:
+            key = dict(zip(self._tables[table], json.loads(name), strict=True))
+            self._dynamodb.delete_item(TableName=table, Key=key)
+        else:
+            self._dynamodb.put_item(TableName=table, Item=dict(item))
+
     def held(self) -> dict[str, Any]:
         """Return each table's items as they are, for ``hold_items`` and the reads that may be old."""
         return {table: held_items(REGION, table) for table in self._tables}

@@ -5,6 +5,7 @@
     later     A ─ an hour, a day, the longest life of a run ─▶ A again, verify, undo
     between   A ─ A under another key, other writes ─▶ A again, verify, undo
     keys      A ─▶ A under keys that are nearly the same: each acts anew
+    overwrites  A ─ another changes what A has changed ─▶ A again
     stale     A ─▶ A again, verify: reads that are not strongly consistent answer what was there before
     aws       A, where AWS answers an error after the effect, or before it (aws_answers.py)
 """
@@ -21,7 +22,7 @@ from ballast.log.run_log import LONGEST_RUN_DAYS
 from cli.certify.aws_answers import PLAYS, REFUSALS, Play, aws_answers
 from cli.certify.other_calls import ELSEWHERE, many_keys, near_keys, next_call, taken_away
 from cli.certify.report import Finding
-from cli.certify.rig import End, Fault, Rig, Sample, Seen, differences
+from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, differences
 from localcloud.moto_seams.dynamodb import changed_places, eventual_reads_answer_from, put_one_back
 from localcloud.sessions import REGION
 
@@ -95,6 +96,7 @@ class Sequences:
             ("later", self._later if or_undo else said),
             ("between", self._between if or_undo else said),
             ("keys", self._keys if tells else said),
+            ("overwrites", self._overwrites if self._honours else "It declares no honours_key."),
             ("stale", self._stale if tells else said),
             ("aws", self._aws if self._changes else "It asks AWS for no change."),
         )
@@ -176,6 +178,36 @@ class Sequences:
             for one in others:
                 self._undone_alone([one])
         return ""
+
+    def _overwrites(self) -> str:
+        """Let another change what the call has changed, and attempt the call again: that change must stay.
+
+        What differs under another key is how the call knows itself, and nobody else changes it.
+        """
+        rig, sample = self._rig, self._sample
+        rig.fresh(sample.before)
+        rig.attempt(sample, key=next_call(self._key))
+        another, done = rig.seen(), self._begin()
+        for table, items in done.items():
+            base, others = self._h.base.get(table, {}), another.get(table, {})
+            names = [name for name in {**base, **items} if items.get(name) != base.get(name) != others.get(name)]
+            for name in names[:_MOST_ITEMS] if table in rig.tables else ():
+                item = _with_parts_of(base.get(name), items.get(name), others.get(name))
+                if MARKER in name or self._key in name or item == items.get(name):
+                    continue
+                self._begin()
+                rig.put(table, name, item)
+                self._once_in_store(rig.seen(), f"After another changed {name} of {table}")
+        return ""
+
+    def _once_in_store(self, stood: Seen, when: str) -> None:
+        self._rig.attempt(self._sample, later_s=_SOON_S, draw=34)
+        if second := differences(stood, self._rig.seen()):
+            raise Broken(
+                f"{when}, a second attempt under its key changed it again: {second}.",
+                "To set something twice is not once where another has set it in between: keep the key with the effect, "
+                "in one transaction (ctx.write_once), or leave honours_key out.",
+            )
 
     def _still(self, where: str, draw: int, *, state: bool = False) -> None:
         """Try the call's own key and verify. ``state``: what verify finds may have changed by right."""
@@ -383,6 +415,16 @@ class Sequences:
         if canonical(said.result) != canonical(self._h.end.result):
             told = f"{_short(self._h.end.result)}, and verify {_short(said.result)}"
             raise Broken(f"{when}, the tool had returned {told}.", remedy)
+
+
+def _with_parts_of(base: Any, item: Any, other: Any) -> dict[str, Any] | None:
+    """Return an item as ``base`` has it, with those attributes that differ between ``item`` and ``other``."""
+    if item is None:
+        return dict(base)
+    own = {name: value for name, value in item.items() if (other or {}).get(name) != value}
+    if base is None and not own:
+        return None
+    return {**(base or item), **own}
 
 
 def _anew(stood: Seen, now: Seen, key: str) -> bool:

@@ -94,6 +94,8 @@ LIES_OVER_CALLS = {
     "key_for_two_minutes": "later",
     "key_in_buckets": "keys",
     "key_lowered": "keys",
+    "key_of_a_deletion": "overwrites",
+    "key_of_a_state": "overwrites",
     "key_of_the_last": "between",
     "key_of_the_last_five": "keys",
     "key_swallows": "errors",
@@ -119,7 +121,7 @@ LIES_OVER_CALLS = {
 SOME_OVER_CALLS = (
     "condition_of_its_own", "key_and_arguments", "key_expires", "key_of_the_last", "key_without_its_run",
     "throttle_as_nothing", "verify_by_index", "with_undo_to_then",
-    "batch_half_read", "denial_as_nothing", "read_swallows", "verify_first_page", "verify_swallows",
+    "batch_half_read", "key_of_a_state", "denial_as_nothing", "read_swallows", "verify_first_page", "verify_swallows",
     "fair_batch", "fair_denial", "fair_read", "fair_verify_page",
     "fair_condition", "fair_key_eventually", "fair_state", "fair_with_undo",
 )  # fmt: skip

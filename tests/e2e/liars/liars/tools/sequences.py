@@ -280,8 +280,21 @@ def fair_key_hashed(args: Box, ctx: ToolContext) -> Count:
 
 @tool(effect=Write(honours_key=True))
 def fair_state(args: Box, ctx: ToolContext) -> Count:
-    """Close a box, which is closed whoever did it."""
-    return _both(ctx, _put(ctx, f"closed {args.id}"))
+    """Close a box, which is closed whoever did it, and once by each call."""
+    return _once(ctx, DONE, _put(ctx, f"closed {args.id}"))
+
+
+@tool(effect=Write(honours_key=True))
+def key_of_a_state(args: Box, ctx: ToolContext) -> Count:
+    """Set a limit. To set it twice is once, unless another has set it in between."""
+    return _both(ctx, {"Update": _set(ctx, f"limit {args.id}", 500)["Update"]})
+
+
+@tool(effect=Write(honours_key=True))
+def key_of_a_deletion(args: Box, ctx: ToolContext) -> Count:
+    """Delete a box, also one that another has made anew."""
+    ctx.client("dynamodb").delete_item(TableName=ctx.environ["BOX_TABLE"], Key={"id": {"S": "b"}})
+    return DONE
 
 
 # Preconditions
