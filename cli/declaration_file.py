@@ -40,7 +40,12 @@ _OF_A_WRITE = (
 
 @dataclass(frozen=True)
 class ImportedTool:
-    """A tool as its server says it. ``more`` is declared besides; ``notes`` stand as comments above it."""
+    """A tool as its server says it.
+
+    more     is declared besides
+    notes    comments above it
+    dropped  optional parts of its operation that no call sends, in words
+    """
 
     name: str
     description: str
@@ -50,6 +55,7 @@ class ImportedTool:
     more: tuple[tuple[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
     output: Mapping[str, Any] | None = None
+    dropped: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -139,7 +145,7 @@ def _that_load(file: Path, found: Imported) -> tuple[list[ImportedTool], list[st
     fit, left_out = [], []
     taken = {one.name for one in declared_tools(file.parent, tell=lambda _: None)}
     for tool in found.tools:
-        tool = _with_a_name(file, tool, taken)  # noqa: PLW2901  the same tool
+        tool = _described(_with_a_name(file, tool, taken))  # noqa: PLW2901  the same tool
         data = {"server": dict(found.server), "tools": {tool.name: _declared(tool)}}
         try:
             taken.update(one.name for one in tools_of(file, checked_declaration(file, data)))
@@ -148,6 +154,16 @@ def _that_load(file: Path, found: Imported) -> tuple[list[ImportedTool], list[st
         else:
             fit.append(tool)
     return fit, left_out
+
+
+def _described(tool: ImportedTool) -> ImportedTool:
+    """Return a tool of which its server says nothing as one that no model is offered, with a text to fill in."""
+    if tool.description.strip():
+        return tool
+    to_fill_in = f"TO FILL IN: what {tool.name} does, and when to use it."
+    note = "The server does not say what it does. Write its description; then remove `offered: false`."
+    more = (("description", to_fill_in), ("offered", False), *tool.more)
+    return replace(tool, more=more, notes=(note, *tool.notes))
 
 
 def _with_a_name(file: Path, tool: ImportedTool, taken: Collection[str]) -> ImportedTool:
@@ -167,7 +183,7 @@ def _declared(tool: ImportedTool) -> dict[str, Any]:
 def _tool_text(tool: ImportedTool) -> str:
     declared = _declared(tool)
     pinned = declared.pop("pinned")
-    notes = list(tool.notes)
+    notes = [*tool.notes, *(f"No call sends this optional part: {part}." for part in tool.dropped)]
     if tool.effect == "write":
         has_key = "key" in declared
         notes += [note for note in _OF_A_WRITE if not (has_key and note.startswith(("Without", "key")))]

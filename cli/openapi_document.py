@@ -55,6 +55,7 @@ def imported(file: Path, *, url: str | None = None, private: bool = False) -> Im
             try:
                 if name in names:
                     raise _LeftOut("another operation has that name")
+                _check_server(where, operation.get("servers") or item.get("servers"))
                 tools.append(_Operation(document, answered, method, path, item, operation).tool(name))
                 names.add(name)
             except (_LeftOut, SchemaRefused) as problem:
@@ -102,13 +103,28 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 def _url(document: Mapping[str, Any]) -> str | None:
-    for server in document.get("servers") or []:
-        url = str(server.get("url", "")) if isinstance(server, Mapping) else ""
-        for name, variable in (server.get("variables") or {}).items() if isinstance(server, Mapping) else ():
-            url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
-        if url.startswith("https://"):
-            return url.rstrip("/")
-    return None
+    return next((url for url in _urls(document.get("servers")) if url.startswith("https://")), None)
+
+
+def _urls(servers: Any) -> Iterator[str]:
+    """Yield the URLs of servers, with the defaults of their variables."""
+    for server in servers if isinstance(servers, list) else ():
+        if not isinstance(server, Mapping):
+            continue
+        url, variables = str(server.get("url", "")), server.get("variables")
+        for name, variable in variables.items() if isinstance(variables, Mapping) else ():
+            url = url.replace(f"{{{name}}}", str(variable.get("default", "") if isinstance(variable, Mapping) else ""))
+        yield url.rstrip("/")
+
+
+def _check_server(where: str, own: Any) -> None:
+    """Raise ``_LeftOut`` for an operation with servers of its own, of which none is the file's."""
+    urls = list(_urls(own))
+    if urls and where.rstrip("/") not in urls:
+        raise _LeftOut(
+            f"it is served at {urls[0][:200]} and not at {where}. Import it into a file of its own, with --url, --name "
+            "and --only"
+        )
 
 
 def _without_nullable(value: Any) -> Any:
@@ -176,6 +192,7 @@ class _Operation:
         self._required: list[str] = []
         self._where: dict[str, str] = {}
         self._key: str | None = None
+        self._dropped: list[str] = []
 
     def tool(self, name: str) -> ImportedTool:
         """Return the operation as a tool. Raises ``_LeftOut`` or ``SchemaRefused``."""
@@ -192,6 +209,8 @@ class _Operation:
         reads = self._method in ("get", "head")
         notes = ["It is deprecated."] if self._operation.get("deprecated") else []
         more = (("key", {"header": self._key}),) if self._key and not reads else ()
+        if self._key and reads:
+            self._dropped.append(f"the header {self._key}")
         return ImportedTool(
             name,
             self._description(),
@@ -201,6 +220,7 @@ class _Operation:
             more,
             tuple(notes),
             self._output(),
+            tuple(self._dropped),
         )
 
     def _output(self) -> dict[str, Any] | None:
@@ -242,22 +262,29 @@ class _Operation:
         if where == "cookie" or (where == "header" and not may_be_argument(name)):
             if required and where == "cookie":
                 raise _LeftOut(f"it needs the cookie {name}")
+            self._dropped.append(f"the {where} {name}")
             return
         schema = parameter.get("schema")
         if schema is None:
             content = parameter.get("content")
+            written = f"{name} is written as {', '.join(content) if content else 'nothing that is known'}"
             if not required:
+                self._dropped.append(written)
                 return
-            raise _LeftOut(f"{name} is written as {', '.join(content) if content else 'nothing that is known'}")
+            raise _LeftOut(written)
         usual = {"query": "form", "path": "simple", "header": "simple"}
         if (
             where not in usual
             or parameter.get("style", usual[where]) != usual[where]
             or (where == "query" and parameter.get("explode", True) is not True)
         ):
+            style = parameter.get("style", usual.get(where, "form"))
+            written = f"{name} ({where or 'nowhere'}) is written in the style {style}"
+            written += ", which is not supported" if parameter.get("explode") is not False else " without explode"
             if not required:
+                self._dropped.append(written)
                 return
-            raise _LeftOut(f"{name} is written in the style {parameter.get('style', 'form')}, which is not supported")
+            raise _LeftOut(written)
         if name in self._properties:
             raise _LeftOut(f"two of its parameters are named {name}")
         described = parameter.get("description")
@@ -277,8 +304,11 @@ class _Operation:
         content = declared.get("content") or {}
         kind = next((one for one in content if re.match(r"application/([\w.-]+\+)?json\b", one)), None)
         if kind is None:
-            if declared.get("required") is True:
-                raise _LeftOut(f"its body is {', '.join(content) or 'unknown'}, not JSON")
+            written = f"its body is {', '.join(content) or 'unknown'}, not JSON"
+            # Without all of its body, a write would do something else than it says.
+            if declared.get("required") is True or self._method not in ("get", "head"):
+                raise _LeftOut(written)
+            self._dropped.append(written)
             return None
         if self._method in ("get", "head"):
             raise _LeftOut("it reads with a body")

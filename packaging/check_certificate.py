@@ -21,7 +21,7 @@ for file in (found for kind in (CERTIFICATE, f"*/{CERTIFICATE}") for found in LA
         tried_with = dict(json.loads(file.read_bytes())["tried_with"])
     except (ValueError, KeyError, TypeError):
         continue  # Admit says what is wrong with it
-    if what := changed(tried_with, of_trials(PROJECT)):
+    if what := changed(tried_with, of_trials(PROJECT, file.parent.name)):
         file.unlink()
         said = f"{file.relative_to(LAYER)}: left out, since it was made with other files of the project: {what}."
         sys.stderr.write(f"{said} Run `ballast certify`.\n")

@@ -20,11 +20,17 @@ _OPERATIONS = {
     "scan": ("Scan",),
     "batch_get_item": ("BatchGetItem",),
     "batch_write_item": ("BatchWriteItem",),
+    "describe_table": ("DescribeTable",),
     "write_once": ("GetItem", "UpdateItem"),
     "written_once": ("GetItem",),
 }
+#: Parameters that name a table. A method of the playbook's own may be named query, too; DynamoDB's has one of these.
+_TABLES = ("TableName", "RequestItems")
 #: Parts of a transaction, by the key that names them.
-_PARTS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
+_PARTS = {
+    **{name: f"{name}Item" for name in ("Get", "Put", "Update", "Delete")},
+    "ConditionCheck": "ConditionCheckItem",
+}
 
 
 @dataclass(frozen=True)
@@ -151,11 +157,11 @@ class _Named:
 
 def _operations(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Call):
-        name = _called(node)
-        if name == "get_paginator" and node.args and isinstance(node.args[0], ast.Constant):
-            name = str(node.args[0].value)
-        # A method of the playbook's own may be named query, too; DynamoDB's takes its parameters by name.
-        if name in ("write_once", "written_once") or any(one.arg in (None, "TableName") for one in node.keywords):
+        name, by_name = _called(node), {one.arg for one in node.keywords}
+        known = name in ("write_once", "written_once") or not by_name.isdisjoint((None, *_TABLES))
+        if name == "get_paginator" and (named := [*node.args, *(one.value for one in node.keywords)]):
+            name, known = str(getattr(named[0], "value", "")), True
+        if known:
             yield from _OPERATIONS.get(name, ())
     elif isinstance(node, ast.Dict):
         for key, value in zip(node.keys, node.values, strict=True):

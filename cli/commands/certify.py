@@ -62,7 +62,7 @@ def certify(typed: Namespace) -> int:
     else:
         _show(findings, screen, all_of_them=typed.verbose)
         screen.line(f"{found.attempts} attempts in {took_s:.0f} s")
-        screen.line(f"Tried with {', '.join(_parts(of_trials(project_of(Path(playbook.folder)))))}", "dim")
+        screen.line(f"Tried with {', '.join(_parts(_of_trials(playbook)))}", "dim")
         screen.line(f"Certified: {file}" if made else "Not certified.", "green" if made else "bold red")
     return Exit.OK if made else Exit.UNEXPECTED
 
@@ -93,7 +93,7 @@ def certificate(playbook: Playbook, findings: Sequence[Finding], scenarios: Sequ
         platform_code=platform_code(),
         playbook=of_playbook(Path(playbook.folder)),
         policy_sha256=policy_sha256(playbook),
-        tried_with=of_trials(project_of(Path(playbook.folder))),
+        tried_with=_of_trials(playbook),
         certified_at=at.replace(microsecond=0),
         scenarios=tuple(scenarios),
         held=held,
@@ -101,6 +101,11 @@ def certificate(playbook: Playbook, findings: Sequence[Finding], scenarios: Sequ
         not_tried=words["not tried"],
     )
     return json.dumps(made.model_dump(mode="json"), indent=2) + "\n"
+
+
+def _of_trials(playbook: Playbook) -> dict[str, str]:
+    folder = Path(playbook.folder)
+    return of_trials(project_of(folder), folder.name)
 
 
 def _parts(files: Iterable[str]) -> list[str]:

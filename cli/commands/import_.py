@@ -178,7 +178,7 @@ def _write(file: Path, found: Imported, only: list[str]) -> int:
         text, left_out = written(file, found)
         schema = os.path.relpath(ROOT / "docs" / "servers.schema.json", file.parent.resolve())
         text = f"# yaml-language-server: $schema={Path(schema).as_posix()}\n{text}"
-    _tell_left_out(left_out)
+    _tell_left_out([*left_out, *(f"of {one.name}: {part}" for one in found.tools for part in one.dropped)])
     file.parent.mkdir(exist_ok=True)
     file.write_text(text, encoding="utf-8")
     print(f"{file}: {len(found.tools) - len(left_out)} tools. Read it, and declare effects, keys and marks.")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from ballast.playbook.file_digests import CERTIFICATE, of_trials
+from ballast.playbook.file_digests import CERTIFICATE, of_playbook, of_trials
 from tests.template import rendered
 from tests.template.rendered import ROOT, TEMPLATE, of_type, written
 
@@ -50,6 +50,35 @@ def test_a_project_names_its_own_playbook_and_business() -> None:
     assert resources["Business"]["Properties"]["TemplateURL"] == {"Ref": "BusinessTemplate"}
 
 
+def scripted(name: str, *arguments: Path) -> str:
+    """Run a step of the build as the Makefile does; return what it says."""
+    command = [sys.executable, "-I", "-B", str(ROOT / "packaging" / name), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stderr
+
+
+def test_a_certificate_covers_every_file_that_a_layer_gets(tmp_path: Path) -> None:
+    """Each file below changes the layer and the digests, or neither."""
+    project, outside = tmp_path / "project", tmp_path / "outside"
+    files = ("itdesk/agent.yaml", "itdesk/.rates.json", "itdesk/.data/a.json", "shared/__init__.py", "rates.csv")
+    files += ("shared/.kept", "itdesk/tests/a.toml")
+    files += ("itdesk/__pycache__/rates.json", "itdesk/a.pyc", "itdesk/.git/HEAD", "itdesk/.x_cache/a")
+    files += (".venv/a", "tests/test_a.py", "README.md", "pyproject.toml", "itdesk/.DS_Store")
+    for file in (*(project / name for name in files), outside / "limits.json"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(str(file))
+    (project / "itdesk" / "linked").symlink_to(outside)
+    (project / "shared" / "endless").symlink_to(project)
+
+    scripted("copy_project.py", project, tmp_path / "layer")
+    layer = {file.relative_to(tmp_path / "layer").as_posix() for file in (tmp_path / "layer").rglob("*")}
+    layer = {name for name in layer if (tmp_path / "layer" / name).is_file()}
+
+    covered = {f"itdesk/{name}" for name in of_playbook(project / "itdesk")} | of_trials(project, "itdesk").keys()
+    assert layer == covered == {*files[:7], "itdesk/linked/limits.json"}
+    recipe = (ROOT / "packaging" / "Makefile").read_text(encoding="utf-8")
+    assert 'build-PlaybookLayer: COPIED = $(PYTHON) -I -B "$(HERE)/copy_project.py" $(FOLDER)' in recipe
+
+
 def test_a_build_leaves_out_a_certificate_that_was_made_with_other_files_of_the_project(tmp_path: Path) -> None:
     project, layer = tmp_path / "project", tmp_path / "layer"
     for name in ("business.yaml", "scenarios/one/script.yaml", "scenarios/stand_ins.py", "itdesk/agent.yaml"):
@@ -60,12 +89,14 @@ def test_a_build_leaves_out_a_certificate_that_was_made_with_other_files_of_the_
 
     def build() -> str:
         built.write_text(json.dumps({"tried_with": tried_with}))
-        script = ROOT / "packaging" / "check_certificate.py"
-        command = [sys.executable, "-I", "-B", str(script), str(project), str(layer)]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stderr
+        return scripted("check_certificate.py", project, layer)
 
-    tried_with = of_trials(project)
+    tried_with = of_trials(project, "itdesk")
     assert list(tried_with) == ["business.yaml", "scenarios/one/script.yaml", "scenarios/stand_ins.py"]
+    assert (build(), built.exists()) == ("", True)
+    (project / "shared.py").write_text("# Imported by a tool.")
+    assert "shared.py is new" in build()
+    tried_with = of_trials(project, "itdesk")
     assert (build(), built.exists()) == ("", True)
     (project / "scenarios" / "stand_ins.py").write_text("# Another one.")
     assert "scenarios/stand_ins.py" in build()

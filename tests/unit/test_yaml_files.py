@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ballast.yaml_files import NotJson, NotYaml, parse, parsed_path, read_yaml
+from ballast.yaml_files import NotJson, NotYaml, as_built, parse, parsed_path, read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "packaging" / "parse_yaml.py"
@@ -39,11 +39,22 @@ def test_what_the_build_parsed_is_what_the_file_says(tmp_path: Path, monkeypatch
     parse_layer(folder, monkeypatch)
 
     parsed = [parsed_path(file) for file in files]
-    assert [json.loads(file.read_text()) for file in parsed] == before
+    assert [json.loads(file.read_text())["content"] for file in parsed] == before
     assert before == [{"name": "root"}, {"a": "no"}, {"name": True, "day": "2026-01-31"}, {"off": "yes", "x": True}]
-    for file in files:
-        file.write_text("[", encoding="utf-8")  # no parser looks at it any more
-    assert [read_yaml(file) for file in files] == before
+    with monkeypatch.context() as lambdas:
+        lambdas.setitem(sys.modules, "yaml", None)
+        assert [read_yaml(file) for file in files] == before
+
+
+@pytest.mark.parametrize("planted", ['{"name": "planted"}', '{"sha256": "0", "content": {"name": "x"}}', "[", "[]"])
+def test_what_was_parsed_from_another_text_does_not_count(tmp_path: Path, planted: str) -> None:
+    file = layer(tmp_path, {"agent.yaml": "name: root", "__pycache__/agent.yaml.json": planted}) / "agent.yaml"
+
+    assert read_yaml(file) == {"name": "root"}
+
+    parsed_path(file).write_text(as_built(file))
+    file.write_text("name: another")
+    assert read_yaml(file) == {"name": "another"}
 
 
 def test_the_files_of_other_agents_are_parsed_as_agent_yaml_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +62,7 @@ def test_the_files_of_other_agents_are_parsed_as_agent_yaml_is(tmp_path: Path, m
 
     parse_layer(folder, monkeypatch)
 
-    parsed = [json.loads(parsed_path(folder / name).read_text()) for name in AGENTS]
+    parsed = [json.loads(parsed_path(folder / name).read_text())["content"] for name in AGENTS]
     assert parsed == [{"cache": False}, {"ask_requester": True}] == [read_yaml(folder / name) for name in AGENTS]
 
 

@@ -4,6 +4,7 @@ The build parses each one (``packaging/parse_yaml.py``), so that no function imp
 Ballast: the build runs this module on its own.
 """
 
+import hashlib
 import json
 from functools import cache
 from pathlib import Path
@@ -27,15 +28,28 @@ def parsed_path(file: Path) -> Path:
     return file.parent / "__pycache__" / f"{file.name}.json"
 
 
+def as_built(file: Path) -> str:
+    """Return what the build writes for a file: its content, and the hash of the text that it was parsed from."""
+    return f'{{"sha256": "{_sha256(file)}", "content": {parse(file)}}}'
+
+
 def read_yaml(file: Path) -> Any:
     """Return the file's content; a date is its text. Raises ``OSError``, ``UnicodeDecodeError``, ``NotYaml``,
     ``NotJson``.
+
+    What the build parsed counts for the text that it was parsed from, and for no other.
     """
     try:
-        text = parsed_path(file).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        text = parse(file)
-    return json.loads(text)
+        built = json.loads(parsed_path(file).read_bytes())
+        if built["sha256"] == _sha256(file):
+            return built["content"]
+    except (OSError, ValueError, TypeError, LookupError):
+        pass  # no build wrote that
+    return json.loads(parse(file))
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def parse(file: Path) -> str:

@@ -207,7 +207,11 @@ def test_a_certificate_is_taken_until_the_playbook_or_the_platform_changes(
     with pytest.raises(NotAdmitted, match=r"a file has changed: settings\.json"):
         admitted("other-settings")
     (folder / "settings.json").write_text("{}")
-    (folder / ".notes").write_text("of an editor")  # and what Python keeps
+    (folder / ".rates.json").write_text("{}")
+    with pytest.raises(NotAdmitted, match=r"a file has changed: \.rates\.json is new"):
+        admitted("a-name-with-a-dot")
+    (folder / ".rates.json").unlink()
+    (folder / ".DS_Store").write_text("of a desktop")  # and what Python keeps
     assert admitted("fits-again")["run_id"]
     with (folder / "__init__.py").open("a") as init:
         init.write("\n# Changed.\n")

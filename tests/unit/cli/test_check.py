@@ -11,6 +11,7 @@ from ballast.playbook import load_playbook
 from ballast.playbook.certificate import why_uncertified
 from cli import main
 from cli.checks import Checked, Finding, checked
+from cli.checks.code import Code
 from cli.commands.new import write
 from localcloud.cloud import ROOT
 from tests.support.remote_desk import KEY, declare, desk_server, tools
@@ -551,6 +552,24 @@ def test_a_name_that_cannot_be_followed_is_told_with_its_place(
 
     assert [(one.level, one.field) for one in found] == ([("hint", what)] if what else [])
     assert all(one.file.endswith("reading.py, line 7") for one in found)
+
+
+@pytest.mark.parametrize(
+    ("line", "needed"),
+    [
+        ("batch_write_item(RequestItems={})", {"BatchWriteItem"}),
+        ("batch_get_item(RequestItems={})", {"BatchGetItem"}),
+        ('transact_get_items(TransactItems=[{"Get": {"TableName": "x"}}])', {"GetItem"}),
+        ('get_paginator("scan").paginate(TableName="x")', {"Scan"}),
+        ('get_paginator(operation_name="query")', {"Query"}),
+        ('describe_table(TableName="x")', {"DescribeTable"}),
+        ("query(owner=1)", set()),
+    ],
+)
+def test_every_operation_of_a_tool_is_seen(line: str, needed: set[str], tmp_path: Path) -> None:
+    (tmp_path / "reading.py").write_text(f"def read(ctx):\n    ctx.client('dynamodb').{line}\n")
+
+    assert Code(tmp_path).dynamodb.keys() == needed
 
 
 def test_limits_of_another_agent_are_told_once(sound: Path, tmp_path: Path) -> None:

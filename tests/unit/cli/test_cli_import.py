@@ -124,6 +124,44 @@ def test_a_document_becomes_a_declaration_that_loads(
     assert declared(playbook)["server"]["url"] == "https://eu.desk.example/v2"
 
 
+def test_what_no_call_sends_is_named_on_the_screen_and_in_the_file(
+    playbook: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = {"type": "string"}
+    parameters = [
+        {"name": "filter", "in": "query", "style": "deepObject", "schema": {"type": "object"}},
+        {"name": "ids", "in": "query", "explode": False, "schema": {"type": "array"}},
+        {"name": "sid", "in": "cookie", "schema": text},
+        {"name": "Authorization", "in": "header", "schema": text},
+        {"name": "where", "in": "query", "content": {"application/json": {"schema": {}}}},
+        {"name": "Idempotency-Key", "in": "header", "schema": text},
+    ]
+    form = {"content": {"application/x-www-form-urlencoded": {"schema": {"properties": {"amount": {}}}}}}
+    elsewhere = [{"url": "https://{where}.example", "variables": {"where": {"default": "pay"}}}]
+    paths = {
+        "/a": {"get": {"operationId": "find", "parameters": parameters}},
+        "/b": {"post": {"operationId": "payOut", "requestBody": form}, "get": {"operationId": "here"}},
+        "/c": {"servers": elsewhere, "get": {"operationId": "ofPath"}},
+        "/d": {"servers": elsewhere, "get": {"operationId": "ofOperation", "servers": DOCUMENT["servers"]}},
+    }
+    file = tmp_path / "parts.json"
+    file.write_text(json.dumps(DOCUMENT | {"paths": paths}), encoding="utf-8")
+    words = ["import", "openapi", str(file), "--playbook", str(playbook)]
+
+    assert main([*words, "--name", "d"]) == 0
+
+    made, printed = (playbook / "servers" / "d.yaml").read_text(), capsys.readouterr().out
+    assert list(declared(playbook)["tools"]) == ["find", "here", "ofOperation"]
+    for part in ("filter (query)", "ids (query)", "the cookie sid", "the header Auth", "where is", "the header Idem"):
+        assert f"left out: of find: {part}" in printed
+        assert f"    # No call sends this optional part: {part}" in made
+    assert "left out: payOut (POST /b): its body is application/x-www-form-urlencoded, not JSON" in printed
+    assert "left out: ofPath (GET /c): it is served at https://pay.example and not at https://eu.desk" in printed
+
+    own = ["--url", "https://pay.example", "--name", "pay", "--only", "ofPath"]
+    assert main([*words, *own]) == 0
+
+
 TICKET = {"type": "object", "required": ["id", "key"], "properties": {"id": {}, "key": {"writeOnly": True}}}
 JSON = {"content": {"application/json": {"schema": TICKET}}}
 
@@ -227,14 +265,21 @@ def test_a_pin_that_was_edited_by_hand_is_shown(
 
 
 def test_tools_of_a_function_come_from_its_authors_file(playbook: Path, tmp_path: Path) -> None:
-    tools = [{"name": "take", "description": "Take some.", "inputSchema": {"type": "object", "properties": {"n": {}}}}]
+    form = {"type": "object", "properties": {"n": {}}}
+    tools = [{"name": "take", "description": "Take some.", "inputSchema": form}, {"name": "put", "inputSchema": form}]
     (tmp_path / "tools.json").write_text(json.dumps(tools), encoding="utf-8")
     arn = "arn:aws:lambda:eu-central-1:111122223333:function:stock"
 
     assert main(["import", "lambda", arn, "--playbook", str(playbook)]) == 2
     assert main(["import", "lambda", arn, "--playbook", str(playbook), "--schema", str(tmp_path / "tools.json")]) == 0
 
-    assert list(load_playbook(playbook, check_models=False).tools) == ["stock_take"]
+    made = load_playbook(playbook, check_models=False)
+    assert [(tool.name, tool.effect, tool.offered) for tool in made.tools.values()] == [
+        ("stock_put", Effect.WRITE, False),  # its author does not say what it does
+        ("stock_take", Effect.WRITE, True),
+    ]
+    text = (playbook / "servers" / "stock.yaml").read_text(encoding="utf-8")
+    assert "description: 'TO FILL IN: what put does, and when to use it.'" in text
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,14 @@ def test_a_card_shows_its_facts_each_with_the_number_of_its_source(capsys: pytes
     fact = next(line for line in lines if line.startswith("  cache "))
     number = fact.rpartition("[")[2].removesuffix("]").partition(",")[0]
     assert "places tools, system, messages; least_tokens 4096; ttls 5m, 1h" in fact
-    assert any(line.startswith(f"  [{number}] Amazon Bedrock User Guide: Prompt caching") for line in lines)
+    source = next(line for line in lines if line.startswith(f"  [{number}] "))
     assert f"  eu.{HAIKU} today: 1.10 in, 5.50 out, cache read 0.11, write 1.375 (1h 2.20)" in lines
     assert any(line.startswith("  version 2026-11-01, from 2025-01-01") for line in lines)
+
+    assert main(["prices", "--model", HAIKU, "--json"]) == Exit.OK
+    first = json.loads(capsys.readouterr().out)["sources"]["cache"][0]
+    assert first["address"] in source
+    assert first["title"] in source
 
 
 def test_a_card_as_json_has_the_price_of_the_id_that_was_named(capsys: pytest.CaptureFixture[str]) -> None:

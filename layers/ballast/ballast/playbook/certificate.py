@@ -38,7 +38,8 @@ class Certificate(Wire):
     playbook       digest of each file of the playbook's folder, by path: all that is deployed
     policy_sha256  the declarations of its tools, and the settings of its agents that bind approvals
     tried_with     digest of each file of the project with which it was tried, by path: business.yaml, requirements.txt,
-                   scenarios and their stand-ins. Not compared where it is deployed
+                   scenarios and their stand-ins, and what is shipped beside the playbook. Compared by the build, and
+                   not where it is deployed
     certified_at   when
     scenarios      whose calls were the samples
     held           the rules that held, by tool or fallback
@@ -100,7 +101,7 @@ def why_uncertified(playbook: Playbook, *, on_this_platform: bool = True) -> str
 
 def why_tried_otherwise(playbook: Playbook, project: Path) -> str | None:
     """Return which file of the project is not the one with which the playbook was tried, and what to do; else None."""
-    if what := changed(certificate_of(playbook).tried_with, of_trials(project)):
+    if what := changed(certificate_of(playbook).tried_with, of_trials(project, Path(playbook.folder).name)):
         return f"{FILE}: was made with other files of the project: {what}. {_REMEDY}"
     return None
 

@@ -1,7 +1,9 @@
-"""Digests of the files that a certificate covers. Imports nothing of Ballast: the build uses it alone."""
+"""A project's files that a layer gets, and the digests that a certificate covers: one list for both.
+
+Imports nothing of Ballast: the build uses it alone.
+"""
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -9,6 +11,17 @@ CERTIFICATE = "certificate.json"
 #: Files of a project with which its playbook is tried, beside what is in ``scenarios/``.
 _TRIED_WITH = ("business.yaml", "requirements.txt")
 _SCENARIOS = "scenarios"
+#: What lies at a project's top and no layer needs, beside all names with a dot.
+_NOT_SHIPPED = ("tests", _SCENARIOS, "business.yaml", "pyproject.toml", "samconfig.toml", "README.md")
+#: What other tools leave in any folder, beside bytecode and their caches.
+_LEFT_BY_TOOLS = ("__pycache__", ".git", ".DS_Store")
+
+
+def shipped(project: Path) -> Iterator[Path]:
+    """Yield the files of a project that its layer gets: those of its playbook, and what lies beside it."""
+    for one in sorted(project.iterdir()):
+        if one.name not in _NOT_SHIPPED and not one.name.startswith("."):
+            yield from _files(one, (project.resolve(),))
 
 
 def of_playbook(folder: Path) -> dict[str, str]:
@@ -17,10 +30,14 @@ def of_playbook(folder: Path) -> dict[str, str]:
     return _digests(folder, files)
 
 
-def of_trials(project: Path) -> dict[str, str]:
-    """Return the digest of each file of a project with which its playbook is tried, by path."""
+def of_trials(project: Path, playbook: str) -> dict[str, str]:
+    """Return the digest of each file of a project with which its playbook is tried, by path.
+
+    That is each one that is shipped beside it, too. ``playbook``: the name of the playbook's folder.
+    """
     named = [project / name for name in _TRIED_WITH if (project / name).is_file()]
-    return _digests(project, [*named, *_files(project / _SCENARIOS)])
+    beside = (file for file in shipped(project) if file.relative_to(project).parts[0] != playbook)
+    return _digests(project, [*named, *_files(project / _SCENARIOS), *beside])
 
 
 def changed(had: Mapping[str, str], has: Mapping[str, str]) -> str:
@@ -40,10 +57,18 @@ def _digests(folder: Path, files: Iterable[Path]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield a folder's files, without bytecode and without what other tools keep under a name with a dot."""
-    for at, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
-        for name in names:
-            if not name.startswith(".") and not name.endswith(".pyc"):
-                yield Path(at, name)
+def _files(at: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Yield a file, or a folder's files, those behind links as well; without bytecode and other tools' caches.
+
+    ``above``: the real folders that it is in. A link to one of them has no end.
+    """
+    name = at.name
+    if name in _LEFT_BY_TOOLS or name.endswith(".pyc") or (name.startswith(".") and name.endswith("_cache")):
+        return
+    if at.is_dir():
+        real = above[-1] / name if above and not at.is_symlink() else at.resolve()
+        if real not in above:
+            for one in sorted(at.iterdir()):
+                yield from _files(one, (*above, real))
+    elif at.is_file():
+        yield at
