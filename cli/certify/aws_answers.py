@@ -7,6 +7,9 @@
     throttled   request ─ effect ─ 500 ─▶ sent again ─ throttled ─▶ … ─▶ the tool gets the throttle
     limited     the same, with the other name that AWS has for it
     refused     request ─ throttled ─▶ … ─▶ the tool gets the throttle, and there is no effect
+    unprocessed request ─ 200 ─▶ that says that nothing of it was done
+    denied, missing, invalid    a request after the first ─ error ─▶ the tool
+    silent, unreached, internal, busy, forbidden    a look-up, each time ─ error ─▶ the tool
 
 In ``throttled``, the error that the tool gets speaks of the last try, and the first one had its effect. A transaction
 is refused by a conflict with another one, as DynamoDB does. A request that botocore repeats with its own token is
@@ -26,10 +29,15 @@ from typing import Any, Literal
 import botocore.endpoint
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+from botocore.retries.quota import RetryQuota
 
 from localcloud.moto_seams.replaced import replaced
 
-Kind = Literal["retried", "failed", "throttled", "limited", "refused"]
+Kind = Literal[
+    "retried", "failed", "throttled", "limited", "refused", "unprocessed", "denied", "missing", "invalid",
+    "silent", "unreached", "internal", "busy", "forbidden",
+]  # fmt: skip
 #: What is played at a request, and how it is told.
 PLAYS: Mapping[Kind, str] = {
     "retried": "AWS answered request {} with 500 after its effect, and botocore sent it again",
@@ -37,6 +45,30 @@ PLAYS: Mapping[Kind, str] = {
     "throttled": "The answer of request {} was lost after its effect, and botocore's retries were throttled",
     "limited": "The answer of request {} was lost after its effect, and botocore's retries were above a limit",
     "refused": "AWS throttled request {} until botocore gave up",
+    "unprocessed": "AWS answered request {} with 200, and that nothing of it was processed",
+}
+#: What is played at each request after the first: errors that no repetition helps.
+REFUSALS: Mapping[Kind, str] = {
+    "denied": "AWS denied request {}, after those before it had their effect",
+    "missing": "AWS did not find what request {} names, after those before it had their effect",
+    "invalid": "AWS found request {} invalid, after those before it had their effect",
+}
+#: What is played at a request that looks something up, each time that it is made.
+OUTAGES: Mapping[Kind, str] = {
+    "silent": "No answer came to request {} in time",
+    "unreached": "No connection was made for request {}",
+    "internal": "AWS answered request {} with 500",
+    "busy": "AWS throttled request {}",
+    "forbidden": "AWS denied request {}",
+}
+_INTERNAL = (500, "InternalServerError", "The request has failed because of an internal error.")
+_DENIED = (400, "AccessDeniedException", "The executor has no right to do this.")
+_REFUSED: Mapping[Kind, tuple[int, str, str]] = {
+    "internal": _INTERNAL,
+    "forbidden": _DENIED,
+    "denied": _DENIED,
+    "missing": (400, "ResourceNotFoundException", "Requested resource not found"),
+    "invalid": (400, "ValidationException", "One or more parameter values were invalid."),
 }
 
 
@@ -48,47 +80,141 @@ class Play:
     kind: Kind
 
     def __str__(self) -> str:
-        return PLAYS[self.kind].format(self.at + 1)
+        return {**PLAYS, **REFUSALS, **OUTAGES}[self.kind].format(self.at + 1)
+
+
+@dataclass
+class Played:
+    """What has become of a play: how often it was played, and whether another request was answered after it."""
+
+    times: int = 0
+    answered_since: bool = False
 
 
 @contextmanager
-def aws_answers(play: Play, executed: Callable[[Any, Mapping[str, Any]], None]) -> Iterator[None]:
+def aws_answers(play: Play, executed: Callable[[Any, Mapping[str, Any]], None]) -> Iterator[Played]:
     """Within the block, play it at the requests of this thread. ``executed`` is told what had its effect unanswered.
 
-    Relies on ``Endpoint._do_get_response`` making each try of a request, and on ``time.sleep`` of its module being
-    what it waits with.
+    An outage stays: the same request, made again by the tool, is answered in the same way.
     """
-    mine = threading.current_thread()
-    asked = [-1]
+    asked, played = [-1], Played()
     first: dict[int, Any] = {}
+    out: list[Any] = []
 
-    def answered(self: Any, request: Any, model: Any, context: dict[str, Any]) -> Any:
-        if threading.current_thread() is not mine:
-            return before(self, request, model, context)
+    def answered(send: Callable[[], Any], request: Any, model: Any, context: dict[str, Any]) -> Any:
         tries = context["retries"]["attempt"]
         if tries == 1:
             asked[0] += 1
-        if asked[0] != play.at:
-            return before(self, request, model, context)
+        same = (model.name, request.url, request.body)
+        if asked[0] != play.at and same not in out:
+            played.answered_since |= played.times > 0
+            return send()
+        if play.kind == "unprocessed":
+            parsed = unprocessed(model, context.get("certified", {}))
+            if parsed is None:
+                return send()
+            played.times += 1
+            context["unprocessed"] = True
+            return (answer_200(request), parsed), None
+        played.times += 1
+        if play.kind in OUTAGES:
+            out.append(same)
+            return _outage(play.kind, request, model, context)
+        if play.kind in REFUSALS:
+            return _error(request, *_REFUSED[play.kind])
         if play.kind == "refused" or (play.kind == "throttled" and tries > 1):
             return _throttled(request, model, context)
         if play.kind == "limited" and tries > 1:
             return _error(request, 400, "ThrottlingException", "Rate exceeded.")
         if tries == 1:
-            first[asked[0]] = before(self, request, model, context)
+            first[asked[0]] = send()
             executed(model, context)
         if tries == 1 or play.kind == "failed":
-            return _error(request, 500, "InternalServerError", "The request has failed because of an internal error.")
+            return _error(request, *_INTERNAL)
         if model.name == "TransactWriteItems":
             return first[asked[0]]
-        return before(self, request, model, context)
+        return send()
+
+    with requests_answered_by(answered):
+        yield played
+
+
+@contextmanager
+def requests_answered_by(answered: Callable[..., Any]) -> Iterator[None]:
+    """Within the block, let ``answered`` (send, request, model, context) answer each try of this thread's requests.
+
+    Relies on ``Endpoint._do_get_response`` making each try of a request, and on ``time.sleep`` of its module being
+    what it waits with. A client's quota of retries is never used up: each play is told from the others.
+    """
+    mine = threading.current_thread()
+
+    def get_response(self: Any, request: Any, model: Any, context: dict[str, Any]) -> Any:
+        def send() -> Any:
+            return before(self, request, model, context)
+
+        return send() if threading.current_thread() is not mine else answered(send, request, model, context)
 
     patient = SimpleNamespace(sleep=lambda _: None)
     with (
-        replaced(botocore.endpoint.Endpoint, "_do_get_response", answered) as before,
+        replaced(botocore.endpoint.Endpoint, "_do_get_response", get_response) as before,
         replaced(botocore.endpoint, "time", patient),
+        replaced(RetryQuota, "acquire", lambda *_: True),
     ):
         yield
+
+
+def _outage(kind: Kind, request: Any, model: Any, context: Mapping[str, Any]) -> Any:
+    if kind == "silent":
+        return None, ReadTimeoutError(endpoint_url=request.url)
+    if kind == "unreached":
+        return None, EndpointConnectionError(endpoint_url=request.url)
+    return _throttled(request, model, context) if kind == "busy" else _error(request, *_REFUSED[kind])
+
+
+def answer_200(request: Any) -> AWSResponse:
+    """Return a response without content, for a parsed answer that is made up."""
+    return AWSResponse(request.url, 200, HTTPHeaders(), _Raw(b"{}"))
+
+
+def unprocessed(model: Any, params: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return an answer of 200 that says that nothing of a request was done; None if its operation has none."""
+    failed = {"ErrorCode": "InternalFailure", "ErrorMessage": "An internal error."}
+
+    def each(name: str) -> list[dict[str, Any]]:
+        return [dict(failed) for _ in params.get(name, ())]
+
+    def by_id(name: str) -> dict[str, Any]:
+        entries = [{"Id": one["Id"], "SenderFault": False, "Code": "InternalError"} for one in params.get(name, ())]
+        return {"Successful": [], "Failed": entries}
+
+    answers: dict[str, Callable[[], dict[str, Any]]] = {
+        "dynamodb.BatchWriteItem": lambda: {"UnprocessedItems": params["RequestItems"]},
+        "dynamodb.BatchExecuteStatement": lambda: {
+            "Responses": [{"Error": {"Code": "ThrottlingError", "Message": "Busy."}} for _ in params["Statements"]]
+        },
+        "sqs.SendMessageBatch": lambda: by_id("Entries"),
+        "sqs.DeleteMessageBatch": lambda: by_id("Entries"),
+        "sqs.ChangeMessageVisibilityBatch": lambda: by_id("Entries"),
+        "sns.PublishBatch": lambda: by_id("PublishBatchRequestEntries"),
+        "events.PutEvents": lambda: {"FailedEntryCount": len(each("Entries")), "Entries": each("Entries")},
+        "kinesis.PutRecords": lambda: {"FailedRecordCount": len(each("Records")), "Records": each("Records")},
+        "firehose.PutRecordBatch": lambda: {
+            "FailedPutCount": len(each("Records")),
+            "RequestResponses": each("Records"),
+        },
+        "s3.DeleteObjects": lambda: {
+            "Errors": [{"Key": one["Key"], "Code": "InternalError"} for one in params["Delete"]["Objects"]]
+        },
+        "lambda.Invoke": lambda: {
+            "StatusCode": 200,
+            "FunctionError": "Unhandled",
+            "Payload": io.BytesIO(b'{"errorMessage": "It failed.", "errorType": "Error"}'),
+        },
+    }
+    made = answers.get(f"{model.service_model.service_name}.{model.name}")
+    if made is None:
+        return None
+    return made() | {"ResponseMetadata": {"HTTPStatusCode": 200, "HTTPHeaders": {}}}
 
 
 def _throttled(request: Any, model: Any, context: Mapping[str, Any]) -> Any:

@@ -233,6 +233,23 @@ class Rig:
             self._contents[id(item)] = item, _key_of(content, keys), content
         return self._contents[id(item)][1:]
 
+    def keys_of_table(self, table: str) -> list[str]:
+        """Return the names of a table's key attributes."""
+        return self._tables.get(table.rpartition("/")[2]) or self._keys(table)
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """The names of the tables that it looks at."""
+        return frozenset(self._tables)
+
+    def put(self, table: str, name: str, item: Mapping[str, Any] | None) -> None:
+        """Write an item, as another program does; None deletes the one of that ``name`` (see ``seen``)."""
+        if item is None:
+            key = dict(zip(self._tables[table], json.loads(name), strict=True))
+            self._dynamodb.delete_item(TableName=table, Key=key)
+        else:
+            self._dynamodb.put_item(TableName=table, Item=dict(item))
+
     def held(self) -> dict[str, Any]:
         """Return each table's items as they are, for ``hold_items`` and the reads that may be old."""
         return {table: held_items(REGION, table) for table in self._tables}
@@ -524,7 +541,8 @@ class Rig:
             return
         service = model.service_model.service_name
         params = context.get("certified", {})
-        if changes_something(service, model.name, params) and http_response.status_code < 300:
+        done = http_response.status_code < 300 and not context.get("unprocessed")
+        if done and changes_something(service, model.name, params):
             self._now.answered.append(f"{service}.{model.name}")
             if service != "dynamodb":
                 self._note(f"{service}.{model.name}", params)

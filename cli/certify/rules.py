@@ -21,6 +21,7 @@ from ballast.contracts.wire import canonical
 from ballast.errors import SchemaViolation
 from ballast.playbook import Effect, Playbook
 from ballast.playbook.servers.tools import RemoteCall, VerifyByRead
+from cli.certify.answers import Answers
 from cli.certify.other_process import FirstAttempt
 from cli.certify.report import TO_A_PERSON, Finding
 from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
@@ -64,7 +65,7 @@ class Trial:
     def __init__(self, rig: Rig, playbook: Playbook, sample: Sample, others: Sequence[Sample] = ()) -> None:
         self._rig, self._playbook, self._sample, self._others = rig, playbook, sample, others
         self._tool, self._policy = sample.tool, sample.tool.policy
-        self._acts = False
+        self._acts = self._reads = False
         self.more_samples: list[Sample] = []
 
     @property
@@ -108,6 +109,7 @@ class Trial:
             yield self._circuit()
         if self._tool.effect is Effect.READ:
             yield self._read()
+            self._reads = True
             return
         if self._honest.peers and not rig.sees(self._tool):
             yield from self._unseen(self._peer)
@@ -138,9 +140,14 @@ class Trial:
         self._acts = True
 
     def over_calls(self) -> Iterator[Finding]:
-        """Try a write that ``findings`` has tried, and found nothing against, over several calls; once."""
+        """Try a call that ``findings`` has tried, and found nothing against, with misleading answers; once.
+
+        A write is tried over several calls as well.
+        """
         if self._acts:
             yield from Sequences(self._as_honest()).findings()
+        if self._acts or self._reads:
+            yield from Answers(self._as_honest()).findings()
 
     def _as_honest(self) -> Honest:
         return Honest(

@@ -5,6 +5,7 @@
     later     A ─ an hour, a day, the longest life of a run ─▶ A again, verify, undo
     between   A ─ A under another key, other writes ─▶ A again, verify, undo
     keys      A ─▶ A under keys that are nearly the same: each acts anew
+    overwrites  A ─ another changes what A has changed ─▶ A again
     stale     A ─▶ A again, verify: reads that are not strongly consistent answer what was there before
     aws       A, where AWS answers an error after the effect, or before it (aws_answers.py)
 """
@@ -18,10 +19,10 @@ from typing import Any
 from ballast.contracts.wire import canonical
 from ballast.errors import SchemaViolation
 from ballast.log.run_log import LONGEST_RUN_DAYS
-from cli.certify.aws_answers import PLAYS, Play, aws_answers
+from cli.certify.aws_answers import PLAYS, REFUSALS, Play, aws_answers
 from cli.certify.other_calls import ELSEWHERE, many_keys, near_keys, next_call, taken_away
 from cli.certify.report import Finding
-from cli.certify.rig import End, Fault, Rig, Sample, Seen, differences
+from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, differences
 from localcloud.moto_seams.dynamodb import changed_places, eventual_reads_answer_from, put_one_back
 from localcloud.sessions import REGION
 
@@ -69,7 +70,7 @@ class Honest:
     resolve: Callable[[Any], Finding | None]
 
 
-class _Broken(Exception):
+class Broken(Exception):
     """Ends a rule: what was seen, and the remedy."""
 
     def __init__(self, seen: str, remedy: str) -> None:
@@ -95,6 +96,7 @@ class Sequences:
             ("later", self._later if or_undo else said),
             ("between", self._between if or_undo else said),
             ("keys", self._keys if tells else said),
+            ("overwrites", self._overwrites if self._honours else "It declares no honours_key."),
             ("stale", self._stale if tells else said),
             ("aws", self._aws if self._changes else "It asks AWS for no change."),
         )
@@ -110,7 +112,7 @@ class Sequences:
             return Finding(name, rule, "not tried", scenario, tried)
         try:
             return Finding(name, rule, "held", scenario, tried())
-        except _Broken as problem:
+        except Broken as problem:
             return Finding(name, rule, "broken", scenario, problem.seen, problem.remedy)
 
     def _begin(self) -> Seen:
@@ -136,7 +138,7 @@ class Sequences:
             ))  # fmt: skip
         if self._h.undo is not None and self._undone_after(WAITS[-1][0]):
             later_s, words = next(wait for wait in WAITS if self._undone_after(wait[0]))
-            raise _Broken(
+            raise Broken(
                 f"The undo {words} after the effect: {self._undone_after(later_s)}.",
                 "A rollback may come as late as a run lives. Undo it then too, or declare no undo: a person decides.",
             )
@@ -177,6 +179,36 @@ class Sequences:
                 self._undone_alone([one])
         return ""
 
+    def _overwrites(self) -> str:
+        """Let another change what the call has changed, and attempt the call again: that change must stay.
+
+        What differs under another key is how the call knows itself, and nobody else changes it.
+        """
+        rig, sample = self._rig, self._sample
+        rig.fresh(sample.before)
+        rig.attempt(sample, key=next_call(self._key))
+        another, done = rig.seen(), self._begin()
+        for table, items in done.items():
+            base, others = self._h.base.get(table, {}), another.get(table, {})
+            names = [name for name in {**base, **items} if items.get(name) != base.get(name) != others.get(name)]
+            for name in names[:_MOST_ITEMS] if table in rig.tables else ():
+                item = _with_parts_of(base.get(name), items.get(name), others.get(name))
+                if MARKER in name or self._key in name or item == items.get(name):
+                    continue
+                self._begin()
+                rig.put(table, name, item)
+                self._once_in_store(rig.seen(), f"After another changed {name} of {table}")
+        return ""
+
+    def _once_in_store(self, stood: Seen, when: str) -> None:
+        self._rig.attempt(self._sample, later_s=_SOON_S, draw=34)
+        if second := differences(stood, self._rig.seen()):
+            raise Broken(
+                f"{when}, a second attempt under its key changed it again: {second}.",
+                "To set something twice is not once where another has set it in between: keep the key with the effect, "
+                "in one transaction (ctx.write_once), or leave honours_key out.",
+            )
+
     def _still(self, where: str, draw: int, *, state: bool = False) -> None:
         """Try the call's own key and verify. ``state``: what verify finds may have changed by right."""
         stood = self._rig.seen()
@@ -214,15 +246,15 @@ class Sequences:
         remedy += "and nothing else: add the opposite instead of setting what was there before."
         if end.how != "ok":
             if changed := differences(both, now):
-                raise _Broken(f"After {names} the undo said {_told(end)}, and yet: {changed}.", remedy)
+                raise Broken(f"After {names} the undo said {_told(end)}, and yet: {changed}.", remedy)
             return
         lost = taken_away(done, both, now, undone, self._rig.traces)
         if lost:
-            raise _Broken(f"Undone after another call of {names}, it took that one's effect away: {lost}.", remedy)
+            raise Broken(f"Undone after another call of {names}, it took that one's effect away: {lost}.", remedy)
         if others[0].tool.name == self._tool.name and ends[0].how == "ok" and others[0].args == self._sample.args:
             last = rig.attempt(self._h.undo(ends[0].result, others[0].context.idempotency_key), later_s=2 * _SOON_S)
             if last.how == "ok" and (wrong := self._h.not_restored(rig.seen(), both, self._h.base)):
-                raise _Broken(f"After two calls and the undo of both, this is not as before: {wrong}.", remedy)
+                raise Broken(f"After two calls and the undo of both, this is not as before: {wrong}.", remedy)
 
     # Other keys
 
@@ -236,7 +268,7 @@ class Sequences:
             for key in keys:
                 if (said := self._h.ask(key=key)).found or said.problem:
                     seen = f"Its key was {self._key}. Asked under {key}, verify {said.problem or 'found its effect'}."
-                    raise _Broken(seen, _WHOLE_KEY)
+                    raise Broken(seen, _WHOLE_KEY)
         if not self._honours:
             return ""
         for number, key in enumerate(keys):
@@ -247,7 +279,7 @@ class Sequences:
             now = rig.seen()
             if end.how == "ok":
                 if end.wire and end.wire == self._h.end.wire:
-                    raise _Broken(f"Under the keys {self._key} and {key} it sent the same request.", _WHOLE_KEY)
+                    raise Broken(f"Under the keys {self._key} and {key} it sent the same request.", _WHOLE_KEY)
                 if not _anew(stood, now, key):
                     return self._state_of(key)
             stood = now
@@ -277,9 +309,9 @@ class Sequences:
             if end.how == "ok":
                 rig.attempt(self._h.undo(end.result, key), later_s=_SOON_S)
                 if lost := differences(_without(done, key), _without(rig.seen(), key)):
-                    raise _Broken(f"{seen}; and its undo takes the first call's effect away: {lost}.", remedy)
+                    raise Broken(f"{seen}; and its undo takes the first call's effect away: {lost}.", remedy)
         if not any(differences({p: self._h.base.get(p, {})}, {p: done.get(p, {})}) for p in done if p != ELSEWHERE):
-            raise _Broken(f"{seen}: nothing was sent.", remedy)
+            raise Broken(f"{seen}: nothing was sent.", remedy)
         rig.fresh(sample.before)
         base = rig.held()
         rig.attempt(sample)
@@ -295,7 +327,7 @@ class Sequences:
             before = rig.seen()[table].get(name)
             rig.attempt(sample, key=key, draw=71)
             if rig.seen()[table].get(name) == before:
-                raise _Broken(f"{seen}, also where {table} {name} was as before the first call.", remedy)
+                raise Broken(f"{seen}, also where {table} {name} was as before the first call.", remedy)
         return "The same call under another key does nothing more: it brings about a state."
 
     # Reads that are not strongly consistent
@@ -319,7 +351,7 @@ class Sequences:
             with eventual_reads_answer_from(REGION, old):
                 problem = self._h.resolve(fault)
             if problem is not None:
-                raise _Broken(f"{where}: {problem.seen}", remedy)
+                raise Broken(f"{where}: {problem.seen}", remedy)
         return ""
 
     # AWS
@@ -332,27 +364,33 @@ class Sequences:
         rig, sample = self._rig, self._sample
         asked = [name for name in self._h.end.requests if not name.startswith("outside.")]
         at = [number for number, name in enumerate(asked) if name in self._changes][:_MOST_REQUESTS]
-        for play in (Play(number, kind) for number in at for kind in PLAYS):
+        plays = [Play(number, kind) for number in at for kind in PLAYS]
+        plays += [Play(number, kind) for number in range(1, min(len(asked), _MOST_REQUESTS + 1)) for kind in REFUSALS]
+        for play in plays:
             rig.fresh(sample.before)
-            with aws_answers(play, rig.executed):
+            with aws_answers(play, rig.executed) as played:
                 end = rig.attempt(sample)
+            if not played.times:
+                continue
             now = rig.seen()
             if end.how in ("failed", "again") and (changed := differences(self._h.base, now)):
-                raise _Broken(
+                raise Broken(
                     f"{play}. It said that nothing was done ({_told(end)}), and yet: {changed}.",
-                    "An error of the last try says nothing of the first one: look for the effect under the key before "
-                    "a refusal (ctx.write_once does), or let the error pass, which is doubt.",
+                    "An error of the last try, or of a later request, says nothing of what was before it: look for the "
+                    "effect under the key before a refusal (ctx.write_once does), or let the error pass: it is doubt.",
                 )
             if end.how == "ok" and (other := differences(self._h.done, now) or _other(self._h.end, end)):
-                raise _Broken(
+                raise Broken(
                     f"{play}. It returned a result, and this differs: {other}.",
                     "Make a request that may come twice (a condition on the key, ctx.write_once, a client with "
-                    'Config(retries={"total_max_attempts": 1}) and a variant of its own), and let errors pass.',
+                    'Config(retries={"total_max_attempts": 1}) and a variant of its own), and let errors pass. Read in '
+                    "an answer of 200 what was not processed (UnprocessedItems, Failed, FailedEntryCount, "
+                    "FunctionError).",
                 )
             if end.how == "raised" and self._tool.policy.resolvable:
                 problem = self._h.resolve(play)
                 if problem is not None:
-                    raise _Broken(problem.seen, problem.remedy)
+                    raise Broken(problem.seen, problem.remedy)
         return ""
 
     # What every rule asks
@@ -363,9 +401,9 @@ class Sequences:
             return
         again = self._rig.attempt(self._sample, later_s=later_s, draw=draw)
         if second := differences(stood, self._rig.seen()):
-            raise _Broken(f"{when}, a second attempt under its key had a second effect: {second}.", remedy)
+            raise Broken(f"{when}, a second attempt under its key had a second effect: {second}.", remedy)
         if other := _other(self._h.end, again):
-            raise _Broken(f"{when}, a second attempt under its key answered otherwise: {other}.", remedy)
+            raise Broken(f"{when}, a second attempt under its key answered otherwise: {other}.", remedy)
 
     def _found(self, when: str, remedy: str, *, later_s: float = 0) -> None:
         """Ask ``verify``, if there is one: it finds the effect with its result."""
@@ -373,10 +411,20 @@ class Sequences:
             return
         said = self._h.ask(later_s=later_s)
         if said.problem or not said.found:
-            raise _Broken(f"{when}, verify {said.problem or 'found nothing'}.", remedy)
+            raise Broken(f"{when}, verify {said.problem or 'found nothing'}.", remedy)
         if canonical(said.result) != canonical(self._h.end.result):
             told = f"{_short(self._h.end.result)}, and verify {_short(said.result)}"
-            raise _Broken(f"{when}, the tool had returned {told}.", remedy)
+            raise Broken(f"{when}, the tool had returned {told}.", remedy)
+
+
+def _with_parts_of(base: Any, item: Any, other: Any) -> dict[str, Any] | None:
+    """Return an item as ``base`` has it, with those attributes that differ between ``item`` and ``other``."""
+    if item is None:
+        return dict(base)
+    own = {name: value for name, value in item.items() if (other or {}).get(name) != value}
+    if base is None and not own:
+        return None
+    return {**(base or item), **own}
 
 
 def _anew(stood: Seen, now: Seen, key: str) -> bool:

@@ -82,7 +82,9 @@ LIES = {
 #: The same of the scenario ``sequences``: each lies only over several calls.
 LIES_OVER_CALLS = {
     "added_by_a_retry": "aws",
+    "batch_half_read": "aws",
     "condition_of_its_own": "aws",
+    "denial_as_nothing": "aws",
     "failure_as_nothing": "aws",
     "key_and_arguments": "keys",
     "key_by_arguments": "keys",
@@ -92,17 +94,24 @@ LIES_OVER_CALLS = {
     "key_for_two_minutes": "later",
     "key_in_buckets": "keys",
     "key_lowered": "keys",
+    "key_of_a_deletion": "overwrites",
+    "key_of_a_state": "overwrites",
     "key_of_the_last": "between",
     "key_of_the_last_five": "keys",
+    "key_swallows": "errors",
     "key_without_its_run": "keys",
     "moves_key_of_the_hour": "moves_key",
     "precondition_by_chance": "precondition",
     "precondition_of_the_clock": "precondition",
+    "read_first_page": "pages",
+    "read_swallows": "errors",
     "throttle_as_nothing": "aws",
     "verify_by_index": "stale",
     "verify_eventually": "stale",
+    "verify_first_page": "pages",
     "verify_for_a_minute": "later",
     "verify_of_the_last": "between",
+    "verify_swallows": "errors",
     "verify_without_its_run": "keys",
     "with_undo_early": "later",
     "with_undo_to_kept": "between",
@@ -112,6 +121,8 @@ LIES_OVER_CALLS = {
 SOME_OVER_CALLS = (
     "condition_of_its_own", "key_and_arguments", "key_expires", "key_of_the_last", "key_without_its_run",
     "throttle_as_nothing", "verify_by_index", "with_undo_to_then",
+    "batch_half_read", "key_of_a_state", "denial_as_nothing", "read_swallows", "verify_first_page", "verify_swallows",
+    "fair_batch", "fair_denial", "fair_read", "fair_verify_page",
     "fair_condition", "fair_key_eventually", "fair_state", "fair_with_undo",
 )  # fmt: skip
 #: What is wrong with an undo's own key is found by the rules of its key too.
@@ -184,7 +195,8 @@ def test_every_lie_over_several_calls_is_found_and_no_honest_sibling_is_blamed(l
     script = liars / "scenarios" / "sequences" / "script.yaml"
     if not FULL:
         calls = [{"tool": name, "arguments": {"id": "a"}} for name in SOME_OVER_CALLS]
-        script.write_text(json.dumps({"turns": [{"call": calls[:6]}, {"call": calls[6:]}, {"say": "Done."}]}))
+        turns = [{"call": calls[at : at + 6]} for at in range(0, len(calls), 6)]
+        script.write_text(json.dumps({"turns": [*turns, {"say": "Done."}]}))
 
     found = certified_by(liars, "sequences")
 
@@ -194,7 +206,7 @@ def test_every_lie_over_several_calls_is_found_and_no_honest_sibling_is_blamed(l
         name: rule for name, rule in LIES_OVER_CALLS.items() if name in called
     }
     assert len(called & set(LIES_OVER_CALLS)) >= 8
-    fair = {of for (of, rule), one in found.items() if rule == "aws" and one.state == "held" and of.startswith("fair")}
+    fair = {of for (of, rule), one in found.items() if (rule, one.state) == ("pages", "held") and of.startswith("fair")}
     assert fair == {name for name in called if name.startswith("fair")}
 
 

@@ -80,6 +80,7 @@ LONG = {
     "ballast.playbook.arguments.clock_flow": "one walk over a function's source",
     "cli.certify.rig": "one attempt: its tables, its requests and their faults, and what stands after it",
     "cli.certify.rules": "one trial of a call: every rule reads its honest attempt",
+    "cli.certify.sequences": "the rules over several calls, which share their beginnings",
     "cli.help_texts": "the text of each --help, in the order of the commands",
     "localcloud.converse.card_rules": "one rule for each fact of a card, each with its source",
     "functions.agent.calls_in_text": "half of it is the patterns of calls that models write as text",

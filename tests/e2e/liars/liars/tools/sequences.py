@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict
 
 from ballast.errors import RetryLater
-from ballast.playbook import Approval, Change, ToolContext, ToolFailed, Write, tool
+from ballast.playbook import Approval, Change, Read, ToolContext, ToolFailed, Write, tool
 
 from ..box import Box, Count, add, add_once, count, part
 
@@ -280,8 +280,21 @@ def fair_key_hashed(args: Box, ctx: ToolContext) -> Count:
 
 @tool(effect=Write(honours_key=True))
 def fair_state(args: Box, ctx: ToolContext) -> Count:
-    """Close a box, which is closed whoever did it."""
-    return _both(ctx, _put(ctx, f"closed {args.id}"))
+    """Close a box, which is closed whoever did it, and once by each call."""
+    return _once(ctx, DONE, _put(ctx, f"closed {args.id}"))
+
+
+@tool(effect=Write(honours_key=True))
+def key_of_a_state(args: Box, ctx: ToolContext) -> Count:
+    """Set a limit. To set it twice is once, unless another has set it in between."""
+    return _both(ctx, {"Update": _set(ctx, f"limit {args.id}", 500)["Update"]})
+
+
+@tool(effect=Write(honours_key=True))
+def key_of_a_deletion(args: Box, ctx: ToolContext) -> Count:
+    """Delete a box, also one that another has made anew."""
+    ctx.client("dynamodb").delete_item(TableName=ctx.environ["BOX_TABLE"], Key={"id": {"S": "b"}})
+    return DONE
 
 
 # Preconditions
@@ -435,3 +448,143 @@ def throttle_as_nothing(args: Box, ctx: ToolContext) -> Count:
             raise RetryLater("The table is busy; nothing was done.") from None
         raise
     return DONE
+
+
+@tool(effect=Write(honours_key=True))
+def denial_as_nothing(args: Box, ctx: ToolContext) -> Count:
+    """Put twice. A denial of the second says nothing of the first."""
+    client = ctx.client("dynamodb")
+    client.put_item(**_put(ctx, f"one {ctx.idempotency_key}")["Put"])
+    try:
+        client.put_item(**_put(ctx, f"two {ctx.idempotency_key}")["Put"])
+    except ClientError as problem:
+        if problem.response["Error"]["Code"] == "AccessDeniedException":
+            raise ToolFailed("I may not do this; nothing was done.") from None
+        raise
+    return DONE
+
+
+@tool(effect=Write(honours_key=True))
+def fair_denial(args: Box, ctx: ToolContext) -> Count:
+    """Put twice. Only a denial of the first is a refusal, and only while no attempt has put it."""
+    client, name = ctx.client("dynamodb"), f"fair one {ctx.idempotency_key}"
+    try:
+        client.put_item(**_put(ctx, name)["Put"])
+    except ClientError as problem:
+        if problem.response["Error"]["Code"] != "AccessDeniedException" or _item(ctx, name):
+            raise
+        raise ToolFailed("I may not do this; nothing was done.") from None
+    client.put_item(**_put(ctx, f"fair two {ctx.idempotency_key}")["Put"])
+    return DONE
+
+
+def _batch(ctx: ToolContext, name: str) -> dict[str, Any]:
+    items = [_put(ctx, f"{name} {number} {ctx.idempotency_key}")["Put"]["Item"] for number in range(2)]
+    return {ctx.environ["BOX_TABLE"]: [{"PutRequest": {"Item": item}} for item in items]}
+
+
+@tool(effect=Write(honours_key=True))
+def batch_half_read(args: Box, ctx: ToolContext) -> Count:
+    """Put two. It does not look what was left."""
+    ctx.client("dynamodb").batch_write_item(RequestItems=_batch(ctx, "batch"))
+    return DONE
+
+
+@tool(effect=Write(honours_key=True))
+def fair_batch(args: Box, ctx: ToolContext) -> Count:
+    """Put two, and what was left again."""
+    left = _batch(ctx, "fair batch")
+    while left:
+        left = ctx.client("dynamodb").batch_write_item(RequestItems=left).get("UnprocessedItems")
+    return DONE
+
+
+# Answers that do not say what is there
+
+
+def _or_nothing(args: Any, ctx: ToolContext) -> Count | None:
+    try:
+        return DONE if _item(ctx, f"swallowed {ctx.idempotency_key}") else None
+    except Exception:
+        return None
+
+
+@tool(effect=Write(verify=_or_nothing))
+def verify_swallows(args: Box, ctx: ToolContext) -> Count:
+    """Put. An error of the look-up is no answer."""
+    return _both(ctx, _put(ctx, f"swallowed {ctx.idempotency_key}"))
+
+
+@tool(effect=Write(honours_key=True))
+def key_swallows(args: Box, ctx: ToolContext) -> Count:
+    """Add. An error of the look-up is no answer."""
+    mark, there = f"key swallowed {ctx.idempotency_key}", None
+    with suppress(ClientError):
+        there = _item(ctx, mark)
+    return DONE if there else _both(ctx, _put(ctx, mark), {"Update": part(ctx, args.id, count=1)})
+
+
+@tool(effect=Read())
+def read_swallows(args: Box, ctx: ToolContext) -> list[str]:
+    """Say whether there is a box of a name that is not there."""
+    try:
+        return [args.id] if _item(ctx, f"no {args.id}") else []
+    except Exception:
+        return []
+
+
+@tool(effect=Read())
+def fair_read(args: Box, ctx: ToolContext) -> list[str]:
+    """Say whether there is a box, from a table or another one."""
+    try:
+        return [args.id] if _item(ctx, args.id, strong=False) else []
+    except ClientError:
+        return [args.id] if _item(ctx, args.id) else []
+
+
+def _scan(ctx: ToolContext, name: str) -> dict[str, Any]:
+    client = ctx.client("dynamodb")
+    wanted = {"FilterExpression": "id = :i", "ExpressionAttributeValues": {":i": {"S": name}}}
+    return {"scan": client.scan, "TableName": ctx.environ["BOX_TABLE"], "ConsistentRead": True, **wanted}
+
+
+def _first_page(args: Any, ctx: ToolContext) -> Count | None:
+    asked = _scan(ctx, f"page {ctx.idempotency_key}")
+    return DONE if asked.pop("scan")(**asked)["Items"] else None
+
+
+@tool(effect=Write(verify=_first_page))
+def verify_first_page(args: Box, ctx: ToolContext) -> Count:
+    """Put. It may stand on the second page."""
+    return _both(ctx, _put(ctx, f"page {ctx.idempotency_key}"))
+
+
+def _every_page(args: Any, ctx: ToolContext) -> Count | None:
+    asked = _scan(ctx, f"fair page {ctx.idempotency_key}")
+    scan = asked.pop("scan")
+    while True:
+        found = scan(**asked)
+        if found["Items"]:
+            return DONE
+        if "LastEvaluatedKey" not in found:
+            return None
+        asked["ExclusiveStartKey"] = found["LastEvaluatedKey"]
+
+
+@tool(effect=Write(verify=_every_page))
+def fair_verify_page(args: Box, ctx: ToolContext) -> Count:
+    """Put."""
+    return _both(ctx, _put(ctx, f"fair page {ctx.idempotency_key}"))
+
+
+@tool(effect=Read())
+def read_first_page(args: Box, ctx: ToolContext) -> int:
+    """Count the boxes."""
+    return len(ctx.client("dynamodb").scan(TableName=ctx.environ["BOX_TABLE"])["Items"])
+
+
+@tool(effect=Read())
+def fair_read_pages(args: Box, ctx: ToolContext) -> int:
+    """Count the boxes."""
+    pages = ctx.client("dynamodb").get_paginator("scan").paginate(TableName=ctx.environ["BOX_TABLE"])
+    return sum(len(page["Items"]) for page in pages)

@@ -1,0 +1,158 @@
+"""The rules about answers that do not say what is there: errors, and pages.
+
+::
+
+    errors    a Read; verify after the effect; A ─ A again: each look-up gets no answer, 500, a throttle, a denial
+    pages     the same, where AWS answers an empty page that names a next one, or one item a page
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+from ballast.contracts.wire import canonical
+from ballast.playbook import Effect
+from cli.certify.aws_answers import OUTAGES, Play, Played, aws_answers
+from cli.certify.aws_pages import MADE_UP, PAGINGS, Paging, aws_pages
+from cli.certify.report import Finding
+from cli.certify.rig import End, canonical_or_repr, differences
+from cli.certify.sequences import Broken, Honest
+
+_T = TypeVar("_T")
+
+#: Most look-ups of a call that get no answer; the first ones.
+_MOST_REQUESTS = 6
+_LATER_S = 97.0
+_UNREAD = "Let the error pass: what could not be read may be there. Only an answer of its store says that it is not."
+_READ_ALL = (
+    "Read on while the answer names a next page (client.get_paginator does), also after an empty one; ask again for "
+    "UnprocessedKeys. An item under its table's own key needs no page."
+)
+
+
+class Answers:
+    """Both rules for one call. ``findings`` may be read once."""
+
+    def __init__(self, honest: Honest) -> None:
+        self._h, self._rig, self._sample, self._tool = honest, honest.rig, honest.sample, honest.sample.tool
+        self._is_read = self._tool.effect is Effect.READ
+        self._honours = not self._is_read and self._tool.policy.honours_key
+
+    def findings(self) -> Iterator[Finding]:
+        """Try both, up to the first that is broken; yield what each says."""
+        for rule, tried in (("errors", self._errors), ("pages", self._pages)):
+            name, scenario = self._tool.name, self._sample.scenario
+            try:
+                tried()
+            except Broken as problem:
+                yield Finding(name, rule, "broken", scenario, problem.seen, problem.remedy)
+                return
+            yield Finding(name, rule, "held", scenario)
+
+    def _begin(self) -> None:
+        self._rig.fresh(self._sample.before)
+        self._rig.attempt(self._sample)
+
+    def _playing(self, play: Play) -> AbstractContextManager[Played]:
+        return aws_answers(play, self._rig.executed)
+
+    # Errors
+
+    def _errors(self) -> None:
+        if self._is_read:
+            self._read_in(self._h.end)
+            return
+        if self._h.ask is not None:
+            self._verify_in()
+        if self._honours:
+            self._again_in()
+
+    def _plays(self, end: End) -> Iterator[Play]:
+        """Yield the outages at each of an attempt's requests to AWS that look something up."""
+        asked = [name for name in end.requests if not name.startswith("outside.")]
+        at = [number for number, name in enumerate(asked) if name not in end.changes][:_MOST_REQUESTS]
+        yield from (Play(number, kind) for number in at for kind in OUTAGES)
+
+    def _read_in(self, honest: End) -> None:
+        for play in self._plays(honest):
+            self._rig.fresh(self._sample.before)
+            with self._playing(play) as played:
+                end = self._rig.attempt(self._sample)
+            if not played.times or end.how not in ("ok", "failed"):
+                continue
+            if end.how == "ok" and (end.said != honest.said or not played.answered_since):
+                raise Broken(f"{play}, and it returned {_short(end)} as if it had read that.", _UNREAD)
+            if end.how == "failed" and end.said == honest.said:
+                raise Broken(f"{play}, and it said {_short(end)} as if it had read that.", _UNREAD)
+
+    def _verify_in(self) -> None:
+        assert self._h.ask is not None
+        assert self._tool.policy.verify is not None
+        self._begin()
+        _, honest = self._rig.ask(self._tool.policy.verify, self._sample)
+        for play in self._plays(honest):
+            with self._playing(play) as played:
+                said = self._h.ask()
+            if not played.times or said.problem.startswith("raised"):
+                continue
+            if said.problem or not said.found or canonical(said.result) != canonical(self._h.end.result):
+                what = said.problem or (f"found {said.result!r}" if said.found else "found nothing")
+                raise Broken(f"{play} when verify looked for the effect, which is there; and it {what}.", _UNREAD)
+
+    def _again_in(self) -> None:
+        self._begin()
+        again = self._rig.attempt(self._sample, later_s=_LATER_S, draw=1)
+        for play in self._plays(again):
+            self._begin()
+            stood = self._rig.seen()
+            with self._playing(play) as played:
+                end = self._rig.attempt(self._sample, later_s=_LATER_S, draw=1)
+            if not played.times:
+                continue
+            when = f"{play} of a second attempt under its key"
+            if second := differences(stood, self._rig.seen()):
+                raise Broken(f"{when}, which had a second effect: {second}.", _UNREAD)
+            if end.how == "failed" or (end.how == "ok" and end.said != self._h.end.said):
+                raise Broken(f"{when}, which said {_short(end)}, and the first one had its effect.", _UNREAD)
+
+    # Pages
+
+    def _pages(self) -> None:
+        for kind, when in PAGINGS.items():
+            self._rig.fresh(self._sample.before)
+            end = self._paged(kind, lambda: self._rig.attempt(self._sample))
+            if end is not None:
+                self._same(end, when)
+                if other := differences(self._h.done, self._rig.seen()):
+                    raise Broken(f"{when}, it had another effect: {other}.", _READ_ALL)
+            if self._is_read or (self._h.ask is None and not self._honours):
+                continue
+            self._begin()
+            stood = self._rig.seen()
+            if self._h.ask is not None:
+                said = self._paged(kind, self._h.ask)
+                if said is not None and (said.problem or not said.found):
+                    raise Broken(f"{when}, verify {said.problem or 'found nothing'} after the effect.", _READ_ALL)
+            if self._honours:
+                end = self._paged(kind, lambda: self._rig.attempt(self._sample, later_s=_LATER_S, draw=1))
+                if second := differences(stood, self._rig.seen()):
+                    raise Broken(f"{when}, a second attempt under its key had a second effect: {second}.", _READ_ALL)
+                if end is not None:
+                    self._same(end, when)
+
+    def _paged(self, kind: Paging, run: Callable[[], _T]) -> _T | None:
+        """Return what comes of it where AWS answers in pages; None if it asks for nothing that comes in pages."""
+        with aws_pages(kind, self._rig.keys_of_table) as played:
+            came = run()
+        return came if played.times else None
+
+    def _same(self, end: End, when: str) -> None:
+        if end.said != self._h.end.said and MADE_UP not in canonical_or_repr(end.said[1]):  # a cursor that it passes on
+            raise Broken(f"{when}, it said {_short(end)} and not {_short(self._h.end)}.", _READ_ALL)
+
+
+def _short(end: End) -> str:
+    text = f"{end.how} {canonical_or_repr(end.said[1])}"
+    return text if len(text) <= 120 else f"{text[:119]}…"
