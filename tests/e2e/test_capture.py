@@ -86,6 +86,7 @@ def test_what_looks_like_a_secret_is_refused_with_its_place_and_nothing_is_writt
     assert written(shop) == []
 
 
+@pytest.mark.deep
 def test_a_call_that_ends_otherwise_here_gets_a_double(tmp_path: Path) -> None:
     shop, run_id = project(
         tmp_path,
@@ -158,6 +159,7 @@ def two_agents(till: Path) -> None:
     replaced(till / TILL, "from ballast.playbook import ", imports)
 
 
+@pytest.mark.deep
 def test_a_hand_over_and_a_sealed_value_are_captured_and_the_fix_passes(tmp_path: Path) -> None:
     email = "jane.roe@acme.com"
     shop, run_id = project(

@@ -258,6 +258,7 @@ def test_a_tool_that_no_scenario_calls_keeps_the_certificate_back(
     assert code == 1
 
 
+@pytest.mark.deep
 def test_the_tools_of_the_example_desk_are_honest(tmp_path: Path) -> None:
     found = certify(
         load_playbook(PLAYBOOK),
@@ -289,6 +290,7 @@ def certified_by(project: Path, *scenarios: str) -> dict[tuple[str, str], Findin
     return {(one.of, one.rule): one for one in summed_up(found)}
 
 
+@pytest.mark.deep
 def test_the_it_desk_is_certified_whole_with_the_tools_of_its_server(itdesk: Path) -> None:
     found = certified_by(itdesk, "approved", "model-away", "password")
 
