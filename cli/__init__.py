@@ -53,17 +53,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 #: The commands that take the playbook of the current folder, if there is one, and else the support desk; by the option
 #: that names another one.
 _OF_A_PLAYBOOK = {
-    **dict.fromkeys(("demo", "import", "models", "run", "up", "replay"), "playbook"),
+    **dict.fromkeys(("demo", "import", "models", "run", "up", "replay", "why"), "playbook"),
     "what-if": "baseline",
 }
 #: Those that play runs of a deployed stack on this machine, and those that say it when they take the support desk.
-_PLAYS_RECORDS = ("replay", "what-if")
+_PLAYS_RECORDS = ("replay", "what-if", "why")
 
 
 def _take_own_playbook(typed: Namespace) -> None:
     """Choose the playbook of the current folder where none was typed, and say so. Raises ``PlaybookInvalid``."""
     option, plays_records = _OF_A_PLAYBOOK.get(typed.command), typed.command in _PLAYS_RECORDS
     if option is None or getattr(typed, option) is not None or (typed.stack is not None and not plays_records):
+        return
+    if getattr(typed, "log_only", False):  # nothing is played
         return
     from ballast.playbook.load import playbook_in
 

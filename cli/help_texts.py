@@ -255,7 +255,7 @@ its money and time went, what would have stopped it sooner, and what was decided
   ballast why run-abcd --log-only         at once, and without the playbook
 
 The log alone decides what it says, so it says the same at any time and everywhere: docs/why.md. What would have
-stopped the run sooner is played: the run again, with each change, where the playbook is here that recorded it.
+stopped the run sooner is played: the run again, with each change, by this folder's playbook or that of --playbook.
 """
 
 ANSWER = """\

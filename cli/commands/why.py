@@ -12,18 +12,20 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.segment import Segment
 from rich.text import Text
 
+from ballast.contracts.timeline import Timeline
 from ballast.contracts.why import MoneyShare, Stop, TimeShare, TurnDecision, Why
 from ballast.errors import InvalidInput
 from ballast.log.exported import ExportedRun
+from ballast.playbook.load import playbook_in
 from ballast.run import Run
-from ballast.why import Sooner, explained, from_log
-from ballast.why.words import clock, percent
+from ballast.why import Sooner, Stops, explained, from_log
+from ballast.why.words import clock, named, percent
 from cli.commands.replay import region_of
 from cli.commands.trace import timeline_of
 from cli.exits import Exit
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
-from cli.trace.layout import Labelled, Plain
+from cli.trace.layout import Labelled, Plain, Unbroken
 from cli.trace.render import STATUS_STYLES
 from cli.trace.text import clean, span, usd
 
@@ -53,17 +55,23 @@ def why_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
 
 def _sooner(typed: Namespace, run: Run, region: str | None = None) -> Sooner:
     """Return who says what would have stopped the run sooner: its log, or its log and a replay."""
+    folder = Path(typed.playbook) if typed.playbook else None
+    if folder is not None and not (playbook_in(folder) / "agent.yaml").is_file():
+        raise InvalidInput(f"--playbook {folder}: there is no agent.yaml in it. Name the folder of a playbook.")
     if typed.log_only:
-        return from_log
+        return _from_log_only
     from localcloud.cloud import PLAYBOOK
     from localcloud.replay.lane import Lane
     from localcloud.replay.sooner import PlayedSooner
 
-    folder = Path(typed.playbook) if typed.playbook else PLAYBOOK
-    if not folder.is_dir():
-        raise InvalidInput(f"--playbook {folder}: there is no such folder.")
     region = region or region_of(ExportedRun("", run.events))
-    return PlayedSooner(Lane.baseline(folder, region=region))
+    return PlayedSooner(Lane.baseline(folder or PLAYBOOK, region=region))
+
+
+def _from_log_only(run: Run, made: Timeline) -> Stops:
+    """Return what the log says, and that the command can say more. A ``Sooner``."""
+    found, note = from_log(run, made)
+    return Stops(found, note and "From the log alone. Without --log-only the run is played again with each change.")
 
 
 def _show(report: Why, typed: Namespace, screen: Screen) -> int:
@@ -75,14 +83,17 @@ def _show(report: Why, typed: Namespace, screen: Screen) -> int:
 
 
 def rendered(report: Why, *, now: datetime | None = None) -> RenderableType:
-    """Return the report for a terminal or a pipe. Everything from the log goes through ``clean``.
+    """Return the report: wrapped on a terminal, else one line an entry. Everything from the log goes through ``clean``.
+
+    Each line begins with Ballast's own words, and a text of the log stands behind them in quotation marks.
 
     now  for the time that is left to answer; the report itself has no clock
     """
     style = STATUS_STYLES[report.status]
-    heading = Text(f"{_flat(report.run_id)}  ").append(report.status.upper().replace("_", " "), style)
-    lines: list[RenderableType] = [Plain(heading), Plain(_act(report)), Text("")]
-    lines += [Plain(Text(_flat(report.sentence), "bold")), Text("")]
+    run_id = _flat(named(report.run_id, 128) or "a run without an id")
+    heading = Text(f"{run_id}  ").append(report.status.upper().replace("_", " "), style)
+    lines: list[RenderableType] = [Plain(heading), Plain(_act(report), hang=2), Text("")]
+    lines += [Plain(Text(_flat(report.sentence), "bold"), hang=2), Text("")]
     lines += [Labelled(label, Text(_flat(text)), column=14) for label, text in _facts(report, now)]
     lines += [Text(""), _title("What it did")]
     lines += [_item(Text(_flat(f"{one.words}."), "" if one.state == "undone" else "yellow")) for one in report.did]
@@ -115,7 +126,7 @@ def rendered(report: Why, *, now: datetime | None = None) -> RenderableType:
         lines += [Text(""), _title("What was decided, and by which rule")]
         for one in report.decisions:
             lines += _decision(one)
-    return Group(*lines)
+    return Unbroken(Group(*lines))
 
 
 def _act(report: Why) -> Text:
@@ -132,7 +143,7 @@ def _nothing(report: Why) -> str:
 def _facts(report: Why, now: datetime | None) -> list[tuple[str, str]]:
     """Return whose request it was, in the caller's words, and the times."""
     whose = [
-        f"{label} {text}"
+        f"{label} {named(text)}"
         for label, text in (("by", report.requested_by), ("intent", report.intent), ("tenant", report.tenant))
         if text
     ]
@@ -176,7 +187,7 @@ def _stop(one: Stop, report: Why) -> str:
 
 
 def _decision(one: TurnDecision) -> list[RenderableType]:
-    who = f"{one.planner} {one.by_agent}" if one.by_agent else one.planner or "nobody"
+    who = " ".join(filter(None, (named(one.planner, 40), named(one.by_agent)))) or "nobody"
     at = clock(one.at)[11:19] if one.at else ""
     said = Text().append(f"{at} " if at else "", "dim").append(f"{_flat(who)}: {_flat(one.decided)}")
     said.append(f"; {_flat(one.rule)}", "dim")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.text import Text
 
@@ -17,6 +17,8 @@ from rich.text import Text
 LABEL = 12
 #: The parts of a long word that are never broken: an id, or one other character.
 _PARTS = re.compile(r"[\w.:-]+|[^\w.:-]")
+#: Cells of a line that is never broken.
+_UNBROKEN = 1_000_000
 #: A space at which no line is broken.
 NO_BREAK = "\u00a0"
 
@@ -56,16 +58,33 @@ class Labelled:
 
 
 class Plain:
-    """Text over the whole width, wrapped as in ``Labelled``."""
+    """Text over the whole width, wrapped as in ``Labelled``; its lines but the first one are indented by ``hang``."""
 
-    def __init__(self, body: Text) -> None:
-        self.body = body
+    def __init__(self, body: Text, *, hang: int = 0) -> None:
+        self.body, self.hang = body, hang
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines as segments, without padding at their ends."""
-        for line in _wrapped(self.body, options.max_width, cut=console.is_terminal):
+        for number, line in enumerate(_wrapped(self.body, options.max_width - self.hang, cut=console.is_terminal)):
+            yield Segment(" " * self.hang if number else "")
             yield from _painted(line, console)
             yield Segment.line()
+
+
+class Unbroken:
+    """``drawn`` without a line break inside of an entry, unless somebody looks at it on a terminal.
+
+    What reads a pipe or a file by lines, as CI systems read ``::error::``, then never finds text of a log at the start
+    of one.
+    """
+
+    def __init__(self, drawn: RenderableType) -> None:
+        self.drawn = drawn
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the segments of ``drawn``."""
+        seen = console.is_terminal and console.file.isatty()  # $FORCE_COLOR makes no terminal of a CI's log
+        yield from console.render(self.drawn, options if seen else options.update(width=_UNBROKEN))
 
 
 def _painted(line: Text, console: Console) -> Iterable[Segment]:

@@ -27,7 +27,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ballast.aws_errors import consequences
-from ballast.contracts.meaning import CIRCUIT_OPEN
 from ballast.contracts.wire import canonical, sha256
 from ballast.edge import note
 from ballast.errors import ProcessEnds, RetryLater, SettingInvalid
@@ -56,6 +55,10 @@ Cut = Callable[[str], str]
 class CircuitOpen(Exception):
     """The downstream failed so often that it is not called for a while. Nothing was executed."""
 
+    def __init__(self, message: str, *, downstream: str = "") -> None:
+        super().__init__(message)
+        self.downstream = downstream
+
 
 class TimedOut(Exception):
     """The tool exceeded its time limit. A write may have happened, or may happen yet."""
@@ -73,11 +76,13 @@ class _GivenUp(ProcessEnds):
 class NothingDone:
     """A run that did nothing and may be repeated: the tool says so, or its circuit was open (``rested``).
 
+    circuit  the downstream whose circuit was open
     barred  it would do nothing if it were repeated: what is missing comes from outside, such as a token
     """
 
     message: str
     rested: bool = False
+    circuit: str | None = None
     barred: bool = False
     cause: BaseException | None = None
 
@@ -199,7 +204,9 @@ class Downstreams:
                 note(problem)  # the write that claims the probe for this process failed
             last = self._last_error(name)
             why = f" The last error: {last}." if last else ""
-            raise CircuitOpen(f"{circuit.name.partition('#')[0]} {CIRCUIT_OPEN}. Nothing was executed.{why}") from None
+            downstream = circuit.name.partition("#")[0]
+            told = f"{downstream} failed too often and is not called for a while. Nothing was executed.{why}"
+            raise CircuitOpen(told, downstream=downstream) from None
 
     def _note_error(self, name: str, error: str) -> None:
         """Keep the error that has opened a circuit, for the calls that it refuses. Powertools swallows a failure."""
@@ -247,7 +254,7 @@ def _errors_become_values(tool: Tool, cut: Cut) -> Iterator[list[RunEnd]]:
     except WrongResult as wrong:
         run_ends.append(InDoubt(cut(f"{_NOT_PROMISED} {tool.name} promises: {error_text(wrong)}"), answered=True))
     except CircuitOpen as rested:
-        run_ends.append(NothingDone(str(rested), rested=True, cause=rested))
+        run_ends.append(NothingDone(str(rested), rested=True, circuit=rested.downstream or None, cause=rested))
     except Exception as problem:
         ours = isinstance(problem, RetryLater | SettingInvalid | TimedOut | Broken)
         what = error_text(problem) if ours else f"{type(problem).__name__}: {error_text(problem)}"

@@ -139,8 +139,10 @@ class Effects:
         match run_end:
             case CallOutcome():
                 return with_files(attempt, fitted(attempt, run_end), self.attachments)
-            case NothingDone(message, rested=True) | NothingDone(message, barred=True):
-                return CallOutcome("failed", message=message)
+            case NothingDone(message, rested=True, circuit=circuit) | NothingDone(
+                message, barred=True, circuit=circuit
+            ):
+                return CallOutcome("failed", message=message, circuit=circuit)
             case NothingDone(message, cause=cause):  # as RetryLater: the workflow retries by that name
                 raise RetryLater(message) from cause
             case InDoubt(cause=SettingInvalid() as cause):
@@ -358,7 +360,7 @@ class WriteAttempt:
             case NothingDone(rested=True) | NothingDone(barred=True):
                 if not first:  # an earlier attempt may have had its effect
                     raise _GivesBack(run_end.message) from run_end.cause
-                return CallOutcome("failed", message=run_end.message)
+                return CallOutcome("failed", message=run_end.message, circuit=run_end.circuit)
             case NothingDone():
                 if not self.attempt.tool.policy.resolvable:
                     return CallOutcome("failed", message=f"{run_end.message} It may be called again.")

@@ -116,6 +116,7 @@ class CallOutcome:
     repeat_of    the call whose recorded result this one got
     unanswered   the consequence where nobody answered a request for approval
     defect       the message is of an unexpected error, and not the business's answer
+    circuit      the downstream whose circuit was open, so that the tool was not run
     left_out     size and hash of a result that was too large to be recorded
     latency_ms   the duration
     cost_microusd  the charge; None where the tool costs nothing, or where the cost is not known
@@ -135,6 +136,7 @@ class CallOutcome:
     repeat_of: Position | None = None
     unanswered: str | None = None
     defect: bool = False
+    circuit: str | None = None
     left_out: LeftOut | None = None
     latency_ms: int | None = None
     cost_microusd: int | None = None
@@ -169,6 +171,7 @@ class CallOutcome:
             repeat_of=settled.repeat_of,
             unanswered=settled.unanswered,
             defect=settled.defect,
+            circuit=settled.circuit,
             left_out=settled.left_out,
             latency_ms=settled.latency_ms,
             cost_microusd=settled.cost_microusd,
@@ -198,6 +201,7 @@ class CallOutcome:
             "repeat_of": self.repeat_of,
             "unanswered": self.unanswered,
             "defect": self.defect or None,
+            "circuit": self.circuit,
             "left_out": self.left_out,
             "latency_ms": self.latency_ms,
             "cost_microusd": self.cost_microusd,

@@ -279,6 +279,7 @@ class Seams:
                 message=settled.message if "message" in told else None,
                 notice=settled.notice if "notice" in told else None,
                 defect=settled.defect,
+                circuit=settled.circuit,
                 left_out=settled.left_out,
                 attachments=tuple(settled.attachments),
             )

@@ -25,6 +25,7 @@ from ballast.money.amounts import dollars
 from ballast.run import Run
 from ballast.why import Stops, from_log
 from ballast.why.sooner import stop_in
+from ballast.why.words import quoted
 from localcloud.replay.lane import Lane, Replayed
 from localcloud.replay.machine import Machine
 from localcloud.replay.recorded import RecordedRun
@@ -66,7 +67,7 @@ class PlayedSooner:
                 return Stops(told.found, _not_played(_why_not(before)))
             rows = [self._row(one, recorded, before) for one in changes]
         except Exception as problem:  # the rest of the report does not need it
-            return Stops(told.found, _not_played(error_text(problem)))
+            return Stops(told.found, _not_played(quoted(error_text(problem), 400)))
         played = {one.name: _stop(one, row, made) for one, row in zip(changes, rows, strict=True)}
         left = [one for one in told.found if one.change not in played and not one.change.startswith(_COST)]
         found = [*filter(None, played.values()), *left]
@@ -126,7 +127,7 @@ def _went_wrong(made: Timeline) -> bool:
 
 
 def _why_not(before: Replayed) -> str:
-    return str(before.difference or "; ".join(before.notes) or before.ending)
+    return quoted(str(before.difference or "; ".join(before.notes) or before.ending), 400)
 
 
 def _not_played(why: str) -> str:
@@ -162,7 +163,7 @@ def _happens(change: Change, row: Compared, turn: int) -> str:
     if change.approves and row.waits:
         return f"a person would have been asked in turn {turn}, before {change.approves} acted"
     if row.result is Result.OFF_THE_RECORD and row.low != row.high:
-        return f"it would have gone another way from turn {turn} on ({row.why})"
+        return f"it would have gone another way from turn {turn} on ({quoted(row.why)})"
     return f"the agent would have been stopped in turn {turn}"
 
 

@@ -106,10 +106,11 @@ function lines(title, items, says, look = "") {
   );
 }
 
-/** The commands to type. On `ballast up` there is no stack to name. */
-function commands(items) {
-  if (!items.length) return null;
+/** The commands to type. On `ballast up` there is no stack to name, and what needs one is left out. */
+function commands(all) {
   const local = LOCAL.includes(location.hostname);
+  const items = all.filter(({ only_deployed }) => !local || only_deployed !== true);
+  if (!items.length) return null;
   const typed = (command) => (local ? text(command).replace(/^ballast --stack \S+ /, "ballast ") : command);
   return el(
     "div",

@@ -445,6 +445,7 @@ class _TimelineOf:
             undo=Proposal(tool=undo.tool, arguments=undo.arguments) if undo else None,
             undoes=made.undoes if made else None,
             repeats=state.repeat_of,
+            circuit=(settled.circuit or "") if settled else "",
             signal=self.signals.get(at),
             approvals=tuple(self.approval(one) for one in rounds),
             doubts=doubts,

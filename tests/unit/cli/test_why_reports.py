@@ -16,7 +16,6 @@ import pytest
 from rich.console import Console
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Limits, Planner, RunRequest, ToolCall
-from ballast.contracts.meaning import CIRCUIT_OPEN
 from ballast.contracts.task import HandedOver
 from ballast.log.event import Event
 from ballast.log.events import BreakerHeld, RunFeedback, RunSettled
@@ -271,7 +270,7 @@ def circuit_open() -> Night:
     night = Night().leased()
     night.model(1, wants(("refund_order", REFUND)), 1_500)
     night.executes(1, 1, "failed")
-    night.amend(message=f"bank {CIRCUIT_OPEN}. Nothing was executed.")
+    night.amend(message="bank failed too often and is not called for a while. Nothing was executed.", circuit="bank")
     night.model(2, says("I cannot refund it now. Please try again later."), 1_800)
     night.ends()
     return night.settles()
@@ -489,8 +488,15 @@ INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
 }
 
 
-def drawn(name: str, width: int = 80, *, terminal: bool = False) -> str:
-    """Return the report on an incident as it is printed on a deployed stack."""
+class Terminal(io.StringIO):
+    """A terminal that keeps what is printed."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def drawn(name: str, width: int = 80, *, colours: bool = False) -> str:
+    """Return the report on an incident as a terminal shows it, of a run of a deployed stack."""
     made = INCIDENTS[name][0]()
     wrong: dict[str, str] = {}
     run = made.run
@@ -498,15 +504,22 @@ def drawn(name: str, width: int = 80, *, terminal: bool = False) -> str:
         run = run.only(lambda event: event.seq not in ("0009.plan.decided", "9999.run.ended"))
         why = "the body does not match its digest"
         wrong = {"0009.plan.decided": why, "9999.run.ended": why}
-    return printed(run, wrong, width, terminal=terminal)
+    return printed(run, wrong, width, colours=colours)
 
 
 def printed(
-    run: Run, wrong: Mapping[str, str], width: int, *, terminal: bool = False, now: datetime | None = None
+    run: Run,
+    wrong: Mapping[str, str],
+    width: int,
+    *,
+    colours: bool = False,
+    piped: bool = False,
+    now: datetime | None = None,
 ) -> str:
     report = explained(run, timeline(run, wrong), stack="ballast-prod")
-    out = io.StringIO()
-    console = Console(file=out, width=width, force_terminal=terminal, markup=False)
+    out = io.StringIO() if piped else Terminal()
+    system = "standard" if colours else None
+    console = Console(file=out, width=width, force_terminal=True, color_system=system, markup=False)  # type: ignore[arg-type]
     console.print(rendered(report, now=now), crop=False)
     return out.getvalue()
 
@@ -530,7 +543,7 @@ def test_each_reviewed_report_is_of_an_incident() -> None:
 
 @pytest.mark.parametrize("name", INCIDENTS)
 def test_a_narrow_terminal_shows_it_whole_and_breaks_no_command(name: str) -> None:
-    wide, narrow = (re.sub(r"\x1b\[[0-9;]*m", "", drawn(name, width, terminal=True)) for width in (120, 36))
+    wide, narrow = (re.sub(r"\x1b\[[0-9;]*m", "", drawn(name, width, colours=True)) for width in (120, 36))
 
     commands = [line for line in wide.splitlines() if line.startswith("  ballast --stack")]
     assert commands

@@ -61,9 +61,6 @@ REFUSALS: dict[str, str] = {
     "TooManyRuns": "the limit of concurrent runs is reached",
 }
 
-#: What follows the downstream's name in the message of a call that was not made because its circuit is open.
-CIRCUIT_OPEN = "failed too often and is not called for a while"
-
 #: Planners as the subject of a sentence.
 PLANNERS = {
     "agent": "the agent",

@@ -210,6 +210,7 @@ class Call(_Part):
     undo              the call that would undo it, recorded before its effect
     undoes            of a rollback's call: the call that it undoes
     repeats           the earlier call whose recorded result it got, instead of acting again
+    circuit           the downstream whose circuit was open, so that the tool was not run; "" if it was run
     files             the files that came with its result
     left_out          bytes of its result and arguments if they were too large for a page; they are null then
     """
@@ -229,6 +230,7 @@ class Call(_Part):
     undo: Proposal | None = None
     undoes: Position | None = None
     repeats: Position | None = None
+    circuit: _Str = ""
     signal: Signal | None = None
     approvals: tuple[Approval, ...] = ()
     doubts: tuple[Doubt, ...] = ()

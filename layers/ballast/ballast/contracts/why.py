@@ -21,7 +21,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, InstanceOf
 
-from ballast.contracts.timeline import Status
+from ballast.contracts.timeline import Position, Status
 
 #: The version of the format. A version may get more fields; a consumer ignores unknown fields.
 VERSION: Literal[1] = 1
@@ -73,12 +73,14 @@ class Cause(_Part):
     """A cause of the outcome, of cost or of time.
 
     name         for machines; ``words``: a sentence
+    calls        the calls that it is about, as turn and index
     in_sentence  the report's sentence tells it already
     """
 
     name: _Str
     words: _Str
     turns: tuple[int, ...] = ()
+    calls: tuple[Position, ...] = ()
     in_sentence: bool = False
 
 
@@ -161,10 +163,14 @@ class Unknown(_Part):
 
 
 class Command(_Part):
-    """A command to type, and what it does. What only its reader knows is ``<a placeholder>``: shells refuse that."""
+    """A command to type, and what it does. What only its reader knows is ``<a placeholder>``: shells refuse that.
+
+    only_deployed  it works with ``--stack`` alone; a local cloud has nothing that it could show or set
+    """
 
     command: _Str
     words: _Str
+    only_deployed: bool = False
 
 
 class Why(_Part):

@@ -643,6 +643,7 @@ class CallSettled(OfCall):
     notice       a remark for the model, sent with the result
     unanswered   the tool's rule for an approval that nobody answered
     defect       the message is an error's, not an outcome of the business
+    circuit      the downstream whose circuit was open: the tool was not run
     attachments  the files that came with the result (``Kept``)
     effect       "read" where the tool ran without a ``call.intended``: the arguments and their sources are here then
     """
@@ -657,6 +658,7 @@ class CallSettled(OfCall):
     repeat_of: tuple[Int, Int] | None = None
     unanswered: Str | None = None
     defect: Bool = False
+    circuit: Str | None = None
     left_out: LeftOut | None = None
     latency_ms: Int | None = None
     cost_microusd: Micro | None = None

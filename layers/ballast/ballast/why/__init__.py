@@ -24,13 +24,13 @@ from ballast.log.events import CallIntended, ModelRequested, RunEnded, RunOpened
 from ballast.money.amounts import dollars
 from ballast.run import Run
 from ballast.why.advice import act, answer_by, to_type, unknown
-from ballast.why.causes import OWN_REASONS, Read, causes
+from ballast.why.causes import OWN_REASONS, Read, bounded, causes
 from ballast.why.decisions import decisions
 from ballast.why.effects import Names, did
 from ballast.why.money import laps, spending
 from ballast.why.sooner import Sooner, Stops, from_log, is_worth_it
 from ballast.why.time import durations
-from ballast.why.words import planner_name, quoted
+from ballast.why.words import flat, named, planner_name
 
 __all__ = ["Sooner", "Stops", "explained", "from_log"]
 
@@ -65,11 +65,10 @@ def explained(run: Run, made: Timeline, *, stack: str = "", sooner: Sooner = fro
     found = causes(
         Read(made, _refusal(run), limits, repeated, names, _changed(shown, made), _rewritten(run, made), spent, time)
     )
-    said = _outcome(made, found, names)
+    said, in_it = _outcome(made, found, names)
     told = tuple(
-        one.model_copy(update={"words": _sentence(one.words), "in_sentence": _tells(said, one)}) for one in found
+        one.model_copy(update={"words": _sentence(one.words), "in_sentence": one in in_it}) for one in bounded(found)
     )
-    typed = tuple(to_type(made, found, moved, names, stack))
     must_act, to_do = act(made, moved, names)
     return Why(
         run_id=made.run_id,
@@ -87,7 +86,7 @@ def explained(run: Run, made: Timeline, *, stack: str = "", sooner: Sooner = fro
         did=tuple(did(made)),
         causes=told,
         unknown=tuple(unknown(made, moved, names, settled=_is_settled(run, made))),
-        to_type=tuple({one.command: one for one in reversed(typed)}.values())[::-1],
+        to_type=to_type(made, moved, names, stack),
         cost_microusd=made.spent_microusd + made.reserved_microusd,
         ceiling_microusd=made.ceilings.cost_microusd,
         money=spent.shares,
@@ -151,7 +150,7 @@ def _moved(run: Run) -> dict[tuple[int, int], str]:
     """Return what each call moves of the business's own money, in words."""
     try:
         begun = {one.at: one.moves for one in run.facts(CallIntended) if one.moves is not None}
-        return {at: f"{dollars(move.micro)} {move.unit or ''}".rstrip() for at, move in begun.items()}
+        return {at: f"{dollars(move.micro)} {named(move.unit or '', 20)}".rstrip() for at, move in begun.items()}
     except GARBLED:
         return {}
 
@@ -165,7 +164,7 @@ def _between(run: Run, turn: int, index: int) -> str:
             return ""
         names = [name for name in {**before, **after} if before.get(name) != after.get(name)][:_FACTS]
         return "; ".join(
-            f"{quoted(str(name), 40)}: {quoted(str(before.get(name)), 60)}, then {quoted(str(after.get(name)), 60)}"
+            f"{named(str(name), 40)}: {named(str(before.get(name)), 60)}, then {named(str(after.get(name)), 60)}"
             for name in names
         )
     return ""
@@ -177,23 +176,28 @@ def _is_settled(run: Run, made: Timeline) -> bool:
     return RunEnded.NAME not in names or RunSettled.NAME in names or made.money.leased_microusd is None
 
 
-def _outcome(made: Timeline, found: tuple[Cause, ...], names: Names) -> str:
-    """Return the first cause, what followed from it, and the outcome in one sentence."""
-    told = [one.words for one in _chain(made, found)]
+def _outcome(made: Timeline, found: tuple[Cause, ...], names: Names) -> tuple[str, list[Cause]]:
+    """Return the first cause, what followed from it, and the outcome in one sentence; and the causes in it."""
+    main, told = _chain(made, found)
     ending = _ended(made, names)
-    while len(told) > 1 and sum(map(len, told)) + len(ending) > _SENTENCE:
-        del told[1]
-    return _sentence("; ".join([*told, ending]))
+    while len(told) > 1 and sum(len(one.words) for one in told) + len(ending) > _SENTENCE:
+        told.remove(next(one for one in told if one is not main))
+    return _sentence("; ".join([*(one.words for one in told), ending])), told
 
 
-def _chain(made: Timeline, found: tuple[Cause, ...]) -> list[Cause]:
-    """Return the causes of the outcome in the order in which they came to be."""
+def _chain(made: Timeline, found: tuple[Cause, ...]) -> tuple[Cause | None, list[Cause]]:
+    """Return the main cause, and the causes of the outcome in the order in which they came to be.
+
+    What people said of the run afterwards stands beside its cause and never in its place.
+    """
     rest = [one for one in found if one.name not in _ENDINGS]
     ending = [one for one in found if one.name in _ENDINGS]
     if not rest:
-        return ending
+        return next(iter(ending), None), ending
+    said = [one for one in rest if one.name == "feedback_wrong"]
+    rest = [one for one in rest if one.name != "feedback_wrong"] or said
     main, by_name = rest[0], {one.name: one for one in reversed(rest)}
-    before = [by_name[name] for name in (_BEFORE.get(main.name, ""),) if name in by_name]
+    before = [one for one in rest if one.name == _BEFORE.get(main.name) and one.calls == main.calls][:1]
     over = by_name.get("another_agent")
     if over is not None and len(over.turns) > 1 and main.name != "another_agent" and made.status != "answered":
         before.append(over)
@@ -203,7 +207,8 @@ def _chain(made: Timeline, found: tuple[Cause, ...]) -> list[Cause]:
         after = [one for one in rest[1:] if one.name in OWN_REASONS or one.name == "effects_stand"]
     stands = [one for one in after if one.name == "effects_stand"]
     own = [one for one in after if one.name != "effects_stand"]
-    return [*before, main, *own[:2], *stands, *ending]
+    beside = said[:1] if main not in said else []
+    return main, [*beside, *before, main, *own[:2], *stands, *ending]
 
 
 def _ended(made: Timeline, names: Names) -> str:
@@ -211,7 +216,7 @@ def _ended(made: Timeline, names: Names) -> str:
     match made.status:
         case "answered":
             by = next((one.escalation.by for one in reversed(made.turns) if one.escalation and one.escalation.by), "")
-            person = quoted(by, 60) if made.by == Planner.PERSON and by else ""
+            person = named(by, 60) if made.by == Planner.PERSON and by else ""
             who = person or planner_name(made.by) or "somebody"
             instead = " instead of the agent" if made.by not in (Planner.AGENT, "") else ""
             return f"{who} answered{instead} {turns}"
@@ -233,12 +238,7 @@ def _waits_for(made: Timeline, names: Names) -> str:
 def _request(made: Timeline) -> str:
     """Return the first of the caller's words, as the timeline shows them."""
     said = made.request.get("text")
-    return quoted(said, _REQUEST) if isinstance(said, str) else ""
-
-
-def _tells(said: str, one: Cause) -> bool:
-    """Whether the sentence has the cause's words, at its start with a capital letter."""
-    return one.words in said or said.startswith(f"{one.words[:1].upper()}{one.words[1:]}")
+    return flat(said, _REQUEST) if isinstance(said, str) else ""
 
 
 def _sentence(words: str) -> str:

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 
 from ballast.contracts import Planner
 from ballast.contracts.timeline import Position, Timeline, Turn
-from ballast.contracts.why import Cause, Command, Unknown
+from ballast.contracts.why import Command, Unknown
 from ballast.money.amounts import dollars
-from ballast.why.effects import Names, answered_by_a_person, left_standing, standing, unknown_effects
-from ballast.why.words import clock, planner_name, quoted
+from ballast.why.effects import Names, answered_by_a_person, left_standing, unknown_effects
+from ballast.why.words import clock, named, planner_name
 
 #: More of one kind are counted and not listed.
 _MOST = 20
@@ -67,7 +67,7 @@ def _to_do(made: Timeline, moved: Mapping[Position, str], names: Names) -> Itera
         yield "its log was changed: verify it, and change nothing"
     for turn, call in unknown_effects(made):
         money = moved.get((turn, call.index))
-        settle = f", and settle the {quoted(money, 60)} that are held for it" if money else ""
+        settle = f", and settle the {money} that are held for it" if money else ""
         yield f"find out whether {names(turn, call)} happened{settle}"
     for turn, call in left_standing(made):
         yield f"decide what becomes of {names(turn, call)}: it stands"
@@ -79,7 +79,7 @@ def _to_do(made: Timeline, moved: Mapping[Position, str], names: Names) -> Itera
         yield "page whoever operates Ballast, and answer the caller: nobody did"
     for one in made.feedback:
         if one.verdict == "wrong":
-            yield f"look at what {quoted(one.by, 60)} says was wrong"
+            yield f"look at what {named(one.by, 60)} says was wrong"
 
 
 def _asked(made: Timeline, names: Names) -> Iterator[str]:
@@ -116,17 +116,17 @@ def unknown(made: Timeline, moved: Mapping[Position, str], names: Names, *, sett
     for turn, call in effects[:_MOST]:
         words = f"whether {names(turn, call)} had its effect"
         if money := moved.get((turn, call.index)):
-            words += f", and so whether {quoted(money, 60)} of the business's own money moved"
+            words += f", and so whether {money} of the business's own money moved"
         yield Unknown(kind="effect", words=words, turn=turn)
     if len(effects) > _MOST:
         yield Unknown(kind="effect", words=f"whether {len(effects) - _MOST:,} more calls had their effect")
     for one in made.unreadable[:_MOST]:
         part = "a part of the entry" if one.partly else "the entry"
-        yield Unknown(kind="entry", words=f"what {part} {quoted(one.seq, 80) or 'without a key'} said", turn=one.turn)
+        yield Unknown(kind="entry", words=f"what {part} {named(one.seq, 80) or 'without a key'} said", turn=one.turn)
     if len(made.unreadable) > _MOST:
         yield Unknown(kind="entry", words=f"what {len(made.unreadable) - _MOST:,} more entries said")
     for seq in made.unknown[:_MOST]:
-        yield Unknown(kind="entry", words=f"what {quoted(seq, 80)} means: this version does not know its kind")
+        yield Unknown(kind="entry", words=f"what {named(seq, 80)} means: this version does not know its kind")
     for waits, turn in list(_waiting(made, names))[-_MOST:]:
         yield Unknown(kind="people", words=waits, turn=turn)
     if made.status == "open":
@@ -147,11 +147,14 @@ def _waiting(made: Timeline, names: Names) -> Iterator[tuple[str, int]]:
         asked = turn.escalation
         if asked and not asked.by:
             whom = "the requester" if turn.planner == Planner.REQUESTER else "a person"
-            yield f"what {whom} answers to {_id(asked.escalation_id)}{_until(asked.answer_by)}", turn.turn
+            yield (
+                f"what {whom} answers to {named(asked.escalation_id) or 'its question'}{_until(asked.answer_by)}",
+                turn.turn,
+            )
         for call in turn.calls:
             if call.outcome == "waiting" and call.approvals:
                 last = call.approvals[-1]
-                asked_for = f"{names(turn.turn, call)} ({_id(last.escalation_id)})"
+                asked_for = f"{names(turn.turn, call)} ({named(last.escalation_id) or 'no id'})"
                 words = f"whether people approve {asked_for}{_until(last.answer_by)}"
                 yield words, turn.turn
 
@@ -163,44 +166,86 @@ def _until(until: str) -> str:
 # ── what to type ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def to_type(
-    made: Timeline, causes: tuple[Cause, ...], moved: Mapping[Position, str], names: Names, stack: str
-) -> Iterator[Command]:
-    """Yield the commands, the most urgent first.
+def to_type(made: Timeline, moved: Mapping[Position, str], names: Names, stack: str) -> tuple[Command, ...]:
+    """Return the commands, the most urgent first; what several things are read by stands once.
+
+    They follow from names and numbers of the log alone, and are the same whatever somebody wrote.
 
     moved  of the business's own money, by the call, in words
-    stack  the deployed stack's name; "" for the local cloud
+    stack  the deployed stack's name; "" for a saved run of a local cloud, for which only what works there is told
     """
     ballast = f"ballast --stack {shlex.quote(stack)}" if stack else "ballast"
-    run = made.run_id if _ID.fullmatch(made.run_id) else "RUN"
-    tenant = made.tenant if _ID.fullmatch(made.tenant) else "TENANT"
-    found = {one.name for one in causes}
-    if made.unreadable:
+    run = made.run_id if _ID.fullmatch(made.run_id) else ""
+    found: dict[str, Command] = {}
+    for one in (
+        *_urgent(made, moved, names, ballast, run),
+        *_known_by_reason(made, ballast, run),
+        *_last(made, ballast, run),
+    ):
+        if one.only_deployed and not stack:
+            continue
+        before = found.get(one.command)
+        found[one.command] = one if before is None else _joined(before, one)
+    return tuple(found.values())
+
+
+def _joined(before: Command, one: Command) -> Command:
+    return before.model_copy(update={"words": f"{before.words}; {one.words}"})
+
+
+def _urgent(made: Timeline, moved: Mapping[Position, str], names: Names, ballast: str, run: str) -> Iterator[Command]:
+    if made.unreadable and run:
         yield Command(command=f"{ballast} verify {run}", words="name the first event that does not fit; change nothing")
-    yield from _effects(made, moved, names, ballast, run)
+    if run:
+        yield from _effects(made, moved, names, ballast, run)
     yield from _answers(made, names, ballast)
-    if "effects_stand" in found:
-        effects = ", ".join(names(turn, call) for turn, call in list(standing(made))[:_MOST])
-        words = f"read what these wrote, and correct it in the business's system: {effects}"
+    if (stands := left_standing(made)) and run:
+        more = f" and {len(stands) - _MOST:,} more" if len(stands) > _MOST else ""
+        effects = ", ".join(names(turn, call) for turn, call in stands[:_MOST])
+        words = f"read what these wrote, and correct it in the business's system: {effects}{more}"
         yield Command(command=f"{ballast} trace {run}", words=words)
-    if found.intersection(_BREAKER):
+
+
+def _known_by_reason(made: Timeline, ballast: str, run: str) -> Iterator[Command]:
+    """Yield what the reasons of the log call for: of its admission, its ending, its hand-overs and its refusals."""
+    reasons = {made.reason, made.status, *(turn.pivot.reason for turn in made.turns if turn.pivot)}
+    refused = {call.error for turn in made.turns for call in turn.calls if call.outcome == "refused"}
+    tenant = f" {made.tenant}" if _ID.fullmatch(made.tenant) else ""
+    if reasons.intersection(_BREAKER) and ballast != "ballast":  # a saved run's local cloud may be gone
         yield Command(command=f"{ballast} breaker", words="see the mode, since when, by whom, and why")
-    if found.intersection(_NO_ROOM):
-        yield Command(command=f"{ballast} budget", words="see the windows of all tenants together")
-        yield Command(command=f"{ballast} budget {tenant}", words="see this tenant's windows, and set them")
-    if "MoveRefused" in found:
+    if reasons.intersection(_NO_ROOM):
+        yield Command(command=f"{ballast} budget", words="see the windows of all tenants together", only_deployed=True)
+        if tenant:
+            words = "see this tenant's windows, and set them"
+            yield Command(command=f"{ballast} budget{tenant}", words=words, only_deployed=True)
+        if ballast == "ballast":
+            parameter, value = ("TenantRuns", "number") if "TooManyRuns" in reasons else ("TenantHourUsd", "USD")
+            words = (
+                "start a local cloud with more room: it gets its limits when it starts "
+                "(TenantHourUsd, TenantDayUsd, AccountHourUsd, AccountDayUsd, TenantRuns, AccountRuns)"
+            )
+            yield Command(command=f"ballast up --parameter {parameter}=<{value}>", words=words)
+    if "MoveRefused" in refused and tenant:
         words = "see what this tenant may still move of the business's own money in its hour and its day"
-        yield Command(command=f"{ballast} budget {tenant}", words=words)
-    if made.status == "refused" and stack:
+        yield Command(command=f"{ballast} budget{tenant}", words=words, only_deployed=True)
+    if made.status == "refused":
         words = "put back its request if it came by a queue and lies among the dead letters"
-        yield Command(command=f"{ballast} redrive", words=words)
-    if found.intersection(_CODE):
+        yield Command(command=f"{ballast} redrive", words=words, only_deployed=True)
+    if reasons.intersection(_CODE) and run:
         yield Command(command=f"{ballast} trace {run}", words="find the function that failed; read its log group")
-    if made.reserved_microusd and made.status not in ("open", "waiting") and made.money.returned_microusd is not None:
+    is_settled = made.status not in ("open", "waiting") and made.money.returned_microusd is not None
+    if made.reserved_microusd and is_settled and run:
         command = f"{ballast} budget --correct {run} --charged <USD> --reason <why>"
-        yield Command(command=command, words="correct the charge, once you know what the attempts really cost")
+        words = "correct the charge, once you know what the attempts really cost"
+        yield Command(command=command, words=words, only_deployed=True)
+
+
+def _last(made: Timeline, ballast: str, run: str) -> Iterator[Command]:
+    """Yield what shows the whole run."""
+    if not run:
+        return
     all_of_it = "see its request" if made.status == "refused" else "see every prompt, reply and call"
-    if "model_passed_over" in found:
+    if any(one.passed_over for turn in made.turns for one in turn.attempts):
         all_of_it += ", and each model that was passed over (no command shows the circuit of a model itself)"
     yield Command(command=f"{ballast} trace {run} --full", words=all_of_it)
     if made.spent_microusd + made.reserved_microusd and not made.unreadable:
@@ -218,11 +263,13 @@ def _effects(made: Timeline, moved: Mapping[Position, str], names: Names, ballas
             yield Command(command=f"{ballast} trace {run} --full", words=words)
             continue
         words = (
-            f"{find}; then settle the {quoted(money, 60)} that are held for it. "
+            f"{find}; then settle the {money} that are held for it. "
             "yes: they moved, and stay counted. no: they did not, and the windows get them back"
         )
         command = f"{ballast} budget --move {run}.{turn:04d}.{call.index} --happened <yes|no>"
-        yield Command(command=command, words=words)
+        yield Command(command=command, words=words, only_deployed=True)
+        if ballast == "ballast":
+            yield Command(command=f"{ballast} trace {run} --full", words=f"see its arguments and its key; {find}")
 
 
 def _answers(made: Timeline, names: Names, ballast: str) -> Iterator[Command]:
@@ -230,12 +277,22 @@ def _answers(made: Timeline, names: Names, ballast: str) -> Iterator[Command]:
         return
     for turn in made.turns[-1:]:
         for call in turn.calls[:_MOST]:
-            if call.outcome == "waiting" and call.approvals and (asked := _id(call.approvals[-1].escalation_id)):
+            if call.outcome != "waiting" or not call.approvals:
+                continue
+            if not (asked := _id(call.approvals[-1].escalation_id)):
+                yield from _without_id(ballast)
+            else:
                 words = f"let {names(turn.turn, call)} be made"
                 yield Command(command=f"{ballast} answer {asked} --approve", words=words)
                 yield Command(command=f"{ballast} answer {asked} --reject --comment <why>", words="or reject it")
-        if turn.escalation and not turn.escalation.by and turn.planner != Planner.REQUESTER:
-            yield from _decision(turn, ballast, _id(turn.escalation.escalation_id))
+        open_ = turn.escalation is not None and not turn.escalation.by and turn.planner != Planner.REQUESTER
+        if turn.escalation is not None and open_:
+            asked = _id(turn.escalation.escalation_id)
+            yield from _decision(turn, ballast, asked) if asked else _without_id(ballast)
+
+
+def _without_id(ballast: str) -> Iterator[Command]:
+    yield Command(command=f"{ballast} escalations", words="find what waits: its id in the log is none of Ballast's")
 
 
 def _decision(turn: Turn, ballast: str, asked: str) -> Iterator[Command]:
@@ -248,4 +305,4 @@ def _decision(turn: Turn, ballast: str, asked: str) -> Iterator[Command]:
 
 
 def _id(escalation_id: str) -> str:
-    return escalation_id if _ID.fullmatch(escalation_id) else "ESCALATION"
+    return escalation_id if _ID.fullmatch(escalation_id) else ""

@@ -1,26 +1,28 @@
 """The causes of a run's outcome, the most important first, each as a clause that can follow "because".
 
-One function a cause; ``causes`` has their order. Each reads the timeline only.
+One function a cause; ``causes`` has their order. Each reads the timeline only, and of it names, numbers and outcomes:
+which causes there are, and which are told, never depends on the words of a message. Words are quoted.
 """
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from ballast.contracts import Planner
 from ballast.contracts.decision import LIMITS
-from ballast.contracts.meaning import CIRCUIT_OPEN, REFUSALS
+from ballast.contracts.meaning import REFUSALS
 from ballast.contracts.timeline import Approval, Call, Pivot, Position, Timeline, Turn
-from ballast.contracts.why import MONEY_CAUSES, Cause, TimeShare
+from ballast.contracts.why import Cause, TimeShare
+from ballast.contracts.wire import canonical
 from ballast.money.amounts import dollars
 from ballast.values import dataclass
 from ballast.why.effects import Names, left_standing, unknown_effects
 from ballast.why.money import Spending
-from ballast.why.words import QUOTED, clock, meaning, percent, planner_name, quoted, tool
+from ballast.why.words import QUOTED, clock, flat, meaning, named, percent, planner_name, quoted, tool
 
 #: Shares of the cost, in percent, from which the cache, the prompt's growth and the laps are causes.
 _CACHE, _GROWTH, _LAPS = 10, 50, 20
@@ -72,7 +74,8 @@ REFUSED: Mapping[str, str] = {
     "NotSigned": "{tool} needs a person's signed approval and has none",
     "NotVouched": "nothing shows that the script or the rollback asked for {tool}",
 }
-_LOOPS = {
+#: Signals of loops in words, by their kind.
+LOOPS = {
     "same_call": "it made the same call of {tool} {count} times",
     "cycle": "it repeated the same calls in the same order {count} times, {tool} among them",
     "near_equal": "it asked {tool} nearly the same {count} times",
@@ -112,16 +115,44 @@ class Read:
 
 
 def causes(read: Read) -> tuple[Cause, ...]:
-    """Return the causes; one that is told already is not told again in other words."""
-    found = tuple(one.model_copy(update={"name": quoted(one.name, 80)}) for one in _causes(read))
-    if any(MONEY_CAUSES["prompt_growth"] in one.words for one in found):
-        found = tuple(one for one in found if one.name != "prompt_growth")
-    # What an earlier cause quotes is told.
-    found = tuple(one for at, one in enumerate(found) if not any(one.words in before.words for before in found[:at]))
+    """Return the causes; those that say the same are one, and what a reached limit tells is not told again."""
+    told = {_identity(behind) for turn in _stops(read.made) if (behind := _behind(read, turn)) is not None}
+    found: dict[tuple[str, str], Cause] = {}
+    for one in _causes(read):
+        if _identity(one) in told:
+            continue
+        name = flat(one.name, 80)
+        before = found.get((name, one.words))
+        turns, calls = ({*before.turns}, {*before.calls}) if before is not None else (set(), set())
+        merged = {"name": name, "turns": _turns({*one.turns} | turns), "calls": tuple(sorted({*one.calls} | calls))}
+        found[name, one.words] = one.model_copy(update=merged)
+    return tuple(found.values())
+
+
+def bounded(found: tuple[Cause, ...]) -> tuple[Cause, ...]:
+    """Return at most ``_MOST`` of the causes in their order, and how many more there are.
+
+    The first of each name, then the second ones and so on: many of one kind push out none of another.
+    """
     if len(found) <= _MOST:
         return found
+    seen: Counter[str] = Counter()
+    ranked = []
+    for at, one in enumerate(found):
+        ranked.append((seen[one.name], at))
+        seen[one.name] += 1
+    kept = sorted(at for _, at in sorted(ranked)[:_MOST])
     more = Cause(name="more", words=f"there are {len(found) - _MOST:,} more causes, see its trace")
-    return (*found[:_MOST], more)
+    return (*(found[at] for at in kept), more)
+
+
+def _identity(one: Cause) -> tuple[str, tuple[int, ...], tuple[Position, ...]]:
+    return one.name, one.turns, one.calls
+
+
+def _stops(made: Timeline) -> list[Turn]:
+    """Return the turns after which another planner took over from the agent."""
+    return [turn for turn in made.turns if turn.pivot and turn.pivot.giver == Planner.AGENT != turn.pivot.taker]
 
 
 def _causes(read: Read) -> Iterator[Cause]:
@@ -130,8 +161,7 @@ def _causes(read: Read) -> Iterator[Cause]:
     yield from _cut_off(read)
     yield from _going_on(read)
     yield from _unknown_effects(read)
-    stopped = [turn for turn in read.made.turns if (pivot := turn.pivot) and pivot.giver == Planner.AGENT]
-    stopped = [turn for turn in stopped if turn.pivot and turn.pivot.taker != Planner.AGENT]
+    stopped = _stops(read.made)
     for turn in reversed(stopped):
         yield from _stopped(read, turn)
     yield from _feedback(read)
@@ -161,7 +191,7 @@ def _unreadable(read: Read) -> Iterator[Cause]:
     if not found:
         return
     first = found[0]
-    which = f"{first.seq}: {quoted(first.why)}" if first.seq else quoted(first.why)
+    which = f"{named(first.seq)}: {quoted(first.why)}" if first.seq else quoted(first.why)
     many = (
         "an entry of its log cannot be read" if len(found) == 1 else f"{len(found):,} entries of its log cannot be read"
     )
@@ -174,7 +204,9 @@ def _not_admitted(read: Read) -> Iterator[Cause]:
     if made.status == "refused":
         said, told = REFUSALS.get(made.reason), quoted(read.refusal, 2 * QUOTED)
         words = (
-            (f"{said} ({told})" if told else said) if said else f"{told or 'the log does not say why'} ({made.reason})"
+            (f"{said} ({told})" if told else said)
+            if said
+            else f"{told or 'the log does not say why'} ({named(made.reason)})"
         )
         yield Cause(name=made.reason or "NotAdmitted", words=words)
 
@@ -206,7 +238,7 @@ def _going_on(read: Read) -> Iterator[Cause]:
     asked = next((one for one in last.attempts if one.state == "open"), None)
     begun = next((call for call in last.calls if call.outcome == "open"), None)
     if asked is not None and last.decided is None:
-        words = f"in turn {last.turn} the model {quoted(asked.model, 80)} was asked, and no reply is recorded"
+        words = f"in turn {last.turn} the model {named(asked.model, 80)} was asked, and no reply is recorded"
     elif begun is not None:
         words = f"in turn {last.turn} {read.names(last.turn, begun)} has no outcome yet"
     else:
@@ -221,7 +253,7 @@ def _unknown_effects(read: Read) -> Iterator[Cause]:
     for turn, call in unknown_effects(read.made):
         why = f": {quoted(call.message)}" if call.message else ""
         words = f"nobody knows whether {read.names(turn, call)} had its effect{why}"
-        yield Cause(name="effect_unknown", words=words, turns=(turn,))
+        yield Cause(name="effect_unknown", words=words, turns=(turn,), calls=((turn, call.index),))
 
 
 def _stopped(read: Read, turn: Turn) -> Iterator[Cause]:
@@ -240,19 +272,31 @@ def _why_stopped(read: Read, turn: Turn, pivot: Pivot) -> str:
     if reason in _FAILED_MODEL:
         return _model_failed(turn, reason)
     if reason in _BREAKER and turn.decided and (held := turn.decided.breaker):
-        set_by = f", set by {quoted(held.by, 60)}" if held.by else ""
+        set_by = f", set by {named(held.by, 60)}" if held.by else ""
         why = f" ({quoted(held.reason)})" if held.reason else ""
-        return f"the spend breaker was at {quoted(held.mode, 40)}{set_by}{why}, so no model was called"
-    limit = next((name for stop, name in LIMITS.items() if stop == reason), "")
+        return f"the spend breaker was at {named(held.mode, 40)}{set_by}{why}, so no model was called"
+    limit = _limit_of(reason)
     if limit:
-        return _limit(read, limit, reason)
+        return _limit(read, turn, limit, reason)
+    if reason == "answer_invalid" and (complaints := _complaints(read.made, turn)):
+        return f"its answer was not sent: {quoted('; '.join(complaints), REFUSAL_CHARS)}"
     note = quoted(pivot.error or (turn.decided.note if turn.decided else ""))
     if reason == "planner_failed":
         return f"the agent's function failed{f' ({note})' if note else ''}"
     return f"{meaning(reason) or 'the log does not say why'}{f' ({note})' if note else ''}"
 
 
-def _limit(read: Read, limit: str, reason: str) -> str:
+def _limit_of(reason: str) -> str:
+    return next((name for stop, name in LIMITS.items() if stop == reason), "")
+
+
+def _complaints(made: Timeline, stopped: Turn) -> tuple[str, ...]:
+    """Return why the newest answer that was not sent until that turn was not sent."""
+    attempts = [one for turn in made.turns if turn.turn <= stopped.turn for one in turn.attempts if one.refused_answer]
+    return attempts[-1].refused_answer if attempts else ()
+
+
+def _limit(read: Read, turn: Turn, limit: str, reason: str) -> str:
     value = read.limits.get(limit)
     if limit == "cost_microusd" and read.made.ceilings.cost_microusd is not None:
         shown = f" (${dollars(read.made.ceilings.cost_microusd)})"
@@ -263,20 +307,68 @@ def _limit(read: Read, limit: str, reason: str) -> str:
         most = read.time[0]
         whole = sum(one.ms for one in read.time) or 1
         return f"{said}; most of its time went into {most.words} ({percent(most.ms, whole)} %)"
-    if limit in ("cost_microusd", "input_tokens_per_turn", "tokens_per_run") and (large := _unsent(read, limit)):
+    if limit in _BY_TOKENS and (large := _unsent(read, limit)):
         return f"{said}; {large}"
-    for instead in {
-        "refused_calls": (_refused_calls,),
-        "tool_calls": (_laps, _refused_calls, _failed_calls),
-        "calls_per_tool": (_laps, _refused_calls, _failed_calls),
-        "turns": (_laps, _refused_calls, _failed_calls),
-    }.get(limit, ()):
-        if found := next(instead(read), None):
-            return f"{said}; {found.words}"
-    if limit in ("turns", "cost_microusd", "tokens_per_run", "input_tokens_per_turn") and read.spending.shares:
-        most_money = read.spending.shares[0]
-        return f"{said}; most of its money went into {most_money.words} ({read.percent(most_money.microusd)} %)"
+    if behind := _behind(read, turn):
+        return f"{said}; {behind.words}"
     return said
+
+
+#: Limits that one large result may reach.
+_BY_TOKENS = ("cost_microusd", "input_tokens_per_turn", "tokens_per_run")
+#: What is behind a limit: the first kind of cause that there is.
+_BEHIND: Mapping[str, Sequence[str]] = {
+    "refused_calls": ("refused",),
+    "tool_calls": ("laps", "refused", "failed", "calls"),
+    "calls_per_tool": ("laps", "refused", "failed", "calls"),
+    "turns": ("laps", "refused", "failed", "calls", "money"),
+    "cost_microusd": ("money",),
+    "tokens_per_run": ("money",),
+    "input_tokens_per_turn": ("money",),
+}
+
+
+def _behind(read: Read, turn: Turn) -> Cause | None:
+    """Return the cause that is told with the limit that stopped the agent in that turn; None if there is none."""
+    limit = _limit_of(turn.pivot.reason if turn.pivot else "")
+    if limit in _BY_TOKENS and _unsent(read, limit):
+        return None
+    kinds: Mapping[str, Callable[[Read], Iterator[Cause]]] = {
+        "laps": _laps,
+        "refused": _refused_calls,
+        "failed": _failed_calls,
+        "calls": lambda read: _calls_made(read, turn),
+        "money": _most_money,
+    }
+    return next((one for kind in _BEHIND.get(limit, ()) for one in kinds[kind](read)), None)
+
+
+def _calls_made(read: Read, stopped: Turn) -> Iterator[Cause]:
+    """Yield the agent's calls up to that turn, where none of them explains the limit by itself."""
+    found: dict[str, list[tuple[int, Call]]] = defaultdict(list)
+    for turn in read.made.turns:
+        for call in turn.calls if turn.planner == Planner.AGENT and turn.turn <= stopped.turn else ():
+            found[call.tool].append((turn.turn, call))
+    most = sorted(found.values(), key=lambda calls: -len(calls))
+    if not most:
+        return
+    told = []
+    for calls in most[:_FEW]:
+        apart = len(calls) > 1 and len({canonical([one.arguments]) for _, one in calls}) == len(calls)
+        told.append(
+            f"{_count(len(calls), 'call')} of {tool(calls[0][1])}{', each with other arguments' if apart else ''}"
+        )
+    more = f", and of {_count(len(most) - _FEW, 'more tool')}" if len(most) > _FEW else ""
+    every = [one for calls in most for one in calls]
+    words = f"until then it had made {'; '.join(told)}{more}"
+    yield Cause(name="calls_made", words=words, turns=_turns(turn for turn, _ in every), calls=_at(every))
+
+
+def _most_money(read: Read) -> Iterator[Cause]:
+    if read.spending.shares:
+        most = read.spending.shares[0]
+        words = f"most of its money went into {most.words} ({read.percent(most.microusd)} %)"
+        yield Cause(name=most.cause, words=words)
 
 
 def _unsent(read: Read, limit: str) -> str:
@@ -316,13 +408,13 @@ def _loop(read: Read, stopped_in: int) -> str:
     if not signals:
         return meaning("loop")
     signal, name, _ = max(signals, key=lambda one: (one[0].step == "forbid", one[0].count))
-    said = _LOOPS.get(signal.kind, "it repeated itself with {tool}").format(tool=name, count=signal.count)
+    said = LOOPS.get(signal.kind, "it repeated itself with {tool}").format(tool=name, count=signal.count)
     return f"the agent repeated itself: {said}; it was told so{forbidden} and went on"
 
 
 def _model_failed(turn: Turn, reason: str) -> str:
     failed = [one for one in turn.attempts if one.state != "responded"]
-    models = f"the model {', '.join(dict.fromkeys(quoted(one.model, 80) for one in failed if one.model))}".strip()
+    models = f"the model {', '.join(dict.fromkeys(named(one.model, 80) for one in failed if one.model))}".strip()
     tries = f" in {_count(len(failed), 'attempt')}" if failed else ""
     said = {
         "model_timeout": f"{models} did not answer in time",
@@ -341,8 +433,8 @@ def _model_failed(turn: Turn, reason: str) -> str:
 def _feedback(read: Read) -> Iterator[Cause]:
     for one in read.made.feedback:
         if one.verdict == "wrong":
-            note = f': "{quoted(one.note)}"' if one.note else ""
-            yield Cause(name="feedback_wrong", words=f"a person, {quoted(one.by, 60)}, says that it was wrong{note}")
+            note = f": {quoted(one.note)}" if one.note else ""
+            yield Cause(name="feedback_wrong", words=f"a person, {named(one.by, 60)}, says that it was wrong{note}")
 
 
 def _people(read: Read) -> Iterator[Cause]:
@@ -351,40 +443,38 @@ def _people(read: Read) -> Iterator[Cause]:
             last = call.approvals[-1] if call.approvals else None
             if last is None:
                 continue
-            where = (turn.turn,)
+            where, at = (turn.turn,), ((turn.turn, call.index),)
             if last.silent:
                 until = f" (until {clock(last.answer_by)})" if last.answer_by else ""
                 words = f"nobody answered the request to approve {read.names(turn.turn, call)} in time{until}"
-                yield Cause(name="approval_unanswered", words=words, turns=where)
+                yield Cause(name="approval_unanswered", words=words, turns=where, calls=at)
             elif last.approve is False:
-                said = f': "{quoted(last.comment)}"' if last.comment else ""
-                who = f"a person, {quoted(last.by, 60)}," if last.by else "a person"
+                said = f": {quoted(last.comment)}" if last.comment else ""
+                who = f"a person, {named(last.by, 60)}," if last.by else "a person"
                 words = f"{who} rejected {read.names(turn.turn, call)}{said}"
-                yield Cause(name="approval_rejected", words=words, turns=where)
+                yield Cause(name="approval_rejected", words=words, turns=where, calls=at)
             elif call.outcome == "waiting":
                 because = f", because {quoted('; '.join(last.why))}" if last.why else ""
-                yield Cause(
-                    name="approval_required",
-                    words=f"the call {read.names(turn.turn, call)} needs an approval{because}",
-                    turns=where,
-                )
+                needs = "needs" if read.made.status in ("waiting", "open") else "waited for"
+                words = f"the call {read.names(turn.turn, call)} {needs} an approval{because}"
+                yield Cause(name="approval_required", words=words, turns=where, calls=at)
             for one in call.approvals:  # after what became of the call: a void approval was asked for again
                 if one.void:
                     changed = read.changed.get((turn.turn, call.index), "")
                     words = f"{void(one, read.names(turn.turn, call))}{f' ({changed})' if changed else ''}"
-                    yield Cause(name="approval_void", words=words, turns=where)
+                    yield Cause(name="approval_void", words=words, turns=where, calls=at)
 
 
 def _circuits(read: Read) -> Iterator[Cause]:
-    for text, found in _grouped(read, _has_rested).items():
-        name = quoted(text.partition(CIRCUIT_OPEN)[0].strip().rpartition(" ")[2], 64) or "a downstream"
+    by_circuit: dict[str, list[tuple[int, Call]]] = defaultdict(list)
+    for turn in read.made.turns:
+        for call in turn.calls:
+            if call.circuit:
+                by_circuit[call.circuit].append((turn.turn, call))
+    for name, found in by_circuit.items():
         tools = _listed(read.names(turn, call) for turn, call in found)
-        words = f"the circuit of {name} is open: it failed too often, so {tools} was not executed"
-        yield Cause(name="circuit_open", words=words, turns=_turns(turn for turn, _ in found))
-
-
-def _has_rested(call: Call) -> bool:
-    return call.outcome != "ok" and CIRCUIT_OPEN in call.message
+        words = f"the circuit of {named(name, 64)} is open: it failed too often, so {tools} was not executed"
+        yield Cause(name="circuit_open", words=words, turns=_turns(turn for turn, _ in found), calls=_at(found))
 
 
 def _doubts(read: Read) -> Iterator[Cause]:
@@ -395,7 +485,7 @@ def _doubts(read: Read) -> Iterator[Cause]:
                     f"the outcome of {read.names(turn.turn, call)} was in doubt at first "
                     f"({quoted(call.doubts[-1].message)}); {_proved(call)}"
                 )
-                yield Cause(name="call_doubted", words=words, turns=(turn.turn,))
+                yield Cause(name="call_doubted", words=words, turns=(turn.turn,), calls=((turn.turn, call.index),))
 
 
 def _proved(call: Call) -> str:
@@ -416,12 +506,12 @@ def _refused_calls(read: Read) -> Iterator[Cause]:
     for (error, _), found in sorted(by_error.items(), key=lambda one: -len(one[1])):
         call = found[-1][1]
         name = read.names(found[-1][0], call) if len(found) == 1 else tool(call)
-        why = REFUSED.get(error, f"{{tool}} was refused ({quoted(error, 60)})").format(tool=name)
+        why = REFUSED[error].format(tool=name) if error in REFUSED else f"{name} was refused ({named(error, 60)})"
         said = refusal(read.made, found[-1][0], call)
         message = f" ({said})" if said and error not in _PLAIN else ""
         were = "was" if len(found) == 1 else "were"
         words = f"{_count(len(found), 'call')} {were} refused by {RULES.get(error, 'the gate')}: {why}{message}"
-        yield Cause(name=error or "refused", words=words, turns=_turns(turn for turn, _ in found))
+        yield Cause(name=error or "refused", words=words, turns=_turns(turn for turn, _ in found), calls=_at(found))
 
 
 def refusal(made: Timeline, turn: int, call: Call) -> str:
@@ -431,7 +521,7 @@ def refusal(made: Timeline, turn: int, call: Call) -> str:
         taker = arguments.get("agent")
         before, by, calls = _handed_over_before(made, turn, taker)
         if before:
-            who = f"the agent {quoted(by, 80)} had handed over to the agent {quoted(str(taker), 80)}"
+            who = f"the agent {named(by, 80)} had handed over to the agent {named(str(taker), 80)}"
             return f"{who} in turn {before}, and may do so once"
         if calls > 1:
             return "it was not the only call of its turn"
@@ -453,11 +543,11 @@ def _handed_over_before(made: Timeline, turn: int, taker: Any) -> tuple[int, str
 
 
 def _failed_calls(read: Read) -> Iterator[Cause]:
-    found = _grouped(read, lambda call: call.outcome == "failed" and not _has_rested(call))
     by_tool: dict[str, list[tuple[int, Call]]] = defaultdict(list)
-    for some in found.values():
-        for turn, call in some:
-            by_tool[call.tool].append((turn, call))
+    for turn in read.made.turns:
+        for call in turn.calls:
+            if call.outcome == "failed" and not call.circuit:
+                by_tool[call.tool].append((turn.turn, call))
     for failed in by_tool.values():
         call = failed[-1][1]
         many = f"{len(failed):,} calls of {tool(call)}"
@@ -465,16 +555,8 @@ def _failed_calls(read: Read) -> Iterator[Cause]:
             undoes = f", the undo of turn {call.undoes[0]}, call {call.undoes[1]}," if call.undoes else ""
             many = f"the call {read.names(failed[0][0], call)}{undoes}"
         message = f" ({quoted(call.message)})" if call.message else ""
-        yield Cause(name="tool_failed", words=f"{many} failed{message}", turns=_turns(turn for turn, _ in failed))
-
-
-def _grouped(read: Read, wanted: Any) -> dict[str, list[tuple[int, Call]]]:
-    found: dict[str, list[tuple[int, Call]]] = defaultdict(list)
-    for turn in read.made.turns:
-        for call in turn.calls:
-            if wanted(call):
-                found[call.message].append((turn.turn, call))
-    return found
+        turns = _turns(turn for turn, _ in failed)
+        yield Cause(name="tool_failed", words=f"{many} failed{message}", turns=turns, calls=_at(failed))
 
 
 def _other_planners(read: Read) -> Iterator[Cause]:
@@ -499,7 +581,7 @@ def _standing(read: Read) -> Iterator[Cause]:
         return
     these, it = ("the write", "it") if len(found) == 1 else ("the writes", "them")
     words = f"{these} {_listed(read.names(turn, call) for turn, call in found)} happened, and nothing has undone {it}"
-    yield Cause(name="effects_stand", words=words, turns=_turns(turn for turn, _ in found))
+    yield Cause(name="effects_stand", words=words, turns=_turns(turn for turn, _ in found), calls=_at(found))
 
 
 # ── cost ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -519,8 +601,13 @@ def _failed_attempts(read: Read) -> Iterator[Cause]:
 def _laps(read: Read) -> Iterator[Cause]:
     share = read.percent(read.spending.of("loop_laps"))
     if share >= _LAPS:
-        words = f"{share} % of its cost went into {_count(len(read.repeated), 'call')} that repeated earlier calls"
-        yield Cause(name="loop_laps", words=words, turns=_turns(at[0] for at in read.repeated))
+        tools = _listed(
+            tool(call) for turn in read.made.turns for call in turn.calls if (turn.turn, call.index) in read.repeated
+        )
+        calls = f"{_count(len(read.repeated), 'call')} of {tools}"
+        words = f"{share} % of its cost went into {calls} that repeated earlier calls"
+        turns = _turns(at[0] for at in read.repeated)
+        yield Cause(name="loop_laps", words=words, turns=turns, calls=tuple(sorted(read.repeated)))
 
 
 def _passed_over(read: Read) -> Iterator[Cause]:
@@ -531,10 +618,10 @@ def _passed_over(read: Read) -> Iterator[Cause]:
             for model, why in one.passed_over.items():
                 found[model, why].append((turn.turn, one.model))
     for (model, why), asked in found.items():
-        stood_in = ", ".join(dict.fromkeys(quoted(name, 80) for _, name in asked if name != model))
+        stood_in = ", ".join(dict.fromkeys(named(name, 80) for _, name in asked if name != model))
         instead = f", and {stood_in} stood in" if stood_in else ""
         because = f" ({quoted(why)})" if why else ""
-        words = f"the model {quoted(model, 80)} was not asked{because}{instead}"
+        words = f"the model {named(model, 80)} was not asked{because}{instead}"
         yield Cause(name="model_passed_over", words=words, turns=_turns(turn for turn, _ in asked))
 
 
@@ -564,8 +651,8 @@ def _agents(read: Read) -> Iterator[Cause]:
     told = []
     for turn, pivot in found[:_FEW]:
         note = quoted(turn.decided.guidance if turn.decided else "", 80)
-        names = f"{quoted(pivot.from_agent, 80)} handed over to the agent {quoted(pivot.to_agent, 80)}"
-        said = f' ("{note}")' if note else ""
+        names = f"{named(pivot.from_agent, 80)} handed over to the agent {named(pivot.to_agent, 80)}"
+        said = f" ({note})" if note else ""
         told.append(f"the agent {names} in turn {turn.turn}{said}")
     more = f", and {len(found) - _FEW:,} more times" if len(found) > _FEW else ""
     words = ", then ".join(told) + more
@@ -631,8 +718,8 @@ _BOUND = {
 
 def void(one: Approval, name: str) -> str:
     """Return in words that an approval became void, and why."""
-    by = f" by {quoted(one.by, 60)}" if one.by else ""
-    changed = ", ".join(dict.fromkeys(_BOUND.get(part, quoted(part, 80)) for part in one.void))
+    by = f" by {named(one.by, 60)}" if one.by else ""
+    changed = ", ".join(dict.fromkeys(_BOUND.get(part, named(part, 80)) for part in one.void))
     return f"the approval of {name}{by} became void, because this had changed: {changed}"
 
 
@@ -647,5 +734,9 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _turns(numbers: Any) -> tuple[int, ...]:
+def _at(found: Iterable[tuple[int, Call]]) -> tuple[Position, ...]:
+    return tuple(sorted((turn, call.index) for turn, call in found))
+
+
+def _turns(numbers: Iterable[int]) -> tuple[int, ...]:
     return tuple(sorted({number for number in numbers if number}))

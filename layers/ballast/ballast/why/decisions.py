@@ -7,12 +7,12 @@ from typing import Any
 
 from ballast.contracts import Planner
 from ballast.contracts.decision import LIMITS
-from ballast.contracts.timeline import Call, Position, Timeline, Turn
+from ballast.contracts.timeline import Call, Position, Signal, Timeline, Turn
 from ballast.contracts.why import TurnDecision
 from ballast.money.amounts import dollars
-from ballast.why.causes import RULES, refusal, void
+from ballast.why.causes import LOOPS, RULES, refusal, void
 from ballast.why.effects import Names
-from ballast.why.words import clock, meaning, planner_name, quoted
+from ballast.why.words import clock, meaning, named, planner_name, quoted
 
 #: More calls of a turn are counted and not listed.
 _MOST = 8
@@ -22,19 +22,20 @@ def decisions(
     made: Timeline, limits: Mapping[str, Any], repeated: frozenset[Position], names: Names
 ) -> Iterator[TurnDecision]:
     """Yield the decision of each turn; ``limits`` as admitted, ``repeated``: the calls that repeated earlier ones."""
-    refusals: dict[tuple[str, str], int] = {}
+    refusals: dict[tuple[str, str, str], int] = {}
     for turn in made.turns:
         ruled = {
             call.index: _ruled(
                 call,
                 (turn.turn, call.index) in repeated,
-                refusals.get((call.tool, call.message)) or refusal(made, turn.turn, call),
+                refusals.get((call.tool, call.error, call.message)) or refusal(made, turn.turn, call),
+                goes_on=made.status in ("waiting", "open"),
             )
             for call in turn.calls
         }
         for call in turn.calls:
             if call.outcome == "refused" and call.message:
-                refusals.setdefault((call.tool, call.message), turn.turn)
+                refusals.setdefault((call.tool, call.error, call.message), turn.turn)
         yield TurnDecision(
             turn=turn.turn,
             planner=turn.planner,
@@ -55,12 +56,12 @@ def _decided(turn: Turn, made: Timeline, names: Names, ruled: Mapping[int, str])
             return f"{'waits for' if made.status in ('waiting', 'open') else 'asked'} {whom}"
         return "no decision is recorded"
     if decided.kind == "answer":
-        return f'answer "{quoted(decided.text)}"' if decided.text else "answer"
+        return f"answer {quoted(decided.text)}".rstrip()
     if decided.kind == "hand_over":
         to = turn.pivot.to_agent if turn.pivot and turn.pivot.to_agent else ""
         added = f", with ${dollars(decided.leased_microusd)} more" if decided.leased_microusd else ""
-        said = f' with "{quoted(decided.guidance)}"' if decided.guidance and turn.planner == Planner.PERSON else ""
-        return f"hand over to {f'the agent {quoted(to, 80)}' if to else planner_name(decided.to)}{added}{said}"
+        said = f" with {quoted(decided.guidance)}" if decided.guidance and turn.planner == Planner.PERSON else ""
+        return f"hand over to {f'the agent {named(to, 80)}' if to else planner_name(decided.to)}{added}{said}"
     alone = len(turn.calls) == 1
     told = [
         f"{names.in_turn(call, alone=alone)}{'' if ruled[call.index] else _undoes(call) + ': ' + call.outcome}"
@@ -79,7 +80,7 @@ def _rule(turn: Turn, made: Timeline, limits: Mapping[str, Any]) -> str:
     if turn.escalation:
         why = f"asked because {meaning(turn.escalation.reason)}" if turn.escalation.reason else "asked"
         unanswered = "no answer yet" if made.status in ("waiting", "open") else "nobody answered"
-        return f"{why}; {f'answered by {quoted(turn.escalation.by, 60)}' if turn.escalation.by else unanswered}"
+        return f"{why}; {f'answered by {named(turn.escalation.by, 60)}' if turn.escalation.by else unanswered}"
     failed = sum(one.state == "failed" for one in turn.attempts)
     tries = f" after {failed} failed attempt{'' if failed == 1 else 's'}" if failed else ""
     if decided is None:
@@ -90,7 +91,7 @@ def _rule(turn: Turn, made: Timeline, limits: Mapping[str, Any]) -> str:
         return f"a model was asked, and no reply is recorded{tries}" if asked else f"nothing is recorded{tries}"
     if decided.kind == "hand_over":
         if decided.breaker:
-            return f"the spend breaker, at {quoted(decided.breaker.mode, 40)}{_by(decided.breaker.by)}"
+            return f"the spend breaker, at {named(decided.breaker.mode, 40)}{_by(decided.breaker.by)}"
         limit = next((name for reason, name in LIMITS.items() if reason == decided.reason), "")
         value = limits.get(limit)
         shown = f" (limits.{limit}: {value})" if isinstance(value, int) else ""
@@ -100,16 +101,16 @@ def _rule(turn: Turn, made: Timeline, limits: Mapping[str, Any]) -> str:
             answered = next((one for one in turn.attempts if one.state == "responded"), None)
             if answered and answered.refused_answer:
                 return f"its answer was not sent: {quoted('; '.join(answered.refused_answer))}"
-            return f"the reply of {quoted(answered.model, 80) if answered else 'the model'}{tries}"
+            return f"the reply of {named(answered.model, 80) if answered else 'the model'}{tries}"
         case Planner.FALLBACK:
-            return f"the script for {quoted(made.intent, 60) or 'the intent'}"
+            return f"the script for {named(made.intent, 60) or 'the intent'}"
         case Planner.ROLLBACK:
             return "the recorded undo"
     return f"the decision of {planner_name(turn.planner)}" if turn.planner else "the log does not say whose"
 
 
 def _by(name: str) -> str:
-    return f", set by {quoted(name, 60)}" if name else ""
+    return f", set by {named(name, 60)}" if name else ""
 
 
 def _calls(turn: Turn, names: Names, ruled: Mapping[int, str]) -> Iterator[str]:
@@ -122,10 +123,11 @@ def _calls(turn: Turn, names: Names, ruled: Mapping[int, str]) -> Iterator[str]:
         yield f"and {len(told) - _MOST} more calls"
 
 
-def _ruled(call: Call, again: bool, why: str | int) -> str:
+def _ruled(call: Call, again: bool, why: str | int, *, goes_on: bool) -> str:
     """Return what a rule or a person decided about the call; "" if it simply acted.
 
-    why  of a refused call: the text, or the turn with the same one
+    why      of a refused call: the text, or the turn with the same one
+    goes_on  the run has no ending
     """
     said = ""
     message = f": {quoted(call.message)}" if call.message else ""
@@ -133,16 +135,16 @@ def _ruled(call: Call, again: bool, why: str | int) -> str:
     if call.outcome == "refused":
         told = isinstance(why, int)
         message = f", for the same reason as in turn {why}" if told else f": {why}" if why else ""
-        said = f"refused by {RULES.get(call.error, 'the gate')} ({quoted(call.error, 60) or 'no error'}){message}"
+        said = f"refused by {RULES.get(call.error, 'the gate')} ({named(call.error, 60) or 'no error'}){message}"
     elif call.repeats:
         said = f"not executed again: the recorded result of turn {call.repeats[0]}, call {call.repeats[1]}"
     elif call.outcome == "waiting":
-        said = "waits for an approval"
+        said = "waits for an approval" if goes_on else "waited for an approval, and nobody answered"
     elif asked and asked.silent:
         said = f"{call.outcome}: nobody answered the request for approval"
     elif asked and asked.approve is not None:
         verdict = "approved" if asked.approve else "rejected"
-        said = f"{verdict} by {quoted(asked.by, 60) or 'somebody'}{_at(asked.answered_at)}, then {call.outcome}"
+        said = f"{verdict} by {named(asked.by, 60) or 'somebody'}{_at(asked.answered_at)}, then {call.outcome}"
     elif call.outcome == "open":
         said = "no outcome in the log"
     elif call.outcome != "ok":
@@ -154,10 +156,16 @@ def _ruled(call: Call, again: bool, why: str | int) -> str:
         if one.void:
             said = f"{void(one, 'the call')}; {said or call.outcome}"
     if call.signal and call.outcome != "refused":
-        said = f"{said or call.outcome}; {quoted(call.signal.words)}"
+        said = f"{said or call.outcome}; {_signal(call.signal)}"
     elif again and not said:
         said = f"{call.outcome}; it is part of the loop"
     return said
+
+
+def _signal(signal: Signal) -> str:
+    """Return the signal in Ballast's words; quoted if the log names a kind or a step that Ballast has not."""
+    ours = signal.kind in LOOPS and signal.step in ("notice", "forbid")
+    return signal.words if ours else quoted(signal.words)
 
 
 def _at(at: str) -> str:

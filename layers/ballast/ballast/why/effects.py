@@ -10,7 +10,7 @@ from typing import Any
 from ballast.contracts import Planner
 from ballast.contracts.timeline import Call, Position, Timeline
 from ballast.contracts.why import Did
-from ballast.why.words import quoted, tool
+from ballast.why.words import flat, named, quoted, tool
 
 #: Arguments that are told of one call, and their characters.
 _TOLD, _CHARS = 3, 48
@@ -56,11 +56,11 @@ def arguments(call: Call, names: tuple[str, ...] | None = None) -> str:
     found = call.arguments if isinstance(call.arguments, Mapping) else {}
     told = [(name, value) for name, value in found.items() if names is None or name in names]
     more = f", and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
-    return ", ".join(f"{quoted(str(name), 40)} {_text(value)}" for name, value in told[:_TOLD]) + more
+    return ", ".join(f"{_text(str(name))} {_text(value)}" for name, value in told[:_TOLD]) + more
 
 
 def _text(value: Any) -> str:
-    return quoted(value if isinstance(value, str) else json.dumps(value, default=repr), _CHARS)
+    return named(value if isinstance(value, str) else json.dumps(value, default=repr), _CHARS) or '""'
 
 
 def did(made: Timeline) -> Iterator[Did]:
@@ -109,7 +109,7 @@ def _did(turn: int, call: Call, undone_by: list[tuple[int, Call]], unknown: bool
             last.outcome, f"was {last.outcome}"
         )
         words = f"{words}; its undo, {tool(last)} (turn {at}, call {last.index}), {how}{why}"
-    return Did(turn=turn, index=call.index, tool=quoted(call.tool, 80), state=state, words=f"{name}: {words}")
+    return Did(turn=turn, index=call.index, tool=flat(call.tool, 80), state=state, words=f"{name}: {words}")
 
 
 def unknown_effects(made: Timeline) -> Iterator[tuple[int, Call]]:
@@ -151,6 +151,6 @@ def answered_by_a_person(made: Timeline) -> str:
     for turn in reversed(made.turns):
         decided = turn.decided
         if turn.planner == Planner.PERSON and decided is not None and decided.kind == "answer":
-            who = quoted(turn.escalation.by, 60) if turn.escalation and turn.escalation.by else "a person"
-            return f'{who} answered the caller: "{quoted(decided.text)}"'
+            who = named(turn.escalation.by, 60) if turn.escalation and turn.escalation.by else "a person"
+            return f"{who} answered the caller: {quoted(decided.text) or 'nothing'}"
     return ""

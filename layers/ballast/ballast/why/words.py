@@ -1,7 +1,12 @@
-"""Words of a report: quoted texts, names, shares and times. Everything from the log is untrusted and is cut."""
+"""Words of a report: quoted texts, names, shares and times.
+
+Everything from the log is untrusted. A text of it stands in quotation marks that it cannot close, on the line of
+Ballast's own words, and is cut. A name stands as it is if no sentence can be made of it, and is quoted otherwise.
+"""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from ballast.contracts.meaning import PLANNERS, REASONS
@@ -9,27 +14,47 @@ from ballast.contracts.timeline import Call
 
 #: Quoted texts are cut to this many characters.
 QUOTED = 160
+#: What stands without quotation marks: ids, names, numbers and times. It has no space, so it is no sentence.
+_NAME = re.compile(r"-?[A-Za-z0-9_][A-Za-z0-9_.:@/#+%-]*")
+#: What closes a quotation, or looks so: quotation marks of any script, and two apostrophes in a row.
+_CLOSES = re.compile(
+    '["\u00ab\u00bb\u02ba\u02dd\u02ee\u02f5\u02f6\u05f2\u05f4\u1cd3\u201c-\u201f\u2033\u2034\u2036\u2037\u2057\u2e42'
+    "\u2760\u275d\u275e\u276e\u276f\u3003\u300c-\u300f\u301d-\u301f\uff02\U0001f676-\U0001f678]"
+    "|['`\u00b4\u02b9\u02bb-\u02bd\u02ca\u02cb\u2018-\u201b\u2032\u2035\uff07\uff40]{2,}"
+)
+
+
+def flat(text: str, most: int = QUOTED) -> str:
+    """Return untrusted text in one line of at most ``most`` characters that closes no quotation marks around it."""
+    line = _CLOSES.sub("'", " ".join(text[: 4 * most].split()))
+    return line.rstrip(". ") if len(line) <= most else f"{line[: most - 1].rstrip()}…"
 
 
 def quoted(text: str, most: int = QUOTED) -> str:
-    """Return untrusted text in one line of at most ``most`` characters, without a period at its end."""
-    flat = " ".join(text[: 4 * most].split())
-    return flat.rstrip(". ") if len(flat) <= most else f"{flat[: most - 1].rstrip()}…"
+    """Return untrusted text in quotation marks; "" if there is none."""
+    line = flat(text, most)
+    return f'"{line}"' if line else ""
+
+
+def named(text: str, most: int = 80) -> str:
+    """Return a name of the log as it is, or quoted if it has not the form of a name; "" if there is none."""
+    line = flat(text, most)
+    return line if _NAME.fullmatch(line) else quoted(text, most)
 
 
 def meaning(reason: str) -> str:
     """Return a reason in words, an unknown one as it is; a log may hold any text in its place."""
-    return REASONS.get(reason) or quoted(reason)
+    return REASONS.get(reason) or named(reason)
 
 
 def planner_name(planner: str) -> str:
     """Return the planner as the subject of a sentence."""
-    return PLANNERS.get(planner) or quoted(planner, 40)
+    return PLANNERS.get(planner) or named(planner, 40)
 
 
 def tool(call: Call) -> str:
     """Return the tool's name for a sentence."""
-    return quoted(call.tool, 80) or "a call without a tool"
+    return named(call.tool) or "a call without a tool"
 
 
 def percent(part: int, whole: int) -> int:
@@ -42,4 +67,4 @@ def clock(at: str) -> str:
     try:
         return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (TypeError, ValueError, OverflowError):
-        return quoted(at, 40)
+        return named(at, 40)

