@@ -301,8 +301,9 @@ class Executor:
 
 def _refusal(task: ExecuteTask, state: CallState, refused: CallRefused, why: str) -> RefusedCall:
     """Return the log's event of a refused call, without the arguments, which ``Effects.ended_unbegun`` adds."""
+    about = {"sourceless": refused.arguments} if refused.arguments else {}
     return RefusedCall(
-        turn=task.turn, index=task.index, tool=state.call.tool, error=type(refused).__name__, message=why
+        turn=task.turn, index=task.index, tool=state.call.tool, error=type(refused).__name__, message=why, **about
     )
 
 

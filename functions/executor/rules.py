@@ -63,6 +63,9 @@ from ballast.validation import WordsOnly
 from functions.executor.attempt import Attempt
 from functions.executor.record import CallOutcome
 
+#: Arguments that a refusal names, at most.
+_LISTED = 8
+
 
 def scripted(attempt: Attempt) -> CallOutcome | None:
     """Let a fallback's call go on if the script asks for it here. Raises ``NotVouched``.
@@ -180,12 +183,14 @@ def grounded(attempt: Attempt) -> CallOutcome | None:
     if found.ungrounded:
         raise Ungrounded(
             f"{name}: {_listed(found.ungrounded)} must occur in the request, in its facts or in the result of an "
-            "earlier turn, and does not. Take it from there word for word, or find it out first."
+            "earlier turn, and does not. Take it from there word for word, or find it out first.",
+            arguments=sorted(found.ungrounded)[:_LISTED],
         )
     if found.tainted and attempt.tool.taint == "refuse":
         raise Tainted(
             f"{name}: {_listed(found.tainted)} occurs only in untrusted text. Use a value that the requester, "
-            "a colleague or a trusted result names."
+            "a colleague or a trusted result names.",
+            arguments=sorted(found.tainted)[:_LISTED],
         )
     return None
 
@@ -270,7 +275,7 @@ def sources_of_values(attempt: Attempt) -> dict[str, dict[str, str]]:
 
 
 def _listed(fields: Any) -> str:
-    return ", ".join(sorted(fields)[:8])
+    return ", ".join(sorted(fields)[:_LISTED])
 
 
 # Cost

@@ -76,6 +76,9 @@ READINGS: Mapping[str, tuple[Shifted | Took | Told, ...]] = {
     "run.replied": (Told("error"),),
 }
 
+#: Fields that records of earlier versions lack, by kind of event.
+LATER: Mapping[str, tuple[str, ...]] = {"call.refused": ("sourceless",)}
+
 #: Of a run with sealed values: fields that follow from the size of what is sealed, by kind of event.
 OF_SEALED: Mapping[str, tuple[str, ...]] = {
     "model.requested": (

@@ -25,7 +25,7 @@ from ballast.log.run_log import RunLog, Unreadable
 from ballast.log.vouching import vouched_keys, vouching
 from ballast.run import Run
 from localcloud.clock import NOON
-from localcloud.replay.compare import OF_SEALED, cause_of, first_difference, has_sealed, with_readings
+from localcloud.replay.compare import LATER, OF_SEALED, cause_of, first_difference, has_sealed, with_readings
 from localcloud.replay.lane import Difference
 from localcloud.replay.recorded import RecordedRun, is_of_the_end, is_persons
 
@@ -208,6 +208,9 @@ class Playing:
         if recorded.body.get("usage_disbelieved") and recorded.name == "model.responded":
             told = ("usage_disbelieved", "cost_microusd", "cache_saved_microusd")
             made = made | {name: recorded.body[name] for name in told if name in recorded.body}
+        for name in LATER.get(recorded.name, ()):
+            if name not in recorded.body:  # a version before the field wrote the record
+                made = {field: value for field, value in made.items() if field != name}
         if not self.is_sealed:
             return made
         for name in OF_SEALED.get(recorded.name, ()):

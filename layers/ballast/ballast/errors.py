@@ -47,6 +47,7 @@ Amazon States Language matches error *names*, never base classes, so every name 
 Imports nothing of Ballast.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -71,7 +72,14 @@ class AtCapacity(RetryLater):
 
 
 class CallRefused(BallastError):
-    """A proposed tool call that is not executed; the text tells the planner what to mend."""
+    """A proposed tool call that is not executed; the text tells the planner what to mend.
+
+    arguments  the paths of the arguments that it is about, if it is about some
+    """
+
+    def __init__(self, message: str = "", *, arguments: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.arguments = tuple(arguments)
 
 
 class UnknownTool(CallRefused):

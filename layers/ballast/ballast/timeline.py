@@ -57,6 +57,7 @@ from ballast.log.event import GARBLED, Event
 from ballast.log.events import (
     CallDoubted,
     CallIntended,
+    CallRefused,
     CallSettled,
     EscalationAnswered,
     EscalationOpened,
@@ -418,7 +419,7 @@ class _TimelineOf:
         at = state.position
         rounds = self.run.approvals(*at)
         attempts = self.call_attempts(at)
-        settled = self.run.fact(CallSettled, *at)
+        settled, refused = self.run.fact(CallSettled, *at), self.run.fact(CallRefused, *at)
         doubts = self.doubts.get(at, ())
         outcome = self.outcome(state, rounds)
         message = state.message if state.ended else ""
@@ -437,6 +438,7 @@ class _TimelineOf:
             effect=state.effect or "",
             result=state.result,
             error=state.error,
+            sourceless=(refused.sourceless or ()) if refused else (),
             message=message,
             notice=state.notice,
             latency_ms=settled.latency_ms if settled else None,

@@ -61,11 +61,16 @@ def test_an_open_circuit_is_open_for_every_process_and_nothing_is_executed(write
 
     assert writes.execute(run_id, runtime=writes.cold("executor")) == "failed"
 
-    message = writes.body(run_id, "0001.call.1.settled")["message"]
-    assert message == (
+    settled = writes.body(run_id, "0001.call.1.settled")
+    assert settled["circuit"] == "carrier"
+    assert settled["message"] == (
         "carrier failed too often and is not called for a while. Nothing was executed. The last error: ConnectionError."
     )
     assert writes.count("n-1") == 0
+    read = writes.open()
+    writes.propose(read, add("carrier_read"))
+    assert writes.execute(read, runtime=writes.cold("executor")) == "failed"
+    assert writes.body(read, "0001.call.1.settled")["circuit"] == "carrier"
 
 
 def test_what_the_business_says_no_to_is_no_failure_of_the_downstream(writes: Stack) -> None:

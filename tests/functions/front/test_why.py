@@ -70,7 +70,7 @@ def test_half_a_character_from_a_model_is_no_harm(stack: Stack) -> None:
     reply = get(stack, f"/runs/{run_id}/why")
 
     reply.text.encode()
-    assert reply.body["decisions"][0]["calls"] == ["\ufffd: refused by the gate (\ufffd): \ufffd"]
+    assert reply.body["decisions"][0]["calls"] == ['"\ufffd": refused by the gate ("\ufffd"): "\ufffd"']
 
 
 def test_a_report_of_any_size_fits_into_an_answer_with_its_newest_decisions() -> None:

@@ -81,7 +81,7 @@ def told(events: list[Event]) -> list[Event]:
     """Return the events, to which a person has added that the run was wrong."""
     run = Night()
     run.written = list(events)
-    run.record(RunFeedback(verdict="wrong", by="mallory", role="requester", note="x"))
+    run.record(RunFeedback(number=9, verdict="wrong", by="mallory", role="requester", note="x"))
     return run.written
 
 
@@ -101,14 +101,22 @@ def test_what_people_say_takes_nothing_away() -> None:
     for number in range(30):
         words = next(one.words for one in before.causes if one.name == "effects_stand")
         note = f"{words[:1].lower()}{words[1:].removesuffix('.')}"
-        night.record(RunFeedback(verdict="wrong", by=f"mallory-{number}", role="requester", note=note))
+        said = RunFeedback(number=number + 1, verdict="wrong", by=f"mallory-{number}", role="requester", note=note)
+        night.record(said)
 
     after = report(night.run)
 
+    assert sum(one.name == "feedback_wrong" for one in after.causes) > 10
     assert {one.command for one in before.to_type} <= {one.command for one in after.to_type}
     assert {(one.name, one.words) for one in before.causes} <= {(one.name, one.words) for one in after.causes}
     assert after.act.startswith("decide what becomes of refund_order")
     assert "happened, and nothing has undone it" in after.sentence
+
+
+def test_what_people_say_stands_beside_the_cause() -> None:
+    said = report(Run(told(INCIDENTS["circuit-open"][0]().written))).sentence
+
+    assert said.startswith('A person, mallory, says that it was wrong: "x"; the circuit of bank is open')
 
 
 def aborted() -> Night:

@@ -178,6 +178,7 @@ def ungrounded() -> Night:
             "refund_order: amount_usd must occur in the request, in its facts or in the result of an earlier turn."
         )
         body = {"tool": "refund_order", "arguments": REFUND, "error": "Ungrounded", "message": message}
+        body |= {"sourceless": ["amount_usd"], "arguments": {"order_id": "O-1004", "amount_usd": f"{90 + turn}.00"}}
         night.write(f"{turn:04d}.call.1.refused", body)
     night.decides(4, Planner.AGENT, HandOver(to=Planner.FALLBACK, reason=ExitReason.REFUSED_CALL_LIMIT))
     night.decides(5, Planner.FALLBACK, Answer(text="We will look into it."))
@@ -453,7 +454,10 @@ INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
     "cache-stopped": (cache_stopped, ("provider's cache stopped", "turn 3", "paid for again")),
     "throttled": (throttled, ("waits for a person", "provider throttled the model test-model", "4 attempts")),
     "unknown-effect": (unknown_effect, ("Nobody knows whether refund_order", "turn 2", "bank did not answer")),
-    "ungrounded": (ungrounded, ("too many of its calls were refused", "refused by grounding: refund_order")),
+    "ungrounded": (
+        ungrounded,
+        ("too many of its calls were refused", "refused by grounding: refund_order", "(amount_usd 93.00: "),
+    ),
     "rejected": (rejected, ("kim, rejected refund_order", "older than two years")),
     "window-full": (window_full, ("not admitted", "no room", "10:00 UTC")),
     "breaker": (breaker, ("spend breaker", "fallback_only", "BurnRateFastAlarm")),

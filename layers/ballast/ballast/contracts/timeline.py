@@ -204,6 +204,7 @@ class Call(_Part):
     outcome           ``refused``: never reached the tool; ``waiting``: for people; ``open``: no outcome (yet)
     arguments         as the gate admitted them, or as a person changed them
     error             the name of the error of a refused call
+    sourceless        of a refused call: the paths of the arguments whose values have no source, or none that is trusted
     message           why it was refused, failed or denied, and what to correct; for a call in doubt, the reason
     notice            a remark for the model, sent with the result
     charged_microusd  the cost of its attempts; reservations without an outcome count in full
@@ -222,6 +223,7 @@ class Call(_Part):
     effect: _Str = ""
     result: Any = None
     error: _Str = ""
+    sourceless: tuple[_Str, ...] = ()
     message: _Str = ""
     notice: _Str = ""
     latency_ms: int | None = None

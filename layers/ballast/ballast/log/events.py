@@ -671,13 +671,17 @@ class CallSettled(OfCall):
 
 
 class CallRefused(OfCall):
-    """The gate or a rule refused the call, before it reached the tool. ``error`` is the name of the error."""
+    """The gate or a rule refused the call, before it reached the tool. ``error`` is the name of the error.
+
+    sourceless  the paths of the arguments whose values have no source, or none that is trusted
+    """
 
     NAME = "call.refused"
     tool: Str | None = None
     arguments: Any = None
     error: Str = ""
     message: Str
+    sourceless: tuple[Str, ...] | None = None
 
 
 class ApprovalNeeded(_OfRound):

@@ -20,7 +20,7 @@ from ballast.contracts.why import Cause, TimeShare
 from ballast.contracts.wire import canonical
 from ballast.money.amounts import dollars
 from ballast.values import dataclass
-from ballast.why.effects import Names, left_standing, unknown_effects
+from ballast.why.effects import Names, inside, left_standing, shown, unknown_effects
 from ballast.why.money import Spending
 from ballast.why.words import QUOTED, clock, flat, meaning, named, percent, planner_name, quoted, tool
 
@@ -515,7 +515,10 @@ def _refused_calls(read: Read) -> Iterator[Cause]:
 
 
 def refusal(made: Timeline, turn: int, call: Call) -> str:
-    """Return the text of a refusal. Of a hand-over the gate names what may be wrong, the run's log what was."""
+    """Return the text of a refusal, behind the values that have no source.
+
+    Of a hand-over the gate names what may be wrong, the run's log what was.
+    """
     if call.tool == _HAND_OVER and call.error == "RuleViolation":
         arguments = call.arguments if isinstance(call.arguments, Mapping) else {}
         taker = arguments.get("agent")
@@ -525,7 +528,12 @@ def refusal(made: Timeline, turn: int, call: Call) -> str:
             return f"{who} in turn {before}, and may do so once"
         if calls > 1:
             return "it was not the only call of its turn"
-    return quoted(call.message.removeprefix(f"{call.tool}: "), REFUSAL_CHARS)
+    said = quoted(call.message.removeprefix(f"{call.tool}: "), REFUSAL_CHARS)
+    if not call.sourceless:
+        return said
+    values = ", ".join(f"{named(path, 60)} {shown(inside(call.arguments, path))}" for path in call.sourceless[:_FEW])
+    more = f", and {len(call.sourceless) - _FEW} more" if len(call.sourceless) > _FEW else ""
+    return f"{values}{more}: {said}" if said else f"{values}{more}"
 
 
 def _handed_over_before(made: Timeline, turn: int, taker: Any) -> tuple[int, str, int]:

@@ -48,7 +48,7 @@ def _apart(calls: list[Mapping[str, Any]]) -> tuple[str, ...]:
     if len(calls) < 2:
         return ()
     names = dict.fromkeys(str(name) for one in calls for name in one)
-    return tuple(name for name in names if len({_text(one.get(name)) for one in calls}) > 1)
+    return tuple(name for name in names if len({shown(one.get(name)) for one in calls}) > 1)
 
 
 def arguments(call: Call, names: tuple[str, ...] | None = None) -> str:
@@ -56,10 +56,24 @@ def arguments(call: Call, names: tuple[str, ...] | None = None) -> str:
     found = call.arguments if isinstance(call.arguments, Mapping) else {}
     told = [(name, value) for name, value in found.items() if names is None or name in names]
     more = f", and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
-    return ", ".join(f"{_text(str(name))} {_text(value)}" for name, value in told[:_TOLD]) + more
+    return ", ".join(f"{shown(str(name))} {shown(value)}" for name, value in told[:_TOLD]) + more
 
 
-def _text(value: Any) -> str:
+def inside(arguments: Any, path: str) -> Any:
+    """Return the value at a path such as ``lines.0.sku``; None if it is not there."""
+    value = arguments
+    for name in path.split("."):
+        if isinstance(value, Mapping):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return None
+    return value
+
+
+def shown(value: Any) -> str:
+    """Return an argument's value in brief, quoted if it is no name or number."""
     return named(value if isinstance(value, str) else json.dumps(value, default=repr), _CHARS) or '""'
 
 
