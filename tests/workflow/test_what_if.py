@@ -377,7 +377,9 @@ def test_a_run_that_cannot_be_played_has_the_answers_of_its_log(
 
     assert "the run would have been answered by the fallback and cost" in said[0]
     assert ["what it did after that cost" in one for one in said[1:]] == [True, True]
-    assert "From the log alone. `ballast why` on the command line plays" in said[1]
+    assert "From the log alone. Without --log-only the run is played again" in said[1]
     assert "The run cannot be played again here" in said[2]
     assert "0001.model.responded cost_microusd" in said[2]
-    assert main(["why", loop.run_id, "--playbook", str(tmp_path / "none")]) == 2
+    for more in ([], ["--log-only"]):
+        assert main(["why", loop.run_id, "--playbook", str(tmp_path), *more]) == 2
+        assert f"--playbook {tmp_path}: there is no agent.yaml in it." in capsys.readouterr().err

@@ -258,4 +258,5 @@ def test_a_default_is_the_authors_own_word(forms: Stack, sent: dict[str, Any]) -
 def test_any_other_value_needs_its_ground(forms: Stack, sent: dict[str, Any]) -> None:
     run_id = done(forms, call("look_up_rate", **sent))
 
-    assert forms.body(run_id, "0001.call.1.refused")["error"] == "Ungrounded"
+    refused = forms.body(run_id, "0001.call.1.refused")
+    assert (refused["error"], refused["sourceless"]) == ("Ungrounded", [*sent])

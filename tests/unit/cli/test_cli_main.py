@@ -91,7 +91,12 @@ def test_in_a_project_s_folder_its_playbook_is_taken_and_named(
 
 @pytest.mark.parametrize("stack", [[], ["--stack", "ballast-dev"]])
 @pytest.mark.parametrize(
-    ("typed", "option"), [(["replay", "run-a"], "playbook"), (["what-if", "run-a", "--playbook", "new"], "baseline")]
+    ("typed", "option"),
+    [
+        (["replay", "run-a"], "playbook"),
+        (["why", "run-a"], "playbook"),
+        (["what-if", "run-a", "--playbook", "new"], "baseline"),
+    ],
 )
 def test_records_are_played_with_the_playbook_of_the_folder_and_elsewhere_the_desk_is_named(
     stack: list[str],

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts import ExitReason, HandOver, Planner
+from ballast.contracts import ExitReason, HandOver, Limits, Planner
 from ballast.contracts.why import Why
 from ballast.log.event import Event
 from ballast.log.events import RunFeedback
@@ -23,7 +23,7 @@ from cli.exits import Exit
 from cli.local_stack import parameters_of
 from cli.parser import parser
 from cli.saved_runs import SavedRuns, state_folder
-from tests.support.runs import wants
+from tests.support.runs import says, wants
 from tests.support.timelines import timeline
 from tests.unit.cli.test_why_reports import INCIDENTS, Night, printed
 
@@ -135,6 +135,39 @@ def test_an_ended_run_needs_no_approval_any_more() -> None:
 
     assert "order_id O-2) waited for an approval" in words
     assert "needs an approval" not in words
+
+
+def test_a_limit_of_turns_names_the_calls_that_used_it_up() -> None:
+    night = Night(limits=Limits(turns=3)).leased()
+    for turn in (1, 2, 3):
+        night.model(turn, wants(("read_ticket", {"number": turn})), 1_500)
+        night.executes(turn, 1, "ok", {})
+    night.decides(4, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.TURN_LIMIT))
+    night.escalates(5, "turn_limit")
+
+    found = report(night.run)
+
+    assert "until then it had made 3 calls of read_ticket, each with other arguments" in found.sentence
+    assert found.causes[0].name == "turn_limit"
+
+
+def test_a_refused_answer_and_a_loop_of_refusals_name_what_was_invented() -> None:
+    night = Night().leased()
+    night.model(1, says("We refund $55."), 1_500, refused_answer=["the amount $55 does not occur in the request"])
+    night.decides(2, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.ANSWER_INVALID))
+    night.escalates(3, "answer_invalid")
+    loop = Night().leased()
+    for turn in (1, 2, 3):
+        signal = {"index": 1, "kind": "same_error", "count": turn, "same_as": [1, 1], "step": "forbid", "answer": False}
+        told = {"despair": [signal]} if turn > 1 else {}
+        loop.model(turn, wants(("refund", {"lines": [{"amount": "77.00"}]})), 1_500, **told)
+        body = {"tool": "refund", "error": "Ungrounded", "message": "no", "sourceless": ["lines.0.amount"]}
+        loop.write(f"{turn:04d}.call.1.refused", body | {"arguments": {"lines": [{"amount": "77.00"}]}})
+    loop.decides(4, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.LOOP))
+    loop.escalates(5, "loop")
+
+    assert 'was not sent: "the amount $55 does not occur in the request"' in report(night.run).sentence
+    assert '(refused by grounding: lines.0.amount 77.00: "no")' in report(loop.run).sentence
 
 
 def test_a_circuit_is_open_because_the_executor_recorded_it() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from ballast.contracts import Planner
 from ballast.contracts.decision import LIMITS
 from ballast.contracts.meaning import REFUSALS
-from ballast.contracts.timeline import Approval, Call, Pivot, Position, Timeline, Turn
+from ballast.contracts.timeline import Approval, Call, Pivot, Position, Signal, Timeline, Turn
 from ballast.contracts.why import Cause, TimeShare
 from ballast.contracts.wire import canonical
 from ballast.money.amounts import dollars
@@ -409,7 +409,20 @@ def _loop(read: Read, stopped_in: int) -> str:
         return meaning("loop")
     signal, name, _ = max(signals, key=lambda one: (one[0].step == "forbid", one[0].count))
     said = LOOPS.get(signal.kind, "it repeated itself with {tool}").format(tool=name, count=signal.count)
+    if signal.kind == "same_error":
+        said += _same_error(read.made, signal)
     return f"the agent repeated itself: {said}; it was told so{forbidden} and went on"
+
+
+def _same_error(made: Timeline, signal: Signal) -> str:
+    """Return the error that the first of the repeated calls had, in brackets."""
+    found = [(turn.turn, call) for turn in made.turns for call in turn.calls if (turn.turn, call.index) == signal.first]
+    for turn, call in found:
+        said = refusal(made, turn, call)
+        if call.outcome == "refused":
+            said = f"refused by {RULES.get(call.error, 'the gate')}{f': {said}' if said else ''}"
+        return f" ({said})" if said else ""
+    return ""
 
 
 def _model_failed(turn: Turn, reason: str) -> str:
