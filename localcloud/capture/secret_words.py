@@ -76,7 +76,8 @@ _INSIDE = "|".join(
         r"(?:api|access|secret|private|signing|encryption|account|master|session|auth|service|ssh|shared|storage|license)"
         r"[ _-]?(?:access[ _-]?)?(?:keys?|schlussel|secrets?|tokens?)|(?:zugangs|geheim|api|privater? )-?schlussel",
         r"cles? (?:api|secrete|privee|d.acces)|claves? (?:secreta|privada|de acceso|api)|chiave (?:segreta|privata)",
-        r"credentials?|authori[sz]ation|session[ _-]?id|sessid|(?:client|app)[ _-]?secret|bearer|back[ _-]?up[ _-]?codes?",
+        r"credentials?|authori[sz]ation|session[ _-]?id|sessid|(?:client|app)[ _-]?secret|bearer",
+        r"back[ _-]?up[ _-]?codes?",
         r"(?:seed|recovery|secret|mnemonic)[ _-]?(?:phrase|code|key|word|answer)s?|login[ _-]?data",
     )
 )
