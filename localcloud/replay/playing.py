@@ -16,13 +16,15 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from ballast.contracts import RunRequest
 from ballast.contracts.wire import canonical
 from ballast.errors import ProcessEnds
 from ballast.log.event import Event, order
-from ballast.log.events import RunEnded
+from ballast.log.events import RunEnded, RunOpened, RunRefused
 from ballast.log.keys import Key
 from ballast.log.run_log import RunLog, Unreadable
 from ballast.log.vouching import EVIDENCE, vouched_keys, vouching
+from ballast.masking import MASK
 from ballast.run import Run
 from localcloud.clock import NOON
 from localcloud.replay.compare import OF_SEALED, cause_of, first_difference, has_sealed, with_readings
@@ -235,6 +237,15 @@ class Playing:
         known = set(vouched_keys(recorded))
         apart = ("escalation.announced", "run.announced", "run.replied", "model.responded", "model.failed")
         return [event for event in covers if event.seq in known or event.name not in apart]
+
+    def digest_of(self, request: RunRequest, computed: str) -> str:
+        """Return the digest of a request: of a masked one, only the record has it."""
+        first = self.recorded.events.fact(RunOpened) or self.recorded.events.fact(RunRefused)
+        told = first.request_sha256 if first is not None else None
+        if told is None or request.run_id != self.recorded.run_id or MASK not in request.model_dump_json():
+            return computed
+        self.unchecked[f"{RunOpened.key()} request_sha256"] = SEALED
+        return told
 
     def _with_evidence(self, event: Event, recorded: Event, covers: Sequence[Event]) -> Event:
         """Return the ending with its evidence; where the record lacks attributes, with the digests that it has."""
