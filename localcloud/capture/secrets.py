@@ -107,11 +107,11 @@ def secrets_in(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
                 yield from secrets_in(inner, place)
     elif isinstance(value, list | tuple):
         for at, inner in enumerate(value):
-            before = value[at - 1] if at else None
+            before, place = value[at - 1] if at else None, f"{path}.{at}" if path else str(at)
             if isinstance(before, str) and isinstance(inner, str) and _is_a_secrets_name(before):
-                yield from _beneath(inner, f"{path}.{at}", before)
+                yield from _beneath(inner, place, before)
             else:
-                yield from secrets_in(inner, f"{path}.{at}")
+                yield from secrets_in(inner, place)
     elif isinstance(value, str):
         yield from _in_text(value, path)
 
@@ -168,7 +168,7 @@ def _in_text(text: str, path: str) -> Iterator[tuple[str, str]]:
 def _kind_of(text: str) -> str:
     """Return what a text holds that looks like a secret; "" if nothing does."""
     for reading in readings(text):
-        if kind := _form_in(reading) or _beside_a_word(reading):
+        if kind := _form_in(reading) or _beside_a_word(reading) or _random_in_text(reading):
             return kind
     return "a token with spaces in it" if SQUEEZED.search(without_spaces(text)) else ""
 
@@ -184,13 +184,18 @@ def _json_in(text: str) -> Any:
 
 
 def _form_in(text: str) -> str | None:
-    """Return which form of a key or token is in the text, or that characters look random without any word."""
+    """Return which form of a key or token is in the text."""
     for name, form in FORMS:
         if form.search(text):
             return name
     for found in AMBIGUOUS.finditer(text):
         if _look(found[1]) > _PLAIN or len(max(re.split(r"[-_.]", found[1]), key=len)) > 20:
             return "an API key"
+    return None
+
+
+def _random_in_text(text: str) -> str | None:
+    """Return how characters in the text look random, without any word for a secret."""
     if any(_is_random_alone(one) for found in _LONG.finditer(text) for one in _parts_of_url(found[0])):
         return "a long random text"
     if any(_is_a_password_alone(word) for word in text.split()):

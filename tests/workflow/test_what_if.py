@@ -210,8 +210,10 @@ def test_a_model_behind_http_is_asked_with_the_requests_of_the_candidate(
         heard.append((model_id, request.get("system")))
         return script.reply(request, model_id)
 
-    for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "eu-west-1"}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(f"AWS_{name}", "x")
+    for name in ("REGION", "DEFAULT_REGION", "PROFILE"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
     typed = ["what-if", str(file), "--set", "instructions=Be brief.", "--json", "--model", f"bedrock:eu.{CARD}"]
     with ConverseServer(CallableModel(reply)) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.url)
