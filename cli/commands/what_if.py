@@ -141,17 +141,11 @@ def _cannot_be_deployed(playbook: Playbook, candidate: Lane, baseline: Lane) -> 
 def _errors(playbook: Playbook, folder: Path | None) -> list[str]:
     """Return the errors of ``ballast check``; of the template and the certificate too if a ``folder`` is given."""
     from ballast.playbook.load import problems_of
-    from cli.checks.certificate import certificate
-    from cli.checks.limits import limits
-    from cli.checks.loading import model_findings
-    from cli.checks.template import template
-    from cli.checks.tools import tools
+    from cli.checks import of_playbook, of_the_deployment
 
-    today = datetime.now(UTC).date()
-    findings = [found for agent in playbook.agents.values() for found in limits(playbook.as_agent(agent), today)]
-    findings += [*model_findings(playbook, today), *tools(playbook)]
+    findings = [*of_playbook(playbook, datetime.now(UTC).date())]
     if folder is not None:
-        findings += [*template(folder), *certificate(playbook)]
+        findings += of_the_deployment(playbook, folder)
     told = [f"{found.field}: {found.problem} {found.remedy}" for found in findings if found.level == "error"]
     return [*map(str, problems_of(playbook)), *told]
 
