@@ -49,6 +49,7 @@ FORMS = tuple(
         ("a PIN", rf"(?i){_B}pin[0-9]{{4,8}}(?![A-Za-z0-9])"),
         ("a password of a command", r"(?:^|\s)(?:-u|--user)[ =]?[^\s:]+:[^\s]{3,}"),
         ("a password of a command", r"(?:^|\s)-p(?=[^\s]*[0-9A-Z!])[^\s-][^\s]{5,}"),
+        ("a cookie", r"(?i)(?<![a-z])(?:set-)?cookie\s*[:=]\s*[\w.-]+=[^\s;]{3,}"),
         ("a signed URL", r"(?i)[?&](?:sig|signature|x-amz-signature|x-goog-signature)=[^&\s]{16,}"),
         ("a webhook's URL", r"(?i)hooks\.[a-z.]+/(?:services|workflows|triggers)/[A-Za-z0-9_/-]{16,}"),
         ("a password in a URL", r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@?#]*:[^\s/@]{3,}@"),
@@ -57,6 +58,7 @@ FORMS = tuple(
 )
 #: Forms that are sure enough to be looked for where white space was put between the letters.
 SQUEEZED = re.compile(
+    r"(?<![A-Za-z])(?i:p[a4@][s5$]{2}w[o0]r[dt])[:=]+(?=[^\W_]{4})(?!(?i:stand-in|sealed|reset|your|the|none|null|please))|"
     r"-----BEGIN[A-Z0-9]*PRIVATEKEY|(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}|eyJ[A-Za-z0-9_-]{6,}\.eyJ[A-Za-z0-9_-]{4,}|"
     r"gh[opusr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,}|xox[a-z]-[A-Za-z0-9-]{20,}"
 )
@@ -76,7 +78,7 @@ _INSIDE = "|".join(
         r"(?:api|access|secret|private|signing|encryption|account|master|session|auth|service|ssh|shared|storage|license)"
         r"[ _-]?(?:access[ _-]?)?(?:keys?|schlussel|secrets?|tokens?)|(?:zugangs|geheim|api|privater? )-?schlussel",
         r"cles? (?:api|secrete|privee|d.acces)|claves? (?:secreta|privada|de acceso|api)|chiave (?:segreta|privata)",
-        r"credentials?|authori[sz]ation|session[ _-]?id|sessid|(?:client|app)[ _-]?secret|bearer",
+        r"credentials?|authori[sz]ation|session[ _-]?id|sessid|(?:client|app)[ _-]?secret|mnemonic",
         r"back[ _-]?up[ _-]?codes?",
         r"(?:seed|recovery|secret|mnemonic)[ _-]?(?:phrase|code|key|word|answer)s?|login[ _-]?data",
     )
@@ -87,7 +89,7 @@ _WHOLE = (
 )
 _WEAKLY = r"pass|login|log-in|auth|cookies?|set-cookie|keys?|zugang|anmeldung|identifiant|signature|sig|hash|salt"
 _NUMBERS = (
-    r"pin|pin[ _-]?(?:code|number|nummer)|tan|m?tan|otp|totp|cvv2?|cvc2?|passcode|geheimzahl|geheimnummer|2fa|mfa|"
+    r"(?:pin|m?tan|t?otp|cvv2?|cvc2?|2fa|mfa)(?:[ _-]?(?:code|number|nummer))?|passcode|geheimzahl|geheimnummer|"
     r"(?:security|verification|access|one[ -]time|auth(?:entication)?|sms|login|unlock|door|alarm|safe)"
     r"[ _-]?(?:code|number|pin)|einmal(?:code|kennwort)|sicherheitscode|code pin|codigo (?:pin|de seguridad)|"
     r"пин-?код|пин"
@@ -134,7 +136,7 @@ _ABOUT = re.compile(
     r"(?:$|[ _-])"
 )
 #: Last words of names that hold a secret, though the word alone means other things in a text.
-_LAST = ("pin", "otp", "cvv", "cvc", "cookie", "pass")
+_LAST = ("pin", "otp", "cvv", "cvc", "cookie", "pass", "auth", "jwt")
 #: The fields of a pair: of the name, and of the value.
 PAIR_NAMES = frozenset(
     _listed(
@@ -159,7 +161,7 @@ def is_secret_name(name: str) -> bool:
     words = re.sub(r"[\W_0-9]+", " ", parts).strip().lower()
     if any(map(_is_near, _LETTERS.findall(parts.lower()))) or words.split()[-1:] in [[one] for one in _LAST]:
         return True
-    return _NUMBER_FORM.fullmatch(words) is not None
+    return any(found.end() == len(words) for found in _NUMBER_FORM.finditer(words))
 
 
 def tells_about(name: str) -> bool:

@@ -47,29 +47,34 @@ _LINK = (
     r"heisst|est|es|e|sara|sera|eto|\u044d\u0442\u043e|to|auf|:|=|->|=>)"
 )
 #: Whose it is: "for her account", "of A-1002".
-_WHOSE = r"(?:\s+(?:for|of|fur|von|de|pour|del|voor|para)\s+\S+(?:\s\w+)?)?"
+_WHOSE = r"(?:,[^,.;]{1,40},)?(?:\s+(?:for|of|fur|von|de|pour|del|voor|para)\s+\S+(?:\s\w+)?)?"
 _SEPARATOR = r"(?::+=?|=+>?|[|\u2192\u21d2\u27a1\u00bb\ua789\u02d0\u2236]+|-{1,2}>|(?<=\s)[-~]+(?=\s)|>)"
 _STRAIGHT = re.compile(
     rf"[{MARKS}][\w-]{{0,24}}[\"'*_\]]*{_WHOSE}\s*(?:\([^)]{{0,60}}\)\s*)?(?:(?:is|was|ist|est|es)\s*)?"
-    rf"(?:{_SEPARATOR}\s*)+(?P<quote>[\"'(<\[{{*_]*)(?P<value>[^\s\"'<>,;|]+)"
+    rf"(?:{_SEPARATOR}\s*)+(?:(?i:bearer|basic|digest)\s+)?(?P<quote>[\"'(<\[{{*_]*)(?P<value>[^\s\"'<>,;|]+)"
 )
 _SAID = re.compile(
     rf"[{SURE}{DIGITS}]\w{{0,3}}[\"'*]*{_WHOSE}(?:\s+{_LINK}){{1,5}}\s+[\"']?(?P<value>[^\s\"'<>,;]{{4,}}?)[\"']?"
-    r"(?=[.!?,;)]*(?:\s*$|\n|[,;.!?](?:\s|$)|\s+(?:and|und|et|y|thanks|please|danke|but|for)\b))"
+    r"(?=[.!?,;)]*(?:\s*$|\n|[,;.!?](?:\s|$)|\s+(?:and|und|et|y|thanks|please|danke|but|for)\b))",
+    re.IGNORECASE,
 )
 _ADJACENT = re.compile(
     rf"{SURE}\s+[\"']?(?:(?=\w*[0-9])(?=\w*[A-Za-z])[A-Za-z0-9]{{5,}}|[0-9]{{4,12}}(?=[\s.,;!?\"']|$))"
 )
 _QUOTED = re.compile(r"(?<![\w\"'])([\"'])(?P<value>[^\s\"']{4,64})\1(?!\s*:)")
 _NUMBER = re.compile(
-    rf"{DIGITS}\W+(?:(?:is|was|ist|est|es|number|code|nr|no|nummer|to|set|as|the|her|his|my|your|card|account|changed|"
+    rf"{DIGITS}\W+(?:(?:is|was|ist|est|es|it|that|number|code|nr|no|nummer|to|set|as|the|her|his|my|your|card|account|changed|"
     r"(?:of|for|on|von|fur)\s+\S+)\W+){0,6}"
     r"(?P<value>[0-9]{3,10}|[0-9]{2,4}(?:[ -][0-9]{2,4}){1,2})(?![\w.-]*[0-9])|"
-    rf"(?<![\w.#-])(?P<before>[0-9]{{4,8}})\s+(?:is|as|ist|for|als|est)\s+(?:\w+\s+){{0,2}}{DIGITS}"
+    rf"(?<![\w.#-])(?P<before>[0-9]{{4,8}})(?:\s+(?:is|as|ist|for|als|est)\s+|\s*[(\[]\s*)(?:\w+\s+){{0,2}}{DIGITS}",
+    re.IGNORECASE,
 )
 #: Words around a secret's word that are looked at: after it, and before it.
 _AFTER, _AFTER_WEAK, _BEFORE, _QUOTED_WITHIN = 14, 4, 6, 60
 _ENDS = re.compile(r"[.!?](?:\s|$)|\n\s*\n")
+
+#: Characters that are looked at together.
+_WINDOW, _OVERLAP = 4_000, 400
 
 # Words that look random.
 _EDGE = "\"'`*<>()[]{},;:.!?_|~\u00ab\u00bb"
@@ -96,6 +101,7 @@ def secrets_in(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """Yield the place of each value that looks like a secret, and what it looks like."""
     if isinstance(value, Mapping):
         paired = _paired(value)
+        outer = path.rpartition(".")[2]
         for name, inner in value.items():
             place = f"{path}.{name}" if path else str(name)
             yield from _in_text(str(name), f"{place} (its name)")
@@ -103,6 +109,8 @@ def secrets_in(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
                 yield from _beneath(inner, place, paired[name])
             elif is_secret_name(str(name)):
                 yield from _beneath(inner, place, str(name))
+            elif isinstance(inner, str) and is_secret_name(f"{outer}_{name}"):  # such as api: {key: …}
+                yield from _beneath(inner, place, f"{outer}_{name}")
             else:
                 yield from secrets_in(inner, place)
     elif isinstance(value, list | tuple):
@@ -160,8 +168,14 @@ def _in_text(text: str, path: str) -> Iterator[tuple[str, str]]:
     if inside is not None:
         yield from secrets_in(inside, path)
         return
-    if kind := _kind_of(text):
+    if kind := next(filter(None, map(_kind_of, _windows(text))), ""):
         yield path, kind
+
+
+def _windows(text: str) -> Iterator[str]:
+    """Yield the text; of a long one overlapping parts, so that the time grows with its length and no faster."""
+    for at in range(0, max(1, len(text) - _OVERLAP), _WINDOW - _OVERLAP):
+        yield text[at : at + _WINDOW]
 
 
 @lru_cache(1024)

@@ -229,6 +229,17 @@ SECRETS: list[Any] = [
     "pin code: 4 7 1 1",
     "four digit pin: 47 11",
 ]
+SECRETS += [
+    "My PIN? It is 4711.",
+    "Your code is 123456 (one-time code)",
+    "The password, as you know, was letmein.",
+    "Pa ss wo rd: letmein1",
+    "authorization=Bearer abc.def.ghi",
+    "Set-Cookie: sid=xyz; Path=/",
+    {"api": {"key": "abc"}},
+    {"otp_code": "1"},
+    {"auth": "abc"},
+]
 HONEST: list[Any] = [
     '- turn 2: {"tracking_code":"PW10010015550"}, tau2\'s task lock_sim_card_pin|overdue_bill[PERSONA:Easy]',
     "My flight confirmation number is JMO1MG.",
@@ -411,3 +422,9 @@ def test_a_note_of_feedback_with_a_secret_is_refused_before_any_run_is_read() ->
 
     with pytest.raises(InvalidInput, match="--note: looks as if it held a secret"):
         feedback(typed)
+
+
+@pytest.mark.parametrize("before", [0, 3_590, 3_990, 8_000, 60_000])
+def test_a_secret_is_found_anywhere_in_a_long_text(before: int) -> None:
+    assert list(secrets_in("x" * before + " the password for her account is Zx9!kk2PqL " + "y" * 5_000))
+    assert list(secrets_in("x" * before + " so, " + "y" * 5_000)) == []
