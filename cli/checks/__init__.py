@@ -68,7 +68,7 @@ def checked(folder: Path, *, today: date) -> Checked:
     from cli.checks.template import template
     from cli.checks.tools import tools
 
-    playbook, problems = playbook_problems(folder)
+    playbook, problems = playbook_problems(folder, on=today)
     found = [*load_findings(folder, problems)]
     costs: dict[str, int] = {}
     granted = 0

@@ -130,7 +130,7 @@ def _cannot_be_deployed(playbook: Playbook, before: Playbook) -> str | None:
         today, agents = datetime.now(UTC).date(), one.agents.values()
         findings = [found for agent in agents for found in limits(one.as_agent(agent), today)]
         told = [f"{found.field}: {found.problem} {found.remedy}" for found in findings if found.level == "error"]
-        return [*map(str, problems_of(one)), *told]
+        return [*map(str, problems_of(one, on=today)), *told]
 
     found = errors(playbook)
     known = errors(before) if found else []

@@ -30,7 +30,7 @@ def reasons() -> dict[str, str]:
     for card in MODELS.cards():
         found[families.called(card)] = ""
         try:
-            desk.check_model(families.called(card))
+            desk.check_model(families.called(card), on=families.DAY.date())
         except ModelRefused as refused:
             found[families.called(card)] = str(refused)
     return found
