@@ -481,7 +481,11 @@ def answers_in_turn(request: Mapping[str, Any], model: str) -> Any:
     call = {"toolUse": {"toolUseId": "1", "name": "read_note", "input": {"note_id": "n-1"}}}
     reply = said([call], "tool_use", request)
     counted = PromptCache(lambda: STARTED).used(request, model, None, looks_back=False).input
-    usage = {**reply.body["usage"], "inputTokens": counted, "totalTokens": counted + reply.body["usage"]["outputTokens"]}
+    usage = {
+        **reply.body["usage"],
+        "inputTokens": counted,
+        "totalTokens": counted + reply.body["usage"]["outputTokens"],
+    }
     return replace(reply, body={**reply.body, "usage": usage})
 
 
