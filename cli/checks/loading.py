@@ -13,7 +13,7 @@ from ballast.errors import BallastError, PlaybookInvalid
 from ballast.playbook import AgentConfig, Playbook
 from ballast.playbook.agent import agent_file
 from ballast.playbook.servers.declaration import Declaration
-from cli.checks import Finding
+from cli.checks import Finding, by_agent
 from cli.commands.models import GUARDRAIL, problems, retirements
 from localcloud.cloud import ROOT
 from localcloud.editor_schemas import models_in
@@ -90,14 +90,15 @@ def model_findings(playbook: Playbook, today: date) -> Iterator[Finding]:
         found = finding_of(place, said)
         yield replace(found, level="error" if one.fails else "warning", file=place, field=field)
     yield from _hand_overs(playbook)
-    if playbook.agent.second_model is None:
-        yield Finding(
-            "hint",
-            file,
-            "second_model",
-            "There is no second model: while the first one is throttled or down, fallbacks and people answer.",
-            "Name a model of another provider.",
-        )
+    for place, of_agent in by_agent(playbook):
+        if of_agent.agent.second_model is None:
+            yield Finding(
+                "hint",
+                place,
+                "second_model",
+                "There is no second model: while the first one is throttled or down, fallbacks and people answer.",
+                "Name a model of another provider.",
+            )
 
 
 def _hand_overs(playbook: Playbook) -> Iterator[Finding]:
