@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from ballast.errors import PlaybookInvalid
+from ballast.contracts import RunRequest
+from ballast.errors import NotAdmitted, PlaybookInvalid
 from ballast.playbook import load_playbook
+from ballast.playbook.admission import Admissible
 from ballast.playbook.first_prompt import least_tokens
 from cli.commands.prices import problems
 from functions.agent import handler as planner
 from functions.lifecycle import admit
+from localcloud.cloud import PLAYBOOK
 from localcloud.model_arns import model_arns
 from tests.functions.cloud import LEDGER
 from tests.functions.stack import Stack
@@ -284,6 +287,25 @@ def test_a_service_tier_that_one_of_the_models_lacks_fails_at_load(tmp_path: Pat
     assert any(f"{field}: No price for the service tier" in one for one in problems(Path(folder)))
     with pytest.raises(PlaybookInvalid, match="No price for the service tier 'flex'"):
         model_arns(Path(folder), on=date.max)
+
+
+def test_a_cheaper_model_that_nothing_serves_in_the_region_affords_no_request() -> None:
+    desk, today = load_playbook(PLAYBOOK), date(2026, 12, 1)
+
+    def admits(region: str, most: int, *, cheaper: bool) -> bool:
+        request = RunRequest.model_validate(
+            {"request_id": "r", "intent": "question", "text": "Why?", "limits": {"cost_microusd": most}}
+        )
+        admissible = Admissible(desk.in_region(region))
+        try:
+            admissible.check_affordable(request, admissible.limits(request), (), on=today, cheaper=cheaper)
+        except NotAdmitted:
+            return False
+        return True
+
+    usual = next(most for most in range(1_000, 60_000, 250) if admits("sa-east-1", most, cheaper=False)) - 250
+    assert admits("eu-west-1", usual, cheaper=True)
+    assert not admits("sa-east-1", usual, cheaper=True)
 
 
 def test_the_check_of_prices_names_a_model_without_tools_that_an_intent_offers_some(tmp_path: Path) -> None:
