@@ -70,7 +70,7 @@ def checked(folder: Path, *, today: date) -> Checked:
     from cli.checks.plays import plays
     from cli.checks.template import template
 
-    playbook, problems = playbook_problems(folder)
+    playbook, problems = playbook_problems(folder, on=today)
     found = [*load_findings(folder, problems)]
     costs: dict[str, int] = {}
     granted = 0

@@ -143,11 +143,12 @@ def _errors(playbook: Playbook, folder: Path | None) -> list[str]:
     from ballast.playbook.load import problems_of
     from cli.checks import of_playbook, of_the_deployment
 
-    findings = [*of_playbook(playbook, datetime.now(UTC).date())]
+    today = datetime.now(UTC).date()
+    findings = [*of_playbook(playbook, today)]
     if folder is not None:
         findings += of_the_deployment(playbook, folder)
     told = [f"{found.field}: {found.problem} {found.remedy}" for found in findings if found.level == "error"]
-    return [*map(str, problems_of(playbook)), *told]
+    return [*map(str, problems_of(playbook, on=today)), *told]
 
 
 def settings(typed: Any) -> dict[str, Any]:
