@@ -144,6 +144,7 @@ def test_every_yaml_file_of_the_layers_is_parsed_as_it_is_read(build: Build) -> 
     assert len(sources) > 15
 
 
+@pytest.mark.deep
 def test_what_is_built_twice_is_the_same(build: Build, tools: Tools, tmp_path: Path) -> None:
     tools.make("build-PlaybookLayer", tmp_path / "layer")
     tools.make("build-AgentFunction", tmp_path / "function")
