@@ -1,4 +1,4 @@
-"""What a run is made of: a file of each kind that is deployed has a part in one digest, and in no other."""
+"""The digests of what a run is made of: a file of each deployed kind has a part in one, and in no other."""
 
 from pathlib import Path
 
@@ -61,8 +61,10 @@ def test_a_built_playbook_is_what_its_build_kept(project: Path) -> None:
 
 @pytest.mark.parametrize(
     "file",
-    ["layers/ballast/ballast/run.py", "functions/agent/handler.py", "functions/executor/effect.py"]
-    + ["statemachine/agent.asl.yaml"],
+    [
+        *("layers/ballast/ballast/run.py", "functions/agent/handler.py", "functions/executor/effect.py"),
+        "statemachine/agent.asl.yaml",
+    ],
 )
 def test_the_platforms_code_is_layer_functions_and_workflow(tmp_path: Path, file: str) -> None:
     for one in ("layers/ballast/ballast/run.py", "functions/agent/handler.py", "functions/executor/effect.py"):
