@@ -241,9 +241,7 @@ def _trace(sub: argparse.ArgumentParser) -> None:
 def _why(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("run", metavar="RUN", help="a run's id, or the start of it (with --stack: the whole id)")
     sub.add_argument("--json", action="store_true", help="print the report as JSON")
-    sub.add_argument(
-        "--playbook", metavar="PATH", help="the one that recorded it (default: this folder's, else the support desk)"
-    )
+    sub.add_argument("--playbook", metavar="PATH", help="the one that recorded it (default: as for `replay`)")
     sub.add_argument("--log-only", action="store_true", help="do not play it again")
 
 

@@ -74,7 +74,7 @@ class AtCapacity(RetryLater):
 class CallRefused(BallastError):
     """A proposed tool call that is not executed; the text tells the planner what to mend.
 
-    arguments  the paths of the arguments that it is about, if it is about some
+    ``arguments``: the paths of the arguments that it is about, if it is about some.
     """
 
     def __init__(self, message: str = "", *, arguments: Iterable[str] = ()) -> None:

@@ -148,7 +148,7 @@ def _waiting(made: Timeline, names: Names) -> Iterator[tuple[str, int]]:
         if asked and not asked.by:
             whom = "the requester" if turn.planner == Planner.REQUESTER else "a person"
             yield (
-                f"what {whom} answers to {named(asked.escalation_id) or 'its question'}{_until(asked.answer_by)}",
+                f"what {whom} answers to {named(asked.escalation_id) or 'what it asked'}{_until(asked.answer_by)}",
                 turn.turn,
             )
         for call in turn.calls:
