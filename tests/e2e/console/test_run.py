@@ -58,6 +58,12 @@ def test_the_first_thing_of_a_run_is_why_it_stands_so_and_what_to_type(visit: An
     expect(why).to_contain_text("Money")
     expect(why).to_contain_text("Time")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    needs = {"command": "ballast --stack ballast-prod budget acme", "words": "see it", "only_deployed": True}
+    works = {"command": "ballast --stack ballast-prod trace run-x", "words": "see it", "only_deployed": False}
+    api.answers[f"GET {RUN}/why"] = {"sentence": "So.", "to_type": [needs, works]}
+    why = visit(f"#{RUN}").get_by_role("region", name="Why")
+    expect(why).to_contain_text("ballast trace run-x")
+    expect(why).not_to_contain_text("budget")
     # An API without the report: the header says it.
     del api.answers[f"GET {RUN}/why"]
     page = visit(f"#{RUN}")
