@@ -119,7 +119,7 @@ def test_a_model_that_does_not_answer_is_refused_with_its_reason(
 ) -> None:
     server = Server(*errors)
 
-    with pytest.raises(InvalidInput, match=rf"--model http.*does not answer.*nothing was started.*{words}"):
+    with pytest.raises(InvalidInput, match=rf"--model localhost.*does not answer.*nothing was started.*{words}"):
         check_that_it_answers(server, "http://localhost:1/v1#llama", pause=lambda _: None)
 
     assert server.asked == asked
