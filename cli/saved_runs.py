@@ -138,6 +138,8 @@ class SavedRuns:
             return events
         if not earlier.corrupt and _continues(events, earlier.events):
             return events + _feedback_left(events, earlier.events)
+        if not earlier.corrupt and _continues(earlier.events, events):  # an older reading of the same run
+            return (*earlier.events, *_feedback_left(earlier.events, events))
         again = earlier.title == title and title.startswith(_REPEATED)
         if not again or earlier.corrupt or any(one.name == RunFeedback.NAME for one in earlier.events):
             self._put_aside(file)
