@@ -65,11 +65,13 @@ def model_source(spec: str) -> Source | Bedrock:
         if not model_id:
             raise InvalidInput(f"--model {spec}: lacks the model's id after the colon. {_HELP}")
         return Bedrock(model_id)
-    if spec.startswith(("http://", "https://")):
+    if "://" in spec:
         return _server(spec)
     path = Path(spec).expanduser()
     if not path.is_file():
-        raise InvalidInput(f"--model {spec}: no such file. {_HELP}")
+        # A URL without its scheme may have a credential, too.
+        shown = f" {spec}" if not any(sign in spec for sign in "@?") else ""
+        raise InvalidInput(f"--model{shown}: no such file. {_HELP}")
     return _from_file(path)
 
 
@@ -83,6 +85,8 @@ def _server(spec: str) -> Source:
     """Return a model behind a server. Raises ``InvalidInput``, which shows nothing that may be a credential."""
     from localcloud.converse.openai import OpenAIModel
 
+    if not spec.startswith(("http://", "https://")):
+        raise InvalidInput(f"--model: a server's URL begins with http:// or https://. {_HELP}")
     shown = f"--model {spec.partition(':')[0]}://…"
     found = _URL.match(spec)
     if any(sign in spec.partition("#")[0] for sign in "@?") or (found is not None and "?" in found["name"]):

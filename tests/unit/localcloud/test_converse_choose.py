@@ -84,6 +84,14 @@ def test_a_credential_in_a_url_is_refused_and_not_repeated(spec: str) -> None:
     assert "BALLAST_MODEL_KEY" in str(caught.value)
 
 
+@pytest.mark.parametrize("spec", ["HTTP://u:SECRET@h/v1#m", "ftp://SECRET@h/v1#m", "u:SECRET@h/v1#m", "h?key=SECRET#m"])
+def test_what_only_resembles_a_url_is_not_repeated_either(spec: str) -> None:
+    with pytest.raises(InvalidInput, match="OpenAI-compatible server") as caught:
+        model_source(spec)
+
+    assert "SECRET" not in str(caught.value)
+
+
 def test_a_server_is_named_by_its_host_and_its_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = "https://models.example:8443/a/secret/path/v1#@cf/meta/llama:8b"
     assert label_of(spec) == "models.example:8443#@cf/meta/llama:8b"
