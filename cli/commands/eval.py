@@ -68,7 +68,7 @@ def _eval(typed: Namespace, recorded: Iterable[Case], workers: WorkersOf = worke
     found = chosen(typed, recorded)
     if typed.list:
         for case in found.cases:
-            Screen().line(f"{case.name:32}  {case.scenario.description}")
+            Screen().sentence(f"{case.name:32}  {case.scenario.description}")
         return Exit.OK
     playbook = load_playbook(found.playbook or PLAYBOOK)
     setting = Setting(
