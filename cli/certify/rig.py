@@ -30,7 +30,7 @@ from ballast.playbook.context import Bill
 from ballast.playbook.servers.tools import RemoteCall
 from cli.certify.aws_verbs import changes_something
 from cli.certify.elsewhere import Away, Came, Elsewhere, Play, What
-from cli.certify.surroundings import Surroundings
+from cli.certify.surroundings import Surroundings, wall_clock_at
 from localcloud.moto_seams.dynamodb import expire, held_items, hold_items, items_in, updates_replace_items
 from localcloud.moto_seams.replaced import replaced
 from localcloud.project import BUSINESS, business_of, package_of, seed_store
@@ -405,25 +405,26 @@ class Rig:
         fields = {name: getattr(context, name) for name in _SENT_ALONG}
         client = self._client("dynamodb")
         keys = client._request_signer._credentials.get_frozen_credentials()
-        came = self.away.play(
-            Play(
-                what,
-                tool=sample.tool.name,
-                args=sample.tool.form.write(sample.args),
-                context=fields | {"environ": dict(context.environ)},
-                draw=draw,
-                keys=(keys.access_key, keys.secret_key, keys.token),
-                outcomes=outcomes,
-                sent=tuple(self._sent),
-                records=self._records(sample.tool),
-                kept=self._store.kept() if self.keeps else None,
-                turned=turned,
-                zone=zone,
-                services=tuple({service for service, _ in self._clients}),
-            ),
-            client,
-            context,
-        )
+        with wall_clock_at(context.now):  # so that the answers' dates are those of the attempt
+            came = self.away.play(
+                Play(
+                    what,
+                    tool=sample.tool.name,
+                    args=sample.tool.form.write(sample.args),
+                    context=fields | {"environ": dict(context.environ)},
+                    draw=draw,
+                    keys=(keys.access_key, keys.secret_key, keys.token),
+                    outcomes=outcomes,
+                    sent=tuple(self._sent),
+                    records=self._records(sample.tool),
+                    kept=self._store.kept() if self.keeps else None,
+                    turned=turned,
+                    zone=zone,
+                    services=tuple({service for service, _ in self._clients}),
+                ),
+                client,
+                context,
+            )
         self._sent[:] = came.sent
         if came.kept is not None:
             self._store.put_back(came.kept)

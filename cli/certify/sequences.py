@@ -30,7 +30,7 @@ from localcloud.sessions import REGION
 #: TimeoutSeconds ends: within it an approval may be asked for again, and a rollback come.
 WAITS: tuple[tuple[float, str], ...] = (
     (3_600.0, "an hour"),
-    (86_400.0, "a day"),
+    (129_600.0, "a day and a half"),
     (LONGEST_RUN_DAYS * 86_400.0, f"{LONGEST_RUN_DAYS} days, the longest life of a run,"),
 )
 #: Seconds between calls that follow each other.

@@ -51,7 +51,7 @@ def _age(item: dict[str, Any] | None, ctx: ToolContext) -> float:
     return float("inf") if item is None else ctx.now.timestamp() - float(item["at"]["N"])
 
 
-def _marked(ctx: ToolContext, box: str, mark: str, **more: Any) -> Count:
+def marked(ctx: ToolContext, box: str, mark: str, **more: Any) -> Count:
     """Add one unless it is marked."""
     return DONE if _item(ctx, mark) else _both(ctx, _put(ctx, mark, **more), {"Update": part(ctx, box, count=1)})
 
@@ -71,13 +71,13 @@ def key_for_two_minutes(args: Box, ctx: ToolContext) -> Count:
 @tool(effect=Write(honours_key=True))
 def key_expires(args: Box, ctx: ToolContext) -> Count:
     """Add. DynamoDB deletes the marker after a week."""
-    return _marked(ctx, args.id, f"expires {ctx.idempotency_key}", expires=_stamp(ctx, 7 * 86400))
+    return marked(ctx, args.id, f"expires {ctx.idempotency_key}", expires=_stamp(ctx, 7 * 86400))
 
 
 @tool(effect=Write(honours_key=True))
 def fair_key_expires(args: Box, ctx: ToolContext) -> Count:
     """Add. DynamoDB deletes the marker when no run can live any more."""
-    return _marked(ctx, args.id, f"fair {ctx.idempotency_key}", expires=_stamp(ctx, 45 * 86400))
+    return marked(ctx, args.id, f"fair {ctx.idempotency_key}", expires=_stamp(ctx, 45 * 86400))
 
 
 def _recent(args: Any, ctx: ToolContext) -> Count | None:
@@ -225,32 +225,32 @@ def fair_undo(args: Box, ctx: ToolContext) -> Count:
 @tool(effect=Write(honours_key=True))
 def key_by_arguments(args: Box, ctx: ToolContext) -> Count:
     """Add."""
-    return _marked(ctx, args.id, f"by arguments {args.id}")
+    return marked(ctx, args.id, f"by arguments {args.id}")
 
 
 @tool(effect=Write(honours_key=True))
 def key_cut(args: Box, ctx: ToolContext) -> Count:
     """Add."""
-    return _marked(ctx, args.id, f"cut {ctx.idempotency_key[:20]}")
+    return marked(ctx, args.id, f"cut {ctx.idempotency_key[:20]}")
 
 
 @tool(effect=Write(honours_key=True))
 def key_without_its_run(args: Box, ctx: ToolContext) -> Count:
     """Add."""
-    return _marked(ctx, args.id, f"end {ctx.idempotency_key[-14:]}")
+    return marked(ctx, args.id, f"end {ctx.idempotency_key[-14:]}")
 
 
 @tool(effect=Write(honours_key=True))
 def key_in_buckets(args: Box, ctx: ToolContext) -> Count:
     """Add."""
     bucket = int(hashlib.sha256(ctx.idempotency_key.encode()).hexdigest(), 16) % 64
-    return _marked(ctx, args.id, f"bucket {bucket}")
+    return marked(ctx, args.id, f"bucket {bucket}")
 
 
 @tool(effect=Write(honours_key=True))
 def key_lowered(args: Box, ctx: ToolContext) -> Count:
     """Add."""
-    return _marked(ctx, args.id, f"lower {ctx.idempotency_key.lower()}")
+    return marked(ctx, args.id, f"lower {ctx.idempotency_key.lower()}")
 
 
 @tool(effect=Write(honours_key=True))
@@ -275,7 +275,7 @@ def verify_without_its_run(args: Box, ctx: ToolContext) -> Count:
 @tool(effect=Write(honours_key=True))
 def fair_key_hashed(args: Box, ctx: ToolContext) -> Count:
     """Add. A hash of the whole key is as good as the key."""
-    return _marked(ctx, args.id, f"hash {hashlib.sha256(ctx.idempotency_key.encode()).hexdigest()}")
+    return marked(ctx, args.id, f"hash {hashlib.sha256(ctx.idempotency_key.encode()).hexdigest()}")
 
 
 @tool(effect=Write(honours_key=True))
