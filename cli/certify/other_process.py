@@ -17,6 +17,7 @@ from typing import Any
 from ballast.contracts.wire import canonical
 from ballast.playbook import Effect
 from ballast.playbook.servers.tools import RemoteCall
+from cli.certify.declared import declared
 from cli.certify.elsewhere import Away, Came
 from cli.certify.report import Finding
 from cli.certify.rig import End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
@@ -72,7 +73,7 @@ class OtherProcess:
 
     def _process(self) -> Finding:
         honest = self._honest.end
-        wrong = self._alone() or self._asked_before()
+        wrong = self._alone() or self._asked()
         if not wrong and self._tool.effect is Effect.WRITE and honest.how == "ok":
             wrong = self._after() or self._in_between()
         if wrong:
@@ -112,24 +113,30 @@ class OtherProcess:
                 return f"{how} it asked for {kept}: this process remembers what it has read."
             if came.process:
                 return f"It {came.process[0]}, for every call after it."
+            if came.kept_for:
+                rule, name = came.kept_for[0]
+                return f"Its {rule} reads {name}, which the call changes in its process: another one does not have it."
             if not came.sets:
                 break
         return ""
 
-    def _asked_before(self) -> str:
-        rules = {"precondition": self._tool.approval.precondition}
-        rules["moves_key"] = self._tool.moves.key if self._tool.moves is not None else None
-        for name, rule in rules.items():
-            if rule is None:
+    def _asked(self) -> str:
+        """Ask each function of the declaration here and in another process, with its sets in both orders."""
+        result = self._honest.end.result
+        for name, rule in declared(self._tool).items():
+            if name == "verify" or (rule.gets == "result" and self._honest.end.how != "ok"):
                 continue
-            self._rig.fresh(self._sample.before)
-            here, _ = self._rig.ask(rule, self._sample)
-            came = self._away(what=name)
-            if came.end.how != "ok" or came.answer != canonical_or_repr(here):
-                said = came.end.message if came.end.how != "ok" else came.answer
-                return f"Its {name} said {canonical_or_repr(here)[:100]} here, and {said[:100]} in another process."
-            if came.process:
-                return f"Its {name} {came.process[0]}."
+            for turned in (False, True):
+                self._rig.fresh(self._sample.before)
+                here, _ = self._rig.ask(lambda args, ctx, rule=rule: rule.said(args, ctx, result), self._sample)
+                came = self._away(what=name, result=result, turned=turned)
+                if came.end.how != "ok" or came.answer != here:
+                    said = came.end.message if came.end.how != "ok" else came.answer
+                    return f"Its {name} said {here[:100]} here, and {said[:100]} in another process."
+                if came.process:
+                    return f"Its {name} {came.process[0]}."
+                if not came.sets:
+                    break
         return ""
 
     def _after(self) -> str:

@@ -22,7 +22,9 @@ from ballast.errors import SchemaViolation
 from ballast.playbook import Effect, Playbook
 from ballast.playbook.servers.tools import RemoteCall, VerifyByRead
 from cli.certify.answers import Answers
+from cli.certify.declared import Declared, declared
 from cli.certify.other_process import FirstAttempt
+from cli.certify.pure import watched
 from cli.certify.report import TO_A_PERSON, Finding
 from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
 from cli.certify.sequences import WAITS, Honest, Sequences
@@ -104,7 +106,7 @@ class Trial:
         yield self._repeatable()
         yield self._money()
         yield self._timeout()
-        yield from self._asked_before()
+        yield from self._of_its_declaration()
         if self._tool.circuit is not None:
             yield self._circuit()
         if self._tool.effect is Effect.READ:
@@ -254,34 +256,50 @@ class Trial:
             )
         return self._held("timeout")
 
-    def _asked_before(self) -> Iterator[Finding]:
-        asked = {"precondition": self._tool.approval.precondition}
-        asked["moves_key"] = self._tool.moves.key if self._tool.moves is not None else None
-        for name, rule in asked.items():
-            if rule is None:
+    def _of_its_declaration(self) -> Iterator[Finding]:
+        """Ask each function of the declaration but ``verify``, which has rules of its own."""
+        for name, rule in declared(self._tool).items():
+            if name == "verify" or (rule.gets == "result" and self._honest.how != "ok"):
                 continue
-            self._rig.fresh(self._sample.before)
-            one, how = self._rig.ask(rule, self._sample)
-            self._rig.ask(rule, self._sample, key=f"{self._sample.context.idempotency_key}-another", draw=1)
-            answers = [self._rig.ask(rule, self._sample, later_s=later_s, draw=2) for later_s, _ in ((0.0, ""), *WAITS)]
-            other, again = next((got for got in answers if not _same(got, one)), answers[-1])
-            changed = differences(self._base, self._rig.seen())
-            if how.how != "ok":
-                yield self._broken(name, f"It raised {how.message}.", "It must answer for a call that is proposed.")
-            elif changed or how.changes:
-                yield self._broken(
-                    name,
-                    f"It changed something: {changed or ', '.join(how.changes)}.",
-                    f"A {name} only reads: it is asked several times, and for calls that are never made.",
-                )
-            elif not _same((other, again), one):
-                yield self._broken(
-                    name,
-                    f"Asked twice, the second time later, it said {_short(one)} and {_short(other)}.",
-                    "Return facts of the store alone, without a time or a random id.",
-                )
-            else:
-                yield self._held(name)
+            seen, remedy = self._reads_store(rule) if rule.gets == "context" else self._follows(rule)
+            yield self._broken(name, seen, remedy) if seen else self._held(name)
+
+    def _reads_store(self, rule: Declared) -> tuple[str, str]:
+        """Ask a function that gets a context; return what is wrong, and what to do."""
+        sample, name, reads = self._sample, rule.name, list[str]()
+        self._rig.fresh(sample.before)
+        with watched(str(self._playbook.folder), reads, chance_alone=True):
+            one, how = self._rig.ask(rule.function, sample)
+        self._rig.ask(rule.function, sample, key=f"{sample.context.idempotency_key}-another", draw=1)
+        answers = [self._rig.ask(rule.function, sample, later_s=later_s, draw=2) for later_s, _ in ((0.0, ""), *WAITS)]
+        other, again = next((got for got in answers if not _same(got, one)), answers[-1])
+        changed = differences(self._base, self._rig.seen())
+        if how.how != "ok":
+            return f"It raised {how.message}.", "It must answer for a call that is proposed."
+        if changed or how.changes:
+            remedy = f"A {name} only reads: it is asked several times, and for calls that are never made."
+            return f"It changed something: {changed or ', '.join(how.changes)}.", remedy
+        remedy = "Return facts of the store alone, without a time or a random id."
+        if not _same((other, again), one):
+            return f"Asked twice, the second time later, it said {_short(one)} and {_short(other)}.", remedy
+        return (f"It reads {reads[0]}." if reads else ""), remedy
+
+    def _follows(self, rule: Declared) -> tuple[str, str]:
+        """Ask a function that gets values alone; return what is wrong, and what to do."""
+        sample, result, reads = self._sample, self._honest.result, list[str]()
+        remedy = "Take it from what it gets alone: it is asked again in another process, and at another time."
+        # Outside of the surroundings, so that the profile sees the real clocks.
+        with watched(str(self._playbook.folder), reads):
+            one = rule.said(sample.args, sample.context, result)
+        if reads:
+            return f"It reads {reads[0]}.", remedy
+        for number, (later_s, _) in enumerate(((0.0, ""), *WAITS)):
+            other, _ = self._rig.ask(
+                lambda args, ctx: rule.said(args, ctx, result), sample, later_s=later_s, draw=number
+            )
+            if other != one:
+                return f"Asked twice, the second time later, it said {_short(one)} and {_short(other)}.", remedy
+        return "", remedy
 
     def _read(self) -> Finding:
         changed = differences(self._base, self._done)
