@@ -28,6 +28,7 @@ from ballast.errors import PlaybookInvalid, RetryLater
 from ballast.playbook import Effect, Playbook, Tool, ToolContext, ToolFailed
 from ballast.playbook.context import Bill
 from ballast.playbook.servers.tools import RemoteCall
+from cli.certify.aws_answers import cut_request, parts_of
 from cli.certify.aws_verbs import changes_something
 from cli.certify.elsewhere import Away, Came, Elsewhere, Play, What
 from cli.certify.surroundings import Surroundings, wall_clock_at
@@ -522,7 +523,8 @@ class Rig:
         events.register("before-call", self._before)
         events.register("after-call", self._after)
 
-    def _built(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+    def _built(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+        cut_request(model, params, context)
         context["certified"] = dict(params)
 
     def _before(self, model: Any, context: Mapping[str, Any], **_: Any) -> None:
@@ -559,16 +561,19 @@ class Rig:
             self._note(f"{service}.{model.name}", params)
 
     def _note(self, name: str, params: Mapping[str, Any]) -> None:
-        """Note an effect elsewhere; one that its service counts once is noted once, for as long as it does."""
-        token = next((str(params[one]) for one in _TOKENS if one in params), None)
-        said = f"{name} {token or json.dumps(params, sort_keys=True, default=repr)}"
-        since = self._sent_at.get(said, self._at)
-        again = (token is None and name != "s3.PutObject") or self._at - since >= _COUNTED_ONCE_S.get(
-            name, float("inf")
-        )
-        if again or said not in self._sent:
-            self._sent.append(said)
-            self._sent_at[said] = self._at
+        """Note effects elsewhere; one that its service counts once is noted once, for as long as it does."""
+        for part in parts_of(name, params):
+            inside = next((one[0] for one in part.values() if isinstance(one, list) and len(one) == 1), None)
+            named = {**(inside if isinstance(inside, dict) else {}), **part}
+            token = next((str(named[one]) for one in _TOKENS if one in named), None)
+            said = f"{name} {token or json.dumps(part, sort_keys=True, default=repr)}"
+            since = self._sent_at.get(said, self._at)
+            again = (token is None and name != "s3.PutObject") or self._at - since >= _COUNTED_ONCE_S.get(
+                name, float("inf")
+            )
+            if again or said not in self._sent:
+                self._sent.append(said)
+                self._sent_at[said] = self._at
 
     def _strike(self, when: str, lost: Exception | None = None) -> None:
         fault, end = self._fault, self._now

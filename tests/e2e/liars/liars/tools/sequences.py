@@ -478,7 +478,7 @@ def fair_denial(args: Box, ctx: ToolContext) -> Count:
     return DONE
 
 
-def _batch(ctx: ToolContext, name: str) -> dict[str, Any]:
+def batch(ctx: ToolContext, name: str) -> dict[str, Any]:
     items = [_put(ctx, f"{name} {number} {ctx.idempotency_key}")["Put"]["Item"] for number in range(2)]
     return {ctx.environ["BOX_TABLE"]: [{"PutRequest": {"Item": item}} for item in items]}
 
@@ -486,14 +486,14 @@ def _batch(ctx: ToolContext, name: str) -> dict[str, Any]:
 @tool(effect=Write(honours_key=True))
 def batch_half_read(args: Box, ctx: ToolContext) -> Count:
     """Put two. It does not look what was left."""
-    ctx.client("dynamodb").batch_write_item(RequestItems=_batch(ctx, "batch"))
+    ctx.client("dynamodb").batch_write_item(RequestItems=batch(ctx, "batch"))
     return DONE
 
 
 @tool(effect=Write(honours_key=True))
 def fair_batch(args: Box, ctx: ToolContext) -> Count:
     """Put two, and what was left again."""
-    left = _batch(ctx, "fair batch")
+    left = batch(ctx, "fair batch")
     while left:
         left = ctx.client("dynamodb").batch_write_item(RequestItems=left).get("UnprocessedItems")
     return DONE
