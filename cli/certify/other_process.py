@@ -159,22 +159,29 @@ class OtherProcess:
         return self._again("after half of the effect", later_s=0)
 
     def _resolved(self, when: str) -> str:
-        policy, honest = self._tool.policy, self._honest
-        if policy.verify is not None:
-            came = self._away(what="verify")
-            if came.end.how != "ok":
-                return f"Its verify, asked in another process {when}, raised {came.end.message}."
-            if not came.found:
-                return f"Its verify, asked in another process {when}, found nothing."
-            if canonical(came.answer) != canonical(honest.end.result):
-                said = canonical_or_repr(came.answer)[:100]
-                return f"The tool returned {canonical_or_repr(honest.end.result)[:100]}, and verify elsewhere {said}."
+        policy = self._tool.policy
+        if policy.verify is not None and (wrong := self._verified(when)):
+            return wrong
         return self._again(when, later_s=101.0) if policy.honours_key else ""
+
+    def _verified(self, when: str) -> str:
+        """Ask ``verify`` in another process; return what is wrong with its answer."""
+        honest, came = self._honest, self._away(what="verify")
+        if came.end.how != "ok":
+            return f"Its verify, asked in another process {when}, raised {came.end.message}."
+        if not came.found:
+            return f"Its verify, asked in another process {when}, found nothing."
+        if canonical(came.answer) != canonical(honest.end.result):
+            said = canonical_or_repr(came.answer)[:100]
+            return f"The tool returned {canonical_or_repr(honest.end.result)[:100]}, and verify elsewhere {said}."
+        return ""
 
     def _again(self, when: str, *, later_s: float) -> str:
         again = self._away(later_s=later_s, draw=1).end
         if second := differences(self._honest.done, self._rig.seen()):
             return f"A second attempt under its key, in another process {when}, left something else: {second}."
+        if again.how == "raised" and self._tool.policy.verify is not None:
+            return self._verified(f"{when}, and after a second attempt that is in doubt")
         if again.said != self._honest.end.said:
             return f"In another process a second attempt said {_told(again)}, not {_told(self._honest.end)}."
         return ""

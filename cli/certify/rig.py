@@ -31,6 +31,7 @@ from ballast.playbook.servers.tools import RemoteCall
 from cli.certify.aws_answers import cut_request, parts_of
 from cli.certify.aws_verbs import changes_something
 from cli.certify.elsewhere import Away, Came, Elsewhere, Play, What
+from cli.certify.http_answers import strike_function
 from cli.certify.surroundings import Surroundings, wall_clock_at
 from localcloud.moto_seams.dynamodb import expire, held_items, hold_items, items_in, updates_replace_items
 from localcloud.moto_seams.replaced import replaced
@@ -495,6 +496,7 @@ class Rig:
                 self._begins(f"{_OUTSIDE}{name}")
                 if self._now is not None:
                     self._now.given += [one for one in (*given, *options.values()) if isinstance(one, str)]
+                strike_function((name, repr(given[1:]), repr(options)))
                 found = function(*given, **options)
                 self._strike("after", TimeoutError("timed out"))
                 return found

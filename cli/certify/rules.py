@@ -161,6 +161,7 @@ class Trial:
             self._others,
             undo=self._undoing if self._tool.undo is not None else None,
             ask=self._asked if self._policy.verify is not None else None,
+            ends_by_verify=self._ends_by_verify,
             not_restored=self._not_restored,
             resolve=self._resolved,
         )
@@ -382,6 +383,8 @@ class Trial:
         remedy = "Use ctx.write_once, or give ctx.idempotency_key to the service; else leave honours_key out."
         if second := differences(self._done, rig.seen()):
             return self._broken("key", f"A second attempt under its key had a second effect: {second}.", remedy)
+        if self._ends_by_verify(again):
+            return self._held("key", f"A second attempt is in doubt ({_told(again)}), and verify finds the first one.")
         if again.said != self._honest.said:
             seen = f"The first attempt said {_told(self._honest)}, and the second one under its key {_told(again)}"
             seen += f"{_apart(self._honest, again)}."
@@ -464,6 +467,13 @@ class Trial:
             read, args = self._policy.verify.read_of(sample.args, sample.context.idempotency_key)
             self.more_samples.append(Sample(sample.scenario, read, args, sample.context, (*sample.before, sample)))
         return self._held("verify", shared)
+
+    def _ends_by_verify(self, again: End, later_s: float = LATER_S) -> bool:
+        """Whether a second attempt ended in doubt, and ``verify`` finds the first one's effect with its result."""
+        if again.how != "raised" or self._policy.verify is None:
+            return False
+        said = self._asked(later_s=later_s)
+        return said.found and canonical(said.result) == canonical(self._honest.result)
 
     def _is_a_state(self, key: str) -> bool:
         """Whether the same call under another key does nothing more: a cancelled order can be cancelled by one call.

@@ -54,6 +54,7 @@ class Honest:
     others           other writes of its scenario
     undo             from a result and a key to the call that undoes it; None without an undo
     ask              asks its ``verify``; None without one
+    ends_by_verify   whether a second attempt ended in doubt, and verify finds the first one's effect
     not_restored     what the undo has not restored, given what stands after it, before it, and without the call
     resolve          what is wrong after an attempt that a fault ended
     """
@@ -66,6 +67,7 @@ class Honest:
     others: Sequence[Sample]
     undo: Callable[[Any, str], Sample] | None
     ask: Callable[..., Any] | None
+    ends_by_verify: Callable[[End, float], bool]
     not_restored: Callable[[Seen, Seen, Seen], str]
     resolve: Callable[[Any], Finding | None]
 
@@ -402,7 +404,7 @@ class Sequences:
         again = self._rig.attempt(self._sample, later_s=later_s, draw=draw)
         if second := differences(stood, self._rig.seen()):
             raise Broken(f"{when}, a second attempt under its key had a second effect: {second}.", remedy)
-        if other := _other(self._h.end, again):
+        if (other := _other(self._h.end, again)) and not self._h.ends_by_verify(again, later_s):
             raise Broken(f"{when}, a second attempt under its key answered otherwise: {other}.", remedy)
 
     def _found(self, when: str, remedy: str, *, later_s: float = 0) -> None:
