@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from botocore.client import BaseClient
 from botocore.exceptions import ReadTimeoutError
 
 from ballast.contracts.wire import canonical
@@ -101,6 +102,7 @@ class End:
     took_s    seconds that it slept
     peers     (address, its socket's timeout) of each connection that it opened itself
     given     texts that it gave to the functions of ``REQUESTS``
+    own_clients  services that it asked through clients that it has made itself
     wire      what it sent over HTTP outside of AWS, one text a request, without what differs each time
     """
 
@@ -113,6 +115,7 @@ class End:
     answered: list[str] = field(default_factory=list)
     took_s: float = 0.0
     peers: list[tuple[str, float | None]] = field(default_factory=list)
+    own_clients: list[str] = field(default_factory=list)
     wire: list[str] = field(default_factory=list)
     given: list[str] = field(default_factory=list)
     asked_timeout: bool = False
@@ -373,7 +376,7 @@ class Rig:
         self._now, self._fault, self._at = end, fault, now.timestamp()
         self.attempts += 1
         try:
-            with self.surroundings.of(now, draw) as around, self._http(), self._other_requests():
+            with self.surroundings.of(now, draw) as around, self._http(), self._other_requests(), self._own_clients():
                 try:
                     run()
                 except Died:
@@ -507,6 +510,22 @@ class Rig:
             for owner, name in (pair for one in self._doubles for pair in getattr(one, "REQUESTS", ())):
                 stack.enter_context(replaced(owner, name, counted(name, getattr(owner, name))))
             yield
+
+    @contextmanager
+    def _own_clients(self) -> Iterator[None]:
+        """Within the block, note requests through clients of AWS that the tool has made itself."""
+        mine = threading.current_thread()
+
+        def make_api_call(client: Any, operation: str, params: Any) -> Any:
+            if threading.current_thread() is mine and self._now is not None and not self._is_ours(client):
+                self._now.own_clients.append(str(client.meta.service_model.service_name))
+            return before(client, operation, params)
+
+        with replaced(BaseClient, "_make_api_call", make_api_call) as before:
+            yield
+
+    def _is_ours(self, client: Any) -> bool:
+        return any(client is one for one in self._clients.values())
 
     def _client(self, service: str, *given: Any, **options: Any) -> Any:
         # As in the executor: what is asked for without a variant has been made before, as the executor makes it.

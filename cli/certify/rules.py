@@ -32,6 +32,10 @@ from cli.certify.sequences import WAITS, Honest, Sequences
 #: What a double cannot tell of the service in whose place it stands.
 ITS_OWN_WORD = "That the service itself counts a key once is its own word: only what was sent to it is known."
 NO_REQUEST = "It makes no request that can be interrupted: neither by an AWS client nor by http.client."
+OWN_CLIENT = (
+    'Use ctx.client("dynamodb"): a client that the tool makes, such as boto3.client, boto3.resource or one of a '
+    "session, has neither the executor's retries nor the faults of this command."
+)
 NAME_REQUESTS = "Name the function by which its client sends in REQUESTS of the playbook's store package."
 #: Seconds between an attempt and the next one under its key.
 LATER_S = 97.0
@@ -42,10 +46,6 @@ _RELAYED: tuple[Any, ...] = (Any, JsonValue, object)
 #: Amounts of something else, by the unit in their names.
 _OTHER_AMOUNT = re.compile(r"(^|_)([kmgt]i?b|bytes|kwh|kg|km|hours|minutes|days|items|percent)(_|$)", re.I)
 _MONEY = re.compile(r"(amount|price|cost|fee|total|balance|paid|refund|money|usd|eur|gbp|cents|salary|discount)", re.I)
-
-
-#: Rules that a stand-in breaks for the tool that calls it.
-_OF_A_STAND_IN = ("repeatable", "key", "verify", "interrupted", "undo")
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,6 @@ class Trial:
         return Finding(self._tool.name, rule, "held", self._sample.scenario, seen)
 
     def _broken(self, rule: str, seen: str, remedy: str) -> Finding:
-        if isinstance(self._tool.function, RemoteCall) and rule in _OF_A_STAND_IN:
-            remedy = (
-                "Look at its stand-in first: it must read no clock and draw nothing at random, and reset() must forget "
-                "all that it keeps. If the server itself is so, correct what its file in servers/ declares: key, "
-                "idempotent, verify."
-            )
         return Finding(self._tool.name, rule, "broken", self._sample.scenario, seen, remedy)
 
     def _not_tried(self, rule: str, why: str, remedy: str = "", *, needed: bool = False) -> Finding:
@@ -179,6 +173,13 @@ class Trial:
             "Copy a list or an object of the arguments before you change it.",
         )
 
+    def _no_request(self, rule: str) -> Finding:
+        """Say that no request of the tool can be interrupted, and how it would be one that can."""
+        if not self._honest.own_clients:
+            return self._not_tried(rule, NO_REQUEST, NAME_REQUESTS)
+        why = f"It asks AWS through a client of its own, {self._honest.own_clients[0]}: no fault can be played there."
+        return self._not_tried(rule, why, OWN_CLIENT, needed=True)
+
     def _unfit(self) -> Finding:
         if self._honest.how == "unfit":
             return self._broken(
@@ -189,7 +190,9 @@ class Trial:
         return self._broken(
             "result",
             f"It raised {self._honest.message}",
-            "Raise ToolFailed for a reason of the business. Check the tool's rights and its environment.",
+            OWN_CLIENT
+            if self._honest.own_clients
+            else "Raise ToolFailed for a reason of the business. Check the tool's rights and its environment.",
         )
 
     def _repeatable(self) -> Finding:
@@ -331,7 +334,19 @@ class Trial:
                 "Keep the key with the effect, in one transaction (ctx.write_once).",
             )
             return
+        if self._sample.before and self._acts_alone():
+            # An earlier call has brought about what this one asks for: what it does is seen without that one.
+            self.more_samples.append(replace(self._sample, before=()))
+            for rule in ("failure", "key", "verify", "interrupted"):
+                yield self._not_tried(rule, "An earlier call of the scenario had done so already; tried without it.")
+            return
         yield from self._unseen("It returned a result, and nothing that can be seen has changed.")
+
+    def _acts_alone(self) -> bool:
+        """Whether the call changes something in tables as seeded."""
+        self._rig.fresh()
+        base = self._rig.seen()
+        return self._rig.attempt(self._sample).how == "ok" and bool(differences(base, self._rig.seen()))
 
     def _unseen(
         self, why: str, rules: tuple[str, ...] = ("failure", "key", "verify", "interrupted", "undo")
@@ -356,7 +371,7 @@ class Trial:
         """Lose the answer of each request; what it then calls certain must be so."""
         faults = self._faults("lost")
         if not faults:
-            return self._not_tried("failure", NO_REQUEST, NAME_REQUESTS)
+            return self._no_request("failure")
         for fault in faults:
             self._rig.fresh(self._sample.before)
             end = self._rig.attempt(self._sample, fault=fault)
@@ -382,6 +397,8 @@ class Trial:
         again = rig.attempt(self._sample, later_s=LATER_S, draw=1)
         remedy = "Use ctx.write_once, or give ctx.idempotency_key to the service; else leave honours_key out."
         if second := differences(self._done, rig.seen()):
+            if queued := self._queued_twice(rig.seen()):
+                remedy = queued
             return self._broken("key", f"A second attempt under its key had a second effect: {second}.", remedy)
         if self._ends_by_verify(again):
             return self._held("key", f"A second attempt is in doubt ({_told(again)}), and verify finds the first one.")
@@ -390,6 +407,19 @@ class Trial:
             seen += f"{_apart(self._honest, again)}."
             return self._broken("key", seen, remedy)
         return self._held("key", ITS_OWN_WORD if self._honest.reached_outside else "")
+
+    def _queued_twice(self, now: Seen) -> str:
+        """Return the remedy where a service of AWS takes the same request twice, with the key in it; "" elsewhere."""
+        key, sent = self._sample.context.idempotency_key, now["sent elsewhere"]
+        twice = [name.removesuffix(" (again)") for name in sent if name.endswith(" (again)") and key in name]
+        if not twice:
+            return ""
+        service = twice[0].partition(" ")[0]
+        return (
+            f"{service} counts no key in an attribute or a body: it takes both. Leave honours_key out, and let who "
+            "receives them count the key once: then a doubt goes to a person, or to a verify that asks the receiver. "
+            "A FIFO queue or topic counts a MessageDeduplicationId once, for five minutes only."
+        )
 
     def _sent(self) -> Finding:
         """Compare what is sent: a service counts a request once if it comes again as it was."""
@@ -417,7 +447,7 @@ class Trial:
         """Lose answers: what the circuit is to count must not be told as a refusal of the business."""
         faults = self._faults("lost")
         if not faults:
-            return self._not_tried("circuit", NO_REQUEST, NAME_REQUESTS)
+            return self._no_request("circuit")
         for fault in faults:
             self._rig.fresh(self._sample.before)
             end = self._rig.attempt(self._sample, fault=fault)
@@ -515,7 +545,7 @@ class Trial:
     def _interrupted(self) -> Finding:
         faults = self._faults("death")
         if not faults:
-            return self._not_tried("interrupted", NO_REQUEST, NAME_REQUESTS)
+            return self._no_request("interrupted")
         died = False
         for fault in faults:
             self._rig.fresh(self._sample.before)
@@ -525,7 +555,7 @@ class Trial:
             problem = self._resolved(fault)
             if problem is not None:
                 return problem
-        return self._held("interrupted") if died else self._not_tried("interrupted", NO_REQUEST, NAME_REQUESTS)
+        return self._held("interrupted") if died else self._no_request("interrupted")
 
     def _resolved(self, fault: object) -> Finding | None:
         """Resolve a dead attempt as the executor does; return what is wrong."""

@@ -110,6 +110,7 @@ LIES_OVER_CALLS = {
     "key_of_the_last_five": "keys",
     "key_swallows": "errors",
     "key_without_its_run": "keys",
+    "letter_keyed_in_an_attribute": "interrupted",
     "letters_partly_sent": "aws",
     "moves_by_chance": "moves",
     "moves_key_of_the_hour": "moves_key",
@@ -165,6 +166,14 @@ def liars(tmp_path: Path) -> Iterator[Path]:
     importlib.import_module("liars.double").stop()
 
 
+def play_only(liars: Path, scenario: str, *tools: str) -> None:
+    """Let a scenario call these tools, and no other."""
+    calls = [{"tool": name, "arguments": {"id": "a"}} for name in tools]
+    turns = [{"call": calls[at : at + 6]} for at in range(0, len(calls), 6)]
+    script = liars / "scenarios" / scenario / "script.yaml"
+    script.write_text(json.dumps({"turns": [*turns, {"say": "Done."}]}))
+
+
 def findings(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["findings"]
     return found
@@ -173,7 +182,7 @@ def findings(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def test_every_planted_lie_is_found_and_no_honest_tool_is_blamed(
     liars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("sequences", "doubts"):
+    for name in ("sequences", "doubts", "own_client"):
         shutil.rmtree(liars / "scenarios" / name)
 
     code = main(["certify", str(liars), "--json"])
@@ -215,11 +224,8 @@ def test_a_fallback_that_decides_by_its_machine_or_its_process_is_found(liars: P
 
 
 def test_every_lie_over_several_calls_is_found_and_no_honest_sibling_is_blamed(liars: Path) -> None:
-    script = liars / "scenarios" / "sequences" / "script.yaml"
     if not FULL:
-        calls = [{"tool": name, "arguments": {"id": "a"}} for name in SOME_OVER_CALLS]
-        turns = [{"call": calls[at : at + 6]} for at in range(0, len(calls), 6)]
-        script.write_text(json.dumps({"turns": [*turns, {"say": "Done."}]}))
+        play_only(liars, "sequences", *SOME_OVER_CALLS)
 
     found = certified_by(liars, "sequences", *(["doubts"] if FULL else []))
 
@@ -332,7 +338,33 @@ def test_a_server_that_makes_a_call_twice_under_one_key_is_found(itdesk: Path) -
     found = certified_by(itdesk, "password")
 
     assert found["idp_resetPassword", "key"].state == "broken"
+    assert "key or idempotent" in found["idp_resetPassword", "key"].remedy  # its words are those of its YAML
     assert found["idp_resetPassword", "sent"].state == "held"  # the tool itself does its part
+
+
+@pytest.mark.deep
+def test_a_server_that_refuses_a_key_that_it_knows_is_judged_by_verify(itdesk: Path) -> None:
+    stand_ins = itdesk / "scenarios" / "stand_ins.py"
+    known = 'if key in RESETS:\n            return self._answer(409, {"error": "done"})\n        made = {"re'
+    stand_ins.write_text(stand_ins.read_text().replace('made = {"re', known))
+
+    found = certified_by(itdesk, "password")
+
+    assert {at: one.seen for at, one in found.items() if one.state == "broken" and at[0].startswith("idp")} == {}
+    assert "409" in found["idp_resetPassword", "key"].seen
+
+
+@pytest.mark.deep
+def test_a_remedy_names_what_the_author_can_do(liars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    play_only(liars, "doubts", "letter_keyed_in_an_attribute")
+
+    found = certified_by(liars, "doubts", "own_client")
+
+    assert "Leave honours_key out" in found["letter_keyed_in_an_attribute", "key"].remedy
+    scenario = found["scenario own_client", "sampled"]
+    assert scenario.needed
+    assert "key_of_its_own_client asks AWS itself. Use ctx.client" in scenario.remedy
 
 
 def test_what_is_sent_is_recorded_where_no_stand_in_tells_its_effects(itdesk: Path) -> None:

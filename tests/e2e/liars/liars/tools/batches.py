@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import boto3
+
 from ballast.errors import RetryLater
 from ballast.playbook import Read, ToolContext, Write, tool
 
@@ -51,6 +53,22 @@ def fair_letters(args: Box, ctx: ToolContext) -> Count:
             return DONE
         left = [one for one in left if one["Id"] in failed]
     raise RuntimeError("Some letters were not sent.")
+
+
+@tool(effect=Write(honours_key=True))
+def letter_keyed_in_an_attribute(args: Box, ctx: ToolContext) -> Count:
+    """Send a note with its key, which the queue does not count."""
+    key = {"Key": {"DataType": "String", "StringValue": ctx.idempotency_key}}
+    ctx.client("sqs").send_message(QueueUrl=ctx.environ["NOTES"], MessageBody="Note.", MessageAttributes=key)
+    return DONE
+
+
+@tool(effect=Write(honours_key=True))
+def key_of_its_own_client(args: Box, ctx: ToolContext) -> Count:
+    """Put, through a client that no fault reaches."""
+    table = boto3.resource("dynamodb", region_name="eu-west-1").Table(ctx.environ["BOX_TABLE"])
+    table.put_item(Item={"id": f"own client {ctx.idempotency_key}"})
+    return DONE
 
 
 def _two(ctx: ToolContext) -> dict[str, Any]:
