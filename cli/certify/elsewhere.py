@@ -112,10 +112,14 @@ class Came:
 
 
 class Elsewhere:
-    """The worker of one playbook. Make it with ``elsewhere``."""
+    """The worker of one playbook. Make it with ``elsewhere``.
+
+    at_import  what the playbook's modules have read as they were imported: clocks, randomness, variables
+    """
 
     def __init__(self, line: Connection, worker: subprocess.Popen[bytes]) -> None:
         self._line, self._worker, self._ready = line, worker, False
+        self.at_import: list[str] = []
 
     def play(self, play: Play, client: Any, context: ToolContext) -> Came:
         """Let the worker play. ``client``, of any service, answers its requests; ``context`` has its tokens.
@@ -123,8 +127,10 @@ class Elsewhere:
         Raises ``Away`` if its process died or did not end.
         """
         if not self._ready:
-            self._heard(_START_S)
-            self._ready = True
+            ready, began = self._heard(_START_S)
+            if ready != "ready":
+                raise Away(str(began))
+            self._ready, self.at_import = True, began
         self._line.send(play)
         while True:
             what, *said = self._heard(_LONGEST_S)

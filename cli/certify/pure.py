@@ -104,7 +104,7 @@ _ALSO = {
 _TYPES = {"_io.StringIO", "_io.BytesIO", "_thread.lock", "_thread.RLock"}
 #: Python code of the library that works for itself: imports, and lines of the log.
 _EXCUSED = ("importlib", "/logging/", "/warnings.py", "/linecache.py", "/traceback.py")
-#: Python code of the library that gives on a clock or randomness to who calls it.
+#: Python code of the library that gives on a clock, randomness or the environment to who calls it.
 _PASSES_ON = (
     "/datetime.py",
     "/random.py",
@@ -114,6 +114,10 @@ _PASSES_ON = (
     "/_strptime.py",
     "/calendar.py",
     "/certify/surroundings.py",
+    "os.py",
+    "_collections_abc.py",
+    "<frozen os>",
+    "<frozen _collections_abc>",
 )
 #: os.environ is written in Python.
 _OF_ENVIRON = [getattr(type(os.environ), name).__code__ for name in ("__getitem__", "__iter__", "__len__")]
@@ -127,21 +131,22 @@ _WORDS = {
     "_thread": "the thread",
     "sys": "the process",
 }
-_CHANCE = ("the clock", "randomness")
+_CHANCE = ("the clock", "randomness", "the environment")
 
 
 @contextmanager
-def watched(folder: str, reads: list[str], *, chance_alone: bool = False) -> Iterator[None]:
+def watched(folder: str, reads: list[str], *, chance_alone: bool = False, environment: bool = True) -> Iterator[None]:
     """Within the block, note what code of ``folder`` reads that does not follow from its arguments.
 
-    ``chance_alone``: only the clocks and the randomness that it asks for itself; it may call a client, which asks too.
+    ``chance_alone``: only the clocks, the randomness and the ``environment`` that it asks for itself; it may call a
+    client, which asks too.
     """
 
     def profile(frame: FrameType, event: str, function: Any) -> None:
         if event == "c_call":
             what = _outside(function, frame, folder)
         elif event == "call":
-            what = "the environment" if frame.f_code in _OF_ENVIRON and not chance_alone else None
+            what = "the environment" if environment and frame.f_code in _OF_ENVIRON else None
         else:
             return
         if what is None or (chance_alone and not what.startswith(_CHANCE)):

@@ -41,6 +41,7 @@ RULES = {
     "moves": "it follows from the arguments and the request alone",
     "cost_microusd": "it follows from the arguments and the request alone",
     "undo_arguments": "it follows from the arguments and the result alone",
+    "import": "its modules read no clock, randomness or variable as they are imported",
     "pure": "a fallback follows from the request and the results alone",
 }
 

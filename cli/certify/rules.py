@@ -272,7 +272,7 @@ class Trial:
         """Ask a function that gets a context; return what is wrong, and what to do."""
         sample, name, reads = self._sample, rule.name, list[str]()
         self._rig.fresh(sample.before)
-        with watched(str(self._playbook.folder), reads, chance_alone=True):
+        with watched(str(self._playbook.folder), reads, chance_alone=True, environment=False):
             one, how = self._rig.ask(rule.function, sample)
         self._rig.ask(rule.function, sample, key=f"{sample.context.idempotency_key}-another", draw=1)
         answers = [self._rig.ask(rule.function, sample, later_s=later_s, draw=2) for later_s, _ in ((0.0, ""), *WAITS)]

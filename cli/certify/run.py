@@ -116,6 +116,7 @@ def certify(
                 findings.append(
                     Finding(f"scenario {scenario.name}", "sampled", "not tried", scenario.name, said, remedy, True)
                 )
+    findings += _at_import(away.at_import)
     findings += _without_sample(playbook, sampled, refused, played)
     findings += _always_refused(playbook, findings)
     return made
@@ -242,6 +243,14 @@ def _tried(
         if one is sample:
             to_try += trial.more_samples
     return findings
+
+
+def _at_import(reads: Sequence[str]) -> Iterator[Finding]:
+    """Yield a hint for each module that reads what differs between processes as it is imported."""
+    remedy = "Read it in the call: ctx.now, ctx.environ. What is drawn or read at import is each process's own."
+    for what in reads:
+        module = what.rpartition("(")[2].partition(",")[0]
+        yield Finding(f"module {module}", "import", "not tried", "", f"As it is imported, it reads {what}.", remedy)
 
 
 def _always_refused(playbook: Playbook, findings: list[Finding]) -> list[Finding]:

@@ -20,7 +20,15 @@ from ballast.contracts.wire import canonical
 from ballast.errors import SchemaViolation
 from ballast.log.run_log import LONGEST_RUN_DAYS
 from cli.certify.aws_answers import PLAYS, REFUSALS, Play, aws_answers
-from cli.certify.other_calls import ELSEWHERE, many_keys, near_keys, next_call, taken_away
+from cli.certify.other_calls import (
+    ELSEWHERE,
+    many_keys,
+    near_keys,
+    new_texts,
+    next_call,
+    room_for_keys,
+    taken_away,
+)
 from cli.certify.report import Finding
 from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, differences
 from localcloud.moto_seams.dynamodb import changed_places, eventual_reads_answer_from, put_one_back
@@ -39,6 +47,8 @@ _SOON_S = 97.0
 _MOST_OTHERS, _MOST_REQUESTS, _MOST_ITEMS = 2, 4, 6
 #: Most calls of a tool in one store: each may do as much as all before it together.
 _MOST_AT_ONCE, _FEW_CALLS = 12, 5
+#: Keys that must be told apart: of a million, hardly two may be the same.
+_ROOM = 2**40
 #: A place of ``seen`` in which nothing can be put back.
 _OUTSIDE = "seen outside"
 
@@ -273,6 +283,7 @@ class Sequences:
                     raise Broken(seen, _WHOLE_KEY)
         if not self._honours:
             return ""
+        made = []
         for number, key in enumerate(keys):
             if number and number % _MOST_AT_ONCE == 0:
                 self._remembered(stood, number)
@@ -284,8 +295,14 @@ class Sequences:
                     raise Broken(f"Under the keys {self._key} and {key} it sent the same request.", _WHOLE_KEY)
                 if not _anew(stood, now, key):
                     return self._state_of(key)
+                made.append(new_texts(stood, now))
             stood = now
         self._remembered(stood, len(keys))
+        if not whole and (room := room_for_keys(made)) is not None and room[0] < _ROOM:
+            seen = (
+                f"What it keeps tells at most {room[0]:,} keys apart, such as {_short(room[1])}: two will be the same."
+            )
+            raise Broken(seen, f"{_WHOLE_KEY} A hash of it is as good with 16 hexadecimals or more.")
         return ""
 
     def _remembered(self, stood: Seen, calls: int) -> None:

@@ -26,9 +26,10 @@ from botocore.handlers import BUILTIN_HANDLERS
 
 from ballast.contracts import RunRequest
 from ballast.playbook import Playbook, Tool, ToolContext, load_playbook
-from cli.certify.audit import Heard, listening
+from cli.certify.audit import Heard, OpenFiles, ended, exit_functions_forgotten, listening
 from cli.certify.declared import Declared, declared, memory_of
 from cli.certify.elsewhere import EXIT, Came, Play
+from cli.certify.pure import watched
 from cli.certify.rig import End, Rig, Sample
 from cli.certify.set_order import ORDER, turn_sets_of
 from cli.certify.surroundings import Surroundings
@@ -83,7 +84,8 @@ class _RigAway(Rig):
         self._sent[:] = play.sent
         ORDER.turned, ORDER.asked = play.turned, False
         self.heard.clear()
-        came = Came()
+        exit_functions_forgotten()
+        came, files = Came(), OpenFiles()
         if play.zone:
             os.environ["TZ"] = play.zone
             time.tzset()
@@ -92,7 +94,7 @@ class _RigAway(Rig):
         else:
             self._tool(play, came)
         came.sent, came.sets = list(self._sent), ORDER.asked
-        came.hidden, came.process = self.heard.hidden(), self.heard.process()
+        came.hidden, came.process = [*self.heard.hidden(), *files.written()], self.heard.process()
         if play.kept is not None:
             came.kept = self._store.kept()
         return came
@@ -141,6 +143,7 @@ class _RigAway(Rig):
         def heard() -> None:
             with listening(self.heard):
                 run()
+                self.heard.changes += ended(str(self.playbook.folder))
 
         super()._run(tool, heard, end, now, **options)
 
@@ -217,9 +220,12 @@ def main(fd: int, folder: Path) -> None:
     be_elsewhere()
     turn_sets_of(folder)
     try:
-        rig = _RigAway(load_playbook(folder, check_models=False), line)
+        at_import: list[str] = []
+        with watched(str(folder), at_import, chance_alone=True):
+            playbook = load_playbook(folder, check_models=False)
+        rig = _RigAway(playbook, line)
         BUILTIN_HANDLERS.append(("before-send", rig._forwarded))  # of clients that a tool makes for itself
-        line.send(("ready",))
+        line.send(("ready", at_import))
     except Exception as problem:
         line.send(("broke", f"The playbook cannot be imported in another process: {type(problem).__name__}: {problem}"))
         return

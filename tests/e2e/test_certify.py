@@ -43,7 +43,10 @@ LIES = {
     "read_charges": "read",
     "read_in_set_order": "process",
     "read_kept": "process",
+    "read_notes_at_exit": "sight",
+    "read_notes_by_descriptor": "sight",
     "read_notes_in_file": "sight",
+    "read_notes_in_open_file": "sight",
     "read_sets_a_variable": "process",
     "read_starts_a_program": "sight",
     "refuses_always": "sampled",
@@ -96,6 +99,7 @@ LIES_OVER_CALLS = {
     "key_expires": "later",
     "key_for_two_minutes": "later",
     "key_in_buckets": "keys",
+    "key_in_many_buckets": "keys",
     "key_looked_up_outside": "errors",
     "key_lowered": "keys",
     "key_of_a_bound_clock": "later",
@@ -364,6 +368,8 @@ def test_a_remedy_names_what_the_author_can_do(liars: Path, monkeypatch: pytest.
     assert "Leave honours_key out" in found["letter_keyed_in_an_attribute", "key"].remedy
     scenario = found["scenario own_client", "sampled"]
     assert scenario.needed
+    hint = found["module tools/away.py", "import"]
+    assert (hint.needed, "As it is imported, it reads the clock" in hint.seen) == (False, True)
     assert "key_of_its_own_client asks AWS itself. Use ctx.client" in scenario.remedy
 
 

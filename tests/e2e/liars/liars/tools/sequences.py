@@ -5,6 +5,7 @@ Each liar has a sibling whose name begins with ``fair``, which does the same hon
 
 import hashlib
 import uuid
+import zlib
 from contextlib import suppress
 from typing import Any
 
@@ -248,6 +249,12 @@ def key_in_buckets(args: Box, ctx: ToolContext) -> Count:
 
 
 @tool(effect=Write(honours_key=True))
+def key_in_many_buckets(args: Box, ctx: ToolContext) -> Count:
+    """Add. Of some hundred calls two have the same number."""
+    return marked(ctx, args.id, f"crc {zlib.crc32(ctx.idempotency_key.encode()) & 0xFFFF}")
+
+
+@tool(effect=Write(honours_key=True))
 def key_lowered(args: Box, ctx: ToolContext) -> Count:
     """Add."""
     return marked(ctx, args.id, f"lower {ctx.idempotency_key.lower()}")
@@ -275,7 +282,8 @@ def verify_without_its_run(args: Box, ctx: ToolContext) -> Count:
 @tool(effect=Write(honours_key=True))
 def fair_key_hashed(args: Box, ctx: ToolContext) -> Count:
     """Add. A hash of the whole key is as good as the key."""
-    return marked(ctx, args.id, f"hash {hashlib.sha256(ctx.idempotency_key.encode()).hexdigest()}")
+    digest = hashlib.sha256(ctx.idempotency_key.encode()).hexdigest()[:16]
+    return marked(ctx, args.id, f"hash {digest}", at=_stamp(ctx), number={"N": str(len(digest))})
 
 
 @tool(effect=Write(honours_key=True))
