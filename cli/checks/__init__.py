@@ -10,6 +10,7 @@
     certificate  stale, or missing where it is required
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Literal
 
 from ballast.errors import PlaybookInvalid
 from ballast.playbook import Playbook
+from ballast.playbook.agent import agent_file
 from ballast.playbook.load import playbook_in, playbook_problems
 from ballast.playbook.servers.tools import RemoteCall
 
@@ -46,8 +48,9 @@ class Finding:
 class Checked:
     """A project's findings, most serious first, and the worst cost of a run by intent, in micro-dollars.
 
-    The cost is the ceiling of models and tools together; "" is a request without an intent. ``granted_microusd`` is
-    what reviewers may add to it.
+    The cost is the ceiling of models and tools together; "" is a request without an intent, ``NAME`` and
+    ``NAME.intent`` one to another agent than the one of ``agent.yaml``. ``granted_microusd`` is the most that reviewers
+    may add to it.
     """
 
     findings: tuple[Finding, ...]
@@ -74,7 +77,7 @@ def checked(folder: Path, *, today: date) -> Checked:
     granted = 0
     if playbook is not None:
         found += [*model_findings(playbook, today), *tools(playbook), *limits(playbook, today), *certificate(playbook)]
-        costs, granted = worst_costs(playbook), playbook.agent.max_grant_microusd
+        costs, granted = worst_costs(playbook), max(one.max_grant_microusd for one in playbook.agents.values())
     if _has_code(folder):
         whole = not any(".py, line " in str(problem) for problem in problems)
         found += [*template(folder), *plays(folder, playbook, today, whole=whole)]
@@ -87,6 +90,12 @@ def _has_code(folder: Path) -> bool:
         return (playbook_in(folder.resolve()) / "agent.yaml").is_file()
     except PlaybookInvalid:
         return False
+
+
+def by_agent(playbook: Playbook) -> Iterator[tuple[str, Playbook]]:
+    """Yield each agent's file, and the playbook as that agent has it; the one of ``agent.yaml`` first."""
+    for agent in playbook.agents.values():
+        yield str(agent_file(playbook.folder, playbook.agent, agent.name)), playbook.as_agent(agent)
 
 
 def at(playbook: Playbook, tool: str) -> str:

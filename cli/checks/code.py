@@ -26,6 +26,9 @@ _OPERATIONS = {
 }
 #: Parameters that name a table. A method of the playbook's own may be named query, too; DynamoDB's has one of these.
 _TABLES = ("TableName", "RequestItems")
+#: PartiQL: an action for each kind of statement, by its first word; in doubt each of them.
+_PARTIQL = {name.upper(): f"PartiQL{name}" for name in ("Select", "Insert", "Update", "Delete")}
+_STATEMENTS = ("execute_statement", "batch_execute_statement", "execute_transaction")
 #: Parts of a transaction, by the key that names them.
 _PARTS = {
     **{name: f"{name}Item" for name in ("Get", "Put", "Update", "Delete")},
@@ -163,10 +166,19 @@ def _operations(node: ast.AST) -> Iterator[str]:
             name, known = str(getattr(named[0], "value", "")), True
         if known:
             yield from _OPERATIONS.get(name, ())
+        if name in _STATEMENTS and not by_name.isdisjoint((None, "Statement", "Statements", "TransactStatements")):
+            yield from _partiql(node)
     elif isinstance(node, ast.Dict):
         for key, value in zip(node.keys, node.values, strict=True):
             if isinstance(key, ast.Constant) and key.value in _PARTS and not isinstance(value, ast.Constant):
                 yield _PARTS[str(key.value)]
+
+
+def _partiql(call: ast.Call) -> Iterator[str]:
+    texts = [one.value for one in ast.walk(call) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    words = {text.split(maxsplit=1)[0].upper() for text in texts if text.strip()}
+    known = [action for word, action in _PARTIQL.items() if word in words]
+    yield from known or _PARTIQL.values()
 
 
 def _of_context(node: ast.AST) -> bool:

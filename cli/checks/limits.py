@@ -7,14 +7,18 @@ from ballast.contracts import Limits, LimitsPatch, RunRequest
 from ballast.errors import BallastError
 from ballast.playbook import Playbook
 from ballast.playbook.first_prompt import why_no_attempt
-from cli.checks import Finding, at
+from cli.checks import Finding, at, by_agent
 
 
 def limits(playbook: Playbook, today: date) -> Iterator[Finding]:
-    """Yield limits that contradict each other, or the tools."""
-    if _broken(playbook):
-        return  # loading has told it
-    file, agent = str(playbook.folder / "agent.yaml"), playbook.agent
+    """Yield limits of each agent that contradict each other, or the tools."""
+    for file, one in by_agent(playbook):
+        if not _broken(one):  # loading has told it
+            yield from _of_agent(one, file, today)
+
+
+def _of_agent(playbook: Playbook, file: str, today: date) -> Iterator[Finding]:
+    agent = playbook.agent
     for intent in (None, *agent.intents):
         bounds, where = agent.limits_for(intent), f"intents.{intent}.limits" if intent else "limits"
         if why := _no_attempt(playbook, intent, bounds, today):
@@ -98,10 +102,11 @@ def _within(playbook: Playbook, bounds: Limits, file: str, where: str, intent: s
 
 
 def worst_costs(playbook: Playbook) -> dict[str, int]:
-    """Return the ceiling of a run's cost by intent, in micro-dollars; "" is a request without an intent."""
-    agent = playbook.agent
-    if _broken(playbook):
-        return {"": agent.limits.cost_microusd}
-    return {"": agent.limits.cost_microusd} | {
-        intent: agent.limits_for(intent).cost_microusd for intent in agent.intents
-    }
+    """Return the ceiling of a run's cost in micro-dollars, by agent and intent (``Checked``)."""
+    costs: dict[str, int] = {}
+    for _, one in by_agent(playbook):
+        agent, other = one.agent, one.agent.name != playbook.agent.name
+        costs[agent.name if other else ""] = agent.limits.cost_microusd
+        for intent in () if _broken(one) else agent.intents:
+            costs[f"{agent.name}.{intent}" if other else intent] = agent.limits_for(intent).cost_microusd
+    return costs

@@ -13,7 +13,7 @@ from ballast.errors import BallastError, PlaybookInvalid
 from ballast.playbook import AgentConfig, Playbook
 from ballast.playbook.agent import agent_file
 from ballast.playbook.servers.declaration import Declaration
-from cli.checks import Finding
+from cli.checks import Finding, by_agent
 from cli.commands.models import GUARDRAIL, problems, retirements
 from localcloud.cloud import ROOT
 from localcloud.editor_schemas import models_in
@@ -75,11 +75,12 @@ def _instead(title: str, path: Sequence[int | str]) -> str:
 def model_findings(playbook: Playbook, today: date) -> Iterator[Finding]:
     """Yield models that retire, that have no price today, or that the agent's role may not call once it is deployed."""
     file, samconfig = str(playbook.folder / "agent.yaml"), project_of(playbook.folder) / "samconfig.toml"
-    for field, model in playbook.agent.models.items():
-        try:
-            playbook.models.price(model, on=today)
-        except BallastError as problem:
-            yield finding_of(file, f"{file}: {field}: {problem}")
+    for place, of_agent in by_agent(playbook):
+        for field, model in of_agent.agent.models.items():
+            try:
+                playbook.models.price(model, on=today)
+            except BallastError as problem:
+                yield finding_of(place, f"{place}: {field}: {problem}")
     try:
         if samconfig.is_file():
             told = [*problems(playbook.folder, ROOT / "template.yaml", samconfig, today=today)]
@@ -95,14 +96,15 @@ def model_findings(playbook: Playbook, today: date) -> Iterator[Finding]:
         found = finding_of(place, said)
         yield replace(found, level="error" if one.fails else "warning", file=place, field=field)
     yield from _hand_overs(playbook)
-    if playbook.agent.second_model is None:
-        yield Finding(
-            "hint",
-            file,
-            "second_model",
-            "There is no second model: while the first one is throttled or down, fallbacks and people answer.",
-            "Name a model of another provider.",
-        )
+    for place, of_agent in by_agent(playbook):
+        if of_agent.agent.second_model is None:
+            yield Finding(
+                "hint",
+                place,
+                "second_model",
+                "There is no second model: while the first one is throttled or down, fallbacks and people answer.",
+                "Name a model of another provider.",
+            )
 
 
 def _hand_overs(playbook: Playbook) -> Iterator[Finding]:

@@ -4,14 +4,11 @@ import dis
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ballast.errors import PlaybookInvalid
-from ballast.on_behalf import HEADER
 from ballast.playbook import Effect, Playbook, Tool, undeclared_arguments
 from ballast.playbook.declaration import OnRollback
-from ballast.playbook.servers.checks import read_declaration
-from ballast.playbook.servers.declaration import McpServer, token_name
 from ballast.playbook.servers.tools import RemoteCall
-from cli.checks import Finding, at
+from cli.checks import Finding, at, by_agent
+from cli.checks.servers import servers
 
 
 def tools(playbook: Playbook) -> Iterator[Finding]:
@@ -30,58 +27,9 @@ def tools(playbook: Playbook) -> Iterator[Finding]:
                 if isinstance(tool.function, RemoteCall)
                 else "Write limits=CallLimits(timeout_s=20), and give an HTTP client less.",
             )
-    yield from _tokens(playbook)
-    yield from _intents(playbook)
-    yield from _stdio(playbook)
-
-
-def _stdio(playbook: Playbook) -> Iterator[Finding]:
-    """Yield the servers whose tools fail in Lambda, which starts no command."""
-    folder = playbook.folder / "servers"
-    for file in sorted(folder.glob("*.yaml")) if folder.is_dir() else ():
-        try:
-            server = read_declaration(file).server
-        except PlaybookInvalid:
-            continue  # loading the playbook says why
-        if not isinstance(server, McpServer) or server.stdio is None:
-            continue
-        names = ", ".join(sorted(made.name for made in playbook.tools.values() if _server_of(made) == file.stem))
-        if server.url is None:
-            problem = f"Lambda starts no command: deployed, every call of {names} fails."
-            remedy = (
-                "Run the server where Lambda reaches it over streamable HTTP (a container, a function with a URL, "
-                "AgentCore Gateway), and add its url: and credential:. The command then serves your laptop only."
-            )
-            yield Finding("warning", str(file), "server.stdio", problem, remedy)
-        else:
-            problem = "Your laptop starts the command, and Lambda calls the url: they may be different versions."
-            remedy = f"Compare the url before you deploy: ballast import mcp URL --name {file.stem} --check"
-            yield Finding("hint", str(file), "server.stdio", problem, remedy)
-
-
-def _server_of(tool: Tool) -> str | None:
-    return tool.function.server.name if isinstance(tool.function, RemoteCall) else None
-
-
-def _tokens(playbook: Playbook) -> Iterator[Finding]:
-    """Yield what callers must bring, by server."""
-    servers = {
-        one.function.server.name: one.function.server
-        for one in playbook.tools.values()
-        if isinstance(one.function, RemoteCall)
-    }
-    for server in servers.values():
-        name = token_name(server.declared)
-        if name is not None:
-            yield Finding(
-                "hint",
-                str(playbook.folder / "servers" / f"{server.name}.yaml"),
-                "server.credential",
-                f"Its calls need the requester's token {name!r}. Runs that are requested by queue, by event or by "
-                "StartFunction have none, and their calls fail.",
-                f"Let callers send POST /runs with `{HEADER}: {name}=Bearer TOKEN`; on a laptop: ballast run "
-                f"--on-behalf-of-env {name}=VARIABLE.",
-            )
+    for file, one in by_agent(playbook):
+        yield from _intents(one, file)
+    yield from servers(playbook)
 
 
 def _unmarked(playbook: Playbook) -> Iterator[Finding]:
@@ -215,9 +163,9 @@ def _of_any_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
             "It moves money of no customer: the ceiling of each customer does not count it.",
             "Add moves_key=lambda args, ctx: … with the customer's id.",
         )
-    agent = playbook.agent
-    closed = agent.intents and all(known.writes is not None for known in agent.intents.values())
-    if tool.offered and closed and not any(tool.name in (known.writes or ()) for known in agent.intents.values()):
+    having = [one for one in playbook.agents.values() if one.tools is None or tool.name in one.tools]
+    listed = any(known.writes is None or tool.name in known.writes for one in having for known in one.intents.values())
+    if tool.offered and having and all(one.intents for one in having) and not listed:
         yield Finding(
             "hint",
             file,
@@ -227,9 +175,9 @@ def _of_any_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
         )
 
 
-def _intents(playbook: Playbook) -> Iterator[Finding]:
-    file = str(playbook.folder / "agent.yaml")
-    writes = any(tool.effect is Effect.WRITE and tool.offered for tool in playbook.tools.values())
+def _intents(playbook: Playbook, file: str) -> Iterator[Finding]:
+    """Yield what the intents of the playbook's agent leave open."""
+    writes = any(tool.effect is Effect.WRITE for tool in playbook.offered(None))
     if not playbook.agent.intents:
         yield Finding(
             "hint",
@@ -246,6 +194,14 @@ def _intents(playbook: Playbook) -> Iterator[Finding]:
                 f"intents.{name}.writes",
                 "The agent may propose every write for this intent, whatever a text in the run may say.",
                 "List the tools, or [] for none.",
+            )
+        if unseen := [tool for tool in known.writes or () if not playbook.agent.offers(tool)]:
+            yield Finding(
+                "warning",
+                file,
+                f"intents.{name}.writes",
+                f"{playbook.agent.name} is not offered {', '.join(unseen)}: `tools` lacks it, so no run can call it.",
+                f"Add it to tools:, or take it out of intents.{name}.writes.",
             )
         if name not in playbook.fallbacks:
             yield Finding(

@@ -17,14 +17,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from itertools import islice
-from multiprocessing import get_context
 
 from ballast.contracts import HandOver, Planner
-from ballast.log import exported
 from ballast.log.event import GARBLED
 from ballast.log.events import (
     ApprovalRequested,
@@ -42,12 +40,11 @@ from localcloud.replay.candidate import CandidateEnds
 from localcloud.replay.candidate_machine import CandidateMachine
 from localcloud.replay.lane import Difference, Ending, Lane, Replayed
 from localcloud.replay.machine import Machine
+from localcloud.replay.processes import Texts, recorded_in, spread
 from localcloud.replay.recorded import RecordedRun
 
 #: Runs that a process plays in one lane before it opens the other one.
 _AT_ONCE = 32
-#: Fewer runs are played in this process.
-FEW = 48
 
 
 class Result(StrEnum):
@@ -291,30 +288,14 @@ def _why(result: Result, was: Told, now: Told, difference: Difference | None) ->
 
 def compared(baseline: Lane, candidate: Lane, runs: Iterable[ExportedRun], *, workers: int = 2) -> Iterator[Compared]:
     """Yield each run as it is recorded and as the candidate has it, as soon as both are played."""
-    left = iter(runs)
-    first = list(islice(left, FEW + 1))
-    if workers <= 1 or len(first) <= FEW:
-        yield from _in_parts(baseline, candidate, _chained(first, left))
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting: set[Future[list[Compared]]] = set()
-        both = _chained(first, left)
-        try:
-            while True:
-                while len(waiting) < 2 * workers and (some := [_as_text(one) for one in islice(both, _AT_ONCE)]):
-                    waiting.add(pool.submit(_of_texts, baseline, candidate, some))
-                if not waiting:
-                    return
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield from future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _chained(first: Iterable[ExportedRun], left: Iterable[ExportedRun]) -> Iterator[ExportedRun]:
-    yield from first
-    yield from left
+    return spread(
+        runs,
+        partial(_in_parts, baseline, candidate),
+        partial(_of_texts, baseline, candidate),
+        workers=workers,
+        few=48,
+        at_once=_AT_ONCE,
+    )
 
 
 def _in_parts(baseline: Lane, candidate: Lane, runs: Iterator[ExportedRun]) -> Iterator[Compared]:
@@ -322,13 +303,8 @@ def _in_parts(baseline: Lane, candidate: Lane, runs: Iterator[ExportedRun]) -> I
         yield from _of_both(baseline, candidate, [RecordedRun.of(one.events, one.title or one.source) for one in some])
 
 
-def _as_text(run: ExportedRun) -> tuple[str, str]:
-    return "\n".join(exported.write(run.run_id, run.events)), run.title or run.source
-
-
-def _of_texts(baseline: Lane, candidate: Lane, some: list[tuple[str, str]]) -> list[Compared]:
-    recorded = [RecordedRun.of(one.events, source) for text, source in some for one in exported.read_text(text, source)]
-    return _of_both(baseline, candidate, recorded)
+def _of_texts(baseline: Lane, candidate: Lane, some: Texts) -> list[Compared]:
+    return _of_both(baseline, candidate, list(recorded_in(some)))
 
 
 def _of_both(baseline: Lane, candidate: Lane, runs: list[RecordedRun]) -> list[Compared]:

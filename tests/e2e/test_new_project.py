@@ -170,6 +170,7 @@ def test_a_scenario_that_ends_otherwise_shows_each_difference(
     [
         *("", "X", "IT", "it-desk", "1st", "it desk", "../up", "a", "a" * 41, "class", "itdésk", "it.desk", "_desk"),
         *("tests", "json", "ballast", "playbook", "functions", "cli", "localcloud", "pydantic"),
+        *("sitecustomize", "usercustomize"),
     ],
 )
 def test_a_name_that_cannot_be_a_package_is_refused(

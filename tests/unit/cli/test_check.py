@@ -14,7 +14,7 @@ from cli.checks import Checked, Finding, checked
 from cli.checks.code import Code
 from cli.commands.new import write
 from localcloud.cloud import ROOT
-from tests.support.remote_desk import KEY, declare, desk_server, tools
+from tests.support.remote_desk import CREATE, FIND, KEY, declare, desk_server, pinned, tools
 from tests.support.remote_mcp import notes_tools
 
 TODAY = date(2026, 11, 29)
@@ -505,6 +505,29 @@ def test_a_server_that_acts_for_the_requester_says_what_callers_must_bring(sound
     assert "--on-behalf-of-env helpdesk=" in hint.remedy
 
 
+def test_a_value_that_a_pinned_result_does_not_name_is_told(sound: Path, tmp_path: Path) -> None:
+    item = {"type": "object", "properties": {"id": {"type": "integer"}, "closed": {"type": "boolean"}}}
+    output = {"type": "object", "properties": {"items": {"type": "array", "items": {"$ref": "#/$defs/t"}}}}
+    output |= {"$defs": {"t": item}}
+    call = {"method": "GET", "path": "/tickets", "where": {"key": "query"}}
+    find = {"effect": "read", "pinned": pinned("find", FIND, call, output=output)}
+    verify = {"tool": "desk_find", "arguments": {"key": {"key": True}}}
+    undo = {"tool": "desk_close", "arguments": {"id": {"result": "/number"}}}
+    created = {"type": "object", "properties": {"id": {"type": "integer"}}}
+    create = pinned("create", CREATE, {"method": "POST", "path": "/tickets"}, output=created)
+
+    def fields(found: str, undone: dict[str, object]) -> list[str]:
+        project = with_changes(sound, tmp_path / found.replace("/", "_"))
+        write = {"verify": {**verify, "found": found}, "undo": undone, "pinned": create}
+        declare(project / "sounddesk", "desk", desk_server(), tools(write, find=find))
+        return [one.field for one in found_in(project).findings if "pinned result" in one.problem]
+
+    assert fields("/items/0/gone", undo) == ["tools.create.verify.found", "tools.create.undo.arguments.id"]
+    assert fields("/items/0/closed", {**undo, "arguments": {"id": {"result": "/id"}}}) == []
+    assert fields("/items/0", {**undo, "arguments": {"id": {"result": "/id"}}}) == []
+    assert fields("/tickets", {**undo, "arguments": {"id": {"value": 1}}}) == ["tools.create.verify.found"]
+
+
 def test_the_example_has_no_error_no_warning_and_a_certificate_that_fits() -> None:
     found = found_in(EXAMPLE)
 
@@ -564,12 +587,42 @@ def test_a_name_that_cannot_be_followed_is_told_with_its_place(
         ('get_paginator(operation_name="query")', {"Query"}),
         ('describe_table(TableName="x")', {"DescribeTable"}),
         ("query(owner=1)", set()),
+        ("execute_statement(Statement=f'select * from \"{t}\" where id = ?')", {"PartiQLSelect"}),
+        (
+            "execute_transaction(TransactStatements=[{'Statement': 'UPDATE a'}, {'Statement': 'delete from b'}])",
+            {"PartiQLUpdate", "PartiQLDelete"},
+        ),
+        (
+            "batch_execute_statement(Statements=made)",
+            {"PartiQLSelect", "PartiQLInsert", "PartiQLUpdate", "PartiQLDelete"},
+        ),
+        ("execute_statement('my own')", set()),
     ],
 )
 def test_every_operation_of_a_tool_is_seen(line: str, needed: set[str], tmp_path: Path) -> None:
     (tmp_path / "reading.py").write_text(f"def read(ctx):\n    ctx.client('dynamodb').{line}\n")
 
     assert Code(tmp_path).dynamodb.keys() == needed
+
+
+def test_every_agent_is_checked_as_the_first_one_is(sound: Path, tmp_path: Path) -> None:
+    agent = (sound / AGENT).read_text()
+    model = next(line for line in agent.splitlines() if line.startswith("model:"))
+    worker = f"{model}\ninstructions: Work.\ntools: [look_up_account]\n"
+    worker += "limits: {turns: 90, tokens_per_turn: 5000, tokens_per_run: 9000, cost_microusd: 250000}\n"
+    worker += "intents: {suspend: {writes: [suspend_account]}, other: {limits: {cost_microusd: 70000}}}\n"
+    project = with_changes(sound, tmp_path, ("sounddesk/agents/worker.yaml", "", worker))
+
+    found = found_in(project)
+
+    file = "sounddesk/agents/worker.yaml"
+    [unseen] = matching(found, "warning", file, "intents.suspend.writes")
+    assert "worker is not offered suspend_account" in unseen.problem
+    assert matching(found, "warning", file, "limits.tokens_per_run")
+    assert matching(found, "hint", file, "second_model")
+    assert found.worst_cost_microusd["worker"] == 250_000
+    assert found.worst_cost_microusd["worker.other"] == 70_000
+    assert found.worst_cost_microusd[""] == 100_000
 
 
 def test_limits_of_another_agent_are_told_once(sound: Path, tmp_path: Path) -> None:

@@ -237,16 +237,11 @@ class RunSettled(_OfRun):
     evidence: _Json | None = None
 
 
-class RunCorrected(_OfRun):
-    """An operator corrected the charge; ``number`` counts from 1."""
+class _Numbered(_OfRun):
+    """What may happen to a run more than once; ``number`` counts from 1."""
 
-    NAME = "run.corrected"
     AT: ClassVar[tuple[str, ...]] = ("number",)
     number: int = 1
-    was_microusd: Micro
-    charged_microusd: Micro
-    by: Str
-    reason: Str = ""
 
     @classmethod
     def read(cls, key: Key, body: Mapping[str, Any]) -> "Fact":
@@ -254,10 +249,21 @@ class RunCorrected(_OfRun):
 
     @classmethod
     def key(cls, *at: int) -> str:
-        return f"{LAST_TURN}.run.corrected" if at[0] == 1 else f"{LAST_TURN}.run.{at[0]}.corrected"
+        of, word = cls.NAME.split(".")
+        return f"{LAST_TURN}.{of}.{word}" if at[0] == 1 else f"{LAST_TURN}.{of}.{at[0]}.{word}"
 
 
-class RunFeedback(_OfRun):
+class RunCorrected(_Numbered):
+    """An operator corrected the charge; ``number`` counts from 1."""
+
+    NAME = "run.corrected"
+    was_microusd: Micro
+    charged_microusd: Micro
+    by: Str
+    reason: Str = ""
+
+
+class RunFeedback(_Numbered):
     """A person says whether the run did right; ``number`` counts from 1.
 
     verdict  right or wrong
@@ -266,20 +272,10 @@ class RunFeedback(_OfRun):
     """
 
     NAME = "run.feedback"
-    AT: ClassVar[tuple[str, ...]] = ("number",)
-    number: int = 1
     verdict: Str
     by: Str
     role: Str = ""
     note: Str = ""
-
-    @classmethod
-    def read(cls, key: Key, body: Mapping[str, Any]) -> "Fact":
-        return cls.model_validate({**body, "number": key.index})
-
-    @classmethod
-    def key(cls, *at: int) -> str:
-        return f"{LAST_TURN}.run.feedback" if at[0] == 1 else f"{LAST_TURN}.run.{at[0]}.feedback"
 
 
 class RunAnnounced(_OfRun):
