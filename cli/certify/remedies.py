@@ -1,4 +1,4 @@
-"""Remedies in the words of where a tool is declared: a tool of ``servers/`` has a file of YAML, and no Python."""
+"""Remedies that several rules share, in the words of where a tool is declared: a tool of ``servers/`` has YAML only."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from ballast.playbook import Tool
 from ballast.playbook.servers.tools import RemoteCall
 from cli.certify.report import Finding
 
+OWN_CLIENT = (
+    'Use ctx.client("dynamodb"): a client that the tool makes, such as boto3.client, boto3.resource or one of a '
+    "session, has neither the executor's retries nor the faults of this command."
+)
+NAME_REQUESTS = "Name the function by which its client sends in REQUESTS of the playbook's store package."
 #: What a stand-in breaks for the tool that calls it.
 _STAND_IN = (
     "Look at its stand-in first: it must read no clock and draw nothing at random, and reset() must forget all that "

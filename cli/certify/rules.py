@@ -25,6 +25,7 @@ from cli.certify.answers import Answers
 from cli.certify.declared import Declared, declared
 from cli.certify.other_process import FirstAttempt
 from cli.certify.pure import watched
+from cli.certify.remedies import NAME_REQUESTS, OWN_CLIENT
 from cli.certify.report import TO_A_PERSON, Finding
 from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
 from cli.certify.sequences import WAITS, Honest, Sequences
@@ -32,11 +33,6 @@ from cli.certify.sequences import WAITS, Honest, Sequences
 #: What a double cannot tell of the service in whose place it stands.
 ITS_OWN_WORD = "That the service itself counts a key once is its own word: only what was sent to it is known."
 NO_REQUEST = "It makes no request that can be interrupted: neither by an AWS client nor by http.client."
-OWN_CLIENT = (
-    'Use ctx.client("dynamodb"): a client that the tool makes, such as boto3.client, boto3.resource or one of a '
-    "session, has neither the executor's retries nor the faults of this command."
-)
-NAME_REQUESTS = "Name the function by which its client sends in REQUESTS of the playbook's store package."
 #: Seconds between an attempt and the next one under its key.
 LATER_S = 97.0
 #: Most requests of a call at which faults are played; the first ones.

@@ -19,10 +19,10 @@ from ballast.playbook import Effect, Playbook, Tool, ToolContext
 from ballast.playbook.servers.tools import RemoteCall
 from cli.certify.elsewhere import elsewhere
 from cli.certify.other_process import OtherProcess
-from cli.certify.remedies import in_its_words
+from cli.certify.remedies import OWN_CLIENT, in_its_words
 from cli.certify.report import Finding
 from cli.certify.rig import Rig, Sample, rig_for
-from cli.certify.rules import OWN_CLIENT, Trial
+from cli.certify.rules import Trial
 from cli.certify.scripts import script_finding
 from cli.follow import run_and_follow
 from cli.responders import ScriptedResponder
