@@ -10,7 +10,7 @@ import http.client
 import io
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -72,6 +72,8 @@ def http_answers(play: OutsidePlay) -> Iterator[Played]:
             played.answered_since |= played.times > 0 and threading.current_thread() is mine
             return found
         method = self._method
+        with suppress(Exception):  # so that the server's end of it is not cut off
+            answer(self).read()
         self.close()
         if play.kind == "silent":
             raise TimeoutError("timed out")
