@@ -71,7 +71,9 @@ def new_texts(before: Seen, now: Seen) -> set[str]:
     for place, items in now.items():
         for name in items.keys() - before.get(place, {}).keys():
             item = items[name]
-            found |= {f"{place} {name}"} | {f"{at} {one}" for at, one in item.items() if isinstance(item, dict)}
+            found.add(f"{place} {name}")
+            if isinstance(item, dict):
+                found |= {f"{at} {one}" for at, one in item.items()}
     return found
 
 

@@ -149,8 +149,8 @@ SOME_OVER_CALLS = (
     "throttle_as_nothing", "verify_by_index", "with_undo_to_then",
     "batch_partly_read", "key_of_a_state", "key_of_the_day_in_c", "denial_as_nothing", "read_swallows",
     "undo_of_memory", "verify_first_page", "verify_of_a_status", "verify_swallows",
-    "fair_batch", "fair_clock", "fair_declared", "fair_denial", "fair_letters", "fair_read", "fair_verify_page",
-    "fair_condition", "fair_key_eventually", "fair_state", "fair_strict", "fair_with_undo",
+    "fair_batch", "fair_declared", "fair_denial",  "fair_read", "fair_verify_page",
+    "fair_condition", "fair_key_eventually", "fair_state", "fair_with_undo",
 )  # fmt: skip
 #: What is wrong with an undo's own key is found by the rules of its key too.
 ALSO = {"undo_twice", "key_ignored", "key_not_sent"}
