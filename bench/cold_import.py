@@ -247,7 +247,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print the table; return 1 if a process fails or a function is above its limit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3, help="counted rounds of each (default 3)")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="functions such as AgentFunction; all, if left out")
+    parser.add_argument(
+        "--only", nargs="+", action="extend", metavar="NAME", help="functions such as AgentFunction; all, if left out"
+    )
     parser.add_argument("--remote", action="store_true", help="the executor without and with tools from elsewhere")
     given = parser.parse_args(arguments)
     tools = Tools(Cache(cache_root(os.environ)))

@@ -102,11 +102,11 @@ HEADINGS = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print the table; return 1 if a run does not verify."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, nargs="+", default=[10, 200])
+    parser.add_argument("--turns", type=int, nargs="+", action="extend", help="(10 200)")
     options = parser.parse_args(argv)
     print(HEADINGS)
     try:
-        for turns in options.turns:
+        for turns in options.turns or [10, 200]:
             with LocalCloud() as cloud:
                 print(row(cloud, RunLog.of(cloud.runtime("AgentFunction")), turns), flush=True)
     except NotMeasured as problem:

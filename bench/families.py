@@ -152,7 +152,7 @@ def why_not_an_agent(folder: Path, model: str) -> str:
     """Return why the desk does not load with ``model``; "" if it does."""
     _write(folder, {"model": model, "cheaper_model": None})
     try:
-        load_playbook(folder)
+        load_playbook(folder, on=DAY.date())
     except PlaybookInvalid as problem:
         return str(problem).partition(": model: ")[2]
     return ""

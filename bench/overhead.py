@@ -181,13 +181,14 @@ def main() -> int:
     """Measure and print the table; return 1 if a call did not end correctly."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=200)
-    parser.add_argument("--turns", type=int, nargs="+", default=[0, 10, 50])
+    parser.add_argument("--turns", type=int, nargs="+", action="extend", help="(0 10 50)")
     options = parser.parse_args()
+    lengths = options.turns or [0, 10, 50]
     print(HEADINGS)
     try:
-        for row in pure(options.calls, [count for count in options.turns if count]):
+        for row in pure(options.calls, [count for count in lengths if count]):
             print(row, flush=True)
-        for row in executed(options.calls, options.turns):
+        for row in executed(options.calls, lengths):
             print(row, flush=True)
     except NotMeasured as problem:
         print(problem, file=sys.stderr)

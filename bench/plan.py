@@ -112,9 +112,9 @@ def table(wanted: Sequence[int]) -> Iterator[str]:
 def main() -> int:
     """Count and print the table; 1 where a run did not end as it must."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, nargs="+", default=[3, 10, 200])
+    parser.add_argument("--turns", type=int, nargs="+", action="extend", help="(3 10 200)")
     try:
-        for line in table(parser.parse_args().turns):
+        for line in table(parser.parse_args().turns or [3, 10, 200]):
             print(line, flush=True)
     except NotMeasured as problem:
         print(problem, file=sys.stderr)

@@ -74,7 +74,9 @@ def play(command: str) -> str | None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run and publish; return 1 if a benchmark failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", metavar="BENCH", help="such as turns or tau2.run; all, if left out")
+    parser.add_argument(
+        "--only", nargs="+", action="extend", metavar="BENCH", help="such as turns or tau2.run; all, if left out"
+    )
     wanted = parser.parse_args(arguments).only
     failed = []
     for document in documents():

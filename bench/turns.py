@@ -271,11 +271,11 @@ def table(wanted: Sequence[int], rounds: int = 1) -> Iterator[str]:
 def main() -> int:
     """Measure and print the table; 1 where a run did not end as it must."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, nargs="+", default=[10, 50, 200])
+    parser.add_argument("--turns", type=int, nargs="+", action="extend", help="(10 50 200)")
     parser.add_argument("--rounds", type=int, default=3)
     wanted = parser.parse_args()
     try:
-        for line in table(wanted.turns, wanted.rounds):
+        for line in table(wanted.turns or [10, 50, 200], wanted.rounds):
             print(line, flush=True)
     except NotMeasured as problem:
         print(problem, file=sys.stderr)

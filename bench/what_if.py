@@ -244,14 +244,14 @@ def main(arguments: list[str] | None = None) -> int:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m bench.what_if", description=__doc__)
     parser.add_argument("--runs", type=int, default=50, metavar="N", help="plans of a domain (%(default)s)")
-    parser.add_argument("--domains", nargs="+", default=DOMAINS, choices=DOMAINS, help="(all)")
+    parser.add_argument("--domains", nargs="+", action="extend", choices=DOMAINS, help="(all)")
     parser.add_argument("--only", default="", metavar="TEXT", help="changes whose name has it")
     options = parser.parse_args(arguments)
     results = [one.value for one in Result]
     head = "".join(f"{name.split(' ')[0]:>10}" for name in results)
     print(f"{'':10}{'':26}{'runs':>6}{head}{'wrong':>8}{'saved $':>12}{'really $':>12}")
     fails = False
-    for domain in options.domains:
+    for domain in options.domains or DOMAINS:
         for name, counts in measured(domain, options.runs, options.only):
             saved, really = counts["saved"], counts["really saved"]
             fails |= bool(counts["wrong"]) or abs(saved - really) * 100 > abs(really)

@@ -158,9 +158,10 @@ class LocalCloud:
         playbook = Path(self._overrides["PLAYBOOK_DIR"])
         self.stand_ins, of_tools = stack.enter_context(standing_in(playbook))
         given = (self.session, self._template, self._parameters, self._overrides)
-        self._deployment = deploy(*given, of_tools=of_tools)
+        today = self._clock().date()
+        self._deployment = deploy(*given, of_tools=of_tools, today=today)
         for name in self._beside:
-            more = deploy(*given, stack=name, of_tools=of_tools)
+            more = deploy(*given, stack=name, of_tools=of_tools, today=today)
             self._deployment = self._deployment.beside(more, name)
         functions.all = self._deployment.functions
         streams.sources = self._deployment.streams

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +72,15 @@ def deploy(
     overrides: Mapping[str, str],
     stack: str = STACK,
     of_tools: Mapping[str, str] | None = None,
+    *,
+    today: date,
 ) -> Deployment:
     """Create the stack and return its deployment.
 
     ``overrides`` replace environment variables of the functions that have them, ``of_tools`` those that business.yaml
     gives to the tools. ``ModelArns``, ``BusinessTemplate`` and ``PlaybookFolder`` are those of the playbook that
-    ``overrides`` name, unless given. Raises ``TemplateInvalid``, and ``PlaybookInvalid``.
+    ``overrides`` name, unless given. Its models must have prices ``today``. Raises ``TemplateInvalid``, and
+    ``PlaybookInvalid``.
     """
     playbook = Path(overrides["PLAYBOOK_DIR"])
     of_project = template_parameters(playbook)
@@ -85,7 +89,7 @@ def deploy(
     parameters = {**of_project, **parameters}
     if PARAMETER in sam.get("Parameters", {}) and PARAMETER not in parameters:
         model_id = parameters.get("ModelId", "")
-        arns = model_arns(playbook, REGION, model_id=model_id, reached=False)
+        arns = model_arns(playbook, REGION, on=today, model_id=model_id, reached=False)
         parameters = {**parameters, PARAMETER: ",".join(arns)}
     if wrong := [*complaints(sam.get("Parameters", {}), parameters), *broken(sam, parameters)]:
         raise TemplateInvalid(f"{template}: {' '.join(wrong)}")

@@ -65,24 +65,44 @@ class Checked:
 def checked(folder: Path, *, today: date) -> Checked:
     """Check the project, or the playbook, in ``folder``."""
     from cli.checks.certificate import certificate
-    from cli.checks.limits import limits, worst_costs
-    from cli.checks.loading import load_findings, model_findings
+    from cli.checks.limits import worst_costs
+    from cli.checks.loading import load_findings
     from cli.checks.plays import plays
     from cli.checks.template import template
-    from cli.checks.tools import tools
 
-    playbook, problems = playbook_problems(folder)
+    playbook, problems = playbook_problems(folder, on=today)
     found = [*load_findings(folder, problems)]
     costs: dict[str, int] = {}
     granted = 0
     if playbook is not None:
-        found += [*model_findings(playbook, today), *tools(playbook), *limits(playbook, today), *certificate(playbook)]
+        found += [*of_playbook(playbook, today), *certificate(playbook)]
         costs, granted = worst_costs(playbook), max(one.max_grant_microusd for one in playbook.agents.values())
     if _has_code(folder):
         whole = not any(".py, line " in str(problem) for problem in problems)
         found += [*template(folder), *plays(folder, playbook, today, whole=whole)]
     found = list(dict.fromkeys(found))
     return Checked(tuple(sorted(found, key=lambda one: LEVELS.index(one.level))), costs, granted)
+
+
+def of_playbook(playbook: Playbook, today: date) -> Iterator[Finding]:
+    """Yield the findings about a loaded playbook, which may be another one than its files say."""
+    from cli.checks.limits import limits
+    from cli.checks.loading import model_findings
+    from cli.checks.tools import tools
+
+    yield from model_findings(playbook, today)
+    yield from tools(playbook)
+    yield from limits(playbook, today)
+
+
+def of_the_deployment(playbook: Playbook, folder: Path) -> Iterator[Finding]:
+    """Yield the findings about what a playbook's files are deployed with: its certificate, and its template."""
+    from cli.checks.certificate import certificate
+    from cli.checks.template import template
+
+    yield from certificate(playbook)
+    if _has_code(folder):
+        yield from template(folder)
 
 
 def _has_code(folder: Path) -> bool:

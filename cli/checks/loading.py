@@ -73,14 +73,8 @@ def _instead(title: str, path: Sequence[int | str]) -> str:
 
 
 def model_findings(playbook: Playbook, today: date) -> Iterator[Finding]:
-    """Yield models that retire, that have no price today, or that the agent's role may not call once it is deployed."""
+    """Yield models that retire, or that the agent's role may not call once it is deployed."""
     file, samconfig = str(playbook.folder / "agent.yaml"), project_of(playbook.folder) / "samconfig.toml"
-    for place, of_agent in by_agent(playbook):
-        for field, model in of_agent.agent.models.items():
-            try:
-                playbook.models.price(model, on=today)
-            except BallastError as problem:
-                yield finding_of(place, f"{place}: {field}: {problem}")
     try:
         if samconfig.is_file():
             told = [*problems(playbook.folder, ROOT / "template.yaml", samconfig, today=today)]

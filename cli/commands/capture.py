@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ import yaml
 from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
 from ballast.log.exported import ExportedRun
-from ballast.playbook import Playbook, load_playbook
+from ballast.playbook import Effect, Playbook, load_playbook
 from cli.commands.test import silent
 from cli.exits import Exit
 from cli.given_runs import Given
@@ -29,7 +30,7 @@ from cli.screen import Screen
 from cli.trace.text import clean, cut_short
 from cli.trial_runs import Trial, Trials, trials
 from localcloud.capture.case import Case, case_of, doubles_of, why_not
-from localcloud.capture.invariant import Defect, can_be_met, defect_of_record, expected, may_ask
+from localcloud.capture.invariant import Defect, calls_lacking, can_be_met, defect_of_record, expected, may_ask
 from localcloud.capture.reduce import Reduction
 from localcloud.capture.secrets import secrets_in
 from localcloud.capture.stand_ins import StandIns
@@ -89,13 +90,21 @@ def _captured(found: ExportedRun, typed: Namespace, screen: Screen) -> int:
     whole = stand_ins.of({"case": _parts(case), "timeline": timeline.model_dump(mode="json")})
     timeline = Timeline.model_validate(whole["timeline"])
     case = _with_parts(case, whole["case"])
-    expect = expected(typed.expect, typed.invariant, timeline)
+    tools = {name: one.effect is Effect.WRITE for name, one in playbook.tools.items()}
+    expect = expected(typed.expect, typed.invariant, timeline, tools)
     case = replace(case, asks=may_ask(expect))
     defect = defect_of_record(case.scenario(expect), timeline)
     if refused := _refusal([_parts(case), doubles_of(timeline, None), expect], screen):
         return refused
     for note in case.notes:
         screen.line(f"Left out: {note}.", "yellow")
+    for tool in calls_lacking(expect, case):
+        if not _may_call(playbook, str(case.request.get("intent") or ""), tool):
+            screen.line(
+                f"--expect names more calls of {tool} than the script has, and no fallback of the intent makes them: "
+                "the test may never pass. A script repeats what the model said in the record.",
+                "yellow",
+            )
     begun = monotonic()
     with trials(folder, parameters=case.parameters, seed=seed) as player:
         screen.line(f"Playing {recorded.run_id} again: {len(case.steps)} replies of the model …", "dim")
@@ -153,6 +162,21 @@ def _schemas(playbook: Playbook) -> Any:
         return found
 
     return schema_of
+
+
+def _may_call(playbook: Playbook, intent: str, tool: str) -> bool:
+    """Whether somebody else than the model may call a tool: the rollback, or a fallback whose file names it."""
+    if playbook.is_undo(tool):
+        return True
+    script = playbook.fallbacks.get(intent)
+    if script is None:
+        return False
+    names = {tool, getattr(playbook.tools[tool].function, "__name__", tool)}
+    try:
+        source = Path(inspect.getfile(script.function)).read_text(encoding="utf-8")
+    except (OSError, TypeError):
+        return True
+    return any(re.search(rf"\b{re.escape(name)}\b", source) for name in names)
 
 
 def _parts(case: Case) -> dict[str, Any]:

@@ -34,7 +34,7 @@ _STYLES = {"held": "green", "broken": "bold red", "not tried": "yellow"}
 def certify(typed: Namespace) -> int:
     """Certify the playbook; return 0 if every rule held, else 1. Raises ``BallastError``."""
     folder = Path(typed.path)
-    playbook = load_playbook(folder, on=datetime.now(UTC).date())
+    playbook = load_playbook(folder, on=datetime.now(UTC).date(), check_retired=True)
     if typed.check:
         return _check(playbook, typed)
     scenarios = folder_of(folder)

@@ -16,7 +16,7 @@ from ballast.models.retirement import retired, retires_soon
 from ballast.playbook.agent import Guardrail, read_agent
 from ballast.playbook.load import playbook_in
 from cli.exits import Exit
-from localcloud.model_arns import PARAMETER, model_arns, named_models
+from localcloud.model_arns import PARAMETER, model_arns, named_models, passed_over
 
 #: An account in a profile's ARN is the stack's own; ``model_arns`` leaves it open.
 _ACCOUNT = re.compile(r":[0-9]{12}(?=:inference-profile/)")
@@ -43,7 +43,8 @@ def models(typed: Namespace) -> int:
         if len(value) > MOST_VALUE:
             raise InvalidInput(_too_long(value))
         print(f"{PARAMETER}={value}")
-        for notice in retirements(playbook, today, model_id=typed.model_id):
+        told = [*_passed_over(playbook, typed.of_region or "", today)]
+        for notice in [*told, *retirements(playbook, today, model_id=typed.model_id)]:
             print(notice, file=sys.stderr)
         return Exit.OK
     samconfig = Path(typed.samconfig or ROOT / "samconfig.toml")
@@ -69,7 +70,7 @@ class Problem(str):
 
 
 class Notice(Problem):
-    """What will be wrong on a day to come."""
+    """What works less than it is written, or will be wrong on a day to come."""
 
     fails = False
 
@@ -93,6 +94,14 @@ def retirements(playbook: Path, today: date, *, model_id: str = "") -> Iterator[
             yield Notice(f"{where}: {said}")
 
 
+def _passed_over(playbook: Path, region: str, today: date) -> Iterator[Notice]:
+    """Yield which of the models that stand in for another one a stack in ``region`` goes without."""
+    folder = playbook_in(playbook)
+    for named, why in passed_over(folder, region, on=today):
+        file, _, field = named.partition(": ")
+        yield Notice(f"{field} in {folder / file}: {why}")
+
+
 def problems(playbook: Path, template: Path, samconfig: Path, *, today: date) -> Iterator[Problem]:
     """Yield for each environment of ``samconfig`` what of it does not fit ``agent.yaml``.
 
@@ -114,6 +123,8 @@ def problems(playbook: Path, template: Path, samconfig: Path, *, today: date) ->
                 yield one
         if said := _of_guardrail(guardrail, parameters[GUARDRAIL], region):
             yield Problem(f"{where}: {GUARDRAIL} {said}")
+        for one in _passed_over(playbook, region, today):
+            yield Notice(f"{where}: {one}")
         if len(parameters[PARAMETER]) > MOST_VALUE:
             yield Problem(f"{where}: {_too_long(parameters[PARAMETER])}")
         try:

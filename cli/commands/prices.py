@@ -172,13 +172,14 @@ def problems(playbook: Path | None, vendors: Path | None = None, *, today: date 
     ``vendors``: the folder of the platform's cards; by default the shipped one. ``today``: None is the real day.
     """
     models = Catalog() if vendors is None else Catalog(vendors=vendors)
+    day = today or datetime.now(UTC).date()
     for file in sorted(models.vendors.glob("*.yaml")):
         try:
             cards = read_cards(file)
         except SettingInvalid as problem:
             yield str(problem)
         else:
-            yield from _of_cards(models, file, cards, shipped=True)
+            yield from _of_cards(models, file, cards, day, shipped=True)
     if playbook is None:
         return
     file = playbook / OWN_FILE
@@ -188,14 +189,14 @@ def problems(playbook: Path | None, vendors: Path | None = None, *, today: date 
         except SettingInvalid as problem:
             yield str(problem)
             return  # a model that agent.yaml names may be in it
-        yield from _of_cards(models, file, models.own, shipped=False)
+        yield from _of_cards(models, file, models.own, day, shipped=False)
     try:
         agent, others = read_agents(playbook)
     except BallastError as problem:
         yield str(problem)
         return
     for one in (agent, *others.values()):
-        yield from _of_agent(agent_file(playbook, agent, one.name), one, models, today or datetime.now(UTC).date())
+        yield from _of_agent(agent_file(playbook, agent, one.name), one, models, day)
 
 
 def _of_agent(file: Path, agent: AgentConfig, models: Catalog, today: date) -> Iterator[str]:
@@ -211,14 +212,14 @@ def _of_agent(file: Path, agent: AgentConfig, models: Catalog, today: date) -> I
     for field, model in agent.models.items():
         try:
             if loaded is None:
-                models.check(model, tools=False, on=today, tier=agent.service_tier)
+                models.check(model, tools=False, on=today, check_retired=True, tier=agent.service_tier)
             else:
-                loaded.check_model(model, on=today)
+                loaded.check_model(model, on=today, check_retired=True)
         except BallastError as problem:
             yield f"{file}: {field}: {problem}"
 
 
-def _of_cards(models: Catalog, file: Path, cards: CardFile, *, shipped: bool) -> Iterator[str]:
+def _of_cards(models: Catalog, file: Path, cards: CardFile, today: date, *, shipped: bool) -> Iterator[str]:
     told: set[str] = set()
     for model in cards.models:
         where = f"{file}: models.{model}"
@@ -240,7 +241,7 @@ def _of_cards(models: Catalog, file: Path, cards: CardFile, *, shipped: bool) ->
             yield f"{where}: no source for {', '.join(missing)}. Name a document under `sources:`."
     for arn in cards.arns:
         try:
-            models.check(arn, tools=False)
+            models.check(arn, tools=False, on=today)
         except BallastError as problem:
             said = str(problem)
             yield said if said.startswith(f"{file}: arns.{arn}: ") else f"{file}: arns.{arn}: {said}"

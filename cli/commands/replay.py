@@ -118,6 +118,7 @@ def _say(row: Row, rows: list[Row], typed: Namespace, screen: Screen) -> None:
         if typed.verbose or len(typed.runs) == 1:
             told = f", {row.put_in} put in" if row.put_in else ""
             hidden = f", {row.unchecked} fields not checked: sealed" if row.unchecked else ""
+            hidden += ", its evidence not checked: only an export has what it covers" if row.unvouched else ""
             screen.line(f"{row.run_id}: the same, {row.checked} events{told}{hidden}", "green")
             for note in row.notes:
                 screen.line(f"  {clean(note, lines=False)}")
@@ -147,6 +148,8 @@ def _sum_up(rows: list[Row], seconds: float, interrupted: bool, screen: Screen) 
     parts = [f"{counts[ending]} {ending}" for ending in Ending if counts[ending]]
     unchecked = sum(row.unchecked for row in rows)
     hidden = f" {unchecked} fields of sealed values were not checked." if unchecked else ""
+    if unvouched := sum(row.unvouched for row in rows):
+        hidden += f" The evidence of {unvouched} runs was not checked: pages of the API lack attributes that it covers."
     stopped = " Interrupted: the rest was not replayed." if interrupted else ""
     events = sum(row.checked + row.put_in for row in rows)
     screen.line(f"{len(rows)} runs, {events} events in {seconds:.0f} s: {', '.join(parts) or 'none'}.{hidden}{stopped}")
@@ -168,6 +171,7 @@ def _row(row: Row) -> dict[str, Any]:
         "checked": row.checked,
         "put_in": row.put_in,
         "unchecked": row.unchecked,
+        "evidence_checked": not row.unvouched,
         "notes": list(row.notes),
     }
     if row.difference is not None:

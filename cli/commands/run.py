@@ -61,7 +61,7 @@ def run(typed: Namespace) -> int:
     """
     spec = chosen_model(typed)
     folder = Path(typed.playbook) if typed.playbook else PLAYBOOK
-    request = request_of(typed, agent=load_playbook(folder, on=datetime.now(UTC).date()).agent.name)
+    request = request_of(typed, agent=load_playbook(folder, on=datetime.now(UTC).date(), check_retired=True).agent.name)
     behalf = on_behalf_header(typed.on_behalf_of_env, os.environ)
     source, parameters = model_source(spec), parameters_of(typed.parameter)
     home = state_folder(os.environ)

@@ -58,7 +58,7 @@ def test(typed: Namespace) -> int:
     """Play the typed scenarios; return 0 if every one ended as expected, else 1. Raises ``BallastError``."""
     path, wanted = place_and_names(typed.path, typed.names)
     playbook = Path(path or ".")
-    load_playbook(playbook, on=datetime.now(UTC).date())
+    load_playbook(playbook, on=datetime.now(UTC).date(), check_retired=True)
     folder = folder_of(playbook)
     chosen = wanted or names(folder)
     if not chosen:

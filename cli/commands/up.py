@@ -66,7 +66,7 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
     bearer_of(user(), role, claims, tenant=typed.tenant, groups=typed.group)
     folder, today = Path(typed.playbook) if typed.playbook else None, datetime.now(UTC).date()
     if folder is not None:
-        load_playbook(folder, on=today)
+        load_playbook(folder, on=today, check_retired=True)
     screen = _LockedScreen()
     with ExitStack() as ports:
         server = ports.enter_context(closing(HttpServer(host=typed.host, port=typed.port)))

@@ -98,10 +98,10 @@ def lanes(typed: Namespace, region: str) -> tuple[Lane, Lane, Playbook, dict[str
         asks=typed.model,
         rules=rules.model_dump(mode="json"),
     )
-    return baseline, candidate, _check(candidate), told
+    return baseline, candidate, _check(candidate, baseline), told
 
 
-def _check(candidate: Lane) -> Playbook:
+def _check(candidate: Lane, baseline: Lane) -> Playbook:
     """Return the candidate's playbook. Raises ``InvalidInput`` where it cannot be loaded, or deployed as changed."""
     from ballast.models.catalog import Catalog
     from ballast.playbook import load_playbook
@@ -109,11 +109,10 @@ def _check(candidate: Lane) -> Playbook:
     from localcloud.replay.candidate_machine import with_cards
 
     try:
-        before = load_playbook(playbook_in(candidate.playbook))
-        playbook = candidate.changed(before)
+        playbook = candidate.changed(load_playbook(playbook_in(candidate.playbook)))
         if candidate.cards is not None:
             vars(playbook)["models"] = with_cards(candidate.cards, Catalog, playbook.folder)
-        if why := _cannot_be_deployed(playbook, before):
+        if why := _cannot_be_deployed(playbook, candidate, baseline):
             raise InvalidInput(f"The change cannot be deployed: {why}")
     except (PlaybookInvalid, SettingInvalid) as problem:
         raise InvalidInput(str(problem)) from None
@@ -121,20 +120,35 @@ def _check(candidate: Lane) -> Playbook:
     return playbook
 
 
-def _cannot_be_deployed(playbook: Playbook, before: Playbook) -> str | None:
-    """Return the first thing that ``ballast check`` would refuse of the change; None if it would let it pass."""
-    from ballast.playbook.load import problems_of
-    from cli.checks.limits import limits
+def _cannot_be_deployed(playbook: Playbook, candidate: Lane, baseline: Lane) -> str | None:
+    """Return the first thing that ``ballast check`` would refuse of the change; None if it would let it pass.
 
-    def errors(one: Playbook) -> list[str]:
-        today, agents = datetime.now(UTC).date(), one.agents.values()
-        findings = [found for agent in agents for found in limits(one.as_agent(agent), today)]
-        told = [f"{found.field}: {found.problem} {found.remedy}" for found in findings if found.level == "error"]
-        return [*map(str, problems_of(one)), *told]
+    What it refuses of the baseline as well is no matter of the change. The template is another one only in another
+    folder: rules, prices and fields of agent.yaml touch no variable and no right.
+    """
+    from ballast.playbook import load_playbook
+    from ballast.playbook.load import playbook_in
 
-    found = errors(playbook)
-    known = errors(before) if found else []
+    is_elsewhere = candidate.playbook.resolve() != baseline.playbook.resolve()
+    found = _errors(playbook, candidate.playbook if is_elsewhere else None)
+    known = set()
+    if found:
+        before = load_playbook(playbook_in(baseline.playbook))
+        known = set(_errors(before, baseline.playbook if is_elsewhere else None))
     return next((one for one in found if one not in known), None)
+
+
+def _errors(playbook: Playbook, folder: Path | None) -> list[str]:
+    """Return the errors of ``ballast check``; of the template and the certificate too if a ``folder`` is given."""
+    from ballast.playbook.load import problems_of
+    from cli.checks import of_playbook, of_the_deployment
+
+    today = datetime.now(UTC).date()
+    findings = [*of_playbook(playbook, today)]
+    if folder is not None:
+        findings += of_the_deployment(playbook, folder)
+    told = [f"{found.field}: {found.problem} {found.remedy}" for found in findings if found.level == "error"]
+    return [*map(str, problems_of(playbook, on=today)), *told]
 
 
 def settings(typed: Any) -> dict[str, Any]:

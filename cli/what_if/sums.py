@@ -155,8 +155,9 @@ class Threshold:
 
     def is_met(self, rows: Sequence[Compared]) -> bool:
         """Whether the result is what it may not be."""
-        sums = Sums.of(rows)
-        number, whole = NUMBERS[self.name](rows, sums)
+        number, whole = NUMBERS[self.name](rows, Sums.of(rows))
+        if self.name in _BOUNDED and self.sign in ("<", "<="):
+            number, whole = _BOUNDED[self.name](rows, Sums.of(rows))
         if self.percent:
             if whole == 0:
                 return number > 0 and self.sign in (">", ">=")
@@ -206,7 +207,7 @@ def _answered(rows: Sequence[Compared], _: Sums) -> tuple[int, int]:
     return sum(row.candidate.status == "answered" for row in known) - before, before
 
 
-#: The numbers of ``--fail-if``: the change, and what a percentage is of. Costs are the higher bound.
+#: The numbers of ``--fail-if``: the change, and what a percentage is of. Where a number has bounds, the higher one.
 NUMBERS: Mapping[str, Number] = {
     "cost": lambda rows, sums: (sums.high - sums.recorded_microusd, sums.recorded_microusd),
     "people": lambda rows, sums: (sums.people_more, sum(row.recorded.people for row in rows)),
@@ -219,6 +220,10 @@ NUMBERS: Mapping[str, Number] = {
     "censored": _runs(Result.CENSORED),
     "off_the_record": _runs(Result.OFF_THE_RECORD),
     "not_concluded": _runs(Result.NOT_CONCLUDED),
+}
+#: The lower bound of a number that has two: a threshold is judged by the bound at which it fails.
+_BOUNDED: Mapping[str, Number] = {
+    "cost": lambda rows, sums: (sums.low - sums.recorded_microusd, sums.recorded_microusd),
 }
 _MONEY = ("cost",)
 _OF_WHOLE_RUNS = ("people", "answered", "fewer_effects", "more_effects")

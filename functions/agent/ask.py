@@ -196,7 +196,7 @@ class AttemptChoice:
             """Return the attempt, or the limit that forbids it; of a model that stands in, in words."""
             if one.startswith(FOLLOWS_REGION):  # the playbook names it so, and its region serves it in no form
                 raise ModelRefused(f"{one}: no form of the model is known to be served in the stack's region.")
-            self.playbook.check_model(one)
+            self.playbook.check_model(one, on=on)
             made = compose(
                 run,
                 turn,

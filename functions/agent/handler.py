@@ -59,7 +59,7 @@ class AgentSettings(LogSettings, SealSettings, BreakerSettings):
 def build(runtime: Runtime) -> Agent:
     """Return the agent of ``runtime``."""
     settings = AgentSettings.of(runtime)
-    playbook = load_playbook(settings.playbook_dir).in_region(runtime.region)
+    playbook = load_playbook(settings.playbook_dir, on=runtime.clock().date()).in_region(runtime.region)
     log = RunLog.of(runtime, Seal.of(runtime, playbook))
     choice = AttemptChoice(
         breakers=Breakers.of(runtime),

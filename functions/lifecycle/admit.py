@@ -132,7 +132,7 @@ class Admission:
         settings = AdmitSettings.of(runtime)
         account = settings.account_limits(settings.account_runs)
         each = settings.tenant_limits(settings.tenant_runs)
-        playbook = load_playbook(settings.playbook_dir).in_region(runtime.region)
+        playbook = load_playbook(settings.playbook_dir, on=runtime.clock().date()).in_region(runtime.region)
         return cls(
             RunLog.of(runtime, Seal.of(runtime, playbook, opens=False)),
             runtime.get(Breakers.of),

@@ -14,7 +14,14 @@ from typing import Any
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, parse_decision
 from ballast.contracts.wire import canonical, parse
 from ballast.edge import guarded
-from ballast.errors import CallRefused, EscalationClosed, InvalidInput, RetryLater, whatever_it_raises
+from ballast.errors import (
+    CallRefused,
+    EscalationClosed,
+    InvalidInput,
+    RetryLater,
+    SettingInvalid,
+    whatever_it_raises,
+)
 from ballast.escalations import Approval, Escalation
 from ballast.folds.opening import renewed
 from ballast.http.identity import Caller
@@ -52,9 +59,11 @@ class AnswerSettings(LogSettings, SealSettings, SignatureSettings, EscalationsSe
     answer_key_arn     signs answers (``SignatureSettings``)
     escalations_table  the escalations and their tokens (``EscalationsSettings``)
     playbook_dir       folder of the playbook: its gate checks changed arguments; nothing of it is executed
+    model_id           model to ask instead of those of the playbook's agents; "" keeps them
     """
 
     playbook_dir: str
+    model_id: str = ""
 
 
 def playbook_of(runtime: Runtime) -> Playbook:
@@ -106,6 +115,8 @@ class Answers:
             if decision is not None:
                 before = partial(self.granted_microusd, escalation)
                 check_decision(escalation, decision, caller, before, self.runtime.get(playbook_of))
+                if isinstance(decision, HandOver) and decision.agent is not None and not run.has_ended:
+                    self._check_asked(escalation, answer, decision, caller, run)
         still_needed = 0
         if run.has_ended:
             self._check_that_it_counted(escalation, answer, run)
@@ -119,6 +130,30 @@ class Answers:
             "status": "waiting" if still_needed else "answered",
             "still_needed": still_needed,
         }
+
+    def _check_asked(
+        self, escalation: Escalation, answer: PersonsAnswer, decision: HandOver, caller: Caller, run: Run
+    ) -> None:
+        """Raise ``InvalidInput`` if no model of the named agent can be asked with what ``run`` holds."""
+        from ballast.playbook.hand_back import why_not_handed_back  # a usual answer reads no model card
+
+        settings, region = AnswerSettings.of(self.runtime), self.runtime.region
+        try:
+            playbook = self.runtime.get(playbook_of).in_region(region)
+            why = why_not_handed_back(
+                playbook,
+                run,
+                _answered(escalation, answer, decision, caller),
+                on=self.runtime.clock().date(),
+                model_id=playbook.models.in_region(settings.model_id, region),
+            )
+        except SettingInvalid as cards:  # the playbook's models.yaml
+            why = str(cards)
+        if why is not None:
+            raise InvalidInput(
+                f"decision.agent: {decision.agent} cannot go on with this request: {why} Name another agent, or leave "
+                "it out. Nothing was answered; the escalation stays open."
+            )
 
     def granted_microusd(self, escalation: Escalation) -> int:
         """Return what people had added to the run's budget before this escalation, in micro-dollars.
@@ -194,14 +229,7 @@ class Answers:
         run: Run,
     ) -> EscalationAnswered:
         """Record the decision and return what is on record."""
-        answered = EscalationAnswered(
-            turn=escalation.turn,
-            escalation_id=answer.escalation_id,
-            kind=escalation.kind,
-            by=answer.by,
-            role=caller.role,
-            decision=decision,
-        )
+        answered = _answered(escalation, answer, decision, caller)
         until = renewed(run.opening.limits, self.runtime.clock())
         return self.log.record(escalation.run_id, answered.model_copy(update=until))
 
@@ -427,6 +455,20 @@ def _decision_of(escalation: Escalation, answer: PersonsAnswer) -> Answer | Call
     if isinstance(decision, HandOver) and decision.to is Planner.PERSON:
         raise InvalidInput("decision.to: a person cannot hand over to a person; leave the escalation open instead.")
     return decision
+
+
+def _answered(
+    escalation: Escalation, answer: PersonsAnswer, decision: Answer | CallTools | HandOver, caller: Caller
+) -> EscalationAnswered:
+    """Return the decision as it is recorded, without the run's new deadlines."""
+    return EscalationAnswered(
+        turn=escalation.turn,
+        escalation_id=answer.escalation_id,
+        kind=escalation.kind,
+        by=answer.by,
+        role=caller.role,
+        decision=decision,
+    )
 
 
 def _check_agent(name: str, run: Run, playbook: Playbook) -> None:

@@ -142,7 +142,7 @@ def reply_to_question(run_id: ARunId, body: Message) -> Response[Answered]:
 def give_feedback(run_id: ARunId, body: NewFeedback) -> Response[TakenFeedback]:
     """Record the caller's words about the run."""
     taken = app.runtime.get(FeedbackTaker.of).take(_run(run_id), body.verdict, body.note, app.caller)
-    told = {"run_id": run_id, "verdict": taken.verdict, "note": body.note, "by": taken.by, "role": taken.role}
+    told = {"run_id": run_id, "verdict": taken.verdict, "note": taken.note, "by": taken.by, "role": taken.role}
     return Response(200, _JSON, TakenFeedback.model_validate(told), dict(_FRESH))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from ballast.contracts.person import same_person
 from ballast.contracts.wire import parse
 from ballast.errors import InvalidInput, LogCorrupt, MayNotAnswer, RetryLater
-from ballast.folds.feedback import Verdict, feedback_in
+from ballast.folds.feedback import Verdict, feedback_in, feedback_of
 from ballast.http.identity import Caller
 from ballast.http.problem import Problem, conflict
 from ballast.log.event import GARBLED
@@ -27,8 +27,11 @@ from ballast.values import dataclass
 from functions.people.answer import Answers
 from functions.people.contract import PersonsFeedback
 
-#: Most entries of feedback a run: everybody together may change their mind so often.
-MOST = 50
+#: Most entries of feedback a run: each person may change their mind so often, and everybody together. The last ones are
+#: kept for operators: no requester, and no tenant's reviewers, take all the room.
+EACH, MOST, FOR_OPERATORS = 5, 50, 10
+#: Others may write so many entries while one is written.
+_AT_ONCE = 20
 
 
 @dataclass(frozen=True)
@@ -57,22 +60,35 @@ class FeedbackTaker:
         for one in feedback_in(run):
             if same_person(one.by, caller.principal) and (one.verdict, one.note) == (verdict, note):
                 return RunFeedback(number=one.number, **wanted)
-        taken = {event.index for event in run if event.name == RunFeedback.NAME}
-        first = max(taken, default=0) + 1
-        if first > MOST:
-            raise conflict(
-                "Too much feedback", f"{run.run_id} has {MOST} entries of feedback already; no more are taken."
-            )
+        first = self._room(run, caller)
         index = by_outcome(run.request.tenant, f"feedback.{verdict}")
-        for number in range(first, MOST + 1):
+        for number in range(first, first + _AT_ONCE):
             said = RunFeedback(number=number, **wanted)
             try:
-                recorded = self.log.append(run.run_id, said, index=index).fact
+                event, is_mine = self.log.claim(run.run_id, said, index=index)
+                recorded = event.fact
             except LogCorrupt:
                 continue  # a garbled entry has the key
-            if isinstance(recorded, RunFeedback) and (recorded.verdict, recorded.by) == (verdict, caller.principal):
+            same = isinstance(recorded, RunFeedback) and {**recorded.body, "number": 0} == {**said.body, "number": 0}
+            if isinstance(recorded, RunFeedback) and (is_mine or same):
                 return recorded
         raise RetryLater(f"{run.run_id}: others write at the same moment; try again.")
+
+    @staticmethod
+    def _room(run: Run, caller: Caller) -> int:
+        """Return the number of the next entry. Raises ``Problem`` (409) if there is no room for it."""
+        entries = [event for event in run if event.name == RunFeedback.NAME]
+        given = [one for one in map(feedback_of, entries) if one is not None]
+        own = sum(same_person(one.by, caller.principal) for one in given)
+        most = MOST if caller.role == "operator" else MOST - FOR_OPERATORS
+        first = max((event.index for event in entries), default=0) + 1
+        if own < EACH and first <= most:
+            return first
+        had = f"{own} entries of yours" if own >= EACH else f"{first - 1} entries of feedback"
+        raise conflict(
+            "Too much feedback",
+            f"{run.run_id} has {had} already; no more are taken. Ask another reviewer, or an operator, to say it.",
+        )
 
 
 def taken_by_iam(event: Mapping[str, Any], runtime: Runtime) -> dict[str, Any]:
@@ -89,7 +105,7 @@ def taken_by_iam(event: Mapping[str, Any], runtime: Runtime) -> dict[str, Any]:
         taken = taker.take(run, said.verdict, said.note, Caller(said.by, None, "operator"))
     except Problem as problem:
         raise InvalidInput(problem.details.detail) from None
-    return {"run_id": said.run_id, "verdict": taken.verdict, "note": said.note, "by": taken.by, "role": taken.role}
+    return {"run_id": said.run_id, "verdict": taken.verdict, "note": taken.note, "by": taken.by, "role": taken.role}
 
 
 def _check_rights(run: Run, caller: Caller) -> None:

@@ -7,30 +7,50 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, get_args
 
 from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
 from ballast.money import dollars
 from localcloud.capture.case import Case
 from localcloud.scenarios import Scenario, unmet
-from localcloud.scenarios.scenario import written
+from localcloud.scenarios.scenario import By, written
 
 #: How a run ended, as far as a scenario can expect it.
 _STATUSES = ("answered", "unanswered", "refused", "failed")
+_BY = get_args(By)
 #: Nothing is compared but what the invariant names.
 NOTHING: Mapping[str, Any] = {"status": None, "degraded": None, "reason": None, "refused": None, "failed": None}
 _WORDS = ("status", "by", "reason", "degraded", "refused", "failed", "effects", "answer", "forbidden", "grounded")
 #: A word without a digit in it.
 _WORD = re.compile(r"(?<!\S)[^\W\d]+(?=\W*(?:\s|$))")
 EXPECTATIONS = (*_WORDS, "moved", "cost_at_most")
+#: Expectations that may be given more than once.
+_REPEATED = ("answer", "forbidden")
+_SUCH_AS = {
+    "status": f"Write one of {', '.join(_STATUSES)}.",
+    "by": f"Write one of {', '.join(_BY)}.",
+    "reason": "Write a reason, such as turn_limit, or none.",
+    "degraded": "Write true or false.",
+    "grounded": "Write true or false.",
+    "refused": "Write the errors of refused calls, such as UnknownTool, or none.",
+    "failed": "Write tools with commas between them, or none.",
+    "effects": "Write tools with commas between them, in order, or none.",
+    "answer": "Write words that the answer must have.",
+    "forbidden": "Write words that the answer may not have.",
+    "moved": "Write an amount such as 40.00.",
+    "cost_at_most": "Write an amount in US dollars such as 0.05.",
+}
 
 
-def expected(said: Sequence[str], invariant: str | None, recorded: Timeline) -> dict[str, Any]:
+def expected(
+    said: Sequence[str], invariant: str | None, recorded: Timeline, tools: Mapping[str, bool] | None = None
+) -> dict[str, Any]:
     """Return what a scenario expects: as the user says it, else the inverse of how the recorded run ended.
 
     said       ``NAME=VALUE``, such as ``status=answered``, ``effects=refund_order``, ``cost_at_most=0.05``
     invariant  what of the recorded ending must not come again; "status" by default
+    tools      the playbook's tools, each with whether it writes; None: names of tools are not checked
     Raises ``InvalidInput``.
     """
     if recorded.status not in _STATUSES:
@@ -39,11 +59,20 @@ def expected(said: Sequence[str], invariant: str | None, recorded: Timeline) -> 
             f"Capture a run that is {', '.join(_STATUSES)}."
         )
     made = dict(NOTHING)
+    given: set[str] = set()
     for word in said:
         name, equals, value = word.partition("=")
         if not equals or name not in EXPECTATIONS:
             raise InvalidInput(f"--expect {word}: write NAME=VALUE, with one of {', '.join(EXPECTATIONS)}.")
-        _expect(made, name, value.strip())
+        value = value.strip()
+        if not value:
+            raise InvalidInput(f"--expect {name}=: has no value. {_SUCH_AS[name]}")
+        if name in given and name not in _REPEATED:
+            raise InvalidInput(f"--expect {name}: is given twice. Only {' and '.join(_REPEATED)} may be.")
+        given.add(name)
+        _expect(made, name, value)
+        if tools is not None and name in ("effects", "failed"):
+            _check_tools(name, made[name], tools)
     if not said:
         made |= _inverse(invariant or "status", recorded)
     elif invariant is not None:
@@ -51,14 +80,29 @@ def expected(said: Sequence[str], invariant: str | None, recorded: Timeline) -> 
     return made
 
 
+def _check_tools(name: str, listed: Sequence[str], tools: Mapping[str, bool]) -> None:
+    for one in listed:
+        if one not in tools:
+            raise InvalidInput(
+                f"--expect {name}={one}: the playbook has no tool {one}. It has: {', '.join(sorted(tools)) or 'none'}."
+            )
+        if name == "effects" and not tools[one]:
+            writes = ", ".join(sorted(tool for tool, is_write in tools.items() if is_write)) or "none"
+            raise InvalidInput(f"--expect effects={one}: {one} reads, and effects are writes. Writes: {writes}.")
+
+
 def _expect(made: dict[str, Any], name: str, value: str) -> None:
-    listed = [] if value in ("", "none") else [one.strip() for one in value.split(",")]
+    listed = [] if value == "none" else [one.strip() for one in value.split(",")]
+    if "" in listed and name in ("refused", "failed", "effects"):
+        raise InvalidInput(f"--expect {name}={value}: there is nothing beside a comma. {_SUCH_AS[name]}")
     match name:
         case "status":
             if value not in _STATUSES:
                 raise InvalidInput(f"--expect status={value}: must be one of {', '.join(_STATUSES)}.")
             made["status"] = value
         case "by":
+            if value not in _BY:
+                raise InvalidInput(f"--expect by={value}: must be one of {', '.join(_BY)}.")
             made |= {"by": value, "status": made["status"] or "answered"}
         case "reason":
             made["reason"] = "" if value == "none" else value
@@ -122,6 +166,13 @@ def can_be_met(expect: Mapping[str, Any], case: Case, whole: Case) -> bool:
     """
     wanted = Counter(one if isinstance(one, str) else one["tool"] for one in expect.get("effects") or ())
     return all(case.calls_of(tool) >= min(number, whole.calls_of(tool)) for tool, number in wanted.items())
+
+
+def calls_lacking(expect: Mapping[str, Any], case: Case) -> list[str]:
+    """Return the tools of expected writes and failures that the script does not call, or not often enough."""
+    named = [one if isinstance(one, str) else one["tool"] for one in expect.get("effects") or ()]
+    wanted = Counter(named) | Counter(expect.get("failed") or ())
+    return [tool for tool, number in wanted.items() if case.calls_of(tool) < number]
 
 
 @dataclass(frozen=True)

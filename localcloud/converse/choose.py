@@ -142,7 +142,8 @@ def _says_something(reply: object) -> bool:
     return bool(message.get("content")) or reply.get("stopReason") == "max_tokens"
 
 
-def _hello_to_bedrock(model: Bedrock, within_s: float) -> Callable[[], object]:
+def bedrock_client(within_s: float) -> Any:
+    """Return a client of Bedrock with the user's credentials and region. Raises ``InvalidInput`` without any."""
     import boto3
     from botocore.config import Config
 
@@ -153,5 +154,9 @@ def _hello_to_bedrock(model: Bedrock, within_s: float) -> Callable[[], object]:
     except NotLocal as problem:
         raise InvalidInput(f"--model: {problem}") from None
     config = Config(read_timeout=within_s, connect_timeout=10, retries={"total_max_attempts": 1})
-    client = boto3.Session().client("bedrock-runtime", **users.options(config))
+    return boto3.Session().client("bedrock-runtime", **users.options(config))
+
+
+def _hello_to_bedrock(model: Bedrock, within_s: float) -> Callable[[], object]:
+    client = bedrock_client(within_s)
     return lambda: client.converse(modelId=model.model_id, **_HELLO)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -95,7 +95,7 @@ class ScriptModel:
 
     The number of completions in the request selects the step, so that a retried request and concurrent runs
     each get the right one. A failing step has no completion that counts: it is used
-    once per conversation (identified by its first message), then its successor.
+    once per conversation (identified by the texts of its first message), then its successor.
 
     In a playbook with several agents (``requestMetadata`` names the agent) the steps are those of the whole run: an
     agent that was handed the run begins a conversation, and goes on in the script where the agent before it stopped.
@@ -141,7 +141,7 @@ class ScriptModel:
             raise self._ended(position)
         failing, step = self._slots[position]
         with self._lock:
-            conversation = (canonical(request.get("messages", [])[:1]), position)
+            conversation = (_beginning(request), position)
             failed = self._failed[conversation]
             if failed < len(failing):
                 self._failed[conversation] += 1
@@ -158,7 +158,7 @@ class ScriptModel:
         run, agent = named.get("run", ""), named.get("agent")
         if agent is None:
             return turns_taken(request)
-        conversation = run, agent, canonical(request.get("messages", [])[:1])
+        conversation = run, agent, _beginning(request)
         with self._lock:
             return self._before.setdefault(conversation, self._used[run]) + turns_taken(request)
 
@@ -175,6 +175,27 @@ class ScriptModel:
         return ModelError(
             "ValidationException", f"{self._name}: script ended. It has no turn {position + 1} for this conversation."
         )
+
+
+def _beginning(request: Mapping[str, Any]) -> str:
+    """Return the texts of a conversation's first message, which tell conversations apart.
+
+    A cache point stands in it as long as it is the newest one of a long prompt, and another model gets the same texts
+    in another form: neither makes another conversation.
+    """
+    return canonical([*_texts(request.get("messages", [])[:1])])
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name == "text" and isinstance(inner, str):
+                yield inner
+            elif name != "cachePoint":
+                yield from _texts(inner)
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def _failure(step: Step) -> ModelError:

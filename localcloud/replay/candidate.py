@@ -135,7 +135,7 @@ class CandidatePlaying(Playing):
         made = self._inputs(recorded, self._with_readings(recorded, made))
         event = Event(run_id=run_id, seq=seq, at=recorded.at, body=made).with_stored(dict(recorded.stored))
         if covers is not None:
-            event = vouching(event, self._covered(recorded, covers), [])
+            event = self._with_evidence(event, recorded, covers)
         self._skip_to(recorded)
         self._compare(event, recorded)
         del self._left[seq]

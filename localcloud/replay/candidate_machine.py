@@ -20,7 +20,7 @@ from ballast.models.catalog import OWN_FILE, Catalog
 from ballast.playbook import Playbook
 from ballast.run import Run
 from ballast.validation import Grounding
-from localcloud.converse.choose import Bedrock, model_source
+from localcloud.converse.choose import Bedrock, bedrock_client, model_source
 from localcloud.moto_seams.replaced import replaced
 from localcloud.replay.candidate import CandidateEnds, CandidatePlaying
 from localcloud.replay.candidate_oracle import CandidateOracle
@@ -32,6 +32,8 @@ from localcloud.replay.recorded import RecordedRun
 from localcloud.replay.rules import Rules
 
 _FIRST_DAY = "1970-01-01"
+#: Seconds that a model has for a reply that is asked for real.
+_WITHIN_S = 300.0
 
 
 class CandidateMachine(Machine):
@@ -94,14 +96,13 @@ def asking(spec: str) -> Callable[[Mapping[str, Any], CandidateEnds], Mapping[st
     Its failure leaves the run where the record had no more to say.
     """
     source = model_source(spec)
+    client: Any = bedrock_client(_WITHIN_S) if isinstance(source, Bedrock) else None
 
     def ask(request: Mapping[str, Any], unknown: CandidateEnds) -> Mapping[str, Any]:
         try:
             if isinstance(source, Bedrock):
-                import boto3
-
                 sent = {**request, "modelId": source.model_id}
-                made: Mapping[str, Any] = boto3.client("bedrock-runtime").converse(**sent)
+                made: Mapping[str, Any] = client.converse(**sent)
                 return {name: made[name] for name in ("output", "stopReason", "usage") if name in made}
             sent = {name: value for name, value in request.items() if name != "modelId"}
             return source.reply(sent, str(request["modelId"])).body

@@ -87,7 +87,7 @@ class Replayed:
     difference  None if there is none
     checked     events that the handlers wrote and whose digest is the recorded one
     put_in      events that were put in as they are recorded: people's answers, and what came late
-    unchecked   fields that could not be computed, each with the reason: sealed values
+    unchecked   fields that could not be computed, each with the reason (``playing.SEALED``, ``NO_ATTRIBUTES``)
     notes       what was inferred from the record, in words: a process that died, another version that ran
     inferred    the same, for the candidate's lane
     """

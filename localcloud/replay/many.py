@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from ballast.log.exported import ExportedRun
 from localcloud.replay.lane import Difference, Ending, Lane, Replayed
+from localcloud.replay.playing import NO_ATTRIBUTES, SEALED
 from localcloud.replay.processes import Texts, recorded_in, spread
 from localcloud.replay.recorded import RecordedRun
 
@@ -27,7 +28,11 @@ Fold = Callable[[RecordedRun, Replayed], T]
 
 @dataclass(frozen=True)
 class Row:
-    """What is shown of one run; see ``Replayed``."""
+    """What is shown of one run; see ``Replayed``.
+
+    unchecked  fields of sealed values that could not be computed
+    unvouched  whether the digests of the evidence could not be, because the record lacks the events' other attributes
+    """
 
     run_id: str
     source: str
@@ -38,6 +43,7 @@ class Row:
     put_in: int
     unchecked: int
     notes: tuple[str, ...]
+    unvouched: bool = False
 
 
 def summary(recorded: RecordedRun, played: Replayed) -> Row:
@@ -50,8 +56,9 @@ def summary(recorded: RecordedRun, played: Replayed) -> Row:
         events=len(recorded.events),
         checked=played.checked,
         put_in=played.put_in,
-        unchecked=len(played.unchecked),
+        unchecked=sum(why == SEALED for why in played.unchecked.values()),
         notes=played.notes,
+        unvouched=NO_ATTRIBUTES in played.unchecked.values(),
     )
 
 

@@ -16,19 +16,25 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from ballast.contracts import RunRequest
 from ballast.contracts.wire import canonical
 from ballast.errors import ProcessEnds
 from ballast.log.event import Event, order
-from ballast.log.events import RunEnded
+from ballast.log.events import RunEnded, RunOpened, RunRefused
 from ballast.log.keys import Key
 from ballast.log.run_log import RunLog, Unreadable
-from ballast.log.vouching import vouched_keys, vouching
+from ballast.log.vouching import EVIDENCE, vouched_keys, vouching
+from ballast.masking import MASK
 from ballast.run import Run
 from localcloud.clock import NOON
 from localcloud.replay.compare import OF_SEALED, cause_of, first_difference, has_sealed, with_readings
 from localcloud.replay.lane import Difference
 from localcloud.replay.recorded import RecordedRun, is_of_the_end, is_persons
 
+#: Why a field is not checked: sealed values are masked, and pages of the HTTP API lack the events' other attributes.
+SEALED, NO_ATTRIBUTES = "sealed", "no attributes"
+#: Of the evidence, what covers those attributes. Its keys are compared all the same.
+_DIGESTS = ("sha256", "events", "marks")
 #: A process that dies at the same key again and again did not die: the key is the difference.
 _DEATHS = 3
 
@@ -174,7 +180,7 @@ class Playing:
         made = self._inputs(recorded, with_readings(recorded.name, made, recorded.body))
         event = Event(run_id=run_id, seq=seq, at=recorded.at, body=made).with_stored(dict(recorded.stored))
         if covers is not None:
-            event = vouching(event, self._covered(recorded, covers), [])
+            event = self._with_evidence(event, recorded, covers)
         if (skipped := self._skipped(recorded)) is not None:
             raise Diverged(self.first_of(_missing(skipped)))
         if (difference := first_difference(event, recorded)) is not None:
@@ -213,7 +219,7 @@ class Playing:
         for name in OF_SEALED.get(recorded.name, ()):
             if name in made and name in recorded.body and made[name] != recorded.body[name]:
                 made = made | {name: recorded.body[name]}
-                self.unchecked[f"{recorded.seq} {name}"] = "sealed"
+                self.unchecked[f"{recorded.seq} {name}"] = SEALED
         return made
 
     def _as_made_of(self, recorded: Any, made: dict[str, Any]) -> dict[str, Any]:
@@ -231,6 +237,25 @@ class Playing:
         known = set(vouched_keys(recorded))
         apart = ("escalation.announced", "run.announced", "run.replied", "model.responded", "model.failed")
         return [event for event in covers if event.seq in known or event.name not in apart]
+
+    def digest_of(self, request: RunRequest, computed: str) -> str:
+        """Return the digest of a request: of a masked one, only the record has it."""
+        first = self.recorded.events.fact(RunOpened) or self.recorded.events.fact(RunRefused)
+        told = first.request_sha256 if first is not None else None
+        if told is None or request.run_id != self.recorded.run_id or MASK not in request.model_dump_json():
+            return computed
+        self.unchecked[f"{RunOpened.key()} request_sha256"] = SEALED
+        return told
+
+    def _with_evidence(self, event: Event, recorded: Event, covers: Sequence[Event]) -> Event:
+        """Return the ending with its evidence; where the record lacks attributes, with the digests that it has."""
+        made = vouching(event, self._covered(recorded, covers), [])
+        told = recorded.body.get(EVIDENCE)
+        if not self.recorded.lacks_attributes or not isinstance(told, Mapping):
+            return made
+        self.unchecked[f"{recorded.seq} {EVIDENCE}"] = NO_ATTRIBUTES
+        digests = {name: told[name] for name in _DIGESTS if name in told}
+        return made.model_copy(update={"body": made.body | {EVIDENCE: made.body[EVIDENCE] | digests}})
 
     def missing(self) -> Difference | None:
         """Return the first event that the record has and nobody wrote; None if there is none."""

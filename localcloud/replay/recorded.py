@@ -52,6 +52,11 @@ class RecordedRun:
         vouched = [key for one in self.events if carries(one) for key in vouched_keys(one)]
         return tuple(key for key in dict.fromkeys(vouched) if key not in self.by_seq)
 
+    @cached_property
+    def lacks_attributes(self) -> bool:
+        """Whether the record has no event's other attributes, as pages of the HTTP API: they are in the evidence."""
+        return not any(one.stored for one in self.events)
+
     def of_turn(self, turn: int) -> tuple[Event, ...]:
         """Return the events of a turn."""
         return self.events.turn(turn).events

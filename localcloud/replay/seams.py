@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ballast import errors
 from ballast.attachments.store import Attachments
 from ballast.breaker_reader import Breakers
+from ballast.contracts import RunRequest
 from ballast.errors import AttemptInProgress, ProcessEnds
 from ballast.log.run_log import RunLog
 from ballast.money import TokenCounts
@@ -123,6 +124,8 @@ class Seams:
         machine = self._machine
         self._put(RunLog, "of", classmethod(lambda cls, *_, **__: machine.log))
         self._put(Table, "of", classmethod(lambda cls, runtime, name, variable: machine.tables.table(name, variable)))
+        digest = vars(RunRequest)["digest"].fget
+        self._put(RunRequest, "digest", property(lambda request: machine.playing.digest_of(request, digest(request))))
         self._put(Breakers, "current_mode", lambda *_, **__: self._mode())
         reserve = vars(MovesTable)["reserve"]
 

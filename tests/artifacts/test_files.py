@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ballast.playbook.file_digests import kept, of_platform, of_project
 from ballast.yaml_files import as_built, parsed_path
 from tests.artifacts.build import ROOT, Build, Tools, files_of, is_elf, recorded
 from tests.artifacts.bytecode import wrong_in
@@ -142,6 +143,13 @@ def test_every_yaml_file_of_the_layers_is_parsed_as_it_is_read(build: Build) -> 
     assert [str(file) for file in sources if not parsed_path(file).is_file()] == []
     assert [str(file) for file in sources if parsed_path(file).read_text(encoding="utf-8") != as_built(file)] == []
     assert len(sources) > 15
+
+
+def test_a_run_here_and_a_run_there_say_the_same_of_what_they_are_made_of(build: Build) -> None:
+    layers = {name: layer / "python" for name, layer in build.layers.items()}
+
+    assert kept(layers["BallastLayer"] / "ballast") == of_platform(ROOT)
+    assert kept(layers["PlaybookLayer"] / "playbook") == of_project(ROOT / "layers" / "playbook")
 
 
 def test_what_is_built_twice_is_the_same(build: Build, tools: Tools, tmp_path: Path) -> None:

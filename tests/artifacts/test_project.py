@@ -40,7 +40,7 @@ def test_the_layer_has_the_projects_playbook_and_nothing_besides(built: Path) ->
 
     expected = {f"it_desk/{file.relative_to(source)}" for file in source.rglob("*") if file.suffix in (".py", ".yaml")}
     deep = {"knowledge/README.md", "tests/data.toml", "scenarios/.kept", "business.yaml"}
-    expected |= {"it_desk/__pycache__/agent.yaml.json"}  # parsed at build
+    expected |= {"it_desk/__pycache__/agent.yaml.json", "it_desk/__pycache__/shipped.json"}  # made at build
     assert shipped == expected | {"requirements.txt"} | {f"it_desk/{name}" for name in deep}
 
 

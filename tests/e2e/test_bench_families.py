@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from functools import cache
 
 import pytest
@@ -12,7 +13,7 @@ from ballast.playbook import load_playbook
 from bench import families
 from bench.publish import published
 from functions.agent import request
-from localcloud.cloud import PLAYBOOK
+from localcloud.cloud import PLAYBOOK, ROOT
 from tests.support.sampling import sampled
 
 MODELS = Catalog()
@@ -30,7 +31,7 @@ def reasons() -> dict[str, str]:
     for card in MODELS.cards():
         found[families.called(card)] = ""
         try:
-            desk.check_model(families.called(card))
+            desk.check_model(families.called(card), on=families.DAY.date())
         except ModelRefused as refused:
             found[families.called(card)] = str(refused)
     return found
@@ -92,3 +93,19 @@ def test_a_name_that_no_card_has_is_told(capsys: pytest.CaptureFixture[str]) -> 
     assert families.main(["--model", "no-such-model"]) == 1
 
     assert "`ballast prices` lists them" in capsys.readouterr().err
+
+
+def test_an_option_of_several_words_may_be_given_several_times() -> None:
+    """Of ``--model a --model b`` argparse keeps b alone, unless it is told to extend."""
+    wrong = []
+    for file in (ROOT / "bench").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or getattr(node.func, "attr", "") != "add_argument":
+                continue
+            given = {one.arg: ast.unparse(one.value) for one in node.keywords if one.arg}
+            name = ast.unparse(node.args[0])
+            if name.startswith("'--") and given.get("nargs") in ("'+'", "'*'"):
+                # A default with words would be extended, too.
+                wrong += [] if given.get("action") == "'extend'" and given.get("default") in (None, "[]") else [name]
+
+    assert wrong == []

@@ -411,7 +411,7 @@ def world() -> Iterator[World]:
         stack.enter_context(functions_are_targets(lambda arn, event: made[0].event_for(arn, event)))  # noqa: PLW0108
         stack.enter_context(mock_aws(config=config))
         admin = LocalSession(Keys(), Gate(allow_bedrock=False), models=Models())
-        deployment = deploy(admin, ROOT / "template.yaml", {}, {"PLAYBOOK_DIR": str(PLAYBOOK)})
+        deployment = deploy(admin, ROOT / "template.yaml", {}, {"PLAYBOOK_DIR": str(PLAYBOOK)}, today=NOON.date())
         functions = Functions(deployment.functions, lambda _: None)  # type: ignore[arg-type, return-value]
         for function in deployment.functions.values():  # Powertools must be there before its clock is replaced
             importlib.import_module(function.handler.rpartition(".")[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from itertools import count
 from typing import Any
 
@@ -133,7 +134,7 @@ def test_a_reply_costs_no_more_than_was_reserved_and_nothing_is_disbelieved_in_s
     said: dict[str, Any], model: str, asked: str, bound: int, most: int, sent: int
 ) -> None:
     """Without the client: it drops what has another type than Converse's."""
-    priced = MODELS.newest_price(model)
+    priced = MODELS.price(model, on=date.max)
     asked = asked if model.startswith("eu.amazon") else "default"
     price = priced.worst(asked)  # type: ignore[arg-type]
     requested = ModelRequested(

@@ -1,27 +1,34 @@
 """The agent's role may call the models that the playbook names, in every form of their names, and no others."""
 
+import re
+from datetime import date
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.session import get_session
 
 from ballast.errors import PlaybookInvalid
 from ballast.models.card import IN_REGION
 from ballast.models.catalog import Catalog, partition_of
-from localcloud.cloud import PLAYBOOK
+from localcloud.cloud import PLAYBOOK, ROOT
 from localcloud.iam import grants, needed_for_model
-from localcloud.model_arns import model_arns
+from localcloud.model_arns import model_arns as model_arns_on
+from localcloud.model_arns import passed_over
 from tests.template.rendered import Template
 from tests.template.rights import rights_of, role_of
 
 MODELS = Catalog()
+DAY = date(2026, 12, 1)
+model_arns = partial(model_arns_on, on=DAY)
 HAIKU, NOVA, MICRO = "anthropic.claude-haiku-4-5-20251001-v1:0", "amazon.nova-pro-v1:0", "amazon.nova-micro-v1:0"
 ACCOUNT = "123456789012"
 DESK = f"arn:aws:bedrock:eu-west-2:{ACCOUNT}:application-inference-profile/desk"
 REGIONS = ("eu-west-2", "us-east-1", "ap-northeast-1", "ap-southeast-2", "ap-southeast-3")
 #: Where no form of the desk's cheaper model is known to be served.
-WITHOUT_NOVA = ("sa-east-1", "af-south-1")
+WITHOUT_NOVA = ("af-south-1", "il-central-1", "me-south-1", "me-west-1", "mx-central-1", "sa-east-1", "sa-west-1")
 
 
 def may_call(arns: list[str], model_id: str, region: str = "eu-west-2") -> bool:
@@ -66,10 +73,47 @@ def test_the_desks_models_can_be_called_wherever_the_stack_is(region: str, defau
         assert may_call(arns, model_id, region), model_id
 
 
-@pytest.mark.parametrize("region", WITHOUT_NOVA)
-def test_the_desks_cheaper_model_is_refused_where_nothing_serves_it(region: str, tmp_path: Path) -> None:
-    with pytest.raises(PlaybookInvalid, match=f"cheaper_model: in {region}: .*no profile that {region} reaches"):
-        model_arns(PLAYBOOK, region)
+def test_the_desk_deploys_wherever_its_own_model_is_served_and_the_docs_name_where_nothing_is_cheaper() -> None:
+    every = [
+        name
+        for one in get_session().get_data("partitions")["partitions"]
+        for name in one["regions"]
+        if name[-1].isdigit()
+    ]
+    served = [name for name in every if MODELS.in_region(f"region.{HAIKU}", name) != f"region.{HAIKU}"]
+    without = []
+    for region in served:
+        told = [where for where, _ in passed_over(PLAYBOOK, region, on=DAY)]
+        arns = model_arns(PLAYBOOK, region)
+        assert may_call(arns, MODELS.in_region(f"region.{HAIKU}", region), region)
+        assert any(NOVA in arn for arn in arns) is (told == [])
+        without += [region] if told == ["agent.yaml: cheaper_model"] else []
+
+    assert len(served) > 30
+    assert tuple(sorted(without)) == WITHOUT_NOVA
+    page = " ".join((ROOT / "docs" / "models.md").read_text(encoding="utf-8").split())
+    assert f"is so in {', '.join(WITHOUT_NOVA[:-1])} and {WITHOUT_NOVA[-1]}" in page
+
+
+@pytest.mark.parametrize("region", WITHOUT_NOVA[:1])
+def test_a_model_that_stands_in_and_that_nothing_serves_is_named_with_those_that_are(
+    region: str, tmp_path: Path
+) -> None:
+    ((_, why),) = passed_over(PLAYBOOK, region, on=DAY)
+    assert f"no profile that {region} reaches" in why
+    offered = re.findall(r"region\.[\w.:-]+(?<!\.)", why.partition("for example: ")[2])
+    assert offered
+    for one in offered:
+        agent = f"model: region.{HAIKU}\ncheaper_model: {one}\n"
+        assert may_call(model_arns(playbook(tmp_path, agent), region), MODELS.in_region(one, region), region)
+
+    for field in ("model", "model_for"):
+        named = f"model: region.{NOVA}\n" if field == "model" else f"model: region.{HAIKU}\n"
+        named += f"model_for: [{{model: region.{NOVA}, from_turn: 2}}]\n" if field == "model_for" else ""
+        with pytest.raises(PlaybookInvalid, match=f"{field}.*: in {region}: .*no profile that {region} reaches"):
+            model_arns(playbook(tmp_path, named), region)
+    with pytest.raises(PlaybookInvalid, match=r"cheaper_model: in .*no profile eu"):  # it does not follow the region
+        model_arns(playbook(tmp_path, f"model: region.{HAIKU}\ncheaper_model: eu.{NOVA}\n"), region)
 
     said = f"models: {{{NOVA}: {{on_demand: [{region}]}}}}"
     assert may_call(model_arns(playbook(tmp_path, f"model: region.{NOVA}\n", said), region), NOVA, region)

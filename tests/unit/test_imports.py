@@ -97,7 +97,6 @@ MIN_LINES = 60
 SHALLOW = {
     "cli.certify.aws_verbs": "which of AWS's operations only read: a list",
     "functions.front.files": "what the front door serves to everybody, beside its routes",
-    "ballast.playbook.made_of": "digests of a playbook, which Admit only records",
     "localcloud.converse.recorded": "one source of replies a module",
     "localcloud.moto_seams.kms": "one seam of moto a module, each with its test",
     "playbook.fallbacks.order_status": "one fallback a file, as authors write them",

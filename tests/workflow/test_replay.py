@@ -5,6 +5,7 @@ The recorded runs are made here, by the handlers of today. ``python -m bench.rep
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,7 @@ from pydantic import BaseModel
 from ballast import run as run_module
 from ballast.contracts import Effects, Planner
 from ballast.log import vouching
+from ballast.log.exported import read_text
 from ballast.playbook import OnRollback, Playbook
 from ballast.run import Run
 from ballast.values import dataclass
@@ -26,6 +28,7 @@ from localcloud.cloud import PLAYBOOK
 from localcloud.moto_seams.replaced import replaced
 from localcloud.replay.lane import Ending, Lane
 from localcloud.replay.machine import Machine
+from localcloud.replay.many import summary
 from localcloud.replay.recorded import RecordedRun
 from tests.support.recorded_runs import recorded_runs
 
@@ -58,6 +61,24 @@ def test_a_record_that_was_cut_is_not_blamed_on_the_machine(machine: Machine, ru
 
     assert (played.ending, played.difference) == (Ending.NOT_REPLAYED, None)
     assert "0002.call.1.settled is missing" in played.notes[0]
+
+
+def test_pages_of_the_api_are_compared_but_for_the_digests_over_attributes_that_they_lack(
+    machine: Machine, runs: dict[str, RecordedRun]
+) -> None:
+    whole = runs["loop"]
+    pages = {"run_id": whole.run_id, "events": [json.loads(one.model_dump_json()) for one in whole.events]}
+    (read,) = read_text(json.dumps(pages), "pages")
+
+    row = summary(run := RecordedRun.of(read.events), machine.play(run))
+    assert (row.ending, row.unvouched, row.unchecked) == (Ending.SAME, True, 0)
+    assert not summary(whole, machine.play(whole)).unvouched
+
+    ended = read.events[-1]
+    evidence = ended.body["evidence"] | {"since": "2026-03-01T00:00:00+00:00"}
+    bent = ended.model_copy(update={"body": ended.body | {"evidence": evidence}})
+    played = machine.play(RecordedRun.of([*read.events[:-1], bent]))
+    assert (played.difference.seq, played.difference.field) == (ended.seq, "evidence.since")
 
 
 def test_only_what_people_said_is_put_in(machine: Machine, runs: dict[str, RecordedRun]) -> None:

@@ -17,8 +17,10 @@ from ballast.log import exported
 from ballast.log.exported import ExportedRun
 from ballast.why import from_log
 from cli import main
+from cli.exits import Exit
 from cli.saved_runs import SavedRuns
 from localcloud.cloud import PLAYBOOK
+from localcloud.converse import CallableModel, ConverseServer, Reply, ScriptModel
 from localcloud.replay import what_if as what_if_module
 from localcloud.replay.lane import Lane
 from localcloud.replay.recorded import RecordedRun
@@ -193,6 +195,38 @@ def test_a_model_is_asked_where_the_record_has_no_reply(
     if result.is_exact:
         assert found.low == found.high < found.recorded.cost_microusd
         assert "another prompt would be sent (system)" in found.why
+
+
+def test_a_model_behind_http_is_asked_with_the_requests_of_the_candidate(
+    recorded: list[RecordedRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (approval,) = (one for one in recorded if one.source == "approval")
+    file = tmp_path / "run.jsonl"
+    file.write_text("\n".join(exported.write(approval.run_id, approval.events)), encoding="utf-8")
+    order = {"tool": "look_up_order", "arguments": {"order_id": "O-1004"}}
+    script, heard = ScriptModel.of([{"call": [order]}, {"say": "Done."}]), list[tuple[str, Any]]()
+
+    def reply(request: Mapping[str, Any], model_id: str) -> Reply:
+        heard.append((model_id, request.get("system")))
+        return script.reply(request, model_id)
+
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(f"AWS_{name}", "x")
+    for name in ("REGION", "DEFAULT_REGION", "PROFILE"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
+    typed = ["what-if", str(file), "--set", "instructions=Be brief.", "--json", "--model", f"bedrock:eu.{CARD}"]
+    with ConverseServer(CallableModel(reply)) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.url)
+        assert main(typed) == 0
+
+    (found,) = json.loads(capsys.readouterr().out)["runs"]
+    assert (found["result"], found["asked"], found["candidate"]["answer"]) == ("stopped earlier", 2, "Done.")
+    # The first one asks whether the model answers at all.
+    assert [model for model, _ in heard] == [f"eu.{CARD}"] * 3
+    assert all("Be brief." in str(system) for _, system in heard[1:])
+
+    assert main(typed) == Exit.USAGE  # the server is gone
+    assert "the model does not answer, so nothing was started" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_tool_that_may_still_be_called_and_charged_leaves_the_cost_open(

@@ -226,7 +226,6 @@ def test_a_hand_over_that_may_not_be_is_a_call_that_is_refused(
 
 
 SMALL = {"images": {"formats": ["png"], "most": 5, "most_bytes": 1_000_000}, "context_window": 2_500, "max_output": 500}
-LATER = {"version": "1", "valid_from": "2100-01-01", "input": 1, "output": 1}
 DEAR = {"version": "1", "input": 900_000_000, "output": 900_000_000}
 
 
@@ -235,7 +234,6 @@ DEAR = {"version": "1", "input": 900_000_000, "output": 900_000_000}
     [
         (own_card(), "acme.one takes no images: the run's attachments."),
         (own_card(**SMALL), "acme.one has a window of 2500 tokens, and the prompt may be"),
-        (own_card(LATER, images=SMALL["images"]), "No price for the model 'acme.one' is valid on"),
         (own_card(DEAR, images=SMALL["images"]), "its next attempt would pass limits.cost_microusd."),
         (own_card(images=SMALL["images"], retires="2026-01-01"), "has been served until 2026-01-01"),
         (own_card(images=SMALL["images"]), None),

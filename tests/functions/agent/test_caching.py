@@ -73,7 +73,7 @@ def asks(story: Story, turn: int, models: Catalog, of: Playbook, *, attempt: int
         run,
         turn,
         attempt=attempt,
-        priced=models.newest_price(MODEL),
+        priced=models.price(MODEL, on=date.max),
         card=models.card(MODEL),
         playbook=of,
         loops=detected_loops(run, of),
@@ -472,14 +472,21 @@ def test_an_attempt_is_reserved_at_the_dearest_class_that_it_can_meet(agent: Any
 
     bound = requested.prompt_bound or 0
     assert requested.reserved_microusd == -(-bound * RATES[rate] // 1_000_000) + requested.max_tokens * 5
-    request, price, card = Story().request, models.newest_price(MODEL).price(), models.card(MODEL)
+    request, price, card = Story().request, models.price(MODEL, on=date.max).price(), models.card(MODEL)
     assert why_no_attempt(made, request, Limits(cost_microusd=requested.reserved_microusd), price, card) is None
 
 
-def answers_in_turn(request: Mapping[str, Any], _: str) -> Any:
-    return said(
-        [{"toolUse": {"toolUseId": "1", "name": "read_note", "input": {"note_id": "n-1"}}}], "tool_use", request
-    )
+def answers_in_turn(request: Mapping[str, Any], model: str) -> Any:
+    """Call a tool, with one estimate of the prompt: the double counts one with cache points by block, others whole."""
+    call = {"toolUse": {"toolUseId": "1", "name": "read_note", "input": {"note_id": "n-1"}}}
+    reply = said([call], "tool_use", request)
+    counted = PromptCache(lambda: STARTED).used(request, model, None, looks_back=False).input
+    usage = {
+        **reply.body["usage"],
+        "inputTokens": counted,
+        "totalTokens": counted + reply.body["usage"]["outputTokens"],
+    }
+    return replace(reply, body={**reply.body, "usage": usage})
 
 
 @settings(deadline=None, max_examples=25)
@@ -506,7 +513,7 @@ def test_no_attempt_costs_more_than_its_reservation_however_often_the_cache_miss
         charge = charge_of(requested, read_completion(reply, turn).usage, None, models)
 
         assert charge.usage_disbelieved is None
-        assert charge.cost_microusd == models.newest_price(MODEL).price().cost(tokens_in(charge))
+        assert charge.cost_microusd == models.price(MODEL, on=date.max).price().cost(tokens_in(charge))
         assert charge.cost_microusd <= requested.reserved_microusd
         assert bool(charge.cache_write_tokens) <= bool(requested.sent_as.cache_points)
         story.replies(story.record(requested), reply)

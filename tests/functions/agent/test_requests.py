@@ -124,7 +124,7 @@ def asks(story: Story, turn: int, model: str, models: Catalog, playbook: Playboo
         run,
         turn,
         attempt=1,
-        priced=models.newest_price(model),
+        priced=models.price(model, on=date.max),
         card=models.card(model),
         playbook=playbook,
         loops=detected_loops(run, playbook),

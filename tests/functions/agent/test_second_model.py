@@ -110,22 +110,6 @@ def test_the_next_turn_begins_with_the_first_model_again(two: Stack, model: Endp
     assert asked(model)[-1] == FIRST
 
 
-def test_a_second_model_without_a_price_is_not_asked(stack: Stack, model: Endpoint, tmp_path: Path) -> None:
-    later = {"version": "1", "valid_from": "2100-01-01", "input": 1, "output": 1}
-    playbook = with_models(ledger_with(tmp_path, second_model="acme.one"), {"models": {"acme.one": own_card(later)}})
-    stack.environs["planner"]["PLAYBOOK_DIR"] = playbook
-    run_id = stack.open()
-    model.will(*[THROTTLED] * 4)
-    for _ in range(3):
-        with pytest.raises(RetryLater):
-            stack.plan(run_id)
-
-    assert stack.plan(run_id)["reason"] == "model_throttled"
-
-    assert asked(model) == [FIRST] * 4  # who is not asked takes no share of the attempts
-    assert "acme.one" in stack.body(run_id, "0001.plan.decided")["note"]
-
-
 def test_a_second_model_that_has_retired_is_not_asked(stack: Stack, model: Endpoint, tmp_path: Path) -> None:
     gone = own_card(retires="2026-01-01")
     playbook = with_models(ledger_with(tmp_path, second_model="acme.one"), {"models": {"acme.one": gone}})

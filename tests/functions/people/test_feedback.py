@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from ballast.errors import InvalidInput
 from ballast.folds.feedback import feedback_in, verdict_of
+from ballast.http.identity import Caller
 from ballast.log.event import Event
 from ballast.log.events import RunEnded, RunFeedback
+from functions.people.feedback import EACH, FOR_OPERATORS, MOST, FeedbackTaker
 from tests.functions.front.test_api_read import answered, everything
 from tests.functions.http import ACME, GLOBEX, OPERATOR, REVIEWER, Reply, ask, event, token
 from tests.functions.stack import Stack
@@ -144,15 +146,38 @@ def test_what_is_no_feedback_is_refused_by_its_field(stack: Stack, body: Any) ->
     assert reply.wrong & {"verdict", "note"}
 
 
-def test_a_run_takes_only_so_much(stack: Stack) -> None:
-    run_id = answered(stack, tenant="acme")
-    for number in range(50):
-        assert say(stack, run_id, "right", f"{number}").status == 200
+def test_nobody_takes_the_room_of_others(stack: Stack) -> None:
+    request = {"request_id": "feedback-room", "agent": "tester", "text": "x", "tenant": "acme"}
+    run_id = stack.invoke("admit", {"request": request, "requested_by": ASKED_FOR_IT})["run_id"]
+    stack.log.write(run_id, "0001.plan.decided", {"planner": "fallback", "decision": {"kind": "answer", "text": "x"}})
+    stack.invoke("settle", {"run_id": run_id, "turn": 1, "ending": "answer"})
 
-    reply = say(stack, run_id, "wrong", "too late")
+    said = [say(stack, run_id, "right", f"{number}", who=ACME).status for number in range(60)]
 
-    assert (reply.status, reply.body["title"]) == (409, "Too much feedback")
-    assert say(stack, run_id, "right", "49").status == 200  # a repeat needs no room
+    assert said == [200] * EACH + [409] * (60 - EACH)
+    assert say(stack, run_id, "right", f"{EACH - 1}", who=ACME).status == 200  # a repeat needs no room
+    assert say(stack, run_id, "wrong", "It paid twice.", who=REVIEWER).status == 200
+    for number in range(EACH + 2, MOST - FOR_OPERATORS + 1):
+        stack.log.write(run_id, RunFeedback.key(number), {"verdict": "right", "by": f"p{number}", "note": ""})
+    refused = say(stack, run_id, "wrong", "Again.", who=REVIEWER)
+    assert (refused.status, refused.body["title"]) == (409, "Too much feedback")
+    assert "an operator" in refused.body["detail"]
+    assert say(stack, run_id, "wrong", "It did.", who=OPERATOR).status == 200
+    assert shown(stack, run_id)[0] == "wrong"
+
+
+def test_words_of_one_person_at_the_same_moment_are_both_recorded(stack: Stack) -> None:
+    run_id = answered(stack, tenant="acme", request_id="feedback-at-once")
+    taker, ann = FeedbackTaker(stack.log), Caller("ann", None, "operator")
+    before = stack.log.read(run_id)  # both have read it before either writes
+
+    first, second, again = (taker.take(before, "wrong", note, ann) for note in ("first", "second", "second"))
+
+    assert (first.note, second.note, again.note) == ("first", "second", "second")
+    assert [event.body["note"] for event in stack.log.read(run_id) if event.name == RunFeedback.NAME] == [
+        "first",
+        "second",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,19 +3,25 @@
 import re
 import subprocess
 import sys
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from ballast.errors import PlaybookInvalid
+from ballast.contracts import RunRequest
+from ballast.errors import NotAdmitted, PlaybookInvalid
 from ballast.playbook import load_playbook
+from ballast.playbook.admission import Admissible
 from ballast.playbook.first_prompt import least_tokens
 from cli.commands.prices import problems
+from functions.agent import handler as planner
+from functions.lifecycle import admit
+from localcloud.cloud import PLAYBOOK
 from localcloud.model_arns import model_arns
 from tests.functions.cloud import LEDGER
+from tests.functions.stack import Stack
 from tests.functions.variants import ledger_with, own_card, with_models
 
 HAIKU, NOVA = "eu.anthropic.claude-haiku-4-5-20251001-v1:0", "amazon.nova-micro-v1:0"
@@ -59,7 +65,7 @@ def test_a_playbook_may_bring_a_card_and_name_the_model_behind_an_arn(tmp_path: 
     loaded = load_playbook(with_models(folder, own))
 
     assert loaded.models.card(loaded.agent.model).name == "Claude Haiku 4.5"
-    assert loaded.models.newest_price("acme.one").price().output == 2_000_000
+    assert loaded.models.price("acme.one", on=date.max).price().output == 2_000_000
 
 
 def test_a_broken_models_yaml_is_named(tmp_path: Path) -> None:
@@ -206,10 +212,11 @@ def test_a_model_that_is_retired_by_that_day_fails_at_load(tmp_path: Path, day: 
     folder = with_models(ledger_with(tmp_path, model="acme.one", cheaper_model=None), cards)
 
     if loads:
-        load_playbook(folder, on=day)
+        load_playbook(folder, on=day, check_retired=day is not None)
         return
+    load_playbook(folder, on=day)  # as a deployed function does
     with pytest.raises(PlaybookInvalid, match=r"model: The model 'acme\.one' .* served until 2026-03-09"):
-        load_playbook(folder, on=day)
+        load_playbook(folder, on=day, check_retired=True)
 
 
 @pytest.mark.parametrize("day", [date(2026, 11, 29), date(2029, 12, 31), date(2030, 1, 1)])
@@ -227,6 +234,35 @@ def test_a_model_without_a_price_on_that_day_fails_at_load(tmp_path: Path, day: 
     assert said
     with pytest.raises(PlaybookInvalid, match=f"is valid on {day}"):
         model_arns(Path(folder), on=day)
+
+
+@pytest.mark.parametrize("field", ["model", "second_model", "cheaper_model", "model_for"])
+def test_a_price_counts_from_its_first_day_on_for_whoever_loads_the_playbook(
+    tmp_path: Path, stack: Stack, field: str
+) -> None:
+    today = stack.clock().date()
+    cards = {"acme.now": own_card({"version": "1", "input": 9_000_000, "output": 9_000_000}), "acme.then": own_card()}
+    named: dict[str, Any] = {"model": "acme.now", "cheaper_model": None, field: "acme.then"}
+    if field == "model_for":
+        named[field] = [{"model": "acme.then", "from_turn": 2}]
+    folder = ledger_with(tmp_path, **named)
+    first = today + timedelta(days=1)
+
+    def of(day: str) -> None:
+        price = {"version": "1", "valid_from": day, "input": 1_000_000, "output": 2_000_000}
+        with_models(folder, {"models": {**cards, "acme.then": own_card(price)}})
+
+    of("9000-01-01")
+    with pytest.raises(PlaybookInvalid, match=rf"{field}.*: No price for the model 'acme\.then' is valid on 20"):
+        load_playbook(folder)  # who names no day asks for today
+    of(f"{first}")
+    for build, function in ((planner.build, "planner"), (admit.Admission.of, "admit")):
+        stack.environs[function] |= {"PLAYBOOK_DIR": str(folder)}
+        with pytest.raises(PlaybookInvalid, match=rf"{field}.* is valid on {today}, the first one is from {first} on"):
+            build(stack.cold(function))
+    stack.clock.now += timedelta(days=1)
+    for build, function in ((planner.build, "planner"), (admit.Admission.of, "admit")):
+        assert build(stack.cold(function)).playbook.models.price("acme.then", on=first).version == "1"
 
 
 @pytest.mark.parametrize("field", ["model", "second_model", "cheaper_model", "model_for.1"])
@@ -250,7 +286,26 @@ def test_a_service_tier_that_one_of_the_models_lacks_fails_at_load(tmp_path: Pat
         load_playbook(folder)
     assert any(f"{field}: No price for the service tier" in one for one in problems(Path(folder)))
     with pytest.raises(PlaybookInvalid, match="No price for the service tier 'flex'"):
-        model_arns(Path(folder))
+        model_arns(Path(folder), on=date.max)
+
+
+def test_a_cheaper_model_that_nothing_serves_in_the_region_affords_no_request() -> None:
+    desk, today = load_playbook(PLAYBOOK), date(2026, 12, 1)
+
+    def admits(region: str, most: int, *, cheaper: bool) -> bool:
+        request = RunRequest.model_validate(
+            {"request_id": "r", "intent": "question", "text": "Why?", "limits": {"cost_microusd": most}}
+        )
+        admissible = Admissible(desk.in_region(region))
+        try:
+            admissible.check_affordable(request, admissible.limits(request), (), on=today, cheaper=cheaper)
+        except NotAdmitted:
+            return False
+        return True
+
+    usual = next(most for most in range(1_000, 60_000, 250) if admits("sa-east-1", most, cheaper=False)) - 250
+    assert admits("eu-west-1", usual, cheaper=True)
+    assert not admits("sa-east-1", usual, cheaper=True)
 
 
 def test_the_check_of_prices_names_a_model_without_tools_that_an_intent_offers_some(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -112,13 +113,13 @@ def test_intents_tighten_the_limits_of_the_agent(playbook: Playbook) -> None:
 
 
 def test_its_model_has_a_price(playbook: Playbook) -> None:
-    assert playbook.models.newest_price(playbook.agent.model).price().output > 0
+    assert playbook.models.price(playbook.agent.model, on=date.max).price().output > 0
 
 
 def test_its_cheaper_model_is_cheaper_in_everything(playbook: Playbook) -> None:
-    price = playbook.models.newest_price
+    usual, other = playbook.agent.model, str(playbook.agent.cheaper_model)
 
-    dear, cheap = price(playbook.agent.model).price(), price(str(playbook.agent.cheaper_model)).price()
+    dear, cheap = (playbook.models.price(one, on=date.max).price() for one in (usual, other))
 
     assert 0 < cheap.input < dear.input
     assert 0 < cheap.output < dear.output

@@ -1,6 +1,7 @@
 """``ballast models``: what the agent may call, and a check of the settings that a stack is deployed with."""
 
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from cli import main
 from cli.commands.models import Problem, problems, retirements
 from cli.exits import Exit
 from localcloud.cloud import PLAYBOOK, ROOT
-from localcloud.model_arns import model_arns
+from localcloud.model_arns import model_arns as model_arns_on
 
+model_arns = partial(model_arns_on, on=date(2026, 12, 1))
 NOVA, MICRO = "amazon.nova-pro-v1:0", "amazon.nova-micro-v1:0"
 
 A_TOOL = """\
@@ -196,18 +198,27 @@ def test_a_model_that_modelid_replaces_may_be_retired(playbook: Path) -> None:
 
 
 @pytest.mark.parametrize("region", ["eu-west-1", "us-gov-west-1"])
-def test_a_model_that_follows_the_region_needs_a_profile_there(
-    playbook: Path, region: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("field", "fails"), [("model_for: [{{model: {}, from_turn: 2}}]", True), ("cheaper_model: {}", False)]
+)
+def test_a_model_that_follows_the_region_needs_a_profile_there_unless_it_stands_in(
+    playbook: Path, region: str, field: str, fails: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mythos = "region.anthropic.claude-mythos-5"  # us. alone
     text = (playbook / "agent.yaml").read_text(encoding="utf-8")
     (playbook / "agent.yaml").write_text(text.replace(f"eu.{NOVA}", f"region.{NOVA}"), encoding="utf-8")
-    said = found(playbook, agent=f"cheaper_model: {mythos}\n", region=region)
+    said = found(playbook, agent=f"{field.format(mythos)}\n", region=region)
 
-    assert any("cheaper_model: in " + region in one and "no profile that " + region in one for one in said)
-    assert main(["models", "--playbook", str(playbook), "--region", region]) != Exit.OK
-    assert "cheaper_model" in capsys.readouterr().err
+    name = field.partition(":")[0]
+    told = [one for one in said if name in one and f"no profile that {region}" in one]
+    assert [getattr(one, "fails", None) for one in told] == [fails]
+    code = main(["models", "--playbook", str(playbook), "--region", region])
+    shown = capsys.readouterr()
+    assert code == (Exit.USAGE if fails else Exit.OK)
+    assert name in shown.err
+    assert "mythos" not in shown.out
     assert main(["models", "--playbook", str(playbook), "--region", "us-east-1"]) == Exit.OK
+    assert "mythos" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

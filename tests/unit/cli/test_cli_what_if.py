@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,15 +20,17 @@ from ballast.log.event import Event
 from ballast.playbook import load_playbook
 from cli import main
 from cli.commands import what_if
+from cli.commands.what_if import _check
 from cli.exits import Exit
 from cli.what_if.page import page
 from cli.what_if.sums import Sums, Threshold, Verdict, as_json, in_words, verdicts
-from localcloud.cloud import PLAYBOOK
+from localcloud.cloud import PLAYBOOK, ROOT
 from localcloud.replay.lane import Lane
 from localcloud.replay.rules import Rules
 from localcloud.replay.what_if import Compared, Result, Told
 
 RUN = "run-" + "a" * 24
+SCAFFOLD = ROOT / "scaffold"
 HOSTILE = "</style></svg><script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31m\u202e\"'&"
 
 
@@ -88,6 +91,12 @@ def test_sums_are_exact_and_leave_out_what_is_not_concluded() -> None:
         ("cost>113.4%", False),
         ("cost>0.0034", False),
         ("cost>=0.0034", True),
+        # Below, the lower bound decides: 0.0007 saved at most.
+        ("cost<-0.0006", True),
+        ("cost<-0.0007", False),
+        ("cost<=-0.0007", True),
+        ("cost<-23.3%", True),
+        ("cost<-23.4%", False),
         ("people>0", True),
         ("people>1", False),
         ("fewer_effects>=1", True),
@@ -227,6 +236,20 @@ def test_a_change_that_touches_no_run_is_named(
     played[1].append(row(agents=("billing", "support")))
     main([*words, "--json"])
     assert json.loads(capsys.readouterr().out)["touch_no_run"] == []
+
+
+def test_a_playbook_that_its_own_template_does_not_serve_is_no_candidate(tmp_path: Path) -> None:
+    new = tmp_path / "scaffold"
+    shutil.copytree(SCAFFOLD, new, ignore=shutil.ignore_patterns("__pycache__"))
+    tool = new / "newdesk" / "tools" / "look_up_account.py"
+    tool.write_text(f"{tool.read_text()}\n\ndef _url(context):\n    return context.environ['EXTRA_URL']\n")
+    before = Lane.baseline(SCAFFOLD)
+
+    _check(replace(before, playbook=SCAFFOLD, changes={"limits.turns": 5}), before)
+    with pytest.raises(InvalidInput, match=r"cannot be deployed: EXTRA_URL: .* nothing gives it to the tools"):
+        _check(replace(before, playbook=new), before)
+    # What is wrong with the baseline as well is no matter of the change.
+    _check(replace(before, playbook=new, changes={"limits.turns": 5}), replace(before, playbook=new))
 
 
 def test_another_agents_field_is_set_by_its_name() -> None:

@@ -15,7 +15,15 @@ from ballast.masking import MASK
 from cli.commands.capture import one_line
 from cli.parser import INVARIANTS
 from localcloud.capture.case import Case, doubles_of, why_not
-from localcloud.capture.invariant import Defect, can_be_met, defect_of_record, expected, may_ask
+from localcloud.capture.invariant import (
+    EXPECTATIONS,
+    Defect,
+    calls_lacking,
+    can_be_met,
+    defect_of_record,
+    expected,
+    may_ask,
+)
 from localcloud.capture.reduce import Reduction, ddmin
 from localcloud.capture.secrets import secrets_in
 from localcloud.capture.stand_ins import StandIns, card, iban, iban_check, luhn
@@ -277,11 +285,30 @@ def test_a_record_that_is_as_expected_has_no_defect(said: str, violated: bool) -
         ("cost_at_most=-1", "must be an amount"),
         ("cost_at_most=NaN", "must be an amount"),
         ("degraded=maybe", "true or false"),
+        ("by=nobody", "must be one of agent"),
+        ("effects=nosuch", "the playbook has no tool nosuch. It has: look, pay"),
+        ("effects=pay,look", "look reads, and effects are writes. Writes: pay"),
+        ("effects=pay,,pay", "nothing beside a comma"),
+        ("failed=nosuch", "the playbook has no tool nosuch"),
+        *((f"{name}=", f"--expect {name}=: has no value") for name in EXPECTATIONS),
+        ("forbidden= ", "--expect forbidden=: has no value. Write words that the answer may not have"),
     ],
 )
 def test_an_expectation_that_is_none_is_refused_by_name(said: str, what: str) -> None:
     with pytest.raises(InvalidInput, match=what):
-        expected([said], None, timeline())
+        expected([said], None, timeline(), {"pay": True, "look": False})
+
+
+def test_an_expectation_is_given_once_and_words_may_be_more() -> None:
+    with pytest.raises(InvalidInput, match="--expect status: is given twice"):
+        expected(["status=answered", "status=failed"], None, timeline())
+    assert expected(["answer=a", "answer=b"], None, timeline())["answer"] == ["a", "b"]
+
+
+def test_the_calls_of_expected_writes_that_no_script_makes_are_told() -> None:
+    expect = expected(["effects=pay,a,a", "failed=b"], None, timeline())
+
+    assert calls_lacking(expect, replace(CASE, steps=CASE.steps[:1])) == ["pay", "a"]
 
 
 def test_a_run_that_goes_on_cannot_be_captured() -> None:

@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ballast.attachments.files import WrongContent, measured
 from localcloud.converse import ModelError, ScriptModel
@@ -19,6 +21,7 @@ from localcloud.converse.images import image_size
 from localcloud.converse.rules import refused
 from localcloud.converse.service_rules import SERVICE_RULES
 from localcloud.converse.strict import Strict
+from tests.support.sampling import examples
 
 RECORDED = Path(__file__).resolve().parents[4] / "shared" / "bedrock" / "converse-exchanges.jsonl"
 MODEL = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
@@ -461,16 +464,24 @@ _LARGE_FRAME = (b"ANMF", bytes(6) + 2 * (1199).to_bytes(3, "little") + bytes(4))
         ("gif", _GIF_HEAD + _GIF_FRAME, None),
         ("gif", _GIF_HEAD + b"\x21\xfe\x02ab\0\0" + _GIF_FRAME, None),
         ("gif", _GIF_HEAD[:10] + b"\0\0\0\x2c\x58\x02\x58\x02\x58\x02\x58\x02\x80" + bytes(7) + b"\0;", None),
+        ("gif", _GIF_HEAD + b";" + _GIF_FRAME, "behind its end"),
         ("gif", _GIF_HEAD + b"?" + _GIF_FRAME, "among its blocks"),
         ("gif", _GIF_HEAD + b"\x21\xff\x0bNETSCAPE2.0\0" + _GIF_FRAME, "without data"),
         ("png", _PNG_HEAD + _header(1) + _header(1200) + _chunk(b"IEND", b""), "two headers"),
         ("png", _PNG_HEAD + _header(1) + _chunk(b"a?bc", b"") + _header(1200), "among its chunks"),
+        ("png", _PNG_HEAD + _header(1) + _chunk(b"IEND", b"") + _header(1200), "behind its end"),
         ("png", _PNG_HEAD + _header(1) + _chunk(b"fcTL", struct.pack(">IIIII", 0, 600, 1200, 600, 0)), None),
         ("jpeg", b"\xff\xd8" + _frame(1) + _SCANNED + _frame(1200, 0xC2) + _SCANNED + b"\xff\xd9", None),
         ("jpeg", b"\xff\xd8" + _frame(1) + b"\0\x01" + _frame(1200), None),
         ("jpeg", b"\xff\xd8" + _frame(1) + b"\xff\0" + _frame(1200), None),
         ("jpeg", b"\xff\xd8" + _frame(1200, 0xDE) + _frame(1), None),
         ("jpeg", b"\xff\xd8" + _frame(1) + _SCANNED + b"\xff\xd9\xff\xd8" + _frame(1200), None),
+        (
+            "jpeg",
+            b"\xff\xd8" + _segment(0xE1, b"Exif\xff\xd8" + _frame(1200)) + _frame(1) + _SCANNED + b"\xff\xd9",
+            None,
+        ),
+        ("jpeg", b"\xff\xd8" + _frame(1) + _SCANNED + b"\xff\xd9\0ab" + _frame(1200), None),
         ("jpeg", b"\xff\xd8" + _frame(1) + _segment(0xF0, _frame(1200)) + _SCANNED, "0xF0"),
         ("jpeg", b"\xff\xd8" + _frame(1) + b"\xff\xd9" + _frame(1200), "before its picture"),
         ("jpeg", b"\xff\xd8" + _frame(1) + b"\xff\xe0\0\0" + _frame(1200), "shorter than its own length"),
@@ -481,6 +492,7 @@ _LARGE_FRAME = (b"ANMF", bytes(6) + 2 * (1199).to_bytes(3, "little") + bytes(4))
         ("webp", _riff(_CANVAS, (b"ANMF", bytes(16) + _riff(_LOSSY)[12:])), "canvas of another size"),
         ("webp", _riff((b"VP8 ", bytes(3) + b"\x9d\x01\x2a\x01\0\x01\0"), _LOSSY), None),
         ("webp", _riff((b"VP8 ", bytes(10)), _LOSSY), "without a header"),
+        ("webp", _riff((b"EXIF", b"ab" + _riff(_LOSSY))), "in its metadata"),
     ],
 )
 def test_an_image_is_as_large_as_its_largest_header_or_frame(
@@ -492,3 +504,26 @@ def test_an_image_is_as_large_as_its_largest_header_or_frame(
         with pytest.raises(WrongContent, match=refused):
             measured(file_format, content)
     assert max(image_size(content) or (0, 0)) == 1200, "the double bills what some reader may show"
+
+
+_PARTS = {
+    "png": [_header(3), _header(900), _chunk(b"IEND", b""), _chunk(b"IDAT", b"ab"), _chunk(b"tEXt", _header(800))],
+    "jpeg": [_frame(3), _frame(900, 0xC2), _SCANNED, _segment(0xE1, _frame(800)), b"\xff\xd9", b"\xff\xd8\xff\xe0\0\2"],
+    "webp": [_riff(one)[12:] for one in (_CANVAS, _LOSSY, _LOSSLESS, _LARGE_FRAME, (b"EXIF", _riff(_LOSSY)))],
+    "gif": [_GIF_FRAME[:-1], b"\x21\xfe\x02ab\0", b";", b"\0", _GIF_HEAD],
+}
+_HEADS = {"png": _PNG_HEAD + _header(1), "jpeg": b"\xff\xd8", "webp": _riff(), "gif": _GIF_HEAD}
+
+
+@settings(deadline=None, max_examples=examples(150, 3_000))
+@given(st.data(), st.sampled_from(sorted(_PARTS)))
+def test_no_arrangement_of_an_images_parts_is_billed_above_its_measure(data: st.DataObject, file_format: str) -> None:
+    parts = data.draw(st.lists(st.sampled_from([*_PARTS[file_format], b"ab"]), max_size=6))
+    content = _HEADS[file_format] + b"".join(parts)
+
+    try:
+        found = measured(file_format, content)
+    except WrongContent:
+        return  # it is not taken
+    width, height = image_size(content) or (0, 0)
+    assert (found["width"] >= width, found["height"] >= height) == (True, True), parts

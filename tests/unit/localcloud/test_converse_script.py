@@ -140,3 +140,20 @@ def test_agents_that_hand_a_run_over_go_on_in_one_script() -> None:
     assert asked("billing", "Hi, and what was done", 0) == "three"
     assert asked("triage", "Hi", 0, run="run-b") == "one"
     assert asked("triage", "Hi", 1) == "two"  # a late attempt at the turn before
+
+
+def test_a_cache_point_that_moves_on_makes_no_other_conversation() -> None:
+    model = ScriptModel.of([{"say": "one"}, {"error": "ThrottlingException"}, {"say": "two"}, {"say": "three"}])
+    point, wrapped = {"cachePoint": {"type": "default"}}, {"guardContent": {"text": {"text": "Hi"}}}
+
+    def asked(taken: int, *first: dict[str, object]) -> str:
+        messages: list[dict[str, object]] = [{"role": "user", "content": list(first)}]
+        messages += [{"role": "assistant", "content": []}, {"role": "user", "content": [point]}] * taken
+        named = {"requestMetadata": {"run": "run-a", "agent": "triage"}}
+        return str(model.reply({"messages": messages, **named}, "m").body["output"]["message"]["content"][0]["text"])
+
+    assert asked(0, {"text": "Hi"}, point) == "one"
+    with pytest.raises(ModelError):
+        asked(1, {"text": "Hi"})
+    assert asked(1, {"text": "Hi"}, point) == "two"
+    assert asked(2, wrapped) == "three"

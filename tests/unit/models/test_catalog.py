@@ -138,8 +138,8 @@ def test_a_model_has_one_card_under_all_its_ids(model_id: str) -> None:
 def test_an_arn_that_names_a_profile_costs_what_the_profile_costs() -> None:
     arn = f"arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.{HAIKU}"
 
-    assert MODELS.newest_price(arn).tiers == MODELS.newest_price(f"eu.{HAIKU}").tiers
-    assert MODELS.newest_price(arn).tiers != MODELS.newest_price(f"global.{HAIKU}").tiers
+    assert MODELS.price(arn, on=date.max).tiers == MODELS.price(f"eu.{HAIKU}", on=date.max).tiers
+    assert MODELS.price(arn, on=date.max).tiers != MODELS.price(f"global.{HAIKU}", on=date.max).tiers
 
 
 def test_another_id_of_the_same_model_has_its_card() -> None:
@@ -167,7 +167,7 @@ def test_the_lines_to_add_are_a_card(tmp_path: Path) -> None:
     made = Catalog.of_playbook(tmp_path)
 
     assert made.price(NO_CARD, on=date(2026, 2, 1)).price().cache_write_1h == 1_000_000
-    made.check(NO_CARD, tools=True)
+    made.check(NO_CARD, tools=True, on=date.max)
 
 
 @pytest.mark.parametrize(
@@ -218,14 +218,14 @@ def test_a_model_like_no_other_is_told_no_name() -> None:
 def test_an_arn_of_a_playbook_is_the_model_behind_it() -> None:
     arn = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/desk"
     with pytest.raises(ModelRefused, match=f"arns:\n  {arn}: MODEL_ID"):
-        MODELS.check(arn, tools=True)
+        MODELS.check(arn, tools=True, on=date.max)
 
     own = catalog({}, arns={arn: f"eu.{HAIKU}"})
 
-    own.check(arn, tools=True)
+    own.check(arn, tools=True, on=date.max)
     assert own.card(arn).id == HAIKU
-    assert own.newest_price(arn).tiers == MODELS.newest_price(f"eu.{HAIKU}").tiers
-    assert own.newest_price(arn).model_id == arn
+    assert own.price(arn, on=date.max).tiers == MODELS.price(f"eu.{HAIKU}", on=date.max).tiers
+    assert own.price(arn, on=date.max).model_id == arn
 
 
 def test_an_arn_with_a_misspelt_model_behind_it_is_told_which_and_what_it_may_have_meant() -> None:
@@ -233,7 +233,7 @@ def test_an_arn_with_a_misspelt_model_behind_it_is_told_which_and_what_it_may_ha
     own = catalog({}, arns={arn: "eu.amazon.nova-pro"})
 
     with pytest.raises(ModelRefused, match=rf"'eu\.amazon\.nova-pro', which `arns:` .* {arn}.*Similar: {NOVA_PRO}"):
-        own.check(arn, tools=True)
+        own.check(arn, tools=True, on=date.max)
 
 
 def test_an_own_fact_stands_over_the_platforms_and_the_rest_stays() -> None:
@@ -290,18 +290,18 @@ def test_a_family_costs_its_percentage_or_its_own_price_in_every_tier() -> None:
     regions = {"us": 100, "eu": 110, "apac": whole | {"input": 140}}
     made = catalog({NO_CARD: card(price(100, tiers=tiers, regions=regions))})
 
-    assert made.newest_price(f"us.{NO_CARD}").price().output == 100
-    assert made.newest_price(f"eu.{NO_CARD}").price(ServiceTier.FLEX).output == 55
-    assert made.newest_price(f"eu.{NO_CARD}").price(ServiceTier.PRIORITY).output == 330
-    assert made.newest_price(f"apac.{NO_CARD}").price(ServiceTier.FLEX).input == 70
-    assert made.newest_price(f"apac.{NO_CARD}").price(ServiceTier.PRIORITY).output == 300
+    assert made.price(f"us.{NO_CARD}", on=date.max).price().output == 100
+    assert made.price(f"eu.{NO_CARD}", on=date.max).price(ServiceTier.FLEX).output == 55
+    assert made.price(f"eu.{NO_CARD}", on=date.max).price(ServiceTier.PRIORITY).output == 330
+    assert made.price(f"apac.{NO_CARD}", on=date.max).price(ServiceTier.FLEX).input == 70
+    assert made.price(f"apac.{NO_CARD}", on=date.max).price(ServiceTier.PRIORITY).output == 300
 
 
 def test_a_family_that_is_not_listed_is_never_undercharged() -> None:
     made = catalog({NO_CARD: card(price(100, regions={"us": 100, "eu": 110, "jp": 105}))})
 
-    assert made.newest_price(f"sa.{NO_CARD}").price().input == 110
-    assert made.newest_price(NO_CARD).price().input == 110
+    assert made.price(f"sa.{NO_CARD}", on=date.max).price().input == 110
+    assert made.price(NO_CARD, on=date.max).price().input == 110
 
 
 def test_a_long_prompt_is_dearer_in_every_family_and_tier() -> None:
@@ -312,7 +312,7 @@ def test_a_long_prompt_is_dearer_in_every_family_and_tier() -> None:
 
     for family, rate in (("us", 100), ("eu", 110), ("apac", 100), ("sa", 110)):
         for tier, percent in ((ServiceTier.DEFAULT, 100), (ServiceTier.FLEX, 50)):
-            long = made.newest_price(f"{family}.{NO_CARD}").price(tier).of_prompt(1_001)
+            long = made.price(f"{family}.{NO_CARD}", on=date.max).price(tier).of_prompt(1_001)
 
             assert (long.input, long.output) == (rate * percent * 5 // 100, rate * percent * 2 // 100)
 
@@ -331,7 +331,7 @@ def test_an_own_price_without_regions_keeps_the_families_of_the_model() -> None:
     assert own.card(model).families == MODELS.card(model).families != ()
     assert own.in_region(f"region.{model}", "eu-west-1") == f"eu.{model}"
     with pytest.raises(ModelRefused, match="has no inference profile apac"):
-        own.check(f"apac.{model}", tools=True)
+        own.check(f"apac.{model}", tools=True, on=date.max)
 
 
 def test_an_own_price_keeps_what_it_does_not_say_of_the_price_before() -> None:
@@ -369,7 +369,7 @@ def test_a_card_may_not_take_the_id_of_another_one(facts: dict[str, Any], model:
     own = catalog({under: card(**facts), "acme.two": card(also=["acme.three"])})
 
     with pytest.raises(SettingInvalid, match=re.escape(why)):
-        own.check(model, tools=True)
+        own.check(model, tools=True, on=date.max)
 
 
 @pytest.mark.parametrize(
@@ -383,11 +383,11 @@ def test_what_names_its_model_itself_cannot_be_another_one(arn: str, why: str) -
     own = catalog({}, arns={arn: "us.amazon.nova-micro-v1:0"})
 
     with pytest.raises(ModelRefused, match=rf"models\.yaml: arns\.{arn}: {why}"):
-        own.check(arn, tools=True)
+        own.check(arn, tools=True, on=date.max)
 
 
 def test_a_price_without_the_caches_classes_costs_them_as_input() -> None:
-    made = catalog({NO_CARD: card({"version": "1", "input": 3, "output": 9})}).newest_price(NO_CARD).price()
+    made = catalog({NO_CARD: card({"version": "1", "input": 3, "output": 9})}).price(NO_CARD, on=date.max).price()
 
     assert (made.cache_read, made.cache_write_5m, made.cache_write_1h) == (3, 3, 3)
 
@@ -409,16 +409,16 @@ def test_a_model_that_cannot_be_an_agents_is_refused_with_the_reason(
     facts: dict[str, Any], model: str, why: str
 ) -> None:
     with pytest.raises(ModelRefused, match=why):
-        catalog({NO_CARD: card(**facts)}).check(model, tools=True)
+        catalog({NO_CARD: card(**facts)}).check(model, tools=True, on=date.max)
 
 
 def test_a_model_without_tools_is_fine_where_none_are_offered() -> None:
-    catalog({NO_CARD: card(tools=False)}).check(NO_CARD, tools=False)
+    catalog({NO_CARD: card(tools=False)}).check(NO_CARD, tools=False, on=date.max)
 
 
 @pytest.mark.parametrize("model", [f"region.{NO_CARD}", f"us.{NO_CARD}"])
 def test_a_family_that_it_has_and_the_stacks_own_are_fine(model: str) -> None:
-    catalog({NO_CARD: card(price(1, regions={"us": 100}))}).check(model, tools=True)
+    catalog({NO_CARD: card(price(1, regions={"us": 100}))}).check(model, tools=True, on=date.max)
 
 
 # Broken files
@@ -501,7 +501,7 @@ def test_the_file_of_these_cases_is_good(tmp_path: Path) -> None:
 def test_a_version_may_be_a_date_without_quotes(tmp_path: Path) -> None:
     (tmp_path / "models.yaml").write_text(GOOD.replace("'1'", "2026-11-01"), encoding="utf-8")
 
-    assert Catalog.of_playbook(tmp_path).newest_price("acme.one").version == "2026-11-01"
+    assert Catalog.of_playbook(tmp_path).price("acme.one", on=date.max).version == "2026-11-01"
 
 
 def test_a_file_that_is_missing_or_no_text_is_named(tmp_path: Path) -> None:
@@ -590,7 +590,7 @@ def test_a_word_of_a_card_is_text_and_not_a_boolean(tmp_path: Path, word: str) -
 )
 def test_a_fact_that_cannot_be_right_is_refused_at_load(facts: dict[str, Any], why: str) -> None:
     with pytest.raises((ModelRefused, SettingInvalid), match=why):
-        catalog({NO_CARD: card(**facts)}).check(NO_CARD, tools=True)
+        catalog({NO_CARD: card(**facts)}).check(NO_CARD, tools=True, on=date.max)
 
 
 def test_facts_under_a_profiles_id_are_refused_with_the_place_where_they_belong() -> None:

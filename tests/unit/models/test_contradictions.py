@@ -1,5 +1,6 @@
 """A playbook's own card whose facts contradict each other does not load, and the error says which and what to do."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ballast.models.catalog import Catalog
 from ballast.models.contradictions import contradictions
 from cli.commands.prices import problems
 
+DAY = date(2026, 6, 1)
 PRICE = {"version": "1", "input": 1, "output": 1, "cache_read": 1, "cache_write_5m": 1, "cache_write_1h": 1}
 FACTS: dict[str, Any] = {
     "vendor": "Acme",
@@ -183,7 +185,7 @@ def test_a_contradiction_is_refused_with_its_fields(name: str) -> None:
     facts, words = CONTRADICTIONS[name]
 
     with pytest.raises(ModelRefused) as refused:
-        own(facts).check("acme.one", tools=False)
+        own(facts).check("acme.one", tools=False, on=DAY)
 
     assert str(refused.value).startswith(f"models.yaml: models.acme.one: {words}")
 
@@ -191,7 +193,9 @@ def test_a_contradiction_is_refused_with_its_fields(name: str) -> None:
 def test_a_card_that_sends_what_it_says_is_taken() -> None:
     thinking = {"default": "yes", "budget": BUDGET, "effort": EFFORT, "adaptive": SENT, "off": SENT}
     cache = {"places": ["tools", "system"], "least_tokens": 8, "most_tokens": 8}
-    own({"thinking": thinking, "cache": cache, "images": IMAGES, "documents": DOCUMENTS}).check("acme.one", tools=True)
+    own({"thinking": thinking, "cache": cache, "images": IMAGES, "documents": DOCUMENTS}).check(
+        "acme.one", tools=True, on=DAY
+    )
 
 
 @pytest.mark.parametrize("part", ["images", "documents"])
@@ -219,4 +223,4 @@ def test_a_fact_that_a_playbook_changes_is_compared_with_the_platforms(tmp_path:
 
     assert any(f"models.{nova}: max_output: is" in one for one in problems(tmp_path))
     with pytest.raises(ModelRefused, match="above context_window, which is 4"):
-        Catalog.of_playbook(tmp_path).check(nova, tools=True)
+        Catalog.of_playbook(tmp_path).check(nova, tools=True, on=DAY)

@@ -55,7 +55,7 @@ def test_a_model_that_can_be_an_agents_has_a_price_today_and_the_others_say_why(
         assert shipped.families
     else:
         with pytest.raises(ModelRefused, match=r"Converse does not serve|No price for the model"):
-            MODELS.check(model, tools=False)
+            MODELS.check(model, tools=False, on=NOW)
 
 
 @pytest.mark.parametrize("model", REFUSE_TEMPERATURE)
@@ -191,7 +191,12 @@ def test_a_model_of_a_retired_generation_has_its_day(model: str) -> None:
 
     assert MODELS.card(model).retires == known
     with pytest.raises(ModelRefused, match=f"served until {known}"):
-        MODELS.check(model if "in-region" in MODELS.card(model).families else f"us.{model}", tools=True, on=known)
+        MODELS.check(
+            model if "in-region" in MODELS.card(model).families else f"us.{model}",
+            tools=True,
+            on=known,
+            check_retired=True,
+        )
 
 
 def test_no_day_on_which_a_retired_model_costs_too_little_is_to_come() -> None:
@@ -201,15 +206,15 @@ def test_no_day_on_which_a_retired_model_costs_too_little_is_to_come() -> None:
     assert MODELS.price(model, on=date(2026, 11, 30)).price().input == 6_000_000
     for day in (date(2026, 3, 1), date(2026, 11, 29)):
         with pytest.raises(ModelRefused, match="served until 2026-03-01"):
-            MODELS.check(model, tools=True, on=day)
+            MODELS.check(model, tools=True, on=day, check_retired=True)
 
 
 @pytest.mark.parametrize("model", ["meta.llama3-3-70b-instruct-v1:0", "meta.llama4-scout-17b-instruct-v1:0"])
 def test_what_only_profiles_reach_is_refused_by_its_own_id(model: str) -> None:
-    MODELS.check(f"us.{model}", tools=True)
+    MODELS.check(f"us.{model}", tools=True, on=NOW)
 
     with pytest.raises(ModelRefused, match=rf"has no form without an inference profile\. It has: us\.{model}"):
-        MODELS.check(model, tools=True)
+        MODELS.check(model, tools=True, on=NOW)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +233,7 @@ def test_a_form_that_only_a_price_list_knows_is_refused_here_and_by_the_double(m
     assert family in MODELS.card(model).prices[-1].regions or model.startswith("us-gov.") or family == "in-region"
 
     with pytest.raises(ModelRefused, match=rf"It has: \w+(-\w+)?\.{re.escape(base)}.*say so for it in models.yaml"):
-        MODELS.check(model, tools=True)
+        MODELS.check(model, tools=True, on=NOW)
     said = refused({"messages": [{"role": "user", "content": [{"text": "Hello."}]}]}, model)
     assert said is not None
     assert said.rule.name in ("the profile exists", "a profile is needed")
@@ -245,18 +250,18 @@ def test_a_playbook_may_say_that_bedrock_serves_a_form_by_now() -> None:
     own = Catalog(CardFile(models=facts))
 
     for model in ("anthropic.claude-fable-5-1", "eu.anthropic.claude-fable-5-1"):
-        own.check(model, tools=True)
+        own.check(model, tools=True, on=NOW)
     with pytest.raises(ModelRefused, match="has no inference profile us"):
-        own.check("us.anthropic.claude-fable-5-1", tools=True)
+        own.check("us.anthropic.claude-fable-5-1", tools=True, on=NOW)
 
 
 def test_provisioned_capacity_needs_no_calls_by_the_models_own_id() -> None:
     arn = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/desk"
     own = Catalog(CardFile(arns={arn: "anthropic.claude-haiku-5-5", f"{arn}-2": "eu.anthropic.claude-fable-5-1"}))
 
-    own.check(arn, tools=True)
+    own.check(arn, tools=True, on=NOW)
     with pytest.raises(ModelRefused, match=r"no inference profile eu\."):
-        own.check(f"{arn}-2", tools=True)
+        own.check(f"{arn}-2", tools=True, on=NOW)
 
 
 @pytest.mark.parametrize(("model", "most"), [("nova-2-lite-v1:0", 5), ("nova-lite-v1:0", 20), ("nova-pro-v1:0", 20)])

@@ -1,6 +1,7 @@
 """A playbook with several agents: its files, what belongs in which, and the errors of a wrong one."""
 
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -156,7 +157,7 @@ def test_the_names_of_all_agents_are_never_masked(tmp_path: Path) -> None:
     [("", ["amazon.nova-lite-v1:0", "amazon.nova-micro-v1:0"]), ("amazon.nova-pro-v1:0", ["amazon.nova-pro-v1:0"])],
 )
 def test_the_role_may_call_the_models_of_all_agents(tmp_path: Path, model_id: str, models: list[str]) -> None:
-    arns = model_arns(written(tmp_path, GOOD), "eu-west-2", model_id=model_id)
+    arns = model_arns(written(tmp_path, GOOD), "eu-west-2", on=date(2026, 12, 1), model_id=model_id)
 
     assert arns == [f"arn:aws:bedrock:eu-west-2::foundation-model/{model}" for model in models]
 

@@ -7,8 +7,9 @@ A reader decides by itself which header or frame counts, so the size is the larg
     jpeg    each frame header, those behind a scan, behind bytes between two segments, and in a second picture included
     webp    the canvas and each frame. A frame that is not as large as its canvas is refused
 
-What readers take in different ways, such as a marker whose length some of them skip, is refused. What is cut off shows
-nothing, so it is not looked for.
+A header counts wherever it stands, also in a thumbnail or behind the end of a jpeg: some reader may look there. What
+readers take in different ways is refused: a marker whose length some of them skip, or a picture behind the end of a png
+or gif, or in the metadata of a webp. What is cut off shows nothing, so it is not looked for.
 """
 
 import re
@@ -51,6 +52,8 @@ def _png(content: bytes) -> Iterator[Size]:
             width, height, left, top = struct.unpack(">IIII", data[4:20])
             yield left + width, top + height
         elif name == b"IEND":
+            if any(one in content[at + 8 :] for one in (b"IHDR", b"fcTL")):
+                raise Ambiguous("has a second picture behind its end (IEND)")
             return
         at += 12 + length
 
@@ -64,6 +67,8 @@ def _gif(content: bytes) -> Iterator[Size]:
     while at < len(content):
         mark = content[at]
         if mark == 0x3B:  # the end
+            if b"\x2c" in content[at:]:
+                raise Ambiguous("has a second picture behind its end")
             return
         if mark == 0x21:
             # One known reader takes what follows such a block for a part of it.
@@ -100,10 +105,18 @@ _SEGMENTS = frozenset({0xC4, 0xCC, _SCAN, 0xDB, _LINES, 0xDD, 0xDF, *range(0xE0,
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
+#: A frame header wherever such bytes stand: its length, precision, height and width. They cannot stand in a scan.
+_ANY_FRAME = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xde](?=\0[\x08-\xff][\x02-\x10](.{4}))", re.S)
+
+
 def _jpeg(content: bytes) -> Iterator[Size]:
     """JPEG (ITU T.81) B."""
     if content[:3] != b"\xff\xd8\xff":
         return
+    for one in _ANY_FRAME.finditer(content):
+        height, width = struct.unpack(">HH", one[1])
+        if height and width:
+            yield width, height
     at, scanned = 2, False
     while 0 <= at < len(content) - 1:
         marker = content[at + 1]
@@ -138,6 +151,9 @@ def _jpeg(content: bytes) -> Iterator[Size]:
             raise Ambiguous(f"has a marker that readers skip in different ways (0x{marker:02X})")
 
 
+_PICTURES = (b"VP8 ", b"VP8L")
+
+
 def _webp(content: bytes) -> Iterator[Size]:
     """WebP (RFC 9649) 2.3 to 2.7."""
     if content[:4] != b"RIFF" or content[8:12] != b"WEBP":
@@ -153,8 +169,10 @@ def _webp(content: bytes) -> Iterator[Size]:
             frame = 1 + _three(data, 6), 1 + _three(data, 9)
             yield 2 * _three(data, 0) + frame[0], 2 * _three(data, 3) + frame[1]
             yield from _pictures(_chunks(data, 16), frame)
-        else:
+        elif name in _PICTURES:
             yield from _pictures([(at, name, data)], canvas)
+        elif name != b"ALPH" and any(one in content[at : at + 8 + len(data)] for one in (b"VP8X", b"ANMF", *_PICTURES)):
+            raise Ambiguous("has a picture in its metadata")
 
 
 def _pictures(chunks: "Iterator[_Chunk] | list[_Chunk]", frame: Size | None) -> Iterator[Size]:
@@ -166,7 +184,7 @@ def _pictures(chunks: "Iterator[_Chunk] | list[_Chunk]", frame: Size | None) -> 
         elif name == b"VP8 " and data[3:6] == b"\x9d\x01\x2a":
             width, height = struct.unpack("<HH", data[6:10])
             size = width & 0x3FFF, height & 0x3FFF
-        elif name in (b"VP8 ", b"VP8L"):
+        elif name in _PICTURES:
             raise Ambiguous("has a picture without a header")
         else:
             continue

@@ -173,6 +173,23 @@ class RunLog:
         covers: Sequence[Event] | None = None,
     ) -> Event:
         """Record any body under any key, as ``append`` does for facts."""
+        return self._written(run_id, seq, body, index, covers)[0]
+
+    def claim(self, run_id: str, fact: Fact, *, index: Mapping[str, str] | None = None) -> tuple[Event, bool]:
+        """Record a fact as ``append`` does; return the recorded event, and whether it is this fact of this caller.
+
+        After a lost reply of the table it is not known to be.
+        """
+        return self._written(run_id, fact.seq, fact.body, index, None)
+
+    def _written(
+        self,
+        run_id: str,
+        seq: str,
+        body: Mapping[str, Any],
+        index: Mapping[str, str] | None,
+        covers: Sequence[Event] | None,
+    ) -> tuple[Event, bool]:
         now = self._clock()
         # Return the event as a later read would: JSON, without tuples and enums.
         event = Event(run_id=run_id, seq=seq, at=now.isoformat(), body=json.loads(canonical(dict(body))))
@@ -197,9 +214,9 @@ class RunLog:
         nobody_was_here_before = absent("run_id")
         answer = self._table.write(Put(item, nobody_was_here_before), show=True)
         if answer.written:
-            return event
+            return event, True
         assert answer.item is not None
-        return self._decoded(answer.item)
+        return self._decoded(answer.item), False
 
     def read(self, run_id: str) -> Run:
         """Return the run with all its events; without events if there is no such run.

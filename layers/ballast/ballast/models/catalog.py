@@ -11,6 +11,7 @@ reads the one file that its model is in, and validates one card of it::
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import field
 from datetime import date
 from functools import cache
@@ -40,6 +41,7 @@ _GEOGRAPHIES = {
     "us-gov-": ("us-gov",),
     "us-iso": (),
     "cn-": (),
+    "eusc-": (),
     "us-": ("us", "global"),
     "ca-": ("ca", "us", "global"),
     "eu-": ("eu", "global"),
@@ -54,7 +56,7 @@ _GEOGRAPHIES = {
     "": ("global",),
 }
 #: Partitions by the prefix of a region's name.
-_PARTITIONS = {"us-gov-": "aws-us-gov", "us-iso": "aws-iso", "cn-": "aws-cn", "": "aws"}
+_PARTITIONS = {"us-gov-": "aws-us-gov", "us-iso": "aws-iso", "cn-": "aws-cn", "eusc-": "aws-eusc", "": "aws"}
 _SIMILAR = 3
 
 
@@ -207,16 +209,13 @@ class Catalog:
         card = self._card(base, model_id)
         valid = [price for price in card.prices if price.valid_from <= on]
         if not valid:
-            known = "is known" if on == date.max else f"is valid on {on}"
+            first = min((price.valid_from for price in card.prices), default=None)
+            known = "is known" if first is None else f"is valid on {on}, the first one is from {first} on"
             raise ModelRefused(
                 f"No price for the model {model_id!r} {known}, so it is not called. Add one to the "
                 f"playbook's {OWN_FILE}:\n\n{_PRICE_TO_ADD.format(base=base)}"
             )
         return valid[-1].of(model_id, family, region)
-
-    def newest_price(self, model_id: str) -> ModelPrice:
-        """Return the newest price, whatever the day. Raises ``ModelRefused``."""
-        return self.price(model_id, on=date.max)
 
     def price_of(self, version: str, model_id: str, region: str = "") -> ModelPrice:
         """Return the price of ``version``, which a charge in the log names, in ``region``. Raises ``SettingInvalid``.
@@ -253,16 +252,18 @@ class Catalog:
         model_id: str,
         *,
         tools: bool,
-        on: date | None = None,
+        on: date,
+        check_retired: bool = False,
         region: str = "",
         tier: ServiceTier = ServiceTier.DEFAULT,
     ) -> None:
         """Raise ``ModelRefused`` if the model cannot be an agent's, or its card contradicts itself.
 
-        tools   the agent has tools to offer
-        on      the day on which it must have a price and still be served; None: whatever the card says about days
-        region  where it is called; "" for anywhere
-        tier    the service tier that the agent asks for
+        tools          the agent has tools to offer
+        on             the day on which it must have a price
+        check_retired  it must still be served on that day
+        region         where it is called; "" for anywhere
+        tier           the service tier that the agent asks for
         """
         if model_id in self.own.arns and (why := _no_own_arn(model_id)):
             raise ModelRefused(f"{self.where}: arns.{model_id}: {why}.")
@@ -273,7 +274,7 @@ class Catalog:
             raise ModelRefused(f"{where}: models.{file.ids[base]}: {'; '.join(found)}.")
         if not card.converse_api:
             raise ModelRefused(f"Converse does not serve the model {model_id!r} ({card.name}). Name another one.")
-        self.price(model_id, on=on or date.max).price(tier)
+        self.price(model_id, on=on).price(tier)
         # An ARN of the playbook's own may be provisioned capacity, which no model's card knows of.
         owned = family == IN_REGION and model_id in self.own.arns
         if card.families and not owned and family not in (*card.families, FOLLOWS_REGION[:-1]):
@@ -290,8 +291,24 @@ class Catalog:
             raise ModelRefused(
                 f"The model {model_id!r} ({card.name}) takes no tools, and the playbook has some. Name another one."
             )
-        if on is not None and (said := retired(card, model_id, on)):
+        if check_retired and (said := retired(card, model_id, on)):
             raise ModelRefused(said)
+
+    def cheaper_than(self, model_id: str, region: str, *, on: date, like: str) -> list[str]:
+        """Return some models with tools that cost less than ``model_id`` in ``region``, those nearest in price first.
+
+        Models of the vendor of ``like`` come before others. Reads every file.
+        """
+        usual, vendor = self.price(self.in_region(model_id, region), on=on), self.card(like).vendor
+        found = []
+        for base in self.ids():
+            one = f"{FOLLOWS_REGION}{base}"
+            with suppress(ModelRefused, SettingInvalid):
+                self.check(one, tools=True, on=on, check_retired=True, region=region)
+                price = self.price(self.in_region(one, region), on=on)
+                if price.is_cheaper_than(usual, ServiceTier.DEFAULT):
+                    found.append((self.card(base).vendor != vendor, -price.price().output, one))
+        return [one for _, _, one in sorted(found)[:_SIMILAR]]
 
     def why_unreached(self, model_id: str, region: str = "") -> str | None:
         """Return why the model cannot be called from ``region`` under that id; None if it can.

@@ -14,6 +14,7 @@ from ballast.contracts import Limits, RunRequest
 from ballast.contracts.attachment import Kept
 from ballast.contracts.request import why_no_reply
 from ballast.errors import ModelRefused, NotAdmitted, WindowFull
+from ballast.models.catalog import FOLLOWS_REGION
 from ballast.money.windows import WindowLimits, claims_of_run, described, full
 from ballast.playbook.agent import AgentConfig
 from ballast.playbook.first_prompt import why_no_attempt
@@ -106,7 +107,9 @@ class Admissible:
         if files:  # they stay in the conversation, so each later model must hold them too
             models.update(self._models(request))
         for usual in (first, *sorted(models - {first})):
-            model = (cheaper and agent.cheaper_model) or usual
+            model = usual
+            if cheaper and agent.cheaper_model and not agent.cheaper_model.startswith(FOLLOWS_REGION):
+                model = agent.cheaper_model  # else nothing serves it in the stack's region
             try:
                 if why_not_taken(files, self.playbook.models.card(model)) or self._why_no_attempt(
                     agent, request, limits, model, files, on

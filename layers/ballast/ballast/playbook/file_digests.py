@@ -1,9 +1,13 @@
-"""A project's files that a layer gets, and the digests that a certificate covers: one list for both.
+"""The files that are deployed, and their digests: one list for layers, certificates and what a run says it is made of.
+
+A function cannot see all of them: other functions' code, the workflow, what is shipped beside the playbook. So a build
+keeps the digests in its layers (``keep``), and a function reads them there (``kept``).
 
 Imports nothing of Ballast: the build uses it alone.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -13,6 +17,8 @@ _TRIED_WITH = ("business.yaml", "requirements.txt")
 _SCENARIOS = "scenarios"
 #: What lies at a project's top and no layer needs, beside all names with a dot.
 _NOT_SHIPPED = ("tests", _SCENARIOS, "business.yaml", "pyproject.toml", "samconfig.toml", "README.md")
+#: Where a build keeps digests of a package: no source has it, and no digest covers it.
+_KEPT = "__pycache__/shipped.json"
 #: What other tools leave in any folder, beside bytecode and their caches.
 _LEFT_BY_TOOLS = ("__pycache__", ".git", ".DS_Store")
 
@@ -38,6 +44,38 @@ def of_trials(project: Path, playbook: str) -> dict[str, str]:
     named = [project / name for name in _TRIED_WITH if (project / name).is_file()]
     beside = (file for file in shipped(project) if file.relative_to(project).parts[0] != playbook)
     return _digests(project, [*named, *_files(project / _SCENARIOS), *beside])
+
+
+def of_platform(root: Path) -> dict[str, str]:
+    """Return the digest of each file of the platform's code by path: layer, functions, workflow, without the console.
+
+    ``root``: the platform's folder. Model cards are apart (``made_of``).
+    """
+    layer = root / "layers" / "ballast" / "ballast"
+    code = (file for file in _files(layer) if file.suffix == ".py" and file != layer / "testing.py")  # is not shipped
+    functions = (file for file in _files(root / "functions") if file.suffix in (".py", ".yaml", ".json"))
+    return _digests(root, [*code, *functions, *_files(root / "statemachine")])
+
+
+def of_project(project: Path) -> dict[str, str]:
+    """Return the digest of each file that the project's layer gets, by path: all but certificates."""
+    return _digests(project, (file for file in shipped(project) if file.name != CERTIFICATE))
+
+
+def keep(digests: Mapping[str, str], package: Path) -> None:
+    """Keep the digests in a built package, for functions that cannot see the files."""
+    kept = package / _KEPT
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text(json.dumps(dict(digests), sort_keys=True), encoding="utf-8")
+
+
+def kept(package: Path) -> dict[str, str] | None:
+    """Return the digests that a build kept in a package; None where no build made it."""
+    try:
+        found: dict[str, str] = json.loads((package / _KEPT).read_bytes())
+    except FileNotFoundError:
+        return None
+    return found
 
 
 def changed(had: Mapping[str, str], has: Mapping[str, str]) -> str:

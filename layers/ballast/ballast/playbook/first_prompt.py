@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from operator import add, gt, itemgetter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import Field
 
@@ -274,6 +274,58 @@ def attempt_within(
     return found or ExitReason.COST_LIMIT
 
 
+class FirstAttempt(NamedTuple):
+    """An agent's first attempt: its reservation, or the limit that forbids it.
+
+    bound, estimate  of its prompt
+    price            by which it is reserved
+    """
+
+    found: Reservation | ExitReason
+    bound: Bound
+    estimate: Bound
+    price: Price
+
+
+def first_attempt(
+    playbook: Playbook,
+    request: RunRequest,
+    limits: Limits,
+    price: Price,
+    card: ModelCard,
+    files: Sequence[Kept] = (),
+    *,
+    record: Sequence[Any] = (),
+    tokens_so_far: int = 0,
+    charged_microusd: int = 0,
+) -> FirstAttempt:
+    """Return the first attempt of the playbook's agent at a run with that request and these ``files``.
+
+    record  what it is told besides: what others did before
+    tokens_so_far, charged_microusd  what others have used of ``limits``
+
+    ``price`` and ``card`` are the model's. Raises ``ModelRefused``.
+    """
+    prompt, taken = first_prompt(playbook, request, card, files), playbook.agent.inference.taken_by(card)
+    config = taken.output_config_for(playbook.agent.answer_schema(request.intent))
+    size = input_bound(prompt.system, prompt.tools, [*prompt.messages, *record, *filter(None, [config])])
+    bound = with_files(size + PROVIDER_OVERHEAD_TOKENS, files, card)
+    estimate = estimate_of(size, files, card, counted=PROVIDER_OVERHEAD_TOKENS)
+    ttl = cache_ttl(playbook, card, limits, tools=prompt.tools, bound=bound.most, size=None if files else size)
+    price = reserved_price(price, card, ttl)
+    found = attempt_within(
+        limits,
+        price,
+        card,
+        taken,
+        bound=bound,
+        estimate=estimate,
+        tokens_so_far=tokens_so_far,
+        left_microusd=limits.cost_microusd - charged_microusd,
+    )
+    return FirstAttempt(found, bound, estimate, price)
+
+
 def why_no_attempt(
     playbook: Playbook, request: RunRequest, limits: Limits, price: Price, card: ModelCard, files: Sequence[Kept] = ()
 ) -> str | None:
@@ -282,26 +334,10 @@ def why_no_attempt(
     That is a limit of its own, or its ``files``. ``limits`` are the run's, with the request's applied. A limit of the
     playbook that forbids it even without the files is not the request's fault. ``price`` and ``card`` are the model's.
     """
-    prompt, taken = first_prompt(playbook, request, card, files), playbook.agent.inference.taken_by(card)
-    config = taken.output_config_for(playbook.agent.answer_schema(request.intent))
-    read = [*prompt.messages, *filter(None, [config])]
-    size = input_bound(prompt.system, prompt.tools, read)
-    bound = with_files(size + PROVIDER_OVERHEAD_TOKENS, files, card)
-    estimate = estimate_of(size, files, card, counted=PROVIDER_OVERHEAD_TOKENS)
-    ttl = cache_ttl(playbook, card, limits, tools=prompt.tools, bound=bound.most, size=None if files else size)
-    price = reserved_price(price, card, ttl)
-    reason = attempt_within(
-        limits,
-        price,
-        card,
-        taken,
-        bound=bound,
-        estimate=estimate,
-        tokens_so_far=0,
-        left_microusd=limits.cost_microusd,
-    )
+    reason, bound, estimate, price = first_attempt(playbook, request, limits, price, card, files)
     if isinstance(reason, Reservation):
         return None
+    taken = playbook.agent.inference.taken_by(card)
     useful = taken.budget + min(LEAST_USEFUL_TOKENS, limits.tokens_per_turn)
     needed = {
         "input_tokens_per_turn": estimate.most,

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import field, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -85,13 +85,13 @@ class Playbook:
         }
         return replace(self, agent=here.pop(self.agent.name), others=here)
 
-    def check_model(self, model_id: str, *, on: date | None = None) -> None:
+    def check_model(self, model_id: str, *, on: date, check_retired: bool = False) -> None:
         """Raise ``ModelRefused`` if the model cannot be the agent's: by its card, or by ``inference.required``.
 
-        ``on``: the day on which it must have a price and still be served.
+        ``on``: the day on which it must have a price, and with ``check_retired`` still be served.
         """
-        tier = self.agent.service_tier
-        self.models.check(model_id, tools=self._tells_tools_to(model_id), on=on, tier=tier)
+        tier, tools = self.agent.service_tier, self._tells_tools_to(model_id)
+        self.models.check(model_id, tools=tools, on=on, check_retired=check_retired, tier=tier)
         card, inference = self.models.card(model_id), self.agent.inference
         refused = inference.taken_by(card).refused
         for name in inference.required:
@@ -239,25 +239,35 @@ class Playbook:
 _OF_ALL_AGENTS = ("models", "code_sha256", "marks_sensitive", "names", "moves_money", "may_read_untrusted")
 
 
-def load_playbook(folder: str | Path, *, check_models: bool = True, on: date | None = None) -> Playbook:
+def load_playbook(
+    folder: str | Path, *, check_models: bool = True, on: date | None = None, check_retired: bool = False
+) -> Playbook:
     """Import ``folder`` (``agent.yaml``, ``agents/``, ``tools/``, ``fallbacks/``) and check that it fits together.
 
-    check_models  also check the models that its agents name. A function that asks none need not read cards
-    on            the day on which they must have prices and still be served. None in a deployed function: a date in a
-                  card stops no stack at midnight, only the provider's own refusal does
+    check_models   also check the models that its agents name. A function that asks none need not read cards
+    on             the day on which they must have prices; None: today in UTC
+    check_retired  they must still be served on that day. Not in a deployed function: a date in a card stops no stack at
+                   midnight, only the provider's own refusal does
 
     A folder without ``agent.yaml``, such as a deployed layer, may contain the playbook's folder under any name. The
     playbook's folder is a package; use relative imports inside it. Raises ``PlaybookInvalid`` and removes its imported
     modules, so that a corrected playbook loads as a new one.
     """
-    loaded = _load(folder, check_models, on, raised)
+    day = (on or datetime.now(UTC).date()) if check_models else None
+    loaded = _load(folder, _Models(day, check_retired) if day else None, raised)
     assert loaded is not None  # what is wrong was raised
     return loaded
 
 
-def playbook_problems(
-    folder: str | Path, *, on: date | None = None
-) -> tuple[Playbook | None, tuple[PlaybookInvalid, ...]]:
+@dataclass(frozen=True)
+class _Models:
+    """How the models of the agents are checked: see ``load_playbook``."""
+
+    on: date
+    check_retired: bool = False
+
+
+def playbook_problems(folder: str | Path, *, on: date) -> tuple[Playbook | None, tuple[PlaybookInvalid, ...]]:
     """Return the playbook, as far as it could be loaded, and everything that ``load_playbook`` would refuse in it.
 
     The playbook is None if agent.yaml cannot be read. What may only follow from a file that cannot be imported, such
@@ -265,20 +275,20 @@ def playbook_problems(
     """
     found: dict[str, PlaybookInvalid] = {}
     try:
-        loaded = _load(folder, True, on, lambda problem: found.setdefault(str(problem), problem))
+        loaded = _load(folder, _Models(on), lambda problem: found.setdefault(str(problem), problem))
     except PlaybookInvalid as problem:  # there is nothing more to look at
         loaded = None
         found.setdefault(str(problem), problem)
     return loaded, tuple(found.values())
 
 
-def problems_of(playbook: Playbook) -> tuple[PlaybookInvalid, ...]:
+def problems_of(playbook: Playbook, *, on: date) -> tuple[PlaybookInvalid, ...]:
     """Return what ``load_playbook`` would refuse in a playbook whose agents were changed after it was loaded."""
     found = [*_problems(playbook.folder, playbook.agent, dict(playbook.tools), whole=True)]
-    return (*found, *_agents_problems(playbook, None, True, whole=True))
+    return (*found, *_agents_problems(playbook, _Models(on), whole=True))
 
 
-def _load(folder: str | Path, check_models: bool, on: date | None, tell: Teller) -> Playbook | None:
+def _load(folder: str | Path, models: _Models | None, tell: Teller) -> Playbook | None:
     path = Path(folder).resolve()
     if not path.is_dir():
         raise PlaybookInvalid(
@@ -304,7 +314,7 @@ def _load(folder: str | Path, check_models: bool, on: date | None, tell: Teller)
             for problem in _problems(path, agent, tools, whole=all(whole)):
                 say(problem)
             made = Playbook(path, agent, dict(sorted(tools.items())), fallbacks, others) if agent is not None else None
-            for problem in _agents_problems(made, on, check_models, whole=all(whole)) if made is not None else ():
+            for problem in _agents_problems(made, models, whole=all(whole)) if made is not None else ():
                 say(problem)
         except BaseException:
             _unload(name, before)
@@ -393,21 +403,22 @@ def _problems(
             )
 
 
-def _agents_problems(
-    playbook: Playbook, on: date | None, check_models: bool, *, whole: bool
-) -> Iterator[PlaybookInvalid]:
-    """Yield what is wrong with an agent: what it names, and its models."""
+def _agents_problems(playbook: Playbook, models: _Models | None, *, whole: bool) -> Iterator[PlaybookInvalid]:
+    """Yield what is wrong with an agent: what it names, and its models unless ``models`` is None."""
     yield from agents_problems(playbook, whole=whole)
-    for one in playbook.agents.values() if check_models else ():
-        yield from _model_problems(playbook.as_agent(one), agent_file(playbook.folder, playbook.agent, one.name), on)
+    if models is None:
+        return
+    for one in playbook.agents.values():
+        file = agent_file(playbook.folder, playbook.agent, one.name)
+        yield from _model_problems(playbook.as_agent(one), file, models)
 
 
-def _model_problems(playbook: Playbook, file: Path, on: date | None) -> Iterator[PlaybookInvalid]:
+def _model_problems(playbook: Playbook, file: Path, checked: _Models) -> Iterator[PlaybookInvalid]:
     """Yield why a model cannot be the agent's, naming the field. ``cheaper_model`` must save something."""
     agent, refused = playbook.agent, False
     for name, model in agent.models.items():
         try:
-            playbook.check_model(model, on=on)
+            playbook.check_model(model, on=checked.on, check_retired=checked.check_retired)
             card = playbook.models.card(model)
             tool_config(playbook.all_specs, card)
             if card.context_window < (needed := least_tokens(playbook, model) + agent.inference.taken_by(card).budget):
@@ -424,8 +435,7 @@ def _model_problems(playbook: Playbook, file: Path, on: date | None) -> Iterator
             return
     if agent.cheaper_model is None or refused:
         return
-    day = on or date.max
-    usual, cheaper = (playbook.models.price(one, on=day) for one in (agent.model, agent.cheaper_model))
+    usual, cheaper = (playbook.models.price(one, on=checked.on) for one in (agent.model, agent.cheaper_model))
     if not cheaper.is_cheaper_than(usual, agent.service_tier):
         yield PlaybookInvalid(
             f"{file}: cheaper_model {agent.cheaper_model} is not cheaper than model {agent.model} (prices of version "

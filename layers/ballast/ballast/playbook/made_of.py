@@ -1,36 +1,53 @@
 """Short digests of what a run is made of: the playbook, its agents, the models' cards, the platform's code.
 
 ``run.opened`` records them, so that a replay knows what ran. Each is the beginning of a SHA-256: enough to tell two
-versions apart, and no evidence. They are computed once a process, from files that a deployed function never changes.
+versions apart, and no evidence. They are computed once a process, from files that a deployed function never changes,
+and where a function does not have the files, from the digests that the build kept.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
 from ballast.contracts.wire import canonical
+from ballast.playbook.file_digests import kept, of_platform, of_playbook, of_project
 from ballast.playbook.load import Playbook
 
 _DIGITS = 16
 _LAYER = Path(__file__).resolve().parents[1]
+#: Files of a playbook that ``agent`` and ``cards`` are about.
+_APART = ("agent.yaml", "agents/", "models.yaml")
+#: What only a project has beside its playbook's folder.
+_OF_A_PROJECT = ("scenarios", "business.yaml", "requirements.txt")
 
 
 def made_of(playbook: Playbook) -> dict[str, str]:
     """Return the digests by what they are of.
 
-    playbook  its Python files and ``servers/``
+    playbook  each file that is shipped of its project: code, ``servers/``, data, packages beside it
     agent     every agent as it is read: instructions, limits, models, rules
     cards     the platform's model cards and the playbook's own, with their prices
-    code      the layer's Python files
+    code      the platform's: layer, functions and workflow
     """
     agents = {name: agent.model_dump(mode="json") for name, agent in playbook.agents.items()}
     return {
-        "playbook": playbook.code_sha256[:_DIGITS],
+        "playbook": _playbook(playbook.folder),
         "agent": hashlib.sha256(canonical(agents).encode("ascii")).hexdigest()[:_DIGITS],
         "cards": _cards(playbook.folder),
         "code": platform_code(),
     }
+
+
+def _playbook(folder: Path) -> str:
+    files = kept(folder)
+    if files is None:
+        # A playbook alone may lie among anything.
+        whole = any((folder.parent / name).exists() for name in _OF_A_PROJECT)
+        files = of_project(folder.parent) if whole else of_playbook(folder)
+    within = "" if "agent.yaml" in files else f"{folder.name}/"
+    apart = tuple(f"{within}{path}" for path in _APART)
+    return _short({path: one for path, one in files.items() if not path.startswith(apart)})
 
 
 @cache
@@ -42,8 +59,13 @@ def _cards(folder: Path) -> str:
 
 @cache
 def platform_code() -> str:
-    """Return the digest of the layer's Python files, in a source tree and where it is deployed."""
-    return _digest(sorted(file for file in _LAYER.rglob("*.py") if file != _LAYER / "testing.py"))  # is not shipped
+    """Return the digest of the platform's code, in a source tree and where it is deployed."""
+    files = kept(_LAYER)
+    return _short(of_platform(_LAYER.parents[2]) if files is None else files)
+
+
+def _short(digests: Mapping[str, str]) -> str:
+    return hashlib.sha256(canonical(dict(digests)).encode("ascii")).hexdigest()[:_DIGITS]
 
 
 def _digest(files: Iterable[Path]) -> str:
