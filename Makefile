@@ -45,7 +45,7 @@ help: ## List the targets.
 demo: $(READY) ## Watch an agent run, on this machine. Another scenario: make demo SCENARIO=name
 	@$(BIN)/ballast demo $(SCENARIO)
 
-test: style ## The gate: lint, types and the whole suite (6 minutes). A part of it: make test ARGS=tests/template
+test: style ## The gate: lint, types and the suite (10 minutes). A part of it: make test ARGS=tests/template
 	$(call beside_mypy,$(call pytest,pytest,$(BIN)/pytest $(WORKERS) $(ARGS)))
 
 unit: $(READY) ## The tests that need no cloud, no socket and no process (20 seconds).

@@ -11,10 +11,10 @@ import pytest
 from _pytest.assertion import rewrite
 from hypothesis import settings
 
-from tests.support.sampling import FULL, examples
+from tests.support.sampling import FULL, covering, examples
 
 # Other examples on each run: pytest --hypothesis-profile=default
-settings.register_profile("ci", deadline=None, derandomize=True, max_examples=examples(20, 60))
+settings.register_profile("ci", deadline=None, derandomize=True, max_examples=examples(12, 60))
 settings.load_profile("ci")
 
 
@@ -55,8 +55,11 @@ _BUILDS = "tests/artifacts/test_files.py"
 _ORDER = ("tests/e2e", "tests/artifacts", "tests/workflow", "tests/faults", "tests/template", "tests/functions")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest. Within a folder the order stays."""
+@pytest.hookimpl(trylast=True)  # of what -k and -m have left
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sample the tests that are marked so, and begin with the files that take longest. Else the order stays."""
+    if not FULL:
+        _sample(config, items)
     ranks = {_BUILDS: -1} | {folder: rank for rank, folder in enumerate(_ORDER)}
 
     def rank(item: pytest.Item) -> int:
@@ -64,6 +67,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((ranks[name] for name in ranks if f"{file}/".startswith(f"{name}/")), len(ranks))
 
     items.sort(key=rank)
+
+
+def _sample(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave cases of ``@pytest.mark.sampled(most)`` out, never one that is named on the command line."""
+    if any("[" in name for name in config.args):
+        return
+    marked: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("sampled") and "callspec" in vars(item):
+            marked.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    left_out: list[pytest.Item] = []
+    for cases in marked.values():
+        mark = cases[0].get_closest_marker("sampled")
+        most = mark.args[0] if mark is not None and mark.args else None
+        of_each = [vars(case)["callspec"].params.items() for case in cases]
+        played = covering([{name: repr(value) for name, value in params} for params in of_each], most)
+        left_out += [case for at, case in enumerate(cases) if at not in played]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
 
 
 def pytest_collection_finish() -> None:

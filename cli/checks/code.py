@@ -56,7 +56,7 @@ class Code:
     def named(self) -> dict[str, str]:
         """Texts that could be the name of an environment variable, each with its first place."""
         found: dict[str, str] = {}
-        for file, node in self._nodes():
+        for file, node in self._nodes:
             text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
             if re.fullmatch(r"[A-Z][A-Z0-9_]*", text):
                 found.setdefault(text, _place(file, node))
@@ -66,7 +66,7 @@ class Code:
     def needed(self) -> dict[str, str]:
         """Variables that the code cannot do without: tables, and what it looks up by name; each with its place."""
         found = {name: place for name, place in self.named.items() if name.endswith("_TABLE")}
-        for file, node in self._nodes():
+        for file, node in self._nodes:
             if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and _is_environ(node.value):
                 found.setdefault(str(node.slice.value), _place(file, node))
         return self._of_servers.variables | found
@@ -75,7 +75,7 @@ class Code:
     def services(self) -> dict[str, str]:
         """Services of AWS that tools have a client of, each with its place."""
         found: dict[str, str] = {}
-        for file, node in self._of_tools():
+        for file, node in self._of_tools:
             if isinstance(node, ast.Call) and _called(node) == "client" and node.args:
                 first = node.args[0]
                 if isinstance(first, ast.Constant) and isinstance(first.value, str):
@@ -97,7 +97,7 @@ class Code:
     def dynamodb(self) -> dict[str, str]:
         """Actions of DynamoDB that tools need, each with its place."""
         found: dict[str, str] = {}
-        for file, node in self._of_tools():
+        for file, node in self._of_tools:
             for operation in _operations(node):
                 found.setdefault(operation, _place(file, node))
         return found
@@ -106,7 +106,7 @@ class Code:
     def indexes(self) -> dict[str, str]:
         """Indexes of tables that tools query by a written-out name, each with its place."""
         found: dict[str, str] = {}
-        for file, node in self._of_tools():
+        for file, node in self._of_tools:
             if isinstance(node, ast.keyword) and node.arg == "IndexName" and isinstance(node.value, ast.Constant):
                 found.setdefault(str(node.value.value), _place(file, node.value))
         return found
@@ -117,7 +117,7 @@ class Code:
         found: dict[str, str] = {}
         takers = frozenset(
             node.name
-            for _, node in self._nodes()
+            for _, node in self._nodes
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
             and any(one.arg == "environ" for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs))
         )
@@ -128,16 +128,15 @@ class Code:
                     found.setdefault(_place(file, node), str(getattr(node, "attr", "environ or client")))
         return found
 
-    def _nodes(self) -> Iterator[tuple[Path, ast.AST]]:
-        for file, tree in self._trees:
-            for node in ast.walk(tree):
-                yield file, node
+    @cached_property
+    def _nodes(self) -> list[tuple[Path, ast.AST]]:
+        return [(file, node) for file, tree in self._trees for node in ast.walk(tree)]
 
-    def _of_tools(self) -> Iterator[tuple[Path, ast.AST]]:
-        """Yield the nodes of code that runs with the executor's role: all but the store's."""
-        for file, node in self._nodes():
-            if file.relative_to(self.folder).parts[0] not in ("store", "store.py"):
-                yield file, node
+    @cached_property
+    def _of_tools(self) -> list[tuple[Path, ast.AST]]:
+        """The nodes of code that runs with the executor's role: all but the store's."""
+        stores = {file for file, _ in self._trees if file.relative_to(self.folder).parts[0] in ("store", "store.py")}
+        return [(file, node) for file, node in self._nodes if file not in stores]
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,7 @@ def test_a_run_here_and_a_run_there_say_the_same_of_what_they_are_made_of(build:
     assert kept(layers["PlaybookLayer"] / "playbook") == of_project(ROOT / "layers" / "playbook")
 
 
+@pytest.mark.deep
 def test_what_is_built_twice_is_the_same(build: Build, tools: Tools, tmp_path: Path) -> None:
     tools.make("build-PlaybookLayer", tmp_path / "layer")
     tools.make("build-AgentFunction", tmp_path / "function")

@@ -32,6 +32,7 @@ def built(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project / ".aws-sam" / "build"
 
 
+@pytest.mark.deep
 def test_the_layer_has_the_projects_playbook_and_nothing_besides(built: Path) -> None:
     layer = built / "PlaybookLayer" / "python"
     source = ROOT / "scaffold" / "newdesk"

@@ -114,6 +114,7 @@ DECISIONS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("what", DECISIONS)
 def test_who_asked_for_a_run_decides_nothing_about_it(cloud: LocalCloud, what: str) -> None:
     run, before = started(cloud), shop(cloud)
@@ -127,6 +128,7 @@ def test_who_asked_for_a_run_decides_nothing_about_it(cloud: LocalCloud, what: s
     assert not [one for one in cloud.events(run["run_id"]) if one.name in ("call.intended", "escalation.answered")]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("what", ["a refund", "a grant of nothing", "an answer"])
 @pytest.mark.parametrize("session", ["alice2", "Alice", "alice@example.org", "x"])
 def test_a_session_of_the_role_that_asked_is_who_asked(cloud: LocalCloud, what: str, session: str) -> None:

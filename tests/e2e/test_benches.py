@@ -53,6 +53,7 @@ def requests_in(columns: str) -> dict[str, str]:
     return found
 
 
+@pytest.mark.deep
 def test_the_published_figures_of_turns_are_those_of_a_run() -> None:
     heading, whole, ten, fifty, many = published("python -m bench.turns").output.splitlines()
 
@@ -121,6 +122,7 @@ def test_a_request_is_charged_by_the_size_of_its_items() -> None:
         units("Scan", {})
 
 
+@pytest.mark.deep
 def test_the_published_folds_of_a_plan_are_those_of_a_run() -> None:
     heading, shown, *_ = published("python -m bench.plan").output.splitlines()
 
@@ -182,6 +184,7 @@ def test_turns_fails_where_its_run_is_refused() -> None:
         turns.measure(cloud, meter, 2)
 
 
+@pytest.mark.deep
 def test_the_published_requests_of_a_call_are_those_that_it_sends() -> None:
     heading, *shown = published("python -m bench.overhead").output.splitlines()
 
@@ -204,6 +207,7 @@ def test_overhead_fails_where_calls_are_refused_and_where_there_are_none(monkeyp
         list(overhead.executed(20, [0]))
 
 
+@pytest.mark.deep
 def test_deadline_measures_runs_that_the_fallback_answered_where_the_model_is_throttled() -> None:
     answers, overhead_s = deadline.play("throttle storm", 2, 2, 5)
 
@@ -224,6 +228,7 @@ def test_deadline_publishes_each_case_and_no_answer_that_came_too_late() -> None
         assert longest <= limit
 
 
+@pytest.mark.deep
 def test_deadline_fails_where_somebody_else_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadline, "model", answers_at_once)
 

@@ -24,8 +24,8 @@ from localcloud.sessions import ACCOUNT, REGION
 from tests.support.sampling import sampled
 
 ALL = {one.name: one for one in defects()}
-#: One of a handler. `python -m bench.capture` plays them all.
-FEW = ("gate-rule",)
+#: One of a tool, in a run without answers of people. `python -m bench.capture` plays them all.
+FEW = ("approval-gone",)
 OPEN = {"status": None, "degraded": None, "reason": None, "refused": None, "failed": None}
 
 
@@ -122,6 +122,7 @@ def replaced(file: Path, right: str, wrong: str) -> None:
     file.write_text(text.replace(right, wrong))
 
 
+@pytest.mark.deep
 def test_a_defect_that_is_mended_already_is_said_and_nothing_is_written(tmp_path: Path) -> None:
     shop, run_id = project(
         tmp_path,

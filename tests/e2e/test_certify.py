@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ballast.contracts import RunRequest
 from ballast.playbook import ToolContext, load_playbook
@@ -144,13 +145,19 @@ LIES_OVER_CALLS = {
     "with_undo_to_then": "between",
 }
 #: Those that each run of the suite plays: one of each way to lie. ``FULL=1`` plays all.
+SOME_LIES = (
+    "charges_beside_its_key", "precondition_by_hash", "read_charges", "refuses_always",
+    "arguments_changed", "circuit_blind", "error_swallowed", "key_before_effect", "key_not_sent", "money_as_float",
+    "precondition_that_varies", "result_of_process", "result_unfit", "timeout_ignored", "verify_of_anybody",
+    "with_undo_too_much", "honest_add", "honest_pay", "honest_read",
+)  # fmt: skip
+#: The script that decides by what its process remembers.
+SOME_SCRIPTS = ("memory",)
 SOME_OVER_CALLS = (
-    "condition_of_its_own", "key_and_arguments", "key_expires", "key_of_the_last", "key_without_its_run",
-    "throttle_as_nothing", "verify_by_index", "with_undo_to_then",
-    "batch_partly_read", "key_of_a_state", "key_of_the_day_in_c", "denial_as_nothing", "read_swallows",
-    "undo_of_memory", "verify_first_page", "verify_of_a_status", "verify_swallows",
-    "fair_batch", "fair_declared", "fair_denial",  "fair_read", "fair_verify_page",
-    "fair_condition", "fair_key_eventually", "fair_state", "fair_with_undo",
+    "condition_of_its_own", "key_and_arguments", "key_expires", "key_of_the_last", "key_of_a_state",
+    "denial_as_nothing", "read_swallows", "verify_first_page", "verify_by_index", "with_undo_to_then",
+    "key_of_the_day_in_c", "undo_of_memory",
+    "fair_batch", "fair_declared", "fair_verify_page", "fair_key_eventually", "fair_state",
 )  # fmt: skip
 #: What is wrong with an undo's own key is found by the rules of its key too.
 ALSO = {"undo_twice", "key_ignored", "key_not_sent"}
@@ -183,11 +190,26 @@ def findings(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return found
 
 
+def keep_some_calls(script: Path, names: tuple[str, ...]) -> None:
+    """Leave the other calls of a scenario out, and the turns that have none then."""
+    turns = yaml.safe_load(script.read_text())["turns"]
+    some = [{"call": [one for one in turn["call"] if one["tool"] in names]} for turn in turns if "call" in turn]
+    script.write_text(yaml.safe_dump({"turns": [*(turn for turn in some if turn["call"]), {"say": "Done."}]}))
+
+
 def test_every_planted_lie_is_found_and_no_honest_tool_is_blamed(
     liars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("sequences", "doubts", "own_client"):
-        shutil.rmtree(liars / "scenarios" / name)
+    shutil.rmtree(liars / "scenarios" / "sequences")
+    lies = LIES
+    if not FULL:
+        for script in (liars / "scenarios").glob("*/script.yaml"):
+            if script.parent.name not in ("tools", "away", *SOME_SCRIPTS):
+                shutil.rmtree(script.parent)
+        for name in ("tools", "away"):
+            keep_some_calls(liars / "scenarios" / name / "script.yaml", SOME_LIES)
+        lies = {name: rule for name, rule in LIES.items() if name in (*SOME_LIES, "fallback memory")}
+        assert len(lies) == 17
 
     code = main(["certify", str(liars), "--json"])
 
@@ -197,7 +219,7 @@ def test_every_planted_lie_is_found_and_no_honest_tool_is_blamed(
             broken.setdefault(one["of"], set()).add(one["rule"])
             assert one["seen"]
             assert one["remedy"]
-    assert {name: rule for name, rule in LIES.items() if rule not in broken.get(name, ())} == {}
+    assert {name: rule for name, rule in lies.items() if rule not in broken.get(name, ())} == {}
     assert {name: rules for name, rules in broken.items() if name not in LIES and name not in ALSO} == {}
     assert {name for name, rules in broken.items() if len(rules) > 1} <= ALSO
     assert code == 1
@@ -386,6 +408,7 @@ def test_what_is_sent_is_recorded_where_no_stand_in_tells_its_effects(itdesk: Pa
     assert "GET and HEAD" in found["idp_findResets", "read"].seen
 
 
+@pytest.mark.deep
 def test_what_the_scenario_left_at_a_stand_in_is_not_there_when_its_calls_are_tried(itdesk: Path) -> None:
     stand_ins = itdesk / "scenarios" / "stand_ins.py"
     text = stand_ins.read_text().replace("def seen_outside", "def not_told")

@@ -117,6 +117,7 @@ def test_an_escalation_is_answered_from_another_terminal(
     assert main(["answer", escalation_id, "--say", "Again."]) == 5
 
 
+@pytest.mark.deep
 def test_a_scenario_can_be_answered_by_hand(ballast: Callable[..., "subprocess.Popen[str]"], home: Path) -> None:
     demo = ballast("demo", "approval", "--by-hand")
     waiting: list[WaitingEscalation] = []
@@ -129,7 +130,7 @@ def test_a_scenario_can_be_answered_by_hand(ballast: Callable[..., "subprocess.P
     assert demo.returncode == 0
 
 
-@pytest.mark.parametrize("by", sampled([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], [signal.SIGINT, signal.SIGTERM]))
+@pytest.mark.parametrize("by", sampled([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], [signal.SIGTERM]))
 def test_an_interrupted_run_is_closed_in_its_log_and_leaves_no_traceback(
     ballast: Callable[..., "subprocess.Popen[str]"], home: Path, by: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,6 +158,7 @@ def test_an_interrupted_run_is_closed_in_its_log_and_leaves_no_traceback(
     assert main(["verify", saved.run_id]) == 0
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("scenario", "words"), dealt(["escalation", "approval"], [(), ("--no-wait",)]))
 def test_without_a_terminal_nobody_is_waited_for(
     home: Path, scenario: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
@@ -176,6 +178,7 @@ def test_without_a_terminal_nobody_is_waited_for(
     assert EscalationFiles(home).waiting() == []
 
 
+@pytest.mark.deep
 def test_with_a_terminal_a_person_is_waited_for_unless_one_says_no_wait(home: Path) -> None:
     import pty
 

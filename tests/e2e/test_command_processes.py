@@ -53,6 +53,7 @@ def test_a_process_that_was_killed_no_longer_waits(tmp_path: Path) -> None:
         EscalationFiles(tmp_path).find("esc-dead")
 
 
+@pytest.mark.deep
 def test_a_run_whose_reader_goes_away_is_closed_and_kept(tmp_path: Path) -> None:
     script = ROOT / "localcloud" / "scenarios" / "happy-path" / "script.yaml"
     words = f"-m cli run --no-wait --model {script} --text 'Where is order O-1001?'"

@@ -98,6 +98,7 @@ def test_a_flaky_model_passes_as_often_as_it_was_right(
     assert all(one["cost_microusd"] > 0 for one in case["samples"])
 
 
+@pytest.mark.deep
 def test_a_made_up_amount_fails_also_where_the_playbook_would_send_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,6 +118,7 @@ def test_a_made_up_amount_fails_also_where_the_playbook_would_send_it(
     assert [said.split(" of the answer")[0] for said in told["wrong"]] == ["grounded: the amount 4711.50 usd"]
 
 
+@pytest.mark.deep
 def test_a_run_that_people_call_wrong_must_not_end_so_again_and_a_right_one_must(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -135,6 +135,7 @@ FORGED: dict[str, Forge] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("what", FORGED)
 def test_what_is_forged_with_the_planners_rights_does_nothing(what: str, cloud: LocalCloud) -> None:
     forger, name = Forger(cloud), f"forged-{list(FORGED).index(what)}"

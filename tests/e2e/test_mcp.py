@@ -77,6 +77,7 @@ DOORS = (over_http, over_stdio)
 Door = Callable[[str, str, str, Callable[[Client], Awaitable[Any]]], Any]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("door", DOORS)
 def test_a_run_is_asked_followed_and_started_once(up: tuple[LocalCloud, Served], door: Door, mode: str) -> None:
@@ -204,6 +205,7 @@ def executions(cloud: LocalCloud) -> set[str]:
     return {execution["name"] for page in pages for execution in page["executions"]}
 
 
+@pytest.mark.deep
 def test_a_playbook_is_served_by_a_local_cloud_of_its_own(tmp_path: Path) -> None:
     environ = {**os.environ, "BALLAST_HOME": str(tmp_path)}
     script = str(ROOT / "localcloud" / "scenarios" / "happy-path" / "script.yaml")

@@ -48,6 +48,7 @@ def run(*command: str, within: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.deep
 def test_its_scenarios_and_that_of_the_page_end_as_expected(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,6 +116,7 @@ STATEMENT = """
 Outputs:"""
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("allowed", [True, False])
 def test_a_secret_is_read_with_the_right_to_it_and_not_without(
     allowed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -128,6 +128,7 @@ def test_the_example_has_no_findings(capsys: pytest.CaptureFixture[str]) -> None
     assert [one for one in said["findings"] if one["level"] != "hint"] == []
 
 
+@pytest.mark.deep
 def test_the_examples_scenarios_end_as_expected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,6 +144,7 @@ def test_the_examples_scenarios_end_as_expected(
     assert [one for one in set(threading.enumerate()) - before if "serve_forever" in one.name] == []
 
 
+@pytest.mark.deep
 def test_the_examples_tests_pass() -> None:
     ended = run("pytest", "-q", "-p", "no:cacheprovider", within=EXAMPLE)
 

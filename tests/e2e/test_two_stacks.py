@@ -66,6 +66,7 @@ def heard(cloud: LocalCloud, run_id: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("stack", "runs", "idle"), [(STACK, "", f"{OTHER}."), (OTHER, f"{OTHER}.", "")])
 def test_an_event_starts_one_run_in_the_stack_that_it_names(
     cloud: LocalCloud, stack: str, runs: str, idle: str

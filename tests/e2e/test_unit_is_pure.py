@@ -155,6 +155,7 @@ def test_a_pure_test_is_left_alone(printed: str) -> None:
     assert f"{len(BREACHES) + 1} failed, 3 passed, 3 errors" in printed
 
 
+@pytest.mark.deep
 def test_unit_tests_are_collected_without_moto_in_a_process_of_their_own() -> None:
     """Here, in the whole suite, others have loaded moto long before."""
     collect = "import pytest, sys; code = pytest.main(sys.argv[1:]); sys.exit(code or 'moto' in sys.modules)"

@@ -103,6 +103,7 @@ def test_an_event_starts_a_run(up: Up) -> None:
     assert eventually(lambda: run_of(up, "by-event"))
 
 
+@pytest.mark.deep
 def test_the_example_consumer_answers_what_people_are_asked(up: Up) -> None:
     body = json.dumps({"request_id": "consumed", **REFUND})
     words = [sys.executable, "-u", str(CONSUMER), "--stack", STACK]

@@ -80,6 +80,7 @@ def test_up_serves_until_ctrl_c_and_keeps_the_logs(capsys: pytest.CaptureFixture
     assert main(["trace", replies[0]["run_id"]]) == Exit.OK
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("over_http", [True, False])
 def test_a_question_is_answered_over_http_or_from_another_terminal(
     over_http: bool, home: Path, capsys: pytest.CaptureFixture[str]
@@ -116,6 +117,7 @@ def test_a_question_is_answered_over_http_or_from_another_terminal(
     assert "Nothing waits" in capsys.readouterr().out
 
 
+@pytest.mark.deep
 def test_ctrl_c_in_a_terminal_ends_it_at_once_with_what_still_ran_kept(home: Path) -> None:
     path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "ballast")])
     words = [sys.executable, "-u", "-m", "cli", "up", "--port", "0", "--model", APPROVAL]
@@ -201,6 +203,7 @@ def on(cloud: LocalCloud, *words: str, stack: str = STACK) -> int:
     return on_stack(parser().parse_args(["--stack", stack, *words]), session)
 
 
+@pytest.mark.deep
 def test_a_run_on_the_stack_is_followed_to_its_end(
     deployed: tuple[LocalCloud, Served], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,6 +77,7 @@ def test_a_playbook_that_seeds_wrongly_is_one_sentence(tmp_path: Path, capsys: p
     assert "seed_store of its store failed: KeyError: 'ACCOUNTS_TABLE'" in capsys.readouterr().err
 
 
+@pytest.mark.deep
 def test_what_is_served_and_idle_makes_no_request_and_keeps_nothing_of_what_ended(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ BREACHES: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("function", "what", "statement"), BREACHES, ids=[breach[1] for breach in BREACHES])
 def test_a_right_too_many_lets_the_attempt_through(
     function: str, what: str, statement: dict[str, Any], tmp_path: Path

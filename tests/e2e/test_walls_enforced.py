@@ -219,6 +219,7 @@ def functions_of_the_template() -> list[str]:
     return sorted(of_type(rendered.written(), "AWS::Serverless::Function"))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("what", ATTEMPTS)
 @pytest.mark.parametrize("function", functions_of_the_template())
 def test_a_function_is_denied_what_lies_behind_another_wall(

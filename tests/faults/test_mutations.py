@@ -128,6 +128,7 @@ def test_without_the_look_at_the_ending_a_run_that_was_cut_still_acts(world: Wor
     assert any("effects are frozen, and nobody was told" in wrong for wrong in found), found
 
 
+@pytest.mark.deep
 def test_without_the_order_of_tokens_a_given_up_attempt_takes_the_living_ones_place(world: World, before: Shop) -> None:
     from ballast.contracts.task import Asked
 
@@ -146,6 +147,7 @@ def test_without_the_order_of_tokens_a_given_up_attempt_takes_the_living_ones_pl
     assert any("was answered, and the run ended as if nobody had" in wrong for wrong in found), found
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("name", sampled(ASKS, ASKS[:1]))
 def test_without_telling_the_newest_token_an_answer_between_two_attempts_is_lost(
     world: World, before: Shop, name: str
@@ -170,6 +172,7 @@ def test_without_telling_the_newest_token_an_answer_between_two_attempts_is_lost
     assert any("and the run waited" in wrong for wrong in found), found
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("name", sampled(ASKS, ASKS[1:]))
 def test_without_opening_it_again_what_never_came_on_record_counts_as_answered(
     world: World, before: Shop, name: str

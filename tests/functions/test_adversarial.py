@@ -129,6 +129,7 @@ MODELS: dict[str, tuple[Callable[[], Reply], dict[str, int], set[str | None]]] =
 }  # fmt: skip
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("name", MODELS)
 def test_every_run_ends_inside_its_ceilings_with_the_right_reason(stack: Stack, model: Endpoint, name: str) -> None:
     makes, limits, reasons = MODELS[name]

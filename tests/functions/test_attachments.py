@@ -93,6 +93,7 @@ def roomy(stack: Stack, tmp_path: Path) -> Stack:
     return stack
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("file_format", GOOD)
 def test_each_format_arrives(roomy: Stack, model: Endpoint, file_format: str) -> None:
     run_id = opened(roomy, f"arrives-{file_format}", (file_format, GOOD[file_format]))
@@ -433,6 +434,7 @@ def test_a_result_brings_its_file_to_the_model_and_only_its_hash_to_the_log(
     assert changed_prompts(events, {event.seq: event.digest for event in events}) == ({}, 2)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("arguments", "notice"),
     [

@@ -87,7 +87,7 @@ def body(said: dict[str, Any]) -> dict[str, Any]:
     return made if said["tier"] is None else made | {"serviceTier": {"type": said["tier"]}}
 
 
-@settings(max_examples=examples(15, 40), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(6, 40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(said=st.lists(replies, min_size=1, max_size=4))
 def test_windows_never_take_more_than_was_reserved_and_other_tenants_notice_nothing(
     stack: Stack, model: Endpoint, said: list[dict[str, Any]]

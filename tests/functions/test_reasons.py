@@ -110,6 +110,7 @@ def test_the_agents_own_answer_has_no_reason(stack: Stack) -> None:
     assert (run.reason, run.effects, run.done) == (None, "none", ())
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "message",
     [

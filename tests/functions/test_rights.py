@@ -166,6 +166,7 @@ def _stopped(params: dict[str, Any]) -> None:
     raise client_error("ThrottlingException")
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_caller_at_every_action(stack: Stack, waiting: Waiting, way: str, action: str) -> None:

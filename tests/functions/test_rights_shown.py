@@ -122,6 +122,7 @@ def in_group(role: str, *groups: str) -> dict[str, Any]:
     return made
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("role", ["reviewer", "operator"])
 @pytest.mark.parametrize(
     ("groups", "may"),
@@ -156,6 +157,7 @@ def test_who_invokes_the_answering_function_names_the_group(stack: Stack, waitin
     assert stack.invoke("answer", answer | {"groups": ["it", "finance"]})["still_needed"] == 0
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("action", ACTS)
 def test_what_is_shown_is_what_is_taken(stack: Stack, waiting: Waiting, way: str, action: str) -> None:

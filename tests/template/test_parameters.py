@@ -249,6 +249,7 @@ def test_what_cannot_work_is_refused_before_anything_is_deployed(name: str) -> N
         assert taken == (UNSEEN & set(wrong) or {"JWT"} & set(wrong))
 
 
+@pytest.mark.sampled(14)
 @pytest.mark.parametrize("name", KINDS)
 def test_what_can_work_is_taken_and_can_be_read(name: str) -> None:
     right, _ = KINDS[name]
@@ -265,6 +266,7 @@ def test_a_parameter_that_needs_another_is_taken_with_it() -> None:
 GENERATED = sorted(name for name, one in DECLARED.items() if "Pattern" not in name and "AllowedPattern" in one)
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("name", GENERATED)
 @settings(max_examples=examples(10, 40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())

@@ -221,6 +221,7 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
 }
 
 
+@pytest.mark.sampled(14)
 @pytest.mark.parametrize(("plant", "report"), PLANTED.values(), ids=PLANTED.keys())
 def test_a_breach_is_reported(deployed: Template, plant: Callable[[Template], None], report: str) -> None:
     template = copy.deepcopy(deployed)

@@ -141,6 +141,7 @@ def test_what_is_translated_by_itself_is_as_in_the_whole(name: str) -> None:
     assert with_yours(policy, **made) == rendered.translated(template)
 
 
+@pytest.mark.sampled(14)
 @pytest.mark.parametrize(("policy", "made"), ADDED.values(), ids=ADDED.keys())
 def test_what_is_added_for_a_tool_breaks_no_wall(policy: dict[str, Any], made: dict[str, Any]) -> None:
     assert breaches(with_yours(policy, **made)) == []
@@ -193,6 +194,7 @@ BY_PREFIX: dict[str, tuple[str, Any]] = {
 }
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(("action", "resource"), BY_PREFIX.values(), ids=BY_PREFIX.keys())
 def test_a_parameter_with_a_wildcard_beside_it_may_be_anything_also_nothing(action: str, resource: Any) -> None:
     made = {"A": named("DynamoDB::Table", TableName={"Ref": "Prefix"}), "Cluster": CLUSTER}
@@ -219,6 +221,7 @@ BY_NAME: dict[str, tuple[str, Any]] = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("action", "resource"), BY_NAME.values(), ids=BY_NAME.keys())
 def test_a_parameter_that_is_all_of_a_name_is_ones_own(action: str, resource: Any) -> None:
     assert breaches(with_a_parameter(action, resource, A=TABLE, Cluster=CLUSTER)) == []
@@ -254,6 +257,7 @@ MAKERS: dict[str, tuple[str, str]] = {
 }
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("action", MAKERS)
 def test_nobody_reaches_the_stack_by_a_service_that_makes_or_changes_it(action: str) -> None:
     resource, says = MAKERS[action]
@@ -333,6 +337,7 @@ THEIRS: dict[str, tuple[str, Any]] = {
 }
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize(("action", "resource"), THEIRS.values(), ids=THEIRS.keys())
 def test_an_arn_that_could_be_the_platforms_is_a_breach(action: str, resource: Any) -> None:
     found = breaches(with_yours(allow(action, resource), AccountsTable=TABLE))
@@ -389,6 +394,7 @@ BEHIND: dict[str, tuple[str, Any, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(("action", "resource", "made"), BEHIND.values(), ids=BEHIND.keys())
 def test_a_wildcard_behind_ones_own_is_held_against_what_it_could_name(
     action: str, resource: Any, made: dict[str, Any]
@@ -421,6 +427,7 @@ HONEST: dict[str, tuple[str, Any, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("action", "resource", "made"), HONEST.values(), ids=HONEST.keys())
 def test_an_honest_name_is_none_of_the_platforms(action: str, resource: str, made: dict[str, Any]) -> None:
     assert breaches(with_yours(allow(action, {"Fn::Sub": resource}), A=made)) == []
@@ -494,6 +501,7 @@ def test_without_the_example_business_no_wall_is_broken() -> None:
     assert resources(rendered.written()) == EXAMPLE
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("function", "policy", "says"),
     [

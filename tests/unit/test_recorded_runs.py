@@ -68,6 +68,7 @@ def table(page: str, heading: str) -> list[list[str]]:
     return [numbers(row.strip().partition("|")[2].partition("|")[2]) for row in cells]
 
 
+@pytest.mark.deep
 def test_the_published_tables_are_those_of_the_runs() -> None:
     page = (ROOT / "docs" / "loops.md").read_text(encoding="utf-8")
 

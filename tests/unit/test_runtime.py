@@ -216,7 +216,7 @@ def test_a_function_makes_the_clients_that_boto3_makes(
     initializing: None, monkeypatch: pytest.MonkeyPatch, service: Any
 ) -> None:
     at = ALL.index(service)
-    for region in sampled(REGIONS, (REGIONS[at % len(REGIONS)], REGIONS[(at + 3) % len(REGIONS)])):
+    for region in sampled(REGIONS, (REGIONS[at % len(REGIONS)],)):
         monkeypatch.setenv("AWS_DEFAULT_REGION", region)
         mine = Runtime({}).client(service, regional=service == "bedrock-runtime")
 

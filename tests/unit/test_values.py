@@ -161,6 +161,7 @@ ARGUMENTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("args", "given"), ARGUMENTS)
 @pytest.mark.parametrize("make", [*ALL, ordered, changing, slotted])
 def test_it_takes_compares_hashes_and_shows_as_the_standard_librarys(

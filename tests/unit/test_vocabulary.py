@@ -292,7 +292,8 @@ def files() -> dict[str, tuple[tuple[str, ...], str]]:
         name = str(path.relative_to(ROOT))
         if path.is_file() and "__pycache__" not in path.parts and name not in ABOUT_WORDS:
             text = tuple(path.read_text(encoding="utf-8").splitlines())
-            found[name] = text, "\n".join(map(readings, text))
+            # A line that says nothing else when it is spelled out is searched once.
+            found[name] = text, "\n".join(line if spelled_out(line) == line else readings(line) for line in text)
     return found
 
 

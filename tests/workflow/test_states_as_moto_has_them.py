@@ -19,6 +19,7 @@ from localcloud.clock import VirtualClock
 from localcloud.stepfunctions.engine import Engine, Run
 from localcloud.stepfunctions.states import Execution, StateFailed
 from tests.support.motos_interpreter import motos_interpreter, play
+from tests.support.sampling import sampled
 from tests.workflow.edges import edges_of, edges_taken, load_definition
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:"
@@ -294,7 +295,7 @@ AGENT = [
         | {"Admit": [Says(error="RetryLater"), *USUAL["Admit"]], "Agent": [Says(error="RetryLater"), CALLS, ANSWER]},
     ),
 ]
-CASES = [*SMALL, *AGENT]
+CASES = [*sampled(SMALL, SMALL[::2]), *AGENT]
 
 
 def definition_of(case: Case) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def what_if(recorded: list[RecordedRun], **changed: Any) -> dict[str, Compared]:
     return {one.source: one for one in compared(BASELINE, candidate, runs, workers=1)}
 
 
-def played_with(folder: Path, changes: Mapping[str, Any]) -> dict[str, Told]:
+def played_with(folder: Path, changes: Mapping[str, Any], names: Sequence[str]) -> dict[str, Told]:
     """Play the same requests under a playbook whose agent.yaml has these limits, and say what they did."""
     shutil.copytree(PLAYBOOK, folder / "playbook")
     file = folder / "playbook" / "agent.yaml"
@@ -61,15 +61,27 @@ def played_with(folder: Path, changes: Mapping[str, Any]) -> dict[str, Told]:
             if intent.get("limits", {}).get(name, 0) > value:
                 intent["limits"][name] = value
     file.write_text(yaml.safe_dump(agent), encoding="utf-8")
-    return {one.source: Told.of(one.events) for one in recorded_runs(folder / "playbook")}
+    return {one.source: Told.of(one.events) for one in recorded_runs(folder / "playbook", only=names)}
+
+
+#: Runs that the first change leaves as they are, stops, has refused and hands over.
+FEW = ("happy-path", "approval", "loop", "bad-calls", "invents-an-order", "rejected", "throttled", "guided")
+
+
+def named(recorded: list[RecordedRun], *names: str) -> list[RecordedRun]:
+    """Return the runs of those names: to play one takes a while, and most tests look at few."""
+    found = [one for one in recorded if one.source in names]
+    assert len(found) == len(names)
+    return found
 
 
 @pytest.mark.parametrize("changes", sampled(CHANGES, CHANGES[:1]), ids=str)
 def test_a_prediction_is_what_the_run_does_under_the_change(
     recorded: list[RecordedRun], changes: Mapping[str, Any], tmp_path: Path
 ) -> None:
-    predicted = what_if(recorded, changes=changes)
-    real = played_with(tmp_path, changes)
+    names = sampled([one.source for one in recorded], FEW)
+    predicted = what_if(named(recorded, *names), changes=changes)
+    real = played_with(tmp_path, changes, names)
 
     assert {one.result for one in predicted.values()} > {Result.SAME}
     assert not [name for name, one in predicted.items() if one.result is Result.NOT_CONCLUDED]
@@ -111,7 +123,7 @@ def test_another_price_changes_nothing_but_the_money(recorded: list[RecordedRun]
     price |= {"cache_read": 200_000, "cache_write_5m": 2_500_000, "cache_write_1h": 4_000_000}
     cards.write_text(yaml.safe_dump({"models": {CARD: {"prices": [price]}}}), encoding="utf-8")
 
-    found = what_if(recorded, cards=cards)
+    found = what_if(named(recorded, "approval", "loop", "fallback", "cached"), cards=cards)
 
     for one in found.values():
         assert one.result in (Result.SAME, Result.DIFFERENT)
@@ -126,7 +138,8 @@ def test_another_price_changes_nothing_but_the_money(recorded: list[RecordedRun]
 def test_an_approval_that_nobody_asks_for_any_more(recorded: list[RecordedRun]) -> None:
     rules = Rules.model_validate({"tools": {"refund_order": {"approval": "never"}}})
 
-    found = what_if(recorded, rules=rules.model_dump(mode="json"))
+    runs = named(recorded, "approval", "rejected", "loop")
+    found = what_if(runs, rules=rules.model_dump(mode="json"))
 
     assert found["approval"].result is Result.DIFFERENT
     assert found["approval"].people_more == -1
@@ -138,7 +151,8 @@ def test_an_approval_that_nobody_asks_for_any_more(recorded: list[RecordedRun]) 
 def test_a_person_who_was_never_asked_says_nothing(recorded: list[RecordedRun]) -> None:
     rules = Rules.model_validate({"tools": {"refund_order": {"approval": {"over": "5.00"}}}})
 
-    found = what_if(recorded, rules=rules.model_dump(mode="json"))["happy-path"]
+    runs = named(recorded, "happy-path")
+    found = what_if(runs, rules=rules.model_dump(mode="json"))["happy-path"]
 
     assert (found.result, found.waits, found.people_more) == (Result.STOPPED_EARLIER, True, 1)
     assert found.low < found.recorded.cost_microusd < found.high == 150_000
@@ -146,16 +160,19 @@ def test_a_person_who_was_never_asked_says_nothing(recorded: list[RecordedRun]) 
 
 
 def test_a_call_that_a_rule_let_through_was_never_made(recorded: list[RecordedRun]) -> None:
-    found = what_if(recorded, rules=Rules(grounding=False).model_dump(mode="json"))
+    runs = named(recorded, "invents-an-order")
+    found = what_if(runs, rules=Rules(grounding=False).model_dump(mode="json"))
 
     assert found["invents-an-order"].result is Result.OFF_THE_RECORD
     assert "look_up_order was never called" in found["invents-an-order"].why
 
 
 def test_another_prompt_is_off_the_record(recorded: list[RecordedRun]) -> None:
-    found = what_if(recorded, changes={"instructions": "Be brief."})
+    runs = named(recorded, "happy-path", "approval", "loop", "throttled", "escalation")
+    found = what_if(runs, changes={"instructions": "Be brief."})
 
     asked = [one for one in found.values() if one.recorded.turns and one.recorded.cost_microusd]
+    assert len(asked) == len(runs)
     assert {one.result for one in asked} == {Result.OFF_THE_RECORD}
     assert {one.low for one in asked} == {0}
 
@@ -311,6 +328,7 @@ def test_changed_code_of_tools_and_fallbacks_is_what_decides(recorded: list[Reco
     assert len(found["gives-up"].fewer) == 2
 
 
+@pytest.mark.deep
 def test_two_processes_and_a_model_say_what_one_process_says(
     recorded: list[RecordedRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -351,7 +369,7 @@ def stops_of(one: RecordedRun) -> tuple[dict[str, Stop], dict[str, Stop], str]:
     return {stop.change: stop for stop in told}, {stop.change: stop for stop in played.found}, played.note
 
 
-@pytest.mark.parametrize("name", ["loop", "gives-up", "cached-circles"])
+@pytest.mark.parametrize("name", sampled(("loop", "gives-up", "cached-circles"), ("gives-up", "cached-circles")))
 def test_what_a_log_says_of_an_earlier_stop_comes_true_when_it_is_played(
     recorded: list[RecordedRun], name: str
 ) -> None:

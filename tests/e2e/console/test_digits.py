@@ -31,6 +31,7 @@ def shown(arguments: str) -> str:
     return json.dumps(item).replace('"HERE"', call)
 
 
+@pytest.mark.deep
 def test_a_number_goes_through_as_it_was_sent(visit: Any) -> None:
     page = visit()
 

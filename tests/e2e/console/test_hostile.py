@@ -40,6 +40,7 @@ def poisoned(value: Any, poison: str) -> Any:
     return poison if isinstance(value, str) else value
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name not in ("long", "piled")])
 def test_hostile_text_is_shown_as_text_on_every_screen(visit: Any, api: Any, name: str) -> None:
     api.answers = poisoned(night(), HOSTILE[name])
@@ -78,6 +79,7 @@ def test_what_steers_a_reader_is_made_visible(visit: Any, api: Any) -> None:
         assert escaped in shown
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", ["long", "piled"])
 def test_text_without_end_neither_widens_the_page_nor_buries_it(visit: Any, api: Any, name: str) -> None:
     api.answers = poisoned(night(), HOSTILE[name])
@@ -134,6 +136,7 @@ BROKEN: dict[str, Any] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", BROKEN)
 def test_answers_of_any_shape_are_survived(visit: Any, api: Any, name: str) -> None:
     api.answers = dict.fromkeys(night(), BROKEN[name])

@@ -128,6 +128,7 @@ def test_a_day_that_cannot_be_read_fails_no_refresh_and_says_so(visit: Any, api:
     expect(page.locator("#trouble")).to_be_hidden()
 
 
+@pytest.mark.deep
 def test_the_day_is_read_once_a_minute(visit: Any, api: Any) -> None:
     page = visit(fresh=True)
     asked = []
@@ -160,6 +161,7 @@ BROKEN: dict[str, Any] = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_day_of_any_shape_is_survived(visit: Any, api: Any, name: str) -> None:
     api.answers |= {"GET /activity": BROKEN[name], "GET /budget": BROKEN[name]}

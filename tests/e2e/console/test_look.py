@@ -62,6 +62,7 @@ def test_each_colour_can_be_read_on_each_ground(theme: str) -> None:
         assert {pair: ratio for pair, ratio in low.items() if ratio < least} == {}
 
 
+@pytest.mark.deep
 def test_the_theme_is_the_systems_until_a_reader_chooses_one_which_this_browser_keeps(visit: Any) -> None:
     page = visit(fresh=True)
     choice = page.get_by_label("Theme")
@@ -131,6 +132,7 @@ LOWEST_CONTRAST = """() => {
 }"""
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("screen", SCREENS)
 def test_a_screen_is_readable_and_fits(visit: Any, tmp_path: Path, screen: str, size: str) -> None:

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.console.canned import ago, esc_id, escalation, quiet, run, run_id
@@ -204,6 +205,7 @@ def test_where_a_token_is_wanted_the_page_asks_and_keeps_it_for_this_tab_only(vi
     assert page.evaluate("sessionStorage.getItem('ballast.token')") == "aaa.bbb.ccc"
 
 
+@pytest.mark.deep
 def test_the_breaker_is_shown_only_where_the_api_has_one(visit: Any, api: Any) -> None:
     page = visit()
     expect(page.locator("#breaker")).to_be_hidden()
@@ -239,6 +241,7 @@ def test_a_breaker_that_is_not_normal_comes_before_all_and_says_who_since_why_an
     assert len(api.asked("GET", "/breaker")) == 1
 
 
+@pytest.mark.deep
 def test_a_half_open_breaker_says_so_and_a_normal_one_is_no_trouble(visit: Any, api: Any) -> None:
     api.answers = quiet() | {"GET /breaker": held("cheaper", state="half_open")}
     page = visit(fresh=True)

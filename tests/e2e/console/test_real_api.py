@@ -50,6 +50,7 @@ def test_a_person_finds_the_escalation_answers_it_and_sees_the_run_end(browser: 
     assert complaints == []
 
 
+@pytest.mark.deep
 def test_each_person_is_offered_what_they_may(browser: Any, cloud: LocalCloud) -> None:
     with serve(cloud, authorizer=operator("ann")) as server:
         mia = {"Authorization": "Bearer mia:member"}

@@ -140,6 +140,7 @@ def test_rights_that_change_meanwhile_are_shown(visit: Any, api: Any) -> None:
     expect(page.get_by_role("button", name="Approve …")).to_have_count(0)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("who", "label"),
     [(me("member", MEMBER), "ann · member of acme"), (OPERATOR, "ann · operator")],
@@ -169,6 +170,7 @@ def test_another_token_is_another_person(visit: Any, api: Any) -> None:
     assert api.asked("GET", "/me")[-1].headers["authorization"] == "Bearer rae:reviewer+finance"
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("rights", "cancels"), [(MEMBER, 1), (["read"], 0)])
 def test_only_who_may_is_offered_to_cancel(visit: Any, api: Any, rights: list[str], cancels: int) -> None:
     api.answers["GET /me"] = me("member", rights)
@@ -206,6 +208,7 @@ def test_an_operator_sets_the_breaker_after_a_question(visit: Any, api: Any) -> 
     assert sent == {"mode": "stopped", "for_minutes": 60, "reason": "It spends."}
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("who", [me("member", MEMBER), me("reviewer", [*MEMBER, "decide"]), None])
 def test_nobody_else_is_offered_the_breaker(visit: Any, api: Any, who: dict[str, Any] | None) -> None:
     api.answers["GET /breaker"] = BREAKER | {"mode": "stopped"}
@@ -228,6 +231,7 @@ def test_a_member_is_told_that_a_reviewer_is_waited_for(visit: Any, api: Any) ->
     expect(page.get_by_text("Runs of the tenant acme.")).to_be_visible()
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("size", [PHONE, DESKTOP])
 def test_whatever_somebody_is_called_the_page_fits(visit: Any, api: Any, tmp_path: Path, size: dict[str, int]) -> None:
     name = "x" * 180 + "\u202e<b>boss</b>"

@@ -104,6 +104,7 @@ def test_the_files_of_a_result_are_links_of_its_call_by_the_runs_own_numbers(vis
     expect(second.get_by_role("button", name="lost")).to_have_count(0)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "url", ["http://evil.example/x", "blob:{origin}/1", "data:text/html,x", "//evil.example/x", ""]
 )

@@ -11,6 +11,7 @@ from localcloud.replay.what_if import Result
 from tests.unit.cli.test_cli_what_if import CENSORED, HOSTILE, STOPPED, row
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_runs_nothing_asks_for_nothing_and_fits_a_phone(browser: Any, tmp_path: Path, scheme: str) -> None:
     names = ("run_id", "source", "intent", "tenant", "why", "at")

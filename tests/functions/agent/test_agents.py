@@ -192,6 +192,7 @@ def test_a_hand_over_is_a_decision_of_the_log_and_no_call(desk: Stack, model: En
     assert desk.plan(run_id, 2)["to"] == "agent"  # a retry finds it
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("uses", "said"),
     [

@@ -166,6 +166,7 @@ OF_CONTENT = [
 ]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("status", "code", "message"), OF_MODEL)
 @pytest.mark.parametrize("place", ["second_model", "cheaper_model"])
 def test_a_refusal_of_the_model_asks_the_other_one_at_once(

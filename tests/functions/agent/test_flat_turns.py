@@ -6,7 +6,7 @@ from tests.functions.roomy import opened
 from tests.functions.stack import Stack
 from tests.support.sampling import examples
 
-EARLY, LATE = 10, examples(100, 200)
+EARLY, LATE = 10, examples(60, 200)
 #: A turn may cost so many times as much late in a run; lookups in persistent mappings grow with the logarithm.
 MOST = 1.15
 

@@ -192,6 +192,7 @@ def test_the_model_sees_its_reasoning_again_and_the_requester_never(stack: Stack
     assert "Shall I?" in str(stack.body(run_id, "0001.model.responded")["message"])
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("again", [reads("n-1"), says("Done.")])
 @pytest.mark.parametrize(
     "content",
@@ -223,6 +224,7 @@ REASONING = {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": 
 STOPS = ["tool_use", "max_tokens", "stop_sequence", None, "a_reason_of_next_year", "malformed_model_output"]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("stop", [*STOPS, "malformed_tool_use"])
 @pytest.mark.parametrize("content", [[], [{"text": " "}], [REASONING], [{"text": "<think>Hm."}]])
 def test_so_it_is_whatever_the_stop_reason(stack: Stack, model: Endpoint, content: list[Any], stop: Any) -> None:
@@ -425,6 +427,7 @@ def test_an_answer_that_is_too_long_may_be_written_again(stack: Stack, model: En
     assert second["kind"] == "answer"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("stop", ["end_turn", "tool_use", "max_tokens"])
 @pytest.mark.parametrize(
     "content",

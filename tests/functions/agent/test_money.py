@@ -28,6 +28,7 @@ def used(*, written: int = 0, kept: int | None = None, details: Any = None, **mo
     return usage | ({} if details is None else {"cacheDetails": details})
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize(
     ("reported", "cost"),
     [

@@ -195,6 +195,7 @@ CALLABLE = [one for one in PLATFORM.cards() if one.converse_api and one.tools an
 ONE_OF_EACH = {(one.vendor, one.thinking is None, one.cache is None): one.id for one in CALLABLE}
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("base", sampled([one.id for one in CALLABLE], [*ONE_OF_EACH.values()]))
 def test_each_model_of_the_platform_takes_a_run_with_calls_results_and_an_answer(
     stack: Stack, model: Endpoint, base: str

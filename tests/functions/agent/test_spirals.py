@@ -202,6 +202,7 @@ def test_two_texts_by_turns_are_each_counted() -> None:
     assert steps(playbook_of(arguments), make, laps=14) == [None] * 5 + ["notice"] * 7 + ["forbid"] * 2
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("case", SPIRALS)
 def test_ever_new_words_about_the_same_things_are_noticed_and_never_forbidden(case: str) -> None:
     arguments, make = SPIRALS[case]
@@ -392,6 +393,7 @@ OTHERS: dict[str, tuple[type[BaseModel], Make]] = {
 }
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("case", OTHERS)
 def test_writes_about_other_things_are_none(case: str) -> None:
     arguments, make = OTHERS[case]

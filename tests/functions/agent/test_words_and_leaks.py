@@ -147,6 +147,7 @@ def wrote(stack: Stack) -> str:
     return run_id
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("text", SENTENCES)
 def test_what_was_done_and_is_said_so_is_answered(stack: Stack, model: Endpoint, text: str) -> None:
     run_id = wrote(stack)

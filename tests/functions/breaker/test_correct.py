@@ -267,6 +267,7 @@ def test_a_settlement_that_was_forged_before_is_held_to_the_lease(world: World, 
 # What comes after it
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("cost", [*NO_AMOUNTS, 60_001, 10**12])
 @pytest.mark.parametrize("step", ["failed", "responded"])
 def test_a_late_event_takes_and_gives_no_room(world: World, cost: Any, step: str) -> None:
@@ -287,6 +288,7 @@ def test_a_late_event_takes_and_gives_no_room(world: World, cost: Any, step: str
     assert world.leases()[run_id].open_since is None
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("charged", [*NO_AMOUNTS, 100_001])
 @pytest.mark.parametrize("how", ["settle", "true_up", "correct"])
 def test_the_books_take_nothing_but_a_whole_number_within_the_lease(world: World, how: str, charged: Any) -> None:
@@ -318,6 +320,7 @@ FORGED = [
 ] + [{}, {"charged_microusd": 25_000}, {"by": "ann"}]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("many", [1, 5])
 @pytest.mark.parametrize("body", FORGED)
 def test_what_others_put_in_the_place_of_a_correction_is_not_carried_out(

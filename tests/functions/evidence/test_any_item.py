@@ -51,6 +51,7 @@ def odd(run_id: str, seq: str, body: Any, **more: Any) -> Body:
     return found | more
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(
     ("seq", "body"),
     [
@@ -127,6 +128,7 @@ RAW: dict[str, Body] = {
 SEQS = ("0001.call.1.settled", "0002.call.3.settled", "9999.run.ended", "9999.run.zzz", "odd")
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize(("kind", "seq"), dealt(RAW, SEQS))
 def test_an_item_of_any_kind_is_named_and_settle_reports_it(stack: Stack, run: str, seq: str, kind: str) -> None:
     raw = RAW[kind]

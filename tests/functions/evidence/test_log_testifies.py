@@ -138,6 +138,7 @@ def test_an_event_that_was_deleted_is_named(stack: Stack, model: Endpoint, seq: 
     assert first(stack, run_id) == seq
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("seq", SEQS)
 @pytest.mark.parametrize(
     "change",

@@ -52,7 +52,7 @@ def with_playbook(stack: Stack, tools: dict[str, Tool]) -> Playbook:
 
 
 @settings(
-    max_examples=examples(6, 20),
+    max_examples=examples(3, 20),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
 )

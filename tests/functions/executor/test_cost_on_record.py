@@ -21,6 +21,7 @@ from functions.executor.record import CallOutcome
 from tests.functions.cloud import LEDGER, client
 from tests.functions.stack import LambdaDied, Stack
 from tests.functions.writes import leases_are_over
+from tests.support.sampling import examples
 
 POSTAGE = Path(__file__).parents[1] / "playbooks" / "postage"
 WRITES = ("by_key", "verified", "blindly")
@@ -36,7 +37,7 @@ REPORTS: list[tuple[dict[str, Any], int]] = [
 SETTLED, INTENDED = "0001.call.1.settled", "0001.call.1.intended"
 OPERATIONS = ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "TransactWriteItems", "Query")
 #: So many random runs; more with COST_RUNS=500.
-RUNS = int(os.environ.get("COST_RUNS", "60"))
+RUNS = int(os.environ.get("COST_RUNS", examples(20, 60)))
 
 
 @dataclass
@@ -167,6 +168,7 @@ def of_an_older_version() -> None:
 # Between the record and the log
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("arguments", "cost"), REPORTS)
 @pytest.mark.parametrize("tool", WRITES)
 @pytest.mark.parametrize("ends", [retried, given_up, delivered_twice, given_up_late])

@@ -53,6 +53,7 @@ def test_whatever_a_client_raises_a_payment_is_made_once_and_its_record_is_true(
     assert wrong == []
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("late_s", MOMENTS)
 @pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize("fails", [1, 2, 3, 9])
@@ -64,6 +65,7 @@ def test_however_often_and_however_late_the_record_is_true(
     assert not ended.wrong
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("late_s", MOMENTS)
 @pytest.mark.parametrize("verify_fails", [1, 2, 9])
 @pytest.mark.parametrize("tool", ["pay_verified", "pay_both"])

@@ -70,6 +70,7 @@ def test_whatever_verify_raises_is_cut_before_it_is_recorded(error: type[Excepti
     assert len(came.message) == 500
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("error", [lambda: PaymentsSdkError("away"), KeyError, SpeechlessError, ConnectionError])
 @pytest.mark.parametrize("tool_name", ["pay_verified", "pay_both"])
 @pytest.mark.parametrize(("away", "asks"), [(1, False), (2, False), (30, True)])

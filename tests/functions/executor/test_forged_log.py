@@ -75,6 +75,7 @@ def undone_by_nobody(stack: Stack, run_id: str) -> None:
     put(stack, run_id, "0002.call.1.settled", {"tool": "take_back", "status": "ok", "result": {}, "undo": None})
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("forge", [failed_after_all, never_begun, refused_after_all, undone_by_nobody])
 @pytest.mark.parametrize("more", ["the run ends", "it is executed again", "the undo is executed again"])
 def test_what_was_paid_stays_counted_whatever_the_log_says(

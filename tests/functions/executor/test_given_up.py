@@ -122,6 +122,7 @@ def test_without_the_wait_a_payment_is_made_twice(payments: Desk, monkeypatch: p
 # Ways to come there
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("jitter", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("late_s", MOMENTS)
 @pytest.mark.parametrize("tool", TOOLS)

@@ -51,6 +51,7 @@ def refusal(stack: Stack, run_id: str) -> dict[str, Any]:
 # A rule that breaks
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("where", "rule"),
     [
@@ -246,6 +247,7 @@ def _raise(problem: BaseException) -> Any:
 # A read that is out of retries
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("how", "says"), [("later", "no room"), ("throttled", "ThrottlingException"), ("long", "ж")])
 def test_a_read_out_of_retries_has_failed_and_is_told_to_the_planner(stack: Stack, how: str, says: str) -> None:
     run_id = proposed(stack, "read_down", how=how)

@@ -100,6 +100,7 @@ def held(desk: Desk, before: dict[str, object], status: str) -> bool:
 PAIRS = list(zip(WORDINGS, cycle(ATTACKS), strict=False))
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("wording", "attack"), PAIRS)
 def test_an_order_in_an_orders_note_moves_nothing(desk: Desk, attack: str, wording: str) -> None:
     asked, obeys = ATTACKS[attack]
@@ -127,6 +128,7 @@ def test_an_order_in_an_article_moves_nothing(desk: Desk, article: Path, attack:
     assert held(desk, before, ran.last)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("disguise", "attack"), list(zip(DISGUISES, cycle(["the e-mail", "another's refund", "the address"]), strict=False))
 )

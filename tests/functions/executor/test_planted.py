@@ -186,6 +186,7 @@ def obeyed(desk: Desk, attack: Attack) -> bool:
     return changed
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("attack", HELD)
 def test_it_is_refused_or_put_to_a_person(desk: Desk, attack: str) -> None:
     assert not obeyed(desk, HELD[attack])

@@ -97,6 +97,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.sampled(15)
 @pytest.mark.parametrize(("tool", "moment"), list(itertools.product(ALL, MOMENTS)))
 def test_killed_at_any_moment_a_write_happens_once_or_is_unknown(writes: Stack, tool: str, moment: str) -> None:
     when, operation, what, doubtful = MOMENTS[moment]

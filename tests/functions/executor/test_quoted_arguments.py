@@ -20,6 +20,7 @@ PIECES = (
 )
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("name", ["look", "write"])
 def test_nothing_of_a_quoted_argument_is_left(stack: Stack, name: str, how: str) -> None:

@@ -55,6 +55,7 @@ def test_a_call_reaches_the_server_once_and_its_result_comes_back(with_desk: Dec
     assert settled["result"]["text"] == "no power"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("how", ["crash", "lost", "slow", "half", 500, 502, 503, 429])
 @pytest.mark.parametrize("first", [1, 2])
 def test_with_a_key_trouble_leaves_one_effect(with_desk: Declared, desk: Desk, how: Any, first: int) -> None:

@@ -20,6 +20,8 @@ from tests.functions.remote import carried_out
 from tests.functions.stack import Stack
 from tests.support.remote_mcp import McpOverHttp, notes_tools
 
+# A server answers in JSON or in a stream: what goes wrong on the way is played with both, the rest with one.
+pytestmark = pytest.mark.sampled(1)
 CALL = {"tool": "notes_add", "arguments": {"text": "no power"}}
 META, HEADER, ARGUMENT = {"meta": "key"}, {"header": "X-Key"}, {"argument": "ref"}
 VERIFY = {"tool": "notes_find", "arguments": {"ref": {"key": True}}, "found": "/0"}
@@ -62,6 +64,7 @@ def test_a_call_reaches_the_server_once_in_one_session(with_notes: Declared, ser
     assert methods == ["initialize", "notifications/initialized", "tools/list", "tools/list", *called]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("key", [META, HEADER, ARGUMENT], ids=str)
 def test_the_key_goes_where_the_declaration_says(with_notes: Declared, server: McpOverHttp, key: Any) -> None:
     stack = with_notes({"key": key})
@@ -75,6 +78,7 @@ def test_the_key_goes_where_the_declaration_says(with_notes: Declared, server: M
     assert [one for one in found if one] == [f"{run_id}.0001.1"]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("how", ["crash", "lost", "slow", "half", 500, 502, 429, "gone", "asks"])
 @pytest.mark.parametrize("key", [META, HEADER], ids=str)
 def test_with_a_key_trouble_leaves_one_effect(with_notes: Declared, server: McpOverHttp, how: Any, key: Any) -> None:
@@ -85,6 +89,7 @@ def test_with_a_key_trouble_leaves_one_effect(with_notes: Declared, server: McpO
     assert len(server.notes) == 1
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("how", ["crash", "lost", "slow", "half", 500])
 def test_with_a_verify_trouble_leaves_one_effect(with_notes: Declared, server: McpOverHttp, how: Any) -> None:
     stack = with_notes({"key": ARGUMENT, "verify": VERIFY}, timeout_s=1)
@@ -95,6 +100,7 @@ def test_with_a_verify_trouble_leaves_one_effect(with_notes: Declared, server: M
     assert (status, len(server.notes)) == ("ok", 1)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("how", "effects"), [("crash", 0), ("lost", 1), ("slow", 1), ("half", 1), (500, 0)])
 def test_without_key_and_verify_a_lost_answer_is_unknown(
     with_notes: Declared, server: McpOverHttp, how: Any, effects: int
@@ -116,6 +122,7 @@ def test_a_session_that_is_gone_did_nothing_so_the_call_is_sent_again(
     assert (len(server.notes), len(server.calls)) == (1, 2)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("first", "effects"), [("gone", 0), ("done and gone", 1)])
 def test_without_a_key_a_session_that_goes_under_way_is_in_doubt(
     with_notes: Declared, server: McpOverHttp, first: str, effects: int
@@ -146,6 +153,7 @@ DONE_AND = [
 ]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("answer", DONE_AND, ids=str)
 def test_an_error_after_the_effect_is_no_proof_that_there_was_none(
     with_notes: Declared, server: McpOverHttp, answer: Any
@@ -157,6 +165,7 @@ def test_an_error_after_the_effect_is_no_proof_that_there_was_none(
     assert len(server.notes) == 1
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("code", [-32700, -32601])
 def test_an_unknown_method_is_certain(with_notes: Declared, server: McpOverHttp, code: int) -> None:
     stack = with_notes()
@@ -216,6 +225,7 @@ def test_a_description_that_changes_under_way_executes_nothing(with_notes: Decla
     assert (line["server"], line["tool"], line["ToolsChanged"]) == ("notes", "add", [1.0])
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("recheck_s", [300, 0])
 def test_a_tool_that_changes_between_two_turns_changes_no_prompt_and_no_request(
     with_notes: Declared, server: McpOverHttp, model: Endpoint, monkeypatch: pytest.MonkeyPatch, recheck_s: int
@@ -243,6 +253,7 @@ def test_a_tool_that_changes_between_two_turns_changes_no_prompt_and_no_request(
 OUTPUT = {"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("structured", "status"), [(None, "ok"), ({"id": "1"}, "unknown"), ({"note": {"id": 1}}, "unknown")], ids=str
 )
@@ -293,6 +304,7 @@ def test_a_server_without_sessions_is_asked_so(stateless: Declared, server: McpO
     assert len({one["_meta"]["key"] for one in server.calls}) == 2
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("how", ["crash", "lost", "slow", "half", 500, 429])
 @pytest.mark.parametrize("key", [META, HEADER], ids=str)
 def test_a_server_without_sessions_has_one_effect_in_trouble(

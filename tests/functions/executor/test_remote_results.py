@@ -69,6 +69,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("answer", WRONG, ids=str)
 @pytest.mark.parametrize("key", [{}, KEY], ids=["bare", "key"])
 def test_a_result_of_another_form_leaves_a_write_unknown_and_is_counted(

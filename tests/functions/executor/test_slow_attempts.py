@@ -127,6 +127,7 @@ def test_who_was_slow_in_a_rule_does_not_begin_what_was_refused_meanwhile(
     assert "0001.call.1.intended" not in race.seqs
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("tool", ["pay_ruled", "pay_ruled_verified", "pay_ruled_both"])
 @pytest.mark.parametrize("fails", [0, 1])
 @pytest.mark.parametrize(("rule", "ends"), ENDS)

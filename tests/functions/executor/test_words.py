@@ -186,6 +186,7 @@ def test_whoever_says_yes_after_the_no_has_decided(case: Case) -> None:
     assert case.calls(call) == "ok"  # the recorded result
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("again", [{"percent": 99}, {"percent": 99, "days": 1}, {"days": 1, "percent": 99}])
 @pytest.mark.parametrize("by", ["agent", "fallback", "human"])
 def test_the_same_call_is_the_same_however_it_is_written_and_whoever_makes_it(
@@ -266,6 +267,7 @@ WAYS: dict[str, Callable[[Case], None]] = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("mail", ["nothing", MAIL])
 @pytest.mark.parametrize("by", ["agent", "human"])
 @pytest.mark.parametrize("way", WAYS)

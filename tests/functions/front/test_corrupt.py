@@ -51,6 +51,7 @@ def corrupt(stack: Stack, run_id: str, seq: str, how: Callable[[dict[str, Any]],
     client("dynamodb").put_item(TableName=table, Item=how(item))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("seq", ["0000.run.opened", "9999.run.ended"])
 def test_a_corrupt_run_is_in_the_list_with_all_others(stack: Stack, how: Any, seq: str) -> None:
@@ -156,6 +157,7 @@ def everything_people(stack: Stack, **query: Any) -> list[Any]:
 LETTERS = ["x", "ж", "漢", "😀", '"', "\\", "\n"]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("letter", sampled(LETTERS, ["x", "😀", "\n"]))
 def test_a_page_of_runs_is_full_by_its_bytes(stack: Stack, letter: str) -> None:
     tenant = f"bytes-{ord(letter)}"
@@ -176,6 +178,7 @@ def test_a_page_of_runs_is_full_by_its_bytes(stack: Stack, letter: str) -> None:
     assert set(found) == runs
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("letter", sampled(LETTERS, ["x", "漢", "\\"]))
 def test_a_page_of_events_is_full_by_its_bytes(stack: Stack, letter: str) -> None:
     run_id = stack.open()

@@ -12,7 +12,7 @@ from tests.functions.front.test_api_read import answered, get, waits
 from tests.functions.front.test_corrupt import LAMBDA_BYTES, WAYS, corrupt
 from tests.functions.http import ACME, GLOBEX, ask, event
 from tests.functions.stack import Stack
-from tests.support.sampling import sampled
+from tests.support.sampling import examples, sampled
 
 pytestmark = pytest.mark.usefixtures("waiting_workflow")
 
@@ -108,6 +108,7 @@ def test_half_a_character_from_a_model_is_no_harm(stack: Stack) -> None:
     assert reply.body["turns"][0]["attempts"][0]["error"] == "\ufffd \U0001f600"
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("letter", sampled(["x", "漢", "😀", '"'], ["x", "漢"]))
 def test_a_page_of_a_story_is_full_by_its_bytes(stack: Stack, letter: str) -> None:
     run_id = stack.open()
@@ -126,7 +127,7 @@ def test_a_page_of_a_story_is_full_by_its_bytes(stack: Stack, letter: str) -> No
 
 @pytest.mark.parametrize("letter", sampled(["x", "😀"], ["😀"]))
 def test_a_header_and_a_turn_of_any_size_fit_into_an_answer(letter: str) -> None:
-    much = letter * 3_000_000
+    much = letter * examples(1_000_000, 3_000_000)
     names = [f"{number:06d}" for number in range(15_000)]
     piece = {"role": "user", "kind": "text", "text": much}
     attempt = {"attempt": 1, "state": "open", "prompt": [piece]}

@@ -282,4 +282,4 @@ class Leases(RuleBasedStateMachine):
 
 
 TestLeases = Leases.TestCase
-TestLeases.settings = settings(max_examples=examples(20, 60), stateful_step_count=40)
+TestLeases.settings = settings(max_examples=examples(8, 60), stateful_step_count=40)

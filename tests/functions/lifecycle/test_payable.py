@@ -45,6 +45,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("request_", REQUESTS)
 @pytest.mark.parametrize("name", REASONS)
 def test_the_door_and_the_planner_agree_to_the_last_one(

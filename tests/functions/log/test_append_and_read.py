@@ -117,6 +117,7 @@ def test_the_same_large_body_is_in_s3_once(aws: BrokenLog) -> None:
     assert pointers <= stored
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("size", [1, 20_000, 200_000], ids=["in the table", "compressed", "in S3"])
 @pytest.mark.parametrize(
     "value",

@@ -207,6 +207,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("kind", ["escalation", "approval"])
 def test_whenever_it_dies_the_same_answer_again_completes_it(

@@ -141,6 +141,7 @@ def test_the_person_is_told_that_nobody_knows_yet_and_later_what_came_of_it(aske
     assert asked.say() == "EscalationClosed"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("attempts", [2, 4])
 def test_it_does_not_matter_between_which_attempts_they_answer(asked: Asked, attempts: int) -> None:
     for _ in range(attempts - 1):
@@ -177,6 +178,7 @@ def in_between(monkeypatch: pytest.MonkeyPatch, method: str, do: Callable[[], ob
     monkeypatch.setattr(Resumption, method, step)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("step", ["resume", "_use_token", "_note_resumed"])
 def test_a_token_that_is_renewed_while_the_run_is_told_is_told(
     asked: Asked, monkeypatch: pytest.MonkeyPatch, step: str
@@ -283,6 +285,7 @@ def test_an_answer_that_was_repeated_late_is_looked_after_again(asked: Asked) ->
 # Only what people have signed
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("which", ["open", "remind"])
 def test_an_answer_that_nobody_signed_resumes_nothing(asked: Asked, which: str) -> None:
     asked.given_up()

@@ -248,6 +248,7 @@ def forged(value: Any) -> Iterator[Any]:
     yield {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": value}
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", ["escalation", "approval", "changed"])
 def test_a_forged_proposal_stops_no_reader_and_is_told_alike(stack: Stack, kind: str) -> None:
     begin, _ = KINDS[kind]

@@ -67,6 +67,7 @@ def recorded(asked: Asked) -> EscalationAnswered | ApprovalAnswered:
     return answered
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_question_is_open_again_and_another_person_answers_it(asked: Asked, fault: str) -> None:
     messages(asked.run_id)
@@ -85,6 +86,7 @@ def test_the_question_is_open_again_and_another_person_answers_it(asked: Asked, 
         asked.stack.invoke("answer", {"escalation_id": asked.escalation_id, "by": "ann"} | asked.kind.says)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_same_person_may_say_it_again_after_that(asked: Asked, fault: str) -> None:
     taken_and_not_recorded(asked, fault)
@@ -157,6 +159,7 @@ def test_whoever_says_it_again_while_it_is_opened_again_is_heard(asked: Asked, m
     asked.goes_on()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("when", ["read", "change"])
 def test_it_may_be_opened_again_while_somebody_says_it_again(
     asked: Asked, monkeypatch: pytest.MonkeyPatch, when: str

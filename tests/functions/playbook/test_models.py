@@ -28,6 +28,7 @@ HAIKU, NOVA = "eu.anthropic.claude-haiku-4-5-20251001-v1:0", "amazon.nova-micro-
 ARN = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/desk"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("field", ["model", "second_model", "cheaper_model"])
 @pytest.mark.parametrize(
     ("model", "why"),

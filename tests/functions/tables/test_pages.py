@@ -46,6 +46,7 @@ def paged(both: Both, **query: Any) -> list[tuple[list[str], int]]:
         ]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("forward", [True, False])
 @pytest.mark.parametrize("limit", [1, 3, 5, 8, 100])
 @pytest.mark.parametrize(("query", "wanted"), [(OF_A_RUN, "01234567"), (OF_ACME, "7531")], ids=["table", "index"])

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.functions.tables.both import Both, Request, answered, n, s
+from tests.support.sampling import examples
 
 NAMES = ("run-log", "budgets", "escalations", "idempotency")
 
@@ -351,7 +352,7 @@ def answers_of(both: Both, request: Request) -> tuple[Any, Any]:
 
 
 @given(st.lists(st.one_of(*WRITES, *FORMS, transactions, transactions), min_size=4, max_size=16))
-@settings(max_examples=30)
+@settings(max_examples=examples(12, 30))
 def test_requests_have_the_same_answers_and_leave_the_same_items(both_of_file: Both, requests: list[Request]) -> None:
     both_of_file.empty()
 

@@ -19,6 +19,7 @@ from functions.lifecycle.budgets_table import SHARDS, Items, iso, shard_name, sh
 from tests.functions.cloud import NOON, Cloud, client
 from tests.functions.stack import LambdaContext, LambdaDied, Stack
 from tests.functions.tables.both import Both
+from tests.support.sampling import examples
 
 LIMITS = WindowLimits(hour_microusd=100, day_microusd=150, runs=3)
 ITEMS = Items(30)
@@ -73,7 +74,7 @@ def both_of_file(cloud: Cloud) -> Both:
 
 
 @given(steps)
-@settings(max_examples=12)
+@settings(max_examples=examples(6, 12))
 def test_leases_and_windows_of_the_budgets(both_of_file: Both, made: list[tuple[str, str, int, int]]) -> None:
     both_of_file.empty()
 

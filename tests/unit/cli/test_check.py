@@ -231,6 +231,7 @@ PLANTED: dict[str, tuple[str, str, str, str, str, str]] = {
 }
 
 
+@pytest.mark.sampled(20)
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_defect_is_found_with_its_level_file_and_field(name: str, sound: Path, tmp_path: Path) -> None:
     file, old, new, level, where, field = PLANTED[name]
@@ -547,6 +548,7 @@ def read(ctx, name):
 """
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("line", "what"),
     [

@@ -338,6 +338,7 @@ WORDS = (
 )
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("end", ENDS, ids=ascii)
 @pytest.mark.parametrize("words", WORDS, ids=range(len(WORDS)))
 def test_a_servers_words_declare_nothing(

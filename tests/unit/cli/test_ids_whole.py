@@ -45,6 +45,7 @@ def logs(count: int) -> list[tuple[Event, ...]]:
     return found
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("terminal", [True, False])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_costs_have_every_run_on_a_line_of_its_own(width: int, terminal: bool) -> None:

@@ -528,6 +528,7 @@ def test_each_reviewed_report_is_of_an_incident() -> None:
     assert {file.stem for file in REPORTS.glob("*.txt")} == INCIDENTS.keys()
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("name", INCIDENTS)
 def test_a_narrow_terminal_shows_it_whole_and_breaks_no_command(name: str) -> None:
     wide, narrow = (re.sub(r"\x1b\[[0-9;]*m", "", drawn(name, width, terminal=True)) for width in (120, 36))

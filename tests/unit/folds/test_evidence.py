@@ -334,6 +334,7 @@ def test_a_refused_run_is_called_refused() -> None:
     assert check(Story().refused().events).status == "refused"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", ["sha256", "since", "keys", "marks"])
 @pytest.mark.parametrize("seq", ["9999.run.ended", "9999.run.settled"])
 @pytest.mark.parametrize("value", ["", "AAAA", None, 7, ["x"]])

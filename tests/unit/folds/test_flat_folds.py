@@ -24,6 +24,7 @@ FOLDS: dict[str, Callable[[Run], Any]] = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", FOLDS)
 def test_a_fold_of_a_run_of_writes_costs_the_same_late_as_early(name: str) -> None:
     fold, written = FOLDS[name], LoopRun()

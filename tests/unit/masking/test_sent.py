@@ -116,6 +116,7 @@ def test_each_value_in_a_text_of_json_is_read(value: Any) -> None:
             assert one in found
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "text",
     [

@@ -17,6 +17,7 @@ def no_bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
 
+@pytest.mark.sampled(25)
 @pytest.mark.parametrize(("files", "named", "says"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN])
 def test_a_broken_playbook_names_the_file_and_the_remedy_and_loads_once_mended(
     tmp_path: Path, files: dict[str, str | None], named: str, says: str

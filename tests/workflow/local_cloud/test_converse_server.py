@@ -69,6 +69,7 @@ def test_the_source_gets_the_request_and_the_models_id() -> None:
     assert model.requests[0]["inferenceConfig"] == {"maxTokens": 7}
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("code", list(STATUS))
 def test_bedrocks_errors_arrive_under_their_names(code: str) -> None:
     def answer(request: Any, model_id: str) -> Reply:

@@ -42,6 +42,7 @@ def ask_all(client: Any, with_range: bool) -> list[Any]:
     return answers
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("with_range", [True, False])
 def test_a_query_of_one_key_answers_what_motos_own_does(with_range: bool) -> None:
     import_moto()
