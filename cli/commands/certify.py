@@ -141,7 +141,13 @@ def _show(findings: Sequence[Finding], screen: Screen, *, all_of_them: bool) -> 
         held = [one.rule for one in mine if one.state == "held"]
         screen.line(f"{name}: {', '.join(held) or 'nothing'} held", "green" if held else "")
         for one in mine:
-            shown = one.state == "broken" or one.needed or one.seen == TO_A_PERSON or (all_of_them and one.seen)
+            shown = (
+                one.state == "broken"
+                or one.needed
+                or one.seen == TO_A_PERSON
+                or one.rule == "import"
+                or (all_of_them and one.seen)
+            )
             if not shown:
                 continue
             screen.line(f"  {one.state}  {one.rule}: {RULES[one.rule]}", _STYLES[one.state])
