@@ -84,6 +84,7 @@ def run_and_follow(
         if line := progress(event):
             screen.line(*line)
 
+    saved_runs.try_it()
     try:
         begin() if begin is not None else start(cloud, request, requested_by)
         begun = True

@@ -180,6 +180,7 @@ The model is one of
   http://HOST/v1#NAME    a model of an OpenAI-compatible server: Ollama, llama.cpp, vLLM
   bedrock:ID             Amazon Bedrock, with your own AWS credentials and at your cost
 To set it for every command: export BALLAST_MODEL=http://localhost:11434/v1#qwen3
+A server's key: export BALLAST_MODEL_KEY=... It is sent as a bearer token; a URL with a credential is refused.
 
 A request file holds {"request_id", "text"} and optionally "intent", "context", "tenant", "agent",
 "limits". When a run asks a person, the command prints what to type and waits. Without a terminal, or

@@ -13,13 +13,16 @@ from cli.trace.text import clean
 
 @dataclass(frozen=True)
 class JunitCase:
-    """One test. ``failure``: what was not as expected; ``error``: why it could not be played; ``see``: what to type."""
+    """One test. ``failure``: what was not as expected; ``error``: why it could not be played; ``see``: what to type.
+
+    Each is sentences, and each sentence becomes one line: models, tools and people wrote parts of them.
+    """
 
     name: str
     took_s: float
-    failure: str = ""
-    error: str = ""
-    see: str = ""
+    failure: tuple[str, ...] = ()
+    error: tuple[str, ...] = ()
+    see: tuple[str, ...] = ()
 
 
 def suite(name: str, classname: str, cases: Sequence[JunitCase]) -> ElementTree.Element:
@@ -36,11 +39,11 @@ def suite(name: str, classname: str, cases: Sequence[JunitCase]) -> ElementTree.
         case = ElementTree.SubElement(
             top, "testcase", classname=_xml(classname), name=_xml(one.name), time=f"{one.took_s:.3f}"
         )
-        text = one.error or one.failure
-        if text:
+        sentences = [_xml(said) for said in one.error or one.failure]
+        if sentences:
             kind = "error" if one.error else "failure"
-            found = ElementTree.SubElement(case, kind, message=_xml((text.splitlines() or [""])[0]))
-            found.text = _xml(f"{text}\n{one.see}")
+            found = ElementTree.SubElement(case, kind, message=sentences[0])
+            found.text = "\n".join([*sentences, *map(_xml, one.see)])
     return top
 
 
@@ -57,6 +60,15 @@ def document(top: ElementTree.Element) -> str:
     return ElementTree.tostring(top, encoding="unicode", xml_declaration=True) + "\n"
 
 
+def begin(option: str, file: Path, name: str) -> None:
+    """Write a report that is red until the result replaces it: whatever becomes of the command, nothing old stays.
+
+    Raises ``InvalidInput`` if the file cannot be written.
+    """
+    why = "The command has not come to its end. Its exit code and its standard error say why."
+    write(option, file, document(suite(name, name, [JunitCase("whole", 0.0, error=(why,))])))
+
+
 def write(option: str, file: Path, text: str) -> None:
     """Write what ``option`` names. Raises ``InvalidInput``."""
     try:
@@ -67,5 +79,5 @@ def write(option: str, file: Path, text: str) -> None:
 
 
 def _xml(text: str) -> str:
-    """Return ``text`` without characters that XML does not have."""
-    return "".join(one for one in clean(text) if one in "\t\n" or (one >= " " and one not in "\ufffe\uffff"))
+    """Return ``text`` as one line, without characters that XML does not have."""
+    return "".join(one for one in clean(text, lines=False) if one >= " " and one not in "\ufffe\uffff")

@@ -30,6 +30,10 @@ class Screen:
         self._console.print(clean(text), style=style, soft_wrap=piped)
         sys.stdout.flush()
 
+    def sentence(self, text: str, style: str | None = None) -> None:
+        """Print ``text`` as one line, whatever a model, a tool or a person wrote into it."""
+        self.line(clean(text, lines=False), style)
+
     def show(self, drawn: RenderableType) -> None:
         """Print a rich renderable."""
         self._console.print(drawn, crop=False)

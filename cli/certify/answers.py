@@ -2,7 +2,8 @@
 
 ::
 
-    errors    a Read; verify after the effect; A ─ A again: each look-up gets no answer, 500, a throttle, a denial
+    errors    a Read; verify after the effect; A ─ A again: each look-up gets no answer, 500, a throttle, a denial,
+              of AWS or of another service
     pages     the same, where AWS answers an empty page that names a next one, or one item a page
 """
 
@@ -16,6 +17,8 @@ from ballast.contracts.wire import canonical
 from ballast.playbook import Effect
 from cli.certify.aws_answers import OUTAGES, Play, Played, aws_answers
 from cli.certify.aws_pages import MADE_UP, PAGINGS, Paging, aws_pages
+from cli.certify.http_answers import OUTAGES as OUTSIDE
+from cli.certify.http_answers import OutsidePlay, http_answers
 from cli.certify.report import Finding
 from cli.certify.rig import End, canonical_or_repr, differences
 from cli.certify.sequences import Broken, Honest
@@ -55,8 +58,8 @@ class Answers:
         self._rig.fresh(self._sample.before)
         self._rig.attempt(self._sample)
 
-    def _playing(self, play: Play) -> AbstractContextManager[Played]:
-        return aws_answers(play, self._rig.executed)
+    def _playing(self, play: Play | OutsidePlay) -> AbstractContextManager[Played]:
+        return http_answers(play) if isinstance(play, OutsidePlay) else aws_answers(play, self._rig.executed)
 
     # Errors
 
@@ -69,14 +72,20 @@ class Answers:
         if self._honours:
             self._again_in()
 
-    def _plays(self, end: End) -> Iterator[Play]:
-        """Yield the outages at each of an attempt's requests to AWS that look something up."""
+    def _plays(self, end: End, *, looks: bool) -> Iterator[Play | OutsidePlay]:
+        """Yield the outages at each of an attempt's requests that look something up.
+
+        ``looks``: it does nothing but look something up, so each request outside of AWS does; else GET and HEAD do.
+        """
+        outside = [name.removeprefix("outside.") for name in end.requests if name.startswith("outside.")]
         asked = [name for name in end.requests if not name.startswith("outside.")]
         at = [number for number, name in enumerate(asked) if name not in end.changes][:_MOST_REQUESTS]
         yield from (Play(number, kind) for number in at for kind in OUTAGES)
+        at = [number for number, name in enumerate(outside) if looks or name in ("GET", "HEAD")][:_MOST_REQUESTS]
+        yield from (OutsidePlay(number, kind) for number in at for kind in OUTSIDE)
 
     def _read_in(self, honest: End) -> None:
-        for play in self._plays(honest):
+        for play in self._plays(honest, looks=True):
             self._rig.fresh(self._sample.before)
             with self._playing(play) as played:
                 end = self._rig.attempt(self._sample)
@@ -92,7 +101,7 @@ class Answers:
         assert self._tool.policy.verify is not None
         self._begin()
         _, honest = self._rig.ask(self._tool.policy.verify, self._sample)
-        for play in self._plays(honest):
+        for play in self._plays(honest, looks=True):
             with self._playing(play) as played:
                 said = self._h.ask()
             if not played.times or said.problem.startswith("raised"):
@@ -104,7 +113,7 @@ class Answers:
     def _again_in(self) -> None:
         self._begin()
         again = self._rig.attempt(self._sample, later_s=_LATER_S, draw=1)
-        for play in self._plays(again):
+        for play in self._plays(again, looks=False):
             self._begin()
             stood = self._rig.seen()
             with self._playing(play) as played:
@@ -139,7 +148,7 @@ class Answers:
                 end = self._paged(kind, lambda: self._rig.attempt(self._sample, later_s=_LATER_S, draw=1))
                 if second := differences(stood, self._rig.seen()):
                     raise Broken(f"{when}, a second attempt under its key had a second effect: {second}.", _READ_ALL)
-                if end is not None:
+                if end is not None and not self._h.ends_by_verify(end, _LATER_S):
                     self._same(end, when)
 
     def _paged(self, kind: Paging, run: Callable[[], _T]) -> _T | None:

@@ -6,11 +6,17 @@ environment, the next call in it would find and another process would not.
 
 from __future__ import annotations
 
+import atexit
 import decimal
+import fcntl
+import gc
+import io
 import locale
 import os
 import socket
+import stat
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -109,6 +115,76 @@ class Heard:
         return [f"changes {name} in its process" for name in names if self.before.get(name) != self.after.get(name)]
 
 
+class OpenFiles:
+    """Files that are open for writing: no event tells what is written to them."""
+
+    def __init__(self) -> None:
+        self._files = {fd: name for fd in range(3, 256) if (name := _writable(fd)) is not None}
+        self._buffers = [one for one in gc.get_objects() if issubclass(type(one), io.IOBase) and _has_buffer(one)]
+        self._were = self._states()
+
+    def written(self) -> list[str]:
+        """Return what was written since, as the end of "It …"."""
+        for one in self._buffers:
+            with suppress(OSError, ValueError):
+                one.flush()
+        now = self._states()
+        changed = [self._files[fd] for fd, state in self._were.items() if now.get(fd) != state]
+        return [f"writes the file {name}, which was opened as its module was imported" for name in changed]
+
+    def _states(self) -> dict[int, tuple[int, int]]:
+        found = {}
+        for fd in self._files:
+            with suppress(OSError):
+                found[fd] = (os.fstat(fd).st_size, os.fstat(fd).st_mtime_ns)
+        return found
+
+
+def _writable(fd: int) -> str | None:
+    """Return the name of a file that is open for writing, None for anything else."""
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode) or fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            return None
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return f"of descriptor {fd}" if _is_open(fd) else None
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def _has_buffer(file: Any) -> bool:
+    try:
+        return not file.closed and bool(file.writable()) and file.fileno() > 2
+    except (OSError, ValueError):
+        return False
+
+
+def exit_functions_forgotten() -> None:
+    """Forget what is to run when this process ends: that of another one."""
+    atexit._clear()
+
+
+def ended(folder: str) -> list[str]:
+    """Run what was registered for the end of the process, as its end would; return what goes on, as "It …" ends."""
+    atexit._run_exitfuncs()
+    found = []
+    for one in threading.enumerate():
+        code = getattr(getattr(one, "_target", None) or type(one).run, "__code__", None)
+        if one is not threading.current_thread() and code is not None and code.co_filename.startswith(folder):
+            one.join(_LEFT_S)
+            if one.is_alive():
+                found.append("leaves a thread at work, which its machine stops")
+    return found
+
+
+#: Seconds for which a thread that a call has left is waited for.
+_LEFT_S = 1.0
 _LISTENING: list[Heard] = []
 _HOOKED: list[bool] = []
 

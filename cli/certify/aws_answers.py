@@ -8,6 +8,7 @@
     limited     the same, with the other name that AWS has for it
     refused     request ─ throttled ─▶ … ─▶ the tool gets the throttle, and there is no effect
     unprocessed request ─ 200 ─▶ that says that nothing of it was done
+    partly      its first half ─ effect ─ 200 ─▶ that says that the other half was not done
     denied, missing, invalid    a request after the first ─ error ─▶ the tool
     silent, unreached, internal, busy, forbidden    a look-up, each time ─ error ─▶ the tool
 
@@ -35,7 +36,7 @@ from botocore.retries.quota import RetryQuota
 from localcloud.moto_seams.replaced import replaced
 
 Kind = Literal[
-    "retried", "failed", "throttled", "limited", "refused", "unprocessed", "denied", "missing", "invalid",
+    "retried", "failed", "throttled", "limited", "refused", "unprocessed", "partly", "denied", "missing", "invalid",
     "silent", "unreached", "internal", "busy", "forbidden",
 ]  # fmt: skip
 #: What is played at a request, and how it is told.
@@ -46,6 +47,7 @@ PLAYS: Mapping[Kind, str] = {
     "limited": "The answer of request {} was lost after its effect, and botocore's retries were above a limit",
     "refused": "AWS throttled request {} until botocore gave up",
     "unprocessed": "AWS answered request {} with 200, and that nothing of it was processed",
+    "partly": "AWS answered request {} with 200, and that it has processed half of it",
 }
 #: What is played at each request after the first: errors that no repetition helps.
 REFUSALS: Mapping[Kind, str] = {
@@ -97,7 +99,7 @@ def aws_answers(play: Play, executed: Callable[[Any, Mapping[str, Any]], None]) 
 
     An outage stays: the same request, made again by the tool, is answered in the same way.
     """
-    asked, played = [-1], Played()
+    asked, built, played = [-1], [-1], Played()
     first: dict[int, Any] = {}
     out: list[Any] = []
 
@@ -109,6 +111,12 @@ def aws_answers(play: Play, executed: Callable[[Any, Mapping[str, Any]], None]) 
         if asked[0] != play.at and same not in out:
             played.answered_since |= played.times > 0
             return send()
+        if play.kind == "partly":
+            answer, problem = send()
+            if (left := context.get("left")) is None or problem is not None or answer[0].status_code >= 300:
+                return answer, problem
+            played.times += 1
+            return (answer[0], _added(answer[1], unprocessed(model, left) or {})), None
         if play.kind == "unprocessed":
             parsed = unprocessed(model, context.get("certified", {}))
             if parsed is None:
@@ -135,8 +143,31 @@ def aws_answers(play: Play, executed: Callable[[Any, Mapping[str, Any]], None]) 
             return first[asked[0]]
         return send()
 
+    def cut(model: Any, params: dict[str, Any], context: dict[str, Any]) -> None:
+        if threading.current_thread() is not mine:
+            return
+        built[0] += 1
+        name = f"{model.service_model.service_name}.{model.name}"
+        if play.kind == "partly" and built[0] == play.at and (two := halves(name, params)) is not None:
+            params.update(two[0])
+            context["left"] = two[1]
+
+    mine = threading.current_thread()
     with requests_answered_by(answered):
-        yield played
+        _CUTTING.append(cut)
+        try:
+            yield played
+        finally:
+            _CUTTING.remove(cut)
+
+
+_CUTTING: list[Callable[[Any, dict[str, Any], dict[str, Any]], None]] = []
+
+
+def cut_request(model: Any, params: dict[str, Any], context: dict[str, Any]) -> None:
+    """Cut the parameters of a request, before it is built, to the half that a play lets AWS process."""
+    for cut in _CUTTING:
+        cut(model, params, context)
 
 
 @contextmanager
@@ -174,6 +205,68 @@ def _outage(kind: Kind, request: Any, model: Any, context: Mapping[str, Any]) ->
 def answer_200(request: Any) -> AWSResponse:
     """Return a response without content, for a parsed answer that is made up."""
     return AWSResponse(request.url, 200, HTTPHeaders(), _Raw(b"{}"))
+
+
+#: Requests that have several parts, and the parameter that has them.
+_PARTS = {
+    "dynamodb.BatchWriteItem": "RequestItems",
+    "dynamodb.BatchGetItem": "RequestItems",
+    "dynamodb.BatchExecuteStatement": "Statements",
+    "sqs.SendMessageBatch": "Entries",
+    "sqs.DeleteMessageBatch": "Entries",
+    "sqs.ChangeMessageVisibilityBatch": "Entries",
+    "sns.PublishBatch": "PublishBatchRequestEntries",
+    "events.PutEvents": "Entries",
+    "kinesis.PutRecords": "Records",
+    "firehose.PutRecordBatch": "Records",
+    "s3.DeleteObjects": "Delete",
+}
+
+
+def parts_of(name: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the parameters of a request with one of its parts each; those as they are where it has none."""
+    at = _PARTS.get(name)
+    held = params.get(at) if at is not None else None
+    if at is None or not held:
+        return [dict(params)]
+    if at == "Delete":
+        return [{**params, at: {**held, "Objects": [one]}} for one in held["Objects"]]
+    if isinstance(held, list):
+        return [{**params, at: [one]} for one in held]
+    each = [
+        (table, {**asked, "Keys": [one]} if isinstance(asked, dict) else [one])
+        for table, asked in held.items()
+        for one in (asked["Keys"] if isinstance(asked, dict) else asked)
+    ]
+    return [{**params, at: {table: part}} for table, part in each]
+
+
+def halves(name: str, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return the parameters of a request with the first half of its parts, and with the others; None for one part."""
+    parts = parts_of(name, params)
+    if len(parts) < 2:
+        return None
+    first, last = parts[: len(parts) // 2], parts[len(parts) // 2 :]
+    return _joined(_PARTS[name], first), _joined(_PARTS[name], last)
+
+
+def _joined(at: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    whole = parts[0]
+    for one in parts[1:]:
+        whole = {**whole, at: _added(whole[at], one[at])}
+    return whole
+
+
+def _added(one: Any, other: Any) -> Any:
+    """Return two answers, or two parts of a request, as one: lists and counts are added."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        both = {name: _added(one[name], other[name]) for name in one if name in other}
+        return {**one, **other, **both}
+    if isinstance(one, list) and isinstance(other, list):
+        return [*one, *other]
+    if isinstance(one, int) and isinstance(other, int) and not isinstance(one, bool):
+        return one + other
+    return one
 
 
 def unprocessed(model: Any, params: Mapping[str, Any]) -> dict[str, Any] | None:

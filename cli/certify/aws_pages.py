@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import botocore.session
 
-from cli.certify.aws_answers import Played, answer_200, requests_answered_by
+from cli.certify.aws_answers import Played, answer_200, halves, requests_answered_by
 
 Paging = Literal["empty", "single"]
 #: How a paging is told.
@@ -62,8 +62,9 @@ def aws_pages(kind: Paging, keys_of: Callable[[str], Sequence[str]]) -> Iterator
             answer, problem = send()
             if problem is not None or answer[0].status_code >= 300:
                 return answer, problem
-            played.times += 1
-            return (answer[0], answer[1] | {"Responses": {}, "UnprocessedKeys": params["RequestItems"]}), None
+            read, left = _read_of(kind, answer[1]["Responses"], params["RequestItems"], keys_of)
+            played.times += bool(left)
+            return (answer[0], answer[1] | {"Responses": read, "UnprocessedKeys": left}), None
         pager = _pager(service, model.name)
         if pager is None:
             return send()
@@ -78,6 +79,22 @@ def aws_pages(kind: Paging, keys_of: Callable[[str], Sequence[str]]) -> Iterator
 
     with requests_answered_by(answered):
         yield played
+
+
+def _read_of(
+    kind: Paging, found: Mapping[str, Any], asked: Mapping[str, Any], keys_of: Callable[[str], Sequence[str]]
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return what a BatchGetItem reads at first, nothing or half of its keys, and the keys that it leaves."""
+    if kind == "empty":
+        return {}, asked
+    if (two := halves("dynamodb.BatchGetItem", {"RequestItems": asked})) is None:
+        return found, {}
+    left = two[1]["RequestItems"]
+
+    def is_left(table: str, item: Mapping[str, Any]) -> bool:
+        return {name: item[name] for name in keys_of(table)} in left.get(table, {}).get("Keys", ())
+
+    return {table: [one for one in items if not is_left(table, one)] for table, items in found.items()}, left
 
 
 def _pages(

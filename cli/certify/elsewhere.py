@@ -25,7 +25,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.compat import HTTPHeaders
@@ -45,7 +45,8 @@ _SEEDS = ("20261129", "7")
 #: How a fork of the worker ends that has sent what came of its play.
 EXIT = 7
 
-What = Literal["attempt", "verify", "precondition", "moves_key", "script"]
+#: A tool's attempt, a fallback's script, or the name of a function of a declaration (``declared``).
+What = str
 
 
 class Away(PlaybookInvalid):
@@ -58,6 +59,7 @@ class Play:
 
     args       a tool's arguments as JSON
     context    the fields of its context that can be sent
+    result     of the call, for what is asked about it
     outcomes   of a script's calls: (tool, result as JSON), or (tool, status, message)
     sent       what was sent elsewhere before
     records    whether what it sends over HTTP is its effect
@@ -71,6 +73,7 @@ class Play:
     tool: str = ""
     args: Any = None
     context: Mapping[str, Any] = field(default_factory=dict)
+    result: Any = None
     draw: int = 0
     keys: tuple[str, str, str | None] = ("", "", None)
     outcomes: Sequence[tuple[str, ...]] = ()
@@ -94,6 +97,7 @@ class Came:
     hidden    changes that certify does not see, as the end of "It …"
     process   what it has changed in its process, likewise
     sets      whether it went through a set
+    kept_for  (function of the declaration, name) of what the attempt has changed in a module and that function reads
     """
 
     end: Any = None
@@ -104,13 +108,18 @@ class Came:
     hidden: list[str] = field(default_factory=list)
     process: list[str] = field(default_factory=list)
     sets: bool = False
+    kept_for: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Elsewhere:
-    """The worker of one playbook. Make it with ``elsewhere``."""
+    """The worker of one playbook. Make it with ``elsewhere``.
+
+    at_import  what the playbook's modules have read as they were imported: clocks, randomness, variables
+    """
 
     def __init__(self, line: Connection, worker: subprocess.Popen[bytes]) -> None:
         self._line, self._worker, self._ready = line, worker, False
+        self.at_import: list[str] = []
 
     def play(self, play: Play, client: Any, context: ToolContext) -> Came:
         """Let the worker play. ``client``, of any service, answers its requests; ``context`` has its tokens.
@@ -118,8 +127,10 @@ class Elsewhere:
         Raises ``Away`` if its process died or did not end.
         """
         if not self._ready:
-            self._heard(_START_S)
-            self._ready = True
+            ready, began = self._heard(_START_S)
+            if ready != "ready":
+                raise Away(str(began))
+            self._ready, self.at_import = True, began
         self._line.send(play)
         while True:
             what, *said = self._heard(_LONGEST_S)

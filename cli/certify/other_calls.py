@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
 from decimal import Decimal
 from random import Random
@@ -58,6 +59,47 @@ def _with_other(key: str, at: int) -> str:
     one = key[at]
     other = ("1" if one == "0" else "0") if one.isdigit() else ("b" if one == "a" else "a") if one.isalpha() else "x"
     return f"{key[:at]}{other}{key[at + 1 :]}"
+
+
+#: What a text may have that differs with a key: a word in which there is a digit.
+_VARIES = re.compile(r"[0-9A-Za-z+/=_-]*[0-9][0-9A-Za-z+/=_-]*")
+
+
+def new_texts(before: Seen, now: Seen) -> set[str]:
+    """Return the names of what is new now, and its attributes, each as a text."""
+    found = set()
+    for place, items in now.items():
+        for name in items.keys() - before.get(place, {}).keys():
+            item = items[name]
+            found.add(f"{place} {name}")
+            if isinstance(item, dict):
+                found |= {f"{at} {one}" for at, one in item.items()}
+    return found
+
+
+def room_for_keys(made: Sequence[Set[str]]) -> tuple[int, str] | None:
+    """Return how many keys can be told apart by what calls under different keys have left, at most, and an example.
+
+    ``made``: the new texts of each call (``new_texts``). Texts that are alike but for their numbers and hashes are
+    taken together, and what varies most of them counts. None if nothing tells the calls apart.
+    """
+    alike: dict[str, list[str]] = {}
+    for texts in made:
+        for text in texts:
+            alike.setdefault(_VARIES.sub("", text), []).append(text)
+    rooms = [(_room(texts), texts[0]) for texts in alike.values() if len(texts) > len(made) // 2]
+    return max((one for one in rooms if one[0] > 1), default=None)
+
+
+def _room(texts: Sequence[str]) -> int:
+    """Return how many texts there can be like these, by the digits, hexadecimals or letters that vary in them."""
+    room = 1
+    for parts in zip(*map(_VARIES.findall, texts), strict=False):
+        if len(set(parts)) > 1:
+            signs = set("".join(parts).lower())
+            kinds = 10 if signs <= set("0123456789") else 16 if signs <= set("0123456789abcdef") else 36
+            room *= kinds ** max(map(len, parts))
+    return room
 
 
 # What another call has done

@@ -17,6 +17,7 @@ from typing import Any
 from ballast.contracts.wire import canonical
 from ballast.playbook import Effect
 from ballast.playbook.servers.tools import RemoteCall
+from cli.certify.declared import declared
 from cli.certify.elsewhere import Away, Came
 from cli.certify.report import Finding
 from cli.certify.rig import End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
@@ -72,7 +73,7 @@ class OtherProcess:
 
     def _process(self) -> Finding:
         honest = self._honest.end
-        wrong = self._alone() or self._asked_before()
+        wrong = self._alone() or self._asked()
         if not wrong and self._tool.effect is Effect.WRITE and honest.how == "ok":
             wrong = self._after() or self._in_between()
         if wrong:
@@ -112,24 +113,30 @@ class OtherProcess:
                 return f"{how} it asked for {kept}: this process remembers what it has read."
             if came.process:
                 return f"It {came.process[0]}, for every call after it."
+            if came.kept_for:
+                rule, name = came.kept_for[0]
+                return f"Its {rule} reads {name}, which the call changes in its process: another one does not have it."
             if not came.sets:
                 break
         return ""
 
-    def _asked_before(self) -> str:
-        rules = {"precondition": self._tool.approval.precondition}
-        rules["moves_key"] = self._tool.moves.key if self._tool.moves is not None else None
-        for name, rule in rules.items():
-            if rule is None:
+    def _asked(self) -> str:
+        """Ask each function of the declaration here and in another process, with its sets in both orders."""
+        result = self._honest.end.result
+        for name, rule in declared(self._tool).items():
+            if name == "verify" or (rule.gets == "result" and self._honest.end.how != "ok"):
                 continue
-            self._rig.fresh(self._sample.before)
-            here, _ = self._rig.ask(rule, self._sample)
-            came = self._away(what=name)
-            if came.end.how != "ok" or came.answer != canonical_or_repr(here):
-                said = came.end.message if came.end.how != "ok" else came.answer
-                return f"Its {name} said {canonical_or_repr(here)[:100]} here, and {said[:100]} in another process."
-            if came.process:
-                return f"Its {name} {came.process[0]}."
+            for turned in (False, True):
+                self._rig.fresh(self._sample.before)
+                here, _ = self._rig.ask(lambda args, ctx, rule=rule: rule.said(args, ctx, result), self._sample)
+                came = self._away(what=name, result=result, turned=turned)
+                if came.end.how != "ok" or came.answer != here:
+                    said = came.end.message if came.end.how != "ok" else came.answer
+                    return f"Its {name} said {here[:100]} here, and {said[:100]} in another process."
+                if came.process:
+                    return f"Its {name} {came.process[0]}."
+                if not came.sets:
+                    break
         return ""
 
     def _after(self) -> str:
@@ -152,22 +159,29 @@ class OtherProcess:
         return self._again("after half of the effect", later_s=0)
 
     def _resolved(self, when: str) -> str:
-        policy, honest = self._tool.policy, self._honest
-        if policy.verify is not None:
-            came = self._away(what="verify")
-            if came.end.how != "ok":
-                return f"Its verify, asked in another process {when}, raised {came.end.message}."
-            if not came.found:
-                return f"Its verify, asked in another process {when}, found nothing."
-            if canonical(came.answer) != canonical(honest.end.result):
-                said = canonical_or_repr(came.answer)[:100]
-                return f"The tool returned {canonical_or_repr(honest.end.result)[:100]}, and verify elsewhere {said}."
+        policy = self._tool.policy
+        if policy.verify is not None and (wrong := self._verified(when)):
+            return wrong
         return self._again(when, later_s=101.0) if policy.honours_key else ""
+
+    def _verified(self, when: str) -> str:
+        """Ask ``verify`` in another process; return what is wrong with its answer."""
+        honest, came = self._honest, self._away(what="verify")
+        if came.end.how != "ok":
+            return f"Its verify, asked in another process {when}, raised {came.end.message}."
+        if not came.found:
+            return f"Its verify, asked in another process {when}, found nothing."
+        if canonical(came.answer) != canonical(honest.end.result):
+            said = canonical_or_repr(came.answer)[:100]
+            return f"The tool returned {canonical_or_repr(honest.end.result)[:100]}, and verify elsewhere {said}."
+        return ""
 
     def _again(self, when: str, *, later_s: float) -> str:
         again = self._away(later_s=later_s, draw=1).end
         if second := differences(self._honest.done, self._rig.seen()):
             return f"A second attempt under its key, in another process {when}, left something else: {second}."
+        if again.how == "raised" and self._tool.policy.verify is not None:
+            return self._verified(f"{when}, and after a second attempt that is in doubt")
         if again.said != self._honest.end.said:
             return f"In another process a second attempt said {_told(again)}, not {_told(self._honest.end)}."
         return ""

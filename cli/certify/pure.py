@@ -104,6 +104,21 @@ _ALSO = {
 _TYPES = {"_io.StringIO", "_io.BytesIO", "_thread.lock", "_thread.RLock"}
 #: Python code of the library that works for itself: imports, and lines of the log.
 _EXCUSED = ("importlib", "/logging/", "/warnings.py", "/linecache.py", "/traceback.py")
+#: Python code of the library that gives on a clock, randomness or the environment to who calls it.
+_PASSES_ON = (
+    "/datetime.py",
+    "/random.py",
+    "/uuid.py",
+    "/secrets.py",
+    "/email/utils.py",
+    "/_strptime.py",
+    "/calendar.py",
+    "/certify/surroundings.py",
+    "os.py",
+    "_collections_abc.py",
+    "<frozen os>",
+    "<frozen _collections_abc>",
+)
 #: os.environ is written in Python.
 _OF_ENVIRON = [getattr(type(os.environ), name).__code__ for name in ("__getitem__", "__iter__", "__len__")]
 _WORDS = {
@@ -116,20 +131,27 @@ _WORDS = {
     "_thread": "the thread",
     "sys": "the process",
 }
+_CHANCE = ("the clock", "randomness", "the environment")
 
 
 @contextmanager
-def watched(folder: str, reads: list[str]) -> Iterator[None]:
-    """Within the block, note what code of ``folder`` reads that is neither its request nor a result."""
+def watched(folder: str, reads: list[str], *, chance_alone: bool = False, environment: bool = True) -> Iterator[None]:
+    """Within the block, note what code of ``folder`` reads that does not follow from its arguments.
+
+    ``chance_alone``: only the clocks, the randomness and the ``environment`` that it asks for itself; it may call a
+    client, which asks too.
+    """
 
     def profile(frame: FrameType, event: str, function: Any) -> None:
         if event == "c_call":
             what = _outside(function, frame, folder)
         elif event == "call":
-            what = "the environment" if frame.f_code in _OF_ENVIRON else None
+            what = "the environment" if environment and frame.f_code in _OF_ENVIRON else None
         else:
             return
-        if what is not None and (where := _place(frame, folder)) is not None:
+        if what is None or (chance_alone and not what.startswith(_CHANCE)):
+            return
+        if (where := _place(frame, folder, _PASSES_ON if chance_alone else None)) is not None:
             reads.append(f"{what} ({where})")
 
     before: Callable[..., Any] | None = sys.getprofile()
@@ -156,6 +178,8 @@ def _outside(function: Any, frame: FrameType, folder: str) -> str | None:
         return _NOT[name]
     if name == "timestamp" and module == "datetime" and getattr(of, "tzinfo", None) is None:
         return "the machine's time zone, timestamp() of a time without one"
+    if name == "urandom":
+        return "randomness, os.urandom()"
     if module.partition(".")[0] in _MODULES or (module, name) in _ALSO or f"{module}.{kind}" in _TYPES:
         return None
     return f"{_WORDS.get(module, 'what is outside')}, {module}.{f'{kind}.' if kind else ''}{name}()"
@@ -166,8 +190,11 @@ def _defines(kind: type, name: str) -> str:
     return next((one.__module__ for one in kind.__mro__ if name in vars(one)), kind.__module__)
 
 
-def _place(frame: FrameType, folder: str) -> str | None:
-    """Return the file and line of the playbook's code that is at work; None where there is none, or it is excused."""
+def _place(frame: FrameType, folder: str, only_through: tuple[str, ...] | None = None) -> str | None:
+    """Return the file and line of the playbook's code that is at work; None where there is none, or it is excused.
+
+    ``only_through``: excused is what is called through other files than these.
+    """
     at: FrameType | None = frame
     while at is not None:
         file = at.f_code.co_filename
@@ -175,5 +202,7 @@ def _place(frame: FrameType, folder: str) -> str | None:
             return None
         if file.startswith(folder):
             return f"{file.removeprefix(folder).lstrip('/')}, line {at.f_lineno}"
+        if only_through is not None and not file.endswith(only_through):
+            return None
         at = at.f_back
     return None

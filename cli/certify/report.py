@@ -36,6 +36,12 @@ RULES = {
     "pages": "an answer in several pages changes nothing",
     "precondition": "it reads the same twice, and changes nothing",
     "moves_key": "it reads the same twice, and changes nothing",
+    "if_": "approval.if_ follows from the arguments, the request and the run alone",
+    "validate": "it follows from the arguments, the request and the run alone",
+    "moves": "it follows from the arguments and the request alone",
+    "cost_microusd": "it follows from the arguments and the request alone",
+    "undo_arguments": "it follows from the arguments and the result alone",
+    "import": "its modules read no clock, randomness or variable as they are imported",
     "pure": "a fallback follows from the request and the results alone",
 }
 

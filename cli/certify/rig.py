@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from botocore.client import BaseClient
 from botocore.exceptions import ReadTimeoutError
 
 from ballast.contracts.wire import canonical
@@ -28,9 +29,11 @@ from ballast.errors import PlaybookInvalid, RetryLater
 from ballast.playbook import Effect, Playbook, Tool, ToolContext, ToolFailed
 from ballast.playbook.context import Bill
 from ballast.playbook.servers.tools import RemoteCall
+from cli.certify.aws_answers import cut_request, parts_of
 from cli.certify.aws_verbs import changes_something
 from cli.certify.elsewhere import Away, Came, Elsewhere, Play, What
-from cli.certify.surroundings import Surroundings
+from cli.certify.http_answers import strike_function
+from cli.certify.surroundings import Surroundings, wall_clock_at
 from localcloud.moto_seams.dynamodb import expire, held_items, hold_items, items_in, updates_replace_items
 from localcloud.moto_seams.replaced import replaced
 from localcloud.project import BUSINESS, business_of, package_of, seed_store
@@ -99,6 +102,7 @@ class End:
     took_s    seconds that it slept
     peers     (address, its socket's timeout) of each connection that it opened itself
     given     texts that it gave to the functions of ``REQUESTS``
+    own_clients  services that it asked through clients that it has made itself
     wire      what it sent over HTTP outside of AWS, one text a request, without what differs each time
     """
 
@@ -111,6 +115,7 @@ class End:
     answered: list[str] = field(default_factory=list)
     took_s: float = 0.0
     peers: list[tuple[str, float | None]] = field(default_factory=list)
+    own_clients: list[str] = field(default_factory=list)
     wire: list[str] = field(default_factory=list)
     given: list[str] = field(default_factory=list)
     asked_timeout: bool = False
@@ -371,7 +376,7 @@ class Rig:
         self._now, self._fault, self._at = end, fault, now.timestamp()
         self.attempts += 1
         try:
-            with self.surroundings.of(now, draw) as around, self._http(), self._other_requests():
+            with self.surroundings.of(now, draw) as around, self._http(), self._other_requests(), self._own_clients():
                 try:
                     run()
                 except Died:
@@ -391,6 +396,7 @@ class Rig:
         sample: Sample,
         *,
         what: What = "attempt",
+        result: Any = None,
         later_s: float = 0,
         draw: int = 0,
         turned: bool = False,
@@ -405,25 +411,27 @@ class Rig:
         fields = {name: getattr(context, name) for name in _SENT_ALONG}
         client = self._client("dynamodb")
         keys = client._request_signer._credentials.get_frozen_credentials()
-        came = self.away.play(
-            Play(
-                what,
-                tool=sample.tool.name,
-                args=sample.tool.form.write(sample.args),
-                context=fields | {"environ": dict(context.environ)},
-                draw=draw,
-                keys=(keys.access_key, keys.secret_key, keys.token),
-                outcomes=outcomes,
-                sent=tuple(self._sent),
-                records=self._records(sample.tool),
-                kept=self._store.kept() if self.keeps else None,
-                turned=turned,
-                zone=zone,
-                services=tuple({service for service, _ in self._clients}),
-            ),
-            client,
-            context,
-        )
+        with wall_clock_at(context.now):  # so that the answers' dates are those of the attempt
+            came = self.away.play(
+                Play(
+                    what,
+                    tool=sample.tool.name,
+                    args=sample.tool.form.write(sample.args),
+                    context=fields | {"environ": dict(context.environ)},
+                    result=result,
+                    draw=draw,
+                    keys=(keys.access_key, keys.secret_key, keys.token),
+                    outcomes=outcomes,
+                    sent=tuple(self._sent),
+                    records=self._records(sample.tool),
+                    kept=self._store.kept() if self.keeps else None,
+                    turned=turned,
+                    zone=zone,
+                    services=tuple({service for service, _ in self._clients}),
+                ),
+                client,
+                context,
+            )
         self._sent[:] = came.sent
         if came.kept is not None:
             self._store.put_back(came.kept)
@@ -491,6 +499,7 @@ class Rig:
                 self._begins(f"{_OUTSIDE}{name}")
                 if self._now is not None:
                     self._now.given += [one for one in (*given, *options.values()) if isinstance(one, str)]
+                strike_function((name, repr(given[1:]), repr(options)))
                 found = function(*given, **options)
                 self._strike("after", TimeoutError("timed out"))
                 return found
@@ -501,6 +510,22 @@ class Rig:
             for owner, name in (pair for one in self._doubles for pair in getattr(one, "REQUESTS", ())):
                 stack.enter_context(replaced(owner, name, counted(name, getattr(owner, name))))
             yield
+
+    @contextmanager
+    def _own_clients(self) -> Iterator[None]:
+        """Within the block, note requests through clients of AWS that the tool has made itself."""
+        mine = threading.current_thread()
+
+        def make_api_call(client: Any, operation: str, params: Any) -> Any:
+            if threading.current_thread() is mine and self._now is not None and not self._is_ours(client):
+                self._now.own_clients.append(str(client.meta.service_model.service_name))
+            return before(client, operation, params)
+
+        with replaced(BaseClient, "_make_api_call", make_api_call) as before:
+            yield
+
+    def _is_ours(self, client: Any) -> bool:
+        return any(client is one for one in self._clients.values())
 
     def _client(self, service: str, *given: Any, **options: Any) -> Any:
         # As in the executor: what is asked for without a variant has been made before, as the executor makes it.
@@ -519,7 +544,8 @@ class Rig:
         events.register("before-call", self._before)
         events.register("after-call", self._after)
 
-    def _built(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+    def _built(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+        cut_request(model, params, context)
         context["certified"] = dict(params)
 
     def _before(self, model: Any, context: Mapping[str, Any], **_: Any) -> None:
@@ -556,16 +582,19 @@ class Rig:
             self._note(f"{service}.{model.name}", params)
 
     def _note(self, name: str, params: Mapping[str, Any]) -> None:
-        """Note an effect elsewhere; one that its service counts once is noted once, for as long as it does."""
-        token = next((str(params[one]) for one in _TOKENS if one in params), None)
-        said = f"{name} {token or json.dumps(params, sort_keys=True, default=repr)}"
-        since = self._sent_at.get(said, self._at)
-        again = (token is None and name != "s3.PutObject") or self._at - since >= _COUNTED_ONCE_S.get(
-            name, float("inf")
-        )
-        if again or said not in self._sent:
-            self._sent.append(said)
-            self._sent_at[said] = self._at
+        """Note effects elsewhere; one that its service counts once is noted once, for as long as it does."""
+        for part in parts_of(name, params):
+            inside = next((one[0] for one in part.values() if isinstance(one, list) and len(one) == 1), None)
+            named = {**(inside if isinstance(inside, dict) else {}), **part}
+            token = next((str(named[one]) for one in _TOKENS if one in named), None)
+            said = f"{name} {token or json.dumps(part, sort_keys=True, default=repr)}"
+            since = self._sent_at.get(said, self._at)
+            again = (token is None and name != "s3.PutObject") or self._at - since >= _COUNTED_ONCE_S.get(
+                name, float("inf")
+            )
+            if again or said not in self._sent:
+                self._sent.append(said)
+                self._sent_at[said] = self._at
 
     def _strike(self, when: str, lost: Exception | None = None) -> None:
         fault, end = self._fault, self._now

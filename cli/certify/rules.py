@@ -22,7 +22,10 @@ from ballast.errors import SchemaViolation
 from ballast.playbook import Effect, Playbook
 from ballast.playbook.servers.tools import RemoteCall, VerifyByRead
 from cli.certify.answers import Answers
+from cli.certify.declared import Declared, declared
 from cli.certify.other_process import FirstAttempt
+from cli.certify.pure import watched
+from cli.certify.remedies import NAME_REQUESTS, OWN_CLIENT
 from cli.certify.report import TO_A_PERSON, Finding
 from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
 from cli.certify.sequences import WAITS, Honest, Sequences
@@ -30,7 +33,6 @@ from cli.certify.sequences import WAITS, Honest, Sequences
 #: What a double cannot tell of the service in whose place it stands.
 ITS_OWN_WORD = "That the service itself counts a key once is its own word: only what was sent to it is known."
 NO_REQUEST = "It makes no request that can be interrupted: neither by an AWS client nor by http.client."
-NAME_REQUESTS = "Name the function by which its client sends in REQUESTS of the playbook's store package."
 #: Seconds between an attempt and the next one under its key.
 LATER_S = 97.0
 #: Most requests of a call at which faults are played; the first ones.
@@ -40,10 +42,6 @@ _RELAYED: tuple[Any, ...] = (Any, JsonValue, object)
 #: Amounts of something else, by the unit in their names.
 _OTHER_AMOUNT = re.compile(r"(^|_)([kmgt]i?b|bytes|kwh|kg|km|hours|minutes|days|items|percent)(_|$)", re.I)
 _MONEY = re.compile(r"(amount|price|cost|fee|total|balance|paid|refund|money|usd|eur|gbp|cents|salary|discount)", re.I)
-
-
-#: Rules that a stand-in breaks for the tool that calls it.
-_OF_A_STAND_IN = ("repeatable", "key", "verify", "interrupted", "undo")
 
 
 @dataclass(frozen=True)
@@ -77,12 +75,6 @@ class Trial:
         return Finding(self._tool.name, rule, "held", self._sample.scenario, seen)
 
     def _broken(self, rule: str, seen: str, remedy: str) -> Finding:
-        if isinstance(self._tool.function, RemoteCall) and rule in _OF_A_STAND_IN:
-            remedy = (
-                "Look at its stand-in first: it must read no clock and draw nothing at random, and reset() must forget "
-                "all that it keeps. If the server itself is so, correct what its file in servers/ declares: key, "
-                "idempotent, verify."
-            )
         return Finding(self._tool.name, rule, "broken", self._sample.scenario, seen, remedy)
 
     def _not_tried(self, rule: str, why: str, remedy: str = "", *, needed: bool = False) -> Finding:
@@ -104,7 +96,7 @@ class Trial:
         yield self._repeatable()
         yield self._money()
         yield self._timeout()
-        yield from self._asked_before()
+        yield from self._of_its_declaration()
         if self._tool.circuit is not None:
             yield self._circuit()
         if self._tool.effect is Effect.READ:
@@ -159,6 +151,7 @@ class Trial:
             self._others,
             undo=self._undoing if self._tool.undo is not None else None,
             ask=self._asked if self._policy.verify is not None else None,
+            ends_by_verify=self._ends_by_verify,
             not_restored=self._not_restored,
             resolve=self._resolved,
         )
@@ -176,6 +169,13 @@ class Trial:
             "Copy a list or an object of the arguments before you change it.",
         )
 
+    def _no_request(self, rule: str) -> Finding:
+        """Say that no request of the tool can be interrupted, and how it would be one that can."""
+        if not self._honest.own_clients:
+            return self._not_tried(rule, NO_REQUEST, NAME_REQUESTS)
+        why = f"It asks AWS through a client of its own, {self._honest.own_clients[0]}: no fault can be played there."
+        return self._not_tried(rule, why, OWN_CLIENT, needed=True)
+
     def _unfit(self) -> Finding:
         if self._honest.how == "unfit":
             return self._broken(
@@ -186,7 +186,9 @@ class Trial:
         return self._broken(
             "result",
             f"It raised {self._honest.message}",
-            "Raise ToolFailed for a reason of the business. Check the tool's rights and its environment.",
+            OWN_CLIENT
+            if self._honest.own_clients
+            else "Raise ToolFailed for a reason of the business. Check the tool's rights and its environment.",
         )
 
     def _repeatable(self) -> Finding:
@@ -254,34 +256,50 @@ class Trial:
             )
         return self._held("timeout")
 
-    def _asked_before(self) -> Iterator[Finding]:
-        asked = {"precondition": self._tool.approval.precondition}
-        asked["moves_key"] = self._tool.moves.key if self._tool.moves is not None else None
-        for name, rule in asked.items():
-            if rule is None:
+    def _of_its_declaration(self) -> Iterator[Finding]:
+        """Ask each function of the declaration but ``verify``, which has rules of its own."""
+        for name, rule in declared(self._tool).items():
+            if name == "verify" or (rule.gets == "result" and self._honest.how != "ok"):
                 continue
-            self._rig.fresh(self._sample.before)
-            one, how = self._rig.ask(rule, self._sample)
-            self._rig.ask(rule, self._sample, key=f"{self._sample.context.idempotency_key}-another", draw=1)
-            answers = [self._rig.ask(rule, self._sample, later_s=later_s, draw=2) for later_s, _ in ((0.0, ""), *WAITS)]
-            other, again = next((got for got in answers if not _same(got, one)), answers[-1])
-            changed = differences(self._base, self._rig.seen())
-            if how.how != "ok":
-                yield self._broken(name, f"It raised {how.message}.", "It must answer for a call that is proposed.")
-            elif changed or how.changes:
-                yield self._broken(
-                    name,
-                    f"It changed something: {changed or ', '.join(how.changes)}.",
-                    f"A {name} only reads: it is asked several times, and for calls that are never made.",
-                )
-            elif not _same((other, again), one):
-                yield self._broken(
-                    name,
-                    f"Asked twice, the second time later, it said {_short(one)} and {_short(other)}.",
-                    "Return facts of the store alone, without a time or a random id.",
-                )
-            else:
-                yield self._held(name)
+            seen, remedy = self._reads_store(rule) if rule.gets == "context" else self._follows(rule)
+            yield self._broken(name, seen, remedy) if seen else self._held(name)
+
+    def _reads_store(self, rule: Declared) -> tuple[str, str]:
+        """Ask a function that gets a context; return what is wrong, and what to do."""
+        sample, name, reads = self._sample, rule.name, list[str]()
+        self._rig.fresh(sample.before)
+        with watched(str(self._playbook.folder), reads, chance_alone=True, environment=False):
+            one, how = self._rig.ask(rule.function, sample)
+        self._rig.ask(rule.function, sample, key=f"{sample.context.idempotency_key}-another", draw=1)
+        answers = [self._rig.ask(rule.function, sample, later_s=later_s, draw=2) for later_s, _ in ((0.0, ""), *WAITS)]
+        other, again = next((got for got in answers if not _same(got, one)), answers[-1])
+        changed = differences(self._base, self._rig.seen())
+        if how.how != "ok":
+            return f"It raised {how.message}.", "It must answer for a call that is proposed."
+        if changed or how.changes:
+            remedy = f"A {name} only reads: it is asked several times, and for calls that are never made."
+            return f"It changed something: {changed or ', '.join(how.changes)}.", remedy
+        remedy = "Return facts of the store alone, without a time or a random id."
+        if not _same((other, again), one):
+            return f"Asked twice, the second time later, it said {_short(one)} and {_short(other)}.", remedy
+        return (f"It reads {reads[0]}." if reads else ""), remedy
+
+    def _follows(self, rule: Declared) -> tuple[str, str]:
+        """Ask a function that gets values alone; return what is wrong, and what to do."""
+        sample, result, reads = self._sample, self._honest.result, list[str]()
+        remedy = "Take it from what it gets alone: it is asked again in another process, and at another time."
+        # Outside of the surroundings, so that the profile sees the real clocks.
+        with watched(str(self._playbook.folder), reads):
+            one = rule.said(sample.args, sample.context, result)
+        if reads:
+            return f"It reads {reads[0]}.", remedy
+        for number, (later_s, _) in enumerate(((0.0, ""), *WAITS)):
+            other, _ = self._rig.ask(
+                lambda args, ctx: rule.said(args, ctx, result), sample, later_s=later_s, draw=number
+            )
+            if other != one:
+                return f"Asked twice, the second time later, it said {_short(one)} and {_short(other)}.", remedy
+        return "", remedy
 
     def _read(self) -> Finding:
         changed = differences(self._base, self._done)
@@ -312,7 +330,19 @@ class Trial:
                 "Keep the key with the effect, in one transaction (ctx.write_once).",
             )
             return
+        if self._sample.before and self._acts_alone():
+            # An earlier call has brought about what this one asks for: what it does is seen without that one.
+            self.more_samples.append(replace(self._sample, before=()))
+            for rule in ("failure", "key", "verify", "interrupted"):
+                yield self._not_tried(rule, "An earlier call of the scenario had done so already; tried without it.")
+            return
         yield from self._unseen("It returned a result, and nothing that can be seen has changed.")
+
+    def _acts_alone(self) -> bool:
+        """Whether the call changes something in tables as seeded."""
+        self._rig.fresh()
+        base = self._rig.seen()
+        return self._rig.attempt(self._sample).how == "ok" and bool(differences(base, self._rig.seen()))
 
     def _unseen(
         self, why: str, rules: tuple[str, ...] = ("failure", "key", "verify", "interrupted", "undo")
@@ -337,7 +367,7 @@ class Trial:
         """Lose the answer of each request; what it then calls certain must be so."""
         faults = self._faults("lost")
         if not faults:
-            return self._not_tried("failure", NO_REQUEST, NAME_REQUESTS)
+            return self._no_request("failure")
         for fault in faults:
             self._rig.fresh(self._sample.before)
             end = self._rig.attempt(self._sample, fault=fault)
@@ -363,12 +393,29 @@ class Trial:
         again = rig.attempt(self._sample, later_s=LATER_S, draw=1)
         remedy = "Use ctx.write_once, or give ctx.idempotency_key to the service; else leave honours_key out."
         if second := differences(self._done, rig.seen()):
+            if queued := self._queued_twice(rig.seen()):
+                remedy = queued
             return self._broken("key", f"A second attempt under its key had a second effect: {second}.", remedy)
+        if self._ends_by_verify(again):
+            return self._held("key", f"A second attempt is in doubt ({_told(again)}), and verify finds the first one.")
         if again.said != self._honest.said:
             seen = f"The first attempt said {_told(self._honest)}, and the second one under its key {_told(again)}"
             seen += f"{_apart(self._honest, again)}."
             return self._broken("key", seen, remedy)
         return self._held("key", ITS_OWN_WORD if self._honest.reached_outside else "")
+
+    def _queued_twice(self, now: Seen) -> str:
+        """Return the remedy where a service of AWS takes the same request twice, with the key in it; "" elsewhere."""
+        key, sent = self._sample.context.idempotency_key, now["sent elsewhere"]
+        twice = [name.removesuffix(" (again)") for name in sent if name.endswith(" (again)") and key in name]
+        if not twice:
+            return ""
+        service = twice[0].partition(" ")[0]
+        return (
+            f"{service} counts no key in an attribute or a body: it takes both. Leave honours_key out, and let who "
+            "receives them count the key once: then a doubt goes to a person, or to a verify that asks the receiver. "
+            "A FIFO queue or topic counts a MessageDeduplicationId once, for five minutes only."
+        )
 
     def _sent(self) -> Finding:
         """Compare what is sent: a service counts a request once if it comes again as it was."""
@@ -396,7 +443,7 @@ class Trial:
         """Lose answers: what the circuit is to count must not be told as a refusal of the business."""
         faults = self._faults("lost")
         if not faults:
-            return self._not_tried("circuit", NO_REQUEST, NAME_REQUESTS)
+            return self._no_request("circuit")
         for fault in faults:
             self._rig.fresh(self._sample.before)
             end = self._rig.attempt(self._sample, fault=fault)
@@ -447,6 +494,13 @@ class Trial:
             self.more_samples.append(Sample(sample.scenario, read, args, sample.context, (*sample.before, sample)))
         return self._held("verify", shared)
 
+    def _ends_by_verify(self, again: End, later_s: float = LATER_S) -> bool:
+        """Whether a second attempt ended in doubt, and ``verify`` finds the first one's effect with its result."""
+        if again.how != "raised" or self._policy.verify is None:
+            return False
+        said = self._asked(later_s=later_s)
+        return said.found and canonical(said.result) == canonical(self._honest.result)
+
     def _is_a_state(self, key: str) -> bool:
         """Whether the same call under another key does nothing more: a cancelled order can be cancelled by one call.
 
@@ -487,7 +541,7 @@ class Trial:
     def _interrupted(self) -> Finding:
         faults = self._faults("death")
         if not faults:
-            return self._not_tried("interrupted", NO_REQUEST, NAME_REQUESTS)
+            return self._no_request("interrupted")
         died = False
         for fault in faults:
             self._rig.fresh(self._sample.before)
@@ -497,7 +551,7 @@ class Trial:
             problem = self._resolved(fault)
             if problem is not None:
                 return problem
-        return self._held("interrupted") if died else self._not_tried("interrupted", NO_REQUEST, NAME_REQUESTS)
+        return self._held("interrupted") if died else self._no_request("interrupted")
 
     def _resolved(self, fault: object) -> Finding | None:
         """Resolve a dead attempt as the executor does; return what is wrong."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from ballast.errors import BallastError
@@ -17,6 +19,7 @@ from ballast.playbook import Effect, Playbook, Tool, ToolContext
 from ballast.playbook.servers.tools import RemoteCall
 from cli.certify.elsewhere import elsewhere
 from cli.certify.other_process import OtherProcess
+from cli.certify.remedies import OWN_CLIENT, in_its_words
 from cli.certify.report import Finding
 from cli.certify.rig import Rig, Sample, rig_for
 from cli.certify.rules import Trial
@@ -29,6 +32,7 @@ from cli.screen import Screen
 from localcloud.functions import FunctionError
 from localcloud.moto_seams.replaced import replaced
 from localcloud.scenarios import Scenario
+from localcloud.sessions import Models
 from localcloud.template import TemplateInvalid
 
 #: Most samples of one tool in one scenario; more would be the same call with other values.
@@ -38,11 +42,15 @@ Said = Callable[[str], None]
 
 @dataclass
 class _Heard:
-    """The calls that reached their tools, in order, once each, and those that were refused before."""
+    """The calls that reached their tools, in order, once each, and those that were refused before.
+
+    ``own_clients`` are tools that made a client of AWS themselves, which has no rights here.
+    """
 
     calls: list[tuple[Tool, Any, ToolContext]] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
+    own_clients: list[str] = field(default_factory=list)
 
     def add(self, tool: Tool, args: Any, context: ToolContext) -> None:
         """Note a call at its first attempt."""
@@ -80,12 +88,13 @@ def certify(
     with elsewhere(playbook) as away:
         for scenario in scenarios:
             say(f"{scenario.name}: playing it")
+            heard = _Heard()
             try:
                 with (
                     stack_of(scenario, playbook=folder, enforce_iam=enforce_iam) as cloud,
                     rig_for(cloud, playbook, scenario.seed, away) as rig,
                 ):
-                    heard = _heard_in(cloud, playbook, scenario)
+                    _hear(heard, cloud, playbook, scenario)
                     refused |= heard.refused
                     samples = _samples(scenario, heard)
                     writes = [one for one in samples if one.tool.effect is Effect.WRITE]
@@ -102,20 +111,22 @@ def certify(
             except (BallastError, TemplateInvalid, FunctionError) as problem:
                 said = str(getattr(problem, "message", problem))
                 remedy = "Play it: ballast test shows why."
+                if heard.own_clients:
+                    remedy = f"{heard.own_clients[0]} asks AWS itself. {OWN_CLIENT}"
                 findings.append(
                     Finding(f"scenario {scenario.name}", "sampled", "not tried", scenario.name, said, remedy, True)
                 )
+    findings += _at_import(away.at_import)
     findings += _without_sample(playbook, sampled, refused, played)
     findings += _always_refused(playbook, findings)
     return made
 
 
-def _heard_in(cloud: Any, playbook: Playbook, scenario: Scenario) -> _Heard:
-    """Play a scenario and return the calls that reached their tools.
+def _hear(heard: _Heard, cloud: Any, playbook: Playbook, scenario: Scenario) -> None:
+    """Play a scenario and note the calls that reach their tools.
 
     Its run is not kept: it has the id of `ballast test`'s, and is played without the scenario's doubles of tools.
     """
-    heard = _Heard()
     with _listening(playbook, heard), TemporaryDirectory() as nowhere:
         silent = Screen(Console(file=io.StringIO(), markup=False, highlight=False, emoji=False))
         answers = [answer.model_dump(mode="json", exclude_none=True) for answer in scenario.people]
@@ -132,7 +143,6 @@ def _heard_in(cloud: Any, playbook: Playbook, scenario: Scenario) -> _Heard:
         for call in turn.calls:
             if call.outcome == "refused":
                 heard.refused.setdefault(call.tool, f"{call.error}: {call.message}")
-    return heard
 
 
 @contextmanager
@@ -142,7 +152,12 @@ def _listening(playbook: Playbook, heard: _Heard) -> Iterator[None]:
     def listened(tool: Tool, function: Callable[..., Any]) -> Callable[..., Any]:
         def noted(args: Any, context: ToolContext) -> Any:
             heard.add(tool, args, context)
-            return function(args, context)
+            try:
+                return function(args, context)
+            except (BotoCoreError, ClientError) as problem:
+                if _is_of_its_own_client(problem):
+                    heard.own_clients.append(tool.name)
+                raise
 
         return noted
 
@@ -154,6 +169,13 @@ def _listening(playbook: Playbook, heard: _Heard) -> Iterator[None]:
             object.__setattr__(tool, "function", listened(tool, function))
             stack.callback(object.__setattr__, tool, "function", function)
         yield
+
+
+def _is_of_its_own_client(problem: Exception) -> bool:
+    """Whether an error is that of a client, or of making one, that the local cloud has not made."""
+    frames = (frame for frame, _ in traceback.walk_tb(problem.__traceback__))
+    client = next((one.f_locals.get("self") for one in frames if one.f_code.co_name == "_make_api_call"), None)
+    return not isinstance(getattr(client, "_loader", None), Models)
 
 
 @contextmanager
@@ -217,10 +239,18 @@ def _tried(
             found += OtherProcess(rig, one, trial.honest).findings()
         if not any(finding.state == "broken" or finding.needed for finding in found):
             found += trial.over_calls()
-        findings += found
+        findings += [in_its_words(finding, one.tool) for finding in found]
         if one is sample:
             to_try += trial.more_samples
     return findings
+
+
+def _at_import(reads: Sequence[str]) -> Iterator[Finding]:
+    """Yield a hint for each module that reads what differs between processes as it is imported."""
+    remedy = "Read it in the call: ctx.now, ctx.environ. What is drawn or read at import is each process's own."
+    for what in reads:
+        module = what.rpartition("(")[2].partition(",")[0]
+        yield Finding(f"module {module}", "import", "not tried", "", f"As it is imported, it reads {what}.", remedy)
 
 
 def _always_refused(playbook: Playbook, findings: list[Finding]) -> list[Finding]:

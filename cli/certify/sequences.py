@@ -20,7 +20,15 @@ from ballast.contracts.wire import canonical
 from ballast.errors import SchemaViolation
 from ballast.log.run_log import LONGEST_RUN_DAYS
 from cli.certify.aws_answers import PLAYS, REFUSALS, Play, aws_answers
-from cli.certify.other_calls import ELSEWHERE, many_keys, near_keys, next_call, taken_away
+from cli.certify.other_calls import (
+    ELSEWHERE,
+    many_keys,
+    near_keys,
+    new_texts,
+    next_call,
+    room_for_keys,
+    taken_away,
+)
 from cli.certify.report import Finding
 from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, differences
 from localcloud.moto_seams.dynamodb import changed_places, eventual_reads_answer_from, put_one_back
@@ -30,7 +38,7 @@ from localcloud.sessions import REGION
 #: TimeoutSeconds ends: within it an approval may be asked for again, and a rollback come.
 WAITS: tuple[tuple[float, str], ...] = (
     (3_600.0, "an hour"),
-    (86_400.0, "a day"),
+    (129_600.0, "a day and a half"),
     (LONGEST_RUN_DAYS * 86_400.0, f"{LONGEST_RUN_DAYS} days, the longest life of a run,"),
 )
 #: Seconds between calls that follow each other.
@@ -39,6 +47,8 @@ _SOON_S = 97.0
 _MOST_OTHERS, _MOST_REQUESTS, _MOST_ITEMS = 2, 4, 6
 #: Most calls of a tool in one store: each may do as much as all before it together.
 _MOST_AT_ONCE, _FEW_CALLS = 12, 5
+#: Keys that must be told apart: of a million, hardly two may be the same.
+_ROOM = 2**40
 #: A place of ``seen`` in which nothing can be put back.
 _OUTSIDE = "seen outside"
 
@@ -54,6 +64,7 @@ class Honest:
     others           other writes of its scenario
     undo             from a result and a key to the call that undoes it; None without an undo
     ask              asks its ``verify``; None without one
+    ends_by_verify   whether a second attempt ended in doubt, and verify finds the first one's effect
     not_restored     what the undo has not restored, given what stands after it, before it, and without the call
     resolve          what is wrong after an attempt that a fault ended
     """
@@ -66,6 +77,7 @@ class Honest:
     others: Sequence[Sample]
     undo: Callable[[Any, str], Sample] | None
     ask: Callable[..., Any] | None
+    ends_by_verify: Callable[[End, float], bool]
     not_restored: Callable[[Seen, Seen, Seen], str]
     resolve: Callable[[Any], Finding | None]
 
@@ -271,6 +283,7 @@ class Sequences:
                     raise Broken(seen, _WHOLE_KEY)
         if not self._honours:
             return ""
+        made = []
         for number, key in enumerate(keys):
             if number and number % _MOST_AT_ONCE == 0:
                 self._remembered(stood, number)
@@ -282,8 +295,14 @@ class Sequences:
                     raise Broken(f"Under the keys {self._key} and {key} it sent the same request.", _WHOLE_KEY)
                 if not _anew(stood, now, key):
                     return self._state_of(key)
+                made.append(new_texts(stood, now))
             stood = now
         self._remembered(stood, len(keys))
+        if not whole and (room := room_for_keys(made)) is not None and room[0] < _ROOM:
+            seen = (
+                f"What it keeps tells at most {room[0]:,} keys apart, such as {_short(room[1])}: two will be the same."
+            )
+            raise Broken(seen, f"{_WHOLE_KEY} A hash of it is as good with 16 hexadecimals or more.")
         return ""
 
     def _remembered(self, stood: Seen, calls: int) -> None:
@@ -402,7 +421,7 @@ class Sequences:
         again = self._rig.attempt(self._sample, later_s=later_s, draw=draw)
         if second := differences(stood, self._rig.seen()):
             raise Broken(f"{when}, a second attempt under its key had a second effect: {second}.", remedy)
-        if other := _other(self._h.end, again):
+        if (other := _other(self._h.end, again)) and not self._h.ends_by_verify(again, later_s):
             raise Broken(f"{when}, a second attempt under its key answered otherwise: {other}.", remedy)
 
     def _found(self, when: str, remedy: str, *, later_s: float = 0) -> None:

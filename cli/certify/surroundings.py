@@ -1,7 +1,9 @@
 """The surroundings of a tool, set by the rig: the clock and randomness that it could read, and its connections.
 
-The playbook's own modules get a clock that stands still and moves when they sleep. Randomness is drawn from a number,
-so that the same attempt twice differs only by what its process remembers. An audit hook notes connections.
+The wall clock stands still for the whole process, in C and in every library too (``time_machine``), and so for the
+doubles in it: the ``Date`` of an answer follows the attempt. It moves when the playbook's own modules sleep. Randomness
+is drawn from a number, so that the same attempt twice differs only by what its process remembers. An audit hook notes
+connections.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import time_machine
+
 from localcloud.moto_seams.replaced import replaced
 
 
@@ -29,6 +33,7 @@ class Around:
     peers: list[tuple[str, float | None]] = field(default_factory=list)
 
 
+_NAMELESS = datetimes.timezone(datetimes.timedelta(hours=1))
 _WATCHING: list[Around] = []
 _HOOKED: list[bool] = []
 
@@ -57,6 +62,7 @@ class Surroundings:
 
         def sleep(length: float) -> None:
             around.slept_s += max(0.0, length)
+            travelled.shift(max(0.0, length))
 
         stands_for = _stand_ins(seconds, sleep)
         urandom, drawn = os.urandom, random.Random(draw)  # noqa: S311 - it must be the same again
@@ -65,7 +71,7 @@ class Surroundings:
             return drawn.randbytes(count) if threading.current_thread() is mine else urandom(count)
 
         state = random.getstate()
-        with ExitStack() as stack:
+        with wall_clock_at(now) as travelled, ExitStack() as stack:
             stack.callback(random.setstate, state)
             stack.enter_context(replaced(os, "urandom", bytes_drawn))
             stack.enter_context(replaced(random, "_urandom", bytes_drawn))
@@ -83,40 +89,21 @@ class Surroundings:
         return [one for name, one in list(sys.modules.items()) if name == self._package or name.startswith(inside)]
 
 
+def wall_clock_at(now: datetimes.datetime) -> Any:
+    """Let every clock that tells the date tell ``now`` and stand still within a ``with`` block, in this process.
+
+    Clocks that count from a beginning of their own (``time.monotonic``) go on: waits of the standard library need them.
+    """
+    # It sets the machine's zone too, if it knows the name of ``now``'s.
+    return time_machine.travel(now.astimezone(_NAMELESS), tick=False)
+
+
 def _stand_ins(seconds: Any, sleep: Any) -> dict[int, Any]:
-    """Return what replaces the standard library's clocks in a module, by the identity of what it replaces."""
-
-    class LikeReal(type):
-        def __instancecheck__(cls, value: object) -> bool:
-            return isinstance(value, cls.__mro__[1])
-
-    class Datetime(datetimes.datetime, metaclass=LikeReal):
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            return datetimes.datetime.fromtimestamp(seconds(), tz)
-
-        @classmethod
-        def utcnow(cls) -> Any:
-            return datetimes.datetime.fromtimestamp(seconds(), datetimes.UTC).replace(tzinfo=None)
-
-        @classmethod
-        def today(cls) -> Any:
-            return datetimes.datetime.fromtimestamp(seconds())  # noqa: DTZ006 - as Python's own
-
-    class Date(datetimes.date, metaclass=LikeReal):
-        @classmethod
-        def today(cls) -> Any:
-            return datetimes.datetime.fromtimestamp(seconds()).date()  # noqa: DTZ006 - as Python's own
-
-    clocks = dict.fromkeys(("time", "monotonic", "perf_counter"), seconds)
+    """Return what replaces sleep, and the clocks that go on, in a module, by the identity of what it replaces."""
+    clocks = dict.fromkeys(("monotonic", "perf_counter"), seconds)
     clocks |= {f"{name}_ns": lambda: int(seconds() * 1_000_000_000) for name in list(clocks)}
     made = {id(getattr(time, name)): function for name, function in clocks.items()} | {id(time.sleep): sleep}
-    return made | {
-        id(datetimes.datetime): Datetime,
-        id(datetimes.date): Date,
-        id(datetimes): _like(datetimes, datetime=Datetime, date=Date),
-        id(time): _like(time, sleep=sleep, **clocks),
-    }
+    return made | {id(time): _like(time, sleep=sleep, **clocks)}
 
 
 def _like(module: ModuleType, **instead: Any) -> SimpleNamespace:

@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from multiprocessing.connection import Connection
@@ -25,9 +26,11 @@ from botocore.handlers import BUILTIN_HANDLERS
 
 from ballast.contracts import RunRequest
 from ballast.playbook import Playbook, Tool, ToolContext, load_playbook
-from cli.certify.audit import Heard, listening
+from cli.certify.audit import Heard, OpenFiles, ended, exit_functions_forgotten, listening
+from cli.certify.declared import Declared, declared, memory_of
 from cli.certify.elsewhere import EXIT, Came, Play
-from cli.certify.rig import End, Rig, Sample, canonical_or_repr
+from cli.certify.pure import watched
+from cli.certify.rig import End, Rig, Sample
 from cli.certify.set_order import ORDER, turn_sets_of
 from cli.certify.surroundings import Surroundings
 from localcloud.project import package_of
@@ -81,7 +84,8 @@ class _RigAway(Rig):
         self._sent[:] = play.sent
         ORDER.turned, ORDER.asked = play.turned, False
         self.heard.clear()
-        came = Came()
+        exit_functions_forgotten()
+        came, files = Came(), OpenFiles()
         if play.zone:
             os.environ["TZ"] = play.zone
             time.tzset()
@@ -90,7 +94,7 @@ class _RigAway(Rig):
         else:
             self._tool(play, came)
         came.sent, came.sets = list(self._sent), ORDER.asked
-        came.hidden, came.process = self.heard.hidden(), self.heard.process()
+        came.hidden, came.process = [*self.heard.hidden(), *files.written()], self.heard.process()
         if play.kept is not None:
             came.kept = self._store.kept()
         return came
@@ -99,20 +103,31 @@ class _RigAway(Rig):
         tool = self.playbook.tools[play.tool]
         given = {**play.context, "client": self._client, "token": self._token}
         sample = Sample("", tool, tool.read(play.args), ToolContext(**given))
+        rules = declared(tool)
         if play.what == "attempt":
+            before = self._memories(rules)
             came.end = self.attempt(sample, draw=play.draw)
+            after = self._memories(rules)
+            came.kept_for = [at for at, said in after.items() if before.get(at) != said]
             return
-        rules = {"verify": tool.policy.verify, "precondition": tool.approval.precondition}
-        rules["moves_key"] = tool.moves.key if tool.moves is not None else None
         rule = rules[play.what]
-        assert rule is not None
-        answer, came.end = self.ask(rule, sample)
         if play.what != "verify":
-            came.answer = canonical_or_repr(answer)
-        elif answer is not None and came.end.how == "ok":
+            came.answer, came.end = self.ask(lambda args, ctx: rule.said(args, ctx, play.result), sample)
+            return
+        answer, came.end = self.ask(rule.function, sample)
+        if answer is not None and came.end.how == "ok":
             with suppress(Exception):
                 came.answer = tool.dump(None if answer is True and tool.returns_nothing else answer)
                 came.found = answer is not False or came.answer is False
+
+    def _memories(self, rules: Mapping[str, Declared]) -> dict[tuple[str, str], str]:
+        package = package_of(self.playbook)
+        return {
+            (name, kept): said
+            for name, rule in rules.items()
+            if rule.gets != "context"
+            for kept, said in memory_of(rule.function, package).items()
+        }
 
     def _script(self, play: Play) -> list[str]:
         from cli.certify.scripts import outcome_of, steps_as_text
@@ -128,6 +143,7 @@ class _RigAway(Rig):
         def heard() -> None:
             with listening(self.heard):
                 run()
+                self.heard.changes += ended(str(self.playbook.folder))
 
         super()._run(tool, heard, end, now, **options)
 
@@ -204,9 +220,12 @@ def main(fd: int, folder: Path) -> None:
     be_elsewhere()
     turn_sets_of(folder)
     try:
-        rig = _RigAway(load_playbook(folder, check_models=False), line)
+        at_import: list[str] = []
+        with watched(str(folder), at_import, chance_alone=True):
+            playbook = load_playbook(folder, check_models=False)
+        rig = _RigAway(playbook, line)
         BUILTIN_HANDLERS.append(("before-send", rig._forwarded))  # of clients that a tool makes for itself
-        line.send(("ready",))
+        line.send(("ready", at_import))
     except Exception as problem:
         line.send(("broke", f"The playbook cannot be imported in another process: {type(problem).__name__}: {problem}"))
         return

@@ -21,6 +21,7 @@ from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
 from ballast.log.exported import ExportedRun
 from ballast.playbook import Effect, Playbook, load_playbook
+from cli import output_files
 from cli.commands.test import silent
 from cli.exits import Exit
 from cli.given_runs import Given
@@ -139,6 +140,8 @@ def _place(folder: Path, name: str, *, force: bool) -> Path:
     place = project_of(folder) / "scenarios" / name
     if place.exists() and not force:
         raise InvalidInput(f"{place}: exists. Give another --name, or --force to write it anew.")
+    nearest = next(one for one in place.absolute().parents if one.exists())
+    output_files.check("The test", nearest / f".{name}.new")
     return place
 
 

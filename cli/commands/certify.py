@@ -22,6 +22,7 @@ from ballast.playbook.certificate import (
 )
 from ballast.playbook.file_digests import of_playbook, of_trials
 from ballast.playbook.made_of import platform_code
+from cli import output_files
 from cli.certify.report import RULES, TO_A_PERSON, Finding, certified, summed_up
 from cli.exits import Exit
 from cli.screen import Screen
@@ -41,6 +42,8 @@ def certify(typed: Namespace) -> int:
     chosen = names(scenarios)
     if not chosen:
         raise InvalidInput(f"{scenarios}: holds no scenario. The calls of scenarios are what is tried: add one.")
+    file = Path(playbook.folder) / FILE
+    output_files.check("The certificate", file)
     from cli.certify.run import certify as tried
 
     screen, began_s = Screen(), time.monotonic()
@@ -52,17 +55,22 @@ def certify(typed: Namespace) -> int:
         enforce_iam=not typed.no_iam,
     )
     findings, took_s = summed_up(found.findings), time.monotonic() - began_s
-    file = Path(playbook.folder) / FILE
-    made = certified(findings)
+    made, unwritten = certified(findings), ""
     if made:
-        _write(file, certificate(playbook, findings, chosen, at=datetime.now(UTC)))
+        try:
+            _write(file, certificate(playbook, findings, chosen, at=datetime.now(UTC)))
+        except InvalidInput as problem:  # what was found is shown all the same
+            made, unwritten = False, str(problem)
     if typed.json:
         document = {"certified": made, "certificate": str(file) if made else None, "attempts": found.attempts}
+        document |= {"problem": unwritten} if unwritten else {}
         print(json.dumps(document | {"findings": [asdict(one) for one in findings]}, indent=2))
     else:
         _show(findings, screen, all_of_them=typed.verbose)
         screen.line(f"{found.attempts} attempts in {took_s:.0f} s")
         screen.line(f"Tried with {', '.join(_parts(_of_trials(playbook)))}", "dim")
+        if unwritten:
+            screen.line(f"All of it held. {unwritten}", "bold red")
         screen.line(f"Certified: {file}" if made else "Not certified.", "green" if made else "bold red")
     return Exit.OK if made else Exit.UNEXPECTED
 
@@ -133,11 +141,17 @@ def _show(findings: Sequence[Finding], screen: Screen, *, all_of_them: bool) -> 
         held = [one.rule for one in mine if one.state == "held"]
         screen.line(f"{name}: {', '.join(held) or 'nothing'} held", "green" if held else "")
         for one in mine:
-            shown = one.state == "broken" or one.needed or one.seen == TO_A_PERSON or (all_of_them and one.seen)
+            shown = (
+                one.state == "broken"
+                or one.needed
+                or one.seen == TO_A_PERSON
+                or one.rule == "import"
+                or (all_of_them and one.seen)
+            )
             if not shown:
                 continue
             screen.line(f"  {one.state}  {one.rule}: {RULES[one.rule]}", _STYLES[one.state])
-            screen.line(f"      {one.seen}{f' ({one.scenario})' if one.scenario else ''}")
+            screen.sentence(f"      {one.seen}{f' ({one.scenario})' if one.scenario else ''}")
             if one.remedy:
-                screen.line(f"      {one.remedy}", "dim")
+                screen.sentence(f"      {one.remedy}", "dim")
     screen.line(counted(findings))

@@ -90,7 +90,7 @@ def _report(played: list[Played], screen: Screen) -> int:
             screen.line(f"{one.scenario.name:12}  {ends[0]:36}  {ends[1]:36}  {verdict[0]}", verdict[1])
     for one in played:
         for sentence in one.wrong:
-            screen.line(f"{one.scenario.name}: not as expected: {sentence}", "bold red")
+            screen.sentence(f"{one.scenario.name}: not as expected: {sentence}", "bold red")
     if len(played) == 1 and not played[0].wrong:
         screen.line()
         screen.line("This scenario ended as expected.", "green")

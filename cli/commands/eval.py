@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from rich.console import Console
 
@@ -20,26 +21,27 @@ from ballast.errors import InvalidInput, ModelRefused
 from ballast.money import micro_dollars
 from ballast.money.prices import Price
 from ballast.playbook import Playbook, load_playbook
+from cli import output_files
 from cli.eval.chosen import chosen, saved_cases, stack_cases, wants_runs
-from cli.eval.play import SCRIPT, Evaluation, Model, Setting, Task, Workers, workers_of
+from cli.eval.play import INTERRUPTED, SCRIPT, Evaluation, Model, Setting, Task, Workers, workers_of
 from cli.eval.report import Gate, as_json, junit, show
 from cli.exits import Exit
-from cli.junit import write
+from cli.junit import begin, write
 from cli.saved_runs import state_folder, write_whole
 from cli.scenario_runs import place_and_names
 from cli.screen import Screen
 from localcloud.cloud import PLAYBOOK
-from localcloud.converse import Bedrock, OpenAIModel, check_that_it_answers, model_source
+from localcloud.converse import Bedrock, OpenAIModel, ScriptModel, check_that_it_answers, label_of, model_source
 from localcloud.eval.cases import Case, ceiling_microusd
-from localcloud.eval.results import EvalResult, Sample, compared, counterpart, read
+from localcloud.eval.results import MOST_SAMPLES, EvalResult, Sample, compared, counterpart, read
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from cli.deployed_stack import DeployedCloud
 
-#: The most samples of a case and the most processes.
-MOST_SAMPLES, MOST_WORKERS = 1_000, 16
+#: The most processes.
+MOST_WORKERS = 16
 _FREE = Price(input=0, output=0, cache_read=0, cache_write_5m=0, cache_write_1h=0)
 WorkersOf = Callable[[Setting, int], "AbstractContextManager[Workers]"]
 
@@ -60,11 +62,13 @@ def eval_on_stack(typed: Namespace, cloud: DeployedCloud, _screen: Screen) -> in
 
 def _eval(typed: Namespace, recorded: Iterable[Case], workers: WorkersOf = workers_of) -> int:
     options = _Options.of(typed)
+    if options.junit is not None and not typed.list:
+        begin("--junit", options.junit, "eval")
     typed.path, typed.names = place_and_names(typed.path, typed.names)
     found = chosen(typed, recorded)
     if typed.list:
         for case in found.cases:
-            Screen().line(f"{case.name:32}  {case.scenario.description}")
+            Screen().sentence(f"{case.name:32}  {case.scenario.description}")
         return Exit.OK
     playbook = load_playbook(found.playbook or PLAYBOOK)
     setting = Setting(
@@ -79,6 +83,13 @@ def _eval(typed: Namespace, recorded: Iterable[Case], workers: WorkersOf = worke
     if baseline is not None:
         for model in models:
             counterpart(model.label, baseline)
+        if typed.no_worse and baseline.why_not_whole:
+            raise InvalidInput(
+                f"--baseline {typed.baseline}: is not whole ({baseline.why_not_whole}), so --no-worse proves nothing "
+                "beside it. Play the baseline to its end: the eval that made it, with --save."
+            )
+    _check_cases(models, found.cases, playbook)
+    saved = None if options.save is None else _Saved(options.save, is_baseline=options.saves_baseline)
     _check_models(typed, models)
     progress = Screen(Console(stderr=True, markup=False, highlight=False, emoji=False)) if typed.json else Screen()
     begun = datetime.now(UTC).replace(microsecond=0).isoformat()
@@ -88,16 +99,16 @@ def _eval(typed: Namespace, recorded: Iterable[Case], workers: WorkersOf = worke
             at=begun,
             playbook=playbook.agent.name,
             samples=typed.samples,
-            judge=setting.judge,
+            judge=setting.judge_label,
             trials_microusd=evaluation.trials_microusd,
             stopped=evaluation.stopped,
-            models=evaluation.results(lambda case: case.sha256(setting.judge)),
+            models=evaluation.results(lambda case: case.sha256(setting.judge_label)),
         )
 
     def on_sample(task: Task, sample: Sample) -> None:
         _say(task, sample, evaluation, progress)
-        if options.save is not None:
-            _save(options.save, result(), unfinished=True)
+        if saved is not None:
+            saved.so_far(result())
 
     evaluation = Evaluation(
         found.cases,
@@ -107,6 +118,7 @@ def _eval(typed: Namespace, recorded: Iterable[Case], workers: WorkersOf = worke
         budget_microusd=options.budget_microusd,
         judge=setting.made_judge(),
         on_sample=on_sample,
+        id=uuid4().hex[:8],
     )
     if any(case.scenario.expect.judged for case in found.cases) and not setting.judge:
         progress.line("Some cases have a rubric, and no judge is asked: --judge SPEC names one.", "yellow")
@@ -116,17 +128,25 @@ def _eval(typed: Namespace, recorded: Iterable[Case], workers: WorkersOf = worke
             evaluation.play(places)
     except KeyboardInterrupt:
         interrupted = True
+        evaluation.stopped = evaluation.stopped or INTERRUPTED
     made = result()
     comparisons = [compared(one, baseline) for one in made.models] if baseline is not None else []
     closed = options.gate.why_not(made, comparisons)
-    if options.save is not None:
-        _save(options.save, made, unfinished=False)
-    if typed.junit:
-        write("--junit", Path(typed.junit), junit(made, evaluation.made, comparisons, options.gate))
+    unplayed = list(evaluation.unplayed())
+    # Whatever becomes of the files, the result is shown; and what could not be written keeps the gate closed in each.
+    if saved is not None:
+        closed += saved.whole(made, proven=not (typed.no_worse and closed))
+    if options.junit is not None:
+        try:
+            write("--junit", options.junit, junit(made, evaluation.made, comparisons, options.gate, closed, unplayed))
+        except InvalidInput as problem:
+            closed.append(str(problem))
     if typed.json:
-        print(json.dumps(as_json(made, evaluation.made, comparisons, closed), indent=2))
+        print(json.dumps(as_json(made, evaluation.made, comparisons, closed, unplayed), indent=2))
     else:
         show(made, evaluation.made, comparisons, closed, progress)
+    if saved is not None and saved.kept:
+        print(saved.kept, file=sys.stderr)
     if interrupted:
         return Exit.INTERRUPTED
     return Exit.UNEXPECTED if closed else Exit.OK
@@ -140,6 +160,8 @@ class _Options:
     budget_microusd: int | None
     workers: int
     save: Path | None
+    junit: Path | None
+    saves_baseline: bool
 
     @classmethod
     def of(cls, typed: Namespace) -> _Options:
@@ -154,15 +176,19 @@ class _Options:
         if budget is not None and budget <= 0:
             raise InvalidInput("--budget-usd: must be more than 0.")
         save = Path(typed.save) if typed.save else None
-        if save is not None and (save.is_dir() or not save.absolute().parent.is_dir()):
-            raise InvalidInput(f"--save {save}: must be a file in a folder that exists.")
+        named = {"--baseline": typed.baseline, "--save": typed.save}
+        for option, file in named.items():
+            output_files.check_distinct({option: file, "--junit": typed.junit})
+        if save is not None:
+            output_files.check("--save", save)
         gate = Gate(
             _share("--min-pass", typed.min_pass),
             _share("--min-case", typed.min_case),
             no_worse=typed.no_worse,
             partly=bool(typed.names) or wants_runs(typed),
         )
-        return cls(gate, budget, typed.workers, save)
+        saves_baseline = len({Path(one).resolve() for one in named.values() if one}) == 1 and None not in named.values()
+        return cls(gate, budget, typed.workers, save, Path(typed.junit) if typed.junit else None, saves_baseline)
 
 
 def _within(option: str, value: int, most: int) -> None:
@@ -196,7 +222,10 @@ def _models(typed: Namespace, cases: Sequence[Case]) -> list[Model]:
         raise InvalidInput(f"--model {SCRIPT}: leave --model out, so that each case has its own replies.")
     if not specs:
         return [Model(SCRIPT, written and certain)]
-    return [Model(spec, _is_written(spec) and certain) for spec in specs]
+    made = [Model(label_of(spec), _is_written(spec) and certain, spec) for spec in specs]
+    if len({one.label for one in made}) < len(made):
+        raise InvalidInput("--model: two are the same model of the same host. Play them one after the other.")
+    return made
 
 
 def _is_written(spec: str | None) -> bool:
@@ -207,25 +236,37 @@ def _is_written(spec: str | None) -> bool:
 def _check_models(typed: Namespace, models: Iterable[Model]) -> None:
     """Ask remote models for a word before anything starts. Raises ``InvalidInput``."""
     for model in models:
-        if model.label != SCRIPT:
-            check_that_it_answers(model_source(model.label), model.label)
+        if model.spec:
+            check_that_it_answers(model_source(model.spec), model.spec)
     if typed.judge:
         check_that_it_answers(model_source(typed.judge), typed.judge)
 
 
+def _check_cases(models: Iterable[Model], cases: Iterable[Case], playbook: Playbook) -> None:
+    """Read what each case is played with, before the first is paid for. Raises ``InvalidInput``."""
+    has_own = any(not model.spec for model in models)
+    for case in cases:
+        ceiling_microusd(case.scenario, playbook)
+        spec = case.replies or case.scenario.model
+        if has_own and spec is None:
+            ScriptModel.read(case.scenario.script)
+        elif has_own and spec:
+            model_source(spec)
+
+
 def _judge_price(typed: Namespace, playbook: Playbook) -> Price | None:
     """Return what the judge costs. Raises ``InvalidInput`` if nobody knows."""
-    source = model_source(typed.judge)
+    source, shown = model_source(typed.judge), f"--judge {label_of(typed.judge)}"
     if typed.judge_price:
         return _typed_price(typed.judge_price)
     if isinstance(source, Bedrock):
         try:
             return playbook.models.price(source.model_id, on=_today()).worst()
         except ModelRefused as problem:
-            raise InvalidInput(f"--judge {typed.judge}: {problem} Or give its price with --judge-price.") from None
+            raise InvalidInput(f"{shown}: {problem} Or give its price with --judge-price.") from None
     if isinstance(source, OpenAIModel) and urlsplit(typed.judge).hostname not in ("localhost", "127.0.0.1", "::1"):
         raise InvalidInput(
-            f"--judge {typed.judge}: what does it cost? Give --judge-price INPUT:OUTPUT, in US dollars per million "
+            f"{shown}: what does it cost? Give --judge-price INPUT:OUTPUT, in US dollars per million "
             "tokens; 0:0 if nobody bills it."
         )
     return None
@@ -243,6 +284,51 @@ def _typed_price(text: str) -> Price | None:
     return _FREE.model_copy(update={"input": given, "output": written}) if given or written else None
 
 
+class _Saved:
+    """The file of ``--save``: a result that is not whole never replaces what stood there, but stands beside it.
+
+    kept  where the result is, if it is not in the file, and what to type
+    """
+
+    def __init__(self, file: Path, *, is_baseline: bool) -> None:
+        self._file, self._is_baseline = file, is_baseline
+        self._beside = file.with_name(f"{file.name}.new") if file.exists() else file
+        self.kept = ""
+
+    def so_far(self, made: EvalResult) -> None:
+        """Write what was played so far; it says of itself that it is not whole."""
+        made = made.model_copy(update={"stopped": made.stopped or "it was still being played"})
+        if problem := self._write(self._beside, made):
+            print(problem, file=sys.stderr)
+
+    def whole(self, made: EvalResult, *, proven: bool) -> list[str]:
+        """Write the result; return why that failed, nothing if it did not.
+
+        ``proven``: it may replace the baseline with which it was compared.
+        """
+        why = made.why_not_whole or ("" if proven or not self._is_baseline else "--no-worse does not hold beside it")
+        if self._beside == self._file or not why:
+            problem = self._write(self._file, made)
+            if not problem and self._beside != self._file:
+                self._beside.unlink(missing_ok=True)
+            return [problem] if problem else []
+        self.kept = (
+            f"--save {self._file}: is kept as it was, for the new result cannot stand in its place: {why}. "
+            f"The new one is {self._beside}. To use it all the same: mv {self._beside} {self._file}"
+        )
+        problem = self._write(self._beside, made)
+        return [problem] if problem else []
+
+    @staticmethod
+    def _write(file: Path, made: EvalResult) -> str:
+        """Write ``made``; return why that failed, "" if it did not."""
+        try:
+            write_whole(file, made.to_json())
+        except OSError as problem:
+            return f"--save {file}: cannot be written ({problem.strerror})."
+        return ""
+
+
 def _say(task: Task, sample: Sample, evaluation: Evaluation, screen: Screen) -> None:
     """Print one line of progress."""
     done = sum(map(len, evaluation.made.values()))
@@ -252,16 +338,6 @@ def _say(task: Task, sample: Sample, evaluation: Evaluation, screen: Screen) -> 
     how = sample.ended or "not played"
     model = f", {task.model.label}" if len(evaluation.models) > 1 else ""
     number = f" {task.number}" if evaluation.samples > 1 else ""
-    screen.line(
+    screen.sentence(
         f"{done:>4} of {whole}  {verdict}  {task.case.name}{number}{model}: {how}, {sample.took_s:.1f} s", style
     )
-
-
-def _save(file: Path, made: EvalResult, *, unfinished: bool) -> None:
-    """Write the result. While samples are played it says that it is not whole."""
-    if unfinished:
-        made = made.model_copy(update={"stopped": made.stopped or "it was still being played"})
-    try:
-        write_whole(file, made.to_json())
-    except OSError as problem:
-        print(f"--save {file}: cannot be written ({problem.strerror}).", file=sys.stderr)

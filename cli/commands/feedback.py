@@ -38,7 +38,7 @@ def feedback(typed: Namespace) -> int:
         number = max((one.index for one in saved.events if one.name == RunFeedback.NAME), default=0) + 1
         said = RunFeedback(number=number, verdict=typed.verdict, by=by, role="operator", note=note)
         at = datetime.now(UTC).isoformat()
-        event = Event(run_id=saved.run_id, seq=said.seq, at=at, body=said.body)
+        event = Event(run_id=next(iter(saved.events)).run_id, seq=said.seq, at=at, body=said.body)
         saved_runs.save(saved.run_id, saved.title, [*saved.events, event], cut_off=saved.cut_off)
     return _told(saved.run_id, typed.verdict, by, Screen())
 

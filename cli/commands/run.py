@@ -40,7 +40,7 @@ from cli.responders import NoResponder, TerminalResponder
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
 from localcloud.cloud import PLAYBOOK
-from localcloud.converse import check_that_it_answers, model_source
+from localcloud.converse import check_that_it_answers, label_of, model_source
 
 if TYPE_CHECKING:
     from cli.deployed_stack import DeployedCloud
@@ -78,7 +78,7 @@ def run(typed: Namespace) -> int:
         cloud.printed.append(printed)
         attach(cloud, request, typed.attach)
         responder = TerminalResponder(cloud, EscalationFiles(home), screen) if wait else NoResponder()
-        title = f"run with {spec}"
+        title = f"run with {label_of(spec)}"
         made = run_and_follow(
             cloud,
             request,

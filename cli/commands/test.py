@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
@@ -19,14 +20,17 @@ from ballast.money import dollars
 from ballast.playbook import load_playbook
 from cli.exits import Exit
 from cli.function_output import FunctionOutput
-from cli.junit import JunitCase, document, write
+from cli.junit import JunitCase, begin, document, write
 from cli.junit import suite as suite_of
 from cli.saved_runs import SavedRuns, state_folder
 from cli.scenario_runs import place_and_names, play
 from cli.screen import Screen
+from cli.trace.text import count
 from localcloud.functions import FunctionError
 from localcloud.scenarios import Scenario, find, folder_of, names
 from localcloud.template import TemplateInvalid
+
+_UNPLAYED = "not played: interrupted"
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Result:
     ended     how the run ended, in words
     wrong     what was not as expected
     error     why it could not be played
-    run_id    of its saved run
+    run_id    of its saved run; "" if it never began
     took_s    seconds, the local cloud's start included
     """
 
@@ -69,27 +73,49 @@ def test(typed: Namespace) -> int:
         for scenario in scenarios:
             screen.line(f"{scenario.name:24}  {scenario.description}")
         return Exit.OK
-    results = []
-    for scenario in scenarios:
-        result = _played(scenario, playbook, typed, screen)
-        results.append(result)
-        if not typed.json:
-            _show(result, screen)
     if typed.junit:
-        write("--junit", Path(typed.junit), junit(results, suite=str(folder)))
+        begin("--junit", Path(typed.junit), str(folder))
+    results: list[Result] = []
+    interrupted, unwritten = False, ""
+    try:
+        for scenario in scenarios:
+            result = _played(scenario, playbook, typed, screen)
+            results.append(result)
+            if not typed.json:
+                _show(result, screen)
+    except KeyboardInterrupt:
+        interrupted = True
+        results += [_unplayed(scenario) for scenario in scenarios[len(results) :]]
+    if typed.junit:
+        try:
+            write("--junit", Path(typed.junit), junit(results, suite=str(folder)))
+        except InvalidInput as problem:
+            unwritten = str(problem)
+            print(unwritten, file=sys.stderr)
     if typed.json:
         print(json.dumps([_document(result) for result in results], indent=2))
     else:
         failed = sum(not result.passed for result in results)
+        if interrupted:
+            left = sum(one.error == _UNPLAYED for one in results)
+            screen.line(f"Interrupted: {count(left, 'scenario')} not played.", "yellow")
         spent = dollars(sum(result.cost_microusd for result in results))
         took_s = sum(one.took_s for one in results)
-        said = f"{len(results)} scenarios, {failed} not as expected, ${spent}, {took_s:.0f} s"
+        said = f"{count(len(results), 'scenario')}, {failed} not as expected, ${spent}, {took_s:.0f} s"
         screen.line(said, "bold red" if failed else "green")
-    return Exit.UNEXPECTED if any(not result.passed for result in results) else Exit.OK
+    if interrupted:
+        return Exit.INTERRUPTED
+    return Exit.UNEXPECTED if unwritten or any(not result.passed for result in results) else Exit.OK
+
+
+def _unplayed(scenario: Scenario) -> Result:
+    return Result(scenario.name, "", (), _UNPLAYED, "", 0, 0.0)
 
 
 def _played(scenario: Scenario, playbook: Path, typed: Namespace, screen: Screen) -> Result:
     home = state_folder(os.environ)
+    saved_runs, run_id = SavedRuns(home), scenario.request.run_id
+    before = saved_runs.stamp(run_id)
     shown = screen if typed.verbose and not typed.json else silent()
     begun = time.monotonic()
     ended, error, cost = "", "", 0
@@ -98,7 +124,7 @@ def _played(scenario: Scenario, playbook: Path, typed: Namespace, screen: Screen
         played = play(
             scenario,
             screen=shown,
-            saved_runs=SavedRuns(home),
+            saved_runs=saved_runs,
             enforce_iam=not typed.no_iam,
             playbook=playbook,
             model=typed.model,
@@ -114,7 +140,11 @@ def _played(scenario: Scenario, playbook: Path, typed: Namespace, screen: Screen
         ended = f"{made.status} by {made.by}" if made.by else made.status
         wrong, cost = tuple(played.wrong), made.money.charged_microusd
     took_s = time.monotonic() - begun
-    return Result(scenario.name, ended, wrong, error, scenario.request.run_id, cost, took_s)
+    if saved_runs.stamp(run_id) == before:  # it never began
+        run_id = ""
+    elif error:
+        cost = saved_runs.spent_microusd(run_id) or 0
+    return Result(scenario.name, ended, wrong, error, run_id, cost, took_s)
 
 
 def silent() -> Screen:
@@ -126,10 +156,10 @@ def _show(result: Result, screen: Screen) -> None:
     after = f"{result.ended}, ${dollars(result.cost_microusd)}" if result.ended else "could not be played"
     screen.line(f"{verdict}  {result.name:24}  {after}, {result.took_s:.1f} s", style)
     for sentence in result.wrong:
-        screen.line(f"      {sentence}")
+        screen.sentence(f"      {sentence}")
     if result.error:
-        screen.line(f"      {result.error}")
-    if not result.passed:
+        screen.sentence(f"      {result.error}")
+    if not result.passed and result.run_id:
         screen.line(f"      See it: ballast trace {result.run_id}", "dim")
 
 
@@ -140,7 +170,7 @@ def _document(result: Result) -> dict[str, object]:
         "ended": result.ended,
         "wrong": list(result.wrong),
         "error": result.error or None,
-        "run_id": result.run_id,
+        "run_id": result.run_id or None,
         "cost_microusd": result.cost_microusd,
         "took_s": round(result.took_s, 1),
     }
@@ -149,7 +179,13 @@ def _document(result: Result) -> dict[str, object]:
 def junit(results: Sequence[Result], *, suite: str) -> str:
     """Return the results as JUnit's XML, as CI systems read it."""
     cases = [
-        JunitCase(one.name, one.took_s, "\n".join(one.wrong), one.error, f"See it: ballast trace {one.run_id}")
+        JunitCase(
+            one.name,
+            one.took_s,
+            one.wrong,
+            (one.error,) if one.error else (),
+            (f"See it: ballast trace {one.run_id}",) if one.run_id else (),
+        )
         for one in results
     ]
     return document(suite_of(suite, "scenarios", cases))

@@ -80,10 +80,10 @@ def lanes(typed: Namespace, region: str) -> tuple[Lane, Lane, Playbook, dict[str
     if typed.playbook:
         told["playbook"] = str(typed.playbook)
     if typed.model:
-        from localcloud.converse.choose import check_that_it_answers, model_source
+        from localcloud.converse.choose import check_that_it_answers, label_of, model_source
 
         check_that_it_answers(model_source(typed.model), typed.model)
-        told["asked for real"] = typed.model
+        told["asked for real"] = label_of(typed.model)
     if not told:
         raise InvalidInput(
             "Say what would have been changed: --set limits.turns=8, --prices FILE, --rules FILE or --playbook NEW/."

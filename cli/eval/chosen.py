@@ -17,6 +17,7 @@ from ballast.playbook.load import playbook_in
 from cli.commands.cost import moment, opened_at
 from cli.commands.trace import timeline_of
 from cli.saved_runs import SavedRun, SavedRuns, state_folder
+from cli.trace.text import clean
 from localcloud.eval.cases import Case, of_run
 from localcloud.scenarios import find, folder_of, names
 from localcloud.scenarios.scenario import FOLDER as BUNDLED
@@ -85,7 +86,11 @@ def saved_cases(typed: Namespace) -> list[Case]:
         return found
     since = moment(typed.since, datetime.now(UTC)) if typed.since else None
     more = []
-    for one in saved_runs.recent(10_000):
+    unreadable: dict[str, str] = {}
+    found_runs = saved_runs.recent(10_000, unreadable)
+    for problem in unreadable.values():
+        _left_out(problem)
+    for one in found_runs:
         if since is not None and opened_at(one.events) < since:
             continue
         if typed.feedback and _verdict(one) != typed.feedback:
@@ -115,13 +120,18 @@ def _readable(found: Iterable[SavedRun], saved_runs: SavedRuns) -> Iterator[Case
         try:
             yield _case(one, saved_runs)
         except InvalidInput as problem:
-            print(f"Left out: {problem}", file=sys.stderr)
+            _left_out(str(problem))
+
+
+def _left_out(why: str) -> None:
+    print(f"Left out: {clean(why, lines=False)}", file=sys.stderr)
 
 
 def _case(saved: SavedRun, saved_runs: SavedRuns) -> Case:
     if saved.corrupt:
         raise InvalidInput(f"{saved.run_id}: {next(iter(saved.corrupt.values()))}. Only a whole log can be a case.")
-    return Case(of_run(saved.events, timeline_of(saved)), replies=str(saved_runs.file(saved.run_id)))
+    scenario = of_run(saved.events, timeline_of(saved)).model_copy(update={"name": saved.run_id})
+    return Case(scenario, replies=str(saved_runs.file(saved.run_id)))
 
 
 def stack_cases(typed: Namespace, cloud: DeployedCloud) -> list[Case]:
@@ -135,7 +145,7 @@ def stack_cases(typed: Namespace, cloud: DeployedCloud) -> list[Case]:
         if not events and not corrupt:
             raise InvalidInput(f"{run_id}: the stack {typed.stack} has no log of this run. Type the whole id.")
         if corrupt:
-            print(f"Left out: {run_id}: {next(iter(corrupt.values()))}.", file=sys.stderr)
+            _left_out(f"{run_id}: {next(iter(corrupt.values()))}.")
             continue
         saved = SavedRun(run_id, f"run on {typed.stack}", events)
         if typed.feedback and run_id not in typed.run and _verdict(saved) != typed.feedback:

@@ -26,7 +26,7 @@ from typing import Protocol
 from rich.console import Console
 
 from ballast.contracts.timeline import Timeline
-from ballast.errors import BallastError, InvalidInput
+from ballast.errors import BallastError
 from ballast.money import dollars
 from ballast.money.prices import Price
 from cli.function_output import FunctionOutput
@@ -34,7 +34,7 @@ from cli.responders import NoAnswerLeft
 from cli.saved_runs import SavedRuns
 from cli.scenario_runs import play
 from cli.screen import Screen
-from localcloud.converse import model_source
+from localcloud.converse import label_of, model_source
 from localcloud.eval.cases import Case
 from localcloud.eval.judge import Judge, judge_of, trials, why_not_believed
 from localcloud.eval.results import CaseResult, ModelResult, Sample
@@ -49,10 +49,14 @@ SCRIPT = "script"
 
 @dataclass(frozen=True)
 class Model:
-    """A model: ``label`` as it was typed. ``exact``: its replies are written down."""
+    """A model. ``exact``: its replies are written down.
+
+    label  as it is shown and saved; ``spec``: as it was typed
+    """
 
     label: str
     exact: bool
+    spec: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Setting:
 
     playbook  None: the support desk
     home      the state folder
-    judge     its spec; "" for none
+    judge     its spec as it was typed; "" for none
     """
 
     playbook: Path | None
@@ -83,7 +87,12 @@ class Setting:
 
     def made_judge(self) -> Judge | None:
         """Return the judge. Raises ``InvalidInput``."""
-        return judge_of(self.judge, model_source(self.judge), self.judge_price) if self.judge else None
+        return judge_of(self.judge_label, model_source(self.judge), self.judge_price) if self.judge else None
+
+    @property
+    def judge_label(self) -> str:
+        """The judge as it is shown and saved."""
+        return label_of(self.judge)
 
 
 def played(setting: Setting, task: Task) -> Sample:
@@ -98,29 +107,27 @@ def played(setting: Setting, task: Task) -> Sample:
             saved_runs=saved_runs,
             enforce_iam=setting.enforce_iam,
             playbook=setting.playbook,
-            model=(task.case.replies or None) if task.model.label == SCRIPT else task.model.label,
+            model=(task.case.replies or None) if task.model.label == SCRIPT else task.model.spec or task.model.label,
             title="eval",
             output=FunctionOutput(setting.home, screen),
         )
     # Another model takes another way: what it asks people is what it did, and no obstacle to playing the case.
     except NoAnswerLeft as asked:
-        sample = Sample(run_id, "asks a person", (str(asked),), cost_microusd=_spent(saved_runs, run_id))
+        sample = _unended(saved_runs, run_id, Sample(ended="asks a person", wrong=(str(asked),)))
     except FunctionError as problem:
         wrong = f"people: an answer was not accepted: {problem.name}: {problem.message}"
-        sample = Sample(run_id, "asks a person", (wrong,), cost_microusd=_spent(saved_runs, run_id))
+        sample = _unended(saved_runs, run_id, Sample(ended="asks a person", wrong=(wrong,)))
     except (BallastError, TemplateInvalid) as problem:
-        sample = Sample(run_id, error=str(problem), cost_microusd=_spent(saved_runs, run_id))
+        sample = _unended(saved_runs, run_id, Sample(error=str(problem)))
     else:
         sample = _judged(setting, task, made.timeline, tuple(made.wrong))
     return replace(sample, took_s=time.monotonic() - begun)
 
 
-def _spent(saved_runs: SavedRuns, run_id: str) -> int:
-    """Return what a run cost that could not be played to its end."""
-    try:
-        return saved_runs.find(run_id).events.timeline().money.charged_microusd
-    except InvalidInput:  # it never began
-        return 0
+def _unended(saved_runs: SavedRuns, run_id: str, sample: Sample) -> Sample:
+    """Return the sample of a run that could not be played to its end with its id and its cost, if it ever began."""
+    spent = saved_runs.spent_microusd(run_id)
+    return sample if spent is None else replace(sample, run_id=run_id, cost_microusd=spent)
 
 
 def _judged(setting: Setting, task: Task, made: Timeline, wrong: tuple[str, ...]) -> Sample:
@@ -186,6 +193,7 @@ def _quiet() -> None:
 @contextmanager
 def workers_of(setting: Setting, size: int) -> Iterator[Workers]:
     """Yield where samples are played. Whatever happens, no process is left behind."""
+    SavedRuns(setting.home).try_it()
     player = partial(played, setting)
     if size == 1:
         yield _Here(player)
@@ -209,6 +217,7 @@ class Evaluation:
     budget_microusd  the most that runs and verdicts may cost; None for no bound
     ceiling          the most that one run of a case costs
     on_sample        told of each sample when it has been played
+    id               of this eval, in the request ids of its runs
     stopped          why not every sample was played
     """
 
@@ -219,6 +228,7 @@ class Evaluation:
     budget_microusd: int | None = None
     judge: Judge | None = None
     on_sample: Callable[[Task, Sample], None] = lambda _task, _sample: None
+    id: str = "1"
     stopped: str = ""
     spent_microusd: int = 0
     trials_microusd: int = 0
@@ -265,13 +275,21 @@ class Evaluation:
             for model in self.models
         )
 
+    def unplayed(self) -> Iterator[tuple[str, str, int]]:
+        """Yield model, case and number of the samples that were not played."""
+        for model in self.models:
+            for case in self.cases:
+                left = self.samples - len(self.made.get((model.label, case.name), ()))
+                if left:
+                    yield model.label, case.name, left
+
     def _tasks(self) -> Iterator[Task]:
         for number in range(1, self.samples + 1):
             for case in self.cases:
                 if number == 1 and not self._tried(case):
                     return
                 for model in self.models:
-                    scenario = case.sample(model.label, number)
+                    scenario = case.sample(model.label, number, self.id)
                     yield Task(case, scenario, model, number, self._distrust.get(case.name, ""))
 
     def _tried(self, case: Case) -> bool:
@@ -281,7 +299,7 @@ class Evaluation:
             return True
         price = trials(judged) * self.judge.most_microusd
         if not self._pays(price):
-            self._stop_for_money(price)
+            self._stop_for_money(price, f"the trials of the judge with the answers of {case.name}")
             return False
         why, cost = why_not_believed(self.judge, judged, case.scenario.request.model_dump(mode="json"))
         self._distrust[case.name] = why
@@ -296,9 +314,9 @@ class Evaluation:
     def _pays(self, price: int) -> bool:
         return self.budget_microusd is None or self.spent_microusd + self._held_microusd + price <= self.budget_microusd
 
-    def _stop_for_money(self, price: int) -> None:
+    def _stop_for_money(self, price: int, what: str = "the next sample") -> None:
         budget, spent = dollars(self.budget_microusd or 0), dollars(self.spent_microusd)
-        self.stopped = f"--budget-usd {budget}: ${spent} is spent, and the next sample may cost ${dollars(price)}"
+        self.stopped = f"--budget-usd {budget}: ${spent} is spent, and {what} may cost ${dollars(price)}"
 
     def _take(self, running: dict[Future[Sample], tuple[Task, int]]) -> None:
         done, _ = wait(running, return_when=FIRST_COMPLETED)

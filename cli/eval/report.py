@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ from ballast.money import dollars
 from cli.eval.play import INTERRUPTED
 from cli.junit import JunitCase, document, suite, suites
 from cli.screen import Screen
-from cli.trace.text import span
+from cli.trace.text import count, span
 from localcloud.eval.rates import Rate
-from localcloud.eval.results import CaseResult, Comparison, Difference, EvalResult, ModelResult, Sample
+from localcloud.eval.results import CaseResult, Comparison, EvalResult, ModelResult, Sample
 
 #: Runs to look at that are named for each case.
 _RUNS = 2
@@ -42,17 +42,25 @@ class Gate:
         for model in result.models:
             wrong += self._of_model(model)
         if self.no_worse:
-            for one in comparisons:
-                wrong += self._of_comparison(one)
+            for model, one in zip(result.models, comparisons, strict=True):
+                wrong += self._of_comparison(model, one)
         return wrong
 
-    def fails(self, case: CaseResult, difference: Difference | None) -> bool:
+    def fails(self, case: CaseResult, comparison: Comparison | None) -> bool:
         """Return whether the case alone keeps the gate closed."""
         if self.min_case is not None and not case.rate.reaches(self.min_case):
             return True
-        if self.no_worse and difference is not None and difference.verdict == "worse":
-            return True
+        if self.no_worse and comparison is not None:
+            if any(one.case == case.case and one.verdict == "worse" for one in comparison.differences):
+                return True
+            if self._unproven(case, comparison):
+                return True
         return self._all_must and case.failed > 0
+
+    def _unproven(self, case: CaseResult, comparison: Comparison) -> bool:
+        """Return whether nothing shows that a case is no worse: it could not be compared, and does not pass alone."""
+        least = 1000 if self.min_case is None else self.min_case
+        return case.case in comparison.uncompared and not case.rate.reaches(least)
 
     @property
     def _all_must(self) -> bool:
@@ -63,22 +71,32 @@ class Gate:
         wrong = []
         errors = sum(one.errors for one in model.cases)
         if errors:
-            wrong.append(f"{model.model}: {errors} samples say nothing: they could not be played, or not be judged.")
+            say, they = ("says", "it") if errors == 1 else ("say", "they")
+            counted = f"{count(errors, 'sample')} {say} nothing"
+            wrong.append(f"{model.model}: {counted}: {they} could not be played, or not be judged.")
         least = 1000 if self._all_must else self.min_pass
         rate = model.rate
         if least is not None and not rate.reaches(least):
-            wrong.append(f"{model.model}: {_of(rate)} samples passed; at least {_percent(least / 1000)} must.")
+            wrong.append(f"{model.model}: {_passed(rate)}; at least {_percent(least / 1000)} must.")
         for case in model.cases:
             if self.min_case is not None and not case.rate.reaches(self.min_case):
                 at_least = _percent(self.min_case / 1000)
-                wrong.append(f"{model.model}: {case.case}: {_of(case.rate)} samples passed; at least {at_least} must.")
+                wrong.append(f"{model.model}: {case.case}: {_passed(case.rate)}; at least {at_least} must.")
         return wrong
 
-    def _of_comparison(self, one: Comparison) -> list[str]:
+    def _of_comparison(self, model: ModelResult, one: Comparison) -> list[str]:
+        if one.incomplete:
+            return [f"{one.model}: the baseline is not whole, so it shows nothing: {one.incomplete}."]
         wrong = [
             f"{one.model}: {different.case} became worse: {_of(different.old)} passed, now {_of(different.new)}."
             for different in (*one.differences, one.overall)
             if different.verdict == "worse"
+        ]
+        wrong += [
+            f"{one.model}: {case.case} is {one.uncompared[case.case]}, so it was not compared and must pass alone: "
+            f"{_passed(case.rate)}. Mend it, or save a new baseline."
+            for case in model.cases
+            if self._unproven(case, one)
         ]
         if not one.differences:
             wrong.append(f"{one.model}: no case could be compared with the baseline.")
@@ -101,7 +119,7 @@ def show(
         _compared(one, screen)
     _sums(result, screen)
     for reason in closed:
-        screen.line(reason, "bold red")
+        screen.sentence(reason, "bold red")
     if not closed:
         screen.line("All that was asked for holds.", "green")
 
@@ -139,13 +157,12 @@ def _letter(at: int) -> str:
 
 
 def _cell(case: CaseResult) -> str:
-    played = case.passed + case.failed + case.errors
     took = "-" if case.duration_ms is None else span(case.duration_ms)
-    return _columns(case.rate, case.cost_microusd, played, took, case.errors)
+    return _columns(case.rate, case.cost_microusd, case.played, took, case.errors)
 
 
 def _all_cell(model: ModelResult) -> str:
-    played = sum(one.passed + one.failed + one.errors for one in model.cases)
+    played = sum(one.played for one in model.cases)
     cost, errors = sum(one.cost_microusd for one in model.cases), sum(one.errors for one in model.cases)
     return _columns(model.rate, cost, played, "", errors)
 
@@ -154,7 +171,7 @@ def _columns(rate: Rate, cost_microusd: int, played: int, took: str, errors: int
     low, high = rate.interval
     interval = f"{100 * low:.0f} to {100 * high:.0f} %" if rate.played else "nothing known"
     each = dollars(-(-cost_microusd // played)) if played else "-"
-    failed = f"  {errors} errors" if errors else ""
+    failed = f"  {count(errors, 'error')}" if errors else ""
     return f"{rate.passed}/{rate.played:<4}  {interval:13} {each:11} {took}{failed}".rstrip()
 
 
@@ -163,11 +180,12 @@ def _wrong(model: ModelResult, case: CaseResult, samples: Sequence[Sample], scre
     if not bad:
         return
     screen.line()
-    screen.line(f"{case.case}, {model.model}: {len(bad)} of {len(samples)} samples not as expected", "bold red")
-    sentences = Counter(said for one in bad for said in ([one.error] if one.error else one.wrong))
+    how_many = f"{len(bad)} of {count(len(samples), 'sample')}"
+    screen.sentence(f"{case.case}, {model.model}: {how_many} not as expected", "bold red")
+    sentences = Counter(said for one in bad for said in ([f"error: {one.error}"] if one.error else one.wrong))
     for sentence, times in sentences.items():
         often = f" ({times} times)" if times > 1 else ""
-        screen.line(f"    {sentence}{often}")
+        screen.sentence(f"    {sentence}{often}")
     for run_id in [one.run_id for one in bad if one.run_id][:_RUNS]:
         screen.line(f"    See it: ballast trace {run_id}", "dim")
 
@@ -175,12 +193,14 @@ def _wrong(model: ModelResult, case: CaseResult, samples: Sequence[Sample], scre
 def _compared(one: Comparison, screen: Screen) -> None:
     screen.line()
     beside = "" if one.against == one.model else f", with {one.against} then"
-    screen.line(f"{one.model}, beside the baseline{beside}", "bold")
+    screen.sentence(f"{one.model}, beside the baseline{beside}", "bold")
+    if one.incomplete:
+        screen.sentence(f"  The baseline is not whole, so this shows little: {one.incomplete}.", "yellow")
     for difference in (*one.differences, one.overall):
         words = {"same": "the same", "not shown": "no difference is shown"}.get(difference.verdict, difference.verdict)
         likely = "" if difference.chance is None or difference.verdict == "same" else f" ({_p(difference.chance)})"
         said = f"  {difference.case}: {_of(difference.old)} then, {_of(difference.new)} now: {words}{likely}"
-        screen.line(said, _VERDICTS[difference.verdict])
+        screen.sentence(said, _VERDICTS[difference.verdict])
     for what, names in (
         ("new", one.new),
         ("missing", one.missing),
@@ -188,7 +208,7 @@ def _compared(one: Comparison, screen: Screen) -> None:
         ("without a sample then or now", one.unsampled),
     ):
         for name in names:
-            screen.line(f"  {name}: {what}", "yellow")
+            screen.sentence(f"  {name}: {what}", "yellow")
 
 
 def _p(chance: float) -> str:
@@ -199,10 +219,10 @@ def _sums(result: EvalResult, screen: Screen) -> None:
     cases = [case for model in result.models for case in model.cases]
     runs, judge = sum(one.cost_microusd for one in cases), sum(one.judge_microusd for one in cases)
     judge += result.trials_microusd
-    played = sum(one.passed + one.failed + one.errors for one in cases)
+    played = sum(one.played for one in cases)
     judged = f", ${dollars(judge)} for the judge {result.judge}" if result.judge else ""
     screen.line()
-    screen.line(f"{played} runs, ${dollars(runs)} for them{judged}")
+    screen.line(f"{count(played, 'run')}, ${dollars(runs)} in total{judged}")
     if result.stopped == INTERRUPTED:
         screen.line("Interrupted: this is what was known by then.", "yellow")
 
@@ -211,12 +231,20 @@ def _of(rate: Rate) -> str:
     return f"{rate.passed} of {rate.played}"
 
 
+def _passed(rate: Rate) -> str:
+    return f"{_of(rate)} samples passed" if rate.played else "no sample says anything, so none passed"
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}".rstrip("0").rstrip(".") + " %"
 
 
 def as_json(
-    result: EvalResult, samples: Samples, comparisons: Sequence[Comparison], closed: Sequence[str]
+    result: EvalResult,
+    samples: Samples,
+    comparisons: Sequence[Comparison],
+    closed: Sequence[str],
+    unplayed: Iterable[tuple[str, str, int]] = (),
 ) -> dict[str, Any]:
     """Return all of it for machines: the saved form, each sample, the comparisons and the gate's reasons."""
     told: dict[str, Any] = result.model_dump(mode="json")
@@ -225,24 +253,43 @@ def as_json(
             rate = Rate(case["passed"], case["passed"] + case["failed"])
             case["interval"] = [round(one, 4) for one in rate.interval]
             case["samples"] = [{**asdict(one), "passed": one.passed} for one in samples[model["model"], case["case"]]]
+    told["not_played"] = [{"model": model, "case": case, "samples": left} for model, case, left in unplayed]
     told["compared"] = [asdict(one) | {"is_worse": one.is_worse} for one in comparisons]
     return told | {"passed": not closed, "why_not": list(closed)}
 
 
-def junit(result: EvalResult, samples: Samples, comparisons: Sequence[Comparison], gate: Gate) -> str:
-    """Return a suite a model. A case fails if it alone keeps the gate closed; else what went wrong is no failure."""
-    found = {(one.model, each.case): each for one in comparisons for each in one.differences}
+def junit(
+    result: EvalResult,
+    samples: Samples,
+    comparisons: Sequence[Comparison],
+    gate: Gate,
+    closed: Sequence[str],
+    unplayed: Iterable[tuple[str, str, int]] = (),
+) -> str:
+    """Return a suite a model, and one of the gate.
+
+    A case fails if it alone keeps the gate closed; else what went wrong is no failure. A case with a sample that was
+    not played is an error. The gate's test fails if the gate is closed for whatever reason: while the exit code is not
+    0, the report is not green.
+    """
+    found = {one.model: one for one in comparisons}
+    left = {(of, case): number for of, case, number in unplayed}
     made = []
     for model in result.models:
         cases = []
-        for case in model.cases:
-            played = samples[model.model, case.case]
-            fails = gate.fails(case, found.get((model.model, case.case)))
-            wrong = dict.fromkeys(said for one in played for said in one.wrong)
-            errors = dict.fromkeys(one.error for one in played if one.error)
-            see = "\n".join(f"See it: ballast trace {one.run_id}" for one in played if not one.passed)
-            failure = "\n".join([f"{_of(case.rate)} samples passed", *wrong]) if fails else ""
+        known = model.by_name
+        for name in dict.fromkeys([*known, *(case for of, case in left if of == model.model)]):
+            played, case = samples.get((model.model, name), ()), known.get(name)
+            failure: tuple[str, ...] = ()
+            if case is not None and gate.fails(case, found.get(model.model)):
+                wrong = dict.fromkeys(said for one in played for said in one.wrong)
+                failure = (_passed(case.rate), *wrong)
+            errors = [f"error: {one.error}" for one in played if one.error]
+            if lacks := left.get((model.model, name)):
+                errors.append(f"{lacks} of {count(result.samples, 'sample')} not played: {result.stopped}")
+            see = tuple(f"See it: ballast trace {one.run_id}" for one in played if not one.passed and one.run_id)
             took_s = sum(one.took_s for one in played)
-            cases.append(JunitCase(case.case, took_s, failure, "\n".join(errors), see))
+            cases.append(JunitCase(name, took_s, failure, tuple(dict.fromkeys(errors)), see))
         made.append(suite(model.model, f"eval.{model.model}", cases))
+    made.append(suite("gate", "eval", [JunitCase("gate", 0.0, tuple(closed))]))
     return document(suites(made))

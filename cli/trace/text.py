@@ -2,8 +2,9 @@
 
 What a model, a customer or a tool wrote is untrusted: an escape sequence could repaint the screen, a
 bidirectional override could reverse a sentence, a lone surrogate could stop the printer. Such characters
-become visible escapes. Markup is harmless because the renderer makes ``rich.text.Text`` of everything and
-parses none of it.
+become visible escapes, and so does the sign of what a CI system would obey: GitHub's ``::command::`` at the
+start of a line, Azure's ``##vso[command]`` and TeamCity's ``##teamcity[command]`` anywhere. Markup is
+harmless because the renderer makes ``rich.text.Text`` of everything and parses none of it.
 """
 
 import json
@@ -22,6 +23,9 @@ _LONGEST_ID = 128
 #: A field of at most this many characters is shown whole.
 _SHORT = 40
 _DANGEROUS = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+#: Commands to the CI system that shows a log: at the start of a line, and anywhere in it.
+_COMMAND = re.compile(r"^(\s*):(?=:\S)", re.MULTILINE)
+_COMMAND_WITHIN = re.compile(r"#(?=#(?:vso|teamcity)?\[)", re.IGNORECASE)
 
 
 def clean(text: str, *, lines: bool = True) -> str:
@@ -32,7 +36,8 @@ def clean(text: str, *, lines: bool = True) -> str:
     unified = text.replace("\r\n", "\n").replace("\t", "    ")
     if not lines:
         unified = " ".join(unified.split("\n"))
-    return "".join(char if _harmless(char) else _escape(char) for char in unified)
+    shown = "".join(char if _harmless(char) else _escape(char) for char in unified)
+    return _COMMAND_WITHIN.sub(lambda _: _escape("#"), _COMMAND.sub(lambda found: found[1] + _escape(":"), shown))
 
 
 def _harmless(char: str) -> bool:

@@ -115,6 +115,12 @@ def in_words(rows: Sequence[Compared]) -> str:
         said.append(f"{sums.waits} runs would have waited for a person; what the person says is not known.")
     if asked := sum(row.asked > 0 for row in rows):
         said.append(f"{asked} runs were answered by a real model: one sample each.")
+    if otherwise := [row for row in rows if row.made_otherwise]:
+        names = ", ".join(sorted({name for row in otherwise for name in row.made_otherwise}))
+        said.append(
+            f"{len(otherwise)} runs were made with another version of what the baseline is ({names}): the change is "
+            "compared with this baseline, and not with what ran."
+        )
     if sums.concluded < sums.runs:
         said.append(
             f"{sums.runs - sums.concluded} are not concluded: they have no ending yet, or their baseline does not come "

@@ -15,7 +15,7 @@
 """
 
 from localcloud.converse.cache import PromptCache
-from localcloud.converse.choose import Bedrock, check_that_it_answers, model_source
+from localcloud.converse.choose import Bedrock, check_that_it_answers, label_of, model_source
 from localcloud.converse.openai import OpenAIModel
 from localcloud.converse.recorded import RecordedModel
 from localcloud.converse.script import ScriptModel
@@ -36,6 +36,7 @@ __all__ = [
     "Source",
     "Strict",
     "check_that_it_answers",
+    "label_of",
     "model_source",
     "said",
 ]

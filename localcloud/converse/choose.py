@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ballast.errors import InvalidInput
 
@@ -23,6 +25,14 @@ _HELP = (
     "(http://localhost:11434/v1#MODEL_NAME) or Bedrock itself (bedrock:MODEL_ID)."
 )
 
+
+#: The environment variable with the key of OpenAI-compatible servers.
+MODEL_KEY = "BALLAST_MODEL_KEY"
+_KEY = re.compile(r"[!-~]{1,4096}")
+_BARE = (
+    "Write SCHEME://HOST/PATH#MODEL_NAME alone, without a user, a password or a query. "
+    f"A key belongs into the environment variable {MODEL_KEY}; it is sent as a bearer token."
+)
 
 #: The smallest conversation; a model that cannot answer it answers nothing.
 _HELLO: dict[str, Any] = {
@@ -55,17 +65,44 @@ def model_source(spec: str) -> Source | Bedrock:
         if not model_id:
             raise InvalidInput(f"--model {spec}: lacks the model's id after the colon. {_HELP}")
         return Bedrock(model_id)
-    if spec.startswith(("http://", "https://")):
-        from localcloud.converse.openai import OpenAIModel
-
-        found = _URL.match(spec)
-        if found is None:
-            raise InvalidInput(f"--model {spec}: lacks the model's name after a #, e.g. {spec.split('#')[0]}#llama3.2.")
-        return OpenAIModel(found["url"], found["name"])
+    if "://" in spec:
+        return _server(spec)
     path = Path(spec).expanduser()
     if not path.is_file():
-        raise InvalidInput(f"--model {spec}: no such file. {_HELP}")
+        # A URL without its scheme may have a credential, too.
+        shown = f" {spec}" if not any(sign in spec for sign in "@?") else ""
+        raise InvalidInput(f"--model{shown}: no such file. {_HELP}")
     return _from_file(path)
+
+
+def label_of(spec: str) -> str:
+    """Return a valid ``spec`` as it is shown and saved: a server's by its host and the model's name alone."""
+    found = _URL.match(spec)
+    return f"{urlsplit(found['url']).netloc}#{found['name']}" if found is not None else spec
+
+
+def _server(spec: str) -> Source:
+    """Return a model behind a server. Raises ``InvalidInput``, which shows nothing that may be a credential."""
+    from localcloud.converse.openai import OpenAIModel
+
+    if not spec.startswith(("http://", "https://")):
+        raise InvalidInput(f"--model: a server's URL begins with http:// or https://. {_HELP}")
+    shown = f"--model {spec.partition(':')[0]}://…"
+    found = _URL.match(spec)
+    if any(sign in spec.partition("#")[0] for sign in "@?") or (found is not None and "?" in found["name"]):
+        raise InvalidInput(f"{shown}: the URL may have a credential. {_BARE}")
+    if found is None:
+        raise InvalidInput(f"{shown}: lacks the model's name after a #, e.g. http://localhost:11434/v1#llama3.2.")
+    try:
+        host, _ = urlsplit(found["url"]).hostname, urlsplit(found["url"]).port
+    except ValueError:
+        host = None
+    if not host:
+        raise InvalidInput(f"{shown}: has no valid host and port. {_BARE}")
+    key = os.environ.get(MODEL_KEY, "").strip()
+    if key and not _KEY.fullmatch(key):
+        raise InvalidInput(f"{MODEL_KEY}: must be printable ASCII without spaces. Export the server's key again.")
+    return OpenAIModel(found["url"], found["name"], api_key=key or None)
 
 
 def _from_file(path: Path) -> Source:
@@ -111,7 +148,8 @@ def check_that_it_answers(
             return
         if code not in _PASSES or "cannot be reached" in why:
             break
-    raise InvalidInput(f"--model {spec}: the model does not answer, so nothing was started. {code}: {why}")
+    said = " ".join(why.split())  # a server wrote a part of it
+    raise InvalidInput(f"--model {label_of(spec)}: the model does not answer, so nothing was started. {code}: {said}")
 
 
 def _refusal(ask: Callable[[], object]) -> tuple[str, str]:

@@ -33,9 +33,7 @@ class OpenAIModel:
         self._url = url.rstrip("/") + "/chat/completions"
         self._name = name
         self._timeout_s = timeout_s
-        self._headers = {"Content-Type": "application/json"}
-        if api_key:
-            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._api_key = api_key
         self._opener = _opener(url)
 
     def within(self, timeout_s: float) -> OpenAIModel:
@@ -49,12 +47,14 @@ class OpenAIModel:
         body = json.dumps({"model": self._name, **to_openai(request)}).encode()
         try:
             # `choose` accepts only http and https.
-            request_there = Request(self._url, body, self._headers)  # noqa: S310
+            request_there = Request(self._url, body, {"Content-Type": "application/json"})  # noqa: S310
+            if self._api_key:  # for this server alone: a redirect does not take it along
+                request_there.add_unredirected_header("Authorization", f"Bearer {self._api_key}")
             with self._opener.open(request_there, timeout=self._timeout_s) as response:
                 text = response.read()
         except HTTPError as problem:
             code = _ERRORS.get(problem.code, "ValidationException" if problem.code < 500 else "ModelErrorException")
-            raise ModelError(code, f"{self._url} answered {problem.code}: {_words(problem)}") from None
+            raise ModelError(code, f"{self._url} answered {problem.code}: {self._words(problem)}") from None
         except TimeoutError:
             raise self._late() from None
         except URLError as problem:
@@ -68,6 +68,11 @@ class OpenAIModel:
             return Reply(from_openai(json.loads(text)))
         except (ValueError, LookupError, TypeError, AttributeError) as problem:
             raise ModelError("ModelErrorException", f"{self._url} sent no chat completion: {problem!r}") from None
+
+    def _words(self, problem: HTTPError) -> str:
+        """Return what the server says of an error, without the key: some repeat it."""
+        said = _words(problem)
+        return said.replace(self._api_key, "***") if self._api_key else said
 
     def _late(self) -> ModelError:
         return ModelError("ModelTimeoutException", f"{self._url} did not answer within {self._timeout_s} s.")

@@ -51,10 +51,13 @@ class Case:
         content = self.scenario.model_dump(mode="json", exclude={"name", "description", "model"})
         return sha256(canonical([content, judge if self.scenario.expect.judged else ""]))
 
-    def sample(self, model: str, number: int) -> Scenario:
-        """Return the scenario with a request id of its own for that model's sample, so that no run replaces another."""
+    def sample(self, model: str, number: int, of: str) -> Scenario:
+        """Return the scenario with a request id of its own for that model's sample in the eval ``of``.
+
+        No run replaces another, nor that of an earlier eval.
+        """
         told = hashlib.sha256(f"{self.name}\0{self.scenario.request.request_id}\0{model}".encode()).hexdigest()[:10]
-        request_id = f"eval-{self.name[:60]}-{told}-{number}"
+        request_id = f"eval-{self.name[:60]}-{told}-{of}-{number}"
         request = self.scenario.request.model_copy(update={"request_id": request_id})
         return self.scenario.model_copy(update={"request": request})
 

@@ -18,7 +18,11 @@ from ballast.errors import InvalidInput
 from localcloud.eval.rates import Rate, chance, shown, together
 
 VERSION: Literal[1] = 1
-_Count = Annotated[int, Field(ge=0)]
+#: The most samples of a case.
+MOST_SAMPLES = 1_000
+#: Money and times are bounded, since others may have written the file.
+_Count = Annotated[int, Field(ge=0, le=10**15)]
+_Samples = Annotated[int, Field(ge=0, le=MOST_SAMPLES)]
 #: The name of the comparison over all cases, among those of single cases. No case has it: a name has no space.
 _ALL = "all cases"
 
@@ -61,12 +65,17 @@ class CaseResult(Wire):
 
     case: str
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    passed: _Count = 0
-    failed: _Count = 0
-    errors: _Count = 0
+    passed: _Samples = 0
+    failed: _Samples = 0
+    errors: _Samples = 0
     cost_microusd: _Count = 0
     judge_microusd: _Count = 0
     duration_ms: _Count | None = None
+
+    @property
+    def played(self) -> int:
+        """How many samples were played, errors included."""
+        return self.passed + self.failed + self.errors
 
     @property
     def rate(self) -> Rate:
@@ -129,7 +138,7 @@ class EvalResult(Wire):
     version: Literal[1] = VERSION
     at: str
     playbook: str
-    samples: Annotated[int, Field(ge=1)]
+    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)]
     judge: str = ""
     trials_microusd: _Count = 0
     stopped: str = ""
@@ -141,6 +150,24 @@ class EvalResult(Wire):
         if len(set(names)) < len(names):
             raise ValueError("models: a model occurs twice")
         return self
+
+    @property
+    def why_not_whole(self) -> str:
+        """Why it proves nothing as a baseline, "" if it is whole: every sample of every case was played and counts."""
+        if self.stopped:
+            return f"it was stopped: {self.stopped.rstrip('.')}"
+        names = dict.fromkeys(case.case for model in self.models for case in model.cases)
+        if not names:
+            return "it has no case"
+        for model in self.models:
+            for name in names:
+                case = model.by_name.get(name)
+                played = case.played if case is not None else 0
+                if played < self.samples:
+                    return f"{model.model}: {name} has {played} of {self.samples} samples"
+                if case is not None and case.errors:
+                    return f"{model.model}: {case.errors} of {played} samples of {name} say nothing (errors)"
+        return ""
 
     def to_json(self) -> str:
         """Return it as a file's text, in ASCII."""
@@ -183,6 +210,7 @@ class Comparison:
     changed     cases whose content is another: not compared
     unsampled   cases without a sample that says something, then or now
     overall     of all compared cases together
+    incomplete  why the baseline is not whole; "" if it is
     """
 
     model: str
@@ -193,6 +221,16 @@ class Comparison:
     changed: tuple[str, ...]
     unsampled: tuple[str, ...]
     overall: Difference
+    incomplete: str = ""
+
+    @property
+    def uncompared(self) -> Mapping[str, str]:
+        """The cases that were played now and could not be compared, and why."""
+        return {
+            **dict.fromkeys(self.new, "new"),
+            **dict.fromkeys(self.changed, "changed"),
+            **dict.fromkeys(self.unsampled, "without a sample then or now"),
+        }
 
     @property
     def is_worse(self) -> bool:
@@ -236,6 +274,7 @@ def compared(new: ModelResult, baseline: EvalResult) -> Comparison:
         changed=tuple(name for name in now if name in before and before[name].sha256 != now[name].sha256),
         unsampled=tuple(empty),
         overall=differences[-1],
+        incomplete=baseline.why_not_whole,
     )
 
 

@@ -88,8 +88,9 @@ class Replayed:
     checked     events that the handlers wrote and whose digest is the recorded one
     put_in      events that were put in as they are recorded: people's answers, and what came late
     unchecked   fields that could not be computed, each with the reason (``playing.SEALED``, ``NO_ATTRIBUTES``)
-    notes       what was inferred from the record, in words: a process that died, another version that ran
+    notes       what was inferred from the record, in words: a process that died
     inferred    the same, for the candidate's lane
+    made_otherwise  what ran then and is another one in this lane, by the names in ``made_of``
     """
 
     run_id: str
@@ -101,6 +102,7 @@ class Replayed:
     unchecked: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     inferred: Inferred = field(default_factory=Inferred)
+    made_otherwise: tuple[str, ...] = ()
 
     @property
     def is_same(self) -> bool:

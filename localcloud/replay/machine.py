@@ -161,6 +161,7 @@ class Machine:
             unchecked=dict(playing.unchecked),
             notes=tuple(playing.notes),
             inferred=Inferred(dict(playing.died), dict(self.oracle.moved)),
+            made_otherwise=playing.made_otherwise,
         )
 
     def _played_whole(self, recorded: RecordedRun) -> Difference | None:

@@ -57,9 +57,15 @@ def summary(recorded: RecordedRun, played: Replayed) -> Row:
         checked=played.checked,
         put_in=played.put_in,
         unchecked=sum(why == SEALED for why in played.unchecked.values()),
-        notes=played.notes,
+        notes=(*made_note(played.made_otherwise), *played.notes),
         unvouched=NO_ATTRIBUTES in played.unchecked.values(),
     )
+
+
+def made_note(names: Iterable[str]) -> tuple[str, ...]:
+    """Return what to say of a run that was made otherwise; see ``Replayed``."""
+    apart = ", ".join(names)
+    return (f"the run was made with another version of: {apart}",) if apart else ()
 
 
 def replayed(lane: Lane, runs: Iterable[ExportedRun], fold: Fold[T], *, workers: int = 2) -> Iterator[T]:

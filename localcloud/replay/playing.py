@@ -77,6 +77,8 @@ class Playing:
         self.put_in: list[str] = []
         self.unchecked: dict[str, str] = {}
         self.notes: dict[str, None] = {}
+        #: What is another one now than when the run was recorded, by the names in ``made_of``.
+        self.made_otherwise: tuple[str, ...] = ()
         #: Keys of events that a process wrote after it was given up, or after another one had answered.
         self.late: set[str] = set()
         self._deaths: Counter[str] = Counter()
@@ -226,13 +228,12 @@ class Playing:
         return made
 
     def _as_made_of(self, recorded: Any, made: dict[str, Any]) -> dict[str, Any]:
-        """Return the opening as made of what ran then; note where that is something else now."""
+        """Return the opening as made of what ran then; keep where that is something else now."""
         now = made.pop("made_of", {})
         if not isinstance(recorded, Mapping):
             return made
-        apart = sorted(name for name in {*recorded, *now} if recorded.get(name) != now.get(name))
-        if apart:
-            self.note(f"the run was made with another version of: {', '.join(apart)}")
+        apart = (name for name in {*recorded, *now} if recorded.get(name) != now.get(name))
+        self.made_otherwise = tuple(sorted(apart))
         return made | {"made_of": recorded}
 
     def _covered(self, recorded: Event, covers: Sequence[Event]) -> list[Event]:

@@ -123,6 +123,8 @@ class Compared:
     more        writes that only the candidate makes
     agents      who was in charge of the run in the record: the agents' names
     waits       whether it would wait for a person whom the record does not ask
+    made_otherwise  what ran then and is another one in the baseline, by the names in ``made_of``: then the baseline is
+                    not what was deployed
     asked       attempts that a real model answered: then the run is one sample, and no prediction
     """
 
@@ -142,6 +144,7 @@ class Compared:
     waits: bool = False
     asked: int = 0
     notes: tuple[str, ...] = ()
+    made_otherwise: tuple[str, ...] = ()
     parted: str = ""
     agents: tuple[str, ...] = ()
 
@@ -253,6 +256,7 @@ def not_concluded(recorded: RecordedRun, baseline: Replayed) -> Compared:
         high=told.cost_microusd,
         at=baseline.difference.seq if baseline.difference is not None else "",
         notes=baseline.notes,
+        made_otherwise=baseline.made_otherwise,
     )
 
 
@@ -322,7 +326,8 @@ def beside(candidate: Lane, runs: Iterable[tuple[RecordedRun, Replayed]]) -> lis
                 after, ends = machine.play_beside(one, played)
                 playing = machine.playing
                 slack = playing.slack_microusd
-                found.append(concluded(one, after, ends, machine.playbook, slack_microusd=slack, asked=playing.asked))
+                row = concluded(one, after, ends, machine.playbook, slack_microusd=slack, asked=playing.asked)
+                found.append(replace(row, made_otherwise=played.made_otherwise))
             else:
                 found.append(not_concluded(one, played))
     return found

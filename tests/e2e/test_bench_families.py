@@ -59,7 +59,7 @@ def test_a_model_of_each_family_plays_as_published() -> None:
     played = list(families.rows(MODELS, few))
 
     assert len(cards) > 15
-    assert len(played) == len(few) > 5
+    assert len(played) == len(few) > 3
     for row in played:
         assert [run.wrong for run in row.runs] == [""] * len(row.runs)
         assert families.line(row) in shown

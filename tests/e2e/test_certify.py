@@ -44,7 +44,10 @@ LIES = {
     "read_charges": "read",
     "read_in_set_order": "process",
     "read_kept": "process",
+    "read_notes_at_exit": "sight",
+    "read_notes_by_descriptor": "sight",
     "read_notes_in_file": "sight",
+    "read_notes_in_open_file": "sight",
     "read_sets_a_variable": "process",
     "read_starts_a_program": "sight",
     "refuses_always": "sampled",
@@ -83,8 +86,11 @@ LIES = {
 #: The same of the scenario ``sequences``: each lies only over several calls.
 LIES_OVER_CALLS = {
     "added_by_a_retry": "aws",
+    "approval_by_the_clock": "if_",
     "batch_half_read": "aws",
+    "batch_partly_read": "aws",
     "condition_of_its_own": "aws",
+    "cost_of_a_process": "cost_microusd",
     "denial_as_nothing": "aws",
     "failure_as_nothing": "aws",
     "key_and_arguments": "keys",
@@ -94,25 +100,45 @@ LIES_OVER_CALLS = {
     "key_expires": "later",
     "key_for_two_minutes": "later",
     "key_in_buckets": "keys",
+    "key_in_many_buckets": "keys",
+    "key_looked_up_outside": "errors",
     "key_lowered": "keys",
+    "key_of_a_bound_clock": "later",
+    "key_of_a_clock_in_an_id": "later",
     "key_of_a_deletion": "overwrites",
+    "key_of_a_library_clock": "later",
     "key_of_a_state": "overwrites",
+    "key_of_an_answers_date": "later",
+    "key_of_half_a_day": "later",
+    "key_of_the_day_in_c": "later",
     "key_of_the_last": "between",
     "key_of_the_last_five": "keys",
     "key_swallows": "errors",
     "key_without_its_run": "keys",
+    "letter_keyed_in_an_attribute": "interrupted",
+    "letters_partly_sent": "aws",
+    "moves_by_chance": "moves",
     "moves_key_of_the_hour": "moves_key",
     "precondition_by_chance": "precondition",
+    "precondition_by_strftime": "precondition",
     "precondition_of_the_clock": "precondition",
     "read_first_page": "pages",
+    "read_of_a_status": "errors",
+    "read_part_of_two": "pages",
     "read_swallows": "errors",
+    "strict_without_verify": "interrupted",
     "throttle_as_nothing": "aws",
+    "undo_of_a_variable": "undo_arguments",
+    "undo_of_memory": "process",
+    "validated_by_the_clock": "validate",
     "verify_by_index": "stale",
     "verify_eventually": "stale",
     "verify_first_page": "pages",
     "verify_for_a_minute": "later",
+    "verify_of_a_status": "errors",
     "verify_of_the_last": "between",
     "verify_swallows": "errors",
+    "verify_where_reached": "errors",
     "verify_without_its_run": "keys",
     "with_undo_early": "later",
     "with_undo_to_kept": "between",
@@ -130,7 +156,8 @@ SOME_SCRIPTS = ("memory",)
 SOME_OVER_CALLS = (
     "condition_of_its_own", "key_and_arguments", "key_expires", "key_of_the_last", "key_of_a_state",
     "denial_as_nothing", "read_swallows", "verify_first_page", "verify_by_index", "with_undo_to_then",
-    "fair_batch", "fair_verify_page", "fair_key_eventually", "fair_state",
+    "key_of_the_day_in_c", "undo_of_memory",
+    "fair_batch", "fair_declared", "fair_verify_page", "fair_key_eventually", "fair_state",
 )  # fmt: skip
 #: What is wrong with an undo's own key is found by the rules of its key too.
 ALSO = {"undo_twice", "key_ignored", "key_not_sent"}
@@ -150,6 +177,14 @@ def liars(tmp_path: Path) -> Iterator[Path]:
     importlib.import_module("liars.double").stop()
 
 
+def play_only(liars: Path, scenario: str, *tools: str) -> None:
+    """Let a scenario call these tools, and no other."""
+    calls = [{"tool": name, "arguments": {"id": "a"}} for name in tools]
+    turns = [{"call": calls[at : at + 6]} for at in range(0, len(calls), 6)]
+    script = liars / "scenarios" / scenario / "script.yaml"
+    script.write_text(json.dumps({"turns": [*turns, {"say": "Done."}]}))
+
+
 def findings(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["findings"]
     return found
@@ -165,7 +200,8 @@ def keep_some_calls(script: Path, names: tuple[str, ...]) -> None:
 def test_every_planted_lie_is_found_and_no_honest_tool_is_blamed(
     liars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.rmtree(liars / "scenarios" / "sequences")
+    for name in ("sequences", "doubts", "own_client"):
+        shutil.rmtree(liars / "scenarios" / name)
     lies = LIES
     if not FULL:
         for script in (liars / "scenarios").glob("*/script.yaml"):
@@ -215,13 +251,10 @@ def test_a_fallback_that_decides_by_its_machine_or_its_process_is_found(liars: P
 
 
 def test_every_lie_over_several_calls_is_found_and_no_honest_sibling_is_blamed(liars: Path) -> None:
-    script = liars / "scenarios" / "sequences" / "script.yaml"
     if not FULL:
-        calls = [{"tool": name, "arguments": {"id": "a"}} for name in SOME_OVER_CALLS]
-        turns = [{"call": calls[at : at + 6]} for at in range(0, len(calls), 6)]
-        script.write_text(json.dumps({"turns": [*turns, {"say": "Done."}]}))
+        play_only(liars, "sequences", *SOME_OVER_CALLS)
 
-    found = certified_by(liars, "sequences")
+    found = certified_by(liars, "sequences", *(["doubts"] if FULL else []))
 
     broken = {of: rule for (of, rule), one in found.items() if one.state == "broken"}
     called = {of for (of, rule), one in found.items() if (rule, one.state) == ("sampled", "held")}
@@ -332,7 +365,35 @@ def test_a_server_that_makes_a_call_twice_under_one_key_is_found(itdesk: Path) -
     found = certified_by(itdesk, "password")
 
     assert found["idp_resetPassword", "key"].state == "broken"
+    assert "key or idempotent" in found["idp_resetPassword", "key"].remedy  # its words are those of its YAML
     assert found["idp_resetPassword", "sent"].state == "held"  # the tool itself does its part
+
+
+@pytest.mark.deep
+def test_a_server_that_refuses_a_key_that_it_knows_is_judged_by_verify(itdesk: Path) -> None:
+    stand_ins = itdesk / "scenarios" / "stand_ins.py"
+    known = 'if key in RESETS:\n            return self._answer(409, {"error": "done"})\n        made = {"re'
+    stand_ins.write_text(stand_ins.read_text().replace('made = {"re', known))
+
+    found = certified_by(itdesk, "password")
+
+    assert {at: one.seen for at, one in found.items() if one.state == "broken" and at[0].startswith("idp")} == {}
+    assert "409" in found["idp_resetPassword", "key"].seen
+
+
+@pytest.mark.deep
+def test_a_remedy_names_what_the_author_can_do(liars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    play_only(liars, "doubts", "letter_keyed_in_an_attribute")
+
+    found = certified_by(liars, "doubts", "own_client")
+
+    assert "Leave honours_key out" in found["letter_keyed_in_an_attribute", "key"].remedy
+    scenario = found["scenario own_client", "sampled"]
+    assert scenario.needed
+    hint = found["module tools/away.py", "import"]
+    assert (hint.needed, "As it is imported, it reads the clock" in hint.seen) == (False, True)
+    assert "key_of_its_own_client asks AWS itself. Use ctx.client" in scenario.remedy
 
 
 def test_what_is_sent_is_recorded_where_no_stand_in_tells_its_effects(itdesk: Path) -> None:

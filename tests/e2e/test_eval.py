@@ -126,7 +126,8 @@ def test_a_run_that_people_call_wrong_must_not_end_so_again_and_a_right_one_must
     (saved,) = SavedRuns(home).recent()
 
     code, made = evaluated("--run", saved.run_id, capsys=capsys)
-    assert (code, made["models"][0]["cases"][0]["case"]) == (0, saved.run_id)
+    (first,) = made["models"][0]["cases"]
+    assert (code, first["case"]) == (0, saved.run_id)
 
     assert main(["feedback", saved.run_id, "wrong", "--by", "rae", "--note", "Another order was meant."]) == 0
     assert main(["feedback", saved.run_id, "wrong", "--by", "rae", "--note", "Another order was meant."]) == 0
@@ -136,6 +137,9 @@ def test_a_run_that_people_call_wrong_must_not_end_so_again_and_a_right_one_must
     assert (code, case["failed"]) == (1, 1)
     assert case["samples"][0]["wrong"] == ["unlike: it ended in the same way again (status, by, effects)"]
     assert SavedRuns(home).find(saved.run_id).title == "demo approval"  # the record is not replaced
+    run_ids = {one["samples"][0]["run_id"] for one in (first, case)}
+    assert {SavedRuns(home).find(one).title for one in run_ids} == {f"eval {saved.run_id}"}
+    assert len(run_ids) == 2  # nor the run of an earlier eval
     assert main(["eval", "--feedback", "right"]) == 2
     assert main(["feedback", saved.run_id, "right", "--by", "rae"]) == 0
     assert [one.verdict for one in SavedRuns(home).find(saved.run_id).events.feedback] == ["right"]

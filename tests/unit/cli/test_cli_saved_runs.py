@@ -9,6 +9,7 @@ import pytest
 
 from ballast.errors import InvalidInput
 from ballast.log.event import Event
+from ballast.log.events import RunFeedback
 from cli import main
 from cli.saved_runs import SavedRuns, state_folder, write_whole
 
@@ -37,6 +38,52 @@ def test_saving_again_replaces_the_run(tmp_path: Path) -> None:
     saved_runs.save(RUN, "second", [entry()])
 
     assert [saved.title for saved in saved_runs.recent()] == ["second"]
+
+
+def said(by: str, note: str = "", number: int = 1) -> Event:
+    fact = RunFeedback(number=number, verdict="wrong", by=by, note=note)
+    return Event(run_id=RUN, seq=fact.seq, at="2025-06-01T04:00:00+00:00", body=fact.body)
+
+
+def test_what_people_said_of_a_run_stays_when_its_log_goes_on_or_is_read_anew(tmp_path: Path) -> None:
+    saved_runs = SavedRuns(tmp_path)
+    ended = Event(run_id=RUN, seq="9999.run.ended", at="2025-06-01T03:00:01+00:00", body={"status": "answered"})
+    saved_runs.save(RUN, "run", [entry(), said("rae", "it lied")])
+
+    saved_runs.save(RUN, "run", [entry(), ended])
+    saved_runs.save(RUN, "run", [entry(), ended, said("lou", "on the stack")])  # with the same number
+    saved_runs.save(RUN, "run", [entry()])  # read before it ended
+
+    kept = saved_runs.find(RUN).events
+    assert {(one.by, one.note, one.number) for one in kept.feedback} == {
+        ("lou", "on the stack", 1),
+        ("rae", "it lied", 2),
+    }
+    assert kept.has_ended
+    assert [one.run_id for one in saved_runs.recent()] == [RUN]
+
+
+@pytest.mark.parametrize("title", ["run", "up", "eval loop", "test loop", "demo loop"])
+def test_another_run_of_the_same_id_puts_aside_what_people_spoke_of(tmp_path: Path, title: str) -> None:
+    saved_runs = SavedRuns(tmp_path)
+    saved_runs.save(RUN, title, [entry(text="first"), said("rae")])
+
+    for text in ("second", "third"):
+        saved_runs.save(RUN, title, [entry(text=text)])
+
+    assert saved_runs.find(f"{RUN}.1").events == (entry(text="first"), said("rae"))
+    assert saved_runs.find(RUN).events == (entry(text="third"),)
+    aside = {f"{RUN}.2"} - ({f"{RUN}.2"} if title.startswith(("test", "demo")) else set())
+    assert {one.run_id for one in saved_runs.recent()} == {RUN, f"{RUN}.1"} | aside
+
+
+def test_a_file_that_is_no_log_is_not_lost_either(tmp_path: Path) -> None:
+    saved_runs = SavedRuns(tmp_path)
+    saved_runs.save(RUN, "run", [entry()]).write_text("{")
+
+    saved_runs.save(RUN, "run", [entry()])
+
+    assert saved_runs.file(f"{RUN}.1").read_text() == "{"
 
 
 @pytest.mark.parametrize("typed", [RUN, RUN[:5], "aaaa", "run-aaa"])

@@ -1,5 +1,6 @@
 """The fields of a scenario of one's own: what is read, what is refused, and what is told where a run ends otherwise."""
 
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from ballast.contracts.timeline import Call, Money, Timeline, Turn, TurnEscalation
 from ballast.errors import InvalidInput
+from cli import main
 from cli.commands.test import Result, junit
 from localcloud.project import business_of, project_of
 from localcloud.scenarios import Scenario, find, folder_of, names, unmet
@@ -328,3 +330,50 @@ def test_a_report_is_xml_whatever_a_run_says() -> None:
     assert error is not None
     assert "second\nSee it: ballast trace run-b" in str(failure.text)
     assert error.get("message") == "no <answer> left"
+
+
+def test_what_a_model_wrote_is_one_line_of_a_report() -> None:
+    results = [Result("bad", "answered", ("answer: x\n::error::y",), "", "", 5, 0.5)]
+
+    top = ElementTree.fromstring(junit(results, suite="s").encode())
+
+    assert str(top.findtext("testcase/failure")) == "answer: x ::error::y"
+
+
+@pytest.mark.parametrize("interrupt", [True, False])
+def test_an_interrupted_test_leaves_a_report_that_is_not_green(
+    tmp_path: Path, interrupt: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b", "c"):
+        written(tmp_path / "scenarios", LEAST, name)
+    report = tmp_path / "r.xml"
+
+    def played(scenario: Scenario, *_: Any) -> Result:
+        before = ElementTree.parse(report).getroot()
+        assert before.get("errors") == "1"  # whatever becomes of this process, nothing old stays
+        if scenario.name == "b" and interrupt:
+            raise KeyboardInterrupt
+        return Result(scenario.name, "answered by agent", (), "", "run-a", 5, 1.0)
+
+    monkeypatch.setattr("cli.commands.test.load_playbook", lambda *_, **__: None)
+    monkeypatch.setattr("cli.commands.test._played", played)
+
+    code = main(["test", str(tmp_path), "--junit", str(report), "--json"])
+
+    top = ElementTree.parse(report).getroot()
+    errors = {case.get("name"): error.get("message") for case in top for error in case.iter("error")}
+    told = json.loads(capsys.readouterr().out)
+    assert code == (130 if interrupt else 0)
+    assert errors == (dict.fromkeys("bc", "not played: interrupted") if interrupt else {})
+    assert [one["passed"] for one in told] == [True, not interrupt, not interrupt]
+
+
+def test_a_report_that_cannot_be_written_is_said_before_anything_is_played(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path / "scenarios", LEAST, "a")
+    monkeypatch.setattr("cli.commands.test.load_playbook", lambda *_, **__: None)
+    monkeypatch.setattr("cli.commands.test._played", lambda *_: pytest.fail("played"))
+
+    assert main(["test", str(tmp_path), "--junit", str(tmp_path)]) == 2
+    assert "--junit" in capsys.readouterr().err

@@ -136,3 +136,15 @@ def test_a_long_result_is_shortened_field_by_field_so_that_every_field_is_seen()
     assert '"lines": [{"name": "mat mat' in shown
     assert "customer_note" not in shown
     assert len(shown) < 240
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["::error::x", "a\n  ::stop-commands::t", "a ##vso[task.setvariable]x", "##[error]x", "##TeamCity[message]"],
+)
+def test_nothing_commands_the_ci_system_that_shows_a_log(text: str) -> None:
+    for lines in (True, False):
+        shown = clean(text, lines=lines)
+        assert not re.search(r"^\s*::\S|##(?:vso|teamcity)?\[", shown, re.MULTILINE | re.IGNORECASE)
+        assert clean(shown, lines=lines) == shown
+    assert clean("a::b ## c [d] # e", lines=False) == "a::b ## c [d] # e"

@@ -253,6 +253,240 @@ def test_json_and_junit_tell_each_sample_and_nothing_else_is_on_standard_output(
     assert "0 of 2 samples passed\nstatus: no" in failure
 
 
+def green(file: Path) -> bool:
+    """Return whether a CI system would call the report green: it has tests, and none failed or is an error."""
+    top = ElementTree.parse(file).getroot()
+    return bool(list(top.iter("testcase"))) and not [*top.iter("failure"), *top.iter("error")]
+
+
+def interrupted(_task: Task) -> Sample:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("player", "words", "code"),
+    [
+        (passing, (), 0),
+        (failing("loop"), ("--min-pass", "0.5"), 0),
+        (failing("loop"), ("--min-pass", "0.6"), 1),  # no case alone
+        (erring, ("--min-pass", "0"), 1),
+        (passing, ("--budget-usd", "0.000001"), 1),  # nothing was played
+        (interrupted, (), 130),
+        (passing, ("--save", "/dev/full/x"), None),
+        (passing, ("--samples", "0"), None),
+        (passing, ("--baseline", "/nowhere"), None),
+    ],
+)
+def test_no_report_is_green_unless_the_exit_code_is_0(
+    tmp_path: Path, player: Player, words: tuple[str, ...], code: int | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "r.xml"
+    assert run(passing, "--junit", str(report)) == 0
+    assert green(report)
+    capsys.readouterr()
+
+    if code is None and words[0] != "--baseline":  # refused before the file is touched
+        with pytest.raises(BallastError):
+            run(player, "--json", "--junit", str(report), *words)
+        return
+    try:
+        found = run(player, "--json", "--junit", str(report), *words)
+    except BallastError:
+        found = None
+    assert found == code
+    assert green(report) == (code == 0)
+    told = capsys.readouterr().out
+    assert code is None or json.loads(told)["passed"] == (code == 0)
+
+
+def test_what_was_not_played_is_an_error_of_its_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    played = []
+
+    def player(task: Task) -> Sample:
+        if len(played) == 3:
+            raise KeyboardInterrupt
+        played.append(task)
+        return passing(task)
+
+    assert run(player, "--samples", "2", "--json", "--junit", str(tmp_path / "r.xml")) == 130
+
+    suite, gate = ElementTree.parse(tmp_path / "r.xml").getroot()
+    errors = {one.get("name"): error.get("message") for one in suite for error in one.iter("error")}
+    assert errors == {"loop": "1 of 2 samples not played: interrupted"}
+    assert [one.get("message") for one in gate.iter("failure")] == ["Not every sample was played: interrupted."]
+    told = json.loads(capsys.readouterr().out)
+    assert told["not_played"] == [{"model": "script", "case": "loop", "samples": 1}]
+
+
+@pytest.mark.parametrize("part", ["wrong", "error"])
+def test_what_models_and_tools_wrote_is_one_line_behind_own_words(
+    tmp_path: Path, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "x\n::error::pwned\nAll that was asked for holds.\r\n##vso[task.complete]"
+    said = {"wrong": (f"judge: {text}",)} if part == "wrong" else {"error": text}
+
+    run(lambda _: Sample("run-x", "failed", **said), "--junit", str(tmp_path / "r.xml"))  # type: ignore[arg-type]
+
+    for report in (capsys.readouterr().out, "\n".join(ElementTree.parse(tmp_path / "r.xml").getroot().itertext())):
+        (line,) = {one.strip() for one in report.splitlines() if "pwned" in one}
+        assert line.startswith(("judge: x ::error::", "error: x ::error::"))
+        assert "All that was asked for holds." in line
+        assert "##vso[" not in report
+
+
+def tampered(saved: Path, change: Callable[[Any], None]) -> None:
+    content = json.loads(saved.read_text())
+    change(content)
+    saved.write_text(json.dumps(content))
+
+
+def test_a_baseline_that_is_not_whole_proves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved, played = tmp_path / "b.json", []
+    assert run(passing, "--budget-usd", "0.100006", "--save", str(saved)) == 1
+    assert read(saved).stopped
+
+    with pytest.raises(InvalidInput, match=r"is not whole \(it was stopped: .*\), so --no-worse proves nothing"):
+        run(lambda task: played.append(task) or passing(task), "--baseline", str(saved), "--no-worse")
+    assert not played
+    capsys.readouterr()
+    assert run(passing, "--baseline", str(saved)) == 0  # compared, and said
+    assert "The baseline is not whole" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [("--budget-usd", "0.000001"), ("--no-worse",)])
+def test_a_result_that_proves_nothing_never_replaces_a_saved_one(
+    tmp_path: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = tmp_path / "b.json"
+    assert run(passing, "--save", str(saved)) == 0
+    before = saved.read_text()
+
+    assert run(failing("loop"), *words, "--baseline", str(saved), "--save", str(saved)) == 1
+    assert saved.read_text() == before
+    beside = tmp_path / "b.json.new"
+    assert f"To use it all the same: mv {beside} {saved}" in capsys.readouterr().err
+    assert read(beside)
+    with pytest.raises(RuntimeError):  # a process that dies at whatever moment
+        run(lambda task: passing(task) if task.case.name != "loop" else _killed(), "--save", str(saved))
+    assert saved.read_text() == before
+
+    assert run(passing, "--save", str(saved)) == 0
+    assert read(saved).why_not_whole == ""
+    assert not beside.exists()
+
+
+def _killed() -> Sample:
+    raise RuntimeError
+
+
+@pytest.mark.parametrize("of", ["changed", "new"])
+def test_no_case_stands_outside_the_gate(tmp_path: Path, of: str, capsys: pytest.CaptureFixture[str]) -> None:
+    saved, report = tmp_path / "b.json", tmp_path / "r.xml"
+    run(passing, "--save", str(saved))
+
+    def change(content: Any) -> None:
+        cases = content["models"][0]["cases"]
+        cases[1]["sha256"] = "a" * 64
+        if of == "new":
+            del cases[1]
+
+    tampered(saved, change)
+    against = ("--baseline", str(saved), "--no-worse", "--junit", str(report))
+    assert run(passing, *against) == 0
+    capsys.readouterr()
+
+    assert run(failing("loop"), *against) == 1
+    assert f"script: loop is {of}, so it was not compared and must pass alone: 0 of 1" in capsys.readouterr().out
+    failed = [
+        one.get("name")
+        for one in ElementTree.parse(report).getroot().iter("testcase")
+        if one.find("failure") is not None
+    ]
+    assert failed == ["loop", "gate"]
+
+    def half(task: Task) -> Sample:
+        return failing("loop")(task) if task.number == 2 else passing(task)
+
+    assert run(half, *against, "--samples", "2") == 1
+    assert run(half, *against, "--samples", "2", "--min-case", "0.5") == 0
+
+
+def test_files_are_tried_before_the_first_sample_and_the_result_is_shown_whatever_becomes_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    played: list[Task] = []
+    (tmp_path / "file").write_text("")
+    for words in (
+        ("--junit", str(tmp_path / "file" / "r.xml")),
+        ("--junit", str(tmp_path)),
+        ("--save", str(tmp_path / "file" / "b.json")),
+        ("--save", str(tmp_path / "b"), "--junit", str(tmp_path / "b")),
+        ("--baseline", str(tmp_path / "b"), "--junit", str(tmp_path / "x" / ".." / "b")),
+    ):
+        with pytest.raises(InvalidInput, match=f"{words[-2]} "):
+            run(lambda task: played.append(task) or passing(task), *words)
+    assert not played
+
+    def player(task: Task) -> Sample:
+        for file in (tmp_path / "r.xml", tmp_path / "b.json"):
+            if not file.is_dir():
+                file.unlink(missing_ok=True)
+                file.mkdir()
+        return passing(task)
+
+    assert run(player, "--junit", str(tmp_path / "r.xml"), "--save", str(tmp_path / "b.json")) == 1
+    told = capsys.readouterr().out
+    assert "all         2/2" in told
+    assert f"--save {tmp_path / 'b.json'}: cannot be written" in told
+    assert f"--junit {tmp_path / 'r.xml'}: cannot be written" in told
+
+
+def test_cases_are_read_before_the_first_sample(tmp_path: Path) -> None:
+    for name, script in (("a", "turns: [{say: Hi}]"), ("b", 'turns: [{say: "\\ud800"}]')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "scenario.yaml").write_text(
+            "description: x\nrequest: {text: Hi}\nexpect: {status: answered}"
+        )
+        (tmp_path / name / "script.yaml").write_text(script)
+    played: list[Task] = []
+
+    @contextmanager
+    def workers(_setting: Setting, _size: int) -> Iterator[Workers]:
+        yield _Here(lambda task: played.append(task) or passing(task))
+
+    with pytest.raises(InvalidInput, match=r"b/script.yaml"):
+        _eval(parser().parse_args(["eval", str(tmp_path), "--playbook", str(PLAYBOOK)]), [], workers)
+    assert not played
+
+
+def test_each_eval_has_runs_of_its_own() -> None:
+    run_ids: set[str] = set()
+
+    def player(task: Task) -> Sample:
+        run_ids.add(task.scenario.request.run_id)
+        return passing(task)
+
+    run(player)
+    run(player)
+
+    assert len(run_ids) == 4
+
+
+def test_a_model_is_saved_by_its_host_and_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.commands.eval.check_that_it_answers", lambda _source, _spec: None)
+    saved, asked = tmp_path / "b.json", set()
+
+    def player(task: Task) -> Sample:
+        asked.add(task.model.spec)
+        return passing(task)
+
+    spec = "http://localhost:1/secret/v1#qwen3"
+    assert run(player, "--model", spec, "--judge", spec, "--save", str(saved)) == 0
+    assert asked == {spec}
+    assert (read(saved).models[0].model, read(saved).judge) == ("localhost:1#qwen3",) * 2
+    assert "secret" not in saved.read_text()
+
+
 def test_several_models_are_columns_of_one_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     models = []
     for name in ("one", "two"):

@@ -113,6 +113,9 @@ FIRST = ["models", 0, "cases", 0]
         ("[]", "must be a JSON object"),
         (json.dumps(_with(["version"], 2)), "version"),
         (json.dumps(_with([*FIRST, "passed"], -1)), "models.0.cases.0.passed"),
+        (json.dumps(_with([*FIRST, "passed"], 10**400)), "models.0.cases.0.passed"),
+        (json.dumps(_with([*FIRST, "cost_microusd"], 10**16)), "models.0.cases.0.cost_microusd"),
+        (json.dumps(_with(["samples"], 1_001)), "samples"),
         (json.dumps(_with([*FIRST, "passed"], 1.5)), "models.0.cases.0.passed"),
         (json.dumps(_with([*FIRST, "passed"], True)), "models.0.cases.0.passed"),
         (json.dumps(_with([*FIRST, "sha256"], "x")), "models.0.cases.0.sha256"),
@@ -135,3 +138,19 @@ def test_a_baseline_of_another_form_is_refused_by_its_field(content: str, compla
 def test_a_baseline_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be read"):
         read(tmp_path / "none.json")
+
+
+def test_a_result_says_why_it_is_not_whole() -> None:
+    whole = EvalResult(at="t", playbook="p", samples=2, models=(model(case("a", 2), case("b", 0, 2)),))
+
+    def of(**fields: Any) -> str:
+        return whole.model_copy(update=fields).why_not_whole
+
+    assert whole.why_not_whole == ""
+    assert of(stopped="interrupted") == "it was stopped: interrupted"
+    assert of(models=(model(),)) == "it has no case"
+    assert of(models=(model(case("a", 2), case("b", 1)),)) == "m: b has 1 of 2 samples"
+    assert of(models=(model(case("a", 2), case("b", 1, errors=1)),)) == "m: 1 of 2 samples of b say nothing (errors)"
+    both = (model(case("a", 2), name="x"), model(case("a", 2), case("b", 2), name="y"))
+    assert of(models=both) == "x: b has 0 of 2 samples"
+    assert compared(whole.models[0], whole.model_copy(update={"stopped": "x"})).incomplete == "it was stopped: x"

@@ -16,6 +16,7 @@ from localcloud.converse import (
     Reply,
     ScriptModel,
     check_that_it_answers,
+    label_of,
     model_source,
     said,
 )
@@ -60,6 +61,50 @@ def test_what_is_no_model_is_refused_with_what_may_be_given(spec: str, words: st
         model_source(spec)
 
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "http://127.0.0.1:1/v1?api-key=sk-SECRET#m",
+        "http://sk-SECRET@127.0.0.1:1/v1#m",
+        "https://user:sk-SECRET@models.example/v1#m",
+        "https://user:sk-SECRET/x@models.example/v1#m",
+        "http://user:sk-#SECRET@127.0.0.1:1/v1#m",
+        "http://127.0.0.1:1/v1#m?key=sk-SECRET",
+        "http://127.0.0.1:sk-SECRET/v1#m",
+        "http://127.0.0.1:1/v1?api-key=sk-SECRET",
+    ],
+)
+def test_a_credential_in_a_url_is_refused_and_not_repeated(spec: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        model_source(spec)
+
+    assert "SECRET" not in str(caught.value)
+    assert "BALLAST_MODEL_KEY" in str(caught.value)
+
+
+@pytest.mark.parametrize("spec", ["HTTP://u:SECRET@h/v1#m", "ftp://SECRET@h/v1#m", "u:SECRET@h/v1#m", "h?key=SECRET#m"])
+def test_what_only_resembles_a_url_is_not_repeated_either(spec: str) -> None:
+    with pytest.raises(InvalidInput, match="OpenAI-compatible server") as caught:
+        model_source(spec)
+
+    assert "SECRET" not in str(caught.value)
+
+
+def test_a_server_is_named_by_its_host_and_its_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = "https://models.example:8443/a/secret/path/v1#@cf/meta/llama:8b"
+    assert label_of(spec) == "models.example:8443#@cf/meta/llama:8b"
+    assert label_of("bedrock:x") == "bedrock:x"
+
+    monkeypatch.setenv("BALLAST_MODEL_KEY", " sk-1 ")
+    made = model_source(spec)
+    assert isinstance(made, OpenAIModel)
+    assert made._api_key == "sk-1"
+    monkeypatch.setenv("BALLAST_MODEL_KEY", "sk-1\r\nX: y")
+    with pytest.raises(InvalidInput, match="BALLAST_MODEL_KEY: must be printable ASCII") as caught:
+        model_source(spec)
+    assert "sk-1" not in str(caught.value)
 
 
 def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:
@@ -119,7 +164,7 @@ def test_a_model_that_does_not_answer_is_refused_with_its_reason(
 ) -> None:
     server = Server(*errors)
 
-    with pytest.raises(InvalidInput, match=rf"--model http.*does not answer.*nothing was started.*{words}"):
+    with pytest.raises(InvalidInput, match=rf"--model localhost.*does not answer.*nothing was started.*{words}"):
         check_that_it_answers(server, "http://localhost:1/v1#llama", pause=lambda _: None)
 
     assert server.asked == asked

@@ -24,7 +24,7 @@ class FakeServer(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), FakeHandler)
-        self.status, self.answer, self.wait_s = 200, b"{}", 0.0
+        self.status, self.answer, self.wait_s, self.redirect = 200, b"{}", 0.0, ""
         self.asked: list[tuple[str, dict[str, Any], Any]] = []
 
     @property
@@ -39,10 +39,16 @@ class FakeHandler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.asked.append((self.path, json.loads(body), self.headers))
         time.sleep(self.server.wait_s)
-        self.send_response(self.server.status)
+        self.send_response(302 if self.server.redirect else self.server.status)
+        if self.server.redirect:
+            self.send_header("Location", self.server.redirect)
         self.send_header("Content-Length", str(len(self.server.answer)))
         self.end_headers()
         self.wfile.write(self.server.answer)
+
+    def do_GET(self) -> None:
+        self.server.asked.append((self.path, {}, self.headers))
+        self.send_error(405)
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -318,3 +324,21 @@ def test_a_server_that_is_not_there_is_unavailable_even_behind_a_proxy(monkeypat
 
     assert caught.value.code == "ServiceUnavailableException"
     assert "refused" in caught.value.message
+
+
+def test_the_key_stays_with_its_server_and_is_not_repeated(fake: FakeServer) -> None:
+    model = OpenAIModel(fake.url, "llama", api_key="sk-secret")
+    request = {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
+    fake.status, fake.answer = 401, b'{"error": {"message": "Incorrect key: sk-secret"}}'
+    with pytest.raises(ModelError) as refused:
+        model.reply(request, "")
+    assert "Incorrect key: ***" in refused.value.message
+
+    with FakeServer() as other:
+        other.redirect = f"{fake.url}/chat/completions"
+        threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        with pytest.raises(ModelError):
+            OpenAIModel(other.url, "llama", api_key="sk-other").reply(request, "")
+        other.shutdown()
+    assert other.asked[0][2]["Authorization"] == "Bearer sk-other"
+    assert [headers["Authorization"] for _, _, headers in fake.asked] == ["Bearer sk-secret", None]

@@ -1,4 +1,7 @@
-"""A payment service on a loopback address. It pays once for each Idempotency-Key."""
+"""A payment service on a loopback address. It pays once for each Idempotency-Key, and tells whether it has.
+
+At ``/strict`` it answers 409 to a key that it has seen.
+"""
 
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -12,11 +15,15 @@ _ELSEWHERE: list[tuple[str, int]] = []
 class _Service(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         key = self.headers.get("Idempotency-Key") or f"none-{len(PAID)}"
-        PAID[key] = 1
-        self.do_GET()
+        again, PAID[key] = key in PAID, 1
+        self._answer(409 if again and self.path == "/strict" else 200)
 
     def do_GET(self) -> None:
-        self.send_response(200)
+        key = self.path.removeprefix("/paid/")
+        self._answer(404 if key != self.path and key not in PAID else 200)
+
+    def _answer(self, status: int) -> None:
+        self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

@@ -1,5 +1,6 @@
 """Tools that another process would answer otherwise, or that change what nobody sees; and honest ones beside them."""
 
+import atexit
 import functools
 import locale
 import os
@@ -26,6 +27,33 @@ _UNDONE: dict[str, int] = {}
 
 def _there(ctx: ToolContext, box: str) -> bool:
     return count(ctx, box) > 0
+
+
+# Files that are open, and what comes after the call
+
+_NOTES = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as its process
+_BORN = time.time()
+
+
+@tool(effect=Read())
+def read_notes_in_open_file(args: Box, ctx: ToolContext) -> Count:
+    """Read, and keep a list of readers in a file that is open."""
+    _NOTES.write(b"x")
+    return Count(count=1)
+
+
+@tool(effect=Read())
+def read_notes_by_descriptor(args: Box, ctx: ToolContext) -> Count:
+    """Read, and keep a list of readers past Python's files."""
+    os.write(_NOTES.fileno(), b"x")
+    return Count(count=1)
+
+
+@tool(effect=Read())
+def read_notes_at_exit(args: Box, ctx: ToolContext) -> Count:
+    """Read, and keep a list of readers when the process ends."""
+    atexit.register(lambda: os.write(_NOTES.fileno(), b"x"))
+    return Count(count=1)
 
 
 # Reads

@@ -5,6 +5,7 @@ Each liar has a sibling whose name begins with ``fair``, which does the same hon
 
 import hashlib
 import uuid
+import zlib
 from contextlib import suppress
 from typing import Any
 
@@ -51,7 +52,7 @@ def _age(item: dict[str, Any] | None, ctx: ToolContext) -> float:
     return float("inf") if item is None else ctx.now.timestamp() - float(item["at"]["N"])
 
 
-def _marked(ctx: ToolContext, box: str, mark: str, **more: Any) -> Count:
+def marked(ctx: ToolContext, box: str, mark: str, **more: Any) -> Count:
     """Add one unless it is marked."""
     return DONE if _item(ctx, mark) else _both(ctx, _put(ctx, mark, **more), {"Update": part(ctx, box, count=1)})
 
@@ -71,13 +72,13 @@ def key_for_two_minutes(args: Box, ctx: ToolContext) -> Count:
 @tool(effect=Write(honours_key=True))
 def key_expires(args: Box, ctx: ToolContext) -> Count:
     """Add. DynamoDB deletes the marker after a week."""
-    return _marked(ctx, args.id, f"expires {ctx.idempotency_key}", expires=_stamp(ctx, 7 * 86400))
+    return marked(ctx, args.id, f"expires {ctx.idempotency_key}", expires=_stamp(ctx, 7 * 86400))
 
 
 @tool(effect=Write(honours_key=True))
 def fair_key_expires(args: Box, ctx: ToolContext) -> Count:
     """Add. DynamoDB deletes the marker when no run can live any more."""
-    return _marked(ctx, args.id, f"fair {ctx.idempotency_key}", expires=_stamp(ctx, 45 * 86400))
+    return marked(ctx, args.id, f"fair {ctx.idempotency_key}", expires=_stamp(ctx, 45 * 86400))
 
 
 def _recent(args: Any, ctx: ToolContext) -> Count | None:
@@ -225,32 +226,38 @@ def fair_undo(args: Box, ctx: ToolContext) -> Count:
 @tool(effect=Write(honours_key=True))
 def key_by_arguments(args: Box, ctx: ToolContext) -> Count:
     """Add."""
-    return _marked(ctx, args.id, f"by arguments {args.id}")
+    return marked(ctx, args.id, f"by arguments {args.id}")
 
 
 @tool(effect=Write(honours_key=True))
 def key_cut(args: Box, ctx: ToolContext) -> Count:
     """Add."""
-    return _marked(ctx, args.id, f"cut {ctx.idempotency_key[:20]}")
+    return marked(ctx, args.id, f"cut {ctx.idempotency_key[:20]}")
 
 
 @tool(effect=Write(honours_key=True))
 def key_without_its_run(args: Box, ctx: ToolContext) -> Count:
     """Add."""
-    return _marked(ctx, args.id, f"end {ctx.idempotency_key[-14:]}")
+    return marked(ctx, args.id, f"end {ctx.idempotency_key[-14:]}")
 
 
 @tool(effect=Write(honours_key=True))
 def key_in_buckets(args: Box, ctx: ToolContext) -> Count:
     """Add."""
     bucket = int(hashlib.sha256(ctx.idempotency_key.encode()).hexdigest(), 16) % 64
-    return _marked(ctx, args.id, f"bucket {bucket}")
+    return marked(ctx, args.id, f"bucket {bucket}")
+
+
+@tool(effect=Write(honours_key=True))
+def key_in_many_buckets(args: Box, ctx: ToolContext) -> Count:
+    """Add. Of some hundred calls two have the same number."""
+    return marked(ctx, args.id, f"crc {zlib.crc32(ctx.idempotency_key.encode()) & 0xFFFF}")
 
 
 @tool(effect=Write(honours_key=True))
 def key_lowered(args: Box, ctx: ToolContext) -> Count:
     """Add."""
-    return _marked(ctx, args.id, f"lower {ctx.idempotency_key.lower()}")
+    return marked(ctx, args.id, f"lower {ctx.idempotency_key.lower()}")
 
 
 @tool(effect=Write(honours_key=True))
@@ -275,7 +282,8 @@ def verify_without_its_run(args: Box, ctx: ToolContext) -> Count:
 @tool(effect=Write(honours_key=True))
 def fair_key_hashed(args: Box, ctx: ToolContext) -> Count:
     """Add. A hash of the whole key is as good as the key."""
-    return _marked(ctx, args.id, f"hash {hashlib.sha256(ctx.idempotency_key.encode()).hexdigest()}")
+    digest = hashlib.sha256(ctx.idempotency_key.encode()).hexdigest()[:16]
+    return marked(ctx, args.id, f"hash {digest}", at=_stamp(ctx), number={"N": str(len(digest))})
 
 
 @tool(effect=Write(honours_key=True))
@@ -478,7 +486,7 @@ def fair_denial(args: Box, ctx: ToolContext) -> Count:
     return DONE
 
 
-def _batch(ctx: ToolContext, name: str) -> dict[str, Any]:
+def batch(ctx: ToolContext, name: str) -> dict[str, Any]:
     items = [_put(ctx, f"{name} {number} {ctx.idempotency_key}")["Put"]["Item"] for number in range(2)]
     return {ctx.environ["BOX_TABLE"]: [{"PutRequest": {"Item": item}} for item in items]}
 
@@ -486,14 +494,14 @@ def _batch(ctx: ToolContext, name: str) -> dict[str, Any]:
 @tool(effect=Write(honours_key=True))
 def batch_half_read(args: Box, ctx: ToolContext) -> Count:
     """Put two. It does not look what was left."""
-    ctx.client("dynamodb").batch_write_item(RequestItems=_batch(ctx, "batch"))
+    ctx.client("dynamodb").batch_write_item(RequestItems=batch(ctx, "batch"))
     return DONE
 
 
 @tool(effect=Write(honours_key=True))
 def fair_batch(args: Box, ctx: ToolContext) -> Count:
     """Put two, and what was left again."""
-    left = _batch(ctx, "fair batch")
+    left = batch(ctx, "fair batch")
     while left:
         left = ctx.client("dynamodb").batch_write_item(RequestItems=left).get("UnprocessedItems")
     return DONE

@@ -1,0 +1,110 @@
+"""Every function that a tool's declaration may hold, beside the tool's own, and the rules that they follow.
+
+::
+
+    it gets a context      verify, approval.precondition, moves_key        reads the store, and nothing that varies
+    it gets values alone   approval.if_, validate, moves, cost_microusd,   follows from its arguments: no clock, chance,
+                           undo_arguments                                  environment, file or memory
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from collections.abc import Callable, Iterator, MutableMapping, MutableSequence, MutableSet
+from dataclasses import dataclass
+from decimal import Decimal
+from types import CodeType
+from typing import Any, Literal
+
+from ballast.errors import ends_the_process
+from ballast.folds.usage import Usage
+from ballast.playbook import RunSoFar, Tool, ToolContext
+from ballast.playbook.rules import InWindow, MovedSoFar
+from cli.certify.rig import canonical_or_repr
+
+Gets = Literal["context", "request", "result"]
+_NOTHING = InWindow(Decimal(0), Decimal(0))
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One function of a declaration.
+
+    name      as in certify's rules
+    function  what the author wrote
+    gets      beside the arguments: the context, the request (and the run so far), or the result
+    moves     whether its tool moves money: then the run so far has amounts
+    """
+
+    name: str
+    function: Callable[..., Any]
+    gets: Gets
+    moves: bool = False
+
+    def ask(self, args: Any, context: ToolContext, result: Any = None) -> Any:
+        """Return its answer for a call, asked of a run that has done nothing else."""
+        if self.gets == "context":
+            return self.function(args, context)
+        if self.gets == "result":
+            return self.function(args, result)
+        windows = MovedSoFar(Decimal(0), _NOTHING, _NOTHING, _NOTHING) if self.moves else None
+        run = RunSoFar((), Usage(), windows=windows)
+        wants_run = self.name in ("if_", "validate") and len(inspect.signature(self.function).parameters) > 2
+        return self.function(args, context.request, *([run] if wants_run else []))
+
+    def said(self, args: Any, context: ToolContext, result: Any = None) -> str:
+        """Return its answer as text, or its error: a rule may refuse a call so."""
+        try:
+            return canonical_or_repr(self.ask(args, context, result))
+        except BaseException as problem:
+            if ends_the_process(problem):
+                raise
+            return f"{type(problem).__name__}: {problem}"
+
+
+def declared(tool: Tool) -> dict[str, Declared]:
+    """Return the functions of a tool's declaration, by name."""
+    moves, approval = tool.moves, tool.approval
+    every: tuple[tuple[str, Any, Gets], ...] = (
+        ("verify", tool.policy.verify, "context"),
+        ("precondition", approval.precondition, "context"),
+        ("moves_key", moves and moves.key, "context"),
+        ("if_", approval.if_, "request"),
+        ("validate", tool.validate, "request"),
+        ("moves", moves and moves.amount, "request"),
+        ("cost_microusd", tool.cost_microusd, "request"),
+        ("undo_arguments", tool.undo_arguments, "result"),
+    )
+    return {name: Declared(name, one, gets, moves is not None) for name, one, gets in every if callable(one)}
+
+
+def memory_of(function: Any, package: str) -> dict[str, str]:
+    """Return what a function reads of its modules and its closure that can change, as text, by name.
+
+    Functions of ``package`` that it names are looked into; a cache is none of its names.
+    """
+    found: dict[str, str] = {}
+    _look(function, package, found, set())
+    return found
+
+
+def _look(function: Any, package: str, found: dict[str, str], looked: set[int]) -> None:
+    code = getattr(function, "__code__", None)
+    if code is None or id(function) in looked:
+        return
+    looked.add(id(function))
+    cells = zip(code.co_freevars, function.__closure__ or (), strict=False)
+    names = {name: function.__globals__[name] for name in _names(code) if name in function.__globals__}
+    for name, value in {**names, **{name: cell.cell_contents for name, cell in cells}}.items():
+        if isinstance(value, MutableMapping | MutableSequence | MutableSet | deque):
+            found[name] = repr(value)
+        elif inspect.isfunction(value) and value.__module__.partition(".")[0] == package:
+            _look(value, package, found, looked)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield from _names(const)

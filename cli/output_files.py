@@ -1,0 +1,37 @@
+"""Files that take a command's result: tried before anything is played, since a play costs time and perhaps money."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from ballast.errors import InvalidInput
+
+
+def check(option: str, file: Path) -> None:
+    """Try whether ``file`` can be written, and leave it as it is. Raises ``InvalidInput``, which names the option."""
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise InvalidInput(f"{option} {file}: must be a file in a folder that exists.")
+    if file.exists() and not file.is_file():
+        return  # a device or a pipe: opening it is already a use
+    try:
+        handle, made = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:100]}.")
+        os.close(handle)
+        os.unlink(made)
+        if file.exists():
+            with file.open("ab"):
+                pass
+    except OSError as problem:
+        raise InvalidInput(f"{option} {file}: cannot be written ({problem.strerror}). Nothing was played.") from None
+
+
+def check_distinct(named: dict[str, str | None]) -> None:
+    """Raise ``InvalidInput`` if two options name one file: the one would replace the other."""
+    places: dict[Path, str] = {}
+    for option, file in named.items():
+        if file is None:
+            continue
+        other = places.setdefault(Path(file).resolve(), option)
+        if other != option:
+            raise InvalidInput(f"{option} {file}: is also the file of {other}. Name another one.")

@@ -1,0 +1,97 @@
+"""Tools whose function is honest, and another function of whose declaration reads what is not in its arguments."""
+
+import os
+import random
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from ballast.playbook import Approval, ToolContext, Write, tool
+
+from ..box import Box, Count, add_once
+
+_LAST: dict[str, str] = {}
+_AGREED: dict[str, str] = {"box": "a"}
+
+
+def _last_box(args: Any, _: Any) -> dict[str, Any]:
+    return {"id": _LAST.get("box", "a")}
+
+
+@tool(effect=Write(honours_key=True, undo="fair_undo", undo_arguments=_last_box))
+def undo_of_memory(args: Box, ctx: ToolContext) -> Count:
+    """Add, and note the box for the undo."""
+    _LAST["box"] = args.id
+    return add_once(ctx, 1, args.id)
+
+
+def _of_stage(args: Any, _: Any) -> dict[str, Any]:
+    return {"id": args.id if os.environ.get("STAGE", "dev") == "dev" else "b"}
+
+
+@tool(effect=Write(honours_key=True, undo="fair_undo", undo_arguments=_of_stage))
+def undo_of_a_variable(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+@tool(
+    effect=Write(honours_key=True),
+    approval=Approval(if_=lambda a, request: "night" if time.gmtime().tm_year == 1970 else None),
+)
+def approval_by_the_clock(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+@tool(effect=Write(honours_key=True, moves=lambda a, request: 1 if random.random() < 1 else 2))
+def moves_by_chance(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+@tool(
+    effect=Write(honours_key=True),
+    validate=lambda a, request: "closed" if datetime.now(UTC).year < 2000 else None,
+)
+def validated_by_the_clock(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+@tool(effect=Write(honours_key=True), cost_microusd=lambda a, request: 1 + len(os.sep))
+def fair_cost(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+@tool(effect=Write(honours_key=True), cost_microusd=lambda a, request: 5 if os.getpid() else 7)
+def cost_of_a_process(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+@tool(
+    effect=Write(honours_key=True),
+    approval=Approval(if_=None, precondition=lambda a, ctx: "summer" if time.strftime("%Y") == "1970" else "open"),
+)
+def precondition_by_strftime(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+def _agreed(args: Any, _: Any) -> dict[str, Any]:
+    return {"id": args.id if _AGREED.get("box") else "b"}
+
+
+@tool(
+    effect=Write(honours_key=True, undo="fair_undo", undo_arguments=_agreed, moves=lambda a, request: len(a.id)),
+    approval=Approval(
+        if_=lambda a, request, run: run.moved > 1000, precondition=lambda a, ctx: ctx.environ["BOX_TABLE"]
+    ),
+    validate=lambda a, request, run: None if len(run.done("fair_declared")) < 50 else "too often",
+    cost_microusd=lambda a, request: len(request.text),
+)
+def fair_declared(args: Box, ctx: ToolContext) -> Count:
+    """Add. A table that nobody changes is no memory."""
+    return add_once(ctx, 1, args.id)

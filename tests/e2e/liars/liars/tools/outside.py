@@ -1,0 +1,99 @@
+"""Tools of a service outside of AWS: some take an error for an answer that nothing is there. Honest siblings."""
+
+from http.client import HTTPConnection
+from typing import Any
+
+from ballast.playbook import CallLimits, Read, ToolContext, ToolFailed, Write, tool
+
+from ..box import Box, Count
+from ..double import address
+
+_LIMITS = CallLimits(timeout_s=5)
+PAID = Count(count=1)
+
+
+def _asked(method: str, path: str, ctx: ToolContext) -> int:
+    """Return the status of an answer."""
+    host, port = address()
+    connection = HTTPConnection(host, port, timeout=ctx.timeout_s)
+    try:
+        connection.request(method, path, headers={"Idempotency-Key": ctx.idempotency_key})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def _pay(ctx: ToolContext, path: str = "/") -> Count:
+    if (status := _asked("POST", path, ctx)) != 200:
+        raise RuntimeError(f"The service answered {status}.")
+    return PAID
+
+
+def _paid(args: Any, ctx: ToolContext) -> Count | None:
+    status = _asked("GET", f"/paid/{ctx.idempotency_key}", ctx)
+    if status not in (200, 404):
+        raise RuntimeError(f"The service answered {status}.")
+    return PAID if status == 200 else None
+
+
+def _paid_by_status(args: Any, ctx: ToolContext) -> Count | None:
+    return PAID if _asked("GET", f"/paid/{ctx.idempotency_key}", ctx) == 200 else None
+
+
+def _paid_if_reached(args: Any, ctx: ToolContext) -> Count | None:
+    try:
+        return _paid(args, ctx)
+    except OSError:
+        return None
+
+
+@tool(effect=Write(verify=_paid_by_status), limits=_LIMITS)
+def verify_of_a_status(args: Box, ctx: ToolContext) -> Count:
+    """Pay. It looks for the payment and takes every error for none."""
+    return _pay(ctx)
+
+
+@tool(effect=Write(verify=_paid_if_reached), limits=_LIMITS)
+def verify_where_reached(args: Box, ctx: ToolContext) -> Count:
+    """Pay. It looks for the payment and takes an outage for none."""
+    return _pay(ctx)
+
+
+@tool(effect=Write(honours_key=True), limits=_LIMITS)
+def key_looked_up_outside(args: Box, ctx: ToolContext) -> Count:
+    """Pay once by a look-up that takes an error for no; what is refused then is called a failure."""
+    if _asked("GET", f"/paid/{ctx.idempotency_key}", ctx) == 200:
+        return PAID
+    if _asked("POST", "/strict", ctx) == 409:
+        raise ToolFailed("The service has refused it.")
+    return PAID
+
+
+@tool(effect=Read(), limits=_LIMITS)
+def read_of_a_status(args: Box, ctx: ToolContext) -> bool:
+    """Say whether a payment is there that is not."""
+    return _asked("GET", "/paid/none", ctx) == 200
+
+
+@tool(effect=Read(), limits=_LIMITS)
+def fair_read_outside(args: Box, ctx: ToolContext) -> bool:
+    """Say whether a payment is there that is not."""
+    return _paid(args, ctx) is not None
+
+
+@tool(effect=Write(verify=_paid), limits=_LIMITS)
+def fair_verify_outside(args: Box, ctx: ToolContext) -> Count:
+    """Pay."""
+    return _pay(ctx)
+
+
+@tool(effect=Write(honours_key=True, verify=_paid), limits=_LIMITS)
+def fair_strict(args: Box, ctx: ToolContext) -> Count:
+    """Pay. A second attempt is answered with 409: that is doubt, and verify finds the payment."""
+    return _pay(ctx, "/strict")
+
+
+@tool(effect=Write(honours_key=True), limits=_LIMITS)
+def strict_without_verify(args: Box, ctx: ToolContext) -> Count:
+    """Pay. A second attempt is answered with 409, and nothing finds the payment."""
+    return _pay(ctx, "/strict")

@@ -1,0 +1,64 @@
+"""The list of the functions that a declaration may hold, which `ballast certify` asks."""
+
+import typing
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from ballast.playbook import Approval, CallLimits, Circuit, EffectPolicy, Read, ToolContext, Write, tool
+from ballast.playbook.money_rules import Moves
+from ballast.playbook.tool import Tool
+from cli.certify.declared import declared, memory_of
+from cli.certify.report import RULES
+from tests.unit.playbook_api.test_tool import Args
+
+_SEEN: list[str] = []
+_FIXED = ("a",)
+
+
+def _callables(kind: Any) -> set[str]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return {name for name, hint in hints.items() if "Callable" in repr(hint)}
+
+
+def test_every_function_of_a_declaration_is_asked_by_certify() -> None:
+    every = set[str]().union(*map(_callables, (Tool, EffectPolicy, Approval, Moves, Write, Read, CallLimits, Circuit)))
+
+    @tool(
+        effect=Write(
+            undo="other",
+            undo_arguments=lambda args, result: {},
+            verify=lambda args, ctx: None,
+            moves=lambda args, request: Decimal(1),
+            moves_key=lambda args, ctx: "mia",
+        ),
+        approval=Approval(if_=lambda args, request: True, precondition=lambda args, ctx: 1),
+        validate=lambda args, request: None,
+        cost_microusd=lambda args, request: 1,
+    )
+    def act(args: Args, ctx: ToolContext) -> int:
+        """Act."""
+        return 1
+
+    # As Moves names them, and the tool's own function, of which each other rule is.
+    same = {"amount": "moves", "key": "moves_key"}
+    assert {same.get(name, name) for name in every} - {"function"} == set(declared(act))
+    assert set(declared(act)) <= set(RULES)
+
+
+def _reads_deep() -> Callable[[], int]:
+    counts = [0]
+    return lambda: counts[0] + _through()
+
+
+def _through() -> int:
+    return len(_SEEN) + len(_FIXED)
+
+
+def test_what_a_function_reads_of_its_modules_and_can_change_is_found_through_others() -> None:
+    before = memory_of(_reads_deep(), "tests")
+    _SEEN.append("x")
+    after = memory_of(_reads_deep(), "tests")
+
+    assert (before["_SEEN"], after["_SEEN"]) == ("[]", "['x']")
+    assert set(before) == {"_SEEN", "counts"}

@@ -1,0 +1,66 @@
+"""Files that take a result: tried before anything is played, and left as they are."""
+
+from pathlib import Path
+
+import pytest
+
+from ballast.errors import InvalidInput
+from cli import main
+from cli.commands.capture import _place
+from cli.output_files import check, check_distinct
+from cli.saved_runs import SavedRuns
+
+
+def test_trying_a_file_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("kept")
+
+    check("--save", tmp_path / "there")
+    check("--save", tmp_path / "new")
+
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("there", "kept")]
+
+
+@pytest.mark.parametrize("file", ["folder", "none/x", "there/x", "/proc/none/x"])
+def test_what_cannot_be_written_is_named_by_its_option(tmp_path: Path, file: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "there").write_text("")
+
+    with pytest.raises(InvalidInput, match=f"--save {tmp_path / file}: (must be a file in|cannot be written)"):
+        check("--save", tmp_path / file)
+
+
+def test_two_options_that_name_one_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+
+    check_distinct({"--save": str(tmp_path / "a"), "--junit": str(tmp_path / "b"), "--html": None})
+    with pytest.raises(InvalidInput, match=r"--junit .*/link: is also the file of --save"):
+        check_distinct({"--save": str(tmp_path / "a"), "--junit": str(tmp_path / "link")})
+
+
+def test_a_run_that_cannot_be_saved_is_not_played(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+
+    with pytest.raises(InvalidInput, match="BALLAST_HOME"):
+        SavedRuns(tmp_path).try_it()
+
+
+def test_certify_tries_its_file_before_the_tools(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["new", "desk", "--into", str(tmp_path)]) == 0
+    monkeypatch.setattr("cli.certify.run.certify", lambda *_, **__: pytest.fail("played"))
+    certificate = tmp_path / "desk" / "desk" / "certificate.json"
+    certificate.mkdir()
+
+    assert main(["certify", str(tmp_path / "desk")]) == 2
+    assert f"The certificate {certificate}: must be a file" in capsys.readouterr().err
+
+
+def test_capture_tries_its_place_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "desk").mkdir()
+    (tmp_path / "desk" / "agent.yaml").write_text("")
+    assert _place(tmp_path / "desk", "mine", force=False) == tmp_path / "scenarios" / "mine"
+    (tmp_path / "scenarios").write_text("a file")
+
+    with pytest.raises(InvalidInput, match=r"The test .*: must be a file in a folder that exists"):
+        _place(tmp_path / "desk", "mine", force=False)
