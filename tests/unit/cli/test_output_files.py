@@ -47,12 +47,12 @@ def test_a_run_that_cannot_be_saved_is_not_played(tmp_path: Path) -> None:
 def test_certify_tries_its_file_before_the_tools(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["new", "desk", "--into", str(tmp_path)]) == 0
+    assert main(["new", "filesdesk", "--into", str(tmp_path)]) == 0
     monkeypatch.setattr("cli.certify.run.certify", lambda *_, **__: pytest.fail("played"))
-    certificate = tmp_path / "desk" / "desk" / "certificate.json"
+    certificate = tmp_path / "filesdesk" / "filesdesk" / "certificate.json"
     certificate.mkdir()
 
-    assert main(["certify", str(tmp_path / "desk")]) == 2
+    assert main(["certify", str(tmp_path / "filesdesk")]) == 2
     assert f"The certificate {certificate}: must be a file" in capsys.readouterr().err
 
 
