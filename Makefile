@@ -48,7 +48,7 @@ demo: $(READY) ## Watch an agent run, on this machine. Another scenario: make de
 test: style ## The gate: lint, types and the suite (10 minutes). A part of it: make test ARGS=tests/template
 	$(call beside_mypy,$(call pytest,pytest,$(BIN)/pytest $(WORKERS) $(ARGS)))
 
-unit: $(READY) ## The tests that need no cloud, no socket and no process (20 seconds).
+unit: $(READY) ## The tests that need no cloud, no socket and no process (2 minutes).
 	$(call pytest,pytest,$(BIN)/pytest $(WORKERS) $(if $(filter tests/%,$(ARGS)),,tests/unit) $(ARGS))
 
 coverage: $(READY) ## The whole suite, with the coverage of what is shipped (half as long again as make test).
@@ -64,7 +64,7 @@ style: $(READY)
 artifacts: $(READY) ## Build what is deployed and play every built function (half a minute; the first time two); needs python3.13.
 	$(call pytest,artifacts,$(BIN)/pytest tests/artifacts $(ARGS))
 
-faults: $(READY) ## Play every fault at every request of every handler (6 minutes); writes fault-report.json.
+faults: $(READY) ## Play every fault at every request of every handler (an hour); writes fault-report.json.
 	$(call stage,faults,$(BIN)/python -m tests.faults $(ARGS),make faults)
 
 desk-faults: $(READY) ## Play 500 seeded runs of the desk under a random mix of faults, and the harness's long tests (2 minutes).

@@ -25,7 +25,7 @@ from tests.support.sampling import sampled
 
 ALL = {one.name: one for one in defects()}
 #: One of a tool, in a run without answers of people. `python -m bench.capture` plays them all.
-FEW = ("approval-gone",)
+FEW = ("refund-compares",)
 OPEN = {"status": None, "degraded": None, "reason": None, "refused": None, "failed": None}
 
 
