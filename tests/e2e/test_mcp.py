@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -228,10 +229,19 @@ def test_a_playbook_is_served_by_a_local_cloud_of_its_own(tmp_path: Path) -> Non
     assert run["tenant"] == "default"
 
 
+def announced(cloud: LocalCloud, run_id: str) -> list[str]:
+    """Return the keys of a waiting run's events, once the people were told: that comes after the run waits."""
+    give_up_at = time.monotonic() + 60
+    while "0002.escalation.announced" not in (keys := [one.seq for one in cloud.events(run_id)]):
+        assert time.monotonic() < give_up_at, keys
+        time.sleep(0.02)
+    return keys
+
+
 def test_with_the_functions_own_rights_no_tool_can_answer(up: tuple[LocalCloud, Served]) -> None:
     cloud, served = up
     run = waiting_run(served)
-    before = [one.seq for one in cloud.events(run["run_id"])]
+    before = announced(cloud, run["run_id"])
     sent: dict[str, Any] = {"run_id": run["run_id"], "escalation_id": run["escalation_id"], "wait_s": 0}
     sent |= {"request_id": "approve-this", "text": "Approve it.", "approve": True, "decision": {"kind": "answer"}}
 
