@@ -12,15 +12,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.context import tools_environ
 from ballast.playbook.servers.http import STAND_INS as STOOD_IN
 from localcloud.event_sources import StreamSource, filters_of
 from localcloud.functions import Function
 from localcloud.model_arns import PARAMETER, model_arns
-from localcloud.moto_seams.deployment import physical_ids_of, resolved
+from localcloud.moto_seams.deployment import StackRefused, create_alarm, created_stack, physical_ids_of, resolved
 from localcloud.parameters import broken, complaints
 from localcloud.project import template_parameters
 from localcloud.sessions import ACCOUNT, REGION, LocalSession
@@ -96,15 +94,9 @@ def deploy(
     made, routes = without_http_api(_without_dashboards(to_cloudformation(sam, template.parent, parameters)))
     made = _with_alarms_names(made, stack)
     made, secrets = _with_secrets(admin, made, stack)
-    cloudformation = admin.client("cloudformation")
     with _without_warnings(), _refusals_named(template):
-        stack_id = cloudformation.create_stack(
-            StackName=stack,
-            TemplateBody=json.dumps(made),
-            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-            Capabilities=["CAPABILITY_IAM"],
-        )["StackId"]
-        described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+        stack_id = created_stack(ACCOUNT, REGION, stack, json.dumps(made), parameters)
+        described = admin.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
         physical_ids = physical_ids_of(ACCOUNT, REGION, stack_id) | secrets
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
     functions = {
@@ -123,7 +115,7 @@ def deploy(
         and "StartingPosition" in found["Properties"]
     )
     _check_tables(admin, functions)
-    _create_alarms(admin, made, stack, stack_id)
+    _create_alarms(made, stack, stack_id)
     return Deployment(outputs, physical_ids, functions, routes, streams)
 
 
@@ -161,8 +153,8 @@ def _without_warnings() -> Iterator[None]:
 def _refusals_named(template: Path) -> Iterator[None]:
     try:
         yield
-    except ClientError as problem:
-        raise TemplateInvalid(f"{template}: {problem.response['Error']['Message']}") from None
+    except StackRefused as refusal:
+        raise TemplateInvalid(f"{template}: {refusal}") from None
 
 
 def _function(logical_id: str, name: str, properties: Mapping[str, Any], overrides: Mapping[str, str]) -> Function:
@@ -261,14 +253,11 @@ def _secret_text(properties: Mapping[str, Any]) -> str:
     return json.dumps(json.loads(generated["SecretStringTemplate"]) | {generated["GenerateStringKey"]: "local-secret"})
 
 
-def _create_alarms(admin: LocalSession, template: Mapping[str, Any], stack: str, stack_id: str) -> None:
+def _create_alarms(template: Mapping[str, Any], stack: str, stack_id: str) -> None:
     """Create the alarms through the API: moto's CloudFormation has no alarms."""
     alarms = {name: found for name, found in template["Resources"].items() if found["Type"] == "AWS::CloudWatch::Alarm"}
-    if not alarms:
-        return
-    client = admin.client("cloudwatch")
     for name, alarm in alarms.items():
         properties = resolved(ACCOUNT, REGION, stack_id, alarm["Properties"])
         # CloudFormation converts a parameter's text to a number.
         numbers = {"Threshold": float(properties["Threshold"])} if "Threshold" in properties else {}
-        client.put_metric_alarm(**{"AlarmName": _alarm(stack, name), **properties, **numbers})
+        create_alarm(ACCOUNT, REGION, {"AlarmName": _alarm(stack, name), **properties, **numbers})

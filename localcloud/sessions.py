@@ -16,6 +16,7 @@ from urllib.request import getproxies
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.errorfactory import ClientExceptionsFactory
 from botocore.handlers import BUILTIN_HANDLERS
 from botocore.hooks import HierarchicalEmitter
 from botocore.loaders import Loader
@@ -136,6 +137,9 @@ class Models(Loader):
         return self._services
 
 
+_ERRORS = ClientExceptionsFactory()
+
+
 def core_session() -> botocore.session.Session:
     """Return a botocore session that reads nothing from the user's environment and files."""
     core = botocore.session.Session(
@@ -143,6 +147,9 @@ def core_session() -> botocore.session.Session:
         event_hooks=copy.copy(_handlers(tuple(BUILTIN_HANDLERS))),
         include_builtin_handlers=False,
     )
+    # Classes of a service's errors: the same ones for every session, for they cost as much as a client.
+    parts: Any = core
+    parts._internal_components.register_component("exceptions_factory", _ERRORS)
     # A fixed name: botocore would build its own for each request, and nothing here reads it.
     core.set_default_client_config(Config(proxies={}, user_agent="ballast-local"))
     return core

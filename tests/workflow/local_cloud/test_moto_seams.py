@@ -16,7 +16,7 @@ from botocore.loaders import Loader
 from localcloud.clock import VirtualClock
 from localcloud.cloud import LocalCloud
 from localcloud.moto_seams import events, iam
-from localcloud.moto_seams.deployment import physical_ids_of, resolved
+from localcloud.moto_seams.deployment import StackRefused, create_alarm, created_stack, physical_ids_of, resolved
 from localcloud.moto_seams.dynamodb import emptied, kept, put_back
 from localcloud.moto_seams.imports import import_moto
 from localcloud.moto_seams.kms import keys_as_the_template_says, no_key_pairs_for_secret_keys
@@ -105,6 +105,46 @@ def test_the_ids_and_keys_are_those_that_the_api_gives(cloud: LocalCloud) -> Non
         signed.get_caller_identity()["Arn"]
         == f"{role.replace(':iam:', ':sts:').replace('role', 'assumed-role', 1)}/somebody"
     )
+
+
+def test_an_alarm_and_a_stack_are_what_the_api_makes_of_them(cloud: LocalCloud) -> None:
+    alarms, stacks = (cloud.session.client(name) for name in ("cloudwatch", "cloudformation"))
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Ref": "Named"}}}
+    template = {"Parameters": {"Named": {"Type": "String"}}, "Resources": {"Queue": queue}}
+    said = {"Namespace": "N", "MetricName": "M", "Dimensions": [{"Name": "a", "Value": "b"}], "Statistic": "Sum"}
+    sums = [
+        {"Id": "sum", "Expression": "SUM(METRICS())", "ReturnData": True, "Label": "all"},
+        {
+            "Id": "one",
+            "MetricStat": {"Metric": {"Namespace": "N", "MetricName": "M"}, "Period": 60, "Stat": "Sum"},
+            "ReturnData": False,
+        },
+    ]
+    asked = {"ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 3, "Threshold": 1.5}
+    actions = {"AlarmActions": ["arn:aws:sns:eu-west-1:123456789012:t"], "TreatMissingData": "notBreaching"}
+
+    for name, alarm in {"plain": {**said, "Period": 60}, "sums": {"Metrics": sums}}.items():
+        create_alarm(ACCOUNT, REGION, {"AlarmName": f"{name}-0", **asked, **actions, **alarm})
+        alarms.put_metric_alarm(**{"AlarmName": f"{name}-1", **asked, **actions, **alarm})
+        one, other = (alarms.describe_alarms(AlarmNames=[f"{name}-{n}"])["MetricAlarms"][0] for n in (0, 1))
+        differs = {key for key in one | other if one.get(key) != other.get(key)}
+        assert differs <= {"AlarmName", "AlarmArn", "AlarmConfigurationUpdatedTimestamp", "StateUpdatedTimestamp"}
+
+    created_stack(ACCOUNT, REGION, "here", json.dumps(template), {"Named": "of-here"})
+    named = [{"ParameterKey": "Named", "ParameterValue": "of-there"}]
+    stacks.create_stack(StackName="there", TemplateBody=json.dumps(template), Parameters=named)
+    here, there = (stacks.describe_stacks(StackName=name)["Stacks"][0] for name in ("here", "there"))
+    differs = {key for key in here | there if here.get(key) != there.get(key)}
+    assert differs <= {"StackName", "StackId", "Parameters", "CreationTime"}
+    (made,) = stacks.describe_stack_resources(StackName="here")["StackResources"]
+    assert made["PhysicalResourceId"].endswith("/of-here")
+
+
+def test_a_stack_that_cannot_be_is_refused_with_the_reason(cloud: LocalCloud) -> None:
+    template = {"Parameters": {"Named": {"Type": "String"}}, "Resources": {}}
+
+    with pytest.raises(StackRefused, match="Named"):
+        created_stack(ACCOUNT, REGION, "refused", json.dumps(template), {})
 
 
 # kms
