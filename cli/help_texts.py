@@ -40,6 +40,7 @@ _CODES: dict[int, dict[str, str]] = {
     0: {
         "demo": "ended as expected",
         "test": "every scenario ended as expected",
+        "eval": "the gate opens",
         "check": "there is no error (with --strict: and no warning)",
         "certify": "certified; with --check: the certificate fits the present code",
         "run": "answered",
@@ -52,6 +53,8 @@ _CODES: dict[int, dict[str, str]] = {
         "demo": "a scenario did not end as expected, or a defect in the command",
         "test": "a scenario did not end as expected, or a defect in the command",
         "certify": "something that is needed is broken or was not tried; with --check: the certificate does not fit",
+        "eval": "the gate does not open, or a defect in the command",
+        "capture": "the test would hold what looks like a secret, or a defect in the command",
         "": "a defect in the command",
     },
     2: {
@@ -66,8 +69,17 @@ _CODES: dict[int, dict[str, str]] = {
         "demo": "with --by-hand: the run ended without an answer",
     },
     5: {"answer": "no process waits for that escalation, or the answer was not confirmed"},
-    6: {"verify": "a log was changed"},
-    7: {"verify": "no log is known to be changed, but some cannot be checked as a whole"},
+    6: {
+        "verify": "a log was changed",
+        "replay": "a run differs",
+        "what-if": "a --fail-if holds, or with one a run is not concluded",
+    },
+    7: {
+        "verify": "no log is known to be changed, but some cannot be checked as a whole",
+        "replay": "no run differs, and one could not be replayed",
+        "what-if": "no run was concluded",
+        "capture": "the test does not go wrong here: no defect is shown, and nothing was written",
+    },
     8: {"answer": "somebody else must answer; the message says who may"},
     130: {"": "interrupted (Ctrl-C, SIGTERM)"},
 }

@@ -6,7 +6,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from ballast.contracts.timeline import Timeline
-from cli.trace.layout import Plain
+from cli.trace.layout import Plain, Unbroken
 from cli.trace.text import clean
 
 
@@ -35,8 +35,8 @@ class Screen:
         self.line(clean(text, lines=False), style)
 
     def show(self, drawn: RenderableType) -> None:
-        """Print a rich renderable."""
-        self._console.print(drawn, crop=False)
+        """Print a rich renderable; in a pipe no line of it is broken."""
+        self._console.print(Unbroken(drawn), crop=False)
 
     def row(self, row: Text, below: str = "") -> None:
         """Print one row of a list: one line in a pipe; in a terminal ``below`` is a line of its own."""

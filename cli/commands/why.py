@@ -25,7 +25,7 @@ from cli.commands.trace import timeline_of
 from cli.exits import Exit
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
-from cli.trace.layout import Labelled, Plain, Unbroken
+from cli.trace.layout import Labelled, Plain
 from cli.trace.render import STATUS_STYLES
 from cli.trace.text import clean, span, usd
 
@@ -126,7 +126,7 @@ def rendered(report: Why, *, now: datetime | None = None) -> RenderableType:
         lines += [Text(""), _title("What was decided, and by which rule")]
         for one in report.decisions:
             lines += _decision(one)
-    return Unbroken(Group(*lines))
+    return Group(*lines)
 
 
 def _act(report: Why) -> Text:

@@ -1,6 +1,7 @@
 """The command as a whole: help, exit codes and output."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 from ballast.log.event import Event
 from ballast.log.events import ApprovalAnswered, CallIntended, CallRefused, CallSettled, LeaseExtended
 from cli import _take_own_playbook, main
-from cli.exits import exit_of
+from cli.exits import Exit, exit_of
+from cli.help_texts import exit_codes
 from cli.local_stack import deploying
 from cli.parser import parser
 from cli.progress import progress
@@ -49,6 +51,10 @@ def test_each_command_teaches_by_examples(command: str, capsys: pytest.CaptureFi
         ("certify", "  1    something that is needed is broken", "  6 "),
         ("test", "  1    a scenario did not end as expected", "  3 "),
         ("verify", "  7    no log is known to be changed", "  8 "),
+        ("replay", "  6    a run differs", "  8 "),
+        ("what-if", "  7    no run was concluded", "  8 "),
+        ("capture", "  7    the test does not go wrong here", "  6 "),
+        ("eval", "  1    the gate does not open", "  6 "),
         ("answer", "  8    somebody else must answer", "  3 "),
         ("run", "  3    the run was refused", "  6 "),
         ("check", "  2    there is an error", "  5 "),
@@ -63,6 +69,15 @@ def test_a_command_says_its_own_exit_codes_alone(
     codes = capsys.readouterr().out.partition("exit codes:\n")[2]
     assert f"\n{has}" in f"\n{codes}"
     assert f"\n{has_not}" not in f"\n{codes}"
+
+
+@pytest.mark.parametrize("source", sorted((ROOT / "cli" / "commands").glob("[a-z]*.py")), ids=lambda one: one.stem)
+def test_each_exit_code_that_a_command_names_is_in_its_help(source: Path) -> None:
+    command = source.stem.rstrip("_").replace("_", "-")
+
+    named = {int(Exit[name]) for name in re.findall(r"Exit\.([A-Z_]+)", source.read_text(encoding="utf-8"))}
+
+    assert {code for code in named if f"\n  {code:<4} " not in exit_codes(command)} == set()
 
 
 def project(folder: Path) -> Path:

@@ -7,17 +7,17 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.text import Text
 
 from ballast.log.event import Event
 from cli.cost.explain import explained
 from cli.cost.render import render as render_costs
-from cli.screen import Screen
 from cli.trace.layout import Columns, Labelled, Plain
 from cli.trace.render import headline
 from cli.trace.text import brief, clipped, cut_short
 from tests.support.runs import Story, says, wants
+from tests.support.terminal import Terminal, screen_on
 from tests.unit.cli.test_trace_render import run
 
 RUN, ESCALATION = "run-" + "k4" * 12, "esc-" + "q7" * 8
@@ -25,8 +25,8 @@ WIDTHS = (40, 60, 79, 80, 81, 100, 160)
 
 
 def lines_of(drawn: RenderableType, width: int, terminal: bool) -> list[str]:
-    out = io.StringIO()
-    Screen(Console(file=out, width=width, force_terminal=terminal, markup=False, highlight=False)).show(drawn)
+    out = Terminal() if terminal else io.StringIO()
+    screen_on(out, width, coloured=terminal).show(drawn)
     return [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in out.getvalue().splitlines()]
 
 
@@ -91,8 +91,8 @@ def test_what_was_charged_beyond_the_ceiling_is_said_so() -> None:
 def test_the_list_of_runs_has_one_line_a_run_in_a_pipe_and_whole_ids_in_a_terminal(width: int) -> None:
     made = run(run_id=RUN, status="unanswered", degraded=True, reason="model_context_window_exceeded")
     for terminal in (False, True):
-        out = io.StringIO()
-        screen = Screen(Console(file=out, width=width, force_terminal=terminal, markup=False, highlight=False))
+        out = Terminal() if terminal else io.StringIO()
+        screen = screen_on(out, width, coloured=terminal)
 
         screen.row(Text("2026-11-28 01:02:03Z  ").append_text(headline(made)), "run with http://localhost:1/v1#m")
 

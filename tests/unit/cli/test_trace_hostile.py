@@ -23,6 +23,7 @@ from ballast.contracts.timeline import (
 )
 from cli.trace.render import render
 from cli.trace.text import brief, clean, clipped
+from tests.support.terminal import screen_on
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m[bold]x[/bold][/]\u202egnp\u2028\x7f\r\ud800"
 
@@ -148,3 +149,15 @@ def test_nothing_commands_the_ci_system_that_shows_a_log(text: str) -> None:
         assert not re.search(r"^\s*::\S|##(?:vso|teamcity)?\[", shown, re.MULTILINE | re.IGNORECASE)
         assert clean(shown, lines=lines) == shown
     assert clean("a::b ## c [d] # e", lines=False) == "a::b ## c [d] # e"
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+def test_in_a_pipe_no_line_of_a_trace_begins_with_what_a_run_says(coloured: bool) -> None:
+    told = "It said: " + " ".join(f"::error::{number} {'x' * (number % 7)}" for number in range(60))
+    made = hostile_run().model_copy(update={"reason": told, "request": {"text": told}})
+    out = io.StringIO()
+
+    screen_on(out, 40, coloured=coloured).trace(made, full=True)
+
+    assert told in out.getvalue()
+    assert not [line for line in out.getvalue().splitlines() if line.strip().startswith("::")]

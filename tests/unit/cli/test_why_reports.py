@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Limits, Planner, RunRequest, ToolCall
 from ballast.contracts.task import HandedOver
@@ -23,6 +22,7 @@ from ballast.run import Run
 from ballast.why import explained
 from cli.commands.why import rendered
 from tests.support.runs import STARTED, Story, says, wants
+from tests.support.terminal import Terminal, screen_on
 from tests.support.timelines import timeline
 from tests.unit.cli.test_trace_hostile import HOSTILE
 
@@ -492,13 +492,6 @@ INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
 }
 
 
-class Terminal(io.StringIO):
-    """A terminal that keeps what is printed."""
-
-    def isatty(self) -> bool:
-        return True
-
-
 def drawn(name: str, width: int = 80, *, colours: bool = False) -> str:
     """Return the report on an incident as a terminal shows it, of a run of a deployed stack."""
     made = INCIDENTS[name][0]()
@@ -522,9 +515,7 @@ def printed(
 ) -> str:
     report = explained(run, timeline(run, wrong), stack="ballast-prod")
     out = io.StringIO() if piped else Terminal()
-    system = "standard" if colours else None
-    console = Console(file=out, width=width, force_terminal=True, color_system=system, markup=False)  # type: ignore[arg-type]
-    console.print(rendered(report, now=now), crop=False)
+    screen_on(out, width, system="standard" if colours else None).show(rendered(report, now=now))
     return out.getvalue()
 
 
