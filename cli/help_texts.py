@@ -193,6 +193,7 @@ The model is one of
   bedrock:ID             Amazon Bedrock, with your own AWS credentials and at your cost
 To set it for every command: export BALLAST_MODEL=http://localhost:11434/v1#qwen3
 A server's key: export BALLAST_MODEL_KEY=... It is sent as a bearer token; a URL with a credential is refused.
+The key of one host alone: export BALLAST_MODEL_KEY_MODELS_EXAMPLE_8443=... for models.example:8443.
 
 A request file holds {"request_id", "text"} and optionally "intent", "context", "tenant", "agent",
 "limits". When a run asks a person, the command prints what to type and waits. Without a terminal, or

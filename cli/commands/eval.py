@@ -31,7 +31,15 @@ from cli.saved_runs import state_folder, write_whole
 from cli.scenario_runs import place_and_names
 from cli.screen import Screen
 from localcloud.cloud import PLAYBOOK
-from localcloud.converse import Bedrock, OpenAIModel, ScriptModel, check_that_it_answers, label_of, model_source
+from localcloud.converse import (
+    Bedrock,
+    OpenAIModel,
+    ScriptModel,
+    check_keys,
+    check_that_it_answers,
+    label_of,
+    model_source,
+)
 from localcloud.eval.cases import Case, ceiling_microusd
 from localcloud.eval.results import MOST_SAMPLES, EvalResult, Sample, compared, counterpart, read
 
@@ -88,7 +96,7 @@ def _eval(typed: Namespace, recorded: Iterable[Case], workers: WorkersOf = worke
                 f"--baseline {typed.baseline}: is not whole ({baseline.why_not_whole}), so --no-worse proves nothing "
                 "beside it. Play the baseline to its end: the eval that made it, with --save."
             )
-    _check_cases(models, found.cases, playbook)
+    _check_cases(typed, models, found.cases, playbook)
     saved = None if options.save is None else _Saved(options.save, is_baseline=options.saves_baseline)
     _check_models(typed, models)
     progress = Screen(Console(stderr=True, markup=False, highlight=False, emoji=False)) if typed.json else Screen()
@@ -242,9 +250,11 @@ def _check_models(typed: Namespace, models: Iterable[Model]) -> None:
         check_that_it_answers(model_source(typed.judge), typed.judge)
 
 
-def _check_cases(models: Iterable[Model], cases: Iterable[Case], playbook: Playbook) -> None:
+def _check_cases(typed: Namespace, models: Sequence[Model], cases: Sequence[Case], playbook: Playbook) -> None:
     """Read what each case is played with, before the first is paid for. Raises ``InvalidInput``."""
     has_own = any(not model.spec for model in models)
+    own = [case.replies or case.scenario.model for case in cases] if has_own else []
+    check_keys(spec for spec in (*(model.spec for model in models), typed.judge, *own) if spec)
     for case in cases:
         ceiling_microusd(case.scenario, playbook)
         spec = case.replies or case.scenario.model

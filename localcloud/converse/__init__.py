@@ -15,7 +15,7 @@
 """
 
 from localcloud.converse.cache import PromptCache
-from localcloud.converse.choose import Bedrock, check_that_it_answers, label_of, model_source
+from localcloud.converse.choose import Bedrock, check_keys, check_that_it_answers, label_of, model_source
 from localcloud.converse.openai import OpenAIModel
 from localcloud.converse.recorded import RecordedModel
 from localcloud.converse.script import ScriptModel
@@ -35,6 +35,7 @@ __all__ = [
     "ScriptModel",
     "Source",
     "Strict",
+    "check_keys",
     "check_that_it_answers",
     "label_of",
     "model_source",

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,8 @@ _HELP = (
 )
 
 
-#: The environment variable with the key of OpenAI-compatible servers.
+#: The environment variable with the key of an OpenAI-compatible server. ``BALLAST_MODEL_KEY_MODELS_EXAMPLE_8443`` is
+#: that of ``models.example:8443`` alone.
 MODEL_KEY = "BALLAST_MODEL_KEY"
 _KEY = re.compile(r"[!-~]{1,4096}")
 _BARE = (
@@ -99,10 +100,36 @@ def _server(spec: str) -> Source:
         host = None
     if not host:
         raise InvalidInput(f"{shown}: has no valid host and port. {_BARE}")
-    key = os.environ.get(MODEL_KEY, "").strip()
-    if key and not _KEY.fullmatch(key):
-        raise InvalidInput(f"{MODEL_KEY}: must be printable ASCII without spaces. Export the server's key again.")
-    return OpenAIModel(found["url"], found["name"], api_key=key or None)
+    return OpenAIModel(found["url"], found["name"], api_key=_key_of(urlsplit(found["url"]).netloc))
+
+
+def _own_key(netloc: str) -> str:
+    """Return the name of the variable with the key of one server alone."""
+    return f"{MODEL_KEY}_{re.sub('[^A-Z0-9]', '_', netloc.upper())}"
+
+
+def _key_of(netloc: str) -> str | None:
+    """Return the server's key. Raises ``InvalidInput``, which does not show it."""
+    name = next((one for one in (_own_key(netloc), MODEL_KEY) if os.environ.get(one, "").strip()), None)
+    if name is None:
+        return None
+    key = os.environ[name].strip()
+    if not _KEY.fullmatch(key):
+        raise InvalidInput(f"{name}: must be printable ASCII without spaces. Export the server's key again.")
+    return key
+
+
+def check_keys(specs: Iterable[str]) -> None:
+    """Refuse to send one key to several servers: each would learn that of another. Raises ``InvalidInput``."""
+    if not os.environ.get(MODEL_KEY, "").strip():
+        return
+    hosts = {urlsplit(found["url"]).netloc: None for found in map(_URL.match, specs) if found is not None}
+    without = [host for host in hosts if not os.environ.get(_own_key(host), "").strip()]
+    if len(without) > 1:
+        raise InvalidInput(
+            f"{MODEL_KEY}: {' and '.join(without)} would each get this key. Export one for each server instead: "
+            f"{', '.join(map(_own_key, without))}. A server without a key needs {MODEL_KEY} to be unset."
+        )
 
 
 def _from_file(path: Path) -> Source:

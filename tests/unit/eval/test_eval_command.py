@@ -487,6 +487,16 @@ def test_a_model_is_saved_by_its_host_and_name(tmp_path: Path, monkeypatch: pyte
     assert "secret" not in saved.read_text()
 
 
+def test_one_key_does_not_go_to_a_model_and_to_a_judge_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BALLAST_MODEL_KEY", "sk-secret")
+    asked = ("--model", "http://127.0.0.1:1/v1#m", "--judge", "http://127.0.0.1:2/v1#j")
+
+    with pytest.raises(InvalidInput, match=r"BALLAST_MODEL_KEY: 127\.0\.0\.1:1 and 127\.0\.0\.1:2 would each") as caught:
+        run(passing, *asked)
+
+    assert "sk-secret" not in str(caught.value)
+
+
 def test_several_models_are_columns_of_one_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     models = []
     for name in ("one", "two"):

@@ -15,6 +15,7 @@ from localcloud.converse import (
     RecordedModel,
     Reply,
     ScriptModel,
+    check_keys,
     check_that_it_answers,
     label_of,
     model_source,
@@ -105,6 +106,25 @@ def test_a_server_is_named_by_its_host_and_its_key_comes_from_the_environment(mo
     with pytest.raises(InvalidInput, match="BALLAST_MODEL_KEY: must be printable ASCII") as caught:
         model_source(spec)
     assert "sk-1" not in str(caught.value)
+
+
+def test_a_key_goes_to_one_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, judge = "https://models.example/v1#m", "https://judges.example:8443/v1#j"
+    monkeypatch.setenv("BALLAST_MODEL_KEY", "sk-one")
+    check_keys([model, model, "bedrock:x", "script.yaml"])
+
+    with pytest.raises(InvalidInput, match="BALLAST_MODEL_KEY_JUDGES_EXAMPLE_8443") as caught:
+        check_keys([model, judge])
+    assert "sk-one" not in str(caught.value)
+
+    monkeypatch.setenv("BALLAST_MODEL_KEY_JUDGES_EXAMPLE_8443", "sk-two")
+    check_keys([model, judge])
+    made = [model_source(spec) for spec in (model, judge)]
+    assert [one._api_key for one in made if isinstance(one, OpenAIModel)] == ["sk-one", "sk-two"]
+    monkeypatch.delenv("BALLAST_MODEL_KEY")
+    alone = model_source(model)
+    assert isinstance(alone, OpenAIModel)
+    assert alone._api_key is None
 
 
 def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:
