@@ -491,7 +491,7 @@ def test_one_key_does_not_go_to_a_model_and_to_a_judge_elsewhere(monkeypatch: py
     monkeypatch.setenv("BALLAST_MODEL_KEY", "sk-secret")
     asked = ("--model", "http://127.0.0.1:1/v1#m", "--judge", "http://127.0.0.1:2/v1#j")
 
-    with pytest.raises(InvalidInput, match=r"BALLAST_MODEL_KEY: 127\.0\.0\.1:1 and 127\.0\.0\.1:2 would each") as caught:
+    with pytest.raises(InvalidInput, match=r"127\.0\.0\.1:1 and 127\.0\.0\.1:2 would each") as caught:
         run(passing, *asked)
 
     assert "sk-secret" not in str(caught.value)
