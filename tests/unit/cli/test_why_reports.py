@@ -320,6 +320,7 @@ def said_to_be_wrong() -> Night:
 def stood_in() -> Night:
     """The model's circuit is open; another model stands in and answers."""
     night = Night().leased()
+    night.amend(model="big-model")
     night.model(1, wants(("look_up_order", ORDER)), 1_500)
     at = next(place for place, one in enumerate(night.written) if one.seq == "0001.model.requested")
     rests = {"big-model": "The circuit of big-model is open: it failed 5 times in a row."}
@@ -471,7 +472,7 @@ INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
         (
             "waits for a person",
             "limit of turns",
-            "limits.turns: at most 3",
+            "limits.turns: 3 allowed, 3 used",
             "2 calls of look_up_order failed",
             "No such order",
         ),

@@ -24,7 +24,8 @@ from ballast.log.events import CallIntended, ModelRequested, RunEnded, RunOpened
 from ballast.money.amounts import dollars
 from ballast.run import Run
 from ballast.why.advice import act, answer_by, to_type, unknown
-from ballast.why.causes import OWN_REASONS, Read, bounded, causes
+from ballast.why.causes import FEEDBACK, OWN_REASONS, Read, bounded, causes
+from ballast.why.ceilings import ceilings
 from ballast.why.decisions import decisions
 from ballast.why.effects import Names, did
 from ballast.why.money import laps, spending
@@ -62,8 +63,9 @@ def explained(run: Run, made: Timeline, *, stack: str = "", sooner: Sooner = fro
     names, moved = Names(made), _moved(shown)
     stops = sooner(shown, made)
     worth = tuple(one for one in stops.found if is_worth_it(one, made))
+    reached = ceilings(shown, made, limits)
     found = causes(
-        Read(made, _refusal(run), limits, repeated, names, _changed(shown, made), _rewritten(run, made), spent, time)
+        Read(made, _refusal(run), reached, repeated, names, _changed(shown, made), _rewritten(run, made), spent, time)
     )
     said, in_it = _outcome(made, found, names)
     told = tuple(
@@ -94,7 +96,7 @@ def explained(run: Run, made: Timeline, *, stack: str = "", sooner: Sooner = fro
         time=time,
         sooner=worth,
         sooner_note=stops.note if worth else "",
-        decisions=tuple(decisions(made, limits, repeated, names)),
+        decisions=tuple(decisions(made, reached, repeated, names)),
     )
 
 
@@ -177,25 +179,27 @@ def _is_settled(run: Run, made: Timeline) -> bool:
 
 
 def _outcome(made: Timeline, found: tuple[Cause, ...], names: Names) -> tuple[str, list[Cause]]:
-    """Return the first cause, what followed from it, and the outcome in one sentence; and the causes in it."""
+    """Return the first cause, what followed from it, and the outcome in one sentence; and the causes in it.
+
+    What people say of the run afterwards is later than its outcome: it stands at the end, and goes first.
+    """
     main, told = _chain(made, found)
+    said = [one for one in found if one.name == FEEDBACK]
     ending = _ended(made, names)
     while len(told) > 1 and sum(len(one.words) for one in told) + len(ending) > _SENTENCE:
         told.remove(next(one for one in told if one is not main))
-    return _sentence("; ".join([*(one.words for one in told), ending])), told
+    if sum(len(one.words) for one in (*told, *said)) + len(ending) > _SENTENCE:
+        said = []
+    words = [*(one.words for one in told), ending, *(f"afterwards {one.words}" for one in said)]
+    return _sentence("; ".join(words)), [*told, *said]
 
 
 def _chain(made: Timeline, found: tuple[Cause, ...]) -> tuple[Cause | None, list[Cause]]:
-    """Return the main cause, and the causes of the outcome in the order in which they came to be.
-
-    What people said of the run afterwards stands beside its cause and never in its place.
-    """
-    rest = [one for one in found if one.name not in _ENDINGS]
+    """Return the main cause, and the causes of the outcome in the order in which they came to be."""
+    rest = [one for one in found if one.name not in (*_ENDINGS, FEEDBACK)]
     ending = [one for one in found if one.name in _ENDINGS]
     if not rest:
         return next(iter(ending), None), ending
-    said = [one for one in rest if one.name == "feedback_wrong"]
-    rest = [one for one in rest if one.name != "feedback_wrong"] or said
     main, by_name = rest[0], {one.name: one for one in reversed(rest)}
     before = [one for one in rest if one.name == _BEFORE.get(main.name) and one.calls == main.calls][:1]
     over = by_name.get("another_agent")
@@ -207,8 +211,7 @@ def _chain(made: Timeline, found: tuple[Cause, ...]) -> tuple[Cause | None, list
         after = [one for one in rest[1:] if one.name in OWN_REASONS or one.name == "effects_stand"]
     stands = [one for one in after if one.name == "effects_stand"]
     own = [one for one in after if one.name != "effects_stand"]
-    beside = said[:1] if main not in said else []
-    return main, [*beside, *before, main, *own[:2], *stands, *ending]
+    return main, [*before, main, *own[:2], *stands, *ending]
 
 
 def _ended(made: Timeline, names: Names) -> str:

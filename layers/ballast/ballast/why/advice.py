@@ -14,7 +14,9 @@ from ballast.contracts import Planner
 from ballast.contracts.timeline import Position, Timeline, Turn
 from ballast.contracts.why import Command, Unknown
 from ballast.money.amounts import dollars
+from ballast.why.attempts import not_asked, refusals, remedies
 from ballast.why.effects import Names, answered_by_a_person, left_standing, unknown_effects
+from ballast.why.feedback import open_complaints
 from ballast.why.words import clock, named, planner_name
 
 #: More of one kind are counted and not listed.
@@ -54,7 +56,8 @@ def _at_rest(made: Timeline) -> str:
     match made.status:
         case "answered":
             who = planner_name(made.by) or "somebody"
-            return f"{who[:1].upper()}{who[1:]} answered the caller."
+            later = "; ".join(remedies(made, stopping=False))
+            return f"{who[:1].upper()}{who[1:]} answered the caller.{f' Not urgent: {later}.' if later else ''}"
         case "refused":
             return "Nothing was done."
         case "aborted":
@@ -77,9 +80,11 @@ def _to_do(made: Timeline, moved: Mapping[Position, str], names: Names) -> Itera
         yield "answer the caller: nobody did"
     if made.status == "failed":
         yield "page whoever operates Ballast, and answer the caller: nobody did"
-    for one in made.feedback:
-        if one.verdict == "wrong":
-            yield f"look at what {named(one.by, 60)} says was wrong"
+    yield from remedies(made, stopping=True)
+    if said := open_complaints(made):
+        newest = f"{named(said[-1].by, 60)} says"
+        who = newest if len(said) == 1 else f"{len(said):,} people say (the newest, {named(said[-1].by, 60)})"
+        yield f"look at what {who} was wrong, and say what you found"
 
 
 def _asked(made: Timeline, names: Names) -> Iterator[str]:
@@ -231,6 +236,7 @@ def _known_by_reason(made: Timeline, ballast: str, run: str) -> Iterator[Command
     if made.status == "refused":
         words = "put back its request if it came by a queue and lies among the dead letters"
         yield Command(command=f"{ballast} redrive", words=words, only_deployed=True)
+    yield from _of_models(made, ballast, run)
     if reasons.intersection(_CODE) and run:
         yield Command(command=f"{ballast} trace {run}", words="find the function that failed; read its log group")
     is_settled = made.status not in ("open", "waiting") and made.money.returned_microusd is not None
@@ -240,12 +246,29 @@ def _known_by_reason(made: Timeline, ballast: str, run: str) -> Iterator[Command
         yield Command(command=command, words=words, only_deployed=True)
 
 
+def _of_models(made: Timeline, ballast: str, run: str) -> Iterator[Command]:
+    """Yield what shows why models refused, also those for which another one replied."""
+    kinds = set(refusals(made, stopping=False))
+    if kinds.intersection(("access", "not_found", "quota", "refused", "unasked")):
+        words = "compare the models that the stack's role may call with those that agent.yaml names"
+        yield Command(command="ballast models --check", words=words)
+    if kinds.intersection(("not_found", "unasked")):
+        words = "see whether each model of the playbook has a price and may be asked today"
+        yield Command(command="ballast check", words=words)
+    if kinds.intersection(("invalid", "refused")) and run:
+        yield Command(command=f"{ballast} trace {run} --full", words="read the request that the model refused")
+
+
 def _last(made: Timeline, ballast: str, run: str) -> Iterator[Command]:
     """Yield what shows the whole run."""
     if not run:
         return
+    if open_complaints(made):
+        command = f"{ballast} feedback {run} right --note <what you found>"
+        words = "once it is mended, or was right: a later word of a reviewer or an operator takes it off the first line"
+        yield Command(command=command, words=words)
     all_of_it = "see its request" if made.status == "refused" else "see every prompt, reply and call"
-    if any(one.passed_over for turn in made.turns for one in turn.attempts):
+    if any(not_asked(made)):
         all_of_it += ", and each model that was passed over (no command shows the circuit of a model itself)"
     yield Command(command=f"{ballast} trace {run} --full", words=all_of_it)
     if made.spent_microusd + made.reserved_microusd and not made.unreadable:

@@ -13,14 +13,16 @@ from itertools import pairwise
 from typing import Any
 
 from ballast.contracts import Planner
-from ballast.contracts.decision import LIMITS
 from ballast.contracts.meaning import REFUSALS
 from ballast.contracts.timeline import Approval, Call, Pivot, Position, Signal, Timeline, Turn
 from ballast.contracts.why import Cause, TimeShare
 from ballast.contracts.wire import canonical
 from ballast.money.amounts import dollars
 from ballast.values import dataclass
+from ballast.why.attempts import FAILED_MODEL, not_asked, stopped_by, told, tried
+from ballast.why.ceilings import limit_of
 from ballast.why.effects import Names, inside, left_standing, shown, unknown_effects
+from ballast.why.feedback import looked_into
 from ballast.why.money import Spending
 from ballast.why.words import QUOTED, clock, flat, meaning, named, percent, planner_name, quoted, tool
 
@@ -38,8 +40,9 @@ REFUSAL_CHARS = 480
 _HAND_OVER = "hand_over"
 #: A shorter run is not slow.
 _SLOW_MS = 10_000
-_FAILED_MODEL = ("model_timeout", "model_throttled", "model_unavailable", "model_refused")
 _BREAKER = ("breaker_open", "breaker_stopped")
+#: What people say of the run afterwards.
+FEEDBACK = "feedback_wrong"
 #: Reasons of the fallback and of the rollback themselves.
 OWN_REASONS = (
     *("rollback_incomplete", "effect_frozen", "no_fallback", "fallback_gave_up", "fallback_failed"),
@@ -90,7 +93,7 @@ LOOPS = {
 class Read:
     """What the causes are read from.
 
-    limits    the run's limits as admitted
+    ceilings  of turns in which a limit stopped the agent: what it allows and what was used, in words in brackets
     refusal   why it was not admitted, in words; "" if it was
     repeated  the calls that repeated earlier ones
     names     names of the calls
@@ -100,7 +103,7 @@ class Read:
 
     made: Timeline
     refusal: str
-    limits: Mapping[str, Any]
+    ceilings: Mapping[int, str]
     repeated: frozenset[Position]
     names: Names
     changed: Mapping[Position, str]
@@ -116,10 +119,10 @@ class Read:
 
 def causes(read: Read) -> tuple[Cause, ...]:
     """Return the causes; those that say the same are one, and what a reached limit tells is not told again."""
-    told = {_identity(behind) for turn in _stops(read.made) if (behind := _behind(read, turn)) is not None}
+    behind = {_identity(one) for turn in _stops(read.made) if (one := _behind(read, turn)) is not None}
     found: dict[tuple[str, str], Cause] = {}
     for one in _causes(read):
-        if _identity(one) in told:
+        if _identity(one) in behind:
             continue
         name = flat(one.name, 80)
         before = found.get((name, one.words))
@@ -164,7 +167,6 @@ def _causes(read: Read) -> Iterator[Cause]:
     stopped = _stops(read.made)
     for turn in reversed(stopped):
         yield from _stopped(read, turn)
-    yield from _feedback(read)
     yield from _people(read)
     yield from _circuits(read)
     yield from _refused_calls(read)
@@ -172,8 +174,7 @@ def _causes(read: Read) -> Iterator[Cause]:
     yield from _doubts(read)
     yield from _other_planners(read)
     yield from _standing(read)
-    if not any(turn.pivot and turn.pivot.reason in _FAILED_MODEL for turn in stopped):
-        yield from _failed_attempts(read)
+    yield from _failed_attempts(read)
     if not any(turn.pivot and turn.pivot.reason == "loop" for turn in stopped):
         yield from _laps(read)
     yield from _passed_over(read)
@@ -181,6 +182,7 @@ def _causes(read: Read) -> Iterator[Cause]:
     yield from _agents(read)
     yield from _growth(read)
     yield from _slow(read)
+    yield from _feedback(read)
 
 
 # ── the log, the admission ───────────────────────────────────────────────────────────────────────────────────────
@@ -266,28 +268,44 @@ def _stopped(read: Read, turn: Turn) -> Iterator[Cause]:
 
 
 def _why_stopped(read: Read, turn: Turn, pivot: Pivot) -> str:
+    words = _own_words(read, turn, pivot)
+    if not stopped_by(turn):
+        return words
+    failed = told(tried(turn.attempts), QUOTED)
+    newest = turn.attempts[-1]
+    if pivot.reason in (*FAILED_MODEL, newest.exit_reason):  # the attempts say it all
+        return f"{failed}{_and_no_other(turn, newest.error)}"
+    return f"{failed}, and then {words}"
+
+
+def _and_no_other(turn: Turn, error: str) -> str:
+    """Return what the planner noted besides the newest error: the models that it could not ask, and why."""
+    note = turn.decided.note if turn.decided else ""
+    if not error or not note.endswith(error):
+        return ""
+    rest = note.removesuffix(error).rstrip("; ")
+    return f", and no other model could be asked ({quoted(rest)})" if rest else ""
+
+
+def _own_words(read: Read, turn: Turn, pivot: Pivot) -> str:
     reason = pivot.reason
+    note = quoted(pivot.error or (turn.decided.note if turn.decided else ""))
     if reason == "loop":
         return _loop(read, turn.turn)
-    if reason in _FAILED_MODEL:
-        return _model_failed(turn, reason)
+    if reason in FAILED_MODEL:
+        return f"no model could be asked{f' ({note})' if note else ''}"
     if reason in _BREAKER and turn.decided and (held := turn.decided.breaker):
         set_by = f", set by {named(held.by, 60)}" if held.by else ""
         why = f" ({quoted(held.reason)})" if held.reason else ""
         return f"the spend breaker was at {named(held.mode, 40)}{set_by}{why}, so no model was called"
-    limit = _limit_of(reason)
+    limit = limit_of(reason)
     if limit:
         return _limit(read, turn, limit, reason)
     if reason == "answer_invalid" and (complaints := _complaints(read.made, turn)):
         return f"its answer was not sent: {quoted('; '.join(complaints), REFUSAL_CHARS)}"
-    note = quoted(pivot.error or (turn.decided.note if turn.decided else ""))
     if reason == "planner_failed":
         return f"the agent's function failed{f' ({note})' if note else ''}"
     return f"{meaning(reason) or 'the log does not say why'}{f' ({note})' if note else ''}"
-
-
-def _limit_of(reason: str) -> str:
-    return next((name for stop, name in LIMITS.items() if stop == reason), "")
 
 
 def _complaints(made: Timeline, stopped: Turn) -> tuple[str, ...]:
@@ -297,17 +315,15 @@ def _complaints(made: Timeline, stopped: Turn) -> tuple[str, ...]:
 
 
 def _limit(read: Read, turn: Turn, limit: str, reason: str) -> str:
-    value = read.limits.get(limit)
-    if limit == "cost_microusd" and read.made.ceilings.cost_microusd is not None:
-        shown = f" (${dollars(read.made.ceilings.cost_microusd)})"
-    else:
-        shown = f" (limits.{limit}: at most {value:,})" if isinstance(value, int) else ""
-    said = f"{meaning(reason)}{shown}"
+    large = _unsent(read, limit) if limit in _BY_TOKENS else ""
+    if large and limit == "cost_microusd" and read.made.ceilings.cost_microusd is not None:
+        return f"{meaning(reason)} (${dollars(read.made.ceilings.cost_microusd)}); {large}"  # it has the amounts
+    said = f"{meaning(reason)}{read.ceilings.get(turn.turn, '')}"
     if limit == "deadline_s" and read.time:
         most = read.time[0]
         whole = sum(one.ms for one in read.time) or 1
         return f"{said}; most of its time went into {most.words} ({percent(most.ms, whole)} %)"
-    if limit in _BY_TOKENS and (large := _unsent(read, limit)):
+    if large:
         return f"{said}; {large}"
     if behind := _behind(read, turn):
         return f"{said}; {behind.words}"
@@ -330,7 +346,7 @@ _BEHIND: Mapping[str, Sequence[str]] = {
 
 def _behind(read: Read, turn: Turn) -> Cause | None:
     """Return the cause that is told with the limit that stopped the agent in that turn; None if there is none."""
-    limit = _limit_of(turn.pivot.reason if turn.pivot else "")
+    limit = limit_of(turn.pivot.reason if turn.pivot else "")
     if limit in _BY_TOKENS and _unsent(read, limit):
         return None
     kinds: Mapping[str, Callable[[Read], Iterator[Cause]]] = {
@@ -425,29 +441,25 @@ def _same_error(made: Timeline, signal: Signal) -> str:
     return ""
 
 
-def _model_failed(turn: Turn, reason: str) -> str:
-    failed = [one for one in turn.attempts if one.state != "responded"]
-    models = f"the model {', '.join(dict.fromkeys(named(one.model, 80) for one in failed if one.model))}".strip()
-    tries = f" in {_count(len(failed), 'attempt')}" if failed else ""
-    said = {
-        "model_timeout": f"{models} did not answer in time",
-        "model_throttled": f"the provider throttled {models}",
-        "model_unavailable": f"{models} could not be reached",
-        "model_refused": f"{models} cannot be called (no price, no access, or no such model)",
-    }[reason]
-    errors = next((quoted(one.error) for one in reversed(failed) if one.error), "")
-    note = errors or quoted(turn.decided.note if turn.decided else "")
-    return f"{said}{tries}{f' ({note})' if note else ''}"
-
-
 # ── people, tools, other planners ────────────────────────────────────────────────────────────────────────────────
 
 
 def _feedback(read: Read) -> Iterator[Cause]:
-    for one in read.made.feedback:
-        if one.verdict == "wrong":
-            note = f": {quoted(one.note)}" if one.note else ""
-            yield Cause(name="feedback_wrong", words=f"a person, {named(one.by, 60)}, says that it was wrong{note}")
+    """Yield what people say of the run afterwards, as one cause: many of them push out nothing."""
+    said = [one for one in read.made.feedback if one.verdict == "wrong"]
+    if not said:
+        return
+    newest = said[-1]
+    note = f": {quoted(newest.note)}" if newest.note else ""
+    who = f"a person, {named(newest.by, 60)}, says"
+    if len(said) > 1:
+        who = f"{len(said):,} people say"
+        note = f" (the newest, {named(newest.by, 60)}{note})"
+    words = f"{who} that it was wrong{note}"
+    if looked := looked_into(read.made):
+        found = f": {quoted(looked.note)}" if looked.note else ""
+        words += f"; later {named(looked.by, 60)} says that it was right{found}"
+    yield Cause(name=FEEDBACK, words=words)
 
 
 def _people(read: Read) -> Iterator[Cause]:
@@ -609,14 +621,31 @@ def _standing(read: Read) -> Iterator[Cause]:
 
 
 def _failed_attempts(read: Read) -> Iterator[Cause]:
-    failed = [(turn.turn, one) for turn in read.made.turns for one in turn.attempts if one.state == "failed"]
-    if not failed:
+    """Yield the attempts that failed in turns of which they are not the cause that the agent was stopped for."""
+    found = [
+        (turn, one)
+        for turn in read.made.turns
+        if not (turn in _stops(read.made) and stopped_by(turn))
+        for one in turn.attempts
+        if one.state == "failed"
+    ]
+    if not found:
         return
-    reasons = ", ".join(dict.fromkeys(meaning(one.exit_reason) for _, one in failed if one.exit_reason))
-    cost = sum(one.charged_microusd for _, one in failed)
-    charged = f", and ${dollars(cost)} stays charged for it" if cost else ""
-    words = f"{_count(len(failed), 'attempt')} at the model failed{f' ({reasons})' if reasons else ''}{charged}"
-    yield Cause(name="attempts_failed", words=words, turns=_turns(turn for turn, _ in failed))
+    cost = sum(one.charged_microusd for _, one in found)
+    stays = "it" if len(found) == 1 else "them"
+    charged = f"; ${dollars(cost)} stays charged for {stays}" if cost else ""
+    failed = {(turn.turn, one.model) for turn, one in found}
+    replied = (
+        one.model
+        for turn in dict.fromkeys(turn.turn for turn, _ in found)
+        for one in next(made for made in read.made.turns if made.turn == turn).attempts
+        if one.state == "responded" and (turn, one.model) not in failed
+    )
+    others = ", ".join(dict.fromkeys(named(one, 80) for one in replied))
+    instead = f"; then {others} replied" if others else ""
+    groups = told(tried((one for _, one in found), together=True), QUOTED)
+    words = f"{_count(len(found), 'attempt')} at the model failed: {groups}{instead}{charged}"
+    yield Cause(name="attempts_failed", words=words, turns=_turns(turn.turn for turn, _ in found))
 
 
 def _laps(read: Read) -> Iterator[Cause]:
@@ -632,18 +661,20 @@ def _laps(read: Read) -> Iterator[Cause]:
 
 
 def _passed_over(read: Read) -> Iterator[Cause]:
-    """Yield the models that were not asked, and those that stood in for them."""
-    found: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
-    for turn in read.made.turns:
-        for one in turn.attempts:
-            for model, why in one.passed_over.items():
-                found[model, why].append((turn.turn, one.model))
-    for (model, why), asked in found.items():
-        stood_in = ", ".join(dict.fromkeys(named(name, 80) for _, name in asked if name != model))
-        instead = f", and {stood_in} stood in" if stood_in else ""
+    """Yield the models that were not asked, and those that were. The run's usual model stands in for none."""
+    found: dict[tuple[str, str], list[tuple[Turn, str]]] = defaultdict(list)
+    asked = {one.model for turn in read.made.turns for one in turn.attempts}
+    for turn, attempt, model, why in not_asked(read.made):
+        found[model, why].append((turn, attempt.model))
+    for (model, why), others in found.items():
+        names = ", ".join(dict.fromkeys(named(name, 80) for _, name in others if name != model))
+        usual = read.made.model
+        stood_in = model == usual and all(name != usual for _, name in others)
+        instead = f", and {names} {'stood in' if stood_in else 'was asked'}" if names else ""
         because = f" ({quoted(why)})" if why else ""
-        words = f"the model {named(model, 80)} was not asked{because}{instead}"
-        yield Cause(name="model_passed_over", words=words, turns=_turns(turn for turn, _ in asked))
+        again = " again" if model in asked else ""
+        words = f"the model {named(model, 80)} was not asked{again}{because}{instead}"
+        yield Cause(name="model_passed_over", words=words, turns=_turns(turn.turn for turn, _ in others))
 
 
 def _cache(read: Read) -> Iterator[Cause]:

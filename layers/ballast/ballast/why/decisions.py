@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from ballast.contracts import Planner
-from ballast.contracts.decision import LIMITS
 from ballast.contracts.timeline import Call, Position, Signal, Timeline, Turn
 from ballast.contracts.why import TurnDecision
 from ballast.money.amounts import dollars
@@ -19,9 +17,13 @@ _MOST = 8
 
 
 def decisions(
-    made: Timeline, limits: Mapping[str, Any], repeated: frozenset[Position], names: Names
+    made: Timeline, ceilings: Mapping[int, str], repeated: frozenset[Position], names: Names
 ) -> Iterator[TurnDecision]:
-    """Yield the decision of each turn; ``limits`` as admitted, ``repeated``: the calls that repeated earlier ones."""
+    """Yield the decision of each turn.
+
+    ceilings  the limits that ended the agent's part, in words in brackets, by the turn
+    repeated  the calls that repeated earlier ones
+    """
     refusals: dict[tuple[str, str, str], int] = {}
     for turn in made.turns:
         ruled = {
@@ -43,7 +45,7 @@ def decisions(
             at=turn.at,
             at_ms=turn.at_ms,
             decided=_decided(turn, made, names, ruled),
-            rule=_rule(turn, made, limits),
+            rule=_rule(turn, made, ceilings),
             calls=tuple(_calls(turn, names, ruled)),
         )
 
@@ -75,7 +77,7 @@ def _undoes(call: Call) -> str:
     return f", the undo of turn {call.undoes[0]}, call {call.undoes[1]}" if call.undoes else ""
 
 
-def _rule(turn: Turn, made: Timeline, limits: Mapping[str, Any]) -> str:
+def _rule(turn: Turn, made: Timeline, ceilings: Mapping[int, str]) -> str:
     decided = turn.decided
     if turn.escalation:
         why = f"asked because {meaning(turn.escalation.reason)}" if turn.escalation.reason else "asked"
@@ -92,10 +94,7 @@ def _rule(turn: Turn, made: Timeline, limits: Mapping[str, Any]) -> str:
     if decided.kind == "hand_over":
         if decided.breaker:
             return f"the spend breaker, at {named(decided.breaker.mode, 40)}{_by(decided.breaker.by)}"
-        limit = next((name for reason, name in LIMITS.items() if reason == decided.reason), "")
-        value = limits.get(limit)
-        shown = f" (limits.{limit}: {value})" if isinstance(value, int) else ""
-        return f"{meaning(decided.reason) or 'no reason is recorded'}{shown}{tries}"
+        return f"{meaning(decided.reason) or 'no reason is recorded'}{ceilings.get(turn.turn, '')}{tries}"
     match turn.planner:
         case Planner.AGENT:
             answered = next((one for one in turn.attempts if one.state == "responded"), None)
