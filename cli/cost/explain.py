@@ -21,6 +21,7 @@ class Charge:
     name     the model's id, or the tool's name
     planner  who proposed it
     by_agent name of the agent that proposed it; "" for other planners
+    bound_because  of a reply: why it is charged at its bound, and not by its usage
     tools    of a model attempt: the tools that its completion called; empty if it called none
     outcome  responded | failed | open (unknown: the whole reservation stays charged); of a tool: its status
     cache_read  of the input tokens: read from the provider's cache
@@ -43,6 +44,7 @@ class Charge:
     cache_saved: int = 0
     price_version: str = ""
     by_agent: str = ""
+    bound_because: str = ""
 
     @property
     def returned(self) -> int:
@@ -76,6 +78,7 @@ def _of_models(made: Timeline) -> Iterator[Charge]:
                 cache_saved=one.cache_saved_microusd,
                 price_version=one.price_version,
                 by_agent=turn.by_agent or made.agent,
+                bound_because=one.bound_because,
             )
 
 

@@ -40,6 +40,11 @@ def _head(made: Explanation) -> list[Text]:
         lines.append(
             Text(f"  ${worst} of it is the worst case of {len(unknown)} attempts without an outcome", "yellow")
         )
+    if bound := [charge for charge in made.charges if charge.bound_because]:
+        worst = dollars(sum(charge.charged for charge in bound))
+        many = "a reply" if len(bound) == 1 else f"{len(bound)} replies"
+        said = f"${worst} of it is the most that {many} without a usage that can be right could have cost"
+        lines.append(Text(f"  {said}", "yellow"))
     if made.saved:
         lines.append(Text(f"  stopped loops would have cost about ${dollars(made.saved)} more", "green"))
     lines += _cached(sums)

@@ -620,7 +620,15 @@ def _ended(fact: ModelResponded | ModelFailed) -> dict[str, Any]:
         "completion": pieces(fact.message),
         "stop_reason": fact.stop_reason or "",
         "refused_answer": fact.refused_answer or (),
+        "bound_because": _why_bound(fact),
     }
+
+
+def _why_bound(fact: ModelResponded) -> str:
+    """Return why a reply is charged at its bound; "" if its usage was taken as reported."""
+    if not fact.cost_microusd:
+        return ""
+    return fact.usage_disbelieved or ("it has no usage" if fact.input_tokens is None else "")
 
 
 def _signal(one: LoopSignal) -> Signal:

@@ -1,5 +1,6 @@
 """Attempts at models and limits in the report on a run: each with its reason, in their order, and what it allows."""
 
+import io
 import re
 from collections.abc import Sequence
 from itertools import product
@@ -14,8 +15,11 @@ from ballast.contracts.why import Why
 from ballast.log.events import ModelResponded
 from ballast.why import explained
 from ballast.why.attempts import tried
+from cli.cost.explain import explained as cost_explained
+from cli.cost.render import render
 from tests.support.runs import STARTED_MS, says, wants
 from tests.support.sampling import examples
+from tests.support.terminal import screen_on
 from tests.unit.cli.test_why_reports import Night
 
 FIRST, SECOND = "first-model", "second-model"
@@ -271,3 +275,70 @@ def test_the_time_used_counts_from_the_answer_of_a_person() -> None:
 
 def _ms(seconds: int) -> int:
     return STARTED_MS + seconds * 1_000
+
+
+# ── charges at the bound ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("usage", "why_not"),
+    [
+        ({"gen_ai.usage.input_tokens": None, "gen_ai.usage.output_tokens": None}, "it has no usage"),
+        ({"usage_disbelieved": "0 output tokens for 70 bytes of text"}, "0 output tokens for 70 bytes of text"),
+    ],
+)
+def test_a_reply_without_a_usage_that_can_be_right_is_a_cause_of_money(usage: dict[str, object], why_not: str) -> None:
+    night = Night().leased()
+    night.model(1, wants(("look_up_order", {"order_id": "O-1"})), 1_000)
+    night.amend(cost_microusd=50_000, **usage)
+    night.executes(1, 1, "ok", {"status": "delivered"})
+    night.model(2, says("Here you are."), 1_000)
+    night.ends()
+    night.settles()
+
+    why = why_of(night)
+    spent = cost_explained([night.run])
+
+    assert {one.cause: one.microusd for one in why.money}["bound_replies"] == 50_000
+    assert sum(one.microusd for one in why.money) == why.cost_microusd
+    cause = next(one for one in why.causes if one.name == "bound_replies")
+    assert cause.turns == (1,)
+    assert f'1 reply came without a usage that can be right ("{why_not}"): $0.05 is charged for it' in cause.words
+    assert [one.words for one in why.unknown if one.kind == "money"] == [
+        "what a reply without a usage that can be right really cost: $0.05 is charged, its bound"
+    ]
+    shown = io.StringIO()
+    screen_on(shown, 120).show(render(spent))
+    assert "$0.05 of it is the most that a reply without a usage that can be right could have cost" in shown.getvalue()
+    told = [one.command for one in explained(night.run, night.run.timeline(), stack="s").to_type]
+    assert any("budget --correct" in one for one in told)
+
+
+def test_a_reply_that_is_charged_by_its_usage_is_no_bound() -> None:
+    night = Night().leased()
+    night.model(1, says("Here you are."), 1_000)
+    night.ends()
+
+    assert "bound_replies" not in why_of(night).to_json()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("Ungrounded", '(amount_usd 91.00; amount_usd 92.00: "amount_usd must occur (92.00)")'),
+        ("SchemaViolation", '("amount_usd must occur (91.00)"; "amount_usd must occur (92.00)")'),
+    ],
+)
+def test_calls_that_were_refused_for_different_values_are_each_told(error: str, told: str) -> None:
+    night = Night(limits=LIMITED.model_copy(update={"turns": 9})).leased()
+    for turn, amount in ((1, "91.00"), (2, "92.00")):
+        arguments = {"order_id": "O-1", "amount_usd": amount}
+        night.model(turn, wants(("refund_order", arguments)), 1_000)
+        body = {"tool": "refund_order", "arguments": arguments, "error": error}
+        body |= {"sourceless": ["amount_usd"]} if error == "Ungrounded" else {}
+        night.write(f"{turn:04d}.call.1.refused", body | {"message": f"refund_order: amount_usd must occur ({amount})"})
+    night.decides(3, Planner.AGENT, HandOver(to=Planner.FALLBACK, reason=ExitReason.REFUSED_CALL_LIMIT))
+    night.decides(4, Planner.FALLBACK, Answer(text="We will look into it."))
+    night.ends(by="fallback")
+
+    assert told in why_of(night).sentence

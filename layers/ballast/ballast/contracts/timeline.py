@@ -79,6 +79,7 @@ class ModelAttempt(_Part):
     charged_microusd   the amount that counts: its cost, or its reservation while it is open
     passed_over        the models that were not asked, each with the reason
     refused_answer     why its answer was not sent; empty if it was sent, or if there was no answer
+    bound_because      of a reply: why it is charged at its bound, and not by its usage; "" if it is charged by that
     """
 
     attempt: int
@@ -104,6 +105,7 @@ class ModelAttempt(_Part):
     latency_ms: int | None = None
     passed_over: dict[str, _Str] = Field(default_factory=dict)
     refused_answer: tuple[_Str, ...] = ()
+    bound_because: _Str = ""
 
     @property
     def prompt_tokens(self) -> int:

@@ -33,6 +33,7 @@ _Str = InstanceOf[str]
 MONEY_CAUSES: dict[str, str] = {
     "open_attempts": "model attempts without a recorded end: their reservations stay charged",
     "failed_attempts": "model attempts that failed or came too late, and stay charged",
+    "bound_replies": "replies without a usage that can be right, charged at the most that they could have cost",
     "refused_answers": "answers that were not sent, so the model was asked again",
     "loop_laps": "calls that repeated earlier calls",
     "refused_calls": "calls that were refused",

@@ -17,6 +17,7 @@ from ballast.money.amounts import dollars
 from ballast.why.attempts import not_asked, refusals, remedies
 from ballast.why.effects import Names, answered_by_a_person, left_standing, unknown_effects
 from ballast.why.feedback import open_complaints
+from ballast.why.money import bound_replies
 from ballast.why.words import clock, named, planner_name
 
 #: More of one kind are counted and not listed.
@@ -70,7 +71,7 @@ def _to_do(made: Timeline, moved: Mapping[Position, str], names: Names) -> Itera
         yield "its log was changed: verify it, and change nothing"
     for turn, call in unknown_effects(made):
         money = moved.get((turn, call.index))
-        settle = f", and settle the {money} that are held for it" if money else ""
+        settle = f", and settle its {money}, unless somebody has done so already" if money else ""
         yield f"find out whether {names(turn, call)} happened{settle}"
     for turn, call in left_standing(made):
         yield f"decide what becomes of {names(turn, call)}: it stands"
@@ -138,6 +139,11 @@ def unknown(made: Timeline, moved: Mapping[Position, str], names: Names, *, sett
         yield Unknown(kind="ending", words="whether it still runs or was cut off: its log has no ending")
     if made.reserved_microusd:
         words = f"what the attempts without an outcome cost: ${dollars(made.reserved_microusd)} is charged for them"
+        yield Unknown(kind="money", words=words)
+    if bound := bound_replies(made):
+        cost = dollars(sum(one.charged_microusd for _, one in bound))
+        what, whose = ("a reply", "its") if len(bound) == 1 else (f"{len(bound):,} replies", "their")
+        words = f"what {what} without a usage that can be right really cost: ${cost} is charged, {whose} bound"
         yield Unknown(kind="money", words=words)
     if not settled:
         yield Unknown(kind="money", words="what its windows are charged: its lease is not settled yet")
@@ -240,9 +246,9 @@ def _known_by_reason(made: Timeline, ballast: str, run: str) -> Iterator[Command
     if reasons.intersection(_CODE) and run:
         yield Command(command=f"{ballast} trace {run}", words="find the function that failed; read its log group")
     is_settled = made.status not in ("open", "waiting") and made.money.returned_microusd is not None
-    if made.reserved_microusd and is_settled and run:
+    if (made.reserved_microusd or bound_replies(made)) and is_settled and run:
         command = f"{ballast} budget --correct {run} --charged <USD> --reason <why>"
-        words = "correct the charge, once you know what the attempts really cost"
+        words = "correct the charge, once you know what the attempts really cost, by the provider's bill"
         yield Command(command=command, words=words, only_deployed=True)
 
 
@@ -286,7 +292,7 @@ def _effects(made: Timeline, moved: Mapping[Position, str], names: Names, ballas
             yield Command(command=f"{ballast} trace {run} --full", words=words)
             continue
         words = (
-            f"{find}; then settle the {money} that are held for it. "
+            f"{find}; then settle its {money}, unless somebody has done so already (then it is refused). "
             "yes: they moved, and stay counted. no: they did not, and the windows get them back"
         )
         command = f"{ballast} budget --move {run}.{turn:04d}.{call.index} --happened <yes|no>"

@@ -23,7 +23,7 @@ from ballast.why.attempts import FAILED_MODEL, not_asked, stopped_by, told, trie
 from ballast.why.ceilings import limit_of
 from ballast.why.effects import Names, inside, left_standing, shown, unknown_effects
 from ballast.why.feedback import looked_into
-from ballast.why.money import Spending
+from ballast.why.money import Spending, bound_replies
 from ballast.why.words import QUOTED, clock, flat, meaning, named, percent, planner_name, quoted, tool
 
 #: Shares of the cost, in percent, from which the cache, the prompt's growth and the laps are causes.
@@ -178,6 +178,7 @@ def _causes(read: Read) -> Iterator[Cause]:
     if not any(turn.pivot and turn.pivot.reason == "loop" for turn in stopped):
         yield from _laps(read)
     yield from _passed_over(read)
+    yield from _bound(read)
     yield from _cache(read)
     yield from _agents(read)
     yield from _growth(read)
@@ -532,11 +533,28 @@ def _refused_calls(read: Read) -> Iterator[Cause]:
         call = found[-1][1]
         name = read.names(found[-1][0], call) if len(found) == 1 else tool(call)
         why = REFUSED[error].format(tool=name) if error in REFUSED else f"{name} was refused ({named(error, 60)})"
-        said = refusal(read.made, found[-1][0], call)
-        message = f" ({said})" if said and error not in _PLAIN else ""
+        said = "" if error in _PLAIN else _refusals(read.made, found)
+        message = f" ({said})" if said else ""
         were = "was" if len(found) == 1 else "were"
         words = f"{_count(len(found), 'call')} {were} refused by {RULES.get(error, 'the gate')}: {why}{message}"
         yield Cause(name=error or "refused", words=words, turns=_turns(turn for turn, _ in found), calls=_at(found))
+
+
+def _refusals(made: Timeline, found: Sequence[tuple[int, Call]]) -> str:
+    """Return the newest refusal's text, behind what the few before it were refused for where that is not the same."""
+    newest = refusal(made, *found[-1])
+    if found[-1][1].sourceless:
+        values = (_sourceless(call) for _, call in found[:-1])
+    else:
+        values = (quoted(call.message.removeprefix(f"{call.tool}: "), QUOTED) for _, call in found[:-1])
+    before = [one for one in dict.fromkeys(values) if one and not newest.startswith(one.rstrip('."…'))]
+    return "; ".join([*before[-_FEW + 1 :], *([newest] if newest else [])])
+
+
+def _sourceless(call: Call) -> str:
+    """Return the arguments whose values have no source: ``amount_usd 93.00``."""
+    values = ", ".join(f"{named(path, 60)} {shown(inside(call.arguments, path))}" for path in call.sourceless[:_FEW])
+    return f"{values}, and {len(call.sourceless) - _FEW} more" if len(call.sourceless) > _FEW else values
 
 
 def refusal(made: Timeline, turn: int, call: Call) -> str:
@@ -556,9 +574,8 @@ def refusal(made: Timeline, turn: int, call: Call) -> str:
     said = quoted(call.message.removeprefix(f"{call.tool}: "), REFUSAL_CHARS)
     if not call.sourceless:
         return said
-    values = ", ".join(f"{named(path, 60)} {shown(inside(call.arguments, path))}" for path in call.sourceless[:_FEW])
-    more = f", and {len(call.sourceless) - _FEW} more" if len(call.sourceless) > _FEW else ""
-    return f"{values}{more}: {said}" if said else f"{values}{more}"
+    values = _sourceless(call)
+    return f"{values}: {said}" if said else values
 
 
 def _handed_over_before(made: Timeline, turn: int, taker: Any) -> tuple[int, str, int]:
@@ -677,6 +694,21 @@ def _passed_over(read: Read) -> Iterator[Cause]:
         yield Cause(name="model_passed_over", words=words, turns=_turns(turn.turn for turn, _ in others))
 
 
+def _bound(read: Read) -> Iterator[Cause]:
+    """Yield the replies that are charged at their bound, because their usage is missing or cannot be right."""
+    found = bound_replies(read.made)
+    if not found:
+        return
+    cost = sum(one.charged_microusd for _, one in found)
+    why = "; ".join(dict.fromkeys(one.bound_because for _, one in found))
+    them, they = ("it", "it") if len(found) == 1 else ("them", "they")
+    words = (
+        f"{_count(len(found), 'reply', 'replies')} came without a usage that can be right ({quoted(why)}): "
+        f"${dollars(cost)} is charged for {them}, the most that {they} could have cost"
+    )
+    yield Cause(name="bound_replies", words=words, turns=_turns(turn for turn, _ in found))
+
+
 def _cache(read: Read) -> Iterator[Cause]:
     missed = read.spending.misses
     share = read.percent(read.spending.of("cache_misses"))
@@ -782,8 +814,8 @@ def _listed(names: Iterable[str]) -> str:
     return f"{', '.join(all_of_them[:_FEW])}{more}"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def _count(number: int, noun: str, plural: str = "") -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or noun + 's'}"
 
 
 def _at(found: Iterable[tuple[int, Call]]) -> tuple[Position, ...]:

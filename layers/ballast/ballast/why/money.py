@@ -3,6 +3,7 @@
 ::
 
     a model attempt ── open, failed ─────────────────▶ open_attempts, failed_attempts
+                    └─ its usage cannot be right ─────▶ bound_replies
                     └─ its answer was not sent ───────▶ refused_answers
                     └─ a share for each of its calls ─▶ loop_laps, refused_calls
                     └─ the rest: prompt ──────────────▶ cache_misses, prompt_growth, first_prompt
@@ -107,11 +108,19 @@ def spending(made: Timeline, repeated: frozenset[Position]) -> Spending:
     return Spending(tuple(sorted(shares, key=lambda one: -one.microusd)), tuple(prompts.misses))
 
 
+def bound_replies(made: Timeline) -> list[tuple[int, ModelAttempt]]:
+    """Return the replies that are charged at their bound, and not by their usage, with their turns."""
+    return [(turn.turn, one) for turn in made.turns for one in turn.attempts if one.bound_because]
+
+
 def _of_models(turn: Turn, repeated: frozenset[Position], prompts: _Prompts) -> Iterator[tuple[str, int]]:
     for one in turn.attempts:
         cost = one.charged_microusd
         if one.state != "responded":
             yield ("open_attempts" if one.state == "open" else "failed_attempts"), cost
+            continue
+        if one.bound_because:  # its tokens say nothing
+            yield "bound_replies", cost
             continue
         prompts.see(turn, one)
         if one.refused_answer:
@@ -149,7 +158,8 @@ class _Prompts:
     """Divides the cost of replies, by the tokens of the attempts before them."""
 
     def __init__(self, made: Timeline) -> None:
-        attempts = [one for turn in made.turns for one in turn.attempts if one.state == "responded"]
+        replies = (one for turn in made.turns for one in turn.attempts if one.state == "responded")
+        attempts = [one for one in replies if not one.bound_because]
         by_price: dict[tuple[str, str], list[ModelAttempt]] = defaultdict(list)
         for one in attempts:
             by_price[one.model, one.price_version].append(one)
