@@ -427,7 +427,7 @@ def _budget(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--charged", metavar="USD", help="with --correct: what the run really cost in total")
     sub.add_argument("--reason", metavar="TEXT", help="with --correct: why, for the run's log")
     sub.add_argument("--above-lease", action="store_true", help="with --correct: accept a charge above the run's lease")
-    sub.add_argument("--by", metavar="NAME", help="with --correct: who corrects it (default: your user name)")
+    sub.add_argument("--by", metavar="NAME", help="with --correct and --move: who says so (default: your user name)")
 
 
 def _breaker(sub: argparse.ArgumentParser) -> None:

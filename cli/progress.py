@@ -27,6 +27,7 @@ from ballast.log.events import (
     RunCorrected,
     RunEnded,
     RunFeedback,
+    RunMoveSettled,
     RunOpened,
     RunRefused,
     RunReplied,
@@ -88,6 +89,9 @@ def _said(name: str, fact: Fact) -> str:
         case RunCorrected():
             now, was = usd(fact.charged_microusd), usd(fact.was_microusd)
             return f"charge corrected from {was} to {now} by {fact.by}: {fact.reason}"
+        case RunMoveSettled():
+            what = "happened" if fact.happened else "did not happen"
+            return f"{fact.by or 'an operator'} found out that turn {fact.call[0]}, call {fact.call[1]} {what}"
         case RunFeedback():
             return f"{fact.by or 'a person'} says that it did {fact.verdict}: {fact.note}".removesuffix(": ")
         case RunAnnounced() | EscalationAnnounced():

@@ -64,10 +64,10 @@ def command(typed: Namespace) -> dict[str, Any]:
     if (typed.move is None) != (typed.happened is None):
         raise InvalidInput("--move and --happened go together: --move RUN.0003.1 --happened yes")
     if typed.move is not None:
-        made["move"] = _call(typed.move) | {"happened": typed.happened == "yes"}
+        made["move"] = _call(typed.move) | {"happened": typed.happened == "yes", "by": typed.by or user()}
     if typed.correct is not None or typed.charged is not None:
         made["correct"] = _correction(typed)
-    elif typed.reason is not None or typed.by is not None or typed.above_lease:
+    elif typed.reason is not None or typed.above_lease or (typed.by is not None and typed.move is None):
         raise InvalidInput(
             "--reason, --by and --above-lease go with --correct: --correct RUN --charged 0.0123 --reason WHY"
         )

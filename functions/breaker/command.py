@@ -11,6 +11,7 @@ A breaker command sets the spend breaker and shows it. It needs only the budgets
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_args
 
@@ -20,11 +21,12 @@ from ballast.budget_items import BudgetsTableSettings, RunCountSettings, WindowS
 from ballast.contracts.task import RunId, Turn
 from ballast.contracts.wire import Name, Wire, validated
 from ballast.edge import guarded
-from ballast.errors import InvalidInput, RetryLater
+from ballast.errors import InvalidInput, LogCorrupt, RetryLater
+from ballast.log.events import RunMoveSettled
 from ballast.log.run_log import LogSettings, RunLog
 from ballast.money.moves import OWN, Ceilings, Move, of_customer
 from ballast.money.windows import ACCOUNT, LIMITS, RUNNING, WindowLimits, day_of, hour_of, of_tenant
-from ballast.moves_table import CeilingsSet, MovesSettings, MovesTable
+from ballast.moves_table import CeilingsSet, MovesSettings, MovesTable, Status
 from ballast.playbook import Playbook, load_playbook
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
 from ballast.table import Item, Table, Update
@@ -51,6 +53,9 @@ class CommandSettings(LogSettings, BudgetsTableSettings, WindowSettings, RunCoun
     playbook_dir: str
 
 
+#: Keys that are tried for the copy of a finding in the log.
+_KEYS = 50
+
 Limit = Literal[
     "hour_microusd",
     "day_microusd",
@@ -65,12 +70,13 @@ Amount = Annotated[int, Field(ge=0, le=10**15)]
 
 
 class DoubtfulMove(Wire):
-    """An operator's finding for a call with an unknown effect: whether its money moved."""
+    """An operator's finding for a call with an unknown effect: whether its money moved. ``by``: who found it out."""
 
     run_id: RunId
     turn: Turn
     index: Annotated[int, Field(ge=1)]
     happened: bool
+    by: Annotated[str, Field(min_length=1, max_length=256)] = "an operator"
 
 
 class BudgetCommand(Wire):
@@ -226,19 +232,36 @@ class MoveCeilings:
         return [{"window": one.window, "limit": one.limit, "moved": counted[one.account, one.window]} for one in claims]
 
     def settle(self, move: DoubtfulMove) -> None:
-        """Settle the reservation of a call with an unknown effect by an operator's finding. Raises ``InvalidInput``."""
+        """Settle the reservation of a call with an unknown effect by an operator's finding, and tell the log.
+
+        The same finding again changes nothing, and tells the log if the command before died. Raises ``InvalidInput``.
+        """
         moves, run = self.runtime.get(MovesTable.of), self.log.read(move.run_id)
         where = f"move: {move.run_id} turn {move.turn} call {move.index}"
         held = moves.find(move.run_id, move.turn, move.index)
         if held is None:
             raise InvalidInput(f"{where} has reserved nothing. `ballast trace` shows the calls of a run.")
         state = run.call(move.turn, move.index)
+        wanted: Status = "kept" if move.happened else "returned"
         # After the run's end only this command settles the reservation, whatever the log has about the call.
         is_unknown = run.has_ended or (state is not None and state.status == "unknown")
-        if held.status != "begun" or not is_unknown:
-            raise InvalidInput(f"{where} is {held.status}. Only a call whose effect is unknown is settled by hand.")
-        if not moves.settle(held, "kept" if move.happened else "returned"):
-            raise RetryLater(f"{where} was just settled; look again.")
+        was_unlearned = state is not None and state.status in ("intended", "unknown")
+        if not (is_unknown and was_unlearned and held.status == wanted):
+            if held.status != "begun" or not is_unknown:
+                raise InvalidInput(f"{where} is {held.status}. Only a call whose effect is unknown is settled by hand.")
+            if not moves.settle(held, wanted):
+                raise RetryLater(f"{where} was just settled; look again.")
+        self._copy(move)
+
+    def _copy(self, move: DoubtfulMove) -> None:
+        """Write the finding to the log, once, under the first key that is free or has it already."""
+        call = (move.turn, move.index)
+        for number in range(1, _KEYS):
+            said = RunMoveSettled(number=number, call=call, happened=move.happened, by=move.by)
+            with suppress(LogCorrupt):  # what cannot be read is no copy
+                there = self.log.record(move.run_id, said)
+                if (there.call, there.happened) == (call, move.happened):
+                    return
 
 
 def _breaker(command: BreakerCommand, runtime: Runtime) -> dict[str, Any]:

@@ -39,7 +39,10 @@ from localcloud.stepfunctions.states import Execution, Interpreter, StateFailed,
 from localcloud.template import load_template
 
 #: Written after the ending, by people, by an operator, or by work that nobody waited for.
-_AFTERWARDS = ("model.responded", "model.failed", "escalation.announced", "run.corrected", "run.feedback")
+_AFTERWARDS = (
+    *("model.responded", "model.failed", "escalation.announced"),
+    *("run.corrected", "run.feedback", "run.move_settled"),
+)
 #: Invocations of one run; more of them mean that the replay comes to no end.
 _MOST_INVOCATIONS = 20_000
 _SUBSTITUTED = re.compile(r"\$\{(\w+?)(?:Arn)?\}")
@@ -183,6 +186,8 @@ class Machine:
             status = "FAILED"
         detail = {"name": execution.name, "status": status}
         event = {"detail-type": "Step Functions Execution Status Change", "detail": detail}
+        if ended_at := next((one.at for one in recorded.events if one.name == "run.ended"), ""):
+            self.playing.put_due(ended_at)
         for _ in range(3):
             try:
                 self.invoke("SettleFunction", event)

@@ -20,7 +20,7 @@ from ballast.contracts import RunRequest
 from ballast.contracts.wire import canonical
 from ballast.errors import ProcessEnds
 from ballast.log.event import Event, order
-from ballast.log.events import RunEnded, RunOpened, RunRefused
+from ballast.log.events import RunEnded, RunMoveSettled, RunOpened, RunRefused
 from ballast.log.keys import Key
 from ballast.log.run_log import RunLog, Unreadable
 from ballast.log.vouching import EVIDENCE, vouched_keys, vouching
@@ -80,7 +80,7 @@ class Playing:
         #: What is another one now than when the run was recorded, by the names in ``made_of``.
         self.made_otherwise: tuple[str, ...] = ()
         #: Keys of events that a process wrote after it was given up, or after another one had answered.
-        self.late: set[str] = set()
+        self.late: set[str] = {event.seq for event in recorded.events if event.name == RunMoveSettled.NAME}
         self._deaths: Counter[str] = Counter()
         #: How often a process has died before it wrote a key.
         self.died: Counter[str] = Counter()
@@ -142,9 +142,14 @@ class Playing:
     def wait_until(self, event: Event) -> None:
         """Let it be the time at which ``event`` was written."""
         self.now = datetime.fromisoformat(event.at)
+        self.put_due(event.at, besides=event.seq)
+
+    def put_due(self, at: str, *, besides: str = "") -> None:
+        """Put in the late events, and those of operators, that were written by that time."""
         for seq in sorted(self.late & self._left.keys()):
-            if self._left[seq].at <= event.at and seq != event.seq:
-                self.note(f"{seq} came late")
+            if seq in self._left and self._left[seq].at <= at and seq != besides:
+                if Key.of(seq).name != RunMoveSettled.NAME:
+                    self.note(f"{seq} came late")
                 self.put(self._left[seq])
 
     def pause(self, seconds: float) -> None:
@@ -160,6 +165,7 @@ class Playing:
             self.run = self.run.with_event(event)
             self.put_in.append(event.seq)
             self.now = max(self.now, datetime.fromisoformat(event.at))
+            self.put_due(event.at, besides=event.seq)
         return event
 
     def written(

@@ -575,12 +575,12 @@ class Run(Sequence[Event]):
 
     @property
     def unseen(self) -> tuple[Event, ...]:
-        """The events that no request on the conversation's chain covered."""
+        """The events that no request on the conversation's chain covered; those about the run as a whole are none."""
 
         def answered(before: _Unseen, requested: ModelRequested, _: ModelResponded) -> _Unseen:
             return before.covering(self, requested)
 
-        return self.along(self.prompt.after, "unseen", _Unseen(), answered).of(self, LAST_TURN + 1)
+        return self.along(self.prompt.after, "unseen", _Unseen(), answered).of(self, LAST_TURN)
 
 
 class _Proposals(Mapping[int, Proposed]):

@@ -38,6 +38,7 @@ from ballast.contracts.timeline import (
     Position,
     Proposal,
     ResultFile,
+    SettledMove,
     Signal,
     Spent,
     Status,
@@ -52,6 +53,7 @@ from ballast.folds.approvals import ApprovalRound
 from ballast.folds.calls import CallState, Proposed
 from ballast.folds.conversation import in_full
 from ballast.folds.feedback import feedback_in
+from ballast.folds.settled_moves import settled_moves
 from ballast.folds.usage import corrected
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import (
@@ -210,6 +212,7 @@ class _TimelineOf:
             reserved_microusd=sums.reserved_microusd if sums else last.reserved_microusd,
             money=self.money(opened, charged),
             corrected=self.corrected,
+            settled_moves=self.settled_moves,
             feedback=self.feedback,
             effects=(ended and ended.effects) or "",
             input_tokens=last.input_tokens,
@@ -244,6 +247,12 @@ class _TimelineOf:
         whole = self.run.only(lambda event: event.seq not in self.garbled)
         said = corrected(whole)
         return None if said is None else Correction(**asdict(said))
+
+    @property
+    def settled_moves(self) -> tuple[SettledMove, ...]:
+        """What operators found out about calls of unknown effect."""
+        found = settled_moves(self.run.only(lambda event: event.seq not in self.garbled))
+        return tuple(SettledMove(**asdict(one)) for one in found.values())
 
     @property
     def feedback(self) -> tuple[Feedback, ...]:

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from ballast.contracts.why import Why
 from ballast.errors import ApprovalRequired, EffectUnknown, InvalidInput, RetryLater
+from ballast.log.evidence import check
+from ballast.why import explained
 from tests.functions.approvals import answered, asks
 from tests.functions.cloud import client
 from tests.functions.moves import DAY, HOUR, PURSE, aborted, adds_up, items, pay, run, status, window
@@ -380,8 +383,48 @@ def test_an_unknown_effect_stays_held_until_a_person_says(purse: Stack, happened
     purse.invoke("command", {"command": "budget"} | order)
 
     assert (status(run_id), window("account")) == (became, left)
+    purse.invoke("command", {"command": "budget"} | order)  # the same again changes nothing
+    assert (status(run_id), window("account")) == (became, left)
+    other = {"move": order["move"] | {"happened": not happened}}
     with pytest.raises(InvalidInput, match="whose effect is unknown"):
-        purse.invoke("command", {"command": "budget"} | order)
+        purse.invoke("command", {"command": "budget"} | other)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("happened", [True, False])
+def test_what_an_operator_found_is_in_the_log_and_the_report_asks_no_more(
+    purse: Stack, happened: bool, ended: bool
+) -> None:
+    run_id = run(purse, pay("50", "pay_blindly", how="lost"))
+    with pytest.raises(EffectUnknown):
+        purse.execute(run_id)
+    if ended:
+        aborted(purse, run_id)
+    before = why(purse, run_id)
+    order = {"run_id": run_id, "turn": 1, "index": 1, "happened": happened, "by": "ops-ann"}
+
+    for _ in range(2):
+        purse.invoke("command", {"command": "budget", "move": order})
+    if not ended:
+        aborted(purse, run_id)
+    after, events = why(purse, run_id), purse.log.read(run_id)
+
+    assert [one.seq for one in events if one.name == "run.move_settled"] == ["9999.run.move_settled"]
+    assert "find out whether pay_blindly" in before.act
+    assert "budget --move" in before.to_json()
+    found = "happened" if happened else "did not happen"
+    assert f"later ops-ann found out that it {found}" in after.to_json()
+    for word in ("find out whether", "settle", "budget --move", "nobody knows whether"):
+        assert word not in after.to_json()
+    assert [one.state for one in after.did] == (["stands"] if happened else [])
+    verdict = check(events)
+    assert verdict.first is None
+    assert verdict.late == (("9999.run.move_settled",) if ended else ())
+
+
+def why(purse: Stack, run_id: str) -> Why:
+    read = purse.log.read(run_id)
+    return explained(read, read.timeline(), stack="s")
 
 
 def test_a_call_in_no_doubt_is_not_settled_by_hand(purse: Stack) -> None:

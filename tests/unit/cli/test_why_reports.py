@@ -457,7 +457,11 @@ INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
     "unknown-effect": (unknown_effect, ("Nobody knows whether refund_order", "turn 2", "bank did not answer")),
     "ungrounded": (
         ungrounded,
-        ("too many of its calls were refused", "refused by grounding: refund_order", "(amount_usd 91.00; amount_usd 92.00; amount_usd 93.00: "),
+        (
+            "too many of its calls were refused",
+            "refused by grounding: refund_order",
+            "(amount_usd 91.00; amount_usd 92.00; amount_usd 93.00: ",
+        ),
     ),
     "rejected": (rejected, ("kim, rejected refund_order", "older than two years")),
     "window-full": (window_full, ("not admitted", "no room", "10:00 UTC")),

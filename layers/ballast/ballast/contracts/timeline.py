@@ -388,6 +388,16 @@ class Correction(_Part):
     at: _Str
 
 
+class SettledMove(_Part):
+    """What an operator found out about a call of unknown effect: whether the business's own money moved."""
+
+    turn: int
+    index: int
+    happened: bool
+    by: _Str = ""
+    at: _Str = ""
+
+
 class Feedback(_Part):
     """A person's newest words about the run. ``verdict``: right or wrong; ``role``: by which right they spoke."""
 
@@ -414,6 +424,7 @@ class Timeline(_Part):
     spent_microusd     the known cost of models and tools
     reserved_microusd  reservations of attempts without a recorded outcome
     corrected          an operator's correction of the cost; null if there is none
+    settled_moves      what operators found out about calls of unknown effect
     feedback           what people said of it afterwards: each person's newest words
     effects            the state of an ended run's writes: none, kept, undone or frozen
     unreadable         every entry of the log that cannot be read; the timeline leaves it out
@@ -445,6 +456,7 @@ class Timeline(_Part):
     reserved_microusd: int = 0
     money: Money = Money()
     corrected: Correction | None = None
+    settled_moves: tuple[SettledMove, ...] = ()
     feedback: tuple[Feedback, ...] = ()
     effects: _Str = ""
     input_tokens: int = 0

@@ -18,6 +18,7 @@ An event's key follows from its model, so writers and readers use no literal key
     0004.lease.extended                           LeaseExtended
     9999.run.ended │ settled │ announced …        RunEnded, RunSettled, RunCorrected, RunAnnounced, RunReplied
     9999.run.feedback │ run.2.feedback            RunFeedback       what people say of it afterwards
+    9999.run.move_settled │ run.2.move_settled    RunMoveSettled    what an operator found of an unknown effect
 
 A model has the fields that Ballast reads or writes today. Fields of another version are kept: reading and writing a
 body gives the same body. An absent field stays absent. Imports ``ballast.contracts``.
@@ -261,6 +262,21 @@ class RunCorrected(_Numbered):
     charged_microusd: Micro
     by: Str
     reason: Str = ""
+
+
+class RunMoveSettled(_Numbered):
+    """An operator found out whether a call of unknown effect moved the business's own money; ``number`` counts from 1.
+
+    A copy, also written before the run's end: the call's reservation has the original.
+
+    call      its turn and index
+    happened  its money moved
+    """
+
+    NAME = "run.move_settled"
+    call: tuple[Int, Int]
+    happened: Bool
+    by: Str = ""
 
 
 class RunFeedback(_Numbered):
@@ -797,6 +813,7 @@ _KINDS: tuple[type[Fact], ...] = (
     RunEnded,
     RunSettled,
     RunCorrected,
+    RunMoveSettled,
     RunFeedback,
     RunAnnounced,
     RunReplied,

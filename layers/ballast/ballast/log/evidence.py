@@ -28,6 +28,7 @@ from typing import Any, Literal
 from ballast.contracts.task import LAST_TURN
 from ballast.folds.conversation import changed_prompts
 from ballast.folds.feedback import feedback_of
+from ballast.folds.settled_moves import move_settled_of
 from ballast.folds.usage import correction_of
 from ballast.log.event import GARBLED, Event, is_a_persons
 from ballast.log.events import (
@@ -45,6 +46,7 @@ from ballast.log.events import (
     RunCorrected,
     RunEnded,
     RunFeedback,
+    RunMoveSettled,
     RunOpened,
     RunRefused,
     RunReplied,
@@ -342,6 +344,8 @@ def _may_be_late(event: Event, told: Run, run: Run) -> bool:
         return True
     if event.name == RunCorrected.NAME:
         return correction_of(event) is not None
+    if event.name == RunMoveSettled.NAME:
+        return move_settled_of(event) is not None
     if event.name == RunFeedback.NAME:
         return feedback_of(event) is not None
     begun = {

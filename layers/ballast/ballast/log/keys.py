@@ -15,6 +15,7 @@ _PHASES = ("run", "model", "model.responded", "plan", "escalation", "call")
 _STEPS = (
     *("opened", "requested", "failed", "responded", "decided", "approval", "refused", "ended"),
     *("announced", "replied", "answered", "intended", "reserved", "doubted", "settled", "corrected", "feedback"),
+    "move_settled",
 )
 # The order within a round of approval.
 _APPROVAL = ("approval_needed", "approval_requested", "approval_given", "approval_answered", "approval_void")

@@ -21,7 +21,7 @@ from ballast.money.amounts import dollars
 from ballast.values import dataclass
 from ballast.why.attempts import FAILED_MODEL, not_asked, stopped_by, told, tried
 from ballast.why.ceilings import limit_of
-from ballast.why.effects import Names, inside, left_standing, shown, unknown_effects
+from ballast.why.effects import Names, found_out, inside, left_standing, shown, unrecorded_effects
 from ballast.why.feedback import looked_into
 from ballast.why.money import Spending, bound_replies
 from ballast.why.words import QUOTED, clock, flat, meaning, named, percent, planner_name, quoted, tool
@@ -253,9 +253,14 @@ def _going_on(read: Read) -> Iterator[Cause]:
 
 
 def _unknown_effects(read: Read) -> Iterator[Cause]:
-    for turn, call in unknown_effects(read.made):
-        why = f": {quoted(call.message)}" if call.message else ""
-        words = f"nobody knows whether {read.names(turn, call)} had its effect{why}"
+    settled = found_out(read.made)
+    for turn, call in unrecorded_effects(read.made):
+        name, why = read.names(turn, call), f": {quoted(call.message)}" if call.message else ""
+        words = f"nobody knows whether {name} had its effect{why}"
+        if found := settled.get((turn, call.index)):
+            who = named(found.by, 60) or "an operator"
+            what = "it happened" if found.happened else "it did not happen"
+            words = f"it was unknown whether {name} had its effect{why}; later {who} found out that {what}"
         yield Cause(name="effect_unknown", words=words, turns=(turn,), calls=((turn, call.index),))
 
 
@@ -263,7 +268,7 @@ def _stopped(read: Read, turn: Turn) -> Iterator[Cause]:
     pivot = turn.pivot
     if pivot is None or pivot.taker == Planner.REQUESTER:
         return
-    if pivot.reason == "effect_unknown" and any(unknown_effects(read.made)):
+    if pivot.reason == "effect_unknown" and any(unrecorded_effects(read.made)):
         return  # it is told with the effect
     yield Cause(name=pivot.reason or "stopped", words=_why_stopped(read, turn, pivot), turns=(turn.turn,))
 
@@ -617,7 +622,7 @@ def _other_planners(read: Read) -> Iterator[Cause]:
             continue
         if pivot.reason not in OWN_REASONS:
             continue  # an orderly end, or the reason of the planner before
-        if pivot.reason == "effect_unknown" and any(unknown_effects(read.made)):
+        if pivot.reason == "effect_unknown" and any(unrecorded_effects(read.made)):
             continue  # it is told with the effect
         note = quoted(pivot.error or (turn.decided.note if turn.decided else ""))
         words = f"{planner_name(pivot.giver)} handed over: {meaning(pivot.reason)}{f' ({note})' if note else ''}"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ballast.contracts import Planner
-from ballast.contracts.timeline import Call, Position, Timeline
+from ballast.contracts.timeline import Call, Position, SettledMove, Timeline
 from ballast.contracts.why import Did
 from ballast.why.words import flat, named, quoted, tool
 
@@ -84,12 +84,17 @@ def did(made: Timeline) -> Iterator[Did]:
         for call in turn.calls:
             if call.undoes:
                 undoing[call.undoes].append((turn.turn, call))
+    settled = found_out(made)
     unknown = {(turn, call.index) for turn, call in unknown_effects(made)}
+    happened = _found_to_have_happened(made)
     found = [
-        _did(turn.turn, call, undoing[turn.turn, call.index], (turn.turn, call.index) in unknown)
+        _did(turn.turn, call, undoing[turn.turn, call.index], unknown=at in unknown, found=at in happened)
         for turn in made.turns
         for call in turn.calls
-        if not call.undoes and not call.repeats and ((turn.turn, call.index) in unknown or _acts(call))
+        for at in ((turn.turn, call.index),)
+        if not call.undoes
+        and not call.repeats
+        and (at in unknown or at in happened or (_acts(call) and at not in settled))
     ]
     yield from found[:_MOST]
     if len(found) > _MOST:
@@ -103,13 +108,15 @@ def _acts(call: Call) -> bool:
     return call.effect == "write" and call.outcome in ("ok", "open")
 
 
-def _did(turn: int, call: Call, undone_by: list[tuple[int, Call]], unknown: bool) -> Did:
+def _did(turn: int, call: Call, undone_by: list[tuple[int, Call]], *, unknown: bool, found: bool) -> Did:
     told = arguments(call)
     name = f"{tool(call)} (turn {turn}, call {call.index}{f': {told}' if told else ''})"
     worked = next((one for one in undone_by if one[1].outcome == "ok"), None)
     state, words = "stands", "it happened, and it stands"
     if unknown:
         state, words = "unknown", "nobody knows whether it happened"
+    elif found:
+        words = "it happened, as an operator found out, and it stands"
     elif call.outcome == "open":
         state, words = "open", "it is under way: no outcome is recorded yet"
     if worked is not None:
@@ -126,8 +133,19 @@ def _did(turn: int, call: Call, undone_by: list[tuple[int, Call]], unknown: bool
     return Did(turn=turn, index=call.index, tool=flat(call.tool, 80), state=state, words=f"{name}: {words}")
 
 
+def found_out(made: Timeline) -> dict[Position, SettledMove]:
+    """Return what operators found out about calls of unknown effect, by call."""
+    return {(one.turn, one.index): one for one in made.settled_moves}
+
+
 def unknown_effects(made: Timeline) -> Iterator[tuple[int, Call]]:
-    """Yield the writes of which nobody knows whether they happened, with their turns.
+    """Return the writes of which nobody knows whether they happened, with their turns."""
+    found = found_out(made)
+    return ((turn, call) for turn, call in unrecorded_effects(made) if (turn, call.index) not in found)
+
+
+def unrecorded_effects(made: Timeline) -> Iterator[tuple[int, Call]]:
+    """Yield the writes whose outcome the workflow never learned, with their turns; people may have found it out.
 
     A write without an outcome counts once the run has gone on, waits or has ended without it.
     """
@@ -142,12 +160,19 @@ def unknown_effects(made: Timeline) -> Iterator[tuple[int, Call]]:
                 yield turn.turn, call
 
 
+def _found_to_have_happened(made: Timeline) -> set[Position]:
+    happened = {at for at, one in found_out(made).items() if one.happened}
+    return {(turn, call.index) for turn, call in unrecorded_effects(made)} & happened
+
+
 def standing(made: Timeline) -> Iterator[tuple[int, Call]]:
     """Yield the writes that happened and were not undone, with their turns."""
     undone = {call.undoes for turn in made.turns for call in turn.calls if call.undoes and call.outcome == "ok"}
+    happened = _found_to_have_happened(made)
     for turn in made.turns:
         for call in turn.calls:
-            acted = call.effect == "write" and call.outcome == "ok" and not call.repeats
+            known = call.outcome == "ok" or (turn.turn, call.index) in happened
+            acted = call.effect == "write" and known and not call.repeats
             if acted and not call.undoes and (turn.turn, call.index) not in undone:
                 yield turn.turn, call
 
