@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ballast.contracts import RunRequest
+from ballast.log.events import RunMoveSettled
+from ballast.log.run_log import RunLog
 from ballast.playbook import load_playbook
 from ballast.run import Run
 from cli.local_stack import SMALL_STORE
@@ -30,6 +32,7 @@ class Wanted:
 
     begins_anew  in a store as it was at first; otherwise with what the run before has left, and has moved
     waits_s      for how long its caller waits for the answer; None: nobody waits
+    found_out    an operator finds out about calls of unknown effect: while the run waits, and after its end
     late         the turn whose call Lambda cannot run, nor what would follow: the run fails; then the call is run
     """
 
@@ -39,6 +42,7 @@ class Wanted:
     answers: Sequence[Mapping[str, Any]] = ()
     begins_anew: bool = True
     waits_s: int | None = None
+    found_out: bool = False
     late: int | None = None
 
 
@@ -98,6 +102,8 @@ def _more() -> Iterator[Wanted]:
     for_it = ScriptModel.of(looked_up, "waits")
     yield Wanted("waits", RunRequest.model_validate(waited), for_it, waits_s=9)
     yield wanted("guided", [order, stopped, done], [{"by": "Dana", "decision": back}])
+    found = wanted("found-out", [order, stopped, done], [{"by": "Dana", "decision": back}])
+    yield replace(found, found_out=True)
 
 
 def _scenarios() -> Iterator[Wanted]:
@@ -142,12 +148,23 @@ def _recorded(cloud: LocalCloud, clock: VirtualClock, wanted: Wanted) -> Recorde
     while cloud.status(run_id) == "RUNNING" and clock.monotonic() - began < _STUCK_S:
         clock.pause(_WAITS_S if left else 3_600)
         waits = _waiting(cloud.events(run_id)) if left else []
+        if waits and wanted.found_out:
+            _found_out(cloud, run_id, 1)
+            clock.pause(_WAITS_S)
         if waits and (answer := left.pop(0)):
             cloud.invoke("AnswerEscalationFunction", {"escalation_id": waits[0], **answer})
     cloud.before_invoke.remove(cannot_run)
+    if wanted.found_out:
+        clock.pause(_WAITS_S)
+        _found_out(cloud, run_id, 2)
     for payload in cut[:1]:
         cloud.invoke("ExecutorFunction", payload)
     return RecordedRun.of(cloud.events(run_id), wanted.name)
+
+
+def _found_out(cloud: LocalCloud, run_id: str, number: int) -> None:
+    log = cloud.runtime("CommandFunction").get(RunLog.of)
+    log.record(run_id, RunMoveSettled(number=number, call=(1, number), happened=True, by="ops-ann"))
 
 
 def _started(cloud: LocalCloud, wanted: Wanted) -> str:

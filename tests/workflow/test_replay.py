@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from ballast import run as run_module
 from ballast.contracts import Effects, Planner
 from ballast.log import vouching
+from ballast.log.evidence import check
 from ballast.log.exported import read_text
 from ballast.playbook import OnRollback, Playbook
 from ballast.run import Run
@@ -86,12 +87,29 @@ def test_only_what_people_said_is_put_in(machine: Machine, runs: dict[str, Recor
         machine.play(run)
         put_in = {run.by_seq[seq].name for seq in machine.playing.put_in if seq not in machine.playing.late}
         assert put_in <= {"escalation.answered", "call.approval_answered", "call.approval_given"}, name
-        assert (name == "late") is bool(machine.playing.late)
+        assert (name in ("late", "found-out")) is bool(machine.playing.late)
 
 
 def test_what_a_process_wrote_after_the_ending_is_put_in_whole(machine: Machine, runs: dict[str, RecordedRun]) -> None:
     assert machine.play(runs["late"]).is_same
     assert machine.playing.late == {"0002.call.1.intended", "0002.call.1.settled"}
+
+
+def test_what_an_operator_found_out_is_put_in_when_it_was_and_reaches_no_prompt(
+    machine: Machine, runs: dict[str, RecordedRun]
+) -> None:
+    run = runs["found-out"]
+    ended = run.by_seq["9999.run.ended"]
+
+    played = machine.play(run)
+
+    assert played.is_same
+    assert run.by_seq["9999.run.move_settled"].at < ended.at < run.by_seq["9999.run.2.move_settled"].at
+    assert {"9999.run.move_settled"} <= set(vouching.vouched_keys(ended))
+    covered = [seq for event in run.events if event.name == "model.requested" for seq in event.body["covers"]]
+    assert [event.turn for event in run.events if event.name == "model.requested"][-1] > 2
+    assert "9999.run.move_settled" not in covered
+    assert check(run.events).first is None
 
 
 # Mutations: each removes or bends one fold or rule
