@@ -257,7 +257,7 @@ def _check_models(typed: Namespace, models: Iterable[Model]) -> None:
         if model.spec:
             check_that_it_answers(model_source(model.spec), model.spec)
     if typed.judge:
-        check_that_it_answers(model_source(typed.judge), typed.judge)
+        check_that_it_answers(model_source(typed.judge), typed.judge, option="--judge")
 
 
 def _check_cases(typed: Namespace, models: Sequence[Model], cases: Sequence[Case], playbook: Playbook) -> None:

@@ -512,7 +512,7 @@ def test_each_eval_has_runs_of_its_own() -> None:
 
 
 def test_a_model_is_saved_by_its_host_and_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.commands.eval.check_that_it_answers", lambda _source, _spec: None)
+    monkeypatch.setattr("cli.commands.eval.check_that_it_answers", lambda *_, **__: None)
     saved, asked = tmp_path / "b.json", set()
 
     def player(task: Task) -> Sample:
