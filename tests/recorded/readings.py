@@ -46,6 +46,7 @@ from ballast.runtime import Runtime
 from ballast.table import Table
 from cli.commands.cost import cost_on_stack
 from cli.screen import Screen
+from cli.trace.render import render
 from functions.front import api as runs_api
 from functions.lifecycle.budgets_table import BudgetsTable
 from functions.people import api as people_api
@@ -333,8 +334,9 @@ def _trace(world: _World) -> dict[str, Any]:
 
     def drawn(*, full: bool) -> list[str]:
         printed = io.StringIO()
-        screen = Screen(Console(file=printed, width=100, markup=False, highlight=False, emoji=False))
-        screen.trace(made.model_copy(update={"corrected": None}), full=full)  # see _LATER
+        # Wrapped in a pipe as well, as it was then: a Screen breaks no line there.
+        console = Console(file=printed, width=100, markup=False, highlight=False, emoji=False)
+        console.print(render(made.model_copy(update={"corrected": None}), full=full), crop=False)  # see _LATER
         return [_as_worded_then(line) for line in printed.getvalue().splitlines()]
 
     return {"plain": drawn(full=False), "full": drawn(full=True), "json": _as_before(json.loads(made.to_json()))}
