@@ -271,6 +271,11 @@ class Verify(Wire):
     matched: bool = True
     absent: list[int] = Field(default_factory=list)
 
+    @property
+    def by_key(self) -> bool:
+        """Whether what it finds holds the call's own key, so that it is no other call's effect."""
+        return self.matched and any(one.key for one in self.arguments.values())
+
 
 class Undo(Wire):
     """The tool that undoes an effect, and its arguments; None: the call's own."""
