@@ -351,7 +351,8 @@ class DeclaredTool(Wire):
 
     name        what the model calls; None: the server's name and the tool's
     description what the model reads instead of what the server says
-    idempotent  true: the same call made twice has the effect of one, without a key ("a closed ticket stays closed")
+    idempotent  true: the same call made twice has the effect of one, without a key ("a closed ticket stays closed");
+                a refusal of the second one says nothing about the first
     set         arguments that are always these, and that the model does not see
     refusals    HTTP statuses, or "error" of MCP and Lambda, that prove that nothing was done, besides the usual ones
     """
