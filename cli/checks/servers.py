@@ -1,4 +1,4 @@
-"""Findings about servers: commands, tokens of callers, and values that a read's result does not have."""
+"""Findings about servers: commands, callers' tokens, values that a result does not have, a verify without a key."""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,6 +19,23 @@ def servers(playbook: Playbook) -> Iterator[Finding]:
     for tool in playbook.tools.values():
         if isinstance(tool.function, RemoteCall):
             yield from _values(playbook, tool, tool.function)
+            yield from _older(playbook, tool, tool.function)
+
+
+def _older(playbook: Playbook, tool: Tool, call: RemoteCall) -> Iterator[Finding]:
+    """Yield a ``verify`` that cannot tell the call's effect from another one."""
+    if tool.policy.look_before:
+        asks_by_key = any(one.key for one in call.declared.verify.arguments.values()) if call.declared.verify else False
+        how = "does not compare the key with what it finds" if asks_by_key else "does not ask by the call's key"
+        yield Finding(
+            "warning",
+            at(playbook, tool.name),
+            f"tools.{call.remote_name}.verify",
+            f"It {how}: what another makes at the same time is taken for this call's, and a rollback may undo it. Its "
+            "read is made before each call as well; where it finds something then, a lost answer goes to a person.",
+            "Send a key (key: {argument: …} or {header: …}) that the server keeps with what it makes, ask by it "
+            "(arguments: {NAME: {key: true}}), and leave matched: false out.",
+        )
 
 
 def _values(playbook: Playbook, tool: Tool, call: RemoteCall) -> Iterator[Finding]:

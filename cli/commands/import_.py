@@ -71,7 +71,7 @@ def _mcp(typed: Namespace) -> Imported:
     from ballast.playbook.servers.declaration import McpServer
     from ballast.playbook.servers.http import hidden
     from ballast.playbook.servers.mcp import HttpPeer, Peer, Session
-    from ballast.playbook.servers.tools import AnswerLost
+    from ballast.playbook.servers.proof import AnswerLost
 
     until, headers, tokens = time.monotonic() + 60, {}, list[str]()
     if typed.token_env:

@@ -48,6 +48,8 @@ RESERVED_S = 5.0
 _MAY_BE_EMPTY = (bool, int, float, complex, Decimal, str, bytes, bytearray, list, tuple, dict, set, frozenset)
 #: The beginning of a message of a result that is not as declared. Logs have it: it must not change.
 _NOT_PROMISED = "The result is not what"
+#: What ``looked`` says where ``verify`` found nothing. Logs have it: it must not change.
+NOTHING = "nothing"
 #: Cuts a text to what is recorded, without leaving a part of a sensitive value.
 Cut = Callable[[str], str]
 
@@ -271,11 +273,29 @@ def run_tool(tool: Tool, call: Callable[[], Any], cut: Cut) -> RunEnd:
     return run_ends[0] if run_ends else _ok(tool, result, cut)
 
 
-def found(tool: Tool, verify: Callable[[], Any], cut: Cut) -> RunEnd | None:
+def found(
+    tool: Tool, verify: Callable[[], Any], cut: Cut, *, unproven: Callable[[], str] = lambda: ""
+) -> RunEnd | None:
     """Return the effect that ``verify`` finds, or why it cannot tell; None where it finds nothing.
 
     ``verify`` says "nothing" by None, or by False if that cannot be a result. Any other empty value is no answer.
+    ``unproven`` says why what is found may be another effect, "" if it is this one.
     """
+    run_end = _found(tool, verify, cut)
+    if isinstance(run_end, CallOutcome) and (why := unproven()):
+        return InDoubt(f"verify of {tool.name} found something that may be older: {why}.", answered=True)
+    return run_end
+
+
+def looked(tool: Tool, verify: Callable[[], Any], cut: Cut) -> str:
+    """Return what ``verify`` finds before anything was done: ``NOTHING``, something, or no answer."""
+    run_end = _found(tool, verify, cut)
+    if run_end is None:
+        return NOTHING
+    return "something" if isinstance(run_end, CallOutcome) else "no answer"
+
+
+def _found(tool: Tool, verify: Callable[[], Any], cut: Cut) -> RunEnd | None:
     with _errors_become_values(tool, cut) as run_ends:
         result = verify()
     if run_ends:

@@ -26,6 +26,10 @@ One rule: "it did not happen" needs proof that every attempt that ran is over. A
 arrive until that attempt's lease ends. So an attempt gives its lease back only where it knows its outcome, or did
 nothing, or has recorded in ``call.doubted`` when its lease would have ended. Until all those times have passed, an
 effect that ``verify`` finds is believed, but neither "nothing found" nor a refusal is.
+
+The other rule: "it happened" needs proof that the effect is this call's. A ``verify`` that does not look by the call's
+key is asked once before ``call.intended`` as well, which has its answer (``looked``); what it finds later is believed
+only if it found nothing then. And a refusal after doubt is believed only of a tool that replays its first answer.
 """
 
 from __future__ import annotations
@@ -47,11 +51,22 @@ from ballast.log.events import CallIntended, CallRefused, CallSettled, LeftOut
 from ballast.log.run_log import RunLog
 from ballast.masking import error_text
 from ballast.playbook import Effect, Tool, ToolContext
+from ballast.playbook.context import Bill
 from ballast.validation import too_large
 from ballast.values import dataclass
 from functions.executor.approval import consumed
 from functions.executor.attempt import Attempt, History, ProposedCall
-from functions.executor.downstream import Downstreams, InDoubt, NothingDone, RunEnd, found, run_tool, seconds_for
+from functions.executor.downstream import (
+    NOTHING,
+    Downstreams,
+    InDoubt,
+    NothingDone,
+    RunEnd,
+    found,
+    looked,
+    run_tool,
+    seconds_for,
+)
 from functions.executor.moves import MovesStore, returned, undone
 from functions.executor.record import CallEnd, CallOutcome, LeaseStays, Once, Position, Recorded, effect_key
 from functions.executor.rules import charge, reserve_anew, sources_of_values
@@ -63,6 +78,8 @@ TRIES = 6
 RUNS = 2
 #: Most calls of ``verify`` that may fail, over all attempts; after them the effect is unknown.
 DOUBTS = 3
+#: Most seconds for which ``verify`` is asked before the first attempt.
+LOOK_S = 10.0
 #: Most characters that are recorded of the message of an outcome or a refusal.
 MESSAGE_CHARS = 4_000
 #: The beginning of a recorded doubt that is a failed ``verify``. Old logs have it: it must not change.
@@ -100,13 +117,13 @@ class Effects:
         """
         started, tool, key = self.clock(), attempt.tool, attempt.idempotency_key
         seconds = seconds_for(tool.limits.timeout_s, lambda_context)
-        context, invocation = replace(attempt.context, timeout_s=seconds), lambda_context.aws_request_id
+        context = replace(attempt.context, timeout_s=seconds)
         if tool.effect is Effect.READ:
-            return self._record(attempt, self._read(attempt, context, invocation), started)
+            return self._record(attempt, self._read(attempt, context, lambda_context.aws_request_id), started)
         now_ms = int(self.clock().timestamp() * 1000)
         lease_ms = now_ms + lambda_context.get_remaining_time_in_millis()
         write = WriteAttempt(
-            self.log, self.downstreams, self.attachments, attempt, context, invocation, now_ms, lease_ms
+            self.log, self.downstreams, self.attachments, attempt, context, lambda_context, now_ms, lease_ms
         )
         under_lease = write.run if given_up is None else partial(write.give_up, given_up)
         try:
@@ -239,10 +256,9 @@ class Effects:
 class WriteAttempt:
     """One attempt at a write.
 
-    context     the tool's context, with its time limit
-    invocation  the id of this attempt
-    now_ms      the beginning of this attempt, milliseconds since 1970
-    lease_ms    the end of its lease, milliseconds since 1970
+    context   the tool's context, with its time limit
+    now_ms    the beginning of this attempt, milliseconds since 1970
+    lease_ms  the end of its lease, milliseconds since 1970
     """
 
     log: RunLog
@@ -250,22 +266,27 @@ class WriteAttempt:
     attachments: Attachments
     attempt: Attempt
     context: ToolContext
-    invocation: str
+    lambda_context: Any
     now_ms: int
     lease_ms: int
+
+    @property
+    def invocation(self) -> str:
+        """The id of this attempt."""
+        return str(self.lambda_context.aws_request_id)
 
     def run(self) -> dict[str, Any]:
         """Intend, run the tool, classify its end; return the outcome as JSON for the record. The lease must be held."""
         attempt, tool = self.attempt, self.attempt.tool
         with self._lease_stays_once_begun():
-            first = intend(self.log, attempt, self.invocation)
+            first = intend(self.log, attempt, self.invocation, self._looked())
             if first and self.log.has_ended(attempt.task.run_id):  # its ending has listed its effects already
                 ended = CallOutcome("failed", message="The run has ended; nothing was done.")
                 return self._kept(ended, first=first)
             outcome = None if first else self._resolved()
             if outcome is None:
                 clean = first or self._begins_clean()
-                run_end = run_tool(tool, self.downstreams.ready(tool, attempt.args, self.context), attempt.cut)
+                run_end = run_tool(tool, self.downstreams.ready(tool, attempt.args, self._in_time()), attempt.cut)
                 outcome = self._classified(run_end, first=first, clean=clean)
             return self._kept(self._fit(outcome), first=first)
 
@@ -283,6 +304,27 @@ class WriteAttempt:
         verify, seconds = self.attempt.tool.policy.verify, self.context.timeout_s
         assert verify is not None
         return self.downstreams.call(None, seconds, verify, self.attempt.args, self.context)
+
+    def look(self) -> Any:
+        """Return what ``verify`` finds before the first attempt; nothing of it becomes the call's, files or cost."""
+        verify, seconds = self.attempt.tool.policy.verify, min(self.context.timeout_s or LOOK_S, LOOK_S)
+        assert verify is not None
+        apart = replace(self.context, timeout_s=seconds, files=[], bill=Bill())
+        return self.downstreams.call(None, seconds, verify, self.attempt.args, apart)
+
+    def _looked(self) -> str | None:
+        """Return what ``verify`` finds before the call is begun, for its intention; None where it is not asked."""
+        attempt = self.attempt
+        if not attempt.tool.policy.look_before or attempt.state.status == "intended":
+            return None
+        return looked(attempt.tool, self.look, attempt.cut)
+
+    def _in_time(self) -> ToolContext:
+        """Return the context with the time that is left after the look."""
+        tool = self.attempt.tool
+        if not tool.policy.look_before:
+            return self.context
+        return replace(self.context, timeout_s=seconds_for(tool.limits.timeout_s, self.lambda_context))
 
     @contextmanager
     def _lease_stays_once_begun(self) -> Iterator[None]:
@@ -354,7 +396,7 @@ class WriteAttempt:
         """
         match run_end:
             case CallOutcome():
-                return run_end if first or run_end.status != "failed" else self._final(run_end)
+                return run_end if first or run_end.status != "failed" else self._final(run_end, clean=clean)
             case NothingDone(barred=True) if first or clean:
                 return CallOutcome("failed", message=run_end.message)
             case NothingDone(rested=True) | NothingDone(barred=True):
@@ -393,20 +435,26 @@ class WriteAttempt:
         self._note(problem, ran=True)
         raise LeaseStays(problem)
 
-    def _final(self, failed: CallOutcome) -> CallOutcome:
+    def _final(self, failed: CallOutcome, *, clean: bool) -> CallOutcome:
         """Return ``failed``, a tool's refusal after an earlier attempt, where it can be believed.
 
         The earlier attempt's own request may have caused the refusal: it is under way, or has arrived. ``verify`` is
         asked first, where there is one. While an attempt that ran is not over, the tool is run again later; a tool that
-        honours its key gives the first run's answer then.
+        replays gives the first run's answer then. Of one that may only be run again, such as a deletion, the refusal
+        may be the first run's doing, whenever it comes: only ``verify`` proves that nothing happened.
         """
+        policy = self.attempt.tool.policy
         happened = self._found_at_once()
         if happened is not None:
             return happened
         if not self._all_over:
             self._note(failed.message or "", ran=False)
             raise LeaseStays(failed.message or "")
-        return failed
+        if clean or policy.replays or not policy.honours_key:  # without a key, ``verify`` has found nothing before
+            return failed
+        if not self._verifies:
+            return _unknown(f"{_sentence(failed.message or '')} An attempt before it may have done it.")
+        return self._asked(ran="") or failed
 
     def _asked(self, *, ran: str) -> CallOutcome | None:
         """Return what ``verify`` finds, None where it finds nothing. ``ran``: the error of this attempt's run, or "".
@@ -418,7 +466,7 @@ class WriteAttempt:
             return None
         if not ran and not self._all_over:
             raise _GivesBack(f"What {self.attempt.tool.name} has sent may still arrive.", too_early=True)
-        run_end = found(self.attempt.tool, self.verify, self.attempt.cut)
+        run_end = self._found()
         if run_end is None or isinstance(run_end, CallOutcome):
             return run_end
         problem = run_end.message
@@ -433,8 +481,26 @@ class WriteAttempt:
         """Return what ``verify`` finds; None where it finds nothing or fails, and is asked again later."""
         if not self._verifies:
             return None
-        run_end = found(self.attempt.tool, self.verify, self.attempt.cut)
+        run_end = self._found()
         return run_end if isinstance(run_end, CallOutcome) else None
+
+    def _found(self) -> RunEnd | None:
+        return found(self.attempt.tool, self.verify, self.attempt.cut, unproven=self._unproven)
+
+    def _unproven(self) -> str:
+        """Return why what ``verify`` finds may be older than the call; "" where it is the call's own.
+
+        What it found before the first attempt is in ``call.intended``, so it was known before anything was sent.
+        """
+        attempt = self.attempt
+        if not attempt.tool.policy.look_before:
+            return ""
+        intended = attempt.history.turn.fact(CallIntended, *attempt.at)
+        if intended is None:  # this attempt has recorded it
+            attempt.history.read_again()
+            intended = attempt.history.turn.fact(CallIntended, *attempt.at)
+        before = intended.looked if intended is not None else None
+        return "" if before == NOTHING else f"before the first attempt it found {before or 'nobody knows what'}"
 
     def _note(self, problem: str, *, ran: bool, gives_back: bool = False) -> bool:
         """Record the doubt and say whether that worked; if not, the lease must stay."""
@@ -477,11 +543,11 @@ def _unknown(message: str) -> CallOutcome:
 # Intend
 
 
-def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
+def intend(log: RunLog, attempt: Attempt, invocation: str, looked: str | None = None) -> bool:
     """Record that the call is about to be executed, and say whether this attempt is the first to do so.
 
-    The event has the call's key, its undo, and what a rollback would do about it. ``invocation``: this attempt's id.
-    Raises ``RunEnded`` where the run may not spend anything any more.
+    The event has the call's key, its undo, and what a rollback would do about it. ``invocation``: this attempt's id;
+    ``looked``: what ``verify`` has found before. Raises ``RunEnded`` where the run may not spend anything any more.
     """
     if attempt.state.status == "intended":
         if not attempt.moving.begun:  # only the log says that the call has begun, and the table of moves does not
@@ -492,6 +558,7 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
         "moves": attempt.moving.begin(),
         "approval": consumed(attempt),
         "reserved_microusd": attempt.cost_microusd,
+        "looked": looked,
         **sources_of_values(attempt),
     }
     if tool.effect is Effect.WRITE:

@@ -132,6 +132,7 @@ _CAUSES: Mapping[str, Mapping[str, str]] = {
         "arguments": "the arguments' one form",
         "undo": "the undo that is recorded before the effect",
         "on_rollback": "the policy of the tool",
+        "looked": "what verify found before the call",
         "repeat": "the policy of the tool",
         "approval": "the approval that the call consumes",
         "grounded": "grounding",

@@ -382,6 +382,11 @@ class Oracle:
                 return Ran("doubt", fact.message.removeprefix(_NOT_ASKED).strip())
         return None
 
+    def looked(self, at: Position) -> str | None:
+        """Return what ``verify`` found before the call was begun; None where it was not asked."""
+        intended = self._recorded.fact(CallIntended, *at)
+        return intended.looked if intended is not None else None
+
     def _of_call(self, at: Position) -> Iterator[Event]:
         return (one for one in self._playing.left if one.name.startswith("call.") and (one.turn, one.index) == at)
 

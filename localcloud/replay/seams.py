@@ -295,7 +295,10 @@ class Seams:
                 bill.reported = ran.settled.cost_microusd
             return ended(ran)
 
-        def found(_tool: Tool, verify: Any, _cut: Any) -> Any:
+        def looked(_tool: Tool, look: Any, _cut: Any) -> str | None:
+            return machine.oracle.looked(look.__self__.attempt.at)
+
+        def found(_tool: Tool, verify: Any, _cut: Any, **_: Any) -> Any:
             ran = machine.oracle.verified(verify.__self__.attempt.at)
             return None if ran is None else ended(ran)
 
@@ -317,3 +320,4 @@ class Seams:
         self._put(module, "Downstreams", Downstreams)
         self._put(effects, "run_tool", run_tool)
         self._put(effects, "found", found)
+        self._put(effects, "looked", looked)

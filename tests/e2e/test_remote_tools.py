@@ -11,13 +11,18 @@ from typing import Any
 import pytest
 
 from ballast.contracts import RunRequest
+from ballast.log.events import CallIntended
 from ballast.run import Run
 from localcloud.cloud import ROOT, LocalCloud
 from localcloud.converse.source import CallableModel, said
-from tests.support.remote_desk import KEY, Desk, declare, desk_server, tools
+from localcloud.replay.lane import Lane
+from localcloud.replay.machine import Machine
+from localcloud.replay.recorded import RecordedRun
+from tests.support.remote_desk import CREATE, KEY, Desk, declare, desk_server, pinned, tools
 
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
 ASKED: list[dict[str, Any]] = []
+FOLDER: list[Path] = []
 
 
 def model(request: Any, _: str) -> Any:
@@ -25,6 +30,8 @@ def model(request: Any, _: str) -> Any:
     ASKED.append(request)
     turn = sum(message["role"] == "assistant" for message in request["messages"])
     calls = [("desk_find", {"key": "x"}), ("desk_create", {"text": "no power"})]
+    if "no light" in json.dumps(request["messages"][0]):
+        calls = [("desk_open", {"text": "no light"})]
     if turn < len(calls):
         name, arguments = calls[turn]
         use = {"toolUse": {"toolUseId": f"t-{turn}", "name": name, "input": arguments}}
@@ -42,13 +49,17 @@ def desk() -> Iterator[Desk]:
 def cloud(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     playbook: Path = tmp_path_factory.mktemp("layer") / "itdesk"
     shutil.copytree(PLAYBOOK, playbook, ignore=shutil.ignore_patterns("__pycache__"))
-    declare(playbook, "desk", desk_server(url=desk.url), tools(KEY))
+    by_text = {"tool": "desk_find", "arguments": {"key": {"argument": "/text"}}, "found": "/items/0"}
+    opens = {"effect": "write", "marks": {"/text": "free_text"}, "verify": by_text}
+    opens |= {"pinned": pinned("open", CREATE, {"method": "POST", "path": "/tickets"})}
+    declare(playbook, "desk", desk_server(url=desk.url), tools(KEY, open=opens))
     with LocalCloud(playbook, model=CallableModel(model), enforce_iam=True) as opened:
+        FOLDER.append(playbook)
         yield opened
 
 
-def run(cloud: LocalCloud, request_id: str) -> Run:
-    run_id = cloud.start(RunRequest(request_id=request_id, text="No power in the office: no power."))
+def run(cloud: LocalCloud, request_id: str, text: str = "No power in the office: no power.") -> Run:
+    run_id = cloud.start(RunRequest(request_id=request_id, text=text))
     cloud.wait(run_id, 120)
     return cloud.events(run_id)
 
@@ -63,3 +74,20 @@ def test_a_run_calls_the_tools_of_a_server_once_even_if_an_answer_is_lost(cloud:
     offered = {one["toolSpec"]["name"] for one in ASKED[-1]["toolConfig"]["tools"]}
     assert {"desk_find", "desk_create", "desk_close"} <= offered
     assert "no power" in json.dumps(ASKED[-1]["messages"])
+
+
+def test_a_verify_that_looks_before_finds_what_is_new_and_its_record_replays(cloud: LocalCloud, desk: Desk) -> None:
+    desk.trouble.append("lost")
+    desk.seen.clear()
+
+    ended = run(cloud, "r-2", "There is no light.")
+
+    assert [(one.call.tool, one.status) for one in ended.calls] == [("desk_open", "ok")]
+    assert [one["method"] for one in desk.seen] == ["GET", "POST", "GET"]
+    intended = ended.fact(CallIntended, 1, 1)
+    assert intended is not None
+    assert intended.looked == "nothing"
+    desk.seen.clear()
+    with Machine(Lane.baseline(FOLDER[-1])) as machine:
+        played = machine.play(RecordedRun.of(list(ended), "r-2"))
+    assert (played.is_same, desk.seen) == (True, []), str(played.difference)

@@ -224,9 +224,9 @@ def test_a_verify_believes_only_what_holds_what_was_asked_for(
     by_text = {"tool": "desk_find", "arguments": {"key": {"argument": "/text"}}, "found": "/items/0"}
     stack = with_desk({"verify": by_text}, timeout_s=1)
     desk.trouble.append("crash")
-    honest = desk._answer
+    honest, before = desk._answer, [{"items": []}]
     read = lambda handler, status, body, *more, **said: honest(  # noqa: E731
-        handler, status, answer if handler.command == "GET" else body, *more, **said
+        handler, status, (before.pop() if before else answer) if handler.command == "GET" else body, *more, **said
     )
     monkeypatch.setattr(desk, "_answer", read)
 

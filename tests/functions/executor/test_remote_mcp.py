@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from ballast.errors import EffectUnknown
 from ballast.playbook.servers.mcp import mirrored_headers
+from ballast.playbook.servers.proof import NotNow
 from ballast.playbook.servers.stdio import StdioPeer
-from ballast.playbook.servers.tools import NotNow
 from tests.functions import remote
 from tests.functions.endpoint import Endpoint, calls
 from tests.functions.remote import carried_out
@@ -112,14 +113,62 @@ def test_without_key_and_verify_a_lost_answer_is_unknown(
     assert (len(server.notes), len(server.calls)) == (effects, 1)
 
 
-def test_a_session_that_is_gone_did_nothing_so_the_call_is_sent_again(
-    with_notes: Declared, server: McpOverHttp
+@pytest.mark.parametrize("how", ["gone", "done and gone"])
+def test_with_a_key_a_call_whose_session_is_gone_is_sent_again(
+    with_notes: Declared, server: McpOverHttp, how: str
 ) -> None:
     stack = with_notes({"key": META})
-    server.trouble.append("gone")
+    server.trouble.append(how)
 
     assert carried_out(stack, CALL)[0] == "ok"
     assert (len(server.notes), len(server.calls)) == (1, 2)
+
+
+@pytest.mark.parametrize("key", [{}, {"key": META}, {"idempotent": True}], ids=["bare", "key", "idempotent"])
+@pytest.mark.parametrize("then", ["done and gone", 404, 410, 405])
+def test_a_status_that_proves_nothing_without_a_key_proves_nothing_with_one(
+    with_notes: Declared, server: McpOverHttp, key: Any, then: Any
+) -> None:
+    stack = with_notes(key)
+    server.trouble.extend(["done and gone", *([then] * 20)])
+    run_id = stack.open()
+
+    ended, message = carried_out(stack, CALL, run_id=run_id)
+    if ended == "intended":  # the workflow gives up
+        with pytest.raises(EffectUnknown):
+            stack.execute(run_id, given_up="RetryLater")
+        ended = "unknown"
+
+    assert ended == "unknown"
+    assert server.notes
+    assert "did nothing" not in message
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "ends"), [(400, -32602, "unknown"), (400, -32603, "unknown"), (400, -32000, "failed"),
+                                 (404, -32601, "unknown"), (422, None, "failed")]
+)  # fmt: skip
+def test_an_error_of_json_rpc_says_more_than_the_status_beside_it(
+    with_notes: Declared, server: McpOverHttp, monkeypatch: pytest.MonkeyPatch, status: int, code: Any, ends: str
+) -> None:
+    server.stateless = True
+    stack = with_notes()
+    answer = server._answer
+
+    def refused(handler: Any, message: Any, headers: Any) -> None:
+        if message["method"] != "tools/call":
+            answer(handler, message, headers)
+            return
+        error = {"code": code, "message": "Output validation error"}
+        text = json.dumps({"jsonrpc": "2.0", "id": message["id"], "error": error}).encode()
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(text)))
+        handler.end_headers()
+        handler.wfile.write(text)
+
+    monkeypatch.setattr(server, "_answer", refused)
+
+    assert carried_out(stack, CALL)[0] == ends
 
 
 @pytest.mark.sampled

@@ -29,7 +29,8 @@ from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import Call, Declaration, OpenApiServer
 from ballast.playbook.servers.http import Exchange, Reply, _allowed, deadline_in, hidden, send, without_secrets
 from ballast.playbook.servers.openapi import OpenApiTransport, body_of, request_of
-from ballast.playbook.servers.tools import AnswerLost, NotNow, RemoteFailed, declared_tools
+from ballast.playbook.servers.proof import AnswerLost, NotNow, RemoteFailed
+from ballast.playbook.servers.tools import declared_tools
 from tests.support.remote_desk import Desk, pinned
 
 REQUEST = RunRequest(request_id="r-1", agent="tester", text="Help.")
@@ -583,6 +584,24 @@ def test_the_credentials_of_the_role_are_in_no_error_of_an_invocation(tmp_path: 
 def test_an_error_of_a_function_is_a_refusal_where_a_person_says_so(tmp_path: Any) -> None:
     answer = (200, {"X-Amz-Function-Error": "Unhandled"}, {"errorType": "OutOfStock", "errorMessage": "none left"})
     with lambda_endpoint(answer) as (client, _), pytest.raises(RemoteFailed, match="OutOfStock: none left"):
+        invoked(client, tmp_path, refusals=["error"])
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        {"errorMessage": "2026-11-30T02:00:00Z 1 Task timed out after 3.00 seconds"},
+        {"errorType": "Sandbox.Timedout", "errorMessage": "Task timed out after 3.00 seconds"},
+        {"errorType": "Runtime.ExitError", "errorMessage": "signal: killed"},
+        {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": "Response payload size exceeded"},
+        {"errorType": 1},
+        None,
+    ],
+    ids=str,
+)
+def test_a_function_that_was_ended_under_way_has_not_refused(tmp_path: Any, ended: Any) -> None:
+    answer = (200, {"X-Amz-Function-Error": "Unhandled"}, ended)
+    with lambda_endpoint(answer) as (client, _), pytest.raises(AnswerLost):
         invoked(client, tmp_path, refusals=["error"])
 
 

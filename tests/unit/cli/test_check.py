@@ -529,6 +529,20 @@ def test_a_value_that_a_pinned_result_does_not_name_is_told(sound: Path, tmp_pat
     assert fields("/tickets", {**undo, "arguments": {"id": {"value": 1}}}) == ["tools.create.verify.found"]
 
 
+def test_a_verify_that_may_find_what_is_older_is_told(sound: Path, tmp_path: Path) -> None:
+    def told(name: str, **verify: object) -> list[str]:
+        project = with_changes(sound, tmp_path / name)
+        declared = {"verify": {"tool": "desk_find", "found": "/items/0", **verify}}
+        declare(project / "sounddesk", "desk", desk_server(), tools(declared))
+        found = found_in(project).findings
+        return [one.problem.partition(":")[0] for one in found if one.field == "tools.create.verify"]
+
+    by_key = {"key": {"key": True}}
+    assert told("key", arguments=by_key) == []
+    assert told("text", arguments={"key": {"argument": "/text"}}) == ["It does not ask by the call's key"]
+    assert told("any", arguments=by_key, matched=False) == ["It does not compare the key with what it finds"]
+
+
 def test_the_example_has_no_error_no_warning_and_a_certificate_that_fits() -> None:
     found = found_in(EXAMPLE)
 

@@ -596,6 +596,8 @@ class CallIntended(Reserves):
     """The call is about to be executed: its normalized arguments, its idempotency key, its undo and rollback rule.
 
     A read that costs nothing has none, unless people approved it: its ``call.settled`` says it all.
+
+    looked  what ``verify`` found before: nothing, something, or no answer; absent where it was not asked
     """
 
     NAME = "call.intended"
@@ -613,6 +615,7 @@ class CallIntended(Reserves):
     moves: Moves | None = None
     repeat: Str | None = None
     on_rollback: Str | None = None
+    looked: Str | None = None
 
 
 class CallReserved(Reserves):

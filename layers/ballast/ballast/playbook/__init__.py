@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ballast.contracts import ToolCall
 from ballast.errors import RetryLater
 from ballast.playbook.agent import AgentConfig, Intent
-from ballast.playbook.context import Change, ToolContext, ToolFailed
+from ballast.playbook.context import Change, NotSent, ToolContext, ToolFailed
 from ballast.playbook.declaration import (
     Approval,
     CallLimits,
@@ -42,6 +42,7 @@ __all__ = [
     "Grounded",
     "Intent",
     "Kind",
+    "NotSent",
     "OnRollback",
     "OnUnanswered",
     "Playbook",

@@ -113,7 +113,8 @@ class Write:
     undo_gives_back  whether a successful undo returns the call's amount to the windows
     verify           (args, ctx) -> the result of the effect under ``ctx.idempotency_key``; None if it did not happen
                      and can no longer happen; True for a tool that returns nothing
-    honours_key      whether running it again under the same ``ctx.idempotency_key`` has no second effect
+    honours_key      whether running it again under the same ``ctx.idempotency_key`` has no second effect, and ends as
+                     the first run did: if the first one acted, a second one does not refuse
     repeat           whether the same arguments may act again in one run: ``Repeat``. None: "once"
     on_rollback      what a rollback does about it: ``OnRollback``. None: "undo" if ``undo`` names a tool that has
                      ``verify`` or ``honours_key``, else "freeze"
@@ -227,6 +228,9 @@ class EffectPolicy:
     polled       a read that declares "allow": repeating the same call is no loop
     verify       as declared
     honours_key  as declared
+    replays      a repeated key brings the first attempt's answer: a refusal then is about the first one too
+    look_before  ``verify`` looks by what is not the call's alone, such as its arguments. So it is asked before the
+                 first attempt as well, and what it finds later is believed only if it found nothing then
     on_rollback  None if it is not declared: undo if the tool has one, else freeze
     """
 
@@ -234,6 +238,8 @@ class EffectPolicy:
     polled: bool = False
     verify: Callable[[Any, Any], Any] | None = None
     honours_key: bool = False
+    replays: bool = False
+    look_before: bool = False
     on_rollback: OnRollback | None = None
 
     @property
@@ -259,6 +265,7 @@ def effect_policy(where: str, effect: Read | Write) -> EffectPolicy:
         repeat=repeat or Repeat.ONCE,
         verify=effect.verify,
         honours_key=effect.honours_key,
+        replays=effect.honours_key,
         on_rollback=on_rollback,
     )
 

@@ -29,7 +29,7 @@ from ballast.playbook.servers.declaration import (
     SigV4Credential,
 )
 from ballast.playbook.servers.http import Exchange, Reply, hidden, send, stood_in, text_of, url_of
-from ballast.playbook.servers.tools import AnswerLost, Unauthorized
+from ballast.playbook.servers.proof import AnswerLost, Unauthorized
 
 #: A secret is read anew after so many seconds, a token is fetched anew so many seconds before it expires.
 _SECRET_S, _EARLY_S = 300, 60

@@ -271,6 +271,11 @@ class Verify(Wire):
     matched: bool = True
     absent: list[int] = Field(default_factory=list)
 
+    @property
+    def by_key(self) -> bool:
+        """Whether what it finds holds the call's own key, so that it is no other call's effect."""
+        return self.matched and any(one.key for one in self.arguments.values())
+
 
 class Undo(Wire):
     """The tool that undoes an effect, and its arguments; None: the call's own."""
@@ -355,7 +360,8 @@ class DeclaredTool(Wire):
 
     name        what the model calls; None: the server's name and the tool's
     description what the model reads instead of what the server says
-    idempotent  true: the same call made twice has the effect of one, without a key ("a closed ticket stays closed")
+    idempotent  true: the same call made twice has the effect of one, without a key ("a closed ticket stays closed");
+                a refusal of the second one says nothing about the first
     set         arguments that are always these, and that the model does not see
     refusals    HTTP statuses, or "error" of MCP and Lambda, that prove that nothing was done, besides the usual ones
     """

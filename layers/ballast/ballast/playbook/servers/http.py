@@ -25,22 +25,13 @@ from ballast.contracts.wire import read_digits, text_or_length
 from ballast.playbook.context import NotConfigured, NotSent, ToolContext
 from ballast.playbook.servers.checks import why_no_url
 from ballast.playbook.servers.declaration import TextOrEnvironment
+from ballast.playbook.servers.proof import NOT_NOW, REFUSALS, AnswerLost, NotNow, refused, told
 from ballast.playbook.servers.spellings import without
-from ballast.playbook.servers.tools import AnswerLost, NotNow, RemoteFailed, Unauthorized, told
 from ballast.values import dataclass
 
 #: Seconds that are left to the executor when a request is given up.
 _MARGIN_S = 0.5
 _CHUNK = 65_536
-#: Statuses by which a server says that it did nothing, and why not now.
-_NOT_NOW = frozenset({429})
-#: Statuses by which a server says that it did nothing and will not. 409 is none of them: of a request with an
-#: idempotency key it may say that the first one is still at work.
-_REFUSALS = frozenset(
-    {400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 414, 415, 416, 417, 422, 424, 426, 428, 431, 451}
-)
-#: Those of them by which it has not looked at the call: of an earlier attempt they say nothing.
-_NOT_LET_IN = frozenset({401, 403})
 #: Networks whose addresses stand for another one, as a translator or a router on the way sees it: compatible with
 #: IPv4, translated, local translation, and the old private ones.
 _NEVER = tuple(map(ipaddress.ip_network, ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10")))
@@ -343,12 +334,10 @@ def result_of(reply: Reply, refusals: frozenset[int], *, what: str) -> Reply:
     said = told(reply.text)
     apart = f"{what} answered {status}"
     message = f"{apart}: {said}" if said else apart
-    if status in _NOT_NOW and status not in refusals:
+    if status in NOT_NOW and status not in refusals:
         raise NotNow(f"{message}. It did nothing now.", apart)
-    if status in _NOT_LET_IN and status not in refusals:
-        raise Unauthorized(message, status)
-    if status in _REFUSALS or status in refusals:
-        raise RemoteFailed(message, status)
+    if status in REFUSALS or status in refusals:
+        raise refused(status, message)
     if 300 <= status <= 399:
         raise AnswerLost(f"{what} answered {status}. Redirects are not followed: name the right URL in servers/.")
     raise AnswerLost(message, apart)

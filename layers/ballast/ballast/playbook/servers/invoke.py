@@ -14,7 +14,8 @@ from ballast.errors import RetryLater
 from ballast.playbook.context import NotConfigured, NotSent, ToolContext
 from ballast.playbook.servers.declaration import LambdaServer
 from ballast.playbook.servers.http import text_of
-from ballast.playbook.servers.tools import AnswerLost, RemoteCall, RemoteFailed, told
+from ballast.playbook.servers.proof import AnswerLost, RemoteFailed, is_functions_own, told
+from ballast.playbook.servers.tools import RemoteCall
 
 #: Error codes by which Lambda says that it did not start the function, and may start it later or not.
 _NOT_NOW = frozenset(
@@ -32,6 +33,7 @@ _NOT_NOW = frozenset(
         "EC2AccessDeniedException",
     ]
 )
+_NOT_VOUCHED = "The declaration does not say that an error means that nothing was done"
 _NOT_CONFIGURED = frozenset(["AccessDeniedException", "ResourceNotFoundException"])
 _REFUSALS = frozenset(
     [
@@ -97,9 +99,11 @@ class LambdaTransport:
         told_of = said if isinstance(said, dict) else {}
         why = f"{told_of.get('errorType', '')}: {told_of.get('errorMessage', '')}"
         text = f"{call.remote_name} failed: {told(why)}"
-        if call.declared.effect == "read" or "error" in call.declared.refusals:
+        vouched = "error" in call.declared.refusals and is_functions_own(told_of.get("errorType"))
+        if call.declared.effect == "read" or vouched:
             raise RemoteFailed(text)
-        raise AnswerLost(f"{text}. The declaration does not say that an error means that nothing was done.")
+        why = "The function was ended under way" if "error" in call.declared.refusals else _NOT_VOUCHED
+        raise AnswerLost(f"{text}. {why}.")
 
     def _client(self, call: RemoteCall, ctx: ToolContext) -> Any:
         from botocore.config import Config

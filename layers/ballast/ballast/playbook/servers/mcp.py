@@ -30,6 +30,7 @@ from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import DeclaredTool, McpServer, pin
 from ballast.playbook.servers.http import (
     Exchange,
+    Reply,
     deadline_in,
     in_lambda,
     result_of,
@@ -38,7 +39,20 @@ from ballast.playbook.servers.http import (
     stood_in,
     url_of,
 )
-from ballast.playbook.servers.tools import AnswerLost, NotNow, RemoteCall, RemoteFailed, told
+from ballast.playbook.servers.proof import (
+    BEGUN_PERHAPS,
+    GONE,
+    NEVER_BEGUN,
+    NOT_BEGUN,
+    AnswerLost,
+    NotLookedAt,
+    NotNow,
+    RemoteFailed,
+    Unauthorized,
+    refused_by_code,
+    told,
+)
+from ballast.playbook.servers.tools import RemoteCall
 from ballast.values import dataclass
 
 #: Versions of the protocol that this client speaks, newest first.
@@ -50,17 +64,14 @@ _CLIENT = {"name": "ballast", "version": "0.1.0"}
 #: Seconds after which a server is asked again whether its tools are as they were pinned.
 RECHECK_S = 300
 _MAX_PAGES, _MAX_TOOLS = 20, 1_000
-#: JSON-RPC errors by which a server says that it did not begin. Of a write, only the first two prove it: libraries
-#: answer with the others as well where a tool has acted and its result does not fit.
-_NEVER_BEGUN = frozenset({-32700, -32601})
-_NOT_BEGUN = _NEVER_BEGUN | {-32600, -32602}
+_FORGOTTEN = "The server forgot the session under way: whether it acted is not known."
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 #: Formats of images that a model may be shown.
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
 
 
 class SessionGone(Exception):
-    """The server does not know the session any more. It did nothing."""
+    """The server does not know the session any more. A tool may have acted in it."""
 
 
 class Peer(Protocol):
@@ -152,7 +163,7 @@ class Session:
                 break
         raise NotConfigured(f"the server lists more than {_MAX_TOOLS} tools, or {_MAX_PAGES} pages.")
 
-    def ask(self, method: str, params: Mapping[str, Any], refusals: Container[int] = _NOT_BEGUN) -> dict[str, Any]:
+    def ask(self, method: str, params: Mapping[str, Any], refusals: Container[int] = NOT_BEGUN) -> dict[str, Any]:
         """Return the result of a request. Raises as a ``Peer`` does; an error of the server says what it means.
 
         ``refusals``: the codes of errors that prove that nothing was done.
@@ -168,7 +179,7 @@ class Session:
             text = f"The server answered {method} with an error: {told(str(error.get('message', '')))}"
             code = error.get("code")
             if isinstance(code, int) and code in refusals and "result" not in said:
-                raise RemoteFailed(text)
+                raise refused_by_code(code, text)
             raise AnswerLost(text)
         result = said.get("result") if error is None else None
         if not isinstance(result, dict):
@@ -207,7 +218,8 @@ class McpTransport:
                 params["_meta"] = {declared.meta: key}
             elif declared.header is not None:
                 headers = {declared.header: key}
-        no_key = call.declared.effect == "write" and declared is None
+        writes = call.declared.effect == "write"
+        no_key = writes and declared is None
         for again in (False, True):
             kept = self._ready(call, ctx, until)
             session = kept.session
@@ -225,12 +237,16 @@ class McpTransport:
                 break
             except SessionGone:
                 self._kept = None
-                if no_key:  # by the same status a server may say that it has lost the answer
-                    raise AnswerLost(
-                        "The server forgot the session under way: whether it acted is not known."
-                    ) from None
+                # By the same status a server may say that it has lost the answer. A key lets the executor send the
+                # call again; it does not make the status a proof.
+                if writes:
+                    raise AnswerLost(_FORGOTTEN, _FORGOTTEN) from None
                 if again:
                     raise RetryLater("The server forgot the session twice. It did nothing.") from None
+            except RemoteFailed as refused:
+                if writes and refused.status in GONE:
+                    raise AnswerLost(f"{_FORGOTTEN} {refused}", _FORGOTTEN) from None
+                raise
             finally:
                 peer.close()
         else:
@@ -271,7 +287,8 @@ class McpTransport:
                 if isinstance(problem, AnswerLost | SessionGone):
                     apart = getattr(problem, "apart", None)
                     raise NotNow(f"Nothing was sent: the session did not begin. {problem}", apart) from None
-                if isinstance(problem, ToolFailed) and not isinstance(problem, NotSent):
+                refused = isinstance(problem, NotLookedAt) and not isinstance(problem, Unauthorized)
+                if isinstance(problem, ToolFailed) and (refused or not isinstance(problem, NotSent)):
                     raise NotSent(f"Nothing was sent: the session did not begin. {problem}") from None
                 raise
             if isinstance(session.peer, HttpPeer):
@@ -327,7 +344,7 @@ class McpTransport:
 
 def _refusals(declared: DeclaredTool) -> Container[int]:
     """Return the codes of errors by which a server proves that it did not carry out a call."""
-    return _NOT_BEGUN if declared.effect == "read" or "error" in declared.refusals else _NEVER_BEGUN
+    return NOT_BEGUN if declared.effect == "read" or "error" in declared.refusals else NEVER_BEGUN
 
 
 @dataclass
@@ -430,12 +447,25 @@ class HttpPeer:
                 break
         if reply.status == 404 and self.session_id is not None:
             raise SessionGone
+        if 400 <= reply.status <= 499 and (refused := _error_in(reply, wanted)) is not None:
+            hidden: dict[str, Any] = self.credentials.hide(refused)  # its code says more than the status
+            return hidden
         result_of(reply, frozenset(), what="The server")
         session_id = reply.headers.get("mcp-session-id")
         if session_id is not None and not self.stateless and session_id.isascii() and session_id.isprintable():
             self.session_id = session_id
         found: dict[str, Any] | None = self.credentials.hide(response_in(reply.body, wanted))
         return found
+
+
+def _error_in(reply: Reply, wanted: object) -> dict[str, Any] | None:
+    """Return the response to a request that is refused by a status, where its error of JSON-RPC says more than that."""
+    if reply.status in (401, 403, 429):
+        return None
+    found = response_in(reply.body, wanted)
+    error = found.get("error") if found is not None else None
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return found if isinstance(code, int) and code in BEGUN_PERHAPS else None
 
 
 def header_value(text: str) -> str:

@@ -20,7 +20,8 @@ from ballast.playbook.servers.http import (
     stood_in,
     url_of,
 )
-from ballast.playbook.servers.tools import AnswerLost, RemoteCall
+from ballast.playbook.servers.proof import AnswerLost
+from ballast.playbook.servers.tools import RemoteCall
 
 
 class OpenApiTransport:

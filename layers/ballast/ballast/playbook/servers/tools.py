@@ -8,7 +8,7 @@ nothing, so after doubt it may be tried again.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,16 +16,15 @@ from typing import Any, Protocol
 from pydantic import JsonValue, TypeAdapter
 
 from ballast.contracts import RunRequest
-from ballast.contracts.wire import text_or_length
-from ballast.errors import PlaybookInvalid, RetryLater
-from ballast.masking import in_utf8
+from ballast.errors import PlaybookInvalid
 from ballast.playbook.agent import Teller, raised
-from ballast.playbook.context import NotSent, ToolContext, ToolFailed, WrongResult
+from ballast.playbook.context import NotSent, ToolContext, WrongResult
 from ballast.playbook.declaration import (
     Approval,
     CallLimits,
     Circuit,
     Effect,
+    EffectPolicy,
     Read,
     Write,
     checked_approval,
@@ -48,6 +47,7 @@ from ballast.playbook.servers.declaration import (
     token_name,
 )
 from ballast.playbook.servers.form import OutputForm, SchemaArguments, SchemaForm
+from ballast.playbook.servers.proof import AnswerLost, NotLookedAt, NotNow, RemoteFailed, Unauthorized
 from ballast.playbook.servers.schema import SchemaRefused, annotation_of_marks, paths_of, pointer, read_marks
 from ballast.playbook.servers.values import NoValue, above, amount_of, answer_at, customer_of, holds, values_from
 from ballast.playbook.tool import Tool
@@ -58,41 +58,6 @@ from ballast.values import dataclass
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 #: A key as the executor makes it, to try whether an argument takes it.
 _SAMPLE_KEY = f"run-{'0' * 32}#0001#1"
-
-
-#: Most characters of a server's words in a message.
-_MAX_TOLD = 1_000
-
-
-class AnswerLost(Exception):
-    """The request was sent, and what the server did is not known. A write is in doubt.
-
-    apart  the same in our own words alone, for other runs: without what the server says
-    """
-
-    def __init__(self, message: str, apart: str | None = None) -> None:
-        super().__init__(message)
-        self.apart = apart
-
-
-class NotNow(RetryLater):
-    """Nothing was done now. ``apart``: as that of ``AnswerLost``."""
-
-    def __init__(self, message: str, apart: str | None = None) -> None:
-        super().__init__(message)
-        self.apart = apart
-
-
-class RemoteFailed(ToolFailed):
-    """The server refused. ``status`` is that of HTTP, None for another protocol."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class Unauthorized(RemoteFailed, NotSent):
-    """The server let nobody in: it did nothing, and has not looked at the call."""
 
 
 class Transport(Protocol):
@@ -156,6 +121,10 @@ class RemoteCall:
         except AnswerLost as lost:
             if self.declared.effect == "read":
                 raise NotNow(str(lost), lost.apart) from None
+            raise
+        except NotLookedAt as refused:
+            if key is None and self.declared.idempotent and not isinstance(refused, Unauthorized):
+                raise RemoteFailed(str(refused), refused.status) from None  # no repetition brings another answer
             raise
         if self.output is not None and (complaints := self.output.complaints(result)):
             raise WrongResult(f"{complaints}.", server=self.server.name, tool=self.remote_name)
@@ -247,7 +216,7 @@ def _made(where: str, server: RemoteServer, remote_name: str, declared: Declared
         arguments=form.model,
         effect=Effect.WRITE if writes else Effect.READ,
         function=RemoteCall(server, remote_name, declared, form, output),
-        policy=effect_policy(where, effect),
+        policy=_policy(where, declared, effect),
         moves=checked_moves(where, effect),
         undo=declared.undo.tool if declared.undo else None,
         undo_arguments=_undo_arguments(declared.undo),
@@ -321,6 +290,15 @@ def _write(where: str, declared: DeclaredTool, form: SchemaForm) -> Write:
     )
 
 
+def _policy(where: str, declared: DeclaredTool, effect: Read | Write) -> EffectPolicy:
+    """Return the policy; what is only ``idempotent`` may be sent again, and answers a repetition as it likes."""
+    policy = effect_policy(where, effect)
+    looks = declared.verify is not None and not declared.verify.by_key
+    return (
+        replace(policy, replays=declared.key is not None, look_before=looks) if declared.effect == "write" else policy
+    )
+
+
 def _undo_arguments(undo: Undo | None) -> Callable[[Any, Any], Mapping[str, Any]] | None:
     if undo is None or undo.arguments is None:
         return None
@@ -364,23 +342,30 @@ class VerifyByRead:
         found, about = answer_at(read.dump(result), pointer(said.found) if said.found else ())
         if found is None or found is False:
             return None
-        if said.matched and not all(holds(about, value) for value in self._asked(args, ctx.idempotency_key)):
-            raise NoValue(
-                f"{read.name} found something that does not hold what it was asked for, so it may be anybody's. If the "
-                "server never repeats it, say verify.matched: false."
-            )
+        for name, value, names in self._asked(args, ctx.idempotency_key) if said.matched else ():
+            if not holds(about, value, names):
+                raise NoValue(
+                    f"{read.name} found something that does not hold the {name} that it was asked for, so it may be "
+                    "anybody's. If the server never repeats it, say verify.matched: false."
+                )
         return found
 
-    def _asked(self, args: SchemaArguments, key: str) -> list[Any]:
-        """Return the values that tell the effect from others: the key, or the arguments of the call."""
+    def _asked(self, args: SchemaArguments, key: str) -> list[tuple[str, Any, tuple[str, ...]]]:
+        """Return the values that tell the effect from others, with their names: the key, or the call's arguments."""
         sources = self.declared.arguments
         named = {name for name, one in sources.items() if one.key} or {n for n, one in sources.items() if one.argument}
-        return [one for name, one in values_from(sources, args.root, None, key=key).items() if name in named]
+        values = values_from(sources, args.root, None, key=key)
+        return [(name, values[name], (name, *_last_name(sources[name].argument))) for name in sources if name in named]
 
     def read_of(self, args: SchemaArguments, key: str) -> tuple[Tool, Any]:
         """Return the tool that is asked, and its arguments."""
         read = self.tools[self.declared.tool]
         return read, read.form.from_python(values_from(self.declared.arguments, args.root, None, key=key))
+
+
+def _last_name(path: str | None) -> tuple[str, ...]:
+    """Return the name of the argument at a pointer, without numbers of items; none where there is no pointer."""
+    return tuple(step for step in pointer(path) if not step.isdigit())[-1:] if path is not None else ()
 
 
 def link(tools: Mapping[str, Tool], tell: Teller, folder: Path, currency: str | None) -> None:
@@ -438,8 +423,3 @@ def _check_sources(where: str, tool: Tool, sources: Mapping[str, ValueFrom], cal
             raise PlaybookInvalid(f"{where}.{name}: {source.argument} is no argument of the call.")
         if source.key and where.endswith("undo.arguments"):
             raise PlaybookInvalid(f"{where}.{name}: an undo has a key of its own. Take a value of the result.")
-
-
-def told(text: str) -> str:
-    """Return a server's text for a message that the planner reads, or its length: a cut may split a sensitive value."""
-    return text_or_length(" ".join(in_utf8(text).split()), _MAX_TOLD)

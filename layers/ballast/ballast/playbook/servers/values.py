@@ -1,7 +1,7 @@
 """Values of a call by JSON pointer, for what a declaration says of its undo, verify, approval and money. Pure."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -72,21 +72,46 @@ def answer_at(result: Any, path: Sequence[str]) -> tuple[Any, Any]:
     return result, about
 
 
-def holds(found: Any, wanted: Any) -> bool:
-    """Say whether JSON holds a value: as one of its values, or a text in one of its texts; of more, each of them."""
-    leaves, texts = list(_leaves(found)), list(_leaves(wanted))
-    long = [text for text in leaves if len(text) >= _LONG]
-    return all(one in leaves or (len(one) >= _LONG and any(one in text for text in long)) for one in texts)
+def holds(found: Any, wanted: Any, names: Sequence[str] = ()) -> bool:
+    """Say whether JSON holds a value that has one of ``names``; of an object or a list, each part of it.
+
+    A text that is long stands for itself, wherever it is, also inside another one. Anything else ("1", "open", true)
+    may be there by chance: it counts only under its own name, where that stands nearest to the top.
+    """
+    leaves = list(_leaves(found))
+    long = [text for _, _, text in leaves if len(text) >= _LONG]
+    return all(
+        (len(one) >= _LONG and any(one in text for text in long)) or one in _nearest(leaves, {name} if name else own)
+        for own in [{_plain(name) for name in names}]
+        for _, name, one in _leaves(wanted)
+    )
 
 
-def _leaves(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping | list):
-        for one in value.values() if isinstance(value, Mapping) else value:
-            yield from _leaves(one)
+def _nearest(leaves: Sequence[tuple[int, str, str]], names: Collection[str]) -> list[str]:
+    """Return the values under these names, those that are nearest to the top."""
+    named = [(depth, text) for depth, name, text in leaves if name in names]
+    return [text for depth, text in named if depth == min(named)[0]]
+
+
+def _leaves(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[int, str, str]]:
+    """Yield the values that are neither object nor list: depth, the name under which they stand, and text."""
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _leaves(one, _plain(str(key)), depth + 1)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _leaves(one, name, depth)
+    elif isinstance(value, bool):
+        yield depth, name, str(value).lower()
     elif isinstance(value, float) and value.is_integer():
-        yield str(int(value))
+        yield depth, name, str(int(value))
     else:
-        yield str(value)
+        yield depth, name, str(value)
+
+
+def _plain(name: str) -> str:
+    """Return a name as it is compared: ``customer_id``, ``customerId`` and ``Customer-Id`` are one."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def above(said: Above) -> Callable[[Any, RunRequest], str | bool]:

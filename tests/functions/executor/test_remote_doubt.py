@@ -1,0 +1,242 @@
+"""After a server's answer was lost: proofs that nothing happened, and proofs that it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ballast.errors import AttemptInProgress, EffectUnknown, RetryLater
+from ballast.playbook.servers.openapi import OpenApiTransport
+from ballast.playbook.servers.values import holds
+from tests.functions import remote
+from tests.functions.stack import LambdaDied, Stack
+from tests.functions.writes import leases_are_over, tools_have_ended
+from tests.support.remote_desk import KEY, VERIFY, Desk, desk_server, tools
+
+CALL = {"tool": "desk_create", "arguments": {"text": "no power"}}
+IDEMPOTENT = {"idempotent": True}
+TOKEN = {"key": {"argument": "token"}}
+BY_TEXT = {"verify": {"tool": "desk_find", "arguments": {"key": {"argument": "/text"}}, "found": "/items/0"}}
+REFUSALS = [400, 401, 402, 403, 404, 405, 406, 409, 410, 412, 413, 415, 421, 422, 424, 428, 431, 451]
+Declared = Callable[..., Stack]
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    with Desk() as opened:
+        yield opened
+
+
+@pytest.fixture
+def with_desk(stack: Stack, desk: Desk, tmp_path: Path) -> Declared:
+    def make(create: Mapping[str, Any] = {}, *, honours: bool = True) -> Stack:
+        desk.honours = honours
+        declared = {"desk": (desk_server(timeout_s=1), tools(create))}
+        return remote.with_servers(stack, tmp_path, declared, DESK_URL=desk.url)
+
+    return make
+
+
+def carried_out(stack: Stack, *, run_id: str = "", call: Mapping[str, Any] = CALL) -> tuple[str, str]:
+    """Execute a call as the workflow does, until it gives the call up; return how it ended: status and message."""
+    run_id, how = run_id or stack.open(), dict[str, str]()
+    stack.propose(run_id, call)
+    for attempt in range(20):
+        how = {"given_up": "RetryLater"} if attempt > 5 else {}
+        try:
+            stack.execute(run_id, **how)
+        except (RetryLater, AttemptInProgress, LambdaDied):
+            tools_have_ended()
+            leases_are_over()
+            stack.clock.advance(61)
+        except EffectUnknown:
+            break
+        else:
+            break
+    state = stack.events(run_id).call(1, 1)
+    assert state is not None
+    return state.status, state.message
+
+
+# Nothing happened
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("status", REFUSALS)
+@pytest.mark.parametrize("first", ["lost", "crash"])
+def test_what_may_only_be_sent_again_is_unknown_after_a_doubt_and_a_refusal(
+    with_desk: Declared, desk: Desk, first: str, status: int
+) -> None:
+    stack = with_desk({**IDEMPOTENT, "refusals": [409]})
+    desk.trouble.extend([first, *([status] * 20)])
+
+    ended, message = carried_out(stack)
+
+    assert (ended, len(desk.tickets)) == ("unknown", first == "lost")
+    assert status in (401, 403) or f"answered {status}" in message
+
+
+@pytest.mark.parametrize(("first", "ends"), [("lost", "ok"), ("crash", "failed")])
+def test_a_verify_tells_what_a_refusal_after_a_doubt_does_not(
+    with_desk: Declared, desk: Desk, first: str, ends: str
+) -> None:
+    stack = with_desk({**IDEMPOTENT, "verify": {**BY_TEXT["verify"], "matched": False}}, honours=False)
+    desk.tickets.append({"id": 1, "key": "another", "text": "no water"})
+    desk.trouble.extend([first, *([404] * 20)])
+    seen = desk._answer
+    desk._answer = lambda handler, status, body, *more, **said: seen(  # type: ignore[method-assign]
+        handler,
+        status,
+        {"items": [one for one in desk.tickets if one["text"] == "no power"]} if handler.command == "GET" else body,
+        *more,
+        **said,
+    )
+
+    assert carried_out(stack)[0] == ends
+
+
+def test_a_refusal_after_attempts_that_did_nothing_is_one(with_desk: Declared, desk: Desk) -> None:
+    stack = with_desk(IDEMPOTENT)
+    desk.trouble.extend([429, 429, 404])
+
+    assert carried_out(stack)[0] == "failed"
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("status", REFUSALS)
+@pytest.mark.parametrize("create", [KEY, {**KEY, "refusals": [404, 409, 412]}], ids=["key", "refusals"])
+def test_with_a_key_only_an_answer_to_the_call_itself_counts_for_the_attempt_before(
+    with_desk: Declared, desk: Desk, create: Any, status: int
+) -> None:
+    stack = with_desk(create)
+    desk.trouble.extend(["crash", *([status] * 20)])
+
+    ended, _ = carried_out(stack)
+
+    # A server that answers a key always alike says 422 again; 404 may be a router's, 409 the first attempt's doing.
+    proof = status in (400, 402, 422, 424)
+    assert (ended, len(desk.tickets)) == ("failed" if proof else "unknown", 0)
+
+
+# It happened
+
+
+def test_without_a_key_what_stood_there_before_is_not_the_effect_and_no_rollback_takes_it(
+    with_desk: Declared, desk: Desk
+) -> None:
+    stack = with_desk(
+        {"verify": BY_TEXT["verify"], "undo": {"tool": "desk_close", "arguments": {"id": {"result": "/id"}}}}
+    )
+    desk.tickets.append({"id": 7, "key": "no%20power", "text": "no power"})
+    desk.trouble.append("crash")
+    run_id = stack.open()
+
+    ended, message = carried_out(stack, run_id=run_id)
+
+    assert (ended, len(desk.tickets)) == ("unknown", 1)
+    assert "found something that may be older: before the first attempt it found something." in message
+    assert stack.body(run_id, "0001.call.1.intended")["looked"] == "something"
+    assert stack.body(run_id, "0001.call.1.settled")["undo"] is None
+    assert [one["method"] for one in desk.seen] == ["GET", "POST", "GET"]
+
+
+@pytest.mark.parametrize(("how", "effects"), [("lost", 1), ("slow", 1), ("crash", 1), ("well", 1)])
+def test_without_a_key_what_is_new_is_the_effect(with_desk: Declared, desk: Desk, how: str, effects: int) -> None:
+    stack = with_desk(BY_TEXT)
+    desk.trouble.append(how)
+    run_id = stack.open()
+    act = desk._act
+    desk._act = lambda handler, path, body: act(handler, path, body) | _named(desk)  # type: ignore[method-assign]
+
+    assert carried_out(stack, run_id=run_id)[0] == "ok"
+
+    assert len(desk.tickets) == effects
+    assert stack.body(run_id, "0001.call.1.intended")["looked"] == "nothing"
+
+
+def _named(desk: Desk) -> dict[str, Any]:
+    desk.tickets[-1]["key"] = "no%20power"  # as the query has it: the desk finds it by its text
+    return desk.tickets[-1]
+
+
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("dies", ["before", "after"])
+def test_a_death_after_the_look_forgets_nothing_of_it(
+    with_desk: Declared, desk: Desk, monkeypatch: pytest.MonkeyPatch, dies: str, older: bool
+) -> None:
+    stack = with_desk(BY_TEXT)
+    if older:
+        desk.tickets.append({"id": 7, "key": "no%20power", "text": "no power"})
+    send, left = OpenApiTransport.send, [dies]
+
+    def died(transport: Any, call: Any, *given: Any) -> Any:
+        how = left.pop() if left and call.remote_name == "create" else None
+        if how == "before":
+            raise LambdaDied
+        result = send(transport, call, *given)
+        if call.remote_name == "create":
+            _named(desk)
+        if how == "after":
+            raise LambdaDied
+        return result
+
+    monkeypatch.setattr(OpenApiTransport, "send", died)
+
+    ended, _ = carried_out(stack)
+
+    assert ended == ("unknown" if older else "ok")
+    assert len(desk.tickets) == (1 if not older else 1 + (dies == "after"))
+
+
+def test_a_look_without_an_answer_stops_nothing_and_proves_nothing(
+    with_desk: Declared, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = with_desk({"verify": {**BY_TEXT["verify"], "matched": False}})
+    honest, left = desk._answer, [500]
+
+    def answer(handler: Any, status: int, body: Any, *more: Any, **said: Any) -> None:
+        reads = handler.command == "GET"
+        honest(handler, left.pop() if reads and left else status, {"items": desk.tickets} if reads else body, *more)
+
+    monkeypatch.setattr(desk, "_answer", answer)
+    desk.trouble.append("lost")
+
+    ended, message = carried_out(stack)
+
+    assert (ended, len(desk.tickets)) == ("unknown", 1)
+    assert message.endswith("may be older: before the first attempt it found no answer.")
+
+
+def test_what_is_looked_for_by_its_key_is_not_looked_for_before(with_desk: Declared, desk: Desk) -> None:
+    stack = with_desk({**TOKEN, **VERIFY})
+    run_id = stack.open()
+
+    assert carried_out(stack, run_id=run_id)[0] == "ok"
+
+    assert [one["method"] for one in desk.seen] == ["POST"]
+    assert "looked" not in stack.body(run_id, "0001.call.1.intended")
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "names", "held"),
+    [
+        ({"id": "zzz", "version": 1}, "1", ["name"], False),
+        ({"id": "1", "name": "a", "owner": {"name": "1"}}, "1", ["name"], False),
+        ({"id": "z", "Customer-Id": 7.0}, 7, ["customer_id"], True),
+        ({"done": True}, True, ["done"], True),
+        ({"done": True, "open": False}, False, ["done"], False),
+        ([{"name": "a"}, {"name": "b"}], "b", ["name"], True),
+        ({"tags": ["x", "y"]}, ["y", "x"], ["tags"], True),
+        ({"tags": ["x"]}, ["y", "x"], ["tags"], False),
+        ({"to": {"city": "Bonn"}, "city": "Rom"}, {"city": "Bonn"}, ["to"], False),
+        ({"to": {"city": "Bonn"}}, {"city": "Bonn"}, ["to"], True),
+        ({"note": "ref run-0001#0002#1 of us"}, "run-0001#0002#1", ["ref"], True),
+        ({"note": "open"}, "open", ["status"], False),
+    ],
+    ids=str,
+)
+def test_a_short_value_counts_only_under_its_own_name(found: Any, wanted: Any, names: list[str], held: bool) -> None:
+    assert holds(found, wanted, names) is held
