@@ -246,7 +246,9 @@ def find(name: str, folder: Path | None = None) -> Scenario:
         raise InvalidInput(f"{file}: the folder's name must be letters, digits, `.`, `_` and `-`.")
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as problem:
+    except OSError as problem:
+        raise InvalidInput(f"{file}: cannot be read ({problem.strerror}).") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise InvalidInput(f"{file}: is not YAML: {problem}") from None
     if isinstance(content, dict) and isinstance(content.get("request"), dict):
         content = {**content, "request": {"request_id": f"scenario-{name}", **content["request"]}}
@@ -256,6 +258,20 @@ def find(name: str, folder: Path | None = None) -> Scenario:
     except InvalidInput as problem:
         near = "".join(sorted(_near_names(content)))
         raise InvalidInput(f"{problem}{near}") from None
+
+
+def find_all(wanted: Sequence[str], folder: Path | None = None) -> dict[str, Scenario | InvalidInput]:
+    """Return each scenario once, or why it cannot be read. Raises ``InvalidInput`` for a name that is no scenario."""
+    found: dict[str, Scenario | InvalidInput] = {}
+    known = names(folder)
+    for name in wanted:
+        try:
+            found[name] = find(name, folder)
+        except InvalidInput as problem:
+            if name not in known:
+                raise
+            found[name] = problem
+    return found
 
 
 def _near_names(content: Any) -> Iterator[str]:

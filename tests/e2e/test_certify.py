@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -281,7 +282,16 @@ def test_a_new_project_is_certified_and_a_change_of_its_code_is_seen(
     certificate = json.loads((project / "certdesk" / FILE).read_text())
     assert (certificate["platform"], certificate["scenarios"]) == (PLATFORM, ["approved", "model-away", "suspended"])
     assert {"key", "verify", "undo", "interrupted", "failure"} <= set(certificate["held"]["suspend_account"])
+    # What CI does, by docs/testing-your-playbook.md, leaves the certificate as good as it was.
+    page = (ROOT / "docs" / "testing-your-playbook.md").read_text()
+    [test_report, own_report] = re.findall(r"--junit(?:xml)? (\S+)", page.rpartition("## In CI")[2])
+    (project / own_report).parent.mkdir()
+    (project / own_report).write_text("<testsuites/>")
+    assert main(["check", str(project), "--strict"]) == 0
+    assert main(["test", str(project), "suspended", "--junit", str(project / test_report)]) == 0
+    assert (project / test_report).is_file()
     assert main(["certify", str(project), "--check"]) == 0
+    assert main(["test", str(project), "suspended", "--junit", str(project / "j.xml")]) == 2
     business = project / "business.yaml"
     business.write_text(business.read_text() + "\n# Another right.\n")
     assert why_uncertified(load_playbook(project)) is None  # of what is deployed
@@ -303,12 +313,19 @@ def test_a_tool_that_no_scenario_calls_keeps_the_certificate_back(
     script = project / "idledesk" / "fallbacks" / "suspend.py"
     script.write_text(script.read_text().replace("suspend_account.call(account_id=account_id, days=days)",
                                                  "look_up_account.call(account_id=account_id)"))  # fmt: skip
+    (project / "scenarios" / "typo").mkdir()
+    (project / "scenarios" / "typo" / "scenario.yaml").write_text("description: x\nrequests: {text: Hi}\n")
+    (project / "idledesk" / FILE).write_text("{}")
 
     code = main(["certify", str(project), "--json"])
 
     back = {(one["of"], one["seen"]) for one in findings(capsys) if one["needed"]}
     assert ("suspend_account", "No scenario calls it.") in back
+    said = dict(back)
+    assert "It did not end as it expects: effects: expected suspend_account" in said["scenario model-away"]
+    assert "requests: Extra inputs" in said["scenario typo"]
     assert code == 1
+    assert not (project / "idledesk" / FILE).exists()  # it said otherwise
 
 
 @pytest.mark.deep

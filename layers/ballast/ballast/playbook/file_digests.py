@@ -15,8 +15,10 @@ CERTIFICATE = "certificate.json"
 #: Files of a project with which its playbook is tried, beside what is in ``scenarios/``.
 _TRIED_WITH = ("business.yaml", "requirements.txt")
 _SCENARIOS = "scenarios"
+#: Where commands write their reports: no layer has them, and no certificate covers them.
+REPORTS = "reports"
 #: What lies at a project's top and no layer needs, beside all names with a dot.
-_NOT_SHIPPED = ("tests", _SCENARIOS, "business.yaml", "pyproject.toml", "samconfig.toml", "README.md")
+_NOT_SHIPPED = ("tests", _SCENARIOS, REPORTS, "business.yaml", "pyproject.toml", "samconfig.toml", "README.md")
 #: Where a build keeps digests of a package: no source has it, and no digest covers it.
 _KEPT = "__pycache__/shipped.json"
 #: What other tools leave in any folder, beside bytecode and their caches.
@@ -26,8 +28,16 @@ _LEFT_BY_TOOLS = ("__pycache__", ".git", ".DS_Store")
 def shipped(project: Path) -> Iterator[Path]:
     """Yield the files of a project that its layer gets: those of its playbook, and what lies beside it."""
     for one in sorted(project.iterdir()):
-        if one.name not in _NOT_SHIPPED and not one.name.startswith("."):
+        if _is_for_layers(one.name):
             yield from _files(one, (project.resolve(),))
+
+
+def covers(project: Path, file: Path) -> bool:
+    """Return whether a file that is made in the project would be shipped, or compared by its certificate."""
+    parts = file.relative_to(project).parts
+    if any(map(_is_left_by_tools, parts)):
+        return False
+    return _is_for_layers(parts[0]) or parts[0] == _SCENARIOS or "/".join(parts) in _TRIED_WITH
 
 
 def of_playbook(folder: Path) -> dict[str, str]:
@@ -101,7 +111,7 @@ def _files(at: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
     ``above``: the real folders that it is in. A link to one of them has no end.
     """
     name = at.name
-    if name in _LEFT_BY_TOOLS or name.endswith(".pyc") or (name.startswith(".") and name.endswith("_cache")):
+    if _is_left_by_tools(name):
         return
     if at.is_dir():
         real = above[-1] / name if above and not at.is_symlink() else at.resolve()
@@ -110,3 +120,12 @@ def _files(at: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
                 yield from _files(one, (*above, real))
     elif at.is_file():
         yield at
+
+
+def _is_for_layers(name: str) -> bool:
+    """Return whether what has that name at a project's top is shipped."""
+    return name not in _NOT_SHIPPED and not name.startswith(".")
+
+
+def _is_left_by_tools(name: str) -> bool:
+    return name in _LEFT_BY_TOOLS or name.endswith(".pyc") or (name.startswith(".") and name.endswith("_cache"))
