@@ -31,6 +31,7 @@ from cli.scenario_runs import stack_of, unmet_of
 from cli.screen import Screen
 from localcloud.functions import FunctionError
 from localcloud.moto_seams.replaced import replaced
+from localcloud.project import BUSINESS_TEMPLATE, business_of, business_templates
 from localcloud.scenarios import Scenario
 from localcloud.sessions import Models
 from localcloud.template import TemplateInvalid
@@ -84,11 +85,12 @@ def certify(
     sampled: set[str] = set()
     refused: dict[str, str] = {}
     played: set[str] = set()
-    tried: set[str] = set()
+    tried_with: dict[str, set[str]] = {}
     with elsewhere(playbook) as away:
-        for scenario in scenarios:
+        for scenario in _with_each_template(scenarios, folder):
             say(f"{scenario.name}: playing it")
             heard = _Heard()
+            tried = tried_with.setdefault(scenario.parameters.get(BUSINESS_TEMPLATE, ""), set())
             try:
                 with (
                     stack_of(scenario, playbook=folder, enforce_iam=enforce_iam) as cloud,
@@ -120,6 +122,18 @@ def certify(
     findings += _without_sample(playbook, sampled, refused, played)
     findings += _always_refused(playbook, findings)
     return made
+
+
+def _with_each_template(scenarios: Sequence[Scenario], folder: Path | None) -> Iterator[Scenario]:
+    """Yield each scenario with each template of the business that is deployed: their rights may differ."""
+    templates = business_templates(folder) if folder is not None else []
+    if folder is None or templates == [business_of(folder)]:
+        yield from scenarios
+        return
+    for template in templates:
+        for one in scenarios:
+            own = {"parameters": {**one.parameters, BUSINESS_TEMPLATE: str(template)}}
+            yield one.model_copy(update=own)
 
 
 def _hear(heard: _Heard, cloud: Any, playbook: Playbook, scenario: Scenario, folder: Path | None) -> Iterator[Finding]:

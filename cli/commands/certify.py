@@ -16,7 +16,9 @@ from ballast.playbook.certificate import (
     FILE,
     PLATFORM,
     Certificate,
+    deployed_templates,
     policy_sha256,
+    uncovered,
     why_tried_otherwise,
     why_uncertified,
 )
@@ -25,9 +27,10 @@ from ballast.playbook.made_of import platform_code
 from cli import output_files
 from cli.certify.report import RULES, TO_A_PERSON, Finding, certified, summed_up
 from cli.exits import Exit
+from cli.scenario_runs import find_all
 from cli.screen import Screen
 from localcloud.project import project_of
-from localcloud.scenarios import Scenario, find_all, folder_of, names
+from localcloud.scenarios import Scenario, folder_of, names
 
 _STYLES = {"held": "green", "broken": "bold red", "not tried": "yellow"}
 
@@ -42,6 +45,8 @@ def certify(typed: Namespace) -> int:
     chosen = find_all(names(scenarios), scenarios)
     if not chosen:
         raise InvalidInput(f"{scenarios}: holds no scenario. The calls of scenarios are what is tried: add one.")
+    if why := [*uncovered(project_of(folder))]:
+        raise InvalidInput("\n".join(why))
     file = Path(playbook.folder) / FILE
     output_files.check("The certificate", file)
     from cli.certify.run import certify as tried
@@ -125,7 +130,8 @@ def certificate(playbook: Playbook, findings: Sequence[Finding], scenarios: Sequ
 
 def _of_trials(playbook: Playbook) -> dict[str, str]:
     folder = Path(playbook.folder)
-    return of_trials(project_of(folder), folder.name)
+    project = project_of(folder)
+    return of_trials(project, folder.name, [one.file for one in deployed_templates(project)])
 
 
 def _parts(files: Iterable[str]) -> list[str]:

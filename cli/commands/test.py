@@ -23,11 +23,11 @@ from cli.function_output import FunctionOutput
 from cli.junit import JunitCase, begin, document, write
 from cli.junit import suite as suite_of
 from cli.saved_runs import SavedRuns, state_folder
-from cli.scenario_runs import place_and_names, play
+from cli.scenario_runs import find_all, place_and_names, play
 from cli.screen import Screen
 from cli.trace.text import count
 from localcloud.functions import FunctionError
-from localcloud.scenarios import Scenario, find_all, folder_of, names
+from localcloud.scenarios import Scenario, folder_of, names
 from localcloud.template import TemplateInvalid
 
 _UNPLAYED = "not played: interrupted"

@@ -17,9 +17,10 @@ from ballast.playbook.load import playbook_in
 from cli.commands.cost import moment, opened_at
 from cli.commands.trace import timeline_of
 from cli.saved_runs import SavedRun, SavedRuns, state_folder
+from cli.scenario_runs import find_all
 from cli.trace.text import clean
 from localcloud.eval.cases import Case, of_run
-from localcloud.scenarios import find_all, folder_of, names
+from localcloud.scenarios import folder_of, names
 from localcloud.scenarios.scenario import FOLDER as BUNDLED
 
 if TYPE_CHECKING:

@@ -5,6 +5,6 @@
 of its project (``ballast test``).
 """
 
-from localcloud.scenarios.scenario import Scenario, find, find_all, folder_of, names, unmet
+from localcloud.scenarios.scenario import Scenario, find, folder_of, names, unmet
 
-__all__ = ["Scenario", "find", "find_all", "folder_of", "names", "unmet"]
+__all__ = ["Scenario", "find", "folder_of", "names", "unmet"]

@@ -260,20 +260,6 @@ def find(name: str, folder: Path | None = None) -> Scenario:
         raise InvalidInput(f"{problem}{near}") from None
 
 
-def find_all(wanted: Sequence[str], folder: Path | None = None) -> dict[str, Scenario | InvalidInput]:
-    """Return each scenario once, or why it cannot be read. Raises ``InvalidInput`` for a name that is no scenario."""
-    found: dict[str, Scenario | InvalidInput] = {}
-    known = names(folder)
-    for name in wanted:
-        try:
-            found[name] = find(name, folder)
-        except InvalidInput as problem:
-            if name not in known:
-                raise
-            found[name] = problem
-    return found
-
-
 def _near_names(content: Any) -> Iterator[str]:
     """Yield a sentence for each field that a scenario has not, where there is one of nearly that name."""
     from localcloud.editor_schemas import models_in

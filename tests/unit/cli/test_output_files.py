@@ -58,7 +58,7 @@ def test_a_report_never_becomes_part_of_what_is_shipped_or_certified(tmp_path: P
     project = tmp_path / "project"
     (project / "desk").mkdir(parents=True)
     (project / "desk" / "agent.yaml").write_text("")
-    before = (of_project(project), of_trials(project, "desk"))
+    before = (of_project(project), of_trials(project, "desk", []))
 
     try:
         check_place("--junit", project / file)
@@ -70,7 +70,7 @@ def test_a_report_never_becomes_part_of_what_is_shipped_or_certified(tmp_path: P
     (project / file).parent.mkdir(parents=True, exist_ok=True)
     (project / file).write_text("x")
     assert taken is fine
-    assert ((of_project(project), of_trials(project, "desk")) == before) is fine
+    assert ((of_project(project), of_trials(project, "desk", [])) == before) is fine
 
 
 def test_a_run_that_cannot_be_saved_is_not_played(tmp_path: Path) -> None:
