@@ -76,6 +76,7 @@ class Play:
     result     of the call, for what is asked about it
     outcomes   of a script's calls: (tool, result as JSON), or (tool, status, message)
     sent       what was sent elsewhere before
+    buckets    those whose objects are compared
     records    whether what it sends over HTTP is its effect
     kept       what the double of the store package keeps; None if it has no such function
     turned     go through each set from its other end
@@ -92,6 +93,7 @@ class Play:
     keys: tuple[str, str, str | None] = ("", "", None)
     outcomes: Sequence[tuple[str, ...]] = ()
     sent: Sequence[str] = ()
+    buckets: Sequence[str] = ()
     records: bool = False
     kept: Any = None
     turned: bool = False

@@ -20,7 +20,7 @@ from cli import main
 from cli.certify.elsewhere import Away, Play, elsewhere
 from cli.certify.report import Finding, summed_up
 from cli.certify.rig import Sample, rig_for
-from cli.certify.run import _with_each_template, certify
+from cli.certify.run import certify
 from cli.certify.scripts import script_finding
 from cli.commands.new import write
 from cli.scenario_runs import stack_of
@@ -482,19 +482,3 @@ def test_what_is_not_shipped_is_not_there_where_the_playbook_is_tried(tmp_path: 
     said = f"No such file or directory: '{project / 'pyproject.toml'}'"
     assert said in str(problem.value)  # and not of shared.py, which is shipped
     assert "put what they read into the playbook's folder" in problem.value.remedy
-
-
-def test_scenarios_are_tried_with_the_rights_that_are_deployed(tmp_path: Path) -> None:
-    project = tmp_path / "stagedesk"
-    write("stagedesk", project)
-    scenarios = [find("suspended", project / "scenarios")]
-    assert [*_with_each_template(scenarios, project)] == scenarios
-    settings = project / "samconfig.toml"
-    settings.write_text(settings.read_text().replace("business.yaml", "stage.yaml"))
-    (project / "stage.yaml").write_text((project / "business.yaml").read_text())
-
-    [tried] = _with_each_template(scenarios, project)
-
-    with stack_of(tried, playbook=project) as cloud, rig_for(cloud, load_playbook(project), 1) as rig:
-        assert cloud.parameters["BusinessTemplate"] == str(project / "stage.yaml")
-        assert len(rig.tables) == 1
