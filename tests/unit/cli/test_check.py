@@ -1,7 +1,9 @@
 """``ballast check``: each defect of a project is found, with its level, file, field and remedy, all at once."""
 
 import json
+import re
 import shutil
+import tomllib
 from datetime import date
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from ballast.playbook import load_playbook
 from ballast.playbook.certificate import why_uncertified
+from ballast.playbook.samconfig import named_templates, settings_in
 from cli import main
 from cli.checks import Checked, Finding, checked
 from cli.checks.code import Code
@@ -704,3 +707,39 @@ def test_requirements_that_no_certificate_could_cover_are_an_error(sound: Path, 
     told = " ".join(one.problem for one in found)
     for line in ("--constraint=../all.txt", "-c https://example.com/c.txt", "-r ../gone.txt"):
         assert line in told
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "field", "remedy"),
+    [
+        ("suspended", "table: AccountsTable", "table: AccountTable", "expect.store", "Write `AccountsTable`."),
+        ("suspended", "key: {account_id:", "key: {id:", "expect.store", "Write account_id under `key`."),
+        ("suspended", "days: 7}}]", "dayz: 7}}]", "expect.effects suspend_account", "Write `days`."),
+        ("suspended", "expect:", "expect:\n  refused: [Ungroundd]", "expect.refused", "Write `Ungrounded`."),
+        ("suspended", "expect:", "expect:\n  reason: model_refusd", "expect.reason", "Write `model_refused`."),
+    ],
+)
+def test_what_no_run_can_be_is_told_of_a_scenario(
+    name: str, old: str, new: str, field: str, remedy: str, sound: Path, tmp_path: Path
+) -> None:
+    project = with_changes(sound, tmp_path, (f"scenarios/{name}/scenario.yaml", old, new))
+
+    [found] = [one for one in found_in(project).findings if one.level == "error"]
+
+    assert (Path(found.file).name, found.field, found.remedy) == ("scenario.yaml", field, remedy)
+
+
+def test_the_scaffolds_settings_for_production_are_right_as_they_stand(sound: Path, tmp_path: Path) -> None:
+    before, _, production = (sound / "samconfig.toml").read_text().partition("# [prod.global")
+    settings = before + re.sub(r"^# ?", "", f"# [prod.global{production}", flags=re.MULTILINE)
+    project = with_changes(sound, tmp_path, ("samconfig.toml", "", settings))
+
+    found = [one for one in found_in(project).findings if one.level != "hint"]
+
+    assert [(one.level, Path(one.file).name) for one in found] == [("error", "certificate.json")]
+    of_prod = {one.command: one for one in settings_in(project / "samconfig.toml") if one.environment == "prod"}
+    assert of_prod["deploy"].parameters["Stage"] == "prod"
+    assert len(named_templates(project)) == 1
+    sam = tomllib.loads(settings)
+    assert sam["prod"]["deploy"]["parameters"].keys() == sam["default"]["deploy"]["parameters"].keys()
+    assert sam["prod"]["build"] == sam["default"]["build"]
