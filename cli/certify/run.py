@@ -127,7 +127,7 @@ def certify(
 def _with_each_template(scenarios: Sequence[Scenario], folder: Path | None) -> Iterator[Scenario]:
     """Yield each scenario with each template of the business that is deployed: their rights may differ."""
     templates = business_templates(folder) if folder is not None else []
-    if folder is None or templates == [business_of(folder)]:
+    if folder is None or not templates or templates == [business_of(folder)]:
         yield from scenarios
         return
     for template in templates:

@@ -137,6 +137,15 @@ def test_what_a_bucket_and_a_queue_keep_is_put_back_and_objects_are_compared(pro
         assert set(load_template(project / "business.yaml")["Resources"]) == {"AccountsTable", "ToolsPolicy"}
 
 
+def test_a_project_without_a_template_of_its_own_is_tried_with_that_of_the_platform(project: Path) -> None:
+    for name in ("samconfig.toml", "business.yaml"):
+        (project / name).unlink()
+    scenarios = [find("suspended", project / "scenarios")]
+
+    assert [*_with_each_template(scenarios, project)] == scenarios
+    assert [*_with_each_template(scenarios, None)] == scenarios
+
+
 class _Once(io.RawIOBase):
     """A stream that cannot go back."""
 
