@@ -27,6 +27,8 @@ from localcloud.template import TemplateInvalid, load_template
 
 #: The part of a request that a refusal begins with.
 _FIELD = re.compile(r"(?:request: )?(limits\.\w+|agent|intent|attachments|reply_to)\b")
+#: What the error of a scenario says of a field that is nearly another one's name.
+_NEAR = re.compile(r" Write `([^`]+)` for `([^`]+)`\.")
 
 
 def plays(folder: Path, playbook: Playbook | None, today: date, *, whole: bool) -> Iterator[Finding]:
@@ -58,8 +60,10 @@ def plays(folder: Path, playbook: Playbook | None, today: date, *, whole: bool) 
 def _findings(file: str, said: str) -> Iterator[Finding]:
     """Yield a refused file's fields, one finding each."""
     place, refused, fields = said.partition(" is not valid: ")
-    for one in fields.split("; ") if refused else ():
-        yield finding_of(file, f"{place}: {one}")
+    near = {field: name for name, field in _NEAR.findall(fields)}
+    for one in _NEAR.sub("", fields).rstrip(".").split("; ") if refused else ():
+        instead = near.get(one.partition(":")[0])
+        yield finding_of(file, f"{place}: {one}." + (f" Write `{instead}`." if instead else ""))
     if not refused:
         yield finding_of(file, said)
 

@@ -254,7 +254,7 @@ def find(name: str, folder: Path | None = None) -> Scenario:
         content = {**content, "request": {"request_id": f"scenario-{name}", **content["request"]}}
     content = {"name": name, **content} if isinstance(content, dict) else content
     try:
-        return parse(Scenario, content, what=str(file)).within(folder)
+        return parse(Scenario, content, what=str(file), most=1_000).within(folder)
     except InvalidInput as problem:
         near = "".join(sorted(_near_names(content)))
         raise InvalidInput(f"{problem}{near}") from None

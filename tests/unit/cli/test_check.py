@@ -498,7 +498,7 @@ def test_a_field_that_a_scenario_has_not_is_told_the_nearest_one(sound: Path, tm
     scenario = "scenarios/suspended/scenario.yaml"
     project = with_changes(sound, tmp_path, (scenario, "  effects:", "  effect:"))
 
-    assert [one for one in found_in(project).findings if "Write `effects` for `expect.effect`" in one.remedy]
+    assert [one.field for one in found_in(project).findings if one.remedy == "Write `effects`."] == ["expect.effect"]
 
 
 def test_a_server_that_acts_for_the_requester_says_what_callers_must_bring(sound: Path, tmp_path: Path) -> None:
@@ -743,3 +743,16 @@ def test_the_scaffolds_settings_for_production_are_right_as_they_stand(sound: Pa
     sam = tomllib.loads(settings)
     assert sam["prod"]["deploy"]["parameters"].keys() == sam["default"]["deploy"]["parameters"].keys()
     assert sam["prod"]["build"] == sam["default"]["build"]
+
+
+def test_all_wrong_fields_of_a_scenario_are_told_each_with_its_own_remedy(sound: Path, tmp_path: Path) -> None:
+    wrong = "\n".join(f"field_{number}: 1" for number in range(12))
+    text = (sound / "scenarios" / "suspended" / "scenario.yaml").read_text().replace("expect:", "expekt:")
+    project = with_changes(sound, tmp_path, ("scenarios/suspended/scenario.yaml", "", f"{wrong}\n{text}"))
+
+    found = [one for one in found_in(project).findings if one.level == "error"]
+
+    assert {f"field_{number}" for number in range(12)} | {"expekt", "expect"} == {one.field for one in found}
+    remedies = {one.field: one.remedy for one in found}
+    assert remedies["expekt"] == "Write `expect`."
+    assert remedies["field_3"] == "Correct it, and check again."
