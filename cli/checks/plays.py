@@ -20,7 +20,7 @@ from cli.checks.loading import finding_of
 from localcloud.cloud import ROOT
 from localcloud.converse import ScriptModel
 from localcloud.parameters import broken, complaints
-from localcloud.project import BUSINESS, business_of, project_of
+from localcloud.project import business_of, project_of
 from localcloud.scenarios import Scenario, find, folder_of, names
 from localcloud.sessions import REGION
 from localcloud.template import TemplateInvalid, load_template
@@ -150,9 +150,15 @@ def _unknown(scenario: Scenario, playbook: Playbook, file: str, *, whole: bool) 
 
 
 def _tables(folder: Path) -> Mapping[str, tuple[str, ...]] | None:
-    """Return the key attributes of each table of business.yaml; None if it cannot be read, which others tell."""
+    """Return the key attributes of each table of business.yaml; None if it is not there or cannot be read.
+
+    Others tell that.
+    """
+    own = business_of(folder)
+    if own is None:
+        return None
     try:
-        resources = load_template(business_of(folder) or ROOT / BUSINESS)["Resources"]
+        resources = load_template(own)["Resources"]
         found = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::DynamoDB::Table"}
         return {name: tuple(key["AttributeName"] for key in one["KeySchema"]) for name, one in found.items()}
     except (TemplateInvalid, KeyError, TypeError):
