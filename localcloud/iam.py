@@ -37,6 +37,12 @@ _PART = {
     "ConditionCheck": "dynamodb:ConditionCheckItem",
     "Get": "dynamodb:GetItem",
 }
+#: The end of IAM's action for a statement of PartiQL, by its first word. EXISTS(SELECT …) reads.
+_PARTIQL = {"SELECT": "Select", "INSERT": "Insert", "UPDATE": "Update", "DELETE": "Delete", "EXISTS": "Select"}
+#: The table, and the index, of a statement of PartiQL.
+_TARGET = re.compile(
+    r"""\b(?:FROM|INTO|UPDATE)\s+(?P<table>"[^"]+"|[\w-]+)(?:\s*\.\s*(?P<index>"[^"]+"|[\w-]+))?""", re.IGNORECASE
+)
 
 
 class Access(NamedTuple):
@@ -161,11 +167,31 @@ def _dynamodb(action: str, body: Mapping[str, Any], where: Account) -> Iterator[
     elif "RequestItems" in body:
         for name in body["RequestItems"]:
             yield Access(action, table(name))
+    elif statements := [one for one in _statements(body) if isinstance(one, str)]:
+        for statement in statements:
+            yield _partiql(statement, table)
     elif "TableName" in body:
         index = f"/index/{body['IndexName']}" if "IndexName" in body else ""
         yield Access(action, table(body["TableName"]) + index)
     else:
         yield Access(action, body.get("StreamArn", "*"))
+
+
+def _statements(body: Mapping[str, Any]) -> list[Any]:
+    """Return the statements in PartiQL of a request."""
+    parts = body.get("TransactStatements") or body.get("Statements") or [body]
+    return [part.get("Statement") for part in parts if isinstance(part, Mapping)]
+
+
+def _partiql(statement: str, table: Callable[[str], str]) -> Access:
+    """Return the right that a statement needs: IAM knows statements by what they do, and not their requests."""
+    word = (re.findall(r"[A-Za-z]+", statement) or [""])[0].upper()
+    action = f"dynamodb:PartiQL{_PARTIQL.get(word, 'Select')}"
+    named = _TARGET.search(statement)
+    if named is None:
+        return Access(action, "*")
+    name, index = (part.strip('"') if part else "" for part in (named["table"], named["index"]))
+    return Access(action, table(name) + (f"/index/{index}" if index else ""))
 
 
 def needed_for_model(operation: str, model_id: str, region: str, account: str) -> list[Access]:

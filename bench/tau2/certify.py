@@ -103,7 +103,8 @@ def project_of(domain: str, folder: Path) -> Path:
     for number, (task, calls) in enumerate(scenarios_of(domain, tools), start=1):
         text = f"Make the gold calls of task {task or 'none'}."
         request = {"text": text, "context": {"task_id": task} if task else {}}
-        scenario = {"description": text[:100], "request": request, "expect": {"status": "answered", "by": "agent"}}
+        expect = {"status": "answered", "by": "agent", "refused": None, "failed": None}  # a gold call may fail
+        scenario = {"description": text[:100], "request": request, "expect": expect}
         turns = [{"call": [{"tool": name, "arguments": dict(arguments)}]} for name, arguments in calls]
         for file, content in (("scenario", scenario), ("script", {"turns": [*turns, {"say": "Done."}]})):
             at = project / "scenarios" / f"plan-{number:02d}" / f"{file}.yaml"

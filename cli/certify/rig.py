@@ -10,8 +10,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import http.client
 import importlib
+import io
 import json
 import re
 import threading
@@ -19,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.client import BaseClient
@@ -33,10 +36,11 @@ from cli.certify.aws_answers import cut_request, parts_of
 from cli.certify.aws_verbs import changes_something
 from cli.certify.elsewhere import Away, Came, Elsewhere, Play, What
 from cli.certify.http_answers import strike_function
+from cli.certify.kept_elsewhere import KeptElsewhere
 from cli.certify.surroundings import Surroundings, wall_clock_at
 from localcloud.moto_seams.dynamodb import expire, held_items, hold_items, items_in, updates_replace_items
 from localcloud.moto_seams.replaced import replaced
-from localcloud.project import BUSINESS, business_of, package_of, seed_store
+from localcloud.project import BUSINESS, BUSINESS_TEMPLATE, business_of, package_of, seed_store
 from localcloud.sessions import REGION
 
 if TYPE_CHECKING:
@@ -153,7 +157,9 @@ class Rig:
         self.cloud, self.playbook, self._seed, self.away = cloud, playbook, seed, away
         self._dynamodb = cloud.session.client("dynamodb")
         self.expiring: dict[str, str] = {}
-        self._tables = {name: self._keys(name) for name in self._business_tables()}
+        resources = self._business()
+        self._tables = {name: self._keys(name) for name in self._business_tables(resources)}
+        self.kept = KeptElsewhere(cloud, resources)
         self._contents: dict[int, tuple[Any, str, dict[str, Any]]] = {}
         self._clients: dict[tuple[str, str], Any] = {}
         self._sent: list[str] = []
@@ -170,14 +176,21 @@ class Rig:
         #: Tools that have made a request outside of AWS, and whether one of them ran since the doubles were reset.
         self._outside_tools: set[str] = set()
         self._reached_outside = True  # the scenario is played before the first attempt
-        self._left: dict[tuple[str, ...], tuple[dict[str, Any], list[str]]] = {(): (self.held(), [])}
+        self._left: dict[tuple[str, ...], tuple[dict[str, Any], list[str], Any]] = {
+            (): (self.held(), [], self.kept.held())
+        }
 
-    def _business_tables(self) -> list[str]:
-        """Return the names of the tables of business.yaml."""
+    def _business(self) -> dict[str, Any]:
+        """Return the resources of business.yaml."""
         from localcloud.cloud import ROOT
         from localcloud.template import load_template
 
-        resources = load_template(business_of(self.playbook.folder) or ROOT / BUSINESS)["Resources"]
+        business = self.cloud.parameters.get(BUSINESS_TEMPLATE) or business_of(self.playbook.folder) or ROOT / BUSINESS
+        found: dict[str, Any] = load_template(Path(business))["Resources"]
+        return found
+
+    def _business_tables(self, resources: Mapping[str, Any]) -> list[str]:
+        """Return the names of the tables of business.yaml."""
         tables = {name: one for name, one in resources.items() if one["Type"] == "AWS::DynamoDB::Table"}
         for name, one in tables.items():
             spec = one.get("Properties", {}).get("TimeToLiveSpecification", {})
@@ -222,6 +235,7 @@ class Rig:
         found["sent elsewhere"] = dict.fromkeys(self._sent, 1) | {
             f"{one} (again)": self._sent.count(one) for one in self._sent if self._sent.count(one) > 1
         }
+        found |= self.kept.seen()
         if self.sees_outside:
             found["seen outside"] = self._told()
         return found
@@ -278,7 +292,8 @@ class Rig:
                     one.reset()
             self._reached_outside = False
         if writes in self._left:
-            tables, self._sent[:] = self._left[writes]
+            tables, self._sent[:], elsewhere = self._left[writes]
+            self.kept.hold(elsewhere)
             for table, items in tables.items():
                 hold_items(REGION, table, items)
             return
@@ -290,7 +305,7 @@ class Rig:
                 f"{sample.scenario}: {sample.tool.name} cannot be made again as the scenario made it: {end.message}"
             )
         if not self._reached_outside and self._told() == self._told_seeded:
-            self._left[writes] = self.held(), list(self._sent)
+            self._left[writes] = self.held(), list(self._sent), self.kept.held()
 
     def _forget_servers(self) -> None:
         for tool in self.playbook.tools.values():
@@ -423,6 +438,7 @@ class Rig:
                     keys=(keys.access_key, keys.secret_key, keys.token),
                     outcomes=outcomes,
                     sent=tuple(self._sent),
+                    buckets=tuple(self.kept.buckets),
                     records=self._records(sample.tool),
                     kept=self._store.kept() if self.keeps else None,
                     turned=turned,
@@ -527,16 +543,19 @@ class Rig:
     def _is_ours(self, client: Any) -> bool:
         return any(client is one for one in self._clients.values())
 
+    _making = threading.Lock()
+
     def _client(self, service: str, *given: Any, **options: Any) -> Any:
         # As in the executor: what is asked for without a variant has been made before, as the executor makes it.
         variant = str(options.get("variant", ""))
-        own = options if variant else {}
-        if (service, variant) not in self._clients:
-            runtime = self.cloud.runtime("ExecutorFunction")
-            client = runtime.client(service, **own | {"variant": f"certify {variant}"})
-            self._watch(client)
-            self._clients[service, variant] = client
-        return self._clients[service, variant]
+        placed, own = (given, options) if variant else ((), {})
+        with self._making:  # several threads of an attempt may ask at once
+            if (service, variant) not in self._clients:
+                runtime = self.cloud.runtime("ExecutorFunction")
+                client = runtime.client(service, *placed, **own | {"variant": f"certify {variant}"})
+                self._watch(client)
+                self._clients[service, variant] = client
+            return self._clients[service, variant]
 
     def _watch(self, client: Any) -> None:
         events = client.meta.events
@@ -546,7 +565,7 @@ class Rig:
 
     def _built(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
         cut_request(model, params, context)
-        context["certified"] = dict(params)
+        context["certified"] = {name: _comparable(params, name) for name in [*params]}
 
     def _before(self, model: Any, context: Mapping[str, Any], **_: Any) -> None:
         if self._now is None:
@@ -583,6 +602,8 @@ class Rig:
 
     def _note(self, name: str, params: Mapping[str, Any]) -> None:
         """Note effects elsewhere; one that its service counts once is noted once, for as long as it does."""
+        if self.kept.compares(name, params):
+            return
         for part in parts_of(name, params):
             inside = next((one[0] for one in part.values() if isinstance(one, list) and len(one) == 1), None)
             named = {**(inside if isinstance(inside, dict) else {}), **part}
@@ -615,6 +636,26 @@ def rig_for(cloud: LocalCloud, playbook: Playbook, seed: int, away: Elsewhere | 
 
 def _key_of(item: Mapping[str, Any], keys: Sequence[str]) -> str:
     return json.dumps([item[key] for key in keys], sort_keys=True, default=repr)
+
+
+def _comparable(params: dict[str, Any], name: str) -> Any:
+    """Return a parameter as it can be compared: of a stream, such as an object's body, the hash of what is left in it.
+
+    A stream that cannot go back is replaced by one with the same content.
+    """
+    value = params[name]
+    if isinstance(value, bytes | bytearray):
+        return f"sha256:{hashlib.sha256(value).hexdigest()}"
+    if not callable(getattr(value, "read", None)):
+        return value
+    seeks = callable(getattr(value, "seek", None)) and getattr(value, "seekable", lambda: True)()
+    at = value.tell() if seeks else 0
+    content = value.read()
+    if seeks:
+        value.seek(at)
+    else:
+        params[name] = io.BytesIO(content if isinstance(content, bytes) else content.encode())
+    return f"sha256:{hashlib.sha256(content if isinstance(content, bytes) else content.encode()).hexdigest()}"
 
 
 def _lasting(request: str) -> str:

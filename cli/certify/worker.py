@@ -29,6 +29,7 @@ from ballast.playbook import Playbook, Tool, ToolContext, load_playbook
 from cli.certify.audit import Heard, OpenFiles, ended, exit_functions_forgotten, listening
 from cli.certify.declared import Declared, declared, memory_of
 from cli.certify.elsewhere import EXIT, Came, Play
+from cli.certify.kept_elsewhere import KeptElsewhere
 from cli.certify.pure import watched
 from cli.certify.rig import End, Rig, Sample
 from cli.certify.set_order import ORDER, turn_sets_of
@@ -44,6 +45,7 @@ class _RigAway(Rig):
 
     def __init__(self, playbook: Playbook, line: Connection) -> None:
         self.playbook, self._line = playbook, line
+        self.kept = KeptElsewhere()
         self._clients: dict[tuple[str, str], Any] = {}
         self._session: LocalSession | None = None
         self._credentials: tuple[str, str, str | None] | None = None
@@ -82,6 +84,7 @@ class _RigAway(Rig):
         """Play it once."""
         self._play = play
         self._sent[:] = play.sent
+        self.kept.buckets[:] = play.buckets
         ORDER.turned, ORDER.asked = play.turned, False
         self.heard.clear()
         exit_functions_forgotten()
@@ -227,7 +230,8 @@ def main(fd: int, folder: Path) -> None:
         BUILTIN_HANDLERS.append(("before-send", rig._forwarded))  # of clients that a tool makes for itself
         line.send(("ready", at_import))
     except Exception as problem:
-        line.send(("broke", f"The playbook cannot be imported in another process: {type(problem).__name__}: {problem}"))
+        said = "The playbook cannot be imported in another process, from a copy of what is shipped"
+        line.send(("broke", f"{said}: {type(problem).__name__}: {problem}"))
         return
     while True:
         try:

@@ -1,13 +1,15 @@
 """Findings about scenarios: those that cannot be played, or that name what the playbook does not have."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ballast.errors import BallastError, InvalidInput, ModelRefused
+from ballast.contracts.meaning import REASONS
+from ballast.errors import BallastError, CallRefused, InvalidInput, ModelRefused
 from ballast.money.amounts import micro_dollars
 from ballast.money.windows import WindowLimits
 from ballast.playbook import Playbook
@@ -18,13 +20,15 @@ from cli.checks.loading import finding_of
 from localcloud.cloud import ROOT
 from localcloud.converse import ScriptModel
 from localcloud.parameters import broken, complaints
-from localcloud.project import project_of
+from localcloud.project import business_of, project_of
 from localcloud.scenarios import Scenario, find, folder_of, names
 from localcloud.sessions import REGION
-from localcloud.template import load_template
+from localcloud.template import TemplateInvalid, load_template
 
 #: The part of a request that a refusal begins with.
 _FIELD = re.compile(r"(?:request: )?(limits\.\w+|agent|intent|attachments|reply_to)\b")
+#: What the error of a scenario says of a field that is nearly another one's name.
+_NEAR = re.compile(r" Write `([^`]+)` for `([^`]+)`\.")
 
 
 def plays(folder: Path, playbook: Playbook | None, today: date, *, whole: bool) -> Iterator[Finding]:
@@ -37,6 +41,7 @@ def plays(folder: Path, playbook: Playbook | None, today: date, *, whole: bool) 
             "hint", where, "", "There are no scenarios: no change of the playbook is tried as a whole.", "Write one."
         )
         return
+    tables = _tables(folder)
     for name in names(scenarios):
         file = scenarios / name / "scenario.yaml"
         try:
@@ -49,13 +54,16 @@ def plays(folder: Path, playbook: Playbook | None, today: date, *, whole: bool) 
         if playbook is not None:
             yield from _refused(scenario, playbook, str(file), today)
             yield from _unknown(scenario, playbook, str(file), whole=whole)
+            yield from _never_so(scenario, playbook, str(file), tables, whole=whole)
 
 
 def _findings(file: str, said: str) -> Iterator[Finding]:
     """Yield a refused file's fields, one finding each."""
     place, refused, fields = said.partition(" is not valid: ")
-    for one in fields.split("; ") if refused else ():
-        yield finding_of(file, f"{place}: {one}")
+    near = {field: name for name, field in _NEAR.findall(fields)}
+    for one in _NEAR.sub("", fields).rstrip(".").split("; ") if refused else ():
+        instead = near.get(one.partition(":")[0])
+        yield finding_of(file, f"{place}: {one}." + (f" Write `{instead}`." if instead else ""))
     if not refused:
         yield finding_of(file, said)
 
@@ -139,3 +147,71 @@ def _unknown(scenario: Scenario, playbook: Playbook, file: str, *, whole: bool) 
             if tool not in playbook.tools:
                 level: Level = "warning" if field == "tools" else "error"
                 yield Finding(level, file, field, f"There is no tool {tool}.", known)
+
+
+def _tables(folder: Path) -> Mapping[str, tuple[str, ...]] | None:
+    """Return the key attributes of each table of business.yaml; None if it is not there or cannot be read.
+
+    Others tell that.
+    """
+    own = business_of(folder)
+    if own is None:
+        return None
+    try:
+        resources = load_template(own)["Resources"]
+        found = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::DynamoDB::Table"}
+        return {name: tuple(key["AttributeName"] for key in one["KeySchema"]) for name, one in found.items()}
+    except (TemplateInvalid, KeyError, TypeError):
+        return None
+
+
+def _never_so(
+    scenario: Scenario, playbook: Playbook, file: str, tables: Mapping[str, tuple[str, ...]] | None, *, whole: bool
+) -> Iterator[Finding]:
+    """Yield what a scenario expects and no run can be: a name that nothing has."""
+    expect = scenario.expect
+
+    def no(field: str, what: str, name: str, known: Iterable[str]) -> Finding:
+        near = get_close_matches(name, [*known], n=1)
+        remedy = f"Write `{near[0]}`." if near else f"Write one of {', '.join(sorted(known)) or 'none'}."
+        return Finding("error", file, field, f"There is no {what} {name}, so the run is never as expected.", remedy)
+
+    if expect.reason and expect.reason not in REASONS and expect.status != "refused":
+        yield no("expect.reason", "reason", expect.reason, REASONS)
+    errors = _refusals()
+    for refused in expect.refused or ():
+        if refused not in errors:
+            yield no("expect.refused", "refusal", refused, errors)
+    for item in expect.store:
+        if tables is None:
+            break
+        if item.table not in tables:
+            yield no("expect.store", "table of business.yaml", item.table, tables)
+        elif {*item.key} != {*tables[item.table]}:
+            keys = " and ".join(tables[item.table])
+            said = f"The key of {item.table} is {keys}, and not {' and '.join(item.key) or 'nothing'}."
+            yield Finding("error", file, "expect.store", said, f"Write {keys} under `key`.")
+    effects = [*(expect.effects or ()), *((expect.unlike and expect.unlike.effects) or ())]
+    for effect in effects if whole else ():
+        tool = playbook.tools.get(effect.tool)
+        known = _arguments(tool.spec) if tool is not None else None
+        for name in effect.arguments:
+            if known is not None and name not in known:
+                yield no(f"expect.effects {effect.tool}", "argument", name, known)
+
+
+def _refusals() -> frozenset[str]:
+    """Return the names of the errors with which calls are refused."""
+    found: set[str] = set()
+    left: list[type[CallRefused]] = [CallRefused]
+    while left:
+        one = left.pop()
+        found.add(one.__name__)
+        left += one.__subclasses__()
+    return frozenset(found)
+
+
+def _arguments(spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return a tool's arguments by name; None if it takes any."""
+    schema: Mapping[str, Any] = spec["toolSpec"]["inputSchema"]["json"]
+    return schema.get("properties", {}) if schema.get("additionalProperties") is False else None

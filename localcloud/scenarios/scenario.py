@@ -246,13 +246,15 @@ def find(name: str, folder: Path | None = None) -> Scenario:
         raise InvalidInput(f"{file}: the folder's name must be letters, digits, `.`, `_` and `-`.")
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as problem:
+    except OSError as problem:
+        raise InvalidInput(f"{file}: cannot be read ({problem.strerror}).") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise InvalidInput(f"{file}: is not YAML: {problem}") from None
     if isinstance(content, dict) and isinstance(content.get("request"), dict):
         content = {**content, "request": {"request_id": f"scenario-{name}", **content["request"]}}
     content = {"name": name, **content} if isinstance(content, dict) else content
     try:
-        return parse(Scenario, content, what=str(file)).within(folder)
+        return parse(Scenario, content, what=str(file), most=1_000).within(folder)
     except InvalidInput as problem:
         near = "".join(sorted(_near_names(content)))
         raise InvalidInput(f"{problem}{near}") from None

@@ -1,7 +1,9 @@
 """``ballast check``: each defect of a project is found, with its level, file, field and remedy, all at once."""
 
 import json
+import re
 import shutil
+import tomllib
 from datetime import date
 from pathlib import Path
 
@@ -9,11 +11,13 @@ import pytest
 
 from ballast.playbook import load_playbook
 from ballast.playbook.certificate import why_uncertified
+from ballast.playbook.samconfig import named_templates, settings_in
 from cli import main
 from cli.checks import Checked, Finding, checked
 from cli.checks.code import Code
 from cli.commands.new import write
 from localcloud.cloud import ROOT
+from localcloud.project import business_templates
 from tests.support.remote_desk import CREATE, FIND, KEY, declare, desk_server, pinned, tools
 from tests.support.remote_mcp import notes_tools
 
@@ -353,8 +357,11 @@ def test_a_playbook_without_a_business_yaml_is_told_to_have_one(sound: Path, tmp
 
     found = [one for one in found_in(project).findings if one.level != "hint"]
 
-    assert [(one.level, one.field) for one in found] == [("error", "ACCOUNTS_TABLE")]
-    assert "business.yaml in the project" in found[0].remedy
+    assert [(one.level, one.field) for one in found] == [
+        ("error", "default.build.parameters"),
+        ("error", "ACCOUNTS_TABLE"),
+    ]
+    assert "business.yaml in the project" in found[1].remedy
 
 
 @pytest.mark.parametrize("wrong", ["no-such-folder", ""])
@@ -491,7 +498,7 @@ def test_a_field_that_a_scenario_has_not_is_told_the_nearest_one(sound: Path, tm
     scenario = "scenarios/suspended/scenario.yaml"
     project = with_changes(sound, tmp_path, (scenario, "  effects:", "  effect:"))
 
-    assert [one for one in found_in(project).findings if "Write `effects` for `expect.effect`" in one.remedy]
+    assert [one.field for one in found_in(project).findings if one.remedy == "Write `effects`."] == ["expect.effect"]
 
 
 def test_a_server_that_acts_for_the_requester_says_what_callers_must_bring(sound: Path, tmp_path: Path) -> None:
@@ -657,3 +664,109 @@ def test_limits_of_another_agent_are_told_once(sound: Path, tmp_path: Path) -> N
     )
 
     assert sum("limits.turns is 99" in one.problem for one in found_in(project).findings) == 1
+
+
+@pytest.mark.parametrize("value", ["nope.yaml", "stage/poor.yaml", "business.yaml"])
+def test_the_template_that_samconfig_names_is_the_one_that_is_checked(value: str, sound: Path, tmp_path: Path) -> None:
+    poor = (sound / "business.yaml").read_text().replace("dynamodb:UpdateItem", "dynamodb:Query")
+    prod = ("[prod.sync.parameters]", "parameter_overrides = {PlaybookFolder = '../d', BusinessTemplate = '../d/%s'}")
+    settings = (sound / "samconfig.toml").read_text() + "\n".join(["", *prod, ""]) % value
+    project = with_changes(sound, tmp_path, ("stage/poor.yaml", "", poor), ("samconfig.toml", "", settings))
+
+    found = [one for one in found_in(project).findings if one.level == "error"]
+
+    assert [(Path(one.file).name, one.field) for one in found] == {
+        "nope.yaml": [("samconfig.toml", "prod.sync.parameters")],
+        "stage/poor.yaml": [("accounts.py, line 65", "dynamodb:UpdateItem")],
+        "business.yaml": [],
+    }[value]
+    if value == "nope.yaml":
+        assert "is no file" in found[0].problem
+        return
+    assert all(str(project / value) in one.problem for one in found)
+    assert business_templates(project) == list(dict.fromkeys([project / "business.yaml", project / value]))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '"RequireCertificate=true"',
+        "\"Stage=prod RequireCertificate='true'\"",
+        '["Stage=prod", "RequireCertificate=\\"true\\""]',
+        '"ParameterKey=Stage,ParameterValue=prod ParameterKey=RequireCertificate,ParameterValue=true"',
+        '["ParameterKey=RequireCertificate,ParameterValue=\\"true\\""]',
+        '{RequireCertificate = "true"}',
+        "{RequireCertificate = true}",
+    ],
+)
+def test_a_certificate_that_is_required_in_any_form_and_is_missing_is_an_error(
+    written: str, sound: Path, tmp_path: Path
+) -> None:
+    settings = (sound / "samconfig.toml").read_text() + f"\n[prod.global.parameters]\nparameter_overrides = {written}\n"
+    project = with_changes(sound, tmp_path, ("samconfig.toml", "", settings))
+
+    [found] = [one for one in found_in(project).findings if "every run would be refused" in one.problem]
+
+    assert (found.level, Path(found.file).name) == ("error", "certificate.json")
+
+
+def test_requirements_that_no_certificate_could_cover_are_an_error(sound: Path, tmp_path: Path) -> None:
+    lines = "idna==3.10\n-r tests/more.txt\n--constraint=../all.txt\n-c https://example.com/c.txt\n"
+    more = ("tests/more.txt", "", "-r ../gone.txt  # a comment\n")
+    project = with_changes(sound, tmp_path, ("requirements.txt", "", lines), more)
+
+    found = [one for one in found_in(project).findings if "requirements.txt" in one.file]
+
+    assert [one.level for one in found] == ["error"] * 3
+    told = " ".join(one.problem for one in found)
+    for line in ("--constraint=../all.txt", "-c https://example.com/c.txt", "-r ../gone.txt"):
+        assert line in told
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "field", "remedy"),
+    [
+        ("suspended", "table: AccountsTable", "table: AccountTable", "expect.store", "Write `AccountsTable`."),
+        ("suspended", "key: {account_id:", "key: {id:", "expect.store", "Write account_id under `key`."),
+        ("suspended", "days: 7}}]", "dayz: 7}}]", "expect.effects suspend_account", "Write `days`."),
+        ("suspended", "expect:", "expect:\n  refused: [Ungroundd]", "expect.refused", "Write `Ungrounded`."),
+        ("suspended", "expect:", "expect:\n  reason: model_refusd", "expect.reason", "Write `model_refused`."),
+    ],
+)
+def test_what_no_run_can_be_is_told_of_a_scenario(
+    name: str, old: str, new: str, field: str, remedy: str, sound: Path, tmp_path: Path
+) -> None:
+    project = with_changes(sound, tmp_path, (f"scenarios/{name}/scenario.yaml", old, new))
+
+    [found] = [one for one in found_in(project).findings if one.level == "error"]
+
+    assert (Path(found.file).name, found.field, found.remedy) == ("scenario.yaml", field, remedy)
+
+
+def test_the_scaffolds_settings_for_production_are_right_as_they_stand(sound: Path, tmp_path: Path) -> None:
+    before, _, production = (sound / "samconfig.toml").read_text().partition("# [prod.global")
+    settings = before + re.sub(r"^# ?", "", f"# [prod.global{production}", flags=re.MULTILINE)
+    project = with_changes(sound, tmp_path, ("samconfig.toml", "", settings))
+
+    found = [one for one in found_in(project).findings if one.level != "hint"]
+
+    assert [(one.level, Path(one.file).name) for one in found] == [("error", "certificate.json")]
+    of_prod = {one.command: one for one in settings_in(project / "samconfig.toml") if one.environment == "prod"}
+    assert of_prod["deploy"].parameters["Stage"] == "prod"
+    assert len(named_templates(project)) == 1
+    sam = tomllib.loads(settings)
+    assert sam["prod"]["deploy"]["parameters"].keys() == sam["default"]["deploy"]["parameters"].keys()
+    assert sam["prod"]["build"] == sam["default"]["build"]
+
+
+def test_all_wrong_fields_of_a_scenario_are_told_each_with_its_own_remedy(sound: Path, tmp_path: Path) -> None:
+    wrong = "\n".join(f"field_{number}: 1" for number in range(12))
+    text = (sound / "scenarios" / "suspended" / "scenario.yaml").read_text().replace("expect:", "expekt:")
+    project = with_changes(sound, tmp_path, ("scenarios/suspended/scenario.yaml", "", f"{wrong}\n{text}"))
+
+    found = [one for one in found_in(project).findings if one.level == "error"]
+
+    assert {f"field_{number}" for number in range(12)} | {"expekt", "expect"} == {one.field for one in found}
+    remedies = {one.field: one.remedy for one in found}
+    assert remedies["expekt"] == "Write `expect`."
+    assert remedies["field_3"] == "Correct it, and check again."

@@ -45,6 +45,31 @@ TABLE = "arn:aws:dynamodb:eu-west-1:1:table/"
             [("dynamodb:GetItem", TABLE + "a")],
         ),
         (
+            "dynamodb:ExecuteStatement",
+            {"Statement": 'SELECT * FROM "t"."by_day" WHERE day = ?'},
+            [("dynamodb:PartiQLSelect", TABLE + "t/index/by_day")],
+        ),
+        (
+            "dynamodb:BatchExecuteStatement",
+            {"Statements": [{"Statement": " delete from t WHERE id = ?"}, {"Statement": "select id from t"}]},
+            [("dynamodb:PartiQLDelete", TABLE + "t"), ("dynamodb:PartiQLSelect", TABLE + "t")],
+        ),
+        (
+            "dynamodb:ExecuteTransaction",
+            {
+                "TransactStatements": [
+                    {"Statement": "INSERT INTO \"a-b\" VALUE {'id': ?}"},
+                    {"Statement": 'UPDATE "c" SET n = n + 1 WHERE id = ?'},
+                    {"Statement": 'EXISTS(SELECT * FROM "d" WHERE id = ?)'},
+                ]
+            },
+            [
+                ("dynamodb:PartiQLInsert", TABLE + "a-b"),
+                ("dynamodb:PartiQLUpdate", TABLE + "c"),
+                ("dynamodb:PartiQLSelect", TABLE + "d"),
+            ],
+        ),
+        (
             "sqs:SendMessageBatch",
             {"QueueUrl": "https://sqs.eu-west-1.amazonaws.com/1/q"},
             [("sqs:SendMessage", "arn:aws:sqs:eu-west-1:1:q")],

@@ -147,8 +147,11 @@ def text_or_length(text: str, most: int) -> str:
     return text if len(text) <= most else f"({len(text)} characters)"
 
 
-def complaints(error: ValidationError, *, missing_first: bool = False) -> str:
-    """Return one line that names the wrong fields and the allowed values, without the values that were sent."""
+def complaints(error: ValidationError, *, missing_first: bool = False, most: int = _MAX_COMPLAINTS) -> str:
+    """Return one line that names the wrong fields and the allowed values, without the values that were sent.
+
+    ``most``: how many fields are named.
+    """
     parts = []
     items = error.errors(include_url=False, include_input=False)
     for item in sorted(items, key=lambda one: missing_first and one["type"] != "missing"):
@@ -160,28 +163,43 @@ def complaints(error: ValidationError, *, missing_first: bool = False) -> str:
         if len(what) > _MAX_COMPLAINT_CHARS:  # a playbook's validator may quote the value
             what = item["type"]
         parts.append(f"{' '.join(where.split())}: {what}")
-    more = len(parts) - _MAX_COMPLAINTS
-    return "; ".join(parts[:_MAX_COMPLAINTS] + ([f"and {more} more"] if more > 0 else []))
+    more = len(parts) - most
+    return "; ".join(parts[:most] + ([f"and {more} more"] if more > 0 else []))
 
 
-def parse(model: type[ModelT], data: Any, *, what: str, error: type[BallastError] = InvalidInput) -> ModelT:
+def parse(
+    model: type[ModelT],
+    data: Any,
+    *,
+    what: str,
+    error: type[BallastError] = InvalidInput,
+    most: int = _MAX_COMPLAINTS,
+) -> ModelT:
     """Return ``data`` (a mapping of JSON values) as ``model``. Raises ``error``, which names the fields.
 
-    ``what`` is the contract's name in the message. Validation is strict: a string is not a number. But an array may
-    become a tuple, and a string an enum.
+    ``what`` is the contract's name in the message, in which ``most`` fields are named. Validation is strict: a string
+    is not a number. But an array may become a tuple, and a string an enum.
     """
     if not isinstance(data, Mapping):
         raise error(f"{what} must be a JSON object, not {type(data).__name__}.")
-    return validated(model.model_validate_json, data, what=what, error=error)
+    return validated(model.model_validate_json, data, what=what, error=error, most=most)
 
 
-def validated(read: Callable[[str], T], data: Any, *, what: str, error: type[BallastError], hint: str = "") -> T:
+def validated(
+    read: Callable[[str], T],
+    data: Any,
+    *,
+    what: str,
+    error: type[BallastError],
+    hint: str = "",
+    most: int = _MAX_COMPLAINTS,
+) -> T:
     """Return ``read`` of ``data`` as JSON text. Raises ``error``, which names the fields and ends with ``hint``."""
     try:
         return read(json.dumps(data, allow_nan=False))
     except ValidationError as problem:
         if problem.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
-            raise error(f"{what} is not valid: {complaints(problem)}.{hint}") from None
+            raise error(f"{what} is not valid: {complaints(problem, most=most)}.{hint}") from None
     except (TypeError, ValueError, RecursionError):
         pass
     raise error(
