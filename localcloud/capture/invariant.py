@@ -12,7 +12,7 @@ from typing import Any, get_args
 from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
 from ballast.money import dollars
-from localcloud.capture.case import Case
+from localcloud.capture.case import ASSENT, REJECTION, Case
 from localcloud.scenarios import Scenario, unmet
 from localcloud.scenarios.scenario import By, written
 
@@ -154,9 +154,13 @@ def _inverse(invariant: str, recorded: Timeline) -> dict[str, Any]:
     raise InvalidInput(f"--invariant cost: the run cost ${cost}. Say what is right: --expect cost_at_most=0.01.")
 
 
-def may_ask(expect: Mapping[str, Any]) -> bool:
-    """Whether a fix may be to ask a person first: something was done that must not be done."""
-    return expect.get("effects") == [] or "effects" in expect.get("unlike", {})
+def last_people(expect: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return who answers a repaired run that asks a person where the recorded one did not: a fix may be to ask first.
+
+    They say no, and yes where the test expects writes or money that moves.
+    """
+    wanted = expect.get("effects") or Decimal(expect.get("moved") or 0)
+    return ASSENT if wanted else REJECTION
 
 
 def can_be_met(expect: Mapping[str, Any], case: Case, whole: Case) -> bool:
