@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ballast.errors import InvalidInput
+from cli.output_files import check_place
 from cli.trace.text import clean
 
 
@@ -63,8 +64,9 @@ def document(top: ElementTree.Element) -> str:
 def begin(option: str, file: Path, name: str) -> None:
     """Write a report that is red until the result replaces it: whatever becomes of the command, nothing old stays.
 
-    Raises ``InvalidInput`` if the file cannot be written.
+    Raises ``InvalidInput`` if the file cannot be written, or would become part of a project.
     """
+    check_place(option, file)
     why = "The command has not come to its end. Its exit code and its standard error say why."
     write(option, file, document(suite(name, name, [JunitCase("whole", 0.0, error=(why,))])))
 

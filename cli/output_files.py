@@ -6,7 +6,34 @@ import os
 import tempfile
 from pathlib import Path
 
-from ballast.errors import InvalidInput
+from ballast.errors import InvalidInput, PlaybookInvalid
+from ballast.playbook.file_digests import REPORTS, covers
+from ballast.playbook.load import playbook_in
+
+
+def check_place(option: str, file: Path) -> None:
+    """Raise ``InvalidInput`` for a report that a project's layer would get, or its certificate would cover."""
+    place = file.resolve()
+    for folder in place.parents:
+        try:
+            playbook = playbook_in(folder)
+        except PlaybookInvalid:
+            continue  # the folder of several projects
+        if not (playbook / "agent.yaml").is_file():
+            continue
+        project = folder.parent if playbook == folder else folder
+        if covers(project, place):
+            raise InvalidInput(
+                f"{option} {file}: would become part of the project {project}: its layer would have it, or its "
+                f"certificate would not fit any more. Name a file in {project / REPORTS}, or outside of the project."
+            )
+        return
+
+
+def check_report(option: str, file: Path) -> None:
+    """Try whether ``file`` can take a report, and leave it as it is. Raises ``InvalidInput``."""
+    check_place(option, file)
+    check(option, file)
 
 
 def check(option: str, file: Path) -> None:

@@ -24,7 +24,8 @@ from cli.screen import Screen
 from localcloud.clock import WallClock
 from localcloud.cloud import PLAYBOOK
 from localcloud.converse import ScriptModel, model_source
-from localcloud.scenarios import Scenario, unmet
+from localcloud.scenarios import Scenario, find, unmet
+from localcloud.scenarios import names as names_in
 from localcloud.scenarios.doubles import doubled
 
 if TYPE_CHECKING:
@@ -80,6 +81,20 @@ def place_and_names(path: str | None, names: Sequence[str]) -> tuple[str | None,
     if path is None or Path(path).exists() or not (playbook_in(Path()) / "agent.yaml").is_file():
         return path, list(names)
     return ".", [path, *names]
+
+
+def find_all(wanted: Sequence[str], folder: Path) -> dict[str, Scenario | InvalidInput]:
+    """Return each scenario once, or why it cannot be read. Raises ``InvalidInput`` for a name that is no scenario."""
+    found: dict[str, Scenario | InvalidInput] = {}
+    known = names_in(folder)
+    for name in wanted:
+        try:
+            found[name] = find(name, folder)
+        except InvalidInput as problem:
+            if name not in known:
+                raise
+            found[name] = problem
+    return found
 
 
 def stack_of(

@@ -99,7 +99,7 @@ class LocalCloud:
         if model is not None:
             cards = Catalog.of_playbook(playbook_in(folder))
             self._model = Strict.of(model, models=cards, clock=self._clock)
-        self._parameters = parameters or {}
+        self.parameters = parameters or {}
         self._template = template
         self._handler_of = handler_of
         self._dynamodb = dynamodb
@@ -157,7 +157,7 @@ class LocalCloud:
         self.session = LocalSession(Keys(), gate, models=models)
         playbook = Path(self._overrides["PLAYBOOK_DIR"])
         self.stand_ins, of_tools = stack.enter_context(standing_in(playbook))
-        given = (self.session, self._template, self._parameters, self._overrides)
+        given = (self.session, self._template, self.parameters, self._overrides)
         today = self._clock().date()
         self._deployment = deploy(*given, of_tools=of_tools, today=today)
         for name in self._beside:

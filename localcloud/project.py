@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ballast.errors import PlaybookInvalid
 from ballast.playbook import Playbook
+from ballast.playbook.certificate import deployed_templates
 from ballast.playbook.context import tools_environ
 from ballast.playbook.load import playbook_in
 from ballast.runtime import utc_now
@@ -43,6 +44,16 @@ def business_of(playbook: Path) -> Path | None:
     """Return the business.yaml of a playbook: the one in its project, or in its own folder; None if it has none."""
     folders = (project_of(playbook), playbook_in(playbook.resolve()))
     return next((folder / BUSINESS for folder in folders if (folder / BUSINESS).is_file()), None)
+
+
+def business_templates(playbook: Path) -> list[Path]:
+    """Return the business's templates that are deployed: those that samconfig.toml names, else ``business_of``.
+
+    Raises ``InvalidInput`` if one of them is not there.
+    """
+    named = [one.file.resolve() for one in deployed_templates(project_of(playbook))]
+    own = business_of(playbook)
+    return list(dict.fromkeys(named)) or ([own] if own is not None else [])
 
 
 def template_parameters(playbook: Path) -> dict[str, str]:

@@ -1,15 +1,11 @@
 """Copy what a project's layer gets: ``copy_project.py PROJECT LAYER``. A certificate covers the same files."""
 
-import shutil
 import sys
 from pathlib import Path
 
 PROJECT, LAYER = map(Path, sys.argv[1:])
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "layers" / "ballast" / "ballast" / "playbook"))
 
-from file_digests import shipped  # noqa: E402  alone: the layer's native code is another machine's
+from file_digests import copy  # noqa: E402  alone: the layer's native code is another machine's
 
-for file in shipped(PROJECT):
-    copy = LAYER / file.relative_to(PROJECT)
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(file, copy)
+copy(PROJECT, LAYER)

@@ -7,6 +7,7 @@
               │                  ───── their answers ─────▶         │
               └─ what stands now ◀──── how it ended, what the audit heard ──┘
 
+It imports the playbook from a copy of what the project's layer gets, so what is read must be shipped.
 One worker serves a whole certification. It is started before anything is played, so no tool has changed its
 environment. It has no local cloud: what its clients send is answered by this process's.
 """
@@ -31,6 +32,8 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.compat import HTTPHeaders
 
 from ballast.errors import PlaybookInvalid
+from ballast.playbook.file_digests import copy, covers
+from localcloud.project import project_of
 
 if TYPE_CHECKING:
     from ballast.playbook import Playbook, ToolContext
@@ -50,7 +53,18 @@ What = str
 
 
 class Away(PlaybookInvalid):
-    """The other process cannot play; the text says why."""
+    """The other process cannot play; the text says why, and ``remedy`` what to do."""
+
+    remedy = "Let the call end, in any process."
+
+
+class NotImported(Away):
+    """The other process has no playbook."""
+
+    remedy = (
+        "As they are imported, modules find only what is shipped (docs/certify.md, `The certificate`): put what they "
+        "read into the playbook's folder."
+    )
 
 
 @dataclass(frozen=True)
@@ -115,10 +129,12 @@ class Elsewhere:
     """The worker of one playbook. Make it with ``elsewhere``.
 
     at_import  what the playbook's modules have read as they were imported: clocks, randomness, variables
+    copies     a folder of the other process: that of which it is a copy, and which is told
     """
 
-    def __init__(self, line: Connection, worker: subprocess.Popen[bytes]) -> None:
-        self._line, self._worker, self._ready = line, worker, False
+    def __init__(self, line: Connection, worker: subprocess.Popen[bytes], copies: Mapping[str, str]) -> None:
+        self._line, self._worker, self._ready, self._copies = line, worker, False, copies
+        self._broken = ""
         self.at_import: list[str] = []
 
     def play(self, play: Play, client: Any, context: ToolContext) -> Came:
@@ -126,23 +142,32 @@ class Elsewhere:
 
         Raises ``Away`` if its process died or did not end.
         """
+        if self._broken:
+            raise NotImported(self._broken)
         if not self._ready:
             ready, began = self._heard(_START_S)
             if ready != "ready":
-                raise Away(str(began))
-            self._ready, self.at_import = True, began
+                self._broken = self._told(str(began))
+                raise NotImported(self._broken)
+            self._ready, self.at_import = True, [self._told(one) for one in began]
         self._line.send(play)
         while True:
             what, *said = self._heard(_LONGEST_S)
             if what == "end":
                 came: Came = said[0]
+                came.hidden, came.process = [*map(self._told, came.hidden)], [*map(self._told, came.process)]
                 return came
             if what == "asks":
                 self._line.send(_answered(client, *said))
             elif what == "token":
                 self._line.send(_token(context, said[0]))
             else:
-                raise Away(str(said[0]))
+                raise Away(self._told(str(said[0])))
+
+    def _told(self, said: str) -> str:
+        for copied, of in self._copies.items():
+            said = said.replace(copied, of)
+        return said
 
     def _heard(self, most_s: float) -> tuple[Any, ...]:
         try:
@@ -159,12 +184,15 @@ class Elsewhere:
 def elsewhere(playbook: Playbook) -> Iterator[Elsewhere]:
     """Yield the worker of a playbook; it is ended with the block."""
     here, there = socket.socketpair()
-    folder = Path(tempfile.mkdtemp(prefix="ballast-elsewhere-"))
+    folder = Path(tempfile.mkdtemp(prefix="ballast-elsewhere-")).resolve()
+    project, shipped = project_of(playbook.folder), folder / "shipped"
+    copy(project, shipped)
+    copied = shipped / Path(playbook.folder).relative_to(project)
     with there:
         worker = subprocess.Popen(  # noqa: S603 - this Python, a module of this package
-            [sys.executable, "-m", "cli.certify.worker", str(there.fileno()), str(playbook.folder)],
+            [sys.executable, "-m", "cli.certify.worker", str(there.fileno()), str(copied)],
             pass_fds=[there.fileno()],
-            env=_environ(folder),
+            env=_environ(folder, project, shipped),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -173,7 +201,7 @@ def elsewhere(playbook: Playbook) -> Iterator[Elsewhere]:
         )
     line = Connection(here.detach())
     try:
-        yield Elsewhere(line, worker)
+        yield Elsewhere(line, worker, {str(shipped): str(project)})
     finally:
         line.close()
         with suppress(ProcessLookupError):
@@ -182,8 +210,11 @@ def elsewhere(playbook: Playbook) -> Iterator[Elsewhere]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _environ(folder: Path) -> dict[str, str]:
-    """Return the environment of another machine: the same programs, and nothing else as here."""
+def _environ(folder: Path, project: Path, shipped: Path) -> dict[str, str]:
+    """Return the environment of another machine: the same programs, and nothing else as here.
+
+    ``shipped``: the copy of what is shipped of the project, which takes its place.
+    """
     now = os.environ
     other = {
         "PYTHONHASHSEED": next(one for one in _SEEDS if one != now.get("PYTHONHASHSEED")),
@@ -195,11 +226,23 @@ def _environ(folder: Path) -> dict[str, str]:
         "USER": "somebody",
         "LOGNAME": "somebody",
         "HOSTNAME": "elsewhere.example",
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "PYTHONPATH": os.pathsep.join(_paths(project, shipped)),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUTF8": "1",
     }
     return {**now, **other}
+
+
+def _paths(project: Path, shipped: Path) -> Iterator[str]:
+    """Yield the places of packages: those in what is shipped of the project, and those outside of it."""
+    for path in sys.path:
+        at = Path(path).resolve()
+        if not path:
+            continue
+        if not at.is_relative_to(project) or "site-packages" in at.parts or at.suffix == ".zip":
+            yield path
+        elif covers(project, at / "module.py"):
+            yield str(shipped / at.relative_to(project))
 
 
 def _answered(client: Any, event: str, sent: tuple[str, str, list[tuple[str, str]], Any]) -> Any:

@@ -64,7 +64,7 @@ class OtherProcess:
         except _KeptHere as problem:
             process = self._finding("process", "not tried", str(problem), _KEEP)
         except Away as problem:
-            process = self._finding("process", "not tried", str(problem), "Let the call end, in any process.")
+            process = self._finding("process", "not tried", str(problem), problem.remedy)
         yield process
         yield self._sight()
 

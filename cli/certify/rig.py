@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.client import BaseClient
@@ -36,7 +37,7 @@ from cli.certify.http_answers import strike_function
 from cli.certify.surroundings import Surroundings, wall_clock_at
 from localcloud.moto_seams.dynamodb import expire, held_items, hold_items, items_in, updates_replace_items
 from localcloud.moto_seams.replaced import replaced
-from localcloud.project import BUSINESS, business_of, package_of, seed_store
+from localcloud.project import BUSINESS, BUSINESS_TEMPLATE, business_of, package_of, seed_store
 from localcloud.sessions import REGION
 
 if TYPE_CHECKING:
@@ -177,7 +178,8 @@ class Rig:
         from localcloud.cloud import ROOT
         from localcloud.template import load_template
 
-        resources = load_template(business_of(self.playbook.folder) or ROOT / BUSINESS)["Resources"]
+        business = self.cloud.parameters.get(BUSINESS_TEMPLATE) or business_of(self.playbook.folder) or ROOT / BUSINESS
+        resources = load_template(Path(business))["Resources"]
         tables = {name: one for name, one in resources.items() if one["Type"] == "AWS::DynamoDB::Table"}
         for name, one in tables.items():
             spec = one.get("Properties", {}).get("TimeToLiveSpecification", {})

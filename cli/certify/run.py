@@ -27,10 +27,11 @@ from cli.certify.scripts import script_finding
 from cli.follow import run_and_follow
 from cli.responders import ScriptedResponder
 from cli.saved_runs import SavedRuns
-from cli.scenario_runs import stack_of
+from cli.scenario_runs import stack_of, unmet_of
 from cli.screen import Screen
 from localcloud.functions import FunctionError
 from localcloud.moto_seams.replaced import replaced
+from localcloud.project import BUSINESS_TEMPLATE, business_of, business_templates
 from localcloud.scenarios import Scenario
 from localcloud.sessions import Models
 from localcloud.template import TemplateInvalid
@@ -84,17 +85,18 @@ def certify(
     sampled: set[str] = set()
     refused: dict[str, str] = {}
     played: set[str] = set()
-    tried: set[str] = set()
+    tried_with: dict[str, set[str]] = {}
     with elsewhere(playbook) as away:
-        for scenario in scenarios:
+        for scenario in _with_each_template(scenarios, folder):
             say(f"{scenario.name}: playing it")
             heard = _Heard()
+            tried = tried_with.setdefault(scenario.parameters.get(BUSINESS_TEMPLATE, ""), set())
             try:
                 with (
                     stack_of(scenario, playbook=folder, enforce_iam=enforce_iam) as cloud,
                     rig_for(cloud, playbook, scenario.seed, away) as rig,
                 ):
-                    _hear(heard, cloud, playbook, scenario)
+                    findings += _hear(heard, cloud, playbook, scenario, folder)
                     refused |= heard.refused
                     samples = _samples(scenario, heard)
                     writes = [one for one in samples if one.tool.effect is Effect.WRITE]
@@ -122,18 +124,31 @@ def certify(
     return made
 
 
-def _hear(heard: _Heard, cloud: Any, playbook: Playbook, scenario: Scenario) -> None:
-    """Play a scenario and note the calls that reach their tools.
+def _with_each_template(scenarios: Sequence[Scenario], folder: Path | None) -> Iterator[Scenario]:
+    """Yield each scenario with each template of the business that is deployed: their rights may differ."""
+    templates = business_templates(folder) if folder is not None else []
+    if folder is None or templates == [business_of(folder)]:
+        yield from scenarios
+        return
+    for template in templates:
+        for one in scenarios:
+            own = {"parameters": {**one.parameters, BUSINESS_TEMPLATE: str(template)}}
+            yield one.model_copy(update=own)
+
+
+def _hear(heard: _Heard, cloud: Any, playbook: Playbook, scenario: Scenario, folder: Path | None) -> Iterator[Finding]:
+    """Play a scenario and note the calls that reach their tools. Yield why its ending is not as it expects.
 
     Its run is not kept: it has the id of `ballast test`'s, and is played without the scenario's doubles of tools.
     """
     with _listening(playbook, heard), TemporaryDirectory() as nowhere:
         silent = Screen(Console(file=io.StringIO(), markup=False, highlight=False, emoji=False))
         answers = [answer.model_dump(mode="json", exclude_none=True) for answer in scenario.people]
+        responder = ScriptedResponder(cloud, answers)
         made = run_and_follow(
             cloud,
             scenario.request,
-            ScriptedResponder(cloud, answers),
+            responder,
             screen=silent,
             saved_runs=SavedRuns(Path(nowhere)),
             title=f"certify {scenario.name}",
@@ -143,6 +158,11 @@ def _hear(heard: _Heard, cloud: Any, playbook: Playbook, scenario: Scenario) -> 
         for call in turn.calls:
             if call.outcome == "refused":
                 heard.refused.setdefault(call.tool, f"{call.error}: {call.message}")
+    wrong = [] if scenario.tools else [*responder.wrong, *unmet_of(scenario, made, cloud, folder)]
+    if wrong:
+        said = f"It did not end as it expects: {' '.join(' '.join(wrong).split())}"
+        remedy = f"Correct it, or the playbook: ballast test {scenario.name}."
+        yield Finding(f"scenario {scenario.name}", "sampled", "not tried", scenario.name, said, remedy, True)
 
 
 @contextmanager

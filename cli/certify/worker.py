@@ -227,7 +227,8 @@ def main(fd: int, folder: Path) -> None:
         BUILTIN_HANDLERS.append(("before-send", rig._forwarded))  # of clients that a tool makes for itself
         line.send(("ready", at_import))
     except Exception as problem:
-        line.send(("broke", f"The playbook cannot be imported in another process: {type(problem).__name__}: {problem}"))
+        said = "The playbook cannot be imported in another process, from a copy of what is shipped"
+        line.send(("broke", f"{said}: {type(problem).__name__}: {problem}"))
         return
     while True:
         try:

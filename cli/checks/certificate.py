@@ -1,11 +1,11 @@
 """Findings about the playbook's certificate: stale, or required by samconfig.toml and missing."""
 
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 from ballast.playbook import Playbook
 from ballast.playbook.certificate import FILE, why_tried_otherwise, why_uncertified
+from ballast.playbook.samconfig import requires
 from cli.checks import Finding
 from localcloud.project import project_of
 
@@ -16,7 +16,7 @@ _REMEDY = "Run `ballast certify`."
 def certificate(playbook: Playbook) -> Iterator[Finding]:
     """Yield an error if the deployed stack would refuse every run, a warning if a certificate is stale."""
     file = Path(playbook.folder) / FILE
-    required = _requires(project_of(Path(playbook.folder)) / "samconfig.toml")
+    required = _requires(project_of(Path(playbook.folder)))
     if not required and not file.exists():
         return
     project = project_of(Path(playbook.folder))
@@ -32,18 +32,9 @@ def certificate(playbook: Playbook) -> Iterator[Finding]:
         yield Finding("warning" if own else "hint", str(file), "", own or why, _REMEDY)
 
 
-def _requires(samconfig: Path) -> bool:
-    """Return whether any settings of `sam deploy` require a certificate."""
+def _requires(project: Path) -> bool:
+    """Return whether any settings of `sam` require a certificate."""
     try:
-        content = tomllib.loads(samconfig.read_text(encoding="utf-8"))
+        return requires(project, _PARAMETER, "true")
     except (OSError, ValueError):
-        return False  # `ballast models --check` and sam itself tell what is wrong with the file
-    return any(f"{_PARAMETER}={true}" in word for word in _texts(content) for true in ("true", '"true"', "'true'"))
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _texts(one)
+        return False  # ``model_findings`` tells what is wrong with the file

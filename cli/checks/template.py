@@ -7,15 +7,24 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from ballast.errors import PlaybookInvalid, SettingInvalid
+from ballast.errors import InvalidInput, PlaybookInvalid, SettingInvalid
+from ballast.playbook.certificate import uncovered
 from ballast.playbook.context import tools_environ
 from ballast.playbook.load import playbook_in
 from ballast.playbook.servers.checks import read_declaration, why_no_url
 from ballast.playbook.servers.declaration import LambdaServer
 from cli.checks import Finding
 from cli.checks.code import Code
+from cli.checks.loading import finding_of
 from localcloud.cloud import ROOT
-from localcloud.project import BUSINESS, BUSINESS_TEMPLATE, business_of, template_parameters
+from localcloud.project import (
+    BUSINESS,
+    BUSINESS_TEMPLATE,
+    business_of,
+    business_templates,
+    project_of,
+    template_parameters,
+)
 from localcloud.template import TemplateInvalid, load_template
 
 _IN_SUB = re.compile(r"\$\{([A-Za-z0-9:]+)(\.[A-Za-z0-9.]+)?\}")
@@ -24,9 +33,28 @@ _PREFIX = {"sesv2": "ses", "stepfunctions": "states", "bedrock-agent-runtime": "
 
 
 def template(folder: Path) -> Iterator[Finding]:
-    """Yield variables and rights that the code needs and does not get, and rights that it does not need."""
+    """Yield variables and rights that the code needs and does not get, and rights that it does not need.
+
+    Of each template that is deployed, and of business.yaml, with which runs are played here.
+    """
+    own, project = business_of(folder), project_of(folder)
+    try:
+        named = business_templates(folder)
+        for why in uncovered(project):
+            yield finding_of(str(project), why)
+    except InvalidInput as problem:
+        named = []
+        yield finding_of(str(project), str(problem))
+    files = dict.fromkeys([*([own.resolve()] if own is not None else []), *named])
+    for file in files or [None]:
+        yield from _of_template(folder, file)
+
+
+def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
+    """Yield the findings about one template of the business; None: the platform's own."""
     code, parameters = Code(playbook_in(folder.resolve())), template_parameters(folder)
-    file = str(business_of(folder) or ROOT / BUSINESS)
+    parameters |= {BUSINESS_TEMPLATE: str(own)} if own is not None else {}
+    file = str(own or ROOT / BUSINESS)
     try:
         whole = load_template(ROOT / "template.yaml", parameters)
         business = load_template(Path(parameters.get(BUSINESS_TEMPLATE, ROOT / BUSINESS)))
@@ -41,7 +69,6 @@ def template(folder: Path) -> Iterator[Finding]:
     except SettingInvalid as problem:
         yield Finding("error", file, "Outputs.Environment", str(problem), "Correct the output.")
         return
-    own = business_of(folder)
     yield from _missing_variables(code, {*environment, *variables}, own)
     yield from _unfollowed(code)
     if own is not None:

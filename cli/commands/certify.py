@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,9 @@ from ballast.playbook.certificate import (
     FILE,
     PLATFORM,
     Certificate,
+    deployed_templates,
     policy_sha256,
+    uncovered,
     why_tried_otherwise,
     why_uncertified,
 )
@@ -25,9 +27,10 @@ from ballast.playbook.made_of import platform_code
 from cli import output_files
 from cli.certify.report import RULES, TO_A_PERSON, Finding, certified, summed_up
 from cli.exits import Exit
+from cli.scenario_runs import find_all
 from cli.screen import Screen
 from localcloud.project import project_of
-from localcloud.scenarios import find, folder_of, names
+from localcloud.scenarios import Scenario, folder_of, names
 
 _STYLES = {"held": "green", "broken": "bold red", "not tried": "yellow"}
 
@@ -39,9 +42,11 @@ def certify(typed: Namespace) -> int:
     if typed.check:
         return _check(playbook, typed)
     scenarios = folder_of(folder)
-    chosen = names(scenarios)
+    chosen = find_all(names(scenarios), scenarios)
     if not chosen:
         raise InvalidInput(f"{scenarios}: holds no scenario. The calls of scenarios are what is tried: add one.")
+    if why := [*uncovered(project_of(folder))]:
+        raise InvalidInput("\n".join(why))
     file = Path(playbook.folder) / FILE
     output_files.check("The certificate", file)
     from cli.certify.run import certify as tried
@@ -49,18 +54,22 @@ def certify(typed: Namespace) -> int:
     screen, began_s = Screen(), time.monotonic()
     found = tried(
         playbook,
-        [find(name, scenarios) for name in chosen],
+        [one for one in chosen.values() if not isinstance(one, InvalidInput)],
         folder=folder,
         say=(lambda _: None) if typed.json else (lambda said: screen.line(f"  {said}", "dim")),
         enforce_iam=not typed.no_iam,
     )
-    findings, took_s = summed_up(found.findings), time.monotonic() - began_s
+    findings = summed_up([*found.findings, *_unread(chosen)])
+    took_s = time.monotonic() - began_s
     made, unwritten = certified(findings), ""
     if made:
         try:
-            _write(file, certificate(playbook, findings, chosen, at=datetime.now(UTC)))
+            _write(file, certificate(playbook, findings, list(chosen), at=datetime.now(UTC)))
         except InvalidInput as problem:  # what was found is shown all the same
             made, unwritten = False, str(problem)
+    removed = not made and not unwritten and file.exists()
+    if removed:  # it may fit, and it says what does not hold
+        file.unlink()
     if typed.json:
         document = {"certified": made, "certificate": str(file) if made else None, "attempts": found.attempts}
         document |= {"problem": unwritten} if unwritten else {}
@@ -71,8 +80,16 @@ def certify(typed: Namespace) -> int:
         screen.line(f"Tried with {', '.join(_parts(_of_trials(playbook)))}", "dim")
         if unwritten:
             screen.line(f"All of it held. {unwritten}", "bold red")
-        screen.line(f"Certified: {file}" if made else "Not certified.", "green" if made else "bold red")
+        gone = f" {file} was removed: it said otherwise." if removed else ""
+        screen.line(f"Certified: {file}" if made else f"Not certified.{gone}", "green" if made else "bold red")
     return Exit.OK if made else Exit.UNEXPECTED
+
+
+def _unread(scenarios: Mapping[str, Scenario | InvalidInput]) -> Iterator[Finding]:
+    """Yield each scenario that cannot be read: its calls are tried by nobody."""
+    for name, one in scenarios.items():
+        if isinstance(one, InvalidInput):
+            yield Finding(f"scenario {name}", "sampled", "not tried", name, str(one), "Correct it.", True)
 
 
 def _check(playbook: Playbook, typed: Namespace) -> int:
@@ -113,7 +130,8 @@ def certificate(playbook: Playbook, findings: Sequence[Finding], scenarios: Sequ
 
 def _of_trials(playbook: Playbook) -> dict[str, str]:
     folder = Path(playbook.folder)
-    return of_trials(project_of(folder), folder.name)
+    project = project_of(folder)
+    return of_trials(project, folder.name, [one.file for one in deployed_templates(project)])
 
 
 def _parts(files: Iterable[str]) -> list[str]:

@@ -194,7 +194,7 @@ class _Options:
         for option, file in named.items():
             output_files.check_distinct({option: file, "--junit": typed.junit})
         if save is not None:
-            output_files.check("--save", save)
+            output_files.check_report("--save", save)
         gate = Gate(
             _share("--min-pass", typed.min_pass),
             _share("--min-case", typed.min_case),

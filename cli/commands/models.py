@@ -1,20 +1,18 @@
 """``ballast models``: the models that the agent's role may call, as the template's parameter ``ModelArns``."""
 
 import re
-import shlex
 import sys
-import tomllib
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.models.catalog import Catalog, partition_of
 from ballast.models.retirement import retired, retires_soon
 from ballast.playbook.agent import Guardrail, read_agent
 from ballast.playbook.load import playbook_in
+from ballast.playbook.samconfig import settings_in
 from cli.exits import Exit
 from localcloud.model_arns import PARAMETER, model_arns, named_models, passed_over
 
@@ -186,27 +184,16 @@ def _of_models(
 def _environments(samconfig: Path) -> list[tuple[str, dict[str, str], str]]:
     """Return the name, the parameters and the region ("" if it has none) of each environment of ``samconfig``."""
     try:
-        document = tomllib.loads(samconfig.read_text(encoding="utf-8"))
-        found = [
-            (name, _overrides(settings.get("parameter_overrides", "")), str(settings.get("region", "")))
-            for name, commands in document.items()
-            if isinstance(commands, Mapping) and "deploy" in commands
-            for settings in [_settings(commands, "global") | _settings(commands, "deploy")]
-        ]
+        settings = settings_in(samconfig)
     except (OSError, ValueError) as problem:
         raise InvalidInput(f"{samconfig}: {problem}") from None
+    of_all = {one.environment for one in settings if one.command == "global" and one.parameters}
+    deploys = {one.environment: one for one in settings if one.command == "deploy"}
+    deploys |= {one.environment: one for one in settings if one.environment in of_all - deploys.keys()}
+    found = [(name, one.parameters, one.region) for name, one in deploys.items()]
     for name, _, region in found:
         if region and not _is_region(region):
             raise InvalidInput(
                 f"{samconfig}: {name}: region {region}: is no region of AWS. Name one like eu-central-1."
             )
     return found
-
-
-def _settings(commands: Mapping[str, Any], command: str) -> dict[str, Any]:
-    return dict(commands.get(command, {}).get("parameters", {}))
-
-
-def _overrides(written: str | list[str]) -> dict[str, str]:
-    words = shlex.split(written) if isinstance(written, str) else written
-    return {name: value.strip("\"'") for name, _, value in (str(word).partition("=") for word in words)}

@@ -21,7 +21,7 @@ SCAFFOLD, _STANDS_FOR = ROOT / "scaffold", "newdesk"
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
 #: Folders of a project, the package of the bundled playbook, what Python imports by itself at its start, and what
 #: Lambda's Python has beside the standard library.
-_TAKEN = {"tests", "scenarios", "tools", "fallbacks", "store", "playbook", "sitecustomize", "usercustomize"}
+_TAKEN = {"tests", "scenarios", "reports", "tools", "fallbacks", "store", "playbook", "sitecustomize", "usercustomize"}
 _TAKEN |= {"conftest", "awslambdaric", "bootstrap", "runtime_client", "snapshot_restore_py", "simplejson"}
 _LEFT_BY_TOOLS = re.compile(r"__pycache__|\..*_cache|\.aws-sam|\.ballast")
 

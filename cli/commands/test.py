@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,11 +23,11 @@ from cli.function_output import FunctionOutput
 from cli.junit import JunitCase, begin, document, write
 from cli.junit import suite as suite_of
 from cli.saved_runs import SavedRuns, state_folder
-from cli.scenario_runs import place_and_names, play
+from cli.scenario_runs import find_all, place_and_names, play
 from cli.screen import Screen
 from cli.trace.text import count
 from localcloud.functions import FunctionError
-from localcloud.scenarios import Scenario, find, folder_of, names
+from localcloud.scenarios import Scenario, folder_of, names
 from localcloud.template import TemplateInvalid
 
 _UNPLAYED = "not played: interrupted"
@@ -59,33 +59,37 @@ class Result:
 
 
 def test(typed: Namespace) -> int:
-    """Play the typed scenarios; return 0 if every one ended as expected, else 1. Raises ``BallastError``."""
+    """Play the typed scenarios; return 0 if every one ended as expected, else 1. Raises ``BallastError``.
+
+    One that cannot be read is an error of its own; the others are played.
+    """
     path, wanted = place_and_names(typed.path, typed.names)
     playbook = Path(path or ".")
+    if typed.junit and not typed.list:
+        begin("--junit", Path(typed.junit), str(playbook))
     load_playbook(playbook, on=datetime.now(UTC).date(), check_retired=True)
     folder = folder_of(playbook)
     chosen = wanted or names(folder)
     if not chosen:
         raise InvalidInput(f"{folder}: holds no scenario. Make a folder with scenario.yaml and script.yaml in it.")
-    scenarios = [find(name, folder) for name in dict.fromkeys(chosen)]
+    scenarios = find_all(list(dict.fromkeys(chosen)), folder)
     screen = Screen()
     if typed.list:
-        for scenario in scenarios:
-            screen.line(f"{scenario.name:24}  {scenario.description}")
-        return Exit.OK
-    if typed.junit:
-        begin("--junit", Path(typed.junit), str(folder))
+        return _list(scenarios, screen)
     results: list[Result] = []
     interrupted, unwritten = False, ""
     try:
-        for scenario in scenarios:
-            result = _played(scenario, playbook, typed, screen)
+        for name, scenario in scenarios.items():
+            if isinstance(scenario, InvalidInput):
+                result = _unplayed(name, str(scenario))
+            else:
+                result = _played(scenario, playbook, typed, screen)
             results.append(result)
             if not typed.json:
                 _show(result, screen)
     except KeyboardInterrupt:
         interrupted = True
-        results += [_unplayed(scenario) for scenario in scenarios[len(results) :]]
+        results += [_unplayed(name, _UNPLAYED) for name in list(scenarios)[len(results) :]]
     if typed.junit:
         try:
             write("--junit", Path(typed.junit), junit(results, suite=str(folder)))
@@ -108,8 +112,15 @@ def test(typed: Namespace) -> int:
     return Exit.UNEXPECTED if unwritten or any(not result.passed for result in results) else Exit.OK
 
 
-def _unplayed(scenario: Scenario) -> Result:
-    return Result(scenario.name, "", (), _UNPLAYED, "", 0, 0.0)
+def _list(scenarios: Mapping[str, Scenario | InvalidInput], screen: Screen) -> int:
+    for name, scenario in scenarios.items():
+        said = f"cannot be read: {scenario}" if isinstance(scenario, InvalidInput) else scenario.description
+        screen.line(f"{name:24}  {said}")
+    return Exit.UNEXPECTED if any(isinstance(one, InvalidInput) for one in scenarios.values()) else Exit.OK
+
+
+def _unplayed(name: str, why: str) -> Result:
+    return Result(name, "", (), why, "", 0, 0.0)
 
 
 def _played(scenario: Scenario, playbook: Path, typed: Namespace, screen: Screen) -> Result:

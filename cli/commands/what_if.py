@@ -23,6 +23,7 @@ from cli.commands.cost import moment
 from cli.commands.replay import check_workers, region_of
 from cli.exits import Exit
 from cli.given_runs import Given
+from cli.output_files import check_place
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
 from cli.trace.text import clean, cut_short
@@ -234,6 +235,7 @@ def _check_output(html: str | None) -> None:
     if html is None:
         return
     file = Path(html)
+    check_place("--html", file)
     if not file.parent.is_dir():
         raise InvalidInput(f"--html {html}: there is no folder {file.parent}. Make it first.")
     if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):

@@ -17,9 +17,10 @@ from ballast.playbook.load import playbook_in
 from cli.commands.cost import moment, opened_at
 from cli.commands.trace import timeline_of
 from cli.saved_runs import SavedRun, SavedRuns, state_folder
+from cli.scenario_runs import find_all
 from cli.trace.text import clean
 from localcloud.eval.cases import Case, of_run
-from localcloud.scenarios import find, folder_of, names
+from localcloud.scenarios import folder_of, names
 from localcloud.scenarios.scenario import FOLDER as BUNDLED
 
 if TYPE_CHECKING:
@@ -75,7 +76,10 @@ def _scenarios(typed: Namespace) -> tuple[list[Case], Path | None]:
         return [], playbook
     folder = path if any(path.glob("*/scenario.yaml")) else folder_of(path)
     wanted = typed.names or names(folder)
-    return [Case(find(name, folder)) for name in dict.fromkeys(wanted)], playbook
+    found = find_all(list(dict.fromkeys(wanted)), folder)
+    if unread := [str(one) for one in found.values() if isinstance(one, InvalidInput)]:
+        raise InvalidInput("\n".join(unread))  # a part of the cases proves nothing, and costs money
+    return [Case(one) for one in found.values() if not isinstance(one, InvalidInput)], playbook
 
 
 def saved_cases(typed: Namespace) -> list[Case]:

@@ -247,7 +247,9 @@ def find(name: str, folder: Path | None = None) -> Scenario:
         raise InvalidInput(f"{file}: the folder's name must be letters, digits, `.`, `_` and `-`.")
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as problem:
+    except OSError as problem:
+        raise InvalidInput(f"{file}: cannot be read ({problem.strerror}).") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise InvalidInput(f"{file}: is not YAML: {problem}") from None
     if isinstance(content, dict) and isinstance(content.get("request"), dict):
         content = {**content, "request": {"request_id": f"scenario-{name}", **content["request"]}}

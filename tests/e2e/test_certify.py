@@ -2,7 +2,9 @@
 
 import importlib
 import json
+import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,10 @@ from ballast.playbook import ToolContext, load_playbook
 from ballast.playbook.certificate import FILE, PLATFORM, why_tried_otherwise, why_uncertified
 from ballast.playbook.context import tools_environ
 from cli import main
-from cli.certify.elsewhere import elsewhere
+from cli.certify.elsewhere import Away, Play, elsewhere
 from cli.certify.report import Finding, summed_up
 from cli.certify.rig import Sample, rig_for
-from cli.certify.run import certify
+from cli.certify.run import _with_each_template, certify
 from cli.certify.scripts import script_finding
 from cli.commands.new import write
 from cli.scenario_runs import stack_of
@@ -281,7 +283,16 @@ def test_a_new_project_is_certified_and_a_change_of_its_code_is_seen(
     certificate = json.loads((project / "certdesk" / FILE).read_text())
     assert (certificate["platform"], certificate["scenarios"]) == (PLATFORM, ["approved", "model-away", "suspended"])
     assert {"key", "verify", "undo", "interrupted", "failure"} <= set(certificate["held"]["suspend_account"])
+    # What CI does, by docs/testing-your-playbook.md, leaves the certificate as good as it was.
+    page = (ROOT / "docs" / "testing-your-playbook.md").read_text()
+    [test_report, own_report] = re.findall(r"--junit(?:xml)? (\S+)", page.rpartition("## In CI")[2])
+    (project / own_report).parent.mkdir()
+    (project / own_report).write_text("<testsuites/>")
+    assert main(["check", str(project), "--strict"]) == 0
+    assert main(["test", str(project), "suspended", "--junit", str(project / test_report)]) == 0
+    assert (project / test_report).is_file()
     assert main(["certify", str(project), "--check"]) == 0
+    assert main(["test", str(project), "suspended", "--junit", str(project / "j.xml")]) == 2
     business = project / "business.yaml"
     business.write_text(business.read_text() + "\n# Another right.\n")
     assert why_uncertified(load_playbook(project)) is None  # of what is deployed
@@ -303,12 +314,19 @@ def test_a_tool_that_no_scenario_calls_keeps_the_certificate_back(
     script = project / "idledesk" / "fallbacks" / "suspend.py"
     script.write_text(script.read_text().replace("suspend_account.call(account_id=account_id, days=days)",
                                                  "look_up_account.call(account_id=account_id)"))  # fmt: skip
+    (project / "scenarios" / "typo").mkdir()
+    (project / "scenarios" / "typo" / "scenario.yaml").write_text("description: x\nrequests: {text: Hi}\n")
+    (project / "idledesk" / FILE).write_text("{}")
 
     code = main(["certify", str(project), "--json"])
 
     back = {(one["of"], one["seen"]) for one in findings(capsys) if one["needed"]}
     assert ("suspend_account", "No scenario calls it.") in back
+    said = dict(back)
+    assert "It did not end as it expects: effects: expected suspend_account" in said["scenario model-away"]
+    assert "requests: Extra inputs" in said["scenario typo"]
     assert code == 1
+    assert not (project / "idledesk" / FILE).exists()  # it said otherwise
 
 
 @pytest.mark.deep
@@ -442,3 +460,41 @@ def test_a_required_certificate_that_is_missing_is_an_error_before_the_deploymen
     assert code == 2
     assert [Path(one["file"]).name for one in errors] == [FILE]
     assert "every run would be refused" in errors[0]["problem"]
+
+
+def test_what_is_not_shipped_is_not_there_where_the_playbook_is_tried(tmp_path: Path) -> None:
+    project = tmp_path / "readdesk"
+    write("readdesk", project)
+    (project / "shared.py").write_text("LIMIT = 5\n")
+    tool = project / "readdesk" / "tools" / "look_up_account.py"
+    read = "import shared\nPINS = (Path(__file__).parents[2] / 'pyproject.toml').read_text()\n"
+    tool.write_text("from pathlib import Path\n" + tool.read_text().replace("from ballast", f"{read}from ballast", 1))
+    sys.path.insert(0, str(project))
+    try:
+        with elsewhere(load_playbook(project)) as away:
+            with pytest.raises(Away):
+                away.play(Play("attempt", tool="look_up_account"), None, None)  # type: ignore[arg-type]
+            with pytest.raises(Away) as problem:
+                away.play(Play("attempt", tool="look_up_account"), None, None)  # type: ignore[arg-type]
+    finally:
+        sys.path.remove(str(project))
+
+    said = f"No such file or directory: '{project / 'pyproject.toml'}'"
+    assert said in str(problem.value)  # and not of shared.py, which is shipped
+    assert "put what they read into the playbook's folder" in problem.value.remedy
+
+
+def test_scenarios_are_tried_with_the_rights_that_are_deployed(tmp_path: Path) -> None:
+    project = tmp_path / "stagedesk"
+    write("stagedesk", project)
+    scenarios = [find("suspended", project / "scenarios")]
+    assert [*_with_each_template(scenarios, project)] == scenarios
+    settings = project / "samconfig.toml"
+    settings.write_text(settings.read_text().replace("business.yaml", "stage.yaml"))
+    (project / "stage.yaml").write_text((project / "business.yaml").read_text())
+
+    [tried] = _with_each_template(scenarios, project)
+
+    with stack_of(tried, playbook=project) as cloud, rig_for(cloud, load_playbook(project), 1) as rig:
+        assert cloud.parameters["BusinessTemplate"] == str(project / "stage.yaml")
+        assert len(rig.tables) == 1

@@ -5,6 +5,7 @@ What it makes is in ``tests/artifacts``.
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from ballast.playbook.file_digests import CERTIFICATE, of_playbook, of_trials
+from ballast.playbook.samconfig import named_templates
 from tests.template import rendered
 from tests.template.rendered import ROOT, TEMPLATE, of_type, written
 
@@ -73,7 +75,7 @@ def test_a_certificate_covers_every_file_that_a_layer_gets(tmp_path: Path) -> No
     layer = {file.relative_to(tmp_path / "layer").as_posix() for file in (tmp_path / "layer").rglob("*")}
     layer = {name for name in layer if (tmp_path / "layer" / name).is_file()}
 
-    covered = {f"itdesk/{name}" for name in of_playbook(project / "itdesk")} | of_trials(project, "itdesk").keys()
+    covered = {f"itdesk/{name}" for name in of_playbook(project / "itdesk")} | of_trials(project, "itdesk", []).keys()
     assert layer == covered == {*files[:7], "itdesk/linked/limits.json"}
     recipe = (ROOT / "packaging" / "Makefile").read_text(encoding="utf-8")
     assert 'build-PlaybookLayer: COPIED = $(PYTHON) -I -B "$(HERE)/copy_project.py" $(FOLDER)' in recipe
@@ -91,15 +93,40 @@ def test_a_build_leaves_out_a_certificate_that_was_made_with_other_files_of_the_
         built.write_text(json.dumps({"tried_with": tried_with}))
         return scripted("check_certificate.py", project, layer)
 
-    tried_with = of_trials(project, "itdesk")
+    tried_with = of_trials(project, "itdesk", [])
     assert list(tried_with) == ["business.yaml", "scenarios/one/script.yaml", "scenarios/stand_ins.py"]
     assert (build(), built.exists()) == ("", True)
     (project / "shared.py").write_text("# Imported by a tool.")
     assert "shared.py is new" in build()
-    tried_with = of_trials(project, "itdesk")
+    tried_with = of_trials(project, "itdesk", [])
     assert (build(), built.exists()) == ("", True)
     (project / "scenarios" / "stand_ins.py").write_text("# Another one.")
     assert "scenarios/stand_ins.py" in build()
     assert not built.exists()
+
+    # What is deployed by samconfig.toml and requirements.txt is covered, here and in a copy, from which SAM builds.
+    (project / "stage").mkdir()
+    (project / "stage" / "b.yaml").write_text("one")
+    (project / ".pins").mkdir()
+    (project / ".pins" / "all.txt").write_text("-c more.txt\n")
+    (project / ".pins" / "more.txt").write_text("idna==3.10\n")
+    (project / "requirements.txt").write_text("-r .pins/all.txt\n")
+    settings = (
+        '[prod.build.parameters]\nparameter_overrides = "PlaybookFolder=../of/project BusinessTemplate=../of/%s"\n'
+    )
+    (project / "samconfig.toml").write_text(settings % "project/.pins/b.yaml")
+    (project / ".pins" / "b.yaml").write_text("one")
+    templates = [one.file for one in named_templates(project)]
+    tried_with = of_trials(project, "itdesk", templates)
+    assert {".pins/all.txt", ".pins/b.yaml", ".pins/more.txt"} <= tried_with.keys()
+    project = shutil.copytree(project, tmp_path / "far" / "away" / "copy")
+    assert (build(), built.exists()) == ("", True)
+    for file in (".pins/more.txt", ".pins/b.yaml"):
+        before = (project / file).read_text()
+        (project / file).write_text("another")
+        assert file in build()
+        (project / file).write_text(before)
+    (project / "samconfig.toml").write_text(settings % "project/.pins/c.yaml")
+    assert ".pins/b.yaml is gone" in build()
     recipe = (ROOT / "packaging" / "Makefile").read_text(encoding="utf-8")
     assert 'check_certificate.py" $(FOLDER) "$(ARTIFACTS_DIR)/python"' in recipe

@@ -14,6 +14,7 @@ from cli.checks import Checked, Finding, checked
 from cli.checks.code import Code
 from cli.commands.new import write
 from localcloud.cloud import ROOT
+from localcloud.project import business_templates
 from tests.support.remote_desk import CREATE, FIND, KEY, declare, desk_server, pinned, tools
 from tests.support.remote_mcp import notes_tools
 
@@ -353,8 +354,11 @@ def test_a_playbook_without_a_business_yaml_is_told_to_have_one(sound: Path, tmp
 
     found = [one for one in found_in(project).findings if one.level != "hint"]
 
-    assert [(one.level, one.field) for one in found] == [("error", "ACCOUNTS_TABLE")]
-    assert "business.yaml in the project" in found[0].remedy
+    assert [(one.level, one.field) for one in found] == [
+        ("error", "default.build.parameters"),
+        ("error", "ACCOUNTS_TABLE"),
+    ]
+    assert "business.yaml in the project" in found[1].remedy
 
 
 @pytest.mark.parametrize("wrong", ["no-such-folder", ""])
@@ -643,3 +647,60 @@ def test_limits_of_another_agent_are_told_once(sound: Path, tmp_path: Path) -> N
     )
 
     assert sum("limits.turns is 99" in one.problem for one in found_in(project).findings) == 1
+
+
+@pytest.mark.parametrize("value", ["nope.yaml", "stage/poor.yaml", "business.yaml"])
+def test_the_template_that_samconfig_names_is_the_one_that_is_checked(value: str, sound: Path, tmp_path: Path) -> None:
+    poor = (sound / "business.yaml").read_text().replace("dynamodb:UpdateItem", "dynamodb:Query")
+    prod = ("[prod.sync.parameters]", "parameter_overrides = {PlaybookFolder = '../d', BusinessTemplate = '../d/%s'}")
+    settings = (sound / "samconfig.toml").read_text() + "\n".join(["", *prod, ""]) % value
+    project = with_changes(sound, tmp_path, ("stage/poor.yaml", "", poor), ("samconfig.toml", "", settings))
+
+    found = [one for one in found_in(project).findings if one.level == "error"]
+
+    assert [(Path(one.file).name, one.field) for one in found] == {
+        "nope.yaml": [("samconfig.toml", "prod.sync.parameters")],
+        "stage/poor.yaml": [("accounts.py, line 65", "dynamodb:UpdateItem")],
+        "business.yaml": [],
+    }[value]
+    if value == "nope.yaml":
+        assert "is no file" in found[0].problem
+        return
+    assert all(str(project / value) in one.problem for one in found)
+    assert business_templates(project) == list(dict.fromkeys([project / "business.yaml", project / value]))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '"RequireCertificate=true"',
+        "\"Stage=prod RequireCertificate='true'\"",
+        '["Stage=prod", "RequireCertificate=\\"true\\""]',
+        '"ParameterKey=Stage,ParameterValue=prod ParameterKey=RequireCertificate,ParameterValue=true"',
+        '["ParameterKey=RequireCertificate,ParameterValue=\\"true\\""]',
+        '{RequireCertificate = "true"}',
+        "{RequireCertificate = true}",
+    ],
+)
+def test_a_certificate_that_is_required_in_any_form_and_is_missing_is_an_error(
+    written: str, sound: Path, tmp_path: Path
+) -> None:
+    settings = (sound / "samconfig.toml").read_text() + f"\n[prod.global.parameters]\nparameter_overrides = {written}\n"
+    project = with_changes(sound, tmp_path, ("samconfig.toml", "", settings))
+
+    [found] = [one for one in found_in(project).findings if "every run would be refused" in one.problem]
+
+    assert (found.level, Path(found.file).name) == ("error", "certificate.json")
+
+
+def test_requirements_that_no_certificate_could_cover_are_an_error(sound: Path, tmp_path: Path) -> None:
+    lines = "idna==3.10\n-r tests/more.txt\n--constraint=../all.txt\n-c https://example.com/c.txt\n"
+    more = ("tests/more.txt", "", "-r ../gone.txt  # a comment\n")
+    project = with_changes(sound, tmp_path, ("requirements.txt", "", lines), more)
+
+    found = [one for one in found_in(project).findings if "requirements.txt" in one.file]
+
+    assert [one.level for one in found] == ["error"] * 3
+    told = " ".join(one.problem for one in found)
+    for line in ("--constraint=../all.txt", "-c https://example.com/c.txt", "-r ../gone.txt"):
+        assert line in told

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from ballast.errors import InvalidInput
+from ballast.playbook.file_digests import of_project, of_trials
 from cli import main
 from cli.commands.capture import _place
-from cli.output_files import check, check_distinct
+from cli.output_files import check, check_distinct, check_place
 from cli.saved_runs import SavedRuns
 
 
@@ -35,6 +36,41 @@ def test_two_options_that_name_one_file_are_refused(tmp_path: Path) -> None:
     check_distinct({"--save": str(tmp_path / "a"), "--junit": str(tmp_path / "b"), "--html": None})
     with pytest.raises(InvalidInput, match=r"--junit .*/link: is also the file of --save"):
         check_distinct({"--save": str(tmp_path / "a"), "--junit": str(tmp_path / "link")})
+
+
+@pytest.mark.parametrize(
+    ("file", "fine"),
+    [
+        ("reports/s.xml", True),
+        ("tests/s.xml", True),
+        (".ballast/s.xml", True),
+        ("../s.xml", True),
+        ("s.xml", False),
+        ("desk/s.xml", False),
+        ("desk/reports/s.xml", False),
+        ("scenarios/s.xml", False),
+        ("business.yaml", False),
+        ("lib/deep/s.xml", False),
+        ("lib/.pytest_cache/s.xml", True),
+    ],
+)
+def test_a_report_never_becomes_part_of_what_is_shipped_or_certified(tmp_path: Path, file: str, fine: bool) -> None:
+    project = tmp_path / "project"
+    (project / "desk").mkdir(parents=True)
+    (project / "desk" / "agent.yaml").write_text("")
+    before = (of_project(project), of_trials(project, "desk", []))
+
+    try:
+        check_place("--junit", project / file)
+        taken = True
+    except InvalidInput as problem:
+        assert f"Name a file in {project / 'reports'}" in str(problem)  # noqa: PT017
+        taken = False
+
+    (project / file).parent.mkdir(parents=True, exist_ok=True)
+    (project / file).write_text("x")
+    assert taken is fine
+    assert ((of_project(project), of_trials(project, "desk", [])) == before) is fine
 
 
 def test_a_run_that_cannot_be_saved_is_not_played(tmp_path: Path) -> None:

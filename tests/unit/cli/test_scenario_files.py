@@ -392,3 +392,45 @@ def test_a_report_that_cannot_be_written_is_said_before_anything_is_played(
 
     assert main(["test", str(tmp_path), "--junit", str(tmp_path)]) == 2
     assert "--junit" in capsys.readouterr().err
+
+
+def test_a_scenario_that_cannot_be_read_is_an_error_of_its_own_and_the_others_are_played(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b", "c"):
+        written(tmp_path / "scenarios", LEAST, name)
+    (tmp_path / "scenarios" / "a" / "scenario.yaml").write_text(LEAST.replace("expect", "expekt"))
+    (tmp_path / "scenarios" / "c" / "scenario.yaml").write_text("a: [")
+    report = tmp_path / "r.xml"
+    report.write_text("yesterday")
+    monkeypatch.setattr("cli.commands.test.load_playbook", lambda *_, **__: None)
+    monkeypatch.setattr(
+        "cli.commands.test._played",
+        lambda scenario, *_: Result(scenario.name, "answered by agent", (), "", "run-a", 5, 1.0),
+    )
+
+    code = main(["test", str(tmp_path), "--junit", str(report), "--json"])
+
+    told = {one["scenario"]: one["error"] for one in json.loads(capsys.readouterr().out)}
+    errors = {case.get("name"): case.find("error") is not None for case in ElementTree.parse(report).getroot()}
+    assert code == 1
+    assert told["b"] is None
+    assert "expekt: Extra inputs" in told["a"]
+    assert "is not YAML" in told["c"]
+    assert errors == {"a": True, "b": False, "c": True}
+
+    assert main(["test", str(tmp_path), "--list"]) == 1
+    assert "c                         cannot be read" in capsys.readouterr().out
+    (tmp_path / "agent.yaml").write_text("")
+    assert main(["eval", str(tmp_path)]) == 2  # a part of the cases proves nothing, and may cost money
+    said = capsys.readouterr().err
+    assert "expekt" in said
+    assert "is not YAML" in said
+
+
+def test_a_report_of_yesterday_is_red_when_the_playbook_cannot_be_loaded(tmp_path: Path) -> None:
+    report = tmp_path / "r.xml"
+    report.write_text("yesterday")
+
+    assert main(["test", str(tmp_path / "none"), "--junit", str(report)]) == 2
+    assert ElementTree.parse(report).getroot().get("errors") == "1"

@@ -16,9 +16,11 @@ from pydantic import AwareDatetime, Field
 from ballast.contracts.wire import Wire, canonical, parse, sha256
 from ballast.errors import InvalidInput
 from ballast.playbook.declaration import Effect
-from ballast.playbook.file_digests import CERTIFICATE, changed, of_playbook, of_trials
+from ballast.playbook.file_digests import CERTIFICATE, changed, includes, of_playbook, of_trials
 from ballast.playbook.load import Playbook, policy_version
 from ballast.playbook.made_of import platform_code
+from ballast.playbook.samconfig import FILE as SAMCONFIG
+from ballast.playbook.samconfig import NamedTemplate, named_templates
 from ballast.playbook.tool import Tool
 
 FILE = CERTIFICATE
@@ -99,9 +101,50 @@ def why_uncertified(playbook: Playbook, *, on_this_platform: bool = True) -> str
     return None
 
 
+def deployed_templates(project: Path) -> list[NamedTemplate]:
+    """Return the business templates that samconfig.toml names.
+
+    Raises ``InvalidInput`` if one is not there, or if samconfig.toml cannot be read.
+    """
+    try:
+        found = named_templates(project)
+    except (OSError, ValueError) as problem:
+        raise InvalidInput(f"{project / SAMCONFIG}: {problem}") from None
+    for one in found:
+        where = f"{project / SAMCONFIG}: {one.where}: BusinessTemplate {one.value}"
+        if not one.file.is_file():
+            raise InvalidInput(
+                f"{where}: is no file ({one.file}). Its path is relative to the platform's template.yaml."
+            )
+    return found
+
+
+def uncovered(project: Path) -> Iterator[str]:
+    """Yield why a certificate cannot cover what is deployed: a build has a copy of the project, and no file beside it.
+
+    Raises ``InvalidInput`` as ``deployed_templates``.
+    """
+    for one in deployed_templates(project):
+        if not one.file.resolve().is_relative_to(project.resolve()):
+            yield (
+                f"{project / SAMCONFIG}: {one.where}: BusinessTemplate {one.value}: is outside of the project, and no "
+                "certificate covers it. Move it into the project."
+            )
+    for line, file in includes(project):
+        if file is None:
+            yield (
+                f"{project / 'requirements.txt'}: {line}: names what is no file of the project, and no certificate "
+                "covers it. Put the file into the project, or its lines here."
+            )
+
+
 def why_tried_otherwise(playbook: Playbook, project: Path) -> str | None:
     """Return which file of the project is not the one with which the playbook was tried, and what to do; else None."""
-    if what := changed(certificate_of(playbook).tried_with, of_trials(project, Path(playbook.folder).name)):
+    try:
+        templates = [one.file for one in deployed_templates(project)]
+    except InvalidInput as problem:
+        return str(problem)
+    if what := changed(certificate_of(playbook).tried_with, of_trials(project, Path(playbook.folder).name, templates)):
         return f"{FILE}: was made with other files of the project: {what}. {_REMEDY}"
     return None
 
