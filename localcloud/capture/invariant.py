@@ -202,6 +202,14 @@ class Defect:
             return None
         kinds = frozenset(map(_kind, found))
         others = {one for one in found if one.startswith(("effects:", "refused", "failed", "moved:"))}
+        # A call that another agent, or a fallback, makes is refused for another cause.
+        others |= {
+            f"{turn.planner} {turn.by_agent or made.agent}: {call.tool} {call.error}"
+            for turn in made.turns
+            for call in turn.calls
+            if (call.outcome == "refused" and "refused" in kinds)
+            or (call.outcome in ("failed", "unknown") and "failed" in kinds)
+        }
         # What went wrong on the way stays, so that a fix of it shows.
         if kinds - {"cost", "refused", "failed"}:
             others |= {

@@ -94,7 +94,8 @@ def blamed(recorded: RecordedRun, played: Replayed) -> Replayed:
     else:
         follows = f". From it follows {there}" if there is not None else ""
         made = Difference(seq, "", None, None, f"{why}{follows}")
-    return replace(played, ending=Ending.DIFFERENT, difference=made)
+    # What was inferred from a changed record, such as a death, did not happen.
+    return replace(played, ending=Ending.DIFFERENT, difference=made, notes=())
 
 
 def _changed(recorded: RecordedRun) -> tuple[str, str] | None:

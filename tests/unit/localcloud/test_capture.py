@@ -328,6 +328,17 @@ def test_another_way_of_being_wrong_is_another_defect() -> None:
     assert Defect.of(timeline(), []) is None
 
 
+def test_a_call_that_another_agent_makes_is_another_defect() -> None:
+    def defect(by: str, agent: str = "desk") -> Defect | None:
+        calls = (Call(index=1, tool="pay", outcome="refused", error="UnknownTool"),)
+        turn = Turn(turn=1, planner="agent", by_agent=by, calls=calls)
+        made = timeline(agent=agent).model_copy(update={"turns": (turn,)})
+        return Defect.of(made, ["refused calls: expected [], was ['UnknownTool']"])
+
+    assert defect("billing") != defect("")
+    assert defect("desk") == defect("")
+
+
 def test_another_amount_phrase_or_answer_is_another_defect() -> None:
     def defect(sentence: str, **fields: Any) -> Defect | None:
         return Defect.of(timeline(**fields), [sentence])
