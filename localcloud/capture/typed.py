@@ -1,4 +1,4 @@
-"""What a user types into a captured test: with the same stand-ins as the record, or refused. Pure.
+"""Words that a user types into a captured test: with the same stand-ins as the record, or refused. Pure.
 
 ::
 
