@@ -71,6 +71,8 @@ class ScriptedResponder:
         number, given = self._answers.popleft()
         answer = {"escalation_id": message["escalation_id"], **given}
         refused = answer.pop("refused", False)
+        if "approve" in answer and "decision" in answer:  # it has one for each kind of escalation
+            del answer["decision" if message["kind"] == "approval" else "approve"]
         who = f"people.{number}: the answer of {given.get('by', 'nobody')}"
         try:
             self._cloud.invoke("AnswerEscalationFunction", answer)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 import yaml
 
@@ -31,10 +32,11 @@ from cli.screen import Screen
 from cli.trace.text import clean, cut_short
 from cli.trial_runs import Trial, Trials, trials
 from localcloud.capture.case import Case, case_of, doubles_of, why_not
-from localcloud.capture.invariant import Defect, calls_lacking, can_be_met, defect_of_record, expected, may_ask
+from localcloud.capture.invariant import Defect, calls_lacking, can_be_met, defect_of_record, expected, last_people
 from localcloud.capture.reduce import Reduction
 from localcloud.capture.secrets import secrets_in
 from localcloud.capture.stand_ins import StandIns
+from localcloud.capture.typed import check_same, with_stand_ins
 from localcloud.project import project_of
 from localcloud.replay.recorded import RecordedRun
 from localcloud.scenarios import find
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 
 _MOST_DESCRIPTION = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+#: Categories of characters that show nothing of their own.
+_HIDDEN = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
 _NOTE = "# Captured by `ballast capture` from {run_id}: it fails on the defect and passes on its fix.\n"
 
 _SCRIPT_NOTE = (
@@ -84,17 +88,28 @@ def _captured(found: ExportedRun, typed: Namespace, screen: Screen) -> int:
     timeline = recorded.events.timeline()
     name = typed.name or f"captured-{recorded.run_id.removeprefix('run-')[:8]}"
     place = _place(folder, name, force=typed.force)
+    if StandIns().of_typed(name)[1]:
+        raise InvalidInput("--name: has what looks like a card number, an IBAN or a phone number. Give another one.")
     stand_ins = StandIns(_schemas(playbook))
     seed = 1 if typed.seed is None else typed.seed
     case = case_of(recorded, agent=playbook.agent.name, seed=seed, closing=typed.answer or "")
     # One reading of case, outcomes and ending, so that a value has one stand-in in all of them.
-    whole = stand_ins.of({"case": _parts(case), "timeline": timeline.model_dump(mode="json")})
+    recorded_parts = {"case": _parts(case), "timeline": timeline.model_dump(mode="json")}
+    whole = stand_ins.of(recorded_parts)
+    tools = {name: one.effect is Effect.WRITE for name, one in playbook.tools.items()}
+    # The record is judged as it is, and what is typed gets the stand-ins of the record.
+    as_typed = expected(typed.expect, typed.invariant, timeline, tools)
+    words = {"name": name, "description": typed.description or "", "expect": as_typed if typed.expect else {}}
+    if refused := _refusal([words], screen):
+        return refused
+    wrong_as_recorded = defect_of_record(case.scenario(as_typed), timeline)
+    said = with_stand_ins(typed.expect, stand_ins, recorded_parts, whole)
     timeline = Timeline.model_validate(whole["timeline"])
     case = _with_parts(case, whole["case"])
-    tools = {name: one.effect is Effect.WRITE for name, one in playbook.tools.items()}
-    expect = expected(typed.expect, typed.invariant, timeline, tools)
-    case = replace(case, asks=may_ask(expect))
+    expect = expected(said, typed.invariant, timeline, tools)
+    case = replace(case, last=last_people(expect))
     defect = defect_of_record(case.scenario(expect), timeline)
+    check_same(wrong_as_recorded, defect)
     if refused := _refusal([_parts(case), doubles_of(timeline, None), expect], screen):
         return refused
     for note in case.notes:
@@ -117,7 +132,7 @@ def _captured(found: ExportedRun, typed: Namespace, screen: Screen) -> int:
             reduction = Reduction(shown.case, _shows(shown, expect, player), most=typed.tries, tell=_tell)
             reduced = reduction.run()
             tries, is_cut_short = reduction.tries, reduction.is_cut_short
-    description = one_line(typed.description or _description(timeline))
+    description = one_line(stand_ins.of_typed(typed.description or _description(timeline))[0])
     for one in (reduced, shown.case):
         if refused := _refusal([one.document(expect, description), list(one.turns)], screen):
             return refused
@@ -309,10 +324,27 @@ def _written(
 
 
 class _Plain(yaml.SafeDumper):
-    """YAML without aliases; texts of several lines as blocks."""
+    """YAML without aliases; a text with characters that a reader does not see, or sees elsewhere, in escapes."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+    def write_double_quoted(self, text: str, split: bool = True) -> None:
+        as_it_was, self.allow_unicode = self.allow_unicode, self.allow_unicode and not _hides(text)
+        super().write_double_quoted(text, split)
+        self.allow_unicode = as_it_was
+
+
+def _hides(text: str) -> bool:
+    """Whether a text has control or format characters, such as those that turn the order of what follows."""
+    return any(one not in "\n\t" and category(one) in _HIDDEN for one in text)
+
+
+def _of_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if _hides(text) else None)
+
+
+_Plain.add_representer(str, _of_text)
 
 
 def as_yaml(value: Any) -> str:

@@ -119,7 +119,7 @@ def _say(row: Row, rows: list[Row], typed: Namespace, screen: Screen) -> None:
             told = f", {row.put_in} put in" if row.put_in else ""
             hidden = f", {row.unchecked} fields not checked: sealed" if row.unchecked else ""
             hidden += ", its evidence not checked: only an export has what it covers" if row.unvouched else ""
-            screen.line(f"{row.run_id}: the same, {row.checked} events{told}{hidden}", "green")
+            screen.line(f"{clean(row.run_id, lines=False)}: the same, {row.checked} events{told}{hidden}", "green")
             for note in row.notes:
                 screen.line(f"  {clean(note, lines=False)}")
     elif len(unlike) <= _SHOWN or typed.verbose:
@@ -128,13 +128,15 @@ def _say(row: Row, rows: list[Row], typed: Namespace, screen: Screen) -> None:
 
 def _show(row: Row, screen: Screen) -> None:
     if row.difference is None:
-        screen.line(f"{row.run_id}: {row.ending}", "yellow")
+        screen.line(f"{clean(row.run_id, lines=False)}: {row.ending}", "yellow")
     else:
         different = row.difference
-        screen.line(f"{row.run_id}: DIFFERENT at {different.seq} {different.field}".rstrip(), "red")
+        where = f"{row.run_id}: DIFFERENT at {different.seq} {different.field}".rstrip()
+        screen.line(clean(where, lines=False), "red")
         screen.line(f"  {clean(different.why, lines=False)}")
-        screen.line(f"  recorded  {_short(different.recorded)}")
-        screen.line(f"  replayed  {_short(different.made)}")
+        if (different.recorded, different.made) != (None, None):
+            screen.line(f"  recorded  {_short(different.recorded)}")
+            screen.line(f"  replayed  {_short(different.made)}")
     for note in row.notes:
         screen.line(f"  {clean(note, lines=False)}")
 

@@ -37,8 +37,13 @@ _NAMED = re.compile("|".join(get_args(BedrockError)))
 _OF_THE_CALLER = ("request_id", "reply_to", "when_full")
 #: What the model says where a repaired run goes on after the record's end.
 CLOSING = "That is all I can say about it."
-#: Who answers a repaired run that asks before it does what the recorded one did unasked.
-REJECTION: Mapping[str, Any] = {"by": "who-is-asked-after-the-fix", "approve": False}
+_ASKED = "who-is-asked-after-the-fix"
+#: Who answers a repaired run that asks where the recorded one did not: they reject a call, and answer for the agent.
+REJECTION: tuple[Mapping[str, Any], ...] = (
+    {"by": _ASKED, "approve": False, "decision": {"kind": "answer", "text": "A person has taken it over."}},
+)
+#: Who approves there what the test expects to happen: a call may need two people.
+ASSENT: tuple[Mapping[str, Any], ...] = ({"by": _ASKED, "approve": True}, {"by": f"{_ASKED}-too", "approve": True})
 
 Step = Mapping[str, Any]
 
@@ -50,7 +55,7 @@ class Case:
     steps    the model's replies and failures, as a script has them
     by       who sent the request, and so may not decide about it; "" where nobody knows
     closing  the reply to a run that goes on where the record ends: a fix may make it do so
-    asks     whether a fix may ask before it does what the recorded run did unasked; then it is told no
+    last     who answers after ``people``, where a fix asks and the recorded run did not
     notes    what the record had and a scenario cannot say
     """
 
@@ -62,7 +67,7 @@ class Case:
     seed: int = 1
     by: str = ""
     closing: str = ""
-    asks: bool = False
+    last: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -85,7 +90,7 @@ class Case:
         made |= {"by": self.by} if self.by else {}
         made |= {"seed": self.seed} if self.seed != 1 else {}
         made |= {"parameters": dict(self.parameters)} if self.parameters else {}
-        people = [*self.people, *([REJECTION] if self.asks else [])]
+        people = [*self.people, *self.last]
         made |= {"people": [dict(one) for one in people]} if people else {}
         made |= {"tools": [dict(one) for one in self.tools]} if self.tools else {}
         return made | {"expect": dict(expect)}

@@ -12,7 +12,7 @@ from typing import Any, get_args
 from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
 from ballast.money import dollars
-from localcloud.capture.case import Case
+from localcloud.capture.case import ASSENT, REJECTION, Case
 from localcloud.scenarios import Scenario, unmet
 from localcloud.scenarios.scenario import By, written
 
@@ -154,9 +154,13 @@ def _inverse(invariant: str, recorded: Timeline) -> dict[str, Any]:
     raise InvalidInput(f"--invariant cost: the run cost ${cost}. Say what is right: --expect cost_at_most=0.01.")
 
 
-def may_ask(expect: Mapping[str, Any]) -> bool:
-    """Whether a fix may be to ask a person first: something was done that must not be done."""
-    return expect.get("effects") == [] or "effects" in expect.get("unlike", {})
+def last_people(expect: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return who answers a repaired run that asks a person where the recorded one did not: a fix may be to ask first.
+
+    They say no, and yes where the test expects writes or money that moves.
+    """
+    wanted = expect.get("effects") or Decimal(expect.get("moved") or 0)
+    return ASSENT if wanted else REJECTION
 
 
 def can_be_met(expect: Mapping[str, Any], case: Case, whole: Case) -> bool:
@@ -198,6 +202,14 @@ class Defect:
             return None
         kinds = frozenset(map(_kind, found))
         others = {one for one in found if one.startswith(("effects:", "refused", "failed", "moved:"))}
+        # A call that another agent, or a fallback, makes is refused for another cause.
+        others |= {
+            f"{turn.planner} {turn.by_agent or made.agent}: {call.tool} {call.error}"
+            for turn in made.turns
+            for call in turn.calls
+            if (call.outcome == "refused" and "refused" in kinds)
+            or (call.outcome in ("failed", "unknown") and "failed" in kinds)
+        }
         # What went wrong on the way stays, so that a fix of it shows.
         if kinds - {"cost", "refused", "failed"}:
             others |= {

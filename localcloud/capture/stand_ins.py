@@ -106,6 +106,11 @@ class StandIns:
         self._learn(value, path, tool, with_schema=False)
         return self._of(value, path, tool)
 
+    def of_typed(self, text: str) -> tuple[str, bool]:
+        """Return what a user typed with stand-ins, and whether it has a personal value that was not met before."""
+        known = len(self.replaced)
+        return self._text(text), len(self.replaced) > known
+
     def _learn(self, value: Any, path: tuple[str, ...], tool: str, *, with_schema: bool) -> None:
         """Choose the stand-ins of masked fields before those of masked words in texts; first those with a schema."""
         if isinstance(value, Mapping):

@@ -10,6 +10,7 @@
     lane       what is the same and what is changed in a replay; the result of one run
     oracle     the model's replies, tools' outcomes, people's answers, modes, ids and failures, from the record
     playing    the log of the run that is played: its clock, and the comparison of each event
+    integrity  what is wrong with a record itself: an event that does not fit its type, or was changed
     compare    one event against the recorded one: readings of the clock, the first difference and its cause
     tables     DynamoDB tables in plain Python values
     sealed     calls with masked arguments

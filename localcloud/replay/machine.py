@@ -28,6 +28,7 @@ from ballast.runtime import Runtime
 from localcloud.clock import NOON
 from localcloud.functions import Function, Handler, imported_handler
 from localcloud.moto_seams.jsonata import jsonata_clock
+from localcloud.replay.integrity import blamed, unreadable
 from localcloud.replay.lane import Difference, Ending, Inferred, Lane, Replayed
 from localcloud.replay.oracle import Oracle, amounts_moved, further
 from localcloud.replay.playing import Died, Diverged, Playing, RecordEnds, ReplayedLog
@@ -108,8 +109,14 @@ class Machine:
         """Play ``recorded`` and return what became of it.
 
         What other runs had moved of the business's money is in no event. Where a reason to ask a person names such an
-        amount, the run is played again with it.
+        amount, the run is played again with it. A record that was changed is not blamed on the machine.
         """
+        if (misfit := unreadable(recorded)) is not None:
+            return Replayed(recorded.run_id, recorded.events, Ending.DIFFERENT, misfit)
+        played = self._played_or_cut(recorded)
+        return played if played.is_same or self.lane.goes_on else blamed(recorded, played)
+
+    def _played_or_cut(self, recorded: RecordedRun) -> Replayed:
         if missing := recorded.missing:
             more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
             why = f"{missing[0]} is missing{more}: the run's ending vouches for it. Export the whole run"

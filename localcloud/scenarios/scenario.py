@@ -54,6 +54,7 @@ class Answer(Wire):
 
     decision  {kind: answer, text: …}, {kind: hand_over, to: agent, reason: guidance, guidance: …}, or {kind:
               call_tools, calls: [{tool: …, arguments: {…}}]}
+    approve   whether a call may be made. With a ``decision``, too, the one that fits what is asked is given
     refused   this person must not be let answer; the next one answers the same escalation
     """
 

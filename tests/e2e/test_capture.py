@@ -86,6 +86,37 @@ def test_what_looks_like_a_secret_is_refused_with_its_place_and_nothing_is_writt
     assert written(shop) == []
 
 
+def test_what_is_typed_is_judged_on_the_record_and_written_with_its_stand_ins(tmp_path: Path) -> None:
+    email = "otto.berg@acme.com"
+    shop, run_id = project(
+        tmp_path,
+        {"text": "Where do I write to?", "intent": "desk"},
+        [{"say": f"Write to {email}, \u202eexe.txt"}],
+        lambda till: replaced(till / "agent.yaml", "ground_answers: true", "ground_answers: false"),
+    )
+
+    def capture(*words: str) -> tuple[int, str]:
+        return typed("capture", run_id, "--playbook", str(shop), "--no-shrink", "--name", "c", *words)
+
+    code, said = capture("--expect", f"answer={email}")
+    assert (code, "as expected, so there is no defect" in said) == (2, True)
+    code, said = capture("--expect", "forbidden=x", "--description", "The password is hunter2!")
+    assert (code, said.startswith("description: looks like")) == (1, True)
+    code, said = capture("--expect", "forbidden=acme.com")
+    assert (code, "a part of a sealed or personal value" in said) == (2, True)
+    assert written(shop) == []
+
+    code, said = capture("--expect", f"forbidden={email}", "--description", f"Leaks {email}")
+
+    assert code == 0, said
+    files = "".join((shop / "scenarios" / "c" / name).read_text() for name in ("scenario.yaml", "script.yaml"))
+    assert email not in files
+    assert "\u202e" not in files
+    scenario = find("c", shop / "scenarios")
+    assert scenario.expect.forbidden == ("person1@example.com",)
+    assert scenario.description == "Leaks person1@example.com"
+
+
 @pytest.mark.deep
 def test_a_call_that_ends_otherwise_here_gets_a_double(tmp_path: Path) -> None:
     shop, run_id = project(

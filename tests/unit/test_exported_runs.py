@@ -1,6 +1,7 @@
 """Exported runs: what is written is read again, in each form; anything else is refused by name."""
 
 import base64
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,9 @@ def test_copies_of_the_log_in_s3_are_read(tmp_path: Path) -> None:
         ('{"ballast": "run", "version": 2, "run_id": "r"}', "version 2 is newer"),
         ('{"ballast": "run", "version": true, "run_id": "r"}', "version: must be a whole number"),
         ('{"ballast": "run", "version": 1}', "run_id: the header"),
-        ('{"ballast": "run", "version": 1, "run_id": "r"}', "a run without an event"),
-        ('{"ballast": "run", "version": 1, "run_id": "r"}\n[]', "event 1 is no JSON object"),
-        ('{"ballast": "run", "version": 1, "run_id": "r"}\n{"seq": "x"}', "event 1"),
+        ('{"ballast": "run", "version": 1, "run_id": "' + RUN + '"}', "a run without an event"),
+        ('{"ballast": "run", "version": 1, "run_id": "' + RUN + '"}\n[]', "event 1 is no JSON object"),
+        ('{"ballast": "run", "version": 1, "run_id": "' + RUN + '"}\n{"seq": "x"}', "event 1"),
         ('{"events": [{"seq": "0000.run.opened", "at": "", "body": {}, "left_out": 9}]}', "was left out of its page"),
         ('[{"seq": "0000.run.opened", "at": "", "body": {}}]', "run_id: nothing names the run"),
     ],
@@ -91,3 +92,44 @@ def test_copies_of_the_log_in_s3_are_read(tmp_path: Path) -> None:
 def test_anything_else_is_refused_and_says_why(text: str, says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
         list(exported.read_text(text, "x.jsonl"))
+
+
+@pytest.mark.parametrize(
+    "run_id", ["r", "run-a: the same\n99 runs", f"{RUN}\n", f"{RUN}b", "run-" + "A" * 24, "\u202e" + RUN]
+)
+@pytest.mark.parametrize("form", ["header", "saved", "event"])
+def test_an_id_that_no_run_has_is_refused_and_printed_by_nobody(run_id: str, form: str) -> None:
+    line = {"seq": "0000.run.opened", "at": "", "body": {}}
+    texts = {
+        "header": json.dumps({"ballast": "run", "version": 1, "run_id": run_id}) + json.dumps(line),
+        "saved": json.dumps({"run_id": run_id, "events": [line]}),
+        "event": json.dumps([line | {"run_id": run_id}]),
+    }
+    told: list[str] = []
+
+    with pytest.raises(InvalidInput, match="run_id: must be") as refused:
+        list(exported.read_text(texts[form], "x.jsonl"))
+    if form == "header":
+        assert list(exported.read_text(texts[form], "x.jsonl", bad=lambda name, *_: told.append(name))) == []
+        assert told == ["x.jsonl"]
+    assert "\n" not in str(refused.value)
+    assert "\u202e" not in str(refused.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_what_a_shell_on_windows_redirects_is_read(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "run.jsonl").write_text(text_of(RUN).replace("\n", "\r\n"), encoding=encoding)
+
+    (run,) = exported.read(tmp_path / "run.jsonl")
+
+    assert digests(run.events) == digests(EVENTS)
+
+
+def test_a_packed_file_is_refused_with_what_unpacks_it(tmp_path: Path) -> None:
+    for name in ("run.jsonl.gz", "run.jsonl"):
+        (tmp_path / name).write_bytes(gzip.compress(text_of(RUN).encode()))
+        with pytest.raises(InvalidInput, match=f"is compressed. Unpack it first: `gunzip .*{name}`"):
+            list(exported.read(tmp_path / name))
+    (tmp_path / "run.jsonl").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InvalidInput, match="is not UTF-8"):
+        list(exported.read(tmp_path / "run.jsonl"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -27,10 +28,11 @@ from functions.lifecycle import admit, settle
 from functions.people import open as people_open
 from localcloud.cloud import PLAYBOOK
 from localcloud.moto_seams.replaced import replaced
-from localcloud.replay.lane import Ending, Lane
+from localcloud.replay.lane import Ending, Lane, Replayed
 from localcloud.replay.machine import Machine
 from localcloud.replay.many import summary
 from localcloud.replay.recorded import RecordedRun
+from tests.support.changed_records import changed_records
 from tests.support.recorded_runs import recorded_runs
 
 
@@ -110,6 +112,39 @@ def test_what_an_operator_found_out_is_put_in_when_it_was_and_reaches_no_prompt(
     assert [event.turn for event in run.events if event.name == "model.requested"][-1] > 2
     assert "9999.run.move_settled" not in covered
     assert check(run.events).first is None
+
+
+# Records that were changed: each is named by the event that was changed, and not by what follows from it
+
+#: Runs with people's answers, an undo, a failed provider, a fallback, a late process and money that moved.
+CHANGED = ("loop", "approval", "escalation", "rollback", "throttled", "nobody-approves", "late", "moves")
+
+
+def wrongly_named(machine: Machine, seq: str, run: RecordedRun) -> str:
+    """Return what is wrong with what a replay says of a run whose event ``seq`` was changed; "" if nothing is."""
+    played: Replayed = machine.play(run)
+    named = played.difference.seq if played.difference is not None else ""
+    if played.ending is Ending.DIFFERENT and named == seq and not any("died" in one for one in played.notes):
+        return ""
+    return f"{played.ending} at {named or 'nothing'}: {played.difference} {played.notes}"
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("name", CHANGED)
+def test_each_changed_field_of_each_event_is_named(machine: Machine, runs: dict[str, RecordedRun], name: str) -> None:
+    wrong = {f"{seq} {what}": wrongly_named(machine, seq, run) for seq, what, run in changed_records(runs[name])}
+
+    assert len(wrong) > 100
+    assert {what: said for what, said in wrong.items() if said} == {}
+
+
+def test_a_changed_field_is_named_by_its_event(machine: Machine, runs: dict[str, RecordedRun]) -> None:
+    every = [one for name in CHANGED for one in changed_records(runs[name])]
+    some = Random(1).sample(every, 40)
+
+    wrong = {f"{seq} {what}": wrongly_named(machine, seq, run) for seq, what, run in some}
+
+    assert {what: said for what, said in wrong.items() if said} == {}
 
 
 # Mutations: each removes or bends one fold or rule

@@ -311,7 +311,8 @@ def test_a_run_counts_once_and_a_bad_one_is_a_row(
     file, rows = played
     rows.append(row())
     text = file.read_text(encoding="utf-8")
-    broken = '{"ballast": "run", "version": 1, "run_id": "run-broken"}\n{"seq": "?", "at": "", "body": {}}\n'
+    header = json.dumps({"ballast": "run", "version": 1, "run_id": f"run-{'b' * 24}"})
+    broken = f'{header}\n{{"seq": "?", "at": "", "body": {{}}}}\n'
     file.write_text(f"{text}\n{broken}{text}", encoding="utf-8")
     copy = file.with_name("copy.jsonl")
     copy.write_text(text, encoding="utf-8")
@@ -321,7 +322,10 @@ def test_a_run_counts_once_and_a_bad_one_is_a_row(
 
     printed = capsys.readouterr()
     made = json.loads(printed.out)
-    assert [(one["run_id"], one["result"]) for one in made["runs"]] == [(RUN, "same"), ("run-broken", "not concluded")]
+    assert [(one["run_id"], one["result"]) for one in made["runs"]] == [
+        (RUN, "same"),
+        (f"run-{'b' * 24}", "not concluded"),
+    ]
     assert "event 1: seq:" in made["runs"][1]["why"]
     assert printed.err.count("is given twice; the copy in") == 2
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from ballast.errors import InvalidInput
+from ballast.log import exported
+from ballast.log.event import Event
 from ballast.playbook.file_digests import of_project, of_trials
 from cli import main
 from cli.commands.capture import _place
@@ -71,6 +73,20 @@ def test_a_report_never_becomes_part_of_what_is_shipped_or_certified(tmp_path: P
     (project / file).write_text("x")
     assert taken is fine
     assert ((of_project(project), of_trials(project, "desk", [])) == before) is fine
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_an_exported_run_at_the_top_of_a_project_is_not_shipped_and_data_is(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "desk").mkdir()
+    (tmp_path / "desk" / "agent.yaml").write_text("")
+    (tmp_path / "prices.jsonl").write_text('{"ballast": "a word"}\n')
+    before = of_project(tmp_path)
+    event = Event(run_id=f"run-{'a' * 24}", seq="0000.run.opened", at="2026-03-01T12:00:00+00:00", body={})
+
+    (tmp_path / "run").write_text("\n".join(exported.write(event.run_id, [event], title="t")), encoding=encoding)
+
+    assert of_project(tmp_path) == before
+    assert [*before] == ["desk/agent.yaml", "prices.jsonl"]
 
 
 def test_a_run_that_cannot_be_saved_is_not_played(tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ballast.contracts.timeline import Call, Money, Timeline, Turn
 from ballast.errors import InvalidInput
 from ballast.masking import MASK
-from cli.commands.capture import one_line
+from cli.commands.capture import as_yaml, one_line
 from cli.parser import INVARIANTS
 from localcloud.capture.case import Case, doubles_of, why_not
 from localcloud.capture.invariant import (
@@ -22,11 +23,12 @@ from localcloud.capture.invariant import (
     can_be_met,
     defect_of_record,
     expected,
-    may_ask,
+    last_people,
 )
 from localcloud.capture.reduce import Reduction, ddmin
 from localcloud.capture.secrets import secrets_in
 from localcloud.capture.stand_ins import StandIns, card, iban, iban_check, luhn
+from localcloud.capture.typed import check_same, with_stand_ins
 
 
 def timeline(*calls: Call, **fields: Any) -> Timeline:
@@ -326,6 +328,17 @@ def test_another_way_of_being_wrong_is_another_defect() -> None:
     assert Defect.of(timeline(), []) is None
 
 
+def test_a_call_that_another_agent_makes_is_another_defect() -> None:
+    def defect(by: str, agent: str = "desk") -> Defect | None:
+        calls = (Call(index=1, tool="pay", outcome="refused", error="UnknownTool"),)
+        turn = Turn(turn=1, planner="agent", by_agent=by, calls=calls)
+        made = timeline(agent=agent).model_copy(update={"turns": (turn,)})
+        return Defect.of(made, ["refused calls: expected [], was ['UnknownTool']"])
+
+    assert defect("billing") != defect("")
+    assert defect("desk") == defect("")
+
+
 def test_another_amount_phrase_or_answer_is_another_defect() -> None:
     def defect(sentence: str, **fields: Any) -> Defect | None:
         return Defect.of(timeline(**fields), [sentence])
@@ -348,14 +361,85 @@ def test_the_calls_of_expected_writes_stay_though_the_defect_keeps_them_from_hap
 
 
 @pytest.mark.parametrize(
-    ("said", "invariant", "asked"),
-    [(["effects=none"], None, True), ([], "effects", True), (["effects=pay"], None, False), ([], "status", False)],
+    ("said", "invariant", "approve"),
+    [
+        (["effects=none"], None, [False]),
+        (["moved=0.00"], None, [False]),
+        ([], "effects", [False]),
+        ([], "refused", [False]),
+        ([], "status", [False]),
+        (["effects=pay"], None, [True, True]),
+        (["moved=4.00"], None, [True, True]),
+    ],
 )
-def test_a_fix_that_asks_first_is_told_no(said: list[str], invariant: str | None, asked: bool) -> None:
+def test_a_fix_that_asks_first_is_told_no_and_yes_where_the_test_wants_the_write(
+    said: list[str], invariant: str | None, approve: list[bool]
+) -> None:
     recorded = timeline(Call(index=1, tool="pay", outcome="ok", effect="write"))
-    case = replace(CASE, asks=may_ask(expected(said, invariant, recorded)))
+    case = replace(CASE, last=last_people(expected(said, invariant, recorded)))
 
-    assert [one.approve for one in case.scenario({"status": None}).people] == [False] * asked
+    assert [one.approve for one in case.scenario({"status": None}).people] == approve
+
+
+# What is typed
+
+MAIL, PAY = "otto.berg@acme.com", "4539 1488 0343 6467"
+SAYS = {"text": f"Mail Otto at {MAIL}, card {PAY}.", "name": MASK}
+
+
+@pytest.mark.parametrize(
+    ("said", "made"),
+    [
+        (f"forbidden={MAIL}", "forbidden=person1@example.com"),
+        (f"answer=Mail {MAIL.title()}", "answer=Mail person1@example.com"),
+        (f"refused={MAIL}", "refused=person1@example.com"),
+        ("forbidden=4539148803436467", "forbidden=4000000000000010"),
+        ("answer=Mail Otto", "answer=Mail Otto"),
+        ("answer=never said", "answer=never said"),
+        ("effects=pay", "effects=pay"),
+    ],
+)
+def test_what_is_typed_gets_the_stand_ins_of_the_record(said: str, made: str) -> None:
+    stand_ins = StandIns()
+
+    assert with_stand_ins([said], stand_ins, SAYS, stand_ins.of(SAYS)) == [made]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "forbidden=acme.com",  # a part of a value
+        "answer=otto.berg@",
+        "answer=example.com",  # a part of a stand-in
+        "forbidden=0343 6467",
+        "answer=eva@acme.com",  # the record does not have it
+        "reason=eva@acme.com",
+    ],
+)
+def test_what_no_test_can_compare_is_refused_before_anything_is_played(said: str) -> None:
+    stand_ins = StandIns()
+
+    with pytest.raises(InvalidInput, match=r"--expect (forbidden|answer|reason): "):
+        with_stand_ins([said], stand_ins, SAYS, stand_ins.of(SAYS))
+
+
+def test_stand_ins_that_change_what_is_wrong_are_refused() -> None:
+    one, other = (Defect(frozenset(kinds), ("answered", "agent", ""), ()) for kinds in (["a"], ["a", "b"]))
+
+    check_same(one, one)
+    with pytest.raises(InvalidInput, match="another defect"):
+        check_same(one, other)
+
+
+@pytest.mark.parametrize("hidden", ["\u202e", "\u200b", "\x1b", "\u2028", "\ufeff", "\x85", "\U000e0041"])
+def test_characters_that_show_nothing_are_escapes_in_the_file_and_all_others_are_as_they_were(hidden: str) -> None:
+    said = {"say": f"Zürich {hidden}gnp.exe", hidden: ["Zürich\nzwei\tdrei"]}
+
+    text = as_yaml(said)
+
+    assert hidden not in text
+    assert yaml.safe_load(text) == said
+    assert "Zürich" in as_yaml({"say": "Zürich"})
 
 
 def test_what_differs_from_the_record_names_a_call_that_was_refused() -> None:

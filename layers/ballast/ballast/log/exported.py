@@ -17,7 +17,9 @@ masked in all of them. Imports ``ballast.contracts`` and the log's codec.
 from __future__ import annotations
 
 import base64
+import codecs
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ballast.contracts import RunRequest
-from ballast.contracts.wire import canonical, complaints
+from ballast.contracts.wire import canonical, complaints, text_or_length
 from ballast.errors import InvalidInput
 from ballast.log.codec import decode, kept_beside, payload_of
 from ballast.log.event import GARBLED, Event, order
@@ -39,6 +41,11 @@ Bad = Callable[[str, str, InvalidInput], None]
 VERSION = 1
 _SUFFIXES = (".jsonl", ".json", ".ndjson")
 _UNKNOWN = "run-unknown"
+_RUN_ID = re.compile("run-[a-z2-7]{24}")
+#: The marks with which shells on Windows begin a redirected file.
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+#: How packed files begin, and what unpacks them.
+_PACKED = {b"\x1f\x8b": "gunzip", b"PK\x03\x04": "unzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz"}
 
 
 @dataclass(frozen=True)
@@ -85,11 +92,18 @@ def read(path: Path, *, bad: Bad | None = None) -> Iterator[ExportedRun]:
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except OSError as problem:
         raise InvalidInput(f"{path}: cannot be read ({problem.strerror}).") from None
+    if packed := next((how for begins, how in _PACKED.items() if content.startswith(begins)), ""):
+        raise InvalidInput(f"{path}: is compressed. Unpack it first: `{packed} {path}`.")
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        return content.decode(encoding)
     except UnicodeDecodeError:
-        raise InvalidInput(f"{path}: is not UTF-8. An exported run is JSON Lines.") from None
+        raise InvalidInput(
+            f"{path}: is not UTF-8. An exported run is JSON Lines: export it anew, or convert the file to UTF-8."
+        ) from None
 
 
 def read_text(text: str, source: str, *, bad: Bad | None = None) -> Iterator[ExportedRun]:
@@ -149,10 +163,15 @@ def _runs(first: Mapping[str, Any], rest: Iterator[Any], source: str, bad: Bad |
         except InvalidInput as problem:
             if bad is None:
                 raise
-            bad(str(header.get("run_id") or source), source, problem)
+            bad(_name_of(header, source), source, problem)
         else:
             yield run
         header, lines = after, []
+
+
+def _name_of(header: Mapping[str, Any], source: str) -> str:
+    run_id = header.get("run_id")
+    return run_id if isinstance(run_id, str) and _RUN_ID.fullmatch(run_id) else source
 
 
 def _check(header: Mapping[str, Any], source: str) -> None:
@@ -163,6 +182,14 @@ def _check(header: Mapping[str, Any], source: str) -> None:
         raise InvalidInput(f"{source}: version {version} is newer than this Ballast reads, {VERSION}. Update Ballast.")
     if not isinstance(header.get("run_id"), str) or not header["run_id"]:
         raise InvalidInput(f"{source}: run_id: the header of a run must name it.")
+    _check_id(header["run_id"], source)
+
+
+def _check_id(run_id: str, source: str) -> None:
+    """Raise ``InvalidInput`` for an id that no run has: it is printed, and names files."""
+    if not _RUN_ID.fullmatch(run_id):
+        shown = text_or_length(ascii(run_id), 64)
+        raise InvalidInput(f"{source}: run_id: must be `run-` and 24 of a-z and 2-7, not {shown}. Export the run anew.")
 
 
 def _of_header(header: Mapping[str, Any], lines: list[Any], source: str) -> ExportedRun:
@@ -219,6 +246,7 @@ def _made(
     known = run_id or next((one.run_id for one in events if one.run_id != _UNKNOWN), "") or _named(events)
     if not known:
         raise InvalidInput(f"{source}: run_id: nothing names the run. Put a header line before its events.")
+    _check_id(known, source)
     if of_others := {one.run_id for one in events} - {known, _UNKNOWN}:
         raise InvalidInput(f"{source}: {known}: holds events of another run, {min(of_others)}. Give each run a header.")
     if any(one.run_id != known for one in events):

@@ -25,6 +25,8 @@ _SCENARIOS = "scenarios"
 REPORTS = "reports"
 #: What lies at a project's top and no layer needs, beside all names with a dot.
 _NOT_SHIPPED = ("tests", _SCENARIOS, REPORTS, "business.yaml", "pyproject.toml", "samconfig.toml", "README.md")
+#: How an exported run begins: see ``ballast.log.exported``.
+_EXPORTED = b'{"ballast": "run", "version": '
 #: Where a build keeps digests of a package: no source has it, and no digest covers it.
 _KEPT = "__pycache__/shipped.json"
 #: What other tools leave in any folder, beside bytecode and their caches.
@@ -32,9 +34,12 @@ _LEFT_BY_TOOLS = ("__pycache__", ".git", ".DS_Store")
 
 
 def shipped(project: Path) -> Iterator[Path]:
-    """Yield the files of a project that its layer gets: those of its playbook, and what lies beside it."""
+    """Yield the files of a project that its layer gets: those of its playbook, and what lies beside it.
+
+    An exported run at its top is none of them, whatever its name: it is a record with customers' data.
+    """
     for one in sorted(project.iterdir()):
-        if _is_for_layers(one.name):
+        if _is_for_layers(one.name) and not _is_export(one):
             yield from _files(one, (project.resolve(),))
 
 
@@ -182,6 +187,14 @@ def _files(at: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
                 yield from _files(one, (*above, real))
     elif at.is_file():
         yield at
+
+
+def _is_export(file: Path) -> bool:
+    """Return whether a file begins as ``ballast trace --export`` does, in any encoding of a shell."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        return _EXPORTED in opened.read(64).replace(b"\0", b"")
 
 
 def _is_for_layers(name: str) -> bool:
