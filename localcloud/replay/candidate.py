@@ -4,7 +4,7 @@ An input of the record is used only where the same is asked for::
 
     a model's reply    the request that would be sent is the recorded one, but for the bound of its output
     a tool's outcome   the same call (tool, canonical arguments) after the same writes of the run
-    a person's answer  the person is asked at the same place of the record
+    a person's answer  the person is asked at the same place of the record, and answered in the candidate's time
     a process's death  the baseline met it there, and nothing has differed before
 
 Anything else was never recorded. The run ends there, as ``Ending`` says: it is known until there, and not after.

@@ -377,7 +377,7 @@ class CandidateOracle(Oracle):
         return super().answer(token)
 
     def _check_in_time(self, place: Wait, opened: Event, now_s: int) -> None:
-        """Return if what the record has of the wait would have come of it. Raises ``StateFailed``, ``CandidateEnds``."""
+        """Return if the record's end of the wait comes in time. Raises ``StateFailed``, ``CandidateEnds``."""
         then_s, answer_by = self._machine.inferred.waits.get(place), opened.body.get("answer_by")
         if then_s is None or then_s == now_s:
             return
