@@ -256,7 +256,7 @@ def _wrong(one: Compared, real: Run) -> str:
     return "; ".join([*apart, *([] if one.low <= told.cost_microusd <= one.high else [f"cost {one.low} {told}"])])
 
 
-@pytest.mark.parametrize("changes", sampled([*_FEW, *_CHANGES], _FEW), ids=str)
+@pytest.mark.parametrize("changes", sampled([*_FEW, *_CHANGES], _FEW[:1]), ids=str)
 def test_a_prediction_is_what_the_run_does_when_the_files_are_changed(
     recorded: Recorded, changes: Mapping[str, Any], tmp_path: Path
 ) -> None:
