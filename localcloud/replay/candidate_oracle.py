@@ -384,9 +384,8 @@ class CandidateOracle(Oracle):
         asked_at = datetime.fromisoformat(answer_by) - timedelta(seconds=then_s) if answer_by else moment(opened)
         ends = asked_at + timedelta(seconds=now_s)
         key = EscalationAnswered.key(place[1]) if place[0] != "approval" else ApprovalAnswered.key(*place[1:])
-        answered = self._recorded.event(key)
-        if answered is not None and not is_persons(answered):
-            answered = None  # the executor's: nobody answered
+        written = self._recorded.event(key)  # by the executor, if nobody answered
+        answered = written if written is not None and is_persons(written) else None
         stopped = isinstance(super().stopped(), Stopped) and answered is None
         until = answered or (self._recorded.by_seq.get(RunEnded.key()) if stopped else None)
         if until is None:
