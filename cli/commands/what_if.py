@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -19,6 +19,7 @@ from rich.text import Text
 from ballast.errors import InvalidInput, PlaybookInvalid, SettingInvalid
 from ballast.log.exported import ExportedRun
 from ballast.money.amounts import MICRO, dollars
+from ballast.yaml_files import NotJson, NotYaml, parse_text
 from cli.commands.cost import moment
 from cli.commands.replay import check_workers, region_of
 from cli.exits import Exit
@@ -28,7 +29,7 @@ from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
 from cli.trace.text import clean, cut_short
 from cli.what_if.sums import Sums, Threshold, Verdict, as_json, by_result, groups, in_words, money, signed, verdicts
-from localcloud.replay.lane import Lane, agent_and_path
+from localcloud.replay.lane import Lane, agent_and_path, is_of_the_stack
 from localcloud.replay.rules import Rules
 from localcloud.replay.what_if import Compared, Result, compared, unread
 
@@ -72,6 +73,8 @@ def lanes(typed: Namespace, region: str) -> tuple[Lane, Lane, Playbook, dict[str
     told: dict[str, Any] = dict(changes)
     if typed.rules:
         rules = Rules.read(Path(typed.rules))
+        for path, value in rules.agent.items():
+            _add(changes, path, value, f"--rules {typed.rules}: agent")
         told |= {"rules": rules.model_dump(mode="json", exclude_unset=True)}
     cards = Path(typed.prices) if typed.prices else None
     if cards is not None:
@@ -93,7 +96,7 @@ def lanes(typed: Namespace, region: str) -> tuple[Lane, Lane, Playbook, dict[str
         baseline,
         name="candidate",
         playbook=Path(typed.playbook) if typed.playbook else before,
-        changes={**settings(f"{name}={json.dumps(value)}" for name, value in rules.agent.items()), **changes},
+        changes=changes,
         goes_on=True,
         cards=cards,
         asks=typed.model,
@@ -111,6 +114,11 @@ def _check(candidate: Lane, baseline: Lane) -> Playbook:
 
     try:
         playbook = candidate.changed(load_playbook(playbook_in(candidate.playbook)))
+        if playbook.agent.sensitive != load_playbook(playbook_in(baseline.playbook)).agent.sensitive:
+            raise InvalidInput(
+                "sensitive: says what the log keeps of a run, and a mask hides it from the model too; a replay has "
+                "only what the log kept. Leave it as it was while the runs were recorded."
+            )
         if candidate.cards is not None:
             vars(playbook)["models"] = with_cards(candidate.cards, Catalog, playbook.folder)
         if why := _cannot_be_deployed(playbook, candidate, baseline):
@@ -152,31 +160,44 @@ def _errors(playbook: Playbook, folder: Path | None) -> list[str]:
     return [*map(str, problems_of(playbook, on=today)), *told]
 
 
-def settings(typed: Any) -> dict[str, Any]:
-    """Return what ``--set PATH=VALUE`` says, values as JSON or as text. Raises ``InvalidInput``."""
+def settings(typed: Iterable[str]) -> dict[str, Any]:
+    """Return what ``--set PATH=VALUE`` says; a value is read as in ``agent.yaml``. Raises ``InvalidInput``."""
     found: dict[str, Any] = {}
     for one in typed:
         path, sign, text = one.partition("=")
-        path = path.strip()
-        if not sign or not path:
+        if not sign or not path.strip() or not text.strip():
             raise InvalidInput(f"--set {one!r}: write PATH=VALUE, such as limits.turns=8.")
-        if path.rpartition(".")[2] == "cost_usd":
-            path, text = f"{path.removesuffix('cost_usd')}cost_microusd", _microusd(one, text)
-        try:
-            found[path] = json.loads(text)
-        except ValueError:
-            found[path] = text
+        _add(found, path.strip(), _value(path.strip(), text), f"--set {one!r}")
     return found
 
 
-def _microusd(typed: str, text: str) -> str:
+def _add(found: dict[str, Any], path: str, value: Any, said: str) -> None:
+    """Add a change, of an amount in dollars its micro-dollars. Raises ``InvalidInput`` if the field is there."""
+    if path.rpartition(".")[2] == "cost_usd":
+        path, value = f"{path.removesuffix('cost_usd')}cost_microusd", _microusd(value, said)
+    if path in found:
+        raise InvalidInput(f"{said}: {path} is set twice. Keep one of them.")
+    found[path] = value
+
+
+def _value(path: str, text: str) -> Any:
+    """Return a value as ``agent.yaml`` would have it; an amount as it is typed, and what is no YAML as text."""
+    if path.rpartition(".")[2] == "cost_usd":
+        return text.strip().strip('"')
     try:
-        micro = Decimal(text.strip().strip('"')) * MICRO
+        return json.loads(parse_text(text, words=True))
+    except (NotYaml, NotJson):
+        return text
+
+
+def _microusd(amount: Any, said: str) -> int:
+    try:
+        micro = Decimal(str(amount)) * MICRO
         if micro.is_finite() and micro == micro.to_integral_value() and 0 <= micro <= 10**15:
-            return str(int(micro))
+            return int(micro)
     except (InvalidOperation, ValueError):
         pass
-    raise InvalidInput(f"--set {typed!r}: the amount must be 0 or more dollars, with at most six decimals.")
+    raise InvalidInput(f"{said}: the amount must be 0 or more dollars, with at most six decimals.")
 
 
 def _compared(given: Given, runs: Iterator[ExportedRun], typed: Namespace, screen: Screen, region: str | None) -> int:
@@ -221,11 +242,14 @@ def _compared(given: Given, runs: Iterator[ExportedRun], typed: Namespace, scree
 def _touch_nothing(changes: Mapping[str, Any], playbook: Playbook, rows: Sequence[Compared]) -> list[str]:
     """Return the changes of an agent, or of its intent, that no compared run had."""
     had = {(agent, row.intent) for row in rows for agent in row.agents}
+    if len(changes) == 1 and any(row.result not in (Result.SAME, Result.NOT_CONCLUDED) for row in rows):
+        return []  # another agent's field is read for this one as well: to whom it may hand over
     found = []
     for path in changes if had else ():
         agent, inner = agent_and_path(path, playbook)
         intent = inner.split(".")[1] if inner.startswith("intents.") else None
-        if not any(one == agent and intent in (None, of) for one, of in had):
+        touches = any(one == agent and intent in (None, of) for one, of in had)
+        if not touches and not is_of_the_stack(inner):
             found.append(path)
     return found
 
@@ -261,7 +285,7 @@ def _and(first: ExportedRun, rest: Iterator[ExportedRun]) -> Iterator[ExportedRu
 
 
 def _show(rows: Sequence[Compared], told: Mapping[str, Any], screen: Screen, *, verbose: bool) -> None:
-    screen.line("What if: " + ", ".join(f"{name} = {_value(value)}" for name, value in told.items()), "bold")
+    screen.line("What if: " + ", ".join(f"{name} = {_shown(value)}" for name, value in told.items()), "bold")
     _table("result", by_result(rows), screen)
     for title, by in (
         ("intent", groups(rows, lambda row: row.intent)),
@@ -275,7 +299,7 @@ def _show(rows: Sequence[Compared], told: Mapping[str, Any], screen: Screen, *, 
             _show_row(row, screen)
 
 
-def _value(value: Any) -> str:
+def _shown(value: Any) -> str:
     return _short(value if isinstance(value, str) else json.dumps(value), 120)
 
 

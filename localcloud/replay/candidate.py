@@ -4,7 +4,7 @@ An input of the record is used only where the same is asked for::
 
     a model's reply    the request that would be sent is the recorded one, but for the bound of its output
     a tool's outcome   the same call (tool, canonical arguments) after the same writes of the run
-    a person's answer  the person is asked at the same place of the record
+    a person's answer  the person is asked at the same place of the record, and answered in the candidate's time
     a process's death  the baseline met it there, and nothing has differed before
 
 Anything else was never recorded. The run ends there, as ``Ending`` says: it is known until there, and not after.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from ballast.contracts import HandOver
@@ -22,9 +23,13 @@ from ballast.contracts.wire import canonical
 from ballast.errors import ProcessEnds
 from ballast.log.event import Event, order
 from ballast.log.events import (
+    ApprovalAnswered,
     ApprovalNeeded,
+    ApprovalRequested,
     CallIntended,
     CallRefused,
+    EscalationAnswered,
+    EscalationOpened,
     ModelRequested,
     ModelResponded,
     PlanDecided,
@@ -105,7 +110,48 @@ class CandidatePlaying(Playing):
         self.unlike: set[str] = set()
         self.slack_microusd = 0
         self.asked = 0
-        self._due = Counter(inferred.deaths)
+        self._inferred, self._due = inferred, Counter(inferred.deaths)
+        #: By how much its clock is before the record's: what people are not waited for.
+        self.saved = timedelta()
+
+    # The clock
+
+    def time_of(self, event: Event) -> datetime:
+        """Return the time at which a recorded event would have been written."""
+        return super().time_of(event) - self.saved
+
+    def agent_until_ms(self, turn: int) -> int:
+        """Return until when the agent had time in the record as it was before ``turn``, on this clock."""
+        return self.recorded.events.before(turn).opening.agent_until_ms - _ms(self.saved)
+
+    def more_time_ms(self, turn: int) -> int:
+        """Return how much more time the agent has in ``turn`` than it had in the record; less than 0 if it has less."""
+        return self.run.opening.agent_until_ms - self.agent_until_ms(turn)
+
+    def _renewed_otherwise(self, body: Mapping[str, Any]) -> Body:
+        """Return the deadlines of an answer as the candidate's limits, and its clock, give them."""
+        opened = self.recorded.opened
+        if opened is None:
+            return {}
+        then, now = opened.limits, self.run.opening.limits
+        later_s = now.deadline_s - int(then["deadline_s"])
+        reserve_s = now.fallback_reserve_s - int(then.get("fallback_reserve_s", now.fallback_reserve_s))
+        moved_ms = {"deadline_ms": later_s * 1000, "agent_until_ms": (later_s - reserve_s) * 1000}
+        told = {name: body[name] for name in moved_ms if isinstance(body.get(name), int)}
+        return {name: ms + moved_ms[name] - _ms(self.saved) for name, ms in told.items()}
+
+    def _asked_until(self, recorded: Event, made: Mapping[str, Any]) -> Body:
+        """Return until when people may answer what they are asked here."""
+        kind = "approval" if recorded.name == ApprovalRequested.NAME else recorded.body.get("kind")
+        then_s = self._inferred.waits.get((str(kind), recorded.turn, recorded.index or 0, recorded.round or 1))
+        told = recorded.body.get("answer_by")
+        if then_s is None or not isinstance(told, str):
+            return {}
+        now = datetime.fromisoformat(str(made["answer_by"])) - self.now
+        until = datetime.fromisoformat(told) - self.saved + now - timedelta(seconds=then_s)
+        return {"answer_by": until.isoformat()}
+
+    # Events
 
     def ahead(self, holds: Callable[[Event], bool]) -> Event | None:
         """Return the first recorded event for which ``holds`` that is still to come; None once the run is apart."""
@@ -152,6 +198,13 @@ class CandidatePlaying(Playing):
         self.run = self.run.with_event(event)
         return event
 
+    def part_at(self, seq: str, why: str) -> None:
+        """Let the run do something else from that key on, which the record may have."""
+        known = self.recorded.by_seq.get(seq)
+        difference = Difference(seq, "", known.shown if known is not None else None, None, why)
+        self.first, self.parted = self.first or difference, self.parted or difference
+        self.apart = True
+
     def go_apart(self, event: Event, why: str) -> None:
         """From this event on the run does something else, although the record may have one under that key."""
         known = self.recorded.by_seq.get(event.seq)
@@ -185,20 +238,30 @@ class CandidatePlaying(Playing):
         """Leave out what the record has of the same call before that event: people were asked, and are not now."""
         if not recorded.name.startswith("call."):
             return
-        for one in self.left:
-            same = one.name.startswith("call.") and (one.turn, one.index) == (recorded.turn, recorded.index)
-            if same and order(one) < order(recorded):
-                del self._left[one.seq]
-                self._part(Difference(one.seq, "", one.shown, None, f"nobody is asked to approve in turn {one.turn}"))
+        place = (recorded.turn, recorded.index)
+        skipped = [
+            one
+            for one in self.left
+            if one.name.startswith("call.") and (one.turn, one.index) == place and order(one) < order(recorded)
+        ]
+        for one in skipped:
+            del self._left[one.seq]
+            self._part(Difference(one.seq, "", one.shown, None, f"nobody is asked to approve in turn {one.turn}"))
+        if skipped:
+            self.saved += self.time_of(skipped[-1]) - self.time_of(skipped[0])
 
     def _with_readings(self, recorded: Event, made: Body) -> Body:
         """Return the body with the readings of the clock; a changed deadline is as much later or sooner."""
         read = with_readings(recorded.name, made, recorded.body)
+        if recorded.name == ApprovalAnswered.NAME:
+            return read | self._renewed_otherwise(recorded.body)
+        if recorded.name in (ApprovalRequested.NAME, EscalationOpened.NAME) and "answer_by" in made:
+            return read | self._asked_until(recorded, made)
         if recorded.name != "run.opened" or made.get("limits") == recorded.body.get("limits"):
             return read
         then, now = recorded.body["limits"], made["limits"]
         later = (now["deadline_s"] - then["deadline_s"]) * 1000
-        reserve = (now["fallback_reserve_s"] - then["fallback_reserve_s"]) * 1000
+        reserve = _reserve_ms(now) - _reserve_ms(then)
         moved = {"deadline_ms": later, "agent_until_ms": later - reserve}
         if not any(moved.values()):
             return read | {name: recorded.body[name] for name in moved if name in recorded.body}
@@ -213,13 +276,19 @@ class CandidatePlaying(Playing):
         return super()._inputs(recorded, made)
 
     def put(self, event: Event) -> Event:
-        """Put an event in as it is recorded. An approval is bound to what the people are asked here."""
+        """Put an event in as it is recorded. An approval is bound to what the people are asked here.
+
+        The deadlines that an answer renews are the candidate's.
+        """
+        seq = event.seq
+        if event.name in (ApprovalAnswered.NAME, EscalationAnswered.NAME):
+            event = event.model_copy(update={"body": event.body | self._renewed_otherwise(event.body)})
         if event.name in ("call.approval_answered", "call.approval_given") and event.body.get("binding"):
             asked = self.run.fact(ApprovalNeeded, event.turn, event.index, event.round)
             bound = (asked.binding or {}).get("sha256") if asked is not None else None
             if bound is not None and bound != event.body["binding"]:
-                self._left.pop(event.seq, None)
                 event = event.model_copy(update={"body": event.body | {"binding": bound}})
+        self._left.pop(seq, None)
         return super().put(event)
 
     def missing(self) -> Difference | None:
@@ -251,6 +320,16 @@ def _words(event: Event) -> str:
         case CallIntended():
             return f"a call is made in {where} that was not"
     return f"{event.name} in {where}; decided by {cause_of(event.name)}"
+
+
+def _ms(time: timedelta) -> int:
+    return time // timedelta(milliseconds=1)
+
+
+def _reserve_ms(limits: Mapping[str, Any]) -> int:
+    """Return the part of a run's whole time that is not the agent's: ``deadline`` of ``functions.lifecycle.admit``."""
+    reserve_s, whole_s = int(limits["fallback_reserve_s"]), int(limits["deadline_s"])
+    return min(reserve_s * 1000, whole_s * 1000 // 2 // 1000 * 1000)
 
 
 def _json(body: Mapping[str, Any]) -> Body:

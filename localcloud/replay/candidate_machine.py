@@ -41,7 +41,7 @@ class CandidateMachine(Machine):
 
     playing: CandidatePlaying
     model: Callable[[Mapping[str, Any], CandidateEnds], Mapping[str, Any]] | None = None
-    _inferred = Inferred()
+    inferred = Inferred()
 
     def _build(self, stack: ExitStack) -> None:
         rules = Rules.model_validate(self.lane.rules, strict=False)
@@ -62,7 +62,7 @@ class CandidateMachine(Machine):
 
     def play_beside(self, recorded: RecordedRun, baseline: Replayed) -> tuple[Replayed, CandidateEnds | None]:
         """Return what became of a run whose baseline came out, and where the record has no more to say."""
-        self._inferred = baseline.inferred
+        self.inferred = baseline.inferred
         try:
             played, ends = self._play(recorded, baseline.inferred.moved), None
         except CandidateEnds as unknown:
@@ -84,7 +84,7 @@ class CandidateMachine(Machine):
         return vars(sys.modules[handler[known_by].__module__])
 
     def _playing_of(self, recorded: RecordedRun) -> Playing:
-        return CandidatePlaying(recorded, self._inferred)
+        return CandidatePlaying(recorded, self.inferred)
 
     def _oracle_of(self, moved: Mapping[Position, int]) -> Oracle:
         return CandidateOracle(self, moved)

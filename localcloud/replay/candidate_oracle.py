@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ballast.contracts import ExitReason, ToolCall
+from ballast.contracts import ExitReason, HandOver, ToolCall
 from ballast.contracts.service_tier import ServiceTier
 from ballast.log.event import Event, order
 from ballast.log.events import (
+    ApprovalAnswered,
+    ApprovalGiven,
     ApprovalNeeded,
+    ApprovalRequested,
+    CallDoubted,
     CallIntended,
     CallSettled,
+    EscalationAnswered,
+    EscalationOpened,
     ModelFailed,
     ModelRequested,
     ModelResponded,
+    RunEnded,
 )
 from ballast.money import TokenCounts
 from ballast.playbook import Playbook
 from ballast.run import Run
 from localcloud.replay.candidate import CandidateEnds, CandidatePlaying
-from localcloud.replay.lane import Ending
-from localcloud.replay.oracle import Failed, Oracle, Position, Ran
+from localcloud.replay.lane import Ending, Wait
+from localcloud.replay.oracle import Failed, Oracle, Position, Ran, wait_of
+from localcloud.replay.playing import RecordEnds
+from localcloud.replay.recorded import is_persons
+from localcloud.stepfunctions.states import StateFailed, Stopped
 
 if TYPE_CHECKING:
     from localcloud.replay.candidate_machine import CandidateMachine
 
+#: Seconds within which two moments may be in either order: a reply and the cut of its attempt; an answer of a person
+#: and the end of the wait, which the workflow begins to count before people are asked; a pause and the time for it.
+_NEAR_S, _CLOSE_S, _RETRY_S = 0.25, 5.0, 3.0
 #: Of a request to a model: who asks, and how much it may say. Neither changes what the model reads.
 _NOT_READ = ("inferenceConfig", "requestMetadata")
 _PLAIN = "gen_ai.usage.input_tokens"
@@ -42,6 +55,12 @@ class CandidateOracle(Oracle):
         super().__init__(machine.playing, moved)
         self._machine = machine
         self._request: Mapping[str, Any] = {}
+        #: The attempt that is made, when it began, and whether the agent has as much time for it as in the record.
+        self._asking, self._began, self._in_another_time = (0, 0), machine.playing.now, False
+        #: How much later the clock may be: once the run is apart, it lacks what lies between a run's events.
+        self._unsure_s = 0.0
+        #: The turn in which an attempt was cut that was not in the record; what a real model said.
+        self._cut_in, self._real = 0, object()
 
     @property
     def _playbook(self) -> Playbook:
@@ -68,10 +87,12 @@ class CandidateOracle(Oracle):
             self._playing.go_apart(asked, f"{unknown.why}; a real model was asked")
             self._playing.asked += 1
             found: Any = model(self._request, unknown)  # read as a reply, and not as a recorded event
+            self._real = found
             return found  # type: ignore[no-any-return]
 
     def _recorded_completion(self, turn: int, attempt: int) -> Event | Failed:
         seq = ModelRequested.key(turn, attempt)
+        self._check_time(turn, attempt)
         was, mine = self._recorded.event(seq), self._playing.run.event(seq)
         if was is None or mine is None:
             if any(one.name == ModelRequested.NAME for one in self._recorded.turn(turn).events):
@@ -162,20 +183,74 @@ class CandidateOracle(Oracle):
             why = f"the reply would be {how}: {now.max_tokens} output tokens, not {before.max_tokens}"
             raise CandidateEnds(Ending.OFF_THE_RECORD, seq, why)
 
-    def within(self, found: Event | Failed, seconds: float) -> Event | Failed:
-        """Return the end of an attempt that may take so many seconds: cut, if a changed deadline is sooner."""
-        if not isinstance(found, Event) or not self._has_another_deadline:
-            return found
-        took_ms = found.body.get("latency_ms")
-        if not isinstance(took_ms, int) or took_ms / 1000 <= seconds:
-            return found
-        self._playing.now -= timedelta(milliseconds=took_ms - int(seconds * 1000))
-        return Failed(ExitReason.MODEL_TIMEOUT, True, True, f"cut after {seconds:.0f} s", None)
+    # Time
 
-    @property
-    def _has_another_deadline(self) -> bool:
-        then, now = self._playing.recorded.opened, self._playing.run.opening
-        return then is not None and then.deadline_ms != now.deadline_ms
+    def within(self, found: Event | Failed, seconds: float) -> Event | Failed:
+        """Return the end of an attempt that is cut after so many seconds.
+
+        As recorded, where the agent has the time that it had in the record. Else what comes within the time counts, and
+        what does not is cut. Raises ``CandidateEnds`` where the record does not say what would have come.
+        """
+        if not self._in_another_time or found is self._real:
+            return found  # a model that is asked for real is waited for
+        turn, attempt = self._asking
+        seq = ModelRequested.key(turn, attempt)
+        took_ms = found.took_ms if isinstance(found, Failed) else found.body.get("latency_ms")
+        took_s = (took_ms or 0) / 1000
+        unsure_s = _NEAR_S + (self._unsure_s if self._playing.apart else 0)
+        was_cut = isinstance(found, Failed) and found.reason is ExitReason.MODEL_TIMEOUT
+        cut_as_then = was_cut and not self._playing.apart and abs(took_s - seconds) <= _NEAR_S
+        if seconds - unsure_s < took_s <= seconds + _NEAR_S and not cut_as_then:
+            raise CandidateEnds(Ending.OFF_THE_RECORD, seq, "the reply came when the agent's time would have been over")
+        if took_s > seconds and not cut_as_then:
+            self._cut_in = turn
+            self._playing.now = self._began + timedelta(seconds=seconds)
+            self._playing.part_at(ModelFailed.key(turn, attempt), f"the model is cut after {seconds:.0f} s")
+            return Failed(ExitReason.MODEL_TIMEOUT, True, True, f"cut after {seconds:.0f} s", None, int(seconds * 1000))
+        if was_cut and not cut_as_then:
+            why = f"the model would have had {seconds:.0f} s for its reply, and not {took_s:.0f}"
+            raise CandidateEnds(Ending.OFF_THE_RECORD, seq, why)
+        if self._playing.apart:
+            self._playing.now = self._began + timedelta(seconds=took_s)
+        if isinstance(found, Failed) and found.again:
+            self._check_wait(found, turn, attempt)
+        return found
+
+    def _check_wait(self, failed: Failed, turn: int, attempt: int) -> None:
+        """Raise ``CandidateEnds`` where the record does not say whether the agent would wait to ask again."""
+        event = self._recorded.event(ModelFailed.key(turn, attempt))
+        again = self._recorded.event(ModelRequested.key(turn, attempt + 1))
+        left_s = self._playing.run.opening.agent_until_ms / 1000 - self._playing.now.timestamp()
+        waited_s = (moment(again) - moment(event)).total_seconds() if again and event else 0.0
+        waited_s += self._unsure_s if self._playing.apart else 0
+        shorter = failed.retry_after_s is not None and self._playing.more_time_ms(turn) < 0 and not self._playing.apart
+        if shorter or (failed.retry_after_s is None and left_s > waited_s + _RETRY_S):
+            return
+        why = "the agent may not have had the time to wait and ask again"
+        raise CandidateEnds(Ending.OFF_THE_RECORD, ModelRequested.key(turn, attempt), why)
+
+    def _check_time(self, turn: int, attempt: int) -> None:
+        """Note when an attempt begins. Raises ``CandidateEnds`` if it follows one that ended at another moment."""
+        playing = self._playing
+        self._asking, self._began = (turn, attempt), playing.now
+        self._in_another_time = playing.apart or playing.more_time_ms(turn) != 0
+        if not playing.apart:
+            return
+        if self._cut_in == turn:
+            why = "the model would have been asked again, at another moment"
+            raise CandidateEnds(Ending.OFF_THE_RECORD, ModelRequested.key(turn, attempt), why)
+        failed = self._recorded.event(ModelFailed.key(turn, attempt - 1))
+        again = self._recorded.event(ModelRequested.key(turn, attempt))
+        self._unsure_s += 1.0 + ((moment(again) - moment(failed)).total_seconds() if again and failed else 0.0)
+
+    def taken_over(self, turn: int) -> StateFailed | None:
+        """Return the error by which the workflow replaced the planner. Raises ``CandidateEnds`` if it had more time."""
+        found = super().taken_over(turn)
+        is_timeout = found is not None and found.error == "States.Timeout"
+        if is_timeout and not self._playing.apart and self._playing.more_time_ms(turn) > 0:
+            seq = next(reversed(self._playing.run.events)).seq
+            raise CandidateEnds(Ending.OFF_THE_RECORD, seq, "the agent would have had longer than the workflow let it")
+        return found
 
     # Calls
 
@@ -192,19 +267,35 @@ class CandidateOracle(Oracle):
             and self._writes_before(self._recorded, at) == history
         )
         if same_place:
-            return super().run_of(at, tool, writes=writes)
-        found = None
+            ran = super().run_of(at, tool, writes=writes)
+            self._check_timeout(at, at, tool)
+            return ran
+        found, place = None, at
         for turn, index, before in self._calls():
             state = self._recorded.call(turn, index)
             if state is None or state.status not in ("ok", "failed") or not self._ran((turn, index)):
                 continue
             if before == history and self._identity(state.as_admitted) == key:
-                found = self._recorded.fact(CallSettled, turn, index)
+                found, place = self._recorded.fact(CallSettled, turn, index), (turn, index)
         if found is None:
             why = f"{tool} was never called with these arguments at this point of the record"
             raise CandidateEnds(Ending.OFF_THE_RECORD, CallIntended.key(*at), why)
+        self._check_timeout(at, place, tool)
         self._playing.now += timedelta(milliseconds=found.latency_ms or 0)
         return Ran("outcome", settled=found)
+
+    def _check_timeout(self, at: Position, recorded: Position, name: str) -> None:
+        """Raise ``CandidateEnds`` if the tool now has another time than the recorded call's end fits."""
+        tool = self._playbook.tools.get(name)
+        then, now = self._machine.inferred.timeouts.get(name), tool.limits.timeout_s if tool is not None else None
+        if then == now:
+            return
+        settled = self._recorded.fact(CallSettled, *recorded)
+        took_s = (settled.latency_ms or 0) / 1000 if settled is not None else 0.0
+        doubted = any(one.at == recorded for one in self._recorded.facts(CallDoubted))
+        if (now is not None and took_s > now - _NEAR_S) or doubted or (then is not None and took_s > then - _NEAR_S):
+            why = f"{name} would have had {now or 'as many as its function has'} seconds, and not {then or 'those'}"
+            raise CandidateEnds(Ending.OFF_THE_RECORD, CallIntended.key(*at), why)
 
     def _identity(self, call: ToolCall) -> str:
         return self._playbook.identity(call)
@@ -262,13 +353,83 @@ class CandidateOracle(Oracle):
         return None if self._playing.apart else super().stopped()
 
     def answer(self, token: str) -> Any:
-        """Put in what people answered. Raises ``CandidateEnds`` where the record asks nobody."""
-        if not self._playing.apart:
-            return super().answer(token)
+        """Put in what people answered, if they did so in time. Raises ``CandidateEnds`` where nobody was asked so.
+
+        Raises ``StateFailed`` where the wait ends before the answer came.
+        """
         asked = self.waiting[token]
         what = "approve a call" if asked["kind"] == "approval" else "decide"
         why = f"a person would be asked to {what} in turn {asked['turn']}"
-        raise CandidateEnds(Ending.STOPPED_EARLIER, next(reversed(self._playing.run.events)).seq, why, waits=True)
+        seq = next(reversed(self._playing.run.events)).seq
+        if self._playing.apart:
+            raise CandidateEnds(Ending.STOPPED_EARLIER, seq, why, waits=True)
+        place = wait_of(asked)
+        kind = ApprovalRequested if place[0] == "approval" else EscalationOpened
+        key = kind.key(*place[1:]) if kind is ApprovalRequested else kind.key(place[1])
+        mine, was = self._playing.run.event(key), self._recorded.event(key)
+        if mine is not None and was is not None:
+            if any(mine.body.get(name) != was.body.get(name) for name in ("approvals_needed", "approvers")):
+                raise CandidateEnds(
+                    Ending.STOPPED_EARLIER, seq, f"{why}, by other rules than in the record", waits=True
+                )
+            self._check_in_time(place, was, asked["timeout_s"])
+            self._check_grant(place[1], key)
+        return super().answer(token)
+
+    def _check_in_time(self, place: Wait, opened: Event, now_s: int) -> None:
+        """Return if the record's end of the wait comes in time. Raises ``StateFailed``, ``CandidateEnds``."""
+        then_s, answer_by = self._machine.inferred.waits.get(place), opened.body.get("answer_by")
+        if then_s is None or then_s == now_s:
+            return
+        asked_at = datetime.fromisoformat(answer_by) - timedelta(seconds=then_s) if answer_by else moment(opened)
+        ends = asked_at + timedelta(seconds=now_s)
+        key = EscalationAnswered.key(place[1]) if place[0] != "approval" else ApprovalAnswered.key(*place[1:])
+        written = self._recorded.event(key)  # by the executor, if nobody answered
+        answered = written if written is not None and is_persons(written) else None
+        stopped = isinstance(super().stopped(), Stopped) and answered is None
+        until = answered or (self._recorded.by_seq.get(RunEnded.key()) if stopped else None)
+        if until is None:
+            if isinstance(super().stopped(), RecordEnds):
+                return
+            if now_s > then_s:
+                why = f"people would have had {now_s} s to answer, and not {then_s}"
+                raise CandidateEnds(Ending.CENSORED, opened.seq, why)
+            self._playing.saved += timedelta(seconds=then_s - now_s)
+            return
+        left_s = (ends - moment(until)).total_seconds()
+        if now_s > then_s or left_s > _CLOSE_S:
+            return
+        if left_s > -_CLOSE_S:
+            why = "a person answered when the time to answer would have been over"
+            raise CandidateEnds(Ending.OFF_THE_RECORD, opened.seq, why)
+        for one in self._of_call(place[1:3]) if place[0] == "approval" else ():
+            if one.name == ApprovalGiven.NAME and one.round == place[3] and moment(one) <= ends:
+                self._playing.put(one)
+        self._playing.now = max(self._playing.now, ends - self._playing.saved)
+        late_s = (moment(until) - asked_at).total_seconds()
+        came = f"the answer came after {late_s:.0f} s" if answered is not None else "nobody had answered"
+        self._playing.part_at(key, f"nobody answers within {now_s} s: {came}")
+        raise StateFailed("States.Timeout")
+
+    def _check_grant(self, turn: int, key: str) -> None:
+        """Raise ``CandidateEnds`` if reviewers may not add the budget that one added, and might in the record."""
+        answered = self._recorded.fact(EscalationAnswered, turn)
+        if answered is None or not _added(answered):
+            return
+        given = sum(_added(one) for one in self._playing.run.facts(EscalationAnswered)) + _added(answered)
+        if self._playbook.agent.max_grant_microusd < given <= self._machine.inferred.max_grant_microusd:
+            why = "a reviewer could not have added the budget that one added"
+            raise CandidateEnds(Ending.OFF_THE_RECORD, key, why)
+
+
+def moment(event: Event) -> datetime:
+    """Return when the record says that an event was written."""
+    return datetime.fromisoformat(event.at)
+
+
+def _added(answered: EscalationAnswered) -> int:
+    decision = answered.decision
+    return decision.add_budget_microusd if isinstance(decision, HandOver) else 0
 
 
 def _last_point(points: Sequence[str]) -> int:

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from ballast.contracts.wire import complaints
 from ballast.errors import InvalidInput
 from ballast.playbook import Playbook
+from ballast.playbook.agent import OF_THE_STACK, AgentConfig, agent_file, agent_problems
 from ballast.run import Run
 
 
@@ -67,16 +68,26 @@ class Difference:
         return f"{where}: {self.why}"
 
 
+#: A wait for a person: what for, turn, call, round.
+Wait = tuple[str, int, int, int]
+
+
 @dataclass(frozen=True)
 class Inferred:
     """What a baseline inferred from a record, so that a candidate is played under the same circumstances.
 
     deaths  how often a process died before it wrote a key
     moved   what other runs are taken to have moved of the business's money, by the position of a call
+    waits   the seconds that people had for each answer (``oracle.wait_of``)
+    timeouts  the seconds that each tool had
+    max_grant_microusd  what reviewers might add to the run's budget
     """
 
     deaths: Mapping[str, int] = field(default_factory=dict)
     moved: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    waits: Mapping[Wait, int] = field(default_factory=dict)
+    timeouts: Mapping[str, float | None] = field(default_factory=dict)
+    max_grant_microusd: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,57 +153,124 @@ class Lane:
         return cls("baseline", playbook, region=region)
 
     def changed(self, playbook: Playbook) -> Playbook:
-        """Return ``playbook`` as this lane has it. Raises ``InvalidInput`` for a field that agent.yaml lacks."""
-        by_agent: dict[str, dict[str, Any]] = {}
-        for path, value in self.changes.items():
-            name, inner = agent_and_path(path, playbook)
-            by_agent.setdefault(name, {})[inner] = value
-        made = {name: _with_changes(playbook.agents[name], changes) for name, changes in by_agent.items()}
-        others = {name: made.get(name, one) for name, one in playbook.others.items()}
-        agent = made.get(playbook.agent.name, playbook.agent)
-        return replace(playbook, agent=agent, others=others) if made else playbook
+        """Return ``playbook`` as this lane has it: as if its files had been changed, and then loaded.
+
+        A key of the whole stack reaches every agent, as in ``agent.yaml``. Raises ``InvalidInput``, which names the
+        path.
+        """
+        paths: dict[tuple[str, str], str] = {}
+        for path in self.changes:
+            place = agent_and_path(path, playbook)
+            _check_once(place, path, paths)
+            paths[place] = path
+        if not paths:
+            return playbook
+        made = {}
+        for name, agent in playbook.agents.items():
+            mine = {
+                inner: (path, self.changes[path])
+                for (of, inner), path in paths.items()
+                if of == name or is_of_the_stack(inner)
+            }
+            made[name] = (
+                _with_changes(agent, mine, agent_file(playbook.folder, playbook.agent, name)) if mine else agent
+            )
+        return replace(playbook, agent=made.pop(playbook.agent.name), others=made)
+
+
+def is_of_the_stack(path: str) -> bool:
+    """Whether that path of ``agent.yaml`` holds for every agent."""
+    return path.partition(".")[0] in OF_THE_STACK
 
 
 def agent_and_path(path: str, playbook: Playbook) -> tuple[str, str]:
     """Return whose field ``path`` is, and its path in that agent's file. Raises ``InvalidInput``."""
-    if not path.startswith("agents."):
-        return playbook.agent.name, path
-    _, name, inner = [*path.split(".", 2), "", ""][:3]
-    if name not in playbook.agents or not inner:
-        raise InvalidInput(
-            f"{path}: write agents.NAME.FIELD with one of the playbook's agents: {', '.join(playbook.agents)}."
-        )
+    name, inner = playbook.agent.name, path
+    if path.startswith("agents."):
+        _, name, inner = [*path.split(".", 2), "", ""][:3]
+        if name not in playbook.agents or not inner:
+            raise InvalidInput(
+                f"{path}: write agents.NAME.FIELD with one of the playbook's agents: {', '.join(playbook.agents)}."
+            )
+    if name != playbook.agent.name and is_of_the_stack(inner):
+        raise InvalidInput(f"{path}: holds for the whole stack, so every agent has it. Write {inner} instead.")
+    if inner.partition(".")[0] == "name":
+        raise InvalidInput(f"{path}: is no change of a run: the runs name their agent by it. Change another field.")
     return name, inner
 
 
-def _with_changes(model: Any, changes: Mapping[str, Any]) -> Any:
-    told = model.model_dump(mode="json", exclude_unset=True)
-    for path, value in changes.items():
+def _check_once(place: tuple[str, str], path: str, known: Mapping[tuple[str, str], str]) -> None:
+    """Raise ``InvalidInput`` if another change sets the same field, or one beneath or above it."""
+    for (agent, inner), before in known.items():
+        one, other = f"{inner}.", f"{place[1]}."
+        if agent == place[0] and (one.startswith(other) or other.startswith(one)):
+            same = "is set twice" if one == other else f"and {before} set the same field"
+            raise InvalidInput(f"{path}: {same}. Keep one of them.")
+
+
+def _with_changes(agent: AgentConfig, changes: Mapping[str, tuple[str, Any]], file: Path) -> AgentConfig:
+    """Return the agent with those changes: each path in its file, with the path as it was typed and the new value."""
+    told = agent.model_dump(mode="json", exclude_unset=True)
+    # The agent's own limits first: an intent's that is set as well is checked against them, and not lowered.
+    for path, (typed, value) in sorted(changes.items(), key=lambda one: one[0].partition(".")[0] != "limits"):
         *outer, last = path.split(".")
-        known, at = type(model), told
-        for name in outer:
-            _check(known, name, path)
+        known, at = type(agent), told
+        for number, name in enumerate(outer):
+            _check(known, name, typed)
             known = _model_of(known, name)
             if at is told.get("intents") and name not in at:
-                raise InvalidInput(f"{path}: the agent has no intent {name!r}. It has: {', '.join(at) or 'none'}.")
-            at = at.setdefault(name, {})
-        _check(known, last, path)
+                raise InvalidInput(f"{typed}: the agent has no intent {name!r}. It has: {', '.join(at) or 'none'}.")
+            at = at[name] if at.get(name) is not None else _begun(at, name)
+            if not isinstance(at, dict):
+                above = ".".join(outer[: number + 1])
+                raise InvalidInput(
+                    f"{typed}: there is no such field: {above} is {json.dumps(at)[:80]} in {file.name}, and has no "
+                    f"fields. Set {above} itself."
+                )
+        _check(known, last, typed)
         at[last] = value
         if outer == ["limits"]:
             _lower(told, last, value)
+        elif path == "limits" and isinstance(value, dict):
+            for name, one in value.items():
+                _lower(told, name, one)
+    as_typed = {path: one for path, (one, _) in changes.items()}
     try:
-        return type(model).model_validate_json(json.dumps(told))
-    except ValueError as problem:
-        said = complaints(problem) if isinstance(problem, ValidationError) else str(problem)
-        raise InvalidInput(f"{', '.join(changes)}: {said}") from None
+        made = type(agent).model_validate_json(json.dumps(told))
+    except ValidationError as problem:
+        raise InvalidInput(_complaint(problem, as_typed)) from None
+    for unfit in agent_problems(file, made):
+        raise InvalidInput(f"{', '.join(as_typed.values())}: {unfit}")
+    return made
+
+
+def _begun(at: dict[str, Any], name: str) -> dict[str, Any]:
+    at[name] = {}
+    made: dict[str, Any] = at[name]
+    return made
+
+
+def _complaint(problem: ValidationError, typed: Mapping[str, str]) -> str:
+    """Return what is wrong, each field by the path that was typed, where it was."""
+    said = []
+    for part in complaints(problem).split("; "):
+        where, _, what = part.partition(": ")
+        path = next((path for path in typed if f"{where}.".startswith(f"{path}.")), None)
+        what = what.removeprefix("Value error, ")
+        if path is None:
+            said.append(f"{', '.join(typed.values())}: {where}: {what}" if what else part)
+        else:
+            said.append(f"{typed[path]}{where.removeprefix(path)}: {what}")
+    return "; ".join(said)
 
 
 def _lower(told: dict[str, Any], name: str, value: Any) -> None:
     """Lower that limit of the intents too, which may only tighten the agent's."""
-    for intent in told.get("intents", {}).values():
-        limits = intent.get("limits") or {}
-        if isinstance(value, int) and isinstance(limits.get(name), int) and limits[name] > value:
-            limits[name] = value
+    intents = told.get("intents")
+    for intent in intents.values() if isinstance(intents, dict) else ():
+        limits = intent.get("limits") if isinstance(intent, dict) else None
+        if isinstance(limits, dict) and isinstance(value, int) and isinstance(limits.get(name), int):
+            limits[name] = min(limits[name], value)
 
 
 def _check(known: Any, name: str, path: str) -> None:

@@ -30,7 +30,7 @@ from localcloud.functions import Function, Handler, imported_handler
 from localcloud.moto_seams.jsonata import jsonata_clock
 from localcloud.replay.integrity import blamed, unreadable
 from localcloud.replay.lane import Difference, Ending, Inferred, Lane, Replayed
-from localcloud.replay.oracle import Oracle, amounts_moved, further
+from localcloud.replay.oracle import Oracle, amounts_moved, further, wait_of
 from localcloud.replay.playing import Died, Diverged, Playing, RecordEnds, ReplayedLog
 from localcloud.replay.recorded import RecordedRun, is_persons
 from localcloud.replay.sealed import SealedForm
@@ -170,8 +170,17 @@ class Machine:
             put_in=len(playing.put_in),
             unchecked=dict(playing.unchecked),
             notes=tuple(playing.notes),
-            inferred=Inferred(dict(playing.died), dict(self.oracle.moved)),
+            inferred=self._inferred_of(playing),
             made_otherwise=playing.made_otherwise,
+        )
+
+    def _inferred_of(self, playing: Playing) -> Inferred:
+        return Inferred(
+            deaths=dict(playing.died),
+            moved=dict(self.oracle.moved),
+            waits={wait_of(asked): asked["timeout_s"] for asked in self.oracle.waiting.values()},
+            timeouts={name: tool.limits.timeout_s for name, tool in self.playbook.tools.items()},
+            max_grant_microusd=self.playbook.agent.max_grant_microusd,
         )
 
     def _played_whole(self, recorded: RecordedRun) -> Difference | None:
@@ -417,7 +426,7 @@ class Invocation:
         playing = machine.playing
         if ahead.name != "model.requested" or not playing.run.is_open:
             return
-        until = datetime.fromtimestamp((playing.run.opening.agent_until_ms - 1) / 1000, tz=playing.now.tzinfo)
+        until = datetime.fromtimestamp((playing.agent_until_ms(ahead.turn) - 1) / 1000, tz=playing.now.tzinfo)
         playing.now = min(playing.now, until)
 
     @staticmethod
@@ -427,8 +436,9 @@ class Invocation:
             machine.playing.now = hurry.now
         until_ms = ahead.body.get("deadline_ms")
         if ahead.name == "call.approval_answered" and until_ms is not None and machine.playing.run.is_open:
-            began_s = until_ms / 1000 - machine.playing.run.opening.limits.deadline_s
-            machine.playing.now = datetime.fromtimestamp(began_s, tz=machine.playing.now.tzinfo)
+            renewed_s = machine.playing.recorded.events.opening.limits.deadline_s
+            began = datetime.fromtimestamp(until_ms / 1000 - renewed_s, tz=machine.playing.now.tzinfo)
+            machine.playing.now += began - datetime.fromisoformat(ahead.at)
 
 
 class _Workflow:

@@ -36,7 +36,7 @@ from ballast.log.keys import Key
 from ballast.money.breaker import CurrentMode, Mode
 from ballast.money.moves import units
 from ballast.playbook import Playbook
-from localcloud.replay.lane import Replayed
+from localcloud.replay.lane import Replayed, Wait
 from localcloud.replay.playing import Died, Playing, RecordEnds
 from localcloud.replay.recorded import RecordedRun, is_persons
 from localcloud.stepfunctions.states import StateFailed, Stopped
@@ -84,6 +84,7 @@ class Failed:
     charged: bool
     detail: str
     retry_after_s: float | None
+    took_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,11 @@ class Hurry:
             return datetime.fromtimestamp(ms / 1000, tz=written.tzinfo)
 
         return cls(moment(opened.deadline_ms - waits_s * 1000), waits_s, moment(now_ms))
+
+
+def wait_of(asked: Mapping[str, Any]) -> Wait:
+    """Return the wait of a task that waits for a person."""
+    return asked["kind"], asked["turn"], int(asked.get("index") or 0), int(asked.get("round") or 1)
 
 
 class Oracle:
@@ -252,7 +258,8 @@ class Oracle:
         assert isinstance(fact, ModelFailed)
         reason = ExitReason(fact.exit_reason or ExitReason.MODEL_UNAVAILABLE)
         waits = self._says_of_waiting(turn, fact.model)
-        return Failed(reason, reason in _AGAIN, fact.cost_microusd > 0, fact.error, 9_999.0 if waits else None)
+        retry_after_s = 9_999.0 if waits else None
+        return Failed(reason, reason in _AGAIN, fact.cost_microusd > 0, fact.error, retry_after_s, fact.latency_ms)
 
     def _says_of_waiting(self, turn: int, model: str) -> bool:
         words = _NO_TIME.format(model)
@@ -438,8 +445,7 @@ class Oracle:
         found = self._playing.ahead(lambda one: one.seq == EscalationAnswered.key(turn))
         if found is None:
             raise self._nobody()
-        self._playing.put(found)
-        answered = found.fact
+        answered = self._playing.put(found).fact
         assert isinstance(answered, EscalationAnswered)
         return {
             "decision": PlanSummary.of(answered.decision).model_dump(mode="json"),

@@ -139,9 +139,17 @@ class Playing:
         """Return the time."""
         return self.now
 
+    def time_of(self, event: Event) -> datetime:
+        """Return the time at which a recorded event was written, on this clock."""
+        return datetime.fromisoformat(event.at)
+
+    def agent_until_ms(self, turn: int) -> int:
+        """Return until when the agent had time in the record as it was before ``turn``, on this clock."""
+        return self.run.opening.agent_until_ms
+
     def wait_until(self, event: Event) -> None:
         """Let it be the time at which ``event`` was written."""
-        self.now = datetime.fromisoformat(event.at)
+        self.now = self.time_of(event)
         self.put_due(event.at, besides=event.seq)
 
     def put_due(self, at: str, *, besides: str = "") -> None:
@@ -164,7 +172,7 @@ class Playing:
         if self.run.event(event.seq) is None:
             self.run = self.run.with_event(event)
             self.put_in.append(event.seq)
-            self.now = max(self.now, datetime.fromisoformat(event.at))
+            self.now = max(self.now, self.time_of(event))
             self.put_due(event.at, besides=event.seq)
         return event
 

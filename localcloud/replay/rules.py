@@ -15,6 +15,7 @@ The file is read once; the lane holds it as plain JSON.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -28,7 +29,7 @@ from ballast.errors import InvalidInput
 from ballast.folds.loops.ladder import THRESHOLDS, Kind
 from ballast.money.amounts import MICRO
 from ballast.playbook import Playbook, Tool
-from ballast.yaml_files import read_yaml
+from ballast.yaml_files import parse_text
 
 Count = Annotated[int, Field(ge=1, le=1_000)]
 
@@ -70,7 +71,7 @@ class Rules(Wire):
     def read(cls, file: Path) -> Rules:
         """Return the rules of a file. Raises ``InvalidInput``, which names the field."""
         try:
-            data = read_yaml(file)
+            data = json.loads(parse_text(file.read_text(encoding="utf-8"), words=True))  # ``agent`` is agent.yaml's
         except OSError as problem:
             raise InvalidInput(f"--rules {file}: cannot be read ({problem.strerror}).") from None
         except ValueError as problem:

@@ -198,12 +198,15 @@ class Seams:
         agent = sys.modules[vars(module)["Agent"].__module__]
         read = vars(agent)["read_completion"]
         failure, circuit_open = vars(converse)["ModelFailure"], vars(agent)["CircuitOpen"]
-        usage_of = vars(sys.modules[read.__module__])["ReadUsage"]
+        usage_of, timeouts = vars(sys.modules[read.__module__])["ReadUsage"], vars(converse)["_timeouts"]
 
         class Model:
+            def __init__(self, timeout_s: int) -> None:
+                self._timeouts_s = timeouts(timeout_s)
+
             @classmethod
-            def of(cls, _runtime: Runtime, **_: Any) -> Model:
-                return cls()
+            def of(cls, _runtime: Runtime, *, timeout_s: int, **_: Any) -> Model:
+                return cls(timeout_s)
 
             def reply(self, request: Any, *, within_s: float) -> Any:
                 invocation = machine.invocation
@@ -212,7 +215,8 @@ class Seams:
                 asked = machine.playing.run.turn(invocation.turn)
                 attempt = sum(event.name == "model.requested" for event in asked.events)
                 machine.oracle.asked(request)
-                found = machine.oracle.within(machine.oracle.completion(invocation.turn, attempt), within_s)
+                cut_s = next((one for one in self._timeouts_s if one <= within_s), self._timeouts_s[-1])
+                found = machine.oracle.within(machine.oracle.completion(invocation.turn, attempt), cut_s)
                 if isinstance(found, Failed):
                     raise failure(found.reason, found.again, found.charged, found.detail, found.retry_after_s)
                 return found

@@ -27,6 +27,7 @@ from ballast.log.event import GARBLED
 from ballast.log.events import (
     ApprovalRequested,
     CallRefused,
+    EscalationAnswered,
     EscalationOpened,
     ModelRequested,
     RunEnded,
@@ -34,6 +35,7 @@ from ballast.log.events import (
     RunRefused,
 )
 from ballast.log.exported import ExportedRun
+from ballast.log.keys import Key
 from ballast.playbook import Playbook
 from ballast.run import Run
 from localcloud.replay.candidate import CandidateEnds
@@ -191,6 +193,7 @@ def concluded(
     else:
         result = Result(ends.ending.value)
         costs_no_more = has_left_the_agent(played.events) and not costly_tools(playbook)
+        costs_no_more &= waits or not _is_handed_back(recorded, ends)
         high = low + slack_microusd if costs_no_more else max(low, now.ceiling_microusd)
     known = result.is_exact
     before, after = Counter(was.writes), Counter(now.writes)
@@ -228,9 +231,20 @@ def _agents_of(recorded: RecordedRun, playbook: Playbook) -> tuple[str, ...]:
 
 
 def has_left_the_agent(run: Run) -> bool:
-    """Whether the agent has handed over: a model is asked again only if a person hands the run back."""
+    """Whether the agent has handed over: a model is asked again only if a person hands the run back.
+
+    The requester's reply hands it back: who asks the requester has not left.
+    """
     agents = [one for one in run.proposals.values() if one.planner is Planner.AGENT]
-    return bool(agents) and isinstance(agents[-1].decision, HandOver) and agents[-1].decision.to is not Planner.AGENT
+    decision = agents[-1].decision if agents else None
+    return isinstance(decision, HandOver) and decision.to not in (Planner.AGENT, Planner.REQUESTER)
+
+
+def _is_handed_back(recorded: RecordedRun, ends: CandidateEnds) -> bool:
+    """Whether a person of the record hands the run back to the agent where, or after, the candidate ends."""
+    answers = recorded.events.facts(EscalationAnswered)
+    back = [one for one in answers if isinstance(one.decision, HandOver) and one.decision.to is Planner.AGENT]
+    return any(one.turn >= Key.of(ends.seq).turn for one in back)
 
 
 def costly_tools(playbook: Playbook) -> list[str]:

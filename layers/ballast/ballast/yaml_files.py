@@ -54,11 +54,15 @@ def _sha256(file: Path) -> str:
 
 def parse(file: Path) -> str:
     """Return the file's content as JSON. Raises as ``read_yaml``."""
+    return parse_text(file.read_text(encoding="utf-8"), words=_is_an_agents(file))
+
+
+def parse_text(text: str, *, words: bool) -> str:
+    """Return a text's content as JSON; ``words``: as in an agent's file. Raises ``NotYaml``, ``NotJson``."""
     import yaml
 
-    text = file.read_text(encoding="utf-8")
     try:
-        data: Any = yaml.load(text, _loader(_is_an_agents(file)))  # noqa: S506  a safe one
+        data: Any = yaml.load(text, _loader(words))  # noqa: S506  a safe one
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""

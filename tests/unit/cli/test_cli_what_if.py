@@ -136,14 +136,29 @@ def test_a_threshold_that_is_none_names_the_numbers(text: str) -> None:
         ("model=eu.vendor.name", {"model": "eu.vendor.name"}),
         ("ground_answers=false", {"ground_answers": False}),
         ("instructions=a=b", {"instructions": "a=b"}),
+        ("instructions=a: b: c", {"instructions": "a: b: c"}),
+        ("cache=off", {"cache": False}),
+        ("ask_requester=no", {"ask_requester": False}),
+        ("intents.a.writes=[note]", {"intents.a.writes": ["note"]}),
+        ("second_model=null", {"second_model": None}),
+        ('inference={"temperature": 0.5}', {"inference": {"temperature": 0.5}}),
     ],
 )
-def test_a_setting_is_json_or_text(typed: str, found: dict[str, Any]) -> None:
+def test_a_setting_is_read_as_in_agent_yaml(typed: str, found: dict[str, Any]) -> None:
     assert what_if.settings([typed]) == found
 
 
 @pytest.mark.parametrize(
-    "typed", ["turns", "=8", "limits.cost_usd=-1", "limits.cost_usd=x", "limits.cost_usd=NaN", "limits.cost_usd=1e99"]
+    "typed",
+    [
+        "turns",
+        "=8",
+        "limits.turns=",
+        "limits.cost_usd=-1",
+        "limits.cost_usd=x",
+        "limits.cost_usd=NaN",
+        "limits.cost_usd=1e99",
+    ],
 )
 def test_a_wrong_setting_is_told(typed: str) -> None:
     with pytest.raises(InvalidInput, match="--set"):
@@ -250,6 +265,61 @@ def test_a_playbook_that_its_own_template_does_not_serve_is_no_candidate(tmp_pat
         _check(replace(before, playbook=new), before)
     # What is wrong with the baseline as well is no matter of the change.
     _check(replace(before, playbook=new, changes={"limits.turns": 5}), replace(before, playbook=new))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"limits.turns.x": 2}, "limits.turns.x: there is no such field: limits.turns is 12"),
+        ({"limits.turns.x.y": 2}, "limits.turns.x.y: there is no such field"),
+        ({"name": "other"}, "name: is no change of a run"),
+        ({"limits.turns": "many"}, "limits.turns: Input should be a valid integer"),
+        ({"limits": {"turns": 0}}, "limits.turns: Input should be greater"),
+        ({"cache": 0}, "cache: must be off or on"),
+        ({"limits": {"turns": 3}, "limits.turns": 4}, "limits.turns: and limits set the same field. Keep one of them."),
+        ({"limits.turns": 3, "agents.support.limits.turns": 3}, "is set twice"),
+        ({"limits.fallback_reserve_s": 500}, "fallback_reserve_s must be less than limits.deadline_s"),
+        ({"limits.turns": 4, "intents.order_status.limits.turns": 6}, "above the ceiling of 4"),
+        ({"agents.billing.on_unanswered": "park"}, "holds for the whole stack, so every agent has it. Write on_un"),
+    ],
+)
+def test_a_path_or_value_that_does_not_fit_is_named(changes: dict[str, Any], said: str) -> None:
+    playbook = load_playbook(PLAYBOOK)
+    other = playbook.agent.model_copy(update={"name": "billing"})
+
+    with pytest.raises(InvalidInput) as raised:
+        Lane("x", PLAYBOOK, changes).changed(replace(playbook, others={"billing": other}))
+
+    assert said in str(raised.value)
+    assert "Value error" not in str(raised.value)
+    assert "limits.turns: limits.turns" not in str(raised.value)
+
+
+def test_a_field_is_set_once_and_never_what_a_log_keeps(tmp_path: Path) -> None:
+    for one, other in (("limits.turns=2", "limits.turns=3"), ("limits.cost_usd=0.5", "limits.cost_microusd=5000")):
+        with pytest.raises(InvalidInput, match="is set twice"):
+            what_if.settings([one, other])
+    baseline = Lane.baseline(PLAYBOOK)
+    with pytest.raises(InvalidInput, match="sensitive: says what the log keeps"):
+        _check(replace(baseline, changes={"sensitive.policy": "mask"}), baseline)
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("grounding: no\nagent: {cache: off}\n", encoding="utf-8")
+    assert (Rules.read(rules).grounding, Rules.read(rules).agent) == (False, {"cache": False})
+
+
+def test_a_key_of_the_whole_stack_is_every_agents() -> None:
+    playbook = load_playbook(PLAYBOOK)
+    others = {"billing": playbook.agent.model_copy(update={"name": "billing"})}
+
+    made = Lane("x", PLAYBOOK, {"ground_answers": False, "limits.turns": 3}).changed(replace(playbook, others=others))
+
+    assert [one.ground_answers for one in made.agents.values()] == [False, False]
+    assert [one.limits.turns for one in made.agents.values()] == [3, 12]
+    rows = [row(agents=("billing",))]
+    assert what_if._touch_nothing({"ground_answers": False}, made, rows) == []
+    assert what_if._touch_nothing({"limits.turns": 3}, made, rows) == ["limits.turns"]
+    # What gives another result touches a run.
+    assert what_if._touch_nothing({"limits.turns": 3}, made, [*rows, replace(STOPPED, agents=("billing",))]) == []
 
 
 def test_another_agents_field_is_set_by_its_name() -> None:

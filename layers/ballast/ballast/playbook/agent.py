@@ -309,7 +309,7 @@ def readable_agents(folder: Path, tell: Teller) -> tuple[AgentConfig | None, dic
     except PlaybookInvalid as problem:
         tell(problem)
         return None, {}
-    for unfit in _problems(first, agent):
+    for unfit in agent_problems(first, agent):
         tell(unfit)
     others, names = {}, {agent.name}
     of_stack = {name: data[name] for name in sorted(OF_THE_STACK) if name in data}
@@ -324,7 +324,7 @@ def readable_agents(folder: Path, tell: Teller) -> tuple[AgentConfig | None, dic
         except PlaybookInvalid as problem:
             tell(problem)
             continue
-        for unfit in _problems(file, others[file.stem]):
+        for unfit in agent_problems(file, others[file.stem]):
             tell(unfit)
     for one in (agent, *others.values()):
         file, known = agent_file(folder, agent, one.name), names - {one.name}
@@ -362,7 +362,7 @@ def _another(file: Path, first: AgentConfig, of_stack: Mapping[str, Any]) -> Age
 def read_agent(file: Path) -> AgentConfig:
     """Read and check ``agent.yaml``. Raises ``PlaybookInvalid`` naming the file and the field."""
     config = _parsed(_read(file), file)
-    for problem in _problems(file, config):
+    for problem in agent_problems(file, config):
         raise problem
     return config
 
@@ -390,7 +390,7 @@ def _parsed(data: Any, file: Path) -> AgentConfig:
         raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from problem
 
 
-def _problems(file: Path, config: AgentConfig) -> Iterator[PlaybookInvalid]:
+def agent_problems(file: Path, config: AgentConfig) -> Iterator[PlaybookInvalid]:
     """Yield what does not fit together in an agent."""
     for other in config.model_for:
         if unknown := [name for name in other.intents if name not in config.intents]:
