@@ -69,8 +69,8 @@ def _mcp(typed: Namespace) -> Imported:
     from ballast.playbook.servers.checks import why_no_url
     from ballast.playbook.servers.credentials import Credentials
     from ballast.playbook.servers.declaration import McpServer
-    from ballast.playbook.servers.http import hidden
     from ballast.playbook.servers.mcp import HttpPeer, Peer, Session
+    from ballast.playbook.servers.spellings import hidden
     from ballast.playbook.servers.tools import AnswerLost
 
     until, headers, tokens = time.monotonic() + 60, {}, list[str]()

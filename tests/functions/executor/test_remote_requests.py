@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import re
 import socket
+import textwrap
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -18,6 +20,8 @@ from urllib.parse import quote
 import pytest
 from botocore.config import Config
 from botocore.session import Session
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ballast.contracts import RunRequest
 from ballast.errors import RetryLater
@@ -27,8 +31,9 @@ from ballast.playbook.servers import credentials as credentials_module
 from ballast.playbook.servers import http, openapi
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import Call, Declaration, OpenApiServer
-from ballast.playbook.servers.http import Exchange, Reply, _allowed, deadline_in, hidden, send, without_secrets
+from ballast.playbook.servers.http import Exchange, Reply, _allowed, deadline_in, send
 from ballast.playbook.servers.openapi import OpenApiTransport, body_of, request_of
+from ballast.playbook.servers.spellings import HIDDEN, hidden, without
 from ballast.playbook.servers.tools import AnswerLost, NotNow, RemoteFailed, declared_tools
 from tests.support.remote_desk import Desk, pinned
 
@@ -273,7 +278,7 @@ def test_a_secret_that_a_server_sends_back_is_removed(secret: str) -> None:
 
     body = " ".join([secret, json.dumps(secret), json.dumps(secret, ensure_ascii=False), quote(secret, safe="")])
 
-    left = without_secrets(body.encode(), (secret,)).decode()
+    left = without(body, (secret,))
 
     assert left.replace('"', "").split() == ["***"] * 4
 
@@ -306,19 +311,102 @@ FORMS: dict[str, Callable[[str], str]] = {
 def test_a_secret_is_found_in_each_spelling_also_cut_short(form: str, secret: str) -> None:
     for sent in (secret, secret[:9], secret[:-1]):
         body = json.dumps({"said": f"<{FORMS[form](sent)}>", "id": 7})
-        left = json.loads(without_secrets(body.encode(), (secret,)))
-        left = hidden(left, (secret,))
+        assert "***" in without(body, (secret,))
+        left = hidden(json.loads(body), (secret,))
         assert left["id"] == 7
         assert "***" in left["said"]
         for name, other in FORMS.items():
             assert "in" in name or other(secret[:9])[:12] not in left["said"]
 
 
+KEY = "sk-Live/9fQ+2aZ7xW8mN4pR"
+_64 = base64.b64encode(b"me: " + KEY.encode()).decode()
+#: Texts that tell a key, whoever decodes them.
+TELLING: dict[str, Any] = {
+    "all but its beginning": KEY[3:],
+    "twelve of its characters": KEY[5:17],
+    "its end": f"key ends in {KEY[-8:]}",
+    "small": KEY.lower(),
+    "large": KEY.upper(),
+    "spaced": " ".join(KEY),
+    "in places to break": "<wbr>".join(KEY),
+    "in zero width": "\u200b".join(KEY),
+    "in written zero width": "\\u200b".join(KEY),
+    "wide": "".join(chr(ord(one) + 0xFEE0) for one in KEY),
+    "base64 in lines": "\r\n".join(textwrap.wrap(_64, 8)),
+    "base64 in written lines": "\\n".join(textwrap.wrap(_64, 8)),
+    "base64 of another alphabet": _64.replace("+", ".").replace("/", "~"),
+    "base64, small": _64.lower(),
+    "base64 of base64": base64.b64encode(base64.b64encode(KEY.encode())).decode(),
+    "base64 of UTF-16": base64.b64encode(f"me:{KEY}".encode("utf-16-be")).decode(),
+    "base32": base64.b32encode(f"abc{KEY}".encode()).decode(),
+    "base32hex": base64.b32hexencode(f"ab{KEY}".encode()).decode(),
+    "hex with spaces": KEY.encode().hex(" "),
+    "hex with colons": KEY.encode().hex(":").upper(),
+    "bytes": ", ".join(f"0x{byte:02x}" for byte in KEY.encode()),
+    "percent, nine times": functools.reduce(lambda text, _: quote(text, safe=""), range(9), KEY),
+    "a type": f"application/x-{KEY.lower().replace('/', '_')}",
+    "characters": list(KEY),
+    "codes": list(KEY.encode()),
+    "a name": {KEY: 1},
+    "a number": {"n": 3127845960017},
+}
+
+
+@pytest.mark.parametrize("form", TELLING)
+def test_a_credential_is_found_whole_or_in_part(form: str) -> None:
+    left = json.dumps(hidden({"said": TELLING[form], "id": 7}, (KEY, "3127845960017")))
+
+    bare = re.sub(r"[^a-z0-9]", "", left.lower())
+    assert "***" in left
+    assert '"id": 7' in left
+    for start in range(len(KEY) - 11):
+        assert re.sub(r"[^a-z0-9]", "", KEY[start : start + 12].lower()) not in bare
+
+
+def test_a_part_of_a_signed_token_is_the_token() -> None:
+    parts = [_64, base64.urlsafe_b64encode(b'{"sub": "mia", "scope": "all"}').decode(), "dBjftJeZ4CVP-mB92K27uhbUJU1p1"]
+
+    assert [without(f"bad: {part}", (".".join(parts),)) for part in parts] == ["bad: ***"] * 3
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "utf-16-le", "cp037", "latin-1", "none-such", "punycode"])
+def test_a_text_is_read_in_its_charset(charset: str) -> None:
+    body = KEY.encode(charset if charset not in ("none-such", "punycode") else "ascii")
+
+    text = Reply(400, {"content-type": f'text/plain; Charset="{charset}"'}, body, (KEY,)).text
+
+    assert text == "***"
+
+
+PRINTED = st.characters(codec="ascii", min_codepoint=33, max_codepoint=126, exclude_characters="\\")
+SPELLED = [str, str.upper, str.lower, lambda text: quote(text, safe=""), json.dumps, escape]
+
+
+@given(st.text(PRINTED, min_size=12, max_size=60), st.data())
+@settings(max_examples=100, deadline=None)
+def test_no_twelve_characters_of_a_credential_are_left(secret: str, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(secret) - 12))
+    run = secret[start : data.draw(st.integers(start + 12, len(secret)))]
+    around = data.draw(st.text(st.sampled_from("\u00e4 .\n{}\U0001f600"), max_size=5))
+    text = f"{around}{data.draw(st.sampled_from(SPELLED))(run)}{around}"
+
+    assert run not in without(text, (secret,))
+    assert HIDDEN in without(text, (secret,))
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=100, deadline=None)
+def test_a_text_that_tells_nothing_stays(text: str) -> None:
+    assert without(text, (KEY, SECRET)) == text
+
+
 def test_what_is_no_secret_stays() -> None:
     said = {"a": "Token/en+4 50% &amp; \\u0041 é", "b": "VG9rL2Vu", "c": "deadbeef" * 8, "d": 1.5}
-    body = json.dumps(said).encode()
-    assert without_secrets(body, (SECRET,)) == body
-    assert without_secrets(b"\xff\xfe\x00%e9", (SECRET,)) == b"\xff\xfe\x00%e9"
+    body = json.dumps(said)
+    assert without(body, (SECRET,)) == body
+    assert hidden(said, (SECRET,)) == said
+    assert without("\udcff\xfe\x00%e9", (SECRET,)) == "\udcff\xfe\x00%e9"
 
 
 # Operations
