@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast.contracts import RunRequest
-from ballast.errors import RetryLater
+from ballast.errors import PlaybookInvalid, RetryLater
 from ballast.playbook import ToolContext, ToolFailed
 from ballast.playbook.context import NotConfigured, NotSent
 from ballast.playbook.servers import credentials as credentials_module
@@ -415,21 +415,87 @@ def test_what_is_no_secret_stays() -> None:
 def test_arguments_go_to_their_places() -> None:
     where = {"id": "path", "tags": "query", "on": "query", "X-Tenant": "header X-Tenant"}
     call = Call(method="POST", path="/a/{id}/b", where=where)
-    payload = {"id": "x/../y?z", "tags": ["a b", "c&d"], "on": True, "X-Tenant": "t", "n": 1.5, "text": "é"}
+    payload = {"id": "x y?z%;é", "tags": ["a b", "c&d"], "on": True, "X-Tenant": "t", "n": 1.5, "text": "é"}
 
     made = request_of(call, payload, "https://desk.example/v2")
 
-    assert made.url == "https://desk.example/v2/a/x%2F..%2Fy%3Fz/b?tags=a%20b&tags=c%26d&on=true"
+    assert made.url == "https://desk.example/v2/a/x%20y%3Fz%25%3B%C3%A9/b?tags=a%20b&tags=c%26d&on=true"
     assert made.headers == {"X-Tenant": "t", "Content-Type": "application/json"}
     assert json.loads(made.body or b"") == {"n": 1.5, "text": "é"}
 
 
-@pytest.mark.parametrize("value", ["..", ".", "", " ", "...", ["a"], {"a": 1}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *["..", ".", "", " ", "...", "..;x", ";x", ".%20", "%2e%2e", "%252E%252e", "\uff0e\uff0e", "%u002e"],
+        *["7/all", "7/../../admin", "7%2Fall", "7%252fall", "7%25252fall", "7\uff0fall", "7%u002Fall", "7%EF%BC%8Fall"],
+        *[
+            "..\\..\\admin",
+            "7%5Call",
+            "..\0",
+            "7\tall",
+            "7\nall",
+            "7%0aall",
+            "7%00",
+            "7\x85all",
+            "7\u2028all",
+            "/7",
+            "7/",
+        ],
+        *[["a", "b/c"], ["a", ".."], ["a,b", "c"], [], [None], None, {"a": 1}],
+    ],
+)
 def test_a_path_names_one_thing(value: Any) -> None:
     call = Call(method="DELETE", path="/tickets/{id}", where={"id": "path"})
 
-    with pytest.raises(ToolFailed, match="Nothing was sent"):
+    with pytest.raises(NotSent, match=r"Nothing was sent: id .*\.$"):
         request_of(call, {"id": value}, "https://desk.example")
+
+
+@pytest.mark.parametrize("value", ["7/..", "../7", "a//b", "/a", "a/", "a\\b", "a/%2e%2e", "a%2Fb/..;x", "a/\0"])
+def test_a_declared_slash_leads_nowhere_else(value: str) -> None:
+    call = Call(method="GET", path="/files/{path}/raw", where={"path": "path"})
+
+    assert request_of(call, {"path": "docs/a.md"}, "https://a.example", ["path"]).url.endswith("/files/docs%2Fa.md/raw")
+    with pytest.raises(NotSent, match=r"Nothing was sent: path "):
+        request_of(call, {"path": value}, "https://a.example", ["path"])
+
+
+def test_arguments_together_lead_nowhere_else() -> None:
+    call = Call(method="GET", path="/files/{a}{b}/x", where={"a": "path", "b": "path"})
+
+    assert request_of(call, {"a": "x", "b": ["y", 1, True]}, "https://a.example").url.endswith("/files/xy,1,true/x")
+    with pytest.raises(NotSent, match="its path must not lead out of itself"):
+        request_of(call, {"a": "%2", "b": "e%2e"}, "https://a.example")
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("where", ["query", "header X-Ids"])
+@pytest.mark.parametrize("value", [[], None, [None], ["a", None], [[]], {}])
+def test_what_a_place_cannot_say_is_not_left_out(method: Any, where: str, value: Any) -> None:
+    call = Call(method=method, path="/items", where={"ids": where})
+
+    with pytest.raises(NotSent, match="Nothing was sent: ids "):
+        request_of(call, {"ids": value}, "https://desk.example")
+
+
+def test_an_item_of_a_header_ends_at_a_comma() -> None:
+    call = Call(method="GET", path="/items", where={"ids": "header X-Ids"})
+
+    assert request_of(call, {"ids": "a,b"}, "https://desk.example").headers == {"X-Ids": "a,b"}
+    with pytest.raises(NotSent, match="one of its items has a comma"):
+        request_of(call, {"ids": ["a,b", "c"]}, "https://desk.example")
+
+
+def test_a_body_is_sent_as_the_type_that_is_pinned() -> None:
+    usual = Call(method="PATCH", path="/items", body="body")
+    merge = usual.model_copy(update={"media_type": "application/merge-patch+json"})
+
+    types = [request_of(one, {"body": {}}, "https://a.example").headers["Content-Type"] for one in (usual, merge)]
+
+    assert types == ["application/json", "application/merge-patch+json"]
+    assert usual.said() == {"method": "PATCH", "path": "/items", "where": {}, "body": "body"}
+    assert merge.said()["media_type"] == "application/merge-patch+json"
 
 
 @pytest.mark.parametrize("payload", [{"a": {"b": 1}}, {"a": [[1]]}])
@@ -637,6 +703,20 @@ def test_the_tools_of_one_function_are_told_apart_by_a_field(tmp_path: Any) -> N
         invoked(client, tmp_path, server={"tool_field": "tool"})
 
     assert seen[0][1] == {"n": 2, "tool": "take"}
+
+
+def test_no_argument_names_the_tool(tmp_path: Any) -> None:
+    open_ = pinned("take", {"properties": {"n": {}}, "additionalProperties": True}, None)
+    with pytest.raises(PlaybookInvalid, match=r"pinned\.schema: has the argument n, by which server\.tool_field"):
+        invoked(lambda *_: None, tmp_path, server={"tool_field": "n"})
+
+    invoked_with = functools.partial(invoked, server={"tool_field": "tool"}, pinned=open_, set={})
+    with lambda_endpoint((200, {}, {})) as (client, seen):
+        invoked_with(client, tmp_path)
+        [tool] = declared_tools(tmp_path)
+        with pytest.raises(NotSent, match="tool names the tool, and an argument has that name"):
+            tool.function(tool.read({"n": 1, "tool": "hammer"}), context(client, STOCK="stock-function"))
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize(
