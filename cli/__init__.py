@@ -10,11 +10,12 @@ import sys
 import threading
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 
 from cli.exits import Exit
+from cli.own_stdout import for_documents
 from cli.parser import parser
 from localcloud.gc_paused import gc_paused
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # At exit the kernel takes all memory back; a last garbage collection would take a second.
     atexit.register(gc.freeze)
     try:
-        with _interruptible():
+        with _interruptible(), for_documents() if getattr(typed, "json", False) else nullcontext():
             _take_own_playbook(typed)
             with gc_paused():
                 command = _command(typed.command, on_stack=typed.stack is not None)

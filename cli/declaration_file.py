@@ -67,7 +67,7 @@ class ImportedTool:
         """What is pinned of it."""
         made: dict[str, Any] = {"sha256": self.digest, "description": self.description, "schema": dict(self.schema)}
         made |= {"output": dict(self.output)} if self.output is not None else {}
-        return made | ({"call": self.call.model_dump(mode="json")} if self.call else {})
+        return made | ({"call": self.call.said()} if self.call else {})
 
 
 @dataclass(frozen=True)
@@ -187,6 +187,9 @@ def _tool_text(tool: ImportedTool) -> str:
     if tool.effect == "write":
         has_key = "key" in declared
         notes += [note for note in _OF_A_WRITE if not (has_key and note.startswith(("Without", "key")))]
+    placed = [name for name, where in tool.call.where.items() if where == "path"] if tool.call else []
+    if placed:
+        notes.append(f"slashes: [{placed[-1]}]    where a slash may be in that argument of the path")
     try:
         paths = [path for path in paths_of(normalized(tool.schema)) if not path.endswith("*")]
     except SchemaRefused:

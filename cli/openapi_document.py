@@ -18,6 +18,9 @@ from ballast.playbook.servers.schema import SchemaRefused, normalized
 from cli.declaration_file import Imported, ImportedTool
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
+#: JSON, under its own name or another one, with its parameters; and under its own.
+_JSON = re.compile(r"application/([\w.-]+\+)?json(?=\s*(;|$))")
+_USUAL = "application/json"
 _KEY_HEADER = "idempotency-key"
 #: Larger schemas of results are not pinned.
 _MOST_OF_A_RESULT = 8_192
@@ -192,6 +195,7 @@ class _Operation:
         self._required: list[str] = []
         self._where: dict[str, str] = {}
         self._key: str | None = None
+        self._media_type: str | None = None
         self._dropped: list[str] = []
 
     def tool(self, name: str) -> ImportedTool:
@@ -199,7 +203,13 @@ class _Operation:
         for parameter in self._parameters:
             self._add(parameter)
         body = self._body()
-        call = Call(method=self._method.upper(), path=self._path, where=self._where, body=body)  # type: ignore[arg-type]
+        call = Call(
+            method=self._method.upper(),  # type: ignore[arg-type]
+            path=self._path,
+            where=self._where,
+            body=body,
+            media_type=self._media_type,
+        )
         placed = {one for one, where in self._where.items() if where == "path"}
         if placed != set(re.findall(r"\{([^{}]*)\}", self._path)):
             raise _LeftOut("its path names parameters that it does not declare")
@@ -231,7 +241,7 @@ class _Operation:
                 continue
             response = _resolved(self._document, declared) or {}
             content = response.get("content") or {}
-            kind = next((one for one in content if re.match(r"application/([\w.-]+\+)?json\b", one)), None)
+            kind = next(filter(_JSON.match, content), None)
             if content and (kind is None or not (content[kind] or {}).get("schema")):
                 return None  # a text, or a form that is not told
             forms.append(content[kind]["schema"] if kind else {"type": "null"})
@@ -285,6 +295,12 @@ class _Operation:
                 self._dropped.append(written)
                 return
             raise _LeftOut(written)
+        if (wrong := self._unwritable(schema)) is not None:
+            written = f"{name} ({where}) is {wrong}, which has no place there"
+            if not required:
+                self._dropped.append(written)
+                return
+            raise _LeftOut(written)
         if name in self._properties:
             raise _LeftOut(f"two of its parameters are named {name}")
         described = parameter.get("description")
@@ -296,13 +312,25 @@ class _Operation:
         if required:
             self._required.append(name)
 
+    def _unwritable(self, schema: Any, *, item: bool = False) -> str | None:
+        """Return what a parameter is if no value of it can be written outside of a body, None if one can."""
+        found = _resolved(self._document, schema)
+        kind = found.get("type") if isinstance(found, Mapping) else None
+        kinds = {kind} if isinstance(kind, str) else set(kind or ())
+        if kinds and kinds <= {"object", "null"}:
+            return "a list of objects" if item else "an object"
+        if kinds and kinds <= {"array", "null"}:
+            return "a list of lists" if item else self._unwritable(found.get("items"), item=True)
+        return None
+
     def _body(self) -> str | None:
         """Add the arguments of the body; return the name of the one that is all of it, None for one a field."""
         declared = _resolved(self._document, self._operation.get("requestBody"))
         if not declared:
             return None
         content = declared.get("content") or {}
-        kind = next((one for one in content if re.match(r"application/([\w.-]+\+)?json\b", one)), None)
+        kinds = sorted(filter(_JSON.match, content), key=lambda one: not one.startswith(_USUAL))
+        kind = next(iter(kinds), None)
         if kind is None:
             written = f"its body is {', '.join(content) or 'unknown'}, not JSON"
             # Without all of its body, a write would do something else than it says.
@@ -312,6 +340,9 @@ class _Operation:
             return None
         if self._method in ("get", "head"):
             raise _LeftOut("it reads with a body")
+        if not kind.startswith(_USUAL):
+            self._media_type = kind
+        self._dropped += [f"its body as {one}" for one in kinds[1:]]
         schema = copy.deepcopy(content[kind].get("schema") or {})
         flat = _resolved(self._document, schema)
         composed = any(key in flat for key in ("allOf", "anyOf", "oneOf", "not", "if", "discriminator"))

@@ -348,6 +348,15 @@ def lease_time(clock: Callable[[], datetime]) -> Iterator[None]:
         yield
 
 
+def forget_circuits() -> None:
+    """Forget the failures that Powertools counts in this process, as the end of a function's process does."""
+    counted = sys.modules.get("aws_lambda_powertools.utilities.circuit_breaker.base")
+    if counted is not None:
+        with counted._COUNTERS_LOCK:
+            for kept in (counted._LOCAL_FAILURES, counted._LOCAL_SUCCESSES, counted._LAST_OBSERVED_STATE):
+                kept.clear()
+
+
 def _datetimes(clock: Callable[[], datetime]) -> SimpleNamespace:
     """Return the module ``datetime`` with the time of ``clock``."""
 

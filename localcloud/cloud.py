@@ -19,7 +19,7 @@ from ballast.playbook.load import playbook_in
 from ballast.run import Run
 from ballast.runtime import Runtime, utc_now
 from ballast.table import Table
-from localcloud.clock import Clock, VirtualClock, WallClock, as_clock, lease_time, virtual_time
+from localcloud.clock import Clock, VirtualClock, WallClock, as_clock, forget_circuits, lease_time, virtual_time
 from localcloud.converse.server import answer_inline
 from localcloud.converse.source import Source
 from localcloud.converse.strict import Strict
@@ -272,6 +272,12 @@ class LocalCloud:
                 session = self._session_of(found)
                 self._runtimes[found.logical_id] = Runtime(found.environ, session=session, clock=self._clock)
             return self._runtimes[found.logical_id]
+
+    def end_process(self, function: str) -> None:
+        """Let the function begin anew at its next invocation, without the circuits, sessions and tokens of before."""
+        with self._making_runtimes:
+            self._runtimes.pop(self._functions.find(function).logical_id, None)
+        forget_circuits()
 
     def invoke(self, function: str, payload: Mapping[str, Any]) -> Any:
         """Invoke a function by its logical id and return its result.

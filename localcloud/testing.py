@@ -41,6 +41,8 @@ AnyCall = tuple[Tool | str, Mapping[str, Any]]
 _ENDS_WITHIN_S = 60.0
 #: Tables that keep their content between tests: a deleted event is an alarm, and every test has runs of its own.
 _KEPT = ("RunLogTable", "EscalationsTable")
+#: Functions whose processes remember circuits, and the executor's sessions and tokens, too.
+_WITH_CIRCUITS = ("ExecutorFunction", "AgentFunction")
 _NUMBERS = itertools.count(1)
 
 
@@ -179,13 +181,18 @@ class LocalDesk:
         self._open.clear()
 
     def restock(self) -> None:
-        """Empty the tables, except for logs of runs, seed the business's anew, and reset the stand-ins."""
+        """Empty the tables, except for logs of runs, seed the business's anew, and reset the stand-ins.
+
+        Executor and agent begin anew: a circuit that one test opened, or a token that it got, is not there in the next.
+        """
         client = self.cloud.session.client("dynamodb")
         kept = {self.cloud.physical_id(name) for name in _KEPT}
         for page in client.get_paginator("list_tables").paginate():
             for name in page["TableNames"]:
                 if name not in kept:
                     _empty(client, name)
+        for function in _WITH_CIRCUITS:
+            self.cloud.end_process(function)
         seed_store(self.cloud, self.playbook, 1, {})
         if (reset := getattr(self.stand_ins, "reset", None)) is not None:
             reset()

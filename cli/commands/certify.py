@@ -27,6 +27,7 @@ from ballast.playbook.made_of import platform_code
 from cli import output_files
 from cli.certify.report import RULES, TO_A_PERSON, Finding, certified, summed_up
 from cli.exits import Exit
+from cli.own_stdout import print_document
 from cli.scenario_runs import find_all
 from cli.screen import Screen
 from localcloud.project import project_of
@@ -73,7 +74,7 @@ def certify(typed: Namespace) -> int:
     if typed.json:
         document = {"certified": made, "certificate": str(file) if made else None, "attempts": found.attempts}
         document |= {"problem": unwritten} if unwritten else {}
-        print(json.dumps(document | {"findings": [asdict(one) for one in findings]}, indent=2))
+        print_document(json.dumps(document | {"findings": [asdict(one) for one in findings]}, indent=2))
     else:
         _show(findings, screen, all_of_them=typed.verbose)
         screen.line(f"{found.attempts} attempts in {took_s:.0f} s")
@@ -95,7 +96,7 @@ def _unread(scenarios: Mapping[str, Scenario | InvalidInput]) -> Iterator[Findin
 def _check(playbook: Playbook, typed: Namespace) -> int:
     problem = why_uncertified(playbook) or why_tried_otherwise(playbook, project_of(Path(playbook.folder)))
     if typed.json:
-        print(json.dumps({"certified": problem is None, "problem": problem}))
+        print_document(json.dumps({"certified": problem is None, "problem": problem}))
     else:
         said = problem or f"The certificate fits: {Path(playbook.folder) / FILE}"
         Screen().line(said, "bold red" if problem else "green")

@@ -10,6 +10,7 @@ from ballast.errors import InvalidInput
 from ballast.money import dollars
 from cli.checks import LEVELS, Checked, Finding, checked
 from cli.exits import Exit
+from cli.own_stdout import print_document
 from cli.screen import Screen
 
 _STYLES = {"error": "bold red", "warning": "yellow", "hint": "cyan"}
@@ -22,7 +23,7 @@ def check(typed: Namespace) -> int:
         raise InvalidInput(f"{folder}: no such folder. Name a project, or a folder with agent.yaml.")
     found = checked(folder, today=datetime.now(UTC).date())
     if typed.json:
-        print(json.dumps(_document(found), indent=2))
+        print_document(json.dumps(_document(found), indent=2))
     else:
         _show(found, Screen(), folder, hints=not typed.no_hints)
     failed = found.count("error") + (found.count("warning") if typed.strict else 0)

@@ -16,6 +16,7 @@ from ballast.run import Run
 from cli.cost.explain import explained
 from cli.cost.render import render
 from cli.exits import Exit
+from cli.own_stdout import print_document
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
 
@@ -121,7 +122,7 @@ def _explain(logs: Iterable[Run], typed: Namespace, screen: Screen) -> int:
             f"{typed.run}: its cost is unknown: its log cannot be read. `ballast verify` names the event."
         )
     if typed.json:
-        print(json.dumps(made.as_data(), indent=2))
+        print_document(json.dumps(made.as_data(), indent=2))
         return Exit.OK
     if not made.runs:
         screen.line(f"No run since {typed.since}.")

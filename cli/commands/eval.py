@@ -27,6 +27,7 @@ from cli.eval.play import INTERRUPTED, SCRIPT, Evaluation, Model, Setting, Task,
 from cli.eval.report import Gate, as_json, junit, show
 from cli.exits import Exit
 from cli.junit import begin, write
+from cli.own_stdout import print_document
 from cli.saved_runs import state_folder, write_whole
 from cli.scenario_runs import place_and_names
 from cli.screen import Screen
@@ -156,7 +157,7 @@ def _eval(typed: Namespace, recorded: Iterable[Case], workers: WorkersOf = worke
         except InvalidInput as problem:
             closed.append(str(problem))
     if typed.json:
-        print(json.dumps(as_json(made, evaluation.made, comparisons, closed, unplayed), indent=2))
+        print_document(json.dumps(as_json(made, evaluation.made, comparisons, closed, unplayed), indent=2))
     else:
         show(made, evaluation.made, comparisons, closed, progress)
     if saved is not None and saved.kept:

@@ -6,7 +6,8 @@ import json
 import os
 import re
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -69,9 +70,9 @@ def _mcp(typed: Namespace) -> Imported:
     from ballast.playbook.servers.checks import why_no_url
     from ballast.playbook.servers.credentials import Credentials
     from ballast.playbook.servers.declaration import McpServer
-    from ballast.playbook.servers.http import hidden
     from ballast.playbook.servers.mcp import HttpPeer, Peer, Session
     from ballast.playbook.servers.proof import AnswerLost
+    from ballast.playbook.servers.spellings import hidden
 
     until, headers, tokens = time.monotonic() + 60, {}, list[str]()
     if typed.token_env:
@@ -158,8 +159,22 @@ def _lambda(typed: Namespace) -> Imported:
             raise InvalidInput(f"{typed.schema}: {one['name']} has an outputSchema that is no JSON Schema.")
         described = str(one.get("description", ""))
         tools.append(ImportedTool(one["name"], described, one["inputSchema"], effect="write", output=output))
-    apart = {"tool_field": "tool"} if len(tools) > 1 else {}
+    apart = {"tool_field": _tool_field(tools)} if len(tools) > 1 else {}
     return Imported({"kind": "lambda", "function": typed.source, **apart}, tuple(tools))
+
+
+def _tool_field(tools: Iterable[ImportedTool]) -> str:
+    """Return a name for the field that names the tool, which is no argument of one."""
+    taken = {name for tool in tools for name in _property_names(tool.schema)}
+    return next(name for name in chain(["tool", "tool_name"], (f"tool_{at}" for at in count(2))) if name not in taken)
+
+
+def _property_names(schema: Any) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        named = schema.get("properties")
+        yield from named if isinstance(named, Mapping) else ()
+    for one in schema.values() if isinstance(schema, Mapping) else schema if isinstance(schema, list) else ():
+        yield from _property_names(one)
 
 
 def _write(file: Path, found: Imported, only: list[str]) -> int:

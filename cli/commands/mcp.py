@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from ballast.errors import InvalidInput
 from cli.exits import Exit
 from cli.mcp_bridge import Bridge, HttpReply, Post, address_of, is_local, lines_of
+from cli.own_stdout import for_protocol
 from cli.parser import PORT
 
 if TYPE_CHECKING:
@@ -33,10 +34,8 @@ _GATEWAY = re.compile(r"[a-z0-9]+\.execute-api\.([a-z0-9-]+)\.")
 
 def mcp(typed: Namespace) -> int:
     """Serve until standard input ends; return 0. Raises ``InvalidInput``."""
-    out = sys.stdout.buffer
-    # Nothing but messages may stand on standard output.
-    with redirect_stdout(sys.stderr), _api(typed) as post:
-        Bridge(post, lambda line: _write(out, line), time.sleep).serve(lines_of(sys.stdin.buffer))
+    with for_protocol() as (messages, out), _api(typed) as post:
+        Bridge(post, lambda line: _write(out, line), time.sleep).serve(lines_of(messages))
     return Exit.OK
 
 

@@ -20,6 +20,7 @@ from ballast.playbook import load_playbook
 from ballast.playbook.agent import AgentConfig, agent_file, read_agents
 from cli.commands.models import retirements
 from cli.exits import Exit
+from cli.own_stdout import print_document
 from cli.screen import Screen
 
 #: Fields of a card that are no facts about what the model takes.
@@ -35,13 +36,13 @@ def prices(typed: Namespace) -> int:
     if typed.model is not None:
         card = models.card(typed.model)
         if typed.json:
-            print(json.dumps(_document(models, typed.model, card, today), indent=2))
+            print_document(json.dumps(_document(models, typed.model, card, today), indent=2))
         else:
             _show(models, typed.model, card, today, Screen())
         return Exit.OK
     wanted = [card for card in models.cards() if _matches(card, typed.words)]
     if typed.json:
-        print(json.dumps([_document(models, card.id, card, today) for card in wanted], indent=2))
+        print_document(json.dumps([_document(models, card.id, card, today) for card in wanted], indent=2))
     else:
         _list(wanted, today, Screen())
     return Exit.OK

@@ -18,6 +18,7 @@ from ballast.log.exported import ExportedRun
 from cli.commands.cost import moment
 from cli.exits import Exit
 from cli.given_runs import Given
+from cli.own_stdout import print_document
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
 from cli.trace.text import clean, cut_short
@@ -75,7 +76,7 @@ def _replayed(given: Given, runs: Iterator[ExportedRun], typed: Namespace, scree
     except KeyboardInterrupt:
         interrupted = True
     if typed.json:
-        print(json.dumps(_as_json(rows, perf_counter() - started, interrupted), indent=2))
+        print_document(json.dumps(_as_json(rows, perf_counter() - started, interrupted), indent=2))
     else:
         _sum_up(rows, perf_counter() - started, interrupted, screen)
     return Exit.INTERRUPTED if interrupted else exit_of(rows)

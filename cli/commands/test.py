@@ -22,6 +22,7 @@ from cli.exits import Exit
 from cli.function_output import FunctionOutput
 from cli.junit import JunitCase, begin, document, write
 from cli.junit import suite as suite_of
+from cli.own_stdout import print_document
 from cli.saved_runs import SavedRuns, state_folder
 from cli.scenario_runs import find_all, place_and_names, play
 from cli.screen import Screen
@@ -97,7 +98,7 @@ def test(typed: Namespace) -> int:
             unwritten = str(problem)
             print(unwritten, file=sys.stderr)
     if typed.json:
-        print(json.dumps([_document(result) for result in results], indent=2))
+        print_document(json.dumps([_document(result) for result in results], indent=2))
     else:
         failed = sum(not result.passed for result in results)
         if interrupted:

@@ -15,6 +15,7 @@ from ballast.errors import InvalidInput
 from ballast.log import exported
 from ballast.run import Run
 from cli.exits import Exit
+from cli.own_stdout import print_document
 from cli.saved_runs import SavedRun, SavedRuns, state_folder
 from cli.screen import Screen
 from cli.trace.render import headline
@@ -62,7 +63,7 @@ def _export(run_id: str, events: Run, corrupt: Mapping[str, str], title: str) ->
 
 def _show(made: Timeline, typed: Namespace, screen: Screen) -> int:
     if typed.json:
-        print(made.to_json())
+        print_document(made.to_json())
     else:
         screen.trace(made, full=typed.full)
     return Exit.OK
@@ -80,7 +81,7 @@ def timeline_of(saved: SavedRun) -> Timeline:
 def _list(runs: list[SavedRun], *, as_json: bool) -> int:
     found = [(saved, timeline_of(saved)) for saved in runs]
     if as_json:
-        print(json.dumps([_entry(saved, made) for saved, made in found], indent=2))
+        print_document(json.dumps([_entry(saved, made) for saved, made in found], indent=2))
         return Exit.OK
     screen = Screen()
     if not found:

@@ -16,6 +16,7 @@ from ballast.errors import InvalidInput, SettingInvalid
 from ballast.log.evidence import Verdict, check
 from cli.commands.cost import may_be_of, moment, opened_at, wants_one
 from cli.exits import Exit
+from cli.own_stdout import print_document
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
 
@@ -100,7 +101,7 @@ def _report(found: Iterator[tuple[str, Found]], typed: Namespace, screen: Screen
         if counts.total() % _EVERY == 0:
             print(f"{counts.total()} runs checked …", file=sys.stderr)
     if typed.json:
-        print(json.dumps({"runs": rows, "counts": dict(counts)}, indent=2))
+        print_document(json.dumps({"runs": rows, "counts": dict(counts)}, indent=2))
     elif typed.run is None:
         summed = ", ".join(f"{counts[status]} {says}" for status, says in _SAYS.items() if counts[status])
         screen.line(f"{counts.total()} runs: {summed}." if counts else f"No run since {typed.since}.")

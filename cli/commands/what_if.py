@@ -25,6 +25,7 @@ from cli.commands.replay import check_workers, region_of
 from cli.exits import Exit
 from cli.given_runs import Given
 from cli.output_files import check_place
+from cli.own_stdout import print_document
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
 from cli.trace.text import clean, cut_short
@@ -220,7 +221,7 @@ def _compared(given: Given, runs: Iterator[ExportedRun], typed: Namespace, scree
     idle = _touch_nothing(candidate.changes, playbook, rows)
     if typed.json:
         made = as_json(rows, told, judged) | {"touch_no_run": idle} | ({"interrupted": True} if interrupted else {})
-        print(json.dumps(made, indent=2))
+        print_document(json.dumps(made, indent=2))
     else:
         _show(rows, told, screen, verbose=typed.verbose)
         for name in idle:

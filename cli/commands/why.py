@@ -23,6 +23,7 @@ from ballast.why.words import clock, named, percent
 from cli.commands.replay import region_of
 from cli.commands.trace import timeline_of
 from cli.exits import Exit
+from cli.own_stdout import print_document
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
 from cli.trace.layout import Labelled, Plain
@@ -76,7 +77,7 @@ def _from_log_only(run: Run, made: Timeline) -> Stops:
 
 def _show(report: Why, typed: Namespace, screen: Screen) -> int:
     if typed.json:
-        print(report.to_json())
+        print_document(report.to_json())
     else:
         screen.show(rendered(report, now=datetime.now(UTC)))
     return Exit.OK

@@ -11,8 +11,9 @@ from botocore.exceptions import ClientError
 
 import ballast.testing
 from ballast.contracts import Answer, ExitReason, HandOver, Planner, RunRequest
-from ballast.playbook import Fallback, Playbook, ToolContext, load_playbook
+from ballast.playbook import Circuit, Fallback, Playbook, ToolContext, load_playbook
 from cli.commands.new import write
+from functions.executor import downstream
 from localcloud import testing
 from localcloud.clock import WallClock
 from localcloud.cloud import LocalCloud
@@ -127,6 +128,26 @@ def test_each_test_begins_with_the_seeded_tables(gate: Gate, desk: LocalDesk) ->
         for name in ("BudgetsTable", "MovesTable", "IdempotencyTable", "ModelCircuitsTable")
     }
     assert set(left.values()) == {0}, left
+
+
+def test_no_circuit_that_a_test_opened_is_open_in_the_next_one(
+    gate: Gate, desk: LocalDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downstream, "_circuit", lambda *_: Circuit("accounts", failures=2, recovery_s=3_600))
+
+    def looked_up(breaks: bool = False) -> str:
+        with doubled(desk.cloud, [Double(tool="look_up_account", breaks="503")] if breaks else []):
+            return gate.call("look_up_account", {"account_id": "A-1001"}, text="A-1001").message
+
+    assert ["503" in looked_up(breaks=True) for _ in range(2)] == [True, True]
+    assert looked_up().startswith("accounts failed too often and is not called for a while.")
+    desk.restock()
+    assert looked_up() == ""
+
+    looked_up(breaks=True)
+    desk.restock()
+    looked_up(breaks=True)  # the first of this test
+    assert looked_up() == ""
 
 
 def test_a_run_that_asks_waits_until_the_test_ends(gate: Gate, desk: LocalDesk) -> None:

@@ -214,6 +214,15 @@ def test_an_error_after_the_effect_is_no_proof_that_there_was_none(
     assert len(server.notes) == 1
 
 
+@pytest.mark.parametrize("result", [{}, {"task": {"status": "working"}}, {"content": "done"}, {"content": []}], ids=str)
+def test_a_write_succeeds_with_content_alone(with_notes: Declared, server: McpOverHttp, result: Any) -> None:
+    stack = with_notes()
+    server.trouble.append({"result": result})
+
+    assert carried_out(stack, CALL)[0] == ("ok" if result == {"content": []} else "unknown")
+    assert len(server.notes) == 1
+
+
 @pytest.mark.sampled
 @pytest.mark.parametrize("code", [-32700, -32601])
 def test_an_unknown_method_is_certain(with_notes: Declared, server: McpOverHttp, code: int) -> None:

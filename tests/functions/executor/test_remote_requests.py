@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import re
 import socket
+import textwrap
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -18,18 +20,21 @@ from urllib.parse import quote
 import pytest
 from botocore.config import Config
 from botocore.session import Session
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ballast.contracts import RunRequest
-from ballast.errors import RetryLater
+from ballast.errors import PlaybookInvalid, RetryLater
 from ballast.playbook import ToolContext, ToolFailed
 from ballast.playbook.context import NotConfigured, NotSent
 from ballast.playbook.servers import credentials as credentials_module
 from ballast.playbook.servers import http, openapi
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import Call, Declaration, OpenApiServer
-from ballast.playbook.servers.http import Exchange, Reply, _allowed, deadline_in, hidden, send, without_secrets
+from ballast.playbook.servers.http import Exchange, Reply, _allowed, deadline_in, send
 from ballast.playbook.servers.openapi import OpenApiTransport, body_of, request_of
 from ballast.playbook.servers.proof import AnswerLost, NotNow, RemoteFailed
+from ballast.playbook.servers.spellings import HIDDEN, hidden, without
 from ballast.playbook.servers.tools import declared_tools
 from tests.support.remote_desk import Desk, pinned
 
@@ -274,7 +279,7 @@ def test_a_secret_that_a_server_sends_back_is_removed(secret: str) -> None:
 
     body = " ".join([secret, json.dumps(secret), json.dumps(secret, ensure_ascii=False), quote(secret, safe="")])
 
-    left = without_secrets(body.encode(), (secret,)).decode()
+    left = without(body, (secret,))
 
     assert left.replace('"', "").split() == ["***"] * 4
 
@@ -307,19 +312,102 @@ FORMS: dict[str, Callable[[str], str]] = {
 def test_a_secret_is_found_in_each_spelling_also_cut_short(form: str, secret: str) -> None:
     for sent in (secret, secret[:9], secret[:-1]):
         body = json.dumps({"said": f"<{FORMS[form](sent)}>", "id": 7})
-        left = json.loads(without_secrets(body.encode(), (secret,)))
-        left = hidden(left, (secret,))
+        assert "***" in without(body, (secret,))
+        left = hidden(json.loads(body), (secret,))
         assert left["id"] == 7
         assert "***" in left["said"]
         for name, other in FORMS.items():
             assert "in" in name or other(secret[:9])[:12] not in left["said"]
 
 
+KEY = "sk-Live/9fQ+2aZ7xW8mN4pR"
+_64 = base64.b64encode(b"me: " + KEY.encode()).decode()
+#: Texts that tell a key, whoever decodes them.
+TELLING: dict[str, Any] = {
+    "all but its beginning": KEY[3:],
+    "twelve of its characters": KEY[5:17],
+    "its end": f"key ends in {KEY[-8:]}",
+    "small": KEY.lower(),
+    "large": KEY.upper(),
+    "spaced": " ".join(KEY),
+    "in places to break": "<wbr>".join(KEY),
+    "in zero width": "\u200b".join(KEY),
+    "in written zero width": "\\u200b".join(KEY),
+    "wide": "".join(chr(ord(one) + 0xFEE0) for one in KEY),
+    "base64 in lines": "\r\n".join(textwrap.wrap(_64, 8)),
+    "base64 in written lines": "\\n".join(textwrap.wrap(_64, 8)),
+    "base64 of another alphabet": _64.replace("+", ".").replace("/", "~"),
+    "base64, small": _64.lower(),
+    "base64 of base64": base64.b64encode(base64.b64encode(KEY.encode())).decode(),
+    "base64 of UTF-16": base64.b64encode(f"me:{KEY}".encode("utf-16-be")).decode(),
+    "base32": base64.b32encode(f"abc{KEY}".encode()).decode(),
+    "base32hex": base64.b32hexencode(f"ab{KEY}".encode()).decode(),
+    "hex with spaces": KEY.encode().hex(" "),
+    "hex with colons": KEY.encode().hex(":").upper(),
+    "bytes": ", ".join(f"0x{byte:02x}" for byte in KEY.encode()),
+    "percent, nine times": functools.reduce(lambda text, _: quote(text, safe=""), range(9), KEY),
+    "a type": f"application/x-{KEY.lower().replace('/', '_')}",
+    "characters": list(KEY),
+    "codes": list(KEY.encode()),
+    "a name": {KEY: 1},
+    "a number": {"n": 3127845960017},
+}
+
+
+@pytest.mark.parametrize("form", TELLING)
+def test_a_credential_is_found_whole_or_in_part(form: str) -> None:
+    left = json.dumps(hidden({"said": TELLING[form], "id": 7}, (KEY, "3127845960017")))
+
+    bare = re.sub(r"[^a-z0-9]", "", left.lower())
+    assert "***" in left
+    assert '"id": 7' in left
+    for start in range(len(KEY) - 11):
+        assert re.sub(r"[^a-z0-9]", "", KEY[start : start + 12].lower()) not in bare
+
+
+def test_a_part_of_a_signed_token_is_the_token() -> None:
+    parts = [_64, base64.urlsafe_b64encode(b'{"sub": "mia", "scope": "all"}').decode(), "dBjftJeZ4CVP-mB92K27uhbUJU1p1"]
+
+    assert [without(f"bad: {part}", (".".join(parts),)) for part in parts] == ["bad: ***"] * 3
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "utf-16-le", "cp037", "latin-1", "none-such", "punycode"])
+def test_a_text_is_read_in_its_charset(charset: str) -> None:
+    body = KEY.encode(charset if charset not in ("none-such", "punycode") else "ascii")
+
+    text = Reply(400, {"content-type": f'text/plain; Charset="{charset}"'}, body, (KEY,)).text
+
+    assert text == "***"
+
+
+PRINTED = st.characters(codec="ascii", min_codepoint=33, max_codepoint=126, exclude_characters="\\")
+SPELLED = [str, str.upper, str.lower, lambda text: quote(text, safe=""), json.dumps, escape]
+
+
+@given(st.text(PRINTED, min_size=12, max_size=60), st.data())
+@settings(max_examples=100, deadline=None)
+def test_no_twelve_characters_of_a_credential_are_left(secret: str, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(secret) - 12))
+    run = secret[start : data.draw(st.integers(start + 12, len(secret)))]
+    around = data.draw(st.text(st.sampled_from("\u00e4 .\n{}\U0001f600"), max_size=5))
+    text = f"{around}{data.draw(st.sampled_from(SPELLED))(run)}{around}"
+
+    assert run not in without(text, (secret,))
+    assert HIDDEN in without(text, (secret,))
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=100, deadline=None)
+def test_a_text_that_tells_nothing_stays(text: str) -> None:
+    assert without(text, (KEY, SECRET)) == text
+
+
 def test_what_is_no_secret_stays() -> None:
     said = {"a": "Token/en+4 50% &amp; \\u0041 é", "b": "VG9rL2Vu", "c": "deadbeef" * 8, "d": 1.5}
-    body = json.dumps(said).encode()
-    assert without_secrets(body, (SECRET,)) == body
-    assert without_secrets(b"\xff\xfe\x00%e9", (SECRET,)) == b"\xff\xfe\x00%e9"
+    body = json.dumps(said)
+    assert without(body, (SECRET,)) == body
+    assert hidden(said, (SECRET,)) == said
+    assert without("\udcff\xfe\x00%e9", (SECRET,)) == "\udcff\xfe\x00%e9"
 
 
 # Operations
@@ -328,21 +416,87 @@ def test_what_is_no_secret_stays() -> None:
 def test_arguments_go_to_their_places() -> None:
     where = {"id": "path", "tags": "query", "on": "query", "X-Tenant": "header X-Tenant"}
     call = Call(method="POST", path="/a/{id}/b", where=where)
-    payload = {"id": "x/../y?z", "tags": ["a b", "c&d"], "on": True, "X-Tenant": "t", "n": 1.5, "text": "é"}
+    payload = {"id": "x y?z%;é", "tags": ["a b", "c&d"], "on": True, "X-Tenant": "t", "n": 1.5, "text": "é"}
 
     made = request_of(call, payload, "https://desk.example/v2")
 
-    assert made.url == "https://desk.example/v2/a/x%2F..%2Fy%3Fz/b?tags=a%20b&tags=c%26d&on=true"
+    assert made.url == "https://desk.example/v2/a/x%20y%3Fz%25%3B%C3%A9/b?tags=a%20b&tags=c%26d&on=true"
     assert made.headers == {"X-Tenant": "t", "Content-Type": "application/json"}
     assert json.loads(made.body or b"") == {"n": 1.5, "text": "é"}
 
 
-@pytest.mark.parametrize("value", ["..", ".", "", " ", "...", ["a"], {"a": 1}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *["..", ".", "", " ", "...", "..;x", ";x", ".%20", "%2e%2e", "%252E%252e", "\uff0e\uff0e", "%u002e"],
+        *["7/all", "7/../../admin", "7%2Fall", "7%252fall", "7%25252fall", "7\uff0fall", "7%u002Fall", "7%EF%BC%8Fall"],
+        *[
+            "..\\..\\admin",
+            "7%5Call",
+            "..\0",
+            "7\tall",
+            "7\nall",
+            "7%0aall",
+            "7%00",
+            "7\x85all",
+            "7\u2028all",
+            "/7",
+            "7/",
+        ],
+        *[["a", "b/c"], ["a", ".."], ["a,b", "c"], [], [None], None, {"a": 1}],
+    ],
+)
 def test_a_path_names_one_thing(value: Any) -> None:
     call = Call(method="DELETE", path="/tickets/{id}", where={"id": "path"})
 
-    with pytest.raises(ToolFailed, match="Nothing was sent"):
+    with pytest.raises(NotSent, match=r"Nothing was sent: id .*\.$"):
         request_of(call, {"id": value}, "https://desk.example")
+
+
+@pytest.mark.parametrize("value", ["7/..", "../7", "a//b", "/a", "a/", "a\\b", "a/%2e%2e", "a%2Fb/..;x", "a/\0"])
+def test_a_declared_slash_leads_nowhere_else(value: str) -> None:
+    call = Call(method="GET", path="/files/{path}/raw", where={"path": "path"})
+
+    assert request_of(call, {"path": "docs/a.md"}, "https://a.example", ["path"]).url.endswith("/files/docs%2Fa.md/raw")
+    with pytest.raises(NotSent, match=r"Nothing was sent: path "):
+        request_of(call, {"path": value}, "https://a.example", ["path"])
+
+
+def test_arguments_together_lead_nowhere_else() -> None:
+    call = Call(method="GET", path="/files/{a}{b}/x", where={"a": "path", "b": "path"})
+
+    assert request_of(call, {"a": "x", "b": ["y", 1, True]}, "https://a.example").url.endswith("/files/xy,1,true/x")
+    with pytest.raises(NotSent, match="its path must not lead out of itself"):
+        request_of(call, {"a": "%2", "b": "e%2e"}, "https://a.example")
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("where", ["query", "header X-Ids"])
+@pytest.mark.parametrize("value", [[], None, [None], ["a", None], [[]], {}])
+def test_what_a_place_cannot_say_is_not_left_out(method: Any, where: str, value: Any) -> None:
+    call = Call(method=method, path="/items", where={"ids": where})
+
+    with pytest.raises(NotSent, match="Nothing was sent: ids "):
+        request_of(call, {"ids": value}, "https://desk.example")
+
+
+def test_an_item_of_a_header_ends_at_a_comma() -> None:
+    call = Call(method="GET", path="/items", where={"ids": "header X-Ids"})
+
+    assert request_of(call, {"ids": "a,b"}, "https://desk.example").headers == {"X-Ids": "a,b"}
+    with pytest.raises(NotSent, match="one of its items has a comma"):
+        request_of(call, {"ids": ["a,b", "c"]}, "https://desk.example")
+
+
+def test_a_body_is_sent_as_the_type_that_is_pinned() -> None:
+    usual = Call(method="PATCH", path="/items", body="body")
+    merge = usual.model_copy(update={"media_type": "application/merge-patch+json"})
+
+    types = [request_of(one, {"body": {}}, "https://a.example").headers["Content-Type"] for one in (usual, merge)]
+
+    assert types == ["application/json", "application/merge-patch+json"]
+    assert usual.said() == {"method": "PATCH", "path": "/items", "where": {}, "body": "body"}
+    assert merge.said()["media_type"] == "application/merge-patch+json"
 
 
 @pytest.mark.parametrize("payload", [{"a": {"b": 1}}, {"a": [[1]]}])
@@ -550,6 +704,20 @@ def test_the_tools_of_one_function_are_told_apart_by_a_field(tmp_path: Any) -> N
         invoked(client, tmp_path, server={"tool_field": "tool"})
 
     assert seen[0][1] == {"n": 2, "tool": "take"}
+
+
+def test_no_argument_names_the_tool(tmp_path: Any) -> None:
+    open_ = pinned("take", {"properties": {"n": {}}, "additionalProperties": True}, None)
+    with pytest.raises(PlaybookInvalid, match=r"pinned\.schema: has the argument n, by which server\.tool_field"):
+        invoked(lambda *_: None, tmp_path, server={"tool_field": "n"})
+
+    invoked_with = functools.partial(invoked, server={"tool_field": "tool"}, pinned=open_, set={})
+    with lambda_endpoint((200, {}, {})) as (client, seen):
+        invoked_with(client, tmp_path)
+        [tool] = declared_tools(tmp_path)
+        with pytest.raises(NotSent, match="tool names the tool, and an argument has that name"):
+            tool.function(tool.read({"n": 1, "tool": "hammer"}), context(client, STOCK="stock-function"))
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize(

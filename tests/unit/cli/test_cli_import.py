@@ -162,6 +162,67 @@ def test_what_no_call_sends_is_named_on_the_screen_and_in_the_file(
     assert main([*words, *own]) == 0
 
 
+def test_a_body_keeps_its_type_and_a_parameter_that_none_can_write_is_left_out(
+    playbook: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def body(*kinds: str) -> dict[str, Any]:
+        return {"required": True, "content": {kind: {"schema": {"type": "object"}} for kind in kinds}}
+
+    def of(where: str, schema: Any) -> dict[str, Any]:
+        return {"name": "ids", "in": where, "required": where == "path", "schema": schema}
+
+    texts, objects = ({"type": "array", "items": {"type": kind}} for kind in ("string", "object"))
+    paths = {
+        "/a": {
+            "patch": {"operationId": "merge", "requestBody": body("text/plain", "application/merge-patch+json")},
+            "put": {"operationId": "put", "requestBody": body("application/vnd.a+json;v=1", "application/json")},
+            "post": {"operationId": "lines", "requestBody": body("application/json-seq")},
+        },
+        "/b/{ids}": {
+            "delete": {
+                "operationId": "each",
+                "parameters": [of("path", texts)],
+            },
+            "get": {"operationId": "which", "parameters": [of("path", objects)]},
+        },
+        "/c": {"get": {"operationId": "some", "parameters": [of("query", {"type": ["object", "null"]})]}},
+    }
+    file = tmp_path / "bodies.json"
+    file.write_text(json.dumps(DOCUMENT | {"paths": paths}), encoding="utf-8")
+
+    assert main(["import", "openapi", str(file), "--playbook", str(playbook), "--name", "d"]) == 0
+    assert main(["import", "openapi", str(file), "--playbook", str(playbook), "--name", "d", "--check"]) == 0
+
+    tools, printed = declared(playbook)["tools"], capsys.readouterr().out
+    assert {name: one["pinned"]["call"].get("media_type") for name, one in tools.items()} == {
+        "merge": "application/merge-patch+json",
+        "put": None,
+        "each": None,
+        "some": None,
+    }
+    assert "left out: of put: its body as application/vnd.a+json;v=1" in printed
+    assert "left out: lines (POST /a): its body is application/json-seq, not JSON" in printed
+    assert "left out: which (GET /b/{ids}): ids (path) is a list of objects, which has no place there" in printed
+    assert "left out: of some: ids (query) is an object, which has no place there" in printed
+    assert "# slashes: [ids]" in (playbook / "servers" / "d.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"), [(["n"], "tool"), (["tool"], "tool_name"), (["tool", "tool_name", "tool_2"], "tool_3")]
+)
+def test_the_field_that_names_a_functions_tool_is_no_argument(
+    playbook: Path, tmp_path: Path, arguments: list[str], field: str
+) -> None:
+    schema = {"type": "object", "properties": {name: {"type": "string"} for name in arguments}}
+    file = tmp_path / "tools.json"
+    file.write_text(json.dumps([{"name": name, "description": "D.", "inputSchema": schema} for name in "ab"]))
+    arn = "arn:aws:lambda:eu-central-1:111122223333:function:d"
+
+    assert main(["import", "lambda", arn, "--playbook", str(playbook), "--name", "d", "--schema", str(file)]) == 0
+
+    assert declared(playbook)["server"]["tool_field"] == field
+
+
 TICKET = {"type": "object", "required": ["id", "key"], "properties": {"id": {}, "key": {"writeOnly": True}}}
 JSON = {"content": {"application/json": {"schema": TICKET}}}
 

@@ -174,7 +174,16 @@ CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"description": "Add\u200b a ticket"}, "nobody sees"),
     ({}, {"description": "x" * 9_000}, "more than 8000 characters"),
     ({}, {"unknown": 1}, "unknown"),
+    ({}, {"slashes": ["text"]}, "slashes: text is no argument of the path. It has: none"),
     # What is pinned
+    *[
+        (
+            {},
+            {"pinned": pinned("create", {}, {"method": "POST", "path": "/a", "media_type": kind})},
+            "media_type: must be",
+        )
+        for kind in ("text/plain", "application/x-ndjson", "application/json-seq", "application/json\r\nX-A: b")
+    ],
     ({}, without_pin(CREATE, description="Delete everything."), "has changed since it was pinned"),
     ({}, without_pin(CREATE, schema={"type": "object"}), "has changed since it was pinned"),
     ({}, without_pin(CREATE, call={"method": "DELETE", "path": "/tickets"}), "has changed since it was pinned"),

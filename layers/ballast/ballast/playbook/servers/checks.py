@@ -1,6 +1,7 @@
 """Read a file of ``servers/``, and find what of it contradicts itself. Errors name the file, the field and a remedy."""
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,11 @@ from ballast.yaml_files import without_twice
 SERVER_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 #: Characters of a path, as RFC 3986 has them.
 _PATH = re.compile(r"[A-Za-z0-9._~%!$&'()*+,;=:@/-]")
+#: Percent signs that are escaped again, characters as IIS escapes them, and how often a path is decoded.
+_AGAIN, _ESCAPED, _MOST_DECODED = re.compile("(?<=%)(?:25)+"), re.compile("%[uU]([0-9A-Fa-f]{4})"), 8
+_MEDIA_TYPE = re.compile(
+    r"application/([\w.-]+\+)?json(\s*;\s*[\w-]+=([\w.-]+|\"[\w .-]+\"))*", re.ASCII | re.IGNORECASE
+)
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 #: A Lambda function as Invoke takes it: a name, a partial ARN or an ARN, with a version or an alias.
 _FUNCTION = re.compile(
@@ -215,6 +221,8 @@ def _of_tool(name: str, tool: DeclaredTool, server: Server) -> Iterator[str]:
     if (pinned.call is None) == (server.kind == "openapi"):
         word = "is missing" if server.kind == "openapi" else "is for a server of the kind openapi"
         yield f"pinned.call: {word}. Import the tool again."
+    if tool.slashes and pinned.call is None:
+        yield "slashes: is for arguments in the path of an operation of openapi. Remove it."
     if pinned.call is not None:
         yield from _of_call(pinned.call, tool, server)
     for refusal in tool.refusals:
@@ -290,6 +298,10 @@ def _of_call(call: Call, tool: DeclaredTool, server: Server) -> Iterator[str]:
     placed = {name for name, where in call.where.items() if where == "path"}
     if wrong := why_no_path(call.path):
         yield f"pinned.call.path: {wrong}. Import the tool again, or correct the document."
+    if stray := next((one for one in tool.slashes if one not in placed), None):
+        yield f"slashes: {stray} is no argument of the path. It has: {', '.join(sorted(placed)) or 'none'}."
+    if call.media_type is not None and not _MEDIA_TYPE.fullmatch(call.media_type):
+        yield f"pinned.call.media_type: must be JSON, such as application/merge-patch+json, not {call.media_type!r}."
     if named != placed:
         yield f"pinned.call.path: names {', '.join(sorted(named ^ placed))}, and pinned.call.where does not agree."
     for name, where in call.where.items():
@@ -305,21 +317,48 @@ def _of_call(call: Call, tool: DeclaredTool, server: Server) -> Iterator[str]:
 def why_no_path(path: str) -> str | None:
     """Return why a text is no path of an operation, which goes behind the server's URL; None if it is one.
 
-    A path that a server or a proxy resolves to another one is none: ``//host``, ``/../``, ``/%2e%2e/``, ``/a\\b``.
+    A path that a server or a proxy resolves to another one is none: ``//host``, ``/../``, ``/%2e%2e/``, ``/a\\b``. What
+    an argument may be in it says ``why_no_segment``.
     """
     if not path.startswith("/"):
         return "must begin with /"
     filled = re.sub(r"\{[^{}]*\}", "x", path)  # an argument is one segment, and never only dots
     if stray := next((char for char in filled if not _PATH.fullmatch(char)), None):
         return f"must have letters, digits and the signs of a path alone, not {stray!a}"
-    segments = filled.split("/")[1:]
-    for _ in range(path.count("%")):  # some proxies decode more than once
-        segments = [unquote(one) for one in segments]
+    segments = [_as_servers_read(one) for one in filled.split("/")[1:]]
     if any(one.partition(";")[0] in (".", "..") or "/" in one or "\\" in one for one in segments):
         return "must not lead out of itself: it has a segment . or .., or an escaped separator"
     if "" in segments[:-1]:
         return "must not have an empty segment, such as //"
     return None
+
+
+def why_no_segment(text: str, *, slash: bool = False) -> str | None:
+    """Return why an argument cannot stand in a path, whoever resolves it; None if it can.
+
+    Servers and proxies decode a path before they look for its operation, some more than once, and drop spaces and what
+    stands behind a semicolon. ``slash``: whether a slash may be in it.
+    """
+    read = _as_servers_read(text)
+    if any(ord(char) < 32 or 127 <= ord(char) < 160 or char in "\u2028\u2029" for char in read):
+        return "has a control character, which a path cannot hold"
+    if "\\" in read or ("/" in read and not slash):
+        return "has a slash, a backslash or one that is escaped, so that a server may read another operation out of it"
+    if any(not one.partition(";")[0].strip(". ") for one in read.split("/")):
+        return "must name something in the path, and cannot be empty or only dots"
+    return None
+
+
+def _as_servers_read(text: str) -> str:
+    """Return a part of a path as far as any server decodes it, and with the signs for which some take similar ones."""
+    for _ in range(_MOST_DECODED):
+        before = text
+        text = unicodedata.normalize(
+            "NFKC", unquote(_ESCAPED.sub(lambda one: chr(int(one[1], 16)), _AGAIN.sub("", text)))
+        )
+        if text == before:
+            return text
+    return "/"  # nobody escapes so often who does not hide something
 
 
 def _is_header_value(value: str) -> bool:

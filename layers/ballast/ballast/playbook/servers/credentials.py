@@ -28,8 +28,9 @@ from ballast.playbook.servers.declaration import (
     Secret,
     SigV4Credential,
 )
-from ballast.playbook.servers.http import Exchange, Reply, hidden, send, stood_in, text_of, url_of
+from ballast.playbook.servers.http import Exchange, Reply, send, stood_in, text_of, url_of
 from ballast.playbook.servers.proof import AnswerLost, Unauthorized
+from ballast.playbook.servers.spellings import hidden
 
 #: A secret is read anew after so many seconds, a token is fetched anew so many seconds before it expires.
 _SECRET_S, _EARLY_S = 300, 60
@@ -38,7 +39,7 @@ _NOT_THIS_CLIENT = frozenset({400, 401, 403})
 #: Codes of a store's refusals that pass: the role's own credentials are renewed.
 _PASSING = frozenset({"ExpiredTokenException", "RequestExpired", "InternalServiceError"})
 #: Secrets that a process remembers to keep out of results.
-_USED = 100
+_USED = 20
 #: A token without `expires_in` is kept for so many seconds.
 _USUAL_TOKEN_S = 300
 _TOKEN_BYTES = 65_536
@@ -57,7 +58,7 @@ class Credentials:
 
     def hide(self, result: Any) -> Any:
         """Return a decoded result without the secrets that this process has sent."""
-        return hidden(result, tuple(sorted(self._used, key=len, reverse=True)))
+        return hidden(result, self._used.copy())
 
     def applied(
         self, exchange: Exchange, ctx: ToolContext, left: Callable[[], float], *, anew: bool = False

@@ -187,12 +187,21 @@ class Call(Wire):
 
     where   of each argument: "path", "query", or "header <Name>"; the others are fields of the body
     body    the argument that is the whole body; None: the arguments without a place, as a JSON object
+    media_type  of the body: JSON under another name, such as application/merge-patch+json; None: application/json
     """
 
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     where: dict[str, str] = Field(default_factory=dict)
     body: str | None = None
+    media_type: str | None = None
+
+    def said(self) -> dict[str, Any]:
+        """Return what is pinned of it."""
+        made = self.model_dump(mode="json")
+        if self.media_type is None:  # so that what was pinned before there was one is the same
+            del made["media_type"]
+        return made
 
 
 class Pinned(Wire):
@@ -221,7 +230,7 @@ def pin(
     if output is not None:
         said["output"] = output
     if call is not None:
-        said["call"] = call.model_dump(mode="json")
+        said["call"] = call.said()
     return sha256(canonical(said))
 
 
@@ -362,6 +371,7 @@ class DeclaredTool(Wire):
     description what the model reads instead of what the server says
     idempotent  true: the same call made twice has the effect of one, without a key ("a closed ticket stays closed");
                 a refusal of the second one says nothing about the first
+    slashes     arguments of the path that may have a slash in them, which the server must not read as its own
     set         arguments that are always these, and that the model does not see
     refusals    HTTP statuses, or "error" of MCP and Lambda, that prove that nothing was done, besides the usual ones
     """
@@ -380,6 +390,7 @@ class DeclaredTool(Wire):
     moves: MovesOf | None = None
     approval: ApprovalOf | None = None
     marks: dict[str, str | list[str]] = Field(default_factory=dict)
+    slashes: list[str] = Field(default_factory=list)
     set: dict[str, Json] = Field(default_factory=dict)
     result: ResultOf = ResultOf()
     refusals: list[int | Literal["error"]] = Field(default_factory=list)

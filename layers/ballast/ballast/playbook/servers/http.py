@@ -9,13 +9,15 @@ The host is the declaration's. No redirect is followed, no proxy is asked, and n
 serves one request: of a kept one that breaks, nobody can say what arrived.
 """
 
+import codecs
 import http.client
 import ipaddress
 import json
+import re
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from functools import cache
 from typing import Any
@@ -26,7 +28,7 @@ from ballast.playbook.context import NotConfigured, NotSent, ToolContext
 from ballast.playbook.servers.checks import why_no_url
 from ballast.playbook.servers.declaration import TextOrEnvironment
 from ballast.playbook.servers.proof import NOT_NOW, REFUSALS, AnswerLost, NotNow, refused, told
-from ballast.playbook.servers.spellings import without
+from ballast.playbook.servers.spellings import hidden, without
 from ballast.values import dataclass
 
 #: Seconds that are left to the executor when a request is given up.
@@ -35,6 +37,19 @@ _CHUNK = 65_536
 #: Networks whose addresses stand for another one, as a translator or a router on the way sees it: compatible with
 #: IPv4, translated, local translation, and the old private ones.
 _NEVER = tuple(map(ipaddress.ip_network, ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10")))
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
+#: The marks by which a text says its charset; that of UTF-32 begins with UTF-16's.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+)
+#: Codecs of Python whose names no server's text has; some of them take long.
+_NO_CHARSETS = frozenset(
+    {"punycode", "idna", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7", "mbcs", "oem"}
+)
 #: Set by Lambda in its processes.
 _LAMBDA = "AWS_EXECUTION_ENV"
 #: Set by the local cloud: the variables that lead to stand-ins, between commas.
@@ -43,21 +58,21 @@ STAND_INS = "BALLAST_STAND_INS"
 
 @dataclass(frozen=True)
 class Reply:
-    """A server's reply. ``body`` has no secret of the request in it."""
+    """A server's reply. ``body`` is as it came: ``text`` and ``json`` have no secret of the request in them."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def text(self) -> str:
         """The body as text. JSON is decoded and written anew: an escape may hide a secret from a search."""
-        text = self.body.decode("utf-8", "replace")
+        text = _in_charset(self.body, self.headers.get("content-type", ""))
         try:
             found = json.loads(text)
         except (ValueError, RecursionError):
-            return str(hidden(text, self.secrets))
+            return without(text, self.secrets)
         return json.dumps(hidden(found, self.secrets), ensure_ascii=False)
 
     def json(self) -> Any:
@@ -192,7 +207,7 @@ def send(
     finally:
         connection.close()
     headers = {name.lower(): value for name, value in answer.getheaders()}
-    return Reply(answer.status, headers, without_secrets(body, exchange.secrets), exchange.secrets)
+    return Reply(answer.status, headers, body, exchange.secrets)
 
 
 class _Connection(http.client.HTTPConnection):
@@ -311,19 +326,17 @@ def _read(answer: http.client.HTTPResponse, most_bytes: int, read_on: Callable[[
     return bytes(body)
 
 
-def without_secrets(body: bytes, secrets: tuple[str, ...]) -> bytes:
-    """Return a reply without the secrets of its request, in the spellings in which a server may echo them."""
-    return without(body.decode("utf-8", "surrogateescape"), secrets).encode("utf-8", "surrogateescape")
-
-
-def hidden(value: Any, secrets: Iterable[str]) -> Any:
-    """Return decoded JSON without the secrets: an escape may have kept one from being found in the bytes."""
-    secrets = tuple(secrets)
-    if isinstance(value, str):
-        return without(value, secrets)
-    if isinstance(value, Mapping):
-        return {hidden(name, secrets): hidden(one, secrets) for name, one in value.items()}
-    return [hidden(one, secrets) for one in value] if isinstance(value, list) else value
+def _in_charset(body: bytes, content_type: str) -> str:
+    """Return a body as text, in the charset that its first bytes or its type name; else in UTF-8."""
+    marked = next((name for mark, name in _MARKS if body.startswith(mark)), None)
+    named = _CHARSET.search(content_type)
+    charset = marked or (named[1] if named else "utf-8")
+    try:
+        if codecs.lookup(charset).name in _NO_CHARSETS:
+            charset = "utf-8"
+        return body.decode(charset, "replace")
+    except (LookupError, ValueError):
+        return body.decode("utf-8", "replace")
 
 
 def result_of(reply: Reply, refusals: frozenset[int], *, what: str) -> Reply:

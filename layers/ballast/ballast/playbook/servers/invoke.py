@@ -60,7 +60,11 @@ class LambdaTransport:
 
         declared = self._declared
         name = text_of("the function's name", declared.function, ctx)
-        event = payload if declared.tool_field is None else {**payload, declared.tool_field: call.remote_name}
+        event = payload
+        if declared.tool_field is not None:
+            if declared.tool_field in payload:  # an argument that its schema does not name
+                raise NotSent(f"Nothing was sent: {declared.tool_field} names the tool, and an argument has that name.")
+            event = {**payload, declared.tool_field: call.remote_name}
         try:
             answer = self._client(call, ctx).invoke(
                 FunctionName=name,

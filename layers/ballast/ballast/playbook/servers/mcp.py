@@ -339,6 +339,12 @@ class McpTransport:
         structured = said.get("structuredContent")
         if isinstance(structured, Mapping):
             return dict(structured)
+        if not isinstance(content, list):  # an empty list is a result; none is not, nor is a task that nobody asked for
+            said_of = ", ".join(sorted(said)) or "nothing"
+            raise AnswerLost(
+                f"{call.remote_name} answered without the content that a result of MCP has (it has: {told(said_of)}). "
+                "Whether it ended is not known."
+            )
         return _value(_text(blocks))
 
 

@@ -1,13 +1,15 @@
 """Operations of an OpenAPI document: a call's arguments become one HTTP request, and its reply the result."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from pydantic import JsonValue
 
 from ballast.playbook.context import NotSent, ToolContext
+from ballast.playbook.servers.checks import why_no_path, why_no_segment
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import Call, OpenApiServer
 from ballast.playbook.servers.http import (
@@ -23,6 +25,8 @@ from ballast.playbook.servers.http import (
 from ballast.playbook.servers.proof import AnswerLost
 from ballast.playbook.servers.tools import RemoteCall
 
+_SLASH = re.compile("%2[Ff]")
+
 
 class OpenApiTransport:
     """Calls operations of one server."""
@@ -36,7 +40,8 @@ class OpenApiTransport:
         declared, seconds = self._declared, seconds_left(self._declared.timeout_s, ctx)
         pinned = call.declared.pinned.call
         assert pinned is not None
-        exchange = request_of(pinned, payload, url_of(declared.url, ctx, private=declared.private))
+        url = url_of(declared.url, ctx, private=declared.private)
+        exchange = request_of(pinned, payload, url, call.declared.slashes)
         headers = {"Accept": "application/json", **declared.headers, **exchange.headers}
         if key is not None and call.declared.key is not None and call.declared.key.header is not None:
             headers[call.declared.key.header] = key
@@ -64,8 +69,11 @@ class OpenApiTransport:
         return reply
 
 
-def request_of(call: Call, payload: Mapping[str, Any], url: str) -> Exchange:
-    """Return the request of a call. Raises ``NotSent`` for an argument that its place cannot hold."""
+def request_of(call: Call, payload: Mapping[str, Any], url: str, slashes: Collection[str] = ()) -> Exchange:
+    """Return the request of a call. Raises ``NotSent`` for an argument that its place cannot hold.
+
+    ``slashes``: the arguments of the path that may have a slash in them.
+    """
     path, query, headers = call.path, [], {}
     rest = dict(payload)
     for name, where in call.where.items():
@@ -73,13 +81,16 @@ def request_of(call: Call, payload: Mapping[str, Any], url: str) -> Exchange:
             if where == "path":
                 raise NotSent(f"Nothing was sent: {name} is missing, and the path needs it.")
             continue
-        value = rest.pop(name)
-        if where == "path":
-            path = path.replace(f"{{{name}}}", _segment(name, value))
-        elif where == "query":
-            query += [(name, one) for one in _written(name, value)]
+        texts = _written(name, rest[name], "a URL" if where in ("path", "query") else "a header")
+        if where == "query":
+            query += [(name, one) for one in texts]
+        elif where == "path":
+            path = path.replace(f"{{{name}}}", _segment(name, texts, slash=name in slashes))
         else:
-            headers[where.removeprefix("header ")] = ",".join(_written(name, value))
+            headers[where.removeprefix("header ")] = _listed(name, texts)
+        del rest[name]
+    if wrong := why_no_path(_SLASH.sub("-", path) if slashes else path):
+        raise NotSent(f"Nothing was sent: with these arguments its path {wrong}.")
     body: bytes | None = None
     if call.body is not None:
         body = _json(rest.pop(call.body)) if call.body in rest else None
@@ -90,7 +101,7 @@ def request_of(call: Call, payload: Mapping[str, Any], url: str) -> Exchange:
     if body is not None and call.method in ("GET", "HEAD"):
         raise NotSent(f"Nothing was sent: {', '.join(rest)} has no place in a {call.method}.")
     if body is not None:
-        headers["Content-Type"] = "application/json"
+        headers["Content-Type"] = call.media_type or "application/json"
     return Exchange(call.method, f"{url}{path}{'?' if query else ''}{urlencode(query, quote_via=quote)}", headers, body)
 
 
@@ -98,22 +109,39 @@ def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _segment(name: str, value: Any) -> str:
-    """Return one segment of a path. One that is empty or only dots would name another resource."""
-    (text,) = list(_written(name, value)) if not isinstance(value, list) else ("",)
-    if not text.strip(". ") or not text:
-        raise NotSent(f"Nothing was sent: {name} must name something, and cannot be empty or only dots.")
-    return quote(text, safe="")
+def _segment(name: str, texts: list[str], *, slash: bool) -> str:
+    """Return one segment of a path. One that any server may read as two, or as none, would name another resource."""
+    for text in texts:
+        if wrong := why_no_segment(text, slash=slash):
+            raise NotSent(f"Nothing was sent: {name} {wrong}.")
+    _listed(name, texts)
+    return ",".join(quote(text, safe="") for text in texts)
 
 
-def _written(name: str, value: Any) -> Iterator[str]:
-    """Yield a query's or a header's values: those of a list one after the other."""
+def _listed(name: str, texts: list[str]) -> str:
+    """Return the items of a list as one text."""
+    if len(texts) > 1 and any("," in text for text in texts):
+        raise NotSent(f"Nothing was sent: {name} is sent as a list between commas, and one of its items has a comma.")
+    return ",".join(texts)
+
+
+def _written(name: str, value: Any, place: str) -> list[str]:
+    """Return an argument's texts: those of a list one after the other.
+
+    What its place cannot write is not left out: without it the request would be another one, such as one for all.
+    """
+    texts = []
     for one in value if isinstance(value, list) else [value]:
         if one is None:
-            continue
+            raise NotSent(f"Nothing was sent: {name} is null, which {place} cannot say. Leave it out, or give a value.")
         if isinstance(one, dict | list):
-            raise NotSent(f"Nothing was sent: {name} holds an object, which has no place in a URL or a header.")
-        yield json.dumps(one) if isinstance(one, bool | int | float) else str(one)
+            raise NotSent(f"Nothing was sent: {name} holds an object or a list of lists: it has no place in {place}.")
+        texts.append(json.dumps(one) if isinstance(one, bool | int | float) else str(one))
+    if not texts:
+        raise NotSent(
+            f"Nothing was sent: {name} is an empty list, which {place} cannot say. Leave it out, or name an item."
+        )
+    return texts
 
 
 def body_of(reply: Reply) -> JsonValue:

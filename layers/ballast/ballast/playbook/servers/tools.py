@@ -194,12 +194,17 @@ def _made(where: str, server: RemoteServer, remote_name: str, declared: Declared
     form.compile()
     output = _output(where, declared)
     _check_hidden(where, declared, form)
-    if call := declared.pinned.call:
-        known_names = form.whole.get("properties", {})
-        if stray := next((one for one in (*call.where, *filter(None, [call.body])) if one not in known_names), None):
-            raise PlaybookInvalid(
-                f"{where}.pinned.call: {stray} is no argument of pinned.schema. Import the tool again."
-            )
+    known_names = form.whole.get("properties", {})
+    field = server.declared.tool_field if isinstance(server.declared, LambdaServer) else None
+    if field in known_names:
+        raise PlaybookInvalid(
+            f"{where}.pinned.schema: has the argument {field}, by which server.tool_field names the tool. Choose "
+            "another tool_field that the function reads, such as tool_name."
+        )
+    call = declared.pinned.call
+    placed = (*call.where, *filter(None, [call.body])) if call else ()
+    if stray := next((one for one in placed if one not in known_names), None):
+        raise PlaybookInvalid(f"{where}.pinned.call: {stray} is no argument of pinned.schema. Import the tool again.")
     writes = declared.effect == "write"
     effect = (
         _write(where, declared, form) if writes else Read(repeat=declared.repeat, outward=declared.outward is not False)
