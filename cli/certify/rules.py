@@ -24,17 +24,20 @@ from ballast.playbook.servers.tools import RemoteCall, VerifyByRead
 from cli.certify.answers import Answers
 from cli.certify.declared import Declared, declared
 from cli.certify.other_process import FirstAttempt
-from cli.certify.pure import watched
+from cli.certify.pure import told, watched
 from cli.certify.remedies import NAME_REQUESTS, OWN_CLIENT
 from cli.certify.report import TO_A_PERSON, Finding
 from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
 from cli.certify.sequences import WAITS, Honest, Sequences
+from cli.certify.surroundings import EACH_HOUR_S, wall_clock_at
 
 #: What a double cannot tell of the service in whose place it stands.
 ITS_OWN_WORD = "That the service itself counts a key once is its own word: only what was sent to it is known."
 NO_REQUEST = "It makes no request that can be interrupted: neither by an AWS client nor by http.client."
 #: Seconds between an attempt and the next one under its key.
 LATER_S = 97.0
+#: Seconds after which a function that gets a context is asked: at each hour of a day, and on each weekday.
+_HOURS_S = tuple(29 * 3600.0 * number for number in range(1, 25))
 #: Most requests of a call at which faults are played; the first ones.
 MOST_REQUESTS = 40
 #: Annotations of results that are passed on as they came.
@@ -271,7 +274,8 @@ class Trial:
         with watched(str(self._playbook.folder), reads, chance_alone=True, environment=False):
             one, how = self._rig.ask(rule.function, sample)
         self._rig.ask(rule.function, sample, key=f"{sample.context.idempotency_key}-another", draw=1)
-        answers = [self._rig.ask(rule.function, sample, later_s=later_s, draw=2) for later_s, _ in ((0.0, ""), *WAITS)]
+        times = (0.0, *(later_s for later_s, _ in WAITS), *_HOURS_S)
+        answers = [self._rig.ask(rule.function, sample, later_s=later_s, draw=2) for later_s in times]
         other, again = next((got for got in answers if not _same(got, one)), answers[-1])
         changed = differences(self._base, self._rig.seen())
         if how.how != "ok":
@@ -288,17 +292,25 @@ class Trial:
         """Ask a function that gets values alone; return what is wrong, and what to do."""
         sample, result, reads = self._sample, self._honest.result, list[str]()
         remedy = "Take it from what it gets alone: it is asked again in another process, and at another time."
-        # Outside of the surroundings, so that the profile sees the real clocks.
-        with watched(str(self._playbook.folder), reads):
+        folder = str(self._playbook.folder)
+        # The playbook's own modules have their real clocks here, so that the profile sees them.
+        with wall_clock_at(sample.context.now), watched(folder, reads):
             one = rule.said(sample.args, sample.context, result)
+        answers = []
+        for number, (later_s, _) in enumerate(((0.0, ""), *WAITS)):
+            with told(folder, reads):
+                asked = self._rig.ask(
+                    lambda args, ctx: rule.said(args, ctx, result), sample, later_s=later_s, draw=number
+                )
+            answers.append(asked[0])
         if reads:
             return f"It reads {reads[0]}.", remedy
-        for number, (later_s, _) in enumerate(((0.0, ""), *WAITS)):
-            other, _ = self._rig.ask(
-                lambda args, ctx: rule.said(args, ctx, result), sample, later_s=later_s, draw=number
-            )
-            if other != one:
-                return f"Asked twice, the second time later, it said {_short(one)} and {_short(other)}.", remedy
+        with self._rig.surroundings.of(sample.context.now, 0) as around:
+            for later_s in EACH_HOUR_S:
+                around.passes(later_s)
+                answers.append(rule.said(sample.args, sample.context, result))
+        if (other := next((got for got in answers if got != one), None)) is not None:
+            return f"Asked twice, the second time later, it said {_short(one)} and {_short(other)}.", remedy
         return "", remedy
 
     def _read(self) -> Finding:

@@ -14,7 +14,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
@@ -27,12 +27,15 @@ from localcloud.moto_seams.replaced import replaced
 
 @dataclass
 class Around:
-    """What an attempt did with its surroundings."""
+    """What an attempt did with its surroundings. ``passes`` lets that many seconds go by."""
 
     slept_s: float = 0.0
     peers: list[tuple[str, float | None]] = field(default_factory=list)
+    passes: Callable[[float], None] = lambda _: None
 
 
+#: Seconds from one time to the next, so that all of them are at each hour of each weekday, in each month and two years.
+EACH_HOUR_S = (53 * 3600.0,) * 168
 _NAMELESS = datetimes.timezone(datetimes.timedelta(hours=1))
 _WATCHING: list[Around] = []
 _HOOKED: list[bool] = []
@@ -57,18 +60,30 @@ class Surroundings:
         """Within the block it is ``now``, and randomness follows from ``draw``."""
         around, mine = Around(), threading.current_thread()
 
+        gone = [0.0]
+
         def seconds() -> float:
-            return now.timestamp() + around.slept_s
+            return now.timestamp() + gone[0]
+
+        def passes(length: float) -> None:
+            gone[0] += length
+            travelled.shift(length)
 
         def sleep(length: float) -> None:
             around.slept_s += max(0.0, length)
-            travelled.shift(max(0.0, length))
+            passes(max(0.0, length))
+
+        around.passes = passes
 
         stands_for = _stand_ins(seconds, sleep)
         urandom, drawn = os.urandom, random.Random(draw)  # noqa: S311 - it must be the same again
 
         def bytes_drawn(count: int) -> bytes:
+            for tell in _TELLING:
+                tell("randomness, os.urandom()")
             return drawn.randbytes(count) if threading.current_thread() is mine else urandom(count)
+
+        stands_for[id(urandom)] = bytes_drawn
 
         state = random.getstate()
         with wall_clock_at(now) as travelled, ExitStack() as stack:
@@ -87,6 +102,29 @@ class Surroundings:
     def _modules(self) -> list[ModuleType]:
         inside = f"{self._package}."
         return [one for name, one in list(sys.modules.items()) if name == self._package or name.startswith(inside)]
+
+
+#: Who is told of what was asked for.
+_TELLING: list[Callable[[str], None]] = []
+
+
+@contextmanager
+def telling(tell: Callable[[str], None]) -> Iterator[None]:
+    """Within the block, tell of each clock that is asked for the date, and of each draw, also by code in C.
+
+    Clocks tell where ``wall_clock_at`` has set them: ``time_machine`` lets them all ask ``Traveller.time_ns``.
+    """
+
+    def time_ns(self: Any) -> int:
+        tell("the clock, through code in C")
+        return int(before(self))
+
+    _TELLING.append(tell)
+    try:
+        with replaced(time_machine.Traveller, "time_ns", time_ns) as before:
+            yield
+    finally:
+        _TELLING.remove(tell)
 
 
 def wall_clock_at(now: datetimes.datetime) -> Any:

@@ -58,6 +58,7 @@ LIES = {
     "doubt_as_failure": "failure",
     "error_swallowed": "failure",
     "fallback chance": "pure",
+    "fallback default_clock": "pure",
     "fallback clock": "pure",
     "fallback memory": "pure",
     "fallback variable": "pure",
@@ -86,6 +87,7 @@ LIES = {
 #: The same of the scenario ``sequences``: each lies only over several calls.
 LIES_OVER_CALLS = {
     "added_by_a_retry": "aws",
+    "approval_by_a_default": "if_",
     "approval_by_the_clock": "if_",
     "batch_half_read": "aws",
     "batch_partly_read": "aws",
@@ -117,8 +119,10 @@ LIES_OVER_CALLS = {
     "key_without_its_run": "keys",
     "letter_keyed_in_an_attribute": "interrupted",
     "letters_partly_sent": "aws",
+    "moves_by_a_default": "moves",
     "moves_by_chance": "moves",
     "moves_key_of_the_hour": "moves_key",
+    "precondition_by_a_default": "precondition",
     "precondition_by_chance": "precondition",
     "precondition_by_strftime": "precondition",
     "precondition_of_the_clock": "precondition",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ballast.playbook import load_playbook
-from cli.certify import run, scripts, surroundings
+from cli.certify import pure, run, scripts, surroundings
 from cli.certify.answers import Answers
 from cli.certify.other_process import OtherProcess
 from cli.certify.report import RULES
@@ -75,6 +75,7 @@ WITHOUT: dict[str, Callable[[Patch], None]] = {
         ("if_", "validate", "moves", "cost_microusd", "undo_arguments"), _says(Trial, "_follows", ("", ""))
     ),
     "clock": lambda patch: patch.setattr(surroundings, "wall_clock_at", _real_clock),
+    "telling": lambda patch: patch.setattr(pure, "telling", lambda _: nullcontext()),
 }
 
 #: For each rule, a liar that nothing else finds; or what else finds it, which is taken away as well.
@@ -122,7 +123,10 @@ LIARS: dict[str, tuple[str, *tuple[str, ...]]] = {
     "cost_microusd": ("cost_of_a_process",),
     "undo_arguments": ("undo_of_a_variable",),
     "clock": ("key_of_the_day_in_c",),
+    "telling": ("approval_by_a_default",),
 }
+#: What several rules rely on, or a part of one.
+PARTS = {"clock", "telling"}
 #: Each run of the suite plays one; ``FULL=1`` all.
 SAMPLE = ("pages",)
 
@@ -153,7 +157,7 @@ def test_without_a_rule_a_liar_is_certified(rule: str, liars: Path, monkeypatch:
     script.write_text(json.dumps({"turns": [{"call": [call]}, {"say": "Done."}]}))
     for one in also:
         WITHOUT[one](monkeypatch)
-    with_it = against(liars, "doubts", liar) if also or rule == "clock" else {rule}
+    with_it = against(liars, "doubts", liar) if also or rule in PARTS else {rule}
     WITHOUT[rule](monkeypatch)
 
     assert (bool(with_it), against(liars, "doubts", liar)) == (True, set())
@@ -171,4 +175,4 @@ def test_without_the_profile_a_fallback_that_asks_its_machine_is_certified(liars
 def test_each_rule_is_taken_away_once() -> None:
     hints = {"import"}
     assert set(WITHOUT) == set(LIARS)
-    assert set(LIARS) == {*RULES, "clock"} - {"pure"} - hints
+    assert set(LIARS) == {*RULES, *PARTS} - {"pure"} - hints

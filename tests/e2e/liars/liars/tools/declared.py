@@ -6,6 +6,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import BaseModel, Field
+
 from ballast.playbook import Approval, ToolContext, Write, tool
 
 from ..box import Box, Count, add_once
@@ -46,6 +48,60 @@ def approval_by_the_clock(args: Box, ctx: ToolContext) -> Count:
 
 @tool(effect=Write(honours_key=True, moves=lambda a, request: 1 if random.random() < 1 else 2))
 def moves_by_chance(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+class _Asked(BaseModel):
+    """When it was asked, by the clock that a library of C asks for a default."""
+
+    at: datetime = Field(default_factory=datetime.utcnow)
+
+
+class _Drawn(BaseModel):
+    """A draw, likewise."""
+
+    by: float = Field(default_factory=random.random)
+
+
+@tool(
+    effect=Write(honours_key=True),
+    approval=Approval(if_=lambda a, request: "night" if _Asked().at.year == 1970 else None),
+)
+def approval_by_a_default(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+@tool(
+    effect=Write(honours_key=True),
+    approval=Approval(
+        if_=lambda a, request: None, precondition=lambda a, ctx: "open" if _Asked().at.year > 1970 else "closed"
+    ),
+)
+def precondition_by_a_default(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+@tool(effect=Write(honours_key=True, moves=lambda a, request: 1 if _Drawn().by < 1 else 2))
+def moves_by_a_default(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+class _Given(BaseModel):
+    """What a field's default gives that follows from nothing else."""
+
+    of: list[str] = Field(default_factory=list)
+    at: datetime = Field(default_factory=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@tool(
+    effect=Write(honours_key=True),
+    approval=Approval(if_=lambda a, request: "late" if _Given().at.year > 2030 else None),
+)
+def fair_default(args: Box, ctx: ToolContext) -> Count:
     """Add."""
     return add_once(ctx, 1, args.id)
 
