@@ -108,8 +108,8 @@ class OtherProcess:
                 return f"{how} it had another effect: {other}."
             if end.wire != honest.end.wire:
                 return f"{how} it sent other requests than in this one: {_first_other(honest.end.wire, end.wire)}."
-            if _reads(end.requests) != _reads(honest.end.requests):
-                kept = f"{_reads(end.requests)}, and here {_reads(honest.end.requests)}"
+            if _reads(end) != _reads(honest.end):
+                kept = f"{_reads(end)}, and here {_reads(honest.end)}"
                 return f"{how} it asked for {kept}: this process remembers what it has read."
             if came.process:
                 return f"It {came.process[0]}, for every call after it."
@@ -216,8 +216,9 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-def _reads(requests: list[str]) -> list[str]:
-    return [one for one in requests if not one.startswith(_MAY_BE_KEPT)]
+def _reads(end: End) -> list[str]:
+    found = [one for one in end.requests if not one.startswith(_MAY_BE_KEPT)]
+    return sorted(found) if end.in_threads else found
 
 
 def _first_other(here: list[str], there: list[str]) -> str:

@@ -9,15 +9,18 @@ connections.
 from __future__ import annotations
 
 import datetime as datetimes
+import http.client
 import os
 import random
+import socket
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from types import ModuleType, SimpleNamespace
+from types import FrameType, ModuleType, SimpleNamespace
 from typing import Any
 
 import time_machine
@@ -41,9 +44,53 @@ _WATCHING: list[Around] = []
 _HOOKED: list[bool] = []
 
 
+#: Sockets of HTTP clients other than ``http.client``, by the files that open them.
+_KEPT: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+_KEEP = ("/httpcore/", "/aiohttp/")
+
+
 def _audit(event: str, given: tuple[Any, ...]) -> None:
-    if event == "socket.connect" and _WATCHING:
+    if event != "socket.connect":
+        return
+    if _WATCHING:
         _WATCHING[-1].peers.append((str(given[1]), given[0].gettimeout()))
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if any(one in frame.f_code.co_filename for one in _KEEP):
+            _KEPT.add(given[0])
+            return
+        frame = frame.f_back
+
+
+def waits_on(connection: http.client.HTTPConnection) -> None:
+    """Note the peer of a connection over which a request is sent, which may have been kept, and how long it waits."""
+    with suppress(OSError, AttributeError):
+        peer = str(connection.sock.getpeername()), connection.sock.gettimeout()
+        if _WATCHING and peer not in _WATCHING[-1].peers:
+            _WATCHING[-1].peers.append(peer)
+
+
+@contextmanager
+def connections_counted() -> Iterator[Callable[[], None]]:
+    """Within the block, know the connections that clients keep. Yield a function that closes them.
+
+    A client opens another one then, as it must where its server has closed the one that it kept.
+    """
+    known: weakref.WeakSet[http.client.HTTPConnection] = weakref.WeakSet()
+
+    def putrequest(self: Any, *given: Any, **options: Any) -> None:
+        known.add(self)
+        put(self, *given, **options)
+
+    def close() -> None:
+        for one in list(known):
+            one.close()
+        for kept in list(_KEPT):
+            with suppress(OSError):
+                kept.shutdown(socket.SHUT_RDWR)
+
+    with replaced(http.client.HTTPConnection, "putrequest", putrequest) as put:
+        yield close
 
 
 class Surroundings:

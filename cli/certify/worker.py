@@ -11,6 +11,7 @@ import os
 import platform
 import socket
 import sys
+import threading
 import time
 import traceback
 import uuid
@@ -52,6 +53,8 @@ class _RigAway(Rig):
         self._now: End | None = None
         self._fault = None
         self._recording = False
+        self._counting = threading.Lock()
+        self._close_connections = lambda: None
         self.attempts = 0
         self.surroundings = Surroundings(package_of(playbook))
         self._store = self._store_package()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ballast.playbook import load_playbook
-from cli.certify import pure, run, scripts, surroundings
+from cli.certify import pure, rig, run, scripts, surroundings, threads
 from cli.certify.answers import Answers
 from cli.certify.other_process import OtherProcess
 from cli.certify.report import RULES
@@ -41,6 +41,12 @@ def _of_process(method: str, rule: str) -> Callable[[Patch], None]:
 @contextmanager
 def _real_clock(_: Any) -> Iterator[Any]:
     yield SimpleNamespace(shift=lambda _: None)
+
+
+def _connections_unseen(patch: Patch) -> None:
+    """Let connections be seen as they are opened, and not as they are used."""
+    patch.setattr(rig, "connections_counted", lambda: nullcontext(lambda: None))
+    patch.setattr(rig, "waits_on", lambda _: None)
 
 
 #: How each rule is taken away.
@@ -75,6 +81,8 @@ WITHOUT: dict[str, Callable[[Patch], None]] = {
         ("if_", "validate", "moves", "cost_microusd", "undo_arguments"), _says(Trial, "_follows", ("", ""))
     ),
     "clock": lambda patch: patch.setattr(surroundings, "wall_clock_at", _real_clock),
+    "kept": _connections_unseen,
+    "threads": lambda patch: patch.setattr(threads, "_working", lambda work: work),
     "telling": lambda patch: patch.setattr(pure, "telling", lambda _: nullcontext()),
 }
 
@@ -123,10 +131,12 @@ LIARS: dict[str, tuple[str, *tuple[str, ...]]] = {
     "cost_microusd": ("cost_of_a_process",),
     "undo_arguments": ("undo_of_a_variable",),
     "clock": ("key_of_the_day_in_c",),
+    "kept": ("kept_without_time", "interrupted"),
+    "threads": ("verify_by_a_pool",),
     "telling": ("approval_by_a_default",),
 }
 #: What several rules rely on, or a part of one.
-PARTS = {"clock", "telling"}
+PARTS = {"clock", "telling", "kept", "threads"}
 #: Each run of the suite plays one; ``FULL=1`` all.
 SAMPLE = ("pages",)
 

@@ -6,6 +6,7 @@ Each liar has a sibling whose name begins with ``fair``, which does the same hon
 import hashlib
 import uuid
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -520,6 +521,17 @@ def _or_nothing(args: Any, ctx: ToolContext) -> Count | None:
 @tool(effect=Write(verify=_or_nothing))
 def verify_swallows(args: Box, ctx: ToolContext) -> Count:
     """Put. An error of the look-up is no answer."""
+    return _both(ctx, _put(ctx, f"swallowed {ctx.idempotency_key}"))
+
+
+def _or_nothing_in_threads(args: Any, ctx: ToolContext) -> Count | None:
+    with ThreadPoolExecutor(2) as pool:
+        return next(pool.map(lambda one: _or_nothing(one, ctx), [args]))
+
+
+@tool(effect=Write(verify=_or_nothing_in_threads))
+def verify_swallows_in_threads(args: Box, ctx: ToolContext) -> Count:
+    """Put. An error of the look-up, in another thread, is no answer."""
     return _both(ctx, _put(ctx, f"swallowed {ctx.idempotency_key}"))
 
 
