@@ -31,7 +31,7 @@ from ballast.playbook import Effect, Playbook, Tool, ToolContext, ToolFailed
 from ballast.playbook.context import Bill
 from ballast.playbook.servers.tools import RemoteCall
 from cli.certify.aws_answers import cut_request, parts_of
-from cli.certify.aws_verbs import changes_something
+from cli.certify.aws_verbs import changes_something, items_read
 from cli.certify.elsewhere import Away, Came, Elsewhere, Play, What
 from cli.certify.http_answers import strike_function
 from cli.certify.surroundings import Surroundings, connections_counted, waits_on, wall_clock_at
@@ -102,6 +102,8 @@ class End:
     changed_at  their places among the requests
     answered  those of them that were answered with success
     took_s    seconds that it slept
+    read      (table, key) of each item of the tables that an answer had, once each
+    cost_microusd  what it reported with ctx.report_cost
     peers     (address, its socket's timeout) of each connection that it opened itself
     given     texts that it gave to the functions of ``REQUESTS``
     own_clients  services that it asked through clients that it has made itself
@@ -122,6 +124,8 @@ class End:
     wire: list[str] = field(default_factory=list)
     given: list[str] = field(default_factory=list)
     asked_timeout: bool = False
+    read: list[tuple[str, str]] = field(default_factory=list)
+    cost_microusd: int = 0
     in_threads: bool = False
 
     @property
@@ -166,6 +170,7 @@ class Rig:
         self._now: End | None = None
         self._fault: Fault | None = None
         self._recording = False
+        self._meanwhile: tuple[int, Callable[[], object]] | None = None
         self._counting = threading.Lock()
         self._close_connections: Callable[[], None] = lambda: None
         self.attempts = 0
@@ -312,8 +317,12 @@ class Rig:
         later_s: float = 0,
         draw: int = 0,
         key: str | None = None,
+        meanwhile: tuple[int, Callable[[], object]] | None = None,
     ) -> End:
-        """Run the tool once and return how it ended. ``draw``: another number gives other randomness."""
+        """Run the tool once and return how it ended. ``draw``: another number gives other randomness.
+
+        ``meanwhile``: the number of a request, from 0, and what others do before it is sent.
+        """
         end = End()
         context = self.context(sample, later_s=later_s, key=key, end=end)
 
@@ -332,9 +341,10 @@ class Rig:
                 except Exception as problem:
                     end.how, end.message = "unfit", f"{problem}"
 
-        self._recording = self._records(sample.tool)
+        self._recording, self._meanwhile = self._records(sample.tool), meanwhile
         self._run(sample.tool.name, run, end, context.now, fault=fault, draw=draw)
         end.asked_timeout = bool(getattr(context, "asked", False))
+        end.cost_microusd = context.bill.reported or 0
         return end
 
     def ask(
@@ -403,7 +413,7 @@ class Rig:
                         self._outside_tools.add(tool)
                     self._reached_outside |= tool in self._outside_tools
         finally:
-            self._now = self._fault = None
+            self._now = self._fault = self._meanwhile = None
 
     # Another process
 
@@ -444,6 +454,7 @@ class Rig:
                     turned=turned,
                     zone=zone,
                     services=tuple({service for service, _ in self._clients}),
+                    tables=self._tables,
                 ),
                 client,
                 context,
@@ -584,20 +595,33 @@ class Rig:
             if changes:
                 end.changes.append(request)
                 end.changed_at.append(number)
+        if self._meanwhile is not None and self._meanwhile[0] == number:
+            (_, others), self._meanwhile = self._meanwhile, None
+            others()
         self._strike("before", number)
         return number
 
-    def _after(self, http_response: Any, model: Any, context: Mapping[str, Any], **_: Any) -> None:
+    def _after(self, http_response: Any, model: Any, context: Mapping[str, Any], **more: Any) -> None:
         if self._now is None:
             return
         service = model.service_model.service_name
         params = context.get("certified", {})
+        if service == "dynamodb" and http_response.status_code < 300:
+            found = items_read(params, more.get("parsed") or {})
+            self._now.read += [one for one in self._places(found) if one not in self._now.read]
         done = http_response.status_code < 300 and not context.get("unprocessed")
         if done and changes_something(service, model.name, params):
             self._now.answered.append(f"{service}.{model.name}")
             if service != "dynamodb":
                 self._note(f"{service}.{model.name}", params)
         self._strike("after", context.get("certified_at", -1))
+
+    def _places(self, found: Iterator[tuple[str, Mapping[str, Any]]]) -> Iterator[tuple[str, str]]:
+        """Yield the (table, key) of items, or of their keys, as ``seen`` has them."""
+        for name, item in found:
+            table = name.rpartition("/")[2]
+            if all(one in item for one in self._tables.get(table, ("no such table",))):
+                yield table, _key_of(item, self._tables[table])
 
     def executed(self, model: Any, context: Mapping[str, Any]) -> None:
         """Note the effect of a request to AWS whose answer is replaced by an error."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +24,10 @@ from ballast.playbook import Effect, Playbook
 from ballast.playbook.servers.tools import RemoteCall, VerifyByRead
 from cli.certify.answers import Answers
 from cli.certify.declared import Declared, declared
+from cli.certify.elsewhere import Away, Came
+from cli.certify.facts import KEEP_NOTHING, READ_STRONGLY, behind, remembered
 from cli.certify.other_process import FirstAttempt
+from cli.certify.overlaps import Overlaps
 from cli.certify.pure import told, watched
 from cli.certify.remedies import NAME_REQUESTS, OWN_CLIENT
 from cli.certify.report import TO_A_PERSON, Finding
@@ -139,10 +143,14 @@ class Trial:
 
         A write is tried over several calls as well.
         """
+        found: list[Finding] = []
         if self._acts:
-            yield from Sequences(self._as_honest()).findings()
+            found += Sequences(self._as_honest()).findings()
         if self._acts or self._reads:
-            yield from Answers(self._as_honest()).findings()
+            found += Answers(self._as_honest()).findings()
+        yield from found
+        if self._acts and not any(one.state == "broken" for one in found):
+            yield Overlaps(self._as_honest()).finding()
 
     def _as_honest(self) -> Honest:
         return Honest(
@@ -261,11 +269,23 @@ class Trial:
 
     def _of_its_declaration(self) -> Iterator[Finding]:
         """Ask each function of the declaration but ``verify``, which has rules of its own."""
+        yield from self._cost()
         for name, rule in declared(self._tool).items():
             if name == "verify" or (rule.gets == "result" and self._honest.how != "ok"):
                 continue
             seen, remedy = self._reads_store(rule) if rule.gets == "context" else self._follows(rule)
             yield self._broken(name, seen, remedy) if seen else self._held(name)
+
+    def _cost(self) -> Iterator[Finding]:
+        """Compare what the call has reported with what it may cost."""
+        reported = self._honest.cost_microusd
+        try:
+            most = self._tool.worst_cost(self._sample.args, self._sample.context.request) or 0
+        except Exception:
+            return  # what it says is asked below
+        if reported > most:
+            seen = f"It reported a cost of {reported:,} micro-dollars, and its cost_microusd was {most:,}."
+            yield self._broken("cost_microusd", seen, "Declare the most that a call may cost: a run's budget holds it.")
 
     def _reads_store(self, rule: Declared) -> tuple[str, str]:
         """Ask a function that gets a context; return what is wrong, and what to do."""
@@ -286,7 +306,27 @@ class Trial:
         remedy = "Return facts of the store alone, without a time or a random id."
         if not _same((other, again), one):
             return f"Asked twice, the second time later, it said {_short(one)} and {_short(other)}.", remedy
-        return (f"It reads {reads[0]}." if reads else ""), remedy
+        if reads:
+            return f"It reads {reads[0]}.", remedy
+        return self._of_a_changed_fact(rule)
+
+    def _of_a_changed_fact(self, rule: Declared) -> tuple[str, str]:
+        """Ask it after another has changed what it reads; return what is wrong, and what to do."""
+        rig, sample = self._rig, self._sample
+
+        def here() -> str:
+            return str(rig.ask(rule.said, sample)[0])
+
+        def away() -> Came:
+            return rig.play_away(sample, what=rule.name)
+
+        rig.fresh(sample.before)
+        read = rig.ask(rule.said, sample)[1].read
+        with suppress(Away):  # told by the rule `process`
+            read = away().end.read
+            if wrong := remembered(rig, sample, read, here, lambda: str(away().answer)):
+                return wrong, KEEP_NOTHING
+        return behind(rig, sample, read, here), READ_STRONGLY
 
     def _follows(self, rule: Declared) -> tuple[str, str]:
         """Ask a function that gets values alone; return what is wrong, and what to do."""

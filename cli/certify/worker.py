@@ -53,6 +53,8 @@ class _RigAway(Rig):
         self._now: End | None = None
         self._fault = None
         self._recording = False
+        self._tables: dict[str, Any] = {}
+        self._meanwhile = None
         self._counting = threading.Lock()
         self._close_connections = lambda: None
         self.attempts = 0
@@ -83,7 +85,7 @@ class _RigAway(Rig):
 
     def play(self, play: Play) -> Came:
         """Play it once."""
-        self._play = play
+        self._play, self._tables = play, dict(play.tables)
         self._sent[:] = play.sent
         ORDER.turned, ORDER.asked = play.turned, False
         self.heard.clear()

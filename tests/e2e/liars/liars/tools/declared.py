@@ -1,5 +1,6 @@
 """Tools whose function is honest, and another function of whose declaration reads what is not in its arguments."""
 
+import functools
 import os
 import random
 import time
@@ -8,9 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from ballast.playbook import Approval, ToolContext, Write, tool
+from ballast.playbook import Approval, Read, ToolContext, Write, tool
 
-from ..box import Box, Count, add_once
+from ..box import Box, Count, add_once, count
 
 _LAST: dict[str, str] = {}
 _AGREED: dict[str, str] = {"box": "a"}
@@ -150,4 +151,72 @@ def _agreed(args: Any, _: Any) -> dict[str, Any]:
 )
 def fair_declared(args: Box, ctx: ToolContext) -> Count:
     """Add. A table that nobody changes is no memory."""
+    return add_once(ctx, 1, args.id)
+
+
+@tool(effect=Read(), cost_microusd=10)
+def read_dearer_than_declared(args: Box, ctx: ToolContext) -> Count:
+    """Read, and report more than it may cost."""
+    ctx.report_cost(11)
+    return Count(count=count(ctx, args.id))
+
+
+@tool(effect=Read(), cost_microusd=lambda a, request: 10)
+def fair_read_at_its_price(args: Box, ctx: ToolContext) -> Count:
+    """Read, and report what it may cost."""
+    ctx.report_cost(10)
+    return Count(count=count(ctx, args.id))
+
+
+@functools.lru_cache
+def _counted(client: Any, table: str, box: str) -> int:
+    found = client.get_item(TableName=table, Key={"id": {"S": box}}, ConsistentRead=True)
+    return int(found["Item"]["count"]["N"]) if "Item" in found else 0
+
+
+def _remembered(args: Any, ctx: ToolContext) -> int:
+    return _counted(ctx.client("dynamodb"), ctx.environ["BOX_TABLE"], args.id)
+
+
+@tool(effect=Read())
+def read_remembered(args: Box, ctx: ToolContext) -> Count:
+    """Read once a process."""
+    return Count(count=_remembered(args, ctx))
+
+
+@tool(effect=Write(honours_key=True), approval=Approval(if_=None, precondition=_remembered))
+def precondition_remembered(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+def _behind(args: Any, ctx: ToolContext) -> bool:
+    return "Item" in ctx.client("dynamodb").get_item(TableName=ctx.environ["BOX_TABLE"], Key={"id": {"S": args.id}})
+
+
+@tool(effect=Write(honours_key=True), approval=Approval(if_=None, precondition=_behind))
+def precondition_behind(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+def _open_or_unread(args: Any, ctx: ToolContext) -> str:
+    try:
+        return "open" if count(ctx, args.id) < 1000 else "closed"
+    except Exception:
+        return "open"
+
+
+@tool(effect=Write(honours_key=True), approval=Approval(if_=None, precondition=_open_or_unread))
+def precondition_unread(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+@tool(
+    effect=Write(honours_key=True),
+    approval=Approval(if_=None, precondition=lambda args, ctx: "open" if count(ctx, args.id) < 1000 else "closed"),
+)
+def fair_precondition_read(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
     return add_once(ctx, 1, args.id)
