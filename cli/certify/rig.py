@@ -102,6 +102,7 @@ class End:
     changed_at  their places among the requests
     answered  those of them that were answered with success
     took_s    seconds that it slept
+    told      what it told other services of AWS to change, as JSON
     read      (table, key) of each item of the tables that an answer had, once each
     cost_microusd  what it reported with ctx.report_cost
     peers     (address, its socket's timeout) of each connection that it opened itself
@@ -124,6 +125,7 @@ class End:
     wire: list[str] = field(default_factory=list)
     given: list[str] = field(default_factory=list)
     asked_timeout: bool = False
+    told: list[str] = field(default_factory=list)
     read: list[tuple[str, str]] = field(default_factory=list)
     cost_microusd: int = 0
     in_threads: bool = False
@@ -636,7 +638,10 @@ class Rig:
             inside = next((one[0] for one in part.values() if isinstance(one, list) and len(one) == 1), None)
             named = {**(inside if isinstance(inside, dict) else {}), **part}
             token = next((str(named[one]) for one in _TOKENS if one in named), None)
-            said = f"{name} {token or json.dumps(part, sort_keys=True, default=repr)}"
+            whole = json.dumps(part, sort_keys=True, default=repr)
+            if self._now is not None:
+                self._now.told.append(whole)
+            said = f"{name} {token or whole}"
             since = self._sent_at.get(said, self._at)
             again = (token is None and name != "s3.PutObject") or self._at - since >= _COUNTED_ONCE_S.get(
                 name, float("inf")

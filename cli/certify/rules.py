@@ -26,6 +26,7 @@ from cli.certify.answers import Answers
 from cli.certify.declared import Declared, declared
 from cli.certify.elsewhere import Away, Came
 from cli.certify.facts import KEEP_NOTHING, READ_STRONGLY, behind, remembered
+from cli.certify.other_calls import ELSEWHERE, named_in, names_of, texts_in
 from cli.certify.other_process import FirstAttempt
 from cli.certify.overlaps import Overlaps
 from cli.certify.pure import told, watched
@@ -662,6 +663,10 @@ class Trial:
         if wrong := self._not_restored(undone, self._done, self._base):
             remedy = f"{undo.name} restores what {tool.name} changed, and nothing else."
             return self._broken("undo", f"After {undo.name}, this is not as before: {wrong}.", remedy)
+        if kept := self._not_named(end, undoing):
+            seen = f"It sent {kept[:150]}, and no request of {undo.name} names that: nothing tells that it is undone."
+            remedy = "Name what was sent, such as DeleteObject of the same Key; else declare no undo: a person decides."
+            return self._not_tried("undo", seen, remedy, needed=True)
         if undo.policy.honours_key or undo.policy.verify is None:
             rig.attempt(undoing, later_s=2 * LATER_S, draw=1)
             if more := differences(undone, rig.seen()):
@@ -677,6 +682,14 @@ class Trial:
         args = undo.read(undo.call(**dict(make(sample.args, result))).arguments)
         context = replace(sample.context, idempotency_key=f"{key}-undo")
         return Sample(sample.scenario, undo, args, context, (*sample.before, sample))
+
+    def _not_named(self, end: End, undoing: Sample) -> str:
+        """Return what the call has sent to another service, if its undo sent nothing there that names it."""
+        base, done = (seen.get(ELSEWHERE, {}) for seen in (self._base, self._done))
+        sent, after = [one for one in done if one not in base], [*end.told, *end.wire, *end.given]
+        known = {*texts_in(self._honest.result), *texts_in(undoing.args.model_dump(mode="json"))}
+        known.add(self._sample.context.idempotency_key)
+        return next((one for one in sent if not named_in(after, known | names_of(one))), "")
 
     def _not_restored(self, undone: Seen, done_before: Seen, without: Seen) -> str:
         """Return what the undo has not restored, given what stands after it, before it, and without the call.

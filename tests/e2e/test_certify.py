@@ -120,6 +120,7 @@ LIES_OVER_CALLS = {
     "key_swallows": "errors",
     "key_without_its_run": "keys",
     "letter_keyed_in_an_attribute": "interrupted",
+    "letter_with_undo_in_a_table": "undo",
     "letters_partly_sent": "aws",
     "moves_by_a_default": "moves",
     "moves_by_chance": "moves",

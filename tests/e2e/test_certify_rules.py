@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from ballast.playbook import load_playbook
-from cli.certify import pure, rig, run, scripts, surroundings, threads
+from cli.certify import other_process, pure, rig, rules, run, scripts, surroundings, threads
 from cli.certify.answers import Answers
 from cli.certify.other_process import OtherProcess
+from cli.certify.overlaps import Overlaps
 from cli.certify.report import RULES
 from cli.certify.rules import Trial
 from cli.certify.run import certify
@@ -71,6 +72,7 @@ WITHOUT: dict[str, Callable[[Patch], None]] = {
     "between": _says(Sequences, "_between", ""),
     "keys": _says(Sequences, "_keys", ""),
     "overwrites": _says(Sequences, "_overwrites", ""),
+    "overlap": _says(Overlaps, "_twice_at_once", None),
     "stale": _says(Sequences, "_stale", ""),
     "aws": _says(Sequences, "_aws", ""),
     "errors": _says(Answers, "_errors", None),
@@ -83,6 +85,13 @@ WITHOUT: dict[str, Callable[[Patch], None]] = {
     "clock": lambda patch: patch.setattr(surroundings, "wall_clock_at", _real_clock),
     "kept": _connections_unseen,
     "threads": lambda patch: patch.setattr(threads, "_working", lambda work: work),
+    "beside": _says(Overlaps, "_beside_another", None),
+    "undone_after": _says(Overlaps, "_undone_after_another", None),
+    "not_named": _says(Trial, "_not_named", ""),
+    "cost": _says(Trial, "_cost", ()),
+    "remembered": lambda patch: [patch.setattr(one, "remembered", lambda *_: "") for one in (rules, other_process)],
+    "behind": _says(rules, "behind", ""),
+    "errors_of_rules": _says(Answers, "_asked_in", None),
     "telling": lambda patch: patch.setattr(pure, "telling", lambda _: nullcontext()),
 }
 
@@ -119,6 +128,7 @@ LIARS: dict[str, tuple[str, *tuple[str, ...]]] = {
     "between": ("verify_of_the_last",),
     "keys": ("key_in_many_buckets",),
     "overwrites": ("key_of_a_state",),
+    "overlap": ("key_looked_up_first",),
     "stale": ("verify_eventually",),
     "aws": ("batch_partly_read",),
     "errors": ("verify_of_a_status",),
@@ -134,9 +144,19 @@ LIARS: dict[str, tuple[str, *tuple[str, ...]]] = {
     "kept": ("kept_without_time", "interrupted"),
     "threads": ("verify_by_a_pool",),
     "telling": ("approval_by_a_default",),
+    "beside": ("whole_item_put_back",),
+    "undone_after": ("with_undo_by_snapshot",),
+    "not_named": ("letter_with_undo_in_a_table",),
+    "cost": ("read_dearer_than_declared",),
+    "remembered": ("precondition_remembered",),
+    "behind": ("precondition_behind",),
+    "errors_of_rules": ("precondition_unread",),
 }
 #: What several rules rely on, or a part of one.
-PARTS = {"clock", "telling", "kept", "threads"}
+PARTS = {
+    "clock", "telling", "kept", "threads", "beside", "undone_after", "not_named", "cost", "remembered", "behind",
+    "errors_of_rules",
+}  # fmt: skip
 #: Each run of the suite plays one; ``FULL=1`` all.
 SAMPLE = ("pages",)
 
