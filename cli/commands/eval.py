@@ -41,7 +41,7 @@ from localcloud.converse import (
     model_source,
 )
 from localcloud.eval.cases import Case, ceiling_microusd
-from localcloud.eval.results import MOST_SAMPLES, EvalResult, Sample, compared, counterpart, read
+from localcloud.eval.results import MOST_SAMPLES, Comparison, EvalResult, Sample, compared, counterpart, read
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -96,8 +96,13 @@ def _eval(typed: Namespace, recorded: Iterable[Case], workers: WorkersOf = worke
                 f"--baseline {typed.baseline}: is not whole ({baseline.why_not_whole}), so --no-worse proves nothing "
                 "beside it. Play the baseline to its end: the eval that made it, with --save."
             )
+        if typed.no_worse and baseline.judge not in ("", setting.judge_label) and _judged(found.cases):
+            raise InvalidInput(
+                f"--baseline {typed.baseline}: was judged by {baseline.judge}, and --no-worse proves nothing beside it "
+                "with another judge or with none. Name it with --judge, or save a new baseline."
+            )
     _check_cases(typed, models, found.cases, playbook)
-    saved = None if options.save is None else _Saved(options.save, is_baseline=options.saves_baseline)
+    saved = None if options.save is None else _Saved(options.save)
     _check_models(typed, models)
     progress = Screen(Console(stderr=True, markup=False, highlight=False, emoji=False)) if typed.json else Screen()
     begun = datetime.now(UTC).replace(microsecond=0).isoformat()
@@ -128,7 +133,7 @@ def _eval(typed: Namespace, recorded: Iterable[Case], workers: WorkersOf = worke
         on_sample=on_sample,
         id=uuid4().hex[:8],
     )
-    if any(case.scenario.expect.judged for case in found.cases) and not setting.judge:
+    if _judged(found.cases) and not setting.judge:
         progress.line("Some cases have a rubric, and no judge is asked: --judge SPEC names one.", "yellow")
     interrupted = False
     try:
@@ -143,7 +148,8 @@ def _eval(typed: Namespace, recorded: Iterable[Case], workers: WorkersOf = worke
     unplayed = list(evaluation.unplayed())
     # Whatever becomes of the files, the result is shown; and what could not be written keeps the gate closed in each.
     if saved is not None:
-        closed += saved.whole(made, proven=not (typed.no_worse and closed))
+        guards = typed.no_worse and options.saves_baseline
+        closed += saved.whole(made, unproven=_why_no_baseline(closed, comparisons) if guards else "")
     if options.junit is not None:
         try:
             write("--junit", options.junit, junit(made, evaluation.made, comparisons, options.gate, closed, unplayed))
@@ -221,8 +227,7 @@ def _share(option: str, text: str | None) -> int | None:
 def _models(typed: Namespace, cases: Sequence[Case]) -> list[Model]:
     """Return the models that were typed; without one, each case's own replies."""
     written = all(_is_written(case.scenario.model) for case in cases)
-    judged = any(case.scenario.expect.judged for case in cases)
-    certain = not judged or _is_written(typed.judge)
+    certain = not _judged(cases) or _is_written(typed.judge)
     specs = list(dict.fromkeys(typed.model))
     if len(specs) < len(typed.model):
         raise InvalidInput("--model: one model is named twice. --samples N plays each case N times.")
@@ -236,6 +241,11 @@ def _models(typed: Namespace, cases: Sequence[Case]) -> list[Model]:
     return made
 
 
+def _judged(cases: Iterable[Case]) -> bool:
+    """Return whether a case has a rubric for a judge."""
+    return any(case.scenario.expect.judged for case in cases)
+
+
 def _is_written(spec: str | None) -> bool:
     """Return whether a model's replies are written down."""
     return spec is None or not isinstance(model_source(spec), Bedrock | OpenAIModel)
@@ -247,7 +257,7 @@ def _check_models(typed: Namespace, models: Iterable[Model]) -> None:
         if model.spec:
             check_that_it_answers(model_source(model.spec), model.spec)
     if typed.judge:
-        check_that_it_answers(model_source(typed.judge), typed.judge)
+        check_that_it_answers(model_source(typed.judge), typed.judge, option="--judge")
 
 
 def _check_cases(typed: Namespace, models: Sequence[Model], cases: Sequence[Case], playbook: Playbook) -> None:
@@ -294,14 +304,32 @@ def _typed_price(text: str) -> Price | None:
     return _FREE.model_copy(update={"input": given, "output": written}) if given or written else None
 
 
+def _why_no_baseline(closed: Sequence[str], comparisons: Sequence[Comparison]) -> str:
+    """Return why a result may not take the place of the baseline that guards it, "" if it may.
+
+    Where no difference is shown, a model may be a little worse. If each such result were the next baseline, it would
+    become much worse, and none would ever say so.
+    """
+    if closed:
+        return "--no-worse does not hold beside it"
+    lower = [
+        f"{different.case}: {different.old.passed} of {different.old.played} then, "
+        f"{different.new.passed} of {different.new.played} now"
+        for one in comparisons
+        for different in (*one.differences, one.overall)
+        if different.new.share < different.old.share
+    ]
+    return f"fewer samples passed ({'; '.join(lower[:3])}), also if that shows no difference" if lower else ""
+
+
 class _Saved:
     """The file of ``--save``: a result that is not whole never replaces what stood there, but stands beside it.
 
     kept  where the result is, if it is not in the file, and what to type
     """
 
-    def __init__(self, file: Path, *, is_baseline: bool) -> None:
-        self._file, self._is_baseline = file, is_baseline
+    def __init__(self, file: Path) -> None:
+        self._file = file
         self._beside = file.with_name(f"{file.name}.new") if file.exists() else file
         self.kept = ""
 
@@ -311,12 +339,12 @@ class _Saved:
         if problem := self._write(self._beside, made):
             print(problem, file=sys.stderr)
 
-    def whole(self, made: EvalResult, *, proven: bool) -> list[str]:
+    def whole(self, made: EvalResult, *, unproven: str) -> list[str]:
         """Write the result; return why that failed, nothing if it did not.
 
-        ``proven``: it may replace the baseline with which it was compared.
+        ``unproven``: why it may not replace the baseline with which it was compared, "" if it may.
         """
-        why = made.why_not_whole or ("" if proven or not self._is_baseline else "--no-worse does not hold beside it")
+        why = made.why_not_whole or unproven
         if self._beside == self._file or not why:
             problem = self._write(self._file, made)
             if not problem and self._beside != self._file:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from argparse import Namespace
 from collections import deque
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 #: Seconds between two checks for endings and answers.
 _EVERY_S = 0.2
+_RUN_IDS = re.compile(r"\brun-[a-z2-7]{24}\b")
 #: A token's claims about its bearer; each has a parameter of the template and an environment variable.
 _CLAIMED = ("tenant", "reviewer", "operator", "group")
 
@@ -112,7 +114,7 @@ def _serve(
     screen: Screen,
     pause: Callable[[float], None],
 ) -> None:
-    """Serve until ``pause`` raises; then abort the running runs and save their logs."""
+    """Serve until ``pause`` raises; then abort the running runs and save their logs, and what came after an ending."""
     home = state_folder(os.environ)
     who = bearer_of(user(), role, cloud.environ("ApiFunction"), tenant=typed.tenant, groups=typed.group)
     responder = TerminalResponder(cloud, EscalationFiles(home), screen, SentMessages(cloud))
@@ -130,6 +132,8 @@ def _serve(
         for run_id in endings.running():
             if events := cloud.events(run_id):
                 saved_runs.save(run_id, "up, cut off", events, cut_off=not events.has_ended)
+        for run_id, events in endings.grown(of_all=True):
+            saved_runs.save(run_id, "up", events)
 
 
 def _report_endings(
@@ -157,6 +161,8 @@ def _report_endings(
             made = events.timeline()
             by = f" by {made.by}" if made.by else ""
             screen.line(f"{run_id}  {made.status}{by}, {usd(made.spent_microusd)} spent", "bold")
+        for run_id, events in endings.grown():
+            saved_runs.save(run_id, "up", events)
         pause(_EVERY_S)
 
 
@@ -248,14 +254,20 @@ class _LockedScreen(Screen):
 
 
 class RunEndings:
-    """Notes each run when it is admitted, however it was started, and yields it once when it has ended."""
+    """Notes each run when it is admitted, however it was started, and yields it once when it has ended.
+
+    Afterwards people may give feedback, and correct an unknown effect: ``grown`` yields it again then.
+    """
 
     def __init__(self, cloud: LocalCloud) -> None:
         self._cloud = cloud
         self._running: dict[str, None] = {}
         self._ended: deque[str] = deque()
+        self._events: dict[str, int] = {}
+        self._named: dict[str, None] = {}
         self._one_at_a_time = Lock()
         cloud.before_invoke.append(self._invoked)
+        cloud.after_invoke.append(self._done)
         cloud.run_ended.append(self._ended.append)
 
     def _invoked(self, function: str, payload: Mapping[str, Any]) -> None:
@@ -268,6 +280,26 @@ class RunEndings:
         with self._one_at_a_time:
             self._running[request.run_id] = None
 
+    def _done(self, _function: str, payload: Mapping[str, Any], _result: object) -> None:
+        if self._events:
+            named = _RUN_IDS.findall(json.dumps(payload, default=str))
+            with self._one_at_a_time:
+                self._named |= dict.fromkeys(run_id for run_id in named if run_id in self._events)
+
+    def grown(self, *, of_all: bool = False) -> Iterator[tuple[str, Run]]:
+        """Yield the id and the log of runs that ended and have more events since they were yielded last.
+
+        Looks at those that an invocation has named since the last call, or ``of_all``.
+        """
+        with self._one_at_a_time:
+            named = list(self._events) if of_all else list(self._named)
+            self._named.clear()
+        for run_id in named:
+            events = self._cloud.events(run_id)
+            if len(events) > self._events[run_id]:
+                self._events[run_id] = len(events)
+                yield run_id, events
+
     def new(self) -> Iterator[tuple[str, Run]]:
         """Yield the id and the log of each run that ended since the last call."""
         while self._ended:
@@ -276,7 +308,9 @@ class RunEndings:
                 admitted = run_id in self._running
                 self._running.pop(run_id, None)
             if admitted:
-                yield run_id, self._cloud.events(run_id)
+                events = self._cloud.events(run_id)
+                self._events[run_id] = len(events)
+                yield run_id, events
 
     def running(self) -> list[str]:
         """Return the ids of the runs that have not ended, or whose end ``new`` has not yielded yet."""

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ballast.contracts.person import same_person
@@ -60,9 +60,13 @@ class FeedbackTaker:
         for one in feedback_in(run):
             if same_person(one.by, caller.principal) and (one.verdict, one.note) == (verdict, note):
                 return RunFeedback(number=one.number, **wanted)
-        first = self._room(run, caller)
+        entries = [event for event in run if event.name == RunFeedback.NAME]
+        before = [one.by for one in map(feedback_of, entries) if one is not None]
+        first = max((event.index for event in entries), default=0) + 1
         index = by_outcome(run.request.tenant, f"feedback.{verdict}")
         for number in range(first, first + _AT_ONCE):
+            # What others wrote in the meantime takes its room as well.
+            _check_room(run.run_id, number, before, caller)
             said = RunFeedback(number=number, **wanted)
             try:
                 event, is_mine = self.log.claim(run.run_id, said, index=index)
@@ -72,23 +76,9 @@ class FeedbackTaker:
             same = isinstance(recorded, RunFeedback) and {**recorded.body, "number": 0} == {**said.body, "number": 0}
             if isinstance(recorded, RunFeedback) and (is_mine or same):
                 return recorded
+            if isinstance(recorded, RunFeedback):
+                before.append(recorded.by)
         raise RetryLater(f"{run.run_id}: others write at the same moment; try again.")
-
-    @staticmethod
-    def _room(run: Run, caller: Caller) -> int:
-        """Return the number of the next entry. Raises ``Problem`` (409) if there is no room for it."""
-        entries = [event for event in run if event.name == RunFeedback.NAME]
-        given = [one for one in map(feedback_of, entries) if one is not None]
-        own = sum(same_person(one.by, caller.principal) for one in given)
-        most = MOST if caller.role == "operator" else MOST - FOR_OPERATORS
-        first = max((event.index for event in entries), default=0) + 1
-        if own < EACH and first <= most:
-            return first
-        had = f"{own} entries of yours" if own >= EACH else f"{first - 1} entries of feedback"
-        raise conflict(
-            "Too much feedback",
-            f"{run.run_id} has {had} already; no more are taken. Ask another reviewer, or an operator, to say it.",
-        )
 
 
 def taken_by_iam(event: Mapping[str, Any], runtime: Runtime) -> dict[str, Any]:
@@ -106,6 +96,19 @@ def taken_by_iam(event: Mapping[str, Any], runtime: Runtime) -> dict[str, Any]:
     except Problem as problem:
         raise InvalidInput(problem.details.detail) from None
     return {"run_id": said.run_id, "verdict": taken.verdict, "note": taken.note, "by": taken.by, "role": taken.role}
+
+
+def _check_room(run_id: str, number: int, before: Sequence[str], caller: Caller) -> None:
+    """Raise ``Problem`` (409) if an entry of this number is one too many. ``before``: who wrote those before it."""
+    own = sum(same_person(by, caller.principal) for by in before)
+    most = MOST if caller.role == "operator" else MOST - FOR_OPERATORS
+    if own < EACH and number <= most:
+        return
+    had = f"{own} entries of yours" if own >= EACH else f"{number - 1} entries of feedback"
+    raise conflict(
+        "Too much feedback",
+        f"{run_id} has {had} already; no more are taken. Ask another reviewer, or an operator, to say it.",
+    )
 
 
 def _check_rights(run: Run, caller: Caller) -> None:

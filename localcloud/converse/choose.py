@@ -148,11 +148,16 @@ def _from_file(path: Path) -> Source:
 
 
 def check_that_it_answers(
-    model: Source | Bedrock, spec: str, *, pause: Pause = time.sleep, within_s: float = _HELLO_WITHIN_S
+    model: Source | Bedrock,
+    spec: str,
+    *,
+    option: str = "--model",
+    pause: Pause = time.sleep,
+    within_s: float = _HELLO_WITHIN_S,
 ) -> None:
     """Send a remote model a minimal request. Raises ``InvalidInput`` with the reason if no answer comes.
 
-    Does nothing for a script or a recorded run, which are files.
+    ``option``: where ``spec`` was typed. Does nothing for a script or a recorded run, which are files.
     """
     from localcloud.converse.openai import OpenAIModel
 
@@ -176,7 +181,7 @@ def check_that_it_answers(
         if code not in _PASSES or "cannot be reached" in why:
             break
     said = " ".join(why.split())  # a server wrote a part of it
-    raise InvalidInput(f"--model {label_of(spec)}: the model does not answer, so nothing was started. {code}: {said}")
+    raise InvalidInput(f"{option} {label_of(spec)}: the model does not answer, so nothing was started. {code}: {said}")
 
 
 def _refusal(ask: Callable[[], object]) -> tuple[str, str]:

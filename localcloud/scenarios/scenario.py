@@ -318,7 +318,7 @@ def unmet(
         ("failed calls", None if expect.failed is None else list(expect.failed), [call.tool for call in failed]),
     ]
     wrong = [
-        f"{what}: expected {wanted!r}, was {found!r}"
+        f"{what}: expected {wanted!r}, was {str(found) if isinstance(found, str) else found!r}"
         for what, wanted, found in pairs
         if wanted is not None and wanted != found
     ]
@@ -358,7 +358,7 @@ def _wrong_words(expect: Expected, ended: Timeline, data: Callable[[], Any]) -> 
     ]
     for phrase in expect.forbidden:
         for where, text in told:
-            if _flat(phrase) in _flat(text):
+            if phrase in text or (_flat(phrase) and _flat(phrase) in _flat(text)):
                 yield f"forbidden: {phrase!r} is in {where}: {text!r}"
     if expect.answer_schema is not None and not ended.answer.strip():
         yield "answer_schema: there is no answer"
@@ -368,9 +368,14 @@ def _wrong_words(expect: Expected, ended: Timeline, data: Callable[[], Any]) -> 
             yield f"answer_schema: {complaint}; the answer was {ended.answer!r}"
 
 
+#: Code points that are shown as nothing or as a blank and are no space (Unicode's Default_Ignorable_Code_Point of other
+#: categories than Cf, which ``normalize`` drops; and the blank of Braille), and signs of emphasis.
+_UNSEEN = re.compile(r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0*_~`]")
+
+
 def _flat(text: str) -> str:
-    """Return a text without differences of case, width and spacing."""
-    return " ".join(normalize(text).split())
+    """Return a text without differences of case, width and spacing, signs that nobody sees, and Markdown's emphasis."""
+    return " ".join(normalize(_UNSEEN.sub("", text)).split())
 
 
 def _made_up(ended: Timeline, made_up: Callable[[], Sequence[str]]) -> Iterator[str]:

@@ -28,6 +28,7 @@ from cli.escalation_files import EscalationFiles
 from cli.escalations import open_escalations
 from cli.exits import Exit
 from cli.parser import parser
+from cli.saved_runs import SavedRuns
 from cli.screen import Screen
 from localcloud.cloud import FunctionError, LocalCloud
 from localcloud.deploy import STACK
@@ -55,23 +56,34 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_up_serves_until_ctrl_c_and_keeps_the_logs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_up_serves_until_ctrl_c_and_keeps_the_logs(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     typed = parser().parse_args(["up", "--port", "0", "--model", HAPPY, "--tenant", "acme"])
-    shown, replies = [], []
+    shown, replies, urls = [], [], []
+    saved = SavedRuns(home)
+
+    def say(verdict: str, note: str) -> None:
+        said = {"verdict": verdict, "note": note}
+        replies.append(post(f"{urls[0]}/runs/{replies[0]['run_id']}/feedback", said))
 
     def pause(_seconds: float) -> None:
-        """Ask once, as soon as it is served; Ctrl-C comes when the ending was printed."""
+        """Ask once, as soon as it is served; say how it went when the ending was printed; Ctrl-C comes right after."""
         shown.append(capsys.readouterr().out)
         if not replies:
             url = re.search(r"http://127\.0\.0\.1:\d+", shown[0])
             assert url
+            urls.append(url[0])
             body = {"text": "Cancel O-1002.", "context": {"order_id": "O-1002", "customer_id": "C-1001"}}
             replies.append(post(f"{url[0]}/runs", body, Prefer="wait=20"))
-        if "answered by agent" in shown[-1]:
+        elif len(replies) == 1 and any("answered by agent" in one for one in shown):
+            say("wrong", "It is late.")
+        elif len(replies) == 2 and saved.find(replies[0]["run_id"]).events.feedback:
+            say("right", "It came.")
             raise KeyboardInterrupt
 
     assert up(typed, pause=pause) == Exit.OK
 
+    said = [one.note for one in saved.find(replies[0]["run_id"]).events.feedback]
+    assert said == ["It came."]  # the newest words of a person
     printed = "".join(shown) + capsys.readouterr().out
     assert replies[0]["tenant"] == "acme"
     assert printed.count("curl -s") == 4

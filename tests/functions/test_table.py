@@ -51,6 +51,15 @@ VALUES = {
 }
 
 
+def test_a_key_that_is_asked_for_twice_is_read_once(table: Table) -> None:
+    table.write(Put(KEY | VALUES))
+    others = [{"account": "lease", "window": f"run-{number % 60}"} for number in range(240)]
+
+    found = table.batch_get([KEY, *others, dict(reversed(KEY.items()))])
+
+    assert [one["window"] for one in found] == ["run-1"]
+
+
 def test_an_item_comes_back_as_it_was_written(table: Table) -> None:
     table.write(Put(KEY | VALUES))
 

@@ -378,8 +378,10 @@ class Table:
     def batch_get(
         self, keys: Sequence[Mapping[str, Any]], *, only: Sequence[str] = (), consistent: bool = True
     ) -> list[Item]:
-        """Return the items under ``keys`` in any order; missing ones are left out. No key may occur twice."""
+        """Return the items under ``keys`` in any order, each once; missing ones are left out."""
         found: list[Item] = []
+        # DynamoDB refuses a request with a key that occurs twice.
+        keys = list({tuple(sorted(key.items())): key for key in keys}.values())
         for start in range(0, len(keys), _KEYS_A_BATCH):
             asked: dict[str, Any] = {"ConsistentRead": True} if consistent else {}
             asked |= _projection(only)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ballast.errors import InvalidInput
 from ballast.folds.feedback import feedback_in, verdict_of
 from ballast.http.identity import Caller
+from ballast.http.problem import Problem
 from ballast.log.event import Event
 from ballast.log.events import RunEnded, RunFeedback
 from functions.people.feedback import EACH, FOR_OPERATORS, MOST, FeedbackTaker
@@ -37,10 +38,11 @@ def shown(stack: Stack, run_id: str) -> tuple[Any, list[tuple[str, str, str]]]:
 
 
 def listed(stack: Stack, tenant: str, verdict: str) -> list[str]:
-    """Return the runs that are listed with that verdict."""
-    return [
-        one["run_id"] for one in everything(stack, "/runs", "runs", "next", tenant=tenant, feedback=verdict, limit=1)
-    ]
+    """Return the runs that are listed with that verdict, on pages of any size."""
+    asked = {"tenant": tenant, "feedback": verdict}
+    one_by_one, at_once = (everything(stack, "/runs", "runs", "next", **asked, limit=most) for most in (1, 50))
+    assert one_by_one == at_once
+    return [one["run_id"] for one in at_once]
 
 
 def test_feedback_is_recorded_in_the_callers_name_and_shown_everywhere(stack: Stack) -> None:
@@ -178,6 +180,30 @@ def test_words_of_one_person_at_the_same_moment_are_both_recorded(stack: Stack) 
         "first",
         "second",
     ]
+
+
+def test_the_room_holds_for_those_who_write_at_the_same_moment(stack: Stack) -> None:
+    run_id = answered(stack, tenant="acme", request_id="feedback-room-at-once")
+    taker, before = FeedbackTaker(stack.log), stack.log.read(run_id)  # all have read it before any writes
+
+    def refused(caller: Caller, note: str) -> bool:
+        try:
+            taker.take(before, "right", note, caller)
+        except Problem:
+            return True
+        return False
+
+    mia, rae = (Caller(name, None, "operator") for name in ("mia", "rae"))
+    assert [refused(mia, str(number)) for number in range(EACH + 2)] == [False] * EACH + [True] * 2
+    assert [refused(rae, str(number)) for number in range(EACH + 2)] == [False] * EACH + [True] * 2
+    for number in range(2 * EACH + 1, MOST - 1):
+        stack.log.write(run_id, RunFeedback.key(number), {"verdict": "right", "by": f"p{number}", "note": ""})
+    before = stack.log.read(run_id)
+
+    said = [refused(Caller(f"o{number}", None, "operator"), "late") for number in range(4)]
+
+    assert said == [False, False, True, True]
+    assert sum(event.name == RunFeedback.NAME for event in stack.log.read(run_id)) == MOST
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ballast.contracts import Planner
 from ballast.contracts.timeline import Call, Money, Timeline, Turn, TurnEscalation
 from ballast.errors import InvalidInput
 from cli import main
@@ -152,6 +153,20 @@ def test_a_decision_that_is_no_object_is_told_its_form(tmp_path: Path) -> None:
             ended(answer="So WE\n  Guarantee it."),
             ["forbidden: 'we guarantee' is in the answer: 'So WE\\n  Guarantee it.'"],
         ),
+        *(
+            (
+                "forbidden: [we guarantee]",
+                ended(answer=text),
+                [f"forbidden: 'we guarantee' is in the answer: {text!r}"],
+            )
+            for text in (
+                "We **guarantee** it.",
+                "`We` _guarantee_ it.",
+                *(f"We guar{sign}antee it." for sign in "\u034f\u115f\u2800\u200b\u00ad\ufe0f\uffa0\u2060"),
+            )
+        ),
+        ("forbidden: ['*']", ended(answer="It is so."), []),
+        ("by: agent", ended(by=Planner.PERSON), ["by: expected 'agent', was 'human'"]),
         (
             "forbidden: [your password]",
             ended(asked="What is your  password?"),

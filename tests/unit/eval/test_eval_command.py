@@ -3,7 +3,7 @@
 import json
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -375,6 +375,45 @@ def test_a_result_that_proves_nothing_never_replaces_a_saved_one(
     assert not beside.exists()
 
 
+def test_a_baseline_does_not_become_lower_little_by_little(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved = tmp_path / "b.json"
+    assert run(one_of(10), "--samples", "10", "--save", str(saved)) == 0
+    tampered(saved, lambda content: content["models"][0].update(exact=False))  # as a model's, whose replies vary
+    before, again = saved.read_text(), ("--samples", "10", "--baseline", str(saved), "--save", str(saved))
+
+    assert run(one_of(8), *again, "--no-worse") == 0  # eight of ten show no difference
+    assert saved.read_text() == before
+    told = capsys.readouterr().err
+    assert "10 of 10 then, 8 of 10 now" in told
+    assert f"mv {saved}.new {saved}" in told
+
+    assert run(one_of(10), *again, "--no-worse") == 0
+    assert saved.read_text() != before
+    assert run(one_of(8), *again, "--min-pass", "0") == 0  # without --no-worse it guards nothing
+    assert read(saved).models[0].rate.passed == 16
+
+
+def test_what_a_judge_has_seen_is_not_compared_with_what_none_or_another_has(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    judged = "expect: {status: answered, judged: {rubric: It is kind.}}"
+    (tmp_path / "a" / "scenario.yaml").write_text(f"description: x\nrequest: {{text: Hi}}\n{judged}")
+    for script in ("a/script.yaml", "judge.yaml", "other.yaml"):
+        (tmp_path / script).write_text("turns: [{say: Hi}]")
+    saved = tmp_path / "b.json"
+
+    def play(*words: str) -> int:
+        words = ("eval", str(tmp_path), "--playbook", str(PLAYBOOK), *words)
+        return _eval(parser().parse_args(words), [], lambda *_: nullcontext(_Here(passing)))
+
+    judge, against = ("--judge", str(tmp_path / "judge.yaml")), ("--baseline", str(saved), "--no-worse")
+    assert play(*judge, "--save", str(saved)) == 0
+    assert play(*judge, *against) == 0
+    for other in ((), ("--judge", str(tmp_path / "other.yaml"))):
+        with pytest.raises(InvalidInput, match=r"was judged by .*judge.yaml, and --no-worse proves nothing"):
+            play(*other, *against)
+        play(*other, "--baseline", str(saved))
+
+
 def _killed() -> Sample:
     raise RuntimeError
 
@@ -473,7 +512,7 @@ def test_each_eval_has_runs_of_its_own() -> None:
 
 
 def test_a_model_is_saved_by_its_host_and_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.commands.eval.check_that_it_answers", lambda _source, _spec: None)
+    monkeypatch.setattr("cli.commands.eval.check_that_it_answers", lambda *_, **__: None)
     saved, asked = tmp_path / "b.json", set()
 
     def player(task: Task) -> Sample:

@@ -13,6 +13,7 @@ from ballast.playbook.servers.form import OutputForm, SchemaForm
 from ballast.playbook.servers.schema import (
     MAX_VALUES,
     SchemaRefused,
+    annotation_of_marks,
     closed,
     normalized,
     paths_of,
@@ -262,6 +263,59 @@ def test_a_tool_without_properties_takes_no_arguments() -> None:
     assert accepts(form, {})
     assert not accepts(form, {"b": 1})
     assert accepts(SchemaForm({"type": "object", "additionalProperties": True}, {}), {"b": 1})
+
+
+@pytest.mark.parametrize(
+    ("schema", "named"),
+    [
+        ({"type": "object"}, []),
+        ({"type": "object", "properties": {}}, []),
+        ({"type": "object", "additionalProperties": False}, []),
+        ({"type": "object", "additionalProperties": True}, ["*"]),
+        ({"type": "object", "properties": {"a": {"type": "object"}, "b": {"type": "array"}}}, ["a.*", "b.*"]),
+    ],
+)
+def test_each_argument_that_is_called_unmarked_can_be_marked(schema: dict[str, Any], named: list[str]) -> None:
+    unmarked = list(dict.fromkeys(undeclared(SchemaForm(schema, {}).model.marked_type)))
+    assert unmarked == named
+
+    marks = {tuple(path.split(".")): (FreeText(),) for path in unmarked}
+    assert list(undeclared(SchemaForm(schema, marks).model.marked_type)) == []
+
+
+ANY_NAMES = [
+    {"type": "object", "additionalProperties": {"type": "string"}},
+    {"type": "object", "additionalProperties": True},
+    {"type": "object"},
+    {"type": "object", "patternProperties": {"^[a-z]+$": {"type": "string"}}},
+    {"type": "object", "properties": {"own": {"type": "string"}}, "additionalProperties": {"type": "string"}},
+    {"anyOf": [{"type": "object", "additionalProperties": {"type": "string"}}, {"type": "null"}]},
+]
+
+
+@pytest.mark.parametrize("schema", ANY_NAMES)
+@pytest.mark.parametrize("mark", [Grounded(), FreeText(), Sensitive()], ids=lambda one: type(one).__name__)
+def test_a_mark_on_the_values_of_free_names_is_heard(schema: dict[str, Any], mark: Any) -> None:
+    form = SchemaForm({"type": "object", "properties": {"a": schema}}, {("a", "*"): (mark,)})
+
+    found = leaves(form.model.marked_type, {"a": {"rent": "12", "gas": "7"}}, type(mark))
+
+    assert [(one.value, one.mark) for one in found] == [(value, mark) for value in ("rent", "12", "gas", "7")]
+
+
+def test_a_kind_of_value_is_none_of_its_name() -> None:
+    form = SchemaForm({"properties": {"a": ANY_NAMES[0]}}, {("a", "*"): (Grounded(Kind.AMOUNT),)})
+
+    found = leaves(form.model.marked_type, {"a": {"rent": "12"}}, Grounded)
+
+    assert [(one.value, one.mark) for one in found] == [("rent", Grounded()), ("12", Grounded(Kind.AMOUNT))]
+
+
+@pytest.mark.parametrize("value", [{"a": {"x": {"b": "s"}}}, {"a": [{"b": "s"}]}])
+def test_a_mark_of_a_result_without_a_schema_holds_in_lists_and_for_free_names(value: Any) -> None:
+    made = annotation_of_marks({("a", "*", "b"): (Sensitive(),)})
+
+    assert [one.value for one in leaves(made, value, Sensitive) if one.mark] == ["s"]
 
 
 def test_closing_changes_no_test_of_a_schema() -> None:

@@ -160,7 +160,8 @@ CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"undo": {"tool": "desk_close", "arguments": {"none": {"value": 1}}}}, "desk_close has no such argument"),
     ({}, {"undo": {"tool": "desk_close", "arguments": {"id": {"key": True}}}}, "an undo has a key of its own"),
     ({}, {"on_rollback": "undo"}, "on_rollback"),
-    ({}, {"approval": {"if": "sometimes"}}, "approval"),
+    ({}, {"approval": {"if": "sometimes"}}, "tools.create.approval.if: must be always, or {argument: /NAME"),
+    ({}, {"approval": {"if": False}}, "leave approval out"),
     ({}, {"approval": {}}, "asks nobody"),
     ({}, {"approval": {"if": "always", "people": 0}}, "approval.people"),
     ({}, {"approval": {"if": {"argument": "/none", "above": 1}}}, "approval.if.argument"),
@@ -277,6 +278,26 @@ def test_what_contradicts_itself_of_an_mcp_server_is_named(
 def test_a_lambda_function_has_no_headers(load: Load) -> None:
     with pytest.raises(PlaybookInvalid, match=r"key\.header: a Lambda function has no headers"):
         load(notes=({"kind": "lambda", "function": "f"}, notes_tools({"key": {"header": "A"}})))
+
+
+def test_a_lambda_function_is_named_as_invoke_takes_it(load: Load) -> None:
+    def named(function: str) -> Any:
+        return load(jobs=({"kind": "lambda", "function": function}, notes_tools({}))).tools
+
+    arn = "arn:aws:lambda:eu-central-1:123456789012:function:stock"
+    for name in (
+        "stock",
+        "stock:live",
+        "stock:$LATEST",
+        "function:stock",
+        "123456789012:function:stock",
+        arn,
+        f"{arn}:7",
+    ):
+        assert named(name)
+    for name in ("", "st ock", f"{arn};x", arn.replace("123456789012", "1"), f"{arn}:a:b", "https://stock", "stöck"):
+        with pytest.raises(PlaybookInvalid, match=r"server\.function: must be the name"):
+            named(name)
 
 
 @pytest.mark.parametrize("text", ["", "- a", "server: [", "server: {}\ntools: {}", "server: 1\ntools: {}", "a: .nan"])

@@ -154,7 +154,7 @@ def complaints(error: ValidationError, *, missing_first: bool = False) -> str:
     for item in sorted(items, key=lambda one: missing_first and one["type"] != "missing"):
         # An unknown field's name comes from the sender.
         where = text_or_length(".".join(str(step) for step in item["loc"]), _MAX_NAME_CHARS) or "(whole)"
-        what = " ".join(item["msg"].split())
+        what = " ".join(item["msg"].split()).removeprefix("Value error, ")
         if item["type"] == "union_tag_invalid":  # its message would quote the sent value
             what = f"{item['ctx']['discriminator']} must be one of {item['ctx']['expected_tags']}"
         if len(what) > _MAX_COMPLAINT_CHARS:  # a playbook's validator may quote the value

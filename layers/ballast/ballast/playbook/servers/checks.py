@@ -29,6 +29,10 @@ SERVER_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 #: Characters of a path, as RFC 3986 has them.
 _PATH = re.compile(r"[A-Za-z0-9._~%!$&'()*+,;=:@/-]")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+#: A Lambda function as Invoke takes it: a name, a partial ARN or an ARN, with a version or an alias.
+_FUNCTION = re.compile(
+    r"(arn:aws[a-zA-Z-]*:lambda:[a-z0-9-]+:)?([0-9]{12}:)?(function:)?[A-Za-z0-9_-]{1,140}(:[A-Za-z0-9_$-]{1,128})?"
+)
 #: Headers that the transport sets, or that carry credentials.
 RESERVED_HEADERS = frozenset(
     [
@@ -134,6 +138,8 @@ def checked_declaration(file: Path, data: Any) -> Declaration:
 def _of_server(server: Server) -> Iterator[str]:
     """Yield what contradicts itself in a server, the field first."""
     if isinstance(server, LambdaServer):
+        if isinstance(server.function, str) and not _FUNCTION.fullmatch(server.function):
+            yield "function: must be the name of a Lambda function or its ARN, with a version or an alias if need be."
         return
     if isinstance(server, McpServer):
         if server.url is None and server.stdio is None:

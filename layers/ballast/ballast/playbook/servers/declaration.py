@@ -20,7 +20,7 @@ anew by ``ballast import … --check`` and ``--pin``.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from ballast.contracts.wire import Json, Name, Wire, canonical, sha256
 from ballast.playbook.declaration import MAX_TIMEOUT_S
@@ -293,6 +293,15 @@ class ApprovalOf(Wire):
     people: int = 1
     approvers: str | None = None
     on_unanswered: Literal["refuse", "fallback", "park"] | None = None
+
+    @field_validator("if_", mode="before")
+    @classmethod
+    def _is_a_rule(cls, value: Any) -> Any:
+        if value is None or value == "always" or isinstance(value, Mapping):
+            return value
+        raise ValueError(
+            "must be always, or {argument: /NAME, above: NUMBER}. Where nobody need approve a call, leave approval out"
+        )
 
 
 class ResultOf(Wire):

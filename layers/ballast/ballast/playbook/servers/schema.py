@@ -302,8 +302,8 @@ def _schema_of(paths: Marks) -> dict[str, Any]:
     for path in paths:
         inner = root
         for step in path:
-            if step == "*":
-                inner = inner.setdefault("items", {})
+            if step == "*":  # of a list, or of an object with free names
+                inner = inner.setdefault("items", inner.setdefault("additionalProperties", {}))
             else:
                 inner = inner.setdefault("properties", {}).setdefault(step, {})
     return root
@@ -395,18 +395,25 @@ class _Types:
         if isinstance(open_to, Mapping) or open_to is True:
             others.append(open_to)
         if not path and not named and not others:
-            return dict[str, Any]  # a tool without arguments: its root is closed
+            return TypedDict("Object", {})  # type: ignore[operator]  # a tool without arguments: its root is closed
         if others or not named:
             types = [self.type_of(one, (*path, "*"), above) for one in others or [{}]]
-            found.append(dict[str, tuple(types)])  # type: ignore[misc]
+            found.append(dict[self._key((*path, "*")), Union[tuple(types)]])  # type: ignore[misc]  # noqa: UP007
         return Union[tuple(found)]  # noqa: UP007
+
+    def _key(self, path: Path) -> Any:
+        """Return the type of an object's free names. The marks of its values hold for them, but for a kind of value."""
+        key: Any = str
+        for mark in self._marks.get(path, ()):
+            key = Annotated[key, Grounded() if isinstance(mark, Grounded) else mark]
+        return key
 
 
 def _kinds(schema: Mapping[str, Any]) -> Iterator[str]:
     kinds = schema.get("type", [])
     named = [kinds] if isinstance(kinds, str) else kinds
     yield from named
-    if not named and "properties" in schema:
+    if not named and ("properties" in schema or isinstance(schema.get("additionalProperties"), Mapping)):
         yield "object"
     if not named and ("items" in schema or "prefixItems" in schema):
         yield "array"
