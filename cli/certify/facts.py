@@ -1,4 +1,4 @@
-"""What a function makes of a fact that another has changed: a ``Read``, a ``precondition``, a ``moves_key``.
+"""Answers of functions about a fact that another has changed: of a ``Read``, a ``precondition``, a ``moves_key``.
 
 ::
 

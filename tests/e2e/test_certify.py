@@ -141,6 +141,7 @@ LIES_OVER_CALLS = {
     "strict_without_verify": "interrupted",
     "throttle_as_nothing": "aws",
     "undo_by_snapshot": "overlap",
+    "undo_in_a_table": "keys",
     "undo_of_a_variable": "undo_arguments",
     "undo_of_memory": "process",
     "validated_by_the_clock": "validate",
