@@ -172,7 +172,8 @@ SOME_LIES = (
 SOME_SCRIPTS = ("memory",)
 SOME_OVER_CALLS = (
     "condition_of_its_own", "key_and_arguments", "key_expires", "denial_as_nothing", "read_swallows", "verify_by_index",
-    "key_of_the_day_in_c", "undo_of_memory", "fair_batch", "fair_declared", "fair_verify_page", "fair_key_eventually",
+    "key_looked_up_first", "key_of_the_day_in_c", "undo_of_memory", "fair_batch", "fair_declared", "fair_verify_page",
+    "fair_key_eventually",
 )  # fmt: skip
 #: What is wrong with an undo's own key is found by the rules of its key too.
 ALSO = {"undo_twice", "key_ignored", "key_not_sent"}
