@@ -17,6 +17,7 @@ from ballast.contracts.wire import canonical
 from ballast.playbook import Effect
 from cli.certify.aws_answers import OUTAGES, Play, Played, aws_answers
 from cli.certify.aws_pages import MADE_UP, PAGINGS, Paging, aws_pages
+from cli.certify.declared import Declared, declared
 from cli.certify.http_answers import OUTAGES as OUTSIDE
 from cli.certify.http_answers import OutsidePlay, http_answers
 from cli.certify.report import Finding
@@ -67,6 +68,9 @@ class Answers:
         if self._is_read:
             self._read_in(self._h.end)
             return
+        for name, rule in declared(self._tool).items():
+            if rule.gets == "context" and name != "verify":
+                self._asked_in(rule)
         if self._h.ask is not None:
             self._verify_in()
         if self._honours:
@@ -95,6 +99,18 @@ class Answers:
                 raise Broken(f"{play}, and it returned {_short(end)} as if it had read that.", _UNREAD)
             if end.how == "failed" and end.said == honest.said:
                 raise Broken(f"{play}, and it said {_short(end)} as if it had read that.", _UNREAD)
+
+    def _asked_in(self, rule: Declared) -> None:
+        self._rig.fresh(self._sample.before)
+        fact, honest = self._rig.ask(rule.function, self._sample)
+        for play in self._plays(honest, looks=True):
+            with self._playing(play) as played:
+                said, end = self._rig.ask(rule.function, self._sample)
+            if not played.times or end.how != "ok":
+                continue
+            if canonical_or_repr(said) != canonical_or_repr(fact) or not played.answered_since:
+                told = canonical_or_repr(said)[:100]
+                raise Broken(f"{play}, and its {rule.name} returned {told} as if it had read that.", _UNREAD)
 
     def _verify_in(self) -> None:
         assert self._h.ask is not None

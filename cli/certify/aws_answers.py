@@ -20,10 +20,10 @@ counted once by DynamoDB, for ten minutes.
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -33,6 +33,7 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from botocore.retries.quota import RetryQuota
 
+from cli.certify.threads import of_attempt
 from localcloud.moto_seams.replaced import replaced
 
 Kind = Literal[
@@ -95,20 +96,23 @@ class Played:
 
 @contextmanager
 def aws_answers(play: Play, executed: Callable[[Any, Mapping[str, Any]], None]) -> Iterator[Played]:
-    """Within the block, play it at the requests of this thread. ``executed`` is told what had its effect unanswered.
+    """Within the block, play it at an attempt's requests. ``executed`` is told what had its effect unanswered.
 
     An outage stays: the same request, made again by the tool, is answered in the same way.
     """
-    asked, built, played = [-1], [-1], Played()
+    asked, built, played, counting = [-1], [-1], Played(), Lock()
     first: dict[int, Any] = {}
     out: list[Any] = []
 
     def answered(send: Callable[[], Any], request: Any, model: Any, context: dict[str, Any]) -> Any:
         tries = context["retries"]["attempt"]
         if tries == 1:
-            asked[0] += 1
+            with counting:
+                asked[0] += 1
+                context["played_at"] = asked[0]
+        number = context["played_at"]
         same = (model.name, request.url, request.body)
-        if asked[0] != play.at and same not in out:
+        if number != play.at and same not in out:
             played.answered_since |= played.times > 0
             return send()
         if play.kind == "partly":
@@ -135,24 +139,21 @@ def aws_answers(play: Play, executed: Callable[[Any, Mapping[str, Any]], None]) 
         if play.kind == "limited" and tries > 1:
             return _error(request, 400, "ThrottlingException", "Rate exceeded.")
         if tries == 1:
-            first[asked[0]] = send()
+            first[number] = send()
             executed(model, context)
         if tries == 1 or play.kind == "failed":
             return _error(request, *_INTERNAL)
         if model.name == "TransactWriteItems":
-            return first[asked[0]]
+            return first[number]
         return send()
 
     def cut(model: Any, params: dict[str, Any], context: dict[str, Any]) -> None:
-        if threading.current_thread() is not mine:
-            return
         built[0] += 1
         name = f"{model.service_model.service_name}.{model.name}"
         if play.kind == "partly" and built[0] == play.at and (two := halves(name, params)) is not None:
             params.update(two[0])
             context["left"] = two[1]
 
-    mine = threading.current_thread()
     with requests_answered_by(answered):
         _CUTTING.append(cut)
         try:
@@ -172,18 +173,19 @@ def cut_request(model: Any, params: dict[str, Any], context: dict[str, Any]) -> 
 
 @contextmanager
 def requests_answered_by(answered: Callable[..., Any]) -> Iterator[None]:
-    """Within the block, let ``answered`` (send, request, model, context) answer each try of this thread's requests.
+    """Within the block, let ``answered`` (send, request, model, context) answer each try of an attempt's requests.
+
+    They are those of the clients that the rig has made, in whatever thread, and all of the attempt's threads.
 
     Relies on ``Endpoint._do_get_response`` making each try of a request, and on ``time.sleep`` of its module being
     what it waits with. A client's quota of retries is never used up: each play is told from the others.
     """
-    mine = threading.current_thread()
 
     def get_response(self: Any, request: Any, model: Any, context: dict[str, Any]) -> Any:
         def send() -> Any:
             return before(self, request, model, context)
 
-        return send() if threading.current_thread() is not mine else answered(send, request, model, context)
+        return answered(send, request, model, context) if "certified" in context or of_attempt() else send()
 
     patient = SimpleNamespace(sleep=lambda _: None)
     with (

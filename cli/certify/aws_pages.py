@@ -38,7 +38,7 @@ def _pager(service: str, operation: str) -> Mapping[str, Any] | None:
 
 @contextmanager
 def aws_pages(kind: Paging, keys_of: Callable[[str], Sequence[str]]) -> Iterator[Played]:
-    """Within the block, answer requests of this thread in pages. ``keys_of``: the names of a table's keys."""
+    """Within the block, answer an attempt's requests in pages. ``keys_of``: the names of a table's keys."""
     played = Played()
     waiting: dict[str, list[dict[str, Any]]] = {}
     seen: list[str] = []

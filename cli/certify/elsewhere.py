@@ -82,6 +82,7 @@ class Play:
     turned     go through each set from its other end
     zone       the time zone, if not the worker's own
     services   those whose clients are made beforehand
+    tables     the names of the keys of each table
     """
 
     what: What
@@ -99,6 +100,7 @@ class Play:
     turned: bool = False
     zone: str = ""
     services: Sequence[str] = ()
+    tables: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import http.client
 import io
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from cli.certify.aws_answers import Played, requests_answered_by
+from cli.certify.threads import of_attempt
 from localcloud.moto_seams.replaced import replaced
 
 Kind = Literal["silent", "unreached", "internal", "busy", "forbidden"]
@@ -46,9 +46,9 @@ class OutsidePlay:
 
 @contextmanager
 def http_answers(play: OutsidePlay) -> Iterator[Played]:
-    """Within the block, play it at the requests of this thread, and again where the same request is made again."""
+    """Within the block, play it at the requests of an attempt, and again where the same request is made again."""
     played, asked, out = Played(), [-1], list[Any]()
-    connection, mine = http.client.HTTPConnection, threading.current_thread()
+    connection = http.client.HTTPConnection
     put, answer = connection.putrequest, connection.getresponse
 
     def struck(same: Any) -> bool:
@@ -60,16 +60,17 @@ def http_answers(play: OutsidePlay) -> Iterator[Played]:
         return same in out
 
     def putrequest(self: Any, method: str, url: str, *given: Any, **options: Any) -> None:
-        if threading.current_thread() is mine:
+        self.played_at = False
+        if of_attempt():
             self.played_at = struck((self.host, self.port, method, url))
             if self.played_at and play.kind == "unreached":
                 raise ConnectionRefusedError("Connection refused")
         put(self, method, url, *given, **options)
 
     def getresponse(self: Any) -> Any:
-        if threading.current_thread() is not mine or not getattr(self, "played_at", False):
+        if not getattr(self, "played_at", False):
             found = answer(self)
-            played.answered_since |= played.times > 0 and threading.current_thread() is mine
+            played.answered_since |= played.times > 0 and of_attempt()
             return found
         method = self._method
         with suppress(Exception):  # so that the server's end of it is not cut off
@@ -80,7 +81,7 @@ def http_answers(play: OutsidePlay) -> Iterator[Played]:
         return _said(*_STATUS[play.kind], method)
 
     def function(same: Any) -> None:
-        if play.kind in _STATUS or threading.current_thread() is not mine:
+        if play.kind in _STATUS or not of_attempt():
             return  # what its client would return for a status is not known
         if struck(same):
             raise TimeoutError("timed out") if play.kind == "silent" else ConnectionRefusedError("Connection refused")

@@ -102,6 +102,38 @@ def _room(texts: Sequence[str]) -> int:
     return room
 
 
+# What was sent
+
+#: Parameters that name the place to which something is sent.
+_PLACES = re.compile(r"(Url|Arn|Bucket|FunctionName|TableName|StreamName|Source|DetailType|EventBusName)$")
+
+
+def names_of(sent: str) -> set[str]:
+    """Return what may name a thing that was sent elsewhere (see ``Rig.seen``), such as the key of an object."""
+    given = sent.partition(" ")[2]
+    with suppress(ValueError):
+        params = json.loads(given)
+        return set(texts_in({at: one for at, one in params.items() if not _PLACES.search(at)}))
+    return {given}
+
+
+def named_in(texts: Sequence[str], names: Set[str]) -> bool:
+    """Whether one of the names stands in one of the texts, not as a part of another word."""
+    words = [re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])") for name in names]
+    return any(word.search(text) for word in words for text in texts)
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield the texts and whole numbers in a value of JSON."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from texts_in(one)
+    elif isinstance(value, str | int) and value not in ("", True, False):
+        yield str(value)
+
+
 # What another call has done
 
 

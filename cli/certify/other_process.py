@@ -19,6 +19,7 @@ from ballast.playbook import Effect
 from ballast.playbook.servers.tools import RemoteCall
 from cli.certify.declared import declared
 from cli.certify.elsewhere import Away, Came
+from cli.certify.facts import KEEP_NOTHING, remembered
 from cli.certify.report import Finding
 from cli.certify.rig import End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
 
@@ -54,6 +55,7 @@ class OtherProcess:
     def __init__(self, rig: Rig, sample: Sample, honest: FirstAttempt) -> None:
         self._rig, self._sample, self._tool, self._honest = rig, sample, sample.tool, honest
         self._hidden: list[str] = []
+        self._read: list[tuple[str, str]] = []
 
     def findings(self) -> Iterator[Finding]:
         """Try both; yield what each says."""
@@ -73,11 +75,13 @@ class OtherProcess:
 
     def _process(self) -> Finding:
         honest = self._honest.end
-        wrong = self._alone() or self._asked()
+        wrong, remedy = self._alone() or self._asked(), _REMEDY
+        if not wrong and self._tool.effect is Effect.READ:
+            wrong, remedy = self._remembered(), KEEP_NOTHING
         if not wrong and self._tool.effect is Effect.WRITE and honest.how == "ok":
             wrong = self._after() or self._in_between()
         if wrong:
-            return self._finding("process", "broken", wrong, _KEEP if wrong.startswith("Its double") else _REMEDY)
+            return self._finding("process", "broken", wrong, _KEEP if wrong.startswith("Its double") else remedy)
         return self._finding("process", "held")
 
     def _away(self, **options: Any) -> Came:
@@ -99,6 +103,7 @@ class OtherProcess:
             came = self._away(turned=turned)
             if not self._rig.keeps and _asks_its_own_process(honest.end) and _asks_its_own_process(came.end):
                 raise _KeptHere("Its double is in the process that certifies, and another process has another one.")
+            self._read = came.end.read
             end, how = came.end, "With its sets in another order" if turned else where
             if end.said != honest.end.said and not (end.how == honest.end.how == "raised"):
                 return f"{how} it said {_told(end)} instead of {_told(honest.end)}."
@@ -108,8 +113,8 @@ class OtherProcess:
                 return f"{how} it had another effect: {other}."
             if end.wire != honest.end.wire:
                 return f"{how} it sent other requests than in this one: {_first_other(honest.end.wire, end.wire)}."
-            if _reads(end.requests) != _reads(honest.end.requests):
-                kept = f"{_reads(end.requests)}, and here {_reads(honest.end.requests)}"
+            if _reads(end) != _reads(honest.end):
+                kept = f"{_reads(end)}, and here {_reads(honest.end)}"
                 return f"{how} it asked for {kept}: this process remembers what it has read."
             if came.process:
                 return f"It {came.process[0]}, for every call after it."
@@ -138,6 +143,12 @@ class OtherProcess:
                 if not came.sets:
                     break
         return ""
+
+    def _remembered(self) -> str:
+        """Let another change what the read has read; return how its answer differs from that of a new process."""
+        rig, sample = self._rig, self._sample
+        here, away = (lambda: _answer(rig.attempt(sample))), (lambda: _answer(rig.play_away(sample).end))
+        return remembered(rig, sample, self._read, here, away)
 
     def _after(self) -> str:
         """Attempt the call here; verify and attempt it again elsewhere."""
@@ -216,8 +227,9 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-def _reads(requests: list[str]) -> list[str]:
-    return [one for one in requests if not one.startswith(_MAY_BE_KEPT)]
+def _reads(end: End) -> list[str]:
+    found = [one for one in end.requests if not one.startswith(_MAY_BE_KEPT)]
+    return sorted(found) if end.in_threads else found
 
 
 def _first_other(here: list[str], there: list[str]) -> str:
@@ -225,6 +237,10 @@ def _first_other(here: list[str], there: list[str]) -> str:
         if one != other:
             return f"{other[:120]!r} and not {one[:120]!r}"
     return "fewer or more of them"
+
+
+def _answer(end: End) -> str:
+    return "an error" if end.how == "raised" else _told(end)
 
 
 def _told(end: End) -> str:

@@ -7,11 +7,15 @@ are looked at, wherever the playbook's code is at work: a list says which are al
 from __future__ import annotations
 
 import os
+import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from types import FrameType, ModuleType
 from typing import Any
+
+from cli.certify.surroundings import telling
 
 #: Modules in C whose functions and types' methods follow from their arguments.
 _MODULES = {
@@ -114,6 +118,15 @@ _PASSES_ON = (
     "/_strptime.py",
     "/calendar.py",
     "/certify/surroundings.py",
+    "/certify/pure.py",
+    "/time_machine/__init__.py",
+    "/functools.py",
+    "/dataclasses.py",
+    "/pydantic/main.py",
+    "/pydantic/root_model.py",
+    "/pydantic/type_adapter.py",
+    "/pydantic/_internal/_dataclasses.py",
+    "<string>",
     "os.py",
     "_collections_abc.py",
     "<frozen os>",
@@ -139,10 +152,13 @@ def watched(folder: str, reads: list[str], *, chance_alone: bool = False, enviro
     """Within the block, note what code of ``folder`` reads that does not follow from its arguments.
 
     ``chance_alone``: only the clocks, the randomness and the ``environment`` that it asks for itself; it may call a
-    client, which asks too.
+    client, which asks too. A profile sees no function that C code calls, such as pydantic's for a field's default: so
+    the clock and the randomness tell of themselves (``told``).
     """
 
     def profile(frame: FrameType, event: str, function: Any) -> None:
+        if frame.f_code.co_filename == __file__:
+            return
         if event == "c_call":
             what = _outside(function, frame, folder)
         elif event == "call":
@@ -155,11 +171,30 @@ def watched(folder: str, reads: list[str], *, chance_alone: bool = False, enviro
             reads.append(f"{what} ({where})")
 
     before: Callable[..., Any] | None = sys.getprofile()
-    sys.setprofile(profile)
-    try:
+    state = random.getstate()
+    with told(folder, reads, chance_alone=chance_alone):
+        sys.setprofile(profile)
+        try:
+            yield
+        finally:
+            sys.setprofile(before)
+    if not chance_alone and not reads and random.getstate() != state:
+        reads.append("randomness, random() through code in C")
+
+
+@contextmanager
+def told(folder: str, reads: list[str], *, chance_alone: bool = False) -> Iterator[None]:
+    """Within the block, note which clock that is set, and which draw, code of ``folder`` asks for, also through C."""
+    mine = get_ident()
+
+    def tell(what: str) -> None:
+        if get_ident() == mine:
+            where = _place(sys._getframe(1), folder, _PASSES_ON if chance_alone else None)
+            if where is not None:
+                reads.append(f"{what} ({where})")
+
+    with telling(tell):
         yield
-    finally:
-        sys.setprofile(before)
 
 
 def _outside(function: Any, frame: FrameType, folder: str) -> str | None:

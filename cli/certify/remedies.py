@@ -44,6 +44,7 @@ _IN_YAML: Mapping[str, str] = {
     "between": f"{_STAND_IN}{_KEY} Correct undo where it takes back what another call did.",
     "keys": f"{_STAND_IN}{_KEY}",
     "overwrites": f"{_STAND_IN}{_KEY}",
+    "overlap": f"{_STAND_IN}{_KEY}",
     "stale": f"{_STAND_IN}{_VERIFY}",
     "aws": "Leave error out of refusals where the function may have had its effect, and declare verify.",
 }

@@ -22,6 +22,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.client import BaseClient
@@ -33,11 +34,12 @@ from ballast.playbook import Effect, Playbook, Tool, ToolContext, ToolFailed
 from ballast.playbook.context import Bill
 from ballast.playbook.servers.tools import RemoteCall
 from cli.certify.aws_answers import cut_request, parts_of
-from cli.certify.aws_verbs import changes_something
+from cli.certify.aws_verbs import changes_something, items_read
 from cli.certify.elsewhere import Away, Came, Elsewhere, Play, What
 from cli.certify.http_answers import strike_function
 from cli.certify.kept_elsewhere import KeptElsewhere
-from cli.certify.surroundings import Surroundings, wall_clock_at
+from cli.certify.surroundings import Surroundings, connections_counted, waits_on, wall_clock_at
+from cli.certify.threads import of_attempt, threads_of_attempt
 from localcloud.moto_seams.dynamodb import expire, held_items, hold_items, items_in, updates_replace_items
 from localcloud.moto_seams.replaced import replaced
 from localcloud.project import BUSINESS, BUSINESS_TEMPLATE, business_of, package_of, seed_store
@@ -104,10 +106,14 @@ class End:
     changed_at  their places among the requests
     answered  those of them that were answered with success
     took_s    seconds that it slept
+    told      what it told other services of AWS to change, as JSON
+    read      (table, key) of each item of the tables that an answer had, once each
+    cost_microusd  what it reported with ctx.report_cost
     peers     (address, its socket's timeout) of each connection that it opened itself
     given     texts that it gave to the functions of ``REQUESTS``
     own_clients  services that it asked through clients that it has made itself
     wire      what it sent over HTTP outside of AWS, one text a request, without what differs each time
+    in_threads  whether it made requests in other threads than its own, which come in any order
     """
 
     how: str = "died"
@@ -123,6 +129,10 @@ class End:
     wire: list[str] = field(default_factory=list)
     given: list[str] = field(default_factory=list)
     asked_timeout: bool = False
+    told: list[str] = field(default_factory=list)
+    read: list[tuple[str, str]] = field(default_factory=list)
+    cost_microusd: int = 0
+    in_threads: bool = False
 
     @property
     def reached_outside(self) -> bool:
@@ -168,6 +178,9 @@ class Rig:
         self._now: End | None = None
         self._fault: Fault | None = None
         self._recording = False
+        self._meanwhile: tuple[int, Callable[[], object]] | None = None
+        self._counting = threading.Lock()
+        self._close_connections: Callable[[], None] = lambda: None
         self.attempts = 0
         self.surroundings = Surroundings(package_of(playbook))
         self._store = self._store_package()
@@ -277,8 +290,9 @@ class Rig:
         """Restore the seeded tables, and make the writes ``before``. Raises ``PlaybookInvalid`` if one fails now.
 
         What those writes leave is remembered, unless a double outside of the tables may have part of it. As in a new
-        process, no session, token or secret of a server is known.
+        process, no session, token or secret of a server is known, and no connection is kept.
         """
+        self._close_connections()
         self._forget_servers()
         self._make(tuple(before))
         self._forget_servers()
@@ -320,8 +334,12 @@ class Rig:
         later_s: float = 0,
         draw: int = 0,
         key: str | None = None,
+        meanwhile: tuple[int, Callable[[], object]] | None = None,
     ) -> End:
-        """Run the tool once and return how it ended. ``draw``: another number gives other randomness."""
+        """Run the tool once and return how it ended. ``draw``: another number gives other randomness.
+
+        ``meanwhile``: the number of a request, from 0, and what others do before it is sent.
+        """
         end = End()
         context = self.context(sample, later_s=later_s, key=key, end=end)
 
@@ -340,9 +358,10 @@ class Rig:
                 except Exception as problem:
                     end.how, end.message = "unfit", f"{problem}"
 
-        self._recording = self._records(sample.tool)
+        self._recording, self._meanwhile = self._records(sample.tool), meanwhile
         self._run(sample.tool.name, run, end, context.now, fault=fault, draw=draw)
         end.asked_timeout = bool(getattr(context, "asked", False))
+        end.cost_microusd = context.bill.reported or 0
         return end
 
     def ask(
@@ -388,21 +407,30 @@ class Rig:
     def _run(
         self, tool: str, run: Callable[[], None], end: End, now: datetime, *, fault: Fault | None, draw: int
     ) -> None:
-        self._now, self._fault, self._at = end, fault, now.timestamp()
+        self._now, self._fault, self._at, self._thread = end, fault, now.timestamp(), get_ident()
         self.attempts += 1
         try:
-            with self.surroundings.of(now, draw) as around, self._http(), self._other_requests(), self._own_clients():
+            with (
+                self.surroundings.of(now, draw) as around,
+                threads_of_attempt(),
+                self._http(),
+                self._other_requests(),
+                self._own_clients(),
+            ):
                 try:
                     run()
                 except Died:
                     end.how, end.message = "died", str(fault)
+                    self._close_connections()
                 finally:
                     end.took_s, end.peers = around.slept_s, around.peers
+                    if end.in_threads:
+                        end.wire.sort()
                     if end.reached_outside:
                         self._outside_tools.add(tool)
                     self._reached_outside |= tool in self._outside_tools
         finally:
-            self._now = self._fault = None
+            self._now = self._fault = self._meanwhile = None
 
     # Another process
 
@@ -444,6 +472,7 @@ class Rig:
                     turned=turned,
                     zone=zone,
                     services=tuple({service for service, _ in self._clients}),
+                    tables=self._tables,
                 ),
                 client,
                 context,
@@ -466,25 +495,31 @@ class Rig:
     @contextmanager
     def _http(self) -> Iterator[None]:
         """Within the block, count requests of ``http.client`` as the tool's, with its faults (requests, urllib3)."""
-        connection, mine = http.client.HTTPConnection, threading.current_thread()
+        connection = http.client.HTTPConnection
         put, sent, answer = connection.putrequest, connection.send, connection.getresponse
 
         def putrequest(self: Any, method: str, *given: Any, **options: Any) -> None:
-            if threading.current_thread() is mine and rig._now is not None:
-                rig._begins(f"{_OUTSIDE}{method}")
-                rig._now.wire.append("")
+            self.certified = None
+            if of_attempt() and (end := rig._now) is not None:
+                number = rig._begins(f"{_OUTSIDE}{method}")
+                with rig._counting:
+                    self.certified = number, len(end.wire)
+                    end.wire.append("")
             put(self, method, *given, **options)
 
         def send(self: Any, data: Any) -> None:
-            if threading.current_thread() is mine and rig._now is not None and rig._now.wire:
-                rig._now.wire[-1] += data.decode("latin-1") if isinstance(data, bytes) else repr(data)
+            if (at := getattr(self, "certified", None)) is not None and rig._now is not None:
+                rig._now.wire[at[1]] += data.decode("latin-1") if isinstance(data, bytes) else repr(data)
             sent(self, data)
 
         def getresponse(self: Any) -> Any:
+            at = getattr(self, "certified", None)
+            if at is not None:
+                waits_on(self)
             found = answer(self)
-            if threading.current_thread() is mine and rig._now is not None:
-                rig._answered(found.status)
-                rig._strike("after", TimeoutError("timed out"))
+            if at is not None and rig._now is not None:
+                rig._answered(found.status, at[1])
+                rig._strike("after", at[0], TimeoutError("timed out"))
             return found
 
         rig = self
@@ -495,29 +530,28 @@ class Rig:
         ):
             yield
 
-    def _answered(self, status: int) -> None:
+    def _answered(self, status: int, at: int) -> None:
         """Finish the text of a request that was answered. Without a double that tells, what was sent is the effect."""
-        if self._now is None or not self._now.wire:
+        if self._now is None or at >= len(self._now.wire):
             return
-        said = self._now.wire[-1] = _lasting(self._now.wire[-1])
+        said = self._now.wire[at] = _lasting(self._now.wire[at])
         if self._recording and status < 300 and not said.startswith(("GET ", "HEAD ")) and said not in self._sent:
             self._sent.append(said)
 
     @contextmanager
     def _other_requests(self) -> Iterator[None]:
         """Within the block, count calls of the functions that the playbook names in ``REQUESTS`` as requests."""
-        mine = threading.current_thread()
 
         def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             def request(*given: Any, **options: Any) -> Any:
-                if threading.current_thread() is not mine:
+                if not of_attempt():
                     return function(*given, **options)
-                self._begins(f"{_OUTSIDE}{name}")
+                number = self._begins(f"{_OUTSIDE}{name}")
                 if self._now is not None:
                     self._now.given += [one for one in (*given, *options.values()) if isinstance(one, str)]
                 strike_function((name, repr(given[1:]), repr(options)))
                 found = function(*given, **options)
-                self._strike("after", TimeoutError("timed out"))
+                self._strike("after", number, TimeoutError("timed out"))
                 return found
 
             return request
@@ -530,10 +564,9 @@ class Rig:
     @contextmanager
     def _own_clients(self) -> Iterator[None]:
         """Within the block, note requests through clients of AWS that the tool has made itself."""
-        mine = threading.current_thread()
 
         def make_api_call(client: Any, operation: str, params: Any) -> Any:
-            if threading.current_thread() is mine and self._now is not None and not self._is_ours(client):
+            if of_attempt() and self._now is not None and not self._is_ours(client):
                 self._now.own_clients.append(str(client.meta.service_model.service_name))
             return before(client, operation, params)
 
@@ -567,31 +600,49 @@ class Rig:
         cut_request(model, params, context)
         context["certified"] = {name: _comparable(params, name) for name in [*params]}
 
-    def _before(self, model: Any, context: Mapping[str, Any], **_: Any) -> None:
-        if self._now is None:
-            return
+    def _before(self, model: Any, context: dict[str, Any], **_: Any) -> None:
         name = f"{model.service_model.service_name}.{model.name}"
-        if changes_something(model.service_model.service_name, model.name, context.get("certified", {})):
-            self._now.changes.append(name)
-            self._now.changed_at.append(len(self._now.requests))
-        self._begins(name)
+        changes = changes_something(model.service_model.service_name, model.name, context.get("certified", {}))
+        context["certified_at"] = self._begins(name, changes=changes)
 
-    def _begins(self, request: str) -> None:
-        if self._now is not None:
-            self._now.requests.append(request)
-            self._strike("before")
+    def _begins(self, request: str, *, changes: bool = False) -> int:
+        """Count a request of the attempt; return its number, from 0."""
+        if (end := self._now) is None:
+            return -1
+        with self._counting:
+            number = len(end.requests)
+            end.requests.append(request)
+            end.in_threads |= get_ident() != self._thread
+            if changes:
+                end.changes.append(request)
+                end.changed_at.append(number)
+        if self._meanwhile is not None and self._meanwhile[0] == number:
+            (_, others), self._meanwhile = self._meanwhile, None
+            others()
+        self._strike("before", number)
+        return number
 
-    def _after(self, http_response: Any, model: Any, context: Mapping[str, Any], **_: Any) -> None:
+    def _after(self, http_response: Any, model: Any, context: Mapping[str, Any], **more: Any) -> None:
         if self._now is None:
             return
         service = model.service_model.service_name
         params = context.get("certified", {})
+        if service == "dynamodb" and http_response.status_code < 300:
+            found = items_read(params, more.get("parsed") or {})
+            self._now.read += [one for one in self._places(found) if one not in self._now.read]
         done = http_response.status_code < 300 and not context.get("unprocessed")
         if done and changes_something(service, model.name, params):
             self._now.answered.append(f"{service}.{model.name}")
             if service != "dynamodb":
                 self._note(f"{service}.{model.name}", params)
-        self._strike("after")
+        self._strike("after", context.get("certified_at", -1))
+
+    def _places(self, found: Iterator[tuple[str, Mapping[str, Any]]]) -> Iterator[tuple[str, str]]:
+        """Yield the (table, key) of items, or of their keys, as ``seen`` has them."""
+        for name, item in found:
+            table = name.rpartition("/")[2]
+            if all(one in item for one in self._tables.get(table, ("no such table",))):
+                yield table, _key_of(item, self._tables[table])
 
     def executed(self, model: Any, context: Mapping[str, Any]) -> None:
         """Note the effect of a request to AWS whose answer is replaced by an error."""
@@ -608,7 +659,10 @@ class Rig:
             inside = next((one[0] for one in part.values() if isinstance(one, list) and len(one) == 1), None)
             named = {**(inside if isinstance(inside, dict) else {}), **part}
             token = next((str(named[one]) for one in _TOKENS if one in named), None)
-            said = f"{name} {token or json.dumps(part, sort_keys=True, default=repr)}"
+            whole = json.dumps(part, sort_keys=True, default=repr)
+            if self._now is not None:
+                self._now.told.append(whole)
+            said = f"{name} {token or whole}"
             since = self._sent_at.get(said, self._at)
             again = (token is None and name != "s3.PutObject") or self._at - since >= _COUNTED_ONCE_S.get(
                 name, float("inf")
@@ -617,9 +671,9 @@ class Rig:
                 self._sent.append(said)
                 self._sent_at[said] = self._at
 
-    def _strike(self, when: str, lost: Exception | None = None) -> None:
+    def _strike(self, when: str, number: int, lost: Exception | None = None) -> None:
         fault, end = self._fault, self._now
-        if fault is None or end is None or fault.when != when or fault.at != len(end.requests) - 1:
+        if fault is None or end is None or fault.when != when or fault.at != number:
             return
         self._fault = None
         if fault.kind == "death":
@@ -630,8 +684,10 @@ class Rig:
 @contextmanager
 def rig_for(cloud: LocalCloud, playbook: Playbook, seed: int, away: Elsewhere | None = None) -> Iterator[Rig]:
     """Yield a rig; within the block an update replaces its item. ``away``: another process that can play."""
-    with updates_replace_items():
-        yield Rig(cloud, playbook, seed, away)
+    with updates_replace_items(), connections_counted() as close:
+        rig = Rig(cloud, playbook, seed, away)
+        rig._close_connections = close
+        yield rig
 
 
 def _key_of(item: Mapping[str, Any], keys: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,18 +24,25 @@ from ballast.playbook import Effect, Playbook
 from ballast.playbook.servers.tools import RemoteCall, VerifyByRead
 from cli.certify.answers import Answers
 from cli.certify.declared import Declared, declared
+from cli.certify.elsewhere import Away, Came
+from cli.certify.facts import KEEP_NOTHING, READ_STRONGLY, behind, remembered
+from cli.certify.other_calls import ELSEWHERE, named_in, names_of, texts_in
 from cli.certify.other_process import FirstAttempt
-from cli.certify.pure import watched
+from cli.certify.overlaps import Overlaps
+from cli.certify.pure import told, watched
 from cli.certify.remedies import NAME_REQUESTS, OWN_CLIENT
 from cli.certify.report import TO_A_PERSON, Finding
 from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
 from cli.certify.sequences import WAITS, Honest, Sequences
+from cli.certify.surroundings import EACH_HOUR_S, wall_clock_at
 
 #: What a double cannot tell of the service in whose place it stands.
 ITS_OWN_WORD = "That the service itself counts a key once is its own word: only what was sent to it is known."
 NO_REQUEST = "It makes no request that can be interrupted: neither by an AWS client nor by http.client."
 #: Seconds between an attempt and the next one under its key.
 LATER_S = 97.0
+#: Seconds after which a function that gets a context is asked: at each hour of a day, and on each weekday.
+_HOURS_S = tuple(29 * 3600.0 * number for number in range(1, 25))
 #: Most requests of a call at which faults are played; the first ones.
 MOST_REQUESTS = 40
 #: Annotations of results that are passed on as they came.
@@ -136,10 +144,14 @@ class Trial:
 
         A write is tried over several calls as well.
         """
+        found: list[Finding] = []
         if self._acts:
-            yield from Sequences(self._as_honest()).findings()
+            found += Sequences(self._as_honest()).findings()
         if self._acts or self._reads:
-            yield from Answers(self._as_honest()).findings()
+            found += Answers(self._as_honest()).findings()
+        yield from found
+        if self._acts and not any(one.state == "broken" for one in found):
+            yield Overlaps(self._as_honest()).finding()
 
     def _as_honest(self) -> Honest:
         return Honest(
@@ -258,11 +270,23 @@ class Trial:
 
     def _of_its_declaration(self) -> Iterator[Finding]:
         """Ask each function of the declaration but ``verify``, which has rules of its own."""
+        yield from self._cost()
         for name, rule in declared(self._tool).items():
             if name == "verify" or (rule.gets == "result" and self._honest.how != "ok"):
                 continue
             seen, remedy = self._reads_store(rule) if rule.gets == "context" else self._follows(rule)
             yield self._broken(name, seen, remedy) if seen else self._held(name)
+
+    def _cost(self) -> Iterator[Finding]:
+        """Compare what the call has reported with what it may cost."""
+        reported = self._honest.cost_microusd
+        try:
+            most = self._tool.worst_cost(self._sample.args, self._sample.context.request) or 0
+        except Exception:
+            return  # what it says is asked below
+        if reported > most:
+            seen = f"It reported a cost of {reported:,} micro-dollars, and its cost_microusd was {most:,}."
+            yield self._broken("cost_microusd", seen, "Declare the most that a call may cost: a run's budget holds it.")
 
     def _reads_store(self, rule: Declared) -> tuple[str, str]:
         """Ask a function that gets a context; return what is wrong, and what to do."""
@@ -271,7 +295,8 @@ class Trial:
         with watched(str(self._playbook.folder), reads, chance_alone=True, environment=False):
             one, how = self._rig.ask(rule.function, sample)
         self._rig.ask(rule.function, sample, key=f"{sample.context.idempotency_key}-another", draw=1)
-        answers = [self._rig.ask(rule.function, sample, later_s=later_s, draw=2) for later_s, _ in ((0.0, ""), *WAITS)]
+        times = (0.0, *(later_s for later_s, _ in WAITS), *_HOURS_S)
+        answers = [self._rig.ask(rule.function, sample, later_s=later_s, draw=2) for later_s in times]
         other, again = next((got for got in answers if not _same(got, one)), answers[-1])
         changed = differences(self._base, self._rig.seen())
         if how.how != "ok":
@@ -282,23 +307,51 @@ class Trial:
         remedy = "Return facts of the store alone, without a time or a random id."
         if not _same((other, again), one):
             return f"Asked twice, the second time later, it said {_short(one)} and {_short(other)}.", remedy
-        return (f"It reads {reads[0]}." if reads else ""), remedy
+        if reads:
+            return f"It reads {reads[0]}.", remedy
+        return self._of_a_changed_fact(rule)
+
+    def _of_a_changed_fact(self, rule: Declared) -> tuple[str, str]:
+        """Ask it after another has changed what it reads; return what is wrong, and what to do."""
+        rig, sample = self._rig, self._sample
+
+        def here() -> str:
+            return str(rig.ask(rule.said, sample)[0])
+
+        def away() -> Came:
+            return rig.play_away(sample, what=rule.name)
+
+        rig.fresh(sample.before)
+        read = rig.ask(rule.said, sample)[1].read
+        with suppress(Away):  # told by the rule `process`
+            read = away().end.read
+            if wrong := remembered(rig, sample, read, here, lambda: str(away().answer)):
+                return wrong, KEEP_NOTHING
+        return behind(rig, sample, read, here), READ_STRONGLY
 
     def _follows(self, rule: Declared) -> tuple[str, str]:
         """Ask a function that gets values alone; return what is wrong, and what to do."""
         sample, result, reads = self._sample, self._honest.result, list[str]()
         remedy = "Take it from what it gets alone: it is asked again in another process, and at another time."
-        # Outside of the surroundings, so that the profile sees the real clocks.
-        with watched(str(self._playbook.folder), reads):
+        folder = str(self._playbook.folder)
+        # The playbook's own modules have their real clocks here, so that the profile sees them.
+        with wall_clock_at(sample.context.now), watched(folder, reads):
             one = rule.said(sample.args, sample.context, result)
+        answers = []
+        for number, (later_s, _) in enumerate(((0.0, ""), *WAITS)):
+            with told(folder, reads):
+                asked = self._rig.ask(
+                    lambda args, ctx: rule.said(args, ctx, result), sample, later_s=later_s, draw=number
+                )
+            answers.append(asked[0])
         if reads:
             return f"It reads {reads[0]}.", remedy
-        for number, (later_s, _) in enumerate(((0.0, ""), *WAITS)):
-            other, _ = self._rig.ask(
-                lambda args, ctx: rule.said(args, ctx, result), sample, later_s=later_s, draw=number
-            )
-            if other != one:
-                return f"Asked twice, the second time later, it said {_short(one)} and {_short(other)}.", remedy
+        with self._rig.surroundings.of(sample.context.now, 0) as around:
+            for later_s in EACH_HOUR_S:
+                around.passes(later_s)
+                answers.append(rule.said(sample.args, sample.context, result))
+        if (other := next((got for got in answers if got != one), None)) is not None:
+            return f"Asked twice, the second time later, it said {_short(one)} and {_short(other)}.", remedy
         return "", remedy
 
     def _read(self) -> Finding:
@@ -610,6 +663,10 @@ class Trial:
         if wrong := self._not_restored(undone, self._done, self._base):
             remedy = f"{undo.name} restores what {tool.name} changed, and nothing else."
             return self._broken("undo", f"After {undo.name}, this is not as before: {wrong}.", remedy)
+        if kept := self._not_named(end, undoing):
+            seen = f"It sent {kept[:150]}, and no request of {undo.name} names that: nothing tells that it is undone."
+            remedy = "Name what was sent, such as DeleteObject of the same Key; else declare no undo: a person decides."
+            return self._not_tried("undo", seen, remedy, needed=True)
         if undo.policy.honours_key or undo.policy.verify is None:
             rig.attempt(undoing, later_s=2 * LATER_S, draw=1)
             if more := differences(undone, rig.seen()):
@@ -625,6 +682,14 @@ class Trial:
         args = undo.read(undo.call(**dict(make(sample.args, result))).arguments)
         context = replace(sample.context, idempotency_key=f"{key}-undo")
         return Sample(sample.scenario, undo, args, context, (*sample.before, sample))
+
+    def _not_named(self, end: End, undoing: Sample) -> str:
+        """Return what the call has sent to another service, if its undo sent nothing there that names it."""
+        base, done = (seen.get(ELSEWHERE, {}) for seen in (self._base, self._done))
+        sent, after = [one for one in done if one not in base], [*end.told, *end.wire, *end.given]
+        known = {*texts_in(self._honest.result), *texts_in(undoing.args.model_dump(mode="json"))}
+        known.add(self._sample.context.idempotency_key)
+        return next((one for one in sent if not named_in(after, known | names_of(one))), "")
 
     def _not_restored(self, undone: Seen, done_before: Seen, without: Seen) -> str:
         """Return what the undo has not restored, given what stands after it, before it, and without the call.

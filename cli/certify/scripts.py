@@ -7,6 +7,7 @@ clock, random number, variable and file that it reads, also where nothing follow
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,13 +18,14 @@ from ballast.errors import SchemaViolation
 from ballast.playbook import CallFailed, GiveUp, Playbook, ToolContext
 from ballast.playbook.fallback import MAX_CALLS, Fallback, final_decision
 from cli.certify.elsewhere import ZONES, Away
-from cli.certify.pure import watched
+from cli.certify.pure import told, watched
 from cli.certify.report import Finding
 from cli.certify.rig import Rig, Sample
+from cli.certify.surroundings import EACH_HOUR_S, wall_clock_at
 
 _BY_ITSELF = "Decide by the request and the results alone: sort a set, and keep nothing in a module."
-#: Seconds after the first play at which a script is replayed: a moment, half a day, some weeks, more than a year.
-_LATER_S = (0.0, 1.0, 47_000.0, 4_000_000.0, 40_000_000.0)
+#: Seconds after the first play at which it is replayed with other randomness: a moment, some years.
+_LATER_S = (1.0, 180_000_000.0)
 Outcome = Any
 
 
@@ -36,16 +38,8 @@ def script_finding(rig: Rig, playbook: Playbook, script: Fallback, sample: Sampl
     of = f"fallback {request.intent}"
     outcomes, raw, first, calls = _played(rig, playbook, script, sample)
     remedy = "Take it from the request or from a tool's result: a fallback is replayed from its start."
-    for number, later_s in enumerate(_LATER_S):
-        reads: list[str] = []
-        now = sample.context.now + timedelta(seconds=later_s)
-        # Its surroundings are set in every play but the first, so that a profile sees the real clock there.
-        if number == 0:
-            with watched(str(playbook.folder), reads):
-                again = steps_as_text(script, request, outcomes)
-        else:
-            with rig.surroundings.of(now, number):
-                again = steps_as_text(script, request, outcomes)
+    reads: list[str] = []
+    for again in _replayed(rig, playbook, lambda: steps_as_text(script, request, outcomes), sample, reads):
         if reads:
             return Finding(of, "pure", "broken", sample.scenario, f"It reads {reads[0]}.", remedy), calls
         if again != first:
@@ -65,6 +59,27 @@ def script_finding(rig: Rig, playbook: Playbook, script: Fallback, sample: Sampl
             seen = f"Replayed over the same results {where}, it decided otherwise: {_first_other(first, came.answer)}."
             return Finding(of, "pure", "broken", sample.scenario, seen, _BY_ITSELF), calls
     return Finding(of, "pure", "held", sample.scenario), calls
+
+
+def _replayed(
+    rig: Rig, playbook: Playbook, replay: Callable[[], list[str]], sample: Sample, reads: list[str]
+) -> Iterator[list[str]]:
+    """Yield what a script decides, under a profile and at many times; note what it reads."""
+    folder, now = str(playbook.folder), sample.context.now
+    # The playbook's own modules have their real clocks here, so that a profile sees them.
+    with wall_clock_at(now), watched(folder, reads):
+        again = replay()
+    yield again
+    for number, later_s in enumerate(_LATER_S, 1):
+        with rig.surroundings.of(now + timedelta(seconds=later_s), number), told(folder, reads):
+            again = replay()
+        yield again
+    with rig.surroundings.of(now, 0) as around:
+        found = []
+        for later_s in EACH_HOUR_S:
+            around.passes(later_s)
+            found.append(replay())
+    yield from found
 
 
 def _first_other(first: list[str], again: list[str]) -> str:

@@ -9,15 +9,18 @@ connections.
 from __future__ import annotations
 
 import datetime as datetimes
+import http.client
 import os
 import random
+import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from types import ModuleType, SimpleNamespace
+from types import FrameType, ModuleType, SimpleNamespace
 from typing import Any
 
 import time_machine
@@ -27,20 +30,67 @@ from localcloud.moto_seams.replaced import replaced
 
 @dataclass
 class Around:
-    """What an attempt did with its surroundings."""
+    """What an attempt did with its surroundings. ``passes`` lets that many seconds go by."""
 
     slept_s: float = 0.0
     peers: list[tuple[str, float | None]] = field(default_factory=list)
+    passes: Callable[[float], None] = lambda _: None
 
 
+#: Seconds from one time to the next, so that all of them are at each hour of each weekday, in each month and two years.
+EACH_HOUR_S = (53 * 3600.0,) * 168
 _NAMELESS = datetimes.timezone(datetimes.timedelta(hours=1))
 _WATCHING: list[Around] = []
 _HOOKED: list[bool] = []
 
 
+#: Sockets of HTTP clients other than ``http.client``, by the files that open them.
+_KEPT: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+_KEEP = ("/httpcore/", "/aiohttp/")
+
+
 def _audit(event: str, given: tuple[Any, ...]) -> None:
-    if event == "socket.connect" and _WATCHING:
+    if event != "socket.connect":
+        return
+    if _WATCHING:
         _WATCHING[-1].peers.append((str(given[1]), given[0].gettimeout()))
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if any(one in frame.f_code.co_filename for one in _KEEP):
+            _KEPT.add(given[0])
+            return
+        frame = frame.f_back
+
+
+def waits_on(connection: http.client.HTTPConnection) -> None:
+    """Note the peer of a connection over which a request is sent, which may have been kept, and how long it waits."""
+    with suppress(OSError, AttributeError):
+        peer = str(connection.sock.getpeername()), connection.sock.gettimeout()
+        if _WATCHING and peer not in _WATCHING[-1].peers:
+            _WATCHING[-1].peers.append(peer)
+
+
+@contextmanager
+def connections_counted() -> Iterator[Callable[[], None]]:
+    """Within the block, know the connections that clients keep. Yield a function that closes them.
+
+    A client opens another one then, as it must where its server has closed the one that it kept.
+    """
+    known: weakref.WeakSet[http.client.HTTPConnection] = weakref.WeakSet()
+
+    def putrequest(self: Any, *given: Any, **options: Any) -> None:
+        known.add(self)
+        put(self, *given, **options)
+
+    def close() -> None:
+        for one in list(known):
+            one.close()
+        for kept in list(_KEPT):
+            with suppress(OSError):
+                kept.shutdown(socket.SHUT_RDWR)
+
+    with replaced(http.client.HTTPConnection, "putrequest", putrequest) as put:
+        yield close
 
 
 class Surroundings:
@@ -57,18 +107,30 @@ class Surroundings:
         """Within the block it is ``now``, and randomness follows from ``draw``."""
         around, mine = Around(), threading.current_thread()
 
+        gone = [0.0]
+
         def seconds() -> float:
-            return now.timestamp() + around.slept_s
+            return now.timestamp() + gone[0]
+
+        def passes(length: float) -> None:
+            gone[0] += length
+            travelled.shift(length)
 
         def sleep(length: float) -> None:
             around.slept_s += max(0.0, length)
-            travelled.shift(max(0.0, length))
+            passes(max(0.0, length))
+
+        around.passes = passes
 
         stands_for = _stand_ins(seconds, sleep)
         urandom, drawn = os.urandom, random.Random(draw)  # noqa: S311 - it must be the same again
 
         def bytes_drawn(count: int) -> bytes:
+            for tell in _TELLING:
+                tell("randomness, os.urandom()")
             return drawn.randbytes(count) if threading.current_thread() is mine else urandom(count)
+
+        stands_for[id(urandom)] = bytes_drawn
 
         state = random.getstate()
         with wall_clock_at(now) as travelled, ExitStack() as stack:
@@ -87,6 +149,29 @@ class Surroundings:
     def _modules(self) -> list[ModuleType]:
         inside = f"{self._package}."
         return [one for name, one in list(sys.modules.items()) if name == self._package or name.startswith(inside)]
+
+
+#: Who is told of what was asked for.
+_TELLING: list[Callable[[str], None]] = []
+
+
+@contextmanager
+def telling(tell: Callable[[str], None]) -> Iterator[None]:
+    """Within the block, tell of each clock that is asked for the date, and of each draw, also by code in C.
+
+    Clocks tell where ``wall_clock_at`` has set them: ``time_machine`` lets them all ask ``Traveller.time_ns``.
+    """
+
+    def time_ns(self: Any) -> int:
+        tell("the clock, through code in C")
+        return int(before(self))
+
+    _TELLING.append(tell)
+    try:
+        with replaced(time_machine.Traveller, "time_ns", time_ns) as before:
+            yield
+    finally:
+        _TELLING.remove(tell)
 
 
 def wall_clock_at(now: datetimes.datetime) -> Any:

@@ -11,6 +11,7 @@ import os
 import platform
 import socket
 import sys
+import threading
 import time
 import traceback
 import uuid
@@ -54,6 +55,10 @@ class _RigAway(Rig):
         self._now: End | None = None
         self._fault = None
         self._recording = False
+        self._tables: dict[str, Any] = {}
+        self._meanwhile = None
+        self._counting = threading.Lock()
+        self._close_connections = lambda: None
         self.attempts = 0
         self.surroundings = Surroundings(package_of(playbook))
         self._store = self._store_package()
@@ -82,7 +87,7 @@ class _RigAway(Rig):
 
     def play(self, play: Play) -> Came:
         """Play it once."""
-        self._play = play
+        self._play, self._tables = play, dict(play.tables)
         self._sent[:] = play.sent
         self.kept.buckets[:] = play.buckets
         ORDER.turned, ORDER.asked = play.turned, False

@@ -2,14 +2,19 @@
 
 import typing
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any
 
+from ballast.log.run_log import LONGEST_RUN_DAYS
 from ballast.playbook import Approval, CallLimits, Circuit, EffectPolicy, Read, ToolContext, Write, tool
 from ballast.playbook.money_rules import Moves
 from ballast.playbook.tool import Tool
 from cli.certify.declared import declared, memory_of
 from cli.certify.report import RULES
+from cli.certify.rules import _HOURS_S
+from cli.certify.surroundings import EACH_HOUR_S
 from tests.unit.playbook_api.test_tool import Args
 
 _SEEN: list[str] = []
@@ -62,3 +67,22 @@ def test_what_a_function_reads_of_its_modules_and_can_change_is_found_through_ot
 
     assert (before["_SEEN"], after["_SEEN"]) == ("[]", "['x']")
     assert set(before) == {"_SEEN", "counts"}
+
+
+def test_a_script_is_asked_at_each_hour_of_each_weekday_in_each_month_and_in_two_years() -> None:
+    first = datetime(2026, 11, 30, 2, 32, tzinfo=UTC)
+
+    times = [first + timedelta(seconds=later_s) for later_s in accumulate(EACH_HOUR_S)]
+
+    assert len({(one.weekday(), one.hour) for one in times}) == 7 * 24
+    assert {one.month for one in times} == set(range(1, 13))
+    assert len({one.year for one in times}) > 1
+
+
+def test_a_function_with_a_context_is_asked_at_each_hour_and_weekday_within_a_runs_life() -> None:
+    first = datetime(2026, 11, 30, 2, 32, tzinfo=UTC)
+
+    times = [first + timedelta(seconds=later_s) for later_s in _HOURS_S]
+
+    assert ({one.hour for one in times}, {one.weekday() for one in times}) == (set(range(24)), set(range(7)))
+    assert times[-1] - first < timedelta(days=LONGEST_RUN_DAYS)

@@ -13,7 +13,10 @@ _ELSEWHERE: list[tuple[str, int]] = []
 
 
 class _Service(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # so that a client may keep its connection
+
     def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
         key = self.headers.get("Idempotency-Key") or f"none-{len(PAID)}"
         again, PAID[key] = key in PAID, 1
         self._answer(409 if again and self.path == "/strict" else 200)

@@ -4,6 +4,8 @@ import os
 import random
 from datetime import UTC, datetime
 
+from pydantic import BaseModel, Field
+
 from ballast.contracts import RunRequest
 from ballast.playbook import fallback
 from ballast.playbook.fallback import Script
@@ -17,6 +19,19 @@ _CALLS: list[int] = []
 def clock(request: RunRequest) -> Script:
     """Decide by the hour."""
     yield honest_add.call(id="a" if datetime.now(UTC).hour < 12 else "b")
+    return "Done."
+
+
+class _Asked(BaseModel):
+    """When it was asked, by the clock that a library of C asks for a default."""
+
+    at: datetime = Field(default_factory=datetime.utcnow)
+
+
+@fallback(intent="default_clock")
+def default_clock(request: RunRequest) -> Script:
+    """Decide by the year."""
+    yield honest_add.call(id="a" if _Asked().at.year > 1970 else "b")
     return "Done."
 
 

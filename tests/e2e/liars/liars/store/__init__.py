@@ -8,10 +8,13 @@ from ..double import PAID, address, listen_elsewhere
 
 
 def seed_store(client: Any, environ: Mapping[str, str], *, today: date, seed: int) -> None:
-    """Write two boxes; forget payments."""
+    """Write two boxes, and two with a label; forget payments."""
     PAID.clear()
     for box in ("a", "b"):
         client.put_item(TableName=environ["BOX_TABLE"], Item={"id": {"S": box}, "count": {"N": "10"}})
+    label = {"label": {"S": "old"}, "kind": {"S": "round"}}
+    for box in ("labelled", "labelled 2"):
+        client.put_item(TableName=environ["BOX_TABLE"], Item={"id": {"S": box}, "count": {"N": "7"}, **label})
 
 
 def seen_outside() -> dict[str, int]:

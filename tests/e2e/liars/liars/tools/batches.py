@@ -3,11 +3,12 @@
 from typing import Any
 
 import boto3
+from pydantic import BaseModel, ConfigDict
 
 from ballast.errors import RetryLater
 from ballast.playbook import Read, ToolContext, Write, tool
 
-from ..box import Box, Count
+from ..box import Box, Count, add_once
 from .sequences import DONE, batch
 
 
@@ -93,3 +94,40 @@ def fair_read_of_two(args: Box, ctx: ToolContext) -> int:
         count += len(found["Responses"].get(ctx.environ["BOX_TABLE"], ()))
         left = found.get("UnprocessedKeys")
     return count
+
+
+class Sent(BaseModel):
+    """A letter, by the key under which it was sent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    letter: str
+
+
+def _send(ctx: ToolContext, text: str) -> Sent:
+    given = {"MessageBody": text, "MessageGroupId": "one", "MessageDeduplicationId": ctx.idempotency_key}
+    ctx.client("sqs").send_message(QueueUrl=ctx.environ["LETTERS"], **given)
+    return Sent(letter=ctx.idempotency_key)
+
+
+@tool(effect=Write(undo="undo_in_a_table", undo_arguments=lambda args, sent: sent))
+def letter_with_undo_in_a_table(args: Box, ctx: ToolContext) -> Sent:
+    """Send a letter."""
+    return _send(ctx, "Please come.")
+
+
+@tool(effect=Write(honours_key=True), offered=False)
+def undo_in_a_table(args: Sent, ctx: ToolContext) -> Count:
+    """Note that it is undone, where the receiver of the letter does not look."""
+    return add_once(ctx, 0, "a")
+
+
+@tool(effect=Write(undo="undo_by_letter", undo_arguments=lambda args, sent: sent))
+def fair_letter_with_undo(args: Box, ctx: ToolContext) -> Sent:
+    """Send a letter."""
+    return _send(ctx, "Please come.")
+
+
+@tool(effect=Write(), offered=False)
+def undo_by_letter(args: Sent, ctx: ToolContext) -> Sent:
+    """Send a letter that names the one that is void."""
+    return _send(ctx, f"Do not come: {args.letter} is void.")

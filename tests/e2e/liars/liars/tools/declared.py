@@ -1,14 +1,17 @@
 """Tools whose function is honest, and another function of whose declaration reads what is not in its arguments."""
 
+import functools
 import os
 import random
 import time
 from datetime import UTC, datetime
 from typing import Any
 
-from ballast.playbook import Approval, ToolContext, Write, tool
+from pydantic import BaseModel, Field
 
-from ..box import Box, Count, add_once
+from ballast.playbook import Approval, Read, ToolContext, Write, tool
+
+from ..box import Box, Count, add_once, count
 
 _LAST: dict[str, str] = {}
 _AGREED: dict[str, str] = {"box": "a"}
@@ -46,6 +49,60 @@ def approval_by_the_clock(args: Box, ctx: ToolContext) -> Count:
 
 @tool(effect=Write(honours_key=True, moves=lambda a, request: 1 if random.random() < 1 else 2))
 def moves_by_chance(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+class _Asked(BaseModel):
+    """When it was asked, by the clock that a library of C asks for a default."""
+
+    at: datetime = Field(default_factory=datetime.utcnow)
+
+
+class _Drawn(BaseModel):
+    """A draw, likewise."""
+
+    by: float = Field(default_factory=random.random)
+
+
+@tool(
+    effect=Write(honours_key=True),
+    approval=Approval(if_=lambda a, request: "night" if _Asked().at.year == 1970 else None),
+)
+def approval_by_a_default(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+@tool(
+    effect=Write(honours_key=True),
+    approval=Approval(
+        if_=lambda a, request: None, precondition=lambda a, ctx: "open" if _Asked().at.year > 1970 else "closed"
+    ),
+)
+def precondition_by_a_default(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+@tool(effect=Write(honours_key=True, moves=lambda a, request: 1 if _Drawn().by < 1 else 2))
+def moves_by_a_default(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+class _Given(BaseModel):
+    """What a field's default gives that follows from nothing else."""
+
+    of: list[str] = Field(default_factory=list)
+    at: datetime = Field(default_factory=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@tool(
+    effect=Write(honours_key=True),
+    approval=Approval(if_=lambda a, request: "late" if _Given().at.year > 2030 else None),
+)
+def fair_default(args: Box, ctx: ToolContext) -> Count:
     """Add."""
     return add_once(ctx, 1, args.id)
 
@@ -94,4 +151,72 @@ def _agreed(args: Any, _: Any) -> dict[str, Any]:
 )
 def fair_declared(args: Box, ctx: ToolContext) -> Count:
     """Add. A table that nobody changes is no memory."""
+    return add_once(ctx, 1, args.id)
+
+
+@tool(effect=Read(), cost_microusd=10)
+def read_dearer_than_declared(args: Box, ctx: ToolContext) -> Count:
+    """Read, and report more than it may cost."""
+    ctx.report_cost(11)
+    return Count(count=count(ctx, args.id))
+
+
+@tool(effect=Read(), cost_microusd=lambda a, request: 10)
+def fair_read_at_its_price(args: Box, ctx: ToolContext) -> Count:
+    """Read, and report what it may cost."""
+    ctx.report_cost(10)
+    return Count(count=count(ctx, args.id))
+
+
+@functools.lru_cache
+def _counted(client: Any, table: str, box: str) -> int:
+    found = client.get_item(TableName=table, Key={"id": {"S": box}}, ConsistentRead=True)
+    return int(found["Item"]["count"]["N"]) if "Item" in found else 0
+
+
+def _remembered(args: Any, ctx: ToolContext) -> int:
+    return _counted(ctx.client("dynamodb"), ctx.environ["BOX_TABLE"], args.id)
+
+
+@tool(effect=Read())
+def read_remembered(args: Box, ctx: ToolContext) -> Count:
+    """Read once a process."""
+    return Count(count=_remembered(args, ctx))
+
+
+@tool(effect=Write(honours_key=True), approval=Approval(if_=None, precondition=_remembered))
+def precondition_remembered(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+def _behind(args: Any, ctx: ToolContext) -> bool:
+    return "Item" in ctx.client("dynamodb").get_item(TableName=ctx.environ["BOX_TABLE"], Key={"id": {"S": args.id}})
+
+
+@tool(effect=Write(honours_key=True), approval=Approval(if_=None, precondition=_behind))
+def precondition_behind(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+def _open_or_unread(args: Any, ctx: ToolContext) -> str:
+    try:
+        return "open" if count(ctx, args.id) < 1000 else "closed"
+    except Exception:
+        return "open"
+
+
+@tool(effect=Write(honours_key=True), approval=Approval(if_=None, precondition=_open_or_unread))
+def precondition_unread(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
+    return add_once(ctx, 1, args.id)
+
+
+@tool(
+    effect=Write(honours_key=True),
+    approval=Approval(if_=None, precondition=lambda args, ctx: "open" if count(ctx, args.id) < 1000 else "closed"),
+)
+def fair_precondition_read(args: Box, ctx: ToolContext) -> Count:
+    """Add."""
     return add_once(ctx, 1, args.id)

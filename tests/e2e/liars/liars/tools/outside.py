@@ -1,5 +1,6 @@
 """Tools of a service outside of AWS: some take an error for an answer that nothing is there. Honest siblings."""
 
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from typing import Any
 
@@ -97,3 +98,65 @@ def fair_strict(args: Box, ctx: ToolContext) -> Count:
 def strict_without_verify(args: Box, ctx: ToolContext) -> Count:
     """Pay. A second attempt is answered with 409, and nothing finds the payment."""
     return _pay(ctx, "/strict")
+
+
+# Over a connection that is kept, as a client at module level keeps it
+
+_KEPT: list[HTTPConnection] = []
+
+
+def _kept(timeout_s: float | None = None) -> HTTPConnection:
+    """Return the connection to the service, made once."""
+    host, port = address()
+    if not _KEPT or _KEPT[0].port != port:
+        _KEPT[:] = [HTTPConnection(host, port)]
+    _KEPT[0].timeout = timeout_s
+    if _KEPT[0].sock is not None:
+        _KEPT[0].sock.settimeout(timeout_s)
+    return _KEPT[0]
+
+
+def _pay_over(connection: HTTPConnection, key: str) -> Count:
+    try:
+        connection.request("POST", "/", headers={"Idempotency-Key": key})
+        answer = connection.getresponse()
+        answer.read()
+    except OSError:
+        connection.close()
+        raise
+    if answer.status != 200:
+        raise RuntimeError(f"The service answered {answer.status}.")
+    return PAID
+
+
+@tool(effect=Write(honours_key=True), limits=_LIMITS)
+def kept_without_time(args: Box, ctx: ToolContext) -> Count:
+    """Pay, and wait for ever."""
+    return _pay_over(_kept(), ctx.idempotency_key)
+
+
+@tool(effect=Write(honours_key=True), limits=_LIMITS)
+def fair_kept(args: Box, ctx: ToolContext) -> Count:
+    """Pay."""
+    return _pay_over(_kept(ctx.timeout_s), ctx.idempotency_key)
+
+
+# In another thread
+
+_POOL = ThreadPoolExecutor(2)
+
+
+def _paid_by_a_pool(args: Any, ctx: ToolContext) -> Count | None:
+    return _POOL.submit(_paid_if_reached, args, ctx).result()
+
+
+@tool(effect=Write(verify=_paid_by_a_pool), limits=_LIMITS)
+def verify_by_a_pool(args: Box, ctx: ToolContext) -> Count:
+    """Pay. A thread looks for the payment and takes an outage for none."""
+    return _pay(ctx)
+
+
+@tool(effect=Write(verify=lambda args, ctx: _POOL.submit(_paid, args, ctx).result()), limits=_LIMITS)
+def fair_verify_by_a_pool(args: Box, ctx: ToolContext) -> Count:
+    """Pay. A thread looks for the payment."""
+    return _pay(ctx)

@@ -4,8 +4,10 @@ Each liar has a sibling whose name begins with ``fair``, which does the same hon
 """
 
 import hashlib
+import json
 import uuid
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -54,7 +56,11 @@ def _age(item: dict[str, Any] | None, ctx: ToolContext) -> float:
 
 def marked(ctx: ToolContext, box: str, mark: str, **more: Any) -> Count:
     """Add one unless it is marked."""
-    return DONE if _item(ctx, mark) else _both(ctx, _put(ctx, mark, **more), {"Update": part(ctx, box, count=1)})
+    if _item(ctx, mark):
+        return DONE
+    once = _put(ctx, mark, **more)
+    once["Put"]["ConditionExpression"] = "attribute_not_exists(id)"
+    return _both(ctx, once, {"Update": part(ctx, box, count=1)})
 
 
 # Time
@@ -523,6 +529,17 @@ def verify_swallows(args: Box, ctx: ToolContext) -> Count:
     return _both(ctx, _put(ctx, f"swallowed {ctx.idempotency_key}"))
 
 
+def _or_nothing_in_threads(args: Any, ctx: ToolContext) -> Count | None:
+    with ThreadPoolExecutor(2) as pool:
+        return next(pool.map(lambda one: _or_nothing(one, ctx), [args]))
+
+
+@tool(effect=Write(verify=_or_nothing_in_threads))
+def verify_swallows_in_threads(args: Box, ctx: ToolContext) -> Count:
+    """Put. An error of the look-up, in another thread, is no answer."""
+    return _both(ctx, _put(ctx, f"swallowed {ctx.idempotency_key}"))
+
+
 @tool(effect=Write(honours_key=True))
 def key_swallows(args: Box, ctx: ToolContext) -> Count:
     """Add. An error of the look-up is no answer."""
@@ -596,3 +613,74 @@ def fair_read_pages(args: Box, ctx: ToolContext) -> int:
     """Count the boxes."""
     pages = ctx.client("dynamodb").get_paginator("scan").paginate(TableName=ctx.environ["BOX_TABLE"])
     return sum(len(page["Items"]) for page in pages)
+
+
+# While others are at work
+
+
+@tool(effect=Write(honours_key=True))
+def key_looked_up_first(args: Box, ctx: ToolContext) -> Count:
+    """Add, unless the mark was there a moment ago."""
+    mark = f"looked up {ctx.idempotency_key}"
+    return DONE if _item(ctx, mark) else _both(ctx, _put(ctx, mark), {"Update": part(ctx, args.id, count=1)})
+
+
+@tool(effect=Write(honours_key=True))
+def whole_item_put_back(args: Box, ctx: ToolContext) -> Count:
+    """Add, and put the box back as it was read."""
+
+    def attempt() -> Change[Count]:
+        item = {**(_item(ctx, "labelled") or {"id": {"S": "labelled"}, "count": {"N": "0"}})}
+        item["count"] = {"N": str(int(item["count"]["N"]) + 1)}
+        return Change(DONE, [{"Put": {"TableName": ctx.environ["BOX_TABLE"], "Item": item}}], "no")
+
+    return ctx.write_once(table=ctx.environ["BOX_TABLE"], key="id", result=Count, attempt=attempt)
+
+
+@tool(effect=Write(honours_key=True))
+def fair_whole_item(args: Box, ctx: ToolContext) -> Count:
+    """Add, and put the box back if it is still as it was read."""
+
+    def attempt() -> Change[Count]:
+        item = {**(_item(ctx, "labelled") or {"id": {"S": "labelled"}, "count": {"N": "0"}})}
+        was, item["count"] = item["count"], {"N": str(int(item["count"]["N"]) + 1)}
+        put = {
+            "TableName": ctx.environ["BOX_TABLE"],
+            "Item": item,
+            "ConditionExpression": "#c = :was",
+            "ExpressionAttributeNames": {"#c": "count"},
+            "ExpressionAttributeValues": {":was": was},
+        }
+        return Change(DONE, [{"Put": put}], "The box has changed.")
+
+    return ctx.write_once(table=ctx.environ["BOX_TABLE"], key="id", result=Count, attempt=attempt)
+
+
+class Was(BaseModel):
+    """A box as it was."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    was: str
+
+
+@tool(effect=Write(honours_key=True, undo="undo_by_snapshot", undo_arguments=lambda a, r: {"was": r["was"]}))
+def with_undo_by_snapshot(args: Box, ctx: ToolContext) -> Was:
+    """Empty the box, and say what it was."""
+    if (done := ctx.written_once(table=ctx.environ["BOX_TABLE"], key="id", result=Was)) is not None:
+        return done
+    item = _item(ctx, "labelled 2") or {}
+    if item.get("count") == {"N": "0"}:
+        raise ToolFailed("It is empty already.")
+    return ctx.write_once(
+        table=ctx.environ["BOX_TABLE"],
+        key="id",
+        result=Was,
+        attempt=lambda: Change(Was(was=json.dumps(item)), [_set(ctx, "labelled 2", 0)], "no"),
+    )
+
+
+@tool(effect=Write(honours_key=True), offered=False)
+def undo_by_snapshot(args: Was, ctx: ToolContext) -> Count:
+    """Put the box back as it was."""
+    item = json.loads(args.was)
+    return _once(ctx, DONE, {"Put": {"TableName": ctx.environ["BOX_TABLE"], "Item": item}})
