@@ -6,9 +6,8 @@ Imports nothing of Ballast: the build uses it alone.
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 FILE = "samconfig.toml"
 _FOLDER, _BUSINESS = "PlaybookFolder", "BusinessTemplate"
@@ -22,8 +21,7 @@ _PAIR = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """What one command of `sam` is told in one environment.
 
     parameters     of the template
@@ -38,8 +36,7 @@ class Settings:
     template_file: str
 
 
-@dataclass(frozen=True)
-class NamedTemplate:
+class NamedTemplate(NamedTuple):
     """A business template that `sam` is told to deploy. ``where``: by which setting; ``value``: as it is written."""
 
     where: str
