@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from argparse import Namespace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from ballast.contracts.timeline import Timeline
-from ballast.contracts.why import MoneyShare, Stop, TimeShare, TurnDecision, Why
+from ballast.contracts.why import Cause, MoneyShare, Stop, TimeShare, TurnDecision, Why
 from ballast.errors import InvalidInput
 from ballast.log.exported import ExportedRun
 from ballast.playbook.load import playbook_in
@@ -102,7 +103,7 @@ def rendered(report: Why, *, now: datetime | None = None) -> RenderableType:
     more = [one for one in report.causes if not one.in_sentence]
     if more:
         lines += [Text(""), _title("Also")]
-        lines += [_item(Text(f"{_flat(one.words).removesuffix('.')}{_turns(one.turns)}.")) for one in more]
+        lines += [_item(Text(f"{_flat(one.words).removesuffix('.')}{_turns_of(one)}.")) for one in more]
     if report.unknown:
         lines += [Text(""), _title("Nobody knows now")]
         lines += [_item(Text(_flat(one.words), "yellow")) for one in report.unknown]
@@ -110,11 +111,12 @@ def rendered(report: Why, *, now: datetime | None = None) -> RenderableType:
         lines += [Text(""), _title("What to type")]
         for command in report.to_type:
             lines += [_Command(_flat(command.command)), Labelled("", Text(_flat(command.words), "dim"), column=6)]
-    if report.money:
+    broken = _is_broken(report)  # sums of a changed log lead away from the change
+    if report.money and not broken:
         of = f" of {usd(report.ceiling_microusd)}" if report.ceiling_microusd is not None else ""
         lines += [Text(""), _title(f"Where its money went: {usd(report.cost_microusd)}{of}")]
         lines += [_share(usd(one.microusd), one, one.microusd, report.cost_microusd) for one in report.money]
-    if report.time:
+    if report.time and not broken:
         lines += [Text(""), _title(f"Where its time went: {span(report.duration_ms)}")]
         lines += [_share(span(one.ms), one, one.ms, report.duration_ms or 0) for one in report.time]
     if report.sooner:
@@ -137,8 +139,11 @@ def _act(report: Why) -> Text:
 
 
 def _nothing(report: Why) -> str:
-    broken = any(one.name == "log_unreadable" for one in report.causes)
-    return f"Nothing was written{', as far as its log can be read' if broken else ''}."
+    return f"Nothing was written{', as far as its log can be read' if _is_broken(report) else ''}."
+
+
+def _is_broken(report: Why) -> bool:
+    return any(one.name == "log_unreadable" for one in report.causes)
 
 
 def _facts(report: Why, now: datetime | None) -> list[tuple[str, str]]:
@@ -196,6 +201,11 @@ def _decision(one: TurnDecision) -> list[RenderableType]:
         Labelled(f"turn {one.turn}", said, style=""),
         *(Labelled("", Text(_flat(call), "yellow"), indent=4) for call in one.calls),
     ]
+
+
+def _turns_of(one: Cause) -> str:
+    """Return the turns of a cause; "" if Ballast's own words name turns already."""
+    return "" if re.search(r"\bturns? \d", re.sub(r'"[^"]*"', "", one.words)) else _turns(one.turns)
 
 
 def _turns(turns: tuple[int, ...]) -> str:

@@ -206,7 +206,7 @@ def test_a_circuit_is_open_because_the_executor_recorded_it() -> None:
     forged = with_texts(open_circuit.written, FORGED[0])
     events = [one.model_copy(update={"body": {k: v for k, v in one.body.items() if k != "circuit"}}) for one in forged]
 
-    assert report(forged).sentence.startswith("The circuit of bank is open")
+    assert report(forged).sentence.startswith("The circuit of bank was open")
     assert report(Run(events)).causes[0].name == "tool_failed"
 
 

@@ -42,6 +42,7 @@ class Night(Story):
 
     request: RunRequest = REQUEST
     clock_s: float = 0
+    answer_in_s: int = 86_400
 
     def write(self, seq: str, body: Mapping[str, Any]) -> Event:
         known = len(self.written)
@@ -51,6 +52,22 @@ class Night(Story):
             self.written[-1] = event = event.model_copy(update={"at": at})
             self.clock_s += 1
         return event
+
+    def _asks_people(self, seq: str, **body: str) -> str:
+        """Ask people, who have ``answer_in_s`` to answer."""
+        known = len(self.written)
+        asked = super()._asks_people(seq, **body)
+        if len(self.written) > known:
+            until = datetime.fromisoformat(self.written[-1].at) + timedelta(seconds=self.answer_in_s)
+            self.amend(answer_by=until.isoformat())
+        return asked
+
+    def moves(self, turn: int, index: int, usd: int) -> None:
+        """Add to an intended call how much of the business's own money it moves."""
+        at = next(place for place, one in enumerate(self.written) if one.seq == f"{turn:04d}.call.{index}.intended")
+        moves = {"micro": usd * 1_000_000, "unit": "USD", "customer": None, "hour": "h", "day": "d", "back": False}
+        body = self.written[at].body | {"moves": moves}
+        self.written[at] = self.written[at].model_copy(update={"body": body})
 
     def leased(self) -> "Night":
         """Open the run with a lease of its ceiling."""
@@ -75,7 +92,9 @@ class Night(Story):
         **more: Any,
     ) -> None:
         """Ask the model and have it reply after 2 s; ``tokens``: its plain input."""
-        asked = self.asks(turn, reserved=400_000)
+        left = self.limits.cost_microusd - self.run.usage.charged_microusd
+        most = ((tokens + read + written) * WRITTEN + 1_024 * OUT) // 1_000_000 + 1
+        asked = self.asks(turn, reserved=min(left, most))
         self.clock_s += 2
         usage = {"inputTokens": tokens, "outputTokens": out}
         usage |= {"cacheReadInputTokens": read, "cacheWriteInputTokens": written}
@@ -163,7 +182,8 @@ def unknown_effect() -> Night:
     night.executes(1, 1, "ok", {"status": "delivered"})
     night.model(2, wants(("refund_order", REFUND)), 1_900)
     night.executes(2, 1, "unknown")
-    night.amend(message="ReadTimeout: the bank did not answer; whether it was done cannot be found out.")
+    night.amend(message="ReadTimeout: the bank did not answer.")
+    night.moves(2, 1, 120)
     night.decides(3, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.EFFECT_UNKNOWN))
     night.escalates(4, "effect_unknown")
     return night
@@ -282,6 +302,7 @@ def cut_off() -> Night:
     night = Night().leased()
     night.model(1, wants(("refund_order", REFUND)), 1_500)
     night.intends(1, 1, ToolCall(tool="refund_order", arguments=REFUND))
+    night.moves(1, 1, 120)
     night.asks(2)
     return night
 
@@ -291,6 +312,7 @@ def rolled_back() -> Night:
     night = Night(limits=Limits(deadline_s=30)).leased()
     night.model(1, wants(("refund_order", REFUND)), 1_500)
     night.executes(1, 1, "ok", {"refunded": "120.00"})
+    night.moves(1, 1, 120)
     night.clock_s += 30
     night.decides(2, Planner.AGENT, HandOver(to=Planner.ROLLBACK, reason=ExitReason.DEADLINE))
     undo = night.run.to_undo[0]
@@ -357,17 +379,18 @@ def unsent_result() -> Night:
 
 def too_late() -> Night:
     """Nobody approves in time; the agent writes twice more, and the run ends without an answer: one write stands."""
-    night = Night(limits=Limits(deadline_s=3_000)).leased()
+    night = Night(limits=Limits(deadline_s=3_000), answer_in_s=900).leased()
     night.model(1, wants(("refund_order", REFUND)), 1_500)
     night.asks_approval(1, 1)
-    night.clock_s += 900
+    night.answer_in_s, night.clock_s = 86_400, night.clock_s + 900
     night.approves(1, 1, False)
     night.amend(approve=None, by=None, comment="")
     night.executes(1, 1, "denied")
     for turn in (2, 3):
         night.model(turn, wants(("refund_order", {"order_id": f"O-{turn}", "amount_usd": "9.00"})), 1_700)
         night.executes(turn, 1, "ok", {"refunded": "9.00"})
-    night.decides(4, Planner.AGENT, HandOver(to=Planner.ROLLBACK, reason=ExitReason.CONTENT_FILTERED))
+        night.moves(turn, 1, 9)
+    night.model(4, says("Your", "content_filtered"), 1_900, 9)
     undo = night.run.to_undo[0]
     assert undo.undo is not None
     night.decides(5, Planner.ROLLBACK, CallTools(calls=(undo.undo,)), undoes=[undo.turn, undo.index])
@@ -437,9 +460,7 @@ def answered_by_a_person() -> Night:
     night.model(1, wants(("refund_order", REFUND)), 1_500)
     night.executes(1, 1, "unknown")
     night.amend(message="ReadTimeout: the bank did not answer.")
-    moves = {"micro": 120_000_000, "unit": "USD", "customer": None, "hour": "h", "day": "d", "back": False}
-    at = next(place for place, one in enumerate(night.written) if one.name == "call.intended")
-    night.written[at] = night.written[at].model_copy(update={"body": night.written[at].body | {"moves": moves}})
+    night.moves(1, 1, 120)
     night.decides(2, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.EFFECT_UNKNOWN))
     night.escalates(3, "effect_unknown")
     night.clock_s += 600
@@ -481,14 +502,14 @@ INCIDENTS: dict[str, tuple[Callable[[], Night], tuple[str, ...]]] = {
             "No such order",
         ),
     ),
-    "circuit-open": (circuit_open, ("circuit of bank is open", "refund_order (turn 1, call 1) was not executed")),
+    "circuit-open": (circuit_open, ("circuit of bank was open", "refund_order (turn 1, call 1) was not executed")),
     "cut-off": (cut_off, ("has no ending", "no reply is recorded")),
     "rolled-back": (rolled_back, ("waits for a person", "not everything could be undone", "cancel_refund")),
     "said-to-be-wrong": (said_to_be_wrong, ("agent answered", "kim, says that it was wrong", "delivered on Monday")),
     "stood-in": (stood_in, ("big-model was not asked", "is open", "test-model stood in")),
     "huge-result": (huge_result, ("cost ceiling", "growing conversation")),
     "unsent-result": (unsent_result, ("cost ceiling", "only $0.0096 was spent", "export_history (turn 2), 108,012")),
-    "too-late": (too_late, ("without an answer", "provider filtered the content")),
+    "too-late": (too_late, ("without an answer", "provider filtered the reply of the model test-model")),
     "deployed": (deployed, ("cache stopped", "instructions or tools had changed", "deployment")),
     "approval-void": (approval_void, ("person, lars, rejected refund_order", "refunded by phone")),
     "doubted": (doubted, ("refund_order (turn 1, call 1) was in doubt at first", "bank did not answer", "it happened")),

@@ -37,7 +37,7 @@ ENDS: dict[str, tuple[ExitReason, str, str]] = {
     "too long": (ExitReason.MODEL_CONTEXT_WINDOW_EXCEEDED, "ValidationException: too long", "too long for the model"),
     "garbled": (ExitReason.MALFORMED_MODEL_OUTPUT, "", "sent something that cannot be read"),
     "cut": (ExitReason.MAX_TOKENS, "", "was cut off at its token limit"),
-    "filtered": (ExitReason.CONTENT_FILTERED, "", "filtered the content at the model"),
+    "filtered": (ExitReason.CONTENT_FILTERED, "", "filtered the reply of the model"),
 }
 #: Ends of a reply: nothing is asked after it in its turn.
 REPLIES = ("garbled", "cut", "filtered")
@@ -217,8 +217,8 @@ SAID = {
     "than the 2,640 that are left",
     "cost_microusd": "limits.cost_microusd: $0.05 allowed, $0.0144 used, the next attempt could cost more than the "
     "$0.0356 that is left",
-    "deadline_s": "limits.deadline_s: 12 s allowed, 19.0 s used, the last 5 s are kept for the planners after the "
-    "agent",
+    "deadline_s": "limits.deadline_s: 12 s allowed, 7 s of them for the agent, since the last 5 s are kept for the "
+    "planners after it; 19.0 s used",
 }
 
 
@@ -268,9 +268,8 @@ def test_the_time_used_counts_from_the_answer_of_a_person() -> None:
     night.decides(4, Planner.FALLBACK, Answer(text="We will look into it."))
     night.ends(by="fallback")
 
-    assert (
-        "(limits.deadline_s: 12 s allowed, 8.0 s used since a person answered, the last 5 s" in why_of(night).sentence
-    )
+    assert "(limits.deadline_s: 12 s allowed, 7 s of them for the agent, since the last 5 s" in why_of(night).sentence
+    assert "; 8.0 s used since a person answered)" in why_of(night).sentence
 
 
 def _ms(seconds: int) -> int:

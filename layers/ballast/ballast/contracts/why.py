@@ -41,7 +41,7 @@ MONEY_CAUSES: dict[str, str] = {
     "prompt_growth": "the growing conversation, sent again in every prompt",
     "first_prompt": "instructions, tools and request, in every prompt",
     "replies": "the model's replies",
-    "prompts_and_replies": "prompts and replies, not divided (the log does not show their rates)",
+    "prompts_and_replies": "prompts and replies together",
     "tools": "tools that cost money",
     "tool_attempts": "tools that cost money: attempts without a known outcome",
     "after_the_ending": "recorded after the ending, which counts it otherwise",

@@ -27,9 +27,9 @@ from ballast.why.advice import act, answer_by, to_type, unknown
 from ballast.why.causes import FEEDBACK, OWN_REASONS, Read, bounded, causes
 from ballast.why.ceilings import ceilings
 from ballast.why.decisions import decisions
-from ballast.why.effects import Names, did
+from ballast.why.effects import Names, did, shown
 from ballast.why.money import laps, spending
-from ballast.why.sooner import Sooner, Stops, from_log, is_worth_it
+from ballast.why.sooner import Sooner, Stops, from_log, is_usable, is_worth_it
 from ballast.why.time import durations
 from ballast.why.words import flat, named, planner_name
 
@@ -45,6 +45,11 @@ _ENDED_SO = {
 }
 #: The ending itself: what led to it is told first.
 _ENDINGS = ("unanswered", "aborted", "timed_out")
+#: Causes that are told of a run whose log was changed.
+_OF_A_CHANGED_LOG = (
+    *("log_unreadable", "effect_unknown", "effects_stand", "unanswered", "failed", "aborted", "timed_out"),
+    FEEDBACK,
+)
 #: Causes that came before another one, by the name of that one.
 _BEFORE = {"approval_rejected": "approval_void", "approval_unanswered": "approval_void"}
 #: Characters of the caller's words, and of the sentence; what else is known is among the causes.
@@ -61,12 +66,14 @@ def explained(run: Run, made: Timeline, *, stack: str = "", sooner: Sooner = fro
     shown, repeated, limits = run.as_shown, laps(made), _limits(run)
     spent, time = spending(made, repeated), durations(made, shown, repeated)
     names, moved = Names(made), _moved(shown)
-    stops = sooner(shown, made)
-    worth = tuple(one for one in stops.found if is_worth_it(one, made))
+    stops = Stops() if made.unreadable else sooner(shown, made)
+    worth = tuple(one for one in stops.found if is_worth_it(one, made) and is_usable(one, made, repeated))
     reached = ceilings(shown, made, limits)
     found = causes(
         Read(made, _refusal(run), reached, repeated, names, _changed(shown, made), _rewritten(run, made), spent, time)
     )
+    if made.unreadable:  # what a changed log says of loops and of cost leads away from the change
+        found = tuple(one for one in found if one.name in _OF_A_CHANGED_LOG)
     said, in_it = _outcome(made, found, names)
     told = tuple(
         one.model_copy(update={"words": _sentence(one.words), "in_sentence": one in in_it}) for one in bounded(found)
@@ -166,8 +173,7 @@ def _between(run: Run, turn: int, index: int) -> str:
             return ""
         names = [name for name in {**before, **after} if before.get(name) != after.get(name)][:_FACTS]
         return "; ".join(
-            f"{named(str(name), 40)}: {named(str(before.get(name)), 60)}, then {named(str(after.get(name)), 60)}"
-            for name in names
+            f"{named(str(name), 40)}: {shown(before.get(name))}, then {shown(after.get(name))}" for name in names
         )
     return ""
 
@@ -187,7 +193,8 @@ def _outcome(made: Timeline, found: tuple[Cause, ...], names: Names) -> tuple[st
     said = [one for one in found if one.name == FEEDBACK]
     ending = _ended(made, names)
     while len(told) > 1 and sum(len(one.words) for one in told) + len(ending) > _SENTENCE:
-        told.remove(next(one for one in told if one is not main))
+        loose = [one for one in told if one is not main and one.name != "effects_stand"]
+        told.remove(next(iter(loose or [one for one in told if one is not main])))
     if sum(len(one.words) for one in (*told, *said)) + len(ending) > _SENTENCE:
         said = []
     words = [*(one.words for one in told), ending, *(f"afterwards {one.words}" for one in said)]
@@ -195,7 +202,10 @@ def _outcome(made: Timeline, found: tuple[Cause, ...], names: Names) -> tuple[st
 
 
 def _chain(made: Timeline, found: tuple[Cause, ...]) -> tuple[Cause | None, list[Cause]]:
-    """Return the main cause, and the causes of the outcome in the order in which they came to be."""
+    """Return the main cause, and the causes of the outcome in the order in which they came to be.
+
+    Writes that were left standing go first: what was done in the world is worth more than why.
+    """
     rest = [one for one in found if one.name not in (*_ENDINGS, FEEDBACK)]
     ending = [one for one in found if one.name in _ENDINGS]
     if not rest:
@@ -205,13 +215,17 @@ def _chain(made: Timeline, found: tuple[Cause, ...]) -> tuple[Cause | None, list
     over = by_name.get("another_agent")
     if over is not None and len(over.turns) > 1 and main.name != "another_agent" and made.status != "answered":
         before.append(over)
+    if made.status != "answered":  # what the agent did after nobody had approved something
+        before += [one for one in rest if one.name == "approval_unanswered" and one is not main][:1]
     after: list[Cause] = []
     if made.status != "answered" or made.by != Planner.AGENT:
         # The planners after the agent say why people are asked; what is left to do stays, whatever the cause was.
-        after = [one for one in rest[1:] if one.name in OWN_REASONS or one.name == "effects_stand"]
-    stands = [one for one in after if one.name == "effects_stand"]
-    own = [one for one in after if one.name != "effects_stand"]
-    return main, [*before, main, *own[:2], *stands, *ending]
+        after = [one for one in rest[1:] if one.name in OWN_REASONS]
+    stands = [one for one in rest if one.name == "effects_stand"]
+    own = [one for one in after if one not in (*before, *stands)]
+    if made.unreadable:
+        return main, [main, *stands, *ending]
+    return main, [*stands, *before, *([] if main in stands else [main]), *own[:2], *ending]
 
 
 def _ended(made: Timeline, names: Names) -> str:

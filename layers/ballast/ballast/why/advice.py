@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ballast.contracts import Planner
-from ballast.contracts.timeline import Position, Timeline, Turn
+from ballast.contracts.task import LAST_TURN
+from ballast.contracts.timeline import Call, Position, Timeline, Turn
 from ballast.contracts.why import Command, Unknown
 from ballast.money.amounts import dollars
 from ballast.why.attempts import not_asked, refusals, remedies
 from ballast.why.effects import Names, answered_by_a_person, left_standing, unknown_effects
 from ballast.why.feedback import open_complaints
 from ballast.why.money import bound_replies
-from ballast.why.words import clock, named, planner_name
+from ballast.why.words import clock, named, planner_name, quoted
 
 #: More of one kind are counted and not listed.
 _MOST = 20
-#: Things to do that the first line tells.
-_FEW = 3
+#: Things to do that the first line tells, and calls of each.
+_FEW = 4
 #: What may stand in a command as it is; anything else in the log was not written by Ballast.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NO_ROOM = ("WindowFull", "window_full", "TooManyRuns", "lease_failed")
@@ -37,11 +38,15 @@ _CODE = ("planner_failed", "executor_failed", "fallback_failed", "failed")
 def act(made: Timeline, moved: Mapping[Position, str], names: Names) -> tuple[bool, str]:
     """Return whether somebody has to act now, and what to do; or why nobody has to.
 
+    What hits other runs too is looked at, also where nothing is left to do for this one.
+
     moved  of the business's own money, by the call, in words
     """
-    if to_do := list(_to_do(made, moved, names)):
+    own, shared = list(_to_do(made, moved, names)), list(_shared(made))
+    if to_do := [*own, *shared]:
         more = f"; and {len(to_do) - _FEW:,} more" if len(to_do) > _FEW else ""
-        return True, f"{'; '.join(to_do[:_FEW])}{more}."
+        rest = "" if own else f" For this run nobody has to act. {_at_rest(made)}".rstrip()
+        return True, f"{'; '.join(to_do[:_FEW])}{more}.{rest}"
     if made.status == "waiting":
         until = answer_by(made)
         return False, f"The requester is asked{f', until {clock(until)}' if until else ''}."
@@ -58,23 +63,109 @@ def _at_rest(made: Timeline) -> str:
         case "answered":
             who = planner_name(made.by) or "somebody"
             later = "; ".join(remedies(made, stopping=False))
-            return f"{who[:1].upper()}{who[1:]} answered the caller.{f' Not urgent: {later}.' if later else ''}"
+            said = _script_s_answer(made)
+            answered = f"{who[:1].upper()}{who[1:]} answered the caller{f': {said}' if said else ''}."
+            return f"{answered}{f' Not urgent: {later}.' if later else ''}"
         case "refused":
-            return "Nothing was done."
+            others = " Other requests are refused alike until there is room." if made.reason in _NO_ROOM else ""
+            return f"Nothing was done.{others}"
         case "aborted":
             return "Somebody stopped it."
     return ""
 
 
+def _script_s_answer(made: Timeline) -> str:
+    """Return what the fallback answered, quoted: only people can tell whether it promises something."""
+    if made.by != Planner.FALLBACK:
+        return ""
+    texts = [turn.decided.text for turn in made.turns if turn.decided and turn.decided.kind == "answer"]
+    return quoted(texts[-1], 80) if texts else ""
+
+
+def _shared(made: Timeline) -> Iterator[str]:
+    """Yield what this run met and other runs meet too: whether it is still so, the log cannot say.
+
+    Where a command shows it, it is named; the log has only the time at which this run met it.
+    """
+    if stopped := next((one for one in reversed(made.turns) if _is_held(one)), None):
+        held = stopped.decided.breaker if stopped.decided else None
+        mode = f" at {named(held.mode, 40)}" if held and held.mode else " on"
+        by = f" ({named(held.by, 60)} set it)" if held and held.by else ""
+        yield (
+            f"see with `ballast breaker` whether the spend breaker is still{mode}{by}, since when and until when: "
+            f"{_met(stopped.at)} it stopped this run, and it stops others too"
+        )
+    elif made.reason == "BreakerStopped":
+        yield (
+            "see with `ballast breaker` whether the spend breaker still lets no run start, since when and until when: "
+            f"{_met(made.opened_at)} it refused this one, and it refuses others too"
+        )
+    for name, turn in _open_circuits(made).items():
+        yield (
+            f"see whether {named(name, 64)} still fails: its circuit was open {_met(turn.at)}, and until an attempt "
+            "succeeds the calls of other runs to it fail at once too"
+        )
+    for model, turn in _open_models(made).items():
+        yield (
+            f"see whether the model {named(model, 80)} still fails: its circuit was open {_met(turn.at)}, and until an "
+            "attempt succeeds other runs do without it too"
+        )
+    for turn in made.turns[-1:] if made.status == "open" else made.turns:
+        pivot = turn.pivot
+        if pivot and pivot.reason == "model_unavailable" and pivot.giver == Planner.AGENT and not turn.attempts:
+            yield f"see whether models can be asked again: {_met(turn.at)} none could, and other runs meet that too"
+            return
+
+
+def _is_held(turn: Turn) -> bool:
+    reason = turn.pivot.reason if turn.pivot else turn.decided.reason if turn.decided else ""
+    return reason in _BREAKER and turn.planner == Planner.AGENT
+
+
+def _open_circuits(made: Timeline) -> dict[str, Turn]:
+    """Return the services whose circuit was open, each with the last turn of which a call was not made for it.
+
+    Without those that this run reached later with the same tool.
+    """
+    found: dict[str, Turn] = {}
+    of_tool: dict[str, str] = {}
+    for turn in made.turns:
+        for call in turn.calls:
+            if call.circuit:
+                found[call.circuit], of_tool[call.tool] = turn, call.circuit
+            elif call.outcome == "ok" and not call.repeats:
+                found.pop(of_tool.get(call.tool, ""), None)
+    return found
+
+
+def _open_models(made: Timeline) -> dict[str, Turn]:
+    """Return the models that were passed over for their open circuit, each with the last turn in which they were.
+
+    Without those that replied to this run later.
+    """
+    found = {
+        model: turn for turn, _, model, why in not_asked(made) if why.startswith(f"The circuit of {model} is open")
+    }
+    replied = {one.model: turn.turn for turn in made.turns for one in turn.attempts if one.state == "responded"}
+    return {model: turn for model, turn in found.items() if replied.get(model, 0) <= turn.turn}
+
+
+def _met(at: str) -> str:
+    return f"at {clock(at)}" if at else "when this run met it"
+
+
 def _to_do(made: Timeline, moved: Mapping[Position, str], names: Names) -> Iterator[str]:
     if made.unreadable:
-        yield "its log was changed: verify it, and change nothing"
-    for turn, call in unknown_effects(made):
-        money = moved.get((turn, call.index))
-        settle = f", and settle its {money}, unless somebody has done so already" if money else ""
-        yield f"find out whether {names(turn, call)} happened{settle}"
-    for turn, call in left_standing(made):
-        yield f"decide what becomes of {names(turn, call)}: it stands"
+        yield "its log was changed or damaged: verify it, and touch nothing until you know how"
+    if effects := list(unknown_effects(made)):
+        amounts = _amounts(effects, moved)
+        its = "its" if len(effects) == 1 else "their"
+        settle = f", and settle {its} {amounts}, unless somebody has done so already" if amounts else ""
+        yield f"find out whether {_all(effects, names)} happened (look in the business's own system){settle}"
+    if stands := left_standing(made):
+        amounts = _amounts(stands, moved)
+        it = "it stands" if len(stands) == 1 else "they stand"
+        yield f"decide what becomes of {_all(stands, names)}: {it}{f', with {amounts}' if amounts else ''}"
     if made.status == "waiting":
         yield from _asked(made, names)
     if made.status in ("unanswered", "timed_out"):
@@ -86,6 +177,20 @@ def _to_do(made: Timeline, moved: Mapping[Position, str], names: Names) -> Itera
         newest = f"{named(said[-1].by, 60)} says"
         who = newest if len(said) == 1 else f"{len(said):,} people say (the newest, {named(said[-1].by, 60)})"
         yield f"look at what {who} was wrong, and say what you found"
+
+
+def _all(found: Sequence[tuple[int, Call]], names: Names) -> str:
+    """Return all of these calls: none is hidden behind what else is to do."""
+    told = [names(turn, call) for turn, call in found[:_FEW]]
+    more = f" and {len(found) - _FEW:,} more" if len(found) > _FEW else ""
+    return f"{', '.join(told[:-1])} and {told[-1]}" if len(told) > 1 and not more else f"{', '.join(told)}{more}"
+
+
+def _amounts(found: Sequence[tuple[int, Call]], moved: Mapping[Position, str]) -> str:
+    """Return what these calls moved of the business's own money, each amount for itself."""
+    amounts = [moved[turn, call.index] for turn, call in found if (turn, call.index) in moved]
+    told = " and ".join(amounts[:_FEW])
+    return f"{told} and {len(amounts) - _FEW:,} more amounts" if len(amounts) > _FEW else told
 
 
 def _asked(made: Timeline, names: Names) -> Iterator[str]:
@@ -120,17 +225,21 @@ def unknown(made: Timeline, moved: Mapping[Position, str], names: Names, *, sett
     """
     effects = list(unknown_effects(made))
     for turn, call in effects[:_MOST]:
-        words = f"whether {names(turn, call)} had its effect"
+        words = f"whether {names.short(turn, call)} happened"
         if money := moved.get((turn, call.index)):
             words += f", and so whether {money} of the business's own money moved"
+        elif call.undoes and (money := moved.get(call.undoes)):
+            words += f", and so whether {money} of the business's own money came back"
         yield Unknown(kind="effect", words=words, turn=turn)
     if len(effects) > _MOST:
-        yield Unknown(kind="effect", words=f"whether {len(effects) - _MOST:,} more calls had their effect")
+        yield Unknown(kind="effect", words=f"whether {len(effects) - _MOST:,} more calls happened")
     for one in made.unreadable[:_MOST]:
         part = "a part of the entry" if one.partly else "the entry"
         yield Unknown(kind="entry", words=f"what {part} {named(one.seq, 80) or 'without a key'} said", turn=one.turn)
     if len(made.unreadable) > _MOST:
         yield Unknown(kind="entry", words=f"what {len(made.unreadable) - _MOST:,} more entries said")
+    for number in _missing(made)[:_MOST]:
+        yield Unknown(kind="entry", words=f"what was done in turn {number}: no entry of it can be read", turn=number)
     for seq in made.unknown[:_MOST]:
         yield Unknown(kind="entry", words=f"what {named(seq, 80)} means: this version does not know its kind")
     for waits, turn in list(_waiting(made, names))[-_MOST:]:
@@ -146,9 +255,20 @@ def unknown(made: Timeline, moved: Mapping[Position, str], names: Names, *, sett
         words = f"what {what} without a usage that can be right really cost: ${cost} is charged, {whose} bound"
         yield Unknown(kind="money", words=words)
     if not settled:
-        yield Unknown(kind="money", words="what its windows are charged: its lease is not settled yet")
+        leased = f"the ${dollars(made.money.leased_microusd)}" if made.money.leased_microusd else "what was"
+        words = f"what it counts in its hour's and its day's budget: {leased} set aside for it is not settled yet"
+        yield Unknown(kind="money", words=words)
     if made.duration_ms is None or made.duration_ms < 0:
         yield Unknown(kind="time", words="how long it took: the times in its log cannot be right")
+
+
+def _missing(made: Timeline) -> list[int]:
+    """Return the turns of a changed log of which no entry can be read."""
+    if not made.unreadable:
+        return []
+    seen = {turn.turn for turn in made.turns if turn.at}
+    named_ = {one.turn for one in made.unreadable if 0 < one.turn < LAST_TURN}
+    return sorted((named_ | {turn.turn for turn in made.turns}) - seen)
 
 
 def _waiting(made: Timeline, names: Names) -> Iterator[tuple[str, int]]:
@@ -206,14 +326,15 @@ def _joined(before: Command, one: Command) -> Command:
 
 def _urgent(made: Timeline, moved: Mapping[Position, str], names: Names, ballast: str, run: str) -> Iterator[Command]:
     if made.unreadable and run:
-        yield Command(command=f"{ballast} verify {run}", words="name the first event that does not fit; change nothing")
+        yield Command(command=f"{ballast} verify {run}", words="name the first event that does not fit; it only reads")
     if run:
         yield from _effects(made, moved, names, ballast, run)
     yield from _answers(made, names, ballast)
     if (stands := left_standing(made)) and run:
         more = f" and {len(stands) - _MOST:,} more" if len(stands) > _MOST else ""
-        effects = ", ".join(names(turn, call) for turn, call in stands[:_MOST])
-        words = f"read what these wrote, and correct it in the business's system: {effects}{more}"
+        effects = ", ".join(names.short(turn, call) for turn, call in stands[:_MOST])
+        these = "it" if len(stands) == 1 else "these"
+        words = f"read what {these} wrote, and correct it in the business's system: {effects}{more}"
         yield Command(command=f"{ballast} trace {run}", words=words)
 
 
@@ -275,7 +396,10 @@ def _last(made: Timeline, ballast: str, run: str) -> Iterator[Command]:
         yield Command(command=command, words=words)
     all_of_it = "see its request" if made.status == "refused" else "see every prompt, reply and call"
     if any(not_asked(made)):
-        all_of_it += ", and each model that was passed over (no command shows the circuit of a model itself)"
+        all_of_it += ", and each model that was passed over"
+    if circuits := [*_open_circuits(made), *_open_models(made)]:
+        names = ", ".join(named(one, 80) for one in circuits[:_FEW])
+        all_of_it += f"; no command shows a circuit: look at {names}, and at what the newest runs say"
     yield Command(command=f"{ballast} trace {run} --full", words=all_of_it)
     if made.spent_microusd + made.reserved_microusd and not made.unreadable:
         yield Command(command=f"{ballast} cost {run}", words="see the cost by turn, tool and model")
@@ -285,7 +409,7 @@ def _effects(made: Timeline, moved: Mapping[Position, str], names: Names, ballas
     said = answered_by_a_person(made)
     person = f" ({said}; whether that is so, the log does not say)" if said else ""
     for turn, call in list(unknown_effects(made))[:_MOST]:
-        name = names(turn, call)
+        name = names.short(turn, call)
         find = f"find out in the business's system whether {name} happened{person}"
         if not (money := moved.get((turn, call.index))):
             words = f"see its arguments and its key; {find}"
@@ -293,7 +417,7 @@ def _effects(made: Timeline, moved: Mapping[Position, str], names: Names, ballas
             continue
         words = (
             f"{find}; then settle its {money}, unless somebody has done so already (then it is refused). "
-            "yes: they moved, and stay counted. no: they did not, and the windows get them back"
+            "yes: they moved, and stay counted. no: they did not, and the hour and the day have room for them again"
         )
         command = f"{ballast} budget --move {run}.{turn:04d}.{call.index} --happened <yes|no>"
         yield Command(command=command, words=words, only_deployed=True)

@@ -13,7 +13,7 @@ from ballast.contracts import ExitReason, Planner
 from ballast.contracts.meaning import REASONS
 from ballast.contracts.timeline import ModelAttempt, Timeline, Turn
 from ballast.values import dataclass
-from ballast.why.words import named, quoted
+from ballast.why.words import meaning, named, quoted
 
 #: Reasons of a hand-over for which every attempt at a turn failed.
 FAILED_MODEL = ("model_timeout", "model_throttled", "model_unavailable", "model_refused")
@@ -46,8 +46,8 @@ _WORDS = {
     "malformed_model_output": "{model} sent something that cannot be read",
     "malformed_tool_use": "{model} sent a tool call that cannot be read",
     "max_tokens": "the reply of {model} was cut off at its token limit",
-    "content_filtered": "the provider filtered the content at {model}",
-    "guardrail_intervened": "a guardrail stepped in at {model}",
+    "content_filtered": "the provider filtered the {part} of {model}",
+    "guardrail_intervened": "a guardrail blocked the {part} of {model}",
     "empty_answer": "the answer of {model} was empty",
     "open": "{model} was asked, and no reply is recorded",
     "late": "the reply of {model} came too late",
@@ -62,18 +62,24 @@ _REMEDIES = {
     "refused": "find out why {model} refuses the request: the next runs may be refused alike",
     "unasked": "name a model that can be asked: every next run fails alike until then",
 }
+#: Reasons of a stop that a filter has, for the prompt or for the reply.
+FILTERED = ("content_filtered", "guardrail_intervened")
 #: More groups than a turn has attempts are counted and not told; the errors of several are cut shorter.
 _MOST, _CUT = 4, 70
 
 
 @dataclass(frozen=True)
 class Tried:
-    """Attempts at one model that failed for one reason. ``kind``: of the refusal, else the exit reason."""
+    """Attempts at one model that failed for one reason. ``kind``: of the refusal, else the exit reason.
+
+    part  what a filter stopped
+    """
 
     model: str
     kind: str
     count: int
     error: str
+    part: str = ""
 
     def words(self, most: int) -> str:
         """Return what happened; the provider's words in at most ``most`` characters."""
@@ -81,7 +87,7 @@ class Tried:
         said = _WORDS.get(self.kind) or f"{{model}}: {REASONS.get(self.kind) or named(self.kind, 60)}"
         tries = f" in {self.count:,} attempts" if self.count > 1 else ""
         error = f" ({quoted(self.error, most)})" if self.error else ""
-        return f"{said.format(model=model)}{tries}{error}"
+        return f"{said.format(model=model, part=self.part)}{tries}{error}"
 
 
 def kind_of(one: ModelAttempt) -> str:
@@ -115,8 +121,22 @@ def tried(attempts: Iterable[ModelAttempt], *, together: bool = False) -> list[T
         before = one.model, kind
         known = found.get((*before, stretch))
         error = one.error or (known.error if known else "")
-        found[(*before, stretch)] = Tried(one.model, kind, known.count + 1 if known else 1, error)
+        found[(*before, stretch)] = Tried(one.model, kind, known.count + 1 if known else 1, error, _part(one))
     return list(found.values())
+
+
+def filtered(turn: Turn, reason: str, most: int) -> str:
+    """Return what a filter stopped in that turn, in words; "" if ``reason`` is none of a filter's."""
+    if reason not in FILTERED:
+        return ""
+    said = told(tried(one for one in turn.attempts if one.exit_reason == reason), most)
+    return said or f"{meaning(reason)} (the log does not say whether the prompt or the reply)"
+
+
+def _part(one: ModelAttempt) -> str:
+    """Return what a filter stopped: a guardrail that blocks the prompt lets the model use no token."""
+    blocked = one.exit_reason == "guardrail_intervened" and not one.prompt_tokens + one.output_tokens
+    return "prompt" if blocked or one.state != "responded" else "reply"
 
 
 def told(groups: Sequence[Tried], most: int) -> str:

@@ -19,12 +19,12 @@ from ballast.contracts.why import Cause, TimeShare
 from ballast.contracts.wire import canonical
 from ballast.money.amounts import dollars
 from ballast.values import dataclass
-from ballast.why.attempts import FAILED_MODEL, not_asked, stopped_by, told, tried
+from ballast.why.attempts import FAILED_MODEL, filtered, not_asked, stopped_by, told, tried
 from ballast.why.ceilings import limit_of
-from ballast.why.effects import Names, found_out, inside, left_standing, shown, unrecorded_effects
+from ballast.why.effects import Names, found_out, inside, left_standing, shown, undo_of, unrecorded_effects
 from ballast.why.feedback import looked_into
-from ballast.why.money import Spending, bound_replies
-from ballast.why.words import QUOTED, clock, flat, meaning, named, percent, planner_name, quoted, tool
+from ballast.why.money import FORBIDDEN, Miss, Spending, bound_replies
+from ballast.why.words import QUOTED, clock, flat, meaning, named, percent, plain, planner_name, quoted, tool
 
 #: Shares of the cost, in percent, from which the cache, the prompt's growth and the laps are causes.
 _CACHE, _GROWTH, _LAPS = 10, 50, 20
@@ -32,6 +32,10 @@ _CACHE, _GROWTH, _LAPS = 10, 50, 20
 _MOST = 24
 #: Tools that are named of the writes that stand.
 _FEW = 3
+#: A provider's cache lives so long, at least, after its last use.
+_CACHE_LIVES_S = 300
+#: Turns of one kind that are told.
+_SHOWN = 8
 #: Characters of a result from which on it is large.
 _LARGE = 20_000
 #: Characters of a refusal's text: it says what to do at its end.
@@ -193,8 +197,11 @@ def _unreadable(read: Read) -> Iterator[Cause]:
     found = read.made.unreadable
     if not found:
         return
-    first = found[0]
-    which = f"{named(first.seq)}: {quoted(first.why)}" if first.seq else quoted(first.why)
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for one in found[:_FEW]:
+        by_reason[one.why].append(named(one.seq) or "one without a key")
+    which = "; ".join(f"{' and '.join(keys)}: {quoted(why)}" for why, keys in by_reason.items())
+    which += f"; and {len(found) - _FEW:,} more" if len(found) > _FEW else ""
     many = (
         "an entry of its log cannot be read" if len(found) == 1 else f"{len(found):,} entries of its log cannot be read"
     )
@@ -256,11 +263,11 @@ def _unknown_effects(read: Read) -> Iterator[Cause]:
     settled = found_out(read.made)
     for turn, call in unrecorded_effects(read.made):
         name, why = read.names(turn, call), f": {quoted(call.message)}" if call.message else ""
-        words = f"nobody knows whether {name} had its effect{why}"
+        words = f"nobody knows whether {name} happened{why}"
         if found := settled.get((turn, call.index)):
             who = named(found.by, 60) or "an operator"
             what = "it happened" if found.happened else "it did not happen"
-            words = f"it was unknown whether {name} had its effect{why}; later {who} found out that {what}"
+            words = f"it was unknown whether {name} happened{why}; later {who} found out that {what}"
         yield Cause(name="effect_unknown", words=words, turns=(turn,), calls=((turn, call.index),))
 
 
@@ -299,11 +306,15 @@ def _own_words(read: Read, turn: Turn, pivot: Pivot) -> str:
     if reason == "loop":
         return _loop(read, turn.turn)
     if reason in FAILED_MODEL:
-        return f"no model could be asked{f' ({note})' if note else ''}"
+        return f"{_since(read, turn)}no model could be asked{f' ({note})' if note else ''}"
     if reason in _BREAKER and turn.decided and (held := turn.decided.breaker):
         set_by = f", set by {named(held.by, 60)}" if held.by else ""
         why = f" ({quoted(held.reason)})" if held.reason else ""
-        return f"the spend breaker was at {named(held.mode, 40)}{set_by}{why}, so no model was called"
+        return (
+            f"the spend breaker was at {named(held.mode, 40)}{set_by}{why}, so {_since(read, turn)}no model was called"
+        )
+    if stopped := filtered(turn, reason, QUOTED):
+        return stopped
     limit = limit_of(reason)
     if limit:
         return _limit(read, turn, limit, reason)
@@ -312,6 +323,16 @@ def _own_words(read: Read, turn: Turn, pivot: Pivot) -> str:
     if reason == "planner_failed":
         return f"the agent's function failed{f' ({note})' if note else ''}"
     return f"{meaning(reason) or 'the log does not say why'}{f' ({note})' if note else ''}"
+
+
+def _since(read: Read, turn: Turn) -> str:
+    """Return from when on no model was asked, if one was before."""
+    asked = [one.turn for one in read.made.turns if one.attempts]
+    if not asked or min(asked) > turn.turn:
+        return ""
+    if max(asked) > turn.turn:
+        return f"in turn {turn.turn} "
+    return f"from turn {turn.turn} on " if max(asked) < turn.turn else f"after the attempts of turn {turn.turn} "
 
 
 def _complaints(made: Timeline, stopped: Turn) -> tuple[str, ...]:
@@ -409,31 +430,44 @@ def _unsent(read: Read, limit: str) -> str:
     size, name, at = max(sizes, default=(0, "", 0))
     if size < _LARGE:
         return ""
-    would = f"the next prompt would have had the result of {name} (turn {at}), {size:,} characters, in it"
+    would = (
+        f"the next prompt would have had the result of {name} (turn {at}), {size:,} characters, in it, "
+        "each of which counts as a token until the model has counted them"
+    )
     if limit != "cost_microusd" or ceiling is None:
         return would
     last = next((one for turn in reversed(made.turns) for one in reversed(turn.attempts)), None)
-    before = f" (for the attempt before, ${dollars(last.reserved_microusd)} was reserved)" if last else ""
+    known = last is not None and 0 < last.reserved_microusd <= ceiling
+    before = f" (for the attempt before, ${dollars(last.reserved_microusd)} was reserved)" if last and known else ""
     left = f"and so could have cost more than the ${dollars(ceiling - cost)} that was left{before}"
     return f"only ${dollars(cost)} was spent, but {would}, {left}"
 
 
 def _loop(read: Read, stopped_in: int) -> str:
-    signals = [
-        (one.signal, tool(one), turn.turn)
+    signalled = [
+        (one.signal, tool(one), one.error == FORBIDDEN)
         for turn in read.made.turns
         if turn.turn <= stopped_in
         for one in turn.calls
         if one.signal
     ]
-    forbidden = ", was forbidden the tool" if any(one.step == "forbid" for one, _, _ in signals) else ""
-    if not signals:
+    forbidden = ", was forbidden the tool" if any(one.step == "forbid" for one, _, _ in signalled) else ""
+    if not signalled:
         return meaning("loop")
+    # A call of a forbidden tool has no result: it counts for itself.
+    signals = [one for one in signalled if not one[2]] or signalled
     signal, name, _ = max(signals, key=lambda one: (one[0].step == "forbid", one[0].count))
+    again = sum(
+        call.error == FORBIDDEN and call.outcome == "refused"
+        for turn in read.made.turns
+        if turn.turn <= stopped_in
+        for call in turn.calls
+    )
+    went_on = f" and went on ({_count(again, 'more call')} of it {'was' if again == 1 else 'were'} refused)"
     said = LOOPS.get(signal.kind, "it repeated itself with {tool}").format(tool=name, count=signal.count)
     if signal.kind == "same_error":
         said += _same_error(read.made, signal)
-    return f"the agent repeated itself: {said}; it was told so{forbidden} and went on"
+    return f"the agent repeated itself: {said}; it was told so{forbidden}{went_on if again else ' and went on'}"
 
 
 def _same_error(made: Timeline, signal: Signal) -> str:
@@ -504,7 +538,10 @@ def _circuits(read: Read) -> Iterator[Cause]:
                 by_circuit[call.circuit].append((turn.turn, call))
     for name, found in by_circuit.items():
         tools = _listed(read.names(turn, call) for turn, call in found)
-        words = f"the circuit of {named(name, 64)} is open: it failed too often, so {tools} was not executed"
+        were = "was" if len(found) == 1 else "were"
+        words = (
+            f"the circuit of {named(name, 64)} was open, since it had failed too often, so {tools} {were} not executed"
+        )
         yield Cause(name="circuit_open", words=words, turns=_turns(turn for turn, _ in found), calls=_at(found))
 
 
@@ -524,7 +561,7 @@ def _proved(call: Call) -> str:
     tries = _count(len(call.doubts), "attempt")
     if call.outcome != "ok":
         return f"it did not happen: {tries} ended in doubt, and a later check or attempt showed so"
-    result = f" (its result: {quoted(json.dumps(call.result, default=repr), 80)})" if call.result else ""
+    result = f" (its result: {quoted(plain(call.result), 80)})" if call.result else ""
     return f"it happened once: {tries} ended in doubt, and a later check or attempt showed so{result}"
 
 
@@ -634,8 +671,11 @@ def _standing(read: Read) -> Iterator[Cause]:
     found = left_standing(read.made)
     if not found:
         return
-    these, it = ("the write", "it") if len(found) == 1 else ("the writes", "them")
-    words = f"{these} {_listed(read.names(turn, call) for turn, call in found)} happened, and nothing has undone {it}"
+    these, it = ("the write", "it") if len(found) == 1 else (f"{len(found):,} writes,", "them")
+    names = _listed(read.names.short(turn, call) for turn, call in found)
+    undos = "; ".join(dict.fromkeys(undo_of(read.made, turn, call) for turn, call in found[:_FEW]))
+    comma = "" if len(found) == 1 else ","
+    words = f"{these} {names}{comma} happened, and nothing has undone {it} ({undos})"
     yield Cause(name="effects_stand", words=words, turns=_turns(turn for turn, _ in found), calls=_at(found))
 
 
@@ -719,18 +759,43 @@ def _cache(read: Read) -> Iterator[Cause]:
     share = read.percent(read.spending.of("cache_misses"))
     if not missed or share < _CACHE:
         return
-    first = missed[0]
-    waited = [one.pause_s for one in missed if one.pause_s is not None]
-    first_cause = ""
-    if waited and max(waited) >= 300:
-        first_cause = f"{max(waited) // 60:,} min passed between two attempts, so "
-    if first.turn in read.rewritten:
-        first_cause = f"the agent's instructions or tools had changed by turn {first.turn}, as after a deployment, so "
+    changed = [one for one in missed if one.turn in read.rewritten]
+    expired = [one for one in missed if one not in changed and not one.cold and (one.pause_s or 0) >= _CACHE_LIVES_S]
+    cold = [one for one in missed if one not in changed and one.cold]
+    rest = [one for one in missed if one not in (*changed, *expired, *cold)]
+    why = []
+    if changed:
+        at = _in_turns(changed[:1]).removeprefix("in ")
+        why.append(f"the agent's instructions or tools had changed by {at}, as after a deployment")
+    if expired:
+        least = min(one.pause_s or 0 for one in expired) // 60
+        more = " or more" if len(expired) > 1 else ""
+        why.append(f"{least:,} min{more} passed before the attempt {_in_turns(expired)}")
+    turns = [one.turn for one in missed]
+    served = any(
+        turn.turn > turns[0] and turn.turn not in turns and any(one.state == "responded" for one in turn.attempts)
+        for turn in read.made.turns
+    )
+    did = (
+        f"did not serve the prompt {_in_turns(missed)}"
+        if served
+        else f"stopped serving the prompt from turn {turns[0]} on"
+    )
     words = (
-        f"{first_cause}the provider's cache stopped serving the prompt from turn {first.turn} on: "
+        f"{' and '.join(why)}{', so ' if why else ''}the provider's cache {did}: "
         f"{sum(one.tokens for one in missed):,} tokens were paid for again, {share} % of the cost"
     )
+    if cold:
+        words += f" ({_in_turns(cold)} because the attempt before had put nothing into the cache)"
+    if rest and why:
+        words += f" ({_in_turns(rest)} for a reason that the log does not show)"
     yield Cause(name="cache_misses", words=words, turns=_turns(one.turn for one in missed))
+
+
+def _in_turns(missed: Sequence[Miss]) -> str:
+    turns = list(dict.fromkeys(one.turn for one in missed))
+    told = ", ".join(map(str, turns[:_SHOWN]))
+    return f"in turn{'' if len(turns) == 1 else 's'} {told}{', …' if len(turns) > _SHOWN else ''}"
 
 
 def _agents(read: Read) -> Iterator[Cause]:
@@ -757,7 +822,8 @@ def _growth(read: Read) -> Iterator[Cause]:
     if share >= _GROWTH and (step := _largest_step(read.made)):
         turn, came, tokens = step
         words = (
-            f"{tokens:,} tokens of the prompt came at once, with {came} (turn {turn}), and were sent again each time"
+            f"{tokens:,} tokens of the prompt came at once, with {came} (turn {turn}), "
+            "and were sent again in each later prompt"
         )
         yield Cause(name="prompt_step", words=words, turns=(turn,))
 

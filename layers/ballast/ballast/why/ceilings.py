@@ -1,7 +1,7 @@
 """The limit that stopped the agent: what it allows, what was used, and what is kept back or would have come next.
 
-One form for all limits: ``(limits.turns: 3 allowed, 3 used)``, ``(limits.deadline_s: 12 s allowed, 7.7 s used, the last
-5 s are kept for the planners after the agent)``.
+One form for all limits: ``(limits.turns: 3 allowed, 3 used)``, ``(limits.deadline_s: 12 s allowed, 7 s of them for the
+agent, since the last 5 s are kept for the planners after it; 7.7 s used)``.
 """
 
 from __future__ import annotations
@@ -114,5 +114,9 @@ def _deadline(run: Run, turn: Turn, allowed: int) -> str:
     kept = round((opening.deadline_ms - opening.agent_until_ms) / 1000)
     shorter = f" (its caller waits no longer than {whole:,} s)" if 0 < whole < allowed - 1 else ""
     since = " since a person answered" if anew else ""
-    rest = f", the last {kept:,} s are kept for the planners after the agent" if kept > 0 else ""
-    return f"limits.deadline_s: {allowed:,} s allowed{shorter}, {max(0, at - begun) / 1000:,.1f} s used{since}{rest}"
+    own = ""
+    if kept > 0:
+        agents = f"{max(0, whole - kept):,} s of them for the agent"
+        own = f", {agents}, since the last {kept:,} s are kept for the planners after it"
+    used = f"{max(0, at - begun) / 1000:,.1f} s used{since}"
+    return f"limits.deadline_s: {allowed:,} s allowed{shorter}{own}{';' if own else ','} {used}"

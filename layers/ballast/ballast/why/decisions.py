@@ -8,9 +8,10 @@ from ballast.contracts import Planner
 from ballast.contracts.timeline import Call, Position, Signal, Timeline, Turn
 from ballast.contracts.why import TurnDecision
 from ballast.money.amounts import dollars
+from ballast.why.attempts import filtered
 from ballast.why.causes import LOOPS, RULES, refusal, void
 from ballast.why.effects import Names
-from ballast.why.words import clock, meaning, named, planner_name, quoted
+from ballast.why.words import QUOTED, clock, meaning, named, planner_name, quoted
 
 #: More calls of a turn are counted and not listed.
 _MOST = 8
@@ -94,7 +95,10 @@ def _rule(turn: Turn, made: Timeline, ceilings: Mapping[int, str]) -> str:
     if decided.kind == "hand_over":
         if decided.breaker:
             return f"the spend breaker, at {named(decided.breaker.mode, 40)}{_by(decided.breaker.by)}"
-        return f"{meaning(decided.reason) or 'no reason is recorded'}{ceilings.get(turn.turn, '')}{tries}"
+        if stopped := filtered(turn, decided.reason, QUOTED):
+            return stopped
+        counted = f" ({failed} failed attempt{'' if failed == 1 else 's'})" if failed else ""
+        return f"{meaning(decided.reason) or 'no reason is recorded'}{ceilings.get(turn.turn, '')}{counted}"
     match turn.planner:
         case Planner.AGENT:
             answered = next((one for one in turn.attempts if one.state == "responded"), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from ballast.contracts import Planner
 from ballast.contracts.timeline import Call, Position, SettledMove, Timeline
 from ballast.contracts.why import Did
-from ballast.why.words import flat, named, quoted, tool
+from ballast.why.words import flat, named, plain, quoted, tool
 
 #: Arguments that are told of one call, and their characters.
 _TOLD, _CHARS = 3, 48
@@ -32,6 +31,10 @@ class Names:
         """Return ``refund_order (turn 1, call 1: order_id O-1)``."""
         told = self._told(call)
         return f"{tool(call)} (turn {turn}, call {call.index}{f': {told}' if told else ''})"
+
+    def short(self, turn: int, call: Call) -> str:
+        """Return ``refund_order (turn 1, call 1)``, where the report has told its arguments before."""
+        return f"{tool(call)} (turn {turn}, call {call.index})"
 
     def in_turn(self, call: Call, *, alone: bool) -> str:
         """Return the name in a line of its turn: ``refund_order (order_id O-1)``, with its index if not ``alone``."""
@@ -74,7 +77,7 @@ def inside(arguments: Any, path: str) -> Any:
 
 def shown(value: Any) -> str:
     """Return an argument's value in brief, quoted if it is no name or number."""
-    return named(value if isinstance(value, str) else json.dumps(value, default=repr), _CHARS) or '""'
+    return named(plain(value), _CHARS) or '""'
 
 
 def did(made: Timeline) -> Iterator[Did]:
@@ -87,8 +90,16 @@ def did(made: Timeline) -> Iterator[Did]:
     settled = found_out(made)
     unknown = {(turn, call.index) for turn, call in unknown_effects(made)}
     happened = _found_to_have_happened(made)
+    left = {(turn, call.index) for turn, call in left_standing(made)}
     found = [
-        _did(turn.turn, call, undoing[turn.turn, call.index], unknown=at in unknown, found=at in happened)
+        _did(
+            turn.turn,
+            call,
+            undoing[turn.turn, call.index],
+            unknown=at in unknown,
+            found=at in happened,
+            left=at in left,
+        )
         for turn in made.turns
         for call in turn.calls
         for at in ((turn.turn, call.index),)
@@ -98,17 +109,17 @@ def did(made: Timeline) -> Iterator[Did]:
     ]
     yield from found[:_MOST]
     if len(found) > _MOST:
-        left = found[_MOST:]
-        standing = sum(one.state != "undone" for one in left)
-        words = f"{len(left):,} more writes, {standing:,} of them not undone: see its trace"
-        yield Did(turn=left[0].turn, index=left[0].index, tool="", state="more", words=words)
+        more = found[_MOST:]
+        standing = sum(one.state != "undone" for one in more)
+        words = f"{len(more):,} more writes, {standing:,} of them not undone: see its trace"
+        yield Did(turn=more[0].turn, index=more[0].index, tool="", state="more", words=words)
 
 
 def _acts(call: Call) -> bool:
     return call.effect == "write" and call.outcome in ("ok", "open")
 
 
-def _did(turn: int, call: Call, undone_by: list[tuple[int, Call]], *, unknown: bool, found: bool) -> Did:
+def _did(turn: int, call: Call, undone_by: list[tuple[int, Call]], *, unknown: bool, found: bool, left: bool) -> Did:
     told = arguments(call)
     name = f"{tool(call)} (turn {turn}, call {call.index}{f': {told}' if told else ''})"
     worked = next((one for one in undone_by if one[1].outcome == "ok"), None)
@@ -119,6 +130,8 @@ def _did(turn: int, call: Call, undone_by: list[tuple[int, Call]], *, unknown: b
         words = "it happened, as an operator found out, and it stands"
     elif call.outcome == "open":
         state, words = "open", "it is under way: no outcome is recorded yet"
+    if left and not undone_by:
+        words += f"; {_not_tried(call)}"
     if worked is not None:
         state, words = "undone", f"undone by {tool(worked[1])} (turn {worked[0]}, call {worked[1].index})"
     elif undone_by:
@@ -131,6 +144,18 @@ def _did(turn: int, call: Call, undone_by: list[tuple[int, Call]], *, unknown: b
         )
         words = f"{words}; its undo, {tool(last)} (turn {at}, call {last.index}), {how}{why}"
     return Did(turn=turn, index=call.index, tool=flat(call.tool, 80), state=state, words=f"{name}: {words}")
+
+
+def _not_tried(call: Call) -> str:
+    return f"its undo, {named(call.undo.tool) or 'a call'}, was not tried" if call.undo else "it has no undo"
+
+
+def undo_of(made: Timeline, turn: int, call: Call) -> str:
+    """Return what was done to undo a write that stands."""
+    tries = [one for later in made.turns for one in later.calls if one.undoes == (turn, call.index)]
+    if not tries:
+        return _not_tried(call)
+    return f"its undo, {tool(tries[-1])}, {'failed' if tries[-1].outcome == 'failed' else 'did not succeed'}"
 
 
 def found_out(made: Timeline) -> dict[Position, SettledMove]:

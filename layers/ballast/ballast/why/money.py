@@ -32,7 +32,7 @@ _PER_PRICE = 1_000_000
 _SURE = Fraction(1, 20)
 _READ, _NOT_READ = 1, 10
 #: Signals of a chain: the calls between its first one and the signal are its laps as well.
-_CHAINS = ("same_error", "unchanged_result", "write_spiral")
+CHAINS = ("same_error", "unchanged_result", "write_spiral")
 #: A notice that each call may say something new is no lap.
 _NO_LAP = "other_words"
 FORBIDDEN = "ToolForbidden"
@@ -48,7 +48,7 @@ def laps(made: Timeline) -> frozenset[Position]:
             signal = call.signal if call.signal and call.signal.kind != _NO_LAP else None
             if call.repeats or call.error == FORBIDDEN or signal:
                 found.add(at)
-            if signal and signal.first and signal.kind in _CHAINS:
+            if signal and signal.first and signal.kind in CHAINS:
                 chains.append((call.tool, signal.first, at))
     for turn in made.turns if chains else ():
         for call in turn.calls:
@@ -68,11 +68,13 @@ class Miss:
     """A prompt of which the provider's cache served less than it had held at the attempt before.
 
     pause_s  seconds since that attempt; None if unknown
+    cold     that attempt neither read from the cache nor wrote to it, so there was nothing to serve any more
     """
 
     turn: int
     tokens: int
     pause_s: int | None
+    cold: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,7 @@ class _Prompts:
         self.first: dict[tuple[str, str], int] = {}
         self.held: dict[tuple[str, str], tuple[int, str]] = {}
         self.now: dict[tuple[str, str], tuple[int, str]] = {}
+        self.cold: dict[tuple[str, str], bool] = {}
         self.misses: list[Miss] = []
 
     def see(self, turn: Turn, one: ModelAttempt) -> None:
@@ -180,7 +183,9 @@ class _Prompts:
         self.held[key] = holds, one.at
         tokens = self.missed(key, one)
         if tokens:
-            self.misses.append(Miss(turn.turn, tokens, _seconds(self.now[key][1], one.at)))
+            pause = _seconds(self.now[key][1], one.at)
+            self.misses.append(Miss(turn.turn, tokens, pause, self.cold.get(key, False)))
+        self.cold[key] = not one.cached_tokens + one.cache_write_tokens
 
     def missed(self, key: tuple[str, str], one: ModelAttempt) -> int:
         """Return the tokens that the cache had held and did not serve."""

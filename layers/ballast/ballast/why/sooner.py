@@ -25,7 +25,8 @@ from ballast.folds.usage import Counts
 from ballast.log.event import GARBLED
 from ballast.money.amounts import dollars
 from ballast.run import Run
-from ballast.why.money import laps
+from ballast.why.ceilings import limit_of
+from ballast.why.money import CHAINS, laps
 
 FROM_LOG = "From the log alone. `ballast why` on the command line plays the run again with each change."
 #: What is worth telling saves at least this part of the run's cost: a half.
@@ -70,6 +71,48 @@ def is_worth_it(stop: Stop, made: Timeline) -> bool:
     )
     cost = made.spent_microusd + made.reserved_microusd
     return writes or _MUCH * stop.saved_microusd >= cost
+
+
+def is_usable(stop: Stop, made: Timeline, repeated: frozenset[Position]) -> bool:
+    """Whether somebody could set the change: a limit has to leave the agent a useful act, and a reply that read it.
+
+    A limit of turns, calls, money or time that stopped the agent came too soon: a lower one is no advice.
+    """
+    name, _, value = stop.change.partition("=")
+    limit = name.removeprefix("limits.")
+    if limit == name:
+        return True  # a rule
+    stopped = {limit_of(one.pivot.reason) for one in made.turns if one.pivot and one.pivot.giver == Planner.AGENT}
+    if limit in stopped or (limit in _BUDGETS and stopped.intersection(_BUDGETS)):
+        return False
+    if limit in ("turns", "tool_calls") and value in ("0", "1"):
+        return False  # no agent can look something up and act on it
+    signals = [call.signal for turn in made.turns for call in turn.calls if call.signal]
+    begin = {one.first for one in signals if one.first and one.kind in CHAINS}
+    first = next((turn.turn for turn in made.turns if _acts(turn, repeated | begin)), None)
+    newest_reply = stop.turn if limit in _WITH_THE_REPLY else stop.turn - 1
+    return first is not None and first < newest_reply
+
+
+#: Limits of all that an agent does; the others are of what it does wrong.
+_BUDGETS = (
+    "turns",
+    "tool_calls",
+    "calls_per_tool",
+    "tokens_per_run",
+    "input_tokens_per_turn",
+    "cost_microusd",
+    "deadline_s",
+)
+#: Limits that are compared with a reply, which the agent has read the results for.
+_WITH_THE_REPLY = ("tool_calls", "calls_per_tool", "repeated_calls")
+
+
+def _acts(turn: Turn, in_loops: frozenset[Position]) -> bool:
+    """Whether a call of the turn brought something else than a loop's laps, its first one among them."""
+    return turn.planner == Planner.AGENT and any(
+        call.outcome in ("ok", "unknown", "waiting") and (turn.turn, call.index) not in in_loops for call in turn.calls
+    )
 
 
 def _brought_nothing(made: Timeline, repeated: frozenset[Position]) -> Sequence[Turn]:

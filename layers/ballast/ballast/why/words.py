@@ -6,8 +6,11 @@ Ballast's own words, and is cut. A name stands as it is if no sentence can be ma
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from ballast.contracts.meaning import PLANNERS, REASONS
 from ballast.contracts.timeline import Call
@@ -40,6 +43,17 @@ def named(text: str, most: int = 80) -> str:
     """Return a name of the log as it is, or quoted if it has not the form of a name; "" if there is none."""
     line = flat(text, most)
     return line if _NAME.fullmatch(line) else quoted(text, most)
+
+
+def plain(value: Any) -> str:
+    """Return a value of a result or an argument as people write it: ``refunded 120.00, lines 2, 3``; never as code."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {plain(one)}".rstrip() for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value))
+    if value is None or isinstance(value, bool):
+        return {None: "nothing", True: "yes", False: "no"}[value]
+    return value if isinstance(value, str) else json.dumps(value, default=repr)
 
 
 def meaning(reason: str) -> str:
