@@ -19,6 +19,7 @@ from ballast.why.attempts import not_asked, refusals, remedies
 from ballast.why.effects import Names, answered_by_a_person, left_standing, unknown_effects
 from ballast.why.feedback import open_complaints
 from ballast.why.money import bound_replies
+from ballast.why.other_runs import BREAKER, open_circuits, open_models, shared_with_other_runs
 from ballast.why.words import clock, named, planner_name, quoted
 
 #: More of one kind are counted and not listed.
@@ -28,7 +29,7 @@ _FEW = 4
 #: What may stand in a command as it is; anything else in the log was not written by Ballast.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NO_ROOM = ("WindowFull", "window_full", "TooManyRuns", "lease_failed")
-_BREAKER = ("BreakerStopped", "breaker_open", "breaker_stopped")
+_BREAKER = ("BreakerStopped", *BREAKER)
 _CODE = ("planner_failed", "executor_failed", "fallback_failed", "failed")
 
 
@@ -42,24 +43,24 @@ def act(made: Timeline, moved: Mapping[Position, str], names: Names) -> tuple[bo
 
     moved  of the business's own money, by the call, in words
     """
-    own, shared = list(_to_do(made, moved, names)), list(_shared(made))
+    own, shared = list(_to_do(made, moved, names)), list(shared_with_other_runs(made))
     if to_do := [*own, *shared]:
         more = f"; and {len(to_do) - _FEW:,} more" if len(to_do) > _FEW else ""
         rest = "" if own else f" For this run nobody has to act. {_at_rest(made)}".rstrip()
         return True, f"{'; '.join(to_do[:_FEW])}{more}.{rest}"
-    if made.status == "waiting":
-        until = answer_by(made)
-        return False, f"The requester is asked{f', until {clock(until)}' if until else ''}."
-    if made.status == "open":
-        last = next((turn.at for turn in reversed(made.turns) if turn.at), made.opened_at)
-        since = f" (its turn began at {clock(last)})" if last else ""
-        return False, f"It still runs, unless it was cut off{since}. If it does not go on, look why."
     return False, _at_rest(made)
 
 
 def _at_rest(made: Timeline) -> str:
-    """Return why nobody has to act on a run that has ended."""
+    """Return why nobody has to act on the run."""
     match made.status:
+        case "waiting":
+            until = answer_by(made)
+            return f"The requester is asked{f', until {clock(until)}' if until else ''}."
+        case "open":
+            last = next((turn.at for turn in reversed(made.turns) if turn.at), made.opened_at)
+            since = f" (its turn began at {clock(last)})" if last else ""
+            return f"It still runs, unless it was cut off{since}. If it does not go on, look why."
         case "answered":
             who = planner_name(made.by) or "somebody"
             later = "; ".join(remedies(made, stopping=False))
@@ -80,78 +81,6 @@ def _script_s_answer(made: Timeline) -> str:
         return ""
     texts = [turn.decided.text for turn in made.turns if turn.decided and turn.decided.kind == "answer"]
     return quoted(texts[-1], 80) if texts else ""
-
-
-def _shared(made: Timeline) -> Iterator[str]:
-    """Yield what this run met and other runs meet too: whether it is still so, the log cannot say.
-
-    Where a command shows it, it is named; the log has only the time at which this run met it.
-    """
-    if stopped := next((one for one in reversed(made.turns) if _is_held(one)), None):
-        held = stopped.decided.breaker if stopped.decided else None
-        mode = f" at {named(held.mode, 40)}" if held and held.mode else " on"
-        by = f" ({named(held.by, 60)} set it)" if held and held.by else ""
-        yield (
-            f"see with `ballast breaker` whether the spend breaker is still{mode}{by}, since when and until when: "
-            f"{_met(stopped.at)} it stopped this run, and it stops others too"
-        )
-    elif made.reason == "BreakerStopped":
-        yield (
-            "see with `ballast breaker` whether the spend breaker still lets no run start, since when and until when: "
-            f"{_met(made.opened_at)} it refused this one, and it refuses others too"
-        )
-    for name, turn in _open_circuits(made).items():
-        yield (
-            f"see whether {named(name, 64)} still fails: its circuit was open {_met(turn.at)}, and until an attempt "
-            "succeeds the calls of other runs to it fail at once too"
-        )
-    for model, turn in _open_models(made).items():
-        yield (
-            f"see whether the model {named(model, 80)} still fails: its circuit was open {_met(turn.at)}, and until an "
-            "attempt succeeds other runs do without it too"
-        )
-    for turn in made.turns[-1:] if made.status == "open" else made.turns:
-        pivot = turn.pivot
-        if pivot and pivot.reason == "model_unavailable" and pivot.giver == Planner.AGENT and not turn.attempts:
-            yield f"see whether models can be asked again: {_met(turn.at)} none could, and other runs meet that too"
-            return
-
-
-def _is_held(turn: Turn) -> bool:
-    reason = turn.pivot.reason if turn.pivot else turn.decided.reason if turn.decided else ""
-    return reason in _BREAKER and turn.planner == Planner.AGENT
-
-
-def _open_circuits(made: Timeline) -> dict[str, Turn]:
-    """Return the services whose circuit was open, each with the last turn of which a call was not made for it.
-
-    Without those that this run reached later with the same tool.
-    """
-    found: dict[str, Turn] = {}
-    of_tool: dict[str, str] = {}
-    for turn in made.turns:
-        for call in turn.calls:
-            if call.circuit:
-                found[call.circuit], of_tool[call.tool] = turn, call.circuit
-            elif call.outcome == "ok" and not call.repeats:
-                found.pop(of_tool.get(call.tool, ""), None)
-    return found
-
-
-def _open_models(made: Timeline) -> dict[str, Turn]:
-    """Return the models that were passed over for their open circuit, each with the last turn in which they were.
-
-    Without those that replied to this run later.
-    """
-    found = {
-        model: turn for turn, _, model, why in not_asked(made) if why.startswith(f"The circuit of {model} is open")
-    }
-    replied = {one.model: turn.turn for turn in made.turns for one in turn.attempts if one.state == "responded"}
-    return {model: turn for model, turn in found.items() if replied.get(model, 0) <= turn.turn}
-
-
-def _met(at: str) -> str:
-    return f"at {clock(at)}" if at else "when this run met it"
 
 
 def _to_do(made: Timeline, moved: Mapping[Position, str], names: Names) -> Iterator[str]:
@@ -397,7 +326,7 @@ def _last(made: Timeline, ballast: str, run: str) -> Iterator[Command]:
     all_of_it = "see its request" if made.status == "refused" else "see every prompt, reply and call"
     if any(not_asked(made)):
         all_of_it += ", and each model that was passed over"
-    if circuits := [*_open_circuits(made), *_open_models(made)]:
+    if circuits := [*open_circuits(made), *open_models(made)]:
         names = ", ".join(named(one, 80) for one in circuits[:_FEW])
         all_of_it += f"; no command shows a circuit: look at {names}, and at what the newest runs say"
     yield Command(command=f"{ballast} trace {run} --full", words=all_of_it)

@@ -1,0 +1,88 @@
+"""What a run met and other runs meet too: the spend breaker, open circuits, no model that can be asked.
+
+A report has no clock, so it says when this run met it and where to look, never that it is so now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ballast.contracts import Planner
+from ballast.contracts.timeline import Timeline, Turn
+from ballast.why.attempts import not_asked
+from ballast.why.words import clock, named
+
+#: Reasons of a hand-over that the spend breaker has.
+BREAKER = ("breaker_open", "breaker_stopped")
+
+
+def shared_with_other_runs(made: Timeline) -> Iterator[str]:
+    """Yield what this run met and other runs meet too: whether it is still so, the log cannot say.
+
+    Where a command shows it, it is named; the log has only the time at which this run met it.
+    """
+    if stopped := next((one for one in reversed(made.turns) if _is_held(one)), None):
+        held = stopped.decided.breaker if stopped.decided else None
+        mode = f" at {named(held.mode, 40)}" if held and held.mode else " on"
+        by = f" ({named(held.by, 60)} set it)" if held and held.by else ""
+        yield (
+            f"see with `ballast breaker` whether the spend breaker is still{mode}{by}, since when and until when: "
+            f"{_met(stopped.at)} it stopped this run, and it stops others too"
+        )
+    elif made.reason == "BreakerStopped":
+        yield (
+            "see with `ballast breaker` whether the spend breaker still lets no run start, since when and until when: "
+            f"{_met(made.opened_at)} it refused this one, and it refuses others too"
+        )
+    for name, turn in open_circuits(made).items():
+        yield (
+            f"see whether {named(name, 64)} still fails: its circuit was open {_met(turn.at)}, and until an attempt "
+            "succeeds the calls of other runs to it fail at once too"
+        )
+    for model, turn in open_models(made).items():
+        yield (
+            f"see whether the model {named(model, 80)} still fails: its circuit was open {_met(turn.at)}, and until an "
+            "attempt succeeds other runs do without it too"
+        )
+    for turn in made.turns[-1:] if made.status == "open" else made.turns:
+        pivot = turn.pivot
+        if pivot and pivot.reason == "model_unavailable" and pivot.giver == Planner.AGENT and not turn.attempts:
+            yield f"see whether models can be asked again: {_met(turn.at)} none could, and other runs meet that too"
+            return
+
+
+def _is_held(turn: Turn) -> bool:
+    reason = turn.pivot.reason if turn.pivot else turn.decided.reason if turn.decided else ""
+    return reason in BREAKER and turn.planner == Planner.AGENT
+
+
+def open_circuits(made: Timeline) -> dict[str, Turn]:
+    """Return the services whose circuit was open, each with the last turn of which a call was not made for it.
+
+    Without those that this run reached later with the same tool.
+    """
+    found: dict[str, Turn] = {}
+    of_tool: dict[str, str] = {}
+    for turn in made.turns:
+        for call in turn.calls:
+            if call.circuit:
+                found[call.circuit], of_tool[call.tool] = turn, call.circuit
+            elif call.outcome == "ok" and not call.repeats:
+                found.pop(of_tool.get(call.tool, ""), None)
+    return found
+
+
+def open_models(made: Timeline) -> dict[str, Turn]:
+    """Return the models that were passed over for their open circuit, each with the last turn in which they were.
+
+    Without those that replied to this run later.
+    """
+    found = {
+        model: turn for turn, _, model, why in not_asked(made) if why.startswith(f"The circuit of {model} is open")
+    }
+    replied = {one.model: turn.turn for turn in made.turns for one in turn.attempts if one.state == "responded"}
+    return {model: turn for model, turn in found.items() if replied.get(model, 0) <= turn.turn}
+
+
+def _met(at: str) -> str:
+    return f"at {clock(at)}" if at else "when this run met it"

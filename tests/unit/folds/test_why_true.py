@@ -1,0 +1,279 @@
+"""A report says nothing that its log contradicts, hides nothing that others meet, and advises nothing useless."""
+
+import re
+from typing import Any
+
+import pytest
+
+from ballast.contracts import Answer, ExitReason, HandOver, Limits, Planner
+from ballast.contracts.why import Stop, Why
+from ballast.log.events import BreakerHeld
+from ballast.run import Run
+from ballast.why import Stops, explained
+from ballast.why.words import plain
+from tests.support.runs import says, wants
+from tests.support.timelines import timeline
+from tests.unit.cli.test_why_reports import INCIDENTS, ORDER, REFUND, Night
+
+LOOK = wants(("look_up_order", ORDER))
+HELD = BreakerHeld(mode="fallback_only", by="BurnRateFastAlarm", reason="25 %", at="")
+
+
+def why_of(night: Night, wrong: dict[str, str] | None = None) -> Why:
+    run = night.run.only(lambda event: event.seq not in (wrong or {}))
+    return explained(run, timeline(run, wrong or {}))
+
+
+def answered_by_the_script(night: Night, turn: int) -> Why:
+    night.decides(turn, Planner.FALLBACK, Answer(text="We will look into it."))
+    night.ends(by="fallback")
+    return why_of(night)
+
+
+# ── what is said is so ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("asked", "said"), [(0, "so no model was"), (2, "so from turn 3 on no model was")])
+def test_a_report_says_from_when_on_no_model_was_called(asked: int, said: str) -> None:
+    night = Night().leased()
+    for turn in range(1, asked + 1):
+        night.model(turn, LOOK, 1_500)
+        night.executes(turn, 1, "ok", {})
+    over = HandOver(to=Planner.FALLBACK, reason=ExitReason.BREAKER_OPEN)
+    night.decides(asked + 1, Planner.AGENT, over, breaker=HELD)
+
+    assert said in answered_by_the_script(night, asked + 2).sentence
+
+
+def test_a_model_that_was_called_later_was_not_called_in_one_turn_only() -> None:
+    night = Night().leased()
+    night.model(1, LOOK, 1_500)
+    night.executes(1, 1, "ok", {})
+    night.decides(2, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.BREAKER_OPEN), breaker=HELD)
+    night.escalates(3, "breaker_open")
+    night.person(3, HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance="Go on."))
+    night.model(4, says("Here you are."), 1_600)
+    night.ends()
+
+    assert "so in turn 2 no model was called" in why_of(night).sentence
+
+
+def test_a_refused_call_is_not_counted_among_those_with_a_result() -> None:
+    said = why_of(INCIDENTS["loop"][0]()).sentence
+
+    assert "the same result for 5 different calls in a row" in said
+    assert "2 more calls of it were refused" in said
+
+
+def cached(*replies: tuple[int, int, int]) -> Why:
+    """Return the report on a run whose replies read and wrote so many tokens of the cache, after so many seconds."""
+    night = Night(limits=Limits(cost_microusd=5_000_000)).leased()
+    for turn, (pause, read, written) in enumerate(replies, 1):
+        night.clock_s += pause
+        night.model(turn, LOOK, 14_500 - read - written, 60 * turn, read=read, written=written)
+        night.executes(turn, 1, "ok", {})
+    night.model(len(replies) + 1, says("Here you are."), 500, read=14_000)
+    night.ends()
+    return why_of(night)
+
+
+def test_each_turn_that_the_cache_did_not_serve_has_its_own_reason() -> None:
+    words = next(one.words for one in cached((0, 0, 14_000), (900, 0, 0), (0, 0, 14_000)).causes if "cache" in one.name)
+
+    assert "15 min passed before the attempt in turn 2, so" in words
+    assert "did not serve the prompt in turns 2, 3" in words  # turn 4 it served
+    assert "(in turn 3 because the attempt before had put nothing into the cache)" in words
+    words = next(one.words for one in cached((0, 0, 14_000), (900, 0, 14_000), (0, 0, 14_000)).causes)
+    assert "(in turn 3 for a reason that the log does not show)" in words
+    words = next(one.words for one in cached((0, 0, 14_000), (0, 0, 14_000)).causes)
+    assert words.startswith("The provider's cache did not serve the prompt in turn 2: ")
+
+
+@pytest.mark.parametrize(
+    ("stop", "usage", "said"),
+    [
+        ("content_filtered", None, "the provider filtered the reply of the model test-model"),
+        ("guardrail_intervened", None, "a guardrail blocked the reply of the model test-model"),
+        ("guardrail_intervened", 0, "a guardrail blocked the prompt of the model test-model"),
+    ],
+)
+def test_a_filter_is_told_with_what_it_stopped(stop: str, usage: int | None, said: str) -> None:
+    night = Night().leased()
+    night.model(1, says("Your", stop), 1_500, 9)
+    if usage is not None:
+        night.amend(**{"gen_ai.usage.input_tokens": usage, "gen_ai.usage.output_tokens": usage})
+
+    why = answered_by_the_script(night, 2)
+
+    assert said in f"{why.sentence[:1].lower()}{why.sentence[1:]}"
+    assert said in why.decisions[0].rule
+
+
+def test_a_reservation_that_cannot_have_been_is_not_told() -> None:
+    night = INCIDENTS["unsent-result"][0]()
+    assert "was reserved" in why_of(night).sentence
+    asked = max(at for at, one in enumerate(night.written) if one.name == "model.requested")
+    body = night.written[asked].body | {"reserved_microusd": 400_000}
+    night.written[asked] = night.written[asked].model_copy(update={"body": body})
+
+    assert "was reserved" not in why_of(night).sentence
+
+
+# ── what other runs meet ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def circuit(*, reached_later: bool) -> Why:
+    night = Night().leased()
+    night.model(1, wants(("refund_order", REFUND)), 1_500)
+    night.executes(1, 1, "failed")
+    night.amend(message="Not called.", circuit="bank")
+    if reached_later:
+        night.model(2, wants(("refund_order", REFUND)), 1_600)
+        night.executes(2, 1, "ok", {})
+    night.model(3, says("So."), 1_800)
+    night.ends()
+    return why_of(night)
+
+
+def passed_over(*, replied_later: bool) -> Why:
+    night = Night().leased()
+    night.amend(model="big")
+    for turn, model in ((1, "test-model"), (2, "big" if replied_later else "test-model")):
+        night.asks(turn)
+        rests = {"big": "The circuit of big is open: it failed 5 times in a row."} if turn == 1 else {}
+        night.amend(**{"gen_ai.request.model": model, "passed_over": rests})
+        night.replies(night.written[-1], says("So.") if turn == 2 else LOOK)
+        if turn == 1:
+            night.executes(1, 1, "ok", {})
+    night.ends()
+    return why_of(night)
+
+
+def test_what_other_runs_meet_is_looked_at_although_this_run_was_answered() -> None:
+    held = why_of(INCIDENTS["breaker"][0]())
+    for why, named in (
+        (held, "spend breaker is still at fallback_only (BurnRateFastAlarm set it)"),
+        (why_of(Night().refused("BreakerStopped")), "whether the spend breaker still lets no run start"),
+        (circuit(reached_later=False), "whether bank still fails"),
+        (passed_over(replied_later=False), "whether the model big still fails"),
+    ):
+        assert why.must_act
+        assert named in why.act
+        assert re.search(r"at 2026-11-01 09:00:\d\d UTC", why.act)
+        assert "For this run nobody has to act." in why.act
+    assert "`ballast breaker`" in held.act
+
+
+def test_nobody_has_to_look_at_what_worked_again_in_the_same_run() -> None:
+    for why in (circuit(reached_later=True), passed_over(replied_later=True)):
+        assert not why.must_act
+        assert "still fails" not in why.act
+
+
+# ── effects, money ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_write_that_stands_is_told_first_and_whether_its_undo_was_tried() -> None:
+    night = Night(limits=Limits(turns=20)).leased()
+    for turn in range(1, 7):
+        call = ("send_letter", ORDER) if turn == 6 else ("refund_order", REFUND | {"order_id": f"O-{turn}"})
+        night.model(turn, wants(call), 1_500)
+        night.executes(turn, 1, "ok", {})
+        if turn < 6:
+            night.moves(turn, 1, 9)
+    night.decides(7, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.EFFECT_FROZEN))
+    night.escalates(8, "effect_frozen")
+    night.ends("unanswered", by=None)
+
+    why = why_of(night)
+
+    assert why.sentence.startswith("6 writes, refund_order (turn 1, call 1)")
+    assert "and 2 more: they stand, with 9.00 USD and 9.00 USD" in why.act
+    assert "answer the caller: nobody did" in why.act  # many effects hide nothing else
+    assert why.did[0].words.endswith("; its undo, cancel_refund, was not tried")
+    assert why.did[5].words.endswith("; it has no undo")
+
+
+@pytest.mark.parametrize("name", ["cut-off", "unknown-effect", "answered-by-a-person"])
+def test_money_in_doubt_is_named_with_the_command_that_settles_it(name: str) -> None:
+    run = INCIDENTS[name][0]().run
+    why = explained(run, timeline(run), stack="s")
+
+    assert "settle its 120.00 USD" in why.act
+    assert any("budget --move" in one.command for one in why.to_type)
+    assert any("120.00 USD of the business's own money moved" in one.words for one in why.unknown)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"refunded": "120.00"}, "refunded 120.00"),
+        ({"lines": [{"sku": "a", "left": None}], "paid": True}, "lines sku a, left nothing, paid yes"),
+        ([1, 2.5], "1, 2.5"),
+    ],
+)
+def test_a_value_is_told_as_people_write_it(value: Any, said: str) -> None:
+    assert plain(value) == said
+
+
+# ── a changed log ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_changed_log_is_told_without_loops_and_costs_and_with_the_turns_that_are_missing() -> None:
+    wrong = {"0005.model.responded": "no digest", "0009.plan.decided": "no digest", "9999.run.ended": "cut"}
+    why = why_of(INCIDENTS["loop"][0](), wrong)
+
+    assert {one.name for one in why.causes} == {"log_unreadable"}
+    assert '(0005.model.responded and 0009.plan.decided: "no digest"; 9999.run.ended: "cut")' in why.sentence
+    assert (why.sooner, why.sooner_note) == ((), "")
+    assert [one.turn for one in why.unknown if one.words.startswith("what was done in turn")] == [9]
+
+
+# ── advice ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def advised(run: Run, *changes: tuple[str, int]) -> list[str]:
+    """Return the changes of which the report tells, if somebody found these, each with the turn that it stops."""
+    found = [Stop(change=change, turn=turn, words="", saved_microusd=10**9) for change, turn in changes]
+    return [one.change for one in explained(run, timeline(run), sooner=lambda _run, _made: Stops(found)).sooner]
+
+
+def circles(reason: ExitReason) -> Run:
+    """Return a run that looked two orders up, and then repeated itself until it was stopped for that reason."""
+    night = Night(limits=Limits(turns=20)).leased()
+    for turn in range(1, 6):
+        number = min(turn, 2)
+        again = {
+            "despair": [
+                {"index": 1, "kind": "same_call", "count": turn, "same_as": [2, 1], "step": "notice", "answer": False}
+            ]
+        }
+        more: dict[str, Any] = again if turn > 2 else {}
+        night.model(turn, wants(("look_up_order", {"order_id": f"O-{number}"})), 1_500, **more)
+        night.executes(turn, 1, "ok", {"order": number})
+    night.decides(6, Planner.AGENT, HandOver(to=Planner.PERSON, reason=reason))
+    night.escalates(7, reason)
+    return night.run
+
+
+def test_a_limit_leaves_the_agent_a_useful_act_and_a_reply_that_read_it() -> None:
+    run = circles(ExitReason.LOOP)
+
+    rule = ("loops.same_call.forbid=2", 3)
+    useless = (("limits.turns=1", 2), ("limits.cost_microusd=9000", 2), ("limits.tool_calls=1", 3))
+    useful = (("limits.turns=2", 3), ("limits.cost_microusd=20000", 3), ("limits.repeated_calls=0", 3))
+
+    assert advised(run, *useless, *useful, rule) == [*(change for change, _ in useful), rule[0]]
+    everything_failed = INCIDENTS["hand-over"][0]().run
+    assert advised(everything_failed, ("limits.refused_calls=1", 3)) == []
+
+
+def test_a_limit_that_stopped_the_agent_is_not_advised_lower() -> None:
+    run = circles(ExitReason.TURN_LIMIT)
+
+    assert advised(run, ("limits.turns=2", 3), ("limits.cost_microusd=20000", 3), ("limits.repeated_calls=0", 3)) == [
+        "limits.repeated_calls=0"
+    ]
+    assert advised(circles(ExitReason.REPEATED_CALL_LIMIT), ("limits.repeated_calls=0", 3), ("limits.turns=2", 3)) == [
+        "limits.turns=2"
+    ]
