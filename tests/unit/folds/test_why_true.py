@@ -85,6 +85,8 @@ def test_each_turn_that_the_cache_did_not_serve_has_its_own_reason() -> None:
     assert "(in turn 3 because the attempt before had put nothing into the cache)" in words
     words = next(one.words for one in cached((0, 0, 14_000), (900, 0, 14_000), (0, 0, 14_000)).causes)
     assert "(in turn 3 for a reason that the log does not show)" in words
+    words = next(one.words for one in cached((0, 0, 14_000), (900, 0, 0), (900, 0, 0)).causes)
+    assert "15 min passed before the attempt in turn 2, so" in words
     words = next(one.words for one in cached((0, 0, 14_000), (0, 0, 14_000)).causes)
     assert words.startswith("The provider's cache did not serve the prompt in turn 2: ")
 
@@ -188,7 +190,7 @@ def test_every_write_that_stands_is_told_first_and_whether_its_undo_was_tried() 
     why = why_of(night)
 
     assert why.sentence.startswith("6 writes, refund_order (turn 1, call 1)")
-    assert "and 2 more: they stand, with 9.00 USD and 9.00 USD" in why.act
+    assert "order_id O-4) and 2 more: they stand, with 9.00 USD and 9.00 USD" in why.act
     assert "answer the caller: nobody did" in why.act  # many effects hide nothing else
     assert why.did[0].words.endswith("; its undo, cancel_refund, was not tried")
     assert why.did[5].words.endswith("; it has no undo")
