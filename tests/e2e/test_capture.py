@@ -86,6 +86,7 @@ def test_what_looks_like_a_secret_is_refused_with_its_place_and_nothing_is_writt
     assert written(shop) == []
 
 
+@pytest.mark.deep
 def test_what_is_typed_is_judged_on_the_record_and_written_with_its_stand_ins(tmp_path: Path) -> None:
     email = "otto.berg@acme.com"
     shop, run_id = project(

@@ -430,6 +430,7 @@ def test_a_remedy_names_what_the_author_can_do(liars: Path, monkeypatch: pytest.
     assert "key_of_its_own_client asks AWS itself. Use ctx.client" in scenario.remedy
 
 
+@pytest.mark.deep
 def test_what_is_sent_is_recorded_where_no_stand_in_tells_its_effects(itdesk: Path) -> None:
     stand_ins = itdesk / "scenarios" / "stand_ins.py"
     stand_ins.write_text(stand_ins.read_text().replace("def seen_outside", "def not_told"))

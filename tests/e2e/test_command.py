@@ -65,6 +65,10 @@ def until(there: Callable[[], object], process: "subprocess.Popen[str]") -> None
         time.sleep(0.02)
 
 
+def words(lines: list[str]) -> str:
+    return " ".join(" ".join(lines).split())
+
+
 def test_the_first_demo_shows_an_answered_run_and_keeps_it(
     ballast: Callable[..., "subprocess.Popen[str]"], home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,9 +81,8 @@ def test_the_first_demo_shows_an_answered_run_and_keeps_it(
     assert f"{run_id}  ANSWERED by agent" in printed
     assert "\x1b" not in printed
     assert "_aws" not in printed
-    assert all(len(line) <= 80 or " " not in line.strip() for line in printed[printed.index("── turn") :].splitlines())
     _, *shown = masked(published("make demo").output)  # the first line says that there is more before it
-    assert masked(printed)[-len(shown) :] == shown
+    assert words(masked(printed)).endswith(words(shown))  # a terminal's lines are wrapped, a pipe's are not
     assert len(shown) >= 8
     assert main(["trace", run_id[:10]]) == 0
     assert f"{run_id}  ANSWERED by agent" in capsys.readouterr().out

@@ -301,7 +301,8 @@ def test_a_cancelled_run_is_stopped_in_its_callers_name(stack: Stack) -> None:
 def once_stopped(run_id: str) -> dict[str, Any]:
     """Return the execution once it has ended: moto stops one a moment after it said so."""
     arn = f"arn:aws:states:eu-west-1:123456789012:execution:agent:{run_id}"
-    for _ in range(500):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         execution: dict[str, Any] = client("stepfunctions").describe_execution(executionArn=arn)
         if execution["status"] != "RUNNING":
             return execution
