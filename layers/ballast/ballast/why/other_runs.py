@@ -1,4 +1,4 @@
-"""What a run met and other runs meet too: the spend breaker, open circuits, no model that can be asked.
+"""Causes that other runs meet too: the spend breaker, open circuits, no model that can be asked.
 
 A report has no clock, so it says when this run met it and where to look, never that it is so now.
 """
