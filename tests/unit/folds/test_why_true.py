@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts import Answer, ExitReason, HandOver, Limits, Planner
+from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Limits, Planner
 from ballast.contracts.why import Stop, Why
-from ballast.log.events import BreakerHeld
+from ballast.log.events import BreakerHeld, RunMoveSettled
 from ballast.run import Run
 from ballast.why import Stops, explained
 from ballast.why.words import plain
@@ -194,6 +194,33 @@ def test_every_write_that_stands_is_told_first_and_whether_its_undo_was_tried() 
     assert "answer the caller: nobody did" in why.act  # many effects hide nothing else
     assert why.did[0].words.endswith("; its undo, cancel_refund, was not tried")
     assert why.did[5].words.endswith("; it has no undo")
+
+
+@pytest.mark.parametrize("found", [None, True, False])
+def test_a_write_whose_undo_is_in_doubt_is_not_said_to_stand_until_somebody_finds_out(found: bool | None) -> None:
+    night = Night(limits=Limits(turns=20)).leased()
+    night.model(1, wants(("refund_order", REFUND)), 1_500)
+    night.executes(1, 1, "ok", {})
+    night.moves(1, 1, 120)
+    night.decides(2, Planner.AGENT, HandOver(to=Planner.ROLLBACK, reason=ExitReason.LOOP))
+    undo = night.run.to_undo[0]
+    assert undo.undo is not None
+    night.decides(3, Planner.ROLLBACK, CallTools(calls=(undo.undo,)), undoes=[undo.turn, undo.index])
+    night.executes(3, 1, "unknown")
+    night.decides(4, Planner.ROLLBACK, HandOver(to=Planner.PERSON, reason=ExitReason.ROLLBACK_INCOMPLETE))
+    night.escalates(5, "rollback_incomplete")
+    if found is not None:
+        night.record(RunMoveSettled(number=1, call=(3, 1), happened=found, by="ann"))
+
+    why = why_of(night)
+
+    assert ("cancel_refund (turn 3, call 1), the undo of turn 1, call 1, happened" in why.act) is (found is None)
+    assert ("decide what becomes of refund_order" in why.act) is (found is False)
+    assert ("nothing has undone it" in why.sentence) is (found is False)
+    assert [one.state for one in why.did] == [{None: "unknown", True: "undone", False: "stands"}[found]]
+    assert any("120.00 USD of the business's own money came back" in one.words for one in why.unknown) is (
+        found is None
+    )
 
 
 @pytest.mark.parametrize("name", ["cut-off", "unknown-effect", "answered-by-a-person"])

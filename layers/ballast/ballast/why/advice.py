@@ -110,7 +110,10 @@ def _to_do(made: Timeline, moved: Mapping[Position, str], names: Names) -> Itera
 
 def _all(found: Sequence[tuple[int, Call]], names: Names) -> str:
     """Return all of these calls: none is hidden behind what else is to do."""
-    told = [names(turn, call) for turn, call in found[:_FEW]]
+    told = [
+        f"{names(turn, call)}{f', the undo of turn {call.undoes[0]}, call {call.undoes[1]},' if call.undoes else ''}"
+        for turn, call in found[:_FEW]
+    ]
     more = f" and {len(found) - _FEW:,} more" if len(found) > _FEW else ""
     return f"{', '.join(told[:-1])} and {told[-1]}" if len(told) > 1 and not more else f"{', '.join(told)}{more}"
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ballast.contracts import Planner
 from ballast.contracts.timeline import Call, Position, SettledMove, Timeline
 from ballast.contracts.why import Did
+from ballast.values import dataclass
 from ballast.why.words import flat, named, plain, quoted, tool
 
 #: Arguments that are told of one call, and their characters.
@@ -91,15 +92,9 @@ def did(made: Timeline) -> Iterator[Did]:
     unknown = {(turn, call.index) for turn, call in unknown_effects(made)}
     happened = _found_to_have_happened(made)
     left = {(turn, call.index) for turn, call in left_standing(made)}
+    undone_by = _Undos(undoing, happened, settled.keys(), left)
     found = [
-        _did(
-            turn.turn,
-            call,
-            undoing[turn.turn, call.index],
-            unknown=at in unknown,
-            found=at in happened,
-            left=at in left,
-        )
+        _did(turn.turn, call, undone_by, unknown=at in unknown, found=at in happened)
         for turn in made.turns
         for call in turn.calls
         for at in ((turn.turn, call.index),)
@@ -119,10 +114,25 @@ def _acts(call: Call) -> bool:
     return call.effect == "write" and call.outcome in ("ok", "open")
 
 
-def _did(turn: int, call: Call, undone_by: list[tuple[int, Call]], *, unknown: bool, found: bool, left: bool) -> Did:
+@dataclass(frozen=True)
+class _Undos:
+    """The calls that undo each write; of calls in general: those that operators found to have happened, or looked up.
+
+    left  the writes that were left standing
+    """
+
+    of: Mapping[Position, list[tuple[int, Call]]]
+    happened: Collection[Position]
+    settled: Collection[Position]
+    left: Collection[Position]
+
+
+def _did(turn: int, call: Call, undos: _Undos, *, unknown: bool, found: bool) -> Did:
+    undone_by, happened, settled = undos.of.get((turn, call.index), []), undos.happened, undos.settled
+    left = (turn, call.index) in undos.left
     told = arguments(call)
     name = f"{tool(call)} (turn {turn}, call {call.index}{f': {told}' if told else ''})"
-    worked = next((one for one in undone_by if one[1].outcome == "ok"), None)
+    worked = next((one for one in undone_by if one[1].outcome == "ok" or (one[0], one[1].index) in happened), None)
     state, words = "stands", "it happened, and it stands"
     if unknown:
         state, words = "unknown", "nobody knows whether it happened"
@@ -137,11 +147,13 @@ def _did(turn: int, call: Call, undone_by: list[tuple[int, Call]], *, unknown: b
     elif undone_by:
         at, last = undone_by[-1]
         why = f": {quoted(last.message)}" if last.message else ""
-        if last.outcome == "unknown" and state == "stands":
+        learnt = last.outcome in ("unknown", "open") and (at, last.index) in settled
+        if last.outcome == "unknown" and state == "stands" and not learnt:
             state, words = "unknown", "it happened"
         how = {"failed": "failed", "open": "has no outcome", "unknown": "may or may not have happened"}.get(
             last.outcome, f"was {last.outcome}"
         )
+        how = "did not happen, as an operator found out" if learnt else how
         words = f"{words}; its undo, {tool(last)} (turn {at}, call {last.index}), {how}{why}"
     return Did(turn=turn, index=call.index, tool=flat(call.tool, 80), state=state, words=f"{name}: {words}")
 
@@ -192,8 +204,13 @@ def _found_to_have_happened(made: Timeline) -> set[Position]:
 
 def standing(made: Timeline) -> Iterator[tuple[int, Call]]:
     """Yield the writes that happened and were not undone, with their turns."""
-    undone = {call.undoes for turn in made.turns for call in turn.calls if call.undoes and call.outcome == "ok"}
     happened = _found_to_have_happened(made)
+    undone = {
+        call.undoes
+        for turn in made.turns
+        for call in turn.calls
+        if call.undoes and (call.outcome == "ok" or (turn.turn, call.index) in happened)
+    }
     for turn in made.turns:
         for call in turn.calls:
             known = call.outcome == "ok" or (turn.turn, call.index) in happened
@@ -207,7 +224,8 @@ def left_standing(made: Timeline) -> list[tuple[int, Call]]:
     short = any(turn.pivot and turn.pivot.reason in ("rollback_incomplete", "effect_frozen") for turn in made.turns)
     if not short and made.status not in ("unanswered", "failed", "timed_out", "aborted"):
         return []
-    return list(standing(made))
+    doubted = {call.undoes for _, call in unknown_effects(made) if call.undoes}  # whether these stand, nobody knows
+    return [(turn, call) for turn, call in standing(made) if (turn, call.index) not in doubted]
 
 
 def answered_by_a_person(made: Timeline) -> str:
