@@ -122,7 +122,7 @@ LIARS: dict[str, tuple[str, *tuple[str, ...]]] = {
     ),
     "sent": ("sent_otherwise",),
     "verify": ("verify_of_state_undone",),
-    "interrupted": ("key_before_effect", "process", "aws"),
+    "interrupted": ("key_before_effect", "process", "aws", "overlap"),
     "undo": ("with_undo_twice",),
     "later": ("key_expires",),
     "between": ("verify_of_the_last",),

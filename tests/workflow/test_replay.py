@@ -120,19 +120,21 @@ def test_what_an_operator_found_out_is_put_in_when_it_was_and_reaches_no_prompt(
 CHANGED = ("loop", "approval", "escalation", "rollback", "throttled", "nobody-approves", "late", "moves")
 
 
-def wrongly_named(machine: Machine, seq: str, run: RecordedRun) -> str:
+def wrongly_named(machine: Machine, seq: str, what: str, run: RecordedRun) -> str:
     """Return what is wrong with what a replay says of a run whose event ``seq`` was changed; "" if nothing is."""
     played: Replayed = machine.play(run)
     named = played.difference.seq if played.difference is not None else ""
     if played.ending is Ending.DIFFERENT and named == seq and not any("died" in one for one in played.notes):
         return ""
+    if played.ending is Ending.NOT_REPLAYED and "evidence.keys" in what:
+        return ""  # an ending that names a key which no event has: the record is not the whole run
     return f"{played.ending} at {named or 'nothing'}: {played.difference} {played.notes}"
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("name", CHANGED)
 def test_each_changed_field_of_each_event_is_named(machine: Machine, runs: dict[str, RecordedRun], name: str) -> None:
-    wrong = {f"{seq} {what}": wrongly_named(machine, seq, run) for seq, what, run in changed_records(runs[name])}
+    wrong = {f"{seq} {what}": wrongly_named(machine, seq, what, run) for seq, what, run in changed_records(runs[name])}
 
     assert len(wrong) > 100
     assert {what: said for what, said in wrong.items() if said} == {}
@@ -142,7 +144,7 @@ def test_a_changed_field_is_named_by_its_event(machine: Machine, runs: dict[str,
     every = [one for name in CHANGED for one in changed_records(runs[name])]
     some = Random(1).sample(every, 40)
 
-    wrong = {f"{seq} {what}": wrongly_named(machine, seq, run) for seq, what, run in some}
+    wrong = {f"{seq} {what}": wrongly_named(machine, seq, what, run) for seq, what, run in some}
 
     assert {what: said for what, said in wrong.items() if said} == {}
 
