@@ -1,5 +1,6 @@
 """``ballast capture``: its tests fail on a defect and pass on the fix; and when it writes none."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -261,8 +262,19 @@ class Slow(Trials):
         return Trial(None, problem=f"{len(case.steps)} steps in process {os.getpid()}")
 
 
+def children() -> set[str]:
+    """Return the processes that this one has started and that are there: a browser of another test may be one."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            if stat.read_text().rpartition(")")[2].split()[1] == str(os.getpid()):
+                found.add(stat.parent.name)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="the processes are looked for in /proc")
 def test_ctrl_c_during_a_play_ends_the_copy_and_keeps_the_best_so_far() -> None:
-    player, said = Slow(), []
+    player, said, before = Slow(), [], children()
 
     def shows(case: Case) -> bool:
         said.append(player.play(case, {}).problem)
@@ -275,8 +287,7 @@ def test_ctrl_c_during_a_play_ends_the_copy_and_keeps_the_best_so_far() -> None:
     assert reduction.is_cut_short
     assert len(player.played) == 2
     assert str(os.getpid()) not in said[0]
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert children() <= before
 
 
 def test_a_seeded_defect_is_gone_after_its_block(tmp_path: Path) -> None:

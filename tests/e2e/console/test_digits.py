@@ -179,4 +179,4 @@ def test_a_corrupt_entry_is_shown_in_its_place_with_all_others(visit: Any, api: 
     expect(page.get_by_role("region", name="Run")).to_contain_text("1 entry of the log cannot be read")
     expect(page.get_by_role("listitem", name="Turn 1, fallback")).to_contain_text("does not match its digest")
     expect(page.get_by_role("listitem", name="Turn 2, fallback")).to_contain_text("There.")
-    expect(page.get_by_text("cannot be decoded")).to_be_visible()
+    expect(page.get_by_text("cannot be decoded", exact=True)).to_be_visible()
