@@ -46,7 +46,7 @@ def test_the_first_thing_of_a_run_is_why_it_stands_so_and_what_to_type(visit: An
 
     expect(why.locator(".sentence")).to_be_in_viewport(ratio=1)
     expect(why.locator(".sentence")).to_have_text(
-        re.compile("^Nobody knows whether refund_order .* had its effect.* the run waits for a person to decide[.]$")
+        re.compile("^Nobody knows whether refund_order .* happened.* the run waits for a person to decide[.]$")
     )
     expect(why).to_contain_text("Act: find out whether refund_order")
     expect(why).to_contain_text("What it did")
