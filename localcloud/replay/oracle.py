@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from ballast.contracts import CallTools, ExitReason, HandOver, PlanSummary, RunRequest
+from ballast.errors import RuleViolation
 from ballast.log.event import Event
 from ballast.log.events import (
     ApprovalAnswered,
@@ -35,6 +36,8 @@ from ballast.log.keys import Key
 from ballast.money.breaker import CurrentMode, Mode
 from ballast.money.moves import units
 from ballast.playbook import Playbook
+from ballast.playbook.agent import AgentConfig
+from ballast.playbook.agents import in_charge
 from localcloud.replay.lane import Replayed, Wait, Wanted
 from localcloud.replay.playing import Died, Playing, RecordEnds
 from localcloud.replay.recorded import RecordedRun, is_persons
@@ -208,13 +211,19 @@ class Oracle:
             since = datetime.fromisoformat(held.at)
             return CurrentMode(Mode(held.mode), by=held.by, reason=held.reason, since=since)
         asked = self._next_attempt(turn)
-        agent = playbook.agent
+        agent = self._in_charge(playbook, turn)
         cheaper = agent.cheaper_model
         if asked is not None and cheaper is not None and asked.model == cheaper:
             usual = agent.model_at(self._intent, turn)
             if usual != cheaper and asked.model != agent.second_model:
                 return CurrentMode(Mode.CHEAPER)
         return CurrentMode(Mode.NORMAL)
+
+    def _in_charge(self, playbook: Playbook, turn: int) -> AgentConfig:
+        try:
+            return in_charge(playbook, self._playing.run, turn).agent
+        except RuleViolation:  # nobody is, and no model is asked
+            return playbook.agent
 
     @property
     def _intent(self) -> str | None:
