@@ -291,7 +291,7 @@ class Oracle:
         )
 
     def _went_on_after(self, turn: int, error: str) -> bool | None:
-        """Say whether the planner looked for another model after a refusal; None if the record does not say.
+        """Say whether another model was looked for after a refusal; None if the record does not say.
 
         A refusal of the request is the whole note of the hand-over. A note that says more is about other models, too.
         """

@@ -32,7 +32,7 @@ from ballast.playbook.servers import http, openapi
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import Call, Declaration, OpenApiServer
 from ballast.playbook.servers.http import Exchange, Reply, _allowed, deadline_in, send
-from ballast.playbook.servers.openapi import OpenApiTransport, body_of, request_of
+from ballast.playbook.servers.openapi import OpenApiTransport, body_of, check_no_other, request_of
 from ballast.playbook.servers.proof import AnswerLost, NotNow, RemoteFailed
 from ballast.playbook.servers.spellings import HIDDEN, hidden, without
 from ballast.playbook.servers.tools import declared_tools
@@ -472,12 +472,35 @@ def test_arguments_together_lead_nowhere_else() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("where", ["query", "header X-Ids"])
-@pytest.mark.parametrize("value", [[], None, [None], ["a", None], [[]], {}])
+@pytest.mark.parametrize("value", [[], None, [None], ["a", None], [[]], {}, "", " ", [""], ["a", " "], "\u200b"])
 def test_what_a_place_cannot_say_is_not_left_out(method: Any, where: str, value: Any) -> None:
     call = Call(method=method, path="/items", where={"ids": where})
 
     with pytest.raises(NotSent, match="Nothing was sent: ids "):
         request_of(call, {"ids": value}, "https://desk.example")
+
+
+@pytest.mark.parametrize(
+    ("path", "filled", "reaches"),
+    [
+        ("/items/{id}", "/items/all", "/items/all"),
+        ("/items/{id}", "/items/%61ll", "/items/all"),
+        ("/items/{id}", "/items/7%3Apurge", "/items/{id}:purge"),
+        ("/{kind}/{id}", "/items/7", "/items/{id}"),
+        ("/items/{id}", "/items/7", None),
+        ("/items/{id}:purge", "/items/7:purge", None),
+    ],
+)
+def test_no_argument_spells_the_path_of_another_operation(path: str, filled: str, reaches: str | None) -> None:
+    every = ("/items/{id}", "/items/all", "/items/{id}:purge", "/{kind}/{id}", "/items/{id}/x")
+    calls = [Call(method="DELETE", path=one) for one in every] + [Call(method="GET", path="/items/7")]
+    call = Call(method="DELETE", path=path)
+
+    if reaches is None:
+        check_no_other(call, filled, calls)
+        return
+    with pytest.raises(NotSent, match=rf"that of another operation, DELETE {re.escape(reaches)}, "):
+        check_no_other(call, filled, calls)
 
 
 def test_an_item_of_a_header_ends_at_a_comma() -> None:

@@ -325,7 +325,7 @@ def why_no_path(path: str) -> str | None:
     filled = re.sub(r"\{[^{}]*\}", "x", path)  # an argument is one segment, and never only dots
     if stray := next((char for char in filled if not _PATH.fullmatch(char)), None):
         return f"must have letters, digits and the signs of a path alone, not {stray!a}"
-    segments = [_as_servers_read(one) for one in filled.split("/")[1:]]
+    segments = [as_servers_read(one) for one in filled.split("/")[1:]]
     if any(one.partition(";")[0] in (".", "..") or "/" in one or "\\" in one for one in segments):
         return "must not lead out of itself: it has a segment . or .., or an escaped separator"
     if "" in segments[:-1]:
@@ -339,17 +339,22 @@ def why_no_segment(text: str, *, slash: bool = False) -> str | None:
     Servers and proxies decode a path before they look for its operation, some more than once, and drop spaces and what
     stands behind a semicolon. ``slash``: whether a slash may be in it.
     """
-    read = _as_servers_read(text)
+    read = as_servers_read(text)
     if any(ord(char) < 32 or 127 <= ord(char) < 160 or char in "\u2028\u2029" for char in read):
         return "has a control character, which a path cannot hold"
     if "\\" in read or ("/" in read and not slash):
         return "has a slash, a backslash or one that is escaped, so that a server may read another operation out of it"
-    if any(not one.partition(";")[0].strip(". ") for one in read.split("/")):
+    if any(is_blank(one.partition(";")[0].replace(".", "")) for one in read.split("/")):
         return "must name something in the path, and cannot be empty or only dots"
     return None
 
 
-def _as_servers_read(text: str) -> str:
+def is_blank(text: str) -> bool:
+    """Say whether a text has nothing that anybody sees: it is empty, or has spaces and invisible characters alone."""
+    return all(unicodedata.category(char)[0] in "ZC" for char in text)
+
+
+def as_servers_read(text: str) -> str:
     """Return a part of a path as far as any server decodes it, and with the signs for which some take similar ones."""
     for _ in range(_MOST_DECODED):
         before = text

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 from pydantic import JsonValue
 
 from ballast.playbook.context import NotSent, ToolContext
-from ballast.playbook.servers.checks import why_no_path, why_no_segment
+from ballast.playbook.servers.checks import as_servers_read, is_blank, why_no_path, why_no_segment
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import Call, OpenApiServer
 from ballast.playbook.servers.http import (
@@ -25,14 +25,16 @@ from ballast.playbook.servers.http import (
 from ballast.playbook.servers.proof import AnswerLost
 from ballast.playbook.servers.tools import RemoteCall
 
+_ARGUMENT = re.compile(r"\{[^{}]*\}")
 _SLASH = re.compile("%2[Ff]")
 
 
 class OpenApiTransport:
-    """Calls operations of one server."""
+    """Calls operations of one server. ``calls``: those of all its tools, none of which may be reached by another's."""
 
-    def __init__(self, declared: OpenApiServer) -> None:
+    def __init__(self, declared: OpenApiServer, calls: Collection[Call] = ()) -> None:
         self._declared = declared
+        self._calls = calls
         self._credentials = Credentials(declared.credential, declared.private)
 
     def send(self, call: RemoteCall, payload: dict[str, Any], key: str | None, ctx: ToolContext) -> JsonValue:
@@ -42,6 +44,7 @@ class OpenApiTransport:
         assert pinned is not None
         url = url_of(declared.url, ctx, private=declared.private)
         exchange = request_of(pinned, payload, url, call.declared.slashes)
+        check_no_other(pinned, exchange.url.removeprefix(url).partition("?")[0], self._calls)
         headers = {"Accept": "application/json", **declared.headers, **exchange.headers}
         if key is not None and call.declared.key is not None and call.declared.key.header is not None:
             headers[call.declared.key.header] = key
@@ -82,6 +85,11 @@ def request_of(call: Call, payload: Mapping[str, Any], url: str, slashes: Collec
                 raise NotSent(f"Nothing was sent: {name} is missing, and the path needs it.")
             continue
         texts = _written(name, rest[name], "a URL" if where in ("path", "query") else "a header")
+        if where != "path" and any(is_blank(text) for text in texts):
+            raise NotSent(
+                f"Nothing was sent: {name} is empty, which many servers take for left out: the request may be one for "
+                "all. Leave it out, or give a value."
+            )
         if where == "query":
             query += [(name, one) for one in texts]
         elif where == "path":
@@ -103,6 +111,25 @@ def request_of(call: Call, payload: Mapping[str, Any], url: str, slashes: Collec
     if body is not None:
         headers["Content-Type"] = call.media_type or "application/json"
     return Exchange(call.method, f"{url}{path}{'?' if query else ''}{urlencode(query, quote_via=quote)}", headers, body)
+
+
+def check_no_other(call: Call, path: str, calls: Collection[Call]) -> None:
+    """Raise ``NotSent`` if a server may read another operation of ``calls`` out of a call's filled ``path``.
+
+    An argument may spell a word of a more concrete path, such as ``/items/all`` beside ``/items/{id}``, or a verb
+    behind a colon. A path that the other operation takes whatever the arguments are is in the document so.
+    """
+    filled, own = as_servers_read(path), _ARGUMENT.sub("\0", call.path)
+    for other in calls:
+        if other.method != call.method or other.path == call.path:
+            continue
+        parts = (re.escape(one) for one in _ARGUMENT.split(other.path))
+        takes = re.compile("[^/]+".join(parts) + "/?")
+        if takes.fullmatch(filled) and not takes.fullmatch(own):
+            raise NotSent(
+                f"Nothing was sent: with these arguments its path is that of another operation, {other.method} "
+                f"{other.path}, which has a tool of its own."
+            )
 
 
 def _json(value: Any) -> bytes:

@@ -36,6 +36,7 @@ from ballast.playbook.money_rules import checked_cost, checked_moves
 from ballast.playbook.servers.checks import read_declaration
 from ballast.playbook.servers.declaration import (
     Above,
+    Call,
     Declaration,
     DeclaredTool,
     LambdaServer,
@@ -72,10 +73,14 @@ class Transport(Protocol):
 
 @dataclass
 class RemoteServer:
-    """A declared server. Its transport, with sessions and tokens, is made when the executor first calls a tool."""
+    """A declared server. Its transport, with sessions and tokens, is made when the executor first calls a tool.
+
+    calls  the operations of all its tools; none where they are no operations
+    """
 
     name: str
     declared: Server
+    calls: tuple[Call, ...] = ()
 
     @cached_property
     def transport(self) -> Transport:
@@ -90,7 +95,7 @@ class RemoteServer:
             return McpTransport(self.name, self.declared)
         from ballast.playbook.servers.openapi import OpenApiTransport
 
-        return OpenApiTransport(self.declared)
+        return OpenApiTransport(self.declared, self.calls)
 
     def forget(self) -> None:
         """Forget sessions, tokens and secrets, as the end of a process does."""
@@ -155,7 +160,8 @@ def declared_tools(folder: Path, tell: Teller = raised) -> Iterator[Tool]:
 
 def tools_of(file: Path, declaration: Declaration, tell: Teller = raised) -> Iterator[Tool]:
     """Yield the tools of one declaration; what is wrong is told with the tool and the field, and left out."""
-    server = RemoteServer(file.stem, declaration.server)
+    calls = tuple(one.pinned.call for one in declaration.tools.values() if one.pinned.call is not None)
+    server = RemoteServer(file.stem, declaration.server, calls)
     for name, declared in declaration.tools.items():
         where = f"{file}: tools.{name}"
         try:
