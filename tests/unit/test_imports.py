@@ -89,7 +89,7 @@ LONG = {
     "functions.front.runs": "a run's document and its pages",
     "localcloud.testing": "the fixtures of ballast.testing and what they give: one module that authors import",
     "localcloud.replay.machine": "one replay: what its invocations meet",
-    "localcloud.replay.candidate_oracle": "one oracle: each thing that a candidate asks, where the record may not tell it",
+    "localcloud.replay.candidate_oracle": "each thing that a candidate asks, where the record may not tell it",
     "localcloud.replay.oracle": "one record, asked from all sides",
     "functions.people.answer": "one protocol: take an answer, sign it, tell the run",
 }
