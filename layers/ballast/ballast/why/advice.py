@@ -16,11 +16,10 @@ from ballast.contracts.timeline import Call, Position, Timeline, Turn
 from ballast.contracts.why import Command, Unknown
 from ballast.money.amounts import dollars
 from ballast.why.attempts import not_asked, refusals, remedies
-from ballast.why.defects import fallback_failed, mends
 from ballast.why.effects import Names, answered_by_a_person, left_standing, unknown_effects
 from ballast.why.feedback import open_complaints
 from ballast.why.money import bound_calls, bound_replies
-from ballast.why.other_runs import BREAKER, open_circuits, open_models, shared_with_other_runs
+from ballast.why.other_runs import BREAKER, fallback_failed, mends, open_circuits, open_models, shared_with_other_runs
 from ballast.why.words import clock, named, planner_name, quoted
 
 #: More of one kind are counted and not listed.

@@ -1,4 +1,4 @@
-"""What people did about the approval of a call, told from all its entries: each round, each approval, each time-out."""
+"""The rounds of a call's approval in words, from all their entries: each approval, change, time-out and park."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def anybody(rounds: Sequence[Approval]) -> bool:
     return any(one.given or one.changed_by or one.approve is not None for one in rounds)
 
 
-def story(rounds: Sequence[Approval], *, goes_on: bool) -> str:
+def rounds_told(rounds: Sequence[Approval], *, goes_on: bool) -> str:
     """Return in words what became of the rounds, without a final answer; "" if there is nothing to tell.
 
     goes_on  the run has no ending, so people may still answer the newest round
@@ -23,7 +23,7 @@ def story(rounds: Sequence[Approval], *, goes_on: bool) -> str:
     return "; ".join(clause for clause in clauses if clause)
 
 
-def missing(one: Approval) -> str:
+def _missing(one: Approval) -> str:
     """Return how many approvals there are of how many: ``1 of 2 of finance``."""
     group = f" of {named(one.approvers, 60)}" if one.approvers else ""
     return f"{len(one.given)} of {max(one.approvals, 1)}{group}"
@@ -36,7 +36,7 @@ def _clause(one: Approval, *, again: bool, goes_on: bool) -> str:
     if one.given and one.approve is not True:
         names = ", ".join(named(name, 60) for name in one.given[:4])
         more = f" and {len(one.given) - 4} more" if len(one.given) > 4 else ""
-        said.append(f"{names}{more} approved ({missing(one)})")
+        said.append(f"{names}{more} approved ({_missing(one)})")
     until = f" until {clock(one.answer_by)}" if one.answer_by else " in time"
     if one.silent:
         said.append(f"{'nobody else' if said else 'nobody'} answered{until}")

@@ -19,7 +19,7 @@ from ballast.contracts.why import Cause, TimeShare
 from ballast.contracts.wire import canonical
 from ballast.money.amounts import dollars
 from ballast.values import dataclass
-from ballast.why.approvals import anybody, story
+from ballast.why.approvals import anybody, rounds_told
 from ballast.why.attempts import FAILED_MODEL, filtered, not_asked, stopped_by, told, tried
 from ballast.why.ceilings import limit_of
 from ballast.why.effects import Names, found_out, inside, left_standing, shown, undo_of, unrecorded_effects
@@ -512,7 +512,7 @@ def _people(read: Read) -> Iterator[Cause]:
                 continue
             where, at = (turn.turn,), ((turn.turn, call.index),)
             goes_on = read.made.status in ("waiting", "open")
-            before = story(call.approvals, goes_on=goes_on)
+            before = rounds_told(call.approvals, goes_on=goes_on)
             if last.silent and anybody(call.approvals):
                 words = f"{read.names(turn.turn, call)} did not get the approvals that it needs in time: {before}"
                 yield Cause(name="approval_unanswered", words=words, turns=where, calls=at)

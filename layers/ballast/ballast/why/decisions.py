@@ -8,7 +8,7 @@ from ballast.contracts import Planner
 from ballast.contracts.timeline import Call, Position, Signal, Timeline, Turn
 from ballast.contracts.why import TurnDecision
 from ballast.money.amounts import dollars
-from ballast.why.approvals import anybody, story
+from ballast.why.approvals import anybody, rounds_told
 from ballast.why.attempts import filtered
 from ballast.why.causes import LOOPS, RULES, refusal, void
 from ballast.why.effects import Names
@@ -136,7 +136,7 @@ def _ruled(call: Call, again: bool, why: str | int, *, goes_on: bool) -> str:
     said = ""
     message = f": {quoted(call.message)}" if call.message else ""
     asked = call.approvals[-1] if call.approvals else None
-    people = story(call.approvals, goes_on=goes_on)
+    people = rounds_told(call.approvals, goes_on=goes_on)
     if call.outcome == "refused":
         told = isinstance(why, int)
         message = f", for the same reason as in turn {why}" if told else f": {why}" if why else ""
