@@ -52,6 +52,7 @@ class ScriptedResponder:
     def __init__(self, cloud: "LocalCloud", answers: Iterable[dict[str, Any]], queue: "Messages | None" = None) -> None:
         self._cloud, self._queue = cloud, queue or EscalationQueue(cloud)
         self._answers = deque(enumerate(answers))
+        self._looked_at = ""
         self.wrong: list[str] = []
 
     def poll(self) -> None:
@@ -71,6 +72,8 @@ class ScriptedResponder:
             )
         number, given = self._answers.popleft()
         answer = {"escalation_id": message["escalation_id"], **given}
+        if self._looked_at == message["escalation_id"]:
+            answer.setdefault("binding", message["binding"])
         refused = answer.pop("refused", False)
         if "approve" in answer and "decision" in answer:  # it has one for each kind of escalation
             del answer["decision" if message["kind"] == "approval" else "approve"]
@@ -85,7 +88,12 @@ class ScriptedResponder:
         if refused:
             self.wrong.append(f"{who} was accepted, and should have been refused (refused: true)")
         # One of several people: the next answer is for the same escalation. Without one the run waits for its time-out.
-        return not (taken.get("still_needed") and self._answers)
+        if not (taken.get("still_needed") and self._answers):
+            return True
+        if "arguments" in given:  # whoever comes next has looked at the changed call
+            self._looked_at = message["escalation_id"]
+            message["binding"] = with_current_state(self._cloud, message).get("binding")
+        return False
 
     def left_over(self) -> list[str]:
         """Return a sentence for each answer that nobody was asked for."""

@@ -179,13 +179,18 @@ def _failure(response: Mapping[str, Any]) -> ModelFailure:
     otherwise = ExitReason.MODEL_CONTEXT_WINDOW_EXCEEDED if too_long else ExitReason.MODEL_REFUSED
     reason, charged = known or (otherwise, False)
     detail = f"{error.get('Code', '')}: {error.get('Message', '')}"
-    of_model = known is None and (too_long or _is_of_model(error.get("Code", ""), error.get("Message", ""), status))
+    of_model = known is None and is_of_model(reason, detail, status)
     return ModelFailure(reason, known is not None, charged, detail, _retry_after_s(response), of_model)
 
 
-def _is_of_model(code: str, message: str, status: int) -> bool:
-    """Say whether a refusal is about the model: it is gone, closed to the caller, or takes no such request."""
-    if code in _OF_THE_MODEL:
+def is_of_model(reason: ExitReason, detail: str, status: int = 0) -> bool:
+    """Say whether a refusal is about the model: it is gone, closed to the caller, or takes no such request.
+
+    detail  "code: message", as in the log, where it may be cut
+    status  of the HTTP answer; 0 is not known
+    """
+    code, _, message = detail.partition(": ")
+    if reason is ExitReason.MODEL_CONTEXT_WINDOW_EXCEEDED or code in _OF_THE_MODEL:
         return True
     if status in (403, 404):
         return not _OF_THE_CALLER.search(code)

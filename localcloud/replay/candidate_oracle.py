@@ -16,6 +16,7 @@ from ballast.log.events import (
     ApprovalRequested,
     CallDoubted,
     CallIntended,
+    CallRefused,
     CallSettled,
     EscalationAnswered,
     EscalationOpened,
@@ -23,13 +24,14 @@ from ballast.log.events import (
     ModelRequested,
     ModelResponded,
     RunEnded,
+    RunRefused,
 )
 from ballast.money import TokenCounts
 from ballast.playbook import Playbook
 from ballast.run import Run
 from localcloud.replay.candidate import CandidateEnds, CandidatePlaying
-from localcloud.replay.lane import Ending, Wait
-from localcloud.replay.oracle import Failed, Oracle, Position, Ran, wait_of
+from localcloud.replay.lane import Ending, Wait, Wanted
+from localcloud.replay.oracle import Failed, Oracle, Position, Ran, no_room_in, wait_of
 from localcloud.replay.playing import RecordEnds
 from localcloud.replay.recorded import is_persons
 from localcloud.stepfunctions.states import StateFailed, Stopped
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 _NEAR_S, _CLOSE_S, _RETRY_S = 0.25, 5.0, 3.0
 #: Of a request to a model: who asks, and how much it may say. Neither changes what the model reads.
 _NOT_READ = ("inferenceConfig", "requestMetadata")
+#: The ceilings of windows that other runs share.
+_SHARED = ("customer_hour", "customer_day", "tenant_hour", "tenant_day", "all_hour", "all_day")
 _PLAIN = "gen_ai.usage.input_tokens"
 _WRITTEN = ("gen_ai.usage.cache_creation.input_tokens", "ballast.usage.cache_creation_1h.input_tokens")
 
@@ -346,7 +350,60 @@ class CandidateOracle(Oracle):
                 return intended.moves.customer
         return None
 
+    def no_room(self, at: Position, wanted: Wanted) -> str | None:
+        """Return the words for windows without room, if the call asks for the same under the same rules.
+
+        What the run itself has moved is known, and what other runs had moved is not. Raises ``CandidateEnds`` where
+        that decides.
+        """
+        seq = CallIntended.key(*at)
+        if self._playing.apart:
+            if self._lacked_room(at):
+                raise CandidateEnds(Ending.OFF_THE_RECORD, seq, "money would move for which there was no room")
+            self.wanted.setdefault(at, []).append(wanted)
+            return None
+        words, before = super().no_room(at, wanted), self._machine.inferred.wanted.get(at, ())
+        if wanted in before:
+            return words
+        then = next((one for one in before if one.micro == wanted.micro), before[0] if before else None)
+        if then is None or words is not None or at in self._machine.inferred.raised or then.whose != wanted.whose:
+            why = "whether there is room for the money that a call moves depends on what is not in the record"
+            raise CandidateEnds(Ending.OFF_THE_RECORD, seq, why)
+        return None
+
+    def may_lack_room(self, at: Position, wanted: Wanted) -> None:
+        """Raise ``CandidateEnds`` if windows that other runs share may have no room, and had room in the record."""
+        before = [] if self._playing.apart else self._machine.inferred.wanted.get(at, ())
+        if not before or wanted in before:
+            return
+        then = next((one for one in before if one.micro == wanted.micro), before[0])
+        lower = any(getattr(wanted.ceilings, name) < getattr(then.ceilings, name) for name in _SHARED)
+        if lower or wanted.micro > then.micro:
+            why = "what other runs had moved decides whether there is room, and it is not in the record"
+            raise CandidateEnds(Ending.OFF_THE_RECORD, CallIntended.key(*at), why)
+
+    def had_room(self, at: Position) -> bool:
+        """Whether the record says that there was room for the same move."""
+        return not self._playing.apart and at in self._machine.inferred.raised and super().had_room(at)
+
+    def _lacked_room(self, at: Position) -> bool:
+        """Whether the same call found no room in the record."""
+        mine, record = self._playing.run.call(*at), self._recorded
+        found = [one.at for one in record.facts(CallRefused) if one.error == "MoveRefused"]
+        found += [one.at for one in record.facts(ApprovalNeeded) if no_room_in(one.why)]
+        known = (record.call(*place) for place in found)
+        identity = self._identity(mine.as_admitted) if mine is not None else None
+        return any(was is not None and self._identity(was.as_admitted) == identity for was in known)
+
     # The workflow
+
+    def admission(self, microusd: int) -> tuple[str, str, str | None] | None:
+        """Return the recorded refusal. Raises ``CandidateEnds`` where a smaller amount might have found room."""
+        refused = super().admission(microusd)
+        if refused is not None and refused[0] == "WindowFull" and microusd < self._machine.inferred.leased_microusd:
+            why = "the request asks for less of the budget, for which there may have been room"
+            raise CandidateEnds(Ending.OFF_THE_RECORD, RunRefused.key(), why)
+        return refused
 
     def stopped(self) -> BaseException | None:
         """Return the end of the execution, if the record ends here."""

@@ -12,7 +12,7 @@ from the record where the record has it; else the run ends here, in one of the w
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from ballast.contracts.wire import complaints
 from ballast.errors import InvalidInput
+from ballast.money.moves import Ceilings
 from ballast.playbook import Playbook
 from ballast.playbook.agent import OF_THE_STACK, AgentConfig, agent_file, agent_problems
 from ballast.run import Run
@@ -73,6 +74,20 @@ Wait = tuple[str, int, int, int]
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What a call wants to move of the business's money, and the playbook's rules for it.
+
+    whose  the account of the customer; None for nobody's
+    """
+
+    micro: int
+    whose: str | None
+    ceilings: Ceilings
+    on_full: str
+    currency: str
+
+
+@dataclass(frozen=True)
 class Inferred:
     """What a baseline inferred from a record, so that a candidate is played under the same circumstances.
 
@@ -81,6 +96,9 @@ class Inferred:
     waits   the seconds that people had for each answer (``oracle.wait_of``)
     timeouts  the seconds that each tool had
     max_grant_microusd  what reviewers might add to the run's budget
+    wanted  what each call wanted to move of the business's money
+    raised  the calls that only a ceiling which an operator had set can have given room
+    leased_microusd  what the run asked of the stack's budget
     """
 
     deaths: Mapping[str, int] = field(default_factory=dict)
@@ -88,6 +106,9 @@ class Inferred:
     waits: Mapping[Wait, int] = field(default_factory=dict)
     timeouts: Mapping[str, float | None] = field(default_factory=dict)
     max_grant_microusd: int = 0
+    wanted: Mapping[tuple[int, int], Sequence[Wanted]] = field(default_factory=dict)
+    raised: Collection[tuple[int, int]] = ()
+    leased_microusd: int = 0
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,9 @@ class Machine:
             waits={wait_of(asked): asked["timeout_s"] for asked in self.oracle.waiting.values()},
             timeouts={name: tool.limits.timeout_s for name, tool in self.playbook.tools.items()},
             max_grant_microusd=self.playbook.agent.max_grant_microusd,
+            wanted=dict(self.oracle.wanted),
+            raised=frozenset(self.oracle.raised),
+            leased_microusd=self.oracle.leased_microusd,
         )
 
     def _played_whole(self, recorded: RecordedRun) -> Difference | None:

@@ -7,14 +7,14 @@ position that is asked about (turn and attempt, turn and call), from the events 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from ballast.contracts import CallTools, ExitReason, HandOver, PlanSummary, RunRequest
-from ballast.errors import MoveRefused
+from ballast.errors import RuleViolation
 from ballast.log.event import Event
 from ballast.log.events import (
     ApprovalAnswered,
@@ -36,7 +36,9 @@ from ballast.log.keys import Key
 from ballast.money.breaker import CurrentMode, Mode
 from ballast.money.moves import units
 from ballast.playbook import Playbook
-from localcloud.replay.lane import Replayed, Wait
+from ballast.playbook.agent import AgentConfig
+from ballast.playbook.agents import in_charge
+from localcloud.replay.lane import Replayed, Wait, Wanted
 from localcloud.replay.playing import Died, Playing, RecordEnds
 from localcloud.replay.recorded import RecordedRun, is_persons
 from localcloud.stepfunctions.states import StateFailed, Stopped
@@ -49,6 +51,8 @@ _AGAIN = (ExitReason.MODEL_THROTTLED, ExitReason.MODEL_UNAVAILABLE, ExitReason.M
 _WRITTEN_WITHIN_MS = 30_000
 #: A caller who waits shorter than this shortens nothing: ``LEAST_S`` of ``functions.lifecycle.admit``.
 _LEAST_MS = 4_000
+#: In the words for a window without room: ``Moving`` of ``functions.executor.moves``.
+_NO_ROOM = ", and there is no room for it in "
 _NOTHING = "(nothing)"
 _TOO_LARGE = "(not recorded: too large for a reply)"
 _GIVEN_UP = re.compile(r"It did not end \(([^()]{1,256})\), and is not tried again\.")
@@ -77,7 +81,10 @@ class Ran:
 
 @dataclass(frozen=True)
 class Failed:
-    """A model attempt that brought no completion."""
+    """A model attempt that brought no completion.
+
+    of_model  whether another model may take the request; None if the record does not say, and the code's rule decides
+    """
 
     reason: ExitReason
     again: bool
@@ -85,6 +92,7 @@ class Failed:
     detail: str
     retry_after_s: float | None
     took_ms: int | None = None
+    of_model: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +136,10 @@ class Oracle:
 
     def __init__(self, playing: Playing, moved: Mapping[Position, int] = {}) -> None:
         self._playing, self._recorded, self.moved = playing, playing.recorded.events, moved
+        #: What calls wanted to move, at each look; and those that only a ceiling set by an operator can have let move.
+        self.wanted: dict[Position, list[Wanted]] = {}
+        self.raised: set[Position] = set()
+        self.leased_microusd = 0
         #: What waits for a person: the coordinates, by task token.
         self.waiting: dict[str, Mapping[str, Any]] = {}
 
@@ -168,8 +180,12 @@ class Oracle:
         opened = self._recorded.fact(RunOpened)
         return None if opened is None else Hurry.of(opened, self._recorded[0].at)
 
-    def admission(self) -> tuple[str, str, str | None] | None:
-        """Return the refusal that other runs' money or an operator caused: error, message, when there is room."""
+    def admission(self, microusd: int) -> tuple[str, str, str | None] | None:
+        """Return the refusal that other runs' money or an operator caused: error, message, when there is room.
+
+        ``microusd``: what the run asks of the stack's budget.
+        """
+        self.leased_microusd = microusd
         refused = self._recorded.fact(RunRefused)
         if refused is None or refused.reason not in ("WindowFull", "TooManyRuns", "BreakerStopped"):
             return None
@@ -195,13 +211,19 @@ class Oracle:
             since = datetime.fromisoformat(held.at)
             return CurrentMode(Mode(held.mode), by=held.by, reason=held.reason, since=since)
         asked = self._next_attempt(turn)
-        agent = playbook.agent
+        agent = self._in_charge(playbook, turn)
         cheaper = agent.cheaper_model
         if asked is not None and cheaper is not None and asked.model == cheaper:
             usual = agent.model_at(self._intent, turn)
             if usual != cheaper and asked.model != agent.second_model:
                 return CurrentMode(Mode.CHEAPER)
         return CurrentMode(Mode.NORMAL)
+
+    def _in_charge(self, playbook: Playbook, turn: int) -> AgentConfig:
+        try:
+            return in_charge(playbook, self._playing.run, turn).agent
+        except RuleViolation:  # nobody is, and no model is asked
+            return playbook.agent
 
     @property
     def _intent(self) -> str | None:
@@ -258,8 +280,25 @@ class Oracle:
         assert isinstance(fact, ModelFailed)
         reason = ExitReason(fact.exit_reason or ExitReason.MODEL_UNAVAILABLE)
         waits = self._says_of_waiting(turn, fact.model)
-        retry_after_s = 9_999.0 if waits else None
-        return Failed(reason, reason in _AGAIN, fact.cost_microusd > 0, fact.error, retry_after_s, fact.latency_ms)
+        return Failed(
+            reason,
+            reason in _AGAIN,
+            fact.cost_microusd > 0,
+            fact.error,
+            retry_after_s=9_999.0 if waits else None,
+            took_ms=fact.latency_ms,
+            of_model=reason not in _AGAIN and self._went_on_after(turn, fact.error),
+        )
+
+    def _went_on_after(self, turn: int, error: str) -> bool | None:
+        """Say whether the planner looked for another model after a refusal; None if the record does not say.
+
+        A refusal of the request is the whole note of the hand-over. A note that says more is about other models, too.
+        """
+        if self._next_attempt(turn) is not None:
+            return True
+        decided = self._recorded.fact(PlanDecided, turn)
+        return True if decided is not None and decided.note not in (None, error) else None
 
     def _says_of_waiting(self, turn: int, model: str) -> bool:
         words = _NO_TIME.format(model)
@@ -420,10 +459,34 @@ class Oracle:
         intended = self._recorded.fact(CallIntended, *at)
         return intended.moves.customer if intended is not None and intended.moves is not None else None
 
-    def refused_move(self, at: Position) -> MoveRefused | None:
-        """Return the refusal of a move that other runs' money left no room for."""
-        refused = self._recorded.fact(CallRefused, *at)
-        return MoveRefused(refused.message) if refused is not None and refused.error == "MoveRefused" else None
+    def no_room(self, at: Position, wanted: Wanted) -> str | None:
+        """Return the words in which the call was told that a window had no room for its money; None if all had.
+
+        What other runs had moved is in no event, and neither is a ceiling that an operator has set.
+        """
+        self.wanted.setdefault(at, []).append(wanted)
+        match self._after_reserving(at):
+            case CallRefused(error="MoveRefused", message=message):
+                return message
+            case ApprovalNeeded(why=why):
+                return no_room_in(why)
+        return None
+
+    def may_lack_room(self, at: Position, wanted: Wanted) -> None:
+        """Return if the record tells that there was room in the windows that other runs share, too."""
+
+    def had_room(self, at: Position) -> bool:
+        """Whether the record says that there was room: by its playbook's ceilings there is none."""
+        found = isinstance(self._after_reserving(at), ApprovalNeeded | CallIntended)
+        if found:
+            self.raised.add(at)
+            self._playing.note(f"an operator's ceiling gave call {at[1]} of turn {at[0]} room")
+        return found
+
+    def _after_reserving(self, at: Position) -> object:
+        """Return what the record has next of that call: it tells whether there was room."""
+        kinds = (CallRefused, ApprovalNeeded, CallIntended, CallSettled)
+        return next((event.fact for event in self._of_call(at) if isinstance(event.fact, kinds)), None)
 
     def moved_by_others(self, at: Position) -> int:
         """Return what other runs are taken to have moved of the business's money when the call was looked at."""
@@ -479,6 +542,11 @@ class Oracle:
         if not self._playing.left:
             return RecordEnds("the record ends here: the run waits for a person")
         return StateFailed("States.Timeout")
+
+
+def no_room_in(why: Iterable[str]) -> str | None:
+    """Return the reason to ask a person that tells of windows without room; None if none does."""
+    return next((one for one in why if _NO_ROOM in one), None)
 
 
 def amounts_moved(recorded: RecordedRun, played: Replayed) -> Iterator[tuple[Position, int]]:

@@ -22,16 +22,21 @@ from ballast.contracts import RunRequest
 from ballast.errors import AttemptInProgress, ProcessEnds
 from ballast.log.run_log import RunLog
 from ballast.money import TokenCounts
-from ballast.moves_table import MovesTable
+from ballast.money.moves import MOST, Ceilings, Move
+from ballast.moves_table import MovesTable, NoRoom, Reservation
 from ballast.playbook import Playbook, Tool
 from ballast.runtime import Runtime
 from ballast.table import Put, Table, Update
 from localcloud.moto_seams.replaced import replaced
+from localcloud.replay.lane import Wanted
 from localcloud.replay.oracle import Failed, Ran, reply_of
 from localcloud.replay.tables import MemoryTable
 
 if TYPE_CHECKING:
     from localcloud.replay.machine import Machine
+
+#: Ceilings that let everything move that may be written in a run.
+_EVERYTHING = Ceilings(*[MOST * 1_000] * 7)
 
 
 class Services:
@@ -115,6 +120,8 @@ class Seams:
 
     def __init__(self, machine: Machine, stack: ExitStack) -> None:
         self._machine, self._stack = machine, stack
+        #: The record's words for the windows without room, from the reservation on until they are told.
+        self._full: str | None = None
 
     def _put(self, owner: Any, name: str, value: Any) -> None:
         self._stack.enter_context(replaced(owner, name, value))
@@ -129,11 +136,18 @@ class Seams:
         self._put(Breakers, "current_mode", lambda *_, **__: self._mode())
         reserve = vars(MovesTable)["reserve"]
 
-        def reserved(table: MovesTable, move: Any, by: str, ceilings: Any) -> Any:
-            refused = machine.oracle.refused_move((move.turn, move.index))
-            if refused is not None:
-                raise refused
-            return reserve(table, move, by, ceilings)
+        def reserved(table: MovesTable, move: Move, by: str, ceilings: Ceilings) -> Reservation | NoRoom:
+            at, config = (move.turn, move.index), machine.playbook.agent.moves
+            wanted = Wanted(move.micro, move.customer, ceilings, config.on_full, config.currency)
+            self._full = machine.oracle.no_room(at, wanted)
+            if self._full is not None:
+                return NoRoom(move.claims(ceilings))
+            taken: Reservation | NoRoom = reserve(table, move, by, ceilings)
+            if isinstance(taken, Reservation):
+                machine.oracle.may_lack_room(at, wanted)
+            if isinstance(taken, NoRoom) and machine.oracle.had_room(at):
+                taken = reserve(table, move, by, _EVERYTHING)
+            return taken
 
         counted = vars(MovesTable)["moved"]
 
@@ -176,7 +190,7 @@ class Seams:
         lease, extend = (vars(kind)[name] for name in ("lease", "extend"))
 
         def leased(leases: Any, request: Any, microusd: int, **how: Any) -> Any:
-            refused = machine.oracle.admission()
+            refused = machine.oracle.admission(microusd)
             if refused is not None:
                 error, message, opens_at = refused
                 raise getattr(errors, error)(message, opens_at=opens_at)
@@ -198,6 +212,7 @@ class Seams:
         agent = sys.modules[vars(module)["Agent"].__module__]
         read = vars(agent)["read_completion"]
         failure, circuit_open = vars(converse)["ModelFailure"], vars(agent)["CircuitOpen"]
+        of_the_model = vars(converse)["is_of_model"]
         usage_of, timeouts = vars(sys.modules[read.__module__])["ReadUsage"], vars(converse)["_timeouts"]
 
         class Model:
@@ -218,7 +233,10 @@ class Seams:
                 cut_s = next((one for one in self._timeouts_s if one <= within_s), self._timeouts_s[-1])
                 found = machine.oracle.within(machine.oracle.completion(invocation.turn, attempt), cut_s)
                 if isinstance(found, Failed):
-                    raise failure(found.reason, found.again, found.charged, found.detail, found.retry_after_s)
+                    of_model = found.of_model
+                    if of_model is None:
+                        of_model = of_the_model(found.reason, found.detail)
+                    raise failure(found.reason, found.again, found.charged, found.detail, found.retry_after_s, of_model)
                 return found
 
         class Circuits:
@@ -258,6 +276,15 @@ class Seams:
 
     def _of_the_executor(self, module: ModuleType) -> None:
         machine = self._machine
+        moving = vars(sys.modules[vars(module)["MovesStore"].__module__])["Moving"]
+        no_room_text = vars(moving)["_no_room_text"]
+
+        def no_room(moves: Any, tool: str, full: NoRoom, ceilings: Ceilings) -> str:
+            words, self._full = self._full, None
+            told: str = no_room_text(moves, tool, full, ceilings) if words is None else words
+            return told
+
+        self._put(moving, "_no_room_text", no_room)
         effects = sys.modules[vars(module)["Effects"].__module__]
         outcome, doubt, nothing = (vars(effects)[name] for name in ("CallOutcome", "InDoubt", "NothingDone"))
 

@@ -58,10 +58,12 @@ def _more() -> Iterator[Wanted]:
         return Wanted(name, request, ScriptModel.of(says, name), answers)
 
     done, stopped = {"say": "That is done."}, {"say": "…", "stop": "content_filtered"}
+    approves = {"by": "Lee", "approve": True}
     approved = {"call": [{"tool": "refund_order", "arguments": refund}]}
     yield wanted("throttled", [{"error": "ThrottlingException"}, order, {"error": "ServiceUnavailableException"}, done])
     yield wanted("invents-a-number", [order, {"say": "You get 777.77 USD."}, done])
     yield wanted("rejected", [order, approved, done], [{"by": "Lee", "approve": False, "comment": "Not yet."}])
+    yield wanted("no-access", [{"error": "AccessDeniedException"}, order, done])
     # Its prompt is long enough for the cache, which the last turn that a run may have does not write to.
     long = wanted("cached", [order, {"call": [{"tool": "search_docs", "arguments": {"query": "damaged"}}]}, done])
     told = long.request.model_copy(update={"text": f"{long.request.text} {'It arrived damaged. ' * 900}"})
@@ -72,7 +74,10 @@ def _more() -> Iterator[Wanted]:
     yield replace(twice, request=twice.request.model_copy(update={"text": f"{told.text} ({twice.name})"}))
     # Its reason to ask names what the run before has moved.
     moves = {"order_id": "O-1004", "amount_usd": "10.00", "reason": "damaged"}
-    yield wanted("moves", [order, {"call": [{"tool": "refund_order", "arguments": moves}]}, done])
+    for name, begins_anew in (("moves", True), ("moves-again", False)):
+        one = wanted(name, [order, {"call": [{"tool": "refund_order", "arguments": moves}]}, done], [approves])
+        request = one.request.model_copy(update={"text": f"{one.request.text} 10.00 USD now."})
+        yield replace(one, request=request, begins_anew=begins_anew)
     yield replace(wanted("nobody-approves", [order, approved, done], [{}]), begins_anew=False)
     invented = {"call": [{"tool": "look_up_order", "arguments": {"order_id": "O-1031"}}]}
     yield wanted("invents-an-order", [invented, order, done])
