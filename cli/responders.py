@@ -41,6 +41,7 @@ class NoAnswerLeft(InvalidInput):
 class ScriptedResponder:
     """Answers each escalation with the next of ``answers``: payloads without an escalation id.
 
+    Where several people must approve, the next answer is for the same escalation, until no more are needed.
     An answer with ``refused`` must be refused because of who gives it; the next one then answers the same escalation.
     Raises ``NoAnswerLeft`` for an escalation after the last answer, and ``InvalidInput`` for one that is not accepted.
 
@@ -51,6 +52,7 @@ class ScriptedResponder:
     def __init__(self, cloud: "LocalCloud", answers: Iterable[dict[str, Any]], queue: "Messages | None" = None) -> None:
         self._cloud, self._queue = cloud, queue or EscalationQueue(cloud)
         self._answers = deque(enumerate(answers))
+        self._looked_at = ""
         self.wrong: list[str] = []
 
     def poll(self) -> None:
@@ -70,12 +72,14 @@ class ScriptedResponder:
             )
         number, given = self._answers.popleft()
         answer = {"escalation_id": message["escalation_id"], **given}
+        if self._looked_at == message["escalation_id"]:
+            answer.setdefault("binding", message["binding"])
         refused = answer.pop("refused", False)
         if "approve" in answer and "decision" in answer:  # it has one for each kind of escalation
             del answer["decision" if message["kind"] == "approval" else "approve"]
         who = f"people.{number}: the answer of {given.get('by', 'nobody')}"
         try:
-            self._cloud.invoke("AnswerEscalationFunction", answer)
+            taken = self._cloud.invoke("AnswerEscalationFunction", answer)
         except FunctionError as problem:
             if refused and problem.name == "MayNotAnswer":
                 return False
@@ -83,7 +87,20 @@ class ScriptedResponder:
             raise InvalidInput(f"{who} was refused: {problem.name}: {problem.message}{hint}") from None
         if refused:
             self.wrong.append(f"{who} was accepted, and should have been refused (refused: true)")
-        return True
+        # One of several people: the next answer is for the same escalation. Without one the run waits for its time-out.
+        if not (taken.get("still_needed") and self._answers):
+            return True
+        if "arguments" in given:  # whoever comes next has looked at the changed call
+            self._looked_at = message["escalation_id"]
+            message["binding"] = with_current_state(self._cloud, message).get("binding")
+        return False
+
+    def left_over(self) -> list[str]:
+        """Return a sentence for each answer that nobody was asked for."""
+        return [
+            f"people.{number}: the answer of {given.get('by', 'nobody')} was never asked for. Remove it, or see why not"
+            for number, given in self._answers
+        ]
 
     def close(self) -> None:
         """Do nothing."""

@@ -73,7 +73,9 @@ def play(
             title=f"{title} {scenario.name}",
             requested_by=scenario.by,
         )
-        return Played(scenario, made, responder.wrong + unmet_of(scenario, made, cloud, playbook))
+        scripted = model is None and scenario.model is None  # another model may ask for other things
+        left = responder.left_over() if scripted else []
+        return Played(scenario, made, responder.wrong + left + unmet_of(scenario, made, cloud, playbook))
 
 
 def place_and_names(path: str | None, names: Sequence[str]) -> tuple[str | None, list[str]]:

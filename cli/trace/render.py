@@ -22,6 +22,7 @@ from ballast.contracts.timeline import (
     TurnEscalation,
 )
 from ballast.timeline import attached, file_text
+from ballast.why.approvals import anybody, rounds_told
 from cli.trace.layout import FULL, NO_BREAK, Detail, Heading, Labelled, Plain, joined
 from cli.trace.text import as_text, brief, clean, clipped, count, shared, span, usd
 
@@ -298,11 +299,16 @@ def _approval(rounds: Sequence[Approval]) -> Text:
     again = f"asked again, since {_flat(', '.join(moved))} had changed: " if moved else ""
     why = _flat("; ".join(approval.why))
     asked_because = f" (asked because {why})" if why else ""
+    before = rounds_told(rounds[:-1], goes_on=True)
+    before = f" (before: {_flat(before)})" if before else ""
+    asked_because = f"{asked_because}{before}"
     if approval.silent:
-        return Text("nobody answered in time", "bold yellow").append(asked_because, "dim")
+        told = rounds_told(rounds[-1:], goes_on=True) if anybody(rounds[-1:]) else "nobody answered in time"
+        return Text(_flat(told), "bold yellow").append(asked_because, "dim")
     if approval.approve is None:
         because = f", because {why}" if why else ""
         given = f"; approved by {_flat(', '.join(approval.given))} so far" if approval.given else ""
+        given = f"{given}{before}"
         return Text(f"{again}asked for ({_flat(approval.escalation_id)}){because}{given}", "bold yellow")
     verdict = ("approved", "green") if approval.approve else ("rejected", "bold red")
     said = Text(again).append(*verdict).append(f" by {_flat(approval.by) or 'somebody'}")

@@ -405,7 +405,7 @@ class WriteAttempt:
                 return CallOutcome("failed", message=run_end.message, circuit=run_end.circuit)
             case NothingDone():
                 if not self.attempt.tool.policy.resolvable:
-                    return CallOutcome("failed", message=f"{run_end.message} It may be called again.")
+                    return CallOutcome("failed", message=f"{run_end.message.rstrip(' .')}. It may be called again.")
                 if clean:
                     with suppress(Exception):  # without this record the call counts as in doubt
                         self._doubt(run_end.message, False, False, "done")

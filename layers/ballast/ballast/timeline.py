@@ -513,9 +513,11 @@ class _TimelineOf:
     def approval(self, one: ApprovalRound) -> Approval:
         needed, requested, answer = one.needed, one.requested, one.answer
         given: tuple[str, ...] = ()
+        changed_by = ""
         for each in one.given:
             # Approvals of other arguments do not count, and the person who changed them is now the proposer.
             given = () if each.changes_arguments else (*given, each.by)
+            changed_by = each.by if each.changes_arguments else changed_by
         approve = answer.approve if answer else None
         people = tuple(each.by for each in answer.approvals) if answer and approve else ()
         return Approval(
@@ -531,6 +533,7 @@ class _TimelineOf:
             changed=answer.changes_arguments
             if answer
             else any("arguments" in each.model_fields_set for each in one.given),
+            changed_by=changed_by,
             silent=one.unanswered,
             parked=one.parked,
             void=one.void.moved if one.void else (),

@@ -293,3 +293,17 @@ def test_what_is_overheard_is_posted_and_left_in_the_queue(tmp_path: Path) -> No
 
     assert [notice.escalation_id for notice in EscalationFiles(tmp_path).waiting()] == ["esc-a"]
     people.close()
+
+
+def test_the_people_that_one_approval_needs_answer_it_one_after_another_and_who_is_never_asked_is_told() -> None:
+    cloud: Any = Cloud(MESSAGE)
+    plain = cloud.invoke
+    needs = {"Lee": 2, "Dana": 1}
+    cloud.invoke = lambda name, payload: {**plain(name, payload), "still_needed": needs.get(payload["by"], 0)}
+    names = ("Lee", "Dana", "Mia", "Kim")
+
+    people = ScriptedResponder(cloud, [{"by": name, "approve": True} for name in names])
+    people.poll()
+
+    assert [(one["escalation_id"], one["by"]) for one in cloud.invoked] == [("esc-a", name) for name in names[:3]]
+    assert people.left_over() == ["people.3: the answer of Kim was never asked for. Remove it, or see why not"]

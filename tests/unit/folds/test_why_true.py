@@ -306,3 +306,105 @@ def test_a_limit_that_stopped_the_agent_is_not_advised_lower() -> None:
     assert advised(circles(ExitReason.REPEATED_CALL_LIMIT), ("limits.repeated_calls=0", 3), ("limits.turns=2", 3)) == [
         "limits.turns=2"
     ]
+
+
+# ── approvals, bounds, names ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _of_two(night: Night, number: int, *given: str, silent: bool, changed: str = "") -> None:
+    """Ask two of finance about the call in a round; some approve, and the time may run out."""
+    at, round_ = "0001.call.1.approval_", "" if number == 1 else f".{number}"
+    more = {"approvals": 2, "approvers": "finance", "why": ["forty"], "parked": number > 1}
+    night.write(f"{at}needed{round_}", {"tool": "refund_order", **more})
+    asked = {"escalation_id": f"esc-{number}", "answer_by": f"2026-03-01T0{number}:00:00+00:00"}
+    night.write(f"{at}requested{round_}", {**asked, "approvals_needed": 2, "approvers": "finance"})
+    for count, by in enumerate(given, start=1):
+        new = {"changed": True, "arguments": {**REFUND, "order_id": "O-9"}} if by == changed else {}
+        night.write(f"{at}given.{number}.{count}", {"by": by, "given": count, "needed": 2, **new})
+    if silent:
+        night.write(f"{at}answered{round_}", {**asked, "approve": None})
+
+
+def test_an_approval_is_told_from_all_its_entries() -> None:
+    night = Night().leased()
+    night.model(1, wants(("refund_order", REFUND)), 1_500)
+    _of_two(night, 1, "fay", silent=True)
+    _of_two(night, 2, silent=False)
+    first = "fay approved (1 of 2 of finance), nobody else answered until 2026-03-01 01:00:00 UTC"
+    waiting = why_of(night)
+    assert f'needs an approval, because "forty" ({first}; asked again (parked, with the long time)' in waiting.sentence
+
+    _of_two(night, 2, "fox", silent=True)
+    night.executes(1, 1, "denied")
+    night.model(2, says("Not refunded."), 1_800)
+    night.ends()
+    denied = why_of(night)
+    second = "asked again (parked, with the long time), fox approved (1 of 2 of finance), nobody else answered until"
+    assert f"did not get the approvals that it needs in time: {first}; {second}" in denied.sentence
+    assert f"denied: {first}; {second}" in denied.decisions[0].calls[0]
+    assert "obody answered" not in denied.to_json()
+
+
+def test_who_changed_a_call_answered_though_nobody_has_approved_it() -> None:
+    night = Night().leased()
+    night.model(1, wants(("refund_order", REFUND)), 1_500)
+    _of_two(night, 1, "fay", silent=True, changed="fay")
+    night.executes(1, 1, "denied")
+    night.model(2, says("Not refunded."), 1_800)
+    night.ends()
+
+    said = "fay changed its arguments, so all approvals were needed anew, nobody else answered until"
+    assert said in why_of(night).sentence
+
+
+def test_a_charge_at_its_bound_is_told_of_a_tool_too() -> None:
+    night = Night().leased()
+    night.model(1, wants(("look_up_order", ORDER), ("look_up_order", {"order_id": "O-2"})), 1_500)
+    for index, status, cost in ((1, "failed", 20_000), (2, "ok", 15_000)):
+        night.write(
+            f"0001.call.{index}.intended", {"tool": "look_up_order", "effect": "read", "reserved_microusd": 20_000}
+        )
+        night.write(f"0001.call.{index}.settled", {"tool": "look_up_order", "status": status, "cost_microusd": cost})
+    night.model(2, says("It is late."), 1_600)
+    night.ends()
+    why = why_of(night)
+
+    cause = next(one for one in why.causes if one.name == "bound_calls")
+    assert "1 attempt at look_up_order failed without saying what it cost: $0.02 is charged" in cause.words
+    assert {one.cause: one.microusd for one in why.money if "tool" in one.cause} == {
+        "tools": 15_000,
+        "tool_attempts": 20_000,
+    }
+    assert any("a failed attempt at tools that cost money really cost: $0.02" in one.words for one in why.unknown)
+
+
+@pytest.mark.parametrize(
+    "values", [("down", "down "), ("a  b", "a b"), ("x" * 60 + "1", "x" * 60 + "2"), (1, "1"), ("Ａ", "A"), ('"', "'")]
+)
+def test_arguments_that_look_alike_in_brief_are_told_so_that_they_differ(values: tuple[Any, Any]) -> None:
+    night = Night().leased()
+    night.model(1, wants(*(("look_up_order", {"kind": one}) for one in values)), 1_500)
+    for index in (1, 2):
+        night.executes(1, index, "failed")
+    night.model(2, says("No."), 1_600)
+    night.ends()
+    first, second = (line.split("call ", 1)[1][1:] for line in why_of(night).decisions[0].calls)
+
+    assert "kind" in first
+    assert first != second
+
+
+def test_a_broken_fallback_is_an_act_whatever_came_before() -> None:
+    night = Night().leased()
+    night.decides(1, Planner.AGENT, HandOver(to=Planner.FALLBACK, reason=ExitReason.MODEL_THROTTLED))
+    over = HandOver(to=Planner.PERSON, reason=ExitReason.FALLBACK_FAILED)
+    night.decides(2, Planner.FALLBACK, over, note="crash failed in fallbacks/crash.py, line 10: KeyError: 'nope'")
+    night.escalates(3, "fallback_failed")
+    night.person(3, Answer(text="Done by hand."))
+    night.ends(by="person")
+    why = why_of(night)
+
+    assert why.must_act
+    assert "mend the fallback's script for" in why.act
+    assert any("the reason names its file and line" in one.words for one in why.to_type)
+    assert not any("log group" in one.words for one in why.to_type)

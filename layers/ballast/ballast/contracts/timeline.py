@@ -127,7 +127,7 @@ class Approval(_Part):
     approvals  how many people must approve; ``approvers``: their group
     given      the people who have approved so far, while more approvals are needed
     by         the person who decided; all of them, if several people had to approve
-    changed    a person changed the arguments
+    changed    a person changed the arguments; ``changed_by``: who, if approvals were still needed after that
     silent     nobody answered in time; this is not a rejection
     parked     nobody answered in the short time, so people now have the long one
     void       what had changed before the approved call could act: people were asked again, or the call was denied
@@ -143,6 +143,7 @@ class Approval(_Part):
     by: _Str = ""
     comment: _Str = ""
     changed: bool = False
+    changed_by: _Str = ""
     silent: bool = False
     parked: bool = False
     void: tuple[_Str, ...] = ()

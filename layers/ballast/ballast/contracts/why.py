@@ -43,7 +43,7 @@ MONEY_CAUSES: dict[str, str] = {
     "replies": "the model's replies",
     "prompts_and_replies": "prompts and replies together",
     "tools": "tools that cost money",
-    "tool_attempts": "tools that cost money: attempts without a known outcome",
+    "tool_attempts": "tools that cost money: attempts that failed or have no known outcome, charged at their bound",
     "after_the_ending": "recorded after the ending, which counts it otherwise",
 }
 #: Each ms has one cause: what the run was doing, by the newest entry of its log.

@@ -18,8 +18,8 @@ from ballast.money.amounts import dollars
 from ballast.why.attempts import not_asked, refusals, remedies
 from ballast.why.effects import Names, answered_by_a_person, left_standing, unknown_effects
 from ballast.why.feedback import open_complaints
-from ballast.why.money import bound_replies
-from ballast.why.other_runs import BREAKER, open_circuits, open_models, shared_with_other_runs
+from ballast.why.money import bound_calls, bound_replies
+from ballast.why.other_runs import BREAKER, fallback_failed, mends, open_circuits, open_models, shared_with_other_runs
 from ballast.why.words import clock, named, planner_name, quoted
 
 #: More of one kind are counted and not listed.
@@ -102,6 +102,7 @@ def _to_do(made: Timeline, moved: Mapping[Position, str], names: Names) -> Itera
     if made.status == "failed":
         yield "page whoever operates Ballast, and answer the caller: nobody did"
     yield from remedies(made, stopping=True)
+    yield from mends(made)
     if said := open_complaints(made):
         newest = f"{named(said[-1].by, 60)} says"
         who = newest if len(said) == 1 else f"{len(said):,} people say (the newest, {named(said[-1].by, 60)})"
@@ -185,6 +186,11 @@ def unknown(made: Timeline, moved: Mapping[Position, str], names: Names, *, sett
         cost = dollars(sum(one.charged_microusd for _, one in bound))
         what, whose = ("a reply", "its") if len(bound) == 1 else (f"{len(bound):,} replies", "their")
         words = f"what {what} without a usage that can be right really cost: ${cost} is charged, {whose} bound"
+        yield Unknown(kind="money", words=words)
+    if paid := bound_calls(made):
+        cost = dollars(sum(one.charged_microusd for _, _, one in paid))
+        what, whose = ("a failed attempt", "its") if len(paid) == 1 else (f"{len(paid):,} failed attempts", "their")
+        words = f"what {what} at tools that cost money really cost: ${cost} is charged, {whose} bound"
         yield Unknown(kind="money", words=words)
     if not settled:
         leased = f"the ${dollars(made.money.leased_microusd)}" if made.money.leased_microusd else "what was"
@@ -297,9 +303,13 @@ def _known_by_reason(made: Timeline, ballast: str, run: str) -> Iterator[Command
         yield Command(command=f"{ballast} redrive", words=words, only_deployed=True)
     yield from _of_models(made, ballast, run)
     if reasons.intersection(_CODE) and run:
-        yield Command(command=f"{ballast} trace {run}", words="find the function that failed; read its log group")
+        at_fault = "find the script's turn; the reason names its file and line" if fallback_failed(made) else ""
+        where = "its log group" if ballast != "ballast" else "what it printed, under logs/ in Ballast's own folder"
+        yield Command(
+            command=f"{ballast} trace {run}", words=at_fault or f"find the function that failed; read {where}"
+        )
     is_settled = made.status not in ("open", "waiting") and made.money.returned_microusd is not None
-    if (made.reserved_microusd or bound_replies(made)) and is_settled and run:
+    if (made.reserved_microusd or bound_replies(made) or bound_calls(made)) and is_settled and run:
         command = f"{ballast} budget --correct {run} --charged <USD> --reason <why>"
         words = "correct the charge, once you know what the attempts really cost, by the provider's bill"
         yield Command(command=command, words=words, only_deployed=True)

@@ -54,8 +54,8 @@ _WORDS = {
 }
 #: What to do about a refusal of {model} that every next run will meet, by its kind.
 _REMEDIES = {
-    "access": "get access to {model} for the stack: every next run that asks it is refused alike",
-    "not_found": "name a model that the provider serves instead of {model}: every next run that asks it fails alike",
+    "access": "get access to {model} for the stack: every next run is refused there alike",
+    "not_found": "name a model that the provider serves instead of {model}: every next run fails there alike",
     "quota": "raise the account's quota for {model}: until then the next runs are refused alike",
     "credentials": "mend the stack's credentials for {model}: every next run is refused alike",
     "invalid": "find out why {model} refuses the request: the next runs like this one are refused alike",

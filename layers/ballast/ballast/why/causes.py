@@ -19,11 +19,12 @@ from ballast.contracts.why import Cause, TimeShare
 from ballast.contracts.wire import canonical
 from ballast.money.amounts import dollars
 from ballast.values import dataclass
+from ballast.why.approvals import anybody, rounds_told
 from ballast.why.attempts import FAILED_MODEL, filtered, not_asked, stopped_by, told, tried
 from ballast.why.ceilings import limit_of
 from ballast.why.effects import Names, found_out, inside, left_standing, shown, undo_of, unrecorded_effects
 from ballast.why.feedback import looked_into
-from ballast.why.money import FORBIDDEN, Miss, Spending, bound_replies
+from ballast.why.money import FORBIDDEN, Miss, Spending, bound_calls, bound_replies
 from ballast.why.words import QUOTED, clock, flat, meaning, named, percent, plain, planner_name, quoted, tool
 
 #: Shares of the cost, in percent, from which the cache, the prompt's growth and the laps are causes.
@@ -183,6 +184,7 @@ def _causes(read: Read) -> Iterator[Cause]:
         yield from _laps(read)
     yield from _passed_over(read)
     yield from _bound(read)
+    yield from _bound_calls(read)
     yield from _cache(read)
     yield from _agents(read)
     yield from _growth(read)
@@ -509,19 +511,25 @@ def _people(read: Read) -> Iterator[Cause]:
             if last is None:
                 continue
             where, at = (turn.turn,), ((turn.turn, call.index),)
-            if last.silent:
+            goes_on = read.made.status in ("waiting", "open")
+            before = rounds_told(call.approvals, goes_on=goes_on)
+            if last.silent and anybody(call.approvals):
+                words = f"{read.names(turn.turn, call)} did not get the approvals that it needs in time: {before}"
+                yield Cause(name="approval_unanswered", words=words, turns=where, calls=at)
+            elif last.silent:
                 until = f" (until {clock(last.answer_by)})" if last.answer_by else ""
                 words = f"nobody answered the request to approve {read.names(turn.turn, call)} in time{until}"
                 yield Cause(name="approval_unanswered", words=words, turns=where, calls=at)
             elif last.approve is False:
                 said = f": {quoted(last.comment)}" if last.comment else ""
                 who = f"a person, {named(last.by, 60)}," if last.by else "a person"
-                words = f"{who} rejected {read.names(turn.turn, call)}{said}"
+                words = f"{who} rejected {read.names(turn.turn, call)}{said}{f' (before: {before})' if before else ''}"
                 yield Cause(name="approval_rejected", words=words, turns=where, calls=at)
             elif call.outcome == "waiting":
                 because = f", because {quoted('; '.join(last.why))}" if last.why else ""
-                needs = "needs" if read.made.status in ("waiting", "open") else "waited for"
+                needs = "needs" if goes_on else "waited for"
                 words = f"the call {read.names(turn.turn, call)} {needs} an approval{because}"
+                words += f" ({before})" if before else ""
                 yield Cause(name="approval_required", words=words, turns=where, calls=at)
             for one in call.approvals:  # after what became of the call: a void approval was asked for again
                 if one.void:
@@ -752,6 +760,22 @@ def _bound(read: Read) -> Iterator[Cause]:
         f"${dollars(cost)} is charged for {them}, the most that {they} could have cost"
     )
     yield Cause(name="bound_replies", words=words, turns=_turns(turn for turn, _ in found))
+
+
+def _bound_calls(read: Read) -> Iterator[Cause]:
+    """Yield the attempts at paid tools that are charged at their bound, because nobody said what they cost."""
+    found = bound_calls(read.made)
+    if not found:
+        return
+    cost = sum(one.charged_microusd for _, _, one in found)
+    tools = _listed(tool(call) for _, call, _ in found)
+    them, they = ("it", "it") if len(found) == 1 else ("them", "they")
+    words = (
+        f"{_count(len(found), 'attempt')} at {tools} failed without saying what {they} cost: "
+        f"${dollars(cost)} is charged for {them}, the most that {they} could have cost"
+    )
+    at = tuple(sorted({(turn, call.index) for turn, call, _ in found}))
+    yield Cause(name="bound_calls", words=words, turns=_turns(turn for turn, _, _ in found), calls=at)
 
 
 def _cache(read: Read) -> Iterator[Cause]:

@@ -8,6 +8,7 @@ from ballast.contracts import Planner
 from ballast.contracts.timeline import Call, Position, Signal, Timeline, Turn
 from ballast.contracts.why import TurnDecision
 from ballast.money.amounts import dollars
+from ballast.why.approvals import anybody, rounds_told
 from ballast.why.attempts import filtered
 from ballast.why.causes import LOOPS, RULES, refusal, void
 from ballast.why.effects import Names
@@ -135,6 +136,7 @@ def _ruled(call: Call, again: bool, why: str | int, *, goes_on: bool) -> str:
     said = ""
     message = f": {quoted(call.message)}" if call.message else ""
     asked = call.approvals[-1] if call.approvals else None
+    people = rounds_told(call.approvals, goes_on=goes_on)
     if call.outcome == "refused":
         told = isinstance(why, int)
         message = f", for the same reason as in turn {why}" if told else f": {why}" if why else ""
@@ -143,11 +145,16 @@ def _ruled(call: Call, again: bool, why: str | int, *, goes_on: bool) -> str:
         said = f"not executed again: the recorded result of turn {call.repeats[0]}, call {call.repeats[1]}"
     elif call.outcome == "waiting":
         said = "waits for an approval" if goes_on else "waited for an approval, and nobody answered"
+        if people:
+            said = f"{'waits' if goes_on else 'waited'} for an approval: {people}"
     elif asked and asked.silent:
         said = f"{call.outcome}: nobody answered the request for approval"
+        if anybody(call.approvals) or len(call.approvals) > 1:
+            said = f"{call.outcome}: {people}"
     elif asked and asked.approve is not None:
         verdict = "approved" if asked.approve else "rejected"
         said = f"{verdict} by {named(asked.by, 60) or 'somebody'}{_at(asked.answered_at)}, then {call.outcome}"
+        said += f" (before: {people})" if people else ""
     elif call.outcome == "open":
         said = "no outcome in the log"
     elif call.outcome != "ok":

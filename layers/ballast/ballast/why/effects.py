@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ballast.contracts import Planner
@@ -14,6 +18,8 @@ from ballast.why.words import flat, named, plain, quoted, tool
 
 #: Arguments that are told of one call, and their characters.
 _TOLD, _CHARS = 3, 48
+#: A string or a number as JSON that closes no quotation marks: what JSON escapes is seen.
+_PLAIN = re.compile(r'"(?:[^"\'`\s]| (?! ))*"|-?[0-9.]+')
 #: More writes are counted and not listed.
 _MOST = 40
 
@@ -27,6 +33,7 @@ class Names:
             for call in turn.calls:
                 of_tool[call.tool].append(call.arguments if isinstance(call.arguments, Mapping) else {})
         self._apart = {name: _apart(calls) for name, calls in of_tool.items()}
+        self._alike = {name: _alike(calls) for name, calls in of_tool.items()}
 
     def __call__(self, turn: int, call: Call) -> str:
         """Return ``refund_order (turn 1, call 1: order_id O-1)``."""
@@ -44,7 +51,7 @@ class Names:
         return f"{tool(call)} ({': '.join(parts)})" if parts else tool(call)
 
     def _told(self, call: Call) -> str:
-        return arguments(call, self._apart.get(call.tool, ()))
+        return arguments(call, self._apart.get(call.tool, ()), self._alike.get(call.tool, {}))
 
 
 def _apart(calls: list[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -52,15 +59,47 @@ def _apart(calls: list[Mapping[str, Any]]) -> tuple[str, ...]:
     if len(calls) < 2:
         return ()
     names = dict.fromkeys(str(name) for one in calls for name in one)
-    return tuple(name for name in names if len({shown(one.get(name)) for one in calls}) > 1)
+    return tuple(name for name in names if len({_exact(one.get(name)) for one in calls}) > 1)
 
 
-def arguments(call: Call, names: tuple[str, ...] | None = None) -> str:
-    """Return some arguments of the call in brief: ``shipment_id S-1001, dock D1``; ``names``: only these."""
+def _alike(calls: list[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
+    """Return, by the arguments' names, the values in brief that stand for several values."""
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for one in calls:
+        for name, value in one.items():
+            found[str(name)][shown(value)].add(_exact(value))
+    return {name: frozenset(brief for brief, of in known.items() if len(of) > 1) for name, known in found.items()}
+
+
+def _exact(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=repr)
+
+
+def _told_apart(value: Any) -> str:
+    """Return a value whose brief form stands for others too: as JSON if that is short and plain, else with a mark."""
+    exact = _exact(value)
+    if len(exact) <= _CHARS and _PLAIN.fullmatch(exact):
+        return exact
+    mark = hashlib.sha256(exact.encode()).hexdigest()[:6]
+    return f"{shown(value)} ({len(exact):,} characters, sha256 {mark})"
+
+
+def arguments(
+    call: Call, names: tuple[str, ...] | None = None, alike: Mapping[str, frozenset[str]] = MappingProxyType({})
+) -> str:
+    """Return some arguments of the call in brief: ``shipment_id S-1001, dock D1``; ``names``: only these.
+
+    alike  by the arguments' names, the values in brief that stand for several values: these are told apart
+    """
     found = call.arguments if isinstance(call.arguments, Mapping) else {}
     told = [(name, value) for name, value in found.items() if names is None or name in names]
     more = f", and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
-    return ", ".join(f"{shown(str(name))} {shown(value)}" for name, value in told[:_TOLD]) + more
+    words = [
+        f"{shown(str(name))} {_told_apart(value) if brief in alike.get(str(name), ()) else brief}"
+        for name, value in told[:_TOLD]
+        for brief in (shown(value),)
+    ]
+    return ", ".join(words) + more
 
 
 def inside(arguments: Any, path: str) -> Any:

@@ -23,7 +23,7 @@ from datetime import datetime
 from fractions import Fraction
 
 from ballast.contracts import Planner
-from ballast.contracts.timeline import Call, ModelAttempt, Position, Timeline, Turn
+from ballast.contracts.timeline import Call, CallAttempt, ModelAttempt, Position, Timeline, Turn
 from ballast.contracts.why import MONEY_CAUSES, MoneyShare
 from ballast.values import dataclass
 
@@ -115,6 +115,18 @@ def bound_replies(made: Timeline) -> list[tuple[int, ModelAttempt]]:
     return [(turn.turn, one) for turn in made.turns for one in turn.attempts if one.bound_because]
 
 
+def bound_calls(made: Timeline) -> list[tuple[int, Call, CallAttempt]]:
+    """Return the attempts at paid tools that brought nothing and are charged at their bound, with turns and calls."""
+    return [
+        (turn.turn, call, one) for turn in made.turns for call in turn.calls for one in call.attempts if _bound(one)
+    ]
+
+
+def _bound(one: CallAttempt) -> bool:
+    """Whether the attempt is charged all that was reserved for it, though nobody knows what it really cost."""
+    return one.outcome in ("failed", "denied", "unknown") and 0 < one.reserved_microusd == one.charged_microusd
+
+
 def _of_models(turn: Turn, repeated: frozenset[Position], prompts: _Prompts) -> Iterator[tuple[str, int]]:
     for one in turn.attempts:
         cost = one.charged_microusd
@@ -140,7 +152,7 @@ def _of_models(turn: Turn, repeated: frozenset[Position], prompts: _Prompts) -> 
 def _of_tools(turn: Turn) -> Iterator[tuple[str, int]]:
     for call in turn.calls:
         for one in call.attempts:
-            certain = one.outcome in ("ok", "failed", "denied")
+            certain = one.outcome in ("ok", "failed", "denied") and not _bound(one)
             yield ("tools" if certain else "tool_attempts"), one.charged_microusd
 
 

@@ -1,4 +1,4 @@
-"""Causes that other runs meet too: the spend breaker, open circuits, no model that can be asked.
+"""Causes that other runs meet too: the spend breaker, open circuits, no model to ask, a defect of the fallback.
 
 A report has no clock, so it says when this run met it and where to look, never that it is so now.
 """
@@ -10,10 +10,15 @@ from collections.abc import Iterator
 from ballast.contracts import Planner
 from ballast.contracts.timeline import Timeline, Turn
 from ballast.why.attempts import not_asked
-from ballast.why.words import clock, named
+from ballast.why.words import clock, named, tool
 
 #: Reasons of a hand-over that the spend breaker has.
 BREAKER = ("breaker_open", "breaker_stopped")
+#: Errors of refused calls that follow from what the script proposed, and from no budget, person or earlier call.
+_OF_THE_SCRIPT = (
+    *("UnknownTool", "MalformedArguments", "SchemaViolation", "TooLarge", "RuleViolation", "Ungrounded", "Tainted"),
+    "NotVouched",
+)
 
 
 def shared_with_other_runs(made: Timeline) -> Iterator[str]:
@@ -86,3 +91,26 @@ def open_models(made: Timeline) -> dict[str, Turn]:
 
 def _met(at: str) -> str:
     return f"at {clock(at)}" if at else "when this run met it"
+
+
+def fallback_failed(made: Timeline) -> bool:
+    """Whether the script itself raised an error."""
+    return any(
+        turn.pivot and turn.pivot.giver == Planner.FALLBACK and turn.pivot.reason == "fallback_failed"
+        for turn in made.turns
+    )
+
+
+def mends(made: Timeline) -> Iterator[str]:
+    """Yield what to mend in the fallback, since the next runs like this one will meet it alike."""
+    script = f"the fallback's script for {named(made.intent, 60) or 'the intent'}"
+    if fallback_failed(made):
+        yield f"mend {script}: it fails alike for the next runs like this one"
+    refused = {
+        tool(call): None
+        for turn in made.turns
+        for call in turn.calls
+        if turn.planner == Planner.FALLBACK and call.outcome == "refused" and call.error in _OF_THE_SCRIPT
+    }
+    for name in refused:
+        yield f"mend {script}: its call of {name} was refused, and is refused alike for the next runs like this one"
