@@ -23,7 +23,7 @@ from cli.certify.rig import Sample, rig_for
 from cli.certify.run import certify
 from cli.certify.scripts import script_finding
 from cli.commands.new import write
-from cli.scenario_runs import stack_of
+from cli.scenario_runs import source_of, stack_of
 from localcloud.cloud import PLAYBOOK, ROOT
 from localcloud.scenarios import find, folder_of
 from tests.functions.cloud import NOON
@@ -250,7 +250,7 @@ def test_a_fallback_that_decides_by_its_machine_or_its_process_is_found(liars: P
     intents = [one for one in playbook.fallbacks if one.startswith(("by_", "honest_by_"))]
     found: dict[str, str] = {}
     with (
-        stack_of(scenario, playbook=liars) as cloud,
+        stack_of(scenario, source_of(scenario), playbook=liars) as cloud,
         elsewhere(playbook) as away,
         rig_for(cloud, playbook, scenario.seed, away) as rig,
     ):

@@ -134,7 +134,7 @@ def test_who_must_not_be_let_answer_is_followed_by_somebody_who_may() -> None:
     people.poll()
 
     assert cloud.invoked == [{"escalation_id": "esc-a", "by": "Dana", "approve": True}]
-    assert people.wrong == []
+    assert people.people.wrong == []
 
 
 def test_an_answer_that_is_refused_is_named_with_what_to_write_if_it_must_be() -> None:
@@ -155,7 +155,9 @@ def test_an_answer_that_should_have_been_refused_is_told() -> None:
 
     people.poll()
 
-    assert people.wrong == ["people.0: the answer of Mia was accepted, and should have been refused (refused: true)"]
+    assert people.people.wrong == [
+        "people.0: the answer of Mia was accepted, and should have been refused (refused: true)"
+    ]
 
 
 def test_an_escalation_that_nobody_was_scripted_for_is_an_error() -> None:
@@ -306,4 +308,7 @@ def test_the_people_that_one_approval_needs_answer_it_one_after_another_and_who_
     people.poll()
 
     assert [(one["escalation_id"], one["by"]) for one in cloud.invoked] == [("esc-a", name) for name in names[:3]]
-    assert people.left_over() == ["people.3: the answer of Kim was never asked for. Remove it, or see why not"]
+    assert people.people.unmet() == [
+        "people.3: the run asked nobody any more, so the answer of Kim was not needed. Is an approval lost? "
+        "Where the run need not ask, write `if_asked: true`"
+    ]
