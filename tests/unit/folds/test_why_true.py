@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Limits, Planner
+from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Limits, Planner, ToolCall
 from ballast.contracts.why import Stop, Why
 from ballast.log.events import BreakerHeld, RunMoveSettled
 from ballast.run import Run
@@ -408,3 +408,18 @@ def test_a_broken_fallback_is_an_act_whatever_came_before() -> None:
     assert "mend the fallback's script for" in why.act
     assert any("the reason names its file and line" in one.words for one in why.to_type)
     assert not any("log group" in one.words for one in why.to_type)
+
+
+@pytest.mark.parametrize(("error", "acts"), [("SchemaViolation", True), ("Ungrounded", True), ("WindowFull", False)])
+def test_a_call_of_the_fallback_that_is_refused_for_what_its_script_proposed_is_an_act(error: str, acts: bool) -> None:
+    night = Night().leased()
+    night.decides(1, Planner.AGENT, HandOver(to=Planner.FALLBACK, reason=ExitReason.MODEL_THROTTLED))
+    call = ToolCall(tool="refund_order", arguments=REFUND)
+    night.decides(2, Planner.FALLBACK, CallTools(calls=(call,)))
+    night.write("0002.call.1.refused", {"tool": "refund_order", "error": error, "message": "days: is missing"})
+    night.decides(3, Planner.FALLBACK, Answer(text="We will look into it."))
+    night.ends(by="fallback")
+    why = why_of(night)
+
+    assert ("its call of refund_order was refused, and is refused alike for the next runs" in why.act) is acts
+    assert why.must_act is acts
