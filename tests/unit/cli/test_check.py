@@ -600,6 +600,29 @@ def test_a_name_that_cannot_be_followed_is_told_with_its_place(
     assert all(one.file.endswith("reading.py, line 7") for one in found)
 
 
+def test_a_variable_that_the_code_does_without_is_a_warning_where_nothing_gives_it(sound: Path, tmp_path: Path) -> None:
+    source = """
+import os
+from os import environ, getenv
+
+
+def read(ctx):
+    told = ctx.environ.get("ACCOUNTS_TABEL"), environ.get("TWO", ""), getenv("THREE"), os.getenv(key="FOUR")
+    told += "FIVE" in ctx.environ, ctx.environ.get("SIX_TABLE"), {}.get("SEVEN")
+    return told, ctx.environ.get("ACCOUNTS_TABLE"), os.environ.get("AWS_REGION"), getenv("HOME"), getenv("HOMEPAGE")
+"""
+    project = with_changes(sound, tmp_path, ("sounddesk/helpers.py", "", source))
+
+    found = [
+        one for one in found_in(project).findings if one.file.startswith(str(project / "sounddesk" / "helpers.py"))
+    ]
+
+    told = {(one.level, one.field) for one in found if one.level != "hint"}
+    wanted = ("ACCOUNTS_TABEL", "TWO", "THREE", "FOUR", "FIVE", "HOMEPAGE")
+    assert told == {("error", "SIX_TABLE"), *(("warning", name) for name in wanted)}
+    assert {one.file.rpartition(" ")[2] for one in found} == {"7", "8", "9"}
+
+
 @pytest.mark.parametrize(
     ("line", "needed"),
     [
