@@ -272,10 +272,13 @@ WORDS = [
 ]
 
 
+_BETWEEN_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_|(?<=\w)-(?=\w)")
+_SPACES = re.compile(r"  +")
+
+
 def spelled_out(line: str) -> str:
     """Return the line in lower case with the words of its names apart: ``RunLog``, ``run_log`` ─▶ ``run log``."""
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_|(?<=\w)-(?=\w)", " ", line)
-    return re.sub(r" +", " ", apart).lower()
+    return _SPACES.sub(" ", _BETWEEN_WORDS.sub(" ", line)).lower()
 
 
 def readings(line: str) -> str:
@@ -292,8 +295,9 @@ def files() -> dict[str, tuple[tuple[str, ...], str]]:
         name = str(path.relative_to(ROOT))
         if path.is_file() and "__pycache__" not in path.parts and name not in ABOUT_WORDS:
             text = tuple(path.read_text(encoding="utf-8").splitlines())
+            both = ((line, spelled_out(line)) for line in text)
             # A line that says nothing else when it is spelled out is searched once.
-            found[name] = text, "\n".join(line if spelled_out(line) == line else readings(line) for line in text)
+            found[name] = text, "\n".join(line if line == apart else f"{line} ; {apart}" for line, apart in both)
     return found
 
 
