@@ -1,4 +1,4 @@
-"""What is logged in a test is caught, also by loggers that pass nothing on; ``tests/conftest.py`` keeps a list of them."""
+"""Caught logs: pytest gets those too of loggers that pass nothing on (``tests/conftest.py``)."""
 
 import logging
 
