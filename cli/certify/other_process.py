@@ -133,7 +133,7 @@ class OtherProcess:
                 continue
             for turned in (False, True):
                 self._rig.fresh(self._sample.before)
-                here, _ = self._rig.ask(lambda args, ctx, rule=rule: rule.said(args, ctx, result), self._sample)
+                here, _ = self._rig.ask(name, lambda args, ctx, rule=rule: rule.said(args, ctx, result), self._sample)
                 came = self._away(what=name, result=result, turned=turned)
                 if came.end.how != "ok" or came.answer != here:
                     said = came.end.message if came.end.how != "ok" else came.answer

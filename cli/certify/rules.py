@@ -29,6 +29,7 @@ from cli.certify.facts import KEEP_NOTHING, READ_STRONGLY, behind, remembered
 from cli.certify.other_calls import ELSEWHERE, named_in, names_of, texts_in
 from cli.certify.other_process import FirstAttempt
 from cli.certify.overlaps import Overlaps
+from cli.certify.plays import DECLARE_TIME, GIVE_TIME, too_long
 from cli.certify.pure import told, watched
 from cli.certify.remedies import NAME_REQUESTS, OWN_CLIENT
 from cli.certify.report import TO_A_PERSON, Finding
@@ -241,31 +242,15 @@ class Trial:
         return self._held("money")
 
     def _timeout(self) -> Finding:
+        """Judge the honest attempt; every other play of the call is judged by ``rig.plays``."""
         declared, honest = self._tool.limits.timeout_s, self._honest
-        most = declared if declared is not None else 50.0
-        if honest.took_s > most:
-            return self._broken(
-                "timeout", f"It slept {honest.took_s:.0f} s, and its time is {most:.0f} s.", "Wait less, or not at all."
-            )
+        if late := too_long(honest, declared, "It"):
+            return self._broken("timeout", late, GIVE_TIME)
         if not honest.peers:
             return self._not_tried("timeout", "It opens no connection of its own.")
         if declared is None:
-            return self._not_tried(
-                "timeout",
-                f"It connects to {honest.peers[0][0]} and declares no time.",
-                "Declare limits=CallLimits(timeout_s=…) and give ctx.timeout_s to the HTTP client.",
-                needed=True,
-            )
-        late = [peer for peer in honest.peers if peer[1] is None or peer[1] > declared]
-        if late or not honest.asked_timeout:
-            address, had = (late or honest.peers)[0]
-            how = "without a time limit" if had is None else f"with {had:g} s"
-            return self._broken(
-                "timeout",
-                f"It connected to {address} {how}; ctx.timeout_s was {declared:g}"
-                f"{'' if honest.asked_timeout else ' and was not read'}.",
-                "Give ctx.timeout_s to the HTTP client as its timeout.",
-            )
+            seen = f"It connects to {honest.peers[0][0]} and declares no time."
+            return self._not_tried("timeout", seen, DECLARE_TIME, needed=True)
         return self._held("timeout")
 
     def _of_its_declaration(self) -> Iterator[Finding]:
@@ -293,10 +278,10 @@ class Trial:
         sample, name, reads = self._sample, rule.name, list[str]()
         self._rig.fresh(sample.before)
         with watched(str(self._playbook.folder), reads, chance_alone=True, environment=False):
-            one, how = self._rig.ask(rule.function, sample)
-        self._rig.ask(rule.function, sample, key=f"{sample.context.idempotency_key}-another", draw=1)
+            one, how = self._rig.ask(name, rule.function, sample)
+        self._rig.ask(name, rule.function, sample, key=f"{sample.context.idempotency_key}-another", draw=1)
         times = (0.0, *(later_s for later_s, _ in WAITS), *_HOURS_S)
-        answers = [self._rig.ask(rule.function, sample, later_s=later_s, draw=2) for later_s in times]
+        answers = [self._rig.ask(name, rule.function, sample, later_s=later_s, draw=2) for later_s in times]
         other, again = next((got for got in answers if not _same(got, one)), answers[-1])
         changed = differences(self._base, self._rig.seen())
         if how.how != "ok":
@@ -316,13 +301,13 @@ class Trial:
         rig, sample = self._rig, self._sample
 
         def here() -> str:
-            return str(rig.ask(rule.said, sample)[0])
+            return str(rig.ask(rule.name, rule.said, sample)[0])
 
         def away() -> Came:
             return rig.play_away(sample, what=rule.name)
 
         rig.fresh(sample.before)
-        read = rig.ask(rule.said, sample)[1].read
+        read = rig.ask(rule.name, rule.said, sample)[1].read
         with suppress(Away):  # told by the rule `process`
             read = away().end.read
             if wrong := remembered(rig, sample, read, here, lambda: str(away().answer)):
@@ -341,7 +326,7 @@ class Trial:
         for number, (later_s, _) in enumerate(((0.0, ""), *WAITS)):
             with told(folder, reads):
                 asked = self._rig.ask(
-                    lambda args, ctx: rule.said(args, ctx, result), sample, later_s=later_s, draw=number
+                    rule.name, lambda args, ctx: rule.said(args, ctx, result), sample, later_s=later_s, draw=number
                 )
             answers.append(asked[0])
         if reads:
@@ -567,7 +552,7 @@ class Trial:
     def _asked(self, *, key: str | None = None, later_s: float = 0) -> _Verified:
         verify = self._policy.verify
         assert verify is not None
-        answer, end = self._rig.ask(verify, self._sample, key=key, later_s=later_s)
+        answer, end = self._rig.ask("verify", verify, self._sample, key=key, later_s=later_s)
         if end.how != "ok":
             return _Verified(False, problem=f"raised {end.message}")
         if answer is None or (answer is False and not self._may_be_false):

@@ -31,6 +31,7 @@ from cli.certify.audit import Heard, OpenFiles, ended, exit_functions_forgotten,
 from cli.certify.declared import Declared, declared, memory_of
 from cli.certify.elsewhere import EXIT, Came, Play
 from cli.certify.kept_elsewhere import KeptElsewhere
+from cli.certify.plays import Plays
 from cli.certify.pure import watched
 from cli.certify.rig import End, Rig, Sample
 from cli.certify.set_order import ORDER, turn_sets_of
@@ -60,6 +61,7 @@ class _RigAway(Rig):
         self._counting = threading.Lock()
         self._close_connections = lambda: None
         self.attempts = 0
+        self.plays, self._under = Plays(), ""
         self.surroundings = Surroundings(package_of(playbook))
         self._store = self._store_package()
         self._doubles = [] if self._store is None else [self._store]
@@ -120,9 +122,9 @@ class _RigAway(Rig):
             return
         rule = rules[play.what]
         if play.what != "verify":
-            came.answer, came.end = self.ask(lambda args, ctx: rule.said(args, ctx, play.result), sample)
+            came.answer, came.end = self.ask(play.what, lambda args, ctx: rule.said(args, ctx, play.result), sample)
             return
-        answer, came.end = self.ask(rule.function, sample)
+        answer, came.end = self.ask(play.what, rule.function, sample)
         if answer is not None and came.end.how == "ok":
             with suppress(Exception):
                 came.answer = tool.dump(None if answer is True and tool.returns_nothing else answer)
@@ -147,13 +149,13 @@ class _RigAway(Rig):
         with self.surroundings.of(now, play.draw), listening(self.heard):
             return steps_as_text(script, request, outcomes)
 
-    def _run(self, tool: str, run: Any, end: End, now: Any, **options: Any) -> None:
+    def _run(self, tool: str, run: Any, end: End, context: Any, **options: Any) -> None:
         def heard() -> None:
             with listening(self.heard):
                 run()
                 self.heard.changes += ended(str(self.playbook.folder))
 
-        super()._run(tool, heard, end, now, **options)
+        super()._run(tool, heard, end, context, **options)
 
     def _client(self, service: str, *given: Any, **options: Any) -> Any:
         if (service, "") not in self._clients:
