@@ -132,6 +132,8 @@ _PASSES_ON = (
     "<frozen os>",
     "<frozen _collections_abc>",
 )
+#: The generator of the functions of ``random``, which the whole process shares.
+_SHARED: Any = random.seed.__self__  # type: ignore[attr-defined]
 #: os.environ is written in Python.
 _OF_ENVIRON = [getattr(type(os.environ), name).__code__ for name in ("__getitem__", "__iter__", "__len__")]
 _WORDS = {
@@ -159,6 +161,8 @@ def watched(folder: str, reads: list[str], *, chance_alone: bool = False, enviro
     def profile(frame: FrameType, event: str, function: Any) -> None:
         if frame.f_code.co_filename == __file__:
             return
+        if event == "c_call" and _is_seeded(function, frame, seeded):
+            return
         if event == "c_call":
             what = _outside(function, frame, folder)
         elif event == "call":
@@ -170,6 +174,7 @@ def watched(folder: str, reads: list[str], *, chance_alone: bool = False, enviro
         if (where := _place(frame, folder, _PASSES_ON if chance_alone else None)) is not None:
             reads.append(f"{what} ({where})")
 
+    seeded: dict[int, random.Random] = {}
     before: Callable[..., Any] | None = sys.getprofile()
     state = random.getstate()
     with told(folder, reads, chance_alone=chance_alone):
@@ -195,6 +200,21 @@ def told(folder: str, reads: list[str], *, chance_alone: bool = False) -> Iterat
 
     with telling(tell):
         yield
+
+
+def _is_seeded(function: Any, frame: FrameType, seeded: dict[int, random.Random]) -> bool:
+    """Whether a generator of random numbers is called that follows from a seed, which the same code has given to it.
+
+    ``seeded``: those that were seeded before. One that a module has made remembers what was drawn before.
+    """
+    of = getattr(function, "__self__", None)
+    if not isinstance(of, random.Random) or of is _SHARED:
+        return False
+    if getattr(function, "__name__", "") == "seed":
+        seeded.pop(id(of), None)
+        if frame.f_locals.get("a") is not None:
+            seeded[id(of)] = of
+    return id(of) in seeded
 
 
 def _outside(function: Any, frame: FrameType, folder: str) -> str | None:

@@ -25,7 +25,7 @@ from ballast.playbook.servers.tools import RemoteCall, VerifyByRead
 from cli.certify.answers import Answers
 from cli.certify.declared import Declared, declared
 from cli.certify.elsewhere import Away, Came
-from cli.certify.facts import KEEP_NOTHING, READ_STRONGLY, behind, remembered
+from cli.certify.facts import KEEP_NOTHING, READ_STRONGLY, behind, other_requests, remembered
 from cli.certify.other_calls import ELSEWHERE, named_in, names_of, texts_in
 from cli.certify.other_process import FirstAttempt
 from cli.certify.overlaps import Overlaps
@@ -48,9 +48,17 @@ _HOURS_S = tuple(29 * 3600.0 * number for number in range(1, 25))
 MOST_REQUESTS = 40
 #: Annotations of results that are passed on as they came.
 _RELAYED: tuple[Any, ...] = (Any, JsonValue, object)
-#: Amounts of something else, by the unit in their names.
-_OTHER_AMOUNT = re.compile(r"(^|_)([kmgt]i?b|bytes|kwh|kg|km|hours|minutes|days|items|percent)(_|$)", re.I)
+#: Amounts of something else, by a unit in their names: unless it is what a price is for, as in ``price_per_kg``.
+_OTHER_AMOUNT = re.compile(
+    r"(?:^|(?<!_per)(?<!^per)_)(?:[kmgt]i?b|bytes|k?wh|kw|[kmu]?g|grams?|[kcm]m|met(?:er|re)s?|miles|[mcdh]?l|lit(?:er|re)s?"
+    r"|lbs?|oz|ms|s|h|seconds|minutes|hours|hrs|days|weeks|months|years|k?cal|k?j|items|pieces|pcs|units|pages|rows"
+    r"|points|count|percent|pct|ratio)(?:_|$)",
+    re.I,
+)
 _MONEY = re.compile(r"(amount|price|cost|fee|total|balance|paid|refund|money|usd|eur|gbp|cents|salary|discount)", re.I)
+#: Behind a unit, these say that it is money all the same: the fee for some days.
+_OF_MONEY_ALONE = re.compile(r"(price|cost|fee|money|usd|eur|gbp|cents|salary)", re.I)
+_NEW_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 @dataclass(frozen=True)
@@ -307,9 +315,14 @@ class Trial:
             return rig.play_away(sample, what=rule.name)
 
         rig.fresh(sample.before)
-        read = rig.ask(rule.name, rule.said, sample)[1].read
+        rig.ask(rule.name, rule.said, sample)
+        rig.fresh(sample.before)
+        read = (here_end := rig.ask(rule.name, rule.said, sample)[1]).read
         with suppress(Away):  # told by the rule `process`
-            read = away().end.read
+            rig.fresh(sample.before)
+            read = (there_end := away().end).read
+            if other := other_requests(here_end, there_end):
+                return f"In another process it {other}.", KEEP_NOTHING
             if wrong := remembered(rig, sample, read, here, lambda: str(away().answer)):
                 return wrong, KEEP_NOTHING
         return behind(rig, sample, read, here), READ_STRONGLY
@@ -705,11 +718,18 @@ class Trial:
         return all(before.get(name) == now.get(name) for name in names)
 
 
+def _is_money(name: str) -> bool:
+    """Whether a name says that it is an amount of money: not one that names the unit of something else."""
+    words = _NEW_WORD.sub("_", name)
+    unit = _OTHER_AMOUNT.search(words)
+    return bool(_MONEY.search(name)) and (unit is None or bool(_OF_MONEY_ALONE.search(words, unit.end())))
+
+
 def _floats(value: Any, where: str) -> Iterator[str]:
     """Yield the places of floats whose name says that they are money."""
     if isinstance(value, dict):
         for name, inside in value.items():
-            if isinstance(inside, float) and _MONEY.search(str(name)) and not _OTHER_AMOUNT.search(str(name)):
+            if isinstance(inside, float) and _is_money(str(name)):
                 yield f"{where}{name}"
             yield from _floats(inside, where)
     elif isinstance(value, list | tuple):
