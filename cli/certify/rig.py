@@ -533,6 +533,15 @@ class Rig:
         return came
 
     @property
+    def drawn(self) -> list[tuple[str, int]]:
+        """The statements that asked a clock, or for chance, as the playbook was imported: (file, line)."""
+        if self.away is None:
+            return []
+        with suppress(Away):  # told by the rules that play there
+            self.away.begin()
+        return self.away.drawn
+
+    @property
     def keeps(self) -> bool:
         """Whether the playbook's store can give another process what its double keeps."""
         return hasattr(self._store, "kept") and hasattr(self._store, "put_back")

@@ -26,6 +26,7 @@ from cli.certify.answers import Answers
 from cli.certify.declared import Declared, declared
 from cli.certify.elsewhere import Away, Came
 from cli.certify.facts import KEEP_NOTHING, READ_STRONGLY, behind, other_requests, remembered
+from cli.certify.modules import changed_in, memory_of, own_to_its_process
 from cli.certify.other_calls import ELSEWHERE, named_in, names_of, texts_in
 from cli.certify.other_process import FirstAttempt
 from cli.certify.overlaps import Overlaps
@@ -36,6 +37,7 @@ from cli.certify.report import TO_A_PERSON, Finding
 from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
 from cli.certify.sequences import WAITS, Honest, Sequences
 from cli.certify.surroundings import EACH_HOUR_S, wall_clock_at
+from localcloud.project import package_of
 
 #: What a double cannot tell of the service in whose place it stands.
 ITS_OWN_WORD = "That the service itself counts a key once is its own word: only what was sent to it is known."
@@ -331,11 +333,13 @@ class Trial:
         """Ask a function that gets values alone; return what is wrong, and what to do."""
         sample, result, reads = self._sample, self._honest.result, list[str]()
         remedy = "Take it from what it gets alone: it is asked again in another process, and at another time."
-        folder = str(self._playbook.folder)
+        folder, package = str(self._playbook.folder), package_of(self._playbook)
+        if own := own_to_its_process(rule.function, package, folder, self._rig.drawn):
+            return f"It reads {own}.", remedy
         # The playbook's own modules have their real clocks here, so that the profile sees them.
         with wall_clock_at(sample.context.now), watched(folder, reads):
             one = rule.said(sample.args, sample.context, result)
-        answers = []
+        answers, memory = [], memory_of(rule.function, package)
         for number, (later_s, _) in enumerate(((0.0, ""), *WAITS)):
             with told(folder, reads):
                 asked = self._rig.ask(
@@ -350,6 +354,8 @@ class Trial:
                 answers.append(rule.said(sample.args, sample.context, result))
         if (other := next((got for got in answers if got != one), None)) is not None:
             return f"Asked twice, the second time later, it said {_short(one)} and {_short(other)}.", remedy
+        if changed := changed_in(memory, memory_of(rule.function, package)):
+            return f"Each answer changes {changed}, which it reads, in its process.", remedy
         return "", remedy
 
     def _read(self) -> Finding:

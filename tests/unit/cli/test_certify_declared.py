@@ -11,7 +11,8 @@ from ballast.log.run_log import LONGEST_RUN_DAYS
 from ballast.playbook import Approval, CallLimits, Circuit, EffectPolicy, Read, ToolContext, Write, tool
 from ballast.playbook.money_rules import Moves
 from ballast.playbook.tool import Tool
-from cli.certify.declared import declared, memory_of
+from cli.certify.declared import declared
+from cli.certify.modules import memory_of
 from cli.certify.report import RULES
 from cli.certify.rules import _HOURS_S
 from cli.certify.surroundings import EACH_HOUR_S
@@ -66,7 +67,7 @@ def test_what_a_function_reads_of_its_modules_and_can_change_is_found_through_ot
     after = memory_of(_reads_deep(), "tests")
 
     assert (before["_SEEN"], after["_SEEN"]) == ("[]", "['x']")
-    assert set(before) == {"_SEEN", "counts"}
+    assert set(before) == {"_SEEN", "_FIXED", "counts"}
 
 
 def test_a_script_is_asked_at_each_hour_of_each_weekday_in_each_month_and_in_two_years() -> None:
