@@ -163,8 +163,8 @@ def _names(code: CodeType) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _kept(value: Any, package: str, depth: int = 0) -> str | None:
     """Return as text what a value holds that can change; None for what holds nothing, such as a function."""
     if isinstance(value, MutableMapping) and depth < _DEEPEST:
-        parts = [f"{name!r}: {_kept(held, package, depth + 1) or repr(held)}" for name, held in [*value.items()]]
-        return f"{{{', '.join(parts)}}}"
+        items = [f"{name!r}: {_kept(held, package, depth + 1) or repr(held)}" for name, held in [*value.items()]]
+        return f"{{{', '.join(items)}}}"
     if isinstance(value, MutableSequence | deque) and depth < _DEEPEST:
         return f"[{', '.join(_kept(held, package, depth + 1) or repr(held) for held in [*value])}]"
     if isinstance(value, MutableMapping | MutableSequence | MutableSet | deque):
