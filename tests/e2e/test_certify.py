@@ -132,16 +132,23 @@ LIES_OVER_CALLS = {
     "precondition_by_chance": "precondition",
     "precondition_by_strftime": "precondition",
     "precondition_of_the_clock": "precondition",
+    "precondition_noted_on_error": "precondition",
+    "precondition_of_an_answer": "precondition",
     "precondition_remembered": "precondition",
     "precondition_unread": "errors",
     "read_dearer_than_declared": "cost_microusd",
     "read_first_page": "pages",
+    "read_noted_on_error": "read",
     "read_of_a_status": "errors",
     "read_remembered": "process",
     "read_part_of_two": "pages",
     "read_swallows": "errors",
     "strict_without_verify": "interrupted",
     "throttle_as_nothing": "aws",
+    "time_after_error": "timeout",
+    "time_of_a_client": "timeout",
+    "time_of_a_look": "timeout",
+    "time_of_an_event": "timeout",
     "undo_by_snapshot": "overlap",
     "undo_in_a_table": "keys",
     "undo_of_a_variable": "undo_arguments",
@@ -156,6 +163,7 @@ LIES_OVER_CALLS = {
     "verify_of_the_last": "between",
     "verify_swallows": "errors",
     "verify_swallows_in_threads": "errors",
+    "verify_told_on_error": "verify",
     "verify_where_reached": "errors",
     "verify_without_its_run": "keys",
     "whole_item_put_back": "overlap",
@@ -175,7 +183,8 @@ SOME_SCRIPTS = ("memory",)
 SOME_OVER_CALLS = (
     "condition_of_its_own", "key_and_arguments", "key_expires", "denial_as_nothing", "read_swallows", "verify_by_index",
     "key_looked_up_first", "key_of_the_day_in_c", "undo_of_memory", "fair_batch", "fair_declared", "fair_verify_page",
-    "fair_key_eventually",
+    "fair_key_eventually", "read_noted_on_error", "time_after_error", "precondition_of_an_answer",
+    "fair_time_of_its_own",
 )  # fmt: skip
 #: What is wrong with an undo's own key is found by the rules of its key too.
 ALSO = {"undo_twice", "key_ignored", "key_not_sent"}
@@ -263,9 +272,9 @@ def test_a_fallback_that_decides_by_its_machine_or_its_process_is_found(liars: P
             finding, _ = script_finding(rig, playbook, playbook.fallbacks[intent], sample)
             found[intent] = f"{finding.state}: {finding.seen}"
     assert {intent for intent, said in found.items() if not said.startswith("broken")} == {
-        "honest_by_failure", "honest_by_much",
+        "honest_by_failure", "honest_by_much", "honest_by_seed",
     }, found  # fmt: skip
-    assert len(intents) == 17
+    assert len(intents) == 25
 
 
 def test_every_lie_over_several_calls_is_found_and_no_honest_sibling_is_blamed(liars: Path) -> None:
