@@ -16,6 +16,7 @@ from ballast.playbook.servers.tools import RemoteCall, VerifyByRead
 from cli.certify.report import Finding
 
 if TYPE_CHECKING:
+    from cli.certify.audit import Heard
     from cli.certify.rig import End
 
 #: Functions of a declaration that may only read, which are the names of their rules too.
@@ -28,6 +29,7 @@ GIVE_TIME = (
 )
 DECLARE_TIME = "Declare limits=CallLimits(timeout_s=…) and give ctx.timeout_s to the HTTP client."
 _READ_ONLY = "It only reads, also where something fails: let the error pass. It is asked again, six times and more."
+_KEEP_NOTHING = "Leave nothing on its machine or in its process, also where something fails: another one has it not."
 _TELL = "Start a double of the service in the playbook's store package, and give the package seen_outside()."
 
 
@@ -37,6 +39,7 @@ class _Noted:
 
     changed: dict[str, str] = field(default_factory=dict)
     unseen: dict[str, str] = field(default_factory=dict)
+    hidden: dict[str, str] = field(default_factory=dict)
     too_long: str = ""
     held_up: list[str] = field(default_factory=list)
     without_time: str = ""
@@ -70,6 +73,13 @@ class Plays:
         if declared is None and end.peers and not noted.without_time:
             noted.without_time = f"{where} connects to {end.peers[0][0]} and declares no time."
 
+    def hear(self, tool: Tool, what: str, heard: Heard, *, under: str) -> None:
+        """Note what a play under a fault has changed out of sight; the other process tells of those without one."""
+        noted = self._of.setdefault(tool.name, _Noted())
+        for rule, changes in (("sight", heard.hidden()), ("process", heard.process())):
+            if under and changes and rule not in noted.hidden:
+                noted.hidden[rule] = f"{under}: {f'its {what}' if what else 'it'} {changes[0]}."
+
     def _note_changes(self, noted: _Noted, tool: Tool, rule: str, where: str, end: End, told: str, tells: bool) -> None:
         by_read = rule == "verify" and isinstance(tool.policy.verify, VerifyByRead)  # which is a sample of its own
         if rule in noted.changed:
@@ -90,6 +100,8 @@ class Plays:
         for rule, seen in noted.unseen.items():
             if rule not in noted.changed and found.get(rule) == "held":
                 yield Finding(tool.name, rule, "not tried", scenario, seen, _TELL, True)
+        for rule, seen in noted.hidden.items():
+            yield Finding(tool.name, rule, "broken", scenario, seen, _KEEP_NOTHING)
         if found.get("timeout") == "broken":
             return
         late = noted.too_long or (noted.held_up[-1] if len(noted.held_up) > _MOST_HELD_UP else "")

@@ -16,6 +16,7 @@ import importlib
 import io
 import json
 import re
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -33,6 +34,7 @@ from ballast.errors import PlaybookInvalid, RetryLater
 from ballast.playbook import Effect, Playbook, Tool, ToolContext, ToolFailed
 from ballast.playbook.context import Bill
 from ballast.playbook.servers.tools import RemoteCall
+from cli.certify.audit import Heard, listening
 from cli.certify.aws_answers import cut_request, parts_of
 from cli.certify.aws_verbs import changes_something, items_read
 from cli.certify.elsewhere import Away, Came, Elsewhere, Play, What
@@ -409,8 +411,13 @@ class Rig:
     @contextmanager
     def _noting(self, tool: Tool, what: str, end: End, under: str) -> Iterator[None]:
         """Note the play in the block, whose end is ``end``."""
-        before = self._told()
-        yield
+        before, heard = self._told(), Heard(folder=str(self.playbook.folder))
+        try:
+            with listening(heard):
+                yield
+        finally:
+            signal.alarm(0)  # that a tool has left would end this process
+        self.plays.hear(tool, what, heard, under="" if end.how == "died" else under or self._under)
         told = differences({"seen outside": before}, {"seen outside": self._told()})
         self.plays.note(tool, what, end, under=under or self._under, told=told, tells=self.sees_outside)
 

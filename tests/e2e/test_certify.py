@@ -17,6 +17,7 @@ from ballast.playbook import ToolContext, load_playbook
 from ballast.playbook.certificate import FILE, PLATFORM, why_tried_otherwise, why_uncertified
 from ballast.playbook.context import tools_environ
 from cli import main
+from cli.certify import elsewhere as elsewhere_module
 from cli.certify.elsewhere import Away, Play, elsewhere
 from cli.certify.report import Finding, summed_up
 from cli.certify.rig import Sample, rig_for
@@ -138,6 +139,7 @@ LIES_OVER_CALLS = {
     "precondition_unread": "errors",
     "read_dearer_than_declared": "cost_microusd",
     "read_first_page": "pages",
+    "read_kept_on_error": "sight",
     "read_noted_on_error": "read",
     "read_of_a_status": "errors",
     "read_remembered": "process",
@@ -511,3 +513,66 @@ def test_what_is_not_shipped_is_not_there_where_the_playbook_is_tried(tmp_path: 
     said = f"No such file or directory: '{project / 'pyproject.toml'}'"
     assert said in str(problem.value)  # and not of shared.py, which is shipped
     assert "put what they read into the playbook's folder" in problem.value.remedy
+
+
+_WITH_A_LOOP = """
+import asyncio
+import threading
+import time
+
+from ballast.playbook import Read, ToolContext, tool
+
+from ..accounts import AccountId, Closed
+
+LOOP = asyncio.new_event_loop()
+threading.Thread(target=LOOP.run_forever, daemon=True).start()
+
+
+class Which(Closed):
+    account_id: AccountId
+
+
+async def _name(account_id: str) -> str:
+    return account_id.lower()
+
+
+@tool(effect=Read())
+def by_a_loop(args: Which, ctx: ToolContext) -> str:
+    \"\"\"Ask a loop.\"\"\"
+    return asyncio.run_coroutine_threadsafe(_name(args.account_id), LOOP).result(timeout=20)
+
+
+@tool(effect=Read())
+def endless(args: Which, ctx: ToolContext) -> str:
+    \"\"\"Wait for ever.\"\"\"
+    while True:
+        time.monotonic()
+"""
+
+
+@pytest.mark.deep
+def test_a_thread_that_a_module_starts_is_there_in_the_other_process_and_a_play_without_end_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "loopdesk"
+    write("loopdesk", project)
+    (project / "loopdesk" / "tools" / "loop.py").write_text(_WITH_A_LOOP)
+    playbook = load_playbook(project)
+    request = RunRequest(request_id="run-1", text="x")
+    context = ToolContext("run-1", 1, 1, "run-1.0001.1", request, NOON, {}, lambda *_, **__: None)
+    given = {name: getattr(context, name) for name in ("run_id", "turn", "index", "idempotency_key", "request", "now")}
+
+    def play(tool: str) -> Play:
+        context = {**given, "timeout_s": None, "requester": None, "environ": {}}
+        return Play("attempt", tool=tool, args={"account_id": "A-1001"}, context=context, keys=("k", "s", None))
+
+    with elsewhere(playbook) as away:
+        first = away.play(play("by_a_loop"), None, context)
+        away._left_s = 0.0
+        monkeypatch.setattr(elsewhere_module, "_SHORTEST_S", 5.0)
+        with pytest.raises(Away, match="did not end within 5 s"):
+            away.play(play("endless"), None, context)
+        monkeypatch.undo()
+        second = away.play(play("by_a_loop"), None, context)
+
+    assert [(one.end.how, one.end.result) for one in (first, second)] == [("ok", "a-1001")] * 2

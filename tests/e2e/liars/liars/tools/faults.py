@@ -1,9 +1,11 @@
 """Tools that write where they may only read, or wait too long, only after an error. Honest siblings."""
 
+import tempfile
 import threading
 import time
 from functools import lru_cache
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 from botocore.config import Config
@@ -30,6 +32,16 @@ def _count_or_note(args: Any, ctx: ToolContext) -> int:
 def read_noted_on_error(args: Box, ctx: ToolContext) -> Count:
     """Read, and count the errors."""
     return Count(count=_count_or_note(args, ctx))
+
+
+@tool(effect=Read())
+def read_kept_on_error(args: Box, ctx: ToolContext) -> Count:
+    """Read, and keep the last error in a file."""
+    try:
+        return Count(count=count(ctx, args.id))
+    except ClientError as problem:
+        (Path(tempfile.gettempdir()) / "certify-last-error").write_text(str(problem))
+        raise
 
 
 @tool(effect=Write(honours_key=True), approval=Approval(if_=None, precondition=_count_or_note))
