@@ -34,7 +34,8 @@ def without_additions(reading: Any) -> Any:
     asked once they have answered.
     """
     if isinstance(reading, dict):
-        return {name: without_additions(value) for name, value in reading.items() if name not in _ADDED}
+        added = _ADDED | {"changed_by"} if "changed" in reading else _ADDED  # of the timeline, not of the API
+        return {name: without_additions(value) for name, value in reading.items() if name not in added}
     if isinstance(reading, list) and all(isinstance(line, str) for line in reading):
         lines = "\n".join(line for line in reading if not line.startswith("  sent as   "))
         return _ASKED_BECAUSE.sub("", lines).split("\n") if reading else []
