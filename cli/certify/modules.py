@@ -1,4 +1,4 @@
-"""What a function reads beside its arguments: variables of modules and classes, defaults, what its closure holds.
+"""Values that a function reads beside its arguments: of modules, classes, defaults and its closure.
 
 Such a value is one process's own where it was made of a clock or by chance as its module was imported, where it tells
 of the machine, or where a call changes it: a counter, a list that grows, an iterator.

@@ -1,4 +1,4 @@
-"""What every play of a call did beside its result: how long it waited, and what it changed where it may only read.
+"""Notes of every play of a call beside its result: how long it waited, and what it changed where it may only read.
 
 A tool that waits too long, or a ``Read`` that writes, may do so only after an error. So these rules are judged over all
 plays of a call: those with a fault, those in another process, and those of each function of its declaration.

@@ -1,4 +1,4 @@
-"""What `ballast certify` sees of a function beside its arguments: modules, classes, defaults, generators, names."""
+"""Values that `ballast certify` sees of a function beside its arguments: of modules, classes, defaults; and names."""
 
 import itertools
 import os
