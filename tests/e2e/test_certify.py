@@ -229,7 +229,7 @@ def keep_some_calls(script: Path, names: tuple[str, ...]) -> None:
 def test_every_planted_lie_is_found_and_no_honest_tool_is_blamed(
     liars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("sequences", "doubts", "own_client"):
+    for name in ("sequences", "doubts", "faults", "own_client"):
         shutil.rmtree(liars / "scenarios" / name)
     lies = LIES
     if not FULL:
@@ -283,7 +283,7 @@ def test_every_lie_over_several_calls_is_found_and_no_honest_sibling_is_blamed(l
     if not FULL:
         play_only(liars, "sequences", *SOME_OVER_CALLS)
 
-    found = certified_by(liars, "sequences", *(["doubts"] if FULL else []))
+    found = certified_by(liars, "sequences", *(["doubts", "faults"] if FULL else []))
 
     broken = {of: rule for (of, rule), one in found.items() if one.state == "broken"}
     called = {of for (of, rule), one in found.items() if (rule, one.state) == ("sampled", "held")}

@@ -3,6 +3,7 @@
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from functools import lru_cache
 from http.client import HTTPConnection
 from pathlib import Path
@@ -54,7 +55,7 @@ def _paid_or_told(args: Any, ctx: ToolContext) -> Count | None:
     try:
         return _paid(args, ctx)
     except OSError:
-        _asked("POST", "/told", ctx)
+        _asked("POST", "/told", replace(ctx, idempotency_key=f"{ctx.idempotency_key} told"))
         raise
 
 
