@@ -149,7 +149,7 @@ LIARS: dict[str, tuple[str, *tuple[str, ...]]] = {
     "cost_microusd": ("cost_of_a_process",),
     "undo_arguments": ("undo_of_a_variable",),
     "clock": ("key_of_the_day_in_c",),
-    "kept": ("kept_without_time", "interrupted", "plays"),
+    "kept": ("kept_without_time", "interrupted", "plays", "requests"),
     "threads": ("verify_by_a_pool",),
     "telling": ("approval_by_a_default",),
     "beside": ("whole_item_put_back",),
