@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from ballast.errors import InvalidInput, RetryLater
 from ballast.playbook.context import ToolFailed
+from ballast.yaml_files import load
 from cli.declaration_file import Imported, ImportedTool, added, differences, one_line, pinned_anew, written
 from cli.exits import Exit
 
@@ -145,7 +146,7 @@ def _lambda(typed: Namespace) -> Imported:
             "name, description and inputSchema."
         )
     try:
-        said: Any = yaml.safe_load(Path(typed.schema).read_text(encoding="utf-8"))
+        said = load(Path(typed.schema).read_text(encoding="utf-8"), yaml.SafeLoader)
     except (OSError, ValueError, yaml.YAMLError) as problem:
         raise InvalidInput(f"{typed.schema}: cannot be read as JSON or YAML ({type(problem).__name__}).") from None
     tools = []

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 #: Runs between two lines of progress, and the runs that are named behind a number.
 _EVERY, _NAMED = 50, 3
+#: Keys of an agent that name the models that it asks.
+_MODELS = frozenset({"model", "model_for", "second_model", "cheaper_model"})
 
 
 def what_if(typed: Namespace) -> int:
@@ -66,6 +68,7 @@ def what_if_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> 
 
 def lanes(typed: Namespace, region: str) -> tuple[Lane, Lane, Playbook, dict[str, Any]]:
     """Return the two lanes, the candidate's playbook, and the changes as they were typed. Raises ``InvalidInput``."""
+    from ballast.models.card_file import read_cards
     from localcloud.cloud import PLAYBOOK
 
     before = Path(typed.baseline) if typed.baseline else PLAYBOOK
@@ -81,6 +84,10 @@ def lanes(typed: Namespace, region: str) -> tuple[Lane, Lane, Playbook, dict[str
     if cards is not None:
         if not cards.is_file():
             raise InvalidInput(f"--prices {cards}: there is no such file.")
+        if not read_cards(cards).models:
+            raise InvalidInput(
+                f"--prices {cards}: has no card under `models:`, so it changes nothing. Write one, as in models.yaml."
+            )
         told["prices"] = str(cards)
     if typed.playbook:
         told["playbook"] = str(typed.playbook)
@@ -218,14 +225,18 @@ def _compared(given: Given, runs: Iterator[ExportedRun], typed: Namespace, scree
     except KeyboardInterrupt:
         interrupted = True
     judged = verdicts(thresholds, rows)
-    idle = _touch_nothing(candidate.changes, playbook, rows)
+    idle = [
+        *_touch_nothing(candidate.changes, playbook, rows),
+        *_price_nothing(candidate, baseline, playbook, rows),
+        *_call_nothing(candidate.rules, rows),
+    ]
     if typed.json:
         made = as_json(rows, told, judged) | {"touch_no_run": idle} | ({"interrupted": True} if interrupted else {})
         print_document(json.dumps(made, indent=2))
     else:
         _show(rows, told, screen, verbose=typed.verbose)
         for name in idle:
-            screen.line(f"{name} touches no run that was compared: none had that agent and intent.", "yellow")
+            screen.line(f"{name} touches no run that was compared: {_none_had(name)}.", "yellow")
         for one in judged:
             if one.met or one.not_judged:
                 screen.line(str(one), "red" if one.met else "yellow")
@@ -253,6 +264,35 @@ def _touch_nothing(changes: Mapping[str, Any], playbook: Playbook, rows: Sequenc
         if not touches and not is_of_the_stack(inner):
             found.append(path)
     return found
+
+
+def _price_nothing(candidate: Lane, baseline: Lane, playbook: Playbook, rows: Sequence[Compared]) -> list[str]:
+    """Return the cards of ``--prices`` under which no compared run was asked; another model may be asked instead."""
+    from ballast.models.card_file import read_cards
+
+    if candidate.cards is None or not any(row.models for row in rows):
+        return []
+    asked = {model for row in rows for model in row.models}
+    names_others = candidate.playbook != baseline.playbook or any(
+        path.rpartition(".")[2] in _MODELS for path in candidate.changes
+    )
+    if candidate.asks or names_others:
+        asked |= {model for agent in playbook.agents.values() for model in agent.models.values()}
+    known = {playbook.models.named(model)[0] for model in asked}
+    cards = read_cards(candidate.cards)
+    return [f"prices.{one}" for one in cards.models if not known & {one, *cards.also(one)}]
+
+
+def _call_nothing(rules: Mapping[str, Any], rows: Sequence[Compared]) -> list[str]:
+    """Return the tools of ``--rules`` that no compared run called."""
+    called = {tool for row in rows for tool in row.tools}
+    return [f"tools.{name}" for name in rules.get("tools", {}) if called and name not in called]
+
+
+def _none_had(name: str) -> str:
+    if name.startswith("prices."):
+        return "none asked that model. Correct its id, as it stands in `ballast trace RUN`"
+    return "none called that tool" if name.startswith("tools.") else "none had that agent and intent"
 
 
 def _check_output(html: str | None) -> None:

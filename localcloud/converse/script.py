@@ -24,6 +24,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from ballast.contracts.wire import Wire, canonical, parse
 from ballast.errors import InvalidInput
+from ballast.yaml_files import load
 from localcloud.converse.source import STATUS, ModelError, Reply, said, turns_taken
 
 BedrockError = Literal[
@@ -129,7 +130,7 @@ class ScriptModel:
     def read(cls, path: Path) -> ScriptModel:
         """Read it from a YAML or JSON file. Raises ``InvalidInput`` that names file, step and field."""
         try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+            data = load(path.read_text(encoding="utf-8"), yaml.SafeLoader)
         except OSError as problem:
             raise InvalidInput(f"{path}: cannot be read: {problem.strerror}.") from None
         except (yaml.YAMLError, UnicodeDecodeError) as problem:

@@ -22,8 +22,10 @@ import yaml
 
 from ballast.errors import LogCorrupt, ProcessEnds
 from ballast.log.event import GARBLED
+from ballast.log.events import RunOpened
 from ballast.playbook import Playbook, Tool, ToolFailed, load_playbook
 from ballast.playbook.load import playbook_in
+from ballast.playbook.made_of import made_of
 from ballast.runtime import Runtime
 from localcloud.clock import NOON
 from localcloud.functions import Function, Handler, imported_handler
@@ -144,6 +146,8 @@ class Machine:
             difference = self._played_whole(recorded)
         except Diverged as diverged:
             difference = diverged.difference
+            if difference.seq == RunOpened.key() and (opened := recorded.opened) is not None:
+                self.playing.note_made_of(opened.made_of, made_of(self.playbook))
         except RecordEnds as ends:
             self.playing.note(str(ends))
             difference = None

@@ -17,10 +17,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ballast.contracts import RunRequest
+from ballast.contracts.task import LAST_TURN
 from ballast.contracts.wire import canonical
 from ballast.errors import ProcessEnds
 from ballast.log.event import Event, order
-from ballast.log.events import RunEnded, RunMoveSettled, RunOpened, RunRefused
+from ballast.log.events import RunEnded, RunMoveSettled, RunOpened, RunRefused, RunSettled
 from ballast.log.keys import Key
 from ballast.log.run_log import RunLog, Unreadable
 from ballast.log.vouching import EVIDENCE, vouched_keys, vouching
@@ -121,13 +122,21 @@ class Playing:
     def die(self, seq: str, why: str, made: Any = None) -> ProcessEnds:
         """Return the death of the process that is about to write ``seq``; a difference if it never gets further."""
         self._deaths[seq] += 1
-        name = Key.of(seq).name
+        key = Key.of(seq)
+        if not self._left and key.turn == LAST_TURN and self._is_cut_after_its_ending:
+            return RecordEnds("the record ends here: the run had ended, and was not settled yet")
+        name = key.name
         self._unknown.setdefault(seq, Difference(seq, "", None, made, f"{why}; decided by {cause_of(name)}"))
         if self._deaths[seq] > _DEATHS or not self._left:
             return Diverged(self.first_of(self._unknown[seq]))
         self.note(f"a process died before {seq}")
         self.died[seq] += 1
         return Died()
+
+    @property
+    def _is_cut_after_its_ending(self) -> bool:
+        """Whether the record has the run's ending, and not yet the settlement, which comes last."""
+        return self._ended is not None and self.recorded.events.fact(RunSettled) is None
 
     def first_of(self, difference: Difference) -> Difference:
         """Return the first difference: if a key that the record lacks was to be written before, nobody died there."""
@@ -186,7 +195,7 @@ class Playing:
         made = json.loads(canonical(dict(body)))
         recorded = self._left.get(seq)
         if recorded is None:
-            self._check_the_end_of_the_call(seq, made)
+            self._check_another_is_recorded(seq, made)
             raise self.die(seq, "the record has no such event", made)
         if "invocation" in recorded.body and recorded.body["invocation"] != made.get("invocation"):
             raise self.die(seq, f"the record says that the invocation {recorded.body['invocation']} wrote it", made)
@@ -207,13 +216,18 @@ class Playing:
         self.wait_until(recorded)
         return event
 
-    def _check_the_end_of_the_call(self, seq: str, made: dict[str, Any]) -> None:
-        """Raise ``Diverged`` if the record has another end of the call that is about to begin or to end."""
+    def _check_another_is_recorded(self, seq: str, made: dict[str, Any]) -> None:
+        """Raise ``Diverged`` if the record has another admission, or another end of the call that begins or ends."""
         key = Key.of(seq)
         others = {"call.settled": "refused", "call.intended": "refused", "call.refused": "settled"}
-        if key.name in others and (end := self._left.get(f"{key.turn:04d}.call.{key.index}.{others[key.name]}")):
-            why = f"the replay wrote {seq} instead; decided by {cause_of(end.name)}"
-            raise Diverged(self.first_of(Difference(end.seq, "", end.shown, made, why)))
+        name = f"{key.turn:04d}.call.{key.index}.{others[key.name]}" if key.name in others else ""
+        if key.name in (RunOpened.NAME, RunRefused.NAME):
+            name = (RunRefused if key.name == RunOpened.NAME else RunOpened).key()
+        if (end := self._left.get(name)) is None:
+            return
+        said = f" ({made['message']})" if key.name == RunRefused.NAME and made.get("message") else ""
+        why = f"the replay wrote {seq} instead{said}; decided by {cause_of(end.name)}"
+        raise Diverged(self.first_of(Difference(end.seq, "", end.shown, made, why)))
 
     def _skipped(self, recorded: Event) -> Event | None:
         """Return an event of the same call that comes before this one and was not written."""
@@ -246,9 +260,13 @@ class Playing:
         now = made.pop("made_of", {})
         if not isinstance(recorded, Mapping):
             return made
+        self.note_made_of(recorded, now)
+        return made | {"made_of": recorded}
+
+    def note_made_of(self, recorded: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Note what ran in the record and is another one now."""
         apart = (name for name in {*recorded, *now} if recorded.get(name) != now.get(name))
         self.made_otherwise = tuple(sorted(apart))
-        return made | {"made_of": recorded}
 
     def _covered(self, recorded: Event, covers: Sequence[Event]) -> list[Event]:
         """Return the events that the ending had read: what others wrote at that moment, it may have missed."""

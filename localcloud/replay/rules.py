@@ -19,9 +19,9 @@ import json
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from ballast.contracts import RunRequest
 from ballast.contracts.wire import Name, Wire, complaints
@@ -51,6 +51,12 @@ class Threshold(Wire):
 
     notice: Count
     forbid: Count | None = None
+
+    @model_validator(mode="after")
+    def _is_told_first(self) -> Self:
+        if self.forbid is not None and self.forbid < self.notice:
+            raise ValueError(f"forbid: {self.forbid} is below notice: {self.notice}; the model is told first")
+        return self
 
 
 class Rules(Wire):

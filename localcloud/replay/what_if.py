@@ -124,6 +124,7 @@ class Compared:
     fewer       writes of the record that the candidate does not make; of a run that is not known to its end, none
     more        writes that only the candidate makes
     agents      who was in charge of the run in the record: the agents' names
+    models, tools  the ids of the models that it asked in the record, and the names of the tools that it called
     waits       whether it would wait for a person whom the record does not ask
     made_otherwise  what ran then and is another one in the baseline, by the names in ``made_of``: then the baseline is
                     not what was deployed
@@ -149,6 +150,8 @@ class Compared:
     made_otherwise: tuple[str, ...] = ()
     parted: str = ""
     agents: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
 
     @property
     def saved_microusd(self) -> int:
@@ -219,6 +222,8 @@ def concluded(
         notes=played.notes,
         parted=difference.seq if difference is not None and result is not Result.SAME else "",
         agents=_agents_of(recorded, playbook),
+        models=tuple(dict.fromkeys(one.model for one in recorded.events.facts(ModelRequested))),
+        tools=_tools_of(recorded),
     )
 
 
@@ -228,6 +233,12 @@ def _agents_of(recorded: RecordedRun, playbook: Playbook) -> tuple[str, ...]:
     taken = [one.decision for one in recorded.events.proposals.values() if isinstance(one.decision, HandOver)]
     names = [asked or playbook.agent.name, *(one.agent for one in taken if one.to is Planner.AGENT and one.agent)]
     return tuple(dict.fromkeys(map(str, names)))
+
+
+def _tools_of(recorded: RecordedRun) -> tuple[str, ...]:
+    """Return the tools that the agent, the fallback or a person called, once each."""
+    run = recorded.events
+    return tuple(dict.fromkeys(call.call.tool for turn in run.turns for call in run.turn(turn).calls))
 
 
 def has_left_the_agent(run: Run) -> bool:

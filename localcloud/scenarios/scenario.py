@@ -29,6 +29,7 @@ from ballast.playbook.load import playbook_in
 from ballast.validation import fit_schema
 from ballast.validation.schema import schema_complaint
 from ballast.validation.words import normalize
+from ballast.yaml_files import load
 from localcloud.project import project_of
 from localcloud.scenarios.doubles import Double
 from localcloud.scenarios.people import Answer
@@ -239,7 +240,7 @@ def find(name: str, folder: Path | None = None) -> Scenario:
     if not _NAME.fullmatch(name):
         raise InvalidInput(f"{file}: the folder's name must be letters, digits, `.`, `_` and `-`.")
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = load(file.read_text(encoding="utf-8"), yaml.SafeLoader)
     except OSError as problem:
         raise InvalidInput(f"{file}: cannot be read ({problem.strerror}).") from None
     except (yaml.YAMLError, ValueError, RecursionError) as problem:

@@ -3,12 +3,13 @@
 import json
 import runpy
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
 
-from ballast.yaml_files import NotJson, NotYaml, as_built, parse, parsed_path, read_yaml
+from ballast.yaml_files import NotJson, NotYaml, as_built, parse, parse_text, parsed_path, read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "packaging" / "parse_yaml.py"
@@ -89,6 +90,18 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, text: str, erro
 
     with pytest.raises(error, match=says):
         read_yaml(file)
+
+
+def test_aliases_of_aliases_are_counted_before_they_are_written_out(tmp_path: Path) -> None:
+    rows = ["a: &a [x, x]"]
+    rows += [f"{name}: &{name} [*{before}, *{before}]" for before, name in pairwise("abcdefghijklmnopqrstuvwxyz")]
+    merged = [row.replace("[x, x]", "{k: 1}").replace("[", "{<<: [").replace("]", "]}") for row in rows]
+
+    for text in (rows, merged):
+        file = layer(tmp_path, {"models.yaml": "\n".join(text)}) / "models.yaml"
+        with pytest.raises(NotYaml, match="more than 1000000 values, with those that its aliases repeat"):
+            read_yaml(file)
+    assert json.loads(parse_text("a: &a [1, 2]\nb: [*a, *a]", words=False)) == {"a": [1, 2], "b": [[1, 2], [1, 2]]}
 
 
 def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:

@@ -78,6 +78,36 @@ def test_a_record_that_was_cut_is_not_blamed_on_the_machine(machine: Machine, ru
     assert "0002.call.1.settled is missing" in played.notes[0]
 
 
+def test_a_record_that_stops_after_its_ending_is_the_same_as_far_as_it_goes(
+    machine: Machine, runs: dict[str, RecordedRun]
+) -> None:
+    whole = [*runs["loop"].events]
+    ended = next(at for at, one in enumerate(whole) if one.name == "run.ended")
+
+    cut = [machine.play(RecordedRun.of(whole[:until], "cut")) for until in range(ended + 1, len(whole))]
+
+    assert len(cut) == 2
+    for one in cut:
+        assert one.ending is Ending.SAME
+        assert "was not settled yet" in one.notes[-1]
+
+
+def test_a_run_that_the_playbook_would_not_admit_is_told_as_such_and_no_process_died(
+    machine: Machine, runs: dict[str, RecordedRun]
+) -> None:
+    opened = runs["loop"].events.events[0]
+    made_of = opened.body["made_of"] | {"playbook": "another"}
+    elsewhere = opened.body | {"made_of": made_of, "request": opened.body["request"] | {"agent": "elsewhere"}}
+    foreign = RecordedRun.of([opened.model_copy(update={"body": elsewhere})], "foreign")
+
+    played = machine.play(foreign)
+
+    assert played.difference is not None
+    assert played.difference.seq == "0000.run.opened"
+    assert "wrote 0000.run.refused instead (agent 'elsewhere' is not deployed here" in played.difference.why
+    assert (played.notes, played.made_otherwise) == ((), ("playbook",))
+
+
 def test_pages_of_the_api_are_compared_but_for_the_digests_over_attributes_that_they_lack(
     machine: Machine, runs: dict[str, RecordedRun]
 ) -> None:

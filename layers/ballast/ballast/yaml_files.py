@@ -13,6 +13,8 @@ from typing import Any
 #: The file of an agent, and the folder of other agents' files. Their booleans are those of YAML 1.1, where ``on`` and
 #: ``yes`` are true as well.
 AGENT_FILE, AGENTS_FOLDER = "agent.yaml", "agents"
+#: Values of one file, with those that its aliases repeat.
+MOST_VALUES = 1_000_000
 
 
 class NotYaml(ValueError):
@@ -62,7 +64,7 @@ def parse_text(text: str, *, words: bool) -> str:
     import yaml
 
     try:
-        data: Any = yaml.load(text, _loader(words))  # noqa: S506  a safe one
+        data = load(text, _loader(words))
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -73,6 +75,37 @@ def parse_text(text: str, *, words: bool) -> str:
         return json.dumps(data, default=str)
     except (TypeError, ValueError, RecursionError) as problem:  # a date as a key, or an anchor inside itself
         raise NotJson(f"holds a value that JSON does not have: {problem}") from None
+
+
+def load(text: str, loader: Any) -> Any:
+    """Return a text's content as ``loader``, a class of PyYAML, reads it. Raises ``yaml.YAMLError`` and ``ValueError``.
+
+    A few lines of aliases of aliases stand for more values than memory has: they are counted before any is made.
+    """
+    import yaml
+
+    reader = loader(text)
+    try:
+        node = reader.get_single_node()
+        if node is None:
+            return None
+        if _values(node, {}) > MOST_VALUES:
+            told = f"it has more than {MOST_VALUES} values, with those that its aliases repeat"
+            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark)
+        return reader.construct_document(node)
+    finally:
+        reader.dispose()
+
+
+def _values(node: Any, known: dict[int, int]) -> int:
+    """Return how many values a node of YAML stands for; an alias of itself, which is refused later, for one."""
+    if not isinstance(node.value, list):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = 1
+        inside = (one for entry in node.value for one in (entry if isinstance(entry, tuple) else (entry,)))
+        known[id(node)] = 1 + sum(_values(one, known) for one in inside)
+    return known[id(node)]
 
 
 def _is_an_agents(file: Path) -> bool:

@@ -253,6 +253,38 @@ def test_a_change_that_touches_no_run_is_named(
     assert json.loads(capsys.readouterr().out)["touch_no_run"] == []
 
 
+def test_prices_and_rules_that_touch_no_run_are_named(
+    played: tuple[Path, list[Compared]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    prices, rules, empty = tmp_path / "prices.yaml", tmp_path / "rules.yaml", tmp_path / "empty.yaml"
+    prices.write_text("models: {amazon.nova-pro-v1:0: {}, amazon.nova-lite-v1:0: {}}", encoding="utf-8")
+    rules.write_text("tools: {get_order: {approval: always}, refund_order: {approval: always}}", encoding="utf-8")
+    empty.write_text("models: {}", encoding="utf-8")
+    words = ["what-if", str(played[0]), "--set", "limits.turns=2", "--prices", str(prices), "--rules", str(rules)]
+    nova = "amazon.nova-lite-v1:0"
+    played[1].append(row(agents=("support",), models=(f"eu.{nova}",), tools=("get_order",)))
+
+    assert main([*words, "--json"]) == Exit.OK
+    assert json.loads(capsys.readouterr().out)["touch_no_run"] == ["prices.amazon.nova-pro-v1:0", "tools.refund_order"]
+    main(words)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "prices.amazon.nova-pro-v1:0 touches no run that was compared: none asked that model" in printed
+    assert "tools.refund_order touches no run that was compared: none called that tool" in printed
+
+    assert main(["what-if", str(played[0]), "--prices", str(empty)]) == Exit.USAGE
+    assert "has no card under `models:`" in capsys.readouterr().err
+
+
+def test_a_tool_is_forbidden_after_the_model_was_told(
+    played: tuple[Path, list[Compared]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("loops: {same_call: {notice: 5, forbid: 2}}", encoding="utf-8")
+
+    assert main(["what-if", str(played[0]), "--rules", str(rules)]) == Exit.USAGE
+    assert "forbid: 2 is below notice: 5" in capsys.readouterr().err
+
+
 def test_a_playbook_that_its_own_template_does_not_serve_is_no_candidate(tmp_path: Path) -> None:
     new = tmp_path / "scaffold"
     shutil.copytree(SCAFFOLD, new, ignore=shutil.ignore_patterns("__pycache__"))

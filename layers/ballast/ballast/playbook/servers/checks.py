@@ -24,7 +24,7 @@ from ballast.playbook.servers.declaration import (
     Server,
     token_name,
 )
-from ballast.yaml_files import without_twice
+from ballast.yaml_files import load, without_twice
 
 SERVER_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 #: Characters of a path, as RFC 3986 has them.
@@ -90,7 +90,7 @@ def data_of(file: Path, text: str) -> Any:
     import yaml
 
     try:
-        return yaml.load(text, _loader(yaml))  # noqa: S506  the safe one, in C
+        return load(text, _loader(yaml))
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
