@@ -69,6 +69,20 @@ def test_agents_whose_models_take_other_files_are_told(sound: Path, tmp_path: Pa
     assert "mistral.mistral-large-2407-v1:0 takes no images in gif, jpeg, png, webp" in found.problem
 
 
+def test_a_hand_over_that_no_request_with_an_intent_can_take_is_told(sound: Path, tmp_path: Path) -> None:
+    agent = (sound / "sounddesk" / "agent.yaml").read_text()
+    over = ("sounddesk/agent.yaml", agent, f"{agent}\nhand_over_to: {{second: Count.}}\n")
+    model = re.search(r"^model: .*$", agent, flags=re.MULTILINE)
+    assert model is not None
+    for intents, hints in (("", 1), ("intents: {account_status: {}}\n", 0)):
+        second = ("sounddesk/agents/second.yaml", "", f"{model[0]}\ninstructions: You count.\n{intents}")
+        project = with_changes(sound, tmp_path / f"with {hints}", over, second)
+
+        found = matching(found_in(project), "hint", "sounddesk/agent.yaml", "hand_over_to.second")
+
+        assert ["second has no intent of sounddesk" in one.problem for one in found] == [True] * hints
+
+
 def test_a_new_project_has_no_error_and_no_warning(sound: Path) -> None:
     found = found_in(sound)
 

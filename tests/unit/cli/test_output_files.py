@@ -11,7 +11,7 @@ from ballast.playbook.file_digests import of_project, of_trials
 from cli import main
 from cli.commands.capture import _place
 from cli.commands.what_if import PAGE
-from cli.output_files import JUNIT, check, check_distinct, check_kind, check_place
+from cli.output_files import JUNIT, check, check_distinct, check_kind, check_place, check_report
 from cli.saved_runs import SavedRuns
 from cli.what_if.page import page as what_if_page
 
@@ -156,16 +156,26 @@ def test_a_result_replaces_an_earlier_one_and_an_empty_file(tmp_path: Path) -> N
 
 
 def test_force_replaces_a_captured_test_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "agent.yaml").write_text("")
-    place = tmp_path.parent / "scenarios" / "x"
+    (tmp_path / "desk").mkdir()
+    (tmp_path / "desk" / "agent.yaml").write_text("")
+    place = tmp_path / "scenarios" / "x"
     place.mkdir(parents=True)
     (place / "scenario.yaml").write_text("# Captured by `ballast capture` from run-a\n")
 
-    assert _place(tmp_path, "x", force=True) == place
+    assert _place(tmp_path / "desk", "x", force=True) == place
     (place / "notes.md").write_text("by hand")
     with pytest.raises(InvalidInput, match=r"has notes\.md beside a captured test"):
-        _place(tmp_path, "x", force=True)
+        _place(tmp_path / "desk", "x", force=True)
     (place / "notes.md").unlink()
     (place / "scenario.yaml").write_text("description: by hand\n")
     with pytest.raises(InvalidInput, match="is not a captured test"):
-        _place(tmp_path, "x", force=True)
+        _place(tmp_path / "desk", "x", force=True)
+
+
+def test_the_folder_of_reports_is_made_where_it_is_missing_and_no_other_is(tmp_path: Path) -> None:
+    check_report("--save", tmp_path / "reports" / "base.json", JUNIT)
+
+    assert [one.name for one in tmp_path.iterdir()] == ["reports"]
+    assert list((tmp_path / "reports").iterdir()) == []
+    with pytest.raises(InvalidInput, match=r"--save .*: must be a file in a folder that exists"):
+        check_report("--save", tmp_path / "none" / "reports" / "base.json", JUNIT)
