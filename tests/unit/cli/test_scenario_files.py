@@ -76,6 +76,7 @@ def test_the_script_lies_beside(tmp_path: Path) -> None:
         ("answer_schema: {properties: {a: {format: date}}}", "expect.answer_schema"),
         ("answer_schema: []", "expect.answer_schema"),
         ("forbidden: ['']", "expect.forbidden.0"),
+        ('forbidden: ["\\u200b"]', "expect.forbidden.0: must have a sign that one sees"),
         ("forbidden: text", "expect.forbidden"),
         ("grounded: 1", "expect.grounded"),
         ("unlike: {}", "expect.unlike"),
