@@ -23,6 +23,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from urllib.parse import unquote
 
+from ballast.masking import MASK
+
 #: Letters of other scripts that look like Latin ones.
 _LOOK_ALIKE = dict(
     zip(
@@ -80,6 +82,20 @@ def says(text: str, phrase: str) -> bool:
     if not wanted or _TAG.search(phrase) or _LINK.search(phrase):
         return False
     return any(wanted in one for one in _as_seen(text))
+
+
+def may_say(shown: str, text: str) -> bool:
+    """Return whether a text of a log may be ``text``, as its reader sees it: a mask stands for any words."""
+    first, *parts = [plain(part) for part in shown.split(MASK)]
+    wanted = plain(text)
+    if not parts:
+        return wanted == first
+    *between, last = parts
+    at = len(first) if wanted.startswith(first) else -1
+    for part in between:
+        found = wanted.find(part, at) if at >= 0 else -1
+        at = found + len(part) if found >= 0 else -1
+    return at >= 0 and len(wanted) - at >= len(last) and wanted.endswith(last)
 
 
 def is_seen(text: str) -> bool:

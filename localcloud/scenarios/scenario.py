@@ -24,13 +24,12 @@ from ballast.contracts.timeline import Call, Timeline
 from ballast.contracts.wire import Json, Name, Text, Wire, canonical, parse
 from ballast.errors import InvalidInput, Tainted, Ungrounded
 from ballast.log.events import NO_UNDO
-from ballast.masking import MASK
 from ballast.money.amounts import dollars
 from ballast.playbook.load import playbook_in
 from ballast.validation import fit_schema
 from ballast.validation.schema import schema_complaint
 from localcloud.project import project_of
-from localcloud.readings import is_seen, plain, says
+from localcloud.readings import is_seen, may_say, says
 from localcloud.scenarios.doubles import Double
 from localcloud.scenarios.people import Answer
 from localcloud.scenarios.stored import Item, different
@@ -219,6 +218,8 @@ def folder_of(playbook: Path) -> Path:
 
     Raises ``InvalidInput`` if there is none.
     """
+    if not playbook.is_dir():
+        raise InvalidInput(f"{playbook}: there is no such folder. Name a project, a playbook or a folder of scenarios.")
     places = (project_of(playbook), playbook_in(playbook.resolve()))
     found = next((one / "scenarios" for one in places if (one / "scenarios").is_dir()), None)
     if found is None:
@@ -389,25 +390,8 @@ def _same_ending(unlike: Unlike, ended: Timeline) -> bool:
         unlike.status in (None, ended.status)
         and unlike.by in (None, ended.by)
         and (unlike.effects is None or not _other_effects(unlike.effects, ended))
-        and (unlike.answer is None or _reads(ended.answer, unlike.answer))
+        and (unlike.answer is None or may_say(ended.answer, unlike.answer))
     )
-
-
-def _reads(shown: str, text: str) -> bool:
-    """Whether a text of a log may be ``text``: a mask stands for any words. Case and spaces do not count."""
-    first, *parts = [plain(part) for part in shown.split(MASK)]
-    wanted = plain(text)
-    if not parts:
-        return wanted == first
-    if not wanted.startswith(first):
-        return False
-    *between, last = parts
-    at = len(first)
-    for part in between:
-        if (found := wanted.find(part, at)) < 0:
-            return False
-        at = found + len(part)
-    return len(wanted) - at >= len(last) and wanted.endswith(last)
 
 
 def written(ended: Timeline) -> list[ExpectedEffect]:

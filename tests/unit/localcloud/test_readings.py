@@ -4,7 +4,8 @@ from time import process_time
 
 import pytest
 
-from localcloud.readings import is_seen, plain, says
+from ballast.masking import MASK
+from localcloud.readings import is_seen, may_say, plain, says
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,22 @@ def test_a_phrase_that_nobody_sees_is_told() -> None:
     assert [is_seen(one) for one in ("\u200b", "\u2800\u0301", " \n", "\u3164")] == [False] * 4
     assert all(map(is_seen, ("*", "❤️", "退", "'")))
     assert plain("**It**  is\u200b\n“so”.") == "it is so."
+
+
+@pytest.mark.parametrize(
+    ("shown", "text", "may"),
+    [
+        ("It is so.", "it  is so.", True),
+        ("It is so.", "It is.", False),
+        (f"Sent to {MASK}, {MASK} and me.", "Sent to a@b.example, Lee and me.", True),
+        (f"Sent to {MASK}, {MASK} and me.", "Sent to a@b.example and me.", False),
+        (f"Sent to {MASK}.", "Not sent to Lee.", False),
+        (f"Sent to {MASK}.", "Sent to Lee. Twice", False),
+        (f"aa{MASK}aa", "aaa", False),
+    ],
+)
+def test_a_mask_stands_for_any_words(shown: str, text: str, may: bool) -> None:
+    assert may_say(shown, text) is may
 
 
 @pytest.mark.parametrize("part", ["<!--", "[", "[a](", "<b ", "- ", "a ", "a-\n", "&amp;", "%25", "'a"])
