@@ -34,6 +34,7 @@ from cli.trial_runs import Trial, Trials, trials
 from localcloud.capture.case import Case, Hidden, case_of, doubles_of, why_not
 from localcloud.capture.invariant import (
     Defect,
+    answers_against,
     calls_lacking,
     can_be_met,
     defect_of_record,
@@ -163,6 +164,12 @@ def _captured(found: ExportedRun, typed: Namespace, screen: Screen) -> int:
         screen.line("The test passes when `ballast test` plays it, so it shows no defect. Nothing was written.", "red")
         return Exit.NOT_COVERED
     _report(place, one, shown.case, wrong, stand_ins, screen)
+    if against := answers_against(expect, one):
+        screen.line(
+            f"People of the record {' and '.join(against)}: if the fix still asks, the test may never pass. Then "
+            "correct their answers under `people:`.",
+            "yellow",
+        )
     if is_cut_short:
         screen.line(f"Shrinking stopped after {tries} tries: --tries N allows more.", "yellow")
     screen.line(f"{tries} tries, {monotonic() - begun:.0f} s. After the fix: ballast test {folder} {name}", "dim")

@@ -204,6 +204,21 @@ def calls_lacking(expect: Mapping[str, Any], case: Case) -> list[str]:
     return [tool for tool, number in wanted.items() if case.calls_of(tool) < number]
 
 
+def answers_against(expect: Mapping[str, Any], case: Case) -> list[str]:
+    """Return what people of the record say against what the test expects, in words: a fix that still asks hears it."""
+    effects = expect.get("effects")
+    wanted = Counter(map(_tool, effects or ()))
+    moves = Decimal(expect.get("moved") or 0) > 0
+    told = []
+    for tool in dict.fromkeys(one["tool"] for one in case.people if one.get("tool")):
+        given = Counter(one.get("approve") for one in case.people if one.get("tool") == tool)
+        if given[False] and (tool in wanted if effects is not None else moves):
+            told.append(f"reject {tool}, which the test expects")
+        if given[True] and effects is not None and tool not in wanted:
+            told.append(f"approve {tool}, which the test does not expect")
+    return told
+
+
 @dataclass(frozen=True)
 class Defect:
     """How a run is wrong, so that another run can be told to be wrong in the same way.

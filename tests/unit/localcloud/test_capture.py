@@ -19,6 +19,7 @@ from localcloud.capture.case import Case, doubles_of, why_not
 from localcloud.capture.invariant import (
     EXPECTATIONS,
     Defect,
+    answers_against,
     calls_lacking,
     can_be_met,
     defect_of_record,
@@ -519,3 +520,19 @@ def test_an_ending_that_must_not_come_again_is_told_without_its_sealed_values(sh
         assert unmet(scenario, again, lambda _table, _key: None)
         other = timeline(_mail(MASK, "It is not."), answer="Nothing was sent.")
         assert unmet(scenario, other, lambda _table, _key: None) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "against"),
+    [
+        (["effects=mail"], ["reject mail, which the test expects", "approve pay, which the test does not expect"]),
+        (["effects=pay"], []),
+        (["moved=4.00"], ["reject mail, which the test expects"]),
+        (["refused=none"], []),
+    ],
+)
+def test_what_people_of_the_record_say_against_the_test_is_told(said: list[str], against: list[str]) -> None:
+    people = [{"by": "a", "approve": False, "tool": "mail"}, {"by": "b", "approve": True, "tool": "pay"}]
+    expect = expected(said, None, timeline(status="answered"))
+
+    assert answers_against(expect, replace(CASE, people=(*people, {"by": "c", "decision": {}}))) == against
