@@ -148,9 +148,14 @@ class People:
         for number, given in self._always:
             if not _does_not_fit(given, message):
                 return number, _anybody(given, self._shown(message))
+        group = f" of {message['approvers']}" if message.get("approvers") else ""
+        barred = [
+            f"people.{number} ({given.get('by')})" for number, given in self._answers if _may_not_give(given, message)
+        ]
+        passed = f" {' and '.join(barred)} may not give it." if barred else ""
         raise NoAnswerLeft(
-            f"The run asks for a person ({message['reason']}){self._why_more}, and the scenario has no answer "
-            "left. Add one under `people:`."
+            f"The run asks for a person{group} ({message['reason']}){self._why_more}, and the scenario has no answer "
+            f"left.{passed} Add one under `people:`."
         )
 
     def _shown(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -237,8 +242,14 @@ def _does_not_fit(given: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
         return True
     if is_approval and given.get("tool") not in (None, _tool_of(message)):
         return True
+    return _may_not_give(given, message)
+
+
+def _may_not_give(given: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
+    """Whether this person may not answer it: of no such group, or barred. Somebody ``whenever_asked`` always may."""
     if given.get("whenever_asked") or given.get("refused"):
         return False
+    is_approval = message.get("kind") == "approval"
     group = message.get("approvers") if is_approval else None
     return given.get("by") in _barred(message) or (group is not None and group not in (given.get("groups") or ()))
 
