@@ -257,15 +257,25 @@ def _tried(
         sampled.add(one.tool.name)
         trial = Trial(rig, playbook, one, writes)
         found = [Finding(one.tool.name, "sampled", "held", one.scenario), *trial.findings()]
+        found += _in_every_play(rig, one, found)
         # What is broken here would be broken there as well, and say less about the reason.
         if trial.honest is not None and not any(finding.state == "broken" for finding in found):
             found += OtherProcess(rig, one, trial.honest).findings()
         if not any(finding.state == "broken" or finding.needed for finding in found):
             found += trial.over_calls()
+        found += _in_every_play(rig, one, found)
         findings += [in_its_words(finding, one.tool) for finding in found]
         if one is sample:
             to_try += trial.more_samples
     return findings
+
+
+def _in_every_play(rig: Rig, sample: Sample, found: Sequence[Finding]) -> list[Finding]:
+    """Return what is wrong in any play so far, where nothing else is: a play after a breach says little."""
+    if any(one.state == "broken" for one in found):
+        return []
+    states = {one.rule: "needed" if one.needed else one.state for one in found}
+    return list(rig.plays.findings(sample.tool, sample.scenario, states))
 
 
 def _at_import(reads: Sequence[str]) -> Iterator[Finding]:
