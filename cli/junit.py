@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ballast.errors import InvalidInput
-from cli.output_files import check_place
+from cli.output_files import JUNIT, check_kind, check_place
 from cli.trace.text import clean
 
 
@@ -64,9 +64,10 @@ def document(top: ElementTree.Element) -> str:
 def begin(option: str, file: Path, name: str) -> None:
     """Write a report that is red until the result replaces it: whatever becomes of the command, nothing old stays.
 
-    Raises ``InvalidInput`` if the file cannot be written, or would become part of a project.
+    Raises ``InvalidInput`` if the file cannot be written, would become part of a project, or is no report.
     """
     check_place(option, file)
+    check_kind(option, file, JUNIT)
     why = "The command has not come to its end. Its exit code and its standard error say why."
     write(option, file, document(suite(name, name, [JunitCase("whole", 0.0, error=(why,))])))
 

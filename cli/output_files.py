@@ -1,14 +1,24 @@
-"""Files that take a command's result: tried before anything is played, since a play costs time and perhaps money."""
+"""Files that take a command's result: tried before anything is played, since a play costs time and perhaps money.
+
+A result replaces an earlier one of its own kind. Any other file that is there, such as a scenario or a recorded run,
+may be what the command reads, and is never replaced.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.playbook.file_digests import REPORTS, covers
 from ballast.playbook.load import playbook_in
+
+#: Characters by which a file's kind is told.
+_HEAD = 4_000
 
 
 def check_place(option: str, file: Path) -> None:
@@ -30,10 +40,48 @@ def check_place(option: str, file: Path) -> None:
         return
 
 
-def check_report(option: str, file: Path) -> None:
+def check_report(option: str, file: Path, kind: Kind) -> None:
     """Try whether ``file`` can take a report, and leave it as it is. Raises ``InvalidInput``."""
     check_place(option, file)
     check(option, file)
+    check_kind(option, file, kind)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a command writes, and how to tell it from other files.
+
+    name    in a sentence: "a saved result of `ballast eval`"
+    is_own  whether a text is such a file's
+    whole   it needs the whole text, and not only how it begins
+    """
+
+    name: str
+    is_own: Callable[[str], object]
+    whole: bool = False
+
+
+#: A report for CI, whoever wrote it.
+JUNIT = Kind(
+    "a JUnit report",
+    re.compile(r"\ufeff?\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*<testsuites?\b", re.S).match,
+)
+
+
+def check_kind(option: str, file: Path, kind: Kind) -> None:
+    """Raise ``InvalidInput`` if ``file`` is there and is something else. An empty file may become anything."""
+    if not file.is_file():
+        return
+    try:
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            text = stream.read() if kind.whole else stream.read(_HEAD)
+    except OSError as problem:
+        raise InvalidInput(f"{option} {file}: cannot be read ({problem.strerror}). Nothing was played.") from None
+    if text.strip() and not kind.is_own(text):
+        raise InvalidInput(
+            f"{option} {file}: is there, and is not {kind.name}, so it is not replaced. Name another file, or move "
+            "that one away. Nothing was played."
+        )
 
 
 def check(option: str, file: Path) -> None:

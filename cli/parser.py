@@ -375,7 +375,7 @@ def _capture(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--seed", type=int, metavar="N", help="of the generated store (default: 1)")
     sub.add_argument("--tries", type=_whole, default=60, metavar="N", help="most plays while shrinking (default: 60)")
     sub.add_argument("--no-shrink", action="store_true", help="keep every turn of the record")
-    sub.add_argument("--force", action="store_true", help="replace a scenario of that name")
+    sub.add_argument("--force", action="store_true", help="replace a captured test of that name")
 
 
 def _whole(text: str) -> int:

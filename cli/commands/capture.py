@@ -31,8 +31,17 @@ from cli.scenario_runs import play
 from cli.screen import Screen
 from cli.trace.text import clean, cut_short
 from cli.trial_runs import Trial, Trials, trials
-from localcloud.capture.case import Case, case_of, doubles_of, why_not
-from localcloud.capture.invariant import Defect, calls_lacking, can_be_met, defect_of_record, expected, last_people
+from localcloud.capture.case import Case, Hidden, case_of, doubles_of, why_not
+from localcloud.capture.invariant import (
+    Defect,
+    answers_against,
+    calls_lacking,
+    can_be_met,
+    defect_of_record,
+    expected,
+    last_people,
+    sealed_arguments,
+)
 from localcloud.capture.reduce import Reduction
 from localcloud.capture.secrets import secrets_in
 from localcloud.capture.stand_ins import StandIns
@@ -45,9 +54,13 @@ if TYPE_CHECKING:
     from cli.deployed_stack import DeployedCloud
 
 _MOST_DESCRIPTION = 100
+#: Characters of a reason: two lists of writes with their arguments.
+_MOST_REASON = 1_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 #: Categories of characters that show nothing of their own.
 _HIDDEN = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
+_FILES = ("scenario.yaml", "script.yaml")
+_CAPTURED = output_files.Kind("a captured test", lambda text: text.startswith("# Captured by `ballast capture`"))
 _NOTE = "# Captured by `ballast capture` from {run_id}: it fails on the defect and passes on its fix.\n"
 
 _SCRIPT_NOTE = (
@@ -98,7 +111,7 @@ def _captured(found: ExportedRun, typed: Namespace, screen: Screen) -> int:
     whole = stand_ins.of(recorded_parts)
     tools = {name: one.effect is Effect.WRITE for name, one in playbook.tools.items()}
     # The record is judged as it is, and what is typed gets the stand-ins of the record.
-    as_typed = expected(typed.expect, typed.invariant, timeline, tools)
+    as_typed = expected(typed.expect, typed.invariant, timeline, tools, stand_ins.hides)
     words = {"name": name, "description": typed.description or "", "expect": as_typed if typed.expect else {}}
     if refused := _refusal([words], screen):
         return refused
@@ -106,9 +119,9 @@ def _captured(found: ExportedRun, typed: Namespace, screen: Screen) -> int:
     said = with_stand_ins(typed.expect, stand_ins, recorded_parts, whole)
     timeline = Timeline.model_validate(whole["timeline"])
     case = _with_parts(case, whole["case"])
-    expect = expected(said, typed.invariant, timeline, tools)
+    expect = expected(said, typed.invariant, timeline, tools, stand_ins.hides)
     case = replace(case, last=last_people(expect))
-    defect = defect_of_record(case.scenario(expect), timeline)
+    defect = defect_of_record(case.scenario(expect), timeline, stand_ins.hidden)
     check_same(wrong_as_recorded, defect)
     if refused := _refusal([_parts(case), doubles_of(timeline, None), expect], screen):
         return refused
@@ -121,15 +134,23 @@ def _captured(found: ExportedRun, typed: Namespace, screen: Screen) -> int:
                 "the test may never pass. A script repeats what the model said in the record.",
                 "yellow",
             )
+    if "effects" in expect.get("unlike", {}) and (sealed := sealed_arguments(timeline, stand_ins.hides)):
+        screen.line(
+            f"--invariant effects: {', '.join(sealed)}: sealed or personal, so the test does not compare it. If that "
+            "value was wrong, say with --expect what is right.",
+            "yellow",
+        )
     begun = monotonic()
     with trials(folder, parameters=case.parameters, seed=seed) as player:
         screen.line(f"Playing {recorded.run_id} again: {len(case.steps)} replies of the model …", "dim")
-        shown = _reproduced(case, expect, defect, timeline, player)
+        shown = _reproduced(case, expect, defect, timeline, player, stand_ins.hidden)
         if not isinstance(shown, _Shown):
-            return _not_reproduced(shown, timeline, screen)
+            return _not_reproduced(shown, timeline, stand_ins.hidden, screen)
         reduced, tries, is_cut_short = shown.case, 0, False
         if not typed.no_shrink:
-            reduction = Reduction(shown.case, _shows(shown, expect, player), most=typed.tries, tell=_tell)
+            reduction = Reduction(
+                shown.case, _shows(shown, expect, player, stand_ins.hidden), most=typed.tries, tell=_tell
+            )
             reduced = reduction.run()
             tries, is_cut_short = reduction.tries, reduction.is_cut_short
     description = one_line(stand_ins.of_typed(typed.description or _description(timeline))[0])
@@ -143,6 +164,12 @@ def _captured(found: ExportedRun, typed: Namespace, screen: Screen) -> int:
         screen.line("The test passes when `ballast test` plays it, so it shows no defect. Nothing was written.", "red")
         return Exit.NOT_COVERED
     _report(place, one, shown.case, wrong, stand_ins, screen)
+    if against := answers_against(expect, one):
+        screen.line(
+            f"People of the record {' and '.join(against)}: if the fix still asks, the test may never pass. Then "
+            "correct their answers under `people:`.",
+            "yellow",
+        )
     if is_cut_short:
         screen.line(f"Shrinking stopped after {tries} tries: --tries N allows more.", "yellow")
     screen.line(f"{tries} tries, {monotonic() - begun:.0f} s. After the fix: ballast test {folder} {name}", "dim")
@@ -154,10 +181,22 @@ def _place(folder: Path, name: str, *, force: bool) -> Path:
         raise InvalidInput(f"--name {name}: must be letters, digits, `.`, `_` and `-`, at most 100.")
     place = project_of(folder) / "scenarios" / name
     if place.exists() and not force:
-        raise InvalidInput(f"{place}: exists. Give another --name, or --force to write it anew.")
+        raise InvalidInput(f"{place}: exists. Give another --name, or --force to write a captured test anew.")
+    if place.exists():
+        _check_captured(place)
     nearest = next(one for one in place.absolute().parents if one.exists())
     output_files.check("The test", nearest / f".{name}.new")
     return place
+
+
+def _check_captured(place: Path) -> None:
+    """Raise ``InvalidInput`` for a folder that has more than a captured test: --force would lose it."""
+    if place.is_dir() and not place.is_symlink():
+        output_files.check_kind("--force", place / "scenario.yaml", _CAPTURED)
+        if not (others := sorted(one.name for one in place.iterdir() if one.name not in _FILES)):
+            return
+        raise InvalidInput(f"--force: {place} has {', '.join(others[:3])} beside a captured test. Move it away first.")
+    raise InvalidInput(f"--force: {place} is not the folder of a captured test. Give another --name.")
 
 
 def _schemas(playbook: Playbook) -> Any:
@@ -232,14 +271,14 @@ def _refusal(parts: Any, screen: Screen) -> int | None:
 
 
 def _reproduced(
-    case: Case, expect: Mapping[str, Any], defect: Defect, recorded: Timeline, player: Trials
+    case: Case, expect: Mapping[str, Any], defect: Defect, recorded: Timeline, player: Trials, hidden: Hidden
 ) -> _Shown | list[tuple[str, Case, Trial]]:
     """Return the case with as few doubles as show the defect; else what was tried, in words, with its play."""
     tried: list[tuple[str, Case, Trial]] = []
     first = player.play(case, expect)
     ways: list[tuple[str, Case, Trial | None]] = [("with the tools' own code", case, first)]
     for words, doubles in (
-        ("with doubles of the calls that ended otherwise", doubles_of(recorded, first.timeline)),
+        ("with doubles of the calls that ended otherwise", doubles_of(recorded, first.timeline, hidden)),
         ("with doubles of all calls", doubles_of(recorded, None)),
     ):
         ways.append((words, replace(case, tools=doubles), None))
@@ -249,17 +288,17 @@ def _reproduced(
             continue
         known.add(repr(candidate.tools))
         trial = player.play(candidate, expect) if played is None else played
-        found = _defect(candidate, trial)
+        found = _defect(candidate, trial, hidden)
         if found is not None and _is(found, defect):
             return _Shown(candidate, found)
         tried.append((words, candidate, trial))
     return tried
 
 
-def _defect(case: Case, trial: Trial) -> Defect | None:
+def _defect(case: Case, trial: Trial, hidden: Hidden) -> Defect | None:
     """Return the defect that a play shows; None if it has none, or went on where the record ends."""
     played = trial.timeline
-    return None if played is None or case.is_left_by(played) else Defect.of(played, trial.wrong)
+    return None if played is None or case.is_left_by(played) else Defect.of(played, trial.wrong, hidden)
 
 
 def _is(found: Defect, recorded: Defect) -> bool:
@@ -267,11 +306,11 @@ def _is(found: Defect, recorded: Defect) -> bool:
     return found.ending == recorded.ending and recorded.kinds <= found.kinds and {*recorded.others} <= {*found.others}
 
 
-def _shows(shown: _Shown, expect: Mapping[str, Any], player: Trials) -> Any:
+def _shows(shown: _Shown, expect: Mapping[str, Any], player: Trials, hidden: Hidden) -> Any:
     def shows(candidate: Case) -> bool:
         if not can_be_met(expect, candidate, shown.case):
             return False
-        return _defect(candidate, player.play(candidate, expect)) == shown.defect
+        return _defect(candidate, player.play(candidate, expect), hidden) == shown.defect
 
     return shows
 
@@ -284,18 +323,24 @@ def _calls(case: Case) -> int:
     return sum(len(step.get("call", ())) for step in case.steps)
 
 
-def _not_reproduced(tried: list[tuple[str, Case, Trial]], recorded: Timeline, screen: Screen) -> int:
+def _not_reproduced(tried: list[tuple[str, Case, Trial]], recorded: Timeline, hidden: Hidden, screen: Screen) -> int:
     screen.line("The defect does not show when the run is played here, so no test was written.", "red")
     for words, case, trial in tried:
         screen.line(f"  {words}:")
         if trial.timeline is None:
             screen.line(f"    it could not be played: {clean(trial.problem, lines=False)}")
             continue
-        reasons = why_not(case, recorded, trial.timeline) or ["it ended as recorded, and is as expected"]
+        reasons = why_not(case, recorded, trial.timeline, hidden) or ["it ended as recorded, and is as expected"]
         for reason in [*reasons, *(f"not as expected: {one}" for one in trial.wrong)][:5]:
-            screen.line(f"    {cut_short(clean(reason, lines=False), 200)}")
-    screen.line("Is the defect mended already, or is it in a stack's settings, its data or the time of the day?")
+            screen.line(f"    {_short(reason)}")
+    if any(trial.timeline is not None for _, _, trial in tried):
+        screen.line("Is the defect mended already, or is it in a stack's settings, its data or the time of the day?")
     return Exit.NOT_COVERED
+
+
+def _short(sentence: str) -> str:
+    shown = clean(sentence, lines=False)
+    return shown if len(shown) <= _MOST_REASON else cut_short(shown, _MOST_REASON)
 
 
 # Files
@@ -367,7 +412,7 @@ def one_line(text: str) -> str:
 def _report(place: Path, case: Case, whole: Case, wrong: list[str], stand_ins: StandIns, screen: Screen) -> None:
     screen.line(f"{place}: written. It fails now, as it should until the defect is mended:", "green")
     for sentence in wrong[:5]:
-        screen.line(f"  {cut_short(clean(sentence, lines=False), 200)}")
+        screen.line(f"  {_short(sentence)}")
     turns = f"{len(whole.steps)} replies and {_calls(whole)} calls"
     screen.line(f"{turns} of the record became {len(case.steps)} and {_calls(case)}.")
     if case.tools:

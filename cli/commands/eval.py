@@ -42,7 +42,17 @@ from localcloud.converse import (
     model_source,
 )
 from localcloud.eval.cases import Case, ceiling_microusd
-from localcloud.eval.results import MOST_SAMPLES, Comparison, EvalResult, Sample, compared, counterpart, read
+from localcloud.eval.results import (
+    MOST_SAMPLES,
+    Comparison,
+    EvalResult,
+    Sample,
+    compared,
+    counterpart,
+    earlier,
+    is_result,
+    read,
+)
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -51,6 +61,9 @@ if TYPE_CHECKING:
 
 #: The most processes.
 MOST_WORKERS = 16
+#: The end of a file's name: of a result that cannot stand in the place of an earlier one.
+_BESIDE = ".new"
+_RESULT = output_files.Kind("a saved result of `ballast eval`", is_result, whole=True)
 _FREE = Price(input=0, output=0, cache_read=0, cache_write_5m=0, cache_write_1h=0)
 WorkersOf = Callable[[Setting, int], "AbstractContextManager[Workers]"]
 
@@ -195,7 +208,8 @@ class _Options:
         for option, file in named.items():
             output_files.check_distinct({option: file, "--junit": typed.junit})
         if save is not None:
-            output_files.check_report("--save", save)
+            for file in (save, save.with_name(f"{save.name}{_BESIDE}")):
+                output_files.check_report("--save", file, _RESULT)
         gate = Gate(
             _share("--min-pass", typed.min_pass),
             _share("--min-case", typed.min_case),
@@ -331,7 +345,8 @@ class _Saved:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._beside = file.with_name(f"{file.name}.new") if file.exists() else file
+        self._beside = file.with_name(f"{file.name}{_BESIDE}") if file.exists() else file
+        self._stood = earlier(file)
         self.kept = ""
 
     def so_far(self, made: EvalResult) -> None:
@@ -345,7 +360,7 @@ class _Saved:
 
         ``unproven``: why it may not replace the baseline with which it was compared, "" if it may.
         """
-        why = made.why_not_whole or unproven
+        why = made.why_not_whole or unproven or made.why_not_in_place_of(self._stood)
         if self._beside == self._file or not why:
             problem = self._write(self._file, made)
             if not problem and self._beside != self._file:

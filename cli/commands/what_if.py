@@ -24,7 +24,7 @@ from cli.commands.cost import moment
 from cli.commands.replay import check_workers, region_of
 from cli.exits import Exit
 from cli.given_runs import Given
-from cli.output_files import check_place
+from cli.output_files import Kind, check_kind, check_place
 from cli.own_stdout import print_document
 from cli.saved_runs import SavedRuns, state_folder
 from cli.screen import Screen
@@ -295,6 +295,11 @@ def _none_had(name: str) -> str:
     return "none called that tool" if name.startswith("tools.") else "none had that agent and intent"
 
 
+#: How ``page`` begins, also that of earlier versions.
+PAGE = Kind("a page of `ballast what-if`", lambda text: text.startswith("<!DOCTYPE html>") and _TITLE in text)
+_TITLE = "<title>Ballast: what if</title>"
+
+
 def _check_output(html: str | None) -> None:
     """Raise ``InvalidInput`` where the page could not be written: before the first run is played."""
     if html is None:
@@ -305,6 +310,7 @@ def _check_output(html: str | None) -> None:
         raise InvalidInput(f"--html {html}: there is no folder {file.parent}. Make it first.")
     if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
         raise InvalidInput(f"--html {html}: no file can be written there.")
+    check_kind("--html", file, PAGE)
 
 
 def _write(html: str, rows: Sequence[Compared], told: Mapping[str, Any], judged: Sequence[Verdict]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -12,17 +12,12 @@ from ballast.contracts.timeline import Call, Timeline
 from ballast.contracts.wire import canonical, parse
 from ballast.errors import InvalidInput
 from ballast.log.event import Event
-from ballast.log.events import (
-    ApprovalAnswered,
-    ApprovalGiven,
-    EscalationAnswered,
-    ModelFailed,
-    ModelResponded,
-)
+from ballast.log.events import ModelFailed, ModelResponded
 from localcloud.converse.script import BedrockError, ScriptModel
 from localcloud.replay.oracle import reply_of
 from localcloud.replay.recorded import RecordedRun
 from localcloud.scenarios import Scenario
+from localcloud.scenarios.people import recorded_answers
 
 #: Bedrock's error for the reason of a failed attempt; a second one where the provider charges for it.
 _ERRORS: Mapping[str, str] = {
@@ -38,14 +33,17 @@ _OF_THE_CALLER = ("request_id", "reply_to", "when_full")
 #: What the model says where a repaired run goes on after the record's end.
 CLOSING = "That is all I can say about it."
 _ASKED = "who-is-asked-after-the-fix"
-#: Who answers a repaired run that asks where the recorded one did not: they reject a call, and answer for the agent.
-REJECTION: tuple[Mapping[str, Any], ...] = (
-    {"by": _ASKED, "approve": False, "decision": {"kind": "answer", "text": "A person has taken it over."}},
-)
-#: Who approves there what the test expects to happen: a call may need two people.
-ASSENT: tuple[Mapping[str, Any], ...] = ({"by": _ASKED, "approve": True}, {"by": f"{_ASKED}-too", "approve": True})
 
 Step = Mapping[str, Any]
+
+
+def asked_after_the_fix(approve: bool | Sequence[str]) -> Mapping[str, Any]:
+    """Return who answers a repaired run that asks where the recorded one did not; for the agent, too.
+
+    approve  which calls they approve: none, all, or the writes that may happen
+    """
+    decision = {"kind": "answer", "text": "A person has taken it over."}
+    return {"by": _ASKED, "approve": approve, "decision": decision, "whenever_asked": True}
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ class Case:
         made |= {"seed": self.seed} if self.seed != 1 else {}
         made |= {"parameters": dict(self.parameters)} if self.parameters else {}
         # What must hold is what the test expects: a fix may ask fewer people than the record, or nobody.
-        people = [{**one, "if_asked": True} for one in (*self.people, *self.last)]
+        people = [*({**one, "if_asked": True} for one in self.people), *(dict(one) for one in self.last)]
         made |= {"people": people} if people else {}
         made |= {"tools": [dict(one) for one in self.tools]} if self.tools else {}
         return made | {"expect": dict(expect)}
@@ -117,7 +115,6 @@ def case_of(recorded: RecordedRun, *, agent: str, seed: int = 1, closing: str = 
     if not sent.get("text"):
         raise InvalidInput(f"{recorded.run_id}: its log has no request, so nothing can be captured.")
     steps: list[Step] = []
-    people: list[Mapping[str, Any]] = []
     notes: dict[str, None] = {}
     for event in sorted(recorded.events, key=lambda one: one.at):
         fact = event.fact
@@ -125,13 +122,12 @@ def case_of(recorded: RecordedRun, *, agent: str, seed: int = 1, closing: str = 
             steps.append(_reply(event, fact))
         elif isinstance(fact, ModelFailed):
             steps += _failure(fact, notes)
-        elif isinstance(fact, EscalationAnswered | ApprovalGiven | ApprovalAnswered):
-            people += _answer(fact, notes)
+    people = tuple(_people(recorded, notes))
     request = _request(sent, agent, notes)
     return Case(
         request,
         tuple(steps),
-        tuple(people),
+        people,
         seed=seed,
         by=recorded.events.timeline().requested_by,
         closing=closing or CLOSING,
@@ -188,30 +184,17 @@ def _failure(fact: ModelFailed, notes: dict[str, None]) -> list[Step]:
     return [{"error": named[0] if named else "InternalServerException" if charged else _ERRORS[reason]}]
 
 
-def _answer(fact: EscalationAnswered | ApprovalGiven | ApprovalAnswered, notes: dict[str, None]) -> Iterator[Any]:
-    if isinstance(fact, EscalationAnswered):
-        yield {"by": fact.by or "someone", "decision": _plain(fact.decision)}
-        return
-    if isinstance(fact, ApprovalGiven):
-        yield _approval(fact, fact.by, True)
-        return
-    if fact.approve is None or fact.by is None:
-        notes[f"turn {fact.turn}: nobody answered in time, which a scenario cannot say"] = None
-        return
-    last = fact.approvals[-1] if fact.approvals else None
-    made = _approval(fact, last.by if last else fact.by, fact.approve)
-    yield made | ({"groups": [last.group]} if last is not None and last.group else {})
+def _people(recorded: RecordedRun, notes: dict[str, None]) -> Iterator[Mapping[str, Any]]:
+    for event, answer in recorded_answers(recorded.events):
+        if answer is None:
+            notes[f"turn {event.turn}: nobody answered in time, which a scenario cannot say"] = None
+            continue
+        made = answer.model_dump(mode="json", exclude_defaults=True)
+        yield made | ({"decision": _plain(made["decision"])} if "decision" in made else {})
 
 
-def _approval(fact: ApprovalGiven | ApprovalAnswered, by: str, approve: bool) -> dict[str, Any]:
-    made: dict[str, Any] = {"by": by, "approve": approve}
-    made |= {"comment": fact.comment} if fact.comment else {}
-    return made | ({"arguments": fact.arguments} if fact.changes_arguments else {})
-
-
-def _plain(decision: Any) -> dict[str, Any]:
-    told = decision if isinstance(decision, Mapping) else decision.model_dump(mode="json")
-    return {name: value for name, value in told.items() if value not in (None, "", 0)}
+def _plain(decision: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in decision.items() if value not in (None, "", 0)}
 
 
 # What tools did
@@ -227,14 +210,23 @@ def outcomes(timeline: Timeline) -> list[Call]:
     ]
 
 
-def doubles_of(recorded: Timeline, played: Timeline | None) -> tuple[Mapping[str, Any], ...]:
+#: A value to what of it can be compared with another log's: see ``StandIns.hidden``.
+Hidden = Callable[[Any], Any]
+
+
+def as_it_is(value: Any) -> Any:
+    """Return ``value``: nothing in it is sealed."""
+    return value
+
+
+def doubles_of(recorded: Timeline, played: Timeline | None, hidden: Hidden = as_it_is) -> tuple[Mapping[str, Any], ...]:
     """Return doubles of the recorded calls; with ``played``, of those only that ended in another way in it."""
     calls = outcomes(recorded)
     if played is not None:
         there: dict[str, list[Call]] = {}
         for call in outcomes(played):
-            there.setdefault(_identity(call), []).append(call)
-        calls = [call for call in calls if not _ended_alike(call, there.get(_identity(call), []))]
+            there.setdefault(_identity(call, hidden), []).append(call)
+        calls = [call for call in calls if not _ended_alike(call, there.get(_identity(call, hidden), []), hidden)]
     made = [_double(call) for call in calls]
     last = {canonical([one["tool"], one["arguments"]]): at for at, one in enumerate(made)}
     return tuple(
@@ -243,14 +235,16 @@ def doubles_of(recorded: Timeline, played: Timeline | None) -> tuple[Mapping[str
     )
 
 
-def _identity(call: Call) -> str:
-    return canonical([call.tool, call.arguments])
+def _identity(call: Call, hidden: Hidden) -> str:
+    return canonical([call.tool, hidden(call.arguments)])
 
 
-def _ended_alike(call: Call, others: list[Call]) -> bool:
+def _ended_alike(call: Call, others: list[Call], hidden: Hidden) -> bool:
     """Whether the next call of the same form ended as this one; it is used up."""
     other = others.pop(0) if others else None
-    return other is not None and other.outcome == call.outcome and canonical(other.result) == canonical(call.result)
+    if other is None or other.outcome != call.outcome:
+        return False
+    return canonical(hidden(other.result)) == canonical(hidden(call.result))
 
 
 def _double(call: Call) -> dict[str, Any]:
@@ -262,21 +256,27 @@ def _double(call: Call) -> dict[str, Any]:
     return made | {"breaks" if broke else "fails": words}
 
 
-def why_not(case: Case, recorded: Timeline, played: Timeline) -> Sequence[str]:
+def why_not(case: Case, recorded: Timeline, played: Timeline, hidden: Hidden = as_it_is) -> Sequence[str]:
     """Return how a played run differs from the record: its ending, and the first call that ended otherwise."""
     found = ["it went on where the record ends"] if case.is_left_by(played) else []
     ours, theirs = ([call for turn in run.turns for call in turn.calls] for run in (played, recorded))
     for number, there in enumerate(theirs):
         here = ours[number] if number < len(ours) else None
-        if here is None or _identity(here) != _identity(there) or here.outcome != there.outcome:
-            now = "was not made" if here is None else f"{here.tool} {here.outcome}{_words(here)}"
-            found.append(f"call {number + 1}: recorded {there.tool} {there.outcome}{_words(there)}; now {now}")
+        another = here is not None and _identity(here, hidden) != _identity(there, hidden)
+        if here is None or another or here.outcome != there.outcome:
+            now = "was not made" if here is None else f"{_told(here, another)} {here.outcome}{_words(here)}"
+            before = f"{_told(there, another)} {there.outcome}{_words(there)}"
+            found.append(f"call {number + 1}: recorded {before}; now {now}")
             break
     for name in ("status", "by", "reason"):
         before, after = getattr(recorded, name), getattr(played, name)
         if before != after:
             found.append(f"{name}: recorded {before or 'none'}, now {after or 'none'}")
     return found
+
+
+def _told(call: Call, arguments: bool) -> str:
+    return f"{call.tool}({canonical(call.arguments)})" if arguments else call.tool
 
 
 def _words(call: Call) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, get_args
 
 from ballast.contracts.timeline import Timeline
+from ballast.contracts.wire import canonical
 from ballast.errors import InvalidInput
 from ballast.money import dollars
-from localcloud.capture.case import ASSENT, REJECTION, Case
+from localcloud.capture.case import Case, Hidden, as_it_is, asked_after_the_fix
 from localcloud.scenarios import Scenario, unmet
 from localcloud.scenarios.scenario import By, written
 
@@ -44,13 +45,18 @@ _SUCH_AS = {
 
 
 def expected(
-    said: Sequence[str], invariant: str | None, recorded: Timeline, tools: Mapping[str, bool] | None = None
+    said: Sequence[str],
+    invariant: str | None,
+    recorded: Timeline,
+    tools: Mapping[str, bool] | None = None,
+    hides: Callable[[Any], bool] = lambda _value: False,
 ) -> dict[str, Any]:
     """Return what a scenario expects: as the user says it, else the inverse of how the recorded run ended.
 
     said       ``NAME=VALUE``, such as ``status=answered``, ``effects=refund_order``, ``cost_at_most=0.05``
     invariant  what of the recorded ending must not come again; "status" by default
     tools      the playbook's tools, each with whether it writes; None: names of tools are not checked
+    hides      whether a value is sealed, or has a stand-in in it: no play of the test could be compared by it
     Raises ``InvalidInput``.
     """
     if recorded.status not in _STATUSES:
@@ -74,7 +80,7 @@ def expected(
         if tools is not None and name in ("effects", "failed"):
             _check_tools(name, made[name], tools)
     if not said:
-        made |= _inverse(invariant or "status", recorded)
+        made |= _inverse(invariant or "status", recorded, hides)
     elif invariant is not None:
         raise InvalidInput("--invariant takes the record's inverse, and --expect says what is right. Give one of them.")
     return made
@@ -128,7 +134,7 @@ def _amount(name: str, value: str) -> str:
     return f"{amount:f}"
 
 
-def _inverse(invariant: str, recorded: Timeline) -> dict[str, Any]:
+def _inverse(invariant: str, recorded: Timeline, hides: Callable[[Any], bool]) -> dict[str, Any]:
     match invariant:
         case "status":
             return {"unlike": {"status": recorded.status} | ({"by": recorded.by} if recorded.by else {})}
@@ -137,7 +143,8 @@ def _inverse(invariant: str, recorded: Timeline) -> dict[str, Any]:
                 raise InvalidInput("--invariant by: nobody answered the run. Say what is right: --expect by=agent.")
             return {"unlike": {"by": recorded.by}}
         case "effects":
-            return {"unlike": {"effects": [one.model_dump(mode="json") for one in written(recorded)]}}
+            effects = [one.model_dump(mode="json") for one in written(recorded)]
+            return {"unlike": {"effects": [one | {"arguments": _telling(one["arguments"], hides)} for one in effects]}}
         case "answer":
             if not recorded.answer.strip():
                 raise InvalidInput("--invariant answer: the run has no answer. Use --invariant status.")
@@ -154,13 +161,32 @@ def _inverse(invariant: str, recorded: Timeline) -> dict[str, Any]:
     raise InvalidInput(f"--invariant cost: the run cost ${cost}. Say what is right: --expect cost_at_most=0.01.")
 
 
+def _telling(arguments: Mapping[str, Any], hides: Callable[[Any], bool]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if not hides(value)}
+
+
+def sealed_arguments(recorded: Timeline, hides: Callable[[Any], bool]) -> list[str]:
+    """Return the arguments of the recorded writes by which no two runs can be compared, as ``tool.argument``."""
+    return list(
+        dict.fromkeys(
+            f"{one.tool}.{name}" for one in written(recorded) for name, value in one.arguments.items() if hides(value)
+        )
+    )
+
+
 def last_people(expect: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     """Return who answers a repaired run that asks a person where the recorded one did not: a fix may be to ask first.
 
-    They say no, and yes where the test expects writes or money that moves.
+    They approve the writes that the test expects, as often as it expects them, and every call where it expects moved
+    money without naming writes. They reject everything else.
     """
-    wanted = expect.get("effects") or Decimal(expect.get("moved") or 0)
-    return ASSENT if wanted else REJECTION
+    writes = [_tool(one) for one in expect.get("effects") or ()]
+    moves = "effects" not in expect and Decimal(expect.get("moved") or 0) > 0
+    return (asked_after_the_fix(writes or moves),)
+
+
+def _tool(effect: Any) -> str:
+    return effect if isinstance(effect, str) else effect["tool"]
 
 
 def can_be_met(expect: Mapping[str, Any], case: Case, whole: Case) -> bool:
@@ -168,15 +194,29 @@ def can_be_met(expect: Mapping[str, Any], case: Case, whole: Case) -> bool:
 
     A write that the defect kept from happening shows in no play of the defect, so nothing else holds it.
     """
-    wanted = Counter(one if isinstance(one, str) else one["tool"] for one in expect.get("effects") or ())
+    wanted = Counter(map(_tool, expect.get("effects") or ()))
     return all(case.calls_of(tool) >= min(number, whole.calls_of(tool)) for tool, number in wanted.items())
 
 
 def calls_lacking(expect: Mapping[str, Any], case: Case) -> list[str]:
     """Return the tools of expected writes and failures that the script does not call, or not often enough."""
-    named = [one if isinstance(one, str) else one["tool"] for one in expect.get("effects") or ()]
-    wanted = Counter(named) | Counter(expect.get("failed") or ())
+    wanted = Counter(map(_tool, expect.get("effects") or ())) | Counter(expect.get("failed") or ())
     return [tool for tool, number in wanted.items() if case.calls_of(tool) < number]
+
+
+def answers_against(expect: Mapping[str, Any], case: Case) -> list[str]:
+    """Return what people of the record say against what the test expects, in words: a fix that still asks hears it."""
+    effects = expect.get("effects")
+    wanted = Counter(map(_tool, effects or ()))
+    moves = Decimal(expect.get("moved") or 0) > 0
+    told = []
+    for tool in dict.fromkeys(one["tool"] for one in case.people if one.get("tool")):
+        given = Counter(one.get("approve") for one in case.people if one.get("tool") == tool)
+        if given[False] and (tool in wanted if effects is not None else moves):
+            told.append(f"reject {tool}, which the test expects")
+        if given[True] and effects is not None and tool not in wanted:
+            told.append(f"approve {tool}, which the test does not expect")
+    return told
 
 
 @dataclass(frozen=True)
@@ -185,7 +225,8 @@ class Defect:
 
     kinds   which expectations are not met; of texts of the answer, which text
     ending  status, planner and reason
-    others  what else must be the same, by the expectation
+    others  what else must be the same, by the expectation; without a value that is a mask in one log and a stand-in in
+            another
     answer  the words of an answer that has not the expected text; numbers and ids may be of the one run
     """
 
@@ -195,13 +236,15 @@ class Defect:
     answer: str = ""
 
     @classmethod
-    def of(cls, made: Timeline, wrong: Sequence[str]) -> Defect | None:
-        """Return the defect of a run; None if it is as expected."""
+    def of(cls, made: Timeline, wrong: Sequence[str], hidden: Hidden = as_it_is) -> Defect | None:
+        """Return the defect of a run; None if it is as expected. ``hidden``: what of its values can be compared."""
         found = [one for one in wrong if not one.startswith(" ")]
         if not found:
             return None
         kinds = frozenset(map(_kind, found))
-        others = {one for one in found if one.startswith(("effects:", "refused", "failed", "moved:"))}
+        others = {one for one in found if one.startswith(("refused", "failed", "moved:"))}
+        if "effects" in kinds:
+            others.add(f"effects {canonical([hidden(one.model_dump(mode='json')) for one in written(made)])}")
         # A call that another agent, or a fallback, makes is refused for another cause.
         others |= {
             f"{turn.planner} {turn.by_agent or made.agent}: {call.tool} {call.error}"
@@ -229,14 +272,14 @@ def _kind(sentence: str) -> str:
     return re.split(", was | is in ", sentence, maxsplit=1)[0] if kind in ("answer", "forbidden") else kind
 
 
-def defect_of_record(scenario: Scenario, recorded: Timeline) -> Defect:
+def defect_of_record(scenario: Scenario, recorded: Timeline, hidden: Hidden = as_it_is) -> Defect:
     """Return how the record is wrong. Raises ``InvalidInput`` if it is as expected.
 
     Expectations about the store, the money that moved and made-up values are not in a timeline: playing it tells.
     """
     told = {"moved": None, "grounded": False, "store": ()}
     bare = scenario.model_copy(update={"expect": scenario.expect.model_copy(update=told)})
-    found = Defect.of(recorded, unmet(bare, recorded, lambda _table, _key: None))
+    found = Defect.of(recorded, unmet(bare, recorded, lambda _table, _key: None), hidden)
     untold = scenario.expect.moved is not None or scenario.expect.grounded
     if found is None and not untold:
         raise InvalidInput(

@@ -9,7 +9,7 @@ import re
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-from localcloud.capture.readings import latin, spelled
+from localcloud.readings import latin, spelled
 
 # Forms: no other text has them.
 _B = r"(?<![A-Za-z0-9])"

@@ -23,7 +23,6 @@ from functools import lru_cache
 from typing import Any
 
 from ballast.masking import MASK, SEALED
-from localcloud.capture.readings import meant_by, readings, without_spaces
 from localcloud.capture.secret_words import (
     AMBIGUOUS,
     DIGITS,
@@ -41,6 +40,7 @@ from localcloud.capture.secret_words import (
     stands_for_nothing,
     tells_about,
 )
+from localcloud.readings import meant_by, readings, without_spaces
 
 _LINK = (
     r"(?:is|was|are|be|been|being|as|has|have|had|will|should|must|now|still|set|changed|reset|updated|ist|war|lautet|"

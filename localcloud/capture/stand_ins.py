@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from ballast.contracts.wire import canonical
 from ballast.masking import MASK
 
 _EMAIL = re.compile(r"[A-Za-z0-9._%+'-]+@(?P<domain>[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)")
@@ -110,6 +111,29 @@ class StandIns:
         """Return what a user typed with stand-ins, and whether it has a personal value that was not met before."""
         known = len(self.replaced)
         return self._text(text), len(self.replaced) > known
+
+    def hidden(self, value: Any) -> Any:
+        """Return ``value`` with a mask for each stand-in, at any depth: to compare a record with a play of its case.
+
+        What is sealed is a stand-in in the record's reading and a mask in the play's log, and both may be in a text.
+        """
+        if isinstance(value, Mapping):
+            return {name: self.hidden(inner) for name, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.hidden(inner) for inner in value]
+        if isinstance(value, str):
+            words = sorted({one for one in self._made if isinstance(one, str) and one}, key=len, reverse=True)
+            form = "|".join(map(re.escape, words))
+            return re.sub(rf"(?<!\w)(?:{form})(?!\w)", lambda _found: MASK, value) if form else value
+        return MASK if any(type(one) is type(value) and one == value for one in self._made) else value
+
+    def hides(self, value: Any) -> bool:
+        """Whether a value is, or has in it, a mask or a stand-in."""
+        return MASK in canonical(self.hidden(value))
+
+    @property
+    def _made(self) -> list[Any]:
+        return [*self._by_field.values(), *self._by_value.values()]
 
     def _learn(self, value: Any, path: tuple[str, ...], tool: str, *, with_schema: bool) -> None:
         """Choose the stand-ins of masked fields before those of masked words in texts; first those with a schema."""

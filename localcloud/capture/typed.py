@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ballast.errors import InvalidInput
-from ballast.validation.words import normalize
 from localcloud.capture.invariant import Defect
 from localcloud.capture.stand_ins import StandIns
+from localcloud.readings import plain
 
 _OF_TEXTS = ("answer", "forbidden")
 
@@ -37,7 +37,7 @@ def with_stand_ins(said: Sequence[str], stand_ins: StandIns, recorded: Any, repl
                 f"--expect {name}: has a personal value that the record does not have (a sealed one is masked there), "
                 "so it has no stand-in, and the test could never meet it. Use words without it."
             )
-        if name in _OF_TEXTS and (_flat(value) in before) != (_flat(shown) in after):
+        if name in _OF_TEXTS and (plain(value) in before) != (plain(shown) in after):
             raise InvalidInput(
                 f"--expect {name}: is a part of a sealed or personal value, or of its stand-in. The test has the "
                 "stand-in. Type the whole value as the record has it, or other words."
@@ -58,14 +58,10 @@ def check_same(recorded: Defect, replaced: Defect) -> None:
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            yield _flat(str(name))
+            yield plain(str(name))
             yield from _texts(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _texts(inner)
     elif value is not None:
-        yield _flat(str(value))
-
-
-def _flat(text: str) -> str:
-    return " ".join(normalize(text).split())
+        yield plain(str(value))

@@ -20,13 +20,12 @@ from ballast.contracts.timeline import Timeline
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import InvalidInput
 from ballast.folds.feedback import verdict_of
-from ballast.log.event import GARBLED, order
-from ballast.log.events import ApprovalAnswered, ApprovalGiven, EscalationAnswered
+from ballast.log.event import GARBLED
 from ballast.masking import MASK, SEALED
 from ballast.playbook import Playbook
 from ballast.run import Run
 from localcloud.scenarios import Scenario
-from localcloud.scenarios.people import Answer
+from localcloud.scenarios.people import Answer, recorded_answers
 from localcloud.scenarios.scenario import Expected, Judged, Unlike, written
 
 #: The statuses that a scenario can expect.
@@ -53,6 +52,9 @@ class Case:
         content = self.scenario.model_dump(mode="json", exclude={"name", "description", "model", "ends_within_s"})
         for answer in content["people"]:
             del answer["if_asked"]
+            for later in ("tool", "whenever_asked"):
+                if not answer[later]:
+                    del answer[later]
         return sha256(canonical([content, judge if self.scenario.expect.judged else ""]))
 
     def sample(self, model: str, number: int, of: str) -> Scenario:
@@ -147,28 +149,10 @@ def _answers(run: Run, *, again: bool) -> Iterator[Answer]:
     again  the run must end so again: then the first approval of a call must be asked for again. What else people said
            was for the way that the model took, or for what moved meanwhile
     """
-    changed: set[tuple[int, int]] = set()
     approved: set[tuple[int, int]] = set()
-    for event in sorted(run, key=lambda one: (one.at, order(one))):
-        fact, call = event.fact, (event.turn, event.index)
-        free = not again or call in approved
-        if isinstance(fact, EscalationAnswered):
-            decision: Any = fact.decision
-            yield Answer(by=fact.by or "somebody", decision=decision.model_dump(mode="json"), if_asked=True)
-        elif isinstance(fact, ApprovalGiven):
-            changed |= {call} if fact.changes_arguments else set()
-            approved.add(call)
-            arguments = fact.arguments if fact.changes_arguments else None
-            yield Answer(by=fact.by, approve=True, comment=fact.comment, arguments=arguments, if_asked=free)
-        elif isinstance(fact, ApprovalAnswered) and fact.approve is not None:
-            last = fact.approvals[-1] if fact.approve and fact.approvals else None
-            arguments = fact.arguments if fact.approve and fact.changes_arguments and call not in changed else None
-            approved.add(call)
-            yield Answer(
-                by=last.by if last else fact.by or "somebody",
-                approve=fact.approve,
-                comment=last.comment if last else fact.comment,
-                arguments=arguments,
-                groups=(last.group,) if last and last.group else (),
-                if_asked=free or not fact.approve,
-            )
+    for event, answer in recorded_answers(run):
+        if answer is not None:
+            call = (event.turn, event.index)
+            free = not again or not answer.approve or call in approved
+            approved |= {call} if answer.approve is not None else set()
+            yield answer.model_copy(update={"tool": None, "if_asked": free})

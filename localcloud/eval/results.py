@@ -169,6 +169,25 @@ class EvalResult(Wire):
                     return f"{model.model}: {case.errors} of {played} samples of {name} say nothing (errors)"
         return ""
 
+    def why_not_in_place_of(self, earlier: EvalResult | None) -> str:
+        """Why it loses what an earlier result says, "" if it has each of its cases with each of its models.
+
+        A case without a result is new the next time: it may have become worse, or have gone, and nothing tells.
+        """
+        if earlier is None:
+            return ""
+        mine = {one.model: {case.case for case in one.cases} for one in self.models}
+        for old in earlier.models:
+            # As beside a baseline: a model that is the only one is compared with whichever there is.
+            others = mine.values() if len(earlier.models) == 1 and old.model not in mine else [mine.get(old.model)]
+            for cases in others:
+                if cases is None:
+                    return f"it has no result of {old.model}, which was played then"
+                if lost := [one.case for one in old.cases if one.case not in cases]:
+                    more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+                    return f"it has no result of {', '.join(lost[:3])}{more}, and the one that is there has"
+        return ""
+
     def to_json(self) -> str:
         """Return it as a file's text, in ASCII."""
         return json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
@@ -183,6 +202,20 @@ def read(file: Path) -> EvalResult:
     except ValueError as problem:
         raise InvalidInput(f"--baseline {file}: is not JSON ({problem}). Make one with --save.") from None
     return parse(EvalResult, content, what=f"--baseline {file}")
+
+
+def is_result(text: str) -> bool:
+    """Return whether a file's text is a saved result."""
+    try:
+        parse(EvalResult, read_json(text), what="")
+    except (ValueError, InvalidInput):
+        return False
+    return True
+
+
+def earlier(file: Path) -> EvalResult | None:
+    """Return the result that a new one would replace; None if there is none. Raises ``InvalidInput``."""
+    return read(file) if file.is_file() and file.read_text(encoding="utf-8").strip() else None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@
                                       ├─ accepted, others must approve ─▶ the next answer, for the same escalation
                                       ├─ refused, as it must be ─▶ the next answer, for the same escalation
                                       └─ refused otherwise ─▶ NotAccepted
-    no answer left ─▶ NoAnswerLeft        the run ends, and answers are left ─▶ unmet
+    no answer left ─┬─▶ whoever answers whenever they are asked
+                    └─▶ NoAnswerLeft      the run ends, and answers are left ─▶ unmet
 
 Whoever plays a scenario asks here what was wrong with its answers: an approval that is never asked for is as wrong as
 an effect that never happens.
@@ -14,16 +15,19 @@ an effect that never happens.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, JsonValue
 
 from ballast.contracts.wire import Name, Wire
 from ballast.errors import InvalidInput
+from ballast.log.event import Event, order
+from ballast.log.events import ApprovalAnswered, ApprovalGiven, ApprovalNeeded, EscalationAnswered
 
 if TYPE_CHECKING:
+    from ballast.contracts.timeline import Call
     from localcloud.cloud import LocalCloud
     from localcloud.functions import FunctionError
 
@@ -42,19 +46,26 @@ class Answer(Wire):
 
     decision  {kind: answer, text: …}, {kind: hand_over, to: agent, reason: guidance, guidance: …}, or {kind:
               call_tools, calls: [{tool: …, arguments: {…}}]}
-    approve   whether a call may be made. With a ``decision``, too, the one that fits what is asked is given
+    approve   whether a call may be made; or the writes that may happen: yes to a call of theirs as long as the run has
+              made fewer of them than are named, else no. With a ``decision``, too, the one that fits what is asked is
+              given
+    tool      it is an answer about a call of this tool
     refused   this person must not be let answer; the next one answers the same escalation
     if_asked  the run need not ask for it. Every other answer must be used, or the run is not as expected
+    whenever_asked  answers whatever the others do not, as often as the run asks and for as many people as it needs, as
+                    a member of the group that may. The run need not ask
     """
 
     by: str
     decision: Annotated[dict[str, JsonValue] | None, BeforeValidator(_decision)] = None
-    approve: bool | None = None
+    approve: bool | tuple[Name, ...] | None = None
+    tool: Name | None = None
     comment: str = ""
     arguments: dict[str, JsonValue] | None = None
     groups: tuple[Name, ...] = ()
     refused: bool = False
     if_asked: bool = False
+    whenever_asked: bool = False
 
 
 class NoAnswerLeft(InvalidInput):
@@ -77,7 +88,10 @@ class People:
 
     def __init__(self, cloud: LocalCloud, answers: Iterable[Mapping[str, Any]]) -> None:
         self._cloud = cloud
-        self._answers = deque(enumerate(answers))
+        told = list(enumerate(answers))
+        self._answers = [(number, given) for number, given in told if not given.get("whenever_asked")]
+        self._always = [(number, given) for number, given in told if given.get("whenever_asked")]
+        self._verdicts: dict[str, bool] = {}
         self._asked, self._why_more = False, ""
         self.wrong: list[str] = []
 
@@ -95,21 +109,17 @@ class People:
         from localcloud.functions import FunctionError
 
         self._asked = True
-        while self._answers and _does_not_fit(self._answers[0][1], message):
-            self._answers.popleft()
-        if not self._answers:
-            raise NoAnswerLeft(
-                f"The run asks for a person ({message['reason']}){self._why_more}, and the scenario has no answer "
-                "left. Add one under `people:`."
-            )
-        number, given = self._answers.popleft()
+        number, given = self._next(message)
         answer = {"escalation_id": message["escalation_id"], **given}
         if message.get("changed_by"):  # whoever comes next has looked at the changed call
             answer.setdefault("binding", message["binding"])
         refused = answer.pop("refused", False)
-        answer.pop("if_asked", None)
+        for ours in ("if_asked", "whenever_asked", "tool"):
+            answer.pop(ours, None)
         if "approve" in answer and "decision" in answer:  # it has one for each kind of escalation
             del answer["decision" if message["kind"] == "approval" else "approve"]
+        if isinstance(answer.get("approve"), list | tuple):
+            answer["approve"] = self._may_happen(message, answer["approve"])
         who = f"people.{number}: the answer of {given.get('by', 'nobody')}"
         try:
             taken = self._cloud.invoke("AnswerEscalationFunction", answer)
@@ -128,6 +138,45 @@ class People:
             shown = self._cloud.escalations().get(message["escalation_id"])
             message |= {} if shown is None else shown.model_dump(mode="json")
         return not needed
+
+    def _next(self, message: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
+        """Take out the next answer that fits; those before it may go unused. Raises ``NoAnswerLeft``."""
+        for at, (number, given) in enumerate(self._answers):
+            if not (given.get("if_asked") and _does_not_fit(given, message)):
+                del self._answers[at]
+                return number, given
+        for number, given in self._always:
+            if not _does_not_fit(given, message):
+                return number, _anybody(given, self._shown(message))
+        group = f" of {message['approvers']}" if message.get("approvers") else ""
+        barred = [
+            f"people.{number} ({given.get('by')})" for number, given in self._answers if _may_not_give(given, message)
+        ]
+        passed = f" {' and '.join(barred)} may not give it." if barred else ""
+        raise NoAnswerLeft(
+            f"The run asks for a person{group} ({message['reason']}){self._why_more}, and the scenario has no answer "
+            f"left.{passed} Add one under `people:`."
+        )
+
+    def _shown(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the escalation as it is now: who has approved meanwhile."""
+        shown = self._cloud.escalations().get(message["escalation_id"])
+        return message if shown is None else {**message, **shown.model_dump(mode="json")}
+
+    def _may_happen(self, message: Mapping[str, Any], writes: Sequence[str]) -> bool:
+        """Whether a call is one of these writes, and the run has made, or been granted, fewer of them so far."""
+        about, tool = message["escalation_id"], _tool_of(message)
+        if about not in self._verdicts:
+            made = self._cloud.events(message["run_id"]).timeline()
+            so_far = sum(call.tool == tool and self._counts(call) for turn in made.turns for call in turn.calls)
+            self._verdicts[about] = so_far < list(writes).count(tool)
+        return self._verdicts[about]
+
+    def _counts(self, call: Call) -> bool:
+        """Whether a call has made its write, or is about to because somebody said yes to it here."""
+        if call.outcome in ("open", "waiting"):
+            return any(self._verdicts.get(one.escalation_id) for one in call.approvals)
+        return call.effect == "write" and call.outcome == "ok" and call.repeats is None and call.undoes is None
 
     def _needing(self, needed: int, number: int, given: Mapping[str, Any]) -> str:
         did = "changed the arguments, so all approvals are needed anew" if "arguments" in given else "approved"
@@ -149,7 +198,81 @@ class People:
         return f"{said} Is an approval lost? Where the run need not ask, write `if_asked: true`"
 
 
+def recorded_answers(events: Iterable[Event]) -> Iterator[tuple[Event, Answer | None]]:
+    """Yield each answer that people gave in a recorded run, with its event; None where nobody answered in time.
+
+    A log has the group of those who approved a call together, and of nobody else. So everybody gets the group that was
+    asked: they were let answer. Arguments that one of several people changed are those of the final answer, too.
+    """
+    needed: dict[tuple[int, int], ApprovalNeeded] = {}
+    changed: set[tuple[int, int]] = set()
+    for event in sorted(events, key=lambda one: (one.at, order(one))):
+        fact, call = event.fact, (event.turn, event.index)
+        if isinstance(fact, ApprovalNeeded):
+            needed[call] = fact
+        elif isinstance(fact, EscalationAnswered):
+            decision: Any = fact.decision
+            yield event, Answer(by=fact.by or "somebody", decision=decision.model_dump(mode="json"))
+        elif isinstance(fact, ApprovalAnswered) and (fact.approve is None or fact.by is None):
+            yield event, None
+        elif isinstance(fact, ApprovalGiven | ApprovalAnswered):
+            approve = isinstance(fact, ApprovalGiven) or bool(fact.approve)
+            approvals = fact.approvals if isinstance(fact, ApprovalAnswered) and approve else ()
+            asked, last = needed.get(call), approvals[-1] if approvals else None
+            group = last.group if last is not None and last.group else asked.approvers if asked is not None else None
+            changes = approve and fact.changes_arguments and call not in changed
+            changed |= {call} if changes else set()
+            yield (
+                event,
+                Answer(
+                    by=last.by if last is not None else fact.by or "somebody",
+                    approve=approve,
+                    tool=asked.tool if asked is not None else None,
+                    comment=last.comment if last is not None else fact.comment,
+                    arguments=fact.arguments if changes else None,
+                    groups=(group,) if group else (),
+                ),
+            )
+
+
 def _does_not_fit(given: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
-    """Whether an answer is for a run that asks something else than this one does: only of one that is ``if_asked``."""
-    wanted = "approve" if message.get("kind") == "approval" else "decision"
-    return bool(given.get("if_asked")) and given.get(wanted) is None
+    """Whether an answer is for something else than is asked, or this person may not give it: see ``if_asked``."""
+    is_approval = message.get("kind") == "approval"
+    if given.get("approve" if is_approval else "decision") is None:
+        return True
+    if is_approval and given.get("tool") not in (None, _tool_of(message)):
+        return True
+    return _may_not_give(given, message)
+
+
+def _may_not_give(given: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
+    """Whether this person may not answer it: of no such group, or barred. Somebody ``whenever_asked`` always may."""
+    if given.get("whenever_asked") or given.get("refused"):
+        return False
+    is_approval = message.get("kind") == "approval"
+    group = message.get("approvers") if is_approval else None
+    return given.get("by") in _barred(message) or (group is not None and group not in (given.get("groups") or ()))
+
+
+def _barred(message: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return who may not answer, or has answered."""
+    return (*(message.get("may_not_answer") or ()), *(message.get("approvals_given") or ()))
+
+
+def _anybody(given: Mapping[str, Any], message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the answer as somebody gives it who may: of the group that is asked, and no one who is barred."""
+    barred = _barred(message)
+    by = next(one for one in _numbered(str(given.get("by", "somebody"))) if one not in barred)
+    group = message.get("approvers")
+    return {**given, "by": by, "groups": [*(given.get("groups") or ()), *([group] if group else ())]}
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}-{number}" for number in count(2))
+
+
+def _tool_of(message: Mapping[str, Any]) -> str:
+    """Return the tool whose call an approval is about."""
+    calls = (message.get("proposed_decision") or {}).get("calls") or [{}]
+    return str(calls[0].get("tool", ""))

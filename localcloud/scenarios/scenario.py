@@ -28,9 +28,9 @@ from ballast.money.amounts import dollars
 from ballast.playbook.load import playbook_in
 from ballast.validation import fit_schema
 from ballast.validation.schema import schema_complaint
-from ballast.validation.words import normalize
 from ballast.yaml_files import load
 from localcloud.project import project_of
+from localcloud.readings import is_seen, may_say, says
 from localcloud.scenarios.doubles import Double
 from localcloud.scenarios.people import Answer
 from localcloud.scenarios.stored import Item, different
@@ -79,6 +79,12 @@ def _pattern(text: str) -> str:
     except re.error as problem:
         raise ValueError(f"must be a regular expression: {problem}") from None
     return text
+
+
+def _seen(phrase: str) -> str:
+    if not is_seen(phrase):
+        raise ValueError("must have a sign that one sees: no answer has this phrase")
+    return phrase
 
 
 def _schema(schema: dict[str, Json]) -> dict[str, Json]:
@@ -131,7 +137,7 @@ class Expected(Wire):
     answer          texts that the answer must contain
     answer_matches  regular expressions, each of which must be found in the answer
     answer_schema   a schema that the answer's JSON must fit
-    forbidden       phrases that neither the answer nor a question to the requester may contain, in any case and spacing
+    forbidden       phrases that neither the answer nor a question to the requester may contain, as a person reads them
     grounded        no call or answer is refused for a value that is made up, and the answer's amounts and ids are known
     moved           the business's own money that stands as moved, in the playbook's currency; null: not compared
     costs_at_most   US dollars for models and tools; null: not compared
@@ -149,7 +155,7 @@ class Expected(Wire):
     answer: tuple[str, ...] = ()
     answer_matches: tuple[Annotated[Text, AfterValidator(_pattern)], ...] = ()
     answer_schema: Annotated[dict[str, Json], AfterValidator(_schema)] | None = None
-    forbidden: tuple[Text, ...] = ()
+    forbidden: tuple[Annotated[Text, AfterValidator(_seen)], ...] = ()
     grounded: bool = False
     moved: Amount | None = None
     costs_at_most: Amount | None = None
@@ -213,6 +219,8 @@ def folder_of(playbook: Path) -> Path:
 
     Raises ``InvalidInput`` if there is none.
     """
+    if not playbook.is_dir():
+        raise InvalidInput(f"{playbook}: there is no such folder. Name a project, a playbook or a folder of scenarios.")
     places = (project_of(playbook), playbook_in(playbook.resolve()))
     found = next((one / "scenarios" for one in places if (one / "scenarios").is_dir()), None)
     if found is None:
@@ -355,7 +363,7 @@ def _wrong_words(expect: Expected, ended: Timeline, data: Callable[[], Any]) -> 
     ]
     for phrase in expect.forbidden:
         for where, text in told:
-            if phrase in text or (_flat(phrase) and _flat(phrase) in _flat(text)):
+            if says(text, phrase):
                 yield f"forbidden: {phrase!r} is in {where}: {text!r}"
     if expect.answer_schema is not None and not ended.answer.strip():
         yield "answer_schema: there is no answer"
@@ -363,16 +371,6 @@ def _wrong_words(expect: Expected, ended: Timeline, data: Callable[[], Any]) -> 
         read = fit_schema(AnAnswer(text=ended.answer, data=data()), expect.answer_schema)
         for complaint in read.complaints:
             yield f"answer_schema: {complaint}; the answer was {ended.answer!r}"
-
-
-#: Code points that are shown as nothing or as a blank and are no space (Unicode's Default_Ignorable_Code_Point of other
-#: categories than Cf, which ``normalize`` drops; and the blank of Braille), and signs of emphasis.
-_UNSEEN = re.compile(r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0*_~`]")
-
-
-def _flat(text: str) -> str:
-    """Return a text without differences of case, width and spacing, signs that nobody sees, and Markdown's emphasis."""
-    return " ".join(normalize(_UNSEEN.sub("", text)).split())
 
 
 def _made_up(ended: Timeline, made_up: Callable[[], Sequence[str]]) -> Iterator[str]:
@@ -393,7 +391,7 @@ def _same_ending(unlike: Unlike, ended: Timeline) -> bool:
         unlike.status in (None, ended.status)
         and unlike.by in (None, ended.by)
         and (unlike.effects is None or not _other_effects(unlike.effects, ended))
-        and (unlike.answer is None or _flat(unlike.answer) == _flat(ended.answer))
+        and (unlike.answer is None or may_say(ended.answer, unlike.answer))
     )
 
 
@@ -426,8 +424,8 @@ def _other_effects(wanted: Sequence[ExpectedEffect], ended: Timeline) -> list[st
     )
     if as_wanted:
         return []
-    said = [_said(one.tool, one.arguments, one.undone) for one in wanted]
-    was = [_said(call.tool, call.arguments, gone) for call, gone in found]
+    said = [_said(one.tool, one.arguments or None, one.undone) for one in wanted]
+    was = [_said(call.tool, call.arguments or {}, gone) for call, gone in found]
     return [f"effects: expected {', '.join(said) or 'none'}; was {', '.join(was) or 'none'}"]
 
 
@@ -438,4 +436,5 @@ def _has(call: Call, arguments: dict[str, JsonValue]) -> bool:
 
 def _said(tool: str, arguments: Any, undone: bool) -> str:
     inside = ", ".join(f"{name}={value!r}" for name, value in arguments.items()) if isinstance(arguments, dict) else ""
-    return f"{tool}({inside}){' (undone)' if undone else ''}"
+    named = tool if arguments is None else f"{tool}({inside})"
+    return f"{named}{' (undone)' if undone else ''}"

@@ -241,7 +241,7 @@ def test_a_case_has_its_sender_and_refused_answers_and_the_cloud_keeps_nothing_o
     assert own.timeline is not None
     assert (own.timeline.status, own.timeline.requested_by, own.wrong) == ("answered", "Lee", ())
     assert "Lee was accepted, and should have been refused" in unsent.wrong[0]
-    assert "Lee was refused: MayNotAnswer" in refused.problem
+    assert "people.0 (Lee) may not give it" in refused.problem
 
 
 class Slow(Trials):

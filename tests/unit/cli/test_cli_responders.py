@@ -5,12 +5,14 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from ballast.contracts.notice import binding_shown
+from ballast.contracts.timeline import Approval, Call, Timeline, Turn
 from ballast.errors import InvalidInput
 from ballast.escalations import ShownEscalations
 from ballast.log.event import Event
@@ -375,3 +377,75 @@ def test_an_answer_that_may_go_unused_is_passed_over_where_another_kind_is_asked
     ScriptedResponder(cloud, answers).poll()
 
     assert cloud.invoked == [{"escalation_id": "esc-a", "by": "rae", "approve": True}]
+
+
+# Somebody who answers whatever the others do not
+
+PAY = MESSAGE | {
+    "run_id": "run-x",
+    "approvers": "finance",
+    "may_not_answer": ["Mia", "anybody"],
+    "proposed_decision": {"kind": "call_tools", "calls": [{"tool": "pay", "arguments": {}}]},
+}
+
+
+def _run_with(cloud: Any, *calls: Call) -> None:
+    run = Timeline(
+        run_id="run-x", status="open", ending="", reason="", turns=(Turn(turn=1, planner="agent", calls=calls),)
+    )
+    cloud.events = lambda _run_id: SimpleNamespace(timeline=lambda: run)
+
+
+def test_who_answers_whenever_they_are_asked_may_answer_and_is_as_many_as_needed() -> None:
+    cloud: Any = Cloud(PAY, PAY | {"escalation_id": "esc-b", "kind": "escalation"})
+    decision = {"kind": "answer", "text": "Taken over."}
+    responder = ScriptedResponder(
+        cloud, [{"by": "anybody", "approve": True, "decision": decision, "whenever_asked": True}]
+    )
+    needed = iter((1, 0, 0))
+    cloud.invoke = lambda _function, payload: cloud.invoked.append(payload) or {"still_needed": next(needed)}
+    cloud.escalations = lambda: SimpleNamespace(
+        get=lambda _id: SimpleNamespace(
+            model_dump=lambda **_: {"approvals_given": [one["by"] for one in cloud.invoked]}
+        )
+    )
+
+    responder.poll()
+
+    said = [(one["by"], one["groups"], one.get("approve"), one.get("decision")) for one in cloud.invoked]
+    assert said[:2] == [("anybody-2", ["finance"], True, None), ("anybody-3", ["finance"], True, None)]
+    assert said[2][2:] == (None, decision)
+    assert responder.people.unmet() == []
+
+
+def test_who_approves_the_expected_writes_approves_no_other_and_none_too_often() -> None:
+    cloud: Any = Cloud(*(PAY | {"escalation_id": f"esc-{number}"} for number in range(3)))
+    paid = Call(index=1, tool="pay", outcome="ok", effect="write")
+    asked = [
+        Call(index=number + 2, tool="pay", outcome="waiting", approvals=(Approval(escalation_id=f"esc-{number}"),))
+        for number in range(3)
+    ]
+    _run_with(cloud, paid, *asked)
+
+    who = {"by": "x", "approve": ["pay", "mail", "pay"], "whenever_asked": True}
+    ScriptedResponder(cloud, [who]).poll()
+
+    assert [one["approve"] for one in cloud.invoked] == [True, False, False]  # one was paid unasked
+    cloud.queue.append(
+        PAY | {"escalation_id": "esc-9", "proposed_decision": {"calls": [{"tool": "close", "arguments": {}}]}}
+    )
+    ScriptedResponder(cloud, [who]).poll()
+    assert cloud.invoked[-1]["approve"] is False
+
+
+def test_an_answer_that_need_not_be_asked_for_waits_for_what_it_is_about() -> None:
+    close = PAY | {"escalation_id": "esc-b", "proposed_decision": {"calls": [{"tool": "close", "arguments": {}}]}}
+    cloud: Any = Cloud(PAY, close)
+    about_close = {"by": "fay", "approve": True, "tool": "close", "groups": ["finance"], "if_asked": True}
+    of_another_group = {"by": "lee", "approve": True, "groups": ["sales"], "if_asked": True}
+    who_asked = {"by": "Mia", "approve": True, "groups": ["finance"], "if_asked": True}
+
+    people = [about_close, of_another_group, who_asked, {"by": "x", "approve": False, "whenever_asked": True}]
+    ScriptedResponder(cloud, people).poll()
+
+    assert [(one["by"], one["approve"]) for one in cloud.invoked] == [("x", False), ("fay", True)]

@@ -10,8 +10,10 @@ from ballast.log.event import Event
 from ballast.playbook.file_digests import of_project, of_trials
 from cli import main
 from cli.commands.capture import _place
-from cli.output_files import check, check_distinct, check_place, check_report
+from cli.commands.what_if import PAGE
+from cli.output_files import JUNIT, check, check_distinct, check_kind, check_place, check_report
 from cli.saved_runs import SavedRuns
+from cli.what_if.page import page as what_if_page
 
 
 def test_trying_a_file_changes_nothing(tmp_path: Path) -> None:
@@ -118,10 +120,62 @@ def test_capture_tries_its_place_before_the_run(tmp_path: Path) -> None:
         _place(tmp_path / "desk", "mine", force=False)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("eval", "{set}", "--save", "{file}"),
+        ("eval", "{set}", "--save", "{beside}"),
+        ("eval", "{set}", "--junit", "{file}"),
+        ("test", "{set}", "--junit", "{file}"),
+        ("what-if", "{set}", "--set", "limits.turns=3", "--html", "{file}"),
+    ],
+)
+def test_a_result_never_replaces_what_is_not_of_its_kind(
+    tmp_path: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "set" / "one" / "scenario.yaml.new"
+    file.parent.mkdir(parents=True)
+    file.write_text("description: x\n")
+    named = {"set": file.parent.parent, "file": file, "beside": file.with_suffix("")}
+
+    assert main([word.format(**named) for word in words]) == 2
+    assert f"{file}: is there, and is not a" in capsys.readouterr().err
+    assert file.read_text() == "description: x\n"
+
+
+def test_a_result_replaces_an_earlier_one_and_an_empty_file(tmp_path: Path) -> None:
+    for text in ("", " \n", "<testsuites/>", '<?xml version="1.0"?>\n<!-- x --><testsuite name="x"/>'):
+        (tmp_path / "r.xml").write_text(text)
+        check_kind("--junit", tmp_path / "r.xml", JUNIT)
+    (tmp_path / "r.xml").write_text("<testsuitesX/>")
+    with pytest.raises(InvalidInput, match="not a JUnit report"):
+        check_kind("--junit", tmp_path / "r.xml", JUNIT)
+    page = tmp_path / "p.html"
+    page.write_text(what_if_page([], {}, []))
+    check_kind("--html", page, PAGE)
+
+
+def test_force_replaces_a_captured_test_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "desk").mkdir()
+    (tmp_path / "desk" / "agent.yaml").write_text("")
+    place = tmp_path / "scenarios" / "x"
+    place.mkdir(parents=True)
+    (place / "scenario.yaml").write_text("# Captured by `ballast capture` from run-a\n")
+
+    assert _place(tmp_path / "desk", "x", force=True) == place
+    (place / "notes.md").write_text("by hand")
+    with pytest.raises(InvalidInput, match=r"has notes\.md beside a captured test"):
+        _place(tmp_path / "desk", "x", force=True)
+    (place / "notes.md").unlink()
+    (place / "scenario.yaml").write_text("description: by hand\n")
+    with pytest.raises(InvalidInput, match="is not a captured test"):
+        _place(tmp_path / "desk", "x", force=True)
+
+
 def test_the_folder_of_reports_is_made_where_it_is_missing_and_no_other_is(tmp_path: Path) -> None:
-    check_report("--save", tmp_path / "reports" / "base.json")
+    check_report("--save", tmp_path / "reports" / "base.json", JUNIT)
 
     assert [one.name for one in tmp_path.iterdir()] == ["reports"]
     assert list((tmp_path / "reports").iterdir()) == []
     with pytest.raises(InvalidInput, match=r"--save .*: must be a file in a folder that exists"):
-        check_report("--save", tmp_path / "none" / "reports" / "base.json")
+        check_report("--save", tmp_path / "none" / "reports" / "base.json", JUNIT)

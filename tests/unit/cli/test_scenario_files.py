@@ -76,6 +76,7 @@ def test_the_script_lies_beside(tmp_path: Path) -> None:
         ("answer_schema: {properties: {a: {format: date}}}", "expect.answer_schema"),
         ("answer_schema: []", "expect.answer_schema"),
         ("forbidden: ['']", "expect.forbidden.0"),
+        ('forbidden: ["\\u200b"]', "expect.forbidden.0: must have a sign that one sees"),
         ("forbidden: text", "expect.forbidden"),
         ("grounded: 1", "expect.grounded"),
         ("unlike: {}", "expect.unlike"),
@@ -113,19 +114,19 @@ def test_a_decision_that_is_no_object_is_told_its_form(tmp_path: Path) -> None:
             ended(call("a", arguments={"n": 1})),
             ["effects: expected a(n=2); was a(n=1)"],
         ),
-        ("effects: [a]", ended(), ["effects: expected a(); was none"]),
+        ("effects: [a]", ended(), ["effects: expected a; was none"]),
         (
             "effects: [a]",
             ended(call("a", message="Its undo b could not be made: KeyError: 'id'")),
             ["a can never be undone. Its undo b could not be made: KeyError: 'id'"],
         ),
         ("effects: []", ended(call("a")), ["effects: expected none; was a()"]),
-        ("effects: [a, b]", ended(call("b"), call("a", 2)), ["effects: expected a(), b(); was b(), a()"]),
+        ("effects: [a, b]", ended(call("b"), call("a", 2)), ["effects: expected a, b; was b(), a()"]),
         ("effects: [{tool: a, undone: true}]", ended(call("a"), undoing=call("u", undoes=(1, 1))), []),
         (
             "effects: [a]",
             ended(call("a"), undoing=call("u", undoes=(1, 1))),
-            ["effects: expected a(); was a() (undone)"],
+            ["effects: expected a; was a() (undone)"],
         ),
         (
             "effects: [{tool: a, undone: true}]",
@@ -133,7 +134,7 @@ def test_a_decision_that_is_no_object_is_told_its_form(tmp_path: Path) -> None:
             [
                 "failed calls: expected [], was ['u']",
                 "  u: ?",
-                "effects: expected a() (undone); was a()",
+                "effects: expected a (undone); was a()",
             ],
         ),
         ("failed: [a]", ended(call("a", outcome="failed", message="m")), []),
@@ -408,7 +409,7 @@ def test_a_scenario_that_cannot_be_read_is_an_error_of_its_own_and_the_others_ar
     (tmp_path / "scenarios" / "a" / "scenario.yaml").write_text(LEAST.replace("expect", "expekt"))
     (tmp_path / "scenarios" / "c" / "scenario.yaml").write_text("a: [")
     report = tmp_path / "r.xml"
-    report.write_text("yesterday")
+    report.write_text("<testsuites/>")
     monkeypatch.setattr("cli.commands.test.load_playbook", lambda *_, **__: None)
     monkeypatch.setattr(
         "cli.commands.test._played",
@@ -436,7 +437,7 @@ def test_a_scenario_that_cannot_be_read_is_an_error_of_its_own_and_the_others_ar
 
 def test_a_report_of_yesterday_is_red_when_the_playbook_cannot_be_loaded(tmp_path: Path) -> None:
     report = tmp_path / "r.xml"
-    report.write_text("yesterday")
+    report.write_text("<testsuites/>")
 
     assert main(["test", str(tmp_path / "none"), "--junit", str(report)]) == 2
     assert ElementTree.parse(report).getroot().get("errors") == "1"

@@ -148,6 +148,11 @@ def test_a_complaint_asks_for_action_until_a_reviewer_or_an_operator_has_looked_
         assert not why.must_act
         assert not [one for one in why.to_type if " feedback " in one.command]
     assert "later ann says that it was right" in said(mia, ann).sentence
+    mended = said(rae, ann, mia, ("mia", "member", "right")).sentence
+    assert 'rae, says that it was wrong: "I looked"' in mended
+    assert 'later 2 people say that it was right (ann: "I looked"; the newest, mia: "I looked")' in mended
+    assert "zoe says that it was right" in said(("zoe", "member", "right"), rae).sentence
+    assert "later zoe" not in said(("zoe", "member", "right"), rae).sentence
 
 
 def aborted() -> Night:

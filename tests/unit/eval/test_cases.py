@@ -6,10 +6,12 @@ import pytest
 
 from ballast.errors import InvalidInput
 from ballast.log.event import Event
+from ballast.log.events import ApprovalAnswered, ApprovalGiven, ApprovalNeeded
 from ballast.masking import MASK
 from ballast.run import Run
 from localcloud.eval.cases import Case, of_run
 from localcloud.scenarios import Scenario, unmet
+from localcloud.scenarios.people import recorded_answers
 from localcloud.scenarios.scenario import ExpectedEffect
 
 RUN_ID = "run-" + "a" * 24
@@ -181,3 +183,36 @@ def test_how_long_a_case_may_take_and_who_need_not_be_asked_leave_its_hash_as_it
     assert Case(made.model_copy(update={"ends_within_s": 9})).sha256("") == Case(made).sha256("")
     assert Case(free).sha256("") == Case(made).sha256("")
     assert Case(made.model_copy(update={"people": ()})).sha256("") != Case(made).sha256("")
+
+
+def test_people_of_a_record_are_of_the_group_that_was_asked_and_change_arguments_once() -> None:
+    at = "2026-11-30T01:00:00+00:00"
+    needed, given = (ApprovalNeeded.key(1, 1, 1), ApprovalGiven.key(1, 1, 1, 1))
+    bodies: dict[str, dict[str, Any]] = {
+        needed: {"tool": "pay", "approvers": "finance", "approvals": 2},
+        given: {"number": 1, "by": "fay", "given": 1, "needed": 2, "changed": True, "arguments": {"n": 2}},
+        ApprovalAnswered.key(1, 1, 1): {
+            "approve": True,
+            "by": "fay, gus",
+            "approvals": [{"by": "fay", "group": "finance"}, {"by": "gus", "group": "finance"}],
+            "arguments": {"n": 2},
+        },
+        ApprovalNeeded.key(2, 1, 1): {"tool": "close", "approvers": "sales"},
+        ApprovalAnswered.key(2, 1, 1): {"approve": False, "by": "lee", "comment": "No."},
+        ApprovalNeeded.key(3, 1, 1): {"tool": "close"},
+        ApprovalAnswered.key(3, 1, 1): {"approve": None},
+    }
+    events = [
+        Event(run_id=f"run-{'a' * 24}", seq=seq, at=f"{at[:17]}{number:02d}{at[19:]}", body=body)
+        for number, (seq, body) in enumerate(bodies.items())
+    ]
+
+    people = [None if one is None else one.model_dump(exclude_defaults=True) for _, one in recorded_answers(events)]
+
+    finance = {"approve": True, "tool": "pay", "groups": ("finance",)}
+    assert people == [
+        {"by": "fay", "arguments": {"n": 2}, **finance},
+        {"by": "gus", **finance},
+        {"by": "lee", "approve": False, "tool": "close", "comment": "No.", "groups": ("sales",)},
+        None,
+    ]

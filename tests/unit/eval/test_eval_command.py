@@ -116,16 +116,16 @@ def test_a_ceiling_counts_what_people_add() -> None:
 # ── the whole command, with a player in place of local clouds ───────────────────────────────────────────────────────
 
 
-def typed(*words: str) -> Namespace:
-    return parser().parse_args(["eval", str(FOLDER), "happy-path", "loop", *words])
+def typed(*words: str, names: tuple[str, ...] = ("happy-path", "loop")) -> Namespace:
+    return parser().parse_args(["eval", str(FOLDER), *names, *words])
 
 
-def run(player: Player, *words: str) -> int:
+def run(player: Player, *words: str, names: tuple[str, ...] = ("happy-path", "loop")) -> int:
     @contextmanager
     def workers(_setting: Setting, _size: int) -> Iterator[Workers]:
         yield _Here(player)
 
-    return _eval(typed(*words), [], workers)
+    return _eval(typed(*words, names=names), [], workers)
 
 
 def passing(_task: Task) -> Sample:
@@ -392,6 +392,21 @@ def test_a_baseline_does_not_become_lower_little_by_little(tmp_path: Path, capsy
     assert saved.read_text() != before
     assert run(one_of(8), *again, "--min-pass", "0") == 0  # without --no-worse it guards nothing
     assert read(saved).models[0].rate.passed == 16
+
+
+@pytest.mark.parametrize("baseline", [True, False])
+def test_a_result_that_lacks_a_case_never_replaces_one_that_has_it(
+    tmp_path: Path, baseline: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = tmp_path / "b.json"
+    assert run(passing, "--save", str(saved)) == 0
+    before, words = saved.read_text(), ("--baseline", str(saved), "--no-worse") if baseline else ()
+
+    assert run(passing, *words, "--save", str(saved), names=("loop",)) == 0
+    assert saved.read_text() == before
+    told = capsys.readouterr().err
+    assert "it has no result of " in told
+    assert f"mv {saved}.new {saved}" in told
 
 
 def test_what_a_judge_has_seen_is_not_compared_with_what_none_or_another_has(tmp_path: Path) -> None:

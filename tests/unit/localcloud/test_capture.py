@@ -19,16 +19,19 @@ from localcloud.capture.case import Case, doubles_of, why_not
 from localcloud.capture.invariant import (
     EXPECTATIONS,
     Defect,
+    answers_against,
     calls_lacking,
     can_be_met,
     defect_of_record,
     expected,
     last_people,
+    sealed_arguments,
 )
 from localcloud.capture.reduce import Reduction, ddmin
 from localcloud.capture.secrets import secrets_in
 from localcloud.capture.stand_ins import StandIns, card, iban, iban_check, luhn
 from localcloud.capture.typed import check_same, with_stand_ins
+from localcloud.scenarios import unmet
 
 
 def timeline(*calls: Call, **fields: Any) -> Timeline:
@@ -368,19 +371,20 @@ def test_the_calls_of_expected_writes_stay_though_the_defect_keeps_them_from_hap
         ([], "effects", [False]),
         ([], "refused", [False]),
         ([], "status", [False]),
-        (["effects=pay"], None, [True, True]),
-        (["moved=4.00"], None, [True, True]),
+        (["effects=pay,pay"], None, [("pay", "pay")]),
+        (["moved=4.00"], None, [True]),
+        (["moved=4.00", "effects=none"], None, [False]),
     ],
 )
 def test_a_fix_that_asks_first_is_told_no_and_yes_where_the_test_wants_the_write(
-    said: list[str], invariant: str | None, approve: list[bool]
+    said: list[str], invariant: str | None, approve: list[object]
 ) -> None:
     recorded = timeline(Call(index=1, tool="pay", outcome="ok", effect="write"))
     case = replace(CASE, last=last_people(expected(said, invariant, recorded)))
 
     people = case.scenario({"status": None}).people
     assert [one.approve for one in people] == approve
-    assert all(one.if_asked for one in people)  # another fix asks nobody
+    assert all(one.whenever_asked for one in people)  # another fix asks nobody, or several
 
 
 # What is typed
@@ -476,3 +480,59 @@ def test_a_description_is_as_long_as_a_scenario_may_have_it(length: int) -> None
     assert CASE.document({}, made)["description"] == made
     assert 99 <= len(made) <= 100
     assert (made[-1] == "…") == (length > 100)
+
+
+# What is sealed is a stand-in in the record's reading, and a mask in the log of a play
+
+
+def _mail(to: str, text: str = "It is paid.", **fields: Any) -> Call:
+    return Call(index=1, tool="mail", outcome="ok", effect="write", arguments={"to": to, "text": text}, **fields)
+
+
+def test_a_defect_is_the_same_whatever_stands_for_its_sealed_values() -> None:
+    stand_ins = StandIns()
+    made = stand_ins.of(timeline(_mail(MASK, result={"to": MASK})).model_dump(mode="json"))
+    recorded, played = Timeline.model_validate(made), timeline(_mail(MASK, result={"to": MASK}))
+    wrong, hidden = ["effects: expected none; was ..."], stand_ins.hidden
+    defect = Defect.of(recorded, wrong, hidden)
+
+    assert MASK not in str(recorded)
+    assert Defect.of(played, wrong, hidden) == defect
+    assert doubles_of(recorded, played, hidden) == ()
+    assert why_not(CASE, recorded, played, hidden) == []
+    other = timeline(_mail(MASK, "It is not."))
+    assert Defect.of(other, wrong, hidden) != defect
+    assert '"text":"It is not."' in why_not(CASE, recorded, other, hidden)[0]
+
+
+@pytest.mark.parametrize("shown", [f"Sent to {MASK}.", "Sent to sealed-1."])
+def test_an_ending_that_must_not_come_again_is_told_without_its_sealed_values(shown: str) -> None:
+    stand_ins = StandIns()
+    document = timeline(_mail(MASK), answer=f"Sent to {MASK}.").model_dump(mode="json")
+    recorded = Timeline.model_validate(stand_ins.of(document))
+    writes = expected([], "effects", recorded, hides=stand_ins.hides)
+    answer = expected([], "answer", recorded, hides=stand_ins.hides)
+    again = timeline(_mail(MASK), answer=shown)
+
+    assert sealed_arguments(recorded, stand_ins.hides) == ["mail.to"]
+    for expect in (writes, answer):
+        scenario = replace(CASE, last=last_people(expect)).scenario(expect)
+        assert unmet(scenario, again, lambda _table, _key: None)
+        other = timeline(_mail(MASK, "It is not."), answer="Nothing was sent.")
+        assert unmet(scenario, other, lambda _table, _key: None) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "against"),
+    [
+        (["effects=mail"], ["reject mail, which the test expects", "approve pay, which the test does not expect"]),
+        (["effects=pay"], []),
+        (["moved=4.00"], ["reject mail, which the test expects"]),
+        (["refused=none"], []),
+    ],
+)
+def test_what_people_of_the_record_say_against_the_test_is_told(said: list[str], against: list[str]) -> None:
+    people = [{"by": "a", "approve": False, "tool": "mail"}, {"by": "b", "approve": True, "tool": "pay"}]
+    expect = expected(said, None, timeline(status="answered"))
+
+    assert answers_against(expect, replace(CASE, people=(*people, {"by": "c", "decision": {}}))) == against

@@ -14,7 +14,7 @@ from typing import Any
 
 from ballast.contracts import Planner
 from ballast.contracts.meaning import REFUSALS
-from ballast.contracts.timeline import Approval, Call, Pivot, Position, Signal, Timeline, Turn
+from ballast.contracts.timeline import Approval, Call, Feedback, Pivot, Position, Signal, Timeline, Turn
 from ballast.contracts.why import Cause, TimeShare
 from ballast.contracts.wire import canonical
 from ballast.money.amounts import dollars
@@ -31,7 +31,7 @@ from ballast.why.words import QUOTED, clock, flat, meaning, named, percent, plai
 _CACHE, _GROWTH, _LAPS = 10, 50, 20
 #: More causes are counted and not told.
 _MOST = 24
-#: Tools that are named of the writes that stand.
+#: Tools that are named of the writes that stand, and people of those who say the same.
 _FEW = 3
 #: A provider's cache lives so long, at least, after its last use.
 _CACHE_LIVES_S = 300
@@ -509,20 +509,28 @@ def _same_error(made: Timeline, signal: Signal) -> str:
 
 def _feedback(read: Read) -> Iterator[Cause]:
     """Yield what people say of the run afterwards, as one cause: many of them push out nothing."""
-    said = [one for one in read.made.feedback if one.verdict == "wrong"]
-    if not said:
+    given = read.made.feedback
+    wrong, right = ([one for one in given if one.verdict == verdict] for verdict in ("wrong", "right"))
+    if not wrong:
         return
-    newest = said[-1]
-    note = f": {quoted(newest.note)}" if newest.note else ""
-    who = f"a person, {named(newest.by, 60)}, says"
-    if len(said) > 1:
-        who = f"{len(said):,} people say"
-        note = f" (the newest, {named(newest.by, 60)}{note})"
-    words = f"{who} that it was wrong{note}"
-    if looked := looked_into(read.made):
-        found = f": {quoted(looked.note)}" if looked.note else ""
-        words += f"; later {named(looked.by, 60)} says that it was right{found}"
+    who = f"a person, {named(wrong[-1].by, 60)}, says"
+    words = _said(wrong, who, "it was wrong", wrong[-1:])
+    if right:
+        looked = looked_into(read.made)
+        later = "later " if given.index(right[0]) > given.index(wrong[-1]) else ""
+        who = f"{named(right[-1].by, 60)} says"
+        words += f"; {later}{_said(right, who, 'it was right', [*right[-1:], *([looked] if looked else [])])}"
     yield Cause(name=FEEDBACK, words=words)
+
+
+def _said(given: Sequence[Feedback], alone: str, what: str, with_notes: Sequence[Feedback]) -> str:
+    """Return what several people say, a few of them by name; with the notes of some."""
+    notes = [f": {quoted(one.note)}" if one.note and one in with_notes else "" for one in given]
+    if len(given) == 1:
+        return f"{alone} that {what}{notes[0]}"
+    shown = [f"{named(one.by, 60)}{note}" for one, note in zip(given, notes, strict=True)]
+    others = [one for one in shown[:-1] if len(given) <= _FEW]
+    return f"{len(given):,} people say that {what} ({'; '.join([*others, f'the newest, {shown[-1]}'])})"
 
 
 def _people(read: Read) -> Iterator[Cause]:

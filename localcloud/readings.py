@@ -1,10 +1,12 @@
-"""Plain readings of a text, as somebody reads it who wants what is hidden in it. Pure.
+"""Plain readings of a text: of a secret that is hidden in it, and of a phrase that it says. Pure.
 
 ::
 
     pass\\u200bword, раssword, ｐａｓｓｗｏｒｄ      one spelling: format characters out, look-alikes as Latin letters
     password%3Dx, password&#61;x, \\u0070assword   decoded
-    pass<b>word</b>, pass**word**               markup and quotes out
+    pass<b>word</b>, pass**word**, [pass](x)word  markup and quotes out
+    won't, won’t                                 one apostrophe
+    a re-\\nfund, We\\n- will                    lines of a page joined
     p a s s w o r d                              letters that stand apart joined
     cGFzc3dvcmQ6IGh1bnRlcjI=                     Base64 of a text
 
@@ -21,6 +23,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from urllib.parse import unquote
 
+from ballast.masking import MASK
+
 #: Letters of other scripts that look like Latin ones.
 _LOOK_ALIKE = dict(
     zip(
@@ -30,13 +34,24 @@ _LOOK_ALIKE = dict(
     )
 )
 _NAMED = re.compile(r"(?:LETTER|CAPITAL|SYMBOL) (?:SMALL CAPITAL |TURNED |SCRIPT |OPEN )?([A-Z])(?: WITH .*)?$")
-_SPELLED = {"ß": "ss", "æ": "ae", "œ": "oe", "þ": "th", "ı": "i"}
+_SPELLED = {"ß": "ss", "æ": "ae", "œ": "oe", "þ": "th", "ı": "i", "−": "-", "„": '"', "‚": '"'}
 _BLANK = "\u115f\u1160\u3164\uffa0\u2800"
 #: Between these and Latin letters or digits there is often no space.
 _UNSPACED = r"\u0e00-\u0eff\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7ff"
 _BOUNDARY = re.compile(rf"(?<=[{_UNSPACED}])(?=[!-~])|(?<=[!-~])(?=[{_UNSPACED}])")
 _ESCAPED = re.compile(r"\\u\{?([0-9a-fA-F]{4,6})\}?|\\x([0-9a-fA-F]{2})")
 _MARKUP = re.compile(r"<!--.*?-->|</?[A-Za-z][^<>]{0,100}>|\*\*|__|~~|\|\||[`\"']|\\(?=[^\w\s])", re.DOTALL)
+#: What a page does not show: comments, the target of a link, tags within a line, the mark of a list, a table's lines.
+_COMMENT = re.compile(r"<!--.{0,2000}?-->", re.DOTALL)
+_LINK = re.compile(r"!?\[([^\[\]\n]{0,300})\](?:\([^()\n]{0,500}\)|\[[^\[\]\n]{0,100}\])")
+_LINES = "br|p|div|li|ul|ol|dl|dt|dd|tr|td|th|table|thead|tbody|h[1-6]|hr|blockquote|pre|section|article|header|footer"
+_BLOCK = re.compile(rf"</?(?:{_LINES})(?:[\s/][^<>]{{0,300}})?>", re.IGNORECASE)
+_TAG = re.compile(r"</?[A-Za-z][^<>]{0,300}>")
+_MARK = re.compile(r"(?m)^[ \t]*(?:(?:[-+*•‣◦▪]|[0-9]{1,3}[.)]|>|#{1,6})[ \t]+)+")
+_BROKEN = re.compile(r"(?<=[^\W_])-[ \t]*\r?\n\s*(?=[^\W_])")
+#: Signs between two letters that are written for an apostrophe; ``latin`` makes quotes of some.
+_APOSTROPHE = re.compile(r"(?<=[^\W_])[\"'`´ʹʻʼʽˈ′‵＇ꞌ‘’‛](?=[^\W_])")
+_EMPHASIS = re.compile(r"[*_~`\"]|(?<![^\W_])'|'(?![^\W_])|\\(?=[^\w\s])")
 _APART = re.compile(
     r"(?<!\S)\S(?: \S){3,}(?!\S)|(?<![A-Za-z0-9])[A-Za-z0-9](?:[ \t._*·|/-]{1,3}[A-Za-z0-9]){3,}(?![A-Za-z0-9])"
 )
@@ -49,9 +64,69 @@ def readings(text: str) -> Iterator[str]:
     first = latin(_decoded(text))
     found = {first: None}
     without = _MARKUP.sub("", first)
-    for one in (without, _joined(first), _joined(without), *map(latin, _of_base64(first))):
+    for one in (without, _page(first), _joined(first), _joined(without), *map(latin, _of_base64(first))):
         found.setdefault(one)
     yield from found
+
+
+def plain(text: str) -> str:
+    """Return the text as its reader sees it: without case, spacing, markup, marks and quotes."""
+    return next(_as_seen(text))
+
+
+def says(text: str, phrase: str) -> bool:
+    """Return whether a reader of the text sees the phrase in it; signs of markup in a phrase are meant as they are."""
+    if phrase in text:
+        return True
+    wanted = _flat(_line(phrase))
+    if not wanted or _TAG.search(phrase) or _LINK.search(phrase):
+        return False
+    return any(wanted in one for one in _as_seen(text))
+
+
+def may_say(shown: str, text: str) -> bool:
+    """Return whether a text of a log may be ``text``, as its reader sees it: a mask stands for any words."""
+    first, *parts = [plain(part) for part in shown.split(MASK)]
+    wanted = plain(text)
+    if not parts:
+        return wanted == first
+    *between, last = parts
+    at = len(first) if wanted.startswith(first) else -1
+    for part in between:
+        found = wanted.find(part, at) if at >= 0 else -1
+        at = found + len(part) if found >= 0 else -1
+    return at >= 0 and len(wanted) - at >= len(last) and wanted.endswith(last)
+
+
+def is_seen(text: str) -> bool:
+    """Return whether a text has a sign that one sees."""
+    return any(unicodedata.category(one)[0] not in "CZ" and one not in _BLANK and _as_ascii(one) for one in text)
+
+
+def _as_seen(text: str) -> Iterator[str]:
+    """Yield what a reader sees: decoded first. A line that ends in a hyphen may end within a word, or between two."""
+    found: dict[str, None] = {}
+    for written in (_decoded(text), html.unescape(text), text):
+        first = _page(written)
+        for one in (first, _joined(first), *_of_base64(first)):
+            for joined in ("", "-"):
+                found.setdefault(_flat(_line(_BROKEN.sub(joined, _MARK.sub("", one)))))
+    yield from found
+
+
+def _page(text: str) -> str:
+    """Return a text as a page shows it: its lines, without tags, links and comments."""
+    text = _LINK.sub(r"\1", _COMMENT.sub("", text))
+    return latin(_APOSTROPHE.sub("'", _TAG.sub("", _BLOCK.sub("\n", text))))
+
+
+def _line(text: str) -> str:
+    """Return a text without emphasis and quotes, in one spelling."""
+    return _EMPHASIS.sub("", _APOSTROPHE.sub("'", latin(_APOSTROPHE.sub("'", text)))).replace("|", " ")
+
+
+def _flat(text: str) -> str:
+    return " ".join("".join(one for one in text.casefold() if one.isspace() or one >= " ").split())
 
 
 def without_spaces(text: str) -> str:
