@@ -93,6 +93,7 @@ def without_pin(tool: dict[str, Any], **wrong: Any) -> dict[str, Any]:
 
 CREATE = tools()["create"]
 SECRET = {"ssm": "/a"}
+NAMES_NONE = {"tool": "desk_find", "arguments": {"none": {"key": True}}}
 #: (server's fields, the fields of the tool that writes, a part of the message)
 CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     # The server
@@ -151,7 +152,11 @@ CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"result": {"marks": {"/id": "golden"}}}, "must be one or more of"),
     ({}, {"verify": {"tool": "none", "arguments": {}}}, "verify.tool"),
     ({}, {"verify": {"tool": "desk_close", "arguments": {}}}, "verify.tool"),
-    ({}, {"verify": {"tool": "desk_find", "arguments": {"none": {"key": True}}}}, "desk_find has no such argument"),
+    ({}, {**KEY, **VERIFY, "verify": NAMES_NONE}, "desk_find has no such argument"),
+    ({}, VERIFY, "verify.arguments.key: asks by the call's key, which is never sent"),
+    ({}, {"idempotent": True, **VERIFY}, "Say where it goes, key: {header: NAME} or {argument: NAME}"),
+    ({}, {**KEY, "verify": {"tool": "desk_find", "arguments": {"key": {"key": True}}}}, "verify.found: is missing"),
+    ({}, {"verify": {"tool": "desk_find", "arguments": {"key": {"argument": "/text"}}}}, "or absent: [404] where"),
     ({}, {"verify": {"tool": "desk_find", "arguments": {"key": {"result": "/id"}}}}, "may not use the result"),
     ({}, {"verify": {"tool": "desk_find", "arguments": {"key": {"argument": "/none"}}}}, "is no argument of the call"),
     ({}, {"verify": {"tool": "desk_find", "arguments": {"key": {}}}}, "argument, result, key, value"),
