@@ -54,9 +54,9 @@ BEGUN_PERHAPS = frozenset({-32600, -32602, -32603})
 #: says that a function has ended under way: by its time, its memory, its stack, a crash. No declaration of the
 #: function's errors speaks of them. A type that only looks so costs a person's look.
 _ENDED_UNDER_WAY = re.compile(
-    r"^(runtime|sandbox|extension|function|lambda|aws)\.|^sig[a-z]+$|memory|heap|stackoverflow|executionstack|systemstack"
-    r"|recursion|time.?d?.?out|deadlineexceeded|exit(error|ed)?\b|exit status|killed|signalexception|threadabort|^abort"
-    r"|interrupt(ed|error)|(^|\.)(task|operation)?cancell?ed(error|exception)$|fatal|crash|panic|virtualmachine"
+    r"^(runtime|sandbox|extension|function|lambda|aws)\.|^sig[a-z]+$|memory|heap|stackoverflow|executionstack"
+    r"|systemstack|recursion|time.?d?.?out|deadlineexceeded|exit(error|ed)?\b|exit status|killed|signalexception"
+    r"|threadabort|^abort|interrupt(ed|error)|(^|\.)(task|operation)?cancell?ed(error|exception)$|fatal|crash|panic|virtualmachine"
     r"|threaddeath|executionengine|internalerror|accessviolation|segmentation",
     re.IGNORECASE,
 )
