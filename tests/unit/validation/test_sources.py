@@ -16,6 +16,10 @@ class Which(BaseModel):
     words: str = ""
 
 
+class Chosen(BaseModel):
+    order_id: Annotated[str, Grounded]
+
+
 class Order(BaseModel):
     order_id: str
     note: Annotated[str, Untrusted] = ""
@@ -263,5 +267,11 @@ def test_the_run_is_read_only_where_the_opening_does_not_say_it() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "  "])
-def test_an_empty_text_needs_no_ground(value: str) -> None:
-    assert ground(Which(order_id=value), (), list) == Grounding()
+def test_an_empty_text_has_no_ground_in_any_run(value: str) -> None:
+    opening = opening_sources(RunRequest(request_id="r", text="O-1 and  more"))
+
+    assert ground(Chosen(order_id=value), opening, lambda: opening).ungrounded == ("order_id",)
+
+
+def test_an_empty_text_that_the_author_wrote_as_the_default_needs_no_ground() -> None:
+    assert ground(Which(order_id=""), (), list) == ground(Which(), (), list) == Grounding()

@@ -88,9 +88,9 @@ def ground(
     ``run`` is called only if the opening does not settle it: most values are in the request. With ``unmarked``,
     arguments without a mark are checked against untrusted text as well.
     """
-    marked = [
-        found for found in leaves(type(args), args, Grounded) if found.mark is not None and _is_not_blank(found.value)
-    ]
+    marked = [found for found in leaves(type(args), args, Grounded) if found.mark is not None]
+    blank = tuple(found.path for found in marked if _is_blank(found.value))
+    marked = [found for found in marked if not _is_blank(found.value)]
     trusted_opening = Group(source for source in opening if source.trusted)
     plain = _unmarked(args) if unmarked else []
     plain = [found for found in plain if found.in_list or not trusted_opening.names(wanted_of(found))]
@@ -103,7 +103,7 @@ def ground(
         else:
             known[found.path] = origin
     if not left and not plain:
-        return Grounding(known=known)
+        return Grounding(known=known, ungrounded=blank)
     everything = [*opening, *run()]
     secret = {one.path for one in leaves(type(args), args, Sensitive) if one.mark is not None}
     sought = _Search(everything, secret)
@@ -115,7 +115,7 @@ def ground(
     return Grounding(
         known | sought.known,
         sought.tainted,
-        tuple(sought.ungrounded),
+        (*blank, *sought.ungrounded),
         sought.derived,
         tuple(sought.unvouched),
         sought.words_only,
@@ -253,7 +253,7 @@ def _unmarked(args: BaseModel) -> list[FieldValue]:
         said
         for found, said in both
         if found.mark is None
-        and _is_not_blank(found.value)
+        and not _is_blank(found.value)
         and not (isinstance(said.mark, FreeText) and said.mark.quotes)
     ]
 
@@ -284,6 +284,6 @@ def _origin(wanted: SearchValue, sources: Group[Source], *, loose: bool = False)
     return next((source.where for source in sources.naming(wanted, loose=loose)), None)
 
 
-def _is_not_blank(value: Any) -> bool:
-    """Return whether a value is not blank: an empty text removes something and names nothing."""
-    return str(value).strip() != ""
+def _is_blank(value: Any) -> bool:
+    """Return whether a value is blank: an empty text names nothing, and is in every text."""
+    return not str(value).strip()
