@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from ballast.errors import EffectUnknown
-from ballast.playbook.servers import mcp
-from ballast.playbook.servers.mcp import ResponseIn, mirrored_headers, response_in
+from ballast.playbook.servers import response
+from ballast.playbook.servers.mcp import mirrored_headers
 from ballast.playbook.servers.proof import NotNow
+from ballast.playbook.servers.response import ResponseIn, response_in
 from ballast.playbook.servers.stdio import StdioPeer
 from tests.functions import remote
 from tests.functions.endpoint import Endpoint, calls
@@ -247,8 +248,8 @@ def test_the_answer_is_taken_when_its_event_is_whole(end: bytes, size: int) -> N
 
 
 def test_each_event_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    read, seen = mcp.read_digits, list[str]()
-    monkeypatch.setattr(mcp, "read_digits", lambda text: (seen.append(text), read(text))[1])
+    read, seen = response.read_digits, list[str]()
+    monkeypatch.setattr(response, "read_digits", lambda text: (seen.append(text), read(text))[1])
     answer = ResponseIn(7)
 
     assert all(answer.read_on(OTHER + b"\n\n") for _ in range(500))

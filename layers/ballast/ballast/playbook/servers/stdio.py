@@ -16,8 +16,8 @@ from typing import Any
 
 from ballast.errors import RetryLater
 from ballast.playbook.context import NotConfigured
-from ballast.playbook.servers.mcp import response_in
 from ballast.playbook.servers.proof import AnswerLost, NotNow
+from ballast.playbook.servers.response import response_in
 from ballast.runtime import environ_of_a_program
 
 #: Seconds that a program has to end before it is killed.

@@ -13,10 +13,9 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter
 
 from ballast.contracts import RunRequest
-from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.agent import Teller, raised
 from ballast.playbook.context import NotSent, ToolContext, WrongResult
@@ -45,30 +44,24 @@ from ballast.playbook.servers.declaration import (
     Server,
     Undo,
     ValueFrom,
-    Verify,
     token_name,
 )
 from ballast.playbook.servers.form import OutputForm, SchemaArguments, SchemaForm
 from ballast.playbook.servers.proof import AnswerLost, NotLookedAt, NotNow, RemoteFailed, Unauthorized
-from ballast.playbook.servers.schema import SchemaRefused, annotation_of_marks, paths_of, pointer, read_marks
+from ballast.playbook.servers.schema import SchemaRefused, annotation_of_marks, paths_of, read_marks
 from ballast.playbook.servers.values import (
-    NoValue,
     above,
     amount_of,
-    answer_at,
     customer_of,
-    holds,
-    tells_more,
     values_from,
 )
+from ballast.playbook.servers.verify import SAMPLE_KEY, VerifyByRead, check_verify, key_as_sent, uuid_of
 from ballast.playbook.tool import Tool
 from ballast.validation import Untrusted
 from ballast.validation.marks import has_mark
 from ballast.values import dataclass
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-#: A key as the executor makes it, to try whether an argument takes it.
-_SAMPLE_KEY = f"run-{'0' * 32}.0001.1"
 
 
 class Transport(Protocol):
@@ -144,22 +137,6 @@ class RemoteCall:
         if self.output is not None and (complaints := self.output.complaints(result)):
             raise WrongResult(f"{complaints}.", server=self.server.name, tool=self.remote_name)
         return result
-
-
-def key_as_sent(key: str, declared: DeclaredTool, form: SchemaForm) -> str:
-    """Return the key as the server gets it: as it is, or as a UUID made of it where its argument takes no other text.
-
-    So it is sent, so ``verify`` asks by it, and so it stands in what is found.
-    """
-    name = declared.key.argument if declared.key is not None else None
-    return key if name is None or not form.complaint_about(name, key) else uuid_of(key)
-
-
-def uuid_of(key: str) -> str:
-    """Return the UUID of an idempotency key, the same for every attempt."""
-    import uuid
-
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"ballast:{key}"))
 
 
 def declared_tools(folder: Path, tell: Teller = raised) -> Iterator[Tool]:
@@ -282,7 +259,7 @@ def _check_hidden(where: str, declared: DeclaredTool, form: SchemaForm) -> None:
         if complaint := form.complaint_about(name, value):
             raise PlaybookInvalid(f"{where}.set.{name}: {complaint}.")
     name = declared.key.argument if declared.key and declared.key.argument else ""
-    if name and form.complaint_about(name, _SAMPLE_KEY) and (wrong := form.complaint_about(name, uuid_of(""))):
+    if name and form.complaint_about(name, SAMPLE_KEY) and (wrong := form.complaint_about(name, uuid_of(""))):
         raise PlaybookInvalid(f"{where}.key.argument: {name} takes neither a key as text nor a UUID: it {wrong}.")
 
 
@@ -350,59 +327,6 @@ def _always(_args: Any, _request: RunRequest) -> bool:
     return True
 
 
-@dataclass(frozen=True)
-class VerifyByRead:
-    """A ``verify`` that asks another tool of the playbook, which reads. ``spelled``: the key as the server gets it."""
-
-    where: str
-    declared: Verify
-    spelled: Callable[[str], str] = field(compare=False, repr=False)
-    tools: dict[str, Tool] = field(default_factory=dict, compare=False, repr=False)
-
-    def __call__(self, args: SchemaArguments, ctx: ToolContext) -> Any:
-        """Return what the read found, None if it did not happen."""
-        said, (read, form) = self.declared, self.read_of(args, ctx.idempotency_key)
-        try:
-            result = read.function(form, ctx)
-        except RemoteFailed as failed:
-            if failed.status in said.absent:
-                return None
-            raise
-        found, about = answer_at(read.dump(result), pointer(said.found) if said.found else ())
-        if found is None or found is False:
-            return None
-        asked = self._asked(args, ctx.idempotency_key)
-        if said.found is None and not tells_more(found, [value for _, value, _ in asked]):
-            raise NoValue(
-                f"{read.name} answered with a text, or with nothing but what it was asked by, and verify.found does "
-                "not say which part is there if it happened. Name it, such as /items/0."
-            )
-        for name, value, names in asked if said.matched else ():
-            if not holds(about, value, names):
-                raise NoValue(
-                    f"{read.name} found something that does not hold the {name} that it was asked for, so it may be "
-                    "anybody's. If the server never repeats it, say verify.matched: false."
-                )
-        return found
-
-    def _asked(self, args: SchemaArguments, key: str) -> list[tuple[str, Any, tuple[str, ...]]]:
-        """Return the values that tell the effect from others, with their names: the key, or the call's arguments."""
-        sources = self.declared.arguments
-        named = {name for name, one in sources.items() if one.key} or {n for n, one in sources.items() if one.argument}
-        values = values_from(sources, args.root, None, key=self.spelled(key))
-        return [(name, values[name], (name, *_last_name(sources[name].argument))) for name in sources if name in named]
-
-    def read_of(self, args: SchemaArguments, key: str) -> tuple[Tool, Any]:
-        """Return the tool that is asked, and its arguments."""
-        read = self.tools[self.declared.tool]
-        return read, read.form.from_python(values_from(self.declared.arguments, args.root, None, key=self.spelled(key)))
-
-
-def _last_name(path: str | None) -> tuple[str, ...]:
-    """Return the name of the argument at a pointer, without numbers of items; none where there is no pointer."""
-    return tuple(step for step in pointer(path) if not step.isdigit())[-1:] if path is not None else ()
-
-
 def link(tools: Mapping[str, Tool], tell: Teller, folder: Path, currency: str | None) -> None:
     """Let each ``verify`` of a declared tool find its read, and tell what they say wrongly of others.
 
@@ -430,51 +354,10 @@ def _link(made: Tool, call: RemoteCall, tools: Mapping[str, Tool], where: str) -
                 "untrusted text. Say true here, or vouch for that read, too."
             )
         _check_sources(f"{where}.verify.arguments", read, verify.declared.arguments, call)
-        _check_key(f"{where}.verify.arguments", read, verify)
-        _check_found(where, read, verify.declared)
+        check_verify(where, verify, read, read.function.declared if isinstance(read.function, RemoteCall) else None)
         verify.tools[read.name] = read
     if undo is not None and undo.arguments is not None and undo.tool in tools:
         _check_sources(f"{where}.undo.arguments", tools[undo.tool], undo.arguments, call)
-
-
-def _check_key(where: str, read: Tool, verify: VerifyByRead) -> None:
-    """Raise ``PlaybookInvalid`` where the read takes no key as the call sends it: it could never be asked."""
-    sent = verify.spelled(_SAMPLE_KEY)
-    for name in (name for name, one in verify.declared.arguments.items() if one.key):
-        if wrong := _complaint_about(read, name, sent):
-            how = "the text run-….0001.1" if sent == _SAMPLE_KEY else "a UUID"
-            raise PlaybookInvalid(
-                f"{where}.{name}: {read.name} does not take the key as it is sent, {how}: it {wrong}. Ask by an "
-                "argument that takes it, or send the key in an argument of the same form (key: {argument: NAME})."
-            )
-
-
-def _complaint_about(read: Tool, name: str, value: str) -> str:
-    """Return what is wrong with one argument of a tool that reads, "" if nothing is."""
-    if isinstance(read.function, RemoteCall):
-        return read.function.form.complaint_about(name, value)
-    try:
-        read.arguments.model_validate_json(canonical({name: value}))
-    except ValidationError as wrong:  # of the others, that they are missing
-        return next((f"must fit: {one['msg']}" for one in wrong.errors() if one["loc"][:1] == (name,)), "")
-    except Exception:  # a validator of the author's own, which wants the others as well
-        return ""
-    return ""
-
-
-def _check_found(where: str, read: Tool, verify: Verify) -> None:
-    """Raise ``PlaybookInvalid`` where any answer of the read would count as the effect, also "nothing found"."""
-    call = read.function
-    if verify.found is not None or not isinstance(call, RemoteCall):  # a tool of the playbook's own says None
-        return
-    by_status = call.declared.pinned.call is not None
-    if verify.absent and by_status:
-        return
-    status = ", or absent: [404] where it says by a status that nothing is there" if by_status else ""
-    raise PlaybookInvalid(
-        f"{where}.verify.found: is missing, so that any answer of {read.name} would be the effect, also one that says "
-        f"that there is none. Name the part that is there only if it happened, such as /items/0{status}."
-    )
 
 
 def _check_currency(call: RemoteCall, currency: str | None, where: str) -> None:
