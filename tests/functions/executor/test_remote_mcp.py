@@ -203,8 +203,9 @@ def test_a_refusal_of_a_repeated_call_says_nothing_about_the_first(
 
     ended, message = carried_out(stack, CALL, run_id=run_id)
     if ended == "intended":  # the workflow gives up
-        with pytest.raises(EffectUnknown):
-            stack.execute(run_id, given_up="RetryLater")
+        cause = json.dumps({"errorMessage": "It exists already.", "errorType": "RetryLater"})
+        with pytest.raises(EffectUnknown, match=r"not tried again\. Its last error: It exists already\."):
+            stack.execute(run_id, given_up="RetryLater", cause=cause)
         ended = "unknown"
 
     assert (ended, len(server.notes)) == ("unknown", 1)
