@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 
-from ballast.errors import AttemptInProgress, EffectUnknown, RetryLater
 from ballast.playbook.servers.openapi import OpenApiTransport
 from ballast.playbook.servers.values import holds
 from tests.functions import remote
 from tests.functions.stack import LambdaDied, Stack
-from tests.functions.writes import leases_are_over, tools_have_ended
 from tests.support.remote_desk import KEY, VERIFY, Desk, desk_server, pinned, tools
 
 CALL = {"tool": "desk_create", "arguments": {"text": "no power"}}
@@ -42,24 +40,8 @@ def with_desk(stack: Stack, desk: Desk, tmp_path: Path) -> Declared:
 
 
 def carried_out(stack: Stack, *, run_id: str = "", call: Mapping[str, Any] = CALL) -> tuple[str, str]:
-    """Execute a call as the workflow does, until it gives the call up; return how it ended: status and message."""
-    run_id, how = run_id or stack.open(), dict[str, str]()
-    stack.propose(run_id, call)
-    for attempt in range(20):
-        how = {"given_up": "RetryLater"} if attempt > 5 else {}
-        try:
-            stack.execute(run_id, **how)
-        except (RetryLater, AttemptInProgress, LambdaDied):
-            tools_have_ended()
-            leases_are_over()
-            stack.clock.advance(61)
-        except EffectUnknown:
-            break
-        else:
-            break
-    state = stack.events(run_id).call(1, 1)
-    assert state is not None
-    return state.status, state.message
+    """See ``remote.until_given_up``."""
+    return remote.until_given_up(stack, call, run_id=run_id)
 
 
 # Nothing happened
