@@ -7,8 +7,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 OWN    := layers functions cli localcloud
 # By file, since the tests of a file share a cloud. In the order of tests/conftest.py, where long files come first:
-# xdist's own order is by the number of tests, and long tests are few in a file.
-WORKERS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# xdist's own order is by the number of tests, and long tests are few in a file. Three on two cores: a tenth of the time
+# a test waits for a process, a browser or a deadline, and a core would wait with it.
+WORKERS := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 BENCHES := evidence turns bill caching plan overhead cold_import loops leases moves hot_window deadline families
 
 # The stamp names Python's version, so that another PYTHON= makes another environment.

@@ -229,7 +229,7 @@ def caught(defect: Defect, folder: Path, *, fully: bool = False) -> Caught:
     scenario = {
         "description": "the run that meets the defect",
         "request": dict(defect.request),
-        "people": list(defect.people),
+        "people": [{**one, "if_asked": True} for one in defect.people],  # the defect may be that nobody is asked
         "expect": {"status": None, "degraded": None, "reason": None, "refused": None, "failed": None},
     }
     (live / "scenario.yaml").write_text(yaml.safe_dump(scenario))

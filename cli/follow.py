@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from ballast.contracts import RunRequest
 from ballast.contracts.timeline import Timeline
-from ballast.errors import InvalidInput, NotAdmitted
+from ballast.errors import BallastError, InvalidInput, NotAdmitted
 from ballast.log.event import Event
 from ballast.log.events import ApprovalRequested, EscalationOpened
 from ballast.run import Run
@@ -25,6 +25,10 @@ _QUIET_READS, _LONGER, _LONGEST_S = 50, 1.2, 0.5
 SETTLED_WITHIN_S = 30.0
 #: How long aborted runs may take to end and to be settled.
 CLOSED_WITHIN_S = 10.0
+
+
+class NotEnded(BallastError):
+    """A run has not ended within its time; says what it waits for."""
 
 
 class Cloud(Protocol):
@@ -69,14 +73,15 @@ def run_and_follow(
     wait: bool = True,
     requested_by: str | None = None,
     begin: Callable[[], str] | None = None,
+    within_s: float | None = None,
 ) -> Timeline:
     """Run ``request``, print each event as it appears, and return the run's timeline.
 
     The log is saved when the run ends and also when this is interrupted. A run of a local cloud is then aborted first,
     so that its log says how it ended. Without ``wait``, a run that asks a person counts as interrupted; on a deployed
     stack it goes on. ``begin`` starts it in another way than ``Cloud.start``. ``requested_by``: who sends the request,
-    and so may not decide about it; None: nobody knows.
-    Raises ``InvalidInput`` or ``NotAdmitted`` if the front door refuses the request.
+    and so may not decide about it; None: nobody knows. ``within_s``: real seconds within which it must end; None: any.
+    Raises ``InvalidInput`` or ``NotAdmitted`` if the front door refuses the request, and ``NotEnded``.
     """
     run_id, begun = request.run_id, False
 
@@ -89,7 +94,7 @@ def run_and_follow(
         begin() if begin is not None else start(cloud, request, requested_by)
         begun = True
         screen.line(f"{run_id} started")
-        events = follow(cloud, run_id, responder, show, every_s=every_s, wait=wait)
+        events = follow(cloud, run_id, responder, show, every_s=every_s, wait=wait, within_s=within_s)
     except BaseException as problem:
         refused = not begun and isinstance(problem, InvalidInput | NotAdmitted)  # then there is no run
         if not refused and (events := save_unfinished(cloud, run_id, saved_runs, title)):
@@ -135,11 +140,13 @@ def follow(
     every_s: float = EVERY_S,
     sleep: Callable[[float], None] = time.sleep,
     wait: bool = True,
+    within_s: float | None = None,
 ) -> Run:
     """Call ``on_event`` once for each event, in order; return the log when the run has ended.
 
-    Without ``wait``, return it also when the run asks a person; it then has no ending.
+    Without ``wait``, return it also when the run asks a person; it then has no ending. Raises ``NotEnded``.
     """
+    until = None if within_s is None else time.monotonic() + within_s
     states = cloud.session.client("stepfunctions")
     machine = cloud.physical_id("AgentStateMachine")
     arn = f"{machine.replace(':stateMachine:', ':execution:')}:{run_id}"
@@ -158,9 +165,30 @@ def follow(
         if not running or (not wait and any(event.name in ASKS for event in new)):
             return events
         responder.poll()
+        if until is not None and time.monotonic() > until:
+            raise NotEnded(f"It did not end within {within_s:.0f} s: it waits for {waited_for(events.timeline())}.")
         quiet = 0 if new else quiet + 1
         pause_s = every_s if quiet < _QUIET_READS else max(every_s, min(pause_s * _LONGER, _LONGEST_S))
         sleep(pause_s)
+
+
+def waited_for(made: Timeline) -> str:
+    """Return in words what a run that has not ended waits for: the newest thing that has no outcome yet."""
+    for turn in reversed(made.turns):
+        asked, here = turn.escalation, f"in turn {turn.turn}"
+        if asked is not None and not asked.by:
+            return f"{'an answer of the requester' if asked.kind == 'question' else 'the decision of a person'} {here}"
+        for call in turn.calls:
+            if call.outcome == "waiting":
+                approval = call.approvals[-1]
+                given = f"{len(approval.given)} of {max(approval.approvals, 1)} given"
+                return f"the approval of {call.tool} (turn {turn.turn}, call {call.index}), {given}"
+        if late := [call.tool for call in turn.calls if call.outcome == "open"]:
+            return f"the outcome of {', '.join(late)} {here}"
+        if any(attempt.state == "open" for attempt in turn.attempts):
+            return f"the model's answer {here}"
+        return f"what comes after turn {turn.turn}"
+    return "its admission"
 
 
 def abort_all(cloud: EphemeralCloud, run_ids: Sequence[str], within_s: float = CLOSED_WITHIN_S) -> None:

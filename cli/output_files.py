@@ -37,8 +37,17 @@ def check_report(option: str, file: Path) -> None:
 
 
 def check(option: str, file: Path) -> None:
-    """Try whether ``file`` can be written, and leave it as it is. Raises ``InvalidInput``, which names the option."""
-    if file.is_dir() or not file.absolute().parent.is_dir():
+    """Try whether ``file`` can be written, and leave it as it is. Raises ``InvalidInput``, which names the option.
+
+    The folder of reports is made where it is missing: a new project has none.
+    """
+    place = file.absolute().parent
+    if place.name == REPORTS and place.parent.is_dir() and not place.exists():
+        try:
+            place.mkdir()
+        except OSError as problem:
+            raise InvalidInput(f"{option} {file}: {place} cannot be made ({problem.strerror}).") from None
+    if file.is_dir() or not place.is_dir():
         raise InvalidInput(f"{option} {file}: must be a file in a folder that exists.")
     if file.exists() and not file.is_file():
         return  # a device or a pipe: opening it is already a use

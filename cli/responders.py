@@ -2,10 +2,9 @@
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ballast.errors import InvalidInput
 from cli.escalation_files import EscalationFiles, WaitingEscalation
 from cli.escalations import commands_to_type, details, with_current_state
 from cli.screen import Screen
@@ -34,73 +33,27 @@ class NoResponder:
         """Do nothing."""
 
 
-class NoAnswerLeft(InvalidInput):
-    """The run asks a person, and the scenario has no answer for that."""
-
-
 class ScriptedResponder:
-    """Answers each escalation with the next of ``answers``: payloads without an escalation id.
+    """Answers each escalation for a scenario's ``people``: payloads without an escalation id.
 
-    Where several people must approve, the next answer is for the same escalation, until no more are needed.
-    An answer with ``refused`` must be refused because of who gives it; the next one then answers the same escalation.
-    Raises ``NoAnswerLeft`` for an escalation after the last answer, and ``InvalidInput`` for one that is not accepted.
+    Raises ``NoAnswerLeft`` and ``NotAccepted``.
 
     queue  where messages come from; by default they are taken out of the escalation queue
-    wrong  the answers that were accepted and should have been refused, one sentence each
     """
 
-    def __init__(self, cloud: "LocalCloud", answers: Iterable[dict[str, Any]], queue: "Messages | None" = None) -> None:
-        self._cloud, self._queue = cloud, queue or EscalationQueue(cloud)
-        self._answers = deque(enumerate(answers))
-        self._looked_at = ""
-        self.wrong: list[str] = []
+    def __init__(
+        self, cloud: "LocalCloud", answers: Iterable[Mapping[str, Any]], queue: "Messages | None" = None
+    ) -> None:
+        from localcloud.scenarios.people import People
+
+        self._queue = queue or EscalationQueue(cloud)
+        self.people = People(cloud, answers)
 
     def poll(self) -> None:
         """Answer the messages in the queue."""
         for message in self._queue.received():
-            while not self._accepted(message):
+            while not self.people.answer(message):
                 pass
-
-    def _accepted(self, message: dict[str, Any]) -> bool:
-        """Give the next answer; say whether it was accepted. Raises ``InvalidInput`` for one that should be."""
-        from localcloud.functions import FunctionError
-
-        if not self._answers:
-            raise NoAnswerLeft(
-                f"The run asks for a person ({message['reason']}), and the scenario has no answer left. "
-                "Add one under `people:`."
-            )
-        number, given = self._answers.popleft()
-        answer = {"escalation_id": message["escalation_id"], **given}
-        if self._looked_at == message["escalation_id"]:
-            answer.setdefault("binding", message["binding"])
-        refused = answer.pop("refused", False)
-        if "approve" in answer and "decision" in answer:  # it has one for each kind of escalation
-            del answer["decision" if message["kind"] == "approval" else "approve"]
-        who = f"people.{number}: the answer of {given.get('by', 'nobody')}"
-        try:
-            taken = self._cloud.invoke("AnswerEscalationFunction", answer)
-        except FunctionError as problem:
-            if refused and problem.name == "MayNotAnswer":
-                return False
-            hint = " If it must be, write `refused: true`." if problem.name == "MayNotAnswer" else ""
-            raise InvalidInput(f"{who} was refused: {problem.name}: {problem.message}{hint}") from None
-        if refused:
-            self.wrong.append(f"{who} was accepted, and should have been refused (refused: true)")
-        # One of several people: the next answer is for the same escalation. Without one the run waits for its time-out.
-        if not (taken.get("still_needed") and self._answers):
-            return True
-        if "arguments" in given:  # whoever comes next has looked at the changed call
-            self._looked_at = message["escalation_id"]
-            message["binding"] = with_current_state(self._cloud, message).get("binding")
-        return False
-
-    def left_over(self) -> list[str]:
-        """Return a sentence for each answer that nobody was asked for."""
-        return [
-            f"people.{number}: the answer of {given.get('by', 'nobody')} was never asked for. Remove it, or see why not"
-            for number, given in self._answers
-        ]
 
     def close(self) -> None:
         """Do nothing."""

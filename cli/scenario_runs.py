@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ballast.contracts import Answer
+from ballast.contracts import Answer, Planner
 from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
 from ballast.log.events import RunEnded
@@ -30,15 +30,18 @@ from localcloud.scenarios.doubles import doubled
 
 if TYPE_CHECKING:
     from localcloud.cloud import LocalCloud
+    from localcloud.converse import Bedrock, Source
+    from localcloud.scenarios.people import People
 
 
 @dataclass(frozen=True)
 class Played:
-    """A scenario that has run: its timeline, and what was not as expected."""
+    """A scenario that has run: its timeline, what was not as expected, and what else its author should know."""
 
     scenario: Scenario
     timeline: Timeline
     wrong: list[str]
+    notes: list[str] = field(default_factory=list)
 
 
 def play(
@@ -58,12 +61,12 @@ def play(
     model     as `ballast run --model` has it, in place of the scenario's
     output    takes what functions and tools print
     """
-    stack = stack_of(scenario, playbook=playbook, model=model, enforce_iam=enforce_iam)
+    source = source_of(scenario, model)
+    stack = stack_of(scenario, source, playbook=playbook, enforce_iam=enforce_iam)
     with stack as cloud, doubled(cloud, scenario.tools):
         if output is not None:
             cloud.printed.append(output)
-        answers = [answer.model_dump(mode="json", exclude_none=True) for answer in scenario.people]
-        responder = ScriptedResponder(cloud, answers)
+        responder = ScriptedResponder(cloud, scenario.answers)
         made = run_and_follow(
             cloud,
             scenario.request,
@@ -72,10 +75,36 @@ def play(
             saved_runs=saved_runs,
             title=f"{title} {scenario.name}",
             requested_by=scenario.by,
+            within_s=longest_s(scenario, source, playbook),
         )
-        scripted = model is None and scenario.model is None  # another model may ask for other things
-        left = responder.left_over() if scripted else []
-        return Played(scenario, made, responder.wrong + left + unmet_of(scenario, made, cloud, playbook))
+        wrong = unmet_of(scenario, made, cloud, playbook, responder.people)
+        return Played(scenario, made, wrong, _unreached(source, made))
+
+
+def longest_s(scenario: Scenario, source: "Source | Bedrock", playbook: Path | None) -> float:
+    """Return the real seconds within which a run of the scenario must end. A model that is no script takes its time."""
+    if isinstance(source, ScriptModel):
+        return scenario.longest_s()
+    request = scenario.request
+    loaded = load_playbook(playbook or PLAYBOOK)
+    agent = loaded.agents.get(request.agent or "", loaded.agent)
+    limits = agent.limits_for(request.intent)
+    asked = request.limits.deadline_s if request.limits is not None else None
+    return scenario.longest_s(min(limits.deadline_s, asked or limits.deadline_s))
+
+
+def _unreached(source: "Source | Bedrock", made: Timeline) -> list[str]:
+    """Return a note if the agent ended the run and its script has steps that were never said.
+
+    Where somebody else ended it, the rest of the script is what the agent had no time for.
+    """
+    left = source.left_over() if isinstance(source, ScriptModel) and made.by == Planner.AGENT else []
+    if not left:
+        return []
+    steps = ", ".join(f"turns.{number}" for number in left)
+    return [
+        f"script.yaml: the agent had answered before {steps}: {'it was' if len(left) == 1 else 'they were'} not used"
+    ]
 
 
 def place_and_names(path: str | None, names: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -99,13 +128,18 @@ def find_all(wanted: Sequence[str], folder: Path) -> dict[str, Scenario | Invali
     return found
 
 
-def stack_of(
-    scenario: Scenario, *, playbook: Path | None = None, model: str | None = None, enforce_iam: bool = True
-) -> AbstractContextManager["LocalCloud"]:
-    """Return a local cloud for a scenario. Raises ``InvalidInput`` for a model that is none."""
+def source_of(scenario: Scenario, model: str | None = None) -> "Source | Bedrock":
+    """Return the model of a scenario, or ``model`` in its place. Raises ``InvalidInput`` for one that is none."""
     spec = model or scenario.model
+    return ScriptModel.read(scenario.script) if spec is None else model_source(spec)
+
+
+def stack_of(
+    scenario: Scenario, source: "Source | Bedrock", *, playbook: Path | None = None, enforce_iam: bool = True
+) -> AbstractContextManager["LocalCloud"]:
+    """Return a local cloud for a scenario, whose agent asks ``source``."""
     return local_stack(
-        ScriptModel.read(scenario.script) if spec is None else model_source(spec),
+        source,
         playbook=playbook,
         seed=scenario.seed,
         size=None if playbook else SMALL_STORE,
@@ -115,8 +149,13 @@ def stack_of(
     )
 
 
-def unmet_of(scenario: Scenario, made: Timeline, cloud: "LocalCloud", playbook: Path | None) -> list[str]:
-    """Return what of a run in ``cloud`` is not as the scenario expects, one sentence each."""
+def unmet_of(
+    scenario: Scenario, made: Timeline, cloud: "LocalCloud", playbook: Path | None, people: "People"
+) -> list[str]:
+    """Return what of a run in ``cloud`` is not as the scenario says, one sentence each: its people, and its ending.
+
+    people  who answered it. An answer that was not needed is a person who was not asked
+    """
 
     def read(table: str, key: dict[str, str]) -> dict[str, Any] | None:
         try:
@@ -148,4 +187,4 @@ def unmet_of(scenario: Scenario, made: Timeline, cloud: "LocalCloud", playbook: 
         found = answer()
         return None if found is None else found.data
 
-    return unmet(scenario, made, read, moved=moved, made_up=made_up_values, data=data)
+    return [*people.unmet(), *unmet(scenario, made, read, moved=moved, made_up=made_up_values, data=data)]

@@ -36,13 +36,12 @@ from localcloud.functions import FunctionError
 from localcloud.gc_paused import gc_paused
 from localcloud.project import seed_store
 from localcloud.scenarios.doubles import doubled
+from localcloud.scenarios.scenario import ENDS_WITHIN_S
 
 if TYPE_CHECKING:
     from localcloud.cloud import LocalCloud
 
-#: Seconds after which a case counts as one that does not end.
-_LONGEST_S = 120.0
-_TOO_LONG = f"it did not end within {_LONGEST_S:.0f} s"
+_TOO_LONG = f"it did not end within {ENDS_WITHIN_S:.0f} s"
 #: Seconds between two looks at a run's execution.
 _POLL_S = 0.02
 #: Calls no tool and leaves nothing to another request.
@@ -105,11 +104,10 @@ class Trials:
         try:
             scenario = case.scenario(expect)
             self._model.script = case.model()
-            people = [one.model_dump(mode="json", exclude_none=True) for one in scenario.people]
             with doubled(self._cloud, scenario.tools):
-                responder = ScriptedResponder(self._cloud, people, SentMessages(self._cloud))
+                responder = ScriptedResponder(self._cloud, scenario.answers, SentMessages(self._cloud))
                 made = _ended(self._cloud, scenario.request, responder, scenario.by).timeline()
-                return Trial(made, (*responder.wrong, *unmet_of(scenario, made, self._cloud, self._playbook)))
+                return Trial(made, (*unmet_of(scenario, made, self._cloud, self._playbook, responder.people),))
         except (BallastError, FunctionError, TimeoutError) as problem:
             return Trial(None, problem=str(problem))
 
@@ -119,7 +117,7 @@ def _ended(cloud: "LocalCloud", request: RunRequest, responder: ScriptedResponde
 
     Raises ``TimeoutError``.
     """
-    until = time.monotonic() + _LONGEST_S
+    until = time.monotonic() + ENDS_WITHIN_S
     run_id = cloud.start(request, by)
     while cloud.status(run_id) == "RUNNING":
         responder.poll()
@@ -131,7 +129,7 @@ def _ended(cloud: "LocalCloud", request: RunRequest, responder: ScriptedResponde
 
 def _received(reads: int) -> Trial:
     """Return what a copy sends before it ends."""
-    until, got = time.monotonic() + _LONGEST_S, b""
+    until, got = time.monotonic() + ENDS_WITHIN_S, b""
     while True:
         ready, _, _ = select.select([reads], [], [], max(0.0, until - time.monotonic()))
         part = os.read(reads, 1 << 20) if ready else b""

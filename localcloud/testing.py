@@ -28,8 +28,8 @@ from ballast.playbook.fallback import Fallback, final_decision
 from localcloud.clock import WallClock
 from localcloud.converse.script import ScriptModel
 from localcloud.converse.source import Reply
-from localcloud.functions import FunctionError
 from localcloud.project import seed_store
+from localcloud.scenarios.people import NoAnswerLeft, NotAccepted, People
 
 if TYPE_CHECKING:
     from localcloud.cloud import LocalCloud
@@ -109,7 +109,9 @@ class LocalDesk:
         by      who sends the request, and so may not decide about it
         fields  of the request: intent, context, tenant, limits
 
-        Raises ``MayNotAnswer`` for an answer that this person may not give, unless it has ``"refused": True``.
+        Raises ``MayNotAnswer`` for an answer that this person may not give, unless it has ``"refused": True``, and
+        ``AssertionError`` where that one is accepted, and for an answer that nobody was asked for, unless it has
+        ``"if_asked": True``.
         """
         given = {"request_id": f"test-{next(_NUMBERS)}", "agent": self.playbook.agent.name, "text": text, **fields}
         request = RunRequest.model_validate(given)
@@ -119,32 +121,26 @@ class LocalDesk:
         return self.follow(request.run_id, people)
 
     def follow(self, run_id: str, people: Sequence[Mapping[str, Any]] = ()) -> Timeline:
-        """Answer for ``people`` until the run ends, or asks once more. Raises ``MayNotAnswer``."""
-        answers, until = deque(people), time.monotonic() + _ENDS_WITHIN_S
+        """Answer for ``people`` until the run ends, or asks once more. Raises as ``run``."""
+        giving, until = People(self.cloud, people), time.monotonic() + _ENDS_WITHIN_S
         while self.cloud.status(run_id) == "RUNNING":
             if time.monotonic() > until:
                 raise TimeoutError(f"{run_id} neither ended nor asked a person within {_ENDS_WITHIN_S:.0f} s.")
-            if self._asked and not answers:
-                return self.cloud.events(run_id).timeline()
-            if self._asked and self._answered(self._asked[0]["escalation_id"], answers.popleft()):
-                self._asked.popleft()
+            if self._asked:
+                try:
+                    if giving.answer(self._asked[0]):
+                        self._asked.popleft()
+                except NoAnswerLeft:
+                    break
+                except NotAccepted as refused:
+                    name, told = refused.problem.name, refused.problem.message
+                    raise MayNotAnswer(told) if name == MayNotAnswer.__name__ else refused.problem from None
             time.sleep(0.01)
-        self.cloud.wait(run_id, _ENDS_WITHIN_S)
+        else:
+            self.cloud.wait(run_id, _ENDS_WITHIN_S)
+        if wrong := giving.unmet():
+            raise AssertionError(". ".join(wrong))
         return self.cloud.events(run_id).timeline()
-
-    def _answered(self, escalation_id: str, given: Mapping[str, Any]) -> bool:
-        """Give an answer; say whether the escalation needs no other. Raises ``MayNotAnswer``."""
-        answer = {"escalation_id": escalation_id, **given}
-        refused = answer.pop("refused", False)
-        try:
-            taken = self.cloud.invoke("AnswerEscalationFunction", answer)
-        except FunctionError as problem:
-            if refused and problem.name == "MayNotAnswer":
-                return False
-            raise MayNotAnswer(problem.message) if problem.name == "MayNotAnswer" else problem from None
-        if refused:
-            raise AssertionError(f"The answer of {given.get('by')} was accepted, and should have been refused.")
-        return not taken["still_needed"]
 
     def items(self, table: str) -> list[dict[str, Any]]:
         """Return the items of a table of business.yaml, by its logical id; without the markers of ``write_once``.

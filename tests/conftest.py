@@ -1,6 +1,7 @@
 """Settings of every test: hypothesis is repeatable and has no deadline."""
 
 import gc
+import logging
 import signal
 import sys
 import threading
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from _pytest.assertion import rewrite
+from _pytest.logging import catching_logs
 from hypothesis import settings
 
 from tests.support.sampling import FULL, covering, examples
@@ -22,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Share the rewriting of assertions among the workers, take Ctrl-C for what it is, and play all where asked to."""
     _rewrite_a_share(config)
     _heed_ctrl_c()
+    _find_loggers_once()
     if FULL and config.option.markexpr == "not deep":
         config.option.markexpr = ""
 
@@ -47,6 +50,29 @@ def _heed_ctrl_c() -> None:
     """Let Ctrl-C mean the same to what the tests start, whoever started the tests: a shell's `&` has it ignored."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _find_loggers_once() -> None:
+    """Let pytest look through all loggers when there are new ones, not six times a test: moto has hundreds."""
+    known = logging.getLogger().manager.loggerDict
+    alone: list[logging.Logger] = []
+    seen = -1
+
+    def attach(self: catching_logs[logging.Handler]) -> logging.Handler:
+        nonlocal alone, seen
+        if len(known) != seen:
+            loggers = [one for one in known.values() if isinstance(one, logging.Logger)]
+            alone, seen = [one for one in loggers if not one.propagate], len(known)
+        self.orig_level = logging.getLogger().level
+        if self.level is not None:
+            self.handler.setLevel(self.level)
+            logging.getLogger().setLevel(min(self.orig_level, self.level))
+        for logger in (logging.getLogger(), *alone):
+            logger.addHandler(self.handler)
+            self.attached_loggers.append(logger)
+        return self.handler
+
+    catching_logs.__enter__ = attach  # type: ignore[method-assign,assignment]
 
 
 #: The folders with the longest files come first: at the end a worker that has nothing left waits for the other one.

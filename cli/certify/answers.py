@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from typing import TypeVar
 
 from ballast.contracts.wire import canonical
@@ -59,8 +59,11 @@ class Answers:
         self._rig.fresh(self._sample.before)
         self._rig.attempt(self._sample)
 
-    def _playing(self, play: Play | OutsidePlay) -> AbstractContextManager[Played]:
-        return http_answers(play) if isinstance(play, OutsidePlay) else aws_answers(play, self._rig.executed)
+    @contextmanager
+    def _playing(self, play: Play | OutsidePlay) -> Iterator[Played]:
+        playing = http_answers(play) if isinstance(play, OutsidePlay) else aws_answers(play, self._rig.executed)
+        with self._rig.under(play), playing as played:
+            yield played
 
     # Errors
 
@@ -102,10 +105,10 @@ class Answers:
 
     def _asked_in(self, rule: Declared) -> None:
         self._rig.fresh(self._sample.before)
-        fact, honest = self._rig.ask(rule.function, self._sample)
+        fact, honest = self._rig.ask(rule.name, rule.function, self._sample)
         for play in self._plays(honest, looks=True):
             with self._playing(play) as played:
-                said, end = self._rig.ask(rule.function, self._sample)
+                said, end = self._rig.ask(rule.name, rule.function, self._sample)
             if not played.times or end.how != "ok":
                 continue
             if canonical_or_repr(said) != canonical_or_repr(fact) or not played.answered_since:
@@ -116,7 +119,7 @@ class Answers:
         assert self._h.ask is not None
         assert self._tool.policy.verify is not None
         self._begin()
-        _, honest = self._rig.ask(self._tool.policy.verify, self._sample)
+        _, honest = self._rig.ask("verify", self._tool.policy.verify, self._sample)
         for play in self._plays(honest, looks=True):
             with self._playing(play) as played:
                 said = self._h.ask()
@@ -169,7 +172,7 @@ class Answers:
 
     def _paged(self, kind: Paging, run: Callable[[], _T]) -> _T | None:
         """Return what comes of it where AWS answers in pages; None if it asks for nothing that comes in pages."""
-        with aws_pages(kind, self._rig.keys_of_table) as played:
+        with self._rig.under(PAGINGS[kind]), aws_pages(kind, self._rig.keys_of_table) as played:
             came = run()
         return came if played.times else None
 

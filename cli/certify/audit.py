@@ -13,6 +13,7 @@ import gc
 import io
 import locale
 import os
+import signal
 import socket
 import stat
 import sys
@@ -21,7 +22,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
+
+from cli.certify.threads import of_attempt
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 #: Events that change something on the machine or start something, in words. Files have rules of their own.
@@ -63,18 +67,26 @@ _OF_FILES = {
     "tempfile.mkstemp": (0,),
     "sqlite3.connect": (0,),
 }
+#: Those that are heard in a process that does more than play: a stand-in may listen there.
+_ITS_OWN = {"open", "os.system", "os.fork", "os.posix_spawn", "os.spawn", "subprocess.Popen", "os.kill", *_OF_FILES}
+#: Code that works for the local cloud where a tool asks it.
+_OF_THE_CLOUD = ("/localcloud/", "/moto/", "/cli/certify/")
 _NOBODYS = {os.devnull, "/dev/tty", "/dev/stdout", "/dev/stderr", ":memory:", ""}
 
 
 @dataclass
 class Heard:
-    """What was heard while it was listened."""
+    """What was heard while it was listened.
+
+    ``folder``: that of the playbook, in a process that does more than play: then only what its code does in an attempt.
+    """
 
     changes: list[str] = field(default_factory=list)
     written: dict[str, bool] = field(default_factory=dict)
     before: dict[str, str] = field(default_factory=dict)
     after: dict[str, str] = field(default_factory=dict)
     on: bool = False
+    folder: str = ""
 
     def clear(self) -> None:
         """Forget all of it."""
@@ -82,10 +94,12 @@ class Heard:
 
     def note(self, event: str, given: tuple[Any, ...]) -> None:
         """Note an audit event."""
+        if self.folder and not (event in _ITS_OWN and of_attempt() and _is_its_own(self.folder)):
+            return
         if event == "open":
             path, mode, flags = given
             writes = any(sign in mode for sign in "wax+") if isinstance(mode, str) else bool((flags or 0) & _WRITES)
-            if writes:
+            if writes and not (isinstance(path, str | bytes) and os.path.isdir(path)):  # of a file without a name
                 self._wrote(path)
         elif event in _OF_FILES:
             for at in _OF_FILES[event]:
@@ -97,6 +111,8 @@ class Heard:
         if isinstance(path, int) or path is None:
             return  # an open file, which was opened by its name before
         name = os.path.abspath(os.fsdecode(path)) if os.fsdecode(path) not in _NOBODYS else ""
+        if self.folder and "__pycache__" in name:
+            return
         if name and name not in _NOBODYS and name not in self.written:
             self.written[name] = os.path.lexists(name)
 
@@ -212,6 +228,9 @@ def listening(heard: Heard) -> Iterator[None]:
         heard.after = _of_the_process()
 
 
+_SIGNALS = (signal.SIGALRM, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
+
 def _of_the_process() -> dict[str, str]:
     """Return what the next call in the process would find, by its name in words."""
     mask = os.umask(0o22)
@@ -229,10 +248,25 @@ def _of_the_process() -> dict[str, str]:
         "the time zone": f"{time.tzname} {time.timezone}",
         "sys.path": repr(sys.path),
         "sys.argv": repr(sys.argv),
+        "its handlers of signals": repr([signal.getsignal(one) for one in _SIGNALS]),
+        "its alarm": "set" if signal.getitimer(signal.ITIMER_REAL)[0] else "none",
         "the limit of recursion": str(sys.getrecursionlimit()),
         "the default timeout of sockets": str(socket.getdefaulttimeout()),
         "decimal's context": f"{context.prec} {context.rounding} {context.Emax} {context.Emin}",
     }
+
+
+def _is_its_own(folder: str) -> bool:
+    """Whether code of a folder does it, and not the local cloud that it asks."""
+    frame: FrameType | None = sys._getframe(3)  # of who made the event
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file.startswith(folder):
+            return True
+        if any(one in file for one in _OF_THE_CLOUD):
+            return False
+        frame = frame.f_back
+    return False
 
 
 def _short(given: tuple[Any, ...]) -> str:

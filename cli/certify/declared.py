@@ -10,11 +10,9 @@
 from __future__ import annotations
 
 import inspect
-from collections import deque
-from collections.abc import Callable, Iterator, MutableMapping, MutableSequence, MutableSet
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from types import CodeType
 from typing import Any, Literal
 
 from ballast.errors import ends_the_process
@@ -77,34 +75,3 @@ def declared(tool: Tool) -> dict[str, Declared]:
         ("undo_arguments", tool.undo_arguments, "result"),
     )
     return {name: Declared(name, one, gets, moves is not None) for name, one, gets in every if callable(one)}
-
-
-def memory_of(function: Any, package: str) -> dict[str, str]:
-    """Return what a function reads of its modules and its closure that can change, as text, by name.
-
-    Functions of ``package`` that it names are looked into; a cache is none of its names.
-    """
-    found: dict[str, str] = {}
-    _look(function, package, found, set())
-    return found
-
-
-def _look(function: Any, package: str, found: dict[str, str], looked: set[int]) -> None:
-    code = getattr(function, "__code__", None)
-    if code is None or id(function) in looked:
-        return
-    looked.add(id(function))
-    cells = zip(code.co_freevars, function.__closure__ or (), strict=False)
-    names = {name: function.__globals__[name] for name in _names(code) if name in function.__globals__}
-    for name, value in {**names, **{name: cell.cell_contents for name, cell in cells}}.items():
-        if isinstance(value, MutableMapping | MutableSequence | MutableSet | deque):
-            found[name] = repr(value)
-        elif inspect.isfunction(value) and value.__module__.partition(".")[0] == package:
-            _look(value, package, found, looked)
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for const in code.co_consts:
-        if isinstance(const, CodeType):
-            yield from _names(const)

@@ -23,7 +23,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,8 +38,10 @@ from localcloud.project import project_of
 if TYPE_CHECKING:
     from ballast.playbook import Playbook, ToolContext
 
-#: A play that takes longer is ended.
-_LONGEST_S = 120.0
+#: Plays that do not end have so many seconds together; after that, each has few.
+_LONGEST_S, _SHORTEST_S = 120.0, 10.0
+#: Seconds that the worker has to end a play, and to say so.
+_ENDS_S = 10.0
 _START_S = 120.0
 #: Time zones, eight hours apart. Two of them at least are not this process's.
 ZONES = ("<+1245>-12:45", "<-0330>3:30", "<-1130>11:30")
@@ -83,6 +85,7 @@ class Play:
     zone       the time zone, if not the worker's own
     services   those whose clients are made beforehand
     tables     the names of the keys of each table
+    most_s     seconds after which it is ended
     """
 
     what: What
@@ -101,6 +104,7 @@ class Play:
     zone: str = ""
     services: Sequence[str] = ()
     tables: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    most_s: float = _LONGEST_S
 
 
 @dataclass
@@ -133,30 +137,37 @@ class Elsewhere:
     """The worker of one playbook. Make it with ``elsewhere``.
 
     at_import  what the playbook's modules have read as they were imported: clocks, randomness, variables
+    drawn      (file, line) of the statements of modules that asked a clock, or for chance
     copies     a folder of the other process: that of which it is a copy, and which is told
     """
 
     def __init__(self, line: Connection, worker: subprocess.Popen[bytes], copies: Mapping[str, str]) -> None:
         self._line, self._worker, self._ready, self._copies = line, worker, False, copies
-        self._broken = ""
+        self._broken, self._left_s = "", _LONGEST_S
         self.at_import: list[str] = []
+        self.drawn: list[tuple[str, int]] = []
+
+    def begin(self) -> None:
+        """Wait until it has imported the playbook. Raises ``Away`` if it cannot."""
+        if self._broken:
+            raise NotImported(self._broken)
+        if not self._ready:
+            ready, *began = self._heard(_START_S)
+            if ready != "ready":
+                self._broken = self._told(str(began[0]))
+                raise NotImported(self._broken)
+            self._ready, self.at_import, self.drawn = True, [self._told(one) for one in began[0]], began[1]
 
     def play(self, play: Play, client: Any, context: ToolContext) -> Came:
         """Let the worker play. ``client``, of any service, answers its requests; ``context`` has its tokens.
 
         Raises ``Away`` if its process died or did not end.
         """
-        if self._broken:
-            raise NotImported(self._broken)
-        if not self._ready:
-            ready, began = self._heard(_START_S)
-            if ready != "ready":
-                self._broken = self._told(str(began))
-                raise NotImported(self._broken)
-            self._ready, self.at_import = True, [self._told(one) for one in began]
-        self._line.send(play)
+        self.begin()
+        most_s = max(_SHORTEST_S, self._left_s)
+        self._line.send(replace(play, most_s=most_s))
         while True:
-            what, *said = self._heard(_LONGEST_S)
+            what, *said = self._heard(most_s + _ENDS_S)
             if what == "end":
                 came: Came = said[0]
                 came.hidden, came.process = [*map(self._told, came.hidden)], [*map(self._told, came.process)]
@@ -165,6 +176,9 @@ class Elsewhere:
                 self._line.send(_answered(client, *said))
             elif what == "token":
                 self._line.send(_token(context, said[0]))
+            elif what == "endless":
+                self._left_s -= most_s
+                raise Away(f"The other process cannot play it: it did not end within {most_s:.0f} s.")
             else:
                 raise Away(self._told(str(said[0])))
 

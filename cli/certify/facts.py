@@ -8,12 +8,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
-from cli.certify.rig import Rig, Sample
+from cli.certify.rig import End, Rig, Sample
 from localcloud.moto_seams.dynamodb import eventual_reads_answer_from
 from localcloud.sessions import REGION
 
+#: Services whose answers a process may keep: they change by an operator's hand.
+_MAY_BE_KEPT = ("secretsmanager.", "ssm.", "kms.", "sts.", "outside.")
+#: Headers by which a GET asks whether what it knows is as it was: its server is asked all the same.
+_VALIDATORS = re.compile(r"^(if-none-match|if-modified-since): .*\r\n", re.IGNORECASE | re.MULTILINE)
 #: Most items that another deletes, one after the other.
 _MOST_ITEMS = 3
 KEEP_NOTHING = "Read it in each call: a cache in a module answers what was there before another changed it."
@@ -51,3 +56,36 @@ def behind(rig: Rig, sample: Sample, read: Sequence[tuple[str, str]], here: Call
             seen = f"After another had deleted {name} of {table} it said {now[:100]}"
             return f"{seen}; and {stale[:100]} where a read that is not strongly consistent answers what was there."
     return ""
+
+
+def other_requests(here: End, there: End) -> str:
+    """Return which requests a new process makes that this one does not, or otherwise; "" for none.
+
+    Both were made in fresh tables, whose connections are closed, so a client that sends something connects.
+    """
+    sent = [[_unvalidated(one) for one in end.wire] for end in (here, there)]
+    if sent[0] != sent[1]:
+        return f"sent other requests than in this one: {_first_other(*sent)}"
+    asked = [_reads(end) for end in (here, there)]
+    if asked[0] != asked[1]:
+        return f"asked for {asked[1]}, and here {asked[0]}: this process remembers what it has read"
+    if there.peers and not here.peers:
+        return f"connected to {there.peers[0][0]}, and here to nothing: this process remembers what it has read"
+    return ""
+
+
+def _unvalidated(request: str) -> str:
+    head, gap, body = request.partition("\r\n\r\n")
+    return _VALIDATORS.sub("", f"{head}\r\n") + gap + body if head.startswith(("GET ", "HEAD ")) else request
+
+
+def _reads(end: End) -> list[str]:
+    found = [one for one in end.requests if not one.startswith(_MAY_BE_KEPT)]
+    return sorted(found) if end.in_threads else found
+
+
+def _first_other(here: list[str], there: list[str]) -> str:
+    for one, other in zip([*here, "nothing more"], [*there, "nothing more"], strict=False):
+        if one != other:
+            return f"{other[:120]!r} and not {one[:120]!r}"
+    return "fewer or more of them"

@@ -19,7 +19,7 @@ from ballast.playbook import Effect
 from ballast.playbook.servers.tools import RemoteCall
 from cli.certify.declared import declared
 from cli.certify.elsewhere import Away, Came
-from cli.certify.facts import KEEP_NOTHING, remembered
+from cli.certify.facts import KEEP_NOTHING, other_requests, remembered
 from cli.certify.report import Finding
 from cli.certify.rig import End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
 
@@ -32,8 +32,6 @@ _KEEP = (
     "listens, so that another process has it."
 )
 _HIDDEN = "Write to a table or another service that certify sees, and remove a temporary file in the call itself."
-#: Services whose answers a process may keep: they change by an operator's hand.
-_MAY_BE_KEPT = ("secretsmanager.", "ssm.", "kms.", "sts.", "outside.")
 
 
 @dataclass(frozen=True)
@@ -111,11 +109,8 @@ class OtherProcess:
                 if self._rig.sees_outside and not differences(honest.base, self._rig.seen()):
                     return f"Its double has seen nothing of the other process: {other}."
                 return f"{how} it had another effect: {other}."
-            if end.wire != honest.end.wire:
-                return f"{how} it sent other requests than in this one: {_first_other(honest.end.wire, end.wire)}."
-            if _reads(end) != _reads(honest.end):
-                kept = f"{_reads(end)}, and here {_reads(honest.end)}"
-                return f"{how} it asked for {kept}: this process remembers what it has read."
+            if other := other_requests(honest.end, end):
+                return f"{how} it {other}."
             if came.process:
                 return f"It {came.process[0]}, for every call after it."
             if came.kept_for:
@@ -133,7 +128,7 @@ class OtherProcess:
                 continue
             for turned in (False, True):
                 self._rig.fresh(self._sample.before)
-                here, _ = self._rig.ask(lambda args, ctx, rule=rule: rule.said(args, ctx, result), self._sample)
+                here, _ = self._rig.ask(name, lambda args, ctx, rule=rule: rule.said(args, ctx, result), self._sample)
                 came = self._away(what=name, result=result, turned=turned)
                 if came.end.how != "ok" or came.answer != here:
                     said = came.end.message if came.end.how != "ok" else came.answer
@@ -225,18 +220,6 @@ def _is_loopback(address: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _reads(end: End) -> list[str]:
-    found = [one for one in end.requests if not one.startswith(_MAY_BE_KEPT)]
-    return sorted(found) if end.in_threads else found
-
-
-def _first_other(here: list[str], there: list[str]) -> str:
-    for one, other in zip([*here, "nothing more"], [*there, "nothing more"], strict=False):
-        if one != other:
-            return f"{other[:120]!r} and not {one[:120]!r}"
-    return "fewer or more of them"
 
 
 def _answer(end: End) -> str:

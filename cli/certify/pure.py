@@ -6,9 +6,12 @@ are looked at, wherever the playbook's code is at work: a list says which are al
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
 import sys
+import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import get_ident
@@ -87,7 +90,12 @@ _NOT = {
     "today": "the clock, today()",
 }
 #: What the playbook's own code may not call, while the library's may: it gives a place in memory, or a seed's number.
-_NOT_BY_ITSELF = {"id": "a place in memory, id()", "hash": "the process's hash seed, hash()"}
+_NOT_BY_ITSELF = {
+    "id": "a place in memory, id()",
+    "hash": "the process's hash seed, hash()",
+    "globals": "its module's variables, globals()",
+    "_getframe": "who has called it, sys._getframe()",
+}
 #: Others that are allowed: a module's lock, its log, how the interpreter works.
 _ALSO = {
     ("_thread", "allocate_lock"),
@@ -132,6 +140,8 @@ _PASSES_ON = (
     "<frozen os>",
     "<frozen _collections_abc>",
 )
+#: The generator of the functions of ``random``, which the whole process shares.
+_SHARED: Any = random.seed.__self__  # type: ignore[attr-defined]
 #: os.environ is written in Python.
 _OF_ENVIRON = [getattr(type(os.environ), name).__code__ for name in ("__getitem__", "__iter__", "__len__")]
 _WORDS = {
@@ -144,32 +154,56 @@ _WORDS = {
     "_thread": "the thread",
     "sys": "the process",
 }
-_CHANCE = ("the clock", "randomness", "the environment")
+_DRAWN = ("the clock", "randomness")
+_CHANCE = (*_DRAWN, "the environment")
+#: Functions in Python that tell of the process, where the playbook's own code calls them; the library's may.
+_TELL_OF_PROCESS = {
+    threading.active_count.__code__: "the process's threads, threading.active_count()",
+    threading.enumerate.__code__: "the process's threads, threading.enumerate()",
+    threading.current_thread.__code__: "the thread, threading.current_thread()",
+    inspect.stack.__code__: "who has called it, inspect.stack()",
+    inspect.currentframe.__code__: "who has called it, inspect.currentframe()",
+    traceback.extract_stack.__code__: "who has called it, traceback.extract_stack()",
+    traceback.format_stack.__code__: "who has called it, traceback.format_stack()",
+}
 
 
 @contextmanager
-def watched(folder: str, reads: list[str], *, chance_alone: bool = False, environment: bool = True) -> Iterator[None]:
+def watched(
+    folder: str,
+    reads: list[str],
+    *,
+    chance_alone: bool = False,
+    environment: bool = True,
+    drawn: list[tuple[str, int]] | None = None,
+) -> Iterator[None]:
     """Within the block, note what code of ``folder`` reads that does not follow from its arguments.
 
     ``chance_alone``: only the clocks, the randomness and the ``environment`` that it asks for itself; it may call a
     client, which asks too. A profile sees no function that C code calls, such as pydantic's for a field's default: so
-    the clock and the randomness tell of themselves (``told``).
+    the clock and the randomness tell of themselves (``told``). ``drawn`` gets the (file, line) of each statement of a
+    module that asks a clock or for chance.
     """
 
     def profile(frame: FrameType, event: str, function: Any) -> None:
         if frame.f_code.co_filename == __file__:
             return
+        if event == "c_call" and _is_seeded(function, frame, seeded):
+            return
         if event == "c_call":
             what = _outside(function, frame, folder)
         elif event == "call":
-            what = "the environment" if environment and frame.f_code in _OF_ENVIRON else None
+            what = "the environment" if environment and frame.f_code in _OF_ENVIRON else _of_python(frame, folder)
         else:
             return
         if what is None or (chance_alone and not what.startswith(_CHANCE)):
             return
         if (where := _place(frame, folder, _PASSES_ON if chance_alone else None)) is not None:
             reads.append(f"{what} ({where})")
+            if drawn is not None and what.startswith(_DRAWN):
+                drawn.extend(_statements(frame, folder))
 
+    seeded: dict[int, random.Random] = {}
     before: Callable[..., Any] | None = sys.getprofile()
     state = random.getstate()
     with told(folder, reads, chance_alone=chance_alone):
@@ -197,6 +231,21 @@ def told(folder: str, reads: list[str], *, chance_alone: bool = False) -> Iterat
         yield
 
 
+def _is_seeded(function: Any, frame: FrameType, seeded: dict[int, random.Random]) -> bool:
+    """Whether a generator of random numbers is called that follows from a seed, which the same code has given to it.
+
+    ``seeded``: those that were seeded before. One that a module has made remembers what was drawn before.
+    """
+    of = getattr(function, "__self__", None)
+    if not isinstance(of, random.Random) or of is _SHARED:
+        return False
+    if getattr(function, "__name__", "") == "seed":
+        seeded.pop(id(of), None)
+        if frame.f_locals.get("a") is not None:
+            seeded[id(of)] = of
+    return id(of) in seeded
+
+
 def _outside(function: Any, frame: FrameType, folder: str) -> str | None:
     """Return what a C function tells that does not follow from its arguments, in words; None for nothing."""
     name, of = getattr(function, "__name__", ""), getattr(function, "__self__", None)
@@ -207,7 +256,7 @@ def _outside(function: Any, frame: FrameType, folder: str) -> str | None:
     else:
         owner = of if isinstance(of, type) else type(of)
         module, kind = _defines(owner, name), owner.__name__
-    if own and module == "builtins" and not kind and name in _NOT_BY_ITSELF:
+    if own and module in ("builtins", "sys") and not kind and name in _NOT_BY_ITSELF:
         return None if frame.f_code.co_name == "__hash__" else _NOT_BY_ITSELF[name]
     if module in ("_datetime", "datetime", "builtins") and name in _NOT:
         return _NOT[name]
@@ -218,6 +267,25 @@ def _outside(function: Any, frame: FrameType, folder: str) -> str | None:
     if module.partition(".")[0] in _MODULES or (module, name) in _ALSO or f"{module}.{kind}" in _TYPES:
         return None
     return f"{_WORDS.get(module, 'what is outside')}, {module}.{f'{kind}.' if kind else ''}{name}()"
+
+
+def _of_python(frame: FrameType, folder: str) -> str | None:
+    """Return what a function in Python tells of the process, where the playbook's own code calls it."""
+    caller = frame.f_back
+    if caller is None or not caller.f_code.co_filename.startswith(folder):
+        return None
+    return _TELL_OF_PROCESS.get(frame.f_code)
+
+
+def _statements(frame: FrameType, folder: str) -> Iterator[tuple[str, int]]:
+    """Yield the (file, line) of the statement of the innermost of the playbook's modules that is being imported."""
+    at: FrameType | None = frame
+    while at is not None:
+        file = at.f_code.co_filename
+        if at.f_code.co_name == "<module>" and file.startswith(folder):
+            yield file.removeprefix(folder).lstrip("/"), at.f_lineno
+            return
+        at = at.f_back
 
 
 def _defines(kind: type, name: str) -> str:

@@ -16,11 +16,12 @@ import importlib
 import io
 import json
 import re
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,11 +34,13 @@ from ballast.errors import PlaybookInvalid, RetryLater
 from ballast.playbook import Effect, Playbook, Tool, ToolContext, ToolFailed
 from ballast.playbook.context import Bill
 from ballast.playbook.servers.tools import RemoteCall
+from cli.certify.audit import Heard, listening
 from cli.certify.aws_answers import cut_request, parts_of
 from cli.certify.aws_verbs import changes_something, items_read
 from cli.certify.elsewhere import Away, Came, Elsewhere, Play, What
 from cli.certify.http_answers import strike_function
 from cli.certify.kept_elsewhere import KeptElsewhere
+from cli.certify.plays import Plays
 from cli.certify.surroundings import Surroundings, connections_counted, waits_on, wall_clock_at
 from cli.certify.threads import of_attempt, threads_of_attempt
 from localcloud.moto_seams.dynamodb import expire, held_items, hold_items, items_in, updates_replace_items
@@ -105,11 +108,13 @@ class End:
     changes   those of them that change something
     changed_at  their places among the requests
     answered  those of them that were answered with success
-    took_s    seconds that it slept
+    took_s    seconds that it slept: those of the thread that slept longest
+    waited_s  seconds of a real clock in which nothing was at work
     told      what it told other services of AWS to change, as JSON
     read      (table, key) of each item of the tables that an answer had, once each
     cost_microusd  what it reported with ctx.report_cost
-    peers     (address, its socket's timeout) of each connection that it opened itself
+    peers     (address, its socket's timeout) of each connection that it opened itself; 0 for an event loop's
+    patience  (client in words, seconds that it waits) of each client whose settings tell
     given     texts that it gave to the functions of ``REQUESTS``
     own_clients  services that it asked through clients that it has made itself
     wire      what it sent over HTTP outside of AWS, one text a request, without what differs each time
@@ -124,6 +129,8 @@ class End:
     changed_at: list[int] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
     took_s: float = 0.0
+    waited_s: float = 0.0
+    patience: list[tuple[str, float | None]] = field(default_factory=list)
     peers: list[tuple[str, float | None]] = field(default_factory=list)
     own_clients: list[str] = field(default_factory=list)
     wire: list[str] = field(default_factory=list)
@@ -182,6 +189,8 @@ class Rig:
         self._counting = threading.Lock()
         self._close_connections: Callable[[], None] = lambda: None
         self.attempts = 0
+        self.plays = Plays()
+        self._under = ""
         self.surroundings = Surroundings(package_of(playbook))
         self._store = self._store_package()
         self._doubles = [one for one in (self._store, cloud.stand_ins) if one is not None]
@@ -359,15 +368,22 @@ class Rig:
                     end.how, end.message = "unfit", f"{problem}"
 
         self._recording, self._meanwhile = self._records(sample.tool), meanwhile
-        self._run(sample.tool.name, run, end, context.now, fault=fault, draw=draw)
-        end.asked_timeout = bool(getattr(context, "asked", False))
+        with self._noting(sample.tool, "", end, str(fault or "")):
+            self._run(sample.tool.name, run, end, context, fault=fault, draw=draw)
         end.cost_microusd = context.bill.reported or 0
         return end
 
     def ask(
-        self, rule: Callable[..., Any], sample: Sample, *, later_s: float = 0, draw: int = 0, key: str | None = None
+        self,
+        name: str,
+        rule: Callable[..., Any],
+        sample: Sample,
+        *,
+        later_s: float = 0,
+        draw: int = 0,
+        key: str | None = None,
     ) -> tuple[Any, End]:
-        """Return the answer of a ``verify``, ``precondition`` or ``moves_key``, and how it went."""
+        """Return the answer of a function of the declaration by its ``name``, and how it went."""
         end, answers = End(), [None]
         context = self.context(sample, later_s=later_s, key=key, end=end)
 
@@ -379,8 +395,31 @@ class Rig:
                 end.how, end.message = "raised", f"{type(problem).__name__}: {problem}"
 
         self._recording = False
-        self._run(sample.tool.name, run, end, context.now, fault=None, draw=draw)
+        with self._noting(sample.tool, name, end, ""):
+            self._run(sample.tool.name, run, end, context, fault=None, draw=draw)
         return answers[0], end
+
+    @contextmanager
+    def under(self, circumstance: object) -> Iterator[None]:
+        """Within the block, plays are told with what is played."""
+        self._under, before = str(circumstance), self._under
+        try:
+            yield
+        finally:
+            self._under = before
+
+    @contextmanager
+    def _noting(self, tool: Tool, what: str, end: End, under: str) -> Iterator[None]:
+        """Note the play in the block, whose end is ``end``."""
+        before, heard = self._told(), Heard(folder=str(self.playbook.folder))
+        try:
+            with listening(heard):
+                yield
+        finally:
+            signal.alarm(0)  # that a tool has left would end this process
+        self.plays.hear(tool, what, heard, under="" if end.how == "died" else under or self._under)
+        told = differences({"seen outside": before}, {"seen outside": self._told()})
+        self.plays.note(tool, what, end, under=under or self._under, told=told, tells=self.sees_outside)
 
     def time_passes(self, sample: Sample, later_s: float) -> None:
         """Let the items expire whose time to live is over ``later_s`` after the sample's call."""
@@ -405,8 +444,9 @@ class Rig:
         return _Watched.of(given)
 
     def _run(
-        self, tool: str, run: Callable[[], None], end: End, now: datetime, *, fault: Fault | None, draw: int
+        self, tool: str, run: Callable[[], None], end: End, context: ToolContext, *, fault: Fault | None, draw: int
     ) -> None:
+        now, alone = context.now, self._meanwhile is None
         self._now, self._fault, self._at, self._thread = end, fault, now.timestamp(), get_ident()
         self.attempts += 1
         try:
@@ -424,6 +464,9 @@ class Rig:
                     self._close_connections()
                 finally:
                     end.took_s, end.peers = around.slept_s, around.peers
+                    end.waited_s = around.waited_s if alone else 0.0
+                    end.patience += around.patience
+                    end.asked_timeout = bool(getattr(context, "asked", False))
                     if end.in_threads:
                         end.wire.sort()
                     if end.reached_outside:
@@ -454,6 +497,7 @@ class Rig:
         fields = {name: getattr(context, name) for name in _SENT_ALONG}
         client = self._client("dynamodb")
         keys = client._request_signer._credentials.get_frozen_credentials()
+        told = self._told()
         with wall_clock_at(context.now):  # so that the answers' dates are those of the attempt
             came = self.away.play(
                 Play(
@@ -483,7 +527,26 @@ class Rig:
         if came.end is not None and came.end.reached_outside:
             self._outside_tools.add(sample.tool.name)
         self._reached_outside |= sample.tool.name in self._outside_tools
+        if came.end is not None:
+            came.end.waited_s = 0.0  # for this process, too
+            self.plays.note(
+                sample.tool,
+                "" if what == "attempt" else what,
+                came.end,
+                under=self._under,
+                told=differences({"seen outside": told}, {"seen outside": self._told()}),
+                tells=self.sees_outside,
+            )
         return came
+
+    @property
+    def drawn(self) -> list[tuple[str, int]]:
+        """The statements that asked a clock, or for chance, as the playbook was imported: (file, line)."""
+        if self.away is None:
+            return []
+        with suppress(Away):  # told by the rules that play there
+            self.away.begin()
+        return self.away.drawn
 
     @property
     def keeps(self) -> bool:
@@ -588,7 +651,10 @@ class Rig:
                 client = runtime.client(service, *placed, **own | {"variant": f"certify {variant}"})
                 self._watch(client)
                 self._clients[service, variant] = client
-            return self._clients[service, variant]
+            made = self._clients[service, variant]
+        if self._now is not None and of_attempt():
+            self._now.patience += _patience(service, [*placed, *own.values()])
+        return made
 
     def _watch(self, client: Any) -> None:
         events = client.meta.events
@@ -688,6 +754,15 @@ def rig_for(cloud: LocalCloud, playbook: Playbook, seed: int, away: Elsewhere | 
         rig = Rig(cloud, playbook, seed, away)
         rig._close_connections = close
         yield rig
+
+
+def _patience(service: str, given: Sequence[Any]) -> Iterator[tuple[str, float | None]]:
+    """Yield the seconds that a client of AWS waits by the settings that a tool has given."""
+    for config in given:
+        said = getattr(config, "_user_provided_options", {})
+        for name in ("connect_timeout", "read_timeout"):
+            if name in said:
+                yield f"its client of {service}", said[name]
 
 
 def _key_of(item: Mapping[str, Any], keys: Sequence[str]) -> str:

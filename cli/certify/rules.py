@@ -26,16 +26,19 @@ from ballast.playbook.servers.verify import VerifyByRead
 from cli.certify.answers import Answers
 from cli.certify.declared import Declared, declared
 from cli.certify.elsewhere import Away, Came
-from cli.certify.facts import KEEP_NOTHING, READ_STRONGLY, behind, remembered
+from cli.certify.facts import KEEP_NOTHING, READ_STRONGLY, behind, other_requests, remembered
+from cli.certify.modules import changed_in, memory_of, own_to_its_process
 from cli.certify.other_calls import ELSEWHERE, named_in, names_of, texts_in
 from cli.certify.other_process import FirstAttempt
 from cli.certify.overlaps import Overlaps
+from cli.certify.plays import DECLARE_TIME, GIVE_TIME, too_long
 from cli.certify.pure import told, watched
 from cli.certify.remedies import NAME_REQUESTS, OWN_CLIENT
 from cli.certify.report import TO_A_PERSON, Finding
 from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
 from cli.certify.sequences import WAITS, Honest, Sequences
 from cli.certify.surroundings import EACH_HOUR_S, wall_clock_at
+from localcloud.project import package_of
 
 #: What a double cannot tell of the service in whose place it stands.
 ITS_OWN_WORD = "That the service itself counts a key once is its own word: only what was sent to it is known."
@@ -48,9 +51,17 @@ _HOURS_S = tuple(29 * 3600.0 * number for number in range(1, 25))
 MOST_REQUESTS = 40
 #: Annotations of results that are passed on as they came.
 _RELAYED: tuple[Any, ...] = (Any, JsonValue, object)
-#: Amounts of something else, by the unit in their names.
-_OTHER_AMOUNT = re.compile(r"(^|_)([kmgt]i?b|bytes|kwh|kg|km|hours|minutes|days|items|percent)(_|$)", re.I)
+#: Amounts of something else, by a unit in their names: unless it is what a price is for, as in ``price_per_kg``.
+_OTHER_AMOUNT = re.compile(
+    r"(?:^|(?<!_per)(?<!^per)_)(?:[kmgt]i?b|bytes|k?wh|kw|[kmu]?g|grams?|[kcm]m|met(?:er|re)s?|miles|[mcdh]?l|lit(?:er|re)s?"
+    r"|lbs?|oz|ms|s|h|seconds|minutes|hours|hrs|days|weeks|months|years|k?cal|k?j|items|pieces|pcs|units|pages|rows"
+    r"|points|count|percent|pct|ratio)(?:_|$)",
+    re.I,
+)
 _MONEY = re.compile(r"(amount|price|cost|fee|total|balance|paid|refund|money|usd|eur|gbp|cents|salary|discount)", re.I)
+#: Behind a unit, these say that it is money all the same: the fee for some days.
+_OF_MONEY_ALONE = re.compile(r"(price|cost|fee|money|usd|eur|gbp|cents|salary)", re.I)
+_NEW_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 @dataclass(frozen=True)
@@ -242,31 +253,15 @@ class Trial:
         return self._held("money")
 
     def _timeout(self) -> Finding:
+        """Judge the honest attempt; every other play of the call is judged by ``rig.plays``."""
         declared, honest = self._tool.limits.timeout_s, self._honest
-        most = declared if declared is not None else 50.0
-        if honest.took_s > most:
-            return self._broken(
-                "timeout", f"It slept {honest.took_s:.0f} s, and its time is {most:.0f} s.", "Wait less, or not at all."
-            )
+        if late := too_long(honest, declared, "It"):
+            return self._broken("timeout", late, GIVE_TIME)
         if not honest.peers:
             return self._not_tried("timeout", "It opens no connection of its own.")
         if declared is None:
-            return self._not_tried(
-                "timeout",
-                f"It connects to {honest.peers[0][0]} and declares no time.",
-                "Declare limits=CallLimits(timeout_s=…) and give ctx.timeout_s to the HTTP client.",
-                needed=True,
-            )
-        late = [peer for peer in honest.peers if peer[1] is None or peer[1] > declared]
-        if late or not honest.asked_timeout:
-            address, had = (late or honest.peers)[0]
-            how = "without a time limit" if had is None else f"with {had:g} s"
-            return self._broken(
-                "timeout",
-                f"It connected to {address} {how}; ctx.timeout_s was {declared:g}"
-                f"{'' if honest.asked_timeout else ' and was not read'}.",
-                "Give ctx.timeout_s to the HTTP client as its timeout.",
-            )
+            seen = f"It connects to {honest.peers[0][0]} and declares no time."
+            return self._not_tried("timeout", seen, DECLARE_TIME, needed=True)
         return self._held("timeout")
 
     def _of_its_declaration(self) -> Iterator[Finding]:
@@ -294,10 +289,10 @@ class Trial:
         sample, name, reads = self._sample, rule.name, list[str]()
         self._rig.fresh(sample.before)
         with watched(str(self._playbook.folder), reads, chance_alone=True, environment=False):
-            one, how = self._rig.ask(rule.function, sample)
-        self._rig.ask(rule.function, sample, key=f"{sample.context.idempotency_key}-another", draw=1)
+            one, how = self._rig.ask(name, rule.function, sample)
+        self._rig.ask(name, rule.function, sample, key=f"{sample.context.idempotency_key}-another", draw=1)
         times = (0.0, *(later_s for later_s, _ in WAITS), *_HOURS_S)
-        answers = [self._rig.ask(rule.function, sample, later_s=later_s, draw=2) for later_s in times]
+        answers = [self._rig.ask(name, rule.function, sample, later_s=later_s, draw=2) for later_s in times]
         other, again = next((got for got in answers if not _same(got, one)), answers[-1])
         changed = differences(self._base, self._rig.seen())
         if how.how != "ok":
@@ -317,15 +312,20 @@ class Trial:
         rig, sample = self._rig, self._sample
 
         def here() -> str:
-            return str(rig.ask(rule.said, sample)[0])
+            return str(rig.ask(rule.name, rule.said, sample)[0])
 
         def away() -> Came:
             return rig.play_away(sample, what=rule.name)
 
         rig.fresh(sample.before)
-        read = rig.ask(rule.said, sample)[1].read
+        rig.ask(rule.name, rule.said, sample)
+        rig.fresh(sample.before)
+        read = (here_end := rig.ask(rule.name, rule.said, sample)[1]).read
         with suppress(Away):  # told by the rule `process`
-            read = away().end.read
+            rig.fresh(sample.before)
+            read = (there_end := away().end).read
+            if other := other_requests(here_end, there_end):
+                return f"In another process it {other}.", KEEP_NOTHING
             if wrong := remembered(rig, sample, read, here, lambda: str(away().answer)):
                 return wrong, KEEP_NOTHING
         return behind(rig, sample, read, here), READ_STRONGLY
@@ -334,15 +334,17 @@ class Trial:
         """Ask a function that gets values alone; return what is wrong, and what to do."""
         sample, result, reads = self._sample, self._honest.result, list[str]()
         remedy = "Take it from what it gets alone: it is asked again in another process, and at another time."
-        folder = str(self._playbook.folder)
+        folder, package = str(self._playbook.folder), package_of(self._playbook)
+        if own := own_to_its_process(rule.function, package, folder, self._rig.drawn):
+            return f"It reads {own}.", remedy
         # The playbook's own modules have their real clocks here, so that the profile sees them.
         with wall_clock_at(sample.context.now), watched(folder, reads):
             one = rule.said(sample.args, sample.context, result)
-        answers = []
+        answers, memory = [], memory_of(rule.function, package)
         for number, (later_s, _) in enumerate(((0.0, ""), *WAITS)):
             with told(folder, reads):
                 asked = self._rig.ask(
-                    lambda args, ctx: rule.said(args, ctx, result), sample, later_s=later_s, draw=number
+                    rule.name, lambda args, ctx: rule.said(args, ctx, result), sample, later_s=later_s, draw=number
                 )
             answers.append(asked[0])
         if reads:
@@ -353,6 +355,8 @@ class Trial:
                 answers.append(rule.said(sample.args, sample.context, result))
         if (other := next((got for got in answers if got != one), None)) is not None:
             return f"Asked twice, the second time later, it said {_short(one)} and {_short(other)}.", remedy
+        if changed := changed_in(memory, memory_of(rule.function, package)):
+            return f"Each answer changes {changed}, which it reads, in its process.", remedy
         return "", remedy
 
     def _read(self) -> Finding:
@@ -568,7 +572,7 @@ class Trial:
     def _asked(self, *, key: str | None = None, later_s: float = 0) -> _Verified:
         verify = self._policy.verify
         assert verify is not None
-        answer, end = self._rig.ask(verify, self._sample, key=key, later_s=later_s)
+        answer, end = self._rig.ask("verify", verify, self._sample, key=key, later_s=later_s)
         if end.how != "ok":
             return _Verified(False, problem=f"raised {end.message}")
         if answer is None or (answer is False and not self._may_be_false):
@@ -721,11 +725,18 @@ class Trial:
         return all(before.get(name) == now.get(name) for name in names)
 
 
+def _is_money(name: str) -> bool:
+    """Whether a name says that it is an amount of money: not one that names the unit of something else."""
+    words = _NEW_WORD.sub("_", name)
+    unit = _OTHER_AMOUNT.search(words)
+    return bool(_MONEY.search(name)) and (unit is None or bool(_OF_MONEY_ALONE.search(words, unit.end())))
+
+
 def _floats(value: Any, where: str) -> Iterator[str]:
     """Yield the places of floats whose name says that they are money."""
     if isinstance(value, dict):
         for name, inside in value.items():
-            if isinstance(inside, float) and _MONEY.search(str(name)) and not _OTHER_AMOUNT.search(str(name)):
+            if isinstance(inside, float) and _is_money(str(name)):
                 yield f"{where}{name}"
             yield from _floats(inside, where)
     elif isinstance(value, list | tuple):

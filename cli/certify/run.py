@@ -27,7 +27,7 @@ from cli.certify.scripts import script_finding
 from cli.follow import run_and_follow
 from cli.responders import ScriptedResponder
 from cli.saved_runs import SavedRuns
-from cli.scenario_runs import stack_of, unmet_of
+from cli.scenario_runs import longest_s, source_of, stack_of, unmet_of
 from cli.screen import Screen
 from localcloud.functions import FunctionError
 from localcloud.moto_seams.replaced import replaced
@@ -92,11 +92,12 @@ def certify(
             heard = _Heard()
             tried = tried_with.setdefault(scenario.parameters.get(BUSINESS_TEMPLATE, ""), set())
             try:
+                source = source_of(scenario)
                 with (
-                    stack_of(scenario, playbook=folder, enforce_iam=enforce_iam) as cloud,
+                    stack_of(scenario, source, playbook=folder, enforce_iam=enforce_iam) as cloud,
                     rig_for(cloud, playbook, scenario.seed, away) as rig,
                 ):
-                    findings += _hear(heard, cloud, playbook, scenario, folder)
+                    findings += _hear(heard, cloud, playbook, scenario, folder, longest_s(scenario, source, folder))
                     refused |= heard.refused
                     samples = _samples(scenario, heard)
                     writes = [one for one in samples if one.tool.effect is Effect.WRITE]
@@ -136,15 +137,16 @@ def _with_each_template(scenarios: Sequence[Scenario], folder: Path | None) -> I
             yield one.model_copy(update=own)
 
 
-def _hear(heard: _Heard, cloud: Any, playbook: Playbook, scenario: Scenario, folder: Path | None) -> Iterator[Finding]:
+def _hear(
+    heard: _Heard, cloud: Any, playbook: Playbook, scenario: Scenario, folder: Path | None, within_s: float
+) -> Iterator[Finding]:
     """Play a scenario and note the calls that reach their tools. Yield why its ending is not as it expects.
 
     Its run is not kept: it has the id of `ballast test`'s, and is played without the scenario's doubles of tools.
     """
     with _listening(playbook, heard), TemporaryDirectory() as nowhere:
         silent = Screen(Console(file=io.StringIO(), markup=False, highlight=False, emoji=False))
-        answers = [answer.model_dump(mode="json", exclude_none=True) for answer in scenario.people]
-        responder = ScriptedResponder(cloud, answers)
+        responder = ScriptedResponder(cloud, scenario.answers)
         made = run_and_follow(
             cloud,
             scenario.request,
@@ -153,12 +155,13 @@ def _hear(heard: _Heard, cloud: Any, playbook: Playbook, scenario: Scenario, fol
             saved_runs=SavedRuns(Path(nowhere)),
             title=f"certify {scenario.name}",
             requested_by=scenario.by,
+            within_s=within_s,
         )
     for turn in made.turns:
         for call in turn.calls:
             if call.outcome == "refused":
                 heard.refused.setdefault(call.tool, f"{call.error}: {call.message}")
-    wrong = [] if scenario.tools else [*responder.wrong, *unmet_of(scenario, made, cloud, folder)]
+    wrong = [] if scenario.tools else unmet_of(scenario, made, cloud, folder, responder.people)
     if wrong:
         said = f"It did not end as it expects: {' '.join(' '.join(wrong).split())}"
         remedy = f"Correct it, or the playbook: ballast test {scenario.name}."
@@ -254,15 +257,25 @@ def _tried(
         sampled.add(one.tool.name)
         trial = Trial(rig, playbook, one, writes)
         found = [Finding(one.tool.name, "sampled", "held", one.scenario), *trial.findings()]
+        found += _in_every_play(rig, one, found)
         # What is broken here would be broken there as well, and say less about the reason.
         if trial.honest is not None and not any(finding.state == "broken" for finding in found):
             found += OtherProcess(rig, one, trial.honest).findings()
         if not any(finding.state == "broken" or finding.needed for finding in found):
             found += trial.over_calls()
+        found += _in_every_play(rig, one, found)
         findings += [in_its_words(finding, one.tool) for finding in found]
         if one is sample:
             to_try += trial.more_samples
     return findings
+
+
+def _in_every_play(rig: Rig, sample: Sample, found: Sequence[Finding]) -> list[Finding]:
+    """Return what is wrong in any play so far, where nothing else is: a play after a breach says little."""
+    if any(one.state == "broken" for one in found):
+        return []
+    states = {one.rule: "needed" if one.needed else one.state for one in found}
+    return list(rig.plays.findings(sample.tool, sample.scenario, states))
 
 
 def _at_import(reads: Sequence[str]) -> Iterator[Finding]:

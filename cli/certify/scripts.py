@@ -18,10 +18,12 @@ from ballast.errors import SchemaViolation
 from ballast.playbook import CallFailed, GiveUp, Playbook, ToolContext
 from ballast.playbook.fallback import MAX_CALLS, Fallback, final_decision
 from cli.certify.elsewhere import ZONES, Away
+from cli.certify.modules import changed_in, memory_of, own_to_its_process
 from cli.certify.pure import told, watched
 from cli.certify.report import Finding
 from cli.certify.rig import Rig, Sample
 from cli.certify.surroundings import EACH_HOUR_S, wall_clock_at
+from localcloud.project import package_of
 
 _BY_ITSELF = "Decide by the request and the results alone: sort a set, and keep nothing in a module."
 #: Seconds after the first play at which it is replayed with other randomness: a moment, some years.
@@ -39,12 +41,19 @@ def script_finding(rig: Rig, playbook: Playbook, script: Fallback, sample: Sampl
     outcomes, raw, first, calls = _played(rig, playbook, script, sample)
     remedy = "Take it from the request or from a tool's result: a fallback is replayed from its start."
     reads: list[str] = []
+    package, drawn = package_of(playbook), rig.drawn
+    if own := own_to_its_process(script.function, package, str(playbook.folder), drawn):
+        return Finding(of, "pure", "broken", sample.scenario, f"It reads {own}.", remedy), calls
+    memory = memory_of(script.function, package)
     for again in _replayed(rig, playbook, lambda: steps_as_text(script, request, outcomes), sample, reads):
         if reads:
             return Finding(of, "pure", "broken", sample.scenario, f"It reads {reads[0]}.", remedy), calls
         if again != first:
             seen = f"Replayed over the same results, it decided otherwise: {_first_other(first, again)}."
             return Finding(of, "pure", "broken", sample.scenario, seen, _BY_ITSELF), calls
+    if changed := changed_in(memory, memory_of(script.function, package)):
+        seen = f"Each replay changes {changed}, which it reads, in its process."
+        return Finding(of, "pure", "broken", sample.scenario, seen, _BY_ITSELF), calls
     for number, zone in enumerate(ZONES if rig.away is not None else ()):
         turned = number == 1
         try:

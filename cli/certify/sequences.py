@@ -387,7 +387,7 @@ class Sequences:
         plays += [Play(number, kind) for number in range(1, min(len(asked), _MOST_REQUESTS + 1)) for kind in REFUSALS]
         for play in plays:
             rig.fresh(sample.before)
-            with aws_answers(play, rig.executed) as played:
+            with rig.under(play), aws_answers(play, rig.executed) as played:
                 end = rig.attempt(sample)
             if not played.times:
                 continue

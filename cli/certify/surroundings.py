@@ -1,9 +1,9 @@
 """The surroundings of a tool, set by the rig: the clock and randomness that it could read, and its connections.
 
 The wall clock stands still for the whole process, in C and in every library too (``time_machine``), and so for the
-doubles in it: the ``Date`` of an answer follows the attempt. It moves when the playbook's own modules sleep. Randomness
-is drawn from a number, so that the same attempt twice differs only by what its process remembers. An audit hook notes
-connections.
+doubles in it: the ``Date`` of an answer follows the attempt. It moves when the playbook's own modules, or the libraries
+that they call, sleep. Randomness is drawn from a number, so that one attempt twice differs only by what its process
+remembers. An audit hook notes connections.
 """
 
 from __future__ import annotations
@@ -25,18 +25,45 @@ from typing import Any
 
 import time_machine
 
+from cli.certify.threads import of_attempt
 from localcloud.moto_seams.replaced import replaced
 
 
 @dataclass
 class Around:
-    """What an attempt did with its surroundings. ``passes`` lets that many seconds go by."""
+    """What an attempt did with its surroundings.
 
-    slept_s: float = 0.0
+    sleeps    seconds that each thread has slept
+    began_s   when it began, by a clock that stands still while this process works
+    peers     (address, seconds that its socket waits) of each connection
+    patience  (client in words, seconds that it waits), where a client's own settings tell
+    passes    lets that many seconds go by
+    """
+
+    sleeps: dict[int, float] = field(default_factory=dict)
+    began_s: float = 0.0
     peers: list[tuple[str, float | None]] = field(default_factory=list)
+    patience: list[tuple[str, float | None]] = field(default_factory=list)
     passes: Callable[[float], None] = lambda _: None
 
+    @property
+    def slept_s(self) -> float:
+        """The seconds of the thread that has slept longest: threads sleep side by side."""
+        return max(self.sleeps.values(), default=0.0)
 
+    @property
+    def waited_s(self) -> float:
+        """The seconds of a real clock, so far, in which this process did not work."""
+        return _real_s() - time.process_time() - self.began_s
+
+    def sleeps_for(self, length: float) -> None:
+        """Note a sleep of the present thread, and let the time go by."""
+        length, thread = max(0.0, length), threading.get_ident()
+        self.sleeps[thread] = self.sleeps.get(thread, 0.0) + length
+        self.passes(length)
+
+
+_real_s = time.monotonic
 #: Seconds from one time to the next, so that all of them are at each hour of each weekday, in each month and two years.
 EACH_HOUR_S = (53 * 3600.0,) * 168
 _NAMELESS = datetimes.timezone(datetimes.timedelta(hours=1))
@@ -47,6 +74,10 @@ _HOOKED: list[bool] = []
 #: Sockets of HTTP clients other than ``http.client``, by the files that open them.
 _KEPT: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 _KEEP = ("/httpcore/", "/aiohttp/")
+#: Seconds for which a sleep of a library lets other threads work.
+_NAP_S = 0.002
+#: A library that sleeps between its own tries, which its settings bound: not the tool's sleep.
+_SLEEPS_FOR_ITSELF = ("/botocore/endpoint.py", "/ballast/table.py")
 
 
 def _audit(event: str, given: tuple[Any, ...]) -> None:
@@ -116,13 +147,18 @@ class Surroundings:
             gone[0] += length
             travelled.shift(length)
 
-        def sleep(length: float) -> None:
-            around.slept_s += max(0.0, length)
-            passes(max(0.0, length))
+        def library_sleep(length: float) -> None:
+            if not of_attempt():
+                really(length)
+                return
+            if not sys._getframe(1).f_code.co_filename.endswith(_SLEEPS_FOR_ITSELF):
+                around.sleeps_for(length)
+            really(min(max(0.0, length), _NAP_S))
 
         around.passes = passes
+        really = time.sleep
 
-        stands_for = _stand_ins(seconds, sleep)
+        stands_for = _stand_ins(seconds, around.sleeps_for)
         urandom, drawn = os.urandom, random.Random(draw)  # noqa: S311 - it must be the same again
 
         def bytes_drawn(count: int) -> bytes:
@@ -141,14 +177,36 @@ class Surroundings:
                 for name, value in list(vars(module).items()):
                     if id(value) in stands_for:
                         stack.enter_context(replaced(module, name, stands_for[id(value)]))
+            stack.enter_context(replaced(time, "sleep", library_sleep))
+            stack.enter_context(_httpx_watched(around))
             random.seed(draw)
             _WATCHING.append(around)
             stack.callback(_WATCHING.remove, around)
+            around.began_s = _real_s() - time.process_time()
             yield around
 
     def _modules(self) -> list[ModuleType]:
         inside = f"{self._package}."
         return [one for name, one in list(sys.modules.items()) if name == self._package or name.startswith(inside)]
+
+
+@contextmanager
+def _httpx_watched(around: Around) -> Iterator[None]:
+    """Within the block, note how long each request of ``httpx`` waits: its sockets do not tell where a loop waits."""
+    httpx = sys.modules.get("httpx")
+
+    def noted(send: Callable[..., Any]) -> Callable[..., Any]:
+        def sent(self: Any, request: Any, *given: Any, **options: Any) -> Any:
+            limits = request.extensions.get("timeout", {})
+            around.patience += [("httpx", limits.get(name)) for name in ("connect", "read")]
+            return send(self, request, *given, **options)
+
+        return sent
+
+    with ExitStack() as stack:
+        for kind in (httpx.Client, httpx.AsyncClient) if httpx is not None else ():
+            stack.enter_context(replaced(kind, "send", noted(vars(kind)["send"])))
+        yield
 
 
 #: Who is told of what was asked for.

@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import os
 import platform
+import select
+import signal
 import socket
 import sys
 import threading
@@ -28,9 +30,11 @@ from botocore.handlers import BUILTIN_HANDLERS
 from ballast.contracts import RunRequest
 from ballast.playbook import Playbook, Tool, ToolContext, load_playbook
 from cli.certify.audit import Heard, OpenFiles, ended, exit_functions_forgotten, listening
-from cli.certify.declared import Declared, declared, memory_of
+from cli.certify.declared import Declared, declared
 from cli.certify.elsewhere import EXIT, Came, Play
 from cli.certify.kept_elsewhere import KeptElsewhere
+from cli.certify.modules import memory_of
+from cli.certify.plays import Plays
 from cli.certify.pure import watched
 from cli.certify.rig import End, Rig, Sample
 from cli.certify.set_order import ORDER, turn_sets_of
@@ -60,6 +64,7 @@ class _RigAway(Rig):
         self._counting = threading.Lock()
         self._close_connections = lambda: None
         self.attempts = 0
+        self.plays, self._under = Plays(), ""
         self.surroundings = Surroundings(package_of(playbook))
         self._store = self._store_package()
         self._doubles = [] if self._store is None else [self._store]
@@ -67,6 +72,7 @@ class _RigAway(Rig):
         self._outside_tools: set[str] = set()
         self._reached_outside = False
         self.heard = Heard()
+        BUILTIN_HANDLERS.append(("before-send", self._forwarded))  # of clients that a tool makes for itself
 
     def _records(self, tool: Tool) -> bool:
         return self._play.records
@@ -120,9 +126,9 @@ class _RigAway(Rig):
             return
         rule = rules[play.what]
         if play.what != "verify":
-            came.answer, came.end = self.ask(lambda args, ctx: rule.said(args, ctx, play.result), sample)
+            came.answer, came.end = self.ask(play.what, lambda args, ctx: rule.said(args, ctx, play.result), sample)
             return
-        answer, came.end = self.ask(rule.function, sample)
+        answer, came.end = self.ask(play.what, rule.function, sample)
         if answer is not None and came.end.how == "ok":
             with suppress(Exception):
                 came.answer = tool.dump(None if answer is True and tool.returns_nothing else answer)
@@ -147,13 +153,13 @@ class _RigAway(Rig):
         with self.surroundings.of(now, play.draw), listening(self.heard):
             return steps_as_text(script, request, outcomes)
 
-    def _run(self, tool: str, run: Any, end: End, now: Any, **options: Any) -> None:
+    def _run(self, tool: str, run: Any, end: End, context: Any, **options: Any) -> None:
         def heard() -> None:
             with listening(self.heard):
                 run()
                 self.heard.changes += ended(str(self.playbook.folder))
 
-        super()._run(tool, heard, end, now, **options)
+        super()._run(tool, heard, end, context, **options)
 
     def _client(self, service: str, *given: Any, **options: Any) -> Any:
         if (service, "") not in self._clients:
@@ -215,6 +221,7 @@ def be_elsewhere() -> None:
             answers = {"sched_getaffinity": set(range(cpus)), "process_cpu_count": cpus, "getloadavg": (9.0, 9.0, 9.0)}
             setattr(os, name, lambda *_, _answer=answers[name]: _answer)
     uuid.getnode = lambda: 0x02E15E3E4E5E
+    sys.argv[:] = sys.orig_argv[:] = ["bootstrap"]
     time.tzset()
 
 
@@ -222,43 +229,76 @@ def _of_itself(before: Any) -> Any:
     return lambda name: "198.51.100.7" if name == _HOST else before(name)
 
 
-def main(fd: int, folder: Path) -> None:
-    """Serve plays until the other end of the line closes."""
+def main(fd: int, folder: Path, *, anew: bool = False) -> None:
+    """Serve plays until the other end of the line closes. ``anew``: import the playbook in each play."""
     line = Connection(fd)
     be_elsewhere()
     turn_sets_of(folder)
-    try:
-        at_import: list[str] = []
-        with watched(str(folder), at_import, chance_alone=True):
-            playbook = load_playbook(folder, check_models=False)
-        rig = _RigAway(playbook, line)
-        BUILTIN_HANDLERS.append(("before-send", rig._forwarded))  # of clients that a tool makes for itself
-        line.send(("ready", at_import))
-    except Exception as problem:
-        said = "The playbook cannot be imported in another process, from a copy of what is shipped"
-        line.send(("broke", f"{said}: {type(problem).__name__}: {problem}"))
+    rig = None if anew else _imported(folder, line)
+    if rig is None and not anew:
         return
+    if threading.active_count() > 1:
+        # A fork has no thread but the one that forks: a loop or a worker that a module has started would be missing.
+        os.execv(sys.executable, [sys.executable, "-m", "cli.certify.worker", str(fd), str(folder), "anew"])  # noqa: S606
     while True:
         try:
             play = line.recv()
         except (EOFError, OSError):
             return
-        try:
-            rig.prepare(play)
-        except Exception as problem:
-            line.send(("broke", f"It cannot be prepared in another process: {type(problem).__name__}: {problem}"))
+        if not isinstance(play, Play):
+            continue  # the answer to a play that was ended
+        if rig is not None and not _prepared(rig, play, line):
             continue
+        ends, of_child = os.pipe()
         child = os.fork()
         if child == 0:
-            _play_and_exit(rig, play, line)
+            os.close(ends)
+            _play_and_exit(rig or folder, play, line)
+        os.close(of_child)
+        ended = bool(select.select([ends], [], [], play.most_s)[0])
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+        os.close(ends)
         _, status = os.waitpid(child, 0)
-        if os.waitstatus_to_exitcode(status) != EXIT:
+        if not ended:
+            line.send(("endless",))
+        elif os.waitstatus_to_exitcode(status) != EXIT:
             line.send(("broke", f"Its process ended by itself ({os.waitstatus_to_exitcode(status)})."))
 
 
-def _play_and_exit(rig: _RigAway, play: Play, line: Connection) -> None:
+def _imported(folder: Path, line: Connection) -> _RigAway | None:
+    """Import the playbook and tell what its modules read; None if it cannot be imported."""
+    try:
+        at_import, drawn = list[str](), list[tuple[str, int]]()
+        with watched(str(folder), at_import, chance_alone=True, drawn=drawn):
+            playbook = load_playbook(folder, check_models=False)
+        rig = _RigAway(playbook, line)
+    except Exception as problem:
+        said = "The playbook cannot be imported in another process, from a copy of what is shipped"
+        line.send(("broke", f"{said}: {type(problem).__name__}: {problem}"))
+        return None
+    line.send(("ready", at_import, drawn))
+    return rig
+
+
+def _prepared(rig: _RigAway, play: Play, line: Connection) -> bool:
+    try:
+        rig.prepare(play)
+    except Exception as problem:
+        line.send(("broke", f"It cannot be prepared in another process: {type(problem).__name__}: {problem}"))
+        return False
+    return True
+
+
+def _play_and_exit(given: _RigAway | Path, play: Play, line: Connection) -> None:
+    """Play in a rig that is prepared, or in that of the playbook of a folder."""
     code = 1
     try:
+        if isinstance(given, Path):
+            rig = _RigAway(load_playbook(given, check_models=False), line)
+            rig.prepare(play)
+        else:
+            rig = given
         came = rig.play(play)
         line.send(("end", came))
         code = EXIT
@@ -271,4 +311,4 @@ def _play_and_exit(rig: _RigAway, play: Play, line: Connection) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), anew=sys.argv[3:] == ["anew"])

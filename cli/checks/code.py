@@ -72,6 +72,15 @@ class Code:
         return self._of_servers.variables | found
 
     @cached_property
+    def asked_for(self) -> dict[str, str]:
+        """Variables that the code looks for and does without, by ``get`` or ``getenv``; each with its place."""
+        found: dict[str, str] = {}
+        for file, node in self._nodes:
+            for name in _looked_for(node):
+                found.setdefault(name, _place(file, node))
+        return {name: place for name, place in found.items() if name not in self.needed}
+
+    @cached_property
     def services(self) -> dict[str, str]:
         """Services of AWS that tools have a client of, each with its place."""
         found: dict[str, str] = {}
@@ -210,6 +219,19 @@ def _followed(node: ast.AST, takers: frozenset[str]) -> Iterator[ast.AST]:
             yield made
         case ast.Compare(left=ast.Constant(), ops=[ast.In() | ast.NotIn()], comparators=[read]):
             yield read
+
+
+def _looked_for(node: ast.AST) -> Iterator[str]:
+    """Yield the names of variables that an expression looks for, and takes something else where they are missing."""
+    names: list[ast.expr] = []
+    match node:
+        case ast.Call(func=ast.Attribute(attr="getenv") | ast.Name(id="getenv"), args=given, keywords=by_name):
+            names = [*given[:1], *(one.value for one in by_name if one.arg == "key")]
+        case ast.Call(func=ast.Attribute(value=read, attr="get" | "pop" | "setdefault"), args=[name, *_]):
+            names = [name] if _is_environ(read) else []
+        case ast.Compare(left=name, ops=[ast.In() | ast.NotIn()], comparators=[read]):
+            names = [name] if _is_environ(read) else []
+    yield from (one.value for one in names if isinstance(one, ast.Constant) and isinstance(one.value, str))
 
 
 def _called(node: ast.Call) -> str:

@@ -105,6 +105,15 @@ def _hand_overs(playbook: Playbook) -> Iterator[Finding]:
     """Yield what the models of an agent take and those of an agent to which it hands over do not."""
     for giver in playbook.agents.values():
         file = str(agent_file(playbook.folder, playbook.agent, giver.name))
+        for name in giver.hand_over_to:
+            if giver.intents and not any(playbook.agents[name].knows(one) for one in giver.intents):
+                yield Finding(
+                    "hint",
+                    file,
+                    f"hand_over_to.{name}",
+                    f"{name} has no intent of {giver.name}: a request that has an intent is never handed over to it.",
+                    f"List the intents that it takes over under `intents` of {name}: {', '.join(giver.intents)}.",
+                )
         for name, taker in playbook.agents.items():
             intents = [one for one in (None, *giver.intents) if name in giver.hand_over_to and taker.knows(one)]
             found = (

@@ -30,6 +30,8 @@ from localcloud.template import TemplateInvalid, load_template
 _IN_SUB = re.compile(r"\$\{([A-Za-z0-9:]+)(\.[A-Za-z0-9.]+)?\}")
 #: Service names of boto3 whose prefix in IAM is another one.
 _PREFIX = {"sesv2": "ses", "stepfunctions": "states", "bedrock-agent-runtime": "bedrock"}
+#: Variables that Lambda's own runtime gives, or that are settings of Python and Powertools.
+_OF_THE_RUNTIME = re.compile(r"(AWS|LAMBDA|POWERTOOLS|LC)_.*|PYTHON.*|HOME|LANG|LD_LIBRARY_PATH|PATH|PWD|TMPDIR|TZ|_.*")
 
 
 def template(folder: Path) -> Iterator[Finding]:
@@ -102,6 +104,15 @@ def _missing_variables(code: Code, given: set[str], own: Path | None) -> Iterato
                 name,
                 "The code reads this variable, and nothing gives it to the tools.",
                 f'Add "{name}": "${{…}}" to the output Environment {where}.',
+            )
+    for name, place in code.asked_for.items():
+        if name not in given and not _OF_THE_RUNTIME.fullmatch(name):
+            yield Finding(
+                "warning",
+                place,
+                name,
+                "The code looks for this variable, and nothing gives it to the tools, so it is never there.",
+                f'Correct the name, remove it, or add "{name}": "${{…}}" to the output Environment {where}.',
             )
 
 

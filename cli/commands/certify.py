@@ -159,6 +159,7 @@ def _show(findings: Sequence[Finding], screen: Screen, *, all_of_them: bool) -> 
         mine = [one for one in findings if one.of == name]
         held = [one.rule for one in mine if one.state == "held"]
         screen.line(f"{name}: {', '.join(held) or 'nothing'} held", "green" if held else "")
+        unshown = []
         for one in mine:
             shown = (
                 one.state == "broken"
@@ -168,9 +169,12 @@ def _show(findings: Sequence[Finding], screen: Screen, *, all_of_them: bool) -> 
                 or (all_of_them and one.seen)
             )
             if not shown:
+                unshown += [one.rule] if one.state == "not tried" else []
                 continue
             screen.line(f"  {one.state}  {one.rule}: {RULES[one.rule]}", _STYLES[one.state])
             screen.sentence(f"      {one.seen}{f' ({one.scenario})' if one.scenario else ''}")
             if one.remedy:
                 screen.sentence(f"      {one.remedy}", "dim")
+        if unshown:
+            screen.line(f"  not tried, and not needed: {', '.join(unshown)}", "dim")
     screen.line(counted(findings))

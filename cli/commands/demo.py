@@ -12,7 +12,7 @@ from cli.follow import run_and_follow
 from cli.local_stack import deploying
 from cli.responders import TerminalResponder
 from cli.saved_runs import SavedRuns, state_folder
-from cli.scenario_runs import Played, play, stack_of
+from cli.scenario_runs import Played, play, source_of, stack_of
 from cli.screen import Screen
 from localcloud.scenarios import find, folder_of, names
 
@@ -55,7 +55,7 @@ def _by_hand(
     folder = folder_of(playbook) if playbook else None
     scenario = find(typed.scenario or next(iter(names(folder)), ""), folder)
     screen.line(deploying(playbook), "dim")
-    with stack_of(scenario, playbook=playbook, enforce_iam=not typed.no_iam) as cloud:
+    with stack_of(scenario, source_of(scenario), playbook=playbook, enforce_iam=not typed.no_iam) as cloud:
         responder = TerminalResponder(cloud, escalation_files, screen)
         title = f"demo {scenario.name} --by-hand"
         made = run_and_follow(
@@ -91,6 +91,8 @@ def _report(played: list[Played], screen: Screen) -> int:
     for one in played:
         for sentence in one.wrong:
             screen.sentence(f"{one.scenario.name}: not as expected: {sentence}", "bold red")
+        for sentence in one.notes:
+            screen.sentence(f"{one.scenario.name}: note: {sentence}", "dim")
     if len(played) == 1 and not played[0].wrong:
         screen.line()
         screen.line("This scenario ended as expected.", "green")

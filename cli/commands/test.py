@@ -8,7 +8,8 @@ import os
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +27,7 @@ from cli.own_stdout import print_document
 from cli.saved_runs import SavedRuns, state_folder
 from cli.scenario_runs import find_all, place_and_names, play
 from cli.screen import Screen
-from cli.trace.text import count
+from cli.trace.text import clean, count
 from localcloud.functions import FunctionError
 from localcloud.scenarios import Scenario, folder_of, names
 from localcloud.template import TemplateInvalid
@@ -40,6 +41,7 @@ class Result:
 
     ended     how the run ended, in words
     wrong     what was not as expected
+    notes     what else its author should know
     error     why it could not be played
     run_id    of its saved run; "" if it never began
     took_s    seconds, the local cloud's start included
@@ -52,6 +54,7 @@ class Result:
     run_id: str
     cost_microusd: int
     took_s: float
+    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -78,18 +81,20 @@ def test(typed: Namespace) -> int:
     if typed.list:
         return _list(scenarios, screen)
     results: list[Result] = []
-    interrupted, unwritten = False, ""
+    interrupted, unwritten, at = False, "", ""
     try:
-        for name, scenario in scenarios.items():
+        for number, (name, scenario) in enumerate(scenarios.items(), start=1):
             if isinstance(scenario, InvalidInput):
                 result = _unplayed(name, str(scenario))
             else:
-                result = _played(scenario, playbook, typed, screen)
+                with _named(f"{name} ({number} of {len(scenarios)})", keep=typed.verbose and not typed.json):
+                    result = _played(scenario, playbook, typed, screen)
             results.append(result)
             if not typed.json:
                 _show(result, screen)
     except KeyboardInterrupt:
         interrupted = True
+        at = list(scenarios)[len(results)] if len(results) < len(scenarios) else ""
         results += [_unplayed(name, _UNPLAYED) for name in list(scenarios)[len(results) :]]
     if typed.junit:
         try:
@@ -103,7 +108,7 @@ def test(typed: Namespace) -> int:
         failed = sum(not result.passed for result in results)
         if interrupted:
             left = sum(one.error == _UNPLAYED for one in results)
-            screen.line(f"Interrupted: {count(left, 'scenario')} not played.", "yellow")
+            screen.line(f"Interrupted{f' in {at}' if at else ''}: {count(left, 'scenario')} not played.", "yellow")
         spent = dollars(sum(result.cost_microusd for result in results))
         took_s = sum(one.took_s for one in results)
         said = f"{count(len(results), 'scenario')}, {failed} not as expected, ${spent}, {took_s:.0f} s"
@@ -111,6 +116,20 @@ def test(typed: Namespace) -> int:
     if interrupted:
         return Exit.INTERRUPTED
     return Exit.UNEXPECTED if unwritten or any(not result.passed for result in results) else Exit.OK
+
+
+@contextmanager
+def _named(scenario: str, *, keep: bool) -> Iterator[None]:
+    """Name the scenario that plays, on standard error: in a terminal, unless ``keep``, only while it plays."""
+    passing = sys.stderr.isatty() and not keep
+    with suppress(OSError, ValueError):  # nobody reads it
+        print(f"{clean(scenario, lines=False)} …", end="" if passing else "\n", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        if passing:
+            with suppress(OSError, ValueError):
+                print("\r\x1b[2K", end="", file=sys.stderr, flush=True)
 
 
 def _list(scenarios: Mapping[str, Scenario | InvalidInput], screen: Screen) -> int:
@@ -132,6 +151,7 @@ def _played(scenario: Scenario, playbook: Path, typed: Namespace, screen: Screen
     begun = time.monotonic()
     ended, error, cost = "", "", 0
     wrong: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     try:
         played = play(
             scenario,
@@ -150,13 +170,13 @@ def _played(scenario: Scenario, playbook: Path, typed: Namespace, screen: Screen
     else:
         made = played.timeline
         ended = f"{made.status} by {made.by}" if made.by else made.status
-        wrong, cost = tuple(played.wrong), made.money.charged_microusd
+        wrong, notes, cost = tuple(played.wrong), tuple(played.notes), made.money.charged_microusd
     took_s = time.monotonic() - begun
     if saved_runs.stamp(run_id) == before:  # it never began
         run_id = ""
     elif error:
         cost = saved_runs.spent_microusd(run_id) or 0
-    return Result(scenario.name, ended, wrong, error, run_id, cost, took_s)
+    return Result(scenario.name, ended, wrong, error, run_id, cost, took_s, notes)
 
 
 def silent() -> Screen:
@@ -171,6 +191,8 @@ def _show(result: Result, screen: Screen) -> None:
         screen.sentence(f"      {sentence}")
     if result.error:
         screen.sentence(f"      {result.error}")
+    for sentence in result.notes:
+        screen.sentence(f"      note: {sentence}", "dim")
     if not result.passed and result.run_id:
         screen.line(f"      See it: ballast trace {result.run_id}", "dim")
 
@@ -181,6 +203,7 @@ def _document(result: Result) -> dict[str, object]:
         "passed": result.passed,
         "ended": result.ended,
         "wrong": list(result.wrong),
+        "notes": list(result.notes),
         "error": result.error or None,
         "run_id": result.run_id or None,
         "cost_microusd": result.cost_microusd,

@@ -30,7 +30,6 @@ from ballast.errors import BallastError
 from ballast.money import dollars
 from ballast.money.prices import Price
 from cli.function_output import FunctionOutput
-from cli.responders import NoAnswerLeft
 from cli.saved_runs import SavedRuns
 from cli.scenario_runs import play
 from cli.screen import Screen
@@ -40,6 +39,7 @@ from localcloud.eval.judge import Judge, judge_of, trials, why_not_believed
 from localcloud.eval.results import CaseResult, ModelResult, Sample
 from localcloud.functions import FunctionError
 from localcloud.scenarios import Scenario
+from localcloud.scenarios.people import NoAnswerLeft
 from localcloud.template import TemplateInvalid
 
 INTERRUPTED = "interrupted"

@@ -307,8 +307,9 @@ def _approval(rounds: Sequence[Approval]) -> Text:
         return Text(_flat(told), "bold yellow").append(asked_because, "dim")
     if approval.approve is None:
         because = f", because {why}" if why else ""
+        changed = f"; {_flat(approval.changed_by)} changed its arguments" if approval.changed_by else ""
         given = f"; approved by {_flat(', '.join(approval.given))} so far" if approval.given else ""
-        given = f"{given}{before}"
+        given = f"{changed}{given}{before}"
         return Text(f"{again}asked for ({_flat(approval.escalation_id)}){because}{given}", "bold yellow")
     verdict = ("approved", "green") if approval.approve else ("rejected", "bold red")
     said = Text(again).append(*verdict).append(f" by {_flat(approval.by) or 'somebody'}")

@@ -263,10 +263,23 @@ def _unanswered(attempt: Attempt, latest: ApprovalRound) -> CallOutcome:
     choice = OnUnanswered(attempt.tool.approval.on_unanswered or attempt.playbook.agent.on_unanswered)
     if choice is OnUnanswered.PARK and not latest.parked:
         asked_because = latest.needed.why if latest.needed is not None else ()
-        why = asked_because or why_a_person_must_approve(attempt)
+        why = [*(asked_because or why_a_person_must_approve(attempt)), *_lost_change(latest)]
         return _ask(attempt, latest.number + 1, why, binding_of(attempt), parked=True)
     followed = OnUnanswered.REFUSE if choice is OnUnanswered.PARK else choice
     return replace(_denied("It needs a person's approval, and nobody answered in time."), unanswered=followed)
+
+
+def _lost_change(latest: ApprovalRound) -> list[str]:
+    """Return, for a round that ended without the approvals, that the arguments which somebody changed do not stay.
+
+    Nobody has approved the changed call, so people are asked about the one that was proposed.
+    """
+    changed = next((given.by for given in reversed(latest.given) if given.changes_arguments), None)
+    if changed is None:
+        return []
+    return [
+        f"this is the call as it was proposed: {changed} had changed it, and not enough people approved that in time"
+    ]
 
 
 def _ask(attempt: Attempt, number: int, why: Sequence[str], binding: Binding, *, parked: bool = False) -> CallOutcome:

@@ -30,7 +30,7 @@ from ballast.folds.calls import CallState
 from ballast.log.events import PlanDecided
 from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.seal import Seal, SealSettings
-from ballast.playbook import Playbook, load_playbook
+from ballast.playbook import CallFailed, Playbook, load_playbook
 from ballast.playbook.agents import requested_agent
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime, made_at_init
@@ -79,7 +79,7 @@ class RollbackPlanner:
         failed = [state for state in run.calls if state.planner is Planner.ROLLBACK and state.status != "ok"]
         if failed:
             # After a failed undo only a person can judge the state.
-            note = f"{failed[-1].call.tool} was {failed[-1].status}: {failed[-1].message}"
+            note = str(CallFailed(failed[-1].call.tool, failed[-1].status, failed[-1].message))
             return _decided(task, HandOver(to=Planner.PERSON, reason=ExitReason.ROLLBACK_INCOMPLETE), note=note)
         intent = run.opening.request.intent
         to = run.successor(Planner.ROLLBACK, has_fallback=intent in self.playbook.fallbacks)

@@ -104,6 +104,8 @@ class ScriptModel:
     def __init__(self, steps: Sequence[Step], name: str = "script") -> None:
         self._name = name
         self._slots: list[tuple[list[Step], Step | None]] = []
+        self._unsaid = set(range(len(steps)))
+        self._numbers = {id(step): number for number, step in enumerate(steps)}
         failing: list[Step] = []
         for step in steps:
             if step.fails:
@@ -145,12 +147,18 @@ class ScriptModel:
             failed = self._failed[conversation]
             if failed < len(failing):
                 self._failed[conversation] += 1
+                self._unsaid.discard(self._numbers[id(failing[failed])])
                 raise _failure(failing[failed])
         if step is None:
             raise self._ended(position)
+        self._unsaid.discard(self._numbers[id(step)])
         if run := request.get("requestMetadata", {}).get("run"):
             self._used[run] = max(self._used[run], position + 1)
         return _reply(step, request, position)
+
+    def left_over(self) -> list[int]:
+        """Return the numbers of the steps that no request has got, from 0, as the file has them."""
+        return sorted(self._unsaid)
 
     def position(self, request: Mapping[str, Any]) -> int:
         """Return the position of the request's step, from 0."""

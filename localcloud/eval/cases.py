@@ -26,7 +26,8 @@ from ballast.masking import MASK, SEALED
 from ballast.playbook import Playbook
 from ballast.run import Run
 from localcloud.scenarios import Scenario
-from localcloud.scenarios.scenario import Answer, Expected, Judged, Unlike, written
+from localcloud.scenarios.people import Answer
+from localcloud.scenarios.scenario import Expected, Judged, Unlike, written
 
 #: The statuses that a scenario can expect.
 _EXPECTED = ("answered", "unanswered", "refused", "failed")
@@ -48,7 +49,10 @@ class Case:
 
     def sha256(self, judge: str) -> str:
         """Return the hash of what is asked and expected, by which judge; a description may change."""
-        content = self.scenario.model_dump(mode="json", exclude={"name", "description", "model"})
+        # Results of before have neither: how long it may take, and whether an answer may go unused.
+        content = self.scenario.model_dump(mode="json", exclude={"name", "description", "model", "ends_within_s"})
+        for answer in content["people"]:
+            del answer["if_asked"]
         return sha256(canonical([content, judge if self.scenario.expect.judged else ""]))
 
     def sample(self, model: str, number: int, of: str) -> Scenario:
@@ -80,8 +84,8 @@ def of_run(run: Run, made: Timeline) -> Scenario:
     run = Run([event.as_shown for event in run])
     try:
         request = run.request.model_copy(update=dict.fromkeys(_OF_DELIVERY))
-        people = tuple(_answers(run))
         verdict = verdict_of(run.feedback)
+        people = tuple(_answers(run, again=verdict != "wrong"))
     except GARBLED as problem:
         raise InvalidInput(f"{where}: its log cannot be read ({type(problem).__name__}), so it is no case.") from None
     if request.attachments:
@@ -137,25 +141,34 @@ def _not_again(run: Run, made: Timeline) -> Expected:
     )
 
 
-def _answers(run: Run) -> Iterator[Answer]:
-    """Yield people's answers in their order, as a scenario has them."""
+def _answers(run: Run, *, again: bool) -> Iterator[Answer]:
+    """Yield people's answers in their order, as a scenario has them.
+
+    again  the run must end so again: then the first approval of a call must be asked for again. What else people said
+           was for the way that the model took, or for what moved meanwhile
+    """
     changed: set[tuple[int, int]] = set()
+    approved: set[tuple[int, int]] = set()
     for event in sorted(run, key=lambda one: (one.at, order(one))):
         fact, call = event.fact, (event.turn, event.index)
+        free = not again or call in approved
         if isinstance(fact, EscalationAnswered):
             decision: Any = fact.decision
-            yield Answer(by=fact.by or "somebody", decision=decision.model_dump(mode="json"))
+            yield Answer(by=fact.by or "somebody", decision=decision.model_dump(mode="json"), if_asked=True)
         elif isinstance(fact, ApprovalGiven):
             changed |= {call} if fact.changes_arguments else set()
+            approved.add(call)
             arguments = fact.arguments if fact.changes_arguments else None
-            yield Answer(by=fact.by, approve=True, comment=fact.comment, arguments=arguments)
+            yield Answer(by=fact.by, approve=True, comment=fact.comment, arguments=arguments, if_asked=free)
         elif isinstance(fact, ApprovalAnswered) and fact.approve is not None:
             last = fact.approvals[-1] if fact.approve and fact.approvals else None
             arguments = fact.arguments if fact.approve and fact.changes_arguments and call not in changed else None
+            approved.add(call)
             yield Answer(
                 by=last.by if last else fact.by or "somebody",
                 approve=fact.approve,
                 comment=last.comment if last else fact.comment,
                 arguments=arguments,
                 groups=(last.group,) if last and last.group else (),
+                if_asked=free or not fact.approve,
             )

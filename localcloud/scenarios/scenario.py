@@ -1,7 +1,7 @@
 """A scenario: its files, and the comparison of a run with what it expects."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
@@ -31,40 +31,16 @@ from ballast.validation.schema import schema_complaint
 from ballast.validation.words import normalize
 from localcloud.project import project_of
 from localcloud.scenarios.doubles import Double
+from localcloud.scenarios.people import Answer
 from localcloud.scenarios.stored import Item, different
 
 FOLDER = Path(__file__).resolve().parent
 
+#: Real seconds after which a scenario counts as one that does not end.
+ENDS_WITHIN_S = 120.0
 #: The order in which a newcomer should see them; others follow by name.
 FIRST = ["happy-path", "bad-calls", "loop", "hung-model", "fallback", "rollback", "escalation", "approval"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
-def _decision(value: Any) -> Any:
-    if value is not None and not isinstance(value, Mapping):
-        raise ValueError(
-            'must be an object: {kind: answer, text: "…"}, {kind: hand_over, to: agent, reason: guidance, '
-            'guidance: "…"}, or {kind: call_tools, calls: [{tool: NAME, arguments: {…}}]}'
-        )
-    return value
-
-
-class Answer(Wire):
-    """A person's answer: the payload of AnswerEscalation without the escalation's id.
-
-    decision  {kind: answer, text: …}, {kind: hand_over, to: agent, reason: guidance, guidance: …}, or {kind:
-              call_tools, calls: [{tool: …, arguments: {…}}]}
-    approve   whether a call may be made. With a ``decision``, too, the one that fits what is asked is given
-    refused   this person must not be let answer; the next one answers the same escalation
-    """
-
-    by: str
-    decision: Annotated[dict[str, JsonValue] | None, BeforeValidator(_decision)] = None
-    approve: bool | None = None
-    comment: str = ""
-    arguments: dict[str, JsonValue] | None = None
-    groups: tuple[Name, ...] = ()
-    refused: bool = False
 
 
 def _by_name(effect: Any) -> Any:
@@ -189,6 +165,8 @@ class Scenario(Wire):
     seed        of the generated store
     parameters  the template's
     tools       outcomes of calls that the local store does not give, in place of a tool's own code; see ``Double``
+    ends_within_s  real seconds after which it counts as one that does not end; null: 120, and with a real model, too, a
+                   minute more than the run's deadline
     """
 
     name: str
@@ -200,6 +178,7 @@ class Scenario(Wire):
     parameters: dict[str, str] = Field(default_factory=dict)
     people: tuple[Answer, ...] = ()
     tools: tuple[Double, ...] = ()
+    ends_within_s: Annotated[int, Field(ge=1, le=86_400)] | None = None
     expect: Expected
     _folder: Path = PrivateAttr(default=FOLDER)
 
@@ -207,6 +186,20 @@ class Scenario(Wire):
     def script(self) -> Path:
         """The file with the model's replies."""
         return self._folder / self.name / "script.yaml"
+
+    def longest_s(self, deadline_s: int | None = None) -> float:
+        """Return the real seconds within which a run of it must end.
+
+        deadline_s  of the run, where a model answers that is no script and takes its own time
+        """
+        if self.ends_within_s is not None:
+            return self.ends_within_s
+        return ENDS_WITHIN_S if deadline_s is None else max(ENDS_WITHIN_S, deadline_s + 60)
+
+    @property
+    def answers(self) -> list[dict[str, Any]]:
+        """What its people answer, as ``People`` gives it."""
+        return [one.model_dump(mode="json", exclude_none=True) for one in self.people]
 
     def within(self, folder: Path) -> "Scenario":
         """Return this scenario as one of ``folder``."""

@@ -7,6 +7,7 @@
     0.1, 1                            the same number, exact
     true                              true, and not 1
     attributes: null                  no such item
+    null                              no such attribute, or null
 """
 
 from decimal import Decimal

@@ -7,6 +7,7 @@ import yaml
 
 from cli.commands.new import write
 from tests.artifacts.build import ROOT, Tools, Unavailable
+from tests.support.sampling import FULL
 from tests.template.rendered import _Loader
 
 pytestmark = pytest.mark.timeout(1800)
@@ -24,7 +25,8 @@ def built(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (project / "it_desk" / name).parent.mkdir(exist_ok=True)
         (project / "it_desk" / name).write_text("of the playbook")
     try:
-        for command in (["validate"], ["build", "PlaybookLayer"]):
+        # What is built is read and translated; to validate it as well takes a process of the SAM CLI.
+        for command in [*([["validate"]] if FULL else []), ["build", "PlaybookLayer"]]:
             done = tools.sam(command, project, capture_output=True)
             assert done.returncode == 0, done.stdout + done.stderr
     except Unavailable as problem:

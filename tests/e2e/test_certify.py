@@ -17,13 +17,14 @@ from ballast.playbook import ToolContext, load_playbook
 from ballast.playbook.certificate import FILE, PLATFORM, why_tried_otherwise, why_uncertified
 from ballast.playbook.context import tools_environ
 from cli import main
+from cli.certify import elsewhere as elsewhere_module
 from cli.certify.elsewhere import Away, Play, elsewhere
 from cli.certify.report import Finding, summed_up
 from cli.certify.rig import Sample, rig_for
 from cli.certify.run import certify
 from cli.certify.scripts import script_finding
 from cli.commands.new import write
-from cli.scenario_runs import stack_of
+from cli.scenario_runs import source_of, stack_of
 from localcloud.cloud import PLAYBOOK, ROOT
 from localcloud.scenarios import find, folder_of
 from tests.functions.cloud import NOON
@@ -132,16 +133,24 @@ LIES_OVER_CALLS = {
     "precondition_by_chance": "precondition",
     "precondition_by_strftime": "precondition",
     "precondition_of_the_clock": "precondition",
+    "precondition_noted_on_error": "precondition",
+    "precondition_of_an_answer": "precondition",
     "precondition_remembered": "precondition",
     "precondition_unread": "errors",
     "read_dearer_than_declared": "cost_microusd",
     "read_first_page": "pages",
+    "read_kept_on_error": "sight",
+    "read_noted_on_error": "read",
     "read_of_a_status": "errors",
     "read_remembered": "process",
     "read_part_of_two": "pages",
     "read_swallows": "errors",
     "strict_without_verify": "interrupted",
     "throttle_as_nothing": "aws",
+    "time_after_error": "timeout",
+    "time_of_a_client": "timeout",
+    "time_of_a_look": "timeout",
+    "time_of_an_event": "timeout",
     "undo_by_snapshot": "overlap",
     "undo_in_a_table": "keys",
     "undo_of_a_variable": "undo_arguments",
@@ -156,6 +165,7 @@ LIES_OVER_CALLS = {
     "verify_of_the_last": "between",
     "verify_swallows": "errors",
     "verify_swallows_in_threads": "errors",
+    "verify_told_on_error": "verify",
     "verify_where_reached": "errors",
     "verify_without_its_run": "keys",
     "whole_item_put_back": "overlap",
@@ -175,7 +185,8 @@ SOME_SCRIPTS = ("memory",)
 SOME_OVER_CALLS = (
     "condition_of_its_own", "key_and_arguments", "key_expires", "denial_as_nothing", "read_swallows", "verify_by_index",
     "key_looked_up_first", "key_of_the_day_in_c", "undo_of_memory", "fair_batch", "fair_declared", "fair_verify_page",
-    "fair_key_eventually",
+    "fair_key_eventually", "read_noted_on_error", "time_after_error", "precondition_of_an_answer",
+    "fair_time_of_its_own",
 )  # fmt: skip
 #: What is wrong with an undo's own key is found by the rules of its key too.
 ALSO = {"undo_twice", "key_ignored", "key_not_sent"}
@@ -218,7 +229,7 @@ def keep_some_calls(script: Path, names: tuple[str, ...]) -> None:
 def test_every_planted_lie_is_found_and_no_honest_tool_is_blamed(
     liars: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("sequences", "doubts", "own_client"):
+    for name in ("sequences", "doubts", "faults", "own_client"):
         shutil.rmtree(liars / "scenarios" / name)
     lies = LIES
     if not FULL:
@@ -250,7 +261,7 @@ def test_a_fallback_that_decides_by_its_machine_or_its_process_is_found(liars: P
     intents = [one for one in playbook.fallbacks if one.startswith(("by_", "honest_by_"))]
     found: dict[str, str] = {}
     with (
-        stack_of(scenario, playbook=liars) as cloud,
+        stack_of(scenario, source_of(scenario), playbook=liars) as cloud,
         elsewhere(playbook) as away,
         rig_for(cloud, playbook, scenario.seed, away) as rig,
     ):
@@ -263,16 +274,16 @@ def test_a_fallback_that_decides_by_its_machine_or_its_process_is_found(liars: P
             finding, _ = script_finding(rig, playbook, playbook.fallbacks[intent], sample)
             found[intent] = f"{finding.state}: {finding.seen}"
     assert {intent for intent, said in found.items() if not said.startswith("broken")} == {
-        "honest_by_failure", "honest_by_much",
+        "honest_by_failure", "honest_by_much", "honest_by_seed",
     }, found  # fmt: skip
-    assert len(intents) == 17
+    assert len(intents) == 25
 
 
 def test_every_lie_over_several_calls_is_found_and_no_honest_sibling_is_blamed(liars: Path) -> None:
     if not FULL:
         play_only(liars, "sequences", *SOME_OVER_CALLS)
 
-    found = certified_by(liars, "sequences", *(["doubts"] if FULL else []))
+    found = certified_by(liars, "sequences", *(["doubts", "faults"] if FULL else []))
 
     broken = {of: rule for (of, rule), one in found.items() if one.state == "broken"}
     called = {of for (of, rule), one in found.items() if (rule, one.state) == ("sampled", "held")}
@@ -502,3 +513,66 @@ def test_what_is_not_shipped_is_not_there_where_the_playbook_is_tried(tmp_path: 
     said = f"No such file or directory: '{project / 'pyproject.toml'}'"
     assert said in str(problem.value)  # and not of shared.py, which is shipped
     assert "put what they read into the playbook's folder" in problem.value.remedy
+
+
+_WITH_A_LOOP = """
+import asyncio
+import threading
+import time
+
+from ballast.playbook import Read, ToolContext, tool
+
+from ..accounts import AccountId, Closed
+
+LOOP = asyncio.new_event_loop()
+threading.Thread(target=LOOP.run_forever, daemon=True).start()
+
+
+class Which(Closed):
+    account_id: AccountId
+
+
+async def _name(account_id: str) -> str:
+    return account_id.lower()
+
+
+@tool(effect=Read())
+def by_a_loop(args: Which, ctx: ToolContext) -> str:
+    \"\"\"Ask a loop.\"\"\"
+    return asyncio.run_coroutine_threadsafe(_name(args.account_id), LOOP).result(timeout=20)
+
+
+@tool(effect=Read())
+def endless(args: Which, ctx: ToolContext) -> str:
+    \"\"\"Wait for ever.\"\"\"
+    while True:
+        time.monotonic()
+"""
+
+
+@pytest.mark.deep
+def test_a_thread_that_a_module_starts_is_there_in_the_other_process_and_a_play_without_end_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "loopdesk"
+    write("loopdesk", project)
+    (project / "loopdesk" / "tools" / "loop.py").write_text(_WITH_A_LOOP)
+    playbook = load_playbook(project)
+    request = RunRequest(request_id="run-1", text="x")
+    context = ToolContext("run-1", 1, 1, "run-1.0001.1", request, NOON, {}, lambda *_, **__: None)
+    given = {name: getattr(context, name) for name in ("run_id", "turn", "index", "idempotency_key", "request", "now")}
+
+    def play(tool: str) -> Play:
+        context = {**given, "timeout_s": None, "requester": None, "environ": {}}
+        return Play("attempt", tool=tool, args={"account_id": "A-1001"}, context=context, keys=("k", "s", None))
+
+    with elsewhere(playbook) as away:
+        first = away.play(play("by_a_loop"), None, context)
+        away._left_s = 0.0
+        monkeypatch.setattr(elsewhere_module, "_SHORTEST_S", 5.0)
+        with pytest.raises(Away, match="did not end within 5 s"):
+            away.play(play("endless"), None, context)
+        monkeypatch.undo()
+        second = away.play(play("by_a_loop"), None, context)
+
+    assert [(one.end.how, one.end.result) for one in (first, second)] == [("ok", "a-1001")] * 2

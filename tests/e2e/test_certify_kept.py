@@ -14,7 +14,7 @@ from cli.certify.report import summed_up
 from cli.certify.rig import _comparable, rig_for
 from cli.certify.run import _with_each_template, certify
 from cli.commands.new import write
-from cli.scenario_runs import stack_of
+from cli.scenario_runs import source_of, stack_of
 from localcloud.scenarios import Scenario, find
 from localcloud.template import load_template
 
@@ -108,7 +108,7 @@ def test_what_a_bucket_and_a_queue_keep_is_put_back_and_objects_are_compared(pro
     scenario = scenario_of(project)
     assert scenario.parameters["BusinessTemplate"] == str(project / "stage.yaml")  # that is deployed, and tried
 
-    with stack_of(scenario, playbook=project) as cloud, rig_for(cloud, playbook, 1) as rig:
+    with stack_of(scenario, source_of(scenario), playbook=project) as cloud, rig_for(cloud, playbook, 1) as rig:
         watched: list[Any] = []
         before, rig._watch = rig._watch, lambda client: (watched.append(client), before(client))  # type: ignore[method-assign,assign,func-returns-value]
         with ThreadPoolExecutor(8) as pool:

@@ -16,6 +16,7 @@ from cli.certify import other_process, pure, rig, rules, run, scripts, surroundi
 from cli.certify.answers import Answers
 from cli.certify.other_process import OtherProcess
 from cli.certify.overlaps import Overlaps
+from cli.certify.plays import Plays
 from cli.certify.report import RULES
 from cli.certify.rules import Trial
 from cli.certify.run import certify
@@ -39,6 +40,11 @@ def _of_process(method: str, rule: str) -> Callable[[Patch], None]:
     return lambda patch: patch.setattr(OtherProcess, method, lambda self: self._finding(rule, "held"))
 
 
+def _with_plays(also: Callable[[Patch], None]) -> Callable[[Patch], None]:
+    """Let what is wrong in any play be overlooked, too."""
+    return lambda patch: [WITHOUT["plays"](patch), also(patch)]  # type: ignore[func-returns-value]
+
+
 @contextmanager
 def _real_clock(_: Any) -> Iterator[Any]:
     yield SimpleNamespace(shift=lambda _: None)
@@ -59,9 +65,9 @@ WITHOUT: dict[str, Callable[[Patch], None]] = {
     "process": _of_process("_process", "process"),
     "sight": _of_process("_sight", "sight"),
     "money": _held_by(Trial, "_money", "money"),
-    "timeout": _held_by(Trial, "_timeout", "timeout"),
+    "timeout": _with_plays(_held_by(Trial, "_timeout", "timeout")),
     "circuit": _held_by(Trial, "_circuit", "circuit"),
-    "read": _held_by(Trial, "_read", "read"),
+    "read": _with_plays(_held_by(Trial, "_read", "read")),
     "failure": _held_by(Trial, "_failure", "failure"),
     "key": _held_by(Trial, "_key", "key"),
     "sent": _held_by(Trial, "_sent", "sent"),
@@ -91,6 +97,8 @@ WITHOUT: dict[str, Callable[[Patch], None]] = {
     "cost": _says(Trial, "_cost", ()),
     "remembered": lambda patch: [patch.setattr(one, "remembered", lambda *_: "") for one in (rules, other_process)],
     "behind": _says(rules, "behind", ""),
+    "plays": _says(Plays, "findings", ()),
+    "requests": lambda patch: [patch.setattr(one, "other_requests", lambda *_: "") for one in (rules, other_process)],
     "errors_of_rules": _says(Answers, "_asked_in", None),
     "telling": lambda patch: patch.setattr(pure, "telling", lambda _: nullcontext()),
 }
@@ -141,21 +149,23 @@ LIARS: dict[str, tuple[str, *tuple[str, ...]]] = {
     "cost_microusd": ("cost_of_a_process",),
     "undo_arguments": ("undo_of_a_variable",),
     "clock": ("key_of_the_day_in_c",),
-    "kept": ("kept_without_time", "interrupted"),
+    "kept": ("kept_without_time", "interrupted", "plays", "requests"),
     "threads": ("verify_by_a_pool",),
     "telling": ("approval_by_a_default",),
     "beside": ("whole_item_put_back",),
     "undone_after": ("with_undo_by_snapshot",),
     "not_named": ("letter_with_undo_in_a_table",),
     "cost": ("read_dearer_than_declared",),
-    "remembered": ("precondition_remembered",),
+    "remembered": ("precondition_remembered", "requests"),
+    "plays": ("time_after_error",),
+    "requests": ("precondition_of_an_answer",),
     "behind": ("precondition_behind",),
     "errors_of_rules": ("precondition_unread",),
 }
 #: What several rules rely on, or a part of one.
 PARTS = {
     "clock", "telling", "kept", "threads", "beside", "undone_after", "not_named", "cost", "remembered", "behind",
-    "errors_of_rules",
+    "errors_of_rules", "plays", "requests",
 }  # fmt: skip
 #: Each run of the suite plays one; ``FULL=1`` all.
 SAMPLE = ("pages",)

@@ -13,9 +13,12 @@ import jsonschema
 import pytest
 import yaml
 
+from ballast.playbook import load_playbook
 from cli import main
+from cli.certify.run import certify
 from cli.commands.new import SCAFFOLD, checked_name
 from localcloud.cloud import ROOT
+from localcloud.scenarios import find
 from tests.support.sampling import FULL
 
 PAGE = ROOT / "docs" / "testing-your-playbook.md"
@@ -259,3 +262,24 @@ def test_an_editor_finds_the_schema_of_each_file_that_names_one(tmp_path: Path) 
         schema = json.loads((project / file.parent / named[1]).read_text())
         written = yaml.safe_load((project / file).read_text())
         jsonschema.validate(written, schema, cls=jsonschema.Draft202012Validator)
+
+
+def test_an_approval_that_is_lost_is_red_in_a_test_and_keeps_a_certificate_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BALLAST_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("cli.certify.run.MOST_SAMPLES", 0)  # the scenario is what is tried here
+    project = new("lostdesk", tmp_path)
+    tool = project / "lostdesk" / "tools" / "suspend_account.py"
+    tool.write_text(tool.read_text().replace("DAYS_WITHOUT_APPROVAL = 30", "DAYS_WITHOUT_APPROVAL = 9999"))
+    lost = "people.0: the run asked nobody, so the answer of rae was not needed"
+
+    assert main(["test", str(project), "approved"]) == 1
+    told = capsys.readouterr()
+
+    assert "FAIL  approved" in told.out
+    assert lost in told.out
+    assert told.err == "approved (1 of 1) …\n"
+    scenario = find("approved", project / "scenarios")
+    found = certify(load_playbook(project), [scenario], folder=project, say=lambda _: None).findings
+    assert [lost in one.seen for one in found if one.of == "scenario approved" and one.needed] == [True]

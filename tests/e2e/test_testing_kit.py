@@ -114,6 +114,32 @@ def test_a_refusal_may_be_expected_and_an_acceptance_in_its_place_fails_the_test
         desk.run("A-1001 for 90 days", by="ida", people=[refused])
 
 
+def test_an_answer_that_nobody_is_asked_for_fails_the_test(
+    desk: LocalDesk, kit: tuple[LocalDesk, ScriptedModel]
+) -> None:
+    rae = {"by": "rae", "approve": True}
+    for people, said in (([rae], "asked nobody, so the answer of rae"), ([{**rae, "refused": True}], "nobody knows")):
+        kit[1].will("Done.")
+        with pytest.raises(AssertionError, match=said):
+            desk.run("A-1001 for 90 days", people=people)
+
+    kit[1].will("Done.")
+    assert desk.run("A-1001 for 90 days", people=[{**rae, "if_asked": True}]).status == "answered"
+
+
+def test_a_call_that_one_person_changes_needs_another_who_has_seen_it(
+    desk: LocalDesk, kit: tuple[LocalDesk, ScriptedModel]
+) -> None:
+    changes = {"by": "rae", "approve": True, "arguments": {**SUSPEND, "days": 10}}
+    kit[1].will(("suspend_account", {**SUSPEND, "days": 90}), "Done.")
+
+    waits = desk.run("A-1001 for 90 days", people=[changes])
+    made = desk.follow(waits.run_id, [{"by": "bo", "approve": True}])
+
+    assert (waits.status, made.status) == ("waiting", "answered")
+    assert desk.items("AccountsTable")[0]["days"] == 10
+
+
 def test_each_test_begins_with_the_seeded_tables(gate: Gate, desk: LocalDesk) -> None:
     seeded = desk.items("AccountsTable")
     gate.call("suspend_account", SUSPEND, text="A-1001 for 7 days")

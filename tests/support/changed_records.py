@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from ballast.log.event import Event
@@ -38,7 +39,7 @@ def _bent(value: Any) -> Iterator[Any]:
     yield 7 if isinstance(value, str) else "x"
 
 
-def _bodies(body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _bodies(body: dict[str, Any]) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     """Yield a body for each field at any depth that is changed, has another type, or is missing."""
     for path in _leaves(body):
         outer = body
@@ -46,10 +47,10 @@ def _bodies(body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             outer = outer[name]
         where = ".".join(map(str, path))
         for value in _bent(outer[path[-1]]):
-            yield f"{where} = {str(value)[:30]!r}", _with_value(body, path, value)
+            yield f"{where} = {str(value)[:30]!r}", partial(_with_value, body, path, value)
         if isinstance(outer, dict):
-            yield f"{where} gone", _with_value(body, path)
-    yield "zzz = 1", {**body, "zzz": 1}
+            yield f"{where} gone", partial(_with_value, body, path)
+    yield "zzz = 1", lambda: {**body, "zzz": 1}
 
 
 def _with_value(body: dict[str, Any], path: tuple[Any, ...], *value: Any) -> dict[str, Any]:
@@ -64,14 +65,29 @@ def _with_value(body: dict[str, Any], path: tuple[Any, ...], *value: Any) -> dic
     return made
 
 
-def changed_records(run: RecordedRun) -> Iterator[tuple[str, str, RecordedRun]]:
-    """Yield the run with one change: the event's key, the change in words, the record."""
+def changed_records(run: RecordedRun) -> Iterator[tuple[str, str, Callable[[], RecordedRun]]]:
+    """Yield the run with one change: the event's key, the change in words, what makes the record.
+
+    Thousands of changes are dear to make, and a sample of them is played.
+    """
     for event in run.events:
         for what, body in _bodies(event.body):
-            yield event.seq, what, _among(run, event.model_copy(update={"body": body}))
-        yield event.seq, "at", _among(run, event.model_copy(update={"at": event.at.replace("2026", "2027")}))
+            yield event.seq, what, partial(_with_body, run, event, body)
+        yield event.seq, "at", partial(_with_time, run, event)
         for name in dict(event.stored):
-            yield event.seq, f"stored {name}", _among(run, event.with_stored({**dict(event.stored), name: "x"}))
+            yield event.seq, f"stored {name}", partial(_with_stored, run, event, name)
+
+
+def _with_body(run: RecordedRun, event: Event, body: Callable[[], dict[str, Any]]) -> RecordedRun:
+    return _among(run, event.model_copy(update={"body": body()}))
+
+
+def _with_time(run: RecordedRun, event: Event) -> RecordedRun:
+    return _among(run, event.model_copy(update={"at": event.at.replace("2026", "2027")}))
+
+
+def _with_stored(run: RecordedRun, event: Event, name: str) -> RecordedRun:
+    return _among(run, event.with_stored({**dict(event.stored), name: "x"}))
 
 
 def _among(run: RecordedRun, changed: Event) -> RecordedRun:

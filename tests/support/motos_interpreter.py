@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -19,6 +20,7 @@ from localcloud.moto_seams.jsonata import QueryFailed, evaluate
 from localcloud.moto_seams.replaced import replaced
 from localcloud.stepfunctions.engine import Invoke
 
+_number = count()
 _ROLE = "arn:aws:iam::123456789012:role/workflow"
 _CONFIG: Any = {"stepfunctions": {"execute_state_machine": True}, "lambda": {"use_docker": False}}
 
@@ -64,13 +66,13 @@ def motos_interpreter(invoke: Invoke) -> Iterator[Any]:
 
 def play(client: Any, definition: dict[str, Any], state_input: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Run one execution to its end; return DescribeExecution's and GetExecutionHistory's responses."""
-    name = f"machine-{len(client.list_state_machines()['stateMachines'])}"
+    name = f"machine-{next(_number)}"
     machine = client.create_state_machine(name=name, roleArn=_ROLE, definition=json.dumps(definition))
     started = client.start_execution(
         stateMachineArn=machine["stateMachineArn"], name=name, input=json.dumps(state_input)
     )
     while (described := client.describe_execution(executionArn=started["executionArn"]))["status"] == "RUNNING":
-        time.sleep(0.002)
+        time.sleep(0.02)  # each look costs moto as much as a state does
     return described, client.get_execution_history(executionArn=started["executionArn"])["events"]
 
 

@@ -23,7 +23,8 @@ from ballast.playbook.servers.checks import read_declaration
 from localcloud import schemas
 from localcloud.converse.script import Call, Script, Step
 from localcloud.editor_schemas import meanings, models
-from localcloud.scenarios.scenario import Answer, Expected, ExpectedEffect, Item, Scenario
+from localcloud.scenarios.people import Answer
+from localcloud.scenarios.scenario import Expected, ExpectedEffect, Item, Scenario
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "playbook.md").read_text(encoding="utf-8")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
+from re import _constants, _parser
+from typing import Any
 
 import pytest
 
@@ -272,10 +274,13 @@ WORDS = [
 ]
 
 
+_BETWEEN_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_|(?<=\w)-(?=\w)")
+_SPACES = re.compile(r"  +")
+
+
 def spelled_out(line: str) -> str:
     """Return the line in lower case with the words of its names apart: ``RunLog``, ``run_log`` ─▶ ``run log``."""
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_|(?<=\w)-(?=\w)", " ", line)
-    return re.sub(r" +", " ", apart).lower()
+    return _SPACES.sub(" ", _BETWEEN_WORDS.sub(" ", line)).lower()
 
 
 def readings(line: str) -> str:
@@ -292,18 +297,36 @@ def files() -> dict[str, tuple[tuple[str, ...], str]]:
         name = str(path.relative_to(ROOT))
         if path.is_file() and "__pycache__" not in path.parts and name not in ABOUT_WORDS:
             text = tuple(path.read_text(encoding="utf-8").splitlines())
+            both = ((line, spelled_out(line)) for line in text)
             # A line that says nothing else when it is spelled out is searched once.
-            found[name] = text, "\n".join(line if spelled_out(line) == line else readings(line) for line in text)
+            found[name] = text, "\n".join(line if line == apart else f"{line} ; {apart}" for line, apart in both)
     return found
+
+
+def stems(parsed: Any) -> list[str]:
+    """Return texts of which every match of a parsed pattern has one: looking for them takes a tenth of the time."""
+    best, run = [""], ""
+    for what, of in parsed:
+        run = run + chr(of) if what is _constants.LITERAL else ""
+        found = [run]
+        if what is _constants.SUBPATTERN and not of[1]:  # in the case in which it is written
+            found = stems(of[3])
+        elif what is _constants.BRANCH:
+            found = [stem for branch in of[1] for stem in stems(branch)]
+        elif what is _constants.MAX_REPEAT and of[0] > 0:
+            found = stems(of[2])
+        best = max(best, found, key=lambda one: min(map(len, one)))
+    return best
 
 
 @cache
 def with_the_other_word(word: Word) -> list[tuple[str, int, str]]:
     """Return file, number and text of each line that has the other word, also where it is allowed."""
+    stems_of_it = stems(_parser.parse(word.other))
     return [
         (file, number, line)
         for file, (text, all_readings) in files().items()
-        if re.search(word.other, all_readings)
+        if any(stem in all_readings for stem in stems_of_it) and re.search(word.other, all_readings)
         for number, line in enumerate(text, 1)
         if re.search(word.other, readings(line))
     ]
@@ -319,6 +342,15 @@ def said_otherwise(word: Word, file: str, line: str) -> bool:
         if fnmatch(file, allowed.where):
             line = re.sub(allowed.text, "…", line)
     return bool(re.search(word.other, readings(line)))
+
+
+@pytest.mark.parametrize("word", WORDS, ids=lambda word: f"{word.say}: {word.not_said[0]}")
+def test_what_says_it_in_another_word_has_a_stem_of_it(word: Word) -> None:
+    found = stems(_parser.parse(word.other))
+
+    matches = [match[0] for said in word.not_said for match in re.finditer(word.other, readings(said))]
+    assert [said for said in matches if not any(stem in said for stem in found)] == []
+    assert matches
 
 
 @pytest.mark.parametrize("word", WORDS, ids=lambda word: f"{word.say}: {word.not_said[0]}")

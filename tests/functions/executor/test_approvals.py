@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import ApprovalParked, ApprovalRequired, AttemptInProgress, RetryLater
-from ballast.log.events import ApprovalAnswered, ApprovalRequested
+from ballast.log.events import ApprovalAnswered, ApprovalGiven, ApprovalRequested
 from tests.functions.approvals import answered, asks
 from tests.functions.cloud import client
 from tests.functions.endpoint import Endpoint, calls, says
@@ -328,3 +328,23 @@ def test_a_parked_call_that_nobody_answers_for_is_denied_in_the_end(stack: Stack
     asks(stack, run_id, asked=1, unanswered=True)
 
     assert stack.execute(run_id, asked=2, unanswered=True) == "denied"
+
+
+def test_a_parked_call_is_the_proposed_one_and_says_so_where_a_change_of_it_was_not_approved_in_time(
+    stack: Stack,
+) -> None:
+    run_id = proposed(stack, "stamp_patiently")
+    asks(stack, run_id)
+    changed = {"note_id": "n-1", "times": 2}
+    given = {"by": "fay", "given": 0, "needed": 1, "changed": True, "arguments": changed}
+    stack.log.write(run_id, ApprovalGiven.key(1, 1, 1, 1), given)
+
+    again = asks(stack, run_id, asked=1, unanswered=True)
+
+    assert (again["round"], again["arguments"]) == (2, {"note_id": "n-1", "times": 3})
+    assert again["why"][1:] == [
+        "this is the call as it was proposed: fay had changed it, and not enough people approved that in time"
+    ]
+    answered(stack, run_id, approve=True)
+    assert stack.execute(run_id, asked=2) == "ok"
+    assert stack.count("n-1") == 3

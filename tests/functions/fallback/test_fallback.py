@@ -83,7 +83,7 @@ def test_a_script_that_does_not_catch_it_gives_up_and_says_why(stack: Stack) -> 
     _, decision, body = after_its_call(stack, "lets_it_fail", "failed", message="No such note.")
 
     assert (decision["to"], decision["reason"]) == ("human", "fallback_gave_up")
-    assert body["note"] == "read_note was failed: No such note."
+    assert body["note"] == "read_note failed: No such note."
 
 
 @pytest.mark.parametrize(

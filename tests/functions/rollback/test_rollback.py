@@ -74,7 +74,7 @@ def test_an_undo_that_fails_goes_to_a_person_who_is_told_which(stack: Stack) -> 
     decision = roll_back(stack, run_id, 3)
 
     assert (decision["to"], decision["reason"]) == ("human", "rollback_incomplete")
-    assert stack.body(run_id, "0003.plan.decided")["note"] == "erase_note was failed: The note is locked."
+    assert stack.body(run_id, "0003.plan.decided")["note"] == "erase_note failed: The note is locked."
 
 
 def test_an_undo_that_fails_stops_the_undoing_of_what_came_before(stack: Stack) -> None:

@@ -1,7 +1,6 @@
 """The list of the functions that a declaration may hold, which `ballast certify` asks."""
 
 import typing
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate
@@ -11,14 +10,11 @@ from ballast.log.run_log import LONGEST_RUN_DAYS
 from ballast.playbook import Approval, CallLimits, Circuit, EffectPolicy, Read, ToolContext, Write, tool
 from ballast.playbook.money_rules import Moves
 from ballast.playbook.tool import Tool
-from cli.certify.declared import declared, memory_of
+from cli.certify.declared import declared
 from cli.certify.report import RULES
 from cli.certify.rules import _HOURS_S
 from cli.certify.surroundings import EACH_HOUR_S
 from tests.unit.playbook_api.test_tool import Args
-
-_SEEN: list[str] = []
-_FIXED = ("a",)
 
 
 def _callables(kind: Any) -> set[str]:
@@ -49,24 +45,6 @@ def test_every_function_of_a_declaration_is_asked_by_certify() -> None:
     same = {"amount": "moves", "key": "moves_key"}
     assert {same.get(name, name) for name in every} - {"function"} == set(declared(act))
     assert set(declared(act)) <= set(RULES)
-
-
-def _reads_deep() -> Callable[[], int]:
-    counts = [0]
-    return lambda: counts[0] + _through()
-
-
-def _through() -> int:
-    return len(_SEEN) + len(_FIXED)
-
-
-def test_what_a_function_reads_of_its_modules_and_can_change_is_found_through_others() -> None:
-    before = memory_of(_reads_deep(), "tests")
-    _SEEN.append("x")
-    after = memory_of(_reads_deep(), "tests")
-
-    assert (before["_SEEN"], after["_SEEN"]) == ("[]", "['x']")
-    assert set(before) == {"_SEEN", "counts"}
 
 
 def test_a_script_is_asked_at_each_hour_of_each_weekday_in_each_month_and_in_two_years() -> None:

@@ -69,6 +69,20 @@ def test_agents_whose_models_take_other_files_are_told(sound: Path, tmp_path: Pa
     assert "mistral.mistral-large-2407-v1:0 takes no images in gif, jpeg, png, webp" in found.problem
 
 
+def test_a_hand_over_that_no_request_with_an_intent_can_take_is_told(sound: Path, tmp_path: Path) -> None:
+    agent = (sound / "sounddesk" / "agent.yaml").read_text()
+    over = ("sounddesk/agent.yaml", agent, f"{agent}\nhand_over_to: {{second: Count.}}\n")
+    model = re.search(r"^model: .*$", agent, flags=re.MULTILINE)
+    assert model is not None
+    for intents, hints in (("", 1), ("intents: {account_status: {}}\n", 0)):
+        second = ("sounddesk/agents/second.yaml", "", f"{model[0]}\ninstructions: You count.\n{intents}")
+        project = with_changes(sound, tmp_path / f"with {hints}", over, second)
+
+        found = matching(found_in(project), "hint", "sounddesk/agent.yaml", "hand_over_to.second")
+
+        assert ["second has no intent of sounddesk" in one.problem for one in found] == [True] * hints
+
+
 def test_a_new_project_has_no_error_and_no_warning(sound: Path) -> None:
     found = found_in(sound)
 
@@ -598,6 +612,29 @@ def test_a_name_that_cannot_be_followed_is_told_with_its_place(
 
     assert [(one.level, one.field) for one in found] == ([("hint", what)] if what else [])
     assert all(one.file.endswith("reading.py, line 7") for one in found)
+
+
+def test_a_variable_that_the_code_does_without_is_a_warning_where_nothing_gives_it(sound: Path, tmp_path: Path) -> None:
+    source = """
+import os
+from os import environ, getenv
+
+
+def read(ctx):
+    told = ctx.environ.get("ACCOUNTS_TABEL"), environ.get("TWO", ""), getenv("THREE"), os.getenv(key="FOUR")
+    told += "FIVE" in ctx.environ, ctx.environ.get("SIX_TABLE"), {}.get("SEVEN")
+    return told, ctx.environ.get("ACCOUNTS_TABLE"), os.environ.get("AWS_REGION"), getenv("HOME"), getenv("HOMEPAGE")
+"""
+    project = with_changes(sound, tmp_path, ("sounddesk/helpers.py", "", source))
+
+    found = [
+        one for one in found_in(project).findings if one.file.startswith(str(project / "sounddesk" / "helpers.py"))
+    ]
+
+    told = {(one.level, one.field) for one in found if one.level != "hint"}
+    wanted = ("ACCOUNTS_TABEL", "TWO", "THREE", "FOUR", "FIVE", "HOMEPAGE")
+    assert told == {("error", "SIX_TABLE"), *(("warning", name) for name in wanted)}
+    assert {one.file.rpartition(" ")[2] for one in found} == {"7", "8", "9"}
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ import pytest
 from rich.console import Console
 
 from ballast.contracts import RunRequest
+from ballast.contracts.timeline import Approval, Call, ModelAttempt, Timeline, Turn, TurnEscalation
 from ballast.errors import InvalidInput, NotAdmitted
 from ballast.log.event import Event
 from ballast.run import Run
 from cli.exits import Exit, exit_of
-from cli.follow import EVERY_S, follow, run_and_follow
+from cli.follow import EVERY_S, NotEnded, follow, run_and_follow, waited_for
 from cli.saved_runs import SavedRuns
 from cli.screen import Screen
 from localcloud.cloud import Execution, FunctionError
@@ -268,3 +269,41 @@ def test_a_run_that_asks_nobody_is_followed_to_its_end_without_waiting(tmp_path:
     )
 
     assert made.status == "answered"
+
+
+def test_a_run_that_takes_too_long_is_cut_off_and_says_what_it_waits_for(tmp_path: Path) -> None:
+    people, cloud = NoResponder(), Cloud(*[OPENED] * 99, execution=done())
+    screen = Screen(Console(file=io.StringIO()))
+
+    with pytest.raises(NotEnded, match="did not end within 0 s: it waits for"):
+        run_and_follow(
+            cloud, REQUEST, people, screen=screen, saved_runs=SavedRuns(tmp_path), title="test", within_s=0.0
+        )
+
+    assert people.left
+    assert SavedRuns(tmp_path).find(REQUEST.run_id).events == (OPENED,)
+
+
+def _open(**fields: Any) -> Timeline:
+    return Timeline(run_id="run-x", status="open", ending="", turns=(Turn(turn=2, planner="agent", **fields),))
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (Timeline(run_id="run-x", status="open", ending=""), "its admission"),
+        (_open(attempts=(ModelAttempt(attempt=1, state="open"),)), "the model's answer in turn 2"),
+        (_open(calls=(Call(index=1, tool="pay"),)), "the outcome of pay in turn 2"),
+        (
+            _open(
+                calls=(Call(index=1, tool="pay", outcome="waiting", approvals=(Approval(approvals=2, given=("a",)),)),)
+            ),
+            "the approval of pay (turn 2, call 1), 1 of 2 given",
+        ),
+        (_open(escalation=TurnEscalation(escalation_id="e")), "the decision of a person in turn 2"),
+        (_open(escalation=TurnEscalation(escalation_id="e", kind="question")), "an answer of the requester in turn 2"),
+        (_open(), "what comes after turn 2"),
+    ],
+)
+def test_what_a_run_waits_for_is_the_newest_thing_without_an_outcome(made: Timeline, said: str) -> None:
+    assert waited_for(made) == said

@@ -20,6 +20,7 @@ from cli.escalation_files import EscalationFiles, NobodyWaits
 from cli.responders import ScriptedResponder, SentMessages, TerminalResponder
 from cli.screen import Screen
 from localcloud.cloud import FunctionError
+from localcloud.scenarios.people import NoAnswerLeft
 
 MESSAGE = {"escalation_id": "esc-a", "kind": "approval", "reason": "approval_required", "summary": "Look \x1b[2J here."}
 
@@ -134,7 +135,7 @@ def test_who_must_not_be_let_answer_is_followed_by_somebody_who_may() -> None:
     people.poll()
 
     assert cloud.invoked == [{"escalation_id": "esc-a", "by": "Dana", "approve": True}]
-    assert people.wrong == []
+    assert people.people.wrong == []
 
 
 def test_an_answer_that_is_refused_is_named_with_what_to_write_if_it_must_be() -> None:
@@ -155,7 +156,9 @@ def test_an_answer_that_should_have_been_refused_is_told() -> None:
 
     people.poll()
 
-    assert people.wrong == ["people.0: the answer of Mia was accepted, and should have been refused (refused: true)"]
+    assert people.people.wrong == [
+        "people.0: the answer of Mia was accepted, and should have been refused (refused: true)"
+    ]
 
 
 def test_an_escalation_that_nobody_was_scripted_for_is_an_error() -> None:
@@ -306,4 +309,69 @@ def test_the_people_that_one_approval_needs_answer_it_one_after_another_and_who_
     people.poll()
 
     assert [(one["escalation_id"], one["by"]) for one in cloud.invoked] == [("esc-a", name) for name in names[:3]]
-    assert people.left_over() == ["people.3: the answer of Kim was never asked for. Remove it, or see why not"]
+    assert people.people.unmet() == [
+        "people.3: the run asked nobody any more, so the answer of Kim was not needed. Is an approval lost? "
+        "Where the run need not ask, write `if_asked: true`"
+    ]
+
+
+def test_whoever_comes_after_a_change_of_the_call_approves_what_it_is_then() -> None:
+    cloud: Any = Cloud(MESSAGE | {"escalation_id": ITEM["escalation_id"]["S"], "binding": "a" * 64})
+    cloud.item, plain, needs = ITEM, cloud.invoke, {"pat": 2, "Lee": 1, "Kim": 0}
+    cloud.invoke = lambda name, payload: {**plain(name, payload), "still_needed": needs[payload["by"]]}
+    answers = [{"by": "pat", "approve": True, "arguments": {"times": 2}}, {"by": "Lee", "approve": True}]
+    ScriptedResponder(cloud, [*answers, {"by": "Kim", "approve": True}]).poll()
+
+    changed = binding_shown("b" * 64, {"times": 2})
+    assert [(one["by"], one.get("binding")) for one in cloud.invoked] == [
+        ("pat", None),
+        ("Lee", changed),
+        ("Kim", changed),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        (
+            {"approve": True, "arguments": {"times": 2}},
+            "Lee. changed the arguments, so .*anew; 1 more approval",
+        ),
+        (
+            {"approve": True},
+            "Lee. approved; 1 more approval of somebody else needed",
+        ),
+    ],
+)
+def test_a_run_that_waits_for_another_person_with_nobody_left_does_not_wait(first: dict[str, Any], said: str) -> None:
+    cloud: Any = Cloud(MESSAGE)
+    cloud.still_needed = 1
+    cloud.item = ITEM
+
+    with pytest.raises(NoAnswerLeft, match=said):
+        ScriptedResponder(cloud, [{"by": "Lee", **first}]).poll()
+
+
+def test_an_answer_that_nobody_was_asked_for_is_told_and_one_that_may_go_unused_is_not() -> None:
+    yes = {"by": "rae", "approve": True}
+    refused, free = {**yes, "by": "mia", "refused": True}, {**yes, "by": "zoe", "if_asked": True}
+    nobody = ScriptedResponder(Cloud(), [yes, refused, free])  # type: ignore[arg-type]
+    asked = ScriptedResponder(Cloud(MESSAGE), [yes, refused, free])  # type: ignore[arg-type]
+    nobody.poll()
+    asked.poll()
+
+    first, second = nobody.people.unmet()
+    assert first.startswith("people.0: the run asked nobody, so the answer of rae was not needed.")
+    assert second.startswith("people.1: the run asked nobody, so nobody knows whether mia would be refused")
+    [only] = asked.people.unmet()
+    assert only.startswith("people.1: the run asked nobody any more, so nobody knows whether mia would be refused")
+
+
+def test_an_answer_that_may_go_unused_is_passed_over_where_another_kind_is_asked_for() -> None:
+    cloud: Any = Cloud(MESSAGE)
+    decision = {"kind": "answer", "text": "Hm."}
+    answers = [{"by": "zoe", "decision": decision, "if_asked": True}, {"by": "rae", "approve": True, "if_asked": True}]
+
+    ScriptedResponder(cloud, answers).poll()
+
+    assert cloud.invoked == [{"escalation_id": "esc-a", "by": "rae", "approve": True}]

@@ -10,7 +10,7 @@ from ballast.log.event import Event
 from ballast.playbook.file_digests import of_project, of_trials
 from cli import main
 from cli.commands.capture import _place
-from cli.output_files import check, check_distinct, check_place
+from cli.output_files import check, check_distinct, check_place, check_report
 from cli.saved_runs import SavedRuns
 
 
@@ -116,3 +116,12 @@ def test_capture_tries_its_place_before_the_run(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidInput, match=r"The test .*: must be a file in a folder that exists"):
         _place(tmp_path / "desk", "mine", force=False)
+
+
+def test_the_folder_of_reports_is_made_where_it_is_missing_and_no_other_is(tmp_path: Path) -> None:
+    check_report("--save", tmp_path / "reports" / "base.json")
+
+    assert [one.name for one in tmp_path.iterdir()] == ["reports"]
+    assert list((tmp_path / "reports").iterdir()) == []
+    with pytest.raises(InvalidInput, match=r"--save .*: must be a file in a folder that exists"):
+        check_report("--save", tmp_path / "none" / "reports" / "base.json")

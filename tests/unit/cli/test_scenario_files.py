@@ -13,8 +13,11 @@ from ballast.contracts.timeline import Call, Money, Timeline, Turn, TurnEscalati
 from ballast.errors import InvalidInput
 from cli import main
 from cli.commands.test import Result, junit
+from cli.scenario_runs import _unreached
+from localcloud.converse import ScriptModel
 from localcloud.project import business_of, project_of
 from localcloud.scenarios import Scenario, find, folder_of, names, unmet
+from localcloud.scenarios.stored import Item, different
 
 LEAST = "description: x\nrequest: {text: Hi}\nexpect: {status: answered}\n"
 
@@ -377,7 +380,10 @@ def test_an_interrupted_test_leaves_a_report_that_is_not_green(
 
     top = ElementTree.parse(report).getroot()
     errors = {case.get("name"): error.get("message") for case in top for error in case.iter("error")}
-    told = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)
+    begun = ["a (1 of 3) …", "b (2 of 3) …", "c (3 of 3) …"]
+    assert printed.err.splitlines() == begun[: 2 if interrupt else 3]
     assert code == (130 if interrupt else 0)
     assert errors == (dict.fromkeys("bc", "not played: interrupted") if interrupt else {})
     assert [one["passed"] for one in told] == [True, not interrupt, not interrupt]
@@ -434,3 +440,45 @@ def test_a_report_of_yesterday_is_red_when_the_playbook_cannot_be_loaded(tmp_pat
 
     assert main(["test", str(tmp_path / "none"), "--junit", str(report)]) == 2
     assert ElementTree.parse(report).getroot().get("errors") == "1"
+
+
+def test_a_step_that_the_agent_did_not_reach_is_a_note_and_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path / "scenarios", LEAST, "a")
+    note = "script.yaml: the agent had answered before turns.3: it was not used"
+    result = Result("a", "answered by agent", (), "", "run-a", 5, 1.0, (note,))
+    monkeypatch.setattr("cli.commands.test.load_playbook", lambda *_, **__: None)
+    monkeypatch.setattr("cli.commands.test._played", lambda *_: result)
+
+    assert main(["test", str(tmp_path)]) == 0
+
+    assert f"      note: {note}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("by", "noted"), [("agent", True), ("fallback", False), ("human", False)])
+def test_what_is_left_of_a_script_is_told_where_the_agent_ended_the_run(by: str, noted: bool) -> None:
+    script = ScriptModel.of([{"say": "one"}, {"say": "two"}])
+    script.reply({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}, "m")
+
+    notes = _unreached(script, Timeline(run_id="run-x", status="answered", ending="", by=by))
+
+    assert notes == (["script.yaml: the agent had answered before turns.1: it was not used"] if noted else [])
+
+
+@pytest.mark.parametrize(
+    ("found", "wrong"), [({}, False), ({"ghost": None}, False), ({"ghost": 0}, True), ({"ghost": ""}, True)]
+)
+def test_null_of_an_attribute_is_that_it_is_not_there_or_null(found: dict[str, Any], wrong: bool) -> None:
+    item = Item(table="T", key={"id": "a"}, attributes={"ghost": None})
+
+    assert bool(different(item, {"id": "a", **found})) is wrong
+
+
+@pytest.mark.parametrize(
+    ("own", "deadline", "longest"), [(None, None, 120), (None, 60, 120), (None, 600, 660), (9, None, 9), (9, 600, 9)]
+)
+def test_a_run_may_take_as_long_as_its_scenario_says_and_a_model_its_deadline(
+    own: int | None, deadline: int | None, longest: int
+) -> None:
+    assert find("approval").model_copy(update={"ends_within_s": own}).longest_s(deadline) == longest

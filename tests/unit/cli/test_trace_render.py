@@ -194,6 +194,14 @@ def test_an_approval_is_shown_with_its_answer(approve: bool | None, words: str) 
             Approval(escalation_id="esc-1", silent=True, why=("it is much",)),
             "nobody answered in time (asked because it is much)",
         ),
+        (
+            Approval(escalation_id="esc-1", changed=True, changed_by="Lee", given=("Kim",)),
+            "asked for (esc-1); Lee changed its arguments; approved by Kim so far",
+        ),
+        (
+            Approval(escalation_id="esc-1", approvals=2, changed_by="Lee", silent=True, why=("it is much",)),
+            "Lee changed its arguments, so all approvals were needed anew",
+        ),
         (Approval(escalation_id="esc-2", void=("policy",)), "asked again, since policy had changed: asked for"),
     ],
 )
@@ -311,3 +319,16 @@ def test_money_is_exact(microusd: int, shown: str) -> None:
 )
 def test_durations_are_said_as_people_say_them(ms: int | None, shown: str) -> None:
     assert span(ms) == shown
+
+
+def test_an_approval_is_shown_with_what_people_did_in_the_rounds_before() -> None:
+    rounds = (
+        Approval(escalation_id="esc-1", approvals=2, given=("fay",), silent=True),
+        Approval(round=2, escalation_id="esc-2", approvals=2, approve=True, by="fox, fiz", parked=True),
+    )
+
+    seen = drawn(run(turn(calls=(Call(index=1, tool="refund_order", arguments={}, approvals=rounds),))))
+
+    assert "approved by fox, fiz (before: fay approved (1 of 2), nobody else answered in time)" in " ".join(
+        seen.split()
+    )

@@ -159,3 +159,25 @@ def test_the_hash_is_of_what_is_asked_and_expected_by_whom() -> None:
     assert len({Case(one).sha256("j"), Case(other).sha256("j"), Case(one).sha256("k")}) == 3
     without = as_case(recorded())
     assert Case(without).sha256("j") == Case(without).sha256("")  # no judge is asked
+
+
+def test_of_what_people_said_only_the_first_approval_of_a_call_must_be_asked_for_again() -> None:
+    decision = {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": "Look again."}
+    entries = (
+        ("0002.escalation.answered", {"escalation_id": "esc-1", "by": "rae", "decision": decision}),
+        ("0003.call.1.approval_answered", {"approve": True, "by": "ann"}),
+        ("0003.call.1.approval_answered.2", {"approve": True, "by": "ann"}),  # the first one had become void
+        ("0005.call.1.approval_answered", {"approve": False, "by": "bob"}),
+    )
+
+    assert [one.if_asked for one in as_case(recorded(*entries)).people] == [True, False, True, True]
+    assert [one.if_asked for one in as_case(recorded(*entries, said("wrong"))).people] == [True] * 4
+
+
+def test_how_long_a_case_may_take_and_who_need_not_be_asked_leave_its_hash_as_it_was() -> None:
+    made = as_case(recorded(("0003.call.1.approval_answered", {"approve": True, "by": "ann"})))
+    free = made.model_copy(update={"people": (made.people[0].model_copy(update={"if_asked": True}),)})
+
+    assert Case(made.model_copy(update={"ends_within_s": 9})).sha256("") == Case(made).sha256("")
+    assert Case(free).sha256("") == Case(made).sha256("")
+    assert Case(made.model_copy(update={"people": ()})).sha256("") != Case(made).sha256("")

@@ -26,7 +26,8 @@ from localcloud.eval.cases import Case, ceiling_microusd
 from localcloud.eval.judge import Judge
 from localcloud.eval.results import Sample, read
 from localcloud.scenarios import Scenario
-from localcloud.scenarios.scenario import FOLDER, Answer, Expected, Judged
+from localcloud.scenarios.people import Answer
+from localcloud.scenarios.scenario import FOLDER, Expected, Judged
 
 Player = Callable[[Task], Sample]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Limits, Planner
+from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Limits, Planner, ToolCall
 from ballast.contracts.why import Stop, Why
 from ballast.log.events import BreakerHeld, RunMoveSettled
 from ballast.run import Run
@@ -408,3 +408,50 @@ def test_a_broken_fallback_is_an_act_whatever_came_before() -> None:
     assert "mend the fallback's script for" in why.act
     assert any("the reason names its file and line" in one.words for one in why.to_type)
     assert not any("log group" in one.words for one in why.to_type)
+
+
+@pytest.mark.parametrize(("error", "acts"), [("SchemaViolation", True), ("Ungrounded", True), ("WindowFull", False)])
+def test_a_call_of_the_fallback_that_is_refused_for_what_its_script_proposed_is_an_act(error: str, acts: bool) -> None:
+    night = Night().leased()
+    night.decides(1, Planner.AGENT, HandOver(to=Planner.FALLBACK, reason=ExitReason.MODEL_THROTTLED))
+    call = ToolCall(tool="refund_order", arguments=REFUND)
+    night.decides(2, Planner.FALLBACK, CallTools(calls=(call,)))
+    night.write("0002.call.1.refused", {"tool": "refund_order", "error": error, "message": "days: is missing"})
+    night.decides(3, Planner.FALLBACK, Answer(text="We will look into it."))
+    night.ends(by="fallback")
+    why = why_of(night)
+
+    assert ("its call of refund_order was refused, and is refused alike for the next runs" in why.act) is acts
+    assert why.must_act is acts
+
+
+def test_a_deadline_that_went_into_a_call_in_doubt_names_the_call_and_its_first_reason() -> None:
+    night = Night().leased()
+    night.model(1, wants(("refund_order", REFUND)), 1_500)
+    night.write("0001.call.1.intended", {"tool": "refund_order", "effect": "write"})
+    for number, said in ((1, "smtp 451"), (2, "smtp 452")):
+        night.clock_s += 60
+        night.write(f"0001.call.1.doubted.{number}", {"tool": "refund_order", "message": said, "ran": True})
+    night.clock_s += 1
+    night.write("0001.call.1.settled", {"tool": "refund_order", "status": "failed", "message": "It did not happen."})
+    night.decides(2, Planner.AGENT, HandOver(to=Planner.FALLBACK, reason=ExitReason.DEADLINE))
+
+    sentence = answered_by_the_script(night, 3).sentence
+
+    assert sentence.startswith(
+        'The outcome of refund_order (turn 1, call 1) was in doubt ("smtp 451"), and checking it'
+    )
+    assert "% of the time; " in sentence
+
+
+def test_a_requester_who_does_not_reply_is_told_without_the_name_of_an_error() -> None:
+    night = Night().leased()
+    night.decides(1, Planner.AGENT, HandOver(to=Planner.REQUESTER, reason=ExitReason.QUESTION, guidance="Which?"))
+    night.escalates(2, "question", kind="question")
+    cut = {"from": "agent", "reason": "requester_silent", "error": "States.Timeout"}
+    night.decides(3, Planner.FALLBACK, Answer(text="We will look into it."), handed_over=cut)
+    night.ends(by="fallback")
+    why = why_of(night)
+
+    assert "equester did not reply in time" in why.sentence
+    assert "States.Timeout" not in why.to_json()

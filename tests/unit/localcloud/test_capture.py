@@ -378,7 +378,9 @@ def test_a_fix_that_asks_first_is_told_no_and_yes_where_the_test_wants_the_write
     recorded = timeline(Call(index=1, tool="pay", outcome="ok", effect="write"))
     case = replace(CASE, last=last_people(expected(said, invariant, recorded)))
 
-    assert [one.approve for one in case.scenario({"status": None}).people] == approve
+    people = case.scenario({"status": None}).people
+    assert [one.approve for one in people] == approve
+    assert all(one.if_asked for one in people)  # another fix asks nobody
 
 
 # What is typed

@@ -157,3 +157,14 @@ def test_a_cache_point_that_moves_on_makes_no_other_conversation() -> None:
         asked(1, {"text": "Hi"})
     assert asked(1, {"text": "Hi"}, point) == "two"
     assert asked(2, wrapped) == "three"
+
+
+def test_the_steps_that_nobody_asked_for_are_known_by_their_numbers() -> None:
+    model = ScriptModel.of([{"say": "one"}, {"error": "ThrottlingException"}, {"say": "two"}, {"say": "three"}])
+
+    words(model, request(0))
+    assert model.left_over() == [1, 2, 3]
+    failure(model, request(1))
+    words(model, request(1))
+
+    assert model.left_over() == [3]

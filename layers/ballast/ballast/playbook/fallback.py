@@ -32,7 +32,8 @@ class CallFailed(Exception):
     """Raised in a fallback at its ``yield`` if the call was refused, denied or failed."""
 
     def __init__(self, tool: str, status: str, message: str) -> None:
-        super().__init__(f"{tool} was {status}: {message}")
+        ended = {"failed": "failed", "unknown": "may or may not have happened"}.get(status, f"was {status}")
+        super().__init__(f"{tool} {ended}: {message}")
         self.tool, self.status, self.message = tool, status, message
 
 

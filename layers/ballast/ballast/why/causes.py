@@ -53,6 +53,8 @@ OWN_REASONS = (
     *("rollback_incomplete", "effect_frozen", "no_fallback", "fallback_gave_up", "fallback_failed"),
     *("planner_failed", "executor_failed", "effect_unknown", "history_limit", "deadline"),
 )
+#: What the workflow notes where a state took too long, or nobody answered: a reason beside it says so in words.
+_TIMED_OUT = "States.Timeout"
 #: The error's message says no more than its name does.
 _PLAIN = ("UnknownTool", "ToolForbidden")
 #: The rule that refuses a call, by the error's name. The gate refuses the rest.
@@ -302,9 +304,15 @@ def _and_no_other(turn: Turn, error: str) -> str:
     return f", and no other model could be asked ({quoted(rest)})" if rest else ""
 
 
+def _noted(turn: Turn, pivot: Pivot) -> str:
+    """Return what is noted with a hand-over, as a quotation; "" if its reason says it already."""
+    noted = pivot.error or (turn.decided.note if turn.decided else "")
+    return "" if noted == _TIMED_OUT else quoted(noted)
+
+
 def _own_words(read: Read, turn: Turn, pivot: Pivot) -> str:
     reason = pivot.reason
-    note = quoted(pivot.error or (turn.decided.note if turn.decided else ""))
+    note = _noted(turn, pivot)
     if reason == "loop":
         return _loop(read, turn.turn)
     if reason in FAILED_MODEL:
@@ -323,7 +331,8 @@ def _own_words(read: Read, turn: Turn, pivot: Pivot) -> str:
     if reason == "answer_invalid" and (complaints := _complaints(read.made, turn)):
         return f"its answer was not sent: {quoted('; '.join(complaints), REFUSAL_CHARS)}"
     if reason == "planner_failed":
-        return f"the agent's function failed{f' ({note})' if note else ''}"
+        late = "it took longer than it may" if pivot.error == _TIMED_OUT else note
+        return f"the agent's function failed{f' ({late})' if late else ''}"
     return f"{meaning(reason) or 'the log does not say why'}{f' ({note})' if note else ''}"
 
 
@@ -350,13 +359,25 @@ def _limit(read: Read, turn: Turn, limit: str, reason: str) -> str:
     said = f"{meaning(reason)}{read.ceilings.get(turn.turn, '')}"
     if limit == "deadline_s" and read.time:
         most = read.time[0]
-        whole = sum(one.ms for one in read.time) or 1
-        return f"{said}; most of its time went into {most.words} ({percent(most.ms, whole)} %)"
+        share = percent(most.ms, sum(one.ms for one in read.time) or 1)
+        if most.cause == "tool_attempts" and (doubted := _doubted_first(read)):
+            return f"{doubted}, and checking it or trying it again took {share} % of the time; {said}"
+        return f"{said}; most of its time went into {most.words} ({share} %)"
     if large:
         return f"{said}; {large}"
     if behind := _behind(read, turn):
         return f"{said}; {behind.words}"
     return said
+
+
+def _doubted_first(read: Read) -> str:
+    """Return which call was in doubt first, and why; "" if none was."""
+    doubted = [(turn.turn, call) for turn in read.made.turns for call in turn.calls if call.doubts]
+    if not doubted:
+        return ""
+    more = f" and of {_count(len(doubted) - 1, 'more call')}" if len(doubted) > 1 else ""
+    turn, first = doubted[0]
+    return f"the outcome of {read.names(turn, first)}{more} was in doubt ({quoted(first.doubts[0].message)})"
 
 
 #: Limits that one large result may reach.
@@ -669,7 +690,7 @@ def _other_planners(read: Read) -> Iterator[Cause]:
             continue  # an orderly end, or the reason of the planner before
         if pivot.reason == "effect_unknown" and any(unrecorded_effects(read.made)):
             continue  # it is told with the effect
-        note = quoted(pivot.error or (turn.decided.note if turn.decided else ""))
+        note = _noted(turn, pivot)
         words = f"{planner_name(pivot.giver)} handed over: {meaning(pivot.reason)}{f' ({note})' if note else ''}"
         yield Cause(name=pivot.reason, words=words, turns=(turn.turn,))
 

@@ -1,9 +1,11 @@
-"""Fallbacks that decide by the machine or the process; each intent says by what. The last two are honest."""
+"""Fallbacks that decide by the machine or the process; each intent says by what. The last three are honest."""
 
 import hashlib
+import itertools
 import json
 import locale
 import os
+import random
 import re
 import socket
 import sqlite3
@@ -138,6 +140,83 @@ def by_memory_of_a_tool(request: RunRequest) -> Script:
 
 
 _SEEN: list[int] = []
+
+
+@fallback(intent="by_arguments")
+def by_arguments(request: RunRequest) -> Script:
+    """Decide by the command's arguments."""
+    yield honest_add.call(id="a" if "certify" in " ".join(sys.argv) else "b")
+    return "Done."
+
+
+@fallback(intent="by_place")
+def by_place(request: RunRequest) -> Script:
+    """Decide by the place of this file."""
+    yield honest_add.call(id="b" if __file__.startswith("/opt") else "a")
+    return "Done."
+
+
+@fallback(intent="by_threads")
+def by_threads(request: RunRequest) -> Script:
+    """Give up where much is at work."""
+    yield honest_add.call(id="a" if threading.active_count() < 64 else "b")
+    return "Done."
+
+
+_NUMBERS = itertools.count()
+
+
+@fallback(intent="by_count")
+def by_count(request: RunRequest) -> Script:
+    """Give up after a million calls."""
+    yield honest_add.call(id="a" if next(_NUMBERS) < 1_000_000 else "b")
+    return "Done."
+
+
+class _Calls:
+    made = 0
+
+
+@fallback(intent="by_class")
+def by_class(request: RunRequest) -> Script:
+    """Give up after a million calls."""
+    _Calls.made += 1
+    yield honest_add.call(id="a" if _Calls.made < 1_000_000 else "b")
+    return "Done."
+
+
+def _noted(word: str, noted: list[str] = []) -> str:  # noqa: B006 - that is the lie
+    noted.append(word)
+    return word if len(noted) < 1_000_000 else "b"
+
+
+@fallback(intent="by_default")
+def by_default(request: RunRequest) -> Script:
+    """Give up after a million calls."""
+    yield honest_add.call(id=_noted("a"))
+    return "Done."
+
+
+_ON_A_LEAP_DAY = time.localtime().tm_yday == 366
+
+
+@fallback(intent="by_import")
+def by_import(request: RunRequest) -> Script:
+    """Decide by the day on which its process began."""
+    yield honest_add.call(id="b" if _ON_A_LEAP_DAY else "a")
+    return "Done."
+
+
+_WORDS: dict[str, str] = {}
+
+
+@fallback(intent="honest_by_seed")
+def honest_by_seed(request: RunRequest) -> Script:
+    """Draw by a seed, and compute a word once."""
+    if request.text not in _WORDS:
+        _WORDS[request.text] = request.text.upper()
+    done = yield honest_add.call(id=f"{random.Random(request.text).randrange(10)}")
+    return f"{_WORDS[request.text]} {done.count}"
 
 
 @dataclass(frozen=True)
