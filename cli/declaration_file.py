@@ -15,7 +15,7 @@ import yaml
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.models.tool_schema import in_order
-from ballast.playbook.servers.checks import checked_declaration, data_of, read_declaration
+from ballast.playbook.servers.checks import checked_declaration, data_of, places_of_a_key, read_declaration
 from ballast.playbook.servers.declaration import Call, Declaration, pin
 from ballast.playbook.servers.schema import SchemaRefused, normalized, paths_of
 from ballast.playbook.servers.tools import declared_tools, tools_of, usual_name
@@ -30,12 +30,7 @@ _HEAD = """\
 # Tools from elsewhere, written by `ballast import`. Yours to read, correct and review: what the server says of itself
 # is a hint. `pinned` is what you have reviewed; a change of it, here or there, is refused until it is pinned anew.
 """
-_OF_A_WRITE = (
-    "Without a key or a verify, a lost answer is unknown, and goes to a person.",
-    "key: {header: Idempotency-Key}    or {argument: NAME}, or {meta: NAME} of an MCP server",
-    "verify: {tool: A_READ, arguments: {NAME: {key: true}}, found: /items/0}",
-    "undo: {tool: A_TOOL, arguments: {NAME: {result: /id}}}",
-)
+_UNDO = "undo: {tool: A_TOOL, arguments: {NAME: {result: /id}}}"
 
 
 @dataclass(frozen=True)
@@ -100,7 +95,7 @@ def written(file: Path, found: Imported) -> tuple[str, list[str]]:
         raise InvalidInput(f"{file}: would have no tool.{''.join(f' {line}.' for line in left_out[:3])}")
     notes = (f"  # {one_line(note)}" for note in found.notes)
     head = [_HEAD, "server:", *notes, _indented(_dumped(found.server), 2), "tools:"]
-    text = "\n".join([*head, *(_tool_text(tool) for tool in fit)]) + "\n"
+    text = "\n".join([*head, *(_tool_text(tool, found.server) for tool in fit)]) + "\n"
     _check_says(file, text, {"server": dict(found.server), "tools": {tool.name: _declared(tool) for tool in fit}})
     return text, left_out
 
@@ -113,7 +108,7 @@ def added(file: Path, found: Imported) -> tuple[str, list[str]]:
         raise InvalidInput(f"{file}: has {twice} already. Accept a change of it with --pin {twice}.")
     fit, left_out = _that_load(file, found)
     text = file.read_text(encoding="utf-8").rstrip("\n")
-    made = "\n".join([text, *(_tool_text(tool) for tool in fit)]) + "\n"
+    made = "\n".join([text, *(_tool_text(tool, found.server) for tool in fit)]) + "\n"
     _check_says(file, made, before | {"tools": before["tools"] | {tool.name: _declared(tool) for tool in fit}})
     return made, left_out
 
@@ -180,16 +175,16 @@ def _declared(tool: ImportedTool) -> dict[str, Any]:
     return {"effect": tool.effect, **asked, **dict(tool.more), "pinned": tool.pinned}
 
 
-def _tool_text(tool: ImportedTool) -> str:
+def _tool_text(tool: ImportedTool, server: Mapping[str, Any]) -> str:
     declared = _declared(tool)
     pinned = declared.pop("pinned")
     notes = [*tool.notes, *(f"No call sends this optional part: {part}." for part in tool.dropped)]
     if tool.effect == "write":
         has_key = "key" in declared
-        notes += [note for note in _OF_A_WRITE if not (has_key and note.startswith(("Without", "key")))]
+        notes += _of_a_write(server, has_key=has_key)
     placed = [name for name, where in tool.call.where.items() if where == "path"] if tool.call else []
     if placed:
-        notes.append(f"slashes: [{placed[-1]}]    where a slash may be in that argument of the path")
+        notes.append(f"slashes: [{placed[-1]}]    # where a slash may be in that argument of the path")
     try:
         paths = [path for path in paths_of(normalized(tool.schema)) if not path.endswith("*")]
     except SchemaRefused:
@@ -202,6 +197,19 @@ def _tool_text(tool: ImportedTool) -> str:
     lines.append(_indented(_dumped(declared), 4))
     lines.append(_pinned_text(pinned))
     return "\n".join(lines)
+
+
+def _of_a_write(server: Mapping[str, Any], *, has_key: bool) -> Iterator[str]:
+    """Yield what a write may declare for the case that its answer is lost: lines that load once they are filled in."""
+    verify = "verify: {tool: A_READ, arguments: {NAME: {%s}}, found: /items/0}    # %s"
+    if not has_key:
+        usual, *others = places_of_a_key(str(server.get("kind")), over_http=server.get("url") is not None)
+        yield "Without a key or a verify, a lost answer is unknown, and goes to a person."
+        yield f"key: {usual}" + (f"    # or {', or '.join(others)}" if others else "")
+    yield verify % ("key: true", "by the key" if has_key else "only with the line above: it asks by the key")
+    if not has_key:
+        yield verify % ("argument: /NAME", "without a key: it asks by an argument")
+    yield _UNDO
 
 
 def _key_text(name: str) -> str:

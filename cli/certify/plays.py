@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from ballast.playbook import Effect, Tool
 from ballast.playbook.declaration import MAX_TIMEOUT_S
-from ballast.playbook.servers.tools import RemoteCall, VerifyByRead
+from ballast.playbook.servers.tools import RemoteCall
+from ballast.playbook.servers.verify import VerifyByRead
 from cli.certify.report import Finding
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from pydantic import JsonValue
 from ballast.contracts.wire import canonical
 from ballast.errors import SchemaViolation
 from ballast.playbook import Effect, Playbook
-from ballast.playbook.servers.tools import RemoteCall, VerifyByRead
+from ballast.playbook.servers.tools import RemoteCall
+from ballast.playbook.servers.verify import VerifyByRead
 from cli.certify.answers import Answers
 from cli.certify.declared import Declared, declared
 from cli.certify.elsewhere import Away, Came

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ballast.playbook import Effect, Playbook, Tool, undeclared_arguments
 from ballast.playbook.declaration import OnRollback
+from ballast.playbook.servers.checks import places_of_a_key
 from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding, at, by_agent
 from cli.checks.servers import servers
@@ -87,6 +88,9 @@ def _of_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
             yield found
         else:
             key, remedy = _IN_YAML[setting]
+            server = call.server.declared
+            places = places_of_a_key(server.kind, over_http=getattr(server, "url", None) is not None)
+            remedy = remedy.replace("{places}", " or ".join(places))
             yield replace(found, field=f"tools.{call.remote_name}.{key}", remedy=remedy or found.remedy)
 
 
@@ -94,7 +98,7 @@ def _of_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
 _IN_YAML = {
     "effect": (
         "key",
-        "Write key: {header: Idempotency-Key} if the server counts a key once, idempotent: true if the same call twice "
+        "Write key: {places} if the server counts a key once, idempotent: true if the same call twice "
         "has the effect of one, or verify: {tool: …, arguments: …, found: …} with a read that finds the effect.",
     ),
     "offered": ("offered", ""),

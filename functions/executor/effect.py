@@ -109,10 +109,13 @@ class Effects:
     attachments: Attachments
     clock: Callable[[], datetime]
 
-    def carry_out(self, attempt: Attempt, lambda_context: Any, *, given_up: str | None = None) -> str:
+    def carry_out(
+        self, attempt: Attempt, lambda_context: Any, *, given_up: str | None = None, last_error: str = ""
+    ) -> str:
         """Carry the call out, a write at most once, record its outcome and return its status.
 
-        ``given_up``: why the call is not tried again; the tool is not run then, and what is known is recorded. Raises
+        ``given_up``: why the call is not tried again; the tool is not run then, and what is known is recorded.
+        ``last_error``: what the last attempt at it said, for the person who finds out what it did. Raises
         ``EffectUnknown``, ``AttemptInProgress`` while another attempt may be at work, and ``RetryLater``.
         """
         started, tool, key = self.clock(), attempt.tool, attempt.idempotency_key
@@ -125,7 +128,7 @@ class Effects:
         write = WriteAttempt(
             self.log, self.downstreams, self.attachments, attempt, context, lambda_context, now_ms, lease_ms
         )
-        under_lease = write.run if given_up is None else partial(write.give_up, given_up)
+        under_lease = write.run if given_up is None else partial(write.give_up, given_up, last_error)
         try:
             kept = self.once.run(key, under_lease, lambda_context)
         except LeaseStays as waits:
@@ -290,14 +293,14 @@ class WriteAttempt:
                 outcome = self._classified(run_end, first=first, clean=clean)
             return self._kept(self._fit(outcome), first=first)
 
-    def give_up(self, why: str) -> dict[str, Any]:
+    def give_up(self, why: str, last_error: str = "") -> dict[str, Any]:
         """Return the outcome, as JSON for the record, of a write that has none and is not tried again.
 
         The tool is not run. The lease must be held: no intention is written meanwhile. Raises ``_GivesBack`` while an
         earlier attempt's request may still arrive.
         """
         first = not is_begun(self.attempt.history, self.attempt.at)
-        return self._kept(self._fit(self._known(why, first=first)), first=first)
+        return self._kept(self._fit(self._known(why, last_error, first=first)), first=first)
 
     def verify(self) -> Any:
         """Return the result of the effect where the tool finds it, else None. The circuit is not asked."""
@@ -350,14 +353,14 @@ class WriteAttempt:
             with_files(self.attempt, done, self.attachments, must=False), undo_facts=undo_facts(self.attempt)
         )
 
-    def _known(self, why: str, *, first: bool) -> CallOutcome:
+    def _known(self, why: str, last_error: str, *, first: bool) -> CallOutcome:
         if first:
             return CallOutcome("failed", message=f"{why} It was not begun: nothing was done.")
         nothing = self.attempt.nothing
         if nothing is not None:
             return CallOutcome("failed", message=f"{_sentence(nothing)} Nothing was done. {why}")
-        if not self._verifies:
-            return _unknown(why)
+        if not self._verifies:  # the error last, since truncation drops the end
+            return _unknown(f"{why} Its last error: {last_error}" if last_error else why)
         try:
             happened = self._asked(ran="")
         except LeaseStays as waits:  # this attempt ran nothing, so verify may be asked again at once

@@ -281,7 +281,10 @@ class Executor:
             charge(attempt, reserved_here=False)  # raises now, before the lease, where the tool cannot tell its cost
         except CallRefused as refused:
             return self._refuse(call, refused)
-        return self.effects.carry_out(attempt, call.context, given_up=f"{call.state.call.tool}: {why}")
+        words = _words(call.task)
+        last_error = self._cut(call, words) if words else ""
+        given_up = f"{call.state.call.tool}: {why}"
+        return self.effects.carry_out(attempt, call.context, given_up=given_up, last_error=last_error)
 
     def _unbegun(self, call: ProposedCall, tool: Tool, why: str) -> CallEnd:
         """Return the end of a write that no attempt has begun. No rule runs here: the rule may be what is down."""

@@ -147,7 +147,7 @@ class Machine:
         except Diverged as diverged:
             difference = diverged.difference
             if difference.seq == RunOpened.key() and (opened := recorded.opened) is not None:
-                self.playing.note_made_of(opened.made_of, made_of(self.playbook))
+                self.playing.note_made_of(opened.made_of, made_of(self.playbook.in_region(self.lane.region)))
         except RecordEnds as ends:
             self.playing.note(str(ends))
             difference = None

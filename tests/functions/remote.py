@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ballast.errors import AttemptInProgress, EffectUnknown, RetryLater
-from tests.functions.stack import Stack
+from tests.functions.stack import LambdaDied, Stack
 from tests.functions.variants import ledger_with
 from tests.functions.writes import leases_are_over, tools_have_ended
 from tests.support.remote_desk import declare
@@ -45,3 +46,29 @@ def carried_out(stack: Stack, call: Mapping[str, Any], *, run_id: str = "") -> t
     state = stack.events(run_id).call(1, 1)
     assert state is not None
     return status or state.status, state.message
+
+
+def until_given_up(stack: Stack, call: Mapping[str, Any], *, run_id: str = "") -> tuple[str, str]:
+    """Execute a call as the workflow does, until it gives the call up; return how it ended: status and message.
+
+    Between two attempts the first one's time is over.
+    """
+    run_id, how = run_id or stack.open(), dict[str, Any]()
+    stack.propose(run_id, call)
+    for attempt in range(20):
+        try:
+            stack.execute(run_id, **how)
+        except (RetryLater, AttemptInProgress, LambdaDied) as last:
+            tools_have_ended()
+            leases_are_over()
+            stack.clock.advance(61)
+            if attempt >= 5 and not how:
+                cause = json.dumps({"errorMessage": str(last), "errorType": type(last).__name__})
+                how = {"given_up": "RetryLater", "cause": cause}
+        except EffectUnknown:
+            break
+        else:
+            break
+    state = stack.events(run_id).call(1, 1)
+    assert state is not None
+    return state.status, state.message

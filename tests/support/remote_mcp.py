@@ -79,9 +79,12 @@ class McpOverHttp(Notes):
 
     trouble  of the next calls: "crash", "lost", "slow", "half", a status, "gone" (the session), "error" (of JSON-RPC,
              and nothing done), a dict (done, with these fields in the response; ``...`` for none), "done and gone",
-             "asks" (it sends a request of its own first), "well"
+             "lost and gone" (done, and the server begins anew), "asks" (it sends a request of its own first), "well"
     stream   whether responses come as events
+    gone     the status by which it answers a session that it does not know
     """
+
+    gone = 404
 
     def __init__(self, *, stream: bool, stateless: bool = False) -> None:
         super().__init__()
@@ -138,7 +141,7 @@ class McpOverHttp(Notes):
             self._say(handler, self.answer(message), {"Mcp-Session-Id": session})
             return
         if headers.get("mcp-session-id") not in self._sessions or headers.get("mcp-protocol-version") is None:
-            handler.send_response(404)
+            handler.send_response(self.gone)
             handler.send_header("Content-Length", "0")
             handler.end_headers()
             return
@@ -165,9 +168,13 @@ class McpOverHttp(Notes):
         if how == "done and gone":
             self.answer(message, headers.get("x-key"))
             how = "gone"
+        if how == "lost and gone":
+            self.answer(message, headers.get("x-key"))
+            self._sessions.clear()
+            return
         if how == "gone":
             self._sessions.clear()
-            handler.send_response(404)
+            handler.send_response(self.gone)
             handler.send_header("Content-Length", "0")
             handler.end_headers()
             return

@@ -15,7 +15,7 @@ import pytest
 from pydantic import BaseModel
 
 from ballast import run as run_module
-from ballast.contracts import Effects, Planner
+from ballast.contracts import Effects, Planner, RunRequest
 from ballast.log import vouching
 from ballast.log.evidence import check
 from ballast.log.exported import read_text
@@ -97,7 +97,9 @@ def test_a_run_that_the_playbook_would_not_admit_is_told_as_such_and_no_process_
 ) -> None:
     opened = runs["loop"].events.events[0]
     made_of = opened.body["made_of"] | {"playbook": "another"}
-    elsewhere = opened.body | {"made_of": made_of, "request": opened.body["request"] | {"agent": "elsewhere"}}
+    request = opened.body["request"] | {"agent": "elsewhere"}
+    sha256 = RunRequest.model_validate(request).digest
+    elsewhere = opened.body | {"made_of": made_of, "request": request, "request_sha256": sha256}
     foreign = RecordedRun.of([opened.model_copy(update={"body": elsewhere})], "foreign")
 
     played = machine.play(foreign)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ballast.errors import AttemptInProgress, EffectUnknown, RetryLater
 from ballast.playbook.servers.openapi import OpenApiTransport
 from ballast.playbook.servers.values import holds
 from tests.functions import remote
 from tests.functions.stack import LambdaDied, Stack
-from tests.functions.writes import leases_are_over, tools_have_ended
-from tests.support.remote_desk import KEY, VERIFY, Desk, desk_server, tools
+from tests.support.remote_desk import KEY, VERIFY, Desk, desk_server, pinned, tools
 
 CALL = {"tool": "desk_create", "arguments": {"text": "no power"}}
 IDEMPOTENT = {"idempotent": True}
@@ -41,24 +40,8 @@ def with_desk(stack: Stack, desk: Desk, tmp_path: Path) -> Declared:
 
 
 def carried_out(stack: Stack, *, run_id: str = "", call: Mapping[str, Any] = CALL) -> tuple[str, str]:
-    """Execute a call as the workflow does, until it gives the call up; return how it ended: status and message."""
-    run_id, how = run_id or stack.open(), dict[str, str]()
-    stack.propose(run_id, call)
-    for attempt in range(20):
-        how = {"given_up": "RetryLater"} if attempt > 5 else {}
-        try:
-            stack.execute(run_id, **how)
-        except (RetryLater, AttemptInProgress, LambdaDied):
-            tools_have_ended()
-            leases_are_over()
-            stack.clock.advance(61)
-        except EffectUnknown:
-            break
-        else:
-            break
-    state = stack.events(run_id).call(1, 1)
-    assert state is not None
-    return state.status, state.message
+    """See ``remote.until_given_up``."""
+    return remote.until_given_up(stack, call, run_id=run_id)
 
 
 # Nothing happened
@@ -122,6 +105,54 @@ def test_with_a_key_only_an_answer_to_the_call_itself_counts_for_the_attempt_bef
 
 
 # It happened
+
+
+UUID = {"type": "string", "format": "uuid"}
+CREATE_BY_UUID = {"type": "object", "properties": {"text": {"type": "string"}, "token": UUID}, "required": ["text"]}
+
+
+@pytest.mark.parametrize("key", [{"type": "string"}, UUID], ids=["text", "uuid"])
+@pytest.mark.parametrize("how", ["lost", "crash"])
+def test_a_key_is_asked_for_as_it_was_sent(
+    stack: Stack, desk: Desk, tmp_path: Path, how: str, key: Mapping[str, Any]
+) -> None:
+    desk.honours, desk.trouble = False, deque([how])
+    create = {**TOKEN, **VERIFY, "marks": {"/text": "free_text"}}
+    create |= {"pinned": pinned("create", CREATE_BY_UUID, {"method": "POST", "path": "/tickets"})}
+    find = {"method": "GET", "path": "/tickets", "where": {"key": "query"}}
+    reads = {"effect": "read", "outward": False, "pinned": pinned("find", {"properties": {"key": key}}, find)}
+    declared = {"desk": (desk_server(timeout_s=1), tools(create, find=reads))}
+    remote.with_servers(stack, tmp_path, declared, DESK_URL=desk.url)
+
+    assert carried_out(stack)[0] == "ok"
+
+    [ticket] = desk.tickets
+    asked = next(one["query"] for one in desk.seen if one["method"] == "GET")
+    assert (len(ticket["key"]), asked) == (36, f"key={ticket['key']}")
+
+
+@pytest.mark.parametrize(
+    ("said", "ends"),
+    [
+        (lambda key: f"No ticket with key {key}", "unknown"),
+        (lambda key: {"key": key, "items": [], "total": 0, "more": False}, "unknown"),
+        (lambda key: {"key": key, "id": 7}, "ok"),
+    ],
+    ids=["text", "echo", "ticket"],
+)
+def test_an_echo_is_not_found(with_desk: Declared, desk: Desk, said: Any, ends: str) -> None:
+    verify = {"tool": "desk_find", "arguments": {"key": {"key": True}}, "absent": [404]}
+    stack, honest = with_desk({**KEY, "verify": verify}), desk._answer
+    desk.trouble.extend(["crash"] * 20)
+
+    def answer(handler: Any, status: int, body: Any, *more: Any, **how: Any) -> None:
+        reads = handler.command == "GET"
+        honest(handler, status, said(desk.seen[-1]["query"].removeprefix("key=")) if reads else body, *more, **how)
+
+    desk._answer = answer  # type: ignore[method-assign]
+
+    assert carried_out(stack)[0] == ends
+    assert not desk.tickets
 
 
 def test_without_a_key_what_stood_there_before_is_not_the_effect_and_no_rollback_takes_it(

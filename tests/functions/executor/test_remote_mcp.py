@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import select
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,8 +14,10 @@ from typing import Any
 import pytest
 
 from ballast.errors import EffectUnknown
+from ballast.playbook.servers import response
 from ballast.playbook.servers.mcp import mirrored_headers
 from ballast.playbook.servers.proof import NotNow
+from ballast.playbook.servers.response import ResponseIn, response_in
 from ballast.playbook.servers.stdio import StdioPeer
 from tests.functions import remote
 from tests.functions.endpoint import Endpoint, calls
@@ -142,6 +146,111 @@ def test_a_status_that_proves_nothing_without_a_key_proves_nothing_with_one(
     assert ended == "unknown"
     assert server.notes
     assert "did nothing" not in message
+
+
+@pytest.mark.parametrize("status", [400, 405, 422])
+def test_a_session_that_the_server_knows_no_more_fails_no_call_whatever_its_status(
+    with_notes: Declared, server: McpOverHttp, status: int
+) -> None:
+    server.gone = status
+    stack = with_notes({"key": META})
+    server.trouble.append("lost and gone")
+
+    assert carried_out(stack, CALL)[0] == "ok"
+    assert len(server.notes) == 1
+    for tool, arguments in (("notes_find", {"ref": "r"}), ("notes_add", {"text": "no light"})):
+        server.forget()
+        assert carried_out(stack, {"tool": tool, "arguments": arguments})[0] == "ok"
+    assert len(server.notes) == 2
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_without_a_key_a_kept_session_is_asked_first_whatever_the_status(
+    with_notes: Declared, server: McpOverHttp, status: int
+) -> None:
+    server.gone, stack = status, with_notes()
+    assert carried_out(stack, CALL)[0] == "ok"
+    server.forget()
+
+    assert carried_out(stack, CALL)[0] == "ok"
+    server.trouble.append("done and gone")
+    assert carried_out(stack, CALL)[0] == "unknown"
+    assert len(server.notes) == 3
+
+
+NO = {"isError": True, "content": [{"type": "text", "text": "It exists already."}]}
+REPEATED = [
+    400,
+    402,
+    422,
+    424,
+    {"result": NO},
+    *({"error": {"code": code}, "result": ...} for code in (-32602, -32600)),
+]
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("refusals", [[], ["error"]], ids=str)
+@pytest.mark.parametrize("stateless", [False, True])
+@pytest.mark.parametrize("again", REPEATED, ids=str)
+def test_a_refusal_of_a_repeated_call_says_nothing_about_the_first(
+    with_notes: Declared, server: McpOverHttp, again: Any, stateless: bool, refusals: list[str]
+) -> None:
+    server.stateless = stateless
+    stack = with_notes({"key": META, "refusals": refusals})
+    server.trouble.extend(["lost", *([again] * 20)])
+
+    ended, message = remote.until_given_up(stack, CALL)
+
+    assert (ended, len(server.notes)) == ("unknown", 1)
+    assert "did nothing" not in message
+    assert any(said in message for said in ("It exists already", "answered"))  # the person learns the last answer
+
+
+@pytest.mark.parametrize("how", [400, 402, 403])
+def test_a_status_that_speaks_of_no_session_refuses_the_call_that_gets_it(
+    with_notes: Declared, server: McpOverHttp, how: int
+) -> None:
+    server.stateless = how == 400
+    stack = with_notes({"key": META})
+    server.trouble.append(how)
+
+    assert carried_out(stack, CALL)[0] == "failed"
+    assert not server.notes
+
+
+ANSWER = {"jsonrpc": "2.0", "id": 7, "result": {"content": []}}
+OTHER = b'data: {"jsonrpc": "2.0", "method": "notifications/message", "params": {"id": 7}}'
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=repr)
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 10_000])
+def test_the_answer_is_taken_when_its_event_is_whole(end: bytes, size: int) -> None:
+    first, second = json.dumps(ANSWER).encode().split(b" ", 1)
+    lines = [b"\xef\xbb\xbf: hello", b"", b"event: message", OTHER, b"", b"id: 2", b"data: " + first, b"data:" + second]
+    whole = end.join([*lines, b"", b""])
+    answer, taken = ResponseIn(7), 0
+
+    for at in range(0, len(whole) + 9, size):
+        taken = at + size
+        if not answer.read_on((whole + b": waiting")[at : at + size]):
+            break
+
+    assert answer.found == ANSWER
+    assert taken - size < len(whole)
+    assert response_in(whole.rstrip(), 7) == ANSWER
+    assert response_in(b"\xef\xbb\xbf \n" + json.dumps([{"id": True}, ANSWER]).encode(), 7) == ANSWER
+    assert response_in(whole, 8) is None
+
+
+def test_each_event_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, seen = response.read_digits, list[str]()
+    monkeypatch.setattr(response, "read_digits", lambda text: (seen.append(text), read(text))[1])
+    answer = ResponseIn(7)
+
+    assert all(answer.read_on(OTHER + b"\n\n") for _ in range(500))
+    assert not answer.read_on(b"data: " + json.dumps(ANSWER).encode() + b"\n\n: wait")
+    assert len(seen) == 501
 
 
 @pytest.mark.parametrize(
@@ -450,3 +559,21 @@ def test_a_server_on_stdio_that_does_not_read_gets_no_call() -> None:
     finally:
         peer._process.kill()
         peer.close()
+
+
+def test_what_a_server_on_stdio_has_started_ends_with_the_call(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "alive")
+    alive = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)
+    child = f"exec 3>{tmp_path / 'alive'}; echo >&3; sleep 60"
+    program = f"import subprocess, sys; subprocess.Popen(['sh', '-c', {child!r}]); sys.stdin.read()"
+    peer = StdioPeer([sys.executable, "-c", program], 1_000)
+    try:
+        assert select.select([alive], [], [], 30)[0]
+        assert os.read(alive, 10) == b"\n"
+        peer.close()
+
+        assert select.select([alive], [], [], 10)[0]
+        assert os.read(alive, 10) == b""  # nobody has it open to write
+    finally:
+        peer.close()
+        os.close(alive)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import math
 import re
 import socket
 import textwrap
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from html import escape
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -33,7 +35,7 @@ from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import Call, Declaration, OpenApiServer
 from ballast.playbook.servers.http import Exchange, Reply, _allowed, deadline_in, send
 from ballast.playbook.servers.openapi import OpenApiTransport, body_of, check_no_other, request_of
-from ballast.playbook.servers.proof import AnswerLost, NotNow, RemoteFailed
+from ballast.playbook.servers.proof import AnswerLost, NotLookedAt, NotNow, is_functions_own
 from ballast.playbook.servers.spellings import HIDDEN, hidden, without
 from ballast.playbook.servers.tools import declared_tools
 from tests.support.remote_desk import Desk, pinned
@@ -644,13 +646,42 @@ def test_a_token_is_fetched_once_and_kept_until_it_expires() -> None:
     assert "t0k3n-1" in first.secrets
 
 
-def test_a_token_that_expires_soon_is_not_kept() -> None:
+@pytest.mark.parametrize(
+    ("lasts", "kept_s"),
+    [(90, 45), (30, 15), ("600", 540), (10**400, 86_340), (math.inf, 86_340)]
+    + [(wrong, 240) for wrong in (math.nan, -5, 0, True, [1], "soon", None)],
+    ids=lambda one: str(one)[:12],
+)
+def test_a_token_is_kept_for_a_time_whatever_its_server_says(
+    lasts: Any, kept_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr("ballast.playbook.servers.credentials.time", SimpleNamespace(monotonic=lambda: now[0]))
     with Issuer() as issuer:
-        issuer.lasts = 30
-        made, ctx = oauth(issuer), context(Secrets("pw"))
-        sent = [made.applied(EXCHANGE, ctx, deadline_in(5)).headers["Authorization"] for _ in range(2)]
+        issuer.lasts = lasts
+        made, ctx, sent = oauth(issuer), context(Secrets("pw")), []
+        for now[0] in (1_000, 999.0 + kept_s, 1_001.0 + kept_s):
+            sent.append(made.applied(EXCHANGE, ctx, deadline_in(5)).headers["Authorization"][-1])
 
-    assert sent == ["Bearer t0k3n-1", "Bearer t0k3n-2"]
+    assert sent == ["1", "1", "2"]
+
+
+def test_a_clients_secret_is_hidden_in_what_the_server_says() -> None:
+    with Issuer() as issuer:
+        made = oauth(issuer)
+        for _ in range(2):  # also where the token was kept
+            sent = made.applied(EXCHANGE, context(Secrets("cl1ent-s3cret-0000")), deadline_in(5))
+    pair = base64.b64encode(b"me:cl1ent-s3cret-0000").decode()
+
+    for told in ("cl1ent-s3cret-0000", pair, f"Basic {pair}"):
+        assert told not in str(made.hide({"said": [told]}))
+        assert told not in Reply(401, {}, told.encode(), sent.secrets).text
+
+
+def test_what_fails_before_a_request_has_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ballast.playbook.servers.credentials._seconds_of", lambda _: 1 / 0)
+    with Issuer() as issuer, pytest.raises(NotNow, match=r"Nothing was sent: .*\(ZeroDivisionError\)"):
+        oauth(issuer).applied(EXCHANGE, context(Secrets("pw")), deadline_in(5))
 
 
 def test_without_a_token_nothing_is_sent() -> None:
@@ -774,7 +805,8 @@ def test_the_credentials_of_the_role_are_in_no_error_of_an_invocation(tmp_path: 
 
 def test_an_error_of_a_function_is_a_refusal_where_a_person_says_so(tmp_path: Any) -> None:
     answer = (200, {"X-Amz-Function-Error": "Unhandled"}, {"errorType": "OutOfStock", "errorMessage": "none left"})
-    with lambda_endpoint(answer) as (client, _), pytest.raises(RemoteFailed, match="OutOfStock: none left"):
+    # Of a second attempt it may be the first one's doing, so it proves nothing about that.
+    with lambda_endpoint(answer) as (client, _), pytest.raises(NotLookedAt, match="OutOfStock: none left"):
         invoked(client, tmp_path, refusals=["error"])
 
 
@@ -786,6 +818,19 @@ def test_an_error_of_a_function_is_a_refusal_where_a_person_says_so(tmp_path: An
         {"errorType": "Runtime.ExitError", "errorMessage": "signal: killed"},
         {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": "Response payload size exceeded"},
         {"errorType": 1},
+        {"errorType": "java.lang.OutOfMemoryError", "errorMessage": "Java heap space"},
+        {"errorType": "System.OutOfMemoryException", "errorMessage": ""},
+        {"errorType": "MemoryError", "errorMessage": ""},
+        {"errorType": "Function<NoMemoryError>", "errorMessage": "failed to allocate memory"},
+        {"errorType": "java.lang.StackOverflowError", "errorMessage": ""},
+        {"errorType": "RecursionError", "errorMessage": "maximum recursion depth exceeded"},
+        {"errorType": "RangeError", "errorMessage": "Maximum call stack size exceeded"},
+        {"errorType": "SIGKILL", "errorMessage": ""},
+        {"errorType": "exit status 1", "errorMessage": ""},
+        {"errorType": "Error", "errorMessage": "RequestId: 1 Process exited before completing request"},
+        {"errorType": "ReadTimeout", "errorMessage": "no answer"},
+        {"errorType": "System.Threading.Tasks.TaskCanceledException", "errorMessage": ""},
+        {"errorType": "  ", "errorMessage": ""},
         None,
     ],
     ids=str,
@@ -794,6 +839,13 @@ def test_a_function_that_was_ended_under_way_has_not_refused(tmp_path: Any, ende
     answer = (200, {"X-Amz-Function-Error": "Unhandled"}, ended)
     with lambda_endpoint(answer) as (client, _), pytest.raises(AnswerLost):
         invoked(client, tmp_path, refusals=["error"])
+
+
+@pytest.mark.parametrize(
+    "said", ["OrderAlreadyCancelledError", "StackNotFound", "BookingDeadlinePassed", "RuntimeError", "Function<NoSeat>"]
+)
+def test_an_error_of_the_business_is_the_functions_own(said: str) -> None:
+    assert is_functions_own(said, "It is so.")
 
 
 def test_a_key_is_an_argument_of_a_function(tmp_path: Any) -> None:

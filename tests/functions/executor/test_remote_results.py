@@ -103,8 +103,8 @@ def test_a_verify_in_another_form_confirms_nothing(with_desk: Declared, desk: De
         "outward": False,
         "pinned": pinned("find", FIND, find, output=form | {"required": ["next"]}),
     }
-    stack = with_desk({**FORMED, **VERIFY}, find=read)
-    desk.trouble.append("lost")
+    stack = with_desk({**FORMED, **KEY, **VERIFY}, find=read)
+    desk.trouble.extend(["lost"] * 6)
 
     assert carried_out(stack, CALL)[0] == "unknown"
 

@@ -540,7 +540,7 @@ def test_a_value_that_a_pinned_result_does_not_name_is_told(sound: Path, tmp_pat
 
     def fields(found: str, undone: dict[str, object]) -> list[str]:
         project = with_changes(sound, tmp_path / found.replace("/", "_"))
-        write = {"verify": {**verify, "found": found}, "undo": undone, "pinned": create}
+        write = {**KEY, "verify": {**verify, "found": found}, "undo": undone, "pinned": create}
         declare(project / "sounddesk", "desk", desk_server(), tools(write, find=find))
         return [one.field for one in found_in(project).findings if "pinned result" in one.problem]
 
@@ -553,7 +553,7 @@ def test_a_value_that_a_pinned_result_does_not_name_is_told(sound: Path, tmp_pat
 def test_a_verify_that_may_find_what_is_older_is_told(sound: Path, tmp_path: Path) -> None:
     def told(name: str, **verify: object) -> list[str]:
         project = with_changes(sound, tmp_path / name)
-        declared = {"verify": {"tool": "desk_find", "found": "/items/0", **verify}}
+        declared = {**KEY, "verify": {"tool": "desk_find", "found": "/items/0", **verify}}
         declare(project / "sounddesk", "desk", desk_server(), tools(declared))
         found = found_in(project).findings
         return [one.problem.partition(":")[0] for one in found if one.field == "tools.create.verify"]

@@ -1,6 +1,7 @@
 """``ballast import``: a declaration is written weaker than the source claims, compared with it, and pinned anew."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from ballast.errors import PlaybookInvalid
 from ballast.playbook import Effect, load_playbook
+from ballast.playbook.servers.declaration import Call
 from cli import main
+from cli.declaration_file import Imported, ImportedTool, written
 
 DOCUMENT: dict[str, Any] = {
     "openapi": "3.0.3",
@@ -520,3 +524,52 @@ def test_a_document_whose_aliases_have_no_end_is_refused(
         assert main(["import", "openapi", str(document), "--playbook", str(playbook), "--name", "desk"]) == 2
 
         assert "aliases repeat" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("server", "places"),
+    [
+        ({"kind": "openapi", "url": "https://d.example"}, ["{header: Idempotency-Key}", "{argument: NAME}"]),
+        (
+            {"kind": "mcp", "url": "https://d.example"},
+            ["{meta: NAME}", "{argument: NAME}", "{header: Idempotency-Key}"],
+        ),
+        ({"kind": "mcp", "stdio": ["d"]}, ["{meta: NAME}", "{argument: NAME}"]),
+        ({"kind": "lambda", "function": "d", "tool_field": "tool"}, ["{argument: NAME}"]),
+    ],
+    ids=["openapi", "mcp", "stdio", "lambda"],
+)
+def test_the_comments_above_a_write_lead_to_a_file_that_loads(
+    playbook: Path, server: dict[str, Any], places: list[str]
+) -> None:
+    schema = {"type": "object", "properties": {"text": {"type": "string"}, "token": {"type": "string"}}}
+    where = {"text": "query", "token": "query"}
+    reads = Call(method="GET", path="/t", where=where) if server["kind"] == "openapi" else None
+    writes = Call(method="POST", path="/t") if reads else None
+    tools = (ImportedTool("find", "Find.", schema, "read", reads), ImportedTool("add", "Add.", schema, "write", writes))
+    file = playbook / "servers" / "d.yaml"
+    file.parent.mkdir(exist_ok=True)
+    text, _ = written(file, Imported(server, tools))
+    key, by_key, by_argument = re.findall(r"    # ((?:key|verify): .*)\n", text)
+    assert re.findall(r"\{\w+: [\w-]+\}", key) == places
+
+    def loads(*lines: str) -> list[str]:
+        made = text
+        for line in lines:
+            filled = line.replace("A_READ", "d_find").replace("{NAME:", "{token:")
+            made = made.replace(
+                f"# {line}", filled.replace("argument: NAME", "argument: token").replace("NAME", "text")
+            )
+        return [str(one) for one in _complaints(file, made)]
+
+    assert loads(key, by_key) == loads(by_argument) == []
+    assert "which is never sent" in loads(by_key)[0]
+
+
+def _complaints(file: Path, text: str) -> list[Exception]:
+    file.write_text(text, encoding="utf-8")
+    try:
+        load_playbook(file.parents[1])
+    except PlaybookInvalid as problem:
+        return [problem]
+    return []

@@ -258,11 +258,11 @@ def test_prices_and_rules_that_touch_no_run_are_named(
 ) -> None:
     prices, rules, empty = tmp_path / "prices.yaml", tmp_path / "rules.yaml", tmp_path / "empty.yaml"
     prices.write_text("models: {amazon.nova-pro-v1:0: {}, amazon.nova-lite-v1:0: {}}", encoding="utf-8")
-    rules.write_text("tools: {get_order: {approval: always}, refund_order: {approval: always}}", encoding="utf-8")
+    rules.write_text("tools: {look_up_order: {approval: always}, refund_order: {approval: always}}", encoding="utf-8")
     empty.write_text("models: {}", encoding="utf-8")
     words = ["what-if", str(played[0]), "--set", "limits.turns=2", "--prices", str(prices), "--rules", str(rules)]
     nova = "amazon.nova-lite-v1:0"
-    played[1].append(row(agents=("support",), models=(f"eu.{nova}",), tools=("get_order",)))
+    played[1].append(row(agents=("support",), models=(f"eu.{nova}",), tools=("look_up_order",)))
 
     assert main([*words, "--json"]) == Exit.OK
     assert json.loads(capsys.readouterr().out)["touch_no_run"] == ["prices.amazon.nova-pro-v1:0", "tools.refund_order"]

@@ -93,6 +93,7 @@ def without_pin(tool: dict[str, Any], **wrong: Any) -> dict[str, Any]:
 
 CREATE = tools()["create"]
 SECRET = {"ssm": "/a"}
+NAMES_NONE = {"tool": "desk_find", "arguments": {"none": {"key": True}}}
 #: (server's fields, the fields of the tool that writes, a part of the message)
 CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     # The server
@@ -151,7 +152,11 @@ CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"result": {"marks": {"/id": "golden"}}}, "must be one or more of"),
     ({}, {"verify": {"tool": "none", "arguments": {}}}, "verify.tool"),
     ({}, {"verify": {"tool": "desk_close", "arguments": {}}}, "verify.tool"),
-    ({}, {"verify": {"tool": "desk_find", "arguments": {"none": {"key": True}}}}, "desk_find has no such argument"),
+    ({}, {**KEY, **VERIFY, "verify": NAMES_NONE}, "desk_find has no such argument"),
+    ({}, VERIFY, "verify.arguments.key: asks by the call's key, which is never sent"),
+    ({}, {"idempotent": True, **VERIFY}, "Say where it goes, key: {header: Idempotency-Key} or {argument: NAME}"),
+    ({}, {**KEY, "verify": {"tool": "desk_find", "arguments": {"key": {"key": True}}}}, "verify.found: is missing"),
+    ({}, {"verify": {"tool": "desk_find", "arguments": {"key": {"argument": "/text"}}}}, "or absent: [404] where"),
     ({}, {"verify": {"tool": "desk_find", "arguments": {"key": {"result": "/id"}}}}, "may not use the result"),
     ({}, {"verify": {"tool": "desk_find", "arguments": {"key": {"argument": "/none"}}}}, "is no argument of the call"),
     ({}, {"verify": {"tool": "desk_find", "arguments": {"key": {}}}}, "argument, result, key, value"),
@@ -282,6 +287,35 @@ def test_what_contradicts_itself_of_an_mcp_server_is_named(
         load(notes=({name: one for name, one in whole.items() if one is not None}, notes_tools(add)))
 
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("key", [{"header": "A"}, {"argument": "token"}], ids=str)
+def test_a_verify_must_take_the_key_as_it_is_sent(load: Load, key: dict[str, str]) -> None:
+    by_uuid = {"properties": {"key": {"type": "string", "format": "uuid"}}}
+    find = {"effect": "read", "pinned": pinned("find", by_uuid, {**CALL, "method": "GET", "where": {"key": "query"}})}
+    with pytest.raises(PlaybookInvalid) as refused:
+        load(desk=(desk_server(), tools({"key": key, **VERIFY}, find=find)))
+
+    assert "verify.arguments.key: desk_find does not take the key as it is sent, the text" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("server", "places"),
+    [
+        ({"kind": "mcp", "url": URL}, "key: {meta: NAME} or {argument: NAME} or {header: Idempotency-Key}"),
+        ({"kind": "mcp", "stdio": ["a"]}, "key: {meta: NAME} or {argument: NAME}, or ask by an argument"),
+        ({"kind": "lambda", "function": "f"}, "key: {argument: NAME}, or ask by an argument"),
+    ],
+)
+def test_a_verify_asks_by_no_key_that_is_never_sent(load: Load, server: dict[str, Any], places: str) -> None:
+    verify = {"tool": "notes_find", "arguments": {"ref": {"key": True}}, "found": "/0"}
+    with pytest.raises(PlaybookInvalid) as refused:
+        load(notes=(server, notes_tools({"verify": verify})))
+    assert places in str(refused.value)
+
+    whole = {"tool": "notes_find", "arguments": {"ref": {"argument": "/text"}}, "absent": [404]}
+    with pytest.raises(PlaybookInvalid, match=r"such as /items/0\."):
+        load(notes=(server, notes_tools({"verify": whole})))
 
 
 def test_a_lambda_function_has_no_headers(load: Load) -> None:

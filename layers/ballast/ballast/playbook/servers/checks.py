@@ -240,6 +240,29 @@ def _of_tool(name: str, tool: DeclaredTool, server: Server) -> Iterator[str]:
             yield "verify.found: must be a JSON pointer into the read's result, such as /items/0."
         if any(one.result is not None for one in tool.verify.arguments.values()):
             yield "verify.arguments: may not use the result: verify is asked where there is none."
+        if tool.key is None and (asked := next((name for name, one in tool.verify.arguments.items() if one.key), None)):
+            places = " or ".join(places_of_a_key(server.kind, over_http=_is_over_http(server)))
+            yield (
+                f"verify.arguments.{asked}: asks by the call's key, which is never sent, so that nothing would be "
+                f"found, and the call would be sent again. Say where it goes, key: {places}, or ask by an argument: "
+                "{argument: /NAME}."
+            )
+    if tool.undo is not None and (
+        asked := next((n for n, one in (tool.undo.arguments or {}).items() if one.key), None)
+    ):
+        yield f"undo.arguments.{asked}: an undo has a key of its own. Take a value of the result."
+
+
+def places_of_a_key(kind: str, *, over_http: bool = True) -> tuple[str, ...]:
+    """Return what `key:` may be for a server of that kind, the usual one first."""
+    argument, meta, header = "{argument: NAME}", "{meta: NAME}", "{header: Idempotency-Key}"
+    if kind == "openapi":
+        return header, argument
+    return (argument,) if kind == "lambda" else (meta, argument, *([header] if over_http else []))
+
+
+def _is_over_http(server: Server) -> bool:
+    return not isinstance(server, LambdaServer) and server.url is not None
 
 
 def _of_key(tool: DeclaredTool, server: Server) -> Iterator[str]:

@@ -1,12 +1,13 @@
 """Credentials of the executor for a server: read when they are needed, kept in memory, and never told.
 
 A secret comes from Secrets Manager or from SSM through Powertools' parameters, which keep it for five minutes. A token
-is kept until a minute before it expires. Where a server refuses a credential (401), it is read anew once: it may have
-been rotated. Whatever fails here, nothing was sent to the server.
+is kept until a minute before it expires, a short one for half of its time. Where a server refuses a credential (401),
+it is read anew once: it may have been rotated. Whatever fails here, nothing was sent to the server.
 """
 
 import base64
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,9 +16,9 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from ballast.aws_errors import RETRYABLE_CODES
-from ballast.errors import RetryLater
+from ballast.errors import RetryLater, SettingInvalid
 from ballast.on_behalf import NoToken, again
-from ballast.playbook.context import NotConfigured, NotSent, ToolContext
+from ballast.playbook.context import NotConfigured, NotSent, ToolContext, ToolFailed
 from ballast.playbook.servers.declaration import (
     BasicCredential,
     Credential,
@@ -29,7 +30,7 @@ from ballast.playbook.servers.declaration import (
     SigV4Credential,
 )
 from ballast.playbook.servers.http import Exchange, Reply, send, stood_in, text_of, url_of
-from ballast.playbook.servers.proof import AnswerLost, Unauthorized
+from ballast.playbook.servers.proof import AnswerLost, NotNow, Unauthorized
 from ballast.playbook.servers.spellings import hidden
 
 #: A secret is read anew after so many seconds, a token is fetched anew so many seconds before it expires.
@@ -40,8 +41,9 @@ _NOT_THIS_CLIENT = frozenset({400, 401, 403})
 _PASSING = frozenset({"ExpiredTokenException", "RequestExpired", "InternalServiceError"})
 #: Secrets that a process remembers to keep out of results.
 _USED = 20
-#: A token without `expires_in` is kept for so many seconds.
-_USUAL_TOKEN_S = 300
+#: A token without `expires_in`, or with one that is no time, is kept for so many seconds, and no other for longer than
+#: a day: the server may refuse any of them, and it is fetched anew then.
+_USUAL_TOKEN_S, _MOST_TOKEN_S = 300, 86_400
 _TOKEN_BYTES = 65_536
 
 
@@ -51,7 +53,7 @@ class Credentials:
 
     declared: Credential | None
     private: bool = False
-    _token: tuple[str, float] | None = field(default=None, repr=False)
+    _token: "_Token | None" = field(default=None, repr=False)
     _providers: dict[str, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _used: set[str] = field(default_factory=set, repr=False)
@@ -67,7 +69,13 @@ class Credentials:
 
         ``left``: seconds that the call has left (``deadline_in``), of which a token takes its part.
         """
-        made = self._applied(exchange, ctx, left, anew=anew)
+        try:
+            made = self._applied(exchange, ctx, left, anew=anew)
+        except (RetryLater, ToolFailed, SettingInvalid):
+            raise
+        except Exception as problem:  # its text may quote a secret; nothing of the call was sent
+            why = f"its credential cannot be made ({type(problem).__name__})"
+            raise NotNow(f"Nothing was sent: {why}.", why) from None
         if len(self._used) > _USED:  # tokens of many requesters; a call needs its own only
             self._used.clear()
         self._used.update(made.secrets)
@@ -95,8 +103,8 @@ class Credentials:
                 value = _requesters(self.declared, ctx)
                 return _with(exchange, {header: f"{prefix}{value}"}, value)
             case OAuthCredential():
-                value = self._oauth(self.declared, ctx, left, anew=anew)
-                return _with(exchange, {"Authorization": f"Bearer {value}"}, value)
+                token = self._oauth(self.declared, ctx, left, anew=anew)
+                return _with(exchange, {"Authorization": f"Bearer {token.text}"}, token.text, *token.made_with)
         raise NotConfigured("its credential is of a kind that is not supported.")
 
     def is_old(self, reply: Reply) -> bool:
@@ -148,18 +156,16 @@ class Credentials:
             self._providers[store] = kind(boto3_client=ctx.client(store))
         return self._providers[store]
 
-    def _oauth(self, declared: OAuthCredential, ctx: ToolContext, left: Callable[[], float], *, anew: bool) -> str:
+    def _oauth(self, declared: OAuthCredential, ctx: ToolContext, left: Callable[[], float], *, anew: bool) -> "_Token":
         with self._lock:
-            if not anew and self._token is not None and self._token[1] > time.monotonic():
-                return self._token[0]
-            self._token = None
-            token, lasts_s = self._fetched(declared, ctx, left, anew=anew)
-            self._token = token, time.monotonic() + max(0, lasts_s - _EARLY_S)
-            return token
+            if anew or self._token is None or self._token.until <= time.monotonic():
+                self._token = None
+                self._token = self._fetched(declared, ctx, left, anew=anew)
+            return self._token
 
     def _fetched(
         self, declared: OAuthCredential, ctx: ToolContext, left: Callable[[], float], *, anew: bool
-    ) -> tuple[str, float]:
+    ) -> "_Token":
         secret = self._secret(declared.client_secret, ctx, anew=anew)
         client = text_of("credential.client_id", declared.client_id, ctx)
         form = {"grant_type": "client_credentials", "scope": declared.scope, "audience": declared.audience}
@@ -173,6 +179,7 @@ class Credentials:
                 "Accept": "application/json",
             },
             urlencode({name: value for name, value in form.items() if value}).encode(),
+            (secret, pair),
         )
         try:
             private = self.private or stood_in(declared.token_url, ctx)
@@ -189,9 +196,9 @@ class Credentials:
         token = said.get("access_token") if isinstance(said, Mapping) else None
         if not isinstance(token, str) or not token:
             raise RetryLater("Nothing was sent: the authorization server gave no token.")
-        lasts = said.get("expires_in")
-        known = isinstance(lasts, int | float) and not isinstance(lasts, bool)
-        return token, float(lasts) if known else _USUAL_TOKEN_S
+        lasts_s = _seconds_of(said.get("expires_in"))
+        # The authorization server may be the tool's own: then it knows the secret, and may send it back.
+        return _Token(token, time.monotonic() + max(lasts_s - _EARLY_S, lasts_s / 2), (secret, pair))
 
     def _signed(self, declared: SigV4Credential, exchange: Exchange, ctx: ToolContext) -> Exchange:
         from botocore.auth import SigV4Auth
@@ -214,6 +221,24 @@ class Credentials:
         SigV4Auth(frozen, declared.service, region).add_auth(request)
         secrets = tuple(filter(None, [frozen.secret_key, frozen.token]))
         return _with(exchange, dict(request.headers.items()), *secrets)
+
+
+@dataclass(frozen=True)
+class _Token:
+    """A token of OAuth, when it is fetched anew (of ``time.monotonic``), and the secrets that it was asked for with."""
+
+    text: str = field(repr=False)
+    until: float
+    made_with: tuple[str, ...] = field(repr=False)
+
+
+def _seconds_of(expires_in: Any) -> float:
+    """Return for how many seconds a token is kept: what the server says, as far as that is a time."""
+    if isinstance(expires_in, str) and re.fullmatch("[0-9]{1,9}", expires_in):
+        expires_in = int(expires_in)
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float) or not expires_in > 0:
+        return _USUAL_TOKEN_S
+    return float(min(expires_in, _MOST_TOKEN_S))
 
 
 def _unread(named: str, store: str, problem: Exception) -> Exception:

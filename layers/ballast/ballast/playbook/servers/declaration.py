@@ -269,7 +269,8 @@ class ValueFrom(Wire):
 class Verify(Wire):
     """A read that tells whether an effect happened.
 
-    found   the part of its result that is there if it happened; None: the whole result
+    found   the part of its result that is there if it happened; None: the whole result, where ``absent`` says how the
+            server tells that it did not happen, or where the read is the playbook's own
     absent  HTTP statuses of the read by which the server says that it did not happen, such as 404
     matched whether what is found must hold the key by which it was asked for, or without a key the call's arguments
     """
@@ -373,7 +374,8 @@ class DeclaredTool(Wire):
                 a refusal of the second one says nothing about the first
     slashes     arguments of the path that may have a slash in them, which the server must not read as its own
     set         arguments that are always these, and that the model does not see
-    refusals    HTTP statuses, or "error" of MCP and Lambda, that prove that nothing was done, besides the usual ones
+    refusals    HTTP statuses, or "error" of MCP and Lambda, that prove that the call that got them did nothing, besides
+                the usual ones; of an earlier attempt they prove nothing
     """
 
     effect: Literal["read", "write"]

@@ -176,8 +176,8 @@ def send(
 ) -> Reply:
     """Send a request once and return the reply.
 
-    ``read_on``: whether more of the body is needed after what was read so far. Raises ``NotSent`` or ``RetryLater``
-    where nothing was sent, and ``AnswerLost``.
+    ``read_on``: takes each part of the body, and says whether more of it is needed. Raises ``NotSent`` or
+    ``RetryLater`` where nothing was sent, and ``AnswerLost``.
     """
     until = time.monotonic() + seconds
     parts = urlsplit(exchange.url)
@@ -186,13 +186,16 @@ def send(
         if any(not 32 <= ord(char) <= 126 for char in value):
             raise NotSent(f"Nothing was sent: the header {name} would have characters other than printable ASCII.")
     address = _address(host, parts.port or (443 if secure else 80), private=private, environ=environ)
-    connection = _Connection(host, address, _tls() if secure else None, until)
     target = parts.path or "/"
     target += f"?{parts.query}" if parts.query else ""
     try:
+        connection = _Connection(host, address, _tls() if secure else None, until)
+    except (OSError, ValueError) as problem:
+        raise NotNow(f"Nothing was sent: no connection can be made ({type(problem).__name__}).") from None
+    try:
         try:
             connection.connect()
-        except (OSError, http.client.HTTPException) as problem:
+        except (OSError, http.client.HTTPException, ValueError) as problem:
             why = f"{host} cannot be reached ({type(problem).__name__})"
             raise NotNow(f"Nothing was sent: {why}.", why) from None
         try:
@@ -321,7 +324,7 @@ def _read(answer: http.client.HTTPResponse, most_bytes: int, read_on: Callable[[
             raise AnswerLost(f"The server's reply has more than {most_bytes} bytes; it was not read to its end.")
         if not part and answer.length:
             raise http.client.IncompleteRead(b"")
-        if not part or (read_on is not None and not read_on(bytes(body))):
+        if not part or (read_on is not None and not read_on(part)):
             break
     return bytes(body)
 
@@ -339,8 +342,11 @@ def _in_charset(body: bytes, content_type: str) -> str:
         return body.decode("utf-8", "replace")
 
 
-def result_of(reply: Reply, refusals: frozenset[int], *, what: str) -> Reply:
-    """Return a reply of 2xx. Raises what another status says of the effect; ``refusals`` are the declaration's own."""
+def result_of(reply: Reply, refusals: frozenset[int], *, what: str, of_the_call: bool = True) -> Reply:
+    """Return a reply of 2xx. Raises what another status says of the effect; ``refusals`` are the declaration's own.
+
+    ``of_the_call``: see ``refused``.
+    """
     status = reply.status
     if 200 <= status <= 299:
         return reply
@@ -350,7 +356,7 @@ def result_of(reply: Reply, refusals: frozenset[int], *, what: str) -> Reply:
     if status in NOT_NOW and status not in refusals:
         raise NotNow(f"{message}. It did nothing now.", apart)
     if status in REFUSALS or status in refusals:
-        raise refused(status, message)
+        raise refused(status, message, of_the_call=of_the_call)
     if 300 <= status <= 399:
         raise AnswerLost(f"{what} answered {status}. Redirects are not followed: name the right URL in servers/.")
     raise AnswerLost(message, apart)

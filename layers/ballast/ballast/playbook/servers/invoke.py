@@ -14,7 +14,7 @@ from ballast.errors import RetryLater
 from ballast.playbook.context import NotConfigured, NotSent, ToolContext
 from ballast.playbook.servers.declaration import LambdaServer
 from ballast.playbook.servers.http import text_of
-from ballast.playbook.servers.proof import AnswerLost, RemoteFailed, is_functions_own, told
+from ballast.playbook.servers.proof import AnswerLost, NotNow, is_functions_own, refused_by_error, told
 from ballast.playbook.servers.tools import RemoteCall
 
 #: Error codes by which Lambda says that it did not start the function, and may start it later or not.
@@ -56,7 +56,16 @@ class LambdaTransport:
 
     def send(self, call: RemoteCall, payload: dict[str, Any], key: str | None, ctx: ToolContext) -> JsonValue:
         """Return the function's result; see ``Transport``. The key is an argument, if the tool has one."""
-        from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
+        from botocore.exceptions import (
+            BotoCoreError,
+            ClientError,
+            ConnectTimeoutError,
+            CredentialRetrievalError,
+            EndpointConnectionError,
+            NoCredentialsError,
+            ParamValidationError,
+            PartialCredentialsError,
+        )
 
         declared = self._declared
         name = text_of("the function's name", declared.function, ctx)
@@ -66,10 +75,11 @@ class LambdaTransport:
                 raise NotSent(f"Nothing was sent: {declared.tool_field} names the tool, and an argument has that name.")
             event = {**payload, declared.tool_field: call.remote_name}
         try:
-            answer = self._client(call, ctx).invoke(
-                FunctionName=name,
-                Payload=json.dumps(event, allow_nan=False).encode(),
-            )
+            client, sent = self._client(call, ctx), json.dumps(event, allow_nan=False).encode()
+        except Exception as problem:
+            raise NotNow(f"Nothing was sent: the invocation cannot be made ({type(problem).__name__}).") from None
+        try:
+            answer = client.invoke(FunctionName=name, Payload=sent)
             body = answer["Payload"].read(declared.reply_bytes + 1)
         except ClientError as refused:
             code = str(refused.response.get("Error", {}).get("Code", ""))
@@ -85,6 +95,13 @@ class LambdaTransport:
             raise AnswerLost(f"Lambda answered {code}.") from None
         except (ConnectTimeoutError, EndpointConnectionError) as problem:
             raise RetryLater(f"Nothing was sent: Lambda cannot be reached ({type(problem).__name__}).") from None
+        except (
+            NoCredentialsError,
+            PartialCredentialsError,
+            CredentialRetrievalError,
+            ParamValidationError,
+        ) as problem:
+            raise NotNow(f"Nothing was sent: the invocation cannot be signed ({type(problem).__name__}).") from None
         except (BotoCoreError, OSError) as problem:
             raise AnswerLost(f"The function's answer was lost ({type(problem).__name__}).") from None
         if len(body) > declared.reply_bytes:
@@ -103,9 +120,9 @@ class LambdaTransport:
         told_of = said if isinstance(said, dict) else {}
         why = f"{told_of.get('errorType', '')}: {told_of.get('errorMessage', '')}"
         text = f"{call.remote_name} failed: {told(why)}"
-        vouched = "error" in call.declared.refusals and is_functions_own(told_of.get("errorType"))
-        if call.declared.effect == "read" or vouched:
-            raise RemoteFailed(text)
+        own = is_functions_own(told_of.get("errorType"), told_of.get("errorMessage"))
+        if call.declared.effect == "read" or ("error" in call.declared.refusals and own):
+            raise refused_by_error(text)
         why = "The function was ended under way" if "error" in call.declared.refusals else _NOT_VOUCHED
         raise AnswerLost(f"{text}. {why}.")
 

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 from pydantic import JsonValue
 
 from ballast.contracts.wire import canonical, read_digits, text_or_length
-from ballast.errors import RetryLater
+from ballast.errors import RetryLater, SettingInvalid
 from ballast.playbook.context import NotConfigured, NotSent, ToolChanged, ToolContext, ToolFailed
 from ballast.playbook.servers.credentials import Credentials
 from ballast.playbook.servers.declaration import DeclaredTool, McpServer, pin
@@ -44,14 +44,16 @@ from ballast.playbook.servers.proof import (
     GONE,
     NEVER_BEGUN,
     NOT_BEGUN,
+    SESSION_UNKNOWN,
     AnswerLost,
     NotLookedAt,
     NotNow,
     RemoteFailed,
     Unauthorized,
-    refused_by_code,
+    refused_by_error,
     told,
 )
+from ballast.playbook.servers.response import ResponseIn
 from ballast.playbook.servers.tools import RemoteCall
 from ballast.values import dataclass
 
@@ -64,6 +66,11 @@ _CLIENT = {"name": "ballast", "version": "0.1.0"}
 #: Seconds after which a server is asked again whether its tools are as they were pinned.
 RECHECK_S = 300
 _MAX_PAGES, _MAX_TOOLS = 20, 1_000
+#: The code of an error by which a server says that it has no such method, and that by which some say that they know no
+#: such session.
+_NO_SUCH_METHOD, _INVALID_REQUEST = frozenset({-32601}), -32600
+#: Statuses that say more than an error of JSON-RPC beside them.
+_SAID_BY_STATUS = frozenset({401, 403, 429})
 _FORGOTTEN = "The server forgot the session under way: whether it acted is not known."
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 #: Formats of images that a model may be shown.
@@ -71,7 +78,14 @@ _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/
 
 
 class SessionGone(Exception):
-    """The server does not know the session any more. A tool may have acted in it."""
+    """The server does not know the session any more, as far as its status says. A tool may have acted in it.
+
+    refused  the same as a refusal; None where the status says nothing else
+    """
+
+    def __init__(self, refused: RemoteFailed | None = None) -> None:
+        super().__init__(str(refused or "The server does not know the session."))
+        self.refused = refused
 
 
 class Peer(Protocol):
@@ -179,7 +193,7 @@ class Session:
             text = f"The server answered {method} with an error: {told(str(error.get('message', '')))}"
             code = error.get("code")
             if isinstance(code, int) and code in refusals and "result" not in said:
-                raise refused_by_code(code, text)
+                raise refused_by_error(text)
             raise AnswerLost(text)
         result = said.get("result") if error is None else None
         if not isinstance(result, dict):
@@ -225,7 +239,7 @@ class McpTransport:
             session = kept.session
             peer = session.peer
             if no_key and kept.used and self._is_gone(session, until):
-                self._kept = None
+                self._forget(kept)
                 continue
             kept.used = True
             if isinstance(peer, HttpPeer):  # another thread may use the session at the same time, for another call
@@ -235,15 +249,22 @@ class McpTransport:
                 asked = Session(peer, until, session.numbers, session.stateless)
                 said = asked.ask("tools/call", params, _refusals(call.declared))
                 break
-            except SessionGone:
-                self._kept = None
+            except SessionGone as gone:
+                self._forget(kept)
                 # By the same status a server may say that it has lost the answer. A key lets the executor send the
                 # call again; it does not make the status a proof.
                 if writes:
-                    raise AnswerLost(_FORGOTTEN, _FORGOTTEN) from None
+                    told_of = f" {gone.refused}" if gone.refused is not None else ""
+                    raise AnswerLost(f"{_FORGOTTEN}{told_of}", _FORGOTTEN) from None
+                if again and gone.refused is not None:
+                    raise gone.refused from None
                 if again:
                     raise RetryLater("The server forgot the session twice. It did nothing.") from None
+            except AnswerLost:
+                self._forget(kept)  # the server may have begun anew; a new session costs three requests
+                raise
             except RemoteFailed as refused:
+                self._forget(kept)
                 if writes and refused.status in GONE:
                     raise AnswerLost(f"{_FORGOTTEN} {refused}", _FORGOTTEN) from None
                 raise
@@ -254,17 +275,26 @@ class McpTransport:
         found: JsonValue = self._credentials.hide(self._result(call, said, ctx))
         return found
 
+    def _forget(self, kept: "_Kept") -> None:
+        """Begin the next call in a new session, if this one is still the one that is kept."""
+        if self._kept is kept:
+            self._kept = None
+
     @staticmethod
     def _is_gone(session: Session, until: Callable[[], float]) -> bool:
-        """Say whether the server has forgotten a session, before a call that may not be sent twice."""
+        """Say whether the server has forgotten a session, before a call that may not be sent twice.
+
+        A server that knows it answers a ping, or says that it knows none. By any other answer it may have forgotten
+        the session; a new one begins the call as well.
+        """
         if not isinstance(session.peer, HttpPeer) or session.peer.session_id is None:
             return False
         try:
-            Session(session.peer, until, session.numbers).ask("ping", {})
-        except SessionGone:
+            Session(session.peer, until, session.numbers).ask("ping", {}, _NO_SUCH_METHOD)
+        except RemoteFailed as refused:
+            return refused.status is not None
+        except (SessionGone, AnswerLost):
             return True
-        except (RemoteFailed, AnswerLost):  # it knows the session, if not this message
-            return False
         return False
 
     def _ready(self, call: RemoteCall, ctx: ToolContext, until: Callable[[], float]) -> "_Kept":
@@ -290,6 +320,9 @@ class McpTransport:
                 refused = isinstance(problem, NotLookedAt) and not isinstance(problem, Unauthorized)
                 if isinstance(problem, ToolFailed) and (refused or not isinstance(problem, NotSent)):
                     raise NotSent(f"Nothing was sent: the session did not begin. {problem}") from None
+                if isinstance(problem, Exception) and not isinstance(problem, RetryLater | ToolFailed | SettingInvalid):
+                    why = f"the session did not begin ({type(problem).__name__})"
+                    raise NotNow(f"Nothing was sent: {why}.", why) from None
                 raise
             if isinstance(session.peer, HttpPeer):
                 self._kept = made
@@ -324,7 +357,7 @@ class McpTransport:
         if said.get("isError"):
             text = f"{call.remote_name} answered with an error: {told(_text(blocks))}"
             if call.declared.effect == "read" or "error" in call.declared.refusals:
-                raise RemoteFailed(text)
+                raise refused_by_error(text)
             raise AnswerLost(f"{text}. The declaration does not say that an error means that nothing was done.")
         for number, block in enumerate(blocks, start=1):
             image = _IMAGES.get(str(block.get("mimeType")))
@@ -440,6 +473,7 @@ class HttpPeer:
         wanted, left = message.get("id"), deadline_in(seconds)
         for anew in (False, True):
             ready = self.credentials.applied(Exchange("POST", self.url, headers, body), self.ctx, left, anew=anew)
+            response = ResponseIn(wanted)
             reply = send(
                 ready,
                 seconds=left(),
@@ -447,31 +481,39 @@ class HttpPeer:
                 private=self.declared.private
                 or (self.declared.url is not None and stood_in(self.declared.url, self.ctx)),
                 environ=self.ctx.environ,
-                read_on=lambda so_far: not _is_event(so_far) or response_in(so_far, wanted) is None,
+                read_on=response.read_on,
             )
             if not self.credentials.is_old(reply):
                 break
-        if reply.status == 404 and self.session_id is not None:
-            raise SessionGone
-        if 400 <= reply.status <= 499 and (refused := _error_in(reply, wanted)) is not None:
-            hidden: dict[str, Any] = self.credentials.hide(refused)  # its code says more than the status
+        said = response.at_the_end()
+        code = _error_code(said)
+        in_session = self.session_id is not None and reply.status in SESSION_UNKNOWN
+        if in_session and (reply.status == 404 or code not in BEGUN_PERHAPS - {_INVALID_REQUEST}):
+            raise SessionGone(_refusal(reply) if reply.status != 404 else None)
+        if 400 <= reply.status <= 499 and reply.status not in _SAID_BY_STATUS and code in BEGUN_PERHAPS:
+            hidden: dict[str, Any] = self.credentials.hide(said)  # its code says more than the status
             return hidden
-        result_of(reply, frozenset(), what="The server")
+        result_of(reply, frozenset(), what="The server", of_the_call=False)
         session_id = reply.headers.get("mcp-session-id")
         if session_id is not None and not self.stateless and session_id.isascii() and session_id.isprintable():
             self.session_id = session_id
-        found: dict[str, Any] | None = self.credentials.hide(response_in(reply.body, wanted))
+        found: dict[str, Any] | None = self.credentials.hide(said)
         return found
 
 
-def _error_in(reply: Reply, wanted: object) -> dict[str, Any] | None:
-    """Return the response to a request that is refused by a status, where its error of JSON-RPC says more than that."""
-    if reply.status in (401, 403, 429):
-        return None
-    found = response_in(reply.body, wanted)
-    error = found.get("error") if found is not None else None
+def _refusal(reply: Reply) -> RemoteFailed | None:
+    try:
+        result_of(reply, frozenset(), what="The server", of_the_call=False)
+    except RemoteFailed as refused:
+        return refused
+    return None
+
+
+def _error_code(said: Mapping[str, Any] | None) -> int | None:
+    """Return the code of a response's error of JSON-RPC."""
+    error = said.get("error") if said is not None else None
     code = error.get("code") if isinstance(error, Mapping) else None
-    return found if isinstance(code, int) and code in BEGUN_PERHAPS else None
+    return code if isinstance(code, int) else None
 
 
 def header_value(text: str) -> str:
@@ -494,35 +536,3 @@ def mirrored_headers(schema: Any, arguments: Any) -> dict[str, str]:
             found[f"Mcp-Param-{header}"] = header_value(text)
         found |= mirrored_headers(one, value)
     return found
-
-
-def _is_event(body: bytes) -> bool:
-    """Say whether a body is a stream whose last event is whole."""
-    return body[:1] not in (b"{", b"[") and body.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
-
-
-def response_in(body: bytes, wanted: object) -> dict[str, Any] | None:
-    """Return the response to a request, from JSON or from the events of a stream; None if it is not there.
-
-    Other messages are the server's own notifications and requests: this client offers nothing that they could ask for.
-    """
-    for text in _messages(body):
-        try:
-            found: Any = read_digits(text)
-        except (ValueError, RecursionError):
-            continue
-        for one in found if isinstance(found, list) else [found]:
-            if isinstance(one, dict) and "method" not in one and wanted is not None and one.get("id") == wanted:
-                return one
-    return None
-
-
-def _messages(body: bytes) -> Iterator[str]:
-    text = body.decode("utf-8", "replace").strip()
-    if text[:1] in ("{", "["):
-        yield text
-        return
-    for event in text.replace("\r\n", "\n").replace("\r", "\n").split("\n\n"):
-        lines = [line[5:].removeprefix(" ") for line in event.split("\n") if line.startswith("data:")]
-        if lines:
-            yield "\n".join(lines)

@@ -9,8 +9,13 @@
     AnswerLost            it may have acted
 
 One rule for all protocols: a key lets the executor send a call again. It makes no answer a proof that would be none
-without it. What a server says by 400 to 499 is believed: one that acts and answers so all the same cannot be told.
+without it. Of a write, only four statuses of an OpenAPI server are plain ``RemoteFailed``: there the operation itself
+answers. A status of an MCP server comes from its transport, before anybody looks at the key; and what a declaration
+calls a refusal is said of the call that gets it ("already exists" is what the first one made). What a server says by
+400 to 499 is believed of the request that it answers: one that acts and answers so all the same cannot be told.
 """
+
+import re
 
 from ballast.contracts.wire import text_or_length
 from ballast.errors import RetryLater
@@ -31,8 +36,12 @@ _NOT_LET_IN = frozenset({401, 403})
 #: always alike says by them what became of the first attempt. Others may come from who stands before it (a router, a
 #: proxy), or be the first attempt's own doing: 404 of what it has deleted, 409 and 412 of what it has made.
 _OF_THE_CALL = frozenset({400, 402, 422, 424})
-#: Statuses by which an MCP server says that it does not know the session. A tool may have acted in it.
+#: Statuses by which an MCP server says that it does not know the session, also where it has given none. A tool may have
+#: acted in it.
 GONE = frozenset({404, 410})
+#: Those by which some servers say so of a session that they have given: 404 is the protocol's, 400 that of the usual
+#: libraries. The others of ``REFUSALS`` speak of who asks, of the message's form, or of its size.
+SESSION_UNKNOWN = GONE | {400, 405, 422, 424, 428}
 
 #: JSON-RPC errors by which a server says that it did not begin. Of a write, only the first two prove it: libraries
 #: answer with the others as well where a tool has acted and its result does not fit.
@@ -41,9 +50,22 @@ NOT_BEGUN = NEVER_BEGUN | {-32600, -32602}
 #: Those that say more than the status of HTTP beside them: they may come from a tool that has acted.
 BEGUN_PERHAPS = frozenset({-32600, -32602, -32603})
 
-#: Beginnings of the types of errors by which Lambda says that it has ended a function under way: by its time, its
-#: memory, a crash. No declaration of the function's errors speaks of them.
-_ENDED_UNDER_WAY = ("Runtime.", "Sandbox.", "Extension.", "Function.")
+#: Types of errors by which Lambda, or a runtime in its own words (``java.lang.OutOfMemoryError``, ``MemoryError``),
+#: says that a function has ended under way: by its time, its memory, its stack, a crash. No declaration of the
+#: function's errors speaks of them. A type that only looks so costs a person's look.
+_ENDED_UNDER_WAY = re.compile(
+    r"^(runtime|sandbox|extension|function|lambda|aws)\.|^sig[a-z]+$|memory|heap|stackoverflow|executionstack"
+    r"|systemstack|recursion|time.?d?.?out|deadlineexceeded|exit(error|ed)?\b|exit status|killed|signalexception"
+    r"|threadabort|^abort|interrupt(ed|error)|(^|\.)(task|operation)?cancell?ed(error|exception)$|fatal|crash|panic|virtualmachine"
+    r"|threaddeath|executionengine|internalerror|accessviolation|segmentation",
+    re.IGNORECASE,
+)
+#: The same in the words of an error whose type does not say it.
+_ENDED_IN_WORDS = re.compile(
+    r"task timed out|(runtime|process) (exited|crashed)|exited (before|with)|exit status|signal: |out of memory"
+    r"|cannot allocate memory|heap (space|limit)|maximum call stack|stack overflow",
+    re.IGNORECASE,
+)
 
 #: Most characters of a server's words in a message.
 _MAX_TOLD = 1_000
@@ -84,21 +106,30 @@ class Unauthorized(NotLookedAt):
     """The server let nobody in."""
 
 
-def refused(status: int, message: str) -> RemoteFailed:
-    """Return the error of a refusal by a status of HTTP."""
+def refused(status: int, message: str, *, of_the_call: bool = True) -> RemoteFailed:
+    """Return the error of a refusal by a status of HTTP. ``of_the_call``: whether what answers has looked at its key.
+
+    In MCP a status is the transport's, which knows nothing of a tool's keys.
+    """
     if status in _NOT_LET_IN:
         return Unauthorized(message, status)
-    return (RemoteFailed if status in _OF_THE_CALL else NotLookedAt)(message, status)
+    return (RemoteFailed if of_the_call and status in _OF_THE_CALL else NotLookedAt)(message, status)
 
 
-def refused_by_code(code: int, message: str) -> RemoteFailed:
-    """Return the error of a refusal by a code of JSON-RPC."""
-    return (NotLookedAt if code in NEVER_BEGUN else RemoteFailed)(message)
+def refused_by_error(message: str) -> RemoteFailed:
+    """Return the error of a refusal by an error of JSON-RPC, of an MCP tool or of a Lambda function.
+
+    Whoever declares that an error means that nothing was done speaks of the call that gets it. Of a second one it may
+    be the first one's doing, such as "already exists".
+    """
+    return NotLookedAt(message)
 
 
-def is_functions_own(error_type: object) -> bool:
-    """Say whether a Lambda function's own code has raised an error of that type."""
-    return isinstance(error_type, str) and bool(error_type) and not error_type.startswith(_ENDED_UNDER_WAY)
+def is_functions_own(error_type: object, message: object = "") -> bool:
+    """Say whether a Lambda function's own code has raised an error of that type, and was not ended under way."""
+    if not isinstance(error_type, str) or not error_type.strip() or _ENDED_UNDER_WAY.search(error_type):
+        return False
+    return not _ENDED_IN_WORDS.search(message if isinstance(message, str) else "")
 
 
 def told(text: str) -> str:

@@ -16,8 +16,8 @@ from typing import Any
 
 from ballast.errors import RetryLater
 from ballast.playbook.context import NotConfigured
-from ballast.playbook.servers.mcp import response_in
 from ballast.playbook.servers.proof import AnswerLost, NotNow
+from ballast.playbook.servers.response import response_in
 from ballast.runtime import environ_of_a_program
 
 #: Seconds that a program has to end before it is killed.
@@ -75,7 +75,9 @@ class StdioPeer:
     def _line(self, until: float) -> bytes:
         assert self._process.stdout is not None
         number = self._process.stdout.fileno()
-        while b"\n" not in self._buffer:
+        looked_at = 0
+        while (end := self._buffer.find(b"\n", looked_at)) < 0:
+            looked_at = len(self._buffer)
             left = until - time.monotonic()
             if left <= 0 or not select.select([number], [], [], left)[0]:
                 raise AnswerLost("The server took too long.")
@@ -85,20 +87,19 @@ class StdioPeer:
             self._buffer += part
             if len(self._buffer) > self._most_bytes:
                 raise AnswerLost(f"The server's reply has more than {self._most_bytes} bytes.")
-        line, _, rest = bytes(self._buffer).partition(b"\n")
-        self._buffer = bytearray(rest)
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
         return line
 
     def close(self) -> None:
-        """End the process and all that it started."""
+        """End the process and all of its group: what it started lives no longer than the call."""
         process = self._process
         for stream in (process.stdin, process.stdout):
             with suppress(OSError):
                 if stream is not None:
                     stream.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

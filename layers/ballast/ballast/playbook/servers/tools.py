@@ -9,7 +9,7 @@ nothing, so after doubt it may be tried again.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,21 +44,24 @@ from ballast.playbook.servers.declaration import (
     Server,
     Undo,
     ValueFrom,
-    Verify,
     token_name,
 )
 from ballast.playbook.servers.form import OutputForm, SchemaArguments, SchemaForm
 from ballast.playbook.servers.proof import AnswerLost, NotLookedAt, NotNow, RemoteFailed, Unauthorized
-from ballast.playbook.servers.schema import SchemaRefused, annotation_of_marks, paths_of, pointer, read_marks
-from ballast.playbook.servers.values import NoValue, above, amount_of, answer_at, customer_of, holds, values_from
+from ballast.playbook.servers.schema import SchemaRefused, annotation_of_marks, paths_of, read_marks
+from ballast.playbook.servers.values import (
+    above,
+    amount_of,
+    customer_of,
+    values_from,
+)
+from ballast.playbook.servers.verify import SAMPLE_KEY, VerifyByRead, check_verify, key_as_sent, uuid_of
 from ballast.playbook.tool import Tool
 from ballast.validation import Untrusted
 from ballast.validation.marks import has_mark
 from ballast.values import dataclass
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-#: A key as the executor makes it, to try whether an argument takes it.
-_SAMPLE_KEY = f"run-{'0' * 32}#0001#1"
 
 
 class Transport(Protocol):
@@ -117,7 +120,7 @@ class RemoteCall:
         payload = {**self.form.write(args), **self.declared.set}
         key = self.declared.key
         if key is not None and key.argument is not None:
-            payload[key.argument] = self._key_as_argument(ctx.idempotency_key, key.argument)
+            payload[key.argument] = key_as_sent(ctx.idempotency_key, self.declared, self.form)
         if complaints := self.form.complaints(payload, whole=True):
             raise NotSent(f"Nothing was sent: {complaints}.")
         outside = None if key is None or key.argument is not None else ctx.idempotency_key
@@ -134,17 +137,6 @@ class RemoteCall:
         if self.output is not None and (complaints := self.output.complaints(result)):
             raise WrongResult(f"{complaints}.", server=self.server.name, tool=self.remote_name)
         return result
-
-    def _key_as_argument(self, key: str, name: str) -> str:
-        """Return the key as its argument takes it: as it is, or as a UUID made of it."""
-        return key if not self.form.complaint_about(name, key) else uuid_of(key)
-
-
-def uuid_of(key: str) -> str:
-    """Return the UUID of an idempotency key, the same for every attempt."""
-    import uuid
-
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"ballast:{key}"))
 
 
 def declared_tools(folder: Path, tell: Teller = raised) -> Iterator[Tool]:
@@ -267,7 +259,7 @@ def _check_hidden(where: str, declared: DeclaredTool, form: SchemaForm) -> None:
         if complaint := form.complaint_about(name, value):
             raise PlaybookInvalid(f"{where}.set.{name}: {complaint}.")
     name = declared.key.argument if declared.key and declared.key.argument else ""
-    if name and form.complaint_about(name, _SAMPLE_KEY) and (wrong := form.complaint_about(name, uuid_of(""))):
+    if name and form.complaint_about(name, SAMPLE_KEY) and (wrong := form.complaint_about(name, uuid_of(""))):
         raise PlaybookInvalid(f"{where}.key.argument: {name} takes neither a key as text nor a UUID: it {wrong}.")
 
 
@@ -294,7 +286,9 @@ def _write(where: str, declared: DeclaredTool, form: SchemaForm) -> Write:
         undo_gives_back=moves is not None and moves.undo_gives_back,
         undo=declared.undo.tool if declared.undo else None,
         undo_arguments=_undo_arguments(declared.undo),
-        verify=VerifyByRead(where, declared.verify) if declared.verify else None,
+        verify=VerifyByRead(where, declared.verify, partial(key_as_sent, declared=declared, form=form))
+        if declared.verify
+        else None,
         honours_key=declared.key is not None or bool(declared.idempotent),
         repeat=declared.repeat,
         on_rollback=declared.on_rollback,
@@ -333,52 +327,6 @@ def _always(_args: Any, _request: RunRequest) -> bool:
     return True
 
 
-@dataclass(frozen=True)
-class VerifyByRead:
-    """A ``verify`` that asks another tool of the playbook, which reads."""
-
-    where: str
-    declared: Verify
-    tools: dict[str, Tool] = field(default_factory=dict, compare=False, repr=False)
-
-    def __call__(self, args: SchemaArguments, ctx: ToolContext) -> Any:
-        """Return what the read found, None if it did not happen."""
-        said, (read, form) = self.declared, self.read_of(args, ctx.idempotency_key)
-        try:
-            result = read.function(form, ctx)
-        except RemoteFailed as failed:
-            if failed.status in said.absent:
-                return None
-            raise
-        found, about = answer_at(read.dump(result), pointer(said.found) if said.found else ())
-        if found is None or found is False:
-            return None
-        for name, value, names in self._asked(args, ctx.idempotency_key) if said.matched else ():
-            if not holds(about, value, names):
-                raise NoValue(
-                    f"{read.name} found something that does not hold the {name} that it was asked for, so it may be "
-                    "anybody's. If the server never repeats it, say verify.matched: false."
-                )
-        return found
-
-    def _asked(self, args: SchemaArguments, key: str) -> list[tuple[str, Any, tuple[str, ...]]]:
-        """Return the values that tell the effect from others, with their names: the key, or the call's arguments."""
-        sources = self.declared.arguments
-        named = {name for name, one in sources.items() if one.key} or {n for n, one in sources.items() if one.argument}
-        values = values_from(sources, args.root, None, key=key)
-        return [(name, values[name], (name, *_last_name(sources[name].argument))) for name in sources if name in named]
-
-    def read_of(self, args: SchemaArguments, key: str) -> tuple[Tool, Any]:
-        """Return the tool that is asked, and its arguments."""
-        read = self.tools[self.declared.tool]
-        return read, read.form.from_python(values_from(self.declared.arguments, args.root, None, key=key))
-
-
-def _last_name(path: str | None) -> tuple[str, ...]:
-    """Return the name of the argument at a pointer, without numbers of items; none where there is no pointer."""
-    return tuple(step for step in pointer(path) if not step.isdigit())[-1:] if path is not None else ()
-
-
 def link(tools: Mapping[str, Tool], tell: Teller, folder: Path, currency: str | None) -> None:
     """Let each ``verify`` of a declared tool find its read, and tell what they say wrongly of others.
 
@@ -406,6 +354,7 @@ def _link(made: Tool, call: RemoteCall, tools: Mapping[str, Tool], where: str) -
                 "untrusted text. Say true here, or vouch for that read, too."
             )
         _check_sources(f"{where}.verify.arguments", read, verify.declared.arguments, call)
+        check_verify(where, verify, read, read.function.declared if isinstance(read.function, RemoteCall) else None)
         verify.tools[read.name] = read
     if undo is not None and undo.arguments is not None and undo.tool in tools:
         _check_sources(f"{where}.undo.arguments", tools[undo.tool], undo.arguments, call)
@@ -432,5 +381,3 @@ def _check_sources(where: str, tool: Tool, sources: Mapping[str, ValueFrom], cal
             raise PlaybookInvalid(f"{where}.{name}: {tool.name} has no such argument. It has: {', '.join(names)}.")
         if source.argument is not None and not _names_argument(call.form, source.argument):
             raise PlaybookInvalid(f"{where}.{name}: {source.argument} is no argument of the call.")
-        if source.key and where.endswith("undo.arguments"):
-            raise PlaybookInvalid(f"{where}.{name}: an undo has a key of its own. Take a value of the result.")

@@ -12,6 +12,8 @@ from ballast.playbook.servers.schema import pointer
 
 #: A text of so many characters may also stand inside another one.
 _LONG = 12
+#: Values that say nothing, as texts.
+_NO_VALUES = frozenset({"", "0", "false", "None"})
 #: An amount as a server writes it: plain digits.
 _AMOUNT = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?")
 
@@ -85,6 +87,17 @@ def holds(found: Any, wanted: Any, names: Sequence[str] = ()) -> bool:
         for own in [{_plain(name) for name in names}]
         for _, name, one in _leaves(wanted)
     )
+
+
+def tells_more(found: Any, asked: Sequence[Any]) -> bool:
+    """Say whether a result is more than a text, and more than an echo of what was asked.
+
+    "No note with ref 7" is an answer that fails no more than a note, and so is ``{"ref": 7, "items": [], "total": 0}``.
+    """
+    if not isinstance(found, Mapping | list):
+        return not isinstance(found, str)
+    known = {text for value in asked for _, _, text in _leaves(value)} | _NO_VALUES
+    return any(text.strip() not in known for _, _, text in _leaves(found))
 
 
 def _nearest(leaves: Sequence[tuple[int, str, str]], names: Collection[str]) -> list[str]:
