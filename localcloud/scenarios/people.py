@@ -41,6 +41,10 @@ def _decision(value: Any) -> Any:
     return value
 
 
+#: What a scenario says about an answer; the rest is what the person says.
+_OF_THE_SCENARIO = ("refused", "if_asked", "whenever_asked", "tool")
+
+
 class Answer(Wire):
     """A person's answer: the payload of AnswerEscalation without the escalation's id.
 
@@ -66,6 +70,11 @@ class Answer(Wire):
     refused: bool = False
     if_asked: bool = False
     whenever_asked: bool = False
+
+    @property
+    def as_sent(self) -> dict[str, Any]:
+        """The answer as AnswerEscalation takes it, but for the escalation's id."""
+        return self.model_dump(mode="json", exclude_none=True, exclude=set(_OF_THE_SCENARIO))
 
 
 class NoAnswerLeft(InvalidInput):
@@ -113,9 +122,8 @@ class People:
         answer = {"escalation_id": message["escalation_id"], **given}
         if message.get("changed_by"):  # whoever comes next has looked at the changed call
             answer.setdefault("binding", message["binding"])
-        refused = answer.pop("refused", False)
-        for ours in ("if_asked", "whenever_asked", "tool"):
-            answer.pop(ours, None)
+        refused = answer.get("refused", False)
+        answer = {name: value for name, value in answer.items() if name not in _OF_THE_SCENARIO}
         if "approve" in answer and "decision" in answer:  # it has one for each kind of escalation
             del answer["decision" if message["kind"] == "approval" else "approve"]
         if isinstance(answer.get("approve"), list | tuple):

@@ -196,7 +196,7 @@ def play_a_rollback(stack: Stack) -> None:
     assert sum("undoes" in one for one in undone) == 2, undone
     assert stack.order("O-1002") == "paid"
 
-    answer = {"escalation_id": escalation_id, **scenario.people[0].model_dump(exclude_none=True, exclude={"refused"})}
+    answer = {"escalation_id": escalation_id, **scenario.people[0].as_sent}
     assert stack.invoke("AnswerEscalationFunction", answer)["status"] == "answered"
     ended = stack.ending_of(started["run_id"])
     assert (ended["status"], ended["by"]) == ("answered", "human"), ended

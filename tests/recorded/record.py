@@ -362,7 +362,7 @@ def _corrects_the_charge(stage: Stage) -> None:
 
 def _scenario(name: str) -> Take:
     scenario = find(name)
-    answers = (one.model_dump(exclude_none=True, exclude={"refused"}) for one in scenario.people)
+    answers = (one.as_sent for one in scenario.people)
     return Take(
         name=name,
         about=scenario.description,

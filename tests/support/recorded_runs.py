@@ -114,8 +114,7 @@ def _more() -> Iterator[Wanted]:
 def _scenarios() -> Iterator[Wanted]:
     for name in names():
         scenario = find(name)
-        ours = {"refused", "if_asked", "whenever_asked", "tool"}  # of the scenario alone
-        answers = [one.model_dump(mode="json", exclude_none=True, exclude=ours) for one in scenario.people]
+        answers = [one.as_sent for one in scenario.people]
         request = scenario.request.model_copy(update={"text": f"{scenario.request.text} ({name})"})
         yield Wanted(name, request, ScriptModel.read(scenario.script), answers)
 

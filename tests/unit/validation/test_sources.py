@@ -20,6 +20,10 @@ class Chosen(BaseModel):
     order_id: Annotated[str, Grounded]
 
 
+class Removable(BaseModel):
+    phone: Annotated[str, Grounded(may_be_empty=True)]
+
+
 class Order(BaseModel):
     order_id: str
     note: Annotated[str, Untrusted] = ""
@@ -271,6 +275,11 @@ def test_an_empty_text_has_no_ground_in_any_run(value: str) -> None:
     opening = opening_sources(RunRequest(request_id="r", text="O-1 and  more"))
 
     assert ground(Chosen(order_id=value), opening, lambda: opening).ungrounded == ("order_id",)
+
+
+@pytest.mark.parametrize(("value", "ungrounded"), [("", ()), (" ", ("phone",)), ("O-2", ("phone",))])
+def test_an_empty_text_may_remove_where_the_mark_says_so(value: str, ungrounded: tuple[str, ...]) -> None:
+    assert ground(Removable(phone=value), (), list).ungrounded == ungrounded
 
 
 def test_an_empty_text_that_the_author_wrote_as_the_default_needs_no_ground() -> None:

@@ -89,7 +89,7 @@ def ground(
     arguments without a mark are checked against untrusted text as well.
     """
     marked = [found for found in leaves(type(args), args, Grounded) if found.mark is not None]
-    blank = tuple(found.path for found in marked if _is_blank(found.value))
+    blank = tuple(found.path for found in marked if _is_blank(found.value) and not _may_be_empty(found))
     marked = [found for found in marked if not _is_blank(found.value)]
     trusted_opening = Group(source for source in opening if source.trusted)
     plain = _unmarked(args) if unmarked else []
@@ -282,6 +282,10 @@ def _unvouched(args: BaseModel, plain: Sequence[FieldValue], texts_read: TextsRe
 
 def _origin(wanted: SearchValue, sources: Group[Source], *, loose: bool = False) -> str | None:
     return next((source.where for source in sources.naming(wanted, loose=loose)), None)
+
+
+def _may_be_empty(found: FieldValue) -> bool:
+    return isinstance(found.mark, Grounded) and found.mark.may_be_empty and found.value == ""
 
 
 def _is_blank(value: Any) -> bool:

@@ -35,10 +35,11 @@ class Grounded:
     """An argument whose values must occur in the run's sources. The class itself works as a mark, too.
 
     On a list or a model it applies to every value inside. ``kind`` says how values are compared; None derives it from
-    the value.
+    the value. ``may_be_empty``: an empty text, which occurs in no source, needs none: it removes what is there.
     """
 
     kind: Kind | None = None
+    may_be_empty: bool = False
 
 
 @dataclass(frozen=True)

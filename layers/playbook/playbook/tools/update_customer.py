@@ -40,7 +40,7 @@ class Details(Closed):
     """The details that may change; what is absent (null) is not part of the change."""
 
     email: Annotated[Email | None, Grounded] = Field(default=None, description="New e-mail address.")
-    phone: Annotated[Phone | None, Grounded] = Field(
+    phone: Annotated[Phone | None, Grounded(may_be_empty=True)] = Field(
         default=None, description='New phone, such as "+1 555 0100"; "" removes it.'
     )
     address: Address | None = Field(default=None, description="New delivery address, whole.")

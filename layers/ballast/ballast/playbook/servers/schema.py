@@ -266,6 +266,7 @@ def _closed(schema: Any, *, own_value: bool) -> Any:
 MARKS: Mapping[str, Callable[[], Mark]] = {
     "grounded": Grounded,
     **{f"grounded:{kind}": partial(Grounded, kind) for kind in Kind},
+    "grounded:may_be_empty": lambda: Grounded(may_be_empty=True),
     "free_text": FreeText,
     "no_quotes": lambda: FreeText(quotes=False),
     "sensitive": Sensitive,
