@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
@@ -32,6 +32,7 @@ from ballast.playbook.servers.declaration import (
 from ballast.playbook.servers.http import Exchange, Reply, send, stood_in, text_of, url_of
 from ballast.playbook.servers.proof import AnswerLost, NotNow, Unauthorized
 from ballast.playbook.servers.spellings import hidden
+from ballast.values import dataclass
 
 #: A secret is read anew after so many seconds, a token is fetched anew so many seconds before it expires.
 _SECRET_S, _EARLY_S = 300, 60
