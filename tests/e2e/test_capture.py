@@ -140,6 +140,7 @@ def test_a_call_that_ends_otherwise_here_gets_a_double(tmp_path: Path) -> None:
     assert scenario.tools == (Double(tool="cancel", arguments={"order_id": "O-9"}, fails="O-9 is not open."),)
 
 
+@pytest.mark.deep
 def test_a_name_that_is_taken_is_not_written_over(tmp_path: Path) -> None:
     shop, run_id = project(tmp_path, {"text": "Hi", "intent": "desk"}, [{"say": "Hello."}])
 

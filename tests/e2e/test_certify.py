@@ -183,9 +183,8 @@ SOME_LIES = (
 #: The script that decides by what its process remembers.
 SOME_SCRIPTS = ("memory",)
 SOME_OVER_CALLS = (
-    "condition_of_its_own", "key_and_arguments", "key_expires", "denial_as_nothing", "read_swallows", "verify_by_index",
-    "key_looked_up_first", "key_of_the_day_in_c", "undo_of_memory", "fair_batch", "fair_declared", "fair_verify_page",
-    "fair_key_eventually", "read_noted_on_error", "time_after_error", "precondition_of_an_answer",
+    "key_and_arguments", "denial_as_nothing", "key_looked_up_first", "key_of_the_day_in_c", "undo_of_memory",
+    "read_noted_on_error", "time_after_error", "precondition_of_an_answer", "fair_batch", "fair_verify_page",
     "fair_time_of_its_own",
 )  # fmt: skip
 #: What is wrong with an undo's own key is found by the rules of its key too.
