@@ -48,8 +48,8 @@ RESERVED_S = 5.0
 _MAY_BE_EMPTY = (bool, int, float, complex, Decimal, str, bytes, bytearray, list, tuple, dict, set, frozenset)
 #: The beginning of a message of a result that is not as declared. Logs have it: it must not change.
 _NOT_PROMISED = "The result is not what"
-#: What ``looked`` says where ``verify`` found nothing. Logs have it: it must not change.
-NOTHING = "nothing"
+#: What ``looked`` says of what ``verify`` found. Logs have it: it must not change.
+NOTHING, SOMETHING = "nothing", "something"
 #: Cuts a text to what is recorded, without leaving a part of a sensitive value.
 Cut = Callable[[str], str]
 
@@ -292,7 +292,7 @@ def looked(tool: Tool, verify: Callable[[], Any], cut: Cut) -> str:
     run_end = _found(tool, verify, cut)
     if run_end is None:
         return NOTHING
-    return "something" if isinstance(run_end, CallOutcome) else "no answer"
+    return SOMETHING if isinstance(run_end, CallOutcome) else "no answer"
 
 
 def _found(tool: Tool, verify: Callable[[], Any], cut: Cut) -> RunEnd | None:

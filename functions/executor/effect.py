@@ -58,6 +58,7 @@ from functions.executor.approval import consumed
 from functions.executor.attempt import Attempt, History, ProposedCall
 from functions.executor.downstream import (
     NOTHING,
+    SOMETHING,
     Downstreams,
     InDoubt,
     NothingDone,
@@ -488,22 +489,30 @@ class WriteAttempt:
         return run_end if isinstance(run_end, CallOutcome) else None
 
     def _found(self) -> RunEnd | None:
-        return found(self.attempt.tool, self.verify, self.attempt.cut, unproven=self._unproven)
+        run_end = found(self.attempt.tool, self.verify, self.attempt.cut, unproven=self._unproven)
+        if run_end is None and self._found_before == SOMETHING:  # it may be what a deletion did
+            told = f"verify of {self.attempt.tool.name} found something before the first attempt, and nothing now"
+            return InDoubt(f"{told}: what it found may have been changed by the call.", answered=True)
+        return run_end
 
     def _unproven(self) -> str:
-        """Return why what ``verify`` finds may be older than the call; "" where it is the call's own.
+        """Return why what ``verify`` finds may be older than the call; "" where it is the call's own."""
+        if not self.attempt.tool.policy.look_before:
+            return ""
+        before = self._found_before
+        return "" if before == NOTHING else f"before the first attempt it found {before or 'nobody knows what'}"
 
-        What it found before the first attempt is in ``call.intended``, so it was known before anything was sent.
-        """
+    @property
+    def _found_before(self) -> str | None:
+        """What ``verify`` found before the first attempt, as ``call.intended`` has it; None where it was not asked."""
         attempt = self.attempt
         if not attempt.tool.policy.look_before:
-            return ""
+            return None
         intended = attempt.history.turn.fact(CallIntended, *attempt.at)
         if intended is None:  # this attempt has recorded it
             attempt.history.read_again()
             intended = attempt.history.turn.fact(CallIntended, *attempt.at)
-        before = intended.looked if intended is not None else None
-        return "" if before == NOTHING else f"before the first attempt it found {before or 'nobody knows what'}"
+        return intended.looked if intended is not None else None
 
     def _note(self, problem: str, *, ran: bool, gives_back: bool = False) -> bool:
         """Record the doubt and say whether that worked; if not, the lease must stay."""

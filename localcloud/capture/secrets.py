@@ -82,6 +82,7 @@ _PIECE = re.compile(r"[\s<>\"'`|,;(){}\[\]=]+")
 _HONEST = re.compile(
     r"(?i)[#]?[a-z]{1,5}[-_#]?[0-9]+|[0-9]+[a-z]{1,3}|[$\u20ac\u00a3]?[0-9][0-9.,]*(?:%|[a-z]{1,3})?|[0-9][0-9:./,tz+-]*z?|"
     r"[^\s@]+@[^\s@]+\.[a-z]{2,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|run-[a-z0-9]{16,32}[\w.:-]*|[a-z]+#[0-9][0-9:t-]*|stand-in\S*|sealed-\S*|"
+    r"[a-z]{2,24}[-_:.](?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})|"
     r"[0-9A-HJKMNP-TV-Z]{26}|(?:tooluse|toolu|call|script)[_-][\w-]+|arn:[\w:/.+*-]+"
 )
 #: JSON, or what is left of it: its parts are looked at, not the whole.

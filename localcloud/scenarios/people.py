@@ -53,7 +53,7 @@ class Answer(Wire):
     approve   whether a call may be made; or the writes that may happen: yes to a call of theirs as long as the run has
               made fewer of them than are named, else no. With a ``decision``, too, the one that fits what is asked is
               given
-    tool      it is an answer about a call of this tool
+    tool      it is an answer about a call of this tool, and waits until one is asked about
     refused   this person must not be let answer; the next one answers the same escalation
     if_asked  the run need not ask for it. Every other answer must be used, or the run is not as expected
     whenever_asked  answers whatever the others do not, as often as the run asks and for as many people as it needs, as
@@ -150,6 +150,8 @@ class People:
     def _next(self, message: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
         """Take out the next answer that fits; those before it may go unused. Raises ``NoAnswerLeft``."""
         for at, (number, given) in enumerate(self._answers):
+            if _is_of_another_tool(given, message):
+                continue
             if not (given.get("if_asked") and _does_not_fit(given, message)):
                 del self._answers[at]
                 return number, given
@@ -248,9 +250,12 @@ def _does_not_fit(given: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
     is_approval = message.get("kind") == "approval"
     if given.get("approve" if is_approval else "decision") is None:
         return True
-    if is_approval and given.get("tool") not in (None, _tool_of(message)):
-        return True
-    return _may_not_give(given, message)
+    return _is_of_another_tool(given, message) or _may_not_give(given, message)
+
+
+def _is_of_another_tool(given: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
+    """Whether an answer names a tool, and no call of that tool waits here."""
+    return message.get("kind") == "approval" and given.get("tool") not in (None, _tool_of(message))
 
 
 def _may_not_give(given: Mapping[str, Any], message: Mapping[str, Any]) -> bool:

@@ -188,6 +188,22 @@ def test_without_a_key_what_is_new_is_the_effect(with_desk: Declared, desk: Desk
     assert stack.body(run_id, "0001.call.1.intended")["looked"] == "nothing"
 
 
+@pytest.mark.parametrize("how", ["lost", "slow"])
+def test_without_a_key_what_is_gone_may_be_the_effect_and_nothing_is_sent_again(
+    with_desk: Declared, desk: Desk, how: str
+) -> None:
+    stack = with_desk(BY_TEXT)
+    desk.tickets.append({"id": 7, "key": "no%20power", "text": "no power"})
+    desk.trouble.append(how)
+    desk._act = lambda *_: desk.tickets.clear() or {}  # type: ignore[func-returns-value,method-assign]
+
+    ended, message = carried_out(stack)
+
+    assert ended == "unknown"
+    assert "found something before the first attempt, and nothing now" in message
+    assert [one["method"] for one in desk.seen].count("POST") == 1
+
+
 def _named(desk: Desk) -> dict[str, Any]:
     desk.tickets[-1]["key"] = "no%20power"  # as the query has it: the desk finds it by its text
     return desk.tickets[-1]

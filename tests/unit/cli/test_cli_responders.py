@@ -449,3 +449,14 @@ def test_an_answer_that_need_not_be_asked_for_waits_for_what_it_is_about() -> No
     ScriptedResponder(cloud, people).poll()
 
     assert [(one["by"], one["approve"]) for one in cloud.invoked] == [("x", False), ("fay", True)]
+
+
+def test_an_answer_about_a_tool_is_given_to_no_call_of_another_one_and_is_left_over() -> None:
+    cloud: Any = Cloud(PAY)
+    close = {"by": "fay", "approve": True, "tool": "close", "groups": ["finance"]}
+    responder = ScriptedResponder(cloud, [close, {"by": "Mia", "approve": False, "groups": ["finance"]}])
+
+    responder.poll()
+
+    assert [(one["by"], one["approve"]) for one in cloud.invoked] == [("Mia", False)]
+    assert [one.partition(":")[0] for one in responder.people.unmet()] == ["people.0"]

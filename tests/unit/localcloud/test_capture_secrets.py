@@ -241,6 +241,8 @@ SECRETS += [
     {"auth": "abc"},
 ]
 HONEST: list[Any] = [
+    "Noted as note-3f2b8c1e-9a4d-4c7e-8b21-5d6e7f809a1b.",
+    {"note_id": "note-3f2b8c1e9a4d4c7e8b215d6e7f809a1b"},
     '- turn 2: {"tracking_code":"PW10010015550"}, tau2\'s task lock_sim_card_pin|overdue_bill[PERSONA:Easy]',
     "My flight confirmation number is JMO1MG.",
     "Please reset the password of A-1002.",

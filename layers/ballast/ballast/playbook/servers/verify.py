@@ -21,7 +21,7 @@ from ballast.playbook.tool import Tool
 from ballast.values import dataclass
 
 #: A key as the executor makes it, to try whether an argument takes it.
-SAMPLE_KEY = f"run-{'0' * 32}.0001.1"
+SAMPLE_KEY = f"run-{'0' * 24}.0001.1"
 
 
 def key_as_sent(key: str, declared: DeclaredTool, form: SchemaForm) -> str:
