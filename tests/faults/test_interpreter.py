@@ -32,7 +32,7 @@ ALL = (
     "not admitted",
 )
 #: One of each way to end.
-FEW = ("two writes", "gives up half way", "guided by a person")
+FEW = ("reads only", "two writes", "gives up half way", "guided by a person", "not admitted")
 NAMES = sampled(ALL, FEW)
 #: How a run went: the states that it entered, its status and its output.
 Way = tuple[list[str], str, Any]
