@@ -110,7 +110,7 @@ LIARS: dict[str, tuple[str, *tuple[str, ...]]] = {
     "arguments": ("arguments_changed",),
     "repeatable": ("result_of_process", "process"),
     "process": ("read_by_hash",),
-    "sight": ("read_notes_in_file",),
+    "sight": ("read_notes_in_file", "plays"),
     "money": ("money_as_float",),
     "timeout": ("timeout_ignored",),
     "circuit": ("circuit_blind", "errors"),
