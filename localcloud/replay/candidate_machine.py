@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from localcloud.converse.choose import Bedrock, bedrock_client, model_source
 from localcloud.moto_seams.replaced import replaced
 from localcloud.replay.candidate import CandidateEnds, CandidatePlaying
 from localcloud.replay.candidate_oracle import CandidateOracle
+from localcloud.replay.declared_outcomes import Declared
 from localcloud.replay.lane import Ending, Inferred, Replayed
 from localcloud.replay.machine import Machine
 from localcloud.replay.oracle import Oracle, Position
@@ -59,6 +60,11 @@ class CandidateMachine(Machine):
 
     def _changed(self, playbook: Playbook) -> Playbook:
         return self._rules.changed(super()._changed(playbook))
+
+    @cached_property
+    def declared(self) -> Mapping[str, Declared]:
+        """What each tool declares of its outcomes here."""
+        return {name: Declared.of(tool) for name, tool in self.playbook.tools.items()}
 
     def play_beside(self, recorded: RecordedRun, baseline: Replayed) -> tuple[Replayed, CandidateEnds | None]:
         """Return what became of a run whose baseline came out, and where the record has no more to say."""

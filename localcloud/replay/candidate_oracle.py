@@ -14,7 +14,6 @@ from ballast.log.events import (
     ApprovalGiven,
     ApprovalNeeded,
     ApprovalRequested,
-    CallDoubted,
     CallIntended,
     CallRefused,
     CallSettled,
@@ -27,9 +26,10 @@ from ballast.log.events import (
     RunRefused,
 )
 from ballast.money import TokenCounts
-from ballast.playbook import Playbook
+from ballast.playbook import Playbook, Tool
 from ballast.run import Run
 from localcloud.replay.candidate import CandidateEnds, CandidatePlaying
+from localcloud.replay.declared_outcomes import another_outcome, charge_of
 from localcloud.replay.lane import Ending, Wait, Wanted
 from localcloud.replay.oracle import Failed, Oracle, Position, Ran, no_room_in, wait_of
 from localcloud.replay.playing import RecordEnds
@@ -272,7 +272,7 @@ class CandidateOracle(Oracle):
         )
         if same_place:
             ran = super().run_of(at, tool, writes=writes)
-            self._check_timeout(at, at, tool)
+            self._check_declared(at, at, tool)
             return ran
         found, place = None, at
         for turn, index, before in self._calls():
@@ -284,22 +284,25 @@ class CandidateOracle(Oracle):
         if found is None:
             why = f"{tool} was never called with these arguments at this point of the record"
             raise CandidateEnds(Ending.OFF_THE_RECORD, CallIntended.key(*at), why)
-        self._check_timeout(at, place, tool)
+        self._check_declared(at, place, tool)
         self._playing.now += timedelta(milliseconds=found.latency_ms or 0)
-        return Ran("outcome", settled=found)
+        return Ran("outcome", settled=found, at=place)
 
-    def _check_timeout(self, at: Position, recorded: Position, name: str) -> None:
-        """Raise ``CandidateEnds`` if the tool now has another time than the recorded call's end fits."""
-        tool = self._playbook.tools.get(name)
-        then, now = self._machine.inferred.timeouts.get(name), tool.limits.timeout_s if tool is not None else None
-        if then == now:
-            return
-        settled = self._recorded.fact(CallSettled, *recorded)
-        took_s = (settled.latency_ms or 0) / 1000 if settled is not None else 0.0
-        doubted = any(one.at == recorded for one in self._recorded.facts(CallDoubted))
-        if (now is not None and took_s > now - _NEAR_S) or doubted or (then is not None and took_s > then - _NEAR_S):
-            why = f"{name} would have had {now or 'as many as its function has'} seconds, and not {then or 'those'}"
+    def _check_declared(self, at: Position, recorded: Position, name: str) -> None:
+        """Raise ``CandidateEnds`` if the recorded call's end depends on what the tool now declares otherwise."""
+        then, deaths = self._machine.inferred.tools.get(name), self._machine.inferred.deaths
+        why = another_outcome(self._machine.declared, then, name, self._recorded, recorded, deaths)
+        if why is not None:
             raise CandidateEnds(Ending.OFF_THE_RECORD, CallIntended.key(*at), why)
+
+    def charged(self, ran: Ran, tool: Tool, bound_microusd: int | None) -> int | None:
+        """Return the charge as the tool declares it now; the lowest, with the rest as slack, if the record has none."""
+        if ran.settled is None or ran.settled.cost_microusd is None or ran.at is None:
+            return None
+        declared = self._playbook.tools[tool.name]
+        found = charge_of(declared, bound_microusd, ran.settled, self._recorded.fact(CallIntended, *ran.at))
+        self._playing.slack_microusd += len(found) - 1
+        return found[0]
 
     def _identity(self, call: ToolCall) -> str:
         return self._playbook.identity(call)

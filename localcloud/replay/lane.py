@@ -26,6 +26,7 @@ from ballast.money.moves import Ceilings
 from ballast.playbook import Playbook
 from ballast.playbook.agent import OF_THE_STACK, AgentConfig, agent_file, agent_problems
 from ballast.run import Run
+from localcloud.replay.declared_outcomes import Declared
 
 
 class Ending(StrEnum):
@@ -94,7 +95,7 @@ class Inferred:
     deaths  how often a process died before it wrote a key
     moved   what other runs are taken to have moved of the business's money, by the position of a call
     waits   the seconds that people had for each answer (``oracle.wait_of``)
-    timeouts  the seconds that each tool had
+    tools   what each tool declared of its outcomes
     max_grant_microusd  what reviewers might add to the run's budget
     wanted  what each call wanted to move of the business's money
     raised  the calls that only a ceiling which an operator had set can have given room
@@ -104,7 +105,7 @@ class Inferred:
     deaths: Mapping[str, int] = field(default_factory=dict)
     moved: Mapping[tuple[int, int], int] = field(default_factory=dict)
     waits: Mapping[Wait, int] = field(default_factory=dict)
-    timeouts: Mapping[str, float | None] = field(default_factory=dict)
+    tools: Mapping[str, Declared] = field(default_factory=dict)
     max_grant_microusd: int = 0
     wanted: Mapping[tuple[int, int], Sequence[Wanted]] = field(default_factory=dict)
     raised: Collection[tuple[int, int]] = ()

@@ -30,6 +30,7 @@ from ballast.runtime import Runtime
 from localcloud.clock import NOON
 from localcloud.functions import Function, Handler, imported_handler
 from localcloud.moto_seams.jsonata import jsonata_clock
+from localcloud.replay.declared_outcomes import Declared
 from localcloud.replay.integrity import blamed, unreadable
 from localcloud.replay.lane import Difference, Ending, Inferred, Lane, Replayed
 from localcloud.replay.oracle import Oracle, amounts_moved, further, wait_of
@@ -183,7 +184,7 @@ class Machine:
             deaths=dict(playing.died),
             moved=dict(self.oracle.moved),
             waits={wait_of(asked): asked["timeout_s"] for asked in self.oracle.waiting.values()},
-            timeouts={name: tool.limits.timeout_s for name, tool in self.playbook.tools.items()},
+            tools={name: Declared.of(tool) for name, tool in self.playbook.tools.items()},
             max_grant_microusd=self.playbook.agent.max_grant_microusd,
             wanted=dict(self.oracle.wanted),
             raised=frozenset(self.oracle.raised),

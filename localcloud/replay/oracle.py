@@ -35,7 +35,7 @@ from ballast.log.events import (
 from ballast.log.keys import Key
 from ballast.money.breaker import CurrentMode, Mode
 from ballast.money.moves import units
-from ballast.playbook import Playbook
+from ballast.playbook import Playbook, Tool
 from ballast.playbook.agent import AgentConfig
 from ballast.playbook.agents import in_charge
 from localcloud.replay.lane import Replayed, Wait, Wanted
@@ -72,11 +72,13 @@ class Ran:
     """The end of a tool's run, as far as the record tells it.
 
     kind  outcome: as ``settled`` says; doubt, nothing: with ``message``
+    at    the call of the record whose outcome it is
     """
 
     kind: str
     message: str = ""
     settled: CallSettled | None = None
+    at: Position | None = None
 
 
 @dataclass(frozen=True)
@@ -409,11 +411,15 @@ class Oracle:
                     return Ran("nothing", words)
                 if follows is not None:
                     self._playing.wait_until(follows)
-                return Ran("outcome", settled=fact)
+                return Ran("outcome", settled=fact, at=at)
         if (stopped := self.stopped()) is not None:
             raise stopped
         self._playing.note(f"a process died while {tool} ran in turn {at[0]}")
         raise Died
+
+    def charged(self, ran: Ran, tool: Tool, bound_microusd: int | None) -> int | None:
+        """Return the charge of an outcome that is taken for reported; None where it has none."""
+        return ran.settled.cost_microusd if ran.settled is not None else None
 
     def verified(self, at: Position) -> Ran | None:
         """Return what ``verify`` found; None where it found nothing."""

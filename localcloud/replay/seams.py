@@ -99,6 +99,7 @@ class _Asked:
     """A tool that is about to run, or a ``verify`` that is about to be asked."""
 
     tool: Tool
+    args: Any
     context: Any
 
     @property
@@ -112,7 +113,7 @@ class _Downstreams:
 
     def ready(self, tool: Tool, args: Any, context: Any) -> _Asked:
         """Return what ``run_tool`` takes."""
-        return _Asked(tool, context)
+        return _Asked(tool, args, context)
 
 
 class Seams:
@@ -322,8 +323,8 @@ class Seams:
             ran = machine.oracle.run_of(asked.at, tool.name, writes=tool.effect == "write")
             bill = asked.context.bill
             bill.begun = True
-            if ran.settled is not None and ran.settled.cost_microusd is not None:
-                bill.reported = ran.settled.cost_microusd
+            bound_microusd = tool.worst_cost(asked.args, asked.context.request)
+            bill.reported = machine.oracle.charged(ran, tool, bound_microusd)
             return ended(ran)
 
         def looked(_tool: Tool, look: Any, _cut: Any) -> str | None:
