@@ -367,7 +367,7 @@ def _table(title: str, named: Mapping[str, Sequence[Compared]], screen: Screen) 
         known = sums.concluded > 0
         table.add_row(
             Text(clean(name or "(none)", lines=False)),
-            str(sums.runs),
+            sums.counted,
             dollars(sums.recorded_microusd) if known else "",
             money(sums) if known else "",
             signed(-sums.turns_saved) if known else "",

@@ -204,7 +204,7 @@ def _line(heads: Sequence[str], name: str, sums: Sums) -> str:
     known = sums.concluded > 0
     cells = [
         _short(name, _NAME),
-        str(sums.runs),
+        sums.counted,
         dollars(sums.recorded_microusd) if known else "",
         money(sums) if known else "",
         signed(-sums.turns_saved) if known else "",

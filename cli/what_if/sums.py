@@ -57,6 +57,11 @@ class Sums:
         )
 
     @property
+    def counted(self) -> str:
+        """How many runs the sums are of, and of how many if some are not concluded."""
+        return str(self.runs) if self.concluded == self.runs else f"{self.concluded} of {self.runs}"
+
+    @property
     def is_exact(self) -> bool:
         """Whether the cost is known."""
         return self.low == self.high

@@ -1,4 +1,4 @@
-"""What of a tool's declaration a recorded outcome depends on. Where it is another one, the record may not have the end.
+"""Outcomes that a tool's declaration decides: where it is another one, the record may not have what would come.
 
 ::
 

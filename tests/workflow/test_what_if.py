@@ -328,6 +328,24 @@ def test_changed_code_of_tools_and_fallbacks_is_what_decides(recorded: list[Reco
     assert len(found["gives-up"].fewer) == 2
 
 
+def test_another_declared_cost_of_a_tool_is_charged_as_the_run_would_be(
+    recorded: list[RecordedRun], tmp_path: Path
+) -> None:
+    new = tmp_path / "playbook"
+    shutil.copytree(PLAYBOOK, new)
+    file, before = new / "tools" / "look_up_order.py", "@tool(effect=Read())\ndef look_up_order"
+    text = file.read_text(encoding="utf-8")
+    assert text.count(before) == 1
+    file.write_text(text.replace(before, before.replace("Read()", "Read(), cost_microusd=7_000")), encoding="utf-8")
+    names = ["happy-path", "loop"]
+    real = {one.source: Told.of(one.events) for one in recorded_runs(new, only=names)}
+
+    found = what_if(named(recorded, *names), playbook=new)
+
+    for name, one in found.items():
+        assert one.low == one.high == real[name].cost_microusd >= one.recorded.cost_microusd + 7_000, name
+
+
 @pytest.mark.deep
 def test_two_processes_and_a_model_say_what_one_process_says(
     recorded: list[RecordedRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

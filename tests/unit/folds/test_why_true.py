@@ -370,7 +370,7 @@ def test_a_charge_at_its_bound_is_told_of_a_tool_too() -> None:
     why = why_of(night)
 
     cause = next(one for one in why.causes if one.name == "bound_calls")
-    assert "1 attempt at look_up_order failed without saying what it cost: $0.02 is charged" in cause.words
+    assert "1 call of look_up_order failed without saying what it cost: $0.02 is charged" in cause.words
     assert {one.cause: one.microusd for one in why.money if "tool" in one.cause} == {
         "tools": 15_000,
         "tool_attempts": 20_000,

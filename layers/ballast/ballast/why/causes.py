@@ -750,11 +750,12 @@ def _failed_attempts(read: Read) -> Iterator[Cause]:
 def _laps(read: Read) -> Iterator[Cause]:
     share = read.percent(read.spending.of("loop_laps"))
     if share >= _LAPS:
-        tools = _listed(
-            tool(call) for turn in read.made.turns for call in turn.calls if (turn.turn, call.index) in read.repeated
-        )
-        calls = f"{_count(len(read.repeated), 'call')} of {tools}"
-        words = f"{share} % of its cost went into {calls} that repeated earlier calls"
+        made = [call for turn in read.made.turns for call in turn.calls if (turn.turn, call.index) in read.repeated]
+        calls = f"{_count(len(read.repeated), 'call')} of {_listed(map(tool, made))}"
+        failed_alike = all(call.signal is None or call.signal.kind == "same_error" for call in made)
+        failed_alike &= not any(call.repeats or call.error == FORBIDDEN for call in made)
+        which = "failed in the same way as earlier ones" if failed_alike else "repeated earlier calls"
+        words = f"{share} % of its cost went into {calls} that {which}"
         turns = _turns(at[0] for at in read.repeated)
         yield Cause(name="loop_laps", words=words, turns=turns, calls=tuple(sorted(read.repeated)))
 
@@ -792,18 +793,18 @@ def _bound(read: Read) -> Iterator[Cause]:
 
 
 def _bound_calls(read: Read) -> Iterator[Cause]:
-    """Yield the attempts at paid tools that are charged at their bound, because nobody said what they cost."""
+    """Yield the calls of paid tools that are charged at their bound, because nobody said what they cost."""
     found = bound_calls(read.made)
     if not found:
         return
     cost = sum(one.charged_microusd for _, _, one in found)
     tools = _listed(tool(call) for _, call, _ in found)
-    them, they = ("it", "it") if len(found) == 1 else ("them", "they")
+    at = tuple(sorted({(turn, call.index) for turn, call, _ in found}))
+    them, they = ("it", "it") if len(at) == 1 else ("them", "they")
     words = (
-        f"{_count(len(found), 'attempt')} at {tools} failed without saying what {they} cost: "
+        f"{_count(len(at), 'call')} of {tools} failed without saying what {they} cost: "
         f"${dollars(cost)} is charged for {them}, the most that {they} could have cost"
     )
-    at = tuple(sorted({(turn, call.index) for turn, call, _ in found}))
     yield Cause(name="bound_calls", words=words, turns=_turns(turn for turn, _, _ in found), calls=at)
 
 
