@@ -113,12 +113,16 @@ CREATE_BY_UUID = {"type": "object", "properties": {"text": {"type": "string"}, "
 
 @pytest.mark.parametrize("key", [{"type": "string"}, UUID], ids=["text", "uuid"])
 @pytest.mark.parametrize("how", ["lost", "crash"])
+@pytest.mark.parametrize("place", ["argument", "header"])
 def test_a_key_is_asked_for_as_it_was_sent(
-    stack: Stack, desk: Desk, tmp_path: Path, how: str, key: Mapping[str, Any]
+    stack: Stack, desk: Desk, tmp_path: Path, how: str, key: Mapping[str, Any], place: str
 ) -> None:
     desk.honours, desk.trouble = False, deque([how])
-    create = {**TOKEN, **VERIFY, "marks": {"/text": "free_text"}}
-    create |= {"pinned": pinned("create", CREATE_BY_UUID, {"method": "POST", "path": "/tickets"})}
+    create = {**(TOKEN if place == "argument" else KEY), **VERIFY, "marks": {"/text": "free_text"}}
+    call: dict[str, Any] = {"method": "POST", "path": "/tickets"}
+    if place == "header":
+        call |= {"key": {"header": "idempotency-key", "schema": UUID}}
+    create |= {"pinned": pinned("create", CREATE_BY_UUID, call)}
     find = {"method": "GET", "path": "/tickets", "where": {"key": "query"}}
     reads = {"effect": "read", "outward": False, "pinned": pinned("find", {"properties": {"key": key}}, find)}
     declared = {"desk": (desk_server(timeout_s=1), tools(create, find=reads))}

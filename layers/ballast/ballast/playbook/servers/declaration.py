@@ -182,12 +182,21 @@ def token_name(server: Server) -> str | None:
     return credential.name if isinstance(credential, RequesterCredential) else None
 
 
+class KeyHeader(Wire):
+    """The header in which an operation takes an idempotency key, as its document describes it."""
+
+    header: str
+    schema_: dict[str, Json] = Field(alias="schema")
+    required: bool = False
+
+
 class Call(Wire):
     """An HTTP request of an operation.
 
     where   of each argument: "path", "query", or "header <Name>"; the others are fields of the body
     body    the argument that is the whole body; None: the arguments without a place, as a JSON object
     media_type  of the body: JSON under another name, such as application/merge-patch+json; None: application/json
+    key     the header for a key that the document names; None: it names none
     """
 
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -195,12 +204,14 @@ class Call(Wire):
     where: dict[str, str] = Field(default_factory=dict)
     body: str | None = None
     media_type: str | None = None
+    key: KeyHeader | None = None
 
     def said(self) -> dict[str, Any]:
         """Return what is pinned of it."""
-        made = self.model_dump(mode="json")
-        if self.media_type is None:  # so that what was pinned before there was one is the same
-            del made["media_type"]
+        made = self.model_dump(mode="json", by_alias=True)
+        for later in ("media_type", "key"):  # so that what was pinned before there was one is the same
+            if made[later] is None:
+                del made[later]
         return made
 
 
@@ -212,6 +223,12 @@ class Pinned(Wire):
     schema_: dict[str, Json] = Field(alias="schema")
     output: dict[str, Json] | None = None
     call: Call | None = None
+
+    def said(self) -> dict[str, Any]:
+        """Return what is pinned, as a file has it: without what the server does not say."""
+        made: dict[str, Any] = {"sha256": self.sha256, "description": self.description, "schema": self.schema_}
+        made |= {"output": self.output} if self.output is not None else {}
+        return made | ({"call": self.call.said()} if self.call is not None else {})
 
     def digest(self, tool: str) -> str:
         """Return the hash of what is pinned of that tool, but for the hash itself."""

@@ -55,7 +55,7 @@ from ballast.playbook.servers.values import (
     customer_of,
     values_from,
 )
-from ballast.playbook.servers.verify import SAMPLE_KEY, VerifyByRead, check_verify, key_as_sent, uuid_of
+from ballast.playbook.servers.verify import VerifyByRead, check_verify, key_as_sent, why_no_key
 from ballast.playbook.tool import Tool
 from ballast.validation import Untrusted
 from ballast.validation.marks import has_mark
@@ -119,11 +119,12 @@ class RemoteCall:
         """Send the call and return the result. Raises as the module says."""
         payload = {**self.form.write(args), **self.declared.set}
         key = self.declared.key
+        sent = None if key is None else key_as_sent(ctx.idempotency_key, self.declared, self.form)
         if key is not None and key.argument is not None:
-            payload[key.argument] = key_as_sent(ctx.idempotency_key, self.declared, self.form)
+            payload[key.argument] = sent
         if complaints := self.form.complaints(payload, whole=True):
             raise NotSent(f"Nothing was sent: {complaints}.")
-        outside = None if key is None or key.argument is not None else ctx.idempotency_key
+        outside = None if key is None or key.argument is not None else sent
         try:
             result = self.server.transport.send(self, payload, outside, ctx)
         except AnswerLost as lost:
@@ -255,12 +256,20 @@ def _names_argument(form: SchemaForm, path: str) -> bool:
 
 
 def _check_hidden(where: str, declared: DeclaredTool, form: SchemaForm) -> None:
-    for name, value in declared.set.items():
-        if complaint := form.complaint_about(name, value):
-            raise PlaybookInvalid(f"{where}.set.{name}: {complaint}.")
-    name = declared.key.argument if declared.key and declared.key.argument else ""
-    if name and form.complaint_about(name, SAMPLE_KEY) and (wrong := form.complaint_about(name, uuid_of(""))):
-        raise PlaybookInvalid(f"{where}.key.argument: {name} takes neither a key as text nor a UUID: it {wrong}.")
+    for hidden, value in declared.set.items():
+        if complaint := form.complaint_about(hidden, value):
+            raise PlaybookInvalid(f"{where}.set.{hidden}: {complaint}.")
+    key = declared.key
+    if key is None or (wrong := why_no_key(declared, form)) is None:
+        return
+    place, name, other = "header", key.header, "an argument"
+    if key.argument is not None:
+        place, name, other = "argument", key.argument, "another argument"
+    raise PlaybookInvalid(
+        f"{where}.key.{place}: {name} takes neither a key as text (run-….0001.1) nor a UUID: it {wrong}. Send it in "
+        f"{other} that takes one (key: {{argument: NAME}}), or leave key out and declare verify, or idempotent where "
+        "the same call made twice has the effect of one."
+    )
 
 
 def _output(where: str, declared: DeclaredTool) -> OutputForm | None:
