@@ -550,6 +550,28 @@ def test_a_value_that_a_pinned_result_does_not_name_is_told(sound: Path, tmp_pat
     assert fields("/tickets", {**undo, "arguments": {"id": {"value": 1}}}) == ["tools.create.verify.found"]
 
 
+def test_what_a_file_of_servers_leaves_open_is_told_in_its_own_words(sound: Path, tmp_path: Path) -> None:
+    project = with_changes(sound, tmp_path / "words")
+    call = {
+        "method": "DELETE",
+        "path": "/tickets",
+        "key": {"header": "Idempotency-Key", "schema": {}, "required": True},
+    }
+    remove = {"effect": "write", "pinned": pinned("remove", {}, call)}
+    declared = tools({"undo": {"tool": "desk_remove", "arguments": {}}}, remove=remove)
+    declare(project / "sounddesk", "desk", desk_server(), declared)
+
+    found = [one for one in found_in(project).findings if one.file.endswith("desk.yaml")]
+
+    told = " ".join(f"{one.field} {one.problem} {one.remedy}" for one in found)
+    assert "Its undo desk_remove has neither verify, key nor idempotent" in told
+    assert "It has neither verify, key nor idempotent" in told
+    assert "or write offered: false" in told
+    assert "Write offered: false. If the agent" in told
+    assert "The operation requires the header Idempotency-Key, and no call sends it" in told
+    assert not re.search(r"honours_key|offered=|on_rollback=|False|True", told)
+
+
 @pytest.mark.parametrize(
     ("server", "right"),
     [

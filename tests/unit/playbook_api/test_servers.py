@@ -114,7 +114,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"credential": {"kind": "header", "secret": {}}}, {}, "secretsmanager, ssm"),
     ({"credential": {"kind": "header", "secret": {**SECRET, "secretsmanager": "b"}}}, {}, "secretsmanager, ssm"),
     ({"credential": {"kind": "header", "secret": SECRET, "header": "a b"}}, {}, "credential.header"),
-    ({"credential": {"kind": "header", "secret": "s3cr3t"}}, {}, "credential"),
+    ({"credential": {"kind": "header", "secret": "s3cr3t"}}, {}, "must be {secretsmanager: NAME} or"),
     ({"credential": {"kind": "requester"}}, {}, "credential.requester.name"),
     ({"credential": {"kind": "requester", "name": "a b"}}, {}, "credential.requester.name"),
     ({"credential": {"kind": "requester", "name": "desk", "header": "a b"}}, {}, "credential.header"),
@@ -161,6 +161,29 @@ CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"verify": {"tool": "desk_find", "arguments": {"key": {"argument": "/none"}}}}, "is no argument of the call"),
     ({}, {"verify": {"tool": "desk_find", "arguments": {"key": {}}}}, "argument, result, key, value"),
     ({}, {"verify": {"tool": "desk_find", "arguments": {}, "found": "items"}}, "verify.found"),
+    ({}, {**KEY, "verify": {**VERIFY["verify"], "found": ""}}, "verify.found: is missing, or the whole result"),
+    ({}, {**KEY, "verify": {**VERIFY["verify"], "absent": 404}}, "verify.absent: must be a list of statuses: [404]"),
+    *[
+        ({}, {**KEY, "verify": {**VERIFY["verify"], "absent": [404, status]}}, f"verify.absent: {status} is no status")
+        for status in (0, 200, 302, 401, 403, 407, 408, 421, 429, 500, 503)
+    ],
+    ({}, {**KEY, "verify": {**VERIFY["verify"], "absent": [409]}}, "write refusals: [409] in the declaration of"),
+    (
+        {},
+        {"key": {"argument": "/token"}},
+        "key.argument: /token is no argument of the tool. Write it without the slash",
+    ),
+    ({}, {"key": {"argument": "tokens"}}, "key.argument: tokens is no argument of the tool. It has: amount, text, tok"),
+    ({}, {"set": {"/token": "a"}}, "set: /token is no argument of the tool. Write it without the slash: token"),
+    ({}, {**KEY, "verify": {**VERIFY["verify"], "tool": "find"}}, "verify.tool: find is no tool of the playbook that"),
+    ({}, {**KEY, "verify": {**VERIFY["verify"], "tool": "find"}}, "Here it is desk_find: write that name"),
+    ({}, {**KEY, "verify": {**VERIFY["verify"], "tool": "close"}}, "Here it is desk_close, a write"),
+    (
+        {},
+        {**KEY, "verify": {**VERIFY["verify"], "tool": "desk_close"}},
+        "write effect: read under close in servers/desk",
+    ),
+    ({}, {"undo": {"tool": "close"}}, "undo.tool: close is desk_close here. Write that name"),
     ({}, {"undo": {"tool": "none"}}, "names none as its undo"),
     ({}, {"undo": {"tool": "desk_close", "arguments": {"none": {"value": 1}}}}, "desk_close has no such argument"),
     ({}, {"undo": {"tool": "desk_close", "arguments": {"id": {"key": True}}}}, "an undo has a key of its own"),
@@ -364,9 +387,11 @@ def test_a_verify_asks_by_no_key_that_is_never_sent(load: Load, server: dict[str
         load(notes=(server, notes_tools({"verify": verify})))
     assert places in str(refused.value)
 
-    whole = {"tool": "notes_find", "arguments": {"ref": {"argument": "/text"}}, "absent": [404]}
+    whole = {"tool": "notes_find", "arguments": {"ref": {"argument": "/text"}}}
     with pytest.raises(PlaybookInvalid, match=r"such as /items/0\."):
         load(notes=(server, notes_tools({"verify": whole})))
+    with pytest.raises(PlaybookInvalid, match=r"notes_find is no operation of openapi.* name in found"):
+        load(notes=(server, notes_tools({"verify": whole | {"absent": [404]}})))
 
 
 def test_a_lambda_function_has_no_headers(load: Load) -> None:

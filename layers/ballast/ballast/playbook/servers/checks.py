@@ -24,6 +24,7 @@ from ballast.playbook.servers.declaration import (
     Server,
     token_name,
 )
+from ballast.playbook.servers.proof import SAY_NOTHING
 from ballast.yaml_files import load, without_twice
 
 SERVER_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -237,7 +238,13 @@ def _of_tool(name: str, tool: DeclaredTool, server: Server) -> Iterator[str]:
             yield f"refusals: {refusal} is no status by which a server refuses. Use 400 to 499."
     if tool.verify is not None:
         if tool.verify.found is not None and not tool.verify.found.startswith("/"):
-            yield "verify.found: must be a JSON pointer into the read's result, such as /items/0."
+            yield "verify.found: must be a JSON pointer into the read's result, with its slash, such as /items/0."
+        for status in tool.verify.absent:
+            if not 400 <= status <= 499 or status in SAY_NOTHING:
+                yield (
+                    f"verify.absent: {status} is no status by which a read says that nothing is there: an outage, or a "
+                    "caller who is not let in, would count as proof that it did not happen. Use such as 404 or 410."
+                )
         if any(one.result is not None for one in tool.verify.arguments.values()):
             yield "verify.arguments: may not use the result: verify is asked where there is none."
         if tool.key is None and (asked := next((name for name, one in tool.verify.arguments.items() if one.key), None)):

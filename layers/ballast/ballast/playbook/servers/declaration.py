@@ -55,6 +55,15 @@ class Secret(Wire):
     ssm: TextOrEnvironment | None = None
     field: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_named(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise ValueError(
+                "must be {secretsmanager: NAME} or {ssm: NAME}. A declaration names a secret, and never has one"
+            )
+        return value
+
     @model_validator(mode="after")
     def _one_store(self) -> "Secret":
         if (self.secretsmanager is None) == (self.ssm is None):
@@ -286,8 +295,8 @@ class ValueFrom(Wire):
 class Verify(Wire):
     """A read that tells whether an effect happened.
 
-    found   the part of its result that is there if it happened; None: the whole result, where ``absent`` says how the
-            server tells that it did not happen, or where the read is the playbook's own
+    found   the part of its result that is there if it happened; None or "": the whole result, where ``absent`` says how
+            the server tells that it did not happen, or where the read is the playbook's own
     absent  HTTP statuses of the read by which the server says that it did not happen, such as 404
     matched whether what is found must hold the key by which it was asked for, or without a key the call's arguments
     """
@@ -297,6 +306,18 @@ class Verify(Wire):
     found: str | None = None
     matched: bool = True
     absent: list[int] = Field(default_factory=list)
+
+    @field_validator("absent", mode="before")
+    @classmethod
+    def _is_a_list(cls, value: Any) -> Any:
+        if isinstance(value, int):
+            raise ValueError(f"must be a list of statuses: [{value}]")
+        return value
+
+    @field_validator("found")
+    @classmethod
+    def _whole(cls, value: str | None) -> str | None:
+        return value or None  # by RFC 6901 "" is the whole value
 
     @property
     def by_key(self) -> bool:

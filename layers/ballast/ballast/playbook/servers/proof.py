@@ -32,6 +32,8 @@ REFUSALS = frozenset(
 )
 #: Those of them by which it has let nobody in.
 _NOT_LET_IN = frozenset({401, 403})
+#: Those of 400 to 499 that speak of who asks, of the connection or of the moment. No read says by them what is there.
+SAY_NOTHING = _NOT_LET_IN | NOT_NOW | {407, 408, 421, 425, 426, 431}
 #: Those of them, and of a declaration's own, that answer what the call asks for, so that a server which answers a key
 #: always alike says by them what became of the first attempt. Others may come from who stands before it (a router, a
 #: proxy), or be the first attempt's own doing: 404 of what it has deleted, 409 and 412 of what it has made.

@@ -256,10 +256,16 @@ def _names_argument(form: SchemaForm, path: str) -> bool:
 
 
 def _check_hidden(where: str, declared: DeclaredTool, form: SchemaForm) -> None:
+    key, known = declared.key, form.whole.get("properties", {})
+    of_key = [("key.argument", key.argument)] if key is not None and key.argument is not None else []
+    for field, named in (*(("set", one) for one in declared.set), *of_key):
+        if named not in known:
+            plain = named.strip("/")
+            told = f"Write it without the slash: {plain}" if plain in known else f"It has: {', '.join(known) or 'none'}"
+            raise PlaybookInvalid(f"{where}.{field}: {named} is no argument of the tool. {told}.")
     for hidden, value in declared.set.items():
         if complaint := form.complaint_about(hidden, value):
             raise PlaybookInvalid(f"{where}.set.{hidden}: {complaint}.")
-    key = declared.key
     if key is None or (wrong := why_no_key(declared, form)) is None:
         return
     place, name, other = "header", key.header, "an argument"
@@ -356,7 +362,8 @@ def _link(made: Tool, call: RemoteCall, tools: Mapping[str, Tool], where: str) -
     if isinstance(verify, VerifyByRead):
         read = tools.get(verify.declared.tool)
         if read is None or read.effect is not Effect.READ:
-            raise PlaybookInvalid(f"{where}.verify.tool: {verify.declared.tool} is no tool of the playbook that reads.")
+            name = verify.declared.tool
+            raise PlaybookInvalid(f"{where}.verify.tool: {name} {_why_no_read(name, call, tools)}")
         if not made.untrusted and _is_less_trusted(read, made):
             raise PlaybookInvalid(
                 f"{where}.result.untrusted: is false, and {read.name}, whose result stands for a lost one, returns "
@@ -365,8 +372,38 @@ def _link(made: Tool, call: RemoteCall, tools: Mapping[str, Tool], where: str) -
         _check_sources(f"{where}.verify.arguments", read, verify.declared.arguments, call)
         check_verify(where, verify, read, read.function.declared if isinstance(read.function, RemoteCall) else None)
         verify.tools[read.name] = read
+    if undo is not None and undo.tool not in tools:
+        name = f"{call.server.name}_{undo.tool}"
+        if any(made.name == name for made in tools.values()):
+            raise PlaybookInvalid(f"{where}.undo.tool: {undo.tool} is {name} here. Write that name.")
     if undo is not None and undo.arguments is not None and undo.tool in tools:
         _check_sources(f"{where}.undo.arguments", tools[undo.tool], undo.arguments, call)
+
+
+def _why_no_read(name: str, call: RemoteCall, tools: Mapping[str, Tool]) -> str:
+    """Return why ``verify`` of a call cannot ask that tool, and what to write."""
+    found = tools.get(name)
+    if found is not None and isinstance(found.function, RemoteCall):
+        return (
+            f"is declared as a write, as each tool is that is imported of MCP or Lambda, and verify asks a read. If it "
+            f"changes nothing, write effect: read under {found.function.remote_name} in servers/"
+            f"{found.function.server.name}.yaml, and take its approval out."
+        )
+    if found is not None:
+        return "is a write, and verify asks a read. Name a tool that reads."
+    return f"is no tool of the playbook that reads. {_instead_of(name, call, tools, reads=True)}"
+
+
+def _instead_of(name: str, call: RemoteCall, tools: Mapping[str, Tool], *, reads: bool = False) -> str:
+    """Return what to write for the name of a tool that there is not: the name that the playbook has it by, or all."""
+    for made in tools.values():
+        other = made.function
+        if isinstance(other, RemoteCall) and other.remote_name == name and other.server.name == call.server.name:
+            if reads and made.effect is not Effect.READ:
+                return f"Here it is {made.name}, a write: {_why_no_read(made.name, call, tools)}"
+            return f"Here it is {made.name}: write that name."
+    names = [made.name for made in tools.values() if made.effect is Effect.READ or not reads]
+    return f"It has: {', '.join(names[:20]) or 'none'}."
 
 
 def _check_currency(call: RemoteCall, currency: str | None, where: str) -> None:

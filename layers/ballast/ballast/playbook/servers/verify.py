@@ -14,7 +14,7 @@ from ballast.errors import PlaybookInvalid
 from ballast.playbook.context import ToolContext
 from ballast.playbook.servers.declaration import DeclaredTool, Verify
 from ballast.playbook.servers.form import SchemaArguments, SchemaForm, Validator
-from ballast.playbook.servers.proof import RemoteFailed
+from ballast.playbook.servers.proof import REFUSALS, RemoteFailed
 from ballast.playbook.servers.schema import normalized, pointer
 from ballast.playbook.servers.values import NoValue, answer_at, holds, tells_more, values_from
 from ballast.playbook.tool import Tool
@@ -131,6 +131,7 @@ def check_verify(where: str, verify: VerifyByRead, read: Tool, declared: Declare
     ``declared``: the declaration of its read, None for a tool of the playbook's own.
     """
     _check_key(f"{where}.verify.arguments", verify, read)
+    _check_absent(where, verify.declared, read, declared)
     if declared is not None:
         _check_found(where, verify.declared, read, declared)
 
@@ -148,6 +149,28 @@ def _check_key(where: str, verify: VerifyByRead, read: Tool) -> None:
                     "{argument: NAME}), or in a header that the document describes so (pinned.call.key; import the "
                     "tool again)."
                 )
+
+
+def _check_absent(where: str, verify: Verify, read: Tool, declared: DeclaredTool | None) -> None:
+    """Raise ``PlaybookInvalid`` where the read never answers with a status of ``absent``."""
+    if not verify.absent:
+        return
+    if declared is None:
+        raise PlaybookInvalid(
+            f"{where}.verify.absent: has statuses of HTTP, and {read.name} is a tool of the playbook's own, which has "
+            "none. Remove it, and return None there where nothing is."
+        )
+    if declared.pinned.call is None:
+        raise PlaybookInvalid(
+            f"{where}.verify.absent: has statuses of HTTP, and {read.name} is no operation of openapi: its error may "
+            "be an outage. Remove it, and name in found the part that is there only if it happened, such as /items/0."
+        )
+    known = REFUSALS | {one for one in declared.refusals if isinstance(one, int)}
+    if (other := next((one for one in verify.absent if one not in known), None)) is not None:
+        raise PlaybookInvalid(
+            f"{where}.verify.absent: {other} counts as no answer of {read.name}, which is asked again. If the server "
+            f"says by it that nothing is there, write refusals: [{other}] in the declaration of {read.name}, too."
+        )
 
 
 def _complaint_about(read: Tool, name: str, value: str) -> str:
@@ -170,6 +193,7 @@ def _check_found(where: str, verify: Verify, read: Tool, declared: DeclaredTool)
         return
     status = ", or absent: [404] where it says by a status that nothing is there" if by_status else ""
     raise PlaybookInvalid(
-        f"{where}.verify.found: is missing, so that any answer of {read.name} would be the effect, also one that says "
-        f"that there is none. Name the part that is there only if it happened, such as /items/0{status}."
+        f"{where}.verify.found: is missing, or the whole result, so that any answer of {read.name} would be the "
+        "effect, also one that says that there is none. Name the part that is there only if it happened, such as "
+        f"/items/0{status}."
     )
