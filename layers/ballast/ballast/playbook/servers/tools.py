@@ -18,7 +18,7 @@ from pydantic import JsonValue, TypeAdapter
 from ballast.contracts import RunRequest
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.agent import Teller, raised
-from ballast.playbook.context import NotSent, ToolContext, WrongResult
+from ballast.playbook.context import AsIfAgain, NotSent, ToolContext, WrongResult
 from ballast.playbook.declaration import (
     Approval,
     CallLimits,
@@ -47,7 +47,7 @@ from ballast.playbook.servers.declaration import (
     token_name,
 )
 from ballast.playbook.servers.form import OutputForm, SchemaArguments, SchemaForm
-from ballast.playbook.servers.proof import AnswerLost, NotLookedAt, NotNow, RemoteFailed, Unauthorized
+from ballast.playbook.servers.proof import GONE, AnswerLost, NotLookedAt, NotNow, RemoteFailed, Unauthorized
 from ballast.playbook.servers.schema import SchemaRefused, annotation_of_marks, paths_of, read_marks
 from ballast.playbook.servers.values import (
     above,
@@ -133,6 +133,8 @@ class RemoteCall:
             raise
         except NotLookedAt as refused:
             if key is None and self.declared.idempotent and not isinstance(refused, Unauthorized):
+                if refused.status in GONE and refused.status not in self.declared.refusals:
+                    raise AsIfAgain(str(refused)) from None
                 raise RemoteFailed(str(refused), refused.status) from None  # no repetition brings another answer
             raise
         if self.output is not None and (complaints := self.output.complaints(result)):
