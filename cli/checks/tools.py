@@ -91,8 +91,7 @@ def _of_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
             server = call.server.declared
             places = places_of_a_key(server.kind, over_http=getattr(server, "url", None) is not None)
             remedy = remedy.replace("{places}", " or ".join(places))
-            found = replace(found, field=f"tools.{call.remote_name}.{key}", remedy=remedy or found.remedy)
-            yield _in_yaml(found)
+            yield _in_yaml(replace(found, field=f"tools.{call.remote_name}.{key}", remedy=remedy or found.remedy))
 
 
 #: Words of ``@tool`` and ``Write``, and those of a file of ``servers/``.
@@ -175,8 +174,8 @@ def _of_any_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
             "warning",
             file,
             f"{tool.name}: effect.undo",
-            f"Its undo {tool.undo} has neither {_ways(playbook.tools.get(tool.undo, tool))}: no rollback starts it, a person "
-            "decides.",
+            f"Its undo {tool.undo} has neither {_ways(playbook.tools.get(tool.undo, tool))}: no rollback starts it, a "
+            "person decides.",
             f"Give {tool.undo} one of them.",
         )
     if tool.moves is not None and tool.moves.key is None:

@@ -462,8 +462,8 @@ class WriteAttempt:
             return failed
         if not self._verifies:
             return _unknown(
-                f"{_sentence(failed.message or '')} An attempt before it, or what stands between and sent it twice, may "
-                "have done it."
+                f"{_sentence(failed.message or '')} An attempt before it, or what stands between and sent it twice, "
+                "may have done it."
             )
         return self._asked(ran="") or failed
 

@@ -62,9 +62,9 @@ class ToolChanged(NotSent):
 
 
 class AsIfAgain(ToolFailed):
-    """Raised where a server refuses a call as it would refuse its repetition: who stands between may have sent it twice.
+    """Raised where a server refuses a call as it would refuse its repetition.
 
-    Not even of a first attempt does this prove that nothing was done.
+    Who stands between may have sent it twice: not even of a first attempt does this prove that nothing was done.
     """
 
 

@@ -260,11 +260,11 @@ def _names_argument(form: SchemaForm, path: str) -> bool:
 def _check_hidden(where: str, declared: DeclaredTool, form: SchemaForm) -> None:
     key, known = declared.key, form.whole.get("properties", {})
     of_key = [("key.argument", key.argument)] if key is not None and key.argument is not None else []
-    for field, named in (*(("set", one) for one in declared.set), *of_key):
+    for setting, named in (*(("set", one) for one in declared.set), *of_key):
         if named not in known:
             plain = named.strip("/")
             told = f"Write it without the slash: {plain}" if plain in known else f"It has: {', '.join(known) or 'none'}"
-            raise PlaybookInvalid(f"{where}.{field}: {named} is no argument of the tool. {told}.")
+            raise PlaybookInvalid(f"{where}.{setting}: {named} is no argument of the tool. {told}.")
     for hidden, value in declared.set.items():
         if complaint := form.complaint_about(hidden, value):
             raise PlaybookInvalid(f"{where}.set.{hidden}: {complaint}.")
