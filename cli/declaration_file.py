@@ -265,8 +265,7 @@ def differences(file: Path, found: Imported) -> list[str]:
         if tool is None:
             lines.append(f"{name}: is pinned, and the server does not have it any more.")
         elif tool.digest != declared.pinned.sha256:
-            pinned = declared.pinned.model_dump(mode="json", by_alias=True)
-            before, after = (_compared(one) for one in (pinned, tool.pinned))
+            before, after = (_compared(one) for one in (declared.pinned.said(), tool.pinned))
             lines.append(f"{name}: has changed. Read the change; accept it with --pin {name}.")
             diff = difflib.unified_diff(before.split("\n"), after.split("\n"), "pinned", "now", lineterm="", n=2)
             lines += [f"  {ascii(line)[1:-1]}" for line in diff]
@@ -275,7 +274,7 @@ def differences(file: Path, found: Imported) -> list[str]:
 
 def _compared(pinned: Mapping[str, Any]) -> str:
     """Return what is pinned but for its hash, with the names of each object sorted."""
-    return _dumped(in_order({key: value for key, value in pinned.items() if key != "sha256" and value is not None}))
+    return _dumped(in_order({key: value for key, value in pinned.items() if key != "sha256"}))
 
 
 def _declaration(file: Path) -> Declaration:

@@ -13,8 +13,9 @@ import yaml
 
 from ballast.errors import InvalidInput
 from ballast.playbook.servers.checks import MAX_DESCRIPTION, may_be_argument, why_no_path, why_no_url
-from ballast.playbook.servers.declaration import Call
+from ballast.playbook.servers.declaration import Call, KeyHeader
 from ballast.playbook.servers.schema import SchemaRefused, normalized
+from ballast.playbook.servers.verify import header_takes_a_key
 from cli.declaration_file import Imported, ImportedTool
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
@@ -194,7 +195,7 @@ class _Operation:
         self._properties: dict[str, Any] = {}
         self._required: list[str] = []
         self._where: dict[str, str] = {}
-        self._key: str | None = None
+        self._key: KeyHeader | None = None
         self._media_type: str | None = None
         self._dropped: list[str] = []
 
@@ -203,12 +204,17 @@ class _Operation:
         for parameter in self._parameters:
             self._add(parameter)
         body = self._body()
+        reads = self._method in ("get", "head")
+        if self._key is not None and (why := self._why_no_key(self._key, reads=reads)):
+            self._dropped.append(why)
+            self._key = None
         call = Call(
             method=self._method.upper(),  # type: ignore[arg-type]
             path=self._path,
             where=self._where,
             body=body,
             media_type=self._media_type,
+            key=self._key,
         )
         placed = {one for one, where in self._where.items() if where == "path"}
         if placed != set(re.findall(r"\{([^{}]*)\}", self._path)):
@@ -216,11 +222,8 @@ class _Operation:
         schema = {"type": "object", "properties": self._properties}
         if self._required:
             schema["required"] = self._required
-        reads = self._method in ("get", "head")
         notes = ["It is deprecated."] if self._operation.get("deprecated") else []
-        more = (("key", {"header": self._key}),) if self._key and not reads else ()
-        if self._key and reads:
-            self._dropped.append(f"the header {self._key}")
+        more = (("key", {"header": self._key.header}),) if self._key else ()
         return ImportedTool(
             name,
             self._description(),
@@ -232,6 +235,18 @@ class _Operation:
             self._output(),
             tuple(self._dropped),
         )
+
+    @staticmethod
+    def _why_no_key(key: KeyHeader, *, reads: bool) -> str | None:
+        """Return why the header of a key is not sent, None if it is. Raises ``_LeftOut`` where it must be."""
+        if reads:
+            return f"the header {key.header}"
+        if header_takes_a_key(key.schema_):
+            return None
+        why = f"the header {key.header}, which takes neither a key as text nor a UUID"
+        if key.required:
+            raise _LeftOut(f"it needs {why}")
+        return why
 
     def _output(self) -> dict[str, Any] | None:
         """Return the schema of its results; None where the document gives none, or one that nobody would review."""
@@ -267,7 +282,7 @@ class _Operation:
         name, where = str(parameter.get("name", "")), str(parameter.get("in", ""))
         required = parameter.get("required") is True or where == "path"
         if where == "header" and name.lower() == _KEY_HEADER:
-            self._key = name
+            self._key = self._key_header(name, parameter, required=required)
             return
         if where == "cookie" or (where == "header" and not may_be_argument(name)):
             if required and where == "cookie":
@@ -311,6 +326,14 @@ class _Operation:
         self._where[name] = f"header {name}" if where == "header" else where
         if required:
             self._required.append(name)
+
+    def _key_header(self, name: str, parameter: Mapping[str, Any], *, required: bool) -> KeyHeader:
+        """Return the header of a key with its schema, which is {} where the document says nothing of it."""
+        schema = parameter.get("schema")
+        if schema is None:  # or one media type, which a header's text has
+            schema = next(((one or {}).get("schema") for one in (parameter.get("content") or {}).values()), None)
+        made = normalized({} if schema is None else schema, self._document, of_object=False)
+        return KeyHeader(header=name, schema=made, required=required)
 
     def _unwritable(self, schema: Any, *, item: bool = False) -> str | None:
         """Return what a parameter is if no value of it can be written outside of a body, None if one can."""

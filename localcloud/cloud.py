@@ -138,7 +138,7 @@ class LocalCloud:
         from localcloud.event_sources import EventSources, Streams, event_sources
         from localcloud.moto_cloud import moto_cloud
         from localcloud.moto_seams.interpreter import reflect
-        from localcloud.stand_ins import standing_in
+        from localcloud.stand_ins import StandInFunctions, standing_in
 
         bedrock = users_bedrock() if self._allow_bedrock else None
         # A model in this process answers before anything is sent.
@@ -157,6 +157,7 @@ class LocalCloud:
         self.session = LocalSession(Keys(), gate, models=models)
         playbook = Path(self._overrides["PLAYBOOK_DIR"])
         self.stand_ins, of_tools = stack.enter_context(standing_in(playbook))
+        of_lambda = StandInFunctions(self.stand_ins, playbook)
         given = (self.session, self._template, self.parameters, self._overrides)
         today = self._clock().date()
         self._deployment = deploy(*given, of_tools=of_tools, today=today)
@@ -188,6 +189,8 @@ class LocalCloud:
             session = LocalSession(keys.get(function.logical_id, Keys()), gate, models=models, bedrock=bedrock)
             if self._model is not None:
                 answer_inline(session, self._model, self._clock)
+            if "TOOLS_ENVIRONMENT" in function.environ:
+                of_lambda.answer(session, function, checked=self._enforce_iam)
             if self._enforce_iam:
                 guard_models(session, function.role_arn)
                 if self._dynamodb is not None:

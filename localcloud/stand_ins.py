@@ -7,22 +7,42 @@
         with DoorSystem() as doors:            # an HTTP server on 127.0.0.1
             yield {"DOORS_URL": doors.url}     # in place of what business.yaml says
 
+    FUNCTIONS = {"stock": handler}             # handler(event, context), for servers of the kind lambda
+
 A tool then calls the stand-in through its own code and its own declaration. Nothing of the file is deployed.
 """
 
+from __future__ import annotations
+
+import io
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 
 from ballast.errors import PlaybookInvalid
+from ballast.playbook.context import NotConfigured, tools_environ
+from ballast.playbook.load import playbook_in
+from ballast.playbook.servers.checks import read_declaration
+from ballast.playbook.servers.declaration import FromEnvironment, LambdaServer
+from localcloud.iam import Access
 from localcloud.project import project_of
+from localcloud.sessions import ACCOUNT, REGION
+
+if TYPE_CHECKING:
+    from localcloud.functions import Function
+    from localcloud.sessions import LocalSession
 
 #: The file in the project, and the function in it.
-FILE, FUNCTION = Path("scenarios", "stand_ins.py"), "stand_ins"
+FILE, FUNCTION, HANDLERS = Path("scenarios", "stand_ins.py"), "stand_ins", "FUNCTIONS"
 _MODULE = "ballast_stand_ins"
 
 
@@ -73,3 +93,107 @@ def _checked(variables: Any, file: Path) -> Mapping[str, str]:
     if all(isinstance(name, str) and isinstance(value, str) for name, value in pairs):
         return dict(pairs)
     raise PlaybookInvalid(f"{file}: {FUNCTION}() must yield names and texts, such as {{'DOORS_URL': 'http://…'}}.")
+
+
+class StandInFunctions:
+    """The handlers of ``FUNCTIONS``, which answer where a tool invokes a Lambda function.
+
+    A handler is named by its function, or by the variable that names the function.
+    """
+
+    def __init__(self, module: ModuleType | None, playbook: Path) -> None:
+        """Raises ``PlaybookInvalid`` for ``FUNCTIONS`` that are no handlers by name."""
+        self._handlers, self._file = getattr(module, HANDLERS, {}), project_of(playbook) / FILE
+        pairs = self._handlers.items() if isinstance(self._handlers, Mapping) else [(None, None)]
+        if not all(isinstance(name, str) and callable(handler) for name, handler in pairs):
+            raise PlaybookInvalid(
+                f"{self._file}: {HANDLERS} must be handlers by the names of functions, such as "
+                f'{HANDLERS} = {{"stock": handler}} with def handler(event, context).'
+            )
+        self._declared = [server.function for server in _lambda_servers(playbook)]
+
+    def answer(self, session: LocalSession, function: Function, *, checked: bool) -> None:
+        """Answer the invocations of a session that has no client yet: that of ``function``, which calls the tools.
+
+        ``checked``: whether its role must have the right. What neither ``FUNCTIONS`` nor a declaration of servers/
+        names is left to others. Raises in an invocation ``NotConfigured`` for a declared function without a handler.
+        """
+        if not self._handlers and not self._declared:
+            return
+        given = tools_environ(function.environ)
+        handlers = {_plain(given.get(name, name)): handler for name, handler in self._handlers.items()}
+        declared = {
+            _plain(given.get(one.env, one.env) if isinstance(one, FromEnvironment) else one) for one in self._declared
+        }
+
+        def before_send(request: Any, **_: Any) -> Any:
+            invoked = unquote(urlsplit(request.url).path.split("/")[3])
+            name = _plain(invoked)
+            if name not in handlers and name not in declared:
+                return None
+            if checked and (denied := _denied(function.role_arn, invoked)):
+                return _response(request.url, 403, denied, {"x-amzn-errortype": "AccessDeniedException"})
+            if name not in handlers:
+                raise NotConfigured(
+                    f"The function {name} has no stand-in on this machine. Write it in {self._file}: "
+                    f'{HANDLERS} = {{"{name}": handler}}, with def handler(event, context).'
+                )
+            return _invoked(handlers[name], request)
+
+        session.events.register_first("before-send.lambda.Invoke", before_send)
+
+
+def _lambda_servers(playbook: Path) -> Iterator[LambdaServer]:
+    for file in sorted((playbook_in(playbook) / "servers").glob("*.yaml")):
+        try:
+            server = read_declaration(file).server
+        except PlaybookInvalid:
+            continue  # loading the playbook says why
+        if isinstance(server, LambdaServer):
+            yield server
+
+
+def _plain(function: str) -> str:
+    """Return the name of a function without account, region, version and alias."""
+    _, found, name = function.rpartition("function:")
+    parts = name.split(":")
+    # Without the word, an account may stand before the name: 123456789012:stock.
+    return parts[1] if not found and len(parts) > 1 and parts[0].isdigit() else parts[0]
+
+
+def _denied(role_arn: str, function: str) -> Any:
+    """Return Lambda's refusal where a role may not invoke that function, None where it may."""
+    from localcloud.moto_seams.iam import denial, missing_rights
+
+    arn = function
+    if not arn.startswith("arn:"):
+        qualifier = function.rpartition("function:")[2].partition(f"{_plain(function)}:")[2]
+        arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{_plain(function)}{':' if qualifier else ''}{qualifier}"
+    missing = missing_rights(ACCOUNT, role_arn, [Access("lambda:InvokeFunction", arn)])
+    return {"Message": denial(role_arn, missing[0])} if missing else None
+
+
+def _invoked(handler: Any, request: Any) -> AWSResponse:
+    """Return what Lambda answers: the result of the handler, or the error that it raised."""
+    body = request.body.read() if hasattr(request.body, "read") else request.body
+    try:
+        result = json.loads(json.dumps(handler(json.loads(body or b"null"), None), allow_nan=False))
+    except Exception as problem:
+        said = {"errorMessage": str(problem), "errorType": type(problem).__name__}
+        return _response(request.url, 200, said, {"X-Amz-Function-Error": "Unhandled"})
+    return _response(request.url, 200, result, {})
+
+
+def _response(url: str, status: int, content: Any, headers: Mapping[str, str]) -> AWSResponse:
+    made, text = HTTPHeaders(), json.dumps(content).encode()
+    for name, value in {"Content-Type": "application/json", "Content-Length": str(len(text)), **headers}.items():
+        made[name] = value
+    return AWSResponse(url, status, made, _Body(text))
+
+
+class _Body(io.BytesIO):
+    """A body, as urllib3 has it."""
+
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        """Yield all of it."""
+        yield self.read()

@@ -186,8 +186,12 @@ class OtherProcess:
         again = self._away(later_s=later_s, draw=1).end
         if second := differences(self._honest.done, self._rig.seen()):
             return f"A second attempt under its key, in another process {when}, left something else: {second}."
-        if again.how == "raised" and self._tool.policy.verify is not None:
+        policy = self._tool.policy
+        refused = again.how in ("failed", "raised") and not policy.replays
+        if (again.how == "raised" or refused) and policy.verify is not None:
             return self._verified(f"{when}, and after a second attempt that is in doubt")
+        if refused:
+            return ""  # doubt, and a person decides: see ``Trial``
         if again.said != self._honest.end.said:
             return f"In another process a second attempt said {_told(again)}, not {_told(self._honest.end)}."
         return ""

@@ -65,6 +65,8 @@ _PASSING = re.compile(
 _SENT_ALONG = ("run_id", "turn", "index", "idempotency_key", "request", "now", "timeout_s", "requester")
 #: Begins the name of a request that is not to AWS.
 _OUTSIDE = "outside."
+#: Invokes a function, which may be a server of ``servers/``.
+_INVOKE = "lambda.Invoke"
 #: Items of ``ctx.write_once``; they stay, whatever is undone.
 MARKER = "marker#"
 
@@ -143,8 +145,8 @@ class End:
 
     @property
     def reached_outside(self) -> bool:
-        """Whether it connected to something, or asked something, that is not AWS."""
-        return bool(self.peers) or any(one.startswith(_OUTSIDE) for one in self.requests)
+        """Whether it connected to something, or asked something, that is not AWS, or a function of somebody's."""
+        return bool(self.peers) or any(one.startswith(_OUTSIDE) or one == _INVOKE for one in self.requests)
 
     @property
     def refused(self) -> list[str]:
@@ -184,7 +186,7 @@ class Rig:
         self._at = 0.0
         self._now: End | None = None
         self._fault: Fault | None = None
-        self._recording = False
+        self._recording = self._asks = self._of_servers = False
         self._meanwhile: tuple[int, Callable[[], object]] | None = None
         self._counting = threading.Lock()
         self._close_connections: Callable[[], None] = lambda: None
@@ -368,6 +370,7 @@ class Rig:
                     end.how, end.message = "unfit", f"{problem}"
 
         self._recording, self._meanwhile = self._records(sample.tool), meanwhile
+        self._asks, self._of_servers = sample.tool.effect is Effect.READ, isinstance(sample.tool.function, RemoteCall)
         with self._noting(sample.tool, "", end, str(fault or "")):
             self._run(sample.tool.name, run, end, context, fault=fault, draw=draw)
         end.cost_microusd = context.bill.reported or 0
@@ -394,7 +397,8 @@ class Rig:
             except Exception as problem:
                 end.how, end.message = "raised", f"{type(problem).__name__}: {problem}"
 
-        self._recording = False
+        self._recording, self._asks = False, True  # a declaration of servers/ asks reads alone
+        self._of_servers = isinstance(sample.tool.function, RemoteCall)
         with self._noting(sample.tool, name, end, ""):
             self._run(sample.tool.name, run, end, context, fault=None, draw=draw)
         return answers[0], end
@@ -668,7 +672,7 @@ class Rig:
 
     def _before(self, model: Any, context: dict[str, Any], **_: Any) -> None:
         name = f"{model.service_model.service_name}.{model.name}"
-        changes = changes_something(model.service_model.service_name, model.name, context.get("certified", {}))
+        changes = self._changes(model.service_model.service_name, model.name, context.get("certified", {}))
         context["certified_at"] = self._begins(name, changes=changes)
 
     def _begins(self, request: str, *, changes: bool = False) -> int:
@@ -697,11 +701,17 @@ class Rig:
             found = items_read(params, more.get("parsed") or {})
             self._now.read += [one for one in self._places(found) if one not in self._now.read]
         done = http_response.status_code < 300 and not context.get("unprocessed")
-        if done and changes_something(service, model.name, params):
+        if done and self._changes(service, model.name, params):
             self._now.answered.append(f"{service}.{model.name}")
             if service != "dynamodb":
                 self._note(f"{service}.{model.name}", params)
         self._strike("after", context.get("certified_at", -1))
+
+    def _changes(self, service: str, operation: str, params: Mapping[str, Any]) -> bool:
+        """Whether a request may change something: an invocation of a function of servers/ does what is declared."""
+        if self._of_servers and f"{service}.{operation}" == _INVOKE:
+            return not self._asks
+        return changes_something(service, operation, params)
 
     def _places(self, found: Iterator[tuple[str, Mapping[str, Any]]]) -> Iterator[tuple[str, str]]:
         """Yield the (table, key) of items, or of their keys, as ``seen`` has them."""
@@ -714,13 +724,16 @@ class Rig:
         """Note the effect of a request to AWS whose answer is replaced by an error."""
         service = model.service_model.service_name
         params = context.get("certified", {})
-        if service != "dynamodb" and changes_something(service, model.name, params):
+        if service != "dynamodb" and self._changes(service, model.name, params):
             self._note(f"{service}.{model.name}", params)
 
     def _note(self, name: str, params: Mapping[str, Any]) -> None:
         """Note effects elsewhere; one that its service counts once is noted once, for as long as it does."""
         if self.kept.compares(name, params):
             return
+        invokes = self._of_servers and name == _INVOKE
+        if invokes and not self._recording:
+            return  # a double tells
         for part in parts_of(name, params):
             inside = next((one[0] for one in part.values() if isinstance(one, list) and len(one) == 1), None)
             named = {**(inside if isinstance(inside, dict) else {}), **part}
@@ -730,9 +743,9 @@ class Rig:
                 self._now.told.append(whole)
             said = f"{name} {token or whole}"
             since = self._sent_at.get(said, self._at)
-            again = (token is None and name != "s3.PutObject") or self._at - since >= _COUNTED_ONCE_S.get(
-                name, float("inf")
-            )
+            again = (
+                token is None and name != "s3.PutObject" and not invokes
+            ) or self._at - since >= _COUNTED_ONCE_S.get(name, float("inf"))
             if again or said not in self._sent:
                 self._sent.append(said)
                 self._sent_at[said] = self._at

@@ -455,7 +455,8 @@ class Trial:
                 remedy = queued
             return self._broken("key", f"A second attempt under its key had a second effect: {second}.", remedy)
         if self._ends_by_verify(again):
-            return self._held("key", f"A second attempt is in doubt ({_told(again)}), and verify finds the first one.")
+            tells = "verify finds the first one" if self._policy.verify is not None else "a person decides"
+            return self._held("key", f"A second attempt is in doubt ({_told(again)}), and {tells}.")
         if again.said != self._honest.said:
             seen = f"The first attempt said {_told(self._honest)}, and the second one under its key {_told(again)}"
             seen += f"{_apart(self._honest, again)}."
@@ -553,8 +554,15 @@ class Trial:
         return self._held("verify", shared)
 
     def _ends_by_verify(self, again: End, later_s: float = LATER_S) -> bool:
-        """Whether a second attempt ended in doubt, and ``verify`` finds the first one's effect with its result."""
-        if again.how != "raised" or self._policy.verify is None:
+        """Whether a second attempt ended in doubt, and ``verify`` finds the first one's effect with its result.
+
+        A tool that is only ``idempotent`` answers a repetition as it likes: a refusal of it is doubt (404 of what is
+        gone, 409 of what is closed), and without a ``verify`` a person decides.
+        """
+        refused = again.how in ("failed", "raised") and not self._policy.replays and self._policy.honours_key
+        if refused and self._policy.verify is None:
+            return True
+        if not (refused or again.how == "raised") or self._policy.verify is None:
             return False
         said = self._asked(later_s=later_s)
         return said.found and canonical(said.result) == canonical(self._honest.result)
@@ -640,7 +648,7 @@ class Trial:
         remedy = "Write the effect and its key in one transaction (ctx.write_once)."
         if other := differences(self._done, rig.seen()):
             return self._broken("interrupted", f"{fault}. After another attempt this differs: {other}.", remedy)
-        if again.said != self._honest.said:
+        if again.said != self._honest.said and not self._ends_by_verify(again):
             seen = f"{fault}. Another attempt said {_told(again)} instead of {_told(self._honest)}."
             return self._broken("interrupted", seen, remedy)
         return None

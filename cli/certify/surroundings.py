@@ -25,8 +25,9 @@ from typing import Any
 
 import time_machine
 
-from cli.certify.threads import of_attempt
+from cli.certify.threads import of_attempt, serves
 from localcloud.moto_seams.replaced import replaced
+from localcloud.stand_ins import FILE
 
 
 @dataclass
@@ -81,7 +82,7 @@ _SLEEPS_FOR_ITSELF = ("/botocore/endpoint.py", "/ballast/table.py")
 
 
 def _audit(event: str, given: tuple[Any, ...]) -> None:
-    if event != "socket.connect":
+    if event != "socket.connect" or _is_of_a_stand_in():
         return
     if _WATCHING:
         _WATCHING[-1].peers.append((str(given[1]), given[0].gettimeout()))
@@ -91,6 +92,20 @@ def _audit(event: str, given: tuple[Any, ...]) -> None:
             _KEPT.add(given[0])
             return
         frame = frame.f_back
+
+
+def _is_of_a_stand_in() -> bool:
+    """Say whether a stand-in opens the connection that is opened here: what it asks is no request of the tool."""
+    if of_attempt():
+        return False
+    if serves(threading.current_thread()):
+        return True
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_filename.endswith(f"{os.sep}{FILE}"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def waits_on(connection: http.client.HTTPConnection) -> None:

@@ -26,13 +26,17 @@ def of_attempt() -> bool:
     return get_ident() in _WORKING
 
 
+def serves(thread: Thread) -> bool:
+    """Whether a thread is one of a server's of the standard library, as a stand-in's are."""
+    return isinstance(getattr(getattr(thread, "_target", None), "__self__", None), BaseServer)
+
+
 @contextmanager
 def threads_of_attempt() -> Iterator[None]:
     """Within the block, the present thread works for an attempt, and so do those to which it gives work."""
 
     def start(thread: Thread) -> None:
-        serves = isinstance(getattr(getattr(thread, "_target", None), "__self__", None), BaseServer)
-        if of_attempt() and not serves and getattr(thread, "_target", None) is not _OF_A_POOL:
+        if of_attempt() and not serves(thread) and getattr(thread, "_target", None) is not _OF_A_POOL:
             thread.run = _working(thread.run)  # type: ignore[method-assign]
         started(thread)
 

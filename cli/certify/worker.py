@@ -58,7 +58,7 @@ class _RigAway(Rig):
         self._sent_at: dict[str, float] = {}
         self._now: End | None = None
         self._fault = None
-        self._recording = False
+        self._recording = self._asks = self._of_servers = False
         self._tables: dict[str, Any] = {}
         self._meanwhile = None
         self._counting = threading.Lock()

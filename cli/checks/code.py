@@ -10,6 +10,7 @@ from typing import Any
 
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.servers.checks import read_declaration
+from ballast.playbook.servers.declaration import LambdaServer, SigV4Credential
 
 _OPERATIONS = {
     "get_item": ("GetItem",),
@@ -28,6 +29,8 @@ _OPERATIONS = {
 _TABLES = ("TableName", "RequestItems")
 #: PartiQL: an action for each kind of statement, by its first word; in doubt each of them.
 _PARTIQL = {name.upper(): f"PartiQL{name}" for name in ("Select", "Insert", "Update", "Delete")}
+#: The action that reads a secret, by the store that a declaration names.
+_READS_A_SECRET = {"secretsmanager": "secretsmanager:GetSecretValue", "ssm": "ssm:GetParameter"}
 _STATEMENTS = ("execute_statement", "batch_execute_statement", "execute_transaction")
 #: Parts of a transaction, by the key that names them.
 _PARTS = {
@@ -93,14 +96,23 @@ class Code:
 
     @cached_property
     def _of_servers(self) -> "_Named":
-        found = _Named({}, {})
+        found = _Named({}, {}, {})
         for file in sorted((self.folder / "servers").glob("*.yaml")):
             try:
                 declared = read_declaration(file)
             except PlaybookInvalid:
                 continue  # loading the playbook says why
             found.read(declared.server.model_dump(mode="json"), str(file))
+            if isinstance(declared.server, LambdaServer):
+                found.actions.setdefault("lambda:InvokeFunction", str(file))
+            elif isinstance(signs := declared.server.credential, SigV4Credential):
+                found.services.setdefault(signs.service, str(file))
         return found
+
+    @property
+    def actions(self) -> dict[str, str]:
+        """Actions that the declarations of servers need, each with its file."""
+        return self._of_servers.actions
 
     @cached_property
     def dynamodb(self) -> dict[str, str]:
@@ -150,10 +162,11 @@ class Code:
 
 @dataclass(frozen=True)
 class _Named:
-    """What the declarations of servers name, each with its file: variables, and services with secrets."""
+    """What the declarations of servers need, each with its file: variables, services that are signed for, actions."""
 
     variables: dict[str, str]
     services: dict[str, str]
+    actions: dict[str, str]
 
     def read(self, value: Any, file: str) -> None:
         if not isinstance(value, dict):
@@ -161,8 +174,8 @@ class _Named:
         if value.keys() == {"env"}:
             self.variables.setdefault(value["env"], file)
         for name, inside in value.items():
-            if name in ("secretsmanager", "ssm") and inside is not None:
-                self.services.setdefault(name, file)
+            if name in _READS_A_SECRET and inside is not None:
+                self.actions.setdefault(_READS_A_SECRET[name], file)
             self.read(inside, file)
 
 

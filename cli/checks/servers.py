@@ -6,7 +6,7 @@ from ballast.errors import PlaybookInvalid
 from ballast.on_behalf import HEADER
 from ballast.playbook import Playbook, Tool
 from ballast.playbook.servers.checks import read_declaration
-from ballast.playbook.servers.declaration import McpServer, token_name
+from ballast.playbook.servers.declaration import LambdaServer, McpServer, token_name
 from ballast.playbook.servers.schema import SchemaRefused, normalized, paths_of, pointer
 from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding, at
@@ -20,6 +20,24 @@ def servers(playbook: Playbook) -> Iterator[Finding]:
         if isinstance(tool.function, RemoteCall):
             yield from _values(playbook, tool, tool.function)
             yield from _older(playbook, tool, tool.function)
+            yield from _unsent(playbook, tool, tool.function)
+
+
+def _unsent(playbook: Playbook, tool: Tool, call: RemoteCall) -> Iterator[Finding]:
+    """Yield the header for a key that an operation requires, and that nothing sends."""
+    declared, server = call.declared, call.server.declared
+    wanted = declared.pinned.call.key if declared.pinned.call is not None else None
+    if wanted is None or not wanted.required or isinstance(server, LambdaServer):
+        return
+    sent = {name.lower() for name in (*server.headers, declared.key.header if declared.key else None) if name}
+    if wanted.header.lower() not in sent:
+        yield Finding(
+            "warning",
+            at(playbook, tool.name),
+            f"tools.{call.remote_name}.key",
+            f"The operation requires the header {wanted.header}, and no call sends it: the server will refuse each.",
+            f"Write key: {{header: {wanted.header}}}.",
+        )
 
 
 def _older(playbook: Playbook, tool: Tool, call: RemoteCall) -> Iterator[Finding]:

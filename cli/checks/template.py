@@ -201,8 +201,18 @@ def _rights(code: Code, business: Mapping[str, Any], file: str) -> Iterator[Find
                 "error",
                 place,
                 f"{prefix}:…",
-                f"The code has a client of {service}, and no statement of {file} gives a right to it.",
+                f"The code has a client of {service}, or a server signs for it, and no statement of {file} gives a "
+                "right to it.",
                 "Add the actions that the tool calls to ToolsPolicy, for that one resource.",
+            )
+    for action, place in code.actions.items():
+        if not any(_allows(one, action) for one in statements):
+            yield Finding(
+                "error",
+                place,
+                action,
+                f"The server that it declares needs this right, and no statement of {file} gives it.",
+                "Add it to ToolsPolicy, for the function or the secret that the declaration names.",
             )
     yield from _too_much(code, statements, file)
 

@@ -85,13 +85,28 @@ def _of_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
     for found in _of_any_write(playbook, tool):
         name, _, setting = found.field.partition(": ")
         if call is None or name != tool.name or setting not in _IN_YAML:
-            yield found
+            yield found if call is None else _in_yaml(found)
         else:
             key, remedy = _IN_YAML[setting]
             server = call.server.declared
             places = places_of_a_key(server.kind, over_http=getattr(server, "url", None) is not None)
             remedy = remedy.replace("{places}", " or ".join(places))
-            yield replace(found, field=f"tools.{call.remote_name}.{key}", remedy=remedy or found.remedy)
+            yield _in_yaml(replace(found, field=f"tools.{call.remote_name}.{key}", remedy=remedy or found.remedy))
+
+
+#: Words of ``@tool`` and ``Write``, and those of a file of ``servers/``.
+_WORDS = {
+    "neither verify nor honours_key": "neither verify, key nor idempotent",
+    "offered=False": "offered: false",
+    'on_rollback="keep"': "on_rollback: keep",
+}
+
+
+def _in_yaml(found: Finding) -> Finding:
+    """Return a finding in the words of a file of ``servers/``."""
+    for python, yaml in _WORDS.items():
+        found = replace(found, problem=found.problem.replace(python, yaml), remedy=found.remedy.replace(python, yaml))
+    return found
 
 
 #: The settings of a write, as a file of ``servers/`` has them, and what to write there; "": the same remedy.
@@ -111,6 +126,10 @@ _IN_YAML = {
 }
 
 
+def _ways(tool: Tool) -> str:
+    return "verify, key nor idempotent" if isinstance(tool.function, RemoteCall) else "verify nor honours_key"
+
+
 def _of_any_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
     file = at(playbook, tool.name)
     if not tool.policy.resolvable:
@@ -125,13 +144,12 @@ def _of_any_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
         )
     undoes = playbook.is_undo(tool.name)
     if undoes and tool.offered and not _is_wanted(playbook, tool.name):
-        offered = "offered: false" if isinstance(tool.function, RemoteCall) else "offered=False"
         yield Finding(
             "hint",
             file,
             f"{tool.name}: offered",
             "It is an undo, and the agent may call it as well: it costs tokens in every prompt.",
-            f"Write {offered}. If the agent should call it by itself, name it under tools: or under writes: of an "
+            "Write offered=False. If the agent should call it by itself, name it under tools: or under writes: of an "
             "intent in the agent's file.",
         )
     for attribute in _attributes_of_the_result(tool):
@@ -156,7 +174,8 @@ def _of_any_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
             "warning",
             file,
             f"{tool.name}: effect.undo",
-            f"Its undo {tool.undo} has neither verify nor honours_key: no rollback starts it, a person decides.",
+            f"Its undo {tool.undo} has neither {_ways(playbook.tools.get(tool.undo, tool))}: no rollback starts it, a "
+            "person decides.",
             f"Give {tool.undo} one of them.",
         )
     if tool.moves is not None and tool.moves.key is None:

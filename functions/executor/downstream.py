@@ -33,7 +33,7 @@ from ballast.errors import ProcessEnds, RetryLater, SettingInvalid
 from ballast.masking import error_text
 from ballast.metrics import metric_line
 from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
-from ballast.playbook.context import Bill, NotSent, ToolChanged, WrongResult
+from ballast.playbook.context import AsIfAgain, Bill, NotSent, ToolChanged, WrongResult
 from ballast.playbook.rules import ends_the_process
 from ballast.runtime import Runtime
 from ballast.table import Table, Update
@@ -94,11 +94,13 @@ class InDoubt:
     """A run that ended with an error: its effect may have happened, and may still happen.
 
     answered  it returned a result of another type than declared: the run is over, and a repetition returns the same
+    refused   it was refused as its repetition would be: the run is over
     cause     the error of its function
     """
 
     message: str
     answered: bool = False
+    refused: bool = False
     cause: BaseException | None = None
 
 
@@ -251,6 +253,8 @@ def _errors_become_values(tool: Tool, cut: Cut) -> Iterator[list[RunEnd]]:
                 run_ends.append(NothingDone(cut(error_text(nothing)), cause=nothing))
     except NotSent as unsent:
         run_ends.append(NothingDone(cut(error_text(unsent)), barred=True, cause=unsent))
+    except AsIfAgain as gone:
+        run_ends.append(InDoubt(cut(error_text(gone)), refused=True))
     except ToolFailed as failed:
         run_ends.append(CallOutcome("failed", message=cut(error_text(failed))))
     except WrongResult as wrong:

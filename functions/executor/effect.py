@@ -6,6 +6,7 @@
 
     any attempt     run ─ returned ──────────────────────────▶ ok │ failed, where the tool says so
                         ├ nothing was done (it says so) ─────▶ try again; without a way to resolve: failed
+                        ├ refused as a repetition is ───────▶ verify: happened ▶ ok, not ▶ failed; else unknown
                         └ any other error: in doubt ─ verify: it happened ▶ ok
                                                     ├ honours_key ───────▶ try again under the same key, TRIES times
                                                     ├ verify: not (yet) ─▶ wait for this attempt's lease, then resolve
@@ -414,6 +415,8 @@ class WriteAttempt:
                     with suppress(Exception):  # without this record the call counts as in doubt
                         self._doubt(run_end.message, False, False, "done")
                 raise _GivesBack(run_end.message) from run_end.cause
+            case InDoubt(refused=True):
+                return self._final(CallOutcome("failed", message=run_end.message), clean=False)
             case InDoubt(answered=True):
                 return self._found_at_once() or _unknown(run_end.message)
             case InDoubt():
@@ -445,7 +448,8 @@ class WriteAttempt:
         The earlier attempt's own request may have caused the refusal: it is under way, or has arrived. ``verify`` is
         asked first, where there is one. While an attempt that ran is not over, the tool is run again later; a tool that
         replays gives the first run's answer then. Of one that may only be run again, such as a deletion, the refusal
-        may be the first run's doing, whenever it comes: only ``verify`` proves that nothing happened.
+        may be the first run's doing, whenever it comes: only ``verify`` proves that nothing happened. By a refusal that
+        is a repetition's (``AsIfAgain``) the first run may be one that a proxy has sent twice.
         """
         policy = self.attempt.tool.policy
         happened = self._found_at_once()
@@ -457,7 +461,10 @@ class WriteAttempt:
         if clean or policy.replays or not policy.honours_key:  # without a key, ``verify`` has found nothing before
             return failed
         if not self._verifies:
-            return _unknown(f"{_sentence(failed.message or '')} An attempt before it may have done it.")
+            return _unknown(
+                f"{_sentence(failed.message or '')} An attempt before it, or what stands between and sent it twice, "
+                "may have done it."
+            )
         return self._asked(ran="") or failed
 
     def _asked(self, *, ran: str) -> CallOutcome | None:

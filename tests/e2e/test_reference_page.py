@@ -164,7 +164,7 @@ def test_the_examples_declaration_is_what_its_document_says(capsys: pytest.Captu
     ("file", "old", "found"),
     [
         ("business.yaml", '"IDP_URL": "https://idp.internal.example", ', ("error", "IDP_URL")),
-        ("business.yaml", "secretsmanager:GetSecretValue", ("error", "secretsmanager:…")),
+        ("business.yaml", "secretsmanager:GetSecretValue", ("error", "secretsmanager:GetSecretValue")),
         ("itdesk/servers/idp.yaml", "url: {env: IDP_URL}", ("warning", "Outputs.Environment IDP_URL")),
     ],
 )

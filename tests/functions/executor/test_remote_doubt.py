@@ -83,9 +83,57 @@ def test_a_verify_tells_what_a_refusal_after_a_doubt_does_not(
 
 def test_a_refusal_after_attempts_that_did_nothing_is_one(with_desk: Declared, desk: Desk) -> None:
     stack = with_desk(IDEMPOTENT)
-    desk.trouble.extend([429, 429, 404])
+    desk.trouble.extend([429, 429, 405])
 
     assert carried_out(stack)[0] == "failed"
+
+
+@pytest.mark.parametrize("before", [[], [429]], ids=["first", "later"])
+@pytest.mark.parametrize(
+    ("create", "status", "ends"),
+    [
+        (IDEMPOTENT, 404, "unknown"),
+        (IDEMPOTENT, 410, "unknown"),
+        (IDEMPOTENT, 405, "failed"),
+        ({**IDEMPOTENT, "refusals": [404]}, 404, "failed"),
+        ({}, 404, "failed"),
+        (KEY, 404, "failed"),
+    ],
+    ids=str,
+)
+def test_what_a_repetition_gets_is_no_proof_even_of_a_first_attempt(
+    with_desk: Declared, desk: Desk, create: Any, status: int, ends: str, before: list[int]
+) -> None:
+    stack = with_desk(create)
+    desk.trouble.extend([*before, *([status] * 20)] if create else [status])
+
+    ended, message = carried_out(stack)
+
+    assert (ended, len(desk.seen)) == (ends, 1 + len(before if create else []))
+    assert ends == "failed" or "what stands between and sent it twice, may have done it" in message
+
+
+@pytest.mark.parametrize(
+    ("there", "after", "ends"),
+    [(False, False, "failed"), (True, False, "unknown"), (True, True, "unknown"), (False, True, "ok")],
+    ids=["never was", "was taken away", "is still there", "has come"],
+)
+def test_a_verify_tells_what_a_first_404_means(
+    with_desk: Declared, desk: Desk, there: bool, after: bool, ends: str
+) -> None:
+    stack = with_desk({**IDEMPOTENT, "verify": {**BY_TEXT["verify"], "matched": False}})
+    desk.trouble.extend([404] * 20)
+    asked, honest = [there, after, after, after], desk._answer
+    desk._answer = lambda handler, status, body, *more, **said: honest(  # type: ignore[method-assign]
+        handler,
+        status,
+        {"items": [{"text": "no power"}] if asked.pop(0) else []} if handler.command == "GET" else body,
+        *more,
+        **said,
+    )
+
+    assert carried_out(stack)[0] == ends
+    assert [one["method"] for one in desk.seen].count("POST") == 1
 
 
 @pytest.mark.sampled(2)
@@ -113,12 +161,16 @@ CREATE_BY_UUID = {"type": "object", "properties": {"text": {"type": "string"}, "
 
 @pytest.mark.parametrize("key", [{"type": "string"}, UUID], ids=["text", "uuid"])
 @pytest.mark.parametrize("how", ["lost", "crash"])
+@pytest.mark.parametrize("place", ["argument", "header"])
 def test_a_key_is_asked_for_as_it_was_sent(
-    stack: Stack, desk: Desk, tmp_path: Path, how: str, key: Mapping[str, Any]
+    stack: Stack, desk: Desk, tmp_path: Path, how: str, key: Mapping[str, Any], place: str
 ) -> None:
     desk.honours, desk.trouble = False, deque([how])
-    create = {**TOKEN, **VERIFY, "marks": {"/text": "free_text"}}
-    create |= {"pinned": pinned("create", CREATE_BY_UUID, {"method": "POST", "path": "/tickets"})}
+    create = {**(TOKEN if place == "argument" else KEY), **VERIFY, "marks": {"/text": "free_text"}}
+    call: dict[str, Any] = {"method": "POST", "path": "/tickets"}
+    if place == "header":
+        call |= {"key": {"header": "idempotency-key", "schema": UUID}}
+    create |= {"pinned": pinned("create", CREATE_BY_UUID, call)}
     find = {"method": "GET", "path": "/tickets", "where": {"key": "query"}}
     reads = {"effect": "read", "outward": False, "pinned": pinned("find", {"properties": {"key": key}}, find)}
     declared = {"desk": (desk_server(timeout_s=1), tools(create, find=reads))}

@@ -61,6 +61,16 @@ def test_a_field_that_is_wrong_is_named_and_not_echoed(stack: Stack, body: Any, 
     assert started() == before
 
 
+@pytest.mark.parametrize("body", ['{"text": "x", "text": "y"}', '{"text": "x", "context": {"a": {"b": 1, "b": 2}}}'])
+def test_a_name_that_stands_twice_is_refused(stack: Stack, body: str) -> None:
+    before = started()
+
+    reply = ask(stack, "api", event("POST", "/runs", body=body))
+
+    assert (reply.status, started()) == (400, before)
+    assert "a name occurs twice in one object" in reply.body["detail"]
+
+
 def test_a_key_in_the_body_is_told_its_place(stack: Stack) -> None:
     reply = ask(stack, "api", event("POST", "/runs", body={"text": "x", "request_id": "mine"}))
 

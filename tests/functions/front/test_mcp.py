@@ -197,6 +197,8 @@ HUGE = "x" * 100_000
         (None, mcp.PARSE_ERROR),
         ("", mcp.PARSE_ERROR),
         ("{", mcp.PARSE_ERROR),
+        ('{"jsonrpc": "2.0", "id": 1, "method": "ping", "method": "tools/list"}', mcp.PARSE_ERROR),
+        ('{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"_meta": {"a": 1, "a": 2}}}', mcp.PARSE_ERROR),
         ('{"a": ' * 5_000, mcp.PARSE_ERROR),
         ('{"jsonrpc": "2.0", "id": NaN, "method": "ping"}', mcp.PARSE_ERROR),
         ('{"jsonrpc": "2.0", "id": 1, "method": "\\ud800"}', mcp.PARSE_ERROR),

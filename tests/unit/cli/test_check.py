@@ -550,6 +550,67 @@ def test_a_value_that_a_pinned_result_does_not_name_is_told(sound: Path, tmp_pat
     assert fields("/tickets", {**undo, "arguments": {"id": {"value": 1}}}) == ["tools.create.verify.found"]
 
 
+def test_what_a_file_of_servers_leaves_open_is_told_in_its_own_words(sound: Path, tmp_path: Path) -> None:
+    project = with_changes(sound, tmp_path / "words")
+    call = {
+        "method": "DELETE",
+        "path": "/tickets",
+        "key": {"header": "Idempotency-Key", "schema": {}, "required": True},
+    }
+    remove = {"effect": "write", "pinned": pinned("remove", {}, call)}
+    declared = tools({"undo": {"tool": "desk_remove", "arguments": {}}}, remove=remove)
+    declare(project / "sounddesk", "desk", desk_server(), declared)
+
+    found = [one for one in found_in(project).findings if one.file.endswith("desk.yaml")]
+
+    told = " ".join(f"{one.field} {one.problem} {one.remedy}" for one in found)
+    assert "Its undo desk_remove has neither verify, key nor idempotent" in told
+    assert "It has neither verify, key nor idempotent" in told
+    assert "or write offered: false" in told
+    assert "Write offered: false. If the agent" in told
+    assert "The operation requires the header Idempotency-Key, and no call sends it" in told
+    assert not re.search(r"honours_key|offered=|on_rollback=|False|True", told)
+
+
+@pytest.mark.parametrize(
+    ("server", "right"),
+    [
+        ({"kind": "lambda", "function": "stock"}, "lambda:InvokeFunction"),
+        ({"kind": "lambda", "function": {"env": "STOCK"}}, "lambda:InvokeFunction"),
+        ({"credential": {"kind": "header", "secret": {"ssm": "/key"}}}, "ssm:GetParameter"),
+        (
+            {"credential": {"kind": "basic", "user": "me", "password": {"secretsmanager": "key"}}},
+            "secretsmanager:GetSecretValue",
+        ),
+        ({"credential": {"kind": "sigv4", "service": "execute-api"}}, "execute-api:…"),
+    ],
+    ids=str,
+)
+def test_the_right_that_a_declared_server_needs_is_missed(
+    sound: Path, tmp_path: Path, server: dict[str, object], right: str
+) -> None:
+    declared = server if "kind" in server else {"kind": "mcp", "url": "https://desk.example/mcp"} | server
+
+    def missed(name: str, *others: str) -> list[str]:
+        project = with_changes(sound, tmp_path / name)
+        declare(project / "sounddesk", "notes", declared, notes_tools({}))
+        business = project / "business.yaml"
+        text = business.read_text(encoding="utf-8")
+        for other in others:
+            text = text.replace("dynamodb:UpdateItem]", f"dynamodb:UpdateItem, {other}]")
+        business.write_text(text, encoding="utf-8")
+        of_server = ("lambda", "ssm", "secretsmanager", "execute-api")
+        found = [one for one in found_in(project).findings if one.field.startswith(of_server)]
+        assert all(one.file.endswith("notes.yaml") for one in found)
+        return [f"{one.level} {one.field}" for one in found]
+
+    wanted = right.replace("…", "Invoke")
+    assert missed("none") == [f"error {right}"]
+    assert missed("given", wanted) == []
+    if "…" not in right:
+        assert missed("another", f"{wanted}Url") == [f"error {right}"]
+
+
 def test_a_verify_that_may_find_what_is_older_is_told(sound: Path, tmp_path: Path) -> None:
     def told(name: str, **verify: object) -> list[str]:
         project = with_changes(sound, tmp_path / name)

@@ -318,6 +318,68 @@ def test_a_change_is_shown_and_pinned_in_place(
     assert imports("--pin", "delete_tickets_id") == 2
 
 
+UUID = {"type": "string", "format": "uuid"}
+
+
+def keyed(document: Path, *parameters: dict[str, Any]) -> None:
+    """Give createTicket these parameters in the document."""
+    made = json.loads(json.dumps(DOCUMENT))
+    made["components"]["schemas"]["Key"] = UUID
+    made["paths"]["/tickets"]["post"]["parameters"] = list(parameters)
+    document.write_text(json.dumps(made), encoding="utf-8")
+
+
+def header(**more: Any) -> dict[str, Any]:
+    return {"name": "Idempotency-Key", "in": "header", **more}
+
+
+def test_the_header_of_a_key_is_pinned_as_the_document_gives_it_and_its_loss_is_shown(
+    imports: Import, playbook: Path, document: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keyed(document, header(required=True, schema={"$ref": "#/components/schemas/Key"}))
+    assert imports() == 0
+    create = declared(playbook)["tools"]["createTicket"]
+    assert create["key"] == {"header": "Idempotency-Key"}
+    pinned = create["pinned"]["call"]["key"]
+    assert (pinned["header"], pinned["required"], str(UUID["format"]) in str(pinned["schema"])) == (
+        "Idempotency-Key", True, True
+    )  # fmt: skip
+    assert imports("--check") == 0
+
+    for parameters, line in (
+        ([], "-    header: Idempotency-Key"),
+        ([header(required=True, schema={"type": "string"})], "-      $ref: '#/$defs/Key'"),
+        ([header(schema=UUID)], "+    required: false"),
+    ):
+        keyed(document, *parameters)
+        capsys.readouterr()
+        assert imports("--check") == 2
+        printed = capsys.readouterr().out
+        assert "createTicket: has changed" in printed
+        assert line in printed
+        assert "media_type" not in printed
+
+    assert imports("--pin", "createTicket") == 0
+    assert imports("--check") == 0
+
+
+@pytest.mark.parametrize("schema", [{"type": "integer"}, {"type": "string", "minLength": 40}], ids=str)
+def test_a_header_that_takes_no_key_is_not_declared_as_one(
+    imports: Import, playbook: Path, document: Path, schema: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keyed(document, header(schema=schema))
+    assert imports() == 0
+    assert "createTicket: the header Idempotency-Key, which takes neither a key as text" in capsys.readouterr().out
+    create = declared(playbook)["tools"]["createTicket"]
+    assert ("key" in create, "key" in create["pinned"]["call"]) == (False, False)
+
+    (playbook / "servers" / "d.yaml").unlink()
+    keyed(document, header(required=True, schema=schema))
+    assert imports() == 0
+    assert "left out: createTicket (POST /tickets): it needs the header Idempotency-Key" in capsys.readouterr().out
+    assert "createTicket" not in declared(playbook)["tools"]
+
+
 def test_a_pin_that_was_edited_by_hand_is_shown(
     imports: Import, playbook: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -114,7 +114,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"credential": {"kind": "header", "secret": {}}}, {}, "secretsmanager, ssm"),
     ({"credential": {"kind": "header", "secret": {**SECRET, "secretsmanager": "b"}}}, {}, "secretsmanager, ssm"),
     ({"credential": {"kind": "header", "secret": SECRET, "header": "a b"}}, {}, "credential.header"),
-    ({"credential": {"kind": "header", "secret": "s3cr3t"}}, {}, "credential"),
+    ({"credential": {"kind": "header", "secret": "s3cr3t"}}, {}, "must be {secretsmanager: NAME} or"),
     ({"credential": {"kind": "requester"}}, {}, "credential.requester.name"),
     ({"credential": {"kind": "requester", "name": "a b"}}, {}, "credential.requester.name"),
     ({"credential": {"kind": "requester", "name": "desk", "header": "a b"}}, {}, "credential.header"),
@@ -141,7 +141,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"effect": "read", "idempotent": True, "undo": None}, "idempotent: is for a write"),
     ({}, {"key": {"meta": "key"}}, "key.meta: only an MCP server"),
     ({}, {"key": {"argument": "none"}}, "key.argument"),
-    ({}, {"key": {"argument": "amount"}, "marks": {}}, "takes neither a key as text nor a UUID"),
+    ({}, {"key": {"argument": "amount"}, "marks": {}}, "amount takes neither a key as text (run-….0001.1) nor a UUID"),
     ({}, {"key": {"argument": "token"}, "set": {"token": "x"}}, "has a fixed value"),
     ({}, {"key": {"argument": "token"}, "marks": {"/token": "sensitive"}}, "a mark on it has no effect"),
     ({}, {"set": {"amount": 501}, "marks": {}}, "set.amount"),
@@ -161,6 +161,29 @@ CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"verify": {"tool": "desk_find", "arguments": {"key": {"argument": "/none"}}}}, "is no argument of the call"),
     ({}, {"verify": {"tool": "desk_find", "arguments": {"key": {}}}}, "argument, result, key, value"),
     ({}, {"verify": {"tool": "desk_find", "arguments": {}, "found": "items"}}, "verify.found"),
+    ({}, {**KEY, "verify": {**VERIFY["verify"], "found": ""}}, "verify.found: is missing, or the whole result"),
+    ({}, {**KEY, "verify": {**VERIFY["verify"], "absent": 404}}, "verify.absent: must be a list of statuses: [404]"),
+    *[
+        ({}, {**KEY, "verify": {**VERIFY["verify"], "absent": [404, status]}}, f"verify.absent: {status} is no status")
+        for status in (0, 200, 302, 401, 403, 407, 408, 421, 429, 500, 503)
+    ],
+    ({}, {**KEY, "verify": {**VERIFY["verify"], "absent": [409]}}, "write refusals: [409] in the declaration of"),
+    (
+        {},
+        {"key": {"argument": "/token"}},
+        "key.argument: /token is no argument of the tool. Write it without the slash",
+    ),
+    ({}, {"key": {"argument": "tokens"}}, "key.argument: tokens is no argument of the tool. It has: amount, text, tok"),
+    ({}, {"set": {"/token": "a"}}, "set: /token is no argument of the tool. Write it without the slash: token"),
+    ({}, {**KEY, "verify": {**VERIFY["verify"], "tool": "find"}}, "verify.tool: find is no tool of the playbook that"),
+    ({}, {**KEY, "verify": {**VERIFY["verify"], "tool": "find"}}, "Here it is desk_find: write that name"),
+    ({}, {**KEY, "verify": {**VERIFY["verify"], "tool": "close"}}, "Here it is desk_close, a write"),
+    (
+        {},
+        {**KEY, "verify": {**VERIFY["verify"], "tool": "desk_close"}},
+        "write effect: read under close in servers/desk",
+    ),
+    ({}, {"undo": {"tool": "close"}}, "undo.tool: close is desk_close here. Write that name"),
     ({}, {"undo": {"tool": "none"}}, "names none as its undo"),
     ({}, {"undo": {"tool": "desk_close", "arguments": {"none": {"value": 1}}}}, "desk_close has no such argument"),
     ({}, {"undo": {"tool": "desk_close", "arguments": {"id": {"key": True}}}}, "an undo has a key of its own"),
@@ -201,6 +224,19 @@ CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {},
         {"marks": {}, "pinned": pinned("create", {}, {"method": "POST", "path": "/a", "where": {"b": "query"}})},
         "is no argument",
+    ),
+    (
+        {},
+        {
+            "marks": {},
+            "key": {"header": "X-Request-Id"},
+            "pinned": pinned(
+                "create",
+                {"properties": {"id": {"type": "string"}}},
+                {"method": "POST", "path": "/a", "where": {"id": "header x-request-id"}},
+            ),
+        },
+        "the header X-Request-Id is the tool's argument id. Say key: {argument: id}",
     ),
     ({}, {"pinned": pinned("create", {}, {"method": "POST", "path": "/a", "where": {"b": "cookie"}})}, "must be path"),
     (
@@ -299,6 +335,44 @@ def test_a_verify_must_take_the_key_as_it_is_sent(load: Load, key: dict[str, str
     assert "verify.arguments.key: desk_find does not take the key as it is sent, the text" in str(refused.value)
 
 
+def header_of_a_key(**schema: Any) -> dict[str, Any]:
+    call = CALL | {"key": {"header": "Idempotency-Key", "schema": schema, "required": True}}
+    return {"pinned": pinned("create", CREATE["pinned"]["schema"], call)}
+
+
+@pytest.mark.parametrize(
+    ("place", "schema"),
+    [
+        (place, schema)
+        for place in ("header", "argument")
+        for schema in ({"minLength": 40}, {"maxLength": 35}, {"format": "date"}, {"pattern": "^[a-z]+$"})
+    ],
+    ids=str,
+)
+def test_a_place_that_takes_no_key_as_it_is_made_is_refused(load: Load, place: str, schema: dict[str, Any]) -> None:
+    texts = {"type": "string", **schema}
+    by_argument = {"properties": {"text": {"type": "string"}, "token": texts}}
+    create = {"key": {place: "Idempotency-Key" if place == "header" else "token"}, "marks": {}}
+    create |= header_of_a_key(**texts) if place == "header" else {"pinned": pinned("create", by_argument, CALL)}
+    with pytest.raises(PlaybookInvalid) as refused:
+        load(desk=(desk_server(), changed(**create)))
+
+    assert f"tools.create.key.{place}: " in str(refused.value)
+    assert "takes neither a key as text (run-….0001.1) nor a UUID: it must" in str(refused.value)
+    assert "or leave key out and declare verify" in str(refused.value)
+
+
+def test_a_verify_by_the_uuid_that_the_documents_header_wants_loads(load: Load) -> None:
+    uuid = {"type": "string", "format": "uuid"}
+    by_uuid = {"properties": {"key": uuid}}
+    find = {"effect": "read", "pinned": pinned("find", by_uuid, {**CALL, "method": "GET", "where": {"key": "query"}})}
+    create = {**KEY, **VERIFY, **header_of_a_key(**uuid)}
+    assert load(desk=(desk_server(), tools(create, find=find))).tools["desk_create"].policy.honours_key
+
+    with pytest.raises(PlaybookInvalid, match="a header that the document describes so"):
+        load(desk=(desk_server(), tools(create | {"pinned": CREATE["pinned"]}, find=find)))
+
+
 @pytest.mark.parametrize(
     ("server", "places"),
     [
@@ -313,9 +387,11 @@ def test_a_verify_asks_by_no_key_that_is_never_sent(load: Load, server: dict[str
         load(notes=(server, notes_tools({"verify": verify})))
     assert places in str(refused.value)
 
-    whole = {"tool": "notes_find", "arguments": {"ref": {"argument": "/text"}}, "absent": [404]}
+    whole = {"tool": "notes_find", "arguments": {"ref": {"argument": "/text"}}}
     with pytest.raises(PlaybookInvalid, match=r"such as /items/0\."):
         load(notes=(server, notes_tools({"verify": whole})))
+    with pytest.raises(PlaybookInvalid, match=r"notes_find is no operation of openapi.* name in found"):
+        load(notes=(server, notes_tools({"verify": whole | {"absent": [404]}})))
 
 
 def test_a_lambda_function_has_no_headers(load: Load) -> None:
@@ -417,7 +493,7 @@ QUERY_OF = {"credential": {"kind": "query", "secret": {"ssm": "/a"}, "name": "ap
     [
         ({"headers": {"X-Tenant": "acme"}}, {"x_tenant": "header x-tenant"}, {}, "as server.headers does"),
         ({"headers": {"X-Tenant": "acme"}}, {"t": "header X-TENANT"}, {"set": {"t": "a"}}, "as server.headers does"),
-        ({}, {"k": "header idempotency-key"}, KEYED, "as key.header does"),
+        ({}, {"k": "header idempotency-key"}, KEYED, "is the tool's argument k. Say key: {argument: k}"),
         (HEADER_OF, {"k": "header x-api-key"}, {}, "as server.credential does"),
         (QUERY_OF, {"API_KEY": "query"}, {}, "as server.credential does"),
         ({}, {"a": "header X-A", "b": "header x-a"}, {}, "as another argument does"),

@@ -79,9 +79,12 @@ def utf8_size(value: Any) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-def read_json(text: str | bytes) -> Any:
-    """Parse JSON. Raises ``ValueError``, also for a number whose digits a double would lose."""
-    return json.loads(text, parse_float=_exactly)
+def read_json(text: str | bytes, *, once: bool = False) -> Any:
+    """Parse JSON. Raises ``ValueError``, also for a number whose digits a double would lose.
+
+    ``once``: also for a repeated name in an object.
+    """
+    return json.loads(text, parse_float=_exactly, object_pairs_hook=_once if once else None)
 
 
 def read_digits(text: str | bytes, *, once: bool = False) -> Any:

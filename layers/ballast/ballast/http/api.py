@@ -236,10 +236,11 @@ def read_body(text: str) -> dict[str, Any]:
 def read_text(text: str) -> Any:
     """Return the JSON value in ``text``. Raises ``ValueError``.
 
-    Stricter than Python's own reader: no NaN, no lone surrogates, no deep nesting.
+    Stricter than Python's own reader: no NaN, no lone surrogates, no deep nesting, and no name twice in an object, of
+    which another reader, such as a gateway's, may take the first one.
     """
     value = from_json(text, allow_inf_nan=False)
-    read_json(text)  # refuses numbers that would lose digits
+    read_json(text, once=True)  # refuses numbers that would lose digits
     return value
 
 

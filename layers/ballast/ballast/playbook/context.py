@@ -61,6 +61,13 @@ class ToolChanged(NotSent):
         self.server, self.tool = server, tool
 
 
+class AsIfAgain(ToolFailed):
+    """Raised where a server refuses a call as it would refuse its repetition.
+
+    Who stands between may have sent it twice: not even of a first attempt does this prove that nothing was done.
+    """
+
+
 class WrongResult(Exception):
     """Raised where a server has answered in another form than it was pinned. A repetition would be answered alike."""
 

@@ -385,9 +385,11 @@ def _problems(
         if made.undo is not None and undo is None and whole:
             yield PlaybookInvalid(f"{path}: {made.name} names {made.undo} as its undo, but there is no such tool.")
         if made.policy.on_rollback is OnRollback.UNDO and undo is not None and not undo.policy.resolvable:
+            said = "on_rollback: undo" if made.foreign else 'on_rollback="undo"'
+            neither = "verify, key nor idempotent" if undo.foreign else "verify nor honours_key"
             yield PlaybookInvalid(
-                f'{path}: {made.name} says on_rollback="undo", but {made.undo} has neither verify nor honours_key: '
-                "nobody could tell whether an interrupted undo happened. Give it one of them."
+                f"{path}: {made.name} says {said}, but {made.undo} has neither {neither}: nobody could tell whether an "
+                "interrupted undo happened. Give it one of them."
             )
     circuits: dict[str, Circuit] = {}
     for made in tools.values():

@@ -24,6 +24,7 @@ from ballast.playbook.servers.declaration import (
     Server,
     token_name,
 )
+from ballast.playbook.servers.proof import SAY_NOTHING
 from ballast.yaml_files import load, without_twice
 
 SERVER_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -237,7 +238,13 @@ def _of_tool(name: str, tool: DeclaredTool, server: Server) -> Iterator[str]:
             yield f"refusals: {refusal} is no status by which a server refuses. Use 400 to 499."
     if tool.verify is not None:
         if tool.verify.found is not None and not tool.verify.found.startswith("/"):
-            yield "verify.found: must be a JSON pointer into the read's result, such as /items/0."
+            yield "verify.found: must be a JSON pointer into the read's result, with its slash, such as /items/0."
+        for status in tool.verify.absent:
+            if not 400 <= status <= 499 or status in SAY_NOTHING:
+                yield (
+                    f"verify.absent: {status} is no status by which a read says that nothing is there: an outage, or a "
+                    "caller who is not let in, would count as proof that it did not happen. Use such as 404 or 410."
+                )
         if any(one.result is not None for one in tool.verify.arguments.values()):
             yield "verify.arguments: may not use the result: verify is asked where there is none."
         if tool.key is None and (asked := next((name for name, one in tool.verify.arguments.items() if one.key), None)):
@@ -272,7 +279,10 @@ def _of_key(tool: DeclaredTool, server: Server) -> Iterator[str]:
     if tool.idempotent:
         yield "idempotent: says that the call needs no key, and it has one. Remove key, or idempotent."
     if key.header is not None:
-        others = _taken(tool.model_copy(update={"key": None}), server)
+        others = _taken(server)
+        placed = tool.pinned.call.where if tool.pinned.call is not None else {}
+        if said := next((name for name, at in placed.items() if at.lower() == f"header {key.header.lower()}"), None):
+            yield f"key.header: the header {key.header} is the tool's argument {said}. Say key: {{argument: {said}}}."
         if says := others.get(f"header {key.header.lower()}"):
             yield f"key.header: {key.header} is set by {says}, too. Remove one of them."
         if server.kind == "lambda":
@@ -292,7 +302,7 @@ def may_be_argument(header: str) -> bool:
     return header.lower() not in RESERVED_HEADERS and not _STEERING.fullmatch(header.lower())
 
 
-def _taken(tool: DeclaredTool, server: Server) -> dict[str, str]:
+def _taken(server: Server) -> dict[str, str]:
     """Return what the executor itself sends, ``header NAME`` or ``query NAME`` in small letters, and who says so."""
     if isinstance(server, LambdaServer):
         return {}
@@ -301,13 +311,11 @@ def _taken(tool: DeclaredTool, server: Server) -> dict[str, str]:
         taken[f"header {server.credential.header.lower()}"] = "server.credential"
     if isinstance(server.credential, QueryCredential):
         taken[f"query {server.credential.name.lower()}"] = "server.credential"
-    if tool.key is not None and tool.key.header is not None:
-        taken[f"header {tool.key.header.lower()}"] = "key.header"
     return taken
 
 
 def _of_call(call: Call, tool: DeclaredTool, server: Server) -> Iterator[str]:
-    taken = _taken(tool, server)
+    taken = _taken(server)
     for name, where in call.where.items():
         place = f"query {name}".lower() if where == "query" else where.lower()
         if place in taken:

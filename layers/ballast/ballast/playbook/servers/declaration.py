@@ -55,6 +55,15 @@ class Secret(Wire):
     ssm: TextOrEnvironment | None = None
     field: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_named(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise ValueError(
+                "must be {secretsmanager: NAME} or {ssm: NAME}. A declaration names a secret, and never has one"
+            )
+        return value
+
     @model_validator(mode="after")
     def _one_store(self) -> "Secret":
         if (self.secretsmanager is None) == (self.ssm is None):
@@ -182,12 +191,21 @@ def token_name(server: Server) -> str | None:
     return credential.name if isinstance(credential, RequesterCredential) else None
 
 
+class KeyHeader(Wire):
+    """The header in which an operation takes an idempotency key, as its document describes it."""
+
+    header: str
+    schema_: dict[str, Json] = Field(alias="schema")
+    required: bool = False
+
+
 class Call(Wire):
     """An HTTP request of an operation.
 
     where   of each argument: "path", "query", or "header <Name>"; the others are fields of the body
     body    the argument that is the whole body; None: the arguments without a place, as a JSON object
     media_type  of the body: JSON under another name, such as application/merge-patch+json; None: application/json
+    key     the header for a key that the document names; None: it names none
     """
 
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -195,12 +213,14 @@ class Call(Wire):
     where: dict[str, str] = Field(default_factory=dict)
     body: str | None = None
     media_type: str | None = None
+    key: KeyHeader | None = None
 
     def said(self) -> dict[str, Any]:
         """Return what is pinned of it."""
-        made = self.model_dump(mode="json")
-        if self.media_type is None:  # so that what was pinned before there was one is the same
-            del made["media_type"]
+        made = self.model_dump(mode="json", by_alias=True)
+        for later in ("media_type", "key"):  # so that what was pinned before there was one is the same
+            if made[later] is None:
+                del made[later]
         return made
 
 
@@ -212,6 +232,12 @@ class Pinned(Wire):
     schema_: dict[str, Json] = Field(alias="schema")
     output: dict[str, Json] | None = None
     call: Call | None = None
+
+    def said(self) -> dict[str, Any]:
+        """Return what is pinned, as a file has it: without what the server does not say."""
+        made: dict[str, Any] = {"sha256": self.sha256, "description": self.description, "schema": self.schema_}
+        made |= {"output": self.output} if self.output is not None else {}
+        return made | ({"call": self.call.said()} if self.call is not None else {})
 
     def digest(self, tool: str) -> str:
         """Return the hash of what is pinned of that tool, but for the hash itself."""
@@ -269,8 +295,8 @@ class ValueFrom(Wire):
 class Verify(Wire):
     """A read that tells whether an effect happened.
 
-    found   the part of its result that is there if it happened; None: the whole result, where ``absent`` says how the
-            server tells that it did not happen, or where the read is the playbook's own
+    found   the part of its result that is there if it happened; None or "": the whole result, where ``absent`` says how
+            the server tells that it did not happen, or where the read is the playbook's own
     absent  HTTP statuses of the read by which the server says that it did not happen, such as 404
     matched whether what is found must hold the key by which it was asked for, or without a key the call's arguments
     """
@@ -280,6 +306,18 @@ class Verify(Wire):
     found: str | None = None
     matched: bool = True
     absent: list[int] = Field(default_factory=list)
+
+    @field_validator("absent", mode="before")
+    @classmethod
+    def _is_a_list(cls, value: Any) -> Any:
+        if isinstance(value, int):
+            raise ValueError(f"must be a list of statuses: [{value}]")
+        return value
+
+    @field_validator("found")
+    @classmethod
+    def _whole(cls, value: str | None) -> str | None:
+        return value or None  # by RFC 6901 "" is the whole value
 
     @property
     def by_key(self) -> bool:

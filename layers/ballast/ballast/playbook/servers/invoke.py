@@ -130,5 +130,5 @@ class LambdaTransport:
         from botocore.config import Config
 
         seconds = call.declared.limits.timeout_s or self._declared.timeout_s
-        config = Config(connect_timeout=3, read_timeout=seconds, retries={"total_max_attempts": 1})
+        config = Config(connect_timeout=min(3, seconds), read_timeout=seconds, retries={"total_max_attempts": 1})
         return ctx.client("lambda", config, variant=f"tool {seconds:g}")

@@ -3,6 +3,7 @@
 ::
 
     RetryLater, NotNow    nothing was sent, or the server says that it did nothing now
+    AsIfAgain             (context.py) it refused what may be a repetition: of an idempotent write, 404 and 410
     RemoteFailed          it did nothing; if it answers a key always alike, an earlier attempt did nothing either
       └ NotLookedAt       it did nothing now; of an earlier attempt this says nothing
           └ Unauthorized  the same: it let nobody in
@@ -32,12 +33,14 @@ REFUSALS = frozenset(
 )
 #: Those of them by which it has let nobody in.
 _NOT_LET_IN = frozenset({401, 403})
+#: Those of 400 to 499 that speak of who asks, of the connection or of the moment. No read says by them what is there.
+SAY_NOTHING = _NOT_LET_IN | NOT_NOW | {407, 408, 421, 425, 426, 431}
 #: Those of them, and of a declaration's own, that answer what the call asks for, so that a server which answers a key
 #: always alike says by them what became of the first attempt. Others may come from who stands before it (a router, a
 #: proxy), or be the first attempt's own doing: 404 of what it has deleted, 409 and 412 of what it has made.
 _OF_THE_CALL = frozenset({400, 402, 422, 424})
-#: Statuses by which an MCP server says that it does not know the session, also where it has given none. A tool may have
-#: acted in it.
+#: Statuses by which a server says that something is gone. An MCP server says so of the session, also where it has given
+#: none: a tool may have acted in it. Of an idempotent write, a repetition gets them.
 GONE = frozenset({404, 410})
 #: Those by which some servers say so of a session that they have given: 404 is the protocol's, 400 that of the usual
 #: libraries. The others of ``REFUSALS`` speak of who asks, of the message's form, or of its size.

@@ -18,7 +18,7 @@ from pydantic import JsonValue, TypeAdapter
 from ballast.contracts import RunRequest
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.agent import Teller, raised
-from ballast.playbook.context import NotSent, ToolContext, WrongResult
+from ballast.playbook.context import AsIfAgain, NotSent, ToolContext, WrongResult
 from ballast.playbook.declaration import (
     Approval,
     CallLimits,
@@ -47,7 +47,7 @@ from ballast.playbook.servers.declaration import (
     token_name,
 )
 from ballast.playbook.servers.form import OutputForm, SchemaArguments, SchemaForm
-from ballast.playbook.servers.proof import AnswerLost, NotLookedAt, NotNow, RemoteFailed, Unauthorized
+from ballast.playbook.servers.proof import GONE, AnswerLost, NotLookedAt, NotNow, RemoteFailed, Unauthorized
 from ballast.playbook.servers.schema import SchemaRefused, annotation_of_marks, paths_of, read_marks
 from ballast.playbook.servers.values import (
     above,
@@ -55,7 +55,7 @@ from ballast.playbook.servers.values import (
     customer_of,
     values_from,
 )
-from ballast.playbook.servers.verify import SAMPLE_KEY, VerifyByRead, check_verify, key_as_sent, uuid_of
+from ballast.playbook.servers.verify import VerifyByRead, check_verify, key_as_sent, why_no_key
 from ballast.playbook.tool import Tool
 from ballast.validation import Untrusted
 from ballast.validation.marks import has_mark
@@ -119,11 +119,12 @@ class RemoteCall:
         """Send the call and return the result. Raises as the module says."""
         payload = {**self.form.write(args), **self.declared.set}
         key = self.declared.key
+        sent = None if key is None else key_as_sent(ctx.idempotency_key, self.declared, self.form)
         if key is not None and key.argument is not None:
-            payload[key.argument] = key_as_sent(ctx.idempotency_key, self.declared, self.form)
+            payload[key.argument] = sent
         if complaints := self.form.complaints(payload, whole=True):
             raise NotSent(f"Nothing was sent: {complaints}.")
-        outside = None if key is None or key.argument is not None else ctx.idempotency_key
+        outside = None if key is None or key.argument is not None else sent
         try:
             result = self.server.transport.send(self, payload, outside, ctx)
         except AnswerLost as lost:
@@ -132,6 +133,8 @@ class RemoteCall:
             raise
         except NotLookedAt as refused:
             if key is None and self.declared.idempotent and not isinstance(refused, Unauthorized):
+                if refused.status in GONE and refused.status not in self.declared.refusals:
+                    raise AsIfAgain(str(refused)) from None
                 raise RemoteFailed(str(refused), refused.status) from None  # no repetition brings another answer
             raise
         if self.output is not None and (complaints := self.output.complaints(result)):
@@ -255,12 +258,26 @@ def _names_argument(form: SchemaForm, path: str) -> bool:
 
 
 def _check_hidden(where: str, declared: DeclaredTool, form: SchemaForm) -> None:
-    for name, value in declared.set.items():
-        if complaint := form.complaint_about(name, value):
-            raise PlaybookInvalid(f"{where}.set.{name}: {complaint}.")
-    name = declared.key.argument if declared.key and declared.key.argument else ""
-    if name and form.complaint_about(name, SAMPLE_KEY) and (wrong := form.complaint_about(name, uuid_of(""))):
-        raise PlaybookInvalid(f"{where}.key.argument: {name} takes neither a key as text nor a UUID: it {wrong}.")
+    key, known = declared.key, form.whole.get("properties", {})
+    of_key = [("key.argument", key.argument)] if key is not None and key.argument is not None else []
+    for setting, named in (*(("set", one) for one in declared.set), *of_key):
+        if named not in known:
+            plain = named.strip("/")
+            told = f"Write it without the slash: {plain}" if plain in known else f"It has: {', '.join(known) or 'none'}"
+            raise PlaybookInvalid(f"{where}.{setting}: {named} is no argument of the tool. {told}.")
+    for hidden, value in declared.set.items():
+        if complaint := form.complaint_about(hidden, value):
+            raise PlaybookInvalid(f"{where}.set.{hidden}: {complaint}.")
+    if key is None or (wrong := why_no_key(declared, form)) is None:
+        return
+    place, name, other = "header", key.header, "an argument"
+    if key.argument is not None:
+        place, name, other = "argument", key.argument, "another argument"
+    raise PlaybookInvalid(
+        f"{where}.key.{place}: {name} takes neither a key as text (run-….0001.1) nor a UUID: it {wrong}. Send it in "
+        f"{other} that takes one (key: {{argument: NAME}}), or leave key out and declare verify, or idempotent where "
+        "the same call made twice has the effect of one."
+    )
 
 
 def _output(where: str, declared: DeclaredTool) -> OutputForm | None:
@@ -347,7 +364,8 @@ def _link(made: Tool, call: RemoteCall, tools: Mapping[str, Tool], where: str) -
     if isinstance(verify, VerifyByRead):
         read = tools.get(verify.declared.tool)
         if read is None or read.effect is not Effect.READ:
-            raise PlaybookInvalid(f"{where}.verify.tool: {verify.declared.tool} is no tool of the playbook that reads.")
+            name = verify.declared.tool
+            raise PlaybookInvalid(f"{where}.verify.tool: {name} {_why_no_read(name, call, tools)}")
         if not made.untrusted and _is_less_trusted(read, made):
             raise PlaybookInvalid(
                 f"{where}.result.untrusted: is false, and {read.name}, whose result stands for a lost one, returns "
@@ -356,8 +374,38 @@ def _link(made: Tool, call: RemoteCall, tools: Mapping[str, Tool], where: str) -
         _check_sources(f"{where}.verify.arguments", read, verify.declared.arguments, call)
         check_verify(where, verify, read, read.function.declared if isinstance(read.function, RemoteCall) else None)
         verify.tools[read.name] = read
+    if undo is not None and undo.tool not in tools:
+        name = f"{call.server.name}_{undo.tool}"
+        if any(made.name == name for made in tools.values()):
+            raise PlaybookInvalid(f"{where}.undo.tool: {undo.tool} is {name} here. Write that name.")
     if undo is not None and undo.arguments is not None and undo.tool in tools:
         _check_sources(f"{where}.undo.arguments", tools[undo.tool], undo.arguments, call)
+
+
+def _why_no_read(name: str, call: RemoteCall, tools: Mapping[str, Tool]) -> str:
+    """Return why ``verify`` of a call cannot ask that tool, and what to write."""
+    found = tools.get(name)
+    if found is not None and isinstance(found.function, RemoteCall):
+        return (
+            f"is declared as a write, as each tool is that is imported of MCP or Lambda, and verify asks a read. If it "
+            f"changes nothing, write effect: read under {found.function.remote_name} in servers/"
+            f"{found.function.server.name}.yaml, and take its approval out."
+        )
+    if found is not None:
+        return "is a write, and verify asks a read. Name a tool that reads."
+    return f"is no tool of the playbook that reads. {_instead_of(name, call, tools, reads=True)}"
+
+
+def _instead_of(name: str, call: RemoteCall, tools: Mapping[str, Tool], *, reads: bool = False) -> str:
+    """Return what to write for the name of a tool that there is not: the name that the playbook has it by, or all."""
+    for made in tools.values():
+        other = made.function
+        if isinstance(other, RemoteCall) and other.remote_name == name and other.server.name == call.server.name:
+            if reads and made.effect is not Effect.READ:
+                return f"Here it is {made.name}, a write: {_why_no_read(made.name, call, tools)}"
+            return f"Here it is {made.name}: write that name."
+    names = [made.name for made in tools.values() if made.effect is Effect.READ or not reads]
+    return f"It has: {', '.join(names[:20]) or 'none'}."
 
 
 def _check_currency(call: RemoteCall, currency: str | None, where: str) -> None:

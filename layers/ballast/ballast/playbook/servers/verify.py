@@ -3,7 +3,7 @@
 What is sent as the key, what the read is asked by, and what must stand in its answer are one text.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Any
 
@@ -13,24 +13,56 @@ from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.context import ToolContext
 from ballast.playbook.servers.declaration import DeclaredTool, Verify
-from ballast.playbook.servers.form import SchemaArguments, SchemaForm
-from ballast.playbook.servers.proof import RemoteFailed
-from ballast.playbook.servers.schema import pointer
+from ballast.playbook.servers.form import SchemaArguments, SchemaForm, Validator
+from ballast.playbook.servers.proof import REFUSALS, RemoteFailed
+from ballast.playbook.servers.schema import normalized, pointer
 from ballast.playbook.servers.values import NoValue, answer_at, holds, tells_more, values_from
 from ballast.playbook.tool import Tool
 from ballast.values import dataclass
 
-#: A key as the executor makes it, to try whether an argument takes it.
-SAMPLE_KEY = f"run-{'0' * 24}.0001.1"
+#: A key as the executor makes it, to try whether its place takes it; and keys of all lengths that it makes.
+SAMPLE_KEY = f"run-{'a' * 24}.0001.1"
+SAMPLE_KEYS = (SAMPLE_KEY, f"run-{'2' * 24}.0010.12")
+#: How a complaint names a value that is in no object.
+_WHOLE = "(whole): "
 
 
 def key_as_sent(key: str, declared: DeclaredTool, form: SchemaForm) -> str:
-    """Return the key as the server gets it: as it is, or as a UUID made of it where its argument takes no other text.
+    """Return the key as the server gets it: as it is, or as a UUID made of it where its place takes no other text.
 
     So it is sent, so ``verify`` asks by it, and so it stands in what is found.
     """
-    name = declared.key.argument if declared.key is not None else None
-    return key if name is None or not form.complaint_about(name, key) else uuid_of(key)
+    return uuid_of(key) if _complaint_of_place(key, declared, form) else key
+
+
+def why_no_key(declared: DeclaredTool, form: SchemaForm) -> str | None:
+    """Return why a key cannot be sent where it is declared to go, as the end of "it …"; None if it can."""
+    for key in SAMPLE_KEYS:
+        if wrong := _complaint_of_place(key_as_sent(key, declared, form), declared, form):
+            return wrong
+    return None
+
+
+def header_takes_a_key(schema: Mapping[str, Any]) -> bool:
+    """Say whether a header whose document gives it that schema takes a key, as text or as a UUID."""
+    return not any(_complaint_by(schema, key) and _complaint_by(schema, uuid_of(key)) for key in SAMPLE_KEYS)
+
+
+def _complaint_of_place(text: str, declared: DeclaredTool, form: SchemaForm) -> str:
+    """Return what is wrong with a key as it would be sent, "" if nothing is, or if nothing is known of its place."""
+    key, call = declared.key, declared.pinned.call
+    if key is None:
+        return ""
+    if key.argument is not None:
+        return form.complaint_about(key.argument, text).removeprefix(_WHOLE)
+    described = call.key if call is not None else None
+    if key.header is None or described is None or described.header.lower() != key.header.lower():
+        return ""
+    return _complaint_by(described.schema_, text)
+
+
+def _complaint_by(schema: Mapping[str, Any], text: str) -> str:
+    return Validator(normalized(schema, of_object=False)).complaints(text).removeprefix(_WHOLE)
 
 
 def uuid_of(key: str) -> str:
@@ -99,26 +131,52 @@ def check_verify(where: str, verify: VerifyByRead, read: Tool, declared: Declare
     ``declared``: the declaration of its read, None for a tool of the playbook's own.
     """
     _check_key(f"{where}.verify.arguments", verify, read)
+    _check_absent(where, verify.declared, read, declared)
     if declared is not None:
         _check_found(where, verify.declared, read, declared)
 
 
 def _check_key(where: str, verify: VerifyByRead, read: Tool) -> None:
     """Raise ``PlaybookInvalid`` where the read takes no key as the call sends it."""
-    sent = verify.spelled(SAMPLE_KEY)
-    for name in (name for name, one in verify.declared.arguments.items() if one.key):
-        if wrong := _complaint_about(read, name, sent):
-            how = "the text run-….0001.1" if sent == SAMPLE_KEY else "a UUID"
-            raise PlaybookInvalid(
-                f"{where}.{name}: {read.name} does not take the key as it is sent, {how}: it {wrong}. Ask by an "
-                "argument that takes it, or send the key in an argument of the same form (key: {argument: NAME})."
-            )
+    for key in SAMPLE_KEYS:
+        sent = verify.spelled(key)
+        for name in (name for name, one in verify.declared.arguments.items() if one.key):
+            if wrong := _complaint_about(read, name, sent):
+                how = "the text run-….0001.1" if sent == key else "a UUID"
+                raise PlaybookInvalid(
+                    f"{where}.{name}: {read.name} does not take the key as it is sent, {how}: it {wrong}. Ask by an "
+                    "argument that takes it, or send the key where it has the same form: in an argument (key: "
+                    "{argument: NAME}), or in a header that the document describes so (pinned.call.key; import the "
+                    "tool again)."
+                )
+
+
+def _check_absent(where: str, verify: Verify, read: Tool, declared: DeclaredTool | None) -> None:
+    """Raise ``PlaybookInvalid`` where the read never answers with a status of ``absent``."""
+    if not verify.absent:
+        return
+    if declared is None:
+        raise PlaybookInvalid(
+            f"{where}.verify.absent: has statuses of HTTP, and {read.name} is a tool of the playbook's own, which has "
+            "none. Remove it, and return None there where nothing is."
+        )
+    if declared.pinned.call is None:
+        raise PlaybookInvalid(
+            f"{where}.verify.absent: has statuses of HTTP, and {read.name} is no operation of openapi: its error may "
+            "be an outage. Remove it, and name in found the part that is there only if it happened, such as /items/0."
+        )
+    known = REFUSALS | {one for one in declared.refusals if isinstance(one, int)}
+    if (other := next((one for one in verify.absent if one not in known), None)) is not None:
+        raise PlaybookInvalid(
+            f"{where}.verify.absent: {other} counts as no answer of {read.name}, which is asked again. If the server "
+            f"says by it that nothing is there, write refusals: [{other}] in the declaration of {read.name}, too."
+        )
 
 
 def _complaint_about(read: Tool, name: str, value: str) -> str:
     """Return what is wrong with one argument of a tool that reads, "" if nothing is."""
     if isinstance(read.form, SchemaForm):
-        return read.form.complaint_about(name, value)
+        return read.form.complaint_about(name, value).removeprefix(_WHOLE)
     try:
         read.arguments.model_validate_json(canonical({name: value}))
     except ValidationError as wrong:  # of the others, that they are missing
@@ -135,6 +193,7 @@ def _check_found(where: str, verify: Verify, read: Tool, declared: DeclaredTool)
         return
     status = ", or absent: [404] where it says by a status that nothing is there" if by_status else ""
     raise PlaybookInvalid(
-        f"{where}.verify.found: is missing, so that any answer of {read.name} would be the effect, also one that says "
-        f"that there is none. Name the part that is there only if it happened, such as /items/0{status}."
+        f"{where}.verify.found: is missing, or the whole result, so that any answer of {read.name} would be the "
+        "effect, also one that says that there is none. Name the part that is there only if it happened, such as "
+        f"/items/0{status}."
     )
