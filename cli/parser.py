@@ -1,6 +1,7 @@
 """The command line: every command and option. Imports nothing heavy, so that ``--help`` is quick."""
 
 import argparse
+from functools import cache
 
 from cli import help_texts
 
@@ -10,6 +11,7 @@ PORT = 8787
 INVARIANTS = ("status", "by", "reason", "degraded", "refused", "failed", "effects", "answer", "grounded", "cost")
 
 
+@cache  # a process that types many commands, as a test does, makes it once
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command; ``command`` in its result names the subcommand."""
     top = _explained(

@@ -264,8 +264,8 @@ def _was_allowed(function: Any) -> bool:
 
 
 def _allow(function: Any, name: str, of: Any) -> None:
-    """Remember a C function that may be called, unless that depends on its caller or on the value that it is of."""
-    if name in _NOT_BY_ITSELF or name == "timestamp" or isinstance(of, random.Random):
+    """Remember a C function that may be called, unless that depends on its caller or its value."""
+    if name in _NOT_BY_ITSELF or name == "timestamp":
         return
     if of is None or isinstance(of, ModuleType):
         _FUNCTIONS.add(function)
