@@ -1,9 +1,11 @@
-"""The rules about answers that do not say what is there: errors, and pages.
+"""The rules about answers that do not say what is there, or what was done: errors, and pages.
 
 ::
 
     errors    a Read; verify after the effect; A ─ A again: each look-up gets no answer, 500, a throttle, a denial,
               of AWS or of another service
+              a Write: each request to another service that may change something gets 500 or 504 after its effect, and
+              each such request after the first a refusal
     pages     the same, where AWS answers an empty page that names a next one, or one item a page
 """
 
@@ -18,8 +20,8 @@ from ballast.playbook import Effect
 from cli.certify.aws_answers import OUTAGES, Play, Played, aws_answers
 from cli.certify.aws_pages import MADE_UP, PAGINGS, Paging, aws_pages
 from cli.certify.declared import Declared, declared
+from cli.certify.http_answers import AFTER, REFUSALS, OutsidePlay, http_answers
 from cli.certify.http_answers import OUTAGES as OUTSIDE
-from cli.certify.http_answers import OutsidePlay, http_answers
 from cli.certify.report import Finding
 from cli.certify.rig import End, canonical_or_repr, differences
 from cli.certify.sequences import Broken, Honest
@@ -30,6 +32,10 @@ _T = TypeVar("_T")
 _MOST_REQUESTS = 6
 _LATER_S = 97.0
 _UNREAD = "Let the error pass: what could not be read may be there. Only an answer of its store says that it is not."
+_NOT_SURE = (
+    "ToolFailed and RetryLater say that nothing was done. A server's 5xx says nothing of that, and an error of a later "
+    "request nothing of those before it: look for the effect first, undo it, or let the error pass, which is doubt."
+)
 _READ_ALL = (
     "Read on while the answer names a next page (client.get_paginator does), also after an empty one; ask again for "
     "UnprocessedKeys. An item under its table's own key needs no page."
@@ -78,6 +84,7 @@ class Answers:
             self._verify_in()
         if self._honours:
             self._again_in()
+        self._acted_in()
 
     def _plays(self, end: End, *, looks: bool) -> Iterator[Play | OutsidePlay]:
         """Yield the outages at each of an attempt's requests that look something up.
@@ -144,6 +151,31 @@ class Answers:
                 raise Broken(f"{when}, which had a second effect: {second}.", _UNREAD)
             if end.how == "failed" or (end.how == "ok" and end.said != self._h.end.said):
                 raise Broken(f"{when}, which said {_short(end)}, and the first one had its effect.", _UNREAD)
+
+    def _acted_in(self) -> None:
+        """Let each request outside of AWS that may change something get an error. Of AWS, ``aws`` does."""
+        for play in self._after_effects():
+            self._rig.fresh(self._sample.before)
+            with self._playing(play) as played:
+                end = self._rig.attempt(self._sample)
+            if not played.times:
+                continue
+            now = self._rig.seen()
+            if end.how in ("failed", "again") and (done := differences(self._h.base, now)):
+                raise Broken(f"{play}. It said that nothing was done ({_short(end)}), and yet: {done}.", _NOT_SURE)
+            if end.how == "ok" and (other := differences(self._h.done, now)):
+                raise Broken(f"{play}. It returned a result, and this differs: {other}.", _NOT_SURE)
+
+    def _after_effects(self) -> Iterator[OutsidePlay]:
+        """Yield an error after the effect of each such request, and a refusal of each after another change."""
+        end, number, changes = self._h.end, -1, 0
+        for name in end.requests:
+            outside = name.startswith("outside.")
+            number += outside
+            if name in end.changes or (outside and name.removeprefix("outside.") not in ("GET", "HEAD")):
+                if outside and number < _MOST_REQUESTS:
+                    yield from (OutsidePlay(number, kind) for kind in (*AFTER, *(REFUSALS if changes else ())))
+                changes += 1
 
     # Pages
 

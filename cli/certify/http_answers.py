@@ -1,4 +1,10 @@
-"""Answers of services outside of AWS that do not say what is there: none, 500, too many requests, no right.
+"""Answers of services outside of AWS that do not say what is there, or what was done: none, an error, no right.
+
+::
+
+    silent, unreached, internal, busy, forbidden    a look-up ─ error ─▶ the tool
+    failed, cut    a request ─ effect ─ 500, or a gateway's 504 ─▶ the tool
+    refused        a request after the first ─ 403, and it never came there ─▶ the tool
 
 They stand in for the answer to a request of ``http.client``, which ``requests``, ``urllib3`` and the tools of
 ``servers/`` use. A function of the playbook's ``REQUESTS`` gets no answer, or no connection.
@@ -17,7 +23,7 @@ from cli.certify.aws_answers import Played, requests_answered_by
 from cli.certify.threads import of_attempt
 from localcloud.moto_seams.replaced import replaced
 
-Kind = Literal["silent", "unreached", "internal", "busy", "forbidden"]
+Kind = Literal["silent", "unreached", "internal", "busy", "forbidden", "failed", "cut", "refused"]
 #: What is played at a request that looks something up, each time that it is made, and how it is told.
 OUTAGES: Mapping[Kind, str] = {
     "silent": "No answer came to request {} outside of AWS in time",
@@ -26,11 +32,24 @@ OUTAGES: Mapping[Kind, str] = {
     "busy": "Request {} outside of AWS was answered with 429",
     "forbidden": "Request {} outside of AWS was answered with 403",
 }
+#: What is played at a request that may change something, each time that it is made, and how it is told.
+AFTER: Mapping[Kind, str] = {
+    "failed": "Request {} outside of AWS was answered with 500 after its effect",
+    "cut": "Request {} outside of AWS was answered with a gateway's 504 after its effect",
+}
+#: What is played at each such request after the first.
+REFUSALS: Mapping[Kind, str] = {
+    "refused": "Request {} outside of AWS was refused with 403, after those before it had their effect",
+}
 _STATUS: Mapping[Kind, tuple[int, str]] = {
     "internal": (500, "Internal Server Error"),
     "busy": (429, "Too Many Requests"),
     "forbidden": (403, "Forbidden"),
+    "failed": (500, "Internal Server Error"),
+    "cut": (504, "Gateway Timeout"),
+    "refused": (403, "Forbidden"),
 }
+_TOLD = {**OUTAGES, **AFTER, **REFUSALS}
 
 
 @dataclass(frozen=True)
@@ -41,7 +60,7 @@ class OutsidePlay:
     kind: Kind
 
     def __str__(self) -> str:
-        return OUTAGES[self.kind].format(self.at + 1)
+        return _TOLD[self.kind].format(self.at + 1)
 
 
 @contextmanager
@@ -49,7 +68,7 @@ def http_answers(play: OutsidePlay) -> Iterator[Played]:
     """Within the block, play it at the requests of an attempt, and again where the same request is made again."""
     played, asked, out = Played(), [-1], list[Any]()
     connection = http.client.HTTPConnection
-    put, answer = connection.putrequest, connection.getresponse
+    put, answer, send_on = connection.putrequest, connection.getresponse, connection.send
 
     def struck(same: Any) -> bool:
         """Count a request; say whether it is played at."""
@@ -67,14 +86,22 @@ def http_answers(play: OutsidePlay) -> Iterator[Played]:
                 raise ConnectionRefusedError("Connection refused")
         put(self, method, url, *given, **options)
 
+    def send(self: Any, data: Any) -> None:
+        if play.kind == "refused" and getattr(self, "played_at", False):
+            if self.sock is None:
+                self.connect()
+            return
+        send_on(self, data)
+
     def getresponse(self: Any) -> Any:
         if not getattr(self, "played_at", False):
             found = answer(self)
             played.answered_since |= played.times > 0 and of_attempt()
             return found
         method = self._method
-        with suppress(Exception):  # so that the server's end of it is not cut off
-            answer(self).read()
+        if play.kind != "refused":
+            with suppress(Exception):  # so that the server's end of it is not cut off
+                answer(self).read()
         self.close()
         if play.kind == "silent":
             raise TimeoutError("timed out")
@@ -94,6 +121,7 @@ def http_answers(play: OutsidePlay) -> Iterator[Played]:
     try:
         with (
             replaced(connection, "putrequest", putrequest),
+            replaced(connection, "send", send),
             replaced(connection, "getresponse", getresponse),
             requests_answered_by(of_aws),
         ):

@@ -61,7 +61,7 @@ def own_to_its_process(function: Any, package: str, folder: str, drawn: Iterable
         if _is_iterator(one.value):
             return f"{one.name}, an iterator, which goes on with each call in its process"
         if isinstance(one.value, str | PurePath) and folder in str(one.value):
-            return f"{one.name}, which tells its place on this machine"
+            return f"{one.name}, which tells its place on this machine: read a file beside it as the module is imported"
         if any(one.value is vars(sys).get(name) for name in _OF_SYS if isinstance(one.value, list | dict | str)):
             return f"{one.name} of sys, which tells of its process"
         where = _where(one)

@@ -33,7 +33,7 @@ RULES = {
     "overlap": "another attempt, or another program, that is at work meanwhile loses nothing and doubles nothing",
     "stale": "no second effect follows from a read that is not strongly consistent",
     "aws": "an error of AWS after its effect, or a repetition by AWS's client, leaves one effect or a doubt",
-    "errors": "it takes no error for an answer that says that nothing is there",
+    "errors": "it takes no error for an answer that says that nothing is there, or that nothing was done",
     "pages": "an answer in several pages changes nothing",
     "precondition": "it reads the same twice, and changes nothing",
     "moves_key": "it reads the same twice, and changes nothing",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import socketserver
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -39,6 +41,18 @@ from localcloud.template import TemplateInvalid
 #: Most samples of one tool in one scenario; more would be the same call with other values.
 MOST_SAMPLES = 3
 Said = Callable[[str], None]
+
+
+@contextmanager
+def cut_answers_are_silent() -> Iterator[None]:
+    """Let no server of a project print a traceback because certify cut its answer: that is no defect of it."""
+
+    def handle_error(self: socketserver.BaseServer, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            before(self, request, client_address)
+
+    with replaced(socketserver.BaseServer, "handle_error", handle_error) as before:
+        yield
 
 
 @dataclass
@@ -86,7 +100,7 @@ def certify(
     refused: dict[str, str] = {}
     played: set[str] = set()
     tried_with: dict[str, set[str]] = {}
-    with elsewhere(playbook) as away:
+    with elsewhere(playbook) as away, cut_answers_are_silent():
         for scenario in _with_each_template(scenarios, folder):
             say(f"{scenario.name}: playing it")
             heard = _Heard()

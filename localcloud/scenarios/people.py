@@ -16,7 +16,7 @@ an effect that never happens.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import count
+from itertools import count, pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, JsonValue
@@ -164,9 +164,18 @@ class People:
         ]
         passed = f" {' and '.join(barred)} may not give it." if barred else ""
         raise NoAnswerLeft(
-            f"The run asks for a person{group} ({message['reason']}){self._why_more}, and the scenario has no answer "
-            f"left.{passed} Add one under `people:`."
+            f"The run asks for a person{group} ({message['reason']}){self._why_anew(message)}{self._why_more}, and the "
+            f"scenario has no answer left.{passed} Add one under `people:`."
         )
+
+    def _why_anew(self, message: Mapping[str, Any]) -> str:
+        """Return what made the approval of a call void, if it is asked for once more."""
+        for turn in self._cloud.events(message["run_id"]).timeline().turns:
+            for call in turn.calls:
+                for before, now in pairwise(call.approvals):
+                    if now.escalation_id == message["escalation_id"] and before.void:
+                        return f" once more, since {', '.join(before.void)} had changed"
+        return ""
 
     def _shown(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the escalation as it is now: who has approved meanwhile."""

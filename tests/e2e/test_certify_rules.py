@@ -100,6 +100,7 @@ WITHOUT: dict[str, Callable[[Patch], None]] = {
     "plays": _says(Plays, "findings", ()),
     "requests": lambda patch: [patch.setattr(one, "other_requests", lambda *_: "") for one in (rules, other_process)],
     "errors_of_rules": _says(Answers, "_asked_in", None),
+    "errors_outside": _says(Answers, "_acted_in", None),
     "telling": lambda patch: patch.setattr(pure, "telling", lambda _: nullcontext()),
 }
 
@@ -110,7 +111,7 @@ LIARS: dict[str, tuple[str, *tuple[str, ...]]] = {
     "arguments": ("arguments_changed",),
     "repeatable": ("result_of_process", "process"),
     "process": ("read_by_hash",),
-    "sight": ("read_notes_in_file",),
+    "sight": ("read_notes_in_file", "plays"),
     "money": ("money_as_float",),
     "timeout": ("timeout_ignored",),
     "circuit": ("circuit_blind", "errors"),
@@ -161,11 +162,12 @@ LIARS: dict[str, tuple[str, *tuple[str, ...]]] = {
     "requests": ("precondition_of_an_answer",),
     "behind": ("precondition_behind",),
     "errors_of_rules": ("precondition_unread",),
+    "errors_outside": ("cut_outside",),
 }
 #: What several rules rely on, or a part of one.
 PARTS = {
     "clock", "telling", "kept", "threads", "beside", "undone_after", "not_named", "cost", "remembered", "behind",
-    "errors_of_rules", "plays", "requests",
+    "errors_of_rules", "errors_outside", "plays", "requests",
 }  # fmt: skip
 #: Each run of the suite plays one; ``FULL=1`` all.
 SAMPLE = ("pages",)

@@ -31,7 +31,7 @@ ALL = (
     "the model is away",
     "not admitted",
 )
-#: One of each way to end.
+#: One of each way to end; the first only reads.
 FEW = ("reads only", "two writes", "gives up half way", "guided by a person", "not admitted")
 NAMES = sampled(ALL, FEW)
 #: How a run went: the states that it entered, its status and its output.
@@ -74,6 +74,7 @@ def in_the_local_cloud() -> dict[str, Way]:
                 clock.thread(act, "a person")
 
         cloud.after_invoke.append(answer)
+        # Two at once, of which at most one writes: the shop is made new before the others alone.
         runs = {name: cloud.start(_named(BY_NAME[name])) for name in NAMES[:2]}
         ways = {name: _way(cloud, run_id) for name, run_id in runs.items()}
         for name in NAMES[2:]:  # one after the other: several of them want the same order

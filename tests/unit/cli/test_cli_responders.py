@@ -24,7 +24,10 @@ from cli.screen import Screen
 from localcloud.cloud import FunctionError
 from localcloud.scenarios.people import NoAnswerLeft
 
-MESSAGE = {"escalation_id": "esc-a", "kind": "approval", "reason": "approval_required", "summary": "Look \x1b[2J here."}
+MESSAGE = {
+    "escalation_id": "esc-a", "run_id": "run-x", "kind": "approval", "reason": "approval_required",
+    "summary": "Look \x1b[2J here.",
+}  # fmt: skip
 
 #: An approval's item in the table, as it is after one person has changed the call and another has approved.
 ITEM = {
@@ -57,6 +60,9 @@ class Cloud:
         self.still_needed = 0
         self.item: dict[str, Any] = {}
         self.session = self
+
+    def events(self, _run_id: str) -> Any:
+        return SimpleNamespace(timeline=lambda: SimpleNamespace(turns=()))
 
     def escalations(self) -> ShownEscalations:
         log: Any = self
@@ -167,6 +173,15 @@ def test_an_escalation_that_nobody_was_scripted_for_is_an_error() -> None:
     cloud: Any = Cloud(MESSAGE)
 
     with pytest.raises(InvalidInput, match=r"asks for a person .approval_required., and the scenario has no answer"):
+        ScriptedResponder(cloud, []).poll()
+
+
+def test_an_approval_that_is_asked_for_once_more_says_what_had_changed() -> None:
+    cloud: Any = Cloud(MESSAGE)
+    rounds = (Approval(escalation_id="esc-0", void=("cost", "state")), Approval(round=2, escalation_id="esc-a"))
+    _run_with(cloud, Call(index=1, tool="pay", outcome="waiting", approvals=rounds))
+
+    with pytest.raises(InvalidInput, match=r"once more, since cost, state had changed, and the scenario has no answer"):
         ScriptedResponder(cloud, []).poll()
 
 

@@ -47,8 +47,8 @@ def key_of_an_answers_date(args: Box, ctx: ToolContext) -> Count:
 
 @tool(effect=Write(honours_key=True))
 def key_of_a_clock_in_an_id(args: Box, ctx: ToolContext) -> Count:
-    """Add, once in some minutes: the high part of a uuid1 is its time."""
-    return marked(ctx, args.id, f"{uuid.uuid1().time >> 33} {ctx.idempotency_key}")
+    """Add, once in some hours: the high part of a uuid1 is its time."""
+    return marked(ctx, args.id, f"{uuid.uuid1().time >> 39} {ctx.idempotency_key}")
 
 
 @tool(effect=Write(honours_key=True))

@@ -4,9 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from typing import Any
 
+from ballast.errors import RetryLater
 from ballast.playbook import CallLimits, Read, ToolContext, ToolFailed, Write, tool
 
-from ..box import Box, Count
+from ..box import Box, Count, add_once
 from ..double import address
 
 _LIMITS = CallLimits(timeout_s=5)
@@ -98,6 +99,63 @@ def fair_strict(args: Box, ctx: ToolContext) -> Count:
 def strict_without_verify(args: Box, ctx: ToolContext) -> Count:
     """Pay. A second attempt is answered with 409, and nothing finds the payment."""
     return _pay(ctx, "/strict")
+
+
+# Errors of a request that acts
+
+
+@tool(effect=Write(honours_key=True), limits=_LIMITS)
+def failed_outside(args: Box, ctx: ToolContext) -> Count:
+    """Pay. It takes every error of the service for a refusal."""
+    if (status := _asked("POST", "/", ctx)) != 200:
+        raise ToolFailed(f"The service answered {status}; nothing was paid.")
+    return PAID
+
+
+@tool(effect=Write(honours_key=True), limits=_LIMITS)
+def cut_outside(args: Box, ctx: ToolContext) -> Count:
+    """Pay. It takes the error of a gateway for a busy service."""
+    status = _asked("POST", "/", ctx)
+    if status in (502, 503, 504):
+        raise RetryLater(f"The service answered {status}; nothing was paid.")
+    if status != 200:
+        raise RuntimeError(f"The service answered {status}.")
+    return PAID
+
+
+@tool(effect=Write(honours_key=True), limits=_LIMITS)
+def half_refused_outside(args: Box, ctx: ToolContext) -> Count:
+    """Pay, and tell of it. A refusal of the second is told as one of both."""
+    _pay(ctx)
+    if (status := _asked("POST", "/told", ctx)) == 403:
+        raise ToolFailed("The service has refused it.")
+    if status != 200:
+        raise RuntimeError(f"The service answered {status}.")
+    return PAID
+
+
+@tool(effect=Write(honours_key=True), limits=_LIMITS)
+def refused_after_a_put(args: Box, ctx: ToolContext) -> Count:
+    """Put it in a table, then pay. A refused payment leaves what was put."""
+    add_once(ctx, 0, args.id)
+    if (status := _asked("POST", "/", ctx)) == 403:
+        raise ToolFailed("The service has refused it.")
+    if status != 200:
+        raise RuntimeError(f"The service answered {status}.")
+    return PAID
+
+
+@tool(effect=Write(honours_key=True), limits=_LIMITS)
+def fair_refusal_outside(args: Box, ctx: ToolContext) -> Count:
+    """Pay. What the service refuses or is too busy for is so; the rest is doubt."""
+    status = _asked("POST", "/", ctx)
+    if status in (403, 422):
+        raise ToolFailed(f"The service answered {status}.")
+    if status == 429:
+        raise RetryLater("The service is busy.")
+    if status != 200:
+        raise RuntimeError(f"The service answered {status}.")
+    return PAID
 
 
 # Over a connection that is kept, as a client at module level keeps it
