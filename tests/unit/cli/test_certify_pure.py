@@ -1,4 +1,4 @@
-"""What was allowed once is not looked at again, unless it depends on who calls it or on the value that it is of."""
+"""Calls of C functions that were allowed once, and are not where another one calls, or on another value."""
 
 import datetime
 import random
