@@ -17,10 +17,10 @@ from cli.saved_runs import SavedRuns
 from cli.screen import Screen
 
 #: Seconds between two reads of the log. A person cannot read faster.
-EVERY_S = 0.04
+EVERY_S = 0.1
 #: After this many reads without a new entry, as while a person thinks, each pause is longer than the one before, up to
 #: a limit in seconds.
-_QUIET_READS, _LONGER, _LONGEST_S = 50, 1.2, 0.5
+_QUIET_READS, _LONGER, _LONGEST_S = 20, 1.2, 0.5
 #: An execution that ended without the workflow's own Settle is settled by an EventBridge rule; that takes a moment.
 SETTLED_WITHIN_S = 30.0
 #: How long aborted runs may take to end and to be settled.

@@ -1,6 +1,7 @@
 """The command line: every command and option. Imports nothing heavy, so that ``--help`` is quick."""
 
 import argparse
+from functools import cache
 
 from cli import help_texts
 
@@ -10,11 +11,11 @@ PORT = 8787
 INVARIANTS = ("status", "by", "reason", "degraded", "refused", "failed", "effects", "answer", "grounded", "cost")
 
 
+@cache  # a process that types many commands, as a test does, makes it once
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command; ``command`` in its result names the subcommand."""
-    top = _explained(
-        argparse.ArgumentParser(prog="ballast"), help_texts.MAIN, f"{help_texts.FILES}\n{help_texts.ALL_EXIT_CODES}"
-    )
+    files_and_codes = f"{help_texts.FILES}\n{help_texts.ALL_EXIT_CODES}"
+    top = _explained(argparse.ArgumentParser(prog="ballast"), help_texts.MAIN, files_and_codes)
     deployed = top.add_argument_group(
         "a deployed stack, instead of a local cloud (run, trace, why, cost, verify, replay, what-if, capture, eval, "
         "answer, feedback, escalations, breaker, budget)"
@@ -36,9 +37,8 @@ def parser() -> argparse.ArgumentParser:
     _feedback(_explained(commands.add_parser("feedback", help="say whether a run did right"), help_texts.FEEDBACK))
     _up(_explained(commands.add_parser("up", help="serve the whole stack on localhost"), help_texts.UP))
     _mcp(_explained(commands.add_parser("mcp", help="be a tool of another agent"), help_texts.MCP))
-    _escalations(
-        _explained(commands.add_parser("escalations", help="list what waits for a person"), help_texts.ESCALATIONS)
-    )
+    waiting = commands.add_parser("escalations", help="list what waits for a person")
+    _escalations(_explained(waiting, help_texts.ESCALATIONS))
     _cost(_explained(commands.add_parser("cost", help="show what runs cost, and why"), help_texts.COST))
     _prices(_explained(commands.add_parser("prices", help="show or check model cards"), help_texts.PRICES))
     _models(_explained(commands.add_parser("models", help="show what the agent may call"), help_texts.MODELS))

@@ -106,6 +106,7 @@ class LocalCloud:
         self._beside = beside
         self._stack = ExitStack()
         self._runtimes: dict[str, Runtime] = {}
+        self._reader: Runtime | None = None
         self._making_runtimes = Lock()
         #: The module of the project's stand-ins, while the cloud is open; None if it has none.
         self.stand_ins: ModuleType | None = None
@@ -391,7 +392,12 @@ class LocalCloud:
         return verdict_on(self._log(), self.table("BudgetsTable"), run_id, self._clock())
 
     def _log(self) -> RunLog:
+        """Return a log that remembers nothing, over clients that are kept: who follows a run reads every moment."""
         from ballast.log.run_log import RunLog
 
-        names = {"RUN_LOG_TABLE": self.physical_id("RunLogTable"), "PAYLOAD_BUCKET": self.physical_id("PayloadBucket")}
-        return RunLog.of(Runtime(names, session=self.session, clock=self._clock))
+        with self._making_runtimes:
+            if (reader := self._reader) is None:
+                tables = {"RUN_LOG_TABLE": "RunLogTable", "PAYLOAD_BUCKET": "PayloadBucket"}
+                environ = {name: self.physical_id(logical_id) for name, logical_id in tables.items()}
+                reader = self._reader = Runtime(environ, session=self.session, clock=self._clock)
+        return RunLog.of(reader)

@@ -178,9 +178,14 @@ def _parsed(text: str) -> bytes:
     return pickle.dumps(yaml.load(text, Loader=_Loader))  # noqa: S506 - a safe loader
 
 
+def parsed(text: str) -> Any:
+    """Return the content of a YAML file, with CloudFormation's short forms. Each caller gets a copy."""
+    return pickle.loads(_parsed(text))  # noqa: S301 - our own bytes
+
+
 def _yaml(path: Path) -> dict[str, Any]:
     try:
-        document = pickle.loads(_parsed(path.read_text(encoding="utf-8")))  # noqa: S301 - our own bytes
+        document = parsed(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise TemplateInvalid(f"{path}: cannot be read: {problem.strerror}.") from None
     except yaml.YAMLError as problem:
@@ -200,7 +205,14 @@ def to_cloudformation(sam: Mapping[str, Any], folder: Path, parameters: Mapping[
     for name, resource in resolved["Resources"].items():
         _resolve_local_files(name, resource, folder)
     defaults = {key: value["Default"] for key, value in sam.get("Parameters", {}).items() if "Default" in value}
-    made: dict[str, Any] = json.loads(_translate(json.dumps(resolved), json.dumps({**defaults, **parameters})))
+    given: dict[str, Any] = {**defaults, **parameters}
+    # Where a project is makes no difference, so a copy of it elsewhere costs no translation.
+    places = {f"/place-of/{name}/": one for name, one in given.items() if isinstance(one, str) and one.startswith("/")}
+    given |= {place.split("/")[2]: place for place in places}
+    translated = _translate(json.dumps(resolved), json.dumps(given))
+    for place, one in places.items():
+        translated = translated.replace(place, json.dumps(one)[1:-1])
+    made: dict[str, Any] = json.loads(translated)
     for name, resource in made["Resources"].items():
         if resource["Type"] == "AWS::StepFunctions::StateMachine":
             _apply_substitutions(name, resource["Properties"])

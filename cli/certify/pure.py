@@ -142,8 +142,8 @@ _PASSES_ON = (
 )
 #: The generator of the functions of ``random``, which the whole process shares.
 _SHARED: Any = random.seed.__self__  # type: ignore[attr-defined]
-#: os.environ is written in Python.
-_OF_ENVIRON = [getattr(type(os.environ), name).__code__ for name in ("__getitem__", "__iter__", "__len__")]
+#: os.environ is written in Python. By identity: to compare code is dear, and each call of a function asks.
+_OF_ENVIRON = {id(getattr(type(os.environ), name).__code__) for name in ("__getitem__", "__iter__", "__len__")}
 _WORDS = {
     "time": "the clock",
     "random": "randomness",
@@ -166,6 +166,11 @@ _TELL_OF_PROCESS = {
     traceback.extract_stack.__code__: "who has called it, traceback.extract_stack()",
     traceback.format_stack.__code__: "who has called it, traceback.format_stack()",
 }
+_TELLING_CODE = {*_OF_ENVIRON, *map(id, _TELL_OF_PROCESS)}
+#: What was allowed before, whoever called it: functions of modules, and methods as (id of their type, name) with the
+#: type, so that no other one gets its id. An import makes a million calls, of a few hundred functions.
+_FUNCTIONS: set[Any] = set()
+_METHODS: dict[tuple[int, str], type] = {}
 
 
 @contextmanager
@@ -186,16 +191,20 @@ def watched(
     """
 
     def profile(frame: FrameType, event: str, function: Any) -> None:
+        if event == "c_call":
+            if _was_allowed(function):
+                return
+        elif event != "call" or id(frame.f_code) not in _TELLING_CODE:
+            return
         if frame.f_code.co_filename == __file__:
             return
-        if event == "c_call" and _is_seeded(function, frame, seeded):
+        if event == "call":
+            of_environ = id(frame.f_code) in _OF_ENVIRON
+            what = "the environment" if environment and of_environ else _of_python(frame, folder)
+        elif _is_seeded(function, frame, seeded):
             return
-        if event == "c_call":
-            what = _outside(function, frame, folder)
-        elif event == "call":
-            what = "the environment" if environment and frame.f_code in _OF_ENVIRON else _of_python(frame, folder)
         else:
-            return
+            what = _outside(function, frame, folder)
         if what is None or (chance_alone and not what.startswith(_CHANCE)):
             return
         if (where := _place(frame, folder, _PASSES_ON if chance_alone else None)) is not None:
@@ -246,6 +255,25 @@ def _is_seeded(function: Any, frame: FrameType, seeded: dict[int, random.Random]
     return id(of) in seeded
 
 
+def _was_allowed(function: Any) -> bool:
+    """Whether ``_allow`` was told of the C function."""
+    of = function.__self__
+    if of is None or isinstance(of, ModuleType):
+        return function in _FUNCTIONS
+    return (id(of if isinstance(of, type) else type(of)), function.__name__) in _METHODS
+
+
+def _allow(function: Any, name: str, of: Any) -> None:
+    """Remember a C function that may be called, unless that depends on its caller or its value."""
+    if name in _NOT_BY_ITSELF or name == "timestamp":
+        return
+    if of is None or isinstance(of, ModuleType):
+        _FUNCTIONS.add(function)
+    else:
+        owner = of if isinstance(of, type) else type(of)
+        _METHODS[id(owner), name] = owner
+
+
 def _outside(function: Any, frame: FrameType, folder: str) -> str | None:
     """Return what a C function tells that does not follow from its arguments, in words; None for nothing."""
     name, of = getattr(function, "__name__", ""), getattr(function, "__self__", None)
@@ -265,6 +293,7 @@ def _outside(function: Any, frame: FrameType, folder: str) -> str | None:
     if name == "urandom":
         return "randomness, os.urandom()"
     if module.partition(".")[0] in _MODULES or (module, name) in _ALSO or f"{module}.{kind}" in _TYPES:
+        _allow(function, name, of)
         return None
     return f"{_WORDS.get(module, 'what is outside')}, {module}.{f'{kind}.' if kind else ''}{name}()"
 

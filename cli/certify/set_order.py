@@ -74,10 +74,15 @@ def _made(kind: str, *given: Any) -> Any:
 class _Rewritten(ast.NodeTransformer):
     def __init__(self, tree: ast.AST) -> None:
         # A module that gives these names to something else means that.
-        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-        names |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-        names |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-        names |= {str(node.asname or node.name) for node in ast.walk(tree) if isinstance(node, ast.alias)}
+        names = set()
+        for node in ast.walk(tree):
+            match node:
+                case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
+                    names.add(name)
+                case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                    names.add(name)
+                case ast.alias(name=name, asname=other):
+                    names.add(other or name)
         self._kinds = set(_KINDS) - names
 
     def _call(self, kind: str, args: list[ast.expr], at: ast.AST) -> ast.AST:

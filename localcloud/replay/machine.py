@@ -18,8 +18,6 @@ from datetime import datetime, timedelta
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
-import yaml
-
 from ballast.errors import LogCorrupt, ProcessEnds
 from ballast.log.event import GARBLED
 from ballast.log.events import RunOpened
@@ -40,7 +38,7 @@ from localcloud.replay.sealed import SealedForm
 from localcloud.replay.seams import Seams, Services
 from localcloud.replay.tables import Tables
 from localcloud.stepfunctions.states import Execution, Interpreter, StateFailed, Stopped, check
-from localcloud.template import load_template
+from localcloud.template import load_template, parsed
 
 #: Written after the ending, by people, by an operator, or by work that nobody waited for.
 _AFTERWARDS = (
@@ -283,7 +281,7 @@ class Machine:
 def _definition(path: Any) -> Mapping[str, Any]:
     """Return the state machine, with the functions' logical ids as their ARNs."""
     text = _SUBSTITUTED.sub(r"\1", path.read_text(encoding="utf-8").replace("${Partition}", "aws"))
-    read: Mapping[str, Any] = yaml.safe_load(text)
+    read: Mapping[str, Any] = parsed(text)  # a lane opens a machine for each part of the runs
     return read
 
 

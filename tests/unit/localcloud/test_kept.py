@@ -1,9 +1,11 @@
 """Results that are kept for the next process are computed once, and are never something else."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from localcloud import template
 from localcloud.kept import _KEEP, kept
 
 
@@ -67,3 +69,27 @@ def test_the_oldest_go(folder: Path) -> None:
         kept("sam", f"template {number}", lambda: "made")
 
     assert len(list(folder.iterdir())) == _KEEP
+
+
+def test_a_copy_of_a_project_elsewhere_has_the_same_translation_with_its_own_place(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    translated = []
+
+    def translate(sam: str, parameters: str) -> str:
+        translated.append(parameters)
+        of = json.loads(sam)["Resources"] | {"Stage": {"Type": json.loads(parameters)["Stage"]}}
+        return json.dumps({"Resources": of | {"Place": {"Type": f"at {json.loads(parameters)['PlaybookFolder']}."}}})
+
+    monkeypatch.setattr(template, "_translated", translate)
+    sam = {"Parameters": {"Stage": {"Default": "dev"}}, "Resources": {}}
+
+    def placed(folder: str, **more: str) -> dict[str, str]:
+        made = template.to_cloudformation(sam, tmp_path, {"PlaybookFolder": folder, **more})
+        return {name: one["Type"] for name, one in made["Resources"].items()}
+
+    assert placed("/home/ann/desk") == {"Stage": "dev", "Place": "at /home/ann/desk."}
+    assert placed('/home/bob/"desk') == {"Stage": "dev", "Place": 'at /home/bob/"desk.'}
+    assert len(translated) == 1
+    assert placed("/home/ann/desk", Stage="prod")["Stage"] == "prod"
+    assert len(translated) == 2
