@@ -22,6 +22,7 @@ settings.load_profile("ci")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Share the rewriting of assertions among the workers, take Ctrl-C for what it is, and play all where asked to."""
+    gc.disable()  # nearly all that a collection makes lives as long as the tests
     _rewrite_a_share(config)
     _heed_ctrl_c()
     _find_loggers_once()
@@ -120,6 +121,7 @@ def pytest_collection_finish() -> None:
     """Look for garbage less often: botocore's and moto's models are large, and live as long as the tests do."""
     _tidy()
     gc.set_threshold(20_000, 5, 1)
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
