@@ -14,6 +14,7 @@ from ballast.money.amounts import micro_dollars
 from ballast.money.windows import WindowLimits
 from ballast.playbook import Playbook
 from ballast.playbook.admission import Admissible
+from ballast.playbook.agents import unread_agents
 from ballast.playbook.certificate import why_uncertified
 from cli.checks import Finding, Level
 from cli.checks.loading import finding_of
@@ -51,7 +52,7 @@ def plays(folder: Path, playbook: Playbook | None, today: date, *, whole: bool) 
         except BallastError as problem:
             yield from _findings(str(file), str(problem).removeprefix("The script "))
             continue
-        if playbook is not None:
+        if playbook is not None and scenario.request.agent not in unread_agents(playbook):
             yield from _refused(scenario, playbook, str(file), today)
             yield from _unknown(scenario, playbook, str(file), whole=whole)
             yield from _never_so(scenario, playbook, str(file), tables, whole=whole)

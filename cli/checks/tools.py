@@ -9,6 +9,7 @@ from ballast.playbook.declaration import OnRollback
 from ballast.playbook.servers.checks import places_of_a_key
 from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding, at, by_agent
+from cli.checks.hand_overs import can_be_called, shut_out
 from cli.checks.servers import servers
 
 
@@ -30,6 +31,7 @@ def tools(playbook: Playbook) -> Iterator[Finding]:
             )
     for file, one in by_agent(playbook):
         yield from _intents(one, file)
+    yield from shut_out(playbook)
     yield from servers(playbook)
 
 
@@ -199,12 +201,17 @@ def _intents(playbook: Playbook, file: str) -> Iterator[Finding]:
                 "The agent may propose every write for this intent, whatever a text in the run may say.",
                 "List the tools, or [] for none.",
             )
-        if unseen := [tool for tool in known.writes or () if not playbook.agent.offers(tool)]:
+        unseen = [tool for tool in known.writes or () if not playbook.agent.offers(tool)]
+        if unseen := [tool for tool in unseen if not can_be_called(playbook, tool, name)]:
+            others = (
+                f", and no agent to which it hands over may call it for {name}" if playbook.agent.hand_over_to else ""
+            )
             yield Finding(
                 "warning",
                 file,
                 f"intents.{name}.writes",
-                f"{playbook.agent.name} is not offered {', '.join(unseen)}: `tools` lacks it, so no run can call it.",
+                f"{playbook.agent.name} is not offered {', '.join(unseen)} (`tools` lacks it){others}: no run of this "
+                "agent can call it.",
                 f"Add it to tools:, or take it out of intents.{name}.writes.",
             )
         if name not in playbook.fallbacks:
