@@ -153,7 +153,7 @@ def _of_any_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
             "It has no undo: when a run fails after it, nothing of the run is undone, and a person decides.",
             'Name the tool that undoes it, or say on_rollback="keep" if its effect is right however the run ends.',
         )
-    elif tool.undo is not None and playbook.on_rollback(tool) is OnRollback.FREEZE:
+    elif _undo_freezes(playbook, tool):
         yield Finding(
             "warning",
             file,
@@ -179,6 +179,13 @@ def _of_any_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
             "No intent lists it under `writes`: the agent may call it only in a request without an intent.",
             "List it under an intent, or write offered=False.",
         )
+
+
+def _undo_freezes(playbook: Playbook, tool: Tool) -> bool:
+    """Return whether the tool's undo is a write that no rollback starts. Loading tells one that is a read."""
+    undo = playbook.tools.get(tool.undo or "")
+    is_read = undo is not None and undo.effect is Effect.READ
+    return tool.undo is not None and not is_read and playbook.on_rollback(tool) is OnRollback.FREEZE
 
 
 def _intents(playbook: Playbook, file: str) -> Iterator[Finding]:
