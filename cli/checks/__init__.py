@@ -4,6 +4,8 @@
 
     loading   what load_playbook refuses, of all files; duplicate names in YAML; models that retire
     tools     unmarked arguments, doubt, undo, timeouts
+    functions  what the source of tools and fallbacks gets wrong: keys, fields, amounts, names of tools
+    hand_overs  writes of intents, after hand-overs
     limits    limits that no run can keep, and the worst cost of a run
     template  variables and rights of business.yaml against what the code names
     plays     scenarios that cannot be played, or whose requests Admit refuses
@@ -94,7 +96,7 @@ def checked(folder: Path, *, today: date) -> Checked:
 
     found = [*_beside_others("loading", folder, load), *_beside_others("limits", folder, price)]
     if playbook is not None:
-        found += of_playbook(playbook, today)
+        found += of_playbook(playbook, today, whole=whole)
         found += _beside_others("certificate", folder, certificate, playbook)
     if has_code:
         found += _beside_others("template", folder, template, folder)
@@ -121,15 +123,20 @@ def _beside_others(
         )
 
 
-def of_playbook(playbook: Playbook, today: date) -> Iterator[Finding]:
-    """Yield the findings about a loaded playbook, which may be another one than its files say."""
+def of_playbook(playbook: Playbook, today: date, *, whole: bool = True) -> Iterator[Finding]:
+    """Yield the findings about a loaded playbook, which may be another one than its files say.
+
+    Unless ``whole``, a tool may be missing because its file could not be imported.
+    """
+    from cli.checks.functions import functions
     from cli.checks.limits import limits
     from cli.checks.loading import model_findings
     from cli.checks.tools import tools
 
     folder = Path(playbook.folder)
     yield from _beside_others("models", folder, model_findings, playbook, today)
-    yield from _beside_others("tools", folder, tools, playbook)
+    yield from _beside_others("tools", folder, lambda: tools(playbook, whole=whole))
+    yield from _beside_others("functions", folder, lambda: functions(playbook, whole=whole))
     yield from _beside_others("limits", folder, limits, playbook, today)
 
 

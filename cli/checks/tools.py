@@ -13,12 +13,15 @@ from cli.checks.hand_overs import can_be_called, shut_out
 from cli.checks.servers import servers
 
 
-def tools(playbook: Playbook) -> Iterator[Finding]:
-    """Yield what the declarations of tools, fallbacks and intents leave open."""
+def tools(playbook: Playbook, *, whole: bool = True) -> Iterator[Finding]:
+    """Yield what the declarations of tools, fallbacks and intents leave open.
+
+    Unless ``whole``, a file could not be imported: nobody knows whether it has a fallback, or a tool with an undo.
+    """
     yield from _unmarked(playbook)
     for tool in playbook.tools.values():
         if tool.effect is Effect.WRITE:
-            yield from _of_write(playbook, tool)
+            yield from _of_write(playbook, tool, whole=whole)
         if tool.limits.timeout_s is None and tool.effect is Effect.WRITE:
             yield Finding(
                 "hint",
@@ -30,7 +33,7 @@ def tools(playbook: Playbook) -> Iterator[Finding]:
                 else "Write limits=CallLimits(timeout_s=20), and give an HTTP client less.",
             )
     for file, one in by_agent(playbook):
-        yield from _intents(one, file)
+        yield from _intents(one, file, whole=whole)
     yield from shut_out(playbook)
     yield from servers(playbook)
 
@@ -82,9 +85,9 @@ def _attributes_of_the_result(tool: Tool) -> list[str]:
     return [name for name in dict.fromkeys(found) if name not in json_has]
 
 
-def _of_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
+def _of_write(playbook: Playbook, tool: Tool, *, whole: bool) -> Iterator[Finding]:
     call = tool.function if isinstance(tool.function, RemoteCall) else None
-    for found in _of_any_write(playbook, tool):
+    for found in _of_any_write(playbook, tool, whole=whole):
         name, _, setting = found.field.partition(": ")
         if call is None or name != tool.name or setting not in _IN_YAML:
             yield found
@@ -113,7 +116,7 @@ _IN_YAML = {
 }
 
 
-def _of_any_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
+def _of_any_write(playbook: Playbook, tool: Tool, *, whole: bool) -> Iterator[Finding]:
     file = at(playbook, tool.name)
     if not tool.policy.resolvable:
         yield Finding(
@@ -145,7 +148,7 @@ def _of_any_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
             "would have an undo.",
             f'Write result["{attribute}"].',
         )
-    if tool.undo is None and tool.policy.on_rollback is None and not undoes:
+    if tool.undo is None and tool.policy.on_rollback is None and not undoes and whole:
         yield Finding(
             "warning",
             file,
@@ -182,13 +185,12 @@ def _of_any_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
 
 
 def _undo_freezes(playbook: Playbook, tool: Tool) -> bool:
-    """Return whether the tool's undo is a write that no rollback starts. Loading tells one that is a read."""
+    """Return whether the tool's undo is a write that no rollback starts. Loading tells one that is none."""
     undo = playbook.tools.get(tool.undo or "")
-    is_read = undo is not None and undo.effect is Effect.READ
-    return tool.undo is not None and not is_read and playbook.on_rollback(tool) is OnRollback.FREEZE
+    return undo is not None and undo.effect is Effect.WRITE and playbook.on_rollback(tool) is OnRollback.FREEZE
 
 
-def _intents(playbook: Playbook, file: str) -> Iterator[Finding]:
+def _intents(playbook: Playbook, file: str, *, whole: bool) -> Iterator[Finding]:
     """Yield what the intents of the playbook's agent leave open."""
     writes = any(tool.effect is Effect.WRITE for tool in playbook.offered(None))
     if not playbook.agent.intents:
@@ -221,7 +223,7 @@ def _intents(playbook: Playbook, file: str) -> Iterator[Finding]:
                 "agent can call it.",
                 f"Add it to tools:, or take it out of intents.{name}.writes.",
             )
-        if name not in playbook.fallbacks:
+        if name not in playbook.fallbacks and whole:
             yield Finding(
                 "hint",
                 file,
