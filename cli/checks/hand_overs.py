@@ -7,7 +7,9 @@ from ballast.playbook.agent import agent_file
 from cli.checks import Finding
 
 
-def reached(playbook: Playbook, first: AgentConfig, intent: str, *, with_write: str | None = None) -> list[AgentConfig]:
+def reached(
+    playbook: Playbook, first: AgentConfig, intent: str | None, *, with_write: str | None = None
+) -> list[AgentConfig]:
     """Return the agents to which a request of ``first`` with that intent can be handed over, in any number of steps.
 
     with_write  only by agents that may all propose that write: after a hand-over the writes of each agent before count
@@ -26,7 +28,7 @@ def reached(playbook: Playbook, first: AgentConfig, intent: str, *, with_write: 
     return [one for one in found.values() if with_write is None or one.may_write(with_write, intent)]
 
 
-def can_be_called(playbook: Playbook, tool: str, intent: str) -> bool:
+def can_be_called(playbook: Playbook, tool: str, intent: str | None) -> bool:
     """Return whether a request of the playbook's agent with that intent can lead to a call of that write.
 
     True also where nobody knows: an agent to which it is handed over did not load.

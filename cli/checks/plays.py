@@ -17,6 +17,7 @@ from ballast.playbook.admission import Admissible
 from ballast.playbook.agents import unread_agents
 from ballast.playbook.certificate import why_uncertified
 from cli.checks import Finding, Level
+from cli.checks.expectations import never, passed_over, script_findings, script_of
 from cli.checks.loading import finding_of
 from localcloud.cloud import ROOT
 from localcloud.converse import ScriptModel
@@ -43,6 +44,7 @@ def plays(folder: Path, playbook: Playbook | None, today: date, *, whole: bool) 
         )
         return
     tables = _tables(folder)
+    yield from passed_over(scenarios)
     for name in names(scenarios):
         file = scenarios / name / "scenario.yaml"
         try:
@@ -52,8 +54,13 @@ def plays(folder: Path, playbook: Playbook | None, today: date, *, whole: bool) 
         except BallastError as problem:
             yield from _findings(str(file), str(problem).removeprefix("The script "))
             continue
-        if playbook is not None and scenario.request.agent not in unread_agents(playbook):
-            yield from _refused(scenario, playbook, str(file), today)
+        if playbook is not None:
+            if scenario.request.agent not in unread_agents(playbook):
+                yield from _refused(scenario, playbook, str(file), today)
+            yield from never(scenario, playbook, str(file), whole=whole)
+            script = script_of(scenario) if scenario.model is None else None
+            if script is not None:
+                yield from script_findings(scenario, script, playbook, whole=whole)
             yield from _unknown(scenario, playbook, str(file), whole=whole)
             yield from _never_so(scenario, playbook, str(file), tables, whole=whole)
 
@@ -101,7 +108,7 @@ def _refused(scenario: Scenario, playbook: Playbook, file: str, today: date) -> 
             file,
             f"request.{found[1]}" if found else "request",
             f"The request is refused: {problem.rstrip('.')}.",
-            remedy or "Correct it, or expect `status: refused`.",
+            remedy or "Correct it, or expect `status: refused` with its `reason`, such as NotAdmitted.",
         )
 
 
