@@ -142,10 +142,11 @@ def _of_the_stack(playbook: Playbook) -> Iterator[Finding]:
     agent, file = playbook.agent, str(playbook.folder / "agent.yaml")
     if agent.answer_ids and not agent.ground_answers:
         yield Finding(
-            "warning",
+            "hint",
             file,
             "answer_ids",
-            "Without `ground_answers: true` nobody compares the ids of an answer with the run.",
+            "Without `ground_answers: true` no run compares the ids of its answer with what it has seen; only "
+            "a scenario with `grounded: true` does.",
             "Write ground_answers: true, or leave answer_ids out.",
         )
     if not playbook.moves_money:

@@ -1,6 +1,7 @@
 """``ballast check`` of a playbook with several agents: parts that did not load, and writes after hand-overs."""
 
 import json
+import re
 import shutil
 from datetime import date
 from pathlib import Path
@@ -153,6 +154,7 @@ def test_a_write_is_callable_if_a_hand_over_leads_to_an_agent_that_is_offered_it
 ) -> None:
     of_agents, wanted = CHAINS[name]
     project = agents(sound, tmp_path, **of_agents)
+    shutil.rmtree(project / "scenarios")  # they may expect what the agents cannot do
 
     warnings = [one for one in found_in(project).findings if one.level != "hint"]
 
@@ -160,3 +162,63 @@ def test_a_write_is_callable_if_a_hand_over_leads_to_an_agent_that_is_offered_it
     assert len(told) == len(warnings) == len(wanted), warnings
     for file, part in wanted:
         assert [where for where, problem in told if part in problem] == [file]
+
+
+#: Keys of the first agent, and the levels and fields of what is told beside what the sound project says.
+LIMITS: dict[str, tuple[dict[str, object], list[tuple[str, str]]]] = {
+    "no call for a hand-over": (
+        {"limits": {"tool_calls": 0}, "hand_over_to": {"b": "x"}},
+        [("warning", "limits.tool_calls")],
+    ),
+    "no call": ({"limits": {"tool_calls": 0}}, [("hint", "limits.tool_calls")]),
+    "no tool and no call": ({"limits": {"tool_calls": 0}, "tools": []}, []),
+    "no turn after a hand-over": (
+        {"limits": {"turns": 1}, "tools": [], "hand_over_to": {"b": "x"}},
+        [("warning", "limits.turns")],
+    ),
+    "a model for a turn that never comes": (
+        {"limits": {"turns": 3}, "model_for": [{"model": "amazon.nova-pro-v1:0", "from_turn": 4}]},
+        [("warning", "model_for.1.from_turn")],
+    ),
+    "a model for the last turn": (
+        {"limits": {"turns": 3}, "model_for": [{"model": "amazon.nova-pro-v1:0", "from_turn": 3}]},
+        [],
+    ),
+    "the same second model": ({"second_model": "SAME"}, [("warning", "second_model")]),
+    "ids that nobody compares": ({"ground_answers": False}, [("hint", "answer_ids")]),
+    "ids that are compared": ({"ground_answers": True}, []),
+    "an hour above its day": (
+        {"moves": {"customer": {"hour": "300", "day": "200"}}},
+        [("warning", "moves.customer.hour")],
+    ),
+    "a run above the tenant's day": ({"moves": {"run": "6000"}}, [("warning", "moves.run")]),
+    "a tenant above all": ({"moves": {"tenant": {"day": "20000"}}}, [("warning", "moves.tenant.day")]),
+    "windows that fit": ({"moves": {"run": "900", "tenant": {"hour": "900"}, "customer": {"day": "900"}}}, []),
+}
+
+
+@pytest.mark.sampled(6)
+@pytest.mark.parametrize("name", LIMITS)
+def test_limits_that_leave_no_room_or_say_nothing_are_told(name: str, sound: Path, tmp_path: Path) -> None:
+    keys, wanted = LIMITS[name]
+    project = agents(sound, tmp_path, b={})
+    first = project / "sounddesk" / "agent.yaml"
+    lines = first.read_text().splitlines()
+    model = next(line for line in lines if line.startswith("model:")).split()[1]
+    own = {key: model if value == "SAME" else value for key, value in keys.items()}
+    text = first.read_text()
+    for name in own:
+        text = re.sub(rf"(?m)^{name}:.*\n((  .*)?\n)*", "", text)
+    first.write_text("\n".join([text, *(f"{name}: {json.dumps(value)}" for name, value in own.items()), ""]))
+    tool = project / "sounddesk" / "tools" / "suspend_account.py"
+    undo = 'undo="reinstate_account",'
+    moving = "moves=lambda args, request: args.days, moves_key=lambda args, ctx: args.account_id,"
+    tool.write_text(tool.read_text().replace(undo, f"{undo} {moving}"))
+
+    found = found_in(project)
+
+    of_settings = ("limits.t", "model_for", "second_model", "answer_ids", "moves")
+    mine = [one for one in found.findings if one.file == str(first) and one.field.startswith(of_settings)]
+    usual = {"second_model": "hint"}
+    told = [(one.level, one.field) for one in mine if usual.get(one.field) != one.level]
+    assert told == wanted
