@@ -55,7 +55,7 @@ def _endings(scenario: Scenario) -> Iterator[tuple[str, str, str]]:
         if expect.degraded is is_agents:
             said = f"`degraded` says whether somebody else than the agent answered, and `by` is {expect.by}"
             yield "expect.degraded", said, f"Write `degraded: {'false' if is_agents else 'true'}`."
-        if is_agents and expect.reason:
+        if is_agents and expect.reason in REASONS:
             said = "`reason` says why the agent was stopped, and `by` is agent"
             yield "expect.reason", said, "Leave `reason` out."
     if expect.status in ("unanswered", "failed") and expect.degraded is False:

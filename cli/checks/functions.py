@@ -1,4 +1,4 @@
-"""What a tool's functions and a fallback's calls say in their source, where it can only be wrong.
+"""Findings about the source of tools' functions and of fallbacks, where it can only be wrong.
 
 Only what stands there in full is judged: the name of a field, a key, a number. What is computed is left alone.
 """

@@ -1,4 +1,4 @@
-"""Which writes of an intent a run can call after hand-overs, and which ones an earlier agent shuts out."""
+"""Findings about the writes of intents after hand-overs: those that a run can call, and those that are shut out."""
 
 from collections.abc import Iterator
 

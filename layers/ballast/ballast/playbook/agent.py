@@ -408,7 +408,7 @@ def agent_problems(file: Path, config: AgentConfig) -> Iterator[PlaybookInvalid]
             )
     if config.limits.fallback_reserve_s >= config.limits.deadline_s:
         yield PlaybookInvalid(
-            f"{file}: limits.fallback_reserve_s: limits.fallback_reserve_s must be less than limits.deadline_s. "
+            f"{file}: limits.fallback_reserve_s: must be less than limits.deadline_s. "
             "Reserve less, or give the run more time."
         )
 
