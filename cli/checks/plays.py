@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ballast.contracts.meaning import REASONS
-from ballast.errors import BallastError, CallRefused, InvalidInput, ModelRefused
+from ballast.errors import BallastError, CallRefused, InvalidInput, ModelRefused, SettingInvalid
 from ballast.money.amounts import micro_dollars
 from ballast.money.windows import WindowLimits
 from ballast.playbook import Playbook
@@ -95,8 +95,8 @@ def _refused(scenario: Scenario, playbook: Playbook, file: str, today: date) -> 
         )
         limits = _windows(values, "Account"), _windows(values, "Tenant")
         admissible.check(scenario.request, *limits, at=datetime.combine(today, time(12), UTC))
-    except ModelRefused:
-        return  # the model is wrong, and that is told
+    except (ModelRefused, SettingInvalid):
+        return  # the model, or the file of its card, is wrong, and that is told
     except BallastError as refusal:
         expected = scenario.expect.status
         if expected == "refused":
