@@ -158,6 +158,8 @@ def why_no_value(tool: Tool, name: str, value: Any) -> str | None:
         wanted = kind.get("type") if isinstance(kind, dict) else None
         known = _TYPES.get(wanted) if isinstance(wanted, str) else None
         return f"it is a {wanted}" if known is not None and not isinstance(value, known) else None
+    if tool.marks_arguments:
+        return None  # a sealed value is another one in the log
     if any(one.info.mode != "after" for one in tool.arguments.__pydantic_decorators__.model_validators.values()):
         return None
     # Python compares 2 with 2.0, and 1 with true.
