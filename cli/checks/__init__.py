@@ -4,13 +4,19 @@
 
     loading   what load_playbook refuses, of all files; duplicate names in YAML; models that retire
     tools     unmarked arguments, doubt, undo, timeouts
+    functions  what the source of tools and fallbacks gets wrong: keys, fields, amounts, names of tools
+    hand_overs  writes of intents, after hand-overs
     limits    limits that no run can keep, and the worst cost of a run
     template  variables and rights of business.yaml against what the code names
     plays     scenarios that cannot be played, or whose requests Admit refuses
     certificate  stale, or missing where it is required
+
+A part that did not load is told by ``loading``; the other checks look at what is there. A check that fails is a finding
+beside those of the others.
 """
 
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -70,29 +76,68 @@ def checked(folder: Path, *, today: date) -> Checked:
     from cli.checks.plays import plays
     from cli.checks.template import template
 
-    playbook, problems = playbook_problems(folder, on=today)
-    found = [*load_findings(folder, problems)]
+    playbook: Playbook | None = None
+    problems: tuple[PlaybookInvalid, ...] = ()
     costs: dict[str, int] = {}
-    granted = 0
-    if playbook is not None:
-        found += [*of_playbook(playbook, today), *certificate(playbook)]
-        costs, granted = worst_costs(playbook), max(one.max_grant_microusd for one in playbook.agents.values())
-    if _has_code(folder):
+    granted, whole, has_code = 0, True, False
+
+    def load() -> Iterator[Finding]:
+        nonlocal playbook, problems, whole, has_code
+        has_code = _has_code(folder)
+        playbook, problems = playbook_problems(folder, on=today)
         whole = not any(".py, line " in str(problem) for problem in problems)
-        found += [*template(folder), *plays(folder, playbook, today, whole=whole)]
+        yield from load_findings(folder, problems)
+
+    def price() -> Iterator[Finding]:
+        nonlocal costs, granted
+        if playbook is not None:
+            costs, granted = worst_costs(playbook), max(one.max_grant_microusd for one in playbook.agents.values())
+        yield from ()
+
+    found = [*_beside_others("loading", folder, load), *_beside_others("limits", folder, price)]
+    if playbook is not None:
+        found += of_playbook(playbook, today, whole=whole)
+        found += _beside_others("certificate", folder, certificate, playbook)
+    if has_code:
+        found += _beside_others("template", folder, template, folder)
+        found += _beside_others("plays", folder, lambda: plays(folder, playbook, today, whole=whole))
     found = list(dict.fromkeys(found))
     return Checked(tuple(sorted(found, key=lambda one: LEVELS.index(one.level))), costs, granted)
 
 
-def of_playbook(playbook: Playbook, today: date) -> Iterator[Finding]:
-    """Yield the findings about a loaded playbook, which may be another one than its files say."""
+def _beside_others(
+    name: str, folder: Path, check: Callable[..., Iterator[Finding]], *given: object
+) -> Iterator[Finding]:
+    """Yield what a check tells; where it fails, what it told before, and its failure as a finding."""
+    try:
+        yield from check(*given)
+    except Exception as defect:
+        place = traceback.extract_tb(defect.__traceback__)[-1]
+        yield Finding(
+            "error",
+            str(folder.resolve()),
+            "",
+            f"The check `{name}` failed, so what it would tell is missing: {type(defect).__name__}: {defect} "
+            f"({Path(place.filename).name}, line {place.lineno}).",
+            "Correct the other errors, and check again. If it still fails, that is a defect of ballast: report it.",
+        )
+
+
+def of_playbook(playbook: Playbook, today: date, *, whole: bool = True) -> Iterator[Finding]:
+    """Yield the findings about a loaded playbook, which may be another one than its files say.
+
+    Unless ``whole``, a tool may be missing because its file could not be imported.
+    """
+    from cli.checks.functions import functions
     from cli.checks.limits import limits
     from cli.checks.loading import model_findings
     from cli.checks.tools import tools
 
-    yield from model_findings(playbook, today)
-    yield from tools(playbook)
-    yield from limits(playbook, today)
+    folder = Path(playbook.folder)
+    yield from _beside_others("models", folder, model_findings, playbook, today)
+    yield from _beside_others("tools", folder, lambda: tools(playbook, whole=whole))
+    yield from _beside_others("functions", folder, lambda: functions(playbook, whole=whole))
+    yield from _beside_others("limits", folder, limits, playbook, today)
 
 
 def of_the_deployment(playbook: Playbook, folder: Path) -> Iterator[Finding]:

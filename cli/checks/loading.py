@@ -1,7 +1,7 @@
 """Findings of loading a playbook: its files, its YAML and its models."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from difflib import get_close_matches
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from ballast.errors import BallastError, PlaybookInvalid
 from ballast.playbook import AgentConfig, Playbook
 from ballast.playbook.agent import agent_file
+from ballast.playbook.agents import unread_agents
 from ballast.playbook.servers.declaration import Declaration
 from cli.checks import Finding, by_agent
 from cli.commands.models import GUARDRAIL, problems, retirements
@@ -75,15 +76,19 @@ def _instead(title: str, path: Sequence[int | str]) -> str:
 def model_findings(playbook: Playbook, today: date) -> Iterator[Finding]:
     """Yield models that retire, or that the agent's role may not call once it is deployed."""
     file, samconfig = str(playbook.folder / "agent.yaml"), project_of(playbook.folder) / "samconfig.toml"
+    of_loading = _refused_models(playbook, today)
     try:
         if samconfig.is_file():
             told = [*problems(playbook.folder, ROOT / "template.yaml", samconfig, today=today)]
         else:
             told = [*retirements(playbook.folder, today)]
     except (BallastError, TemplateInvalid) as problem:
-        yield finding_of(str(samconfig), str(problem))
         told = []
+        if not unread_agents(playbook) and not _is_told(str(problem), of_loading):
+            yield finding_of(str(samconfig), str(problem))
     for one in told:
+        if _is_told(str(one), of_loading):
+            continue
         place = file if file in one and not one.startswith(str(samconfig)) else str(samconfig)
         field = next((name for name in (PARAMETER, GUARDRAIL) if name in one), one.partition(" in ")[0])
         said = one.partition(f"{place}: ")[2] or one
@@ -101,12 +106,30 @@ def model_findings(playbook: Playbook, today: date) -> Iterator[Finding]:
             )
 
 
+def _is_told(said: str, of_loading: Collection[str]) -> bool:
+    """Return whether a text repeats what loading says of a model."""
+    return any(one in said for one in of_loading)
+
+
+def _refused_models(playbook: Playbook, today: date) -> list[str]:
+    """Return what loading says of the agents' models."""
+    found = []
+    for agent in playbook.agents.values():
+        for model in agent.models.values():
+            try:
+                playbook.as_agent(agent).check_model(model, on=today)
+            except BallastError as refused:
+                found.append(str(refused))
+    return found
+
+
 def _hand_overs(playbook: Playbook) -> Iterator[Finding]:
     """Yield what the models of an agent take and those of an agent to which it hands over do not."""
     for giver in playbook.agents.values():
         file = str(agent_file(playbook.folder, playbook.agent, giver.name))
         for name in giver.hand_over_to:
-            if giver.intents and not any(playbook.agents[name].knows(one) for one in giver.intents):
+            taker = playbook.agents.get(name)  # None: it did not load, and loading has told it
+            if taker is not None and giver.intents and not any(taker.knows(one) for one in giver.intents):
                 yield Finding(
                     "hint",
                     file,

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ballast.contracts.meaning import REASONS
-from ballast.errors import BallastError, CallRefused, InvalidInput, ModelRefused
+from ballast.errors import BallastError, CallRefused, InvalidInput, ModelRefused, SettingInvalid
 from ballast.money.amounts import micro_dollars
 from ballast.money.windows import WindowLimits
 from ballast.playbook import Playbook
 from ballast.playbook.admission import Admissible
+from ballast.playbook.agents import unread_agents
 from ballast.playbook.certificate import why_uncertified
 from cli.checks import Finding, Level
+from cli.checks.expectations import never, passed_over, script_findings, script_of
 from cli.checks.loading import finding_of
 from localcloud.cloud import ROOT
 from localcloud.converse import ScriptModel
@@ -42,6 +44,7 @@ def plays(folder: Path, playbook: Playbook | None, today: date, *, whole: bool) 
         )
         return
     tables = _tables(folder)
+    yield from passed_over(scenarios)
     for name in names(scenarios):
         file = scenarios / name / "scenario.yaml"
         try:
@@ -52,7 +55,12 @@ def plays(folder: Path, playbook: Playbook | None, today: date, *, whole: bool) 
             yield from _findings(str(file), str(problem).removeprefix("The script "))
             continue
         if playbook is not None:
-            yield from _refused(scenario, playbook, str(file), today)
+            if scenario.request.agent not in unread_agents(playbook):
+                yield from _refused(scenario, playbook, str(file), today)
+            yield from never(scenario, playbook, str(file), whole=whole)
+            script = script_of(scenario) if scenario.model is None else None
+            if script is not None:
+                yield from script_findings(scenario, script, playbook, whole=whole)
             yield from _unknown(scenario, playbook, str(file), whole=whole)
             yield from _never_so(scenario, playbook, str(file), tables, whole=whole)
 
@@ -87,8 +95,8 @@ def _refused(scenario: Scenario, playbook: Playbook, file: str, today: date) -> 
         )
         limits = _windows(values, "Account"), _windows(values, "Tenant")
         admissible.check(scenario.request, *limits, at=datetime.combine(today, time(12), UTC))
-    except ModelRefused:
-        return  # the model is wrong, and that is told
+    except (ModelRefused, SettingInvalid):
+        return  # the model, or the file of its card, is wrong, and that is told
     except BallastError as refusal:
         expected = scenario.expect.status
         if expected == "refused":
@@ -100,7 +108,7 @@ def _refused(scenario: Scenario, playbook: Playbook, file: str, today: date) -> 
             file,
             f"request.{found[1]}" if found else "request",
             f"The request is refused: {problem.rstrip('.')}.",
-            remedy or "Correct it, or expect `status: refused`.",
+            remedy or "Correct it, or expect `status: refused` with its `reason`, such as NotAdmitted.",
         )
 
 

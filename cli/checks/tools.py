@@ -9,15 +9,19 @@ from ballast.playbook.declaration import OnRollback
 from ballast.playbook.servers.checks import places_of_a_key
 from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding, at, by_agent
+from cli.checks.hand_overs import can_be_called, shut_out
 from cli.checks.servers import servers
 
 
-def tools(playbook: Playbook) -> Iterator[Finding]:
-    """Yield what the declarations of tools, fallbacks and intents leave open."""
+def tools(playbook: Playbook, *, whole: bool = True) -> Iterator[Finding]:
+    """Yield what the declarations of tools, fallbacks and intents leave open.
+
+    Unless ``whole``, a file could not be imported: nobody knows whether it has a fallback, or a tool with an undo.
+    """
     yield from _unmarked(playbook)
     for tool in playbook.tools.values():
         if tool.effect is Effect.WRITE:
-            yield from _of_write(playbook, tool)
+            yield from _of_write(playbook, tool, whole=whole)
         if tool.limits.timeout_s is None and tool.effect is Effect.WRITE:
             yield Finding(
                 "hint",
@@ -29,7 +33,8 @@ def tools(playbook: Playbook) -> Iterator[Finding]:
                 else "Write limits=CallLimits(timeout_s=20), and give an HTTP client less.",
             )
     for file, one in by_agent(playbook):
-        yield from _intents(one, file)
+        yield from _intents(one, file, whole=whole)
+    yield from shut_out(playbook)
     yield from servers(playbook)
 
 
@@ -80,9 +85,9 @@ def _attributes_of_the_result(tool: Tool) -> list[str]:
     return [name for name in dict.fromkeys(found) if name not in json_has]
 
 
-def _of_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
+def _of_write(playbook: Playbook, tool: Tool, *, whole: bool) -> Iterator[Finding]:
     call = tool.function if isinstance(tool.function, RemoteCall) else None
-    for found in _of_any_write(playbook, tool):
+    for found in _of_any_write(playbook, tool, whole=whole):
         name, _, setting = found.field.partition(": ")
         if call is None or name != tool.name or setting not in _IN_YAML:
             yield found if call is None else _in_yaml(found)
@@ -130,7 +135,7 @@ def _ways(tool: Tool) -> str:
     return "verify, key nor idempotent" if isinstance(tool.function, RemoteCall) else "verify nor honours_key"
 
 
-def _of_any_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
+def _of_any_write(playbook: Playbook, tool: Tool, *, whole: bool) -> Iterator[Finding]:
     file = at(playbook, tool.name)
     if not tool.policy.resolvable:
         yield Finding(
@@ -161,7 +166,7 @@ def _of_any_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
             "would have an undo.",
             f'Write result["{attribute}"].',
         )
-    if tool.undo is None and tool.policy.on_rollback is None and not undoes:
+    if tool.undo is None and tool.policy.on_rollback is None and not undoes and whole:
         yield Finding(
             "warning",
             file,
@@ -169,12 +174,12 @@ def _of_any_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
             "It has no undo: when a run fails after it, nothing of the run is undone, and a person decides.",
             'Name the tool that undoes it, or say on_rollback="keep" if its effect is right however the run ends.',
         )
-    elif tool.undo is not None and playbook.on_rollback(tool) is OnRollback.FREEZE:
+    elif _undo_freezes(playbook, tool):
         yield Finding(
             "warning",
             file,
             f"{tool.name}: effect.undo",
-            f"Its undo {tool.undo} has neither {_ways(playbook.tools.get(tool.undo, tool))}: no rollback starts it, a "
+            f"Its undo {tool.undo} has neither {_ways(playbook.tools.get(str(tool.undo), tool))}: no rollback starts it, a "
             "person decides.",
             f"Give {tool.undo} one of them.",
         )
@@ -198,7 +203,13 @@ def _of_any_write(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
         )
 
 
-def _intents(playbook: Playbook, file: str) -> Iterator[Finding]:
+def _undo_freezes(playbook: Playbook, tool: Tool) -> bool:
+    """Return whether the tool's undo is a write that no rollback starts. Loading tells one that is none."""
+    undo = playbook.tools.get(tool.undo or "")
+    return undo is not None and undo.effect is Effect.WRITE and playbook.on_rollback(tool) is OnRollback.FREEZE
+
+
+def _intents(playbook: Playbook, file: str, *, whole: bool) -> Iterator[Finding]:
     """Yield what the intents of the playbook's agent leave open."""
     writes = any(tool.effect is Effect.WRITE for tool in playbook.offered(None))
     if not playbook.agent.intents:
@@ -218,15 +229,20 @@ def _intents(playbook: Playbook, file: str) -> Iterator[Finding]:
                 "The agent may propose every write for this intent, whatever a text in the run may say.",
                 "List the tools, or [] for none.",
             )
-        if unseen := [tool for tool in known.writes or () if not playbook.agent.offers(tool)]:
+        unseen = [tool for tool in known.writes or () if not playbook.agent.offers(tool)]
+        if unseen := [tool for tool in unseen if not can_be_called(playbook, tool, name)]:
+            others = (
+                f", and no agent to which it hands over may call it for {name}" if playbook.agent.hand_over_to else ""
+            )
             yield Finding(
                 "warning",
                 file,
                 f"intents.{name}.writes",
-                f"{playbook.agent.name} is not offered {', '.join(unseen)}: `tools` lacks it, so no run can call it.",
+                f"{playbook.agent.name} is not offered {', '.join(unseen)} (`tools` lacks it){others}: no run of this "
+                "agent can call it.",
                 f"Add it to tools:, or take it out of intents.{name}.writes.",
             )
-        if name not in playbook.fallbacks:
+        if name not in playbook.fallbacks and whole:
             yield Finding(
                 "hint",
                 file,

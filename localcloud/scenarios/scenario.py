@@ -60,8 +60,15 @@ class ExpectedEffect(Wire):
 
 
 def _amount(value: Any) -> Any:
-    if isinstance(value, float):
-        raise ValueError('must be a text or a whole number, such as "0.05"')
+    try:
+        return Decimal(value) if isinstance(value, str) else _whole(value)
+    except (ArithmeticError, TypeError):
+        raise ValueError('must be a text or a whole number, such as "0.05", without a currency') from None
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, Decimal | int):
+        raise TypeError
     return value
 
 

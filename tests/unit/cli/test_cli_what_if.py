@@ -310,7 +310,7 @@ def test_a_playbook_that_its_own_template_does_not_serve_is_no_candidate(tmp_pat
         ({"cache": 0}, "cache: must be off or on"),
         ({"limits": {"turns": 3}, "limits.turns": 4}, "limits.turns: and limits set the same field. Keep one of them."),
         ({"limits.turns": 3, "agents.support.limits.turns": 3}, "is set twice"),
-        ({"limits.fallback_reserve_s": 500}, "fallback_reserve_s must be less than limits.deadline_s"),
+        ({"limits.fallback_reserve_s": 500}, "fallback_reserve_s: must be less than limits.deadline_s"),
         ({"limits.turns": 4, "intents.order_status.limits.turns": 6}, "above the ceiling of 4"),
         ({"agents.billing.on_unanswered": "park"}, "holds for the whole stack, so every agent has it. Write on_un"),
     ],

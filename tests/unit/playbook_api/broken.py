@@ -74,7 +74,7 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
         "no time for the agent",
         agent_with("deadline_s: 60", "deadline_s: 10"),
         "agent.yaml",
-        r"limits\.fallback_reserve_s must be less than limits\.deadline_s",
+        r"limits\.fallback_reserve_s: must be less than limits\.deadline_s",
     ),
     (
         "an undo of which nobody could tell what a dead one did",

@@ -110,7 +110,7 @@ def test_a_rule_of_the_stack_stands_in_no_other_file(tmp_path: Path, name: str) 
         ),
         (
             {"agents/billing.yaml": BILLING + "limits: {turns: 3, deadline_s: 5, fallback_reserve_s: 5}\n"},
-            "billing.yaml: limits.fallback_reserve_s must be less",
+            "billing.yaml: limits.fallback_reserve_s: must be less",
         ),
         (
             {"agents/billing.yaml": BILLING.replace("amazon.nova-micro-v1:0", "acme.unknown")},

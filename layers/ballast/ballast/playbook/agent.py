@@ -407,7 +407,10 @@ def agent_problems(file: Path, config: AgentConfig) -> Iterator[PlaybookInvalid]
                 f"execution at 25,000 events, and a run ends before that (history_limit). Write {most} or less."
             )
     if config.limits.fallback_reserve_s >= config.limits.deadline_s:
-        yield PlaybookInvalid(f"{file}: limits.fallback_reserve_s must be less than limits.deadline_s.")
+        yield PlaybookInvalid(
+            f"{file}: limits.fallback_reserve_s: must be less than limits.deadline_s. "
+            "Reserve less, or give the run more time."
+        )
 
 
 def _renamed(data: Any, file: Path) -> Any:

@@ -58,11 +58,16 @@ def agents_problems(playbook: Playbook, *, whole: bool) -> Iterator[PlaybookInva
                         f"{where}: intents.{name}.writes: names {tool}, which is not a tool that writes. "
                         f"Tools that write: {writing}."
                     )
-    for intent in playbook.fallbacks:
+    for intent in () if unread_agents(playbook) else playbook.fallbacks:
         if not any(intent in agent.intents for agent in agents.values()):
             yield PlaybookInvalid(
                 f"{path / 'agent.yaml'}: intents: lacks {intent}, which a fallback serves. Add it under `intents:`."
             )
+
+
+def unread_agents(playbook: Playbook) -> set[str]:
+    """Return the agents of ``agents/`` that could not be read: what they have, nobody knows."""
+    return {file.stem for file in (playbook.folder / "agents").glob("*.yaml")} - {*playbook.agents}
 
 
 class HandingOver(Wire):

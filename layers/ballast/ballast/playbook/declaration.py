@@ -155,6 +155,13 @@ class Approval:
     on_unanswered: Literal["refuse", "fallback", "park"] | None = None
     precondition: Callable[[Any, ToolContext], Any] | None = None
 
+    def wants_run(self, tool: str) -> bool:
+        """Return whether the rule is given the run so far: it has a third parameter. Raises ``RuleViolation``."""
+        rule = self.if_
+        if rule is None:
+            return False
+        return run_rule(f"{tool}: approval.if_", lambda: len(inspect.signature(rule).parameters) > 2, rule)
+
     def why(self, tool: str, args: Any, request: RunRequest, run: "Callable[[], RunSoFar]") -> str | None:
         """Return why the rule asks for a person's approval, None if it does not. ``tool`` is the tool's name.
 
@@ -165,7 +172,7 @@ class Approval:
         if rule is None:
             return None
         what = f"{tool}: approval.if_"
-        wants_run = run_rule(what, lambda: len(inspect.signature(rule).parameters) > 2, rule)
+        wants_run = self.wants_run(tool)
         given = (args, request, run()) if wants_run else (args, request)
 
         def asks() -> str | None:

@@ -341,13 +341,26 @@ def _collect(path: Path, modules: Sequence[ModuleType], tell: Teller) -> tuple[d
     for module in modules:
         for value in vars(module).values():
             if isinstance(value, Tool):
-                if tools.setdefault(value.name, value) is not value:
-                    tell(PlaybookInvalid(f"{path}: two tools are named {value.name}; rename one."))
+                if (first := tools.setdefault(value.name, value)) is not value:
+                    tell(
+                        PlaybookInvalid(
+                            f"{_file_of(path, value)}: two tools are named {value.name}; rename one. The other one: "
+                            f"{_file_of(path, first)}."
+                        )
+                    )
             elif isinstance(value, Fallback):
                 for intent in value.intents:
                     if fallbacks.setdefault(intent, value) is not value:
                         tell(PlaybookInvalid(f"{path}: two fallbacks serve the intent {intent}; keep one."))
     return tools, fallbacks
+
+
+def _file_of(path: Path, made: Tool) -> str:
+    """Return the file of a tool's function, or of the server that has it; the playbook's folder if unknown."""
+    server = getattr(made.function, "server", None)
+    if server is not None:
+        return str(path / "servers" / f"{server.name}.yaml")
+    return str(getattr(getattr(made.function, "__code__", None), "co_filename", path))
 
 
 def _add_servers(path: Path, tools: dict[str, Tool], agent: AgentConfig | None, tell: Teller) -> bool:
@@ -381,15 +394,21 @@ def _problems(
     if ASK_REQUESTER in tools:
         yield PlaybookInvalid(f"{path / 'tools'}: the name {ASK_REQUESTER} is Ballast's own. Rename that tool.")
     for made in tools.values():
-        undo = tools.get(made.undo or "")
+        undo, where = tools.get(made.undo or ""), _file_of(path, made)
         if made.undo is not None and undo is None and whole:
-            yield PlaybookInvalid(f"{path}: {made.name} names {made.undo} as its undo, but there is no such tool.")
-        if made.policy.on_rollback is OnRollback.UNDO and undo is not None and not undo.policy.resolvable:
+            yield PlaybookInvalid(f"{where}: {made.name} names {made.undo} as its undo, but there is no such tool.")
+        if undo is not None and undo.effect is Effect.READ:
+            keep = "on_rollback: keep" if made.foreign else 'on_rollback="keep"'
+            yield PlaybookInvalid(
+                f"{where}: {made.name} names {made.undo} as its undo, and that is a read: it undoes nothing. Name a "
+                f"tool that writes, or leave `undo` out and say {keep} if the effect is right however the run ends."
+            )
+        elif made.policy.on_rollback is OnRollback.UNDO and undo is not None and not undo.policy.resolvable:
             said = "on_rollback: undo" if made.foreign else 'on_rollback="undo"'
             neither = "verify, key nor idempotent" if undo.foreign else "verify nor honours_key"
             yield PlaybookInvalid(
-                f"{path}: {made.name} says {said}, but {made.undo} has neither {neither}: nobody could tell whether an "
-                "interrupted undo happened. Give it one of them."
+                f"{where}: {made.name} says {said}, but {made.undo} has neither {neither}: nobody could tell whether "
+                "an interrupted undo happened. Give it one of them."
             )
     circuits: dict[str, Circuit] = {}
     for made in tools.values():

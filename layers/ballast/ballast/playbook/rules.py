@@ -111,6 +111,29 @@ def require_plain_functions(where: str, functions: Mapping[str, object]) -> None
             )
 
 
+def require_parameters(where: str, functions: Mapping[str, object], *, takes: str) -> None:
+    """Raise ``PlaybookInvalid`` for the first of a tool's functions that cannot be called with what it is given.
+
+    takes  what it is given, such as ``args, ctx``. Values that are not callable are skipped, and what has no signature
+    """
+    given = takes.split(", ")
+    for name, function in functions.items():
+        if not callable(function):
+            continue
+        try:
+            # As it is called: a decorator's own parameters count, and not those of what it wraps.
+            signature = inspect.signature(function, follow_wrapped=False)
+        except (ValueError, TypeError):
+            continue
+        try:
+            signature.bind(*given)
+        except TypeError:
+            raise PlaybookInvalid(
+                f"{where}: {name} is called with ({takes}), and takes {signature}. Write "
+                f"`lambda {takes}: …` or `def …({takes})`."
+            ) from None
+
+
 def error_place(problem: BaseException, owner: object) -> str:
     """Return the innermost frame of an error in the package of ``owner``, such as ``tools/refund.py, line 12``.
 

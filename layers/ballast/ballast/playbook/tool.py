@@ -36,7 +36,7 @@ from ballast.playbook.declaration import (
 )
 from ballast.playbook.money_rules import Cost, Moves, checked_cost, checked_moves, worst_cost
 from ballast.playbook.old_declaration import refuse_old_declaration, refuse_unknown_arguments
-from ballast.playbook.rules import WrongReturn, is_plain_function, require_plain_functions, run_rule
+from ballast.playbook.rules import WrongReturn, is_plain_function, require_parameters, require_plain_functions, run_rule
 from ballast.validation import Grounded, Sensitive, Taint, has_mark, ineffective_marks, too_large
 from ballast.values import dataclass
 
@@ -332,6 +332,18 @@ def tool(
                 "effect.verify": writes and writes.verify,
             },
         )
+        asks_run = takes_run(validate, where)
+        with_run = {"validate": asks_run, "approval.if_": asked.wants_run(where)}
+        rules = {"validate": validate, "approval.if_": asked.if_}
+        for takes_it, takes in ((False, "args, request"), (True, "args, request, run")):
+            given = {name: rule for name, rule in rules.items() if with_run[name] is takes_it}
+            require_parameters(where, given, takes=takes)
+        of_request = {"cost_microusd": cost_microusd, "effect.moves": writes and writes.moves}
+        require_parameters(where, of_request, takes="args, request")
+        of_context = {"approval.precondition": asked.precondition, "effect.verify": writes and writes.verify}
+        of_context["effect.moves_key"] = writes and writes.moves_key
+        require_parameters(where, of_context, takes="args, ctx")
+        require_parameters(where, {"effect.undo_arguments": writes and writes.undo_arguments}, takes="args, result")
         model, returns, result = function_types(function, where)
         suspect = isinstance(effect, Write) or effect.outward
         made = Tool(
@@ -352,7 +364,7 @@ def tool(
             untrusted=untrusted,
             offered=offered,
             cost_microusd=checked_cost(cost_microusd, where),
-            asks_run=takes_run(validate, where),
+            asks_run=asks_run,
             returns=returns,
             result=result,
         )

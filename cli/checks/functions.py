@@ -1,0 +1,445 @@
+"""Findings about the source of tools' functions and of fallbacks, where it can only be wrong.
+
+Only what stands there in full is judged: the name of a field, a key, a number. What is computed is left alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from pydantic import BaseModel, RootModel
+
+from ballast.contracts import ToolCall
+from ballast.playbook import Effect, Playbook, Tool
+from ballast.playbook.agents import HAND_OVER
+from ballast.playbook.first_prompt import ASK_REQUESTER
+from ballast.playbook.servers.tools import RemoteCall
+from cli.checks import Finding, at
+
+Function = ast.Lambda | ast.FunctionDef
+
+
+def functions(playbook: Playbook, *, whole: bool) -> Iterator[Finding]:
+    """Yield what the source of tools and fallbacks gets wrong. Unless ``whole``, a tool may be missing."""
+    for tool in playbook.tools.values():
+        if not isinstance(tool.function, RemoteCall):
+            yield from _undo(playbook, tool)
+            yield from _amounts(tool)
+        if whole:
+            yield from _names_of_tools(playbook, tool)
+    seen = set()
+    for script in playbook.fallbacks.values():
+        if id(script) not in seen:
+            seen.add(id(script))
+            yield from _fallback(script.function)
+
+
+# The source of a function
+
+
+def source_of(function: object) -> Function | None:
+    """Return the node of a plain function or a lambda in its file; None if it is not certain which one it is."""
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType):
+        return None
+    lines = [place for place in code.co_positions() if place[0] is not None and place[0] >= code.co_firstlineno]
+    kind = ast.Lambda if code.co_name == "<lambda>" else ast.FunctionDef
+    fits = []
+    for node in ast.walk(_tree(code.co_filename)):
+        if not isinstance(node, kind):
+            continue
+        first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
+        if first == code.co_firstlineno and _parameters(node) == list(code.co_varnames[: code.co_argcount]):
+            fits.append(node)
+    if len(fits) > 1:  # several lambdas in one line: by the columns of what they run
+        fits = [one for one in fits if all(_holds(one, place) for place in lines[1:])]
+    return fits[0] if len(fits) == 1 else None
+
+
+def _tree(file: str) -> ast.AST:
+    try:
+        return _parsed(Path(file).read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return ast.Module([], [])
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> ast.AST:
+    return ast.parse(text)
+
+
+def _holds(node: ast.AST, place: tuple[int | None, int | None, int | None, int | None]) -> bool:
+    line, end, column, end_column = place
+    if None in place or line == end == 0:
+        return True
+    start, stop = (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
+    return start <= (line, column) and (end, end_column) <= stop
+
+
+def _parameters(node: Function) -> list[str]:
+    return [one.arg for one in (*node.args.posonlyargs, *node.args.args)]
+
+
+def _own(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a function, without those of functions and classes in it."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(child, ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield from _own(child)
+
+
+def _returned(node: Function) -> list[ast.expr]:
+    """Return the expressions whose values it may return."""
+    if isinstance(node, ast.Lambda):
+        return [node.body]
+    return [one.value for one in _own(node) if isinstance(one, ast.Return) and one.value is not None]
+
+
+def _rebound(node: Function, name: str) -> bool:
+    return any(isinstance(one, ast.Name) and one.id == name and not isinstance(one.ctx, ast.Load) for one in _own(node))
+
+
+def _line(tool_file: str, node: ast.AST) -> str:
+    return f"{tool_file}, line {getattr(node, 'lineno', 1)}"
+
+
+def _file(function: object) -> str:
+    return str(getattr(function, "__code__").co_filename)  # noqa: B009
+
+
+# The form of arguments and results
+
+
+@dataclass(frozen=True)
+class _Names:
+    """The names under which a closed set of arguments is known: each argument's, and the required ones."""
+
+    of: tuple[frozenset[str], ...]
+    required: tuple[frozenset[str], ...]
+
+    @property
+    def known(self) -> frozenset[str]:
+        return frozenset().union(*self.of)
+
+
+def _arguments(tool: Tool) -> _Names | None:
+    """Return the names of a tool's arguments; None where a validator may take others."""
+    if isinstance(tool.function, RemoteCall):
+        schema = tool.schema
+        if schema.get("additionalProperties") is not False or "properties" not in schema:
+            return None
+        required = tuple(frozenset({name}) for name in schema.get("required", ()))
+        return _Names(tuple(frozenset({name}) for name in schema["properties"]), required)
+    model = tool.arguments
+    validators = model.__pydantic_decorators__.model_validators.values()
+    if any(one.info.mode != "after" for one in validators):
+        return None
+    names: list[frozenset[str]] = []
+    needed: list[frozenset[str]] = []
+    for name, info in model.model_fields.items():
+        given = [info.alias, info.validation_alias]
+        if any(one is not None and not isinstance(one, str) for one in given):
+            return None
+        names.append(frozenset({name, *(one for one in given if isinstance(one, str))}))
+        if info.is_required():
+            needed.append(names[-1])
+    return _Names(tuple(names), tuple(needed))
+
+
+def _fields_of_result(tool: Tool) -> frozenset[str] | None:
+    """Return the names that the JSON of a result can have; None if others are possible."""
+    model = tool.returns
+    if not (isinstance(model, type) and issubclass(model, BaseModel)) or issubclass(model, RootModel):
+        return None
+    if model.__pydantic_decorators__.model_serializers or model.model_config.get("extra") == "allow":
+        return None
+    infos: list[object] = [*model.model_fields.values(), *model.model_computed_fields.values()]
+    aliases = {getattr(info, kind, None) for info in infos for kind in ("alias", "serialization_alias")}
+    return frozenset({*model.model_fields, *model.model_computed_fields, *filter(None, aliases)})
+
+
+# The undo
+
+
+def _undo(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
+    undo = playbook.tools.get(tool.undo or "")
+    if undo is not None and undo.effect is Effect.READ:
+        return  # loading has told it
+    wanted = _arguments(undo) if undo is not None else None
+    field = f"{tool.name}: effect.undo_arguments"
+    if undo is not None and wanted is not None and tool.undo_arguments is None:
+        mine = _arguments(tool)
+        if mine is None:
+            return
+        missing = [min(one) for one in wanted.required if one.isdisjoint(mine.known)]
+        more = [min(one) for one in mine.required if one.isdisjoint(wanted.known)]
+        if missing or more:
+            what = f"lacks {', '.join(missing)}" if missing else f"takes no {', '.join(more)}"
+            yield Finding(
+                "error",
+                at(playbook, tool.name),
+                field,
+                f"Its undo {undo.name} gets the call's own arguments, and {what}"
+                f"{' among them' if missing else ''}: every call is refused.",
+                f"Write undo_arguments=lambda args, result: {{…}} with {', '.join(map(min, wanted.of)) or 'nothing'}.",
+            )
+        return
+    node = source_of(tool.undo_arguments)
+    if node is None:
+        return
+    file = _file(tool.undo_arguments)
+    if undo is not None and wanted is not None:
+        for value in _returned(node):
+            for said in _wrong_keys(value, wanted):
+                yield Finding(
+                    "error",
+                    _line(file, value),
+                    field,
+                    f"{undo.name} {said}: a rollback could never undo the call.",
+                    f"Give it what it takes: {', '.join(sorted(map(min, wanted.of))) or 'nothing'}.",
+                )
+    yield from _unknown_fields(tool, node, file, field)
+
+
+def _wrong_keys(value: ast.expr, wanted: _Names) -> Iterator[str]:
+    """Yield what is wrong with the keys of an object that is written out."""
+    whole = True
+    keys: list[str] = []
+    match value:
+        case ast.Dict(keys=named):
+            whole = all(isinstance(one, ast.Constant) for one in named)
+            keys = [str(one.value) for one in named if isinstance(one, ast.Constant)]
+        case ast.Call(func=ast.Name(id="dict"), args=[], keywords=given):
+            whole = all(one.arg is not None for one in given)
+            keys = [one.arg for one in given if one.arg is not None]
+        case _:
+            return
+    yield from _said_of(keys, wanted, whole=whole)
+
+
+def _said_of(keys: list[str], wanted: _Names, *, whole: bool) -> Iterator[str]:
+    unknown = [key for key in keys if key not in wanted.known]
+    missing = [min(one) for one in wanted.required if one.isdisjoint(keys)] if whole else []
+    parts = [f"has no argument {', '.join(unknown)}"] if unknown else []
+    parts += [f"needs {', '.join(missing)}, which is missing"] if missing else []
+    if parts:
+        yield ", and ".join(parts)
+
+
+def _unknown_fields(tool: Tool, node: Function, file: str, field: str) -> Iterator[Finding]:
+    """Yield the keys that ``undo_arguments`` reads of its result, and no result has."""
+    names, known = _parameters(node), _fields_of_result(tool)
+    if known is None or len(names) < 2 or _rebound(node, names[1]):
+        return
+    nodes = list(_own(node))
+    if any(isinstance(one, ast.Try | ast.If | ast.IfExp | ast.BoolOp | ast.Compare) for one in nodes):
+        return  # it may look before it reads
+    for one in nodes:
+        match one:
+            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str(key)), ctx=ast.Load()):
+                if name == names[1] and key not in known:
+                    yield Finding(
+                        "error",
+                        _line(file, one),
+                        field,
+                        f'It reads result["{key}"], and the result has no {key}: a rollback could never undo the call.',
+                        f"The result has: {', '.join(sorted(known))}.",
+                    )
+
+
+# Amounts and names
+
+
+def _amounts(tool: Tool) -> Iterator[Finding]:
+    given: list[tuple[str, object]] = [("cost_microusd", tool.cost_microusd)]
+    if tool.moves is not None:
+        given.append(("effect.moves", tool.moves.amount))
+    for setting, function in given:
+        node = source_of(function)
+        if node is None:
+            continue
+        names = _parameters(node)
+        args = names[0] if names and not _rebound(node, names[0]) else None
+        for value in _returned(node):
+            if kind := _no_amount(value, tool, args):
+                wanted = "an integer of micro-dollars" if setting == "cost_microusd" else "a Decimal or an integer"
+                yield Finding(
+                    "error",
+                    _line(_file(function), value),
+                    f"{tool.name}: {setting}",
+                    f"It returns a {kind}, and money is never one: every call is refused.",
+                    f"Return {wanted}"
+                    + (', such as Decimal("20.50") * args.pieces.' if setting != "cost_microusd" else "."),
+                )
+
+
+def _no_amount(value: ast.expr, tool: Tool, args: str | None) -> str:
+    """Return "float" or "str" if the expression can have no other value; else ""."""
+    match value:
+        case ast.Constant(value=float()):
+            return "float"
+        case ast.Constant(value=str()):
+            return "str"
+        case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name == args:
+            info = tool.arguments.model_fields.get(attribute)
+            return {float: "float", str: "str"}.get(info.annotation, "") if info is not None else ""  # type: ignore[arg-type]
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=inside):
+            return "float" if _no_amount(inside, tool, args) == "float" else ""
+        case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() | ast.FloorDiv(), left=left, right=right):
+            return "float" if "float" in (_no_amount(left, tool, args), _no_amount(right, tool, args)) else ""
+        case ast.IfExp(body=one, orelse=other):
+            kinds = {_no_amount(one, tool, args), _no_amount(other, tool, args)} - {""}
+            return kinds.pop() if len(kinds) == 1 else ""
+        case ast.Call(func=ast.Name(id="float")) if args != "float":
+            return "float"
+    return ""
+
+
+def _names_of_tools(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
+    """Yield the tools that its rules ask the run about, and the playbook does not have."""
+    for setting, rule in (("approval.if_", tool.approval.if_), ("validate", tool.validate)):
+        node = source_of(rule)
+        names = _parameters(node) if node is not None else []
+        if node is None or len(names) < 3 or _rebound(node, names[2]):
+            continue
+        for one in _own(node):
+            match one:
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Name(id=name), attr="done"), args=[ast.Constant(value=str(asked))]
+                ) if name == names[2] and asked not in {*playbook.tools, HAND_OVER, ASK_REQUESTER}:
+                    yield Finding(
+                        "error",
+                        _line(_file(rule), one),
+                        f"{tool.name}: {setting}",
+                        f'It asks for run.done("{asked}"), and there is no tool {asked}: nothing is ever found.',
+                        f"Write one of {', '.join(playbook.tools)}.",
+                    )
+
+
+# Fallbacks
+
+
+def _fallback(function: Callable[..., Any]) -> Iterator[Finding]:
+    node = source_of(function)
+    if not isinstance(node, ast.FunctionDef):
+        return
+    known, nodes, field = getattr(function, "__globals__", {}), list(_own(node)), function.__name__
+    local = {one.id for one in nodes if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load)}
+    local |= {*_parameters(node)}
+    file = _file(function)
+
+    def proposed(value: ast.AST | None) -> Tool | None:
+        return _called_tool(value, known, local)
+
+    for one in nodes:
+        called = proposed(one)
+        if called is not None and isinstance(one, ast.Call):
+            yield from _wrong_call(called, one, file, field)
+        if isinstance(one, ast.Expr) and (thrown := proposed(one.value)) is not None:
+            yield Finding(
+                "error",
+                _line(file, one),
+                field,
+                f"It makes a call of {thrown.name} and does not `yield` it: nothing is called.",
+                f"Write `yield {thrown.name}.call(…)`.",
+            )
+    yield from _wrong_fields(nodes, proposed, file, field)
+
+
+def _called_tool(value: ast.AST | None, known: dict[str, Any], local: set[str]) -> Tool | None:
+    """Return the tool of an expression ``tool.call(…)``; None for any other."""
+    if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Attribute) or value.func.attr != "call":
+        return None
+    match value.func.value:
+        case ast.Name(id=name) if name not in local:
+            found = known.get(name)
+        case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name not in local:
+            module = known.get(name)
+            found = getattr(module, attribute, None) if isinstance(module, ModuleType) else None
+        case _:
+            return None
+    return found if isinstance(found, Tool) else None
+
+
+def _wrong_call(tool: Tool, call: ast.Call, file: str, field: str) -> Iterator[Finding]:
+    wanted = _arguments(tool)
+    said: list[str] = []
+    if any(not isinstance(one, ast.Starred) for one in call.args):
+        said.append("takes its arguments by name only")
+    elif wanted is not None:
+        keys = [one.arg for one in call.keywords if one.arg is not None]
+        whole = all(one.arg is not None for one in call.keywords) and not call.args
+        said += _said_of(keys, wanted, whole=whole)
+    for one in said:
+        yield Finding(
+            "error",
+            _line(file, call),
+            field,
+            f"{tool.name} {one}: the fallback fails at this call, and a person takes over.",
+            f"Write {tool.name}.call({', '.join(f'{min(name)}=…' for name in (wanted.of if wanted else ()))}).",
+        )
+
+
+def _wrong_fields(
+    nodes: list[ast.AST], proposed: Callable[[ast.AST | None], Tool | None], file: str, field: str
+) -> Iterator[Finding]:
+    """Yield attributes that no result of a call has, and those of a call that was not yielded."""
+    guarded = [one for one in nodes if isinstance(one, ast.ExceptHandler) and _catches(one)]
+    if guarded or any(isinstance(one, ast.Match) for one in nodes):
+        return
+    bound: dict[str, list[ast.expr | None]] = {}
+    for one in nodes:
+        match one:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AnnAssign(target=ast.Name(id=name), value=value)
+            ):
+                bound.setdefault(name, []).append(value)
+    stores = [one.id for one in nodes if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load)]
+    for one in nodes:
+        if not isinstance(one, ast.Attribute) or not isinstance(one.value, ast.Name):
+            continue
+        values = bound.get(one.value.id, [])
+        if len(values) != 1 or stores.count(one.value.id) != 1:
+            continue
+        value, name = values[0], one.value.id
+        if isinstance(value, ast.Yield) and (tool := proposed(value.value)) is not None:
+            known = _attributes(tool.returns)
+            if known is not None and one.attr not in known:
+                fields = ", ".join(getattr(tool.returns, "model_fields", ()))
+                said = f"The result of {tool.name} has no {one.attr}: the fallback fails here, and a person takes over."
+                yield Finding("error", _line(file, one), field, said, f"It has: {fields}.")
+        elif (tool := proposed(value)) is not None and not hasattr(ToolCall, one.attr):
+            if one.attr in ToolCall.model_fields:
+                continue
+            said = f"{name} is the call of {tool.name} and not its result: it was not yielded, so nothing is called."
+            yield Finding("error", _line(file, one), field, said, f"Write `{name} = yield {tool.name}.call(…)`.")
+
+
+def _catches(handler: ast.ExceptHandler) -> bool:
+    """Return whether it may catch an AttributeError."""
+    if handler.type is None:
+        return True
+    names = {one.id for one in ast.walk(handler.type) if isinstance(one, ast.Name)}
+    kinds = [getattr(builtins, name, None) for name in names]
+    return any(isinstance(kind, type) and issubclass(AttributeError, kind) for kind in kinds)
+
+
+def _attributes(returns: Any) -> frozenset[str] | None:
+    """Return the attributes of a result; None if it may have others."""
+    if not (isinstance(returns, type) and issubclass(returns, BaseModel)):
+        return None
+    if returns.model_config.get("extra") == "allow" or any("__getattr__" in vars(one) for one in _own_classes(returns)):
+        return None
+    return frozenset({*returns.model_fields, *returns.__private_attributes__, *dir(returns)})
+
+
+def _own_classes(model: type[BaseModel]) -> list[type]:
+    return [one for one in model.__mro__ if one not in (BaseModel, object)]
