@@ -179,8 +179,8 @@ def _of_any_write(playbook: Playbook, tool: Tool, *, whole: bool) -> Iterator[Fi
             "warning",
             file,
             f"{tool.name}: effect.undo",
-            f"Its undo {tool.undo} has neither {_ways(playbook.tools.get(str(tool.undo), tool))}: no rollback starts it, a "
-            "person decides.",
+            f"Its undo {tool.undo} has neither {_ways(playbook.tools.get(str(tool.undo), tool))}: no rollback starts "
+            "it, a person decides.",
             f"Give {tool.undo} one of them.",
         )
     if tool.moves is not None and tool.moves.key is None:
