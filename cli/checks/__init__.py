@@ -5,6 +5,7 @@
     loading   what load_playbook refuses, of all files; duplicate names in YAML; models that retire
     tools     unmarked arguments, doubt, undo, timeouts
     limits    limits that no run can keep, and the worst cost of a run
+    packages  imports of what the playbook's layer will not have
     template  variables and rights of business.yaml against what the code names
     plays     scenarios that cannot be played, or whose requests Admit refuses
     certificate  stale, or missing where it is required
@@ -67,6 +68,7 @@ def checked(folder: Path, *, today: date) -> Checked:
     from cli.checks.certificate import certificate
     from cli.checks.limits import worst_costs
     from cli.checks.loading import load_findings
+    from cli.checks.packages import packages
     from cli.checks.plays import plays
     from cli.checks.template import template
 
@@ -79,7 +81,7 @@ def checked(folder: Path, *, today: date) -> Checked:
         costs, granted = worst_costs(playbook), max(one.max_grant_microusd for one in playbook.agents.values())
     if _has_code(folder):
         whole = not any(".py, line " in str(problem) for problem in problems)
-        found += [*template(folder), *plays(folder, playbook, today, whole=whole)]
+        found += [*packages(folder), *template(folder), *plays(folder, playbook, today, whole=whole)]
     found = list(dict.fromkeys(found))
     return Checked(tuple(sorted(found, key=lambda one: LEVELS.index(one.level))), costs, granted)
 

@@ -16,6 +16,7 @@ from ballast.playbook.servers.declaration import LambdaServer
 from cli.checks import Finding
 from cli.checks.code import Code
 from cli.checks.loading import finding_of
+from cli.checks.statements import breaches
 from localcloud.cloud import ROOT
 from localcloud.project import (
     BUSINESS,
@@ -77,6 +78,7 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
         yield from _urls(playbook_in(folder.resolve()), environment, file)
         yield from _unread_variables(code, environment, file)
         yield from _rights(code, business, file)
+        yield from breaches(business, file)
 
 
 def _environment(variables: Mapping[str, Any]) -> dict[str, str]:
