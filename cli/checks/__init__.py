@@ -6,6 +6,7 @@
     tools     unmarked arguments, doubt, undo, timeouts
     limits    limits that no run can keep, and the worst cost of a run
     packages  imports of what the playbook's layer will not have
+    standing  a store or stand-ins that cannot be imported
     template  variables and rights of business.yaml against what the code names
     plays     scenarios that cannot be played, or whose requests Admit refuses
     certificate  stale, or missing where it is required
@@ -70,6 +71,7 @@ def checked(folder: Path, *, today: date) -> Checked:
     from cli.checks.loading import load_findings
     from cli.checks.packages import packages
     from cli.checks.plays import plays
+    from cli.checks.standing import standing
     from cli.checks.template import template
 
     playbook, problems = playbook_problems(folder, on=today)
@@ -81,7 +83,12 @@ def checked(folder: Path, *, today: date) -> Checked:
         costs, granted = worst_costs(playbook), max(one.max_grant_microusd for one in playbook.agents.values())
     if _has_code(folder):
         whole = not any(".py, line " in str(problem) for problem in problems)
-        found += [*packages(folder), *template(folder), *plays(folder, playbook, today, whole=whole)]
+        found += [
+            *packages(folder),
+            *standing(folder, None if problems else playbook),
+            *template(folder),
+            *plays(folder, playbook, today, whole=whole),
+        ]
     found = list(dict.fromkeys(found))
     return Checked(tuple(sorted(found, key=lambda one: LEVELS.index(one.level))), costs, granted)
 

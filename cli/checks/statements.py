@@ -22,12 +22,15 @@ _KEPT = ("DeletionPolicy", "UpdateReplacePolicy")
 _SAFE = ("PointInTimeRecoverySpecification", "SSESpecification")
 
 
-def breaches(business: Mapping[str, Any], file: str) -> Iterator[Finding]:
-    """Yield what a business.yaml allows and no tool may, roles beside the executor's, and unprotected tables."""
+def breaches(business: Mapping[str, Any], file: str, *, calls: bool) -> Iterator[Finding]:
+    """Yield what a business.yaml allows and no tool may, roles beside the executor's, and unprotected tables.
+
+    ``calls``: servers/ has a function of the business's own, which the executor has to call by its ARN.
+    """
     template = _with(business)
     for policy, number, statement in _statements(business):
         name = str(statement.get("Sid", f"{policy} statement {number}"))
-        yield from _of_statement(template, statement, file, name)
+        yield from _of_statement(template, statement, file, name, calls=calls)
     for name, one in business["Resources"].items():
         if one["Type"] == "AWS::IAM::Role":
             yield _role(one, file, name)
@@ -35,7 +38,9 @@ def breaches(business: Mapping[str, Any], file: str) -> Iterator[Finding]:
             yield from _table(one, file, name)
 
 
-def _of_statement(template: Template, statement: Mapping[str, Any], file: str, name: str) -> Iterator[Finding]:
+def _of_statement(
+    template: Template, statement: Mapping[str, Any], file: str, name: str, *, calls: bool
+) -> Iterator[Finding]:
     for right in sorted(allowed(template, dict(statement))):
         if no_arn := why_no_arn(template, right.arn) if right.readable else None:
             said = f"`{right.resource}` is no ARN, and a statement names its resource by one: {no_arn}."
@@ -46,7 +51,7 @@ def _of_statement(template: Template, statement: Mapping[str, Any], file: str, n
             yield Finding(
                 level, file, name, said, f"Name the actions that the tool calls, and its one resource. {_DOCS}"
             )
-        else:
+        elif not (calls and right.action.lower() == "lambda:invokefunction"):
             for what, who in crossed(template, right, EXECUTOR):
                 others = f"only {', '.join(who.split())} may {what}" if who else f"nobody may {what}"
                 yield Finding("error", file, name, f"It allows {right}: {others}.", "Remove it.")

@@ -15,7 +15,9 @@ from ballast.playbook.servers.checks import read_declaration, why_no_url
 from ballast.playbook.servers.declaration import LambdaServer
 from cli.checks import Finding
 from cli.checks.code import Code
+from cli.checks.lint import lint
 from cli.checks.loading import finding_of
+from cli.checks.standing import yielded
 from cli.checks.statements import breaches
 from localcloud.cloud import ROOT
 from localcloud.project import (
@@ -51,6 +53,7 @@ def template(folder: Path) -> Iterator[Finding]:
     files = dict.fromkeys([*([own.resolve()] if own is not None else []), *named])
     for file in files or [None]:
         yield from _of_template(folder, file)
+        yield from lint(file) if file is not None else ()
 
 
 def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
@@ -74,11 +77,26 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
         return
     yield from _missing_variables(code, {*environment, *variables}, own)
     yield from _unfollowed(code)
+    for name, place in yielded(folder):
+        if name not in environment:
+            said = f"The stand-ins lead to {name}, which business.yaml does not give to the tools: nothing is played."
+            yield Finding("error", place, name, said, "Correct the name, or add it to the output Environment.")
     if own is not None:
         yield from _urls(playbook_in(folder.resolve()), environment, file)
         yield from _unread_variables(code, environment, file)
         yield from _rights(code, business, file)
-        yield from breaches(business, file)
+        yield from breaches(business, file, calls=_calls_functions(playbook_in(folder.resolve())))
+
+
+def _calls_functions(playbook: Path) -> bool:
+    """Return whether a server of servers/ is a function, which the executor then has to call."""
+    for declared in (playbook / "servers").glob("*.yaml"):
+        try:
+            if isinstance(read_declaration(declared).server, LambdaServer):
+                return True
+        except PlaybookInvalid:
+            continue  # loading the playbook says why
+    return False
 
 
 def _environment(variables: Mapping[str, Any]) -> dict[str, str]:
