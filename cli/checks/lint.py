@@ -1,7 +1,9 @@
 """Findings of cfn-lint about business.yaml: names that nothing has, unknown types, settings and actions."""
 
 import json
+import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,6 +12,8 @@ from localcloud.kept import kept
 
 #: The region that has every type of resource.
 _REGION = "us-east-1"
+#: Characters of a message that are shown.
+_LONGEST = 300
 #: Warnings that say that something fails, or is lost.
 _GRAVE = {"W3011": "DeletionPolicy and UpdateReplacePolicy", "W3037": "an action that no service has"}
 #: The platform gives these to every template of a business, whether it reads them or not.
@@ -45,6 +49,15 @@ def _linted(text: str) -> str:
 
 
 def _short(said: str) -> str:
-    """Return a message of one line, without the longest of its lists."""
+    """Return a message of one line; in place of a long list of what may stand there, what is nearest to it."""
     text = " ".join(said.split()).rstrip(".")
-    return text if len(text) <= 300 else f"{text[:200]} … {text[-90:]}"
+    choice = re.fullmatch(r"'(?P<said>[^']*)' is not one of \[(?P<known>.*)\](?P<rest>.*)", text)
+    if choice is not None:
+        known = re.findall(r"'([^']*)'", choice["known"])
+        near = get_close_matches(choice["said"], known, n=1)
+        if near or len(text) > _LONGEST:
+            of = f"; nearest is '{near[0]}'" if near else f" of {len(known)} that there are"
+            return f"'{choice['said']}' is unknown{of}{choice['rest']}"
+    if text.startswith("{") and text.endswith("is not valid under any of the given schemas"):
+        return "It is not valid under any of the schemas that it may have"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"

@@ -3,6 +3,7 @@
 ``cli.walls`` has the rule: a tool uses what is the business's own, and nothing of the platform.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -34,6 +35,9 @@ def breaches(business: Mapping[str, Any], file: str, *, calls: bool) -> Iterator
     for name, one in business["Resources"].items():
         if one["Type"] == "AWS::IAM::Role":
             yield _role(one, file, name)
+        if one["Type"] == "AWS::IAM::Policy" and '"ExecutorRole"' not in json.dumps(one.get("Properties", {})):
+            said = "Its Roles do not name ExecutorRole, with which the tools run: no tool has these rights."
+            yield Finding("warning", file, name, said, "Write `Roles: [!Ref ExecutorRole]`.")
         if one["Type"] == "AWS::DynamoDB::Table":
             yield from _table(one, file, name)
 
@@ -79,7 +83,7 @@ def _role(role: Mapping[str, Any], file: str, name: str) -> Finding:
 
 def _table(table: Mapping[str, Any], file: str, name: str) -> Iterator[Finding]:
     missing = [one for one in _KEPT if one not in table]
-    if missing:
+    if len(missing) == len(_KEPT):  # cfn-lint tells of one without the other
         said = f"The table has no {' and no '.join(missing)}: its records go with the stack, or with a replacement."
         yield Finding(
             "hint", file, name, said, "Write `DeletionPolicy: RetainExceptOnCreate`, `UpdateReplacePolicy: Retain`."

@@ -85,6 +85,7 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
         yield from _urls(playbook_in(folder.resolve()), environment, file)
         yield from _unread_variables(code, environment, file)
         yield from _rights(code, business, file)
+        yield from _rights_to_tables(code, business, environment, file)
         yield from breaches(business, file, calls=_calls_functions(playbook_in(folder.resolve())))
 
 
@@ -173,7 +174,10 @@ def _urls(playbook: Path, environment: Mapping[str, str], file: str) -> Iterator
 
 def _unread_variables(code: Code, environment: Mapping[str, str], file: str) -> Iterator[Finding]:
     for name in environment:
-        if name not in code.named:
+        if _OF_THE_RUNTIME.fullmatch(name) and not name.startswith("_"):
+            said = "Lambda's runtime, or Python, has a variable of this name: a tool would take one for the other."
+            yield Finding("warning", file, f"Outputs.Environment {name}", said, "Give it another name, or remove it.")
+        elif name not in code.named:
             yield Finding(
                 "warning",
                 file,
@@ -225,6 +229,26 @@ def _rights(code: Code, business: Mapping[str, Any], file: str) -> Iterator[Find
                 "Add the actions that the tool calls to ToolsPolicy, for that one resource.",
             )
     yield from _too_much(code, statements, file)
+
+
+def _rights_to_tables(
+    code: Code, business: Mapping[str, Any], environment: Mapping[str, str], file: str
+) -> Iterator[Finding]:
+    """Yield actions that a call needs on one table and that the statements give for other ones alone."""
+    statements, resources = list(_statements(business)), business["Resources"]
+    for (action, variable), place in code.on_tables.items():
+        named = re.fullmatch(r"\$\{(\w+)\}", environment.get(variable, ""))
+        giving = [one for one in statements if _allows(one, f"dynamodb:{action}")]
+        reached = [_named(part) & resources.keys() for one in giving for part in _parts(one.get("Resource"))]
+        known = named is not None and named[1] in resources and all(reached)  # else a part may be any table
+        if named is not None and known and giving and not any(named[1] in one for one in reached):
+            yield Finding(
+                "error",
+                place,
+                f"dynamodb:{action}",
+                f"The code needs this right on {named[1]}, and the statements of {file} give it for others alone.",
+                f"Add it to ToolsPolicy, with Resource: !GetAtt {named[1]}.Arn.",
+            )
 
 
 def _too_much(code: Code, statements: list[Mapping[str, Any]], file: str) -> Iterator[Finding]:
