@@ -193,7 +193,7 @@ class LocalDesk:
 
         def sent(to: str, body: str) -> None:
             if to == queue:
-                message = json.loads(body)  # one that is sent again is the same question
+                message = json.loads(body)  # one that is sent again asks the same
                 self._asked.setdefault(message["run_id"], {})[message["escalation_id"]] = message
 
         self.cloud.message_sent.append(sent)

@@ -1,4 +1,4 @@
-"""Who alone may do what: each wall of the architecture, as those who may pass it, an action and a resource.
+"""The walls of the architecture, each as those who alone may pass it, what for, by which actions and on what.
 
 The platform's tests hold every role to them, and `ballast check` the statements of a business.yaml.
 """

@@ -1,4 +1,4 @@
-"""What `ballast check` keeps for the next process goes into a temporary folder."""
+"""Unit tests of the command keep in a temporary folder what it keeps for the next process."""
 
 import pytest
 
