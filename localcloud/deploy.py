@@ -20,7 +20,7 @@ from localcloud.functions import Function
 from localcloud.model_arns import PARAMETER, model_arns
 from localcloud.moto_seams.deployment import StackRefused, create_alarm, created_stack, physical_ids_of, resolved
 from localcloud.parameters import broken, complaints
-from localcloud.project import template_parameters
+from localcloud.project import BUSINESS_TEMPLATE, template_parameters
 from localcloud.sessions import ACCOUNT, REGION, LocalSession
 from localcloud.stand_ins import FILE as STAND_INS
 from localcloud.template import HttpRoute, TemplateInvalid, load_template, to_cloudformation, without_http_api
@@ -94,7 +94,7 @@ def deploy(
     made, routes = without_http_api(_without_dashboards(to_cloudformation(sam, template.parent, parameters)))
     made = _with_alarms_names(made, stack)
     made, secrets = _with_secrets(admin, made, stack)
-    with _without_warnings(), _refusals_named(template):
+    with _without_warnings(), _refusals_named(template, parameters.get(BUSINESS_TEMPLATE)):
         stack_id = created_stack(ACCOUNT, REGION, stack, json.dumps(made), parameters)
         described = admin.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
         physical_ids = physical_ids_of(ACCOUNT, REGION, stack_id) | secrets
@@ -150,11 +150,19 @@ def _without_warnings() -> Iterator[None]:
 
 
 @contextmanager
-def _refusals_named(template: Path) -> Iterator[None]:
+def _refusals_named(template: Path, business: str | None) -> Iterator[None]:
+    """Name the file of what the stack is refused for. moto sees one stack, and only half of it is the platform's."""
+    where = f"{business or template}"
+    more = f" `ballast check` says where. (It is a part of {template}.)" if business else ""
     try:
         yield
     except StackRefused as refusal:
-        raise TemplateInvalid(f"{template}: {refusal}") from None
+        raise TemplateInvalid(f"{where}: {str(refusal).rstrip('.')}.{more}") from None
+    except (AttributeError, LookupError, TypeError, ValueError) as problem:
+        if not business:
+            raise
+        said = f"The stack cannot be made of it: {type(problem).__name__}: {problem}"
+        raise TemplateInvalid(f"{where}: {said.rstrip('.')}.{more}") from problem
 
 
 def _function(logical_id: str, name: str, properties: Mapping[str, Any], overrides: Mapping[str, str]) -> Function:

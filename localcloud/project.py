@@ -11,8 +11,10 @@
 import importlib
 import sys
 from datetime import date
+from inspect import signature
 from pathlib import Path
 from traceback import extract_tb
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ballast.errors import PlaybookInvalid
@@ -71,26 +73,52 @@ def seed_store(
     ``today`` is the store's newest day; None is the real one.
     Raises ``PlaybookInvalid`` if the package cannot be imported or fails.
     """
-    name = f"{package_of(playbook)}.store"
-    try:
-        store = importlib.import_module(name)
-    except ModuleNotFoundError as problem:
-        if problem.name == name:
-            return  # nothing to seed
-        raise PlaybookInvalid(f"{playbook.folder}: its store cannot be imported: {problem}") from problem
-    except Exception as problem:
-        text = f"{playbook.folder}: its store cannot be imported: {type(problem).__name__}: {problem}"
-        raise PlaybookInvalid(text) from problem
+    store = store_of(playbook)
+    if store is None:
+        return  # nothing to seed
     client = cloud.session.client("dynamodb")
     try:
         environ = tools_environ(cloud.environ("ExecutorFunction"))
         store.seed_store(client, environ, today=today or utc_now().date(), seed=seed, **size)
     except Exception as problem:
-        # The last frame in the playbook's code says where.
-        at = [frame for frame in extract_tb(problem.__traceback__) if str(playbook.folder) in frame.filename][-1:]
-        where = f" ({at[0].filename}, line {at[0].lineno})" if at else ""
-        text = f"{playbook.folder}: seed_store of its store failed: {type(problem).__name__}: {problem}{where}"
+        where = _where(problem, playbook.folder)
+        text = f"{where}: seed_store of its store failed: {type(problem).__name__}: {problem}"
         raise PlaybookInvalid(text) from problem
+
+
+def store_of(playbook: Playbook) -> ModuleType | None:
+    """Import a playbook's ``store`` and return it; None if it has none.
+
+    Raises ``PlaybookInvalid`` if it cannot be imported, or has no ``seed_store`` that can be called.
+    """
+    name = f"{package_of(playbook)}.store"
+    try:
+        store = importlib.import_module(name)
+    except Exception as problem:
+        if isinstance(problem, ModuleNotFoundError) and problem.name == name:
+            return None
+        where = _where(problem, playbook.folder)
+        text = f"{where}: the store cannot be imported: {type(problem).__name__}: {problem}"
+        raise PlaybookInvalid(text) from problem
+    seed = getattr(store, "seed_store", None)
+    form = "Write `def seed_store(client, environ, *, today: date, seed: int) -> None`, which fills the tables."
+    if not callable(seed):
+        raise PlaybookInvalid(f"{store.__file__ or playbook.folder}: the store has no seed_store. {form}")
+    try:
+        signature(seed).bind(None, {}, today=None, seed=0)
+    except TypeError as problem:
+        raise PlaybookInvalid(f"{store.__file__}: seed_store cannot be called as it is: {problem}. {form}") from None
+    except ValueError:
+        pass  # it has no signature that can be read
+    return store
+
+
+def _where(problem: Exception, folder: Path) -> str:
+    """Return the place in the playbook's code that an error comes from: its last frame there, or its syntax error."""
+    if isinstance(problem, SyntaxError) and problem.filename:
+        return f"{problem.filename}, line {problem.lineno}"
+    at = [frame for frame in extract_tb(problem.__traceback__) if str(folder) in frame.filename][-1:]
+    return f"{at[0].filename}, line {at[0].lineno}" if at else str(folder)
 
 
 def package_of(playbook: Playbook) -> str:

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -54,10 +55,10 @@ def standing_in(playbook: Path) -> Iterator[tuple[ModuleType | None, Mapping[str
     imported, that has no such function, or whose function yields something else.
     """
     file = project_of(playbook) / FILE
-    if not file.is_file():
+    module = imported(playbook)
+    if module is None:
         yield None, {}
         return
-    module = _imported(file)
     try:
         opened = getattr(module, FUNCTION)()
         variables = opened.__enter__()
@@ -70,7 +71,11 @@ def standing_in(playbook: Path) -> Iterator[tuple[ModuleType | None, Mapping[str
         sys.modules.pop(_MODULE, None)
 
 
-def _imported(file: Path) -> ModuleType:
+def imported(playbook: Path) -> ModuleType | None:
+    """Import the stand-ins of a playbook's project, and start none; None if it has none. Raises ``PlaybookInvalid``."""
+    file = project_of(playbook) / FILE
+    if not file.is_file():
+        return None
     spec = spec_from_file_location(_MODULE, file)
     assert spec is not None
     assert spec.loader is not None
@@ -79,13 +84,20 @@ def _imported(file: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as problem:
-        raise PlaybookInvalid(f"{file}: cannot be imported: {type(problem).__name__}: {problem}") from problem
+        sys.modules.pop(_MODULE, None)
+        line = problem.lineno if isinstance(problem, SyntaxError) else _line(problem, file)
+        where = f"{file}, line {line}" if line else str(file)
+        raise PlaybookInvalid(f"{where}: cannot be imported: {type(problem).__name__}: {problem}") from problem
     if not callable(getattr(module, FUNCTION, None)):
         raise PlaybookInvalid(
             f"{file}: has no function {FUNCTION}. Write a context manager `{FUNCTION}()` that yields the variables "
             'that lead to your servers, such as {"DOORS_URL": "http://127.0.0.1:8500"}.'
         )
     return module
+
+
+def _line(problem: Exception, file: Path) -> int | None:
+    return next((one.lineno for one in reversed(extract_tb(problem.__traceback__)) if one.filename == str(file)), None)
 
 
 def _checked(variables: Any, file: Path) -> Mapping[str, str]:

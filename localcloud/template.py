@@ -87,8 +87,11 @@ def with_nested_stacks(
         if missing := [key for key, value in values.items() if value is None]:
             raise TemplateInvalid(f"{name}: give {file} its parameter {', '.join(missing)}.")
         own = {*values, *nested["Resources"]}
-        if foreign := sorted(_referred_to(nested["Resources"]) - own):
+        if foreign := sorted(_referred_to([nested["Resources"], nested.get("Outputs", {})]) - own):
             raise TemplateInvalid(f"{file}: has no {', '.join(foreign)}. Pass it in as a parameter.")
+        asked = _conditions_in([nested["Resources"], nested.get("Conditions", {}), nested.get("Outputs", {})])
+        if unknown := asked - nested.get("Conditions", {}).keys():
+            raise TemplateInvalid(f"{file}: has no condition {', '.join(sorted(unknown))}. Write it under Conditions.")
         nested = _replaced(nested, {("Ref", key): value for key, value in values.items()})
         outputs = {
             ("Fn::GetAtt", f"{name}.Outputs.{key}"): one["Value"] for key, one in nested.get("Outputs", {}).items()
@@ -138,6 +141,23 @@ def _referred_to(value: Any) -> set[str]:
         elif key == "Fn::Sub" and isinstance(part, str):
             found |= {name.partition(".")[0] for name in _IN_SUB.findall(part)}
     return {name for name in found if not name.startswith("AWS::")}
+
+
+def _conditions_in(value: Any) -> set[str]:
+    """Return the names of the conditions that ``value`` asks for."""
+    if isinstance(value, list):
+        return set().union(*map(_conditions_in, value))
+    if not isinstance(value, dict):
+        return set()
+    found = set().union(*map(_conditions_in, value.values()))
+    match value:
+        case {"Fn::If": [str(name), *_]}:
+            found.add(name)
+        case {"Type": str(), "Condition": str(name)} | {"Value": _, "Condition": str(name)}:
+            found.add(name)
+        case {"Condition": str(name)} if len(value) == 1:
+            found.add(name)
+    return found
 
 
 def _replaced(value: Any, by: Mapping[tuple[str, str], Any]) -> Any:

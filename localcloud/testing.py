@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import deque
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -49,12 +49,17 @@ _NUMBERS = itertools.count(1)
 class ScriptedModel:
     """The model of ``local_cloud`` and ``gate``: it replies what a test has said, and nothing else.
 
+    Each run keeps the replies that it began with, so that one may wait for a person while another goes on.
+
     requests  what it was sent, as Converse has it
     """
 
     def __init__(self) -> None:
         self.requests: list[Mapping[str, Any]] = []
         self._script: ScriptModel | None = None
+        self._of_runs: dict[str, ScriptModel | None] = {}
+        #: What a test said itself; the gate says more than some calls need.
+        self._told: list[ScriptModel] = []
 
     def will(self, *replies: str | AnyCall | Sequence[AnyCall] | Mapping[str, Any]) -> None:
         """Set the replies of the next run, one a turn.
@@ -62,20 +67,42 @@ class ScriptedModel:
         A text is an answer; a pair or a list of pairs (tool, arguments) are calls; a mapping is a step as in
         script.yaml, such as ``{"error": "ThrottlingException"}``.
         """
+        self._told.append(self.will_for_a_call(*replies))
+
+    def will_for_a_call(self, *replies: str | AnyCall | Sequence[AnyCall] | Mapping[str, Any]) -> ScriptModel:
+        """Set the replies of the next run, of which some may be left over."""
         self.requests.clear()
         self._script = ScriptModel.of([_step(reply) for reply in replies], "scripted_model")
+        return self._script
 
     def reply(self, request: Mapping[str, Any], model_id: str, /) -> Reply:
-        """Return the next reply."""
+        """Return the next reply of the run's script."""
         self.requests.append(request)
-        if self._script is None:
-            self._script = ScriptModel.of([{"say": "The test gave scripted_model no reply: call will(…) first."}])
-        return self._script.reply(request, model_id)
+        script = self._of_runs.setdefault(request.get("requestMetadata", {}).get("run", ""), self._script)
+        if script is None:  # the run ends by this, and ``check`` fails the test
+            script = ScriptModel.of([{"say": "The test gave scripted_model no reply."}])
+        return script.reply(request, model_id)
+
+    def check(self, run_id: str) -> None:
+        """Raise ``AssertionError`` if that run asked the model and the test had given it no reply."""
+        if run_id in self._of_runs and self._of_runs[run_id] is None:
+            raise AssertionError(
+                "The run asked the model, and the test gave it no reply: call scripted_model.will(…) before the run."
+            )
 
     def forget(self) -> None:
-        """Forget replies and requests."""
+        """Forget replies and requests. Warns of replies that a test gave and no run asked for."""
+        for script in self._told:
+            if left := script.left_over():
+                numbers = ", ".join(str(number + 1) for number in left)
+                warnings.warn(
+                    f"scripted_model: no run asked for reply {numbers} of a will(…): did the run end before?",
+                    stacklevel=2,
+                )
         self.requests.clear()
         self._script = None
+        self._of_runs.clear()
+        self._told.clear()
 
 
 def _step(reply: Any) -> Mapping[str, Any]:
@@ -93,11 +120,12 @@ def _name(tool: Tool | str) -> str:
 
 @dataclass
 class LocalDesk:
-    """A local cloud with the playbook in it. ``cloud`` is the whole of it."""
+    """A local cloud with the playbook in it. ``cloud`` is the whole of it, ``model`` what answers its agents."""
 
     cloud: LocalCloud
     playbook: Playbook
-    _asked: deque[dict[str, Any]] = field(default_factory=deque)
+    model: ScriptedModel | None = None
+    _asked: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
 
     def run(
@@ -110,12 +138,11 @@ class LocalDesk:
         fields  of the request: intent, context, tenant, limits
 
         Raises ``MayNotAnswer`` for an answer that this person may not give, unless it has ``"refused": True``, and
-        ``AssertionError`` where that one is accepted, and for an answer that nobody was asked for, unless it has
-        ``"if_asked": True``.
+        ``AssertionError`` where that one is accepted, for an answer that nobody was asked for, unless it has
+        ``"if_asked": True``, and for a run that asks the model before the test has said what it replies.
         """
         given = {"request_id": f"test-{next(_NUMBERS)}", "agent": self.playbook.agent.name, "text": text, **fields}
         request = RunRequest.model_validate(given)
-        self._asked.clear()
         self.cloud.start(request, by)
         self._open.append(request.run_id)
         return self.follow(request.run_id, people)
@@ -126,10 +153,11 @@ class LocalDesk:
         while self.cloud.status(run_id) == "RUNNING":
             if time.monotonic() > until:
                 raise TimeoutError(f"{run_id} neither ended nor asked a person within {_ENDS_WITHIN_S:.0f} s.")
-            if self._asked:
+            if asked := self._asked.get(run_id):
                 try:
-                    if giving.answer(self._asked[0]):
-                        self._asked.popleft()
+                    first = next(iter(asked))
+                    if giving.answer(asked[first]):
+                        asked.pop(first, None)
                 except NoAnswerLeft:
                     break
                 except NotAccepted as refused:
@@ -138,6 +166,8 @@ class LocalDesk:
             time.sleep(0.01)
         else:
             self.cloud.wait(run_id, _ENDS_WITHIN_S)
+        if self.model is not None:
+            self.model.check(run_id)
         if wrong := giving.unmet():
             raise AssertionError(". ".join(wrong))
         return self.cloud.events(run_id).timeline()
@@ -163,7 +193,8 @@ class LocalDesk:
 
         def sent(to: str, body: str) -> None:
             if to == queue:
-                self._asked.append(json.loads(body))
+                message = json.loads(body)  # one that is sent again asks the same
+                self._asked.setdefault(message["run_id"], {})[message["escalation_id"]] = message
 
         self.cloud.message_sent.append(sent)
 
@@ -175,6 +206,7 @@ class LocalDesk:
                     self.cloud.stop(run_id)
                     self.cloud.wait(run_id, _ENDS_WITHIN_S)
         self._open.clear()
+        self._asked.clear()
 
     def restock(self) -> None:
         """Empty the tables, except for logs of runs, seed the business's anew, and reset the stand-ins.
@@ -304,7 +336,7 @@ class Gate:
         names = [_name(one) for one, _ in (*after, (tool, {}))]
         if "agent" not in fields and (maker := self._maker(names, fields.get("intent"))):
             fields["agent"] = maker
-        self.model.will(*after, (tool, arguments or {}), "Done.")
+        self.model.will_for_a_call(*after, (tool, arguments or {}), "Done.")
         made = self.desk.run(text, by=by, **fields)
         for number, (before, given) in enumerate(after, 1):
             if _name(before) == HAND_OVER and HAND_OVER not in self.desk.playbook.tools:
@@ -432,7 +464,7 @@ def _desk(playbook: Playbook) -> Iterator[tuple[LocalDesk, ScriptedModel]]:
     model = ScriptedModel()
     clock = WallClock(sleep=lambda seconds: time.sleep(min(seconds, 0.05)))
     with LocalCloud(Path(playbook.folder), model=model, clock=clock) as cloud:
-        desk = LocalDesk(cloud, playbook)
+        desk = LocalDesk(cloud, playbook, model)
         desk.listen()
         yield desk, model
 
@@ -451,6 +483,7 @@ def local_cloud(_desk: tuple[LocalDesk, ScriptedModel]) -> Iterator[LocalDesk]:
     desk.restock()
     yield desk
     desk.stop_open()
+    model.forget()
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@
     functions  what the source of tools and fallbacks gets wrong: keys, fields, amounts, names of tools
     hand_overs  writes of intents, after hand-overs
     limits    limits that no run can keep, and the worst cost of a run
+    packages  imports of what the playbook's layer will not have
+    standing  a store or stand-ins that cannot be imported
     template  variables and rights of business.yaml against what the code names
     plays     scenarios that cannot be played, or whose requests Admit refuses
     certificate  stale, or missing where it is required
@@ -73,7 +75,9 @@ def checked(folder: Path, *, today: date) -> Checked:
     from cli.checks.certificate import certificate
     from cli.checks.limits import worst_costs
     from cli.checks.loading import load_findings
+    from cli.checks.packages import packages
     from cli.checks.plays import plays
+    from cli.checks.standing import standing
     from cli.checks.template import template
 
     playbook: Playbook | None = None
@@ -99,6 +103,8 @@ def checked(folder: Path, *, today: date) -> Checked:
         found += of_playbook(playbook, today, whole=whole)
         found += _beside_others("certificate", folder, certificate, playbook)
     if has_code:
+        found += _beside_others("packages", folder, packages, folder)
+        found += _beside_others("standing", folder, standing, folder, None if problems else playbook)
         found += _beside_others("template", folder, template, folder)
         found += _beside_others("plays", folder, lambda: plays(folder, playbook, today, whole=whole))
     found = list(dict.fromkeys(found))

@@ -124,6 +124,33 @@ class Code:
         return found
 
     @cached_property
+    def on_tables(self) -> dict[tuple[str, str], str]:
+        """Actions of DynamoDB with the variable of their table, where a call names it; each with its place."""
+        found: dict[tuple[str, str], str] = {}
+        named = {
+            node.name: str(read.slice.value)
+            for _, node in self._nodes
+            if isinstance(node, ast.FunctionDef)
+            for read in [node.body[-1].value if isinstance(node.body[-1], ast.Return) else None]
+            if isinstance(read, ast.Subscript) and isinstance(read.slice, ast.Constant) and _is_environ(read.value)
+            if not any(isinstance(one, ast.Return) for one in node.body[:-1])
+        }
+        for file, node in self._of_tools:
+            for given in node.keywords if isinstance(node, ast.Call) else ():
+                match given:
+                    case ast.keyword(
+                        arg="TableName" | "table", value=ast.Subscript(value=read, slice=ast.Constant() as at)
+                    ):
+                        variable = str(at.value) if _is_environ(read) else None
+                    case ast.keyword(arg="TableName" | "table", value=ast.Call(func=ast.Name(id=name))):
+                        variable = named.get(name)
+                    case _:
+                        variable = None
+                for operation in _operations(node) if variable is not None else ():
+                    found.setdefault((operation, str(variable)), _place(file, node))
+        return found
+
+    @cached_property
     def indexes(self) -> dict[str, str]:
         """Indexes of tables that tools query by a written-out name, each with its place."""
         found: dict[str, str] = {}

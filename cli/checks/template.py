@@ -15,7 +15,10 @@ from ballast.playbook.servers.checks import read_declaration, why_no_url
 from ballast.playbook.servers.declaration import LambdaServer
 from cli.checks import Finding
 from cli.checks.code import Code
+from cli.checks.lint import lint
 from cli.checks.loading import finding_of
+from cli.checks.standing import yielded
+from cli.checks.statements import breaches
 from localcloud.cloud import ROOT
 from localcloud.project import (
     BUSINESS,
@@ -50,6 +53,7 @@ def template(folder: Path) -> Iterator[Finding]:
     files = dict.fromkeys([*([own.resolve()] if own is not None else []), *named])
     for file in files or [None]:
         yield from _of_template(folder, file)
+        yield from lint(file) if file is not None else ()
 
 
 def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
@@ -73,10 +77,27 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
         return
     yield from _missing_variables(code, {*environment, *variables}, own)
     yield from _unfollowed(code)
+    for name, place in yielded(folder):
+        if name not in environment:
+            said = f"The stand-ins lead to {name}, which business.yaml does not give to the tools: nothing is played."
+            yield Finding("error", place, name, said, "Correct the name, or add it to the output Environment.")
     if own is not None:
         yield from _urls(playbook_in(folder.resolve()), environment, file)
         yield from _unread_variables(code, environment, file)
         yield from _rights(code, business, file)
+        yield from _rights_to_tables(code, business, environment, file)
+        yield from breaches(business, file, calls=_calls_functions(playbook_in(folder.resolve())))
+
+
+def _calls_functions(playbook: Path) -> bool:
+    """Return whether a server of servers/ is a function, which the executor then has to call."""
+    for declared in (playbook / "servers").glob("*.yaml"):
+        try:
+            if isinstance(read_declaration(declared).server, LambdaServer):
+                return True
+        except PlaybookInvalid:
+            continue  # loading the playbook says why
+    return False
 
 
 def _environment(variables: Mapping[str, Any]) -> dict[str, str]:
@@ -153,7 +174,10 @@ def _urls(playbook: Path, environment: Mapping[str, str], file: str) -> Iterator
 
 def _unread_variables(code: Code, environment: Mapping[str, str], file: str) -> Iterator[Finding]:
     for name in environment:
-        if name not in code.named:
+        if _OF_THE_RUNTIME.fullmatch(name) and not name.startswith("_"):
+            said = "Lambda's runtime, or Python, has a variable of this name: a tool would take one for the other."
+            yield Finding("warning", file, f"Outputs.Environment {name}", said, "Give it another name, or remove it.")
+        elif name not in code.named:
             yield Finding(
                 "warning",
                 file,
@@ -215,6 +239,26 @@ def _rights(code: Code, business: Mapping[str, Any], file: str) -> Iterator[Find
                 "Add it to ToolsPolicy, for the function or the secret that the declaration names.",
             )
     yield from _too_much(code, statements, file)
+
+
+def _rights_to_tables(
+    code: Code, business: Mapping[str, Any], environment: Mapping[str, str], file: str
+) -> Iterator[Finding]:
+    """Yield actions that a call needs on one table and that the statements give for other ones alone."""
+    statements, resources = list(_statements(business)), business["Resources"]
+    for (action, variable), place in code.on_tables.items():
+        named = re.fullmatch(r"\$\{(\w+)\}", environment.get(variable, ""))
+        giving = [one for one in statements if _allows(one, f"dynamodb:{action}")]
+        reached = [_named(part) & resources.keys() for one in giving for part in _parts(one.get("Resource"))]
+        known = named is not None and named[1] in resources and all(reached)  # else a part may be any table
+        if named is not None and known and giving and not any(named[1] in one for one in reached):
+            yield Finding(
+                "error",
+                place,
+                f"dynamodb:{action}",
+                f"The code needs this right on {named[1]}, and the statements of {file} give it for others alone.",
+                f"Add it to ToolsPolicy, with Resource: !GetAtt {named[1]}.Arn.",
+            )
 
 
 def _too_much(code: Code, statements: list[Mapping[str, Any]], file: str) -> Iterator[Finding]:

@@ -149,8 +149,8 @@ def start_run(
     )["started"]
     if tokens and not started:  # somebody may have started it since
         app.runtime.get(Door.of).keep(executions, request, app.caller.principal, tokens)
-    # A run that was started just now has no log yet.
-    run = pending(request) if started else _repeated(request)
+    # Step Functions says "started" to the same sender again, as long as the run goes on: only its log knows.
+    run = _repeated(request)
     headers = {**_FRESH, "Location": f"/runs/{request.run_id}", "Idempotency-Key": key}
     if wanted is not None:
         headers["Preference-Applied"] = f"wait={wanted.wait_s}"

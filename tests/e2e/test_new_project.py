@@ -17,8 +17,9 @@ from ballast.playbook import load_playbook
 from cli import main
 from cli.certify.run import certify
 from cli.commands.new import SCAFFOLD, checked_name
-from localcloud.cloud import ROOT
+from localcloud.cloud import ROOT, LocalCloud
 from localcloud.scenarios import find
+from localcloud.template import TemplateInvalid
 from tests.support.sampling import FULL
 
 PAGE = ROOT / "docs" / "testing-your-playbook.md"
@@ -283,3 +284,20 @@ def test_an_approval_that_is_lost_is_red_in_a_test_and_keeps_a_certificate_back(
     scenario = find("approved", project / "scenarios")
     found = certify(load_playbook(project), [scenario], folder=project, say=lambda _: None).findings
     assert [lost in one.seen for one in found if one.of == "scenario approved" and one.needed] == [True]
+
+
+@pytest.mark.parametrize(
+    ("old", "new_text", "says"),
+    [
+        ("!GetAtt AccountsTable.Arn", "!Ref AccountsTable", "ARN"),
+        ("KeySchema: [{AttributeName: account_id", "KeySchema: [{AttributeName: account", "cannot be made"),
+    ],
+)
+def test_what_the_local_cloud_refuses_of_business_yaml_names_that_file(
+    old: str, new_text: str, says: str, tmp_path: Path
+) -> None:
+    file = new("odddesk", tmp_path) / "business.yaml"
+    file.write_text(file.read_text().replace(old, new_text))
+
+    with pytest.raises(TemplateInvalid, match=rf"^{file}: .*{says}.*`ballast check` says where"):
+        LocalCloud(file.parent).__enter__()

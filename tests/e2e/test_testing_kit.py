@@ -21,6 +21,7 @@ from localcloud.scenarios.doubles import Double, doubled
 from localcloud.testing import FallbackDriver, Gate, LocalDesk, ScriptedModel, verdict_of
 
 SUSPEND = {"account_id": "A-1001", "days": 7}
+LOOK_UP_SECOND = ("look_up_account", {"account_id": "A-1002"})
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalDesk, S
     write("kitdesk", project)
     playbook, model = load_playbook(project), ScriptedModel()
     with LocalCloud(project, model=model, clock=WallClock(sleep=lambda _: None)) as cloud:
-        desk = LocalDesk(cloud, playbook)
+        desk = LocalDesk(cloud, playbook, model)
         desk.listen()
         yield desk, model
 
@@ -195,10 +196,6 @@ def test_a_write_whose_effect_stays_in_doubt_ends_as_on_aws(gate: Gate, desk: Lo
     assert failed.message.endswith("503. It did not happen.")
 
 
-def test_a_model_without_replies_says_what_the_test_forgot(desk: LocalDesk) -> None:
-    assert "call will" in desk.run("Hello.").answer
-
-
 def test_a_prompt_can_be_read(desk: LocalDesk, kit: tuple[LocalDesk, ScriptedModel]) -> None:
     kit[1].will("Hello.")
 
@@ -293,3 +290,28 @@ def test_the_plugin_needs_nothing_of_the_platforms_tests() -> None:
 
     assert "import tests" not in text
     assert "from tests" not in text
+
+
+def test_two_calls_wait_and_each_is_approved_on_its_own(gate: Gate) -> None:
+    first = gate.call("suspend_account", {**SUSPEND, "days": 90}, text="A-1001 for 90 days")
+    second = gate.call(
+        "suspend_account", {"account_id": "A-1002", "days": 80}, text="A-1002 for 80 days", after=[LOOK_UP_SECOND]
+    )
+    assert (first.status, second.status) == ("asked", "asked")
+
+    newer, older = second.approved(by="rae"), first.approved(by="rae")
+
+    assert (newer.status, older.status) == ("failed", "ok")  # A-1002 was suspended before
+    assert (older.result["account_id"], len(older.timeline.turns)) == ("A-1001", 2)  # by its own replies
+
+
+def test_a_run_that_asks_a_model_without_replies_fails_the_test(
+    desk: LocalDesk, kit: tuple[LocalDesk, ScriptedModel]
+) -> None:
+    with pytest.raises(AssertionError, match=r"gave it no reply: call scripted_model\.will"):
+        desk.run("A-1001 for 90 days")
+
+    kit[1].will("Done.", "And more.")
+    assert desk.run("A-1001 for 90 days").status == "answered"
+    with pytest.warns(UserWarning, match="no run asked for reply 2 of a will"):
+        kit[1].forget()

@@ -15,6 +15,7 @@ from samtranslator.plugins.policies.policy_templates_plugin import PolicyTemplat
 from samtranslator.translator import translator
 from samtranslator.yaml_helper import intrinsics_multi_constructor
 
+from cli.walls.rights import of_type as of_type
 from localcloud.template import with_nested_stacks
 
 ROOT = Path(__file__).parents[2]
@@ -79,8 +80,3 @@ def _session(make: Callable[..., boto3.Session]) -> boto3.Session:
 def _policy_templates() -> PolicyTemplatesForResourcePlugin:
     """SAM holds its own policy templates to their schema for each template that it translates. Once is enough."""
     return _make_policy_templates()
-
-
-def of_type(template: Template, *types: str) -> dict[str, dict[str, Any]]:
-    """Return the resources of these types, by logical id."""
-    return {name: resource for name, resource in template["Resources"].items() if resource["Type"] in types}

@@ -13,12 +13,12 @@ from botocore.session import get_session
 from ballast.errors import PlaybookInvalid
 from ballast.models.card import IN_REGION
 from ballast.models.catalog import Catalog, partition_of
+from cli.walls.rights import rights_of, role_of
 from localcloud.cloud import PLAYBOOK, ROOT
 from localcloud.iam import grants, needed_for_model
 from localcloud.model_arns import model_arns as model_arns_on
 from localcloud.model_arns import passed_over
 from tests.template.rendered import Template
-from tests.template.rights import rights_of, role_of
 
 MODELS = Catalog()
 DAY = date(2026, 12, 1)

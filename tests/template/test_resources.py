@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from ballast.log.run_log import LONGEST_RUN_DAYS
+from cli.walls.yours import PLATFORM
 from tests.template import rendered
 from tests.template.rendered import ROOT, Template, of_type
-from tests.template.yours import PLATFORM
 
 TEMPLATE = rendered.written()
 FUNCTIONS = sorted(of_type(TEMPLATE, "AWS::Serverless::Function"))

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from cli.walls.only import ANSWER, BREAKER, BUDGET, CLOSE, COMMAND, EVIDENCE, PEOPLE, STARTERS
+from cli.walls.rights import rights_of, role_of
 from tests.template.rendered import Template, of_type
-from tests.template.rights import rights_of, role_of
-from tests.template.walls import ANSWER, BREAKER, BUDGET, CLOSE, COMMAND, EVIDENCE, MAY, PEOPLE, STARTERS, breaches
+from tests.template.walls import MAY, breaches
 
 
 def test_no_role_breaks_a_wall(deployed: Template) -> None:

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.walls.arns import meet
+from cli.walls.yours import resources
 from tests.template import rendered
-from tests.template.arns import meet
 from tests.template.rendered import Template, of_type
 from tests.template.walls import breaches
-from tests.template.yours import named_in, needed_by, resources
+from tests.template.yours import named_in, needed_by
 
 SECRET = {"Type": "AWS::SecretsManager::Secret"}
 HERE = "${AWS::Region}:${AWS::AccountId}"

@@ -1,84 +1,9 @@
-"""The business's own part of the template: every resource that is not the platform's.
+"""The playbooks that the template ships, and the variables that their code names."""
 
-Nothing of the example business is named here or in the other tables of this folder, so that a table, a secret or a
-queue of one's own, added as docs/adding-a-tool.md says, needs no change of a test.
-"""
-
-import re
 from pathlib import Path
 
 from cli.checks.code import Code
-from tests.template.arns import FORMS, OPAQUE, names_all
 from tests.template.rendered import ROOT, Template
-from tests.template.rights import FREE_PARAMETERS, Right
-
-#: The platform's resources that hold data; the others are the business's.
-PLATFORM = frozenset(
-    {
-        *("BudgetsTable", "EscalationsTable", "IdempotencyTable", "ModelCircuitsTable", "MovesTable", "RunLogTable"),
-        "RequesterTokensTable",
-        *("EscalationDeadLetterQueue", "EscalationQueue", "RunRequestDeadLetterQueue", "RunRequestQueue"),
-        *("AlarmTopic", "AnswerKey", "LogCopyBucket", "PayloadBucket", "SensitiveKey", "TicketTopic"),
-        *("UnreadStreamQueue", "UnsettledRunsQueue"),
-    }
-)
-#: Types that hold no data: what the stack is built of, and what belongs to another resource.
-_HOLDS_NOTHING = re.compile(
-    r"AWS::(ApiGateway|ApiGatewayV2|ApplicationAutoScaling|CloudFormation|CloudWatch|Events|IAM|Lambda|Logs|Serverless"
-    r"|StepFunctions)::|AWS::\w+::(\w*Policy|Subscription|\w*Attachment|\w*Association|Alias)$|AWS::CDK::"
-)
-#: What a tool has no business with, whosever the resource: it uses a store, and does not make, delete or share one.
-_MANAGES = re.compile(
-    r":(create|delete(table|queue|topic|bucket|secret|stream|parameters?|cluster|db)|purge|schedule\w*deletion"
-    r"|put\w*policy|set\w*attributes|add\w*permission|update(table|timetolive|cluster|db)|modifydb)",
-    re.IGNORECASE,
-)
-#: The same, for an action with wildcards: it must not cover one of these.
-_MANAGING = (
-    *("dynamodb:createtable", "dynamodb:deletetable", "dynamodb:updatetable", "dynamodb:putresourcepolicy"),
-    *("kinesis:deletestream", "kms:creategrant", "kms:putkeypolicy", "kms:schedulekeydeletion", "s3:deletebucket"),
-    *("s3:putbucketpolicy", "secretsmanager:deletesecret", "secretsmanager:putresourcepolicy", "sns:addpermission"),
-    *("sns:deletetopic", "sqs:deletequeue", "sqs:purgequeue", "sqs:setqueueattributes", "ssm:deleteparameter"),
-)
-
-#: What IAM has for all of an account only: names, and no content. It comes with SAM's policy template for a parameter.
-_LISTS = {("ssm:DescribeParameters", "*")}
-
-
-def resources(template: Template) -> frozenset[str]:
-    """Return the logical ids of the business's own resources that hold data."""
-    holds = {name for name, one in template["Resources"].items() if not _HOLDS_NOTHING.match(one["Type"])}
-    return frozenset(holds) - PLATFORM
-
-
-def is_yours(template: Template, right: Right) -> bool:
-    """Say whether the executor may have that right: it uses a named resource of the business's."""
-    if (right.action, right.resource) in _LISTS:
-        return True
-    if right.resource == "*" or right.action == "managed" or _manages(right) or not right.readable:
-        return False
-    yours = resources(template)
-    if any(right.reaches(template, one) for one in template["Resources"].keys() - yours):
-        return False
-    if right.ids or right.arn.startswith(OPAQUE):
-        return True
-    parameter = re.match(r"\$\{(\w+)\}", right.arn)
-    if parameter is not None:
-        return parameter[1] in template.get("Parameters", {}) and parameter[1] not in FREE_PARAMETERS
-    # An ARN that is written out, of something outside of the stack.
-    return right.arn.startswith("arn:") and not names_all(right.arn)
-
-
-def _manages(right: Right) -> bool:
-    service, _, action = right.action.partition(":")
-    all_of_it = not action.strip("*") or any(character in "*?" for character in service)
-    return all_of_it or bool(_MANAGES.search(right.action)) or any(map(right.does, _MANAGING))
-
-
-def touches(template: Template, right: Right, logical_id: str) -> bool:
-    """Say whether the right is on that resource of the business's, or could be."""
-    service = FORMS.get(template["Resources"][logical_id]["Type"], ("*",))[0]
-    return logical_id in right.ids or (right.does(f"{service}:*") and right.reaches(template, logical_id))
 
 
 def playbooks(template: Template) -> list[Path]:

@@ -68,7 +68,10 @@ WORDS = [
         "run",
         r"\bjobs?\b|\bagents?('s?)? sessions?\b",
         ("job", "agent session"),
-        (Allowed("docs/decisions/local.md", "a CI job", PLAIN),),
+        (
+            Allowed("docs/decisions/local.md", "a CI job", PLAIN),
+            Allowed("cli/walls/only.py", "dynamodb:StartAwsBackupJob", AWS),
+        ),
     ),
     Word(
         "turn",
@@ -120,6 +123,7 @@ WORDS = [
         ("backup",),
         (
             Allowed("docs/adding-a-tool.md", "backups, tags", AWS),
+            Allowed("cli/walls/only.py", r"dynamodb:\w+|on backups, exports|backup:\*", AWS),
             Allowed("docs/decisions/operations.md", "a deleted table's backup", AWS),
             Allowed("docs/decisions/rights.md", "interface and backup|deliveries, backups", AWS),
             Allowed("docs/log.md", "the table's backup", AWS),

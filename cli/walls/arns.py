@@ -41,6 +41,15 @@ FORMS: Mapping[str, tuple[str, tuple[str, ...], bool]] = {
     "AWS::SecretsManager::Secret": ("secretsmanager", ("secret:",), True),
     "AWS::StepFunctions::StateMachine": ("states", ("stateMachine:", "execution:", "express:"), True),
 }
+#: What SAM makes of its own types; a template as it is written has these.
+_OF_SAM = {
+    "AWS::Serverless::Function": "AWS::Lambda::Function",
+    "AWS::Serverless::HttpApi": "AWS::ApiGatewayV2::Api",
+    "AWS::Serverless::SimpleTable": "AWS::DynamoDB::Table",
+    "AWS::Serverless::StateMachine": "AWS::StepFunctions::StateMachine",
+}
+#: Of these types a ``Ref`` is an ARN; of the others in ``FORMS`` it is a name, a URL or an id.
+_REF_IS_ARN = {"AWS::SNS::Topic", "AWS::SecretsManager::Secret", "AWS::StepFunctions::StateMachine"}
 #: A parameter whose value nobody knows here stands for any text; of one's own parameters, for something of one's own.
 OPAQUE = "\0"
 #: What stands for the stack's name, and for a region or a partition, whatever they are here.
@@ -151,6 +160,23 @@ def _substituted(text: str, given: Mapping[str, Any]) -> Iterator[str]:
     for name, value in given.items():
         texts = [one.replace(f"${{{name}}}", more) for one in texts for more in _texts(value)]
     yield from texts
+
+
+def as_deployed(template: Template) -> Template:
+    """Return a template as it is written with the types that SAM makes of its own, so that each is known here."""
+    made = {name: {**one, "Type": _OF_SAM.get(one["Type"], one["Type"])} for name, one in template["Resources"].items()}
+    return {**template, "Resources": made}
+
+
+def why_no_arn(template: Template, arn: str) -> str | None:
+    """Return why what a policy names as its resource can be no ARN; None where it is one, or may be."""
+    if not re.match(r"arn:|\$|\*|[\0-\3]", arn):
+        return "it begins with something else than arn:"
+    own = re.match(r"\$\{(\w+)\}", arn)
+    of = template["Resources"].get(own[1], {}).get("Type") if own is not None else None
+    if own is not None and of in FORMS and of not in _REF_IS_ARN:
+        return f"a Ref of {own[1]} is its name or URL; write !GetAtt {own[1]}.Arn"
+    return None
 
 
 def names_all(arn: str) -> bool:

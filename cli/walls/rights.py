@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from tests.template.arns import Unreadable, could_be, meet, names
-from tests.template.rendered import Template, of_type
+from cli.walls.arns import Template, Unreadable, could_be, meet, names
 
 #: Parameters of the platform whose value may be any text. What another parameter names is the business's.
 FREE_PARAMETERS = frozenset({"ReplyQueuePrefix", "ModelId", "ModelEndpointUrl"})
@@ -56,6 +55,11 @@ def _does_any(action: str, others: str) -> bool:
     return any(meet(action, other) for other in others.split())
 
 
+def of_type(template: Template, *types: str) -> dict[str, dict[str, Any]]:
+    """Return the resources of these types, by logical id."""
+    return {name: resource for name, resource in template["Resources"].items() if resource["Type"] in types}
+
+
 def role_of(template: Template, logical_id: str) -> str:
     """Return the logical id of the role that a function or a state machine runs under; an ARN if it is elsewhere."""
     properties = template["Resources"][logical_id]["Properties"]
@@ -79,8 +83,8 @@ def rights_of(template: Template, role: str) -> set[Right]:
             attached = [found for found in attached if found.text != name]
     rights |= {Right("managed", found.text.rsplit("/", 1)[-1]) for found in attached}
     for document in documents:
-        for statement in _statements(document["Statement"]):
-            rights.update(_rights(template, statement))
+        for statement in statements_of(document["Statement"]):
+            rights.update(allowed(template, statement))
     return rights
 
 
@@ -90,16 +94,17 @@ def trusted_by(template: Template, role: str) -> set[str]:
     return {service for statement in statements for service in _listed(statement["Principal"]["Service"])}
 
 
-def _statements(value: Any) -> Iterator[dict[str, Any]]:
+def statements_of(value: Any) -> Iterator[dict[str, Any]]:
     """Yield each statement, of both sides of an ``Fn::If``."""
     for one in _listed(value):
         if "Fn::If" in one:
-            yield from _statements(one["Fn::If"][1:])
+            yield from statements_of(one["Fn::If"][1:])
         elif "Effect" in one:
             yield one
 
 
-def _rights(template: Template, statement: dict[str, Any]) -> Iterator[Right]:
+def allowed(template: Template, statement: dict[str, Any]) -> Iterator[Right]:
+    """Yield what a statement allows; nothing for one that denies."""
     # A statement that says what it does not cover, covers everything else: no row allows that.
     if statement["Effect"] == "Deny":
         return

@@ -1,0 +1,137 @@
+"""Findings about what the statements of business.yaml allow, by the walls that the platform's own tests hold.
+
+``cli.walls`` has the rule: a tool uses what is the business's own, and nothing of the platform.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from cli.checks import Finding, Level
+from cli.walls.arns import FORMS, Template, as_deployed, why_no_arn
+from cli.walls.only import EXECUTOR, crossed
+from cli.walls.rights import Right, allowed, statements_of
+from cli.walls.yours import why_not_yours
+from localcloud.cloud import ROOT
+from localcloud.template import load_template
+
+_POLICIES = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy")
+_DOCS = "docs/adding-a-tool.md says how a statement names its resource."
+#: What the tables of the example and of a new project have, so that neither a slip nor a deleted stack loses records.
+_KEPT = ("DeletionPolicy", "UpdateReplacePolicy")
+_SAFE = ("PointInTimeRecoverySpecification", "SSESpecification")
+
+
+def breaches(business: Mapping[str, Any], file: str, *, calls: bool) -> Iterator[Finding]:
+    """Yield what a business.yaml allows and no tool may, roles beside the executor's, and unprotected tables.
+
+    ``calls``: servers/ has a function of the business's own, which the executor has to call by its ARN.
+    """
+    template = _with(business)
+    for policy, number, statement in _statements(business):
+        name = str(statement.get("Sid", f"{policy} statement {number}"))
+        yield from _of_statement(template, statement, file, name, calls=calls)
+    for name, one in business["Resources"].items():
+        if one["Type"] == "AWS::IAM::Role":
+            yield _role(one, file, name)
+        if one["Type"] == "AWS::IAM::Policy" and '"ExecutorRole"' not in json.dumps(one.get("Properties", {})):
+            said = "Its Roles do not name ExecutorRole, with which the tools run: no tool has these rights."
+            yield Finding("warning", file, name, said, "Write `Roles: [!Ref ExecutorRole]`.")
+        if one["Type"] == "AWS::DynamoDB::Table":
+            yield from _table(one, file, name)
+
+
+def _of_statement(
+    template: Template, statement: Mapping[str, Any], file: str, name: str, *, calls: bool
+) -> Iterator[Finding]:
+    for right in sorted(allowed(template, dict(statement))):
+        if no_arn := why_no_arn(template, right.arn) if right.readable else None:
+            said = f"`{right.resource}` is no ARN, and a statement names its resource by one: {no_arn}."
+            yield Finding("error", file, name, said, "Write !GetAtt ….Arn, or !Sub with it.")
+        elif why := why_not_yours(template, right):
+            level: Level = "error" if _is_certain(template, right) else "warning"
+            said = f"It allows {right}, which no tool may: {why}."
+            yield Finding(
+                level, file, name, said, f"Name the actions that the tool calls, and its one resource. {_DOCS}"
+            )
+        elif not (calls and right.action.lower() == "lambda:invokefunction"):
+            for what, who in crossed(template, right, EXECUTOR):
+                others = f"only {', '.join(who.split())} may {what}" if who else f"nobody may {what}"
+                yield Finding("error", file, name, f"It allows {right}: {others}.", "Remove it.")
+                break
+
+
+def _is_certain(template: Template, right: Right) -> bool:
+    """Return whether a right on everything could be on anything of the platform: some actions have no resource."""
+    if right.resource != "*":
+        return True
+    services = {FORMS[one["Type"]][0] for one in template["Resources"].values() if one["Type"] in FORMS}
+    return any(right.does(f"{service}:*") for service in services) or any(crossed(template, right, EXECUTOR))
+
+
+def _role(role: Mapping[str, Any], file: str, name: str) -> Finding:
+    trusted = [one.get("Principal") for one in _parts(role.get("Properties", {}).get("AssumeRolePolicyDocument", {}))]
+    services = bool(trusted) and all(isinstance(one, dict) and one.keys() == {"Service"} for one in trusted)
+    said = "It is a role beside the executor's, and no tool runs with it"
+    rest = "." if services else ", and others than services of AWS may take it on."
+    remedy = (
+        "Give the right to ToolsPolicy, whose statements are those of the tools; remove the role if nothing needs it."
+    )
+    return Finding("hint" if services else "warning", file, name, said + rest, remedy)
+
+
+def _table(table: Mapping[str, Any], file: str, name: str) -> Iterator[Finding]:
+    missing = [one for one in _KEPT if one not in table]
+    if len(missing) == len(_KEPT):  # cfn-lint tells of one without the other
+        said = f"The table has no {' and no '.join(missing)}: its records go with the stack, or with a replacement."
+        yield Finding(
+            "hint", file, name, said, "Write `DeletionPolicy: RetainExceptOnCreate`, `UpdateReplacePolicy: Retain`."
+        )
+    missing = [one for one in _SAFE if one not in table.get("Properties", {})]
+    if missing:
+        said = f"The table has no {' and no '.join(missing)}: no restore to a time, or no key of KMS."
+        yield Finding("hint", file, name, said, "Write them as the tables of a new project have them (`ballast new`).")
+
+
+def _statements(business: Mapping[str, Any]) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    for name, one in business["Resources"].items():
+        properties = one.get("Properties", {})
+        documents = [properties.get("PolicyDocument")] if one["Type"] in _POLICIES else []
+        if one["Type"] == "AWS::IAM::Role":
+            documents = [each.get("PolicyDocument") for each in properties.get("Policies", ())]
+        for document in documents:
+            if isinstance(document, dict):
+                for number, statement in enumerate(statements_of(document.get("Statement", [])), 1):
+                    yield name, number, statement
+
+
+def _parts(document: Any) -> list[dict[str, Any]]:
+    return [*statements_of(document.get("Statement", []))] if isinstance(document, dict) else []
+
+
+def _with(business: Mapping[str, Any]) -> Template:
+    """Return the platform's template with the business's own resources and parameters in it."""
+    platform = _platform()
+    given = {
+        name: {**one, "AllowedValues": [one["Default"]]} if _is_known(one) else one
+        for name, one in business.get("Parameters", {}).items()
+    }
+    return as_deployed(
+        {
+            "Parameters": {**platform.get("Parameters", {}), **given},
+            "Resources": {**business["Resources"], **platform["Resources"]},
+        }
+    )
+
+
+def _is_known(parameter: Mapping[str, Any]) -> bool:
+    """Return whether the template alone says a parameter's value: nobody gives another one to the nested stack."""
+    return "Default" in parameter and "AllowedValues" not in parameter and "SSM" not in str(parameter.get("Type"))
+
+
+@cache
+def _platform() -> Template:
+    whole = load_template(ROOT / "template.yaml")
+    own = load_template(ROOT / "business.yaml")["Resources"]
+    return {**whole, "Resources": {name: one for name, one in whole["Resources"].items() if name not in own}}

@@ -1,0 +1,281 @@
+"""``ballast check`` of what only a deployment or a play would show: packages, rights, names, store, stand-ins."""
+
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.checks import Finding, checked
+from cli.checks.lint import lint
+from cli.checks.packages import packages
+from cli.checks.statements import breaches
+from cli.commands.new import write
+from localcloud.cloud import ROOT
+
+HERE = "${AWS::Region}:${AWS::AccountId}"
+TODAY = date(2026, 11, 29)
+TABLE = {
+    "Type": "AWS::DynamoDB::Table",
+    "DeletionPolicy": "Retain",
+    "UpdateReplacePolicy": "Retain",
+    "Properties": {"PointInTimeRecoverySpecification": {}, "SSESpecification": {}},
+}
+ARN = {"Fn::GetAtt": ["Mine", "Arn"]}
+
+
+def there(rest: str) -> dict[str, str]:
+    return {"Fn::Sub": f"arn:aws:{rest}"}
+
+
+def policy(action: Any, resource: Any, **more: Any) -> dict[str, Any]:
+    statement = {"Sid": "Planted", "Effect": "Allow", "Action": action, "Resource": resource, **more}
+    statement = {name: value for name, value in statement.items() if value is not None}
+    properties = {"Roles": [{"Ref": "ExecutorRole"}], "PolicyDocument": {"Statement": [statement]}}
+    return {"Type": "AWS::IAM::Policy", "Properties": properties}
+
+
+def of_statement(action: Any, resource: Any, *, calls: bool = False, **more: Any) -> list[Finding]:
+    resources = {"Mine": TABLE, "Secret": {"Type": "AWS::SecretsManager::Secret"}, "ToolsPolicy": None}
+    resources["ToolsPolicy"] = policy(action, resource, **more)
+    parameters = {"Table": {"Type": "String", "Default": "shop"}, "All": {"Type": "String", "Default": "*"}}
+    return [*breaches({"Parameters": parameters, "Resources": resources}, "business.yaml", calls=calls)]
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "says"),
+    [
+        ("dynamodb:PutItem", there(f"dynamodb:{HERE}:table/ballast-RunLogTable-1"), "could be, on RunLogTable"),
+        ("dynamodb:GetItem", there(f"dynamodb:{HERE}:table/*"), "could be, on"),
+        ("dynamodb:GetItem", there(f"dynamodb:{HERE}:table/${{Table}}*"), "could be, on"),
+        ("dynamodb:GetItem", there(f"dynamodb:{HERE}:table/${{All}}"), "could be, on"),
+        ("dynamodb:GetItem", "*", "on everything"),
+        ("dynamodb:*", ARN, "create, delete or share"),
+        ("dynamodb:DeleteTable", ARN, "create, delete or share"),
+        ("sts:AssumeRole", "arn:aws:iam::123456789012:role/other", "nobody may change rights or take on other roles"),
+        ("iam:PassRole", "arn:aws:iam::123456789012:role/other", "nobody may"),
+        ("states:StartExecution", "arn:aws:states:eu-west-1:1:stateMachine:other", "may start an execution"),
+        ("bedrock:InvokeModel", "arn:aws:bedrock:*::foundation-model/x", "only AgentFunction may call a model"),
+        ("lambda:InvokeFunction", "arn:aws:lambda:eu-west-1:1:function:stock", "nobody may call another function"),
+        ("sqs:SendMessage", there(f"sqs:{HERE}:shop-EscalationQueue-1"), "could be, on EscalationQueue"),
+        ("lambda:InvokeFunction", there(f"lambda:{HERE}:function:x-ExecutorFunction-1"), "ExecutorFunction"),
+        ("dynamodb:GetItem", {"Ref": "Mine"}, "write !GetAtt Mine.Arn"),
+        ("dynamodb:GetItem", "shop", "something else than arn:"),
+    ],
+)
+def test_a_statement_that_no_tool_may_have_is_an_error_with_its_place(action: str, resource: Any, says: str) -> None:
+    [found] = of_statement(action, resource)
+
+    assert (found.level, found.file, found.field, says in found.problem) == ("error", "business.yaml", "Planted", True)
+    assert found.remedy
+
+
+def test_everything_but_some_actions_is_an_error() -> None:
+    [found] = of_statement(None, ARN, NotAction="iam:*")
+
+    assert (found.level, "It allows *" in found.problem) == ("error", True)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        (["dynamodb:GetItem", "dynamodb:Query"], [ARN, {"Fn::Sub": "${Mine.Arn}/index/*"}]),
+        ("secretsmanager:GetSecretValue", {"Ref": "Secret"}),
+        ("dynamodb:GetItem", there(f"dynamodb:{HERE}:table/${{Table}}")),
+        ("ssm:GetParametersByPath", there(f"ssm:{HERE}:parameter/shop/*")),
+        ("sqs:SendMessage", "arn:aws:sqs:eu-west-1:111122223333:orders"),
+        ("s3:GetObject", {"Fn::ImportValue": "Bucket"}),
+    ],
+)
+def test_what_the_docs_call_yours_is_not_blamed(action: Any, resource: Any) -> None:
+    assert of_statement(action, resource) == []
+
+
+def test_a_function_of_servers_may_be_called_by_its_arn() -> None:
+    assert of_statement("lambda:InvokeFunction", "arn:aws:lambda:eu-west-1:1:function:stock", calls=True) == []
+    assert of_statement("lambda:UpdateFunctionCode", "arn:aws:lambda:eu-west-1:1:function:stock", calls=True)
+
+
+def test_an_action_that_has_no_resource_is_a_warning_on_everything() -> None:
+    [found] = of_statement("textract:AnalyzeDocument", "*")
+
+    assert found.level == "warning"
+
+
+def test_roles_and_policies_of_others_and_bare_tables_are_told() -> None:
+    trust = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
+    reads = {"PolicyDocument": policy("dynamodb:GetItem", "*")["Properties"]["PolicyDocument"]}
+    role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust, "Policies": [reads]}}
+    astray = policy("dynamodb:GetItem", ARN)
+    astray["Properties"]["Roles"] = [{"Ref": "Other"}]
+    bare = {"Type": "AWS::DynamoDB::Table"}
+    resources = {"Mine": TABLE, "Other": role, "ToolsPolicy": astray, "Bare": bare}
+
+    found = [(one.level, one.field) for one in breaches({"Resources": resources}, "business.yaml", calls=False)]
+
+    assert sorted(found) == [
+        *(("error", "Planted"), ("hint", "Bare"), ("hint", "Bare")),
+        *(("warning", "Other"), ("warning", "ToolsPolicy")),
+    ]
+
+
+def project(folder: Path, code: str, requirements: str | None = None) -> list[tuple[str, str, str]]:
+    (folder / "desk" / "tools").mkdir(parents=True)
+    (folder / "desk" / "agent.yaml").write_text("name: desk\n")
+    (folder / "desk" / "tools" / "one.py").write_text(code)
+    (folder / "own.py").write_text("")
+    if requirements is not None:
+        (folder / "requirements.txt").write_text(requirements)
+    return [(one.level, Path(one.file).name.replace(", ", " "), one.field) for one in packages(folder)]
+
+
+LINE_1 = "one.py line 1"
+HTTPX = "httpx==0.28.1\nanyio==4.0\ncertifi==2026.1.1\nhttpcore==1.0.9\nidna==3.20\nh11==0.16.0\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "requirements", "found"),
+    [
+        ("import moto\n", None, [("error", LINE_1, "moto")]),
+        ("from moto.core import x\n", "# nothing\n", [("error", LINE_1, "moto")]),
+        ("def f():\n    import httpx\n", None, [("error", "one.py line 2", "httpx")]),
+        ("import cli.parser\n", None, [("error", LINE_1, "cli")]),
+        ("import no_such\n", None, [("warning", LINE_1, "no_such")]),
+        ("import httpx\n", "httpx\n" + HTTPX[14:], [("warning", "requirements.txt line 1", "httpx")]),
+        (
+            "import httpx\n",
+            HTTPX.replace("idna==3.20\n", ""),
+            [("warning", "requirements.txt", one) for one in ("anyio", "httpx")],
+        ),
+        ("import httpx\n", f"{HTTPX}===\n", [("error", "requirements.txt line 7", "")]),
+        ("", "-r more.txt\n", [("error", "more.txt", "")]),
+        ("import httpx\n", HTTPX, []),
+        # a package that is not here may bring it under any name
+        ("import no_such\n", "surely-not-installed==1.0 \\\n    --hash=sha256:00\n", []),
+        ("import json, boto3, yaml, pydantic, aws_lambda_powertools, own, desk\nfrom . import two\n", None, []),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import moto\n", None, []),
+        ("try:\n    import moto\nexcept ImportError:\n    moto = None\n", None, []),
+    ],
+)
+def test_an_import_is_of_what_lambda_will_have(
+    code: str, requirements: str | None, found: list[tuple[str, str, str]], tmp_path: Path
+) -> None:
+    assert project(tmp_path, code, requirements) == found
+
+
+def test_what_the_store_imports_counts_where_a_tool_takes_it(tmp_path: Path) -> None:
+    assert project(tmp_path, "from ..other import x\n") == []
+    (tmp_path / "desk" / "store.py").write_text("import moto\n")
+    assert [*packages(tmp_path)] == []
+
+    (tmp_path / "desk" / "tools" / "one.py").write_text("from ..store import x\n")
+
+    assert [one.field for one in packages(tmp_path)] == ["moto"]
+
+
+def test_servers_need_the_package_that_checks_their_arguments(tmp_path: Path) -> None:
+    project(tmp_path, "")
+    (tmp_path / "desk" / "servers").mkdir()
+    (tmp_path / "desk" / "servers" / "one.yaml").write_text("kind: mcp\n")
+
+    [found] = packages(tmp_path)
+
+    assert (found.level, found.field) == ("error", "jsonschema-rs")
+    assert found.remedy.startswith("Add the line jsonschema-rs==0.")
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("project") / "sounddesk"
+    write("sounddesk", made)
+    return made
+
+
+def changed(sound: Path, tmp_path: Path, name: str, change: Callable[[str], str]) -> Path:
+    shutil.copytree(sound, tmp_path / "sounddesk", ignore=shutil.ignore_patterns("__pycache__"))
+    file = tmp_path / "sounddesk" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(change(file.read_text() if file.is_file() else ""))
+    return tmp_path / "sounddesk"
+
+
+def test_names_that_cloudformation_does_not_have_are_told(sound: Path, tmp_path: Path) -> None:
+    def change(text: str) -> str:
+        text = text.replace("[TablesAreProtected,", "[TablesProtected,").replace('"${AccountsTable}"', '"${Account}"')
+        text = text.replace("dynamodb:UpdateItem", "dynamodb:UpdateItme").replace(
+            "GetAtt AccountsTable.Arn", "GetAtt X.Arn"
+        )
+        text = text.replace("KeySchema: [{AttributeName: account_id", "KeySchema: [{AttributeName: account")
+        return text.replace("Resources:\n", "Resources:\n  Odd: {Type: 'AWS::SecretManager::Secret'}\n", 1)
+
+    found = [*lint(changed(sound, tmp_path, "business.yaml", change) / "business.yaml")]
+
+    told = {(one.level, one.remedy.partition("(")[2].partition(" ")[0]) for one in found}
+    assert {("error", one) for one in ("E1028", "E6101", "E3006", "E1010", "E3039")} | {("warning", "W3037")} <= told
+    assert "nearest is 'updateitem'" in " ".join(one.problem for one in found)
+
+
+def test_the_templates_of_the_projects_here_are_sound() -> None:
+    for file in (ROOT / "scaffold", ROOT / "examples" / "itdesk", ROOT):
+        assert [*lint(file / "business.yaml")] == []
+
+
+def errors(folder: Path) -> list[tuple[str, str]]:
+    found = checked(folder, today=TODAY).findings
+    return [(Path(one.file).name, one.problem) for one in found if one.level == "error"]
+
+
+STAND_INS = """from contextlib import contextmanager
+
+
+@contextmanager
+def stand_ins():
+    yield {"DOORS_URL": "http://127.0.0.1:1"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "where", "says"),
+    [
+        ("scenarios/stand_ins.py", lambda _: STAND_INS.replace("ins():", "ins(:"), "stand_ins.py, line 5", "Syntax"),
+        ("scenarios/stand_ins.py", lambda _: "import no_such\n", "stand_ins.py, line 1", "cannot be imported"),
+        ("scenarios/stand_ins.py", lambda _: "x = 1\n", "stand_ins.py", "has no function stand_ins"),
+        ("scenarios/stand_ins.py", lambda _: STAND_INS, "stand_ins.py, line 6", "business.yaml does not give"),
+        ("sounddesk/store/__init__.py", lambda text: f"{text}\nif x\n", "__init__.py, line", "Syntax"),
+        (
+            "sounddesk/store/__init__.py",
+            lambda text: text.replace("def seed_store", "def seed"),
+            "__init__.py",
+            "has no",
+        ),
+        ("sounddesk/store/__init__.py", lambda text: text.replace("seed: int", "sed: int"), "__init__.py", "be called"),
+    ],
+)
+def test_a_store_and_stand_ins_that_cannot_be_used_are_told(
+    name: str, change: Callable[[str], str], where: str, says: str, sound: Path, tmp_path: Path
+) -> None:
+    [(file, problem)] = errors(changed(sound, tmp_path, name, change))
+
+    assert (where in file, says in problem) == (True, True), (file, problem)
+
+
+def test_a_store_that_cannot_be_read_is_told_beside_a_tool_that_cannot(sound: Path, tmp_path: Path) -> None:
+    folder = changed(sound, tmp_path, "sounddesk/store/__init__.py", lambda _: "def seed_store((\n")
+    tool = folder / "sounddesk" / "tools" / "look_up_account.py"
+    tool.write_text(f"{tool.read_text()}\nif x\n")
+
+    assert {file.partition(",")[0] for file, _ in errors(folder)} == {"__init__.py", "look_up_account.py"}
+
+
+def test_a_right_is_counted_for_the_table_that_the_code_uses(sound: Path, tmp_path: Path) -> None:
+    def change(text: str) -> str:
+        start, end = text.index("  AccountsTable:"), text.index("  # What the tools need")
+        other = text[start:end].replace("AccountsTable", "OtherTable")
+        return (text[:end] + other + text[end:]).replace("GetAtt AccountsTable.Arn", "GetAtt OtherTable.Arn")
+
+    told = [problem for _, problem in errors(changed(sound, tmp_path, "business.yaml", change))]
+
+    assert told
+    assert all("needs this right on AccountsTable" in one for one in told)
