@@ -41,6 +41,7 @@ def once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project
 
 
+@pytest.mark.deep
 def test_a_repetition_that_is_refused_is_judged_by_its_effects_and_no_stand_ins_patience_is_the_tools(
     once: Path,
 ) -> None:

@@ -81,6 +81,7 @@ def planted_rows() -> list[str]:
     return list(planted.rows(runs()))[1:]
 
 
+@pytest.mark.deep
 def test_planted_loops_are_all_found_at_the_second_call_of_the_third_lap_at_the_latest() -> None:
     for period, row in enumerate(planted_rows(), start=1):
         tried, found, *_, most = (int(word.strip(",")) for word in row.split()[1:])

@@ -32,6 +32,7 @@ def dies_at(stack: Stack, number: int) -> list[int]:
     return left
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("ends", [False, True])
 @pytest.mark.parametrize(
     "call", [pay("90", "pay"), pay("90", how="no"), pay("150", "pay"), pay("301"), pay("90", "pay_blindly")]

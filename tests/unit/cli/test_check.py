@@ -572,6 +572,7 @@ def test_what_a_file_of_servers_leaves_open_is_told_in_its_own_words(sound: Path
     assert not re.search(r"honours_key|offered=|on_rollback=|False|True", told)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("server", "right"),
     [
