@@ -82,6 +82,7 @@ class Playing:
         self.made_otherwise: tuple[str, ...] = ()
         #: Keys of events that a process wrote after it was given up, or after another one had answered.
         self.late: set[str] = {event.seq for event in recorded.events if event.name == RunMoveSettled.NAME}
+        self.late |= recorded.beside
         self._deaths: Counter[str] = Counter()
         #: How often a process has died before it wrote a key.
         self.died: Counter[str] = Counter()

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from ballast.contracts import Planner
 from ballast.contracts.task import LAST_TURN
 from ballast.log.event import Event, is_a_persons
-from ballast.log.events import RunEnded, RunOpened
+from ballast.log.events import ModelFailed, ModelRequested, ModelResponded, PlanDecided, RunEnded, RunOpened
 from ballast.log.vouching import carries, vouched_keys
 from ballast.run import Run
 
@@ -51,6 +52,24 @@ class RecordedRun:
         """The keys of events that the run's endings vouch for and that the record does not have: it was cut."""
         vouched = [key for one in self.events if carries(one) for key in vouched_keys(one)]
         return tuple(key for key in dict.fromkeys(vouched) if key not in self.by_seq)
+
+    @cached_property
+    def beside(self) -> frozenset[str]:
+        """The keys of what a second process wrote in a turn that another one's reply decided.
+
+        Attempts that began after the reply, with their failures, and a hand-over: it had read the log before.
+        """
+        found: set[str] = set()
+        for replied in self.events.facts(ModelResponded):
+            of_turn, at = self.of_turn(replied.turn), self.by_seq[replied.seq].at
+            began = {one.fact.attempt for one in of_turn if isinstance(one.fact, ModelRequested) and one.at > at}
+            for one in of_turn:
+                match one.fact:
+                    case ModelRequested(attempt=attempt) | ModelFailed(attempt=attempt) if attempt in began:
+                        found.add(one.seq)
+                    case PlanDecided(planner=Planner.AGENT):
+                        found.add(one.seq)
+        return frozenset(found)
 
     @cached_property
     def lacks_attributes(self) -> bool:
