@@ -3,7 +3,7 @@
 import email.utils
 import time
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 
 from ballast.playbook import ToolContext, Write, tool
 
@@ -34,7 +34,7 @@ def key_of_a_library_clock(args: Box, ctx: ToolContext) -> Count:
 @tool(effect=Write(honours_key=True))
 def key_of_a_bound_clock(args: Box, ctx: ToolContext) -> Count:
     """Add, once a day."""
-    return marked(ctx, args.id, f"{_now().date()} {ctx.idempotency_key}")
+    return marked(ctx, args.id, f"{_now(UTC).date()} {ctx.idempotency_key}")
 
 
 @tool(effect=Write(honours_key=True))
