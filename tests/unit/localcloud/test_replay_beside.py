@@ -1,4 +1,4 @@
-"""What a second process wrote in a turn that another one's reply decided is put in, and not asked of the replay."""
+"""Events of a second process beside a turn's reply: they are put in, and not asked of the replay."""
 
 from __future__ import annotations
 
