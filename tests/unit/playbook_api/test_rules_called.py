@@ -118,5 +118,5 @@ def test_a_fallback_may_have_defaults_of_its_own() -> None:
     def of_two(request: RunRequest, limit: int) -> Iterator[Any]:
         yield limit
 
-    with pytest.raises(PlaybookInvalid, match="Fallback of_two .* must be written"):
+    with pytest.raises(PlaybookInvalid, match=r"Fallback of_two .* must be written"):
         fallback(intent="a")(of_two)
