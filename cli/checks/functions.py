@@ -10,9 +10,7 @@ import builtins
 from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from pathlib import Path
-from types import CodeType, MethodType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel, RootModel
@@ -24,8 +22,7 @@ from ballast.playbook.first_prompt import ASK_REQUESTER
 from ballast.playbook.rules import wants_run
 from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding, at
-
-Function = ast.Lambda | ast.FunctionDef
+from cli.checks.sources import Source, file_of, line_of, own_nodes, parameters, returned, source_given, source_of
 
 
 def functions(playbook: Playbook, *, whole: bool) -> Iterator[Finding]:
@@ -41,112 +38,6 @@ def functions(playbook: Playbook, *, whole: bool) -> Iterator[Finding]:
         if id(script) not in seen:
             seen.add(id(script))
             yield from _fallback(script.function)
-
-
-# The source of a function
-
-
-def source_of(function: object) -> Function | None:
-    """Return the node of a plain function or a lambda in its file; None if it is not certain which one it is."""
-    code = getattr(function, "__code__", None)
-    if not isinstance(code, CodeType):
-        return None
-    lines = [place for place in code.co_positions() if place[0] is not None and place[0] >= code.co_firstlineno]
-    kind = ast.Lambda if code.co_name == "<lambda>" else ast.FunctionDef
-    fits = []
-    for node in ast.walk(_tree(code.co_filename)):
-        if not isinstance(node, kind):
-            continue
-        first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
-        if first == code.co_firstlineno and _parameters(node) == list(code.co_varnames[: code.co_argcount]):
-            fits.append(node)
-    if len(fits) > 1:  # several lambdas in one line: by the columns of what they run
-        fits = [one for one in fits if all(_holds(one, place) for place in lines[1:])]
-    return fits[0] if len(fits) == 1 else None
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A function in its file, and the parameters that it gets its values in: first the arguments, then the others.
-
-    A bound method's ``self`` and what a ``partial`` gives already are none of them.
-    """
-
-    node: Function
-    given: list[str]
-    file: str
-
-    def name(self, position: int) -> str | None:
-        """Return the name of the value at that position; None if it has none, or it is another value later."""
-        name = self.given[position] if position < len(self.given) else None
-        return None if name is None or _rebound(self.node, name) else name
-
-
-def _source(function: object) -> _Source | None:
-    bound, named = 0, set[str]()
-    while isinstance(function, partial | MethodType):
-        if isinstance(function, partial):
-            bound, named, function = bound + len(function.args), named | {*function.keywords}, function.func
-        else:
-            bound, function = bound + 1, function.__func__
-    node = source_of(function)
-    if node is None:
-        return None
-    free = _parameters(node)[bound:]
-    # What follows a parameter that is given by its name is given by name as well.
-    first = next((number for number, name in enumerate(free) if name in named), len(free))
-    return _Source(node, free[:first], _file(function))
-
-
-def _tree(file: str) -> ast.AST:
-    try:
-        return _parsed(Path(file).read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
-        return ast.Module([], [])
-
-
-@lru_cache(maxsize=64)
-def _parsed(text: str) -> ast.AST:
-    return ast.parse(text)
-
-
-def _holds(node: ast.AST, place: tuple[int | None, int | None, int | None, int | None]) -> bool:
-    line, end, column, end_column = place
-    if None in place or line == end == 0:
-        return True
-    start, stop = (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
-    return start <= (line, column) and (end, end_column) <= stop
-
-
-def _parameters(node: Function) -> list[str]:
-    return [one.arg for one in (*node.args.posonlyargs, *node.args.args)]
-
-
-def _own(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes of a function, without those of functions and classes in it."""
-    for child in ast.iter_child_nodes(node):
-        yield child
-        if not isinstance(child, ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield from _own(child)
-
-
-def _returned(node: Function) -> list[ast.expr]:
-    """Return the expressions whose values it may return."""
-    if isinstance(node, ast.Lambda):
-        return [node.body]
-    return [one.value for one in _own(node) if isinstance(one, ast.Return) and one.value is not None]
-
-
-def _rebound(node: Function, name: str) -> bool:
-    return any(isinstance(one, ast.Name) and one.id == name and not isinstance(one.ctx, ast.Load) for one in _own(node))
-
-
-def _line(tool_file: str, node: ast.AST) -> str:
-    return f"{tool_file}, line {getattr(node, 'lineno', 1)}"
-
-
-def _file(function: object) -> str:
-    return str(getattr(function, "__code__").co_filename)  # noqa: B009
 
 
 # The form of arguments and results
@@ -236,15 +127,15 @@ def _undo(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
                 f"Write undo_arguments=lambda args, result: {{…}} with {', '.join(map(min, wanted.of)) or 'nothing'}.",
             )
         return
-    source = _source(tool.undo_arguments)
+    source = source_given(tool.undo_arguments)
     if source is None:
         return
     if undo is not None and wanted is not None:
-        for value in _returned(source.node):
+        for value in returned(source.node):
             for said in _wrong_keys(value, wanted):
                 yield Finding(
                     "error",
-                    _line(source.file, value),
+                    line_of(source.file, value),
                     field,
                     f"{undo.name} {said}: a rollback could never undo the call.",
                     f"Give it what it takes: {', '.join(sorted(map(min, wanted.of))) or 'nothing'}.",
@@ -277,12 +168,12 @@ def _said_of(keys: list[str], wanted: _Names, *, whole: bool) -> Iterator[str]:
         yield ", and ".join(parts)
 
 
-def _unknown_fields(tool: Tool, source: _Source, field: str) -> Iterator[Finding]:
+def _unknown_fields(tool: Tool, source: Source, field: str) -> Iterator[Finding]:
     """Yield the keys that ``undo_arguments`` reads of its result, and no result has."""
     result, known = source.name(1), _fields_of_result(tool)
     if known is None or result is None:
         return
-    nodes = list(_own(source.node))
+    nodes = list(own_nodes(source.node))
     looks = ast.Try | ast.With | ast.Match | ast.If | ast.IfExp | ast.BoolOp | ast.Compare
     if any(isinstance(one, looks) for one in nodes):
         return  # it may look before it reads, or go on without it
@@ -294,7 +185,7 @@ def _unknown_fields(tool: Tool, source: _Source, field: str) -> Iterator[Finding
                     by_name = f'Write result["{aliases.get(key)}"]: the result is recorded by its names in Python.'
                     yield Finding(
                         "error",
-                        _line(source.file, one),
+                        line_of(source.file, one),
                         field,
                         f'It reads result["{key}"], and the result has no {key}: a rollback could never undo the call.',
                         by_name if aliases.get(key) in known else f"The result has: {', '.join(sorted(known))}.",
@@ -309,16 +200,16 @@ def _amounts(tool: Tool) -> Iterator[Finding]:
     if tool.moves is not None:
         given.append(("effect.moves", tool.moves.amount))
     for setting, function in given:
-        source = _source(function)
+        source = source_given(function)
         if source is None:
             continue
         args = source.name(0)
-        for value in _returned(source.node):
+        for value in returned(source.node):
             if kind := _no_amount(value, tool, args):
                 wanted = "an integer of micro-dollars" if setting == "cost_microusd" else "a Decimal or an integer"
                 yield Finding(
                     "error",
-                    _line(source.file, value),
+                    line_of(source.file, value),
                     f"{tool.name}: {setting}",
                     f"It returns a {kind}, and money is never one: every call is refused.",
                     f"Return {wanted}"
@@ -351,18 +242,18 @@ def _no_amount(value: ast.expr, tool: Tool, args: str | None) -> str:
 def _names_of_tools(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
     """Yield the tools that its rules ask the run about, and the playbook does not have."""
     for setting, rule in (("approval.if_", tool.approval.if_), ("validate", tool.validate)):
-        source = _source(rule)
+        source = source_given(rule)
         run = source.name(2) if source is not None and wants_run(rule) else None
         if source is None or run is None:
             continue
-        for one in _own(source.node):
+        for one in own_nodes(source.node):
             match one:
                 case ast.Call(
                     func=ast.Attribute(value=ast.Name(id=name), attr="done"), args=[ast.Constant(value=str(asked))]
                 ) if name == run and asked not in {*playbook.tools, HAND_OVER, ASK_REQUESTER}:
                     yield Finding(
                         "error",
-                        _line(source.file, one),
+                        line_of(source.file, one),
                         f"{tool.name}: {setting}",
                         f'It asks for run.done("{asked}"), and there is no tool {asked}: nothing is ever found.',
                         f"Write one of {', '.join(playbook.tools)}.",
@@ -376,10 +267,10 @@ def _fallback(function: Callable[..., Any]) -> Iterator[Finding]:
     node = source_of(function)
     if not isinstance(node, ast.FunctionDef):
         return
-    known, nodes, field = getattr(function, "__globals__", {}), list(_own(node)), function.__name__
+    known, nodes, field = getattr(function, "__globals__", {}), list(own_nodes(node)), function.__name__
     local = {one.id for one in nodes if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load)}
-    local |= {*_parameters(node)}
-    file = _file(function)
+    local |= {*parameters(node)}
+    file = file_of(function)
 
     def proposed(value: ast.AST | None) -> Tool | None:
         return _called_tool(value, known, local)
@@ -391,7 +282,7 @@ def _fallback(function: Callable[..., Any]) -> Iterator[Finding]:
         if isinstance(one, ast.Expr) and (thrown := proposed(one.value)) is not None:
             yield Finding(
                 "error",
-                _line(file, one),
+                line_of(file, one),
                 field,
                 f"It makes a call of {thrown.name} and does not `yield` it: nothing is called.",
                 f"Write `yield {thrown.name}.call(…)`.",
@@ -426,7 +317,7 @@ def _wrong_call(tool: Tool, call: ast.Call, file: str, field: str) -> Iterator[F
     for one in said:
         yield Finding(
             "error",
-            _line(file, call),
+            line_of(file, call),
             field,
             f"{tool.name} {one}: the fallback fails at this call, and a person takes over.",
             f"Write {tool.name}.call({', '.join(f'{min(name)}=…' for name in (wanted.of if wanted else ()))}).",
@@ -464,12 +355,12 @@ def _wrong_fields(
             if has is not None and one.attr not in has:
                 fields = ", ".join(getattr(tool.returns, "model_fields", ()))
                 said = f"The result of {tool.name} has no {one.attr}: the fallback fails here, and a person takes over."
-                yield Finding("error", _line(file, one), field, said, f"It has: {fields}.")
+                yield Finding("error", line_of(file, one), field, said, f"It has: {fields}.")
         elif (tool := proposed(value)) is not None and not hasattr(ToolCall, one.attr):
             if one.attr in ToolCall.model_fields:
                 continue
             said = f"{name} is the call of {tool.name} and not its result: it was not yielded, so nothing is called."
-            yield Finding("error", _line(file, one), field, said, f"Write `{name} = yield {tool.name}.call(…)`.")
+            yield Finding("error", line_of(file, one), field, said, f"Write `{name} = yield {tool.name}.call(…)`.")
 
 
 def _catches(node: ast.AST, known: dict[str, Any]) -> bool:
