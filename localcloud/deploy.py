@@ -92,7 +92,7 @@ def deploy(
     if wrong := [*complaints(sam.get("Parameters", {}), parameters), *broken(sam, parameters)]:
         raise TemplateInvalid(f"{template}: {' '.join(wrong)}")
     made, routes = without_http_api(_without_dashboards(to_cloudformation(sam, template.parent, parameters)))
-    made = _with_alarms_names(made, stack)
+    made = _with_names(_with_alarms_names(made, stack), stack)
     made, secrets = _with_secrets(admin, made, stack)
     with _without_warnings(), _refusals_named(template, parameters.get(BUSINESS_TEMPLATE)):
         stack_id = created_stack(ACCOUNT, REGION, stack, json.dumps(made), parameters)
@@ -153,7 +153,11 @@ def _without_warnings() -> Iterator[None]:
 def _refusals_named(template: Path, business: str | None) -> Iterator[None]:
     """Name the file of what the stack is refused for. moto sees one stack, and only half of it is the platform's."""
     where = f"{business or template}"
-    more = f" `ballast check` says where. (It is a part of {template}.)" if business else ""
+    more = (
+        " `ballast check` tells what AWS refuses; where it tells nothing of this, only the local cloud cannot make it: "
+        f"give the resource its properties in full, such as a name. (It is a part of {template}.)"
+    )
+    more = more if business else ""
     try:
         yield
     except StackRefused as refusal:
@@ -224,6 +228,30 @@ def _with_alarms_names(template: Mapping[str, Any], stack: str) -> dict[str, Any
             text = text.replace(f"${{{name}}}", _alarm(stack, name))
     named: dict[str, Any] = json.loads(text)
     return named
+
+
+def _with_names(template: Mapping[str, Any], stack: str) -> dict[str, Any]:
+    """Return the template with the names that AWS makes and moto does not: those of other forms than a usual name."""
+    resources = {
+        name: {**found, "Properties": {**_own_name(f"{stack}-{name}", found), **found.get("Properties", {})}}
+        for name, found in template["Resources"].items()
+    }
+    return {**template, "Resources": resources}
+
+
+def _own_name(name: str, resource: Mapping[str, Any]) -> dict[str, str]:
+    """Return the property with the name of a resource that has none of its own; nothing where moto makes one."""
+    is_fifo = any(str(resource.get("Properties", {}).get(key)).lower() == "true" for key in ("FifoQueue", "FifoTopic"))
+    match resource["Type"]:
+        case "AWS::SSM::Parameter":
+            return {"Name": name}
+        case "AWS::SQS::Queue" if is_fifo:
+            return {"QueueName": f"{name}.fifo"}
+        case "AWS::SNS::Topic" if is_fifo:
+            return {"TopicName": f"{name}.fifo"}
+        case "AWS::ECR::Repository":
+            return {"RepositoryName": name.lower()}
+    return {}
 
 
 def _with_secrets(

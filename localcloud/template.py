@@ -101,7 +101,7 @@ def with_nested_stacks(
         if name in _referred_to([template["Resources"], template.get("Outputs", {})]):
             known = ", ".join(nested.get("Outputs", {})) or "none"
             raise TemplateInvalid(f"{name}: is referred to by an output that {file} does not have. It has: {known}.")
-        for section in ("Conditions", "Resources"):
+        for section in ("Mappings", "Conditions", "Resources"):
             ours, theirs = template.get(section, {}), nested.get(section, {})
             if clash := sorted(key for key in ours.keys() & theirs.keys() if ours[key] != theirs[key]):
                 raise TemplateInvalid(

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,7 +17,7 @@ from typing import Any, Literal
 from ballast.errors import ends_the_process
 from ballast.folds.usage import Usage
 from ballast.playbook import RunSoFar, Tool, ToolContext
-from ballast.playbook.rules import InWindow, MovedSoFar
+from ballast.playbook.rules import InWindow, MovedSoFar, wants_run
 from cli.certify.rig import canonical_or_repr
 
 Gets = Literal["context", "request", "result"]
@@ -48,8 +47,8 @@ class Declared:
             return self.function(args, result)
         windows = MovedSoFar(Decimal(0), _NOTHING, _NOTHING, _NOTHING) if self.moves else None
         run = RunSoFar((), Usage(), windows=windows)
-        wants_run = self.name in ("if_", "validate") and len(inspect.signature(self.function).parameters) > 2
-        return self.function(args, context.request, *([run] if wants_run else []))
+        with_run = self.name in ("if_", "validate") and wants_run(self.function)
+        return self.function(args, context.request, *([run] if with_run else []))
 
     def said(self, args: Any, context: ToolContext, result: Any = None) -> str:
         """Return its answer as text, or its error: a rule may refuse a call so."""

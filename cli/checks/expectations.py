@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    PlainValidator,
+    ValidationError,
+    WrapValidator,
+    create_model,
+)
 
 from ballast.contracts import CallTools, HandOver, parse_decision
 from ballast.contracts.meaning import REASONS, REFUSALS
 from ballast.contracts.person import same_person
+from ballast.contracts.wire import canonical
 from ballast.errors import BallastError, InvalidInput
 from ballast.playbook import Playbook, Tool
 from ballast.playbook.agents import HAND_OVER, unread_agents
+from ballast.playbook.arguments.form import Form
 from ballast.playbook.first_prompt import ASK_REQUESTER
 from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding, Level
@@ -26,6 +39,7 @@ from localcloud.scenarios.people import Answer
 
 #: Converse's names of ``usage``.
 _USAGE = ("inputTokens", "outputTokens", "totalTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
+_VALIDATORS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator)
 _TYPES: dict[str, type | tuple[type, ...]] = {"string": str, "integer": (int, float), "boolean": bool, "array": list}
 
 
@@ -124,6 +138,14 @@ def _effects(scenario: Scenario, playbook: Playbook, file: str) -> Iterator[Find
                     f"{name}: {value!r} is no value of that argument ({why}), so the run is never as expected.",
                     "Write it as the tool takes it: a number without quotation marks, a text with them.",
                 )
+            elif (form := _recorded(tool, name, value)) is not None and not form.is_of(value):
+                yield Finding(
+                    "error",
+                    file,
+                    f"expect.effects {effect.tool}",
+                    f"{name}: {value!r} is recorded in another form, so the run is never as expected.",
+                    f"Write {name}: {json.dumps(form.value, ensure_ascii=False)}, as the run's log has it.",
+                )
         if tool.effect.value == "read":
             yield Finding(
                 "error",
@@ -166,6 +188,46 @@ def why_no_value(tool: Tool, name: str, value: Any) -> str | None:
     same = [value, int(value)] if isinstance(value, bool | float) and value == value // 1 else [value]
     said = [_complaint(tool, name, one) for one in same]
     return None if None in said else said[0]
+
+
+@dataclass(frozen=True)
+class _Form:
+    """The JSON form of one argument."""
+
+    value: Any
+
+    def is_of(self, value: Any) -> bool:
+        """Return whether a scenario that expects ``value`` may find it. A set may be written in any order."""
+        if isinstance(value, list) and isinstance(self.value, list):
+            return sorted(map(canonical, value)) == sorted(map(canonical, self.value))
+        return bool(self.value == value)
+
+
+def _recorded(tool: Tool, name: str, value: Any) -> _Form | None:
+    """Return an argument as a call's record has it; None if the author's own validators may decide that."""
+    if isinstance(tool.function, RemoteCall) or tool.marks_arguments:
+        return None
+    form = _form_of_one(tool.arguments, name)
+    try:
+        return None if form is None else _Form(form.write(form.read({name: value}))[name])
+    except Exception:  # it has no form by itself
+        return None
+
+
+@lru_cache(maxsize=256)
+def _form_of_one(model: type[BaseModel], name: str) -> Form | None:
+    """Return the reader and writer of a model of which only that argument must be given."""
+    known = model.__pydantic_decorators__
+    if known.model_validators or known.model_serializers or known.field_validators or known.validators:
+        return None
+    own = next((field for field, info in model.model_fields.items() if name in (info.alias or field, field)), None)
+    if own is None or any(isinstance(one, _VALIDATORS) for one in model.model_fields[own].metadata):
+        return None
+    others: dict[str, Any] = {field: (Any, None) for field in model.model_fields if field != own}
+    try:
+        return Form(create_model(model.__name__, __base__=model, **others))
+    except Exception:  # a model that cannot be made otherwise
+        return None
 
 
 def _complaint(tool: Tool, name: str, value: Any) -> str | None:

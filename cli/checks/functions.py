@@ -8,10 +8,9 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel, RootModel
@@ -20,10 +19,10 @@ from ballast.contracts import ToolCall
 from ballast.playbook import Effect, Playbook, Tool
 from ballast.playbook.agents import HAND_OVER
 from ballast.playbook.first_prompt import ASK_REQUESTER
+from ballast.playbook.rules import wants_run
 from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding, at
-
-Function = ast.Lambda | ast.FunctionDef
+from cli.checks.sources import Source, file_of, line_of, own_nodes, parameters, returned, source_given, source_of
 
 
 def functions(playbook: Playbook, *, whole: bool) -> Iterator[Finding]:
@@ -39,79 +38,6 @@ def functions(playbook: Playbook, *, whole: bool) -> Iterator[Finding]:
         if id(script) not in seen:
             seen.add(id(script))
             yield from _fallback(script.function)
-
-
-# The source of a function
-
-
-def source_of(function: object) -> Function | None:
-    """Return the node of a plain function or a lambda in its file; None if it is not certain which one it is."""
-    code = getattr(function, "__code__", None)
-    if not isinstance(code, CodeType):
-        return None
-    lines = [place for place in code.co_positions() if place[0] is not None and place[0] >= code.co_firstlineno]
-    kind = ast.Lambda if code.co_name == "<lambda>" else ast.FunctionDef
-    fits = []
-    for node in ast.walk(_tree(code.co_filename)):
-        if not isinstance(node, kind):
-            continue
-        first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
-        if first == code.co_firstlineno and _parameters(node) == list(code.co_varnames[: code.co_argcount]):
-            fits.append(node)
-    if len(fits) > 1:  # several lambdas in one line: by the columns of what they run
-        fits = [one for one in fits if all(_holds(one, place) for place in lines[1:])]
-    return fits[0] if len(fits) == 1 else None
-
-
-def _tree(file: str) -> ast.AST:
-    try:
-        return _parsed(Path(file).read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
-        return ast.Module([], [])
-
-
-@lru_cache(maxsize=64)
-def _parsed(text: str) -> ast.AST:
-    return ast.parse(text)
-
-
-def _holds(node: ast.AST, place: tuple[int | None, int | None, int | None, int | None]) -> bool:
-    line, end, column, end_column = place
-    if None in place or line == end == 0:
-        return True
-    start, stop = (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
-    return start <= (line, column) and (end, end_column) <= stop
-
-
-def _parameters(node: Function) -> list[str]:
-    return [one.arg for one in (*node.args.posonlyargs, *node.args.args)]
-
-
-def _own(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes of a function, without those of functions and classes in it."""
-    for child in ast.iter_child_nodes(node):
-        yield child
-        if not isinstance(child, ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield from _own(child)
-
-
-def _returned(node: Function) -> list[ast.expr]:
-    """Return the expressions whose values it may return."""
-    if isinstance(node, ast.Lambda):
-        return [node.body]
-    return [one.value for one in _own(node) if isinstance(one, ast.Return) and one.value is not None]
-
-
-def _rebound(node: Function, name: str) -> bool:
-    return any(isinstance(one, ast.Name) and one.id == name and not isinstance(one.ctx, ast.Load) for one in _own(node))
-
-
-def _line(tool_file: str, node: ast.AST) -> str:
-    return f"{tool_file}, line {getattr(node, 'lineno', 1)}"
-
-
-def _file(function: object) -> str:
-    return str(getattr(function, "__code__").co_filename)  # noqa: B009
 
 
 # The form of arguments and results
@@ -160,9 +86,19 @@ def _fields_of_result(tool: Tool) -> frozenset[str] | None:
         return None
     if model.__pydantic_decorators__.model_serializers or model.model_config.get("extra") == "allow":
         return None
-    infos: list[object] = [*model.model_fields.values(), *model.model_computed_fields.values()]
-    aliases = {getattr(info, kind, None) for info in infos for kind in ("alias", "serialization_alias")}
-    return frozenset({*model.model_fields, *model.model_computed_fields, *filter(None, aliases)})
+    aliases = {name: alias for alias, name in _aliases_of_result(tool).items()}
+    written = [name for name, info in model.model_fields.items() if info.exclude is not True]
+    if not model.model_config.get("serialize_by_alias"):
+        aliases = {}
+    return frozenset(aliases.get(name, name) for name in (*written, *model.model_computed_fields))
+
+
+def _aliases_of_result(tool: Tool) -> dict[str, str]:
+    """Return the names in Python of the fields of a result's model, by their aliases."""
+    model = tool.returns
+    infos: dict[str, Any] = {**model.model_fields, **model.model_computed_fields}
+    aliases = {name: getattr(info, "serialization_alias", None) or info.alias for name, info in infos.items()}
+    return {alias: name for name, alias in aliases.items() if alias is not None}
 
 
 # The undo
@@ -191,21 +127,20 @@ def _undo(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
                 f"Write undo_arguments=lambda args, result: {{…}} with {', '.join(map(min, wanted.of)) or 'nothing'}.",
             )
         return
-    node = source_of(tool.undo_arguments)
-    if node is None:
+    source = source_given(tool.undo_arguments)
+    if source is None:
         return
-    file = _file(tool.undo_arguments)
     if undo is not None and wanted is not None:
-        for value in _returned(node):
+        for value in returned(source.node):
             for said in _wrong_keys(value, wanted):
                 yield Finding(
                     "error",
-                    _line(file, value),
+                    line_of(source.file, value),
                     field,
                     f"{undo.name} {said}: a rollback could never undo the call.",
                     f"Give it what it takes: {', '.join(sorted(map(min, wanted.of))) or 'nothing'}.",
                 )
-    yield from _unknown_fields(tool, node, file, field)
+    yield from _unknown_fields(tool, source, field)
 
 
 def _wrong_keys(value: ast.expr, wanted: _Names) -> Iterator[str]:
@@ -233,24 +168,27 @@ def _said_of(keys: list[str], wanted: _Names, *, whole: bool) -> Iterator[str]:
         yield ", and ".join(parts)
 
 
-def _unknown_fields(tool: Tool, node: Function, file: str, field: str) -> Iterator[Finding]:
+def _unknown_fields(tool: Tool, source: Source, field: str) -> Iterator[Finding]:
     """Yield the keys that ``undo_arguments`` reads of its result, and no result has."""
-    names, known = _parameters(node), _fields_of_result(tool)
-    if known is None or len(names) < 2 or _rebound(node, names[1]):
+    result, known = source.name(1), _fields_of_result(tool)
+    if known is None or result is None:
         return
-    nodes = list(_own(node))
-    if any(isinstance(one, ast.Try | ast.If | ast.IfExp | ast.BoolOp | ast.Compare) for one in nodes):
-        return  # it may look before it reads
+    nodes = list(own_nodes(source.node))
+    looks = ast.Try | ast.With | ast.Match | ast.If | ast.IfExp | ast.BoolOp | ast.Compare
+    if any(isinstance(one, looks) for one in nodes):
+        return  # it may look before it reads, or go on without it
+    aliases = _aliases_of_result(tool)
     for one in nodes:
         match one:
             case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str(key)), ctx=ast.Load()):
-                if name == names[1] and key not in known:
+                if name == result and key not in known:
+                    by_name = f'Write result["{aliases.get(key)}"]: the result is recorded by its names in Python.'
                     yield Finding(
                         "error",
-                        _line(file, one),
+                        line_of(source.file, one),
                         field,
                         f'It reads result["{key}"], and the result has no {key}: a rollback could never undo the call.',
-                        f"The result has: {', '.join(sorted(known))}.",
+                        by_name if aliases.get(key) in known else f"The result has: {', '.join(sorted(known))}.",
                     )
 
 
@@ -262,17 +200,16 @@ def _amounts(tool: Tool) -> Iterator[Finding]:
     if tool.moves is not None:
         given.append(("effect.moves", tool.moves.amount))
     for setting, function in given:
-        node = source_of(function)
-        if node is None:
+        source = source_given(function)
+        if source is None:
             continue
-        names = _parameters(node)
-        args = names[0] if names and not _rebound(node, names[0]) else None
-        for value in _returned(node):
+        args = source.name(0)
+        for value in returned(source.node):
             if kind := _no_amount(value, tool, args):
                 wanted = "an integer of micro-dollars" if setting == "cost_microusd" else "a Decimal or an integer"
                 yield Finding(
                     "error",
-                    _line(_file(function), value),
+                    line_of(source.file, value),
                     f"{tool.name}: {setting}",
                     f"It returns a {kind}, and money is never one: every call is refused.",
                     f"Return {wanted}"
@@ -305,18 +242,18 @@ def _no_amount(value: ast.expr, tool: Tool, args: str | None) -> str:
 def _names_of_tools(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
     """Yield the tools that its rules ask the run about, and the playbook does not have."""
     for setting, rule in (("approval.if_", tool.approval.if_), ("validate", tool.validate)):
-        node = source_of(rule)
-        names = _parameters(node) if node is not None else []
-        if node is None or len(names) < 3 or _rebound(node, names[2]):
+        source = source_given(rule)
+        run = source.name(2) if source is not None and wants_run(rule) else None
+        if source is None or run is None:
             continue
-        for one in _own(node):
+        for one in own_nodes(source.node):
             match one:
                 case ast.Call(
                     func=ast.Attribute(value=ast.Name(id=name), attr="done"), args=[ast.Constant(value=str(asked))]
-                ) if name == names[2] and asked not in {*playbook.tools, HAND_OVER, ASK_REQUESTER}:
+                ) if name == run and asked not in {*playbook.tools, HAND_OVER, ASK_REQUESTER}:
                     yield Finding(
                         "error",
-                        _line(_file(rule), one),
+                        line_of(source.file, one),
                         f"{tool.name}: {setting}",
                         f'It asks for run.done("{asked}"), and there is no tool {asked}: nothing is ever found.',
                         f"Write one of {', '.join(playbook.tools)}.",
@@ -330,10 +267,10 @@ def _fallback(function: Callable[..., Any]) -> Iterator[Finding]:
     node = source_of(function)
     if not isinstance(node, ast.FunctionDef):
         return
-    known, nodes, field = getattr(function, "__globals__", {}), list(_own(node)), function.__name__
+    known, nodes, field = getattr(function, "__globals__", {}), list(own_nodes(node)), function.__name__
     local = {one.id for one in nodes if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load)}
-    local |= {*_parameters(node)}
-    file = _file(function)
+    local |= {*parameters(node)}
+    file = file_of(function)
 
     def proposed(value: ast.AST | None) -> Tool | None:
         return _called_tool(value, known, local)
@@ -345,12 +282,12 @@ def _fallback(function: Callable[..., Any]) -> Iterator[Finding]:
         if isinstance(one, ast.Expr) and (thrown := proposed(one.value)) is not None:
             yield Finding(
                 "error",
-                _line(file, one),
+                line_of(file, one),
                 field,
                 f"It makes a call of {thrown.name} and does not `yield` it: nothing is called.",
                 f"Write `yield {thrown.name}.call(…)`.",
             )
-    yield from _wrong_fields(nodes, proposed, file, field)
+    yield from _wrong_fields(nodes, proposed, known, file, field)
 
 
 def _called_tool(value: ast.AST | None, known: dict[str, Any], local: set[str]) -> Tool | None:
@@ -380,7 +317,7 @@ def _wrong_call(tool: Tool, call: ast.Call, file: str, field: str) -> Iterator[F
     for one in said:
         yield Finding(
             "error",
-            _line(file, call),
+            line_of(file, call),
             field,
             f"{tool.name} {one}: the fallback fails at this call, and a person takes over.",
             f"Write {tool.name}.call({', '.join(f'{min(name)}=…' for name in (wanted.of if wanted else ()))}).",
@@ -388,11 +325,14 @@ def _wrong_call(tool: Tool, call: ast.Call, file: str, field: str) -> Iterator[F
 
 
 def _wrong_fields(
-    nodes: list[ast.AST], proposed: Callable[[ast.AST | None], Tool | None], file: str, field: str
+    nodes: list[ast.AST],
+    proposed: Callable[[ast.AST | None], Tool | None],
+    known: dict[str, Any],
+    file: str,
+    field: str,
 ) -> Iterator[Finding]:
     """Yield attributes that no result of a call has, and those of a call that was not yielded."""
-    guarded = [one for one in nodes if isinstance(one, ast.ExceptHandler) and _catches(one)]
-    if guarded or any(isinstance(one, ast.Match) for one in nodes):
+    if any(_catches(one, known) for one in nodes) or any(isinstance(one, ast.Match) for one in nodes):
         return
     bound: dict[str, list[ast.expr | None]] = {}
     for one in nodes:
@@ -411,25 +351,62 @@ def _wrong_fields(
             continue
         value, name = values[0], one.value.id
         if isinstance(value, ast.Yield) and (tool := proposed(value.value)) is not None:
-            known = _attributes(tool.returns)
-            if known is not None and one.attr not in known:
+            has = _attributes(tool.returns)
+            if has is not None and one.attr not in has:
                 fields = ", ".join(getattr(tool.returns, "model_fields", ()))
                 said = f"The result of {tool.name} has no {one.attr}: the fallback fails here, and a person takes over."
-                yield Finding("error", _line(file, one), field, said, f"It has: {fields}.")
+                yield Finding("error", line_of(file, one), field, said, f"It has: {fields}.")
         elif (tool := proposed(value)) is not None and not hasattr(ToolCall, one.attr):
             if one.attr in ToolCall.model_fields:
                 continue
             said = f"{name} is the call of {tool.name} and not its result: it was not yielded, so nothing is called."
-            yield Finding("error", _line(file, one), field, said, f"Write `{name} = yield {tool.name}.call(…)`.")
+            yield Finding("error", line_of(file, one), field, said, f"Write `{name} = yield {tool.name}.call(…)`.")
 
 
-def _catches(handler: ast.ExceptHandler) -> bool:
-    """Return whether it may catch an AttributeError."""
-    if handler.type is None:
-        return True
-    names = {one.id for one in ast.walk(handler.type) if isinstance(one, ast.Name)}
-    kinds = [getattr(builtins, name, None) for name in names]
-    return any(isinstance(kind, type) and issubclass(AttributeError, kind) for kind in kinds)
+def _catches(node: ast.AST, known: dict[str, Any]) -> bool:
+    """Return whether it may catch an AttributeError: an ``except``, or a ``with`` of what may suppress it.
+
+    known  what the function's module has by name
+    """
+    match node:
+        case ast.ExceptHandler(type=None):
+            return True
+        case ast.ExceptHandler(type=ast.expr() as kinds):
+            return _may_be(kinds, known)
+        case ast.With(items=items):
+            return any(_suppresses(one.context_expr, known) for one in items)
+    return False
+
+
+def _suppresses(manager: ast.expr, known: dict[str, Any]) -> bool:
+    """Return whether a context manager may swallow an AttributeError; one that nobody knows may."""
+    if isinstance(manager, ast.Call):
+        made = _value(manager.func, known)
+        if made is suppress:
+            return any(_may_be(one, known) for one in manager.args)
+        return made not in (open, closing, nullcontext)
+    return True
+
+
+def _may_be(kinds: ast.expr, known: dict[str, Any]) -> bool:
+    """Return whether an AttributeError is of one of the kinds that stand there; what is not known may be any."""
+    if isinstance(kinds, ast.Tuple):
+        return any(_may_be(one, known) for one in kinds.elts)
+    found = _value(kinds, known)
+    return any(
+        issubclass(AttributeError, one) if isinstance(one, type) else True
+        for one in (found if isinstance(found, tuple) else (found,))
+    )
+
+
+def _value(named: ast.expr, known: dict[str, Any]) -> object:
+    """Return what a name, or a module's attribute, stands for; None if that is not known."""
+    match named:
+        case ast.Name(id=name):
+            return known.get(name, getattr(builtins, name, None))
+        case ast.Attribute(value=ast.Name(id=name), attr=attribute) if isinstance(known.get(name), ModuleType):
+            return getattr(known[name], attribute, None)
+    return None
 
 
 def _attributes(returns: Any) -> frozenset[str] | None:

@@ -299,5 +299,29 @@ def test_what_the_local_cloud_refuses_of_business_yaml_names_that_file(
     file = new("odddesk", tmp_path) / "business.yaml"
     file.write_text(file.read_text().replace(old, new_text))
 
-    with pytest.raises(TemplateInvalid, match=rf"^{file}: .*{says}.*`ballast check` says where"):
+    with pytest.raises(
+        TemplateInvalid, match=rf"^{file}: .*{says}.*`ballast check` tells what AWS refuses; where it tells nothing"
+    ):
         LocalCloud(file.parent).__enter__()
+
+
+def test_a_business_yaml_may_have_mappings_and_leave_names_to_aws(tmp_path: Path) -> None:
+    file = new("odddesk", tmp_path) / "business.yaml"
+    mapped = "{Type: String, Value: !FindInMap [Rates, !Ref Stage, Night]}"
+    extra = f"""Mappings:
+  Rates: {{dev: {{Night: "80"}}, staging: {{Night: "90"}}, prod: {{Night: "120"}}}}
+Resources:
+  Rate: {{Type: AWS::SSM::Parameter, Properties: {mapped}}}
+  Letters: {{Type: AWS::SQS::Queue, Properties: {{FifoQueue: true}}}}
+  News: {{Type: AWS::SNS::Topic, Properties: {{FifoTopic: true}}}}
+"""
+    file.write_text(file.read_text().replace("Resources:\n", extra, 1))
+
+    with LocalCloud(file.parent) as cloud:
+        (rate,) = cloud.session.client("ssm").get_parameters(Names=["ballast-local-Rate"])["Parameters"]
+        queues = cloud.session.client("sqs").list_queues(QueueNamePrefix="ballast-local-Letters")["QueueUrls"]
+        topics = [one["TopicArn"] for one in cloud.session.client("sns").list_topics()["Topics"]]
+
+    assert rate["Value"] == "80"
+    assert [one.rpartition("/")[2] for one in queues] == ["ballast-local-Letters.fifo"]
+    assert "ballast-local-News.fifo" in [one.rpartition(":")[2] for one in topics]

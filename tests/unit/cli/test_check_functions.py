@@ -49,7 +49,7 @@ def moving(amount: str) -> tuple[str, str, str]:
 
 MISTAKES: dict[str, tuple[tuple[str, str, str], str]] = {
     "a rule of one parameter": ((TOOL, RULE, "approval=Approval(if_=lambda args: True)"), "is called with (args, req"),
-    "a validator of one": (with_setting("validate=lambda args: None"), "validate must take (args, request)"),
+    "a validator of one": (with_setting("validate=lambda args: None"), "validate is called with (args, request)"),
     "a cost of three": (
         with_setting("cost_microusd=lambda a, b, c: 1"),
         "cost_microusd is called with (args, request)",

@@ -193,7 +193,7 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
         "a rule of no parameter",
         tool_with("Read())", "Read(), validate=lambda: None)"),
         LOOK_UP,
-        r"validate must take \(args, request\) or \(args, request, run\)",
+        r"validate is called with \(args, request\), and takes \(\)",
     ),
     (
         "a write that is a read",

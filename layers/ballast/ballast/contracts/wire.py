@@ -3,8 +3,11 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
 from decimal import Decimal
+from itertools import islice
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
@@ -19,6 +22,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,6
 MAX_DEPTH = 64
 #: The most complaints in an error, and the most characters of a name and of a complaint: models pay for each.
 _MAX_COMPLAINTS, _MAX_NAME_CHARS, _MAX_COMPLAINT_CHARS = 8, 200, 600
+#: What a value that is no object and no list may be, and a name in an object as Python writes it.
+_OF_JSON = (str, int, float, type(None))
 
 
 def _plain(value: JsonValue) -> JsonValue:
@@ -205,10 +210,37 @@ def validated(
             raise error(f"{what} is not valid: {complaints(problem, most=most)}.{hint}") from None
     except (TypeError, ValueError, RecursionError):
         pass
+    if other := list(islice(_other_values(data), most)):
+        raise error(f"{what} is not valid: {'; '.join(other)}.{hint}")
     raise error(
         f"{what} is not JSON: {_no_json(data)}. Send text in UTF-8 and numbers that are finite, "
         f"and nest objects and lists less than {MAX_DEPTH} deep.{hint}"
     )
+
+
+def _other_values(data: Any) -> Iterator[str]:
+    """Yield what a caller's YAML may hold and JSON does not have, such as a date without quotation marks."""
+    left: deque[tuple[str, Any]] = deque([("", data)])
+    seen: set[int] = set()
+    while left:
+        path, value = left.popleft()
+        if isinstance(value, Mapping | list | tuple):
+            if id(value) in seen:
+                continue
+            seen.add(id(value))
+            parts = value.items() if isinstance(value, Mapping) else enumerate(value)
+            keys = [*value] if isinstance(value, Mapping) else []
+            named = [(f"{path}.{text_or_length(str(key), _MAX_NAME_CHARS)}".lstrip("."), one) for key, one in parts]
+            yield from (_no_value(path or "(whole)", key) for key in keys if not isinstance(key, _OF_JSON))
+            left += named
+        elif not isinstance(value, _OF_JSON):
+            yield _no_value(path or "(whole)", value)
+
+
+def _no_value(path: str, value: object) -> str:
+    if isinstance(value, date):
+        return f"{path}: {value} is a date, which JSON does not have. Write it in quotation marks"
+    return f"{path}: holds a value of type {type(value).__name__}, which JSON does not have. Write a text"
 
 
 def _no_json(data: Any) -> str:

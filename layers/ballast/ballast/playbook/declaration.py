@@ -14,7 +14,6 @@
                                        neither     ─▶ unknown: a person looks
 """
 
-import inspect
 import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -27,7 +26,7 @@ from ballast.contracts.wire import Name
 from ballast.errors import PlaybookInvalid
 from ballast.masking import in_utf8
 from ballast.playbook.context import ToolContext
-from ballast.playbook.rules import WrongReturn, run_rule
+from ballast.playbook.rules import WrongReturn, run_rule, wants_run
 from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES
 from ballast.values import dataclass
 
@@ -155,25 +154,17 @@ class Approval:
     on_unanswered: Literal["refuse", "fallback", "park"] | None = None
     precondition: Callable[[Any, ToolContext], Any] | None = None
 
-    def wants_run(self, tool: str) -> bool:
-        """Return whether the rule is given the run so far: it has a third parameter. Raises ``RuleViolation``."""
-        rule = self.if_
-        if rule is None:
-            return False
-        return run_rule(f"{tool}: approval.if_", lambda: len(inspect.signature(rule).parameters) > 2, rule)
-
     def why(self, tool: str, args: Any, request: RunRequest, run: "Callable[[], RunSoFar]") -> str | None:
         """Return why the rule asks for a person's approval, None if it does not. ``tool`` is the tool's name.
 
-        ``run`` reads the whole log, so it is called only for a rule with three parameters. Raises ``RuleViolation`` if
+        ``run`` reads the whole log, so it is called only for a rule that ``wants_run``. Raises ``RuleViolation`` if
         the rule fails.
         """
         rule = self.if_
         if rule is None:
             return None
         what = f"{tool}: approval.if_"
-        wants_run = self.wants_run(tool)
-        given = (args, request, run()) if wants_run else (args, request)
+        given = (args, request, run()) if wants_run(rule) else (args, request)
 
         def asks() -> str | None:
             said: Any = rule(*given)

@@ -68,9 +68,13 @@ def fallback(*, intent: str | Sequence[str]) -> Callable[[Callable[[RunRequest],
             raise PlaybookInvalid(
                 f"Fallback {_name(function)} must be a generator: `yield` each tool call and `return` the answer."
             )
-        if len(inspect.signature(function).parameters) != 1:
+        try:
+            inspect.signature(function, follow_wrapped=False).bind(None)
+        except TypeError:
             called = getattr(function, "__name__", "script")
-            raise PlaybookInvalid(f"Fallback {_name(function)} must be written `def {called}(request: RunRequest)`.")
+            raise PlaybookInvalid(
+                f"Fallback {_name(function)} must be written `def {called}(request: RunRequest)`."
+            ) from None
         return Fallback(intents=intents, function=function)
 
     return decorate

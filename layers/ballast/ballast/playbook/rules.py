@@ -15,6 +15,7 @@ printed for the playbook's operator (``ballast.edge.note``). The recorder of the
 
 import functools
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -109,6 +110,32 @@ def require_plain_functions(where: str, functions: Mapping[str, object]) -> None
             raise PlaybookInvalid(
                 f"{where}: {name} must be a plain function: `def`, without `async` and without `yield`."
             )
+
+
+def wants_run(rule: Callable[..., object] | None) -> bool:
+    """Return whether a rule that is called with (args, request) is given the run so far as well.
+
+    It is if its third positional parameter has no default, is named ``run``, or is annotated as a ``RunSoFar``: any
+    other default is the rule's own. A decorator's ``*args`` are the parameters of what it wraps.
+    """
+    for follow_wrapped in (False, True):
+        try:
+            parameters = inspect.signature(rule, follow_wrapped=follow_wrapped).parameters  # type: ignore[arg-type]
+        except (ValueError, TypeError):  # nothing to call, or a function of C
+            return False
+        given = [one for one in parameters.values() if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+        if len(given) > 2:
+            return given[2].default is inspect.Parameter.empty or given[2].name == "run" or _is_a_run(given[2])
+        if not any(one.kind is one.VAR_POSITIONAL for one in parameters.values()):
+            return False
+    return False
+
+
+def _is_a_run(parameter: inspect.Parameter) -> bool:
+    """Return whether it is annotated as a ``RunSoFar``, also in quotation marks or beside None."""
+    annotated = parameter.annotation
+    text = annotated if isinstance(annotated, str) else getattr(annotated, "__name__", "") + str(annotated)
+    return RunSoFar.__name__ in re.findall(r"\w+", text)
 
 
 def require_parameters(where: str, functions: Mapping[str, object], *, takes: str) -> None:

@@ -36,7 +36,14 @@ from ballast.playbook.declaration import (
 )
 from ballast.playbook.money_rules import Cost, Moves, checked_cost, checked_moves, worst_cost
 from ballast.playbook.old_declaration import refuse_old_declaration, refuse_unknown_arguments
-from ballast.playbook.rules import WrongReturn, is_plain_function, require_parameters, require_plain_functions, run_rule
+from ballast.playbook.rules import (
+    WrongReturn,
+    is_plain_function,
+    require_parameters,
+    require_plain_functions,
+    run_rule,
+    wants_run,
+)
 from ballast.validation import Grounded, Sensitive, Taint, has_mark, ineffective_marks, too_large
 from ballast.values import dataclass
 
@@ -75,16 +82,6 @@ def function_types(function: Callable[..., Any], where: str) -> tuple[type[BaseM
                 "the field of a pydantic model, dataclass, TypedDict or NamedTuple that is written as it is declared."
             )
     return model, hints["return"], result
-
-
-def takes_run(rule: Callable[..., Any] | None, where: str) -> bool:
-    """Return whether a tool's rule has a third parameter, the run so far. Raises ``PlaybookInvalid``."""
-    if rule is None:
-        return False
-    count = len(inspect.signature(rule).parameters)
-    if count not in (2, 3):
-        raise PlaybookInvalid(f"{where}: validate must take (args, request) or (args, request, run).")
-    return count == 3
 
 
 #: Bounds of a form with its defaults: this many times the tool's ``argument_bytes``, and this many levels. The log's
@@ -332,12 +329,12 @@ def tool(
                 "effect.verify": writes and writes.verify,
             },
         )
-        asks_run = takes_run(validate, where)
-        with_run = {"validate": asks_run, "approval.if_": asked.wants_run(where)}
-        rules = {"validate": validate, "approval.if_": asked.if_}
-        for takes_it, takes in ((False, "args, request"), (True, "args, request, run")):
-            given = {name: rule for name, rule in rules.items() if with_run[name] is takes_it}
-            require_parameters(where, given, takes=takes)
+        if validate is not None and not callable(validate):
+            raise PlaybookInvalid(f"{where}: validate must be a function of (args, request), not {validate!r}.")
+        asks_run = wants_run(validate)
+        for setting, rule in (("validate", validate), ("approval.if_", asked.if_)):
+            takes = "args, request, run" if wants_run(rule) else "args, request"
+            require_parameters(where, {setting: rule}, takes=takes)
         of_request = {"cost_microusd": cost_microusd, "effect.moves": writes and writes.moves}
         require_parameters(where, of_request, takes="args, request")
         of_context = {"approval.precondition": asked.precondition, "effect.verify": writes and writes.verify}
