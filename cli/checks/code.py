@@ -12,6 +12,7 @@ from ballast.errors import PlaybookInvalid
 from ballast.playbook.servers.checks import read_declaration
 from ballast.playbook.servers.declaration import LambdaServer, SigV4Credential
 from cli.checks.clients import CONTEXT, ENVIRON, TABLE, Followed
+from localcloud.project import project_of
 
 _OPERATIONS = {
     "get_item": ("GetItem",),
@@ -116,6 +117,30 @@ class Code:
             if kind is not None and kind[0] in ("client", "resource"):
                 found.setdefault(kind[1], _place(file, node))
         return self._of_servers.services | found
+
+    @property
+    def signed_for(self) -> frozenset[str]:
+        """Services that the declarations of servers sign for."""
+        return frozenset(self._of_servers.services)
+
+    @cached_property
+    def reads_unknown_variables(self) -> bool:
+        """Whether some place reads variables whose names are not written out."""
+        return any("client" not in what or what == "environ or client" for what in self.unfollowed.values())
+
+    def mentions(self, variable: str) -> bool:
+        """Return whether the project's code, or a declaration, has the name of a variable in any form."""
+        return variable in self._of_servers.variables or _plain(variable) in self._texts
+
+    @cached_property
+    def _texts(self) -> str:
+        """The Python files of the project, and the playbook's YAML, without case and signs between words."""
+        project = project_of(self.folder)
+        listed = {*self.folder.rglob("*.py"), *self.folder.rglob("*.yaml"), *project.glob("*.py")}
+        if project != self.folder:
+            beside = [one for one in project.iterdir() if one.is_dir() and (one / "__init__.py").is_file()]
+            listed |= {file for one in beside for file in one.rglob("*.py")}
+        return "\n".join(_plain(file.read_text(encoding="utf-8", errors="replace")) for file in sorted(listed))
 
     @cached_property
     def called(self) -> dict[str, frozenset[str]]:
@@ -317,6 +342,10 @@ def _followed(node: ast.AST, takers: frozenset[str]) -> Iterator[ast.AST]:
             yield made
         case ast.Compare(left=ast.Constant(), ops=[ast.In() | ast.NotIn()], comparators=[read]):
             yield read
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[_-]", "", text).casefold()
 
 
 def _what(node: ast.AST) -> str:
