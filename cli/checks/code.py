@@ -11,6 +11,8 @@ from typing import Any
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.servers.checks import read_declaration
 from ballast.playbook.servers.declaration import LambdaServer, SigV4Credential
+from cli.checks.clients import CONTEXT, ENVIRON, TABLE, Followed
+from localcloud.project import project_of
 
 _OPERATIONS = {
     "get_item": ("GetItem",),
@@ -25,7 +27,7 @@ _OPERATIONS = {
     "write_once": ("GetItem", "UpdateItem"),
     "written_once": ("GetItem",),
 }
-#: Parameters that name a table. A method of the playbook's own may be named query, too; DynamoDB's has one of these.
+#: Parameters that name a table: each operation of DynamoDB's client has one of them.
 _TABLES = ("TableName", "RequestItems")
 #: PartiQL: an action for each kind of statement, by its first word; in doubt each of them.
 _PARTIQL = {name.upper(): f"PartiQL{name}" for name in ("Select", "Insert", "Update", "Delete")}
@@ -67,11 +69,22 @@ class Code:
 
     @cached_property
     def needed(self) -> dict[str, str]:
-        """Variables that the code cannot do without: tables, and what it looks up by name; each with its place."""
-        found = {name: place for name, place in self.named.items() if name.endswith("_TABLE")}
+        """Variables that the code cannot do without, since it looks them up by name; each with its place.
+
+        A table that it looks for by ``get`` is one of them: no tool works without its table.
+        """
+        found: dict[str, str] = {}
+        tried = {
+            name for file, node in self._nodes if isinstance(node, ast.Compare) for name in self._looked_for(file, node)
+        }
         for file, node in self._nodes:
-            if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and _is_environ(node.value):
-                found.setdefault(str(node.slice.value), _place(file, node))
+            name = None
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+                name = self._followed.variable(file, node)
+            elif isinstance(node, ast.Call):
+                name = next((one for one in self._looked_for(file, node) if one.endswith("_TABLE")), None)
+            if name is not None and name not in tried:
+                found.setdefault(name, _place(file, node))
         return self._of_servers.variables | found
 
     @cached_property
@@ -79,20 +92,70 @@ class Code:
         """Variables that the code looks for and does without, by ``get`` or ``getenv``; each with its place."""
         found: dict[str, str] = {}
         for file, node in self._nodes:
-            for name in _looked_for(node):
+            for name in self._looked_for(file, node):
                 found.setdefault(name, _place(file, node))
         return {name: place for name, place in found.items() if name not in self.needed}
+
+    def _looked_for(self, file: Path, node: ast.AST) -> Iterator[str]:
+        """Yield the variables that an expression looks for, and takes something else where they are missing."""
+        names: list[ast.expr] = []
+        match node:
+            case ast.Call(func=ast.Attribute(attr="getenv") | ast.Name(id="getenv"), args=given, keywords=by_name):
+                names = [*given[:1], *(one.value for one in by_name if one.arg == "key")]
+            case ast.Call(func=ast.Attribute(value=read, attr="get" | "pop" | "setdefault"), args=[name, *_]):
+                names = [name] if self._followed.kind(file, read) == ENVIRON else []
+            case ast.Compare(left=name, ops=[ast.In() | ast.NotIn()], comparators=[read]):
+                names = [name] if self._followed.kind(file, read) == ENVIRON else []
+        yield from (text for one in names if (text := self._followed.text(file, one)) is not None)
 
     @cached_property
     def services(self) -> dict[str, str]:
         """Services of AWS that tools have a client of, each with its place."""
         found: dict[str, str] = {}
         for file, node in self._of_tools:
-            if isinstance(node, ast.Call) and _called(node) == "client" and node.args:
-                first = node.args[0]
-                if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                    found.setdefault(first.value, _place(file, node))
+            kind = self._followed.kind(file, node) if isinstance(node, ast.Call) else None
+            if kind is not None and kind[0] in ("client", "resource"):
+                found.setdefault(kind[1], _place(file, node))
         return self._of_servers.services | found
+
+    @property
+    def signed_for(self) -> frozenset[str]:
+        """Services that the declarations of servers sign for."""
+        return frozenset(self._of_servers.services)
+
+    @cached_property
+    def reads_unknown_variables(self) -> bool:
+        """Whether some place reads variables whose names are not written out."""
+        return any("client" not in what or what == "environ or client" for what in self.unfollowed.values())
+
+    def mentions(self, variable: str) -> bool:
+        """Return whether the project's code, or a declaration, has the name of a variable in any form."""
+        return variable in self._of_servers.variables or _plain(variable) in self._texts
+
+    @cached_property
+    def _texts(self) -> str:
+        """The Python files of the project, and the playbook's YAML, without case and signs between words."""
+        project = project_of(self.folder)
+        listed = {*self.folder.rglob("*.py"), *self.folder.rglob("*.yaml"), *project.glob("*.py")}
+        if project != self.folder:
+            beside = [one for one in project.iterdir() if one.is_dir() and (one / "__init__.py").is_file()]
+            listed |= {file for one in beside for file in one.rglob("*.py")}
+        return "\n".join(_plain(file.read_text(encoding="utf-8", errors="replace")) for file in sorted(listed))
+
+    @cached_property
+    def called(self) -> dict[str, frozenset[str]]:
+        """The methods that tools call of the client of each service; those of servers/ are not known."""
+        found: dict[str, set[str]] = {}
+        for file, node in self._of_tools:
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                kind = self._followed.kind(file, node.func.value)
+                if kind is not None and kind[0] in ("client", "resource"):
+                    found.setdefault(kind[1], set()).add(node.func.attr)
+        return {service: frozenset(names) for service, names in found.items()}
+
+    @cached_property
+    def _followed(self) -> Followed:
+        return Followed(self.folder, self._trees)
 
     @cached_property
     def _of_servers(self) -> "_Named":
@@ -116,37 +179,70 @@ class Code:
 
     @cached_property
     def dynamodb(self) -> dict[str, str]:
-        """Actions of DynamoDB that tools need, each with its place."""
+        """Actions of DynamoDB that tools certainly need, each with its place."""
         found: dict[str, str] = {}
         for file, node in self._of_tools:
-            for operation in _operations(node):
+            for operation in self._operations(file, node):
                 found.setdefault(operation, _place(file, node))
         return found
+
+    @cached_property
+    def perhaps_dynamodb(self) -> frozenset[str]:
+        """Actions of DynamoDB that tools may need, by the names of methods and of parts of a transaction alone."""
+        calls = [node for _, node in self._of_tools if isinstance(node, ast.Call)]
+        texts = {node.value for _, node in self._of_tools if isinstance(node, ast.Constant)}
+        found = {action for node in calls for action in _OPERATIONS.get(_called(node), ())}
+        found |= {action for node in calls if _called(node) in _STATEMENTS for action in _PARTIQL.values()}
+        found |= {action for name, actions in _OPERATIONS.items() if name in texts for action in actions}
+        return frozenset(found | {action for name, action in _PARTS.items() if name in texts} | self.dynamodb.keys())
+
+    def _is_dynamodb(self, file: Path, node: ast.AST) -> bool:
+        """Return whether an expression is certainly a client of DynamoDB, or one of its tables."""
+        return self._followed.kind(file, node) in (("client", "dynamodb"), ("resource", "dynamodb"), TABLE)
+
+    def _operations(self, file: Path, node: ast.AST) -> Iterator[str]:
+        if not isinstance(node, ast.Call):
+            return
+        name, by_name = _called(node), {one.arg for one in node.keywords}
+        of = self._followed.kind(file, node.func.value) if isinstance(node.func, ast.Attribute) else None
+        if name in ("write_once", "written_once"):
+            if of == CONTEXT or self._followed.is_ballasts(file, node.func):
+                yield from _OPERATIONS[name]
+        elif name == "Change" and self._followed.is_ballasts(file, node.func):
+            writes = [one.value for one in node.keywords if one.arg == "writes"]
+            yield from self._parts(file, writes or node.args[1:2])
+        elif isinstance(node.func, ast.Attribute) and self._is_dynamodb(file, node.func.value):
+            if name == "get_paginator" and (named := [*node.args, *(one.value for one in node.keywords)]):
+                yield from _OPERATIONS.get(self._followed.text(file, named[0]) or "", ())
+            elif name in ("transact_write_items", "transact_get_items"):
+                yield from self._parts(file, [*node.args, *(one.value for one in node.keywords)])
+            elif name == "batch_writer":
+                yield "BatchWriteItem"
+            elif name in _STATEMENTS and not by_name.isdisjoint(
+                (None, "Statement", "Statements", "TransactStatements")
+            ):
+                yield from _partiql(node)
+            elif of == TABLE or not by_name.isdisjoint((None, *_TABLES)):
+                yield from _OPERATIONS.get(name, ())
+
+    def _parts(self, file: Path, given: list[ast.expr]) -> Iterator[str]:
+        """Yield the actions of the parts of a transaction."""
+        for node in given:
+            for one in self._followed.within(file, node):
+                for key, value in zip(one.keys, one.values, strict=True) if isinstance(one, ast.Dict) else ():
+                    if isinstance(key, ast.Constant) and key.value in _PARTS and not isinstance(value, ast.Constant):
+                        yield _PARTS[str(key.value)]
 
     @cached_property
     def on_tables(self) -> dict[tuple[str, str], str]:
         """Actions of DynamoDB with the variable of their table, where a call names it; each with its place."""
         found: dict[tuple[str, str], str] = {}
-        named = {
-            node.name: str(read.slice.value)
-            for _, node in self._nodes
-            if isinstance(node, ast.FunctionDef)
-            for read in [node.body[-1].value if isinstance(node.body[-1], ast.Return) else None]
-            if isinstance(read, ast.Subscript) and isinstance(read.slice, ast.Constant) and _is_environ(read.value)
-            if not any(isinstance(one, ast.Return) for one in node.body[:-1])
-        }
         for file, node in self._of_tools:
             for given in node.keywords if isinstance(node, ast.Call) else ():
-                match given:
-                    case ast.keyword(
-                        arg="TableName" | "table", value=ast.Subscript(value=read, slice=ast.Constant() as at)
-                    ):
-                        variable = str(at.value) if _is_environ(read) else None
-                    case ast.keyword(arg="TableName" | "table", value=ast.Call(func=ast.Name(id=name))):
-                        variable = named.get(name)
-                    case _:
-                        variable = None
-                for operation in _operations(node) if variable is not None else ():
+                if given.arg not in ("TableName", "table"):
+                    continue
+                variable = self._followed.variable(file, given.value)
+                for operation in self._operations(file, node) if variable is not None else ():
                     found.setdefault((operation, str(variable)), _place(file, node))
         return found
 
@@ -155,8 +251,11 @@ class Code:
         """Indexes of tables that tools query by a written-out name, each with its place."""
         found: dict[str, str] = {}
         for file, node in self._of_tools:
-            if isinstance(node, ast.keyword) and node.arg == "IndexName" and isinstance(node.value, ast.Constant):
-                found.setdefault(str(node.value.value), _place(file, node.value))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                for given in node.keywords:
+                    name = self._followed.text(file, given.value) if given.arg == "IndexName" else None
+                    if name is not None and self._is_dynamodb(file, node.func.value):
+                        found.setdefault(name, _place(file, given.value))
         return found
 
     @cached_property
@@ -173,7 +272,7 @@ class Code:
             known = {id(one) for node in ast.walk(tree) for one in _followed(node, takers)}
             for node in ast.walk(tree):
                 if _of_context(node) and id(node) not in known:
-                    found.setdefault(_place(file, node), str(getattr(node, "attr", "environ or client")))
+                    found.setdefault(_place(file, node), _what(node))
         return found
 
     @cached_property
@@ -204,22 +303,6 @@ class _Named:
             if name in _READS_A_SECRET and inside is not None:
                 self.actions.setdefault(_READS_A_SECRET[name], file)
             self.read(inside, file)
-
-
-def _operations(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Call):
-        name, by_name = _called(node), {one.arg for one in node.keywords}
-        known = name in ("write_once", "written_once") or not by_name.isdisjoint((None, *_TABLES))
-        if name == "get_paginator" and (named := [*node.args, *(one.value for one in node.keywords)]):
-            name, known = str(getattr(named[0], "value", "")), True
-        if known:
-            yield from _OPERATIONS.get(name, ())
-        if name in _STATEMENTS and not by_name.isdisjoint((None, "Statement", "Statements", "TransactStatements")):
-            yield from _partiql(node)
-    elif isinstance(node, ast.Dict):
-        for key, value in zip(node.keys, node.values, strict=True):
-            if isinstance(key, ast.Constant) and key.value in _PARTS and not isinstance(value, ast.Constant):
-                yield _PARTS[str(key.value)]
 
 
 def _partiql(call: ast.Call) -> Iterator[str]:
@@ -261,25 +344,16 @@ def _followed(node: ast.AST, takers: frozenset[str]) -> Iterator[ast.AST]:
             yield read
 
 
-def _looked_for(node: ast.AST) -> Iterator[str]:
-    """Yield the names of variables that an expression looks for, and takes something else where they are missing."""
-    names: list[ast.expr] = []
-    match node:
-        case ast.Call(func=ast.Attribute(attr="getenv") | ast.Name(id="getenv"), args=given, keywords=by_name):
-            names = [*given[:1], *(one.value for one in by_name if one.arg == "key")]
-        case ast.Call(func=ast.Attribute(value=read, attr="get" | "pop" | "setdefault"), args=[name, *_]):
-            names = [name] if _is_environ(read) else []
-        case ast.Compare(left=name, ops=[ast.In() | ast.NotIn()], comparators=[read]):
-            names = [name] if _is_environ(read) else []
-    yield from (one.value for one in names if isinstance(one, ast.Constant) and isinstance(one.value, str))
+def _plain(text: str) -> str:
+    return re.sub(r"[_-]", "", text).casefold()
+
+
+def _what(node: ast.AST) -> str:
+    return str(getattr(node, "attr", getattr(node, "id", "environ or client")))
 
 
 def _called(node: ast.Call) -> str:
     return str(getattr(node.func, "attr", getattr(node.func, "id", "")))
-
-
-def _is_environ(node: ast.AST) -> bool:
-    return getattr(node, "attr", getattr(node, "id", None)) == "environ"
 
 
 def _place(file: Path, node: ast.AST) -> str:

@@ -4,11 +4,13 @@
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from cli.checks import Finding, Level
+from cli.checks.iam import has_no_resource
 from cli.walls.arns import FORMS, Template, as_deployed, why_no_arn
 from cli.walls.only import EXECUTOR, crossed
 from cli.walls.rights import Right, allowed, statements_of
@@ -18,6 +20,8 @@ from localcloud.template import load_template
 
 _POLICIES = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy")
 _DOCS = "docs/adding-a-tool.md says how a statement names its resource."
+#: Actions that read and change nothing of the platform, though the walls are about their whole service.
+_HARMLESS = ("cloudwatch:putmetricdata", "sts:getcalleridentity")
 #: What the tables of the example and of a new project have, so that neither a slip nor a deleted stack loses records.
 _KEPT = ("DeletionPolicy", "UpdateReplacePolicy")
 _SAFE = ("PointInTimeRecoverySpecification", "SSESpecification")
@@ -28,7 +32,7 @@ def breaches(business: Mapping[str, Any], file: str, *, calls: bool) -> Iterator
 
     ``calls``: servers/ has a function of the business's own, which the executor has to call by its ARN.
     """
-    template = _with(business)
+    template = with_the_platforms(business)
     for policy, number, statement in _statements(business):
         name = str(statement.get("Sid", f"{policy} statement {number}"))
         yield from _of_statement(template, statement, file, name, calls=calls)
@@ -49,6 +53,10 @@ def _of_statement(
         if no_arn := why_no_arn(template, right.arn) if right.readable else None:
             said = f"`{right.resource}` is no ARN, and a statement names its resource by one: {no_arn}."
             yield Finding("error", file, name, said, "Write !GetAtt ….Arn, or !Sub with it.")
+        elif right.resource == "*" and has_no_resource(right.action):
+            yield _without_resource(template, right, file, name)
+        elif wrong := _of_a_parameter(template, right):
+            yield Finding("error", file, name, *wrong)
         elif why := why_not_yours(template, right):
             level: Level = "error" if _is_certain(template, right) else "warning"
             said = f"It allows {right}, which no tool may: {why}."
@@ -60,6 +68,36 @@ def _of_statement(
                 others = f"only {', '.join(who.split())} may {what}" if who else f"nobody may {what}"
                 yield Finding("error", file, name, f"It allows {right}: {others}.", "Remove it.")
                 break
+
+
+def _without_resource(template: Template, right: Right, file: str, name: str) -> Finding:
+    """Return what is to say of an action on everything, where IAM has nothing else to put it on."""
+    for what, who in crossed(template, right, EXECUTOR) if right.action.lower() not in _HARMLESS else ():
+        others = f"only {', '.join(who.split())} may {what}" if who else f"nobody may {what}"
+        return Finding("error", file, name, f"It allows {right}: {others}.", "Remove it.")
+    said = f"It allows {right.action}, which IAM knows no resource for: it is on all that its service has."
+    return Finding(
+        "warning", file, name, said, f"Do without it, or accept that a tool which is misled uses it. {_DOCS}"
+    )
+
+
+def _of_a_parameter(template: Template, right: Right) -> tuple[str, str] | None:
+    """Return what is wrong with the slash before a parameter's name, and the remedy."""
+    found = re.search(r":parameter(/?)\$\{(\w+)\}", right.arn)
+    if found is None:
+        return None
+    known = template.get("Parameters", {}).get(found[2], {}).get("AllowedValues", ())
+    resource = template["Resources"].get(found[2], {})
+    if resource.get("Type") == "AWS::SSM::Parameter":
+        name = resource.get("Properties", {}).get("Name", "made up by AWS")
+        name = name.get("Fn::Sub", "") if isinstance(name, dict) else name
+        known = [name[0] if isinstance(name, list) else name]
+    begins = {str(one).startswith("/") for one in known if one and not str(one).startswith("${")}
+    if len(begins) != 1 or begins != {bool(found[1])}:
+        return None
+    wrong, right_one = (f"parameter{one}${{{found[2]}}}" for one in (found[1], "" if found[1] else "/"))
+    what = "begins with a slash: the ARN has two" if found[1] else "begins with no slash: the ARN lacks one"
+    return f"The name of {found[2]} {what} in `{wrong}`, and nothing is called so.", f"Write `{right_one}`."
 
 
 def _is_certain(template: Template, right: Right) -> bool:
@@ -101,16 +139,15 @@ def _statements(business: Mapping[str, Any]) -> Iterator[tuple[str, int, dict[st
         if one["Type"] == "AWS::IAM::Role":
             documents = [each.get("PolicyDocument") for each in properties.get("Policies", ())]
         for document in documents:
-            if isinstance(document, dict):
-                for number, statement in enumerate(statements_of(document.get("Statement", [])), 1):
-                    yield name, number, statement
+            for number, statement in enumerate(statements_of(document or []), 1):
+                yield name, number, statement
 
 
 def _parts(document: Any) -> list[dict[str, Any]]:
     return [*statements_of(document.get("Statement", []))] if isinstance(document, dict) else []
 
 
-def _with(business: Mapping[str, Any]) -> Template:
+def with_the_platforms(business: Mapping[str, Any]) -> Template:
     """Return the platform's template with the business's own resources and parameters in it."""
     platform = _platform()
     given = {

@@ -95,10 +95,14 @@ def trusted_by(template: Template, role: str) -> set[str]:
 
 
 def statements_of(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield each statement, of both sides of an ``Fn::If``."""
+    """Yield each statement, of both sides of an ``Fn::If``; of a document, of a list in it, or of one statement."""
     for one in _listed(value):
-        if "Fn::If" in one:
+        if isinstance(one, list):
+            yield from statements_of(one)
+        elif "Fn::If" in one:
             yield from statements_of(one["Fn::If"][1:])
+        elif "Statement" in one:
+            yield from statements_of(one["Statement"])
         elif "Effect" in one:
             yield one
 

@@ -538,7 +538,8 @@ def test_a_right_beyond_ones_own_is_reported(function: str, policy: dict[str, An
 @pytest.mark.parametrize(
     ("code", "read", "needed"),
     [
-        ('T = Table("ACCOUNTS_TABLE", "id")', {"ACCOUNTS_TABLE"}, {"ACCOUNTS_TABLE"}),
+        ('T = Table("ACCOUNTS_TABLE", "id")', {"ACCOUNTS_TABLE"}, set()),
+        ('def f(ctx): return ctx.environ.get("A_TABLE")', {"A_TABLE"}, {"A_TABLE"}),
         ('def f(ctx): return ctx.environ["IDP_SECRET_ARN"]', {"IDP_SECRET_ARN"}, {"IDP_SECRET_ARN"}),
         ('def f(environ): return environ["IDP_URL"]', {"IDP_URL"}, {"IDP_URL"}),
         ('def f(ctx): return ctx.environ.get("IDP_URL")', {"IDP_URL"}, set()),

@@ -18,5 +18,5 @@ def named_in(folder: Path) -> set[str]:
 
 
 def needed_by(folder: Path) -> set[str]:
-    """Return the variables that a playbook's code cannot do without: tables, and what it looks up by name."""
+    """Return the variables that a playbook's code cannot do without, since it looks them up by name."""
     return set(Code(folder).needed)

@@ -279,3 +279,129 @@ def test_a_right_is_counted_for_the_table_that_the_code_uses(sound: Path, tmp_pa
 
     assert told
     assert all("needs this right on AccountsTable" in one for one in told)
+
+
+GIVEN = "            Action: [dynamodb:GetItem, dynamodb:UpdateItem]\n            Resource: !GetAtt AccountsTable.Arn\n"
+CHANGE = "{Effect: Allow, Action: dynamodb:UpdateItem, Resource: !GetAtt AccountsTable.Arn}"
+UNDER_IF = f"""            Action: [dynamodb:GetItem]
+            Resource: !GetAtt AccountsTable.Arn
+          - !If [TablesAreProtected, {CHANGE}, {CHANGE}]
+"""
+MORE = """
+
+def more(ctx: ToolContext, **words: Any) -> None:
+    {}
+"""
+OUTPUT = """!Sub '{"ACCOUNTS_TABLE": "${AccountsTable}"}'"""
+NAMED = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${AWS::StackName}-accounts"
+QUERY = 'ctx.client("dynamodb").query(TableName=accounts_table(ctx.environ), IndexName="by-owner")'
+SETTINGS = 'return cls(**{name: environ[name.upper()] for name in ("accounts_table",)})'
+
+
+def statement(action: str, resource: str) -> tuple[str, str]:
+    return (GIVEN, f"{GIVEN}          - {{Effect: Allow, Action: '{action}', Resource: {resource}}}\n")
+
+
+def told(sound: Path, tmp_path: Path, change: tuple[str, str] | None, line: str = "") -> list[tuple[str, str]]:
+    def changed_text(text: str) -> str:
+        assert change is None or change[0] in text
+        return text if change is None else text.replace(*change)
+
+    folder = changed(sound, tmp_path, "business.yaml", changed_text)
+    code = folder / "sounddesk" / "accounts.py"
+    code.write_text(code.read_text() + (MORE.format(line) if line else ""))
+    return sorted((one.level, one.field) for one in checked(folder, today=TODAY).findings if one.level != "hint")
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ((GIVEN, UNDER_IF), ""),
+        ((OUTPUT, """!Join ['', ['{"ACCOUNTS_TABLE": "', !Ref AccountsTable, '"}']]"""), ""),
+        (statement("dynamodb:Query", '!Join ["/", [!GetAtt AccountsTable.Arn, index, by-owner]]'), QUERY),
+        (statement("dynamodb:Query", "!Sub '${AccountsTable.Arn}/index/by-*'"), QUERY),
+        (statement("iot:Publish", "!Sub 'arn:${AWS::Partition}:iot:eu-west-1:1:topic/x'"), 'ctx.client("iot-data")'),
+        (
+            statement("geo:SearchPlaceIndexForText", "!Sub 'arn:${AWS::Partition}:geo:eu-west-1:1:place-index/x'"),
+            'ctx.client("location").search_place_index_for_text(IndexName="x")',
+        ),
+        (None, 'ctx.client("sts").get_caller_identity()'),
+        (None, 'ctx.client("no-such-service")'),
+    ],
+)
+def test_a_right_in_any_form_that_gives_it_is_no_finding(
+    change: tuple[str, str] | None, line: str, sound: Path, tmp_path: Path
+) -> None:
+    assert told(sound, tmp_path, change, line) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "found"),
+    [
+        ((GIVEN, UNDER_IF.replace("UpdateItem", "PutItem")), "", [("error", "dynamodb:UpdateItem")]),
+        (
+            statement("dynamodb:Query", '!Join ["/", [!GetAtt AccountsTable.Arn, index, by-day]]'),
+            QUERY,
+            [("error", "index/by-owner")],
+        ),
+        (None, 'ctx.client("iot-data")', [("error", "iot:…")]),
+        (None, 'ctx.client("sts").assume_role()', [("error", "sts:…")]),
+        (
+            (OUTPUT, """!Join ['', ['{"ACCOUNT_TABLE": "', !Ref AccountsTable, '"}']]"""),
+            "",
+            [("error", "ACCOUNTS_TABLE"), ("warning", "Outputs.Environment ACCOUNT_TABLE")],
+        ),
+    ],
+)
+def test_a_right_that_no_form_gives_is_still_told(
+    change: tuple[str, str] | None, line: str, found: list[tuple[str, str]], sound: Path, tmp_path: Path
+) -> None:
+    assert told(sound, tmp_path, change, line) == found
+
+
+def test_a_table_with_a_name_of_its_own_is_named_by_a_written_arn(sound: Path, tmp_path: Path) -> None:
+    def change(text: str) -> str:
+        named = "    Properties:\n      TableName: !Sub '${AWS::StackName}-accounts'\n      Attr"
+        text = text.replace("    Properties:\n      Attr", named)
+        return text.replace("Resource: !GetAtt AccountsTable.Arn", f"Resource: !Sub '{NAMED}'")
+
+    found = checked(changed(sound, tmp_path, "business.yaml", change), today=TODAY).findings
+
+    assert [one for one in found if one.field == "AccountsTable" and one.level != "hint"] == []
+
+
+def test_a_variable_that_a_settings_model_reads_is_not_to_be_removed(sound: Path, tmp_path: Path) -> None:
+    def change(text: str) -> str:
+        assert 'return environ["ACCOUNTS_TABLE"]' in text
+        return text.replace('environ["ACCOUNTS_TABLE"]', "Names.of(environ)") + (
+            f"\n\nclass Names:\n    @classmethod\n    def of(cls, environ: Any) -> Any:\n        {SETTINGS}\n"
+        )
+
+    found = checked(changed(sound, tmp_path, "sounddesk/accounts.py", change), today=TODAY).findings
+
+    assert [one.field for one in found if one.field.startswith("Outputs.Environment")] == []
+    assert [one.field for one in found if "Which variable is read" in one.problem] == ["environ"]
+
+
+def test_an_action_without_a_resource_is_told_once_and_truly(sound: Path, tmp_path: Path) -> None:
+    change = statement("cloudwatch:PutMetricData", "'*'")
+
+    found = told(sound, tmp_path, change, 'ctx.client("cloudwatch").put_metric_data()')
+
+    assert [level for level, _ in found] == ["warning"]
+    [said] = of_statement("cloudwatch:PutMetricData", "*")
+    assert "IAM knows no resource for" in said.problem
+    assert "tables" not in said.problem
+
+
+@pytest.mark.parametrize(
+    ("name", "slash", "remedy"),
+    [("/hotel/rate", "/", "parameter${Rate}"), ("rate", "", "parameter/${Rate}"), ("/rate", "", ""), ("rate", "/", "")],
+)
+def test_the_slash_before_a_parameters_name_is_counted(name: str, slash: str, remedy: str) -> None:
+    rate = {"Type": "AWS::SSM::Parameter", "Properties": {"Name": name}}
+    tools_policy = policy("ssm:GetParameter", there(f"ssm:{HERE}:parameter{slash}${{Rate}}"))
+
+    found = [*breaches({"Resources": {"Rate": rate, "ToolsPolicy": tools_policy}}, "business.yaml", calls=False)]
+
+    assert [(one.level, one.remedy) for one in found] == ([("error", f"Write `{remedy}`.")] if remedy else [])

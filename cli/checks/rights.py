@@ -1,0 +1,311 @@
+"""Findings about the rights that the playbook's code needs, against the statements of business.yaml.
+
+What a statement's actions or resources are and cannot be read here may give any right: nothing is said of it.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import Any
+
+from botocore.exceptions import UnknownServiceError
+from botocore.model import ServiceModel
+from botocore.session import get_session
+
+from cli.checks import Finding
+from cli.checks.code import Code
+from cli.checks.iam import has_no_resource, services_of_iam
+from cli.checks.statements import with_the_platforms
+from cli.walls.arns import Template, meet
+from cli.walls.rights import Right, allowed, statements_of
+
+_IN_SUB = re.compile(r"\$\{([A-Za-z0-9:]+)(\.[A-Za-z0-9.]+)?\}")
+#: Services of boto3 whose prefix in IAM is neither their name nor the one that they sign with.
+_PREFIX = {
+    "applicationcostprofiler": "application-cost-profiler",
+    "cloudcontrol": "cloudformation",
+    "iot-data": "iot",
+    "iot-jobs-data": "iotjobsdata",
+    "iotsecuretunneling": "iot",
+    "mturk": "mechanicalturk",
+    "resourcegroupstaggingapi": "tag",
+}
+#: Methods of a client that need no right: whoever has a key may call them.
+_FREE = {"sts": {"get_caller_identity", "get_session_token"}}
+_POLICIES = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy")
+
+
+def rights(code: Code, business: Mapping[str, Any], environment: Mapping[str, str], file: str) -> Iterator[Finding]:
+    """Yield rights that the code needs and no statement gives, and those that it does not need."""
+    template = with_the_platforms(business)
+    statements = [*_statements(business)]
+    if not _is_unread(business):
+        yield from _missing(code, business, template, statements, file)
+        yield from _rights_to_tables(code, business, environment, file)
+    yield from _too_much(code, [*_of_policies(business)], file)
+
+
+def _missing(
+    code: Code, business: Mapping[str, Any], template: Template, statements: list[dict[str, Any]], file: str
+) -> Iterator[Finding]:
+    tables = [name for name, one in business["Resources"].items() if one["Type"].startswith("AWS::DynamoDB::")]
+    for action, place in code.dynamodb.items():
+        if tables and not any(_allows(one, f"dynamodb:{action}") for one in statements):
+            yield Finding(
+                "error",
+                place,
+                f"dynamodb:{action}",
+                f"The code needs this right, and no statement of {file} gives it.",
+                "Add it to ToolsPolicy, for the table that the code uses.",
+            )
+    given = [right for one in statements for right in allowed(template, one)]
+    for table in tables:
+        if _of_the_executor(business["Resources"][table].get("Properties")):
+            continue  # by its own policy
+        if not any(table in _named(one.get("Resource")) for one in statements) and not any(
+            right.does("dynamodb:*") and right.resource != "*" and right.reaches(template, table) for right in given
+        ):
+            yield Finding(
+                "warning",
+                file,
+                table,
+                "No statement of ToolsPolicy names this table: no tool can use it.",
+                f"Add a statement with the actions that the tools need, and Resource: !GetAtt {table}.Arn.",
+            )
+    for index, place in code.indexes.items():
+        if not any(_allows(one, "dynamodb:Query") and _reaches(template, one, index) for one in statements):
+            yield Finding(
+                "error",
+                place,
+                f"index/{index}",
+                f"The code queries this index, and no statement of {file} gives the right to it; that to its table "
+                "is not enough.",
+                f'Allow dynamodb:Query on !Sub "${{….Arn}}/index/{index}".',
+            )
+    for service, place in code.services.items():
+        prefixes = _prefixes(service)
+        if not prefixes or service == "dynamodb" or _needs_nothing(code, service):
+            continue
+        if not any(_touches(one, prefix) for one in statements for prefix in prefixes):
+            yield Finding(
+                "error",
+                place,
+                f"{prefixes[0]}:…",
+                f"The code has a client of {service}, or a server signs for it, and no statement of {file} gives a "
+                "right to it.",
+                "Add the actions that the tool calls to ToolsPolicy, for that one resource.",
+            )
+    for action, place in code.actions.items():
+        if not any(_allows(one, action) for one in statements):
+            yield Finding(
+                "error",
+                place,
+                action,
+                f"The server that it declares needs this right, and no statement of {file} gives it.",
+                "Add it to ToolsPolicy, for the function or the secret that the declaration names.",
+            )
+
+
+def _rights_to_tables(
+    code: Code, business: Mapping[str, Any], environment: Mapping[str, str], file: str
+) -> Iterator[Finding]:
+    """Yield actions that a call needs on one table and that the statements give for other ones alone."""
+    statements, resources = [*_statements(business)], business["Resources"]
+    template = with_the_platforms(business)
+    for (action, variable), place in code.on_tables.items():
+        named = re.fullmatch(r"\$\{(\w+)\}", environment.get(variable, ""))
+        giving = [one for one in statements if _allows(one, f"dynamodb:{action}")]
+        reached = [_named(part) & resources.keys() for one in giving for part in _parts(one.get("Resource"))]
+        known = named is not None and named[1] in resources and all(reached)  # else a part may be any table
+        if named is not None and known and giving and not any(named[1] in one for one in reached):
+            if any(right.reaches(template, named[1]) for one in giving for right in allowed(template, one)):
+                continue
+            yield Finding(
+                "error",
+                place,
+                f"dynamodb:{action}",
+                f"The code needs this right on {named[1]}, and the statements of {file} give it for others alone.",
+                f"Add it to ToolsPolicy, with Resource: !GetAtt {named[1]}.Arn.",
+            )
+
+
+def _too_much(code: Code, statements: list[dict[str, Any]], file: str) -> Iterator[Finding]:
+    for number, one in enumerate(statements, 1):
+        name = str(one.get("Sid", f"statement {number}"))
+        wide = [action for action in _listed(one.get("Action")) if action == "*" or action.endswith(":*")]
+        bare = bool(_listed(one.get("Action"))) and all(map(has_no_resource, _listed(one.get("Action"))))
+        if ("*" in _listed(one.get("Resource")) and not bare) or wide:
+            yield Finding(
+                "warning",
+                file,
+                name,
+                f"It allows {', '.join(wide) or 'its actions'} on {'everything' if not wide else 'its resources'}: a "
+                "tool that is misled could use all of it.",
+                "Name the actions and the one resource.",
+            )
+        unused = [
+            action
+            for action in _listed(one.get("Action"))
+            if re.fullmatch(r"dynamodb:[A-Za-z]+", action) and action.partition(":")[2] not in code.perhaps_dynamodb
+        ]
+        if unused and code.dynamodb:
+            yield Finding(
+                "hint", file, name, f"No code of the playbook needs {', '.join(unused)}.", "Remove what is not needed."
+            )
+
+
+def _statements(business: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what allows something: statements of policies, and what resources let the executor's role do with them."""
+    yield from _of_policies(business)
+    for resource in business["Resources"].values():
+        if resource["Type"] not in _POLICIES:
+            found = _for_the_executor(resource.get("Properties", {}))
+            yield from (one for one in found if one["Effect"] == "Allow")
+
+
+def _of_policies(business: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for resource in business["Resources"].values():
+        if resource["Type"] in _POLICIES:
+            found = statements_of(resource.get("Properties", {}).get("PolicyDocument", {}))
+            yield from (one for one in found if one["Effect"] == "Allow")
+
+
+def _for_the_executor(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        if "Effect" in value and _of_the_executor(value.get("Principal")):
+            yield {"Resource": "*", **value}
+        else:
+            yield from (found for one in value.values() for found in _for_the_executor(one))
+    elif isinstance(value, list):
+        yield from (found for one in value for found in _for_the_executor(one))
+
+
+def _of_the_executor(value: Any) -> bool:
+    return "ExecutorRole" in json.dumps(value)
+
+
+def _is_unread(business: Mapping[str, Any]) -> bool:
+    """Return whether the executor may have rights that cannot be read here: by another stack, or a macro."""
+    for resource in business["Resources"].values():
+        properties = resource.get("Properties", {})
+        if resource["Type"] in _POLICIES:
+            if not _can_be_read(properties.get("PolicyDocument", {})):
+                return True
+        elif _of_the_executor(properties) and not [*_for_the_executor(properties)]:
+            return True
+    return False
+
+
+def _can_be_read(value: Any) -> bool:
+    """Return whether each statement of a document is written out, also under ``Fn::If``."""
+    if isinstance(value, list):
+        return all(map(_can_be_read, value))
+    if not isinstance(value, dict):
+        return False
+    if "Fn::If" in value:
+        return _can_be_read(value["Fn::If"][1:])
+    return "Effect" in value or value == {"Ref": "AWS::NoValue"} or _can_be_read(value.get("Statement"))
+
+
+def _parts(value: Any) -> list[Any]:
+    """Return the parts of a list, or the one that stands for it; both sides of an ``Fn::If``."""
+    if isinstance(value, dict) and "Fn::If" in value:
+        return _parts(value["Fn::If"][1:])
+    if isinstance(value, list):
+        return [part for one in value for part in _parts(one)]
+    return [] if value == {"Ref": "AWS::NoValue"} else [value]
+
+
+def _listed(value: Any) -> list[str]:
+    return [one for one in _parts(value) if isinstance(one, str)]
+
+
+def _allows(statement: Mapping[str, Any], action: str) -> bool:
+    """Return whether a statement gives an action, or may: what is no text here may be any."""
+    if "Action" not in statement:
+        given = _parts(statement.get("NotAction", []))
+        return not any(isinstance(one, str) and fnmatchcase(action.lower(), one.lower()) for one in given)
+    given = _parts(statement["Action"])
+    return any(not isinstance(one, str) or fnmatchcase(action.lower(), one.lower()) for one in given)
+
+
+def _touches(statement: Mapping[str, Any], prefix: str) -> bool:
+    if "Action" not in statement or len(_listed(statement["Action"])) < len(_parts(statement["Action"])):
+        return True
+    services = (action.partition(":")[0].lower() for action in _listed(statement["Action"]))
+    return any(fnmatchcase(prefix, service) for service in services)
+
+
+def _reaches(template: Template, statement: dict[str, Any], index: str) -> bool:
+    """Return whether a statement is on an index of this name, or may be."""
+    return "Resource" not in statement or any(
+        not right.readable or meet(_as_pattern(template, right), f"*/index/{index}")
+        for right in allowed(template, statement)
+    )
+
+
+def _as_pattern(template: Template, right: Right) -> str:
+    """Return an ARN with a name for each resource of the template in it, and anything for what is not known."""
+
+    def put_in(place: re.Match[str]) -> str:
+        known = place[1].startswith("AWS::") or place[1] in template["Resources"]
+        return "x" if known else "*"
+
+    return _IN_SUB.sub(put_in, right.arn).replace("\0", "*")
+
+
+@cache
+def _prefixes(service: str) -> tuple[str, ...]:
+    """Return the prefixes that actions of a service of boto3 may have in IAM, the right one first.
+
+    None of them is certain for a service that boto3 or IAM does not have.
+    """
+    model = _model(service)
+    if model is None:
+        return (service,) if service in services_of_iam() else ()
+    names = (_PREFIX.get(service, ""), model.signing_name, service, model.endpoint_prefix)
+    known = dict.fromkeys(name for name in names if name in services_of_iam())
+    return (*known, *(name for name in names if name and name not in known)) if known else ()
+
+
+@cache
+def _model(service: str) -> ServiceModel | None:
+    try:
+        return get_session().get_service_model(service)
+    except UnknownServiceError:
+        return None
+
+
+def _needs_nothing(code: Code, service: str) -> bool:
+    """Return whether the calls of a service that the code makes need no right, as far as they can be seen."""
+    model = _model(service)
+    if model is None or service in code.signed_for:
+        return False
+    free = set(_FREE.get(service, ()))
+    called = code.called.get(service, frozenset())
+    if called - free:
+        from botocore import xform_name
+
+        free |= {
+            xform_name(name)
+            for name in model.operation_names
+            if model.operation_model(name).auth_type in ("none", "smithy.api#noAuth")
+        }
+    return called <= free if called else service in _FREE
+
+
+def _named(value: Any) -> set[str]:
+    """Return the logical ids that a value refers to."""
+    if isinstance(value, list):
+        return set().union(*map(_named, value))
+    if isinstance(value, str):
+        return {found for found, _ in _IN_SUB.findall(value)}
+    if isinstance(value, dict):
+        found = set().union(*map(_named, value.values()))
+        for key, part in value.items():
+            if key in ("Ref", "Fn::GetAtt"):
+                found.add((part if isinstance(part, str) else str(part[0])).partition(".")[0])
+        return found
+    return set()

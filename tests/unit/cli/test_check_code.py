@@ -1,0 +1,157 @@
+"""``ballast check`` infers from code only what is certain: variables, tables, services and operations of DynamoDB."""
+
+from pathlib import Path
+
+import pytest
+
+from cli.checks.code import Code
+
+HELPER = 'def table(ctx):\n    return ctx.environ["{}_TABLE"]\n\n\ndef {}(ctx):\n'
+READS = '    return ctx.client("dynamodb").get_item(TableName=table(ctx), Key={})\n'
+WRITES = '    return ctx.client("dynamodb").put_item(TableName=table(ctx), Item={})\n'
+
+
+def code(folder: Path, **files: str) -> Code:
+    playbook = folder / "desk"
+    playbook.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (playbook / f"{name}.py").write_text(text)
+    return Code(playbook)
+
+
+def test_a_helper_is_that_of_its_own_module_or_of_its_import(tmp_path: Path) -> None:
+    found = code(
+        tmp_path,
+        accounts=HELPER.format("ACCOUNTS", "account") + READS,
+        notes=HELPER.format("NOTES", "note") + WRITES,
+        imports="from .notes import table\nfrom desk import accounts\n\n\ndef f(ctx):\n"
+        + READS.replace("get_item", "query")
+        + WRITES.replace("table(ctx)", "accounts.table(ctx)").replace("put_item", "scan"),
+        twice="from .elsewhere import table\n\n\ndef g(ctx):\n" + WRITES.replace("put_item", "update_item"),
+    )
+
+    assert found.on_tables.keys() == {
+        *(("GetItem", "ACCOUNTS_TABLE"), ("PutItem", "NOTES_TABLE")),
+        *(("Query", "NOTES_TABLE"), ("Scan", "ACCOUNTS_TABLE")),
+    }
+    assert "UpdateItem" in found.dynamodb
+
+
+def test_a_variable_is_what_is_looked_up_in_an_environment(tmp_path: Path) -> None:
+    source = """
+import os
+NAME = "BY_NAME"
+KINDS = {"s": "ROUND_TABLE", "t": "PING_PONG_TABLE"}
+environ_of_another = {"A": 1}
+
+
+def f(ctx, request):
+    os.environ["WRITTEN"] = "x"
+    e = ctx.environ
+    if "GUARDED" in e:
+        return e["GUARDED"]
+    return e[NAME], os.environ["PLAIN"], request.environ["WSGI"], e.get("SEATS_TABLE"), KINDS["ROUND_TABLE"]
+
+
+def g():
+    environ = {"LOCAL": 1}
+    return environ["LOCAL"], environ.get("LOCAL_TABLE")
+"""
+    found = code(tmp_path, one=source)
+
+    assert found.needed.keys() == {"BY_NAME", "PLAIN", "SEATS_TABLE"}
+    assert found.asked_for.keys() == {"GUARDED"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "needed"),
+    [
+        ('WORDS = {"Put": len, "Delete": str.strip, "Update": {"TableName": 1}}', set()),
+        ('def f(ctx):\n    ctx.client("dynamodb").transact_write_items(TransactItems=[{"Put": {}}])', {"PutItem"}),
+        (
+            'def parts():\n    return [{"Delete": {}}]\n\n\ndef f(ctx):\n    items = [{"Put": {}}, *parts()]\n'
+            '    items.append({"ConditionCheck": {}})\n'
+            '    ctx.client("dynamodb").transact_write_items(TransactItems=items)',
+            {"PutItem", "DeleteItem", "ConditionCheckItem"},
+        ),
+        (
+            'from ballast.playbook import Change\n\n\ndef f():\n    return Change(result=1, writes=[{"Update": {}}])',
+            {"UpdateItem"},
+        ),
+        ('class Change(dict):\n    pass\n\n\ndef f():\n    return Change(writes=[{"Update": {}}])', set()),
+    ],
+)
+def test_parts_of_a_transaction_count_inside_of_one(lines: str, needed: set[str], tmp_path: Path) -> None:
+    assert code(tmp_path, one=f"{lines}\n").dynamodb.keys() == needed
+
+
+@pytest.mark.parametrize(
+    ("lines", "needed"),
+    [
+        ("Http().query(**filters)", set()),
+        ("ctx.client('rds-data').execute_statement(**{'Statement': 1})", set()),
+        ("ctx.client('location').get_item(TableName='x')", set()),
+        ("unknown.get_item(TableName='x')", set()),
+        ("Http().write_once(table='x')", set()),
+        ("ctx.write_once(table='x')", {"GetItem", "UpdateItem"}),
+        ("db = ctx.client('dynamodb')\n    db.query(**filters)", {"Query"}),
+        ("boto3.resource('dynamodb').Table('x').put_item(Item={})", {"PutItem"}),
+        ("made(ctx).scan(TableName='x')", {"Scan"}),
+        ("taken(ctx.client('dynamodb'))", {"DeleteItem"}),
+        ("Desk(ctx).read()", {"GetItem"}),
+        ("boto3.Session().client(service_name='dynamodb').query(TableName='x')", {"Query"}),
+        ("db = ctx.client('dynamodb') if filters else ctx.client('s3')\n    db.query(TableName='x')", set()),
+    ],
+)
+def test_an_operation_counts_where_its_receiver_is_certainly_dynamodbs(
+    lines: str, needed: set[str], tmp_path: Path
+) -> None:
+    source = f"""
+import boto3
+
+
+class Desk:
+    def __init__(self, ctx):
+        self.db = made(ctx)
+
+    def read(self):
+        return self.db.{"get_item" if "Desk" in lines else "no_operation"}(TableName="x")
+
+
+class Http:
+    def query(self, **by):
+        return by
+
+
+def made(ctx):
+    return ctx.client("dynamodb")
+
+
+def taken(db):
+    return db.delete_item(TableName="x")
+
+
+def f(ctx, filters, unknown):
+    {lines}
+"""
+    source = source if "taken(" in lines else source.replace("db.delete_item", "db.no_operation")
+
+    assert code(tmp_path, one=source).dynamodb.keys() == needed
+
+
+def test_a_client_is_of_a_context_or_of_boto3_and_an_index_dynamodbs(tmp_path: Path) -> None:
+    source = """
+from boto3 import client
+
+
+def f(ctx, desk):
+    desk.client("desk"), Http().client("mine"), client("s3")
+    ctx.client("location").search(IndexName="places")
+    ctx.client("sts").get_caller_identity()
+    ctx.client("dynamodb").query(TableName="x", IndexName="by_owner")
+"""
+    found = code(tmp_path, one=source)
+
+    assert found.services.keys() == {"s3", "location", "sts", "dynamodb"}
+    assert found.called["sts"] == {"get_caller_identity"}
+    assert found.indexes.keys() == {"by_owner"}
