@@ -27,7 +27,6 @@ _PREFIX = {
     "applicationcostprofiler": "application-cost-profiler",
     "cloudcontrol": "cloudformation",
     "iot-data": "iot",
-    "iot-jobs-data": "iotjobsdata",
     "iotsecuretunneling": "iot",
     "mturk": "mechanicalturk",
     "resourcegroupstaggingapi": "tag",
