@@ -111,7 +111,7 @@ def test_a_script_is_read_from_yaml_and_json(tmp_path: Path, suffix: str) -> Non
         ("turns: []", "turns"),
         ("turns", "must be a JSON object"),
         ("turns: [", "neither YAML nor JSON"),
-        ("turns: [{say: a, at: 2020-01-01}]", "not JSON"),
+        ("turns: [{say: a, at: 2020-01-01}]", "JSON does not have"),
     ],
 )
 def test_a_bad_script_is_refused_with_file_step_and_field(tmp_path: Path, text: str, complaint: str) -> None:
