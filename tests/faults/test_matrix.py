@@ -18,7 +18,7 @@ from tests.support.sampling import FULL, sampled
 from tests.workflow.edges import states_of
 
 #: The sample: of this run every so-many-th case, and some seeds of the desk.
-SAMPLED, EVERY, SEEDS = "two writes", 40 if FULL else 120, sampled((3, 8), (3,))
+SAMPLED, EVERY, SEEDS = "two writes", 40 if FULL else 80, sampled((3, 8), (3,))
 
 
 def test_a_sample_of_the_matrix_breaks_no_rule(world: World, before: Shop) -> None:
