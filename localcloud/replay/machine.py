@@ -12,7 +12,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import ModuleType, TracebackType
@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from ballast.errors import LogCorrupt, ProcessEnds
 from ballast.log.event import GARBLED
-from ballast.log.events import RunOpened
+from ballast.log.events import CallIntended, RunOpened
 from ballast.playbook import Playbook, Tool, ToolFailed, load_playbook
 from ballast.playbook.load import playbook_in
 from ballast.playbook.made_of import made_of
@@ -47,6 +47,8 @@ _AFTERWARDS = (
 )
 #: Invocations of one run; more of them mean that the replay comes to no end.
 _MOST_INVOCATIONS = 20_000
+#: Deliveries of a call that had been given up: the first one may die half way.
+_LATE_DELIVERIES = 3
 _SUBSTITUTED = re.compile(r"\$\{(\w+?)(?:Arn)?\}")
 _ROOM_USD = "1000000000"
 
@@ -137,6 +139,8 @@ class Machine:
         self.oracle = self._oracle_of(moved)
         self.tables.clear()
         self._count = 0
+        #: What the executor was given for calls that another process, given up by then, began after the run had ended.
+        self.given_up: list[Any] = []
         for form in self._forms.values():
             form.begin(recorded.events if self.playing.is_sealed else None)
         for one in self._functions.values():
@@ -197,6 +201,7 @@ class Machine:
         self._interpreter.run(execution)
         if execution.status != "SUCCEEDED":
             self._settle_from_outside(recorded, execution)
+        self._play_late()
         self._put_in_late()
         return self.playing.missing()
 
@@ -216,6 +221,19 @@ class Machine:
                 return
             except StateFailed:
                 continue
+
+    def _play_late(self) -> None:
+        """Let the processes work that the workflow had given up before they began a call, and that ran in the end."""
+        for payload in self.given_up:
+            at = Invocation.of(self, "ExecutorFunction", payload, self._count)
+            for _ in range(_LATE_DELIVERIES):
+                mine = {event.seq for event in self.playing.left if at.writes(event)}
+                if not mine & self.playing.late:
+                    break
+                self.playing.late -= mine
+                with suppress(StateFailed):
+                    self.invoke("ExecutorFunction", payload)
+            self.playing.late |= {event.seq for event in self.playing.left if at.writes(event)}
 
     def _put_in_late(self) -> None:
         """Put in what people and processes wrote after the ending."""
@@ -405,6 +423,8 @@ class Invocation:
         ahead = playing.ahead(self.writes)
         if ahead is not None and playing.is_late(ahead):  # so are the others of that process
             playing.late |= {one.seq for one in playing.left if self.writes(one) and playing.is_late(one)}
+            if ahead.name == CallIntended.NAME:
+                machine.given_up.append(self.payload)
             ahead = None
         if ahead is not None:
             playing.wait_until(ahead)
