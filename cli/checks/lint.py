@@ -4,8 +4,10 @@ import json
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from cli.checks import Finding, Level
 from localcloud.kept import kept
@@ -40,12 +42,24 @@ def lint(file: Path) -> Iterator[Finding]:
 
 
 def _linted(text: str) -> str:
-    from cfnlint.api import lint as lint_all  # it takes a second
-    from cfnlint.config import ManualArgs
+    from cfnlint.decode.decode import decode_str  # it takes a second
+    from cfnlint.runner import run_template_by_data
 
-    found = lint_all(text, config=ManualArgs(regions=[_REGION]))
-    told = [(one.rule.id, one.linenumber, ".".join(map(str, one.path or ())), one.message) for one in found]
+    template, found = decode_str(text)
+    if template is not None and not found:
+        runner = _runner()
+        found = list(run_template_by_data(template, runner.config, runner.rules))
+    told = [(one.rule.id, one.linenumber, ".".join(map(str, getattr(one, "path", None) or ())), one.message) for one in found]
     return json.dumps([*dict.fromkeys(told)])
+
+
+@cache
+def _runner() -> Any:
+    """Return cfn-lint with its rules, which take longer to load than to check a template."""
+    from cfnlint.config import ConfigMixIn
+    from cfnlint.runner import Runner
+
+    return Runner(ConfigMixIn(regions=[_REGION]))
 
 
 def _short(said: str) -> str:
