@@ -67,6 +67,7 @@ def test_a_model_of_each_family_plays_as_published() -> None:
     assert documents[documents.index("Documents") :] == shown[shown.index("Documents") :]
 
 
+@pytest.mark.deep
 def test_a_model_that_is_sent_what_it_refuses_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_model_that_is_sent_what_it_refuses_fails(
     assert "doesn't support the status field" in capsys.readouterr().err
 
 
+@pytest.mark.deep
 def test_a_charge_that_is_not_the_cards_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

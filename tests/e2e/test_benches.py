@@ -95,6 +95,7 @@ def test_the_published_bill_is_that_of_a_run_and_stays_below_its_ceiling(capsys:
     assert int(shown[-1][-1]) <= bill.AT_MOST_MICROUSD
 
 
+@pytest.mark.deep
 def test_a_bill_above_its_ceiling_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(bill, "AT_MOST_MICROUSD", 100)
 
@@ -151,6 +152,7 @@ def test_the_published_figures_of_the_evidence_are_those_of_a_run(capsys: pytest
     assert int(shown[5]) == pytest.approx(int(played[5]), rel=0.05)
 
 
+@pytest.mark.deep
 def test_turns_fails_where_its_run_reads_nothing() -> None:
     with turns.cloud_with(CallableModel(answers_at_once)) as (cloud, meter):
         with pytest.raises(NotMeasured, match="made 0 reads"):
@@ -174,6 +176,7 @@ def test_nothing_is_collected_while_a_function_of_turns_works() -> None:
     assert collects == [False, True]
 
 
+@pytest.mark.deep
 def test_turns_fails_where_its_run_is_refused() -> None:
     no_room = turns.ROOMY | {"TenantHourUsd": "1"}
 
@@ -404,6 +407,7 @@ def test_the_published_ratios_of_caching_have_every_row_of_a_run(capsys: pytest.
     assert [label for label in shown if "tau2" not in label] == [*played, *turns]
 
 
+@pytest.mark.deep
 @pytest.mark.usefixtures("long_run")
 def test_caching_fails_where_an_attempt_costs_more_than_it_reserved(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -28,7 +28,7 @@ from cli.scenario_runs import source_of, stack_of
 from localcloud.cloud import PLAYBOOK, ROOT
 from localcloud.scenarios import find, folder_of
 from tests.functions.cloud import NOON
-from tests.support.sampling import FULL
+from tests.support.sampling import FULL, sampled
 
 #: Each planted lie, and the rule that must find it.
 LIES = {
@@ -180,15 +180,13 @@ LIES_OVER_CALLS = {
 }
 #: Those that each run of the suite plays: one of each way to lie. ``FULL=1`` plays all.
 SOME_LIES = (
-    "precondition_by_hash", "read_charges", "arguments_changed", "circuit_blind", "error_swallowed",
-    "key_before_effect", "key_not_sent", "precondition_that_varies", "result_of_process", "result_unfit",
-    "verify_of_anybody", "honest_add", "honest_pay",
+    "read_charges", "arguments_changed", "circuit_blind", "key_before_effect", "key_not_sent",
+    "precondition_that_varies", "result_of_process", "verify_of_anybody", "honest_add",
 )  # fmt: skip
 #: The script that decides by what its process remembers.
 SOME_SCRIPTS = ("memory",)
 SOME_OVER_CALLS = (
-    "key_and_arguments", "key_looked_up_first", "half_refused_outside", "precondition_of_an_answer", "fair_batch",
-    "fair_time_of_its_own",
+    "key_and_arguments", "half_refused_outside", "precondition_of_an_answer", "fair_batch",
 )  # fmt: skip
 #: What is wrong with an undo's own key is found by the rules of its key too.
 ALSO = {"undo_twice", "key_ignored", "key_not_sent"}
@@ -241,7 +239,7 @@ def test_every_planted_lie_is_found_and_no_honest_tool_is_blamed(
         for name in ("tools", "away"):
             keep_some_calls(liars / "scenarios" / name / "script.yaml", SOME_LIES)
         lies = {name: rule for name, rule in LIES.items() if name in (*SOME_LIES, "fallback memory")}
-        assert len(lies) == 12
+        assert len(lies) == 9
 
     code = main(["certify", str(liars), "--json"])
 
@@ -260,7 +258,8 @@ def test_every_planted_lie_is_found_and_no_honest_tool_is_blamed(
 
 def test_a_fallback_that_decides_by_its_machine_or_its_process_is_found(liars: Path) -> None:
     playbook, scenario = load_playbook(liars), find("memory", folder_of(liars))
-    intents = [one for one in playbook.fallbacks if one.startswith(("by_", "honest_by_"))]
+    every = [one for one in playbook.fallbacks if one.startswith(("by_", "honest_by_"))]
+    intents = sampled(every, every[::4])
     found: dict[str, str] = {}
     with (
         stack_of(scenario, source_of(scenario), playbook=liars) as cloud,
@@ -276,9 +275,9 @@ def test_a_fallback_that_decides_by_its_machine_or_its_process_is_found(liars: P
             finding, _ = script_finding(rig, playbook, playbook.fallbacks[intent], sample)
             found[intent] = f"{finding.state}: {finding.seen}"
     assert {intent for intent, said in found.items() if not said.startswith("broken")} == {
-        "honest_by_failure", "honest_by_much", "honest_by_seed",
+        one for one in intents if one.startswith("honest_")
     }, found  # fmt: skip
-    assert len(intents) == 25
+    assert len(every) == 25
 
 
 def test_every_lie_over_several_calls_is_found_and_no_honest_sibling_is_blamed(liars: Path) -> None:
@@ -292,7 +291,7 @@ def test_every_lie_over_several_calls_is_found_and_no_honest_sibling_is_blamed(l
     assert {name: rule for name, rule in broken.items() if name not in ("undo_early",)} == {
         name: rule for name, rule in LIES_OVER_CALLS.items() if name in called
     }
-    assert len(called & set(LIES_OVER_CALLS)) >= 4
+    assert len(called & set(LIES_OVER_CALLS)) >= 3
     fair = {of for (of, rule), one in found.items() if (rule, one.state) == ("pages", "held") and of.startswith("fair")}
     assert fair == {name for name in called if name.startswith("fair")}
 

@@ -322,7 +322,7 @@ FITS = (
 )
 
 
-@pytest.mark.sampled(14)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("what", FORGED)
 def test_nothing_that_is_forged_acts_or_gives_money_back(what: str, cloud: LocalCloud) -> None:
     # All stages of all kinds are a quarter of an hour's work: FULL=1.

@@ -99,7 +99,7 @@ def test_no_sink_has_a_planted_value(world: World, tax: str, told: str, found: s
     assert f'"short": "{short}"' not in sinks["functions' output"] + sinks["http events"].replace("\\", "")
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("common", [0, 1, True, "0", "1", "true", "ok", "answered", "keep", "agent", "0003", "answer"])
 def test_a_run_goes_and_costs_the_same_whatever_is_sensitive(world: World, common: Any) -> None:
     name = f"run-{next(_NUMBER)}"

@@ -38,7 +38,7 @@ def model(request: Mapping[str, Any], model_id: str) -> Reply:
 # First those that open a cloud of their own: there is room for one in a process.
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("words", "who"),
     [

@@ -130,7 +130,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> str:
         folder.parent.rmdir()
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("number", range(len(BREACHES)))
 def test_a_breach_is_named_with_the_place_where_it_belongs(printed: str, number: int) -> None:
     what = list(BREACHES.values())[number]

@@ -42,6 +42,7 @@ def at_the_effects(recorded: Recorded, kind: str, make: Callable[..., Any]) -> I
                 yield Case(recorded.played.scenario, kind, where, invocation.number, made)
 
 
+@pytest.mark.deep
 def test_with_everything_in_place_these_cases_break_no_rule(world: World, before: Shop, two_writes: Recorded) -> None:
     dead = list(at_the_effects(two_writes, "dies after, for good", kinds.DiesForGood))
     assert wrongs(world, before, dead[:1], two_writes) == []

@@ -50,6 +50,7 @@ def about_acme(stack: Stack, workflow: str) -> Any:
     waiting.stop()
 
 
+@pytest.mark.sampled(20)
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize(("function", "method", "path", "body"), RESOURCES)
 def test_only_its_tenant_and_operators_see_a_resource(

@@ -72,7 +72,7 @@ def play(client: Any, definition: dict[str, Any], state_input: Any) -> tuple[dic
         stateMachineArn=machine["stateMachineArn"], name=name, input=json.dumps(state_input)
     )
     while (described := client.describe_execution(executionArn=started["executionArn"]))["status"] == "RUNNING":
-        time.sleep(0.02)  # each look costs moto as much as a state does
+        time.sleep(0.05)  # each look costs moto as much as a state does
     return described, client.get_execution_history(executionArn=started["executionArn"])["events"]
 
 

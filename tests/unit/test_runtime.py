@@ -211,7 +211,7 @@ def _asks(client: Any) -> tuple[object, ...]:
     return (meta.endpoint_url, meta.region_name, meta.partition, meta.service_model.api_version, *signed)
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("service", ALL)
 def test_a_function_makes_the_clients_that_boto3_makes(
     initializing: None, monkeypatch: pytest.MonkeyPatch, service: Any

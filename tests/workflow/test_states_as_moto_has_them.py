@@ -295,7 +295,7 @@ AGENT = [
         | {"Admit": [Says(error="RetryLater"), *USUAL["Admit"]], "Agent": [Says(error="RetryLater"), CALLS, ANSWER]},
     ),
 ]
-CASES = [*sampled(SMALL, SMALL[::2]), *AGENT]
+CASES = [*sampled(SMALL, SMALL[::4]), *AGENT]
 
 
 def definition_of(case: Case) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def poisoned(value: Any, poison: str) -> Any:
     return poison if isinstance(value, str) else value
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name not in ("long", "piled")])
 def test_hostile_text_is_shown_as_text_on_every_screen(visit: Any, api: Any, name: str) -> None:
     api.answers = poisoned(night(), HOSTILE[name])

@@ -11,7 +11,7 @@ from tests.functions.endpoint import Endpoint, Reply
 from tests.functions.stack import Stack
 
 
-@pytest.mark.sampled(40)
+@pytest.mark.sampled(25)
 @pytest.mark.parametrize("documented", REPLIES, ids=lambda documented: documented.name)
 def test_a_documented_reply_has_its_outcome(stack: Stack, model: Endpoint, documented: Documented) -> None:
     run_id = stack.open(text=documented.name)

@@ -330,7 +330,7 @@ def test_an_evened_text_knows_where_it_comes_from(text: str, seen: str) -> None:
     assert made.origin(len(seen)) == len(text)
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "unit", ["<think>", "</think>", "`</think>` ", "```\n</think>\n", "&lt;think&gt;", "<a name ", "[["]
 )

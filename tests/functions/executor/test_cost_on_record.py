@@ -331,6 +331,7 @@ def test_a_second_attempt_at_a_read_that_was_not_begun_costs_nothing_and_the_fir
 # Anywhere
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("seed", range(RUNS))
 def test_wherever_the_first_attempt_dies_the_call_is_charged_as_without_a_death(stack: Stack, seed: int) -> None:
     chance = Random(seed)

@@ -37,6 +37,7 @@ def lost(payments: Desk, tool: str, late_s: float | None, **more: int) -> Provid
 # Every error
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("module", MODULES)
 def test_whatever_a_client_raises_a_payment_is_made_once_and_its_record_is_true(payments: Desk, module: str) -> None:
     if find_spec(module.partition(".")[0]) is None:

@@ -170,6 +170,7 @@ CLIENTS_OWN = (
 )
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(
     ("error", "requested"),
     dealt(CLIENTS_OWN, product(GUARDED, MOMENTS)),

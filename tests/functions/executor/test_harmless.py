@@ -247,7 +247,7 @@ def _raise(problem: BaseException) -> Any:
 # A read that is out of retries
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("how", "says"), [("later", "no room"), ("throttled", "ThrottlingException"), ("long", "ж")])
 def test_a_read_out_of_retries_has_failed_and_is_told_to_the_planner(stack: Stack, how: str, says: str) -> None:
     run_id = proposed(stack, "read_down", how=how)

@@ -309,6 +309,7 @@ FORMS: dict[str, Callable[[str], str]] = {
 }
 
 
+@pytest.mark.sampled(30)
 @pytest.mark.parametrize("secret", [SECRET, SECRET * 40, "eyJhbGciOiJub25lIn0.e30.x", "100%41&amp;é"], ids=len)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_secret_is_found_in_each_spelling_also_cut_short(form: str, secret: str) -> None:
@@ -810,6 +811,7 @@ def test_an_error_of_a_function_is_a_refusal_where_a_person_says_so(tmp_path: An
         invoked(client, tmp_path, refusals=["error"])
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(
     "ended",
     [

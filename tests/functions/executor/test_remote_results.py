@@ -186,6 +186,7 @@ def test_a_call_beyond_a_window_reaches_no_server(paying: Stack, desk: Desk) -> 
     assert status(run_id) is None or status(run_id) != "kept"
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "wrong",
     [

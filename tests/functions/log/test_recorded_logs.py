@@ -61,6 +61,7 @@ WRONGLY_SAID = {
 }
 
 
+@pytest.mark.sampled(60)
 @pytest.mark.parametrize("section", SECTIONS)
 @pytest.mark.parametrize("name", names())
 def test_a_recorded_run_reads_as_it_did_when_it_was_recorded(name: str, section: str) -> None:

@@ -97,6 +97,7 @@ _NUMBERS = count(1)
 USUAL = own_card(images=IMAGES)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("card", "said"),
     [

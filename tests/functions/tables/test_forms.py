@@ -95,7 +95,7 @@ def wrapped(operation: str, parameters: dict[str, Any]) -> Request:
     return method, {"RequestItems": {table: parameters if part == "Get" else [{part: parameters}]}}
 
 
-@pytest.mark.sampled(30)
+@pytest.mark.sampled(15)
 @pytest.mark.parametrize("name", FORMS)
 def test_both_answer_each_form_alike(both_of_file: Both, name: str) -> None:
     form, both = FORMS[name], both_of_file

@@ -329,7 +329,7 @@ def error_of(client: Any, request: Request) -> tuple[str, tuple[str, ...]]:
     return (answer[1], tuple(code for code, _ in answer[3])) if isinstance(answer, tuple) else (ACCEPTED, ())
 
 
-@pytest.mark.sampled(40)
+@pytest.mark.sampled(20)
 @pytest.mark.parametrize("case", REFUSALS)
 def test_both_refuse_what_dynamodb_refuses(both: Both, case: str) -> None:
     refusal = REFUSALS[case]

@@ -249,7 +249,7 @@ PLANTED: dict[str, tuple[str, str, str, str, str, str]] = {
 }
 
 
-@pytest.mark.sampled(20)
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_defect_is_found_with_its_level_file_and_field(name: str, sound: Path, tmp_path: Path) -> None:
     file, old, new, level, where, field = PLANTED[name]

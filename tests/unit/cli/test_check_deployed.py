@@ -313,6 +313,7 @@ def told(sound: Path, tmp_path: Path, change: tuple[str, str] | None, line: str 
     return sorted((one.level, one.field) for one in checked(folder, today=TODAY).findings if one.level != "hint")
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("change", "line"),
     [

@@ -238,6 +238,7 @@ def test_only_what_can_be_no_sentence_stands_without_quotation_marks() -> None:
         assert named(text).startswith('"')
 
 
+@pytest.mark.sampled(20)
 @pytest.mark.parametrize("piped", [False, True])
 @pytest.mark.parametrize("name", INCIDENTS)
 def test_untrusted_text_stands_behind_ballast_s_words_in_quotation_marks(name: str, piped: bool) -> None:

@@ -38,7 +38,7 @@ TEXTS: dict[str, tuple[Any, Kind | None, str, bool]] = {
 }
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("case", TEXTS)
 def test_a_long_text_is_read_once(case: str) -> None:
     wanted, kind, text, there = TEXTS[case]
