@@ -27,9 +27,10 @@ from localcloud.capture.invariant import (
     last_people,
     sealed_arguments,
 )
+from localcloud.capture.personal import iban_check, luhn
 from localcloud.capture.reduce import Reduction, ddmin
 from localcloud.capture.secrets import secrets_in
-from localcloud.capture.stand_ins import StandIns, card, iban, iban_check, luhn
+from localcloud.capture.stand_ins import StandIns, card, iban
 from localcloud.capture.typed import check_same, with_stand_ins
 from localcloud.scenarios import unmet
 

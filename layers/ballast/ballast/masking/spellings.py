@@ -2,6 +2,7 @@
 
 ============ ==========================================================================================
 as it is     the value, in any case, without surrounding space
+compatible   in other forms of the same letters (NFKC): full width, ligatures, accents as characters of their own
 escaped      as JSON, Python (also of bytes), a URL and HTML escape it: ``\\"``, ``\\u00e9``, ``%22``, ``+``, ``&#39;``
 regrouped    a value of six digits or more, and of letters and digits only: ``4111-1111…``, ``de89 3704…``
 equivalent   a number, a date or a time in another form, or as Python writes it: ``equivalents``
@@ -66,6 +67,12 @@ _BYTE = regex(rf"{_SLASHES}x({_HEX}{{2}})")
 _UNITS = regex(rf"u([dD]{_HEX}{{3}})")
 _CONTROL = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _BARRIER = "\ue000"
+#: A stretch of ASCII, or a character with the marks that are combined with it.
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u065f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3099\u309a"
+    "\ufe20-\ufe2f"
+)
+_COMPOSED = regex(rf"[\x00-\x7f]+(?![{_MARKS}])|.[{_MARKS}]*", re.DOTALL)
 
 
 def dashes(text: str) -> str:
@@ -91,12 +98,37 @@ class DecodedText:
         return self.starts[start], self.ends[end - 1]
 
 
-def decoded(text: str, *, utf8: bool = True, unseen: bool = False) -> DecodedText:
-    """Return ``text`` without escapes; a backslash before anything unknown is dropped.
+def decoded(text: str, *, utf8: bool = True, unseen: bool = False, plus: str = " ") -> DecodedText:
+    """Return ``text`` without escapes and in NFKC; a backslash before anything unknown is dropped.
 
     utf8    whether Python's byte escapes (``\\xc3\\xbc``) are read as UTF-8 if possible; else as characters
     unseen  whether invisible characters stay
+    plus    what a plus sign is read as: a URL has it for a space
     """
+    return _compatible(_unescaped(text, utf8=utf8, unseen=unseen, plus=plus))
+
+
+def _compatible(spelling: DecodedText) -> DecodedText:
+    """Return a text in NFKC: full-width letters as ordinary ones. Footnotes and fractions (5², 5½) stay apart."""
+    text = spelling.text
+    if text.isascii() or unicodedata.is_normalized("NFKC", text):
+        return spelling
+    made: list[str] = []
+    places: list[tuple[int, int]] = []
+    for match in _COMPOSED.finditer(text):
+        chars, (start, end) = match[0], match.span()
+        if chars.isascii() or unicodedata.category(chars[0]) == "No":
+            made.append(chars)
+            places.extend((place, place + 1) for place in range(start, end))
+        else:
+            chars = unicodedata.normalize("NFKC", chars).translate(_ALL_DASHES)
+            made.append(chars)
+            places.extend([(start, end)] * len(chars))
+    spans = [spelling.span(*place) for place in places]
+    return DecodedText("".join(made), [start for start, _ in spans], [end for _, end in spans])
+
+
+def _unescaped(text: str, *, utf8: bool, unseen: bool, plus: str) -> DecodedText:
     if not text.isascii():
         text = text.translate(_ALL_DASHES)
     if not any(begins in text for begins in "\\%+&") and (text.isascii() or not _SEEN_BY_NOBODY.search(text)):
@@ -122,13 +154,13 @@ def decoded(text: str, *, utf8: bool = True, unseen: bool = False) -> DecodedTex
         at = match.end()
         kind = match.lastgroup
         if kind == "url":
-            _put_bytes(_PERCENT, match, put, lambda two: f"%{two.upper()}", plus=" ")
+            _put_bytes(_PERCENT, match, put, lambda two: f"%{two.upper()}", plus=plus)
         elif kind == "bytes":
             _put_bytes(_BYTE, match, put, lambda two: chr(int(two, 16)), longest=4 if utf8 else 0)
         elif kind == "entity":
             put(unescape(match[0]), match.start(), at)
         elif kind == "plus":
-            put(" ", match.start(), at)
+            put(plus, match.start(), at)
         elif kind == "c":
             put(_CONTROL[match["c"]], match.start(), at)
         elif kind == "pair":
@@ -208,7 +240,8 @@ def _folded(char: str) -> str:
 def grouping_key(value: str) -> str | None:
     """Return a value's letters and digits for the regrouped search; None if it has other characters or too few
     digits."""
-    made = ungrouped(DecodedText(_SEEN_BY_NOBODY.sub("", value.translate(_ALL_DASHES)))).text
+    seen = _SEEN_BY_NOBODY.sub("", value.translate(_ALL_DASHES))
+    made = ungrouped(_compatible(DecodedText(seen))).text
     if not all(char.isalnum() for char in made):
         return None
     return made if sum(char.isdigit() for char in made) >= _LEAST_DIGITS else None
