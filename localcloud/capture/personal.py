@@ -14,11 +14,11 @@ number begins and ends where a group does. Of the ends that are possible, the lo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ballast.masking.spellings import decoded
+from ballast.masking import decoded
 
 Kind = Literal["e-mail", "IBAN", "card", "phone"]
 
@@ -54,7 +54,13 @@ def personal_in(text: str) -> list[Personal]:
     spelling = decoded(text, plus="+")
     seen, found = spelling.text, list[Personal]()
     taken = [False] * len(seen)
-    for kind, look in (("e-mail", _emails), ("IBAN", _ibans), ("card", _cards), ("phone", _phones)):
+    looks: tuple[tuple[Kind, Callable[[str], Iterator[tuple[int, int, str]]]], ...] = (
+        ("e-mail", _emails),
+        ("IBAN", _ibans),
+        ("card", _cards),
+        ("phone", _phones),
+    )
+    for kind, look in looks:
         for start, end, value in look(seen):
             if not any(taken[start:end]):
                 taken[start:end] = [True] * (end - start)
