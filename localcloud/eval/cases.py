@@ -52,7 +52,7 @@ class Case:
         content = self.scenario.model_dump(mode="json", exclude={"name", "description", "model", "ends_within_s"})
         for answer in content["people"]:
             del answer["if_asked"]
-            for later in ("tool", "whenever_asked"):
+            for later in ("tool", "whenever_asked", "moves_at_most"):
                 if not answer[later]:
                     del answer[later]
         return sha256(canonical([content, judge if self.scenario.expect.judged else ""]))
