@@ -439,7 +439,7 @@ Make a regression test of a run that went wrong: a scenario that fails now, and 
 It is played here first, and shrunk to the fewest turns that still go wrong. A run that does not go wrong here
 gives no test; the command says what differs.
 
-  ballast capture run-abcd --playbook itdesk                     it must not end so, where another than the agent answered
+  ballast capture run-abcd --playbook itdesk                     it must not end so: not where the agent answered
   ballast capture run-abcd --expect status=answered              say what is right; may be repeated, all must hold
   ballast capture run-abcd --expect effects=refund_order         exactly these writes, in this order; none for no write
   ballast capture run-abcd --expect cost_at_most=0.05            in US dollars

@@ -22,6 +22,7 @@ from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
 from ballast.log.exported import ExportedRun
 from ballast.playbook import Effect, Playbook, Tool, load_playbook
+from ballast.secret_scan import secrets_in
 from cli import output_files
 from cli.commands.test import silent
 from cli.exits import Exit
@@ -46,7 +47,6 @@ from localcloud.capture.invariant import (
     sealed_arguments,
 )
 from localcloud.capture.reduce import Reduction
-from localcloud.capture.secrets import secrets_in
 from localcloud.capture.stand_ins import StandIns
 from localcloud.capture.typed import check_same, with_stand_ins
 from localcloud.project import project_of

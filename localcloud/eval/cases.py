@@ -94,7 +94,10 @@ def of_run(run: Run, made: Timeline) -> Scenario:
         raise InvalidInput(f"{where}: its request has attachments, and their content is not in the log.")
     told = canonical([request.model_dump(mode="json"), [one.model_dump(mode="json") for one in people]])
     if SEALED in told or MASK in told:
-        raise InvalidInput(f"{where}: its request or a person's answer has sealed values, so it cannot be asked again.")
+        raise InvalidInput(
+            f"{where}: its request or a person's answer has sealed values, so it cannot be asked again. "
+            f"A test of it has stand-ins for them: ballast capture {where}."
+        )
     if made.status not in _EXPECTED:
         raise InvalidInput(f"{where}: it is {made.status}, so nothing can be expected of its ending.")
     return Scenario(

@@ -26,11 +26,11 @@ from ballast.errors import InvalidInput, Tainted, Ungrounded
 from ballast.log.events import NO_UNDO
 from ballast.money.amounts import dollars
 from ballast.playbook.load import playbook_in
+from ballast.secret_scan.readings import is_seen, may_say, says
 from ballast.validation import fit_schema
 from ballast.validation.schema import schema_complaint
 from ballast.yaml_files import load
 from localcloud.project import project_of
-from localcloud.readings import is_seen, may_say, says
 from localcloud.scenarios.doubles import Double
 from localcloud.scenarios.people import Amount, Answer
 from localcloud.scenarios.stored import Item, different

@@ -41,6 +41,7 @@ RANKS = {
     "runtime": 4,
     "models": 3,
     "run": 3,
+    "secret_scan": 3,
     "money": 2,
     "log.events": 2,
     "masking": 2,

@@ -16,6 +16,7 @@ from ballast.contracts.timeline import Call, Feedback, Money, Timeline, Turn
 from ballast.errors import InvalidInput
 from ballast.masking import MASK
 from ballast.playbook import Effect
+from ballast.secret_scan import secrets_in
 from cli.commands.capture import as_yaml, one_line
 from cli.parser import INVARIANTS
 from localcloud.capture.case import Case, doubles_of, why_not
@@ -33,7 +34,6 @@ from localcloud.capture.invariant import (
 )
 from localcloud.capture.personal import iban_check, luhn
 from localcloud.capture.reduce import Reduction, ddmin
-from localcloud.capture.secrets import secrets_in
 from localcloud.capture.stand_ins import StandIns, card, iban
 from localcloud.capture.typed import check_same, with_stand_ins
 from localcloud.scenarios import unmet
