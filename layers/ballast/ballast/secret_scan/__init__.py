@@ -1,4 +1,4 @@
-"""What looks like a secret in texts of people: refused before it is kept. Pure.
+"""A scan for what looks like a secret, in texts that are about to be kept. Pure.
 
 ::
 
