@@ -209,6 +209,8 @@ def _is_written_as_one(groups: list[_Group]) -> bool:
     signs = {"".join((one.gap or "").split()) for one in groups[1:]} - {""}
     lists = any(one.gap is not None and re.search(r"[,:]\s|\s,", one.gap) for one in groups[1:])
     alike = all(size == sizes[0] for size in sizes[:-1]) and (len(sizes) == 1 or sizes[-1] <= max(sizes[0], 7))
+    # A group that is long enough for a card ends there: a code or a date follows.
+    lists = lists or (len(sizes) > 1 and max(sizes) >= _LEAST_CARD)
     return not lists and (alike or min(sizes) >= 3) and (len(signs) <= 1 or sizes[0] >= 4)
 
 

@@ -148,6 +148,11 @@ def test_order_ids_are_no_numbers_of_anybody(ids: list[int], form: str, between:
     assert personal_in(between.join(form.format(one) for one in ids)) == []
 
 
+@pytest.mark.parametrize("code", range(100, 1000, 7))
+def test_a_code_behind_a_card_in_one_block_is_no_part_of_it(code: int) -> None:
+    assert [one.value for one in personal_in(f"{CARD} {code}")] == [CARD]
+
+
 def test_a_stand_in_has_the_spelling_of_what_it_stands_for() -> None:
     made = StandIns().of(f"{grouped(IBAN.lower(), 4, '-')} SSKMDEMM, {grouped(CARD, 4, '.')} 12/27, 0049 170 1234567")
 
