@@ -111,7 +111,7 @@ def test_a_note_with_a_secret_is_refused_at_every_door_and_is_not_in_the_log(sta
     run_id = answered(stack, tenant="acme", request_id=f"feedback-secret-{len(note)}")
 
     reply = say(stack, run_id, "wrong", note)
-    with pytest.raises(InvalidInput, match="note: looks as if it held a secret, .* say it without"):
+    with pytest.raises(InvalidInput, match=r"note: looks as if it held a secret, .* say it without"):
         stack.invoke("answer", {"run_id": run_id, "verdict": "wrong", "note": note, "by": "ann"})
 
     assert (reply.status, [one["field"] for one in reply.body["errors"]]) == (422, ["note"])
