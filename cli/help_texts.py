@@ -439,16 +439,17 @@ Make a regression test of a run that went wrong: a scenario that fails now, and 
 It is played here first, and shrunk to the fewest turns that still go wrong. A run that does not go wrong here
 gives no test; the command says what differs.
 
-  ballast capture run-abcd --playbook itdesk                     it must not end as it did (status and who answered)
+  ballast capture run-abcd --playbook itdesk                     it must not end so: not where the agent answered
   ballast capture run-abcd --expect status=answered              say what is right; may be repeated, all must hold
   ballast capture run-abcd --expect effects=refund_order         exactly these writes, in this order; none for no write
   ballast capture run-abcd --expect cost_at_most=0.05            in US dollars
+  ballast capture run-abcd --expect 'store={table: OrdersTable, key: {order_id: O-1}, attributes: {refunded: 40}}'
   ballast capture run-abcd --invariant refused                   no call may be refused
   ballast capture exported.jsonl --expect forbidden="your card"  a file: `ballast trace RUN --export` writes one
   ballast --stack ballast-dev capture run-abcd… --playbook .     a run of a deployed stack, by its whole id
 
---expect knows status, by, reason, degraded, refused, failed, effects, answer, forbidden, grounded, moved and
-cost_at_most. --invariant takes the inverse of the record: status, by, reason, degraded, refused, failed, effects,
+--expect knows status, by, reason, degraded, refused, failed, effects, answer, forbidden, grounded, moved, store
+and cost_at_most. --invariant takes the inverse of the record: status, by, reason, degraded, refused, failed, effects,
 answer, grounded. Name what was wrong itself, not what followed from it: the model's later replies stay recorded.
 
 Sealed and personal values become stand-ins of the same form. What looks like a secret is refused, and nothing is

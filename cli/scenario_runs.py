@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ballast.contracts import Answer, Planner
 from ballast.contracts.timeline import Timeline
-from ballast.errors import InvalidInput
+from ballast.errors import BallastError, InvalidInput
 from ballast.log.events import RunEnded
 from ballast.money.moves import units
 from ballast.playbook import load_playbook
@@ -149,6 +149,22 @@ def stack_of(
     )
 
 
+def stored_item(cloud: "LocalCloud", table: str, key: dict[str, str], where: str) -> dict[str, Any] | None:
+    """Return an item of a table in ``cloud``; None if there is none. Raises ``InvalidInput``; ``where`` names it."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return cloud.table(table).get(key)
+    except KeyError:
+        raise InvalidInput(
+            f"{where} names the table {table}, which is not in business.yaml. Write its logical id."
+        ) from None
+    except (BallastError, ClientError) as problem:
+        raise InvalidInput(
+            f"{where}: {table} has no such key as {', '.join(key)} ({problem}). Write each attribute of its KeySchema."
+        ) from None
+
+
 def unmet_of(
     scenario: Scenario, made: Timeline, cloud: "LocalCloud", playbook: Path | None, people: "People"
 ) -> list[str]:
@@ -158,14 +174,7 @@ def unmet_of(
     """
 
     def read(table: str, key: dict[str, str]) -> dict[str, Any] | None:
-        try:
-            found = cloud.table(table)
-        except KeyError:
-            raise InvalidInput(
-                f"{scenario.script.parent / 'scenario.yaml'}: expect.store names the table {table}, which is not in "
-                "business.yaml. Write its logical id."
-            ) from None
-        return found.get(key)
+        return stored_item(cloud, table, key, f"{scenario.script.parent / 'scenario.yaml'}: expect.store")
 
     def moved() -> Decimal:
         return units(sum(move.micro for move in cloud.events(made.run_id).moves if move.counts))

@@ -27,7 +27,7 @@ from ballast.run import Run
 from cli.follow import abort_all
 from cli.local_stack import shortened
 from cli.responders import ScriptedResponder, SentMessages
-from cli.scenario_runs import unmet_of
+from cli.scenario_runs import stored_item, unmet_of
 from localcloud.capture.case import Case
 from localcloud.capture.invariant import NOTHING
 from localcloud.clock import WallClock
@@ -71,6 +71,11 @@ class Trials:
 
     def __init__(self, cloud: "LocalCloud", model: _AnyScript, playbook: Path) -> None:
         self._cloud, self._model, self._playbook = cloud, model, playbook
+
+    def check(self, expect: Mapping[str, Any]) -> None:
+        """Raise ``InvalidInput`` for an expected item of a table or a key that the stack has not."""
+        for item in expect.get("store", ()):
+            stored_item(self._cloud, item["table"], item["key"], "--expect store")
 
     def play(self, case: Case, expect: Mapping[str, Any]) -> Trial:
         """Play a case in a copy of the cloud."""
@@ -147,6 +152,12 @@ class _FreshTrials(Trials):
 
     def __init__(self, parameters: Mapping[str, str], seed: int, playbook: Path) -> None:
         self._parameters, self._seed, self._of = parameters, seed, playbook
+
+    def check(self, expect: Mapping[str, Any]) -> None:
+        """Raise ``InvalidInput`` for an expected item of a table or a key that the stack has not."""
+        if expect.get("store"):
+            with deployed(self._of, self._parameters, self._seed) as (cloud, model):
+                Trials(cloud, model, self._of).check(expect)
 
     def play(self, case: Case, expect: Mapping[str, Any]) -> Trial:
         """Play a case."""

@@ -89,6 +89,7 @@ class LocalCloud:
         beside: Sequence[str] = (),
     ) -> None:
         folder = playbook or PLAYBOOK
+        self.playbook = folder
         self._overrides = {"PLAYBOOK_DIR": str(folder.resolve())}
         if model_endpoint_url is not None:
             self._overrides["MODEL_ENDPOINT_URL"] = model_endpoint_url

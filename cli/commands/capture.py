@@ -21,7 +21,8 @@ import yaml
 from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
 from ballast.log.exported import ExportedRun
-from ballast.playbook import Effect, Playbook, load_playbook
+from ballast.playbook import Effect, Playbook, Tool, load_playbook
+from ballast.secret_scan import secrets_in
 from cli import output_files
 from cli.commands.test import silent
 from cli.exits import Exit
@@ -37,13 +38,15 @@ from localcloud.capture.invariant import (
     answers_against,
     calls_lacking,
     can_be_met,
+    check_mendable,
     defect_of_record,
     expected,
+    is_an_answer_alone,
+    judges_the_ending_alone,
     last_people,
     sealed_arguments,
 )
 from localcloud.capture.reduce import Reduction
-from localcloud.capture.secrets import secrets_in
 from localcloud.capture.stand_ins import StandIns
 from localcloud.capture.typed import check_same, with_stand_ins
 from localcloud.project import project_of
@@ -62,6 +65,11 @@ _HIDDEN = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
 _FILES = ("scenario.yaml", "script.yaml")
 _CAPTURED = output_files.Kind("a captured test", lambda text: text.startswith("# Captured by `ballast capture`"))
 _NOTE = "# Captured by `ballast capture` from {run_id}: it fails on the defect and passes on its fix.\n"
+
+_ANSWER_ALONE = (
+    "The test is one recorded answer without a call. Only a rule about answers (ground_answers, answer_schema, a "
+    "check of the playbook) can make it pass: a script repeats what the model said."
+)
 
 _SCRIPT_NOTE = (
     "# What the model said. The last reply is for a run that goes on after the fix: the record ends before it.\n"
@@ -120,7 +128,8 @@ def _captured(found: ExportedRun, typed: Namespace, screen: Screen) -> int:
     timeline = Timeline.model_validate(whole["timeline"])
     case = _with_parts(case, whole["case"])
     expect = expected(said, typed.invariant, timeline, tools, stand_ins.hides)
-    case = replace(case, last=last_people(expect))
+    check_mendable(expect, typed.expect, case, timeline)
+    case = replace(case, last=last_people(expect, timeline))
     defect = defect_of_record(case.scenario(expect), timeline, stand_ins.hidden)
     check_same(wrong_as_recorded, defect)
     if refused := _refusal([_parts(case), doubles_of(timeline, None), expect], screen):
@@ -142,14 +151,18 @@ def _captured(found: ExportedRun, typed: Namespace, screen: Screen) -> int:
         )
     begun = monotonic()
     with trials(folder, parameters=case.parameters, seed=seed) as player:
+        player.check(expect)
         screen.line(f"Playing {recorded.run_id} again: {len(case.steps)} replies of the model …", "dim")
-        shown = _reproduced(case, expect, defect, timeline, player, stand_ins.hidden)
+        shown = _reproduced(case, expect, defect, timeline, player, stand_ins.hidden, tools)
         if not isinstance(shown, _Shown):
             return _not_reproduced(shown, timeline, stand_ins.hidden, screen)
         reduced, tries, is_cut_short = shown.case, 0, False
         if not typed.no_shrink:
             reduction = Reduction(
-                shown.case, _shows(shown, expect, player, stand_ins.hidden), most=typed.tries, tell=_tell
+                shown.case,
+                _shows(shown, expect, player, stand_ins.hidden, playbook.tools),
+                most=typed.tries,
+                tell=_tell,
             )
             reduced = reduction.run()
             tries, is_cut_short = reduction.tries, reduction.is_cut_short
@@ -164,7 +177,9 @@ def _captured(found: ExportedRun, typed: Namespace, screen: Screen) -> int:
         screen.line("The test passes when `ballast test` plays it, so it shows no defect. Nothing was written.", "red")
         return Exit.NOT_COVERED
     _report(place, one, shown.case, wrong, stand_ins, screen)
-    if against := answers_against(expect, one):
+    if is_an_answer_alone(one) and timeline.by == "agent":
+        screen.line(_ANSWER_ALONE, "yellow")
+    if against := answers_against(expect, one, wrong):
         screen.line(
             f"People of the record {' and '.join(against)}: if the fix still asks, the test may never pass. Then "
             "correct their answers under `people:`.",
@@ -271,7 +286,13 @@ def _refusal(parts: Any, screen: Screen) -> int | None:
 
 
 def _reproduced(
-    case: Case, expect: Mapping[str, Any], defect: Defect, recorded: Timeline, player: Trials, hidden: Hidden
+    case: Case,
+    expect: Mapping[str, Any],
+    defect: Defect,
+    recorded: Timeline,
+    player: Trials,
+    hidden: Hidden,
+    writes: Mapping[str, bool],
 ) -> _Shown | list[tuple[str, Case, Trial]]:
     """Return the case with as few doubles as show the defect; else what was tried, in words, with its play."""
     tried: list[tuple[str, Case, Trial]] = []
@@ -281,7 +302,9 @@ def _reproduced(
         ("with doubles of the calls that ended otherwise", doubles_of(recorded, first.timeline, hidden)),
         ("with doubles of all calls", doubles_of(recorded, None)),
     ):
-        ways.append((words, replace(case, tools=doubles), None))
+        # A double writes nothing, so no item of a table tells a defect then.
+        kept = tuple(one for one in doubles if not (expect.get("store") and writes.get(one["tool"])))
+        ways.append((words, replace(case, tools=kept), None))
     known: set[str] = set()
     for words, candidate, played in ways:
         if repr(candidate.tools) in known:
@@ -306,9 +329,11 @@ def _is(found: Defect, recorded: Defect) -> bool:
     return found.ending == recorded.ending and recorded.kinds <= found.kinds and {*recorded.others} <= {*found.others}
 
 
-def _shows(shown: _Shown, expect: Mapping[str, Any], player: Trials, hidden: Hidden) -> Any:
+def _shows(shown: _Shown, expect: Mapping[str, Any], player: Trials, hidden: Hidden, tools: Mapping[str, Tool]) -> Any:
     def shows(candidate: Case) -> bool:
-        if not can_be_met(expect, candidate, shown.case):
+        if not can_be_met(expect, candidate, shown.case, tools):
+            return False
+        if judges_the_ending_alone(expect) and is_an_answer_alone(candidate) and not is_an_answer_alone(shown.case):
             return False
         return _defect(candidate, player.play(candidate, expect), hidden) == shown.defect
 
@@ -335,6 +360,7 @@ def _not_reproduced(tried: list[tuple[str, Case, Trial]], recorded: Timeline, hi
             screen.line(f"    {_short(reason)}")
     if any(trial.timeline is not None for _, _, trial in tried):
         screen.line("Is the defect mended already, or is it in a stack's settings, its data or the time of the day?")
+        screen.line("Is it in what a write left behind? Say with --expect store=… what must stand there.")
     return Exit.NOT_COVERED
 
 

@@ -67,12 +67,9 @@ def _checked(typed: Namespace) -> tuple[str, str]:
         raise InvalidInput(f"--note: has {len(note)} characters; at most {NOTE_CHARS} are kept.")
     if len(by) > BY_CHARS:
         raise InvalidInput(f"--by: has {len(by)} characters; at most {BY_CHARS} are kept.")
-    from localcloud.capture.secrets import secrets_in
+    from ballast.secret_scan import check_note
 
-    if found := next(secrets_in(note), None):
-        raise InvalidInput(
-            f"--note: looks as if it held a secret, {found[1]}. The run's log keeps the note: say it without."
-        )
+    check_note(note, "--note")
     return note, by
 
 

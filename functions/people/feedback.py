@@ -48,7 +48,8 @@ class FeedbackTaker:
     def take(self, run: Run, verdict: Verdict, note: str, caller: Caller) -> RunFeedback:
         """Record the caller's words and return what is recorded. The same words again are harmless.
 
-        Raises ``MayNotAnswer``, ``Problem`` (409) for a run that goes on or has too many entries, and ``RetryLater``.
+        Raises ``InvalidInput`` for a note with a secret, ``MayNotAnswer``, ``Problem`` (409) for a run that goes on or
+        has too many entries, and ``RetryLater``.
         """
         _check_rights(run, caller)
         if not run.has_ended:
@@ -57,6 +58,10 @@ class FeedbackTaker:
                 f"{run.run_id} has not ended. Say whether it did right once GET /runs/{run.run_id} shows it.",
             )
         wanted = {"verdict": verdict, "by": caller.principal, "role": caller.role, "note": note}
+        if note:
+            from ballast.secret_scan import check_note  # compiles many expressions, and most runs have no note
+
+            check_note(note, "note")
         for one in feedback_in(run):
             if same_person(one.by, caller.principal) and (one.verdict, one.note) == (verdict, note):
                 return RunFeedback(number=one.number, **wanted)

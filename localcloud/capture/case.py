@@ -37,13 +37,15 @@ _ASKED = "who-is-asked-after-the-fix"
 Step = Mapping[str, Any]
 
 
-def asked_after_the_fix(approve: bool | Sequence[str]) -> Mapping[str, Any]:
+def asked_after_the_fix(approve: bool | Sequence[str], moved: str | None = None) -> Mapping[str, Any]:
     """Return who answers a repaired run that asks where the recorded one did not; for the agent, too.
 
     approve  which calls they approve: none, all, or the writes that may happen
+    moved    the most money that the run may have moved with a call that they approve
     """
     decision = {"kind": "answer", "text": "A person has taken it over."}
-    return {"by": _ASKED, "approve": approve, "decision": decision, "whenever_asked": True}
+    at_most = {} if moved is None or not approve else {"moves_at_most": moved}
+    return {"by": _ASKED, "approve": approve, **at_most, "decision": decision, "whenever_asked": True}
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Case:
     @property
     def turns(self) -> tuple[Step, ...]:
         """The whole script."""
-        return (*self.steps, {"say": self.closing}) if self.closing else self.steps
+        return (*self.steps, {"say": self.closing, "if_asked": True}) if self.closing else self.steps
 
     def is_left_by(self, played: Timeline) -> bool:
         """Whether a run went on beyond the steps: the model said more than the record has."""

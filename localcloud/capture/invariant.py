@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, get_args
 
+import yaml
+
 from ballast.contracts.timeline import Timeline
-from ballast.contracts.wire import canonical
+from ballast.contracts.wire import canonical, parse
 from ballast.errors import InvalidInput
 from ballast.money import dollars
+from ballast.playbook import Effect, Tool
+from ballast.yaml_files import load
 from localcloud.capture.case import Case, Hidden, as_it_is, asked_after_the_fix
 from localcloud.scenarios import Scenario, unmet
 from localcloud.scenarios.scenario import By, written
+from localcloud.scenarios.stored import Item
 
 #: How a run ended, as far as a scenario can expect it.
 _STATUSES = ("answered", "unanswered", "refused", "failed")
@@ -25,9 +30,9 @@ NOTHING: Mapping[str, Any] = {"status": None, "degraded": None, "reason": None, 
 _WORDS = ("status", "by", "reason", "degraded", "refused", "failed", "effects", "answer", "forbidden", "grounded")
 #: A word without a digit in it.
 _WORD = re.compile(r"(?<!\S)[^\W\d]+(?=\W*(?:\s|$))")
-EXPECTATIONS = (*_WORDS, "moved", "cost_at_most")
+EXPECTATIONS = (*_WORDS, "moved", "cost_at_most", "store")
 #: Expectations that may be given more than once.
-_REPEATED = ("answer", "forbidden")
+_REPEATED = ("answer", "forbidden", "store")
 _SUCH_AS = {
     "status": f"Write one of {', '.join(_STATUSES)}.",
     "by": f"Write one of {', '.join(_BY)}.",
@@ -41,6 +46,7 @@ _SUCH_AS = {
     "forbidden": "Write words that the answer may not have.",
     "moved": "Write an amount such as 40.00.",
     "cost_at_most": "Write an amount in US dollars such as 0.05.",
+    "store": "Write an item as in scenario.yaml: {table: OrdersTable, key: {order_id: O-1}, attributes: {paid: 40}}.",
 }
 
 
@@ -120,8 +126,24 @@ def _expect(made: dict[str, Any], name: str, value: str) -> None:
             made[name] = listed
         case "answer" | "forbidden":
             made[name] = [*made.get(name, []), value]
+        case "store":
+            made[name] = [*made.get(name, []), _item(value)]
         case _:
             made["costs_at_most" if name == "cost_at_most" else name] = _amount(name, value)
+
+
+def _item(value: str) -> dict[str, Any]:
+    """Return an item of a table as scenario.yaml has it. Raises ``InvalidInput``."""
+    try:
+        read = load(value, yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        read = None
+    if not isinstance(read, dict):
+        raise InvalidInput(f"--expect store={value}: is no item. {_SUCH_AS['store']}")
+    try:
+        return parse(Item, read, what="--expect store").model_dump(mode="json")
+    except InvalidInput as problem:
+        raise InvalidInput(f"{problem} {_SUCH_AS['store']}") from None
 
 
 def _amount(name: str, value: str) -> str:
@@ -174,28 +196,76 @@ def sealed_arguments(recorded: Timeline, hides: Callable[[Any], bool]) -> list[s
     )
 
 
-def last_people(expect: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+def last_people(expect: Mapping[str, Any], recorded: Timeline) -> tuple[Mapping[str, Any], ...]:
     """Return who answers a repaired run that asks a person where the recorded one did not: a fix may be to ask first.
 
     They approve the writes that the test expects, as often as it expects them, and every call where it expects moved
-    money without naming writes. They reject everything else.
+    money without naming writes; no call with which the run would have moved more. Where an item of a table is expected,
+    they approve the writes of the record. They reject everything else.
     """
     writes = [_tool(one) for one in expect.get("effects") or ()]
-    moves = "effects" not in expect and Decimal(expect.get("moved") or 0) > 0
-    return (asked_after_the_fix(writes or moves),)
+    moves = Decimal(expect.get("moved") or 0) > 0
+    stored = any(item["attributes"] is not None for item in expect.get("store") or ())
+    if "effects" not in expect and stored and not moves:
+        # What they wrote was wrong, not that they were made.
+        writes = [one.tool for one in written(recorded)]
+        moves = not writes
+    return (asked_after_the_fix(writes or ("effects" not in expect and moves), expect.get("moved")),)
 
 
 def _tool(effect: Any) -> str:
     return effect if isinstance(effect, str) else effect["tool"]
 
 
-def can_be_met(expect: Mapping[str, Any], case: Case, whole: Case) -> bool:
-    """Whether a shorter case still has the calls that the expected writes need, as far as the whole case has them.
+def can_be_met(expect: Mapping[str, Any], case: Case, whole: Case, tools: Mapping[str, Tool]) -> bool:
+    """Whether a shorter case still has the calls that the expectation needs, as far as the whole case has them.
 
-    A write that the defect kept from happening shows in no play of the defect, so nothing else holds it.
+    A write that the defect kept from happening shows in no play of the defect, so nothing else holds it: the expected
+    writes, all that move money where its sum is expected, all writes where an item of a table is.
     """
     wanted = Counter(map(_tool, expect.get("effects") or ()))
+    for name, tool in tools.items():
+        moves = Decimal(expect.get("moved") or 0) > 0 and tool.moves is not None
+        if moves or (expect.get("store") and tool.effect is Effect.WRITE):
+            wanted[name] = max(wanted[name], whole.calls_of(name))
     return all(case.calls_of(tool) >= min(number, whole.calls_of(tool)) for tool, number in wanted.items())
+
+
+def judges_the_ending_alone(expect: Mapping[str, Any]) -> bool:
+    """Whether nothing but how the run ends is judged: its status, who answered, and why the first planner stopped."""
+    judged = {name for name, value in expect.items() if value is not None} - {"unlike"}
+    return judged <= {"status", "by", "reason", "degraded"} and set(expect.get("unlike", ())) <= {"status", "by"}
+
+
+def check_mendable(expect: Mapping[str, Any], said: Sequence[str], case: Case, recorded: Timeline) -> None:
+    """Raise ``InvalidInput`` where no fix could make the test pass: the script repeats the agent's recorded answer.
+
+    An answer without any call stays what it is, and so does one of which nobody says what was wrong with it.
+    """
+    if recorded.by != "agent" or not judges_the_ending_alone(expect):
+        return
+    calls = any(step.get("call") for step in case.steps)
+    if said and calls:
+        return
+    writes = list(dict.fromkeys(one.tool for one in written(recorded)))
+    made = f" It wrote: {', '.join(writes)}." if writes else ""
+    people = "".join(
+        f" {one.by} says that it did wrong{f': {one.note}' if one.note else ''}."
+        for one in recorded.feedback
+        if one.verdict == "wrong"
+    )
+    raise InvalidInput(
+        f"{recorded.run_id}: the agent answered{'' if calls else ' without a call'}, and only how the run ended is "
+        f"judged. A script repeats that answer, so no fix could make the test pass.{made}{people} Say with --expect "
+        "what is right: effects=TOOL,… or none (the writes), moved=AMOUNT, store='{table: …, key: {…}, attributes: "
+        "{…}}' (what a write left behind), refused=none, failed=none, forbidden=TEXT or grounded=true (the answer), "
+        "cost_at_most=USD."
+    )
+
+
+def is_an_answer_alone(case: Case) -> bool:
+    """Whether a script is nothing but replies without calls: only a rule about answers can change the ending."""
+    return all("error" not in step and "stop" not in step and not step.get("call") for step in case.steps)
 
 
 def calls_lacking(expect: Mapping[str, Any], case: Case) -> list[str]:
@@ -204,11 +274,19 @@ def calls_lacking(expect: Mapping[str, Any], case: Case) -> list[str]:
     return [tool for tool, number in wanted.items() if case.calls_of(tool) < number]
 
 
-def answers_against(expect: Mapping[str, Any], case: Case) -> list[str]:
-    """Return what people of the record say against what the test expects, in words: a fix that still asks hears it."""
+_MOVED = re.compile(r"moved: expected (?P<expected>[0-9.]+), was (?P<was>[0-9.]+)")
+
+
+def answers_against(expect: Mapping[str, Any], case: Case, wrong: Sequence[str] = ()) -> list[str]:
+    """Return what people of the record say against what the test expects, in words: a fix that still asks hears it.
+
+    wrong  what is not as expected now
+    """
     effects = expect.get("effects")
     wanted = Counter(map(_tool, effects or ()))
     moves = Decimal(expect.get("moved") or 0) > 0
+    found = next(filter(None, map(_MOVED.match, wrong)), None)
+    too_much = effects is None and found is not None and Decimal(found["was"]) > Decimal(found["expected"])
     told = []
     for tool in dict.fromkeys(one["tool"] for one in case.people if one.get("tool")):
         given = Counter(one.get("approve") for one in case.people if one.get("tool") == tool)
@@ -216,6 +294,8 @@ def answers_against(expect: Mapping[str, Any], case: Case) -> list[str]:
             told.append(f"reject {tool}, which the test expects")
         if given[True] and effects is not None and tool not in wanted:
             told.append(f"approve {tool}, which the test does not expect")
+        if given[True] and too_much:
+            told.append(f"approve {tool}, whatever has been moved by then")
     return told
 
 
@@ -242,7 +322,7 @@ class Defect:
         if not found:
             return None
         kinds = frozenset(map(_kind, found))
-        others = {one for one in found if one.startswith(("refused", "failed", "moved:"))}
+        others = {one for one in found if one.startswith(("refused", "failed", "moved:", "store:"))}
         if "effects" in kinds:
             others.add(f"effects {canonical([hidden(one.model_dump(mode='json')) for one in written(made)])}")
         # A call that another agent, or a fallback, makes is refused for another cause.
@@ -280,7 +360,7 @@ def defect_of_record(scenario: Scenario, recorded: Timeline, hidden: Hidden = as
     told = {"moved": None, "grounded": False, "store": ()}
     bare = scenario.model_copy(update={"expect": scenario.expect.model_copy(update=told)})
     found = Defect.of(recorded, unmet(bare, recorded, lambda _table, _key: None), hidden)
-    untold = scenario.expect.moved is not None or scenario.expect.grounded
+    untold = scenario.expect.moved is not None or scenario.expect.grounded or bool(scenario.expect.store)
     if found is None and not untold:
         raise InvalidInput(
             f"{recorded.run_id}: the recorded run is as expected, so there is no defect to capture: it ended "

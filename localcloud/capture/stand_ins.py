@@ -14,44 +14,18 @@ one stand-in.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ballast.contracts.wire import canonical
 from ballast.masking import MASK
+from localcloud.capture.personal import Personal, iban_check, luhn, personal_in, spelled
 
-_EMAIL = re.compile(r"[A-Za-z0-9._%+'-]+@(?P<domain>[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)")
 #: Domains that nobody can have (RFC 2606, RFC 6761).
 _NOBODYS = re.compile(r"(?i)(?:^|\.)(?:example(?:\.(?:com|net|org))?|test|invalid|localhost|local)$")
-_CARD = re.compile(r"(?<![\w-])(?:[0-9][ -]?){12,18}[0-9](?![\w-])")
-_IBAN = re.compile(r"(?<!\w)[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30}(?!\w)")
-_PHONE = re.compile(r"(?<![\w+])\+[1-9](?:[ ()./-]{0,2}[0-9]){7,13}(?!\w)")
 _FIRST_WORDS = re.compile(r"[A-Za-z]+")
 #: Test numbers of the card networks, and stand-ins: nobody's.
 _TEST_CARDS = ("4111111111111111", "4242424242424242", "5555555555554444", "378282246310005")
-
-
-def luhn(digits: str) -> int:
-    """Return the check digit that follows ``digits``."""
-    total = 0
-    for at, one in enumerate(reversed(digits)):
-        twice = int(one) * (2 if at % 2 == 0 else 1)
-        total += twice - 9 if twice > 9 else twice
-    return -total % 10
-
-
-def iban_check(country: str, account: str) -> str:
-    """Return the two check digits of an IBAN (ISO 7064, mod 97-10)."""
-    number = "".join(str(int(one, 36)) for one in f"{account}{country}00")
-    return f"{98 - int(number) % 97:02d}"
-
-
-def _is_card(digits: str) -> bool:
-    return len(set(digits)) > 2 and luhn(digits[:-1]) == int(digits[-1])
-
-
-def _is_iban(text: str) -> bool:
-    return iban_check(text[:2], text[4:]) == text[2:4]
 
 
 def card(number: int, length: int = 16, first: str = "4") -> str:
@@ -186,9 +160,14 @@ class StandIns:
     def _text(self, text: str) -> str:
         while MASK in text:
             text = text.replace(MASK, str(self._of_words(text.partition(MASK)[0])), 1)
-        for form, make in ((_EMAIL, self._email), (_IBAN, self._iban), (_CARD, self._card), (_PHONE, self._phone)):
-            text = form.sub(make, text)
-        return text
+        make = {"e-mail": self._email, "IBAN": self._iban, "card": self._card, "phone": self._phone}
+        parts, at = [], 0
+        for found in personal_in(text):
+            made = make[found.kind](found)
+            if made is not None:
+                parts += [text[at : found.start], made]
+                at = found.end
+        return "".join([*parts, text[at:]])
 
     def _of_words(self, before: str) -> Any:
         """Return the stand-in of a masked word, by the last word before it that names a sealed field."""
@@ -208,29 +187,31 @@ class StandIns:
             self.replaced[f"{kind} {self._next('shown')}"] = self._by_value[value]
         return self._by_value[value]
 
-    def _email(self, found: re.Match[str]) -> str:
-        if _NOBODYS.search(found["domain"]):
-            return found[0]
-        return self._kept("e-mail", found[0].lower(), lambda number: f"person{number}@example.com")
+    def _email(self, found: Personal) -> str | None:
+        if _NOBODYS.search(found.value.rpartition("@")[2]):
+            return None
+        return self._kept("e-mail", found.value, lambda number: f"person{number}@example.com")
 
-    def _card(self, found: re.Match[str]) -> str:
-        digits = re.sub(r"\D", "", found[0])
-        if not _is_card(digits) or digits in _TEST_CARDS or digits[1:-4].strip("0") == "":
-            return found[0]
-        return _spelled(found[0], self._kept("card", digits, lambda number: card(number, len(digits), digits[0])))
+    def _card(self, found: Personal) -> str | None:
+        digits = found.value
+        if digits in _TEST_CARDS or digits[1:-4].strip("0") == "":
+            return None
+        made = self._kept("card", digits, lambda number: card(number, len(digits), digits[0]))
+        return spelled(found.shown, made)
 
-    def _iban(self, found: re.Match[str]) -> str:
-        whole = found[0].replace(" ", "")
-        if not _is_iban(whole) or whole[5:-3].strip("0") == "":
-            return found[0]
-        return _spelled(found[0], self._kept("IBAN", whole, lambda number: iban(number, whole[:2], len(whole))))
+    def _iban(self, found: Personal) -> str | None:
+        whole = found.value
+        if whole[5:-3].strip("0") == "":
+            return None
+        return spelled(found.shown, self._kept("IBAN", whole, lambda number: iban(number, whole[:2], len(whole))))
 
-    def _phone(self, found: re.Match[str]) -> str:
-        digits = re.sub(r"\D", "", found[0])
+    def _phone(self, found: Personal) -> str | None:
+        digits = found.value
         if digits[1:].startswith("55501") or digits[1:].startswith("5550"):
-            return found[0]
+            return None
         made = self._kept("phone", digits, lambda number: f"{digits[0]}55501{number:0{len(digits) - 6}d}")
-        return _spelled(found[0], made)
+        begins = "00" if found.shown.startswith("00") else ""
+        return spelled(found.shown.replace("(0)", ""), f"{begins}{made}")
 
 
 def _begins(name: Any, inner: Any) -> bool:
@@ -242,12 +223,6 @@ def _same_words(one: str, other: str) -> bool:
     ours, theirs = one.split("_"), other.split("_")
     shorter = min(len(ours), len(theirs))
     return ours[-shorter:] == theirs[-shorter:]
-
-
-def _spelled(as_it_was: str, made: str) -> str:
-    """Return ``made`` with the spaces and signs between its characters as they were."""
-    left: Iterator[str] = iter(made)
-    return "".join(next(left, "") if one.isalnum() else one for one in as_it_was) + "".join(left)
 
 
 def _of_schema(schema: Mapping[str, Any]) -> Any:

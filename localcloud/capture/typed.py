@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ballast.errors import InvalidInput
+from ballast.secret_scan.readings import plain
 from localcloud.capture.invariant import Defect
 from localcloud.capture.stand_ins import StandIns
-from localcloud.readings import plain
 
 _OF_TEXTS = ("answer", "forbidden")
 

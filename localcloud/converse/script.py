@@ -55,6 +55,7 @@ class Step(Wire):
     stop        overrides the stop reason
     usage       overrides the estimate, in Converse's names; {} for none
     latency_ms  how long it takes
+    if_asked    the run need not get so far: nobody is told that it was not used
     """
 
     say: str | None = None
@@ -66,6 +67,7 @@ class Step(Wire):
     hang_s: Annotated[float, Field(gt=0)] | None = None
     usage: dict[str, int] | None = None
     latency_ms: Annotated[int, Field(ge=0)] = 0
+    if_asked: bool = False
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -105,7 +107,7 @@ class ScriptModel:
     def __init__(self, steps: Sequence[Step], name: str = "script") -> None:
         self._name = name
         self._slots: list[tuple[list[Step], Step | None]] = []
-        self._unsaid = set(range(len(steps)))
+        self._unsaid = {number for number, step in enumerate(steps) if not step.if_asked}
         self._numbers = {id(step): number for number, step in enumerate(steps)}
         failing: list[Step] = []
         for step in steps:

@@ -52,7 +52,7 @@ class Case:
         content = self.scenario.model_dump(mode="json", exclude={"name", "description", "model", "ends_within_s"})
         for answer in content["people"]:
             del answer["if_asked"]
-            for later in ("tool", "whenever_asked"):
+            for later in ("tool", "whenever_asked", "moves_at_most"):
                 if not answer[later]:
                     del answer[later]
         return sha256(canonical([content, judge if self.scenario.expect.judged else ""]))
@@ -94,7 +94,10 @@ def of_run(run: Run, made: Timeline) -> Scenario:
         raise InvalidInput(f"{where}: its request has attachments, and their content is not in the log.")
     told = canonical([request.model_dump(mode="json"), [one.model_dump(mode="json") for one in people]])
     if SEALED in told or MASK in told:
-        raise InvalidInput(f"{where}: its request or a person's answer has sealed values, so it cannot be asked again.")
+        raise InvalidInput(
+            f"{where}: its request or a person's answer has sealed values, so it cannot be asked again. "
+            f"A test of it has stand-ins for them: ballast capture {where}."
+        )
     if made.status not in _EXPECTED:
         raise InvalidInput(f"{where}: it is {made.status}, so nothing can be expected of its ending.")
     return Scenario(

@@ -16,17 +16,21 @@ an effect that never happens.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from itertools import count, pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue
 
 from ballast.contracts.wire import Name, Wire
-from ballast.errors import InvalidInput
+from ballast.errors import BallastError, InvalidInput
 from ballast.log.event import Event, order
 from ballast.log.events import ApprovalAnswered, ApprovalGiven, ApprovalNeeded, EscalationAnswered
+from ballast.money.moves import units
+from ballast.playbook import load_playbook
 
 if TYPE_CHECKING:
+    from ballast.contracts import RunRequest
     from ballast.contracts.timeline import Call
     from localcloud.cloud import LocalCloud
     from localcloud.functions import FunctionError
@@ -41,8 +45,24 @@ def _decision(value: Any) -> Any:
     return value
 
 
+def _amount(value: Any) -> Any:
+    try:
+        return Decimal(value) if isinstance(value, str) else _whole(value)
+    except (ArithmeticError, TypeError):
+        raise ValueError('must be a text or a whole number, such as "0.05", without a currency') from None
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, Decimal | int):
+        raise TypeError
+    return value
+
+
+Amount = Annotated[Decimal, BeforeValidator(_amount), Field(ge=0, strict=False)]
+
+
 #: What a scenario says about an answer; the rest is what the person says.
-_OF_THE_SCENARIO = ("refused", "if_asked", "whenever_asked", "tool")
+_OF_THE_SCENARIO = ("refused", "if_asked", "whenever_asked", "tool", "moves_at_most")
 
 
 class Answer(Wire):
@@ -53,6 +73,8 @@ class Answer(Wire):
     approve   whether a call may be made; or the writes that may happen: yes to a call of theirs as long as the run has
               made fewer of them than are named, else no. With a ``decision``, too, the one that fits what is asked is
               given
+    moves_at_most  yes to a call only as long as the money that the run has moved, with this call's, is no more than
+                   this, else no
     tool      it is an answer about a call of this tool, and waits until one is asked about
     refused   this person must not be let answer; the next one answers the same escalation
     if_asked  the run need not ask for it. Every other answer must be used, or the run is not as expected
@@ -63,6 +85,7 @@ class Answer(Wire):
     by: str
     decision: Annotated[dict[str, JsonValue] | None, BeforeValidator(_decision)] = None
     approve: bool | tuple[Name, ...] | None = None
+    moves_at_most: Amount | None = None
     tool: Name | None = None
     comment: str = ""
     arguments: dict[str, JsonValue] | None = None
@@ -101,6 +124,7 @@ class People:
         self._answers = [(number, given) for number, given in told if not given.get("whenever_asked")]
         self._always = [(number, given) for number, given in told if given.get("whenever_asked")]
         self._verdicts: dict[str, bool] = {}
+        self._amounts: dict[str, int] = {}
         self._asked, self._why_more = False, ""
         self.wrong: list[str] = []
 
@@ -126,8 +150,8 @@ class People:
         answer = {name: value for name, value in answer.items() if name not in _OF_THE_SCENARIO}
         if "approve" in answer and "decision" in answer:  # it has one for each kind of escalation
             del answer["decision" if message["kind"] == "approval" else "approve"]
-        if isinstance(answer.get("approve"), list | tuple):
-            answer["approve"] = self._may_happen(message, answer["approve"])
+        if answer.get("approve"):
+            answer["approve"] = self._may_happen(message, given)
         who = f"people.{number}: the answer of {given.get('by', 'nobody')}"
         try:
             taken = self._cloud.invoke("AnswerEscalationFunction", answer)
@@ -182,14 +206,49 @@ class People:
         shown = self._cloud.escalations().get(message["escalation_id"])
         return message if shown is None else {**message, **shown.model_dump(mode="json")}
 
-    def _may_happen(self, message: Mapping[str, Any], writes: Sequence[str]) -> bool:
-        """Whether a call is one of these writes, and the run has made, or been granted, fewer of them so far."""
-        about, tool = message["escalation_id"], _tool_of(message)
+    def _may_happen(self, message: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+        """Whether this person approves a call: all of them, some writes, or up to a sum of money."""
+        about, writes, at_most = message["escalation_id"], given["approve"], given.get("moves_at_most")
         if about not in self._verdicts:
-            made = self._cloud.events(message["run_id"]).timeline()
-            so_far = sum(call.tool == tool and self._counts(call) for turn in made.turns for call in turn.calls)
-            self._verdicts[about] = so_far < list(writes).count(tool)
+            is_wanted = writes is True or self._is_one_of(message, writes)
+            self._verdicts[about] = is_wanted and (at_most is None or self._moves(message) <= Decimal(at_most))
         return self._verdicts[about]
+
+    def _is_one_of(self, message: Mapping[str, Any], writes: Sequence[str]) -> bool:
+        """Whether a call is one of these writes, and the run has made, or been granted, fewer of them so far."""
+        tool = _tool_of(message)
+        made = self._cloud.events(message["run_id"]).timeline()
+        so_far = sum(call.tool == tool and self._counts(call) for turn in made.turns for call in turn.calls)
+        return so_far < list(writes).count(tool)
+
+    def _moves(self, message: Mapping[str, Any]) -> Decimal:
+        """Return the money that the run has moved, or been granted, and what the call moves that it asks about."""
+        run, about = self._cloud.events(message["run_id"]), message["escalation_id"]
+        moved = {(move.turn, move.index): move.micro for move in run.moves if move.counts}
+        waiting = {
+            (turn.turn, call.index): granted
+            for turn in run.timeline().turns
+            for call in turn.calls
+            if call.outcome in ("open", "waiting") and (granted := self._granted(call)) is not None
+        }
+        self._amounts[about] = self._moved_by(message, run.request)
+        return units(sum((waiting | moved).values()) + self._amounts[about])
+
+    def _granted(self, call: Call) -> int | None:
+        """Return the money of a call that somebody said yes to here; None for any other."""
+        given = [one.escalation_id for one in call.approvals if self._verdicts.get(one.escalation_id)]
+        return self._amounts.get(given[-1]) if given else None
+
+    def _moved_by(self, message: Mapping[str, Any], request: RunRequest) -> int:
+        """Return the micro-units that a call would move; 0 if its tool moves none, or cannot say how much."""
+        call = (message.get("proposed_decision") or {}).get("calls", [{}])[0]
+        tool = load_playbook(self._cloud.playbook).tools.get(_tool_of(message))
+        if tool is None or tool.moves is None:
+            return 0
+        try:
+            return tool.moves.micro(tool.name, tool.read(call.get("arguments")), request)
+        except BallastError:
+            return 0
 
     def _counts(self, call: Call) -> bool:
         """Whether a call has made its write, or is about to because somebody said yes to it here."""

@@ -26,13 +26,13 @@ from ballast.errors import InvalidInput, Tainted, Ungrounded
 from ballast.log.events import NO_UNDO
 from ballast.money.amounts import dollars
 from ballast.playbook.load import playbook_in
+from ballast.secret_scan.readings import is_seen, may_say, says
 from ballast.validation import fit_schema
 from ballast.validation.schema import schema_complaint
 from ballast.yaml_files import load
 from localcloud.project import project_of
-from localcloud.readings import is_seen, may_say, says
 from localcloud.scenarios.doubles import Double
-from localcloud.scenarios.people import Answer
+from localcloud.scenarios.people import Amount, Answer
 from localcloud.scenarios.stored import Item, different
 
 FOLDER = Path(__file__).resolve().parent
@@ -57,22 +57,6 @@ class ExpectedEffect(Wire):
     tool: Name
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     undone: bool = False
-
-
-def _amount(value: Any) -> Any:
-    try:
-        return Decimal(value) if isinstance(value, str) else _whole(value)
-    except (ArithmeticError, TypeError):
-        raise ValueError('must be a text or a whole number, such as "0.05", without a currency') from None
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, Decimal | int):
-        raise TypeError
-    return value
-
-
-Amount = Annotated[Decimal, BeforeValidator(_amount), Field(ge=0, strict=False)]
 
 
 Effects = tuple[Annotated[ExpectedEffect, BeforeValidator(_by_name)], ...]

@@ -32,7 +32,7 @@ class Item(Wire):
 
 def different(item: Item, found: dict[str, Any] | None) -> list[str]:
     """Return how an item of a table is otherwise than expected, one sentence each; empty if it is not."""
-    where = f"{item.table} {', '.join(item.key.values())}"
+    where = f"store: {item.table} {', '.join(item.key.values())}"
     if item.attributes is None:
         return [] if found is None else [f"{where}: expected no such item"]
     if found is None:

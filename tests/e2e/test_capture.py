@@ -299,3 +299,54 @@ def test_a_seeded_defect_is_gone_after_its_block(tmp_path: Path) -> None:
     with seeded(one, tmp_path):
         assert (tmp_path / "till" / TILL).read_text() != before
     assert (tmp_path / "till" / TILL).read_text() == before
+
+
+@pytest.mark.deep
+def test_money_that_nobody_approved_is_red_on_the_defect_and_green_on_the_fix(tmp_path: Path) -> None:
+    refunds = [
+        {"call": [{"tool": "refund", "arguments": {"order_id": f"O-{at}", "amount_usd": "210.00"}}]} for at in (1, 2)
+    ]
+    approval = "    approval=Approval(if_=_large),\n"
+    shop, run_id = project(
+        tmp_path,
+        {"text": "Refund 210.00 for O-1 or O-2.", "intent": "desk"},
+        [{"call": [{"tool": "price", "arguments": {"article": "mat"}}]}, *refunds, {"say": "Done with O-1."}],
+        lambda till: replaced(till / TILL, approval, ""),
+    )
+
+    code, said = typed("capture", run_id, "--playbook", str(shop), "--name", "c")
+    assert (code, "no fix could make the test pass" in said, written(shop)) == (2, True, [])
+    code, said = typed("capture", run_id, "--playbook", str(shop), "--name", "c", "--expect", "moved=210.00")
+
+    assert code == 0, said
+    replaced(shop / "till" / TILL, "    validate=_positive,\n", f"{approval}    validate=_positive,\n")
+    code, said = typed("test", str(shop), "c")
+    assert code == 0, said
+    assert "note:" not in said
+
+
+@pytest.mark.deep
+def test_what_a_tool_wrote_is_red_on_the_defect_and_green_on_the_fix(tmp_path: Path) -> None:
+    assert typed("new", "shop", "--into", str(tmp_path))[0] == 0
+    shop = tmp_path / "shop"
+    tool = shop / "shop" / "tools" / "suspend_account.py"
+    replaced(tool, '"days": args.days}', '"days": args.days * 2}')
+    _, said = typed("test", str(shop), "suspended", "--json")
+    run_id = yaml.safe_load(said.rpartition("]")[0] + "]")[0]["run_id"]
+
+    def capture(item: str) -> tuple[int, str]:
+        return typed("capture", run_id, "--playbook", str(shop), "--name", "c", "--expect", f"store={item}")
+
+    code, said = capture("{table: Accounts, key: {account_id: A-1001}, attributes: {days: 7}}")
+    assert (code, "--expect store names the table Accounts, which is not in business.yaml" in said) == (2, True)
+    code, said = capture("{table: AccountsTable, key: {id: A-1001}, attributes: {days: 7}}")
+    assert (code, "AccountsTable has no such key as id" in said) == (2, True)
+    code, said = capture("{table: AccountsTable, key: {account_id: A-1001}, attributes: {days: 7}}")
+
+    assert code == 0, said
+    assert "days expected 7, was 14" in said
+    turns = yaml.safe_load((shop / "scenarios" / "c" / "script.yaml").read_text())["turns"]
+    assert [call["tool"] for turn in turns for call in turn.get("call", ())] == ["suspend_account"]
+    replaced(tool, '"days": args.days * 2}', '"days": args.days}')
+    code, said = typed("test", str(shop), "c")
+    assert code == 0, said

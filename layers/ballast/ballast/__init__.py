@@ -18,6 +18,7 @@ No model client and no business code lives here. Modules import downwards only::
     runtime            a function's environment, clients and clock
     models             model cards: what each model takes and costs
     run                a run: its events, folded once; with ballast.folds and ballast.timeline
+    secret_scan        what looks like a secret in a text, refused before it is kept
     money              prices, reservations, amounts
     log.events         the events of a run: a model for each, its key, its envelope
     masking            sensitive values: found in JSON and texts, masked or replaced by tokens

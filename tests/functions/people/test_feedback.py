@@ -106,6 +106,21 @@ def test_an_operator_gives_it_by_iam_in_their_own_name(stack: Stack) -> None:
     assert listed(stack, "iam", "wrong") == [run_id]
 
 
+@pytest.mark.parametrize("note", ["my password is hunter2-Zx9", "the API key was sk-abc", "PIN 4711"])
+def test_a_note_with_a_secret_is_refused_at_every_door_and_is_not_in_the_log(stack: Stack, note: str) -> None:
+    run_id = answered(stack, tenant="acme", request_id=f"feedback-secret-{len(note)}")
+
+    reply = say(stack, run_id, "wrong", note)
+    with pytest.raises(InvalidInput, match=r"note: looks as if it held a secret, .* say it without"):
+        stack.invoke("answer", {"run_id": run_id, "verdict": "wrong", "note": note, "by": "ann"})
+
+    assert (reply.status, [one["field"] for one in reply.body["errors"]]) == (422, ["note"])
+    assert "say it without" in reply.body["errors"][0]["message"]
+    assert note not in str(reply.body)
+    assert shown(stack, run_id) == (None, [])
+    assert say(stack, run_id, "wrong", "My password was asked for twice.").status == 200
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

@@ -22,6 +22,7 @@ from cli.escalation_files import EscalationFiles, NobodyWaits
 from cli.responders import ScriptedResponder, SentMessages, TerminalResponder
 from cli.screen import Screen
 from localcloud.cloud import FunctionError
+from localcloud.scenarios import people as scenario_people
 from localcloud.scenarios.people import NoAnswerLeft
 
 MESSAGE = {
@@ -475,3 +476,36 @@ def test_an_answer_about_a_tool_is_given_to_no_call_of_another_one_and_is_left_o
 
     assert [(one["by"], one["approve"]) for one in cloud.invoked] == [("Mia", False)]
     assert [one.partition(":")[0] for one in responder.people.unmet()] == ["people.0"]
+
+
+def test_who_approves_up_to_a_sum_approves_no_call_that_goes_beyond_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asks(number: int, tool: str, amount: int) -> dict[str, Any]:
+        calls = [{"tool": tool, "arguments": {"amount": amount}}]
+        return PAY | {"escalation_id": f"esc-{number}", "proposed_decision": {"calls": calls}}
+
+    pays = SimpleNamespace(
+        name="pay",
+        moves=SimpleNamespace(micro=lambda _name, args, _request: args["amount"] * 1_000_000),
+        read=lambda arguments: arguments,
+    )
+    tools = {"pay": pays, "mail": SimpleNamespace(name="mail", moves=None)}
+    monkeypatch.setattr(scenario_people, "load_playbook", lambda _folder: SimpleNamespace(tools=tools))
+    messages = [asks(2, "pay", 30), asks(3, "pay", 20), asks(4, "pay", 15), asks(5, "mail", 9), asks(6, "pay", 5)]
+    cloud: Any = Cloud(*messages)
+    cloud.playbook = "."
+    calls = [
+        Call(index=number, tool="pay", outcome="waiting", approvals=(Approval(escalation_id=f"esc-{number}"),))
+        for number in range(2, 7)
+    ]
+    run = Timeline(
+        run_id="run-x", status="open", ending="", reason="", turns=(Turn(turn=1, planner="agent", calls=calls),)
+    )
+    moved = [SimpleNamespace(turn=1, index=1, micro=10_000_000, counts=True)]
+    moved += [SimpleNamespace(turn=1, index=9, micro=70_000_000, counts=False)]
+    cloud.events = lambda _run_id: SimpleNamespace(timeline=lambda: run, moves=moved, request=None)
+
+    ScriptedResponder(cloud, [{"by": "x", "approve": True, "moves_at_most": "50.00", "whenever_asked": True}]).poll()
+
+    # 10 went out, 30 are granted and have not: 10 are left.
+    assert [one["approve"] for one in cloud.invoked] == [True, False, False, True, True]
+    assert all("moves_at_most" not in one for one in cloud.invoked)

@@ -58,9 +58,9 @@ def test_each_difference_is_a_sentence_of_its_own() -> None:
         "refused calls: expected [], was ['UnknownTool']",
         "failed calls: expected [], was ['z']",
         "  z: It broke.",
-        "OrdersTable O-1002: status expected 'paid', was 'cancelled'",
-        "OrdersTable O-1002: refunded_cents expected 0, was None",
-        "CustomersTable C-1001: is not there",
+        "store: OrdersTable O-1002: status expected 'paid', was 'cancelled'",
+        "store: OrdersTable O-1002: refunded_cents expected 0, was None",
+        "store: CustomersTable C-1001: is not there",
     ]
 
 

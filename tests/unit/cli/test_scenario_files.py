@@ -219,7 +219,7 @@ def test_a_decision_that_is_no_object_is_told_its_form(tmp_path: Path) -> None:
         ('moved: "12.00"', ended(), []),
         ("moved: 13", ended(), ["moved: expected 13, was 12"]),
         ("store: [{table: T, key: {id: a}, attributes: null}]", ended(), []),
-        ("store: [{table: T, key: {id: a}, attributes: {n: 1}}]", ended(), ["T a: is not there"]),
+        ("store: [{table: T, key: {id: a}, attributes: {n: 1}}]", ended(), ["store: T a: is not there"]),
     ],
 )
 def test_each_expectation_is_compared(expect: str, run: Timeline, wrong: list[str], tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_each_expectation_is_compared(expect: str, run: Timeline, wrong: list[st
 def test_an_item_that_must_not_be_there_is_told(tmp_path: Path) -> None:
     scenario = expecting(tmp_path, "store: [{table: T, key: {id: a}, attributes: null}]")
 
-    assert unmet(scenario, ended(), lambda table, key: {"id": "a"}) == ["T a: expected no such item"]
+    assert unmet(scenario, ended(), lambda table, key: {"id": "a"}) == ["store: T a: expected no such item"]
 
 
 ITEM = {
@@ -270,7 +270,7 @@ def test_an_attribute_is_compared_as_its_type_is(attribute: str, wrong: str | No
     told = unmet(scenario, ended(), lambda table, key: ITEM)
 
     name = attribute.partition(":")[0]
-    assert told == ([] if wrong is None else [f"T a: {name} expected {wrong}"])
+    assert told == ([] if wrong is None else [f"store: T a: {name} expected {wrong}"])
 
 
 # Where they are

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,9 +12,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ballast.contracts.timeline import Call, Money, Timeline, Turn
+from ballast.contracts.timeline import Call, Feedback, Money, Timeline, Turn
 from ballast.errors import InvalidInput
 from ballast.masking import MASK
+from ballast.playbook import Effect
+from ballast.secret_scan import secrets_in
 from cli.commands.capture import as_yaml, one_line
 from cli.parser import INVARIANTS
 from localcloud.capture.case import Case, doubles_of, why_not
@@ -22,14 +26,15 @@ from localcloud.capture.invariant import (
     answers_against,
     calls_lacking,
     can_be_met,
+    check_mendable,
     defect_of_record,
     expected,
     last_people,
     sealed_arguments,
 )
+from localcloud.capture.personal import iban_check, luhn
 from localcloud.capture.reduce import Reduction, ddmin
-from localcloud.capture.secrets import secrets_in
-from localcloud.capture.stand_ins import StandIns, card, iban, iban_check, luhn
+from localcloud.capture.stand_ins import StandIns, card, iban
 from localcloud.capture.typed import check_same, with_stand_ins
 from localcloud.scenarios import unmet
 
@@ -358,9 +363,88 @@ def test_the_calls_of_expected_writes_stay_though_the_defect_keeps_them_from_hap
     whole = replace(CASE, steps=CASE.steps[:2])
     expect = expected(["effects=a,b,other"], None, timeline())
 
-    assert can_be_met(expect, replace(CASE, steps=CASE.steps[:1]), whole)
-    assert not can_be_met(expect, replace(CASE, steps=({"call": [{"tool": "a"}]},)), whole)
-    assert not can_be_met(expected(["effects=a,a"], None, timeline()), replace(CASE, steps=CASE.steps[:1]), whole)
+    assert can_be_met(expect, replace(CASE, steps=CASE.steps[:1]), whole, {})
+    assert not can_be_met(expect, replace(CASE, steps=({"call": [{"tool": "a"}]},)), whole, {})
+    assert not can_be_met(expected(["effects=a,a"], None, timeline()), replace(CASE, steps=CASE.steps[:1]), whole, {})
+
+
+def test_calls_that_move_money_or_write_stay_where_their_sum_or_an_item_is_expected() -> None:
+    write, read = SimpleNamespace(effect=Effect.WRITE, moves=object()), SimpleNamespace(effect=Effect.READ, moves=None)
+    tools: Any = {"a": write, "b": SimpleNamespace(effect=Effect.WRITE, moves=None), "c": read}
+    calls = tuple({"call": [{"tool": name}]} for name in "abc")
+    whole, without_a, without_b = (replace(CASE, steps=steps) for steps in (calls, calls[1:], (calls[0], calls[2])))
+
+    moved, stored = ({"moved": "4"}, {"store": [{"table": "T", "key": {}, "attributes": None}]})
+
+    assert [can_be_met(moved, one, whole, tools) for one in (without_a, without_b)] == [False, True]
+    assert [can_be_met(stored, one, whole, tools) for one in (without_a, without_b)] == [False, False]
+    assert can_be_met(stored, replace(CASE, steps=calls[:2]), whole, tools)
+
+
+ANSWER, PAID = {"say": "It is done."}, {"call": [{"tool": "pay"}]}
+
+
+@pytest.mark.parametrize(
+    ("said", "steps", "by", "mendable"),
+    [
+        ([], (PAID, ANSWER), "agent", False),
+        ([], (PAID, ANSWER), "fallback", True),
+        (["by=fallback"], (PAID, ANSWER), "agent", True),
+        (["by=fallback"], (ANSWER,), "agent", False),
+        (["status=unanswered"], (ANSWER,), "agent", False),
+        (["forbidden=done"], (ANSWER,), "agent", True),
+        (["effects=none"], (PAID, ANSWER), "agent", True),
+        (["by=agent"], (ANSWER,), "rollback", True),
+    ],
+)
+def test_an_answer_that_a_script_repeats_is_not_judged_by_who_gave_it(
+    said: list[str], steps: tuple[dict[str, Any], ...], by: str, mendable: bool
+) -> None:
+    call = Call(index=1, tool="pay", outcome="ok", effect="write")
+    words = (Feedback(by="mia", verdict="wrong", note="booked twice"), Feedback(by="lee", verdict="right"))
+    recorded = timeline(call, status="answered", by=by, answer="It is done.", feedback=words)
+    case = replace(CASE, steps=steps)
+
+    if mendable:
+        check_mendable(expected(said, None, recorded), said, case, recorded)
+        return
+    with pytest.raises(InvalidInput, match=r"no fix could .*It wrote: pay\. mia says .*: booked twice\..*--expect"):
+        check_mendable(expected(said, None, recorded), said, case, recorded)
+
+
+STORE = "{table: T, key: {id: a}, attributes: {paid: 40}}"
+
+
+def test_an_item_of_a_table_is_expected_as_a_scenario_has_it_and_its_value_is_the_defect() -> None:
+    recorded = timeline(Call(index=1, tool="pay", outcome="ok", effect="write"), status="answered")
+    expect = expected([f"store={STORE}", f"store={STORE}"], None, recorded)
+    case = replace(CASE, last=last_people(expect, recorded))
+    scenario = case.scenario(expect)
+
+    wrong = [unmet(scenario, recorded, lambda _table, _key, paid=paid: {"paid": paid}) for paid in (40, 80, 120)]
+
+    assert len(scenario.expect.store) == 2
+    assert wrong[0] == []
+    assert wrong[1] == ["store: T a: paid expected 40, was 80"] * 2
+    assert Defect.of(recorded, wrong[1]) != Defect.of(recorded, wrong[2])
+    assert defect_of_record(scenario, recorded).kinds == frozenset()  # playing it tells
+    assert scenario.people[-1].approve == ("pay",)
+
+
+@pytest.mark.parametrize(
+    "item", ["x", "[1]", "{table: T}", "{table: T, key: {id: a}, attributes: {}}", "{table: T, kye: {}}", "{a: "]
+)
+def test_what_is_no_item_of_a_table_is_refused_with_its_form(item: str) -> None:
+    with pytest.raises(InvalidInput, match=r"--expect store.*Write an item as in scenario\.yaml: \{table: ") as refused:
+        expected([f"store={item}"], None, timeline())
+    assert "attributes" in str(refused.value)
+
+
+@pytest.mark.parametrize(("was", "told"), [("8.00", ["approve pay, whatever has been moved by then"]), ("2", [])])
+def test_people_of_the_record_who_approved_more_money_than_is_expected_are_told(was: str, told: list[str]) -> None:
+    case = replace(CASE, people=({"by": "b", "approve": True, "tool": "pay"},))
+
+    assert answers_against({"moved": "4.00"}, case, [f"moved: expected 4.00, was {was}"]) == told
 
 
 @pytest.mark.parametrize(
@@ -374,16 +458,20 @@ def test_the_calls_of_expected_writes_stay_though_the_defect_keeps_them_from_hap
         (["effects=pay,pay"], None, [("pay", "pay")]),
         (["moved=4.00"], None, [True]),
         (["moved=4.00", "effects=none"], None, [False]),
+        (["moved=4.00", "effects=pay"], None, [("pay",)]),
     ],
 )
 def test_a_fix_that_asks_first_is_told_no_and_yes_where_the_test_wants_the_write(
     said: list[str], invariant: str | None, approve: list[object]
 ) -> None:
     recorded = timeline(Call(index=1, tool="pay", outcome="ok", effect="write"))
-    case = replace(CASE, last=last_people(expected(said, invariant, recorded)))
+    case = replace(CASE, last=last_people(expected(said, invariant, recorded), recorded))
 
     people = case.scenario({"status": None}).people
     assert [one.approve for one in people] == approve
+    # No call may go beyond the sum that is expected.
+    at_most = next((word.partition("=")[2] for word in said if word.startswith("moved=")), None)
+    assert [one.moves_at_most for one in people] == [Decimal(at_most) if at_most and approve != [False] else None]
     assert all(one.whenever_asked for one in people)  # another fix asks nobody, or several
 
 
@@ -516,7 +604,7 @@ def test_an_ending_that_must_not_come_again_is_told_without_its_sealed_values(sh
 
     assert sealed_arguments(recorded, stand_ins.hides) == ["mail.to"]
     for expect in (writes, answer):
-        scenario = replace(CASE, last=last_people(expect)).scenario(expect)
+        scenario = replace(CASE, last=last_people(expect, recorded)).scenario(expect)
         assert unmet(scenario, again, lambda _table, _key: None)
         other = timeline(_mail(MASK, "It is not."), answer="Nothing was sent.")
         assert unmet(scenario, other, lambda _table, _key: None) == []

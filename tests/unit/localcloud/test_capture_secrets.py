@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ballast.errors import InvalidInput
+from ballast.secret_scan import secrets_in
 from bench.transcripts import TAU_BENCH
 from cli.commands.feedback import feedback
-from localcloud.capture.secrets import secrets_in
 from tests.support.sampling import FULL
 
 ROOT = Path(__file__).parents[3]

@@ -5,7 +5,7 @@ from time import process_time
 import pytest
 
 from ballast.masking import MASK
-from localcloud.readings import is_seen, may_say, plain, says
+from ballast.secret_scan.readings import is_seen, may_say, plain, says
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,27 @@ def test_the_package_shows_what_it_does() -> None:
     assert masked({"text": "card 4111-1111-1111-1111"}, finder) == {"text": "card *****"}
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("DE75512108001245126199", "ＤＥ75512108001245126199"),
+        ("DE75512108001245126199", "\\uff24\\uff2575512108001245126199, ＤＥ７５－５１２１－０８００ 1245126199"),
+        ("ＤＥ75512108001245126199", "DE75512108001245126199"),
+        ("mia.lang@acme.com", "mia．lang＠acme．com"),
+        ("Grif\ufb01n Caf\u00e9", "Griffin Cafe\u0301"),
+        ("1987-03-14", "１９８７-０３-１４, 14. März ｌ９８７, 14. Ma\u0308rz 1987"),
+    ],
+)
+def test_other_forms_of_the_same_characters_are_the_same_value(value: str, text: str) -> None:
+    finder = Finder.of({Secret(value)})
+
+    shown = finder.masked(f"{text}² of 5½")
+
+    assert MASK in shown
+    assert shown.endswith("² of 5½")
+    assert not any(part in shown for part in ("５１２", "512", "lang", "ｌａｎｇ", "fin", "１９８７-", "rz 1987"))
+
+
 class Tokens:
     """Gives each spelling a token, and remembers it."""
 

@@ -8,6 +8,7 @@
 
     decoded      the event of an invocation, with the JSON, base64 and envelopes nested in its texts
     secret       values, and their replacement: which of an event is data, and which is Ballast's own
+    plain        a text as a reader sees it: without escapes, in ordinary characters
     spellings    the search for a value in a text: escaped, regrouped, abbreviated
     equivalents  its numbers, dates and times, by what they mean
     texts        an error's text, and any text that leaves a function
@@ -24,8 +25,8 @@ Which values are sensitive is said by the caller: ``ballast.playbook.sensitive``
 
 from ballast.masking.decoded import is_name, read_text, sent, values_in
 from ballast.masking.equivalents import python_texts
+from ballast.masking.plain import UNSEEN, dashes, decoded
 from ballast.masking.secret import MASK, SEALED, Finder, Secret, as_text, masked, sealed, unsealed, without_tokens
-from ballast.masking.spellings import UNSEEN, dashes
 from ballast.masking.texts import error_text, in_utf8, masked_context, without_inputs
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Secret",
     "as_text",
     "dashes",
+    "decoded",
     "error_text",
     "in_utf8",
     "is_name",

@@ -2,6 +2,7 @@
 
 ============ ==========================================================================================
 as it is     the value, in any case, without surrounding space
+compatible   in other forms of the same letters (NFKC): full width, ligatures, accents as characters of their own
 escaped      as JSON, Python (also of bytes), a URL and HTML escape it: ``\\"``, ``\\u00e9``, ``%22``, ``+``, ``&#39;``
 regrouped    a value of six digits or more, and of letters and digits only: ``4111-1111…``, ``de89 3704…``
 equivalent   a number, a date or a time in another form, or as Python writes it: ``equivalents``
@@ -15,28 +16,14 @@ together: the time grows with the text, not with the number of values or their s
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import field
-from html import unescape
 
 from ballast.masking.equivalents import EquivalentForms
+from ballast.masking.plain import DecodedText, decoded, has_bytes, seen
 from ballast.regex import regex
 from ballast.values import dataclass
 
-#: Dashes and minus signs in three classes: hyphens, which join; en dashes, which join or separate; em dashes, which
-#: separate.
-_HYPHENS = "-\u058a\u05be\u1400\u1806\u2010\u2011\u2e17\u2e1a\u2e40\u2e5d\u30a0\ufe63\uff0d\U00010ead"
-_EN_DASHES, _EM_DASHES = (
-    "\u2013\u2012\u2212\ufe32\u207b\u208b",
-    "\u2014\u2015\u2043\u2e3a\u2e3b\u301c\u3030\ufe31\ufe58",
-)
-_DASHES = {ord(char): kind[0] for kind in (_HYPHENS, _EN_DASHES, _EM_DASHES) for char in kind}
-_ALL_DASHES = dict.fromkeys(_DASHES, "-")
-#: Invisible characters, for a regular expression's brackets: a soft hyphen, a zero-width space, marks.
-UNSEEN = (
-    "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
-    "\ufff9-\ufffb\U000e0001\U000e0020-\U000e007f"
-)
 #: Optional characters between groups of digits or letters.
 _BETWEEN = " \t\n\r\u00a0\u2002\u2003\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\u00b7-./()_,:+'"
 #: At most this many in a row are inside a value.
@@ -49,126 +36,7 @@ _LEAST_PART, _TELLING_PART = 8, 40
 _LEFT_OUT_AFTER = regex(r"[ \"'\[(<{]{0,2}(?:\.\.\.|\u2026)")
 _LEFT_OUT_BEFORE = regex(r"[ \"'\])>}]{0,2}(?:\.\.\.|\u2026)")  # in a text read backwards
 
-_HEX = "[0-9a-fA-F]"
-_SLASHES = r"(?:\\|%(?:25)*5[cC])+"
-_ESCAPE = regex(
-    rf"(?P<pair>{_SLASHES}u[dD][89abAB]{_HEX}{{2}}{_SLASHES}u[dD][c-fC-F]{_HEX}{{2}})"
-    rf"|(?P<bytes>(?:{_SLASHES}x{_HEX}{{2}})+)"
-    rf"|{_SLASHES}(?:u(?P<u>{_HEX}{{4}})|U(?P<U>000{_HEX}{{5}}|0010{_HEX}{{4}})|(?P<c>[nrtbf]))"
-    rf"|(?P<slash>{_SLASHES})|(?P<url>(?:%(?:25)*(?!5[cC]){_HEX}{{2}})+)|(?P<plus>\+)"
-    rf"|(?P<unseen>[{UNSEEN}]+)"
-    r"|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|amp|lt|gt|quot|apos|nbsp);)"
-)
-_SEEN_BY_NOBODY = regex(f"[{UNSEEN}]")
-_PERCENT = regex(rf"%(?:25)*({_HEX}{{2}})")
-_HAS_BYTES = regex(rf"(?:\\|5[cC])x{_HEX}{{2}}")
-_BYTE = regex(rf"{_SLASHES}x({_HEX}{{2}})")
-_UNITS = regex(rf"u([dD]{_HEX}{{3}})")
-_CONTROL = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _BARRIER = "\ue000"
-
-
-def dashes(text: str) -> str:
-    """Return ``text`` with each dash as one of three: a hyphen, an en dash, an em dash. Positions stay the same."""
-    return text if text.isascii() else text.translate(_DASHES)
-
-
-@dataclass(frozen=True)
-class DecodedText:
-    """A decoded text, with the position of each character in the original.
-
-    starts, ends  by the position of a character; None if the text had nothing to decode
-    """
-
-    text: str
-    starts: Sequence[int] | None = None
-    ends: Sequence[int] | None = None
-
-    def span(self, start: int, end: int) -> tuple[int, int]:
-        """Return the original positions of the characters ``start`` to ``end`` (excluded)."""
-        if self.starts is None or self.ends is None:
-            return start, end
-        return self.starts[start], self.ends[end - 1]
-
-
-def decoded(text: str, *, utf8: bool = True, unseen: bool = False) -> DecodedText:
-    """Return ``text`` without escapes; a backslash before anything unknown is dropped.
-
-    utf8    whether Python's byte escapes (``\\xc3\\xbc``) are read as UTF-8 if possible; else as characters
-    unseen  whether invisible characters stay
-    """
-    if not text.isascii():
-        text = text.translate(_ALL_DASHES)
-    if not any(begins in text for begins in "\\%+&") and (text.isascii() or not _SEEN_BY_NOBODY.search(text)):
-        return DecodedText(text)
-    made: list[str] = []
-    starts: list[int] = []
-    ends: list[int] = []
-    at = 0
-
-    def put(chars: str, start: int, end: int) -> None:
-        chars = "" if not unseen and _SEEN_BY_NOBODY.match(chars) else chars.translate(_ALL_DASHES)
-        made.append(chars)
-        starts.extend([start] * len(chars))
-        ends.extend([end] * len(chars))
-
-    def as_it_is(start: int, end: int) -> None:
-        made.append(text[start:end])
-        starts.extend(range(start, end))
-        ends.extend(range(start + 1, end + 1))
-
-    for match in _ESCAPE.finditer(text):
-        as_it_is(at, match.start())
-        at = match.end()
-        kind = match.lastgroup
-        if kind == "url":
-            _put_bytes(_PERCENT, match, put, lambda two: f"%{two.upper()}", plus=" ")
-        elif kind == "bytes":
-            _put_bytes(_BYTE, match, put, lambda two: chr(int(two, 16)), longest=4 if utf8 else 0)
-        elif kind == "entity":
-            put(unescape(match[0]), match.start(), at)
-        elif kind == "plus":
-            put(" ", match.start(), at)
-        elif kind == "c":
-            put(_CONTROL[match["c"]], match.start(), at)
-        elif kind == "pair":
-            high, low = (int(part, 16) for part in _UNITS.findall(match[0]))
-            put(chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)), match.start(), at)
-        elif kind == "unseen":
-            as_it_is(match.start(), at if unseen else match.start())
-        elif kind != "slash":
-            put(chr(int(match[kind or ""], 16)), match.start(), at)
-    as_it_is(at, len(text))
-    return DecodedText("".join(made), starts, ends)
-
-
-def _put_bytes(
-    byte: re.Pattern[str],
-    match: re.Match[str],
-    put: Callable[[str, int, int], None],
-    otherwise: Callable[[str], str],
-    *,
-    plus: str = "+",
-    longest: int = 4,
-) -> None:
-    """Decode a run of bytes as UTF-8, in characters of up to ``longest`` bytes; ``otherwise`` handles invalid ones."""
-    parts = list(byte.finditer(match.string, match.start(), match.end()))
-    at = 0
-    while at < len(parts):
-        for length in range(1, longest + 1):
-            some = parts[at : at + length]
-            try:
-                char = bytes(int(one[1], 16) for one in some).decode("utf-8", "surrogatepass")
-            except UnicodeDecodeError:
-                continue
-            break
-        else:
-            some, char = parts[at : at + 1], ""
-        if len(char) == 1:  # a plus may be a space, so each is treated as one
-            put(plus if char == "+" else char, some[0].start(), some[-1].end())
-        else:
-            put(otherwise(some[0][1]), some[0].start(), some[0].end())
-        at += len(some)
 
 
 def ungrouped(spelling: DecodedText) -> DecodedText:
@@ -208,7 +76,7 @@ def _folded(char: str) -> str:
 def grouping_key(value: str) -> str | None:
     """Return a value's letters and digits for the regrouped search; None if it has other characters or too few
     digits."""
-    made = ungrouped(DecodedText(_SEEN_BY_NOBODY.sub("", value.translate(_ALL_DASHES)))).text
+    made = ungrouped(seen(value)).text
     if not all(char.isalnum() for char in made):
         return None
     return made if sum(char.isdigit() for char in made) >= _LEAST_DIGITS else None
@@ -319,7 +187,7 @@ class ValueSearch:
         found = self._in(spelling)
         if spelling.starts is not None:  # "\\new" may be a newline and "ew", or a backslash and the value "new"
             found += self._exact.spans(lower_in_place(text)) + self._as_written.spans(text)
-            other = decoded(text, utf8=False) if _HAS_BYTES.search(text) else spelling
+            other = decoded(text, utf8=False) if has_bytes(text) else spelling
             if other.text != spelling.text:
                 found += self._in(other)
         return _merged([*found, *self._with_unseen(text)])
@@ -327,7 +195,7 @@ class ValueSearch:
     def _with_unseen(self, text: str) -> list[tuple[int, int]]:
         if self._unseen is None:
             return []
-        readings = (True, False) if _HAS_BYTES.search(text) else (True,)
+        readings = (True, False) if has_bytes(text) else (True,)
         spellings = [decoded(text, utf8=utf8, unseen=True) for utf8 in readings]
         return [one.span(*span) for one in spellings for span in self._unseen.spans(lower_in_place(one.text))]
 

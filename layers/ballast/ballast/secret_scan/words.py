@@ -9,7 +9,7 @@ import re
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-from localcloud.readings import latin, spelled
+from ballast.secret_scan.readings import latin, spelled
 
 # Forms: no other text has them.
 _B = r"(?<![A-Za-z0-9])"

@@ -23,7 +23,8 @@ from functools import lru_cache
 from typing import Any
 
 from ballast.masking import MASK, SEALED
-from localcloud.capture.secret_words import (
+from ballast.secret_scan.readings import meant_by, readings, without_spaces
+from ballast.secret_scan.words import (
     AMBIGUOUS,
     DIGITS,
     FORMS,
@@ -40,7 +41,6 @@ from localcloud.capture.secret_words import (
     stands_for_nothing,
     tells_about,
 )
-from localcloud.readings import meant_by, readings, without_spaces
 
 _LINK = (
     r"(?:is|was|are|be|been|being|as|has|have|had|will|should|must|now|still|set|changed|reset|updated|ist|war|lautet|"

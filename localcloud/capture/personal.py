@@ -1,0 +1,247 @@
+"""Card numbers, IBANs, international phone numbers and e-mail addresses in a text, in every spelling. Pure.
+
+::
+
+    IBAN de75-5121-0800-1245-1261-99 BIC SSKMDEMM       de75-5121-0800-1245-1261-99
+    card ４５３９ 1488.0343/6467 12/27                   ４５３９ 1488.0343/6467
+    mia (at) acme (dot) com, 0049 170 1234567           both
+    2026-11-30 13:45:20, 4539.00 1488.00, O-4539148803  nothing
+
+A text is read as the masker of sealed values reads it: escapes, invisible characters and full width do not matter. A
+number begins and ends where a group does. Of the ends that are possible, the longest with valid check digits is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ballast.masking import decoded
+
+Kind = Literal["e-mail", "IBAN", "card", "phone"]
+
+
+@dataclass(frozen=True)
+class Personal:
+    """A personal value. start, end: its place in the text; shown: how it is written; value: what all spellings share"""
+
+    kind: Kind
+    start: int
+    end: int
+    shown: str
+    value: str
+
+
+def luhn(digits: str) -> int:
+    """Return the check digit that follows ``digits``."""
+    total = 0
+    for at, one in enumerate(reversed(digits)):
+        twice = int(one) * (2 if at % 2 == 0 else 1)
+        total += twice - 9 if twice > 9 else twice
+    return -total % 10
+
+
+def iban_check(country: str, account: str) -> str:
+    """Return the two check digits of an IBAN (ISO 7064, mod 97-10)."""
+    number = "".join(str(int(one, 36)) for one in f"{account}{country}00")
+    return f"{98 - int(number) % 97:02d}"
+
+
+def personal_in(text: str) -> list[Personal]:
+    """Return the personal values in a text, in order and without overlaps."""
+    spelling = decoded(text, plus="+")
+    seen, found = spelling.text, list[Personal]()
+    taken = [False] * len(seen)
+    looks: tuple[tuple[Kind, Callable[[str], Iterator[tuple[int, int, str]]]], ...] = (
+        ("e-mail", _emails),
+        ("IBAN", _ibans),
+        ("card", _cards),
+        ("phone", _phones),
+    )
+    for kind, look in looks:
+        for start, end, value in look(seen):
+            if not any(taken[start:end]):
+                taken[start:end] = [True] * (end - start)
+                found.append(Personal(kind, *spelling.span(start, end), seen[start:end], value))
+    return sorted(found, key=lambda one: one.start)
+
+
+# E-mail addresses
+
+_AT = r"(?:\s{0,2}@\s{0,2}|\s{0,2}[(\[{<]\s?(?:at|@)\s?[)\]}>]\s{0,2})"
+_DOT = r"(?:\.|\s{0,2}[(\[{<]\s?(?:dot|\.)\s?[)\]}>]\s{0,2})"
+_LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
+_EMAIL = re.compile(
+    rf"(?i)(?<![\w.%+-])[\w%+'-](?:[\w.%+'-]|{_DOT}(?=\w)){{0,100}}{_AT}(?:{_LABEL}{_DOT}){{1,8}}(?=[^\W\d]){_LABEL}"
+)
+
+
+def _emails(text: str) -> Iterator[tuple[int, int, str]]:
+    for found in _EMAIL.finditer(text):
+        value = re.sub(_DOT, ".", re.sub(_AT, "@", found[0].lower(), count=1))
+        yield found.start(), found.end(), value
+
+
+# Groups of letters and digits
+
+#: What may stand between the groups of a number; at most three signs.
+_GAP = re.compile(r"[\s\-./_·:,'()]{1,3}")
+_GROUP = re.compile(r"[0-9A-Za-z]+")
+#: The longest number of each kind, and so the most groups that are looked at.
+_MOST_IBAN, _MOST_CARD = 34, 19
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A group of letters and digits. gap: what stands before it, None where no number can go on"""
+
+    start: int
+    chars: str
+    gap: str | None
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.chars)
+
+
+def _groups(text: str) -> list[_Group]:
+    made: list[_Group] = []
+    for found in _GROUP.finditer(text):
+        between = text[made[-1].end : found.start()] if made else ""
+        made.append(_Group(found.start(), found[0], between if made and _GAP.fullmatch(between) else None))
+    return made
+
+
+# IBANs
+
+_LENGTHS = {
+    country: int(length)
+    for length, countries in re.findall(
+        r"(\d+)((?: [A-Z]{2})+)",
+        "15 NO 16 BE 18 DK FI FK FO GL NL SD 19 MK SI 20 AT BA EE KZ LT LU MN XK 21 CH HR LI LV "
+        "22 BG BH CR DE GB GE IE ME RS VA 23 AE GI IL IQ OM SO TL 24 AD CZ ES MD PK RO SA SE SK TN VG 25 LY PT ST "
+        "26 IS TR 27 BI DJ FR GR IT MC MR SM 28 AL AZ BY CY DO GT HU LB NI PL SV 29 BR EG PS QA UA 30 JO KW MU YE "
+        "31 MT SC 32 LC 33 RU",
+    )
+    for country in countries.split()
+}
+_LEAST_IBAN = 15
+_BEGINS = re.compile(r"(?:IBAN)?(?P<iban>[A-Z]{2}[0-9]{2}[0-9A-Z]*|[A-Z]{1,2}[0-9]?)$")
+
+
+def _ibans(text: str) -> Iterator[tuple[int, int, str]]:
+    groups, after = _groups(text), 0
+    for at, group in enumerate(groups):
+        begins = _BEGINS.match(group.chars.upper())
+        start = group.start + (begins.start("iban") if begins else 0)
+        if begins is None or start < after:
+            continue
+        if (found := _iban_from(groups, at, start)) is not None:
+            after, value = found
+            yield start, after, value
+
+
+def _iban_from(groups: list[_Group], at: int, start: int) -> tuple[int, str] | None:
+    """Return the end and the value of the IBAN that begins there: of its country's length, else the longest."""
+    chars, places, ends = "", list[int](), list[int]()
+    for group in groups[at:]:
+        if chars and group.gap is None:
+            break
+        skipped = max(0, start - group.start)
+        chars += group.chars[skipped:].upper()
+        places += range(group.start + skipped, group.end)
+        ends.append(len(chars))
+        if len(chars) >= _MOST_IBAN:
+            break
+    if not re.match(r"[A-Z]{2}[0-9]{2}", chars):
+        return None
+    known = _LENGTHS.get(chars[:2], 0)
+    for length in (known, *reversed(ends)):
+        if _LEAST_IBAN <= length <= min(len(chars), _MOST_IBAN) and _is_iban(chars[:length]):
+            return places[length - 1] + 1, chars[:length]
+    return None
+
+
+def _is_iban(text: str) -> bool:
+    return iban_check(text[:2], text[4:]) == text[2:4]
+
+
+# Card numbers
+
+_LEAST_CARD = 13
+#: How the numbers of card networks begin, with their lengths. Times since 1970, and dates that begin with the year, do
+#: not begin so.
+_ISSUED = re.compile(
+    r"4[0-9]{12,18}|5[0-9]{12,18}|6[0-9]{12,18}|3[47][0-9]{13}|30[0-5][0-9]{11}|3[689][0-9]{12,17}|35[0-9]{14,17}|"
+    r"2(?:2[0-9]|[3-6][0-9]|7[01]|720)[0-9]{13}[0-9]?|8[126][0-9]{14,17}|9(?:792|860)[0-9]{12}|1[0-9]{14}"
+)
+
+
+def _cards(text: str) -> Iterator[tuple[int, int, str]]:
+    groups, after = _groups(text), 0
+    for at, group in enumerate(groups):
+        if group.start < after or not group.chars.isdigit():
+            continue
+        run = [group]
+        for following in groups[at + 1 : at + _MOST_CARD]:
+            if following.gap is None or not following.chars.isdigit():
+                break
+            run.append(following)
+        if (found := _card_of(run)) is not None:
+            after, value = found
+            yield group.start, after, value
+
+
+def _card_of(run: list[_Group]) -> tuple[int, str] | None:
+    """Return the end and the value of the longest card number that these groups begin with."""
+    for length in range(len(run), 0, -1):
+        digits = "".join(one.chars for one in run[:length])
+        if _LEAST_CARD <= len(digits) <= _MOST_CARD and _is_written_as_one(run[:length]) and _is_card(digits):
+            return run[length - 1].end, digits
+    return None
+
+
+def _is_written_as_one(groups: list[_Group]) -> bool:
+    """Whether groups are of one number: not a date with a time, not a list of amounts, not one with thousands."""
+    sizes = [len(one.chars) for one in groups]
+    signs = {"".join((one.gap or "").split()) for one in groups[1:]} - {""}
+    lists = any(one.gap is not None and re.search(r"[,:]\s|\s,", one.gap) for one in groups[1:])
+    alike = all(size == sizes[0] for size in sizes[:-1]) and (len(sizes) == 1 or sizes[-1] <= max(sizes[0], 7))
+    # A group that is long enough for a card ends there: a code or a date follows.
+    lists = lists or (len(sizes) > 1 and max(sizes) >= _LEAST_CARD)
+    return not lists and (alike or min(sizes) >= 3) and (len(signs) <= 1 or sizes[0] >= 4)
+
+
+def _is_card(digits: str) -> bool:
+    return bool(_ISSUED.fullmatch(digits)) and len(set(digits)) > 2 and luhn(digits[:-1]) == int(digits[-1])
+
+
+# Phone numbers
+
+_PHONE = re.compile(
+    r"(?<![\w+])(?:\+\s?(?:\(?0{2}\)?)?|00(?=[1-9][0-9]{0,2}[\s()./-]|\s[1-9]|[1-9][0-9]{10,14}(?![0-9])))"
+    r"\(?[1-9](?:[\s()./·-]{0,3}[0-9]){7,14}(?![0-9])"
+)
+#: The zero in brackets that is not dialled.
+_TRUNK = re.compile(r"\(0\)")
+_AMOUNT = re.compile(r"[^.]*\.[0-9]{2}")
+
+
+def _phones(text: str) -> Iterator[tuple[int, int, str]]:
+    for found in _PHONE.finditer(text):
+        digits = re.sub(r"\D", "", _TRUNK.sub("", found[0])).removeprefix("00")
+        if 8 <= len(digits) <= 15 and not _AMOUNT.fullmatch(found[0]):
+            yield found.start(), found.end(), digits
+
+
+def spelled(as_it_was: str, made: str) -> str:
+    """Return ``made`` with the case of the letters, and the spaces and signs between characters, as they were."""
+    left: Iterator[str] = iter(made)
+    parts = [_cased(next(left, ""), one) if one.isalnum() else one for one in as_it_was]
+    return "".join(parts) + "".join(left)
+
+
+def _cased(made: str, as_it_was: str) -> str:
+    return made.lower() if as_it_was.islower() else made
