@@ -77,7 +77,11 @@ READINGS: Mapping[str, tuple[Shifted | Took | Told, ...]] = {
 }
 
 #: Fields that records of earlier versions lack, by kind of event.
-LATER: Mapping[str, tuple[str, ...]] = {"call.refused": ("sourceless",)}
+LATER: Mapping[str, tuple[str, ...]] = {
+    "call.refused": ("sourceless",),
+    "model.responded": ("reached",),
+    "plan.decided": ("reached",),
+}
 
 #: Of a run with sealed values: fields that follow from the size of what is sealed, by kind of event.
 OF_SEALED: Mapping[str, tuple[str, ...]] = {

@@ -272,6 +272,27 @@ class Breaker(_Part):
     at: _Str = ""
 
 
+class LimitReached(_Part):
+    """A limit that ended the agent's part.
+
+    limit    its name, without ``limits.``
+    allowed  its value; money in micro-dollars
+    used     what was used of it; null where only the prompt or the calls of the turn show it
+    agent    the agent whose own limit it is, so that it counts that agent's turns; "" if it is the run's
+    file     its file in the playbook; "" if the request set it, or an earlier playbook
+    key      its place in the file, or in the request; "" if nothing explains its value
+    words    its place and its value
+    """
+
+    limit: _Str
+    allowed: int
+    used: int | None = None
+    agent: _Str = ""
+    file: _Str = ""
+    key: _Str = ""
+    words: _Str = ""
+
+
 class Decided(_Part):
     """The decision at the end of a turn.
 
@@ -279,6 +300,7 @@ class Decided(_Part):
     note                 the planner's own remark
     add_budget_microusd  the budget that a person added; ``leased_microusd``: the part for which the windows had room.
                          Only that part raised the ceiling
+    reached              the limits that caused it; empty in a log of an earlier version
     """
 
     kind: _Str
@@ -291,6 +313,7 @@ class Decided(_Part):
     leased_microusd: int = 0
     parallel: bool = False
     breaker: Breaker | None = None
+    reached: tuple[LimitReached, ...] = ()
 
 
 class Pivot(_Part):

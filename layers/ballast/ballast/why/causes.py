@@ -21,7 +21,7 @@ from ballast.money.amounts import dollars
 from ballast.values import dataclass
 from ballast.why.approvals import anybody, rounds_told
 from ballast.why.attempts import FAILED_MODEL, filtered, not_asked, stopped_by, told, tried
-from ballast.why.ceilings import limit_of
+from ballast.why.ceilings import limit_of, place
 from ballast.why.effects import Names, found_out, inside, left_standing, shown, undo_of, unrecorded_effects
 from ballast.why.feedback import looked_into
 from ballast.why.money import FORBIDDEN, Miss, Spending, bound_calls, bound_replies
@@ -353,9 +353,9 @@ def _complaints(made: Timeline, stopped: Turn) -> tuple[str, ...]:
 
 
 def _limit(read: Read, turn: Turn, limit: str, reason: str) -> str:
-    large = _unsent(read, limit) if limit in _BY_TOKENS else ""
-    if large and limit == "cost_microusd" and read.made.ceilings.cost_microusd is not None:
-        return f"{meaning(reason)} (${dollars(read.made.ceilings.cost_microusd)}); {large}"  # it has the amounts
+    large = _unsent(read, turn, limit) if limit in _BY_TOKENS else ""
+    if large and limit == "cost_microusd":
+        return f"{meaning(reason)}{_place_of(read, turn)}; {large}"  # it has the amounts
     said = f"{meaning(reason)}{read.ceilings.get(turn.turn, '')}"
     if limit == "deadline_s" and read.time:
         most = read.time[0]
@@ -397,7 +397,7 @@ _BEHIND: Mapping[str, Sequence[str]] = {
 def _behind(read: Read, turn: Turn) -> Cause | None:
     """Return the cause that is told with the limit that stopped the agent in that turn; None if there is none."""
     limit = limit_of(turn.pivot.reason if turn.pivot else "")
-    if limit in _BY_TOKENS and _unsent(read, limit):
+    if limit in _BY_TOKENS and _unsent(read, turn, limit):
         return None
     kinds: Mapping[str, Callable[[Read], Iterator[Cause]]] = {
         "laps": _laps,
@@ -437,10 +437,27 @@ def _most_money(read: Read) -> Iterator[Cause]:
         yield Cause(name=most.cause, words=words)
 
 
-def _unsent(read: Read, limit: str) -> str:
+def _money_at(read: Read, turn: Turn) -> tuple[int, int | None]:
+    """Return what was spent of the cost limit that stopped the agent, and the limit."""
+    made = read.made
+    tight = [one for one in (turn.decided.reached if turn.decided else ()) if one.limit == "cost_microusd"]
+    if tight and tight[0].used is not None:
+        return tight[0].used, tight[0].allowed
+    return made.spent_microusd + made.reserved_microusd, made.ceilings.cost_microusd
+
+
+def _place_of(read: Read, turn: Turn) -> str:
+    """Return the cost limit with its place in brackets."""
+    ceiling = _money_at(read, turn)[1]
+    told = [place(one) for one in (turn.decided.reached if turn.decided else ()) if one.limit == "cost_microusd"]
+    where = f"{' and '.join(told)}: " if told else ""
+    return f" ({where}${dollars(ceiling)})" if ceiling is not None else ""
+
+
+def _unsent(read: Read, stopped: Turn, limit: str) -> str:
     """Return in words the large result that no prompt has sent yet, if the money spent does not explain the limit."""
     made = read.made
-    cost, ceiling = made.spent_microusd + made.reserved_microusd, made.ceilings.cost_microusd
+    cost, ceiling = _money_at(read, stopped)
     if limit == "cost_microusd" and (ceiling is None or 2 * cost > ceiling):
         return ""
     asked = max((turn.turn for turn in made.turns if any(one.state == "responded" for one in turn.attempts)), default=0)
