@@ -378,6 +378,31 @@ def test_a_charge_at_its_bound_is_told_of_a_tool_too() -> None:
     assert any("a failed attempt at tools that cost money really cost: $0.02" in one.words for one in why.unknown)
 
 
+def test_what_a_paid_tool_charges_for_a_lap_is_the_loops() -> None:
+    night = Night().leased()
+    for turn, status in ((1, "ok"), (2, "ok"), (3, "failed"), (4, "ok")):
+        signal = {"index": 1, "kind": "same_call", "count": turn, "same_as": [1, 1], "step": "notice", "answer": False}
+        more: dict[str, Any] = {"despair": [signal]} if turn in (2, 3) else {}
+        night.model(turn, LOOK if turn < 4 else wants(("look_up_order", {"order_id": "O-2"})), 1_500, **more)
+        call = {"tool": "look_up_order", "effect": "read", "reserved_microusd": 2_000}
+        night.write(f"{turn:04d}.call.1.intended", call)
+        night.write(
+            f"{turn:04d}.call.1.settled", {"tool": "look_up_order", "status": status, "cost_microusd": 1_000 * turn}
+        )
+    night.model(5, says("It is late."), 1_600)
+    night.ends()
+    made = timeline(night.run)
+    laps = sum(one.charged_microusd for turn in made.turns if turn.turn in (2, 3) for one in turn.attempts)
+
+    why = why_of(night)
+
+    money = {one.cause: (one.microusd, one.turns) for one in why.money}
+    assert money["loop_laps"] == (laps + 2_000 + 3_000, (2, 3))
+    assert money["tools"] == (1_000 + 4_000, (1, 4))
+    assert "tool_attempts" not in money
+    assert sum(one.microusd for one in why.money) == why.cost_microusd
+
+
 @pytest.mark.parametrize(
     "values", [("down", "down "), ("a  b", "a b"), ("x" * 60 + "1", "x" * 60 + "2"), (1, "1"), ("Ａ", "A"), ('"', "'")]
 )
