@@ -102,7 +102,7 @@ def explained(run: Run, made: Timeline, *, stack: str = "", sooner: Sooner = fro
         duration_ms=made.duration_ms if made.duration_ms is not None and made.duration_ms >= 0 else None,
         time=time,
         sooner=worth,
-        sooner_note=stops.note if worth else "",
+        sooner_note=stops.note if worth or stops.failed else "",
         decisions=tuple(decisions(made, reached, repeated, names)),
     )
 
