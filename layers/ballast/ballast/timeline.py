@@ -459,6 +459,7 @@ class _TimelineOf:
             charged_microusd=sum(one.charged_microusd for one in attempts),
             attempts=attempts,
             undo=Proposal(tool=undo.tool, arguments=undo.arguments) if undo else None,
+            when_rolled_back=state.on_rollback or "",
             undoes=made.undoes if made else None,
             repeats=state.repeat_of,
             circuit=(settled.circuit or "") if settled else "",

@@ -196,6 +196,42 @@ def test_every_write_that_stands_is_told_first_and_whether_its_undo_was_tried() 
     assert why.did[5].words.endswith("; it has no undo")
 
 
+@pytest.mark.parametrize("keeps", [True, False])
+@pytest.mark.parametrize("status", ["answered", "aborted"])
+def test_a_write_that_outlives_a_rollback_is_told_first_and_with_the_reason(status: str, keeps: bool) -> None:
+    night = Night(limits=Limits(turns=4)).leased()
+    for turn, call in ((1, ("send_letter", ORDER)), (2, ("refund_order", REFUND))):
+        night.model(turn, wants(call), 1_500)
+        night.executes(turn, 1, "ok", {})
+    at = next(place for place, one in enumerate(night.written) if one.seq == "0001.call.1.intended")
+    body = night.written[at].body | {"effect": "write", "on_rollback": "keep" if keeps else "undo"}
+    night.written[at] = night.written[at].model_copy(update={"body": body})
+    night.decides(3, Planner.AGENT, HandOver(to=Planner.ROLLBACK, reason=ExitReason.TURN_LIMIT))
+    (undo,) = night.run.to_undo
+    assert undo.undo is not None
+    night.decides(4, Planner.ROLLBACK, CallTools(calls=(undo.undo,)), undoes=[undo.turn, undo.index])
+    night.executes(4, 1, "ok", {})
+    night.decides(5, Planner.ROLLBACK, HandOver(to=Planner.FALLBACK, reason=ExitReason.ROLLED_BACK))
+    if status == "answered":
+        night.decides(6, Planner.FALLBACK, Answer(text="We will look into it."))
+    night.ends(status, by="fallback" if status == "answered" else None)
+
+    why = why_of(night)
+
+    said = "its tool keeps it in a rollback (`on_rollback: keep`)"
+    letter = next(one for one in why.did if one.tool == "send_letter")
+    assert (said in letter.words) is (said in why.sentence) is keeps
+    if status == "aborted":  # nobody has decided about it
+        assert "decide what becomes of send_letter (turn 1, call 1" in why.act
+        assert why.sentence.startswith("The write send_letter (turn 1, call 1) happened, and nothing has undone it")
+    else:
+        assert not why.must_act
+        assert ("The rollback left send_letter (turn 1, call 1) as it was" in why.act) is keeps
+        first = "The write send_letter (turn 1, call 1" if keeps else "Its limit of turns was reached"
+        assert why.sentence.startswith(first)
+        assert "its limit of turns was reached" in why.sentence.lower()
+
+
 @pytest.mark.parametrize("found", [None, True, False])
 def test_a_write_whose_undo_is_in_doubt_is_not_said_to_stand_until_somebody_finds_out(found: bool | None) -> None:
     night = Night(limits=Limits(turns=20)).leased()

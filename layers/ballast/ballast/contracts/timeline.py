@@ -212,6 +212,7 @@ class Call(_Part):
     notice            a remark for the model, sent with the result
     charged_microusd  the cost of its attempts; reservations without an outcome count in full
     undo              the call that would undo it, recorded before its effect
+    when_rolled_back  of a write: its tool's rule, recorded before the effect: undo, keep or freeze; "" if none is
     undoes            of a rollback's call: the call that it undoes
     repeats           the earlier call whose recorded result it got, instead of acting again
     circuit           the downstream whose circuit was open, so that the tool was not run; "" if it was run
@@ -233,6 +234,7 @@ class Call(_Part):
     charged_microusd: int = 0
     attempts: tuple[CallAttempt, ...] = ()
     undo: Proposal | None = None
+    when_rolled_back: _Str = ""
     undoes: Position | None = None
     repeats: Position | None = None
     circuit: _Str = ""

@@ -16,7 +16,7 @@ from ballast.contracts.timeline import Call, Position, Timeline, Turn
 from ballast.contracts.why import Command, Unknown
 from ballast.money.amounts import dollars
 from ballast.why.attempts import not_asked, refusals, remedies
-from ballast.why.effects import Names, answered_by_a_person, left_standing, unknown_effects
+from ballast.why.effects import Names, answered_by_a_person, kept_in_rollback, left_standing, unknown_effects
 from ballast.why.feedback import open_complaints
 from ballast.why.money import bound_calls, bound_replies
 from ballast.why.other_runs import BREAKER, fallback_failed, mends, open_circuits, open_models, shared_with_other_runs
@@ -66,6 +66,11 @@ def _at_rest(made: Timeline) -> str:
             later = "; ".join(remedies(made, stopping=False))
             said = _script_s_answer(made)
             answered = f"{who[:1].upper()}{who[1:]} answered the caller{f': {said}' if said else ''}."
+            if kept := kept_in_rollback(made):
+                names = ", ".join(f"{named(call.tool)} (turn {turn}, call {call.index})" for turn, call in kept[:_FEW])
+                names += f" and {len(kept) - _FEW:,} more" if len(kept) > _FEW else ""
+                whose, it = ("its tool", "it was") if len(kept) == 1 else ("their tools", "they were")
+                answered += f" The rollback left {names} as {it}, by the declaration of {whose}."
             return f"{answered}{f' Not urgent: {later}.' if later else ''}"
         case "refused":
             others = " Other requests are refused alike until there is room." if made.reason in _NO_ROOM else ""

@@ -22,7 +22,17 @@ from ballast.values import dataclass
 from ballast.why.approvals import anybody, rounds_told
 from ballast.why.attempts import FAILED_MODEL, filtered, not_asked, stopped_by, told, tried
 from ballast.why.ceilings import limit_of, place
-from ballast.why.effects import Names, found_out, inside, left_standing, shown, undo_of, unrecorded_effects
+from ballast.why.effects import (
+    KEEPS,
+    Names,
+    found_out,
+    inside,
+    kept_in_rollback,
+    left_standing,
+    shown,
+    undo_of,
+    unrecorded_effects,
+)
 from ballast.why.feedback import looked_into
 from ballast.why.money import FORBIDDEN, Miss, Spending, bound_calls, bound_replies
 from ballast.why.words import QUOTED, clock, flat, meaning, named, percent, plain, planner_name, quoted, tool
@@ -46,6 +56,8 @@ _HAND_OVER = "hand_over"
 #: A shorter run is not slow.
 _SLOW_MS = 10_000
 _BREAKER = ("breaker_open", "breaker_stopped")
+#: Writes that outlived a rollback by their tools' declaration.
+KEPT = "kept_in_rollback"
 #: What people say of the run afterwards.
 FEEDBACK = "feedback_wrong"
 #: Reasons of the fallback and of the rollback themselves.
@@ -181,6 +193,7 @@ def _causes(read: Read) -> Iterator[Cause]:
     yield from _doubts(read)
     yield from _other_planners(read)
     yield from _standing(read)
+    yield from _kept(read)
     yield from _failed_attempts(read)
     if not any(turn.pivot and turn.pivot.reason == "loop" for turn in stopped):
         yield from _laps(read)
@@ -731,6 +744,19 @@ def _standing(read: Read) -> Iterator[Cause]:
     comma = "" if len(found) == 1 else ","
     words = f"{these} {names}{comma} happened, and nothing has undone {it} ({undos})"
     yield Cause(name="effects_stand", words=words, turns=_turns(turn for turn, _ in found), calls=_at(found))
+
+
+def _kept(read: Read) -> Iterator[Cause]:
+    """Yield the writes that a rollback left as they were, since their tools say so."""
+    found = kept_in_rollback(read.made)
+    if not found:
+        return
+    names = _listed(read.names(turn, call) for turn, call in found)
+    words = f"the write {names} happened before the rollback, and it stands: {KEEPS}"
+    if len(found) > 1:
+        why = KEEPS.replace("its tool keeps it", "their tools keep them")
+        words = f"{len(found):,} writes, {names}, happened before the rollback, and they stand: {why}"
+    yield Cause(name=KEPT, words=words, turns=_turns(turn for turn, _ in found), calls=_at(found))
 
 
 # ── cost ─────────────────────────────────────────────────────────────────────────────────────────────────────────
