@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Limits, Planner, ToolCall
-from ballast.contracts.why import Stop, Why
+from ballast.contracts.why import MoneyShare, Stop, Why
 from ballast.log.events import BreakerHeld, RunMoveSettled
 from ballast.run import Run
 from ballast.why import Stops, explained
+from ballast.why.causes import most_of
 from ballast.why.words import plain
 from tests.support.runs import says, wants
 from tests.support.timelines import timeline
@@ -109,6 +110,51 @@ def test_a_filter_is_told_with_what_it_stopped(stop: str, usage: int | None, sai
 
     assert said in f"{why.sentence[:1].lower()}{why.sentence[1:]}"
     assert said in why.decisions[0].rule
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(50, "the largest part of its money went"), (51, "most of its money went")]
+)
+def test_most_is_more_than_half(share: int, said: str) -> None:
+    part = MoneyShare(cause="replies", words="the model's replies", microusd=share)
+
+    assert most_of("its money", part, share) == f"{said} into the model's replies ({share} %)"
+
+
+def test_what_an_agent_may_not_call_is_not_said_to_be_missing_and_the_refused_hand_over_goes_first() -> None:
+    night = Night().leased()
+    night.amend(agent="clinic")
+    told = {"tool": "hand_over", "arguments": {"agent": "billing", "note": "Pay it back."}}
+    night.decides(1, Planner.AGENT, CallTools(calls=(ToolCall.model_validate(told),)))
+    refused = {"error": "RuleViolation", "message": "hand_over: billing cannot go on with this request."}
+    night.write("0001.call.1.refused", told | refused)
+    for turn, call in ((2, "refund_order"), (3, "refund_order")):
+        night.model(turn, wants((call, REFUND)), 1_500)
+        night.executes(turn, 1, "refused")
+    night.decides(4, Planner.AGENT, HandOver(to=Planner.FALLBACK, reason=ExitReason.COST_LIMIT))
+
+    why = answered_by_the_script(night, 5)
+
+    assert why.sentence.startswith("1 call was refused by the gate: a rule of hand_over (turn 1, call 1)")
+    assert "2 calls were refused by the gate: the agent clinic is offered no tool named refund_order." in [
+        one.words for one in why.causes
+    ]
+    assert why.sentence.endswith("the fallback answered instead of the agent after 5 turns, 2 of them the agent's.")
+
+
+def test_the_calls_of_a_limit_are_told_in_a_sentence_the_writes_first() -> None:
+    night = Night(limits=Limits(turns=7)).leased()
+    tools = ("look_up_order", "look_up_order", "search_docs", "read_ticket", "list_orders", "refund_order", "hand_over")
+    for turn, name in enumerate(tools, start=1):
+        night.model(turn, wants((name, {"number": turn})), 1_500)
+        night.executes(turn, 1, "ok", {})
+    night.decides(8, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.TURN_LIMIT))
+    night.escalates(9, "turn_limit")
+
+    assert (
+        "until then it had made 7 calls: 1 of refund_order, 2 of look_up_order (each with other arguments), "
+        "1 of search_docs and 3 of 3 other tools; "
+    ) in why_of(night).sentence
 
 
 def test_a_reservation_that_cannot_have_been_is_not_told() -> None:

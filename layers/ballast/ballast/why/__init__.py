@@ -24,7 +24,7 @@ from ballast.log.events import CallIntended, ModelRequested, RunEnded, RunOpened
 from ballast.money.amounts import dollars
 from ballast.run import Run
 from ballast.why.advice import act, answer_by, to_type, unknown
-from ballast.why.causes import FEEDBACK, KEPT, OWN_REASONS, Read, bounded, causes
+from ballast.why.causes import FEEDBACK, KEPT, OWN_REASONS, Read, bounded, causes, refused_hand_over
 from ballast.why.ceilings import ceilings
 from ballast.why.decisions import decisions
 from ballast.why.effects import Names, did, shown
@@ -216,6 +216,8 @@ def _chain(made: Timeline, found: tuple[Cause, ...]) -> tuple[Cause | None, list
     over = by_name.get("another_agent")
     if over is not None and len(over.turns) > 1 and main.name != "another_agent" and made.status != "answered":
         before.append(over)
+    if made.status != "answered" or made.by != Planner.AGENT:  # who was meant to go on could not
+        before += [one for one in rest if one is not main and refused_hand_over(made, one)][:1]
     if made.status != "answered":  # what the agent did after nobody had approved something
         before += [one for one in rest if one.name == "approval_unanswered" and one is not main][:1]
     after: list[Cause] = []
@@ -231,6 +233,8 @@ def _chain(made: Timeline, found: tuple[Cause, ...]) -> tuple[Cause | None, list
 
 def _ended(made: Timeline, names: Names) -> str:
     turns = f"after {len(made.turns):,} turn{'' if len(made.turns) == 1 else 's'}"
+    if made.by not in (Planner.AGENT, "") and 0 < made.agent_turns < len(made.turns):
+        turns += f", {made.agent_turns:,} of them the agent's"
     match made.status:
         case "answered":
             by = next((one.escalation.by for one in reversed(made.turns) if one.escalation and one.escalation.by), "")

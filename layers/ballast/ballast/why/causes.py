@@ -15,7 +15,7 @@ from typing import Any
 from ballast.contracts import Planner
 from ballast.contracts.meaning import REFUSALS
 from ballast.contracts.timeline import Approval, Call, Feedback, Pivot, Position, Signal, Timeline, Turn
-from ballast.contracts.why import Cause, TimeShare
+from ballast.contracts.why import Cause, MoneyShare, TimeShare
 from ballast.contracts.wire import canonical
 from ballast.money.amounts import dollars
 from ballast.values import dataclass
@@ -52,7 +52,7 @@ _LARGE = 20_000
 #: Characters of a refusal's text: it says what to do at its end.
 REFUSAL_CHARS = 480
 #: The agents' own tool for a hand-over to another agent.
-_HAND_OVER = "hand_over"
+HAND_OVER = "hand_over"
 #: A shorter run is not slow.
 _SLOW_MS = 10_000
 _BREAKER = ("breaker_open", "breaker_stopped")
@@ -375,7 +375,7 @@ def _limit(read: Read, turn: Turn, limit: str, reason: str) -> str:
         share = percent(most.ms, sum(one.ms for one in read.time) or 1)
         if most.cause == "tool_attempts" and (doubted := _doubted_first(read)):
             return f"{doubted}, and checking it or trying it again took {share} % of the time; {said}"
-        return f"{said}; most of its time went into {most.words} ({share} %)"
+        return f"{said}; {most_of('its time', most, share)}"
     if large:
         return f"{said}; {large}"
     if behind := _behind(read, turn):
@@ -428,25 +428,41 @@ def _calls_made(read: Read, stopped: Turn) -> Iterator[Cause]:
     for turn in read.made.turns:
         for call in turn.calls if turn.planner == Planner.AGENT and turn.turn <= stopped.turn else ():
             found[call.tool].append((turn.turn, call))
-    most = sorted(found.values(), key=lambda calls: -len(calls))
+    # Writes first: what was done in the world is worth more than how often something was read.
+    most = sorted(found.values(), key=lambda calls: (not any(_wrote(one) for _, one in calls), -len(calls)))
     if not most:
         return
+    every = [one for calls in most for one in calls]
     told = []
     for calls in most[:_FEW]:
         apart = len(calls) > 1 and len({canonical([one.arguments]) for _, one in calls}) == len(calls)
-        told.append(
-            f"{_count(len(calls), 'call')} of {tool(calls[0][1])}{', each with other arguments' if apart else ''}"
-        )
-    more = f", and of {_count(len(most) - _FEW, 'more tool')}" if len(most) > _FEW else ""
-    every = [one for calls in most for one in calls]
-    words = f"until then it had made {'; '.join(told)}{more}"
+        told.append((tool(calls[0][1]), len(calls), "each with other arguments" if apart else ""))
+    if len(most) == 1:
+        ((name, _, how),) = told
+        words = f"{_count(len(every), 'call')} of {name}{f', {how}' if how else ''}"
+    else:
+        parts = [f"{number:,} of {name}{f' ({how})' if how else ''}" for name, number, how in told]
+        if others := most[_FEW:]:
+            parts.append(f"{sum(map(len, others)):,} of {_count(len(others), 'other tool')}")
+        words = f"{_count(len(every), 'call')}: {', '.join(parts[:-1])} and {parts[-1]}"
+    words = f"until then it had made {words}"
     yield Cause(name="calls_made", words=words, turns=_turns(turn for turn, _ in every), calls=_at(every))
+
+
+def _wrote(call: Call) -> bool:
+    return call.effect == "write" and call.outcome in ("ok", "unknown", "open") and not call.repeats
+
+
+def most_of(whose: str, part: MoneyShare | TimeShare, share: int) -> str:
+    """Return that most of the money or the time has one cause; the largest of several parts may be less than most."""
+    how = "most" if share > 50 else "the largest part"
+    return f"{how} of {whose} went into {part.words} ({share} %)"
 
 
 def _most_money(read: Read) -> Iterator[Cause]:
     if read.spending.shares:
         most = read.spending.shares[0]
-        words = f"most of its money went into {most.words} ({read.percent(most.microusd)} %)"
+        words = most_of("its money", most, read.percent(most.microusd))
         yield Cause(name=most.cause, words=words)
 
 
@@ -642,11 +658,32 @@ def _refused_calls(read: Read) -> Iterator[Cause]:
         call = found[-1][1]
         name = read.names(found[-1][0], call) if len(found) == 1 else tool(call)
         why = REFUSED[error].format(tool=name) if error in REFUSED else f"{name} was refused ({named(error, 60)})"
+        if error == "UnknownTool" and (agent := _agent_of(read.made, found)):
+            why = f"{agent} is offered no tool named {name}"
         said = "" if error in _PLAIN else _refusals(read.made, found)
         message = f" ({said})" if said else ""
         were = "was" if len(found) == 1 else "were"
         words = f"{_count(len(found), 'call')} {were} refused by {RULES.get(error, 'the gate')}: {why}{message}"
         yield Cause(name=error or "refused", words=words, turns=_turns(turn for turn, _ in found), calls=_at(found))
+
+
+def _agent_of(made: Timeline, found: Sequence[tuple[int, Call]]) -> str:
+    """Return the agent whose calls these are, for a sentence; "" if another planner made one of them.
+
+    A tool that an agent is not offered may well be in the playbook: another agent's, or an undo.
+    """
+    turns = {turn.turn: turn for turn in made.turns}
+    if any(turns[at].planner != Planner.AGENT for at, _ in found):
+        return ""
+    names = {turns[at].by_agent or made.agent for at, _ in found}
+    return f"the agent {named(names.pop(), 80)}" if len(names) == 1 and all(names) else "the agent"
+
+
+def refused_hand_over(made: Timeline, cause: Cause) -> bool:
+    """Whether the cause is that the agent could not hand over to another one."""
+    calls = {(turn.turn, call.index): call for turn in made.turns for call in turn.calls}
+    found = [calls.get(at) for at in cause.calls]
+    return bool(found) and all(one is not None and one.tool == HAND_OVER and one.outcome == "refused" for one in found)
 
 
 def _refusals(made: Timeline, found: Sequence[tuple[int, Call]]) -> str:
@@ -671,7 +708,7 @@ def refusal(made: Timeline, turn: int, call: Call) -> str:
 
     Of a hand-over the gate names what may be wrong, the run's log what was.
     """
-    if call.tool == _HAND_OVER and call.error == "RuleViolation":
+    if call.tool == HAND_OVER and call.error == "RuleViolation":
         arguments = call.arguments if isinstance(call.arguments, Mapping) else {}
         taker = arguments.get("agent")
         before, by, calls = _handed_over_before(made, turn, taker)
