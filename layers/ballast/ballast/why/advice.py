@@ -1,7 +1,7 @@
 """The advice of a report: whether to act now, the open facts of a run, and the commands to type.
 
-A command holds nothing that only its reader knows: there a ``<placeholder>`` stands, at the end of the line at least,
-and every shell refuses the line until it is filled in.
+A command holds nothing that only its reader knows: there a ``"<placeholder>"`` stands, in quotation marks for what is
+written in its place. The command line refuses it until it is filled in (``placeholder_in``).
 """
 
 from __future__ import annotations
@@ -31,6 +31,16 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NO_ROOM = ("WindowFull", "window_full", "TooManyRuns", "lease_failed")
 _BREAKER = ("BreakerStopped", *BREAKER)
 _CODE = ("planner_failed", "executor_failed", "fallback_failed", "failed")
+
+
+#: What stands in a command in the place of what only its reader knows.
+_PLACEHOLDER = re.compile(r"(?:\w+=)?<(why|USD|number|yes\|no|what you found|what to answer|what to do)>")
+
+
+def placeholder_in(value: str) -> str:
+    """Return the placeholder of a command that nobody filled in; "" if it is none."""
+    found = _PLACEHOLDER.fullmatch(value)
+    return f"<{found[1]}>" if found else ""
 
 
 # ── whether to act ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -299,7 +309,7 @@ def _known_by_reason(made: Timeline, ballast: str, run: str) -> Iterator[Command
                 "start a local cloud with more room: it gets its limits when it starts "
                 "(TenantHourUsd, TenantDayUsd, AccountHourUsd, AccountDayUsd, TenantRuns, AccountRuns)"
             )
-            yield Command(command=f"ballast up --parameter {parameter}=<{value}>", words=words)
+            yield Command(command=f'ballast up --parameter {parameter}="<{value}>"', words=words)
     if "MoveRefused" in refused and tenant:
         words = "see what this tenant may still move of the business's own money in its hour and its day"
         yield Command(command=f"{ballast} budget{tenant}", words=words, only_deployed=True)
@@ -315,7 +325,7 @@ def _known_by_reason(made: Timeline, ballast: str, run: str) -> Iterator[Command
         )
     is_settled = made.status not in ("open", "waiting") and made.money.returned_microusd is not None
     if (made.reserved_microusd or bound_replies(made) or bound_calls(made)) and is_settled and run:
-        command = f"{ballast} budget --correct {run} --charged <USD> --reason <why>"
+        command = f'{ballast} budget --correct {run} --charged "<USD>" --reason "<why>"'
         words = "correct the charge, once you know what the attempts really cost, by the provider's bill"
         yield Command(command=command, words=words, only_deployed=True)
 
@@ -337,8 +347,11 @@ def _last(made: Timeline, ballast: str, run: str) -> Iterator[Command]:
     """Yield what shows the whole run."""
     if not run:
         return
+    if defect := _defect(made):
+        words = f"make a regression test of it, since {defect}; with --expect you say what would have been right"
+        yield Command(command=f"{ballast} capture {run}", words=words)
     if open_complaints(made):
-        command = f"{ballast} feedback {run} right --note <what you found>"
+        command = f'{ballast} feedback {run} right --note "<what you found>"'
         words = "once it is mended, or was right: a later word of a reviewer or an operator takes it off the first line"
         yield Command(command=command, words=words)
     all_of_it = "see its request" if made.status == "refused" else "see every prompt, reply and call"
@@ -350,6 +363,31 @@ def _last(made: Timeline, ballast: str, run: str) -> Iterator[Command]:
     yield Command(command=f"{ballast} trace {run} --full", words=all_of_it)
     if made.spent_microusd + made.reserved_microusd and not made.unreadable:
         yield Command(command=f"{ballast} cost {run}", words="see the cost by turn, tool and model")
+
+
+def _defect(made: Timeline) -> str:
+    """Return in words the defect of agent, tools or scripts that the run shows; "" if it shows none worth a test.
+
+    What a provider, a breaker, a window or people did is no defect of the playbook, and no test repeats it.
+    """
+    if made.unreadable or made.status in ("open", "waiting", "refused"):
+        return ""
+    if open_complaints(made):
+        return "somebody says that it was wrong"
+    if fallback_failed(made) or any(mends(made)):
+        return "the fallback's own code failed"
+    reasons = {turn.pivot.reason for turn in made.turns if turn.pivot and turn.pivot.giver == Planner.AGENT}
+    if reasons.intersection(("loop", "refused_call_limit", "repeated_call_limit")):
+        return "the agent repeated itself or was refused again and again"
+    if reasons.intersection(("answer_invalid", "empty_answer")):
+        return "the agent found no answer that may be sent"
+    if reasons.intersection(_OF_ITS_WORK) and made.by != Planner.AGENT:
+        return "the agent did not get to an answer within its limits"
+    return ""
+
+
+#: Limits of what an agent does, without those that people's or a provider's time uses up.
+_OF_ITS_WORK = ("turn_limit", "tool_call_limit", "tool_limit", "cost_limit", "token_limit", "run_token_limit")
 
 
 def _effects(made: Timeline, moved: Mapping[Position, str], names: Names, ballast: str, run: str) -> Iterator[Command]:
@@ -366,7 +404,7 @@ def _effects(made: Timeline, moved: Mapping[Position, str], names: Names, ballas
             f"{find}; then settle its {money}, unless somebody has done so already (then it is refused). "
             "yes: they moved, and stay counted. no: they did not, and the hour and the day have room for them again"
         )
-        command = f"{ballast} budget --move {run}.{turn:04d}.{call.index} --happened <yes|no>"
+        command = f'{ballast} budget --move {run}.{turn:04d}.{call.index} --happened "<yes|no>"'
         yield Command(command=command, words=words, only_deployed=True)
         if ballast == "ballast":
             yield Command(command=f"{ballast} trace {run} --full", words=f"see its arguments and its key; {find}")
@@ -384,7 +422,7 @@ def _answers(made: Timeline, names: Names, ballast: str) -> Iterator[Command]:
             else:
                 words = f"let {names(turn.turn, call)} be made"
                 yield Command(command=f"{ballast} answer {asked} --approve", words=words)
-                yield Command(command=f"{ballast} answer {asked} --reject --comment <why>", words="or reject it")
+                yield Command(command=f'{ballast} answer {asked} --reject --comment "<why>"', words="or reject it")
         open_ = turn.escalation is not None and not turn.escalation.by and turn.planner != Planner.REQUESTER
         if turn.escalation is not None and open_:
             asked = _id(turn.escalation.escalation_id)
@@ -397,10 +435,10 @@ def _without_id(ballast: str) -> Iterator[Command]:
 
 def _decision(turn: Turn, ballast: str, asked: str) -> Iterator[Command]:
     assert turn.escalation is not None
-    more = " --add-budget <USD>" if turn.escalation.reason in ("cost_limit", *_BREAKER) else ""
+    more = ' --add-budget "<USD>"' if turn.escalation.reason in ("cost_limit", *_BREAKER) else ""
     words = "answer the caller yourself, and end the run"
-    yield Command(command=f"{ballast} answer {asked} --say <what to answer>", words=words)
-    command = f"{ballast} answer {asked} --back-to-agent --guidance <what to do>{more}"
+    yield Command(command=f'{ballast} answer {asked} --say "<what to answer>"', words=words)
+    command = f'{ballast} answer {asked} --back-to-agent --guidance "<what to do>"{more}'
     yield Command(command=command, words="or let the agent go on")
 
 
