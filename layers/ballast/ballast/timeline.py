@@ -45,6 +45,7 @@ from ballast.contracts.timeline import (
     Timeline,
     Turn,
     TurnEscalation,
+    Unlike,
     Unreadable,
 )
 from ballast.contracts.timeline import LimitReached as Reached
@@ -77,6 +78,7 @@ from ballast.log.events import (
     RunRefused,
     RunSettled,
 )
+from ballast.log.events import Unlike as Recorded
 from ballast.log.garbled import mended
 from ballast.log.keys import Key
 from ballast.money.amounts import dollars
@@ -463,6 +465,7 @@ class _TimelineOf:
             undoes=made.undoes if made else None,
             repeats=state.repeat_of,
             circuit=(settled.circuit or "") if settled else "",
+            unlike=_unlike(settled.unlike) if settled and settled.unlike else None,
             signal=self.signals.get(at),
             approvals=tuple(self.approval(one) for one in rounds),
             doubts=doubts,
@@ -647,6 +650,10 @@ def _why_bound(fact: ModelResponded) -> str:
     if not fact.cost_microusd:
         return ""
     return fact.usage_disbelieved or ("it has no usage" if fact.input_tokens is None else "")
+
+
+def _unlike(one: Recorded) -> Unlike:
+    return Unlike(server=one.server, kind=one.kind, tool=one.tool)
 
 
 def _reached(one: LimitReached) -> Reached:

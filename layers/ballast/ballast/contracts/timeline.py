@@ -201,6 +201,14 @@ class Signal(_Part):
     words: _Str = ""
 
 
+class Unlike(_Part):
+    """A server that answered otherwise than ``servers/SERVER.yaml`` pinned it; ``kind``: openapi, mcp or lambda."""
+
+    server: _Str
+    kind: _Str
+    tool: _Str = ""
+
+
 class Call(_Part):
     """One proposed tool call and its outcome.
 
@@ -216,6 +224,7 @@ class Call(_Part):
     undoes            of a rollback's call: the call that it undoes
     repeats           the earlier call whose recorded result it got, instead of acting again
     circuit           the downstream whose circuit was open, so that the tool was not run; "" if it was run
+    unlike            the server that answered otherwise than it was pinned, whatever the outcome; else null
     files             the files that came with its result
     left_out          bytes of its result and arguments if they were too large for a page; they are null then
     """
@@ -238,6 +247,7 @@ class Call(_Part):
     undoes: Position | None = None
     repeats: Position | None = None
     circuit: _Str = ""
+    unlike: Unlike | None = None
     signal: Signal | None = None
     approvals: tuple[Approval, ...] = ()
     doubts: tuple[Doubt, ...] = ()

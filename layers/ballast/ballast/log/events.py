@@ -677,6 +677,14 @@ class LeftOut(Part):
 NO_UNDO = "Its undo {} could not be made: "
 
 
+class Unlike(Part):
+    """A server whose tool, or its answer, is not as ``servers/NAME.yaml`` pinned it. ``kind``: of the server."""
+
+    server: Str
+    kind: Str
+    tool: Str
+
+
 class CallSettled(OfCall):
     """The call's outcome: ok, failed, denied or unknown.
 
@@ -686,6 +694,7 @@ class CallSettled(OfCall):
     unanswered   the tool's rule for an approval that nobody answered
     defect       the message is an error's, not an outcome of the business
     circuit      the downstream whose circuit was open: the tool was not run
+    unlike       the server that answered otherwise than it was pinned, also where ``verify`` found the effect
     attachments  the files that came with the result (``Kept``)
     effect       "read" where the tool ran without a ``call.intended``: the arguments and their sources are here then
     """
@@ -701,6 +710,7 @@ class CallSettled(OfCall):
     unanswered: Str | None = None
     defect: Bool = False
     circuit: Str | None = None
+    unlike: Unlike | None = None
     left_out: LeftOut | None = None
     latency_ms: Int | None = None
     cost_microusd: Micro | None = None

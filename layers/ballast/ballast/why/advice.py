@@ -19,7 +19,16 @@ from ballast.why.attempts import not_asked, refusals, remedies
 from ballast.why.effects import Names, answered_by_a_person, kept_in_rollback, left_standing, unknown_effects
 from ballast.why.feedback import open_complaints
 from ballast.why.money import bound_calls, bound_replies
-from ballast.why.other_runs import BREAKER, fallback_failed, mends, open_circuits, open_models, shared_with_other_runs
+from ballast.why.other_runs import (
+    BREAKER,
+    by_server,
+    defect,
+    fallback_failed,
+    mends,
+    open_circuits,
+    open_models,
+    shared_with_other_runs,
+)
 from ballast.why.words import clock, named, planner_name, quoted
 
 #: More of one kind are counted and not listed.
@@ -34,7 +43,9 @@ _CODE = ("planner_failed", "executor_failed", "fallback_failed", "failed")
 
 
 #: What stands in a command in the place of what only its reader knows.
-_PLACEHOLDER = re.compile(r"(?:\w+=)?<(why|USD|number|yes\|no|what you found|what to answer|what to do)>")
+_PLACEHOLDER = re.compile(
+    r"(?:\w+=)?<(why|USD|number|yes\|no|what you found|what to answer|what to do|document or address)>"
+)
 
 
 def placeholder_in(value: str) -> str:
@@ -316,6 +327,7 @@ def _known_by_reason(made: Timeline, ballast: str, run: str) -> Iterator[Command
     if made.status == "refused":
         words = "put back its request if it came by a queue and lies among the dead letters"
         yield Command(command=f"{ballast} redrive", words=words, only_deployed=True)
+    yield from _of_servers(made)
     yield from _of_models(made, ballast, run)
     if reasons.intersection(_CODE) and run:
         at_fault = "find the script's turn; the reason names its file and line" if fallback_failed(made) else ""
@@ -328,6 +340,16 @@ def _known_by_reason(made: Timeline, ballast: str, run: str) -> Iterator[Command
         command = f'{ballast} budget --correct {run} --charged "<USD>" --reason "<why>"'
         words = "correct the charge, once you know what the attempts really cost, by the provider's bill"
         yield Command(command=command, words=words, only_deployed=True)
+
+
+def _of_servers(made: Timeline) -> Iterator[Command]:
+    """Yield what shows how a server differs from its pinned tools, and pins them anew."""
+    for server, found in by_server(made).items():
+        kind = found[0][1].unlike.kind if found[0][1].unlike else ""
+        if _ID.fullmatch(server) and kind in ("openapi", "mcp", "lambda"):
+            words = "see what the server says now, then pin the tool anew (--pin), and deploy"
+            command = f'ballast import {kind} "<document or address>" --playbook . --name {server} --check'
+            yield Command(command=command, words=words)
 
 
 def _of_models(made: Timeline, ballast: str, run: str) -> Iterator[Command]:
@@ -347,8 +369,8 @@ def _last(made: Timeline, ballast: str, run: str) -> Iterator[Command]:
     """Yield what shows the whole run."""
     if not run:
         return
-    if defect := _defect(made):
-        words = f"make a regression test of it, since {defect}; with --expect you say what would have been right"
+    if shows := defect(made):
+        words = f"make a regression test of it, since {shows}; with --expect you say what would have been right"
         yield Command(command=f"{ballast} capture {run}", words=words)
     if open_complaints(made):
         command = f'{ballast} feedback {run} right --note "<what you found>"'
@@ -363,31 +385,6 @@ def _last(made: Timeline, ballast: str, run: str) -> Iterator[Command]:
     yield Command(command=f"{ballast} trace {run} --full", words=all_of_it)
     if made.spent_microusd + made.reserved_microusd and not made.unreadable:
         yield Command(command=f"{ballast} cost {run}", words="see the cost by turn, tool and model")
-
-
-def _defect(made: Timeline) -> str:
-    """Return in words the defect of agent, tools or scripts that the run shows; "" if it shows none worth a test.
-
-    What a provider, a breaker, a window or people did is no defect of the playbook, and no test repeats it.
-    """
-    if made.unreadable or made.status in ("open", "waiting", "refused"):
-        return ""
-    if open_complaints(made):
-        return "somebody says that it was wrong"
-    if fallback_failed(made) or any(mends(made)):
-        return "the fallback's own code failed"
-    reasons = {turn.pivot.reason for turn in made.turns if turn.pivot and turn.pivot.giver == Planner.AGENT}
-    if reasons.intersection(("loop", "refused_call_limit", "repeated_call_limit")):
-        return "the agent repeated itself or was refused again and again"
-    if reasons.intersection(("answer_invalid", "empty_answer")):
-        return "the agent found no answer that may be sent"
-    if reasons.intersection(_OF_ITS_WORK) and made.by != Planner.AGENT:
-        return "the agent did not get to an answer within its limits"
-    return ""
-
-
-#: Limits of what an agent does, without those that people's or a provider's time uses up.
-_OF_ITS_WORK = ("turn_limit", "tool_call_limit", "tool_limit", "cost_limit", "token_limit", "run_token_limit")
 
 
 def _effects(made: Timeline, moved: Mapping[Position, str], names: Names, ballast: str, run: str) -> Iterator[Command]:

@@ -35,6 +35,7 @@ from ballast.why.effects import (
 )
 from ballast.why.feedback import looked_into
 from ballast.why.money import FORBIDDEN, Miss, Spending, bound_calls, bound_replies
+from ballast.why.other_runs import by_server
 from ballast.why.words import QUOTED, clock, flat, meaning, named, percent, plain, planner_name, quoted, tool
 
 #: Shares of the cost, in percent, from which the cache, the prompt's growth and the laps are causes.
@@ -191,6 +192,7 @@ def _causes(read: Read) -> Iterator[Cause]:
     yield from _refused_calls(read)
     yield from _failed_calls(read)
     yield from _doubts(read)
+    yield from _unlike(read)
     yield from _other_planners(read)
     yield from _standing(read)
     yield from _kept(read)
@@ -637,6 +639,17 @@ def _doubts(read: Read) -> Iterator[Cause]:
                     f"({quoted(call.doubts[-1].message)}); {_proved(call)}"
                 )
                 yield Cause(name="call_doubted", words=words, turns=(turn.turn,), calls=((turn.turn, call.index),))
+
+
+def _unlike(read: Read) -> Iterator[Cause]:
+    """Yield the servers that answered otherwise than they were pinned, whatever became of the calls."""
+    for server, found in by_server(read.made).items():
+        names = _listed(read.names(turn, call) for turn, call in found)
+        them = "it was" if len(found) == 1 else "they were"
+        words = (
+            f"the server {named(server)} answered {names} otherwise than {them} pinned in servers/{named(server)}.yaml"
+        )
+        yield Cause(name="server_changed", words=words, turns=_turns(turn for turn, _ in found), calls=_at(found))
 
 
 def _proved(call: Call) -> str:
