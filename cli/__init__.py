@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     atexit.register(gc.freeze)
     try:
         with _interruptible(), for_documents() if getattr(typed, "json", False) else nullcontext():
+            _filled_in(typed)
             _take_own_playbook(typed)
             with gc_paused():
                 command = _command(typed.command, on_stack=typed.stack is not None)
@@ -49,6 +50,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"ballast {typed.command}: {_printable(str(problem))}", file=sys.stderr)
         return code
+
+
+def _filled_in(typed: Namespace) -> None:
+    """Raise ``InvalidInput`` if a command of ``ballast why`` was typed as it is, with a placeholder."""
+    for name, given in vars(typed).items():
+        for value in given if isinstance(given, list) else [given]:
+            if not isinstance(value, str) or "<" not in value:
+                continue
+            from ballast.errors import InvalidInput
+            from ballast.why.advice import placeholder_in
+
+            if found := placeholder_in(value):
+                option = name.replace("_", "-")
+                raise InvalidInput(f"--{option}: {found} stands for what only you know. Write that in its place.")
 
 
 #: The commands that take the playbook of the current folder, if there is one, and else the support desk; by the option

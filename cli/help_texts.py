@@ -368,7 +368,7 @@ template's parameter ModelArns. Its role may call no others.
   ballast models --region eu-central-1            for a stack there, whole
   ballast models --playbook layers/desk/itdesk    of another playbook
   ballast models --model eu.amazon.nova-pro-v1:0  for a stack with that ModelId
-  ballast models --check                          compare samconfig.toml with agent.yaml
+  ballast models --check                          compare the project's samconfig.toml with agent.yaml
 
 Give the printed line to `sam deploy --parameter-overrides`, or write it into samconfig.toml. --check ends
 with 2 if a model is missing there, or if there is one that agent.yaml does not name. A local cloud takes

@@ -307,7 +307,7 @@ def _models(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--region", dest="of_region", metavar="REGION", help="the stack's region (default: any)")
     sub.add_argument("--model", dest="model_id", default="", metavar="ID", help="the stack's ModelId, if it has one")
     sub.add_argument("--check", action="store_true", help="compare the settings of `sam deploy` with agent.yaml")
-    sub.add_argument("--samconfig", metavar="FILE", help="with --check: the settings (default: samconfig.toml)")
+    sub.add_argument("--samconfig", metavar="FILE", help="with --check: the settings (default: the project's own)")
 
 
 def _verify(sub: argparse.ArgumentParser) -> None:

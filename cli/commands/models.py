@@ -12,9 +12,10 @@ from ballast.models.catalog import Catalog, partition_of
 from ballast.models.retirement import retired, retires_soon
 from ballast.playbook.agent import Guardrail, read_agent
 from ballast.playbook.load import playbook_in
-from ballast.playbook.samconfig import settings_in
+from ballast.playbook.samconfig import FILE, settings_in
 from cli.exits import Exit
 from localcloud.model_arns import PARAMETER, model_arns, named_models, passed_over
+from localcloud.project import project_of
 
 #: An account in a profile's ARN is the stack's own; ``model_arns`` leaves it open.
 _ACCOUNT = re.compile(r":[0-9]{12}(?=:inference-profile/)")
@@ -45,13 +46,30 @@ def models(typed: Namespace) -> int:
         for notice in [*told, *retirements(playbook, today, model_id=typed.model_id)]:
             print(notice, file=sys.stderr)
         return Exit.OK
-    samconfig = Path(typed.samconfig or ROOT / "samconfig.toml")
+    samconfig = Path(typed.samconfig) if typed.samconfig else _settings_of(playbook, ROOT)
     if not _environments(samconfig):
         raise InvalidInput(f"{samconfig}: has no [NAME.deploy.parameters], so nothing was compared. Name another file.")
     found = list(problems(playbook, ROOT / "template.yaml", samconfig, today=today))
     for problem in found:
         print(problem)
     return Exit.USAGE if any(problem.fails for problem in found) else Exit.OK
+
+
+def _settings_of(playbook: Path, platform: Path) -> Path:
+    """Return the project's own samconfig.toml: the platform's is for the playbooks in it, and for no other.
+
+    Raises ``InvalidInput`` if the project has none.
+    """
+    project = project_of(playbook)
+    own = (folder / FILE for folder in (project, playbook_in(playbook.resolve())) if (folder / FILE).is_file())
+    if (found := next(own, None)) is not None:
+        return found
+    if project.is_relative_to(platform):
+        return platform / FILE
+    raise InvalidInput(
+        f"{project}: has no {FILE}, so nothing was compared. Name the settings that it is deployed with: "
+        "ballast models --check --samconfig FILE."
+    )
 
 
 def _is_region(name: str) -> bool:

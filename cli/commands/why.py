@@ -20,6 +20,7 @@ from ballast.log.exported import ExportedRun
 from ballast.playbook.load import playbook_in
 from ballast.run import Run
 from ballast.why import Sooner, Stops, explained, from_log
+from ballast.why.sooner import LOG_ALONE
 from ballast.why.words import clock, named, percent
 from cli.commands.replay import region_of
 from cli.commands.trace import timeline_of
@@ -72,8 +73,8 @@ def _sooner(typed: Namespace, run: Run, region: str | None = None) -> Sooner:
 
 def _from_log_only(run: Run, made: Timeline) -> Stops:
     """Return what the log says, and that the command can say more. A ``Sooner``."""
-    found, note = from_log(run, made)
-    return Stops(found, note and "From the log alone. Without --log-only the run is played again with each change.")
+    found, note, _ = from_log(run, made)
+    return Stops(found, note and f"{LOG_ALONE} Without --log-only the run is played again with each change.")
 
 
 def _show(report: Why, typed: Namespace, screen: Screen) -> int:
@@ -124,7 +125,9 @@ def rendered(report: Why, *, now: datetime | None = None) -> RenderableType:
         lines += [_item(Text(_stop(one, report))) for one in report.sooner[:_STOPS]]
     if report.sooner_note:
         lines += [] if report.sooner else [Text(""), _title("What would have stopped it sooner")]
-        lines += [_item(Text(_flat(report.sooner_note), "dim"))]
+        marked = any(_is_marked(one, report) for one in report.sooner[:_STOPS])
+        note = f"{report.sooner_note}{' What the log alone proves is marked so.' if marked else ''}"
+        lines += [_item(Text(_flat(note), "dim"))]
     if report.decisions:
         lines += [Text(""), _title("What was decided, and by which rule")]
         for one in report.decisions:
@@ -188,8 +191,12 @@ def _share(amount: str, one: MoneyShare | TimeShare, part: int, whole: int) -> L
 
 
 def _stop(one: Stop, report: Why) -> str:
-    from_log = not one.played and any(other.played for other in report.sooner)
-    return f"With {_flat(one.change)} {_flat(one.words)}{' (by the log alone)' if from_log else ''}."
+    return f"With {_flat(one.change)} {_flat(one.words)}{' (by the log alone)' if _is_marked(one, report) else ''}."
+
+
+def _is_marked(one: Stop, report: Why) -> bool:
+    """Whether the log alone proves the answer, where the run was played again for others."""
+    return not one.played and not report.sooner_note.startswith(LOG_ALONE)
 
 
 def _decision(one: TurnDecision) -> list[RenderableType]:

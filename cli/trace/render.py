@@ -177,7 +177,7 @@ def turn_lines(turn: Turn, detail: Detail, *, request: str) -> Iterator[Renderab
     for call in turn.calls:
         yield from _call(call, detail)
     if turn.pivot:
-        yield Labelled("hand-over", _pivot(turn.pivot), style="bold")
+        yield Labelled("hand-over", _pivot(turn.pivot, turn.decided), style="bold")
     elif not (turn.attempts or turn.escalation or turn.decided or turn.calls):
         yield Labelled("", Text("no entry in the log", "dim"))
     if turn.attempts:
@@ -343,12 +343,14 @@ def _proposed(proposed: object, detail: Detail) -> str:
     return clipped(_flat(as_text(proposed)), detail.data)
 
 
-def _pivot(pivot: Pivot) -> Text:
+def _pivot(pivot: Pivot, decided: Decided | None) -> Text:
     giver = pivot.giver if pivot.giver != "agent" or not pivot.from_agent else f"agent {pivot.from_agent}"
     line = Text(f"{_flat(giver)} → ")
     taker = f"{pivot.taker} {pivot.to_agent}" if pivot.to_agent else pivot.taker
     line.append(_flat(taker), PLANNER_STYLES.get(pivot.taker, "bold"))
     line.append(f": {_reason(pivot.reason)} ({_flat(pivot.reason)})")
+    if decided and decided.reached and pivot.reason == decided.reason:
+        line.append(f" ({'; '.join(_flat(one.words) for one in decided.reached)})")
     return line.append(f" {_flat(pivot.error)}", "red") if pivot.error else line
 
 

@@ -45,7 +45,7 @@ from ballast.metrics import MetricLine, metric_line, usd
 from ballast.models.retirement import days_left, retired, retires_soon
 from ballast.money import TokenCounts
 from ballast.playbook import Playbook
-from ballast.playbook.agents import handed, in_charge
+from ballast.playbook.agents import handed, in_charge, limits_reached
 from ballast.run import Run
 from ballast.values import dataclass
 from functions.agent.ask import (
@@ -199,8 +199,9 @@ class Agent:
             if why is not None:
                 decision, unasked = completion.decision, {"refused_hand_over": why}
         signals = loop_signals(run, requested.turn, decision, self.playbook)
+        reached = self._reached(run, decision.reason) if isinstance(decision, HandOver) else {}
         stands = self.log.record(
-            run.run_id, responded(decision, **unasked, **({"despair": signals} if signals else {}))
+            run.run_id, responded(decision, **unasked, **reached, **({"despair": signals} if signals else {}))
         )
         self._report_call(run, requested, charge, completion.tokens, latency_ms)
         if why := charge.usage_disbelieved:
@@ -247,6 +248,7 @@ class Agent:
             decision=HandOver(to=self._successor(run, because.reason), reason=because.reason),
             **({} if because.note is None else {"note": because.note}),
             **({} if because.breaker is None else {"breaker": because.breaker}),
+            **self._reached(run, because.reason),
         )
         run = run.with_event(self.log.append(task.run_id, decided))
         stands = run.proposals[task.turn].decision
@@ -254,6 +256,11 @@ class Agent:
         if isinstance(stands, HandOver) and stands.reason is ExitReason.LOOP:
             self.emit(loop_stopped_line(run))
         return PlanSummary.of(stands)
+
+    def _reached(self, run: Run, reason: ExitReason) -> dict[str, Any]:
+        """Return what is recorded of the limits that caused the decision."""
+        found = limits_reached(run, self.playbook, reason)
+        return {"reached": found} if found else {}
 
     def _report_limit(self, decision: CallTools | Answer | HandOver) -> None:
         limit = LIMITS.get(decision.reason) if isinstance(decision, HandOver) else None

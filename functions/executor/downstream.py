@@ -30,6 +30,7 @@ from ballast.aws_errors import consequences
 from ballast.contracts.wire import canonical, sha256
 from ballast.edge import note
 from ballast.errors import ProcessEnds, RetryLater, SettingInvalid
+from ballast.log.events import Unlike
 from ballast.masking import error_text
 from ballast.metrics import metric_line
 from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
@@ -87,6 +88,7 @@ class NothingDone:
     circuit: str | None = None
     barred: bool = False
     cause: BaseException | None = None
+    unlike: Unlike | None = None
 
 
 @dataclass(frozen=True)
@@ -96,12 +98,14 @@ class InDoubt:
     answered  it returned a result of another type than declared: the run is over, and a repetition returns the same
     refused   it was refused as its repetition would be: the run is over
     cause     the error of its function
+    unlike    the server that answered otherwise than it was pinned
     """
 
     message: str
     answered: bool = False
     refused: bool = False
     cause: BaseException | None = None
+    unlike: Unlike | None = None
 
 
 #: The end of a run.
@@ -252,19 +256,25 @@ def _errors_become_values(tool: Tool, cut: Cut) -> Iterator[list[RunEnd]]:
             except RetryLater as nothing:  # the tool's own; those of ``consequences`` are raised outside
                 run_ends.append(NothingDone(cut(error_text(nothing)), cause=nothing))
     except NotSent as unsent:
-        run_ends.append(NothingDone(cut(error_text(unsent)), barred=True, cause=unsent))
+        changed = _unlike(unsent) if isinstance(unsent, ToolChanged) else None
+        run_ends.append(NothingDone(cut(error_text(unsent)), barred=True, cause=unsent, unlike=changed))
     except AsIfAgain as gone:
         run_ends.append(InDoubt(cut(error_text(gone)), refused=True))
     except ToolFailed as failed:
         run_ends.append(CallOutcome("failed", message=cut(error_text(failed))))
     except WrongResult as wrong:
-        run_ends.append(InDoubt(cut(f"{_NOT_PROMISED} {tool.name} promises: {error_text(wrong)}"), answered=True))
+        told = cut(f"{_NOT_PROMISED} {tool.name} promises: {error_text(wrong)}")
+        run_ends.append(InDoubt(told, answered=True, unlike=_unlike(wrong)))
     except CircuitOpen as rested:
         run_ends.append(NothingDone(str(rested), rested=True, circuit=rested.downstream or None, cause=rested))
     except Exception as problem:
         ours = isinstance(problem, RetryLater | SettingInvalid | TimedOut | Broken)
         what = error_text(problem) if ours else f"{type(problem).__name__}: {error_text(problem)}"
         run_ends.append(InDoubt(cut(f"{tool.name} broke: {what}"), cause=problem))
+
+
+def _unlike(changed: ToolChanged | WrongResult) -> Unlike:
+    return Unlike(server=changed.server, kind=changed.kind, tool=changed.tool)
 
 
 def run_tool(tool: Tool, call: Callable[[], Any], cut: Cut) -> RunEnd:

@@ -161,18 +161,18 @@ class Effects:
         match run_end:
             case CallOutcome():
                 return with_files(attempt, fitted(attempt, run_end), self.attachments)
-            case NothingDone(message, rested=True, circuit=circuit) | NothingDone(
-                message, barred=True, circuit=circuit
+            case NothingDone(message, rested=True, circuit=circuit, unlike=unlike) | NothingDone(
+                message, barred=True, circuit=circuit, unlike=unlike
             ):
-                return CallOutcome("failed", message=message, circuit=circuit)
+                return CallOutcome("failed", message=message, circuit=circuit, unlike=unlike)
             case NothingDone(message, cause=cause):  # as RetryLater: the workflow retries by that name
                 raise RetryLater(message) from cause
             case InDoubt(cause=SettingInvalid() as cause):
                 raise cause from None
             case InDoubt(message, cause=RetryLater() as cause):
                 raise RetryLater(message) from cause
-            case InDoubt(message):
-                return CallOutcome("failed", message=message, defect=True)
+            case InDoubt(message, unlike=unlike):
+                return CallOutcome("failed", message=message, defect=True, unlike=unlike)
 
     def _record(self, attempt: Attempt, outcome: CallOutcome, started: datetime) -> str:
         """Record the outcome, settle what the call moved, and return its status. Raises ``EffectUnknown``.
@@ -403,7 +403,7 @@ class WriteAttempt:
             case CallOutcome():
                 return run_end if first or run_end.status != "failed" else self._final(run_end, clean=clean)
             case NothingDone(barred=True) if first or clean:
-                return CallOutcome("failed", message=run_end.message)
+                return CallOutcome("failed", message=run_end.message, unlike=run_end.unlike)
             case NothingDone(rested=True) | NothingDone(barred=True):
                 if not first:  # an earlier attempt may have had its effect
                     raise _GivesBack(run_end.message) from run_end.cause
@@ -418,7 +418,8 @@ class WriteAttempt:
             case InDoubt(refused=True):
                 return self._final(CallOutcome("failed", message=run_end.message), clean=False)
             case InDoubt(answered=True):
-                return self._found_at_once() or _unknown(run_end.message)
+                outcome = self._found_at_once() or _unknown(run_end.message)
+                return replace(outcome, unlike=run_end.unlike)
             case InDoubt():
                 return self._in_doubt(run_end.message)
 

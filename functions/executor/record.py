@@ -33,7 +33,7 @@ from ballast.aws_errors import consequences
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical
 from ballast.errors import AttemptInProgress, ProcessEnds
-from ballast.log.events import ApprovalAnswered, CallRefused, CallSettled, LeftOut
+from ballast.log.events import ApprovalAnswered, CallRefused, CallSettled, LeftOut, Unlike
 from ballast.log.keys import Key
 from ballast.log.run_log import RunLog
 from ballast.runtime import Runtime
@@ -117,6 +117,7 @@ class CallOutcome:
     unanswered   the consequence where nobody answered a request for approval
     defect       the message is of an unexpected error, and not the business's answer
     circuit      the downstream whose circuit was open, so that the tool was not run
+    unlike       the server that answered otherwise than it was pinned
     left_out     size and hash of a result that was too large to be recorded
     latency_ms   the duration
     cost_microusd  the charge; None where the tool costs nothing, or where the cost is not known
@@ -137,6 +138,7 @@ class CallOutcome:
     unanswered: str | None = None
     defect: bool = False
     circuit: str | None = None
+    unlike: Unlike | None = None
     left_out: LeftOut | None = None
     latency_ms: int | None = None
     cost_microusd: int | None = None
@@ -172,6 +174,7 @@ class CallOutcome:
             unanswered=settled.unanswered,
             defect=settled.defect,
             circuit=settled.circuit,
+            unlike=settled.unlike,
             left_out=settled.left_out,
             latency_ms=settled.latency_ms,
             cost_microusd=settled.cost_microusd,
@@ -202,6 +205,7 @@ class CallOutcome:
             "unanswered": self.unanswered,
             "defect": self.defect or None,
             "circuit": self.circuit,
+            "unlike": self.unlike,
             "left_out": self.left_out,
             "latency_ms": self.latency_ms,
             "cost_microusd": self.cost_microusd,

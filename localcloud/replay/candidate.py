@@ -47,6 +47,7 @@ from localcloud.replay.recorded import RecordedRun
 HARMLESS = frozenset(
     {
         "limits",
+        "reached",
         "lease",
         "made_of",
         "agent_until_ms",

@@ -61,13 +61,24 @@ class Told:
         return {self.field: recorded[self.field]} if made.get(self.field) and recorded.get(self.field) else {}
 
 
+@dataclass(frozen=True)
+class Given:
+    """A field that only the record has: what a server said otherwise, since no server is asked."""
+
+    field: str
+
+    def taken(self, made: Mapping[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the field as recorded, if the record has it."""
+        return {self.field: recorded[self.field]} if self.field in recorded else {}
+
+
 #: By kind of event: the fields that are inputs, although a handler writes them.
-READINGS: Mapping[str, tuple[Shifted | Took | Told, ...]] = {
+READINGS: Mapping[str, tuple[Shifted | Took | Told | Given, ...]] = {
     "run.opened": (Shifted(("agent_until_ms", "deadline_ms")),),
     "run.refused": (Shifted(("opens_at",)),),
     "model.responded": (Took("latency_ms"),),
     "model.failed": (Took("latency_ms"),),
-    "call.settled": (Took("latency_ms"),),
+    "call.settled": (Took("latency_ms"), Given("unlike")),
     "call.doubted": (Shifted(("until_ms",)),),
     "call.approval_requested": (Shifted(("answer_by",)),),
     "call.approval_answered": (Shifted(("agent_until_ms", "deadline_ms")),),
@@ -77,7 +88,11 @@ READINGS: Mapping[str, tuple[Shifted | Took | Told, ...]] = {
 }
 
 #: Fields that records of earlier versions lack, by kind of event.
-LATER: Mapping[str, tuple[str, ...]] = {"call.refused": ("sourceless",)}
+LATER: Mapping[str, tuple[str, ...]] = {
+    "call.refused": ("sourceless",),
+    "model.responded": ("reached",),
+    "plan.decided": ("reached",),
+}
 
 #: Of a run with sealed values: fields that follow from the size of what is sealed, by kind of event.
 OF_SEALED: Mapping[str, tuple[str, ...]] = {

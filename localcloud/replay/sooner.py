@@ -24,14 +24,15 @@ from ballast.masking import error_text
 from ballast.money.amounts import dollars
 from ballast.run import Run
 from ballast.why import Stops, from_log
-from ballast.why.sooner import stop_in
+from ballast.why.sooner import LOG_ALONE, stop_in
 from ballast.why.words import quoted
 from localcloud.replay.lane import Lane, Replayed
 from localcloud.replay.machine import Machine
+from localcloud.replay.many import made_note
 from localcloud.replay.recorded import RecordedRun
 from localcloud.replay.what_if import Compared, Result, beside
 
-PLAYED = "The run was played again with each change; what the log alone proves is marked so."
+PLAYED = "The run was played again with each change."
 #: Changes that are played, at most: each takes a fraction of a second.
 _MOST = 12
 _LIMITS, _COST = "limits.", "limits.cost_microusd"
@@ -64,10 +65,10 @@ class PlayedSooner:
             with Machine(self.baseline) as machine:
                 before = machine.play(recorded)
             if not before.is_same:
-                return Stops(told.found, _not_played(_why_not(before)))
+                return Stops(told.found, _not_played(_why_not(before)), failed=True)
             rows = [self._row(one, recorded, before) for one in changes]
         except Exception as problem:  # the rest of the report does not need it
-            return Stops(told.found, _not_played(quoted(error_text(problem), 400)))
+            return Stops(told.found, _not_played(quoted(error_text(problem), 400)), failed=True)
         played = {one.name: _stop(one, row, made) for one, row in zip(changes, rows, strict=True)}
         left = [one for one in told.found if one.change not in played and not one.change.startswith(_COST)]
         found = [*filter(None, played.values()), *left]
@@ -127,11 +128,12 @@ def _went_wrong(made: Timeline) -> bool:
 
 
 def _why_not(before: Replayed) -> str:
-    return quoted(str(before.difference or "; ".join(before.notes) or before.ending), 400)
+    why = quoted(str(before.difference or "; ".join(before.notes) or before.ending), 400)
+    return "; ".join([*made_note(before.made_otherwise), why])
 
 
 def _not_played(why: str) -> str:
-    return f"From the log alone. The run cannot be played again here (`ballast replay` shows more): {why}"
+    return f"{LOG_ALONE} The run cannot be played again here (`ballast replay` shows more): {why}"
 
 
 def _stop(change: Change, row: Compared, made: Timeline) -> Stop | None:
@@ -149,7 +151,7 @@ def _stop(change: Change, row: Compared, made: Timeline) -> Stop | None:
     exact = row.low == row.high
     return told.model_copy(
         update={
-            "words": f"{_happens(change, row, turn)}; {_costs(row)}",
+            "words": f"{_happens(change, row, turn)}; {_costs(row, made.ceilings.cost_microusd)}",
             "saved_microusd": least,
             "saved_most_microusd": None if exact else most,
             "saved_ms": told.saved_ms if left and exact else None,
@@ -167,8 +169,10 @@ def _happens(change: Change, row: Compared, turn: int) -> str:
     return f"the agent would have been stopped in turn {turn}"
 
 
-def _costs(row: Compared) -> str:
+def _costs(row: Compared, ceiling: int | None) -> str:
     was = f"instead of ${dollars(row.recorded.cost_microusd)}"
+    if row.low != row.high and ceiling is not None and row.high >= ceiling:
+        return "what the run would have cost then is not known"  # the most is its ceiling, which says nothing
     if row.low != row.high:
         return f"the run would have cost from ${dollars(row.low)} to ${dollars(row.high)} {was}"
     if not row.result.is_exact:

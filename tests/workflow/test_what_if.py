@@ -15,7 +15,7 @@ import yaml
 from ballast.contracts.why import Stop
 from ballast.log import exported
 from ballast.log.exported import ExportedRun
-from ballast.why import from_log
+from ballast.why import explained, from_log
 from cli import main
 from cli.exits import Exit
 from cli.saved_runs import SavedRuns
@@ -379,6 +379,17 @@ def test_two_processes_and_a_model_say_what_one_process_says(
 # ballast why
 
 
+def test_why_says_that_a_run_could_not_be_played_where_its_log_alone_has_no_answer(recorded: list[RecordedRun]) -> None:
+    (one,) = (run for run in recorded if run.source == "rollback")
+    forged = _forged(one).events
+
+    why = explained(forged, forged.timeline(), sooner=PlayedSooner(BASELINE))
+
+    assert why.sooner == ()
+    assert why.sooner_note.startswith("From the log alone. The run cannot be played again here")
+    assert explained(forged, forged.timeline()).sooner_note == ""  # nobody tried to
+
+
 def stops_of(one: RecordedRun) -> tuple[dict[str, Stop], dict[str, Stop], str]:
     """Return what would have stopped a run sooner: by its log, and played, by the change; and the played ones' note."""
     made = one.events.timeline()
@@ -425,6 +436,8 @@ def test_thresholds_and_approvals_are_played_for_a_run_that_went_wrong(recorded:
         assert stop.saved_microusd < (stop.saved_most_microusd or 0)
     assert "a person would have been asked in turn 2, before cancel_order acted" in asked.words
     assert stops_of(runs["approval"])[1] == {}  # it went well
+    # The most that it could have cost is the run's ceiling, which is no figure.
+    assert asked.words.endswith("acted; what the run would have cost then is not known")
 
 
 def test_a_run_that_cannot_be_played_has_the_answers_of_its_log(
@@ -450,6 +463,8 @@ def test_a_run_that_cannot_be_played_has_the_answers_of_its_log(
     assert "From the log alone. Without --log-only the run is played again" in said[1]
     assert "The run cannot be played again here" in said[2]
     assert "0001.model.responded cost_microusd" in said[2]
+    assert not any("marked so" in one for one in said[1:])
+    assert ("(by the log alone)" in said[0]) is ("What the log alone proves is marked so." in said[0])
     for more in ([], ["--log-only"]):
         assert main(["why", loop.run_id, "--playbook", str(tmp_path), *more]) == 2
         assert f"--playbook {tmp_path}: there is no agent.yaml in it." in capsys.readouterr().err

@@ -200,6 +200,9 @@ function decidedLines(decided, escalation) {
     decided.kind === "answer" && labelled("answer", block(text(decided.text), { className: "answer" })),
     text(decided.guidance) && labelled(wordsLabel(decided, escalation), block(decided.guidance)),
     whole(decided.add_budget_microusd) > 0 && labelled("budget", el("div", { text: addedBudget(decided) })),
+    ...list(decided.reached)
+      .map(object)
+      .map((limit) => labelled("limit", el("div", { class: "untrusted", text: brief(text(limit.words), 200) }))),
     text(breaker.mode) &&
       labelled("breaker", el("div", { class: "untrusted", text: brief(breakerWords(breaker), 300) })),
   ].filter(Boolean);

@@ -45,8 +45,10 @@ from ballast.contracts.timeline import (
     Timeline,
     Turn,
     TurnEscalation,
+    Unlike,
     Unreadable,
 )
+from ballast.contracts.timeline import LimitReached as Reached
 from ballast.errors import LogCorrupt
 from ballast.folds.agents import AgentChange
 from ballast.folds.approvals import ApprovalRound
@@ -63,6 +65,7 @@ from ballast.log.events import (
     CallSettled,
     EscalationAnswered,
     EscalationOpened,
+    LimitReached,
     LoopSignal,
     ModelFailed,
     ModelRequested,
@@ -75,8 +78,10 @@ from ballast.log.events import (
     RunRefused,
     RunSettled,
 )
+from ballast.log.events import Unlike as Recorded
 from ballast.log.garbled import mended
 from ballast.log.keys import Key
+from ballast.money.amounts import dollars
 
 if TYPE_CHECKING:
     from ballast.run import Run
@@ -309,6 +314,8 @@ class _TimelineOf:
             leased = next((one.leased_microusd for one in self.run.grants if one.turn == made.turn), 0)
             said = {"to": decision.to, "reason": decision.reason, "guidance": decision.guidance}
             said |= {"add_budget_microusd": decision.add_budget_microusd, "leased_microusd": leased}
+            recorded = plan or self.run.fact(ModelResponded, made.turn)
+            said |= {"reached": tuple(map(_reached, recorded.reached if recorded else ()))}
         return Decided(
             kind=decision.kind,
             note=(plan and plan.note) or "",
@@ -454,9 +461,11 @@ class _TimelineOf:
             charged_microusd=sum(one.charged_microusd for one in attempts),
             attempts=attempts,
             undo=Proposal(tool=undo.tool, arguments=undo.arguments) if undo else None,
+            when_rolled_back=state.on_rollback or "",
             undoes=made.undoes if made else None,
             repeats=state.repeat_of,
             circuit=(settled.circuit or "") if settled else "",
+            unlike=_unlike(settled.unlike) if settled and settled.unlike else None,
             signal=self.signals.get(at),
             approvals=tuple(self.approval(one) for one in rounds),
             doubts=doubts,
@@ -641,6 +650,35 @@ def _why_bound(fact: ModelResponded) -> str:
     if not fact.cost_microusd:
         return ""
     return fact.usage_disbelieved or ("it has no usage" if fact.input_tokens is None else "")
+
+
+def _unlike(one: Recorded) -> Unlike:
+    return Unlike(server=one.server, kind=one.kind, tool=one.tool)
+
+
+def _reached(one: LimitReached) -> Reached:
+    """Return a limit that ended the agent's part, with its place and its value in words."""
+    key = one.key or f"limits.{one.limit}"
+    of = f" of {one.file}" if one.file else " of the request" if one.key else ""
+    return Reached(
+        limit=one.limit,
+        allowed=one.allowed,
+        used=one.used,
+        agent=one.agent or "",
+        file=one.file or "",
+        key=one.key,
+        words=f"{key}{of}: {amount_of(one.limit, one.allowed)} allowed",
+    )
+
+
+def amount_of(limit: str, value: int) -> str:
+    """Return an amount of a limit with its unit: ``$0.25``, ``12 s``, ``6,000``."""
+    match limit:
+        case "cost_microusd":
+            return f"${dollars(value)}"
+        case "deadline_s":
+            return f"{value:,} s"
+    return f"{value:,}"
 
 
 def _signal(one: LoopSignal) -> Signal:

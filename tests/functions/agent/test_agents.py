@@ -7,12 +7,14 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+import yaml
 
 from ballast.contracts import Planner
 from ballast.errors import NotAdmitted
 from ballast.folds.conversation import changed_prompts
 from ballast.log.events import ModelRequested, PlanDecided, RunOpened
 from ballast.validation import run_sources
+from ballast.why import explained
 from tests.functions.agent.legal import complaints
 from tests.functions.agent.test_prompts import digests_hold, texts
 from tests.functions.endpoint import Endpoint, calls, says
@@ -371,6 +373,79 @@ def test_the_runs_limits_count_for_all_its_agents(desk: Stack, model: Endpoint) 
     handed_over = desk.plan(run_id, 3)
 
     assert (handed_over["to"], handed_over["reason"]) == ("fallback", "turn_limit")
+    run = desk.log.read(run_id)
+    assert "(limits.turns of the request: 2 allowed, 2 used)" in explained(run, run.timeline()).sentence
+
+
+BILLING_S = "agents/billing.yaml"
+
+
+@pytest.mark.parametrize(
+    ("name", "of_run", "own", "intent", "said"),
+    [
+        ("turns", 8, 3, None, "limits.turns of agents/billing.yaml: 3 allowed, 3 used by the agent billing"),
+        (
+            "turns",
+            8,
+            9,
+            3,
+            "intents.refund.limits.turns of agents/billing.yaml: 3 allowed, 3 used by the agent billing",
+        ),
+        ("turns", 5, 12, None, "limits.turns of agent.yaml: 5 allowed, 5 used"),
+        (
+            *("turns", 5, 3, None),
+            "limits.turns of agent.yaml: 5 allowed, 5 used; "
+            "limits.turns of agents/billing.yaml: 3 allowed, 3 used by the agent billing",
+        ),
+        (
+            *("tool_calls", 8, 2, None),
+            "limits.tool_calls of agents/billing.yaml: 2 allowed, 2 used by the agent billing, "
+            "the next reply asked for 1 more",
+        ),
+        (
+            *("calls_per_tool", 8, 3, None),
+            "limits.calls_per_tool of agents/billing.yaml: 3 allowed, 3 of find_invoice used, "
+            "the next reply asked for 1 more",
+        ),
+        ("tokens_per_run", 90_000, 3_000, None, "limits.tokens_per_run of agents/billing.yaml: 3,000 allowed, "),
+        ("cost_microusd", 900_000, 23_000, None, "limits.cost_microusd of agents/billing.yaml: $0.023 allowed, "),
+    ],
+)
+def test_why_names_the_limit_that_ended_the_run_and_whose_it_is(
+    desk: Stack, model: Endpoint, tmp_path: Path, name: str, of_run: int, own: int, intent: int | None, said: str
+) -> None:
+    playbook = shutil.copytree(RECEPTION, tmp_path / "playbook")
+    for file, limit in (("agent.yaml", of_run), (BILLING_S, own)):
+        written = yaml.safe_load((playbook / file).read_text(encoding="utf-8"))
+        written["limits"] = written["limits"] | {"turns": 9, name: limit}
+        if intent is not None and file == BILLING_S:
+            written["intents"]["refund"]["limits"] = {name: intent}
+        (playbook / file).write_text(yaml.safe_dump(written), encoding="utf-8")
+    for environ in desk.environs.values():
+        if "PLAYBOOK_DIR" in environ:
+            environ["PLAYBOOK_DIR"] = str(playbook)
+    run_id = handed(desk, model)
+
+    turn = 3
+    while (decided := desk_plans(desk, model, run_id, turn))["kind"] == "call_tools":
+        turn += 1
+
+    run = desk.log.read(run_id)
+    made = run.timeline()
+    assert decided["kind"] == "hand_over"
+    assert f"({said}" in explained(run, made).decisions[turn - 1].rule
+    assert [one.words for one in made.turns[-1].decided.reached] == [
+        one.partition(" allowed")[0] + " allowed" for one in said.split("; ")
+    ]
+
+
+def desk_plans(desk: Stack, model: Endpoint, run_id: str, turn: int) -> dict[str, Any]:
+    """Let the agent look up another order, and return its decision."""
+    model.will(calls({"name": "find_invoice", "input": {"order_id": f"O-{turn}"}}))
+    decided = desk.plan(run_id, turn)
+    if decided["kind"] == "call_tools":
+        desk.execute(run_id, turn)
+    return decided
 
 
 # The executor does not take the log's word for it

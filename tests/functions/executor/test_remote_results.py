@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ballast.why import explained
 from tests.functions import remote
 from tests.functions.moves import status, window
 from tests.functions.remote import carried_out
@@ -85,6 +86,30 @@ def test_a_result_of_another_form_leaves_a_write_unknown_and_is_counted(
     assert len([one for one in desk.seen if one["method"] == "POST"]) == 1
     [line] = [line for line in stack.lines() if "ToolsChanged" in line]
     assert (line["server"], line["tool"]) == ("desk", "create")
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_a_server_that_has_changed_is_told_whatever_became_of_the_call(
+    with_desk: Declared, desk: Desk, verified: bool
+) -> None:
+    stack = with_desk({**FORMED, **KEY, **(VERIFY if verified else {})})
+    desk.answers.append({"error": "no"})
+    run_id = stack.open()
+
+    assert carried_out(stack, CALL, run_id=run_id)[0] == ("ok" if verified else "unknown")
+
+    assert stack.body(run_id, "0001.call.1.settled")["unlike"] == {
+        "server": "desk",
+        "kind": "openapi",
+        "tool": "create",
+    }
+    run = stack.log.read(run_id)
+    why = explained(run, run.timeline())
+    assert "pin the tools of the server desk anew: it answers otherwise than they were pinned" in why.act
+    cause = next(one for one in why.causes if one.name == "server_changed")
+    assert "in servers/desk.yaml" in cause.words
+    command = 'ballast import openapi "<document or address>" --playbook . --name desk --check'
+    assert command in [one.command for one in why.to_type]
 
 
 def test_a_verify_tells_what_became_of_it(with_desk: Declared, desk: Desk) -> None:

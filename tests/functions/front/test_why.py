@@ -1,6 +1,7 @@
 """``GET /runs/{run_id}/why``: the report that ``ballast why`` prints, for callers who may see the run."""
 
 import json
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from ballast.contracts.why import TurnDecision, Why
 from ballast.http.paging import PAGE_BYTES
 from ballast.why import explained
+from cli import main
+from cli.exits import Exit
 from functions.front.runs import why_fitting
 from tests.functions.cloud import STACK_NAME
 from tests.functions.front.test_api_read import answered, get, waits
@@ -34,14 +37,19 @@ def test_it_says_what_the_command_says(stack: Stack) -> None:
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
-def test_a_shell_refuses_a_command_until_its_placeholders_are_filled_in(stack: Stack, tmp_path: Path) -> None:
+def test_a_shell_takes_a_command_and_ballast_refuses_it_until_its_placeholders_are_filled_in(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     commands = [one["command"] for one in get(stack, f"/runs/{waits(stack)}/why").body["to_type"]]
 
     free = [one for one in commands if "<" in one]
     assert free
     for command in commands:
         ran = subprocess.run(["bash", "-n", "-c", command], cwd=tmp_path, capture_output=True, check=False)
-        assert (ran.returncode == 0) is (command not in free), command
+        assert ran.returncode == 0, command
+    for command in free:
+        assert main(shlex.split(command)[1:]) == Exit.USAGE
+        assert "stands for what only you know. Write that in its place." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("how", WAYS)

@@ -45,7 +45,7 @@ def without_additions(reading: Any) -> Any:
 _ADDED = {"sent_as", "cache_saved_microusd", "cache_saved", "cache_read"}
 _ADDED |= {"attachments", "attachment_bytes", "files", "recorded_files"}
 _ADDED |= {"by_agent", "from_agent", "to_agent", "feedback", "on_behalf", "made_of", "circuit", "sourceless"}
-_ADDED |= {"bound_because", "settled_moves"}
+_ADDED |= {"bound_because", "settled_moves", "reached", "when_rolled_back", "unlike"}
 _ASKED_BECAUSE = re.compile(r"\s+\(asked\s+because[^)]*\)")
 
 #: What the version before said wrongly: its trace left out what tools cost, here $0.0015, until the run had ended.

@@ -118,6 +118,25 @@ def test_settings_that_cannot_be_read_are_named(playbook: Path, text: str, capsy
     assert "samconfig.toml" in capsys.readouterr().err
 
 
+def test_the_settings_that_are_compared_are_the_projects_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = tmp_path / "itdesk" / "itdesk"
+    desk.mkdir(parents=True)
+    (desk / "agent.yaml").write_text(f"name: a\nmodel: {MICRO}\ninstructions: Help.\n", encoding="utf-8")
+    monkeypatch.chdir(desk.parent)
+
+    assert main(["models", "--check"]) == Exit.USAGE
+    assert f"{desk.parent}: has no samconfig.toml, so nothing was compared." in capsys.readouterr().err
+
+    for value, code in ((",".join(model_arns(desk, "")), Exit.OK), ("arn:*:bedrock:*::foundation-model/x", Exit.USAGE)):
+        (desk.parent / "samconfig.toml").write_text(
+            f'[default.deploy.parameters]\nparameter_overrides = "ModelArns={value}"\n', encoding="utf-8"
+        )
+        assert main(["models", "--check"]) == code
+    assert capsys.readouterr().out.startswith(f"{desk.parent / 'samconfig.toml'}: default: ModelArns lacks ")
+
+
 def test_a_changed_playbook_is_noticed(tmp_path: Path) -> None:
     text = (PLAYBOOK / "agent.yaml").read_text(encoding="utf-8")
     (tmp_path / "agent.yaml").write_text(text.replace(NOVA, MICRO), encoding="utf-8")

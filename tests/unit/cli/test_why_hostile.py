@@ -17,6 +17,7 @@ from ballast.log.event import Event
 from ballast.log.events import RunFeedback
 from ballast.run import Run
 from ballast.why import explained
+from ballast.why.advice import placeholder_in
 from ballast.why.words import named, quoted
 from cli import main
 from cli.commands.budget import command as budget_command
@@ -141,7 +142,8 @@ def test_a_complaint_asks_for_action_until_a_reviewer_or_an_operator_has_looked_
         assert why.must_act
         assert why.act.startswith("look at what ")
         assert why.act.count(";") == 0
-        assert why.to_type[0].command.endswith(" right --note <what you found>")
+        assert why.to_type[0].command.endswith(f" capture {why.run_id}")
+        assert why.to_type[1].command.endswith(' right --note "<what you found>"')
     ann = ("ann", "operator", "right")
     for looked in ((mia, ann), (mia, rae, ann), (("mia", "member", "right"),)):
         why = said(*looked)
@@ -300,6 +302,8 @@ PRINTED: dict[str, Callable[[], Night]] = {
     **{name: made for name, (made, _) in INCIDENTS.items() if name != "corrupt"},
     **{made.__name__: made for made in (full_window, stopped_by_breaker, moved, waits, aborted)},
 }
+#: Of these, those that show a defect of the playbook or its agent.
+DEFECTS = {"loop", "ungrounded", "said-to-be-wrong"}
 #: The commands that only work with --stack.
 NEEDS_STACK = {"budget", "redrive"}
 
@@ -326,6 +330,21 @@ def test_each_command_can_be_typed_where_it_is_read(name: str) -> None:
         assert one.only_deployed is (found.command in NEEDS_STACK), one.command
         if found.command == "budget":
             assert budget_command(found)
+
+
+@pytest.mark.parametrize(
+    "value", ["<why>", "<USD>", "TenantRuns=<number>", "<what you found>", "<what to answer>", "<what to do>"]
+)
+def test_no_placeholder_is_taken_for_what_stands_in_its_place(value: str) -> None:
+    assert placeholder_in(value) == value.rpartition("=")[2]
+    assert placeholder_in(f"{value} and more") == ""
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_a_test_is_advised_of_a_defect_of_the_playbook_alone(name: str) -> None:
+    commands = [one.command for one in report(PRINTED[name]().run).to_type]
+
+    assert any(one.startswith("ballast capture ") for one in commands) is (name in DEFECTS)
 
 
 @pytest.mark.parametrize("name", ["unknown-effect", "full_window", "moved"])

@@ -584,14 +584,15 @@ def test_the_first_line_says_whether_to_act_and_a_section_what_was_done(name: st
 
 @pytest.mark.parametrize("name", INCIDENTS)
 def test_a_command_has_no_value_that_only_its_reader_knows(name: str) -> None:
-    free = re.compile(r"--(?:say|guidance|comment|happened|charged|reason|add-budget) (?!<[^<>]+>)")
+    free = re.compile(r'--(?:say|guidance|comment|happened|charged|reason|add-budget) (?!"<[^<>]+>")')
 
     commands = [line for line in drawn(name, 500).splitlines() if line.startswith("  ballast")]
 
     assert commands
     for command in commands:
         assert not free.search(command)
-        assert command.endswith(">") is ("<" in command)  # no shell runs a line with a redirection to nothing
+        assert command.endswith('>"') is ("<" in command)
+        assert re.sub(r'"<[^<>]+>"', "", command).find("<") < 0  # no shell reads a redirection
 
 
 @pytest.mark.parametrize("name", INCIDENTS)

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Limits, Planner, ToolCall
-from ballast.contracts.why import Stop, Why
+from ballast.contracts.why import MoneyShare, Stop, Why
 from ballast.log.events import BreakerHeld, RunMoveSettled
 from ballast.run import Run
 from ballast.why import Stops, explained
+from ballast.why.causes import most_of
 from ballast.why.words import plain
 from tests.support.runs import says, wants
 from tests.support.timelines import timeline
@@ -111,6 +112,51 @@ def test_a_filter_is_told_with_what_it_stopped(stop: str, usage: int | None, sai
     assert said in why.decisions[0].rule
 
 
+@pytest.mark.parametrize(
+    ("share", "said"), [(50, "the largest part of its money went"), (51, "most of its money went")]
+)
+def test_most_is_more_than_half(share: int, said: str) -> None:
+    part = MoneyShare(cause="replies", words="the model's replies", microusd=share)
+
+    assert most_of("its money", part, share) == f"{said} into the model's replies ({share} %)"
+
+
+def test_what_an_agent_may_not_call_is_not_said_to_be_missing_and_the_refused_hand_over_goes_first() -> None:
+    night = Night().leased()
+    night.amend(agent="clinic")
+    told = {"tool": "hand_over", "arguments": {"agent": "billing", "note": "Pay it back."}}
+    night.decides(1, Planner.AGENT, CallTools(calls=(ToolCall.model_validate(told),)))
+    refused = {"error": "RuleViolation", "message": "hand_over: billing cannot go on with this request."}
+    night.write("0001.call.1.refused", told | refused)
+    for turn, call in ((2, "refund_order"), (3, "refund_order")):
+        night.model(turn, wants((call, REFUND)), 1_500)
+        night.executes(turn, 1, "refused")
+    night.decides(4, Planner.AGENT, HandOver(to=Planner.FALLBACK, reason=ExitReason.COST_LIMIT))
+
+    why = answered_by_the_script(night, 5)
+
+    assert why.sentence.startswith("1 call was refused by the gate: a rule of hand_over (turn 1, call 1)")
+    assert "2 calls were refused by the gate: the agent clinic is offered no tool named refund_order." in [
+        one.words for one in why.causes
+    ]
+    assert why.sentence.endswith("the fallback answered instead of the agent after 5 turns, 2 of them the agent's.")
+
+
+def test_the_calls_of_a_limit_are_told_in_a_sentence_the_writes_first() -> None:
+    night = Night(limits=Limits(turns=7)).leased()
+    tools = ("look_up_order", "look_up_order", "search_docs", "read_ticket", "list_orders", "refund_order", "hand_over")
+    for turn, name in enumerate(tools, start=1):
+        night.model(turn, wants((name, {"number": turn})), 1_500)
+        night.executes(turn, 1, "ok", {})
+    night.decides(8, Planner.AGENT, HandOver(to=Planner.PERSON, reason=ExitReason.TURN_LIMIT))
+    night.escalates(9, "turn_limit")
+
+    assert (
+        "until then it had made 7 calls: 1 of refund_order, 2 of look_up_order (each with other arguments), "
+        "1 of search_docs and 3 of 3 other tools; "
+    ) in why_of(night).sentence
+
+
 def test_a_reservation_that_cannot_have_been_is_not_told() -> None:
     night = INCIDENTS["unsent-result"][0]()
     assert "was reserved" in why_of(night).sentence
@@ -194,6 +240,42 @@ def test_every_write_that_stands_is_told_first_and_whether_its_undo_was_tried() 
     assert "answer the caller: nobody did" in why.act  # many effects hide nothing else
     assert why.did[0].words.endswith("; its undo, cancel_refund, was not tried")
     assert why.did[5].words.endswith("; it has no undo")
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+@pytest.mark.parametrize("status", ["answered", "aborted"])
+def test_a_write_that_outlives_a_rollback_is_told_first_and_with_the_reason(status: str, keeps: bool) -> None:
+    night = Night(limits=Limits(turns=4)).leased()
+    for turn, call in ((1, ("send_letter", ORDER)), (2, ("refund_order", REFUND))):
+        night.model(turn, wants(call), 1_500)
+        night.executes(turn, 1, "ok", {})
+    at = next(place for place, one in enumerate(night.written) if one.seq == "0001.call.1.intended")
+    body = night.written[at].body | {"effect": "write", "on_rollback": "keep" if keeps else "undo"}
+    night.written[at] = night.written[at].model_copy(update={"body": body})
+    night.decides(3, Planner.AGENT, HandOver(to=Planner.ROLLBACK, reason=ExitReason.TURN_LIMIT))
+    (undo,) = night.run.to_undo
+    assert undo.undo is not None
+    night.decides(4, Planner.ROLLBACK, CallTools(calls=(undo.undo,)), undoes=[undo.turn, undo.index])
+    night.executes(4, 1, "ok", {})
+    night.decides(5, Planner.ROLLBACK, HandOver(to=Planner.FALLBACK, reason=ExitReason.ROLLED_BACK))
+    if status == "answered":
+        night.decides(6, Planner.FALLBACK, Answer(text="We will look into it."))
+    night.ends(status, by="fallback" if status == "answered" else None)
+
+    why = why_of(night)
+
+    said = "its tool keeps it in a rollback (`on_rollback: keep`)"
+    letter = next(one for one in why.did if one.tool == "send_letter")
+    assert (said in letter.words) is (said in why.sentence) is keeps
+    if status == "aborted":  # nobody has decided about it
+        assert "decide what becomes of send_letter (turn 1, call 1" in why.act
+        assert why.sentence.startswith("The write send_letter (turn 1, call 1) happened, and nothing has undone it")
+    else:
+        assert not why.must_act
+        assert ("The rollback left send_letter (turn 1, call 1) as it was" in why.act) is keeps
+        first = "The write send_letter (turn 1, call 1" if keeps else "Its limit of turns was reached"
+        assert why.sentence.startswith(first)
+        assert "its limit of turns was reached" in why.sentence.lower()
 
 
 @pytest.mark.parametrize("found", [None, True, False])
@@ -376,6 +458,31 @@ def test_a_charge_at_its_bound_is_told_of_a_tool_too() -> None:
         "tool_attempts": 20_000,
     }
     assert any("a failed attempt at tools that cost money really cost: $0.02" in one.words for one in why.unknown)
+
+
+def test_what_a_paid_tool_charges_for_a_lap_is_the_loops() -> None:
+    night = Night().leased()
+    for turn, status in ((1, "ok"), (2, "ok"), (3, "failed"), (4, "ok")):
+        signal = {"index": 1, "kind": "same_call", "count": turn, "same_as": [1, 1], "step": "notice", "answer": False}
+        more: dict[str, Any] = {"despair": [signal]} if turn in (2, 3) else {}
+        night.model(turn, LOOK if turn < 4 else wants(("look_up_order", {"order_id": "O-2"})), 1_500, **more)
+        call = {"tool": "look_up_order", "effect": "read", "reserved_microusd": 2_000}
+        night.write(f"{turn:04d}.call.1.intended", call)
+        night.write(
+            f"{turn:04d}.call.1.settled", {"tool": "look_up_order", "status": status, "cost_microusd": 1_000 * turn}
+        )
+    night.model(5, says("It is late."), 1_600)
+    night.ends()
+    made = timeline(night.run)
+    laps = sum(one.charged_microusd for turn in made.turns if turn.turn in (2, 3) for one in turn.attempts)
+
+    why = why_of(night)
+
+    money = {one.cause: (one.microusd, one.turns) for one in why.money}
+    assert money["loop_laps"] == (laps + 2_000 + 3_000, (2, 3))
+    assert money["tools"] == (1_000 + 4_000, (1, 4))
+    assert "tool_attempts" not in money
+    assert sum(one.microusd for one in why.money) == why.cost_microusd
 
 
 @pytest.mark.parametrize(

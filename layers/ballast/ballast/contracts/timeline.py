@@ -201,6 +201,14 @@ class Signal(_Part):
     words: _Str = ""
 
 
+class Unlike(_Part):
+    """A server that answered otherwise than ``servers/SERVER.yaml`` pinned it; ``kind``: openapi, mcp or lambda."""
+
+    server: _Str
+    kind: _Str
+    tool: _Str = ""
+
+
 class Call(_Part):
     """One proposed tool call and its outcome.
 
@@ -212,9 +220,11 @@ class Call(_Part):
     notice            a remark for the model, sent with the result
     charged_microusd  the cost of its attempts; reservations without an outcome count in full
     undo              the call that would undo it, recorded before its effect
+    when_rolled_back  of a write: its tool's rule, recorded before the effect: undo, keep or freeze; "" if none is
     undoes            of a rollback's call: the call that it undoes
     repeats           the earlier call whose recorded result it got, instead of acting again
     circuit           the downstream whose circuit was open, so that the tool was not run; "" if it was run
+    unlike            the server that answered otherwise than it was pinned, whatever the outcome; else null
     files             the files that came with its result
     left_out          bytes of its result and arguments if they were too large for a page; they are null then
     """
@@ -233,9 +243,11 @@ class Call(_Part):
     charged_microusd: int = 0
     attempts: tuple[CallAttempt, ...] = ()
     undo: Proposal | None = None
+    when_rolled_back: _Str = ""
     undoes: Position | None = None
     repeats: Position | None = None
     circuit: _Str = ""
+    unlike: Unlike | None = None
     signal: Signal | None = None
     approvals: tuple[Approval, ...] = ()
     doubts: tuple[Doubt, ...] = ()
@@ -272,6 +284,27 @@ class Breaker(_Part):
     at: _Str = ""
 
 
+class LimitReached(_Part):
+    """A limit that ended the agent's part.
+
+    limit    its name, without ``limits.``
+    allowed  its value; money in micro-dollars
+    used     what was used of it; null where only the prompt or the calls of the turn show it
+    agent    the agent whose own limit it is, so that it counts that agent's turns; "" if it is the run's
+    file     its file in the playbook; "" if the request set it, or an earlier playbook
+    key      its place in the file, or in the request; "" if nothing explains its value
+    words    its place and its value
+    """
+
+    limit: _Str
+    allowed: int
+    used: int | None = None
+    agent: _Str = ""
+    file: _Str = ""
+    key: _Str = ""
+    words: _Str = ""
+
+
 class Decided(_Part):
     """The decision at the end of a turn.
 
@@ -279,6 +312,7 @@ class Decided(_Part):
     note                 the planner's own remark
     add_budget_microusd  the budget that a person added; ``leased_microusd``: the part for which the windows had room.
                          Only that part raised the ceiling
+    reached              the limits that caused it; empty in a log of an earlier version
     """
 
     kind: _Str
@@ -291,6 +325,7 @@ class Decided(_Part):
     leased_microusd: int = 0
     parallel: bool = False
     breaker: Breaker | None = None
+    reached: tuple[LimitReached, ...] = ()
 
 
 class Pivot(_Part):

@@ -164,7 +164,7 @@ class Unknown(_Part):
 
 
 class Command(_Part):
-    """A command to type, and what it does. What only its reader knows is ``<a placeholder>``: shells refuse that.
+    """A command to type, and what it does. What only its reader knows is ``"<a placeholder>"``, which Ballast refuses.
 
     only_deployed  it works with ``--stack`` alone; a local cloud has nothing that it could show or set
     """

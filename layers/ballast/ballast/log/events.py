@@ -462,9 +462,29 @@ class Charged(_OfTurn):
         return sum(part or 0 for part in parts)
 
 
+class LimitReached(Part):
+    """A limit that ended the agent's part.
+
+    limit    its name in ``Limits``
+    allowed  its value, with the budget that people added; what other agents used is not part of an agent's own
+    used     what was used of it; None where the log says it better
+    agent    the agent whose own limit it is: it counts that agent's own turns. None: the run's, which counts all turns
+    file     its file in the playbook, ``agents/billing.yaml``; None if the request or an earlier playbook set it
+    key      its place in the file or in the request: ``intents.refund.limits.turns``
+    """
+
+    limit: Str
+    allowed: Int
+    used: Int | None = None
+    agent: Str | None = None
+    file: Str | None = None
+    key: Str = ""
+
+
 class ModelResponded(Charged):
     """The turn's completion and its decision.
 
+    reached            the limits that its calls would have passed
     refused_answer     why its answer was not sent
     refused_hand_over  why no model of the agent that it names could be asked: its ``hand_over`` is a call to be refused
     """
@@ -475,6 +495,7 @@ class ModelResponded(Charged):
     decision: _Decided
     parallel: Bool = False
     loop_signals: tuple[LoopSignal, ...] = Field(default=(), alias="despair")
+    reached: tuple[LimitReached, ...] = ()
     refused_answer: tuple[Str, ...] | None = None
     refused_hand_over: Str | None = None
 
@@ -516,6 +537,7 @@ class PlanDecided(_OfTurn):
     handed_over  the planner that the workflow itself replaced before this turn
     undoes       turn and index of the effect that a rollback's call undoes
     breaker      the spend breaker, if it caused the decision
+    reached      the limits that caused it
     """
 
     NAME = "plan.decided"
@@ -526,6 +548,7 @@ class PlanDecided(_OfTurn):
     handed_over: _Cut | None = None
     undoes: tuple[Int, Int] | None = None
     breaker: BreakerHeld | None = None
+    reached: tuple[LimitReached, ...] = ()
 
 
 class EscalationOpened(_OfTurn):
@@ -654,6 +677,14 @@ class LeftOut(Part):
 NO_UNDO = "Its undo {} could not be made: "
 
 
+class Unlike(Part):
+    """A server whose tool, or its answer, is not as ``servers/NAME.yaml`` pinned it. ``kind``: of the server."""
+
+    server: Str
+    kind: Str
+    tool: Str
+
+
 class CallSettled(OfCall):
     """The call's outcome: ok, failed, denied or unknown.
 
@@ -663,6 +694,7 @@ class CallSettled(OfCall):
     unanswered   the tool's rule for an approval that nobody answered
     defect       the message is an error's, not an outcome of the business
     circuit      the downstream whose circuit was open: the tool was not run
+    unlike       the server that answered otherwise than it was pinned, also where ``verify`` found the effect
     attachments  the files that came with the result (``Kept``)
     effect       "read" where the tool ran without a ``call.intended``: the arguments and their sources are here then
     """
@@ -678,6 +710,7 @@ class CallSettled(OfCall):
     unanswered: Str | None = None
     defect: Bool = False
     circuit: Str | None = None
+    unlike: Unlike | None = None
     left_out: LeftOut | None = None
     latency_ms: Int | None = None
     cost_microusd: Micro | None = None

@@ -35,7 +35,9 @@ _COMMON = frozenset({"true", "false", "null", "none", "None", "True", "False", "
 #: An event's names: everything under them is data, including keys and numbers.
 DATA = frozenset({"arguments", "input", "result", "context", "data", "json", "precondition"})
 #: An event's names: everything under them is the playbook's or Ballast's own.
-_OURS_WHOLE = frozenset({"tools", "system", "limits", "lease", "covers", "evidence", "sent_as", "on_behalf"})
+_OURS_WHOLE = frozenset(
+    {"tools", "system", "limits", "lease", "covers", "evidence", "sent_as", "on_behalf", "reached", "unlike"}
+)
 #: Names of texts that are Ballast's or the playbook's own. Readers rely on these texts, so they stay unchanged.
 _OURS = frozenset(
     " ".join(

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, ValidationError
 
 from ballast.contracts import ExitReason, HandOver, Limits, Planner, ToolCall
+from ballast.contracts.decision import LIMITS
 from ballast.contracts.wire import Name, Wire, text_or_length
 from ballast.errors import PlaybookInvalid, RuleViolation
-from ballast.log.events import RunOpened
-from ballast.playbook.agent import agent_file
+from ballast.log.events import LimitReached, RunOpened
+from ballast.playbook.agent import AgentConfig, agent_file
 from ballast.playbook.declaration import Effect
 
 if TYPE_CHECKING:
@@ -237,24 +238,98 @@ def limits_now(run: Run, playbook: Playbook) -> Limits:
     They count what the whole run used. An agent's own limits count its own turns, so what others used is added. The
     ceiling includes people's grants. Deadlines and files stay as they were admitted.
     """
+    limits = _of_run(run)
+    bounds = _own_bounds(run, playbook).items()
+    return limits.model_copy(update={name: min(getattr(limits, name), most) for name, most in bounds})
+
+
+def limits_reached(run: Run, playbook: Playbook, reason: ExitReason) -> tuple[LimitReached, ...]:
+    """Return the limits of ``limits_now`` that forbid the agent of ``playbook`` to go on: one, or two alike.
+
+    Empty if the reason is no limit. Whoever lets the agent go on has to raise all of them.
+    """
+    name = LIMITS.get(reason, "")
+    if not name:
+        return ()
+    of_run, own = getattr(_of_run(run), name), _own_bounds(run, playbook).get(name)
+    agent, intent, found = playbook.agent, run.opening.request.intent, []
+    if own is None or of_run <= own:
+        found.append(LimitReached(limit=name, allowed=of_run, **_used(run, None, name), **_set_by(run, playbook, name)))
+    if own is not None and own <= of_run:
+        before = _counted_apart(run, agent.name).get(name, 0)
+        place = {"file": _file(playbook, agent.name), "key": _key(agent, intent, name)}
+        used = _used(run, agent.name, name)
+        found.append(LimitReached(limit=name, allowed=own - before, **used, agent=agent.name, **place))
+    return tuple(found)
+
+
+def _of_run(run: Run) -> Limits:
+    """Return the limits of the whole run, with people's grants."""
     opened = run.opening
-    limits = opened.limits.model_copy(update={"cost_microusd": opened.cost_ceiling_microusd})
+    return opened.limits.model_copy(update={"cost_microusd": opened.cost_ceiling_microusd})
+
+
+def _own_bounds(run: Run, playbook: Playbook) -> dict[str, int]:
+    """Return an agent's own limits as bounds of what the whole run used; empty if no agent handed the run over."""
     if not run.agent_changes:
-        return limits
-    own, all_counts = playbook.agent.limits_for(opened.request.intent), run.counts
-    used = run.used_by(playbook.agent.name)
-    mine = used.counts
+        return {}
+    own, others = playbook.agent.limits_for(run.opening.request.intent), _counted_apart(run, playbook.agent.name)
     grants = sum(one.leased_microusd for one in run.grants)
-    others_microusd = run.usage.charged_microusd - used.charged_microusd
-    bounds = {
-        "turns": own.turns + all_counts.turns - mine.turns,
-        "tool_calls": own.tool_calls + all_counts.tool_calls - mine.tool_calls,
-        "calls_per_tool": own.calls_per_tool,
-        "refused_calls": own.refused_calls + all_counts.refused_calls - mine.refused_calls,
-        "repeated_calls": own.repeated_calls,
-        "tokens_per_turn": own.tokens_per_turn,
-        "input_tokens_per_turn": own.input_tokens_per_turn,
-        "tokens_per_run": own.tokens_per_run + all_counts.tokens - mine.tokens,
-        "cost_microusd": own.cost_microusd + others_microusd + grants,
+    names = (*_APART, "calls_per_tool", "repeated_calls", "tokens_per_turn", "input_tokens_per_turn")
+    bounds = {name: getattr(own, name) + others.get(name, 0) for name in names}
+    return bounds | {"cost_microusd": bounds["cost_microusd"] + grants}
+
+
+#: The limits of which an agent's own count its own turns.
+_APART = ("turns", "tool_calls", "refused_calls", "tokens_per_run", "cost_microusd")
+
+
+def _counted_apart(run: Run, agent: str) -> dict[str, int]:
+    """Return what other agents used of those limits."""
+    of_all, mine = _all_used(run, None), _all_used(run, agent)
+    return {name: of_all[name] - mine[name] for name in _APART}
+
+
+def _all_used(run: Run, agent: str | None) -> dict[str, int]:
+    """Return what an agent used, or the whole run, by the name of the limit."""
+    used = run.used_by(agent) if agent is not None else None
+    counts, charged = (used.counts, used.charged_microusd) if used else (run.counts, run.usage.charged_microusd)
+    return {
+        "turns": counts.turns,
+        "tool_calls": counts.tool_calls,
+        "refused_calls": counts.refused_calls,
+        "tokens_per_run": counts.tokens,
+        "cost_microusd": charged,
     }
-    return limits.model_copy(update={name: min(getattr(limits, name), most) for name, most in bounds.items()})
+
+
+def _used(run: Run, agent: str | None, name: str) -> dict[str, int]:
+    if name == "repeated_calls":
+        return {"used": run.counts.repeated_calls}
+    return {"used": _all_used(run, agent)[name]} if name in _APART else {}
+
+
+def _set_by(run: Run, playbook: Playbook, name: str) -> dict[str, str]:
+    """Return the file and the key of one of the run's limits; what does not explain its value now is left out."""
+    opened = run.opening
+    admitted, request = getattr(opened.limits, name), opened.request
+    if request.limits is not None and getattr(request.limits, name, None) == admitted:
+        return {"key": f"limits.{name}"}
+    fact = run.fact(RunOpened)
+    agent = playbook.agents.get(fact.agent if fact is not None and fact.agent else playbook.agent.name)
+    if agent is None or getattr(agent.limits_for(request.intent), name) != admitted:
+        return {}
+    return {"file": _file(playbook, agent.name), "key": _key(agent, request.intent, name)}
+
+
+def _key(agent: AgentConfig, intent: str | None, name: str) -> str:
+    """Return the key of an agent's file that has the limit."""
+    known = agent.intents.get(intent) if intent else None
+    narrowed = known is not None and known.limits is not None and getattr(known.limits, name, None) is not None
+    return f"intents.{intent}.limits.{name}" if narrowed else f"limits.{name}"
+
+
+def _file(playbook: Playbook, agent: str) -> str:
+    """Return the agent's file, as a path in the playbook."""
+    file = playbook.folder / "agents" / f"{agent}.yaml"
+    return f"agents/{agent}.yaml" if playbook.others and file.is_file() else "agent.yaml"

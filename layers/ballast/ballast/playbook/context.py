@@ -56,9 +56,9 @@ class NotConfigured(NotSent):
 class ToolChanged(NotSent):
     """Raised where a server describes a tool otherwise than it was pinned. Nothing was sent."""
 
-    def __init__(self, message: str, *, server: str, tool: str) -> None:
+    def __init__(self, message: str, *, server: str, tool: str, kind: str) -> None:
         super().__init__(message)
-        self.server, self.tool = server, tool
+        self.server, self.tool, self.kind = server, tool, kind
 
 
 class AsIfAgain(ToolFailed):
@@ -71,9 +71,9 @@ class AsIfAgain(ToolFailed):
 class WrongResult(Exception):
     """Raised where a server has answered in another form than it was pinned. A repetition would be answered alike."""
 
-    def __init__(self, message: str, *, server: str, tool: str) -> None:
+    def __init__(self, message: str, *, server: str, tool: str, kind: str) -> None:
         super().__init__(message)
-        self.server, self.tool = server, tool
+        self.server, self.tool, self.kind = server, tool, kind
 
 
 @dataclass

@@ -24,7 +24,7 @@ from ballast.log.events import CallIntended, ModelRequested, RunEnded, RunOpened
 from ballast.money.amounts import dollars
 from ballast.run import Run
 from ballast.why.advice import act, answer_by, to_type, unknown
-from ballast.why.causes import FEEDBACK, OWN_REASONS, Read, bounded, causes
+from ballast.why.causes import FEEDBACK, KEPT, OWN_REASONS, Read, bounded, causes, refused_hand_over
 from ballast.why.ceilings import ceilings
 from ballast.why.decisions import decisions
 from ballast.why.effects import Names, did, shown
@@ -102,7 +102,7 @@ def explained(run: Run, made: Timeline, *, stack: str = "", sooner: Sooner = fro
         duration_ms=made.duration_ms if made.duration_ms is not None and made.duration_ms >= 0 else None,
         time=time,
         sooner=worth,
-        sooner_note=stops.note if worth else "",
+        sooner_note=stops.note if worth or stops.failed else "",
         decisions=tuple(decisions(made, reached, repeated, names)),
     )
 
@@ -193,7 +193,7 @@ def _outcome(made: Timeline, found: tuple[Cause, ...], names: Names) -> tuple[st
     said = [one for one in found if one.name == FEEDBACK]
     ending = _ended(made, names)
     while len(told) > 1 and sum(len(one.words) for one in told) + len(ending) > _SENTENCE:
-        loose = [one for one in told if one is not main and one.name != "effects_stand"]
+        loose = [one for one in told if one is not main and one.name not in ("effects_stand", KEPT)]
         told.remove(next(iter(loose or [one for one in told if one is not main])))
     if sum(len(one.words) for one in (*told, *said)) + len(ending) > _SENTENCE:
         said = []
@@ -210,18 +210,21 @@ def _chain(made: Timeline, found: tuple[Cause, ...]) -> tuple[Cause | None, list
     ending = [one for one in found if one.name in _ENDINGS]
     if not rest:
         return next(iter(ending), None), ending
-    main, by_name = rest[0], {one.name: one for one in reversed(rest)}
+    # What outlived a rollback is told first, and is no reason of the outcome.
+    main, by_name = next((one for one in rest if one.name != KEPT), rest[0]), {one.name: one for one in reversed(rest)}
     before = [one for one in rest if one.name == _BEFORE.get(main.name) and one.calls == main.calls][:1]
     over = by_name.get("another_agent")
     if over is not None and len(over.turns) > 1 and main.name != "another_agent" and made.status != "answered":
         before.append(over)
+    if made.status != "answered" or made.by != Planner.AGENT:  # who was meant to go on could not
+        before += [one for one in rest if one is not main and refused_hand_over(made, one)][:1]
     if made.status != "answered":  # what the agent did after nobody had approved something
         before += [one for one in rest if one.name == "approval_unanswered" and one is not main][:1]
     after: list[Cause] = []
     if made.status != "answered" or made.by != Planner.AGENT:
         # The planners after the agent say why people are asked; what is left to do stays, whatever the cause was.
         after = [one for one in rest[1:] if one.name in OWN_REASONS]
-    stands = [one for one in rest if one.name == "effects_stand"]
+    stands = [one for one in rest if one.name in ("effects_stand", KEPT)]
     own = [one for one in after if one not in (*before, *stands)]
     if made.unreadable:
         return main, [main, *stands, *ending]
@@ -230,6 +233,8 @@ def _chain(made: Timeline, found: tuple[Cause, ...]) -> tuple[Cause | None, list
 
 def _ended(made: Timeline, names: Names) -> str:
     turns = f"after {len(made.turns):,} turn{'' if len(made.turns) == 1 else 's'}"
+    if made.by not in (Planner.AGENT, "") and 0 < made.agent_turns < len(made.turns):
+        turns += f", {made.agent_turns:,} of them the agent's"
     match made.status:
         case "answered":
             by = next((one.escalation.by for one in reversed(made.turns) if one.escalation and one.escalation.by), "")

@@ -1,7 +1,7 @@
 """The advice of a report: whether to act now, the open facts of a run, and the commands to type.
 
-A command holds nothing that only its reader knows: there a ``<placeholder>`` stands, at the end of the line at least,
-and every shell refuses the line until it is filled in.
+A command holds nothing that only its reader knows: there a ``"<placeholder>"`` stands, in quotation marks for what is
+written in its place. The command line refuses it until it is filled in (``placeholder_in``).
 """
 
 from __future__ import annotations
@@ -16,10 +16,19 @@ from ballast.contracts.timeline import Call, Position, Timeline, Turn
 from ballast.contracts.why import Command, Unknown
 from ballast.money.amounts import dollars
 from ballast.why.attempts import not_asked, refusals, remedies
-from ballast.why.effects import Names, answered_by_a_person, left_standing, unknown_effects
+from ballast.why.effects import Names, answered_by_a_person, kept_in_rollback, left_standing, unknown_effects
 from ballast.why.feedback import open_complaints
 from ballast.why.money import bound_calls, bound_replies
-from ballast.why.other_runs import BREAKER, fallback_failed, mends, open_circuits, open_models, shared_with_other_runs
+from ballast.why.other_runs import (
+    BREAKER,
+    by_server,
+    defect,
+    fallback_failed,
+    mends,
+    open_circuits,
+    open_models,
+    shared_with_other_runs,
+)
 from ballast.why.words import clock, named, planner_name, quoted
 
 #: More of one kind are counted and not listed.
@@ -31,6 +40,18 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NO_ROOM = ("WindowFull", "window_full", "TooManyRuns", "lease_failed")
 _BREAKER = ("BreakerStopped", *BREAKER)
 _CODE = ("planner_failed", "executor_failed", "fallback_failed", "failed")
+
+
+#: What stands in a command in the place of what only its reader knows.
+_PLACEHOLDER = re.compile(
+    r"(?:\w+=)?<(why|USD|number|yes\|no|what you found|what to answer|what to do|document or address)>"
+)
+
+
+def placeholder_in(value: str) -> str:
+    """Return the placeholder of a command that nobody filled in; "" if it is none."""
+    found = _PLACEHOLDER.fullmatch(value)
+    return f"<{found[1]}>" if found else ""
 
 
 # ── whether to act ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -66,6 +87,11 @@ def _at_rest(made: Timeline) -> str:
             later = "; ".join(remedies(made, stopping=False))
             said = _script_s_answer(made)
             answered = f"{who[:1].upper()}{who[1:]} answered the caller{f': {said}' if said else ''}."
+            if kept := kept_in_rollback(made):
+                names = ", ".join(f"{named(call.tool)} (turn {turn}, call {call.index})" for turn, call in kept[:_FEW])
+                names += f" and {len(kept) - _FEW:,} more" if len(kept) > _FEW else ""
+                whose, it = ("its tool", "it was") if len(kept) == 1 else ("their tools", "they were")
+                answered += f" The rollback left {names} as {it}, by the declaration of {whose}."
             return f"{answered}{f' Not urgent: {later}.' if later else ''}"
         case "refused":
             others = " Other requests are refused alike until there is room." if made.reason in _NO_ROOM else ""
@@ -294,13 +320,14 @@ def _known_by_reason(made: Timeline, ballast: str, run: str) -> Iterator[Command
                 "start a local cloud with more room: it gets its limits when it starts "
                 "(TenantHourUsd, TenantDayUsd, AccountHourUsd, AccountDayUsd, TenantRuns, AccountRuns)"
             )
-            yield Command(command=f"ballast up --parameter {parameter}=<{value}>", words=words)
+            yield Command(command=f'ballast up --parameter {parameter}="<{value}>"', words=words)
     if "MoveRefused" in refused and tenant:
         words = "see what this tenant may still move of the business's own money in its hour and its day"
         yield Command(command=f"{ballast} budget{tenant}", words=words, only_deployed=True)
     if made.status == "refused":
         words = "put back its request if it came by a queue and lies among the dead letters"
         yield Command(command=f"{ballast} redrive", words=words, only_deployed=True)
+    yield from _of_servers(made)
     yield from _of_models(made, ballast, run)
     if reasons.intersection(_CODE) and run:
         at_fault = "find the script's turn; the reason names its file and line" if fallback_failed(made) else ""
@@ -310,9 +337,19 @@ def _known_by_reason(made: Timeline, ballast: str, run: str) -> Iterator[Command
         )
     is_settled = made.status not in ("open", "waiting") and made.money.returned_microusd is not None
     if (made.reserved_microusd or bound_replies(made) or bound_calls(made)) and is_settled and run:
-        command = f"{ballast} budget --correct {run} --charged <USD> --reason <why>"
+        command = f'{ballast} budget --correct {run} --charged "<USD>" --reason "<why>"'
         words = "correct the charge, once you know what the attempts really cost, by the provider's bill"
         yield Command(command=command, words=words, only_deployed=True)
+
+
+def _of_servers(made: Timeline) -> Iterator[Command]:
+    """Yield what shows how a server differs from its pinned tools, and pins them anew."""
+    for server, found in by_server(made).items():
+        kind = found[0][1].unlike.kind if found[0][1].unlike else ""
+        if _ID.fullmatch(server) and kind in ("openapi", "mcp", "lambda"):
+            words = "see what the server says now, then pin the tool anew (--pin), and deploy"
+            command = f'ballast import {kind} "<document or address>" --playbook . --name {server} --check'
+            yield Command(command=command, words=words)
 
 
 def _of_models(made: Timeline, ballast: str, run: str) -> Iterator[Command]:
@@ -332,8 +369,11 @@ def _last(made: Timeline, ballast: str, run: str) -> Iterator[Command]:
     """Yield what shows the whole run."""
     if not run:
         return
+    if shows := defect(made):
+        words = f"make a regression test of it, since {shows}; with --expect you say what would have been right"
+        yield Command(command=f"{ballast} capture {run}", words=words)
     if open_complaints(made):
-        command = f"{ballast} feedback {run} right --note <what you found>"
+        command = f'{ballast} feedback {run} right --note "<what you found>"'
         words = "once it is mended, or was right: a later word of a reviewer or an operator takes it off the first line"
         yield Command(command=command, words=words)
     all_of_it = "see its request" if made.status == "refused" else "see every prompt, reply and call"
@@ -361,7 +401,7 @@ def _effects(made: Timeline, moved: Mapping[Position, str], names: Names, ballas
             f"{find}; then settle its {money}, unless somebody has done so already (then it is refused). "
             "yes: they moved, and stay counted. no: they did not, and the hour and the day have room for them again"
         )
-        command = f"{ballast} budget --move {run}.{turn:04d}.{call.index} --happened <yes|no>"
+        command = f'{ballast} budget --move {run}.{turn:04d}.{call.index} --happened "<yes|no>"'
         yield Command(command=command, words=words, only_deployed=True)
         if ballast == "ballast":
             yield Command(command=f"{ballast} trace {run} --full", words=f"see its arguments and its key; {find}")
@@ -379,7 +419,7 @@ def _answers(made: Timeline, names: Names, ballast: str) -> Iterator[Command]:
             else:
                 words = f"let {names(turn.turn, call)} be made"
                 yield Command(command=f"{ballast} answer {asked} --approve", words=words)
-                yield Command(command=f"{ballast} answer {asked} --reject --comment <why>", words="or reject it")
+                yield Command(command=f'{ballast} answer {asked} --reject --comment "<why>"', words="or reject it")
         open_ = turn.escalation is not None and not turn.escalation.by and turn.planner != Planner.REQUESTER
         if turn.escalation is not None and open_:
             asked = _id(turn.escalation.escalation_id)
@@ -392,10 +432,10 @@ def _without_id(ballast: str) -> Iterator[Command]:
 
 def _decision(turn: Turn, ballast: str, asked: str) -> Iterator[Command]:
     assert turn.escalation is not None
-    more = " --add-budget <USD>" if turn.escalation.reason in ("cost_limit", *_BREAKER) else ""
+    more = ' --add-budget "<USD>"' if turn.escalation.reason in ("cost_limit", *_BREAKER) else ""
     words = "answer the caller yourself, and end the run"
-    yield Command(command=f"{ballast} answer {asked} --say <what to answer>", words=words)
-    command = f"{ballast} answer {asked} --back-to-agent --guidance <what to do>{more}"
+    yield Command(command=f'{ballast} answer {asked} --say "<what to answer>"', words=words)
+    command = f'{ballast} answer {asked} --back-to-agent --guidance "<what to do>"{more}'
     yield Command(command=command, words="or let the agent go on")
 
 

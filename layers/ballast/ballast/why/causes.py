@@ -15,16 +15,27 @@ from typing import Any
 from ballast.contracts import Planner
 from ballast.contracts.meaning import REFUSALS
 from ballast.contracts.timeline import Approval, Call, Feedback, Pivot, Position, Signal, Timeline, Turn
-from ballast.contracts.why import Cause, TimeShare
+from ballast.contracts.why import Cause, MoneyShare, TimeShare
 from ballast.contracts.wire import canonical
 from ballast.money.amounts import dollars
 from ballast.values import dataclass
 from ballast.why.approvals import anybody, rounds_told
 from ballast.why.attempts import FAILED_MODEL, filtered, not_asked, stopped_by, told, tried
-from ballast.why.ceilings import limit_of
-from ballast.why.effects import Names, found_out, inside, left_standing, shown, undo_of, unrecorded_effects
+from ballast.why.ceilings import limit_of, place
+from ballast.why.effects import (
+    KEEPS,
+    Names,
+    found_out,
+    inside,
+    kept_in_rollback,
+    left_standing,
+    shown,
+    undo_of,
+    unrecorded_effects,
+)
 from ballast.why.feedback import looked_into
 from ballast.why.money import FORBIDDEN, Miss, Spending, bound_calls, bound_replies
+from ballast.why.other_runs import by_server
 from ballast.why.words import QUOTED, clock, flat, meaning, named, percent, plain, planner_name, quoted, tool
 
 #: Shares of the cost, in percent, from which the cache, the prompt's growth and the laps are causes.
@@ -42,10 +53,12 @@ _LARGE = 20_000
 #: Characters of a refusal's text: it says what to do at its end.
 REFUSAL_CHARS = 480
 #: The agents' own tool for a hand-over to another agent.
-_HAND_OVER = "hand_over"
+HAND_OVER = "hand_over"
 #: A shorter run is not slow.
 _SLOW_MS = 10_000
 _BREAKER = ("breaker_open", "breaker_stopped")
+#: Writes that outlived a rollback by their tools' declaration.
+KEPT = "kept_in_rollback"
 #: What people say of the run afterwards.
 FEEDBACK = "feedback_wrong"
 #: Reasons of the fallback and of the rollback themselves.
@@ -179,8 +192,10 @@ def _causes(read: Read) -> Iterator[Cause]:
     yield from _refused_calls(read)
     yield from _failed_calls(read)
     yield from _doubts(read)
+    yield from _unlike(read)
     yield from _other_planners(read)
     yield from _standing(read)
+    yield from _kept(read)
     yield from _failed_attempts(read)
     if not any(turn.pivot and turn.pivot.reason == "loop" for turn in stopped):
         yield from _laps(read)
@@ -353,16 +368,16 @@ def _complaints(made: Timeline, stopped: Turn) -> tuple[str, ...]:
 
 
 def _limit(read: Read, turn: Turn, limit: str, reason: str) -> str:
-    large = _unsent(read, limit) if limit in _BY_TOKENS else ""
-    if large and limit == "cost_microusd" and read.made.ceilings.cost_microusd is not None:
-        return f"{meaning(reason)} (${dollars(read.made.ceilings.cost_microusd)}); {large}"  # it has the amounts
+    large = _unsent(read, turn, limit) if limit in _BY_TOKENS else ""
+    if large and limit == "cost_microusd":
+        return f"{meaning(reason)}{_place_of(read, turn)}; {large}"  # it has the amounts
     said = f"{meaning(reason)}{read.ceilings.get(turn.turn, '')}"
     if limit == "deadline_s" and read.time:
         most = read.time[0]
         share = percent(most.ms, sum(one.ms for one in read.time) or 1)
         if most.cause == "tool_attempts" and (doubted := _doubted_first(read)):
             return f"{doubted}, and checking it or trying it again took {share} % of the time; {said}"
-        return f"{said}; most of its time went into {most.words} ({share} %)"
+        return f"{said}; {most_of('its time', most, share)}"
     if large:
         return f"{said}; {large}"
     if behind := _behind(read, turn):
@@ -397,7 +412,7 @@ _BEHIND: Mapping[str, Sequence[str]] = {
 def _behind(read: Read, turn: Turn) -> Cause | None:
     """Return the cause that is told with the limit that stopped the agent in that turn; None if there is none."""
     limit = limit_of(turn.pivot.reason if turn.pivot else "")
-    if limit in _BY_TOKENS and _unsent(read, limit):
+    if limit in _BY_TOKENS and _unsent(read, turn, limit):
         return None
     kinds: Mapping[str, Callable[[Read], Iterator[Cause]]] = {
         "laps": _laps,
@@ -415,32 +430,65 @@ def _calls_made(read: Read, stopped: Turn) -> Iterator[Cause]:
     for turn in read.made.turns:
         for call in turn.calls if turn.planner == Planner.AGENT and turn.turn <= stopped.turn else ():
             found[call.tool].append((turn.turn, call))
-    most = sorted(found.values(), key=lambda calls: -len(calls))
+    # Writes first: what was done in the world is worth more than how often something was read.
+    most = sorted(found.values(), key=lambda calls: (not any(_wrote(one) for _, one in calls), -len(calls)))
     if not most:
         return
+    every = [one for calls in most for one in calls]
     told = []
     for calls in most[:_FEW]:
         apart = len(calls) > 1 and len({canonical([one.arguments]) for _, one in calls}) == len(calls)
-        told.append(
-            f"{_count(len(calls), 'call')} of {tool(calls[0][1])}{', each with other arguments' if apart else ''}"
-        )
-    more = f", and of {_count(len(most) - _FEW, 'more tool')}" if len(most) > _FEW else ""
-    every = [one for calls in most for one in calls]
-    words = f"until then it had made {'; '.join(told)}{more}"
+        told.append((tool(calls[0][1]), len(calls), "each with other arguments" if apart else ""))
+    if len(most) == 1:
+        ((name, _, how),) = told
+        words = f"{_count(len(every), 'call')} of {name}{f', {how}' if how else ''}"
+    else:
+        parts = [f"{number:,} of {name}{f' ({how})' if how else ''}" for name, number, how in told]
+        if others := most[_FEW:]:
+            parts.append(f"{sum(map(len, others)):,} of {_count(len(others), 'other tool')}")
+        words = f"{_count(len(every), 'call')}: {', '.join(parts[:-1])} and {parts[-1]}"
+    words = f"until then it had made {words}"
     yield Cause(name="calls_made", words=words, turns=_turns(turn for turn, _ in every), calls=_at(every))
+
+
+def _wrote(call: Call) -> bool:
+    return call.effect == "write" and call.outcome in ("ok", "unknown", "open") and not call.repeats
+
+
+def most_of(whose: str, part: MoneyShare | TimeShare, share: int) -> str:
+    """Return that most of the money or the time has one cause; the largest of several parts may be less than most."""
+    how = "most" if share > 50 else "the largest part"
+    return f"{how} of {whose} went into {part.words} ({share} %)"
 
 
 def _most_money(read: Read) -> Iterator[Cause]:
     if read.spending.shares:
         most = read.spending.shares[0]
-        words = f"most of its money went into {most.words} ({read.percent(most.microusd)} %)"
+        words = most_of("its money", most, read.percent(most.microusd))
         yield Cause(name=most.cause, words=words)
 
 
-def _unsent(read: Read, limit: str) -> str:
+def _money_at(read: Read, turn: Turn) -> tuple[int, int | None]:
+    """Return what was spent of the cost limit that stopped the agent, and the limit."""
+    made = read.made
+    tight = [one for one in (turn.decided.reached if turn.decided else ()) if one.limit == "cost_microusd"]
+    if tight and tight[0].used is not None:
+        return tight[0].used, tight[0].allowed
+    return made.spent_microusd + made.reserved_microusd, made.ceilings.cost_microusd
+
+
+def _place_of(read: Read, turn: Turn) -> str:
+    """Return the cost limit with its place in brackets."""
+    ceiling = _money_at(read, turn)[1]
+    told = [place(one) for one in (turn.decided.reached if turn.decided else ()) if one.limit == "cost_microusd"]
+    where = f"{' and '.join(told)}: " if told else ""
+    return f" ({where}${dollars(ceiling)})" if ceiling is not None else ""
+
+
+def _unsent(read: Read, stopped: Turn, limit: str) -> str:
     """Return in words the large result that no prompt has sent yet, if the money spent does not explain the limit."""
     made = read.made
-    cost, ceiling = made.spent_microusd + made.reserved_microusd, made.ceilings.cost_microusd
+    cost, ceiling = _money_at(read, stopped)
     if limit == "cost_microusd" and (ceiling is None or 2 * cost > ceiling):
         return ""
     asked = max((turn.turn for turn in made.turns if any(one.state == "responded" for one in turn.attempts)), default=0)
@@ -593,6 +641,17 @@ def _doubts(read: Read) -> Iterator[Cause]:
                 yield Cause(name="call_doubted", words=words, turns=(turn.turn,), calls=((turn.turn, call.index),))
 
 
+def _unlike(read: Read) -> Iterator[Cause]:
+    """Yield the servers that answered otherwise than they were pinned, whatever became of the calls."""
+    for server, found in by_server(read.made).items():
+        names = _listed(read.names(turn, call) for turn, call in found)
+        them = "it was" if len(found) == 1 else "they were"
+        words = (
+            f"the server {named(server)} answered {names} otherwise than {them} pinned in servers/{named(server)}.yaml"
+        )
+        yield Cause(name="server_changed", words=words, turns=_turns(turn for turn, _ in found), calls=_at(found))
+
+
 def _proved(call: Call) -> str:
     """Return how a call in doubt came out, and what shows it."""
     tries = _count(len(call.doubts), "attempt")
@@ -612,11 +671,32 @@ def _refused_calls(read: Read) -> Iterator[Cause]:
         call = found[-1][1]
         name = read.names(found[-1][0], call) if len(found) == 1 else tool(call)
         why = REFUSED[error].format(tool=name) if error in REFUSED else f"{name} was refused ({named(error, 60)})"
+        if error == "UnknownTool" and (agent := _agent_of(read.made, found)):
+            why = f"{agent} is offered no tool named {name}"
         said = "" if error in _PLAIN else _refusals(read.made, found)
         message = f" ({said})" if said else ""
         were = "was" if len(found) == 1 else "were"
         words = f"{_count(len(found), 'call')} {were} refused by {RULES.get(error, 'the gate')}: {why}{message}"
         yield Cause(name=error or "refused", words=words, turns=_turns(turn for turn, _ in found), calls=_at(found))
+
+
+def _agent_of(made: Timeline, found: Sequence[tuple[int, Call]]) -> str:
+    """Return the agent whose calls these are, for a sentence; "" if another planner made one of them.
+
+    A tool that an agent is not offered may well be in the playbook: another agent's, or an undo.
+    """
+    turns = {turn.turn: turn for turn in made.turns}
+    if any(turns[at].planner != Planner.AGENT for at, _ in found):
+        return ""
+    names = {turns[at].by_agent or made.agent for at, _ in found}
+    return f"the agent {named(names.pop(), 80)}" if len(names) == 1 and all(names) else "the agent"
+
+
+def refused_hand_over(made: Timeline, cause: Cause) -> bool:
+    """Whether the cause is that the agent could not hand over to another one."""
+    calls = {(turn.turn, call.index): call for turn in made.turns for call in turn.calls}
+    found = [calls.get(at) for at in cause.calls]
+    return bool(found) and all(one is not None and one.tool == HAND_OVER and one.outcome == "refused" for one in found)
 
 
 def _refusals(made: Timeline, found: Sequence[tuple[int, Call]]) -> str:
@@ -641,7 +721,7 @@ def refusal(made: Timeline, turn: int, call: Call) -> str:
 
     Of a hand-over the gate names what may be wrong, the run's log what was.
     """
-    if call.tool == _HAND_OVER and call.error == "RuleViolation":
+    if call.tool == HAND_OVER and call.error == "RuleViolation":
         arguments = call.arguments if isinstance(call.arguments, Mapping) else {}
         taker = arguments.get("agent")
         before, by, calls = _handed_over_before(made, turn, taker)
@@ -714,6 +794,19 @@ def _standing(read: Read) -> Iterator[Cause]:
     comma = "" if len(found) == 1 else ","
     words = f"{these} {names}{comma} happened, and nothing has undone {it} ({undos})"
     yield Cause(name="effects_stand", words=words, turns=_turns(turn for turn, _ in found), calls=_at(found))
+
+
+def _kept(read: Read) -> Iterator[Cause]:
+    """Yield the writes that a rollback left as they were, since their tools say so."""
+    found = kept_in_rollback(read.made)
+    if not found:
+        return
+    names = _listed(read.names(turn, call) for turn, call in found)
+    words = f"the write {names} happened before the rollback, and it stands: {KEEPS}"
+    if len(found) > 1:
+        why = KEEPS.replace("its tool keeps it", "their tools keep them")
+        words = f"{len(found):,} writes, {names}, happened before the rollback, and they stand: {why}"
+    yield Cause(name=KEPT, words=words, turns=_turns(turn for turn, _ in found), calls=_at(found))
 
 
 # ── cost ─────────────────────────────────────────────────────────────────────────────────────────────────────────

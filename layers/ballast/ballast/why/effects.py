@@ -131,7 +131,8 @@ def did(made: Timeline) -> Iterator[Did]:
     unknown = {(turn, call.index) for turn, call in unknown_effects(made)}
     happened = _found_to_have_happened(made)
     left = {(turn, call.index) for turn, call in left_standing(made)}
-    undone_by = _Undos(undoing, happened, settled.keys(), left)
+    kept = {(turn, call.index) for turn, call in kept_in_rollback(made)}
+    undone_by = _Undos(undoing, happened, settled.keys(), left, kept)
     found = [
         _did(turn.turn, call, undone_by, unknown=at in unknown, found=at in happened)
         for turn in made.turns
@@ -158,12 +159,14 @@ class _Undos:
     """The calls that undo each write; of calls in general: those that operators found to have happened, or looked up.
 
     left  the writes that were left standing
+    kept  the writes that a rollback left as they were
     """
 
     of: Mapping[Position, list[tuple[int, Call]]]
     happened: Collection[Position]
     settled: Collection[Position]
     left: Collection[Position]
+    kept: Collection[Position]
 
 
 def _did(turn: int, call: Call, undos: _Undos, *, unknown: bool, found: bool) -> Did:
@@ -181,6 +184,8 @@ def _did(turn: int, call: Call, undos: _Undos, *, unknown: bool, found: bool) ->
         state, words = "open", "it is under way: no outcome is recorded yet"
     if left and not undone_by:
         words += f"; {_not_tried(call)}"
+    elif (turn, call.index) in undos.kept:
+        words += f", also after the rollback; {_not_tried(call)}"
     if worked is not None:
         state, words = "undone", f"undone by {tool(worked[1])} (turn {worked[0]}, call {worked[1].index})"
     elif undone_by:
@@ -198,7 +203,28 @@ def _did(turn: int, call: Call, undos: _Undos, *, unknown: bool, found: bool) ->
 
 
 def _not_tried(call: Call) -> str:
+    """Return why nothing undid a write, by its tool's declaration."""
+    if call.when_rolled_back == "keep":
+        return KEEPS
     return f"its undo, {named(call.undo.tool) or 'a call'}, was not tried" if call.undo else "it has no undo"
+
+
+#: Why a rollback leaves a write.
+KEEPS = "its tool keeps it in a rollback (`on_rollback: keep`)"
+
+
+def kept_in_rollback(made: Timeline) -> list[tuple[int, Call]]:
+    """Return the writes that stand after a rollback because their tools keep them, if the run has an answer.
+
+    Nobody has to decide about them. Where the run was cut off instead, they are among those that were left standing.
+    """
+    rolled_back = max((turn.turn for turn in made.turns if turn.planner == Planner.ROLLBACK), default=0)
+    left = {(turn, call.index) for turn, call in left_standing(made)}
+    return [
+        (turn, call)
+        for turn, call in standing(made)
+        if turn < rolled_back and call.when_rolled_back == "keep" and (turn, call.index) not in left
+    ]
 
 
 def undo_of(made: Timeline, turn: int, call: Call) -> str:

@@ -8,7 +8,8 @@
                     └─ a share for each of its calls ─▶ loop_laps, refused_calls
                     └─ the rest: prompt ──────────────▶ cache_misses, prompt_growth, first_prompt
                                  reply ───────────────▶ replies
-    an attempt at a paid tool ───────────────────────▶ tools, tool_attempts
+    an attempt at a paid tool ── of such a call ─────▶ loop_laps, refused_calls
+                              └─ the rest ───────────▶ tools, tool_attempts
 
 The log has no prices. The rates of input and output follow from the attempts' own tokens and costs where two of them
 differ enough; otherwise prompt and reply stay together. Within a prompt, a token that was read from the cache weighs a
@@ -95,7 +96,7 @@ def spending(made: Timeline, repeated: frozenset[Position]) -> Spending:
     where: dict[str, set[int]] = defaultdict(set)
     prompts = _Prompts(made)
     for turn in made.turns:
-        for cause, microusd in (*_of_models(turn, repeated, prompts), *_of_tools(turn)):
+        for cause, microusd in (*_of_models(turn, repeated, prompts), *_of_tools(turn, repeated)):
             sums[cause] += microusd
             if microusd:
                 where[cause].add(turn.turn)
@@ -149,11 +150,12 @@ def _of_models(turn: Turn, repeated: frozenset[Position], prompts: _Prompts) -> 
         yield from prompts.divided(turn, one, parts[2])
 
 
-def _of_tools(turn: Turn) -> Iterator[tuple[str, int]]:
+def _of_tools(turn: Turn, repeated: frozenset[Position]) -> Iterator[tuple[str, int]]:
     for call in turn.calls:
+        wasted = "loop_laps" if (turn.turn, call.index) in repeated else "refused_calls" if is_refused(call) else ""
         for one in call.attempts:
             certain = one.outcome in ("ok", "failed", "denied") and not _bound(one)
-            yield ("tools" if certain else "tool_attempts"), one.charged_microusd
+            yield wasted or ("tools" if certain else "tool_attempts"), one.charged_microusd
 
 
 def _divided(amount: int, weights: Sequence[int]) -> tuple[int, ...]:

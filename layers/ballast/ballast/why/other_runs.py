@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ballast.contracts import Planner
-from ballast.contracts.timeline import Timeline, Turn
+from ballast.contracts.timeline import Call, Timeline, Turn
 from ballast.why.attempts import not_asked
+from ballast.why.feedback import open_complaints
 from ballast.why.words import clock, named, tool
 
 #: Reasons of a hand-over that the spend breaker has.
@@ -101,8 +102,20 @@ def fallback_failed(made: Timeline) -> bool:
     )
 
 
+def by_server(made: Timeline) -> dict[str, list[tuple[int, Call]]]:
+    """Return the calls that a server answered otherwise than it was pinned, by the server's name."""
+    found: dict[str, list[tuple[int, Call]]] = {}
+    for turn in made.turns:
+        for call in turn.calls:
+            if call.unlike is not None:
+                found.setdefault(call.unlike.server, []).append((turn.turn, call))
+    return found
+
+
 def mends(made: Timeline) -> Iterator[str]:
-    """Yield what to mend in the fallback, since the next runs like this one will meet it alike."""
+    """Yield what to mend in the playbook, since the next runs like this one will meet it alike."""
+    for server in by_server(made):
+        yield f"pin the tools of the server {named(server)} anew: it answers otherwise than they were pinned"
     script = f"the fallback's script for {named(made.intent, 60) or 'the intent'}"
     if fallback_failed(made):
         yield f"mend {script}: it fails alike for the next runs like this one"
@@ -114,3 +127,30 @@ def mends(made: Timeline) -> Iterator[str]:
     }
     for name in refused:
         yield f"mend {script}: its call of {name} was refused, and is refused alike for the next runs like this one"
+
+
+def defect(made: Timeline) -> str:
+    """Return in words the defect of agent, tools or scripts that the run shows; "" if it shows none worth a test.
+
+    What a provider, a breaker, a window or people did is no defect of the playbook, and no test repeats it.
+    """
+    if made.unreadable or made.status in ("open", "waiting", "refused"):
+        return ""
+    if open_complaints(made):
+        return "somebody says that it was wrong"
+    if by_server(made):
+        return ""  # the server is what has changed
+    if fallback_failed(made) or any(mends(made)):
+        return "the fallback's own code failed"
+    reasons = {turn.pivot.reason for turn in made.turns if turn.pivot and turn.pivot.giver == Planner.AGENT}
+    if reasons.intersection(("loop", "refused_call_limit", "repeated_call_limit")):
+        return "the agent repeated itself or was refused again and again"
+    if reasons.intersection(("answer_invalid", "empty_answer")):
+        return "the agent found no answer that may be sent"
+    if reasons.intersection(_OF_ITS_WORK) and made.by != Planner.AGENT:
+        return "the agent did not get to an answer within its limits"
+    return ""
+
+
+#: Limits of what an agent does, without those that people's or a provider's time uses up.
+_OF_ITS_WORK = ("turn_limit", "tool_call_limit", "tool_limit", "cost_limit", "token_limit", "run_token_limit")

@@ -28,16 +28,22 @@ from ballast.run import Run
 from ballast.why.ceilings import limit_of
 from ballast.why.money import CHAINS, laps
 
-FROM_LOG = "From the log alone. `ballast why` on the command line plays the run again with each change."
+#: The beginning of each note on answers that only the log gave.
+LOG_ALONE = "From the log alone."
+FROM_LOG = f"{LOG_ALONE} `ballast why` on the command line plays the run again with each change."
 #: What is worth telling saves at least this part of the run's cost: a half.
 _MUCH = 2
 
 
 class Stops(NamedTuple):
-    """What would have stopped a run sooner; ``note`` says how that is known."""
+    """What would have stopped a run sooner; ``note`` says how that is known.
+
+    failed  the run should have been played again and could not be: ``note`` says why, whatever was found
+    """
 
     found: Sequence[Stop] = ()
     note: str = ""
+    failed: bool = False
 
 
 class Sooner(Protocol):

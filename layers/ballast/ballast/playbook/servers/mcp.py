@@ -338,6 +338,7 @@ class McpTransport:
             f"`ballast import mcp … --check` with servers/{self._name}.yaml.",
             server=self._name,
             tool=call.remote_name,
+            kind=self._declared.kind,
         )
 
     def _peer(self, ctx: ToolContext) -> Peer:

@@ -138,7 +138,8 @@ class RemoteCall:
                 raise RemoteFailed(str(refused), refused.status) from None  # no repetition brings another answer
             raise
         if self.output is not None and (complaints := self.output.complaints(result)):
-            raise WrongResult(f"{complaints}.", server=self.server.name, tool=self.remote_name)
+            server = self.server
+            raise WrongResult(f"{complaints}.", server=server.name, tool=self.remote_name, kind=server.declared.kind)
         return result
 
 
