@@ -89,7 +89,7 @@ def checked(folder: Path, *, today: date) -> Checked:
         nonlocal playbook, problems, whole, has_code
         has_code = _has_code(folder)
         playbook, problems = playbook_problems(folder, on=today)
-        whole = not any(".py, line " in str(problem) for problem in problems)
+        whole = not any(_leaves_tools_out(problem) for problem in problems)
         yield from load_findings(folder, problems)
 
     def price() -> Iterator[Finding]:
@@ -109,6 +109,12 @@ def checked(folder: Path, *, today: date) -> Checked:
         found += _beside_others("plays", folder, lambda: plays(folder, playbook, today, whole=whole))
     found = list(dict.fromkeys(found))
     return Checked(tuple(sorted(found, key=lambda one: LEVELS.index(one.level))), costs, granted)
+
+
+def _leaves_tools_out(problem: PlaybookInvalid) -> bool:
+    """Return whether tools may be missing for that reason: of a file that was not imported, or one of ``servers/``."""
+    file = str(problem).partition(": ")[0]
+    return ".py, line " in str(problem) or "/servers/" in file or file.endswith("/servers")
 
 
 def _beside_others(
@@ -132,7 +138,7 @@ def _beside_others(
 def of_playbook(playbook: Playbook, today: date, *, whole: bool = True) -> Iterator[Finding]:
     """Yield the findings about a loaded playbook, which may be another one than its files say.
 
-    Unless ``whole``, a tool may be missing because its file could not be imported.
+    Unless ``whole``, a tool may be missing because its file could not be imported or read.
     """
     from cli.checks.functions import functions
     from cli.checks.limits import limits

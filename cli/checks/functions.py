@@ -343,8 +343,12 @@ def _wrong_fields(
             ):
                 bound.setdefault(name, []).append(value)
     stores = [one.id for one in nodes if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load)]
+    asked = _asked_about(nodes)
+    texts = {one.value for one in nodes if isinstance(one, ast.Constant)}  # hasattr(show, "hall"), "hall" in …
     for one in nodes:
         if not isinstance(one, ast.Attribute) or not isinstance(one.value, ast.Name):
+            continue
+        if one.attr in texts or one.value.id in asked:
             continue
         values = bound.get(one.value.id, [])
         if len(values) != 1 or stores.count(one.value.id) != 1:
@@ -361,6 +365,23 @@ def _wrong_fields(
                 continue
             said = f"{name} is the call of {tool.name} and not its result: it was not yielded, so nothing is called."
             yield Finding("error", line_of(file, one), field, said, f"Write `{name} = yield {tool.name}.call(…)`.")
+
+
+def _asked_about(nodes: list[ast.AST]) -> set[str]:
+    """Return the names that a condition gives to a function: it may ask what class they are of, or what they have."""
+    tests: list[ast.AST] = []
+    for one in nodes:
+        match one:
+            case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test) | ast.Assert(test=test):
+                tests.append(test)
+            case ast.BoolOp(values=values):
+                tests += values
+            case ast.comprehension(ifs=ifs):
+                tests += ifs
+    calls = [one for test in tests for one in ast.walk(test) if isinstance(one, ast.Call)]
+    by_name = ("hasattr", "getattr")  # of one attribute only
+    asking = [one for one in calls if getattr(one.func, "id", "") not in by_name]
+    return {given.id for call in asking for given in call.args if isinstance(given, ast.Name)}
 
 
 def _catches(node: ast.AST, known: dict[str, Any]) -> bool:

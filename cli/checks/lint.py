@@ -49,7 +49,10 @@ def _linted(text: str) -> str:
     if template is not None and not found:
         runner = _runner()
         found = list(run_template_by_data(template, runner.config, runner.rules))
-    told = [(one.rule.id, one.linenumber, ".".join(map(str, getattr(one, "path", None) or ())), one.message) for one in found]
+    told = [
+        (one.rule.id, one.linenumber, ".".join(map(str, getattr(one, "path", None) or ())), one.message)
+        for one in found
+    ]
     return json.dumps([*dict.fromkeys(told)])
 
 

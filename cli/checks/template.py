@@ -88,13 +88,13 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
 
 
 def _calls_functions(playbook: Path) -> bool:
-    """Return whether a server of servers/ is a function, which the executor then has to call."""
+    """Return whether a server of servers/ is a function, or may be, which the executor then has to call."""
     for declared in (playbook / "servers").glob("*.yaml"):
         try:
             if isinstance(read_declaration(declared).server, LambdaServer):
                 return True
         except PlaybookInvalid:
-            continue  # loading the playbook says why
+            return True  # loading the playbook says why; until it is read, the right may be the server's
     return False
 
 

@@ -1,0 +1,78 @@
+"""``ballast check`` of slips that no model shows: each told once, at its place, and nothing else because of it."""
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from cli.checks import Finding, checked
+from cli.commands.new import write
+from localcloud.cloud import ROOT
+from tests.support.remote_desk import declare
+from tests.support.remote_mcp import notes_tools
+
+TODAY = date(2026, 11, 29)
+TOOL, FALLBACK = "slips/tools/suspend_account.py", "slips/fallbacks/suspend.py"
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = tmp_path_factory.mktemp("project") / "slips"
+    write("slips", project)
+    return project
+
+
+def changed(project: Path, to: Path, *changes: tuple[str, str, str]) -> Path:
+    """Copy a project and replace a text in each named file; where the text is "", write the file."""
+    shutil.copytree(project, to, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    for name, old, new in changes:
+        file = to / name
+        text = file.read_text() if file.exists() else ""
+        assert old in text, (name, old)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text.replace(old, new) if old else new)
+    return to
+
+
+def told(project: Path, *levels: str) -> list[Finding]:
+    return [one for one in checked(project, today=TODAY).findings if one.level in (levels or ("error", "warning"))]
+
+
+def places(found: list[Finding]) -> list[str]:
+    return sorted(Path(one.file.partition(",")[0]).name for one in found)
+
+
+def test_a_tool_of_a_server_that_did_not_load_is_told_once(sound: Path, tmp_path: Path) -> None:
+    marks = ("itdesk/servers/idp.yaml", "{/account_id: grounded}", "{/acount_id: grounded}")
+    desk = changed(ROOT / "examples" / "itdesk", tmp_path / "itdesk", marks)
+    stock = changed(sound, tmp_path / "slips")
+    declare(stock / "slips", "notes", {"kind": "lambda", "function": {"env": "STOCK"}}, notes_tools({}))
+    file, business = stock / "slips/servers/notes.yaml", stock / "business.yaml"
+    file.write_text(file.read_text().replace("kind: lambda", "kind: lambdas"))
+    function = "arn:aws:lambda:eu-west-1:111122223333:function:stock"
+    invoke = f"- {{Effect: Allow, Action: lambda:InvokeFunction, Resource: '{function}'}}"
+    business.write_text(business.read_text().replace("Statement:\n", f"Statement:\n          {invoke}\n"))
+
+    assert {*places(told(desk))} == {"idp.yaml", "certificate.json"}
+    assert "notes.yaml" in places(told(stock))
+    assert not [one for one in told(stock) if "may call another" in one.problem]
+
+
+def test_a_misspelt_undo_is_told_at_the_tool_that_names_it(sound: Path, tmp_path: Path) -> None:
+    project = changed(sound, tmp_path / "slips", (TOOL, 'undo="reinstate_account"', 'undo="reinstate_acount"'))
+
+    assert places(told(project)) == ["suspend_account.py"]
+
+
+def test_a_field_that_a_fallback_asks_for_first_is_its_own_matter(sound: Path, tmp_path: Path) -> None:
+    step = "        done: Account = yield suspend_account.call(account_id=account_id, days=days)"
+    asks = 'if hasattr(done, "owner"):\n            done.owner'
+    other = "found = yield look_up_account.call(account_id=account_id)\n        found.desk if has_desk(found) else None"
+    project = changed(
+        sound, tmp_path / "slips", (FALLBACK, step, f"{step}\n        {asks}\n        {other}\n        done.desk")
+    )
+
+    (finding,) = told(project)
+
+    assert "has no desk" in finding.problem
