@@ -4,7 +4,8 @@
 
     loading   what load_playbook refuses, of all files; duplicate names in YAML; models that retire
     tools     unmarked arguments, doubt, undo, timeouts
-    functions  what the source of tools and fallbacks gets wrong: keys, fields, amounts, names of tools
+    functions  what the source of undo_arguments and of fallbacks gets wrong: keys, fields, calls
+    rules     what the source of tools and their rules gets wrong: parameters, amounts, names of tools
     hand_overs  writes of intents, after hand-overs
     limits    limits that no run can keep, and the worst cost of a run
     packages  imports of what the playbook's layer will not have
@@ -143,12 +144,14 @@ def of_playbook(playbook: Playbook, today: date, *, whole: bool = True) -> Itera
     from cli.checks.functions import functions
     from cli.checks.limits import limits
     from cli.checks.loading import model_findings
+    from cli.checks.rules import rules
     from cli.checks.tools import tools
 
     folder = Path(playbook.folder)
     yield from _beside_others("models", folder, model_findings, playbook, today)
     yield from _beside_others("tools", folder, lambda: tools(playbook, whole=whole))
-    yield from _beside_others("functions", folder, lambda: functions(playbook, whole=whole))
+    yield from _beside_others("functions", folder, functions, playbook)
+    yield from _beside_others("rules", folder, lambda: rules(playbook, whole=whole))
     yield from _beside_others("limits", folder, limits, playbook, today)
 
 

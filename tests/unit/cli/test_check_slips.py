@@ -76,3 +76,46 @@ def test_a_field_that_a_fallback_asks_for_first_is_its_own_matter(sound: Path, t
     (finding,) = told(project)
 
     assert "has no desk" in finding.problem
+
+
+def test_what_a_rule_reads_and_returns_is_told_at_the_rule(sound: Path, tmp_path: Path) -> None:
+    rules = """
+RATE = 9.5
+
+
+def _amount(args: SuspendAccount, request: RunRequest):
+    return args.days * RATE
+
+
+def _whose(args: SuspendAccount, request: RunRequest):
+    return request.tenant
+
+
+def _seen(args, request, run):
+    if hasattr(request, "now") and request.now and args.daze:
+        return None
+    if any(call.result["colour"] for call in run.done("look_up_account")):
+        return True
+    return _late(request)
+
+
+def _late(ctx):
+    return ctx.now.hour if ctx.context else None
+
+
+@tool("""
+    settings = "moves=_amount,\n        moves_key=_whose,\n"
+    project = changed(
+        sound,
+        tmp_path / "slips",
+        (TOOL, "\n@tool(", rules),
+        (TOOL, "limits=CallLimits", "validate=_seen,\n    limits=CallLimits"),
+        (TOOL, '        undo="reinstate_account",\n', f'        undo="reinstate_account",\n        {settings}'),
+    )
+
+    found = [one.problem for one in told(project, "error")]
+
+    said = ["It returns a float", "request is annotated as RunRequest", "args.daze is read here", 'result["colour"]']
+    said += ["It returns True, which is neither", "ctx.now is read here, and ctx is the run's request"]
+    assert [text for text in said if not any(text in one for one in found)] == []
+    assert len(found) == len(said)
