@@ -2,9 +2,9 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +198,8 @@ class Code:
 
     def _is_dynamodb(self, file: Path, node: ast.AST) -> bool:
         """Return whether an expression is certainly a client of DynamoDB, or one of its tables."""
-        return self._followed.kind(file, node) in (("client", "dynamodb"), ("resource", "dynamodb"), TABLE)
+        of = self._followed.kind(file, node)
+        return of == TABLE or of in [(kind, "dynamodb") for kind in ("client", "resource", "paginator")]
 
     def _operations(self, file: Path, node: ast.AST) -> Iterator[str]:
         if not isinstance(node, ast.Call):
@@ -252,10 +253,10 @@ class Code:
         found: dict[str, str] = {}
         for file, node in self._of_tools:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                for given in node.keywords:
-                    name = self._followed.text(file, given.value) if given.arg == "IndexName" else None
-                    if name is not None and self._is_dynamodb(file, node.func.value):
-                        found.setdefault(name, _place(file, given.value))
+                names = [one.value for one in node.keywords if one.arg == "IndexName"]
+                of_dynamodb = bool(names) and self._is_dynamodb(file, node.func.value)
+                for name in self._followed.texts(file, names[0]) if of_dynamodb else ():
+                    found.setdefault(name, _place(file, names[0]))
         return found
 
     @cached_property
@@ -269,11 +270,26 @@ class Code:
             and any(one.arg == "environ" for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs))
         )
         for file, tree in self._trees:
-            known = {id(one) for node in ast.walk(tree) for one in _followed(node, takers)}
+            is_known = partial(self._is_written_out, file)
+            known = {id(one) for node in ast.walk(tree) for one in _followed(node, takers, is_known)}
             for node in ast.walk(tree):
                 if _of_context(node) and id(node) not in known:
                     found.setdefault(_place(file, node), _what(node))
         return found
+
+    def _is_written_out(self, file: Path, node: ast.AST) -> bool:
+        return isinstance(node, ast.Constant) or self._followed.text(file, node) is not None
+
+    @cached_property
+    def unfollowed_clients(self) -> dict[str, str]:
+        """Services whose clients the code makes, and none of whose calls can be followed; each with a place."""
+        found: dict[str, str] = {}
+        for file, node in self._of_tools:
+            kind = self._followed.kind(file, node) if isinstance(node, ast.Call) else None
+            if kind is not None and kind[0] in ("client", "resource"):
+                found.setdefault(kind[1], _place(file, node))
+        followed = {*self.called, *(["dynamodb"] if self.dynamodb else [])}
+        return {service: place for service, place in found.items() if service not in followed}
 
     @cached_property
     def _nodes(self) -> list[tuple[Path, ast.AST]]:
@@ -317,6 +333,8 @@ def _of_context(node: ast.AST) -> bool:
     match node:
         case ast.Attribute(value=ast.Name(id="ctx" | "context"), attr="environ" | "client"):
             return True
+        case ast.Attribute(value=ast.Attribute(attr="ctx" | "_ctx"), attr="environ" | "client"):
+            return True
         case ast.Name(id="environ", ctx=ast.Load()):
             return True
         case ast.Attribute(value=ast.Name(id="os"), attr="environ" | "getenv"):
@@ -326,21 +344,21 @@ def _of_context(node: ast.AST) -> bool:
     return False
 
 
-def _followed(node: ast.AST, takers: frozenset[str]) -> Iterator[ast.AST]:
-    """Yield the parts of ``node`` that read a variable, or make a client, by a name that is written out.
+def _followed(node: ast.AST, takers: frozenset[str], is_known: Callable[[ast.AST], bool]) -> Iterator[ast.AST]:
+    """Yield the parts of ``node`` that read a variable, or make a client, by a name that is known.
 
     ``takers``: functions with a parameter ``environ``, which is followed by that name.
     """
     if isinstance(node, ast.Call) and _called(node) in takers:
         yield from (*node.args, *(one.value for one in node.keywords))
     match node:
-        case ast.Subscript(value=read, slice=ast.Constant()):
+        case ast.Subscript(value=read, slice=name) if is_known(name):
             yield read
-        case ast.Call(func=ast.Attribute(value=read, attr="get") as named, args=[ast.Constant(), *_]):
+        case ast.Call(func=ast.Attribute(value=read, attr="get") as named, args=[name, *_]) if is_known(name):
             yield from (read, named)
-        case ast.Call(func=ast.Attribute() as made, args=[ast.Constant(), *_]):
+        case ast.Call(func=ast.Attribute() as made, args=[name, *_]) if is_known(name):
             yield made
-        case ast.Compare(left=ast.Constant(), ops=[ast.In() | ast.NotIn()], comparators=[read]):
+        case ast.Compare(left=name, ops=[ast.In() | ast.NotIn()], comparators=[read]) if is_known(name):
             yield read
 
 

@@ -177,6 +177,15 @@ def _unfollowed(code: Code) -> Iterator[Finding]:
             f"{of} cannot be known here: its name is not written out. A check says nothing of it.",
             'Write the name out where it is used, as in ctx.environ["TABLE"] and ctx.client("s3"), or test this place.',
         )
+    for service, place in code.unfollowed_clients.items():
+        yield Finding(
+            "hint",
+            place,
+            service,
+            f"Which calls are made with this client of {service} cannot be known here. A check says nothing of their "
+            "rights.",
+            "Call it where it is made, or annotate what it is given to; else compare ToolsPolicy with the calls.",
+        )
 
 
 def _urls(playbook: Path, environment: Mapping[str, str], file: str) -> Iterator[Finding]:

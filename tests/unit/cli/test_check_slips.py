@@ -119,3 +119,39 @@ def _late(ctx):
     said += ["It returns True, which is neither", "ctx.now is read here, and ctx is the run's request"]
     assert [text for text in said if not any(text in one for one in found)] == []
     assert len(found) == len(said)
+
+
+def test_what_business_yaml_gives_is_compared_with_what_the_code_does(sound: Path, tmp_path: Path) -> None:
+    services = """
+from dataclasses import dataclass
+from functools import cached_property
+
+from ballast.playbook import ToolContext
+
+
+@dataclass
+class Services:
+    ctx: ToolContext
+
+    @cached_property
+    def queue(self):
+        return self.ctx.client("sqs")
+
+    @cached_property
+    def topic(self):
+        return {"topic": self.ctx.client("sns")}
+"""
+    statement = "          - {Sid: Send, Effect: Allow, Action: sqs:SendMessage, Resource: !GetAtt AccountsTable.Arn}\n"
+    project = changed(
+        sound,
+        tmp_path / "slips",
+        ("slips/services.py", "", services),
+        ("business.yaml", "Statement:\n", f"Statement:\n{statement}"),
+    )
+
+    found = told(project, "error", "hint")
+
+    fields = {(one.level, one.field) for one in found}
+    assert {("error", "Send"), ("error", "sns:…"), ("hint", "sqs"), ("hint", "sns")} <= fields
+    assert ("error", "sqs:…") not in fields
+    assert ("hint", "dynamodb") not in fields
