@@ -5,7 +5,8 @@
     ctx, ctx: ToolContext, boto3, boto3.Session()         CONTEXT: what makes clients
     ctx.client("s3"), boto3.resource("dynamodb")          ("client", "s3"), ("resource", "dynamodb")
     boto3.resource("dynamodb").Table(name)                TABLE
-    ctx.environ, os.environ                               ENVIRON
+    ctx.environ, a parameter ``environ``                  ENVIRON
+    os.environ                                            PROCESS
     Services(ctx), self                                   ("instance", module, line of the class)
 
 Names are followed through assignments, parameters and imports, calls through the helpers and methods that they name,
@@ -22,7 +23,9 @@ from typing import Any
 from cli.checks.modules import SCOPES, Bound, Function, Imported, Module, Parameter
 
 Kind = tuple[str, ...]
-CONTEXT, ENVIRON, TABLE = ("context",), ("environ",), ("table",)
+CONTEXT, ENVIRON, PROCESS, TABLE = ("context",), ("environ",), ("environ of the process",), ("table",)
+#: Where a variable is looked up.
+ENVIRONS = (ENVIRON, PROCESS)
 _OS, _SESSION = ("os",), ("session",)
 #: Attributes that hold a tool's context, whatever holds them.
 _CONTEXTS = ("ctx", "_ctx", "context", "_context", "tool_context")
@@ -32,7 +35,7 @@ _OUTSIDE: Mapping[str, Mapping[str, Kind]] = {
     "boto3": {"": CONTEXT, "Session": _SESSION, "session": ("module of sessions",), "client": ("maker", "client")}
     | {"resource": ("maker", "resource")},
     "boto3.session": {"": ("module of sessions",), "Session": _SESSION},
-    "os": {"": _OS, "environ": ENVIRON},
+    "os": {"": _OS, "environ": PROCESS},
 }
 #: Expressions that are followed from one to the next, at most.
 _DEEPEST = 12
@@ -63,11 +66,15 @@ class Followed:
         """Return the environment variable whose value an expression certainly is."""
         return self._variable(self._of_file[file], node, 0)
 
-    def is_ballasts(self, file: Path, node: ast.AST) -> bool:
-        """Return whether a name is imported from the platform."""
+    def is_of(self, file: Path, node: ast.AST, module: str) -> bool:
+        """Return whether an expression certainly names ``module``, which is not the playbook's, or what it has."""
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        if isinstance(node, ast.Call):  # boto3.Session().client
+            return self.is_of(file, node.func, module)
         found = self._bound(self._of_file[file], node) if isinstance(node, ast.Name) else []
         return bool(found) and all(
-            isinstance(one, Imported) and one.module.partition(".")[0] == "ballast" for _, one in found
+            isinstance(one, Imported) and one.module.partition(".")[0] == module for _, one in found
         )
 
     def within(self, file: Path, node: ast.AST) -> Iterator[ast.AST]:
@@ -374,7 +381,7 @@ class Followed:
         values: list[tuple[Module, Bound]] = []
         match node:
             case ast.Subscript(value=read, slice=name):
-                return self._text(module, name, depth) if self._kind(module, read, 0) == ENVIRON else None
+                return self._text(module, name, depth) if self._kind(module, read, 0) in ENVIRONS else None
             case ast.Name() | ast.Attribute() if depth <= _DEEPEST:
                 values = self._sources(module, node, depth)
             case ast.Call(func=called) if depth <= _DEEPEST:
@@ -405,8 +412,10 @@ def _argument(call: ast.Call, name: str, at: int) -> ast.expr | None:
 
 def _attribute(of: Kind | None, attr: str) -> Kind | None:
     match of, attr:
-        case (("context",), "environ") | (("os",), "environ"):
+        case (("context",), "environ"):
             return ENVIRON
+        case (("os",), "environ"):
+            return PROCESS
         case (("module of sessions",), "Session") | (("context",), "Session"):
             return _SESSION
         case (("context",), "session"):

@@ -11,7 +11,7 @@ from typing import Any
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.servers.checks import read_declaration
 from ballast.playbook.servers.declaration import LambdaServer, SigV4Credential
-from cli.checks.clients import CONTEXT, ENVIRON, TABLE, Followed
+from cli.checks.clients import CONTEXT, ENVIRONS, PROCESS, TABLE, Followed
 from localcloud.project import project_of
 
 _OPERATIONS = {
@@ -103,10 +103,46 @@ class Code:
             case ast.Call(func=ast.Attribute(attr="getenv") | ast.Name(id="getenv"), args=given, keywords=by_name):
                 names = [*given[:1], *(one.value for one in by_name if one.arg == "key")]
             case ast.Call(func=ast.Attribute(value=read, attr="get" | "pop" | "setdefault"), args=[name, *_]):
-                names = [name] if self._followed.kind(file, read) == ENVIRON else []
+                names = [name] if self._followed.kind(file, read) in ENVIRONS else []
             case ast.Compare(left=name, ops=[ast.In() | ast.NotIn()], comparators=[read]):
-                names = [name] if self._followed.kind(file, read) == ENVIRON else []
+                names = [name] if self._followed.kind(file, read) in ENVIRONS else []
         yield from (text for one in names if (text := self._followed.text(file, one)) is not None)
+
+    @cached_property
+    def of_process(self) -> dict[tuple[str, str], bool]:
+        """Variables that tools read of the process and not of their context, each with its place.
+
+        True where the name is looked up: what is not there is a ``KeyError``. False where the code does without it,
+        and for what hands the whole environment on, under the name "".
+        """
+        found: dict[tuple[str, str], bool] = {}
+        for file, node in self._of_tools:
+            read: ast.AST | None = None
+            match node:
+                case ast.Subscript(value=read, ctx=ast.Load()):
+                    name = self._followed.variable(file, node)
+                    if name is not None and self._followed.kind(file, read) == PROCESS:
+                        found[name, _place(file, node)] = True
+                case ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr="getenv")):
+                    found |= {(name, _place(file, node)): False for name in self._looked_for(file, node)}
+                case ast.Call(func=ast.Attribute(value=read)) if self._followed.kind(file, read) == PROCESS:
+                    found |= {(name, _place(file, node)): False for name in self._looked_for(file, node)}
+                case ast.Call(args=given, keywords=by_name):
+                    for one in (*given, *(more.value for more in by_name)):
+                        if self._followed.kind(file, one) == PROCESS:
+                            found["", _place(file, one)] = False
+        return found
+
+    @cached_property
+    def of_boto3(self) -> dict[str, str]:
+        """Services whose clients tools make by boto3 itself, each with a place."""
+        found: dict[str, str] = {}
+        for file, node in self._of_tools:
+            if isinstance(node, ast.Call) and self._followed.is_of(file, node.func, "boto3"):
+                kind = self._followed.kind(file, node)
+                if kind is not None and kind[0] in ("client", "resource"):
+                    found.setdefault(kind[1], _place(file, node))
+        return found
 
     @cached_property
     def services(self) -> dict[str, str]:
@@ -207,9 +243,9 @@ class Code:
         name, by_name = _called(node), {one.arg for one in node.keywords}
         of = self._followed.kind(file, node.func.value) if isinstance(node.func, ast.Attribute) else None
         if name in ("write_once", "written_once"):
-            if of == CONTEXT or self._followed.is_ballasts(file, node.func):
+            if of == CONTEXT or self._followed.is_of(file, node.func, "ballast"):
                 yield from _OPERATIONS[name]
-        elif name == "Change" and self._followed.is_ballasts(file, node.func):
+        elif name == "Change" and self._followed.is_of(file, node.func, "ballast"):
             writes = [one.value for one in node.keywords if one.arg == "writes"]
             yield from self._parts(file, writes or node.args[1:2])
         elif isinstance(node.func, ast.Attribute) and self._is_dynamodb(file, node.func.value):

@@ -176,15 +176,15 @@ def _parts(document: Any) -> list[dict[str, Any]]:
 
 def with_the_platforms(business: Mapping[str, Any]) -> Template:
     """Return the platform's template with the business's own resources and parameters in it."""
-    platform = _platform()
+    whole = platform()
     given = {
         name: {**one, "AllowedValues": [one["Default"]]} if _is_known(one) else one
         for name, one in business.get("Parameters", {}).items()
     }
     return as_deployed(
         {
-            "Parameters": {**platform.get("Parameters", {}), **given},
-            "Resources": {**business["Resources"], **platform["Resources"]},
+            "Parameters": {**whole.get("Parameters", {}), **given},
+            "Resources": {**business["Resources"], **whole["Resources"]},
         }
     )
 
@@ -195,7 +195,8 @@ def _is_known(parameter: Mapping[str, Any]) -> bool:
 
 
 @cache
-def _platform() -> Template:
+def platform() -> Template:
+    """Return the platform's template, without what its own business.yaml has."""
     whole = load_template(ROOT / "template.yaml")
     own = load_template(ROOT / "business.yaml")["Resources"]
     return {**whole, "Resources": {name: one for name, one in whole["Resources"].items() if name not in own}}

@@ -12,7 +12,7 @@ from ballast.playbook.context import tools_environ
 from ballast.playbook.load import playbook_in
 from ballast.playbook.servers.checks import read_declaration, why_no_url
 from ballast.playbook.servers.declaration import LambdaServer
-from cli.checks import Finding
+from cli.checks import Finding, Level
 from cli.checks.code import Code
 from cli.checks.lint import lint
 from cli.checks.loading import finding_of
@@ -76,6 +76,7 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
     if environment is not None:
         yield from _missing_variables(code, {*environment, *variables}, own)
     yield from _unfollowed(code)
+    yield from _past_the_context(code, environment or {})
     for name, place in yielded(folder) if environment is not None else ():
         if environment is not None and name not in environment:
             said = f"The stand-ins lead to {name}, which business.yaml does not give to the tools: nothing is played."
@@ -164,6 +165,22 @@ def _missing_variables(code: Code, given: set[str], own: Path | None) -> Iterato
                 "The code looks for this variable, and nothing gives it to the tools, so it is never there.",
                 f'Correct the name, remove it, or add "{name}": "${{…}}" to the output Environment {where}.',
             )
+
+
+def _past_the_context(code: Code, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield variables of the output Environment that no process has, and clients that the context does not make."""
+    for (name, place), is_certain in code.of_process.items():
+        if name in environment:
+            then = "it is a KeyError here" if is_certain else "it is never found"
+            said = f"The tools get it in ctx.environ, and os.environ does not have it: {then}."
+            level: Level = "error" if is_certain else "warning"
+            yield Finding(level, place, name, said, f'Read it by ctx.environ["{name}"].')
+        elif name == "" and environment:
+            said = f"os.environ is handed on, and has none of what the tools get: {', '.join(environment)}."
+            yield Finding("hint", place, "os.environ", said, "Hand ctx.environ on, if these are read of it.")
+    for service, place in code.of_boto3.items():
+        said = f"boto3 makes this client of {service}: it is led to AWS, also where a run is played on your laptop."
+        yield Finding("hint", place, f"boto3 {service}", said, f'Write ctx.client("{service}").')
 
 
 def _unfollowed(code: Code) -> Iterator[Finding]:

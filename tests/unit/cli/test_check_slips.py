@@ -125,7 +125,9 @@ def test_what_business_yaml_gives_is_compared_with_what_the_code_does(sound: Pat
     services = """
 from dataclasses import dataclass
 from functools import cached_property
+import os
 
+import boto3
 from ballast.playbook import ToolContext
 
 
@@ -140,6 +142,11 @@ class Services:
     @cached_property
     def topic(self):
         return {"topic": self.ctx.client("sns")}
+
+    def table(self):
+        if os.getenv("ACCOUNTS_TABLE") and os.environ.get("HOME"):
+            return list(os.environ)
+        return boto3.client("sns"), os.environ["ACCOUNTS_TABLE"]
 """
     statement = "          - {Sid: Send, Effect: Allow, Action: sqs:SendMessage, Resource: !GetAtt AccountsTable.Arn}\n"
     project = changed(
@@ -149,9 +156,12 @@ class Services:
         ("business.yaml", "Statement:\n", f"Statement:\n{statement}"),
     )
 
-    found = told(project, "error", "hint")
+    found = told(project, "error", "warning", "hint")
 
     fields = {(one.level, one.field) for one in found}
     assert {("error", "Send"), ("error", "sns:…"), ("hint", "sqs"), ("hint", "sns")} <= fields
+    of_process = {("warning", "ACCOUNTS_TABLE"), ("error", "ACCOUNTS_TABLE"), ("hint", "os.environ")}
+    assert {*of_process, ("hint", "boto3 sns")} <= fields
     assert ("error", "sqs:…") not in fields
+    assert not [one for one in fields if "HOME" in one]
     assert ("hint", "dynamodb") not in fields
