@@ -195,7 +195,7 @@ class Code:
 
     @cached_property
     def _of_servers(self) -> "_Named":
-        found = _Named({}, {}, {})
+        found = _Named({}, {}, {}, [])
         for file in sorted((self.folder / "servers").glob("*.yaml")):
             try:
                 declared = read_declaration(file)
@@ -204,6 +204,7 @@ class Code:
             found.read(declared.server.model_dump(mode="json"), str(file))
             if isinstance(declared.server, LambdaServer):
                 found.actions.setdefault("lambda:InvokeFunction", str(file))
+                found.aim("lambda:InvokeFunction", declared.server.function, str(file))
             elif isinstance(signs := declared.server.credential, SigV4Credential):
                 found.services.setdefault(signs.service, str(file))
         return found
@@ -212,6 +213,11 @@ class Code:
     def actions(self) -> dict[str, str]:
         """Actions that the declarations of servers need, each with its file."""
         return self._of_servers.actions
+
+    @property
+    def aims(self) -> "list[tuple[str, str, bool, str]]":
+        """What the declarations of servers use: action, name or variable, whether it is a variable, and the file."""
+        return self._of_servers.aims
 
     @cached_property
     def dynamodb(self) -> dict[str, str]:
@@ -340,11 +346,20 @@ class Code:
 
 @dataclass(frozen=True)
 class _Named:
-    """What the declarations of servers need, each with its file: variables, services that are signed for, actions."""
+    """What the declarations of servers need, each with its file: variables, services that are signed for, actions.
+
+    aims  the functions and secrets that they use: see ``Code.aims``
+    """
 
     variables: dict[str, str]
     services: dict[str, str]
     actions: dict[str, str]
+    aims: list[tuple[str, str, bool, str]]
+
+    def aim(self, action: str, named: Any, file: str) -> None:
+        variable = getattr(named, "env", named.get("env") if isinstance(named, dict) else None)
+        if isinstance(variable or named, str):
+            self.aims.append((action, variable or named, variable is not None, file))
 
     def read(self, value: Any, file: str) -> None:
         if not isinstance(value, dict):
@@ -354,6 +369,7 @@ class _Named:
         for name, inside in value.items():
             if name in _READS_A_SECRET and inside is not None:
                 self.actions.setdefault(_READS_A_SECRET[name], file)
+                self.aim(_READS_A_SECRET[name], inside, file)
             self.read(inside, file)
 
 

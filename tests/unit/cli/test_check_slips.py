@@ -9,7 +9,7 @@ import pytest
 from cli.checks import Finding, checked
 from cli.commands.new import write
 from localcloud.cloud import ROOT
-from tests.support.remote_desk import declare
+from tests.support.remote_desk import CREATE, declare, desk_server, pinned
 from tests.support.remote_mcp import notes_tools
 
 TODAY = date(2026, 11, 29)
@@ -165,3 +165,56 @@ class Services:
     assert ("error", "sqs:…") not in fields
     assert not [one for one in fields if "HOME" in one]
     assert ("hint", "dynamodb") not in fields
+
+
+def test_the_right_to_a_server_is_for_the_very_function_and_secret(sound: Path, tmp_path: Path) -> None:
+    def missed(name: str, of_function: str, of_secret: str) -> list[str]:
+        project = changed(sound, tmp_path / name)
+        declare(project / "slips", "notes", {"kind": "lambda", "function": {"env": "NOTES"}}, notes_tools({}))
+        secret = {"credential": {"kind": "header", "secret": {"ssm": "/desk/key"}}}
+        declare(project / "slips", "desk", {"kind": "mcp", "url": "https://desk.example/mcp"} | secret, notes_tools({}))
+        business = project / "business.yaml"
+        text = business.read_text().replace("ExecutorRole: {Type: String}", PARAMETER, 1)
+        rights = f"          - {{Effect: Allow, Action: lambda:InvokeFunction, Resource: {of_function}}}\n"
+        rights += f"          - {{Effect: Allow, Action: 'ssm:Get*', Resource: {of_secret}}}\n"
+        text = text.replace("Statement:\n", f"Statement:\n{rights}")
+        business.write_text(text.replace('{"ACCOUNTS_TABLE"', '{"NOTES": "${Notes}:live", "ACCOUNTS_TABLE"'))
+        return sorted(one.field for one in told(project) if one.field.startswith(("lambda:", "ssm:")))
+
+    arn, parameter = "'arn:aws:lambda:eu-west-1:111122223333:function:{}'", "!Sub 'arn:aws:ssm:*:*:parameter/desk/{}'"
+
+    both = ["lambda:InvokeFunction", "ssm:GetParameter"]
+    assert missed("others", arn.format("note"), parameter.format("keys")) == both
+    assert missed("these", "!Sub '${Notes}:*'", parameter.format("*")) == []
+
+
+PARAMETER = """ExecutorRole: {Type: String}
+  Notes: {Type: String, Default: "arn:aws:lambda:eu-west-1:111122223333:function:notes"}"""
+
+
+def test_a_key_an_undo_and_a_scenario_that_fail_later_are_told_now(sound: Path, tmp_path: Path) -> None:
+    call = {"method": "POST", "path": "/tickets", "key": {"header": "Idempotency-Key", "schema": {}, "required": False}}
+    add = {"effect": "write", "key": {"header": "Idempotence-Key"}, "undo": {"tool": "desk_remove", "arguments": {}}}
+    add |= {"approval": {"if": "always"}, "marks": {"/text": "free_text"}, "pinned": pinned("add", CREATE, call)}
+    by_id = {"method": "DELETE", "path": "/tickets"}
+    remove = {"effect": "write", "idempotent": True, "pinned": pinned("remove", {"type": "object"}, by_id)}
+    effects = "{status: answered, by: agent, effects: [{tool: desk_add, arguments: {titel: A}}]}"
+    scenario = f"description: Add one.\nrequest: {{text: Hello., intent: desk}}\nexpect: {effects}\n"
+    script = "turns:\n  - call: [{tool: desk_add, arguments: {titel: A}}]\n  - say: Done.\n"
+    project = changed(
+        sound,
+        tmp_path / "slips",
+        ("slips/agent.yaml", "intents:\n", "intents:\n  desk: {writes: [desk_add, desk_remove]}\n"),
+        ("scenarios/desk/scenario.yaml", "", scenario),
+        ("scenarios/desk/script.yaml", "", script),
+        ("scenarios/docs/desk.yaml", "", "openapi: 3.1.0\n"),
+    )
+    declare(project / "slips", "desk", desk_server(), {"add": add, "remove": remove})
+
+    found = {(one.level, Path(one.file).name, one.field) for one in told(project, "error", "warning", "hint")}
+
+    assert ("warning", "desk.yaml", "tools.add.key") in found
+    assert ("warning", "desk.yaml", "tools.remove.undo") in found
+    assert {("error", "scenario.yaml", "expect.effects desk_add"), ("error", "scenario.yaml", "people")} <= found
+    assert ("warning", "script.yaml", "turns.0.call") in found
+    assert not [one for one in found if one[1] == "docs"]
