@@ -66,6 +66,15 @@ class Followed:
         """Return the environment variable whose value an expression certainly is."""
         return self._variable(self._of_file[file], node, 0)
 
+    def is_tried(self, file: Path, node: ast.AST) -> bool:
+        """Return whether it stands in a ``try``, whose handlers may go on without it."""
+        module, inside = self._of_file[file], node
+        while (around := module.parent.get(id(inside))) is not None and not isinstance(around, SCOPES):
+            if isinstance(around, ast.Try) and inside in around.body and around.handlers:
+                return True
+            inside = around
+        return False
+
     def is_of(self, file: Path, node: ast.AST, module: str) -> bool:
         """Return whether an expression certainly names ``module``, which is not the playbook's, or what it has."""
         while isinstance(node, ast.Attribute):

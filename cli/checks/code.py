@@ -11,7 +11,7 @@ from typing import Any
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.servers.checks import read_declaration
 from ballast.playbook.servers.declaration import LambdaServer, SigV4Credential
-from cli.checks.clients import CONTEXT, ENVIRONS, PROCESS, TABLE, Followed
+from cli.checks.clients import CONTEXT, ENVIRON, ENVIRONS, PROCESS, TABLE, Followed
 from localcloud.project import project_of
 
 _OPERATIONS = {
@@ -109,29 +109,44 @@ class Code:
         yield from (text for one in names if (text := self._followed.text(file, one)) is not None)
 
     @cached_property
-    def of_process(self) -> dict[tuple[str, str], bool]:
+    def of_process(self) -> dict[tuple[str, str], bool | None]:
         """Variables that tools read of the process and not of their context, each with its place.
 
-        True where the name is looked up: what is not there is a ``KeyError``. False where the code does without it,
-        and for what hands the whole environment on, under the name "".
+        True where the name is looked up: what is not there is a ``KeyError``. False where the code looks for it. None
+        where it has another way, or hands the whole environment on, under the name "".
         """
-        found: dict[tuple[str, str], bool] = {}
+        found: dict[tuple[str, str], bool | None] = {}
         for file, node in self._of_tools:
-            read: ast.AST | None = None
+            kind = partial(self._followed.kind, file)
             match node:
-                case ast.Subscript(value=read, ctx=ast.Load()):
-                    name = self._followed.variable(file, node)
-                    if name is not None and self._followed.kind(file, read) == PROCESS:
-                        found[name, _place(file, node)] = True
+                case ast.Subscript(value=read, ctx=ast.Load()) if kind(read) == PROCESS:
+                    if (name := self._followed.variable(file, node)) is not None:
+                        found[name, _place(file, node)] = None if self._followed.is_tried(file, node) else True
                 case ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr="getenv")):
                     found |= {(name, _place(file, node)): False for name in self._looked_for(file, node)}
-                case ast.Call(func=ast.Attribute(value=read)) if self._followed.kind(file, read) == PROCESS:
+                case ast.Call(func=ast.Attribute(value=read)) | ast.Compare(comparators=[read]) if (
+                    kind(read) == PROCESS
+                ):
                     found |= {(name, _place(file, node)): False for name in self._looked_for(file, node)}
                 case ast.Call(args=given, keywords=by_name):
                     for one in (*given, *(more.value for more in by_name)):
-                        if self._followed.kind(file, one) == PROCESS:
-                            found["", _place(file, one)] = False
-        return found
+                        if kind(one) == PROCESS:
+                            found["", _place(file, one)] = None
+        asked = {
+            name for file, one in self._of_tools if isinstance(one, ast.Compare) for name in self._looked_for(file, one)
+        }
+        other = {True: asked, False: self._read_of_context, None: frozenset[str]()}
+        return {at: None if at[0] in other[sure] else sure for at, sure in found.items()}
+
+    @cached_property
+    def _read_of_context(self) -> set[str]:
+        """Variables that some code looks up in the environment of a context."""
+        return {
+            name
+            for file, node in self._of_tools
+            if isinstance(node, ast.Subscript) and self._followed.kind(file, node.value) == ENVIRON
+            if (name := self._followed.variable(file, node)) is not None
+        }
 
     @cached_property
     def of_boto3(self) -> dict[str, str]:

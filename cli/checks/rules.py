@@ -161,7 +161,8 @@ def _is_free(called: ast.expr, node: ast.AST) -> bool:
 def _globals(function: object) -> dict[str, object]:
     while (inside := getattr(function, "func", getattr(function, "__func__", None))) is not None:
         function = inside
-    return dict(getattr(function, "__globals__", {}))
+    closed = getattr(getattr(function, "__code__", None), "co_freevars", ())  # of a function around it
+    return {name: value for name, value in getattr(function, "__globals__", {}).items() if name not in closed}
 
 
 # Amounts and complaints

@@ -169,12 +169,12 @@ def _missing_variables(code: Code, given: set[str], own: Path | None) -> Iterato
 
 def _past_the_context(code: Code, environment: Mapping[str, str]) -> Iterator[Finding]:
     """Yield variables of the output Environment that no process has, and clients that the context does not make."""
+    levels: dict[bool | None, Level] = {True: "error", False: "warning", None: "hint"}
     for (name, place), is_certain in code.of_process.items():
         if name in environment:
-            then = "it is a KeyError here" if is_certain else "it is never found"
+            then = "this is a KeyError" if is_certain else "it is never there"
             said = f"The tools get it in ctx.environ, and os.environ does not have it: {then}."
-            level: Level = "error" if is_certain else "warning"
-            yield Finding(level, place, name, said, f'Read it by ctx.environ["{name}"].')
+            yield Finding(levels[is_certain], place, name, said, f'Read it by ctx.environ["{name}"].')
         elif name == "" and environment:
             said = f"os.environ is handed on, and has none of what the tools get: {', '.join(environment)}."
             yield Finding("hint", place, "os.environ", said, "Hand ctx.environ on, if these are read of it.")

@@ -160,7 +160,7 @@ class Services:
 
     fields = {(one.level, one.field) for one in found}
     assert {("error", "Send"), ("error", "sns:…"), ("hint", "sqs"), ("hint", "sns")} <= fields
-    of_process = {("warning", "ACCOUNTS_TABLE"), ("error", "ACCOUNTS_TABLE"), ("hint", "os.environ")}
+    of_process = {("hint", "ACCOUNTS_TABLE"), ("error", "ACCOUNTS_TABLE"), ("hint", "os.environ")}
     assert {*of_process, ("hint", "boto3 sns")} <= fields
     assert ("error", "sqs:…") not in fields
     assert not [one for one in fields if "HOME" in one]
