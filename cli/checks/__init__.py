@@ -4,7 +4,8 @@
 
     loading   what load_playbook refuses, of all files; duplicate names in YAML; models that retire
     tools     unmarked arguments, doubt, undo, timeouts
-    functions  what the source of tools and fallbacks gets wrong: keys, fields, amounts, names of tools
+    functions  what the source of undo_arguments and of fallbacks gets wrong: keys, fields, calls
+    rules     what the source of tools and their rules gets wrong: parameters, amounts, names of tools
     hand_overs  writes of intents, after hand-overs
     limits    limits that no run can keep, and the worst cost of a run
     packages  imports of what the playbook's layer will not have
@@ -89,7 +90,7 @@ def checked(folder: Path, *, today: date) -> Checked:
         nonlocal playbook, problems, whole, has_code
         has_code = _has_code(folder)
         playbook, problems = playbook_problems(folder, on=today)
-        whole = not any(".py, line " in str(problem) for problem in problems)
+        whole = not any(_leaves_tools_out(problem) for problem in problems)
         yield from load_findings(folder, problems)
 
     def price() -> Iterator[Finding]:
@@ -109,6 +110,12 @@ def checked(folder: Path, *, today: date) -> Checked:
         found += _beside_others("plays", folder, lambda: plays(folder, playbook, today, whole=whole))
     found = list(dict.fromkeys(found))
     return Checked(tuple(sorted(found, key=lambda one: LEVELS.index(one.level))), costs, granted)
+
+
+def _leaves_tools_out(problem: PlaybookInvalid) -> bool:
+    """Return whether tools may be missing for that reason: of a file that was not imported, or one of ``servers/``."""
+    file = str(problem).partition(": ")[0]
+    return ".py, line " in str(problem) or "/servers/" in file or file.endswith("/servers")
 
 
 def _beside_others(
@@ -132,17 +139,19 @@ def _beside_others(
 def of_playbook(playbook: Playbook, today: date, *, whole: bool = True) -> Iterator[Finding]:
     """Yield the findings about a loaded playbook, which may be another one than its files say.
 
-    Unless ``whole``, a tool may be missing because its file could not be imported.
+    Unless ``whole``, a tool may be missing because its file could not be imported or read.
     """
     from cli.checks.functions import functions
     from cli.checks.limits import limits
     from cli.checks.loading import model_findings
+    from cli.checks.rules import rules
     from cli.checks.tools import tools
 
     folder = Path(playbook.folder)
     yield from _beside_others("models", folder, model_findings, playbook, today)
     yield from _beside_others("tools", folder, lambda: tools(playbook, whole=whole))
-    yield from _beside_others("functions", folder, lambda: functions(playbook, whole=whole))
+    yield from _beside_others("functions", folder, functions, playbook)
+    yield from _beside_others("rules", folder, lambda: rules(playbook, whole=whole))
     yield from _beside_others("limits", folder, limits, playbook, today)
 
 

@@ -5,134 +5,40 @@
     ctx, ctx: ToolContext, boto3, boto3.Session()         CONTEXT: what makes clients
     ctx.client("s3"), boto3.resource("dynamodb")          ("client", "s3"), ("resource", "dynamodb")
     boto3.resource("dynamodb").Table(name)                TABLE
-    ctx.environ, os.environ                               ENVIRON
+    ctx.environ, a parameter ``environ``                  ENVIRON
+    os.environ                                            PROCESS
+    Services(ctx), self                                   ("instance", module, line of the class)
 
-Names are followed through assignments, parameters and imports, calls through the helpers that they name. Where two
+Names are followed through assignments, parameters and imports, calls through the helpers and methods that they name,
+attributes of the playbook's own classes through fields, properties and what their constructors are given. Where two
 values are possible, or one is not known, the answer is None.
 """
 
 import ast
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from cli.checks.modules import SCOPES, Bound, Function, Imported, Module, Parameter
+
 Kind = tuple[str, ...]
-CONTEXT, ENVIRON, TABLE = ("context",), ("environ",), ("table",)
+CONTEXT, ENVIRON, PROCESS, TABLE = ("context",), ("environ",), ("environ of the process",), ("table",)
+#: Where a variable is looked up.
+ENVIRONS = (ENVIRON, PROCESS)
 _OS, _SESSION = ("os",), ("session",)
+#: Attributes that hold a tool's context, whatever holds them.
+_CONTEXTS = ("ctx", "_ctx", "context", "_context", "tool_context")
+_PROPERTIES = ("property", "cached_property")
 #: Of modules that are not the playbook's: what stands under a name of theirs; "": the module.
 _OUTSIDE: Mapping[str, Mapping[str, Kind]] = {
     "boto3": {"": CONTEXT, "Session": _SESSION, "session": ("module of sessions",), "client": ("maker", "client")}
     | {"resource": ("maker", "resource")},
     "boto3.session": {"": ("module of sessions",), "Session": _SESSION},
-    "os": {"": _OS, "environ": ENVIRON},
+    "os": {"": _OS, "environ": PROCESS},
 }
 #: Expressions that are followed from one to the next, at most.
 _DEEPEST = 12
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.Module)
-
-
-@dataclass(frozen=True)
-class _Imported:
-    """A name that an import binds: a module, and the name in it; None for the module itself."""
-
-    module: str
-    name: str | None
-
-
-@dataclass(frozen=True)
-class _Parameter:
-    """A parameter of a function."""
-
-    function: Function | ast.Lambda
-    arg: ast.arg
-
-
-Bound = ast.expr | _Imported | _Parameter | Function | None
-
-
-class Module:
-    """The names that one file binds, by the scope that binds them."""
-
-    def __init__(self, name: str, file: Path, tree: ast.AST) -> None:
-        """Read a file whose module has this dotted name."""
-        self.name, self.file, self.tree = name, file, tree
-        self.parent = {id(child): node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
-        self.bound: dict[tuple[int, str], list[Bound]] = {}
-        for node in ast.walk(tree):
-            for scope, name_, value in self._binds(node):
-                self.bound.setdefault((id(scope), name_), []).append(value)
-
-    def scopes(self, node: ast.AST) -> Iterator[ast.AST]:
-        """Yield the scopes around a node, the nearest one first."""
-        while (found := self.parent.get(id(node))) is not None:
-            node = found
-            if isinstance(node, _SCOPES):
-                yield node
-
-    def _binds(self, node: ast.AST) -> Iterator[tuple[ast.AST, str, Bound]]:
-        scope = next(self.scopes(node), self.tree)
-        match node:
-            case ast.Assign(targets=targets, value=value):
-                for target in targets:
-                    yield from self._target(scope, target, value)
-            case ast.AnnAssign(target=target, value=value) if value is not None:
-                yield from self._target(scope, target, value)
-            case ast.NamedExpr(target=target, value=value):
-                yield from self._target(scope, target, value)
-            case ast.AugAssign(target=target) | ast.For(target=target) | ast.AsyncFor(target=target):
-                yield from self._target(scope, target, None)
-            case ast.comprehension(target=target):
-                yield from self._target(scope, target, None)
-            case ast.withitem(optional_vars=target) if target is not None:
-                yield from self._target(scope, target, None)
-            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
-                yield scope, name, None
-            case ast.ClassDef(name=name):
-                yield scope, name, None
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                yield scope, name, node
-                yield from self._parameters(node)
-            case ast.Lambda():
-                yield from self._parameters(node)
-            case ast.Import(names=names):
-                for one in names:
-                    whole = one.name if one.asname else one.name.partition(".")[0]
-                    yield scope, one.asname or whole, _Imported(whole, None)
-            case ast.ImportFrom(names=names):
-                for one in names:
-                    yield scope, one.asname or one.name, _Imported(self._from(node), one.name)
-
-    def _target(self, scope: ast.AST, target: ast.expr, value: ast.expr | None) -> Iterator[tuple[ast.AST, str, Bound]]:
-        if isinstance(target, ast.Name):
-            yield scope, target.id, value
-        elif isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self":
-            for one in self.scopes(target):
-                if isinstance(one, ast.ClassDef):
-                    yield one, f"self.{target.attr}", value
-                    return
-        elif isinstance(target, ast.Tuple | ast.List | ast.Starred):
-            for inside in ast.iter_child_nodes(target):
-                if isinstance(inside, ast.expr):
-                    yield from self._target(scope, inside, None)
-
-    def _parameters(self, node: Function | ast.Lambda) -> Iterator[tuple[ast.AST, str, Bound]]:
-        given = node.args
-        for arg in (*given.posonlyargs, *given.args, *given.kwonlyargs):
-            yield node, arg.arg, _Parameter(node, arg)
-        for more in (given.vararg, given.kwarg):
-            if more is not None:
-                yield node, more.arg, None
-
-    def _from(self, node: ast.AST) -> str:
-        level, module = getattr(node, "level", 0), getattr(node, "module", None)
-        if not level:
-            return str(module)
-        parts = self.name.split(".")
-        of = parts if self.file.name == "__init__.py" else parts[:-1]
-        return ".".join([*of[: len(of) - level + 1], *([module] if module else [])])
 
 
 class Followed:
@@ -160,11 +66,24 @@ class Followed:
         """Return the environment variable whose value an expression certainly is."""
         return self._variable(self._of_file[file], node, 0)
 
-    def is_ballasts(self, file: Path, node: ast.AST) -> bool:
-        """Return whether a name is imported from the platform."""
+    def is_tried(self, file: Path, node: ast.AST) -> bool:
+        """Return whether it stands in a ``try``, whose handlers may go on without it."""
+        module, inside = self._of_file[file], node
+        while (around := module.parent.get(id(inside))) is not None and not isinstance(around, SCOPES):
+            if isinstance(around, ast.Try) and inside in around.body and around.handlers:
+                return True
+            inside = around
+        return False
+
+    def is_of(self, file: Path, node: ast.AST, module: str) -> bool:
+        """Return whether an expression certainly names ``module``, which is not the playbook's, or what it has."""
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        if isinstance(node, ast.Call):  # boto3.Session().client
+            return self.is_of(file, node.func, module)
         found = self._bound(self._of_file[file], node) if isinstance(node, ast.Name) else []
         return bool(found) and all(
-            isinstance(one, _Imported) and one.module.partition(".")[0] == "ballast" for _, one in found
+            isinstance(one, Imported) and one.module.partition(".")[0] == module for _, one in found
         )
 
     def within(self, file: Path, node: ast.AST) -> Iterator[ast.AST]:
@@ -216,10 +135,10 @@ class Followed:
 
     def _imported(self, module: Module, value: Bound) -> tuple[Module, Bound]:
         for _ in range(_DEEPEST):
-            if not isinstance(value, _Imported) or value.name is None:
+            if not isinstance(value, Imported) or value.name is None:
                 break
             if (inside := f"{value.module}.{value.name}") in self.modules:
-                return module, _Imported(inside, None)
+                return module, Imported(inside, None)
             if value.module not in self.modules:
                 break
             module = self.modules[value.module]
@@ -229,23 +148,54 @@ class Followed:
             value = found[0]
         return module, value
 
-    def _function(self, module: Module, called: ast.AST) -> tuple[Module, Function] | None:
-        """Return the function of the playbook that an expression certainly names."""
-        found: list[tuple[Module, Bound]] = []
-        match called:
+    def _named(self, module: Module, node: ast.AST) -> list[tuple[Module, Bound]]:
+        """Return what a name, or a name in a module of the playbook, may be."""
+        match node:
             case ast.Name():
-                found = self._bound(module, called)
-            case ast.Attribute(value=ast.Name(id="self"), attr=name):
-                owner = next((one for one in module.scopes(called) if isinstance(one, ast.ClassDef)), None)
-                found = [(module, one) for one in module.bound.get((id(owner), name), [])]
+                return self._bound(module, node)
             case ast.Attribute(value=ast.Name() as owner, attr=name):
                 match self._bound(module, owner):
-                    case [(_, _Imported(module=of, name=None))] if of in self.modules:
-                        found = [self._imported(module, _Imported(of, name))]
+                    case [(_, Imported(module=of, name=None))] if of in self.modules:
+                        return [self._imported(module, Imported(of, name))]
+        return []
+
+    def _function(self, module: Module, called: ast.AST, depth: int = 0) -> tuple[Module, Function] | None:
+        """Return the function of the playbook, or the method, that an expression certainly names."""
+        found = self._named(module, called)
+        if not found and isinstance(called, ast.Attribute):
+            for where, one in self._classes(self._kind(module, called.value, depth)):
+                if found := [(where, bound) for bound in where.bound.get((id(one), called.attr), [])]:
+                    break
         match found:
             case [(where, ast.FunctionDef() | ast.AsyncFunctionDef() as function)]:
                 return where, function
         return None
+
+    def _class(self, module: Module, node: ast.AST) -> tuple[Module, ast.ClassDef] | None:
+        """Return the class of the playbook that an expression, or an annotation, certainly names."""
+        if isinstance(node, ast.Subscript):  # Repository[Parcel]
+            node = node.value
+        found = self._named(module, node)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            bound = module.bound.get((id(module.tree), node.value), [])
+            found = [self._imported(module, one) for one in bound]
+        elif isinstance(node, ast.Name) and node.id == "cls":
+            owner = next((one for one in module.scopes(node) if isinstance(one, ast.ClassDef)), None)
+            found = [(module, owner)]
+        match found:
+            case [(where, ast.ClassDef() as one)]:
+                return where, one
+        return None
+
+    def _classes(self, kind: Kind | None) -> list[tuple[Module, ast.ClassDef]]:
+        """Return the class of an instance, and its bases in the playbook."""
+        if kind is None or kind[0] != "instance":
+            return []
+        found = [self._by_instance[kind]]
+        for where, one in found:  # grows
+            bases = (self._class(where, base) for base in one.bases)
+            found += [base for base in bases if base is not None and base not in found]
+        return found
 
     def _kind(self, module: Module, node: ast.AST, depth: int) -> Kind | None:
         if id(node) in self._seen:
@@ -262,14 +212,65 @@ class Followed:
                 return self._one_of(self._bound(module, node), depth)
             case ast.Await(value=inner) | ast.NamedExpr(value=inner):
                 return self._kind(module, inner, depth)
-            case ast.Attribute(value=ast.Name(id="self"), attr=attr):
-                owner = next((one for one in module.scopes(node) if isinstance(one, ast.ClassDef)), None)
-                return self._one_of([(module, one) for one in module.bound.get((id(owner), f"self.{attr}"), [])], depth)
             case ast.Attribute(value=inner, attr=attr):
-                return _attribute(self._kind(module, inner, depth), attr)
+                of = self._kind(module, inner, depth)
+                kind = self._one_of(self._members(of, attr), depth) or self._annotated(of, attr) or _attribute(of, attr)
+                return CONTEXT if kind is None and attr in _CONTEXTS else kind
             case ast.Call():
                 return self._made(module, node, depth)
         return None
+
+    @cached_property
+    def _by_instance(self) -> dict[Kind, tuple[Module, ast.ClassDef]]:
+        nodes = [(module, node) for module in self.modules.values() for node in ast.walk(module.tree)]
+        return {_instance(module, one): (module, one) for module, one in nodes if isinstance(one, ast.ClassDef)}
+
+    def _members(self, of: Kind | None, attr: str) -> list[tuple[Module, Bound]]:
+        """Return what an attribute of an instance may be: what its class assigns, returns or is made with."""
+        for where, one in self._classes(of):
+            if values := where.bound.get((id(one), f"self.{attr}")):
+                return [(where, value) for value in values]
+            match where.bound.get((id(one), attr), []):
+                case [ast.FunctionDef() | ast.AsyncFunctionDef() as made]:
+                    decorators = [ast.unparse(by).rpartition(".")[2] for by in made.decorator_list]
+                    return [(where, value) for value in _returned(made)] if {*decorators} & {*_PROPERTIES} else []
+            if attr in where.fields.get(id(one), {}):
+                return self._given_to(of, attr)
+            if values := where.bound.get((id(one), attr)):
+                return [(where, value) for value in values]
+        return []
+
+    def _annotated(self, of: Kind | None, attr: str) -> Kind | None:
+        """Return what the annotation of a field says that it is."""
+        for where, one in self._classes(of):
+            if (field := where.fields.get(id(one), {}).get(attr)) is not None:
+                return self._of_annotation(where, field.annotation)
+        return None
+
+    def _of_annotation(self, module: Module, node: ast.AST | None) -> Kind | None:
+        if node is None:
+            return None
+        if "ToolContext" in ast.unparse(node):
+            return CONTEXT
+        found = self._class(module, node)
+        return None if found is None else _instance(*found)
+
+    def _given_to(self, of: Kind | None, attr: str) -> list[tuple[Module, Bound]]:
+        """Return what the field of a dataclass may be: what each call of the class gives it, or its default."""
+        bases = self._classes(of)
+        fields: dict[str, ast.AnnAssign] = {}
+        for where, one in reversed(bases):
+            fields |= where.fields.get(id(one), {})
+        found: list[tuple[Module, Bound]] = []
+        for where, call in self._calls_of_class(*bases[0]):
+            found.append((where, _argument(call, attr, [*fields].index(attr)) or fields[attr].value))
+        return found
+
+    def _calls_of_class(self, module: Module, one: ast.ClassDef) -> Iterator[tuple[Module, ast.Call]]:
+        for name in (one.name, "cls"):
+            for where, call in self._calls.get(name, []):
+                if self._class(where, call.func) == (module, one):
+                    yield where, call
 
     def _one_of(self, values: list[tuple[Module, Bound]], depth: int) -> Kind | None:
         kinds = {self._of_bound(module, value, depth) for module, value in values}
@@ -277,15 +278,15 @@ class Followed:
 
     def _of_bound(self, module: Module, value: Bound, depth: int) -> Kind | None:
         match value:
-            case _Imported(module=of, name=name):
+            case Imported(module=of, name=name):
                 return _OUTSIDE.get(of, {}).get(name or "")
-            case _Parameter():
+            case Parameter():
                 return self._of_parameter(module, value, depth)
             case ast.expr():
                 return self._kind(module, value, depth)
         return None
 
-    def _of_parameter(self, module: Module, given: _Parameter, depth: int) -> Kind | None:
+    def _of_parameter(self, module: Module, given: Parameter, depth: int) -> Kind | None:
         said = "" if given.arg.annotation is None else ast.unparse(given.arg.annotation)
         name = given.arg.arg
         if "ToolContext" in said or (name in ("ctx", "context") and said in ("", "Any")):
@@ -294,19 +295,33 @@ class Followed:
             return ENVIRON
         if isinstance(given.function, ast.Lambda) or depth > _DEEPEST:
             return None
-        positional = [*given.function.args.posonlyargs, *given.function.args.args]
-        at = positional.index(given.arg) if given.arg in positional else None
-        if positional[:1] and positional[0].arg == "self" and at is not None:
+        owner = module.parent.get(id(given.function))
+        if isinstance(owner, ast.ClassDef) and name == "self":
+            return _instance(module, owner)
+        return self._of_annotation(module, given.arg.annotation) or self._one_of(
+            self._passed(module, given, depth), depth
+        )
+
+    def _passed(self, module: Module, given: Parameter, depth: int) -> list[tuple[Module, Bound]]:
+        """Return what each call of a function, or of a class for its ``__init__``, gives a parameter."""
+        function = given.function
+        if isinstance(function, ast.Lambda) or depth > _DEEPEST:
+            return []
+        positional = [*function.args.posonlyargs, *function.args.args]
+        at = positional.index(given.arg) if given.arg in positional else -1
+        if positional[:1] and positional[0].arg in ("self", "cls"):
             at -= 1
-        kinds: set[Kind | None] = set()
-        for where, call in self._calls.get(given.function.name, []):
-            found = self._function(where, call.func)
-            if found is None or found[1] is not given.function:
-                continue
-            by_name = [one.value for one in call.keywords if one.arg == name]
-            passed = by_name[0] if by_name else call.args[at] if at is not None and 0 <= at < len(call.args) else None
-            kinds.add(self._kind(where, passed, depth) if passed is not None else None)
-        return kinds.pop() if len(kinds) == 1 else None
+        owner = module.parent.get(id(function))
+        if isinstance(owner, ast.ClassDef) and function.name == "__init__":
+            calls = [*self._calls_of_class(module, owner)]
+        else:
+            named = self._calls.get(function.name, [])
+            calls = [
+                (where, call)
+                for where, call in named
+                if (self._function(where, call.func, depth) or ("", None))[1] is function
+            ]
+        return [(where, _argument(call, given.arg.arg, at)) for where, call in calls]
 
     def _made(self, module: Module, call: ast.Call, depth: int) -> Kind | None:
         function, maker = call.func, None
@@ -316,6 +331,8 @@ class Followed:
                 maker = function.attr
             elif of == ("resource", "dynamodb") and function.attr == "Table":
                 return TABLE
+            elif of is not None and of[0] == "client" and function.attr == "get_paginator":
+                return ("paginator", of[1])
         kind = self._kind(module, function, depth) if maker is None else None
         if kind is not None and kind[0] == "maker":
             maker = kind[1]
@@ -325,39 +342,89 @@ class Followed:
             return None if service is None else (maker, service)
         if kind == _SESSION:
             return CONTEXT
-        if (helper := self._function(module, function)) is None:
+        if (made := self._class(module, function)) is not None:
+            return _instance(*made)
+        if (helper := self._function(module, function, depth)) is None:
             return None
         returned = _returned(helper[1])
         return self._one_of([(helper[0], one) for one in returned], depth)
+
+    def texts(self, file: Path, node: ast.expr) -> frozenset[str]:
+        """Return the known texts that an expression may be: of a parameter, what each call gives it."""
+        module, found = self._of_file[file], set[str | None]()
+        for where, value in self._sources(module, node, 0) or [(module, node)]:
+            found.add(self._text(where, value, 0) if isinstance(value, ast.expr) else None)
+        return frozenset(text for text in found if text is not None)
+
+    def _sources(self, module: Module, node: ast.AST, depth: int) -> list[tuple[Module, Bound]]:
+        """Return what a name or an attribute may be; a parameter is what its calls give it."""
+        found: list[tuple[Module, Bound]] = []
+        if isinstance(node, ast.Name):
+            found = self._bound(module, node)
+        elif isinstance(node, ast.Attribute):
+            made = self._class(module, node.value)
+            of = self._kind(module, node.value, depth) if made is None else _instance(*made)
+            found = self._members(of, node.attr) or self._named(module, node)
+        match found:
+            case [(where, Parameter() as given)]:
+                return self._passed(where, given, depth)
+        return found
 
     def _text(self, module: Module, node: ast.AST, depth: int) -> str | None:
         match node:
             case ast.Constant(value=str(text)):
                 return text
-            case ast.Name() if depth <= _DEEPEST:
-                values = self._bound(module, node)
-                found = {self._text(of, one, depth + 1) if isinstance(one, ast.expr) else None for of, one in values}
-                return found.pop() if len(found) == 1 else None
+            case ast.BinOp(left=left, op=ast.Add(), right=right) if depth <= _DEEPEST:
+                parts = [self._text(module, one, depth + 1) for one in (left, right)]
+                return None if None in parts else "".join(map(str, parts))
+            case ast.Attribute(value=inner, attr="value") if depth <= _DEEPEST:  # of an Enum
+                return self._text(module, inner, depth + 1)
+            case ast.Name() | ast.Attribute() if depth <= _DEEPEST:
+                return _only(
+                    self._text(of, one, depth + 1) if isinstance(one, ast.expr) else None
+                    for of, one in self._sources(module, node, depth)
+                )
         return None
 
     def _variable(self, module: Module, node: ast.AST, depth: int) -> str | None:
         values: list[tuple[Module, Bound]] = []
         match node:
             case ast.Subscript(value=read, slice=name):
-                return self._text(module, name, depth) if self._kind(module, read, 0) == ENVIRON else None
-            case ast.Name() if depth <= _DEEPEST:
-                values = self._bound(module, node)
+                return self._text(module, name, depth) if self._kind(module, read, 0) in ENVIRONS else None
+            case ast.Name() | ast.Attribute() if depth <= _DEEPEST:
+                values = self._sources(module, node, depth)
             case ast.Call(func=called) if depth <= _DEEPEST:
-                if (helper := self._function(module, called)) is not None:
+                if (helper := self._function(module, called, depth)) is not None:
                     values = [(helper[0], one) for one in _returned(helper[1])]
-        found = {self._variable(of, one, depth + 1) if isinstance(one, ast.expr) else None for of, one in values}
-        return found.pop() if len(found) == 1 else None
+        return _only(self._variable(of, one, depth + 1) if isinstance(one, ast.expr) else None for of, one in values)
+
+
+def _only(found: Iterator[str | None]) -> str | None:
+    """Return the text that all of them are."""
+    texts = {*found}
+    return texts.pop() if len(texts) == 1 else None
+
+
+def _instance(module: Module, one: ast.ClassDef) -> Kind:
+    return ("instance", module.name, str(one.lineno))
+
+
+def _argument(call: ast.Call, name: str, at: int) -> ast.expr | None:
+    """Return what a call gives a parameter, by its name or at its position; None if that is not known."""
+    by_name = [one.value for one in call.keywords if one.arg == name]
+    if by_name:
+        return by_name[0]
+    before = call.args[: at + 1] if at >= 0 else []
+    spread = any(isinstance(one, ast.Starred) for one in before)
+    return before[at] if len(before) > at >= 0 and not spread else None
 
 
 def _attribute(of: Kind | None, attr: str) -> Kind | None:
     match of, attr:
-        case (("context",), "environ") | (("os",), "environ"):
+        case (("context",), "environ"):
             return ENVIRON
+        case (("os",), "environ"):
+            return PROCESS
         case (("module of sessions",), "Session") | (("context",), "Session"):
             return _SESSION
         case (("context",), "session"):
@@ -378,6 +445,6 @@ def _returned(function: Function) -> list[Any]:
         node = waiting.pop()
         if isinstance(node, ast.Return):
             found.append(node.value)
-        elif not isinstance(node, _SCOPES):
+        elif not isinstance(node, SCOPES):
             waiting += ast.iter_child_nodes(node)
     return found

@@ -2,16 +2,16 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.servers.checks import read_declaration
 from ballast.playbook.servers.declaration import LambdaServer, SigV4Credential
-from cli.checks.clients import CONTEXT, ENVIRON, TABLE, Followed
+from cli.checks.clients import CONTEXT, ENVIRON, ENVIRONS, PROCESS, TABLE, Followed
 from localcloud.project import project_of
 
 _OPERATIONS = {
@@ -103,10 +103,61 @@ class Code:
             case ast.Call(func=ast.Attribute(attr="getenv") | ast.Name(id="getenv"), args=given, keywords=by_name):
                 names = [*given[:1], *(one.value for one in by_name if one.arg == "key")]
             case ast.Call(func=ast.Attribute(value=read, attr="get" | "pop" | "setdefault"), args=[name, *_]):
-                names = [name] if self._followed.kind(file, read) == ENVIRON else []
+                names = [name] if self._followed.kind(file, read) in ENVIRONS else []
             case ast.Compare(left=name, ops=[ast.In() | ast.NotIn()], comparators=[read]):
-                names = [name] if self._followed.kind(file, read) == ENVIRON else []
+                names = [name] if self._followed.kind(file, read) in ENVIRONS else []
         yield from (text for one in names if (text := self._followed.text(file, one)) is not None)
+
+    @cached_property
+    def of_process(self) -> dict[tuple[str, str], bool | None]:
+        """Variables that tools read of the process and not of their context, each with its place.
+
+        True where the name is looked up: what is not there is a ``KeyError``. False where the code looks for it. None
+        where it has another way, or hands the whole environment on, under the name "".
+        """
+        found: dict[tuple[str, str], bool | None] = {}
+        for file, node in self._of_tools:
+            kind = partial(self._followed.kind, file)
+            match node:
+                case ast.Subscript(value=read, ctx=ast.Load()) if kind(read) == PROCESS:
+                    if (name := self._followed.variable(file, node)) is not None:
+                        found[name, _place(file, node)] = None if self._followed.is_tried(file, node) else True
+                case ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr="getenv")):
+                    found |= {(name, _place(file, node)): False for name in self._looked_for(file, node)}
+                case ast.Call(func=ast.Attribute(value=read)) | ast.Compare(comparators=[read]) if (
+                    kind(read) == PROCESS
+                ):
+                    found |= {(name, _place(file, node)): False for name in self._looked_for(file, node)}
+                case ast.Call(args=given, keywords=by_name):
+                    for one in (*given, *(more.value for more in by_name)):
+                        if kind(one) == PROCESS:
+                            found["", _place(file, one)] = None
+        asked = {
+            name for file, one in self._of_tools if isinstance(one, ast.Compare) for name in self._looked_for(file, one)
+        }
+        other = {True: asked, False: self._read_of_context, None: frozenset[str]()}
+        return {at: None if at[0] in other[sure] else sure for at, sure in found.items()}
+
+    @cached_property
+    def _read_of_context(self) -> set[str]:
+        """Variables that some code looks up in the environment of a context."""
+        return {
+            name
+            for file, node in self._of_tools
+            if isinstance(node, ast.Subscript) and self._followed.kind(file, node.value) == ENVIRON
+            if (name := self._followed.variable(file, node)) is not None
+        }
+
+    @cached_property
+    def of_boto3(self) -> dict[str, str]:
+        """Services whose clients tools make by boto3 itself, each with a place."""
+        found: dict[str, str] = {}
+        for file, node in self._of_tools:
+            if isinstance(node, ast.Call) and self._followed.is_of(file, node.func, "boto3"):
+                kind = self._followed.kind(file, node)
+                if kind is not None and kind[0] in ("client", "resource"):
+                    found.setdefault(kind[1], _place(file, node))
+        return found
 
     @cached_property
     def services(self) -> dict[str, str]:
@@ -159,7 +210,7 @@ class Code:
 
     @cached_property
     def _of_servers(self) -> "_Named":
-        found = _Named({}, {}, {})
+        found = _Named({}, {}, {}, [])
         for file in sorted((self.folder / "servers").glob("*.yaml")):
             try:
                 declared = read_declaration(file)
@@ -168,6 +219,7 @@ class Code:
             found.read(declared.server.model_dump(mode="json"), str(file))
             if isinstance(declared.server, LambdaServer):
                 found.actions.setdefault("lambda:InvokeFunction", str(file))
+                found.aim("lambda:InvokeFunction", declared.server.function, str(file))
             elif isinstance(signs := declared.server.credential, SigV4Credential):
                 found.services.setdefault(signs.service, str(file))
         return found
@@ -176,6 +228,11 @@ class Code:
     def actions(self) -> dict[str, str]:
         """Actions that the declarations of servers need, each with its file."""
         return self._of_servers.actions
+
+    @property
+    def aims(self) -> "list[tuple[str, str, bool, str]]":
+        """What the declarations of servers use: action, name or variable, whether it is a variable, and the file."""
+        return self._of_servers.aims
 
     @cached_property
     def dynamodb(self) -> dict[str, str]:
@@ -198,7 +255,8 @@ class Code:
 
     def _is_dynamodb(self, file: Path, node: ast.AST) -> bool:
         """Return whether an expression is certainly a client of DynamoDB, or one of its tables."""
-        return self._followed.kind(file, node) in (("client", "dynamodb"), ("resource", "dynamodb"), TABLE)
+        of = self._followed.kind(file, node)
+        return of == TABLE or of in [(kind, "dynamodb") for kind in ("client", "resource", "paginator")]
 
     def _operations(self, file: Path, node: ast.AST) -> Iterator[str]:
         if not isinstance(node, ast.Call):
@@ -206,9 +264,9 @@ class Code:
         name, by_name = _called(node), {one.arg for one in node.keywords}
         of = self._followed.kind(file, node.func.value) if isinstance(node.func, ast.Attribute) else None
         if name in ("write_once", "written_once"):
-            if of == CONTEXT or self._followed.is_ballasts(file, node.func):
+            if of == CONTEXT or self._followed.is_of(file, node.func, "ballast"):
                 yield from _OPERATIONS[name]
-        elif name == "Change" and self._followed.is_ballasts(file, node.func):
+        elif name == "Change" and self._followed.is_of(file, node.func, "ballast"):
             writes = [one.value for one in node.keywords if one.arg == "writes"]
             yield from self._parts(file, writes or node.args[1:2])
         elif isinstance(node.func, ast.Attribute) and self._is_dynamodb(file, node.func.value):
@@ -252,10 +310,10 @@ class Code:
         found: dict[str, str] = {}
         for file, node in self._of_tools:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                for given in node.keywords:
-                    name = self._followed.text(file, given.value) if given.arg == "IndexName" else None
-                    if name is not None and self._is_dynamodb(file, node.func.value):
-                        found.setdefault(name, _place(file, given.value))
+                names = [one.value for one in node.keywords if one.arg == "IndexName"]
+                of_dynamodb = bool(names) and self._is_dynamodb(file, node.func.value)
+                for name in self._followed.texts(file, names[0]) if of_dynamodb else ():
+                    found.setdefault(name, _place(file, names[0]))
         return found
 
     @cached_property
@@ -269,11 +327,26 @@ class Code:
             and any(one.arg == "environ" for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs))
         )
         for file, tree in self._trees:
-            known = {id(one) for node in ast.walk(tree) for one in _followed(node, takers)}
+            is_known = partial(self._is_written_out, file)
+            known = {id(one) for node in ast.walk(tree) for one in _followed(node, takers, is_known)}
             for node in ast.walk(tree):
                 if _of_context(node) and id(node) not in known:
                     found.setdefault(_place(file, node), _what(node))
         return found
+
+    def _is_written_out(self, file: Path, node: ast.AST) -> bool:
+        return isinstance(node, ast.Constant) or self._followed.text(file, node) is not None
+
+    @cached_property
+    def unfollowed_clients(self) -> dict[str, str]:
+        """Services whose clients the code makes, and none of whose calls can be followed; each with a place."""
+        found: dict[str, str] = {}
+        for file, node in self._of_tools:
+            kind = self._followed.kind(file, node) if isinstance(node, ast.Call) else None
+            if kind is not None and kind[0] in ("client", "resource"):
+                found.setdefault(kind[1], _place(file, node))
+        followed = {*self.called, *(["dynamodb"] if self.dynamodb else [])}
+        return {service: place for service, place in found.items() if service not in followed}
 
     @cached_property
     def _nodes(self) -> list[tuple[Path, ast.AST]]:
@@ -288,11 +361,20 @@ class Code:
 
 @dataclass(frozen=True)
 class _Named:
-    """What the declarations of servers need, each with its file: variables, services that are signed for, actions."""
+    """What the declarations of servers need, each with its file: variables, services that are signed for, actions.
+
+    aims  the functions and secrets that they use: see ``Code.aims``
+    """
 
     variables: dict[str, str]
     services: dict[str, str]
     actions: dict[str, str]
+    aims: list[tuple[str, str, bool, str]]
+
+    def aim(self, action: str, named: Any, file: str) -> None:
+        variable = getattr(named, "env", named.get("env") if isinstance(named, dict) else None)
+        if isinstance(variable or named, str):
+            self.aims.append((action, variable or named, variable is not None, file))
 
     def read(self, value: Any, file: str) -> None:
         if not isinstance(value, dict):
@@ -302,6 +384,7 @@ class _Named:
         for name, inside in value.items():
             if name in _READS_A_SECRET and inside is not None:
                 self.actions.setdefault(_READS_A_SECRET[name], file)
+                self.aim(_READS_A_SECRET[name], inside, file)
             self.read(inside, file)
 
 
@@ -317,6 +400,8 @@ def _of_context(node: ast.AST) -> bool:
     match node:
         case ast.Attribute(value=ast.Name(id="ctx" | "context"), attr="environ" | "client"):
             return True
+        case ast.Attribute(value=ast.Attribute(attr="ctx" | "_ctx"), attr="environ" | "client"):
+            return True
         case ast.Name(id="environ", ctx=ast.Load()):
             return True
         case ast.Attribute(value=ast.Name(id="os"), attr="environ" | "getenv"):
@@ -326,21 +411,21 @@ def _of_context(node: ast.AST) -> bool:
     return False
 
 
-def _followed(node: ast.AST, takers: frozenset[str]) -> Iterator[ast.AST]:
-    """Yield the parts of ``node`` that read a variable, or make a client, by a name that is written out.
+def _followed(node: ast.AST, takers: frozenset[str], is_known: Callable[[ast.AST], bool]) -> Iterator[ast.AST]:
+    """Yield the parts of ``node`` that read a variable, or make a client, by a name that is known.
 
     ``takers``: functions with a parameter ``environ``, which is followed by that name.
     """
     if isinstance(node, ast.Call) and _called(node) in takers:
         yield from (*node.args, *(one.value for one in node.keywords))
     match node:
-        case ast.Subscript(value=read, slice=ast.Constant()):
+        case ast.Subscript(value=read, slice=name) if is_known(name):
             yield read
-        case ast.Call(func=ast.Attribute(value=read, attr="get") as named, args=[ast.Constant(), *_]):
+        case ast.Call(func=ast.Attribute(value=read, attr="get") as named, args=[name, *_]) if is_known(name):
             yield from (read, named)
-        case ast.Call(func=ast.Attribute() as made, args=[ast.Constant(), *_]):
+        case ast.Call(func=ast.Attribute() as made, args=[name, *_]) if is_known(name):
             yield made
-        case ast.Compare(left=ast.Constant(), ops=[ast.In() | ast.NotIn()], comparators=[read]):
+        case ast.Compare(left=name, ops=[ast.In() | ast.NotIn()], comparators=[read]) if is_known(name):
             yield read
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -25,7 +26,7 @@ from ballast.contracts import CallTools, HandOver, parse_decision
 from ballast.contracts.meaning import REASONS, REFUSALS
 from ballast.contracts.person import same_person
 from ballast.contracts.wire import canonical
-from ballast.errors import BallastError, InvalidInput
+from ballast.errors import BallastError, InvalidInput, SchemaViolation
 from ballast.playbook import Playbook, Tool
 from ballast.playbook.agents import HAND_OVER, unread_agents
 from ballast.playbook.arguments.form import Form
@@ -33,6 +34,7 @@ from ballast.playbook.first_prompt import ASK_REQUESTER
 from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding, Level
 from cli.checks.hand_overs import can_be_called
+from cli.checks.sources import source_given
 from localcloud.converse.script import Script
 from localcloud.scenarios import Scenario
 from localcloud.scenarios.people import Answer
@@ -146,6 +148,9 @@ def _effects(scenario: Scenario, playbook: Playbook, file: str) -> Iterator[Find
                     f"{name}: {value!r} is recorded in another form, so the run is never as expected.",
                     f"Write {name}: {json.dumps(form.value, ensure_ascii=False)}, as the run's log has it.",
                 )
+        if not scenario.people and expect.status in (None, "answered") and always_asks(tool):
+            said = f"{effect.tool} always asks a person, and `people` has nobody: the run is never as expected."
+            yield Finding("error", file, "people", said, "Write who answers: people: [{by: NAME, approve: true}].")
         if tool.effect.value == "read":
             yield Finding(
                 "error",
@@ -164,6 +169,22 @@ def _effects(scenario: Scenario, playbook: Playbook, file: str) -> Iterator[Find
                 f"List {effect.tool} under intents.{request.intent or 'NAME'}.writes and `tools` of the agent, or take "
                 "it out of `effects`.",
             )
+
+
+def always_asks(tool: Tool) -> bool:
+    """Return whether a person must approve each call, as its declaration says or its rule in one line."""
+    if isinstance(tool.function, RemoteCall):
+        return tool.function.declared.approval is not None and tool.function.declared.approval.if_ == "always"
+    source = source_given(tool.approval.if_)
+    value: ast.AST | None = None
+    match source.node if source is not None else None:
+        case ast.Lambda(body=value) | ast.FunctionDef(body=[ast.Return(value=value)]):
+            pass
+        case ast.FunctionDef(body=[ast.Expr(value=ast.Constant()), ast.Return(value=value)]):
+            pass
+    return isinstance(value, ast.Constant) and (
+        value.value is True or (isinstance(value.value, str) and value.value != "")
+    )
 
 
 def _agent_may(playbook: Playbook, tool: Tool, intent: str | None) -> bool:
@@ -319,6 +340,30 @@ def script_findings(scenario: Scenario, script: Script, playbook: Playbook, *, w
                     f"There is no tool {call.tool}: the call is refused, and the scenario expects no refused call.",
                     (f"Write `{near[0]}`, or" if near else "Correct it, or") + " expect `refused: [UnknownTool]`.",
                 )
+            elif scenario.expect.refused == () and call.tool in playbook.tools:
+                yield from _arguments_of(playbook.tools[call.tool], call.arguments, file, f"turns.{number}.call")
+
+
+def _arguments_of(tool: Tool, arguments: Any, file: str, field: str) -> Iterator[Finding]:
+    """Yield why a scripted call is refused by the form of its arguments, and names that its schema does not have."""
+    said = ""
+    try:
+        tool.form.read(arguments)
+    except ValidationError as problem:
+        items = problem.errors(include_url=False, include_input=False, include_context=False)
+        own = ("value_error", "assertion_error")
+        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in items if one["type"] not in own)
+    except SchemaViolation as problem:
+        said = str(problem)
+    except Exception:  # of a validator of the author's: nobody knows
+        return
+    known = tool.schema.get("properties", {})
+    if said:
+        problem_ = (
+            f"{tool.name} does not take these arguments ({said}): the call is refused, and the scenario expects no"
+        )
+        remedy = f"Write what it takes: {', '.join(known) or 'nothing'}. Or expect the refusal in `refused`."
+        yield Finding("warning", file, field, f"{problem_} refused call.", remedy)
 
 
 def passed_over(scenarios: Path) -> Iterator[Finding]:
@@ -331,7 +376,7 @@ def passed_over(scenarios: Path) -> Iterator[Finding]:
             if not misnamed and inside & {"script.yaml", "script.yml", "script.json"}:
                 said = "It has a script and no scenario.yaml, so nothing plays it."
                 yield Finding("error", str(place), "", said, "Write scenario.yaml beside the script.")
-            elif not misnamed and not any(name.endswith(".py") for name in inside):
+            elif not misnamed and (not inside or any(map(_is_like_one, sorted(place.glob("*.y*ml"))))):
                 said = "It has no scenario.yaml, so it is no scenario."
                 yield Finding("hint", str(place), "", said, "Write one, or move the folder out of scenarios/.")
         for file in misnamed:
@@ -344,6 +389,15 @@ def passed_over(scenarios: Path) -> Iterator[Finding]:
                 said,
                 f"Rename it: scenarios/{where}." if where != "scenario.yaml" else "Rename it: scenario.yaml.",
             )
+
+
+def _is_like_one(file: Path) -> bool:
+    """Return whether a file has the keys of a scenario: others, such as a server's document, may lie beside them."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    return bool(re.search(r"^request:", text, re.M)) and bool(re.search(r"^expect:", text, re.M))
 
 
 def script_of(scenario: Scenario) -> Script | None:

@@ -1,4 +1,4 @@
-"""Findings about the source of tools' functions and of fallbacks, where it can only be wrong.
+"""Findings about the source of undo_arguments and of fallbacks, where it can only be wrong.
 
 Only what stands there in full is judged: the name of a field, a key, a number. What is computed is left alone.
 """
@@ -17,22 +17,16 @@ from pydantic import BaseModel, RootModel
 
 from ballast.contracts import ToolCall
 from ballast.playbook import Effect, Playbook, Tool
-from ballast.playbook.agents import HAND_OVER
-from ballast.playbook.first_prompt import ASK_REQUESTER
-from ballast.playbook.rules import wants_run
 from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding, at
 from cli.checks.sources import Source, file_of, line_of, own_nodes, parameters, returned, source_given, source_of
 
 
-def functions(playbook: Playbook, *, whole: bool) -> Iterator[Finding]:
-    """Yield what the source of tools and fallbacks gets wrong. Unless ``whole``, a tool may be missing."""
+def functions(playbook: Playbook) -> Iterator[Finding]:
+    """Yield what the source of undo_arguments and of fallbacks gets wrong."""
     for tool in playbook.tools.values():
         if not isinstance(tool.function, RemoteCall):
             yield from _undo(playbook, tool)
-            yield from _amounts(tool)
-        if whole:
-            yield from _names_of_tools(playbook, tool)
     seen = set()
     for script in playbook.fallbacks.values():
         if id(script) not in seen:
@@ -79,7 +73,7 @@ def _arguments(tool: Tool) -> _Names | None:
     return _Names(tuple(names), tuple(needed))
 
 
-def _fields_of_result(tool: Tool) -> frozenset[str] | None:
+def fields_of_result(tool: Tool) -> frozenset[str] | None:
     """Return the names that the JSON of a result can have; None if others are possible."""
     model = tool.returns
     if not (isinstance(model, type) and issubclass(model, BaseModel)) or issubclass(model, RootModel):
@@ -170,7 +164,7 @@ def _said_of(keys: list[str], wanted: _Names, *, whole: bool) -> Iterator[str]:
 
 def _unknown_fields(tool: Tool, source: Source, field: str) -> Iterator[Finding]:
     """Yield the keys that ``undo_arguments`` reads of its result, and no result has."""
-    result, known = source.name(1), _fields_of_result(tool)
+    result, known = source.name(1), fields_of_result(tool)
     if known is None or result is None:
         return
     nodes = list(own_nodes(source.node))
@@ -189,74 +183,6 @@ def _unknown_fields(tool: Tool, source: Source, field: str) -> Iterator[Finding]
                         field,
                         f'It reads result["{key}"], and the result has no {key}: a rollback could never undo the call.',
                         by_name if aliases.get(key) in known else f"The result has: {', '.join(sorted(known))}.",
-                    )
-
-
-# Amounts and names
-
-
-def _amounts(tool: Tool) -> Iterator[Finding]:
-    given: list[tuple[str, object]] = [("cost_microusd", tool.cost_microusd)]
-    if tool.moves is not None:
-        given.append(("effect.moves", tool.moves.amount))
-    for setting, function in given:
-        source = source_given(function)
-        if source is None:
-            continue
-        args = source.name(0)
-        for value in returned(source.node):
-            if kind := _no_amount(value, tool, args):
-                wanted = "an integer of micro-dollars" if setting == "cost_microusd" else "a Decimal or an integer"
-                yield Finding(
-                    "error",
-                    line_of(source.file, value),
-                    f"{tool.name}: {setting}",
-                    f"It returns a {kind}, and money is never one: every call is refused.",
-                    f"Return {wanted}"
-                    + (', such as Decimal("20.50") * args.pieces.' if setting != "cost_microusd" else "."),
-                )
-
-
-def _no_amount(value: ast.expr, tool: Tool, args: str | None) -> str:
-    """Return "float" or "str" if the expression can have no other value; else ""."""
-    match value:
-        case ast.Constant(value=float()):
-            return "float"
-        case ast.Constant(value=str()):
-            return "str"
-        case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name == args:
-            info = tool.arguments.model_fields.get(attribute)
-            return {float: "float", str: "str"}.get(info.annotation, "") if info is not None else ""  # type: ignore[arg-type]
-        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=inside):
-            return "float" if _no_amount(inside, tool, args) == "float" else ""
-        case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() | ast.FloorDiv(), left=left, right=right):
-            return "float" if "float" in (_no_amount(left, tool, args), _no_amount(right, tool, args)) else ""
-        case ast.IfExp(body=one, orelse=other):
-            kinds = {_no_amount(one, tool, args), _no_amount(other, tool, args)} - {""}
-            return kinds.pop() if len(kinds) == 1 else ""
-        case ast.Call(func=ast.Name(id="float")) if args != "float":
-            return "float"
-    return ""
-
-
-def _names_of_tools(playbook: Playbook, tool: Tool) -> Iterator[Finding]:
-    """Yield the tools that its rules ask the run about, and the playbook does not have."""
-    for setting, rule in (("approval.if_", tool.approval.if_), ("validate", tool.validate)):
-        source = source_given(rule)
-        run = source.name(2) if source is not None and wants_run(rule) else None
-        if source is None or run is None:
-            continue
-        for one in own_nodes(source.node):
-            match one:
-                case ast.Call(
-                    func=ast.Attribute(value=ast.Name(id=name), attr="done"), args=[ast.Constant(value=str(asked))]
-                ) if name == run and asked not in {*playbook.tools, HAND_OVER, ASK_REQUESTER}:
-                    yield Finding(
-                        "error",
-                        line_of(source.file, one),
-                        f"{tool.name}: {setting}",
-                        f'It asks for run.done("{asked}"), and there is no tool {asked}: nothing is ever found.',
-                        f"Write one of {', '.join(playbook.tools)}.",
                     )
 
 
@@ -332,7 +258,7 @@ def _wrong_fields(
     field: str,
 ) -> Iterator[Finding]:
     """Yield attributes that no result of a call has, and those of a call that was not yielded."""
-    if any(_catches(one, known) for one in nodes) or any(isinstance(one, ast.Match) for one in nodes):
+    if any(catches(one, known) for one in nodes) or any(isinstance(one, ast.Match) for one in nodes):
         return
     bound: dict[str, list[ast.expr | None]] = {}
     for one in nodes:
@@ -343,15 +269,19 @@ def _wrong_fields(
             ):
                 bound.setdefault(name, []).append(value)
     stores = [one.id for one in nodes if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load)]
+    asked = asked_about(nodes)
+    texts = {one.value for one in nodes if isinstance(one, ast.Constant)}  # hasattr(show, "hall"), "hall" in …
     for one in nodes:
         if not isinstance(one, ast.Attribute) or not isinstance(one.value, ast.Name):
+            continue
+        if one.attr in texts or one.value.id in asked:
             continue
         values = bound.get(one.value.id, [])
         if len(values) != 1 or stores.count(one.value.id) != 1:
             continue
         value, name = values[0], one.value.id
         if isinstance(value, ast.Yield) and (tool := proposed(value.value)) is not None:
-            has = _attributes(tool.returns)
+            has = attributes(tool.returns)
             if has is not None and one.attr not in has:
                 fields = ", ".join(getattr(tool.returns, "model_fields", ()))
                 said = f"The result of {tool.name} has no {one.attr}: the fallback fails here, and a person takes over."
@@ -363,7 +293,24 @@ def _wrong_fields(
             yield Finding("error", line_of(file, one), field, said, f"Write `{name} = yield {tool.name}.call(…)`.")
 
 
-def _catches(node: ast.AST, known: dict[str, Any]) -> bool:
+def asked_about(nodes: list[ast.AST]) -> set[str]:
+    """Return the names that a condition gives to a function: it may ask what class they are of, or what they have."""
+    tests: list[ast.AST] = []
+    for one in nodes:
+        match one:
+            case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test) | ast.Assert(test=test):
+                tests.append(test)
+            case ast.BoolOp(values=values):
+                tests += values
+            case ast.comprehension(ifs=ifs):
+                tests += ifs
+    calls = [one for test in tests for one in ast.walk(test) if isinstance(one, ast.Call)]
+    by_name = ("hasattr", "getattr")  # of one attribute only
+    asking = [one for one in calls if getattr(one.func, "id", "") not in by_name]
+    return {given.id for call in asking for given in call.args if isinstance(given, ast.Name)}
+
+
+def catches(node: ast.AST, known: dict[str, Any]) -> bool:
     """Return whether it may catch an AttributeError: an ``except``, or a ``with`` of what may suppress it.
 
     known  what the function's module has by name
@@ -381,7 +328,7 @@ def _catches(node: ast.AST, known: dict[str, Any]) -> bool:
 def _suppresses(manager: ast.expr, known: dict[str, Any]) -> bool:
     """Return whether a context manager may swallow an AttributeError; one that nobody knows may."""
     if isinstance(manager, ast.Call):
-        made = _value(manager.func, known)
+        made = value_of(manager.func, known)
         if made is suppress:
             return any(_may_be(one, known) for one in manager.args)
         return made not in (open, closing, nullcontext)
@@ -392,14 +339,14 @@ def _may_be(kinds: ast.expr, known: dict[str, Any]) -> bool:
     """Return whether an AttributeError is of one of the kinds that stand there; what is not known may be any."""
     if isinstance(kinds, ast.Tuple):
         return any(_may_be(one, known) for one in kinds.elts)
-    found = _value(kinds, known)
+    found = value_of(kinds, known)
     return any(
         issubclass(AttributeError, one) if isinstance(one, type) else True
         for one in (found if isinstance(found, tuple) else (found,))
     )
 
 
-def _value(named: ast.expr, known: dict[str, Any]) -> object:
+def value_of(named: ast.expr, known: dict[str, Any]) -> object:
     """Return what a name, or a module's attribute, stands for; None if that is not known."""
     match named:
         case ast.Name(id=name):
@@ -409,7 +356,7 @@ def _value(named: ast.expr, known: dict[str, Any]) -> object:
     return None
 
 
-def _attributes(returns: Any) -> frozenset[str] | None:
+def attributes(returns: Any) -> frozenset[str] | None:
     """Return the attributes of a result; None if it may have others."""
     if not (isinstance(returns, type) and issubclass(returns, BaseModel)):
         return None

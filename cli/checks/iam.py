@@ -23,6 +23,20 @@ def has_no_resource(action: str) -> bool:
     return action.lower() in _ON_EVERYTHING or (known is not None and not known.get("Resources"))
 
 
+def services_of_resources(action: str) -> frozenset[str]:
+    """Return the services whose resources an action can be on, as their ARNs have them; none if that is not known."""
+    service, _, name = action.lower().partition(":")
+    known = _services().get(service, {})
+    kinds = known.get("Actions", {}).get(name, {}).get("Resources") or ()
+    forms = [form for kind in kinds for form in known.get("Resources", {}).get(kind, {}).get("ARNFormats", ())]
+    found = {form.split(":")[2] for form in forms if form.count(":") > 2}
+    return (
+        frozenset(found)
+        if len(forms) >= len(kinds) and all(map(str.isalnum, (one.replace("-", "") for one in found)))
+        else frozenset()
+    )
+
+
 @cache
 def _services() -> Mapping[str, Any]:
     found = distribution("cfn-lint").locate_file("cfnlint/data/AdditionalSpecs/Policies.json")

@@ -23,10 +23,14 @@ def limits(playbook: Playbook, today: date) -> Iterator[Finding]:
 
 
 def _of_agent(playbook: Playbook, file: str, today: date) -> Iterator[Finding]:
-    agent = playbook.agent
+    agent, told = playbook.agent, False
     for intent in (None, *agent.intents):
-        bounds, where = agent.limits_for(intent), f"intents.{intent}.limits" if intent else "limits"
-        if why := _no_attempt(playbook, intent, bounds, today):
+        own = intent is not None and agent.intents[intent].limits is not None
+        # An intent without limits has the agent's: what is wrong with them is told there, and once.
+        bounds, where = agent.limits_for(intent), f"intents.{intent}.limits" if own else "limits"
+        why = None if told and not own else _no_attempt(playbook, intent, bounds, today)
+        told = told or (intent is None and why is not None)
+        if why:
             yield Finding(
                 "error",
                 file,

@@ -12,11 +12,13 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from packaging.markers import Marker, default_environment
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from ballast.playbook.load import playbook_in
-from cli.checks import Finding
+from cli.checks import Finding, Level
+from cli.checks.statements import platform
 from localcloud.cloud import ROOT
 from localcloud.project import project_of
 
@@ -31,12 +33,26 @@ _OF_SERVERS = "jsonschema-rs"
 _ABSENT, _ANY = {"ImportError", "ModuleNotFoundError"}, {"Exception", "BaseException"}
 
 
+#: Digits of the hashes that pip takes, by algorithm.
+_DIGITS = {"sha256": 64, "sha384": 96, "sha512": 128}
+
+
 @dataclass
 class _Pins:
-    """The packages that a layer gets, by their normalized names, and what is wrong with the lines that name them."""
+    """The packages that a layer gets, by their normalized names, and what is wrong with the lines that name them.
+
+    elsewhere  packages whose lines are for another Python or machine than Lambda's, each with its marker
+    hashed     whether each line has a hash, by its place and its package
+    strict     whether an option demands hashes
+    as_here    packages that are pinned in the version that is installed here, so that their needs are known
+    """
 
     names: set[str] = field(default_factory=set)
     wrong: list[Finding] = field(default_factory=list)
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    hashed: dict[tuple[str, str], bool] = field(default_factory=dict)
+    strict: bool = False
+    as_here: set[str] = field(default_factory=set)
 
 
 def packages(folder: Path) -> Iterator[Finding]:
@@ -46,22 +62,28 @@ def packages(folder: Path) -> Iterator[Finding]:
     pins = _Pins()
     _read(file, pins, required=False)
     yield from pins.wrong
+    yield from _unhashed(pins)
     shipped = pins.names | _of_platform()
-    yield from _left_out(pins.names, shipped, str(file))
+    yield from _left_out(pins, shipped, str(file))
     if any((playbook / "servers").glob("*.yaml")) and _OF_SERVERS not in shipped:
         said = f"The playbook has servers/, whose tools need {_OF_SERVERS} in Lambda, and no line of {_FILE} names it."
         yield Finding("error", str(playbook / "servers"), _OF_SERVERS, said, _add(_OF_SERVERS, file))
     own = {path.stem for path in project.iterdir() if path.name not in _STAYS} | {playbook.name, "ballast"}
     known = own | sys.stdlib_module_names | {one for one in _brought_by() if shipped & {*_brought_by()[one]}}
     unsure = {name for name in pins.names if not _is_installed(name)}
+    pins.elsewhere = {name: marker for name, marker in pins.elsewhere.items() if name not in shipped}
     for place, name in _imports(playbook):
         if name not in known and canonicalize_name(name) not in shipped:
-            yield from _missing(place, name, unsure, file)
+            yield from _missing(place, name, unsure, file, pins.elsewhere)
 
 
-def _missing(place: str, name: str, unsure: set[str], file: Path) -> Iterator[Finding]:
+def _missing(place: str, name: str, unsure: set[str], file: Path, elsewhere: Mapping[str, str]) -> Iterator[Finding]:
     bringers = [one for one in _brought_by().get(name, ()) if one != "ballast"]
-    if bringers:
+    named = next((one for one in (*bringers, canonicalize_name(name)) if one in elsewhere), None)
+    if named is not None:
+        said = f"The code imports {name}, and {_not_there(named, elsewhere, file)}."
+        yield Finding("error", place, name, said, _remark(named))
+    elif bringers:
         known = f"of the package {' or '.join(bringers)}, " if [canonicalize_name(name)] != bringers else ""
         said = f"The code imports {name}, {known}which no layer of the functions will have: no line of {file} names it."
         yield Finding("error", place, name, said, _add(bringers[0], file))
@@ -78,16 +100,78 @@ def _add(name: str, file: Path) -> str:
     return f"Add the line {pin} to {file}: `sam build` puts it into the playbook's layer."
 
 
-def _left_out(pinned: set[str], shipped: set[str], file: str) -> Iterator[Finding]:
+def _not_there(name: str, elsewhere: Mapping[str, str], file: Path) -> str:
+    return f"the line of {name} in {file} is not for {_lambda()[0]}, as `{elsewhere[name]}` says: nothing is installed"
+
+
+def _remark(name: str) -> str:
+    return f"Take the marker off the line of {name}, or write one that holds there."
+
+
+def _left_out(pins: _Pins, shipped: set[str], file: str) -> Iterator[Finding]:
     """Yield what the pinned packages need and no line pins: `sam build` takes what is listed, and no more."""
-    for name in sorted(pinned):
+    for name in sorted(pins.names):
         for said in (metadata.requires(name) or ()) if _is_installed(name) else ():
             one = Requirement(said)
-            if one.marker is None and canonicalize_name(one.name) not in shipped:
-                problem = (
-                    f"{name} needs {one.name}, which no line names, and `sam build` installs no more than the lines."
-                )
-                yield Finding("warning", file, name, problem, _add(canonicalize_name(one.name), Path(file)))
+            needed = canonicalize_name(one.name)
+            if needed in shipped or not _is_for_lambda(one.marker):
+                continue
+            if needed in pins.elsewhere:
+                problem = f"{name} needs {one.name}, and {_not_there(needed, pins.elsewhere, Path(file))}."
+                level: Level = "error" if name in pins.as_here else "warning"
+                yield Finding(level, file, needed, problem, _remark(needed))
+                continue
+            problem = f"{name} needs {one.name}, which no line names, and `sam build` installs no more than the lines."
+            yield Finding("warning", file, name, problem, _add(needed, Path(file)))
+
+
+def _unhashed(pins: _Pins) -> Iterator[Finding]:
+    """Yield the lines without a hash where others have one: pip then installs nothing at all."""
+    if not pins.strict and not any(pins.hashed.values()):
+        return
+    for (place, name), has in pins.hashed.items():
+        if not has:
+            said = f"{name} has no hash, and other lines have one: pip installs none of them."
+            remedy = f"Write it with hashes on all lines (pip-compile --generate-hashes), or on none: {name}."
+            yield Finding("error", place, name, said, remedy)
+
+
+@cache
+def _lambda() -> tuple[str, dict[str, str]]:
+    """Return the functions' Python and machine in words, and what the markers of requirements are compared with."""
+    functions = platform()["Globals"]["Function"]
+    version = str(functions["Runtime"]).removeprefix("python")
+    machine = {"arm64": "aarch64"}.get(functions["Architectures"][0], functions["Architectures"][0])
+    known = {
+        "implementation_name": "cpython",
+        "implementation_version": f"{version}.0",
+        "os_name": "posix",
+        "platform_machine": str(machine),
+        "platform_python_implementation": "CPython",
+        "platform_system": "Linux",
+        "python_full_version": f"{version}.0",
+        "python_version": version,
+        "sys_platform": "linux",
+    }
+    return f"Lambda's Python {version} on linux, {machine}", {**_here(), **known, "extra": ""}
+
+
+def _here() -> dict[str, str]:
+    return {name: str(value) for name, value in default_environment().items()}
+
+
+def _is_for_lambda(marker: Marker | None) -> bool:
+    return marker is None or marker.evaluate(_lambda()[1])
+
+
+def _hashes(line: str) -> Iterator[str]:
+    """Yield what is wrong with the hashes of a line."""
+    for one in re.findall(r"--hash[= ]\s*(\S+)", line):
+        kind, _, digits = one.partition(":")
+        if kind not in _DIGITS:
+            yield f"`{one}` is no hash that pip takes: {', '.join(_DIGITS)}"
+        elif not re.fullmatch(rf"[0-9a-fA-F]{{{_DIGITS[kind]}}}", digits):
+            yield f"`{one}` is no {kind}: that has {_DIGITS[kind]} hexadecimal digits, and this one {len(digits)} signs"
 
 
 def _read(file: Path, pins: _Pins, *, required: bool) -> None:
@@ -112,6 +196,13 @@ def _read(file: Path, pins: _Pins, *, required: bool) -> None:
         option = re.match(r"(?:-r|--requirement)[ =]*(\S+)", line)
         if option is not None:
             _read(file.parent / option[1], pins, required=True)
+        if re.match(r"--?hash\b", line):
+            said = "The hash stands on a line of its own, and belongs to no package: pip refuses the file."
+            tell("error", number, "", said, "End the line before with a backslash.")
+            before = next(reversed(pins.hashed), None)
+            if before is not None:
+                pins.hashed[before] = True
+        pins.strict = pins.strict or line.startswith("--require-hashes")
         if line.startswith("-"):
             continue
         try:
@@ -120,7 +211,15 @@ def _read(file: Path, pins: _Pins, *, required: bool) -> None:
             said = f"`{line}` names no package: {str(problem).splitlines()[0]}."
             tell("error", number, "", said, "Write NAME==VERSION, such as httpx==0.28.1.")
             continue
+        for wrong in _hashes(line):
+            tell("error", number, one.name, f"{wrong}.", "Write the whole hash, as pip-compile --generate-hashes does.")
+        pins.hashed[f"{file}, line {number}", one.name] = "--hash" in line
+        if not _is_for_lambda(one.marker):
+            pins.elsewhere[canonicalize_name(one.name)] = str(one.marker)
+            continue
         pins.names.add(canonicalize_name(one.name))
+        if _is_installed(one.name) and str(one.specifier) == f"=={metadata.version(one.name)}":
+            pins.as_here.add(canonicalize_name(one.name))
         versions = [(each.operator, each.version.endswith(".*")) for each in one.specifier]
         if one.url is None and not {("==", False), ("===", False)} & {*versions}:
             said = f"{one.name} has no version: what is deployed would be another one than was tested."

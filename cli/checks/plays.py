@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ballast.contracts.meaning import REASONS
-from ballast.errors import BallastError, CallRefused, InvalidInput, ModelRefused, SettingInvalid
+from ballast.errors import BallastError, CallRefused, InvalidInput, ModelRefused, SchemaViolation, SettingInvalid
 from ballast.money.amounts import micro_dollars
 from ballast.money.windows import WindowLimits
-from ballast.playbook import Playbook
+from ballast.playbook import Playbook, Tool
 from ballast.playbook.admission import Admissible
 from ballast.playbook.agents import unread_agents
 from ballast.playbook.certificate import why_uncertified
+from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding, Level
 from cli.checks.expectations import never, passed_over, script_findings, script_of
 from cli.checks.loading import finding_of
@@ -203,9 +204,22 @@ def _never_so(
     for effect in effects if whole else ():
         tool = playbook.tools.get(effect.tool)
         known = _arguments(tool.spec) if tool is not None else None
-        for name in effect.arguments:
+        for name, value in effect.arguments.items():
             if known is not None and name not in known:
                 yield no(f"expect.effects {effect.tool}", "argument", name, known)
+            elif tool is not None and known is None and _is_no_argument(tool, name, value):
+                yield no(f"expect.effects {effect.tool}", "argument", name, tool.schema.get("properties", {}))
+
+
+def _is_no_argument(tool: Tool, name: str, value: Any) -> bool:
+    """Return whether a tool of servers/ refuses the argument's name, though its schema does not say that it does."""
+    if not isinstance(tool.function, RemoteCall):
+        return False
+    try:
+        tool.form.read({name: value})
+    except SchemaViolation as refused:
+        return f"{name}: is not an argument" in str(refused)
+    return False
 
 
 def _refusals() -> frozenset[str]:

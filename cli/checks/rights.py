@@ -43,6 +43,7 @@ def rights(code: Code, business: Mapping[str, Any], environment: Mapping[str, st
     if not _is_unread(business):
         yield from _missing(code, business, template, statements, file)
         yield from _rights_to_tables(code, business, environment, file)
+        yield from _rights_of_servers(code, template, statements, environment, file)
     yield from _too_much(code, [*_of_policies(business)], file)
 
 
@@ -128,6 +129,50 @@ def _rights_to_tables(
                 f"The code needs this right on {named[1]}, and the statements of {file} give it for others alone.",
                 f"Add it to ToolsPolicy, with Resource: !GetAtt {named[1]}.Arn.",
             )
+
+
+#: The ARN of what an action of a server's is on, by its name or the end of its ARN.
+_NAMED_BY = {
+    "lambda:InvokeFunction": ("arn:*:lambda:*:*:function:{}", "arn:*:lambda:*:*:function:{}:*"),
+    "secretsmanager:GetSecretValue": ("arn:*:secretsmanager:*:*:secret:{}*",),
+    "ssm:GetParameter": ("arn:*:ssm:*:*:parameter/{}",),
+}
+
+
+def _rights_of_servers(
+    code: Code, template: Template, statements: list[dict[str, Any]], environment: Mapping[str, str], file: str
+) -> Iterator[Finding]:
+    """Yield the functions and secrets of servers/ for which no statement gives the right, where others have it."""
+    for action, named, is_variable, place in code.aims:
+        target = environment.get(named, "${}") if is_variable else named
+        rights = [right for one in statements if _allows(one, action) for right in allowed(template, one)]
+        rights = [right for right in rights if right.does(action)]
+        if rights and not _reach(template, rights, action, target):
+            what = f"{named}, which is {target}," if is_variable else target
+            said = (
+                f"The server that it declares uses {what} and the statements of {file} give the right for others alone."
+            )
+            yield Finding("error", place, action, said, "Name that one as the Resource of the statement.")
+
+
+def _reach(template: Template, rights: list[Right], action: str, target: str) -> bool:
+    """Return whether one of the rights is on the function or the secret, or may be."""
+    made = [found for found, _ in _IN_SUB.findall(target)]
+    if made or "${" in target:
+        known = all(one in template["Resources"] for one in made) and bool(made)
+        return not known or any(right.reaches(template, one) for right in rights for one in made)
+    name = re.sub(r"^arn:.*?:(function:|secret:|parameter/)|^function:|^\d{12}:(function:)?", "", target).lstrip("/")
+    if action.startswith("lambda:"):
+        name = name.partition(":")[0]  # of a version or an alias, too
+    forms = [form.format(name) for form in _NAMED_BY[action]]
+    patterns = [_IN_SUB.sub(lambda one: _value_of(template, one), right.arn) for right in rights if right.readable]
+    return len(patterns) < len(rights) or any(meet(one.replace("\0", "*"), form) for one in patterns for form in forms)
+
+
+def _value_of(template: Template, named: re.Match[str]) -> str:
+    """Return the value of a parameter that the template alone says; else any."""
+    values = template["Parameters"].get(named[1], {}).get("AllowedValues", ())
+    return str(values[0]) if len(values) == 1 else "*"
 
 
 def _too_much(code: Code, statements: list[dict[str, Any]], file: str) -> Iterator[Finding]:

@@ -24,10 +24,23 @@ def servers(playbook: Playbook) -> Iterator[Finding]:
 
 
 def _unsent(playbook: Playbook, tool: Tool, call: RemoteCall) -> Iterator[Finding]:
-    """Yield the header for a key that an operation requires, and that nothing sends."""
+    """Yield the header for a key that an operation requires and nothing sends, and another one than the pinned."""
     declared, server = call.declared, call.server.declared
     wanted = declared.pinned.call.key if declared.pinned.call is not None else None
-    if wanted is None or not wanted.required or isinstance(server, LambdaServer):
+    if wanted is None or isinstance(server, LambdaServer):
+        return
+    own = declared.key.header if declared.key is not None else None
+    if own is not None and own.lower() != wanted.header.lower():
+        yield Finding(
+            "warning",
+            at(playbook, tool.name),
+            f"tools.{call.remote_name}.key",
+            f"It sends the key as {own}, and the pinned operation takes it as {wanted.header}: a server that does not "
+            "know the header counts no call once, and a repeated one has a second effect.",
+            f"Write key: {{header: {wanted.header}}}, as pinned.call.key has it.",
+        )
+        return
+    if not wanted.required:
         return
     sent = {name.lower() for name in (*server.headers, declared.key.header if declared.key else None) if name}
     if wanted.header.lower() not in sent:

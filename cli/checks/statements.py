@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from cli.checks import Finding, Level
-from cli.checks.iam import has_no_resource
+from cli.checks.iam import has_no_resource, services_of_resources
 from cli.walls.arns import FORMS, Template, as_deployed, why_no_arn
 from cli.walls.only import EXECUTOR, crossed
 from cli.walls.rights import Right, allowed, statements_of
@@ -49,14 +49,17 @@ def breaches(business: Mapping[str, Any], file: str, *, calls: bool) -> Iterator
 def _of_statement(
     template: Template, statement: Mapping[str, Any], file: str, name: str, *, calls: bool
 ) -> Iterator[Finding]:
-    for right in sorted(allowed(template, dict(statement))):
+    rights = sorted(allowed(template, dict(statement)))
+    for wrong in _of_another_service(template, rights):
+        yield Finding("error", file, name, *wrong)
+    for right in rights:
         if no_arn := why_no_arn(template, right.arn) if right.readable else None:
             said = f"`{right.resource}` is no ARN, and a statement names its resource by one: {no_arn}."
             yield Finding("error", file, name, said, "Write !GetAtt ….Arn, or !Sub with it.")
         elif right.resource == "*" and has_no_resource(right.action):
             yield _without_resource(template, right, file, name)
-        elif wrong := _of_a_parameter(template, right):
-            yield Finding("error", file, name, *wrong)
+        elif no_name := _of_a_parameter(template, right):
+            yield Finding("error", file, name, *no_name)
         elif why := why_not_yours(template, right):
             level: Level = "error" if _is_certain(template, right) else "warning"
             said = f"It allows {right}, which no tool may: {why}."
@@ -79,6 +82,30 @@ def _without_resource(template: Template, right: Right, file: str, name: str) ->
     return Finding(
         "warning", file, name, said, f"Do without it, or accept that a tool which is misled uses it. {_DOCS}"
     )
+
+
+def _of_another_service(template: Template, rights: list[Right]) -> Iterator[tuple[str, str]]:
+    """Yield the actions of a statement that are on resources of other services alone, each with the remedy."""
+    for action in dict.fromkeys(right.action for right in rights):
+        mine, known = [one for one in rights if one.action == action], services_of_resources(action)
+        services = {_service_of(template, one) for one in mine}
+        if known and "" not in services and not services & known:
+            named = ", ".join(one.resource for one in mine)
+            said = (
+                f"{action} is never on a resource of {', '.join(sorted(services))}, as {named} is: it allows nothing."
+            )
+            yield said, f"Name a resource of {' or '.join(sorted(known))}."
+
+
+def _service_of(template: Template, right: Right) -> str:
+    """Return the service that a right's resource certainly is of; else ""."""
+    made = re.match(r"\$\{(\w+)\.Arn\}", right.arn)
+    if not right.readable:
+        return ""
+    if made is not None:
+        return FORMS.get(template["Resources"].get(made[1], {}).get("Type", ""), ("",))[0]
+    parts = right.arn.split(":")
+    return parts[2] if len(parts) > 5 and re.fullmatch(r"[a-z0-9-]+", parts[2]) else ""
 
 
 def _of_a_parameter(template: Template, right: Right) -> tuple[str, str] | None:
@@ -149,15 +176,15 @@ def _parts(document: Any) -> list[dict[str, Any]]:
 
 def with_the_platforms(business: Mapping[str, Any]) -> Template:
     """Return the platform's template with the business's own resources and parameters in it."""
-    platform = _platform()
+    whole = platform()
     given = {
         name: {**one, "AllowedValues": [one["Default"]]} if _is_known(one) else one
         for name, one in business.get("Parameters", {}).items()
     }
     return as_deployed(
         {
-            "Parameters": {**platform.get("Parameters", {}), **given},
-            "Resources": {**business["Resources"], **platform["Resources"]},
+            "Parameters": {**whole.get("Parameters", {}), **given},
+            "Resources": {**business["Resources"], **whole["Resources"]},
         }
     )
 
@@ -168,7 +195,8 @@ def _is_known(parameter: Mapping[str, Any]) -> bool:
 
 
 @cache
-def _platform() -> Template:
+def platform() -> Template:
+    """Return the platform's template, without what its own business.yaml has."""
     whole = load_template(ROOT / "template.yaml")
     own = load_template(ROOT / "business.yaml")["Resources"]
     return {**whole, "Resources": {name: one for name, one in whole["Resources"].items() if name not in own}}

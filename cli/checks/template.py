@@ -12,7 +12,7 @@ from ballast.playbook.context import tools_environ
 from ballast.playbook.load import playbook_in
 from ballast.playbook.servers.checks import read_declaration, why_no_url
 from ballast.playbook.servers.declaration import LambdaServer
-from cli.checks import Finding
+from cli.checks import Finding, Level
 from cli.checks.code import Code
 from cli.checks.lint import lint
 from cli.checks.loading import finding_of
@@ -76,6 +76,7 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
     if environment is not None:
         yield from _missing_variables(code, {*environment, *variables}, own)
     yield from _unfollowed(code)
+    yield from _past_the_context(code, environment or {})
     for name, place in yielded(folder) if environment is not None else ():
         if environment is not None and name not in environment:
             said = f"The stand-ins lead to {name}, which business.yaml does not give to the tools: nothing is played."
@@ -88,13 +89,13 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
 
 
 def _calls_functions(playbook: Path) -> bool:
-    """Return whether a server of servers/ is a function, which the executor then has to call."""
+    """Return whether a server of servers/ is a function, or may be, which the executor then has to call."""
     for declared in (playbook / "servers").glob("*.yaml"):
         try:
             if isinstance(read_declaration(declared).server, LambdaServer):
                 return True
         except PlaybookInvalid:
-            continue  # loading the playbook says why
+            return True  # loading the playbook says why; until it is read, the right may be the server's
     return False
 
 
@@ -166,6 +167,22 @@ def _missing_variables(code: Code, given: set[str], own: Path | None) -> Iterato
             )
 
 
+def _past_the_context(code: Code, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield variables of the output Environment that no process has, and clients that the context does not make."""
+    levels: dict[bool | None, Level] = {True: "error", False: "warning", None: "hint"}
+    for (name, place), is_certain in code.of_process.items():
+        if name in environment:
+            then = "this is a KeyError" if is_certain else "it is never there"
+            said = f"The tools get it in ctx.environ, and os.environ does not have it: {then}."
+            yield Finding(levels[is_certain], place, name, said, f'Read it by ctx.environ["{name}"].')
+        elif name == "" and environment:
+            said = f"os.environ is handed on, and has none of what the tools get: {', '.join(environment)}."
+            yield Finding("hint", place, "os.environ", said, "Hand ctx.environ on, if these are read of it.")
+    for service, place in code.of_boto3.items():
+        said = f"boto3 makes this client of {service}: it is led to AWS, also where a run is played on your laptop."
+        yield Finding("hint", place, f"boto3 {service}", said, f'Write ctx.client("{service}").')
+
+
 def _unfollowed(code: Code) -> Iterator[Finding]:
     """Yield the places at which the code names a variable or a service that only a run knows."""
     for place, what in code.unfollowed.items():
@@ -176,6 +193,15 @@ def _unfollowed(code: Code) -> Iterator[Finding]:
             what,
             f"{of} cannot be known here: its name is not written out. A check says nothing of it.",
             'Write the name out where it is used, as in ctx.environ["TABLE"] and ctx.client("s3"), or test this place.',
+        )
+    for service, place in code.unfollowed_clients.items():
+        yield Finding(
+            "hint",
+            place,
+            service,
+            f"Which calls are made with this client of {service} cannot be known here. A check says nothing of their "
+            "rights.",
+            "Call it where it is made, or annotate what it is given to; else compare ToolsPolicy with the calls.",
         )
 
 

@@ -166,7 +166,10 @@ def _of_any_write(playbook: Playbook, tool: Tool, *, whole: bool) -> Iterator[Fi
             "would have an undo.",
             f'Write result["{attribute}"].',
         )
-    if tool.undo is None and tool.policy.on_rollback is None and not undoes and whole:
+    # Where another tool names an undo that does not exist, it may mean this one: loading has told it.
+    known = whole and all(one.undo is None or one.undo in playbook.tools for one in playbook.tools.values())
+    by_agents = tool.offered and _is_wanted(playbook, tool.name)  # an undo, too, if they call it by themselves
+    if tool.undo is None and tool.policy.on_rollback is None and (by_agents or not undoes) and known:
         yield Finding(
             "warning",
             file,

@@ -149,8 +149,13 @@ def _lambda(typed: Namespace) -> Imported:
         said = load(Path(typed.schema).read_text(encoding="utf-8"), yaml.SafeLoader)
     except (OSError, ValueError, yaml.YAMLError) as problem:
         raise InvalidInput(f"{typed.schema}: cannot be read as JSON or YAML ({type(problem).__name__}).") from None
+    listed = said["tools"] if isinstance(said, dict) and "name" not in said and "tools" in said else said  # as MCP's
+    if not isinstance(listed, dict | list) or (isinstance(listed, dict) and "name" not in listed) or not listed:
+        raise InvalidInput(
+            f"{typed.schema}: must be a list of tools, each with name, description and inputSchema, or tools: with one."
+        )
     tools = []
-    for at, one in enumerate(said if isinstance(said, list) else [said]):
+    for at, one in enumerate(listed if isinstance(listed, list) else [listed]):
         if not isinstance(one, dict) or not isinstance(one.get("name"), str):
             raise InvalidInput(f"{typed.schema}: tool {at + 1} has no name.")
         if not isinstance(one.get("inputSchema"), dict):

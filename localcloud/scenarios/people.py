@@ -189,8 +189,15 @@ class People:
         passed = f" {' and '.join(barred)} may not give it." if barred else ""
         raise NoAnswerLeft(
             f"The run asks for a person{group} ({message['reason']}){self._why_anew(message)}{self._why_more}, and the "
-            f"scenario has no answer left.{passed} Add one under `people:`."
+            f"scenario has no answer left.{passed} Add one under `people:`.{self._in_doubt(message)}"
         )
+
+    def _in_doubt(self, message: Mapping[str, Any]) -> str:
+        """Return the calls whose effect is not known, each with what its last attempt in doubt said."""
+        turns = self._cloud.events(message["run_id"]).timeline().turns
+        calls = [call for turn in turns for call in turn.calls if call.doubts and call.outcome != "ok"]
+        said = "; ".join(f"{call.tool}: {call.doubts[-1].message}" for call in calls)
+        return f" In doubt: {said}" if said else ""
 
     def _why_anew(self, message: Mapping[str, Any]) -> str:
         """Return what made the approval of a call void, if it is asked for once more."""

@@ -155,3 +155,90 @@ def f(ctx, desk):
     assert found.services.keys() == {"s3", "location", "sts", "dynamodb"}
     assert found.called["sts"] == {"get_caller_identity"}
     assert found.indexes.keys() == {"by_owner"}
+
+
+def test_clients_are_followed_through_fields_properties_and_constructors(tmp_path: Path) -> None:
+    services = """
+from __future__ import annotations
+from dataclasses import dataclass
+from functools import cached_property
+from enum import StrEnum
+from .repository import Queue, Repository, Sealed
+
+class Name(StrEnum):
+    DESKS = "DESKS_TABLE"
+
+QUEUE = "QUEUE" + "_URL"
+
+@dataclass
+class Services:
+    ctx: ToolContext
+
+    @cached_property
+    def desks(self) -> Repository[Desk]:
+        return Repository(self.ctx.client("dynamodb"), table=self.ctx.environ[Name.DESKS])
+
+    @property
+    def queue(self) -> Queue:
+        return Queue(self.ctx.client("sqs"), self.ctx.environ[QUEUE])
+
+    def seal(self):
+        return Sealed(self.ctx.client("kms")).hidden(self.ctx.client("sns"))
+"""
+    repository = """
+@dataclass(frozen=True)
+class Base:
+    client: Any
+
+class Repository(Base, Generic[M]):
+    table: str
+
+    def put_new(self, item):
+        return {"Put": {"TableName": self.table, "Item": item}}
+
+    def by(self, index):
+        return self.client.get_paginator("query").paginate(TableName=self.table, IndexName=index)
+
+    def find(self, key):
+        return self.client.get_item(TableName=self.table, Key=key)
+
+class Queue:
+    def __init__(self, sqs, url):
+        self._sqs, self.url = sqs, url
+        self.sqs = sqs
+
+    def send(self, text):
+        self.sqs.send_message(QueueUrl=self.url, MessageBody=text)
+
+class Sealed:
+    def __init__(self, *clients):
+        self.clients = clients
+"""
+    tools = """
+from ballast.playbook import Change
+from .services import Services
+
+def open_desk(args, ctx):
+    it = Services(ctx)
+    def attempt():
+        return Change(result=1, writes=[it.desks.put_new({})], conflict="")
+    it.desks.by("by_room")
+    it.desks.by("by_floor")
+    it.queue.send("x")
+
+def held(holder):
+    holder.ctx.client("s3").get_object(Bucket="b", Key="k")
+"""
+    found = code(tmp_path, services=services, repository=repository, tools=tools)
+
+    assert found.dynamodb.keys() == {"PutItem", "Query", "GetItem"}
+    assert found.indexes.keys() == {"by_room", "by_floor"}
+    assert found.on_tables.keys() == {("GetItem", "DESKS_TABLE")}
+    assert found.needed.keys() == {"DESKS_TABLE", "QUEUE_URL"}
+    assert found.unfollowed == {}
+    assert found.called == {
+        "dynamodb": {"get_paginator", "get_item"},
+        "sqs": {"send_message"},
+        "s3": {"get_object"},
+    }
+    assert found.unfollowed_clients.keys() == {"kms", "sns"}

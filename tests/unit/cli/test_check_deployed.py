@@ -132,6 +132,7 @@ def project(folder: Path, code: str, requirements: str | None = None) -> list[tu
 
 
 LINE_1 = "one.py line 1"
+HASH = "--hash=sha256:" + "0" * 64
 HTTPX = "httpx==0.28.1\nanyio==4.0\ncertifi==2026.1.1\nhttpcore==1.0.9\nidna==3.20\nh11==0.16.0\n"
 
 
@@ -153,7 +154,18 @@ HTTPX = "httpx==0.28.1\nanyio==4.0\ncertifi==2026.1.1\nhttpcore==1.0.9\nidna==3.
         ("", "-r more.txt\n", [("error", "more.txt", "")]),
         ("import httpx\n", HTTPX, []),
         # a package that is not here may bring it under any name
-        ("import no_such\n", "surely-not-installed==1.0 \\\n    --hash=sha256:00\n", []),
+        ("import no_such\n", f"surely-not-installed==1.0 \\\n    {HASH}\n", []),
+        # pip installs nothing where one of several lines has no hash, or a hash is none
+        (
+            "",
+            f"a==1 {HASH}\nb==1\nc==1 {HASH[:-2]}\n",
+            [("error", "requirements.txt line 3", "c"), ("error", "requirements.txt line 2", "b")],
+        ),
+        ("", f"a==1 {HASH} {HASH}\nb==1\n{HASH}\n", [("error", "requirements.txt line 3", "")]),
+        # Lambda's Python and machine decide about markers
+        ("import no_such\n", "no_such==1 ; python_version < '3.9'\n", [("error", LINE_1, "no_such")]),
+        ("import no_such\n", "no_such==1 ; python_version == '3.13' and platform_machine == 'aarch64'\n", []),
+        ("", "no_such==1 ; sys_platform == 'win32'\n", []),
         ("import json, boto3, yaml, pydantic, aws_lambda_powertools, own, desk\nfrom . import two\n", None, []),
         ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import moto\n", None, []),
         ("try:\n    import moto\nexcept ImportError:\n    moto = None\n", None, []),

@@ -13,6 +13,7 @@ from ballast.contracts import RunRequest
 from ballast.playbook import Approval, Playbook, Tool, ToolContext, Write, fallback, tool
 from ballast.playbook.fallback import Fallback, Script
 from cli.checks.functions import functions
+from cli.checks.rules import rules
 
 
 class Stay(BaseModel):
@@ -61,7 +62,7 @@ def told(returns: type[BaseModel] = Stay, if_: Any = None, script: Fallback | No
     made = tool(effect=Write(undo="free", **effect), approval=if_ and Approval(if_=if_))(hold)
     tools: dict[str, Tool] = {"hold": made, "free": free}
     playbook = SimpleNamespace(tools=tools, fallbacks={"a": script} if script else {}, folder=".")
-    found = functions(cast(Playbook, playbook), whole=True)
+    found = [*functions(cast(Playbook, playbook)), *rules(cast(Playbook, playbook), whole=True)]
     return [f"{one.problem} {one.remedy}" for one in found]
 
 

@@ -227,6 +227,27 @@ def test_the_field_that_names_a_functions_tool_is_no_argument(
     assert declared(playbook)["server"]["tool_field"] == field
 
 
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ({"tools": [{"name": "a", "description": "D.", "inputSchema": {"type": "object"}}]}, ""),
+        ({"tools": []}, "must be a list of tools"),
+        ({"functions": []}, "must be a list of tools"),
+        ({"tools": [{"title": "a"}]}, "tool 1 has no name"),
+    ],
+    ids=str,
+)
+def test_the_tools_of_a_function_may_stand_as_a_server_of_mcp_lists_them(
+    playbook: Path, tmp_path: Path, said: dict[str, Any], wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tools.json").write_text(json.dumps(said))
+
+    done = main(["import", "lambda", "d", "--playbook", str(playbook), "--schema", str(tmp_path / "tools.json")])
+
+    assert (done == 0) == (not wrong)
+    assert wrong in capsys.readouterr().err
+
+
 TICKET = {"type": "object", "required": ["id", "key"], "properties": {"id": {}, "key": {"writeOnly": True}}}
 JSON = {"content": {"application/json": {"schema": TICKET}}}
 

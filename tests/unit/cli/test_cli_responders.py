@@ -370,6 +370,17 @@ def test_a_run_that_waits_for_another_person_with_nobody_left_does_not_wait(firs
         ScriptedResponder(cloud, [{"by": "Lee", **first}]).poll()
 
 
+def test_who_is_asked_about_a_call_in_doubt_is_told_what_its_last_attempt_said() -> None:
+    broke, well = (SimpleNamespace(message=one) for one in ("AccessDenied: no PutItem", "slow"))
+    calls = [SimpleNamespace(tool="label", outcome="open", doubts=(well, broke), approvals=())]
+    calls += [SimpleNamespace(tool="look", outcome="ok", doubts=(well,), approvals=())]
+    cloud: Any = Cloud(MESSAGE)
+    cloud.events = lambda _: SimpleNamespace(timeline=lambda: SimpleNamespace(turns=[SimpleNamespace(calls=calls)]))
+
+    with pytest.raises(NoAnswerLeft, match=r"In doubt: label: AccessDenied: no PutItem$"):
+        ScriptedResponder(cloud, []).poll()
+
+
 def test_an_answer_that_nobody_was_asked_for_is_told_and_one_that_may_go_unused_is_not() -> None:
     yes = {"by": "rae", "approve": True}
     refused, free = {**yes, "by": "mia", "refused": True}, {**yes, "by": "zoe", "if_asked": True}
