@@ -52,7 +52,7 @@ def test_the_first_thing_of_a_run_is_why_it_stands_so_and_what_to_type(visit: An
     expect(why).to_contain_text("What it did")
     expect(why).to_contain_text("The caller wrote")
     # This page is served by `ballast up`: there is no stack to name.
-    expect(why.get_by_text(f"ballast answer {esc_id('e')} --back-to-agent --guidance \"<", exact=False)).to_be_visible()
+    expect(why.get_by_text(f'ballast answer {esc_id("e")} --back-to-agent --guidance "<', exact=False)).to_be_visible()
     expect(why).to_contain_text("Nobody knows now")
     why.locator("summary").click()
     expect(why).to_contain_text("Money")
