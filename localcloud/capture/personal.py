@@ -74,7 +74,7 @@ _AT = r"(?:\s{0,2}@\s{0,2}|\s{0,2}[(\[{<]\s?(?:at|@)\s?[)\]}>]\s{0,2})"
 _DOT = r"(?:\.|\s{0,2}[(\[{<]\s?(?:dot|\.)\s?[)\]}>]\s{0,2})"
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _EMAIL = re.compile(
-    rf"(?i)(?<![\w.%+-])[\w%+'-](?:[\w.%+'-]|{_DOT}(?=\w)){{0,100}}{_AT}(?:{_LABEL}{_DOT}){{1,8}}(?=[^\W\d]){_LABEL}"
+    rf"(?i)(?<![\w.%+-])[\w%+'-](?:[\w.%+'-]|{_DOT}(?=\w)){{0,100}}{_AT}(?:{_LABEL}{_DOT}){{1,8}}(?=[^\W\d_]{{2}}){_LABEL}"
 )
 
 
@@ -174,7 +174,7 @@ _LEAST_CARD = 13
 #: How the numbers of card networks begin, with their lengths. Times since 1970, and dates that begin with the year, do
 #: not begin so.
 _ISSUED = re.compile(
-    r"4[0-9]{12,18}|5[0-9]{12,18}|6[0-9]{12,18}|3[47][0-9]{13}|30[0-5][0-9]{11}|3[689][0-9]{12,17}|35[0-9]{14,17}|"
+    r"4[0-9]{12,18}|[56][0-9]{15,18}|3[47][0-9]{13}|30[0-5][0-9]{11}|3[689][0-9]{12,17}|35[0-9]{14,17}|"
     r"2(?:2[0-9]|[3-6][0-9]|7[01]|720)[0-9]{13}[0-9]?|8[126][0-9]{14,17}|9(?:792|860)[0-9]{12}|1[0-9]{14}"
 )
 
@@ -220,20 +220,75 @@ def _is_card(digits: str) -> bool:
 
 # Phone numbers
 
-_PHONE = re.compile(
-    r"(?<![\w+])(?:\+\s?(?:\(?0{2}\)?)?|00(?=[1-9][0-9]{0,2}[\s()./-]|\s[1-9]|[1-9][0-9]{10,14}(?![0-9])))"
-    r"\(?[1-9](?:[\s()./·-]{0,3}[0-9]){7,14}(?![0-9])"
+_MOST_PHONE = 15
+#: Digits that are enough for every country: what follows and is not written like them is something else.
+_ENOUGH = 10
+_PREFIX = re.compile(r"(?<![0-9+])\+{1,2}\s?(?:\(?0{2}\)?\s?)?\(?(?=[1-9])|(?<![\w+.,:/-])(?P<zeros>00)\s?\(?(?=[1-9])")
+#: The codes of countries (ITU E.164), each with what a number behind it looks like. North America's have ten digits.
+_COUNTRY = re.compile(
+    r"(?P<code>1)[2-9][0-9]{9}|(?P<code7>7)[0-9]{10}|(?P<code39>39)[0-9]{6,11}|"
+    r"(?P<code2>2[07]|3[0-46]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58])(?P<zero2>0?)[1-9][0-9]{5,12}|"
+    r"(?P<code3>2[1-69][0-9]|3[578][0-9]|42[0-9]|5[09][0-9]|6[789][0-9]|8[0578][0-9]|9[679][0-9])"
+    r"(?P<zero3>0?)[1-9][0-9]{4,11}"
 )
-#: The zero in brackets that is not dialled.
-_TRUNK = re.compile(r"\(0\)")
+_DIGITS = re.compile(r"[0-9]+")
+#: A space within a line.
+_SPACE = r"[^\S\n\r\v\f\x1c-\x1e\x85\u2028\u2029]"
+#: What may stand between two groups; a zero in brackets is not dialled.
+_BETWEEN = re.compile(rf"{_SPACE}?\({_SPACE}?0{_SPACE}?\){_SPACE}?|(?:{_SPACE}|[()\]./·_-]){{1,3}}")
+_DATE = re.compile(r"(?:19|20)[0-9]{2}-[01][0-9]-[0-3][0-9](?![0-9])")
+#: An amount, a date, a time, or a count with its unit.
+_NO_GROUP = re.compile(
+    r"[0-9]+(?P<sign>[.,])[0-9]{2}(?![0-9])|[0-9]{1,2}(?P<between>[./-])[0-9]{1,2}(?P=between)[0-9]{2,4}|"
+    r"[0-9]{1,2}:[0-9]{2}|[0-9]+\s?[€$£¥%]"
+)
+_WORD = re.compile(r"[0-9]+\s?[^\W\d_]")
 _AMOUNT = re.compile(r"[^.]*\.[0-9]{2}")
 
 
 def _phones(text: str) -> Iterator[tuple[int, int, str]]:
-    for found in _PHONE.finditer(text):
-        digits = re.sub(r"\D", "", _TRUNK.sub("", found[0])).removeprefix("00")
-        if 8 <= len(digits) <= 15 and not _AMOUNT.fullmatch(found[0]):
-            yield found.start(), found.end(), digits
+    after = 0
+    for begins in _PREFIX.finditer(text):
+        if (
+            begins.start() >= after
+            and (found := _phone_from(text, begins.end(), is_strict=bool(begins["zeros"]))) is not None
+        ):
+            after, digits = found
+            is_amount = _AMOUNT.fullmatch(text[begins.start() : after]) or re.match(r"[.,][0-9]{2}\b", text[after:])
+            if not is_amount:
+                yield begins.start(), after, digits
+
+
+def _is_dialled(country: re.Match[str], first: str, *, zero: bool) -> bool:
+    """Whether the first group has the country's whole code. zero: a zero that is not dialled may follow it"""
+    code = next(value for name, value in country.groupdict().items() if name.startswith("code") and value)
+    return first.startswith(code) and (zero or not (country["zero2"] or country["zero3"]))
+
+
+def _phone_from(text: str, at: int, *, is_strict: bool) -> tuple[int, str] | None:
+    """Return the end and the digits of the phone number whose first group is there: whole groups of one line."""
+    digits, signs, first, found = "", "", "", None
+    while (group := _DIGITS.match(text, at)) is not None and len(digits) + len(group[0]) <= _MOST_PHONE:
+        first = first or group[0]
+        digits += group[0]
+        if (country := _COUNTRY.fullmatch(digits)) is not None and _is_dialled(country, first, zero=not is_strict):
+            found = group.end(), digits
+        between = _BETWEEN.match(text, group.end())
+        if between is None or _is_no_group(text, between, signs, len(digits) if found is not None else 0):
+            break
+        signs, at = signs + "".join(between[0].split()), between.end()
+    return found
+
+
+def _is_no_group(text: str, between: re.Match[str], signs: str, digits: int) -> bool:
+    """Whether an amount, a date, a time or a count follows ``digits`` that may be a number; 0: they are none yet."""
+    at = between.end()
+    if not digits or _DATE.match(text, at):
+        return bool(_DATE.match(text, at))
+    enough, other = digits >= _ENOUGH, _NO_GROUP.match(text, at)
+    if other is not None and ((enough and between[0].isspace()) or not {other["sign"], other["between"]} & {*signs}):
+        return True
+    return enough and bool({*between[0]} & {*"(./·-"} - {*signs} or _WORD.match(text, at))
 
 
 def spelled(as_it_was: str, made: str) -> str:

@@ -85,6 +85,10 @@ def test_a_number_is_found_in_every_spelling_and_whatever_follows(
         ("＋４９ 170.1234567", "491701234567"),
         ("+49 170\u00a01234567", "491701234567"),
         ("+1 (415) 867-5309", "14158675309"),
+        ("+49 0170 1234567", "4901701234567"),
+        ("[+49] 170 1234567", "491701234567"),
+        ("Tel+491701234567", "491701234567"),
+        ("0049170 1234567", "491701234567"),
         ("tel:+49-170-1234567;ext=1", "491701234567"),
         ("IBANDE75512108001245126199", IBAN),
         ("DE75512108001245126199SSKMDEMM", IBAN),
@@ -92,6 +96,20 @@ def test_a_number_is_found_in_every_spelling_and_whatever_follows(
 )
 def test_addresses_and_phone_numbers_are_found_in_every_spelling(text: str, value: str) -> None:
     assert [one.value for one in personal_in(text)] == [value]
+
+
+#: What stands behind a phone number, on its line or the next one, and is no part of it.
+BEHIND_A_PHONE = (
+    *("\n20 EUR of I-2001", " 40 EUR", " 40.00 EUR", " 30.11.2026", " 2026-11-30", " 12:30", " 12.50 GBP", " 20 USD"),
+    *(" - 2 items", " (2x)", "/40", ", 40 EUR", " I-2001", " 3 nights", "\r\n+2 items", " 5 %", " 7 €", ". 2 items"),
+)
+
+
+@pytest.mark.parametrize("phone", ["+49 170 1234567", "0049 170 1234567", "+44 20 7946 0958", "+1.415.867.2671"])
+def test_what_stands_behind_a_phone_number_stays(phone: str) -> None:
+    digits = re.sub(r"\D", "", phone).removeprefix("00")
+    for behind in BEHIND_A_PHONE:
+        assert [(one.shown, one.value) for one in personal_in(f"{phone}{behind}")] == [(phone, digits)], behind
 
 
 @given(st.from_regex(r"\A[1-9][0-9]{12,18}\Z"), st.sampled_from(BEFORE[:3]))
@@ -137,6 +155,31 @@ def test_times_are_no_numbers_of_anybody(stamp: int, form: str) -> None:
 )
 def test_amounts_are_no_numbers_of_anybody(amounts: list[Decimal], between: str, form: str) -> None:
     assert personal_in(between.join(form.format(one) for one in amounts)) == []
+
+
+NO_PHONE = (
+    *(
+        "0034 0434 1610 9404 2557",
+        "002-1234567-1234567",
+        "+12345678 points",
+        "+1 234 567 890 EUR",
+        "0.0012 0.0034 0.0056",
+    ),
+    *(
+        "12.00 15.00 20.00",
+        "0.00125 0.00250",
+        "52.0049 13.40501",
+        "+1 2026-11-30",
+        "Ref 0049-2026-11-30",
+        "+100 +200 +300",
+    ),
+    *("2026-11-30 13:45:20 +1000 2026-12-01", "Mon Nov 30 13:45:20 +1100 2026", "INV-0045-2026-1130", "+2 12345678"),
+)
+
+
+@pytest.mark.parametrize("text", NO_PHONE)
+def test_what_has_no_countrys_form_is_no_phone_number(text: str) -> None:
+    assert personal_in(text) == []
 
 
 @given(
