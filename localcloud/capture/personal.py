@@ -273,10 +273,11 @@ def _phones(text: str) -> Iterator[tuple[int, int, str]]:
                 yield begins.start(), after, digits
 
 
-def _is_dialled(country: re.Match[str], first: str, *, zero: bool) -> bool:
-    """Whether the first group has the country's whole code. zero: a zero that is not dialled may follow it"""
-    code = next(value for name, value in country.groupdict().items() if name.startswith("code") and value)
-    return first.startswith(code) and (zero or not (country["zero2"] or country["zero3"]))
+def country_of(digits: str) -> str:
+    """Return the country's code that the digits of a phone number begin with; "" if they are no phone number's."""
+    found = _COUNTRY.fullmatch(digits)
+    groups = found.groupdict() if found is not None else {}
+    return next((value for name, value in groups.items() if name.startswith("code") and value), "")
 
 
 def _phone_from(text: str, at: int, *, is_strict: bool) -> tuple[int, str] | None:
@@ -285,7 +286,8 @@ def _phone_from(text: str, at: int, *, is_strict: bool) -> tuple[int, str] | Non
     while (group := _DIGITS.match(text, at)) is not None and len(digits) + len(group[0]) <= _MOST_PHONE:
         first = first or group[0]
         digits += group[0]
-        if (country := _COUNTRY.fullmatch(digits)) is not None and _is_dialled(country, first, zero=not is_strict):
+        code = country_of(digits)  # in whole in the first group; a zero that is not dialled may follow it
+        if code and first.startswith(code) and not (is_strict and digits[len(code)] == "0"):
             found = group.end(), digits
         between = _BETWEEN.match(text, group.end())
         if between is None or _is_no_group(text, between, signs, len(digits) if found is not None else 0):

@@ -19,7 +19,7 @@ from typing import Any
 
 from ballast.contracts.wire import canonical
 from ballast.masking import MASK
-from localcloud.capture.personal import Personal, iban_check, luhn, personal_in, spelled
+from localcloud.capture.personal import Personal, country_of, iban_check, luhn, personal_in, spelled
 
 #: Domains that nobody can have (RFC 2606, RFC 6761).
 _NOBODYS = re.compile(r"(?i)(?:^|\.)(?:example(?:\.(?:com|net|org))?|test|invalid|localhost|local)$")
@@ -217,11 +217,14 @@ class StandIns:
 
     def _phone(self, found: Personal) -> str | None:
         digits = found.value
-        if digits[1:].startswith("55501") or digits[1:].startswith("5550"):
+        if digits.startswith("15550"):
             return None
-        made = self._kept("phone", digits, lambda number: f"{digits[0]}55501{number:0{len(digits) - 6}d}")
-        begins = "00" if found.shown.startswith("00") else ""
-        return spelled(found.shown.replace("(0)", ""), f"{begins}{made}")
+        code = country_of(digits)
+        # Behind a country's code no number begins with zeros, and the country stays: a rule may go by it.
+        begins = "155501" if code == "1" else code
+        made = self._kept("phone", digits, lambda number: f"{begins}{number:0{len(digits) - len(begins)}d}")
+        zeros = "00" if found.shown.startswith("00") else ""
+        return spelled(found.shown.replace("(0)", ""), f"{zeros}{made}")
 
 
 def _words_of(name: str) -> str:
