@@ -260,6 +260,9 @@ def _call(call: Call, detail: Detail) -> Iterator[RenderableType]:
         yield Labelled("approval", _approval(call.approvals), style="magenta")
     label, style = OUTCOMES[call.outcome]
     yield Labelled(label, _outcome(call, detail, style), style=style, indent=4)
+    if call.unlike:
+        said = f"the server {_flat(call.unlike.server)} answered otherwise than it was pinned"
+        yield Labelled("server", Text(said, "bold yellow"), indent=4)
     if call.files:
         files = "; ".join(f"{file_text(one.kind, one.model_dump())} {one.name}" for one in call.files)
         yield Labelled("attached", Text(clipped(clean(files, lines=False), detail.text)), indent=4)

@@ -200,3 +200,15 @@ def test_a_call_in_doubt_says_why_until_its_outcome_is_known() -> None:
     assert timeline(doubted).turns[0].calls[0].message == "in doubt: It did not answer."
     assert timeline(doubted).turns[0].calls[0].outcome == "open"
     assert timeline([*doubted, settled]).turns[0].calls[0].message == ""
+
+
+def test_a_server_that_answered_otherwise_than_it_was_pinned_is_named() -> None:
+    unlike = {"server": "letters", "kind": "openapi", "tool": "letters_sendLetter"}
+    settled = {"tool": "look_up_order", "status": "unknown", "message": "Not as promised.", "unlike": unlike}
+    out = io.StringIO()
+
+    Screen(Console(file=out, width=100)).trace(
+        timeline([opened(), replied(10, calls(LOOK_UP)), at(20, "0001.call.1.settled", **settled)])
+    )
+
+    assert "the server letters answered otherwise than it was pinned" in out.getvalue()
