@@ -1,7 +1,9 @@
 """Prefixes and actions that IAM has, from the list that cfn-lint brings."""
 
 import json
+import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
@@ -35,6 +37,48 @@ def services_of_resources(action: str) -> frozenset[str]:
         if len(forms) >= len(kinds) and all(map(str.isalnum, (one.replace("-", "") for one in found)))
         else frozenset()
     )
+
+
+#: What an ARN has behind its account, for kinds whose ARNs look alike in the list; else any.
+_FORMS = {
+    ("dynamodb", "backup"): r"table/[^/]*/backup/.*",
+    ("dynamodb", "export"): r"table/[^/]*/export/.*",
+    ("dynamodb", "import"): r"table/[^/]*/import/.*",
+    ("dynamodb", "index"): r"table/[^/]*/index/.*",
+    ("dynamodb", "stream"): r"table/[^/]*/stream/.*",
+    ("dynamodb", "table"): r"table/[^/]*",
+    ("s3", "bucket"): r"[^/]*",
+    ("s3", "object"): r"[^/]*/.*",
+}
+
+#: What a wildcard of an ARN may stand for, so that the ARN is of each of these kinds.
+_BELOW = (
+    "",
+    "x",
+    *(f"{name}/{kind}" for name in ("", "table/x") for kind in ("x", "backup/x", "export/x", "import/x")),
+)
+_BELOW += tuple(f"{name}/{kind}/x" for name in ("", "table/x") for kind in ("index", "stream"))
+
+
+def actions_on(action: str, arn: str) -> list[str]:
+    """Return the actions that one with wildcards stands for on a resource, as far as IAM's list has them.
+
+    arn  the resource's, which may have wildcards itself
+    """
+    service, _, name = action.lower().partition(":")
+    known = _services().get(service, {}).get("Actions", {})
+    rest = arn.split(":", 5)[5] if arn.count(":") > 4 else "*"
+    ends = [rest.replace("*", one).replace("?", "x") for one in _BELOW]
+    return [
+        f"{service}:{one}"
+        for one, about in known.items()
+        if fnmatchcase(one, name)
+        and any(
+            re.fullmatch(_FORMS.get((service, kind), ".*"), end)
+            for kind in about.get("Resources") or ()
+            for end in ends
+        )
+    ]
 
 
 @cache
