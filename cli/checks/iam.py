@@ -39,7 +39,7 @@ def services_of_resources(action: str) -> frozenset[str]:
     )
 
 
-#: What an ARN has behind its account, for kinds whose ARNs look alike in the list; else any.
+#: What an ARN has behind its account, for kinds whose ARNs look alike in the list.
 _FORMS = {
     ("dynamodb", "backup"): r"table/[^/]*/backup/.*",
     ("dynamodb", "export"): r"table/[^/]*/export/.*",
@@ -66,18 +66,23 @@ def actions_on(action: str, arn: str) -> list[str]:
     arn  the resource's, which may have wildcards itself
     """
     service, _, name = action.lower().partition(":")
-    known = _services().get(service, {}).get("Actions", {})
     rest = arn.split(":", 5)[5] if arn.count(":") > 4 else "*"
     ends = [rest.replace("*", one).replace("?", "x") for one in _BELOW]
-    return [
-        f"{service}:{one}"
-        for one, about in known.items()
-        if fnmatchcase(one, name)
-        and any(
-            re.fullmatch(_FORMS.get((service, kind), ".*"), end)
-            for kind in about.get("Resources") or ()
-            for end in ends
-        )
+    found = []
+    for one, about in _services().get(service, {}).get("Actions", {}).items():
+        forms = [form for kind in about.get("Resources") or () for form in _forms(service, kind)]
+        if fnmatchcase(one, name) and any(re.fullmatch(form, end) for form in forms for end in ends):
+            found.append(f"{service}:{one}")
+    return found
+
+
+def _forms(service: str, kind: str) -> list[str]:
+    """Return what the ARNs of a kind of resource may have behind the account; anything where that is not known."""
+    if (service, kind) in _FORMS:
+        return [_FORMS[service, kind]]
+    listed = _services()[service].get("Resources", {}).get(kind, {}).get("ARNFormats", ())
+    return [re.sub(r"\$\{\w+\}", ".*", one.split(":", 5)[5]) if one.count(":") > 4 else ".*" for one in listed] or [
+        ".*"
     ]
 
 
