@@ -41,23 +41,10 @@ def services_of_resources(action: str) -> frozenset[str]:
 
 #: What an ARN has behind its account, for kinds whose ARNs look alike in the list.
 _FORMS = {
-    ("dynamodb", "backup"): r"table/[^/]*/backup/.*",
-    ("dynamodb", "export"): r"table/[^/]*/export/.*",
-    ("dynamodb", "import"): r"table/[^/]*/import/.*",
-    ("dynamodb", "index"): r"table/[^/]*/index/.*",
-    ("dynamodb", "stream"): r"table/[^/]*/stream/.*",
     ("dynamodb", "table"): r"table/[^/]*",
     ("s3", "bucket"): r"[^/]*",
     ("s3", "object"): r"[^/]*/.*",
 }
-
-#: What a wildcard of an ARN may stand for, so that the ARN is of each of these kinds.
-_BELOW = (
-    "",
-    "x",
-    *(f"{name}/{kind}" for name in ("", "table/x") for kind in ("x", "backup/x", "export/x", "import/x")),
-)
-_BELOW += tuple(f"{name}/{kind}/x" for name in ("", "table/x") for kind in ("index", "stream"))
 
 
 def actions_on(action: str, arn: str) -> list[str]:
@@ -67,11 +54,13 @@ def actions_on(action: str, arn: str) -> list[str]:
     """
     service, _, name = action.lower().partition(":")
     rest = arn.split(":", 5)[5] if arn.count(":") > 4 else "*"
-    ends = [rest.replace("*", one).replace("?", "x") for one in _BELOW]
+    is_open = re.match(r"[^/:]*[*?]", rest) is not None  # the wildcard may stand for a kind, too
+    below = [f"{kind}/x" for kind in _services().get(service, {}).get("Resources", {})]
+    ends = [rest.replace("*", one).replace("?", "x") for one in ("", *below, *(f"x/{one}" for one in below))]
     found = []
     for one, about in _services().get(service, {}).get("Actions", {}).items():
         forms = [form for kind in about.get("Resources") or () for form in _forms(service, kind)]
-        if fnmatchcase(one, name) and any(re.fullmatch(form, end) for form in forms for end in ends):
+        if fnmatchcase(one, name) and (is_open or any(re.fullmatch(form, end) for form in forms for end in ends)):
             found.append(f"{service}:{one}")
     return found
 
@@ -80,6 +69,8 @@ def _forms(service: str, kind: str) -> list[str]:
     """Return what the ARNs of a kind of resource may have behind the account; anything where that is not known."""
     if (service, kind) in _FORMS:
         return [_FORMS[service, kind]]
+    if service == "dynamodb" and kind != "global-table":
+        return [rf"table/[^/]*/{kind}/.*"]
     listed = _services()[service].get("Resources", {}).get(kind, {}).get("ARNFormats", ())
     return [re.sub(r"\$\{\w+\}", ".*", one.split(":", 5)[5]) if one.count(":") > 4 else ".*" for one in listed] or [
         ".*"
