@@ -1,7 +1,9 @@
 """Prefixes and actions that IAM has, from the list that cfn-lint brings."""
 
 import json
+import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
@@ -35,6 +37,44 @@ def services_of_resources(action: str) -> frozenset[str]:
         if len(forms) >= len(kinds) and all(map(str.isalnum, (one.replace("-", "") for one in found)))
         else frozenset()
     )
+
+
+#: What an ARN has behind its account, for kinds whose ARNs look alike in the list.
+_FORMS = {
+    ("dynamodb", "table"): r"table/[^/]*",
+    ("s3", "bucket"): r"[^/]*",
+    ("s3", "object"): r"[^/]*/.*",
+}
+
+
+def actions_on(action: str, arn: str) -> list[str]:
+    """Return the actions that one with wildcards stands for on a resource, as far as IAM's list has them.
+
+    arn  the resource's, which may have wildcards itself
+    """
+    service, _, name = action.lower().partition(":")
+    rest = arn.split(":", 5)[5] if arn.count(":") > 4 else "*"
+    is_open = re.match(r"[^/:]*[*?]", rest) is not None  # the wildcard may stand for a kind, too
+    below = [f"{kind}/x" for kind in _services().get(service, {}).get("Resources", {})]
+    ends = [rest.replace("*", one).replace("?", "x") for one in ("", *below, *(f"x/{one}" for one in below))]
+    found = []
+    for one, about in _services().get(service, {}).get("Actions", {}).items():
+        forms = [form for kind in about.get("Resources") or () for form in _forms(service, kind)]
+        if fnmatchcase(one, name) and (is_open or any(re.fullmatch(form, end) for form in forms for end in ends)):
+            found.append(f"{service}:{one}")
+    return found
+
+
+def _forms(service: str, kind: str) -> list[str]:
+    """Return what the ARNs of a kind of resource may have behind the account; anything where that is not known."""
+    if (service, kind) in _FORMS:
+        return [_FORMS[service, kind]]
+    if service == "dynamodb" and kind != "global-table":
+        return [rf"table/[^/]*/{kind}/.*"]
+    listed = _services()[service].get("Resources", {}).get(kind, {}).get("ARNFormats", ())
+    return [re.sub(r"\$\{\w+\}", ".*", one.split(":", 5)[5]) if one.count(":") > 4 else ".*" for one in listed] or [
+        ".*"
+    ]
 
 
 @cache

@@ -7,7 +7,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -36,14 +36,23 @@ _ABSENT, _ANY = {"ImportError", "ModuleNotFoundError"}, {"Exception", "BaseExcep
 #: Digits of the hashes that pip takes, by algorithm.
 _DIGITS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
+#: A wheel by its path or its address: its file's name begins with the package's.
+_WHEEL = re.compile(r"(?:[^@]*/)?([A-Za-z0-9_.]+)(?:-[^-/]+){4,5}\.whl(?:\[[^]]*\])?(?:#\S*)?")
+#: A path or an address of something else, which pip takes and whose package no line names.
+_NAMELESS = re.compile(r"\.{0,2}/|(\w+\+)?\w+://|file:|[^@;]+\.(zip|tar\.gz|tgz|tar\.bz2)$")
+
 
 @dataclass
 class _Pins:
     """The packages that a layer gets, by their normalized names, and what is wrong with the lines that name them.
 
     elsewhere  packages whose lines are for another Python or machine than Lambda's, each with its marker
-    hashed     whether each line has a hash, by its place and its package
-    strict     whether an option demands hashes
+    hashed     whether each line that is for Lambda has a hash, by its place and its package
+    strict     whether pip demands hashes: by an option, or by a hash of any line
+    unpinned   lines without a version, by their place and their package
+    fixed      packages whose version a file of constraints says
+    known      packages whose hash a file of constraints says
+    open       whether a line brings packages that cannot be known here: a folder, an archive, an address
     as_here    packages that are pinned in the version that is installed here, so that their needs are known
     """
 
@@ -52,17 +61,28 @@ class _Pins:
     elsewhere: dict[str, str] = field(default_factory=dict)
     hashed: dict[tuple[str, str], bool] = field(default_factory=dict)
     strict: bool = False
+    unpinned: list[tuple[str, str]] = field(default_factory=list)
+    fixed: set[str] = field(default_factory=set)
+    known: set[str] = field(default_factory=set)
+    open: bool = False
     as_here: set[str] = field(default_factory=set)
 
 
 def packages(folder: Path) -> Iterator[Finding]:
     """Yield imports of packages that Lambda will not have, and lines of requirements.txt that pin nothing."""
-    project, playbook = project_of(folder), playbook_in(folder.resolve())
-    file = project / _FILE
+    file = project_of(folder) / _FILE
     pins = _Pins()
     _read(file, pins, required=False)
     yield from pins.wrong
+    yield from _without_version(pins)
     yield from _unhashed(pins)
+    for one in _absent(folder, file, pins):
+        yield replace(one, level="warning") if pins.open and one.level == "error" else one
+
+
+def _absent(folder: Path, file: Path, pins: _Pins) -> Iterator[Finding]:
+    """Yield what the code and the pinned packages need and no line brings."""
+    project, playbook = project_of(folder), playbook_in(folder.resolve())
     shipped = pins.names | _of_platform()
     yield from _left_out(pins, shipped, str(file))
     if any((playbook / "servers").glob("*.yaml")) and _OF_SERVERS not in shipped:
@@ -125,12 +145,18 @@ def _left_out(pins: _Pins, shipped: set[str], file: str) -> Iterator[Finding]:
             yield Finding("warning", file, name, problem, _add(needed, Path(file)))
 
 
+def _without_version(pins: _Pins) -> Iterator[Finding]:
+    """Yield the lines without a version, of packages that no file of constraints pins either."""
+    for place, name in pins.unpinned:
+        if canonicalize_name(name) not in pins.fixed:
+            said = f"{name} has no version: what is deployed would be another one than was tested."
+            yield Finding("warning", place, name, said, f"Pin it: {_pin(name)}.")
+
+
 def _unhashed(pins: _Pins) -> Iterator[Finding]:
     """Yield the lines without a hash where others have one: pip then installs nothing at all."""
-    if not pins.strict and not any(pins.hashed.values()):
-        return
     for (place, name), has in pins.hashed.items():
-        if not has:
+        if pins.strict and not has and canonicalize_name(name) not in pins.known:
             said = f"{name} has no hash, and other lines have one: pip installs none of them."
             remedy = f"Write it with hashes on all lines (pip-compile --generate-hashes), or on none: {name}."
             yield Finding("error", place, name, said, remedy)
@@ -174,15 +200,18 @@ def _hashes(line: str) -> Iterator[str]:
             yield f"`{one}` is no {kind}: that has {_DIGITS[kind]} hexadecimal digits, and this one {len(digits)} signs"
 
 
-def _read(file: Path, pins: _Pins, *, required: bool) -> None:
-    """Add what a file of requirements pins, and what the files pin that it names."""
+def _read(file: Path, pins: _Pins, *, required: bool, constrains: bool = False, seen: tuple[Path, ...] = ()) -> None:
+    """Add what a file of requirements pins, and what the files pin that it names.
 
-    def tell(level: str, number: int, name: str, problem: str, remedy: str) -> None:
-        assert level in ("error", "warning")
-        pins.wrong.append(Finding(level, f"{file}, line {number}", name, problem, remedy))  # type: ignore[arg-type]
+    constrains  whether the file only says versions and hashes of packages that other files name
+    seen        the files that lead to this one
+    """
+
+    def tell(number: int, name: str, problem: str, remedy: str) -> None:
+        pins.wrong.append(Finding("error", f"{file}, line {number}", name, problem, remedy))
 
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         if required:
             pins.wrong.append(
@@ -193,37 +222,68 @@ def _read(file: Path, pins: _Pins, *, required: bool) -> None:
         pins.wrong.append(Finding("error", str(file), "", f"It cannot be read: {problem}.", "Save it as UTF-8 text."))
         return
     for number, line in _lines(text):
-        option = re.match(r"(?:-r|--requirement)[ =]*(\S+)", line)
+        option = re.match(r"(-r|-c|--requirement(?=[ =])|--constraint(?=[ =]))[ =]*(.+)", line)
         if option is not None:
-            _read(file.parent / option[1], pins, required=True)
+            other = file.parent / option[2].strip("\"'")
+            pins.open = pins.open or "://" in option[2]
+            if "://" not in option[2] and other.resolve() not in (*seen, file.resolve()):
+                _read(other, pins, required=True, constrains="c" in option[1][:3], seen=(*seen, file.resolve()))
         if re.match(r"--?hash\b", line):
             said = "The hash stands on a line of its own, and belongs to no package: pip refuses the file."
-            tell("error", number, "", said, "End the line before with a backslash.")
+            tell(number, "", said, "End the line before with a backslash.")
             before = next(reversed(pins.hashed), None)
             if before is not None:
                 pins.hashed[before] = True
-        pins.strict = pins.strict or line.startswith("--require-hashes")
+        pins.strict = pins.strict or bool(re.search(r"(^|\s)--(require-hashes|hash)\b", line))
         if line.startswith("-"):
+            pins.open = pins.open or re.match(r"-e|--editable", line) is not None
             continue
         try:
-            one = Requirement(re.split(r"\s+--", line, maxsplit=1)[0])
+            one = _requirement(re.split(r"\s+--", line, maxsplit=1)[0])
         except InvalidRequirement as problem:
             said = f"`{line}` names no package: {str(problem).splitlines()[0]}."
-            tell("error", number, "", said, "Write NAME==VERSION, such as httpx==0.28.1.")
+            tell(number, "", said, "Write NAME==VERSION, such as httpx==0.28.1.")
+            continue
+        if one is None:
+            pins.open = True
             continue
         for wrong in _hashes(line):
-            tell("error", number, one.name, f"{wrong}.", "Write the whole hash, as pip-compile --generate-hashes does.")
-        pins.hashed[f"{file}, line {number}", one.name] = "--hash" in line
-        if not _is_for_lambda(one.marker):
-            pins.elsewhere[canonicalize_name(one.name)] = str(one.marker)
-            continue
-        pins.names.add(canonicalize_name(one.name))
-        if _is_installed(one.name) and str(one.specifier) == f"=={metadata.version(one.name)}":
-            pins.as_here.add(canonicalize_name(one.name))
-        versions = [(each.operator, each.version.endswith(".*")) for each in one.specifier]
-        if one.url is None and not {("==", False), ("===", False)} & {*versions}:
-            said = f"{one.name} has no version: what is deployed would be another one than was tested."
-            tell("warning", number, one.name, said, f"Pin it: {_pin(one.name)}.")
+            tell(number, one.name, f"{wrong}.", "Write the whole hash, as pip-compile --generate-hashes does.")
+        _add_line(pins, one, f"{file}, line {number}", has_hash=_has_hash(line, one), constrains=constrains)
+
+
+def _requirement(said: str) -> Requirement | None:
+    """Return the requirement of a line; None for a path or an address that does not say of which package it is."""
+    path, *marker = re.split(r"\s+(?=;)", said, maxsplit=1)
+    if (wheel := _WHEEL.fullmatch(path)) is not None:
+        address = path if "://" in path else f"file:{path}"
+        return Requirement(" ".join([f"{wheel[1]} @ {address}", *marker]))
+    return None if _NAMELESS.match(path) else Requirement(said)
+
+
+def _has_hash(line: str, one: Requirement) -> bool:
+    return "--hash" in line or re.search(r"[#&](sha256|sha384|sha512)=[0-9a-fA-F]", one.url or "") is not None
+
+
+def _add_line(pins: _Pins, one: Requirement, place: str, *, has_hash: bool, constrains: bool) -> None:
+    """Add what one line says of its package, if it is for Lambda."""
+    name, is_here = canonicalize_name(one.name), _is_installed(one.name)
+    if not _is_for_lambda(one.marker):
+        if not constrains:
+            pins.elsewhere[name] = str(one.marker)
+        return
+    versions = [(each.operator, each.version.endswith(".*")) for each in one.specifier]
+    is_pinned = one.url is not None or bool({("==", False), ("===", False)} & {*versions})
+    if is_pinned and is_here and str(one.specifier) == f"=={metadata.version(one.name)}":
+        pins.as_here.add(name)
+    if constrains:
+        pins.fixed |= {name} if is_pinned else set()
+        pins.known |= {name} if has_hash else set()
+        return
+    pins.names.add(name)
+    pins.hashed[place, one.name] = has_hash
+    if not is_pinned:
+        pins.unpinned.append((place, one.name))
 
 
 def _pin(name: str) -> str:

@@ -19,7 +19,7 @@ from cli.checks.code import Code
 from cli.checks.iam import has_no_resource, services_of_iam
 from cli.checks.statements import with_the_platforms
 from cli.walls.arns import Template, meet
-from cli.walls.rights import Right, allowed, statements_of
+from cli.walls.rights import Right, allowed, parts, statements_of
 
 _IN_SUB = re.compile(r"\$\{([A-Za-z0-9:]+)(\.[A-Za-z0-9.]+)?\}")
 #: Services of boto3 whose prefix in IAM is neither their name nor the one that they sign with.
@@ -117,7 +117,7 @@ def _rights_to_tables(
     for (action, variable), place in code.on_tables.items():
         named = re.fullmatch(r"\$\{(\w+)\}", environment.get(variable, ""))
         giving = [one for one in statements if _allows(one, f"dynamodb:{action}")]
-        reached = [_named(part) & resources.keys() for one in giving for part in _parts(one.get("Resource"))]
+        reached = [_named(part) & resources.keys() for one in giving for part in parts(one.get("Resource"))]
         known = named is not None and named[1] in resources and all(reached)  # else a part may be any table
         if named is not None and known and giving and not any(named[1] in one for one in reached):
             if any(right.reaches(template, named[1]) for one in giving for right in allowed(template, one)):
@@ -206,14 +206,14 @@ def _statements(business: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for resource in business["Resources"].values():
         if resource["Type"] not in _POLICIES:
             found = _for_the_executor(resource.get("Properties", {}))
-            yield from (one for one in found if one["Effect"] == "Allow")
+            yield from (one for one in found if _may_allow(one))
 
 
 def _of_policies(business: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for resource in business["Resources"].values():
         if resource["Type"] in _POLICIES:
             found = statements_of(resource.get("Properties", {}).get("PolicyDocument", {}))
-            yield from (one for one in found if one["Effect"] == "Allow")
+            yield from (one for one in found if _may_allow(one))
 
 
 def _for_the_executor(value: Any) -> Iterator[dict[str, Any]]:
@@ -253,30 +253,25 @@ def _can_be_read(value: Any) -> bool:
     return "Effect" in value or value == {"Ref": "AWS::NoValue"} or _can_be_read(value.get("Statement"))
 
 
-def _parts(value: Any) -> list[Any]:
-    """Return the parts of a list, or the one that stands for it; both sides of an ``Fn::If``."""
-    if isinstance(value, dict) and "Fn::If" in value:
-        return _parts(value["Fn::If"][1:])
-    if isinstance(value, list):
-        return [part for one in value for part in _parts(one)]
-    return [] if value == {"Ref": "AWS::NoValue"} else [value]
+def _may_allow(statement: Mapping[str, Any]) -> bool:
+    return any(one == "Allow" or not isinstance(one, str) for one in parts(statement["Effect"]))
 
 
 def _listed(value: Any) -> list[str]:
-    return [one for one in _parts(value) if isinstance(one, str)]
+    return [one for one in parts(value) if isinstance(one, str)]
 
 
 def _allows(statement: Mapping[str, Any], action: str) -> bool:
     """Return whether a statement gives an action, or may: what is no text here may be any."""
     if "Action" not in statement:
-        given = _parts(statement.get("NotAction", []))
+        given = parts(statement.get("NotAction", []))
         return not any(isinstance(one, str) and fnmatchcase(action.lower(), one.lower()) for one in given)
-    given = _parts(statement["Action"])
+    given = parts(statement["Action"])
     return any(not isinstance(one, str) or fnmatchcase(action.lower(), one.lower()) for one in given)
 
 
 def _touches(statement: Mapping[str, Any], prefix: str) -> bool:
-    if "Action" not in statement or len(_listed(statement["Action"])) < len(_parts(statement["Action"])):
+    if "Action" not in statement or len(_listed(statement["Action"])) < len(parts(statement["Action"])):
         return True
     services = (action.partition(":")[0].lower() for action in _listed(statement["Action"]))
     return any(fnmatchcase(prefix, service) for service in services)

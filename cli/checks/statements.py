@@ -6,19 +6,21 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from cli.checks import Finding, Level
-from cli.checks.iam import has_no_resource, services_of_resources
+from cli.checks.iam import actions_on, has_no_resource, services_of_resources
 from cli.walls.arns import FORMS, Template, as_deployed, why_no_arn
 from cli.walls.only import EXECUTOR, crossed
-from cli.walls.rights import Right, allowed, statements_of
+from cli.walls.rights import Right, allowed, resource_arn, sides, statements_of
 from cli.walls.yours import why_not_yours
 from localcloud.cloud import ROOT
 from localcloud.template import load_template
 
 _POLICIES = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy")
+_UNREAD = "unreadable: "
 _DOCS = "docs/adding-a-tool.md says how a statement names its resource."
 #: Actions that read and change nothing of the platform, though the walls are about their whole service.
 _HARMLESS = ("cloudwatch:putmetricdata", "sts:getcalleridentity")
@@ -49,28 +51,81 @@ def breaches(business: Mapping[str, Any], file: str, *, calls: bool) -> Iterator
 def _of_statement(
     template: Template, statement: Mapping[str, Any], file: str, name: str, *, calls: bool
 ) -> Iterator[Finding]:
-    rights = sorted(allowed(template, dict(statement)))
+    """Yield what is wrong with a statement, on any side of the conditions in it."""
+    found = (_of_side(template, one, file, name, calls=calls) for one in sides(statement))
+    yield from dict.fromkeys(each for one in found for each in one)
+
+
+def _of_side(
+    template: Template, statement: Mapping[str, Any], file: str, name: str, *, calls: bool
+) -> Iterator[Finding]:
+    rights = sorted({*allowed(template, dict(statement))})
     for wrong in _of_another_service(template, rights):
         yield Finding("error", file, name, *wrong)
     for right in rights:
-        if no_arn := why_no_arn(template, right.arn) if right.readable else None:
+        if right.guessed or not right.readable:
+            yield _unread(right, file, name)
+        elif no_arn := why_no_arn(template, right.arn):
             said = f"`{right.resource}` is no ARN, and a statement names its resource by one: {no_arn}."
             yield Finding("error", file, name, said, "Write !GetAtt ….Arn, or !Sub with it.")
         elif right.resource == "*" and has_no_resource(right.action):
             yield _without_resource(template, right, file, name)
         elif no_name := _of_a_parameter(template, right):
             yield Finding("error", file, name, *no_name)
-        elif why := why_not_yours(template, right):
+        elif why := _why_not_yours(template, right):
             level: Level = "error" if _is_certain(template, right) else "warning"
             said = f"It allows {right}, which no tool may: {why}."
             yield Finding(
                 level, file, name, said, f"Name the actions that the tool calls, and its one resource. {_DOCS}"
             )
         elif not (calls and right.action.lower() == "lambda:invokefunction"):
-            for what, who in crossed(template, right, EXECUTOR):
-                others = f"only {', '.join(who.split())} may {what}" if who else f"nobody may {what}"
+            yield from _crossed(template, right, file, name)
+
+
+def _unread(right: Right, file: str, name: str) -> Finding:
+    """Return that an action or a resource cannot be read here, so that nothing is known of the right."""
+    if right.guessed:
+        said = "Which actions it allows cannot be read here, so nothing is checked of them."
+        return Finding("warning", file, name, said, "Write the actions out, such as dynamodb:GetItem.")
+    said = f"Its resource cannot be read here, so nothing is checked of it: {right.resource.removeprefix(_UNREAD)}."
+    return Finding("warning", file, name, said, f"Name the resource that the tool uses. {_DOCS}")
+
+
+def _why_not_yours(template: Template, right: Right) -> str | None:
+    """Return why no tool may have a right: of a wildcard, why none may have an action that it stands for there."""
+    if (why := why_not_yours(template, right)) is None or right.resource == "*" or not _is_wild(right):
+        return why
+    for one in _meant(template, right):
+        if (of_one := why_not_yours(template, one)) is not None:
+            return f"it stands for {one.action}, too, and {of_one}"
+    return None
+
+
+def _crossed(template: Template, right: Right, file: str, name: str) -> Iterator[Finding]:
+    """Yield the first wall that a right crosses."""
+    for one in _meant(template, right):
+        for what, who in crossed(template, one, EXECUTOR):
+            others = f"only {', '.join(who.split())} may {what}" if who else f"nobody may {what}"
+            if _is_wild(right):
+                said = f"It allows {right}, which stands for {one.action}, too: {others}."
+                yield Finding("error", file, name, said, "Name the actions that the tools call in its place.")
+            else:
                 yield Finding("error", file, name, f"It allows {right}: {others}.", "Remove it.")
-                break
+            return
+
+
+def _is_wild(right: Right) -> bool:
+    """Return whether some signs of an action's name, and not all, are left open."""
+    service, _, action = right.action.partition(":")
+    return bool(re.search(r"[*?]", action) and action.strip("*") and not re.search(r"[*?]", service))
+
+
+def _meant(template: Template, right: Right) -> list[Right]:
+    """Return a right once for each action that its wildcard stands for on that resource; itself where it has none."""
+    if not _is_wild(right):
+        return [right]
+    known = actions_on(right.action, resource_arn(template, right))
+    return [replace(right, action=one) for one in known] or [right]
 
 
 def _without_resource(template: Template, right: Right, file: str, name: str) -> Finding:

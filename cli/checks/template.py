@@ -19,7 +19,7 @@ from cli.checks.loading import finding_of
 from cli.checks.rights import rights
 from cli.checks.standing import yielded
 from cli.checks.statements import breaches
-from cli.walls.arns import Template, Unreadable, names
+from cli.walls.arns import OPAQUE, Template, Unreadable, names
 from localcloud.cloud import ROOT
 from localcloud.project import (
     BUSINESS,
@@ -33,6 +33,10 @@ from localcloud.template import TemplateInvalid, load_template
 
 #: Variables that Lambda's own runtime gives, or that are settings of Python and Powertools.
 _OF_THE_RUNTIME = re.compile(r"(AWS|LAMBDA|POWERTOOLS|LC)_.*|PYTHON.*|HOME|LANG|LD_LIBRARY_PATH|PATH|PWD|TMPDIR|TZ|_.*")
+
+_PLACE = re.compile(rf"\$\{{([^}}]+)\}}|{OPAQUE}")
+#: A text of a JSON document, and the colon where it is a name.
+_JSON_TEXT = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?')
 
 
 def template(folder: Path) -> Iterator[Finding]:
@@ -108,11 +112,31 @@ def _environment(whole: Template, variables: Mapping[str, Any]) -> dict[str, str
     made: dict[str, str] = {}
     try:
         for text in _environment_texts(whole, variables.get("TOOLS_ENVIRONMENT", "")):
-            for name, value in tools_environ({**given, "TOOLS_ENVIRONMENT": text}).items():
+            for name, value in _read_environment(whole, text, given).items():
                 made[name] = value if made.get(name, value) == value else "${}"
     except Unreadable:
         return None
     return {name: value for name, value in made.items() if name not in given and name != "TOOLS_ENVIRONMENT"}
+
+
+def _read_environment(whole: Template, text: str, given: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the variables in a text of TOOLS_ENVIRONMENT; a value that only AWS knows is "${}".
+
+    Raises ``SettingInvalid`` where it is wrong whatever AWS puts in, and ``Unreadable`` where it may be right.
+    """
+
+    def put_in(place: re.Match[str]) -> str:
+        known = place[1] is not None and (place[1].startswith("AWS::") or place[1].split(".")[0] in whole["Resources"])
+        return place[0] if known else "${}"
+
+    text = _PLACE.sub(put_in, text)
+    try:
+        return tools_environ({**given, "TOOLS_ENVIRONMENT": text})
+    except SettingInvalid as problem:
+        outside = "${}" in _JSON_TEXT.sub("", text)
+        if outside or any("${}" in one and is_name for one, is_name in _JSON_TEXT.findall(text)):
+            raise Unreadable(str(problem)) from None
+        raise
 
 
 def _environment_texts(whole: Template, made: Any) -> Iterator[str]:

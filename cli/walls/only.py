@@ -38,7 +38,8 @@ _MANAGE_TABLES = (
     "dynamodb:UpdateKinesisStreamingDestination dynamodb:TagResource dynamodb:UntagResource"
 )
 
-#: (who only, may do what, by these actions, on this resource or anything below it; ``*`` for any)
+#: (who only, may do what, by these actions, on this resource or anything below it; ``*`` for any, and ``AnswerKey *``
+#: for that one and whatever the template does not have: an ARN that is written out does not say whose it is)
 ONLY: list[tuple[str, str, str, str]] = [
     (AGENT, "call a model", "bedrock*:*", "*"),
     (AGENT, "say that a model is away", "dynamodb:*", "ModelCircuitsTable"),
@@ -79,18 +80,23 @@ ONLY: list[tuple[str, str, str, str]] = [
     ),
     (NOBODY, "list requesters' tokens", "dynamodb:Scan dynamodb:PartiQL*", "RequesterTokensTable"),
     (f"AdmitFunction {CLOSE}", "forget a requester's token", "dynamodb:DeleteItem", "RequesterTokensTable"),
-    (ANSWER, "sign a person's answer", "kms:GenerateMac kms:Sign kms:CreateGrant kms:PutKeyPolicy", "*"),
+    (ANSWER, "sign a person's answer", "kms:GenerateMac kms:Sign kms:CreateGrant kms:PutKeyPolicy", "AnswerKey *"),
     (
         f"{EXECUTOR} ExtendFunction {CLOSE} OpenEscalationFunction RemindFunction",
         "act on a person's answer",
         "kms:VerifyMac kms:Verify",
-        "*",
+        "AnswerKey *",
     ),
     (NOBODY, "change or delete what is in the log", "dynamodb:UpdateItem dynamodb:DeleteItem", "RunLogTable"),
     (NOBODY, "write the log without its condition", "dynamodb:BatchWriteItem dynamodb:PartiQL*", "RunLogTable"),
-    (EVIDENCE, "read the log's stream", READ_STREAM, "*"),
+    (EVIDENCE, "read the log's stream", READ_STREAM, "RunLogTable *"),
     ("LogCopyFunction", "keep copies of the log", "s3:*", "LogCopyBucket"),
-    (NOBODY, "unlock a copy", "s3:BypassGovernanceRetention s3:PutObjectRetention s3:PutObjectLegalHold", "*"),
+    (
+        NOBODY,
+        "unlock a copy",
+        "s3:BypassGovernanceRetention s3:PutObjectRetention s3:PutObjectLegalHold",
+        "LogCopyBucket *",
+    ),
     (NOBODY, "delete a copy", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucket*", "LogCopyBucket"),
     (NOBODY, "delete a payload", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucketVersioning", "PayloadBucket"),
     (NOBODY, "call another function past the workflow", "lambda:Invoke*", "*"),
@@ -116,6 +122,10 @@ ONLY: list[tuple[str, str, str, str]] = [
 def crossed(template: Template, right: Right, by: str) -> Iterator[tuple[str, str]]:
     """Yield what a right of the function ``by`` is for that others alone may do: what it is, and who they are."""
     for who, what, actions, resource in ONLY:
-        covered = right.does_any(actions) and (resource == "*" or right.reaches(template, resource))
-        if covered and by not in who.split():
+        if by not in who.split() and right.does_any(actions) and _is_on(template, right, resource):
             yield what, who
+
+
+def _is_on(template: Template, right: Right, resource: str) -> bool:
+    known, _, others = resource.partition(" ")
+    return known == "*" or (bool(others) and not right.ids) or right.reaches(template, known)

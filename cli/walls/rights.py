@@ -1,14 +1,20 @@
 """Rights of a role of the rendered template, as ``(action, resource)`` pairs."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 from typing import Any
 
-from cli.walls.arns import Template, Unreadable, could_be, meet, names
+from cli.walls.arns import FORMS, OPAQUE, Template, Unreadable, could_be, meet, names
 
 #: Parameters of the platform whose value may be any text. What another parameter names is the business's.
 FREE_PARAMETERS = frozenset({"ReplyQueuePrefix", "ModelId", "ModelEndpointUrl"})
+
+_NO_VALUE = {"Ref": "AWS::NoValue"}
+#: Of a statement with more conditions, the sides of the further ones are judged with each other.
+_MOST = 6
 
 
 @dataclass(frozen=True, order=True)
@@ -20,12 +26,14 @@ class Right:
               without its beginning; ``unreadable: …`` where nobody can tell
     ids       the logical ids that stand in it anywhere
     arn       the ARN as a pattern
+    guessed   whether the action cannot be read, and therefore counts as any
     """
 
     action: str
     resource: str
     ids: frozenset[str] = field(default=frozenset(), compare=False)
     arn: str = field(default="", compare=False)
+    guessed: bool = field(default=False, compare=False)
 
     @property
     def readable(self) -> bool:
@@ -96,7 +104,7 @@ def trusted_by(template: Template, role: str) -> set[str]:
 
 def statements_of(value: Any) -> Iterator[dict[str, Any]]:
     """Yield each statement, of both sides of an ``Fn::If``; of a document, of a list in it, or of one statement."""
-    for one in _listed(value):
+    for one in value if isinstance(value, list) else [value]:
         if isinstance(one, list):
             yield from statements_of(one)
         elif "Fn::If" in one:
@@ -108,19 +116,96 @@ def statements_of(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def allowed(template: Template, statement: dict[str, Any]) -> Iterator[Right]:
-    """Yield what a statement allows; nothing for one that denies."""
+    """Yield what a statement allows, on either side of each condition in it; nothing for one that denies."""
+    for one in sides(statement):
+        yield from _allowed(template, one)
+
+
+def _allowed(template: Template, statement: dict[str, Any]) -> Iterator[Right]:
     # A statement that says what it does not cover, covers everything else: no row allows that.
-    if statement["Effect"] == "Deny":
+    if statement.get("Effect") == "Deny":
         return
-    actions = _listed(statement.get("Action", "*"))
-    for action in (one if isinstance(one, str) else "*" for one in actions):
-        for resource in _listed(statement.get("Resource", "*")):
+    actions = _listed(statement["Action"]) if "Action" in statement else ["*"]
+    for action, guessed in (found for one in actions for found in _actions(template, one)):
+        for resource in _listed(statement["Resource"]) if "Resource" in statement else ["*"]:
             try:
                 for found in names(template, resource):
-                    yield Right(action, found.text, found.ids, found.arn)
+                    yield Right(action, found.text, found.ids, found.arn, guessed)
             except Unreadable as problem:
-                yield Right(action, f"unreadable: {problem}")
+                yield Right(action, f"unreadable: {problem}", guessed=guessed)
+
+
+def _actions(template: Template, value: Any) -> Iterator[tuple[str, bool]]:
+    """Yield what an action may be as a text, and whether that is a guess: what cannot be read may be any."""
+    try:
+        for found in names(template, value):
+            is_known = re.fullmatch(r"[\w:*?-]+", found.arn) is not None
+            yield (found.arn, False) if is_known else ("*", True)
+    except Unreadable:
+        yield "*", True
+
+
+def resource_arn(template: Template, right: Right) -> str:
+    """Return the ARN that a right is on as a pattern: a name for each resource of the template, ``*`` for the rest."""
+
+    def put_in(place: re.Match[str]) -> str:
+        name, _, attribute = place[1].partition(".")
+        if name.startswith("AWS::"):
+            return "x"
+        if name not in template["Resources"]:
+            return "*"
+        kind = template["Resources"][name]["Type"]
+        if place.start() or kind not in FORMS:
+            return "x" if place.start() else "*"
+        service, (before, *_), _ = FORMS[kind]
+        return f"arn:x:{service}:x:x:{before}x{'/stream/x' if attribute == 'StreamArn' else ''}"
+
+    return re.sub(r"\$\{([^}]+)\}", put_in, right.arn).replace(OPAQUE, "*")
+
+
+def sides(value: Any) -> list[Any]:
+    """Return a value once for each combination of its conditions, without ``Fn::If``: one condition, one side."""
+    named = [*dict.fromkeys(_conditions(value))]
+    chosen = [dict(zip(named[:_MOST], one, strict=True)) for one in product((1, 2), repeat=len(named[:_MOST]))]
+    return [_settled(value, one) for one in chosen]
+
+
+def _conditions(value: Any) -> Iterator[str]:
+    match value:
+        case {"Fn::If": [str(name), one, other]}:
+            yield name
+            yield from (*_conditions(one), *_conditions(other))
+        case dict():
+            yield from (name for one in value.values() for name in _conditions(one))
+        case list():
+            yield from (name for one in value for name in _conditions(one))
+
+
+def _settled(value: Any, chosen: Mapping[str, int]) -> Any:
+    """Return a value with the chosen sides in place of ``Fn::If``; what is AWS::NoValue then is not there."""
+    match value:
+        case {"Fn::If": [str(name), _, _]} if name in chosen:
+            return _settled(value["Fn::If"][chosen[name]], chosen)
+        case dict():
+            made = {key: _settled(one, chosen) for key, one in value.items()}
+            return {key: one for key, one in made.items() if one != _NO_VALUE}
+        case list():
+            made_of = [(one, _settled(one, chosen)) for one in value]
+            opened = [new if isinstance(new, list) and isinstance(old, dict) else [new] for old, new in made_of]
+            return [one for each in opened for one in each if one != _NO_VALUE]
+    return value
+
+
+def parts(value: Any) -> list[Any]:
+    """Return the parts of a list, or the one that stands for it; both sides of an ``Fn::If``."""
+    if isinstance(value, dict) and "Fn::If" in value:
+        return parts(value["Fn::If"][1:])
+    if isinstance(value, list):
+        return [part for one in value for part in parts(one)]
+    return [] if value == _NO_VALUE else [value]
 
 
 def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    listed = value if isinstance(value, list) else [value]
+    opened = (parts(one) if isinstance(one, dict) and "Fn::If" in one else [one] for one in listed)
+    return [one for each in opened for one in each]

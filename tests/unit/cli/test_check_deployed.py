@@ -93,6 +93,48 @@ def test_what_the_docs_call_yours_is_not_blamed(action: Any, resource: Any) -> N
     assert of_statement(action, resource) == []
 
 
+def either(one: Any, other: Any, condition: str = "IsLive") -> dict[str, Any]:
+    return {"Fn::If": [condition, one, other]}
+
+
+BUCKET = "arn:aws:s3:::shop/*"
+STREAM = {"Fn::GetAtt": ["Mine", "StreamArn"]}
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "found"),
+    [
+        ("dynamodb:GetItem", either([ARN], [ARN, {"Fn::Sub": "${Mine.Arn}/index/*"}]), []),
+        ([either("dynamodb:GetItem", ["dynamodb:Query"]), "dynamodb:PutItem"], [either(ARN, [ARN])], []),
+        ("dynamodb:GetItem", [ARN, either({"Ref": "AWS::NoValue"}, ARN)], []),
+        # each side is judged, and those of one condition with each other alone
+        (either("dynamodb:GetItem", "dynamodb:DeleteTable"), ARN, [("error", "dynamodb:DeleteTable")]),
+        ("dynamodb:GetItem", either(ARN, either(ARN, "*", "Other")), [("error", "on everything")]),
+        (either("dynamodb:GetItem", "s3:GetObject"), either(ARN, BUCKET), []),
+        (either("dynamodb:GetItem", "s3:GetObject"), either(BUCKET, ARN), [("error", "s3"), ("error", "dynamodb")]),
+        # what cannot be read may be right
+        ("dynamodb:GetItem", {"Fn::FindInMap": ["A", "B", "C"]}, [("warning", "cannot be read")]),
+        (["dynamodb:GetItem", {"Ref": "Table"}], ARN, [("warning", "Which actions it allows")]),
+        ({"Fn::Join": [":", ["dynamodb", "GetItem"]]}, ARN, []),
+        # a wildcard stands for the actions that are on that kind of resource
+        ("dynamodb:Get*", ARN, []),
+        ("dynamodb:?et*", [ARN, {"Fn::Sub": "${Mine.Arn}/index/*"}], []),
+        ("dynamodb:Get*", STREAM, []),
+        ("dynamodb:Update*", {"Fn::Sub": "${Mine.Arn}/index/*"}, []),
+        ("dynamodb:Update*", ARN, [("error", "stands for dynamodb:update")]),
+        ("dynamodb:Get*", there(f"dynamodb:{HERE}:table/other/stream/*"), [("error", "only LogTouchedFunction")]),
+        ("kms:Sign", "arn:aws:kms:eu-west-1:1:key/x", [("error", "may sign a person's answer")]),
+    ],
+)
+def test_a_side_of_a_condition_and_a_wildcard_are_judged_by_what_they_stand_for(
+    action: Any, resource: Any, found: list[tuple[str, str]]
+) -> None:
+    made = of_statement(action, resource)
+
+    assert [one.level for one in made] == [level for level, _ in found], made
+    assert all(says in one.problem for one, (_, says) in zip(made, found, strict=True)), made
+
+
 def test_a_function_of_servers_may_be_called_by_its_arn() -> None:
     assert of_statement("lambda:InvokeFunction", "arn:aws:lambda:eu-west-1:1:function:stock", calls=True) == []
     assert of_statement("lambda:UpdateFunctionCode", "arn:aws:lambda:eu-west-1:1:function:stock", calls=True)
@@ -166,6 +208,12 @@ HTTPX = "httpx==0.28.1\nanyio==4.0\ncertifi==2026.1.1\nhttpcore==1.0.9\nidna==3.
         ("import no_such\n", "no_such==1 ; python_version < '3.9'\n", [("error", LINE_1, "no_such")]),
         ("import no_such\n", "no_such==1 ; python_version == '3.13' and platform_machine == 'aarch64'\n", []),
         ("", "no_such==1 ; sys_platform == 'win32'\n", []),
+        # a line that is not for Lambda needs no hash, the end of an address is one, and a path names a wheel
+        ("", f"a==1 {HASH}\nb==1 ; sys_platform == 'win32'\nc @ https://x.test/c.whl#sha256={HASH[14:]}\n", []),
+        ("", f"a==1\nb==1 {HASH} ; sys_platform == 'win32'\n", [("error", "requirements.txt line 1", "a")]),
+        ("", "\ufeffa==1\r\nb==2\r\n", []),
+        ("import httpx\n", HTTPX.replace("httpx==0.28.1", "./vendor/httpx-0.28.1-py3-none-any.whl"), []),
+        ("import httpx\n", "./vendor/all.tar.gz\n", [("warning", LINE_1, "httpx")]),
         ("import json, boto3, yaml, pydantic, aws_lambda_powertools, own, desk\nfrom . import two\n", None, []),
         ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import moto\n", None, []),
         ("try:\n    import moto\nexcept ImportError:\n    moto = None\n", None, []),
@@ -175,6 +223,17 @@ def test_an_import_is_of_what_lambda_will_have(
     code: str, requirements: str | None, found: list[tuple[str, str, str]], tmp_path: Path
 ) -> None:
     assert project(tmp_path, code, requirements) == found
+
+
+def test_constraints_say_versions_and_hashes_and_bring_no_package(tmp_path: Path) -> None:
+    (tmp_path / "pins").mkdir()
+    (tmp_path / "pins" / "all.txt").write_text("--constraint more.txt\n-c all.txt\na==1\nhttpx==0.28.1\n")
+    (tmp_path / "pins" / "more.txt").write_text(f"b==2 {HASH}\n")
+
+    found = project(tmp_path, "import httpx\n", f"-c pins/all.txt\na {HASH}\nb\nc\n")
+
+    of_c = [("warning", "requirements.txt line 4", "c"), ("error", "requirements.txt line 4", "c")]
+    assert found == [*of_c, ("error", LINE_1, "httpx")]
 
 
 def test_what_the_store_imports_counts_where_a_tool_takes_it(tmp_path: Path) -> None:
@@ -346,6 +405,20 @@ def test_a_right_in_any_form_that_gives_it_is_no_finding(
     change: tuple[str, str] | None, line: str, sound: Path, tmp_path: Path
 ) -> None:
     assert told(sound, tmp_path, change, line) == []
+
+
+@pytest.mark.parametrize("crm", [', "CRM": "${C}"', "${C}"])
+def test_what_only_aws_knows_is_no_finding(crm: str, sound: Path, tmp_path: Path) -> None:
+    output = f"""!Sub ['{{"ACCOUNTS_TABLE": "${{AccountsTable}}"{crm}}}', {{C: !ImportValue x}}]"""
+    effect = "            Effect: !If [TablesAreProtected, Allow, Allow]\n"
+    folder = changed(
+        sound,
+        tmp_path,
+        "business.yaml",
+        lambda text: text.replace(OUTPUT, output).replace("            Effect: Allow\n", effect),
+    )
+
+    assert told(folder, tmp_path / "again", None, 'ctx.environ["CRM"]') == []
 
 
 @pytest.mark.parametrize(
