@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cli.checks.modules import SCOPES, Bound, Function, Imported, Module, Parameter
+from cli.checks.modules import SCOPES, Bound, Function, Imported, Module, Parameter, passes_over
 
 Kind = tuple[str, ...]
 CONTEXT, ENVIRON, PROCESS, TABLE = ("context",), ("environ",), ("environ of the process",), ("table",)
@@ -37,6 +37,7 @@ _OUTSIDE: Mapping[str, Mapping[str, Kind]] = {
     "boto3.session": {"": ("module of sessions",), "Session": _SESSION},
     "os": {"": _OS, "environ": PROCESS},
 }
+_NO_KEY = frozenset({"KeyError", "LookupError", "Exception", "BaseException"})
 #: Expressions that are followed from one to the next, at most.
 _DEEPEST = 12
 
@@ -67,13 +68,27 @@ class Followed:
         return self._variable(self._of_file[file], node, 0)
 
     def is_tried(self, file: Path, node: ast.AST) -> bool:
-        """Return whether it stands in a ``try``, whose handlers may go on without it."""
+        """Return whether it stands where a ``KeyError`` is passed over, by a ``try`` or a ``suppress``."""
         module, inside = self._of_file[file], node
         while (around := module.parent.get(id(inside))) is not None and not isinstance(around, SCOPES):
-            if isinstance(around, ast.Try) and inside in around.body and around.handlers:
+            if inside in getattr(around, "body", ()) and passes_over(around, _NO_KEY):
                 return True
             inside = around
         return False
+
+    def may_be(self, file: Path, node: ast.AST, one: ast.ClassDef) -> bool:
+        """Return whether an expression may be an instance of a class of the playbook, or the class."""
+        kind = self.kind(file, node)
+        if kind is None or kind[0] != "instance":
+            return kind is None
+        module = next(of for of, made in self._by_instance.values() if made is one)
+        classes = [self._by_instance[kind]], [(module, one)]
+        return any(mine in self._classes(_instance(*its)) for (mine,), (its,) in (classes, classes[::-1]))
+
+    def sources(self, file: Path, node: ast.AST) -> list[tuple[Path, ast.expr]]:
+        """Return the expressions that a name or an attribute may be, each with its file."""
+        found = self._sources(self._of_file[file], node, 0)
+        return [(where.file, one) for where, one in found if isinstance(one, ast.expr)]
 
     def is_of(self, file: Path, node: ast.AST, module: str) -> bool:
         """Return whether an expression certainly names ``module``, which is not the playbook's, or what it has."""

@@ -684,8 +684,11 @@ from os import environ, getenv
 
 def read(ctx):
     told = ctx.environ.get("ACCOUNTS_TABEL"), environ.get("TWO", ""), getenv("THREE"), os.getenv(key="FOUR")
-    told += "FIVE" in ctx.environ, ctx.environ.get("SIX_TABLE"), {}.get("SEVEN")
+    told += "FIVE" in ctx.environ, ctx.query(TableName=ctx.environ.get("SIX_TABLE"))
     return told, ctx.environ.get("ACCOUNTS_TABLE"), os.environ.get("AWS_REGION"), getenv("HOME"), getenv("HOMEPAGE")
+
+
+READS = [read]
 """
     project = with_changes(sound, tmp_path, ("sounddesk/helpers.py", "", source))
 

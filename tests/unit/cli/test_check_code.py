@@ -1,5 +1,6 @@
 """``ballast check`` infers from code only what is certain: variables, tables, services and operations of DynamoDB."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ def code(folder: Path, **files: str) -> Code:
     playbook = folder / "desk"
     playbook.mkdir(exist_ok=True)
     for name, text in files.items():
-        (playbook / f"{name}.py").write_text(text)
+        roots = re.sub(r"^def (f|g|account|note|open_desk|held)\(", r"@tool\ndef \1(", text, flags=re.MULTILINE)
+        (playbook / f"{name}.py").write_text(roots)
     return Code(playbook)
 
 
@@ -49,7 +51,7 @@ def f(ctx, request):
     os.environ["WRITTEN"] = "x"
     e = ctx.environ
     if "GUARDED" in e:
-        return e["GUARDED"]
+        print(e["GUARDED"])
     return e[NAME], os.environ["PLAIN"], request.environ["WSGI"], e.get("SEATS_TABLE"), KINDS["ROUND_TABLE"]
 
 
@@ -59,8 +61,8 @@ def g():
 """
     found = code(tmp_path, one=source)
 
-    assert found.needed.keys() == {"BY_NAME", "PLAIN", "SEATS_TABLE"}
-    assert found.asked_for.keys() == {"GUARDED"}
+    assert found.needed.keys() == {"BY_NAME", "PLAIN"}
+    assert found.asked_for.keys() == {"GUARDED", "SEATS_TABLE"}
 
 
 @pytest.mark.parametrize(
@@ -220,11 +222,13 @@ from .services import Services
 
 def open_desk(args, ctx):
     it = Services(ctx)
+    it.seal()
     def attempt():
         return Change(result=1, writes=[it.desks.put_new({})], conflict="")
     it.desks.by("by_room")
     it.desks.by("by_floor")
-    it.queue.send("x")
+    it.queue.send(attempt)
+    it.desks.find({})
 
 def held(holder):
     holder.ctx.client("s3").get_object(Bucket="b", Key="k")

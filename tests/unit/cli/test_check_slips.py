@@ -145,8 +145,11 @@ class Services:
 
     def table(self):
         if os.getenv("ACCOUNTS_TABLE") and os.environ.get("HOME"):
-            return list(os.environ)
+            print(list(os.environ))
         return boto3.client("sns"), os.environ["ACCOUNTS_TABLE"]
+
+
+TABLE = Services.table
 """
     statement = "          - {Sid: Send, Effect: Allow, Action: sqs:SendMessage, Resource: !GetAtt AccountsTable.Arn}\n"
     project = changed(
