@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cli.checks.modules import SCOPES, Bound, Function, Imported, Module, Parameter, passes_over
+from cli.checks.modules import SCOPES, Bound, Function, Imported, Module, Parameter, last_name, passes_over
 
 Kind = tuple[str, ...]
 CONTEXT, ENVIRON, PROCESS, TABLE = ("context",), ("environ",), ("environ of the process",), ("table",)
@@ -71,7 +71,7 @@ class Followed:
         """Return whether it stands where a ``KeyError`` is passed over, by a ``try`` or a ``suppress``."""
         module, inside = self._of_file[file], node
         while (around := module.parent.get(id(inside))) is not None and not isinstance(around, SCOPES):
-            if inside in getattr(around, "body", ()) and passes_over(around, _NO_KEY):
+            if passes_over(around, _NO_KEY) and inside in getattr(around, "body", ()):
                 return True
             inside = around
         return False
@@ -130,14 +130,67 @@ class Followed:
                     yield more
 
     @cached_property
-    def _calls(self) -> dict[str, list[tuple[Module, ast.Call]]]:
-        found: dict[str, list[tuple[Module, ast.Call]]] = {}
+    def _mentions(self) -> dict[int | str, list[tuple[Module, ast.expr]]]:
+        """The names and attributes that mean a function or a class of the playbook, by its node.
+
+        By name: the attributes that no import leads to, and names whose binding is not seen (``import *``).
+        """
+        found: dict[int | str, list[tuple[Module, ast.expr]]] = {}
         for module in self.modules.values():
             for node in ast.walk(module.tree):
-                if isinstance(node, ast.Call):
-                    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-                    found.setdefault(str(name), []).append((module, node))
+                if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
+                    continue
+                meant = self._named(module, node)
+                if isinstance(node, ast.Name) and node.id == "cls":
+                    owners = (one for one in module.scopes(node) if isinstance(one, ast.ClassDef))
+                    meant = [(module, next(owners, None))]
+                for _, one in meant:
+                    found.setdefault(id(one), []).append((module, node))
+                if not meant:
+                    found.setdefault(str(getattr(node, "attr", getattr(node, "id", ""))), []).append((module, node))
         return found
+
+    def _calls(self, target: Function | ast.ClassDef) -> Iterator[tuple[Module, ast.Call | None]]:
+        """Yield the calls of a function, or of a class and its subclasses; None for any other mention of it."""
+        named = [(*at, False) for at in self._mentions.get(id(target), ())]
+        by_name = [(*at, True) for at in self._mentions.get(target.name, ())]
+        for module, node, is_unknown in (*named, *(at for at in by_name if isinstance(at[1], ast.Name))):
+            around = module.parent.get(id(node))
+            named_by: ast.AST = node
+            if isinstance(around, ast.Subscript) and around.value is node:  # Repository[Parcel]
+                named_by, around = around, module.parent.get(id(around))
+            if isinstance(around, ast.Call) and around.func is named_by and not is_unknown:
+                yield module, around
+            elif isinstance(around, ast.ClassDef) and isinstance(target, ast.ClassDef) and named_by in around.bases:
+                makes = (id(around), "__init__") in module.bound or id(around) in module.fields
+                yield from [(module, None)] if makes else self._calls(around)
+            elif not module.is_annotation(node):
+                yield module, None
+
+    def _calls_of_method(
+        self, target: Function, owner: tuple[Module, ast.ClassDef], depth: int
+    ) -> Iterator[tuple[Module, ast.Call | None]]:
+        """Yield the calls of a method; None for a mention that may be one of it and is not followed."""
+        for module, node in self._mentions.get(target.name, ()):
+            if not isinstance(node, ast.Attribute):
+                continue
+            if (meant := self._function(module, node, depth)) is not None and meant[1] is not target:
+                continue
+            around = module.parent.get(id(node))
+            if meant is not None and isinstance(around, ast.Call) and around.func is node:
+                yield module, around
+            elif meant is not None or self.may_be(module.file, node.value, owner[1]):
+                yield module, None
+
+    @cached_property
+    def _packages(self) -> frozenset[str]:
+        return frozenset(name.partition(".")[0] for name in self.modules)
+
+    @cached_property
+    def _replaced(self) -> list[frozenset[str]]:
+        """The fields that each ``replace(one, table=other)`` of the playbook gives another value."""
+        nodes = [one for module in self.modules.values() for one in ast.walk(module.tree) if isinstance(one, ast.Call)]
+        return [frozenset(str(one.arg) for one in call.keywords) for call in nodes if last_name(call.func) == "replace"]
 
     def _bound(self, module: Module, name: ast.Name) -> list[tuple[Module, Bound]]:
         """Return what a name may be, each with its module; imports of the playbook's own are followed."""
@@ -168,9 +221,9 @@ class Followed:
         match node:
             case ast.Name():
                 return self._bound(module, node)
-            case ast.Attribute(value=ast.Name() as owner, attr=name):
-                match self._bound(module, owner):
-                    case [(_, Imported(module=of, name=None))] if of in self.modules:
+            case ast.Attribute(value=ast.Name() | ast.Attribute() as owner, attr=name):
+                match self._named(module, owner):
+                    case [(_, Imported(module=of, name=None))] if of.partition(".")[0] in self._packages:
                         return [self._imported(module, Imported(of, name))]
         return []
 
@@ -277,15 +330,12 @@ class Followed:
         for where, one in reversed(bases):
             fields |= where.fields.get(id(one), {})
         found: list[tuple[Module, Bound]] = []
-        for where, call in self._calls_of_class(*bases[0]):
-            found.append((where, _argument(call, attr, [*fields].index(attr)) or fields[attr].value))
+        for where, call in self._calls(bases[0][1]):
+            given = None if call is None else _argument(call, attr, [*fields].index(attr)) or fields[attr].value
+            found.append((where, given))
+        if any(attr in names for names in self._replaced):
+            found.append((bases[0][0], None))
         return found
-
-    def _calls_of_class(self, module: Module, one: ast.ClassDef) -> Iterator[tuple[Module, ast.Call]]:
-        for name in (one.name, "cls"):
-            for where, call in self._calls.get(name, []):
-                if self._class(where, call.func) == (module, one):
-                    yield where, call
 
     def _one_of(self, values: list[tuple[Module, Bound]], depth: int) -> Kind | None:
         kinds = {self._of_bound(module, value, depth) for module, value in values}
@@ -327,16 +377,13 @@ class Followed:
         if positional[:1] and positional[0].arg in ("self", "cls"):
             at -= 1
         owner = module.parent.get(id(function))
-        if isinstance(owner, ast.ClassDef) and function.name == "__init__":
-            calls = [*self._calls_of_class(module, owner)]
+        if not isinstance(owner, ast.ClassDef):
+            calls = [*self._calls(function)]
+        elif function.name == "__init__":
+            calls = [*self._calls(owner)]
         else:
-            named = self._calls.get(function.name, [])
-            calls = [
-                (where, call)
-                for where, call in named
-                if (self._function(where, call.func, depth) or ("", None))[1] is function
-            ]
-        return [(where, _argument(call, given.arg.arg, at)) for where, call in calls]
+            calls = [*self._calls_of_method(function, (module, owner), depth)]
+        return [(where, None if call is None else _argument(call, given.arg.arg, at)) for where, call in calls]
 
     def _made(self, module: Module, call: ast.Call, depth: int) -> Kind | None:
         function, maker = call.func, None

@@ -53,6 +53,14 @@ class Module:
             if isinstance(node, SCOPES):
                 yield node
 
+    def is_annotation(self, node: ast.AST) -> bool:
+        """Return whether it stands in an annotation: it says what a value is, and makes none."""
+        while (around := self.parent.get(id(node))) is not None and not isinstance(around, ast.Module):
+            if node in (getattr(around, "annotation", None), getattr(around, "returns", None)):
+                return True
+            node = around
+        return False
+
     def _binds(self, node: ast.AST) -> Iterator[tuple[ast.AST, str, Bound]]:
         scope = next(self.scopes(node), self.tree)
         match node:

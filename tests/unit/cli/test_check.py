@@ -725,7 +725,7 @@ READS = [read]
     ],
 )
 def test_every_operation_of_a_tool_is_seen(line: str, needed: set[str], tmp_path: Path) -> None:
-    (tmp_path / "reading.py").write_text(f"def read(ctx):\n    ctx.client('dynamodb').{line}\n")
+    (tmp_path / "reading.py").write_text(f"def read(ctx):\n    ctx.client('dynamodb').{line}\n\n\nREADS = [read]\n")
 
     assert Code(tmp_path).dynamodb.keys() == needed
 
