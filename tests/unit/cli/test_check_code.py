@@ -342,7 +342,7 @@ SEND = 'ctx.client("sns").publish(TopicArn=ctx.environ["OTHER"])'
         (f"if args.now:\n        {SEND}", True),
         (f"if topic := ctx.environ.get('TOPIC'):\n        {SEND}", False),
         (f"topic = ctx.environ.get('TOPIC')\n    if not topic:\n        return\n    {SEND}", False),
-        (f"topic = ctx.environ.get('TOPIC')\n    if topic:\n        send(ctx)", False),
+        ("topic = ctx.environ.get('TOPIC')\n    if topic:\n        send(ctx)", False),
         (f"'TOPIC' in ctx.environ and {SEND}", False),
         (f"ctx.environ.get('TOPIC') or {SEND}", False),
         (f"{SEND} if ctx.environ.get('TOPIC', '') else None", False),
