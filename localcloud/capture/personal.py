@@ -70,11 +70,11 @@ def personal_in(text: str) -> list[Personal]:
 
 # E-mail addresses
 
-_AT = r"(?:\s{0,2}@\s{0,2}|\s{0,2}[(\[{<]\s?(?:at|@)\s?[)\]}>]\s{0,2})"
-_DOT = r"(?:\.|\s{0,2}[(\[{<]\s?(?:dot|\.)\s?[)\]}>]\s{0,2})"
+_AT = r"(?:\s{0,2}@\s{0,2}|\s{0,2}[(\[{<]\s?(?:at|a|ät|@)\s?[)\]}>]\s{0,2}| at (?=[\w-]+(?: dot [\w-]+)+))"
+_DOT = r"(?:\x20?[.。]|\s{0,2}[(\[{<]\s?(?:dot|\.)\s?[)\]}>]\s{0,2}| dot )"
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _EMAIL = re.compile(
-    rf"(?i)(?<![\w.%+-])[\w%+'-](?:[\w.%+'-]|{_DOT}(?=\w)){{0,100}}{_AT}(?:{_LABEL}{_DOT}){{1,8}}(?=[^\W\d_]{{2}}){_LABEL}"
+    rf"(?i)(?<![\w.%+-])(?:\"[^\"\n]{{1,64}}\"|[\w%+'-](?:[\w.%+'-]|{_DOT}(?=\w)){{0,100}}){_AT}(?:{_LABEL}{_DOT}){{1,8}}(?=[^\W\d_]{{2}}){_LABEL}"
 )
 
 
@@ -86,8 +86,8 @@ def _emails(text: str) -> Iterator[tuple[int, int, str]]:
 
 # Groups of letters and digits
 
-#: What may stand between the groups of a number; at most three signs.
-_GAP = re.compile(r"[\s\-./_·:,'()]{1,3}")
+#: What may stand between the groups of a number; at most four signs.
+_GAP = re.compile(r"[\s\-./_·:,'()|+]{1,4}")
 _GROUP = re.compile(r"[0-9A-Za-z]+")
 #: The longest number of each kind, and so the most groups that are looked at.
 _MOST_IBAN, _MOST_CARD = 34, 19
@@ -128,7 +128,7 @@ _LENGTHS = {
     for country in countries.split()
 }
 _LEAST_IBAN = 15
-_BEGINS = re.compile(r"(?:IBAN)?(?P<iban>[A-Z]{2}[0-9]{2}[0-9A-Z]*|[A-Z]{1,2}[0-9]?)$")
+_BEGINS = re.compile(r"(?:[A-Z]{3,20}?)??(?P<iban>[A-Z]{2}[0-9]{2}[0-9A-Z]*|[A-Z]{1,2}[0-9]?)$")
 
 
 def _ibans(text: str) -> Iterator[tuple[int, int, str]]:
@@ -179,19 +179,33 @@ _ISSUED = re.compile(
 )
 
 
+#: What a card is called. Glued to a number it is no part of it; other letters with a sign behind them begin an id.
+_CARD = r"(?:card|karte|visa|master|maestro|amex|american express|diners|credit|debit|pan|cc|cvc)[a-z]{0,8}"
+_GLUED = re.compile(rf"(?i){_CARD}(?=[0-9])")
+_ID = re.compile(rf"(?i)(?<![^\W\d_])(?!{_CARD}[_-])[^\W\d_]+[_-]$")
+_NAMED = re.compile(rf"(?i){_CARD}\W{{0,4}}(?:[^\W\d_]{{1,12}}\W{{1,3}}){{0,3}}$")
+#: In one block fewer digits than this may as well be an article's, a parcel's or a time's.
+_LEAST_BLOCK = 15
+
+
 def _cards(text: str) -> Iterator[tuple[int, int, str]]:
     groups, after = _groups(text), 0
     for at, group in enumerate(groups):
-        if group.start < after or not group.chars.isdigit():
+        glued = _GLUED.match(group.chars)
+        first = group if glued is None else _Group(group.start + glued.end(), group.chars[glued.end() :], None)
+        if first.start < after or not first.chars.isdigit() or _ID.search(text[max(0, first.start - 40) : first.start]):
             continue
-        run = [group]
+        run = [first]
         for following in groups[at + 1 : at + _MOST_CARD]:
             if following.gap is None or not following.chars.isdigit():
                 break
             run.append(following)
-        if (found := _card_of(run)) is not None:
+        if (found := _card_of(run)) is None:
+            continue
+        is_short_block = len(found[1]) == len(first.chars) < _LEAST_BLOCK
+        if not is_short_block or _NAMED.search(text[max(0, first.start - 60) : first.start]):
             after, value = found
-            yield group.start, after, value
+            yield first.start, after, value
 
 
 def _card_of(run: list[_Group]) -> tuple[int, str] | None:
@@ -259,10 +273,11 @@ def _phones(text: str) -> Iterator[tuple[int, int, str]]:
                 yield begins.start(), after, digits
 
 
-def _is_dialled(country: re.Match[str], first: str, *, zero: bool) -> bool:
-    """Whether the first group has the country's whole code. zero: a zero that is not dialled may follow it"""
-    code = next(value for name, value in country.groupdict().items() if name.startswith("code") and value)
-    return first.startswith(code) and (zero or not (country["zero2"] or country["zero3"]))
+def country_of(digits: str) -> str:
+    """Return the country's code that the digits of a phone number begin with; "" if they are no phone number's."""
+    found = _COUNTRY.fullmatch(digits)
+    groups = found.groupdict() if found is not None else {}
+    return next((value for name, value in groups.items() if name.startswith("code") and value), "")
 
 
 def _phone_from(text: str, at: int, *, is_strict: bool) -> tuple[int, str] | None:
@@ -271,7 +286,8 @@ def _phone_from(text: str, at: int, *, is_strict: bool) -> tuple[int, str] | Non
     while (group := _DIGITS.match(text, at)) is not None and len(digits) + len(group[0]) <= _MOST_PHONE:
         first = first or group[0]
         digits += group[0]
-        if (country := _COUNTRY.fullmatch(digits)) is not None and _is_dialled(country, first, zero=not is_strict):
+        code = country_of(digits)  # in whole in the first group; a zero that is not dialled may follow it
+        if code and first.startswith(code) and not (is_strict and digits[len(code)] == "0"):
             found = group.end(), digits
         between = _BETWEEN.match(text, group.end())
         if between is None or _is_no_group(text, between, signs, len(digits) if found is not None else 0):

@@ -19,7 +19,7 @@ from typing import Any
 
 from ballast.contracts.wire import canonical
 from ballast.masking import MASK
-from localcloud.capture.personal import Personal, iban_check, luhn, personal_in, spelled
+from localcloud.capture.personal import Personal, country_of, iban_check, luhn, personal_in, spelled
 
 #: Domains that nobody can have (RFC 2606, RFC 6761).
 _NOBODYS = re.compile(r"(?i)(?:^|\.)(?:example(?:\.(?:com|net|org))?|test|invalid|localhost|local)$")
@@ -59,6 +59,8 @@ _BY_NAME: tuple[tuple[re.Pattern[str], Callable[[int], Any]], ...] = tuple(
         ("name|first_name|last_name|surname", lambda n: f"Person {n}"),
     )
 )
+
+_PHONES = re.compile(r"(?:^|_)(?:phone|mobile|tel|telephone|fax)s?(?:$|_)")
 
 #: The schema of a field: from (tool or "", the field's path) to it, or None.
 SchemaOf = Callable[[str, tuple[str, ...]], Mapping[str, Any] | None]
@@ -133,10 +135,18 @@ class StandIns:
             return [self._of(inner, path, tool) for inner in value]
         if value == MASK:
             return self._of_field(path, tool)
+        if type(value) is int:
+            return self._number(value, path[-1] if path else "")
         return self._text(value) if isinstance(value, str) else value
 
+    def _number(self, value: int, name: str) -> int:
+        """Return the stand-in of a number that is a card's, or by its field's name a phone's; else the number."""
+        begins = "+" if _PHONES.search(_words_of(name)) else f"{_words_of(name)} "
+        made = self._text(f"{begins}{value}").removeprefix(begins)
+        return int(made) if made.isdigit() and len(made) == len(str(value)) else value
+
     def _of_field(self, path: tuple[str, ...], tool: str) -> Any:
-        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", path[-1] if path else "value").lower()
+        name = _words_of(path[-1] if path else "value")
         if (tool, path) in self._by_field:
             return self._by_field[tool, path]
         made = self._by_field[tool, path] = self._chosen(name, self._schema_of(tool, path) or {})
@@ -207,11 +217,19 @@ class StandIns:
 
     def _phone(self, found: Personal) -> str | None:
         digits = found.value
-        if digits[1:].startswith("55501") or digits[1:].startswith("5550"):
+        if digits.startswith("15550"):
             return None
-        made = self._kept("phone", digits, lambda number: f"{digits[0]}55501{number:0{len(digits) - 6}d}")
-        begins = "00" if found.shown.startswith("00") else ""
-        return spelled(found.shown.replace("(0)", ""), f"{begins}{made}")
+        code = country_of(digits)
+        # Behind a country's code no number begins with zeros, and the country stays: a rule may go by it.
+        begins = "155501" if code == "1" else code
+        made = self._kept("phone", digits, lambda number: f"{begins}{number:0{len(digits) - len(begins)}d}")
+        zeros = "00" if found.shown.startswith("00") else ""
+        return spelled(found.shown.replace("(0)", ""), f"{zeros}{made}")
+
+
+def _words_of(name: str) -> str:
+    """Return a field's name in lower case, its words apart by ``_``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def _begins(name: Any, inner: Any) -> bool:

@@ -290,6 +290,7 @@ def test_a_throttled_list_may_be_asked_for_again(stack: Stack) -> None:
 
 def test_a_cancelled_run_is_stopped_in_its_callers_name(stack: Stack) -> None:
     started = ask(stack, "api", event("POST", "/runs", body={"text": "Long.", "agent": "tester"})).body
+    once_begun(started["run_id"])
 
     reply = ask(stack, "api", event("POST", f"/runs/{started['run_id']}/cancel"))
 
@@ -298,9 +299,23 @@ def test_a_cancelled_run_is_stopped_in_its_callers_name(stack: Stack) -> None:
     assert get(stack, f"/runs/{started['run_id']}").body["status"] == "aborted"
 
 
+def arn_of(run_id: str) -> str:
+    return f"arn:aws:states:eu-west-1:123456789012:execution:agent:{run_id}"
+
+
+def once_begun(run_id: str) -> None:
+    """Return once the execution has entered a state: moto loses an order to stop that comes before."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if len(client("stepfunctions").get_execution_history(executionArn=arn_of(run_id))["events"]) > 1:
+            return
+        time.sleep(0.01)
+    raise TimeoutError("it never began")
+
+
 def once_stopped(run_id: str) -> dict[str, Any]:
     """Return the execution once it has ended: moto stops one a moment after it said so."""
-    arn = f"arn:aws:states:eu-west-1:123456789012:execution:agent:{run_id}"
+    arn = arn_of(run_id)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         execution: dict[str, Any] = client("stepfunctions").describe_execution(executionArn=arn)

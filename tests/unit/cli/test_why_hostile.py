@@ -142,7 +142,7 @@ def test_a_complaint_asks_for_action_until_a_reviewer_or_an_operator_has_looked_
         assert why.must_act
         assert why.act.startswith("look at what ")
         assert why.act.count(";") == 0
-        assert why.to_type[0].command.endswith(f" capture {why.run_id}")
+        assert why.to_type[0].command.endswith(f' capture {why.run_id} --expect "<what would have been right>"')
         assert why.to_type[1].command.endswith(' right --note "<what you found>"')
     ann = ("ann", "operator", "right")
     for looked in ((mia, ann), (mia, rae, ann), (("mia", "member", "right"),)):

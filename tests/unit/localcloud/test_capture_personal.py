@@ -91,6 +91,13 @@ def test_a_number_is_found_in_every_spelling_and_whatever_follows(
         ("0049170 1234567", "491701234567"),
         ("tel:+49-170-1234567;ext=1", "491701234567"),
         ("IBANDE75512108001245126199", IBAN),
+        ("KontoDE75512108001245126199", IBAN),
+        ("DE75 | 5121 | 0800 | 1245 | 1261 | 99", IBAN),
+        ("card4539148803436467", CARD),
+        ("VISA-4539148803436467", CARD),
+        ("mia.lang at gmail dot com", "mia.lang@gmail.com"),
+        ("mia.lang(a)gmail。com", "mia.lang@gmail.com"),
+        ('"mia lang"@gmail.com', '"mia lang"@gmail.com'),
         ("DE75512108001245126199SSKMDEMM", IBAN),
     ],
 )
@@ -196,9 +203,27 @@ def test_a_code_behind_a_card_in_one_block_is_no_part_of_it(code: int) -> None:
     assert [one.value for one in personal_in(f"{CARD} {code}")] == [CARD]
 
 
+def test_an_id_and_the_number_of_an_article_or_a_parcel_are_no_cards() -> None:
+    article = next(f"40123456789{two:02d}" for two in range(100) if luhn(f"40123456789{two // 10}") == two % 10)
+    for text in (f"O-{CARD}", f"ORD_{CARD}", f"EAN {article}", "at 30112026134525", "react@18.2.x"):
+        assert personal_in(text) == [], text
+    for text in (f"my card is {article}", f"Kreditkarte: {article}"):
+        assert [one.value for one in personal_in(text)] == [article], text
+
+
+def test_numbers_that_are_no_texts_have_stand_ins_too() -> None:
+    stand_ins = StandIns()
+    given = {"card": int(CARD), "mobilePhone": 491701234567, "order": 491701234567, "count": 3, "parcel": 4012345678901}
+
+    made = stand_ins.of({**given, "text": f"Card {CARD}"})
+
+    assert [name for name, value in made.items() if name in given and value != given[name]] == ["card", "mobilePhone"]
+    assert made["text"] == f"Card {made['card']}"
+
+
 def test_a_stand_in_has_the_spelling_of_what_it_stands_for() -> None:
     made = StandIns().of(f"{grouped(IBAN.lower(), 4, '-')} SSKMDEMM, {grouped(CARD, 4, '.')} 12/27, 0049 170 1234567")
 
     assert re.fullmatch(
-        r"de\d\d-9000-0000-0000-0000-01 SSKMDEMM, 4000\.0000\.0000\.001\d 12/27, 0045 550 10{5}1", made
+        r"de\d\d-9000-0000-0000-0000-01 SSKMDEMM, 4000\.0000\.0000\.001\d 12/27, 0049 000 0{6}1", made
     ), made

@@ -371,7 +371,9 @@ def _last(made: Timeline, ballast: str, run: str) -> Iterator[Command]:
         return
     if shows := defect(made):
         words = f"make a regression test of it, since {shows}; with --expect you say what would have been right"
-        yield Command(command=f"{ballast} capture {run}", words=words)
+        # Of what the agent answered, only people know what was wrong with it.
+        right = ' --expect "<what would have been right>"' if made.by == Planner.AGENT else ""
+        yield Command(command=f"{ballast} capture {run}{right}", words=words)
     if open_complaints(made):
         command = f'{ballast} feedback {run} right --note "<what you found>"'
         words = "once it is mended, or was right: a later word of a reviewer or an operator takes it off the first line"
