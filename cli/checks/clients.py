@@ -20,7 +20,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cli.checks.modules import SCOPES, Bound, Function, Imported, Module, Parameter, last_name, passes_over
+from cli.checks.modules import SCOPES, Bound, Function, Imported, Module, Parameter, passes_over
+from cli.checks.names import DEEPEST, Names
 
 Kind = tuple[str, ...]
 CONTEXT, ENVIRON, PROCESS, TABLE = ("context",), ("environ",), ("environ of the process",), ("table",)
@@ -38,21 +39,14 @@ _OUTSIDE: Mapping[str, Mapping[str, Kind]] = {
     "os": {"": _OS, "environ": PROCESS},
 }
 _NO_KEY = frozenset({"KeyError", "LookupError", "Exception", "BaseException"})
-#: Expressions that are followed from one to the next, at most.
-_DEEPEST = 12
 
 
-class Followed:
+class Followed(Names):
     """The modules of a playbook, and what their expressions are."""
 
     def __init__(self, folder: Path, trees: tuple[tuple[Path, ast.AST], ...]) -> None:
         """Take the files of ``folder``, whose name is that of the package."""
-        self.modules = {}
-        for file, tree in trees:
-            parts = [folder.name, *file.relative_to(folder).with_suffix("").parts]
-            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            self.modules[name] = Module(name, file, tree)
-        self._of_file = {one.file: one for one in self.modules.values()}
+        super().__init__(folder, trees)
         self._seen: dict[int, Kind | None] = {}
 
     def kind(self, file: Path, node: ast.AST) -> Kind | None:
@@ -129,44 +123,6 @@ class Followed:
                 case ast.AugAssign(target=ast.Name(id=named), value=more) if named == name.id:
                     yield more
 
-    @cached_property
-    def _mentions(self) -> dict[int | str, list[tuple[Module, ast.expr]]]:
-        """The names and attributes that mean a function or a class of the playbook, by its node.
-
-        By name: the attributes that no import leads to, and names whose binding is not seen (``import *``).
-        """
-        found: dict[int | str, list[tuple[Module, ast.expr]]] = {}
-        for module in self.modules.values():
-            for node in ast.walk(module.tree):
-                if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load):
-                    continue
-                meant = self._named(module, node)
-                if isinstance(node, ast.Name) and node.id == "cls":
-                    owners = (one for one in module.scopes(node) if isinstance(one, ast.ClassDef))
-                    meant = [(module, next(owners, None))]
-                for _, one in meant:
-                    found.setdefault(id(one), []).append((module, node))
-                if not meant:
-                    found.setdefault(str(getattr(node, "attr", getattr(node, "id", ""))), []).append((module, node))
-        return found
-
-    def _calls(self, target: Function | ast.ClassDef) -> Iterator[tuple[Module, ast.Call | None]]:
-        """Yield the calls of a function, or of a class and its subclasses; None for any other mention of it."""
-        named = [(*at, False) for at in self._mentions.get(id(target), ())]
-        by_name = [(*at, True) for at in self._mentions.get(target.name, ())]
-        for module, node, is_unknown in (*named, *(at for at in by_name if isinstance(at[1], ast.Name))):
-            around = module.parent.get(id(node))
-            named_by: ast.AST = node
-            if isinstance(around, ast.Subscript) and around.value is node:  # Repository[Parcel]
-                named_by, around = around, module.parent.get(id(around))
-            if isinstance(around, ast.Call) and around.func is named_by and not is_unknown:
-                yield module, around
-            elif isinstance(around, ast.ClassDef) and isinstance(target, ast.ClassDef) and named_by in around.bases:
-                makes = (id(around), "__init__") in module.bound or id(around) in module.fields
-                yield from [(module, None)] if makes else self._calls(around)
-            elif not module.is_annotation(node):
-                yield module, None
-
     def _calls_of_method(
         self, target: Function, owner: tuple[Module, ast.ClassDef], depth: int
     ) -> Iterator[tuple[Module, ast.Call | None]]:
@@ -181,51 +137,6 @@ class Followed:
                 yield module, around
             elif meant is not None or self.may_be(module.file, node.value, owner[1]):
                 yield module, None
-
-    @cached_property
-    def _packages(self) -> frozenset[str]:
-        return frozenset(name.partition(".")[0] for name in self.modules)
-
-    @cached_property
-    def _replaced(self) -> list[frozenset[str]]:
-        """The fields that each ``replace(one, table=other)`` of the playbook gives another value."""
-        nodes = [one for module in self.modules.values() for one in ast.walk(module.tree) if isinstance(one, ast.Call)]
-        return [frozenset(str(one.arg) for one in call.keywords) for call in nodes if last_name(call.func) == "replace"]
-
-    def _bound(self, module: Module, name: ast.Name) -> list[tuple[Module, Bound]]:
-        """Return what a name may be, each with its module; imports of the playbook's own are followed."""
-        for number, scope in enumerate(module.scopes(name)):
-            if isinstance(scope, ast.ClassDef) and number:
-                continue
-            if (id(scope), name.id) in module.bound:
-                return [self._imported(module, one) for one in module.bound[id(scope), name.id]]
-        return []
-
-    def _imported(self, module: Module, value: Bound) -> tuple[Module, Bound]:
-        for _ in range(_DEEPEST):
-            if not isinstance(value, Imported) or value.name is None:
-                break
-            if (inside := f"{value.module}.{value.name}") in self.modules:
-                return module, Imported(inside, None)
-            if value.module not in self.modules:
-                break
-            module = self.modules[value.module]
-            found = module.bound.get((id(module.tree), value.name), [])
-            if len(found) != 1:
-                return module, None
-            value = found[0]
-        return module, value
-
-    def _named(self, module: Module, node: ast.AST) -> list[tuple[Module, Bound]]:
-        """Return what a name, or a name in a module of the playbook, may be."""
-        match node:
-            case ast.Name():
-                return self._bound(module, node)
-            case ast.Attribute(value=ast.Name() | ast.Attribute() as owner, attr=name):
-                match self._named(module, owner):
-                    case [(_, Imported(module=of, name=None))] if of.partition(".")[0] in self._packages:
-                        return [self._imported(module, Imported(of, name))]
-        return []
 
     def _function(self, module: Module, called: ast.AST, depth: int = 0) -> tuple[Module, Function] | None:
         """Return the function of the playbook, or the method, that an expression certainly names."""
@@ -268,7 +179,7 @@ class Followed:
     def _kind(self, module: Module, node: ast.AST, depth: int) -> Kind | None:
         if id(node) in self._seen:
             return self._seen[id(node)]
-        if depth > _DEEPEST:
+        if depth > DEEPEST:
             return None
         self._seen[id(node)] = None  # what leads to itself is nothing certain
         self._seen[id(node)] = found = self._look(module, node, depth + 1)
@@ -358,7 +269,7 @@ class Followed:
             return CONTEXT
         if name == "environ":
             return ENVIRON
-        if isinstance(given.function, ast.Lambda) or depth > _DEEPEST:
+        if isinstance(given.function, ast.Lambda) or depth > DEEPEST:
             return None
         owner = module.parent.get(id(given.function))
         if isinstance(owner, ast.ClassDef) and name == "self":
@@ -370,7 +281,7 @@ class Followed:
     def _passed(self, module: Module, given: Parameter, depth: int) -> list[tuple[Module, Bound]]:
         """Return what each call of a function, or of a class for its ``__init__``, gives a parameter."""
         function = given.function
-        if isinstance(function, ast.Lambda) or depth > _DEEPEST:
+        if isinstance(function, ast.Lambda) or depth > DEEPEST:
             return []
         positional = [*function.args.posonlyargs, *function.args.args]
         at = positional.index(given.arg) if given.arg in positional else -1
@@ -436,12 +347,12 @@ class Followed:
         match node:
             case ast.Constant(value=str(text)):
                 return text
-            case ast.BinOp(left=left, op=ast.Add(), right=right) if depth <= _DEEPEST:
+            case ast.BinOp(left=left, op=ast.Add(), right=right) if depth <= DEEPEST:
                 parts = [self._text(module, one, depth + 1) for one in (left, right)]
                 return None if None in parts else "".join(map(str, parts))
-            case ast.Attribute(value=inner, attr="value") if depth <= _DEEPEST:  # of an Enum
+            case ast.Attribute(value=inner, attr="value") if depth <= DEEPEST:  # of an Enum
                 return self._text(module, inner, depth + 1)
-            case ast.Name() | ast.Attribute() if depth <= _DEEPEST:
+            case ast.Name() | ast.Attribute() if depth <= DEEPEST:
                 return _only(
                     self._text(of, one, depth + 1) if isinstance(one, ast.expr) else None
                     for of, one in self._sources(module, node, depth)
@@ -453,9 +364,9 @@ class Followed:
         match node:
             case ast.Subscript(value=read, slice=name):
                 return self._text(module, name, depth) if self._kind(module, read, 0) in ENVIRONS else None
-            case ast.Name() | ast.Attribute() if depth <= _DEEPEST:
+            case ast.Name() | ast.Attribute() if depth <= DEEPEST:
                 values = self._sources(module, node, depth)
-            case ast.Call(func=called) if depth <= _DEEPEST:
+            case ast.Call(func=called) if depth <= DEEPEST:
                 if (helper := self._function(module, called, depth)) is not None:
                     values = [(helper[0], one) for one in _returned(helper[1])]
         return _only(self._variable(of, one, depth + 1) if isinstance(one, ast.expr) else None for of, one in values)

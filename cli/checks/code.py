@@ -6,12 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
-from ballast.errors import PlaybookInvalid
-from ballast.playbook.servers.checks import read_declaration
-from ballast.playbook.servers.declaration import LambdaServer, SigV4Credential
 from cli.checks.clients import CONTEXT, ENVIRON, ENVIRONS, PROCESS, TABLE, Followed
+from cli.checks.declared import Declared, declared_in
 from cli.checks.reach import Reached, is_main
 from localcloud.project import project_of
 
@@ -32,8 +29,6 @@ _OPERATIONS = {
 _TABLES = ("TableName", "RequestItems")
 #: PartiQL: an action for each kind of statement, by its first word; in doubt each of them.
 _PARTIQL = {name.upper(): f"PartiQL{name}" for name in ("Select", "Insert", "Update", "Delete")}
-#: The action that reads a secret, by the store that a declaration names.
-_READS_A_SECRET = {"secretsmanager": "secretsmanager:GetSecretValue", "ssm": "ssm:GetParameter"}
 _STATEMENTS = ("execute_statement", "batch_execute_statement", "execute_transaction")
 #: Parts of a transaction, by the key that names them.
 _PARTS = {
@@ -219,20 +214,8 @@ class Code:
         return Followed(self.folder, self._trees)
 
     @cached_property
-    def _of_servers(self) -> "_Named":
-        found = _Named({}, {}, {}, [])
-        for file in sorted((self.folder / "servers").glob("*.yaml")):
-            try:
-                declared = read_declaration(file)
-            except PlaybookInvalid:
-                continue  # loading the playbook says why
-            found.read(declared.server.model_dump(mode="json"), str(file))
-            if isinstance(declared.server, LambdaServer):
-                found.actions.setdefault("lambda:InvokeFunction", str(file))
-                found.aim("lambda:InvokeFunction", declared.server.function, str(file))
-            elif isinstance(signs := declared.server.credential, SigV4Credential):
-                found.services.setdefault(signs.service, str(file))
-        return found
+    def _of_servers(self) -> Declared:
+        return declared_in(self.folder)
 
     @property
     def actions(self) -> dict[str, str]:
@@ -389,35 +372,6 @@ class Code:
             for inside in ast.walk(test)
             for where, one in ((file, inside), *self._followed.sources(file, inside))
         )
-
-
-@dataclass(frozen=True)
-class _Named:
-    """What the declarations of servers need, each with its file: variables, services that are signed for, actions.
-
-    aims  the functions and secrets that they use: see ``Code.aims``
-    """
-
-    variables: dict[str, str]
-    services: dict[str, str]
-    actions: dict[str, str]
-    aims: list[tuple[str, str, bool, str]]
-
-    def aim(self, action: str, named: Any, file: str) -> None:
-        variable = getattr(named, "env", named.get("env") if isinstance(named, dict) else None)
-        if isinstance(variable or named, str):
-            self.aims.append((action, variable or named, variable is not None, file))
-
-    def read(self, value: Any, file: str) -> None:
-        if not isinstance(value, dict):
-            return
-        if value.keys() == {"env"}:
-            self.variables.setdefault(value["env"], file)
-        for name, inside in value.items():
-            if name in _READS_A_SECRET and inside is not None:
-                self.actions.setdefault(_READS_A_SECRET[name], file)
-                self.aim(_READS_A_SECRET[name], inside, file)
-            self.read(inside, file)
 
 
 def _walked(tree: ast.AST) -> Iterator[ast.AST]:

@@ -1,4 +1,4 @@
-"""What of a playbook's code is certainly run: a call graph by names, from decorated functions and modules.
+"""The code of a playbook that is certainly run: a call graph by names, from decorated functions and modules.
 
 A function that no code names needs nothing. Nor does what stands under a test of the environment, in a ``try`` that
 goes on after any error, or under ``if __name__ == "__main__"``. A name is enough: which call it is, is not asked.
