@@ -20,7 +20,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cli.checks.modules import SCOPES, Bound, Function, Imported, Module, Parameter
+from cli.checks.modules import SCOPES, Bound, Function, Imported, Module, Parameter, passes_over
+from cli.checks.names import DEEPEST, Names
 
 Kind = tuple[str, ...]
 CONTEXT, ENVIRON, PROCESS, TABLE = ("context",), ("environ",), ("environ of the process",), ("table",)
@@ -37,21 +38,15 @@ _OUTSIDE: Mapping[str, Mapping[str, Kind]] = {
     "boto3.session": {"": ("module of sessions",), "Session": _SESSION},
     "os": {"": _OS, "environ": PROCESS},
 }
-#: Expressions that are followed from one to the next, at most.
-_DEEPEST = 12
+_NO_KEY = frozenset({"KeyError", "LookupError", "Exception", "BaseException"})
 
 
-class Followed:
+class Followed(Names):
     """The modules of a playbook, and what their expressions are."""
 
     def __init__(self, folder: Path, trees: tuple[tuple[Path, ast.AST], ...]) -> None:
         """Take the files of ``folder``, whose name is that of the package."""
-        self.modules = {}
-        for file, tree in trees:
-            parts = [folder.name, *file.relative_to(folder).with_suffix("").parts]
-            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            self.modules[name] = Module(name, file, tree)
-        self._of_file = {one.file: one for one in self.modules.values()}
+        super().__init__(folder, trees)
         self._seen: dict[int, Kind | None] = {}
 
     def kind(self, file: Path, node: ast.AST) -> Kind | None:
@@ -67,13 +62,27 @@ class Followed:
         return self._variable(self._of_file[file], node, 0)
 
     def is_tried(self, file: Path, node: ast.AST) -> bool:
-        """Return whether it stands in a ``try``, whose handlers may go on without it."""
+        """Return whether it stands where a ``KeyError`` is passed over, by a ``try`` or a ``suppress``."""
         module, inside = self._of_file[file], node
         while (around := module.parent.get(id(inside))) is not None and not isinstance(around, SCOPES):
-            if isinstance(around, ast.Try) and inside in around.body and around.handlers:
+            if passes_over(around, _NO_KEY) and inside in getattr(around, "body", ()):
                 return True
             inside = around
         return False
+
+    def may_be(self, file: Path, node: ast.AST, one: ast.ClassDef) -> bool:
+        """Return whether an expression may be an instance of a class of the playbook, or the class."""
+        kind = self.kind(file, node)
+        if kind is None or kind[0] != "instance":
+            return kind is None
+        module = next(of for of, made in self._by_instance.values() if made is one)
+        classes = [self._by_instance[kind]], [(module, one)]
+        return any(mine in self._classes(_instance(*its)) for (mine,), (its,) in (classes, classes[::-1]))
+
+    def sources(self, file: Path, node: ast.AST) -> list[tuple[Path, ast.expr]]:
+        """Return the expressions that a name or an attribute may be, each with its file."""
+        found = self._sources(self._of_file[file], node, 0)
+        return [(where.file, one) for where, one in found if isinstance(one, ast.expr)]
 
     def is_of(self, file: Path, node: ast.AST, module: str) -> bool:
         """Return whether an expression certainly names ``module``, which is not the playbook's, or what it has."""
@@ -114,50 +123,20 @@ class Followed:
                 case ast.AugAssign(target=ast.Name(id=named), value=more) if named == name.id:
                     yield more
 
-    @cached_property
-    def _calls(self) -> dict[str, list[tuple[Module, ast.Call]]]:
-        found: dict[str, list[tuple[Module, ast.Call]]] = {}
-        for module in self.modules.values():
-            for node in ast.walk(module.tree):
-                if isinstance(node, ast.Call):
-                    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-                    found.setdefault(str(name), []).append((module, node))
-        return found
-
-    def _bound(self, module: Module, name: ast.Name) -> list[tuple[Module, Bound]]:
-        """Return what a name may be, each with its module; imports of the playbook's own are followed."""
-        for number, scope in enumerate(module.scopes(name)):
-            if isinstance(scope, ast.ClassDef) and number:
+    def _calls_of_method(
+        self, target: Function, owner: tuple[Module, ast.ClassDef], depth: int
+    ) -> Iterator[tuple[Module, ast.Call | None]]:
+        """Yield the calls of a method; None for a mention that may be one of it and is not followed."""
+        for module, node in self._mentions.get(target.name, ()):
+            if not isinstance(node, ast.Attribute):
                 continue
-            if (id(scope), name.id) in module.bound:
-                return [self._imported(module, one) for one in module.bound[id(scope), name.id]]
-        return []
-
-    def _imported(self, module: Module, value: Bound) -> tuple[Module, Bound]:
-        for _ in range(_DEEPEST):
-            if not isinstance(value, Imported) or value.name is None:
-                break
-            if (inside := f"{value.module}.{value.name}") in self.modules:
-                return module, Imported(inside, None)
-            if value.module not in self.modules:
-                break
-            module = self.modules[value.module]
-            found = module.bound.get((id(module.tree), value.name), [])
-            if len(found) != 1:
-                return module, None
-            value = found[0]
-        return module, value
-
-    def _named(self, module: Module, node: ast.AST) -> list[tuple[Module, Bound]]:
-        """Return what a name, or a name in a module of the playbook, may be."""
-        match node:
-            case ast.Name():
-                return self._bound(module, node)
-            case ast.Attribute(value=ast.Name() as owner, attr=name):
-                match self._bound(module, owner):
-                    case [(_, Imported(module=of, name=None))] if of in self.modules:
-                        return [self._imported(module, Imported(of, name))]
-        return []
+            if (meant := self._function(module, node, depth)) is not None and meant[1] is not target:
+                continue
+            around = module.parent.get(id(node))
+            if meant is not None and isinstance(around, ast.Call) and around.func is node:
+                yield module, around
+            elif meant is not None or self.may_be(module.file, node.value, owner[1]):
+                yield module, None
 
     def _function(self, module: Module, called: ast.AST, depth: int = 0) -> tuple[Module, Function] | None:
         """Return the function of the playbook, or the method, that an expression certainly names."""
@@ -200,7 +179,7 @@ class Followed:
     def _kind(self, module: Module, node: ast.AST, depth: int) -> Kind | None:
         if id(node) in self._seen:
             return self._seen[id(node)]
-        if depth > _DEEPEST:
+        if depth > DEEPEST:
             return None
         self._seen[id(node)] = None  # what leads to itself is nothing certain
         self._seen[id(node)] = found = self._look(module, node, depth + 1)
@@ -262,15 +241,12 @@ class Followed:
         for where, one in reversed(bases):
             fields |= where.fields.get(id(one), {})
         found: list[tuple[Module, Bound]] = []
-        for where, call in self._calls_of_class(*bases[0]):
-            found.append((where, _argument(call, attr, [*fields].index(attr)) or fields[attr].value))
+        for where, call in self._calls(bases[0][1]):
+            given = None if call is None else _argument(call, attr, [*fields].index(attr)) or fields[attr].value
+            found.append((where, given))
+        if any(attr in names for names in self._replaced):
+            found.append((bases[0][0], None))
         return found
-
-    def _calls_of_class(self, module: Module, one: ast.ClassDef) -> Iterator[tuple[Module, ast.Call]]:
-        for name in (one.name, "cls"):
-            for where, call in self._calls.get(name, []):
-                if self._class(where, call.func) == (module, one):
-                    yield where, call
 
     def _one_of(self, values: list[tuple[Module, Bound]], depth: int) -> Kind | None:
         kinds = {self._of_bound(module, value, depth) for module, value in values}
@@ -293,7 +269,7 @@ class Followed:
             return CONTEXT
         if name == "environ":
             return ENVIRON
-        if isinstance(given.function, ast.Lambda) or depth > _DEEPEST:
+        if isinstance(given.function, ast.Lambda) or depth > DEEPEST:
             return None
         owner = module.parent.get(id(given.function))
         if isinstance(owner, ast.ClassDef) and name == "self":
@@ -305,23 +281,20 @@ class Followed:
     def _passed(self, module: Module, given: Parameter, depth: int) -> list[tuple[Module, Bound]]:
         """Return what each call of a function, or of a class for its ``__init__``, gives a parameter."""
         function = given.function
-        if isinstance(function, ast.Lambda) or depth > _DEEPEST:
+        if isinstance(function, ast.Lambda) or depth > DEEPEST:
             return []
         positional = [*function.args.posonlyargs, *function.args.args]
         at = positional.index(given.arg) if given.arg in positional else -1
         if positional[:1] and positional[0].arg in ("self", "cls"):
             at -= 1
         owner = module.parent.get(id(function))
-        if isinstance(owner, ast.ClassDef) and function.name == "__init__":
-            calls = [*self._calls_of_class(module, owner)]
+        if not isinstance(owner, ast.ClassDef):
+            calls = [*self._calls(function)]
+        elif function.name == "__init__":
+            calls = [*self._calls(owner)]
         else:
-            named = self._calls.get(function.name, [])
-            calls = [
-                (where, call)
-                for where, call in named
-                if (self._function(where, call.func, depth) or ("", None))[1] is function
-            ]
-        return [(where, _argument(call, given.arg.arg, at)) for where, call in calls]
+            calls = [*self._calls_of_method(function, (module, owner), depth)]
+        return [(where, None if call is None else _argument(call, given.arg.arg, at)) for where, call in calls]
 
     def _made(self, module: Module, call: ast.Call, depth: int) -> Kind | None:
         function, maker = call.func, None
@@ -374,12 +347,12 @@ class Followed:
         match node:
             case ast.Constant(value=str(text)):
                 return text
-            case ast.BinOp(left=left, op=ast.Add(), right=right) if depth <= _DEEPEST:
+            case ast.BinOp(left=left, op=ast.Add(), right=right) if depth <= DEEPEST:
                 parts = [self._text(module, one, depth + 1) for one in (left, right)]
                 return None if None in parts else "".join(map(str, parts))
-            case ast.Attribute(value=inner, attr="value") if depth <= _DEEPEST:  # of an Enum
+            case ast.Attribute(value=inner, attr="value") if depth <= DEEPEST:  # of an Enum
                 return self._text(module, inner, depth + 1)
-            case ast.Name() | ast.Attribute() if depth <= _DEEPEST:
+            case ast.Name() | ast.Attribute() if depth <= DEEPEST:
                 return _only(
                     self._text(of, one, depth + 1) if isinstance(one, ast.expr) else None
                     for of, one in self._sources(module, node, depth)
@@ -391,9 +364,9 @@ class Followed:
         match node:
             case ast.Subscript(value=read, slice=name):
                 return self._text(module, name, depth) if self._kind(module, read, 0) in ENVIRONS else None
-            case ast.Name() | ast.Attribute() if depth <= _DEEPEST:
+            case ast.Name() | ast.Attribute() if depth <= DEEPEST:
                 values = self._sources(module, node, depth)
-            case ast.Call(func=called) if depth <= _DEEPEST:
+            case ast.Call(func=called) if depth <= DEEPEST:
                 if (helper := self._function(module, called, depth)) is not None:
                     values = [(helper[0], one) for one in _returned(helper[1])]
         return _only(self._variable(of, one, depth + 1) if isinstance(one, ast.expr) else None for of, one in values)

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
-from ballast.errors import PlaybookInvalid
-from ballast.playbook.servers.checks import read_declaration
-from ballast.playbook.servers.declaration import LambdaServer, SigV4Credential
 from cli.checks.clients import CONTEXT, ENVIRON, ENVIRONS, PROCESS, TABLE, Followed
+from cli.checks.declared import Declared, declared_in
+from cli.checks.reach import Reached, is_main
 from localcloud.project import project_of
 
 _OPERATIONS = {
@@ -31,8 +29,6 @@ _OPERATIONS = {
 _TABLES = ("TableName", "RequestItems")
 #: PartiQL: an action for each kind of statement, by its first word; in doubt each of them.
 _PARTIQL = {name.upper(): f"PartiQL{name}" for name in ("Select", "Insert", "Update", "Delete")}
-#: The action that reads a secret, by the store that a declaration names.
-_READS_A_SECRET = {"secretsmanager": "secretsmanager:GetSecretValue", "ssm": "ssm:GetParameter"}
 _STATEMENTS = ("execute_statement", "batch_execute_statement", "execute_transaction")
 #: Parts of a transaction, by the key that names them.
 _PARTS = {
@@ -71,18 +67,25 @@ class Code:
     def needed(self) -> dict[str, str]:
         """Variables that the code cannot do without, since it looks them up by name; each with its place.
 
-        A table that it looks for by ``get`` is one of them: no tool works without its table.
+        A table that it looks for by ``get``, and gives to a call at once, is one of them: no tool works without it.
         """
         found: dict[str, str] = {}
         tried = {
             name for file, node in self._nodes if isinstance(node, ast.Compare) for name in self._looked_for(file, node)
         }
-        for file, node in self._nodes:
+        at_once = {
+            id(one.value)
+            for _, node in self._nodes
+            if isinstance(node, ast.Call)
+            for one in node.keywords
+            if one.arg in ("TableName", "table")
+        }
+        for file, node in self._reached_with_the_store.nodes:
             name = None
             if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-                name = self._followed.variable(file, node)
-            elif isinstance(node, ast.Call):
-                name = next((one for one in self._looked_for(file, node) if one.endswith("_TABLE")), None)
+                name = None if self._followed.is_tried(file, node) else self._followed.variable(file, node)
+            elif isinstance(node, ast.Call) and id(node) in at_once and len(node.args) + len(node.keywords) == 1:
+                name = next(self._looked_for(file, node), None)
             if name is not None and name not in tried:
                 found.setdefault(name, _place(file, node))
         return self._of_servers.variables | found
@@ -116,12 +119,14 @@ class Code:
         where it has another way, or hands the whole environment on, under the name "".
         """
         found: dict[tuple[str, str], bool | None] = {}
+        sure = {id(node) for _, node in self._reached.nodes}
         for file, node in self._of_tools:
             kind = partial(self._followed.kind, file)
             match node:
                 case ast.Subscript(value=read, ctx=ast.Load()) if kind(read) == PROCESS:
                     if (name := self._followed.variable(file, node)) is not None:
-                        found[name, _place(file, node)] = None if self._followed.is_tried(file, node) else True
+                        is_sure = id(node) in sure and not self._followed.is_tried(file, node)
+                        found[name, _place(file, node)] = is_sure or None
                 case ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr="getenv")):
                     found |= {(name, _place(file, node)): False for name in self._looked_for(file, node)}
                 case ast.Call(func=ast.Attribute(value=read)) | ast.Compare(comparators=[read]) if (
@@ -163,7 +168,7 @@ class Code:
     def services(self) -> dict[str, str]:
         """Services of AWS that tools have a client of, each with its place."""
         found: dict[str, str] = {}
-        for file, node in self._of_tools:
+        for file, node in self._reached.nodes:
             kind = self._followed.kind(file, node) if isinstance(node, ast.Call) else None
             if kind is not None and kind[0] in ("client", "resource"):
                 found.setdefault(kind[1], _place(file, node))
@@ -209,20 +214,8 @@ class Code:
         return Followed(self.folder, self._trees)
 
     @cached_property
-    def _of_servers(self) -> "_Named":
-        found = _Named({}, {}, {}, [])
-        for file in sorted((self.folder / "servers").glob("*.yaml")):
-            try:
-                declared = read_declaration(file)
-            except PlaybookInvalid:
-                continue  # loading the playbook says why
-            found.read(declared.server.model_dump(mode="json"), str(file))
-            if isinstance(declared.server, LambdaServer):
-                found.actions.setdefault("lambda:InvokeFunction", str(file))
-                found.aim("lambda:InvokeFunction", declared.server.function, str(file))
-            elif isinstance(signs := declared.server.credential, SigV4Credential):
-                found.services.setdefault(signs.service, str(file))
-        return found
+    def _of_servers(self) -> Declared:
+        return declared_in(self.folder)
 
     @property
     def actions(self) -> dict[str, str]:
@@ -238,7 +231,7 @@ class Code:
     def dynamodb(self) -> dict[str, str]:
         """Actions of DynamoDB that tools certainly need, each with its place."""
         found: dict[str, str] = {}
-        for file, node in self._of_tools:
+        for file, node in self._reached.nodes:
             for operation in self._operations(file, node):
                 found.setdefault(operation, _place(file, node))
         return found
@@ -295,7 +288,7 @@ class Code:
     def on_tables(self) -> dict[tuple[str, str], str]:
         """Actions of DynamoDB with the variable of their table, where a call names it; each with its place."""
         found: dict[tuple[str, str], str] = {}
-        for file, node in self._of_tools:
+        for file, node in self._reached.nodes:
             for given in node.keywords if isinstance(node, ast.Call) else ():
                 if given.arg not in ("TableName", "table"):
                     continue
@@ -308,7 +301,7 @@ class Code:
     def indexes(self) -> dict[str, str]:
         """Indexes of tables that tools query by a written-out name, each with its place."""
         found: dict[str, str] = {}
-        for file, node in self._of_tools:
+        for file, node in self._reached.nodes:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 names = [one.value for one in node.keywords if one.arg == "IndexName"]
                 of_dynamodb = bool(names) and self._is_dynamodb(file, node.func.value)
@@ -328,8 +321,8 @@ class Code:
         )
         for file, tree in self._trees:
             is_known = partial(self._is_written_out, file)
-            known = {id(one) for node in ast.walk(tree) for one in _followed(node, takers, is_known)}
-            for node in ast.walk(tree):
+            known = {id(one) for node in _walked(tree) for one in _followed(node, takers, is_known)}
+            for node in _walked(tree):
                 if _of_context(node) and id(node) not in known:
                     found.setdefault(_place(file, node), _what(node))
         return found
@@ -350,42 +343,44 @@ class Code:
 
     @cached_property
     def _nodes(self) -> list[tuple[Path, ast.AST]]:
-        return [(file, node) for file, tree in self._trees for node in ast.walk(tree)]
+        return [(file, node) for file, tree in self._trees for node in _walked(tree)]
+
+    @cached_property
+    def _stores(self) -> frozenset[Path]:
+        parts = {file: file.relative_to(self.folder).parts[0] for file, _ in self._trees}
+        return frozenset(file for file, first in parts.items() if first in ("store", "store.py"))
 
     @cached_property
     def _of_tools(self) -> list[tuple[Path, ast.AST]]:
-        """The nodes of code that runs with the executor's role: all but the store's."""
-        stores = {file for file, _ in self._trees if file.relative_to(self.folder).parts[0] in ("store", "store.py")}
-        return [(file, node) for file, node in self._nodes if file not in stores]
+        """The nodes of code that may run with the executor's role: all but the store's."""
+        return [(file, node) for file, node in self._nodes if file not in self._stores]
+
+    @cached_property
+    def _reached(self) -> Reached:
+        """The nodes that certainly run with the executor's role."""
+        own = [(file, tree) for file, tree in self._trees if file not in self._stores]
+        return Reached(self._followed, own, self._asks, frozenset())
+
+    @cached_property
+    def _reached_with_the_store(self) -> Reached:
+        return Reached(self._followed, self._trees, self._asks, self._stores)
+
+    def _asks(self, file: Path, test: ast.AST) -> bool:
+        """Return whether a test depends on a variable that the code looks for and does without."""
+        return any(
+            [*self._looked_for(where, one)]
+            for inside in ast.walk(test)
+            for where, one in ((file, inside), *self._followed.sources(file, inside))
+        )
 
 
-@dataclass(frozen=True)
-class _Named:
-    """What the declarations of servers need, each with its file: variables, services that are signed for, actions.
-
-    aims  the functions and secrets that they use: see ``Code.aims``
-    """
-
-    variables: dict[str, str]
-    services: dict[str, str]
-    actions: dict[str, str]
-    aims: list[tuple[str, str, bool, str]]
-
-    def aim(self, action: str, named: Any, file: str) -> None:
-        variable = getattr(named, "env", named.get("env") if isinstance(named, dict) else None)
-        if isinstance(variable or named, str):
-            self.aims.append((action, variable or named, variable is not None, file))
-
-    def read(self, value: Any, file: str) -> None:
-        if not isinstance(value, dict):
-            return
-        if value.keys() == {"env"}:
-            self.variables.setdefault(value["env"], file)
-        for name, inside in value.items():
-            if name in _READS_A_SECRET and inside is not None:
-                self.actions.setdefault(_READS_A_SECRET[name], file)
-                self.aim(_READS_A_SECRET[name], inside, file)
-            self.read(inside, file)
+def _walked(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a file, but of what only its start as a script runs."""
+    waiting = [tree]
+    for node in waiting:  # grows
+        if not is_main(node):
+            yield node
+            waiting += ast.iter_child_nodes(node)
 
 
 def _partiql(call: ast.Call) -> Iterator[str]:
@@ -421,7 +416,9 @@ def _followed(node: ast.AST, takers: frozenset[str], is_known: Callable[[ast.AST
     match node:
         case ast.Subscript(value=read, slice=name) if is_known(name):
             yield read
-        case ast.Call(func=ast.Attribute(value=read, attr="get") as named, args=[name, *_]) if is_known(name):
+        case ast.Call(func=ast.Attribute(value=read, attr="get" | "pop" | "setdefault") as named, args=[name, *_]) if (
+            is_known(name)
+        ):
             yield from (read, named)
         case ast.Call(func=ast.Attribute() as made, args=[name, *_]) if is_known(name):
             yield made

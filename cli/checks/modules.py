@@ -53,6 +53,14 @@ class Module:
             if isinstance(node, SCOPES):
                 yield node
 
+    def is_annotation(self, node: ast.AST) -> bool:
+        """Return whether it stands in an annotation: it says what a value is, and makes none."""
+        while (around := self.parent.get(id(node))) is not None and not isinstance(around, ast.Module):
+            if node in (getattr(around, "annotation", None), getattr(around, "returns", None)):
+                return True
+            node = around
+        return False
+
     def _binds(self, node: ast.AST) -> Iterator[tuple[ast.AST, str, Bound]]:
         scope = next(self.scopes(node), self.tree)
         match node:
@@ -114,3 +122,22 @@ class Module:
         parts = self.name.split(".")
         of = parts if self.file.name == "__init__.py" else parts[:-1]
         return ".".join([*of[: len(of) - level + 1], *([module] if module else [])])
+
+
+def passes_over(node: ast.AST, errors: frozenset[str]) -> bool:
+    """Return whether a ``try`` or a ``suppress`` may go on after one of these errors."""
+    if isinstance(node, ast.Try):
+        return any(one.type is None or not errors.isdisjoint(_names(one.type)) for one in node.handlers)
+    if isinstance(node, ast.With | ast.AsyncWith):
+        calls = [one.context_expr for one in node.items if isinstance(one.context_expr, ast.Call)]
+        return any(last_name(one.func) == "suppress" and not errors.isdisjoint(_names(one)) for one in calls)
+    return False
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {last_name(one) for one in ast.walk(node)}
+
+
+def last_name(node: ast.AST) -> str:
+    """Return the name of a name, or the last one of an attribute."""
+    return str(getattr(node, "attr", getattr(node, "id", "")))

@@ -19,7 +19,7 @@ from ballast.playbook.rules import RunSoFar, wants_run
 from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding
 from cli.checks.functions import asked_about, attributes, catches, fields_of_result, value_of
-from cli.checks.sources import Source, line_of, own_nodes, parameters, returned, source_given, source_of
+from cli.checks.sources import Source, certain_nodes, line_of, own_nodes, parameters, returned, source_given, source_of
 
 #: What the functions of a tool get, in words, by its class.
 _GIVEN: dict[type, str] = {
@@ -123,7 +123,7 @@ def _no_attribute(
     if any(catches(one, known) or isinstance(one, ast.Match) for one in nodes) or name in asked_about(nodes):
         return
     texts = {one.value for one in nodes if isinstance(one, ast.Constant)}
-    for one in nodes:
+    for one in nodes if len(seen) == 1 else certain_nodes(node):  # a helper may be told what it is given
         match one:
             case ast.Attribute(value=ast.Name(id=read), attr=attr) if read == name and attr not in {*has, *texts}:
                 what = _GIVEN.get(kind, f"a {kind.__name__}")

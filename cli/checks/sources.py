@@ -98,6 +98,35 @@ def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
             yield from own_nodes(child)
 
 
+def certain_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a function that each call of it runs: under no condition, and after none that may leave."""
+    body = getattr(node, "body", [])
+    for one in body if isinstance(body, list) else [body]:
+        yield from _certain(one)
+        if any(isinstance(inside, ast.Return | ast.Raise) for inside in (one, *own_nodes(one))):
+            return
+
+
+def _certain(node: ast.AST) -> Iterator[ast.AST]:
+    if isinstance(node, ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return
+    yield node
+    inside: list[ast.AST]
+    match node:
+        case ast.If(test=first) | ast.IfExp(test=first) | ast.While(test=first) | ast.For(iter=first):
+            inside = [first]
+        case ast.BoolOp(values=[first, *_]) | ast.Match(subject=first) | ast.Compare(left=first, ops=[_, _, *_]):
+            inside = [first]
+        case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
+            inside = [node.generators[0].iter]
+        case ast.Try() | ast.With() | ast.AsyncWith() | ast.AsyncFor() | ast.Assert():
+            return
+        case _:
+            inside = [*ast.iter_child_nodes(node)]
+    for one in inside:
+        yield from _certain(one)
+
+
 def returned(node: Function) -> list[ast.expr]:
     """Return the expressions whose values it may return."""
     if isinstance(node, ast.Lambda):

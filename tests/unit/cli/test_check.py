@@ -684,8 +684,11 @@ from os import environ, getenv
 
 def read(ctx):
     told = ctx.environ.get("ACCOUNTS_TABEL"), environ.get("TWO", ""), getenv("THREE"), os.getenv(key="FOUR")
-    told += "FIVE" in ctx.environ, ctx.environ.get("SIX_TABLE"), {}.get("SEVEN")
+    told += "FIVE" in ctx.environ, ctx.query(TableName=ctx.environ.get("SIX_TABLE"))
     return told, ctx.environ.get("ACCOUNTS_TABLE"), os.environ.get("AWS_REGION"), getenv("HOME"), getenv("HOMEPAGE")
+
+
+READS = [read]
 """
     project = with_changes(sound, tmp_path, ("sounddesk/helpers.py", "", source))
 
@@ -722,7 +725,7 @@ def read(ctx):
     ],
 )
 def test_every_operation_of_a_tool_is_seen(line: str, needed: set[str], tmp_path: Path) -> None:
-    (tmp_path / "reading.py").write_text(f"def read(ctx):\n    ctx.client('dynamodb').{line}\n")
+    (tmp_path / "reading.py").write_text(f"def read(ctx):\n    ctx.client('dynamodb').{line}\n\n\nREADS = [read]\n")
 
     assert Code(tmp_path).dynamodb.keys() == needed
 

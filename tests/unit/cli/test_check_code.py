@@ -1,5 +1,6 @@
 """``ballast check`` infers from code only what is certain: variables, tables, services and operations of DynamoDB."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ def code(folder: Path, **files: str) -> Code:
     playbook = folder / "desk"
     playbook.mkdir(exist_ok=True)
     for name, text in files.items():
-        (playbook / f"{name}.py").write_text(text)
+        roots = re.sub(r"^def (f|g|account|note|open_desk|held)\(", r"@tool\ndef \1(", text, flags=re.MULTILINE)
+        (playbook / f"{name}.py").write_text(roots)
     return Code(playbook)
 
 
@@ -49,7 +51,7 @@ def f(ctx, request):
     os.environ["WRITTEN"] = "x"
     e = ctx.environ
     if "GUARDED" in e:
-        return e["GUARDED"]
+        print(e["GUARDED"])
     return e[NAME], os.environ["PLAIN"], request.environ["WSGI"], e.get("SEATS_TABLE"), KINDS["ROUND_TABLE"]
 
 
@@ -59,8 +61,8 @@ def g():
 """
     found = code(tmp_path, one=source)
 
-    assert found.needed.keys() == {"BY_NAME", "PLAIN", "SEATS_TABLE"}
-    assert found.asked_for.keys() == {"GUARDED"}
+    assert found.needed.keys() == {"BY_NAME", "PLAIN"}
+    assert found.asked_for.keys() == {"GUARDED", "SEATS_TABLE"}
 
 
 @pytest.mark.parametrize(
@@ -220,11 +222,13 @@ from .services import Services
 
 def open_desk(args, ctx):
     it = Services(ctx)
+    it.seal()
     def attempt():
         return Change(result=1, writes=[it.desks.put_new({})], conflict="")
     it.desks.by("by_room")
     it.desks.by("by_floor")
-    it.queue.send("x")
+    it.queue.send(attempt)
+    it.desks.find({})
 
 def held(holder):
     holder.ctx.client("s3").get_object(Bucket="b", Key="k")
@@ -242,3 +246,146 @@ def held(holder):
         "s3": {"get_object"},
     }
     assert found.unfollowed_clients.keys() == {"kms", "sns"}
+
+
+REPOSITORY = """
+@dataclass(frozen=True)
+class Repository:
+    client: Any
+    table: str
+
+    def get(self, key):
+        return self.client.get_item(TableName=self.table, Key=key)
+
+    def put(self, item):
+        self.client.put_item(TableName=self.table, Item=item)
+
+    def scan(self):
+        return [*self.rows()]
+
+    def rows(self):
+        return self.client.scan(TableName=self.table)
+"""
+DESKS = 'Repository(ctx.client("dynamodb"), ctx.environ["DESKS_TABLE"])'
+
+
+def test_a_method_that_nothing_reached_names_needs_nothing(tmp_path: Path) -> None:
+    tools = f"from .infra import Repository\n\n\ndef f(ctx):\n    {DESKS}.get({{}})\n"
+    store = (
+        "from ..infra import Repository\n\n\ndef seed_store(client, environ):\n    Repository(client, 'x').put({})\n"
+    )
+    found = code(tmp_path, infra=REPOSITORY, tools=tools, store=store)
+
+    assert found.dynamodb.keys() == {"GetItem"}
+    assert {"PutItem", "Scan"} <= found.perhaps_dynamodb
+
+    called = code(tmp_path, infra=REPOSITORY, tools=tools + f"    {DESKS}.scan()\n")
+
+    assert called.dynamodb.keys() == {"GetItem", "Scan"}
+    assert called.on_tables.keys() == {("GetItem", "DESKS_TABLE"), ("Scan", "DESKS_TABLE")}
+
+
+@pytest.mark.parametrize(
+    ("other", "known"),
+    [
+        ("def more(x: Repository) -> list[Repository]: ...", True),
+        ("from desk import infra as here\n\n\ndef more(c):\n    here.Repository(c, c.environ['DESKS_TABLE'])", False),
+        ("from .infra import Repository as Repo\n\n\ndef more(ctx):\n    Repo(ctx, ctx.environ['NOTES_TABLE'])", False),
+        ("import desk.infra\n\n\ndef more(ctx):\n    desk.infra.Repository(ctx, ctx.environ['NOTES_TABLE'])", False),
+        ("from .infra import *\n\n\ndef more(ctx):\n    Repository(ctx, ctx.environ['NOTES_TABLE'])", False),
+        (
+            "class Notes(Repository):\n    key = 1\n\n\ndef more(ctx):\n    Notes(ctx, ctx.environ['NOTES_TABLE'])",
+            False,
+        ),
+        ("class Notes(Repository):\n    def __init__(self, ctx):\n        super().__init__(ctx, 'notes')", False),
+        ("more = partial(Repository, table='notes')", False),
+        ("KINDS = {'notes': Repository}", False),
+        ("def more(it):\n    return replace(it, table='notes')", False),
+    ],
+)
+def test_a_field_is_known_where_each_mention_of_its_class_is_a_call(other: str, known: bool, tmp_path: Path) -> None:
+    imports = "" if "import" in other else "from .infra import Repository\n\n\n"
+    tools = f"from .infra import Repository\n\n\ndef f(ctx):\n    {DESKS}.get({{}})\n"
+    found = code(tmp_path, infra=REPOSITORY, tools=tools, other=f"{imports}{other}\n")
+
+    assert found.on_tables.keys() == ({("GetItem", "DESKS_TABLE")} if known else set())
+
+
+@pytest.mark.parametrize(
+    ("other", "known"),
+    [
+        ("def g(ctx):\n    put(ctx, ctx.environ['DESKS_TABLE'])", True),
+        ("from .infra import put as store\n\n\ndef g(ctx):\n    store(ctx, ctx.environ['NOTES_TABLE'])", False),
+        ("def g(ctx):\n    list(map(partial(put, ctx), ctx.environ.values()))", False),
+        ("def g(ctx):\n    ctx.retry(put, ctx)", False),
+        ("@put\ndef g(ctx): ...", False),
+    ],
+)
+def test_a_parameter_is_known_where_each_mention_of_its_function_is_a_call(
+    other: str, known: bool, tmp_path: Path
+) -> None:
+    put = 'def put(ctx, table):\n    ctx.client("dynamodb").put_item(TableName=table, Item={})\n'
+    tools = 'from .infra import put\n\n\ndef f(ctx):\n    put(ctx, ctx.environ["DESKS_TABLE"])\n'
+    imports = "" if "import" in other else "from .infra import put\n\n\n"
+    found = code(tmp_path, infra=put, tools=tools, other=f"{imports}{other}\n")
+
+    assert found.on_tables.keys() == ({("PutItem", "DESKS_TABLE")} if known else set())
+    assert found.dynamodb.keys() == {"PutItem"}
+
+
+SEND = 'ctx.client("sns").publish(TopicArn=ctx.environ["OTHER"])'
+
+
+@pytest.mark.parametrize(
+    ("lines", "needed"),
+    [
+        (f"if args.now:\n        {SEND}", True),
+        (f"if topic := ctx.environ.get('TOPIC'):\n        {SEND}", False),
+        (f"topic = ctx.environ.get('TOPIC')\n    if not topic:\n        return\n    {SEND}", False),
+        ("topic = ctx.environ.get('TOPIC')\n    if topic:\n        send(ctx)", False),
+        (f"'TOPIC' in ctx.environ and {SEND}", False),
+        (f"ctx.environ.get('TOPIC') or {SEND}", False),
+        (f"{SEND} if ctx.environ.get('TOPIC', '') else None", False),
+        (f"with suppress(Exception):\n        {SEND}", False),
+        (f"try:\n        {SEND}\n    except ClientError as e:\n        log(e)", False),
+        (f"try:\n        {SEND}\n    except ClientError as e:\n        raise ToolFailed from e", True),
+    ],
+)
+def test_what_a_test_of_the_environment_or_a_try_may_pass_over_is_not_needed(
+    lines: str, needed: bool, tmp_path: Path
+) -> None:
+    source = f"def f(args, ctx):\n    {lines}\n\n\ndef send(ctx):\n    {SEND}\n"
+    found = code(tmp_path, one=f'{source}\n\nif __name__ == "__main__":\n    send(boto3)\n')
+
+    assert bool(found.services) is needed
+    assert ("OTHER" in found.needed) is needed
+
+
+def test_a_variable_is_needed_where_nothing_stands_in_for_it(tmp_path: Path) -> None:
+    source = """
+import os
+from contextlib import suppress
+
+
+def f(ctx):
+    db = ctx.client("dynamodb")
+    db.get_item(TableName=ctx.environ.get("AT_ONCE_TABLE"))
+    db.get_item(TableName=ctx.environ.get("OTHER_TABLE", ctx.environ["DEFAULT_TABLE"]))
+    if table := ctx.environ.get("ASKED_TABLE"):
+        db.get_item(TableName=table)
+    with suppress(KeyError):
+        os.environ["SUPPRESSED"], ctx.environ["PASSED_OVER"]
+    try:
+        os.environ["TRIED"]
+    except ValueError:
+        return
+
+
+if __name__ == "__main__":
+    print(os.environ["OF_A_SCRIPT"])
+"""
+    found = code(tmp_path, one=source)
+
+    assert found.needed.keys() == {"AT_ONCE_TABLE", "DEFAULT_TABLE", "TRIED"}
+    assert found.asked_for.keys() == {"OTHER_TABLE", "ASKED_TABLE"}
+    assert {name: sure for (name, _), sure in found.of_process.items()} == {"SUPPRESSED": None, "TRIED": True}

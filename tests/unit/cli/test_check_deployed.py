@@ -362,6 +362,9 @@ MORE = """
 
 def more(ctx: ToolContext, **words: Any) -> None:
     {}
+
+
+MORE = [more]
 """
 OUTPUT = """!Sub '{"ACCOUNTS_TABLE": "${AccountsTable}"}'"""
 NAMED = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${AWS::StackName}-accounts"

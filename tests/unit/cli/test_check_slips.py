@@ -100,7 +100,18 @@ def _seen(args, request, run):
 
 
 def _late(ctx):
-    return ctx.now.hour if ctx.context else None
+    return ctx.now.hour, _of_either(ctx), _at_once(ctx)
+
+
+def _of_either(source, is_ctx=False):
+    request = source.request if is_ctx else source
+    return is_ctx and source.tenant_of_it or request
+
+
+def _at_once(source, is_ctx=False):
+    if not is_ctx:
+        return source
+    return source.request
 
 
 @tool("""
@@ -145,8 +156,11 @@ class Services:
 
     def table(self):
         if os.getenv("ACCOUNTS_TABLE") and os.environ.get("HOME"):
-            return list(os.environ)
+            print(list(os.environ))
         return boto3.client("sns"), os.environ["ACCOUNTS_TABLE"]
+
+
+TABLE = Services.table
 """
     statement = "          - {Sid: Send, Effect: Allow, Action: sqs:SendMessage, Resource: !GetAtt AccountsTable.Arn}\n"
     project = changed(
