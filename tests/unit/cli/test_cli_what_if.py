@@ -289,7 +289,9 @@ def test_a_playbook_that_its_own_template_does_not_serve_is_no_candidate(tmp_pat
     new = tmp_path / "scaffold"
     shutil.copytree(SCAFFOLD, new, ignore=shutil.ignore_patterns("__pycache__"))
     tool = new / "newdesk" / "tools" / "look_up_account.py"
-    tool.write_text(f"{tool.read_text()}\n\ndef _url(context):\n    return context.environ['EXTRA_URL']\n")
+    tool.write_text(
+        f"{tool.read_text()}\n\ndef _url(context):\n    return context.environ['EXTRA_URL']\n\n\nURLS = [_url]\n"
+    )
     before = Lane.baseline(SCAFFOLD)
 
     _check(replace(before, playbook=SCAFFOLD, changes={"limits.turns": 5}), before)
