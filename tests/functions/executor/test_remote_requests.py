@@ -159,11 +159,25 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
         ([HEAD + b"A: b\r\n" * 200 + b"\r\n"], "HTTPException"),
         ([HEAD + b"A: " + b"b" * 70_000 + b"\r\n\r\n"], "LineTooLong"),
         ([b""], "RemoteDisconnected"),
+        ([b"HTTP/1.1 200"], "IncompleteRead"),
+        ([HEAD], "RemoteDisconnected"),
+        ([HEAD + b"Content-Ty"], "IncompleteRead"),
+        ([HEAD + b"Content-Type: application/json\r\n"], "RemoteDisconnected"),
+        ([b"HTTP/1.1 404 Not Found\r\nConte"], "IncompleteRead"),
+        ([b"HTTP/1.1 103 Early Hints\r\n\r\n"], "RemoteDisconnected"),
+        ([HEAD + b"Content-Length: 4\r\nContent-Length: 2\r\n\r\nhalf"], "HTTPException"),
     ],
 )
 def test_a_reply_that_cannot_be_read_leaves_the_effect_in_doubt(parts: list[bytes], said: str) -> None:
     with raw_server(*parts) as url, pytest.raises(AnswerLost, match=said):
         got(url)
+
+
+@pytest.mark.parametrize("first", ["100 Continue", "102 Processing", "103 Early Hints"])
+def test_what_only_precedes_an_answer_is_none(first: str) -> None:
+    before = f"HTTP/1.1 {first}\r\nLink: </a>\r\n\r\n".encode()
+    with raw_server(before * 2 + HEAD + b"Content-Length: 4\r\nContent-Length: 4\r\n\r\nwell") as url:
+        assert (got(url).status, got(url).body) == (200, b"well")
 
 
 def test_a_reply_that_drips_is_given_up_in_time() -> None:
@@ -177,6 +191,7 @@ ENDLESS = {
     "a status line": (b"HTTP/1.1 200 ", b"O"),
     "a header": (HEAD + b"A: ", b"b"),
     "100 Continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "103 Early Hints": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
     "an extension of a chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5;a=", b"b"),
     "the trailers": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"A: b\r\n"),
     "empty events": (HEAD + b"Content-Type: text/event-stream\r\n\r\n", b"\n"),
