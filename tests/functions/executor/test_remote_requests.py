@@ -819,6 +819,35 @@ def test_the_credentials_of_the_role_are_in_no_error_of_an_invocation(tmp_path: 
         assert "anary" not in "".join(traceback.format_exception(told.value)).casefold()
 
 
+ENVELOPES: Any = [
+    {"statusCode": 500, "body": "{}"},
+    {"statusCode": 404, "headers": {}, "body": ""},
+    {"errorType": "OutOfStock", "errorMessage": "none left"},
+]
+
+
+@pytest.mark.parametrize("said", ENVELOPES, ids=str)
+def test_a_returned_error_is_no_end_of_a_write(tmp_path: Any, said: Any) -> None:
+    with lambda_endpoint((200, {}, said)) as (client, _), pytest.raises(AnswerLost, match="does not say whether it"):
+        invoked(client, tmp_path, refusals=["error"])
+
+
+@pytest.mark.parametrize(
+    ("said", "declared"),
+    [
+        *((one, {"result": {"checked": False}}) for one in ENVELOPES),
+        *((one, {"effect": "read"}) for one in ENVELOPES),
+        ({"statusCode": 201, "body": "{}"}, {}),
+        ({"statusCode": 500, "of": "the page that was looked at"}, {}),
+        ({"errorMessage": "none", "left": 3}, {}),
+    ],
+    ids=str,
+)
+def test_what_only_looks_like_an_error_is_a_result(tmp_path: Any, said: Any, declared: Any) -> None:
+    with lambda_endpoint((200, {}, said)) as (client, _):
+        assert invoked(client, tmp_path, **declared) == said
+
+
 def test_an_error_of_a_function_is_a_refusal_where_a_person_says_so(tmp_path: Any) -> None:
     answer = (200, {"X-Amz-Function-Error": "Unhandled"}, {"errorType": "OutOfStock", "errorMessage": "none left"})
     # Of a second attempt it may be the first one's doing, so it proves nothing about that.
