@@ -38,6 +38,7 @@ from ballast.playbook.servers.openapi import OpenApiTransport, body_of, check_no
 from ballast.playbook.servers.proof import AnswerLost, NotLookedAt, NotNow, is_functions_own
 from ballast.playbook.servers.spellings import HIDDEN, hidden, without
 from ballast.playbook.servers.tools import declared_tools
+from functions.executor.downstream import _apart
 from tests.support.remote_desk import Desk, pinned
 
 REQUEST = RunRequest(request_id="r-1", agent="tester", text="Help.")
@@ -171,6 +172,13 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 def test_a_reply_that_cannot_be_read_leaves_the_effect_in_doubt(parts: list[bytes], said: str) -> None:
     with raw_server(*parts) as url, pytest.raises(AnswerLost, match=said):
         got(url)
+
+
+@pytest.mark.parametrize(
+    "problem", [AnswerLost("said: secret"), NotNow("said: secret")], ids=lambda one: type(one).__name__
+)
+def test_what_other_runs_read_of_an_error_is_a_sentences_part(problem: Exception) -> None:
+    assert re.fullmatch("it.+ (lost, or is none|called now)", _apart(problem))
 
 
 @pytest.mark.parametrize("first", ["100 Continue", "102 Processing", "103 Early Hints"])
