@@ -1,4 +1,4 @@
-"""What an OpenAPI document says in words of its own is said by the imported schema, so that right calls fit it."""
+"""The imported schema of an operation fits the calls that its OpenAPI document means, and no others."""
 
 from __future__ import annotations
 
