@@ -182,7 +182,9 @@ class _Sent:
         if not isinstance(reference, str):
             return self._of(form)
         kind = reference.rpartition("/")[2]
-        return self._named(name, reference, named.get(kind, [kind]))
+        of_its_bases = (_names(one["discriminator"]) for one in self._parts(form) if "discriminator" in one)
+        values = next((one[kind] for one in (named, *of_its_bases) if kind in one), [kind])
+        return self._named(name, reference, values)
 
     def _named(self, name: str, reference: str, values: list[str]) -> dict[str, Any]:
         """Return the schema at a reference with one of these values under a name, as far as it lets that have them."""
@@ -209,9 +211,10 @@ class _Sent:
         return None
 
 
-def _names(discriminator: Mapping[str, Any]) -> dict[str, list[str]]:
+def _names(discriminator: Any) -> dict[str, list[str]]:
     """Return the values by which a mapping names schemas."""
-    mapping, named = discriminator.get("mapping"), dict[str, list[str]]()
+    mapping = discriminator.get("mapping") if isinstance(discriminator, Mapping) else None
+    named = dict[str, list[str]]()
     for value, target in mapping.items() if isinstance(mapping, Mapping) else ():
         named.setdefault(str(target).rpartition("/")[2], []).append(value)
     return named

@@ -73,6 +73,7 @@ def fits(tool: ImportedTool, call: Any) -> bool:
         (PETS, one_of(BY_SCHEMA), [{"kind": "Cat", "lives": 3}], [CAT]),
         (ENUMS, one_of(BY_SCHEMA), [CAT], [LIVING_DOG]),
         (base(NAMED), one_of(NAMED), [CAT, DOG], [LIVING_DOG]),
+        (base(NAMED), one_of(BY_SCHEMA), [CAT, DOG], [LIVING_DOG, {"kind": "Cat", "lives": 3}]),
         (base(NAMED), ref("Pet"), [CAT, DOG, {"kind": "dog"}], [LIVING_DOG, {"kind": "cow"}, {"lives": 3}]),
         (base(NAMED), {"type": "array", "items": ref("Pet")}, [[CAT, DOG]], [[LIVING_DOG]]),
         (base(BY_SCHEMA), ref("Pet"), [{"kind": "Cat", "lives": 3}, {"kind": "Pet"}], [{"kind": "Dog", "lives": 3}]),
