@@ -17,6 +17,7 @@ from ballast.playbook.servers.declaration import Call, KeyHeader
 from ballast.playbook.servers.schema import SchemaRefused, normalized
 from ballast.playbook.servers.verify import header_takes_a_key
 from cli.declaration_file import Imported, ImportedTool
+from cli.openapi_forms import LeftOut, as_answered, as_sent, is_read_only, resolved, without_nullable
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
 #: JSON, under its own name or another one, with its parameters; and under its own.
@@ -26,10 +27,6 @@ _KEY_HEADER = "idempotency-key"
 #: Larger schemas of results are not pinned.
 _MOST_OF_A_RESULT = 8_192
 _MOST_BYTES, _MOST_VALUES = 16 * 1_048_576, 4_000_000
-
-
-class _LeftOut(Exception):
-    """An operation cannot be a tool; the text says why."""
 
 
 def imported(file: Path, *, url: str | None = None, private: bool = False) -> Imported:
@@ -43,26 +40,27 @@ def imported(file: Path, *, url: str | None = None, private: bool = False) -> Im
         raise InvalidInput(f"{file}: names no server with a whole URL. Say where requests go: --url https://…")
     if wrong := why_no_url(where, private=private):
         raise InvalidInput(f"--url: {where} {wrong}")
-    document = _without_nullable(document)
-    answered: dict[str, Any] = _as_answered(document)
+    document = without_nullable(document)
+    answered: dict[str, Any] = as_answered(document)
+    document = as_sent(document)
     tools, left_out = [], []
     names: set[str] = set()
     for path, declared in document["paths"].items():
         try:
             if wrong := why_no_path(path):
-                raise _LeftOut(f"its path {wrong}")
-            operations = list(_operations(path, _resolved(document, declared)))
-        except _LeftOut as why:
+                raise LeftOut(f"its path {wrong}")
+            operations = list(_operations(path, resolved(document, declared)))
+        except LeftOut as why:
             left_out.append(f"{path}: {why}")
             continue
         for name, method, item, operation in operations:
             try:
                 if name in names:
-                    raise _LeftOut("another operation has that name")
+                    raise LeftOut("another operation has that name")
                 _check_server(where, operation.get("servers") or item.get("servers"))
                 tools.append(_Operation(document, answered, method, path, item, operation).tool(name))
                 names.add(name)
-            except (_LeftOut, SchemaRefused) as problem:
+            except (LeftOut, SchemaRefused) as problem:
                 left_out.append(f"{name} ({method.upper()} {path}): {problem}")
     server = {"kind": "openapi", "url": where, **({"private": True} if private else {})}
     return Imported(server, tuple(tools), tuple(left_out), tuple(_credential_notes(document)))
@@ -122,31 +120,13 @@ def _urls(servers: Any) -> Iterator[str]:
 
 
 def _check_server(where: str, own: Any) -> None:
-    """Raise ``_LeftOut`` for an operation with servers of its own, of which none is the file's."""
+    """Raise ``LeftOut`` for an operation with servers of its own, of which none is the file's."""
     urls = list(_urls(own))
     if urls and where.rstrip("/") not in urls:
-        raise _LeftOut(
+        raise LeftOut(
             f"it is served at {urls[0][:200]} and not at {where}. Import it into a file of its own, with --url, --name "
             "and --only"
         )
-
-
-def _without_nullable(value: Any) -> Any:
-    """Return a document with ``nullable`` of 3.0 written as 3.1 does."""
-    if isinstance(value, list):
-        return [_without_nullable(one) for one in value]
-    if not isinstance(value, Mapping):
-        return value
-    made = {name: _without_nullable(one) for name, one in value.items()}
-    if made.get("nullable") is not True or not {"type", "$ref", "allOf", "anyOf", "oneOf", "enum"} & made.keys():
-        return made
-    del made["nullable"]
-    if isinstance(made.get("type"), str) and "$ref" not in made:
-        made["type"] = [made["type"], "null"]
-        if isinstance(made.get("enum"), list) and None not in made["enum"]:
-            made["enum"] = [*made["enum"], None]
-        return made
-    return {"anyOf": [made, {"type": "null"}]}
 
 
 def _operations(path: str, item: Any) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
@@ -159,22 +139,6 @@ def _operations(path: str, item: Any) -> Iterator[tuple[str, str, dict[str, Any]
             yield name, method, dict(item), dict(operation)
 
 
-def _resolved(document: Mapping[str, Any], value: Any) -> Any:
-    for _ in range(16):
-        if not isinstance(value, Mapping) or "$ref" not in value:
-            return value
-        reference = str(value["$ref"])
-        if not reference.startswith("#/"):
-            raise _LeftOut(f"it refers to another document ({reference[:80]}), and nothing is fetched")
-        value = document
-        for step in reference[2:].replace("~1", "\0").split("/"):
-            name = step.replace("\0", "/").replace("~0", "~")
-            if not isinstance(value, Mapping) or name not in value:
-                raise _LeftOut(f"it refers to {reference[:80]}, which is not in the document")
-            value = value[name]
-    raise _LeftOut("its references never end")
-
-
 class _Operation:
     def __init__(
         self,
@@ -185,12 +149,12 @@ class _Operation:
         item: Mapping[str, Any],
         operation: Mapping[str, Any],
     ) -> None:
-        """``answered``: the document as it describes answers."""
+        """``document``: as it describes what is sent; ``answered``: as it describes answers."""
         self._answered = answered
         self._document, self._method, self._path, self._operation = document, method, path, operation
-        own = [_resolved(document, one) for one in operation.get("parameters") or []]
+        own = [resolved(document, one) for one in operation.get("parameters") or []]
         keys = {(one.get("name"), one.get("in")) for one in own}
-        shared = [_resolved(document, one) for one in item.get("parameters") or []]
+        shared = [resolved(document, one) for one in item.get("parameters") or []]
         self._parameters = [*(one for one in shared if (one.get("name"), one.get("in")) not in keys), *own]
         self._properties: dict[str, Any] = {}
         self._required: list[str] = []
@@ -200,7 +164,7 @@ class _Operation:
         self._dropped: list[str] = []
 
     def tool(self, name: str) -> ImportedTool:
-        """Return the operation as a tool. Raises ``_LeftOut`` or ``SchemaRefused``."""
+        """Return the operation as a tool. Raises ``LeftOut`` or ``SchemaRefused``."""
         for parameter in self._parameters:
             self._add(parameter)
         body = self._body()
@@ -218,7 +182,7 @@ class _Operation:
         )
         placed = {one for one, where in self._where.items() if where == "path"}
         if placed != set(re.findall(r"\{([^{}]*)\}", self._path)):
-            raise _LeftOut("its path names parameters that it does not declare")
+            raise LeftOut("its path names parameters that it does not declare")
         schema = {"type": "object", "properties": self._properties}
         if self._required:
             schema["required"] = self._required
@@ -238,23 +202,24 @@ class _Operation:
 
     @staticmethod
     def _why_no_key(key: KeyHeader, *, reads: bool) -> str | None:
-        """Return why the header of a key is not sent, None if it is. Raises ``_LeftOut`` where it must be."""
+        """Return why the header of a key is not sent, None if it is. Raises ``LeftOut`` where it must be."""
         if reads:
             return f"the header {key.header}"
         if header_takes_a_key(key.schema_):
             return None
         why = f"the header {key.header}, which takes neither a key as text nor a UUID"
         if key.required:
-            raise _LeftOut(f"it needs {why}")
+            raise LeftOut(f"it needs {why}")
         return why
 
     def _output(self) -> dict[str, Any] | None:
         """Return the schema of its results; None where the document gives none, or one that nobody would review."""
         forms: list[Any] = []
-        for status, declared in (self._operation.get("responses") or {}).items():
+        operation = resolved(self._answered, self._answered["paths"][self._path])[self._method]
+        for status, declared in (operation.get("responses") or {}).items():
             if not re.fullmatch(r"2(\d\d|XX)", str(status)):
                 continue
-            response = _resolved(self._document, declared) or {}
+            response = resolved(self._answered, declared) or {}
             content = response.get("content") or {}
             kind = next(filter(_JSON.match, content), None)
             if content and (kind is None or not (content[kind] or {}).get("schema")):
@@ -264,7 +229,7 @@ class _Operation:
             return None
         try:
             output = normalized(
-                _as_answered(forms[0] if len(forms) == 1 else {"anyOf": forms}),
+                forms[0] if len(forms) == 1 else {"anyOf": forms},
                 self._answered,
                 of_object=False,
             )
@@ -286,7 +251,7 @@ class _Operation:
             return
         if where == "cookie" or (where == "header" and not may_be_argument(name)):
             if required and where == "cookie":
-                raise _LeftOut(f"it needs the cookie {name}")
+                raise LeftOut(f"it needs the cookie {name}")
             self._dropped.append(f"the {where} {name}")
             return
         schema = parameter.get("schema")
@@ -296,7 +261,7 @@ class _Operation:
             if not required:
                 self._dropped.append(written)
                 return
-            raise _LeftOut(written)
+            raise LeftOut(written)
         usual = {"query": "form", "path": "simple", "header": "simple"}
         if (
             where not in usual
@@ -309,15 +274,15 @@ class _Operation:
             if not required:
                 self._dropped.append(written)
                 return
-            raise _LeftOut(written)
+            raise LeftOut(written)
         if (wrong := self._unwritable(schema)) is not None:
             written = f"{name} ({where}) is {wrong}, which has no place there"
             if not required:
                 self._dropped.append(written)
                 return
-            raise _LeftOut(written)
+            raise LeftOut(written)
         if name in self._properties:
-            raise _LeftOut(f"two of its parameters are named {name}")
+            raise LeftOut(f"two of its parameters are named {name}")
         described = parameter.get("description")
         made = dict(schema) if isinstance(schema, Mapping) else {}
         if described and "$ref" not in made:
@@ -337,7 +302,7 @@ class _Operation:
 
     def _unwritable(self, schema: Any, *, item: bool = False) -> str | None:
         """Return what a parameter is if no value of it can be written outside of a body, None if one can."""
-        found = _resolved(self._document, schema)
+        found = resolved(self._document, schema)
         kind = found.get("type") if isinstance(found, Mapping) else None
         kinds = {kind} if isinstance(kind, str) else set(kind or ())
         if kinds and kinds <= {"object", "null"}:
@@ -348,7 +313,7 @@ class _Operation:
 
     def _body(self) -> str | None:
         """Add the arguments of the body; return the name of the one that is all of it, None for one a field."""
-        declared = _resolved(self._document, self._operation.get("requestBody"))
+        declared = resolved(self._document, self._operation.get("requestBody"))
         if not declared:
             return None
         content = declared.get("content") or {}
@@ -358,16 +323,16 @@ class _Operation:
             written = f"its body is {', '.join(content) or 'unknown'}, not JSON"
             # Without all of its body, a write would do something else than it says.
             if declared.get("required") is True or self._method not in ("get", "head"):
-                raise _LeftOut(written)
+                raise LeftOut(written)
             self._dropped.append(written)
             return None
         if self._method in ("get", "head"):
-            raise _LeftOut("it reads with a body")
+            raise LeftOut("it reads with a body")
         if not kind.startswith(_USUAL):
             self._media_type = kind
         self._dropped += [f"its body as {one}" for one in kinds[1:]]
         schema = copy.deepcopy(content[kind].get("schema") or {})
-        flat = _resolved(self._document, schema)
+        flat = resolved(self._document, schema)
         composed = any(key in flat for key in ("allOf", "anyOf", "oneOf", "not", "if", "discriminator"))
         fields = flat.get("properties")
         closed = flat.get("additionalProperties") in (None, False)
@@ -375,34 +340,14 @@ class _Operation:
         # An optional body with required fields would make them required always.
         whole = declared.get("required") is True or not flat.get("required")
         if isinstance(fields, Mapping) and plain and whole and not self._properties.keys() & fields.keys():
-            sent = {name: one for name, one in fields.items() if not _only_read(self._document, one)}
-            self._properties |= sent
-            self._required += [name for name in flat.get("required", []) if name in sent]
+            self._properties |= {name: one for name, one in fields.items() if not is_read_only(self._document, one)}
+            self._required += flat.get("required", [])
             return None
         name = next(one for one in ("body", "request_body", "json_body") if one not in self._properties)
         self._properties[name] = schema
         if declared.get("required") is True:
             self._required.append(name)
         return name
-
-
-def _as_answered(value: Any) -> Any:
-    """Return a document without ``required`` for what is only written, such as a password."""
-    if isinstance(value, list):
-        return [_as_answered(one) for one in value]
-    if not isinstance(value, Mapping):
-        return value
-    made = {name: _as_answered(one) for name, one in value.items()}
-    required, fields = made.get("required"), made.get("properties")
-    if isinstance(required, list) and isinstance(fields, Mapping):
-        hidden = {name for name, one in fields.items() if isinstance(one, Mapping) and one.get("writeOnly") is True}
-        made["required"] = [name for name in required if name not in hidden]
-    return made
-
-
-def _only_read(document: Mapping[str, Any], schema: Any) -> bool:
-    found = _resolved(document, schema)
-    return isinstance(found, Mapping) and found.get("readOnly") is True
 
 
 def _credential_notes(document: Mapping[str, Any]) -> Iterator[str]:

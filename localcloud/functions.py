@@ -88,7 +88,7 @@ def _anybody_may(_role_arn: str, _function_arn: str) -> bool:
     return True
 
 
-class _Reported(Exception):
+class Reported(Exception):
     """An error of Lambda's runtime, under the name that it reports."""
 
     def __init__(self, name: str, message: str) -> None:
@@ -103,11 +103,11 @@ def imported_handler(function: Function) -> Handler:
         with _IMPORTING:
             loaded = importlib.import_module(module)
     except Exception as problem:
-        raise _Reported("Runtime.ImportModuleError", f"Unable to import module '{module}': {problem}") from problem
+        raise Reported("Runtime.ImportModuleError", f"Unable to import module '{module}': {problem}") from problem
     try:
         handler: Handler = getattr(loaded, name)
     except AttributeError:
-        raise _Reported("Runtime.HandlerNotFound", f"Handler '{name}' missing on module '{module}'") from None
+        raise Reported("Runtime.HandlerNotFound", f"Handler '{name}' missing on module '{module}'") from None
     return handler
 
 
@@ -148,7 +148,7 @@ class Functions:
     def load(self) -> None:
         """Import every function's handler now."""
         for function in self.all.values():
-            with suppress(_Reported):  # an invocation will report it
+            with suppress(Reported):  # an invocation will report it
                 self.handler_of(function)
 
     def invoke(
@@ -243,16 +243,21 @@ class Functions:
             within_s=within_s,
             waiting=waiting,
         )
-        try:
-            body = json.dumps(result, default=_decimal, allow_nan=False).encode()
-        except (TypeError, ValueError) as problem:
-            raise _Reported("Runtime.MarshalError", f"Unable to marshal response: {problem}") from None
+        body = marshalled(result)
         if len(body) > MAX_PAYLOAD_BYTES:
-            raise _Reported(
+            raise Reported(
                 "Function.ResponseSizeTooLarge",
                 f"Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes).",
             )
         return body
+
+
+def marshalled(result: Any) -> bytes:
+    """Return what Lambda's runtime makes of a handler's result. Raises ``Reported`` where it is no JSON."""
+    try:
+        return json.dumps(result, default=_decimal, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise Reported("Runtime.MarshalError", f"Unable to marshal response: {problem}") from None
 
 
 def _decimal(value: Any) -> Any:
@@ -264,7 +269,7 @@ def _decimal(value: Any) -> Any:
 
 def _as_lambda_reports(problem: BaseException, function: Function, request_id: str) -> dict[str, Any]:
     name, message = type(problem).__name__, str(problem)
-    if isinstance(problem, _Reported):
+    if isinstance(problem, Reported):
         name = problem.name
     elif isinstance(problem, TimedOut):
         name = "Sandbox.Timedout"

@@ -34,6 +34,7 @@ from ballast.playbook.context import NotConfigured, tools_environ
 from ballast.playbook.load import playbook_in
 from ballast.playbook.servers.checks import read_declaration
 from ballast.playbook.servers.declaration import FromEnvironment, LambdaServer
+from localcloud.functions import Reported, marshalled
 from localcloud.iam import Access
 from localcloud.project import project_of
 from localcloud.sessions import ACCOUNT, REGION
@@ -189,11 +190,19 @@ def _invoked(handler: Any, request: Any) -> AWSResponse:
     """Return what Lambda answers: the result of the handler, or the error that it raised."""
     body = request.body.read() if hasattr(request.body, "read") else request.body
     try:
-        result = json.loads(json.dumps(handler(json.loads(body or b"null"), None), allow_nan=False))
+        result = json.loads(marshalled(handler(json.loads(body or b"null"), None)))
+    except Reported as problem:  # the handler has acted, and its runtime says that it did not end
+        return _failed(request.url, problem.name, str(problem))
+    except (SystemExit, KeyboardInterrupt) as end:  # of the function's process, not of ours
+        return _failed(request.url, "Runtime.ExitError", f"Runtime exited with error: {type(end).__name__} {end}")
     except Exception as problem:
-        said = {"errorMessage": str(problem), "errorType": type(problem).__name__}
-        return _response(request.url, 200, said, {"X-Amz-Function-Error": "Unhandled"})
+        return _failed(request.url, type(problem).__name__, str(problem))
     return _response(request.url, 200, result, {})
+
+
+def _failed(url: str, error_type: str, message: str) -> AWSResponse:
+    said = {"errorMessage": message, "errorType": error_type}
+    return _response(url, 200, said, {"X-Amz-Function-Error": "Unhandled"})
 
 
 def _response(url: str, status: int, content: Any, headers: Mapping[str, str]) -> AWSResponse:

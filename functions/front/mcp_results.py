@@ -33,6 +33,8 @@ PERSON_NEXT = (
     "A person must answer in Ballast's console or over its API; you cannot. Tell your user what is asked, and call "
     "get_run later."
 )
+#: Of a page without a run.
+NOBODY_NEXT = "No run on this page waits for a person. Where `next` is not null, list the next page."
 
 
 def next_step(run: Run) -> str:

@@ -36,6 +36,7 @@ from functions.front.mcp import Said, Tool
 from functions.front.mcp_door import Routes
 from functions.front.mcp_results import (
     MAX_RESULT_BYTES,
+    NOBODY_NEXT,
     NOTE,
     PERSON_NEXT,
     Object,
@@ -183,7 +184,7 @@ class RunTools:
         page = _body(self.routes.listed(tenant=sent.tenant, status="waiting", limit=sent.limit, next_token=sent.next))
         most = MAX_RESULT_BYTES // max(len(page.runs), 1)
         runs = [bounded(self._told(run), most) for run in page.runs]
-        return {"runs": runs, "next": page.next, "next_step": PERSON_NEXT, "note": NOTE}
+        return {"runs": runs, "next": page.next, "next_step": PERSON_NEXT if runs else NOBODY_NEXT, "note": NOTE}
 
     def cancel(self, sent: RunArguments) -> Object:
         """Stop a run."""

@@ -15,7 +15,7 @@ import pytest
 
 from ballast.errors import EffectUnknown
 from ballast.playbook.servers import response
-from ballast.playbook.servers.mcp import mirrored_headers
+from ballast.playbook.servers.mcp import McpTransport, mirrored_headers
 from ballast.playbook.servers.proof import NotNow
 from ballast.playbook.servers.response import ResponseIn, response_in
 from ballast.playbook.servers.stdio import StdioPeer
@@ -323,13 +323,48 @@ def test_an_error_after_the_effect_is_no_proof_that_there_was_none(
     assert len(server.notes) == 1
 
 
-@pytest.mark.parametrize("result", [{}, {"task": {"status": "working"}}, {"content": "done"}, {"content": []}], ids=str)
+@pytest.mark.parametrize(
+    "result",
+    [
+        {},
+        {"task": {"status": "working"}},
+        {"task": {"status": "working"}, "content": []},
+        {"content": "done"},
+        {"content": []},
+    ],
+    ids=str,
+)
 def test_a_write_succeeds_with_content_alone(with_notes: Declared, server: McpOverHttp, result: Any) -> None:
     stack = with_notes()
     server.trouble.append({"result": result})
 
     assert carried_out(stack, CALL)[0] == ("ok" if result == {"content": []} else "unknown")
     assert len(server.notes) == 1
+
+
+NO_CALL: Any = None
+NOTE = json.dumps([{"text": "no power"}])
+
+
+@pytest.mark.sampled
+@pytest.mark.parametrize(
+    ("text", "structured", "partial"),
+    [
+        (NOTE, [], True),
+        (NOTE, {"items": []}, True),
+        ('{"items": []}', [1], True),
+        ("[]", [], False),
+        ("2 notes", [1, 2], False),
+        ("[]", {"items": []}, True),
+    ],
+)
+def test_a_list_is_a_result_and_two_results_that_differ_say_nothing_of_what_is_missing(
+    text: str, structured: Any, partial: bool
+) -> None:
+    said = {"content": [{"type": "text", "text": text}], "structuredContent": structured}
+    answer = McpTransport._answer(NO_CALL, said, NO_CALL)
+
+    assert (answer.result, bool(answer.partial)) == (structured, partial)
 
 
 @pytest.mark.sampled

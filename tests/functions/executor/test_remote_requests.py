@@ -38,6 +38,7 @@ from ballast.playbook.servers.openapi import OpenApiTransport, body_of, check_no
 from ballast.playbook.servers.proof import AnswerLost, NotLookedAt, NotNow, is_functions_own
 from ballast.playbook.servers.spellings import HIDDEN, hidden, without
 from ballast.playbook.servers.tools import declared_tools
+from functions.executor.downstream import _apart
 from tests.support.remote_desk import Desk, pinned
 
 REQUEST = RunRequest(request_id="r-1", agent="tester", text="Help.")
@@ -159,11 +160,32 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
         ([HEAD + b"A: b\r\n" * 200 + b"\r\n"], "HTTPException"),
         ([HEAD + b"A: " + b"b" * 70_000 + b"\r\n\r\n"], "LineTooLong"),
         ([b""], "RemoteDisconnected"),
+        ([b"HTTP/1.1 200"], "IncompleteRead"),
+        ([HEAD], "RemoteDisconnected"),
+        ([HEAD + b"Content-Ty"], "IncompleteRead"),
+        ([HEAD + b"Content-Type: application/json\r\n"], "RemoteDisconnected"),
+        ([b"HTTP/1.1 404 Not Found\r\nConte"], "IncompleteRead"),
+        ([b"HTTP/1.1 103 Early Hints\r\n\r\n"], "RemoteDisconnected"),
+        ([HEAD + b"Content-Length: 4\r\nContent-Length: 2\r\n\r\nhalf"], "HTTPException"),
     ],
 )
 def test_a_reply_that_cannot_be_read_leaves_the_effect_in_doubt(parts: list[bytes], said: str) -> None:
     with raw_server(*parts) as url, pytest.raises(AnswerLost, match=said):
         got(url)
+
+
+@pytest.mark.parametrize(
+    "problem", [AnswerLost("said: secret"), NotNow("said: secret")], ids=lambda one: type(one).__name__
+)
+def test_what_other_runs_read_of_an_error_is_a_sentences_part(problem: Exception) -> None:
+    assert re.fullmatch("it.+ (lost, or is none|called now)", _apart(problem))
+
+
+@pytest.mark.parametrize("first", ["100 Continue", "102 Processing", "103 Early Hints"])
+def test_what_only_precedes_an_answer_is_none(first: str) -> None:
+    before = f"HTTP/1.1 {first}\r\nLink: </a>\r\n\r\n".encode()
+    with raw_server(before * 2 + HEAD + b"Content-Length: 4\r\nContent-Length: 4\r\n\r\nwell") as url:
+        assert (got(url).status, got(url).body) == (200, b"well")
 
 
 def test_a_reply_that_drips_is_given_up_in_time() -> None:
@@ -177,6 +199,7 @@ ENDLESS = {
     "a status line": (b"HTTP/1.1 200 ", b"O"),
     "a header": (HEAD + b"A: ", b"b"),
     "100 Continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "103 Early Hints": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
     "an extension of a chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5;a=", b"b"),
     "the trailers": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"A: b\r\n"),
     "empty events": (HEAD + b"Content-Type: text/event-stream\r\n\r\n", b"\n"),
@@ -802,6 +825,35 @@ def test_the_credentials_of_the_role_are_in_no_error_of_an_invocation(tmp_path: 
             invoked(client, tmp_path)
 
         assert "anary" not in "".join(traceback.format_exception(told.value)).casefold()
+
+
+ENVELOPES: Any = [
+    {"statusCode": 500, "body": "{}"},
+    {"statusCode": 404, "headers": {}, "body": ""},
+    {"errorType": "OutOfStock", "errorMessage": "none left"},
+]
+
+
+@pytest.mark.parametrize("said", ENVELOPES, ids=str)
+def test_a_returned_error_is_no_end_of_a_write(tmp_path: Any, said: Any) -> None:
+    with lambda_endpoint((200, {}, said)) as (client, _), pytest.raises(AnswerLost, match="does not say whether it"):
+        invoked(client, tmp_path, refusals=["error"])
+
+
+@pytest.mark.parametrize(
+    ("said", "declared"),
+    [
+        *((one, {"result": {"checked": False}}) for one in ENVELOPES),
+        *((one, {"effect": "read"}) for one in ENVELOPES),
+        ({"statusCode": 201, "body": "{}"}, {}),
+        ({"statusCode": 500, "of": "the page that was looked at"}, {}),
+        ({"errorMessage": "none", "left": 3}, {}),
+    ],
+    ids=str,
+)
+def test_what_only_looks_like_an_error_is_a_result(tmp_path: Any, said: Any, declared: Any) -> None:
+    with lambda_endpoint((200, {}, said)) as (client, _):
+        assert invoked(client, tmp_path, **declared) == said
 
 
 def test_an_error_of_a_function_is_a_refusal_where_a_person_says_so(tmp_path: Any) -> None:

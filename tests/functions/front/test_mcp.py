@@ -464,6 +464,12 @@ def test_the_same_request_of_the_same_sender_shows_the_run_as_it_is(stack: Stack
     assert again["asked"]["escalation_id"] == "esc-x"
 
 
+def test_where_nothing_waits_nobody_is_said_to_answer(stack: Stack) -> None:
+    page = said(stack, "list_waiting", who=token("idle"))
+
+    assert (page["runs"], "must answer" in page["next_step"]) == ([], False)
+
+
 def test_all_that_waits_is_listed_page_by_page(stack: Stack) -> None:
     tenant = token("pages")
     made = {asked(stack, tenant="pages") for _ in range(5)}

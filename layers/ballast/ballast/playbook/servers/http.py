@@ -213,8 +213,46 @@ def send(
     return Reply(answer.status, headers, body, exchange.secrets)
 
 
+class _Head:
+    """The lines of a response before its body. ``http.client`` takes the end of the connection for that of the head."""
+
+    def __init__(self, lines: Any) -> None:
+        self._lines = lines
+
+    def readline(self, limit: int) -> bytes:
+        """Return the next line. Raises where the connection ends before it, or within it."""
+        line: bytes = self._lines.readline(limit)
+        if not line:
+            raise http.client.RemoteDisconnected("The connection was closed within the head of the answer.")
+        if not line.endswith(b"\n") and len(line) < limit:
+            raise http.client.IncompleteRead(line)
+        return line
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lines, name)
+
+
+class _Response(http.client.HTTPResponse):
+    """A response whose head is whole, and which is the last one: not one of 1xx, which only precede it (RFC 9110)."""
+
+    def begin(self) -> None:
+        """Read the head. Raises for one that is cut, or that gives the body two lengths."""
+        lines: Any = self.fp
+        self.fp = _Head(lines)  # type: ignore[assignment]
+        super().begin()
+        while 100 <= self.status <= 199 and self.status != 101:  # which ends HTTP
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin()
+        self.fp = lines
+        lengths = ",".join(self.headers.get_all("Content-Length", ()))
+        if len({one.strip() for one in lengths.split(",")}) > 1:
+            raise http.client.HTTPException("The answer has two lengths.")
+
+
 class _Connection(http.client.HTTPConnection):
     """A connection to an address that was checked. TLS is asked for the host's name."""
+
+    response_class = _Response
 
     def __init__(self, host: str, address: tuple[Any, ...], tls: ssl.SSLContext | None, until: float) -> None:
         super().__init__(host, address[4][1])

@@ -7,8 +7,6 @@ attempt.
 import json
 from typing import Any
 
-from pydantic import JsonValue
-
 from ballast.contracts.wire import read_digits
 from ballast.errors import RetryLater
 from ballast.playbook.context import NotConfigured, NotSent, ToolContext
@@ -16,6 +14,7 @@ from ballast.playbook.servers.declaration import LambdaServer
 from ballast.playbook.servers.http import text_of
 from ballast.playbook.servers.proof import AnswerLost, NotNow, is_functions_own, refused_by_error, told
 from ballast.playbook.servers.tools import RemoteCall
+from ballast.playbook.servers.values import Answer
 
 #: Error codes by which Lambda says that it did not start the function, and may start it later or not.
 _NOT_NOW = frozenset(
@@ -48,14 +47,32 @@ _REFUSALS = frozenset(
 )
 
 
+#: The fields of what a function behind API Gateway returns, and of what Lambda makes of an error.
+_OF_API_GATEWAY = frozenset({"statusCode", "headers", "multiValueHeaders", "cookies", "body", "isBase64Encoded"})
+_OF_AN_ERROR = frozenset({"errorType", "errorMessage", "stackTrace", "trace", "requestId", "cause"})
+
+
+def _error_in(said: Any) -> str:
+    """Return how a result says that it is an error, "" where it does not.
+
+    So a function behind API Gateway answers (``statusCode``, which is not the invocation's), and one that returns what
+    Lambda makes of an error.
+    """
+    names = frozenset(said) if isinstance(said, dict) else frozenset()
+    status = said.get("statusCode") if "statusCode" in names and names <= _OF_API_GATEWAY else None
+    if isinstance(status, int) and not 200 <= status <= 299:
+        return f"statusCode {status}"
+    return "errorType and errorMessage" if names >= {"errorType", "errorMessage"} and names <= _OF_AN_ERROR else ""
+
+
 class LambdaTransport:
     """Invokes one function."""
 
     def __init__(self, declared: LambdaServer) -> None:
         self._declared = declared
 
-    def send(self, call: RemoteCall, payload: dict[str, Any], key: str | None, ctx: ToolContext) -> JsonValue:
-        """Return the function's result; see ``Transport``. The key is an argument, if the tool has one."""
+    def send(self, call: RemoteCall, payload: dict[str, Any], key: str | None, ctx: ToolContext) -> Answer:
+        """Return what the function answers; see ``Transport``. The key is an argument, if the tool has one."""
         from botocore.exceptions import (
             BotoCoreError,
             ClientError,
@@ -106,17 +123,22 @@ class LambdaTransport:
             raise AnswerLost(f"The function's answer was lost ({type(problem).__name__}).") from None
         if len(body) > declared.reply_bytes:
             raise AnswerLost(f"The function's answer has more than {declared.reply_bytes} bytes.")
-        return self._result(call, body, failed="FunctionError" in answer)
+        return self._answer(call, body, failed="FunctionError" in answer)
 
     @staticmethod
-    def _result(call: RemoteCall, body: bytes, *, failed: bool) -> JsonValue:
+    def _answer(call: RemoteCall, body: bytes, *, failed: bool) -> Answer:
         try:
             said: Any = read_digits(body) if body.strip() else None
         except (ValueError, RecursionError):
             raise AnswerLost("The function's answer is no JSON.") from None
         if not failed:
-            result: JsonValue = said
-            return result
+            error = _error_in(said) if call.declared.result.checked else ""
+            if error and call.declared.effect == "write":
+                raise AnswerLost(
+                    f"{call.remote_name} returned {error}, which does not say whether it acted. A function should "
+                    "raise an error; if this is a result all the same, declare result: {checked: false}."
+                )
+            return Answer(said, f"returned {error}" if error else "")
         told_of = said if isinstance(said, dict) else {}
         why = f"{told_of.get('errorType', '')}: {told_of.get('errorMessage', '')}"
         text = f"{call.remote_name} failed: {told(why)}"

@@ -55,6 +55,7 @@ from ballast.playbook.servers.proof import (
 )
 from ballast.playbook.servers.response import ResponseIn
 from ballast.playbook.servers.tools import RemoteCall
+from ballast.playbook.servers.values import Answer
 from ballast.values import dataclass
 
 #: Versions of the protocol that this client speaks, newest first.
@@ -222,8 +223,8 @@ class McpTransport:
         self._lock = threading.Lock()
         self._kept: _Kept | None = None
 
-    def send(self, call: RemoteCall, payload: dict[str, Any], key: str | None, ctx: ToolContext) -> JsonValue:
-        """Return the server's result; see ``Transport``."""
+    def send(self, call: RemoteCall, payload: dict[str, Any], key: str | None, ctx: ToolContext) -> Answer:
+        """Return what the server answers; see ``Transport``."""
         until = deadline_in(seconds_left(self._declared.timeout_s, ctx))
         params: dict[str, Any] = {"name": call.remote_name, "arguments": payload}
         declared, headers = call.declared.key, {}
@@ -272,8 +273,8 @@ class McpTransport:
                 peer.close()
         else:
             raise RetryLater("Nothing was sent: the server forgot the session twice.")
-        found: JsonValue = self._credentials.hide(self._result(call, said, ctx))
-        return found
+        answer = self._answer(call, said, ctx)
+        return Answer(self._credentials.hide(answer.result), answer.partial)
 
     def _forget(self, kept: "_Kept") -> None:
         """Begin the next call in a new session, if this one is still the one that is kept."""
@@ -352,7 +353,7 @@ class McpTransport:
         return HttpPeer(url_of(declared.url, ctx, private=declared.private), declared, self._credentials, ctx)
 
     @staticmethod
-    def _result(call: RemoteCall, said: Mapping[str, Any], ctx: ToolContext) -> JsonValue:
+    def _answer(call: RemoteCall, said: Mapping[str, Any], ctx: ToolContext) -> Answer:
         content = said.get("content")
         blocks = [one for one in content if isinstance(one, Mapping)] if isinstance(content, list) else []
         if said.get("isError"):
@@ -367,19 +368,23 @@ class McpTransport:
                     ctx.attach(f"{call.remote_name}-{number}", image, base64.b64decode(str(block.get("data"))))
                 except (binascii.Error, ValueError):
                     continue
+        task = said.get("task")
+        if isinstance(task, Mapping) and task.get("status") != "completed":
+            raise AnswerLost(f"{call.remote_name} answered with a task that goes on, which was not asked for.")
         if said.get("resultType", "complete") != "complete":
             text = f"{call.remote_name} did not end: the server asks for input, which this client does not give"
             raise RemoteFailed(text) if call.declared.effect == "read" else AnswerLost(text)
-        structured = said.get("structuredContent")
-        if isinstance(structured, Mapping):
-            return dict(structured)
-        if not isinstance(content, list):  # an empty list is a result; none is not, nor is a task that nobody asked for
+        structured, as_text = said.get("structuredContent"), _value(_text(blocks))
+        if isinstance(structured, Mapping | list):
+            differs = isinstance(as_text, Mapping | list) and as_text != structured
+            return Answer(structured, "was answered in two forms that contradict each other" if differs else "")
+        if not isinstance(content, list):  # an empty list is a result; none is not
             said_of = ", ".join(sorted(said)) or "nothing"
             raise AnswerLost(
                 f"{call.remote_name} answered without the content that a result of MCP has (it has: {told(said_of)}). "
                 "Whether it ended is not known."
             )
-        return _value(_text(blocks))
+        return Answer(as_text)
 
 
 def _refusals(declared: DeclaredTool) -> Container[int]:

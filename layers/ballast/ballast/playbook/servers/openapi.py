@@ -24,9 +24,12 @@ from ballast.playbook.servers.http import (
 )
 from ballast.playbook.servers.proof import AnswerLost
 from ballast.playbook.servers.tools import RemoteCall
+from ballast.playbook.servers.values import Answer
 
 _ARGUMENT = re.compile(r"\{[^{}]*\}")
 _SLASH = re.compile("%2[Ff]")
+#: Of the header Link, that there is a next page.
+_NEXT = re.compile(r"rel\s*=\s*[\"']?[^\"',;]*\bnext\b", re.IGNORECASE)
 
 
 class OpenApiTransport:
@@ -37,8 +40,8 @@ class OpenApiTransport:
         self._calls = calls
         self._credentials = Credentials(declared.credential, declared.private)
 
-    def send(self, call: RemoteCall, payload: dict[str, Any], key: str | None, ctx: ToolContext) -> JsonValue:
-        """Return the server's result; see ``Transport``."""
+    def send(self, call: RemoteCall, payload: dict[str, Any], key: str | None, ctx: ToolContext) -> Answer:
+        """Return what the server answers; see ``Transport``."""
         declared, seconds = self._declared, seconds_left(self._declared.timeout_s, ctx)
         pinned = call.declared.pinned.call
         assert pinned is not None
@@ -51,10 +54,8 @@ class OpenApiTransport:
         exchange = exchange.but(headers=headers)
         reply = self._sent(exchange, ctx, deadline_in(seconds))
         refusals = frozenset(one for one in call.declared.refusals if isinstance(one, int))
-        found: JsonValue = self._credentials.hide(
-            body_of(result_of(reply, refusals, what=f"{pinned.method} {pinned.path}"))
-        )
-        return found
+        result = body_of(result_of(reply, refusals, what=f"{pinned.method} {pinned.path}"))
+        return Answer(self._credentials.hide(result), _partial(reply, result))
 
     def _sent(self, exchange: Exchange, ctx: ToolContext, left: Callable[[], float]) -> Reply:
         declared = self._declared
@@ -169,6 +170,15 @@ def _written(name: str, value: Any, place: str) -> list[str]:
             f"Nothing was sent: {name} is an empty list, which {place} cannot say. Leave it out, or name an item."
         )
     return texts
+
+
+def _partial(reply: Reply, result: JsonValue) -> str:
+    """Return why an answer does not say everything; see ``Answer``."""
+    if reply.status in (202, 206):
+        return f"was answered {reply.status}, so not in whole"
+    if _NEXT.search(reply.headers.get("link", "")):
+        return "was answered with one page of several (Link: …; rel=next)"
+    return "was answered with nothing" if result is None else ""
 
 
 def body_of(reply: Reply) -> JsonValue:

@@ -82,7 +82,7 @@ class AnswerLost(Exception):
 
     def __init__(self, message: str, apart: str | None = None) -> None:
         super().__init__(message)
-        self.apart = apart
+        self.apart = apart or "its answer was lost, or is none"
 
 
 class NotNow(RetryLater):
@@ -90,7 +90,7 @@ class NotNow(RetryLater):
 
     def __init__(self, message: str, apart: str | None = None) -> None:
         super().__init__(message)
-        self.apart = apart
+        self.apart = apart or "it cannot be called now"
 
 
 class RemoteFailed(ToolFailed):

@@ -49,12 +49,7 @@ from ballast.playbook.servers.declaration import (
 from ballast.playbook.servers.form import OutputForm, SchemaArguments, SchemaForm
 from ballast.playbook.servers.proof import GONE, AnswerLost, NotLookedAt, NotNow, RemoteFailed, Unauthorized
 from ballast.playbook.servers.schema import SchemaRefused, annotation_of_marks, paths_of, read_marks
-from ballast.playbook.servers.values import (
-    above,
-    amount_of,
-    customer_of,
-    values_from,
-)
+from ballast.playbook.servers.values import Answer, above, amount_of, customer_of, values_from
 from ballast.playbook.servers.verify import VerifyByRead, check_verify, key_as_sent, why_no_key
 from ballast.playbook.tool import Tool
 from ballast.validation import Untrusted
@@ -67,8 +62,8 @@ _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 class Transport(Protocol):
     """Sends a call to its server."""
 
-    def send(self, call: "RemoteCall", payload: dict[str, Any], key: str | None, ctx: ToolContext) -> JsonValue:
-        """Return the server's result. ``key``: the idempotency key, where it is no argument.
+    def send(self, call: "RemoteCall", payload: dict[str, Any], key: str | None, ctx: ToolContext) -> Answer:
+        """Return what the server answers. ``key``: the idempotency key, where it is no argument.
 
         Raises ``ToolFailed``, ``RetryLater`` or, where the effect is in doubt, ``AnswerLost``.
         """
@@ -117,6 +112,11 @@ class RemoteCall:
 
     def __call__(self, args: SchemaArguments, ctx: ToolContext) -> JsonValue:
         """Send the call and return the result. Raises as the module says."""
+        result: JsonValue = self.answer(args, ctx).result
+        return result
+
+    def answer(self, args: SchemaArguments, ctx: ToolContext) -> Answer:
+        """Send the call and return what the server answers. Raises as the module says."""
         payload = {**self.form.write(args), **self.declared.set}
         key = self.declared.key
         sent = None if key is None else key_as_sent(ctx.idempotency_key, self.declared, self.form)
@@ -126,7 +126,7 @@ class RemoteCall:
             raise NotSent(f"Nothing was sent: {complaints}.")
         outside = None if key is None or key.argument is not None else sent
         try:
-            result = self.server.transport.send(self, payload, outside, ctx)
+            answer = self.server.transport.send(self, payload, outside, ctx)
         except AnswerLost as lost:
             if self.declared.effect == "read":
                 raise NotNow(str(lost), lost.apart) from None
@@ -137,10 +137,10 @@ class RemoteCall:
                     raise AsIfAgain(str(refused)) from None
                 raise RemoteFailed(str(refused), refused.status) from None  # no repetition brings another answer
             raise
-        if self.output is not None and (complaints := self.output.complaints(result)):
+        if self.output is not None and (complaints := self.output.complaints(answer.result)):
             server = self.server
             raise WrongResult(f"{complaints}.", server=server.name, tool=self.remote_name, kind=server.declared.kind)
-        return result
+        return answer
 
 
 def declared_tools(folder: Path, tell: Teller = raised) -> Iterator[Tool]:

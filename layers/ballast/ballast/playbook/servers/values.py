@@ -9,13 +9,30 @@ from ballast.contracts import RunRequest
 from ballast.playbook.context import ToolContext
 from ballast.playbook.servers.declaration import Above, MovesOf, ValueFrom
 from ballast.playbook.servers.schema import pointer
+from ballast.values import dataclass
 
 #: A text of so many characters may also stand inside another one.
 _LONG = 12
 #: Values that say nothing, as texts.
 _NO_VALUES = frozenset({"", "0", "false", "None"})
+#: Names by which a list of a server's says that there is more of it, as ``_plain`` writes them.
+_MORE = frozenset(
+    f"{first}{last}" for first in ("next", "odatanext") for last in ("", "page", "pagetoken", "token", "cursor", "link")
+) | {"nextpageurl", "nexturl", "nexturi", "nextmarker", "hasmore", "hasnext", "hasnextpage", "more", "morepages"}
+_MORE |= {"continuation", "continuationtoken", "lastevaluatedkey", "istruncated", "truncated"}
 #: An amount as a server writes it: plain digits.
 _AMOUNT = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answers to a call.
+
+    partial  why what is not in it may be there all the same, as the end of "the read …"; "" where it says everything
+    """
+
+    result: Any
+    partial: str = ""
 
 
 class NoValue(LookupError):
@@ -72,6 +89,13 @@ def answer_at(result: Any, path: Sequence[str]) -> tuple[Any, Any]:
             raise NoValue(f"its read answered in a form that has no /{'/'.join(path)}.")
         about = result if isinstance(result, Mapping | list) else about
     return result, about
+
+
+def says_more(result: Any) -> bool:
+    """Say whether an answer says that its list goes on in another page; items of a list say it of themselves."""
+    if not isinstance(result, Mapping):
+        return False
+    return any((_plain(str(name)) in _MORE and bool(one)) or says_more(one) for name, one in result.items())
 
 
 def holds(found: Any, wanted: Any, names: Sequence[str] = ()) -> bool:

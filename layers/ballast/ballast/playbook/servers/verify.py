@@ -16,7 +16,7 @@ from ballast.playbook.servers.declaration import DeclaredTool, Verify
 from ballast.playbook.servers.form import SchemaArguments, SchemaForm, Validator
 from ballast.playbook.servers.proof import REFUSALS, RemoteFailed
 from ballast.playbook.servers.schema import normalized, pointer
-from ballast.playbook.servers.values import NoValue, answer_at, holds, tells_more, values_from
+from ballast.playbook.servers.values import Answer, NoValue, answer_at, holds, says_more, tells_more, values_from
 from ballast.playbook.tool import Tool
 from ballast.values import dataclass
 
@@ -84,14 +84,19 @@ class VerifyByRead:
     def __call__(self, args: SchemaArguments, ctx: ToolContext) -> Any:
         """Return what the read found, None if it did not happen."""
         said, (read, form) = self.declared, self.read_of(args, ctx.idempotency_key)
+        asks: Callable[..., Answer] | None = getattr(read.function, "answer", None)
         try:
-            result = read.function(form, ctx)
+            answer = asks(form, ctx) if asks is not None else Answer(read.function(form, ctx))
         except RemoteFailed as failed:
             if failed.status in said.absent:
                 return None
             raise
-        found, about = answer_at(read.dump(result), pointer(said.found) if said.found else ())
+        result = read.dump(answer.result)
+        found, about = answer_at(result, pointer(said.found) if said.found else ())
+        if said.found is None and _has_no_body(read):
+            return True  # ``check_verify`` wants matched: false
         if found is None or found is False:
+            self._check_absence(answer, result, about)
             return None
         asked = self._asked(args, ctx.idempotency_key)
         if said.found is None and not tells_more(found, [value for _, value, _ in asked]):
@@ -106,6 +111,20 @@ class VerifyByRead:
                     "anybody's. If the server never repeats it, say verify.matched: false."
                 )
         return found
+
+    def _check_absence(self, answer: Answer, result: Any, about: Any) -> None:
+        """Raise ``NoValue`` where an answer without what was looked for is no "it did not happen"."""
+        read, absent = self.declared.tool, self.declared.absent
+        if answer.partial:
+            raise NoValue(f"{read} {answer.partial}. That does not say that nothing is there.")
+        if absent and self.declared.found is None:
+            statuses = ", ".join(map(str, absent))
+            raise NoValue(f"{read} was answered with nothing, and only {statuses} says that nothing is there.")
+        if isinstance(about, list) and says_more(result):
+            raise NoValue(
+                f"{read} was answered with one page of several, and this one has not what was looked for. Ask by an "
+                "argument that brings it on the first page."
+            )
 
     def _asked(self, args: SchemaArguments, key: str) -> list[tuple[str, Any, tuple[str, ...]]]:
         """Return the values that tell the effect from others, with their names: the key, or the call's arguments."""
@@ -125,6 +144,13 @@ def _last_name(path: str | None) -> tuple[str, ...]:
     return tuple(step for step in pointer(path) if not step.isdigit())[-1:] if path is not None else ()
 
 
+def _has_no_body(read: Tool) -> bool:
+    """Say whether a read is an operation whose answer says something by its status alone."""
+    declared = getattr(read.function, "declared", None)
+    call = declared.pinned.call if isinstance(declared, DeclaredTool) else None
+    return call is not None and call.method == "HEAD"
+
+
 def check_verify(where: str, verify: VerifyByRead, read: Tool, declared: DeclaredTool | None) -> None:
     """Raise ``PlaybookInvalid`` for a ``verify`` that could never be asked, or that would believe any answer.
 
@@ -132,6 +158,12 @@ def check_verify(where: str, verify: VerifyByRead, read: Tool, declared: Declare
     """
     _check_key(f"{where}.verify.arguments", verify, read)
     _check_absent(where, verify.declared, read, declared)
+    if _has_no_body(read) and (verify.declared.found is not None or verify.declared.matched):
+        raise PlaybookInvalid(
+            f"{where}.verify.tool: {read.name} is a HEAD, whose answer has no content to look into. "
+            "Leave found out, list in absent the statuses that say that it did not happen, and say matched: false: "
+            "any status of 2xx then says that it did."
+        )
     if declared is not None:
         _check_found(where, verify.declared, read, declared)
 
