@@ -150,7 +150,7 @@ def of_playbook(playbook: Playbook, today: date, *, whole: bool = True) -> Itera
     folder = Path(playbook.folder)
     yield from _beside_others("models", folder, model_findings, playbook, today)
     yield from _beside_others("tools", folder, lambda: tools(playbook, whole=whole))
-    yield from _beside_others("functions", folder, functions, playbook)
+    yield from _beside_others("functions", folder, lambda: functions(playbook, whole=whole))
     yield from _beside_others("rules", folder, lambda: rules(playbook, whole=whole))
     yield from _beside_others("limits", folder, limits, playbook, today)
 
