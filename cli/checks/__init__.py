@@ -5,6 +5,7 @@
     loading   what load_playbook refuses, of all files; duplicate names in YAML; models that retire
     tools     unmarked arguments, doubt, undo, timeouts
     functions  what the source of undo_arguments and of fallbacks gets wrong: keys, fields, calls
+    schemas   arguments that no call can have, and answers that nobody can give
     rules     what the source of tools and their rules gets wrong: parameters, amounts, names of tools
     hand_overs  writes of intents, after hand-overs
     limits    limits that no run can keep, and the worst cost of a run
@@ -145,11 +146,13 @@ def of_playbook(playbook: Playbook, today: date, *, whole: bool = True) -> Itera
     from cli.checks.limits import limits
     from cli.checks.loading import model_findings
     from cli.checks.rules import rules
+    from cli.checks.schemas import schemas
     from cli.checks.tools import tools
 
     folder = Path(playbook.folder)
     yield from _beside_others("models", folder, model_findings, playbook, today)
     yield from _beside_others("tools", folder, lambda: tools(playbook, whole=whole))
+    yield from _beside_others("schemas", folder, schemas, playbook)
     yield from _beside_others("functions", folder, lambda: functions(playbook, whole=whole))
     yield from _beside_others("rules", folder, lambda: rules(playbook, whole=whole))
     yield from _beside_others("limits", folder, limits, playbook, today)
