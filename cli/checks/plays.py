@@ -18,8 +18,9 @@ from ballast.playbook.agents import unread_agents
 from ballast.playbook.certificate import why_uncertified
 from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding, Level
-from cli.checks.expectations import never, passed_over, script_findings, script_of
+from cli.checks.expectations import never, passed_over
 from cli.checks.loading import finding_of
+from cli.checks.scripts import script_findings, script_of
 from localcloud.cloud import ROOT
 from localcloud.converse import ScriptModel
 from localcloud.parameters import broken, complaints
