@@ -19,6 +19,7 @@ A part that did not load is told by ``loading``; the other checks look at what i
 beside those of the others.
 """
 
+import re
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ from ballast.playbook.servers.tools import RemoteCall
 
 Level = Literal["error", "warning", "hint"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "hint")
+
+
+_END = re.compile(r"(?<=\S)\. ")
 
 
 @dataclass(frozen=True)
@@ -173,6 +177,12 @@ def _has_code(folder: Path) -> bool:
         return (playbook_in(folder.resolve()) / "agent.yaml").is_file()
     except PlaybookInvalid:
         return False
+
+
+def problem_and_remedy(said: str) -> tuple[str, str]:
+    """Return the first sentence of an error's text, and what follows: a point after a space ends no sentence."""
+    problem, *rest = _END.split(said, maxsplit=1)
+    return f"{problem.rstrip('.')}.", "".join(rest)
 
 
 def by_agent(playbook: Playbook) -> Iterator[tuple[str, Playbook]]:

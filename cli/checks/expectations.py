@@ -32,7 +32,7 @@ from ballast.playbook import Effect, Playbook, Tool
 from ballast.playbook.agents import unread_agents
 from ballast.playbook.arguments.form import Form
 from ballast.playbook.servers.tools import RemoteCall
-from cli.checks import Finding, Level
+from cli.checks import Finding, Level, problem_and_remedy
 from cli.checks.hand_overs import can_be_called
 from cli.checks.schemas import why_nothing_fits
 from cli.checks.sources import source_given
@@ -315,8 +315,8 @@ def _people(
         try:
             decision = parse_decision(answer.decision)
         except BallastError as wrong:
-            problem, _, remedy = str(wrong).partition(". ")
-            yield "error", ".decision", f"{problem.rstrip('.')}.", remedy or _FORMS
+            problem, remedy = problem_and_remedy(str(wrong))
+            yield "error", ".decision", problem, remedy or _FORMS
             return
     if isinstance(decision, HandOver) and decision.agent is not None:
         agents = {*playbook.agents} | unread_agents(playbook)

@@ -213,6 +213,15 @@ def test_what_no_run_can_be_is_told_and_nothing_else(name: str, sound: Path, tmp
     assert [(one.level, one.field) for one in told(sound, tmp_path, **files)] == wanted
 
 
+@pytest.mark.parametrize("empty", ["scenario_yaml", "script_yaml"])
+def test_an_empty_file_of_a_scenario_is_named_by_itself(empty: str, sound: Path, tmp_path: Path) -> None:
+    files = expecting("status: answered, by: agent") | {f"one__{empty}": "# later\n"}
+
+    [found] = told(sound, tmp_path, **files)
+
+    assert (Path(found.file).name, found.problem) == (empty.replace("_", "."), "is empty, or no mapping.")
+
+
 def test_no_scenario_that_is_played_elsewhere_is_blamed() -> None:
     bundled = load_playbook(ROOT / "layers" / "playbook", check_models=False)
 
