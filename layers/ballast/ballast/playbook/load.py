@@ -353,7 +353,7 @@ def _collect(path: Path, modules: Sequence[ModuleType], tell: Teller) -> tuple[d
                     if (other := fallbacks.setdefault(intent, value)) is not value:
                         tell(
                             PlaybookInvalid(
-                                f"{_file_of(path, value)}: two fallbacks serve the intent {intent}. Keep one. The "
+                                f"{_file_of(path, value)}: two fallbacks serve the intent {intent}; keep one. The "
                                 f"other one: {_file_of(path, other)}."
                             )
                         )
