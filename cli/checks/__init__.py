@@ -159,7 +159,7 @@ def of_playbook(playbook: Playbook, today: date, *, whole: bool = True) -> Itera
     yield from _beside_others("schemas", folder, schemas, playbook)
     yield from _beside_others("functions", folder, lambda: functions(playbook, whole=whole))
     yield from _beside_others("rules", folder, lambda: rules(playbook, whole=whole))
-    yield from _beside_others("limits", folder, limits, playbook, today)
+    yield from _beside_others("limits", folder, lambda: limits(playbook, today, whole=whole))
 
 
 def of_the_deployment(playbook: Playbook, folder: Path) -> Iterator[Finding]:
