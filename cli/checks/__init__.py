@@ -120,7 +120,8 @@ def checked(folder: Path, *, today: date) -> Checked:
 def _leaves_tools_out(problem: PlaybookInvalid) -> bool:
     """Return whether tools may be missing for that reason: of a file that was not imported, or one of ``servers/``."""
     file = str(problem).partition(": ")[0]
-    return ".py, line " in str(problem) or "/servers/" in file or file.endswith("/servers")
+    of_code = ".py, line " in str(problem) or ": cannot be imported: " in str(problem)
+    return of_code or "/servers/" in file or file.endswith("/servers")
 
 
 def _beside_others(

@@ -33,7 +33,7 @@ from ballast.playbook.agents import unread_agents
 from ballast.playbook.arguments.form import Form
 from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding, Level, problem_and_remedy
-from cli.checks.hand_overs import can_be_called
+from cli.checks.hand_overs import can_be_called, names_no_tool, strangers
 from cli.checks.schemas import why_nothing_fits
 from cli.checks.sources import source_given
 from localcloud.scenarios import Scenario
@@ -146,7 +146,7 @@ def _effects(scenario: Scenario, playbook: Playbook, file: str) -> Iterator[Find
     agent = playbook.agents.get(request.agent or playbook.agent.name)
     # A fallback and a person may write what the agent may not.
     agents_alone = expect.by == "agent" and not any(one.decision for one in scenario.people)
-    if agent is None or unread_agents(playbook):
+    if agent is None or unread_agents(playbook) or names_no_tool(playbook):
         agents_alone = False
     for effect in expect.effects or ():
         tool = playbook.tools.get(effect.tool)
@@ -189,15 +189,20 @@ def _effects(scenario: Scenario, playbook: Playbook, file: str) -> Iterator[Find
                 "Leave it out: `effects` are the writes.",
             )
         elif agents_alone and agent is not None and not _agent_may(playbook.as_agent(agent), tool, request.intent):
-            yield Finding(
-                "error",
-                file,
-                "expect.effects",
+            said = (
                 f"{agent.name} may not write {effect.tool} for {request.intent or 'a request without an intent'}, nor "
-                "may an agent that it hands over to: the run is never as expected.",
-                f"List {effect.tool} under intents.{request.intent or 'NAME'}.writes and `tools` of the agent, or take "
-                "it out of `effects`.",
+                "may an agent that it hands over to: the run is never as expected."
             )
+            remedy = (
+                f"List {effect.tool} under intents.{request.intent or 'NAME'}.writes and `tools` of the agent, or take "
+                "it out of `effects`."
+            )
+            if other := next(
+                (one for one in strangers(playbook, agent, request.intent) if one.offers(tool.name)), None
+            ):
+                known = ", ".join(other.intents) or "none"
+                remedy = f"{other.name} takes over no such request: list {request.intent} there (its intents: {known})."
+            yield Finding("error", file, "expect.effects", said, remedy)
 
 
 def always_asks(tool: Tool) -> bool:

@@ -21,6 +21,7 @@ from ballast.playbook import Effect, Playbook, Tool
 from ballast.playbook.agents import HAND_OVER, hand_over_of, hand_over_refusal, handed, unread_agents, why_no_hand_over
 from ballast.playbook.first_prompt import ASK_REQUESTER
 from cli.checks import Finding
+from cli.checks.hand_overs import names_no_tool, strangers
 from localcloud.converse.script import Call, Script, Step
 from localcloud.scenarios import Scenario
 
@@ -75,6 +76,7 @@ def _first(scenario: Scenario, playbook: Playbook) -> Playbook | None:
     """Return the playbook as the request's agent has it; None if it is not certain."""
     agent = playbook.agents.get(scenario.request.agent or playbook.agent.name)
     known = agent is not None and agent.knows(scenario.request.intent) and not unread_agents(playbook)
+    known = known and not names_no_tool(playbook)
     return playbook.as_agent(agent) if agent is not None and known else None
 
 
@@ -109,8 +111,11 @@ def _refused(call: Call, step: Step, made: Playbook, request: RunRequest) -> tup
     if call.tool == HAND_OVER and agent.hand_over_to:
         sent = hand_over_of(_as_call(call))
         if sent is None or len(step.call or ()) > 1 or why_no_hand_over(made, sent.agent, request.intent, frozenset()):
-            said = hand_over_refusal(made, _as_call(call), request.intent).rstrip(".")
-            return f"{agent.name} is in charge here. {said}", "RuleViolation"
+            said = f"{agent.name} is in charge here. {hand_over_refusal(made, _as_call(call), request.intent)}"
+            for one in strangers(made, agent, request.intent):
+                if sent is not None and sent.agent == one.name:
+                    said = f"{one.name} has no intent {request.intent}, so it takes no such request over"
+            return said.rstrip("."), "RuleViolation"
         return None
     if call.tool == ASK_REQUESTER and agent.ask_requester:
         return None

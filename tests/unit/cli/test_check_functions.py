@@ -8,6 +8,7 @@ import pytest
 
 from cli.checks import checked
 from cli.commands.new import write
+from tests.support.remote_desk import KEY, declare, desk_server, tools
 
 TODAY = date(2026, 11, 29)
 TOOL, FALLBACK = "sounddesk/tools/suspend_account.py", "sounddesk/fallbacks/suspend.py"
@@ -176,3 +177,18 @@ def test_a_mistake_in_a_function_or_a_fallback_is_told(name: str, sound: Path, t
 @pytest.mark.parametrize("name", HONEST)
 def test_what_may_be_right_is_not_blamed(name: str, sound: Path, tmp_path: Path) -> None:
     assert told(sound, tmp_path, *HONEST[name]) == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "wanted"), [("text", []), ("txt", ["desk_create has no argument txt, and needs text"])]
+)
+def test_a_written_call_of_a_server_s_tool_is_held_to_its_schema(
+    argument: str, wanted: list[str], sound: Path, tmp_path: Path
+) -> None:
+    project = tmp_path / "declared"
+    shutil.copytree(sound, project, ignore=shutil.ignore_patterns("__pycache__"))
+    declare(project / "sounddesk", "desk", desk_server(), tools(KEY))
+
+    found = told(project, tmp_path, FALLBACK, CALL, written("desk_create", f'{{"{argument}": "Hi."}}'))
+
+    assert [said.partition(", which")[0] for file, said in found if file == "suspend.py"] == wanted

@@ -1,12 +1,15 @@
 """``ballast check`` of scripts: each call is held to the agent in charge, which a hand-over changes."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ballast.contracts.wire import parse
-from ballast.playbook import Playbook, load_playbook
+from ballast.playbook import Playbook
+from ballast.playbook.load import playbook_problems
+from cli.checks.expectations import never
 from cli.checks.scripts import script_findings
 from cli.commands.new import write
 from localcloud.converse.script import Script
@@ -26,19 +29,31 @@ def over(agent: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Playbook:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A desk that looks accounts up and hands over to a worker, which suspends them."""
     folder = tmp_path_factory.mktemp("project") / "twodesk"
     write("twodesk", folder)
     first = folder / "twodesk" / "agent.yaml"
     first.write_text(first.read_text() + "\ntools: [look_up_account]\nhand_over_to: {worker: Work.}\n")
     (folder / "twodesk" / "agents").mkdir()
-    (folder / "twodesk" / "agents" / "worker.yaml").write_text(WORKER)
-    return load_playbook(folder, check_models=False)
+    return folder
 
 
-def told(playbook: Playbook, *calls: Any, intent: str = "suspend", **expect: Any) -> list[tuple[str, str, str]]:
-    """Return the level, field and problem of what is found of a script with these calls, one or several a turn."""
+def loaded(desk: Path, worker: str) -> Playbook:
+    """Return the playbook with that worker, whatever is wrong with it."""
+    (desk / "twodesk" / "agents" / "worker.yaml").write_text(worker)
+    playbook, _ = playbook_problems(desk, on=date(2026, 11, 29))
+    assert playbook is not None
+    return playbook
+
+
+@pytest.fixture(scope="module")
+def two(desk: Path) -> Playbook:
+    return loaded(desk, WORKER)
+
+
+def played(*calls: Any, expect: dict[str, Any], intent: str = "suspend") -> tuple[Scenario, Script]:
+    """Return a scenario whose script has these calls, one or several a turn."""
     turns = [{"call": one if isinstance(one, list) else [one]} for one in calls]
     given = {
         "name": "one",
@@ -47,7 +62,12 @@ def told(playbook: Playbook, *calls: Any, intent: str = "suspend", **expect: Any
         "expect": {"status": "answered", "by": "agent", **expect},
     }
     scenario = parse(Scenario, given, what="scenario").within(Path("/nowhere"))
-    script = parse(Script, {"turns": [*turns, {"say": "Done."}]}, what="script")
+    return scenario, parse(Script, {"turns": [*turns, {"say": "Done."}]}, what="script")
+
+
+def told(playbook: Playbook, *calls: Any, intent: str = "suspend", **expect: Any) -> list[tuple[str, str, str]]:
+    """Return the level, field and problem of what is found of a script with these calls."""
+    scenario, script = played(*calls, expect=expect, intent=intent)
     return [(one.level, one.field, one.problem) for one in script_findings(scenario, script, playbook, whole=True)]
 
 
@@ -98,3 +118,21 @@ def test_effects_in_another_order_than_the_script_calls_them_are_told(two: Playb
     [(level, field, problem)] = told(two, *calls, effects=["suspend_account"] * 3)
     assert (level, field) == ("error", "expect.effects")
     assert problem.startswith("The script does not call suspend_account in this order")
+
+
+def test_an_agent_that_does_not_know_the_intent_is_named_as_what_to_correct(desk: Path) -> None:
+    playbook = loaded(desk, WORKER.replace("suspend: {}", "suspnd: {}"))
+
+    [(_, _, problem)] = told(playbook, over("worker"), SUSPEND)
+    assert problem.startswith("worker has no intent suspend, so it takes no such request over")
+    scenario, _ = played(over("worker"), SUSPEND, expect={"effects": ["suspend_account"]})
+    [found] = [one for one in never(scenario, playbook, "scenario.yaml", whole=True) if one.field == "expect.effects"]
+    assert found.remedy.startswith("worker takes over no such request: list suspend there")
+
+
+def test_a_tool_that_an_agent_names_wrongly_makes_no_call_and_no_effect_wrong(desk: Path) -> None:
+    playbook = loaded(desk, WORKER.replace("[suspend_account]", "[suspend_acount]"))
+
+    scenario, _ = played(over("worker"), SUSPEND, expect={"effects": ["suspend_account"]})
+    assert told(playbook, over("worker"), SUSPEND, effects=["suspend_account"]) == []
+    assert [*never(scenario, playbook, "scenario.yaml", whole=True)] == []
