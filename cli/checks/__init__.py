@@ -12,7 +12,7 @@
     packages  imports of what the playbook's layer will not have
     standing  a store or stand-ins that cannot be imported
     template  variables and rights of business.yaml against what the code names
-    plays     scenarios that cannot be played, or whose requests Admit refuses; expectations; scripts and who is in charge
+    plays     scenarios that cannot be played, or that expect what no run can be; scripts, by the agent in charge
     certificate  stale, or missing where it is required
 
 A part that did not load is told by ``loading``; the other checks look at what is there. A check that fails is a finding
