@@ -157,6 +157,8 @@ def _never_called(scenario: Scenario, script: Script, playbook: Playbook) -> Ite
     if any(one.raw is not None for one in script.turns):
         return
     called = [call.tool for step in script.turns for call in step.call or ()]
+    if scenario.expect.refused == () and not {*called} <= {*playbook.tools, HAND_OVER, ASK_REQUESTER}:
+        return  # the name that is wrong is told
     left = iter(called)
     for effect in scenario.expect.effects or ():
         tool = playbook.tools.get(effect.tool)

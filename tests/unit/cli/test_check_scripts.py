@@ -136,3 +136,9 @@ def test_a_tool_that_an_agent_names_wrongly_makes_no_call_and_no_effect_wrong(de
     scenario, _ = played(over("worker"), SUSPEND, expect={"effects": ["suspend_account"]})
     assert told(playbook, over("worker"), SUSPEND, effects=["suspend_account"]) == []
     assert [*never(scenario, playbook, "scenario.yaml", whole=True)] == []
+
+
+def test_a_call_of_no_tool_is_told_once(two: Playbook) -> None:
+    [(level, field, _)] = told(two, over("worker"), SUSPEND | {"tool": "suspend_acount"}, effects=["suspend_account"])
+
+    assert (level, field) == ("warning", "turns.1.call")
