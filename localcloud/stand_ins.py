@@ -123,7 +123,7 @@ class StandInFunctions:
                 f"{self._file}: {HANDLERS} must be handlers by the names of functions, such as "
                 f'{HANDLERS} = {{"stock": handler}} with def handler(event, context).'
             )
-        self._declared = [server.function for server in _lambda_servers(playbook)]
+        self._declared = [server.function for _, server in lambda_servers(playbook)]
 
     def answer(self, session: LocalSession, function: Function, *, checked: bool) -> None:
         """Answer the invocations of a session that has no client yet: that of ``function``, which calls the tools.
@@ -134,14 +134,14 @@ class StandInFunctions:
         if not self._handlers and not self._declared:
             return
         given = tools_environ(function.environ)
-        handlers = {_plain(given.get(name, name)): handler for name, handler in self._handlers.items()}
+        handlers = {plain(given.get(name, name)): handler for name, handler in self._handlers.items()}
         declared = {
-            _plain(given.get(one.env, one.env) if isinstance(one, FromEnvironment) else one) for one in self._declared
+            plain(given.get(one.env, one.env) if isinstance(one, FromEnvironment) else one) for one in self._declared
         }
 
         def before_send(request: Any, **_: Any) -> Any:
             invoked = unquote(urlsplit(request.url).path.split("/")[3])
-            name = _plain(invoked)
+            name = plain(invoked)
             if name not in handlers and name not in declared:
                 return None
             if checked and (denied := _denied(function.role_arn, invoked)):
@@ -156,17 +156,18 @@ class StandInFunctions:
         session.events.register_first("before-send.lambda.Invoke", before_send)
 
 
-def _lambda_servers(playbook: Path) -> Iterator[LambdaServer]:
+def lambda_servers(playbook: Path) -> Iterator[tuple[Path, LambdaServer]]:
+    """Yield the declared servers of a playbook that are Lambda functions, each with its file."""
     for file in sorted((playbook_in(playbook) / "servers").glob("*.yaml")):
         try:
             server = read_declaration(file).server
         except PlaybookInvalid:
             continue  # loading the playbook says why
         if isinstance(server, LambdaServer):
-            yield server
+            yield file, server
 
 
-def _plain(function: str) -> str:
+def plain(function: str) -> str:
     """Return the name of a function without account, region, version and alias."""
     _, found, name = function.rpartition("function:")
     parts = name.split(":")
@@ -180,8 +181,8 @@ def _denied(role_arn: str, function: str) -> Any:
 
     arn = function
     if not arn.startswith("arn:"):
-        qualifier = function.rpartition("function:")[2].partition(f"{_plain(function)}:")[2]
-        arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{_plain(function)}{':' if qualifier else ''}{qualifier}"
+        qualifier = function.rpartition("function:")[2].partition(f"{plain(function)}:")[2]
+        arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{plain(function)}{':' if qualifier else ''}{qualifier}"
     missing = missing_rights(ACCOUNT, role_arn, [Access("lambda:InvokeFunction", arn)])
     return {"Message": denial(role_arn, missing[0])} if missing else None
 

@@ -5,19 +5,21 @@
     loading   what load_playbook refuses, of all files; duplicate names in YAML; models that retire
     tools     unmarked arguments, doubt, undo, timeouts
     functions  what the source of undo_arguments and of fallbacks gets wrong: keys, fields, calls
+    schemas   arguments that no call can have, and answers that nobody can give
     rules     what the source of tools and their rules gets wrong: parameters, amounts, names of tools
     hand_overs  writes of intents, after hand-overs
     limits    limits that no run can keep, and the worst cost of a run
     packages  imports of what the playbook's layer will not have
     standing  a store or stand-ins that cannot be imported
     template  variables and rights of business.yaml against what the code names
-    plays     scenarios that cannot be played, or whose requests Admit refuses
+    plays     scenarios that cannot be played, or that expect what no run can be; scripts, by the agent in charge
     certificate  stale, or missing where it is required
 
 A part that did not load is told by ``loading``; the other checks look at what is there. A check that fails is a finding
 beside those of the others.
 """
 
+import re
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,6 +35,9 @@ from ballast.playbook.servers.tools import RemoteCall
 
 Level = Literal["error", "warning", "hint"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "hint")
+
+
+_END = re.compile(r"(?<=\S)\. ")
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,8 @@ def checked(folder: Path, *, today: date) -> Checked:
 def _leaves_tools_out(problem: PlaybookInvalid) -> bool:
     """Return whether tools may be missing for that reason: of a file that was not imported, or one of ``servers/``."""
     file = str(problem).partition(": ")[0]
-    return ".py, line " in str(problem) or "/servers/" in file or file.endswith("/servers")
+    of_code = ".py, line " in str(problem) or ": cannot be imported: " in str(problem)
+    return of_code or "/servers/" in file or file.endswith("/servers")
 
 
 def _beside_others(
@@ -145,14 +151,16 @@ def of_playbook(playbook: Playbook, today: date, *, whole: bool = True) -> Itera
     from cli.checks.limits import limits
     from cli.checks.loading import model_findings
     from cli.checks.rules import rules
+    from cli.checks.schemas import schemas
     from cli.checks.tools import tools
 
     folder = Path(playbook.folder)
     yield from _beside_others("models", folder, model_findings, playbook, today)
     yield from _beside_others("tools", folder, lambda: tools(playbook, whole=whole))
-    yield from _beside_others("functions", folder, functions, playbook)
+    yield from _beside_others("schemas", folder, schemas, playbook)
+    yield from _beside_others("functions", folder, lambda: functions(playbook, whole=whole))
     yield from _beside_others("rules", folder, lambda: rules(playbook, whole=whole))
-    yield from _beside_others("limits", folder, limits, playbook, today)
+    yield from _beside_others("limits", folder, lambda: limits(playbook, today, whole=whole))
 
 
 def of_the_deployment(playbook: Playbook, folder: Path) -> Iterator[Finding]:
@@ -170,6 +178,12 @@ def _has_code(folder: Path) -> bool:
         return (playbook_in(folder.resolve()) / "agent.yaml").is_file()
     except PlaybookInvalid:
         return False
+
+
+def problem_and_remedy(said: str) -> tuple[str, str]:
+    """Return the first sentence of an error's text, and what follows: a point after a space ends no sentence."""
+    problem, *rest = _END.split(said, maxsplit=1)
+    return f"{problem.rstrip('.')}.", "".join(rest)
 
 
 def by_agent(playbook: Playbook) -> Iterator[tuple[str, Playbook]]:

@@ -1,4 +1,4 @@
-"""Findings about what a scenario expects and no run can be: its ending, its effects, its people and its script."""
+"""Findings about what a scenario expects and no run can be: its ending, its effects and its people."""
 
 from __future__ import annotations
 
@@ -26,21 +26,19 @@ from ballast.contracts import CallTools, HandOver, parse_decision
 from ballast.contracts.meaning import REASONS, REFUSALS
 from ballast.contracts.person import same_person
 from ballast.contracts.wire import canonical
-from ballast.errors import BallastError, InvalidInput, SchemaViolation
-from ballast.playbook import Playbook, Tool
-from ballast.playbook.agents import HAND_OVER, unread_agents
+from ballast.errors import BallastError
+from ballast.money.amounts import MICRO, dollars
+from ballast.playbook import Effect, Playbook, Tool
+from ballast.playbook.agents import unread_agents
 from ballast.playbook.arguments.form import Form
-from ballast.playbook.first_prompt import ASK_REQUESTER
 from ballast.playbook.servers.tools import RemoteCall
-from cli.checks import Finding, Level
-from cli.checks.hand_overs import can_be_called
+from cli.checks import Finding, Level, problem_and_remedy
+from cli.checks.hand_overs import can_be_called, names_no_tool, strangers
+from cli.checks.schemas import why_nothing_fits
 from cli.checks.sources import source_given
-from localcloud.converse.script import Script
 from localcloud.scenarios import Scenario
 from localcloud.scenarios.people import Answer
 
-#: Converse's names of ``usage``.
-_USAGE = ("inputTokens", "outputTokens", "totalTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
 _VALIDATORS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator)
 _TYPES: dict[str, type | tuple[type, ...]] = {"string": str, "integer": (int, float), "boolean": bool, "array": list}
 
@@ -53,6 +51,7 @@ def never(scenario: Scenario, playbook: Playbook, file: str, *, whole: bool) -> 
         for level, field, problem, remedy in _people(scenario, playbook, answer, whole=whole):
             yield Finding(level, file, f"people.{number}{field}", problem, remedy)
     if whole:
+        yield from _money(scenario, playbook, file)
         yield from _by_fallback(scenario, playbook, file)
         yield from _effects(scenario, playbook, file)
 
@@ -78,6 +77,12 @@ def _endings(scenario: Scenario) -> Iterator[tuple[str, str, str]]:
         yield "expect.degraded", f"A run that is {expect.status} is degraded", "Write `degraded: true`."
     if expect.status == "refused":
         yield from _refused(scenario)
+    for phrase in expect.forbidden:
+        if said_in := next((text for text in expect.answer if phrase in text), None):
+            said = f"{phrase!r} is in the text {said_in!r} that `answer` expects"
+            yield "expect.forbidden", said, "Take it out of one of them."
+    if expect.answer_schema is not None and (why := why_nothing_fits(expect.answer_schema)) is not None:
+        yield "expect.answer_schema", f"No answer fits it ({why})", "Correct what contradicts itself."
 
 
 def _refused(scenario: Scenario) -> Iterator[tuple[str, str, str]]:
@@ -104,6 +109,22 @@ def _refused(scenario: Scenario) -> Iterator[tuple[str, str, str]]:
             yield f"people.{number}", "A run that is refused asks nobody", "Leave it out."
 
 
+def _money(scenario: Scenario, playbook: Playbook, file: str) -> Iterator[Finding]:
+    """Yield money that no run moves: no tool does, or the ceiling of a run is lower."""
+    expected, said = scenario.expect.moved, ""
+    if not expected:
+        return
+    moves = playbook.agent.moves
+    if not playbook.moves_money:
+        said = "No tool of the playbook moves money (`moves`)"
+        remedy = "Leave `moved` out, or declare `moves` of the tool."
+    elif expected * MICRO > moves.run:
+        said = f"A run moves at most {dollars(moves.run)} {moves.currency} (`moves.run` of agent.yaml)"
+        remedy = f'Write what it moves, in {moves.currency}, such as moved: "20.50"; or raise `moves.run`.'
+    if said:
+        yield Finding("error", file, "expect.moved", f"{said}, so the run is never as expected.", remedy)
+
+
 def _by_fallback(scenario: Scenario, playbook: Playbook, file: str) -> Iterator[Finding]:
     intent = scenario.request.intent
     if scenario.expect.by == "fallback" and intent not in playbook.fallbacks:
@@ -125,7 +146,7 @@ def _effects(scenario: Scenario, playbook: Playbook, file: str) -> Iterator[Find
     agent = playbook.agents.get(request.agent or playbook.agent.name)
     # A fallback and a person may write what the agent may not.
     agents_alone = expect.by == "agent" and not any(one.decision for one in scenario.people)
-    if agent is None or unread_agents(playbook):
+    if agent is None or unread_agents(playbook) or names_no_tool(playbook):
         agents_alone = False
     for effect in expect.effects or ():
         tool = playbook.tools.get(effect.tool)
@@ -151,7 +172,15 @@ def _effects(scenario: Scenario, playbook: Playbook, file: str) -> Iterator[Find
         if not scenario.people and expect.status in (None, "answered") and always_asks(tool):
             said = f"{effect.tool} always asks a person, and `people` has nobody: the run is never as expected."
             yield Finding("error", file, "people", said, "Write who answers: people: [{by: NAME, approve: true}].")
-        if tool.effect.value == "read":
+        if effect.undone and tool.undo is None and tool.effect is Effect.WRITE:
+            yield Finding(
+                "error",
+                file,
+                f"expect.effects {effect.tool}",
+                f"{effect.tool} has no undo, so no run undoes it and the run is never as expected.",
+                "Leave `undone` out, or declare the tool's undo.",
+            )
+        if tool.effect is Effect.READ:
             yield Finding(
                 "error",
                 file,
@@ -160,15 +189,20 @@ def _effects(scenario: Scenario, playbook: Playbook, file: str) -> Iterator[Find
                 "Leave it out: `effects` are the writes.",
             )
         elif agents_alone and agent is not None and not _agent_may(playbook.as_agent(agent), tool, request.intent):
-            yield Finding(
-                "error",
-                file,
-                "expect.effects",
+            said = (
                 f"{agent.name} may not write {effect.tool} for {request.intent or 'a request without an intent'}, nor "
-                "may an agent that it hands over to: the run is never as expected.",
-                f"List {effect.tool} under intents.{request.intent or 'NAME'}.writes and `tools` of the agent, or take "
-                "it out of `effects`.",
+                "may an agent that it hands over to: the run is never as expected."
             )
+            remedy = (
+                f"List {effect.tool} under intents.{request.intent or 'NAME'}.writes and `tools` of the agent, or take "
+                "it out of `effects`."
+            )
+            if other := next(
+                (one for one in strangers(playbook, agent, request.intent) if one.offers(tool.name)), None
+            ):
+                known = ", ".join(other.intents) or "none"
+                remedy = f"{other.name} takes over no such request: list {request.intent} there (its intents: {known})."
+            yield Finding("error", file, "expect.effects", said, remedy)
 
 
 def always_asks(tool: Tool) -> bool:
@@ -286,8 +320,8 @@ def _people(
         try:
             decision = parse_decision(answer.decision)
         except BallastError as wrong:
-            problem, _, remedy = str(wrong).partition(". ")
-            yield "error", ".decision", f"{problem.rstrip('.')}.", remedy or _FORMS
+            problem, remedy = problem_and_remedy(str(wrong))
+            yield "error", ".decision", problem, remedy or _FORMS
             return
     if isinstance(decision, HandOver) and decision.agent is not None:
         agents = {*playbook.agents} | unread_agents(playbook)
@@ -317,53 +351,6 @@ _FORMS = (
 
 
 # Files
-
-
-def script_findings(scenario: Scenario, script: Script, playbook: Playbook, *, whole: bool) -> Iterator[Finding]:
-    """Yield what a script says that nothing reads, and calls that the scenario does not expect to be refused."""
-    file = str(scenario.script)
-    for number, step in enumerate(script.turns):
-        for name in step.usage or ():
-            if name not in _USAGE:
-                near = get_close_matches(name.replace("_", ""), _USAGE, n=1)
-                remedy = f"Write `{near[0]}`." if near else f"Write one of {', '.join(_USAGE)}."
-                said = f"Converse's usage has no {name}, so it counts nothing."
-                yield Finding("warning", file, f"turns.{number}.usage", said, remedy)
-        for call in step.call or ():
-            own = {HAND_OVER, ASK_REQUESTER}
-            if whole and scenario.expect.refused == () and call.tool not in {*playbook.tools} | own:
-                near = get_close_matches(call.tool, playbook.tools, n=1)
-                yield Finding(
-                    "warning",
-                    file,
-                    f"turns.{number}.call",
-                    f"There is no tool {call.tool}: the call is refused, and the scenario expects no refused call.",
-                    (f"Write `{near[0]}`, or" if near else "Correct it, or") + " expect `refused: [UnknownTool]`.",
-                )
-            elif scenario.expect.refused == () and call.tool in playbook.tools:
-                yield from _arguments_of(playbook.tools[call.tool], call.arguments, file, f"turns.{number}.call")
-
-
-def _arguments_of(tool: Tool, arguments: Any, file: str, field: str) -> Iterator[Finding]:
-    """Yield why a scripted call is refused by the form of its arguments, and names that its schema does not have."""
-    said = ""
-    try:
-        tool.form.read(arguments)
-    except ValidationError as problem:
-        items = problem.errors(include_url=False, include_input=False, include_context=False)
-        own = ("value_error", "assertion_error")
-        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in items if one["type"] not in own)
-    except SchemaViolation as problem:
-        said = str(problem)
-    except Exception:  # of a validator of the author's: nobody knows
-        return
-    known = tool.schema.get("properties", {})
-    if said:
-        problem_ = (
-            f"{tool.name} does not take these arguments ({said}): the call is refused, and the scenario expects no"
-        )
-        remedy = f"Write what it takes: {', '.join(known) or 'nothing'}. Or expect the refusal in `refused`."
-        yield Finding("warning", file, field, f"{problem_} refused call.", remedy)
 
 
 def passed_over(scenarios: Path) -> Iterator[Finding]:
@@ -398,16 +385,3 @@ def _is_like_one(file: Path) -> bool:
     except (OSError, ValueError):
         return False
     return bool(re.search(r"^request:", text, re.M)) and bool(re.search(r"^expect:", text, re.M))
-
-
-def script_of(scenario: Scenario) -> Script | None:
-    """Return the scenario's script as it stands in its file; None if it cannot be read."""
-    import yaml
-
-    from ballast.contracts.wire import parse
-    from ballast.yaml_files import load
-
-    try:
-        return parse(Script, load(scenario.script.read_text(encoding="utf-8"), yaml.SafeLoader), what="The script")
-    except (OSError, ValueError, yaml.YAMLError, InvalidInput):
-        return None

@@ -10,6 +10,7 @@ import builtins
 from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 
@@ -21,9 +22,14 @@ from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding, at
 from cli.checks.sources import Source, file_of, line_of, own_nodes, parameters, returned, source_given, source_of
 
+#: Keywords by which a schema may take names that its ``properties`` lack, or need others. Without them it is closed.
+_OPENS = frozenset(
+    ("$ref", "anyOf", "oneOf", "allOf", "if", "patternProperties", "unevaluatedProperties", "dependentSchemas")
+)
 
-def functions(playbook: Playbook) -> Iterator[Finding]:
-    """Yield what the source of undo_arguments and of fallbacks gets wrong."""
+
+def functions(playbook: Playbook, *, whole: bool = True) -> Iterator[Finding]:
+    """Yield what the source of undo_arguments and of fallbacks gets wrong. Unless ``whole``, a tool may be missing."""
     for tool in playbook.tools.values():
         if not isinstance(tool.function, RemoteCall):
             yield from _undo(playbook, tool)
@@ -31,7 +37,7 @@ def functions(playbook: Playbook) -> Iterator[Finding]:
     for script in playbook.fallbacks.values():
         if id(script) not in seen:
             seen.add(id(script))
-            yield from _fallback(script.function)
+            yield from _fallback(script.function, playbook, whole=whole)
 
 
 # The form of arguments and results
@@ -53,7 +59,7 @@ def _arguments(tool: Tool) -> _Names | None:
     """Return the names of a tool's arguments; None where a validator may take others."""
     if isinstance(tool.function, RemoteCall):
         schema = tool.schema
-        if schema.get("additionalProperties") is not False or "properties" not in schema:
+        if "properties" not in schema or schema.get("additionalProperties", False) is not False or _OPENS & {*schema}:
             return None
         required = tuple(frozenset({name}) for name in schema.get("required", ()))
         return _Names(tuple(frozenset({name}) for name in schema["properties"]), required)
@@ -189,7 +195,7 @@ def _unknown_fields(tool: Tool, source: Source, field: str) -> Iterator[Finding]
 # Fallbacks
 
 
-def _fallback(function: Callable[..., Any]) -> Iterator[Finding]:
+def _fallback(function: Callable[..., Any], playbook: Playbook, *, whole: bool) -> Iterator[Finding]:
     node = source_of(function)
     if not isinstance(node, ast.FunctionDef):
         return
@@ -205,14 +211,19 @@ def _fallback(function: Callable[..., Any]) -> Iterator[Finding]:
         called = proposed(one)
         if called is not None and isinstance(one, ast.Call):
             yield from _wrong_call(called, one, file, field)
-        if isinstance(one, ast.Expr) and (thrown := proposed(one.value)) is not None:
-            yield Finding(
-                "error",
-                line_of(file, one),
-                field,
-                f"It makes a call of {thrown.name} and does not `yield` it: nothing is called.",
-                f"Write `yield {thrown.name}.call(…)`.",
-            )
+        elif (written := _written_out(one, known, local)) is not None:
+            yield from _wrong_written(*written, playbook, line_of(file, one), field, whole=whole)
+        if isinstance(one, ast.Expr):
+            of_tool, written = proposed(one.value), _written_out(one.value, known, local)
+            name = of_tool.name if of_tool is not None else written[0] if written is not None else None
+            if name is not None:
+                yield Finding(
+                    "error",
+                    line_of(file, one),
+                    field,
+                    f"It makes a call of {name} and does not `yield` it: nothing is called.",
+                    "Write `yield` before it.",
+                )
     yield from _wrong_fields(nodes, proposed, known, file, field)
 
 
@@ -229,6 +240,45 @@ def _called_tool(value: ast.AST | None, known: dict[str, Any], local: set[str]) 
         case _:
             return None
     return found if isinstance(found, Tool) else None
+
+
+def _written_out(value: ast.AST, known: dict[str, Any], local: set[str]) -> tuple[str, ast.expr | None] | None:
+    """Return the tool's name and the arguments of ``ToolCall(tool="NAME", arguments=…)``; None for any other."""
+    match value:
+        case ast.Call(func=ast.Name() | ast.Attribute() as made, args=[], keywords=given):
+            first = made.value if isinstance(made, ast.Attribute) else made
+            if getattr(first, "id", None) in local or value_of(made, known) is not ToolCall:
+                return None
+            of = {one.arg: one.value for one in given}
+            name = of.get("tool")
+            if isinstance(name, ast.Constant) and isinstance(name.value, str):
+                return name.value, of.get("arguments", ast.Dict([], []) if None not in of else None)
+    return None
+
+
+def _wrong_written(
+    name: str, arguments: ast.expr | None, playbook: Playbook, place: str, field: str, *, whole: bool
+) -> Iterator[Finding]:
+    """Yield why the tool that a fallback names in a ``ToolCall`` does not take the call."""
+    tool = playbook.tools.get(name)
+    if tool is None:
+        if whole:
+            near = get_close_matches(name, playbook.tools, n=1)
+            said = f"There is no tool {name}: the call is refused, and a person takes over."
+            remedy = f'Write "{near[0]}".' if near else f"Write one of {', '.join(playbook.tools)}."
+            yield Finding("error", place, field, said, remedy)
+        return
+    wanted = _arguments(tool)
+    if arguments is None or wanted is None:
+        return
+    for said in _wrong_keys(arguments, wanted):
+        yield Finding(
+            "error",
+            place,
+            field,
+            f"{name} {said}: the call is refused, and a person takes over.",
+            f"Give it what it takes: {', '.join(sorted(map(min, wanted.of))) or 'nothing'}.",
+        )
 
 
 def _wrong_call(tool: Tool, call: ast.Call, file: str, field: str) -> Iterator[Finding]:
@@ -274,7 +324,7 @@ def _wrong_fields(
     for one in nodes:
         if not isinstance(one, ast.Attribute) or not isinstance(one.value, ast.Name):
             continue
-        if one.attr in texts or one.value.id in asked:
+        if one.value.id in asked:
             continue
         values = bound.get(one.value.id, [])
         if len(values) != 1 or stores.count(one.value.id) != 1:
@@ -282,7 +332,7 @@ def _wrong_fields(
         value, name = values[0], one.value.id
         if isinstance(value, ast.Yield) and (tool := proposed(value.value)) is not None:
             has = attributes(tool.returns)
-            if has is not None and one.attr not in has:
+            if has is not None and one.attr not in {*has, *texts}:
                 fields = ", ".join(getattr(tool.returns, "model_fields", ()))
                 said = f"The result of {tool.name} has no {one.attr}: the fallback fails here, and a person takes over."
                 yield Finding("error", line_of(file, one), field, said, f"It has: {fields}.")

@@ -28,6 +28,21 @@ def reached(
     return [one for one in found.values() if with_write is None or one.may_write(with_write, intent)]
 
 
+def names_no_tool(playbook: Playbook) -> bool:
+    """Return whether an agent names a tool that the playbook does not have: loading has told it, and which one is
+    meant, nobody knows.
+    """
+    named = {tool for agent in playbook.agents.values() for tool in agent.tools or ()}
+    named |= {tool for agent in playbook.agents.values() for one in agent.intents.values() for tool in one.writes or ()}
+    return not named <= {*playbook.tools}
+
+
+def strangers(playbook: Playbook, giver: AgentConfig, intent: str | None) -> list[AgentConfig]:
+    """Return the agents that ``giver`` names to hand over to, and that do not know the intent."""
+    named = (playbook.agents.get(name) for name in giver.hand_over_to)
+    return [one for one in named if one is not None and not one.knows(intent)]
+
+
 def can_be_called(playbook: Playbook, tool: str, intent: str | None) -> bool:
     """Return whether a request of the playbook's agent with that intent can lead to a call of that write.
 

@@ -13,13 +13,15 @@ from ballast.playbook.money_rules import MovesConfig
 from cli.checks import Finding, at, by_agent
 
 
-def limits(playbook: Playbook, today: date) -> Iterator[Finding]:
-    """Yield limits of each agent that contradict each other, or the tools."""
+def limits(playbook: Playbook, today: date, *, whole: bool = True) -> Iterator[Finding]:
+    """Yield limits of each agent that contradict each other, or the tools. Unless ``whole``, a tool may be missing."""
     for file, one in by_agent(playbook):
         if not _broken(one):  # loading has told it
             yield from _of_agent(one, file, today)
             yield from _without_effect(one, file)
     yield from _of_the_stack(playbook)
+    if whole:
+        yield from _never_too_costly(playbook)
 
 
 def _of_agent(playbook: Playbook, file: str, today: date) -> Iterator[Finding]:
@@ -105,6 +107,16 @@ def _within(playbook: Playbook, bounds: Limits, file: str, where: str, intent: s
             said += ["A hand-over is a call, too, so nobody takes over."]
         remedy = "Write 1 or more" + (", or `tools: []` and no hand_over_to." if intent is None else ".")
         yield Finding("warning" if hands_over else "hint", file, f"{where}.tool_calls", " ".join(said), remedy)
+    patch = playbook.agent.limits if intent is None else playbook.agent.intents[intent].limits
+    if "calls_per_tool" in getattr(patch, "model_fields_set", ()) and bounds.calls_per_tool > bounds.tool_calls:
+        yield Finding(
+            "warning",
+            file,
+            f"{where}.calls_per_tool",
+            f"A run ends with its call {bounds.tool_calls} of all tools (tool_calls), so {bounds.calls_per_tool} calls "
+            "of one tool are never reached.",
+            f"Write {bounds.tool_calls} or less, or raise tool_calls.",
+        )
     if bounds.turns * bounds.tokens_per_turn > bounds.tokens_per_run:
         yield Finding(
             "warning",
@@ -139,6 +151,22 @@ def _without_effect(playbook: Playbook, file: str) -> Iterator[Finding]:
             "It is `model` itself: while that one is throttled or down, no other one is asked.",
             "Name a model of another provider, or leave it out.",
         )
+
+
+def _never_too_costly(playbook: Playbook) -> Iterator[Finding]:
+    """Yield a cost from which on people must approve, where no call has one as high."""
+    most, costs = playbook.agent.approve_over_microusd, [tool.cost_microusd for tool in playbook.tools.values()]
+    if most is None or any(callable(one) or (one is not None and one > most) for one in costs):
+        return
+    highest = max((one for one in costs if isinstance(one, int)), default=None)
+    said = f"The highest declared cost of a call is {highest}" if highest is not None else "No tool declares a cost"
+    yield Finding(
+        "warning",
+        str(playbook.folder / "agent.yaml"),
+        "approve_over_microusd",
+        f"{said}, so nobody is ever asked because of it.",
+        "Declare the tools' cost_microusd, or leave it out. Approval(if_=…) of a tool asks for another reason.",
+    )
 
 
 def _of_the_stack(playbook: Playbook) -> Iterator[Finding]:

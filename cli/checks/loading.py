@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,7 +16,7 @@ from ballast.playbook import AgentConfig, Playbook
 from ballast.playbook.agent import agent_file
 from ballast.playbook.agents import unread_agents
 from ballast.playbook.servers.declaration import Declaration
-from cli.checks import Finding, by_agent
+from cli.checks import Finding, by_agent, problem_and_remedy
 from cli.commands.models import GUARDRAIL, problems, retirements
 from localcloud.cloud import ROOT
 from localcloud.editor_schemas import models_in
@@ -24,7 +26,9 @@ from localcloud.template import TemplateInvalid
 
 #: "FILE, line 12: field: what is wrong. What to do."
 _PLACE = re.compile(r"(?P<file>/[^:\n]*?(?:, line \d+)?): (?P<rest>.*)", re.DOTALL)
-_FIELD = re.compile(r"(?P<field>[A-Za-z_][\w.]*): (?P<rest>.*)", re.DOTALL)
+_FIELD = re.compile(r"(?P<field>[A-Za-z_][\w./-]*): (?P<rest>.*)", re.DOTALL)
+
+_ROOTS: dict[str, type[BaseModel]] = {one.__name__: one for one in (AgentConfig, Declaration)}
 
 
 def load_findings(folder: Path, refused: Sequence[PlaybookInvalid]) -> Iterator[Finding]:
@@ -43,26 +47,80 @@ def finding_of(default: str, said: str) -> Finding:
     file, rest = (place["file"], place["rest"]) if place else (default, said)
     named = _FIELD.match(rest)
     field, rest = (named["field"], named["rest"]) if named and place else ("", rest)
-    problem, _, remedy = rest.partition(". ")
-    return Finding("error", file, field, f"{problem.rstrip('.')}.", remedy or "Correct it, and check again.")
+    problem, remedy = problem_and_remedy(rest)
+    return Finding("error", file, field, problem, remedy or "Correct it, and check again.")
 
 
 def _fields(default: str, said: str, error: ValidationError) -> Iterator[Finding]:
     place = _PLACE.match(said)
     file = place["file"] if place else default
-    for item in error.errors(include_url=False, include_input=False, include_context=False):
-        field = ".".join(str(step) for step in item["loc"])
+    found = [
+        (item, *_named(_ROOTS.get(error.title), item["loc"]))
+        for item in error.errors(include_url=False, include_input=False)
+    ]
+    paths = {path for _, path, _ in found}
+    for item, path, of_choice in found:
+        if of_choice and any(one[: len(path)] == path and len(one) > len(path) for one in paths):
+            continue  # another choice of the setting is meant, and what is wrong inside of it is told
+        field = ".".join(map(str, path))
         if item["type"] == "extra_forbidden":
             yield Finding("error", file, field, "There is no such setting.", _instead(error.title, item["loc"]))
         elif item["type"] == "missing":
             yield Finding("error", file, field, "It is missing.", "Add it.")
+        elif item["type"] == "union_tag_invalid":
+            kind, known = item["ctx"]["discriminator"].strip("'"), item["ctx"]["expected_tags"]
+            yield Finding("error", file, f"{field}.{kind}", f"Input should be one of {known}.", "Correct its value.")
+        elif not path:
+            said = "It is empty, or no mapping of settings."
+            yield Finding("error", file, "", said, "Write its settings, a line each, or remove the file.")
         else:
-            yield Finding("error", file, field, f"{item['msg']}.", "Correct its value.")
+            yield Finding("error", file, field, f"{item['msg'].removeprefix('Value error, ')}.", "Correct its value.")
+
+
+def _named(kind: Any, steps: Sequence[int | str]) -> tuple[tuple[int | str, ...], bool]:
+    """Return an error's place as the file has it, and whether it is about one of several choices as a whole.
+
+    pydantic names the choice of a union as a step: a model, a tag. No file has that.
+    """
+    path: list[int | str] = []
+    kinds, of_choice = [kind], False
+    for step in steps:
+        kinds = [inside for one in kinds for inside in _choices(one)]
+        of_choice = len(kinds) > 1 and not of_choice
+        if of_choice:
+            kinds = [one for one in kinds if _is_choice(one, step)] or kinds
+            continue
+        path.append(step)
+        kinds = [inside for one in kinds for inside in _inside(one, step)]
+    return tuple(path), of_choice
+
+
+def _choices(kind: Any) -> list[Any]:
+    """Return the types that a value may be of, None left out."""
+    if get_origin(kind) is Annotated:
+        return _choices(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return [inside for one in get_args(kind) if one is not NoneType for inside in _choices(one)]
+    return [kind]
+
+
+def _is_choice(kind: Any, step: int | str) -> bool:
+    """Return whether pydantic names the type so: by its class, or by the tag that one of its fields must be."""
+    fields = kind.model_fields.values() if isinstance(kind, type) and issubclass(kind, BaseModel) else ()
+    return getattr(kind, "__name__", "") == step or any(step in get_args(one.annotation) for one in fields)
+
+
+def _inside(kind: Any, step: int | str) -> list[Any]:
+    """Return the type of a value's part; none where it is not known."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        fields = {one.alias or name: one.annotation for name, one in kind.model_fields.items()}
+        return [fields[str(step)]] if step in fields else []
+    return [one for one in get_args(kind)[-1:] if one is not ...]
 
 
 def _instead(title: str, path: Sequence[int | str]) -> str:
     """Return what to write for an unknown setting: the nearest one that may stand there, or all of them."""
-    here: list[type[BaseModel]] = [one for one in (AgentConfig, Declaration) if one.__name__ == title]
+    here: list[type[BaseModel]] = [_ROOTS[title]] if title in _ROOTS else []
     for step in path[:-1]:
         fields = [one.model_fields[step] for one in here if isinstance(step, str) and step in one.model_fields]
         here = [inner for field in fields for inner in models_in(field.annotation)] or here

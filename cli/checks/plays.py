@@ -17,9 +17,10 @@ from ballast.playbook.admission import Admissible
 from ballast.playbook.agents import unread_agents
 from ballast.playbook.certificate import why_uncertified
 from ballast.playbook.servers.tools import RemoteCall
-from cli.checks import Finding, Level
-from cli.checks.expectations import never, passed_over, script_findings, script_of
+from cli.checks import Finding, Level, problem_and_remedy
+from cli.checks.expectations import never, passed_over
 from cli.checks.loading import finding_of
+from cli.checks.scripts import script_findings, script_of
 from localcloud.cloud import ROOT
 from localcloud.converse import ScriptModel
 from localcloud.parameters import broken, complaints
@@ -103,12 +104,12 @@ def _refused(scenario: Scenario, playbook: Playbook, file: str, today: date) -> 
         if expected == "refused":
             return
         found = _FIELD.match(str(refusal))
-        problem, _, remedy = str(refusal).partition(". ")
+        problem, remedy = problem_and_remedy(str(refusal))
         yield Finding(
             "error" if expected else "warning",
             file,
             f"request.{found[1]}" if found else "request",
-            f"The request is refused: {problem.rstrip('.')}.",
+            f"The request is refused: {problem}",
             remedy or "Correct it, or expect `status: refused` with its `reason`, such as NotAdmitted.",
         )
 

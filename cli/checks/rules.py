@@ -223,11 +223,15 @@ class _Read:
 
 
 def _no_complaint(tool: Tool) -> Iterator[Finding]:
-    """Yield what ``validate`` returns and is neither a complaint nor None: a yes or no, a number."""
+    """Yield what ``validate`` returns and is neither a complaint nor None: a yes or no, a number, a list."""
     source = source_given(tool.validate)
     for value in returned(source.node) if source is not None else ():
         match value:
+            case ast.Constant(value=False):
+                continue  # it counts as no complaint
             case ast.Constant(value=bool() | int() | float()) | ast.UnaryOp(op=ast.Not()):
+                pass
+            case ast.List() | ast.Tuple() | ast.Dict() | ast.Set() | ast.ListComp() | ast.SetComp() | ast.DictComp():
                 pass
             case ast.Compare(ops=[ast.In() | ast.NotIn() | ast.Is() | ast.IsNot()]):
                 pass

@@ -1,12 +1,13 @@
 """Findings about servers: commands, callers' tokens, values that a result does not have, a verify without a key."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ballast.errors import PlaybookInvalid
 from ballast.on_behalf import HEADER
 from ballast.playbook import Playbook, Tool
 from ballast.playbook.servers.checks import read_declaration
-from ballast.playbook.servers.declaration import LambdaServer, McpServer, token_name
+from ballast.playbook.servers.declaration import Above, LambdaServer, McpServer, token_name
 from ballast.playbook.servers.schema import SchemaRefused, normalized, paths_of, pointer
 from ballast.playbook.servers.tools import RemoteCall
 from cli.checks import Finding, at
@@ -21,6 +22,7 @@ def servers(playbook: Playbook) -> Iterator[Finding]:
             yield from _values(playbook, tool, tool.function)
             yield from _older(playbook, tool, tool.function)
             yield from _unsent(playbook, tool, tool.function)
+            yield from _no_number(playbook, tool, tool.function)
 
 
 def _unsent(playbook: Playbook, tool: Tool, call: RemoteCall) -> Iterator[Finding]:
@@ -50,6 +52,26 @@ def _unsent(playbook: Playbook, tool: Tool, call: RemoteCall) -> Iterator[Findin
             f"tools.{call.remote_name}.key",
             f"The operation requires the header {wanted.header}, and no call sends it: the server will refuse each.",
             f"Write key: {{header: {wanted.header}}}.",
+        )
+
+
+def _no_number(playbook: Playbook, tool: Tool, call: RemoteCall) -> Iterator[Finding]:
+    """Yield an approval above a number whose argument is none: each call with it asks."""
+    rule = call.declared.approval.if_ if call.declared.approval is not None else None
+    if not isinstance(rule, Above):
+        return
+    part: Any = tool.schema
+    for step in pointer(rule.argument):
+        part = part.get("properties", {}).get(step) if isinstance(part, Mapping) else None
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if kind in ("string", "boolean", "object", "array"):
+        yield Finding(
+            "warning",
+            at(playbook, tool.name),
+            f"tools.{call.remote_name}.approval.if",
+            f"{rule.argument} is of the type {kind}, which is no number to compare with {rule.above:g}: a person is "
+            "asked about each call.",
+            "Name an argument that is a number, or write if: always.",
         )
 
 

@@ -17,7 +17,7 @@ from cli.checks.code import Code
 from cli.checks.lint import lint
 from cli.checks.loading import finding_of
 from cli.checks.rights import rights
-from cli.checks.standing import yielded
+from cli.checks.standing import unanswered, yielded
 from cli.checks.statements import breaches
 from cli.walls.arns import OPAQUE, Template, Unreadable, names
 from localcloud.cloud import ROOT
@@ -85,6 +85,7 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
         if environment is not None and name not in environment:
             said = f"The stand-ins lead to {name}, which business.yaml does not give to the tools: nothing is played."
             yield Finding("error", place, name, said, "Correct the name, or add it to the output Environment.")
+    yield from unanswered(folder, environment or {})
     if own is not None:
         yield from _urls(playbook_in(folder.resolve()), environment or {}, file)
         yield from _unread_variables(code, environment or {}, file)

@@ -137,6 +137,8 @@ class ScriptModel:
             raise InvalidInput(f"{path}: cannot be read: {problem.strerror}.") from None
         except (yaml.YAMLError, UnicodeDecodeError) as problem:
             raise InvalidInput(f"{path}: is neither YAML nor JSON: {problem}") from None
+        if not isinstance(data, Mapping):
+            raise InvalidInput(f"{path}: is empty, or no mapping. Write `turns:` with the model's replies.")
         return cls(parse(Script, data, what=f"The script {path}").turns, str(path))
 
     def reply(self, request: Mapping[str, Any], _model_id: str, /) -> Reply:

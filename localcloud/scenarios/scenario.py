@@ -244,9 +244,11 @@ def find(name: str, folder: Path | None = None) -> Scenario:
         raise InvalidInput(f"{file}: cannot be read ({problem.strerror}).") from None
     except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise InvalidInput(f"{file}: is not YAML: {problem}") from None
-    if isinstance(content, dict) and isinstance(content.get("request"), dict):
+    if not isinstance(content, dict):
+        raise InvalidInput(f"{file}: is empty, or no mapping. Write `description`, `request` and `expect`.")
+    if isinstance(content.get("request"), dict):
         content = {**content, "request": {"request_id": f"scenario-{name}", **content["request"]}}
-    content = {"name": name, **content} if isinstance(content, dict) else content
+    content = {"name": name, **content}
     try:
         return parse(Scenario, content, what=str(file), most=1_000).within(folder)
     except InvalidInput as problem:

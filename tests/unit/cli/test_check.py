@@ -212,6 +212,22 @@ PLANTED: dict[str, tuple[str, str, str, str, str, str]] = {
     "more turns than tokens": (
         *(AGENT, "tokens_per_turn: 1024", "tokens_per_turn: 60000", "warning", AGENT, "limits.tokens_per_run"),
     ),
+    "more calls of a tool than of all": (
+        *(AGENT, "tool_calls: 12", "tool_calls: 12\n  calls_per_tool: 13", "warning", AGENT, "limits.calls_per_tool"),
+    ),
+    "a cost that no tool declares": (
+        *(AGENT, "ground_answers: true", "ground_answers: true\napprove_over_microusd: 100"),
+        *("warning", AGENT, "approve_over_microusd"),
+    ),
+    "a field that no value fits": (TOOL, "ge=1, le=365", "ge=366, le=365", "error", TOOL, "suspend_account: days"),
+    "a complaint that is a list": (
+        *(TOOL, "limits=CallLimits", "validate=lambda args, request: ['no'],\n    limits=CallLimits"),
+        *("error", TOOL, "suspend_account: validate"),
+    ),
+    "an intent that no answer fits": (
+        *(AGENT, "    writes: [suspend_account]", "    writes: [suspend_account]\n    answer_schema: {type: string}"),
+        *("error", AGENT, "intents.suspend.answer_schema"),
+    ),
     "a tool that may take the whole time": (
         *(AGENT, "deadline_s: 60", "deadline_s: 15"),
         *("warning", TOOL, "suspend_account: limits.timeout_s"),
@@ -326,8 +342,8 @@ def test_a_corrected_project_is_read_anew(wrong: tuple[str, str], sound: Path, t
     [
         (None, [], 0),
         (None, ["--strict"], 0),
-        ((AGENT, "turns: 8", "turns: 1"), [], 0),
-        ((AGENT, "turns: 8", "turns: 1"), ["--strict"], 2),
+        ((AGENT, "tokens_per_turn: 1024", "tokens_per_turn: 60000"), [], 0),
+        ((AGENT, "tokens_per_turn: 1024", "tokens_per_turn: 60000"), ["--strict"], 2),
         ((AGENT, "turns: 8", "turns: eight"), [], 2),
     ],
 )
@@ -525,6 +541,19 @@ def test_a_server_that_acts_for_the_requester_says_what_callers_must_bring(sound
     assert "'helpdesk'" in hint.problem
     assert "X-On-Behalf-Of: helpdesk=Bearer TOKEN" in hint.remedy
     assert "--on-behalf-of-env helpdesk=" in hint.remedy
+
+
+@pytest.mark.parametrize(("argument", "told"), [("/text", True), ("/amount", False)])
+def test_an_approval_above_a_number_of_what_is_none_is_told(
+    argument: str, told: bool, sound: Path, tmp_path: Path
+) -> None:
+    project = with_changes(sound, tmp_path)
+    approval = {"if": {"argument": argument, "above": 50}}
+    declare(project / "sounddesk", "desk", desk_server(), tools({**KEY, "approval": approval}))
+
+    found = matching(found_in(project), "warning", "servers/desk.yaml", "tools.create.approval.if")
+
+    assert [one.problem.partition(",")[0] for one in found] == (["/text is of the type string"] if told else [])
 
 
 def test_a_value_that_a_pinned_result_does_not_name_is_told(sound: Path, tmp_path: Path) -> None:

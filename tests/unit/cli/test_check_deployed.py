@@ -11,9 +11,12 @@ import pytest
 from cli.checks import Finding, checked
 from cli.checks.lint import lint
 from cli.checks.packages import packages
+from cli.checks.standing import unanswered
 from cli.checks.statements import breaches
 from cli.commands.new import write
 from localcloud.cloud import ROOT
+from tests.support.remote_desk import declare
+from tests.support.remote_mcp import notes_tools
 
 HERE = "${AWS::Region}:${AWS::AccountId}"
 TODAY = date(2026, 11, 29)
@@ -314,6 +317,7 @@ def stand_ins():
         ("scenarios/stand_ins.py", lambda _: "import no_such\n", "stand_ins.py, line 1", "cannot be imported"),
         ("scenarios/stand_ins.py", lambda _: "x = 1\n", "stand_ins.py", "has no function stand_ins"),
         ("scenarios/stand_ins.py", lambda _: STAND_INS, "stand_ins.py, line 6", "business.yaml does not give"),
+        ("scenarios/stand_ins.py", lambda _: "stand_ins = FUNCTIONS = print", "stand_ins.py", "must be handlers"),
         ("sounddesk/store/__init__.py", lambda text: f"{text}\nif x\n", "__init__.py, line", "Syntax"),
         (
             "sounddesk/store/__init__.py",
@@ -494,3 +498,28 @@ def test_the_slash_before_a_parameters_name_is_counted(name: str, slash: str, re
     found = [*breaches({"Resources": {"Rate": rate, "ToolsPolicy": tools_policy}}, "business.yaml", calls=False)]
 
     assert [(one.level, one.remedy) for one in found] == ([("error", f"Write `{remedy}`.")] if remedy else [])
+
+
+@pytest.mark.parametrize(
+    ("functions", "told"),
+    [
+        ('FUNCTIONS = {"stok": handler}', True),
+        ("", True),
+        ('FUNCTIONS = {"stock": handler}', False),
+        ('FUNCTIONS = {"STOCK": handler}', False),
+        ("FUNCTIONS = {NAME: handler}", False),
+        ('FUNCTIONS = {}\nFUNCTIONS["stock"] = handler', False),
+    ],
+)
+def test_a_declared_function_without_a_handler_is_told(functions: str, told: bool, tmp_path: Path) -> None:
+    (tmp_path / "desk").mkdir()
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "desk" / "agent.yaml").write_text("name: desk\n")
+    (tmp_path / "scenarios" / "stand_ins.py").write_text(f"{functions}\n")
+    declare(tmp_path / "desk", "notes", {"kind": "lambda", "function": {"env": "STOCK"}}, notes_tools({}))
+    arn = "arn:aws:lambda:eu-west-1:111122223333:function:stock"
+
+    found = [(one.level, one.field) for one in unanswered(tmp_path, {"STOCK": arn})]
+
+    assert found == ([("warning", "FUNCTIONS")] if told else [])
+    assert not [*unanswered(tmp_path, {"STOCK": "${Stock}"})]  # what it will be called is not known here

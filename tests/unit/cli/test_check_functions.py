@@ -8,6 +8,7 @@ import pytest
 
 from cli.checks import checked
 from cli.commands.new import write
+from tests.support.remote_desk import KEY, declare, desk_server, tools
 
 TODAY = date(2026, 11, 29)
 TOOL, FALLBACK = "sounddesk/tools/suspend_account.py", "sounddesk/fallbacks/suspend.py"
@@ -30,6 +31,7 @@ def told(sound: Path, tmp_path: Path, file: str, old: str, new: str) -> list[tup
     shutil.copytree(sound, project, ignore=shutil.ignore_patterns("__pycache__"))
     text = (project / file).read_text()
     assert old in text, text
+    text = text.replace("import CallFailed, GiveUp, fallback", "import CallFailed, GiveUp, ToolCall, fallback")
     (project / file).write_text(text.replace(old, new))
     found = checked(project, today=TODAY)
     return [(Path(one.file).name.partition(",")[0], one.problem) for one in found.findings if one.level != "hint"]
@@ -45,6 +47,11 @@ def with_setting(line: str) -> tuple[str, str, str]:
 
 def moving(amount: str) -> tuple[str, str, str]:
     return TOOL, UNDO, f"{UNDO}\n        moves=lambda args, request: {amount},"
+
+
+def written(tool: str, arguments: str) -> str:
+    """Return a proposal whose tool and arguments are written out."""
+    return f'yield ToolCall(tool="{tool}", arguments={arguments})'
 
 
 MISTAKES: dict[str, tuple[tuple[str, str, str], str]] = {
@@ -86,6 +93,22 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], str]] = {
         (FALLBACK, CALL, CALL.replace("days=days", "days=days, *[1]").replace("account_id=", "", 1)),
         "takes its arguments by name only",
     ),
+    "a call of no tool that is written out": (
+        (FALLBACK, CALL, written("suspend_acount", '{"account_id": account_id, "days": days}')),
+        "There is no tool suspend_acount",
+    ),
+    "other arguments that are written out": (
+        (FALLBACK, CALL, written("suspend_account", '{"account_id": account_id, "dayz": days}')),
+        "no argument dayz, and needs days",
+    ),
+    "no arguments that are written out": (
+        (FALLBACK, CALL, 'yield ToolCall(tool="suspend_account")'),
+        "needs account_id, days, which is missing",
+    ),
+    "a written call that is thrown away": (
+        (FALLBACK, STEP, f"        {written('suspend_account', '{**{}}')[6:]}\n{STEP}"),
+        "not `yield` it",
+    ),
     "a call that is thrown away": (
         (FALLBACK, STEP, f"        {CALL[6:]}\n{STEP}"),
         "not `yield` it",
@@ -105,7 +128,7 @@ HONEST: dict[str, tuple[str, str, str]] = {
         RULE,
         "approval=Approval(if_=lambda args, request, run: bool(run.done('look_up_account')))",
     ),
-    "a rule of any": (TOOL, RULE, "approval=Approval(if_=lambda *given: True)"),
+    "a rule of any": (TOOL, RULE, "approval=Approval(if_=lambda *given: len(given) > 9)"),
     "a rule with a default": with_setting("validate=lambda args, request, run=None: None"),
     "a built-in": with_setting("cost_microusd=lambda args, request: int(args.days * 0.5)"),
     "a call that is spread": undo_of('lambda args, _: {**{"account_id": args.account_id}}'),
@@ -121,6 +144,12 @@ HONEST: dict[str, tuple[str, str, str]] = {
         STEP,
         f"        made = {CALL[6:]}\n        assert made.tool\n        done = yield made",
     ),
+    "a call that is written out": (
+        FALLBACK,
+        CALL,
+        written("suspend_account", '{"account_id": account_id, "days": days}'),
+    ),
+    "a call that is computed": (FALLBACK, CALL, written("suspend_account", "{**{}}")),
     "a field of the result": (
         FALLBACK,
         STEP,
@@ -148,3 +177,18 @@ def test_a_mistake_in_a_function_or_a_fallback_is_told(name: str, sound: Path, t
 @pytest.mark.parametrize("name", HONEST)
 def test_what_may_be_right_is_not_blamed(name: str, sound: Path, tmp_path: Path) -> None:
     assert told(sound, tmp_path, *HONEST[name]) == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "wanted"), [("text", []), ("txt", ["desk_create has no argument txt, and needs text"])]
+)
+def test_a_written_call_of_a_server_s_tool_is_held_to_its_schema(
+    argument: str, wanted: list[str], sound: Path, tmp_path: Path
+) -> None:
+    project = tmp_path / "declared"
+    shutil.copytree(sound, project, ignore=shutil.ignore_patterns("__pycache__"))
+    declare(project / "sounddesk", "desk", desk_server(), tools(KEY))
+
+    found = told(project, tmp_path, FALLBACK, CALL, written("desk_create", f'{{"{argument}": "Hi."}}'))
+
+    assert [said.partition(", which")[0] for file, said in found if file == "suspend.py"] == wanted

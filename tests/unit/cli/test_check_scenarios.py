@@ -9,6 +9,7 @@ import pytest
 from ballast.playbook import load_playbook
 from cli.checks import Finding, checked
 from cli.checks.expectations import never
+from cli.checks.scripts import script_findings, script_of
 from cli.commands.new import write
 from localcloud.cloud import ROOT
 from localcloud.scenarios import find, names
@@ -36,7 +37,7 @@ def told(sound: Path, tmp_path: Path, **files: str) -> list[Finding]:
 
 
 REQUEST = "request: {text: Suspend A-1001 for 7 days., intent: %s}\nby: mia\n"
-SCRIPT = "turns: [{say: Done.}]\n"
+SCRIPT = "turns: [{raw: {}}, {say: Done.}]\n"  # what a whole response of Converse calls is not judged
 
 
 def scenario(rest: str, intent: str = "suspend") -> dict[str, str]:
@@ -109,6 +110,41 @@ NEVER: dict[str, tuple[dict[str, str], list[tuple[str, str]]]] = {
     "an answer about no tool": (of_people("{by: rae, approve: true, tool: suspend}"), [("error", "people.0.tool")]),
     "the requester approves": (of_people("{by: mia, approve: true}"), [("error", "people.0.by")]),
     "the requester decides": (of_people("{by: mia, decision: {kind: answer, text: x}}"), [("error", "people.0.by")]),
+    "money where no tool moves any": (
+        expecting("status: answered, by: agent, moved: '5.00'"),
+        [("error", "expect.moved")],
+    ),
+    "a text that is forbidden as well": (
+        expecting("status: answered, by: agent, answer: [A-1001 is done], forbidden: [A-1001]"),
+        [("error", "expect.forbidden")],
+    ),
+    "an answer of no form": (
+        expecting("status: answered, by: agent, answer_schema: {required: [n], additionalProperties: false}"),
+        [("error", "expect.answer_schema")],
+    ),
+    "an effect that nothing undoes": (
+        of_people(
+            "{by: rae, decision: {kind: call_tools, calls: [{tool: reinstate_account, arguments: {}}]}}",
+            "status: failed, degraded: true, reason: null, effects: [{tool: reinstate_account, undone: true}]",
+        ),
+        [("error", "expect.effects reinstate_account")],
+    ),
+    "an effect that the script does not call": (
+        {
+            **expecting("status: answered, by: agent, effects: [suspend_account]"),
+            "one__script_yaml": "turns: [{say: Done.}]",
+        },
+        [("error", "expect.effects")],
+    ),
+    "fewer turns than replies": (
+        {
+            "one__scenario_yaml": "description: x\n"
+            + REQUEST.replace("}", ", limits: {turns: 1}}") % "suspend"
+            + "expect: {status: answered, by: agent}\n",
+            "one__script_yaml": "turns: [{call: [{tool: look_up_account, arguments: {account_id: A-1001}}]}, {say: x}]",
+        },
+        [("error", "request.limits.turns")],
+    ),
     "a call of no tool": (
         {
             **expecting("status: answered, by: agent"),
@@ -157,9 +193,14 @@ NEVER: dict[str, tuple[dict[str, str], list[tuple[str, str]]]] = {
         [],
     ),
     "a number as Python compares it": (
-        expecting("status: answered, by: agent, effects: [{tool: suspend_account, arguments: {days: 7.0}}]"),
+        {
+            **expecting("status: answered, by: agent, effects: [{tool: suspend_account, arguments: {days: 7.0}}]"),
+            "one__script_yaml": "turns: [{call: [{tool: suspend_account, arguments: {account_id: A-1001, days: 7}}]}, "
+            "{say: x}]",
+        },
         [],
     ),
+    "no money where no tool moves any": (expecting("status: answered, by: agent, moved: 0"), []),
     "a folder of other files": ({"data__notes_txt": "x", "_own__x_txt": "x"}, []),
 }
 
@@ -172,10 +213,23 @@ def test_what_no_run_can_be_is_told_and_nothing_else(name: str, sound: Path, tmp
     assert [(one.level, one.field) for one in told(sound, tmp_path, **files)] == wanted
 
 
+@pytest.mark.parametrize("empty", ["scenario_yaml", "script_yaml"])
+def test_an_empty_file_of_a_scenario_is_named_by_itself(empty: str, sound: Path, tmp_path: Path) -> None:
+    files = expecting("status: answered, by: agent") | {f"one__{empty}": "# later\n"}
+
+    [found] = told(sound, tmp_path, **files)
+
+    assert (Path(found.file).name, found.problem) == (empty.replace("_", "."), "is empty, or no mapping.")
+
+
 def test_no_scenario_that_is_played_elsewhere_is_blamed() -> None:
     bundled = load_playbook(ROOT / "layers" / "playbook", check_models=False)
 
     found = [one for name in names() for one in never(find(name), bundled, name, whole=True)]
+    for scenario in map(find, names()):
+        script = script_of(scenario)
+        assert script is not None
+        found += script_findings(scenario, script, bundled, whole=True)
 
     assert found == []
 

@@ -232,3 +232,9 @@ def test_a_key_an_undo_and_a_scenario_that_fail_later_are_told_now(sound: Path, 
     assert {("error", "scenario.yaml", "expect.effects desk_add"), ("error", "scenario.yaml", "people")} <= found
     assert ("warning", "script.yaml", "turns.0.call") in found
     assert not [one for one in found if one[1] == "docs"]
+
+
+def test_a_script_s_call_of_a_tool_whose_file_holds_a_null_byte_is_not_blamed(sound: Path, tmp_path: Path) -> None:
+    project = changed(sound, tmp_path / "slips", ("slips/tools/look_up_account.py", "\n", "\n\0"))
+
+    assert [one.problem for one in told(project) if "There is no tool" in one.problem] == []

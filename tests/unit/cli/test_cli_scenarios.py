@@ -67,7 +67,7 @@ def test_each_difference_is_a_sentence_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("- a list", "must be a JSON object"),
+        ("- a list", "is empty, or no mapping"),
         ("description: [", "is not YAML"),
         ("description: x\nrequest: {intent: refund}\nexpect: {status: answered}", "request.text: Field required"),
         ("description: x\nrequest: {request_id: r, text: Hi}\nexpect: {status: fine}", "expect.status"),

@@ -109,7 +109,7 @@ def test_a_script_is_read_from_yaml_and_json(tmp_path: Path, suffix: str) -> Non
         ("turns: [{}]", "exactly one of"),
         ("turns: [{hang_s: 0}]", "turns.0.hang_s"),
         ("turns: []", "turns"),
-        ("turns", "must be a JSON object"),
+        ("turns", "is empty, or no mapping"),
         ("turns: [", "neither YAML nor JSON"),
         ("turns: [{say: a, at: 2020-01-01}]", "JSON does not have"),
     ],

@@ -350,12 +350,17 @@ def _collect(path: Path, modules: Sequence[ModuleType], tell: Teller) -> tuple[d
                     )
             elif isinstance(value, Fallback):
                 for intent in value.intents:
-                    if fallbacks.setdefault(intent, value) is not value:
-                        tell(PlaybookInvalid(f"{path}: two fallbacks serve the intent {intent}; keep one."))
+                    if (other := fallbacks.setdefault(intent, value)) is not value:
+                        tell(
+                            PlaybookInvalid(
+                                f"{_file_of(path, value)}: two fallbacks serve the intent {intent}; keep one. The "
+                                f"other one: {_file_of(path, other)}."
+                            )
+                        )
     return tools, fallbacks
 
 
-def _file_of(path: Path, made: Tool) -> str:
+def _file_of(path: Path, made: Tool | Fallback) -> str:
     """Return the file of a tool's function, or of the server that has it; the playbook's folder if unknown."""
     server = getattr(made.function, "server", None)
     if server is not None:
