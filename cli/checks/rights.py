@@ -17,8 +17,9 @@ from botocore.session import get_session
 from cli.checks import Finding
 from cli.checks.code import Code
 from cli.checks.iam import has_no_resource, services_of_iam
-from cli.checks.statements import with_the_platforms
+from cli.checks.statements import DOCS, with_the_platforms
 from cli.walls.arns import Template, meet
+from cli.walls.only import EXECUTOR, closed
 from cli.walls.rights import Right, allowed, parts, statements_of
 
 _IN_SUB = re.compile(r"\$\{([A-Za-z0-9:]+)(\.[A-Za-z0-9.]+)?\}")
@@ -32,7 +33,12 @@ _PREFIX = {
     "resourcegroupstaggingapi": "tag",
 }
 #: Methods of a client that need no right: whoever has a key may call them.
-_FREE = {"sts": {"get_caller_identity", "get_session_token"}}
+_FREE = {
+    "sts": {"get_caller_identity", "get_session_token"},
+    # These sign here and call nobody; what connects with it needs rds-db:connect or dsql:DbConnect.
+    "rds": {"generate_db_auth_token"},
+    "dsql": {"generate_db_connect_auth_token", "generate_db_connect_admin_auth_token"},
+}
 _POLICIES = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy")
 
 
@@ -95,7 +101,7 @@ def _missing(
                 f"{prefixes[0]}:…",
                 f"The code has a client of {service}, or a server signs for it, and no statement of {file} gives a "
                 "right to it.",
-                "Add the actions that the tool calls to ToolsPolicy, for that one resource.",
+                _remedy(prefixes[0], signed_for=service in code.signed_for),
             )
     for action, place in code.actions.items():
         if not any(_allows(one, action) for one in statements):
@@ -106,6 +112,20 @@ def _missing(
                 f"The server that it declares needs this right, and no statement of {file} gives it.",
                 "Add it to ToolsPolicy, for the function or the secret that the declaration names.",
             )
+
+
+def _remedy(service: str, *, signed_for: bool) -> str:
+    """Return what to do where no statement gives a right to a service: also where a wall lets no statement do so."""
+    wall = closed(service, EXECUTOR)
+    if service == "lambda" and signed_for:
+        return "Add lambda:InvokeFunctionUrl and lambda:InvokeFunction to ToolsPolicy, for that one function."
+    if wall is None:
+        return "Add the actions that the tool calls to ToolsPolicy, for that one resource."
+    what, who, free = wall
+    others = f"only {', '.join(who.split())} may {what}" if who else f"nobody may {what}"
+    if free:
+        return f"Add {' or '.join(free)} to ToolsPolicy, if the tool calls that; of all else, {others}: take it out."
+    return f"Take the call out of the tool: {others}, and no statement may give the right. {DOCS}"
 
 
 def _rights_to_tables(
@@ -332,7 +352,7 @@ def _needs_nothing(code: Code, service: str) -> bool:
             for name in model.operation_names
             if model.operation_model(name).auth_type in ("none", "smithy.api#noAuth")
         }
-    return called <= free if called else service in _FREE
+    return called <= free if called else service == "sts"
 
 
 def _named(value: Any) -> set[str]:
