@@ -277,11 +277,11 @@ def _put_in(template: Template, arn: str, depth: int = 0) -> Iterator[str]:
 
 
 def _is_its_own(template: Template, place: re.Match[str]) -> bool:
-    """Say whether a placeholder is a resource's own ARN, or its name in one, with nothing that goes on with the name."""
+    """Say whether a placeholder is a resource's own ARN, or its name in one, and nothing goes on with the name."""
     name, _, attribute = place[1].partition(".")
     form = FORMS.get(template["Resources"].get(name, {}).get("Type", ""))
     start, rest = place.string[: place.start()], place.string[place.end() :]
-    if form is None or (rest and rest[0] not in "/:"):
+    if form is None or attribute == "Value" or (rest and rest[0] not in "/:"):
         return False
     service, befores, _ = form
     return not start or any(re.fullmatch(rf"arn:{_PART}:{service}:{_PART}:{_PART}:{one}/?", start) for one in befores)

@@ -109,6 +109,7 @@ def test_what_is_ones_own_is_not_blamed(action: str, resource: Any) -> None:
         (READ_SECRET, {"Ref": "AnySecret"}, "all of that type"),
         (READ_SECRET, sub(f"{SECRET}secret:${{Any}}"), "all of that type"),
         (READ_SECRET, sub(f"{SECRET}secret:${{Star.Value}}"), "all of that type"),
+        (PUT, {"Fn::GetAtt": ["Star", "Value"]}, "could be, on"),
         (READ_SECRET, f"{SECRET}s*", "all of that type"),
         ("ssm:GetParameter", "arn:aws:ssm:*:*:parameter*", "all of that type"),
         ("kms:Sign", f"arn:aws:kms:{HERE}:key/0f0f", "may sign a person's answer"),
