@@ -151,3 +151,70 @@ def test_the_remedy_of_a_missing_right_knows_the_walls() -> None:
     assert "Add bedrock:Retrieve" in _remedy("bedrock", signed_for=False)
     assert _remedy("bedrock-agentcore", signed_for=True).startswith("Add the actions")
     assert "lambda:InvokeFunctionUrl" in _remedy("lambda", signed_for=True)
+
+
+MINE = allow("dynamodb:GetItem", arn("Table"))
+TAKE = allow(PUT, "arn:aws:dynamodb:*:*:table/*-RunLogTable-*")
+EXECUTOR = sub("arn:aws:iam::${AWS::AccountId}:role/${ExecutorRole}")
+TRUST = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": EXECUTOR}, "Action": "sts:AssumeRole"}]}
+OR_NOTHING = {"Ref": "AWS::NoValue"}
+
+
+def of(kind: str, **properties: Any) -> dict[str, Any]:
+    return {"Type": f"AWS::{kind}", "Properties": properties}
+
+
+def inline(*statements: Any) -> dict[str, Any]:
+    return {"PolicyName": "x", "PolicyDocument": {"Statement": [*statements]}}
+
+
+@pytest.mark.parametrize(
+    ("resource", "level", "says"),
+    [
+        # who holds what the tools have, and who runs with it
+        (policy(MINE, Roles=[{"Ref": "ExecutorRole"}, "shop-Other-1"]), "error", "and so does shop-Other-1"),
+        (policy(MINE, Users=["bob"]), "error", "and so does bob"),
+        (of("Lambda::Function", Role=EXECUTOR), "error", "Its Role is the executor's role"),
+        (of("Serverless::Function", Role=EXECUTOR), "error", "Its Role is the executor's role"),
+        (of("IAM::InstanceProfile", Roles=[{"Ref": "ExecutorRole"}]), "error", "Its Roles is the executor's"),
+        (of("IAM::Role", AssumeRolePolicyDocument=TRUST), "error", "nobody may change rights"),
+        (of("Lambda::Permission", Principal=EXECUTOR, Action="lambda:InvokeFunction"), "error", "nobody may call"),
+        # every place of a statement or a managed policy, on both sides of a condition
+        (of("IAM::Role", Policies={"Fn::If": ["A", [inline(TAKE)], []]}), "error", "which is the platform's"),
+        (of("IAM::Role", Policies=[{"Fn::If": ["A", inline(TAKE), OR_NOTHING]}]), "error", "which is the platform's"),
+        (of("IAM::User", Policies=[inline(TAKE)]), "error", "which is the platform's"),
+        (of("IAM::UserPolicy", UserName="x", **inline(TAKE)), "error", "which is the platform's"),
+        (of("IAM::GroupPolicy", GroupName="x", **inline(allow("*", "*"))), "error", "which is the platform's"),
+        (of("Serverless::Function", Policies=[{"Statement": [TAKE]}]), "error", "which is the platform's"),
+        (of("Serverless::StateMachine", Policies="AdministratorAccess"), "error", "on all of the account"),
+        (of("IAM::Group", ManagedPolicyArns=["arn:aws:iam::aws:policy/AdministratorAccess"]), "error", "on all of the"),
+        # what cannot be read is told
+        (policy(PolicyDocument={"Fn::FindInMap": ["A", "B", "C"]}), "warning", "cannot be read here"),
+        (policy({"Fn::Transform": {"Name": "AWS::Include"}}), "warning", "cannot be read here"),
+        (of("CloudFormation::Stack", Parameters={"Role": {"Ref": "ExecutorRole"}}), "warning", "given ExecutorRole"),
+        ({"Type": "Custom::X", "Properties": {"Role": {"Ref": "ExecutorRole"}}}, "warning", "given ExecutorRole"),
+    ],
+)
+def test_whoever_has_rights_is_held_to_them_or_told(resource: Any, level: str, says: str) -> None:
+    [found] = [one for one in found_in(It=resource) if "beside the executor's" not in one.problem]
+
+    assert (found.level, says in found.problem) == (level, True), found
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        of("IAM::Role", ManagedPolicyArns=["arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"]),
+        of("Serverless::Function", Policies=["AWSXrayWriteOnlyAccess", {"Statement": [MINE]}]),
+        of(
+            "Serverless::Function", Policies=[{"Statement": [allow("logs:PutLogEvents", "*"), allow("xray:Put*", "*")]}]
+        ),
+        of("Serverless::Function", Policies=[{"Statement": [allow("bedrock:InvokeModel", "arn:aws:bedrock:*::x/y")]}]),
+        of("Lambda::Function", Role=arn("MyExecutorRole"), Environment={"Variables": {"ROLE": EXECUTOR}}),
+        of("SSM::Parameter", Value={"Ref": "ExecutorRole"}),
+        {"Type": "AWS::SNS::Topic", "Properties": None},
+        {"Type": "AWS::SNS::Topic"},
+    ],
+)
+def test_what_gives_no_right_of_the_tools_is_no_finding(resource: Any) -> None:
+    assert [one for one in found_in(It=resource) if "beside the executor's" not in one.problem] == []
