@@ -11,11 +11,12 @@ from functools import cache
 from typing import Any
 
 from cli.checks import Finding, Level
+from cli.checks.doors import is_open, names_of_the_platform
 from cli.checks.grants import Grant, cannot_be_read, grants, names_executor, readable, runs_as_executor, to_executor_by
 from cli.checks.iam import actions_on, has_no_resource, services_of_resources
-from cli.walls.arns import FORMS, Template, as_deployed, why_no_arn
+from cli.walls.arns import FORMS, Template, as_deployed, meet, why_no_arn
 from cli.walls.only import EXECUTOR, crossed
-from cli.walls.rights import Right, allowed, resource_arn, sides, statements_of
+from cli.walls.rights import Right, allowed, parts, resource_arn, sides, statements_of
 from cli.walls.yours import touches, why_not_yours
 from localcloud.cloud import ROOT
 from localcloud.template import load_template
@@ -42,7 +43,7 @@ def breaches(business: Mapping[str, Any], file: str, *, calls: bool) -> Iterator
     ``calls``: servers/ has a function of the business's own, which the executor has to call by its ARN or its URL.
     """
     business = readable(business)
-    template = with_the_platforms(business)
+    template, theirs_alone = with_the_platforms(business), as_deployed(platform())
     for policy, one in business["Resources"].items():
         for grant in grants(one):
             yield from _of_grant(template, grant, file, policy, calls=calls)
@@ -57,6 +58,12 @@ def breaches(business: Mapping[str, Any], file: str, *, calls: bool) -> Iterator
         if key := runs_as_executor(one):
             said = f"Its {key} is the executor's role, and only the tools run with that."
             yield Finding("error", file, name, said, "Give it a role of its own, with what it needs.")
+        for key, text, theirs in names_of_the_platform(theirs_alone, one):
+            said = f"Its {key} is {text}, which is, or could be, {theirs} of the platform."
+            yield Finding("error", file, name, said, "Name a resource of yours: nothing of the platform is opened.")
+        if is_open(one):
+            said = "It lets everybody in, of every account, and has no condition."
+            yield Finding("warning", file, name, said, "Name who may, or say in a Condition from where.")
         if one["Type"] == "AWS::IAM::Role":
             yield _role(one, file, name)
         if one["Type"] == "AWS::IAM::Policy" and not names_executor(one["Properties"]):
@@ -78,10 +85,43 @@ def _of_grant(template: Template, grant: Grant, file: str, policy: str, *, calls
             yield Finding("error", file, policy, said, "Write a statement for the resources that it uses.")
     for number, statement in enumerate(grant.statements, 1):
         name = str(statement.get("Sid", f"{policy} statement {number}"))
+        if grant.to_executor:
+            yield from _denied(template, statement, file, name)
         if grant.to_executor or not grant.to_others:
             yield from _of_statement(template, statement, file, name, calls=calls)
         else:
             yield from _of_another(template, statement, file, name)
+
+
+def _denied(template: Template, statement: Mapping[str, Any], file: str, name: str) -> Iterator[Finding]:
+    """Yield the first right of the executor's own that a statement takes away, on any side of its conditions."""
+    for side in sides(statement):
+        if side.get("Effect") != "Deny" or side.get("Condition"):
+            continue
+        but = [str(one).lower() for one in parts(side.get("NotAction", []))]
+        kept = [*allowed(template, {"Action": "*", "Resource": side.get("NotResource", [])})]
+        taken = _allowing(template, {key: one for key, one in side.items() if not key.startswith("Not")})
+        needed = [(right, one) for right in _of_the_executor() for one in sorted(right.ids)]
+        for mine, one in needed:
+            is_kept = any(meet(mine.action.lower(), each) for each in but)
+            is_kept = is_kept or any(not each.readable or each.reaches(template, one) for each in kept)
+            if not is_kept and any(each.does(mine.action) and each.reaches(template, one) for each in taken):
+                said = f"It denies {mine.action} on what is, or could be, {one}: the executor itself needs that."
+                yield Finding("error", file, name, said, "Deny it on the resource that is meant, or leave it out.")
+                return
+
+
+def _allowing(template: Template, statement: dict[str, Any]) -> list[Right]:
+    found = allowed(template, {**statement, "Effect": "Allow"})
+    return [one for one in found if one.readable and not one.guessed]
+
+
+@cache
+def _of_the_executor() -> tuple[Right, ...]:
+    """Return the rights that the platform's template gives to the executor."""
+    whole = as_deployed(platform())
+    policies = whole["Resources"][EXECUTOR]["Properties"]["Policies"]
+    return tuple(sorted({right for one in statements_of(policies) for right in allowed(whole, one)}))
 
 
 def _of_another(template: Template, statement: Mapping[str, Any], file: str, name: str) -> Iterator[Finding]:

@@ -122,6 +122,14 @@ def names(template: Template, resource: Any) -> Iterator[Named]:
         yield Named(_short(template, text), ids, text)
 
 
+def texts(value: Any) -> list[str]:
+    """Return what a value of a template may be as a text; nothing where that cannot be read."""
+    try:
+        return [*_texts(value)]
+    except Unreadable:
+        return []
+
+
 def _short(template: Template, text: str) -> str:
     """Return the logical id and the rest, where the text is the ARN of a resource, or something below it."""
     own = re.match(r"\$\{(\w+)(\.\w+)?\}", text)

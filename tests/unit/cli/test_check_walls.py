@@ -218,3 +218,96 @@ def test_whoever_has_rights_is_held_to_them_or_told(resource: Any, level: str, s
 )
 def test_what_gives_no_right_of_the_tools_is_no_finding(resource: Any) -> None:
     assert [one for one in found_in(It=resource) if "beside the executor's" not in one.problem] == []
+
+
+OPEN = {"Statement": {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}}
+NARROW = {"Statement": {**OPEN["Statement"], "Condition": {"StringEquals": {"aws:SourceAccount": "1"}}}}
+LAMBDA = "arn:aws:lambda:eu-west-1:111122223333:"
+
+
+@pytest.mark.parametrize(
+    ("resource", "level", "says"),
+    [
+        # a name that could be the platform's, in any property
+        (
+            of("Lambda::Url", TargetFunctionArn=f"{LAMBDA}function:shop-ExecutorFunction-1A"),
+            "error",
+            "ExecutorFunction",
+        ),
+        (of("Lambda::Permission", FunctionName="shop-ExecutorFunction-1A", Principal="1"), "error", "ExecutorFunction"),
+        (
+            of("Lambda::EventSourceMapping", FunctionName=sub("${AWS::StackName}-ApiFunction-1A")),
+            "error",
+            "ApiFunction",
+        ),
+        (of("S3::BucketPolicy", Bucket="shop-payloadbucket-1a"), "error", "payloadbucket"),
+        (of("SQS::QueuePolicy", Queues=["https://sqs.x.example/1/shop-RunRequestQueue-1"]), "error", "RunRequestQueue"),
+        (of("Logs::SubscriptionFilter", LogGroupName="shop-ExecutorLogGroup-1"), "error", "ExecutorLogGroup"),
+        (
+            of("Serverless::Function", Policies=[{"DynamoDBCrudPolicy": {"TableName": "x-RunLogTable-1"}}]),
+            "error",
+            "Run",
+        ),
+        (policy(MINE, Roles=["shop-AgentFunctionRole-1ABC"]), "error", "AgentFunctionRole"),
+        # everybody
+        (of("SQS::QueuePolicy", Queues=[{"Ref": "Q"}], PolicyDocument=OPEN), "warning", "everybody"),
+        (of("KMS::Key", KeyPolicy=OPEN), "warning", "everybody"),
+        (of("Lambda::Permission", FunctionName={"Ref": "Stock"}, Principal="*"), "warning", "everybody"),
+    ],
+)
+def test_a_door_of_the_platform_or_to_everybody_is_told(resource: Any, level: str, says: str) -> None:
+    found = found_in(It=resource)
+
+    assert [one.level for one in found if says in one.problem] == [level], found
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        of("SQS::QueuePolicy", Queues=[{"Ref": "Q"}], PolicyDocument=NARROW),
+        of("Lambda::Permission", FunctionName={"Ref": "Stock"}, Principal="s3.amazonaws.com"),
+        of("Lambda::Permission", FunctionName={"Ref": "Stock"}, Principal="*", FunctionUrlAuthType="NONE"),
+        of("Lambda::Function", Role=arn("R"), Description="Not shop-RunLogTable-1"),
+        of(
+            "SNS::Subscription", TopicArn="arn:aws:sns:eu-west-1:1:crm-news", Endpoint="https://crm.example/RunLogTable"
+        ),
+        of("SQS::Queue", QueueName="shop-EscalationQueue-mine"),
+    ],
+)
+def test_a_door_of_ones_own_with_a_condition_is_no_finding(resource: Any) -> None:
+    assert found_in(It=resource) == []
+
+
+LOG = "arn:aws:dynamodb:*:*:table/*-RunLogTable-*"
+
+
+def deny(**words: Any) -> dict[str, Any]:
+    return {"Sid": "Planted", "Effect": "Deny", "Action": PUT, "Resource": "*", **words}
+
+
+def without(name: str, **words: Any) -> dict[str, Any]:
+    return {key: one for key, one in deny(**words).items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_told"),
+    [
+        (deny(), True),
+        (deny(Resource=LOG), True),
+        (deny(Action="dynamodb:*"), True),
+        (deny(Resource={"Fn::If": ["A", LOG, arn("Table")]}), True),
+        (without("Action", NotAction="dynamodb:*"), True),
+        (without("Resource", NotResource=arn("Table")), True),
+        (deny(Resource=arn("Table")), False),
+        (deny(Action="dynamodb:DeleteTable"), False),
+        (deny(Resource=f"{DYNAMODB}Accounts"), False),
+        (deny(Condition={"Bool": {"aws:SecureTransport": "false"}}), False),
+        (without("Action", NotAction=["dynamodb:*", "kms:*", "s3:*"]), False),
+        (without("Resource", NotResource="*"), False),
+        (deny(Effect="Allow", Resource=arn("Table")), False),
+    ],
+)
+def test_a_denial_that_reaches_a_right_of_the_executor_is_an_error(statement: Any, is_told: bool) -> None:
+    told = [one.level for one in found_in(ToolsPolicy=policy(statement)) if "the executor itself" in one.problem]
+
+    assert told == ["error"] * is_told
