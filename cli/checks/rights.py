@@ -33,12 +33,9 @@ _PREFIX = {
     "resourcegroupstaggingapi": "tag",
 }
 #: Methods of a client that need no right: whoever has a key may call them.
-_FREE = {
-    "sts": {"get_caller_identity", "get_session_token"},
-    # These sign here and call nobody; what connects with it needs rds-db:connect or dsql:DbConnect.
-    "rds": {"generate_db_auth_token"},
-    "dsql": {"generate_db_connect_auth_token", "generate_db_connect_admin_auth_token"},
-}
+_FREE = {"sts": {"get_caller_identity", "get_session_token"}}
+#: These sign a password here and call nobody; what connects with it needs a right of another service.
+_SIGNS_HERE = re.compile(r"generate_\w*auth_token")
 
 
 def rights(code: Code, business: Mapping[str, Any], environment: Mapping[str, str], file: str) -> Iterator[Finding]:
@@ -313,7 +310,7 @@ def _needs_nothing(code: Code, service: str) -> bool:
             for name in model.operation_names
             if model.operation_model(name).auth_type in ("none", "smithy.api#noAuth")
         }
-    return called <= free if called else service == "sts"
+    return all(one in free or _SIGNS_HERE.fullmatch(one) for one in called) if called else service in _FREE
 
 
 def _named(value: Any) -> set[str]:

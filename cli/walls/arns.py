@@ -46,7 +46,7 @@ FORMS: Mapping[str, tuple[str, tuple[str, ...], bool]] = {
 #: What an ARN of a service may have behind the resource's name; ``*`` is any text without a colon, ``~`` a name.
 _BELOW: Mapping[str, tuple[str, ...]] = {
     "cloudwatch": (),
-    "dynamodb": ("/index/~", "/stream/~:~:~", "/backup/~", "/export/~", "/import/~"),
+    "dynamodb": ("/~/~", "/stream/~:~:~"),
     "events": ("/~",),
     "execute-api": ("/*",),
     "kinesis": ("/consumer/~:~",),

@@ -28,7 +28,7 @@ _HOLDS_NOTHING = re.compile(
 _STORES = (
     "table|database|db|cluster|domain|index|collection|repository|bucket|queue|topic|(?<!log)stream|key|secret|loggroup"
     "|filesystem|volume|snapshot|instance|function|pool|namespace|keyspace|vault|ledger|graph|broker|registry|api"
-    "|knowledgebase|datasource|datastore|server|backup|accesspoint|gateway|agentruntime|memory|grant|grants\\w*"
+    "|knowledgebase|datasource|datastore|server|accesspoint|gateway|agentruntime|memory|grant|grants\\w*"
 )
 _MANAGES = re.compile(
     rf":((create|delete)\w*?({_STORES})s?$|(create|delete)db|deleteparameters?$|purge|schedule\w*deletion"
