@@ -17,7 +17,7 @@ from cli.checks.iam import actions_on, has_no_resource, services_of_resources
 from cli.walls.arns import FORMS, Template, as_deployed, meet, why_no_arn
 from cli.walls.only import EXECUTOR, crossed
 from cli.walls.rights import Right, allowed, parts, resource_arn, sides, statements_of
-from cli.walls.yours import touches, why_not_yours
+from cli.walls.yours import manages, touches, why_not_yours
 from localcloud.cloud import ROOT
 from localcloud.template import load_template
 
@@ -158,7 +158,7 @@ def _of_side(
         elif no_arn := why_no_arn(template, right.arn):
             said = f"`{right.resource}` is no ARN, and a statement names its resource by one: {no_arn}."
             yield Finding("error", file, name, said, "Write !GetAtt ….Arn, or !Sub with it.")
-        elif right.resource == "*" and has_no_resource(right.action):
+        elif right.resource == "*" and has_no_resource(right.action) and not manages(right):
             yield _without_resource(template, right, file, name)
         elif no_name := _of_a_parameter(template, right):
             yield Finding("error", file, name, *no_name)

@@ -43,7 +43,7 @@ FORMS: Mapping[str, tuple[str, tuple[str, ...], bool]] = {
     "AWS::SecretsManager::Secret": ("secretsmanager", ("secret:",), True),
     "AWS::StepFunctions::StateMachine": ("states", ("stateMachine:", "execution:", "express:"), True),
 }
-#: What an ARN of a service may have behind the resource's name; ``*`` is any text without a colon, ``~`` a name.
+#: What an ARN of a service may have behind the resource's name; ``*`` is any text without a colon, ``~`` a name, ``#`` an id.
 _BELOW: Mapping[str, tuple[str, ...]] = {
     "cloudwatch": (),
     "dynamodb": ("/~/~", "/stream/~:~:~"),
@@ -55,7 +55,7 @@ _BELOW: Mapping[str, tuple[str, ...]] = {
     "logs": (":*", ":log-stream:*"),
     "s3": ("/*",),
     "secretsmanager": (),
-    "sns": (":~",),
+    "sns": (":#",),
     "sqs": (),
     "ssm": ("/*",),
     "states": (":~", ":~:~"),
@@ -344,7 +344,7 @@ def _could_be(
     starts = [(*begin, *"::")] if service == "s3" else starts
     below = _BELOW[service]
     rests: list[tuple[Kind, ...]] = [
-        tuple({"*": _SEGMENT, "~": _NAME}.get(one, one) for one in rest) for rest in ("", *below)
+        tuple({"*": _SEGMENT, "~": _NAME, "#": _ID}.get(one, one) for one in rest) for rest in ("", *below)
     ]
     return any(_meet(pattern, tuple(chain(*whole))) for whole in product(starts, befores, made, rests))
 
@@ -367,6 +367,7 @@ class _Characters:
 
 Kind = str | _Characters
 _ANY, _ONE, _SEGMENT = _Characters(), _Characters(many=False), _Characters("[^:]")
+_ID = _Characters(r"[0-9a-f-]")
 _NAME, _DIGIT = _Characters(rf"[\w.{_SOME}-]"), _Characters("[0-9]", many=False)
 #: A partition, a part of a region, and an account.
 _PARTITION, _WORD, _ACCOUNT = (_Characters(rf"[{one}{OPAQUE}{_STACK}{_SOME}]") for one in ("a-z-", "a-z0-9-", "0-9"))

@@ -75,6 +75,7 @@ PUT, READ_SECRET = "dynamodb:PutItem", "secretsmanager:GetSecretValue"
         # a wildcard for partition, region or account ends at a colon
         (PUT, "arn:*:dynamodb:*:*:table/Accounts"),
         ("sqs:SendMessage", "arn:aws:sqs:*:*:crm-inbox"),
+        ("sns:Publish", "arn:aws:sns:*:*:crm-news"),
         ("s3:GetObject", "arn:*:s3:::partners-prices/*"),
         ("logs:FilterLogEvents", "arn:aws:logs:*:*:log-group:/acme/shop:*"),
         # an import, a parameter, and a name that says whose it is
@@ -121,6 +122,8 @@ def test_what_is_ones_own_is_not_blamed(action: str, resource: Any) -> None:
         # a tool uses a store; it does not share or empty one
         ("s3:PutBucketAcl", arn("Bucket"), "share one"),
         ("s3:PutReplicationConfiguration", arn("Bucket"), "share one"),
+        ("s3:DeleteBucketPolicy", arn("Bucket"), "share one"),
+        ("s3:PutAccountPublicAccessBlock", "*", "share one"),
         ("kms:DisableKey", arn("Key"), "share one"),
         ("cognito-idp:CreateUserPool", "arn:aws:cognito-idp:eu-west-1:1:userpool/x", "share one"),
     ],
