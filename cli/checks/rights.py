@@ -3,7 +3,6 @@
 What a statement's actions or resources are and cannot be read here may give any right: nothing is said of it.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
@@ -16,10 +15,12 @@ from botocore.session import get_session
 
 from cli.checks import Finding
 from cli.checks.code import Code
+from cli.checks.grants import POLICIES, cannot_be_read, grants, names_executor, readable, to_executor_by
 from cli.checks.iam import has_no_resource, services_of_iam
-from cli.checks.statements import with_the_platforms
+from cli.checks.statements import DOCS, with_the_platforms
 from cli.walls.arns import Template, meet
-from cli.walls.rights import Right, allowed, parts, statements_of
+from cli.walls.only import EXECUTOR, closed
+from cli.walls.rights import Right, allowed, parts
 
 _IN_SUB = re.compile(r"\$\{([A-Za-z0-9:]+)(\.[A-Za-z0-9.]+)?\}")
 #: Services of boto3 whose prefix in IAM is neither their name nor the one that they sign with.
@@ -33,14 +34,16 @@ _PREFIX = {
 }
 #: Methods of a client that need no right: whoever has a key may call them.
 _FREE = {"sts": {"get_caller_identity", "get_session_token"}}
-_POLICIES = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy")
+#: These sign a password here and call nobody; what connects with it needs a right of another service.
+_SIGNS_HERE = re.compile(r"generate_\w*auth_token")
 
 
 def rights(code: Code, business: Mapping[str, Any], environment: Mapping[str, str], file: str) -> Iterator[Finding]:
     """Yield rights that the code needs and no statement gives, and those that it does not need."""
+    business = readable(business)
     template = with_the_platforms(business)
     statements = [*_statements(business)]
-    if not _is_unread(business):
+    if not [*cannot_be_read(business)]:
         yield from _missing(code, business, template, statements, file)
         yield from _rights_to_tables(code, business, environment, file)
         yield from _rights_of_servers(code, template, statements, environment, file)
@@ -62,7 +65,7 @@ def _missing(
             )
     given = [right for one in statements for right in allowed(template, one)]
     for table in tables:
-        if _of_the_executor(business["Resources"][table].get("Properties")):
+        if names_executor(business["Resources"][table]["Properties"]):
             continue  # by its own policy
         if not any(table in _named(one.get("Resource")) for one in statements) and not any(
             right.does("dynamodb:*") and right.resource != "*" and right.reaches(template, table) for right in given
@@ -95,7 +98,7 @@ def _missing(
                 f"{prefixes[0]}:…",
                 f"The code has a client of {service}, or a server signs for it, and no statement of {file} gives a "
                 "right to it.",
-                "Add the actions that the tool calls to ToolsPolicy, for that one resource.",
+                _remedy(prefixes[0], signed_for=service in code.signed_for),
             )
     for action, place in code.actions.items():
         if not any(_allows(one, action) for one in statements):
@@ -106,6 +109,20 @@ def _missing(
                 f"The server that it declares needs this right, and no statement of {file} gives it.",
                 "Add it to ToolsPolicy, for the function or the secret that the declaration names.",
             )
+
+
+def _remedy(service: str, *, signed_for: bool) -> str:
+    """Return what to do where no statement gives a right to a service: also where a wall lets no statement do so."""
+    wall = closed(service, EXECUTOR)
+    if service == "lambda" and signed_for:
+        return "Add lambda:InvokeFunctionUrl and lambda:InvokeFunction to ToolsPolicy, for that one function."
+    if wall is None:
+        return "Add the actions that the tool calls to ToolsPolicy, for that one resource."
+    what, who, free = wall
+    others = f"only {', '.join(who.split())} may {what}" if who else f"nobody may {what}"
+    if free:
+        return f"Add {' or '.join(free)} to ToolsPolicy, if the tool calls that; of all else, {others}: take it out."
+    return f"Take the call out of the tool: {others}, and no statement may give the right. {DOCS}"
 
 
 def _rights_to_tables(
@@ -204,53 +221,14 @@ def _statements(business: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield what allows something: statements of policies, and what resources let the executor's role do with them."""
     yield from _of_policies(business)
     for resource in business["Resources"].values():
-        if resource["Type"] not in _POLICIES:
-            found = _for_the_executor(resource.get("Properties", {}))
-            yield from (one for one in found if _may_allow(one))
+        yield from (one for one in to_executor_by(resource) if _may_allow(one))
 
 
 def _of_policies(business: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for resource in business["Resources"].values():
-        if resource["Type"] in _POLICIES:
-            found = statements_of(resource.get("Properties", {}).get("PolicyDocument", {}))
-            yield from (one for one in found if _may_allow(one))
-
-
-def _for_the_executor(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        if "Effect" in value and _of_the_executor(value.get("Principal")):
-            yield {"Resource": "*", **value}
-        else:
-            yield from (found for one in value.values() for found in _for_the_executor(one))
-    elif isinstance(value, list):
-        yield from (found for one in value for found in _for_the_executor(one))
-
-
-def _of_the_executor(value: Any) -> bool:
-    return "ExecutorRole" in json.dumps(value)
-
-
-def _is_unread(business: Mapping[str, Any]) -> bool:
-    """Return whether the executor may have rights that cannot be read here: by another stack, or a macro."""
-    for resource in business["Resources"].values():
-        properties = resource.get("Properties", {})
-        if resource["Type"] in _POLICIES:
-            if not _can_be_read(properties.get("PolicyDocument", {})):
-                return True
-        elif _of_the_executor(properties) and not [*_for_the_executor(properties)]:
-            return True
-    return False
-
-
-def _can_be_read(value: Any) -> bool:
-    """Return whether each statement of a document is written out, also under ``Fn::If``."""
-    if isinstance(value, list):
-        return all(map(_can_be_read, value))
-    if not isinstance(value, dict):
-        return False
-    if "Fn::If" in value:
-        return _can_be_read(value["Fn::If"][1:])
-    return "Effect" in value or value == {"Ref": "AWS::NoValue"} or _can_be_read(value.get("Statement"))
+        if resource["Type"] in POLICIES:
+            mine = [one for one in grants(resource) if one.to_executor or not one.to_others]
+            yield from (one for grant in mine for one in grant.statements if _may_allow(one))
 
 
 def _may_allow(statement: Mapping[str, Any]) -> bool:
@@ -332,7 +310,7 @@ def _needs_nothing(code: Code, service: str) -> bool:
             for name in model.operation_names
             if model.operation_model(name).auth_type in ("none", "smithy.api#noAuth")
         }
-    return called <= free if called else service in _FREE
+    return all(one in free or _SIGNS_HERE.fullmatch(one) for one in called) if called else service in _FREE
 
 
 def _named(value: Any) -> set[str]:

@@ -11,7 +11,7 @@ from ballast.playbook.certificate import uncovered
 from ballast.playbook.context import tools_environ
 from ballast.playbook.load import playbook_in
 from ballast.playbook.servers.checks import read_declaration, why_no_url
-from ballast.playbook.servers.declaration import LambdaServer
+from ballast.playbook.servers.declaration import LambdaServer, SigV4Credential
 from cli.checks import Finding, Level
 from cli.checks.code import Code
 from cli.checks.lint import lint
@@ -29,7 +29,7 @@ from localcloud.project import (
     project_of,
     template_parameters,
 )
-from localcloud.template import TemplateInvalid, load_template
+from localcloud.template import TemplateInvalid, load_template, unread_in
 
 #: Variables that Lambda's own runtime gives, or that are settings of Python and Powertools.
 _OF_THE_RUNTIME = re.compile(r"(AWS|LAMBDA|POWERTOOLS|LC)_.*|PYTHON.*|HOME|LANG|LD_LIBRARY_PATH|PATH|PWD|TMPDIR|TZ|_.*")
@@ -63,12 +63,22 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
     code, parameters = Code(playbook_in(folder.resolve())), template_parameters(folder)
     parameters |= {BUSINESS_TEMPLATE: str(own)} if own is not None else {}
     file = str(own or ROOT / BUSINESS)
+    business, unread = None, []
     try:
-        whole = load_template(ROOT / "template.yaml", parameters)
         business = load_template(Path(parameters.get(BUSINESS_TEMPLATE, ROOT / BUSINESS)))
+        unread = unread_in(own) if own is not None else []
+        whole = load_template(ROOT / "template.yaml", parameters)
     except TemplateInvalid as problem:
         remedy = "Correct business.yaml: it has the parameters Stage and ExecutorRole, and the output Environment."
-        yield Finding("error", file, "", f"The template cannot be put together: {problem}", remedy)
+        said = f"The template cannot be put together{' here' if unread else ''}: {problem}"
+        yield Finding("warning" if unread else "error", file, "", said, remedy)
+        whole = {}
+    for name in unread:
+        said = "What it makes is known at the deployment alone: nothing of it is checked, and the local cloud lacks it."
+        yield Finding("warning", file, name, said, "Write the resources out, each with its Type and its Properties.")
+    if business is not None and own is not None:
+        yield from breaches(business, file, calls=_calls_functions(playbook_in(folder.resolve())))
+    if business is None or not whole:
         return
     variables = whole["Resources"]["ExecutorFunction"]["Properties"]["Environment"]["Variables"]
     environment: dict[str, str] | None = None  # None: what it will be is not known here
@@ -90,14 +100,15 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
         yield from _urls(playbook_in(folder.resolve()), environment or {}, file)
         yield from _unread_variables(code, environment or {}, file)
         yield from rights(code, business, environment or {}, file)
-        yield from breaches(business, file, calls=_calls_functions(playbook_in(folder.resolve())))
 
 
 def _calls_functions(playbook: Path) -> bool:
-    """Return whether a server of servers/ is a function, or may be, which the executor then has to call."""
+    """Return whether a server of servers/ is a function, or behind one's URL, which the executor then has to call."""
     for declared in (playbook / "servers").glob("*.yaml"):
         try:
-            if isinstance(read_declaration(declared).server, LambdaServer):
+            server = read_declaration(declared).server
+            signs = None if isinstance(server, LambdaServer) else server.credential
+            if isinstance(server, LambdaServer) or (isinstance(signs, SigV4Credential) and signs.service == "lambda"):
                 return True
         except PlaybookInvalid:
             return True  # loading the playbook says why; until it is read, the right may be the server's
