@@ -2,6 +2,7 @@
 
 ::
 
+    files     files that cannot be read, and those that look like a tool or a server and are none
     loading   what load_playbook refuses, of all files; duplicate names in YAML; models that retire
     tools     unmarked arguments, doubt, undo, timeouts
     functions  what the source of undo_arguments and of fallbacks gets wrong: keys, fields, calls
@@ -74,6 +75,7 @@ class Checked:
 def checked(folder: Path, *, today: date) -> Checked:
     """Check the project, or the playbook, in ``folder``."""
     from cli.checks.certificate import certificate
+    from cli.checks.files import idle, never_ends, unreadable
     from cli.checks.limits import worst_costs
     from cli.checks.loading import load_findings
     from cli.checks.packages import packages
@@ -91,7 +93,8 @@ def checked(folder: Path, *, today: date) -> Checked:
         has_code = _has_code(folder)
         playbook, problems = playbook_problems(folder, on=today)
         whole = not any(_leaves_tools_out(problem) for problem in problems)
-        yield from load_findings(folder, problems)
+        told = [one.file for one in blocked]
+        yield from (one for one in load_findings(folder, problems) if one.file not in told)
 
     def price() -> Iterator[Finding]:
         nonlocal costs, granted
@@ -99,14 +102,23 @@ def checked(folder: Path, *, today: date) -> Checked:
             costs, granted = worst_costs(playbook), max(one.max_grant_microusd for one in playbook.agents.values())
         yield from ()
 
-    found = [*_beside_others("loading", folder, load), *_beside_others("limits", folder, price)]
+    blocked = unreadable(folder)
+    stops = any(never_ends(Path(one.file)) for one in blocked)  # loading would read it
+    found = [*blocked]
+    if stops:
+        has_code = _has_code(folder)
+    else:
+        found += [*_beside_others("loading", folder, load), *_beside_others("limits", folder, price)]
     if playbook is not None:
+        of_nothing = [] if blocked or problems else [*_beside_others("files", folder, idle, playbook)]
+        found, whole = [*found, *of_nothing], whole and not of_nothing
         found += of_playbook(playbook, today, whole=whole)
-        found += _beside_others("certificate", folder, certificate, playbook)
+        found += [] if blocked else _beside_others("certificate", folder, certificate, playbook)
     if has_code:
         found += _beside_others("packages", folder, packages, folder)
         found += _beside_others("standing", folder, standing, folder, None if problems else playbook)
         found += _beside_others("template", folder, template, folder)
+    if has_code and not stops:
         found += _beside_others("plays", folder, lambda: plays(folder, playbook, today, whole=whole))
     found = list(dict.fromkeys(found))
     return Checked(tuple(sorted(found, key=lambda one: LEVELS.index(one.level))), costs, granted)
@@ -114,8 +126,9 @@ def checked(folder: Path, *, today: date) -> Checked:
 
 def _leaves_tools_out(problem: PlaybookInvalid) -> bool:
     """Return whether tools may be missing for that reason: of a file that was not imported, or one of ``servers/``."""
-    file = str(problem).partition(": ")[0]
-    return ".py, line " in str(problem) or "/servers/" in file or file.endswith("/servers")
+    file, _, said = str(problem).partition(": ")
+    not_imported = ".py, line " in str(problem) or said.startswith("cannot be imported: ")
+    return not_imported or "/servers/" in file or file.endswith("/servers")
 
 
 def _beside_others(

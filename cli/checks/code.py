@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cli.checks.clients import CONTEXT, ENVIRON, ENVIRONS, PROCESS, TABLE, Followed
 from cli.checks.declared import Declared, declared_in
+from cli.checks.files import files_in, parsed
 from cli.checks.reach import Reached, is_main
 from localcloud.project import project_of
 
@@ -45,13 +46,14 @@ class Code:
 
     @cached_property
     def _trees(self) -> tuple[tuple[Path, ast.AST], ...]:
-        found = []
-        for file in sorted(self.folder.rglob("*.py")):
-            try:
-                found.append((file, ast.parse(file.read_text(encoding="utf-8"))))
-            except (OSError, SyntaxError, ValueError):
-                continue  # loading the playbook says why
-        return tuple(found)
+        found = ((file, parsed(file)) for file in files_in(self.folder, "**/*.py"))
+        return tuple((file, tree) for file, tree in found if tree is not None)
+
+    @cached_property
+    def is_whole(self) -> bool:
+        """Whether each file of the playbook's code was read: what no file names, another one may."""
+        listed = {one for one in self.folder.rglob("*.py") if not one.name.startswith(".")}
+        return listed == {file for file, _ in self._trees} and self._of_servers.is_whole
 
     @cached_property
     def named(self) -> dict[str, str]:
@@ -192,10 +194,10 @@ class Code:
     def _texts(self) -> str:
         """The Python files of the project, and the playbook's YAML, without case and signs between words."""
         project = project_of(self.folder)
-        listed = {*self.folder.rglob("*.py"), *self.folder.rglob("*.yaml"), *project.glob("*.py")}
+        listed = {*files_in(self.folder, "**/*.py", "**/*.yaml"), *files_in(project, "*.py")}
         if project != self.folder:
             beside = [one for one in project.iterdir() if one.is_dir() and (one / "__init__.py").is_file()]
-            listed |= {file for one in beside for file in one.rglob("*.py")}
+            listed |= {file for one in beside for file in files_in(one, "**/*.py")}
         return "\n".join(_plain(file.read_text(encoding="utf-8", errors="replace")) for file in sorted(listed))
 
     @cached_property

@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 
 from ballast.playbook.load import playbook_in
 from cli.checks import Finding, Level
+from cli.checks.files import files_in, never_ends, parsed
 from cli.checks.statements import platform
 from localcloud.cloud import ROOT
 from localcloud.project import project_of
@@ -210,6 +211,8 @@ def _read(file: Path, pins: _Pins, *, required: bool, constrains: bool = False, 
     def tell(number: int, name: str, problem: str, remedy: str) -> None:
         pins.wrong.append(Finding("error", f"{file}, line {number}", name, problem, remedy))
 
+    if never_ends(file):
+        return  # told as what cannot be read
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -333,12 +336,7 @@ def _imports(playbook: Path) -> Iterator[tuple[str, str]]:
 
     The store's files fill the local cloud: they count where a tool imports them.
     """
-    trees: dict[Path, ast.AST] = {}
-    for file in sorted(playbook.rglob("*.py")):
-        try:
-            trees[file] = ast.parse(file.read_text(encoding="utf-8"))
-        except (OSError, SyntaxError, ValueError):
-            continue  # loading the playbook says why
+    trees = {file: tree for file in files_in(playbook, "**/*.py") if (tree := parsed(file)) is not None}
     stores = {file for file in trees if file.relative_to(playbook).parts[0] in ("store", "store.py")}
     if any(_takes_store(node) for file, tree in trees.items() if file not in stores for node in ast.walk(tree)):
         stores = set()

@@ -194,7 +194,7 @@ def _too_much(code: Code, statements: list[dict[str, Any]], file: str) -> Iterat
             for action in _listed(one.get("Action"))
             if re.fullmatch(r"dynamodb:[A-Za-z]+", action) and action.partition(":")[2] not in code.perhaps_dynamodb
         ]
-        if unused and code.dynamodb:
+        if unused and code.dynamodb and code.is_whole:
             yield Finding(
                 "hint", file, name, f"No code of the playbook needs {', '.join(unused)}.", "Remove what is not needed."
             )

@@ -9,6 +9,7 @@ from ballast.errors import PlaybookInvalid
 from ballast.playbook import Playbook
 from ballast.playbook.load import playbook_in
 from cli.checks import Finding
+from cli.checks.files import files_in, parsed
 from cli.checks.loading import finding_of
 from localcloud import stand_ins
 from localcloud.project import project_of, store_of
@@ -22,7 +23,8 @@ def standing(folder: Path, playbook: Playbook | None) -> Iterator[Finding]:
     file = project_of(folder) / stand_ins.FILE
     if playbook is None:
         store = playbook_in(folder.resolve()) / "store"
-        yield from _unreadable([*sorted(store.rglob("*.py")), store.with_suffix(".py"), file])
+        of_store = files_in(store.parent, "store/**/*.py", "store.py")
+        yield from _unreadable([*of_store, *files_in(file.parent, file.name)])
         return
     before = frozenset(sys.modules)
     try:
@@ -53,11 +55,8 @@ def _unreadable(files: list[Path]) -> Iterator[Finding]:
 def yielded(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield the variables that the stand-ins lead to by names that are written out, each with its place."""
     file = project_of(folder) / stand_ins.FILE
-    try:
-        tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return
-    for node in tree.body:
+    tree = parsed(file) if file.is_file() else None
+    for node in tree.body if tree is not None else ():
         if isinstance(node, ast.FunctionDef) and node.name == stand_ins.FUNCTION:
             for made in ast.walk(node):
                 for key in made.value.keys if isinstance(made, ast.Yield) and isinstance(made.value, ast.Dict) else ():

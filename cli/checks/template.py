@@ -14,6 +14,7 @@ from ballast.playbook.servers.checks import read_declaration, why_no_url
 from ballast.playbook.servers.declaration import LambdaServer
 from cli.checks import Finding, Level
 from cli.checks.code import Code
+from cli.checks.files import files_in
 from cli.checks.lint import lint
 from cli.checks.loading import finding_of
 from cli.checks.rights import rights
@@ -94,7 +95,7 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
 
 def _calls_functions(playbook: Path) -> bool:
     """Return whether a server of servers/ is a function, or may be, which the executor then has to call."""
-    for declared in (playbook / "servers").glob("*.yaml"):
+    for declared in files_in(playbook / "servers", "*.yaml"):
         try:
             if isinstance(read_declaration(declared).server, LambdaServer):
                 return True
@@ -231,7 +232,7 @@ def _unfollowed(code: Code) -> Iterator[Finding]:
 
 def _urls(playbook: Path, environment: Mapping[str, str], file: str) -> Iterator[Finding]:
     """Yield the URLs in business.yaml at which no server of servers/ is ever called. One with ${…} is not known."""
-    for declared in sorted((playbook / "servers").glob("*.yaml")):
+    for declared in files_in(playbook / "servers", "*.yaml"):
         try:
             server = read_declaration(declared).server
         except PlaybookInvalid:
