@@ -10,32 +10,13 @@ from pathlib import Path
 from cli.checks.clients import CONTEXT, ENVIRON, ENVIRONS, PROCESS, TABLE, Followed
 from cli.checks.declared import Declared, declared_in
 from cli.checks.files import files_in, parsed
+from cli.checks.modules import last_name
+from cli.checks.operations import OPERATIONS, PARTIQL, PARTS, STATEMENTS, partiql
 from cli.checks.reach import Reached, is_main
 from localcloud.project import project_of
 
-_OPERATIONS = {
-    "get_item": ("GetItem",),
-    "put_item": ("PutItem",),
-    "update_item": ("UpdateItem",),
-    "delete_item": ("DeleteItem",),
-    "query": ("Query",),
-    "scan": ("Scan",),
-    "batch_get_item": ("BatchGetItem",),
-    "batch_write_item": ("BatchWriteItem",),
-    "describe_table": ("DescribeTable",),
-    "write_once": ("GetItem", "UpdateItem"),
-    "written_once": ("GetItem",),
-}
 #: Parameters that name a table: each operation of DynamoDB's client has one of them.
 _TABLES = ("TableName", "RequestItems")
-#: PartiQL: an action for each kind of statement, by its first word; in doubt each of them.
-_PARTIQL = {name.upper(): f"PartiQL{name}" for name in ("Select", "Insert", "Update", "Delete")}
-_STATEMENTS = ("execute_statement", "batch_execute_statement", "execute_transaction")
-#: Parts of a transaction, by the key that names them.
-_PARTS = {
-    **{name: f"{name}Item" for name in ("Get", "Put", "Update", "Delete")},
-    "ConditionCheck": "ConditionCheckItem",
-}
 
 
 @dataclass(frozen=True)
@@ -156,25 +137,63 @@ class Code:
         }
 
     @cached_property
-    def of_boto3(self) -> dict[str, str]:
-        """Services whose clients tools make by boto3 itself, each with a place."""
-        found: dict[str, str] = {}
+    def of_boto3(self) -> dict[tuple[str, str], str]:
+        """Clients and resources that tools make by boto3 itself: the kind and the service, each with a place."""
+        found: dict[tuple[str, str], str] = {}
         for file, node in self._of_tools:
             if isinstance(node, ast.Call) and self._followed.is_of(file, node.func, "boto3"):
                 kind = self._followed.kind(file, node)
                 if kind is not None and kind[0] in ("client", "resource"):
-                    found.setdefault(kind[1], _place(file, node))
+                    found.setdefault((kind[0], kind[1]), _place(file, node))
         return found
 
-    @cached_property
+    @property
     def services(self) -> dict[str, str]:
-        """Services of AWS that tools have a client of, each with its place."""
+        """Services of AWS that tools have a client of, or that the declarations sign for, each with its place."""
+        return self._of_servers.services | self.clients
+
+    @cached_property
+    def clients(self) -> dict[str, str]:
+        """Services of which tools certainly make a client, each with its place."""
         found: dict[str, str] = {}
         for file, node in self._reached.nodes:
             kind = self._followed.kind(file, node) if isinstance(node, ast.Call) else None
             if kind is not None and kind[0] in ("client", "resource"):
                 found.setdefault(kind[1], _place(file, node))
-        return self._of_servers.services | found
+        return found
+
+    @cached_property
+    def calls(self) -> dict[tuple[str, str], str]:
+        """Calls that tools certainly make of a client: its service and the method, each with its place."""
+        found: dict[tuple[str, str], str] = {}
+        for file, node in self._reached.nodes:
+            match node:
+                case ast.Call(func=ast.Attribute(value=made, attr=method), args=given):
+                    kind = self._followed.kind(file, made)
+                    named = self._followed.text(file, given[0]) if method == "get_paginator" and given else method
+                    if kind is not None and kind[0] == "client" and named is not None:
+                        found.setdefault((kind[1], named), _place(file, node))
+        return found
+
+    @cached_property
+    def method_names(self) -> frozenset[str]:
+        """The names of all methods that tools call of anything, and the texts that may be one."""
+        texts = {node.value for _, node in self._of_tools if isinstance(node, ast.Constant)}
+        attributes = {node.attr for _, node in self._of_tools if isinstance(node, ast.Attribute)}
+        return frozenset(attributes | {text for text in texts if isinstance(text, str)})
+
+    @cached_property
+    def markers(self) -> dict[tuple[str, str], str]:
+        """The variable of a table and the key under which ``write_once`` marks a call in it, each with its place."""
+        found: dict[tuple[str, str], str] = {}
+        for file, node in self._reached.nodes:
+            if isinstance(node, ast.Call) and last_name(node.func) in ("write_once", "written_once"):
+                given = {one.arg: one.value for one in node.keywords} if [*self._operations(file, node)] else {}
+                if "table" in given and "key" in given:
+                    names = self._followed.variable(file, given["table"]), self._followed.text(file, given["key"])
+                    if names[0] is not None and names[1] is not None:
+                        found.setdefault((names[0], names[1]), _place(file, given["key"]))
+        return found
 
     @property
     def signed_for(self) -> frozenset[str]:
@@ -243,10 +262,10 @@ class Code:
         """Actions of DynamoDB that tools may need, by the names of methods and of parts of a transaction alone."""
         calls = [node for _, node in self._of_tools if isinstance(node, ast.Call)]
         texts = {node.value for _, node in self._of_tools if isinstance(node, ast.Constant)}
-        found = {action for node in calls for action in _OPERATIONS.get(_called(node), ())}
-        found |= {action for node in calls if _called(node) in _STATEMENTS for action in _PARTIQL.values()}
-        found |= {action for name, actions in _OPERATIONS.items() if name in texts for action in actions}
-        return frozenset(found | {action for name, action in _PARTS.items() if name in texts} | self.dynamodb.keys())
+        found = {action for node in calls for action in OPERATIONS.get(last_name(node.func), ())}
+        found |= {action for node in calls if last_name(node.func) in STATEMENTS for action in PARTIQL.values()}
+        found |= {action for name, actions in OPERATIONS.items() if name in texts for action in actions}
+        return frozenset(found | {action for name, action in PARTS.items() if name in texts} | self.dynamodb.keys())
 
     def _is_dynamodb(self, file: Path, node: ast.AST) -> bool:
         """Return whether an expression is certainly a client of DynamoDB, or one of its tables."""
@@ -256,35 +275,33 @@ class Code:
     def _operations(self, file: Path, node: ast.AST) -> Iterator[str]:
         if not isinstance(node, ast.Call):
             return
-        name, by_name = _called(node), {one.arg for one in node.keywords}
+        name, by_name = last_name(node.func), {one.arg for one in node.keywords}
         of = self._followed.kind(file, node.func.value) if isinstance(node.func, ast.Attribute) else None
         if name in ("write_once", "written_once"):
             if of == CONTEXT or self._followed.is_of(file, node.func, "ballast"):
-                yield from _OPERATIONS[name]
+                yield from OPERATIONS[name]
         elif name == "Change" and self._followed.is_of(file, node.func, "ballast"):
             writes = [one.value for one in node.keywords if one.arg == "writes"]
             yield from self._parts(file, writes or node.args[1:2])
         elif isinstance(node.func, ast.Attribute) and self._is_dynamodb(file, node.func.value):
             if name == "get_paginator" and (named := [*node.args, *(one.value for one in node.keywords)]):
-                yield from _OPERATIONS.get(self._followed.text(file, named[0]) or "", ())
+                yield from OPERATIONS.get(self._followed.text(file, named[0]) or "", ())
             elif name in ("transact_write_items", "transact_get_items"):
                 yield from self._parts(file, [*node.args, *(one.value for one in node.keywords)])
             elif name == "batch_writer":
                 yield "BatchWriteItem"
-            elif name in _STATEMENTS and not by_name.isdisjoint(
-                (None, "Statement", "Statements", "TransactStatements")
-            ):
-                yield from _partiql(node)
+            elif name in STATEMENTS and not by_name.isdisjoint((None, "Statement", "Statements", "TransactStatements")):
+                yield from partiql(node)
             elif of == TABLE or not by_name.isdisjoint((None, *_TABLES)):
-                yield from _OPERATIONS.get(name, ())
+                yield from OPERATIONS.get(name, ())
 
     def _parts(self, file: Path, given: list[ast.expr]) -> Iterator[str]:
         """Yield the actions of the parts of a transaction."""
         for node in given:
             for one in self._followed.within(file, node):
                 for key, value in zip(one.keys, one.values, strict=True) if isinstance(one, ast.Dict) else ():
-                    if isinstance(key, ast.Constant) and key.value in _PARTS and not isinstance(value, ast.Constant):
-                        yield _PARTS[str(key.value)]
+                    if isinstance(key, ast.Constant) and key.value in PARTS and not isinstance(value, ast.Constant):
+                        yield PARTS[str(key.value)]
 
     @cached_property
     def on_tables(self) -> dict[tuple[str, str], str]:
@@ -326,7 +343,7 @@ class Code:
             known = {id(one) for node in _walked(tree) for one in _followed(node, takers, is_known)}
             for node in _walked(tree):
                 if _of_context(node) and id(node) not in known:
-                    found.setdefault(_place(file, node), _what(node))
+                    found.setdefault(_place(file, node), last_name(node) or "environ or client")
         return found
 
     def _is_written_out(self, file: Path, node: ast.AST) -> bool:
@@ -385,13 +402,6 @@ def _walked(tree: ast.AST) -> Iterator[ast.AST]:
             waiting += ast.iter_child_nodes(node)
 
 
-def _partiql(call: ast.Call) -> Iterator[str]:
-    texts = [one.value for one in ast.walk(call) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
-    words = {text.split(maxsplit=1)[0].upper() for text in texts if text.strip()}
-    known = [action for word, action in _PARTIQL.items() if word in words]
-    yield from known or _PARTIQL.values()
-
-
 def _of_context(node: ast.AST) -> bool:
     """Return whether an expression is the environment of a process or of a call, or what makes its clients."""
     match node:
@@ -413,7 +423,7 @@ def _followed(node: ast.AST, takers: frozenset[str], is_known: Callable[[ast.AST
 
     ``takers``: functions with a parameter ``environ``, which is followed by that name.
     """
-    if isinstance(node, ast.Call) and _called(node) in takers:
+    if isinstance(node, ast.Call) and last_name(node.func) in takers:
         yield from (*node.args, *(one.value for one in node.keywords))
     match node:
         case ast.Subscript(value=read, slice=name) if is_known(name):
@@ -430,14 +440,6 @@ def _followed(node: ast.AST, takers: frozenset[str], is_known: Callable[[ast.AST
 
 def _plain(text: str) -> str:
     return re.sub(r"[_-]", "", text).casefold()
-
-
-def _what(node: ast.AST) -> str:
-    return str(getattr(node, "attr", getattr(node, "id", "environ or client")))
-
-
-def _called(node: ast.Call) -> str:
-    return str(getattr(node.func, "attr", getattr(node.func, "id", "")))
 
 
 def _place(file: Path, node: ast.AST) -> str:

@@ -3,6 +3,8 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from cli.checks.code import Code
 from cli.checks.files import files_in
 from cli.checks.lint import lint
 from cli.checks.loading import finding_of
+from cli.checks.operations import has_method, near_methods, services
 from cli.checks.rights import rights
 from cli.checks.standing import yielded
 from cli.checks.statements import breaches
@@ -81,6 +84,7 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
     if environment is not None:
         yield from _missing_variables(code, {*environment, *variables}, own)
     yield from _unfollowed(code)
+    yield from _unknown_to_boto3(code)
     yield from _past_the_context(code, environment or {})
     for name, place in yielded(folder) if environment is not None else ():
         if environment is not None and name not in environment:
@@ -90,6 +94,7 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
         yield from _urls(playbook_in(folder.resolve()), environment or {}, file)
         yield from _unread_variables(code, environment or {}, file)
         yield from rights(code, business, environment or {}, file)
+        yield from _markers(code, business, environment or {})
         yield from breaches(business, file, calls=_calls_functions(playbook_in(folder.resolve())))
 
 
@@ -203,9 +208,42 @@ def _past_the_context(code: Code, environment: Mapping[str, str]) -> Iterator[Fi
         elif name == "" and environment:
             said = f"os.environ is handed on, and has none of what the tools get: {', '.join(environment)}."
             yield Finding("hint", place, "os.environ", said, "Hand ctx.environ on, if these are read of it.")
-    for service, place in code.of_boto3.items():
-        said = f"boto3 makes this client of {service}: it is led to AWS, also where a run is played on your laptop."
-        yield Finding("hint", place, f"boto3 {service}", said, f'Write ctx.client("{service}").')
+    for (kind, service), place in code.of_boto3.items():
+        said = f"boto3 makes this {kind} of {service}: it is led to AWS, also where a run is played on your laptop."
+        remedy = f'Write ctx.client("{service}")'
+        remedy += "." if kind == "client" else ", and call its operations: those of a resource have another form."
+        yield Finding("hint", place, f"boto3 {service}", said, remedy)
+
+
+def _unknown_to_boto3(code: Code) -> Iterator[Finding]:
+    """Yield services and methods that are written out, and that boto3 does not have."""
+    for service, place in code.clients.items():
+        if service not in services():
+            near = get_close_matches(service, services(), n=1)
+            remedy = f'Write "{near[0]}".' if near else "Name a service as boto3 does."
+            said = f"boto3 {version('boto3')} has no service of this name, so the call fails."
+            yield Finding("error", place, service, said, remedy)
+    for (service, method), place in code.calls.items():
+        if service in services() and not has_method(service, method):
+            near = near_methods(service, method)
+            said = f"A client of {service} has no {method}, in boto3 {version('boto3')}: the call fails."
+            yield Finding("error", place, method, said, f"Write {near[0]}." if near else "Correct the name.")
+
+
+def _markers(code: Code, business: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield keys under which ``write_once`` cannot mark a call in its table."""
+    for (variable, key), place in code.markers.items():
+        named = re.fullmatch(r"\$\{(\w+)\}", environment.get(variable, ""))
+        table = business["Resources"].get(named[1], {}) if named is not None else {}
+        schema = table.get("Properties", {}).get("KeySchema")
+        if named is None or not isinstance(schema, list) or not all(isinstance(one, dict) for one in schema):
+            continue
+        keys = [str(one.get("AttributeName")) for one in schema]
+        if any("{" in one for one in keys) or keys == [key]:
+            continue
+        remedy = f'Write key="{keys[0]}".' if len(keys) == 1 else "Name a table whose key is one attribute."
+        said = f"The key of {named[1]} is {' and '.join(keys)}, and not {key}: DynamoDB refuses each call."
+        yield Finding("error", place, "key", said, remedy)
 
 
 def _unfollowed(code: Code) -> Iterator[Finding]:
