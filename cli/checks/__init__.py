@@ -21,7 +21,7 @@ beside those of the others.
 
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -34,6 +34,7 @@ from ballast.playbook.servers.tools import RemoteCall
 
 Level = Literal["error", "warning", "hint"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "hint")
+_NOT_THERE = "cannot be imported: ModuleNotFoundError"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,12 @@ class Finding:
     field: str
     problem: str
     remedy: str
+
+    @property
+    def path_and_line(self) -> tuple[str, int | None]:
+        """The path of the file, and the line where it is known."""
+        path, _, line = self.file.rpartition(", line ")
+        return (path, int(line)) if path and line.isdecimal() else (self.file, None)
 
 
 @dataclass(frozen=True)
@@ -115,13 +122,21 @@ def checked(folder: Path, *, today: date) -> Checked:
         found += of_playbook(playbook, today, whole=whole)
         found += [] if blocked else _beside_others("certificate", folder, certificate, playbook)
     if has_code:
-        found += _beside_others("packages", folder, packages, folder)
+        found = _joined(found, [*_beside_others("packages", folder, packages, folder)])
         found += _beside_others("standing", folder, standing, folder, None if problems else playbook)
         found += _beside_others("template", folder, template, folder)
     if has_code and not stops:
         found += _beside_others("plays", folder, lambda: plays(folder, playbook, today, whole=whole))
     found = list(dict.fromkeys(found))
     return Checked(tuple(sorted(found, key=lambda one: LEVELS.index(one.level))), costs, granted)
+
+
+def _joined(loading: list[Finding], of_packages: list[Finding]) -> list[Finding]:
+    """Return both; an import that failed is told once, by what says which package it is of."""
+    failed = {one.file for one in loading if _NOT_THERE in one.problem}
+    missing = {one.file for one in of_packages if one.file in failed}
+    rest = [one for one in loading if one.file not in missing or _NOT_THERE not in one.problem]
+    return rest + [replace(one, level="error") if one.file in missing else one for one in of_packages]
 
 
 def _leaves_tools_out(problem: PlaybookInvalid) -> bool:

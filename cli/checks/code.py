@@ -434,6 +434,8 @@ def _followed(node: ast.AST, takers: frozenset[str], is_known: Callable[[ast.AST
             yield from (read, named)
         case ast.Call(func=ast.Attribute() as made, args=[name, *_]) if is_known(name):
             yield made
+        case ast.Call(func=by, args=[made, name, *_]) if last_name(by) == "partial" and is_known(name):
+            yield made
         case ast.Compare(left=name, ops=[ast.In() | ast.NotIn()], comparators=[read]) if is_known(name):
             yield read
 

@@ -71,7 +71,8 @@ def idle(playbook: Playbook) -> Iterator[Finding]:
     folder, package = Path(playbook.folder), package_of(playbook)
     trees = {file: tree for file in files_in(folder, "**/*.py") if (tree := parsed(file)) is not None}
     imported = {name for tree in trees.values() for node in ast.walk(tree) for name in _imported(node)}
-    for kind, made in (("tool", Tool), ("fallback", Fallback)):
+    kinds: tuple[tuple[str, type[Tool | Fallback]], ...] = (("tool", Tool), ("fallback", Fallback))
+    for kind, made in kinds:
         for file in files_in(folder / f"{kind}s", "[!_]*.py"):
             module = sys.modules.get(f"{package}.{kind}s.{file.stem}")
             if module is None or file.stem in imported or any(isinstance(one, made) for one in vars(module).values()):
@@ -82,14 +83,11 @@ def idle(playbook: Playbook) -> Iterator[Finding]:
     for file, tree in trees.items():
         is_read = file.parent in (folder / "tools", folder / "fallbacks") and file.name != "__init__.py"
         for node in () if is_read else tree.body:
-            kind = _declares(tree, node)
-            if kind is not None and getattr(node, "name", None) not in {*taken, *imported}:
-                said = (
-                    f"It is decorated with @{kind}, and only files in {kind}s/ itself are read for it: nobody has it."
-                )
-                yield Finding(
-                    "warning", f"{file}, line {node.lineno}", "", said, f"Move it into {kind}s/, or import it there."
-                )
+            declared = _declares(tree, node)
+            if declared is not None and getattr(node, "name", None) not in {*taken, *imported}:
+                place, remedy = f"{file}, line {node.lineno}", f"Move it into {declared}s/, or import it there."
+                said = f"It is decorated with @{declared}, and only files in {declared}s/ itself are read."
+                yield Finding("warning", place, "", said, remedy)
     for file in files_in(folder / "servers", "*.yml"):
         said = "A server's file ends with .yaml, and this one is not read."
         yield Finding("warning", str(file), "", said, "Rename it, or remove it.")

@@ -8,6 +8,7 @@ import ast
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
+from typing import Any
 
 from boto3 import Session
 from botocore import xform_name
@@ -161,7 +162,7 @@ def near_methods(service: str, method: str) -> list[str]:
 @cache
 def _of_boto3(service: str) -> frozenset[str]:
     """Return what a client has when boto3 makes it, with what it adds itself; it takes a moment."""
-    session = Session("none", "none", region_name="us-east-1")
+    session: Any = Session("none", "none", region_name="us-east-1")
     return frozenset(dir(session.client(service, endpoint_url="http://localhost")))
 
 

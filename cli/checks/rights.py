@@ -50,7 +50,7 @@ def _missing(
         if _of_the_executor(business["Resources"][table].get("Properties")):
             continue  # by its own policy
         if not any(table in _named(one.get("Resource")) for one in statements) and not any(
-            right.does("dynamodb:*") and right.resource != "*" and right.reaches(template, table) for right in given
+            right.does("dynamodb:*") and right.reaches(template, table) for right in given
         ):
             yield Finding(
                 "warning",

@@ -38,6 +38,7 @@ from localcloud.template import TemplateInvalid, load_template
 #: Variables that Lambda's own runtime gives, or that are settings of Python and Powertools.
 _OF_THE_RUNTIME = re.compile(r"(AWS|LAMBDA|POWERTOOLS|LC)_.*|PYTHON.*|HOME|LANG|LD_LIBRARY_PATH|PATH|PWD|TMPDIR|TZ|_.*")
 
+_APART = "The template cannot be put together"
 _PLACE = re.compile(rf"\$\{{([^}}]+)\}}|{OPAQUE}")
 #: A text of a JSON document, and the colon where it is a name.
 _JSON_TEXT = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?')
@@ -58,8 +59,11 @@ def template(folder: Path) -> Iterator[Finding]:
         yield finding_of(str(project), str(problem))
     files = dict.fromkeys([*([own.resolve()] if own is not None else []), *named])
     for file in files or [None]:
-        yield from _of_template(folder, file)
-        yield from lint(file) if file is not None else ()
+        linted = [*lint(file)] if file is not None else []
+        refused = any(one.level == "error" for one in linted)
+        # What cfn-lint refuses it tells with its line: that nothing can be made of it then says no more.
+        yield from (one for one in _of_template(folder, file) if not (refused and one.problem.startswith(_APART)))
+        yield from linted
 
 
 def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
@@ -72,7 +76,7 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
         business = load_template(Path(parameters.get(BUSINESS_TEMPLATE, ROOT / BUSINESS)))
     except TemplateInvalid as problem:
         remedy = "Correct business.yaml: it has the parameters Stage and ExecutorRole, and the output Environment."
-        yield Finding("error", file, "", f"The template cannot be put together: {problem}", remedy)
+        yield Finding("error", file, "", f"{_APART}: {problem}", remedy)
         return
     variables = whole["Resources"]["ExecutorFunction"]["Properties"]["Environment"]["Variables"]
     environment: dict[str, str] | None = None  # None: what it will be is not known here
@@ -93,9 +97,12 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
     if own is not None:
         yield from _urls(playbook_in(folder.resolve()), environment or {}, file)
         yield from _unread_variables(code, environment or {}, file)
-        yield from rights(code, business, environment or {}, file)
+        refused = [*breaches(business, file, calls=_calls_functions(playbook_in(folder.resolve())))]
+        told = {one.field for one in refused if one.level == "error"}
+        needed = rights(code, business, environment or {}, file)
+        yield from (one for one in needed if one.level != "warning" or one.file != file or one.field not in told)
         yield from _markers(code, business, environment or {})
-        yield from breaches(business, file, calls=_calls_functions(playbook_in(folder.resolve())))
+        yield from refused
 
 
 def _calls_functions(playbook: Path) -> bool:

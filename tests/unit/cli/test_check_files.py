@@ -121,3 +121,29 @@ def test_no_fallback_is_asked_for_whose_file_is_there_without_one(project: Path)
     (project / "files/fallbacks/account_status.py").write_text("")
 
     assert not [one for one in told(project, "hint") if "fallbacks/account_status.py" in one.remedy]
+
+
+@pytest.mark.parametrize(
+    ("place", "old", "new", "field"),
+    [
+        ("business.yaml", None, "", ""),
+        ("business.yaml", None, "[a, b: c\n", ""),
+        ("business.yaml", "${AccountsTable}", "${AccountTable}", "Outputs.Environment.Value.Fn::Sub"),
+        ("business.yaml", "!GetAtt AccountsTable.Arn", '"*"', "ReadAndChangeAccounts"),
+        ("files/tools/look_up_account.py", "from ballast", "import no_such_thing\nfrom ballast", "no_such_thing"),
+    ],
+)
+def test_one_fault_is_told_once(project: Path, place: str, old: str | None, new: str, field: str) -> None:
+    file = project / place
+    file.write_text(file.read_text().replace(old, new, 1) if old else new)
+
+    found = told(project)
+
+    assert {(one.level, one.path_and_line[0], one.field) for one in found} == {("error", str(file), field)}
+    assert len({one.problem for one in found}) == len(found) <= 2
+
+
+def test_a_finding_has_its_path_and_its_line() -> None:
+    found = [Finding("error", file, "", "", "") for file in ("/a, line 3/b.py, line 12", "/a/b.py", "/a, line x")]
+
+    assert [one.path_and_line for one in found] == [("/a, line 3/b.py", 12), ("/a/b.py", None), ("/a, line x", None)]

@@ -10,7 +10,7 @@ from cli.checks import Finding
 from cli.checks.code import Code
 from cli.checks.operations import needed_actions
 from cli.checks.rights import rights
-from cli.checks.template import _markers, _unknown_to_boto3
+from cli.checks.template import _markers, _past_the_context, _unknown_to_boto3
 
 
 def code(folder: Path, *lines: str) -> Code:
@@ -126,3 +126,15 @@ def test_write_once_marks_a_call_under_the_key_of_its_table(
     told_ = [*_markers(found, business, {"TABLE": "${Parcels}"})]
 
     assert [(one.level, one.remedy) for one in told_] == ([("error", wrong)] if wrong else [])
+
+
+def test_the_client_that_a_partial_makes_is_followed(tmp_path: Path) -> None:
+    found = code(tmp_path, "make = functools.partial(ctx.client, 's3')", "make().put_object()")
+
+    assert (found.calls.keys(), found.unfollowed) == ({("s3", "put_object")}, {})
+
+
+def test_a_resource_of_boto3_is_no_client_of_the_context(tmp_path: Path) -> None:
+    [found] = _past_the_context(code(tmp_path, "boto3.resource('sqs').Queue('x')"), {})
+
+    assert ("resource of sqs" in found.problem, "another form" in found.remedy) == (True, True)
