@@ -29,7 +29,12 @@ _PREFIX = {
     "resourcegroupstaggingapi": "tag",
 }
 #: Methods of a client that need no right: whoever has a key may call them.
-_FREE = {"sts": {"get_caller_identity", "get_session_token"}}
+_FREE = {
+    "sts": {"get_caller_identity", "get_session_token"},
+    # These sign here and call nobody; what connects with it needs rds-db:connect or dsql:DbConnect.
+    "rds": {"generate_db_auth_token"},
+    "dsql": {"generate_db_connect_auth_token", "generate_db_connect_admin_auth_token"},
+}
 _PUT, _GET = ("s3:PutObject",), ("s3:GetObject", "s3:GetObjectVersion")
 #: Methods whose operation needs another action than that of its name, or one of several; boto3's own beside them.
 _OTHER: dict[str, dict[str, tuple[str, ...]]] = {
@@ -140,7 +145,7 @@ def needed_actions(service: str, method: str) -> tuple[str, ...] | None:
 
 def needs_nothing(service: str, called: frozenset[str]) -> bool:
     """Return whether these calls of a client need no right; without any known one, whether it is made for such."""
-    return all(needed_actions(service, one) == () for one in called) if called else service in _FREE
+    return all(needed_actions(service, one) == () for one in called) if called else service == "sts"
 
 
 @cache

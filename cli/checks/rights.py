@@ -13,8 +13,9 @@ from cli.checks import Finding
 from cli.checks.code import Code
 from cli.checks.iam import has_no_resource
 from cli.checks.operations import needed_actions, needs_nothing, prefixes
-from cli.checks.statements import with_the_platforms
+from cli.checks.statements import DOCS, with_the_platforms
 from cli.walls.arns import Template, meet
+from cli.walls.only import EXECUTOR, closed
 from cli.walls.rights import Right, allowed, parts, statements_of
 
 _IN_SUB = re.compile(r"\$\{([A-Za-z0-9:]+)(\.[A-Za-z0-9.]+)?\}")
@@ -91,19 +92,36 @@ def _rights_of_calls(code: Code, statements: list[dict[str, Any]], file: str) ->
         elif actions and service != "dynamodb" and not any(_allows(one, by) for one in statements for by in actions):
             told.add(service)
             said = f"The code calls {method} of {service}, which needs this right, and no statement of {file} gives it."
-            yield Finding("error", place, actions[0], said, "Add it to ToolsPolicy, for the one resource.")
+            yield Finding("error", place, actions[0], said, _remedy(actions[0], signed_for=False))
     for service, place in code.services.items():
         mine, called = prefixes(service), code.called.get(service, frozenset())
         if not mine or service in told or (service not in code.signed_for and needs_nothing(service, called)):
             continue
         if not any(_touches(one, prefix) for one in statements for prefix in mine):
             said = f"The code has a client of {service}, or a server signs for it, and no statement of {file} gives a "
-            remedy = "Add the actions that the tool calls to ToolsPolicy, for that one resource."
+            remedy = _remedy(mine[0], signed_for=service in code.signed_for)
             yield Finding("error", place, f"{mine[0]}:…", f"{said}right to it.", remedy)
         elif service in unknown:
             said = f"Which action {', '.join(unknown[service])} of {service} needs is not known here: only the service "
             remedy = "Compare the statement of ToolsPolicy with these calls yourself."
             yield Finding("hint", place, service, f"{said}was compared with the statements.", remedy)
+
+
+def _remedy(action: str, *, signed_for: bool) -> str:
+    """Return what to do where no statement gives an action, or one of a service; also where a wall lets none do so."""
+    service, _, name = action.partition(":")
+    wall = closed(service, EXECUTOR)
+    if service == "lambda" and signed_for:
+        return "Add lambda:InvokeFunctionUrl and lambda:InvokeFunction to ToolsPolicy, for that one function."
+    if name and (wall is None or action in wall[2]):
+        return "Add it to ToolsPolicy, for the one resource."
+    if wall is None:
+        return "Add the actions that the tool calls to ToolsPolicy, for that one resource."
+    what, who, free = wall
+    others = f"only {', '.join(who.split())} may {what}" if who else f"nobody may {what}"
+    if free and not name:
+        return f"Add {' or '.join(free)} to ToolsPolicy, if the tool calls that; of all else, {others}: take it out."
+    return f"Take the call out of the tool: {others}, and no statement may give the right. {DOCS}"
 
 
 def _rights_to_tables(

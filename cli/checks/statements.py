@@ -21,9 +21,9 @@ from localcloud.template import load_template
 
 _POLICIES = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy")
 _UNREAD = "unreadable: "
-_DOCS = "docs/adding-a-tool.md says how a statement names its resource."
-#: Actions that read and change nothing of the platform, though the walls are about their whole service.
-_HARMLESS = ("cloudwatch:putmetricdata", "sts:getcalleridentity")
+DOCS = "docs/adding-a-tool.md says how a statement names its resource."
+#: A function that a server is has to be called; one behind its URL needs both.
+_CALLS = ("lambda:invokefunction", "lambda:invokefunctionurl")
 #: What the tables of the example and of a new project have, so that neither a slip nor a deleted stack loses records.
 _KEPT = ("DeletionPolicy", "UpdateReplacePolicy")
 _SAFE = ("PointInTimeRecoverySpecification", "SSESpecification")
@@ -32,7 +32,7 @@ _SAFE = ("PointInTimeRecoverySpecification", "SSESpecification")
 def breaches(business: Mapping[str, Any], file: str, *, calls: bool) -> Iterator[Finding]:
     """Yield what a business.yaml allows and no tool may, roles beside the executor's, and unprotected tables.
 
-    ``calls``: servers/ has a function of the business's own, which the executor has to call by its ARN.
+    ``calls``: servers/ has a function of the business's own, which the executor has to call by its ARN or its URL.
     """
     template = with_the_platforms(business)
     for policy, number, statement in _statements(business):
@@ -76,9 +76,9 @@ def _of_side(
             level: Level = "error" if _is_certain(template, right) else "warning"
             said = f"It allows {right}, which no tool may: {why}."
             yield Finding(
-                level, file, name, said, f"Name the actions that the tool calls, and its one resource. {_DOCS}"
+                level, file, name, said, f"Name the actions that the tool calls, and its one resource. {DOCS}"
             )
-        elif not (calls and right.action.lower() == "lambda:invokefunction"):
+        elif not (calls and right.action.lower() in _CALLS):
             yield from _crossed(template, right, file, name)
 
 
@@ -88,7 +88,7 @@ def _unread(right: Right, file: str, name: str) -> Finding:
         said = "Which actions it allows cannot be read here, so nothing is checked of them."
         return Finding("warning", file, name, said, "Write the actions out, such as dynamodb:GetItem.")
     said = f"Its resource cannot be read here, so nothing is checked of it: {right.resource.removeprefix(_UNREAD)}."
-    return Finding("warning", file, name, said, f"Name the resource that the tool uses. {_DOCS}")
+    return Finding("warning", file, name, said, f"Name the resource that the tool uses. {DOCS}")
 
 
 def _why_not_yours(template: Template, right: Right) -> str | None:
@@ -130,13 +130,12 @@ def _meant(template: Template, right: Right) -> list[Right]:
 
 def _without_resource(template: Template, right: Right, file: str, name: str) -> Finding:
     """Return what is to say of an action on everything, where IAM has nothing else to put it on."""
-    for what, who in crossed(template, right, EXECUTOR) if right.action.lower() not in _HARMLESS else ():
+    nowhere = replace(right, resource="", arn="arn:")  # a wall around one resource is not meant
+    for what, who in crossed(template, nowhere, EXECUTOR):
         others = f"only {', '.join(who.split())} may {what}" if who else f"nobody may {what}"
         return Finding("error", file, name, f"It allows {right}: {others}.", "Remove it.")
     said = f"It allows {right.action}, which IAM knows no resource for: it is on all that its service has."
-    return Finding(
-        "warning", file, name, said, f"Do without it, or accept that a tool which is misled uses it. {_DOCS}"
-    )
+    return Finding("warning", file, name, said, f"Do without it, or accept that a tool which is misled uses it. {DOCS}")
 
 
 def _of_another_service(template: Template, rights: list[Right]) -> Iterator[tuple[str, str]]:
@@ -233,15 +232,22 @@ def with_the_platforms(business: Mapping[str, Any]) -> Template:
     """Return the platform's template with the business's own resources and parameters in it."""
     whole = platform()
     given = {
-        name: {**one, "AllowedValues": [one["Default"]]} if _is_known(one) else one
+        name: {**one, "AllowedValues": _values(one)} if _is_known(one) else one
         for name, one in business.get("Parameters", {}).items()
     }
     return as_deployed(
         {
             "Parameters": {**whole.get("Parameters", {}), **given},
             "Resources": {**business["Resources"], **whole["Resources"]},
+            "Yours": frozenset({*business["Resources"], *given}),
         }
     )
+
+
+def _values(parameter: Mapping[str, Any]) -> list[str]:
+    """Return the value of a parameter, or the values where its type is a list."""
+    default, of = str(parameter["Default"]), str(parameter.get("Type"))
+    return [one.strip() for one in default.split(",")] if "List<" in of or of == "CommaDelimitedList" else [default]
 
 
 def _is_known(parameter: Mapping[str, Any]) -> bool:

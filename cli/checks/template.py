@@ -13,7 +13,7 @@ from ballast.playbook.certificate import uncovered
 from ballast.playbook.context import tools_environ
 from ballast.playbook.load import playbook_in
 from ballast.playbook.servers.checks import read_declaration, why_no_url
-from ballast.playbook.servers.declaration import LambdaServer
+from ballast.playbook.servers.declaration import LambdaServer, SigV4Credential
 from cli.checks import Finding, Level
 from cli.checks.code import Code
 from cli.checks.files import files_in
@@ -106,10 +106,12 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
 
 
 def _calls_functions(playbook: Path) -> bool:
-    """Return whether a server of servers/ is a function, or may be, which the executor then has to call."""
+    """Return whether a server of servers/ is a function, or behind one's URL, which the executor then has to call."""
     for declared in files_in(playbook / "servers", "*.yaml"):
         try:
-            if isinstance(read_declaration(declared).server, LambdaServer):
+            server = read_declaration(declared).server
+            signs = None if isinstance(server, LambdaServer) else server.credential
+            if isinstance(server, LambdaServer) or (isinstance(signs, SigV4Credential) and signs.service == "lambda"):
                 return True
         except PlaybookInvalid:
             return True  # loading the playbook says why; until it is read, the right may be the server's

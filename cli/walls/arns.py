@@ -17,8 +17,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain, product
 from typing import Any
 
+#: A template. ``Yours``, where it is there, are the logical ids of the business's resources, whatever their types.
 Template = dict[str, Any]
 
 #: Of each type: the service, what stands before the name in an ARN, and whether the name has the logical id in it.
@@ -40,6 +42,23 @@ FORMS: Mapping[str, tuple[str, tuple[str, ...], bool]] = {
     "AWS::SSM::Parameter": ("ssm", ("parameter/",), True),
     "AWS::SecretsManager::Secret": ("secretsmanager", ("secret:",), True),
     "AWS::StepFunctions::StateMachine": ("states", ("stateMachine:", "execution:", "express:"), True),
+}
+#: What an ARN of a service may have behind the resource's name; ``*`` is any text without a colon, ``~`` a name.
+_BELOW: Mapping[str, tuple[str, ...]] = {
+    "cloudwatch": (),
+    "dynamodb": ("/index/~", "/stream/~:~:~", "/backup/~", "/export/~", "/import/~"),
+    "events": ("/~",),
+    "execute-api": ("/*",),
+    "kinesis": ("/consumer/~:~",),
+    "kms": (),
+    "lambda": (":~",),
+    "logs": (":*", ":log-stream:*"),
+    "s3": ("/*",),
+    "secretsmanager": (),
+    "sns": (":~",),
+    "sqs": (),
+    "ssm": ("/*",),
+    "states": (":~", ":~:~"),
 }
 #: What SAM makes of its own types; a template as it is written has these.
 _OF_SAM = {
@@ -72,6 +91,8 @@ _PLACE = re.compile(r"\$\{([^}]+)\}")
 _SEGMENTS = re.compile(r"(?:\$\{[^}]*\}|[^/:])+|[/:]")
 #: A place of which nothing is known, with a wildcard right behind it.
 _MAYBE_NOTHING = re.compile(r"(?:\$\{(?!AWS::)[^}]*\}|\0)+(?=[*?])")
+#: A value that CloudFormation reads from SSM or Secrets Manager when it deploys; nobody knows it here.
+_RESOLVED = re.compile(r"\{\{resolve:(?:\$\{[^}]*\}|[^}])*\}\}")
 _IAM_VARIABLE = re.compile(r".*[^A-Za-z0-9.].*", re.DOTALL)
 
 
@@ -122,6 +143,11 @@ def _short(template: Template, text: str) -> str:
 
 def _texts(value: Any) -> Iterator[str]:
     """Yield what ``value`` can be as a text: ``${Id.Attribute}`` for what CloudFormation puts in."""
+    for text in _parts(value):
+        yield _RESOLVED.sub(OPAQUE, text)
+
+
+def _parts(value: Any) -> Iterator[str]:
     match value:
         case str():
             yield value
@@ -136,8 +162,8 @@ def _texts(value: Any) -> Iterator[str]:
         case {"Fn::ImportValue": _}:
             yield OPAQUE  # this template exports nothing, so it is another stack's
         case {"Fn::If": [_, one, other]}:
-            yield from _texts(one)
-            yield from _texts(other)
+            yield from _parts(one)
+            yield from _parts(other)
         case {"Fn::Join": [str(between), list(parts)]}:
             yield from _joined(between, parts)
         case {"Fn::Sub": str(text)}:
@@ -151,14 +177,14 @@ def _texts(value: Any) -> Iterator[str]:
 def _joined(between: str, parts: list[Any]) -> Iterator[str]:
     texts = [""]
     for number, part in enumerate(parts):
-        texts = [f"{text}{between if number else ''}{more}" for text in texts for more in _texts(part)]
+        texts = [f"{text}{between if number else ''}{more}" for text in texts for more in _parts(part)]
     yield from texts
 
 
 def _substituted(text: str, given: Mapping[str, Any]) -> Iterator[str]:
     texts = [text]
     for name, value in given.items():
-        texts = [one.replace(f"${{{name}}}", more) for one in texts for more in _texts(value)]
+        texts = [one.replace(f"${{{name}}}", more) for one in texts for more in _parts(value)]
     yield from texts
 
 
@@ -179,8 +205,17 @@ def why_no_arn(template: Template, arn: str) -> str | None:
     return None
 
 
-def names_all(arn: str) -> bool:
-    """Say whether an ARN names everything of its type, because no part of a name precedes its wildcard."""
+def names_all(template: Template, arn: str) -> bool:
+    """Say whether an ARN, with the known values in it, names everything of its type: its wildcard precedes any name."""
+
+    def is_there(place: re.Match[str]) -> str:
+        return "x" if place[1].split(".")[0] in template["Resources"] else place[0]  # no resource's name is empty
+
+    filled = (_PLACE.sub(is_there, one) for one in _put_in(template, arn))
+    return any(_names_all(one) for one in filled if not one.startswith((_OWN, OPAQUE)))
+
+
+def _names_all(arn: str) -> bool:
     found = _ARN.fullmatch(_MAYBE_NOTHING.sub("", arn))
     if found is None:
         return True
@@ -190,7 +225,11 @@ def names_all(arn: str) -> bool:
     before = next((one for one in befores if one and found["rest"].startswith(one)), None)
     if before is None:
         before = kind[0] if kind is not None and "" not in befores else ""
-    return any(part in "*?" for part in found["service"]) or (wild is not None and wild.start() <= len(before))
+    if any(part in "*?" for part in found["service"]):
+        return True
+    if wild is None:
+        return False
+    return wild.start() <= len(before) or any(one.startswith(found["rest"][: wild.start()]) for one in befores if one)
 
 
 def could_be(template: Template, arn: str, logical_id: str, free: frozenset[str]) -> bool:
@@ -223,12 +262,29 @@ def _called(fixed: Any) -> Iterator[str]:
 def _put_in(template: Template, arn: str, depth: int = 0) -> Iterator[str]:
     """Yield the ARNs that are possible with the known names and allowed values filled in."""
     for place in _PLACE.finditer(arn):
-        known = ["*"] if depth >= _DEEPEST else _known(template, place[1], at_start=place.start() == 0)
+        at_start = place.start() == 0
+        if depth >= _DEEPEST:
+            known: list[str] | None = ["*"]
+        elif _is_its_own(template, place):
+            known = [_OWN]
+        else:
+            known = _known(template, place[1], at_start=at_start)
         if known is not None:
             for text in known:
                 yield from _put_in(template, f"{arn[: place.start()]}{text}{arn[place.end() :]}", depth + 1)
             return
     yield arn
+
+
+def _is_its_own(template: Template, place: re.Match[str]) -> bool:
+    """Say whether a placeholder is a resource's own ARN, or its name in one, and nothing goes on with the name."""
+    name, _, attribute = place[1].partition(".")
+    form = FORMS.get(template["Resources"].get(name, {}).get("Type", ""))
+    start, rest = place.string[: place.start()], place.string[place.end() :]
+    if form is None or attribute == "Value" or (rest and rest[0] not in "/:"):
+        return False
+    service, befores, _ = form
+    return not start or any(re.fullmatch(rf"arn:{_PART}:{service}:{_PART}:{_PART}:{one}/?", start) for one in befores)
 
 
 def _known(template: Template, place: str, *, at_start: bool) -> list[str] | None:
@@ -239,15 +295,18 @@ def _known(template: Template, place: str, *, at_start: bool) -> list[str] | Non
     resource = template["Resources"].get(name)
     if resource is None:
         return None
-    if _SAYS_ANYTHING.match(resource["Type"]) or (resource["Type"], attribute) == ("AWS::SSM::Parameter", "Value"):
+    if _SAYS_ANYTHING.match(resource["Type"]):
         return ["*"]
+    if (resource["Type"], attribute) == ("AWS::SSM::Parameter", "Value"):
+        return [*_called(resource.get("Properties", {}).get("Value", "*"))]
     fixed = _fixed(resource)
     if resource["Type"] not in FORMS:
         return [_OWN] if at_start else None
     if fixed is None:
         return [_OWN]
     service, (before, *_), _ = FORMS[resource["Type"]]
-    start = f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{before}" if at_start else ""
+    where = "::" if service == "s3" else "${AWS::Region}:${AWS::AccountId}:"
+    start = f"arn:${{AWS::Partition}}:{service}:{where}{before}" if at_start else ""
     return [f"{start}{text.removeprefix('/') if before.endswith('/') else text}" for text in _called(fixed)]
 
 
@@ -272,9 +331,14 @@ def _could_be(
     made += [
         tuple(unknown.get(one, one) if isinstance(one, str) else one for one in _pattern(name, free)) for name in fixed
     ]
-    start = (*"arn:", _SEGMENT, *f":{service}:", _SEGMENT, ":", _SEGMENT, ":")
-    rests: list[tuple[Kind, ...]] = [(), ("/", _ANY), (":", _ANY)]
-    return any(_meet(pattern, (*start, *before, *name, *rest)) for before in befores for name in made for rest in rests)
+    begin: tuple[Kind, ...] = (*"arn:", _PARTITION, *f":{service}:")
+    starts = [(*begin, *one, ":", _ACCOUNT, ":") for one in (_PSEUDO["AWS::Region"], (_WORD, "-", _WORD))]
+    starts = [(*begin, *"::")] if service == "s3" else starts
+    below = _BELOW[service]
+    rests: list[tuple[Kind, ...]] = [
+        tuple({"*": _SEGMENT, "~": _NAME}.get(one, one) for one in rest) for rest in ("", *below)
+    ]
+    return any(_meet(pattern, tuple(chain(*whole))) for whole in product(starts, befores, made, rests))
 
 
 def _name_in(arn: str, befores: tuple[str, ...]) -> str:
@@ -296,6 +360,8 @@ class _Characters:
 Kind = str | _Characters
 _ANY, _ONE, _SEGMENT = _Characters(), _Characters(many=False), _Characters("[^:]")
 _NAME, _DIGIT = _Characters(rf"[\w.{_SOME}-]"), _Characters("[0-9]", many=False)
+#: A partition, a part of a region, and an account.
+_PARTITION, _WORD, _ACCOUNT = (_Characters(rf"[{one}{OPAQUE}{_STACK}{_SOME}]") for one in ("a-z-", "a-z0-9-", "0-9"))
 _PSEUDO: Mapping[str, tuple[Kind, ...]] = {
     "AWS::AccountId": (_DIGIT,) * 12,
     "AWS::Partition": (_SOME,),
@@ -332,8 +398,7 @@ def _says_of_which_type(segments: list[str]) -> frozenset[int]:
     rest = colons[4] + 1
     service = "".join(segments[colons[1] + 1 : colons[2]])
     nameless = any(of == service and "" in befores for of, befores, _ in FORMS.values())
-    goes_on = rest + 1 < len(segments) and not nameless
-    return frozenset(range(rest + goes_on))
+    return frozenset(range(rest + (not nameless)))
 
 
 def _meet(one: tuple[Kind, ...], other: tuple[Kind, ...]) -> bool:

@@ -39,9 +39,10 @@ _MANAGE_TABLES = (
 )
 
 #: (who only, may do what, by these actions, on this resource or anything below it; ``*`` for any, and ``AnswerKey *``
-#: for that one and whatever the template does not have: an ARN that is written out does not say whose it is)
+#: for that one and every key whose id is written out: it does not say whose it is; ``!`` is before an action that is
+#: free, though one before it stands for it)
 ONLY: list[tuple[str, str, str, str]] = [
-    (AGENT, "call a model", "bedrock*:*", "*"),
+    (AGENT, "call a model", "bedrock:* bedrock-mantle:* !bedrock:Retrieve", "*"),
     (AGENT, "say that a model is away", "dynamodb:*", "ModelCircuitsTable"),
     (EXECUTOR, "remember effects", "dynamodb:*", "IdempotencyTable"),
     (STARTERS, "start an execution", "states:StartExecution states:StartSyncExecution states:RedriveExecution", "*"),
@@ -89,25 +90,30 @@ ONLY: list[tuple[str, str, str, str]] = [
     ),
     (NOBODY, "change or delete what is in the log", "dynamodb:UpdateItem dynamodb:DeleteItem", "RunLogTable"),
     (NOBODY, "write the log without its condition", "dynamodb:BatchWriteItem dynamodb:PartiQL*", "RunLogTable"),
-    (EVIDENCE, "read the log's stream", READ_STREAM, "RunLogTable *"),
+    (EVIDENCE, "read the log's stream", READ_STREAM, "RunLogTable"),
     ("LogCopyFunction", "keep copies of the log", "s3:*", "LogCopyBucket"),
     (
         NOBODY,
         "unlock a copy",
         "s3:BypassGovernanceRetention s3:PutObjectRetention s3:PutObjectLegalHold",
-        "LogCopyBucket *",
+        "LogCopyBucket",
     ),
     (NOBODY, "delete a copy", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucket*", "LogCopyBucket"),
     (NOBODY, "delete a payload", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucketVersioning", "PayloadBucket"),
     (NOBODY, "call another function past the workflow", "lambda:Invoke*", "*"),
-    (NOBODY, "change rights or take on other roles", "iam:* sts:* organizations:* account:*", "*"),
+    (
+        NOBODY,
+        "change rights or take on other roles",
+        "iam:* sts:* organizations:* account:* !sts:GetCallerIdentity",
+        "*",
+    ),
     # What the stack is made of, by the services that make and change it: no ARN of these says whose it is.
     (NOBODY, "change or delete the stack", "cloudformation:* serverlessrepo:* codedeploy:*", "*"),
     (NOBODY, "change or delete an API", "apigateway:*", "*"),
     (NOBODY, "change a function, a layer or what calls it", "lambda:*", "*"),
     (f"{STARTERS} SweepFunction {PEOPLE}", "see or change the workflow and its executions", "states:*", "*"),
     (NOBODY, "have something done later or by a pipe", "scheduler:* pipes:*", "*"),
-    (TRIP, "see or change alarms and dashboards", "cloudwatch:*", "*"),
+    (TRIP, "see or change alarms and dashboards", "cloudwatch:* !cloudwatch:PutMetricData", "*"),
     (NOBODY, "make, share, copy or restore a table", _MANAGE_TABLES, "*"),
     (NOBODY, "say where logs go", "logs:*AccountPolicy logs:*ResourcePolicy logs:*Deliver* logs:*Destination*", "*"),
     (
@@ -122,10 +128,24 @@ ONLY: list[tuple[str, str, str, str]] = [
 def crossed(template: Template, right: Right, by: str) -> Iterator[tuple[str, str]]:
     """Yield what a right of the function ``by`` is for that others alone may do: what it is, and who they are."""
     for who, what, actions, resource in ONLY:
-        if by not in who.split() and right.does_any(actions) and _is_on(template, right, resource):
+        if by not in who.split() and _does(right, actions) and _is_on(template, right, resource):
             yield what, who
+
+
+def closed(service: str, by: str) -> tuple[str, str, list[str]] | None:
+    """Return what a whole service is for that others alone may do, who they are, and its actions that are free."""
+    for who, what, actions, resource in ONLY:
+        if by not in who.split() and resource == "*" and f"{service}:*" in actions.split():
+            return what, who, [one[1:] for one in actions.split() if one.startswith(f"!{service}:")]
+    return None
+
+
+def _does(right: Right, actions: str) -> bool:
+    free = {one[1:].lower() for one in actions.split() if one.startswith("!")}
+    return right.action.lower() not in free and right.does_any(actions.split(" !")[0])
 
 
 def _is_on(template: Template, right: Right, resource: str) -> bool:
     known, _, others = resource.partition(" ")
-    return known == "*" or (bool(others) and not right.ids) or right.reaches(template, known)
+    written_out = right.resource == "*" or right.arn.startswith("arn:")
+    return known == "*" or (bool(others) and not right.ids and written_out) or right.reaches(template, known)

@@ -52,10 +52,10 @@ class Right:
         """Say whether the right is on that resource or on something below it, or could be by an ARN's wildcards."""
         if logical_id in self.ids or self.resource == "*" or not self.readable:
             return True
-        return could_be(template, self.arn, logical_id, FREE_PARAMETERS)
+        return could_be(template, self.arn, logical_id, FREE_PARAMETERS - template.get("Yours", frozenset()))
 
     def __str__(self) -> str:
-        return f"{self.action} on {self.resource}"
+        return f"{self.action} on {self.resource.replace(OPAQUE, '(a value from elsewhere)')}"
 
 
 @cache

@@ -25,9 +25,19 @@ _HOLDS_NOTHING = re.compile(
     r"|StepFunctions)::|AWS::\w+::(\w*Policy|Subscription|\w*Attachment|\w*Association|Alias)$|AWS::CDK::"
 )
 #: What a tool has no business with, whosever the resource: it uses a store, and does not make, delete or share one.
+_STORES = (
+    "table|database|db|cluster|domain|index|collection|repository|bucket|queue|topic|(?<!log)stream|key|secret|loggroup"
+    "|filesystem|volume|snapshot|instance|function|pool|namespace|keyspace|vault|ledger|graph|broker|registry|api"
+    "|knowledgebase|datasource|datastore|server|backup|accesspoint|gateway|agentruntime|memory|grant|grants\\w*"
+)
 _MANAGES = re.compile(
-    r":(create|delete(table|queue|topic|bucket|secret|stream|parameters?|cluster|db)|purge|schedule\w*deletion"
-    r"|put\w*policy|set\w*attributes|add\w*permission|update(table|timetolive|cluster|db)|modifydb)",
+    rf":((create|delete)\w*?({_STORES})s?$|(create|delete)db|deleteparameters?$|purge|schedule\w*deletion"
+    r"|put\w*polic(y|ies)$|set(queue|topic)attributes|add\w*permission|update(table|timetolive|cluster|db)|modifydb)"
+    r"|^s3:(create|put(bucket|account|accesspoint|\w*configuration|\w*publicaccessblock))"
+    r"|^kms:(create|disable|deleteimportedkey|replicatekey|updateprimary)"
+    r"|^kinesis:(create|stopstreamencryption|update)|^secretsmanager:(create|replicate|removeregions)"
+    r"|^dynamodb:(create|restore|export|import|disable|updatecontinuous|updateglobal)"
+    r"|^ssm:(create(?!ops)|modifydocumentpermission)|^sns:createtopic|^rds:(create|delete|modify|restore|copy|start)",
     re.IGNORECASE,
 )
 #: The same, for an action with wildcards: it must not cover one of these.
@@ -43,7 +53,9 @@ _LISTS = {("ssm:DescribeParameters", "*")}
 
 
 def resources(template: Template) -> frozenset[str]:
-    """Return the logical ids of the business's own resources that hold data."""
+    """Return the logical ids of the business's own resources: those that hold data, if no list of them is there."""
+    if "Yours" in template:
+        return frozenset(template["Yours"])
     holds = {name for name, one in template["Resources"].items() if not _HOLDS_NOTHING.match(one["Type"])}
     return frozenset(holds) - PLATFORM
 
@@ -69,16 +81,15 @@ def why_not_yours(template: Template, right: Right) -> str | None:
     reached = sorted(one for one in template["Resources"].keys() - yours if right.reaches(template, one))
     if reached:
         return f"it is, or could be, on {reached[0]}, which is the platform's or holds no data"
-    if right.ids or right.arn.startswith(OPAQUE):
-        return None
-    parameter = re.match(r"\$\{(\w+)\}", right.arn)
-    if parameter is not None:
-        known = parameter[1] in template.get("Parameters", {}) and parameter[1] not in FREE_PARAMETERS
-        return None if known else f"{parameter[1]} may be anything"
-    # An ARN that is written out, of something outside of the stack.
-    if not right.arn.startswith("arn:"):
+    parameter = re.match(r"\$\{(\w+)\}", right.arn) if not right.ids else None
+    if parameter is not None and parameter[1] not in template.get("Parameters", {}):
+        return f"{parameter[1]} may be anything"
+    if parameter is not None and parameter[1] in FREE_PARAMETERS and parameter[1] not in template.get("Yours", ()):
+        return f"{parameter[1]} may be anything"
+    if not right.ids and parameter is None and not right.arn.startswith(("arn:", OPAQUE)):
         return "that is no ARN"
-    return "it is on all of that type" if names_all(right.arn) else None
+    is_known = parameter is None or "AllowedValues" in template["Parameters"][parameter[1]]
+    return "it is on all of that type" if is_known and names_all(template, right.arn) else None
 
 
 def _manages(right: Right) -> bool:

@@ -55,6 +55,12 @@ def test_a_call_needs_the_action_of_its_operation(
     assert [one.field for one in found if one.level == "error"] == ([needed] if needed else [])
 
 
+def test_no_right_is_asked_for_that_no_statement_may_give(tmp_path: Path) -> None:
+    [found] = told(code(tmp_path, "ctx.client('stepfunctions').start_execution()"), "s3:GetObject")
+
+    assert (found.field, found.remedy[:29]) == ("states:StartExecution", "Take the call out of the tool")
+
+
 def test_of_a_call_whose_action_is_not_known_only_the_service_is_compared(tmp_path: Path) -> None:
     found = code(tmp_path, "ctx.client('s3').generate_presigned_url('get_object')")
 
