@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from cli.checks.files import files_in, parsed
 from cli.checks.modules import last_name
 from cli.checks.operations import OPERATIONS, PARTIQL, PARTS, STATEMENTS, partiql
 from cli.checks.reach import Reached, is_main
+from cli.checks.sources import line_of
 from localcloud.project import project_of
 
 #: Parameters that name a table: each operation of DynamoDB's client has one of them.
@@ -43,7 +44,7 @@ class Code:
         for file, node in self._nodes:
             text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
             if re.fullmatch(r"[A-Z][A-Z0-9_]*", text):
-                found.setdefault(text, _place(file, node))
+                found.setdefault(text, line_of(file, node))
         return self._of_servers.variables | found
 
     @cached_property
@@ -70,7 +71,7 @@ class Code:
             elif isinstance(node, ast.Call) and id(node) in at_once and len(node.args) + len(node.keywords) == 1:
                 name = next(self._looked_for(file, node), None)
             if name is not None and name not in tried:
-                found.setdefault(name, _place(file, node))
+                found.setdefault(name, line_of(file, node))
         return self._of_servers.variables | found
 
     @cached_property
@@ -79,7 +80,7 @@ class Code:
         found: dict[str, str] = {}
         for file, node in self._nodes:
             for name in self._looked_for(file, node):
-                found.setdefault(name, _place(file, node))
+                found.setdefault(name, line_of(file, node))
         return {name: place for name, place in found.items() if name not in self.needed}
 
     def _looked_for(self, file: Path, node: ast.AST) -> Iterator[str]:
@@ -109,17 +110,17 @@ class Code:
                 case ast.Subscript(value=read, ctx=ast.Load()) if kind(read) == PROCESS:
                     if (name := self._followed.variable(file, node)) is not None:
                         is_sure = id(node) in sure and not self._followed.is_tried(file, node)
-                        found[name, _place(file, node)] = is_sure or None
+                        found[name, line_of(file, node)] = is_sure or None
                 case ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr="getenv")):
-                    found |= {(name, _place(file, node)): False for name in self._looked_for(file, node)}
+                    found |= {(name, line_of(file, node)): False for name in self._looked_for(file, node)}
                 case ast.Call(func=ast.Attribute(value=read)) | ast.Compare(comparators=[read]) if (
                     kind(read) == PROCESS
                 ):
-                    found |= {(name, _place(file, node)): False for name in self._looked_for(file, node)}
+                    found |= {(name, line_of(file, node)): False for name in self._looked_for(file, node)}
                 case ast.Call(args=given, keywords=by_name):
                     for one in (*given, *(more.value for more in by_name)):
                         if kind(one) == PROCESS:
-                            found["", _place(file, one)] = None
+                            found["", line_of(file, one)] = None
         asked = {
             name for file, one in self._of_tools if isinstance(one, ast.Compare) for name in self._looked_for(file, one)
         }
@@ -140,12 +141,17 @@ class Code:
     def of_boto3(self) -> dict[tuple[str, str], str]:
         """Clients and resources that tools make by boto3 itself: the kind and the service, each with a place."""
         found: dict[tuple[str, str], str] = {}
-        for file, node in self._of_tools:
-            if isinstance(node, ast.Call) and self._followed.is_of(file, node.func, "boto3"):
-                kind = self._followed.kind(file, node)
-                if kind is not None and kind[0] in ("client", "resource"):
-                    found.setdefault((kind[0], kind[1]), _place(file, node))
+        for file, node, kind in self._made(self._of_tools):
+            if self._followed.is_of(file, node.func, "boto3"):
+                found.setdefault((kind[0], kind[1]), line_of(file, node))
         return found
+
+    def _made(self, nodes: Iterable[tuple[Path, ast.AST]]) -> Iterator[tuple[Path, ast.Call, tuple[str, ...]]]:
+        """Yield the calls that are a client or a resource, each with its kind and service."""
+        for file, node in nodes:
+            kind = self._followed.kind(file, node) if isinstance(node, ast.Call) else None
+            if isinstance(node, ast.Call) and kind is not None and kind[0] in ("client", "resource"):
+                yield file, node, kind
 
     @property
     def services(self) -> dict[str, str]:
@@ -156,10 +162,8 @@ class Code:
     def clients(self) -> dict[str, str]:
         """Services of which tools certainly make a client, each with its place."""
         found: dict[str, str] = {}
-        for file, node in self._reached.nodes:
-            kind = self._followed.kind(file, node) if isinstance(node, ast.Call) else None
-            if kind is not None and kind[0] in ("client", "resource"):
-                found.setdefault(kind[1], _place(file, node))
+        for file, node, kind in self._made(self._reached.nodes):
+            found.setdefault(kind[1], line_of(file, node))
         return found
 
     @cached_property
@@ -167,13 +171,19 @@ class Code:
         """Calls that tools certainly make of a client: its service and the method, each with its place."""
         found: dict[tuple[str, str], str] = {}
         for file, node in self._reached.nodes:
-            match node:
-                case ast.Call(func=ast.Attribute(value=made, attr=method), args=given):
-                    kind = self._followed.kind(file, made)
-                    named = self._followed.text(file, given[0]) if method == "get_paginator" and given else method
-                    if kind is not None and kind[0] == "client" and named is not None:
-                        found.setdefault((kind[1], named), _place(file, node))
+            if (of := self._call(file, node)) is not None and of[0] == "client":
+                found.setdefault(of[1:], line_of(file, node))
         return found
+
+    def _call(self, file: Path, node: ast.AST) -> tuple[str, str, str] | None:
+        """Return the kind, service and method of a call of a client; of a paginator, the method that it calls."""
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            return None
+        kind, method = self._followed.kind(file, node.func.value), node.func.attr
+        if kind is None or kind[0] not in ("client", "resource"):
+            return None
+        pages = self._followed.text(file, node.args[0]) if method == "get_paginator" and node.args else None
+        return kind[0], kind[1], pages or method
 
     @cached_property
     def method_names(self) -> frozenset[str]:
@@ -192,7 +202,7 @@ class Code:
                 if "table" in given and "key" in given:
                     names = self._followed.variable(file, given["table"]), self._followed.text(file, given["key"])
                     if names[0] is not None and names[1] is not None:
-                        found.setdefault((names[0], names[1]), _place(file, given["key"]))
+                        found.setdefault((names[0], names[1]), line_of(file, given["key"]))
         return found
 
     @property
@@ -224,10 +234,8 @@ class Code:
         """The methods that tools call of the client of each service; those of servers/ are not known."""
         found: dict[str, set[str]] = {}
         for file, node in self._of_tools:
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                kind = self._followed.kind(file, node.func.value)
-                if kind is not None and kind[0] in ("client", "resource"):
-                    found.setdefault(kind[1], set()).add(node.func.attr)
+            if (of := self._call(file, node)) is not None:
+                found.setdefault(of[1], set()).add(of[2])
         return {service: frozenset(names) for service, names in found.items()}
 
     @cached_property
@@ -254,7 +262,7 @@ class Code:
         found: dict[str, str] = {}
         for file, node in self._reached.nodes:
             for operation in self._operations(file, node):
-                found.setdefault(operation, _place(file, node))
+                found.setdefault(operation, line_of(file, node))
         return found
 
     @cached_property
@@ -313,7 +321,7 @@ class Code:
                     continue
                 variable = self._followed.variable(file, given.value)
                 for operation in self._operations(file, node) if variable is not None else ():
-                    found.setdefault((operation, str(variable)), _place(file, node))
+                    found.setdefault((operation, str(variable)), line_of(file, node))
         return found
 
     @cached_property
@@ -325,7 +333,7 @@ class Code:
                 names = [one.value for one in node.keywords if one.arg == "IndexName"]
                 of_dynamodb = bool(names) and self._is_dynamodb(file, node.func.value)
                 for name in self._followed.texts(file, names[0]) if of_dynamodb else ():
-                    found.setdefault(name, _place(file, names[0]))
+                    found.setdefault(name, line_of(file, names[0]))
         return found
 
     @cached_property
@@ -343,7 +351,7 @@ class Code:
             known = {id(one) for node in _walked(tree) for one in _followed(node, takers, is_known)}
             for node in _walked(tree):
                 if _of_context(node) and id(node) not in known:
-                    found.setdefault(_place(file, node), last_name(node) or "environ or client")
+                    found.setdefault(line_of(file, node), last_name(node) or "environ or client")
         return found
 
     def _is_written_out(self, file: Path, node: ast.AST) -> bool:
@@ -353,10 +361,8 @@ class Code:
     def unfollowed_clients(self) -> dict[str, str]:
         """Services whose clients the code makes, and none of whose calls can be followed; each with a place."""
         found: dict[str, str] = {}
-        for file, node in self._of_tools:
-            kind = self._followed.kind(file, node) if isinstance(node, ast.Call) else None
-            if kind is not None and kind[0] in ("client", "resource"):
-                found.setdefault(kind[1], _place(file, node))
+        for file, node, kind in self._made(self._of_tools):
+            found.setdefault(kind[1], line_of(file, node))
         followed = {*self.called, *(["dynamodb"] if self.dynamodb else [])}
         return {service: place for service, place in found.items() if service not in followed}
 
@@ -442,7 +448,3 @@ def _followed(node: ast.AST, takers: frozenset[str], is_known: Callable[[ast.AST
 
 def _plain(text: str) -> str:
     return re.sub(r"[_-]", "", text).casefold()
-
-
-def _place(file: Path, node: ast.AST) -> str:
-    return f"{file}, line {getattr(node, 'lineno', 1)}"

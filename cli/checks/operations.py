@@ -79,7 +79,7 @@ _OTHER: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 #: Methods that send nothing themselves.
-_SEND_NOTHING = frozenset({"can_paginate", "close", "get_paginator", "get_waiter"})
+_SEND_NOTHING = frozenset({"can_paginate", "close"})
 
 #: Actions of DynamoDB, by the methods of its client, its tables and a tool's context.
 OPERATIONS = {

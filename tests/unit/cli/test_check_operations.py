@@ -81,6 +81,13 @@ def test_of_a_call_whose_action_is_not_known_only_the_service_is_compared(tmp_pa
             None,
         ),
         (["ctx.client('s3').generate_presigned_url('x')"], ["s3:GetObject"], None),
+        (["ctx.client('s3').get_waiter('object_exists')"], ["s3:GetObject"], None),
+        (["ctx.client('s3').get_paginator(name)"], ["s3:ListBucket"], None),
+        (
+            ["ctx.client('s3').get_paginator('list_parts')"],
+            ["s3:ListMultipartUploadParts", "s3:GetObject"],
+            "s3:GetObject",
+        ),
         (["ctx.client('ssm').get_parameter()"], ["ssm:GetParameter", "kms:Decrypt"], None),
         (["ctx.client('s3').put_object()"], ["s3:PutObject", "sqs:SendMessage"], None),
     ],
