@@ -27,7 +27,7 @@ from ballast.contracts.meaning import REASONS, REFUSALS
 from ballast.contracts.person import same_person
 from ballast.contracts.wire import canonical
 from ballast.errors import BallastError, InvalidInput, SchemaViolation
-from ballast.playbook import AgentConfig, Playbook, Tool
+from ballast.playbook import Playbook, Tool
 from ballast.playbook.agents import HAND_OVER, unread_agents
 from ballast.playbook.arguments.form import Form
 from ballast.playbook.first_prompt import ASK_REQUESTER
@@ -166,20 +166,9 @@ def _effects(scenario: Scenario, playbook: Playbook, file: str) -> Iterator[Find
                 "expect.effects",
                 f"{agent.name} may not write {effect.tool} for {request.intent or 'a request without an intent'}, nor "
                 "may an agent that it hands over to: the run is never as expected.",
-                f"List {effect.tool} under intents.{request.intent or 'NAME'}.writes and `tools` of "
-                f"{_meant_to_write(playbook, agent, effect.tool)}, or take it out of `effects`.",
+                f"List {effect.tool} under intents.{request.intent or 'NAME'}.writes and `tools` of the agent, or take "
+                "it out of `effects`.",
             )
-
-
-def _meant_to_write(playbook: Playbook, first: AgentConfig, tool: str) -> str:
-    """Return the agent that a write is most likely meant for: one that has it, of ``first`` and those that follow."""
-    waiting = [first]
-    for one in waiting:  # grows
-        if tool in (one.tools or ()) or any(tool in (intent.writes or ()) for intent in one.intents.values()):
-            return one.name
-        takers = (playbook.agents.get(name) for name in one.hand_over_to)
-        waiting += [taker for taker in takers if taker is not None and taker not in waiting]
-    return first.name
 
 
 def always_asks(tool: Tool) -> bool:

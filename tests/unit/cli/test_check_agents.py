@@ -164,18 +164,6 @@ def test_a_write_is_callable_if_a_hand_over_leads_to_an_agent_that_is_offered_it
         assert [where for where, problem in told if part in problem] == [file]
 
 
-def test_an_effect_that_another_agents_typo_shuts_out_is_not_to_be_given_to_the_first_one(
-    sound: Path, tmp_path: Path
-) -> None:
-    first: dict[str, object] = {"tools": [READ], "intents": writes(), "hand_over_to": {"b": "x"}}
-    project = agents(sound, tmp_path, sounddesk=first, b={"tools": [WRITE], "intents": {"suspended": {}}})
-
-    remedies = {one.remedy for one in found_in(project).findings if one.field == "expect.effects"}
-
-    [remedy] = {one for one in remedies if "intents.suspend.writes" in one}
-    assert remedy.startswith("List suspend_account under intents.suspend.writes and `tools` of b,")
-
-
 #: Keys of the first agent, and the levels and fields of what is told beside what the sound project says.
 LIMITS: dict[str, tuple[dict[str, object], list[tuple[str, str]]]] = {
     "no call for a hand-over": (
