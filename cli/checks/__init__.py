@@ -141,9 +141,9 @@ def _joined(loading: list[Finding], of_packages: list[Finding]) -> list[Finding]
 
 def _leaves_tools_out(problem: PlaybookInvalid) -> bool:
     """Return whether tools may be missing for that reason: of a file that was not imported, or one of ``servers/``."""
-    file, _, said = str(problem).partition(": ")
-    not_imported = ".py, line " in str(problem) or said.startswith("cannot be imported: ")
-    return not_imported or "/servers/" in file or file.endswith("/servers")
+    file = str(problem).partition(": ")[0]
+    of_code = ".py, line " in str(problem) or ": cannot be imported: " in str(problem)
+    return of_code or "/servers/" in file or file.endswith("/servers")
 
 
 def _beside_others(
