@@ -56,10 +56,29 @@ def load_template(path: Path, parameters: Mapping[str, str] | None = None) -> di
 
     ``parameters``: those that name local files; each of the others has its default.
     """
+    return with_nested_stacks(_template(path), path.parent, parameters)
+
+
+def _template(path: Path) -> dict[str, Any]:
+    """Return a template without what a macro makes at its deployment, which is not known here."""
     document = _yaml(path)
     if not isinstance(document.get("Resources"), dict):
         raise TemplateInvalid(f"{path}: has no Resources.")
-    return with_nested_stacks(document, path.parent, parameters)
+    made = {name: one for name, one in document["Resources"].items() if not _is_unread(one)}
+    empty = {name: {**one, "Properties": {}} for name, one in made.items() if one.get("Properties", {}) is None}
+    return {**document, "Resources": {**made, **empty}}
+
+
+def _is_unread(resource: Any) -> bool:
+    properties = resource.get("Properties") if isinstance(resource, dict) else None
+    is_read = isinstance(resource, dict) and isinstance(resource.get("Type"), str)
+    return not is_read or not isinstance(properties, dict | None) or "Fn::Transform" in (properties or ())
+
+
+def unread_in(path: Path) -> list[str]:
+    """Return what stands under Resources and is none that can be read here, such as ``Fn::ForEach``."""
+    found = _yaml(path).get("Resources")
+    return [name for name, one in found.items() if _is_unread(one)] if isinstance(found, dict) else []
 
 
 def with_nested_stacks(
@@ -79,7 +98,7 @@ def with_nested_stacks(
     for name, stack in stacks.items():
         file = folder / stack["TemplateURL"]
         given = stack.get("Parameters", {})
-        nested = _yaml(file)
+        nested = _template(file)
         declared = nested.get("Parameters", {})
         if unknown := given.keys() - declared.keys():
             raise TemplateInvalid(f"{name}: {file} has no parameter {', '.join(sorted(unknown))}.")
@@ -88,11 +107,16 @@ def with_nested_stacks(
             raise TemplateInvalid(f"{name}: give {file} its parameter {', '.join(missing)}.")
         own = {*values, *nested["Resources"]}
         if foreign := sorted(_referred_to([nested["Resources"], nested.get("Outputs", {})]) - own):
-            raise TemplateInvalid(f"{file}: has no {', '.join(foreign)}. Pass it in as a parameter.")
+            unread = ", ".join(unread_in(file))
+            hint = f" {unread} cannot be read here: write out what it makes." if unread else ""
+            raise TemplateInvalid(f"{file}: has no {', '.join(foreign)}. Pass it in as a parameter.{hint}")
         asked = _conditions_in([nested["Resources"], nested.get("Conditions", {}), nested.get("Outputs", {})])
         if unknown := asked - nested.get("Conditions", {}).keys():
             raise TemplateInvalid(f"{file}: has no condition {', '.join(sorted(unknown))}. Write it under Conditions.")
         nested = _replaced(nested, {("Ref", key): value for key, value in values.items()})
+        for section in ("Mappings", "Conditions"):  # of one name, and each stack's own
+            clash = _clash(template.get(section, {}), nested.get(section, {}))
+            nested = _renamed(nested, section, {key: f"{name}{key}" for key in clash})
         outputs = {
             ("Fn::GetAtt", f"{name}.Outputs.{key}"): one["Value"] for key, one in nested.get("Outputs", {}).items()
         }
@@ -103,7 +127,7 @@ def with_nested_stacks(
             raise TemplateInvalid(f"{name}: is referred to by an output that {file} does not have. It has: {known}.")
         for section in ("Mappings", "Conditions", "Resources"):
             ours, theirs = template.get(section, {}), nested.get(section, {})
-            if clash := sorted(key for key in ours.keys() & theirs.keys() if ours[key] != theirs[key]):
+            if clash := _clash(ours, theirs):
                 raise TemplateInvalid(
                     f"{file}: {', '.join(clash)} is something else in the template around it. Rename it."
                 )
@@ -141,6 +165,34 @@ def _referred_to(value: Any) -> set[str]:
         elif key == "Fn::Sub" and isinstance(part, str):
             found |= {name.partition(".")[0] for name in _IN_SUB.findall(part)}
     return {name for name in found if not name.startswith("AWS::")}
+
+
+def _clash(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    return sorted(key for key in ours.keys() & theirs.keys() if ours[key] != theirs[key])
+
+
+def _renamed(nested: dict[str, Any], section: str, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return a nested template with other names of some mappings or conditions, also where it asks for them."""
+    if not names:
+        return nested
+    by = "Fn::FindInMap" if section == "Mappings" else "Fn::If"
+
+    def renamed(value: Any) -> Any:
+        match value:
+            case {"Condition": str(name)} if section == "Conditions" and name in names:
+                return {key: renamed(one) for key, one in value.items()} | {"Condition": names[name]}
+            case dict() if len(value) == 1 and by in value and isinstance(value[by], list) and value[by]:
+                first, *rest = value[by]
+                return {by: [names.get(first, first) if isinstance(first, str) else first, *renamed(rest)]}
+            case dict():
+                return {key: renamed(one) for key, one in value.items()}
+            case list():
+                return [renamed(one) for one in value]
+        return value
+
+    given = nested.get(section, {})
+    whole: dict[str, Any] = renamed(nested)
+    return {**whole, section: {names.get(key, key): renamed(one) for key, one in given.items()}}
 
 
 def _conditions_in(value: Any) -> set[str]:

@@ -5,6 +5,7 @@ keys" of each service in AWS's Service Authorization Reference; of any other one
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
@@ -29,12 +30,9 @@ _PREFIX = {
     "resourcegroupstaggingapi": "tag",
 }
 #: Methods of a client that need no right: whoever has a key may call them.
-_FREE = {
-    "sts": {"get_caller_identity", "get_session_token"},
-    # These sign here and call nobody; what connects with it needs rds-db:connect or dsql:DbConnect.
-    "rds": {"generate_db_auth_token"},
-    "dsql": {"generate_db_connect_auth_token", "generate_db_connect_admin_auth_token"},
-}
+_FREE = {"sts": {"get_caller_identity", "get_session_token"}}
+#: These sign a password here and call nobody; what connects with it needs a right of another service.
+_SIGNS_HERE = re.compile(r"generate_\w*auth_token")
 _PUT, _GET = ("s3:PutObject",), ("s3:GetObject", "s3:GetObjectVersion")
 #: Methods whose operation needs another action than that of its name, or one of several; boto3's own beside them.
 _OTHER: dict[str, dict[str, tuple[str, ...]]] = {
@@ -130,7 +128,7 @@ def prefixes(service: str) -> tuple[str, ...]:
 @cache
 def needed_actions(service: str, method: str) -> tuple[str, ...] | None:
     """Return the actions of which a call needs one; () if it needs none, None if that is not known here."""
-    if method in _FREE.get(service, ()) or method in _SEND_NOTHING:
+    if method in _FREE.get(service, ()) or method in _SEND_NOTHING or _SIGNS_HERE.fullmatch(method):
         return ()
     if method in _OTHER.get(service, {}):
         return _OTHER[service][method]
@@ -145,7 +143,7 @@ def needed_actions(service: str, method: str) -> tuple[str, ...] | None:
 
 def needs_nothing(service: str, called: frozenset[str]) -> bool:
     """Return whether these calls of a client need no right; without any known one, whether it is made for such."""
-    return all(needed_actions(service, one) == () for one in called) if called else service == "sts"
+    return all(needed_actions(service, one) == () for one in called) if called else service in _FREE
 
 
 @cache

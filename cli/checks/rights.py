@@ -3,7 +3,6 @@
 What a statement's actions or resources are and cannot be read here may give any right: nothing is said of it.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
@@ -11,22 +10,23 @@ from typing import Any
 
 from cli.checks import Finding
 from cli.checks.code import Code
+from cli.checks.grants import POLICIES, cannot_be_read, grants, names_executor, readable, to_executor_by
 from cli.checks.iam import has_no_resource
 from cli.checks.operations import needed_actions, needs_nothing, prefixes
 from cli.checks.statements import DOCS, with_the_platforms
 from cli.walls.arns import Template, meet
 from cli.walls.only import EXECUTOR, closed
-from cli.walls.rights import Right, allowed, parts, statements_of
+from cli.walls.rights import Right, allowed, parts
 
 _IN_SUB = re.compile(r"\$\{([A-Za-z0-9:]+)(\.[A-Za-z0-9.]+)?\}")
-_POLICIES = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy")
 
 
 def rights(code: Code, business: Mapping[str, Any], environment: Mapping[str, str], file: str) -> Iterator[Finding]:
     """Yield rights that the code needs and no statement gives, and those that it does not need."""
+    business = readable(business)
     template = with_the_platforms(business)
     statements = [*_statements(business)]
-    if not _is_unread(business):
+    if not [*cannot_be_read(business)]:
         yield from _missing(code, business, template, statements, file)
         yield from _rights_to_tables(code, business, environment, file)
         yield from _rights_of_servers(code, template, statements, environment, file)
@@ -48,7 +48,7 @@ def _missing(
             )
     given = [right for one in statements for right in allowed(template, one)]
     for table in tables:
-        if _of_the_executor(business["Resources"][table].get("Properties")):
+        if names_executor(business["Resources"][table]["Properties"]):
             continue  # by its own policy
         if not any(table in _named(one.get("Resource")) for one in statements) and not any(
             right.does("dynamodb:*") and right.reaches(template, table) for right in given
@@ -244,53 +244,14 @@ def _statements(business: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield what allows something: statements of policies, and what resources let the executor's role do with them."""
     yield from _of_policies(business)
     for resource in business["Resources"].values():
-        if resource["Type"] not in _POLICIES:
-            found = _for_the_executor(resource.get("Properties", {}))
-            yield from (one for one in found if _may_allow(one))
+        yield from (one for one in to_executor_by(resource) if _may_allow(one))
 
 
 def _of_policies(business: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for resource in business["Resources"].values():
-        if resource["Type"] in _POLICIES:
-            found = statements_of(resource.get("Properties", {}).get("PolicyDocument", {}))
-            yield from (one for one in found if _may_allow(one))
-
-
-def _for_the_executor(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        if "Effect" in value and _of_the_executor(value.get("Principal")):
-            yield {"Resource": "*", **value}
-        else:
-            yield from (found for one in value.values() for found in _for_the_executor(one))
-    elif isinstance(value, list):
-        yield from (found for one in value for found in _for_the_executor(one))
-
-
-def _of_the_executor(value: Any) -> bool:
-    return "ExecutorRole" in json.dumps(value)
-
-
-def _is_unread(business: Mapping[str, Any]) -> bool:
-    """Return whether the executor may have rights that cannot be read here: by another stack, or a macro."""
-    for resource in business["Resources"].values():
-        properties = resource.get("Properties", {})
-        if resource["Type"] in _POLICIES:
-            if not _can_be_read(properties.get("PolicyDocument", {})):
-                return True
-        elif _of_the_executor(properties) and not [*_for_the_executor(properties)]:
-            return True
-    return False
-
-
-def _can_be_read(value: Any) -> bool:
-    """Return whether each statement of a document is written out, also under ``Fn::If``."""
-    if isinstance(value, list):
-        return all(map(_can_be_read, value))
-    if not isinstance(value, dict):
-        return False
-    if "Fn::If" in value:
-        return _can_be_read(value["Fn::If"][1:])
-    return "Effect" in value or value == {"Ref": "AWS::NoValue"} or _can_be_read(value.get("Statement"))
+        if resource["Type"] in POLICIES:
+            mine = [one for one in grants(resource) if one.to_executor or not one.to_others]
+            yield from (one for grant in mine for one in grant.statements if _may_allow(one))
 
 
 def _may_allow(statement: Mapping[str, Any]) -> bool:

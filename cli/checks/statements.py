@@ -11,19 +11,27 @@ from functools import cache
 from typing import Any
 
 from cli.checks import Finding, Level
+from cli.checks.doors import is_open, names_of_the_platform
+from cli.checks.grants import Grant, cannot_be_read, grants, names_executor, readable, runs_as_executor, to_executor_by
 from cli.checks.iam import actions_on, has_no_resource, services_of_resources
-from cli.walls.arns import FORMS, Template, as_deployed, why_no_arn
+from cli.walls.arns import FORMS, Template, as_deployed, meet, why_no_arn
 from cli.walls.only import EXECUTOR, crossed
-from cli.walls.rights import Right, allowed, resource_arn, sides, statements_of
-from cli.walls.yours import why_not_yours
+from cli.walls.rights import Right, allowed, parts, resource_arn, sides, statements_of
+from cli.walls.yours import manages, touches, why_not_yours
 from localcloud.cloud import ROOT
 from localcloud.template import load_template
 
-_POLICIES = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy")
 _UNREAD = "unreadable: "
 DOCS = "docs/adding-a-tool.md says how a statement names its resource."
 #: A function that a server is has to be called; one behind its URL needs both.
 _CALLS = ("lambda:invokefunction", "lambda:invokefunctionurl")
+#: Policies of AWS's own that are on resources such as the platform has.
+_ON_ALL = re.compile(
+    r"policy/(\w+/)?(Administrator|PowerUser|ReadOnly)Access|(^|/)(Administrator|PowerUser|ReadOnly|IAMFull)Access$"
+    r"|(DynamoDB|S3|SQS|SNS|Lambda|StepFunctions|KeyManagementService|CloudWatchLogs)_?(Full|ReadOnly|PowerUser)(Access)?"
+)
+#: What a function of anybody's does: its own log and figures, and events for others.
+_OF_ANY = re.compile(r"(?i)logs:(create|putlog|describe)|xray:|cloudwatch:put|events:putevents$")
 #: What the tables of the example and of a new project have, so that neither a slip nor a deleted stack loses records.
 _KEPT = ("DeletionPolicy", "UpdateReplacePolicy")
 _SAFE = ("PointInTimeRecoverySpecification", "SSESpecification")
@@ -34,18 +42,100 @@ def breaches(business: Mapping[str, Any], file: str, *, calls: bool) -> Iterator
 
     ``calls``: servers/ has a function of the business's own, which the executor has to call by its ARN or its URL.
     """
-    template = with_the_platforms(business)
-    for policy, number, statement in _statements(business):
-        name = str(statement.get("Sid", f"{policy} statement {number}"))
-        yield from _of_statement(template, statement, file, name, calls=calls)
+    business = readable(business)
+    template, theirs_alone = with_the_platforms(business), as_deployed(platform())
+    for policy, one in business["Resources"].items():
+        for grant in grants(one):
+            yield from _of_grant(template, grant, file, policy, calls=calls)
+        for statement in to_executor_by(one):
+            for right in sorted({*allowed(template, {**statement, "Resource": {"Fn::GetAtt": [policy, "Arn"]}})}):
+                if not (calls and right.action.lower() in _CALLS):
+                    yield from _crossed(template, right, file, policy)
+    for name, why in cannot_be_read(business):
+        said = f"Which rights the executor has by it cannot be read here: {why}. No right is said to be missing."
+        yield Finding("warning", file, name, said, "Write the statements out in ToolsPolicy, so that they are checked.")
     for name, one in business["Resources"].items():
+        if key := runs_as_executor(one):
+            said = f"Its {key} is the executor's role, and only the tools run with that."
+            yield Finding("error", file, name, said, "Give it a role of its own, with what it needs.")
+        for key, text, theirs in names_of_the_platform(theirs_alone, one):
+            said = f"Its {key} is {text}, which is, or could be, {theirs} of the platform."
+            yield Finding("error", file, name, said, "Name a resource of yours: nothing of the platform is opened.")
+        if is_open(one):
+            said = "It lets everybody in, of every account, and has no condition."
+            yield Finding("warning", file, name, said, "Name who may, or say in a Condition from where.")
         if one["Type"] == "AWS::IAM::Role":
             yield _role(one, file, name)
-        if one["Type"] == "AWS::IAM::Policy" and '"ExecutorRole"' not in json.dumps(one.get("Properties", {})):
+        if one["Type"] == "AWS::IAM::Policy" and not names_executor(one["Properties"]):
             said = "Its Roles do not name ExecutorRole, with which the tools run: no tool has these rights."
             yield Finding("warning", file, name, said, "Write `Roles: [!Ref ExecutorRole]`.")
         if one["Type"] == "AWS::DynamoDB::Table":
             yield from _table(one, file, name)
+
+
+def _of_grant(template: Template, grant: Grant, file: str, policy: str, *, calls: bool) -> Iterator[Finding]:
+    """Yield what is wrong with a policy: with whoever holds it, and with what it gives to them."""
+    if grant.to_executor and grant.to_others:
+        others = ", ".join(one if isinstance(one, str) else json.dumps(one) for one in grant.to_others)
+        said = f"The executor's role holds it, and so does {others}: what the tools may do, no other may."
+        yield Finding("error", file, policy, said, "Name ExecutorRole alone, and give the other a policy of its own.")
+    for one in grant.managed:
+        if _ON_ALL.search(one):
+            said = f"It has {one}, which is on all of the account, the platform's tables included."
+            yield Finding("error", file, policy, said, "Write a statement for the resources that it uses.")
+    for number, statement in enumerate(grant.statements, 1):
+        name = str(statement.get("Sid", f"{policy} statement {number}"))
+        if grant.to_executor:
+            yield from _denied(template, statement, file, name)
+        if grant.to_executor or not grant.to_others:
+            yield from _of_statement(template, statement, file, name, calls=calls)
+        else:
+            yield from _of_another(template, statement, file, name)
+
+
+def _denied(template: Template, statement: Mapping[str, Any], file: str, name: str) -> Iterator[Finding]:
+    """Yield the first right of the executor's own that a statement takes away, on any side of its conditions."""
+    for side in sides(statement):
+        if side.get("Effect") != "Deny" or side.get("Condition"):
+            continue
+        but = [str(one).lower() for one in parts(side.get("NotAction", []))]
+        kept = [*allowed(template, {"Action": "*", "Resource": side.get("NotResource", [])})]
+        taken = _allowing(template, {key: one for key, one in side.items() if not key.startswith("Not")})
+        needed = [(right, one) for right in _of_the_executor() for one in sorted(right.ids)]
+        for mine, one in needed:
+            is_kept = any(meet(mine.action.lower(), each) for each in but)
+            is_kept = is_kept or any(not each.readable or each.reaches(template, one) for each in kept)
+            if not is_kept and any(each.does(mine.action) and each.reaches(template, one) for each in taken):
+                said = f"It denies {mine.action} on what is, or could be, {one}: the executor itself needs that."
+                yield Finding("error", file, name, said, "Deny it on the resource that is meant, or leave it out.")
+                return
+
+
+def _allowing(template: Template, statement: dict[str, Any]) -> list[Right]:
+    found = allowed(template, {**statement, "Effect": "Allow"})
+    return [one for one in found if one.readable and not one.guessed]
+
+
+@cache
+def _of_the_executor() -> tuple[Right, ...]:
+    """Return the rights that the platform's template gives to the executor."""
+    whole = as_deployed(platform())
+    policies = whole["Resources"][EXECUTOR]["Properties"]["Policies"]
+    return tuple(sorted({right for one in statements_of(policies) for right in allowed(whole, one)}))
+
+
+def _of_another(template: Template, statement: Mapping[str, Any], file: str, name: str) -> Iterator[Finding]:
+    """Yield what a role, a user or a group beside the executor may do with the platform's resources."""
+    theirs = sorted(one for one in platform()["Resources"] if template["Resources"][one]["Type"] in FORMS)
+    for right in dict.fromkeys(sorted(allowed(template, dict(statement)))):
+        if right.guessed or not right.readable:
+            yield _unread(right, file, name)
+        elif not (_OF_ANY.match(right.action) or (right.resource == "*" and has_no_resource(right.action))):
+            for one in theirs:
+                if touches(template, right, one):
+                    said = f"It allows {right}: it is, or could be, on {one}, which is the platform's."
+                    yield Finding("error", file, name, said, f"Name the one resource that it uses. {DOCS}")
+                    break
 
 
 def _of_statement(
@@ -68,7 +158,7 @@ def _of_side(
         elif no_arn := why_no_arn(template, right.arn):
             said = f"`{right.resource}` is no ARN, and a statement names its resource by one: {no_arn}."
             yield Finding("error", file, name, said, "Write !GetAtt ….Arn, or !Sub with it.")
-        elif right.resource == "*" and has_no_resource(right.action):
+        elif right.resource == "*" and has_no_resource(right.action) and not manages(right):
             yield _without_resource(template, right, file, name)
         elif no_name := _of_a_parameter(template, right):
             yield Finding("error", file, name, *no_name)
@@ -211,17 +301,6 @@ def _table(table: Mapping[str, Any], file: str, name: str) -> Iterator[Finding]:
     if missing:
         said = f"The table has no {' and no '.join(missing)}: no restore to a time, or no key of KMS."
         yield Finding("hint", file, name, said, "Write them as the tables of a new project have them (`ballast new`).")
-
-
-def _statements(business: Mapping[str, Any]) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    for name, one in business["Resources"].items():
-        properties = one.get("Properties", {})
-        documents = [properties.get("PolicyDocument")] if one["Type"] in _POLICIES else []
-        if one["Type"] == "AWS::IAM::Role":
-            documents = [each.get("PolicyDocument") for each in properties.get("Policies", ())]
-        for document in documents:
-            for number, statement in enumerate(statements_of(document or []), 1):
-                yield name, number, statement
 
 
 def _parts(document: Any) -> list[dict[str, Any]]:

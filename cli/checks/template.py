@@ -33,7 +33,7 @@ from localcloud.project import (
     project_of,
     template_parameters,
 )
-from localcloud.template import TemplateInvalid, load_template
+from localcloud.template import TemplateInvalid, load_template, unread_in
 
 #: Variables that Lambda's own runtime gives, or that are settings of Python and Powertools.
 _OF_THE_RUNTIME = re.compile(r"(AWS|LAMBDA|POWERTOOLS|LC)_.*|PYTHON.*|HOME|LANG|LD_LIBRARY_PATH|PATH|PWD|TMPDIR|TZ|_.*")
@@ -71,12 +71,24 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
     code, parameters = Code(playbook_in(folder.resolve())), template_parameters(folder)
     parameters |= {BUSINESS_TEMPLATE: str(own)} if own is not None else {}
     file = str(own or ROOT / BUSINESS)
+    business, unread = None, []
     try:
-        whole = load_template(ROOT / "template.yaml", parameters)
         business = load_template(Path(parameters.get(BUSINESS_TEMPLATE, ROOT / BUSINESS)))
+        unread = unread_in(own) if own is not None else []
+        whole = load_template(ROOT / "template.yaml", parameters)
     except TemplateInvalid as problem:
         remedy = "Correct business.yaml: it has the parameters Stage and ExecutorRole, and the output Environment."
-        yield Finding("error", file, "", f"{_APART}: {problem}", remedy)
+        said = f"{_APART}{' here' if unread else ''}: {problem}"
+        yield Finding("warning" if unread else "error", file, "", said, remedy)
+        whole = {}
+    for name in unread:
+        said = "What it makes is known at the deployment alone: nothing of it is checked, and the local cloud lacks it."
+        yield Finding("warning", file, name, said, "Write the resources out, each with its Type and its Properties.")
+    refused = list[Finding]()
+    if business is not None and own is not None:
+        refused += breaches(business, file, calls=_calls_functions(playbook_in(folder.resolve())))
+        yield from refused
+    if business is None or not whole:
         return
     variables = whole["Resources"]["ExecutorFunction"]["Properties"]["Environment"]["Variables"]
     environment: dict[str, str] | None = None  # None: what it will be is not known here
@@ -97,12 +109,10 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
     if own is not None:
         yield from _urls(playbook_in(folder.resolve()), environment or {}, file)
         yield from _unread_variables(code, environment or {}, file)
-        refused = [*breaches(business, file, calls=_calls_functions(playbook_in(folder.resolve())))]
         told = {one.field for one in refused if one.level == "error"}
         needed = rights(code, business, environment or {}, file)
         yield from (one for one in needed if one.level != "warning" or one.file != file or one.field not in told)
         yield from _markers(code, business, environment or {})
-        yield from refused
 
 
 def _calls_functions(playbook: Path) -> bool:

@@ -43,10 +43,10 @@ FORMS: Mapping[str, tuple[str, tuple[str, ...], bool]] = {
     "AWS::SecretsManager::Secret": ("secretsmanager", ("secret:",), True),
     "AWS::StepFunctions::StateMachine": ("states", ("stateMachine:", "execution:", "express:"), True),
 }
-#: What an ARN of a service may have behind the resource's name; ``*`` is any text without a colon, ``~`` a name.
+#: What an ARN of a service may have behind the resource's name; ``*`` is any text without a colon, ``~`` a name, ``#`` an id.
 _BELOW: Mapping[str, tuple[str, ...]] = {
     "cloudwatch": (),
-    "dynamodb": ("/index/~", "/stream/~:~:~", "/backup/~", "/export/~", "/import/~"),
+    "dynamodb": ("/~/~", "/stream/~:~:~"),
     "events": ("/~",),
     "execute-api": ("/*",),
     "kinesis": ("/consumer/~:~",),
@@ -55,7 +55,7 @@ _BELOW: Mapping[str, tuple[str, ...]] = {
     "logs": (":*", ":log-stream:*"),
     "s3": ("/*",),
     "secretsmanager": (),
-    "sns": (":~",),
+    "sns": (":#",),
     "sqs": (),
     "ssm": ("/*",),
     "states": (":~", ":~:~"),
@@ -120,6 +120,14 @@ def names(template: Template, resource: Any) -> Iterator[Named]:
         places = _PLACE.findall(text)
         ids = frozenset(place.split(".")[0] for place in places) & template["Resources"].keys()
         yield Named(_short(template, text), ids, text)
+
+
+def texts(value: Any) -> list[str]:
+    """Return what a value of a template may be as a text; nothing where that cannot be read."""
+    try:
+        return [*_texts(value)]
+    except Unreadable:
+        return []
 
 
 def _short(template: Template, text: str) -> str:
@@ -336,7 +344,7 @@ def _could_be(
     starts = [(*begin, *"::")] if service == "s3" else starts
     below = _BELOW[service]
     rests: list[tuple[Kind, ...]] = [
-        tuple({"*": _SEGMENT, "~": _NAME}.get(one, one) for one in rest) for rest in ("", *below)
+        tuple({"*": _SEGMENT, "~": _NAME, "#": _ID}.get(one, one) for one in rest) for rest in ("", *below)
     ]
     return any(_meet(pattern, tuple(chain(*whole))) for whole in product(starts, befores, made, rests))
 
@@ -359,6 +367,7 @@ class _Characters:
 
 Kind = str | _Characters
 _ANY, _ONE, _SEGMENT = _Characters(), _Characters(many=False), _Characters("[^:]")
+_ID = _Characters(r"[0-9a-f-]")
 _NAME, _DIGIT = _Characters(rf"[\w.{_SOME}-]"), _Characters("[0-9]", many=False)
 #: A partition, a part of a region, and an account.
 _PARTITION, _WORD, _ACCOUNT = (_Characters(rf"[{one}{OPAQUE}{_STACK}{_SOME}]") for one in ("a-z-", "a-z0-9-", "0-9"))

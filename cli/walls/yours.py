@@ -28,12 +28,12 @@ _HOLDS_NOTHING = re.compile(
 _STORES = (
     "table|database|db|cluster|domain|index|collection|repository|bucket|queue|topic|(?<!log)stream|key|secret|loggroup"
     "|filesystem|volume|snapshot|instance|function|pool|namespace|keyspace|vault|ledger|graph|broker|registry|api"
-    "|knowledgebase|datasource|datastore|server|backup|accesspoint|gateway|agentruntime|memory|grant|grants\\w*"
+    "|knowledgebase|datasource|datastore|server|accesspoint|gateway|agentruntime|memory|grant|grants\\w*"
 )
 _MANAGES = re.compile(
     rf":((create|delete)\w*?({_STORES})s?$|(create|delete)db|deleteparameters?$|purge|schedule\w*deletion"
     r"|put\w*polic(y|ies)$|set(queue|topic)attributes|add\w*permission|update(table|timetolive|cluster|db)|modifydb)"
-    r"|^s3:(create|put(bucket|account|accesspoint|\w*configuration|\w*publicaccessblock))"
+    r"|^s3:(create|deletebucket|put(bucket|account|accesspoint|\w*configuration|\w*publicaccessblock))"
     r"|^kms:(create|disable|deleteimportedkey|replicatekey|updateprimary)"
     r"|^kinesis:(create|stopstreamencryption|update)|^secretsmanager:(create|replicate|removeregions)"
     r"|^dynamodb:(create|restore|export|import|disable|updatecontinuous|updateglobal)"
@@ -71,7 +71,7 @@ def why_not_yours(template: Template, right: Right) -> str | None:
         return None
     if right.action == "managed":
         return "a policy of AWS's own names no resource of yours"
-    if _manages(right):
+    if manages(right):
         return "a tool uses a store; it does not create, delete or share one, nor do all that a service can"
     if not right.readable:
         return right.resource
@@ -92,7 +92,8 @@ def why_not_yours(template: Template, right: Right) -> str | None:
     return "it is on all of that type" if is_known and names_all(template, right.arn) else None
 
 
-def _manages(right: Right) -> bool:
+def manages(right: Right) -> bool:
+    """Say whether a right is to make, delete, share or reconfigure a store, or to do all that a service can."""
     service, _, action = right.action.partition(":")
     all_of_it = not action.strip("*") or any(character in "*?" for character in service)
     return all_of_it or bool(_MANAGES.search(right.action)) or any(map(right.does, _MANAGING))

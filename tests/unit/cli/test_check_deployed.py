@@ -388,6 +388,7 @@ UNDER_IF = f"""            Action: [dynamodb:GetItem]
             Resource: !GetAtt AccountsTable.Arn
           - !If [TablesAreProtected, {CHANGE}, {CHANGE}]
 """
+RESOURCES = "Resources:\n"
 MORE = """
 
 def more(ctx: ToolContext, **words: Any) -> None:
@@ -431,6 +432,7 @@ def told(sound: Path, tmp_path: Path, change: tuple[str, str] | None, line: str 
             'ctx.client("location").search_place_index_for_text(IndexName="x")',
         ),
         (None, 'ctx.client("sts").get_caller_identity()'),
+        (None, 'ctx.client("rds").generate_db_auth_token(DBHostname="x", Port=1, DBUsername="y")'),
     ],
 )
 def test_a_right_in_any_form_that_gives_it_is_no_finding(
@@ -464,6 +466,29 @@ def test_what_only_aws_knows_is_no_finding(crm: str, sound: Path, tmp_path: Path
         ),
         (None, 'ctx.client("iot-data")', [("error", "iot:…")]),
         (None, 'ctx.client("sts").assume_role()', [("error", "sts:AssumeRole")]),
+        # what names ExecutorRole and gives no right hides none that is missing; what nobody can read may give it
+        (
+            (
+                RESOURCES,
+                RESOURCES + "  P: {Type: AWS::SSM::Parameter, Properties: {Type: String, Value: !Ref ExecutorRole}}\n",
+            ),
+            'ctx.client("iot-data")',
+            [("error", "iot:…")],
+        ),
+        (
+            (
+                RESOURCES,
+                RESOURCES + "  Cu: {Type: Custom::X, Properties: {ServiceToken: x, Role: !Ref ExecutorRole}}\n",
+            ),
+            'ctx.client("iot-data")',
+            [("warning", "Cu")],
+        ),
+        # a resource that cannot be read is one finding, and hides no other
+        (
+            (RESOURCES, RESOURCES + "  Fn::Transform: {Name: AWS::Include, Parameters: {Location: s3://x/y}}\n"),
+            'ctx.client("iot-data")',
+            [("error", "iot:…"), ("warning", "Fn::Transform")],
+        ),
         (
             (OUTPUT, """!Join ['', ['{"ACCOUNT_TABLE": "', !Ref AccountsTable, '"}']]"""),
             "",

@@ -75,6 +75,7 @@ PUT, READ_SECRET = "dynamodb:PutItem", "secretsmanager:GetSecretValue"
         # a wildcard for partition, region or account ends at a colon
         (PUT, "arn:*:dynamodb:*:*:table/Accounts"),
         ("sqs:SendMessage", "arn:aws:sqs:*:*:crm-inbox"),
+        ("sns:Publish", "arn:aws:sns:*:*:crm-news"),
         ("s3:GetObject", "arn:*:s3:::partners-prices/*"),
         ("logs:FilterLogEvents", "arn:aws:logs:*:*:log-group:/acme/shop:*"),
         # an import, a parameter, and a name that says whose it is
@@ -121,6 +122,8 @@ def test_what_is_ones_own_is_not_blamed(action: str, resource: Any) -> None:
         # a tool uses a store; it does not share or empty one
         ("s3:PutBucketAcl", arn("Bucket"), "share one"),
         ("s3:PutReplicationConfiguration", arn("Bucket"), "share one"),
+        ("s3:DeleteBucketPolicy", arn("Bucket"), "share one"),
+        ("s3:PutAccountPublicAccessBlock", "*", "share one"),
         ("kms:DisableKey", arn("Key"), "share one"),
         ("cognito-idp:CreateUserPool", "arn:aws:cognito-idp:eu-west-1:1:userpool/x", "share one"),
     ],
@@ -151,3 +154,163 @@ def test_the_remedy_of_a_missing_right_knows_the_walls() -> None:
     assert "Add bedrock:Retrieve" in _remedy("bedrock", signed_for=False)
     assert _remedy("bedrock-agentcore", signed_for=True).startswith("Add the actions")
     assert "lambda:InvokeFunctionUrl" in _remedy("lambda", signed_for=True)
+
+
+MINE = allow("dynamodb:GetItem", arn("Table"))
+TAKE = allow(PUT, "arn:aws:dynamodb:*:*:table/*-RunLogTable-*")
+EXECUTOR = sub("arn:aws:iam::${AWS::AccountId}:role/${ExecutorRole}")
+TRUST = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": EXECUTOR}, "Action": "sts:AssumeRole"}]}
+OR_NOTHING = {"Ref": "AWS::NoValue"}
+
+
+def of(kind: str, **properties: Any) -> dict[str, Any]:
+    return {"Type": f"AWS::{kind}", "Properties": properties}
+
+
+def inline(*statements: Any) -> dict[str, Any]:
+    return {"PolicyName": "x", "PolicyDocument": {"Statement": [*statements]}}
+
+
+@pytest.mark.parametrize(
+    ("resource", "level", "says"),
+    [
+        # who holds what the tools have, and who runs with it
+        (policy(MINE, Roles=[{"Ref": "ExecutorRole"}, "shop-Other-1"]), "error", "and so does shop-Other-1"),
+        (policy(MINE, Users=["bob"]), "error", "and so does bob"),
+        (of("Lambda::Function", Role=EXECUTOR), "error", "Its Role is the executor's role"),
+        (of("Serverless::Function", Role=EXECUTOR), "error", "Its Role is the executor's role"),
+        (of("IAM::InstanceProfile", Roles=[{"Ref": "ExecutorRole"}]), "error", "Its Roles is the executor's"),
+        (of("IAM::Role", AssumeRolePolicyDocument=TRUST), "error", "nobody may change rights"),
+        (of("Lambda::Permission", Principal=EXECUTOR, Action="lambda:InvokeFunction"), "error", "nobody may call"),
+        # every place of a statement or a managed policy, on both sides of a condition
+        (of("IAM::Role", Policies={"Fn::If": ["A", [inline(TAKE)], []]}), "error", "which is the platform's"),
+        (of("IAM::Role", Policies=[{"Fn::If": ["A", inline(TAKE), OR_NOTHING]}]), "error", "which is the platform's"),
+        (of("IAM::User", Policies=[inline(TAKE)]), "error", "which is the platform's"),
+        (of("IAM::UserPolicy", UserName="x", **inline(TAKE)), "error", "which is the platform's"),
+        (of("IAM::GroupPolicy", GroupName="x", **inline(allow("*", "*"))), "error", "which is the platform's"),
+        (of("Serverless::Function", Policies=[{"Statement": [TAKE]}]), "error", "which is the platform's"),
+        (of("Serverless::StateMachine", Policies="AdministratorAccess"), "error", "on all of the account"),
+        (of("IAM::Group", ManagedPolicyArns=["arn:aws:iam::aws:policy/AdministratorAccess"]), "error", "on all of the"),
+        # what cannot be read is told
+        (policy(PolicyDocument={"Fn::FindInMap": ["A", "B", "C"]}), "warning", "cannot be read here"),
+        (policy({"Fn::Transform": {"Name": "AWS::Include"}}), "warning", "cannot be read here"),
+        (of("CloudFormation::Stack", Parameters={"Role": {"Ref": "ExecutorRole"}}), "warning", "given ExecutorRole"),
+        ({"Type": "Custom::X", "Properties": {"Role": {"Ref": "ExecutorRole"}}}, "warning", "given ExecutorRole"),
+    ],
+)
+def test_whoever_has_rights_is_held_to_them_or_told(resource: Any, level: str, says: str) -> None:
+    [found] = [one for one in found_in(It=resource) if "beside the executor's" not in one.problem]
+
+    assert (found.level, says in found.problem) == (level, True), found
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        of("IAM::Role", ManagedPolicyArns=["arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"]),
+        of("Serverless::Function", Policies=["AWSXrayWriteOnlyAccess", {"Statement": [MINE]}]),
+        of(
+            "Serverless::Function", Policies=[{"Statement": [allow("logs:PutLogEvents", "*"), allow("xray:Put*", "*")]}]
+        ),
+        of("Serverless::Function", Policies=[{"Statement": [allow("bedrock:InvokeModel", "arn:aws:bedrock:*::x/y")]}]),
+        of("Lambda::Function", Role=arn("MyExecutorRole"), Environment={"Variables": {"ROLE": EXECUTOR}}),
+        of("SSM::Parameter", Value={"Ref": "ExecutorRole"}),
+        {"Type": "AWS::SNS::Topic", "Properties": None},
+        {"Type": "AWS::SNS::Topic"},
+    ],
+)
+def test_what_gives_no_right_of_the_tools_is_no_finding(resource: Any) -> None:
+    assert [one for one in found_in(It=resource) if "beside the executor's" not in one.problem] == []
+
+
+OPEN = {"Statement": {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}}
+NARROW = {"Statement": {**OPEN["Statement"], "Condition": {"StringEquals": {"aws:SourceAccount": "1"}}}}
+LAMBDA = "arn:aws:lambda:eu-west-1:111122223333:"
+
+
+@pytest.mark.parametrize(
+    ("resource", "level", "says"),
+    [
+        # a name that could be the platform's, in any property
+        (
+            of("Lambda::Url", TargetFunctionArn=f"{LAMBDA}function:shop-ExecutorFunction-1A"),
+            "error",
+            "ExecutorFunction",
+        ),
+        (of("Lambda::Permission", FunctionName="shop-ExecutorFunction-1A", Principal="1"), "error", "ExecutorFunction"),
+        (
+            of("Lambda::EventSourceMapping", FunctionName=sub("${AWS::StackName}-ApiFunction-1A")),
+            "error",
+            "ApiFunction",
+        ),
+        (of("S3::BucketPolicy", Bucket="shop-payloadbucket-1a"), "error", "payloadbucket"),
+        (of("SQS::QueuePolicy", Queues=["https://sqs.x.example/1/shop-RunRequestQueue-1"]), "error", "RunRequestQueue"),
+        (of("Logs::SubscriptionFilter", LogGroupName="shop-ExecutorLogGroup-1"), "error", "ExecutorLogGroup"),
+        (
+            of("Serverless::Function", Policies=[{"DynamoDBCrudPolicy": {"TableName": "x-RunLogTable-1"}}]),
+            "error",
+            "Run",
+        ),
+        (policy(MINE, Roles=["shop-AgentFunctionRole-1ABC"]), "error", "AgentFunctionRole"),
+        # everybody
+        (of("SQS::QueuePolicy", Queues=[{"Ref": "Q"}], PolicyDocument=OPEN), "warning", "everybody"),
+        (of("KMS::Key", KeyPolicy=OPEN), "warning", "everybody"),
+        (of("Lambda::Permission", FunctionName={"Ref": "Stock"}, Principal="*"), "warning", "everybody"),
+    ],
+)
+def test_a_door_of_the_platform_or_to_everybody_is_told(resource: Any, level: str, says: str) -> None:
+    found = found_in(It=resource)
+
+    assert [one.level for one in found if says in one.problem] == [level], found
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        of("SQS::QueuePolicy", Queues=[{"Ref": "Q"}], PolicyDocument=NARROW),
+        of("Lambda::Permission", FunctionName={"Ref": "Stock"}, Principal="s3.amazonaws.com"),
+        of("Lambda::Permission", FunctionName={"Ref": "Stock"}, Principal="*", FunctionUrlAuthType="NONE"),
+        of("Lambda::Function", Role=arn("R"), Description="Not shop-RunLogTable-1"),
+        of(
+            "SNS::Subscription", TopicArn="arn:aws:sns:eu-west-1:1:crm-news", Endpoint="https://crm.example/RunLogTable"
+        ),
+        of("SQS::Queue", QueueName="shop-EscalationQueue-mine"),
+    ],
+)
+def test_a_door_of_ones_own_with_a_condition_is_no_finding(resource: Any) -> None:
+    assert found_in(It=resource) == []
+
+
+LOG = "arn:aws:dynamodb:*:*:table/*-RunLogTable-*"
+
+
+def deny(**words: Any) -> dict[str, Any]:
+    return {"Sid": "Planted", "Effect": "Deny", "Action": PUT, "Resource": "*", **words}
+
+
+def without(name: str, **words: Any) -> dict[str, Any]:
+    return {key: one for key, one in deny(**words).items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_told"),
+    [
+        (deny(), True),
+        (deny(Resource=LOG), True),
+        (deny(Action="dynamodb:*"), True),
+        (deny(Resource={"Fn::If": ["A", LOG, arn("Table")]}), True),
+        (without("Action", NotAction="dynamodb:*"), True),
+        (without("Resource", NotResource=arn("Table")), True),
+        (deny(Resource=arn("Table")), False),
+        (deny(Action="dynamodb:DeleteTable"), False),
+        (deny(Resource=f"{DYNAMODB}Accounts"), False),
+        (deny(Condition={"Bool": {"aws:SecureTransport": "false"}}), False),
+        (without("Action", NotAction=["dynamodb:*", "kms:*", "s3:*"]), False),
+        (without("Resource", NotResource="*"), False),
+        (deny(Effect="Allow", Resource=arn("Table")), False),
+    ],
+)
+def test_a_denial_that_reaches_a_right_of_the_executor_is_an_error(statement: Any, is_told: bool) -> None:
+    told = [one.level for one in found_in(ToolsPolicy=policy(statement)) if "the executor itself" in one.problem]
+
+    assert told == ["error"] * is_told

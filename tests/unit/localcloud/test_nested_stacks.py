@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.template import TemplateInvalid, load_template
+from localcloud.template import TemplateInvalid, load_template, unread_in
 
 TEMPLATE = """
 Parameters: {Stage: {Type: String}}
@@ -63,7 +63,6 @@ def test_its_resources_take_its_parameters_and_its_outputs_are_taken(tmp_path: P
         (TEMPLATE, NESTED.replace("Ref Table", "Ref Tabel"), "business.yaml: has no Tabel"),
         (TEMPLATE, NESTED.replace("!Ref Days", "!If [Saef, 1, 2]"), "business.yaml: has no condition Saef"),
         (TEMPLATE, NESTED.replace("  Table:", "  Queue:").replace(" Table", " Queue"), "Queue is something else"),
-        (TEMPLATE, NESTED.replace("Kind, prod", "Kind, dev"), "Safe is something else"),
         (TEMPLATE.replace("business.yaml", "none.yaml"), NESTED, "none.yaml: cannot be read"),
         (TEMPLATE.replace("GetAtt Business.Outputs.Name", "GetAtt Business.Outputs.Nme"), NESTED, "It has: Name, Arn"),
         (TEMPLATE.replace("${Business.Outputs.Arn}", "${Business.Outputs.An}"), NESTED, "It has: Name, Arn"),
@@ -104,3 +103,29 @@ def test_a_text_with_a_map_is_replaced_as_well(tmp_path: Path) -> None:
 
     named = made["Resources"]["Table"]["Properties"]["TableName"]
     assert named == {"Fn::Sub": ["${Stage}-7-${Own}", {"Own": {"Ref": "Stage"}}]}
+
+
+def test_a_condition_of_the_same_name_is_the_nested_stacks_own(tmp_path: Path) -> None:
+    nested = NESTED.replace("Kind, prod", "Kind, dev").replace("!Ref Days", "!If [Safe, 1, 2]")
+    nested = nested.replace("{Value: !Ref Table}", "{Value: !If [Safe, a, b]}")
+    nested = nested.replace("    Type: AWS::DynamoDB", "    Condition: Safe\n    Type: AWS::DynamoDB")
+
+    made = loaded(tmp_path, nested=nested)
+
+    assert made["Conditions"] == {
+        "Safe": {"Fn::Equals": [{"Ref": "Stage"}, "prod"]},
+        "BusinessSafe": {"Fn::Equals": [{"Ref": "Stage"}, "dev"]},
+    }
+    assert made["Resources"]["Table"]["Condition"] == "BusinessSafe"
+    assert made["Resources"]["Table"]["Properties"]["Days"] == {"Fn::If": ["BusinessSafe", 1, 2]}
+    assert made["Resources"]["Rule"]["Properties"]["Name"] == {"Fn::If": ["BusinessSafe", "a", "b"]}
+
+
+def test_what_a_macro_makes_is_left_out_and_told(tmp_path: Path) -> None:
+    loop = '  "Fn::ForEach::Tables": [N, [A, B], {"${N}Table": {Type: AWS::DynamoDB::Table}}]\n  Topic:\n'
+    nested = NESTED.replace("  Table:\n", loop + "    Type: AWS::SNS::Topic\n    Properties:\n  Table:\n")
+
+    assert loaded(tmp_path, nested=nested)["Resources"].keys() == {"Queue", "Rule", "Table", "Topic"}
+    assert unread_in(tmp_path / "business.yaml") == ["Fn::ForEach::Tables"]
+    with pytest.raises(TemplateInvalid, match="Fn::ForEach::Tables cannot be read here: write out what it makes"):
+        loaded(tmp_path, nested=nested.replace("!Ref Days", "!GetAtt ATable.Arn"))
