@@ -43,7 +43,7 @@ FORMS: Mapping[str, tuple[str, tuple[str, ...], bool]] = {
     "AWS::SecretsManager::Secret": ("secretsmanager", ("secret:",), True),
     "AWS::StepFunctions::StateMachine": ("states", ("stateMachine:", "execution:", "express:"), True),
 }
-#: What an ARN of a service may have behind the resource's name; ``*`` is any text without a colon, ``~`` a name, ``#`` an id.
+#: What an ARN may have behind the resource's name; ``*`` is any text without a colon, ``~`` a name, ``#`` an id.
 _BELOW: Mapping[str, tuple[str, ...]] = {
     "cloudwatch": (),
     "dynamodb": ("/~/~", "/stream/~:~:~"),
