@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.checks import Finding, checked
+from cli.checks.files import unreadable
 from cli.commands.new import write
 
 TODAY = date(2026, 11, 29)
@@ -51,6 +52,15 @@ def test_a_file_that_cannot_be_read_is_one_finding_and_the_checks_go_on(
     assert [one.problem for one in found if place in one.file and says in one.problem] == [found[0].problem]
     assert not [one for one in found if "cannot be imported" in one.problem or "The check `" in one.problem]
     assert [one.field for one in found[1:] if one.level == "error"] == ["dynamodb:UpdateItem"]
+
+
+def test_a_file_that_may_not_be_read_is_told_by_what_is_missing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = project / "files" / "tools" / "look_up_account.py"
+    monkeypatch.setattr("cli.checks.files.os.access", lambda file, _: file != closed)
+
+    assert [(one.file, one.problem) for one in unreadable(project)] == [
+        (str(closed), "It cannot be read: the permission is missing.")
+    ]
 
 
 def test_a_hidden_link_such_as_the_lock_of_an_editor_is_no_finding(project: Path) -> None:
