@@ -2,6 +2,7 @@
 
 ::
 
+    files     files that cannot be read, and those that look like a tool or a server and are none
     loading   what load_playbook refuses, of all files; duplicate names in YAML; models that retire
     tools     unmarked arguments, doubt, undo, timeouts
     functions  what the source of undo_arguments and of fallbacks gets wrong: keys, fields, calls
@@ -22,7 +23,7 @@ beside those of the others.
 import re
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -35,6 +36,7 @@ from ballast.playbook.servers.tools import RemoteCall
 
 Level = Literal["error", "warning", "hint"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "hint")
+_NOT_THERE = "cannot be imported: ModuleNotFoundError"
 
 
 _END = re.compile(r"(?<=\S)\. ")
@@ -56,6 +58,12 @@ class Finding:
     field: str
     problem: str
     remedy: str
+
+    @property
+    def path_and_line(self) -> tuple[str, int | None]:
+        """The path of the file, and the line where it is known."""
+        path, _, line = self.file.rpartition(", line ")
+        return (path, int(line)) if path and line.isdecimal() else (self.file, None)
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,7 @@ class Checked:
 def checked(folder: Path, *, today: date) -> Checked:
     """Check the project, or the playbook, in ``folder``."""
     from cli.checks.certificate import certificate
+    from cli.checks.files import idle, never_ends, unreadable
     from cli.checks.limits import worst_costs
     from cli.checks.loading import load_findings
     from cli.checks.packages import packages
@@ -96,7 +105,8 @@ def checked(folder: Path, *, today: date) -> Checked:
         has_code = _has_code(folder)
         playbook, problems = playbook_problems(folder, on=today)
         whole = not any(_leaves_tools_out(problem) for problem in problems)
-        yield from load_findings(folder, problems)
+        told = [one.file for one in blocked]
+        yield from (one for one in load_findings(folder, problems) if one.file not in told)
 
     def price() -> Iterator[Finding]:
         nonlocal costs, granted
@@ -104,17 +114,34 @@ def checked(folder: Path, *, today: date) -> Checked:
             costs, granted = worst_costs(playbook), max(one.max_grant_microusd for one in playbook.agents.values())
         yield from ()
 
-    found = [*_beside_others("loading", folder, load), *_beside_others("limits", folder, price)]
+    blocked = unreadable(folder)
+    stops = any(never_ends(Path(one.file)) for one in blocked)  # loading would read it
+    found = [*blocked]
+    if stops:
+        has_code = _has_code(folder)
+    else:
+        found += [*_beside_others("loading", folder, load), *_beside_others("limits", folder, price)]
     if playbook is not None:
+        of_nothing = [] if blocked or problems else [*_beside_others("files", folder, idle, playbook)]
+        found, whole = [*found, *of_nothing], whole and not of_nothing
         found += of_playbook(playbook, today, whole=whole)
-        found += _beside_others("certificate", folder, certificate, playbook)
+        found += [] if blocked else _beside_others("certificate", folder, certificate, playbook)
     if has_code:
-        found += _beside_others("packages", folder, packages, folder)
+        found = _joined(found, [*_beside_others("packages", folder, packages, folder)])
         found += _beside_others("standing", folder, standing, folder, None if problems else playbook)
         found += _beside_others("template", folder, template, folder)
+    if has_code and not stops:
         found += _beside_others("plays", folder, lambda: plays(folder, playbook, today, whole=whole))
     found = list(dict.fromkeys(found))
     return Checked(tuple(sorted(found, key=lambda one: LEVELS.index(one.level))), costs, granted)
+
+
+def _joined(loading: list[Finding], of_packages: list[Finding]) -> list[Finding]:
+    """Return both; an import that failed is told once, by what says which package it is of."""
+    failed = {one.file for one in loading if _NOT_THERE in one.problem}
+    missing = {one.file for one in of_packages if one.file in failed}
+    rest = [one for one in loading if one.file not in missing or _NOT_THERE not in one.problem]
+    return rest + [replace(one, level="error") if one.file in missing else one for one in of_packages]
 
 
 def _leaves_tools_out(problem: PlaybookInvalid) -> bool:

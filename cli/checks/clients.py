@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cli.checks.modules import SCOPES, Bound, Function, Imported, Module, Parameter, passes_over
+from cli.checks.modules import SCOPES, Bound, Function, Imported, Module, Parameter, last_name, passes_over
 from cli.checks.names import DEEPEST, Names
 
 Kind = tuple[str, ...]
@@ -298,6 +298,8 @@ class Followed(Names):
 
     def _made(self, module: Module, call: ast.Call, depth: int) -> Kind | None:
         function, maker = call.func, None
+        if (bound := self._partial(module, function, depth)) is not None:  # self._make()
+            return self._made(bound[0], bound[1], depth + 1) if depth <= DEEPEST else None
         if isinstance(function, ast.Attribute):
             of = self._kind(module, function.value, depth)
             if of == CONTEXT and function.attr in ("client", "resource"):
@@ -321,6 +323,15 @@ class Followed(Names):
             return None
         returned = _returned(helper[1])
         return self._one_of([(helper[0], one) for one in returned], depth)
+
+    def _partial(self, module: Module, function: ast.AST, depth: int) -> tuple[Module, ast.Call] | None:
+        """Return the call that a ``partial`` makes, if that is certainly what is called."""
+        named_ = isinstance(function, ast.Name | ast.Attribute)
+        found: list[tuple[Module, Any]] = self._sources(module, function, depth) if named_ else [(module, function)]
+        match found:
+            case [(where, ast.Call(func=by, args=[made, *given], keywords=named))] if last_name(by) == "partial":
+                return where, ast.Call(func=made, args=given, keywords=named)
+        return None
 
     def texts(self, file: Path, node: ast.expr) -> frozenset[str]:
         """Return the known texts that an expression may be: of a parameter, what each call gives it."""

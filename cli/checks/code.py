@@ -2,39 +2,22 @@
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
 from cli.checks.clients import CONTEXT, ENVIRON, ENVIRONS, PROCESS, TABLE, Followed
 from cli.checks.declared import Declared, declared_in
+from cli.checks.files import files_in, parsed
+from cli.checks.modules import last_name
+from cli.checks.operations import OPERATIONS, PARTIQL, PARTS, STATEMENTS, partiql
 from cli.checks.reach import Reached, is_main
+from cli.checks.sources import line_of
 from localcloud.project import project_of
 
-_OPERATIONS = {
-    "get_item": ("GetItem",),
-    "put_item": ("PutItem",),
-    "update_item": ("UpdateItem",),
-    "delete_item": ("DeleteItem",),
-    "query": ("Query",),
-    "scan": ("Scan",),
-    "batch_get_item": ("BatchGetItem",),
-    "batch_write_item": ("BatchWriteItem",),
-    "describe_table": ("DescribeTable",),
-    "write_once": ("GetItem", "UpdateItem"),
-    "written_once": ("GetItem",),
-}
 #: Parameters that name a table: each operation of DynamoDB's client has one of them.
 _TABLES = ("TableName", "RequestItems")
-#: PartiQL: an action for each kind of statement, by its first word; in doubt each of them.
-_PARTIQL = {name.upper(): f"PartiQL{name}" for name in ("Select", "Insert", "Update", "Delete")}
-_STATEMENTS = ("execute_statement", "batch_execute_statement", "execute_transaction")
-#: Parts of a transaction, by the key that names them.
-_PARTS = {
-    **{name: f"{name}Item" for name in ("Get", "Put", "Update", "Delete")},
-    "ConditionCheck": "ConditionCheckItem",
-}
 
 
 @dataclass(frozen=True)
@@ -45,13 +28,14 @@ class Code:
 
     @cached_property
     def _trees(self) -> tuple[tuple[Path, ast.AST], ...]:
-        found = []
-        for file in sorted(self.folder.rglob("*.py")):
-            try:
-                found.append((file, ast.parse(file.read_text(encoding="utf-8"))))
-            except (OSError, SyntaxError, ValueError):
-                continue  # loading the playbook says why
-        return tuple(found)
+        found = ((file, parsed(file)) for file in files_in(self.folder, "**/*.py"))
+        return tuple((file, tree) for file, tree in found if tree is not None)
+
+    @cached_property
+    def is_whole(self) -> bool:
+        """Whether each file of the playbook's code was read: what no file names, another one may."""
+        listed = {one for one in self.folder.rglob("*.py") if not one.name.startswith(".")}
+        return listed == {file for file, _ in self._trees} and self._of_servers.is_whole
 
     @cached_property
     def named(self) -> dict[str, str]:
@@ -60,7 +44,7 @@ class Code:
         for file, node in self._nodes:
             text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
             if re.fullmatch(r"[A-Z][A-Z0-9_]*", text):
-                found.setdefault(text, _place(file, node))
+                found.setdefault(text, line_of(file, node))
         return self._of_servers.variables | found
 
     @cached_property
@@ -87,7 +71,7 @@ class Code:
             elif isinstance(node, ast.Call) and id(node) in at_once and len(node.args) + len(node.keywords) == 1:
                 name = next(self._looked_for(file, node), None)
             if name is not None and name not in tried:
-                found.setdefault(name, _place(file, node))
+                found.setdefault(name, line_of(file, node))
         return self._of_servers.variables | found
 
     @cached_property
@@ -96,7 +80,7 @@ class Code:
         found: dict[str, str] = {}
         for file, node in self._nodes:
             for name in self._looked_for(file, node):
-                found.setdefault(name, _place(file, node))
+                found.setdefault(name, line_of(file, node))
         return {name: place for name, place in found.items() if name not in self.needed}
 
     def _looked_for(self, file: Path, node: ast.AST) -> Iterator[str]:
@@ -126,17 +110,17 @@ class Code:
                 case ast.Subscript(value=read, ctx=ast.Load()) if kind(read) == PROCESS:
                     if (name := self._followed.variable(file, node)) is not None:
                         is_sure = id(node) in sure and not self._followed.is_tried(file, node)
-                        found[name, _place(file, node)] = is_sure or None
+                        found[name, line_of(file, node)] = is_sure or None
                 case ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr="getenv")):
-                    found |= {(name, _place(file, node)): False for name in self._looked_for(file, node)}
+                    found |= {(name, line_of(file, node)): False for name in self._looked_for(file, node)}
                 case ast.Call(func=ast.Attribute(value=read)) | ast.Compare(comparators=[read]) if (
                     kind(read) == PROCESS
                 ):
-                    found |= {(name, _place(file, node)): False for name in self._looked_for(file, node)}
+                    found |= {(name, line_of(file, node)): False for name in self._looked_for(file, node)}
                 case ast.Call(args=given, keywords=by_name):
                     for one in (*given, *(more.value for more in by_name)):
                         if kind(one) == PROCESS:
-                            found["", _place(file, one)] = None
+                            found["", line_of(file, one)] = None
         asked = {
             name for file, one in self._of_tools if isinstance(one, ast.Compare) for name in self._looked_for(file, one)
         }
@@ -154,25 +138,72 @@ class Code:
         }
 
     @cached_property
-    def of_boto3(self) -> dict[str, str]:
-        """Services whose clients tools make by boto3 itself, each with a place."""
+    def of_boto3(self) -> dict[tuple[str, str], str]:
+        """Clients and resources that tools make by boto3 itself: the kind and the service, each with a place."""
+        found: dict[tuple[str, str], str] = {}
+        for file, node, kind in self._made(self._of_tools):
+            if self._followed.is_of(file, node.func, "boto3"):
+                found.setdefault((kind[0], kind[1]), line_of(file, node))
+        return found
+
+    def _made(self, nodes: Iterable[tuple[Path, ast.AST]]) -> Iterator[tuple[Path, ast.Call, tuple[str, ...]]]:
+        """Yield the calls that are a client or a resource, each with its kind and service."""
+        for file, node in nodes:
+            kind = self._followed.kind(file, node) if isinstance(node, ast.Call) else None
+            if isinstance(node, ast.Call) and kind is not None and kind[0] in ("client", "resource"):
+                yield file, node, kind
+
+    @property
+    def services(self) -> dict[str, str]:
+        """Services of AWS that tools have a client of, or that the declarations sign for, each with its place."""
+        return self._of_servers.services | self.clients
+
+    @cached_property
+    def clients(self) -> dict[str, str]:
+        """Services of which tools certainly make a client, each with its place."""
         found: dict[str, str] = {}
-        for file, node in self._of_tools:
-            if isinstance(node, ast.Call) and self._followed.is_of(file, node.func, "boto3"):
-                kind = self._followed.kind(file, node)
-                if kind is not None and kind[0] in ("client", "resource"):
-                    found.setdefault(kind[1], _place(file, node))
+        for file, node, kind in self._made(self._reached.nodes):
+            found.setdefault(kind[1], line_of(file, node))
         return found
 
     @cached_property
-    def services(self) -> dict[str, str]:
-        """Services of AWS that tools have a client of, each with its place."""
-        found: dict[str, str] = {}
+    def calls(self) -> dict[tuple[str, str], str]:
+        """Calls that tools certainly make of a client: its service and the method, each with its place."""
+        found: dict[tuple[str, str], str] = {}
         for file, node in self._reached.nodes:
-            kind = self._followed.kind(file, node) if isinstance(node, ast.Call) else None
-            if kind is not None and kind[0] in ("client", "resource"):
-                found.setdefault(kind[1], _place(file, node))
-        return self._of_servers.services | found
+            if (of := self._call(file, node)) is not None and of[0] == "client":
+                found.setdefault(of[1:], line_of(file, node))
+        return found
+
+    def _call(self, file: Path, node: ast.AST) -> tuple[str, str, str] | None:
+        """Return the kind, service and method of a call of a client; of a paginator, the method that it calls."""
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            return None
+        kind, method = self._followed.kind(file, node.func.value), node.func.attr
+        if kind is None or kind[0] not in ("client", "resource"):
+            return None
+        pages = self._followed.text(file, node.args[0]) if method == "get_paginator" and node.args else None
+        return kind[0], kind[1], pages or method
+
+    @cached_property
+    def method_names(self) -> frozenset[str]:
+        """The names of all methods that tools call of anything, and the texts that may be one."""
+        texts = {node.value for _, node in self._of_tools if isinstance(node, ast.Constant)}
+        attributes = {node.attr for _, node in self._of_tools if isinstance(node, ast.Attribute)}
+        return frozenset(attributes | {text for text in texts if isinstance(text, str)})
+
+    @cached_property
+    def markers(self) -> dict[tuple[str, str], str]:
+        """The variable of a table and the key under which ``write_once`` marks a call in it, each with its place."""
+        found: dict[tuple[str, str], str] = {}
+        for file, node in self._reached.nodes:
+            if isinstance(node, ast.Call) and last_name(node.func) in ("write_once", "written_once"):
+                given = {one.arg: one.value for one in node.keywords} if [*self._operations(file, node)] else {}
+                if "table" in given and "key" in given:
+                    names = self._followed.variable(file, given["table"]), self._followed.text(file, given["key"])
+                    if names[0] is not None and names[1] is not None:
+                        found.setdefault((names[0], names[1]), line_of(file, given["key"]))
+        return found
 
     @property
     def signed_for(self) -> frozenset[str]:
@@ -192,10 +223,10 @@ class Code:
     def _texts(self) -> str:
         """The Python files of the project, and the playbook's YAML, without case and signs between words."""
         project = project_of(self.folder)
-        listed = {*self.folder.rglob("*.py"), *self.folder.rglob("*.yaml"), *project.glob("*.py")}
+        listed = {*files_in(self.folder, "**/*.py", "**/*.yaml"), *files_in(project, "*.py")}
         if project != self.folder:
             beside = [one for one in project.iterdir() if one.is_dir() and (one / "__init__.py").is_file()]
-            listed |= {file for one in beside for file in one.rglob("*.py")}
+            listed |= {file for one in beside for file in files_in(one, "**/*.py")}
         return "\n".join(_plain(file.read_text(encoding="utf-8", errors="replace")) for file in sorted(listed))
 
     @cached_property
@@ -203,10 +234,8 @@ class Code:
         """The methods that tools call of the client of each service; those of servers/ are not known."""
         found: dict[str, set[str]] = {}
         for file, node in self._of_tools:
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                kind = self._followed.kind(file, node.func.value)
-                if kind is not None and kind[0] in ("client", "resource"):
-                    found.setdefault(kind[1], set()).add(node.func.attr)
+            if (of := self._call(file, node)) is not None:
+                found.setdefault(of[1], set()).add(of[2])
         return {service: frozenset(names) for service, names in found.items()}
 
     @cached_property
@@ -233,7 +262,7 @@ class Code:
         found: dict[str, str] = {}
         for file, node in self._reached.nodes:
             for operation in self._operations(file, node):
-                found.setdefault(operation, _place(file, node))
+                found.setdefault(operation, line_of(file, node))
         return found
 
     @cached_property
@@ -241,10 +270,10 @@ class Code:
         """Actions of DynamoDB that tools may need, by the names of methods and of parts of a transaction alone."""
         calls = [node for _, node in self._of_tools if isinstance(node, ast.Call)]
         texts = {node.value for _, node in self._of_tools if isinstance(node, ast.Constant)}
-        found = {action for node in calls for action in _OPERATIONS.get(_called(node), ())}
-        found |= {action for node in calls if _called(node) in _STATEMENTS for action in _PARTIQL.values()}
-        found |= {action for name, actions in _OPERATIONS.items() if name in texts for action in actions}
-        return frozenset(found | {action for name, action in _PARTS.items() if name in texts} | self.dynamodb.keys())
+        found = {action for node in calls for action in OPERATIONS.get(last_name(node.func), ())}
+        found |= {action for node in calls if last_name(node.func) in STATEMENTS for action in PARTIQL.values()}
+        found |= {action for name, actions in OPERATIONS.items() if name in texts for action in actions}
+        return frozenset(found | {action for name, action in PARTS.items() if name in texts} | self.dynamodb.keys())
 
     def _is_dynamodb(self, file: Path, node: ast.AST) -> bool:
         """Return whether an expression is certainly a client of DynamoDB, or one of its tables."""
@@ -254,35 +283,33 @@ class Code:
     def _operations(self, file: Path, node: ast.AST) -> Iterator[str]:
         if not isinstance(node, ast.Call):
             return
-        name, by_name = _called(node), {one.arg for one in node.keywords}
+        name, by_name = last_name(node.func), {one.arg for one in node.keywords}
         of = self._followed.kind(file, node.func.value) if isinstance(node.func, ast.Attribute) else None
         if name in ("write_once", "written_once"):
             if of == CONTEXT or self._followed.is_of(file, node.func, "ballast"):
-                yield from _OPERATIONS[name]
+                yield from OPERATIONS[name]
         elif name == "Change" and self._followed.is_of(file, node.func, "ballast"):
             writes = [one.value for one in node.keywords if one.arg == "writes"]
             yield from self._parts(file, writes or node.args[1:2])
         elif isinstance(node.func, ast.Attribute) and self._is_dynamodb(file, node.func.value):
             if name == "get_paginator" and (named := [*node.args, *(one.value for one in node.keywords)]):
-                yield from _OPERATIONS.get(self._followed.text(file, named[0]) or "", ())
+                yield from OPERATIONS.get(self._followed.text(file, named[0]) or "", ())
             elif name in ("transact_write_items", "transact_get_items"):
                 yield from self._parts(file, [*node.args, *(one.value for one in node.keywords)])
             elif name == "batch_writer":
                 yield "BatchWriteItem"
-            elif name in _STATEMENTS and not by_name.isdisjoint(
-                (None, "Statement", "Statements", "TransactStatements")
-            ):
-                yield from _partiql(node)
+            elif name in STATEMENTS and not by_name.isdisjoint((None, "Statement", "Statements", "TransactStatements")):
+                yield from partiql(node)
             elif of == TABLE or not by_name.isdisjoint((None, *_TABLES)):
-                yield from _OPERATIONS.get(name, ())
+                yield from OPERATIONS.get(name, ())
 
     def _parts(self, file: Path, given: list[ast.expr]) -> Iterator[str]:
         """Yield the actions of the parts of a transaction."""
         for node in given:
             for one in self._followed.within(file, node):
                 for key, value in zip(one.keys, one.values, strict=True) if isinstance(one, ast.Dict) else ():
-                    if isinstance(key, ast.Constant) and key.value in _PARTS and not isinstance(value, ast.Constant):
-                        yield _PARTS[str(key.value)]
+                    if isinstance(key, ast.Constant) and key.value in PARTS and not isinstance(value, ast.Constant):
+                        yield PARTS[str(key.value)]
 
     @cached_property
     def on_tables(self) -> dict[tuple[str, str], str]:
@@ -294,7 +321,7 @@ class Code:
                     continue
                 variable = self._followed.variable(file, given.value)
                 for operation in self._operations(file, node) if variable is not None else ():
-                    found.setdefault((operation, str(variable)), _place(file, node))
+                    found.setdefault((operation, str(variable)), line_of(file, node))
         return found
 
     @cached_property
@@ -306,7 +333,7 @@ class Code:
                 names = [one.value for one in node.keywords if one.arg == "IndexName"]
                 of_dynamodb = bool(names) and self._is_dynamodb(file, node.func.value)
                 for name in self._followed.texts(file, names[0]) if of_dynamodb else ():
-                    found.setdefault(name, _place(file, names[0]))
+                    found.setdefault(name, line_of(file, names[0]))
         return found
 
     @cached_property
@@ -324,7 +351,7 @@ class Code:
             known = {id(one) for node in _walked(tree) for one in _followed(node, takers, is_known)}
             for node in _walked(tree):
                 if _of_context(node) and id(node) not in known:
-                    found.setdefault(_place(file, node), _what(node))
+                    found.setdefault(line_of(file, node), last_name(node) or "environ or client")
         return found
 
     def _is_written_out(self, file: Path, node: ast.AST) -> bool:
@@ -334,10 +361,8 @@ class Code:
     def unfollowed_clients(self) -> dict[str, str]:
         """Services whose clients the code makes, and none of whose calls can be followed; each with a place."""
         found: dict[str, str] = {}
-        for file, node in self._of_tools:
-            kind = self._followed.kind(file, node) if isinstance(node, ast.Call) else None
-            if kind is not None and kind[0] in ("client", "resource"):
-                found.setdefault(kind[1], _place(file, node))
+        for file, node, kind in self._made(self._of_tools):
+            found.setdefault(kind[1], line_of(file, node))
         followed = {*self.called, *(["dynamodb"] if self.dynamodb else [])}
         return {service: place for service, place in found.items() if service not in followed}
 
@@ -383,13 +408,6 @@ def _walked(tree: ast.AST) -> Iterator[ast.AST]:
             waiting += ast.iter_child_nodes(node)
 
 
-def _partiql(call: ast.Call) -> Iterator[str]:
-    texts = [one.value for one in ast.walk(call) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
-    words = {text.split(maxsplit=1)[0].upper() for text in texts if text.strip()}
-    known = [action for word, action in _PARTIQL.items() if word in words]
-    yield from known or _PARTIQL.values()
-
-
 def _of_context(node: ast.AST) -> bool:
     """Return whether an expression is the environment of a process or of a call, or what makes its clients."""
     match node:
@@ -411,7 +429,7 @@ def _followed(node: ast.AST, takers: frozenset[str], is_known: Callable[[ast.AST
 
     ``takers``: functions with a parameter ``environ``, which is followed by that name.
     """
-    if isinstance(node, ast.Call) and _called(node) in takers:
+    if isinstance(node, ast.Call) and last_name(node.func) in takers:
         yield from (*node.args, *(one.value for one in node.keywords))
     match node:
         case ast.Subscript(value=read, slice=name) if is_known(name):
@@ -422,21 +440,11 @@ def _followed(node: ast.AST, takers: frozenset[str], is_known: Callable[[ast.AST
             yield from (read, named)
         case ast.Call(func=ast.Attribute() as made, args=[name, *_]) if is_known(name):
             yield made
+        case ast.Call(func=by, args=[made, name, *_]) if last_name(by) == "partial" and is_known(name):
+            yield made
         case ast.Compare(left=name, ops=[ast.In() | ast.NotIn()], comparators=[read]) if is_known(name):
             yield read
 
 
 def _plain(text: str) -> str:
     return re.sub(r"[_-]", "", text).casefold()
-
-
-def _what(node: ast.AST) -> str:
-    return str(getattr(node, "attr", getattr(node, "id", "environ or client")))
-
-
-def _called(node: ast.Call) -> str:
-    return str(getattr(node.func, "attr", getattr(node.func, "id", "")))
-
-
-def _place(file: Path, node: ast.AST) -> str:
-    return f"{file}, line {getattr(node, 'lineno', 1)}"

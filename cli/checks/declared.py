@@ -7,22 +7,25 @@ from typing import Any
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.servers.checks import read_declaration
 from ballast.playbook.servers.declaration import LambdaServer, SigV4Credential
+from cli.checks.files import files_in
 
 #: The action that reads a secret, by the store that a declaration names.
 _READS_A_SECRET = {"secretsmanager": "secretsmanager:GetSecretValue", "ssm": "ssm:GetParameter"}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Declared:
     """What the declarations of servers need, each with its file: variables, services that are signed for, actions.
 
-    aims  the functions and secrets that they use: see ``Code.aims``
+    aims      the functions and secrets that they use: see ``Code.aims``
+    is_whole  whether all of them could be read
     """
 
     variables: dict[str, str]
     services: dict[str, str]
     actions: dict[str, str]
     aims: list[tuple[str, str, bool, str]]
+    is_whole: bool = True
 
     def aim(self, action: str, named: Any, file: str) -> None:
         """Add what an action is on: a name, or the variable that has it."""
@@ -46,11 +49,14 @@ class Declared:
 def declared_in(folder: Path) -> Declared:
     """Return what the declarations in a playbook's folder need."""
     found = Declared({}, {}, {}, [])
-    for file in sorted((folder / "servers").glob("*.yaml")):
+    files = files_in(folder / "servers", "*.yaml")
+    found.is_whole = len(files) == len([*(folder / "servers").glob("*.yaml")])
+    for file in files:
         try:
             declared = read_declaration(file)
         except PlaybookInvalid:
-            continue  # loading the playbook says why
+            found.is_whole = False  # loading the playbook says why
+            continue
         found.read(declared.server.model_dump(mode="json"), str(file))
         if isinstance(declared.server, LambdaServer):
             found.actions.setdefault("lambda:InvokeFunction", str(file))

@@ -18,6 +18,12 @@ def services_of_iam() -> frozenset[str]:
     return frozenset(_services())
 
 
+def has_action(action: str) -> bool:
+    """Return whether IAM has an action of exactly this name."""
+    service, _, name = action.lower().partition(":")
+    return name in _services().get(service, {}).get("Actions", {})
+
+
 def has_no_resource(action: str) -> bool:
     """Return whether IAM has no resource for an action, so that a statement about it can only say ``*``."""
     service, _, name = action.lower().partition(":")

@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 
 from ballast.playbook.load import playbook_in
 from cli.checks import Finding, Level
+from cli.checks.files import files_in, never_ends, parsed
 from cli.checks.statements import platform
 from localcloud.cloud import ROOT
 from localcloud.project import project_of
@@ -54,6 +55,7 @@ class _Pins:
     known      packages whose hash a file of constraints says
     open       whether a line brings packages that cannot be known here: a folder, an archive, an address
     as_here    packages that are pinned in the version that is installed here, so that their needs are known
+    versions   the version that a line pins of each package
     """
 
     names: set[str] = field(default_factory=set)
@@ -66,6 +68,7 @@ class _Pins:
     known: set[str] = field(default_factory=set)
     open: bool = False
     as_here: set[str] = field(default_factory=set)
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 def packages(folder: Path) -> Iterator[Finding]:
@@ -85,7 +88,13 @@ def _absent(folder: Path, file: Path, pins: _Pins) -> Iterator[Finding]:
     project, playbook = project_of(folder), playbook_in(folder.resolve())
     shipped = pins.names | _of_platform()
     yield from _left_out(pins, shipped, str(file))
-    if any((playbook / "servers").glob("*.yaml")) and _OF_SERVERS not in shipped:
+    yield from _ruled_out(pins, file)
+    has_servers = any((playbook / "servers").glob("*.yaml"))
+    if has_servers and _OF_SERVERS in pins.versions:
+        for one in map(Requirement, metadata.requires("ballast") or ()):
+            if canonicalize_name(one.name) == _OF_SERVERS:
+                yield from _fits(pins, "the platform", one, file)
+    if has_servers and _OF_SERVERS not in shipped:
         said = f"The playbook has servers/, whose tools need {_OF_SERVERS} in Lambda, and no line of {_FILE} names it."
         yield Finding("error", str(playbook / "servers"), _OF_SERVERS, said, _add(_OF_SERVERS, file))
     own = {path.stem for path in project.iterdir() if path.name not in _STAYS} | {playbook.name, "ballast"}
@@ -93,6 +102,9 @@ def _absent(folder: Path, file: Path, pins: _Pins) -> Iterator[Finding]:
     unsure = {name for name in pins.names if not _is_installed(name)}
     pins.elsewhere = {name: marker for name, marker in pins.elsewhere.items() if name not in shipped}
     for place, name in _imports(playbook):
+        if name == playbook.name:
+            said = "It imports the playbook by the name of its folder, and a playbook may be loaded under another one."
+            yield Finding("hint", place, name, said, "Import relatively inside of a playbook: from .core import …")
         if name not in known and canonicalize_name(name) not in shipped:
             yield from _missing(place, name, unsure, file, pins.elsewhere)
 
@@ -128,14 +140,40 @@ def _remark(name: str) -> str:
     return f"Take the marker off the line of {name}, or write one that holds there."
 
 
+def _needs(name: str) -> list[Requirement]:
+    """Return what a package needs in Lambda, as the version of it says that is installed here."""
+    if not _is_installed(name):
+        return []
+    return [one for one in map(Requirement, metadata.requires(name) or ()) if _is_for_lambda(one.marker)]
+
+
+def _ruled_out(pins: _Pins, file: Path) -> Iterator[Finding]:
+    """Yield versions that another pinned package does not go with."""
+    for name in sorted(pins.as_here):
+        for one in _needs(name):
+            yield from _fits(pins, name, one, file)
+
+
+def _fits(pins: _Pins, name: str, needed: Requirement, file: Path) -> Iterator[Finding]:
+    version = pins.versions.get(canonicalize_name(needed.name))
+    if version is not None and not needed.specifier.contains(version, prereleases=True):
+        said = f"{name} needs {needed.name}{needed.specifier}, and {file.name} pins {version}."
+        yield Finding("warning", str(file), needed.name, said, f"Pin a version that fits: {_pin(needed.name)}.")
+
+
 def _left_out(pins: _Pins, shipped: set[str], file: str) -> Iterator[Finding]:
-    """Yield what the pinned packages need and no line pins: `sam build` takes what is listed, and no more."""
-    for name in sorted(pins.names):
-        for said in (metadata.requires(name) or ()) if _is_installed(name) else ():
-            one = Requirement(said)
+    """Yield what the pinned packages need and no line pins: `sam build` takes what is listed, and no more.
+
+    What such a package needs in its turn is told at once.
+    """
+    waiting = sorted(pins.names)
+    for name in waiting:  # grows
+        for one in _needs(name):
             needed = canonicalize_name(one.name)
-            if needed in shipped or not _is_for_lambda(one.marker):
+            if needed in shipped:
                 continue
+            if needed not in waiting and needed not in pins.elsewhere:
+                waiting.append(needed)
             if needed in pins.elsewhere:
                 problem = f"{name} needs {one.name}, and {_not_there(needed, pins.elsewhere, Path(file))}."
                 level: Level = "error" if name in pins.as_here else "warning"
@@ -210,6 +248,8 @@ def _read(file: Path, pins: _Pins, *, required: bool, constrains: bool = False, 
     def tell(number: int, name: str, problem: str, remedy: str) -> None:
         pins.wrong.append(Finding("error", f"{file}, line {number}", name, problem, remedy))
 
+    if never_ends(file):
+        return  # told as what cannot be read
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -244,12 +284,24 @@ def _read(file: Path, pins: _Pins, *, required: bool, constrains: bool = False, 
             said = f"`{line}` names no package: {str(problem).splitlines()[0]}."
             tell(number, "", said, "Write NAME==VERSION, such as httpx==0.28.1.")
             continue
+        for level, problem_, remedy in _astray(line, {file.parent, (*seen, file)[0].parent}):
+            pins.wrong.append(Finding(level, f"{file}, line {number}", "", problem_, remedy))
         if one is None:
             pins.open = True
             continue
         for wrong in _hashes(line):
             tell(number, one.name, f"{wrong}.", "Write the whole hash, as pip-compile --generate-hashes does.")
         _add_line(pins, one, f"{file}, line {number}", has_hash=_has_hash(line, one), constrains=constrains)
+
+
+def _astray(line: str, folders: set[Path]) -> Iterator[tuple[Level, str, str]]:
+    """Yield what is wrong with the path or the address that a line names: its level, the problem, the remedy."""
+    said = line.partition(" @ ")[2] or (line if _NAMELESS.match(line) or _WHEEL.fullmatch(line) else "")
+    named = re.split(r"[;#\[]|\s", said.strip(), maxsplit=1)[0].removeprefix("file:")
+    if re.match(r"git\+", named) and not re.search(r"@[^/@]*\d[^/@]*$", named):
+        yield "warning", f"{named} names no commit: what is deployed may be another one.", "Write @ and the commit."
+    if named and "://" not in named and ";" not in line and not any((one / named).exists() for one in folders):
+        yield "error", f"There is no {named}: pip installs nothing.", "Correct the path, or remove the line."
 
 
 def _requirement(said: str) -> Requirement | None:
@@ -272,6 +324,11 @@ def _add_line(pins: _Pins, one: Requirement, place: str, *, has_hash: bool, cons
         if not constrains:
             pins.elsewhere[name] = str(one.marker)
         return
+    exact = [each.version for each in one.specifier if each.operator == "==" and not each.version.endswith(".*")]
+    before = pins.versions.setdefault(name, exact[0]) if exact else None
+    if before is not None and not one.specifier.contains(before, prereleases=True):
+        said = f"{one.name} is pinned as {before}, too: pip installs neither of them."
+        pins.wrong.append(Finding("error", place, one.name, said, "Keep one of the lines."))
     versions = [(each.operator, each.version.endswith(".*")) for each in one.specifier]
     is_pinned = one.url is not None or bool({("==", False), ("===", False)} & {*versions})
     if is_pinned and is_here and str(one.specifier) == f"=={metadata.version(one.name)}":
@@ -333,12 +390,7 @@ def _imports(playbook: Path) -> Iterator[tuple[str, str]]:
 
     The store's files fill the local cloud: they count where a tool imports them.
     """
-    trees: dict[Path, ast.AST] = {}
-    for file in sorted(playbook.rglob("*.py")):
-        try:
-            trees[file] = ast.parse(file.read_text(encoding="utf-8"))
-        except (OSError, SyntaxError, ValueError):
-            continue  # loading the playbook says why
+    trees = {file: tree for file in files_in(playbook, "**/*.py") if (tree := parsed(file)) is not None}
     stores = {file for file in trees if file.relative_to(playbook).parts[0] in ("store", "store.py")}
     if any(_takes_store(node) for file, tree in trees.items() if file not in stores for node in ast.walk(tree)):
         stores = set()

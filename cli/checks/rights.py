@@ -6,36 +6,19 @@ What a statement's actions or resources are and cannot be read here may give any
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from functools import cache
 from typing import Any
-
-from botocore.exceptions import UnknownServiceError
-from botocore.model import ServiceModel
-from botocore.session import get_session
 
 from cli.checks import Finding
 from cli.checks.code import Code
 from cli.checks.grants import POLICIES, cannot_be_read, grants, names_executor, readable, to_executor_by
-from cli.checks.iam import has_no_resource, services_of_iam
+from cli.checks.iam import has_no_resource
+from cli.checks.operations import needed_actions, needs_nothing, prefixes
 from cli.checks.statements import DOCS, with_the_platforms
 from cli.walls.arns import Template, meet
 from cli.walls.only import EXECUTOR, closed
 from cli.walls.rights import Right, allowed, parts
 
 _IN_SUB = re.compile(r"\$\{([A-Za-z0-9:]+)(\.[A-Za-z0-9.]+)?\}")
-#: Services of boto3 whose prefix in IAM is neither their name nor the one that they sign with.
-_PREFIX = {
-    "applicationcostprofiler": "application-cost-profiler",
-    "cloudcontrol": "cloudformation",
-    "iot-data": "iot",
-    "iotsecuretunneling": "iot",
-    "mturk": "mechanicalturk",
-    "resourcegroupstaggingapi": "tag",
-}
-#: Methods of a client that need no right: whoever has a key may call them.
-_FREE = {"sts": {"get_caller_identity", "get_session_token"}}
-#: These sign a password here and call nobody; what connects with it needs a right of another service.
-_SIGNS_HERE = re.compile(r"generate_\w*auth_token")
 
 
 def rights(code: Code, business: Mapping[str, Any], environment: Mapping[str, str], file: str) -> Iterator[Finding]:
@@ -68,7 +51,7 @@ def _missing(
         if names_executor(business["Resources"][table]["Properties"]):
             continue  # by its own policy
         if not any(table in _named(one.get("Resource")) for one in statements) and not any(
-            right.does("dynamodb:*") and right.resource != "*" and right.reaches(template, table) for right in given
+            right.does("dynamodb:*") and right.reaches(template, table) for right in given
         ):
             yield Finding(
                 "warning",
@@ -87,19 +70,7 @@ def _missing(
                 "is not enough.",
                 f'Allow dynamodb:Query on !Sub "${{….Arn}}/index/{index}".',
             )
-    for service, place in code.services.items():
-        prefixes = _prefixes(service)
-        if not prefixes or service == "dynamodb" or _needs_nothing(code, service):
-            continue
-        if not any(_touches(one, prefix) for one in statements for prefix in prefixes):
-            yield Finding(
-                "error",
-                place,
-                f"{prefixes[0]}:…",
-                f"The code has a client of {service}, or a server signs for it, and no statement of {file} gives a "
-                "right to it.",
-                _remedy(prefixes[0], signed_for=service in code.signed_for),
-            )
+    yield from _rights_of_calls(code, statements, file)
     for action, place in code.actions.items():
         if not any(_allows(one, action) for one in statements):
             yield Finding(
@@ -111,16 +82,44 @@ def _missing(
             )
 
 
-def _remedy(service: str, *, signed_for: bool) -> str:
-    """Return what to do where no statement gives a right to a service: also where a wall lets no statement do so."""
+def _rights_of_calls(code: Code, statements: list[dict[str, Any]], file: str) -> Iterator[Finding]:
+    """Yield actions that calls of clients need and nothing gives; where no action is known, the same of the service."""
+    told, unknown = {"dynamodb"}, dict[str, list[str]]()
+    for (service, method), place in code.calls.items():
+        actions = needed_actions(service, method)
+        if actions is None:
+            unknown.setdefault(service, []).append(method)
+        elif actions and service != "dynamodb" and not any(_allows(one, by) for one in statements for by in actions):
+            told.add(service)
+            said = f"The code calls {method} of {service}, which needs this right, and no statement of {file} gives it."
+            yield Finding("error", place, actions[0], said, _remedy(actions[0], signed_for=False))
+    for service, place in code.services.items():
+        mine, called = prefixes(service), code.called.get(service, frozenset())
+        if not mine or service in told or (service not in code.signed_for and needs_nothing(service, called)):
+            continue
+        if not any(_touches(one, prefix) for one in statements for prefix in mine):
+            said = f"The code has a client of {service}, or a server signs for it, and no statement of {file} gives a "
+            remedy = _remedy(mine[0], signed_for=service in code.signed_for)
+            yield Finding("error", place, f"{mine[0]}:…", f"{said}right to it.", remedy)
+        elif service in unknown:
+            said = f"Which action {', '.join(unknown[service])} of {service} needs is not known here: only the service "
+            remedy = "Compare the statement of ToolsPolicy with these calls yourself."
+            yield Finding("hint", place, service, f"{said}was compared with the statements.", remedy)
+
+
+def _remedy(action: str, *, signed_for: bool) -> str:
+    """Return what to do where no statement gives an action, or one of a service; also where a wall lets none do so."""
+    service, _, name = action.partition(":")
     wall = closed(service, EXECUTOR)
     if service == "lambda" and signed_for:
         return "Add lambda:InvokeFunctionUrl and lambda:InvokeFunction to ToolsPolicy, for that one function."
+    if name and (wall is None or action in wall[2]):
+        return "Add it to ToolsPolicy, for the one resource."
     if wall is None:
         return "Add the actions that the tool calls to ToolsPolicy, for that one resource."
     what, who, free = wall
     others = f"only {', '.join(who.split())} may {what}" if who else f"nobody may {what}"
-    if free:
+    if free and not name:
         return f"Add {' or '.join(free)} to ToolsPolicy, if the tool calls that; of all else, {others}: take it out."
     return f"Take the call out of the tool: {others}, and no statement may give the right. {DOCS}"
 
@@ -206,15 +205,39 @@ def _too_much(code: Code, statements: list[dict[str, Any]], file: str) -> Iterat
                 "tool that is misled could use all of it.",
                 "Name the actions and the one resource.",
             )
-        unused = [
-            action
-            for action in _listed(one.get("Action"))
-            if re.fullmatch(r"dynamodb:[A-Za-z]+", action) and action.partition(":")[2] not in code.perhaps_dynamodb
-        ]
-        if unused and code.dynamodb:
+        unused = [action for action in _listed(one.get("Action")) if _is_unused(code, action)] if code.is_whole else []
+        if unused:
             yield Finding(
                 "hint", file, name, f"No code of the playbook needs {', '.join(unused)}.", "Remove what is not needed."
             )
+
+
+#: Actions without which a call works, and which it is better off with.
+_BESIDE = {
+    "s3:ListBucket": ("get_object", "head_object", "download_file"),  # else a missing object is AccessDenied
+    "s3:AbortMultipartUpload": ("upload_file", "upload_fileobj", "create_multipart_upload"),
+    "s3:GetObject": ("copy_object", "copy", "upload_part_copy"),
+}
+
+
+def _is_unused(code: Code, action: str) -> bool:
+    """Return whether no call in the code needs an action, by the names of methods alone.
+
+    One of KMS may be needed by another service, which decrypts for its caller.
+    """
+    service, _, name = action.partition(":")
+    if not re.fullmatch(r"[A-Za-z]+", name) or service == "kms" or action in code.actions:
+        return False
+    if service == "dynamodb":
+        return bool(code.dynamodb) and name not in code.perhaps_dynamodb
+    clients = [one for one in code.clients if service in prefixes(one)]
+    if not clients or any(service in prefixes(one) for one in code.signed_for):
+        return False
+    if any(needed_actions(one, called) is None for one in clients for called in code.called.get(one, ())):
+        return False
+    needed = {each for one in clients for called in code.method_names for each in needed_actions(one, called) or ()}
+    beside = not code.method_names.isdisjoint(_BESIDE.get(action, ()))
+    return not beside and action.lower() not in {one.lower() for one in needed}
 
 
 def _statements(business: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -271,46 +294,6 @@ def _as_pattern(template: Template, right: Right) -> str:
         return "x" if known else "*"
 
     return _IN_SUB.sub(put_in, right.arn).replace("\0", "*")
-
-
-@cache
-def _prefixes(service: str) -> tuple[str, ...]:
-    """Return the prefixes that actions of a service of boto3 may have in IAM, the right one first.
-
-    None of them is certain for a service that boto3 or IAM does not have.
-    """
-    model = _model(service)
-    if model is None:
-        return (service,) if service in services_of_iam() else ()
-    names = (_PREFIX.get(service, ""), model.signing_name, service, model.endpoint_prefix)
-    known = dict.fromkeys(name for name in names if name in services_of_iam())
-    return (*known, *(name for name in names if name and name not in known)) if known else ()
-
-
-@cache
-def _model(service: str) -> ServiceModel | None:
-    try:
-        return get_session().get_service_model(service)
-    except UnknownServiceError:
-        return None
-
-
-def _needs_nothing(code: Code, service: str) -> bool:
-    """Return whether the calls of a service that the code makes need no right, as far as they can be seen."""
-    model = _model(service)
-    if model is None or service in code.signed_for:
-        return False
-    free = set(_FREE.get(service, ()))
-    called = code.called.get(service, frozenset())
-    if called - free:
-        from botocore import xform_name
-
-        free |= {
-            xform_name(name)
-            for name in model.operation_names
-            if model.operation_model(name).auth_type in ("none", "smithy.api#noAuth")
-        }
-    return all(one in free or _SIGNS_HERE.fullmatch(one) for one in called) if called else service in _FREE
 
 
 def _named(value: Any) -> set[str]:

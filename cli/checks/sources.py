@@ -140,7 +140,7 @@ def _rebound(node: Function, name: str) -> bool:
     )
 
 
-def line_of(tool_file: str, node: ast.AST) -> str:
+def line_of(tool_file: str | Path, node: ast.AST) -> str:
     """Return the place of a node in a file."""
     return f"{tool_file}, line {getattr(node, 'lineno', 1)}"
 

@@ -10,6 +10,7 @@ from ballast.playbook import Playbook
 from ballast.playbook.load import playbook_in
 from ballast.playbook.servers.declaration import FromEnvironment
 from cli.checks import Finding
+from cli.checks.files import files_in, parsed
 from cli.checks.loading import finding_of
 from localcloud import stand_ins
 from localcloud.project import project_of, store_of
@@ -23,7 +24,8 @@ def standing(folder: Path, playbook: Playbook | None) -> Iterator[Finding]:
     file = project_of(folder) / stand_ins.FILE
     if playbook is None:
         store = playbook_in(folder.resolve()) / "store"
-        yield from _unreadable([*sorted(store.rglob("*.py")), store.with_suffix(".py"), file])
+        of_store = files_in(store.parent, "store/**/*.py", "store.py")
+        yield from _unreadable([*of_store, *files_in(file.parent, file.name)])
         return
     before = frozenset(sys.modules)
     try:
@@ -104,10 +106,8 @@ def _handlers(folder: Path) -> frozenset[str] | None:
 
 
 def _tree(folder: Path) -> ast.Module | None:
-    try:
-        return ast.parse((project_of(folder) / stand_ins.FILE).read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return None
+    file = project_of(folder) / stand_ins.FILE
+    return parsed(file) if file.is_file() else None
 
 
 def yielded(folder: Path) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,8 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ from ballast.playbook.servers.checks import read_declaration, why_no_url
 from ballast.playbook.servers.declaration import LambdaServer, SigV4Credential
 from cli.checks import Finding, Level
 from cli.checks.code import Code
+from cli.checks.files import files_in
 from cli.checks.lint import lint
 from cli.checks.loading import finding_of
+from cli.checks.operations import has_method, near_methods, services
 from cli.checks.rights import rights
 from cli.checks.standing import unanswered, yielded
 from cli.checks.statements import breaches
@@ -34,6 +38,7 @@ from localcloud.template import TemplateInvalid, load_template, unread_in
 #: Variables that Lambda's own runtime gives, or that are settings of Python and Powertools.
 _OF_THE_RUNTIME = re.compile(r"(AWS|LAMBDA|POWERTOOLS|LC)_.*|PYTHON.*|HOME|LANG|LD_LIBRARY_PATH|PATH|PWD|TMPDIR|TZ|_.*")
 
+_APART = "The template cannot be put together"
 _PLACE = re.compile(rf"\$\{{([^}}]+)\}}|{OPAQUE}")
 #: A text of a JSON document, and the colon where it is a name.
 _JSON_TEXT = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?')
@@ -54,8 +59,11 @@ def template(folder: Path) -> Iterator[Finding]:
         yield finding_of(str(project), str(problem))
     files = dict.fromkeys([*([own.resolve()] if own is not None else []), *named])
     for file in files or [None]:
-        yield from _of_template(folder, file)
-        yield from lint(file) if file is not None else ()
+        linted = [*lint(file)] if file is not None else []
+        refused = any(one.level == "error" for one in linted)
+        # What cfn-lint refuses it tells with its line: that nothing can be made of it then says no more.
+        yield from (one for one in _of_template(folder, file) if not (refused and one.problem.startswith(_APART)))
+        yield from linted
 
 
 def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
@@ -70,14 +78,16 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
         whole = load_template(ROOT / "template.yaml", parameters)
     except TemplateInvalid as problem:
         remedy = "Correct business.yaml: it has the parameters Stage and ExecutorRole, and the output Environment."
-        said = f"The template cannot be put together{' here' if unread else ''}: {problem}"
+        said = f"{_APART}{' here' if unread else ''}: {problem}"
         yield Finding("warning" if unread else "error", file, "", said, remedy)
         whole = {}
     for name in unread:
         said = "What it makes is known at the deployment alone: nothing of it is checked, and the local cloud lacks it."
         yield Finding("warning", file, name, said, "Write the resources out, each with its Type and its Properties.")
+    refused = list[Finding]()
     if business is not None and own is not None:
-        yield from breaches(business, file, calls=_calls_functions(playbook_in(folder.resolve())))
+        refused += breaches(business, file, calls=_calls_functions(playbook_in(folder.resolve())))
+        yield from refused
     if business is None or not whole:
         return
     variables = whole["Resources"]["ExecutorFunction"]["Properties"]["Environment"]["Variables"]
@@ -90,6 +100,7 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
     if environment is not None:
         yield from _missing_variables(code, {*environment, *variables}, own)
     yield from _unfollowed(code)
+    yield from _unknown_to_boto3(code)
     yield from _past_the_context(code, environment or {})
     for name, place in yielded(folder) if environment is not None else ():
         if environment is not None and name not in environment:
@@ -99,12 +110,15 @@ def _of_template(folder: Path, own: Path | None) -> Iterator[Finding]:
     if own is not None:
         yield from _urls(playbook_in(folder.resolve()), environment or {}, file)
         yield from _unread_variables(code, environment or {}, file)
-        yield from rights(code, business, environment or {}, file)
+        told = {one.field for one in refused if one.level == "error"}
+        needed = rights(code, business, environment or {}, file)
+        yield from (one for one in needed if one.level != "warning" or one.file != file or one.field not in told)
+        yield from _markers(code, business, environment or {})
 
 
 def _calls_functions(playbook: Path) -> bool:
     """Return whether a server of servers/ is a function, or behind one's URL, which the executor then has to call."""
-    for declared in (playbook / "servers").glob("*.yaml"):
+    for declared in files_in(playbook / "servers", "*.yaml"):
         try:
             server = read_declaration(declared).server
             signs = None if isinstance(server, LambdaServer) else server.credential
@@ -214,9 +228,42 @@ def _past_the_context(code: Code, environment: Mapping[str, str]) -> Iterator[Fi
         elif name == "" and environment:
             said = f"os.environ is handed on, and has none of what the tools get: {', '.join(environment)}."
             yield Finding("hint", place, "os.environ", said, "Hand ctx.environ on, if these are read of it.")
-    for service, place in code.of_boto3.items():
-        said = f"boto3 makes this client of {service}: it is led to AWS, also where a run is played on your laptop."
-        yield Finding("hint", place, f"boto3 {service}", said, f'Write ctx.client("{service}").')
+    for (kind, service), place in code.of_boto3.items():
+        said = f"boto3 makes this {kind} of {service}: it is led to AWS, also where a run is played on your laptop."
+        remedy = f'Write ctx.client("{service}")'
+        remedy += "." if kind == "client" else ", and call its operations: those of a resource have another form."
+        yield Finding("hint", place, f"boto3 {service}", said, remedy)
+
+
+def _unknown_to_boto3(code: Code) -> Iterator[Finding]:
+    """Yield services and methods that are written out, and that boto3 does not have."""
+    for service, place in code.clients.items():
+        if service not in services():
+            near = get_close_matches(service, services(), n=1)
+            remedy = f'Write "{near[0]}".' if near else "Name a service as boto3 does."
+            said = f"boto3 {version('boto3')} has no service of this name, so the call fails."
+            yield Finding("error", place, service, said, remedy)
+    for (service, method), place in code.calls.items():
+        if service in services() and not has_method(service, method):
+            near = near_methods(service, method)
+            said = f"A client of {service} has no {method}, in boto3 {version('boto3')}: the call fails."
+            yield Finding("error", place, method, said, f"Write {near[0]}." if near else "Correct the name.")
+
+
+def _markers(code: Code, business: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield keys under which ``write_once`` cannot mark a call in its table."""
+    for (variable, key), place in code.markers.items():
+        named = re.fullmatch(r"\$\{(\w+)\}", environment.get(variable, ""))
+        table = business["Resources"].get(named[1], {}) if named is not None else {}
+        schema = table.get("Properties", {}).get("KeySchema")
+        if named is None or not isinstance(schema, list) or not all(isinstance(one, dict) for one in schema):
+            continue
+        keys = [str(one.get("AttributeName")) for one in schema]
+        if any("{" in one for one in keys) or keys == [key]:
+            continue
+        remedy = f'Write key="{keys[0]}".' if len(keys) == 1 else "Name a table whose key is one attribute."
+        said = f"The key of {named[1]} is {' and '.join(keys)}, and not {key}: DynamoDB refuses each call."
+        yield Finding("error", place, "key", said, remedy)
 
 
 def _unfollowed(code: Code) -> Iterator[Finding]:
@@ -243,7 +290,7 @@ def _unfollowed(code: Code) -> Iterator[Finding]:
 
 def _urls(playbook: Path, environment: Mapping[str, str], file: str) -> Iterator[Finding]:
     """Yield the URLs in business.yaml at which no server of servers/ is ever called. One with ${…} is not known."""
-    for declared in sorted((playbook / "servers").glob("*.yaml")):
+    for declared in files_in(playbook / "servers", "*.yaml"):
         try:
             server = read_declaration(declared).server
         except PlaybookInvalid:

@@ -32,10 +32,15 @@ def check(typed: Namespace) -> int:
 
 def _document(found: Checked) -> dict[str, object]:
     return {
-        "findings": [asdict(one) for one in found.findings],
+        "findings": [_in_parts(one) for one in found.findings],
         "worst_cost_microusd": found.worst_cost_microusd,
         "granted_microusd": found.granted_microusd,
     }
+
+
+def _in_parts(one: Finding) -> dict[str, object]:
+    path, line = one.path_and_line
+    return {**asdict(one), "file": path, "line": line}
 
 
 def _show(found: Checked, screen: Screen, folder: Path, *, hints: bool) -> None:

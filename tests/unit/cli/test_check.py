@@ -113,7 +113,7 @@ PLANTED: dict[str, tuple[str, str, str, str, str, str]] = {
         "import no_such_thing\nfrom ballast.playbook",
         "error",
         LOOK_UP,
-        "",
+        "no_such_thing",
     ),
     "an unknown undo": (TOOL, 'undo="reinstate_account"', 'undo="reinstate"', "error", "sounddesk", ""),
     "a fallback for no intent": (
@@ -314,7 +314,11 @@ def test_all_errors_are_told_at_once(sound: Path, tmp_path: Path) -> None:
 
     told = {(Path(one.file.partition(",")[0]).name, one.field) for one in errors}
     assert {("agent.yaml", "limits.turns"), ("agent.yaml", "limitz"), ("suspend_account.py", "")} <= told
-    assert {("look_up_account.py", ""), ("accounts.py", "dynamodb:UpdateItem"), ("scenario.yaml", "expects")} <= told
+    assert {
+        ("look_up_account.py", "no_such_thing"),
+        ("accounts.py", "dynamodb:UpdateItem"),
+        ("scenario.yaml", "expects"),
+    } <= told
 
 
 def test_what_only_follows_from_a_file_that_cannot_be_imported_is_not_told(sound: Path, tmp_path: Path) -> None:
@@ -364,7 +368,7 @@ def test_the_json_has_every_finding(sound: Path, tmp_path: Path, capsys: pytest.
     [error] = [one for one in document["findings"] if one["level"] == "error"]
     assert error["file"].endswith("agent.yaml")
     assert error["field"] == "limits.turns"
-    assert error.keys() == {"level", "file", "field", "problem", "remedy"}
+    assert error.keys() == {"level", "file", "line", "field", "problem", "remedy"}
 
 
 def test_the_words_name_files_from_the_project_on_and_the_worst_cost(

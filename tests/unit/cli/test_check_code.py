@@ -241,7 +241,7 @@ def held(holder):
     assert found.needed.keys() == {"DESKS_TABLE", "QUEUE_URL"}
     assert found.unfollowed == {}
     assert found.called == {
-        "dynamodb": {"get_paginator", "get_item"},
+        "dynamodb": {"query", "get_item"},
         "sqs": {"send_message"},
         "s3": {"get_object"},
     }
