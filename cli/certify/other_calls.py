@@ -14,6 +14,8 @@ from cli.certify.rig import Seen, differences
 
 #: The place of ``seen`` for what was sent to other services.
 ELSEWHERE = "sent elsewhere"
+#: The place of ``seen`` for what the doubles tell.
+OUTSIDE = "seen outside"
 #: Keys of quite other runs that are tried where nothing shows that the whole key is used.
 _MOST_DRAWN = 48
 

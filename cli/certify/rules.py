@@ -28,12 +28,13 @@ from cli.certify.declared import Declared, declared
 from cli.certify.elsewhere import Away, Came
 from cli.certify.facts import KEEP_NOTHING, READ_STRONGLY, behind, other_requests, remembered
 from cli.certify.modules import changed_in, memory_of, own_to_its_process
-from cli.certify.other_calls import ELSEWHERE, named_in, names_of, texts_in
+from cli.certify.other_calls import ELSEWHERE, OUTSIDE, named_in, names_of, texts_in
 from cli.certify.other_process import FirstAttempt
 from cli.certify.overlaps import Overlaps
 from cli.certify.plays import DECLARE_TIME, GIVE_TIME, too_long
 from cli.certify.pure import told, watched
-from cli.certify.remedies import NAME_REQUESTS, OWN_CLIENT
+from cli.certify.records import is_undone
+from cli.certify.remedies import NAME_REQUESTS, OWN_CLIENT, tell_of_effects
 from cli.certify.report import TO_A_PERSON, Finding
 from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
 from cli.certify.sequences import WAITS, Honest, Sequences
@@ -405,7 +406,7 @@ class Trial:
     def _unseen(
         self, why: str, rules: tuple[str, ...] = ("failure", "key", "verify", "interrupted", "undo")
     ) -> Iterator[Finding]:
-        remedy = "Start a double of the service in the playbook's store package, and give the package seen_outside()."
+        remedy = tell_of_effects(stand_ins=self._rig.cloud.stand_ins is not None)
         for rule in rules:
             yield self._not_tried(rule, why, remedy, needed=True)
 
@@ -717,6 +718,11 @@ class Trial:
             for key in {*items, *base}:
                 before, now, made = base.get(key), items.get(key), done.get(key)
                 if MARKER in key or before == now:
+                    continue
+                if place == OUTSIDE and is_undone(before, now, made, self._rig.traces):
+                    continue
+                if place == OUTSIDE:
+                    wrong.setdefault(place, {})[key] = now
                     continue
                 if before is None and made is not None and made != now:
                     continue  # its record, such as a refund that is cancelled

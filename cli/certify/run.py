@@ -21,7 +21,7 @@ from ballast.playbook import Effect, Playbook, Tool, ToolContext
 from ballast.playbook.servers.tools import RemoteCall
 from cli.certify.elsewhere import elsewhere
 from cli.certify.other_process import OtherProcess
-from cli.certify.remedies import OWN_CLIENT, in_its_words
+from cli.certify.remedies import OWN_CLIENT, in_its_words, tell_of_effects
 from cli.certify.report import Finding
 from cli.certify.rig import Rig, Sample, rig_for
 from cli.certify.rules import Trial
@@ -278,10 +278,22 @@ def _tried(
         if not any(finding.state == "broken" or finding.needed for finding in found):
             found += trial.over_calls()
         found += _in_every_play(rig, one, found)
+        found = _of_a_steady_store(rig, one, found)
         findings += [in_its_words(finding, one.tool) for finding in found]
         if one is sample:
             to_try += trial.more_samples
     return findings
+
+
+def _of_a_steady_store(rig: Rig, sample: Sample, found: list[Finding]) -> list[Finding]:
+    """Return what was found, without what an earlier call is to blame for: one that leaves something else each time."""
+    earlier = rig.unsteady_before(sample)
+    if not earlier or not any(one.state == "broken" for one in found):
+        return found
+    seen = f"Before it, the scenario calls another tool, which does not leave the same each time. {earlier}."
+    remedy = "Let seen_outside() leave out what follows from the order of arrival, or call it in a scenario of its own."
+    unsteady = Finding(sample.tool.name, "repeatable", "not tried", sample.scenario, seen, remedy, True)
+    return [*(one for one in found if one.state != "broken" and one.rule != "repeatable"), unsteady]
 
 
 def _in_every_play(rig: Rig, sample: Sample, found: Sequence[Finding]) -> list[Finding]:
@@ -289,7 +301,8 @@ def _in_every_play(rig: Rig, sample: Sample, found: Sequence[Finding]) -> list[F
     if any(one.state == "broken" for one in found):
         return []
     states = {one.rule: "needed" if one.needed else one.state for one in found}
-    return list(rig.plays.findings(sample.tool, sample.scenario, states))
+    tell = tell_of_effects(stand_ins=rig.cloud.stand_ins is not None)
+    return list(rig.plays.findings(sample.tool, sample.scenario, states, tell))
 
 
 def _at_import(reads: Sequence[str]) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from ballast.log.run_log import LONGEST_RUN_DAYS
 from cli.certify.aws_answers import PLAYS, REFUSALS, Play, aws_answers
 from cli.certify.other_calls import (
     ELSEWHERE,
+    OUTSIDE,
     many_keys,
     near_keys,
     new_texts,
@@ -49,8 +50,6 @@ _MOST_OTHERS, _MOST_REQUESTS, _MOST_ITEMS = 2, 4, 6
 _MOST_AT_ONCE, _FEW_CALLS = 12, 5
 #: Keys that must be told apart: of a million, hardly two may be the same.
 _ROOM = 2**40
-#: A place of ``seen`` in which nothing can be put back.
-_OUTSIDE = "seen outside"
 
 _KEEP_KEY = "Use ctx.write_once, which keeps every key with its effect; else leave honours_key out."
 _WHOLE_KEY = "Keep the whole ctx.idempotency_key, as it is, and nothing else, as what tells one call from another."
@@ -401,7 +400,9 @@ class Sequences:
                     "An error of the last try, or of a later request, says nothing of what was before it: look for the "
                     "effect under the key before a refusal (ctx.write_once does), or let the error pass: it is doubt.",
                 )
-            if end.how == "ok" and (other := differences(self._h.done, now) or _other(self._h.end, end)):
+            repeats = self._honours or self._h.ask is not None  # else a service may name it anew each time
+            differs = differences(self._h.done, now) or (_other(self._h.end, end) if repeats else "")
+            if end.how == "ok" and (other := differs):
                 raise Broken(
                     f"{play}. It returned a result, and this differs: {other}.",
                     "Make a request that may come twice (a condition on the key, ctx.write_once, a client with "
@@ -455,7 +456,7 @@ def _anew(stood: Seen, now: Seen, key: str) -> bool:
 
 
 def _without(seen: Seen, key: str) -> Seen:
-    return {place: {name: item for name, item in items.items() if place in (ELSEWHERE, _OUTSIDE) or key not in name}
+    return {place: {name: item for name, item in items.items() if place in (ELSEWHERE, OUTSIDE) or key not in name}
             for place, items in seen.items()}  # fmt: skip
 
 
