@@ -56,6 +56,12 @@ def many_keys(key: str) -> Iterator[str]:
         yield f"{run[:4]}{''.join(drawn.choices(letters, k=max(1, len(run) - 4)))}{dot}{rest}"
 
 
+def keys_of_runs(key: str, count: int) -> list[str]:
+    """Return keys of as many other runs, each for the same call."""
+    _, dot, rest = key.partition(".")
+    return [f"run-{number:024d}{dot}{rest}" for number in range(count)]
+
+
 def _with_other(key: str, at: int) -> str:
     """Return the key with another character of the same kind at one place."""
     one = key[at]

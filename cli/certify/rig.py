@@ -31,6 +31,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid, RetryLater
+from ballast.folds.calls import CallState
 from ballast.playbook import Effect, Playbook, Tool, ToolContext, ToolFailed
 from ballast.playbook.context import Bill
 from ballast.playbook.servers.tools import RemoteCall
@@ -66,6 +67,7 @@ _PASSING = re.compile(
 _SENT_ALONG = ("run_id", "turn", "index", "idempotency_key", "request", "now", "timeout_s", "requester")
 #: Begins the name of a request that is not to AWS.
 _OUTSIDE = "outside."
+_READ_BY = (".GET", ".HEAD")
 #: Invokes a function, which may be a server of ``servers/``.
 _INVOKE = "lambda.Invoke"
 #: Items of ``ctx.write_once``; they stay, whatever is undone.
@@ -91,13 +93,14 @@ class Fault:
 
 @dataclass(frozen=True)
 class Sample:
-    """A call that a scenario made. ``before``: the writes before it, oldest first."""
+    """A call that a scenario made. ``before``: the writes before it, oldest first; ``calls``: all that succeeded."""
 
     scenario: str
     tool: Tool
     args: Any
     context: ToolContext
     before: tuple[Sample, ...] = ()
+    calls: tuple[CallState, ...] = ()
 
 
 @dataclass
@@ -122,6 +125,7 @@ class End:
     own_clients  services that it asked through clients that it has made itself
     wire      what it sent over HTTP outside of AWS, one text a request, without what differs each time
     in_threads  whether it made requests in other threads than its own, which come in any order
+    late      requests that may change something, and that it made after it had returned
     """
 
     how: str = "died"
@@ -143,6 +147,7 @@ class End:
     read: list[tuple[str, str]] = field(default_factory=list)
     cost_microusd: int = 0
     in_threads: bool = False
+    late: list[str] = field(default_factory=list)
 
     @property
     def reached_outside(self) -> bool:
@@ -204,6 +209,9 @@ class Rig:
         self._left: dict[tuple[str, ...], tuple[dict[str, Any], list[str], Any]] = {
             (): (self.held(), [], self.kept.held())
         }
+        #: Tools that were called many times, and how often a run may call them.
+        self.crowded: set[str] = set()
+        self.most_calls = max(one.limits.tool_calls for one in playbook.agents.values())
         self._told_after: dict[tuple[str, ...], dict[str, Any]] = {}
         self._unsteady: dict[str, str] = {}
 
@@ -470,14 +478,17 @@ class Rig:
             with (
                 self._services_draw(context, draw),
                 self.surroundings.of(now, draw) as around,
-                threads_of_attempt(),
+                threads_of_attempt() as at_work,
                 self._http(),
                 self._other_requests(),
                 self._own_clients(),
             ):
                 try:
                     run()
+                    self._returned = True
+                    at_work.ends()
                 except Died:
+                    at_work.dies()
                     end.how, end.message = "died", str(fault)
                     self._close_connections()
                 finally:
@@ -492,6 +503,7 @@ class Rig:
                     self._reached_outside |= tool in self._outside_tools
         finally:
             self._now = self._fault = self._meanwhile = None
+            self._returned = False
 
     @contextmanager
     def _services_draw(self, context: ToolContext, draw: int) -> Iterator[None]:
@@ -670,6 +682,7 @@ class Rig:
     _making = threading.Lock()
     #: Attempts in the present store.
     _since_fresh = 0
+    _returned = False
 
     def _client(self, service: str, *given: Any, **options: Any) -> Any:
         # As in the executor: what is asked for without a variant has been made before, as the executor makes it.
@@ -709,6 +722,8 @@ class Rig:
             number = len(end.requests)
             end.requests.append(request)
             end.in_threads |= get_ident() != self._thread
+            if self._returned and (changes or request.startswith(_OUTSIDE)) and not request.endswith(_READ_BY):
+                end.late.append(request)
             if changes:
                 end.changes.append(request)
                 end.changed_at.append(number)

@@ -113,6 +113,11 @@ class Trial:
         if self._honest.how in ("unfit", "raised"):
             yield self._unfit()
             return
+        if self._honest.late:
+            seen = f"It returned, and asked for {self._honest.late[0]} afterwards: nobody waits for that."
+            remedy = "Wait for your threads, and start no Timer: Lambda stops a process that has answered."
+            yield self._broken("result", seen, remedy)
+            return
         yield self._held("result")
         yield self._repeatable()
         yield self._money()
@@ -340,6 +345,7 @@ class Trial:
             return f"It reads {own}.", remedy
         # The playbook's own modules have their real clocks here, so that the profile sees them.
         with wall_clock_at(sample.context.now), watched(folder, reads):
+            of_its_run = rule.said(sample.args, sample.context, result, sample.calls)
             one = rule.said(sample.args, sample.context, result)
         answers, memory = [], memory_of(rule.function, package)
         for number, (later_s, _) in enumerate(((0.0, ""), *WAITS)):
@@ -354,6 +360,10 @@ class Trial:
             for later_s in EACH_HOUR_S:
                 around.passes(later_s)
                 answers.append(rule.said(sample.args, sample.context, result))
+                again = rule.said(sample.args, sample.context, result, sample.calls) if sample.calls else of_its_run
+                if again != of_its_run:
+                    when = "Asked twice of the run as the scenario has it, the second time later,"
+                    return f"{when} it said {_short(of_its_run)} and {_short(again)}.", remedy
         if (other := next((got for got in answers if got != one), None)) is not None:
             return f"Asked twice, the second time later, it said {_short(one)} and {_short(other)}.", remedy
         if changed := changed_in(memory, memory_of(rule.function, package)):

@@ -7,7 +7,7 @@ import socketserver
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,9 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from ballast.contracts import Planner, ToolCall
 from ballast.errors import BallastError
+from ballast.folds.calls import CallState
 from ballast.playbook import Effect, Playbook, Tool, ToolContext
 from ballast.playbook.servers.tools import RemoteCall
 from cli.certify.elsewhere import elsewhere
@@ -63,6 +65,7 @@ class _Heard:
     """
 
     calls: list[tuple[Tool, Any, ToolContext]] = field(default_factory=list)
+    results: dict[str, Any] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
     own_clients: list[str] = field(default_factory=list)
@@ -72,6 +75,12 @@ class _Heard:
         if context.idempotency_key not in self.keys:
             self.keys.add(context.idempotency_key)
             self.calls.append((tool, args, context))
+
+    def ended(self, tool: Tool, context: ToolContext, returned: Any) -> Any:
+        """Note what a call has returned, and return it."""
+        with suppress(Exception):  # a result that does not fit is told by its rule
+            self.results[context.idempotency_key] = tool.dump(returned)
+        return returned
 
 
 @dataclass
@@ -190,7 +199,7 @@ def _listening(playbook: Playbook, heard: _Heard) -> Iterator[None]:
         def noted(args: Any, context: ToolContext) -> Any:
             heard.add(tool, args, context)
             try:
-                return function(args, context)
+                return heard.ended(tool, context, function(args, context))
             except (BotoCoreError, ClientError) as problem:
                 if _is_of_its_own_client(problem):
                     heard.own_clients.append(tool.name)
@@ -223,9 +232,10 @@ def _listening_to_servers(playbook: Playbook, heard: _Heard) -> Iterator[None]:
 
     def called(self: RemoteCall, args: Any, context: ToolContext) -> Any:
         tool = remote.get((self.server.name, self.remote_name))
-        if tool is not None:
-            heard.add(tool, tool.form.from_python(self.form.write(args)), context)
-        return before(self, args, context)
+        if tool is None:
+            return before(self, args, context)
+        heard.add(tool, tool.form.from_python(self.form.write(args)), context)
+        return heard.ended(tool, context, before(self, args, context))
 
     with replaced(RemoteCall, "__call__", called) as before:
         yield
@@ -234,9 +244,14 @@ def _listening_to_servers(playbook: Playbook, heard: _Heard) -> Iterator[None]:
 def _samples(scenario: Scenario, heard: _Heard) -> list[Sample]:
     made: list[Sample] = []
     before: list[Sample] = []
+    calls: list[CallState] = []
     for tool, args, context in heard.calls:
-        sample = Sample(scenario.name, tool, args, context, tuple(before))
+        sample = Sample(scenario.name, tool, args, context, tuple(before), tuple(calls))
         made.append(sample)
+        if (key := context.idempotency_key) in heard.results:
+            call = ToolCall(tool=tool.name, arguments=tool.form.write(args))
+            state = CallState(context.turn, context.index, Planner.AGENT, call, "ok", tool.effect, heard.results[key])
+            calls.append(state)
         if tool.effect is Effect.WRITE:
             before.append(Sample(scenario.name, tool, args, context))
     return made

@@ -2,12 +2,14 @@
 
 import http.client
 import json
+from threading import Timer
 from typing import Any
+from uuid import uuid4
 
-from botocore.exceptions import ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import CallLimits, ToolContext, ToolFailed, Write, tool
+from ballast.playbook import Approval, CallLimits, RunSoFar, ToolContext, ToolFailed, Write, tool
 
 from ..box import Box, Count, add_once
 from ..double import address
@@ -156,6 +158,115 @@ def closed_as_failure(args: Box, ctx: ToolContext) -> Count:
         return add_once(ctx, 1, "a")
     except ConnectionClosedError as problem:
         raise ToolFailed("Nothing was added.") from problem
+
+
+@tool(effect=Write(honours_key=True), limits=_LIMITS)
+def booked_by_a_timer(args: Box, ctx: ToolContext) -> Count:
+    """Add once, and book a payment in half a minute."""
+    Timer(30, _must, (ctx, "POST", "/book")).start()
+    return add_once(ctx, 1, "a")
+
+
+@tool(effect=Write(honours_key=True), limits=_LIMITS)
+def fair_timer(args: Box, ctx: ToolContext) -> Booked:
+    """Book a payment. A timer that is cancelled does nothing."""
+    timer = Timer(30, _must, (ctx, "POST", "/book"))
+    timer.start()
+    try:
+        return _book(ctx)
+    finally:
+        timer.cancel()
+
+
+def _by_chance(args: Box, request: Any, run: RunSoFar) -> bool:
+    return bool(run.done("fair_booked")) and uuid4().int == 0
+
+
+@tool(effect=Write(honours_key=True), approval=Approval(if_=_by_chance))
+def approval_by_its_run(args: Box, ctx: ToolContext) -> Count:
+    """Add once. Who has booked is asked by chance."""
+    return add_once(ctx, 1, "a")
+
+
+def _without_key(args: Box, request: Any, run: RunSoFar) -> bool:
+    return any(one.result["key"] == "" for one in run.done("fair_booked"))
+
+
+@tool(effect=Write(honours_key=True), approval=Approval(if_=_without_key))
+def fair_approval_by_its_run(args: Box, ctx: ToolContext) -> Count:
+    """Add once. Who has booked under no key is asked."""
+    return add_once(ctx, 1, "a")
+
+
+@tool(effect=Write(honours_key=True))
+def key_of_the_last_twenty(args: Box, ctx: ToolContext) -> Count:
+    """Add, unless this was one of the last twenty calls."""
+    client, table, key = ctx.client("dynamodb"), ctx.environ["BOX_TABLE"], {"id": {"S": "a"}}
+    item = client.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]
+    known, count = item.get("known", {"L": []})["L"], int(item["count"]["N"])
+    if {"S": ctx.idempotency_key} in known:
+        return DONE
+    client.update_item(
+        TableName=table,
+        Key=key,
+        UpdateExpression="SET #count = :new, known = :known",
+        ConditionExpression="#count = :old",
+        ExpressionAttributeNames={"#count": "count"},
+        ExpressionAttributeValues={
+            ":new": {"N": f"{count + 1}"},
+            ":old": {"N": f"{count}"},
+            ":known": {"L": [*known, {"S": ctx.idempotency_key}][-20:]},
+        },
+    )
+    return DONE
+
+
+def _among_the_first(args: Any, ctx: ToolContext) -> Booked | None:
+    keys = [one["key"] for one in _must(ctx, "GET")["items"][:20]]
+    return Booked(key=ctx.idempotency_key) if ctx.idempotency_key in keys else None
+
+
+@tool(effect=Write(verify=_among_the_first), limits=_LIMITS)
+def verify_among_the_first(args: Box, ctx: ToolContext) -> Booked:
+    """Book a payment. It looks for it among the first twenty."""
+    return _book(ctx)
+
+
+class Order(Box):
+    """A standing order of an amount."""
+
+    amount: int = 5
+
+
+def _order(args: Order, ctx: ToolContext, *, fair: bool) -> Count:
+    client, table, name = ctx.client("dynamodb"), ctx.environ["BOX_TABLE"], f"order {args.id}"
+    item = {"id": {"S": name}, "amount": {"N": f"{args.amount}"}}
+    marker, new = {"id": {"S": ctx.idempotency_key}}, {"ConditionExpression": "attribute_not_exists(id)"}
+    try:
+        client.transact_write_items(
+            TransactItems=[{"Put": {"TableName": table, "Item": one, **new}} for one in (marker, item)]
+        )
+    except ClientError as problem:
+        codes = {one["Code"] for one in problem.response.get("CancellationReasons", ())}
+        if not codes or not codes <= {"None", "ConditionalCheckFailed"}:
+            raise
+        if fair:
+            found = client.get_item(TableName=table, Key={"id": {"S": name}}, ConsistentRead=True)["Item"]
+            if found["amount"] != item["amount"]:
+                raise ToolFailed("There is an order of another amount.") from problem
+    return DONE
+
+
+@tool(effect=Write(honours_key=True))
+def order_of_any_amount(args: Order, ctx: ToolContext) -> Count:
+    """Set a standing order. One of another amount is as good."""
+    return _order(args, ctx, fair=False)
+
+
+@tool(effect=Write(honours_key=True))
+def fair_order(args: Order, ctx: ToolContext) -> Count:
+    """Set a standing order."""
+    return _order(args, ctx, fair=True)
 
 
 class Letter(BaseModel):
