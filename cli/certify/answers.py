@@ -6,7 +6,8 @@
               of AWS or of another service
               a Write: of each request to another service that may change something the answer is lost, cut or no JSON
               after its effect, or has a status that says nothing of that; or the request is refused
-    pages     the same, where AWS answers an empty page that names a next one, or one item a page
+    pages     the same, where AWS answers an empty page that names a next one, or one item a page; and where another
+              service answers half of a list and names a next page
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from typing import TypeVar
 
 from ballast.contracts.wire import canonical
 from ballast.playbook import Effect
+from ballast.playbook.servers.tools import RemoteCall
 from cli.certify.aws_answers import OUTAGES, Play, Played, aws_answers
 from cli.certify.aws_pages import MADE_UP, PAGINGS, Paging, aws_pages
 from cli.certify.declared import Declared, declared
 from cli.certify.http_answers import NONSENSE, SO_ALREADY, OutsidePlay, after_effects, http_answers, outages, refusals
+from cli.certify.http_pages import PAGED, HttpPaged, http_pages
 from cli.certify.report import Finding
 from cli.certify.rig import End, canonical_or_repr, differences
 from cli.certify.sequences import Broken, Honest
@@ -213,6 +216,33 @@ class Answers:
                     raise Broken(f"{when}, a second attempt under its key had a second effect: {second}.", _READ_ALL)
                 if end is not None and not self._h.ends_by_verify(end, _LATER_S):
                     self._same(end, when)
+
+        self._pages_outside()
+
+    def _pages_outside(self) -> None:
+        """The same for lists of services outside of AWS."""
+        if self._is_read:
+            self._rig.fresh(self._sample.before)
+            end, paged = self._paged_outside(lambda: self._rig.attempt(self._sample))
+            other = end.how == "ok" and end.said != self._h.end.said
+            relays = isinstance(self._tool.function, RemoteCall)
+            if other and not relays and paged.misled(canonical_or_repr(end.said)):
+                raise Broken(f"{PAGED}, it said {_short(end)} and not {_short(self._h.end)}.", _READ_ALL)
+            return
+        self._begin()
+        stood = self._rig.seen()
+        if self._h.ask is not None:
+            said, paged = self._paged_outside(self._h.ask)
+            if not said.found and not said.problem and paged.misled(""):
+                raise Broken(f"{PAGED}, verify found nothing after the effect.", _READ_ALL)
+        if self._honours:
+            _, paged = self._paged_outside(lambda: self._rig.attempt(self._sample, later_s=_LATER_S, draw=1))
+            if paged.misled("") and (second := differences(stood, self._rig.seen())):
+                raise Broken(f"{PAGED}, a second attempt under its key had a second effect: {second}.", _READ_ALL)
+
+    def _paged_outside(self, run: Callable[[], _T]) -> tuple[_T, HttpPaged]:
+        with self._rig.under(PAGED), http_pages() as paged:
+            return run(), paged
 
     def _paged(self, kind: Paging, run: Callable[[], _T]) -> _T | None:
         """Return what comes of it where AWS answers in pages; None if it asks for nothing that comes in pages."""

@@ -157,8 +157,8 @@ def http_answers(play: OutsidePlay) -> Iterator[Played]:
         if play.tells and found is not None:
             if play.kind != "half" and not (found.status < 300 and _is_json(body)):
                 played.times -= 1
-                return _again(found, body, method)
-            return _again(found, *_spoiled(play.kind, body), method)
+                return answered_again(found, body, method)
+            return answered_again(found, *_spoiled(play.kind, body), method)
         if (problem := _error(play.kind)) is not None:
             raise problem
         return _said(play.status or _STATUS[play.kind], method)
@@ -228,7 +228,7 @@ def _spoiled(kind: Kind, body: bytes) -> tuple[bytes, int]:
     return page, len(page)
 
 
-def _again(found: http.client.HTTPResponse, body: bytes, *given: Any) -> http.client.HTTPResponse:
+def answered_again(found: http.client.HTTPResponse, body: bytes, *given: Any) -> http.client.HTTPResponse:
     """Return an answer that was read, with a body. ``given``: the length that is told of it, if another; the method."""
     *length, method = given
     framing = ("content-length", "transfer-encoding", "connection")

@@ -93,6 +93,7 @@ LIES_OVER_CALLS = {
     "approval_by_its_run": "if_",
     "below_500_as_done": "errors",
     "booked_by_a_timer": "result",
+    "booked_on_a_page": "pages",
     "closed_as_failure": "aws",
     "conflict_as_failure": "errors",
     "half_as_failure": "errors",

@@ -1,11 +1,14 @@
 """Plays of `ballast certify` at requests outside of AWS, and the end of what an attempt has left at work."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread, Timer
+from typing import Any
 
 import pytest
 
 from cli.certify.http_answers import after_effects, outages, refusals
+from cli.certify.http_pages import HttpPaged, _first_half
 from cli.certify.threads import of_attempt, threads_of_attempt
 
 DOUBTFUL = {408, 425, 499, 500, 502, 503, 504, 520, 524}
@@ -71,3 +74,32 @@ def test_threads_and_work_of_pools_are_waited_for() -> None:
         pool.submit(lambda: said.append(of_attempt()))
         at_work.ends()
         assert said == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("said", "half"),
+    [
+        ({"items": [1, 2, 3], "next": None}, {"items": [1], "next": "ballast page 2"}),
+        ({"data": [1, 2], "has_more": False}, {"data": [1], "has_more": True}),
+        ({"rows": [1, 2], "meta": {"next_cursor": ""}}, {"rows": [1], "meta": {"next_cursor": "ballast page 2"}}),
+        ({"items": [1], "next": None}, None),
+        ({"items": [1, 2], "next": "/b"}, None),
+        ({"items": [1, 2]}, None),
+        ({"items": [1, 2], "tags": [1, 2], "next": None}, None),
+        ([1, 2], None),
+    ],
+)
+def test_a_list_comes_in_pages_where_its_answer_has_a_field_for_a_next_one(said: Any, half: Any) -> None:
+    found = _first_half(json.dumps(said).encode(), set())
+
+    assert (json.loads(found) if found else None) == half
+
+
+def test_a_result_that_says_that_there_is_more_is_not_misled() -> None:
+    cut = HttpPaged(cut=["/book"], names={"has_more"})
+
+    assert cut.misled('{"count":1}')
+    assert not cut.misled('{"count":1,"has_more":true}')
+    assert not cut.misled('{"next":"ballast page 2"}')
+    assert not HttpPaged(cut=["/book"], followed=True).misled('{"count":1}')
+    assert not HttpPaged().misled('{"count":1}')

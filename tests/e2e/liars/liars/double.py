@@ -37,7 +37,7 @@ class _Service(BaseHTTPRequestHandler):
         self._answer(200, record)
 
     def do_GET(self) -> None:
-        if self.path == "/book":
+        if self.path.partition("?")[0] == "/book":
             return self._answer(200, {"items": BOOK, "next": None})
         if self.path.startswith("/book/"):
             record = _booked(self.path.removeprefix("/book/"))

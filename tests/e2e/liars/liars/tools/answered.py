@@ -9,7 +9,7 @@ from uuid import uuid4
 from botocore.exceptions import ClientError, ConnectionClosedError
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Approval, CallLimits, RunSoFar, ToolContext, ToolFailed, Write, tool
+from ballast.playbook import Approval, CallLimits, Read, RunSoFar, ToolContext, ToolFailed, Write, tool
 
 from ..box import Box, Count, add_once
 from ..double import address
@@ -230,6 +230,24 @@ def _among_the_first(args: Any, ctx: ToolContext) -> Booked | None:
 def verify_among_the_first(args: Box, ctx: ToolContext) -> Booked:
     """Book a payment. It looks for it among the first twenty."""
     return _book(ctx)
+
+
+@tool(effect=Read(), limits=_LIMITS)
+def booked_on_a_page(args: Box, ctx: ToolContext) -> int:
+    """Count the payments of the first page."""
+    return len(_must(ctx, "GET")["items"])
+
+
+@tool(effect=Read(), limits=_LIMITS)
+def fair_booked_on_pages(args: Box, ctx: ToolContext) -> int:
+    """Count the payments of all pages."""
+    count, page = 0, "/book"
+    while True:
+        found = _must(ctx, "GET", page)
+        count += len(found["items"])
+        if not found["next"]:
+            return count
+        count, page = 0, "/book?page=all"
 
 
 class Order(Box):
