@@ -485,6 +485,7 @@ class Rig:
             ):
                 try:
                     run()
+                    end.waited_s = around.waited_s if alone else 0.0
                     self._returned = True
                     at_work.ends()
                 except Died:
@@ -493,7 +494,6 @@ class Rig:
                     self._close_connections()
                 finally:
                     end.took_s, end.peers = around.slept_s, around.peers
-                    end.waited_s = around.waited_s if alone else 0.0
                     end.patience += around.patience
                     end.asked_timeout = bool(getattr(context, "asked", False))
                     if end.in_threads:
