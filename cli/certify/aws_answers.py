@@ -6,6 +6,8 @@
     failed      request ─ effect ─ 500 ─▶ sent again ─ 500 ─▶ … ─▶ the tool gets the 500
     throttled   request ─ effect ─ 500 ─▶ sent again ─ throttled ─▶ … ─▶ the tool gets the throttle
     limited     the same, with the other name that AWS has for it
+    closed      request ─ effect ─ no answer ─▶ sent again ─ no answer ─▶ … ─▶ the tool gets the client's error
+    away        request ─ effect ─ no answer ─▶ sent again ─ no connection ─▶ … ─▶ the tool gets that error
     refused     request ─ throttled ─▶ … ─▶ the tool gets the throttle, and there is no effect
     unprocessed request ─ 200 ─▶ that says that nothing of it was done
     partly      its first half ─ effect ─ 200 ─▶ that says that the other half was not done
@@ -30,15 +32,15 @@ from typing import Any, Literal
 import botocore.endpoint
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
-from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 from botocore.retries.quota import RetryQuota
 
 from cli.certify.threads import of_attempt
 from localcloud.moto_seams.replaced import replaced
 
 Kind = Literal[
-    "retried", "failed", "throttled", "limited", "refused", "unprocessed", "partly", "denied", "missing", "invalid",
-    "silent", "unreached", "internal", "busy", "forbidden",
+    "retried", "failed", "throttled", "limited", "closed", "away", "refused", "unprocessed", "partly",
+    "denied", "missing", "invalid", "silent", "unreached", "internal", "busy", "forbidden",
 ]  # fmt: skip
 #: What is played at a request, and how it is told.
 PLAYS: Mapping[Kind, str] = {
@@ -46,6 +48,8 @@ PLAYS: Mapping[Kind, str] = {
     "failed": "AWS answered request {} with 500 after its effect, and botocore's retries too",
     "throttled": "The answer of request {} was lost after its effect, and botocore's retries were throttled",
     "limited": "The answer of request {} was lost after its effect, and botocore's retries were above a limit",
+    "closed": "The connection was closed after the effect of request {}, and in botocore's retries too",
+    "away": "The answer of request {} was lost after its effect, and botocore's retries made no connection",
     "refused": "AWS throttled request {} until botocore gave up",
     "unprocessed": "AWS answered request {} with 200, and that nothing of it was processed",
     "partly": "AWS answered request {} with 200, and that it has processed half of it",
@@ -141,6 +145,10 @@ def aws_answers(play: Play, executed: Callable[[Any, Mapping[str, Any]], None]) 
         if tries == 1:
             first[number] = send()
             executed(model, context)
+        if play.kind == "closed" or (play.kind == "away" and tries == 1):
+            return None, ConnectionClosedError(endpoint_url=request.url)
+        if play.kind == "away":
+            return None, EndpointConnectionError(endpoint_url=request.url)
         if tries == 1 or play.kind == "failed":
             return _error(request, *_INTERNAL)
         if model.name == "TransactWriteItems":

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from ballast.errors import ends_the_process
+from ballast.folds.calls import CallState
 from ballast.folds.usage import Usage
 from ballast.playbook import RunSoFar, Tool, ToolContext
 from ballast.playbook.rules import InWindow, MovedSoFar, wants_run
@@ -39,21 +40,21 @@ class Declared:
     gets: Gets
     moves: bool = False
 
-    def ask(self, args: Any, context: ToolContext, result: Any = None) -> Any:
-        """Return its answer for a call, asked of a run that has done nothing else."""
+    def ask(self, args: Any, context: ToolContext, result: Any = None, calls: tuple[CallState, ...] = ()) -> Any:
+        """Return its answer for a call, asked of a run that has done nothing else than ``calls``."""
         if self.gets == "context":
             return self.function(args, context)
         if self.gets == "result":
             return self.function(args, result)
         windows = MovedSoFar(Decimal(0), _NOTHING, _NOTHING, _NOTHING) if self.moves else None
-        run = RunSoFar((), Usage(), windows=windows)
+        run = RunSoFar(calls, Usage(), windows=windows)
         with_run = self.name in ("if_", "validate") and wants_run(self.function)
         return self.function(args, context.request, *([run] if with_run else []))
 
-    def said(self, args: Any, context: ToolContext, result: Any = None) -> str:
+    def said(self, args: Any, context: ToolContext, result: Any = None, calls: tuple[CallState, ...] = ()) -> str:
         """Return its answer as text, or its error: a rule may refuse a call so."""
         try:
-            return canonical_or_repr(self.ask(args, context, result))
+            return canonical_or_repr(self.ask(args, context, result, calls))
         except BaseException as problem:
             if ends_the_process(problem):
                 raise

@@ -14,6 +14,8 @@ from cli.certify.rig import Seen, differences
 
 #: The place of ``seen`` for what was sent to other services.
 ELSEWHERE = "sent elsewhere"
+#: The place of ``seen`` for what the doubles tell.
+OUTSIDE = "seen outside"
 #: Keys of quite other runs that are tried where nothing shows that the whole key is used.
 _MOST_DRAWN = 48
 
@@ -52,6 +54,12 @@ def many_keys(key: str) -> Iterator[str]:
     run, dot, rest = key.partition(".")
     for _ in range(_MOST_DRAWN):
         yield f"{run[:4]}{''.join(drawn.choices(letters, k=max(1, len(run) - 4)))}{dot}{rest}"
+
+
+def keys_of_runs(key: str, count: int) -> list[str]:
+    """Return keys of as many other runs, each for the same call."""
+    _, dot, rest = key.partition(".")
+    return [f"run-{number:024d}{dot}{rest}" for number in range(count)]
 
 
 def _with_other(key: str, at: int) -> str:

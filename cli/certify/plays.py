@@ -31,7 +31,6 @@ GIVE_TIME = (
 DECLARE_TIME = "Declare limits=CallLimits(timeout_s=…) and give ctx.timeout_s to the HTTP client."
 _READ_ONLY = "It only reads, also where something fails: let the error pass. It is asked again, six times and more."
 _KEEP_NOTHING = "Leave nothing on its machine or in its process, also where something fails: another one has it not."
-_TELL = "Start a double of the service in the playbook's store package, and give the package seen_outside()."
 
 
 @dataclass
@@ -92,15 +91,19 @@ class Plays:
         elif sent and not tells and not by_read:
             noted.unseen.setdefault(rule, f"{where} sent {sent[0][:100]}, and nothing tells what that has done.")
 
-    def findings(self, tool: Tool, scenario: str, found: Mapping[str, str]) -> Iterator[Finding]:
-        """Yield what is wrong. ``found``: the states of the rules that were tried; a broken one is not told twice."""
+    def findings(self, tool: Tool, scenario: str, found: Mapping[str, str], tell: str) -> Iterator[Finding]:
+        """Yield what is wrong.
+
+        found  the states of the rules that were tried; a broken one is not told twice
+        tell   how a service outside of AWS comes to tell its effects
+        """
         noted = self._of.get(tool.name, _Noted())
         for rule, seen in noted.changed.items():
             if found.get(rule) != "broken":
                 yield Finding(tool.name, rule, "broken", scenario, seen, _READ_ONLY)
         for rule, seen in noted.unseen.items():
             if rule not in noted.changed and found.get(rule) == "held":
-                yield Finding(tool.name, rule, "not tried", scenario, seen, _TELL, True)
+                yield Finding(tool.name, rule, "not tried", scenario, seen, tell, True)
         for rule, seen in noted.hidden.items():
             yield Finding(tool.name, rule, "broken", scenario, seen, _KEEP_NOTHING)
         if found.get("timeout") == "broken":

@@ -14,6 +14,18 @@ OWN_CLIENT = (
     "session, has neither the executor's retries nor the faults of this command."
 )
 NAME_REQUESTS = "Name the function by which its client sends in REQUESTS of the playbook's store package."
+
+
+def tell_of_effects(*, stand_ins: bool) -> str:
+    """Return how a service outside of AWS comes to tell its effects. ``stand_ins``: whether scenarios/ has some."""
+    if stand_ins:
+        return "Give scenarios/stand_ins.py seen_outside(), which returns the effects that stand, as JSON."
+    return (
+        "Start a stand-in of the service in scenarios/stand_ins.py, and give it seen_outside(), which returns the "
+        "effects that stand, as JSON."
+    )
+
+
 #: What a stand-in breaks for the tool that calls it.
 _STAND_IN = (
     "Look at its stand-in first: it must read no clock and draw nothing at random, and reset() must forget all that "

@@ -11,7 +11,7 @@ State = Literal["held", "broken", "not tried"]
 #: Each rule, in the order in which it is shown.
 RULES = {
     "sampled": "a scenario calls it",
-    "result": "its result fits its annotation",
+    "result": "its result fits its annotation, and comes when all is done",
     "arguments": "it leaves its arguments as they are",
     "repeatable": "the same call in the same store has the same result and the same effect",
     "process": "another process on another machine has the same result and the same effect",

@@ -31,6 +31,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid, RetryLater
+from ballast.folds.calls import CallState
 from ballast.playbook import Effect, Playbook, Tool, ToolContext, ToolFailed
 from ballast.playbook.context import Bill
 from ballast.playbook.servers.tools import RemoteCall
@@ -41,7 +42,8 @@ from cli.certify.elsewhere import Away, Came, Elsewhere, Play, What
 from cli.certify.http_answers import strike_function
 from cli.certify.kept_elsewhere import KeptElsewhere
 from cli.certify.plays import Plays
-from cli.certify.surroundings import Surroundings, connections_counted, waits_on, wall_clock_at
+from cli.certify.records import in_any_order
+from cli.certify.surroundings import Surroundings, connections_counted, services_draw, waits_on, wall_clock_at
 from cli.certify.threads import of_attempt, threads_of_attempt
 from localcloud.moto_seams.dynamodb import expire, held_items, hold_items, items_in, updates_replace_items
 from localcloud.moto_seams.replaced import replaced
@@ -65,6 +67,7 @@ _PASSING = re.compile(
 _SENT_ALONG = ("run_id", "turn", "index", "idempotency_key", "request", "now", "timeout_s", "requester")
 #: Begins the name of a request that is not to AWS.
 _OUTSIDE = "outside."
+_READ_BY = (".GET", ".HEAD")
 #: Invokes a function, which may be a server of ``servers/``.
 _INVOKE = "lambda.Invoke"
 #: Items of ``ctx.write_once``; they stay, whatever is undone.
@@ -90,13 +93,14 @@ class Fault:
 
 @dataclass(frozen=True)
 class Sample:
-    """A call that a scenario made. ``before``: the writes before it, oldest first."""
+    """A call that a scenario made. ``before``: the writes before it, oldest first; ``calls``: all that succeeded."""
 
     scenario: str
     tool: Tool
     args: Any
     context: ToolContext
     before: tuple[Sample, ...] = ()
+    calls: tuple[CallState, ...] = ()
 
 
 @dataclass
@@ -121,6 +125,7 @@ class End:
     own_clients  services that it asked through clients that it has made itself
     wire      what it sent over HTTP outside of AWS, one text a request, without what differs each time
     in_threads  whether it made requests in other threads than its own, which come in any order
+    late      requests that may change something, and that it made after it had returned
     """
 
     how: str = "died"
@@ -142,6 +147,7 @@ class End:
     read: list[tuple[str, str]] = field(default_factory=list)
     cost_microusd: int = 0
     in_threads: bool = False
+    late: list[str] = field(default_factory=list)
 
     @property
     def reached_outside(self) -> bool:
@@ -203,6 +209,11 @@ class Rig:
         self._left: dict[tuple[str, ...], tuple[dict[str, Any], list[str], Any]] = {
             (): (self.held(), [], self.kept.held())
         }
+        #: Tools that were called many times, and how often a run may call them.
+        self.crowded: set[str] = set()
+        self.most_calls = max(one.limits.tool_calls for one in playbook.agents.values())
+        self._told_after: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._unsteady: dict[str, str] = {}
 
     def _business(self) -> dict[str, Any]:
         """Return the resources of business.yaml."""
@@ -267,7 +278,7 @@ class Rig:
     def _told(self) -> dict[str, Any]:
         """Return a copy of what the doubles tell."""
         told = [one.seen_outside() for one in self._doubles if hasattr(one, "seen_outside")]
-        return {"" if at == 0 else f"{at + 1}": copy.deepcopy(one) for at, one in enumerate(told)}
+        return {"" if at == 0 else f"{at + 1}": in_any_order(copy.deepcopy(one)) for at, one in enumerate(told)}
 
     def _content(self, item: Any, keys: Sequence[str]) -> tuple[str, dict[str, Any]]:
         """Return an item's key and its attributes, read once: the item never changes, and is kept so that its id is."""
@@ -307,6 +318,12 @@ class Rig:
         self._forget_servers()
         self._make(tuple(before))
         self._forget_servers()
+        self._since_fresh = 0
+
+    def unsteady_before(self, sample: Sample) -> str:
+        """Return which write before a call has left something else another time, and what; "" for none."""
+        keys = (one.context.idempotency_key for one in sample.before)
+        return next((self._unsteady[key] for key in keys if key in self._unsteady), "")
 
     def _make(self, before: tuple[Sample, ...]) -> None:
         writes = tuple(one.context.idempotency_key for one in before)
@@ -324,12 +341,16 @@ class Rig:
             return
         self._make(before[:-1])
         sample = before[-1]
+        self._since_fresh = 0
         end = self.attempt(sample)
         if end.how not in ("ok", "failed"):
             raise PlaybookInvalid(
                 f"{sample.scenario}: {sample.tool.name} cannot be made again as the scenario made it: {end.message}"
             )
-        if not self._reached_outside and self._told() == self._told_seeded:
+        told = self._told()
+        if other := differences({"seen outside": self._told_after.setdefault(writes, told)}, {"seen outside": told}):
+            self._unsteady.setdefault(writes[-1], f"{sample.tool.name}: {other}")
+        if not self._reached_outside and told == self._told_seeded:
             self._left[writes] = self.held(), list(self._sent), self.kept.held()
 
     def _forget_servers(self) -> None:
@@ -455,20 +476,24 @@ class Rig:
         self.attempts += 1
         try:
             with (
+                self._services_draw(context, draw),
                 self.surroundings.of(now, draw) as around,
-                threads_of_attempt(),
+                threads_of_attempt() as at_work,
                 self._http(),
                 self._other_requests(),
                 self._own_clients(),
             ):
                 try:
                     run()
+                    end.waited_s = around.waited_s if alone else 0.0
+                    self._returned = True
+                    at_work.ends()
                 except Died:
+                    at_work.dies()
                     end.how, end.message = "died", str(fault)
                     self._close_connections()
                 finally:
                     end.took_s, end.peers = around.slept_s, around.peers
-                    end.waited_s = around.waited_s if alone else 0.0
                     end.patience += around.patience
                     end.asked_timeout = bool(getattr(context, "asked", False))
                     if end.in_threads:
@@ -478,6 +503,14 @@ class Rig:
                     self._reached_outside |= tool in self._outside_tools
         finally:
             self._now = self._fault = self._meanwhile = None
+            self._returned = False
+
+    @contextmanager
+    def _services_draw(self, context: ToolContext, draw: int) -> Iterator[None]:
+        """Within the block, ids that services draw follow from the attempt; a second one in one store has others."""
+        number, self._since_fresh = self._since_fresh, self._since_fresh + 1
+        with services_draw(f"{context.idempotency_key} {draw} {number}"):
+            yield
 
     # Another process
 
@@ -502,7 +535,10 @@ class Rig:
         client = self._client("dynamodb")
         keys = client._request_signer._credentials.get_frozen_credentials()
         told = self._told()
-        with wall_clock_at(context.now):  # so that the answers' dates are those of the attempt
+        with (
+            self._services_draw(context, draw),
+            wall_clock_at(context.now),
+        ):  # so that the answers' dates are those of the attempt
             came = self.away.play(
                 Play(
                     what,
@@ -644,6 +680,9 @@ class Rig:
         return any(client is one for one in self._clients.values())
 
     _making = threading.Lock()
+    #: Attempts in the present store.
+    _since_fresh = 0
+    _returned = False
 
     def _client(self, service: str, *given: Any, **options: Any) -> Any:
         # As in the executor: what is asked for without a variant has been made before, as the executor makes it.
@@ -683,6 +722,8 @@ class Rig:
             number = len(end.requests)
             end.requests.append(request)
             end.in_threads |= get_ident() != self._thread
+            if self._returned and (changes or request.startswith(_OUTSIDE)) and not request.endswith(_READ_BY):
+                end.late.append(request)
             if changes:
                 end.changes.append(request)
                 end.changed_at.append(number)
@@ -844,10 +885,19 @@ def differences(one: Seen, other: Seen, *, most: int = 3) -> str:
 def _changed(before: Any, after: Any) -> str:
     if isinstance(before, dict) and isinstance(after, dict):
         names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-        return ", ".join(f"{name} {_short(before.get(name))} → {_short(after.get(name))}" for name in names[:3])
+        pairs = {name: _apart(before.get(name), after.get(name)) for name in names[:3]}
+        return ", ".join(f"{name} {_short(was)} → {_short(now)}" for name, (was, now) in pairs.items())
     if before is None or after is None:
         return "is there" if before is None else "is gone"
     return f"{_short(before)} → {_short(after)}"
+
+
+def _apart(before: Any, after: Any) -> tuple[Any, Any]:
+    """Return two values; of two lists the items that the other one has not."""
+    if isinstance(before, list) and isinstance(after, list):
+        was, now = ([x for x in one if x not in other] for one, other in ((before, after), (after, before)))
+        return (was, now) if was or now else (before, after)
+    return before, after
 
 
 def _short(value: Any, most: int = 60) -> str:

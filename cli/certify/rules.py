@@ -28,12 +28,13 @@ from cli.certify.declared import Declared, declared
 from cli.certify.elsewhere import Away, Came
 from cli.certify.facts import KEEP_NOTHING, READ_STRONGLY, behind, other_requests, remembered
 from cli.certify.modules import changed_in, memory_of, own_to_its_process
-from cli.certify.other_calls import ELSEWHERE, named_in, names_of, texts_in
+from cli.certify.other_calls import ELSEWHERE, OUTSIDE, named_in, names_of, texts_in
 from cli.certify.other_process import FirstAttempt
 from cli.certify.overlaps import Overlaps
 from cli.certify.plays import DECLARE_TIME, GIVE_TIME, too_long
 from cli.certify.pure import told, watched
-from cli.certify.remedies import NAME_REQUESTS, OWN_CLIENT
+from cli.certify.records import is_undone
+from cli.certify.remedies import NAME_REQUESTS, OWN_CLIENT, tell_of_effects
 from cli.certify.report import TO_A_PERSON, Finding
 from cli.certify.rig import MARKER, End, Fault, Rig, Sample, Seen, canonical_or_repr, differences
 from cli.certify.sequences import WAITS, Honest, Sequences
@@ -111,6 +112,11 @@ class Trial:
         yield from self._arguments(form)
         if self._honest.how in ("unfit", "raised"):
             yield self._unfit()
+            return
+        if self._honest.late:
+            seen = f"It returned, and asked for {self._honest.late[0]} afterwards: nobody waits for that."
+            remedy = "Wait for your threads, and start no Timer: Lambda stops a process that has answered."
+            yield self._broken("result", seen, remedy)
             return
         yield self._held("result")
         yield self._repeatable()
@@ -339,6 +345,7 @@ class Trial:
             return f"It reads {own}.", remedy
         # The playbook's own modules have their real clocks here, so that the profile sees them.
         with wall_clock_at(sample.context.now), watched(folder, reads):
+            of_its_run = rule.said(sample.args, sample.context, result, sample.calls)
             one = rule.said(sample.args, sample.context, result)
         answers, memory = [], memory_of(rule.function, package)
         for number, (later_s, _) in enumerate(((0.0, ""), *WAITS)):
@@ -353,6 +360,10 @@ class Trial:
             for later_s in EACH_HOUR_S:
                 around.passes(later_s)
                 answers.append(rule.said(sample.args, sample.context, result))
+                again = rule.said(sample.args, sample.context, result, sample.calls) if sample.calls else of_its_run
+                if again != of_its_run:
+                    when = "Asked twice of the run as the scenario has it, the second time later,"
+                    return f"{when} it said {_short(of_its_run)} and {_short(again)}.", remedy
         if (other := next((got for got in answers if got != one), None)) is not None:
             return f"Asked twice, the second time later, it said {_short(one)} and {_short(other)}.", remedy
         if changed := changed_in(memory, memory_of(rule.function, package)):
@@ -405,7 +416,7 @@ class Trial:
     def _unseen(
         self, why: str, rules: tuple[str, ...] = ("failure", "key", "verify", "interrupted", "undo")
     ) -> Iterator[Finding]:
-        remedy = "Start a double of the service in the playbook's store package, and give the package seen_outside()."
+        remedy = tell_of_effects(stand_ins=self._rig.cloud.stand_ins is not None)
         for rule in rules:
             yield self._not_tried(rule, why, remedy, needed=True)
 
@@ -717,6 +728,11 @@ class Trial:
             for key in {*items, *base}:
                 before, now, made = base.get(key), items.get(key), done.get(key)
                 if MARKER in key or before == now:
+                    continue
+                if place == OUTSIDE and is_undone(before, now, made, self._rig.traces):
+                    continue
+                if place == OUTSIDE:
+                    wrong.setdefault(place, {})[key] = now
                     continue
                 if before is None and made is not None and made != now:
                     continue  # its record, such as a refund that is cancelled

@@ -7,7 +7,7 @@ import socketserver
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,12 +16,14 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from ballast.contracts import Planner, ToolCall
 from ballast.errors import BallastError
+from ballast.folds.calls import CallState
 from ballast.playbook import Effect, Playbook, Tool, ToolContext
 from ballast.playbook.servers.tools import RemoteCall
 from cli.certify.elsewhere import elsewhere
 from cli.certify.other_process import OtherProcess
-from cli.certify.remedies import OWN_CLIENT, in_its_words
+from cli.certify.remedies import OWN_CLIENT, in_its_words, tell_of_effects
 from cli.certify.report import Finding
 from cli.certify.rig import Rig, Sample, rig_for
 from cli.certify.rules import Trial
@@ -63,6 +65,7 @@ class _Heard:
     """
 
     calls: list[tuple[Tool, Any, ToolContext]] = field(default_factory=list)
+    results: dict[str, Any] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
     own_clients: list[str] = field(default_factory=list)
@@ -72,6 +75,12 @@ class _Heard:
         if context.idempotency_key not in self.keys:
             self.keys.add(context.idempotency_key)
             self.calls.append((tool, args, context))
+
+    def ended(self, tool: Tool, context: ToolContext, returned: Any) -> Any:
+        """Note what a call has returned, and return it."""
+        with suppress(Exception):  # a result that does not fit is told by its rule
+            self.results[context.idempotency_key] = tool.dump(returned)
+        return returned
 
 
 @dataclass
@@ -190,7 +199,7 @@ def _listening(playbook: Playbook, heard: _Heard) -> Iterator[None]:
         def noted(args: Any, context: ToolContext) -> Any:
             heard.add(tool, args, context)
             try:
-                return function(args, context)
+                return heard.ended(tool, context, function(args, context))
             except (BotoCoreError, ClientError) as problem:
                 if _is_of_its_own_client(problem):
                     heard.own_clients.append(tool.name)
@@ -223,9 +232,10 @@ def _listening_to_servers(playbook: Playbook, heard: _Heard) -> Iterator[None]:
 
     def called(self: RemoteCall, args: Any, context: ToolContext) -> Any:
         tool = remote.get((self.server.name, self.remote_name))
-        if tool is not None:
-            heard.add(tool, tool.form.from_python(self.form.write(args)), context)
-        return before(self, args, context)
+        if tool is None:
+            return before(self, args, context)
+        heard.add(tool, tool.form.from_python(self.form.write(args)), context)
+        return heard.ended(tool, context, before(self, args, context))
 
     with replaced(RemoteCall, "__call__", called) as before:
         yield
@@ -234,9 +244,14 @@ def _listening_to_servers(playbook: Playbook, heard: _Heard) -> Iterator[None]:
 def _samples(scenario: Scenario, heard: _Heard) -> list[Sample]:
     made: list[Sample] = []
     before: list[Sample] = []
+    calls: list[CallState] = []
     for tool, args, context in heard.calls:
-        sample = Sample(scenario.name, tool, args, context, tuple(before))
+        sample = Sample(scenario.name, tool, args, context, tuple(before), tuple(calls))
         made.append(sample)
+        if (key := context.idempotency_key) in heard.results:
+            call = ToolCall(tool=tool.name, arguments=tool.form.write(args))
+            state = CallState(context.turn, context.index, Planner.AGENT, call, "ok", tool.effect, heard.results[key])
+            calls.append(state)
         if tool.effect is Effect.WRITE:
             before.append(Sample(scenario.name, tool, args, context))
     return made
@@ -278,10 +293,22 @@ def _tried(
         if not any(finding.state == "broken" or finding.needed for finding in found):
             found += trial.over_calls()
         found += _in_every_play(rig, one, found)
+        found = _of_a_steady_store(rig, one, found)
         findings += [in_its_words(finding, one.tool) for finding in found]
         if one is sample:
             to_try += trial.more_samples
     return findings
+
+
+def _of_a_steady_store(rig: Rig, sample: Sample, found: list[Finding]) -> list[Finding]:
+    """Return what was found, without what an earlier call is to blame for: one that leaves something else each time."""
+    earlier = rig.unsteady_before(sample)
+    if not earlier or not any(one.state == "broken" for one in found):
+        return found
+    seen = f"Before it, the scenario calls another tool, which does not leave the same each time. {earlier}."
+    remedy = "Let seen_outside() leave out what follows from the order of arrival, or call it in a scenario of its own."
+    unsteady = Finding(sample.tool.name, "repeatable", "not tried", sample.scenario, seen, remedy, True)
+    return [*(one for one in found if one.state != "broken" and one.rule != "repeatable"), unsteady]
 
 
 def _in_every_play(rig: Rig, sample: Sample, found: Sequence[Finding]) -> list[Finding]:
@@ -289,7 +316,8 @@ def _in_every_play(rig: Rig, sample: Sample, found: Sequence[Finding]) -> list[F
     if any(one.state == "broken" for one in found):
         return []
     states = {one.rule: "needed" if one.needed else one.state for one in found}
-    return list(rig.plays.findings(sample.tool, sample.scenario, states))
+    tell = tell_of_effects(stand_ins=rig.cloud.stand_ins is not None)
+    return list(rig.plays.findings(sample.tool, sample.scenario, states, tell))
 
 
 def _at_import(reads: Sequence[str]) -> Iterator[Finding]:

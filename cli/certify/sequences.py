@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from time import process_time
 from typing import Any
 
 from ballast.contracts.wire import canonical
@@ -22,6 +23,8 @@ from ballast.log.run_log import LONGEST_RUN_DAYS
 from cli.certify.aws_answers import PLAYS, REFUSALS, Play, aws_answers
 from cli.certify.other_calls import (
     ELSEWHERE,
+    OUTSIDE,
+    keys_of_runs,
     many_keys,
     near_keys,
     new_texts,
@@ -47,10 +50,10 @@ _SOON_S = 97.0
 _MOST_OTHERS, _MOST_REQUESTS, _MOST_ITEMS = 2, 4, 6
 #: Most calls of a tool in one store: each may do as much as all before it together.
 _MOST_AT_ONCE, _FEW_CALLS = 12, 5
+#: Most calls of other runs between two attempts, and the seconds of this process that they may take.
+_MOST_CALLS, _CROWD_S = 60, 2.0
 #: Keys that must be told apart: of a million, hardly two may be the same.
 _ROOM = 2**40
-#: A place of ``seen`` in which nothing can be put back.
-_OUTSIDE = "seen outside"
 
 _KEEP_KEY = "Use ctx.write_once, which keeps every key with its effect; else leave honours_key out."
 _WHOLE_KEY = "Keep the whole ctx.idempotency_key, as it is, and nothing else, as what tells one call from another."
@@ -98,6 +101,7 @@ class Sequences:
         self._key = honest.sample.context.idempotency_key
         self._honours = honest.sample.tool.policy.honours_key
         self._tool = honest.sample.tool
+        self._state = False
 
     def findings(self) -> Iterator[Finding]:
         """Try the rules, up to the first that is broken; yield what each says."""
@@ -282,6 +286,7 @@ class Sequences:
                     seen = f"Its key was {self._key}. Asked under {key}, verify {said.problem or 'found its effect'}."
                     raise Broken(seen, _WHOLE_KEY)
         if not self._honours:
+            self._among_many()
             return ""
         made = []
         for number, key in enumerate(keys):
@@ -303,7 +308,33 @@ class Sequences:
                 f"What it keeps tells at most {room[0]:,} keys apart, such as {_short(room[1])}: two will be the same."
             )
             raise Broken(seen, f"{_WHOLE_KEY} A hash of it is as good with 16 hexadecimals or more.")
+        self._among_many()
         return ""
+
+    def _among_many(self) -> None:
+        """Let as many calls of other runs come between two attempts as a run may make, and as many before a call.
+
+        Once for a tool in one cloud, and not further where each call takes longer than the one before it.
+        """
+        rig, sample, name = self._rig, self._sample, self._tool.name
+        if name in rig.crowded or self._state:
+            return
+        rig.crowded.add(name)
+        self._begin()
+        count, began_s = min(rig.most_calls, _MOST_CALLS), process_time()
+        for number, key in enumerate(keys_of_runs(self._key, count)):
+            if rig.attempt(sample, key=key, draw=100 + number).how != "ok" or process_time() - began_s > _CROWD_S:
+                return
+        after = f"After {count} calls of {name} in other runs"
+        self._found(after, _KEEP_KEY)
+        self._once(rig.seen(), after, later_s=_SOON_S, draw=38, remedy=_KEEP_KEY)
+        key = next_call(self._key)
+        end = rig.attempt(sample, key=key, draw=37)
+        if self._h.ask is not None and end.how == "ok":
+            said = self._h.ask(key=key)
+            if said.problem or not said.found:
+                seen = f"{after}, verify {said.problem or 'found nothing'} of another one."
+                raise Broken(seen, "Look for it by its key, or through all pages: not among the first or the last.")
 
     def _remembered(self, stood: Seen, calls: int) -> None:
         """Attempt the call again, and verify it, after the last of ``calls`` under other keys."""
@@ -350,7 +381,31 @@ class Sequences:
             rig.attempt(sample, key=key, draw=71)
             if rig.seen()[table].get(name) == before:
                 raise Broken(f"{seen}, also where {table} {name} was as before the first call.", remedy)
+        self._of_other_arguments()
         return "The same call under another key does nothing more: it brings about a state."
+
+    def _of_other_arguments(self) -> None:
+        """Make the scenario's calls with other arguments after the call: a result says that they were made."""
+        rig, other_key = self._rig, next_call(self._key)
+        same = [one for one in self._h.others if one.tool.name == self._tool.name and one.args != self._sample.args]
+        for one in same[:_MOST_OTHERS]:
+            rig.fresh(self._sample.before)
+            if rig.attempt(one, key=other_key, draw=72).how != "ok":
+                continue
+            asked = self._in_tables(rig.seen())
+            stood = self._begin()
+            end, now = rig.attempt(one, key=other_key, draw=72), rig.seen()
+            wrong = differences(asked, self._in_tables(now))
+            if end.how == "ok" and wrong and not _anew(stood, now, other_key):
+                seen = f"After this call, the one with {_short(one.tool.form.write(one.args))} said that it was done,"
+                remedy = "Say that it is done only if it is so with these arguments; else raise ToolFailed."
+                raise Broken(f"{seen} and did nothing. Alone it leaves something else: {wrong}.", remedy)
+
+    def _in_tables(self, seen: Seen) -> Seen:
+        """Return the items that are not kept under a key of a call."""
+        mine, other = self._key, next_call(self._key)
+        tables = {place: items for place, items in seen.items() if place in self._rig.tables}
+        return _without(_without(tables, mine), other)
 
     # Reads that are not strongly consistent
 
@@ -401,7 +456,9 @@ class Sequences:
                     "An error of the last try, or of a later request, says nothing of what was before it: look for the "
                     "effect under the key before a refusal (ctx.write_once does), or let the error pass: it is doubt.",
                 )
-            if end.how == "ok" and (other := differences(self._h.done, now) or _other(self._h.end, end)):
+            repeats = self._honours or self._h.ask is not None  # else a service may name it anew each time
+            differs = differences(self._h.done, now) or (_other(self._h.end, end) if repeats else "")
+            if end.how == "ok" and (other := differs):
                 raise Broken(
                     f"{play}. It returned a result, and this differs: {other}.",
                     "Make a request that may come twice (a condition on the key, ctx.write_once, a client with "
@@ -455,7 +512,7 @@ def _anew(stood: Seen, now: Seen, key: str) -> bool:
 
 
 def _without(seen: Seen, key: str) -> Seen:
-    return {place: {name: item for name, item in items.items() if place in (ELSEWHERE, _OUTSIDE) or key not in name}
+    return {place: {name: item for name, item in items.items() if place in (ELSEWHERE, OUTSIDE) or key not in name}
             for place, items in seen.items()}  # fmt: skip
 
 

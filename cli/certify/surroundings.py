@@ -65,6 +65,7 @@ class Around:
 
 
 _real_s = time.monotonic
+_urandom = os.urandom
 #: Seconds from one time to the next, so that all of them are at each hour of each weekday, in each month and two years.
 EACH_HOUR_S = (53 * 3600.0,) * 168
 _NAMELESS = datetimes.timezone(datetimes.timedelta(hours=1))
@@ -181,7 +182,7 @@ class Surroundings:
                 tell("randomness, os.urandom()")
             return drawn.randbytes(count) if threading.current_thread() is mine else urandom(count)
 
-        stands_for[id(urandom)] = bytes_drawn
+        stands_for[id(_urandom)] = bytes_drawn
 
         state = random.getstate()
         with wall_clock_at(now) as travelled, ExitStack() as stack:
@@ -221,6 +222,22 @@ def _httpx_watched(around: Around) -> Iterator[None]:
     with ExitStack() as stack:
         for kind in (httpx.Client, httpx.AsyncClient) if httpx is not None else ():
             stack.enter_context(replaced(kind, "send", noted(vars(kind)["send"])))
+        yield
+
+
+@contextmanager
+def services_draw(seed: str) -> Iterator[None]:
+    """Within the block, what services draw follows from ``seed``: ids of the local cloud, and of stand-ins here."""
+    drawn = random.Random(seed)  # noqa: S311 - it must be the same again
+    if "moto" in sys.modules:
+        from moto.moto_api._internal import mock_random
+
+        mock_random.seed(seed)
+
+    def urandom(count: int) -> bytes:
+        return drawn.randbytes(count) if serves(threading.current_thread()) else _urandom(count)
+
+    with replaced(os, "urandom", urandom), replaced(random, "_urandom", urandom):
         yield
 
 

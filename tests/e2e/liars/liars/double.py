@@ -1,12 +1,15 @@
 """A payment service on a loopback address. It pays once for each Idempotency-Key, and tells whether it has.
 
-At ``/strict`` it answers 409 to a key that it has seen.
+At ``/strict`` it answers 409 to a key that it has seen. At ``/book`` it has a list of payments, which it answers as
+JSON: one is booked once for each key, and voided by its key.
 """
 
+import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 PAID: dict[str, int] = {}
+BOOK: list[dict[str, str]] = []
 _SERVERS: list[ThreadingHTTPServer] = []
 #: Where another process listens, which has asked this one to play.
 _ELSEWHERE: list[tuple[str, int]] = []
@@ -18,20 +21,43 @@ class _Service(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         key = self.headers.get("Idempotency-Key") or f"none-{len(PAID)}"
+        if self.path.startswith("/book"):
+            return self._book(key, self.path.removeprefix("/book").strip("/"))
         again, PAID[key] = key in PAID, 1
         self._answer(409 if again and self.path == "/strict" else 200)
 
+    def _book(self, key: str, void: str) -> None:
+        record = _booked(void or key)
+        if void and record is None:
+            return self._answer(404)
+        if record is None:
+            BOOK.append(record := {"key": key, "state": "paid"})
+        if void:
+            record["state"] = "void"
+        self._answer(200, record)
+
     def do_GET(self) -> None:
+        if self.path.partition("?")[0] == "/book":
+            return self._answer(200, {"items": BOOK, "next": None})
+        if self.path.startswith("/book/"):
+            record = _booked(self.path.removeprefix("/book/"))
+            return self._answer(404 if record is None else 200, record)
         key = self.path.removeprefix("/paid/")
         self._answer(404 if key != self.path and key not in PAID else 200)
 
-    def _answer(self, status: int) -> None:
+    def _answer(self, status: int, said: object = None) -> None:
+        text = b"" if said is None else json.dumps(said).encode()
         self.send_response(status)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(text)))
         self.end_headers()
+        self.wfile.write(text)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
+
+
+def _booked(key: str) -> dict[str, str] | None:
+    return next((one for one in BOOK if one["key"] == key), None)
 
 
 def address() -> tuple[str, int]:

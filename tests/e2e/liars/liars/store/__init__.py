@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from ..double import PAID, address, listen_elsewhere
+from ..double import BOOK, PAID, address, listen_elsewhere
 
 
 def seed_store(client: Any, environ: Mapping[str, str], *, today: date, seed: int) -> None:
     """Write two boxes, and two with a label; forget payments."""
     PAID.clear()
+    BOOK.clear()
     for box in ("a", "b"):
         client.put_item(TableName=environ["BOX_TABLE"], Item={"id": {"S": box}, "count": {"N": "10"}})
     label = {"label": {"S": "old"}, "kind": {"S": "round"}}
@@ -17,9 +18,9 @@ def seed_store(client: Any, environ: Mapping[str, str], *, today: date, seed: in
         client.put_item(TableName=environ["BOX_TABLE"], Item={"id": {"S": box}, "count": {"N": "7"}, **label})
 
 
-def seen_outside() -> dict[str, int]:
+def seen_outside() -> dict[str, Any]:
     """Return the payments that stand."""
-    return dict(PAID)
+    return {**PAID, "book": BOOK}
 
 
 def kept() -> tuple[str, int]:

@@ -153,8 +153,11 @@ def precondition_that_varies(args: Box, ctx: ToolContext) -> Count:
 def _pay(key: str, timeout_s: float | None, body: str = "") -> None:
     service = http.client.HTTPConnection(*address(), timeout=timeout_s)
     service.request("POST", "/pay", body, headers={"Idempotency-Key": key})
-    service.getresponse().read()
+    answer = service.getresponse()
+    answer.read()
     service.close()
+    if answer.status != 200:
+        raise RuntimeError(f"The service answered {answer.status}.")
 
 
 @tool(effect=Write(honours_key=True), limits=CallLimits(timeout_s=5))
