@@ -185,7 +185,7 @@ PLANTED: dict[str, tuple[str, str, str, str, str, str]] = {
     ),
     "a right to everything": (
         *("business.yaml", "Resource: !GetAtt AccountsTable.Arn", 'Resource: "*"'),
-        *("warning", "business.yaml", "ReadAndChangeAccounts"),
+        *("error", "business.yaml", "ReadAndChangeAccounts"),
     ),
     "a table that no statement names": (
         *("business.yaml", "Resource: !GetAtt AccountsTable.Arn", "Resource: arn:aws:dynamodb:eu-west-1:1:table/x"),
