@@ -134,7 +134,7 @@ LIARS: dict[str, tuple[str, *tuple[str, ...]]] = {
     "interrupted": ("key_before_effect", "process", "aws", "overlap"),
     "undo": ("with_undo_twice",),
     "later": ("key_expires",),
-    "between": ("verify_of_the_last",),
+    "between": ("verify_of_the_last", "keys"),
     "keys": ("key_in_many_buckets",),
     "overwrites": ("key_of_a_state",),
     "overlap": ("key_looked_up_first",),
