@@ -20,8 +20,10 @@ from cli.walls.values import opened, settled
 #: Texts for people, names that a resource has itself, figures, and data for one's own code, which give no right.
 _SAYS = (
     *("Description", "Comment", "Tags", "Metadata", "Environment", "Name", "PolicyName", "Statement"),
-    *("Dimensions", "DashboardBody", "Input", "Payload", "Result", "Message", "MessageBody"),
+    *("Dimensions", "Input", "InputTemplate", "Payload", "Result", "Message", "MessageBody"),
 )
+#: Types that show something to whoever may see it anyway.
+_SHOWS = ("AWS::CloudWatch::Dashboard", "AWS::Logs::QueryDefinition")
 _PLACE = re.compile(r"\$\{[^}]*\}|[*?]")
 _PERMISSIONS = ("AWS::Lambda::Permission", "AWS::Lambda::LayerVersionPermission", "AWS::Events::EventBusPolicy")
 #: What narrows a permission of Lambda's, as conditions do elsewhere.
@@ -42,7 +44,7 @@ def doors(platform: Template, business: Mapping[str, Any], name: str, file: str)
     """Yield what a resource of business.yaml opens to others."""
     kind, properties = business["Resources"][name]["Type"], business["Resources"][name]["Properties"]
     if kind == "AWS::Serverless::Function":
-        properties = {**business.get("Globals", {}).get("Function", {}), **properties}
+        properties = {**((business.get("Globals") or {}).get("Function") or {}), **properties}
     properties = opened(settled(business, properties))
     for key, text, theirs in _names_of_the_platform(platform, kind, properties):
         said = f"Its {key} is {text}, which is, or could be, {theirs} of the platform."
@@ -66,7 +68,7 @@ def _names_of_the_platform(platform: Template, kind: str, properties: Any) -> It
     Statements of policies are not read here: they name what they are on by ARNs with wildcards.
     """
     ids = _ids(frozenset((name, one["Type"]) for name, one in platform["Resources"].items()))
-    for key, text in dict.fromkeys(_texts(properties, kind)):
+    for key, text in dict.fromkeys(_texts(properties, kind) if kind not in _SHOWS else ()):
         for part in re.split(r"[:/]", _PLACE.sub("x", text)):
             found = ids.fullmatch(part)
             if found is not None:
@@ -148,15 +150,21 @@ def _permits_all(permission: Any) -> bool:
 
 def _has_open(value: Any) -> bool:
     match value:
-        case {"Statement": list(statements)}:
-            return any(_has_open_side(one) for one in sides(statements))
+        case {"Fn::If": [_, *both]}:
+            return any(map(_has_open, both))
         case {"Effect": _}:
-            return any(_has_open_side([one]) for one in sides(value))
+            return any(map(_has_open_side, sides([value])))
+        case list() if any(map(_is_statement, value)):
+            return any(map(_has_open_side, sides(value)))
         case dict():
             return any(map(_has_open, value.values()))
         case list():
             return any(map(_has_open, value))
     return False
+
+
+def _is_statement(value: Any) -> bool:
+    return any(isinstance(one, dict) and "Effect" in one for one in (parts(value) if value else ()))
 
 
 def _has_open_side(statements: list[Any]) -> bool:

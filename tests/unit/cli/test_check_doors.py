@@ -79,6 +79,7 @@ def test_a_name_of_the_platforms_is_read_however_it_is_put_together(resource: An
         # what opens nothing: figures, a dashboard, data for one's own code
         of("CloudWatch::Alarm", Dimensions=[{"Name": "FunctionName", "Value": "shop-ExecutorFunction-1A"}]),
         of("CloudWatch::Dashboard", DashboardBody=json.dumps({"a": ["FunctionName", "shop-ExecutorFunction-1A"]})),
+        of("Logs::QueryDefinition", LogGroupNames=["shop-ExecutorLogGroup-1"]),
         schedule(f"{LAMBDA}function:mine", watched="shop-ExecutorFunction-1A"),
         workflow(Type="Pass", Result={"a": "shop-ExecutorFunction-1A"}),
         # what cannot be read, and another name
@@ -120,6 +121,8 @@ def sam(auth: Any) -> dict[str, Any]:
 
 
 DENY = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}
+ALLOW = {**DENY, "Effect": "Allow"}
+ONLY_HERE = {**DENY, "Condition": {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}}
 ORG = "aws:PrincipalOrgID"
 ONE = {"StringEquals": {"aws:SourceAccount": "1"}}
 
@@ -145,6 +148,9 @@ ONE = {"StringEquals": {"aws:SourceAccount": "1"}}
         when("Null", "aws:PrincipalArn", "false"),
         when("IpAddress", "aws:SourceIp", "0.0.0.0/0"),
         bucket({**DENY, "Condition": {"Bool": {"aws:SecureTransport": "false"}}}),
+        bucket({**ONLY_HERE, "Action": "s3:PutObject"}),
+        bucket({"Fn::If": ["A", ONLY_HERE, NONE]}),
+        of("S3::BucketPolicy", PolicyDocument={"Statement": {"Fn::If": ["A", ALLOW, ONLY_HERE]}}),
         # a text, and what is no statement
         of("Logs::ResourcePolicy", PolicyDocument='{"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}}]}'),
         permission(Principal={"Fn::Sub": "*"}),
@@ -186,7 +192,8 @@ def test_a_url_that_all_functions_have_is_read() -> None:
         when("Bool", "elasticfilesystem:AccessedViaMountTarget", "true"),
         bucket(Condition={"StringEqualsIfExists": {ORG: "o-1"}, "Null": {ORG: False}}),
         # a denial beside it that leaves only some
-        bucket({**DENY, "Condition": {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}}),
+        bucket(ONLY_HERE),
+        of("Serverless::Api", Auth={"ResourcePolicy": {"CustomStatements": [ALLOW, ONLY_HERE]}}),
         of("EC2::VPCEndpoint", PolicyDocument={"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*"}]}),
         permission(SourceAccount="1"),
         permission(FunctionUrlAuthType="AWS_IAM"),
