@@ -11,10 +11,11 @@ from functools import cache
 from typing import Any
 
 from cli.checks import Finding, Level
-from cli.checks.doors import is_open, names_of_the_platform
+from cli.checks.doors import doors
 from cli.checks.grants import Grant, cannot_be_read, grants, names_executor, readable, runs_as_executor, to_executor_by
 from cli.checks.iam import actions_on, has_no_resource, services_of_resources
 from cli.walls.arns import FORMS, Template, as_deployed, meet, why_no_arn
+from cli.walls.conditions import names_the_key
 from cli.walls.only import EXECUTOR, crossed
 from cli.walls.rights import Right, allowed, parts, resource_arn, sides, statements_of
 from cli.walls.yours import manages, touches, why_not_yours
@@ -58,12 +59,7 @@ def breaches(business: Mapping[str, Any], file: str, *, calls: bool) -> Iterator
         if key := runs_as_executor(one):
             said = f"Its {key} is the executor's role, and only the tools run with that."
             yield Finding("error", file, name, said, "Give it a role of its own, with what it needs.")
-        for key, text, theirs in names_of_the_platform(theirs_alone, one):
-            said = f"Its {key} is {text}, which is, or could be, {theirs} of the platform."
-            yield Finding("error", file, name, said, "Name a resource of yours: nothing of the platform is opened.")
-        if is_open(one):
-            said = "It lets everybody in, of every account, and has no condition."
-            yield Finding("warning", file, name, said, "Name who may, or say in a Condition from where.")
+        yield from doors(theirs_alone, business, name, file)
         if one["Type"] == "AWS::IAM::Role":
             yield _role(one, file, name)
         if one["Type"] == "AWS::IAM::Policy" and not names_executor(one["Properties"]):
@@ -130,6 +126,8 @@ def _of_another(template: Template, statement: Mapping[str, Any], file: str, nam
     for right in dict.fromkeys(sorted(allowed(template, dict(statement)))):
         if right.guessed or not right.readable:
             yield _unread(right, file, name)
+        elif _is_on_a_named_key(statement, right):
+            continue
         elif not (_OF_ANY.match(right.action) or (right.resource == "*" and has_no_resource(right.action))):
             for one in theirs:
                 if touches(template, right, one):
@@ -160,6 +158,8 @@ def _of_side(
             yield Finding("error", file, name, said, "Write !GetAtt ….Arn, or !Sub with it.")
         elif right.resource == "*" and has_no_resource(right.action) and not manages(right):
             yield _without_resource(template, right, file, name)
+        elif _is_on_a_named_key(statement, right) and not manages(right):
+            continue
         elif no_name := _of_a_parameter(template, right):
             yield Finding("error", file, name, *no_name)
         elif why := _why_not_yours(template, right):
@@ -179,6 +179,12 @@ def _unread(right: Right, file: str, name: str) -> Finding:
         return Finding("warning", file, name, said, "Write the actions out, such as dynamodb:GetItem.")
     said = f"Its resource cannot be read here, so nothing is checked of it: {right.resource.removeprefix(_UNREAD)}."
     return Finding("warning", file, name, said, f"Name the resource that the tool uses. {DOCS}")
+
+
+def _is_on_a_named_key(statement: Mapping[str, Any], right: Right) -> bool:
+    """Say whether a right is on a key of KMS that a condition names, on every side: the ARN does not say which."""
+    is_of_kms = right.action.lower().startswith("kms:")
+    return is_of_kms and all(names_the_key(one.get("Condition")) for one in sides(statement))
 
 
 def _why_not_yours(template: Template, right: Right) -> str | None:

@@ -269,7 +269,7 @@ def test_a_door_of_the_platform_or_to_everybody_is_told(resource: Any, level: st
     [
         of("SQS::QueuePolicy", Queues=[{"Ref": "Q"}], PolicyDocument=NARROW),
         of("Lambda::Permission", FunctionName={"Ref": "Stock"}, Principal="s3.amazonaws.com"),
-        of("Lambda::Permission", FunctionName={"Ref": "Stock"}, Principal="*", FunctionUrlAuthType="NONE"),
+        of("Lambda::Permission", FunctionName={"Ref": "Stock"}, Principal="*", FunctionUrlAuthType="AWS_IAM"),
         of("Lambda::Function", Role=arn("R"), Description="Not shop-RunLogTable-1"),
         of(
             "SNS::Subscription", TopicArn="arn:aws:sns:eu-west-1:1:crm-news", Endpoint="https://crm.example/RunLogTable"
