@@ -101,13 +101,14 @@ def says_more(result: Any) -> bool:
 def holds(found: Any, wanted: Any, names: Sequence[str] = ()) -> bool:
     """Say whether JSON holds a value that has one of ``names``; of an object or a list, each part of it.
 
-    A text that is long stands for itself, wherever it is, also inside another one. Anything else ("1", "open", true)
-    may be there by chance: it counts only under its own name, where that stands nearest to the top.
+    A text that is long stands for itself, wherever it is, also as a whole word of another one: the key of call 1 is not
+    in that of call 10. Anything else ("1", "open", true) may be there by chance: it counts only under its own name,
+    where that stands nearest to the top.
     """
     leaves = list(_leaves(found))
     long = [text for _, _, text in leaves if len(text) >= _LONG]
     return all(
-        (len(one) >= _LONG and any(one in text for text in long)) or one in _nearest(leaves, {name} if name else own)
+        (len(one) >= _LONG and any(map(_as_word(one).search, long))) or one in _nearest(leaves, {name} if name else own)
         for own in [{_plain(name) for name in names}]
         for _, name, one in _leaves(wanted)
     )
@@ -122,6 +123,13 @@ def tells_more(found: Any, asked: Sequence[Any]) -> bool:
         return not isinstance(found, str)
     known = {text for value in asked for _, _, text in _leaves(value)} | _NO_VALUES
     return any(text.strip() not in known for _, _, text in _leaves(found))
+
+
+def _as_word(text: str) -> re.Pattern[str]:
+    """Return what finds a text where nothing goes on before or behind it: no letter, no digit, no part of a name."""
+    before = r"(?:(?<![\w-])(?<!\w\.)|(?<=%[0-9A-Fa-f]{2}))" if re.match(r"\w", text, re.ASCII) else ""
+    behind = r"(?!\.?[\w-])" if re.search(r"\w$", text, re.ASCII) else ""
+    return re.compile(before + re.escape(text) + behind, re.ASCII)
 
 
 def _nearest(leaves: Sequence[tuple[int, str, str]], names: Collection[str]) -> list[str]:
