@@ -16,6 +16,8 @@ from ballast.values import dataclass
 _LONG = 12
 #: Values that say nothing, as texts.
 _NO_VALUES = frozenset({"", "0", "false", "None"})
+#: Names of what a thing is known by. A URL, or the id of something else, may be that of the request.
+_IDS = frozenset({"id", "uuid", "guid", "number", "sysid", "objectid", "arn", "urn"})
 #: An amount as a server writes it: plain digits.
 _AMOUNT = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?")
 
@@ -116,6 +118,34 @@ def tells_more(found: Any, asked: Sequence[Any]) -> bool:
         return not isinstance(found, str)
     known = {text for value in asked for _, _, text in leaves_of(value)} | _NO_VALUES
     return any(text.strip() not in known for _, _, text in leaves_of(found))
+
+
+def is_a_thing(found: Any, asked: Sequence[tuple[str, Any, Sequence[str]]], arguments: Any, *, matched: bool) -> bool:
+    """Say whether a result is a thing, and no "not found" beside an echo: it has an id, or an argument of its call.
+
+    That argument is none of the values that were ``asked`` for, which a server may repeat of a thing that it has not.
+    Where it is to be ``matched``, the object that has either must hold what was asked for: the id may be another's.
+    """
+    known = {text for _, value, _ in asked for _, _, text in leaves_of(value)} | _NO_VALUES
+    told = {plain_name(name): one for name, one in arguments.items()} if isinstance(arguments, Mapping) else {}
+    for thing in _objects_in(found):
+        for name, one in thing.items():
+            own = plain_name(str(name))
+            if isinstance(one, bool) or all(text.strip() in known for _, _, text in leaves_of(one)):
+                continue
+            its_own = own in _IDS or (own in told and holds({own: one}, told[own], (own,)))
+            if its_own and (not matched or all(holds(thing, value, names) for _, value, names in asked)):
+                return True
+    return False
+
+
+def _objects_in(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects of JSON, at every depth."""
+    if isinstance(value, Mapping):
+        yield value
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    for one in inside:
+        yield from _objects_in(one)
 
 
 def _as_word(text: str) -> re.Pattern[str]:

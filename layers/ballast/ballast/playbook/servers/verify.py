@@ -17,7 +17,7 @@ from ballast.playbook.servers.declaration import DeclaredTool, Verify
 from ballast.playbook.servers.form import SchemaArguments, SchemaForm, Validator
 from ballast.playbook.servers.proof import REFUSALS, RemoteFailed
 from ballast.playbook.servers.schema import normalized, pointer
-from ballast.playbook.servers.values import Answer, NoValue, answer_at, holds, tells_more, values_from
+from ballast.playbook.servers.values import Answer, NoValue, answer_at, holds, is_a_thing, tells_more, values_from
 from ballast.playbook.tool import Tool
 from ballast.values import dataclass
 
@@ -105,10 +105,10 @@ class VerifyByRead:
             raise NoValue(
                 f"{read.name} has {found!r} as {said.found}, which says neither that it happened nor that not."
             )
-        if said.found is None and not tells_more(found, [value for _, value, _ in asked]):
+        if said.found is None and not self._is_the_effect(read, found, asked, args):
             raise NoValue(
-                f"{read.name} answered with a text, or with nothing but what it was asked by, and verify.found does "
-                "not say which part is there if it happened. Name it, such as /items/0."
+                f"{read.name} answered with a text, or with no id and no argument of the call beside what it was "
+                "asked by, and verify.found does not say which part is there if it happened. Name it, such as /id."
             )
         for name, value, names in asked if said.matched else ():
             if not holds(about, value, names):
@@ -117,6 +117,14 @@ class VerifyByRead:
                     "anybody's. If the server never repeats it, say verify.matched: false."
                 )
         return found
+
+    def _is_the_effect(
+        self, read: Tool, found: Any, asked: Sequence[tuple[str, Any, tuple[str, ...]]], args: SchemaArguments
+    ) -> bool:
+        """Say whether a whole result may be believed: of a server, only as a thing of its own."""
+        if not isinstance(getattr(read.function, "declared", None), DeclaredTool):
+            return tells_more(found, [value for _, value, _ in asked])
+        return is_a_thing(found, asked, args.root, matched=self.declared.matched)
 
     def _check_absence(self, answer: Answer, result: Any, path: Sequence[str], asked: Sequence[Any]) -> None:
         """Raise ``NoValue`` where an answer without what was looked for is no "it did not happen"."""
